@@ -1,0 +1,1 @@
+"""The edge: what the mobile app reaches, derived from the contracts."""

@@ -1,0 +1,1 @@
+"""Mesh traffic policy and the control plane that turns it into Envoy resources."""

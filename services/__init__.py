@@ -1,0 +1,1 @@
+"""The bank's services: one deployable folder each, over a shared kernel and chassis."""

@@ -1,0 +1,1 @@
+"""The runtime that every service stands on; no business rule lives here."""

@@ -1,0 +1,1 @@
+"""Tests of the bank, from pure rules to the whole running stack."""
