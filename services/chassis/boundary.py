@@ -122,7 +122,7 @@ def guarded(contract: MethodContract, handler: Handler) -> Handler:
 
     async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
-            metadata = {k: v for k, v in context.invocation_metadata() if isinstance(v, str)}
+            metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
             current_call.set(admit(contract, metadata))
             require_valid(request)
             async with asyncio.timeout(deadline_s):

@@ -1,11 +1,11 @@
-"""A gRPC server on a Unix socket that only the sidecar reaches, and its life from start to drain."""
+"""A gRPC server on a Unix socket that only the sidecar reaches, from its start to its drain."""
 
 import asyncio
 import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -13,9 +13,11 @@ import structlog
 import uvloop
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import _async as health_aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.chassis import boundary, contracts, telemetry
+from services.chassis.contracts import MethodContract
 from services.chassis.settings import ServiceSettings
 
 DRAIN_S = 10
@@ -28,19 +30,25 @@ def _snake(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
 
 
-def _method_handler(method: MethodDescriptor, api: object) -> grpc.RpcMethodHandler[Any, Any]:
-    path = f"/{method.containing_service.full_name}/{method.name}"
+def _method_handler(
+    method: MethodDescriptor, api: object, contract: MethodContract
+) -> "grpc.RpcMethodHandler[Any, Any]":
     request = message_factory.GetMessageClass(method.input_type)
     response = message_factory.GetMessageClass(method.output_type)
     return grpc.unary_unary_rpc_method_handler(
-        boundary.guarded(contracts.contract(path), getattr(api, _snake(method.name))),  # type: ignore[arg-type]
+        cast("Any", boundary.guarded(contract, getattr(api, _snake(method.name)))),
         request_deserializer=request.FromString,
         response_serializer=response.SerializeToString,
     )
 
 
-def _service_handler(service: ServiceDescriptor, api: object) -> grpc.GenericRpcHandler[Any, Any]:
-    handlers = {m.name: _method_handler(m, api) for m in service.methods}
+def _service_handler(
+    service: ServiceDescriptor, api: object, known: Mapping[str, MethodContract]
+) -> grpc.GenericRpcHandler:
+    handlers = {
+        m.name: _method_handler(m, api, known[f"/{service.full_name}/{m.name}"])
+        for m in service.methods
+    }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
@@ -50,9 +58,10 @@ class Server:
     def __init__(self, settings: ServiceSettings, apis: Mapping[ServiceDescriptor, object]) -> None:
         self._settings = settings
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        self._health = health.aio.HealthServicer()
+        self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        handlers = tuple(_service_handler(service, api) for service, api in apis.items())
+        known = contracts.load()
+        handlers = tuple(_service_handler(service, api, known) for service, api in apis.items())
         self._server.add_generic_rpc_handlers(handlers)
 
     async def start(self) -> None:

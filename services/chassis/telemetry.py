@@ -34,7 +34,7 @@ def configure(service: str, slot: str, level: str) -> None:
             structlog.processors.format_exc_info,
             cast("Any", _to_ecs),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )

@@ -57,10 +57,10 @@ class Vault:
 
     async def keep_alive(self) -> None:
         """Renew for ever: every 45 minutes, and sooner again after a failure."""
+        wait_s = RENEW_S
         while True:
-            await asyncio.sleep(RENEW_S)
-            while not await self._renewed():
-                await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(wait_s)
+            wait_s = RENEW_S if await self._renewed() else RETRY_S
 
     async def _renewed(self) -> bool:
         try:
