@@ -1,0 +1,65 @@
+from bp.event.v1 import event_pb2 as _event_pb2
+from bp.payments.v1 import interbank_transfer_pb2 as _interbank_transfer_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class PaymentEvent(_message.Message):
+    __slots__ = ("metadata", "transfer_debited", "transfer_submitted", "transfer_completed", "transfer_failed", "transfer_returned", "transfer_cancelled", "account_positions")
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_DEBITED_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_SUBMITTED_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_COMPLETED_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_FAILED_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_RETURNED_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    metadata: _event_pb2.EventMetadata
+    transfer_debited: TransferDebited
+    transfer_submitted: TransferSubmitted
+    transfer_completed: TransferCompleted
+    transfer_failed: TransferFailed
+    transfer_returned: TransferReturned
+    transfer_cancelled: TransferCancelled
+    account_positions: _containers.RepeatedCompositeFieldContainer[_event_pb2.AccountPosition]
+    def __init__(self, metadata: _Optional[_Union[_event_pb2.EventMetadata, _Mapping]] = ..., transfer_debited: _Optional[_Union[TransferDebited, _Mapping]] = ..., transfer_submitted: _Optional[_Union[TransferSubmitted, _Mapping]] = ..., transfer_completed: _Optional[_Union[TransferCompleted, _Mapping]] = ..., transfer_failed: _Optional[_Union[TransferFailed, _Mapping]] = ..., transfer_returned: _Optional[_Union[TransferReturned, _Mapping]] = ..., transfer_cancelled: _Optional[_Union[TransferCancelled, _Mapping]] = ..., account_positions: _Optional[_Iterable[_Union[_event_pb2.AccountPosition, _Mapping]]] = ...) -> None: ...
+
+class TransferDebited(_message.Message):
+    __slots__ = ("transfer",)
+    TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    transfer: _interbank_transfer_pb2.InterbankTransfer
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+
+class TransferSubmitted(_message.Message):
+    __slots__ = ("transfer",)
+    TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    transfer: _interbank_transfer_pb2.InterbankTransfer
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+
+class TransferCompleted(_message.Message):
+    __slots__ = ("transfer",)
+    TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    transfer: _interbank_transfer_pb2.InterbankTransfer
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+
+class TransferFailed(_message.Message):
+    __slots__ = ("transfer",)
+    TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    transfer: _interbank_transfer_pb2.InterbankTransfer
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+
+class TransferReturned(_message.Message):
+    __slots__ = ("transfer",)
+    TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    transfer: _interbank_transfer_pb2.InterbankTransfer
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+
+class TransferCancelled(_message.Message):
+    __slots__ = ("transfer",)
+    TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    transfer: _interbank_transfer_pb2.InterbankTransfer
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...

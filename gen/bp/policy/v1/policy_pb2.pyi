@@ -1,0 +1,71 @@
+import datetime
+
+from google.protobuf import descriptor_pb2 as _descriptor_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Audience(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    AUDIENCE_UNSPECIFIED: _ClassVar[Audience]
+    PUBLIC: _ClassVar[Audience]
+    CUSTOMER: _ClassVar[Audience]
+    PARTNER: _ClassVar[Audience]
+    INTERNAL: _ClassVar[Audience]
+
+class RateLimitClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RATE_LIMIT_CLASS_UNSPECIFIED: _ClassVar[RateLimitClass]
+    READ: _ClassVar[RateLimitClass]
+    WRITE: _ClassVar[RateLimitClass]
+    WEBHOOK: _ClassVar[RateLimitClass]
+    MESH: _ClassVar[RateLimitClass]
+
+class PersonalData(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PERSONAL_DATA_UNSPECIFIED: _ClassVar[PersonalData]
+    IDENTITY: _ClassVar[PersonalData]
+    FINANCIAL: _ClassVar[PersonalData]
+    FREE_TEXT: _ClassVar[PersonalData]
+AUDIENCE_UNSPECIFIED: Audience
+PUBLIC: Audience
+CUSTOMER: Audience
+PARTNER: Audience
+INTERNAL: Audience
+RATE_LIMIT_CLASS_UNSPECIFIED: RateLimitClass
+READ: RateLimitClass
+WRITE: RateLimitClass
+WEBHOOK: RateLimitClass
+MESH: RateLimitClass
+PERSONAL_DATA_UNSPECIFIED: PersonalData
+IDENTITY: PersonalData
+FINANCIAL: PersonalData
+FREE_TEXT: PersonalData
+METHOD_FIELD_NUMBER: _ClassVar[int]
+method: _descriptor.FieldDescriptor
+PERSONAL_DATA_FIELD_NUMBER: _ClassVar[int]
+personal_data: _descriptor.FieldDescriptor
+
+class MethodPolicy(_message.Message):
+    __slots__ = ("audience", "scopes", "partners", "services", "deadline", "rate_limit_class", "idempotency_key_required")
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    SCOPES_FIELD_NUMBER: _ClassVar[int]
+    PARTNERS_FIELD_NUMBER: _ClassVar[int]
+    SERVICES_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMIT_CLASS_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    audience: Audience
+    scopes: _containers.RepeatedScalarFieldContainer[str]
+    partners: _containers.RepeatedScalarFieldContainer[str]
+    services: _containers.RepeatedScalarFieldContainer[str]
+    deadline: _duration_pb2.Duration
+    rate_limit_class: RateLimitClass
+    idempotency_key_required: bool
+    def __init__(self, audience: _Optional[_Union[Audience, str]] = ..., scopes: _Optional[_Iterable[str]] = ..., partners: _Optional[_Iterable[str]] = ..., services: _Optional[_Iterable[str]] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rate_limit_class: _Optional[_Union[RateLimitClass, str]] = ..., idempotency_key_required: _Optional[bool] = ...) -> None: ...
