@@ -12,6 +12,7 @@ from aiohttp import web
 
 from sandbox.partners.ach.book import BookError
 from sandbox.partners.ach.network import AchNetwork
+from sandbox.partners.ach.routing_numbers import known_banks
 from sandbox.partners.ach.wire import (
     WireError,
     accepted,
@@ -41,6 +42,7 @@ def ach_app(settings: AchSettings, network: AchNetwork, faults: Faults) -> web.A
     app.router.add_get("/ach/transfer", endpoints.find)
     app.router.add_post("/ach/transfer/cancel", endpoints.cancel)
     app.router.add_get("/ach/transfers", endpoints.list)
+    app.router.add_get("/ach/participants/{routing}", endpoints.participant)
     return app
 
 
@@ -97,6 +99,14 @@ class _Endpoints:
                 "nextCursor": str(start + limit) if more else None,
             }
         )
+
+    async def participant(self, request: web.Request) -> web.StreamResponse:
+        """The directory of banks: who takes part, by routing number."""
+        routing = request.match_info["routing"]
+        name = known_banks().get(routing)
+        if name is None:
+            raise WireError(404, "NOT_FOUND", "no bank has this routing number", "routing")
+        return answer({"routing": routing, "name": name})
 
 
 @web.middleware
