@@ -62,21 +62,21 @@ def _apply(now: Transfer, step: Step, answer: Answer) -> tuple[Transfer, Step]:
     return moved, saga.FIRST_STEP.get(moved.state, step)
 
 
-OUT = Outcome
+_O = Outcome
 ACH_ANSWERS = [
     # what it answers             submit             query              recall
-    (202, {"achTraceNumber": "1"}, OUT.ACCEPTED, OUT.NO_ANSWER, OUT.NO_ANSWER),
-    (200, {"achTraceNumber": "1", "state": "ACCEPTED"}, OUT.NO_ANSWER, OUT.ACCEPTED, OUT.NO_ANSWER),
-    (200, {"achTraceNumber": None, "state": "CANCELLED"}, OUT.NO_ANSWER, OUT.RECALLED, OUT.RECALLED),
-    (404, {"error": {"code": "NOT_FOUND"}}, OUT.NO_ANSWER, OUT.NOT_FOUND, OUT.NO_ANSWER),
-    (404, {}, OUT.NO_ANSWER, OUT.NO_ANSWER, OUT.NO_ANSWER),
-    (409, {"error": {"code": "CANCELLED"}}, OUT.RECALLED, OUT.NO_ANSWER, OUT.NO_ANSWER),
-    (409, {"error": {"code": "TOO_LATE"}}, OUT.NO_ANSWER, OUT.NO_ANSWER, OUT.TOO_LATE),
-    (422, {"error": {"code": "INVALID_ACCOUNT"}}, OUT.REFUSED, OUT.NO_ANSWER, OUT.NO_ANSWER),
-    (401, {"error": {"code": "INVALID_API_KEY"}}, OUT.NO_ANSWER, OUT.NO_ANSWER, OUT.NO_ANSWER),
-    (503, {}, OUT.NO_ANSWER, OUT.NO_ANSWER, OUT.NO_ANSWER),
-    (202, {}, OUT.NO_ANSWER, OUT.NO_ANSWER, OUT.NO_ANSWER),
-    (0, {}, OUT.NO_ANSWER, OUT.NO_ANSWER, OUT.NO_ANSWER),
+    (202, {"achTraceNumber": "1"}, _O.ACCEPTED, _O.NO_ANSWER, _O.NO_ANSWER),
+    (200, {"achTraceNumber": "1", "state": "ACCEPTED"}, _O.NO_ANSWER, _O.ACCEPTED, _O.NO_ANSWER),
+    (200, {"achTraceNumber": None, "state": "CANCELLED"}, _O.NO_ANSWER, _O.RECALLED, _O.RECALLED),
+    (404, {"error": {"code": "NOT_FOUND"}}, _O.NO_ANSWER, _O.NOT_FOUND, _O.NO_ANSWER),
+    (404, {}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+    (409, {"error": {"code": "CANCELLED"}}, _O.RECALLED, _O.NO_ANSWER, _O.NO_ANSWER),
+    (409, {"error": {"code": "TOO_LATE"}}, _O.NO_ANSWER, _O.NO_ANSWER, _O.TOO_LATE),
+    (422, {"error": {"code": "INVALID_ACCOUNT"}}, _O.REFUSED, _O.NO_ANSWER, _O.NO_ANSWER),
+    (401, {"error": {"code": "INVALID_API_KEY"}}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+    (503, {}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+    (202, {}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+    (0, {}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
 ]  # fmt: skip
 
 
