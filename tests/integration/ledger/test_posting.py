@@ -116,9 +116,7 @@ async def test_a_transaction_id_outside_time_or_shard_is_refused(
 ) -> None:
     await books.superuser.seed_accounts([ANA], [1_000], "USD")
     with pytest.raises(refusals.TransactionIdInvalid):
-        await books.ledger.post(
-            transaction_id, "TEST", ANA, [take(ANA, 1), give(CLEARING, 1)]
-        )
+        await books.ledger.post(transaction_id, "TEST", ANA, [take(ANA, 1), give(CLEARING, 1)])
 
 
 async def test_an_account_keeps_its_currency(books: Books) -> None:
