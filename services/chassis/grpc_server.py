@@ -13,8 +13,7 @@ import structlog
 import uvloop
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from grpc_health.v1 import _async as health_aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services.chassis import boundary, contracts, telemetry
 from services.chassis.contracts import MethodContract
@@ -58,7 +57,7 @@ class Server:
     def __init__(self, settings: ServiceSettings, apis: Mapping[ServiceDescriptor, object]) -> None:
         self._settings = settings
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        self._health = health_aio.HealthServicer()
+        self._health = cast("Any", health).aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         known = contracts.load()
         handlers = tuple(_service_handler(service, api, known) for service, api in apis.items())
