@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
+
+from sandbox.stack.parts.kafka import default_libs, fetch_libs
 
 PARTITIONS = {
     "payments": 6,
@@ -45,7 +46,8 @@ class Broker:
         return f"127.0.0.1:{self.port}"
 
     def _java(self, *command: str) -> list[str]:
-        libs = next((Path(sys.prefix) / "share").glob("kafka-*"))
+        libs = default_libs()
+        fetch_libs(libs)
         return ["java", *JVM, QUIET, "-cp", f"{libs}/*", *command]
 
     def format(self) -> None:

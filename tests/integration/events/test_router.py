@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,10 @@ def _notified(broker: Broker, wanted: set[str]) -> Counter[str]:
     messages = samples.read_all(broker.bootstrap, "notifications")
     ids = (NotificationEvent.FromString(m.value() or b"").metadata.event_id for m in messages)
     return Counter(one for one in ids if one.split("/")[0] in wanted)
+
+
+def _progressed(broker: Broker, wanted: set[str], count: int) -> bool:
+    return len(_audited(broker, wanted)) >= count
 
 
 def _header(message: Message, name: str) -> bytes | None:
@@ -110,10 +115,10 @@ def test_no_event_is_lost_or_doubled_when_routers_are_killed_and_partitions_move
     routers[0].start()
     for round_ in range(6):
         events = [samples.payment() for _ in range(400)]
-        wanted |= {e.metadata.event_id for e in events}
+        wanted.update(e.metadata.event_id for e in events)
         samples.write(broker.bootstrap, "payments", events)
         seen = chance.randrange(1, 400 * (round_ + 1))
-        samples.until(lambda seen=seen: len(_audited(broker, wanted)) >= seen)
+        samples.until(partial(_progressed, broker, wanted, seen))
         if round_ == 2:
             routers[1].start()
         victim = routers[0] if round_ < 3 else routers[round_ % 2]
