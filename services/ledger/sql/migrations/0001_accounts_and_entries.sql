@@ -166,7 +166,7 @@ END $$;
 -- Raises DUPLICATE_TRANSACTION when a transaction of this id stands in the books already. Runs
 -- on the way to another refusal only: a repeated debit must not be told "insufficient funds".
 CREATE FUNCTION ledger.refuse_duplicate(transaction_id uuid) RETURNS void
-LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STRICT
 AS $$
 BEGIN
     IF EXISTS (
