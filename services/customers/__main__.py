@@ -5,4 +5,5 @@ from services.customers import bootstrap
 from services.customers.settings import CustomersSettings
 
 if __name__ == "__main__":
-    grpc_server.run(CustomersSettings(), bootstrap.main)  # pyright: ignore[reportCallIssue]
+    settings = CustomersSettings()  # pyright: ignore[reportCallIssue] - from the environment
+    grpc_server.run(settings, lambda _, stop: bootstrap.main(settings, stop))

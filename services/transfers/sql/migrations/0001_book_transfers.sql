@@ -105,10 +105,11 @@ SELECT transfers.ensure_partitions();
 -- the key belongs to another payload. `response` is the answer, NULL for REUSED.
 CREATE TYPE transfers.outcome AS (verdict text, response bytea);
 
--- Finds what an idempotency key of a customer made; NULL when it made nothing.
+-- Finds what an idempotency key of a customer made; NULL when it made nothing. VOLATILE on
+-- purpose: each statement in it sees what was committed while its caller waited.
 CREATE FUNCTION transfers.replay(customer_id uuid, idempotency_key text, fingerprint bytea)
 RETURNS transfers.outcome
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     known transfers.idempotency_key;
@@ -146,8 +147,6 @@ BEGIN
         post_book_transfer.transfer_id)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
-        -- A STABLE function would read with this statement's snapshot, which is older than the
-        -- commit it waited for; called from here it gets a snapshot of its own.
         RETURN transfers.replay(customer_id, idempotency_key, fingerprint);
     END IF;
     INSERT INTO transfers.book_transfer (shard, transfer_id, customer_id, account_id,
