@@ -55,13 +55,11 @@ def _parser() -> argparse.ArgumentParser:
 def up(home: Home, names: list[str]) -> int:
     """Start the supervisor when none runs, ask for the nodes, show progress, print figures."""
     begun = time.monotonic()
-    ensure_supervisor(home)
+    started = ensure_supervisor(home)
     answer: dict[str, Any] = {}
 
     def ask() -> None:
-        answer.update(
-            control.ask(home.control_socket, UP_WITHIN_S, cmd="ensure", names=names)
-        )
+        answer.update(control.ask(home.control_socket, UP_WITHIN_S, cmd="ensure", names=names))
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
@@ -69,15 +67,15 @@ def up(home: Home, names: list[str]) -> int:
     if not answer.get("ok"):
         print(f"The stack did not come up: {answer.get('error', 'no answer')}", file=sys.stderr)
         return 1
-    report = memory.write_report(home, up_s=time.monotonic() - begun)
+    report = memory.write_report(home, time.monotonic() - begun if started else None)
     progress.show_summary(home, report)
     return 0
 
 
-def ensure_supervisor(home: Home) -> None:
-    """A supervisor that answers, started when there is none. TimeoutError after 15 s."""
+def ensure_supervisor(home: Home) -> bool:
+    """True when one had to be started, false when one runs. TimeoutError after 15 s."""
     if control.is_running(home.control_socket):
-        return
+        return False
     home.create()
     with (home.logs / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
@@ -94,6 +92,7 @@ def ensure_supervisor(home: Home) -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             raise TimeoutError(f"the supervisor did not start, see {home.logs}/supervisor.log")
         time.sleep(0.02)
+    return True
 
 
 def down(home: Home) -> int:

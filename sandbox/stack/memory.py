@@ -49,8 +49,9 @@ def _parent(pid: int) -> int:
         return -1
 
 
-def write_report(home: Home, up_s: float) -> dict[str, Any]:
-    """Add this `up` to BP_HOME/reports/stack.json: seconds by kind, memory in MiB by process."""
+def write_report(home: Home, up_s: float | None) -> dict[str, Any]:
+    """Add this `up` to BP_HOME/reports/stack.json: seconds by kind (None: it ran already), memory
+    in MiB by process."""
     file = home.reports / "stack.json"
     report: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     answer = control.ask(home.control_socket, cmd="status")
@@ -61,7 +62,8 @@ def write_report(home: Home, up_s: float) -> dict[str, Any]:
     }
     by_process["supervisor"] = round(pss_kib(answer["pid"]) / 1024, 1)
     kind = "up_warm_s" if "up_first_s" in report else "up_first_s"
-    report[kind] = round(up_s, 2)
+    if up_s is not None:
+        report[kind] = round(up_s, 2)
     report["rss_mib"] = round(sum(by_process.values()), 1)
     report["rss_mib_by_process"] = by_process
     report["ready_after_s"] = {node["name"]: node["ready_after_s"] for node in answer["nodes"]}

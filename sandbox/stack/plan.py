@@ -6,18 +6,24 @@ or partner is an absent part, not an error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sandbox.stack import seed
+from sandbox.stack.certs import CertAgent
 from sandbox.stack.home import Home
 from sandbox.stack.nodes import JobSpec, Node
 from sandbox.stack.parts import kafka as kafka_part
 from sandbox.stack.parts.kafka import Kafka
+from sandbox.stack.parts.mesh import Mesh
 from sandbox.stack.parts.openbao import OpenBao
+from sandbox.stack.parts.partners import Partners
 from sandbox.stack.parts.postgres import Postgres
+from sandbox.stack.parts.services import Services
 from sandbox.stack.parts.valkey import Valkey
 from sandbox.stack.ports import Ports
-from sandbox.stack.provision import topics
+from sandbox.stack.provision import accounts, databases, secrets, topics
+from sandbox.stack.provision import vault as provision_vault
+from sandbox.stack.provision.migrations import migrate
 from sandbox.stack.settings import StackSettings
 
 
@@ -32,6 +38,9 @@ class Parts:
     kafka: Kafka
     openbao: OpenBao
     valkey: Valkey
+    partners: Partners
+    mesh: Mesh
+    cert_agent: CertAgent
 
 
 def build_parts(home: Home, settings: StackSettings) -> Parts:
@@ -39,6 +48,8 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
     ports = Ports(home.conf / "ports.json")
     made = seed.load_or_make(home.secrets)
     libs = settings.kafka_libs or kafka_part.default_libs()
+    openbao = OpenBao(home, ports.get("openbao"), ports.get("openbao-cluster"))
+    partners = Partners(home, ports, made)
     return Parts(
         home=home,
         ports=ports,
@@ -47,18 +58,58 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
         kafka=Kafka(
             home, ports.get("kafka"), ports.get("kafka-controller"), libs, settings.kafka_heap_mib
         ),
-        openbao=OpenBao(home, ports.get("openbao"), ports.get("openbao-cluster")),
+        openbao=openbao,
         valkey=Valkey(home),
+        partners=partners,
+        mesh=Mesh(home, ports, partners),
+        cert_agent=CertAgent(home, openbao.addr, made.service_account_issuer_key),
     )
 
 
 def build_nodes(parts: Parts) -> dict[str, Node]:
     """The table of nodes, each after what it needs."""
-    nodes: list[Node] = [
+    nodes = _stores(parts)
+    if parts.partners.exists:
+        nodes.append(JobSpec("partner-authority", parts.partners.make_authority))
+        nodes += parts.partners.specs(parts.mesh.gateway_url, parts.mesh.ca_file)
+    if parts.mesh.exists:
+        nodes.append(JobSpec("mesh", parts.mesh.render, ("partner-authority",)))
+        nodes += parts.mesh.sidecars()
+    nodes += Services(
+        parts.home, parts.openbao.addr, parts.kafka.bootstrap, parts.mesh.exists
+    ).specs()
+    if parts.mesh.exists:
+        nodes.append(parts.mesh.gateway())
+    known = {node.name for node in nodes}
+    return {node.name: _without_absent(node, known) for node in nodes}
+
+
+def _without_absent(node: Node, known: set[str]) -> Node:
+    """A need that the repository does not hold yet is no need."""
+    return replace(node, depends_on=tuple(name for name in node.depends_on if name in known))
+
+
+def _stores(parts: Parts) -> list[Node]:
+    """The stores and what is put into them."""
+    postgres, bao = parts.postgres, parts.openbao
+
+    async def vault() -> None:
+        issuer = accounts.public_key_pem(parts.seed.service_account_issuer_key)
+        kv = secrets.kv_secrets(parts.seed, postgres, parts.partners.ca)
+        await provision_vault.provision(bao.addr, bao.root_token(), issuer, kv)
+        parts.cert_agent.refresh_tokens()
+
+    async def roles() -> None:
+        await databases.provision(postgres, parts.seed.role_password)
+
+    return [
         parts.kafka.spec(),
-        parts.postgres.spec(),
-        parts.openbao.spec(),
+        postgres.spec(),
+        bao.spec(),
         parts.valkey.spec(),
+        JobSpec("databases", roles, ("postgres",)),
+        JobSpec("migrations", lambda: migrate(postgres, parts.home.logs), ("databases",)),
         JobSpec("topics", lambda: topics.create(parts.kafka.bootstrap), ("kafka",)),
+        JobSpec("vault", vault, ("openbao", "partner-authority")),
+        JobSpec("certificates", parts.cert_agent.start, ("vault",)),
     ]
-    return {node.name: node for node in nodes}

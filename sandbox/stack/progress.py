@@ -74,7 +74,7 @@ def print_status(nodes: list[dict[str, Any]]) -> None:
 
 def show_summary(home: Home, report: dict[str, Any]) -> None:
     """The three figures and where to go next."""
-    warm, first = report.get("up_warm_s"), report["up_first_s"]
+    warm, first = report.get("up_warm_s"), report.get("up_first_s", 0.0)
     seconds = f"warm up {warm:.1f} s" if warm is not None else f"first up {first:.1f} s"
     setup = f"set-up {report['setup_s']:.0f} s · " if "setup_s" in report else ""
     console = Console()

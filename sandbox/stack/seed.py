@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ class Seed:
     ach_webhook_secret: str
     fraud_bearer_token: str
     oauth_client_secret: str
-    fcm_private_key: str
     service_account_issuer_key: str
 
     def role_password(self, role: str) -> str:
@@ -53,14 +52,12 @@ def load_or_make(folder: Path) -> Seed:
 
 
 def _make(name: str) -> str:
-    if name == "fcm_private_key":
-        return _pem(rsa.generate_private_key(public_exponent=65537, key_size=2048))
     if name == "service_account_issuer_key":
         return _pem(ec.generate_private_key(ec.SECP256R1()))
     return secrets.token_hex(24)
 
 
-def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+def _pem(key: ec.EllipticCurvePrivateKey) -> str:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

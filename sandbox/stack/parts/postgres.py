@@ -11,6 +11,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
+
 from sandbox.stack import launch, leftovers, packages
 from sandbox.stack.home import Home
 from sandbox.stack.launch import OsUser
@@ -94,13 +96,28 @@ class Postgres:
         return self.home.run / "pg"
 
     @property
+    def host(self) -> str:
+        """What clients give as host: the folder of the Unix socket."""
+        return str(self.sockets)
+
+    async def connect(self, database: str) -> asyncpg.Connection:
+        """A superuser's connection, for provisioning."""
+        return await asyncpg.connect(
+            host=self.host,
+            port=self.port,
+            user=SUPERUSER,
+            password=self.password,
+            database=database,
+        )
+
+    @property
     def data(self) -> Path:
         """PGDATA."""
         return self.home.data / "postgres"
 
     def probe(self) -> SqlProbe:
         """A query over the Unix socket."""
-        return SqlProbe(str(self.sockets), self.port, SUPERUSER, self.password)
+        return SqlProbe(self.host, self.port, SUPERUSER, self.password)
 
     def spec(self) -> ProcessSpec:
         """The server process. SIGINT is its fast shutdown, SIGQUIT its immediate one: the latter
