@@ -27,7 +27,9 @@ def page_tokens(database: Database) -> PageTokens:
 
 def apis(desk: Desk) -> dict[ServiceDescriptor, object]:
     """Return the API objects under the services of the contract."""
-    return {transfers_service_pb2.DESCRIPTOR.services_by_name["TransfersService"]: TransfersApi(desk)}
+    return {
+        transfers_service_pb2.DESCRIPTOR.services_by_name["TransfersService"]: TransfersApi(desk)
+    }
 
 
 async def _keep_partitions(store: Store) -> None:
