@@ -67,7 +67,6 @@ class Mesh:
             "gateway": {
                 "listen": self.gateway_address,
                 "admin": self.gateway_admin,
-                "public_certs_dir": str(self.home.certs / EDGE),
             },
             "partners": self.partners.hosts(),
             "certs_dir": str(self.home.certs),
