@@ -121,7 +121,8 @@ class Workload:
     identity: str
     certificate: CertificateFiles
     authority: AuthorityFile
-    admin: Address
+    admin: Address | Path
+    """Where the operator's page listens; a sidecar's on a Unix socket of its own user."""
     log_expression: str
 
 

@@ -32,7 +32,7 @@ class ServicePlace(_Strict):
     mtls: HostPort | None = None
     app_sockets: list[Path] = []
     outbound_socket: Path
-    admin: HostPort
+    admin_socket: Path
 
 
 class GatewayPlace(_Strict):
