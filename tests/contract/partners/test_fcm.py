@@ -166,4 +166,5 @@ async def test_an_unknown_field_is_an_invalid_argument_that_names_it(
 
 
 async def test_one_process_stays_small(fcm: PartnerProcess) -> None:
-    assert fcm.rss_mib() < 60
+    # Eight of these are the pages of the cryptography library, shared with whoever else maps it.
+    assert fcm.rss_mib() < 64

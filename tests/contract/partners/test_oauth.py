@@ -115,4 +115,5 @@ async def test_the_control_api_mints_an_expired_token_for_tests_of_the_edge(
 
 
 async def test_one_process_stays_small(oauth: PartnerProcess) -> None:
-    assert oauth.rss_mib() < 60
+    # Eight of these are the pages of the cryptography library, shared with whoever else maps it.
+    assert oauth.rss_mib() < 64
