@@ -16,10 +16,13 @@ from tests.contract.partners.processes import Answer, PartnerProcess, running
 CLIENT = {"client_id": "bp-mobile", "client_secret": "oauth-test-secret"}
 
 
-@pytest.fixture
-async def oauth(certs: Path, tmp_path: Path) -> AsyncIterator[PartnerProcess]:
+@pytest.fixture(scope="module")
+async def oauth(
+    certs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[PartnerProcess]:
+    directory = tmp_path_factory.mktemp("oauth")
     clients = [{**CLIENT, "scopes": ["payments.write", "balances.read"]}]
-    async with running("oauth", tmp_path, certs, audience="bp-api", clients=clients) as partner:
+    async with running("oauth", directory, certs, audience="bp-api", clients=clients) as partner:
         yield partner
 
 
