@@ -1,0 +1,1 @@
+"""Services on real PostgreSQL and Kafka, called as their sidecars call them."""
