@@ -1,1 +1,1 @@
-"""Services on real PostgreSQL and Kafka, called as their sidecars call them."""
+"""One service at a time against the real stores it stands on."""

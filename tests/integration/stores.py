@@ -1,120 +1,90 @@
-"""A session's PostgreSQL and Kafka with all migrations applied, and customers to test with.
+"""Stores for tests that need no whole stack: the stack's own PostgreSQL and Kafka, run directly.
 
-Each test opens customers of its own, so no test sees another's and nothing is cleaned up.
+Each is the part that `make up` runs, with its configuration, under a home of the test session.
 """
 
-import json
-import os
-import subprocess
-import sys
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
-import pytest
 
-from sandbox.stack.home import REPO, Home
-from sandbox.stack.seed import Seed, load_or_make
-from services.chassis.postgres import Database, connect
-from services.kernel.ids import new_id, shard_of
+from sandbox.stack.home import Home
+from sandbox.stack.nodes import ProcessSpec
+from sandbox.stack.parts import kafka as kafka_part
+from sandbox.stack.parts.postgres import Postgres
+from sandbox.stack.ports import Ports
+from sandbox.stack.provision import databases, migrations, topics
+from sandbox.stack.runner import Runner
+from services.chassis.postgres import Database, open_pool
+
+PASSWORD = secrets.token_hex(16)
 
 
 @dataclass(frozen=True)
-class Holder:
-    """A customer with one account."""
+class PostgresStore:
+    """A provisioned and migrated cluster."""
 
-    customer_id: uuid.UUID
-    account_id: uuid.UUID
+    part: Postgres
+    runner: Runner
+
+    def database(self, role: str, name: str = "bp_write") -> Database:
+        """The address of a database for a role, such as bp_payments or postgres."""
+        return Database(self.part.host, self.part.port, name, role, PASSWORD)
+
+    async def pool(self, role: str, size: int = 8) -> asyncpg.Pool:
+        """A pool as a service opens it."""
+        return await open_pool(self.database(role), f"test-{role}", size)
 
 
-@dataclass
-class Stores:
-    """The session's stores."""
+@dataclass(frozen=True)
+class KafkaStore:
+    """A broker with the bank's topics."""
 
-    home: Home
-    addresses: dict[str, str]
-    seed: Seed = field(repr=False)
-    superusers: dict[str, asyncpg.Connection] = field(default_factory=dict, repr=False)
+    part: kafka_part.Kafka
+    runner: Runner
 
     @property
-    def kafka_bootstrap(self) -> str:
-        """Kafka's address."""
-        return self.addresses["BP_KAFKA_BOOTSTRAP"]
-
-    def _login(self, role: str, password: str, database: str) -> Database:
-        host, port = self.addresses["BP_POSTGRES_HOST"], int(self.addresses["BP_POSTGRES_PORT"])
-        return Database(host, port, database, role, password)
-
-    def database(self, service: str, database: str) -> Database:
-        """The database as a service logs in to it."""
-        role = f"bp_{service}"
-        return self._login(role, self.seed.role_password(role), database)
-
-    async def superuser(self, database: str) -> asyncpg.Connection:
-        """The superuser's connection to a database, one for the session."""
-        if database not in self.superusers:
-            login = self._login("postgres", self.seed.postgres_superuser, database)
-            self.superusers[database] = await connect(login, "tests")
-        return self.superusers[database]
-
-    async def open_holder(self, cents: int = 0, state: str = "ACTIVE") -> Holder:
-        """A new customer with one account that holds `cents`, known to ledger and customers."""
-        customer_id = new_id()
-        customers = await self.superuser("bp_customers")
-        await customers.execute(
-            "INSERT INTO customers.customer (customer_id, user_name, display_name, email, locale)"
-            " VALUES ($1, $2, 'Test Person', 'person@example.com', 'es')",
-            customer_id,
-            f"u{customer_id.hex}",
-        )
-        return Holder(customer_id, await self.open_account(customer_id, cents, state))
-
-    async def open_account(
-        self, customer_id: uuid.UUID, cents: int = 0, state: str = "ACTIVE"
-    ) -> uuid.UUID:
-        """Another account of a customer."""
-        account_id = new_id(shard_of(customer_id))
-        customers = await self.superuser("bp_customers")
-        await customers.execute(
-            "INSERT INTO customers.account (account_id, customer_id, account_type, state)"
-            " VALUES ($1, $2, 'CHECKING', $3)",
-            account_id,
-            customer_id,
-            state,
-        )
-        write = await self.superuser("bp_write")
-        await write.execute("SELECT ledger.seed_accounts($1, $2)", [account_id], [cents])
-        return account_id
-
-    async def held(self, account_id: uuid.UUID) -> tuple[int, int]:
-        """What the ledger says: balance and position."""
-        write = await self.superuser("bp_write")
-        row = await write.fetchrow("SELECT balance, position FROM ledger.balance($1)", account_id)
-        assert row is not None
-        return row["balance"], row["position"]
-
-    async def projected(self, account_id: uuid.UUID) -> tuple[int, int]:
-        """What customers says: balance and position; (0, 0) when it knows nothing."""
-        customers = await self.superuser("bp_customers")
-        row = await customers.fetchrow(
-            "SELECT balance, position FROM customers.balance WHERE account_id = $1", account_id
-        )
-        return (row["balance"], row["position"]) if row else (0, 0)
+    def bootstrap(self) -> str:
+        """host:port for clients."""
+        return self.part.bootstrap
 
 
-def _stack(home: Home, *arguments: str) -> None:
-    environment = {**os.environ, "BP_HOME": str(home.root), "PYTHONPATH": f"{REPO}:{REPO}/gen"}
-    command = [sys.executable, "-m", "sandbox.stack", *arguments]
-    subprocess.run(command, cwd=REPO, env=environment, check=True, timeout=240)
-
-
-@pytest.fixture(scope="session")
-def stores() -> Iterator[Stores]:
-    """PostgreSQL with every schema and Kafka with every topic."""
-    home = Home(REPO / ".bp-test")
-    _stack(home, "up", "migrations", "topics")
+@asynccontextmanager
+async def _running(spec: ProcessSpec, home: Home) -> AsyncGenerator[Runner]:
+    runner = Runner(spec, home.logs / f"{spec.name}.log")
+    await runner.start()
     try:
-        yield Stores(home, json.loads(home.endpoints.read_text()), load_or_make(home.secrets))
+        if not await runner.wait_ready():
+            raise RuntimeError(f"{spec.name}: {runner.reason}")
+        yield runner
     finally:
-        _stack(home, "down")
+        await runner.stop()
+
+
+@asynccontextmanager
+async def postgres_store(folder: Path) -> AsyncGenerator[PostgresStore]:
+    """Run PostgreSQL with the bank's databases, roles and migrations."""
+    home = Home(folder)
+    home.create()
+    part = Postgres(home, Ports(home.conf / "ports.json").get("postgres"), PASSWORD)
+    async with _running(part.spec(), home) as runner:
+        await databases.provision(part, lambda _role: PASSWORD)
+        await migrations.migrate(part, home.logs)
+        yield PostgresStore(part, runner)
+
+
+@asynccontextmanager
+async def kafka_store(folder: Path) -> AsyncGenerator[KafkaStore]:
+    """Run Kafka with the bank's topics."""
+    home = Home(folder)
+    home.create()
+    ports = Ports(home.conf / "ports.json")
+    libs = kafka_part.default_libs()
+    kafka_part.fetch_libs(libs)
+    part = kafka_part.Kafka(home, ports.get("kafka"), ports.get("kafka-controller"), libs, 384)
+    async with _running(part.spec(), home) as runner:
+        await topics.create(part.bootstrap)
+        yield KafkaStore(part, runner)

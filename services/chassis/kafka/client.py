@@ -132,6 +132,8 @@ def producer_settings(bootstrap: str, client_id: str, linger_ms: int = 5) -> Set
         "enable.idempotence": True,
         "linger.ms": linger_ms,
         "delivery.timeout.ms": 30_000,
+        # The same key goes to the same partition whatever client of whatever language writes it.
+        "partitioner": "murmur2_random",
     }
 
 

@@ -11,8 +11,8 @@ from bp.transfers.v1 import transfers_service_pb2 as pb
 from bp.type.v1 import money_pb2
 
 from services.chassis.postgres import connect
+from tests.integration.bank import Bank, Holder
 from tests.integration.mesh_calls import from_customer, refusal
-from tests.integration.stores import Holder, Stores
 
 
 def wish(
@@ -38,17 +38,17 @@ async def refused(stub, payer: Holder, request, key: str = "") -> tuple[grpc.Sta
     return await refusal(stub.CreateBookTransfer(request, metadata=metadata))
 
 
-async def test_a_transfer_moves_the_amount_and_leaves_one_event(stores: Stores, transfers_stub):
-    payer, payee = await stores.open_holder(10_000), await stores.open_holder(500)
+async def test_a_transfer_moves_the_amount_and_leaves_one_event(bank: Bank, transfers_stub):
+    payer, payee = await bank.open_holder(10_000), await bank.open_holder(500)
     answer = await transfers_stub.CreateBookTransfer(
         wish(payer.account_id, payee.account_id, 2_500, memo="rent"),
         metadata=from_customer(payer.customer_id, new_key()),
     )
-    assert await stores.held(payer.account_id) == (7_500, 2)
-    assert await stores.held(payee.account_id) == (3_000, 2)
+    assert await bank.held(payer.account_id) == (7_500, 2)
+    assert await bank.held(payee.account_id) == (3_000, 2)
     transfer_id = uuid.UUID(answer.transfer.transfer_id)
     assert transfer_id.bytes[15] & 63 == payer.account_id.bytes[15] & 63
-    write = await stores.superuser("bp_write")
+    write = await bank.superuser("bp_write")
     (row,) = await write.fetch("SELECT * FROM outbox.event WHERE subject = $1", transfer_id)
     event = transfers_events_pb2.TransferEvent.FromString(row["payload"])
     assert event.book_transfer_posted.transfer == answer.transfer
@@ -61,9 +61,9 @@ async def test_a_transfer_moves_the_amount_and_leaves_one_event(stores: Stores, 
 
 
 async def test_of_fifty_concurrent_transfers_of_the_whole_balance_exactly_one_is_posted(
-    stores: Stores, transfers_stub
+    bank: Bank, transfers_stub
 ):
-    payer, payee = await stores.open_holder(8_000), await stores.open_holder()
+    payer, payee = await bank.open_holder(8_000), await bank.open_holder()
     request = wish(payer.account_id, payee.account_id, 8_000)
 
     async def attempt() -> str:
@@ -78,14 +78,14 @@ async def test_of_fifty_concurrent_transfers_of_the_whole_balance_exactly_one_is
 
     outcomes = await asyncio.gather(*(attempt() for _ in range(50)))
     assert sorted(outcomes) == ["INSUFFICIENT_FUNDS"] * 49 + ["POSTED"]
-    assert await stores.held(payer.account_id) == (0, 2)
-    assert await stores.held(payee.account_id) == (8_000, 1)
+    assert await bank.held(payer.account_id) == (0, 2)
+    assert await bank.held(payee.account_id) == (8_000, 1)
 
 
 async def test_opposite_transfers_at_once_do_not_deadlock_and_conserve_money(
-    stores: Stores, transfers_stub
+    bank: Bank, transfers_stub
 ):
-    holders = [await stores.open_holder(100_000) for _ in range(3)]
+    holders = [await bank.open_holder(100_000) for _ in range(3)]
 
     async def move(n: int) -> None:
         payer, payee = holders[n % 3], holders[(n + 1 + n % 2) % 3]
@@ -95,23 +95,23 @@ async def test_opposite_transfers_at_once_do_not_deadlock_and_conserve_money(
         )
 
     await asyncio.gather(*(move(n) for n in range(90)))
-    held = [await stores.held(holder.account_id) for holder in holders]
+    held = [await bank.held(holder.account_id) for holder in holders]
     assert sum(balance for balance, _ in held) == 300_000
     assert sum(position for _, position in held) == 3 + 2 * 90
 
 
-async def test_an_account_of_another_customer_is_not_found(stores: Stores, transfers_stub):
-    payer, payee = await stores.open_holder(1_000), await stores.open_holder(1_000)
+async def test_an_account_of_another_customer_is_not_found(bank: Bank, transfers_stub):
+    payer, payee = await bank.open_holder(1_000), await bank.open_holder(1_000)
     request = wish(payee.account_id, payer.account_id, 100)
     assert await refused(transfers_stub, payer, request) == (
         grpc.StatusCode.NOT_FOUND,
         "ACCOUNT_NOT_FOUND",
     )
-    assert await stores.held(payee.account_id) == (1_000, 1)
+    assert await bank.held(payee.account_id) == (1_000, 1)
 
 
-async def test_a_frozen_account_pays_nothing_but_is_paid(stores: Stores, transfers_stub):
-    frozen, payee = await stores.open_holder(1_000, "FROZEN"), await stores.open_holder(1_000)
+async def test_a_frozen_account_pays_nothing_but_is_paid(bank: Bank, transfers_stub):
+    frozen, payee = await bank.open_holder(1_000, "FROZEN"), await bank.open_holder(1_000)
     request = wish(frozen.account_id, payee.account_id, 100)
     assert await refused(transfers_stub, frozen, request) == (
         grpc.StatusCode.FAILED_PRECONDITION,
@@ -121,18 +121,18 @@ async def test_a_frozen_account_pays_nothing_but_is_paid(stores: Stores, transfe
         wish(payee.account_id, frozen.account_id, 100),
         metadata=from_customer(payee.customer_id, new_key()),
     )
-    assert await stores.held(frozen.account_id) == (1_100, 2)
+    assert await bank.held(frozen.account_id) == (1_100, 2)
 
 
-async def test_a_destination_that_is_closed_or_unknown_is_not_found(stores: Stores, transfers_stub):
-    payer, closed = await stores.open_holder(1_000), await stores.open_holder(0, "CLOSED")
+async def test_a_destination_that_is_closed_or_unknown_is_not_found(bank: Bank, transfers_stub):
+    payer, closed = await bank.open_holder(1_000), await bank.open_holder(0, "CLOSED")
     for destination in (closed.account_id, uuid.uuid4()):
         request = wish(payer.account_id, destination, 100)
         assert (await refused(transfers_stub, payer, request))[1] == "DESTINATION_NOT_FOUND"
 
 
-async def test_what_no_account_can_make_right_is_refused(stores: Stores, transfers_stub):
-    payer, payee = await stores.open_holder(1_000), await stores.open_holder()
+async def test_what_no_account_can_make_right_is_refused(bank: Bank, transfers_stub):
+    payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     source, destination = payer.account_id, payee.account_id
     cases = {
         "AMOUNT_NOT_POSITIVE": [wish(source, destination, 0), wish(source, destination, -5)],
@@ -145,7 +145,7 @@ async def test_what_no_account_can_make_right_is_refused(stores: Stores, transfe
     for reason, requests in cases.items():
         for request in requests:
             assert (await refused(transfers_stub, payer, request))[1] == reason
-    assert await stores.held(source) == (1_000, 1)
+    assert await bank.held(source) == (1_000, 1)
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ async def test_what_no_account_can_make_right_is_refused(stores: Stores, transfe
         "SELECT ledger.seed_accounts('{}', '{}')",
     ],
 )
-async def test_the_service_role_cannot_write_past_its_function(stores: Stores, statement: str):
-    connection = await connect(stores.database("transfers", "bp_write"), "tests")
+async def test_the_service_role_cannot_write_past_its_function(bank: Bank, statement: str):
+    connection = await connect(bank.postgres.database("bp_transfers"), "tests")
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(statement)

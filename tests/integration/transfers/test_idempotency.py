@@ -5,18 +5,18 @@ import asyncio
 import grpc
 from bp.transfers.v1 import transfers_service_pb2 as pb
 
+from tests.integration.bank import Bank
 from tests.integration.mesh_calls import from_customer, open_channel, raw_call, refusal
 from tests.integration.running import Running
-from tests.integration.stores import Stores
 from tests.integration.transfers.test_book_transfers import new_key, wish
 
 CREATE = "/bp.transfers.v1.TransfersService/CreateBookTransfer"
 
 
 async def test_one_key_from_fifty_connections_makes_one_transfer_and_one_body(
-    stores: Stores, transfers: Running
+    bank: Bank, transfers: Running
 ):
-    payer, payee = await stores.open_holder(10_000), await stores.open_holder()
+    payer, payee = await bank.open_holder(10_000), await bank.open_holder()
     request = wish(payer.account_id, payee.account_id, 700, memo="once")
     key = new_key()
 
@@ -27,14 +27,14 @@ async def test_one_key_from_fifty_connections_makes_one_transfer_and_one_body(
 
     bodies = await asyncio.gather(*(attempt() for _ in range(50)))
     assert len(set(bodies)) == 1
-    assert await stores.held(payer.account_id) == (9_300, 2)
-    assert await stores.held(payee.account_id) == (700, 1)
+    assert await bank.held(payer.account_id) == (9_300, 2)
+    assert await bank.held(payee.account_id) == (700, 1)
 
 
 async def test_a_key_with_another_payload_is_refused_even_if_that_would_be_refused_anyway(
-    stores: Stores, transfers_stub
+    bank: Bank, transfers_stub
 ):
-    payer, payee = await stores.open_holder(10_000), await stores.open_holder()
+    payer, payee = await bank.open_holder(10_000), await bank.open_holder()
     metadata = from_customer(payer.customer_id, new_key())
     await transfers_stub.CreateBookTransfer(
         wish(payer.account_id, payee.account_id, 700), metadata=metadata
@@ -43,11 +43,11 @@ async def test_a_key_with_another_payload_is_refused_even_if_that_would_be_refus
         other = wish(payer.account_id, payee.account_id, cents)
         call = transfers_stub.CreateBookTransfer(other, metadata=metadata)
         assert await refusal(call) == (grpc.StatusCode.ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED")
-    assert await stores.held(payer.account_id) == (9_300, 2)
+    assert await bank.held(payer.account_id) == (9_300, 2)
 
 
-async def test_a_refusal_does_not_burn_the_key(stores: Stores, transfers_stub):
-    payer, payee = await stores.open_holder(100), await stores.open_holder(1_000)
+async def test_a_refusal_does_not_burn_the_key(bank: Bank, transfers_stub):
+    payer, payee = await bank.open_holder(100), await bank.open_holder(1_000)
     request = wish(payer.account_id, payee.account_id, 700)
     metadata = from_customer(payer.customer_id, new_key())
     call = transfers_stub.CreateBookTransfer(request, metadata=metadata)
@@ -57,37 +57,37 @@ async def test_a_refusal_does_not_burn_the_key(stores: Stores, transfers_stub):
         metadata=from_customer(payee.customer_id, new_key()),
     )
     await transfers_stub.CreateBookTransfer(request, metadata=metadata)
-    assert await stores.held(payer.account_id) == (400, 3)
+    assert await bank.held(payer.account_id) == (400, 3)
 
 
 async def test_an_accepted_transfer_is_replayed_after_the_account_was_frozen(
-    stores: Stores, transfers_channel: grpc.aio.Channel
+    bank: Bank, transfers_channel: grpc.aio.Channel
 ):
-    payer, payee = await stores.open_holder(10_000), await stores.open_holder()
+    payer, payee = await bank.open_holder(10_000), await bank.open_holder()
     request = wish(payer.account_id, payee.account_id, 700)
     metadata = from_customer(payer.customer_id, new_key())
     first = await raw_call(transfers_channel, CREATE, request, metadata)
-    customers = await stores.superuser("bp_customers")
+    customers = await bank.superuser("bp_customers")
     await customers.execute(
         "UPDATE customers.account SET state = 'FROZEN' WHERE account_id = $1", payer.account_id
     )
     assert await raw_call(transfers_channel, CREATE, request, metadata) == first
-    assert await stores.held(payer.account_id) == (9_300, 2)
+    assert await bank.held(payer.account_id) == (9_300, 2)
 
 
-async def test_keys_belong_to_their_customer(stores: Stores, transfers_stub):
-    one, two = await stores.open_holder(1_000), await stores.open_holder(1_000)
+async def test_keys_belong_to_their_customer(bank: Bank, transfers_stub):
+    one, two = await bank.open_holder(1_000), await bank.open_holder(1_000)
     key = new_key()
     for payer, payee in ((one, two), (two, one)):
         await transfers_stub.CreateBookTransfer(
             wish(payer.account_id, payee.account_id, 300),
             metadata=from_customer(payer.customer_id, key),
         )
-    assert await stores.held(one.account_id) == (1_000, 3)
+    assert await bank.held(one.account_id) == (1_000, 3)
 
 
-async def test_a_transfer_without_a_key_is_refused(stores: Stores, transfers_stub):
-    payer, payee = await stores.open_holder(1_000), await stores.open_holder()
+async def test_a_transfer_without_a_key_is_refused(bank: Bank, transfers_stub):
+    payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     request: pb.CreateBookTransferRequest = wish(payer.account_id, payee.account_id, 5)
     call = transfers_stub.CreateBookTransfer(request, metadata=from_customer(payer.customer_id))
     assert (await refusal(call))[1] == "IDEMPOTENCY_KEY_MISSING"

@@ -5,13 +5,13 @@ import uuid
 import grpc
 from bp.transfers.v1 import transfers_service_pb2 as pb
 
+from tests.integration.bank import Bank
 from tests.integration.mesh_calls import from_customer, refusal
-from tests.integration.stores import Stores
 from tests.integration.transfers.test_book_transfers import new_key, wish
 
 
-async def test_payer_and_payee_see_a_transfer_and_nobody_else(stores: Stores, transfers_stub):
-    payer, payee, other = [await stores.open_holder(1_000) for _ in range(3)]
+async def test_payer_and_payee_see_a_transfer_and_nobody_else(bank: Bank, transfers_stub):
+    payer, payee, other = [await bank.open_holder(1_000) for _ in range(3)]
     made = await transfers_stub.CreateBookTransfer(
         wish(payer.account_id, payee.account_id, 10, memo="gift"),
         metadata=from_customer(payer.customer_id, new_key()),
@@ -47,8 +47,8 @@ async def pages(stub, customer_id: uuid.UUID, account_id: uuid.UUID, rows: int) 
             return found
 
 
-async def test_a_list_gives_every_transfer_once_newest_first(stores: Stores, transfers_stub):
-    payer, payee = await stores.open_holder(1_000), await stores.open_holder()
+async def test_a_list_gives_every_transfer_once_newest_first(bank: Bank, transfers_stub):
+    payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     made: list[str] = []
     for cents in range(1, 8):
         answer = await transfers_stub.CreateBookTransfer(
@@ -62,9 +62,9 @@ async def test_a_list_gives_every_transfer_once_newest_first(stores: Stores, tra
     assert await pages(transfers_stub, payee.customer_id, payee.account_id, 3) == [[]]
 
 
-async def test_a_token_that_is_forged_or_of_another_list_is_refused(stores: Stores, transfers_stub):
-    payer, payee = await stores.open_holder(1_000), await stores.open_holder(1_000)
-    second = await stores.open_account(payer.customer_id)
+async def test_a_token_that_is_forged_or_of_another_list_is_refused(bank: Bank, transfers_stub):
+    payer, payee = await bank.open_holder(1_000), await bank.open_holder(1_000)
+    second = await bank.open_account(payer.customer_id)
     for _ in range(2):
         await transfers_stub.CreateBookTransfer(
             wish(payer.account_id, payee.account_id, 1),
@@ -88,8 +88,8 @@ async def test_a_token_that_is_forged_or_of_another_list_is_refused(stores: Stor
         assert await refusal(call) == (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID")
 
 
-async def test_the_list_of_a_foreign_account_is_not_found(stores: Stores, transfers_stub):
-    payer, payee = await stores.open_holder(1_000), await stores.open_holder()
+async def test_the_list_of_a_foreign_account_is_not_found(bank: Bank, transfers_stub):
+    payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     call = transfers_stub.ListBookTransfers(
         pb.ListBookTransfersRequest(account_id=str(payer.account_id)),
         metadata=from_customer(payee.customer_id),
