@@ -260,14 +260,16 @@ function envoy_on_request(handle)
   local sound, fault = pcall(check_head, handle, headers, route)
   if not sound then return refuse(handle, "400", fault) end
   if route.body ~= "json" then return end
+  local json = is_json(headers:get("content-type"))
+  -- Waiting for the body ends the life of `headers`; they are asked for again after it.
   local body = handle:body(true)
   local length = body:length()
   if length == 0 then
     body:setBytes("{}")
-    headers:replace("content-type", "application/json")
+    handle:headers():replace("content-type", "application/json")
     return
   end
-  if not is_json(headers:get("content-type")) then
+  if not json then
     return refuse(handle, "415", {reason = "MALFORMED_BODY", field = "Content-Type",
       description = "application/json is expected"})
   end

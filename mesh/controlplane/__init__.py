@@ -1,1 +1,1 @@
-"""Envoy's configuration made from what SREs and contracts say: ingest, model, translate, snapshot."""
+"""Envoy's configuration from what SREs and contracts say: ingest, model, translate, snapshot."""
