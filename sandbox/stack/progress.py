@@ -23,6 +23,7 @@ MARKS = {
     "failed": "[red]✗[/]",
 }
 REFRESH_S = 0.1
+REASON_CHARS_MAX = 120
 
 
 def show_until(home: Home, ended: Callable[[], bool]) -> None:
@@ -67,7 +68,7 @@ def print_status(nodes: list[dict[str, Any]]) -> None:
             str(node.get("pid") or ""),
             str(node.get("restarts") or ""),
             f"{node['ready_after_s']:.2f} s" if node["ready_after_s"] else "",
-            node["reason"],
+            node["reason"].partition("\n")[0][:REASON_CHARS_MAX],
         )
     Console().print(table)
 

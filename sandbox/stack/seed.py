@@ -32,7 +32,11 @@ class Seed:
 
     def role_password(self, role: str) -> str:
         """A database role's password: one derivation, so that a new role needs no new seed."""
-        digest = hmac.new(self.role_password_key.encode(), role.encode(), hashlib.sha256)
+        return self.derived(role)
+
+    def derived(self, label: str) -> str:
+        """A secret of its own for a label, 64 hexadecimal digits."""
+        digest = hmac.new(self.role_password_key.encode(), label.encode(), hashlib.sha256)
         return digest.hexdigest()
 
 

@@ -14,7 +14,7 @@ from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_di
 from services.kernel.clock import utc_now
 from services.kernel.errors import IdempotencyKeyReused, RequestInProgress
 from services.kernel.ids import new_id, shard_of
-from services.ledger import api as ledger
+from services.ledger import refusals as ledger
 from services.payments import checks, errors, mapping, saga
 from services.payments.checks import AccountFacts, Limits
 from services.payments.driver import Driven, Driver

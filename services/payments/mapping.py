@@ -18,8 +18,6 @@ from services.chassis.idempotency import fingerprint
 from services.kernel.money import Money
 from services.payments.transfer import Beneficiary, Transfer, TransferOrder
 
-_STATE = interbank_transfer_pb2.InterbankTransfer.State
-
 
 def order_from(request: CreateInterbankTransferRequest, call: Call) -> TransferOrder:
     """Return what the customer asks for."""
@@ -61,10 +59,10 @@ def transfer_message(transfer: Transfer) -> interbank_transfer_pb2.InterbankTran
             name=beneficiary.name,
             routing_number=beneficiary.routing_number,
             account_number=beneficiary.account_number,
-            account_type=AccountType.Value(beneficiary.account_type),
+            account_type=beneficiary.account_type,
         ),
         memo=transfer.memo,
-        state=_STATE.Value(transfer.state.value),
+        state=transfer.state.value,
         trace_number=transfer.trace_number,
         create_time=_timestamp(transfer.create_time),
         update_time=_timestamp(transfer.update_time),

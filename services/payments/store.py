@@ -10,7 +10,7 @@ import asyncpg
 from services.chassis.postgres import Queries
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
-from services.ledger import api as ledger
+from services.ledger import refusals as ledger
 from services.payments import mapping
 from services.payments.state import Effect, State
 from services.payments.transfer import Beneficiary, Notice, Transfer, TransferOrder
@@ -46,7 +46,7 @@ class Lease:
 class Store:
     """The only way of this service to its tables."""
 
-    def __init__(self, pool: "asyncpg.Pool[Any]", queries: Queries) -> None:
+    def __init__(self, pool: asyncpg.Pool, queries: Queries) -> None:
         self._pool = pool
         self._sql = queries
 

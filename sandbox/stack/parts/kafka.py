@@ -5,6 +5,7 @@ One node means replication factor 1 and min ISR 1 for every internal topic as we
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import shutil
@@ -100,7 +101,8 @@ class Kafka:
         )
 
     async def prepare(self) -> None:
-        """Configuration, and a formatted log directory the first time."""
+        """Jars, configuration, and a formatted log directory the first time."""
+        await asyncio.to_thread(fetch_libs, self.libs)
         text = CONFIGURATION.format(
             port=self.port, controller_port=self.controller_port, data=self.data
         )

@@ -43,6 +43,6 @@ def url(postgres: Postgres, database: str) -> str:
     """The superuser's URL of one database as dbmate reads it."""
     login = f"{SUPERUSER}:{quote(postgres.password)}"
     if postgres.host.startswith("/"):
-        socket = quote(f"{postgres.host}/.s.PGSQL.{postgres.port}")
-        return f"postgres://{login}@/{database}?socket={socket}&sslmode=disable"
+        socket = quote(postgres.host)
+        return f"postgres://{login}@:{postgres.port}/{database}?socket={socket}&sslmode=disable"
     return f"postgres://{login}@{postgres.host}:{postgres.port}/{database}?sslmode=disable"

@@ -35,6 +35,10 @@ def kv_secrets(seed: Seed, postgres: Postgres, partner_ca: Path) -> Secrets:
     if account.exists():
         fcm = {"project_id": FCM_PROJECT, "service_account": account.read_text()}
         secrets["external/fcm"] = fcm
+    for service in SERVICES:
+        secrets[f"service/{service.name}"] = {
+            "page_token_key": seed.derived(f"page-token/{service.name}")
+        }
     owners = {service.name: service.database for service in SERVICES if service.database}
     for name, database in {**owners, JUDGE: WRITE_DATABASE}.items():
         role = f"bp_{name}"

@@ -56,7 +56,7 @@ def readable_paths() -> dict[str, list[str]]:
         BPCTL: ["secret/data/external/oauth", f"secret/data/database/postgres/{JUDGE}"],
     }
     for service in SERVICES:
-        own = [f"secret/data/{path}" for path in service.secrets]
+        own = [f"secret/data/{path}" for path in (f"service/{service.name}", *service.secrets)]
         if service.database is not None:
             own.append(f"secret/data/database/postgres/{service.name}")
         paths[service.name] = own
