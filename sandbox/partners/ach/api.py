@@ -10,13 +10,15 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.partners.ach.book import BookError
+from sandbox.partners.ach.book import BookError, TooLateError
 from sandbox.partners.ach.network import AchNetwork
+from sandbox.partners.ach.routing_numbers import known_banks
 from sandbox.partners.ach.wire import (
     WireError,
     accepted,
     key_from_cancel,
     order_from,
+    participant,
     resource,
 )
 from sandbox.partners.faults import Faults
@@ -41,6 +43,8 @@ def ach_app(settings: AchSettings, network: AchNetwork, faults: Faults) -> web.A
     app.router.add_get("/ach/transfer", endpoints.find)
     app.router.add_post("/ach/transfer/cancel", endpoints.cancel)
     app.router.add_get("/ach/transfers", endpoints.list)
+    app.router.add_get("/ach/participants", endpoints.participants)
+    app.router.add_get("/ach/participants/{routing}", endpoints.participant)
     return app
 
 
@@ -80,9 +84,19 @@ class _Endpoints:
         return answer(resource(transfer, trace, self._network.schedule))
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
-        transfer = self._network.cancel(key_from_cancel(await request.read()))
+        key = key_from_cancel(await request.read())
+        try:
+            transfer = self._network.cancel(key)
+        except TooLateError as error:
+            return self._too_late(key, error)
         trace = self._network.trace_of(transfer)
         return answer({"state": transfer.state, "achTraceNumber": trace})
+
+    async def participants(self, _request: web.Request) -> web.StreamResponse:
+        return answer({"participants": [participant(number) for number in known_banks()]})
+
+    async def participant(self, request: web.Request) -> web.StreamResponse:
+        return answer(participant(request.match_info["routing"]))
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         start = _count(request, "cursor", 0, 10_000_000)
@@ -97,6 +111,15 @@ class _Endpoints:
                 "nextCursor": str(start + limit) if more else None,
             }
         )
+
+    def _too_late(self, key: str, error: TooLateError) -> web.Response:
+        """The refusal says where the transfer stands, so that no query need follow."""
+        transfer = self._network.book.find(key)
+        body = WireError(409, error.code, str(error)).body()
+        if transfer is not None:
+            trace = self._network.trace_of(transfer)
+            body = {**body, "state": transfer.state, "achTraceNumber": trace}
+        return answer(body, 409)
 
 
 @web.middleware

@@ -38,6 +38,7 @@ def on_or_after(day: date) -> date:
     return day
 
 
+@lru_cache(maxsize=4096)
 def add_banking_days(day: date, count: int) -> date:
     """The banking day `count` banking days after `day` (count 0: the day or the next open one)."""
     day = on_or_after(day)

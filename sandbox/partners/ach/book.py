@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import NamedTuple
 
 from sandbox.partners.ach.clock import Schedule
 from sandbox.partners.ach.triggers import Ending
@@ -72,8 +73,7 @@ class TooLateError(BookError):
     code = "TOO_LATE"
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """What the originating bank asks for. Amount in minor units of USD."""
 
     minor_units: int

@@ -7,6 +7,7 @@ when a transfer of a processing day is batched, settles and is returned: pure.
 import time as real_time
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from sandbox.partners.ach import banking_days
@@ -86,10 +87,12 @@ def local_time(instant: float) -> datetime:
     return datetime.fromtimestamp(instant, ZONE)
 
 
+@lru_cache(maxsize=1024)
 def rfc3339(instant: float) -> str:
     """An instant as text, with New York's offset, to the millisecond."""
     return local_time(instant).isoformat(timespec="milliseconds")
 
 
+@lru_cache(maxsize=4096)
 def _instant(day: date, at: time) -> float:
     return datetime.combine(day, at, ZONE).timestamp()

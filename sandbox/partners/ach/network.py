@@ -6,7 +6,7 @@ same methods, then the webhooks that were due and not delivered are queued again
 
 import asyncio
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -59,7 +59,7 @@ class AchNetwork:
             {
                 "do": "accept",
                 "key": key,
-                "order": list(asdict(order).values()),
+                "order": list(order),
                 "at": at,
                 "day": day.isoformat(),
                 "ending": [plan.return_code, plan.is_late],

@@ -15,7 +15,7 @@ from sandbox.partners.ach.routing_numbers import is_valid, known_banks
 
 # Entry ceiling of a Nacha file: 99,999,999.99.
 AMOUNT_MINOR_UNITS_MAX = 9_999_999_999
-_ACCOUNT = re.compile(r"[0-9]{4,17}")
+_ACCOUNT = re.compile(r"(?=.*[0-9])[0-9A-Za-z-]{4,17}")
 Text = Annotated[str, Field(max_length=255)]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -84,7 +84,8 @@ def order_from(body: bytes) -> Order:
     if wire.routing not in known_banks():
         raise WireError(422, "UNKNOWN_ROUTING_NUMBER", "no bank has this number", "routing")
     if not _ACCOUNT.fullmatch(wire.account):
-        raise WireError(422, "INVALID_ACCOUNT", "4 to 17 digits are expected", "account")
+        message = "4 to 17 digits, letters or hyphens, one of them a digit"
+        raise WireError(422, "INVALID_ACCOUNT", message, "account")
     return Order(
         minor_units=wire.amount.minor_units,
         currency=wire.amount.currency,
@@ -96,6 +97,14 @@ def order_from(body: bytes) -> Order:
         addenda=wire.addenda,
         callback_reference=wire.callback_reference,
     )
+
+
+def participant(routing: str) -> dict[str, Any]:
+    """A bank of the directory; raises WireError 404 for a number that no bank has."""
+    name = known_banks().get(routing)
+    if name is None:
+        raise WireError(404, "NOT_FOUND", "no bank has this routing number", "routing")
+    return {"routing": routing, "name": name}
 
 
 def key_from_cancel(body: bytes) -> str:

@@ -67,7 +67,6 @@ class Mesh:
             "gateway": {
                 "listen": self.gateway_address,
                 "admin": self.gateway_admin,
-                "public_certs_dir": str(self.home.certs / EDGE),
             },
             "partners": self.partners.hosts(),
             "certs_dir": str(self.home.certs),
@@ -141,7 +140,7 @@ class Mesh:
         )
 
     def _command(self, name: str) -> tuple[str, ...]:
-        bootstrap = self.home.envoy / name / "bootstrap.yaml"
+        bootstrap = self.home.envoy / name / "bootstrap.json"
         return (
             *(str(ENVOY), "-c", str(bootstrap), "--concurrency", "1"),
             # No shared memory with another Envoy of this machine: nothing to collide with.

@@ -83,6 +83,7 @@ async def test_a_transfer_is_batched_settles_on_the_second_banking_day_and_is_to
     assert await state(network, key) == "BATCHED"
     late = await cancel(network, key)
     assert (late.status, late.body["error"]["code"]) == (409, "TOO_LATE")
+    assert (late.body["state"], late.body["achTraceNumber"]) == ("BATCHED", trace)
     await advance(network, days=1)
     assert await state(network, key) == "SETTLING"
     done = await advance(network, days=1)

@@ -42,7 +42,9 @@ async def test_one_key_gives_one_transfer_and_refuses_another_payload(ach: Partn
         ({"routing": "021009913"}, 422, "INVALID_ROUTING_NUMBER"),
         ({"routing": "12345"}, 422, "INVALID_ROUTING_NUMBER"),
         ({"routing": "999999992"}, 422, "UNKNOWN_ROUTING_NUMBER"),
-        ({"account": "12-34"}, 422, "INVALID_ACCOUNT"),
+        ({"account": "12 34"}, 422, "INVALID_ACCOUNT"),
+        ({"account": "123"}, 422, "INVALID_ACCOUNT"),
+        ({"account": "NO-DIGIT"}, 422, "INVALID_ACCOUNT"),
         ({"account": "1" * 18}, 422, "INVALID_ACCOUNT"),
         ({"amount": {"currency": "EUR", "minorUnits": 1}}, 422, "INVALID_CURRENCY"),
         ({"minor_units": 0}, 400, "INVALID_REQUEST"),
@@ -98,6 +100,14 @@ async def test_pages_list_every_accepted_transfer_once(ach: PartnerProcess) -> N
         cursor = page.body["nextCursor"]
     assert len(seen) == len(set(seen))
     assert [key for key in seen if key in keys] == keys
+
+
+async def test_the_directory_knows_the_banks_that_take_part(ach: PartnerProcess) -> None:
+    listed = (await ach.call("GET", "/ach/participants")).body["participants"]
+    assert {"routing": "021009912", "name": "Hudson Test Bank, New York"} in listed
+    assert (await ach.call("GET", "/ach/participants/021009912")).status == 200
+    unknown = await ach.call("GET", "/ach/participants/999999992")
+    assert (unknown.status, unknown.body["error"]["code"]) == (404, "NOT_FOUND")
 
 
 async def test_a_missing_key_or_api_key_is_refused(ach: PartnerProcess) -> None:
