@@ -12,12 +12,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import asyncpg
 import typer
 
 from sandbox.stack.home import Home, home_from_environment
+
+if TYPE_CHECKING:
+    import asyncpg
 
 HTTP_TIMEOUT_S = 60.0
 ACCOUNT = "bpctl"
@@ -85,6 +87,8 @@ def secret(path: str) -> dict[str, str]:
 
 async def connect(database: str) -> asyncpg.Connection:
     """A reading connection of the judge to any of the bank's databases."""
+    import asyncpg  # only here: most commands need no database and answer sooner without
+
     login = secret("database/postgres/judge")
     return await asyncpg.connect(
         host=login["host"],
