@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from typing import Any
 
-from sandbox.stack import control, memory, progress
+from sandbox.stack import control, launch, memory, progress
 from sandbox.stack.home import REPO, Home, home_from_environment
 
 UP_WITHIN_S = 240.0
@@ -72,8 +73,9 @@ def up(home: Home, names: list[str]) -> int:
     return 0
 
 
-def ensure_supervisor(home: Home) -> bool:
-    """True when one had to be started, false when one runs. TimeoutError after 15 s."""
+def ensure_supervisor(home: Home, *, dies_with_caller: bool = False) -> bool:
+    """True when one had to be started, false when one runs. TimeoutError after 15 s. It outlives
+    the caller unless `dies_with_caller` (a test session that is killed leaves nothing)."""
     if control.is_running(home.control_socket):
         return False
     home.create()
@@ -86,6 +88,7 @@ def ensure_supervisor(home: Home) -> bool:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            preexec_fn=launch.child_setup(None, signal.SIGTERM) if dies_with_caller else None,
         )
     deadline = time.monotonic() + 15
     while not control.is_running(home.control_socket):

@@ -1,7 +1,8 @@
 """The supervisor's control socket: one JSON object a line in, one a line out.
 
-Commands: ping, status, pids, ensure (names), start, stop, restart, kill (name, signal), down. The
-answer always holds `ok`; with false also `error`. The socket's directory is the access control.
+Commands: ping, status, pids, ensure (names), start, stop, restart, kill (name, signal),
+renew-certificates, down. The answer always holds `ok`; with false also `error`. The socket's mode
+is the access control.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from sandbox.stack.bao_client import BaoError
+from sandbox.stack.certs import CertAgent
 from sandbox.stack.supervisor import StackError, Supervisor
 
 Request = dict[str, Any]
@@ -25,9 +28,10 @@ LINE_BYTES_MAX = 1024 * 1024
 class ControlServer:
     """Answers requests on behalf of one supervisor."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, agent: CertAgent) -> None:
         """Only wires the table of commands."""
         self._supervisor = supervisor
+        self._agent = agent
         self._commands: dict[str, Callable[[Request], Awaitable[Answer]]] = {
             "ping": self._ping,
             "status": self._status,
@@ -37,6 +41,7 @@ class ControlServer:
             "stop": self._stop,
             "restart": self._restart,
             "kill": self._kill,
+            "renew-certificates": self._renew,
             "down": self._down,
         }
 
@@ -63,7 +68,7 @@ class ControlServer:
             request: Request = json.loads(line)
             command = self._commands[request["cmd"]]
             return {"ok": True, **await command(request)}
-        except StackError as error:
+        except (StackError, BaoError, OSError) as error:
             return {"ok": False, "error": str(error)}
         except (KeyError, ValueError) as error:
             return {"ok": False, "error": f"bad request: {error!r}"}
@@ -95,6 +100,9 @@ class ControlServer:
     async def _kill(self, request: Request) -> Answer:
         number = signal.Signals(int(request.get("signal", signal.SIGKILL)))
         return {"pid": self._supervisor.kill(request["name"], number)}
+
+    async def _renew(self, _: Request) -> Answer:
+        return {"renewed": await self._agent.renew_due(all_of_them=True)}
 
     async def _down(self, _: Request) -> Answer:
         await self._supervisor.stop_all()

@@ -26,6 +26,8 @@ from sandbox.stack.provision import vault as provision_vault
 from sandbox.stack.provision.migrations import migrate
 from sandbox.stack.settings import StackSettings
 
+GATEWAY_PORT = 8443
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -45,7 +47,9 @@ class Parts:
 
 def build_parts(home: Home, settings: StackSettings) -> Parts:
     """Choose ports and read or make the seed; starts nothing."""
-    ports = Ports(home.conf / "ports.json")
+    # Homes of tests leave the well-known port to the bank that people use.
+    preferred = {"gateway": GATEWAY_PORT} if home.root.name == ".bp" else {}
+    ports = Ports(home.conf / "ports.json", preferred)
     made = seed.load_or_make(home.secrets)
     libs = settings.kafka_libs or kafka_part.default_libs()
     openbao = OpenBao(home, ports.get("openbao"), ports.get("openbao-cluster"))
@@ -75,9 +79,7 @@ def build_nodes(parts: Parts) -> dict[str, Node]:
     if parts.mesh.exists:
         nodes.append(JobSpec("mesh", parts.mesh.render, ("partner-authority",)))
         nodes += parts.mesh.sidecars()
-    nodes += Services(
-        parts.home, parts.openbao.addr, parts.kafka.bootstrap, parts.mesh.exists
-    ).specs()
+    nodes += Services(parts.home, parts.openbao.addr, parts.kafka.bootstrap).specs()
     if parts.mesh.exists:
         nodes.append(parts.mesh.gateway())
     known = {node.name for node in nodes}

@@ -1,24 +1,29 @@
 """Loopback TCP ports of one home.
 
 A port is chosen once, kept in BP_HOME/conf/ports.json, and used again as long as nobody else holds
-it, so that addresses printed yesterday still work today.
+it, so that addresses printed yesterday still work today. Two homes look from different places of
+the range, since a port that is chosen may be bound only much later.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
-PREFERRED = {"gateway": 8443}
+LOWEST = 10240
+RANGE = 12000
 
 
 class Ports:
     """Ports by name; `get` is stable for a home."""
 
-    def __init__(self, file: Path) -> None:
-        """Reads what an earlier run chose."""
+    def __init__(self, file: Path, preferred: Mapping[str, int] | None = None) -> None:
+        """Reads what an earlier run chose; `preferred` is tried before any other port."""
         self._file = file
+        self._preferred = preferred or {}
         self._chosen: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
         self._confirmed: set[str] = set()
 
@@ -32,13 +37,22 @@ class Ports:
 
     def _choose(self, name: str) -> int:
         taken = {port for other, port in self._chosen.items() if other != name}
-        for port in (self._chosen.get(name), PREFERRED.get(name)):
+        for port in (self._chosen.get(name), self._preferred.get(name)):
             if port is not None and port not in taken and is_free(port):
                 return port
-        while True:
-            port = _any_free_port()
-            if port not in taken:
+        return self._any_free_port(taken)
+
+    def _any_free_port(self, taken: set[int]) -> int:
+        """Below the kernel's ephemeral range, where outgoing connections could take it."""
+        end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        begin = max(LOWEST, end - RANGE)
+        digest = hashlib.sha256(bytes(self._file)).digest()
+        place = int.from_bytes(digest[:4])
+        for step in range(end - begin):
+            port = begin + (place + step) % (end - begin)
+            if port not in taken and is_free(port):
                 return port
+        raise RuntimeError(f"no free loopback port between {begin} and {end}")
 
 
 def is_free(port: int) -> bool:
@@ -50,18 +64,3 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
-
-
-def _any_free_port() -> int:
-    """Below the kernel's ephemeral range, where outgoing connections could take it meanwhile."""
-    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for port in range(max(10240, low - 12000), low):
-        if port not in _HANDED_OUT and is_free(port):
-            _HANDED_OUT.add(port)
-            return port
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-_HANDED_OUT: set[int] = set()

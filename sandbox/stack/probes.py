@@ -15,7 +15,7 @@ import asyncpg
 import grpc
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 CHECK_TIMEOUT_S = 2.0
 
@@ -47,7 +47,7 @@ class SqlProbe:
                 user=self.user,
                 password=self.password,
                 database=self.database,
-                timeout=CHECK_TIMEOUT_S,
+                timeout=int(CHECK_TIMEOUT_S),
             )
             try:
                 return await connection.fetchval("SELECT 1") == 1
@@ -87,9 +87,13 @@ class GrpcHealthProbe:
     async def check(self) -> bool:
         """True when the server says SERVING."""
         async with grpc.aio.insecure_channel(f"unix:{self.socket}") as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
+            check = channel.unary_unary(
+                "/grpc.health.v1.Health/Check",
+                request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+                response_deserializer=health_pb2.HealthCheckResponse.FromString,
+            )
             try:
-                answer = await stub.Check(
+                answer = await check(
                     health_pb2.HealthCheckRequest(service=""), timeout=CHECK_TIMEOUT_S
                 )
             except grpc.aio.AioRpcError:

@@ -56,7 +56,7 @@ async def _serve(home: Home) -> None:
             number, lambda: stopping.append(asyncio.create_task(supervisor.stop_all()))
         )
     caretaker = asyncio.create_task(supervisor.look_after_logs())
-    server = await ControlServer(supervisor).serve(home.control_socket)
+    server = await ControlServer(supervisor, parts.cert_agent).serve(home.control_socket)
     await supervisor.wait_ended()
     caretaker.cancel()
     home.control_socket.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Envoy's configuration from what SREs and contracts say: ingest, model, translate, snapshot."""

@@ -1,0 +1,82 @@
+"""Delivery by files that Envoy watches: one folder a proxy.
+
+`bootstrap.json` names `lds.json` and `cds.json`, whose contexts name `sds/<secret>.json`. A file
+is written beside the old one and renamed over it, which is the event that Envoy waits for, and
+only when it changed. Order matters: what others name goes first (secrets, clusters, listeners).
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import betterproto2
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
+
+from mesh.controlplane import model
+from mesh.controlplane.snapshot import Snapshot, SourceOf
+from mesh.controlplane.translate.bootstrap import bootstrap_of
+from mesh.controlplane.translate.parts import SecretSource, packed
+
+
+def file_source(path: Path) -> core.ConfigSource:
+    """Return a source that watches one file."""
+    return core.ConfigSource(
+        path_config_source=core.PathConfigSource(
+            path=str(path), watched_directory=core.WatchedDirectory(path=str(path.parent))
+        ),
+        resource_api_version=core.ApiVersion.V3,
+    )
+
+
+def secret_files(out: Path) -> SourceOf:
+    """Return where each workload's secrets lie under `out`."""
+
+    def source_of(workload: model.Workload) -> SecretSource:
+        return lambda name: file_source(out / workload.name / "sds" / f"{name}.json")
+
+    return source_of
+
+
+def write(snapshots: Iterable[Snapshot], out: Path) -> list[Path]:
+    """Write every proxy's folder; the files that changed."""
+    return [path for each in snapshots for path in _write_one(each, out / each.workload.name)]
+
+
+def _write_one(snapshot: Snapshot, folder: Path) -> list[Path]:
+    (folder / "sds").mkdir(parents=True, exist_ok=True)
+    start = bootstrap_of(
+        snapshot.workload, file_source(folder / "lds.json"), file_source(folder / "cds.json")
+    )
+    files: list[tuple[Path, betterproto2.Message]] = [
+        *(
+            (folder / "sds" / f"{secret.name}.json", _response(snapshot, [secret]))
+            for secret in snapshot.secrets
+        ),
+        (folder / "cds.json", _response(snapshot, snapshot.clusters)),
+        (folder / "lds.json", _response(snapshot, snapshot.listeners)),
+        (folder / "bootstrap.json", start),
+    ]
+    return [path for path, message in files if _replace(path, message)]
+
+
+def _response(
+    snapshot: Snapshot, resources: Iterable[betterproto2.Message]
+) -> betterproto2.Message:
+    return DiscoveryResponse(
+        version_info=snapshot.version, resources=[packed(each) for each in resources]
+    )
+
+
+def _replace(path: Path, message: betterproto2.Message) -> bool:
+    text = json.dumps(message.to_dict(casing=betterproto2.Casing.SNAKE), indent=1) + "\n"
+    # The encoder splits names such as consecutive_5xx before the digit and after it.
+    text = text.replace('_5_xx":', '_5xx":')
+    if path.exists() and path.read_text() == text:
+        return False
+    draft = path.with_name(f".{path.name}.draft")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(text)
+    draft.rename(path)
+    return True

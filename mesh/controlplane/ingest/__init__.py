@@ -1,0 +1,1 @@
+"""Reads mesh/config/, the descriptor set and the endpoints file; refuses what is not understood."""

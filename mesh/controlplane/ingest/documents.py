@@ -1,0 +1,76 @@
+"""YAML documents with the line of every value, so that a fault can name it.
+
+Knows YAML and nothing of Istio. Keys that stand twice are refused: YAML would keep the last one
+silently.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.constructor import ConstructorError
+from yaml.nodes import MappingNode, Node, SequenceNode
+
+from mesh.controlplane.ingest.faults import ConfigFault
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML document: its value, and the line (from 1) on which each part of it begins."""
+
+    path: Path
+    value: Any
+    lines: dict[Place, int]
+
+    def line_of(self, place: Place) -> int:
+        """Return the line of a place, or of the nearest thing around it."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+    def fault(self, place: Place, problem: str) -> ConfigFault:
+        """Return the error for a place in this document."""
+        return ConfigFault(self.path, self.line_of(place), problem)
+
+
+def read_folder(folder: Path) -> list[Document]:
+    """Read every *.yaml under a folder, in the order of their names."""
+    return [document for path in sorted(folder.rglob("*.yaml")) for document in read_file(path)]
+
+
+def read_file(path: Path) -> Iterator[Document]:
+    """Read the documents of one file; empty ones are left out."""
+    loader = yaml.SafeLoader(path.read_text())
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if node is None:
+                continue
+            lines: dict[Place, int] = {}
+            _note_lines(path, node, (), lines)
+            value = loader.construct_document(node)
+            if value is not None:
+                yield Document(path, value, lines)
+    except (yaml.MarkedYAMLError, ConstructorError) as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigFault(path, line, str(error.problem)) from error
+    finally:
+        loader.dispose()
+
+
+def _note_lines(path: Path, node: Node, place: Place, lines: dict[Place, int]) -> None:
+    lines.setdefault(place, node.start_mark.line + 1)
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            inner = (*place, str(key.value))
+            if inner in lines:
+                raise ConfigFault(path, key.start_mark.line + 1, f"{key.value} stands twice")
+            lines[inner] = key.start_mark.line + 1
+            _note_lines(path, value, inner, lines)
+    elif isinstance(node, SequenceNode):
+        for index, value in enumerate(node.value):
+            _note_lines(path, value, (*place, index), lines)

@@ -1,0 +1,61 @@
+"""Where everything is on this machine: the endpoints file that the stack writes.
+
+On a cluster this is Kubernetes' knowledge; here one JSON file says it. Names only places, never
+policy.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mesh.controlplane.ingest.faults import ConfigFault
+
+HostPort = Annotated[str, Field(pattern=r"^[0-9a-z.\-]+:[0-9]{1,5}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KeyPair(_Strict):
+    """A client certificate and its key, PEM files."""
+
+    cert: Path
+    key: Path
+
+
+class ServicePlace(_Strict):
+    """One service and its sidecar. Without `mtls` nothing is served, only sent."""
+
+    mtls: HostPort | None = None
+    app_sockets: list[Path] = []
+    outbound_socket: Path
+    admin_socket: Path
+
+
+class GatewayPlace(_Strict):
+    """The edge."""
+
+    listen: HostPort
+    admin: HostPort
+
+
+class Endpoints(_Strict):
+    """The whole file. `certs_dir`/<name>/{cert.pem,key.pem,ca.pem} for each mesh identity."""
+
+    services: dict[str, ServicePlace]
+    gateway: GatewayPlace
+    partners: dict[str, HostPort]
+    certs_dir: Path
+    partner_ca: Path
+    ach_client_cert: KeyPair
+
+
+def read(path: Path) -> Endpoints:
+    """Read and check the file; a fault names it."""
+    try:
+        return Endpoints.model_validate(json.loads(path.read_text()))
+    except (ValidationError, json.JSONDecodeError) as error:
+        raise ConfigFault(path, 1, str(error)) from error

@@ -1,0 +1,273 @@
+"""The Istio kinds that this control plane honours, field by field, and nothing else.
+
+Names and meanings are Istio's own. A field that is not here is refused with file and line, since
+a cluster would honour it and one machine would not. `EdgePolicy` is the one kind of the bank's
+own: Istio has no word for token buckets by customer or for a partner's identity.
+"""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+_DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?$")
+
+
+def _duration(value: Any) -> timedelta:
+    match = _DURATION.match(value) if isinstance(value, str) and value else None
+    if match is None:
+        raise ValueError("must be a duration such as 30s, 1m30s or 250ms")
+    hours, minutes, seconds, millis = (float(part or 0) for part in match.groups())
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds, milliseconds=millis)
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+
+
+class Shape(BaseModel):
+    """Strict and frozen; fields are camelCase in YAML."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        alias_generator=to_camel,
+        arbitrary_types_allowed=True,
+    )
+
+
+class Metadata(Shape):
+    name: Name
+    namespace: Literal["bp"]
+
+
+class Port(Shape):
+    number: Annotated[int, Field(ge=1, le=65535)]
+    name: str
+    protocol: Literal["HTTP", "HTTPS"]
+    target_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+
+
+class Selector(Shape):
+    match_labels: dict[Literal["app"], str]
+
+
+class GatewayTls(Shape):
+    mode: Literal["OPTIONAL_MUTUAL"]
+    credential_name: str
+    min_protocol_version: Literal["TLSV1_2", "TLSV1_3"]
+    max_protocol_version: Literal["TLSV1_2", "TLSV1_3"]
+
+
+class GatewayServer(Shape):
+    port: Port
+    hosts: list[Literal["*"]]
+    tls: GatewayTls
+
+
+class GatewaySpec(Shape):
+    selector: dict[Literal["app"], str]
+    servers: Annotated[list[GatewayServer], Field(min_length=1, max_length=1)]
+
+
+class Retries(Shape):
+    attempts: Annotated[int, Field(ge=0, le=10)]
+    per_try_timeout: Duration | None = None
+    retry_on: str | None = None
+    backoff: Duration | None = None
+
+
+class Destination(Shape):
+    host: str
+
+
+class HttpDestination(Shape):
+    destination: Destination
+
+
+class HttpRoute(Shape):
+    route: Annotated[list[HttpDestination], Field(min_length=1, max_length=1)]
+    timeout: Duration | None = None
+    retries: Retries | None = None
+
+
+class VirtualServiceSpec(Shape):
+    hosts: Annotated[list[str], Field(min_length=1)]
+    http: Annotated[list[HttpRoute], Field(min_length=1, max_length=1)]
+
+
+class TcpPool(Shape):
+    max_connections: Annotated[int, Field(ge=1)] | None = None
+    connect_timeout: Duration | None = None
+
+
+class HttpPool(Shape):
+    http1_max_pending_requests: Annotated[int, Field(ge=1)] | None = None
+    http2_max_requests: Annotated[int, Field(ge=1)] | None = None
+    max_retries: Annotated[int, Field(ge=0)] | None = None
+
+
+class ConnectionPool(Shape):
+    tcp: TcpPool | None = None
+    http: HttpPool | None = None
+
+
+class OutlierDetection(Shape):
+    consecutive_5xx_errors: Annotated[int, Field(ge=0, alias="consecutive5xxErrors")]
+    interval: Duration
+    base_ejection_time: Duration
+    max_ejection_percent: Annotated[int, Field(ge=0, le=100)]
+    min_health_percent: Literal[0]
+
+
+class ClientTls(Shape):
+    mode: Literal["SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]
+    credential_name: str | None = None
+    sni: str | None = None
+    subject_alt_names: list[str] = []
+
+
+class LoadBalancer(Shape):
+    simple: Literal["ROUND_ROBIN", "LEAST_REQUEST"]
+
+
+class TrafficPolicy(Shape):
+    load_balancer: LoadBalancer | None = None
+    connection_pool: ConnectionPool | None = None
+    outlier_detection: OutlierDetection | None = None
+    tls: ClientTls
+
+
+class DestinationRuleSpec(Shape):
+    host: str
+    workload_selector: Selector | None = None
+    traffic_policy: TrafficPolicy
+
+
+class ServiceEntrySpec(Shape):
+    hosts: Annotated[list[str], Field(min_length=1)]
+    ports: Annotated[list[Port], Field(min_length=1, max_length=1)]
+    location: Literal["MESH_EXTERNAL"]
+    resolution: Literal["DNS"]
+
+
+class SidecarEgress(Shape):
+    hosts: list[str]
+
+
+class OutboundTrafficPolicy(Shape):
+    mode: Literal["REGISTRY_ONLY"]
+
+
+class WorkloadSelector(Shape):
+    labels: dict[Literal["app"], str]
+
+
+class SidecarSpec(Shape):
+    workload_selector: WorkloadSelector | None = None
+    egress: Annotated[list[SidecarEgress], Field(min_length=1, max_length=1)]
+    outbound_traffic_policy: OutboundTrafficPolicy
+
+
+class Mtls(Shape):
+    mode: Literal["STRICT"]
+
+
+class PeerAuthenticationSpec(Shape):
+    mtls: Mtls
+
+
+class AuthorizationPolicySpec(Shape):
+    """Empty: nothing is allowed but what the control plane derives from the contracts."""
+
+
+class ClaimToHeader(Shape):
+    claim: str
+    header: Annotated[str, Field(pattern=r"^x-bp-[a-z-]+$")]
+
+
+class JwtRule(Shape):
+    issuer: str
+    audiences: Annotated[list[str], Field(min_length=1)]
+    jwks_uri: Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(/\S*)?$")]
+    forward_original_token: Literal[False] = False
+    output_claim_to_headers: list[ClaimToHeader]
+    timeout: Duration
+
+
+class RequestAuthenticationSpec(Shape):
+    selector: Selector
+    jwt_rules: Annotated[list[JwtRule], Field(min_length=1, max_length=1)]
+
+
+class LogFilter(Shape):
+    expression: str
+
+
+class LogProvider(Shape):
+    name: Literal["envoy"]
+
+
+class AccessLogging(Shape):
+    providers: Annotated[list[LogProvider], Field(min_length=1, max_length=1)]
+    filter: LogFilter
+
+
+class TelemetrySpec(Shape):
+    access_logging: Annotated[list[AccessLogging], Field(min_length=1, max_length=1)]
+
+
+class Bucket(Shape):
+    per_second: Annotated[int, Field(ge=1)]
+    burst: Annotated[int, Field(ge=1)]
+
+
+class RateLimits(Shape):
+    per_address: Bucket
+    per_customer: dict[Literal["READ", "WRITE"], Bucket]
+    per_partner: dict[Literal["WEBHOOK"], Bucket]
+    tracked_max: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Cors(Shape):
+    allow_origins: list[str]
+    allow_headers: list[str]
+    expose_headers: list[str]
+    max_age: Duration
+
+
+class Limits(Shape):
+    body_bytes: Annotated[int, Field(ge=1024)]
+    headers_kib: Annotated[int, Field(ge=1, le=96, alias="headersKiB")]
+    headers_count: Annotated[int, Field(ge=10)]
+    request_timeout: Duration
+    idle_timeout: Duration
+
+
+class PartnerIdentity(Shape):
+    name: str
+    principals: Annotated[list[str], Field(min_length=1)]
+
+
+class EdgePolicySpec(Shape):
+    rate_limits: RateLimits
+    cors: Cors
+    limits: Limits
+    partners: list[PartnerIdentity]
+
+
+SPECS: dict[tuple[str, str], type[Shape]] = {
+    ("networking.istio.io/v1", "Gateway"): GatewaySpec,
+    ("networking.istio.io/v1", "VirtualService"): VirtualServiceSpec,
+    ("networking.istio.io/v1", "DestinationRule"): DestinationRuleSpec,
+    ("networking.istio.io/v1", "ServiceEntry"): ServiceEntrySpec,
+    ("networking.istio.io/v1", "Sidecar"): SidecarSpec,
+    ("security.istio.io/v1", "PeerAuthentication"): PeerAuthenticationSpec,
+    ("security.istio.io/v1", "AuthorizationPolicy"): AuthorizationPolicySpec,
+    ("security.istio.io/v1", "RequestAuthentication"): RequestAuthenticationSpec,
+    ("telemetry.istio.io/v1", "Telemetry"): TelemetrySpec,
+    ("mesh.bp.internal/v1", "EdgePolicy"): EdgePolicySpec,
+}

@@ -1,0 +1,44 @@
+"""What a proxy starts with: who it is, where its operator's page is, where its resources come."""
+
+from pathlib import Path
+
+from envoy_data_plane.envoy.config.bootstrap import v3 as bootstrap
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.config.overload import v3 as overload
+from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections import (
+    v3 as connections,
+)
+
+from mesh.controlplane import model
+from mesh.controlplane.translate.parts import packed, tcp, unix
+
+_CONNECTIONS_MAX = 20_000
+
+
+def bootstrap_of(
+    workload: model.Workload, listeners: core.ConfigSource, clusters: core.ConfigSource
+) -> bootstrap.Bootstrap:
+    """Return a bootstrap whose listeners and clusters come from the two sources."""
+    return bootstrap.Bootstrap(
+        node=core.Node(id=f"{workload.name}-0", cluster=workload.name),
+        admin=bootstrap.Admin(address=_admin(workload.admin)),
+        dynamic_resources=bootstrap.BootstrapDynamicResources(
+            lds_config=listeners, cds_config=clusters
+        ),
+        overload_manager=_connection_limit(),
+    )
+
+
+def _admin(place: model.Address | Path) -> core.Address:
+    return unix(place, mode=0o600) if isinstance(place, Path) else tcp(place)
+
+
+def _connection_limit() -> overload.OverloadManager:
+    """Without a limit a flood of connections takes the memory of all."""
+    limit = connections.DownstreamConnectionsConfig(
+        max_active_downstream_connections=_CONNECTIONS_MAX
+    )
+    monitor = overload.ResourceMonitor(
+        name="envoy.resource_monitors.global_downstream_max_connections", typed_config=packed(limit)
+    )
+    return overload.OverloadManager(resource_monitors=[monitor])

@@ -1,0 +1,163 @@
+"""The gateway's routes: one for each REST binding, with all that its policy asks for."""
+
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.config.rbac import v3 as rbac
+from envoy_data_plane.envoy.config.route import v3 as route
+from envoy_data_plane.envoy.extensions.filters.http.cors import v3 as cors
+from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
+from envoy_data_plane.envoy.extensions.filters.http.rbac import v3 as rbac_filter
+from envoy_data_plane.envoy.type.matcher import v3 as matcher
+from envoy_data_plane.google.protobuf import Any
+
+from gateway.edge import EdgeRoute
+from mesh.controlplane import model
+from mesh.controlplane.translate import names
+from mesh.controlplane.translate.clusters import service_cluster_name
+from mesh.controlplane.translate.http import retry_policy
+from mesh.controlplane.translate.parts import exact, header, packed, span, struct
+from services.chassis.contracts import Audience
+
+_NO_CONTENT = 204
+
+
+def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
+    """Return every route of the edge, in one virtual host with CORS."""
+    retries = {target.name: target.traffic.retry for target in edge.services}
+    host = route.VirtualHost(
+        name="edge",
+        domains=["*"],
+        routes=[
+            *(_route(edge, each, retries[each.deployable]) for each in edge.routes),
+            *_options_routes(edge.routes),
+        ],
+        typed_per_filter_config={names.CORS: packed(_cors(edge))},
+        response_headers_to_add=[
+            header("cache-control", "no-store"),
+            header("strict-transport-security", "max-age=31536000"),
+            header("x-content-type-options", "nosniff"),
+        ],
+    )
+    return route.RouteConfiguration(name="edge", virtual_hosts=[host])
+
+
+def _route(edge: model.Edge, each: EdgeRoute, retry: model.Retry | None) -> route.Route:
+    return route.Route(
+        name=each.name,
+        match=_match(each, each.verb),
+        route=route.RouteAction(
+            cluster=service_cluster_name(each.deployable),
+            # Services see their own name as the authority, as other services send it.
+            host_rewrite_literal=each.deployable,
+            timeout=span(each.deadline_ms),
+            retry_policy=retry_policy(retry),
+        ),
+        metadata=_metadata(each),
+        request_headers_to_add=[header("x-bp-partner", p) for p in each.partners],
+        typed_per_filter_config=_per_filter(edge, each),
+    )
+
+
+def _metadata(each: EdgeRoute) -> core.Metadata:
+    """Return what the filters read of the route: Lua, the buckets and the words of a 403."""
+    customer = each.audience is Audience.CUSTOMER
+    bucket = names.CUSTOMER_CLASS if customer else names.ADDRESS_CLASS
+    words = {
+        names.FORBIDDEN_REASON: "SCOPE_MISSING" if customer else "CALLER_FORBIDDEN",
+        bucket: each.rate_limit_class,
+    }
+    lua = {"method": each.method, "route": each.name}
+    return core.Metadata(filter_metadata={names.LUA: struct(lua), names.EDGE: struct(words)})
+
+
+def _match(each: EdgeRoute, verb: str) -> route.RouteMatch:
+    headers = [route.HeaderMatcher(name=":method", string_match=exact(verb))]
+    if each.regex is None:
+        return route.RouteMatch(path=each.template, headers=headers)
+    return route.RouteMatch(safe_regex=matcher.RegexMatcher(regex=each.regex), headers=headers)
+
+
+def _per_filter(edge: model.Edge, each: EdgeRoute) -> dict[str, Any]:
+    config = {names.RBAC: packed(rbac_filter.RbacPerRoute(rbac=_authorization(edge, each)))}
+    if each.audience is Audience.CUSTOMER:
+        config[names.JWT] = packed(jwt.PerRouteConfig(requirement_name=names.CUSTOMER_REQUIREMENT))
+    return config
+
+
+def _authorization(edge: model.Edge, each: EdgeRoute) -> rbac_filter.Rbac:
+    if each.audience is Audience.CUSTOMER:
+        principal = _all_scopes(each.scopes)
+    elif each.audience is Audience.PARTNER:
+        known = dict(edge.partner_principals)
+        identities = [identity for name in each.partners for identity in known[name]]
+        principal = rbac.Principal(or_ids=rbac.PrincipalSet(ids=[_peer(i) for i in identities]))
+    else:
+        principal = rbac.Principal(any=True)
+    policy = rbac.Policy(permissions=[rbac.Permission(any=True)], principals=[principal])
+    return rbac_filter.Rbac(
+        rules=rbac.Rbac(action=rbac.RbacAction.ALLOW, policies={each.name: policy})
+    )
+
+
+def _peer(identity: str) -> rbac.Principal:
+    return rbac.Principal(authenticated=rbac.PrincipalAuthenticated(principal_name=exact(identity)))
+
+
+def _all_scopes(scopes: tuple[str, ...]) -> rbac.Principal:
+    if not scopes:
+        return rbac.Principal(any=True)
+    held = [
+        _claim(
+            matcher.MetadataMatcher(
+                filter=names.JWT,
+                path=[
+                    matcher.MetadataMatcherPathSegment(key=names.CLAIMS),
+                    matcher.MetadataMatcherPathSegment(key=names.SCOPE_CLAIM),
+                ],
+                value=matcher.ValueMatcher(
+                    list_match=matcher.ListMatcher(
+                        one_of=matcher.ValueMatcher(string_match=exact(scope))
+                    )
+                ),
+            )
+        )
+        for scope in scopes
+    ]
+    return rbac.Principal(and_ids=rbac.PrincipalSet(ids=held))
+
+
+def _claim(found: matcher.MetadataMatcher) -> rbac.Principal:
+    dynamic = rbac.MetadataSource.DYNAMIC
+    return rbac.Principal(
+        sourced_metadata=rbac.SourcedMetadata(metadata_matcher=found, metadata_source=dynamic)
+    )
+
+
+def _options_routes(routes: tuple[EdgeRoute, ...]) -> list[route.Route]:
+    """Answer OPTIONS with what a path allows; browsers' preflights end at the CORS filter."""
+    by_template = {each.template: each for each in routes}
+    return [
+        route.Route(
+            match=_match(each, "OPTIONS"),
+            direct_response=route.DirectResponseAction(status=_NO_CONTENT),
+            typed_per_filter_config={names.TRANSCODER: packed(route.FilterConfig(disabled=True))},
+            response_headers_to_add=[
+                header("allow", ", ".join([*_verbs(routes, path), "OPTIONS"]))
+            ],
+        )
+        for path, each in by_template.items()
+    ]
+
+
+def _verbs(routes: tuple[EdgeRoute, ...], template: str) -> list[str]:
+    return sorted({each.verb for each in routes if each.template == template})
+
+
+def _cors(edge: model.Edge) -> cors.CorsPolicy:
+    policy = edge.cors
+    return cors.CorsPolicy(
+        allow_origin_string_match=[exact(origin) for origin in policy.allow_origins],
+        allow_methods=", ".join(sorted({each.verb for each in edge.routes})),
+        allow_headers=", ".join(policy.allow_headers),
+        expose_headers=", ".join(policy.expose_headers),
+        max_age=str(policy.max_age_s),
+    )

@@ -1,0 +1,24 @@
+"""Names that the edge's filters and routes share."""
+
+CORS = "envoy.filters.http.cors"
+JWT = "envoy.filters.http.jwt_authn"
+RBAC = "envoy.filters.http.rbac"
+LUA = "envoy.filters.http.lua"
+TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
+BUFFER = "envoy.filters.http.buffer"
+LIMIT_ADDRESS = "bp.filters.limit_address"
+LIMIT_CLASS = "bp.filters.limit_class"
+
+CUSTOMER_REQUIREMENT = "customer"
+CLAIMS = "claims"
+SCOPE_CLAIM = "scope"
+SUBJECT_HEADER = "x-bp-subject"
+
+# Metadata of the routes, and the keys in it.
+EDGE = "bp.edge"
+FORBIDDEN_REASON = "forbidden_reason"
+CUSTOMER_CLASS = "customer_class"
+ADDRESS_CLASS = "address_class"
+
+SUBJECT_KEY = "subject"
+ADDRESS_KEY = "remote_address"

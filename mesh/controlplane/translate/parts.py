@@ -1,0 +1,72 @@
+"""The small Envoy values that every translation needs."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any as Anything
+
+import betterproto2
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.type import v3 as types
+from envoy_data_plane.envoy.type.matcher import v3 as matcher
+from envoy_data_plane.google.protobuf import Any, Struct
+
+from mesh.controlplane import model
+
+SecretSource = Callable[[str], core.ConfigSource]
+"""Where a proxy finds the secret of a name."""
+
+
+def packed(message: betterproto2.Message) -> Any:
+    """Return a message as the Any that Envoy's typed_config wants."""
+    return Any.pack(message)
+
+
+def span(milliseconds: int) -> timedelta:
+    """Return milliseconds as a duration."""
+    return timedelta(milliseconds=milliseconds)
+
+
+def tcp(address: model.Address) -> core.Address:
+    """Return a TCP address."""
+    return core.Address(
+        socket_address=core.SocketAddress(address=address.host, port_value=address.port)
+    )
+
+
+def unix(path: Path, mode: int = 0) -> core.Address:
+    """Return a Unix socket; `mode` counts only where Envoy listens."""
+    return core.Address(pipe=core.Pipe(path=str(path), mode=mode))
+
+
+def exact(text: str) -> matcher.StringMatcher:
+    """Return a matcher of one string."""
+    return matcher.StringMatcher(exact=text)
+
+
+def prefix(text: str) -> matcher.StringMatcher:
+    """Return a matcher of everything that begins so."""
+    return matcher.StringMatcher(prefix=text)
+
+
+def always() -> core.RuntimeFractionalPercent:
+    """Return 100 %."""
+    return core.RuntimeFractionalPercent(
+        default_value=types.FractionalPercent(
+            numerator=100, denominator=types.FractionalPercentDenominatorType.HUNDRED
+        )
+    )
+
+
+def struct(value: Mapping[str, Anything]) -> Struct:
+    """Return a JSON object as Envoy takes it."""
+    return Struct.from_dict(value)
+
+
+def header(key: str, value: str, *, overwrite: bool = True) -> core.HeaderValueOption:
+    """Return a header to set."""
+    action = core.HeaderValueOptionHeaderAppendAction
+    return core.HeaderValueOption(
+        header=core.HeaderValue(key=key, value=value),
+        append_action=(action.OVERWRITE_IF_EXISTS_OR_ADD if overwrite else action.ADD_IF_ABSENT),
+    )

@@ -1,0 +1,99 @@
+"""The mesh's command line: `render` writes Envoy's files, `check` says whether it could.
+
+python -m mesh.ctl render --endpoints .bp/mesh/endpoints.json --out .bp/envoy
+python -m mesh.ctl check
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from mesh.controlplane import files, model
+from mesh.controlplane.ingest import documents, endpoints, resources
+from mesh.controlplane.ingest.faults import ConfigFault, MeshFault
+from mesh.controlplane.resolve import Inputs, resolve
+from mesh.controlplane.snapshot import SnapshotFault, snapshots
+from services.chassis import contracts
+
+CONFIG = Path(__file__).with_name("config")
+_FAULTS = (ConfigFault, MeshFault, SnapshotFault, contracts.ContractError)
+
+
+def load_mesh(config: Path, places: endpoints.Endpoints) -> model.Mesh:
+    """Read everything and return the model."""
+    descriptor_set = contracts.default_descriptor_set()
+    parsed = resources.parse(documents.read_folder(config))
+    return resolve(Inputs(parsed, contracts.load(descriptor_set), places, descriptor_set))
+
+
+def render(config: Path, places_file: Path, out: Path) -> list[Path]:
+    """Write the folder of every proxy; the files that changed."""
+    mesh = load_mesh(config, endpoints.read(places_file))
+    made = snapshots(mesh, files.secret_files(out.absolute()))
+    return files.write(made.values(), out.absolute())
+
+
+def check(config: Path) -> int:
+    """Translate with places that stand for any; the number of proxies."""
+    mesh = load_mesh(config, _any_places())
+    return len(snapshots(mesh, files.secret_files(Path("/nowhere"))))
+
+
+def _any_places() -> endpoints.Endpoints:
+    names = sorted(contracts.deployables(contracts.load()))
+    service = {
+        "mtls": "127.0.0.1:1",
+        "app_sockets": ["/run/in.sock"],
+        "outbound_socket": "/run/out.sock",
+        "admin": "127.0.0.1:1",
+    }
+    hosts = (
+        "ach-network.example",
+        "fraud.example",
+        "fcm.googleapis.com",
+        "oauth2.googleapis.com",
+        "oauth.example",
+    )
+    return endpoints.Endpoints.model_validate(
+        {
+            "services": dict.fromkeys(names, service),
+            "gateway": {"listen": "127.0.0.1:1", "admin": "127.0.0.1:1"},
+            "partners": dict.fromkeys(hosts, "127.0.0.1:1"),
+            "certs_dir": "/certs",
+            "partner_ca": "/partners/ca.pem",
+            "ach_client_cert": {"cert": "/partners/c.pem", "key": "/partners/c.key"},
+        }
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 0, or 1 with the fault on standard error."""
+    parser = argparse.ArgumentParser(prog="python -m mesh.ctl", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    rendering = commands.add_parser("render", help="write Envoy's files")
+    home = Path(os.environ.get("BP_HOME", ".bp"))
+    rendering.add_argument("--home", type=Path, default=home)
+    rendering.add_argument("--endpoints", type=Path)
+    rendering.add_argument("--out", type=Path)
+    checking = commands.add_parser("check", help="validate config and contracts")
+    for command in (rendering, checking):
+        command.add_argument("--config", type=Path, default=CONFIG)
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "check":
+            said: dict[str, object] = {"ok": True, "proxies": check(given.config)}
+        else:
+            places = given.endpoints or given.home / "mesh" / "endpoints.json"
+            changed = render(given.config, places, given.out or given.home / "envoy")
+            said = {"changed": [str(path) for path in changed]}
+    except _FAULTS as fault:
+        sys.stderr.write(f"{fault}\n")
+        return 1
+    sys.stdout.write(json.dumps(said) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
