@@ -58,7 +58,7 @@ class Sender:
         await self._ended.join()
 
     async def _work(self) -> None:
-        margin = timedelta(seconds=LEASE_MARGIN_S)
+        margin = timedelta(seconds=self._settings.lease_margin_s)
         while True:
             push = await self._waiting.get()
             # Too late for a safe attempt: whoever claims it after its lease sends it.

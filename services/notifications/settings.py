@@ -21,6 +21,8 @@ class Settings(ServiceSettings):
     """Deliveries leased and not yet sent; the group waits when there are as many."""
     lease_s: int = 60
     """For how long a delivery is this process's own; after a crash it is sent again then."""
+    lease_margin_s: int = 20
+    """A push that has less lease left is not begun: its attempt could outlast the lease."""
     retry_first_s: float = 1.0
     retry_max_s: float = 300.0
     """Back-off between attempts doubles from the first to this."""
