@@ -121,7 +121,7 @@ class Workload:
     identity: str
     certificate: CertificateFiles
     authority: AuthorityFile
-    admin: Address
+    admin: Address | Path
     log_expression: str
 
 

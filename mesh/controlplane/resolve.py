@@ -6,6 +6,7 @@ only has to say so (AuthorizationPolicy with an empty spec, PeerAuthentication S
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from gateway import edge, lua, transcoding
 from mesh.controlplane import model
@@ -55,7 +56,7 @@ def resolve(inputs: Inputs) -> model.Mesh:
     gateway = resolve_edge(
         inputs.resources,
         inputs.endpoints,
-        _workload(GATEWAY, inputs, inputs.endpoints.gateway.admin),
+        _workload(GATEWAY, inputs, parse_address(inputs.endpoints.gateway.admin)),
         routes,
         tuple(targets[name] for name in sorted(reached)),
         traffic,
@@ -120,7 +121,7 @@ def _sidecar(
         else:
             partners.append(traffic.partner(host, name))
     return model.Sidecar(
-        workload=_workload(name, inputs, place.admin),
+        workload=_workload(name, inputs, _admin(place)),
         trust_domain=TRUST_DOMAIN,
         listen=None if place.mtls is None else parse_address(place.mtls),
         app_sockets=tuple(place.app_sockets),
@@ -153,7 +154,15 @@ def _selects(spec: shapes.SidecarSpec, workload: str) -> bool:
     return spec.workload_selector is not None and spec.workload_selector.labels == {"app": workload}
 
 
-def _workload(name: str, inputs: Inputs, admin: str) -> model.Workload:
+def _admin(place: ServicePlace) -> model.Address | Path:
+    if place.admin_socket is not None:
+        return place.admin_socket
+    if place.admin is None:
+        raise MeshFault("a sidecar's admin has no place")
+    return parse_address(place.admin)
+
+
+def _workload(name: str, inputs: Inputs, admin: model.Address | Path) -> model.Workload:
     telemetry = of_kind(inputs.resources, shapes.TelemetrySpec)
     if len(telemetry) != 1:
         raise MeshFault("config needs exactly one Telemetry")
@@ -162,6 +171,6 @@ def _workload(name: str, inputs: Inputs, admin: str) -> model.Workload:
         identity=identity(name),
         certificate=certificate(inputs.endpoints, name),
         authority=authority(inputs.endpoints, name),
-        admin=parse_address(admin),
+        admin=admin,
         log_expression=telemetry[0][1].access_logging[0].filter.expression,
     )

@@ -1,5 +1,7 @@
 """What a proxy starts with: who it is, where its operator's page is, where its resources come."""
 
+from pathlib import Path
+
 from envoy_data_plane.envoy.config.bootstrap import v3 as bootstrap
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.overload import v3 as overload
@@ -8,9 +10,10 @@ from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections 
 )
 
 from mesh.controlplane import model
-from mesh.controlplane.translate.parts import packed, tcp
+from mesh.controlplane.translate.parts import packed, tcp, unix
 
 _CONNECTIONS_MAX = 20_000
+_ADMIN_MODE = 0o600
 
 
 def bootstrap_of(
@@ -19,12 +22,16 @@ def bootstrap_of(
     """Return a bootstrap whose listeners and clusters come from the two sources."""
     return bootstrap.Bootstrap(
         node=core.Node(id=f"{workload.name}-0", cluster=workload.name),
-        admin=bootstrap.Admin(address=tcp(workload.admin)),
+        admin=bootstrap.Admin(address=_admin(workload.admin)),
         dynamic_resources=bootstrap.BootstrapDynamicResources(
             lds_config=listeners, cds_config=clusters
         ),
         overload_manager=_connection_limit(),
     )
+
+
+def _admin(place: model.Address | Path) -> core.Address:
+    return unix(place, _ADMIN_MODE) if isinstance(place, Path) else tcp(place)
 
 
 def _connection_limit() -> overload.OverloadManager:
