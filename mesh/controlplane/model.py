@@ -122,6 +122,7 @@ class Workload:
     certificate: CertificateFiles
     authority: AuthorityFile
     admin: Address | Path
+    """Where the operator's page listens; a sidecar's on a Unix socket of its own user."""
     log_expression: str
 
 

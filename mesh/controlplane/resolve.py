@@ -121,7 +121,7 @@ def _sidecar(
         else:
             partners.append(traffic.partner(host, name))
     return model.Sidecar(
-        workload=_workload(name, inputs, _admin(place)),
+        workload=_workload(name, inputs, place.admin_socket),
         trust_domain=TRUST_DOMAIN,
         listen=None if place.mtls is None else parse_address(place.mtls),
         app_sockets=tuple(place.app_sockets),
@@ -152,14 +152,6 @@ def egress_hosts(resources: list[Resource], workload: str) -> list[tuple[str, Re
 
 def _selects(spec: shapes.SidecarSpec, workload: str) -> bool:
     return spec.workload_selector is not None and spec.workload_selector.labels == {"app": workload}
-
-
-def _admin(place: ServicePlace) -> model.Address | Path:
-    if place.admin_socket is not None:
-        return place.admin_socket
-    if place.admin is None:
-        raise MeshFault("a sidecar's admin has no place")
-    return parse_address(place.admin)
 
 
 def _workload(name: str, inputs: Inputs, admin: model.Address | Path) -> model.Workload:

@@ -1,0 +1,1 @@
+"""Tests of what stands between two parties: wire formats, partners, schemas."""

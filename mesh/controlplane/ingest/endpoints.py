@@ -6,9 +6,9 @@ policy.
 
 import json
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mesh.controlplane.ingest.faults import ConfigFault
 
@@ -27,22 +27,12 @@ class KeyPair(_Strict):
 
 
 class ServicePlace(_Strict):
-    """One service and its sidecar, whose operator's page is on a port or on a Unix socket.
-
-    Without `mtls` nothing is served, only sent.
-    """
+    """One service and its sidecar. Without `mtls` nothing is served, only sent."""
 
     mtls: HostPort | None = None
     app_sockets: list[Path] = []
     outbound_socket: Path
-    admin: HostPort | None = None
-    admin_socket: Path | None = None
-
-    @model_validator(mode="after")
-    def _one_admin(self) -> Self:
-        if (self.admin is None) == (self.admin_socket is None):
-            raise ValueError("give either admin or admin_socket")
-        return self
+    admin_socket: Path
 
 
 class GatewayPlace(_Strict):

@@ -13,7 +13,6 @@ from mesh.controlplane import model
 from mesh.controlplane.translate.parts import packed, tcp, unix
 
 _CONNECTIONS_MAX = 20_000
-_ADMIN_MODE = 0o600
 
 
 def bootstrap_of(
@@ -31,7 +30,7 @@ def bootstrap_of(
 
 
 def _admin(place: model.Address | Path) -> core.Address:
-    return unix(place, _ADMIN_MODE) if isinstance(place, Path) else tcp(place)
+    return unix(place, mode=0o600) if isinstance(place, Path) else tcp(place)
 
 
 def _connection_limit() -> overload.OverloadManager:

@@ -1,0 +1,52 @@
+# The bank on one machine. `make` alone prints what there is; every target sets up what it needs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo up down status logs test check gen golden bench
+
+# The first Python 3.11+ that really runs (shims of version managers may be in PATH and fail).
+SYSTEM_PYTHON ?= $(shell for p in .venv/bin/python python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+PYTHON := .venv/bin/python
+export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36mmake %-10s\033[0m %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: ## Check the machine, make .venv, copy Kafka's jars (quick when done)
+	@test -n "$(SYSTEM_PYTHON)" || { echo "Missing: Python 3.11 or newer. Debian: sudo apt-get install -y python3 python3-venv openjdk-17-jre-headless maven make" >&2; exit 1; }
+	@$(SYSTEM_PYTHON) sandbox/stack/setup.py run
+
+setup-dev: setup ## The same, with the tools of `test` and `check`
+	@$(SYSTEM_PYTHON) sandbox/stack/setup.py dev
+
+demo: setup ## The story of a transfer, told by the running bank (exit code says whether it held)
+	@$(PYTHON) -m sandbox.demo
+
+up: setup ## Start the whole bank, or find what runs
+	@$(PYTHON) -m sandbox.stack up
+
+down: setup ## Drain and stop everything; data stays in .bp
+	@$(PYTHON) -m sandbox.stack down
+
+status: setup ## What runs, since when, and why not
+	@$(PYTHON) -m sandbox.stack status
+
+logs: ## Follow every process's log (NAME=payments for one)
+	@tail -n 20 -F $${BP_HOME:-.bp}/logs/$(or $(NAME),*).log
+
+test: setup-dev ## All tests, on real parts
+	@$(PYTHON) -m pytest $(ARGS)
+
+check: setup-dev ## Style, types, imports, contracts; fails when generated files differ
+	@$(PYTHON) -m sandbox.check $(ARGS)
+
+gen: setup-dev ## Generate gen/ and docs/openapi.json from proto/
+	@$(PYTHON) -m sandbox.check.generate
+
+golden: setup-dev ## Rewrite the golden files; review the difference
+	@BP_GOLDEN_WRITE=1 $(PYTHON) -m pytest tests/golden
+
+bench: setup ## Measure floor, interbank and book transfers into .bp/reports/bench.json
+	@$(PYTHON) -m sandbox.bench $(ARGS)

@@ -1,0 +1,7 @@
+"""`./bpctl` or `python -m sandbox.bpctl`."""
+
+from __future__ import annotations
+
+from sandbox.bpctl.app import build
+
+build()()

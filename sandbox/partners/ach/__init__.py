@@ -1,0 +1,1 @@
+"""The ACH clearing house: gateway, validation service, settlement and destination bank in one."""

@@ -1,0 +1,163 @@
+"""The public face of the clearing house: HTTP to network and back, nothing decided here.
+
+Callers need a client certificate of the partners' authority (TLS), a common name on the list,
+and the API key.
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.partners.ach.book import BookError, TooLateError
+from sandbox.partners.ach.network import AchNetwork
+from sandbox.partners.ach.routing_numbers import known_banks
+from sandbox.partners.ach.wire import (
+    WireError,
+    accepted,
+    key_from_cancel,
+    order_from,
+    participant,
+    resource,
+)
+from sandbox.partners.faults import Faults
+from sandbox.partners.server import REQUEST_BYTES_MAX, answer
+from sandbox.partners.settings import AchSettings
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+PAGE_DEFAULT = 100
+PAGE_MAX = 1000
+KEY_CHARS_MAX = 255
+
+
+def ach_app(settings: AchSettings, network: AchNetwork, faults: Faults) -> web.Application:
+    """The app on the public port."""
+    guard = _Guard(settings)
+    app = web.Application(
+        middlewares=[guard.middleware, faults.middleware, _errors],
+        client_max_size=REQUEST_BYTES_MAX,
+    )
+    endpoints = _Endpoints(network)
+    app.router.add_post("/ach/transfer", endpoints.submit)
+    app.router.add_get("/ach/transfer", endpoints.find)
+    app.router.add_post("/ach/transfer/cancel", endpoints.cancel)
+    app.router.add_get("/ach/transfers", endpoints.list)
+    app.router.add_get("/ach/participants", endpoints.participants)
+    app.router.add_get("/ach/participants/{routing}", endpoints.participant)
+    return app
+
+
+class _Guard:
+    """Who may call: certificate name, then API key."""
+
+    def __init__(self, settings: AchSettings) -> None:
+        self._key = settings.api_key.encode()
+        self._names = frozenset(settings.client_names)
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if _common_name(request) not in self._names:
+            return _refused(403, "CLIENT_NOT_ALLOWED", "this certificate may not call")
+        given = request.headers.get("X-Api-Key", "").encode()
+        if not hmac.compare_digest(given, self._key):
+            return _refused(401, "INVALID_API_KEY", "header X-Api-Key is missing or wrong")
+        return await handler(request)
+
+
+class _Endpoints:
+    def __init__(self, network: AchNetwork) -> None:
+        self._network = network
+
+    async def submit(self, request: web.Request) -> web.StreamResponse:
+        key = _key(request.headers.get("Idempotency-Key", ""), "header Idempotency-Key")
+        transfer = self._network.submit(key, order_from(await request.read()))
+        trace = self._network.trace_of(transfer)
+        return answer(accepted(transfer, trace, self._network.schedule), 202)
+
+    async def find(self, request: web.Request) -> web.StreamResponse:
+        key = _key(request.query.get("idempotencyKey", ""), "query idempotencyKey")
+        transfer = self._network.find(key)
+        if transfer is None:
+            raise WireError(404, "NOT_FOUND", "no transfer has this idempotency key")
+        trace = self._network.trace_of(transfer)
+        return answer(resource(transfer, trace, self._network.schedule))
+
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
+        key = key_from_cancel(await request.read())
+        try:
+            transfer = self._network.cancel(key)
+        except TooLateError as error:
+            return self._too_late(key, error)
+        trace = self._network.trace_of(transfer)
+        return answer({"state": transfer.state, "achTraceNumber": trace})
+
+    async def participants(self, _request: web.Request) -> web.StreamResponse:
+        return answer({"participants": [participant(number) for number in known_banks()]})
+
+    async def participant(self, request: web.Request) -> web.StreamResponse:
+        return answer(participant(request.match_info["routing"]))
+
+    async def list(self, request: web.Request) -> web.StreamResponse:
+        start = _count(request, "cursor", 0, 10_000_000)
+        limit = _count(request, "limit", PAGE_DEFAULT, PAGE_MAX)
+        self._network.catch_up()
+        page = self._network.book.page(start, limit)
+        plan, trace_of = self._network.schedule, self._network.trace_of
+        more = bool(self._network.book.page(start + limit, 1))
+        return answer(
+            {
+                "transfers": [resource(item, trace_of(item), plan) for item in page],
+                "nextCursor": str(start + limit) if more else None,
+            }
+        )
+
+    def _too_late(self, key: str, error: TooLateError) -> web.Response:
+        """The refusal says where the transfer stands, so that no query need follow."""
+        transfer = self._network.book.find(key)
+        body = WireError(409, error.code, str(error)).body()
+        if transfer is not None:
+            trace = self._network.trace_of(transfer)
+            body = {**body, "state": transfer.state, "achTraceNumber": trace}
+        return answer(body, 409)
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refusals as JSON. Stands inside the faults, which see them as answers."""
+    try:
+        return await handler(request)
+    except WireError as error:
+        return answer(error.body(), error.status)
+    except BookError as error:
+        return _refused(409, error.code, str(error))
+    except web.HTTPException as error:
+        return _refused(error.status, error.reason.upper().replace(" ", "_"), error.reason)
+
+
+def _refused(status: int, code: str, message: str) -> web.Response:
+    return answer(WireError(status, code, message).body(), status)
+
+
+def _common_name(request: web.Request) -> str:
+    """Common name of the client's certificate; TLS has checked its signature before."""
+    cert: dict[str, Any] = request.get_extra_info("peercert") or {}
+    for part in cert.get("subject", ()):
+        for name, value in part:
+            if name == "commonName":
+                return value
+    return ""
+
+
+def _key(text: str, where: str) -> str:
+    if not text or len(text) > KEY_CHARS_MAX:
+        message = f"{where} is needed, at most {KEY_CHARS_MAX} characters"
+        raise WireError(400, "MISSING_IDEMPOTENCY_KEY", message)
+    return text
+
+
+def _count(request: web.Request, name: str, default: int, most: int) -> int:
+    text = request.query.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and int(text) <= most):
+        raise WireError(400, "INVALID_REQUEST", f"a number up to {most} is expected", name)
+    return int(text)

@@ -1,0 +1,182 @@
+"""The clearing house as a whole: book, clock, journal and webhooks kept in step.
+
+Each command is journalled before it is answered. At start the journal is replayed through the
+same methods, then the webhooks that were due and not delivered are queued again.
+"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sandbox.partners.ach.book import Book, Order, State, Transfer
+from sandbox.partners.ach.clock import BusinessClock, Schedule
+from sandbox.partners.ach.triggers import Ending, ending
+from sandbox.partners.ach.webhooks import Webhook, WebhookSender, events_of
+from sandbox.partners.journal import Journal
+from sandbox.partners.settings import AchSettings
+
+TICK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What moving the clock did."""
+
+    before: float
+    after: float
+    states: dict[str, int]
+    webhooks: int
+
+
+class AchNetwork:
+    """One clearing house with one journal."""
+
+    def __init__(self, settings: AchSettings) -> None:
+        """Open the journal and restore what it tells."""
+        self.schedule = Schedule(settings.cutoff, settings.settlement)
+        self.book = Book(self.schedule, settings.first_sequence)
+        self.clock = BusinessClock(settings.clock_running)
+        self.sender = WebhookSender(settings.webhook, self._record_fate)
+        self._odfi_id = settings.odfi_id
+        self._journal = Journal(settings.state_dir / "ach.journal")
+        self._restore(settings)
+
+    def trace_of(self, transfer: Transfer) -> str | None:
+        """15 digits: ODFI id and sequence; a tombstone has none."""
+        return f"{self._odfi_id}{transfer.sequence:07d}" if transfer.order is not None else None
+
+    def submit(self, key: str, order: Order) -> Transfer:
+        """Accept an order, or give the answer that its key got before."""
+        self.catch_up()
+        known = self.book.known(key, order)
+        if known is not None:
+            return known
+        at = self.clock.now()
+        day, plan = self.schedule.processing_day(at), ending(order.account, order.name)
+        self._journal.append(
+            {
+                "do": "accept",
+                "key": key,
+                "order": list(order),
+                "at": at,
+                "day": day.isoformat(),
+                "ending": [plan.return_code, plan.is_late],
+            }
+        )
+        return self.book.accept(key, order, at, day, plan)
+
+    def cancel(self, key: str) -> Transfer:
+        """Cancel by key, tombstone included."""
+        self.catch_up()
+        at = self.clock.now()
+        transfer = self.book.cancel(key, at)
+        self._journal.append({"do": "cancel", "key": key, "at": at})
+        return transfer
+
+    def find(self, key: str) -> Transfer | None:
+        """By idempotency key, in its state of now."""
+        self.catch_up()
+        return self.book.find(key)
+
+    def events_of(self, transfer: Transfer) -> list[Webhook]:
+        """The webhooks of a transfer so far."""
+        trace = self.trace_of(transfer)
+        return events_of(transfer, trace, self.schedule) if trace is not None else []
+
+    def advance_to(self, instant: float) -> Advanced:
+        """Move the business clock forward and do all that comes due."""
+        before = self.clock.now()
+        self.clock.set(max(before, instant))
+        self._journal.append({"do": "clock", "offset": self.clock.offset_s})
+        states, webhooks = self._run(self.clock.now())
+        return Advanced(before, self.clock.now(), states, webhooks)
+
+    def catch_up(self) -> None:
+        """Do what the clock has made due since the last look. Cheap when nothing is."""
+        due = self.book.next_due()
+        if due is not None and due <= self.clock.now():
+            self._run(self.clock.now())
+
+    async def tick(self) -> None:
+        """Look at the clock for ever, so that webhooks go out without a caller."""
+        while True:
+            self.catch_up()
+            await asyncio.sleep(TICK_S)
+
+    def counts(self) -> dict[str, Any]:
+        """For the control API."""
+        states = Counter(
+            "TOMBSTONE" if transfer.order is None else str(transfer.state)
+            for transfer in self.book.all()
+        )
+        sender = self.sender
+        webhooks = {
+            "pending": len(sender.pending),
+            "delivered": sender.delivered,
+            "dead": len(sender.dead),
+            "attempts": sender.attempts,
+            "held": sender.is_held,
+        }
+        return {"transfers": dict(states), "webhooks": webhooks}
+
+    def close(self) -> None:
+        """Release the journal."""
+        self._journal.close()
+
+    def _run(self, instant: float) -> tuple[dict[str, int], int]:
+        changes = self.book.run_until(instant)
+        if not changes:
+            return {}, 0
+        self._journal.append({"do": "run", "until": instant})
+        webhooks = 0
+        for change in changes:
+            if change.state in (State.SETTLED, State.RETURNED):
+                webhooks += self.sender.enqueue(self.events_of(change.transfer)[-1:])
+        return dict(Counter(str(change.state) for change in changes)), webhooks
+
+    def _record_fate(self, event_id: str, fate: str) -> None:
+        self._journal.append({"do": "webhook", "id": event_id, "fate": fate})
+
+    def _restore(self, settings: AchSettings) -> None:
+        fates: dict[str, str] = {}
+        has_clock = False
+        for _, record in self._journal.replay():
+            has_clock = has_clock or record["do"] == "clock"
+            self._redo(record, fates)
+        if not has_clock:
+            start = settings.clock_start
+            self.clock.set(start.timestamp() if start else BusinessClock(True).now())
+            self._journal.append({"do": "clock", "offset": self.clock.offset_s})
+        self._requeue(fates)
+        self.catch_up()
+
+    def _redo(self, record: dict[str, Any], fates: dict[str, str]) -> None:
+        match record["do"]:
+            case "accept":
+                plan = Ending(record["ending"][0], record["ending"][1])
+                day = date.fromisoformat(record["day"])
+                self.book.accept(record["key"], Order(*record["order"]), record["at"], day, plan)
+            case "cancel":
+                self.book.cancel(record["key"], record["at"])
+            case "run":
+                self.book.run_until(record["until"])
+            case "clock":
+                self.clock.offset_s = record["offset"]
+            case "webhook":
+                fates[record["id"]] = record["fate"]
+            case _:
+                raise ValueError(f"unknown journal record {record['do']!r}")
+
+    def _requeue(self, fates: dict[str, str]) -> None:
+        """Due and undelivered events go out again; the dead stay dead until re-driven."""
+        for transfer in self.book.all():
+            for event in self.events_of(transfer):
+                fate = fates.get(event.id)
+                if fate == "dead":
+                    self.sender.dead[event.id] = event
+                elif fate == "delivered":
+                    self.sender.delivered += 1
+                else:
+                    self.sender.enqueue([event])

@@ -1,0 +1,234 @@
+"""Webhooks out: what to tell the bank about a transfer, and the telling until it is heard.
+
+An event's id, type and time follow from the book, so that a restart finds the same events. It
+counts as delivered only after a 2xx; every attempt is signed anew with the real time.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import random
+import ssl
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+
+from sandbox.partners.ach.book import State, Transfer
+from sandbox.partners.ach.clock import Schedule, rfc3339
+from sandbox.partners.settings import WebhookSettings
+
+NAMESPACE = uuid.UUID("5f0e3c5e-1d0b-4c58-9a4e-2d8f6f1b7a11")
+STALE_S = 3600
+ERROR_CHARS_MAX = 200
+
+
+class Tamper(StrEnum):
+    """How a delivery is spoilt on purpose, to see it refused."""
+
+    SIGNATURE = "signature"
+    BODY = "body"
+    STALE = "stale"
+
+
+@dataclass(slots=True)
+class Webhook:
+    """One event for the bank, with the attempts made since the start of this process."""
+
+    id: str
+    key: str
+    body: bytes
+    attempts: int = 0
+    last_error: str = ""
+
+    def view(self) -> dict[str, Any]:
+        """What the control API shows."""
+        event = orjson.loads(self.body)
+        return {**event, "attempts": self.attempts, "lastError": self.last_error}
+
+
+def events_of(transfer: Transfer, trace: str, plan: Schedule) -> list[Webhook]:
+    """All events of a transfer so far, oldest first."""
+    day, late = transfer.processing_day, transfer.ending.is_late
+    if day is None:
+        return []
+    events: list[Webhook] = []
+    if transfer.state is State.SETTLED or (transfer.state is State.RETURNED and late):
+        at = plan.settled_at(day)
+        events.append(_event(transfer, trace, "transfer.completed", State.SETTLED, at))
+    if transfer.state is State.RETURNED:
+        at = plan.late_return_at(day) if late else plan.settled_at(day)
+        events.append(_event(transfer, trace, "transfer.returned", State.RETURNED, at))
+    return events
+
+
+def _event(transfer: Transfer, trace: str, kind: str, state: State, at: float) -> Webhook:
+    data = {"achTraceNumber": trace, "idempotencyKey": transfer.key, "state": state}
+    if state is State.RETURNED:
+        data["returnReasonCode"] = transfer.ending.return_code or ""
+    event_id = str(uuid.uuid5(NAMESPACE, f"{trace}:{transfer.key}:{kind}"))
+    event = {"id": event_id, "type": kind, "createTime": rfc3339(at), "data": data}
+    return Webhook(event_id, transfer.key, orjson.dumps(event))
+
+
+def signature(secret: str, body: bytes, at: int) -> str:
+    """The value of the header Ach-Signature for a body sent at this unix time."""
+    digest = hmac.new(secret.encode(), b"%d." % at + body, hashlib.sha256).hexdigest()
+    return f"t={at},v1={digest}"
+
+
+class WebhookSender:
+    """Delivers with bounded concurrency and retries; what is given up lies in `dead`."""
+
+    def __init__(
+        self, settings: WebhookSettings | None, record: Callable[[str, str], None]
+    ) -> None:
+        """`record(event id, "delivered" or "dead")` is called when the fate of one is known."""
+        self._settings = settings
+        self._record = record
+        self._queue: asyncio.Queue[Webhook] = asyncio.Queue()
+        self._gate = asyncio.Event()
+        self._gate.set()
+        self._context: tuple[tuple[float, ...], ssl.SSLContext] | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self.pending: dict[str, Webhook] = {}
+        self.dead: dict[str, Webhook] = {}
+        self.delivered = 0
+        self.attempts = 0
+
+    def enqueue(self, events: Iterable[Webhook]) -> int:
+        """Queue events that are not queued yet and say how many; none without a target."""
+        count = 0
+        if self._settings is None:
+            return count
+        for event in events:
+            self.dead.pop(event.id, None)
+            if event.id not in self.pending:
+                self.pending[event.id] = event
+                self._queue.put_nowait(event)
+                count += 1
+        return count
+
+    def hold(self) -> None:
+        """Send nothing until `release`."""
+        self._gate.clear()
+
+    def release(self) -> None:
+        """Send again."""
+        self._gate.set()
+
+    @property
+    def is_held(self) -> bool:
+        """True between `hold` and `release`."""
+        return not self._gate.is_set()
+
+    def revive(self) -> int:
+        """Queue all dead ones again, with a fresh count of attempts."""
+        events = list(self.dead.values())
+        for event in events:
+            event.attempts = 0
+        return self.enqueue(events)
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        settings = self._settings
+        if settings is None:
+            await asyncio.Event().wait()
+            return
+        timeout = aiohttp.ClientTimeout(total=settings.timeout_ms / 1000)
+        async with aiohttp.ClientSession(timeout=timeout) as self._session:
+            workers = [self._work(settings) for _ in range(settings.concurrency_max)]
+            await asyncio.gather(*workers)
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Wait until nothing is pending; false when the time is over first."""
+        end = time.monotonic() + timeout_s
+        while self.pending:
+            if time.monotonic() >= end:
+                return False
+            await asyncio.sleep(0.01)
+        return True
+
+    async def send_tampered(self, event: Webhook, tamper: Tamper) -> dict[str, Any]:
+        """One spoilt delivery, never retried or recorded; gives the bank's answer."""
+        settings, session = self._settings, self._session
+        if settings is None or session is None:
+            return {"id": event.id, "status": None, "error": "no webhook target"}
+        body, secret, at = event.body, settings.secret, int(time.time())
+        if tamper is Tamper.STALE:
+            at -= STALE_S
+        if tamper is Tamper.SIGNATURE:
+            secret = "not-the-secret"
+        header = signature(secret, body, at)
+        if tamper is Tamper.BODY:
+            body = body.replace(b"transfer.", b"transfer_", 1)
+        status, error = await self._post(settings, session, body, header)
+        return {"id": event.id, "status": status, "error": error}
+
+    async def _work(self, settings: WebhookSettings) -> None:
+        while True:
+            event = await self._queue.get()
+            await self._gate.wait()
+            await self._attempt(settings, event)
+
+    async def _attempt(self, settings: WebhookSettings, event: Webhook) -> None:
+        session = self._session
+        if session is None:
+            return
+        event.attempts += 1
+        self.attempts += 1
+        header = signature(settings.secret, event.body, int(time.time()))
+        status, error = await self._post(settings, session, event.body, header)
+        if status is not None and 200 <= status < 300:
+            self._end(event, "delivered")
+            self.delivered += 1
+            return
+        event.last_error = error or f"HTTP {status}"
+        if event.attempts >= settings.attempts_max:
+            self._end(event, "dead")
+            self.dead[event.id] = event
+            return
+        asyncio.get_running_loop().call_later(
+            _backoff_s(settings, event.attempts), self._queue.put_nowait, event
+        )
+
+    def _end(self, event: Webhook, fate: str) -> None:
+        # Recorded first: a crash in between delivers twice, never zero times.
+        self._record(event.id, fate)
+        self.pending.pop(event.id, None)
+
+    async def _post(
+        self, settings: WebhookSettings, session: aiohttp.ClientSession, body: bytes, header: str
+    ) -> tuple[int | None, str]:
+        """(HTTP status or None, error text)."""
+        headers = {"Content-Type": "application/json", "Ach-Signature": header}
+        try:
+            context = self._client_context(settings)
+            async with session.post(
+                settings.url, data=body, headers=headers, ssl=context, allow_redirects=False
+            ) as response:
+                return response.status, (await response.text())[:ERROR_CHARS_MAX]
+        except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError, ValueError) as error:
+            return None, f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
+
+    def _client_context(self, settings: WebhookSettings) -> ssl.SSLContext:
+        """The client's TLS; read again when a certificate file has changed (rotation)."""
+        files = (settings.bank_ca, settings.cert, settings.key)
+        stamp = tuple(Path(file).stat().st_mtime for file in files)
+        if self._context is None or self._context[0] != stamp:
+            context = ssl.create_default_context(cafile=str(settings.bank_ca))
+            context.load_cert_chain(settings.cert, settings.key)
+            self._context = (stamp, context)
+        return self._context[1]
+
+
+def _backoff_s(settings: WebhookSettings, attempts: int) -> float:
+    """Doubling from the first wait up to the longest, the upper half of it by chance."""
+    full = min(settings.backoff_ms_max, settings.backoff_first_ms * 2 ** min(attempts - 1, 20))
+    return full * random.uniform(0.5, 1.0) / 1000

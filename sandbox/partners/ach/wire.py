@@ -1,0 +1,155 @@
+"""The JSON of the ACH API: requests parsed and checked, answers written. Knows no HTTP.
+
+Checks come in the order of a validation service: form of the request, routing number, account.
+"""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sandbox.partners.ach.book import Order, Transfer
+from sandbox.partners.ach.clock import Schedule, rfc3339
+from sandbox.partners.ach.routing_numbers import is_valid, known_banks
+
+# Entry ceiling of a Nacha file: 99,999,999.99.
+AMOUNT_MINOR_UNITS_MAX = 9_999_999_999
+_ACCOUNT = re.compile(r"(?=.*[0-9])[0-9A-Za-z-]{4,17}")
+Text = Annotated[str, Field(max_length=255)]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class WireError(Exception):
+    """A refusal with its HTTP status and code."""
+
+    def __init__(self, status: int, code: str, message: str, field: str = "") -> None:
+        """`field` names the offending field of the request, if one can be named."""
+        super().__init__(message)
+        self.status, self.code, self.field = status, code, field
+
+    def body(self) -> dict[str, Any]:
+        """The error document."""
+        error = {"code": self.code, "message": str(self)}
+        return {"error": {**error, "field": self.field} if self.field else error}
+
+
+class AccountType(StrEnum):
+    """Kinds of account that the network credits."""
+
+    CHECKING = "CHECKING"
+    SAVINGS = "SAVINGS"
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class AmountJson(_Wire):
+    """`minorUnits` is a JSON number, in cents."""
+
+    currency: str
+    minor_units: int = Field(alias="minorUnits", strict=True, ge=1, le=AMOUNT_MINOR_UNITS_MAX)
+
+
+class TransferJson(_Wire):
+    """Body of POST /ach/transfer."""
+
+    amount: AmountJson
+    routing: Text
+    account: Text
+    account_type: AccountType = Field(alias="accountType")
+    name: Annotated[str, Field(min_length=1, max_length=140)]
+    description: Annotated[str, Field(max_length=10)] = Field("", alias="companyEntryDescription")
+    addenda: Annotated[str, Field(max_length=80)] = ""
+    callback_reference: Text = Field("", alias="callbackReference")
+
+
+class CancelJson(_Wire):
+    """Body of POST /ach/transfer/cancel."""
+
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] = Field(
+        alias="idempotencyKey"
+    )
+
+
+def order_from(body: bytes) -> Order:
+    """Parse and validate a transfer; raises WireError 400 (form) or 422 (content)."""
+    wire = _parse(TransferJson, body)
+    if wire.amount.currency != "USD":
+        raise WireError(422, "INVALID_CURRENCY", "the network clears USD", "amount.currency")
+    if not is_valid(wire.routing):
+        message = "nine digits with a valid check digit are expected"
+        raise WireError(422, "INVALID_ROUTING_NUMBER", message, "routing")
+    if wire.routing not in known_banks():
+        raise WireError(422, "UNKNOWN_ROUTING_NUMBER", "no bank has this number", "routing")
+    if not _ACCOUNT.fullmatch(wire.account):
+        message = "4 to 17 digits, letters or hyphens, one of them a digit"
+        raise WireError(422, "INVALID_ACCOUNT", message, "account")
+    return Order(
+        minor_units=wire.amount.minor_units,
+        currency=wire.amount.currency,
+        routing=wire.routing,
+        account=wire.account,
+        account_type=wire.account_type,
+        name=wire.name,
+        description=wire.description,
+        addenda=wire.addenda,
+        callback_reference=wire.callback_reference,
+    )
+
+
+def participant(routing: str) -> dict[str, Any]:
+    """A bank of the directory; raises WireError 404 for a number that no bank has."""
+    name = known_banks().get(routing)
+    if name is None:
+        raise WireError(404, "NOT_FOUND", "no bank has this routing number", "routing")
+    return {"routing": routing, "name": name}
+
+
+def key_from_cancel(body: bytes) -> str:
+    """The idempotency key of a cancel request."""
+    return _parse(CancelJson, body).idempotency_key
+
+
+def accepted(transfer: Transfer, trace: str | None, plan: Schedule) -> dict[str, Any]:
+    """The answer to an accepted transfer: always as it was at acceptance."""
+    return {
+        "achTraceNumber": trace,
+        "state": "ACCEPTED",
+        "effectiveDate": _effective(transfer, plan),
+    }
+
+
+def resource(transfer: Transfer, trace: str | None, plan: Schedule) -> dict[str, Any]:
+    """A transfer as reads show it; a tombstone has no order and no trace number."""
+    shown: dict[str, Any] = {
+        "idempotencyKey": transfer.key,
+        "achTraceNumber": trace,
+        "state": transfer.state,
+        "acceptTime": rfc3339(transfer.accepted_at),
+        "effectiveDate": _effective(transfer, plan),
+    }
+    if transfer.state == "RETURNED":
+        shown["returnReasonCode"] = transfer.ending.return_code
+    order = transfer.order
+    if order is not None:
+        shown["amount"] = {"currency": order.currency, "minorUnits": order.minor_units}
+        shown["routing"], shown["account"] = order.routing, order.account
+        shown["accountType"], shown["name"] = order.account_type, order.name
+        shown["callbackReference"] = order.callback_reference
+    return shown
+
+
+def _effective(transfer: Transfer, plan: Schedule) -> str | None:
+    day = transfer.processing_day
+    return plan.effective_date(day).isoformat() if day is not None else None
+
+
+def _parse(kind: type[ModelT], body: bytes) -> ModelT:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise WireError(400, "INVALID_REQUEST", first["msg"], field) from error

@@ -1,0 +1,1 @@
+"""The fraud scoring API: deterministic rules behind a bearer token."""

@@ -1,0 +1,1 @@
+"""The OpenID provider: signing keys with rotation, tokens for machines and for customers."""

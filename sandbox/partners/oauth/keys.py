@@ -1,0 +1,113 @@
+"""The provider's signing keys: ES256, kept in the state directory, rotated with overlap.
+
+A new key is published at once and signs after its lead time, so that caches of the key set know
+it before the first token; a retired key stays published until its tokens have run out.
+"""
+
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sandbox.partners.jws import public_jwk, sign_es256
+
+KEYS_MAX = 16
+
+
+@dataclass(slots=True)
+class SigningKey:
+    """A key with the real unix times of its life; `ends_at` None: not retired."""
+
+    kid: str
+    key: ec.EllipticCurvePrivateKey
+    signs_from: float
+    ends_at: float | None = None
+
+    def saved(self) -> dict[str, Any]:
+        """As it is written to disk, private part included."""
+        times = {"signs_from": self.signs_from, "ends_at": self.ends_at}
+        return {"kid": self.kid, **times, "pem": _pem(self.key).decode()}
+
+    def view(self) -> dict[str, Any]:
+        """As the control API shows it."""
+        return {"kid": self.kid, "signsFrom": self.signs_from, "endsAt": self.ends_at}
+
+
+class KeyRing:
+    """All keys of the provider, the oldest first."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the keys; make the first one when there are none."""
+        self._path = path
+        self.keys: list[SigningKey] = _read(path)
+        if not self.keys:
+            self.rotate(lead_s=0, overlap_s=0)
+
+    def published(self) -> dict[str, Any]:
+        """The JSON Web Key Set: every key that is not past its end, public part only."""
+        now = time.time()
+        keys = [key for key in self.keys if key.ends_at is None or key.ends_at > now]
+        return {"keys": [public_jwk(key.key.public_key(), key.kid) for key in keys]}
+
+    def sign(self, claims: dict[str, Any]) -> str:
+        """A compact JWS by the newest key whose time to sign has come."""
+        now = time.time()
+        usable = [key for key in self.keys if key.signs_from <= now] or self.keys
+        key = max(usable, key=lambda item: item.signs_from)
+        return sign_es256(key.key, key.kid, claims)
+
+    def rotate(self, lead_s: float, overlap_s: float) -> SigningKey:
+        """Add a key; retire the others `overlap_s` after the new one begins to sign."""
+        now = time.time()
+        for old in self.keys:
+            old.ends_at = now + lead_s + overlap_s if old.ends_at is None else old.ends_at
+        new = SigningKey(uuid.uuid4().hex, ec.generate_private_key(ec.SECP256R1()), now + lead_s)
+        kept = [key for key in self.keys if key.ends_at is None or key.ends_at > now]
+        self.keys = [*kept, new][-KEYS_MAX:]
+        self._save()
+        return new
+
+    def revoke(self, kid: str) -> bool:
+        """Unpublish a key now; its tokens die with it. The last key cannot be revoked."""
+        left = [key for key in self.keys if key.kid != kid]
+        if not left or len(left) == len(self.keys):
+            return False
+        self.keys = left
+        self._save()
+        return True
+
+    def _save(self) -> None:
+        part = self._path.with_name(self._path.name + ".part")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch(mode=0o600)
+        part.write_bytes(orjson.dumps([key.saved() for key in self.keys]))
+        part.replace(self._path)
+
+
+def _read(path: Path) -> list[SigningKey]:
+    if not path.exists():
+        return []
+    return [
+        SigningKey(item["kid"], _key(item["pem"]), item["signs_from"], item["ends_at"])
+        for item in orjson.loads(path.read_bytes())
+    ]
+
+
+def _key(pem: str) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(pem.encode(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError("the key file holds a key that is not an EC key")
+    return key
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )

@@ -1,0 +1,113 @@
+"""How a partner's process runs: a TLS server for its clients, plain HTTP for its control API.
+
+The control server is bound last, so an answer of `GET /healthz` means that both are there.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvloop
+from aiohttp import web
+
+from sandbox.partners.settings import PartnerSettings, SettingsT, TlsSettings, load
+
+REQUEST_BYTES_MAX = 64 * 1024
+BACKLOG = 1024
+CONTROL_HOST = "127.0.0.1"
+
+
+@dataclass(slots=True)
+class Partner:
+    """A built partner: its public app, its control app, and what to run beside and after them."""
+
+    app: web.Application
+    control: web.Application
+    background: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    closers: list[Callable[[], None]] = field(default_factory=list)
+
+
+def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """A JSON answer."""
+    return web.Response(
+        body=orjson.dumps(body), status=status, headers=headers, content_type="application/json"
+    )
+
+
+def server_context(tls: TlsSettings) -> ssl.SSLContext:
+    """TLS 1.2 and 1.3; a client certificate is demanded when `client_ca` is set."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(tls.cert, tls.key)
+    context.set_alpn_protocols(["http/1.1"])
+    if tls.client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(tls.client_ca)
+    return context
+
+
+def main(name: str, kind: type[SettingsT], build: Callable[[SettingsT], Partner]) -> None:
+    """Process entry of a partner: `--config FILE.json`, then serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog=f"sandbox.partners.{name}")
+    parser.add_argument("--config", type=Path, required=True, help="JSON file, see settings.py")
+    settings = load(kind, parser.parse_args().config)
+
+    async def run() -> None:
+        # Built inside the loop: partners own asyncio queues and events.
+        await serve(settings, build(settings))
+
+    uvloop.run(run())
+
+
+async def serve(settings: PartnerSettings, partner: Partner) -> None:
+    """Bind both servers, run the background work, stop in order on a signal."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    tasks = [_started(work) for work in partner.background]
+    public, control = _runner(partner.app), _runner(partner.control)
+    try:
+        await _listen(public, settings.host, settings.port, server_context(settings.tls))
+        await _listen(control, CONTROL_HOST, settings.control_port, None)
+        await _first_of(stop, tasks)
+    finally:
+        await public.cleanup()
+        await control.cleanup()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for close in partner.closers:
+            close()
+
+
+def _started(work: Callable[[], Awaitable[None]]) -> asyncio.Future[None]:
+    return asyncio.ensure_future(work())
+
+
+def _runner(app: web.Application) -> web.AppRunner:
+    return web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+
+
+async def _listen(
+    runner: web.AppRunner, host: str, port: int, context: ssl.SSLContext | None
+) -> None:
+    await runner.setup()
+    await web.TCPSite(runner, host, port, ssl_context=context, backlog=BACKLOG).start()
+
+
+async def _first_of(stop: asyncio.Event, tasks: list[asyncio.Future[None]]) -> None:
+    """Wait for the signal; background work that dies ends the process with its error."""
+    waiting = asyncio.ensure_future(stop.wait())
+    done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        for task in done:
+            task.result()

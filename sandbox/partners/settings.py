@@ -1,0 +1,122 @@
+"""What each partner reads from its JSON config file: one typed class a partner, nothing else.
+
+Unknown fields are refused, so that a typing error in a config file is found at start.
+"""
+
+import json
+from datetime import datetime, time
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Secret = Annotated[str, Field(min_length=8)]
+
+
+class Strict(BaseModel):
+    """A config section: immutable, without unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TlsSettings(Strict):
+    """Server certificate and key (PEM paths); with `client_ca` a client certificate is required."""
+
+    cert: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+class PartnerSettings(Strict):
+    """What every partner needs: where it listens, its certificate, where it keeps its state."""
+
+    host: str = "127.0.0.1"
+    port: Port
+    control_port: Port
+    tls: TlsSettings
+    state_dir: Path
+
+
+class WebhookSettings(Strict):
+    """Where ACH reports to, how it signs and identifies itself, and how long it keeps trying."""
+
+    url: str
+    secret: Secret
+    cert: Path
+    key: Path
+    bank_ca: Path
+    attempts_max: int = Field(default=12, ge=1)
+    backoff_first_ms: int = Field(default=500, ge=1)
+    backoff_ms_max: int = Field(default=60_000, ge=1)
+    timeout_ms: int = Field(default=10_000, ge=1)
+    concurrency_max: int = Field(default=8, ge=1, le=64)
+
+
+class AchSettings(PartnerSettings):
+    """The clearing house. `client_names` are the certificate common names that may call it.
+
+    `clock_start` sets the business clock at the very first start; later starts keep the clock
+    of the journal. With `clock_running` false the clock moves only when it is advanced.
+    """
+
+    api_key: Secret
+    odfi_id: str = Field(default="99100001", pattern=r"^[0-9]{8}$")
+    client_names: tuple[str, ...] = ("bp-client",)
+    webhook: WebhookSettings | None = None
+    clock_start: datetime | None = None
+    clock_running: bool = True
+    cutoff: time = time(22, 0)
+    settlement: time = time(8, 30)
+    first_sequence: int = Field(default=1, ge=1, le=9_999_999)
+
+
+class FraudSettings(PartnerSettings):
+    """The fraud scoring API: its bearer token and the amounts at which its opinion changes."""
+
+    bearer_token: Secret
+    review_minor_units: int = Field(default=2_500_000, gt=0)
+    decline_minor_units: int = Field(default=50_000_000, gt=0)
+
+
+class ServiceAccount(Strict):
+    """The public half of a Google service account: who may ask for access tokens."""
+
+    client_email: str
+    private_key_id: str
+    public_key: Path
+
+
+class FcmSettings(PartnerSettings):
+    """Firebase Cloud Messaging with its OAuth 2.0 token endpoint."""
+
+    project_id: str
+    service_account: ServiceAccount
+    token_uri: str = "https://oauth2.googleapis.com/token"
+    token_ttl_s: int = Field(default=3600, ge=1)
+
+
+class OauthClient(Strict):
+    """One registered client: which scopes it may ask for, and whether it may act for customers."""
+
+    client_id: str
+    client_secret: Secret
+    scopes: tuple[str, ...] = ()
+    customers: bool = True
+
+
+class OauthSettings(PartnerSettings):
+    """The OpenID provider: issuer URL (as clients see it), audience, clients."""
+
+    issuer: str = "https://oauth.example"
+    audience: str
+    clients: tuple[OauthClient, ...]
+    token_ttl_s: int = Field(default=900, ge=1)
+
+
+SettingsT = TypeVar("SettingsT", bound=PartnerSettings)
+
+
+def load(kind: type[SettingsT], path: Path) -> SettingsT:
+    """Read a config file; pydantic's error names the field that is wrong."""
+    return kind.model_validate(json.loads(path.read_text()))

@@ -1,0 +1,9 @@
+"""`python -m sandbox.stack up|down|status|restart|stop|start|kill|pids`: the stack by hand."""
+
+from __future__ import annotations
+
+import sys
+
+from sandbox.stack import cli
+
+sys.exit(cli.main(sys.argv[1:]))

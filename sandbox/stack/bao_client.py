@@ -1,0 +1,63 @@
+"""A thin client of OpenBao's HTTP API for what the stack sets up. Services use hvac instead."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+
+class BaoError(Exception):
+    """OpenBao refused; the message holds method, path, status and its own words."""
+
+
+class BaoClient:
+    """One session with one token."""
+
+    def __init__(self, addr: str, token: str = "") -> None:
+        """Opens nothing yet."""
+        self._addr = addr
+        self._headers = {"X-Vault-Token": token} if token else {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the session."""
+        timeout = aiohttp.ClientTimeout(total=15)
+        self._session = aiohttp.ClientSession(self._addr, headers=self._headers, timeout=timeout)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def read(self, path: str) -> dict[str, Any] | None:
+        """GET; None when there is nothing."""
+        return await self._call("GET", path, None)
+
+    async def write(self, path: str, **body: Any) -> dict[str, Any]:
+        """POST; the answer's JSON, {} when it has no body."""
+        return await self._call("POST", path, body) or {}
+
+    async def login(self, role: str, jwt: str) -> str:
+        """A token for a service account, as a service gets one."""
+        answer = await self.write("auth/kubernetes/login", role=role, jwt=jwt)
+        return answer["auth"]["client_token"]
+
+    async def _call(
+        self, method: str, path: str, body: dict[str, Any] | None
+    ) -> dict[str, Any] | None:
+        if self._session is None:
+            raise RuntimeError("use `async with BaoClient(...)`")
+        async with self._session.request(method, f"/v1/{path}", json=body) as answer:
+            if answer.status == 404 and method == "GET":
+                return None
+            if answer.status >= 400:
+                raise BaoError(f"{method} {path}: {answer.status} {await answer.text()}")
+            return await answer.json() if answer.status != 204 else None

@@ -1,0 +1,129 @@
+"""The certificate agent: issues every proxy's certificate from OpenBao's PKI and renews it.
+
+Files of one identity are swapped together, as Kubernetes does it and Envoy's file watcher expects:
+`cert.pem`, `key.pem` and `ca.pem` are links into `..data`, itself a link that is replaced by one
+rename. A certificate is renewed at half of its life; one that is still young is kept at start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from cryptography import x509
+
+from sandbox.stack.bao_client import BaoClient, BaoError
+from sandbox.stack.home import Home
+from sandbox.stack.provision.accounts import TOKEN_TTL_S, mint, write_all
+from sandbox.stack.provision.vault import CERT_AGENT, EDGE_NAMES, EDGE_ROLE
+from sandbox.stack.roster import mesh_identities, spiffe_id
+
+log = logging.getLogger("stack")
+
+EDGE = "edge"
+CHECK_EVERY_S = 20.0
+FILES = {"cert.pem": "certificate", "key.pem": "private_key", "ca.pem": "issuing_ca"}
+
+
+@dataclass
+class CertAgent:
+    """Keeps BP_HOME/certs and the service-account tokens fresh."""
+
+    home: Home
+    addr: str
+    issuer_key: str
+    _keeper: asyncio.Task[None] | None = None
+    _tokens_written: float = field(default=0.0)
+
+    async def start(self) -> None:
+        """Issue what is due, then keep everything fresh in the background."""
+        await self.renew_due()
+        if self._keeper is None or self._keeper.done():
+            self._keeper = asyncio.create_task(self._keep(), name="certificates")
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_EVERY_S)
+            try:
+                self.refresh_tokens()
+                await self.renew_due()
+            except (BaoError, aiohttp.ClientError, OSError) as error:
+                # OpenBao may be restarting; half of the life is left to try again.
+                log.warning("certificates: %s", error)
+
+    def refresh_tokens(self) -> None:
+        """New service-account tokens at half of their life."""
+        if time.monotonic() - self._tokens_written > TOKEN_TTL_S / 2 or not self._tokens_written:
+            write_all(self.home, self.issuer_key)
+            self._tokens_written = time.monotonic()
+
+    async def renew_due(self, *, all_of_them: bool = False) -> list[str]:
+        """Renew what is past half of its life (or everything); the names of those."""
+        names = [*mesh_identities(), EDGE]
+        async with BaoClient(self.addr) as anonymous:
+            root = await self._root(anonymous)
+            due = [n for n in names if all_of_them or is_due(self.home.certs / n, root)]
+            if not due:
+                return []
+            token = await anonymous.login(CERT_AGENT, mint(self.issuer_key, CERT_AGENT, 60))
+        async with BaoClient(self.addr, token) as bao:
+            await asyncio.gather(*(self._issue(bao, name) for name in due))
+        log.info("certificates: issued %s", ", ".join(due))
+        return due
+
+    async def _root(self, bao: BaoClient) -> str:
+        answer = await bao.read("pki/cert/ca")
+        if answer is None:
+            raise BaoError("pki has no root certificate: the vault was not set up")
+        return answer["data"]["certificate"]
+
+    async def _issue(self, bao: BaoClient, name: str) -> None:
+        if name == EDGE:
+            request = {"common_name": EDGE_NAMES[0], "alt_names": ",".join(EDGE_NAMES[1:])}
+            answer = await bao.write(f"pki/issue/{EDGE_ROLE}", ip_sans="127.0.0.1", **request)
+        else:
+            answer = await bao.write(f"pki/issue/{name}", uri_sans=spiffe_id(name))
+        swap_in(self.home.certs / name, answer["data"])
+
+
+def swap_in(folder: Path, issued: dict[str, Any]) -> None:
+    """Write a new version beside the old one and turn to it by one rename."""
+    folder.mkdir(parents=True, exist_ok=True)
+    version = folder / f"..{time.time_ns()}"
+    version.mkdir(mode=0o700)
+    for file, key in FILES.items():
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(version / file, flags, 0o600), "w") as out:
+            out.write(str(issued[key]).rstrip() + "\n")
+    draft = folder / "..data.draft"
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(version.name)
+    draft.rename(folder / "..data")
+    for file in FILES:
+        with contextlib.suppress(FileExistsError):
+            (folder / file).symlink_to(Path("..data") / file)
+    # The version before stays: a proxy may be reading it at this moment.
+    for old in sorted(folder.glob("..[0-9]*"))[:-2]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def is_due(folder: Path, root_pem: str) -> bool:
+    """Missing, unreadable, of another root, or past half of its life."""
+    try:
+        certificate = x509.load_pem_x509_certificate((folder / "cert.pem").read_bytes())
+        same_root = (folder / "ca.pem").read_text().strip() == root_pem.strip()
+    except (OSError, ValueError):
+        return True
+    if not same_root:
+        return True
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return datetime.now(UTC) > begin + (end - begin) / 2

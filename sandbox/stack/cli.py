@@ -1,0 +1,138 @@
+"""The stack's own commands. `up` leaves a supervisor behind and shows how far it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+from sandbox.stack import control, launch, memory, progress
+from sandbox.stack.home import REPO, Home, home_from_environment
+
+UP_WITHIN_S = 240.0
+NAMED = ("restart", "stop", "start", "kill")
+
+
+def main(arguments: list[str]) -> int:
+    """Parse and run one command; the exit code."""
+    options = _parser().parse_args(arguments)
+    home = home_from_environment()
+    match options.command:
+        case "up":
+            return up(home, options.part)
+        case "down":
+            return down(home)
+        case "status":
+            return show_status(home, options.json)
+        case "supervise":
+            from sandbox.stack import serve
+
+            serve.main(home)
+            return 0
+        case _:
+            return _ask_named(home, options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sandbox.stack", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    up_parser = commands.add_parser("up", help="start the stack, or find what runs")
+    up_parser.add_argument("part", nargs="*", help="only these nodes and what they need")
+    commands.add_parser("down", help="drain and stop everything")
+    commands.add_parser("status", help="what runs").add_argument("--json", action="store_true")
+    commands.add_parser("pids", help="name and pid of every process")
+    for name in NAMED:
+        commands.add_parser(name, help=f"{name} one process").add_argument("name")
+    commands.add_parser("supervise", help="the supervisor itself, in the foreground")
+    return parser
+
+
+def up(home: Home, names: list[str]) -> int:
+    """Start the supervisor when none runs, ask for the nodes, show progress, print figures."""
+    begun = time.monotonic()
+    started = ensure_supervisor(home)
+    answer: dict[str, Any] = {}
+
+    def ask() -> None:
+        answer.update(control.ask(home.control_socket, UP_WITHIN_S, cmd="ensure", names=names))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    progress.show_until(home, lambda: not asking.is_alive())
+    if not answer.get("ok"):
+        print(f"The stack did not come up: {answer.get('error', 'no answer')}", file=sys.stderr)
+        return 1
+    report = memory.write_report(home, time.monotonic() - begun if started else None)
+    progress.show_summary(home, report)
+    return 0
+
+
+def ensure_supervisor(home: Home, *, dies_with_caller: bool = False) -> bool:
+    """True when one had to be started, false when one runs. TimeoutError after 15 s. It outlives
+    the caller unless `dies_with_caller` (a test session that is killed leaves nothing)."""
+    if control.is_running(home.control_socket):
+        return False
+    home.create()
+    with (home.logs / "supervisor.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox.stack", "supervise"],
+            cwd=REPO,
+            env={**os.environ, "BP_HOME": str(home.root), "GRPC_ENABLE_FORK_SUPPORT": "0"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=launch.child_setup(None, signal.SIGTERM) if dies_with_caller else None,
+        )
+    deadline = time.monotonic() + 15
+    while not control.is_running(home.control_socket):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise TimeoutError(f"the supervisor did not start, see {home.logs}/supervisor.log")
+        time.sleep(0.02)
+    return True
+
+
+def down(home: Home) -> int:
+    """Ordered stop; nothing to do is fine too."""
+    try:
+        answer = control.ask(home.control_socket, cmd="down")
+    except OSError:
+        print("Nothing runs.")
+        return 0
+    deadline = time.monotonic() + 10
+    while home.control_socket.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    print("Stopped." if answer["ok"] else answer["error"])
+    return 0 if answer["ok"] else 1
+
+
+def show_status(home: Home, as_json: bool) -> int:
+    """Every node; exit code 0 when all that was asked for is ready, 3 when nothing runs."""
+    try:
+        answer = control.ask(home.control_socket, cmd="status")
+    except OSError:
+        print(json.dumps({"running": False, "nodes": []}) if as_json else "Nothing runs.")
+        return 3
+    if as_json:
+        print(json.dumps({"running": True, **answer}))
+    else:
+        progress.print_status(answer["nodes"])
+    return 1 if any(node["state"] == "failed" for node in answer["nodes"]) else 0
+
+
+def _ask_named(home: Home, options: argparse.Namespace) -> int:
+    request = {"cmd": options.command}
+    if options.command in NAMED:
+        request["name"] = options.name
+    try:
+        answer = control.ask(home.control_socket, **request)
+    except OSError:
+        answer = {"ok": False, "error": "nothing runs"}
+    print(json.dumps(answer))
+    return 0 if answer["ok"] else 1

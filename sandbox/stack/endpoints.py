@@ -1,0 +1,43 @@
+"""The addresses of a running stack, for people, tests and shells."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from sandbox.stack.parts.partners import NAMES
+from sandbox.stack.plan import Parts
+
+
+def addresses(parts: Parts) -> dict[str, str]:
+    """Variable to value; no secret among them but the path of one."""
+    home = parts.home
+    controls = {
+        f"BP_PARTNER_{name.upper()}_CONTROL_URL": parts.partners.control_url(name) for name in NAMES
+    }
+    return {
+        **controls,
+        "BP_GATEWAY_URL": parts.mesh.gateway_url,
+        "BP_GATEWAY_ADMIN": parts.mesh.gateway_admin,
+        "BP_CA_FILE": str(parts.mesh.ca_file),
+        "BP_PARTNER_CA_FILE": str(parts.partners.ca / "ca.pem"),
+        "BP_PARTNER_OAUTH_URL": f"https://localhost:{parts.partners.port('oauth')}",
+        "BP_HOME": str(home.root),
+        "BP_RUN": str(home.run),
+        "BP_KAFKA_BOOTSTRAP": parts.kafka.bootstrap,
+        "BP_OPENBAO_ADDR": parts.openbao.addr,
+        "BP_OPENBAO_KEYS_FILE": str(parts.openbao.keys_file),
+        "BP_POSTGRES_HOST": parts.postgres.host,
+        "BP_POSTGRES_PORT": str(parts.postgres.port),
+        "BP_POSTGRES_SUPERUSER": "postgres",
+        "BP_SEED_FILE": str(home.secrets / "seed.json"),
+        "BP_VALKEY_SOCKET": str(parts.valkey.socket),
+    }
+
+
+def write(parts: Parts) -> None:
+    """BP_HOME/endpoints.json and BP_HOME/env."""
+    values = addresses(parts)
+    parts.home.endpoints.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(values.items())]
+    parts.home.env_file.write_text("\n".join(lines) + "\n")

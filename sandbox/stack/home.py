@@ -1,0 +1,128 @@
+"""Where a running stack keeps its state.
+
+`Home` names every path under BP_HOME and nothing else decides one. Unix socket paths are limited
+to 107 bytes by the kernel, so the run directory of a deep BP_HOME stands in /tmp and BP_HOME/run
+is a link to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+RUN_DIR_CHARS_MAX = 64
+
+
+@dataclass(frozen=True)
+class Home:
+    """The paths of one BP_HOME. `root` is absolute and resolved."""
+
+    root: Path
+
+    @property
+    def run(self) -> Path:
+        """Sockets, pid file and service-account tokens; short enough for socket paths."""
+        direct = self.root / "run"
+        if len(str(direct)) <= RUN_DIR_CHARS_MAX:
+            return direct
+        digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:10]
+        return Path(tempfile.gettempdir()) / f"bp-{os.getuid()}-{digest}"
+
+    @property
+    def logs(self) -> Path:
+        """One log file a process."""
+        return self.root / "logs"
+
+    @property
+    def data(self) -> Path:
+        """What the stores keep."""
+        return self.root / "data"
+
+    @property
+    def conf(self) -> Path:
+        """Configuration files written by the stack for its parts."""
+        return self.root / "conf"
+
+    @property
+    def secrets(self) -> Path:
+        """Keys that would be in nobody's hands on a real site; directory mode 0700."""
+        return self.root / "secrets"
+
+    @property
+    def certs(self) -> Path:
+        """One folder a mesh identity, swapped atomically by the certificate agent."""
+        return self.root / "certs"
+
+    @property
+    def envoy(self) -> Path:
+        """Rendered Envoy configuration, one folder a proxy."""
+        return self.root / "envoy"
+
+    @property
+    def partners(self) -> Path:
+        """State and certificate authority of the outside world."""
+        return self.root / "partners"
+
+    @property
+    def reports(self) -> Path:
+        """Figures and judgements written as JSON."""
+        return self.root / "reports"
+
+    @property
+    def mesh_endpoints(self) -> Path:
+        """The addresses that the mesh translation needs."""
+        return self.root / "mesh" / "endpoints.json"
+
+    @property
+    def endpoints(self) -> Path:
+        """The addresses that people and tests need, as JSON."""
+        return self.root / "endpoints.json"
+
+    @property
+    def env_file(self) -> Path:
+        """The same addresses, to be sourced by a shell."""
+        return self.root / "env"
+
+    @property
+    def control_socket(self) -> Path:
+        """The supervisor's Unix socket."""
+        return self.run / "supervisor.sock"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the running supervisor: one supervisor a home."""
+        return self.run / "supervisor.lock"
+
+    @property
+    def pids_file(self) -> Path:
+        """What the last supervisor started, so that the next one can end leftovers."""
+        return self.run / "pids.json"
+
+    def create(self) -> None:
+        """Make the directories; safe to repeat."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        for path in (self.logs, self.data, self.conf, self.certs, self.reports, self.envoy):
+            path.mkdir(parents=True, exist_ok=True)
+        self.mesh_endpoints.parent.mkdir(exist_ok=True)
+        self.partners.mkdir(exist_ok=True)
+        self.secrets.mkdir(mode=0o700, exist_ok=True)
+        self._create_run()
+
+    def _create_run(self) -> None:
+        # 0711: PostgreSQL may run under another user id and has to reach its socket folder.
+        self.run.mkdir(mode=0o711, exist_ok=True)
+        if self.run.stat().st_uid != os.getuid():
+            raise PermissionError(f"{self.run} belongs to someone else; remove it or move BP_HOME")
+        self.run.chmod(0o711)
+        link = self.root / "run"
+        if self.run != link and not link.is_symlink():
+            link.symlink_to(self.run)
+
+
+def home_from_environment() -> Home:
+    """BP_HOME, or `.bp` beside this repository's README."""
+    return Home(Path(os.environ.get("BP_HOME") or REPO / ".bp").resolve())

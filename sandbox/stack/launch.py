@@ -1,0 +1,130 @@
+"""Starting a child so that it can never outlive the supervisor.
+
+Every child asks the kernel for a signal at its parent's death; this survives even kill -9 of the
+supervisor. PostgreSQL refuses to run as root, so a child may also change its user id; where the
+new user could not reach the repository (a clone under /root), it keeps the one capability to pass
+directories rather than have the permissions of foreign directories changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import pwd
+import signal
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_KEEPCAPS = 8
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_RAISE = 2
+_CAP_DAC_OVERRIDE = 1
+_CAP_HEADER_V3 = 0x20080522
+
+
+@dataclass(frozen=True)
+class OsUser:
+    """The user a child runs as; `keep_access` keeps CAP_DAC_OVERRIDE across the change."""
+
+    uid: int
+    gid: int
+    keep_access: bool
+
+
+def unprivileged_user(paths: Sequence[Path]) -> OsUser | None:
+    """Who runs what refuses root: None when we are not root, else `postgres` or `nobody`."""
+    if os.geteuid() != 0:
+        return None
+    entry = _first_user("postgres", "nobody")
+    blocked = any(not _passable(folder) for path in paths for folder in path.resolve().parents)
+    return OsUser(entry.pw_uid, entry.pw_gid, keep_access=blocked)
+
+
+def _first_user(*names: str) -> pwd.struct_passwd:
+    known = {entry.pw_name: entry for entry in pwd.getpwall()}
+    return next(known[name] for name in names if name in known)
+
+
+def _passable(folder: Path) -> bool:
+    return bool(folder.stat().st_mode & 0o001)
+
+
+async def start(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    log: Path,
+    cwd: Path | None = None,
+    user: OsUser | None = None,
+    death_signal: signal.Signals = signal.SIGKILL,
+) -> asyncio.subprocess.Process:
+    """Start `command` with its output appended to `log`. Call from the main thread only: the
+    kernel ties the death signal to the thread that forked."""
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            env=dict(env),
+            cwd=cwd,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=child_setup(user, death_signal),
+        )
+
+
+async def run(
+    command: Sequence[str], *, env: Mapping[str, str], log: Path, user: OsUser | None = None
+) -> None:
+    """Run `command` to its end; RuntimeError with the log's tail when it fails."""
+    process = await start(command, env=env, log=log, user=user)
+    try:
+        code = await process.wait()
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+    if code != 0:
+        tail = log.read_text(errors="replace")[-1500:]
+        raise RuntimeError(f"{Path(command[0]).name} ended with {code}; see {log}:\n{tail}")
+
+
+def child_setup(user: OsUser | None, death_signal: signal.Signals) -> Callable[[], None]:
+    """What the child does between fork and exec. The user changes first: a change of
+    credentials clears the death signal."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def setup() -> None:
+        if user is not None:
+            _become(libc, user)
+        libc.prctl(_PR_SET_PDEATHSIG, int(death_signal))
+        if os.getppid() != parent:  # the parent died between fork and prctl
+            os._exit(1)
+
+    return setup
+
+
+def _become(libc: ctypes.CDLL, user: OsUser) -> None:
+    if user.keep_access:
+        libc.prctl(_PR_SET_KEEPCAPS, 1)
+    os.setgroups([])
+    os.setgid(user.gid)
+    os.setuid(user.uid)
+    if user.keep_access:
+        bit = 1 << _CAP_DAC_OVERRIDE
+        header = struct.pack("<Ii", _CAP_HEADER_V3, 0)
+        data = struct.pack("<IIIIII", bit, bit, bit, 0, 0, 0)
+        if libc.capset(header, data) != 0:
+            raise OSError(ctypes.get_errno(), "capset")
+        libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The little a child inherits, plus `extra`: nothing of the caller's shell leaks in."""
+    kept = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "JAVA_HOME", "COVERAGE_PROCESS_START")
+    inherited = {name: os.environ[name] for name in kept if name in os.environ}
+    return {"LANG": "C.UTF-8", "TZ": "UTC", **inherited, **extra}

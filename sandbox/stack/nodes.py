@@ -1,0 +1,113 @@
+"""What the supervisor runs, as data: processes that stay and jobs that end.
+
+Nothing here starts anything. A node names what must be ready before it; a process also says how
+its readiness is seen, how often it may be restarted and how it is stopped.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from pathlib import Path
+
+from sandbox.stack.launch import OsUser
+from sandbox.stack.probes import Probe
+
+Action = Callable[[], Awaitable[None]]
+
+
+class Layer(IntEnum):
+    """Layers are stopped from the highest to the lowest, so that a draining part keeps below it
+    what it needs to finish its work."""
+
+    STORE = 10
+    PARTNER = 20
+    SIDECAR = 30
+    SERVICE = 40
+    EDGE = 50
+
+
+class State(StrEnum):
+    """Where a node is in its life."""
+
+    WAITING = "waiting"
+    STARTING = "starting"
+    READY = "ready"
+    BACKOFF = "backoff"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class RestartPolicy:
+    """Restart after an exit that nobody asked for: at most `restarts_max` times in `window_s`."""
+
+    restarts_max: int = 10
+    window_s: float = 120.0
+    delay_first_s: float = 0.1
+    delay_max_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class StopPolicy:
+    """`drain` first (bounded by its own time-out), then `signal`, then SIGKILL after `kill_s`."""
+
+    signal: signal.Signals = signal.SIGTERM
+    kill_after_s: float = 10.0
+    drain: Action | None = None
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One long-running process.
+
+    `prepare` runs before every start (write configuration, remove what a crash left);
+    `after_start` runs while the process comes up (unsealing), before the probe has to succeed.
+    `death_signal` is what the kernel sends when the supervisor itself dies.
+    """
+
+    name: str
+    layer: Layer
+    command: tuple[str, ...]
+    probe: Probe
+    depends_on: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    cwd: Path | None = None
+    user: OsUser | None = None
+    ready_within_s: float = 60.0
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
+    stop: StopPolicy = field(default_factory=StopPolicy)
+    death_signal: signal.Signals = signal.SIGKILL
+    prepare: Action | None = None
+    after_start: Action | None = None
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One step that ends: ready means done. Every job may be repeated at any time."""
+
+    name: str
+    run: Action
+    depends_on: tuple[str, ...] = ()
+
+
+Node = ProcessSpec | JobSpec
+
+
+def closure(nodes: Mapping[str, Node], names: list[str]) -> list[str]:
+    """`names` and all they depend on, each after what it needs. Raises KeyError on an unknown."""
+    ordered: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in ordered:
+            return
+        for needed in nodes[name].depends_on:
+            visit(needed)
+        ordered.append(name)
+
+    for name in names:
+        visit(name)
+    return ordered

@@ -1,0 +1,147 @@
+"""Apache Kafka in KRaft mode: one node that is broker and controller, from plain jars.
+
+One node means replication factor 1 and min ISR 1 for every internal topic as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import shutil
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.stack import launch
+from sandbox.stack.home import Home
+from sandbox.stack.nodes import Layer, ProcessSpec, StopPolicy
+from sandbox.stack.probes import KafkaProbe
+
+POM = Path(__file__).resolve().parents[1] / "kafka" / "pom.xml"
+JVM = (
+    *("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"),
+    *(
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    ),
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
+)
+
+CONFIGURATION = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+num.network.threads=2
+num.io.threads=4
+auto.create.topics.enable=false
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.num.partitions=6
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=6
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=3
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+log.retention.hours=168
+log.segment.bytes=67108864
+log.cleaner.dedupe.buffer.size=4194304
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=500
+controlled.shutdown.max.retries=1
+"""
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """One broker of one home."""
+
+    home: Home
+    port: int
+    controller_port: int
+    libs: Path
+    heap_mib: int
+
+    @property
+    def bootstrap(self) -> str:
+        """host:port for clients."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def data(self) -> Path:
+        """Topic and metadata logs."""
+        return self.home.data / "kafka"
+
+    @property
+    def configuration(self) -> Path:
+        """server.properties."""
+        return self.home.conf / "kafka.properties"
+
+    def spec(self) -> ProcessSpec:
+        """The broker process."""
+        heap = (f"-Xmx{self.heap_mib}m", "-Xms128m")
+        return ProcessSpec(
+            name="kafka",
+            layer=Layer.STORE,
+            command=(*self._java(*heap, *JVM), "kafka.Kafka", str(self.configuration)),
+            probe=KafkaProbe(self.bootstrap),
+            cwd=self.home.data,
+            prepare=self.prepare,
+            stop=StopPolicy(kill_after_s=20),
+        )
+
+    async def prepare(self) -> None:
+        """Jars, configuration, and a formatted log directory the first time."""
+        await asyncio.to_thread(fetch_libs, self.libs)
+        text = CONFIGURATION.format(
+            port=self.port, controller_port=self.controller_port, data=self.data
+        )
+        self.configuration.write_text(text)
+        if (self.data / "meta.properties").exists():
+            return
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.data.mkdir(parents=True)
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        tool = ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c")
+        await launch.run(
+            (*self._java(*JVM), *tool, str(self.configuration)),
+            env=launch.child_environment({}),
+            log=self.home.logs / "kafka-format.log",
+        )
+
+    def _java(self, *options: str) -> tuple[str, ...]:
+        return ("java", *options, "-cp", f"{self.libs}/*")
+
+
+def default_libs() -> Path:
+    """Where the jars of this pom stand: beside the Python packages, shared by every home."""
+    digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+    return Path(sys.prefix) / "share" / f"kafka-{digest}"
+
+
+def fetch_libs(libs: Path) -> None:
+    """Copy the jars by Maven, once; a copy that was broken off leaves nothing behind."""
+    if libs.exists():
+        return
+    draft = libs.with_name(f"{libs.name}.{uuid.uuid4().hex[:8]}")
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    command = ("mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies")
+    options = (f"-DoutputDirectory={draft}", "-DincludeScope=runtime")
+    try:
+        subprocess.run([*command, *options], check=True)
+        draft.rename(libs)
+    except OSError:
+        if not libs.exists():  # another set-up may have been faster
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

@@ -1,0 +1,166 @@
+"""Envoy: the gateway and one sidecar a service, from configuration rendered by `mesh.ctl`.
+
+This module decides addresses (mesh/endpoints.json) and starts the proxies; what they do is
+derived in `mesh` from the contracts and the traffic policy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.stack import launch, packages
+from sandbox.stack.certs import EDGE
+from sandbox.stack.home import REPO, Home
+from sandbox.stack.nodes import Layer, ProcessSpec, StopPolicy
+from sandbox.stack.parts.partners import Partners
+from sandbox.stack.ports import Ports
+from sandbox.stack.probes import HttpProbe, http_status
+from sandbox.stack.roster import GATEWAY, SERVICES, Service, present
+
+ENVOY = packages.folder_of("envoy") / "_bin" / "envoy"
+DRAIN_S = 2
+RENDER_INPUTS = ("mesh", "gateway", "gen", "services/chassis")
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The proxies of one home."""
+
+    home: Home
+    ports: Ports
+    partners: Partners
+
+    @property
+    def exists(self) -> bool:
+        """Whether the repository can render proxies."""
+        return (REPO / "mesh" / "ctl.py").exists()
+
+    @property
+    def gateway_address(self) -> str:
+        """host:port of the public listener."""
+        return f"127.0.0.1:{self.ports.get('gateway')}"
+
+    @property
+    def gateway_url(self) -> str:
+        """What a mobile app would be given."""
+        return f"https://localhost:{self.ports.get('gateway')}"
+
+    @property
+    def gateway_admin(self) -> str:
+        """host:port of the gateway's admin interface (loopback)."""
+        return f"127.0.0.1:{self.ports.get('gateway-admin')}"
+
+    @property
+    def ca_file(self) -> Path:
+        """What a caller of the gateway must trust."""
+        return self.home.certs / EDGE / "ca.pem"
+
+    def endpoints(self) -> dict[str, Any]:
+        """The addresses that the mesh translation reads."""
+        meshed = {service.name: self._service(service) for service in SERVICES if service.sidecar}
+        ca = self.partners.ca
+        return {
+            "services": meshed,
+            "gateway": {
+                "listen": self.gateway_address,
+                "admin": self.gateway_admin,
+            },
+            "partners": self.partners.hosts(),
+            "certs_dir": str(self.home.certs),
+            "partner_ca": str(ca / "ca.pem"),
+            "ach_client_cert": {
+                "cert": str(ca / "bp-client.pem"),
+                "key": str(ca / "bp-client.key"),
+            },
+        }
+
+    def _service(self, service: Service) -> dict[str, Any]:
+        folder = self.home.run / service.name
+        return {
+            "mtls": f"127.0.0.1:{self.ports.get(f'{service.name}-mtls')}",
+            "app_sockets": [str(folder / "in-0.sock")],
+            "outbound_socket": str(folder / "out.sock"),
+            "admin_socket": str(folder / "admin.sock"),
+        }
+
+    async def render(self) -> None:
+        """Write the addresses and have the mesh write every proxy's configuration. Translating
+        takes seconds, so it is left out when nothing that it reads has changed."""
+        file = self.home.mesh_endpoints
+        file.write_text(json.dumps(self.endpoints(), indent=1) + "\n")
+        stamp, wanted = self.home.mesh_endpoints.with_name("rendered.sha256"), _digest(file)
+        if stamp.exists() and stamp.read_text() == wanted:
+            return
+        out = ("--out", str(self.home.envoy))
+        where = ("--home", str(self.home.root), "--endpoints", str(file), *out)
+        await launch.run(
+            (sys.executable, "-m", "mesh.ctl", "render", *where),
+            env=launch.child_environment({"PYTHONPATH": f"{REPO}:{REPO / 'gen'}"}),
+            log=self.home.logs / "mesh-render.log",
+        )
+        stamp.write_text(wanted)
+
+    def sidecars(self) -> list[ProcessSpec]:
+        """One proxy for each service that exists and needs one."""
+        return [self._sidecar(service) for service in present() if service.sidecar]
+
+    def _sidecar(self, service: Service) -> ProcessSpec:
+        admin = str(self.home.run / service.name / "admin.sock")
+
+        async def prepare() -> None:
+            folder = self.home.run / service.name
+            folder.mkdir(mode=0o700, exist_ok=True)
+            for name in ("out.sock", "admin.sock"):
+                (folder / name).unlink(missing_ok=True)
+
+        return ProcessSpec(
+            name=f"{service.name}-sidecar",
+            layer=Layer.SIDECAR,
+            command=self._command(service.name),
+            probe=HttpProbe("http://envoy/ready", unix_socket=admin),
+            depends_on=("certificates", "mesh"),
+            prepare=prepare,
+            stop=StopPolicy(kill_after_s=5),
+        )
+
+    def gateway(self) -> ProcessSpec:
+        """The edge; it goes first when the bank stops, letting running requests end."""
+
+        async def drain() -> None:
+            base = f"http://{self.gateway_admin}"
+            await http_status("POST", f"{base}/healthcheck/fail")
+            await http_status("POST", f"{base}/drain_listeners?graceful&skip_exit")
+
+        services = tuple(f"{s.name}-sidecar" for s in present() if s.sidecar)
+        return ProcessSpec(
+            name=GATEWAY,
+            layer=Layer.EDGE,
+            command=self._command(GATEWAY),
+            probe=HttpProbe(f"http://{self.gateway_admin}/ready"),
+            depends_on=("certificates", "mesh", *services),
+            stop=StopPolicy(kill_after_s=DRAIN_S + 5, drain=drain),
+        )
+
+    def _command(self, name: str) -> tuple[str, ...]:
+        bootstrap = self.home.envoy / name / "bootstrap.json"
+        return (
+            *(str(ENVOY), "-c", str(bootstrap), "--concurrency", "1"),
+            # No shared memory with another Envoy of this machine: nothing to collide with.
+            *("--disable-hot-restart", "--log-level", "warning"),
+            *("--drain-time-s", str(DRAIN_S), "--parent-shutdown-time-s", str(DRAIN_S + 1)),
+        )
+
+
+def _digest(endpoints: Path) -> str:
+    """Over all that the translation reads: addresses, contracts, policy, and its own code."""
+    digest = hashlib.sha256(endpoints.read_bytes())
+    for root in RENDER_INPUTS:
+        for file in sorted((REPO / root).rglob("*")):
+            if file.is_file() and file.suffix != ".pyc":
+                digest.update(str(file).encode() + file.read_bytes())
+    return digest.hexdigest()

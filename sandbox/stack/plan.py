@@ -1,0 +1,117 @@
+"""The plan of a home: which nodes exist, with what they need.
+
+The table is built from what the repository holds: a service without `__main__.py`, a missing mesh
+or partner is an absent part, not an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sandbox.stack import seed
+from sandbox.stack.certs import CertAgent
+from sandbox.stack.home import Home
+from sandbox.stack.nodes import JobSpec, Node
+from sandbox.stack.parts import kafka as kafka_part
+from sandbox.stack.parts.kafka import Kafka
+from sandbox.stack.parts.mesh import Mesh
+from sandbox.stack.parts.openbao import OpenBao
+from sandbox.stack.parts.partners import Partners
+from sandbox.stack.parts.postgres import Postgres
+from sandbox.stack.parts.services import Services
+from sandbox.stack.parts.valkey import Valkey
+from sandbox.stack.ports import Ports
+from sandbox.stack.provision import accounts, databases, secrets, topics
+from sandbox.stack.provision import vault as provision_vault
+from sandbox.stack.provision.migrations import migrate
+from sandbox.stack.settings import StackSettings
+
+GATEWAY_PORT = 8443
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts that every other part refers to."""
+
+    home: Home
+    ports: Ports
+    seed: seed.Seed
+    postgres: Postgres
+    kafka: Kafka
+    openbao: OpenBao
+    valkey: Valkey
+    partners: Partners
+    mesh: Mesh
+    cert_agent: CertAgent
+
+
+def build_parts(home: Home, settings: StackSettings) -> Parts:
+    """Choose ports and read or make the seed; starts nothing."""
+    # Homes of tests leave the well-known port to the bank that people use.
+    preferred = {"gateway": GATEWAY_PORT} if home.root.name == ".bp" else {}
+    ports = Ports(home.conf / "ports.json", preferred)
+    made = seed.load_or_make(home.secrets)
+    libs = settings.kafka_libs or kafka_part.default_libs()
+    openbao = OpenBao(home, ports.get("openbao"), ports.get("openbao-cluster"))
+    partners = Partners(home, ports, made)
+    return Parts(
+        home=home,
+        ports=ports,
+        seed=made,
+        postgres=Postgres(home, ports.get("postgres"), made.postgres_superuser),
+        kafka=Kafka(
+            home, ports.get("kafka"), ports.get("kafka-controller"), libs, settings.kafka_heap_mib
+        ),
+        openbao=openbao,
+        valkey=Valkey(home),
+        partners=partners,
+        mesh=Mesh(home, ports, partners),
+        cert_agent=CertAgent(home, openbao.addr, made.service_account_issuer_key),
+    )
+
+
+def build_nodes(parts: Parts) -> dict[str, Node]:
+    """The table of nodes, each after what it needs."""
+    nodes = _stores(parts)
+    if parts.partners.exists:
+        nodes.append(JobSpec("partner-authority", parts.partners.make_authority))
+        nodes += parts.partners.specs(parts.mesh.gateway_url, parts.mesh.ca_file)
+    if parts.mesh.exists:
+        nodes.append(JobSpec("mesh", parts.mesh.render, ("partner-authority",)))
+        nodes += parts.mesh.sidecars()
+    nodes += Services(parts.home, parts.openbao.addr, parts.kafka.bootstrap).specs()
+    if parts.mesh.exists:
+        nodes.append(parts.mesh.gateway())
+    known = {node.name for node in nodes}
+    return {node.name: _without_absent(node, known) for node in nodes}
+
+
+def _without_absent(node: Node, known: set[str]) -> Node:
+    """A need that the repository does not hold yet is no need."""
+    return replace(node, depends_on=tuple(name for name in node.depends_on if name in known))
+
+
+def _stores(parts: Parts) -> list[Node]:
+    """The stores and what is put into them."""
+    postgres, bao = parts.postgres, parts.openbao
+
+    async def vault() -> None:
+        issuer = accounts.public_key_pem(parts.seed.service_account_issuer_key)
+        kv = secrets.kv_secrets(parts.seed, postgres, parts.partners.ca)
+        await provision_vault.provision(bao.addr, bao.root_token(), issuer, kv)
+        parts.cert_agent.refresh_tokens()
+
+    async def roles() -> None:
+        await databases.provision(postgres, parts.seed.role_password)
+
+    return [
+        parts.kafka.spec(),
+        postgres.spec(),
+        bao.spec(),
+        parts.valkey.spec(),
+        JobSpec("databases", roles, ("postgres",)),
+        JobSpec("migrations", lambda: migrate(postgres, parts.home.logs), ("databases",)),
+        JobSpec("topics", lambda: topics.create(parts.kafka.bootstrap), ("kafka",)),
+        JobSpec("vault", vault, ("openbao", "partner-authority")),
+        JobSpec("certificates", parts.cert_agent.start, ("vault",)),
+    ]

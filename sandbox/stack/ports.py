@@ -1,0 +1,66 @@
+"""Loopback TCP ports of one home.
+
+A port is chosen once, kept in BP_HOME/conf/ports.json, and used again as long as nobody else holds
+it, so that addresses printed yesterday still work today. Two homes look from different places of
+the range, since a port that is chosen may be bound only much later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+LOWEST = 10240
+RANGE = 12000
+
+
+class Ports:
+    """Ports by name; `get` is stable for a home."""
+
+    def __init__(self, file: Path, preferred: Mapping[str, int] | None = None) -> None:
+        """Reads what an earlier run chose; `preferred` is tried before any other port."""
+        self._file = file
+        self._preferred = preferred or {}
+        self._chosen: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+        self._confirmed: set[str] = set()
+
+    def get(self, name: str) -> int:
+        """The port of `name`, free when first asked for in this process."""
+        if name not in self._confirmed:
+            self._confirmed.add(name)
+            self._chosen[name] = self._choose(name)
+            self._file.write_text(json.dumps(self._chosen, indent=1, sort_keys=True))
+        return self._chosen[name]
+
+    def _choose(self, name: str) -> int:
+        taken = {port for other, port in self._chosen.items() if other != name}
+        for port in (self._chosen.get(name), self._preferred.get(name)):
+            if port is not None and port not in taken and is_free(port):
+                return port
+        return self._any_free_port(taken)
+
+    def _any_free_port(self, taken: set[int]) -> int:
+        """Below the kernel's ephemeral range, where outgoing connections could take it."""
+        end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        begin = max(LOWEST, end - RANGE)
+        digest = hashlib.sha256(bytes(self._file)).digest()
+        place = int.from_bytes(digest[:4])
+        for step in range(end - begin):
+            port = begin + (place + step) % (end - begin)
+            if port not in taken and is_free(port):
+                return port
+        raise RuntimeError(f"no free loopback port between {begin} and {end}")
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on the loopback port (connections in TIME_WAIT do not count)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,64 @@
+"""The supervisor's process: lock the home, end leftovers, serve the control socket until `down`."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from typing import IO
+
+from sandbox.stack import endpoints, leftovers, plan
+from sandbox.stack.control import ControlServer
+from sandbox.stack.home import Home
+from sandbox.stack.settings import StackSettings
+from sandbox.stack.supervisor import Supervisor
+
+log = logging.getLogger("stack")
+
+
+def main(home: Home) -> None:
+    """Run until `down` or SIGTERM. Exits at once when another supervisor holds the home."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    home.create()
+    held = _lock(home)
+    if held is None:
+        log.info("another supervisor holds %s", home.root)
+        return
+    with held:
+        asyncio.run(_serve(home))
+
+
+def _lock(home: Home) -> IO[str] | None:
+    held = home.lock_file.open("w")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        return None
+    held.write(str(os.getpid()))
+    held.flush()
+    return held
+
+
+async def _serve(home: Home) -> None:
+    ended = leftovers.end_all(home.pids_file)
+    if ended:
+        log.warning("ended what a killed supervisor left: %s", ", ".join(ended))
+    parts = plan.build_parts(home, StackSettings())
+    supervisor = Supervisor(home, plan.build_nodes(parts))
+    endpoints.write(parts)
+    loop = asyncio.get_running_loop()
+    stopping: list[asyncio.Task[None]] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(
+            number, lambda: stopping.append(asyncio.create_task(supervisor.stop_all()))
+        )
+    caretaker = asyncio.create_task(supervisor.look_after_logs())
+    server = await ControlServer(supervisor, parts.cert_agent).serve(home.control_socket)
+    await supervisor.wait_ended()
+    caretaker.cancel()
+    home.control_socket.unlink(missing_ok=True)
+    server.close()
+    await asyncio.sleep(0.05)  # let the answer to `down` leave before the loop ends

@@ -1,0 +1,35 @@
+"""Settings of the one-machine stack: which parts are real addresses instead of local processes.
+
+Read from BP_STACK_* variables. An empty address means that the stack starts the part itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class StackSettings(BaseSettings):
+    """What may differ between two machines."""
+
+    model_config = SettingsConfigDict(env_prefix="BP_STACK_")
+
+    kafka_bootstrap: str = ""
+    """host:port of a Kafka cluster to use instead of a local broker."""
+
+    kafka_heap_mib: int = 512
+    """Heap of the local broker."""
+
+    kafka_libs: Path | None = None
+    """Folder with Kafka's jars; default: copied once beside the virtual environment's packages."""
+
+    postgres_address: str = ""
+    """host:port of a PostgreSQL to use instead of a local one; superuser `postgres`, password in
+    BP_HOME/secrets/seed.json under `postgres_superuser`."""
+
+    openbao_addr: str = ""
+    """http(s)://host:port of an unsealed OpenBao or Vault; needs `openbao_token_file`."""
+
+    openbao_token_file: Path | None = None
+    """File with a token that may set the external OpenBao up."""

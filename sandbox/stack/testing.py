@@ -1,0 +1,122 @@
+"""A running stack in the hands of a test: addresses, logs, kill, restart, wait.
+
+Tests get one through the fixtures of tests/conftest.py. All calls block; they wait on the
+supervisor's word, never for a guessed time.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.stack import cli, control
+from sandbox.stack.home import Home
+from sandbox.stack.seed import Seed, load_or_make
+
+READY_WITHIN_S = 90.0
+
+
+@dataclass
+class RunningStack:
+    """One home with a supervisor. `started` tells that this session started it."""
+
+    home: Home
+    started: bool = False
+
+    @classmethod
+    def open(cls, root: Path) -> RunningStack:
+        """Find or start the supervisor of a home; it ends with the calling process."""
+        home = Home(root.resolve())
+        return cls(home, started=cli.ensure_supervisor(home, dies_with_caller=True))
+
+    def ensure(self, *names: str) -> None:
+        """Bring up these nodes and what they need; none named: everything."""
+        self._ask(timeout_s=240.0, cmd="ensure", names=list(names))
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """BP_GATEWAY_URL, BP_KAFKA_BOOTSTRAP and the rest of BP_HOME/endpoints.json."""
+        return json.loads(self.home.endpoints.read_text())
+
+    @property
+    def seed(self) -> Seed:
+        """The sandbox's secrets."""
+        return load_or_make(self.home.secrets)
+
+    def dsn(self, database: str, role: str = "postgres") -> str:
+        """A libpq URL of one database over the Unix socket, as superuser or as a service's role
+        (`bp_payments`, `bp_judge`)."""
+        seed, where = self.seed, self.addresses
+        password = seed.postgres_superuser if role == "postgres" else seed.role_password(role)
+        host, port = where["BP_POSTGRES_HOST"], where["BP_POSTGRES_PORT"]
+        return f"postgresql://{role}:{password}@/{database}?host={host}&port={port}"
+
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        """Status rows by name."""
+        return {row["name"]: row for row in self._ask(cmd="status")["nodes"]}
+
+    def has(self, name: str) -> bool:
+        """Whether the repository holds this part."""
+        return name in self.nodes()
+
+    def pid(self, name: str) -> int | None:
+        """Its process id while it runs."""
+        return self.nodes()[name].get("pid")
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
+        """Signal it as a crash would; returns the pid that was hit."""
+        pid = self._ask(cmd="kill", name=name, signal=int(number))["pid"]
+        if pid is None:
+            raise RuntimeError(f"{name} is not running")
+        return pid
+
+    def restart(self, name: str) -> None:
+        """Ordered stop and start; returns when it is ready."""
+        self._ready_or_raise(name, self._ask(cmd="restart", name=name)["ready"])
+
+    def stop(self, name: str) -> None:
+        """Ordered stop; stays stopped."""
+        self._ask(cmd="stop", name=name)
+
+    def start(self, name: str) -> None:
+        """Start what was stopped; returns when it is ready."""
+        self._ready_or_raise(name, self._ask(cmd="start", name=name)["ready"])
+
+    def wait_ready(
+        self, name: str, *, not_pid: int | None = None, timeout_s: float = READY_WITHIN_S
+    ) -> int:
+        """Wait until it is ready, after a kill as another process than `not_pid`; its pid."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            row = self.nodes()[name]
+            if row["state"] == "ready" and row["pid"] != not_pid:
+                return row["pid"]
+            time.sleep(0.02)
+        raise TimeoutError(f"{name} is not ready: {self.nodes()[name]}\n{self.log(name)[-2000:]}")
+
+    def log(self, name: str) -> str:
+        """What the process wrote so far."""
+        file = self.home.logs / f"{name}.log"
+        return file.read_text(errors="replace") if file.exists() else ""
+
+    def renew_certificates(self) -> list[str]:
+        """Have every certificate issued anew now; the names."""
+        return self._ask(cmd="renew-certificates")["renewed"]
+
+    def down(self) -> None:
+        """Stop everything."""
+        cli.down(self.home)
+
+    def _ready_or_raise(self, name: str, ready: bool) -> None:
+        if not ready:
+            raise RuntimeError(f"{name} did not become ready:\n{self.log(name)[-2000:]}")
+
+    def _ask(self, timeout_s: float = 120.0, **request: Any) -> dict[str, Any]:
+        answer = control.ask(self.home.control_socket, timeout_s, **request)
+        if not answer["ok"]:
+            raise RuntimeError(answer["error"])
+        return answer

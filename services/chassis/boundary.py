@@ -1,0 +1,140 @@
+"""The boundary of a gRPC server: who may call, what may come in, how errors leave.
+
+Every method's handler is wrapped once, when the server is built, from its policy in the
+contract. A call that passes has a known caller, the scopes, a sound Idempotency-Key and a
+request that keeps the schema's rules; the handler behind it can rely on that.
+"""
+
+import asyncio
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import asyncpg
+import grpc
+import grpc.aio
+import protovalidate
+import structlog
+from google.protobuf.message import Message
+
+from services.chassis import status as statuses
+from services.chassis.calls import Call, current_call, service_account
+from services.chassis.contracts import Audience, MethodContract
+from services.kernel import errors
+from services.kernel.clock import utc_now
+
+Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
+
+EDGE = "gateway"
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_UNREACHABLE = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.QueryCanceledError,
+)
+
+log = structlog.get_logger()
+
+
+def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
+    """Return the call if its identity, scopes and key satisfy the policy; raise if not."""
+    caller = service_account(metadata.get("x-forwarded-client-cert", ""))
+    from_edge = caller == EDGE and contract.audience is not Audience.INTERNAL
+    if not from_edge and caller not in contract.services:
+        raise errors.CallerForbidden
+    subject = metadata.get("x-bp-subject", "")
+    scopes = frozenset(metadata.get("x-bp-scope", "").split())
+    if contract.audience is Audience.CUSTOMER:
+        _require_customer(contract, subject, scopes)
+    key = metadata.get("idempotency-key", "")
+    if contract.idempotency_key_required:
+        _require_key(key)
+    return Call(
+        method=contract.path,
+        caller=caller,
+        subject=subject,
+        scopes=scopes,
+        idempotency_key=key,
+        request_id=metadata.get("x-request-id", ""),
+        traceparent=metadata.get("traceparent", ""),
+        metadata=metadata,
+        admit_time=utc_now(),
+    )
+
+
+def _require_customer(contract: MethodContract, subject: str, scopes: frozenset[str]) -> None:
+    try:
+        uuid.UUID(subject)
+    except ValueError:
+        raise errors.Unauthenticated from None
+    if not scopes.issuperset(contract.scopes):
+        raise errors.ScopeMissing(scopes=" ".join(contract.scopes))
+
+
+def _require_key(key: str) -> None:
+    if not key:
+        raise errors.IdempotencyKeyMissing
+    if not _KEY.fullmatch(key):
+        raise errors.IdempotencyKeyInvalid
+
+
+def require_valid(request: Message) -> None:
+    """Raise InvalidArgument with every broken rule of the schema."""
+    violations = protovalidate.collect_violations(request)
+    if violations:
+        raise errors.InvalidArgument(
+            *(errors.FieldViolation(_path(v), v.proto.message) for v in violations)
+        )
+
+
+def _path(violation: Any) -> str:
+    """Return a violation's field as the caller wrote it, in lowerCamelCase."""
+    names = [element.field_name for element in violation.proto.field.elements]
+    return ".".join(
+        head + "".join(word.capitalize() for word in rest)
+        for head, *rest in (name.split("_") for name in names)
+    )
+
+
+def translate(error: Exception, method: str) -> errors.BankError:
+    """Return the bank's error for whatever a handler raised; log what nobody foresaw."""
+    if isinstance(error, errors.BankError):
+        return error
+    if isinstance(error, TimeoutError):
+        return errors.DeadlineExceeded()
+    if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAVAILABLE:
+        return errors.DependencyUnavailable()
+    if isinstance(error, _UNREACHABLE):
+        log.warning("call.dependency_unavailable", method=method, error=type(error).__name__)
+        return errors.DependencyUnavailable()
+    log.error("call.defect", method=method, exc_info=error)
+    return errors.InternalError()
+
+
+def guarded(contract: MethodContract, handler: Handler) -> Handler:
+    """Wrap one unary handler in its policy, its deadline and the translation of errors."""
+    deadline_s = contract.deadline_ms / 1000
+
+    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        try:
+            metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
+            current_call.set(admit(contract, metadata))
+            require_valid(request)
+            async with asyncio.timeout(deadline_s):
+                return await handler(request, context)
+        except Exception as error:  # noqa: BLE001 - the process's edge: every error leaves as a Status
+            answer = translate(error, contract.path)
+        status = statuses.to_status(answer)
+        await context.abort(
+            statuses.GRPC_CODES[answer.code.value],
+            answer.message,
+            cast("Any", tuple(statuses.trailing_metadata(answer, status))),
+        )
+        return None
+
+    return call

@@ -1,0 +1,49 @@
+"""Who calls and with what, taken from a call's metadata once and handed to the handlers."""
+
+import uuid
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+
+_SPIFFE_PREFIX = "URI=spiffe://bp.internal/ns/bp/sa/"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as the boundary admitted it."""
+
+    method: str
+    """Full gRPC method path."""
+    caller: str
+    """Service account of the calling sidecar, such as "gateway"."""
+    subject: str
+    """The customer's id out of the token; empty when no customer is behind the call."""
+    scopes: frozenset[str]
+    """Scopes of the token."""
+    idempotency_key: str
+    """Header Idempotency-Key; empty when the method wants none."""
+    request_id: str
+    """The edge's request id, the correlation id of all that follows."""
+    traceparent: str
+    """W3C trace context; empty when there is none."""
+    metadata: dict[str, str]
+    """All text metadata, for the few methods that need more."""
+    admit_time: datetime
+    """When the boundary took the call."""
+
+    @property
+    def customer_id(self) -> uuid.UUID:
+        """The calling customer; only for methods whose audience is CUSTOMER."""
+        return uuid.UUID(self.subject)
+
+
+current_call: ContextVar[Call] = ContextVar("current_call")
+"""The call that the running task serves."""
+
+
+def service_account(forwarded_client_cert: str) -> str:
+    """Return the service account in Envoy's x-forwarded-client-cert, or "" if there is none."""
+    for part in forwarded_client_cert.split(";"):
+        if part.startswith(_SPIFFE_PREFIX):
+            return part[len(_SPIFFE_PREFIX) :].split(",")[0]
+    return ""

@@ -1,0 +1,100 @@
+"""A gRPC server on a Unix socket that only the sidecar reaches, from its start to its drain."""
+
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
+
+import grpc
+import grpc.aio
+import structlog
+import uvloop
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from services.chassis import boundary, contracts, telemetry
+from services.chassis.contracts import MethodContract
+from services.chassis.settings import ServiceSettings
+
+DRAIN_S = 10
+"""How long calls under way may go on after SIGTERM."""
+
+log = structlog.get_logger()
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
+
+
+def _method_handler(
+    method: MethodDescriptor, api: object, contract: MethodContract
+) -> "grpc.RpcMethodHandler[Any, Any]":
+    request = message_factory.GetMessageClass(method.input_type)
+    response = message_factory.GetMessageClass(method.output_type)
+    return grpc.unary_unary_rpc_method_handler(
+        cast("Any", boundary.guarded(contract, getattr(api, _snake(method.name)))),
+        request_deserializer=request.FromString,
+        response_serializer=response.SerializeToString,
+    )
+
+
+def _service_handler(
+    service: ServiceDescriptor, api: object, known: Mapping[str, MethodContract]
+) -> grpc.GenericRpcHandler:
+    handlers = {
+        m.name: _method_handler(m, api, known[f"/{service.full_name}/{m.name}"])
+        for m in service.methods
+    }
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+class Server:
+    """The server of one process: contracts in, an API object for each, health beside them."""
+
+    def __init__(self, settings: ServiceSettings, apis: Mapping[ServiceDescriptor, object]) -> None:
+        self._settings = settings
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        self._health = cast("Any", health).aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        known = contracts.load()
+        handlers = tuple(_service_handler(service, api, known) for service, api in apis.items())
+        self._server.add_generic_rpc_handlers(handlers)
+
+    async def start(self) -> None:
+        """Listen and report SERVING."""
+        path = self._settings.socket_in
+        path.unlink(missing_ok=True)
+        os.umask(0o077)
+        self._server.add_insecure_port(f"unix:{path}")
+        await self._server.start()
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        log.info("server.serving", socket=path.name)
+
+    async def drain(self) -> None:
+        """Report NOT_SERVING, let the calls under way end, stop."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(DRAIN_S)
+
+
+async def _serve_until_stopped(
+    settings: ServiceSettings, main: Callable[[ServiceSettings, asyncio.Event], Awaitable[None]]
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    await main(settings, stop)
+
+
+def run(
+    settings: ServiceSettings, main: Callable[[ServiceSettings, asyncio.Event], Awaitable[None]]
+) -> None:
+    """Run a service's main coroutine on uvloop until SIGTERM; `main` returns when `stop` is set."""
+    telemetry.configure(settings.service, settings.slot, settings.log_level)
+    # What was built at start lives as long as the process: no collection needs to look at it.
+    gc.collect()
+    gc.freeze()
+    uvloop.run(_serve_until_stopped(settings, main))

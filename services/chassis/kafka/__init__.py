@@ -1,0 +1,49 @@
+"""Kafka as every service uses it: settings, records, and the loop that consumes in batches.
+
+At least once: offsets are committed after the effect, so a handler must bear redelivery. A message
+that is bad is parked in `<topic>.dlq` with the reason and the group goes on; a dependency that is
+down is waited for, for ever.
+"""
+
+from services.chassis.kafka.client import (
+    Headers,
+    Health,
+    Record,
+    Subscription,
+    client_logger,
+    consumer_settings,
+    next_offsets,
+    producer_settings,
+    rewind,
+    take,
+    usable,
+)
+from services.chassis.kafka.dlq import (
+    DLQ_SUFFIX,
+    BadMessage,
+    DependencyDown,
+    dlq_headers,
+    is_down,
+)
+from services.chassis.kafka.loop import Handler, consume
+
+__all__ = [
+    "DLQ_SUFFIX",
+    "BadMessage",
+    "DependencyDown",
+    "Handler",
+    "Headers",
+    "Health",
+    "Record",
+    "Subscription",
+    "client_logger",
+    "consume",
+    "consumer_settings",
+    "dlq_headers",
+    "is_down",
+    "next_offsets",
+    "producer_settings",
+    "rewind",
+    "take",
+    "usable",
+]

@@ -1,0 +1,209 @@
+"""The Kafka client's settings, and its messages as plain records.
+
+The library blocks, so one thread owns each consumer. `take` is the one way to read: in batches.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+IDLE_WAIT_S = 0.5
+"""How long a consumer waits for a first message before it looks whether it shall stop."""
+
+Settings = dict[str, Any]
+Headers = list[tuple[str, str | bytes | None]]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message as a handler sees it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    timestamp_ms: int
+    """When it was written, by the broker's or the producer's clock; 0 if unknown."""
+
+    def header(self, name: str) -> str:
+        """Return a header's text, "" if there is none."""
+        for key, value in self.headers:
+            if key == name:
+                return value.decode(errors="replace")
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Which topics a group reads, and how."""
+
+    bootstrap: str
+    group: str
+    """Consumer group, such as "audit"."""
+    member: str
+    """Stable name of this process, such as "audit-0": a restart keeps its partitions."""
+    topics: tuple[str, ...]
+    batch_rows_max: int = 500
+    linger_ms: int = 20
+    """How long a begun batch waits for more."""
+
+
+@dataclass(slots=True)
+class Health:
+    """What a consumer says of itself to probes and metrics."""
+
+    up: bool = False
+    """False while the brokers or what the handler needs cannot be reached."""
+    lag_ms: int = 0
+    """Age of the newest message of the last batch when it was applied."""
+    applied: int = 0
+    parked: int = 0
+    partitions: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+
+    def turn(self, up: bool, **facts: object) -> None:
+        """Note the state; log it when it changes."""
+        if up != self.up:
+            self.up = up
+            (log.info if up else log.warning)("kafka.up" if up else "kafka.down", **facts)
+
+
+class _ToStructlog(logging.Handler):
+    """Brings the client library's own log lines into ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log.warning("kafka.client", detail=record.getMessage())
+
+
+def client_logger() -> logging.Logger:
+    """Return the logger to hand to each client, so that its lines are structured as ours."""
+    logger = logging.getLogger("services.chassis.kafka.client")
+    if not logger.handlers:
+        logger.addHandler(_ToStructlog())
+        logger.propagate = False
+    return logger
+
+
+def _common(bootstrap: str, client_id: str) -> Settings:
+    return {
+        "bootstrap.servers": bootstrap,
+        "client.id": client_id,
+        "allow.auto.create.topics": False,
+        "socket.nagle.disable": True,
+        "reconnect.backoff.ms": 100,
+        "reconnect.backoff.max.ms": 2000,
+    }
+
+
+def consumer_settings(subscription: Subscription) -> Settings:
+    """Return a consumer's settings: committed data only, commits by hand, sticky partitions."""
+    return _common(subscription.bootstrap, subscription.member) | {
+        "group.id": subscription.group,
+        "group.instance.id": subscription.member,
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": 10_000,
+        "heartbeat.interval.ms": 2_000,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        # Enough for several batches, little enough for a small process.
+        "queued.max.messages.kbytes": 16_384,
+    }
+
+
+def producer_settings(bootstrap: str, client_id: str, linger_ms: int = 5) -> Settings:
+    """Return a producer's settings: every replica in sync acknowledges, retries double nothing."""
+    return _common(bootstrap, client_id) | {
+        "acks": "all",
+        "enable.idempotence": True,
+        "linger.ms": linger_ms,
+        "delivery.timeout.ms": 30_000,
+        # The same key goes to the same partition whatever client of whatever language writes it.
+        "partitioner": "murmur2_random",
+    }
+
+
+def to_record(message: Message) -> Record:
+    """Return the client's message as a plain record."""
+    kind, timestamp_ms = message.timestamp()
+    headers: Any = message.headers() or ()
+    return Record(
+        topic=message.topic() or "",
+        partition=_whole(message.partition()),
+        offset=_whole(message.offset()),
+        key=_raw(message.key()),
+        value=_raw(message.value()),
+        headers=tuple((name, value or b"") for name, value in headers),
+        timestamp_ms=0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
+    )
+
+
+def _whole(number: int | None) -> int:
+    return -1 if number is None else number
+
+
+def _raw(value: str | bytes | None) -> bytes:
+    return value.encode() if isinstance(value, str) else value or b""
+
+
+def take(consumer: Consumer, rows_max: int, linger_ms: int) -> list[Message]:
+    """Return the next batch: wait long for its first message, shortly for the rest.
+
+    A consume() waits until its batch is full or its time is up. Asking for one first lets an idle
+    group sleep, and lets a lone message go on after the linger time.
+    """
+    first = consumer.consume(1, IDLE_WAIT_S)
+    if not first or rows_max == 1:
+        return first
+    return first + consumer.consume(rows_max - 1, linger_ms / 1000)
+
+
+def next_offsets(records: Iterable[Record]) -> list[TopicPartition]:
+    """Return what to commit when all records are done: each partition's last offset plus one."""
+    last = {(r.topic, r.partition): r.offset + 1 for r in records}
+    return [TopicPartition(topic, number, offset) for (topic, number), offset in last.items()]
+
+
+def first_offsets(records: Sequence[Record]) -> list[TopicPartition]:
+    """Return where to go back to when none of the records is done."""
+    first = {(r.topic, r.partition): r.offset for r in reversed(records)}
+    return [TopicPartition(topic, number, offset) for (topic, number), offset in first.items()]
+
+
+def rewind(consumer: Consumer, records: Sequence[Record]) -> None:
+    """Make the consumer read the records again; a partition that it lost is its heir's matter."""
+    for place in first_offsets(records):
+        try:
+            consumer.seek(place)
+        except KafkaException as error:
+            log.info("kafka.rewind_skipped", topic=place.topic, error=str(error))
+
+
+def usable(messages: Iterable[Message], health: Health) -> list[Record]:
+    """Return the records among what a consume() gave; raise on a fatal error, note the others."""
+    records: list[Record] = []
+    for message in messages:
+        error = message.error()
+        if error is None:
+            records.append(to_record(message))
+        elif error.fatal():
+            raise KafkaException(error)
+        else:
+            health.turn(False, error=error.name(), detail=error.str())
+    if records:
+        health.turn(True)
+    return records

@@ -1,0 +1,179 @@
+"""The loop that consumes in batches: at least once, with the commit after the effect.
+
+A rebalance can only happen inside `take`, so never while a batch is under way. A failing batch is
+halved until the poison stands alone; what waits for a dependency is read again after a back-off.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from services.chassis.kafka.client import (
+    Health,
+    Record,
+    Subscription,
+    client_logger,
+    consumer_settings,
+    next_offsets,
+    rewind,
+    take,
+    usable,
+)
+from services.chassis.kafka.dlq import BadMessage, DependencyDown, Parking, is_down
+
+DEFECT_ATTEMPTS_MAX = 4
+"""Tries of a single record that fails for a cause nobody foresaw, before it is parked."""
+BACKOFF_FIRST_S = 0.1
+BACKOFF_MAX_S = 5.0
+
+log = structlog.get_logger()
+
+Handler = Callable[[Sequence[Record]], Awaitable[None]]
+"""Applies a batch, in order and idempotently; raises BadMessage, DependencyDown or what befalls."""
+
+
+class _Loop:
+    """One consumer in its own thread, and the verdict over each batch."""
+
+    def __init__(self, subscription: Subscription, handler: Handler, health: Health) -> None:
+        self._subscription = subscription
+        self._handler = handler
+        self._health = health
+        self._parking = Parking(subscription)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{subscription.group}")
+        self._backoff_s = BACKOFF_FIRST_S
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until `stop`; a fatal error of the client ends the process."""
+        consumer = await self._in_thread(self._open)
+        try:
+            while not stop.is_set():
+                await self._batch(consumer)
+        finally:
+            await self._in_thread(consumer.close)
+            self._thread.shutdown(wait=False)
+
+    async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+    def _open(self) -> Consumer:
+        consumer = Consumer(consumer_settings(self._subscription), logger=client_logger())
+        consumer.subscribe(
+            list(self._subscription.topics),
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+            on_lost=self._revoked,
+        )
+        return consumer
+
+    def _assigned(self, _: Consumer, places: list[TopicPartition]) -> None:
+        self._health.partitions.update((p.topic, p.partition) for p in places)
+        self._health.turn(True)
+        log.info("kafka.assigned", partitions=_names(places))
+
+    def _revoked(self, _: Consumer, places: list[TopicPartition]) -> None:
+        self._health.partitions.difference_update((p.topic, p.partition) for p in places)
+        log.info("kafka.revoked", partitions=_names(places))
+
+    async def _batch(self, consumer: Consumer) -> None:
+        s = self._subscription
+        messages = await self._in_thread(take, consumer, s.batch_rows_max, s.linger_ms)
+        records = usable(messages, self._health)
+        if not records:
+            return
+        done = await self._settle(records)
+        if done:
+            await self._in_thread(self._commit, consumer, records[:done])
+            self._health.applied += done
+            self._health.lag_ms = _age_ms(records[done - 1])
+        if done < len(records):
+            await self._in_thread(rewind, consumer, records[done:])
+            await asyncio.sleep(self._backoff_s)
+            self._backoff_s = min(self._backoff_s * 2, BACKOFF_MAX_S)
+        else:
+            self._backoff_s = BACKOFF_FIRST_S
+
+    async def _settle(self, records: list[Record]) -> int:
+        """Apply or park the records in order; return how many are settled.
+
+        A failing stretch is halved until the poison stands alone; all before it is then done.
+        Fewer than all means that a dependency is down.
+        """
+        position, size = 0, len(records)
+        while position < len(records):
+            stretch = records[position : position + size]
+            try:
+                await self._apply(stretch)
+            except Exception as error:  # noqa: BLE001 - the edge between the loop and any handler
+                if is_down(error):
+                    self._health.turn(False, error=repr(error))
+                    return position
+                if len(stretch) > 1:
+                    size = len(stretch) // 2
+                    continue
+                if not await self._parked(stretch[0], error):
+                    return position
+            position += len(stretch)
+            size *= 2
+        self._health.turn(True)
+        return position
+
+    async def _apply(self, stretch: list[Record]) -> None:
+        attempts = DEFECT_ATTEMPTS_MAX if len(stretch) == 1 else 1
+        for attempt in range(1, attempts + 1):
+            try:
+                await self._handler(stretch)
+            except Exception as error:
+                if attempt == attempts or isinstance(error, BadMessage) or is_down(error):
+                    raise
+                log.warning("kafka.retry", attempt=attempt, exc_info=error)
+                await asyncio.sleep(BACKOFF_FIRST_S * 2**attempt)
+            else:
+                return
+
+    async def _parked(self, record: Record, error: Exception) -> bool:
+        reason = error.reason if isinstance(error, BadMessage) else "DEFECT"
+        where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        try:
+            text = f"{type(error).__name__}: {error}"
+            await asyncio.to_thread(self._parking.park, record, reason, text)
+        except (DependencyDown, KafkaException, BufferError) as failed:
+            self._health.turn(False, error=repr(failed), **where)
+            return False
+        self._health.parked += 1
+        log.error("kafka.parked", reason=reason, **where, exc_info=error)
+        return True
+
+    def _commit(self, consumer: Consumer, records: Sequence[Record]) -> None:
+        try:
+            consumer.commit(offsets=next_offsets(records), asynchronous=False)
+        except KafkaException as error:
+            # The effect stands; what is not committed is delivered again and changes nothing.
+            log.warning("kafka.commit_failed", error=str(error))
+
+
+def _age_ms(record: Record) -> int:
+    return max(0, int(time.time() * 1000) - record.timestamp_ms) if record.timestamp_ms else 0
+
+
+def _names(places: Iterable[TopicPartition]) -> list[str]:
+    return [f"{place.topic}/{place.partition}" for place in places]
+
+
+async def consume(
+    subscription: Subscription,
+    handler: Handler,
+    stop: asyncio.Event,
+    health: Health | None = None,
+) -> None:
+    """Give the group's records to `handler`, batch by batch, until `stop` is set.
+
+    Returns after the last batch is settled and the consumer is closed. Raises only what the
+    process cannot survive, such as another process taking this member's name.
+    """
+    await _Loop(subscription, handler, health or Health()).run(stop)

@@ -1,0 +1,142 @@
+"""PostgreSQL for a service: one connection pool, and SQL from files under a name and a sentence.
+
+A pool is small on purpose: its size is measured, and waiting for a connection is cheaper than a
+convoy on a hot row. Statements are prepared once a connection and kept; broken connections are
+replaced when next needed, so a restart of the server costs the calls under way and no more.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+STATEMENT_TIMEOUT_MS = 5_000
+"""How long the server works on one statement before it gives up."""
+
+CONNECT_TIMEOUT_S = 5
+COMMAND_TIMEOUT_S = 10.0
+"""How long a call waits for its answer, a lost network included."""
+
+_NAME = re.compile(r"^-- name: (?P<name>[a-z][a-z0-9_]*)[ \t]*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where a database is and as whom to log in, as OpenBao keeps it."""
+
+    host: str
+    port: int
+    database: str
+    username: str
+    password: str
+
+    @classmethod
+    def from_secret(cls, secret: Mapping[str, Any]) -> "Database":
+        """Return the address that `secret/database/postgres/<service>` holds."""
+        return cls(
+            host=str(secret["host"]),
+            port=int(secret["port"]),
+            database=str(secret["database"]),
+            username=str(secret["username"]),
+            password=str(secret["password"]),
+        )
+
+    def __repr__(self) -> str:
+        return f"Database({self.username}@{self.host}:{self.port}/{self.database})"
+
+
+class Queries:
+    """Named statements; each is an attribute: `queries.find_transfer`."""
+
+    def __init__(self, statements: Mapping[str, str]) -> None:
+        self._statements = dict(statements)
+
+    def __getattr__(self, name: str) -> str:
+        try:
+            return self._statements[name]
+        except KeyError:
+            raise AttributeError(f"no query is named {name}") from None
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names, in the order of the file."""
+        return tuple(self._statements)
+
+
+class _Connection(asyncpg.Connection):
+    """A connection that needs no reset on its way back: services set no session state."""
+
+    def get_reset_query(self) -> str:
+        """Return no statement, which saves a round trip for each use of the pool."""
+        return ""
+
+
+def load_queries(path: Path) -> Queries:
+    """Read a file of statements, each under `-- name: x` and a sentence that says what it does.
+
+    Raises ValueError for a name that comes twice, has no sentence or has no statement.
+    """
+    text = path.read_text(encoding="utf-8")
+    found = list(_NAME.finditer(text))
+    statements: dict[str, str] = {}
+    for this, following in zip(found, [*found[1:], None], strict=True):
+        name = this["name"]
+        body = text[this.end() : following.start() if following else len(text)].strip()
+        sentence, _, _ = body.partition("\n")
+        sql = "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip()
+        if name in statements or not sentence.startswith("-- ") or not sql:
+            raise ValueError(f"{path.name}: query {name} is doubled, has no sentence or no SQL")
+        statements[name] = sql.rstrip(";")
+    return Queries(statements)
+
+
+def _session(application_name: str, statement_timeout_ms: int) -> dict[str, str]:
+    return {
+        "application_name": application_name,
+        "statement_timeout": str(statement_timeout_ms),
+        "lock_timeout": str(statement_timeout_ms),
+        "idle_in_transaction_session_timeout": "15000",
+        # Short statements only: compiling one costs more than it can win.
+        "jit": "off",
+    }
+
+
+async def connect(
+    database: Database, application_name: str, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS
+) -> asyncpg.Connection:
+    """Open a single connection, for what must stay on one: listening, session locks."""
+    return await asyncpg.connect(
+        host=database.host,
+        port=database.port,
+        database=database.database,
+        user=database.username,
+        password=database.password,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=COMMAND_TIMEOUT_S,
+        server_settings=_session(application_name, statement_timeout_ms),
+    )
+
+
+async def open_pool(
+    database: Database,
+    application_name: str,
+    size: int,
+    statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+) -> asyncpg.Pool:
+    """Open a pool of exactly `size` connections; `application_name` shows in pg_stat_activity."""
+    return await asyncpg.create_pool(
+        host=database.host,
+        port=database.port,
+        database=database.database,
+        user=database.username,
+        password=database.password,
+        min_size=size,
+        max_size=size,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=COMMAND_TIMEOUT_S,
+        max_inactive_connection_lifetime=0,
+        connection_class=_Connection,
+        server_settings=_session(application_name, statement_timeout_ms),
+    )

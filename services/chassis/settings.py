@@ -1,0 +1,35 @@
+"""What the platform tells a service process, read once from the environment (prefix BP_).
+
+Addresses and paths only: secrets come from OpenBao, by reference.
+"""
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """Settings that each service has; a service's own class adds its knobs."""
+
+    model_config = SettingsConfigDict(env_prefix="BP_", extra="ignore", frozen=True)
+
+    service: str
+    """Name of the service, its identity in the mesh and in OpenBao."""
+    slot: str = "0"
+    """Index of this worker process among the service's workers."""
+    home: Path
+    """State directory of the machine."""
+    socket_in: Path
+    """Unix socket on which the gRPC server listens, for the sidecar alone."""
+    socket_out: Path | None = None
+    """The sidecar's Unix socket for calls to other services and to partners."""
+    openbao_addr: str
+    """URL of OpenBao."""
+    service_account_token_file: Path
+    """JWT of the service account, as Kubernetes projects it."""
+    kafka_bootstrap: str = ""
+    """Kafka's bootstrap servers; empty for a service that has no topic."""
+    log_level: str = "INFO"
+    """Least level that is logged."""
+    pool_size: int = 8
+    """Database connections of this process. Few: a hot row forms a convoy of many."""

@@ -1,0 +1,56 @@
+"""Structured logs in the field names of ECS, one JSON object a line, without personal data.
+
+Messages of protobuf are logged only through `redacted`, which leaves out what the contract
+marks debug_redact.
+"""
+
+import logging
+import sys
+from typing import Any, cast
+
+import orjson
+import structlog
+from google.protobuf.message import Message
+
+_LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
+
+
+def _to_ecs(_logger: object, method: str, event: structlog.typing.EventDict) -> str:
+    line: dict[str, Any] = {
+        "@timestamp": event.pop("timestamp"),
+        "log.level": _LEVELS.get(method, method),
+        "message": event.pop("event"),
+    }
+    line.update(event)
+    return orjson.dumps(line, default=str).decode()
+
+
+def configure(service: str, slot: str, level: str) -> None:
+    """Send the process's logs to standard output; called once, at its entry."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            cast("Any", _to_ecs),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(**{"service.name": service, "service.node.name": slot})
+
+
+def redacted(message: Message) -> dict[str, Any]:
+    """Return a message's set fields as plain values, with marked fields blanked."""
+    shown: dict[str, Any] = {}
+    for field, value in message.ListFields():
+        if field.GetOptions().debug_redact:
+            shown[field.name] = "[redacted]"
+        elif field.message_type is None:
+            shown[field.name] = value if not field.is_repeated else list(value)
+        elif field.is_repeated:
+            shown[field.name] = [redacted(one) for one in value]
+        else:
+            shown[field.name] = redacted(value)
+    return shown

@@ -1,0 +1,85 @@
+"""Secrets from OpenBao: login with the service account's token, read, renew.
+
+A token lives one hour and is renewed at 45 minutes; when it is gone, the service logs in anew.
+hvac blocks, so each call runs in a thread.
+"""
+
+import asyncio
+from typing import Any, cast
+
+import hvac
+import hvac.exceptions
+import structlog
+
+from services.chassis.settings import ServiceSettings
+
+RENEW_S = 45 * 60
+RETRY_S = 15
+
+log = structlog.get_logger()
+
+
+class Vault:
+    """One service's session with OpenBao."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._client: Any = hvac.Client(url=settings.openbao_addr, timeout=5)
+
+    async def login(self) -> None:
+        """Exchange the service account's JWT for a token of one hour."""
+        await asyncio.to_thread(self._login)
+
+    def _login(self) -> None:
+        jwt = self._settings.service_account_token_file.read_text().strip()
+        answer = self._client.adapter.post(
+            "/v1/auth/kubernetes/login", json={"role": self._settings.service, "jwt": jwt}
+        )
+        self._client.token = answer["auth"]["client_token"]
+
+    async def secret(self, path: str) -> dict[str, str]:
+        """Read one secret of the mount `secret`, such as "external/fraud"."""
+        return await asyncio.to_thread(self._secret, path)
+
+    def _secret(self, path: str) -> dict[str, str]:
+        try:
+            return self._read(path)
+        except hvac.exceptions.Forbidden:
+            # The token expired or was revoked: a full login, once, then the error stands.
+            self._login()
+            return self._read(path)
+
+    def _read(self, path: str) -> dict[str, str]:
+        answer = self._client.secrets.kv.v2.read_secret_version(
+            path=path, mount_point="secret", raise_on_deleted_version=True
+        )
+        return cast("dict[str, str]", answer["data"]["data"])
+
+    async def keep_alive(self) -> None:
+        """Renew for ever: every 45 minutes, and sooner again after a failure."""
+        wait_s = RENEW_S
+        while True:
+            await asyncio.sleep(wait_s)
+            wait_s = RENEW_S if await self._renewed() else RETRY_S
+
+    async def _renewed(self) -> bool:
+        try:
+            await asyncio.to_thread(self._client.auth.token.renew_self)
+        except (hvac.exceptions.VaultError, OSError):
+            return await self._logged_in_again()
+        return True
+
+    async def _logged_in_again(self) -> bool:
+        try:
+            await self.login()
+        except (hvac.exceptions.VaultError, OSError) as error:
+            log.warning("vault.login_failed", error=type(error).__name__)
+            return False
+        return True
+
+
+async def open_vault(settings: ServiceSettings) -> Vault:
+    """Return a session that is logged in."""
+    vault = Vault(settings)
+    await vault.login()
+    return vault

@@ -1,0 +1,55 @@
+"""The wiring of the customers service; nothing else here."""
+
+import asyncio
+import hashlib
+
+from bp.customers.v1 import customers_service_pb2
+from google.protobuf.descriptor import ServiceDescriptor
+
+from services.chassis import kafka
+from services.chassis.grpc_server import Server
+from services.chassis.page_tokens import PageTokens
+from services.chassis.postgres import Database, connect, open_pool
+from services.chassis.vault import open_vault
+from services.customers import events_in
+from services.customers.arrivals import Arrivals
+from services.customers.grpc_api import CustomersApi
+from services.customers.handlers import Desk
+from services.customers.settings import CustomersSettings
+from services.customers.store import Store
+
+
+def page_tokens(database: Database) -> PageTokens:
+    """Return the tokens' seal, the same in every worker; a new password ends open pages."""
+    return PageTokens(hashlib.sha256(f"page-tokens\0{database.password}".encode()).digest())
+
+
+def apis(desk: Desk) -> dict[ServiceDescriptor, object]:
+    """Return the API objects under the services of the contract."""
+    return {
+        customers_service_pb2.DESCRIPTOR.services_by_name["CustomersService"]: CustomersApi(desk)
+    }
+
+
+async def main(settings: CustomersSettings, stop: asyncio.Event) -> None:
+    """Serve until `stop`; a background task that dies ends the process."""
+    vault = await open_vault(settings)
+    database = Database.from_secret(await vault.secret("database/postgres/customers"))
+    pool = await open_pool(database, "customers", settings.pool_size)
+    store = Store(pool)
+    arrivals = Arrivals(store.positions, lambda: connect(database, "customers-arrivals"))
+    server = Server(settings, apis(Desk(settings, store, arrivals, page_tokens(database))))
+    async with asyncio.TaskGroup() as tasks:
+        background = [
+            tasks.create_task(vault.keep_alive()),
+            tasks.create_task(arrivals.run()),
+        ]
+        tasks.create_task(
+            kafka.consume(events_in.subscription(settings), events_in.Projection(store), stop)
+        )
+        await server.start()
+        await stop.wait()
+        await server.drain()
+        for task in background:
+            task.cancel()
+    await pool.close()

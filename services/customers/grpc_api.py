@@ -1,0 +1,57 @@
+"""bp.customers.v1.CustomersService: map in, handle, map out."""
+
+import uuid
+from typing import Any
+
+from bp.customers.v1 import customers_service_pb2 as pb
+
+from services.chassis.calls import current_call
+from services.customers import handlers, mapping
+from services.customers.handlers import Desk
+
+
+class CustomersApi:
+    """The service's RPCs."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def get_me(self, request: pb.GetMeRequest, _: Any) -> pb.GetMeResponse:
+        """Read the caller."""
+        customer = await handlers.get_me(self._desk, current_call.get().customer_id)
+        return pb.GetMeResponse(customer=mapping.customer_message(customer))
+
+    async def list_accounts(
+        self, request: pb.ListAccountsRequest, _: Any
+    ) -> pb.ListAccountsResponse:
+        """List the caller's accounts."""
+        accounts, token = await handlers.list_accounts(
+            self._desk, current_call.get().customer_id, request.page_size, request.page_token
+        )
+        return pb.ListAccountsResponse(
+            accounts=map(mapping.account_message, accounts), next_page_token=token
+        )
+
+    async def get_balance(self, request: pb.GetBalanceRequest, _: Any) -> pb.GetBalanceResponse:
+        """Read one balance of the caller."""
+        balance = await handlers.get_balance(
+            self._desk,
+            current_call.get().customer_id,
+            uuid.UUID(request.account_id),
+            request.at_least_position,
+        )
+        return pb.GetBalanceResponse(balance=mapping.balance_message(balance))
+
+    async def check_debit(self, request: pb.CheckDebitRequest, _: Any) -> pb.CheckDebitResponse:
+        """Say what is known of the accounts of a planned debit."""
+        source, destination = await handlers.check_debit(
+            self._desk,
+            uuid.UUID(request.customer_id),
+            uuid.UUID(request.account_id),
+            mapping.optional_id(request.destination_account_id),
+        )
+        return pb.CheckDebitResponse(
+            account=mapping.account_message(source.account) if source else None,
+            balance=mapping.balance_message(source.balance) if source else None,
+            destination_account=mapping.account_message(destination) if destination else None,
+        )

@@ -1,0 +1,74 @@
+"""The questions that customers answers, each a function over the store."""
+
+import uuid
+from dataclasses import dataclass
+
+from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_digest
+from services.customers.arrivals import Arrivals
+from services.customers.errors import AccountNotFound, CustomerNotFound, PositionNotReached
+from services.customers.settings import CustomersSettings
+from services.customers.state import Account, Balance, Customer, Holding
+from services.customers.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the handlers work with."""
+
+    settings: CustomersSettings
+    store: Store
+    arrivals: Arrivals
+    tokens: PageTokens
+
+
+async def get_me(desk: Desk, customer_id: uuid.UUID) -> Customer:
+    """Return the caller; raise CustomerNotFound."""
+    customer = await desk.store.customer(customer_id)
+    if customer is None:
+        raise CustomerNotFound
+    return customer
+
+
+async def list_accounts(
+    desk: Desk, customer_id: uuid.UUID, page_size: int, page_token: str
+) -> tuple[list[Account], str]:
+    """Return a page of the caller's accounts and the token of the next; raise PageTokenInvalid."""
+    digest = query_digest("ListAccounts", customer_id)
+    behind = desk.tokens.open(page_token, digest)
+    rows = min(page_size or DEFAULT_PAGE_SIZE, desk.settings.page_rows_max)
+    accounts = await desk.store.accounts(customer_id, behind, rows + 1)
+    if len(accounts) <= rows:
+        return accounts, ""
+    return accounts[:rows], desk.tokens.seal(digest, accounts[rows - 1].account_id)
+
+
+async def get_balance(
+    desk: Desk, customer_id: uuid.UUID, account_id: uuid.UUID, at_least_position: int
+) -> Balance:
+    """Return a balance that has the position; raise AccountNotFound or PositionNotReached."""
+    balance = await _balance(desk, customer_id, account_id)
+    if balance.position >= at_least_position:
+        return balance
+    within_s = desk.settings.position_wait_s
+    if not await desk.arrivals.reached(account_id, at_least_position, within_s):
+        raise PositionNotReached(account_id=str(account_id))
+    return await _balance(desk, customer_id, account_id)
+
+
+async def _balance(desk: Desk, customer_id: uuid.UUID, account_id: uuid.UUID) -> Balance:
+    balance = await desk.store.balance(customer_id, account_id)
+    if balance is None:
+        raise AccountNotFound(account_id=str(account_id))
+    return balance
+
+
+async def check_debit(
+    desk: Desk, customer_id: uuid.UUID, account_id: uuid.UUID, destination_id: uuid.UUID | None
+) -> tuple[Holding | None, Account | None]:
+    """Return the account to debit, None when it is not the customer's, and the one to credit."""
+    found = await desk.store.holdings(account_id, destination_id)
+    source = found.get(account_id)
+    if source is not None and source.account.customer_id != customer_id:
+        source = None
+    destination = found.get(destination_id) if destination_id else None
+    return source, destination.account if destination else None

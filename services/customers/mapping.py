@@ -1,0 +1,69 @@
+"""Between protobuf and the domain of customers; no other file knows both."""
+
+import uuid
+
+from bp.customers.v1 import account_pb2, customer_pb2
+from bp.event.v1 import event_pb2
+from bp.type.v1 import money_pb2
+
+from services.customers.state import Account, Balance, Customer
+from services.kernel.money import Money
+
+
+def optional_id(text: str) -> uuid.UUID | None:
+    """Return the id in a field that may be empty."""
+    return uuid.UUID(text) if text else None
+
+
+def customer_message(customer: Customer) -> customer_pb2.Customer:
+    """Return a customer as the contract has it."""
+    return customer_pb2.Customer(
+        customer_id=str(customer.customer_id),
+        user_name=customer.user_name,
+        display_name=customer.display_name,
+        email=customer.email,
+        locale=customer.locale,
+        create_time=customer.create_time,
+    )
+
+
+def account_message(account: Account) -> account_pb2.Account:
+    """Return an account as the contract has it."""
+    return account_pb2.Account(
+        account_id=str(account.account_id),
+        customer_id=str(account.customer_id),
+        account_type=account.account_type.value,
+        currency_code=account.currency,
+        state=account.state.value,
+        create_time=account.create_time,
+    )
+
+
+def balance_message(balance: Balance) -> account_pb2.Balance:
+    """Return a balance as the contract has it; nothing is held back yet, so all is available."""
+    money = money_pb2.Money(
+        currency_code=balance.held.currency, minor_units=balance.held.minor_units
+    )
+    return account_pb2.Balance(
+        account_id=str(balance.account_id),
+        available=money,
+        ledger=money,
+        position=balance.position,
+    )
+
+
+def balances_of_event(payload: bytes) -> list[Balance]:
+    """Return the balances in an event of any envelope: field 15, whatever else it holds.
+
+    Raises DecodeError for what is no protobuf message and ValueError for a position that cannot
+    be true.
+    """
+    event = event_pb2.AccountPositions.FromString(payload)
+    return [_balance(position) for position in event.account_positions]
+
+
+def _balance(position: event_pb2.AccountPosition) -> Balance:
+    held = Money(position.balance.minor_units, position.balance.currency_code)
+    if position.position < 1 or held.minor_units < 0 or not held.currency:
+        raise ValueError("an account position needs a currency, a balance of 0 or more, position 1")
+    return Balance(uuid.UUID(position.account_id), held, position.position)

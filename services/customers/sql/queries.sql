@@ -1,0 +1,53 @@
+-- name: customer
+-- One customer by id.
+SELECT customer_id, user_name, display_name, email, locale, create_time
+FROM customers.customer
+WHERE customer_id = $1
+
+-- name: accounts
+-- A page of a customer's accounts behind an id, oldest first.
+SELECT account_id, customer_id, account_type, currency, state, create_time
+FROM customers.account
+WHERE customer_id = $1 AND account_id > $2
+ORDER BY account_id
+LIMIT $3
+
+-- name: balance
+-- The balance of one account of one customer; an account without postings holds nothing.
+SELECT a.account_id, a.currency, coalesce(b.balance, 0) AS balance,
+    coalesce(b.position, 0) AS position
+FROM customers.account a
+LEFT JOIN customers.balance b USING (account_id)
+WHERE a.account_id = $1 AND a.customer_id = $2
+
+-- name: holdings
+-- Up to two accounts with their balances, whoever holds them: all that a debit's check needs.
+SELECT a.account_id, a.customer_id, a.account_type, a.currency, a.state, a.create_time,
+    coalesce(b.balance, 0) AS balance, coalesce(b.position, 0) AS position
+FROM customers.account a
+LEFT JOIN customers.balance b USING (account_id)
+WHERE a.account_id IN ($1, $2)
+
+-- name: positions
+-- The positions of accounts that callers wait for.
+SELECT account_id, position
+FROM customers.balance
+WHERE account_id = ANY ($1::uuid[])
+
+-- name: apply_positions
+-- Takes in absolute balances, each account once; a row with a higher position stays. Sorted, so
+-- that two consumers cannot deadlock. One notice a batch wakes those who wait for a balance.
+WITH applied AS (
+    INSERT INTO customers.balance AS b (account_id, currency, balance, position)
+    SELECT account_id, currency, balance, position
+    FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[])
+        AS arrived (account_id, currency, balance, position)
+    ORDER BY account_id
+    ON CONFLICT (account_id) DO UPDATE
+    SET currency = excluded.currency, balance = excluded.balance, position = excluded.position
+    WHERE b.position < excluded.position
+    RETURNING b.account_id
+)
+SELECT count(*), pg_notify('customers_balance', '')
+FROM applied
+HAVING count(*) > 0

@@ -1,0 +1,27 @@
+"""Identifiers. Every id is a UUID; those of rows that grow are version 7, so time-ordered.
+
+The last byte's low six bits are the shard. A customer's accounts, and the transfers that debit
+them, carry the customer's shard, so that all rows of one transfer lie together.
+"""
+
+import os
+import time
+import uuid
+
+SHARDS = 64
+
+
+def shard_of(identifier: uuid.UUID) -> int:
+    """Return the shard, 0 to 63, that an id carries."""
+    return identifier.bytes[15] & (SHARDS - 1)
+
+
+def new_id(shard: int | None = None) -> uuid.UUID:
+    """Return a fresh UUIDv7 (RFC 9562), of the given shard or of a random one."""
+    milliseconds = time.time_ns() // 1_000_000
+    raw = bytearray(milliseconds.to_bytes(6, "big") + os.urandom(10))
+    raw[6] = 0x70 | (raw[6] & 0x0F)
+    raw[8] = 0x80 | (raw[8] & 0x3F)
+    if shard is not None:
+        raw[15] = (raw[15] & ~(SHARDS - 1) & 0xFF) | shard
+    return uuid.UUID(bytes=bytes(raw))

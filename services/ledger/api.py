@@ -1,0 +1,154 @@
+"""The asyncpg face of the ledger: one method for each SQL function, refusals as exceptions.
+
+For what stands alone. A posting that belongs to a change of state is called from that change's
+own SQL function, in the same transaction, and wrapped in `refusals()` by its caller.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.chassis.postgres import load_queries
+from services.kernel.money import Money
+from services.ledger.refusals import refusals
+
+QUERIES_FILE = Path(__file__).parent / "sql" / "queries.sql"
+
+
+class Side(StrEnum):
+    """Which way a leg moves money: a DEBIT takes from its account, a CREDIT gives to it."""
+
+    DEBIT = "DEBIT"
+    CREDIT = "CREDIT"
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One line of a posting; `account` is a customer's account id or an internal code."""
+
+    side: Side
+    account: UUID | str
+    money: Money
+
+    def to_row(self) -> tuple[str, UUID | None, str | None, str, int]:
+        """Return the leg as the composite type ledger.leg."""
+        customer = self.account if isinstance(self.account, UUID) else None
+        internal = self.account if isinstance(self.account, str) else None
+        return (self.side.value, customer, internal, self.money.currency, self.money.minor_units)
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What a posting left on a customer's account; `position` counts the account's entries."""
+
+    account_id: UUID
+    balance: Money
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """One entry of an account; `amount` is signed, above zero for money received."""
+
+    transaction_id: UUID
+    kind: str
+    reference: UUID
+    amount: Money
+    balance_after: Money
+    position: int
+    post_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One way in which the books are wrong; what does not apply is None."""
+
+    problem: str
+    shard: int | None
+    account_id: UUID | None
+    transaction_id: UUID | None
+    code: str | None
+    currency: str | None
+    expected: Decimal | None
+    actual: Decimal | None
+
+
+class Ledger:
+    """The books, through a pool of connections to the Write DB."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._queries = load_queries(QUERIES_FILE)
+
+    async def open_account(self, account_id: UUID, currency: str) -> Posted:
+        """Open an account, or return it if it is open; raises CurrencyMismatch."""
+        with refusals():
+            row = await self._pool.fetchrow(self._queries.open_account, account_id, currency)
+        return _posted(row)
+
+    async def balance(self, account_id: UUID) -> Posted | None:
+        """Return what an account holds, or None if it is not open."""
+        row = await self._pool.fetchrow(self._queries.balance, account_id)
+        return None if row is None else _posted(row)
+
+    async def internal_balance(self, code: str, currency: str) -> Money:
+        """Return what an internal account holds over all shards."""
+        total: Decimal = await self._pool.fetchval(self._queries.internal_balance, code, currency)
+        return Money(int(total), currency)
+
+    async def post(
+        self, transaction_id: UUID, kind: str, reference: UUID, legs: Sequence[Leg]
+    ) -> tuple[Posted, ...]:
+        """Post a balanced transaction; raises the classes of `services.ledger.refusals`."""
+        rows = [leg.to_row() for leg in legs]
+        with refusals():
+            found = await self._pool.fetch(
+                self._queries.post, transaction_id, kind, reference, rows
+            )
+        return tuple(_posted(row) for row in found)
+
+    async def statement(
+        self, account_id: UUID, below_position: int | None = None, page_rows: int = 50
+    ) -> tuple[StatementLine, ...]:
+        """Return a page of entries, newest first; the next page lies below its last position."""
+        rows = await self._pool.fetch(
+            self._queries.statement, account_id, below_position, page_rows
+        )
+        return tuple(_statement_line(row) for row in rows)
+
+    async def check(self) -> tuple[Difference, ...]:
+        """Return every way in which the books are wrong. Reads everything; for bp_judge."""
+        return tuple(Difference(**row) for row in await self._pool.fetch(self._queries.check_books))
+
+    async def seed_accounts(
+        self, account_ids: Sequence[UUID], minor_units: Sequence[int], currency: str
+    ) -> int:
+        """Open accounts with opening balances, once; for the superuser. Returns how many."""
+        with refusals():
+            return await self._pool.fetchval(
+                self._queries.seed_accounts, list(account_ids), list(minor_units), currency
+            )
+
+
+def _posted(row: Any) -> Posted:
+    return Posted(row["account_id"], Money(row["balance"], row["currency"]), row["position"])
+
+
+def _statement_line(row: Any) -> StatementLine:
+    currency = row["currency"]
+    return StatementLine(
+        transaction_id=row["transaction_id"],
+        kind=row["kind"],
+        reference=row["reference"],
+        amount=Money(row["amount"], currency),
+        balance_after=Money(row["balance_after"], currency),
+        position=row["position"],
+        post_time=row["post_time"],
+    )

@@ -1,0 +1,39 @@
+-- name: open_account
+-- Opens an account, or returns the one that is open.
+SELECT account_id, currency, balance, position FROM ledger.open_account($1, $2)
+
+-- name: balance
+-- What an account holds; no row when it is not open.
+SELECT account_id, currency, balance, position FROM ledger.balance($1)
+
+-- name: internal_balance
+-- What an internal account holds over all shards.
+SELECT ledger.internal_balance($1, $2)
+
+-- name: post
+-- Posts a transaction of any legs.
+SELECT account_id, currency, balance, position FROM unnest(ledger.post($1, $2, $3, $4::ledger.leg[]))
+
+-- name: debit_to_internal
+-- Takes from a customer for an internal account.
+SELECT account_id, currency, balance, position
+FROM unnest(ledger.debit_to_internal($1, $2, $3, $4, $5, $6, $7))
+
+-- name: credit_from_internal
+-- Gives to a customer from an internal account.
+SELECT account_id, currency, balance, position
+FROM unnest(ledger.credit_from_internal($1, $2, $3, $4, $5, $6, $7))
+
+-- name: statement
+-- A page of an account's entries, newest first, below a position.
+SELECT transaction_id, kind, reference, currency, amount, balance_after, position, post_time
+FROM ledger.statement($1, $2, $3)
+
+-- name: check_books
+-- Every way in which the books are wrong.
+SELECT problem, shard, account_id, transaction_id, code, currency, expected, actual
+FROM ledger.check()
+
+-- name: seed_accounts
+-- Opens accounts with their opening balances; for the superuser.
+SELECT ledger.seed_accounts($1::uuid[], $2::bigint[], $3)

@@ -1,0 +1,1 @@
+"""Nacha rules and the banking calendar, pure."""

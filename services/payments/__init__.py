@@ -1,0 +1,1 @@
+"""Interbank transfers: the saga from a customer's debit to the clearing house and back."""

@@ -1,0 +1,83 @@
+"""The only wiring of payments: secrets, pool, clients, server and background work."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
+from bp.payments.v1 import payments_service_pb2
+
+from services.chassis import postgres
+from services.chassis.grpc_client import channel_to
+from services.chassis.grpc_server import Server
+from services.chassis.http_client import partner_session
+from services.chassis.page_tokens import PageTokens
+from services.chassis.vault import open_vault
+from services.kernel.clock import utc_now
+from services.payments import handlers
+from services.payments.checks import Limits
+from services.payments.customers import CustomersClient
+from services.payments.driver import Driver
+from services.payments.grpc_api import PaymentsApi
+from services.payments.handlers import Parts
+from services.payments.partners.ach import AchClient
+from services.payments.partners.fraud import FraudClient
+from services.payments.settings import PaymentsSettings
+from services.payments.store import Store
+
+SERVICE = payments_service_pb2.DESCRIPTOR.services_by_name["PaymentsService"]
+MATCH_NOTICES_S = 5
+PARTITIONS_S = 24 * 3600
+
+
+async def _match_kept_notices(parts: Parts) -> None:
+    """Try again, for ever, to find the transfers of notices that came before them."""
+    while True:
+        await asyncio.sleep(MATCH_NOTICES_S)
+        before = utc_now() - timedelta(seconds=MATCH_NOTICES_S)
+        for notice in await parts.store.kept_notices(before):
+            await handlers.apply_notice(parts, notice)
+
+
+async def _keep_partitions(store: Store) -> None:
+    while True:
+        await store.ensure_partitions()
+        await asyncio.sleep(PARTITIONS_S)
+
+
+async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
+    """Run payments until `stop` is set."""
+    vault = await open_vault(settings)
+    database = postgres.Database.from_secret(await vault.secret("database/postgres/payments"))
+    ach_secret = await vault.secret("external/ach-network")
+    fraud_secret = await vault.secret("external/fraud")
+    page_key = await vault.secret("service/payments")
+    queries = postgres.load_queries(Path(__file__).with_name("sql") / "queries.sql")
+    pool = await postgres.open_pool(database, f"payments/{settings.slot}", settings.pool_size)
+    async with pool, partner_session(settings) as session, channel_to("customers", settings) as way:
+        store = Store(pool, queries)
+        ach = AchClient(session, ach_secret["api_key"])
+        parts = Parts(
+            store=store,
+            driver=Driver(store, ach, f"payments/{settings.slot}"),
+            ach=ach,
+            fraud=FraudClient(session, fraud_secret["bearer_token"]),
+            ask_account=CustomersClient(CustomersServiceStub(way)).account,
+            limits=Limits(settings.transfer_max_minor_units, settings.unscored_max_minor_units),
+            tokens=PageTokens(bytes.fromhex(page_key["page_token_key"])),
+            wait_s=settings.answer_wait_s,
+        )
+        api = PaymentsApi(parts, ach_secret["webhook_secret"].encode())
+        server = Server(settings, {SERVICE: api})
+        await server.start()
+        async with asyncio.TaskGroup() as group:
+            background = [
+                group.create_task(parts.driver.resume()),
+                group.create_task(_match_kept_notices(parts)),
+                group.create_task(_keep_partitions(store)),
+                group.create_task(vault.keep_alive()),
+            ]
+            await stop.wait()
+            await server.drain()
+            for task in background:
+                task.cancel()

@@ -1,0 +1,92 @@
+"""Step 1 of the saga: may this order be debited? Pure; every refusal has its error.
+
+What customers and the fraud service say comes in as facts. The balance is not judged here: the
+projection may lag behind a credit, and only the debit itself knows what the account holds.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from services.kernel.errors import BankError
+from services.kernel.money import CURRENCY
+from services.nacha import routing_number
+from services.payments import errors
+from services.payments.transfer import TransferOrder
+
+
+class Decision(Enum):
+    """What the fraud service says, or that it says nothing."""
+
+    APPROVE = "APPROVE"
+    REVIEW = "REVIEW"
+    DECLINE = "DECLINE"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The decision, with the score from 0 to 1000 behind it."""
+
+    decision: Decision
+    score: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """What customers knows of the account to debit."""
+
+    exists: bool
+    active: bool
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Up to where the bank goes, in minor units."""
+
+    transfer_max: int
+    """One transfer."""
+    unscored_max: int
+    """One transfer while the fraud service cannot be asked."""
+
+
+def refuse_order(order: TransferOrder, limits: Limits) -> BankError | None:
+    """Return what is wrong with the order itself, before anyone is asked."""
+    if order.amount.minor_units <= 0:
+        return errors.AmountNotPositive()
+    if order.amount.minor_units > limits.transfer_max:
+        return errors.AmountLimitExceeded(limit_minor_units=str(limits.transfer_max))
+    if order.amount.currency != CURRENCY:
+        return errors.CurrencyUnsupported()
+    if not routing_number.is_valid(order.beneficiary.routing_number):
+        return errors.InvalidRoutingNumber()
+    return None
+
+
+def refuse_facts(
+    order: TransferOrder, account: AccountFacts, score: Score, *, takes_part: bool, limits: Limits
+) -> BankError | None:
+    """Return why the order is refused in the light of the facts, or None."""
+    if not account.exists:
+        return errors.AccountNotFound()
+    if not account.active:
+        return errors.AccountFrozen()
+    if account.currency != order.amount.currency:
+        return errors.CurrencyUnsupported()
+    if not takes_part:
+        return errors.UnknownRoutingNumber()
+    return _refuse_score(order, score, limits)
+
+
+def _refuse_score(order: TransferOrder, score: Score, limits: Limits) -> BankError | None:
+    if score.decision is Decision.DECLINE:
+        return errors.FraudDeclined()
+    unscored = score.decision is Decision.UNAVAILABLE
+    if unscored and order.amount.minor_units > limits.unscored_max:
+        return errors.FraudCheckUnavailable()
+    return None
+
+
+def needs_review(score: Score) -> bool:
+    """Say whether a person must look at the transfer later."""
+    return score.decision is not Decision.APPROVE

@@ -1,0 +1,32 @@
+"""What customers knows of the account to debit, asked over the mesh."""
+
+from bp.customers.v1.account_pb2 import Account
+from bp.customers.v1.customers_service_pb2 import CheckDebitRequest, CheckDebitResponse
+from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
+
+from services.chassis.calls import current_call
+from services.chassis.grpc_client import onward
+from services.payments.checks import AccountFacts
+from services.payments.transfer import TransferOrder
+
+TIMEOUT_S = 2.0
+
+
+class CustomersClient:
+    """Asks whether a customer may debit an account."""
+
+    def __init__(self, stub: CustomersServiceStub) -> None:
+        self._stub = stub
+
+    async def account(self, order: TransferOrder) -> AccountFacts:
+        """Return the facts; raises grpc.aio.AioRpcError when customers cannot be asked."""
+        answer: CheckDebitResponse = await self._stub.CheckDebit(
+            CheckDebitRequest(customer_id=str(order.customer_id), account_id=str(order.account_id)),
+            timeout=TIMEOUT_S,
+            metadata=onward(current_call.get()),
+        )
+        return AccountFacts(
+            exists=answer.HasField("account"),
+            active=answer.account.state == Account.State.ACTIVE,
+            currency=answer.account.currency_code,
+        )

@@ -1,0 +1,216 @@
+"""The commands and questions of payments: load, decide, save. One async function each.
+
+What is decided stands in checks.py, saga.py and state.py; what is saved, in store.py.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_digest
+from services.kernel.clock import utc_now
+from services.kernel.errors import IdempotencyKeyReused, RequestInProgress
+from services.kernel.ids import new_id, shard_of
+from services.ledger import refusals as ledger
+from services.payments import checks, errors, mapping, saga
+from services.payments.checks import AccountFacts, Limits
+from services.payments.driver import Driven, Driver
+from services.payments.partners.ach import AchClient
+from services.payments.partners.fraud import FraudClient
+from services.payments.saga import Reading
+from services.payments.state import PENDING, TABLE, Event, State
+from services.payments.store import Held, Store
+from services.payments.transfer import Fact, Notice, Transfer, TransferOrder, debited
+
+LOOK_AGAIN_S = 0.1
+"""How often a second request looks at a transfer that another worker drives."""
+
+log = structlog.get_logger()
+
+AskAccount = Callable[[TransferOrder], Awaitable[AccountFacts]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the handlers work with."""
+
+    store: Store
+    driver: Driver
+    ach: AchClient
+    fraud: FraudClient
+    ask_account: AskAccount
+    limits: Limits
+    tokens: PageTokens
+    wait_s: float
+    """How long a caller waits for the clearing house before the answer is the state as it is."""
+
+
+async def create_transfer(parts: Parts, order: TransferOrder) -> bytes:
+    """Debit and submit; return the answer's bytes, those of the first answer on a replay."""
+    refusal = checks.refuse_order(order, parts.limits)
+    if refusal is not None:
+        raise refusal
+    transfer_id = new_id(shard_of(order.account_id))
+    account, score, takes_part = await asyncio.gather(
+        parts.ask_account(order),
+        parts.fraud.score(order, str(transfer_id)),
+        parts.ach.takes_part(order.beneficiary.routing_number),
+    )
+    refusal = checks.refuse_facts(order, account, score, takes_part=takes_part, limits=parts.limits)
+    if refusal is not None:
+        return await _replay_or(parts, order, refusal)
+    review = checks.needs_review(score)
+    transfer = debited(order, transfer_id, fraud_review=review, now=utc_now())
+    try:
+        debit = await parts.store.debit(order, transfer, parts.driver.lease())
+    except ledger.InsufficientFunds:
+        raise errors.InsufficientFunds from None
+    except ledger.AccountUnknown:
+        raise errors.AccountNotFound from None
+    if debit.outcome == "REUSED":
+        raise IdempotencyKeyReused
+    if debit.outcome == "EXISTING":
+        return await _replay(parts, debit.transfer_id)
+    return await _answer(parts, parts.driver.start(transfer), transfer)
+
+
+async def _replay_or(parts: Parts, order: TransferOrder, refusal: Exception) -> bytes:
+    """Replay what the key stands for; what was accepted stays so, whatever is refused now."""
+    known = await parts.store.key(order)
+    if known is None:
+        raise refusal
+    transfer_id, fingerprint = known
+    if fingerprint != order.fingerprint:
+        raise IdempotencyKeyReused
+    return await _replay(parts, transfer_id)
+
+
+async def _answer(parts: Parts, task: "asyncio.Task[Driven]", transfer: Transfer) -> bytes:
+    """Wait for the saga, but not for ever; the saga itself goes on in any case."""
+    done, _ = await asyncio.wait({task}, timeout=parts.wait_s)
+    if not done:
+        return await parts.store.keep_response(
+            transfer.transfer_id, mapping.response_bytes(transfer)
+        )
+    driven = task.result()
+    if driven.transfer.state is State.FAILED:
+        raise errors.compensated(driven.transfer.failure_reason, str(transfer.transfer_id))
+    return driven.response or await parts.store.keep_response(
+        transfer.transfer_id, mapping.response_bytes(driven.transfer)
+    )
+
+
+async def _replay(parts: Parts, transfer_id: uuid.UUID) -> bytes:
+    """Return the first answer; wait for it while the first request is still under way."""
+    task = parts.driver.running(transfer_id)
+    if task is not None:
+        await asyncio.wait({task}, timeout=parts.wait_s)
+    deadline = asyncio.get_running_loop().time() + (0 if task else parts.wait_s)
+    while True:
+        held = await parts.store.transfer(transfer_id)
+        if held is not None and held.transfer.state is State.FAILED:
+            raise errors.compensated(held.transfer.failure_reason, str(transfer_id))
+        if held is not None and held.accepted_response is not None:
+            return held.accepted_response
+        if asyncio.get_running_loop().time() >= deadline:
+            raise RequestInProgress
+        await asyncio.sleep(LOOK_AGAIN_S)
+
+
+async def _own(parts: Parts, customer_id: uuid.UUID, transfer_id: uuid.UUID) -> Held:
+    held = await parts.store.transfer(transfer_id)
+    if held is None or held.transfer.customer_id != customer_id:
+        raise errors.TransferNotFound
+    return held
+
+
+async def get_transfer(parts: Parts, customer_id: uuid.UUID, transfer_id: uuid.UUID) -> Transfer:
+    """Return a transfer of the customer."""
+    return (await _own(parts, customer_id, transfer_id)).transfer
+
+
+async def list_transfers(
+    parts: Parts,
+    customer_id: uuid.UUID,
+    account_id: uuid.UUID,
+    *,
+    state: str | None,
+    page_size: int,
+    page_token: str,
+) -> tuple[list[Transfer], str]:
+    """Return one page of an account's transfers and the token of the next, "" on the last."""
+    digest = query_digest("ListInterbankTransfers", customer_id, account_id, state)
+    size = page_size or DEFAULT_PAGE_SIZE
+    found = await parts.store.transfers_of_account(
+        customer_id,
+        account_id,
+        state=state,
+        behind=parts.tokens.open(page_token, digest),
+        rows=size + 1,
+    )
+    page = found[:size]
+    more = len(found) > size
+    return page, parts.tokens.seal(digest, page[-1].transfer_id) if more else ""
+
+
+async def cancel_transfer(parts: Parts, customer_id: uuid.UUID, transfer_id: uuid.UUID) -> Transfer:
+    """Cancel a transfer that has not left; idempotent."""
+    transfer = (await _own(parts, customer_id, transfer_id)).transfer
+    while transfer.state not in {State.CANCELLING, State.CANCELLED}:
+        if not TABLE.allows(transfer.state, Event.CANCEL_ASKED):
+            raise errors.NotCancellable
+        transfer, _ = await parts.driver.save(transfer, Fact(Event.CANCEL_ASKED))
+    if transfer.state is State.CANCELLED:
+        return transfer
+    task = parts.driver.start(transfer)
+    await asyncio.wait({task}, timeout=parts.wait_s)
+    transfer = (await _own(parts, customer_id, transfer_id)).transfer
+    if transfer.state not in PENDING | {State.CANCELLED}:
+        raise errors.NotCancellable
+    return transfer
+
+
+async def receive_notice(parts: Parts, notice: Notice) -> None:
+    """Keep a notice and apply it; returns only when that is durable."""
+    if await parts.store.keep_notice(notice) == "KEPT":
+        await apply_notice(parts, notice)
+
+
+async def apply_notice(parts: Parts, notice: Notice) -> None:
+    """Apply a kept notice to its transfer; one whose transfer is unknown stays kept."""
+    held = await _transfer_of(parts, notice)
+    if held is None:
+        log.warning("webhook.unmatched", notice_id=notice.notice_id)
+        return
+    fact = saga.fact_of_notice(notice)
+    if fact is None:
+        raise errors.WebhookMalformed
+    transfer = held.transfer
+    while True:
+        legal = TABLE.allows(transfer.state, fact.event)
+        match saga.reading(transfer, fact, legal=legal):
+            case Reading.APPLY:
+                before = transfer.version
+                transfer, _ = await parts.driver.save(transfer, fact, notice.notice_id)
+                if transfer.version == before + 1 and transfer.state in _outcome(fact):
+                    return
+            case judged:
+                if judged is Reading.CONFLICT:
+                    log.error("webhook.conflict", transfer_id=str(transfer.transfer_id))
+                await parts.store.close_notice(notice, judged.name)
+                return
+
+
+def _outcome(fact: Fact) -> frozenset[State]:
+    return frozenset({State.COMPLETED if fact.event is Event.COMPLETED else State.RETURNED})
+
+
+async def _transfer_of(parts: Parts, notice: Notice) -> Held | None:
+    try:
+        transfer_id: uuid.UUID | None = uuid.UUID(notice.transfer_key)
+    except ValueError:
+        transfer_id = await parts.store.transfer_by_trace(notice.trace_number)
+    return await parts.store.transfer(transfer_id) if transfer_id else None

@@ -1,0 +1,96 @@
+"""Between protobuf and the domain: the only file of the service that knows both."""
+
+import uuid
+from datetime import datetime
+
+from bp.event.v1.event_pb2 import EventMetadata
+from bp.payments.v1 import interbank_transfer_pb2, payments_events_pb2
+from bp.payments.v1.payments_service_pb2 import (
+    CreateInterbankTransferRequest,
+    CreateInterbankTransferResponse,
+)
+from bp.type.v1.account_ref_pb2 import AccountRef, AccountType
+from bp.type.v1.money_pb2 import Money as MoneyMessage
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.chassis.calls import Call
+from services.chassis.idempotency import fingerprint
+from services.kernel.money import Money
+from services.payments.transfer import Beneficiary, Transfer, TransferOrder
+
+
+def order_from(request: CreateInterbankTransferRequest, call: Call) -> TransferOrder:
+    """Return what the customer asks for."""
+    beneficiary = request.beneficiary
+    return TransferOrder(
+        customer_id=call.customer_id,
+        account_id=uuid.UUID(request.account_id),
+        amount=Money(request.amount.minor_units, request.amount.currency_code),
+        beneficiary=Beneficiary(
+            name=beneficiary.name,
+            routing_number=beneficiary.routing_number,
+            account_number=beneficiary.account_number,
+            account_type=AccountType.Name(beneficiary.account_type),
+        ),
+        memo=request.memo,
+        idempotency_key=call.idempotency_key,
+        fingerprint=fingerprint(request),
+        correlation_id=call.request_id,
+        traceparent=call.traceparent,
+    )
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
+
+
+def transfer_message(transfer: Transfer) -> interbank_transfer_pb2.InterbankTransfer:
+    """Return the transfer as the contract has it."""
+    beneficiary = transfer.beneficiary
+    return interbank_transfer_pb2.InterbankTransfer(
+        transfer_id=str(transfer.transfer_id),
+        account_id=str(transfer.account_id),
+        amount=MoneyMessage(
+            currency_code=transfer.amount.currency, minor_units=transfer.amount.minor_units
+        ),
+        beneficiary=AccountRef(
+            name=beneficiary.name,
+            routing_number=beneficiary.routing_number,
+            account_number=beneficiary.account_number,
+            account_type=beneficiary.account_type,
+        ),
+        memo=transfer.memo,
+        state=transfer.state.value,
+        trace_number=transfer.trace_number,
+        create_time=_timestamp(transfer.create_time),
+        update_time=_timestamp(transfer.update_time),
+        failure_reason=transfer.failure_reason,
+        return_code=transfer.return_code,
+        fraud_review=transfer.fraud_review,
+    )
+
+
+def response_bytes(transfer: Transfer) -> bytes:
+    """Return the answer to a creation, as it is kept and replayed byte for byte."""
+    response = CreateInterbankTransferResponse(transfer=transfer_message(transfer))
+    return response.SerializeToString(deterministic=True)
+
+
+def event_payload(transfer: Transfer, event_type: str, event_id: uuid.UUID) -> bytes:
+    """Return the event envelope of a step, without the positions that the relay adds."""
+    field = "".join(f"_{c.lower()}" if c.isupper() else c for c in event_type)[1:]
+    envelope = payments_events_pb2.PaymentEvent(
+        metadata=EventMetadata(
+            event_id=str(event_id),
+            occur_time=_timestamp(transfer.update_time),
+            aggregate_id=str(transfer.transfer_id),
+            aggregate_version=transfer.version,
+            correlation_id=transfer.correlation_id,
+            causation_id=transfer.correlation_id,
+            customer_id=str(transfer.customer_id),
+        )
+    )
+    getattr(envelope, field).transfer.CopyFrom(transfer_message(transfer))
+    return envelope.SerializeToString()

@@ -1,0 +1,1 @@
+"""Clients of the outside systems that payments asks: the clearing house and the fraud service."""

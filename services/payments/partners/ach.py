@@ -1,0 +1,150 @@
+"""The clearing house over HTTPS: its JSON in, the saga's answers out.
+
+Time-outs, retries and the breaker are the sidecar's; whatever does not end in an answer of the
+clearing house itself is NO_ANSWER, never a failure.
+"""
+
+import time
+from typing import Any
+
+import aiohttp
+import orjson
+import structlog
+
+from services.payments.saga import Answer, Outcome
+from services.payments.transfer import Transfer
+
+BASE = "http://ach-network.example"
+DIRECTORY_TTL_S = 3600
+
+_NO_ANSWER = Answer(Outcome.NO_ANSWER)
+_REASONS = {
+    "INVALID_ROUTING_NUMBER": "INVALID_ROUTING_NUMBER",
+    "UNKNOWN_ROUTING_NUMBER": "UNKNOWN_ROUTING_NUMBER",
+    "INVALID_ACCOUNT": "INVALID_BENEFICIARY_ACCOUNT",
+}
+
+log = structlog.get_logger()
+
+
+def key_of(transfer: Transfer) -> str:
+    """Return the idempotency key by which the clearing house knows a transfer."""
+    return str(transfer.transfer_id)
+
+
+class AchClient:
+    """Submits, queries and recalls transfers; knows which banks take part."""
+
+    def __init__(self, session: aiohttp.ClientSession, api_key: str) -> None:
+        self._session = session
+        self._headers = {"X-Api-Key": api_key, "Content-Type": "application/json"}
+        self._participants: dict[str, float] = {}
+
+    async def submit(self, transfer: Transfer) -> Answer:
+        """Hand a transfer over."""
+        beneficiary = transfer.beneficiary
+        body = {
+            "amount": {
+                "currency": transfer.amount.currency,
+                "minorUnits": transfer.amount.minor_units,
+            },
+            "routing": beneficiary.routing_number,
+            "account": beneficiary.account_number,
+            "accountType": beneficiary.account_type,
+            "name": beneficiary.name,
+            "addenda": transfer.memo,
+            "callbackReference": key_of(transfer),
+        }
+        status, answer = await self._call(
+            "POST", "/ach/transfer", body, {"Idempotency-Key": key_of(transfer)}
+        )
+        return submitted(status, answer)
+
+    async def query(self, transfer: Transfer) -> Answer:
+        """Ask what became of a transfer."""
+        path = f"/ach/transfer?idempotencyKey={key_of(transfer)}"
+        status, answer = await self._call("GET", path)
+        return queried(status, answer)
+
+    async def recall(self, transfer: Transfer) -> Answer:
+        """Cancel a transfer, or forbid its late arrival."""
+        body = {"idempotencyKey": key_of(transfer)}
+        status, answer = await self._call("POST", "/ach/transfer/cancel", body)
+        return recalled(status, answer)
+
+    async def takes_part(self, routing_number: str) -> bool:
+        """Say whether a bank is in the network's directory; True when it cannot be asked.
+
+        Advice before the debit: the clearing house itself decides at submission.
+        """
+        now = time.monotonic()
+        if self._participants.get(routing_number, 0) > now:
+            return True
+        status, _ = await self._call("GET", f"/ach/participants/{routing_number}")
+        if status == 200:
+            self._participants[routing_number] = now + DIRECTORY_TTL_S
+        return status != 404
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, dict[str, Any]]:
+        """Return status and JSON; status 0 when no whole answer came."""
+        try:
+            async with self._session.request(
+                method,
+                BASE + path,
+                data=orjson.dumps(body) if body is not None else None,
+                headers=self._headers | (headers or {}),
+            ) as response:
+                content = orjson.loads(await response.read() or b"{}")
+                return response.status, content if isinstance(content, dict) else {}
+        except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
+            log.warning("ach.no_answer", method=method, error=type(error).__name__)
+            return 0, {}
+
+
+def _error(answer: dict[str, Any]) -> str:
+    error = answer.get("error")
+    return str(error.get("code", "")) if isinstance(error, dict) else ""
+
+
+def _trace(answer: dict[str, Any]) -> str:
+    trace = answer.get("achTraceNumber")
+    return trace if isinstance(trace, str) else ""
+
+
+def submitted(status: int, answer: dict[str, Any]) -> Answer:
+    """Read the answer to a submission; only 422 and a tombstone say that it never will go."""
+    trace, error = _trace(answer), _error(answer)
+    if status == 202 and trace:
+        return Answer(Outcome.ACCEPTED, trace)
+    if status == 409 and error == "CANCELLED":
+        return Answer(Outcome.RECALLED)
+    if status == 422 and error:
+        return Answer(Outcome.REFUSED, reason=_REASONS.get(error, error))
+    return _NO_ANSWER
+
+
+def queried(status: int, answer: dict[str, Any]) -> Answer:
+    """Read the answer to a query."""
+    trace = _trace(answer)
+    if status == 404 and _error(answer) == "NOT_FOUND":
+        return Answer(Outcome.NOT_FOUND)
+    if status == 200 and answer.get("state") == "CANCELLED":
+        return Answer(Outcome.RECALLED)
+    if status == 200 and trace:
+        return Answer(Outcome.ACCEPTED, trace)
+    return _NO_ANSWER
+
+
+def recalled(status: int, answer: dict[str, Any]) -> Answer:
+    """Read the answer to a recall. Too late without a number is asked for by a query later."""
+    if status == 200 and answer.get("state") == "CANCELLED":
+        return Answer(Outcome.RECALLED)
+    if status == 409 and _error(answer) == "TOO_LATE":
+        return Answer(Outcome.TOO_LATE, _trace(answer))
+    return _NO_ANSWER

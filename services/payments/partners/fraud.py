@@ -1,0 +1,61 @@
+"""The fraud service over HTTPS: a score before the debit, or the word that it cannot be had."""
+
+from typing import Any
+
+import aiohttp
+import orjson
+import structlog
+
+from services.payments.checks import Decision, Score
+from services.payments.transfer import TransferOrder
+
+BASE = "http://fraud.example"
+
+log = structlog.get_logger()
+
+
+def read_score(status: int, answer: Any) -> Score:
+    """Read an answer; whatever is not a decision counts as none."""
+    if status != 200 or not isinstance(answer, dict):
+        return Score(Decision.UNAVAILABLE)
+    decision, score = answer.get("decision"), answer.get("score")
+    if decision not in {"APPROVE", "REVIEW", "DECLINE"} or not isinstance(score, int):
+        return Score(Decision.UNAVAILABLE)
+    return Score(Decision(decision), score)
+
+
+class FraudClient:
+    """Asks for the score of a transfer."""
+
+    def __init__(self, session: aiohttp.ClientSession, bearer_token: str) -> None:
+        self._session = session
+        self._headers = {
+            "Authorization": f"Bearer {bearer_token}",
+            "Content-Type": "application/json",
+        }
+
+    async def score(self, order: TransferOrder, transfer_id: str) -> Score:
+        """Return the score; UNAVAILABLE when there is no answer, never an exception."""
+        body = {
+            "transactionId": transfer_id,
+            "customerId": str(order.customer_id),
+            "accountId": str(order.account_id),
+            "amount": {
+                "currency": order.amount.currency,
+                "minorUnits": order.amount.minor_units,
+            },
+            "beneficiary": {
+                "name": order.beneficiary.name,
+                "routing": order.beneficiary.routing_number,
+                "account": order.beneficiary.account_number,
+            },
+            "channel": "MOBILE",
+        }
+        try:
+            async with self._session.post(
+                f"{BASE}/v1/score", data=orjson.dumps(body), headers=self._headers
+            ) as response:
+                return read_score(response.status, orjson.loads(await response.read() or b"null"))
+        except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
+            log.warning("fraud.no_answer", error=type(error).__name__)
+            return Score(Decision.UNAVAILABLE)

@@ -1,0 +1,119 @@
+"""What the saga does next, and what an answer of the clearing house means. Pure.
+
+The driver in driver.py performs what is decided here; the simulator may drive the same
+decisions with a clearing house of its own.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from services.payments.state import Event, State
+from services.payments.transfer import Fact, Notice, Transfer
+
+
+class Step(Enum):
+    """A question to the clearing house. Each carries the transfer's key and may be repeated."""
+
+    SUBMIT = "hand the transfer over"
+    QUERY = "ask what became of it"
+    RECALL = "cancel it, or forbid its late arrival"
+
+
+class Outcome(Enum):
+    """What the clearing house can say."""
+
+    ACCEPTED = "it has the transfer"
+    REFUSED = "it does not take it, for the reason given"
+    RECALLED = "it will never send it"
+    NOT_FOUND = "it has never heard of it"
+    TOO_LATE = "it has sent it already"
+    NO_ANSWER = "it did not say: time-out, reset, or an error of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, with what came along."""
+
+    outcome: Outcome
+    trace_number: str = ""
+    reason: str = ""
+
+
+FIRST_STEP = {
+    State.DEBITED: Step.SUBMIT,
+    State.OUTCOME_UNKNOWN: Step.QUERY,
+    State.CANCELLING: Step.RECALL,
+}
+"""What a transfer in each pending state asks first."""
+
+UNAVAILABLE = "ACH_UNAVAILABLE"
+
+_BACKOFF_S_MAX = 60
+
+
+def after_answer(step: Step, answer: Answer) -> Fact | Step | None:
+    """Return the fact that an answer is, the question that follows it, or None: ask again later.
+
+    NOT_FOUND is no fact: the request may still be on its way. It leads to RECALL, by which the
+    clearing house keeps a tombstone and refuses a late arrival.
+    """
+    match step, answer.outcome:
+        case _, Outcome.ACCEPTED:
+            return Fact(Event.ACCEPTED, trace_number=answer.trace_number)
+        case Step.RECALL, Outcome.TOO_LATE:
+            # It has gone; its trace number comes with the answer to a query.
+            return Step.QUERY
+        case Step.SUBMIT, Outcome.NO_ANSWER:
+            return Fact(Event.TIMED_OUT)
+        case Step.QUERY, Outcome.NOT_FOUND:
+            return Step.RECALL
+        case _, Outcome.REFUSED:
+            return Fact(Event.REFUSED, reason=answer.reason)
+        case Step.SUBMIT, Outcome.RECALLED:
+            # A tombstone lies there from an earlier attempt: it never went.
+            return Fact(Event.REFUSED, reason=UNAVAILABLE)
+        case _, Outcome.RECALLED:
+            return Fact(Event.RECALLED, reason=UNAVAILABLE)
+        case _:
+            return None
+
+
+def retry_after_s(transfer: Transfer) -> int:
+    """Return how long to wait before a pending transfer asks again: 1, 2, 4 … 60 seconds."""
+    return min(2 ** min(transfer.attempts, 6), _BACKOFF_S_MAX)
+
+
+def fact_of_notice(notice: Notice) -> Fact | None:
+    """Return the fact that a clearing house's notice tells; None for a type unknown here."""
+    trace = notice.trace_number
+    match notice.type:
+        case "transfer.completed":
+            return Fact(Event.COMPLETED, trace_number=trace)
+        case "transfer.returned":
+            return Fact(Event.RETURNED, trace_number=trace, return_code=notice.return_code)
+        case _:
+            return None
+
+
+class Reading(Enum):
+    """What a notice is to a transfer."""
+
+    APPLY = "it moves the transfer on"
+    STALE = "the transfer is past it: repeated or overtaken"
+    CONFLICT = "it contradicts what the bank did"
+
+
+def reading(transfer: Transfer, fact: Fact, *, legal: bool) -> Reading:
+    """Judge a notice against the transfer that it names.
+
+    A completion of a transfer that was refunded, or another trace number than the one on
+    record, cannot be: money left twice, or the notice is of another transfer.
+    """
+    known = transfer.trace_number
+    if known and fact.trace_number and known != fact.trace_number:
+        return Reading.CONFLICT
+    if legal:
+        return Reading.APPLY
+    if transfer.state in {State.FAILED, State.CANCELLED} and fact.event is Event.COMPLETED:
+        return Reading.CONFLICT
+    return Reading.STALE

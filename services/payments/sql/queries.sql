@@ -1,0 +1,112 @@
+-- name: debit
+-- Step 2 of the saga: key, debit, transfer and event in one round trip.
+SELECT outcome, existing_transfer_id
+FROM payments.debit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+    $18, $19, $20, $21);
+
+-- name: advance
+-- Every later step: state, posting, event, key and notice in one round trip.
+SELECT advanced, accepted_response
+FROM payments.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
+
+-- name: transfer
+-- One transfer by its id.
+SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
+    account_number, account_type, memo, fraud_review, state, version, trace_number,
+    failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
+    attempts, accepted_response
+FROM payments.interbank_transfer
+WHERE shard = $1 AND transfer_id = $2;
+
+-- name: transfer_by_trace
+-- The transfer that the clearing house knows by a trace number.
+SELECT transfer_id
+FROM payments.interbank_transfer
+WHERE trace_number = $1
+ORDER BY transfer_id DESC
+LIMIT 1;
+
+-- name: transfers_of_account
+-- One page of an account's transfers, newest first, behind a given id.
+SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
+    account_number, account_type, memo, fraud_review, state, version, trace_number,
+    failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
+    attempts, accepted_response
+FROM payments.interbank_transfer
+WHERE shard = $1 AND account_id = $2 AND customer_id = $3
+  AND ($4::uuid IS NULL OR transfer_id < $4)
+  AND ($5::text IS NULL OR state = $5)
+ORDER BY transfer_id DESC
+LIMIT $6;
+
+-- name: key
+-- What an idempotency key of a customer stands for.
+SELECT transfer_id, fingerprint
+FROM payments.idempotency_key
+WHERE shard = $1 AND customer_id = $2 AND idempotency_key = $3;
+
+-- name: keep_response
+-- Keeps the answer that a caller gets before the saga has ended; the first one stays.
+UPDATE payments.interbank_transfer
+SET accepted_response = coalesce(accepted_response, $3)
+WHERE shard = $1 AND transfer_id = $2
+RETURNING accepted_response;
+
+-- name: claim_due
+-- Takes up pending transfers whose lease is over.
+UPDATE payments.interbank_transfer t
+SET lease_owner = $1, lease_until = $2, attempts = t.attempts + 1
+FROM (
+    SELECT shard, transfer_id
+    FROM payments.interbank_transfer
+    WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_until < $3
+    ORDER BY lease_until
+    LIMIT $4
+    FOR UPDATE SKIP LOCKED
+) AS due
+WHERE t.shard = due.shard AND t.transfer_id = due.transfer_id
+RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_name,
+    routing_number, account_number, account_type, memo, fraud_review, state, version,
+    trace_number, failure_reason, return_code, correlation_id, traceparent, create_time,
+    update_time, attempts, accepted_response;
+
+-- name: release_leases
+-- Ends the leases that an earlier process of this slot left, so that they are taken up at once.
+UPDATE payments.interbank_transfer
+SET lease_until = $2
+WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_owner = $1;
+
+-- name: postpone
+-- Says when a pending transfer asks again.
+UPDATE payments.interbank_transfer
+SET lease_until = $4
+WHERE shard = $1 AND transfer_id = $2 AND version = $3;
+
+-- name: keep_notice
+-- Keeps a notice of the clearing house; a repetition changes nothing and says what became of it.
+WITH kept AS (
+    INSERT INTO payments.ach_notice (notice_id, type, trace_number, transfer_key, return_code, state)
+    VALUES ($1, $2, $3, $4, $5, 'KEPT')
+    ON CONFLICT DO NOTHING
+    RETURNING state
+)
+SELECT state FROM kept
+UNION ALL
+SELECT state FROM payments.ach_notice WHERE notice_id = $1
+LIMIT 1;
+
+-- name: close_notice
+-- Says what became of a notice that changed nothing.
+UPDATE payments.ach_notice SET state = $2 WHERE notice_id = $1 AND state = 'KEPT';
+
+-- name: kept_notices
+-- Notices that wait for their transfer, oldest first.
+SELECT notice_id, type, trace_number, transfer_key, return_code
+FROM payments.ach_notice
+WHERE state = 'KEPT' AND receive_time < $1
+ORDER BY receive_time
+LIMIT $2;
+
+-- name: ensure_partitions
+-- Makes the partitions of the coming months.
+SELECT payments.ensure_partitions();

@@ -1,0 +1,232 @@
+"""The transfers in PostgreSQL: each method one round trip, in SQL of sql/queries.sql."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from services.chassis.postgres import Queries
+from services.kernel.ids import new_id, shard_of
+from services.kernel.money import Money
+from services.ledger import refusals as ledger
+from services.payments import mapping
+from services.payments.state import Effect, State
+from services.payments.transfer import Beneficiary, Notice, Transfer, TransferOrder
+
+DUE_ROWS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A transfer as stored, with the answer that its creation got, if it got one."""
+
+    transfer: Transfer
+    accepted_response: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Debit:
+    """What became of a debit."""
+
+    outcome: str
+    """DEBITED, EXISTING (a replay) or REUSED (the key is another payload's)."""
+    transfer_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who works on a transfer and until when nobody else takes it up."""
+
+    owner: str
+    until: datetime
+
+
+class Store:
+    """The only way of this service to its tables."""
+
+    def __init__(self, pool: asyncpg.Pool, queries: Queries) -> None:
+        self._pool = pool
+        self._sql = queries
+
+    async def debit(self, order: TransferOrder, transfer: Transfer, lease: Lease) -> Debit:
+        """Post the debit with key, transfer and event, or say what the key stands for already.
+
+        Raises services.ledger.api's errors, and then nothing of it happened.
+        """
+        event_id = new_id(shard_of(transfer.transfer_id))
+        to = order.beneficiary
+        with ledger.refusals():
+            row: Any = await self._pool.fetchrow(
+                self._sql.debit,
+                transfer.transfer_id,
+                order.customer_id,
+                order.account_id,
+                order.amount.minor_units,
+                order.amount.currency,
+                to.name,
+                to.routing_number,
+                to.account_number,
+                to.account_type,
+                order.memo,
+                transfer.fraud_review,
+                order.idempotency_key,
+                order.fingerprint,
+                order.correlation_id,
+                order.traceparent,
+                transfer.create_time,
+                lease.owner,
+                lease.until,
+                new_id(shard_of(order.account_id)),
+                event_id,
+                mapping.event_payload(transfer, "TransferDebited", event_id),
+            )
+        return Debit(row["outcome"], row["existing_transfer_id"] or transfer.transfer_id)
+
+    async def advance(
+        self,
+        moved: Transfer,
+        effect: Effect,
+        lease_until: datetime,
+        *,
+        response: bytes | None = None,
+        notice_id: str | None = None,
+    ) -> tuple[bool, bytes | None]:
+        """Save a step; False when the transfer had moved on already, and then nothing changed."""
+        shard = shard_of(moved.transfer_id)
+        event_id = new_id(shard)
+        row: Any = await self._pool.fetchrow(
+            self._sql.advance,
+            moved.transfer_id,
+            moved.version - 1,
+            moved.state.value,
+            moved.trace_number or None,
+            moved.failure_reason or None,
+            moved.return_code or None,
+            moved.update_time,
+            lease_until,
+            effect.posting.name if effect.posting else None,
+            new_id(shard),
+            event_id,
+            f"bp.payments.v1.{effect.event_type}",
+            mapping.event_payload(moved, effect.event_type, event_id),
+            effect.frees_key,
+            response,
+            notice_id,
+        )
+        return row["advanced"], row["accepted_response"]
+
+    async def transfer(self, transfer_id: uuid.UUID) -> Held | None:
+        """Return a transfer, or None."""
+        row = await self._pool.fetchrow(self._sql.transfer, shard_of(transfer_id), transfer_id)
+        return _held(row) if row else None
+
+    async def transfer_by_trace(self, trace_number: str) -> uuid.UUID | None:
+        """Return the id of the transfer with a trace number, or None."""
+        return await self._pool.fetchval(self._sql.transfer_by_trace, trace_number)
+
+    async def transfers_of_account(
+        self,
+        customer_id: uuid.UUID,
+        account_id: uuid.UUID,
+        *,
+        state: str | None,
+        behind: uuid.UUID | None,
+        rows: int,
+    ) -> list[Transfer]:
+        """Return one page of an account's transfers, newest first."""
+        found = await self._pool.fetch(
+            self._sql.transfers_of_account,
+            shard_of(account_id),
+            account_id,
+            customer_id,
+            behind,
+            state,
+            rows,
+        )
+        return [_held(row).transfer for row in found]
+
+    async def key(self, order: TransferOrder) -> tuple[uuid.UUID, bytes] | None:
+        """Return the transfer and the fingerprint that a key stands for, or None."""
+        row = await self._pool.fetchrow(
+            self._sql.key, shard_of(order.account_id), order.customer_id, order.idempotency_key
+        )
+        return (row["transfer_id"], row["fingerprint"]) if row else None
+
+    async def keep_response(self, transfer_id: uuid.UUID, response: bytes) -> bytes:
+        """Keep an answer, unless one is kept already; return the one that stands."""
+        return await self._pool.fetchval(
+            self._sql.keep_response, shard_of(transfer_id), transfer_id, response
+        )
+
+    async def claim_due(self, lease: Lease, now: datetime) -> list[Transfer]:
+        """Take up pending transfers whose lease is over."""
+        rows = await self._pool.fetch(
+            self._sql.claim_due, lease.owner, lease.until, now, DUE_ROWS_MAX
+        )
+        return [_held(row).transfer for row in rows]
+
+    async def release_leases(self, owner: str, now: datetime) -> None:
+        """End what an earlier process of the same slot left."""
+        await self._pool.execute(self._sql.release_leases, owner, now)
+
+    async def postpone(self, transfer: Transfer, until: datetime) -> None:
+        """Say when a pending transfer asks again."""
+        shard = shard_of(transfer.transfer_id)
+        await self._pool.execute(
+            self._sql.postpone, shard, transfer.transfer_id, transfer.version, until
+        )
+
+    async def keep_notice(self, notice: Notice) -> str:
+        """Keep a notice; return KEPT, or what became of it when it is a repetition."""
+        state = await self._pool.fetchval(
+            self._sql.keep_notice,
+            notice.notice_id,
+            notice.type,
+            notice.trace_number,
+            notice.transfer_key,
+            notice.return_code,
+        )
+        return state or "KEPT"
+
+    async def close_notice(self, notice: Notice, state: str) -> None:
+        """Say what became of a notice that changed nothing."""
+        await self._pool.execute(self._sql.close_notice, notice.notice_id, state)
+
+    async def kept_notices(self, before: datetime) -> list[Notice]:
+        """Return notices that have waited for their transfer since before a moment."""
+        rows = await self._pool.fetch(self._sql.kept_notices, before, DUE_ROWS_MAX)
+        return [Notice(*row) for row in rows]
+
+    async def ensure_partitions(self) -> None:
+        """Make the partitions of the coming months."""
+        await self._pool.execute(self._sql.ensure_partitions)
+
+
+def _held(row: Any) -> Held:
+    transfer = Transfer(
+        transfer_id=row["transfer_id"],
+        customer_id=row["customer_id"],
+        account_id=row["account_id"],
+        amount=Money(row["amount"], row["currency"]),
+        beneficiary=Beneficiary(
+            name=row["beneficiary_name"],
+            routing_number=row["routing_number"],
+            account_number=row["account_number"],
+            account_type=row["account_type"],
+        ),
+        memo=row["memo"],
+        state=State(row["state"]),
+        version=row["version"],
+        fraud_review=row["fraud_review"],
+        correlation_id=row["correlation_id"],
+        traceparent=row["traceparent"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+        trace_number=row["trace_number"] or "",
+        failure_reason=row["failure_reason"] or "",
+        return_code=row["return_code"] or "",
+        attempts=row["attempts"],
+    )
+    return Held(transfer, row["accepted_response"])

@@ -1,0 +1,116 @@
+"""The interbank transfer as a frozen value, and what a step makes of it. Pure."""
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from services.kernel.money import Money
+from services.payments.state import TABLE, Effect, Event, State, effect
+
+
+@dataclass(frozen=True, slots=True)
+class Beneficiary:
+    """The account at another bank."""
+
+    name: str
+    routing_number: str
+    account_number: str
+    account_type: str
+    """CHECKING or SAVINGS."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOrder:
+    """What a customer asks for, before anything is posted."""
+
+    customer_id: uuid.UUID
+    account_id: uuid.UUID
+    amount: Money
+    beneficiary: Beneficiary
+    memo: str
+    idempotency_key: str
+    fingerprint: bytes
+    correlation_id: str
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A transfer as its row has it."""
+
+    transfer_id: uuid.UUID
+    customer_id: uuid.UUID
+    account_id: uuid.UUID
+    amount: Money
+    beneficiary: Beneficiary
+    memo: str
+    state: State
+    version: int
+    fraud_review: bool
+    correlation_id: str
+    traceparent: str
+    create_time: datetime
+    update_time: datetime
+    trace_number: str = ""
+    failure_reason: str = ""
+    return_code: str = ""
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened to a transfer, with what came along."""
+
+    event: Event
+    trace_number: str = ""
+    reason: str = ""
+    return_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notice of the clearing house, its signature checked."""
+
+    notice_id: str
+    type: str
+    trace_number: str
+    transfer_key: str
+    return_code: str
+
+
+def debited(
+    order: TransferOrder, transfer_id: uuid.UUID, *, fraud_review: bool, now: datetime
+) -> Transfer:
+    """Return the transfer as its debit creates it."""
+    return Transfer(
+        transfer_id=transfer_id,
+        customer_id=order.customer_id,
+        account_id=order.account_id,
+        amount=order.amount,
+        beneficiary=order.beneficiary,
+        memo=order.memo,
+        state=TABLE.initial,
+        version=1,
+        fraud_review=fraud_review,
+        correlation_id=order.correlation_id,
+        traceparent=order.traceparent,
+        create_time=now,
+        update_time=now,
+    )
+
+
+def after(transfer: Transfer, fact: Fact, now: datetime) -> tuple[Transfer, Effect]:
+    """Return the transfer after a fact and what the step does; raise IllegalTransition."""
+    following = TABLE.next(transfer.state, fact.event)
+    moved = replace(
+        transfer,
+        state=following,
+        version=transfer.version + 1,
+        trace_number=fact.trace_number or transfer.trace_number,
+        failure_reason=fact.reason if following is State.FAILED else transfer.failure_reason,
+        return_code=fact.return_code if following is State.RETURNED else transfer.return_code,
+        update_time=now,
+        attempts=0,
+    )
+    told_submitted = transfer.trace_number != ""
+    return moved, effect(transfer.state, following, told_submitted=told_submitted)

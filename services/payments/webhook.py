@@ -1,0 +1,63 @@
+"""The clearing house's notice: its signature, its age and its form. Pure.
+
+Header Ach-Signature: `t=<unix seconds>,v1=<hex HMAC-SHA-256 of "<t>.<body>">`. A replay within
+the tolerance is harmless, because a notice is applied once by its id.
+"""
+
+import hashlib
+import hmac
+from typing import Any, cast
+
+import orjson
+
+from services.payments.errors import WebhookMalformed, WebhookSignatureInvalid
+from services.payments.saga import fact_of_notice
+from services.payments.transfer import Notice
+
+TOLERANCE_S = 300
+_TEXT_MAX = 255
+
+
+def require_signature(header: str, body: bytes, secret: bytes, now_s: int) -> None:
+    """Raise WebhookSignatureInvalid unless the header signs this body, now."""
+    parts = dict(part.split("=", 1) for part in header.split(",") if "=" in part)
+    signed_at, signature = parts.get("t", ""), parts.get("v1", "")
+    if not (signed_at.isascii() and signed_at.isdigit() and len(signed_at) <= 12):
+        raise WebhookSignatureInvalid
+    expected = hmac.new(secret, signed_at.encode() + b"." + body, hashlib.sha256).hexdigest()
+    if not hmac.compare_digest(expected.encode(), signature.encode()):
+        raise WebhookSignatureInvalid
+    if abs(now_s - int(signed_at)) > TOLERANCE_S:
+        raise WebhookSignatureInvalid
+
+
+def read_notice(body: bytes) -> Notice:
+    """Return the notice in a body, or raise WebhookMalformed."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise WebhookMalformed from None
+    if not isinstance(document, dict) or not isinstance(document.get("data"), dict):
+        raise WebhookMalformed
+    fields = cast("dict[str, Any]", document)
+    data = cast("dict[str, Any]", fields["data"])
+    notice = Notice(
+        notice_id=_text(fields, "id"),
+        type=_text(fields, "type"),
+        trace_number=_text(data, "achTraceNumber", needed=False),
+        transfer_key=_text(data, "idempotencyKey", needed=False),
+        return_code=_text(data, "returnReasonCode", needed=False),
+    )
+    known = fact_of_notice(notice)
+    if known is None or not (notice.trace_number or notice.transfer_key):
+        raise WebhookMalformed
+    return notice
+
+
+def _text(fields: dict[str, Any], name: str, *, needed: bool = True) -> str:
+    value = fields.get(name)
+    if value is None and not needed:
+        return ""
+    if not isinstance(value, str) or not (value or not needed) or len(value) > _TEXT_MAX:
+        raise WebhookMalformed
+    return value

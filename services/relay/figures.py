@@ -1,0 +1,56 @@
+"""The relay's figures for Prometheus, served on a Unix socket beside the gRPC one."""
+
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+
+class Figures:
+    """What an alert watches: how far behind, how much went out, what was parked."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.waiting = Gauge(
+            "bp_outbox_waiting_rows",
+            "Events not yet published, counted up to 100000",
+            registry=self.registry,
+        )
+        self.oldest_age_s = Gauge(
+            "bp_outbox_oldest_age_seconds",
+            "Age of the oldest event not yet published",
+            registry=self.registry,
+        )
+        self.parked = Gauge(
+            "bp_outbox_parked_rows",
+            "Events taken out of the way that wait for an operator",
+            registry=self.registry,
+        )
+        self.leading = Gauge(
+            "bp_outbox_relay_leading",
+            "1 while this process is the active relay",
+            registry=self.registry,
+        )
+        self.published = Counter(
+            "bp_outbox_published", "Events published", ["topic"], registry=self.registry
+        )
+        self.batches = Counter("bp_outbox_batches", "Batches sent", registry=self.registry)
+
+
+async def serve(figures: Figures, socket: Path) -> web.AppRunner:
+    """Answer GET /metrics on a socket until the returned runner is cleaned up."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(figures.registry),
+            headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4},
+        )
+
+    app = web.Application()
+    app.router.add_get("/metrics", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    socket.unlink(missing_ok=True)
+    await web.UnixSite(runner, str(socket)).start()
+    return runner

@@ -1,0 +1,160 @@
+"""The relay's loop: take the head of the queue, send it, wait for every acknowledgement, mark.
+
+It may be killed between any two lines. Before the acknowledgements nothing was marked and all is
+sent again; after them a repetition is a duplicate with the same id in the same order. Nothing is
+marked that Kafka does not have.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import asyncpg
+import structlog
+
+from services.chassis.kafka_producer import AckedProducer, OutgoingMessage, Receipt, Refusal
+from services.relay import events_out
+from services.relay.figures import Figures
+from services.relay.settings import RelaySettings
+from services.relay.store import OutboxQueue
+
+DATABASE_LOST = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError)
+"""What a restart, a lost network or a server short of something looks like; try again."""
+
+log = structlog.get_logger()
+
+
+class Relay:
+    """One process's relay: a standby until it gets the lead, then the only one that sends."""
+
+    def __init__(
+        self,
+        settings: RelaySettings,
+        connect: Callable[[], Awaitable[asyncpg.Connection]],
+        producer: AckedProducer,
+        figures: Figures,
+    ) -> None:
+        self._settings = settings
+        self._connect = connect
+        self._producer = producer
+        self._figures = figures
+        self._paused_topics: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Relay until cancelled, across losses of PostgreSQL and Kafka."""
+        while True:
+            try:
+                await self._with_one_connection()
+            except DATABASE_LOST as error:
+                log.warning("relay.database_lost", error=type(error).__name__, detail=str(error))
+            self._figures.leading.set(0)
+            await asyncio.sleep(self._settings.relay_retry_ms / 1000)
+
+    async def _with_one_connection(self) -> None:
+        connection = await self._connect()
+        try:
+            queue = OutboxQueue(connection)
+            # A lock that becomes free sends no notice, and waiting for it in the server would
+            # block the connection.
+            while not await queue.try_lead():  # noqa: ASYNC110
+                await asyncio.sleep(self._settings.relay_lead_poll_ms / 1000)
+            self._figures.leading.set(1)
+            log.info("relay.leading")
+            await queue.listen()
+            await queue.set_asleep(False)
+            await self._drain_for_ever(queue)
+        finally:
+            # Not a polite close: the server may be gone, and the lock goes with the socket.
+            connection.terminate()
+
+    async def _drain_for_ever(self, queue: OutboxQueue) -> None:
+        asleep = False
+        empty_since = time.monotonic()
+        while True:
+            if await self.relay_batch(queue):
+                empty_since = time.monotonic()
+                if asleep:
+                    asleep = False
+                    await queue.set_asleep(False)
+                continue
+            idle_ms = (time.monotonic() - empty_since) * 1000
+            if not asleep and idle_ms >= self._settings.relay_asleep_after_ms:
+                asleep = True
+                await queue.set_asleep(True)
+                # Look once more: an event may have come before writers could know.
+                continue
+            pause_ms = (
+                self._settings.relay_poll_asleep_ms if asleep else self._settings.relay_poll_ms
+            )
+            await queue.pause(pause_ms / 1000)
+
+    async def relay_batch(self, queue: OutboxQueue) -> bool:
+        """Relay the head of the queue; False if nothing moved."""
+        rows = await queue.next_batch(self._settings.relay_batch_rows_max, self._paused())
+        if not rows:
+            return False
+        sent, messages = await self._mapped(queue, rows)
+        answers = await self._producer.send_all(messages)
+        receipts = [
+            (row["id"], answer)
+            for row, answer in zip(sent, answers, strict=True)
+            if isinstance(answer, Receipt)
+        ]
+        if receipts:
+            await queue.mark_published(receipts)
+        moved = await self._refused(queue, sent, answers)
+        self._count(sent, answers)
+        return bool(receipts) or moved or len(sent) < len(rows)
+
+    async def _mapped(
+        self, queue: OutboxQueue, rows: Sequence[Any]
+    ) -> tuple[list[Any], list[OutgoingMessage]]:
+        """Map rows to messages; a row that cannot be one is parked."""
+        sent: list[Any] = []
+        messages: list[OutgoingMessage] = []
+        for row in rows:
+            try:
+                messages.append(events_out.to_message(row))
+            except (ValueError, TypeError, KeyError) as error:
+                await self._park(queue, row, f"{type(error).__name__}: {error}")
+            else:
+                sent.append(row)
+        return sent, messages
+
+    async def _refused(
+        self, queue: OutboxQueue, sent: Sequence[Any], answers: Sequence[Receipt | Refusal]
+    ) -> bool:
+        """Park what is refused for good and pause unknown topics; True if anything was parked."""
+        parked = False
+        for row, answer in zip(sent, answers, strict=True):
+            if isinstance(answer, Receipt):
+                continue
+            if answer.for_good:
+                await self._park(queue, row, answer.reason)
+                parked = True
+            elif answer.topic_unusable:
+                self._pause(row["topic"], answer.reason)
+            else:
+                log.error("relay.refused", event_id=row["event_id"], reason=answer.reason)
+        return parked
+
+    async def _park(self, queue: OutboxQueue, row: Any, reason: str) -> None:
+        log.error("relay.parked", event_id=row["event_id"], topic=row["topic"], reason=reason)
+        await queue.park(row["id"], reason)
+
+    def _paused(self) -> list[str]:
+        now = time.monotonic()
+        self._paused_topics = {t: end for t, end in self._paused_topics.items() if end > now}
+        return list(self._paused_topics)
+
+    def _pause(self, topic: str, reason: str) -> None:
+        if topic not in self._paused_topics:
+            log.error("relay.topic_paused", topic=topic, reason=reason)
+        self._paused_topics[topic] = time.monotonic() + self._settings.relay_topic_pause_s
+
+    def _count(self, sent: Sequence[Any], answers: Sequence[Receipt | Refusal]) -> None:
+        self._figures.batches.inc()
+        for row, answer in zip(sent, answers, strict=True):
+            if isinstance(answer, Receipt):
+                self._figures.published.labels(row["topic"]).inc()

@@ -1,0 +1,58 @@
+"""What has to be done now and then in the Write DB: partitions ahead, roll-up, figures.
+
+The relay does it because it is the one process that always runs there; each step may run in
+several processes at once, and again at any time.
+"""
+
+import asyncio
+
+import asyncpg
+import structlog
+
+from services.chassis.postgres import load_queries
+from services.relay.figures import Figures
+from services.relay.relay import DATABASE_LOST
+from services.relay.store import QUERIES_FILE
+
+PARTITIONS_EVERY = 240
+"""Rounds between two looks at the partitions: they are made months ahead."""
+
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """Rounds of upkeep over a pool of its own, so that no event waits for one."""
+
+    def __init__(self, pool: asyncpg.Pool, figures: Figures, every_s: float) -> None:
+        self._pool = pool
+        self._figures = figures
+        self._every_s = every_s
+        self._queries = load_queries(QUERIES_FILE)
+
+    async def run(self) -> None:
+        """Keep house until cancelled."""
+        rounds = 0
+        while True:
+            try:
+                await self.observe()
+                await self._pool.fetchval(self._queries.roll_up)
+                if rounds % PARTITIONS_EVERY == 0:
+                    await self.ensure_partitions()
+                rounds += 1
+            except DATABASE_LOST as error:
+                log.warning("upkeep.failed", error=type(error).__name__, detail=str(error))
+            await asyncio.sleep(self._every_s)
+
+    async def observe(self) -> None:
+        """Read how far the relay is behind; an event waiting long or parked is logged too."""
+        waiting, oldest_age_s, parked = await self._pool.fetchrow(self._queries.backlog)
+        self._figures.waiting.set(waiting)
+        self._figures.oldest_age_s.set(oldest_age_s)
+        self._figures.parked.set(parked)
+        if parked or oldest_age_s > self._every_s:
+            log.warning("outbox.behind", waiting=waiting, age_s=oldest_age_s, parked=parked)
+
+    async def ensure_partitions(self) -> None:
+        """Make the months ahead, in the ledger and in the outbox."""
+        await self._pool.fetchval(self._queries.ensure_ledger_partitions)
+        await self._pool.fetchval(self._queries.ensure_outbox_partitions)

@@ -1,0 +1,1 @@
+"""Exactly-once fan-out of the domains' events to notifications and to the audit log."""

@@ -1,0 +1,121 @@
+"""From one source record to what it becomes: audit always, notifications by route. Pure.
+
+The only file that knows the wire of both sides. Keys and CloudEvents headers are kept, so order per
+account and the trace go on; ce_type names what the new value is, ce_id its id.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from bp.audit.v1.audit_events_pb2 import AuditEvent
+from bp.payments.v1.payments_events_pb2 import PaymentEvent
+from bp.transfers.v1.transfers_events_pb2 import TransferEvent
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.chassis.kafka import DLQ_SUFFIX, BadMessage, Headers, Record, dlq_headers
+from services.router import routes
+from services.router.settings import AUDIT_LOGS, GROUP, NOTIFICATIONS
+
+AUDIT_TYPE = "bp.audit.v1.AuditEvent"
+NOTIFICATION_TYPE = "bp.notifications.v1.NotificationRequested"
+
+ENVELOPES: dict[str, Any] = {"payments": PaymentEvent, "transfers": TransferEvent}
+"""Topic -> envelope. What is not here is audited by its headers, unopened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to write."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+def fan_out(record: Record) -> list[Outgoing]:
+    """Return all that a record becomes; what cannot be read becomes one record in its DLQ."""
+    try:
+        event = _opened(record)
+        audited = _audit(record, event)
+    except BadMessage as bad:
+        return [_parked(record, bad)]
+    if event is None:
+        return [audited]
+    try:
+        told = [_notification(record, one) for one in routes.notifications_of(event)]
+    except BadMessage as bad:
+        # It happened, so it is on record; only the telling failed.
+        return [audited, _parked(record, bad)]
+    return [audited, *told]
+
+
+def _opened(record: Record) -> Any:
+    """Return the envelope, None for a topic whose values stay closed."""
+    envelope = ENVELOPES.get(record.topic)
+    if envelope is None:
+        return None
+    try:
+        return envelope.FromString(record.value)
+    except DecodeError as error:
+        raise BadMessage("UNDECODABLE", str(error)) from error
+
+
+def _audit(record: Record, event: Any) -> Outgoing:
+    audit = AuditEvent(
+        event_id=event.metadata.event_id if event is not None else record.header("ce_id"),
+        event_type=_type_of(record, event),
+        source_topic=record.topic,
+        source_partition=record.partition,
+        source_offset=record.offset,
+        payload=record.value,
+    )
+    try:
+        uuid.UUID(audit.event_id)
+    except ValueError:
+        raise BadMessage("EVENT_ID_INVALID", repr(audit.event_id[:64])) from None
+    if event is None:
+        audit.subject = record.header("ce_subject")
+        audit.occur_time.CopyFrom(_header_time(record))
+    else:
+        audit.subject = event.metadata.aggregate_id
+        audit.occur_time.CopyFrom(event.metadata.occur_time)
+    headers = _headers(record, audit.event_id, AUDIT_TYPE)
+    return Outgoing(AUDIT_LOGS, record.key, audit.SerializeToString(), headers)
+
+
+def _type_of(record: Record, event: Any) -> str:
+    """Return the fact's full name; by the header when the fact is newer than this program."""
+    fact = routes.fact_of(event) if event is not None else None
+    name = fact.DESCRIPTOR.full_name if fact is not None else record.header("ce_type")
+    if not name:
+        raise BadMessage("EVENT_TYPE_MISSING", "no fact in the envelope and no ce_type")
+    return name
+
+
+def _header_time(record: Record) -> Timestamp:
+    time = Timestamp()
+    try:
+        time.FromJsonString(record.header("ce_time"))
+    except ValueError as error:
+        raise BadMessage("EVENT_TIME_INVALID", str(error)) from error
+    return time
+
+
+def _notification(record: Record, told: Any) -> Outgoing:
+    headers = _headers(record, told.metadata.event_id, NOTIFICATION_TYPE)
+    return Outgoing(NOTIFICATIONS, record.key, told.SerializeToString(), headers)
+
+
+def _headers(record: Record, event_id: str, event_type: str) -> Headers:
+    own: dict[str, str | bytes | None] = dict(record.headers)
+    own["ce_id"] = event_id.encode()
+    own["ce_type"] = event_type.encode()
+    return list(own.items())
+
+
+def _parked(record: Record, bad: BadMessage) -> Outgoing:
+    headers = dlq_headers(record, bad.reason, f"[{GROUP}] {bad}")
+    return Outgoing(record.topic + DLQ_SUFFIX, record.key, record.value, headers)

@@ -1,0 +1,21 @@
+"""The router's knobs: how large a transaction may grow and how long it may wait."""
+
+from services.chassis.settings import ServiceSettings
+
+SOURCES = ("payments", "transfers", "auth-events")
+"""Topics that are read. `auth-events` is audited and tells customers nothing yet."""
+NOTIFICATIONS = "notifications"
+AUDIT_LOGS = "audit-logs"
+GROUP = "router"
+
+
+class Settings(ServiceSettings):
+    """Settings of one router process."""
+
+    service: str = "router"
+    batch_rows_max: int = 2000
+    """Source events in one transaction."""
+    batch_linger_ms: int = 50
+    """How long a begun batch waits for more: the price in latency of fewer transactions."""
+    transaction_timeout_ms: int = 15_000
+    """After this the broker aborts a transaction whose process is gone."""

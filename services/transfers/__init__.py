@@ -1,0 +1,1 @@
+"""Transfers between two accounts of the bank."""

@@ -1,0 +1,14 @@
+"""Settings of the transfers service."""
+
+from services.chassis.settings import ServiceSettings
+
+
+class TransfersSettings(ServiceSettings):
+    """What may be tuned here."""
+
+    amount_minor_units_max: int = 1_000_000_00
+    """Most that one book transfer may move, 1,000,000.00."""
+    page_rows_max: int = 100
+    """Most transfers of a page; the contract's limit."""
+    check_timeout_s: float = 2.0
+    """How long the accounts' check at customers may take."""

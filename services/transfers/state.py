@@ -1,0 +1,96 @@
+"""A book transfer and the decision whether it may be made; pure.
+
+A book transfer is posted or it does not exist, so it has one state and no table of transitions.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.kernel.ids import new_id, shard_of
+from services.kernel.money import Money
+from services.transfers import errors
+
+
+class State(StrEnum):
+    """Where a transfer stands."""
+
+    COMPLETED = "COMPLETED"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a customer asks for."""
+
+    customer_id: uuid.UUID
+    account_id: uuid.UUID
+    destination_account_id: uuid.UUID
+    amount: Money
+    memo: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAccount:
+    """What customers tells of an account."""
+
+    account_id: uuid.UUID
+    customer_id: uuid.UUID
+    currency: str
+    debitable: bool
+    creditable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BookTransfer:
+    """A transfer that is posted, or about to be in the next statement."""
+
+    transfer_id: uuid.UUID
+    customer_id: uuid.UUID
+    account_id: uuid.UUID
+    destination_customer_id: uuid.UUID
+    destination_account_id: uuid.UUID
+    amount: Money
+    memo: str
+    create_time: datetime
+
+    def concerns(self, customer_id: uuid.UUID) -> bool:
+        """Say whether a customer paid or was paid."""
+        return customer_id in (self.customer_id, self.destination_customer_id)
+
+
+def require_sound(wish: Wish, minor_units_max: int) -> None:
+    """Refuse what no account could make right; raises the classes of `errors`."""
+    if wish.amount.minor_units < 1:
+        raise errors.AmountNotPositive
+    if wish.amount.minor_units > minor_units_max:
+        raise errors.AmountLimitExceeded(limit_minor_units=str(minor_units_max))
+    if wish.account_id == wish.destination_account_id:
+        raise errors.SameAccount
+
+
+def decide(
+    wish: Wish, source: KnownAccount | None, destination: KnownAccount | None, now: datetime
+) -> BookTransfer:
+    """Return the transfer to post, in its source account's shard; raises those of `errors`.
+
+    Funds are not looked at: only the posting knows them, and it refuses by itself.
+    """
+    if source is None:
+        raise errors.AccountNotFound(account_id=str(wish.account_id))
+    if not source.debitable:
+        raise errors.AccountFrozen(account_id=str(wish.account_id))
+    if destination is None or not destination.creditable:
+        raise errors.DestinationNotFound(account_id=str(wish.destination_account_id))
+    if not source.currency == destination.currency == wish.amount.currency:
+        raise errors.CurrencyUnsupported(currency_code=wish.amount.currency)
+    return BookTransfer(
+        transfer_id=new_id(shard_of(wish.account_id)),
+        customer_id=wish.customer_id,
+        account_id=wish.account_id,
+        destination_customer_id=destination.customer_id,
+        destination_account_id=wish.destination_account_id,
+        amount=wish.amount,
+        memo=wish.memo,
+        create_time=now,
+    )

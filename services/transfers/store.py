@@ -1,0 +1,121 @@
+"""Book transfers in PostgreSQL: one prepared statement for each question."""
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from services.chassis.postgres import load_queries
+from services.kernel.errors import IdempotencyKeyReused
+from services.kernel.ids import shard_of
+from services.kernel.money import Money
+from services.ledger import refusals
+from services.transfers.errors import InsufficientFunds
+from services.transfers.state import BookTransfer
+
+_LAST = uuid.UUID(int=(1 << 128) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """What makes a request the same as another: who, which key, and a digest of the payload."""
+
+    customer_id: uuid.UUID
+    idempotency_key: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EventOut:
+    """An event for the outbox."""
+
+    event_id: uuid.UUID
+    payload: bytes
+    traceparent: str | None
+
+
+class Store:
+    """The schema `transfers` of the Write DB."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._sql = load_queries(Path(__file__).with_name("sql") / "queries.sql")
+
+    async def post(
+        self, key: RequestKey, transfer: BookTransfer, response: bytes, event: EventOut
+    ) -> bytes:
+        """Post a transfer and return `response`, or the stored one if the key made one before.
+
+        Raises InsufficientFunds and IdempotencyKeyReused; neither leaves a trace.
+        """
+        try:
+            with refusals.refusals():
+                row = await self._pool.fetchrow(
+                    self._sql.post_book_transfer,
+                    key.customer_id,
+                    key.idempotency_key,
+                    key.fingerprint,
+                    transfer.transfer_id,
+                    transfer.account_id,
+                    transfer.destination_customer_id,
+                    transfer.destination_account_id,
+                    transfer.amount.currency,
+                    transfer.amount.minor_units,
+                    transfer.memo,
+                    transfer.create_time,
+                    response,
+                    event.event_id,
+                    event.payload,
+                    event.traceparent,
+                )
+        except refusals.InsufficientFunds as refusal:
+            raise InsufficientFunds(account_id=str(transfer.account_id)) from refusal
+        answer = _answer(row)
+        return response if answer is None else answer
+
+    async def replay(self, key: RequestKey) -> bytes | None:
+        """Return the stored answer of a key; None if it made nothing; IdempotencyKeyReused."""
+        row = await self._pool.fetchrow(
+            self._sql.replay, key.customer_id, key.idempotency_key, key.fingerprint
+        )
+        return _answer(row)
+
+    async def transfer(self, transfer_id: uuid.UUID) -> BookTransfer | None:
+        """Return a transfer by id."""
+        row = await self._pool.fetchrow(self._sql.transfer, shard_of(transfer_id), transfer_id)
+        return None if row is None else _transfer(row)
+
+    async def transfers(
+        self, account_id: uuid.UUID, below: uuid.UUID | None, rows: int
+    ) -> list[BookTransfer]:
+        """Return up to `rows` transfers that an account paid, newest first."""
+        found = await self._pool.fetch(
+            self._sql.transfers, shard_of(account_id), account_id, below or _LAST, rows
+        )
+        return [_transfer(row) for row in found]
+
+    async def ensure_partitions(self) -> None:
+        """Make the partitions of the coming months."""
+        await self._pool.execute(self._sql.ensure_partitions)
+
+
+def _answer(row: asyncpg.Record | None) -> bytes | None:
+    if row is None or row["verdict"] is None:
+        return None
+    if row["verdict"] == "REUSED":
+        raise IdempotencyKeyReused
+    return row["response"]
+
+
+def _transfer(row: asyncpg.Record) -> BookTransfer:
+    return BookTransfer(
+        transfer_id=row["transfer_id"],
+        customer_id=row["customer_id"],
+        account_id=row["account_id"],
+        destination_customer_id=row["destination_customer_id"],
+        destination_account_id=row["destination_account_id"],
+        amount=Money(row["amount"], row["currency"]),
+        memo=row["memo"],
+        create_time=row["create_time"],
+    )

@@ -1,0 +1,62 @@
+"""A small TLS server that stands for the bank and takes webhooks. No test stands here."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from tests.contract.partners.processes import free_port
+
+
+@dataclass(slots=True)
+class Received:
+    """One delivery: its raw body, signature header, the caller's certificate."""
+
+    body: bytes
+    signature: str
+    peer: dict[str, Any]
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """The body as JSON."""
+        return orjson.loads(self.body)
+
+
+@dataclass(slots=True)
+class Receiver:
+    """Answers with the statuses of `script`, then 200."""
+
+    url: str
+    script: list[int] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
+
+    async def take(self, request: web.Request) -> web.StreamResponse:
+        """POST of one event."""
+        signature = request.headers["Ach-Signature"]
+        peer: dict[str, Any] = request.get_extra_info("peercert") or {}
+        self.received.append(Received(await request.read(), signature, peer))
+        return web.Response(status=self.script.pop(0) if self.script else 200)
+
+
+@asynccontextmanager
+async def receiver(bank_certs: Path, client_ca: Path) -> AsyncIterator[Receiver]:
+    """Serve on a free port with the bank's certificate; callers need one of `client_ca`."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(client_ca))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(bank_certs / "oauth.pem", bank_certs / "oauth.key")
+    port = free_port()
+    bank = Receiver(f"https://127.0.0.1:{port}/v1/webhooks/ach")
+    app = web.Application()
+    app.router.add_post("/v1/webhooks/ach", bank.take)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
+    try:
+        yield bank
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,30 @@
+"""Certificates once a session; one process of each partner for tests that leave no trace."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.partners.ca import write_all
+from tests.contract.partners.orders import API_KEY
+from tests.contract.partners.processes import PartnerProcess, running
+
+
+@pytest.fixture(scope="session")
+def certs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The partners' authority with all its certificates."""
+    directory = tmp_path_factory.mktemp("partners-ca")
+    write_all(directory, "bp-sandbox")
+    return directory
+
+
+@pytest.fixture(scope="session")
+async def ach(
+    certs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[PartnerProcess]:
+    """A clearing house whose clock stands on a Tuesday morning."""
+    directory = tmp_path_factory.mktemp("ach")
+    clock = {"clock_start": "2026-03-10T10:00:00-04:00", "clock_running": False}
+    async with running("ach", directory, certs, api_key=API_KEY, **clock) as partner:
+        partner.headers["X-Api-Key"] = API_KEY
+        yield partner

@@ -1,0 +1,174 @@
+"""Starting, killing and calling a partner's process. No test stands here."""
+
+import asyncio
+import json
+import os
+import socket
+import ssl
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+ROOT = Path(__file__).resolve().parents[3]
+START_TIMEOUT_S = 15.0
+CALL_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = START_TIMEOUT_S) -> Any:
+    """The first true value of the condition, asked again and again until the deadline."""
+    end = time.monotonic() + timeout_s
+    while True:
+        value = await condition()
+        if value:
+            return value
+        assert time.monotonic() < end, "the condition did not come true in time"
+        await asyncio.sleep(0.02)
+
+
+def client_context(ca: Path, cert: Path | None = None) -> ssl.SSLContext:
+    """TLS of a caller; `cert` (its key beside it) is the client certificate."""
+    context = ssl.create_default_context(cafile=str(ca))
+    if cert is not None:
+        context.load_cert_chain(cert, cert.with_suffix(".key"))
+    return context
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a call brought back."""
+
+    status: int
+    body: Any
+    headers: dict[str, str]
+
+
+@dataclass(slots=True)
+class PartnerProcess:
+    """One partner's process with a client for both of its ports."""
+
+    name: str
+    config: dict[str, Any]
+    directory: Path
+    session: aiohttp.ClientSession
+    context: ssl.SSLContext
+    headers: dict[str, str] = field(default_factory=dict)
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Base URL of the public port."""
+        return f"https://127.0.0.1:{self.config['port']}"
+
+    async def start(self) -> None:
+        """Start the process and wait for its health."""
+        path = self.directory / f"{self.name}.json"
+        path.write_text(json.dumps(self.config))
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            f"sandbox.partners.{self.name}",
+            "--config",
+            str(path),
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        await until(self._is_healthy)
+
+    async def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+    async def terminate(self) -> int:
+        """SIGTERM; gives the exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return await asyncio.wait_for(self.process.wait(), 10)
+
+    async def restart(self) -> None:
+        """kill -9 and start again on the same state."""
+        await self.kill()
+        await self.start()
+
+    async def call(self, method: str, path: str, **options: Any) -> Answer:
+        """A call on the public port, with the partner's usual credentials."""
+        headers = {**self.headers, **options.pop("headers", {})}
+        context = options.pop("context", self.context)
+        url = self.url + path
+        options.setdefault("timeout", CALL_TIMEOUT)
+        async with self.session.request(
+            method, url, headers=headers, ssl=context, **options
+        ) as got:
+            return await _answer(got)
+
+    async def control(self, method: str, path: str, body: Any = None) -> Answer:
+        """A call on the control port."""
+        url = f"http://127.0.0.1:{self.config['control_port']}{path}"
+        async with self.session.request(method, url, json=body, timeout=CALL_TIMEOUT) as got:
+            return await _answer(got)
+
+    async def fault(self, **spec: Any) -> str:
+        """Put a fault to work; gives its id."""
+        made = await self.control("POST", "/control/faults", spec)
+        assert made.status == 201, made.body
+        return made.body["id"]
+
+    def rss_mib(self) -> float:
+        """Resident memory of the process."""
+        assert self.process is not None
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    async def _is_healthy(self) -> bool:
+        assert self.process is not None
+        assert self.process.returncode is None, f"{self.name} ended while starting"
+        try:
+            return (await self.control("GET", "/healthz")).status == 200
+        except aiohttp.ClientError:
+            return False
+
+
+async def _answer(got: aiohttp.ClientResponse) -> Answer:
+    raw = await got.read()
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        body = raw
+    return Answer(got.status, body, dict(got.headers))
+
+
+@asynccontextmanager
+async def running(
+    name: str, directory: Path, certs: Path, **extra: Any
+) -> AsyncIterator[PartnerProcess]:
+    """A partner on free ports with its state in `directory`, killed at the end."""
+    tls: dict[str, str] = {"cert": str(certs / f"{name}.pem"), "key": str(certs / f"{name}.key")}
+    client_cert = None
+    if name == "ach":
+        tls["client_ca"] = str(certs / "ca.pem")
+        client_cert = certs / "bp-client.pem"
+    directory.mkdir(parents=True, exist_ok=True)
+    ports = {"port": free_port(), "control_port": free_port()}
+    config = {**ports, "tls": tls, "state_dir": str(directory / "state"), **extra}
+    context = client_context(certs / "ca.pem", client_cert)
+    async with aiohttp.ClientSession() as session:
+        partner = PartnerProcess(name, config, directory, session, context)
+        try:
+            await partner.start()
+            yield partner
+        finally:
+            await partner.kill()

@@ -1,0 +1,50 @@
+"""The partners' certificate authority."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from sandbox.partners.ca import LEAVES, write_all
+
+SERVERS = {
+    "ach": {"ach-network.example"},
+    "fraud": {"fraud.example"},
+    "fcm": {"fcm.googleapis.com", "oauth2.googleapis.com"},
+    "oauth": {"oauth.example"},
+}
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_a_second_run_changes_nothing_and_replaces_only_what_is_missing(
+    certs: Path, tmp_path: Path
+) -> None:
+    write_all(tmp_path, "bp-sandbox")
+    before = contents(tmp_path)
+    write_all(tmp_path, "bp-sandbox")
+    assert contents(tmp_path) == before
+    (tmp_path / "fraud.pem").unlink()
+    write_all(tmp_path, "bp-sandbox")
+    after = contents(tmp_path)
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert changed == {"fraud.pem", "fraud.key"}
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_certificate_carries_its_names_and_the_loopback(certs: Path, name: str) -> None:
+    cert = x509.load_pem_x509_certificate((certs / f"{name}.pem").read_bytes())
+    names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert set(names.get_values_for_type(x509.DNSName)) == SERVERS[name] | {"localhost"}
+    assert [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("stem", [leaf.stem for leaf in LEAVES])
+def test_every_certificate_verifies_and_its_key_is_private(certs: Path, stem: str) -> None:
+    command = ["openssl", "verify", "-x509_strict", "-CAfile", "ca.pem", f"{stem}.pem"]
+    checked = subprocess.run(command, cwd=certs, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert (certs / f"{stem}.key").stat().st_mode & 0o077 == 0

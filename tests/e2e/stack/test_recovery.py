@@ -1,0 +1,121 @@
+"""A stack of its own is killed without warning: nothing stays behind, nothing durable is lost.
+
+The tests share one home and each leaves it running, whatever it killed before.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from confluent_kafka import Consumer, Producer
+
+from sandbox.stack import cli, control, leftovers, memory
+from sandbox.stack.bao_client import BaoClient
+from sandbox.stack.testing import RunningStack
+
+PARTS = ("migrations", "topics", "certificates", "valkey")
+
+
+@pytest.fixture(scope="module")
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home of this module; nothing runs in it afterwards."""
+    root = tmp_path_factory.mktemp("recovery") / "home"
+    yield root
+    RunningStack.open(root).down()
+
+
+@pytest.fixture
+def own_stack(own_home: Path) -> RunningStack:
+    """Stores and provisioning, up."""
+    running = RunningStack.open(own_home)
+    running.ensure(*PARTS)
+    return running
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 15) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    return leftovers.start_time(pid) is not None
+
+
+async def remember(stack: RunningStack) -> None:
+    """Put one durable thing into each store."""
+    connection = await asyncpg.connect(stack.dsn("bp_write"))
+    await connection.execute("CREATE TABLE IF NOT EXISTS public.kept AS SELECT 42 AS answer")
+    await connection.close()
+    producer = Producer({"bootstrap.servers": stack.addresses["BP_KAFKA_BOOTSTRAP"]})
+    producer.produce("payments", b"kept", partition=0)
+    assert producer.flush(10) == 0
+
+
+async def assert_remembered(stack: RunningStack) -> None:
+    connection = await asyncpg.connect(stack.dsn("bp_write"))
+    assert await connection.fetchval("SELECT answer FROM public.kept") == 42
+    await connection.close()
+    consumer = Consumer(
+        {
+            "bootstrap.servers": stack.addresses["BP_KAFKA_BOOTSTRAP"],
+            "group.id": f"recovery-test-{time.time_ns()}",
+            "auto.offset.reset": "earliest",
+        }
+    )
+    consumer.subscribe(["payments"])
+    message = consumer.poll(20)
+    consumer.close()
+    assert message is not None
+    assert message.value() == b"kept"
+    token = (stack.home.run / "payments" / "token").read_text()
+    async with BaoClient(stack.addresses["BP_OPENBAO_ADDR"]) as bao:
+        assert await bao.login("payments", token)
+
+
+async def test_killing_the_supervisor_leaves_nothing_and_the_next_start_recovers_the_data(
+    own_stack: RunningStack,
+) -> None:
+    await remember(own_stack)
+    addresses = own_stack.addresses
+    supervisor = control.ask(own_stack.home.control_socket, cmd="ping")["pid"]
+    family = memory.descendants(supervisor)
+    assert len(family) > len(PARTS)
+
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: not any(map(is_alive, family)))
+
+    again = RunningStack.open(own_stack.home.root)
+    assert again.started
+    again.ensure(*PARTS)
+    assert again.addresses == addresses
+    await assert_remembered(again)
+
+
+async def test_a_killed_store_comes_back_by_itself_with_its_data(own_stack: RunningStack) -> None:
+    await remember(own_stack)
+    for name in ("postgres", "openbao", "kafka"):
+        before = own_stack.kill(name)
+        own_stack.wait_ready(name, not_pid=before)
+    await assert_remembered(own_stack)
+
+
+def test_a_second_start_finds_what_runs(own_stack: RunningStack) -> None:
+    pids = {name: row.get("pid") for name, row in own_stack.nodes().items()}
+    assert not cli.ensure_supervisor(own_stack.home)
+    own_stack.ensure(*PARTS)
+    assert {name: row.get("pid") for name, row in own_stack.nodes().items()} == pids
+
+
+def test_down_stops_every_process(own_stack: RunningStack) -> None:
+    family = memory.descendants(control.ask(own_stack.home.control_socket, cmd="ping")["pid"])
+    own_stack.down()
+    wait_until(lambda: not any(map(is_alive, family[1:])))
+    assert not own_stack.home.control_socket.exists()

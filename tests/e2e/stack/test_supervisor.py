@@ -1,0 +1,201 @@
+"""The supervisor's rules on small real processes: order, restarts, bounds, stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from sandbox.stack.home import Home
+from sandbox.stack.nodes import (
+    JobSpec,
+    Layer,
+    Node,
+    ProcessSpec,
+    RestartPolicy,
+    State,
+    StopPolicy,
+    closure,
+)
+from sandbox.stack.supervisor import StackError, Supervisor
+
+SLEEPER = (sys.executable, "-c", "import time; time.sleep(60)")
+DEAF = (
+    sys.executable,
+    "-c",
+    "import signal, time, pathlib, sys\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "pathlib.Path(sys.argv[1]).touch()\n"
+    "time.sleep(60)",
+)
+
+
+@dataclass(frozen=True)
+class Always:
+    """A probe that is content at once."""
+
+    async def check(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Exists:
+    """Ready when a file is there."""
+
+    file: Path
+
+    async def check(self) -> bool:
+        return self.file.exists()
+
+
+@dataclass
+class Journal:
+    """Notes who ran in which order."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def note(self, line: str):
+        async def action() -> None:
+            self.lines.append(line)
+
+        return action
+
+
+def supervisor(tmp_path: Path, *nodes: Node) -> Supervisor:
+    home = Home(tmp_path / "home")
+    home.create()
+    return Supervisor(home, {node.name: node for node in nodes})
+
+
+def process(name: str, layer: Layer = Layer.SERVICE, **changes: object) -> ProcessSpec:
+    settings: dict[str, object] = {"command": SLEEPER, "probe": Always()} | changes
+    return ProcessSpec(name=name, layer=layer, **settings)  # type: ignore[arg-type]
+
+
+async def wait_until(condition, timeout_s: float = 10) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        await asyncio.sleep(0.01)
+
+
+def test_closure_puts_each_node_after_what_it_needs() -> None:
+    nodes = {
+        "c": process("c", depends_on=("b",)),
+        "a": process("a"),
+        "b": process("b", depends_on=("a",)),
+    }
+    assert closure(nodes, ["c"]) == ["a", "b", "c"]
+
+
+async def test_a_process_starts_only_after_what_it_needs_is_ready(tmp_path: Path) -> None:
+    journal = Journal()
+    first = JobSpec("first", journal.note("first"))
+    second = process("second", depends_on=("first",), prepare=journal.note("second"))
+    bank = supervisor(tmp_path, second, first)
+    await bank.ensure(["second"])
+    assert journal.lines == ["first", "second"]
+    await bank.stop_all()
+
+
+async def test_a_failed_need_stops_what_depends_on_it_and_is_named(tmp_path: Path) -> None:
+    async def fail() -> None:
+        raise ValueError("no disk")
+
+    bank = supervisor(tmp_path, JobSpec("disk", fail), process("app", depends_on=("disk",)))
+    with pytest.raises(StackError, match="disk: ValueError: no disk"):
+        await bank.ensure([])
+    assert bank.runners["app"].pid is None
+
+
+async def test_ensure_again_runs_only_what_failed(tmp_path: Path) -> None:
+    journal, broken = Journal(), [True]
+
+    async def flaky() -> None:
+        journal.lines.append("flaky")
+        if broken[0]:
+            raise ValueError("not yet")
+
+    bank = supervisor(tmp_path, JobSpec("sound", journal.note("sound")), JobSpec("flaky", flaky))
+    with pytest.raises(StackError):
+        await bank.ensure([])
+    broken[0] = False
+    await bank.ensure([])
+    assert sorted(journal.lines) == ["flaky", "flaky", "sound"]
+
+
+async def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
+    bank = supervisor(tmp_path, process("app"))
+    await bank.ensure([])
+    runner = bank.runners["app"]
+    before = bank.kill("app", signal.SIGKILL)
+    await wait_until(lambda: runner.state is State.READY and runner.pid not in (None, before))
+    assert runner.restarts == 1
+    await bank.stop_all()
+
+
+async def test_a_process_that_always_fails_is_given_up(tmp_path: Path) -> None:
+    spec = process(
+        "app",
+        command=(sys.executable, "-c", "raise SystemExit(3)"),
+        probe=Exists(tmp_path / "never"),
+        restart=RestartPolicy(restarts_max=2, delay_first_s=0.01),
+    )
+    bank = supervisor(tmp_path, spec)
+    with pytest.raises(StackError, match="exited with 3"):
+        await bank.ensure([])
+    assert bank.runners["app"].state is State.FAILED
+    assert bank.runners["app"].restarts == 2
+
+
+async def test_a_process_that_does_not_become_ready_is_replaced(tmp_path: Path) -> None:
+    spec = process(
+        "app",
+        probe=Exists(tmp_path / "never"),
+        ready_within_s=0.2,
+        restart=RestartPolicy(restarts_max=0),
+    )
+    bank = supervisor(tmp_path, spec)
+    with pytest.raises(StackError, match="not ready within"):
+        await bank.ensure([])
+    assert bank.runners["app"].pid is None
+
+
+async def test_a_process_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
+    up = tmp_path / "up"
+    spec = process(
+        "deaf", command=(*DEAF, str(up)), probe=Exists(up), stop=StopPolicy(kill_after_s=0.2)
+    )
+    bank = supervisor(tmp_path, spec)
+    await bank.ensure([])
+    pid = bank.runners["deaf"].pid
+    await bank.stop_all()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid or 0, 0)
+
+
+async def test_layers_stop_from_the_edge_to_the_stores(tmp_path: Path) -> None:
+    journal = Journal()
+    nodes = [
+        process(str(layer), layer, stop=StopPolicy(drain=journal.note(layer.name)))
+        for layer in Layer
+    ]
+    bank = supervisor(tmp_path, *nodes)
+    await bank.ensure([])
+    await bank.stop_all()
+    assert journal.lines == ["EDGE", "SERVICE", "SIDECAR", "PARTNER", "STORE"]
+
+
+async def test_a_stopped_process_stays_stopped_until_it_is_started(tmp_path: Path) -> None:
+    bank = supervisor(tmp_path, process("app"))
+    await bank.ensure([])
+    await bank.stop_one("app")
+    assert bank.runners["app"].state is State.STOPPED
+    assert await bank.start_one("app")
+    await bank.stop_all()

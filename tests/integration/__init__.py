@@ -1,0 +1,1 @@
+"""One service at a time against the real stores it stands on."""

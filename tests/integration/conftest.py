@@ -1,0 +1,22 @@
+"""Session fixtures for integration tests: each store is started once, when first asked for."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.stores import KafkaStore, PostgresStore, kafka_store, postgres_store
+
+
+@pytest_asyncio.fixture(scope="session")
+async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[PostgresStore]:
+    """A PostgreSQL with the bank's databases."""
+    async with postgres_store(tmp_path_factory.mktemp("pg")) as store:
+        yield store
+
+
+@pytest_asyncio.fixture(scope="session")
+async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[KafkaStore]:
+    """A Kafka with the bank's topics."""
+    async with kafka_store(tmp_path_factory.mktemp("kafka")) as store:
+        yield store

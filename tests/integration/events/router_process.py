@@ -1,0 +1,51 @@
+"""The router as the stack starts it: a process of its own."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[3]
+
+
+@dataclass
+class RouterProcess:
+    """One slot of the router."""
+
+    bootstrap: str
+    home: Path
+    slot: str = "0"
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environment = os.environ | {
+            "BP_SERVICE": "router",
+            "BP_SLOT": self.slot,
+            "BP_HOME": str(self.home),
+            "BP_SOCKET_IN": str(self.home / f"router-{self.slot}.sock"),
+            "BP_OPENBAO_ADDR": "http://127.0.0.1:1",
+            "BP_SERVICE_ACCOUNT_TOKEN_FILE": str(self.home / "token"),
+            "BP_KAFKA_BOOTSTRAP": self.bootstrap,
+            "PYTHONPATH": f"{REPO}:{REPO / 'gen'}",
+        }
+        with (self.home / f"router-{self.slot}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.router"],
+                cwd=REPO,
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill(self) -> None:
+        """kill -9: nothing is said to the broker."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; return the exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(timeout=30)

@@ -1,0 +1,105 @@
+"""Events as payments and transfers write them, and what the tests read back."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bp.payments.v1.payments_events_pb2 import PaymentEvent
+from bp.transfers.v1.transfers_events_pb2 import TransferEvent
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from services.chassis.kafka import producer_settings
+from services.kernel.ids import new_id
+
+
+def payment(fact: str = "transfer_submitted", customer_id: str | None = None) -> PaymentEvent:
+    event = PaymentEvent()
+    event.metadata.event_id = str(new_id())
+    event.metadata.aggregate_id = str(new_id())
+    event.metadata.aggregate_version = 1
+    event.metadata.customer_id = customer_id or str(uuid.uuid4())
+    event.metadata.occur_time.GetCurrentTime()
+    transfer = getattr(event, fact).transfer
+    transfer.transfer_id = event.metadata.aggregate_id
+    transfer.account_id = str(new_id())
+    transfer.amount.currency_code = "USD"
+    transfer.amount.minor_units = 123_456
+    return event
+
+
+def book_transfer() -> TransferEvent:
+    event = TransferEvent()
+    event.metadata.event_id = str(new_id())
+    event.metadata.aggregate_id = str(new_id())
+    event.metadata.customer_id = str(uuid.uuid4())
+    event.metadata.occur_time.GetCurrentTime()
+    posted = event.book_transfer_posted
+    posted.destination_customer_id = str(uuid.uuid4())
+    posted.transfer.transfer_id = event.metadata.aggregate_id
+    posted.transfer.account_id = str(new_id())
+    posted.transfer.amount.currency_code = "USD"
+    posted.transfer.amount.minor_units = 5_00
+    return event
+
+
+def headers_of(event: Any) -> list[tuple[str, str | bytes | None]]:
+    fact = getattr(event, event.WhichOneof("event"))
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event.metadata.event_id.encode()),
+        ("ce_source", b"/bp/payments"),
+        ("ce_type", fact.DESCRIPTOR.full_name.encode()),
+        ("ce_subject", event.metadata.aggregate_id.encode()),
+        ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ]
+
+
+def write(bootstrap: str, topic: str, events: Iterable[Any]) -> None:
+    """Write events, or raw bytes, and wait for the acknowledgements."""
+    producer = Producer(producer_settings(bootstrap, "test"))
+    for event in events:
+        if isinstance(event, bytes):
+            producer.produce(topic, value=event, key=b"poison", headers=[("ce_id", b"x")])
+        else:
+            fact = getattr(event, event.WhichOneof("event"))
+            key = fact.transfer.account_id.encode()
+            producer.produce(
+                topic, value=event.SerializeToString(), key=key, headers=headers_of(event)
+            )
+    assert producer.flush(30) == 0
+
+
+def read_all(bootstrap: str, topic: str) -> list[Message]:
+    """Return the committed messages of a topic, in the order of each partition."""
+    reader = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": f"test-{uuid.uuid4()}",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
+    )
+    partitions = reader.list_topics(topic, timeout=10).topics[topic].partitions
+    reader.assign([TopicPartition(topic, number, 0) for number in partitions])
+    found: list[Message] = []
+    ended: set[int] = set()
+    while len(ended) < len(partitions):
+        for message in reader.consume(1000, 0.2):
+            if message.error() is None:
+                found.append(message)
+            else:
+                ended.add(message.partition() or 0)
+    reader.close()
+    return found
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """Wait until the condition holds and return its value."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s")

@@ -1,0 +1,44 @@
+"""The books as payments sees them, and as the superuser and the judge do."""
+
+from collections.abc import AsyncGenerator
+
+import asyncpg
+import pytest_asyncio
+
+from services.ledger.api import Ledger
+from tests.integration.ledger.books import Books
+from tests.integration.stores import PostgresStore
+
+
+@pytest_asyncio.fixture(scope="session")
+async def payments_pool(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
+    """Connections of the role bp_payments, as many as the fiercest test has writers."""
+    pool = await postgres.pool("bp_payments", 64)
+    yield pool
+    await pool.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def superuser_pool(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
+    """Connections that no grant stops."""
+    pool = await postgres.pool("postgres", 2)
+    yield pool
+    await pool.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def judge(postgres: PostgresStore) -> AsyncGenerator[Ledger]:
+    """The books for bp_judge, who may check them."""
+    pool = await postgres.pool("bp_judge", 1)
+    yield Ledger(pool)
+    await pool.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def books(
+    payments_pool: asyncpg.Pool, superuser_pool: asyncpg.Pool, judge: Ledger
+) -> AsyncGenerator[Books]:
+    """The ledger with accounts to draw; whatever a test did, they balance at the end."""
+    books = Books(Ledger(payments_pool), Ledger(superuser_pool), judge)
+    yield books
+    await books.assert_right()

@@ -1,0 +1,1 @@
+"""The outbox and its relay against a real PostgreSQL and a real Kafka."""

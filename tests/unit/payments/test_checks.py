@@ -1,0 +1,72 @@
+"""Step 1 in rows: what is refused, with which reason, before anything is posted."""
+
+from typing import Any
+
+import pytest
+
+from services.kernel.money import Money
+from services.payments.checks import (
+    AccountFacts,
+    Decision,
+    Limits,
+    Score,
+    needs_review,
+    refuse_facts,
+    refuse_order,
+)
+from services.payments.transfer import Beneficiary
+from tests.unit.payments.orders import order
+
+LIMITS = Limits(transfer_max=10_000_00, unscored_max=1_000_00)
+BAD_CHECK_DIGIT = Beneficiary("Bo", "021000022", "123456", "CHECKING")
+
+ORDERS = [
+    ({"amount": Money(0, "USD")}, "AMOUNT_NOT_POSITIVE"),
+    ({"amount": Money(-1, "USD")}, "AMOUNT_NOT_POSITIVE"),
+    ({"amount": Money(1, "USD")}, None),
+    ({"amount": Money(10_000_00, "USD")}, None),
+    ({"amount": Money(10_000_01, "USD")}, "AMOUNT_LIMIT_EXCEEDED"),
+    ({"amount": Money(100, "EUR")}, "CURRENCY_UNSUPPORTED"),
+    ({"beneficiary": BAD_CHECK_DIGIT}, "INVALID_ROUTING_NUMBER"),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason"), ORDERS)
+def test_orders_are_refused_for_their_own_faults(
+    changes: dict[str, Any], reason: str | None
+) -> None:
+    refusal = refuse_order(order(**changes), LIMITS)
+    assert (refusal.reason if refusal else None) == reason
+
+
+GOOD = AccountFacts(exists=True, active=True, currency="USD")
+ABSENT = AccountFacts(exists=False, active=False, currency="")
+FROZEN = AccountFacts(exists=True, active=False, currency="USD")
+IN_EUROS = AccountFacts(exists=True, active=True, currency="EUR")
+FACTS = [
+    # account                           fraud service          bank known  amount      reason
+    (GOOD, Decision.APPROVE, True, 500_00, None),
+    (ABSENT, Decision.APPROVE, True, 1, "ACCOUNT_NOT_FOUND"),
+    (FROZEN, Decision.APPROVE, True, 1, "ACCOUNT_FROZEN"),
+    (IN_EUROS, Decision.APPROVE, True, 1, "CURRENCY_UNSUPPORTED"),
+    (GOOD, Decision.APPROVE, False, 1, "UNKNOWN_ROUTING_NUMBER"),
+    (GOOD, Decision.DECLINE, True, 1, "FRAUD_DECLINED"),
+    (GOOD, Decision.REVIEW, True, 9_999_00, None),
+    (GOOD, Decision.UNAVAILABLE, True, 1_000_00, None),
+    (GOOD, Decision.UNAVAILABLE, True, 1_000_01, "FRAUD_CHECK_UNAVAILABLE"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("account", "decision", "known", "minor_units", "reason"), FACTS)
+def test_facts_refuse_with_their_reason(
+    account: AccountFacts, decision: Decision, known: bool, minor_units: int, reason: str | None
+) -> None:
+    asked = order(amount=Money(minor_units, "USD"))
+    refusal = refuse_facts(asked, account, Score(decision), takes_part=known, limits=LIMITS)
+    assert (refusal.reason if refusal else None) == reason
+
+
+def test_a_fraud_check_that_failed_open_is_flagged_for_a_person() -> None:
+    allowed = set(Decision) - {Decision.DECLINE}
+    flagged = {decision for decision in allowed if needs_review(Score(decision))}
+    assert flagged == {Decision.REVIEW, Decision.UNAVAILABLE}

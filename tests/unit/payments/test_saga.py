@@ -1,0 +1,116 @@
+"""What the saga asks next and what answers mean."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.payments import saga
+from services.payments.partners.ach import queried, recalled, submitted
+from services.payments.saga import Answer, Outcome, Reading, Step
+from services.payments.state import CREDITED_BACK, PENDING, TABLE, Event, State
+from services.payments.transfer import Fact, Notice, Transfer, after
+from tests.unit.payments.orders import NOW, transfer
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_no_answer_of_the_clearing_house_is_ever_a_refusal(step: Step) -> None:
+    following = saga.after_answer(step, Answer(Outcome.NO_ANSWER))
+    expected = Fact(Event.TIMED_OUT) if step is Step.SUBMIT else None
+    assert following == expected
+
+
+def test_an_unknown_transfer_is_recalled_before_anyone_is_refunded() -> None:
+    assert saga.after_answer(Step.QUERY, Answer(Outcome.NOT_FOUND)) is Step.RECALL
+
+
+def test_a_recall_that_came_too_late_is_followed_by_a_query_for_the_number() -> None:
+    assert saga.after_answer(Step.RECALL, Answer(Outcome.TOO_LATE)) is Step.QUERY
+
+
+ANSWERS = st.builds(
+    Answer,
+    st.sampled_from(Outcome),
+    trace_number=st.just("991000010000001"),
+    reason=st.just("INVALID_ACCOUNT"),
+)
+
+
+@given(st.sampled_from(sorted(PENDING, key=lambda s: s.name)), st.lists(ANSWERS, max_size=12))
+def test_a_refund_needs_the_clearing_houses_own_word(state: State, answers: list[Answer]) -> None:
+    """Whatever it answers, in whatever order: the customer is refunded only after REFUSED or
+    RECALLED, never out of silence or of NOT_FOUND alone.
+    """
+    now = transfer(state)
+    step = saga.FIRST_STEP[state]
+    for answer in answers:
+        now, step = _apply(now, step, answer)
+        if now.state in CREDITED_BACK:
+            assert answer.outcome in {Outcome.REFUSED, Outcome.RECALLED}
+        if now.state not in PENDING:
+            return
+
+
+def _apply(now: Transfer, step: Step, answer: Answer) -> tuple[Transfer, Step]:
+    following = saga.after_answer(step, answer)
+    if isinstance(following, Step):
+        return now, following
+    if following is None or not TABLE.allows(now.state, following.event):
+        return now, saga.FIRST_STEP[now.state]
+    moved, _ = after(now, following, NOW)
+    return moved, saga.FIRST_STEP.get(moved.state, step)
+
+
+_O = Outcome
+ACH_ANSWERS = [
+    # what it answers             submit             query              recall
+    (202, {"achTraceNumber": "1"}, _O.ACCEPTED, _O.NO_ANSWER, _O.NO_ANSWER),
+    (200, {"achTraceNumber": "1", "state": "ACCEPTED"}, _O.NO_ANSWER, _O.ACCEPTED, _O.NO_ANSWER),
+    (200, {"achTraceNumber": None, "state": "CANCELLED"}, _O.NO_ANSWER, _O.RECALLED, _O.RECALLED),
+    (404, {"error": {"code": "NOT_FOUND"}}, _O.NO_ANSWER, _O.NOT_FOUND, _O.NO_ANSWER),
+    (404, {}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+    (409, {"error": {"code": "CANCELLED"}}, _O.RECALLED, _O.NO_ANSWER, _O.NO_ANSWER),
+    (409, {"error": {"code": "TOO_LATE"}}, _O.NO_ANSWER, _O.NO_ANSWER, _O.TOO_LATE),
+    (422, {"error": {"code": "INVALID_ACCOUNT"}}, _O.REFUSED, _O.NO_ANSWER, _O.NO_ANSWER),
+    (401, {"error": {"code": "INVALID_API_KEY"}}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+    (503, {}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+    (202, {}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+    (0, {}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "submit", "query", "recall"), ACH_ANSWERS)
+def test_answers_of_the_clearing_house_are_read_without_guessing(
+    status: int, body: dict[str, object], submit: Outcome, query: Outcome, recall: Outcome
+) -> None:
+    read = (submitted(status, body), queried(status, body), recalled(status, body))
+    assert tuple(answer.outcome for answer in read) == (submit, query, recall)
+
+
+def _notice(kind: str, trace: str = "991000010000001") -> Notice:
+    return Notice("n1", kind, trace, "key", "R03" if kind == "transfer.returned" else "")
+
+
+@pytest.mark.parametrize(("state", "kind"), list(product(State, ("completed", "returned"))))
+def test_a_notice_moves_a_transfer_on_or_changes_nothing(state: State, kind: str) -> None:
+    fact = saga.fact_of_notice(_notice(f"transfer.{kind}"))
+    assert fact is not None
+    now = transfer(state)
+    legal = TABLE.allows(state, fact.event)
+    judged = saga.reading(now, fact, legal=legal)
+    assert (judged is Reading.APPLY) == legal
+    gone = state in {State.FAILED, State.CANCELLED} and kind == "completed"
+    assert (judged is Reading.CONFLICT) == gone
+
+
+def test_a_notice_with_another_trace_number_is_a_conflict() -> None:
+    now = transfer(State.SUBMITTED, trace_number="991000010000002")
+    fact = saga.fact_of_notice(_notice("transfer.completed"))
+    assert fact is not None
+    assert saga.reading(now, fact, legal=True) is Reading.CONFLICT
+
+
+@given(st.integers(0, 10_000))
+def test_waits_between_questions_grow_to_a_minute(attempts: int) -> None:
+    assert 1 <= saga.retry_after_s(transfer(attempts=attempts)) <= 60

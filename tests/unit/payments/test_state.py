@@ -1,0 +1,86 @@
+"""The transition table: every pair of state and event, and what must hold of money."""
+
+from itertools import product
+
+import pytest
+from bp.payments.v1.payments_events_pb2 import PaymentEvent
+
+from services.kernel.ids import new_id
+from services.kernel.state_table import IllegalTransition
+from services.payments.mapping import event_payload, transfer_message
+from services.payments.state import CREDITED_BACK, PENDING, TABLE, Event, Posting, State
+from services.payments.transfer import Fact, after
+from tests.unit.payments.orders import NOW, transfer
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(State, Event)))
+def test_each_pair_of_state_and_event_is_either_a_row_or_refused_unchanged(
+    state: State, event: Event
+) -> None:
+    before = transfer(state)
+    if (state, event) in TABLE.rows:
+        moved, _ = after(before, Fact(event), NOW)
+        assert moved.state is TABLE.rows[state, event]
+        assert moved.version == before.version + 1
+    else:
+        with pytest.raises(IllegalTransition):
+            after(before, Fact(event), NOW)
+        assert before == transfer(state, **_same(before))
+
+
+def _same(before: object) -> dict[str, object]:
+    names = ("transfer_id", "customer_id", "account_id")
+    return {name: getattr(before, name) for name in names}
+
+
+@pytest.mark.parametrize(("state", "event"), list(TABLE.rows))
+def test_every_step_into_a_refunded_state_posts_exactly_one_refund(
+    state: State, event: Event
+) -> None:
+    moved, effect = after(transfer(state), Fact(event), NOW)
+    refunds = {Posting.REFUND_FROM_CLEARING, Posting.REFUND_FROM_SETTLEMENT}
+    assert (effect.posting in refunds) == (moved.state in CREDITED_BACK)
+
+
+def test_no_refunded_state_is_ever_left_so_no_refund_comes_twice() -> None:
+    assert not [state for state, _ in TABLE.rows if state in CREDITED_BACK]
+
+
+def test_a_return_after_settlement_is_paid_from_settlement_and_not_from_clearing() -> None:
+    _, from_settled = after(transfer(State.COMPLETED), Fact(Event.RETURNED), NOW)
+    _, from_clearing = after(transfer(State.SUBMITTED), Fact(Event.RETURNED), NOW)
+    assert from_settled.posting is Posting.REFUND_FROM_SETTLEMENT
+    assert from_clearing.posting is Posting.REFUND_FROM_CLEARING
+
+
+def test_a_time_out_never_refunds() -> None:
+    rows = {(s, e): n for (s, e), n in TABLE.rows.items() if e is Event.TIMED_OUT}
+    assert rows
+    assert not set(rows.values()) & CREDITED_BACK
+
+
+def test_only_a_failed_transfer_frees_its_key() -> None:
+    for state, event in TABLE.rows:
+        moved, effect = after(transfer(state), Fact(event), NOW)
+        assert effect.frees_key == (moved.state is State.FAILED)
+
+
+def test_every_pending_state_leads_on_and_the_rest_wait_for_nothing() -> None:
+    assert {state for state, _ in TABLE.rows} >= PENDING
+    assert TABLE.terminal() == {State.FAILED, State.CANCELLED, State.RETURNED}
+
+
+def test_the_diagram_shows_every_row() -> None:
+    drawn = TABLE.mermaid()
+    for (state, event), following in TABLE.rows.items():
+        assert f"{state.name} --> {following.name}: {event.name.lower()}" in drawn
+
+
+@pytest.mark.parametrize(("state", "event"), list(TABLE.rows))
+def test_every_step_tells_an_event_of_the_contract(state: State, event: Event) -> None:
+    moved, effect = after(transfer(state), Fact(event), NOW)
+    envelope = PaymentEvent.FromString(event_payload(moved, effect.event_type, new_id()))
+    assert envelope.metadata.aggregate_version == moved.version
+    told = getattr(envelope, envelope.WhichOneof("event") or "")
+    assert told.DESCRIPTOR.name == effect.event_type
+    assert told.transfer == transfer_message(moved)

@@ -1,0 +1,80 @@
+"""The clearing house's notices: signatures that hold, bodies that are read or refused."""
+
+import hashlib
+import hmac
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.payments.errors import WebhookMalformed, WebhookSignatureInvalid
+from services.payments.webhook import TOLERANCE_S, read_notice, require_signature
+
+SECRET = b"secret of the sandbox"
+NOW_S = 1_800_000_000
+BODY = orjson.dumps(
+    {
+        "id": "8f0f7d9e",
+        "type": "transfer.returned",
+        "createTime": "2026-03-02T15:00:00Z",
+        "data": {"achTraceNumber": "991000010000001", "returnReasonCode": "R03"},
+    }
+)
+
+
+def signed(body: bytes, at_s: int = NOW_S, secret: bytes = SECRET) -> str:
+    """The header that the clearing house would send."""
+    mac = hmac.new(secret, f"{at_s}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={at_s},v1={mac}"
+
+
+def test_a_signed_notice_is_read() -> None:
+    require_signature(signed(BODY), BODY, SECRET, NOW_S)
+    notice = read_notice(BODY)
+    assert (notice.type, notice.return_code) == ("transfer.returned", "R03")
+
+
+FORGED = {
+    "missing": "",
+    "of another body": signed(b"{}"),
+    "of another secret": signed(BODY, secret=b"guess"),
+    "too old": signed(BODY, NOW_S - TOLERANCE_S - 1),
+    "from the future": signed(BODY, NOW_S + TOLERANCE_S + 1),
+    "moved in time": signed(BODY).replace(str(NOW_S), str(NOW_S + 1)),
+    "without a time": signed(BODY).split(",")[1],
+    "not ASCII": signed(BODY)[:-1] + "é",
+}
+
+
+@pytest.mark.parametrize("header", FORGED.values(), ids=FORGED.keys())
+def test_a_forged_or_stale_signature_is_refused(header: str) -> None:
+    with pytest.raises(WebhookSignatureInvalid):
+        require_signature(header, BODY, SECRET, NOW_S)
+
+
+@given(st.text())
+def test_no_header_breaks_the_reader(header: str) -> None:
+    with pytest.raises(WebhookSignatureInvalid):
+        require_signature(header, BODY, SECRET, NOW_S)
+
+
+@given(
+    st.binary()
+    | st.recursive(
+        st.none() | st.booleans() | st.integers(-10, 10) | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(["id", "type", "data", "achTraceNumber"]) | st.text(), inner
+            )
+        ),
+    ).map(lambda value: orjson.dumps(value))
+)
+def test_a_body_is_read_or_refused_and_never_breaks_the_reader(body: bytes) -> None:
+    try:
+        notice = read_notice(body)
+    except WebhookMalformed:
+        return
+    assert notice.notice_id
+    assert notice.trace_number or notice.transfer_key
