@@ -1,6 +1,8 @@
 """A token issuer over TLS: its keys by JWKS, and tokens of every kind that a test may want."""
 
+import json
 import time
+from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +63,16 @@ class Issuer:
             "iat": now,
             "exp": now + lives_s,
         }
-        return usual | replaced
+        return {name: value for name, value in (usual | replaced).items() if value is not None}
 
     def confused_token(self, subject: str) -> str:
         """Return a token signed by HMAC with the public key as the secret."""
         secret = OctKey.import_key(self.key.as_pem(private=False))
         claims = self.claims(subject, ALL_SCOPES, 300, {})
         return jwt.encode({"alg": "HS256", "kid": "k1"}, claims, secret, algorithms=["HS256"])
+
+    def unsigned_token(self, subject: str) -> str:
+        """Return a token of algorithm "none"."""
+        claims = self.claims(subject, ALL_SCOPES, 300, {})
+        parts = (json.dumps(part).encode() for part in ({"alg": "none"}, claims))
+        return ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
