@@ -1,5 +1,6 @@
 """A token issuer over TLS: its keys by JWKS, and tokens of every kind that a test may want."""
 
+import hmac
 import json
 import time
 from base64 import urlsafe_b64encode
@@ -8,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet, OctKey
+from joserfc.jwk import ECKey, KeySet
 
 from tests.contract.mesh_rig.tls import server_context
 
@@ -67,12 +68,20 @@ class Issuer:
 
     def confused_token(self, subject: str) -> str:
         """Return a token signed by HMAC with the public key as the secret."""
-        secret = OctKey.import_key(self.key.as_pem(private=False))
-        claims = self.claims(subject, ALL_SCOPES, 300, {})
-        return jwt.encode({"alg": "HS256", "kid": "k1"}, claims, secret, algorithms=["HS256"])
+        head = _encoded({"alg": "HS256", "kid": "k1", "typ": "JWT"})
+        signed = f"{head}.{_encoded(self.claims(subject, ALL_SCOPES, 300, {}))}"
+        secret = self.key.as_pem(private=False)
+        return f"{signed}.{_base64(hmac.digest(secret, signed.encode(), 'sha256'))}"
 
     def unsigned_token(self, subject: str) -> str:
         """Return a token of algorithm "none"."""
         claims = self.claims(subject, ALL_SCOPES, 300, {})
-        parts = (json.dumps(part).encode() for part in ({"alg": "none"}, claims))
-        return ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
+        return f"{_encoded({'alg': 'none'})}.{_encoded(claims)}."
+
+
+def _encoded(part: dict[str, Any]) -> str:
+    return _base64(json.dumps(part).encode())
+
+
+def _base64(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode().rstrip("=")

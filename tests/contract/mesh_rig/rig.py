@@ -133,7 +133,10 @@ class Rig:
         deadline = asyncio.get_running_loop().time() + READY_S
         listeners = {"gateway": 1}.get(name, 2)
         while not await self._listening(name, listeners):
-            if asyncio.get_running_loop().time() > deadline or self.envoys[name].returncode:
+            if (
+                asyncio.get_running_loop().time() > deadline
+                or self.envoys[name].returncode is not None
+            ):
                 log = (self.home / f"{name}.log").read_text()
                 raise TimeoutError(f"{name} is not ready:\n{log[-4000:]}")
             await asyncio.sleep(0.05)
