@@ -58,17 +58,18 @@ async def judge(stores: Stores, wait_s: float) -> Verdict:
     began = time.monotonic()
     topics = Topics(stores.kafka_bootstrap)
     drain = Drain(stores, topics)
-    for last in range(ROUNDS_MAX):
+    rounds = 0
+    while True:
+        rounds += 1
         findings = Findings()
         left_s = max(0.0, wait_s - (time.monotonic() - began))
         under_way = await drain.wait(left_s, findings)
         before = await _activity(stores)
         await _Round(stores, topics, findings).run()
         still = before is not None and await _activity(stores) == before
-        late = time.monotonic() - began >= wait_s
-        if findings.ok or still or late or last == ROUNDS_MAX - 1:
-            break
-    return Verdict(findings, under_way, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        if findings.ok or still or seconds >= wait_s or rounds == ROUNDS_MAX:
+            return Verdict(findings, under_way, seconds)
 
 
 async def _activity(stores: Stores) -> int | None:
