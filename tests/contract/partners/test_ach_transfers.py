@@ -139,10 +139,3 @@ async def test_a_good_certificate_of_somebody_else_is_refused(
     other = client_context(certs / "ca.pem", certs / "ach-webhook.pem")
     refused = await ach.call("GET", "/ach/transfers", context=other)
     assert (refused.status, refused.body["error"]["code"]) == (403, "CLIENT_NOT_ALLOWED")
-
-
-async def test_the_directory_knows_the_banks_that_take_part(ach: PartnerProcess) -> None:
-    known = await ach.call("GET", "/ach/participants/021000021")
-    unknown = await ach.call("GET", "/ach/participants/999999992")
-    assert (known.status, unknown.status) == (200, 404)
-    assert unknown.body["error"]["code"] == "NOT_FOUND"

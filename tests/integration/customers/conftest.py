@@ -1,0 +1,21 @@
+"""Fixtures of these tests."""
+
+from tests.integration.money_services import (
+    bank,
+    customers,
+    customers_channel,
+    customers_stub,
+    transfers,
+    transfers_channel,
+    transfers_stub,
+)
+
+__all__ = [
+    "bank",
+    "customers",
+    "customers_channel",
+    "customers_stub",
+    "transfers",
+    "transfers_channel",
+    "transfers_stub",
+]

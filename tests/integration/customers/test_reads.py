@@ -1,0 +1,133 @@
+"""What customers tells, and to whom."""
+
+import uuid
+
+import grpc
+import pytest
+from bp.customers.v1 import account_pb2
+from bp.customers.v1 import customers_service_pb2 as pb
+
+from tests.integration.bank import Bank
+from tests.integration.mesh_calls import certificate_of, from_customer, refusal
+
+
+async def test_a_customer_reads_itself(bank: Bank, customers_stub):
+    holder = await bank.open_holder()
+    answer = await customers_stub.GetMe(
+        pb.GetMeRequest(), metadata=from_customer(holder.customer_id)
+    )
+    assert answer.customer.customer_id == str(holder.customer_id)
+    assert answer.customer.user_name == f"u{holder.customer_id.hex}"
+
+
+async def test_a_token_without_its_customer_is_not_found(customers_stub):
+    call = customers_stub.GetMe(pb.GetMeRequest(), metadata=from_customer(uuid.uuid4()))
+    assert await refusal(call) == (grpc.StatusCode.NOT_FOUND, "CUSTOMER_NOT_FOUND")
+
+
+async def test_a_token_without_the_scope_is_refused(bank: Bank, customers_stub):
+    holder = await bank.open_holder()
+    metadata = from_customer(holder.customer_id, scopes="transfers:read")
+    call = customers_stub.GetMe(pb.GetMeRequest(), metadata=metadata)
+    assert await refusal(call) == (grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING")
+
+
+async def test_accounts_are_listed_once_each_in_the_order_they_were_opened(
+    bank: Bank, customers_stub
+):
+    holder = await bank.open_holder()
+    opened = [holder.account_id] + [await bank.open_account(holder.customer_id) for _ in range(4)]
+    metadata = from_customer(holder.customer_id)
+    listed: list[str] = []
+    token = ""
+    for rows in (2, 2, 1):
+        page = await customers_stub.ListAccounts(
+            pb.ListAccountsRequest(page_size=2, page_token=token), metadata=metadata
+        )
+        assert len(page.accounts) == rows
+        listed += [account.account_id for account in page.accounts]
+        token = page.next_page_token
+    assert token == ""
+    assert listed == [str(account_id) for account_id in sorted(opened)]
+
+
+async def test_a_page_token_that_is_forged_or_another_customers_is_refused(
+    bank: Bank, customers_stub
+):
+    holder, other = await bank.open_holder(), await bank.open_holder()
+    await bank.open_account(holder.customer_id)
+    page = await customers_stub.ListAccounts(
+        pb.ListAccountsRequest(page_size=1), metadata=from_customer(holder.customer_id)
+    )
+    token = page.next_page_token
+    flipped = token[:-6] + ("B" if token[-6] == "A" else "A") + token[-5:]
+    for reader, sent in ((other, token), (holder, flipped), (holder, "x" * 40), (holder, "é")):
+        call = customers_stub.ListAccounts(
+            pb.ListAccountsRequest(page_token=sent), metadata=from_customer(reader.customer_id)
+        )
+        assert await refusal(call) == (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID")
+
+
+async def test_the_balance_of_a_foreign_or_unknown_account_is_not_found(bank: Bank, customers_stub):
+    holder, other = await bank.open_holder(), await bank.open_holder()
+    for account_id in (other.account_id, uuid.uuid4()):
+        call = customers_stub.GetBalance(
+            pb.GetBalanceRequest(account_id=str(account_id), at_least_position=1),
+            metadata=from_customer(holder.customer_id),
+        )
+        assert await refusal(call) == (grpc.StatusCode.NOT_FOUND, "ACCOUNT_NOT_FOUND")
+
+
+async def test_an_account_without_postings_holds_nothing(bank: Bank, customers_stub):
+    holder = await bank.open_holder()
+    answer = await customers_stub.GetBalance(
+        pb.GetBalanceRequest(account_id=str(holder.account_id)),
+        metadata=from_customer(holder.customer_id),
+    )
+    assert answer.balance == account_pb2.Balance(
+        account_id=str(holder.account_id),
+        available={"currency_code": "USD"},
+        ledger={"currency_code": "USD"},
+    )
+
+
+def check(customer_id: uuid.UUID, account_id: uuid.UUID, destination: str = ""):
+    """A question of payments or transfers."""
+    return pb.CheckDebitRequest(
+        customer_id=str(customer_id),
+        account_id=str(account_id),
+        destination_account_id=destination,
+    )
+
+
+async def test_a_debits_check_tells_states_and_hides_foreign_accounts(bank: Bank, customers_stub):
+    payer, payee = await bank.open_holder(), await bank.open_holder(state="FROZEN")
+    metadata = (certificate_of("transfers"),)
+    both = await customers_stub.CheckDebit(
+        check(payer.customer_id, payer.account_id, str(payee.account_id)), metadata=metadata
+    )
+    assert both.account.account_id == str(payer.account_id)
+    assert both.account.state == account_pb2.Account.ACTIVE
+    assert both.destination_account.customer_id == str(payee.customer_id)
+    assert both.destination_account.state == account_pb2.Account.FROZEN
+    foreign = await customers_stub.CheckDebit(
+        check(payer.customer_id, payee.account_id, str(payer.account_id)), metadata=metadata
+    )
+    assert not foreign.HasField("account")
+    assert not foreign.HasField("balance")
+    assert foreign.destination_account.account_id == str(payer.account_id)
+    alone = await customers_stub.CheckDebit(
+        check(payer.customer_id, payer.account_id), metadata=metadata
+    )
+    assert not alone.HasField("destination_account")
+
+
+@pytest.mark.parametrize("caller", ["gateway", "notifications", ""])
+async def test_a_debits_check_is_for_payments_and_transfers_only(
+    bank: Bank, customers_stub, caller: str
+):
+    payer = await bank.open_holder()
+    call = customers_stub.CheckDebit(
+        check(payer.customer_id, payer.account_id), metadata=(certificate_of(caller),)
+    )
+    assert await refusal(call) == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_FORBIDDEN")

@@ -1,0 +1,125 @@
+"""Fixtures: customers and transfers in this process, on Unix sockets, before real stores.
+
+Imported by the conftest of each package that calls them; each gets servers of its own.
+"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc.aio
+import pytest
+import pytest_asyncio
+from bp.customers.v1 import customers_service_pb2_grpc
+from bp.transfers.v1 import transfers_service_pb2_grpc
+
+from services.chassis.grpc_server import Server
+from services.chassis.postgres import connect, open_pool
+from services.customers import bootstrap as customers_bootstrap
+from services.customers import handlers as customers_handlers
+from services.customers.arrivals import Arrivals
+from services.customers.settings import CustomersSettings
+from services.customers.store import Store as CustomersStore
+from services.transfers import bootstrap as transfers_bootstrap
+from services.transfers import handlers as transfers_handlers
+from services.transfers.accounts import Accounts
+from services.transfers.settings import TransfersSettings
+from services.transfers.store import Store as TransfersStore
+from tests.integration.bank import Bank
+from tests.integration.mesh_calls import certificate_of, open_channel
+from tests.integration.running import Running, background
+from tests.integration.stores import KafkaStore, PostgresStore
+
+
+def _settings(folder: Path, service: str, kafka_bootstrap: str = "") -> dict[str, object]:
+    return {
+        "service": service,
+        "home": folder,
+        "socket_in": folder / "in.sock",
+        "openbao_addr": "http://127.0.0.1:1",
+        "service_account_token_file": Path("/dev/null"),
+        "kafka_bootstrap": kafka_bootstrap,
+    }
+
+
+@pytest_asyncio.fixture(scope="session")
+async def bank(postgres: PostgresStore) -> AsyncIterator[Bank]:
+    """Customers and books."""
+    bank = Bank(postgres)
+    yield bank
+    await bank.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def customers(
+    postgres: PostgresStore, kafka: KafkaStore, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Running]:
+    """The customers service; its Kafka loop is started by the tests that need it."""
+    settings = CustomersSettings.model_validate(
+        _settings(tmp_path_factory.mktemp("customers"), "customers", kafka.bootstrap)
+    )
+    database = postgres.database("bp_customers", "bp_customers")
+    pool = await open_pool(database, "customers", 8)
+    store = CustomersStore(pool)
+    arrivals = Arrivals(store.positions, lambda: connect(database, "customers-arrivals"))
+    tokens = customers_bootstrap.page_tokens(database)
+    desk = customers_handlers.Desk(settings, store, arrivals, tokens)
+    server = Server(settings, customers_bootstrap.apis(desk))
+    async with background(arrivals.run()):
+        await server.start()
+        yield Running(settings, store)
+        await server.drain()
+    await pool.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def transfers(
+    postgres: PostgresStore, customers: Running, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Running]:
+    """The transfers service, which asks customers."""
+    settings = TransfersSettings.model_validate(
+        _settings(tmp_path_factory.mktemp("transfers"), "transfers")
+    )
+    database = postgres.database("bp_transfers")
+    pool = await open_pool(database, "transfers", 8)
+    store = TransfersStore(pool)
+    channel = open_channel(str(customers.settings.socket_in), certificate_of("transfers"))
+    tokens = transfers_bootstrap.page_tokens(database)
+    accounts = Accounts(channel, settings.check_timeout_s)
+    desk = transfers_handlers.Desk(settings, store, accounts, tokens)
+    server = Server(settings, transfers_bootstrap.apis(desk))
+    await store.ensure_partitions()
+    await server.start()
+    yield Running(settings, store)
+    await server.drain()
+    await channel.close()
+    await pool.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def customers_channel(customers: Running) -> AsyncIterator[grpc.aio.Channel]:
+    """A connection to customers."""
+    async with open_channel(str(customers.settings.socket_in)) as channel:
+        yield channel
+
+
+@pytest_asyncio.fixture(scope="session")
+async def transfers_channel(transfers: Running) -> AsyncIterator[grpc.aio.Channel]:
+    """A connection to transfers."""
+    async with open_channel(str(transfers.settings.socket_in)) as channel:
+        yield channel
+
+
+@pytest_asyncio.fixture(scope="session")
+async def customers_stub(
+    customers_channel: grpc.aio.Channel,
+) -> customers_service_pb2_grpc.CustomersServiceStub:
+    """The client of customers."""
+    return customers_service_pb2_grpc.CustomersServiceStub(customers_channel)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def transfers_stub(
+    transfers_channel: grpc.aio.Channel,
+) -> transfers_service_pb2_grpc.TransfersServiceStub:
+    """The client of transfers."""
+    return transfers_service_pb2_grpc.TransfersServiceStub(transfers_channel)

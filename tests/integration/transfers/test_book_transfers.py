@@ -1,0 +1,166 @@
+"""What a book transfer does to the books, and what it refuses."""
+
+import asyncio
+import uuid
+
+import asyncpg
+import grpc
+import pytest
+from bp.transfers.v1 import transfers_events_pb2
+from bp.transfers.v1 import transfers_service_pb2 as pb
+from bp.type.v1 import money_pb2
+
+from services.chassis.postgres import connect
+from tests.integration.bank import Bank, Holder
+from tests.integration.mesh_calls import from_customer, refusal
+
+
+def wish(
+    source: uuid.UUID, destination: uuid.UUID, cents: int, currency: str = "USD", memo: str = ""
+) -> pb.CreateBookTransferRequest:
+    """A request to move cents."""
+    return pb.CreateBookTransferRequest(
+        account_id=str(source),
+        destination_account_id=str(destination),
+        amount=money_pb2.Money(currency_code=currency, minor_units=cents),
+        memo=memo,
+    )
+
+
+def new_key() -> str:
+    """A fresh idempotency key."""
+    return uuid.uuid4().hex
+
+
+async def refused(stub, payer: Holder, request, key: str = "") -> tuple[grpc.StatusCode, str]:
+    """Code and reason of a transfer that must be refused."""
+    metadata = from_customer(payer.customer_id, key or new_key())
+    return await refusal(stub.CreateBookTransfer(request, metadata=metadata))
+
+
+async def test_a_transfer_moves_the_amount_and_leaves_one_event(bank: Bank, transfers_stub):
+    payer, payee = await bank.open_holder(10_000), await bank.open_holder(500)
+    answer = await transfers_stub.CreateBookTransfer(
+        wish(payer.account_id, payee.account_id, 2_500, memo="rent"),
+        metadata=from_customer(payer.customer_id, new_key()),
+    )
+    assert await bank.held(payer.account_id) == (7_500, 2)
+    assert await bank.held(payee.account_id) == (3_000, 2)
+    transfer_id = uuid.UUID(answer.transfer.transfer_id)
+    assert transfer_id.bytes[15] & 63 == payer.account_id.bytes[15] & 63
+    write = await bank.superuser("bp_write")
+    (row,) = await write.fetch("SELECT * FROM outbox.event WHERE subject = $1", transfer_id)
+    event = transfers_events_pb2.TransferEvent.FromString(row["payload"])
+    assert event.book_transfer_posted.transfer == answer.transfer
+    assert event.book_transfer_posted.destination_customer_id == str(payee.customer_id)
+    assert (row["topic"], row["key"]) == ("transfers", payer.account_id)
+    assert {p["account_id"]: p["balance"] for p in row["positions"]} == {
+        payer.account_id: 7_500,
+        payee.account_id: 3_000,
+    }
+
+
+async def test_of_fifty_concurrent_transfers_of_the_whole_balance_exactly_one_is_posted(
+    bank: Bank, transfers_stub
+):
+    payer, payee = await bank.open_holder(8_000), await bank.open_holder()
+    request = wish(payer.account_id, payee.account_id, 8_000)
+
+    async def attempt() -> str:
+        call = transfers_stub.CreateBookTransfer(
+            request, metadata=from_customer(payer.customer_id, new_key())
+        )
+        try:
+            await call
+        except grpc.aio.AioRpcError:
+            return (await refusal(call))[1]
+        return "POSTED"
+
+    outcomes = await asyncio.gather(*(attempt() for _ in range(50)))
+    assert sorted(outcomes) == ["INSUFFICIENT_FUNDS"] * 49 + ["POSTED"]
+    assert await bank.held(payer.account_id) == (0, 2)
+    assert await bank.held(payee.account_id) == (8_000, 1)
+
+
+async def test_opposite_transfers_at_once_do_not_deadlock_and_conserve_money(
+    bank: Bank, transfers_stub
+):
+    holders = [await bank.open_holder(100_000) for _ in range(3)]
+
+    async def move(n: int) -> None:
+        payer, payee = holders[n % 3], holders[(n + 1 + n % 2) % 3]
+        await transfers_stub.CreateBookTransfer(
+            wish(payer.account_id, payee.account_id, 100 + n),
+            metadata=from_customer(payer.customer_id, new_key()),
+        )
+
+    await asyncio.gather(*(move(n) for n in range(90)))
+    held = [await bank.held(holder.account_id) for holder in holders]
+    assert sum(balance for balance, _ in held) == 300_000
+    assert sum(position for _, position in held) == 3 + 2 * 90
+
+
+async def test_an_account_of_another_customer_is_not_found(bank: Bank, transfers_stub):
+    payer, payee = await bank.open_holder(1_000), await bank.open_holder(1_000)
+    request = wish(payee.account_id, payer.account_id, 100)
+    assert await refused(transfers_stub, payer, request) == (
+        grpc.StatusCode.NOT_FOUND,
+        "ACCOUNT_NOT_FOUND",
+    )
+    assert await bank.held(payee.account_id) == (1_000, 1)
+
+
+async def test_a_frozen_account_pays_nothing_but_is_paid(bank: Bank, transfers_stub):
+    frozen, payee = await bank.open_holder(1_000, "FROZEN"), await bank.open_holder(1_000)
+    request = wish(frozen.account_id, payee.account_id, 100)
+    assert await refused(transfers_stub, frozen, request) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "ACCOUNT_FROZEN",
+    )
+    await transfers_stub.CreateBookTransfer(
+        wish(payee.account_id, frozen.account_id, 100),
+        metadata=from_customer(payee.customer_id, new_key()),
+    )
+    assert await bank.held(frozen.account_id) == (1_100, 2)
+
+
+async def test_a_destination_that_is_closed_or_unknown_is_not_found(bank: Bank, transfers_stub):
+    payer, closed = await bank.open_holder(1_000), await bank.open_holder(0, "CLOSED")
+    for destination in (closed.account_id, uuid.uuid4()):
+        request = wish(payer.account_id, destination, 100)
+        assert (await refused(transfers_stub, payer, request))[1] == "DESTINATION_NOT_FOUND"
+
+
+async def test_what_no_account_can_make_right_is_refused(bank: Bank, transfers_stub):
+    payer, payee = await bank.open_holder(1_000), await bank.open_holder()
+    source, destination = payer.account_id, payee.account_id
+    cases = {
+        "AMOUNT_NOT_POSITIVE": [wish(source, destination, 0), wish(source, destination, -5)],
+        "AMOUNT_LIMIT_EXCEEDED": [wish(source, destination, 1_000_000_01)],
+        "SAME_ACCOUNT": [wish(source, source, 5)],
+        "CURRENCY_UNSUPPORTED": [wish(source, destination, 5, "EUR")],
+        "INSUFFICIENT_FUNDS": [wish(source, destination, 1_001)],
+        "INVALID_ARGUMENT": [wish(source, destination, 5, "usd"), pb.CreateBookTransferRequest()],
+    }
+    for reason, requests in cases.items():
+        for request in requests:
+            assert (await refused(transfers_stub, payer, request))[1] == reason
+    assert await bank.held(source) == (1_000, 1)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO transfers.idempotency_key VALUES (0, uuidv7(), 'k', sha256(''), uuidv7())",
+        "DELETE FROM transfers.book_transfer",
+        "UPDATE ledger.account SET balance = 1",
+        "SELECT ledger.seed_accounts('{}', '{}')",
+    ],
+)
+async def test_the_service_role_cannot_write_past_its_function(bank: Bank, statement: str):
+    connection = await connect(bank.postgres.database("bp_transfers"), "tests")
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
+    finally:
+        await connection.close()

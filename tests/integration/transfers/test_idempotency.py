@@ -1,0 +1,93 @@
+"""One idempotency key is one transfer, whatever befalls the calls that carry it."""
+
+import asyncio
+
+import grpc
+from bp.transfers.v1 import transfers_service_pb2 as pb
+
+from tests.integration.bank import Bank
+from tests.integration.mesh_calls import from_customer, open_channel, raw_call, refusal
+from tests.integration.running import Running
+from tests.integration.transfers.test_book_transfers import new_key, wish
+
+CREATE = "/bp.transfers.v1.TransfersService/CreateBookTransfer"
+
+
+async def test_one_key_from_fifty_connections_makes_one_transfer_and_one_body(
+    bank: Bank, transfers: Running
+):
+    payer, payee = await bank.open_holder(10_000), await bank.open_holder()
+    request = wish(payer.account_id, payee.account_id, 700, memo="once")
+    key = new_key()
+
+    async def attempt() -> bytes:
+        async with open_channel(str(transfers.settings.socket_in)) as channel:
+            metadata = from_customer(payer.customer_id, key)
+            return await raw_call(channel, CREATE, request, metadata)
+
+    bodies = await asyncio.gather(*(attempt() for _ in range(50)))
+    assert len(set(bodies)) == 1
+    assert await bank.held(payer.account_id) == (9_300, 2)
+    assert await bank.held(payee.account_id) == (700, 1)
+
+
+async def test_a_key_with_another_payload_is_refused_even_if_that_would_be_refused_anyway(
+    bank: Bank, transfers_stub
+):
+    payer, payee = await bank.open_holder(10_000), await bank.open_holder()
+    metadata = from_customer(payer.customer_id, new_key())
+    await transfers_stub.CreateBookTransfer(
+        wish(payer.account_id, payee.account_id, 700), metadata=metadata
+    )
+    for cents in (701, -1, 50_000):
+        other = wish(payer.account_id, payee.account_id, cents)
+        call = transfers_stub.CreateBookTransfer(other, metadata=metadata)
+        assert await refusal(call) == (grpc.StatusCode.ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED")
+    assert await bank.held(payer.account_id) == (9_300, 2)
+
+
+async def test_a_refusal_does_not_burn_the_key(bank: Bank, transfers_stub):
+    payer, payee = await bank.open_holder(100), await bank.open_holder(1_000)
+    request = wish(payer.account_id, payee.account_id, 700)
+    metadata = from_customer(payer.customer_id, new_key())
+    call = transfers_stub.CreateBookTransfer(request, metadata=metadata)
+    assert (await refusal(call))[1] == "INSUFFICIENT_FUNDS"
+    await transfers_stub.CreateBookTransfer(
+        wish(payee.account_id, payer.account_id, 1_000),
+        metadata=from_customer(payee.customer_id, new_key()),
+    )
+    await transfers_stub.CreateBookTransfer(request, metadata=metadata)
+    assert await bank.held(payer.account_id) == (400, 3)
+
+
+async def test_an_accepted_transfer_is_replayed_after_the_account_was_frozen(
+    bank: Bank, transfers_channel: grpc.aio.Channel
+):
+    payer, payee = await bank.open_holder(10_000), await bank.open_holder()
+    request = wish(payer.account_id, payee.account_id, 700)
+    metadata = from_customer(payer.customer_id, new_key())
+    first = await raw_call(transfers_channel, CREATE, request, metadata)
+    customers = await bank.superuser("bp_customers")
+    await customers.execute(
+        "UPDATE customers.account SET state = 'FROZEN' WHERE account_id = $1", payer.account_id
+    )
+    assert await raw_call(transfers_channel, CREATE, request, metadata) == first
+    assert await bank.held(payer.account_id) == (9_300, 2)
+
+
+async def test_keys_belong_to_their_customer(bank: Bank, transfers_stub):
+    one, two = await bank.open_holder(1_000), await bank.open_holder(1_000)
+    key = new_key()
+    for payer, payee in ((one, two), (two, one)):
+        await transfers_stub.CreateBookTransfer(
+            wish(payer.account_id, payee.account_id, 300),
+            metadata=from_customer(payer.customer_id, key),
+        )
+    assert await bank.held(one.account_id) == (1_000, 3)
+
+
+async def test_a_transfer_without_a_key_is_refused(bank: Bank, transfers_stub):
+    payer, payee = await bank.open_holder(1_000), await bank.open_holder()
+    request: pb.CreateBookTransferRequest = wish(payer.account_id, payee.account_id, 5)
+    call = transfers_stub.CreateBookTransfer(request, metadata=from_customer(payer.customer_id))
+    assert (await refusal(call))[1] == "IDEMPOTENCY_KEY_MISSING"
