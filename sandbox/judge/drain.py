@@ -71,7 +71,7 @@ class Drain:
             await asyncio.sleep(POLL_S)
         for what, count in under_way.of_bank.items():
             if count:
-                findings.add(Kind.NOT_DRAINED, 0, count, what=what, after_s=wait_s)
+                findings.add(Kind.NOT_DRAINED, 0, count, what=what, after_s=round(wait_s))
         return under_way
 
     async def _look(self) -> UnderWay:

@@ -134,7 +134,7 @@ ORDER BY 1, 2;
 -- name: overdue
 -- Pending transfers whose lease ended long ago: a worker should have taken them up.
 SELECT t.transfer_id::text AS transfer_id, t.state, t.lease_owner,
-    'taken up within ' || $2::text || ' s of ' || t.lease_until AS expected,
+    'taken up within ' || $2::integer || ' s of ' || t.lease_until AS expected,
     'waits since ' || t.update_time AS actual, count(*) OVER () AS total
 FROM payments.interbank_transfer t
 WHERE t.state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING')
