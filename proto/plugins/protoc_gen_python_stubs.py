@@ -30,7 +30,10 @@ def generate(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGenerat
         services = {file.name for file in request.proto_file if file.service}
         for path in sorted(out.rglob("*.py*")):
             name = path.relative_to(out).as_posix()
-            if name.endswith("_pb2_grpc.py") and name[: -len("_pb2_grpc.py")] + ".proto" not in services:
+            if (
+                name.endswith("_pb2_grpc.py")
+                and name[: -len("_pb2_grpc.py")] + ".proto" not in services
+            ):
                 continue
             response.file.add(name=name, content=path.read_text())
     return response

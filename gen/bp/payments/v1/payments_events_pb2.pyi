@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PaymentEvent(_message.Message):
-    __slots__ = ("metadata", "transfer_debited", "transfer_submitted", "transfer_completed", "transfer_failed", "transfer_returned", "transfer_cancelled", "account_positions")
+    __slots__ = ("metadata", "transfer_debited", "transfer_submitted", "transfer_completed", "transfer_failed", "transfer_returned", "transfer_cancelled", "transfer_outcome_unknown", "transfer_cancel_requested", "transfer_cancel_refused", "account_positions")
     METADATA_FIELD_NUMBER: _ClassVar[int]
     TRANSFER_DEBITED_FIELD_NUMBER: _ClassVar[int]
     TRANSFER_SUBMITTED_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,9 @@ class PaymentEvent(_message.Message):
     TRANSFER_FAILED_FIELD_NUMBER: _ClassVar[int]
     TRANSFER_RETURNED_FIELD_NUMBER: _ClassVar[int]
     TRANSFER_CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_OUTCOME_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_CANCEL_REFUSED_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_POSITIONS_FIELD_NUMBER: _ClassVar[int]
     metadata: _event_pb2.EventMetadata
     transfer_debited: TransferDebited
@@ -25,8 +28,11 @@ class PaymentEvent(_message.Message):
     transfer_failed: TransferFailed
     transfer_returned: TransferReturned
     transfer_cancelled: TransferCancelled
+    transfer_outcome_unknown: TransferOutcomeUnknown
+    transfer_cancel_requested: TransferCancelRequested
+    transfer_cancel_refused: TransferCancelRefused
     account_positions: _containers.RepeatedCompositeFieldContainer[_event_pb2.AccountPosition]
-    def __init__(self, metadata: _Optional[_Union[_event_pb2.EventMetadata, _Mapping]] = ..., transfer_debited: _Optional[_Union[TransferDebited, _Mapping]] = ..., transfer_submitted: _Optional[_Union[TransferSubmitted, _Mapping]] = ..., transfer_completed: _Optional[_Union[TransferCompleted, _Mapping]] = ..., transfer_failed: _Optional[_Union[TransferFailed, _Mapping]] = ..., transfer_returned: _Optional[_Union[TransferReturned, _Mapping]] = ..., transfer_cancelled: _Optional[_Union[TransferCancelled, _Mapping]] = ..., account_positions: _Optional[_Iterable[_Union[_event_pb2.AccountPosition, _Mapping]]] = ...) -> None: ...
+    def __init__(self, metadata: _Optional[_Union[_event_pb2.EventMetadata, _Mapping]] = ..., transfer_debited: _Optional[_Union[TransferDebited, _Mapping]] = ..., transfer_submitted: _Optional[_Union[TransferSubmitted, _Mapping]] = ..., transfer_completed: _Optional[_Union[TransferCompleted, _Mapping]] = ..., transfer_failed: _Optional[_Union[TransferFailed, _Mapping]] = ..., transfer_returned: _Optional[_Union[TransferReturned, _Mapping]] = ..., transfer_cancelled: _Optional[_Union[TransferCancelled, _Mapping]] = ..., transfer_outcome_unknown: _Optional[_Union[TransferOutcomeUnknown, _Mapping]] = ..., transfer_cancel_requested: _Optional[_Union[TransferCancelRequested, _Mapping]] = ..., transfer_cancel_refused: _Optional[_Union[TransferCancelRefused, _Mapping]] = ..., account_positions: _Optional[_Iterable[_Union[_event_pb2.AccountPosition, _Mapping]]] = ...) -> None: ...
 
 class TransferDebited(_message.Message):
     __slots__ = ("transfer",)
@@ -59,6 +65,24 @@ class TransferReturned(_message.Message):
     def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
 
 class TransferCancelled(_message.Message):
+    __slots__ = ("transfer",)
+    TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    transfer: _interbank_transfer_pb2.InterbankTransfer
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+
+class TransferOutcomeUnknown(_message.Message):
+    __slots__ = ("transfer",)
+    TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    transfer: _interbank_transfer_pb2.InterbankTransfer
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+
+class TransferCancelRequested(_message.Message):
+    __slots__ = ("transfer",)
+    TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    transfer: _interbank_transfer_pb2.InterbankTransfer
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+
+class TransferCancelRefused(_message.Message):
     __slots__ = ("transfer",)
     TRANSFER_FIELD_NUMBER: _ClassVar[int]
     transfer: _interbank_transfer_pb2.InterbankTransfer
