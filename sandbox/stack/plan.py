@@ -79,9 +79,7 @@ def build_nodes(parts: Parts) -> dict[str, Node]:
     if parts.mesh.exists:
         nodes.append(JobSpec("mesh", parts.mesh.render, ("partner-authority",)))
         nodes += parts.mesh.sidecars()
-    nodes += Services(
-        parts.home, parts.openbao.addr, parts.kafka.bootstrap, parts.mesh.exists
-    ).specs()
+    nodes += Services(parts.home, parts.openbao.addr, parts.kafka.bootstrap).specs()
     if parts.mesh.exists:
         nodes.append(parts.mesh.gateway())
     known = {node.name for node in nodes}

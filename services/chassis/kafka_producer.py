@@ -84,7 +84,11 @@ class AckedProducer:
                 "reconnect.backoff.ms": 50,
                 "reconnect.backoff.max.ms": 1000,
                 "topic.metadata.refresh.fast.interval.ms": 100,
+                # A topic that is not there is refused this soon, so that the others can go on.
+                "topic.metadata.propagation.max.ms": 2000,
                 "error_cb": _log_error,
+                # The rest of the library's own lines say the same again, and not as JSON.
+                "log_level": 3,
             }
         )
 

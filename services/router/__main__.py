@@ -1,8 +1,9 @@
-"""Process entry of the router."""
+"""Process entry: `python -m services.router`."""
 
 from services.chassis import grpc_server
 from services.router import bootstrap
 from services.router.settings import Settings
 
 if __name__ == "__main__":
-    grpc_server.run(Settings(), bootstrap.main)  # pyright: ignore[reportCallIssue] - from the environment
+    settings = Settings()  # pyright: ignore[reportCallIssue] - from the environment
+    grpc_server.run(settings, lambda _, stop: bootstrap.main(settings, stop))

@@ -5,14 +5,12 @@ import threading
 
 from services.chassis import kafka
 from services.chassis.grpc_server import Server
-from services.chassis.settings import ServiceSettings
 from services.router.pipe import Pipe
 from services.router.settings import Settings
 
 
-async def main(settings: ServiceSettings, stop: asyncio.Event) -> None:
+async def main(settings: Settings, stop: asyncio.Event) -> None:
     """Route until `stop`; a pipe that dies takes the process with it, to be started anew."""
-    assert isinstance(settings, Settings)  # noqa: S101 - narrows the type for the checker
     stopping = threading.Event()
     pipe = Pipe(settings, stopping, kafka.Health())
     server = Server(settings, {})

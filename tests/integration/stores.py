@@ -3,6 +3,7 @@
 Each is the part that `make up` runs, with its configuration, under a home of the test session.
 """
 
+import random
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from sandbox.stack.home import Home
 from sandbox.stack.nodes import ProcessSpec
 from sandbox.stack.parts import kafka as kafka_part
 from sandbox.stack.parts.postgres import Postgres
-from sandbox.stack.ports import Ports
+from sandbox.stack.ports import is_free
 from sandbox.stack.provision import databases, migrations, topics
 from sandbox.stack.runner import Runner
 from services.chassis.postgres import Database, open_pool
@@ -52,6 +53,11 @@ class KafkaStore:
         return self.part.bootstrap
 
 
+def _free_port() -> int:
+    """Return a port at random, so that sessions side by side do not choose the same."""
+    return next(p for p in iter(lambda: random.randrange(11_000, 20_000), None) if is_free(p))
+
+
 @asynccontextmanager
 async def _running(spec: ProcessSpec, home: Home) -> AsyncGenerator[Runner]:
     runner = Runner(spec, home.logs / f"{spec.name}.log")
@@ -69,7 +75,7 @@ async def postgres_store(folder: Path) -> AsyncGenerator[PostgresStore]:
     """Run PostgreSQL with the bank's databases, roles and migrations."""
     home = Home(folder)
     home.create()
-    part = Postgres(home, Ports(home.conf / "ports.json").get("postgres"), PASSWORD)
+    part = Postgres(home, _free_port(), PASSWORD)
     async with _running(part.spec(), home) as runner:
         await databases.provision(part, lambda _role: PASSWORD)
         await migrations.migrate(part, home.logs)
@@ -81,10 +87,9 @@ async def kafka_store(folder: Path) -> AsyncGenerator[KafkaStore]:
     """Run Kafka with the bank's topics."""
     home = Home(folder)
     home.create()
-    ports = Ports(home.conf / "ports.json")
     libs = kafka_part.default_libs()
     kafka_part.fetch_libs(libs)
-    part = kafka_part.Kafka(home, ports.get("kafka"), ports.get("kafka-controller"), libs, 384)
+    part = kafka_part.Kafka(home, _free_port(), _free_port(), libs, 384)
     async with _running(part.spec(), home) as runner:
         await topics.create(part.bootstrap)
         yield KafkaStore(part, runner)

@@ -139,6 +139,7 @@ def _options_routes(routes: tuple[EdgeRoute, ...]) -> list[route.Route]:
         route.Route(
             match=_match(each, "OPTIONS"),
             direct_response=route.DirectResponseAction(status=_NO_CONTENT),
+            typed_per_filter_config={names.TRANSCODER: packed(route.FilterConfig(disabled=True))},
             response_headers_to_add=[
                 header("allow", ", ".join([*_verbs(routes, path), "OPTIONS"]))
             ],

@@ -6,6 +6,7 @@ derived in `mesh` from the contracts and the traffic policy.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from sandbox.stack.roster import GATEWAY, SERVICES, Service, present
 
 ENVOY = packages.folder_of("envoy") / "_bin" / "envoy"
 DRAIN_S = 2
+RENDER_INPUTS = ("mesh", "gateway", "gen", "services/chassis")
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,13 @@ class Mesh:
         }
 
     async def render(self) -> None:
-        """Write the addresses and have the mesh write every proxy's configuration."""
+        """Write the addresses and have the mesh write every proxy's configuration. Translating
+        takes seconds, so it is left out when nothing that it reads has changed."""
         file = self.home.mesh_endpoints
         file.write_text(json.dumps(self.endpoints(), indent=1) + "\n")
+        stamp, wanted = self.home.mesh_endpoints.with_name("rendered.sha256"), _digest(file)
+        if stamp.exists() and stamp.read_text() == wanted:
+            return
         out = ("--out", str(self.home.envoy))
         where = ("--home", str(self.home.root), "--endpoints", str(file), *out)
         await launch.run(
@@ -97,6 +103,7 @@ class Mesh:
             env=launch.child_environment({"PYTHONPATH": f"{REPO}:{REPO / 'gen'}"}),
             log=self.home.logs / "mesh-render.log",
         )
+        stamp.write_text(wanted)
 
     def sidecars(self) -> list[ProcessSpec]:
         """One proxy for each service that exists and needs one."""
@@ -147,3 +154,13 @@ class Mesh:
             *("--disable-hot-restart", "--log-level", "warning"),
             *("--drain-time-s", str(DRAIN_S), "--parent-shutdown-time-s", str(DRAIN_S + 1)),
         )
+
+
+def _digest(endpoints: Path) -> str:
+    """Over all that the translation reads: addresses, contracts, policy, and its own code."""
+    digest = hashlib.sha256(endpoints.read_bytes())
+    for root in RENDER_INPUTS:
+        for file in sorted((REPO / root).rglob("*")):
+            if file.is_file() and file.suffix != ".pyc":
+                digest.update(str(file).encode() + file.read_bytes())
+    return digest.hexdigest()

@@ -1,4 +1,8 @@
-"""The bank's own processes, with the environment that the platform promises each of them."""
+"""The bank's own processes, with the environment that the platform promises each of them.
+
+A service and its sidecar start at once and find each other; when the bank stops, the sidecar's
+lower layer keeps it there until the service has drained.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,6 @@ class Services:
     home: Home
     openbao_addr: str
     kafka_bootstrap: str
-    meshed: bool
 
     def specs(self) -> list[ProcessSpec]:
         """One process for each service in the repository."""
@@ -36,8 +39,6 @@ class Services:
             folder.mkdir(mode=0o700, exist_ok=True)
             socket.unlink(missing_ok=True)
 
-        # The sidecar is lower: a draining service can still call out.
-        sidecar = (f"{service.name}-sidecar",) if service.sidecar and self.meshed else ()
         return ProcessSpec(
             name=service.name,
             layer=Layer.SERVICE,
@@ -45,7 +46,7 @@ class Services:
             env=self._environment(service),
             cwd=REPO,
             probe=GrpcHealthProbe(str(socket)),
-            depends_on=(*NEEDS, *sidecar),
+            depends_on=NEEDS,
             prepare=prepare,
             stop=StopPolicy(kill_after_s=15),
         )

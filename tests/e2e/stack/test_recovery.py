@@ -1,4 +1,7 @@
-"""A stack of its own is killed without warning: nothing stays behind, nothing durable is lost."""
+"""A stack of its own is killed without warning: nothing stays behind, nothing durable is lost.
+
+The tests share one home and each leaves it running, whatever it killed before.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,20 @@ from sandbox.stack.testing import RunningStack
 PARTS = ("migrations", "topics", "certificates", "valkey")
 
 
+@pytest.fixture(scope="module")
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home of this module; nothing runs in it afterwards."""
+    root = tmp_path_factory.mktemp("recovery") / "home"
+    yield root
+    RunningStack.open(root).down()
+
+
 @pytest.fixture
-def own_stack(tmp_path: Path) -> Iterator[RunningStack]:
-    """Stores and provisioning in a home of this test."""
-    running = RunningStack.open(tmp_path / "home")
+def own_stack(own_home: Path) -> RunningStack:
+    """Stores and provisioning, up."""
+    running = RunningStack.open(own_home)
     running.ensure(*PARTS)
-    yield running
-    running.down()
+    return running
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 15) -> None:
@@ -42,7 +52,7 @@ def is_alive(pid: int) -> bool:
 async def remember(stack: RunningStack) -> None:
     """Put one durable thing into each store."""
     connection = await asyncpg.connect(stack.dsn("bp_write"))
-    await connection.execute("CREATE TABLE public.kept AS SELECT 42 AS answer")
+    await connection.execute("CREATE TABLE IF NOT EXISTS public.kept AS SELECT 42 AS answer")
     await connection.close()
     producer = Producer({"bootstrap.servers": stack.addresses["BP_KAFKA_BOOTSTRAP"]})
     producer.produce("payments", b"kept", partition=0)
@@ -56,7 +66,7 @@ async def assert_remembered(stack: RunningStack) -> None:
     consumer = Consumer(
         {
             "bootstrap.servers": stack.addresses["BP_KAFKA_BOOTSTRAP"],
-            "group.id": "recovery-test",
+            "group.id": f"recovery-test-{time.time_ns()}",
             "auto.offset.reset": "earliest",
         }
     )

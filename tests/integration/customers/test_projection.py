@@ -245,7 +245,7 @@ async def test_waiting_goes_on_after_the_listening_connection_was_cut(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
         " WHERE application_name = 'customers-arrivals'"
     )
-    assert cut == 1
+    assert cut >= 1
     waiting = asyncio.create_task(balance_at(customers_stub, holder, 1))
     await feed.publish("transfers", holder.account_id, event((holder.account_id, 5, 1)))
     assert await waiting == (5, 1)

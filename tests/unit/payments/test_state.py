@@ -3,8 +3,11 @@
 from itertools import product
 
 import pytest
+from bp.payments.v1.payments_events_pb2 import PaymentEvent
 
+from services.kernel.ids import new_id
 from services.kernel.state_table import IllegalTransition
+from services.payments.mapping import event_payload, transfer_message
 from services.payments.state import CREDITED_BACK, PENDING, TABLE, Event, Posting, State
 from services.payments.transfer import Fact, after
 from tests.unit.payments.orders import NOW, transfer
@@ -71,3 +74,13 @@ def test_the_diagram_shows_every_row() -> None:
     drawn = TABLE.mermaid()
     for (state, event), following in TABLE.rows.items():
         assert f"{state.name} --> {following.name}: {event.name.lower()}" in drawn
+
+
+@pytest.mark.parametrize(("state", "event"), list(TABLE.rows))
+def test_every_step_tells_an_event_of_the_contract(state: State, event: Event) -> None:
+    moved, effect = after(transfer(state), Fact(event), NOW)
+    envelope = PaymentEvent.FromString(event_payload(moved, effect.event_type, new_id()))
+    assert envelope.metadata.aggregate_version == moved.version
+    told = getattr(envelope, envelope.WhichOneof("event") or "")
+    assert told.DESCRIPTOR.name == effect.event_type
+    assert told.transfer == transfer_message(moved)

@@ -1,0 +1,134 @@
+"""Fills the databases of a sandbox bank with customers, accounts and opening balances.
+
+Run by the stack on its first start and by `bpctl load`, as the cluster's superuser. Whatever is
+there already stays as it is, so repeating is harmless, also while money moves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from sandbox import people
+from sandbox.people import Deposit, Person
+
+Connect = Callable[[str], Awaitable[asyncpg.Connection]]
+"""Opens a superuser's connection to a database by name."""
+
+LOAD_ON_FIRST_START = 300
+BATCH_PEOPLE = 10_000
+
+_CUSTOMERS = """
+INSERT INTO customers.customer (customer_id, user_name, display_name, email, locale, create_time)
+SELECT u.*, $6 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[]) u
+ON CONFLICT DO NOTHING
+"""
+_ACCOUNTS = """
+INSERT INTO customers.account (account_id, customer_id, account_type, state, create_time)
+SELECT u.*, $5 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) u
+ON CONFLICT DO NOTHING
+"""
+# The opening posting is an account's first, so the projection starts at position 1; what events
+# brought since is higher and stays.
+_BALANCES = """
+INSERT INTO customers.balance (account_id, currency, balance, position)
+SELECT id, 'USD', cents, 1 FROM unnest($1::uuid[], $2::bigint[]) u (id, cents) WHERE cents > 0
+ON CONFLICT DO NOTHING
+"""
+_LEDGER = "SELECT ledger.seed_accounts($1::uuid[], $2::bigint[], 'USD')"
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """What a run found and did."""
+
+    customers: int
+    """Customers that exist now of those asked for."""
+    opened: int
+    """Opening balances that this run posted."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """One account with its holder's name."""
+
+    user_name: str
+    deposit: Deposit
+
+
+async def seed(connect: Connect) -> Seeded:
+    """Open the named customers and the first few hundred for benches."""
+    wanted = itertools.chain(people.NAMED, people.load_people(LOAD_ON_FIRST_START))
+    return await open_people(connect, wanted)
+
+
+async def load(
+    connect: Connect, customers: int, progress: Callable[[int], None] = lambda _: None
+) -> Seeded:
+    """Open load-000001 up to the `customers`-th; `progress` hears how many are done."""
+    return await open_people(connect, people.load_people(customers), progress)
+
+
+async def open_people(
+    connect: Connect, wanted: Iterable[Person], progress: Callable[[int], None] = lambda _: None
+) -> Seeded:
+    """Open customers in batches; the two databases work at the same time.
+
+    A crash between them leaves a customer without an opening balance, or the other way round; the
+    next run completes it.
+    """
+    read, write = await connect("bp_customers"), await connect("bp_write")
+    done = opened = 0
+    remaining = iter(wanted)
+    try:
+        for connection in (read, write):
+            # A seed that a power cut undoes is run again; transfers are never written like this.
+            await connection.execute("SET synchronous_commit = off; SET statement_timeout = 0")
+        while batch := list(itertools.islice(remaining, BATCH_PEOPLE)):
+            accounts = [_Opened(p.user_name, deposit) for p in batch for deposit in p.deposits]
+            ids = [people.account_id(one.user_name, one.deposit.kind) for one in accounts]
+            cents = [one.deposit.cents for one in accounts]
+            _, posted = await asyncio.gather(
+                _write_customers(read, batch, accounts, ids), _post(write, ids, cents)
+            )
+            done += len(batch)
+            opened += posted
+            progress(done)
+    finally:
+        await asyncio.gather(read.close(), write.close())
+    return Seeded(done, opened)
+
+
+async def _post(connection: asyncpg.Connection, ids: Sequence[object], cents: Sequence[int]) -> int:
+    return int(await connection.fetchval(_LEDGER, ids, cents))
+
+
+async def _write_customers(
+    connection: asyncpg.Connection,
+    batch: Sequence[Person],
+    accounts: Sequence[_Opened],
+    ids: Sequence[object],
+) -> None:
+    async with connection.transaction():
+        await connection.execute(
+            _CUSTOMERS,
+            [people.customer_id(person.user_name) for person in batch],
+            [person.user_name for person in batch],
+            [person.display_name for person in batch],
+            [person.email for person in batch],
+            [person.locale for person in batch],
+            people.OPENING_TIME,
+        )
+        await connection.execute(
+            _ACCOUNTS,
+            ids,
+            [people.customer_id(one.user_name) for one in accounts],
+            [one.deposit.kind for one in accounts],
+            [one.deposit.state for one in accounts],
+            people.OPENING_TIME,
+        )
+        await connection.execute(_BALANCES, ids, [one.deposit.cents for one in accounts])

@@ -1,0 +1,1 @@
+"""The immutable log: every event whole, chained by hashes, append-only."""

@@ -1,0 +1,160 @@
+"""The chain: what a link is and what its hash covers. Pure.
+
+Each partition of audit-logs is a chain of its own, so no global lock serialises the log. Links are
+numbered from 1 without a gap. A link's hash is SHA-256 over the canonical encoding of all its other
+columns, the hash of the link before among them; 32 zero bytes stand before the first.
+
+Canonical encoding, version 1: the ASCII text "bp.audit.v1" and a zero byte, then the columns in
+the order of `AuditRow` without `hash`; each is its length in bytes as 4 bytes big-endian, then
+the bytes. Whole numbers are 8 bytes big-endian signed, moments are whole microseconds since
+1970-01-01 UTC as such a number, ids their 16 bytes, text UTF-8.
+"""
+
+import hashlib
+import struct
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+HASH_VERSION = 1
+GENESIS = bytes(32)
+"""Stands for the hash before a chain's first link."""
+
+_MAGIC = b"bp.audit.v1\0"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_NUMBER = struct.Struct(">Iq")
+_LENGTH = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event as it came over audit-logs, not yet linked."""
+
+    chain: int
+    """Partition of audit-logs."""
+    event_id: uuid.UUID
+    event_type: str
+    source_topic: str
+    source_partition: int
+    source_offset: int
+    subject: str
+    occur_time: datetime
+    log_offset: int
+    """Offset in the partition of audit-logs."""
+    payload: bytes
+    """The event whole, as it was first written."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One link, column by column."""
+
+    chain: int
+    sequence: int
+    event_id: uuid.UUID
+    event_type: str
+    source_topic: str
+    source_partition: int
+    source_offset: int
+    subject: str
+    occur_time: datetime
+    log_offset: int
+    record_time: datetime
+    hash_version: int
+    previous_hash: bytes
+    hash: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a chain."""
+
+    sequence: int = 0
+    hash: bytes = GENESIS
+
+
+def digest(row: AuditRow) -> bytes:
+    """Return the hash that a link must have, 32 bytes, by the rule of its hash_version."""
+    return _digest(row, row.sequence)
+
+
+def digest_at(row: AuditRow, sequence: int) -> bytes:
+    """Return the hash that the link would have in another place of its chain."""
+    return _digest(row, sequence)
+
+
+def content_digest(item: AuditRow | Entry) -> bytes:
+    """Return a digest of the event alone: the columns that a link shares with its entry."""
+    return hashlib.sha256(b"".join(_content(item))).digest()
+
+
+def _digest(row: AuditRow, sequence: int) -> bytes:
+    content = _content(row)
+    parts = [
+        _MAGIC,
+        _number(row.chain),
+        _number(sequence),
+        *content[:-1],
+        _number(row.log_offset),
+        _number((row.record_time - _EPOCH) // _MICROSECOND),
+        _number(row.hash_version),
+        _raw(row.previous_hash),
+        content[-1],
+    ]
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def _content(item: AuditRow | Entry) -> list[bytes]:
+    return [
+        _raw(item.event_id.bytes),
+        _raw(item.event_type.encode()),
+        _raw(item.source_topic.encode()),
+        _number(item.source_partition),
+        _number(item.source_offset),
+        _raw(item.subject.encode()),
+        _number((item.occur_time - _EPOCH) // _MICROSECOND),
+        _raw(item.payload),
+    ]
+
+
+def _number(value: int) -> bytes:
+    return _NUMBER.pack(8, value)
+
+
+def _raw(value: bytes) -> bytes:
+    return _LENGTH.pack(len(value)) + value
+
+
+def link(
+    entries: Iterable[Entry], heads: Mapping[int, Head], record_time: datetime
+) -> list[AuditRow]:
+    """Return the entries as links that go on from the heads, in order, each chain on its own."""
+    ends = dict(heads)
+    rows: list[AuditRow] = []
+    for entry in entries:
+        row = _linked(entry, ends.get(entry.chain, Head()), record_time)
+        ends[entry.chain] = Head(row.sequence, row.hash)
+        rows.append(row)
+    return rows
+
+
+def _linked(entry: Entry, head: Head, record_time: datetime) -> AuditRow:
+    columns = (
+        entry.chain,
+        head.sequence + 1,
+        entry.event_id,
+        entry.event_type,
+        entry.source_topic,
+        entry.source_partition,
+        entry.source_offset,
+        entry.subject,
+        entry.occur_time,
+        entry.log_offset,
+        record_time,
+        HASH_VERSION,
+        head.hash,
+    )
+    return AuditRow(*columns, digest(AuditRow(*columns, b"", entry.payload)), entry.payload)

@@ -1,0 +1,51 @@
+"""Between protobuf and the domain; the only file that knows both."""
+
+import uuid
+from datetime import UTC
+
+from bp.audit.v1.audit_events_pb2 import AuditEvent
+from bp.audit.v1.audit_record_pb2 import AuditRecord
+from google.protobuf.message import DecodeError
+
+from services.audit.chain import AuditRow, Entry
+from services.chassis.kafka import BadMessage, Record
+
+
+def to_entry(record: Record) -> Entry:
+    """Return a message of audit-logs as an entry; raise BadMessage if it is none."""
+    try:
+        event = AuditEvent.FromString(record.value)
+        event_id = uuid.UUID(event.event_id)
+    except DecodeError as error:
+        raise BadMessage("UNDECODABLE", str(error)) from error
+    except ValueError as error:
+        raise BadMessage("EVENT_ID_INVALID", str(error)) from error
+    return Entry(
+        chain=record.partition,
+        event_id=event_id,
+        event_type=event.event_type,
+        source_topic=event.source_topic,
+        source_partition=event.source_partition,
+        source_offset=event.source_offset,
+        subject=event.subject,
+        occur_time=event.occur_time.ToDatetime(UTC),
+        log_offset=record.offset,
+        payload=event.payload,
+    )
+
+
+def to_proto(row: AuditRow) -> AuditRecord:
+    """Return a link as the API shows it."""
+    shown = AuditRecord(
+        chain=row.chain,
+        sequence=row.sequence,
+        event_id=str(row.event_id),
+        event_type=row.event_type,
+        source_topic=row.source_topic,
+        subject=row.subject,
+        previous_hash=row.previous_hash,
+        hash=row.hash,
+        payload=row.payload,
+    )
+    shown.record_time.FromDatetime(row.record_time)
+    return shown

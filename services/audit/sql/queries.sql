@@ -1,0 +1,49 @@
+-- name: lock_chains
+-- Makes this transaction the one writer of the chains until it ends; the order prevents deadlock.
+SELECT pg_advisory_xact_lock(20310, chain) FROM unnest($1::integer[]) AS wanted (chain) ORDER BY chain
+
+-- name: heads
+-- The last link of each chain; a chain without records has no row.
+SELECT wanted.chain, head.sequence, head.hash
+FROM unnest($1::smallint[]) AS wanted (chain)
+CROSS JOIN LATERAL (
+    SELECT record.sequence, record.hash
+    FROM audit.record
+    WHERE record.chain = wanted.chain
+    ORDER BY record.sequence DESC
+    LIMIT 1
+) AS head
+
+-- name: recorded
+-- Which of the events are on record already.
+SELECT event_id FROM audit.record WHERE event_id = ANY($1::uuid[])
+
+-- name: by_subject
+-- A subject's records behind an id, oldest first.
+SELECT chain, sequence, event_id, event_type, source_topic, source_partition, source_offset,
+       subject, occur_time, log_offset, record_time, hash_version, previous_hash, hash, payload
+FROM audit.record
+WHERE subject = $1 AND event_id > $2
+ORDER BY event_id
+LIMIT $3
+
+-- name: by_chain
+-- A chain's records behind a sequence, oldest first.
+SELECT chain, sequence, event_id, event_type, source_topic, source_partition, source_offset,
+       subject, occur_time, log_offset, record_time, hash_version, previous_hash, hash, payload
+FROM audit.record
+WHERE chain = $1 AND sequence > $2
+ORDER BY sequence
+LIMIT $3
+
+-- name: whole_chain
+-- All of a chain, in order, for verification.
+SELECT chain, sequence, event_id, event_type, source_topic, source_partition, source_offset,
+       subject, occur_time, log_offset, record_time, hash_version, previous_hash, hash, payload
+FROM audit.record
+WHERE chain = $1
+ORDER BY sequence, record_time
+
+-- name: ensure_partitions
+-- Makes the partitions of the coming months where they are missing.
+SELECT audit.ensure_partitions($1)

@@ -1,0 +1,81 @@
+"""The log in PostgreSQL: append a batch in one transaction, read pages."""
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from services.audit.chain import AuditRow, Entry, Head, link
+from services.chassis.postgres import load_queries
+
+COLUMNS = tuple(field.name for field in fields(AuditRow))
+CURSOR_ROWS = 1000
+
+_QUERIES = Path(__file__).parent / "sql" / "queries.sql"
+
+
+class Store:
+    """The log, as role bp_audit."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._queries = load_queries(_QUERIES)
+
+    async def append(self, entries: Sequence[Entry], record_time: datetime) -> int:
+        """Append what is not yet on record; return how many that were.
+
+        The same event has the same key, so the same chain: under the chain's lock the look for it
+        is exact, and what a redelivery brings again is left out.
+        """
+        chains = sorted({entry.chain for entry in entries})
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(self._queries.lock_chains, chains)
+            heads = await connection.fetch(self._queries.heads, chains)
+            ids = [entry.event_id for entry in entries]
+            known = await connection.fetch(self._queries.recorded, ids)
+            fresh = _first_of_each(entries, {row["event_id"] for row in known})
+            rows = link(
+                fresh, {h["chain"]: Head(h["sequence"], h["hash"]) for h in heads}, record_time
+            )
+            if rows:
+                await connection.copy_records_to_table(
+                    "record",
+                    schema_name="audit",
+                    columns=COLUMNS,
+                    records=[tuple(getattr(row, name) for name in COLUMNS) for row in rows],
+                )
+        return len(rows)
+
+    async def list_by_subject(self, subject: str, behind: uuid.UUID, rows: int) -> list[AuditRow]:
+        """Return a subject's records behind an event id, oldest first."""
+        found = await self._pool.fetch(self._queries.by_subject, subject, behind, rows)
+        return [AuditRow(*row) for row in found]
+
+    async def list_by_chain(self, chain: int, behind: int, rows: int) -> list[AuditRow]:
+        """Return a chain's records behind a sequence, oldest first."""
+        found = await self._pool.fetch(self._queries.by_chain, chain, behind, rows)
+        return [AuditRow(*row) for row in found]
+
+    async def ensure_partitions(self, months_ahead: int) -> None:
+        """Make the partitions of the coming months where they are missing."""
+        await self._pool.execute(self._queries.ensure_partitions, months_ahead)
+
+
+async def whole_chain(connection: Any, chain: int) -> AsyncIterator[AuditRow]:
+    """Yield all of a chain in order; the connection must be in a transaction."""
+    query = load_queries(_QUERIES).whole_chain
+    async for row in connection.cursor(query, chain, prefetch=CURSOR_ROWS):
+        yield AuditRow(*row)
+
+
+def _first_of_each(entries: Sequence[Entry], known: set[uuid.UUID]) -> list[Entry]:
+    fresh: list[Entry] = []
+    for entry in entries:
+        if entry.event_id not in known:
+            known.add(entry.event_id)
+            fresh.append(entry)
+    return fresh

@@ -1,0 +1,32 @@
+"""The outbox as payments writes to it and as the superuser sees it."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from tests.integration.stores import PostgresStore
+
+
+@pytest_asyncio.fixture(scope="session")
+async def payments(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
+    """Connections of the role bp_payments."""
+    pool = await postgres.pool("bp_payments", 8)
+    yield pool
+    await pool.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def superuser(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
+    """Connections that no grant stops."""
+    pool = await postgres.pool("postgres", 2)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture(scope="session")
+def relay_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where relay processes write."""
+    return tmp_path_factory.mktemp("relay") / "relay.log"

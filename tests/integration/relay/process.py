@@ -1,0 +1,33 @@
+"""A relay as a process of its own that a test can kill: all of it but the way to its password."""
+
+import asyncio
+import json
+import os
+import sys
+
+import asyncpg
+
+from services.chassis import postgres
+from services.chassis.grpc_server import run
+from services.chassis.kafka_producer import AckedProducer
+from services.relay.figures import Figures
+from services.relay.relay import Relay
+from services.relay.settings import RelaySettings
+
+
+async def main(settings: RelaySettings, stop: asyncio.Event) -> None:
+    """Relay until stopped, from the database that standard input names."""
+    database = postgres.Database(**json.loads(sys.stdin.readline()))
+
+    async def connect() -> asyncpg.Connection:
+        return await postgres.connect(database, "relay")
+
+    producer = AckedProducer(settings.kafka_bootstrap, f"relay-{os.getpid()}")
+    relaying = asyncio.create_task(Relay(settings, connect, producer, Figures()).run())
+    await stop.wait()
+    relaying.cancel()
+    producer.close()
+
+
+if __name__ == "__main__":
+    run(RelaySettings(), main)
