@@ -105,7 +105,10 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('outbox.ensure_partitions', 0));
     FOR month IN
         SELECT generate_series(
-            first_month, first_month + make_interval(months => months_ahead + 1), interval '1 month')
+            first_month,
+            first_month + make_interval(months => months_ahead + 1),
+            interval '1 month'
+        )
     LOOP
         partition := 'published_' || to_char(month, 'YYYY_MM');
         CONTINUE WHEN to_regclass(format('outbox.%I', partition)) IS NOT NULL;
