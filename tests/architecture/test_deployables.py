@@ -28,3 +28,10 @@ def test_every_deployable_has_a_page_that_explains_it() -> None:
 
 def test_every_deployable_has_a_process_entry_and_one_place_of_wiring() -> None:
     assert [n for n in DEPLOYABLES if not (REPO / "services" / n / "bootstrap.py").exists()] == []
+
+
+def test_every_folder_of_tests_is_run() -> None:
+    configuration = tomllib.loads((REPO / "pyproject.toml").read_text())
+    run = configuration["tool"]["pytest"]["ini_options"]["testpaths"]
+    there = {path.parent.relative_to(REPO) for path in (REPO / "tests").rglob("test_*.py")}
+    assert [f for f in there if not any(f.is_relative_to(folder) for folder in run)] == []
