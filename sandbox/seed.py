@@ -15,6 +15,8 @@ import asyncpg
 
 from sandbox import people
 from sandbox.people import Deposit, Person
+from services.notifications.seed import seed_devices
+from services.notifications.state import Device
 
 Connect = Callable[[str], Awaitable[asyncpg.Connection]]
 """Opens a superuser's connection to a database by name."""
@@ -76,31 +78,39 @@ async def load(
 async def open_people(
     connect: Connect, wanted: Iterable[Person], progress: Callable[[int], None] = lambda _: None
 ) -> Seeded:
-    """Open customers in batches; the two databases work at the same time.
+    """Open customers in batches, each with one telephone; the databases work at the same time.
 
     A crash between them leaves a customer without an opening balance, or the other way round; the
     next run completes it.
     """
     read, write = await connect("bp_customers"), await connect("bp_write")
+    told = await connect("bp_notifications")
     done = opened = 0
     remaining = iter(wanted)
     try:
-        for connection in (read, write):
+        for connection in (read, write, told):
             # A seed that a power cut undoes is run again; transfers are never written like this.
             await connection.execute("SET synchronous_commit = off; SET statement_timeout = 0")
         while batch := list(itertools.islice(remaining, BATCH_PEOPLE)):
             accounts = [_Opened(p.user_name, deposit) for p in batch for deposit in p.deposits]
             ids = [people.account_id(one.user_name, one.deposit.kind) for one in accounts]
             cents = [one.deposit.cents for one in accounts]
-            _, posted = await asyncio.gather(
-                _write_customers(read, batch, accounts, ids), _post(write, ids, cents)
+            _, posted, _ = await asyncio.gather(
+                _write_customers(read, batch, accounts, ids),
+                _post(write, ids, cents),
+                seed_devices(told, map(_device, batch)),
             )
             done += len(batch)
             opened += posted
             progress(done)
     finally:
-        await asyncio.gather(read.close(), write.close())
+        await asyncio.gather(read.close(), write.close(), told.close())
     return Seeded(done, opened)
+
+
+def _device(person: Person) -> Device:
+    customer_id = people.customer_id(person.user_name)
+    return Device(customer_id, people.device_token(person.user_name), person.locale)
 
 
 async def _post(connection: asyncpg.Connection, ids: Sequence[object], cents: Sequence[int]) -> int:
