@@ -17,8 +17,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from sandbox.seed import people
-from sandbox.seed import planting as seed
+from sandbox.seed import people, planting
 from sandbox.seed.people import Deposit, Person
 from sandbox.stack.testing import RunningStack
 
