@@ -256,7 +256,10 @@ local function check_head(handle, headers, route)
 end
 
 function envoy_on_request(handle)
-  local route = ROUTES[handle:metadata():get("route")]
+  local metadata = handle:metadata()
+  local allow = metadata:get("allow")
+  if allow then return handle:respond({[":status"] = "204", ["allow"] = allow}, nil) end
+  local route = ROUTES[metadata:get("route")]
   if not route then return end
   local headers = handle:headers()
   local sound, fault = pcall(check_head, handle, headers, route)
