@@ -11,6 +11,7 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -85,11 +86,20 @@ def secret(path: str) -> dict[str, str]:
 
 async def connect(database: str) -> asyncpg.Connection:
     """A reading connection of the judge to any of the bank's databases."""
+    return await judge_login()(database)
+
+
+def judge_login() -> Callable[[str], Awaitable[asyncpg.Connection]]:
+    """Read the judge's password once; the function returned connects to a database."""
     login = secret("database/postgres/judge")
-    return await asyncpg.connect(
-        host=login["host"],
-        port=int(login["port"]),
-        user=login["username"],
-        password=login["password"],
-        database=database,
-    )
+
+    async def open_database(database: str) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            host=login["host"],
+            port=int(login["port"]),
+            user=login["username"],
+            password=login["password"],
+            database=database,
+        )
+
+    return open_database

@@ -105,6 +105,7 @@ class ControlServer:
         return {"renewed": await self._agent.renew_due(all_of_them=True)}
 
     async def _down(self, _: Request) -> Answer:
+        self._agent.stop()
         await self._supervisor.stop_all()
         return {}
 
