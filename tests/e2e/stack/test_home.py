@@ -96,3 +96,17 @@ def test_make_alone_prints_the_targets() -> None:
     for target in ("demo", "test", "up", "down", "status", "bench", "check", "gen", "golden"):
         assert f"make {target}" in done.stdout
     assert os.access(REPO / "bpctl", os.X_OK)
+
+
+def test_a_user_without_inotify_instances_is_told_the_remedy() -> None:
+    launch.require_inotify(1)
+    # The child counts its open files against a limit of its own, so nobody else is disturbed.
+    code = (
+        "import resource; from sandbox.stack import launch;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16)); launch.require_inotify(64)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "sudo sysctl fs.inotify.max_user_instances" in done.stderr
