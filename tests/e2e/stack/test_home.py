@@ -23,6 +23,8 @@ def test_socket_paths_stay_short_however_deep_the_home_is(tmp_path: Path, depth:
     home.create()
     assert len(str(home.run / "notifications" / "admin.sock")) < UNIX_PATH_BYTES_MAX
     assert (home.root / "run").resolve() == home.run.resolve()
+    home.remove_run()
+    assert not home.run.exists() or home.run.parent == home.root
 
 
 def test_a_port_is_kept_over_restarts_while_it_is_free(tmp_path: Path) -> None:
