@@ -21,6 +21,7 @@ def addresses(parts: Parts) -> dict[str, str]:
         "BP_GATEWAY_ADMIN": parts.mesh.gateway_admin,
         "BP_CA_FILE": str(parts.mesh.ca_file),
         "BP_PARTNER_CA_FILE": str(parts.partners.ca / "ca.pem"),
+        "BP_PARTNER_ACH_URL": f"https://localhost:{parts.partners.port('ach')}",
         "BP_PARTNER_OAUTH_URL": f"https://localhost:{parts.partners.port('oauth')}",
         "BP_HOME": str(home.root),
         "BP_RUN": str(home.run),

@@ -13,6 +13,7 @@ from services.audit.store import Store
 from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_digest
 
 _BEGINNING = uuid.UUID(int=0)
+_CHAIN = 2**64
 
 
 class AuditApi:
@@ -36,17 +37,18 @@ class AuditApi:
             audit_records=[mapping.to_proto(row) for row in rows[:size]]
         )
         if len(rows) > size:
-            response.next_page_token = self._tokens.seal(filters, _cursor(request, rows[size - 1]))
+            response.next_page_token = self._tokens.seal(filters, _cursor(rows[size - 1]))
         return response
 
     async def _rows(
         self, request: pb.ListAuditRecordsRequest, behind: uuid.UUID, count: int
     ) -> list[AuditRow]:
         if request.subject:
-            return await self._store.list_by_subject(request.subject, behind, count)
-        return await self._store.list_by_chain(request.chain, behind.int, count)
+            chain, sequence = divmod(behind.int, _CHAIN)
+            return await self._store.list_by_subject(request.subject, chain, sequence, count)
+        return await self._store.list_by_chain(request.chain, behind.int % _CHAIN, count)
 
 
-def _cursor(request: pb.ListAuditRecordsRequest, last: AuditRow) -> uuid.UUID:
-    """Return where the next page goes on: an event id, or in a chain the sequence as one."""
-    return last.event_id if request.subject else uuid.UUID(int=last.sequence)
+def _cursor(last: AuditRow) -> uuid.UUID:
+    """Return where the next page goes on: chain and sequence in one number."""
+    return uuid.UUID(int=last.chain * _CHAIN + last.sequence)

@@ -50,9 +50,11 @@ class Store:
                 )
         return len(rows)
 
-    async def list_by_subject(self, subject: str, behind: uuid.UUID, rows: int) -> list[AuditRow]:
-        """Return a subject's records behind an event id, oldest first."""
-        found = await self._pool.fetch(self._queries.by_subject, subject, behind, rows)
+    async def list_by_subject(
+        self, subject: str, chain: int, behind: int, rows: int
+    ) -> list[AuditRow]:
+        """Return a subject's records behind a link, given by chain and sequence, oldest first."""
+        found = await self._pool.fetch(self._queries.by_subject, subject, chain, behind, rows)
         return [AuditRow(*row) for row in found]
 
     async def list_by_chain(self, chain: int, behind: int, rows: int) -> list[AuditRow]:

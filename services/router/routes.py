@@ -58,6 +58,9 @@ ROUTES: Mapping[str, tuple[Route, ...]] = {
     "bp.payments.v1.TransferFailed": (Route(Template.TRANSFER_FAILED, reason=_failure),),
     "bp.payments.v1.TransferReturned": (Route(Template.TRANSFER_RETURNED, reason=_return_code),),
     "bp.payments.v1.TransferCancelled": (Route(Template.TRANSFER_CANCELLED),),
+    "bp.payments.v1.TransferOutcomeUnknown": (),
+    "bp.payments.v1.TransferCancelRequested": (),
+    "bp.payments.v1.TransferCancelRefused": (),
     "bp.transfers.v1.BookTransferPosted": (
         Route(Template.TRANSFER_SENT),
         Route(

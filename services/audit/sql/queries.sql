@@ -1,6 +1,8 @@
 -- name: lock_chains
 -- Makes this transaction the one writer of the chains until it ends; the order prevents deadlock.
-SELECT pg_advisory_xact_lock(20310, chain) FROM unnest($1::integer[]) AS wanted (chain) ORDER BY chain
+SELECT pg_advisory_xact_lock(20310, chain)
+FROM unnest($1::integer[]) AS wanted (chain)
+ORDER BY chain
 
 -- name: heads
 -- The last link of each chain; a chain without records has no row.
@@ -19,13 +21,13 @@ CROSS JOIN LATERAL (
 SELECT event_id FROM audit.record WHERE event_id = ANY($1::uuid[])
 
 -- name: by_subject
--- A subject's records behind an id, oldest first.
+-- A subject's records behind a link, oldest first: its events share a key, so a chain.
 SELECT chain, sequence, event_id, event_type, source_topic, source_partition, source_offset,
        subject, occur_time, log_offset, record_time, hash_version, previous_hash, hash, payload
 FROM audit.record
-WHERE subject = $1 AND event_id > $2
-ORDER BY event_id
-LIMIT $3
+WHERE subject = $1 AND (chain, sequence) > ($2, $3)
+ORDER BY chain, sequence
+LIMIT $4
 
 -- name: by_chain
 -- A chain's records behind a sequence, oldest first.

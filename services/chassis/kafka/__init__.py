@@ -16,6 +16,7 @@ from services.chassis.kafka.client import (
     producer_settings,
     rewind,
     take,
+    to_record,
     usable,
 )
 from services.chassis.kafka.dlq import (
@@ -45,5 +46,6 @@ __all__ = [
     "producer_settings",
     "rewind",
     "take",
+    "to_record",
     "usable",
 ]

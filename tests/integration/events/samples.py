@@ -1,8 +1,9 @@
 """Events as payments and transfers write them, and what the tests read back."""
 
+import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
@@ -70,6 +71,14 @@ def write(bootstrap: str, topic: str, events: Iterable[Any]) -> None:
     assert producer.flush(30) == 0
 
 
+def write_raw(bootstrap: str, topic: str, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+    """Write keys and values as they are."""
+    producer = Producer(producer_settings(bootstrap, "test"))
+    for key, value in pairs:
+        producer.produce(topic, value=value, key=key)
+    assert producer.flush(30) == 0
+
+
 def read_all(bootstrap: str, topic: str) -> list[Message]:
     """Return the committed messages of a topic, in the order of each partition."""
     reader = Consumer(
@@ -78,6 +87,8 @@ def read_all(bootstrap: str, topic: str) -> list[Message]:
             "group.id": f"test-{uuid.uuid4()}",
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
+            # The end of a partition is told when a fetch comes back empty: do not let it wait.
+            "fetch.wait.max.ms": 10,
         }
     )
     partitions = reader.list_topics(topic, timeout=10).topics[topic].partitions
@@ -85,7 +96,7 @@ def read_all(bootstrap: str, topic: str) -> list[Message]:
     found: list[Message] = []
     ended: set[int] = set()
     while len(ended) < len(partitions):
-        for message in reader.consume(1000, 0.2):
+        for message in reader.consume(1000, 0.05):
             if message.error() is None:
                 found.append(message)
             else:
@@ -102,4 +113,15 @@ def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
         if value:
             return value
         time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s")
+
+
+async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:
+    """Wait until the awaited condition holds and return its value."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = await condition()
+        if value:
+            return value
+        await asyncio.sleep(0.05)
     raise AssertionError(f"not within {seconds} s")

@@ -13,33 +13,33 @@ from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 from confluent_kafka import Message
 
 from tests.integration.events import samples
-from tests.integration.events.broker import Broker
 from tests.integration.events.router_process import RouterProcess
+from tests.integration.stores import KafkaStore
 
 
 @pytest.fixture
-def routers(broker: Broker, tmp_path: Path) -> Iterator[list[RouterProcess]]:
-    both = [RouterProcess(broker.bootstrap, tmp_path, slot) for slot in ("0", "1")]
+def routers(kafka: KafkaStore, tmp_path: Path) -> Iterator[list[RouterProcess]]:
+    both = [RouterProcess(kafka.bootstrap, tmp_path, slot) for slot in ("0", "1")]
     yield both
     for one in both:
         if one.process is not None and one.process.poll() is None:
             one.stop()
 
 
-def _audited(broker: Broker, wanted: set[str]) -> Counter[str]:
-    messages = samples.read_all(broker.bootstrap, "audit-logs")
+def _audited(kafka: KafkaStore, wanted: set[str]) -> Counter[str]:
+    messages = samples.read_all(kafka.bootstrap, "audit-logs")
     ids = (AuditEvent.FromString(m.value() or b"").event_id for m in messages)
     return Counter(one for one in ids if one in wanted)
 
 
-def _notified(broker: Broker, wanted: set[str]) -> Counter[str]:
-    messages = samples.read_all(broker.bootstrap, "notifications")
+def _notified(kafka: KafkaStore, wanted: set[str]) -> Counter[str]:
+    messages = samples.read_all(kafka.bootstrap, "notifications")
     ids = (NotificationEvent.FromString(m.value() or b"").metadata.event_id for m in messages)
     return Counter(one for one in ids if one.split("/")[0] in wanted)
 
 
-def _progressed(broker: Broker, wanted: set[str], count: int) -> bool:
-    return len(_audited(broker, wanted)) >= count
+def _progressed(kafka: KafkaStore, wanted: set[str], count: int) -> bool:
+    return len(_audited(kafka, wanted)) >= count
 
 
 def _header(message: Message, name: str) -> bytes | None:
@@ -47,7 +47,7 @@ def _header(message: Message, name: str) -> bytes | None:
 
 
 def test_every_event_is_audited_whole_and_customers_are_told_by_the_table(
-    broker: Broker, routers: list[RouterProcess]
+    kafka: KafkaStore, routers: list[RouterProcess]
 ) -> None:
     routers[0].start()
     debited, failed, booked = (
@@ -55,14 +55,14 @@ def test_every_event_is_audited_whole_and_customers_are_told_by_the_table(
         samples.payment("transfer_failed"),
         samples.book_transfer(),
     )
-    samples.write(broker.bootstrap, "payments", [debited, failed])
-    samples.write(broker.bootstrap, "transfers", [booked])
+    samples.write(kafka.bootstrap, "payments", [debited, failed])
+    samples.write(kafka.bootstrap, "transfers", [booked])
     wanted = {e.metadata.event_id for e in (debited, failed, booked)}
-    samples.until(lambda: len(_audited(broker, wanted)) == 3)
+    samples.until(lambda: len(_audited(kafka, wanted)) == 3)
 
     audited = {
         event.event_id: (event, message)
-        for message in samples.read_all(broker.bootstrap, "audit-logs")
+        for message in samples.read_all(kafka.bootstrap, "audit-logs")
         if (event := AuditEvent.FromString(message.value() or b"")).event_id in wanted
     }
     event, message = audited[failed.metadata.event_id]
@@ -74,7 +74,7 @@ def test_every_event_is_audited_whole_and_customers_are_told_by_the_table(
 
     told = {
         (event.metadata.event_id, event.notification_requested.template)
-        for message in samples.read_all(broker.bootstrap, "notifications")
+        for message in samples.read_all(kafka.bootstrap, "notifications")
         if (event := NotificationEvent.FromString(message.value() or b"")).metadata.event_id.split(
             "/"
         )[0]
@@ -88,17 +88,17 @@ def test_every_event_is_audited_whole_and_customers_are_told_by_the_table(
 
 
 def test_poison_goes_to_the_dlq_with_its_reason_and_the_group_goes_on(
-    broker: Broker, routers: list[RouterProcess]
+    kafka: KafkaStore, routers: list[RouterProcess]
 ) -> None:
     routers[0].start()
     before, after = samples.payment(), samples.payment()
     poison = b"\xff not an envelope"
-    samples.write(broker.bootstrap, "payments", [before, poison, after])
+    samples.write(kafka.bootstrap, "payments", [before, poison, after])
     wanted = {before.metadata.event_id, after.metadata.event_id}
-    samples.until(lambda: len(_audited(broker, wanted)) == 2)
+    samples.until(lambda: len(_audited(kafka, wanted)) == 2)
     parked = [
         message
-        for message in samples.read_all(broker.bootstrap, "payments.dlq")
+        for message in samples.read_all(kafka.bootstrap, "payments.dlq")
         if message.value() == poison
     ]
     assert len(parked) == 1
@@ -108,7 +108,7 @@ def test_poison_goes_to_the_dlq_with_its_reason_and_the_group_goes_on(
 
 
 def test_no_event_is_lost_or_doubled_when_routers_are_killed_and_partitions_move(
-    broker: Broker, routers: list[RouterProcess]
+    kafka: KafkaStore, routers: list[RouterProcess]
 ) -> None:
     chance = random.Random(7)
     wanted: set[str] = set()
@@ -116,15 +116,15 @@ def test_no_event_is_lost_or_doubled_when_routers_are_killed_and_partitions_move
     for round_ in range(6):
         events = [samples.payment() for _ in range(400)]
         wanted.update(e.metadata.event_id for e in events)
-        samples.write(broker.bootstrap, "payments", events)
+        samples.write(kafka.bootstrap, "payments", events)
         seen = chance.randrange(1, 400 * (round_ + 1))
-        samples.until(partial(_progressed, broker, wanted, seen))
+        samples.until(partial(_progressed, kafka, wanted, seen))
         if round_ == 2:
             routers[1].start()
         victim = routers[0] if round_ < 3 else routers[round_ % 2]
         victim.kill()
         victim.start()
-    samples.until(lambda: len(_audited(broker, wanted)) == len(wanted), 40)
-    samples.until(lambda: len(_notified(broker, wanted)) == len(wanted))
-    assert set(_audited(broker, wanted).values()) == {1}
-    assert set(_notified(broker, wanted).values()) == {1}
+    samples.until(lambda: len(_audited(kafka, wanted)) == len(wanted), 40)
+    samples.until(lambda: len(_notified(kafka, wanted)) == len(wanted))
+    assert set(_audited(kafka, wanted).values()) == {1}
+    assert set(_notified(kafka, wanted).values()) == {1}

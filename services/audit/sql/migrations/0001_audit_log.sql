@@ -42,7 +42,7 @@ CREATE TABLE audit.record (
     PRIMARY KEY (event_id)
 ) PARTITION BY RANGE (event_id);
 
-CREATE INDEX record_subject ON audit.record (subject, event_id);
+CREATE INDEX record_subject ON audit.record (subject, chain, sequence);
 
 GRANT SELECT, INSERT ON audit.record TO bp_audit;
 GRANT SELECT ON audit.record TO bp_judge;

@@ -1,0 +1,1 @@
+"""What customers are told: one push for each event, whatever is delivered again."""

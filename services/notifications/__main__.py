@@ -1,0 +1,9 @@
+"""Process entry: `python -m services.notifications`."""
+
+from services.chassis import grpc_server
+from services.notifications import bootstrap
+from services.notifications.settings import Settings
+
+if __name__ == "__main__":
+    settings = Settings()  # pyright: ignore[reportCallIssue] - from the environment
+    grpc_server.run(settings, lambda _, stop: bootstrap.main(settings, stop))

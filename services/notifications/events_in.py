@@ -1,0 +1,49 @@
+"""Group `notif`: requests become messages and deliveries in one statement, then pushes."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from services.chassis.kafka import Record, Subscription
+from services.kernel.clock import utc_now
+from services.notifications import templates
+from services.notifications.mapping import to_request
+from services.notifications.sender import Sender
+from services.notifications.settings import GROUP, TOPIC, Settings
+from services.notifications.state import Device, Request
+from services.notifications.store import Store, Written
+
+
+def subscription(settings: Settings) -> Subscription:
+    """Return what this process reads, and how."""
+    return Subscription(
+        bootstrap=settings.kafka_bootstrap,
+        group=GROUP,
+        member=f"{settings.service}-{settings.slot}",
+        topics=(TOPIC,),
+        batch_rows_max=settings.batch_rows_max,
+        linger_ms=settings.batch_linger_ms,
+    )
+
+
+class Requests:
+    """Handler of the group's batches."""
+
+    def __init__(self, store: Store, sender: Sender, settings: Settings) -> None:
+        self._store = store
+        self._sender = sender
+        self._lease = timedelta(seconds=settings.lease_s)
+
+    async def ask(self, records: Sequence[Record]) -> None:
+        """Write the batch and hand on what is new; what came before changes nothing."""
+        requests = [to_request(record) for record in records]
+        devices = await self._store.devices_of(request.customer_id for request in requests)
+        written = [_written(request, devices.get(request.customer_id, [])) for request in requests]
+        pushes = await self._store.ask(written, utc_now() + self._lease)
+        await self._sender.accept(pushes)
+
+
+def _written(request: Request, devices: list[Device]) -> Written:
+    """A customer has one language: that of the device that was registered last."""
+    locale = devices[0].locale if devices else templates.DEFAULT_LOCALE
+    text = templates.render(request.template, locale, request.amount, request.reason)
+    return request, text, devices

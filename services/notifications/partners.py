@@ -1,0 +1,166 @@
+"""The push service: Firebase Cloud Messaging, HTTP v1, with Google's OAuth 2.0 service accounts.
+
+Time-outs, TLS and breakers are the sidecar's. The notification's tag (Android) and collapse id
+(APNs) is the event's id: a push that is sent again takes the first one's place on the device.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+import structlog
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+from services.notifications.state import Attempt, Outcome, Push
+
+TOKEN_URL = "http://oauth2.googleapis.com/token"  # noqa: S105 - an address; the sidecar adds TLS
+SEND_URL = "http://fcm.googleapis.com/v1/projects/{project}/messages:send"
+SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+ASSERTION_S = 3600
+RENEW_BEFORE_S = 300
+"""A token is renewed this long before its end."""
+SEND_TIMEOUT = aiohttp.ClientTimeout(total=15)
+COLLAPSE_ID_BYTES_MAX = 64
+"""APNs refuses a longer collapse id; an event id with suffix has 45."""
+
+FOR_GOOD = {"INVALID_ARGUMENT", "SENDER_ID_MISMATCH"}
+"""FCM error codes that say no to this message for ever."""
+
+log = structlog.get_logger()
+
+
+class TokenRefused(Exception):
+    """Google's token endpoint did not give a token; every push waits until it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    value: str
+    renew_time: float
+
+
+class AccessTokens:
+    """Access tokens of one service account; its key is parsed once."""
+
+    def __init__(self, session: aiohttp.ClientSession, account: Mapping[str, str]) -> None:
+        self._session = session
+        self._email = account["client_email"]
+        self._audience = account["token_uri"]
+        self._header = {"alg": "RS256", "kid": account["private_key_id"]}
+        self._key = RSAKey.import_key(account["private_key"])
+        self._token = _Token("", 0.0)
+        self._renewing = asyncio.Lock()
+
+    async def get(self, refused: str = "") -> str:
+        """Return a token that is good; another one than `refused`, which a server did not take."""
+        if self._is_good(refused):
+            return self._token.value
+        async with self._renewing:
+            if not self._is_good(refused):
+                self._token = await self._bought()
+        return self._token.value
+
+    def _is_good(self, refused: str) -> bool:
+        return self._token.value != refused and time.monotonic() < self._token.renew_time
+
+    async def _bought(self) -> _Token:
+        form = {"grant_type": GRANT, "assertion": self._assertion()}
+        async with self._session.post(TOKEN_URL, data=form, timeout=SEND_TIMEOUT) as answer:
+            body = await answer.read()
+            if answer.status != 200:
+                raise TokenRefused(f"{answer.status}: {body[:300].decode(errors='replace')}")
+        granted = orjson.loads(body)
+        lifetime_s = max(granted["expires_in"] - RENEW_BEFORE_S, granted["expires_in"] / 2)
+        return _Token(granted["access_token"], time.monotonic() + lifetime_s)
+
+    def _assertion(self) -> str:
+        now = int(time.time())
+        claims = {
+            "iss": self._email,
+            "scope": SCOPE,
+            "aud": self._audience,
+            "iat": now,
+            "exp": now + ASSERTION_S,
+        }
+        return jwt.encode(self._header, claims, self._key)
+
+
+class PushClient:
+    """Sends one push and says how it ended; never raises for what the partner does."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, tokens: AccessTokens, project_id: str
+    ) -> None:
+        self._session = session
+        self._tokens = tokens
+        self._url = SEND_URL.format(project=project_id)
+
+    async def send(self, push: Push) -> Attempt:
+        """Send; what is not an answer (time-out, refusal of the token, 5xx) postpones it."""
+        try:
+            return await self._send(push)
+        except (TimeoutError, aiohttp.ClientError, OSError, TokenRefused, ValueError) as error:
+            return Attempt(push, Outcome.POSTPONED, f"{type(error).__name__}: {error}"[:300])
+
+    async def _send(self, push: Push) -> Attempt:
+        body = orjson.dumps(message(push))
+        token = await self._tokens.get()
+        status, headers, answer = await self._post(body, token)
+        if status == 401:
+            token = await self._tokens.get(refused=token)
+            status, headers, answer = await self._post(body, token)
+        return understood(push, status, headers, answer)
+
+    async def _post(self, body: bytes, token: str) -> tuple[int, Mapping[str, str], bytes]:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        async with self._session.post(
+            self._url, data=body, headers=headers, timeout=SEND_TIMEOUT
+        ) as answer:
+            return answer.status, answer.headers, await answer.read()
+
+
+def message(push: Push) -> dict[str, Any]:
+    """Return the request of messages:send."""
+    tag = push.event_id[:COLLAPSE_ID_BYTES_MAX]
+    return {
+        "message": {
+            "token": push.device,
+            "notification": {"title": push.title, "body": push.body},
+            "data": {
+                "eventId": push.event_id,
+                "transferId": push.transfer_id,
+                "template": push.template,
+            },
+            "android": {"notification": {"tag": tag}},
+            "apns": {"headers": {"apns-collapse-id": tag}},
+        }
+    }
+
+
+def understood(push: Push, status: int, headers: Mapping[str, str], body: bytes) -> Attempt:
+    """Return what an answer means for the delivery; raise ValueError for a 200 that is none."""
+    if status == 200:
+        return Attempt(push, Outcome.TAKEN, str(orjson.loads(body)["name"]))
+    code = _error_code(body)
+    detail = f"{status} {code}".strip()
+    if code == "UNREGISTERED":
+        return Attempt(push, Outcome.DEVICE_GONE, detail)
+    if code in FOR_GOOD:
+        return Attempt(push, Outcome.REFUSED, detail)
+    after = headers.get("Retry-After", "")
+    return Attempt(push, Outcome.POSTPONED, detail, float(after) if after.isdigit() else 0.0)
+
+
+def _error_code(body: bytes) -> str:
+    """Return FCM's errorCode; "" when the answer is not FCM's, a proxy's for instance."""
+    try:
+        details = orjson.loads(body)["error"]["details"]
+        return next((str(d["errorCode"]) for d in details if "errorCode" in d), "")
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,111 @@
+"""Sends what is asked for: at once what this process wrote, later what was postponed or left over.
+
+A delivery is PENDING in the database before it is sent and settled after. A crash in between leaves
+it PENDING under a lease; when that ends it is sent again under the same tag, so the device shows
+one message. Nothing is given up: a push that cannot be sent now is tried again for ever.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import asyncpg
+import structlog
+
+from services.kernel.clock import utc_now
+from services.notifications.partners import PushClient
+from services.notifications.settings import Settings
+from services.notifications.state import Attempt, Outcome, Push, settled
+from services.notifications.store import Store
+
+CLAIM_ROWS_MAX = 200
+SETTLE_ROWS_MAX = 200
+SETTLE_LINGER_S = 0.05
+RETRY_S = 1.0
+LEASE_MARGIN_S = 20
+"""A push that has less lease left than this is not begun: its attempt could outlast the lease."""
+UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+log = structlog.get_logger()
+
+
+class Sender:
+    """The queue between the group and the push service, and its workers."""
+
+    def __init__(self, store: Store, client: PushClient, settings: Settings) -> None:
+        self._store = store
+        self._client = client
+        self._settings = settings
+        self._waiting: asyncio.Queue[Push] = asyncio.Queue(settings.waiting_max)
+        self._ended: asyncio.Queue[Attempt] = asyncio.Queue(settings.waiting_max)
+
+    async def accept(self, pushes: Sequence[Push]) -> None:
+        """Take deliveries to make; waits when too many wait already."""
+        for push in pushes:
+            await self._waiting.put(push)
+
+    async def run(self) -> None:
+        """Send for ever."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._settings.sends_max):
+                group.create_task(self._work())
+            group.create_task(self._settle())
+            group.create_task(self._claim())
+
+    async def drain(self) -> None:
+        """Wait until all that was accepted is sent and settled."""
+        await self._waiting.join()
+        await self._ended.join()
+
+    async def _work(self) -> None:
+        margin = timedelta(seconds=self._settings.lease_margin_s)
+        while True:
+            push = await self._waiting.get()
+            # Too late for a safe attempt: whoever claims it after its lease sends it.
+            if utc_now() + margin < push.lease_end:
+                attempt = await self._client.send(push)
+                if attempt.outcome is not Outcome.TAKEN:
+                    log.warning("push.not_taken", event_id=push.event_id, detail=attempt.detail)
+                await self._ended.put(attempt)
+            self._waiting.task_done()
+
+    async def _settle(self) -> None:
+        while True:
+            batch = [await self._ended.get()]
+            await asyncio.sleep(SETTLE_LINGER_S)
+            while len(batch) < SETTLE_ROWS_MAX and not self._ended.empty():
+                batch.append(self._ended.get_nowait())
+            await self._written(batch)
+            for _ in batch:
+                self._ended.task_done()
+
+    async def _written(self, batch: Sequence[Attempt]) -> None:
+        s = self._settings
+        outcomes = [settled(a, utc_now(), s.retry_first_s, s.retry_max_s) for a in batch]
+        while True:
+            try:
+                await self._store.settle(outcomes)
+            except UNREACHABLE as error:
+                log.warning("push.settle_failed", error=repr(error), rows=len(batch))
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+
+    async def _claim(self) -> None:
+        while True:
+            claimed = 0
+            if self._waiting.qsize() < self._settings.waiting_max // 2:
+                claimed = await self._claimed()
+            if claimed < CLAIM_ROWS_MAX:
+                await asyncio.sleep(self._settings.poll_s)
+
+    async def _claimed(self) -> int:
+        now = utc_now()
+        lease_end = now + timedelta(seconds=self._settings.lease_s)
+        try:
+            pushes = await self._store.claim(now, lease_end, CLAIM_ROWS_MAX)
+        except UNREACHABLE as error:
+            log.warning("push.claim_failed", error=repr(error))
+            return 0
+        await self.accept(pushes)
+        return len(pushes)

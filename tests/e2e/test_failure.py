@@ -1,0 +1,146 @@
+"""When the clearing house or the fraud service fails: nothing lost, nothing doubled."""
+
+import uuid
+
+import pytest
+
+from tests.e2e.bank import Bank, until
+
+SUBMIT = "POST /ach/transfer"
+QUERY = "GET /ach/transfer"
+RECALL = "POST /ach/transfer/cancel"
+
+
+async def test_a_compensated_failure_is_a_503_with_retry_and_the_money_is_back_once(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    key = str(uuid.uuid4())
+    await bank.fault("ach", kind="http_5xx", endpoint=SUBMIT, params={"status": 503})
+    failed = await bank.pay(ana, 100_00, key=key)
+    assert (failed.status, failed.reason) == (503, "ACH_UNAVAILABLE")
+    assert int(failed.headers["Retry-After"]) > 0
+    details = {detail["@type"].rpartition(".")[2]: detail for detail in failed.body["details"]}
+    transfer_id = details["ErrorInfo"]["metadata"]["transfer_id"]
+    assert details["RetryInfo"]["retryDelay"].endswith("s")
+    assert await bank.posted(ana) == 5_000_00
+    pushes = await bank.pushed(ana)
+    assert [push["notification"]["title"] for push in pushes] == ["Transferencia fallida"]
+    assert (await bank.at_ach(transfer_id)).get("state") == "CANCELLED"
+    await bank.mend("ach")
+    again = await bank.pay(ana, 100_00, key=key)
+    assert (again.status, again.body["state"]) == (200, "SUBMITTED")
+    assert again.body["transferId"] != transfer_id
+
+
+async def test_accepted_and_then_silent_is_found_by_query_and_not_refunded(bank: Bank) -> None:
+    ana = await bank.customer()
+    await bank.fault("ach", kind="accept_then_hang", endpoint=SUBMIT)
+    answered = await bank.pay(ana, 100_00)
+    assert (answered.status, answered.body["state"]) == (200, "DEBITED")
+    found = await bank.in_state(ana, answered.body["transferId"], "SUBMITTED")
+    assert (await bank.at_ach(found["transferId"]))["achTraceNumber"] == found["traceNumber"]
+    assert await bank.posted(ana) == 4_900_00
+
+
+async def test_an_unknown_outcome_keeps_the_money_in_clearing_and_goes_on_by_itself(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    await bank.fault("ach", kind="http_5xx", endpoint="*", params={"status": 503})
+    answered = await bank.pay(ana, 100_00)
+    assert answered.status == 200
+    transfer_id = answered.body["transferId"]
+    await bank.in_state(ana, transfer_id, "OUTCOME_UNKNOWN")
+    assert await bank.posted(ana) == 4_900_00
+    await bank.mend("ach")
+    # The breaker stays open for a minute after five failures; then the saga asks again.
+    await bank.in_state(ana, transfer_id, "FAILED", timeout_s=120)
+    assert await bank.posted(ana) == 5_000_00
+
+
+async def test_a_late_arrival_after_the_recall_is_refused_by_the_tombstone(bank: Bank) -> None:
+    ana = await bank.customer()
+    await bank.fault("ach", kind="reset", endpoint=SUBMIT)
+    failed = await bank.pay(ana, 100_00)
+    assert (failed.status, failed.reason) == (503, "ACH_UNAVAILABLE")
+    await bank.mend("ach")
+    transfer_id = failed.body["details"][0]["metadata"]["transfer_id"]
+    late = await bank.submit_to_ach(transfer_id, 100_00)
+    assert (late.status, late.body["error"]["code"]) == (409, "CANCELLED")
+    assert await bank.posted(ana) == 5_000_00
+
+
+async def test_a_refusal_of_the_clearing_house_reverses_the_debit_with_its_reason(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    refused = await bank.pay(ana, 100_00, accountNumber="12")
+    assert (refused.status, refused.reason) == (400, "INVALID_BENEFICIARY_ACCOUNT")
+    assert await bank.posted(ana) == 5_000_00
+
+
+async def test_a_transfer_that_has_not_left_is_cancelled_and_one_that_has_is_not(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    first, second = await bank.pay(ana, 10_00), await bank.pay(ana, 20_00)
+    path = "/v1/transfers/interbank/{}:cancel"
+    cancelled = await bank.call("POST", path.format(first.body["transferId"]), ana.token, {})
+    assert (cancelled.status, cancelled.body["state"]) == (200, "CANCELLED")
+    again = await bank.call("POST", path.format(first.body["transferId"]), ana.token, {})
+    assert again.body["state"] == "CANCELLED"
+    assert await bank.posted(ana) == 4_980_00
+    await bank.two_banking_days()
+    await bank.in_state(ana, second.body["transferId"], "COMPLETED")
+    late = await bank.call("POST", path.format(second.body["transferId"]), ana.token, {})
+    assert (late.status, late.reason) == (400, "NOT_CANCELLABLE")
+
+
+REFUSALS = [
+    ({"routingNumber": "999999992"}, 10_00, 400, "UNKNOWN_ROUTING_NUMBER"),
+    ({"routingNumber": "021000022"}, 10_00, 400, "INVALID_ROUTING_NUMBER"),
+    ({"name": "FRAUD DECLINE"}, 10_00, 403, "FRAUD_DECLINED"),
+    ({}, 100_000_01, 400, "AMOUNT_LIMIT_EXCEEDED"),
+    ({}, 5_000_01, 400, "INSUFFICIENT_FUNDS"),
+    ({}, 0, 400, "AMOUNT_NOT_POSITIVE"),
+    ({}, -1, 400, "AMOUNT_NOT_POSITIVE"),
+]
+
+
+@pytest.mark.parametrize(("beneficiary", "minor_units", "status", "reason"), REFUSALS)
+async def test_a_refusal_for_the_customers_reasons_posts_nothing(
+    bank: Bank, beneficiary: dict[str, str], minor_units: int, status: int, reason: str
+) -> None:
+    ana = await bank.customer(5_000_00)
+    refused = await bank.pay(ana, minor_units, **beneficiary)
+    assert (refused.status, refused.reason) == (status, reason)
+    sql = "SELECT kind FROM ledger.entry WHERE account_id = $1"
+    kinds = [row["kind"] for row in await bank.rows("bp_write", sql, ana.account_id)]
+    assert kinds == ["OPENING_BALANCE"]
+
+
+async def test_without_the_fraud_service_small_amounts_are_flagged_and_large_ones_refused(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    await bank.fault("fraud", kind="http_5xx", endpoint="*", params={"status": 503}, count=4)
+    large = await bank.pay(ana, 1_000_01)
+    assert (large.status, large.reason) == (503, "FRAUD_CHECK_UNAVAILABLE")
+    assert await bank.posted(ana) == 5_000_00
+    small = await bank.pay(ana, 1_000_00)
+    assert (small.status, small.body["fraudReview"]) == (200, True)
+
+
+async def test_a_returned_transfer_credits_the_customer_once_and_says_why(bank: Bank) -> None:
+    ana = await bank.customer()
+    paid = await bank.pay(ana, 100_00, accountNumber="1239903")
+    await bank.two_banking_days()
+    returned = await bank.in_state(ana, paid.body["transferId"], "RETURNED")
+    assert returned["returnCode"] == "R03"
+    assert await bank.posted(ana) == 5_000_00
+
+    async def told() -> bool:
+        return len(await bank.pushes(ana)) > 0
+
+    await until(told, 30, "a push about the return")
