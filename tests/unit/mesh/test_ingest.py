@@ -63,7 +63,7 @@ def test_a_fault_names_file_and_line(
 def test_two_resources_of_one_name_are_refused(tmp_path: Path) -> None:
     text = HEAD.format(kind="VirtualService") + RULE
     (tmp_path / "a.yaml").write_text(f"{text}---\n{text}")
-    with pytest.raises(ConfigFault, match=r"a\.yaml:11: VirtualService x is there already"):
+    with pytest.raises(ConfigFault, match=r"a\.yaml:12: VirtualService x is there already"):
         resources.parse(documents.read_folder(tmp_path))
 
 

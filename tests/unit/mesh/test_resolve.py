@@ -87,7 +87,7 @@ EDITS = [
     ("partners/fraud.yaml", "app: payments", "app: audit", MeshFault, "one DestinationRule, has 0"),
     ("partners/fraud.yaml", "mode: SIMPLE", "mode: MUTUAL", MeshFault, "no client certificate"),
     ("services.yaml", "ISTIO_MUTUAL", "SIMPLE", MeshFault, "inside the mesh is ISTIO_MUTUAL"),
-    ("mesh.yaml", "kind: PeerAuthentication", "kind: Telemetry", ConfigFault, "mtls"),
+    ("mesh.yaml", "kind: PeerAuthentication", "kind: Peer", ConfigFault, "not honoured"),
     ("gateway.yaml", "WRITE:", "READS:", ConfigFault, "READS"),
     ("gateway.yaml", "name: ach-network", "name: ach", MeshFault, "no identity of ach-network"),
 ]
@@ -103,9 +103,8 @@ def test_what_does_not_hold_together_is_refused(
 
 
 def test_a_mesh_that_is_not_closed_is_refused(tmp_path: Path) -> None:
-    config = _edited(
-        tmp_path, "mesh.yaml", "kind: AuthorizationPolicy", "kind: AuthorizationPolicy"
-    )
+    config = tmp_path / "config"
+    shutil.copytree(CONFIG, config)
     (config / "mesh.yaml").unlink()
     with pytest.raises(MeshFault, match="exactly one PeerAuthentication"):
         resolve(inputs(config))
