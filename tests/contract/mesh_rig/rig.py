@@ -90,7 +90,8 @@ class Rig:
     def _certificates(self) -> None:
         certs, partners = self.home / "certs", self.home / "partners"
         for name in (*SERVICES, "gateway"):
-            self.mesh_ca.issue(certs / name, uri=identity(name))
+            # Sidecars look at the URI alone; the name is for the tests' own gRPC client.
+            self.mesh_ca.issue(certs / name, dns=(name,), uri=identity(name))
         self.mesh_ca.issue(certs / "edge", dns=("localhost",))
         self.partner_ca.issue(partners / "bp-client", dns=("bp-client",))
         for host in PARTNERS:
