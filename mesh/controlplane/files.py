@@ -1,8 +1,10 @@
 """Delivery by files that Envoy watches: one folder a proxy.
 
-`bootstrap.json` names `lds.json` and `cds.json`, whose contexts name `sds/<secret>.json`. A file
-is written beside the old one and renamed over it, which is the event that Envoy waits for, and
-only when it changed. Order matters: what others name goes first (secrets, clusters, listeners).
+`bootstrap.json` names `lds.json` and `cds.json`, whose contexts name `sds/<secret>.json` for the
+certificates that are renewed. Authorities and partners' client certificates live longer than a
+proxy and stand in the bootstrap: each watched file takes two inotify instances, of which Linux
+gives a user 128. A file is written beside the old one and renamed over it, which is the event
+that Envoy waits for, and only when it changed. What others name goes first.
 """
 
 import json
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import betterproto2
 from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import Secret
 from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
 
 from mesh.controlplane import model
@@ -34,7 +37,8 @@ def secret_files(out: Path) -> SourceOf:
     """Return where each workload's secrets lie under `out`."""
 
     def source_of(workload: model.Workload) -> SecretSource:
-        return lambda name: file_source(out / workload.name / "sds" / f"{name}.json")
+        folder, watched = out / workload.name / "sds", workload.rotating
+        return lambda name: file_source(folder / f"{name}.json") if name in watched else None
 
     return source_of
 
@@ -46,19 +50,32 @@ def write(snapshots: Iterable[Snapshot], out: Path) -> list[Path]:
 
 def _write_one(snapshot: Snapshot, folder: Path) -> list[Path]:
     (folder / "sds").mkdir(parents=True, exist_ok=True)
+    rotating = snapshot.workload.rotating
     start = bootstrap_of(
-        snapshot.workload, file_source(folder / "lds.json"), file_source(folder / "cds.json")
+        snapshot.workload,
+        file_source(folder / "lds.json"),
+        file_source(folder / "cds.json"),
+        [_unwatched(each) for each in snapshot.secrets if each.name not in rotating],
     )
     files: list[tuple[Path, betterproto2.Message]] = [
         *(
             (folder / "sds" / f"{secret.name}.json", _response(snapshot, [secret]))
             for secret in snapshot.secrets
+            if secret.name in rotating
         ),
         (folder / "cds.json", _response(snapshot, snapshot.clusters)),
         (folder / "lds.json", _response(snapshot, snapshot.listeners)),
         (folder / "bootstrap.json", start),
     ]
     return [path for path, message in files if _replace(path, message)]
+
+
+def _unwatched(secret: Secret) -> Secret:
+    kept = Secret.parse(bytes(secret))
+    for part in (kept.tls_certificate, kept.validation_context):
+        if part is not None:
+            part.watched_directory = None
+    return kept
 
 
 def _response(

@@ -124,6 +124,8 @@ class Workload:
     admin: Address | Path
     """Where the operator's page listens; a sidecar's on a Unix socket of its own user."""
     log_expression: str
+    rotating: frozenset[str]
+    """Names of the secrets that are renewed while the proxy runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,5 +115,7 @@ def _cluster_names(value: dict[str, object]) -> set[str]:
 
 
 def _secret_names(value: dict[str, object]) -> set[str]:
-    named = value.get("name")
-    return {named} if "sdsConfig" in value and isinstance(named, str) else set()
+    single = value.get("validationContextSdsSecretConfig")
+    listed = value.get("tlsCertificateSdsSecretConfigs")
+    found = [single, *(listed if isinstance(listed, list) else [])]
+    return {str(each.get("name")) for each in found if isinstance(each, dict)}

@@ -17,8 +17,8 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from sandbox import people, seed
-from sandbox.people import Deposit, Person
+from sandbox.seed import people, planting
+from sandbox.seed.people import Deposit, Person
 from sandbox.stack.testing import RunningStack
 
 SCOPES = "transfers:write transfers:read accounts:read"
@@ -93,7 +93,7 @@ class Bank:
         """Open a customer of its own with a balance."""
         name = f"e2e-{os.getpid()}-{next(_numbers)}-{uuid.uuid4().hex[:6]}"
         person = Person(name, "E2E Customer", (Deposit("CHECKING", minor_units, **deposit),))
-        await seed.open_people(self._connect, [person])
+        await planting.open_people(self._connect, [person])
         customer_id = people.customer_id(name)
         token = await self.token(customer_id)
         return Customer(name, customer_id, people.account_id(name), token)

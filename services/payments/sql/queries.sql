@@ -85,7 +85,8 @@ WHERE shard = $1 AND transfer_id = $2 AND version = $3;
 -- name: keep_notice
 -- Keeps a notice of the clearing house; a repetition changes nothing and says what became of it.
 WITH kept AS (
-    INSERT INTO payments.ach_notice (notice_id, type, trace_number, transfer_key, return_code, state)
+    INSERT INTO payments.ach_notice
+        (notice_id, type, trace_number, transfer_key, return_code, state)
     VALUES ($1, $2, $3, $4, $5, 'KEPT')
     ON CONFLICT DO NOTHING
     RETURNING state

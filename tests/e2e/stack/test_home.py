@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.stack import logfiles
+from sandbox.stack import launch, logfiles
 from sandbox.stack.home import REPO, Home
 from sandbox.stack.ports import Ports
 
@@ -69,6 +69,26 @@ def test_setup_names_what_is_missing_with_one_line_to_install_it(tmp_path: Path)
     assert done.returncode == 1
     assert "Java 17 or newer, Maven, make" in done.stderr
     assert "Install with:" in done.stderr
+
+
+async def test_an_unprivileged_child_works_below_a_folder_that_others_cannot_enter(
+    tmp_path: Path,
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    tool = closed / "python"
+    tool.symlink_to(sys.executable)
+    user = launch.unprivileged_user((tool,))
+    assert (user is None) == (os.geteuid() != 0)
+    code = f"import os; assert os.access({str(tool)!r}, os.X_OK); assert os.geteuid() != 0"
+    if user is None:
+        code = code.partition(";")[0]
+    await launch.run(
+        (sys.executable, "-c", code),
+        env=launch.child_environment({}),
+        log=tmp_path / "child.log",
+        user=user,
+    )
 
 
 def test_make_alone_prints_the_targets() -> None:
