@@ -16,6 +16,6 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_show_locals=False,
     )
-    for group in (status, tokens, ledger, transfers, audit, partners, load):
+    for group in (status, tokens, transfers, ledger, audit, partners, load):
         group.register(app)
     return app
