@@ -2,7 +2,7 @@
 
 A process of its own, so that its CPU is told apart from the bank's. Requests are built before the
 run and answers are hardly read, since every microsecond here is taken from the two cores that the
-bank runs on. Reads a `Plan` as JSON from standard input, writes an `Outcome` to standard output.
+bank runs on. Started with two files: a `Plan` to read and an `Outcome` to write, both JSON.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import orjson
@@ -202,8 +203,9 @@ def _outcome(run: _Run, begin_time: float, begun: float, cpu: float) -> Outcome:
 
 def main() -> None:
     """Read the plan, run it, write the outcome."""
-    plan = Plan(**orjson.loads(sys.stdin.buffer.read()))
-    sys.stdout.buffer.write(orjson.dumps(uvloop.run(drive(plan))))
+    plan_file, outcome_file = map(Path, sys.argv[1:])
+    outcome = uvloop.run(drive(Plan(**orjson.loads(plan_file.read_bytes()))))
+    outcome_file.write_bytes(orjson.dumps(outcome))
 
 
 if __name__ == "__main__":
