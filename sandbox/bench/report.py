@@ -78,7 +78,8 @@ def show(results: Sequence[Result], figures: dict[str, float], void: list[str]) 
 
 def _speeds(results: Sequence[Result]) -> Table:
     table = Table(box=None, header_style="dim")
-    for title in ("run", "per s", "p50 ms", "p95 ms", "p99 ms", "accepted", "refused", "lag p99 ms"):
+    speeds = ("per s", "p50 ms", "p95 ms", "p99 ms")
+    for title in ("run", *speeds, "accepted", "refused", "lag p99 ms"):
         table.add_column(title, justify="left" if title == "run" else "right")
     for result in results:
         table.add_row(

@@ -99,9 +99,7 @@ def _refusals(outcome: Outcome) -> list[str]:
     return [f"{refused} of {outcome.sent} requests were refused or unanswered: {shown}"]
 
 
-async def _generate(
-    stand: Stand, load: Load, requests: Sequence[Request], prefix: str
-) -> Outcome:
+async def _generate(stand: Stand, load: Load, requests: Sequence[Request], prefix: str) -> Outcome:
     plan = Plan(
         host=stand.gateway_host,
         port=stand.gateway_port,

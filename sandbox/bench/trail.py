@@ -72,16 +72,16 @@ async def _quiet(
 ) -> bool:
     """Say whether nothing is on its way: outbox, log, messages, pushes."""
     w, a = load_queries(_SQL / "write.sql"), load_queries(_SQL / "audit.sql")
-    if await write.fetchval(w.waiting):
+    if int(await write.fetchval(w.waiting) or 0):
         return False
     if await write.fetchval(w.published_count, since) != await record.fetchval(
         a.recorded_count, since
     ):
         return False
     n = load_queries(_SQL / "notifications.sql")
-    if await notices.fetchval(n.told_count, since) < transfers:
+    if int(await notices.fetchval(n.told_count, since) or 0) < transfers:
         return False
-    return await notices.fetchval(n.pending) == 0
+    return not int(await notices.fetchval(n.pending) or 0)
 
 
 async def differences(stand: Stand, outcome: Outcome, prefix: str) -> list[str]:
