@@ -16,7 +16,10 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+from confluent_kafka import Producer
 
+from sandbox.judge.judge import judge
+from sandbox.judge.stores import Stores
 from sandbox.seed import people, planting
 from sandbox.seed.people import Deposit, Person
 from sandbox.stack.testing import RunningStack
@@ -265,8 +268,30 @@ class Bank:
     async def pushes(self, customer: Customer) -> list[dict[str, Any]]:
         """What the push service delivered to the customer's device, repetitions included."""
         device = people.device_token(customer.user_name)
-        answer = await self.control("fcm", "GET", f"/control/messages?device={device}")
-        return answer.body["delivered"]
+        answer = await self.control("fcm", "GET", f"/control/messages?device={device}&limit=200")
+        return [record["message"] for record in answer.body["delivered"]]
+
+    async def shown(self, customer: Customer) -> list[dict[str, Any]]:
+        """What the customer sees: repetitions under one tag replace each other."""
+        device = people.device_token(customer.user_name)
+        answer = await self.control("fcm", "GET", f"/control/messages?device={device}&limit=200")
+        return answer.body["shown"]
+
+    async def produce(self, topic: str, key: bytes, value: bytes) -> None:
+        """Write to a topic past the bank."""
+        producer = Producer({"bootstrap.servers": self.where["BP_KAFKA_BOOTSTRAP"]})
+        producer.produce(topic, key=key, value=value)
+        await asyncio.to_thread(producer.flush, 20)
+
+    async def judged(self) -> dict[str, Any]:
+        """The verdict over every store, once all is drained."""
+        stores = Stores(
+            connect=lambda database: asyncpg.connect(self.stack.dsn(database, "bp_judge")),
+            kafka_bootstrap=self.where["BP_KAFKA_BOOTSTRAP"],
+            ach_control_url=self.where["BP_PARTNER_ACH_CONTROL_URL"],
+            fcm_control_url=self.where["BP_PARTNER_FCM_CONTROL_URL"],
+        )
+        return (await judge(stores, 60)).to_json()
 
     async def pushed(self, customer: Customer, count: int = 1) -> list[dict[str, Any]]:
         """Wait until the customer's device has had so many messages."""
