@@ -54,7 +54,7 @@ class Mesh:
         return grpc.aio.insecure_channel(f"unix:{self.rig.socket_out(service)}", options)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def mesh() -> AsyncIterator[Mesh]:
     """Return the running mesh."""
     made = Mesh(Rig(), Seen(), Partner(), Partner(), Partner())
