@@ -149,7 +149,8 @@ async def balanced(stage: Stage, bank: BankClient) -> None:
     with stage.console.status("waiting until all events have arrived"):
         verdict = await bank.judged()
     for name in ("interbank_transfers", "events", "audit_records", "pushes", "ach_transfers"):
-        stage.console.print(f"            {name.replace("_", " "):<24} {verdict['checked'].get(name, 0):>8}")
+        label, count = name.replace("_", " "), verdict["checked"].get(name, 0)
+        stage.console.print(f"            {label:<24} {count:>8}")
     for difference in verdict["differences"]:
         stage.console.print(f"            [red]{difference}[/red]")
     stage.holds(scene, "zero-sum, nothing negative, all stores agree", verdict["ok"])
