@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from sandbox.bench.floor import DATABASE
@@ -24,7 +24,7 @@ BALANCE = 1_000_000_00
 
 
 @asynccontextmanager
-async def floor_in_place(stand: Stand, account_ids: Sequence[uuid.UUID]) -> AsyncIterator[int]:
+async def floor_in_place(stand: Stand, account_ids: Sequence[uuid.UUID]) -> AsyncGenerator[int]:
     """Stop payments and serve the floor on its socket; gives the floor's pid."""
     await _make_database(stand, account_ids)
     await asyncio.to_thread(stand.stack.stop, PLACE)

@@ -2,7 +2,7 @@
 
 A process of its own, so that its CPU is told apart from the bank's. Requests are built before the
 run and answers are hardly read, since every microsecond here is taken from the two cores that the
-bank runs on. Reads a `Plan` as JSON from standard input, writes an `Outcome` to standard output.
+bank runs on. Started with two files: a `Plan` to read and an `Outcome` to write, both JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import sys
 import time
 from array import array
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import orjson
@@ -75,11 +77,18 @@ class _Run:
     until: float = 0.0
     sent: int = 0
     open: int = 0
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
     ended: array[float] = field(default_factory=lambda: array("d"))
     took: array[float] = field(default_factory=lambda: array("d"))
     ids: list[str] = field(default_factory=list[str])
     refused: Counter[str] = field(default_factory=Counter[str])
     shown: list[str] = field(default_factory=list[str])
+
+    def done(self) -> None:
+        """Count a connection out."""
+        self.open -= 1
+        if not self.open:
+            self.idle.set()
 
     def next_request(self) -> bytes:
         number = self.sent
@@ -117,11 +126,10 @@ class _Connection(asyncio.Protocol):
         """Send the next request, or close when the time is over."""
         self._begun = time.perf_counter()
         if self._begun >= self._run.until:
+            self._run.done()
             self._transport.close()
             return
-        if not self._waiting:
-            self._waiting = True
-            self._run.open += 1
+        self._waiting = True
         self._transport.write(self._run.next_request())
 
     def data_received(self, data: bytes) -> None:
@@ -133,14 +141,13 @@ class _Connection(asyncio.Protocol):
         self._received = b""
         self._run.answered(received[9:12], received[end + 4 : whole], self._begun)
         self._waiting = False
-        self._run.open -= 1
         self.send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._waiting:
             self._waiting = False
-            self._run.open -= 1
             self._run.refused["connection lost"] += 1
+            self._run.done()
 
 
 def _content_length(received: bytes, end: int) -> int:
@@ -164,6 +171,7 @@ async def drive(plan: Plan) -> Outcome:
             lambda: _Connection(run), plan.host, plan.port, ssl=context
         )
         connections.append(protocol)
+    run.open = len(connections)
     gc.collect()
     gc.freeze()
     begin_time, cpu = time.time(), time.process_time()
@@ -171,10 +179,9 @@ async def drive(plan: Plan) -> Outcome:
     run.until = begun + plan.warm_up_s + plan.seconds
     for connection in connections:
         connection.send()
-    await asyncio.sleep(plan.warm_up_s + plan.seconds)
-    deadline = run.until + GRACE_S
-    while run.open and time.perf_counter() < deadline:
-        await asyncio.sleep(0.01)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(plan.warm_up_s + plan.seconds + GRACE_S):
+            await run.idle.wait()
     return _outcome(run, begin_time, begun, cpu)
 
 
@@ -202,8 +209,9 @@ def _outcome(run: _Run, begin_time: float, begun: float, cpu: float) -> Outcome:
 
 def main() -> None:
     """Read the plan, run it, write the outcome."""
-    plan = Plan(**orjson.loads(sys.stdin.buffer.read()))
-    sys.stdout.buffer.write(orjson.dumps(uvloop.run(drive(plan))))
+    plan_file, outcome_file = map(Path, sys.argv[1:])
+    outcome = uvloop.run(drive(Plan(**orjson.loads(plan_file.read_bytes()))))
+    outcome_file.write_bytes(orjson.dumps(outcome))
 
 
 if __name__ == "__main__":

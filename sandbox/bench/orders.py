@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from sandbox import people, seed
 from sandbox.bench.stand import Stand
+from sandbox.seed import people, planting
 
 CUSTOMERS = 256
 """Enough that no customer's bucket at the gateway is ever empty."""
@@ -43,7 +43,7 @@ class Payer:
 
 async def payers(stand: Stand, count: int = CUSTOMERS) -> list[Payer]:
     """Open the customers that are missing and get each a token."""
-    await seed.load(stand.connect, count)
+    await planting.load(stand.connect, count)
     names = [person.user_name for person in people.load_people(count)]
     context = ssl.create_default_context(cafile=stand.where["BP_PARTNER_CA_FILE"])
     gate = asyncio.Semaphore(TOKENS_AT_ONCE)

@@ -28,6 +28,7 @@ def main(home: Home) -> None:
         return
     with held:
         asyncio.run(_serve(home))
+        home.remove_run()
 
 
 def _lock(home: Home) -> IO[str] | None:

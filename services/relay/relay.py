@@ -77,6 +77,7 @@ class Relay:
                 if asleep:
                     asleep = False
                     await queue.set_asleep(False)
+                await asyncio.sleep(self._settings.relay_gather_ms / 1000)
                 continue
             idle_ms = (time.monotonic() - empty_since) * 1000
             if not asleep and idle_ms >= self._settings.relay_asleep_after_ms:

@@ -76,7 +76,7 @@ class Pipe:
 
     def _batch(self, consumer: Consumer) -> None:
         s = self._subscription
-        records = kafka.usable(kafka.take(consumer, s.batch_rows_max, s.linger_ms), self._health)
+        records = kafka.usable(kafka.take(consumer, s.batch_rows_max), self._health)
         if not records:
             return
         try:

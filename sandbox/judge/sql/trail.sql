@@ -54,7 +54,8 @@ SELECT event_id::text, 'published' AS state, topic, partition, kafka_offset AS "
     publish_time AS time
 FROM outbox.published WHERE subject = $1
 UNION ALL
-SELECT event_id::text, 'waiting', topic, NULL, NULL, create_time FROM outbox.event WHERE subject = $1
+SELECT event_id::text, 'waiting', topic, NULL, NULL, create_time
+FROM outbox.event WHERE subject = $1
 UNION ALL
 SELECT event_id::text, 'parked: ' || reason, topic, NULL, NULL, park_time
 FROM outbox.parked WHERE subject = $1
