@@ -116,18 +116,20 @@ class Pipe:
         log.info("kafka.assigned", partitions=[f"{p.topic}/{p.partition}" for p in places])
 
     def _lost(self, _: Consumer, places: list[Any]) -> None:
+        self._writer.distrust()
         self._health.turn(False, error="left the group", partitions=len(places))
 
     def _batch(self, consumer: Consumer) -> None:
         s = self._subscription
         messages = kafka.take(consumer, s.batch_rows_max)
-        was_down = not self._health.up
+        if not self._writer.is_sound():
+            # Even without records: what a broken transaction left unsettled, the broker's own
+            # restart included, holds back the offsets and so the records themselves.
+            self._writer.renew(self._until_done)
+            log.info("router.producer_renewed")
         records = kafka.usable(messages, self._health)
         if not records:
             return
-        if was_down or not self._writer.is_sound():
-            self._writer.renew(self._until_done)
-            log.info("router.producer_renewed")
         try:
             self._transact(consumer, self._writer.producer, records)
         except KafkaException as error:
