@@ -45,7 +45,7 @@ test: setup-dev ## All tests, on real parts, with coverage (ARGS="tests/unit -k 
 check: setup-dev ## Style, types, imports, contracts; fails when generated files differ
 	@$(PYTHON) -m sandbox.check $(ARGS)
 
-gen: setup-dev ## Generate gen/ from proto/, and the documents that are drawn from code
+gen: setup-dev ## Generate gen/, docs/openapi.json and the diagrams from proto/ and code
 	@$(PYTHON) -m sandbox.check.generate
 
 golden: setup-dev ## Keep what today's code writes; review the difference

@@ -39,9 +39,14 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """`failures` in a row eject the address for `open_ms`; an open breaker answers at once."""
+    """`failures` in a row eject the address for `open_ms`; an open breaker answers at once.
+
+    A failure is an answer of 5xx or none; 0 means that none counts. With `reach_failures` the
+    failures to connect are counted apart, and that many eject.
+    """
 
     failures: int
+    reach_failures: int | None
     open_ms: int
     interval_ms: int
     ejected_percent_max: int

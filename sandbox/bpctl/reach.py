@@ -13,12 +13,14 @@ import urllib.parse
 import urllib.request
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import asyncpg
 import typer
 
 from sandbox.stack.home import Home, home_from_environment
+
+if TYPE_CHECKING:
+    import asyncpg
 
 HTTP_TIMEOUT_S = 60.0
 ACCOUNT = "bpctl"
@@ -91,6 +93,8 @@ async def connect(database: str) -> asyncpg.Connection:
 
 def judge_login() -> Callable[[str], Awaitable[asyncpg.Connection]]:
     """Read the judge's password once; the function returned connects to a database."""
+    import asyncpg  # only here: most commands need no database and answer sooner without
+
     login = secret("database/postgres/judge")
 
     async def open_database(database: str) -> asyncpg.Connection:

@@ -1,7 +1,7 @@
 """Everything that is generated and committed, made anew in a folder of its own.
 
 `make gen` copies the folder over the tree, `make check` compares the two. What is generated:
-gen/ (stubs and descriptor set) and the diagrams in docs/ that are drawn from code.
+gen/ (stubs and descriptor set), the OpenAPI document, and the diagrams in docs/ drawn from code.
 """
 
 import difflib
@@ -17,6 +17,7 @@ from sandbox.check.tools import REPO, CheckFailed, run
 
 GEN = Path("gen")
 DESCRIPTOR_SET = GEN / "descriptor.binpb"
+OPENAPI = Path("docs/openapi.json")
 HINT = "Run `make gen` and commit what it changes."
 
 
@@ -27,8 +28,9 @@ def made_anew() -> Generator[Path]:
         folder = Path(name)
         run("buf", "generate", "-o", folder)
         build_image(folder / DESCRIPTOR_SET)
+        (folder / OPENAPI.parent).mkdir()
+        _write_openapi(folder)
         for path, text in diagrams.documents().items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
         yield folder
 
@@ -37,6 +39,14 @@ def build_image(target: Path) -> None:
     """Write the contracts as a FileDescriptorSet, imports included, without source positions."""
     options = ("--as-file-descriptor-set", "--exclude-source-info")
     run("buf", "build", "-o", target, *options)
+
+
+def _write_openapi(folder: Path) -> None:
+    """Write the OpenAPI document; its descriptions are the contracts' comments."""
+    with tempfile.TemporaryDirectory() as name:
+        full = Path(name, "full.binpb")
+        run("buf", "build", "-o", full, "--as-file-descriptor-set")
+        run("python", "-m", "gateway.openapi", full, folder / OPENAPI)
 
 
 def write() -> None:

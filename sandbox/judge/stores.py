@@ -13,6 +13,7 @@ import orjson
 from services.chassis.postgres import Queries, load_queries
 
 HTTP_TIMEOUT_S = 20.0
+HTTP_NOT_FOUND = 404
 SORT_MEMORY = "64MB"
 
 WRITE_DATABASE = "bp_write"
@@ -55,7 +56,10 @@ def queries(name: str) -> Queries:
 
 @asynccontextmanager
 async def partner_api() -> AsyncGenerator[Callable[[str], Awaitable[Any]]]:
-    """Yield a function from URL to JSON; it raises OSError when there is no good answer."""
+    """Yield a function from URL to JSON.
+
+    It raises FileNotFoundError for a 404, and OSError when there is no good answer.
+    """
     timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session:
 
@@ -63,6 +67,9 @@ async def partner_api() -> AsyncGenerator[Callable[[str], Awaitable[Any]]]:
             try:
                 async with session.get(url) as answer:
                     return orjson.loads(await answer.read())
+            except aiohttp.ClientResponseError as error:
+                kind = FileNotFoundError if error.status == HTTP_NOT_FOUND else OSError
+                raise kind(f"{url}: {error.status}") from error
             except (aiohttp.ClientError, TimeoutError) as error:
                 raise OSError(f"{url}: {error!r}") from error
 

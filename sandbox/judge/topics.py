@@ -20,6 +20,7 @@ from services.chassis.kafka.client import Record, to_record
 
 TIMEOUT_S = 15.0
 READ_ROWS = 5000
+FETCH_S = 5.0
 
 Part = tuple[str, int]
 """Topic and partition."""
@@ -87,6 +88,14 @@ class Topics:
         finally:
             reader.close()
 
+    def fetch(self, places: Iterable[tuple[Part, int]]) -> list[Record | None]:
+        """Return the message at each place; None where there is none any more."""
+        reader = self._reader()
+        try:
+            return [_at(reader, part, offset) for part, offset in places]
+        finally:
+            reader.close()
+
     def _reader(self) -> Consumer:
         return Consumer(
             self._common
@@ -99,6 +108,14 @@ class Topics:
                 "fetch.message.max.bytes": 8_388_608,
             }
         )
+
+
+def _at(reader: Consumer, part: Part, offset: int) -> Record | None:
+    reader.assign([TopicPartition(*part, offset)])
+    for message in reader.consume(1, FETCH_S):
+        if message.error() is None and message.offset() == offset:
+            return to_record(message)
+    return None
 
 
 def _take(message: Any, waiting: dict[Part, Span], take: Callable[[Record], None]) -> None:

@@ -128,6 +128,21 @@ def _become(libc: ctypes.CDLL, user: OsUser) -> None:
         libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
 
 
+def require_inotify(count: int) -> None:
+    """RuntimeError with the remedy when this user has fewer than `count` inotify instances left:
+    a proxy watches files with them and aborts without a word that helps."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handles = [libc.inotify_init1(os.O_CLOEXEC) for _ in range(count)]
+    for handle in handles:
+        if handle >= 0:
+            os.close(handle)
+    if min(handles) < 0:
+        raise RuntimeError(
+            "this user's inotify instances are used up, by other running stacks as a rule: stop one"
+            " (`make down` there) or `sudo sysctl fs.inotify.max_user_instances=1024`"
+        )
+
+
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The little a child inherits, plus `extra`: nothing of the caller's shell leaks in."""
     kept = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "JAVA_HOME", "COVERAGE_PROCESS_START")

@@ -9,26 +9,23 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
+import aiohttp
 import orjson
 import structlog
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from services.chassis.http_client import PartnerAnswer, PartnerSession
 from services.notifications.state import Attempt, Outcome, Push
 
-TOKEN_HOST = "oauth2.googleapis.com"  # noqa: S105 - an address
-TOKEN_PATH = "/token"  # noqa: S105 - an address
-SEND_HOST = "fcm.googleapis.com"
-SEND_PATH = "/v1/projects/{project}/messages:send"
+TOKEN_URL = "http://oauth2.googleapis.com/token"  # noqa: S105 - an address; the sidecar adds TLS
+SEND_URL = "http://fcm.googleapis.com/v1/projects/{project}/messages:send"
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_S = 3600
 RENEW_BEFORE_S = 300
 """A token is renewed this long before its end."""
-SEND_TIMEOUT_S = 15.0
+SEND_TIMEOUT = aiohttp.ClientTimeout(total=15)
 COLLAPSE_ID_BYTES_MAX = 64
 """APNs refuses a longer collapse id; an event id with suffix has 45."""
 
@@ -51,7 +48,7 @@ class _Token:
 class AccessTokens:
     """Access tokens of one service account; its key is parsed once."""
 
-    def __init__(self, session: PartnerSession, account: Mapping[str, str]) -> None:
+    def __init__(self, session: aiohttp.ClientSession, account: Mapping[str, str]) -> None:
         self._session = session
         self._email = account["client_email"]
         self._audience = account["token_uri"]
@@ -73,19 +70,12 @@ class AccessTokens:
         return self._token.value != refused and time.monotonic() < self._token.renew_time
 
     async def _bought(self) -> _Token:
-        form = urlencode({"grant_type": GRANT, "assertion": self._assertion()})
-        answer = await self._session.request(
-            "POST",
-            TOKEN_HOST,
-            TOKEN_PATH,
-            headers={"Content-Type": "application/x-www-form-urlencoded"},
-            body=form.encode(),
-            timeout_s=SEND_TIMEOUT_S,
-        )
-        if answer.status != 200:
-            said = answer.body[:300].decode(errors="replace")
-            raise TokenRefused(f"{answer.status}: {said}")
-        granted = orjson.loads(answer.body)
+        form = {"grant_type": GRANT, "assertion": self._assertion()}
+        async with self._session.post(TOKEN_URL, data=form, timeout=SEND_TIMEOUT) as answer:
+            body = await answer.read()
+            if answer.status != 200:
+                raise TokenRefused(f"{answer.status}: {body[:300].decode(errors='replace')}")
+        granted = orjson.loads(body)
         lifetime_s = max(granted["expires_in"] - RENEW_BEFORE_S, granted["expires_in"] / 2)
         return _Token(granted["access_token"], time.monotonic() + lifetime_s)
 
@@ -104,32 +94,35 @@ class AccessTokens:
 class PushClient:
     """Sends one push and says how it ended; never raises for what the partner does."""
 
-    def __init__(self, session: PartnerSession, tokens: AccessTokens, project_id: str) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, tokens: AccessTokens, project_id: str
+    ) -> None:
         self._session = session
         self._tokens = tokens
-        self._path = SEND_PATH.format(project=project_id)
+        self._url = SEND_URL.format(project=project_id)
 
     async def send(self, push: Push) -> Attempt:
         """Send; what is not an answer (time-out, refusal of the token, 5xx) postpones it."""
         try:
             return await self._send(push)
-        except (OSError, TokenRefused, ValueError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, TokenRefused, ValueError) as error:
             return Attempt(push, Outcome.POSTPONED, f"{type(error).__name__}: {error}"[:300])
 
     async def _send(self, push: Push) -> Attempt:
         body = orjson.dumps(message(push))
         token = await self._tokens.get()
-        answer = await self._post(body, token)
-        if answer.status == 401:
+        status, headers, answer = await self._post(body, token)
+        if status == 401:
             token = await self._tokens.get(refused=token)
-            answer = await self._post(body, token)
-        return understood(push, answer)
+            status, headers, answer = await self._post(body, token)
+        return understood(push, status, headers, answer)
 
-    async def _post(self, body: bytes, token: str) -> PartnerAnswer:
+    async def _post(self, body: bytes, token: str) -> tuple[int, Mapping[str, str], bytes]:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        return await self._session.request(
-            "POST", SEND_HOST, self._path, headers=headers, body=body, timeout_s=SEND_TIMEOUT_S
-        )
+        async with self._session.post(
+            self._url, data=body, headers=headers, timeout=SEND_TIMEOUT
+        ) as answer:
+            return answer.status, answer.headers, await answer.read()
 
 
 def message(push: Push) -> dict[str, Any]:
@@ -150,17 +143,17 @@ def message(push: Push) -> dict[str, Any]:
     }
 
 
-def understood(push: Push, answer: PartnerAnswer) -> Attempt:
+def understood(push: Push, status: int, headers: Mapping[str, str], body: bytes) -> Attempt:
     """Return what an answer means for the delivery; raise ValueError for a 200 that is none."""
-    if answer.status == 200:
-        return Attempt(push, Outcome.TAKEN, str(orjson.loads(answer.body)["name"]))
-    code = _error_code(answer.body)
-    detail = f"{answer.status} {code}".strip()
+    if status == 200:
+        return Attempt(push, Outcome.TAKEN, str(orjson.loads(body)["name"]))
+    code = _error_code(body)
+    detail = f"{status} {code}".strip()
     if code == "UNREGISTERED":
         return Attempt(push, Outcome.DEVICE_GONE, detail)
     if code in FOR_GOOD:
         return Attempt(push, Outcome.REFUSED, detail)
-    after = answer.headers.get("retry-after", "")
+    after = headers.get("Retry-After", "")
     return Attempt(push, Outcome.POSTPONED, detail, float(after) if after.isdigit() else 0.0)
 
 

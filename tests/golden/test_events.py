@@ -7,6 +7,7 @@ import pytest
 from services.audit.mapping import to_entry
 from services.chassis.kafka import DLQ_SUFFIX
 from services.customers.mapping import balances_of_event
+from services.notifications.mapping import to_request
 from services.router.mapping import fan_out
 from tests.golden import kept, today
 from tests.golden.kept import FOLDER, WRITE, Golden
@@ -63,6 +64,12 @@ def test_audit_takes_every_kept_event_whole(path: Path) -> None:
     entry = to_entry(KEPT[path].record())
     kept.reading(entry.source_topic, entry.payload)
     assert str(entry.event_id) == KEPT[path].reads_as["eventId"]
+
+
+@pytest.mark.parametrize("path", _from("notifications"), ids=_name)
+def test_notifications_can_tell_every_kept_message(path: Path) -> None:
+    request = to_request(KEPT[path].record())
+    assert request.template == KEPT[path].reads_as["notificationRequested"]["template"]
 
 
 def test_kept_events_lie_in_their_topics_folder() -> None:

@@ -147,6 +147,8 @@ class OutlierDetection(Shape):
     """The breaker that opens after failures, and for how long."""
 
     consecutive_5xx_errors: Annotated[int, Field(ge=0, alias="consecutive5xxErrors")]
+    split_external_local_origin_errors: bool = False
+    consecutive_local_origin_failures: Annotated[int, Field(ge=1)] | None = None
     interval: Duration
     base_ejection_time: Duration
     max_ejection_percent: Annotated[int, Field(ge=0, le=100)]

@@ -8,7 +8,6 @@ from envoy_data_plane.envoy.config.overload import v3 as overload
 from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections import (
     v3 as connections,
 )
-from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import Secret
 
 from mesh.controlplane import model
 from mesh.controlplane.translate.parts import packed, tcp, unix
@@ -20,19 +19,14 @@ def bootstrap_of(
     workload: model.Workload,
     listeners: core.ConfigSource,
     clusters: core.ConfigSource,
-    secrets: list[Secret],
 ) -> bootstrap.Bootstrap:
-    """Return a bootstrap whose listeners and clusters come from the two sources.
-
-    `secrets` are those that the proxy reads once, at its start.
-    """
+    """Return a bootstrap whose listeners and clusters come from the two sources."""
     return bootstrap.Bootstrap(
         node=core.Node(id=f"{workload.name}-0", cluster=workload.name),
         admin=bootstrap.Admin(address=_admin(workload.admin)),
         dynamic_resources=bootstrap.BootstrapDynamicResources(
             lds_config=listeners, cds_config=clusters
         ),
-        static_resources=bootstrap.BootstrapStaticResources(secrets=secrets),
         overload_manager=_connection_limit(),
     )
 

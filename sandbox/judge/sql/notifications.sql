@@ -4,7 +4,8 @@ SELECT count(*) FROM notif.delivery WHERE state = 'PENDING';
 
 -- name: overdue
 -- Deliveries whose time came long ago.
-SELECT n.event_id, d.device, 'sent within ' || $2::integer || ' s of ' || d.next_attempt_time AS expected,
+SELECT n.event_id, d.device,
+    'sent within ' || $2::integer || ' s of ' || d.next_attempt_time AS expected,
     'PENDING after ' || d.attempts || ' attempts: ' || d.detail AS actual,
     count(*) OVER () AS total
 FROM notif.delivery d

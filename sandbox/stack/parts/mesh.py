@@ -26,6 +26,7 @@ from sandbox.stack.roster import GATEWAY, SERVICES, Service, present
 ENVOY = packages.folder_of("envoy") / "_bin" / "envoy"
 DRAIN_S = 2
 GATEWAY_DRAIN_S = 10
+INOTIFY_PER_PROXY = 12
 ACTIVE_STAT = "downstream_rq_active"
 RENDER_INPUTS = ("mesh", "gateway", "gen", "services/chassis")
 
@@ -116,6 +117,7 @@ class Mesh:
         admin = str(self.home.run / service.name / "admin.sock")
 
         async def prepare() -> None:
+            launch.require_inotify(INOTIFY_PER_PROXY)
             folder = self.home.run / service.name
             folder.mkdir(mode=0o700, exist_ok=True)
             for name in ("out.sock", "admin.sock"):
@@ -141,6 +143,9 @@ class Mesh:
             while await self._requests_active(base):  # noqa: ASYNC110 another process
                 await asyncio.sleep(0.05)
 
+        async def prepare() -> None:
+            launch.require_inotify(INOTIFY_PER_PROXY)
+
         services = tuple(f"{s.name}-sidecar" for s in present() if s.sidecar)
         return ProcessSpec(
             name=GATEWAY,
@@ -148,6 +153,7 @@ class Mesh:
             command=self._command(GATEWAY),
             probe=HttpProbe(f"http://{self.gateway_admin}/ready"),
             depends_on=("certificates", "mesh", *services),
+            prepare=prepare,
             stop=StopPolicy(kill_after_s=GATEWAY_DRAIN_S, drain=drain),
         )
 

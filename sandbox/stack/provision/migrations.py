@@ -25,6 +25,7 @@ async def migrate(postgres: Postgres, logs: Path) -> None:
 async def migrate_database(
     postgres: Postgres, logs: Path, database: str, services: tuple[str, ...]
 ) -> None:
+    """Bring one database up to date, its services in this order."""
     for service in services:
         folder = REPO / "services" / service / "sql" / "migrations"
         if not folder.exists():

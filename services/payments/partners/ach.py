@@ -7,14 +7,14 @@ clearing house itself is NO_ANSWER, never a failure.
 import time
 from typing import Any
 
+import aiohttp
 import orjson
 import structlog
 
-from services.chassis.http_client import PartnerSession
 from services.payments.saga import Answer, Outcome
 from services.payments.transfer import Transfer
 
-HOST = "ach-network.example"
+BASE = "http://ach-network.example"
 DIRECTORY_TTL_S = 3600
 
 _NO_ANSWER = Answer(Outcome.NO_ANSWER)
@@ -35,7 +35,7 @@ def key_of(transfer: Transfer) -> str:
 class AchClient:
     """Submits, queries and recalls transfers; knows which banks take part."""
 
-    def __init__(self, session: PartnerSession, api_key: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, api_key: str) -> None:
         self._session = session
         self._headers = {"X-Api-Key": api_key, "Content-Type": "application/json"}
         self._participants: dict[str, float] = {}
@@ -94,16 +94,15 @@ class AchClient:
     ) -> tuple[int, dict[str, Any]]:
         """Return status and JSON; status 0 when no whole answer came."""
         try:
-            answer = await self._session.request(
+            async with self._session.request(
                 method,
-                HOST,
-                path,
+                BASE + path,
+                data=orjson.dumps(body) if body is not None else None,
                 headers=self._headers | (headers or {}),
-                body=orjson.dumps(body) if body is not None else b"",
-            )
-            content = orjson.loads(answer.body or b"{}")
-            return answer.status, content if isinstance(content, dict) else {}
-        except (OSError, orjson.JSONDecodeError) as error:
+            ) as response:
+                content = orjson.loads(await response.read() or b"{}")
+                return response.status, content if isinstance(content, dict) else {}
+        except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
             log.warning("ach.no_answer", method=method, error=type(error).__name__)
             return 0, {}
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
+import aiohttp
 import orjson
 import structlog
 
-from services.chassis.http_client import PartnerSession
 from services.payments.checks import Decision, Score
 from services.payments.transfer import TransferOrder
 
-HOST = "fraud.example"
+BASE = "http://fraud.example"
 
 log = structlog.get_logger()
 
@@ -27,7 +27,7 @@ def read_score(status: int, answer: Any) -> Score:
 class FraudClient:
     """Asks for the score of a transfer."""
 
-    def __init__(self, session: PartnerSession, bearer_token: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, bearer_token: str) -> None:
         self._session = session
         self._headers = {
             "Authorization": f"Bearer {bearer_token}",
@@ -52,10 +52,10 @@ class FraudClient:
             "channel": "MOBILE",
         }
         try:
-            answer = await self._session.request(
-                "POST", HOST, "/v1/score", headers=self._headers, body=orjson.dumps(body)
-            )
-            return read_score(answer.status, orjson.loads(answer.body or b"null"))
-        except (OSError, orjson.JSONDecodeError) as error:
+            async with self._session.post(
+                f"{BASE}/v1/score", data=orjson.dumps(body), headers=self._headers
+            ) as response:
+                return read_score(response.status, orjson.loads(await response.read() or b"null"))
+        except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
             log.warning("fraud.no_answer", error=type(error).__name__)
             return Score(Decision.UNAVAILABLE)

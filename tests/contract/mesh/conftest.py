@@ -12,7 +12,7 @@ import pytest
 
 from mesh import ctl
 from tests.contract.mesh_rig.partner import Partner
-from tests.contract.mesh_rig.rig import Rig
+from tests.contract.mesh_rig.rig import Rig, identity
 from tests.contract.mesh_rig.upstream import Customers, Seen, serve
 
 SIDECARS = ("payments", "customers", "transfers", "notifications")
@@ -54,7 +54,7 @@ class Mesh:
         return grpc.aio.insecure_channel(f"unix:{self.rig.socket_out(service)}", options)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def mesh() -> AsyncIterator[Mesh]:
     """Return the running mesh."""
     made = Mesh(Rig(), Seen(), Partner(), Partner(), Partner())
@@ -66,6 +66,15 @@ async def mesh() -> AsyncIterator[Mesh]:
         for long, short in SHORTER.items():
             text = text.replace(long, short)
         path.write_text(text)
+    # One address that payments may reach answers with a certificate of somebody else.
+    sidecars, needed = config / "sidecars.yaml", "./customers.bp.svc.cluster.local\n        - ./ach"
+    assert needed in sidecars.read_text()
+    sidecars.write_text(
+        sidecars.read_text().replace(
+            needed, f"./transfers.bp.svc.cluster.local\n        - {needed}"
+        )
+    )
+    rig.mesh_ca.issue(rig.home / "certs" / "transfers", uri=identity("audit"))
     rig.render(config)
     server = await serve(rig.socket_in("customers"), Customers(made.seen))
     partners = {"ach-network.example": made.ach, "fraud.example": made.fraud}

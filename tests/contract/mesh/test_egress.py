@@ -37,14 +37,14 @@ async def test_five_failures_open_the_breaker_and_time_closes_it(mesh: Mesh) -> 
     assert (await mesh.send("payments", ACH))[0] == 500
     status, _ = await mesh.send("payments", ACH)
     assert (status, len(mesh.ach.keys)) == (503, 5)
-    for _ in range(3):
+    for _ in range(2):
         status, seconds = await mesh.send("payments", ACH)
         assert status == 503
         assert seconds < 0.2
     assert len(mesh.ach.keys) == 5
     async with asyncio.timeout(5):
         while (await mesh.send("payments", ACH))[0] != 200:
-            await asyncio.sleep(0.05)
+            pass
 
 
 async def test_fraud_is_tried_twice(mesh: Mesh) -> None:

@@ -29,7 +29,7 @@ class Issuer:
         """Serve the keys."""
         app = web.Application()
         app.router.add_get("/jwks", self._jwks)
-        self._runner = web.AppRunner(app)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(
             self._runner, "127.0.0.1", port, ssl_context=server_context(folder)

@@ -26,7 +26,7 @@ class Partner:
         """Serve; with `client_ca` only clients with its certificate."""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         context = server_context(folder, client_ca)
         await web.TCPSite(self._runner, "127.0.0.1", port, ssl_context=context).start()

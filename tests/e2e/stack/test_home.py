@@ -23,6 +23,8 @@ def test_socket_paths_stay_short_however_deep_the_home_is(tmp_path: Path, depth:
     home.create()
     assert len(str(home.run / "notifications" / "admin.sock")) < UNIX_PATH_BYTES_MAX
     assert (home.root / "run").resolve() == home.run.resolve()
+    home.remove_run()
+    assert not home.run.exists() or home.run.parent == home.root
 
 
 def test_a_port_is_kept_over_restarts_while_it_is_free(tmp_path: Path) -> None:
@@ -96,3 +98,17 @@ def test_make_alone_prints_the_targets() -> None:
     for target in ("demo", "test", "up", "down", "status", "bench", "check", "gen", "golden"):
         assert f"make {target}" in done.stdout
     assert os.access(REPO / "bpctl", os.X_OK)
+
+
+def test_a_user_without_inotify_instances_is_told_the_remedy() -> None:
+    launch.require_inotify(1)
+    # The child counts its open files against a limit of its own, so nobody else is disturbed.
+    code = (
+        "import resource; from sandbox.stack import launch;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16)); launch.require_inotify(64)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "sudo sysctl fs.inotify.max_user_instances" in done.stderr

@@ -261,9 +261,9 @@ async def test_devices_of_seeded_customers_are_added_in_bulk_and_only_once(
     owner: asyncpg.Connection = await connect(
         postgres.database("postgres", "bp_notifications"), "test"
     )
-    customers = [(uuid.uuid4(), "en") for _ in range(25)]
-    assert await seed_devices(owner, customers) == 25
-    assert await seed_devices(owner, customers) == 0
+    devices = [Device(uuid.uuid4(), f"device-{uuid.uuid4()}", "en") for _ in range(25)]
+    assert await seed_devices(owner, devices) == 25
+    assert await seed_devices(owner, devices) == 0
     await owner.close()
-    found = await process.store.devices_of([customers[0][0]])
-    assert [d.token for d in found[customers[0][0]]] == [f"device-{customers[0][0]}"]
+    one = devices[0]
+    assert await process.store.devices_of([one.customer_id]) == {one.customer_id: [one]}

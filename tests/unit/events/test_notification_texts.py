@@ -9,7 +9,6 @@ from bp.notifications.v1.notification_pb2 import Notification, Template
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chassis.http_client import PartnerAnswer
 from services.kernel.ids import new_id
 from services.kernel.money import Money
 from services.kernel.state_table import IllegalTransition
@@ -142,4 +141,4 @@ ANSWERS = [
 def test_only_the_push_services_own_word_ends_a_delivery(
     status: int, body: bytes, outcome: Outcome
 ) -> None:
-    assert understood(push(), PartnerAnswer(status, {"retry-after": "7"}, body)).outcome is outcome
+    assert understood(push(), status, {"Retry-After": "7"}, body).outcome is outcome
