@@ -1,0 +1,41 @@
+"""Bugs of payments."""
+
+import uuid
+
+from tests.e2e.bank import Bank
+
+
+async def test_the_answer_after_the_wait_tells_the_state_of_now_and_not_of_the_debit(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    await bank.fault("ach", kind="reset", endpoint="POST /ach/transfer")
+    await bank.fault("ach", kind="hang", endpoint="GET /ach/transfer")
+    answered = await bank.pay(ana)
+    assert (answered.status, answered.body["state"]) == (200, "OUTCOME_UNKNOWN")
+    await bank.mend("ach")
+    await bank.in_state(ana, answered.body["transferId"], "FAILED", timeout_s=90)
+
+
+async def test_notices_that_match_nothing_do_not_keep_later_ones_from_their_transfers(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    paid = (await bank.pay(ana)).body
+    strangers = [str(uuid.uuid4()) for _ in range(200)]
+    insert = """
+        INSERT INTO payments.ach_notice
+            (notice_id, type, trace_number, return_code, state, receive_time)
+        SELECT n, 'transfer.completed', t, '', 'KEPT', now() - s * interval '1 second'
+        FROM unnest($1::text[], $2::text[], $3::integer[]) u (n, t, s)
+    """
+    known = str(uuid.uuid4())
+    traces = ["99" + stranger.replace("-", "")[:13] for stranger in strangers]
+    ages = [*([3600] * len(strangers)), 1]
+    await bank.rows("bp_write", insert, [*strangers, known], [*traces, paid["traceNumber"]], ages)
+    try:
+        await bank.in_state(ana, paid["transferId"], "COMPLETED", timeout_s=30)
+    finally:
+        delete = "DELETE FROM payments.ach_notice WHERE notice_id = ANY($1)"
+        await bank.rows("bp_write", delete, strangers)
+    await bank.two_banking_days()
