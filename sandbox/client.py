@@ -250,6 +250,7 @@ class BankClient:
 
 
 async def read_answer(response: aiohttp.ClientResponse) -> Answer:
+    """Read a response to its end."""
     text = await response.text()
     is_json = "json" in response.headers.get("Content-Type", "")
     body: Any = await response.json() if is_json and text else {}

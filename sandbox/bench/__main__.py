@@ -59,12 +59,12 @@ async def _measure(stand: Stand, options: argparse.Namespace) -> list[Result]:
     results: list[Result] = []
     if options.only in (None, "floor"):
         results.append(await _floor(stand, callers, _load("floor", options, 4, 15)))
-    if options.only in (None, "interbank"):
-        load = _load(f"interbank.c{options.connections}", options, 8, 40)
-        results.append(await run(stand, load, orders.interbank(stand, callers)))
     if options.only in (None, "internal"):
         load = _load(f"internal.c{options.connections}", options, 4, 20)
         results.append(await run(stand, load, orders.internal(stand, callers)))
+    if options.only in (None, "interbank"):
+        load = _load(f"interbank.c{options.connections}", options, 8, 40)
+        results.append(await run(stand, load, orders.interbank(stand, callers)))
     return results
 
 

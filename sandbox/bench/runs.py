@@ -82,7 +82,7 @@ async def run(
     drained = None
     if floor_pid is None:
         try:
-            drained = await trail.drain(stand, outcome)
+            drained = await trail.drain(stand, outcome, load.warm_up_s)
         except TimeoutError as error:
             void.append(str(error))
     used = cpu.between(before, cpu.snapshot(pids))

@@ -94,7 +94,7 @@ async def timed_out(stage: Stage, bank: BankClient) -> None:
     stage.arrow(scene, "payments", "ACH", f"found: trace {done['traceNumber']}", back=True)
     stage.holds(scene, "not refunded", await bank.posted(ana) == OPENING - AMOUNT)
     await bank.mend("ach")
-    scene.facts |= {"state": done["state"], "resolved": "by query"}
+    scene.facts |= {"state": done["state"], "found_by": "query"}
 
 
 async def killed(stage: Stage, bank: BankClient) -> None:

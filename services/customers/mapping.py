@@ -6,6 +6,7 @@ from bp.customers.v1 import account_pb2, customer_pb2
 from bp.event.v1 import event_pb2
 from bp.type.v1 import money_pb2
 
+from services.chassis.timestamps import to_timestamp
 from services.customers.state import Account, Balance, Customer
 from services.kernel.money import Money
 
@@ -23,7 +24,7 @@ def customer_message(customer: Customer) -> customer_pb2.Customer:
         display_name=customer.display_name,
         email=customer.email,
         locale=customer.locale,
-        create_time=customer.create_time,
+        create_time=to_timestamp(customer.create_time),
     )
 
 
@@ -35,7 +36,7 @@ def account_message(account: Account) -> account_pb2.Account:
         account_type=account.account_type.value,
         currency_code=account.currency,
         state=account.state.value,
-        create_time=account.create_time,
+        create_time=to_timestamp(account.create_time),
     )
 
 

@@ -1,7 +1,6 @@
 """Between protobuf and the domain: the only file of the service that knows both."""
 
 import uuid
-from datetime import datetime
 
 from bp.event.v1.event_pb2 import EventMetadata
 from bp.payments.v1 import interbank_transfer_pb2, payments_events_pb2
@@ -11,12 +10,19 @@ from bp.payments.v1.payments_service_pb2 import (
 )
 from bp.type.v1.account_ref_pb2 import AccountRef, AccountType
 from bp.type.v1.money_pb2 import Money as MoneyMessage
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.calls import Call
 from services.chassis.idempotency import fingerprint
+from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
 from services.payments.transfer import Beneficiary, Transfer, TransferOrder
+
+_FACTS = {
+    fact.message_type.name: fact.name
+    for fact in payments_events_pb2.PaymentEvent.DESCRIPTOR.oneofs_by_name["event"].fields
+    if fact.message_type is not None
+}
+"""Name of an event's message -> its field in the envelope."""
 
 
 def order_from(request: CreateInterbankTransferRequest, call: Call) -> TransferOrder:
@@ -40,12 +46,6 @@ def order_from(request: CreateInterbankTransferRequest, call: Call) -> TransferO
     )
 
 
-def _timestamp(moment: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
-
-
 def transfer_message(transfer: Transfer) -> interbank_transfer_pb2.InterbankTransfer:
     """Return the transfer as the contract has it."""
     beneficiary = transfer.beneficiary
@@ -64,8 +64,8 @@ def transfer_message(transfer: Transfer) -> interbank_transfer_pb2.InterbankTran
         memo=transfer.memo,
         state=transfer.state.value,
         trace_number=transfer.trace_number,
-        create_time=_timestamp(transfer.create_time),
-        update_time=_timestamp(transfer.update_time),
+        create_time=to_timestamp(transfer.create_time),
+        update_time=to_timestamp(transfer.update_time),
         failure_reason=transfer.failure_reason,
         return_code=transfer.return_code,
         fraud_review=transfer.fraud_review,
@@ -80,11 +80,10 @@ def response_bytes(transfer: Transfer) -> bytes:
 
 def event_payload(transfer: Transfer, event_type: str, event_id: uuid.UUID) -> bytes:
     """Return the event envelope of a step, without the positions that the relay adds."""
-    field = "".join(f"_{c.lower()}" if c.isupper() else c for c in event_type)[1:]
     envelope = payments_events_pb2.PaymentEvent(
         metadata=EventMetadata(
             event_id=str(event_id),
-            occur_time=_timestamp(transfer.update_time),
+            occur_time=to_timestamp(transfer.update_time),
             aggregate_id=str(transfer.transfer_id),
             aggregate_version=transfer.version,
             correlation_id=transfer.correlation_id,
@@ -92,5 +91,5 @@ def event_payload(transfer: Transfer, event_type: str, event_id: uuid.UUID) -> b
             customer_id=str(transfer.customer_id),
         )
     )
-    getattr(envelope, field).transfer.CopyFrom(transfer_message(transfer))
+    getattr(envelope, _FACTS[event_type]).transfer.CopyFrom(transfer_message(transfer))
     return envelope.SerializeToString()

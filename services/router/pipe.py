@@ -7,11 +7,12 @@ transaction is aborted and the batch is read again.
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from services.chassis import kafka
 from services.router.mapping import fan_out
@@ -28,41 +29,81 @@ class Stopped(Exception):
     """The process shall end; what is not committed is left to the next one."""
 
 
+class Writer:
+    """The slot's transactional producer, made anew whenever its connections broke.
+
+    librdkafka (2.16) keeps the group's coordinator in a cache and can wait for ever, whatever the
+    time-out, for one that went away (confluentinc/librdkafka#5456, #5511). So the cache forgets
+    soon (its age is that of metadata), and after a broken connection a fresh producer, which has
+    no such memory, takes over and fences the one before.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._member = f"{settings.service}-{settings.slot}"
+        self._settings = kafka.producer_settings(settings.kafka_bootstrap, self._member) | {
+            "transactional.id": self._member,
+            "transaction.timeout.ms": settings.transaction_timeout_ms,
+            "delivery.timeout.ms": settings.transaction_timeout_ms,
+            "error_cb": self.distrust,
+            "topic.metadata.refresh.interval.ms": 2_000,
+            "metadata.max.age.ms": 3_000,
+        }
+        self._shaken = True
+        self.producer = self._made()
+
+    def _made(self) -> Producer:
+        return Producer(self._settings, logger=kafka.client_logger())
+
+    def distrust(self, _: KafkaError | None = None) -> None:
+        """Note that a connection broke, this producer's or the consumer's beside it."""
+        self._shaken = True
+
+    def is_sound(self) -> bool:
+        """Tell whether the producer may begin a transaction."""
+        self.producer.poll(0)
+        return not self._shaken
+
+    def renew(self, until_done: Callable[..., None]) -> None:
+        """Make a producer and settle what the slot's last transaction left."""
+        self.producer = self._made()
+        until_done(self.producer.init_transactions, CALL_TIMEOUT_S)
+        self._shaken = False
+
+
 class Pipe:
     """Reader and transactional writer of one slot."""
 
     def __init__(self, settings: Settings, stop: threading.Event, health: kafka.Health) -> None:
-        self._settings = settings
         self._stop = stop
         self._health = health
-        member = f"{settings.service}-{settings.slot}"
+        self._call_begun: float | None = None
         self._subscription = kafka.Subscription(
             bootstrap=settings.kafka_bootstrap,
             group=GROUP,
-            member=member,
+            member=f"{settings.service}-{settings.slot}",
             topics=SOURCES,
             batch_rows_max=settings.batch_rows_max,
             linger_ms=settings.batch_linger_ms,
         )
-        writer = kafka.producer_settings(settings.kafka_bootstrap, member) | {
-            "transactional.id": member,
-            "transaction.timeout.ms": settings.transaction_timeout_ms,
-            "delivery.timeout.ms": settings.transaction_timeout_ms,
-        }
-        self._producer = Producer(writer, logger=kafka.client_logger())
+        self._writer = Writer(settings)
+
+    def stuck_s(self) -> float:
+        """Return for how long the present call to the client has been going on; any thread."""
+        begun = self._call_begun
+        return 0.0 if begun is None else time.monotonic() - begun
 
     def run(self) -> None:
         """Route until stopped. A fatal error, such as being fenced, ends the process."""
         try:
             # First: the slot's unfinished transaction is settled before its offsets are read.
-            self._until_done(self._producer.init_transactions, CALL_TIMEOUT_S)
+            self._writer.renew(self._until_done)
         except Stopped:
             return
         consumer = Consumer(
             kafka.consumer_settings(self._subscription), logger=kafka.client_logger()
         )
         try:
-            consumer.subscribe(list(SOURCES), on_assign=self._assigned)
+            consumer.subscribe(list(SOURCES), on_assign=self._assigned, on_lost=self._lost)
             while not self._stop.is_set():
                 self._batch(consumer)
         except Stopped:
@@ -71,44 +112,58 @@ class Pipe:
             consumer.close()
 
     def _assigned(self, _: Consumer, places: list[Any]) -> None:
-        self._health.turn(True)
+        self._writer.distrust()
         log.info("kafka.assigned", partitions=[f"{p.topic}/{p.partition}" for p in places])
+
+    def _lost(self, _: Consumer, places: list[Any]) -> None:
+        self._writer.distrust()
+        self._health.turn(False, error="left the group", partitions=len(places))
 
     def _batch(self, consumer: Consumer) -> None:
         s = self._subscription
-        records = kafka.usable(kafka.take(consumer, s.batch_rows_max), self._health)
+        messages = kafka.take(consumer, s.batch_rows_max)
+        if not self._writer.is_sound():
+            # Even without records: what a broken transaction left unsettled, the broker's own
+            # restart included, holds back the offsets and so the records themselves.
+            self._writer.renew(self._until_done)
+            log.info("router.producer_renewed")
+        records = kafka.usable(messages, self._health)
         if not records:
             return
         try:
-            self._transact(consumer, records)
+            self._transact(consumer, self._writer.producer, records)
         except KafkaException as error:
             self._give_up(consumer, records, error)
         else:
             self._health.turn(True)
             self._health.applied += len(records)
 
-    def _transact(self, consumer: Consumer, records: Sequence[kafka.Record]) -> None:
-        self._producer.begin_transaction()
+    def _transact(
+        self, consumer: Consumer, producer: Producer, records: Sequence[kafka.Record]
+    ) -> None:
+        producer.begin_transaction()
         for record in records:
             for out in fan_out(record):
-                self._write(out.topic, out.value, out.key, out.headers)
+                self._write(producer, out.topic, out.value, out.key, out.headers)
         self._until_done(
-            self._producer.send_offsets_to_transaction,
+            producer.send_offsets_to_transaction,
             kafka.next_offsets(records),
             consumer.consumer_group_metadata(),
             CALL_TIMEOUT_S,
         )
-        self._until_done(self._producer.commit_transaction, CALL_TIMEOUT_S)
+        self._until_done(producer.commit_transaction, CALL_TIMEOUT_S)
 
-    def _write(self, topic: str, value: bytes, key: bytes, headers: kafka.Headers) -> None:
+    def _write(
+        self, producer: Producer, topic: str, value: bytes, key: bytes, headers: kafka.Headers
+    ) -> None:
         if topic.endswith(kafka.DLQ_SUFFIX):
             self._health.parked += 1
-            log.error("router.parked", topic=topic, headers=dict(headers).get("dlq-reason"))
+            log.error("router.parked", topic=topic, reason=dict(headers).get("dlq-reason"))
         while True:
             try:
-                self._producer.produce(topic, value=value, key=key, headers=headers)
+                producer.produce(topic, value=value, key=key, headers=headers)
             except BufferError:
-                self._producer.poll(BACKOFF_S)
+                producer.poll(BACKOFF_S)
             else:
                 return
 
@@ -119,13 +174,14 @@ class Pipe:
             raise error
         self._health.turn(False, error=error.args[0].name())
         log.warning("router.transaction_aborted", error=str(error), records=len(records))
-        self._until_done(self._producer.abort_transaction, CALL_TIMEOUT_S)
+        self._until_done(self._writer.producer.abort_transaction, CALL_TIMEOUT_S)
         kafka.rewind(consumer, records)
         self._stop.wait(BACKOFF_S)
 
     def _until_done(self, call: Callable[..., Any], *args: Any) -> None:
-        """Repeat a call that may be repeated until it is done; raise what repeating cannot mend."""
+        """Repeat a call that may be repeated until it is done; raise what that cannot mend."""
         while True:
+            self._call_begun = time.monotonic()
             try:
                 call(*args)
             except KafkaException as error:
@@ -136,3 +192,5 @@ class Pipe:
                     raise Stopped from error
             else:
                 return
+            finally:
+                self._call_begun = None

@@ -8,6 +8,7 @@ from bp.transfers.v1 import book_transfer_pb2, transfers_events_pb2, transfers_s
 from bp.type.v1 import money_pb2
 
 from services.chassis.calls import Call
+from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
 from services.transfers.state import BookTransfer, KnownAccount, State, Wish
 
@@ -46,7 +47,7 @@ def transfer_message(transfer: BookTransfer) -> book_transfer_pb2.BookTransfer:
         ),
         memo=transfer.memo,
         state=State.COMPLETED.value,
-        create_time=transfer.create_time,
+        create_time=to_timestamp(transfer.create_time),
     )
 
 
@@ -57,7 +58,7 @@ def posted_event(
     return transfers_events_pb2.TransferEvent(
         metadata=event_pb2.EventMetadata(
             event_id=str(event_id),
-            occur_time=transfer.create_time,
+            occur_time=to_timestamp(transfer.create_time),
             aggregate_id=str(transfer.transfer_id),
             aggregate_version=1,
             correlation_id=call.request_id,

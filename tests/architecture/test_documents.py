@@ -81,3 +81,11 @@ def test_whatever_is_said_to_be_done_names_its_proof() -> None:
     assert {state for _, state, _ in rows} == {"done", "part", "later"}
     assert [element for element, state, proof in rows if state == "done" and proof == "—"] == []
     assert [element for element, state, proof in rows if state == "later" and proof != "—"] == []
+
+
+def test_every_dependency_is_explained() -> None:
+    explained = (REPO / "docs" / "dependencies.md").read_text()
+    listed = "".join(path.read_text() for path in (REPO / "requirements").glob("*.in"))
+    names = re.findall(r"^([A-Za-z][\w-]*)==", listed, re.MULTILINE)
+    assert len(names) > 30
+    assert [name for name in names if not re.search(rf"\b{re.escape(name)}\b", explained)] == []

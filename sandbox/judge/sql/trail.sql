@@ -65,7 +65,7 @@ ORDER BY event_id;
 -- What the clearing house told about a transfer.
 SELECT notice_id, type, trace_number, return_code, state, receive_time
 FROM payments.ach_notice
-WHERE transfer_key = $1::text OR trace_number = $2
+WHERE transfer_id = $1 OR trace_number = $2
 ORDER BY receive_time;
 
 -- name: audit

@@ -73,9 +73,8 @@ class Group:
 async def group(kafka: KafkaStore) -> AsyncIterator[Group]:
     topic = f"topic-{uuid.uuid4()}"
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    for made in admin.create_topics(
-        [NewTopic(topic, 3, 1), NewTopic(f"{topic}.dlq", 1, 1)]
-    ).values():
+    topics = [NewTopic(topic, 3, 1), NewTopic(f"{topic}.dlq", 1, 1)]
+    for made in admin.create_topics(topics).values():
         made.result(timeout=20)
     one = Group(kafka.bootstrap, topic)
     yield one

@@ -86,7 +86,7 @@ def test_the_same_event_always_has_the_same_message_and_a_suffix_another() -> No
 
 @given(st.text(max_size=40))
 def test_what_is_no_event_id_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"hex|badly"):
+    with pytest.raises(ValueError, match=r"hex|badly|base 16"):
         notification_id(f"x{text}")
 
 
