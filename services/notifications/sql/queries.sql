@@ -33,20 +33,19 @@ WITH due AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE notif.delivery AS delivery
-SET next_attempt_time = $2
+SET next_attempt_time = $2, attempts = delivery.attempts + 1
 FROM due
 JOIN notif.notification AS notification USING (notification_id)
 WHERE delivery.notification_id = due.notification_id
   AND delivery.channel = due.channel
   AND delivery.device = due.device
-RETURNING delivery.notification_id, delivery.device, delivery.attempts, notification.event_id,
+RETURNING delivery.notification_id, delivery.device, delivery.attempts - 1 AS attempts, notification.event_id,
           notification.template, notification.title, notification.body, notification.transfer_id
 
 -- name: settle
 -- Writes what became of a batch of attempts. Only what is pending can become something else.
 UPDATE notif.delivery AS delivery
 SET state = outcome.state,
-    attempts = delivery.attempts + 1,
     next_attempt_time = outcome.next_attempt_time,
     deliver_time = outcome.deliver_time,
     detail = outcome.detail

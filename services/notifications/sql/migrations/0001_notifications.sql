@@ -43,13 +43,14 @@ CREATE TABLE notif.notification (
 CREATE INDEX notification_customer ON notif.notification (customer_id, notification_id DESC);
 
 -- One message on one channel to one device. next_attempt_time is also the lease of whoever sends
--- it now: while it lies ahead nobody else may.
+-- it now: while it lies ahead nobody else may. attempts counts the handings over before they are
+-- made, so that the push service never has a message more often than it says.
 CREATE TABLE notif.delivery (
     notification_id   uuid NOT NULL,
     channel           text NOT NULL CHECK (channel IN ('PUSH')),
     device            text NOT NULL,
     state             text NOT NULL CHECK (state IN ('PENDING', 'DELIVERED', 'UNDELIVERABLE')),
-    attempts          integer NOT NULL DEFAULT 0,
+    attempts          integer NOT NULL DEFAULT 1,
     next_attempt_time timestamptz NOT NULL,
     deliver_time      timestamptz,
     detail            text NOT NULL DEFAULT '',
