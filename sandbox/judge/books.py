@@ -4,17 +4,14 @@ The comparisons are SQL; what other stores are compared with comes back as plain
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import asyncpg
 
 from sandbox.judge.findings import SAMPLES_MAX, Findings, Kind
-from sandbox.judge.stores import WRITE_DATABASE, Stores, queries
+from sandbox.judge.stores import WRITE_DATABASE, Stores, pages, queries
 
 OVERDUE_S = 30
 """How long after the end of its lease a pending transfer may still wait for a worker."""
-
-CURSOR_ROWS = 5000
 
 _LISTED = {
     "interbank_postings": Kind.POSTINGS,
@@ -54,7 +51,6 @@ class Bank:
     """What the Write DB says; every id is its text."""
 
     interbank: dict[str, Interbank] = field(default_factory=dict[str, Interbank])
-    book: set[str] = field(default_factory=set[str])
     published: dict[str, Place] = field(default_factory=dict[str, Place])
     accounts: dict[str, tuple[str, int, int]] = field(
         default_factory=dict[str, tuple[str, int, int]]
@@ -85,16 +81,10 @@ async def _judge(connection: asyncpg.Connection, findings: Findings) -> None:
 
 async def _facts(connection: asyncpg.Connection) -> Bank:
     sql, bank = queries("write"), Bank()
-    async for row in _rows(connection, sql.interbank_transfers):
-        bank.interbank[row[0]] = Interbank(*row[1:])
-    async for row in _rows(connection, sql.book_transfers):
-        bank.book.add(row[0])
-    async for row in _rows(connection, sql.published):
-        bank.published[row[0]] = Place(*row[1:])
-    async for row in _rows(connection, sql.accounts):
-        bank.accounts[row[0]] = (row[1], row[2], row[3])
+    async for page in pages(connection, sql.interbank_transfers):
+        bank.interbank.update((row[0], Interbank(*row[1:])) for row in page)
+    async for page in pages(connection, sql.published):
+        bank.published.update((row[0], Place(*row[1:])) for row in page)
+    async for page in pages(connection, sql.accounts):
+        bank.accounts.update((row[0], (row[1], row[2], row[3])) for row in page)
     return bank
-
-
-def _rows(connection: asyncpg.Connection, statement: str) -> Any:
-    return connection.cursor(statement, prefetch=CURSOR_ROWS)

@@ -19,8 +19,7 @@ from sandbox.judge.stores import (
     partner_api,
     queries,
 )
-from sandbox.judge.topics import Part, Span, Topics
-from services.chassis.kafka import Record
+from sandbox.judge.topics import Part, Seen, Span, Topics
 
 POLL_S = 0.2
 SHORT_ROWS = 16
@@ -146,7 +145,7 @@ class Drain:
     def _count(self, spans: Mapping[Part, Span]) -> dict[Part, int]:
         counts = dict.fromkeys(spans, 0)
 
-        def take(record: Record) -> None:
+        def take(record: Seen) -> None:
             counts[record.topic, record.partition] += 1
 
         self._topics.read(spans, take)

@@ -15,8 +15,8 @@ from google.protobuf.message import DecodeError
 
 from sandbox.judge.books import Bank, Place
 from sandbox.judge.findings import Findings, Kind
-from sandbox.judge.topics import Part, Span
-from services.chassis.kafka import BadMessage, Record
+from sandbox.judge.topics import Part, Seen, Span
+from services.chassis.kafka import BadMessage
 from services.payments.state import TABLE, State
 from services.router import routes
 from services.router.mapping import ENVELOPES
@@ -57,7 +57,7 @@ class Tale:
     """Id of a message to a customer -> the customer."""
     unreadable: list[Place] = field(default_factory=list[Place])
 
-    def take(self, record: Record) -> None:
+    def take(self, record: Seen) -> None:
         """Take the next message of a source topic."""
         place = Place(record.topic, record.partition, record.offset)
         envelope = ENVELOPES.get(record.topic)

@@ -21,10 +21,12 @@ from sandbox.judge.events import SOURCES, Tale, compare_with_outbox, compare_wit
 from sandbox.judge.findings import Findings, Kind
 from sandbox.judge.messages import Requests, compare_messages, compare_pushes, compare_requests
 from sandbox.judge.projection import compare_projection
+from sandbox.judge.record import Log
 from sandbox.judge.stores import UNREADABLE, WRITE_DATABASE, Stores, queries
-from sandbox.judge.topics import Part, Span, Topics
+from sandbox.judge.topics import Part, Seen, Span, Topics
 
 ROUNDS_MAX = 3
+UNREAD = "unread"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,44 +92,54 @@ class _Round:
         self._stores = stores
         self._topics = topics
         self._findings = findings
+        self._tale = Tale()
+        self._log = Log()
+        self._requests = Requests()
 
     async def run(self) -> None:
+        """Read the books and Kafka at once, then all that is compared with them."""
         stores, findings = self._stores, self._findings
         # Before the books: what is in a topic by now was committed by then.
-        spans = await self._read("kafka", asyncio.to_thread(self._topics.spans, TOPICS), {})
-        bank = await self._read("bp_write", read_bank(stores, findings), None)
-        if bank is None:
-            return
-        tale = await self._log(bank, spans)
-        await self._read("bp_customers", compare_projection(stores, bank, findings), None)
-        await self._read("ach", compare_clearing_house(stores, bank, findings), None)
-        if tale is not None:
-            await self._behind_the_router(tale, spans)
+        spans = await self._read("kafka", asyncio.to_thread(self._topics.spans, TOPICS), None)
+        reading = [self._read("bp_write", read_bank(stores, findings), None)]
+        if spans is not None:
+            events = asyncio.to_thread(self._topics.read, spans, self._take)
+            reading.append(self._read("kafka", events, UNREAD))
+        bank, *unread = await asyncio.gather(*reading)
+        behind: list[Awaitable[Any]] = []
+        if bank is not None:
+            behind += self._beside_the_books(bank)
+        if spans is not None and UNREAD not in unread:
+            if bank is not None:
+                compare_with_outbox(self._tale, bank, _of(spans, *SOURCES), findings)
+                compare_with_transfers(self._tale, bank, findings)
+            behind += self._behind_the_router(spans)
+        await asyncio.gather(*behind)
 
-    async def _log(self, bank: Bank, spans: Mapping[Part, Span]) -> Tale | None:
-        tale = Tale()
-        part = _of(spans, *SOURCES)
-        read = asyncio.to_thread(self._topics.read, part, tale.take)
-        if not part or await self._read("kafka", read, self) is self:
-            return None
-        compare_with_outbox(tale, bank, part, self._findings)
-        compare_with_transfers(tale, bank, self._findings)
-        return tale
+    def _take(self, message: Seen) -> None:
+        readers = {record.TOPIC: self._log, "notifications": self._requests}
+        readers.get(message.topic, self._tale).take(message)
 
-    async def _behind_the_router(self, tale: Tale, spans: Mapping[Part, Span]) -> None:
+    def _beside_the_books(self, bank: Bank) -> list[Awaitable[Any]]:
         stores, findings = self._stores, self._findings
-        log, requests = record.Log(), Requests()
-        audit, notices = _of(spans, record.TOPIC), _of(spans, "notifications")
-        await self._read("kafka", asyncio.to_thread(self._topics.read, audit, log.take), None)
-        record.compare_log(tale, log, audit, findings)
-        await self._read(
-            "kafka", asyncio.to_thread(self._topics.read, notices, requests.take), None
-        )
-        compare_requests(tale, requests, notices, findings)
+        return [
+            self._read("bp_customers", compare_projection(stores, bank, findings), None),
+            self._read("ach", compare_clearing_house(stores, bank, findings), None),
+        ]
+
+    def _behind_the_router(self, spans: Mapping[Part, Span]) -> list[Awaitable[Any]]:
+        stores, findings, tale = self._stores, self._findings, self._tale
         sources = _of(spans, *SOURCES)
-        await self._read("bp_audit", record.compare_record(stores, tale, sources, findings), None)
-        whole = all(span.low == 0 for span in sources.values())
-        messages = compare_messages(stores, tale, whole, findings)
+        record.compare_log(tale, self._log, _of(spans, record.TOPIC), findings)
+        compare_requests(tale, self._requests, _of(spans, "notifications"), findings)
+        return [
+            self._read("bp_audit", record.compare_record(stores, tale, sources, findings), None),
+            self._messages(all(span.low == 0 for span in sources.values())),
+        ]
+
+    async def _messages(self, whole: bool) -> None:
+        stores, findings = self._stores, self._findings
+        messages = compare_messages(stores, self._tale, whole, findings)
         deliveries = await self._read("bp_notifications", messages, None)
         if deliveries is not None:
             await self._read("fcm", compare_pushes(stores, deliveries, findings), None)

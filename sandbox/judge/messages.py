@@ -9,12 +9,11 @@ from typing import Any
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 from google.protobuf.message import DecodeError
 
-from sandbox.judge.books import CURSOR_ROWS, OVERDUE_S, Place
+from sandbox.judge.books import OVERDUE_S, Place
 from sandbox.judge.events import Tale
 from sandbox.judge.findings import SAMPLES_MAX, Findings, Kind
-from sandbox.judge.stores import NOTIFICATIONS_DATABASE, Stores, partner_api, queries
-from sandbox.judge.topics import Part, Span
-from services.chassis.kafka import Record
+from sandbox.judge.stores import NOTIFICATIONS_DATABASE, Stores, pages, partner_api, queries
+from sandbox.judge.topics import Part, Seen, Span
 
 TOPIC = "notifications"
 DEVICE_MESSAGES_MAX = 10_000
@@ -32,7 +31,7 @@ class Requests:
     asked: Counter[str] = field(default_factory=Counter[str])
     unreadable: list[Place] = field(default_factory=list[Place])
 
-    def take(self, record: Record) -> None:
+    def take(self, record: Seen) -> None:
         """Take the next message."""
         try:
             self.asked[NotificationEvent.FromString(record.value).metadata.event_id] += 1
@@ -68,13 +67,14 @@ async def compare_messages(
     written: Counter[str] = Counter()
     deliveries: dict[Push, str] = {}
     async with stores.snapshot(NOTIFICATIONS_DATABASE) as connection:
-        async for event_id, customer_id in _rows(connection, sql.messages):
-            written[event_id] += 1
-            asked_for = tale.asked.get(event_id)
-            if asked_for != customer_id and (asked_for or whole):
-                findings.add(Kind.DELIVERY_UNKNOWN, asked_for, customer_id, event_id=event_id)
-        async for event_id, device, state in _rows(connection, sql.deliveries):
-            deliveries[device, event_id] = state
+        async for page in pages(connection, sql.messages):
+            for event_id, customer_id in page:
+                written[event_id] += 1
+                asked_for = tale.asked.get(event_id)
+                if asked_for != customer_id and (asked_for or whole):
+                    findings.add(Kind.DELIVERY_UNKNOWN, asked_for, customer_id, event_id=event_id)
+        async for page in pages(connection, sql.deliveries):
+            deliveries.update(((device, event_id), state) for event_id, device, state in page)
         overdue = await connection.fetch(sql.overdue, SAMPLES_MAX, OVERDUE_S)
     findings.add_rows(Kind.DELIVERY_OVERDUE, overdue)
     findings.checked["messages"] += written.total()
@@ -85,10 +85,6 @@ async def compare_messages(
         if count > 1:
             findings.add(Kind.DELIVERY_DOUBLED, 1, count, event_id=event_id)
     return deliveries
-
-
-def _rows(connection: Any, statement: str) -> Any:
-    return connection.cursor(statement, prefetch=CURSOR_ROWS)
 
 
 async def compare_pushes(

@@ -1,8 +1,8 @@
 """Balances as customers sees them against balances as posted, account by account."""
 
-from sandbox.judge.books import CURSOR_ROWS, Bank
+from sandbox.judge.books import Bank
 from sandbox.judge.findings import Findings, Kind
-from sandbox.judge.stores import CUSTOMERS_DATABASE, Stores, queries
+from sandbox.judge.stores import CUSTOMERS_DATABASE, Stores, pages, queries
 
 
 async def compare_projection(stores: Stores, bank: Bank, findings: Findings) -> None:
@@ -11,12 +11,12 @@ async def compare_projection(stores: Stores, bank: Bank, findings: Findings) -> 
     held: set[str] = set()
     projected: set[str] = set()
     async with stores.snapshot(CUSTOMERS_DATABASE) as connection:
-        async for row in connection.cursor(sql.accounts, prefetch=CURSOR_ROWS):
-            held.add(row[0])
-        async for row in connection.cursor(sql.balances, prefetch=CURSOR_ROWS):
-            account_id, seen = row[0], (row[1], row[2], row[3])
-            projected.add(account_id)
-            _compare(account_id, bank.accounts.get(account_id), seen, findings)
+        async for page in pages(connection, sql.accounts):
+            held.update(row[0] for row in page)
+        async for page in pages(connection, sql.balances):
+            for account_id, *seen in page:
+                projected.add(account_id)
+                _compare(account_id, bank.accounts.get(account_id), tuple(seen), findings)
     findings.checked["balances_projected"] += len(projected)
     for account_id, (currency, balance, position) in bank.accounts.items():
         if position and account_id not in projected:

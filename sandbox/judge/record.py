@@ -13,11 +13,10 @@ from sandbox.judge.books import Place
 from sandbox.judge.events import SourceEvent, Tale
 from sandbox.judge.findings import Findings, Kind
 from sandbox.judge.stores import AUDIT_DATABASE, Stores
-from sandbox.judge.topics import Part, Span
+from sandbox.judge.topics import Part, Seen, Span
 from services.audit.settings import CHAINS
 from services.audit.store import whole_chain
 from services.audit.verify import ChainCheck
-from services.chassis.kafka import Record
 
 TOPIC = "audit-logs"
 
@@ -29,7 +28,7 @@ class Log:
     events: Counter[str] = field(default_factory=Counter[str])
     unreadable: list[Place] = field(default_factory=list[Place])
 
-    def take(self, record: Record) -> None:
+    def take(self, record: Seen) -> None:
         """Take the next message."""
         try:
             self.events[AuditEvent.FromString(record.value).event_id] += 1

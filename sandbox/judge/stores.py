@@ -1,6 +1,6 @@
 """How the judge reaches the stores of a running bank: addresses and reading connections."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from services.chassis.postgres import Queries, load_queries
 HTTP_TIMEOUT_S = 20.0
 HTTP_NOT_FOUND = 404
 SORT_MEMORY = "64MB"
+PAGE_ROWS = 2000
 
 WRITE_DATABASE = "bp_write"
 CUSTOMERS_DATABASE = "bp_customers"
@@ -47,6 +48,13 @@ class Stores:
                 yield connection
         finally:
             await connection.close()
+
+
+async def pages(connection: asyncpg.Connection, statement: str) -> AsyncIterator[list[Any]]:
+    """Yield all rows of a statement, page by page; the connection must be in a transaction."""
+    cursor = await connection.cursor(statement)
+    while page := await cursor.fetch(PAGE_ROWS):
+        yield page
 
 
 def queries(name: str) -> Queries:

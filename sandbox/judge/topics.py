@@ -1,5 +1,6 @@
 """Kafka, read from the beginning to where it ended when asked, beside all groups. Blocking."""
 
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from confluent_kafka import (
     IsolationLevel,
     KafkaError,
     KafkaException,
+    Message,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
@@ -21,9 +23,25 @@ from services.chassis.kafka.client import Record, to_record
 TIMEOUT_S = 15.0
 READ_ROWS = 5000
 FETCH_S = 5.0
+SILENCE_S = 20.0
 
 Part = tuple[str, int]
 """Topic and partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A message as it was read; its headers are decoded when they are asked for."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes
+    message: Message
+
+    def header(self, name: str) -> str:
+        """Return a header's text, "" if there is none."""
+        return to_record(self.message).header(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +92,24 @@ class Topics:
         found = answers[group].result().topic_partitions
         return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
 
-    def read(self, spans: Mapping[Part, Span], take: Callable[[Record], None]) -> None:
-        """Hand every committed message of the spans to `take`, each partition in its order."""
+    def read(self, spans: Mapping[Part, Span], take: Callable[[Seen], None]) -> None:
+        """Hand every committed message of the spans to `take`, each partition in its order.
+
+        Raises TimeoutError when the broker has nothing to say for a while.
+        """
         waiting = {part: span for part, span in spans.items() if span.low < span.high}
         if not waiting:
             return
         reader = self._reader()
         try:
             reader.assign([TopicPartition(*part, span.low) for part, span in waiting.items()])
+            heard = time.monotonic()
             while waiting:
                 for message in reader.consume(READ_ROWS, 0.2):
+                    heard = time.monotonic()
                     _take(message, waiting, take)
+                if time.monotonic() - heard > SILENCE_S:
+                    raise TimeoutError(f"Kafka is silent, {len(waiting)} partitions are not read")
         finally:
             reader.close()
 
@@ -118,7 +143,7 @@ def _at(reader: Consumer, part: Part, offset: int) -> Record | None:
     return None
 
 
-def _take(message: Any, waiting: dict[Part, Span], take: Callable[[Record], None]) -> None:
+def _take(message: Any, waiting: dict[Part, Span], take: Callable[[Seen], None]) -> None:
     """Take one message, or note that a partition is read to the end of its span."""
     part = (message.topic(), message.partition())
     error = message.error()
@@ -129,9 +154,10 @@ def _take(message: Any, waiting: dict[Part, Span], take: Callable[[Record], None
         waiting.pop(part, None)
         return
     span = waiting.get(part)
-    if span is None or message.offset() >= span.high:
+    offset: int = message.offset()
+    if span is None or offset >= span.high:
         waiting.pop(part, None)
         return
-    take(to_record(message))
-    if message.offset() + 1 >= span.high:
+    take(Seen(*part, offset, message.value() or b"", message))
+    if offset + 1 >= span.high:
         waiting.pop(part, None)

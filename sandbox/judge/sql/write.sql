@@ -218,10 +218,6 @@ SELECT event_id::text, topic, partition, kafka_offset FROM outbox.published;
 SELECT transfer_id::text, state, version, coalesce(trace_number, ''), amount, currency
 FROM payments.interbank_transfer;
 
--- name: book_transfers
--- Every book transfer.
-SELECT transfer_id::text FROM transfers.book_transfer;
-
 -- name: accounts
--- What every customer account holds, in the order of ids.
-SELECT account_id::text, currency, balance, position FROM ledger.account ORDER BY account_id;
+-- What every customer account holds.
+SELECT account_id::text, currency, balance, position FROM ledger.account;

@@ -94,19 +94,29 @@ class World:
         return holder
 
     async def debit(self, holder: Holder | None = None) -> Transfer:
-        """Step one of the saga: a transfer in DEBITED, asked about once already."""
+        """Step one of the saga: a transfer in DEBITED whose submission had no answer yet."""
         holder = holder or await self.holder()
         order = _order(holder, next(_amounts))
         transfer = debited(
             order, new_id(shard_of(order.account_id)), fraud_review=False, now=utc_now()
         )
         await self._store.debit(order, transfer, _lease())
+        await self._asked_in_vain(transfer)
+        return transfer
+
+    async def unknown(self) -> Transfer:
+        """A transfer whose outcome nobody knows."""
+        transfer = await self.step(await self.debit(), Event.TIMED_OUT)
+        await self._asked_in_vain(transfer)
+        return transfer
+
+    async def _asked_in_vain(self, transfer: Transfer) -> None:
+        """Note what a worker notes that asked and had no answer: the saga waits for the partner."""
         write = await self.owner("bp_write")
         await write.execute(
             "UPDATE payments.interbank_transfer SET attempts = 1 WHERE transfer_id = $1",
             transfer.transfer_id,
         )
-        return transfer
 
     async def step(self, transfer: Transfer, event: Event, **came_along: str) -> Transfer:
         """One further step of the saga."""
@@ -129,8 +139,7 @@ class World:
 
     async def cancelled(self) -> Transfer:
         """A transfer that was recalled after a time-out; the clearing house keeps a tombstone."""
-        transfer = await self.step(await self.debit(), Event.TIMED_OUT)
-        transfer = await self.step(transfer, Event.CANCEL_ASKED)
+        transfer = await self.step(await self.unknown(), Event.CANCEL_ASKED)
         self.ach.network.cancel(str(transfer.transfer_id))
         return await self.step(transfer, Event.RECALLED)
 
@@ -167,7 +176,7 @@ class World:
         completed = await self.step(late, Event.COMPLETED)
         await self.step(completed, Event.RETURNED, return_code="R02")
         await self.cancelled()
-        await self.step(await self.debit(), Event.TIMED_OUT)
+        await self.unknown()
         victims = self.victims
         victims.submitted = [await self.submitted() for _ in range(VICTIMS)]
         victims.failed = [await self.failed() for _ in range(3)]
