@@ -36,16 +36,19 @@ status: setup ## What runs, since when, and why not
 logs: ## Follow every process's log (NAME=payments for one)
 	@tail -n 20 -F $${BP_HOME:-.bp}/logs/$(or $(NAME),*).log
 
-test: setup-dev ## All tests, on real parts
-	@$(PYTHON) -m pytest $(ARGS)
+test: setup-dev ## All tests, on real parts, with coverage (ARGS="tests/unit -k saga" for some)
+	@$(PYTHON) -m coverage erase
+	@COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m coverage combine -q
+	@$(PYTHON) -m coverage report $(if $(ARGS),--fail-under=0)
 
 check: setup-dev ## Style, types, imports, contracts; fails when generated files differ
 	@$(PYTHON) -m sandbox.check $(ARGS)
 
-gen: setup-dev ## Generate gen/ and docs/openapi.json from proto/
+gen: setup-dev ## Generate gen/, docs/openapi.json and the diagrams from proto/ and code
 	@$(PYTHON) -m sandbox.check.generate
 
-golden: setup-dev ## Rewrite the golden files; review the difference
+golden: setup-dev ## Keep what today's code writes; review the difference
 	@BP_GOLDEN_WRITE=1 $(PYTHON) -m pytest tests/golden
 
 bench: setup ## Measure floor, interbank and book transfers into .bp/reports/bench.json

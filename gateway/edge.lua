@@ -9,7 +9,8 @@
 --   REPLIES[http]  = google.rpc.Status as JSON text
 -- A refusal names the field and never repeats its value.
 
-local find, sub, byte, match, format = string.find, string.sub, string.byte, string.match, string.format
+local find, sub, byte = string.find, string.sub, string.byte
+local match, format = string.match, string.format
 
 local DEPTH_MAX = 32
 local NAME_CHARS_MAX = 64
@@ -232,7 +233,8 @@ local REFUSAL = '{"code":3,"message":"%s","details":[{"@type":"type.googleapis.c
   '"description":"%s"}]}]}'
 
 local function refuse(handle, status, fault)
-  local text = format(REFUSAL, MESSAGES_OF[fault.reason], fault.reason, fault.field, fault.description)
+  local message = MESSAGES_OF[fault.reason]
+  local text = format(REFUSAL, message, fault.reason, fault.field, fault.description)
   handle:respond({[":status"] = status, ["content-type"] = "application/json"}, text)
 end
 
@@ -254,7 +256,10 @@ local function check_head(handle, headers, route)
 end
 
 function envoy_on_request(handle)
-  local route = ROUTES[handle:metadata():get("route")]
+  local metadata = handle:metadata()
+  local allow = metadata:get("allow")
+  if allow then return handle:respond({[":status"] = "204", ["allow"] = allow}, nil) end
+  local route = ROUTES[metadata:get("route")]
   if not route then return end
   local headers = handle:headers()
   local sound, fault = pcall(check_head, handle, headers, route)

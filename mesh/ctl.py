@@ -47,7 +47,7 @@ def _any_places() -> endpoints.Endpoints:
         "mtls": "127.0.0.1:1",
         "app_sockets": ["/run/in.sock"],
         "outbound_socket": "/run/out.sock",
-        "admin": "127.0.0.1:1",
+        "admin_socket": "/run/admin.sock",
     }
     hosts = (
         "ach-network.example",

@@ -39,9 +39,14 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """`failures` in a row eject the address for `open_ms`; an open breaker answers at once."""
+    """`failures` in a row eject the address for `open_ms`; an open breaker answers at once.
+
+    A failure is an answer of 5xx or none; 0 means that none counts. With `reach_failures` the
+    failures to connect are counted apart, and that many eject.
+    """
 
     failures: int
+    reach_failures: int | None
     open_ms: int
     interval_ms: int
     ejected_percent_max: int
@@ -124,6 +129,8 @@ class Workload:
     admin: Address | Path
     """Where the operator's page listens; a sidecar's on a Unix socket of its own user."""
     log_expression: str
+    rotating: frozenset[str]
+    """Names of the secrets that are renewed while the proxy runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,4 +165,5 @@ def _workload(name: str, inputs: Inputs, admin: model.Address | Path) -> model.W
         authority=authority(inputs.endpoints, name),
         admin=admin,
         log_expression=telemetry[0][1].access_logging[0].filter.expression,
+        rotating=frozenset({name}),
     )

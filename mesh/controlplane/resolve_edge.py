@@ -1,5 +1,6 @@
 """The gateway's part of the model, from Gateway, RequestAuthentication and EdgePolicy."""
 
+from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -32,10 +33,11 @@ def resolve_edge(
     classes = {**limits.per_customer, **limits.per_partner}
     partners = {each.name: tuple(each.principals) for each in policy.partners}
     _refuse_unknown(routes, set(classes), set(partners))
+    public = certificate(endpoints, server.tls.credential_name)
     return model.Edge(
-        workload=workload,
+        workload=replace(workload, rotating=workload.rotating | {public.name}),
         listen=parse_address(endpoints.gateway.listen),
-        certificate=certificate(endpoints, server.tls.credential_name),
+        certificate=public,
         partner_authority=partner_authority(endpoints),
         tls_versions=(server.tls.min_protocol_version, server.tls.max_protocol_version),
         issuer=issuer,

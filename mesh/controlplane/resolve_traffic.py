@@ -134,8 +134,10 @@ def _retry(retries: shapes.Retries) -> model.Retry | None:
 def _breaker(detection: shapes.OutlierDetection | None) -> model.Breaker | None:
     if detection is None:
         return None
+    split = detection.split_external_local_origin_errors
     return model.Breaker(
         failures=detection.consecutive_5xx_errors,
+        reach_failures=detection.consecutive_local_origin_failures if split else None,
         open_ms=milliseconds(detection.base_ejection_time),
         interval_ms=milliseconds(detection.interval),
         ejected_percent_max=detection.max_ejection_percent,

@@ -7,13 +7,11 @@ import json
 import time
 from typing import Annotated
 
-import asyncpg
 import typer
 from rich.console import Console
 
-from sandbox import seed
 from sandbox.bpctl import reach
-from sandbox.stack.seed import load_or_make
+from sandbox.seed import cluster, planting
 
 
 def register(app: typer.Typer) -> None:
@@ -25,11 +23,14 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     ) -> None:
         """Open the customers load-000001 and on, each with 1,000,000.00; repeating is harmless."""
+        reach.addresses()  # leaves with a remedy when no stack was started
         begun = time.monotonic()
         console = Console(stderr=True)
         with console.status("opening customers") as shown:
             done = asyncio.run(
-                seed.load(_connect, customers, lambda n: shown.update(f"{n:,} of {customers:,}"))
+                planting.load(
+                    cluster.connect, customers, lambda n: shown.update(f"{n:,} of {customers:,}")
+                )
             )
         seconds = round(time.monotonic() - begun, 1)
         if as_json:
@@ -37,14 +38,3 @@ def register(app: typer.Typer) -> None:
             typer.echo(json.dumps(facts))
         else:
             typer.echo(f"{done.customers:,} customers, {done.opened:,} of them new, in {seconds} s")
-
-
-async def _connect(database: str) -> asyncpg.Connection:
-    where = reach.addresses()
-    return await asyncpg.connect(
-        host=where["BP_POSTGRES_HOST"],
-        port=int(where["BP_POSTGRES_PORT"]),
-        user=where["BP_POSTGRES_SUPERUSER"],
-        password=load_or_make(reach.home().secrets).postgres_superuser,
-        database=database,
-    )

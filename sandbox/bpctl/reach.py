@@ -11,13 +11,16 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import asyncpg
 import typer
 
 from sandbox.stack.home import Home, home_from_environment
+
+if TYPE_CHECKING:
+    import asyncpg
 
 HTTP_TIMEOUT_S = 60.0
 ACCOUNT = "bpctl"
@@ -85,11 +88,22 @@ def secret(path: str) -> dict[str, str]:
 
 async def connect(database: str) -> asyncpg.Connection:
     """A reading connection of the judge to any of the bank's databases."""
+    return await judge_login()(database)
+
+
+def judge_login() -> Callable[[str], Awaitable[asyncpg.Connection]]:
+    """Read the judge's password once; the function returned connects to a database."""
+    import asyncpg  # only here: most commands need no database and answer sooner without
+
     login = secret("database/postgres/judge")
-    return await asyncpg.connect(
-        host=login["host"],
-        port=int(login["port"]),
-        user=login["username"],
-        password=login["password"],
-        database=database,
-    )
+
+    async def open_database(database: str) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            host=login["host"],
+            port=int(login["port"]),
+            user=login["username"],
+            password=login["password"],
+            database=database,
+        )
+
+    return open_database

@@ -6,4 +6,5 @@ import sys
 
 from sandbox.stack import cli
 
-sys.exit(cli.main(sys.argv[1:]))
+if __name__ == "__main__":
+    sys.exit(cli.main(sys.argv[1:]))

@@ -50,6 +50,11 @@ class CertAgent:
         if self._keeper is None or self._keeper.done():
             self._keeper = asyncio.create_task(self._keep(), name="certificates")
 
+    def stop(self) -> None:
+        """No further renewals."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(CHECK_EVERY_S)

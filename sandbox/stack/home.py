@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,13 @@ class Home:
         self.partners.mkdir(exist_ok=True)
         self.secrets.mkdir(mode=0o700, exist_ok=True)
         self._create_run()
+
+    def remove_run(self) -> None:
+        """Forget a run directory in /tmp once nothing runs; the next start makes it again."""
+        link = self.root / "run"
+        if self.run != link:
+            link.unlink(missing_ok=True)
+            shutil.rmtree(self.run, ignore_errors=True)
 
     def _create_run(self) -> None:
         # 0711: PostgreSQL may run under another user id and has to reach its socket folder.

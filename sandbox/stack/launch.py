@@ -19,11 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 4
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAP_DAC_OVERRIDE = 1
 _CAP_HEADER_V3 = 0x20080522
+
+
+LOG_TAIL_CHARS = 600
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ async def run(
         process.kill()
         raise
     if code != 0:
-        tail = log.read_text(errors="replace")[-1500:]
+        tail = log.read_text(errors="replace")[-LOG_TAIL_CHARS:]
         raise RuntimeError(f"{Path(command[0]).name} ended with {code}; see {log}:\n{tail}")
 
 
@@ -109,8 +113,9 @@ def child_setup(user: OsUser | None, death_signal: signal.Signals) -> Callable[[
 
 
 def _become(libc: ctypes.CDLL, user: OsUser) -> None:
-    if user.keep_access:
-        libc.prctl(_PR_SET_KEEPCAPS, 1)
+    if user.keep_access and libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP) != 0:
+        # Without this bit access(2) would ignore the capability, and setuid(2) would drop it.
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_SECUREBITS)")
     os.setgroups([])
     os.setgid(user.gid)
     os.setuid(user.uid)
@@ -121,6 +126,21 @@ def _become(libc: ctypes.CDLL, user: OsUser) -> None:
         if libc.capset(header, data) != 0:
             raise OSError(ctypes.get_errno(), "capset")
         libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
+
+
+def require_inotify(count: int) -> None:
+    """RuntimeError with the remedy when this user has fewer than `count` inotify instances left:
+    a proxy watches files with them and aborts without a word that helps."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handles = [libc.inotify_init1(os.O_CLOEXEC) for _ in range(count)]
+    for handle in handles:
+        if handle >= 0:
+            os.close(handle)
+    if min(handles) < 0:
+        raise RuntimeError(
+            "this user's inotify instances are used up, by other running stacks as a rule: stop one"
+            " (`make down` there) or `sudo sysctl fs.inotify.max_user_instances=1024`"
+        )
 
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -45,10 +45,10 @@ class State(StrEnum):
 class RestartPolicy:
     """Restart after an exit that nobody asked for: at most `restarts_max` times in `window_s`."""
 
-    restarts_max: int = 10
-    window_s: float = 120.0
+    restarts_max: int = 20
+    window_s: float = 300.0
     delay_first_s: float = 0.1
-    delay_max_s: float = 5.0
+    delay_max_s: float = 15.0
 
 
 @dataclass(frozen=True)

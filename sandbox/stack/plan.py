@@ -6,11 +6,12 @@ or partner is an absent part, not an error.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 
-from sandbox.stack import seed
+from sandbox.stack import launch, seed
 from sandbox.stack.certs import CertAgent
-from sandbox.stack.home import Home
+from sandbox.stack.home import REPO, Home
 from sandbox.stack.nodes import JobSpec, Node
 from sandbox.stack.parts import kafka as kafka_part
 from sandbox.stack.parts.kafka import Kafka
@@ -18,7 +19,7 @@ from sandbox.stack.parts.mesh import Mesh
 from sandbox.stack.parts.openbao import OpenBao
 from sandbox.stack.parts.partners import Partners
 from sandbox.stack.parts.postgres import Postgres
-from sandbox.stack.parts.services import Services
+from sandbox.stack.parts.services import Services, python_path
 from sandbox.stack.parts.valkey import Valkey
 from sandbox.stack.ports import Ports
 from sandbox.stack.provision import accounts, databases, secrets, topics
@@ -52,15 +53,26 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
     ports = Ports(home.conf / "ports.json", preferred)
     made = seed.load_or_make(home.secrets)
     libs = settings.kafka_libs or kafka_part.default_libs()
-    openbao = OpenBao(home, ports.get("openbao"), ports.get("openbao-cluster"))
+    openbao = OpenBao(
+        home,
+        ports.get("openbao"),
+        ports.get("openbao-cluster"),
+        settings.openbao_addr,
+        settings.openbao_token_file,
+    )
     partners = Partners(home, ports, made)
     return Parts(
         home=home,
         ports=ports,
         seed=made,
-        postgres=Postgres(home, ports.get("postgres"), made.postgres_superuser),
+        postgres=_postgres(home, ports, made, settings.postgres_address),
         kafka=Kafka(
-            home, ports.get("kafka"), ports.get("kafka-controller"), libs, settings.kafka_heap_mib
+            home,
+            ports.get("kafka"),
+            ports.get("kafka-controller"),
+            libs,
+            settings.kafka_heap_mib,
+            settings.kafka_bootstrap,
         ),
         openbao=openbao,
         valkey=Valkey(home),
@@ -68,6 +80,13 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
         mesh=Mesh(home, ports, partners),
         cert_agent=CertAgent(home, openbao.addr, made.service_account_issuer_key),
     )
+
+
+def _postgres(home: Home, ports: Ports, made: seed.Seed, address: str) -> Postgres:
+    if not address:
+        return Postgres(home, ports.get("postgres"), made.postgres_superuser)
+    host, _, port = address.rpartition(":")
+    return Postgres(home, int(port), made.postgres_superuser, host)
 
 
 def build_nodes(parts: Parts) -> dict[str, Node]:
@@ -79,11 +98,23 @@ def build_nodes(parts: Parts) -> dict[str, Node]:
     if parts.mesh.exists:
         nodes.append(JobSpec("mesh", parts.mesh.render, ("partner-authority",)))
         nodes += parts.mesh.sidecars()
+    if (REPO / "sandbox" / "seed" / "__main__.py").exists():
+        nodes.append(JobSpec("seed-data", lambda: _plant(parts), ("migrations",)))
     nodes += Services(parts.home, parts.openbao.addr, parts.kafka.bootstrap).specs()
     if parts.mesh.exists:
         nodes.append(parts.mesh.gateway())
     known = {node.name for node in nodes}
     return {node.name: _without_absent(node, known) for node in nodes}
+
+
+async def _plant(parts: Parts) -> None:
+    """Customers and accounts to begin with; the module leaves what exists alone."""
+    environment = {"BP_HOME": str(parts.home.root), "PYTHONPATH": python_path()}
+    await launch.run(
+        (sys.executable, "-m", "sandbox.seed"),
+        env=launch.child_environment(environment),
+        log=parts.home.logs / "seed-data.log",
+    )
 
 
 def _without_absent(node: Node, known: set[str]) -> Node:
@@ -105,9 +136,9 @@ def _stores(parts: Parts) -> list[Node]:
         await databases.provision(postgres, parts.seed.role_password)
 
     return [
-        parts.kafka.spec(),
-        postgres.spec(),
-        bao.spec(),
+        parts.kafka.node(),
+        postgres.node(),
+        bao.node(),
         parts.valkey.spec(),
         JobSpec("databases", roles, ("postgres",)),
         JobSpec("migrations", lambda: migrate(postgres, parts.home.logs), ("databases",)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 import asyncpg
@@ -132,6 +132,13 @@ class RedisProbe:
         return answer.startswith(b"+PONG")
 
 
+async def wait_for(probe: Probe, within_s: float = 30.0) -> None:
+    """Return when the part serves; TimeoutError when it does not in time."""
+    async with asyncio.timeout(within_s):
+        while not await probe.check():  # noqa: ASYNC110 another process
+            await asyncio.sleep(0.1)
+
+
 async def accepts(host: str, port: int) -> bool:
     """Whether a TCP connection is accepted."""
     try:
@@ -145,13 +152,26 @@ async def accepts(host: str, port: int) -> bool:
 
 async def http_status(method: str, url: str, unix_socket: str | None = None) -> int:
     """The status of one request, or 0 when nobody answers."""
-    connector = aiohttp.UnixConnector(path=unix_socket) if unix_socket else None
-    timeout = aiohttp.ClientTimeout(total=CHECK_TIMEOUT_S)
     try:
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            _session(unix_socket) as session,
             session.request(method, url) as answer,
         ):
             return answer.status
     except (aiohttp.ClientError, OSError, TimeoutError):
         return 0
+
+
+async def http_json(url: str) -> Any:
+    """The JSON behind GET, or None when nobody answers."""
+    try:
+        async with _session(None) as session, session.get(url) as answer:
+            return await answer.json(content_type=None)
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return None
+
+
+def _session(unix_socket: str | None) -> aiohttp.ClientSession:
+    connector = aiohttp.UnixConnector(path=unix_socket) if unix_socket else None
+    timeout = aiohttp.ClientTimeout(total=CHECK_TIMEOUT_S)
+    return aiohttp.ClientSession(connector=connector, timeout=timeout)

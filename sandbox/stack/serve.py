@@ -10,7 +10,7 @@ import signal
 from typing import IO
 
 from sandbox.stack import endpoints, leftovers, plan
-from sandbox.stack.control import ControlServer
+from sandbox.stack.control_server import ControlServer
 from sandbox.stack.home import Home
 from sandbox.stack.settings import StackSettings
 from sandbox.stack.supervisor import Supervisor
@@ -28,6 +28,7 @@ def main(home: Home) -> None:
         return
     with held:
         asyncio.run(_serve(home))
+        home.remove_run()
 
 
 def _lock(home: Home) -> IO[str] | None:

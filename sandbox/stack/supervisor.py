@@ -21,6 +21,8 @@ from sandbox.stack.runner import RUNNING_STATES, Runner
 
 log = logging.getLogger("stack")
 
+BLOCKED = "a need of it failed"
+
 
 class StackError(Exception):
     """A node could not be brought up; the message says which and where its log is."""
@@ -65,7 +67,8 @@ class Supervisor:
         results = await asyncio.gather(*(self._waiters[name] for name in wanted))
         failed = [name for name, ok in zip(wanted, results, strict=True) if not ok]
         if failed:
-            raise StackError("; ".join(f"{n}: {self._reason(n)}" for n in failed))
+            causes = [name for name in failed if self._reason(name) != BLOCKED] or failed
+            raise StackError("\n".join(f"{name}: {self._reason(name)}" for name in causes))
 
     def _begin(self, name: str) -> None:
         current = self._waiters.get(name)
@@ -107,9 +110,9 @@ class Supervisor:
 
     def _note_blocked(self, name: str) -> None:
         if name in self.jobs:
-            self.jobs[name].state, self.jobs[name].reason = State.FAILED, "a need of it failed"
+            self.jobs[name].state, self.jobs[name].reason = State.FAILED, BLOCKED
         else:
-            self.runners[name].reason = "a need of it failed"
+            self.runners[name].reason = BLOCKED
 
     def _reason(self, name: str) -> str:
         return self.jobs[name].reason if name in self.jobs else self.runners[name].reason

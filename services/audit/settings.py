@@ -16,7 +16,7 @@ class Settings(ServiceSettings):
     """One connection writes, the others serve reads."""
     batch_rows_max: int = 2000
     """Records in one transaction."""
-    batch_linger_ms: int = 100
-    """How long a begun batch waits for more; nobody waits for the log."""
+    batch_linger_ms: int = 200
+    """How long records gather before they are written; nobody waits for the log."""
     partitions_ahead_months: int = 3
     """How many months of the log have their partition ready."""

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-import asyncpg
 import grpc
 import grpc.aio
 import protovalidate
@@ -21,6 +20,7 @@ from google.protobuf.message import Message
 from services.chassis import status as statuses
 from services.chassis.calls import Call, current_call, service_account
 from services.chassis.contracts import Audience, MethodContract
+from services.chassis.outages import UNREACHABLE
 from services.kernel import errors
 from services.kernel.clock import utc_now
 
@@ -28,15 +28,6 @@ Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 
 EDGE = "gateway"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_UNREACHABLE = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.QueryCanceledError,
-)
 
 log = structlog.get_logger()
 
@@ -109,7 +100,7 @@ def translate(error: Exception, method: str) -> errors.BankError:
         return errors.DeadlineExceeded()
     if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAVAILABLE:
         return errors.DependencyUnavailable()
-    if isinstance(error, _UNREACHABLE):
+    if isinstance(error, UNREACHABLE):
         log.warning("call.dependency_unavailable", method=method, error=type(error).__name__)
         return errors.DependencyUnavailable()
     log.error("call.defect", method=method, exc_info=error)

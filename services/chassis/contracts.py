@@ -108,6 +108,11 @@ def pool_of(descriptor_set: bytes) -> DescriptorPool:
     return pool
 
 
+def file_names(descriptor_set: bytes) -> list[str]:
+    """Return the names of the files in a serialised set."""
+    return [file.name for file in FileDescriptorSet.FromString(descriptor_set).file]
+
+
 def load(descriptor_set: bytes | None = None) -> dict[str, MethodContract]:
     """Return every method's contract under its full gRPC path, in the order of the set.
 

@@ -76,8 +76,9 @@ class AckedProducer:
                 "acks": "all",
                 "message.timeout.ms": 0,
                 "max.in.flight.requests.per.connection": 5,
-                # A batch is flushed at once: waiting for more would only add to the lag.
-                "linger.ms": 0,
+                # Long enough for a whole batch to be handed over, so that it goes in one request;
+                # the flush behind it ends the wait.
+                "linger.ms": 20,
                 "compression.type": "lz4",
                 # Java's partitioner, so that every client puts a key in the same partition.
                 "partitioner": "murmur2_random",

@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import hmac
 import uuid
+from collections.abc import Mapping
 
 from bp.type.v1.page_pb2 import PageCursor
 from google.protobuf.message import DecodeError
@@ -25,6 +26,11 @@ class PageTokens:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+
+    @classmethod
+    def of(cls, secret: Mapping[str, str]) -> "PageTokens":
+        """Return the tokens of a service from `secret/service/<name>`."""
+        return cls(bytes.fromhex(secret["page_token_key"]))
 
     def seal(self, digest: bytes, last_id: uuid.UUID) -> str:
         """Return the token of the page behind `last_id`."""

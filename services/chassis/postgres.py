@@ -100,6 +100,9 @@ def _session(application_name: str, statement_timeout_ms: int) -> dict[str, str]
         "idle_in_transaction_session_timeout": "15000",
         # Short statements only: compiling one costs more than it can win.
         "jit": "off",
+        # A plan for each value would be made at each call where a table has partitions, at a cost
+        # beyond the statement's own. Plans here do not depend on values: all read by key.
+        "plan_cache_mode": "force_generic_plan",
     }
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import asyncpg
 import structlog
 
+from services.chassis.outages import UNREACHABLE
+
 CHANNEL = "customers_balance"
 RECONNECT_S = 0.5
 WAITERS_MAX = 10_000
@@ -21,7 +23,6 @@ log = structlog.get_logger()
 Positions = Callable[[Collection[uuid.UUID]], Awaitable[dict[uuid.UUID, int]]]
 Connect = Callable[[], Awaitable["asyncpg.Connection"]]
 _Waiter = tuple[int, asyncio.Future[None]]
-_LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Arrivals:
@@ -69,7 +70,7 @@ class Arrivals:
         while True:
             try:
                 await self._listen_until_lost()
-            except _LOST as error:
+            except UNREACHABLE as error:
                 log.warning("arrivals.listener_lost", error=type(error).__name__)
             await asyncio.sleep(RECONNECT_S)
 
@@ -95,7 +96,7 @@ class Arrivals:
                 continue
             try:
                 found = await self._positions(list(self._waiters))
-            except _LOST as error:
+            except UNREACHABLE as error:
                 # The callers get POSITION_NOT_REACHED unless a later notice is answered.
                 log.warning("arrivals.read_failed", error=type(error).__name__)
                 continue

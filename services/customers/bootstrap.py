@@ -1,7 +1,6 @@
 """The wiring of the customers service; nothing else here."""
 
 import asyncio
-import hashlib
 
 from bp.customers.v1 import customers_service_pb2
 from google.protobuf.descriptor import ServiceDescriptor
@@ -19,11 +18,6 @@ from services.customers.settings import CustomersSettings
 from services.customers.store import Store
 
 
-def page_tokens(database: Database) -> PageTokens:
-    """Return the tokens' seal, the same in every worker; a new password ends open pages."""
-    return PageTokens(hashlib.sha256(f"page-tokens\0{database.password}".encode()).digest())
-
-
 def apis(desk: Desk) -> dict[ServiceDescriptor, object]:
     """Return the API objects under the services of the contract."""
     return {
@@ -37,8 +31,9 @@ async def main(settings: CustomersSettings, stop: asyncio.Event) -> None:
     database = Database.from_secret(await vault.secret("database/postgres/customers"))
     pool = await open_pool(database, "customers", settings.pool_size)
     store = Store(pool)
+    tokens = PageTokens.of(await vault.secret("service/customers"))
     arrivals = Arrivals(store.positions, lambda: connect(database, "customers-arrivals"))
-    server = Server(settings, apis(Desk(settings, store, arrivals, page_tokens(database))))
+    server = Server(settings, apis(Desk(settings, store, arrivals, tokens)))
     async with asyncio.TaskGroup() as tasks:
         background = [
             tasks.create_task(vault.keep_alive()),

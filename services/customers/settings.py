@@ -10,5 +10,5 @@ class CustomersSettings(ServiceSettings):
     """Longest time that GetBalance waits for a position."""
     page_rows_max: int = 100
     """Most accounts of a page; the contract's limit."""
-    projection_linger_ms: int = 5
-    """How long a begun batch of events waits for more; adds to what GetBalance waits."""
+    projection_linger_ms: int = 20
+    """How long events gather before they are applied; adds to what GetBalance waits."""

@@ -1,16 +1,16 @@
 """The only wiring of notifications: secrets, pool, push client, sender, consumer and server."""
 
 import asyncio
-import hashlib
 import json
+from functools import partial
 
-import asyncpg
 import structlog
 from bp.notifications.v1 import notifications_service_pb2
 
 from services.chassis import kafka, postgres
 from services.chassis.grpc_server import Server
 from services.chassis.http_client import partner_session
+from services.chassis.outages import repeat
 from services.chassis.page_tokens import PageTokens
 from services.chassis.vault import open_vault
 from services.notifications.events_in import Requests, subscription
@@ -22,23 +22,10 @@ from services.notifications.store import Store
 
 SERVICE = notifications_service_pb2.DESCRIPTOR.services_by_name["NotificationsService"]
 PARTITIONS_S = 24 * 3600
-PARTITIONS_RETRY_S = 60
 DRAIN_S = 5
 """How long pushes under way may go on after SIGTERM; the rest is sent after its lease."""
 
 log = structlog.get_logger()
-
-
-async def _keep_partitions(store: Store, months_ahead: int) -> None:
-    """Make the coming months' partitions, daily; without them rows go to the catch-all."""
-    while True:
-        wait_s = PARTITIONS_S
-        try:
-            await store.ensure_partitions(months_ahead)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("notifications.partitions_failed", error=str(error))
-            wait_s = PARTITIONS_RETRY_S
-        await asyncio.sleep(wait_s)
 
 
 async def main(settings: Settings, stop: asyncio.Event) -> None:
@@ -46,12 +33,13 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
     vault = await open_vault(settings)
     database = postgres.Database.from_secret(await vault.secret("database/postgres/notifications"))
     push_secret = await vault.secret("external/fcm")
-    page_tokens = PageTokens(hashlib.sha256(f"page-tokens\0{database.password}".encode()).digest())
+    page_tokens = PageTokens.of(await vault.secret("service/notifications"))
     name = f"notifications/{settings.slot}"
     pool = await postgres.open_pool(database, name, settings.pool_size)
     async with pool, partner_session(settings) as session:
         access = AccessTokens(session, json.loads(push_secret["service_account"]))
         store = Store(pool)
+        partitions = partial(store.ensure_partitions, settings.partitions_ahead_months)
         sender = Sender(store, PushClient(session, access, push_secret["project_id"]), settings)
         requests = Requests(store, sender, settings)
         server = Server(settings, {SERVICE: NotificationsApi(store, page_tokens)})
@@ -60,7 +48,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
             asking = group.create_task(kafka.consume(subscription(settings), requests.ask, stop))
             background = [
                 group.create_task(sender.run()),
-                group.create_task(_keep_partitions(store, settings.partitions_ahead_months)),
+                group.create_task(repeat("partitions", partitions, PARTITIONS_S)),
                 group.create_task(vault.keep_alive()),
             ]
             await stop.wait()

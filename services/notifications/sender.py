@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-import asyncpg
 import structlog
 
+from services.chassis.outages import UNREACHABLE
 from services.kernel.clock import utc_now
 from services.notifications.partners import PushClient
 from services.notifications.settings import Settings
@@ -22,9 +22,6 @@ CLAIM_ROWS_MAX = 200
 SETTLE_ROWS_MAX = 200
 SETTLE_LINGER_S = 0.05
 RETRY_S = 1.0
-LEASE_MARGIN_S = 20
-"""A push that has less lease left than this is not begun: its attempt could outlast the lease."""
-UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 log = structlog.get_logger()
 

@@ -13,8 +13,8 @@ class Settings(ServiceSettings):
     pool_size: int = 4
     batch_rows_max: int = 500
     """Requests that are written in one statement."""
-    batch_linger_ms: int = 20
-    """How long a begun batch waits for more."""
+    batch_linger_ms: int = 100
+    """How long requests gather before they are written."""
     sends_max: int = 32
     """Pushes under way at once."""
     waiting_max: int = 2000

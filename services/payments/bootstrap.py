@@ -1,7 +1,7 @@
 """The only wiring of payments: secrets, pool, clients, server and background work."""
 
 import asyncio
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
@@ -11,13 +11,13 @@ from services.chassis import postgres
 from services.chassis.grpc_client import channel_to
 from services.chassis.grpc_server import Server
 from services.chassis.http_client import partner_session
+from services.chassis.outages import repeat
 from services.chassis.page_tokens import PageTokens
 from services.chassis.vault import open_vault
-from services.kernel.clock import utc_now
 from services.payments import handlers
 from services.payments.checks import Limits
 from services.payments.customers import CustomersClient
-from services.payments.driver import Driver
+from services.payments.driver import POLL_S, Driver
 from services.payments.grpc_api import PaymentsApi
 from services.payments.handlers import Parts
 from services.payments.partners.ach import AchClient
@@ -28,21 +28,6 @@ from services.payments.store import Store
 SERVICE = payments_service_pb2.DESCRIPTOR.services_by_name["PaymentsService"]
 MATCH_NOTICES_S = 5
 PARTITIONS_S = 24 * 3600
-
-
-async def _match_kept_notices(parts: Parts) -> None:
-    """Try again, for ever, to find the transfers of notices that came before them."""
-    while True:
-        await asyncio.sleep(MATCH_NOTICES_S)
-        before = utc_now() - timedelta(seconds=MATCH_NOTICES_S)
-        for notice in await parts.store.kept_notices(before):
-            await handlers.apply_notice(parts, notice)
-
-
-async def _keep_partitions(store: Store) -> None:
-    while True:
-        await store.ensure_partitions()
-        await asyncio.sleep(PARTITIONS_S)
 
 
 async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
@@ -64,17 +49,18 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
             fraud=FraudClient(session, fraud_secret["bearer_token"]),
             ask_account=CustomersClient(CustomersServiceStub(way)).account,
             limits=Limits(settings.transfer_max_minor_units, settings.unscored_max_minor_units),
-            tokens=PageTokens(bytes.fromhex(page_key["page_token_key"])),
+            tokens=PageTokens.of(page_key),
             wait_s=settings.answer_wait_s,
         )
         api = PaymentsApi(parts, ach_secret["webhook_secret"].encode())
         server = Server(settings, {SERVICE: api})
+        matching = partial(handlers.match_kept_notices, parts)
         await server.start()
         async with asyncio.TaskGroup() as group:
             background = [
-                group.create_task(parts.driver.resume()),
-                group.create_task(_match_kept_notices(parts)),
-                group.create_task(_keep_partitions(store)),
+                group.create_task(repeat("saga", parts.driver.resume, POLL_S)),
+                group.create_task(repeat("notices", matching, MATCH_NOTICES_S)),
+                group.create_task(repeat("partitions", store.ensure_partitions, PARTITIONS_S)),
                 group.create_task(vault.keep_alive()),
             ]
             await stop.wait()

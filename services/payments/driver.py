@@ -47,6 +47,7 @@ class Driver:
     def __init__(self, store: Store, ach: AchClient, slot: str) -> None:
         self._store = store
         self._slot = slot
+        self._released = False
         self._running: dict[uuid.UUID, asyncio.Task[Driven]] = {}
         self._ask: dict[Step, Callable[[Transfer], Awaitable[Answer]]] = {
             Step.SUBMIT: ach.submit,
@@ -122,10 +123,9 @@ class Driver:
         await self._store.postpone(transfer, utc_now() + wait)
 
     async def resume(self) -> None:
-        """Take up what is due, at start and continuously, for ever."""
-        await self._store.release_leases(self._slot, utc_now())
-        while True:
-            due = await self._store.claim_due(self.lease(), utc_now())
-            for transfer in due:
-                self.start(transfer)
-            await asyncio.sleep(POLL_S)
+        """Take up what is due; the first time also what an earlier process of this slot left."""
+        if not self._released:
+            await self._store.release_leases(self._slot, utc_now())
+            self._released = True
+        for transfer in await self._store.claim_due(self.lease(), utc_now()):
+            self.start(transfer)

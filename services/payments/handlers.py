@@ -92,9 +92,9 @@ async def _answer(parts: Parts, task: "asyncio.Task[Driven]", transfer: Transfer
     """Wait for the saga, but not for ever; the saga itself goes on in any case."""
     done, _ = await asyncio.wait({task}, timeout=parts.wait_s)
     if not done:
-        return await parts.store.keep_response(
-            transfer.transfer_id, mapping.response_bytes(transfer)
-        )
+        held = await parts.store.transfer(transfer.transfer_id)
+        now = held.transfer if held else transfer
+        return await parts.store.keep_response(now.transfer_id, mapping.response_bytes(now))
     driven = task.result()
     if driven.transfer.state is State.FAILED:
         raise errors.compensated(driven.transfer.failure_reason, str(transfer.transfer_id))
@@ -179,6 +179,12 @@ async def receive_notice(parts: Parts, notice: Notice) -> None:
         await apply_notice(parts, notice)
 
 
+async def match_kept_notices(parts: Parts) -> None:
+    """Apply the kept notices whose transfers have turned up since."""
+    for notice in await parts.store.matching_notices():
+        await apply_notice(parts, notice)
+
+
 async def apply_notice(parts: Parts, notice: Notice) -> None:
     """Apply a kept notice to its transfer; one whose transfer is unknown stays kept."""
     held = await _transfer_of(parts, notice)
@@ -209,8 +215,8 @@ def _outcome(fact: Fact) -> frozenset[State]:
 
 
 async def _transfer_of(parts: Parts, notice: Notice) -> Held | None:
-    try:
-        transfer_id: uuid.UUID | None = uuid.UUID(notice.transfer_key)
-    except ValueError:
-        transfer_id = await parts.store.transfer_by_trace(notice.trace_number)
+    held = await parts.store.transfer(notice.transfer_id) if notice.transfer_id else None
+    if held is not None or not notice.trace_number:
+        return held
+    transfer_id = await parts.store.transfer_by_trace(notice.trace_number)
     return await parts.store.transfer(transfer_id) if transfer_id else None

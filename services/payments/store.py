@@ -185,7 +185,7 @@ class Store:
             notice.notice_id,
             notice.type,
             notice.trace_number,
-            notice.transfer_key,
+            notice.transfer_id,
             notice.return_code,
         )
         return state or "KEPT"
@@ -194,9 +194,9 @@ class Store:
         """Say what became of a notice that changed nothing."""
         await self._pool.execute(self._sql.close_notice, notice.notice_id, state)
 
-    async def kept_notices(self, before: datetime) -> list[Notice]:
-        """Return notices that have waited for their transfer since before a moment."""
-        rows = await self._pool.fetch(self._sql.kept_notices, before, DUE_ROWS_MAX)
+    async def matching_notices(self) -> list[Notice]:
+        """Return kept notices whose transfer is there now."""
+        rows = await self._pool.fetch(self._sql.matching_notices, DUE_ROWS_MAX)
         return [Notice(*row) for row in rows]
 
     async def ensure_partitions(self) -> None:

@@ -74,7 +74,9 @@ class Notice:
     notice_id: str
     type: str
     trace_number: str
-    transfer_key: str
+    """"" when the notice names none."""
+    transfer_id: uuid.UUID | None
+    """The bank's key, when it is one."""
     return_code: str
 
 

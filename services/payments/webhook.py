@@ -6,6 +6,7 @@ the tolerance is harmless, because a notice is applied once by its id.
 
 import hashlib
 import hmac
+import uuid
 from typing import Any, cast
 
 import orjson
@@ -45,13 +46,20 @@ def read_notice(body: bytes) -> Notice:
         notice_id=_text(fields, "id"),
         type=_text(fields, "type"),
         trace_number=_text(data, "achTraceNumber", needed=False),
-        transfer_key=_text(data, "idempotencyKey", needed=False),
+        transfer_id=_uuid(_text(data, "idempotencyKey", needed=False)),
         return_code=_text(data, "returnReasonCode", needed=False),
     )
     known = fact_of_notice(notice)
-    if known is None or not (notice.trace_number or notice.transfer_key):
+    if known is None or not (notice.trace_number or notice.transfer_id):
         raise WebhookMalformed
     return notice
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
 
 
 def _text(fields: dict[str, Any], name: str, *, needed: bool = True) -> str:

@@ -14,12 +14,12 @@ import asyncpg
 import structlog
 
 from services.chassis.kafka_producer import AckedProducer, OutgoingMessage, Receipt, Refusal
+from services.chassis.outages import UNREACHABLE
 from services.relay import events_out
 from services.relay.figures import Figures
 from services.relay.settings import RelaySettings
 from services.relay.store import OutboxQueue
 
-DATABASE_LOST = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError)
 """What a restart, a lost network or a server short of something looks like; try again."""
 
 log = structlog.get_logger()
@@ -46,7 +46,7 @@ class Relay:
         while True:
             try:
                 await self._with_one_connection()
-            except DATABASE_LOST as error:
+            except UNREACHABLE as error:
                 log.warning("relay.database_lost", error=type(error).__name__, detail=str(error))
             self._figures.leading.set(0)
             await asyncio.sleep(self._settings.relay_retry_ms / 1000)
@@ -77,6 +77,7 @@ class Relay:
                 if asleep:
                     asleep = False
                     await queue.set_asleep(False)
+                await asyncio.sleep(self._settings.relay_gather_ms / 1000)
                 continue
             idle_ms = (time.monotonic() - empty_since) * 1000
             if not asleep and idle_ms >= self._settings.relay_asleep_after_ms:

@@ -9,9 +9,9 @@ import asyncio
 import asyncpg
 import structlog
 
+from services.chassis.outages import UNREACHABLE
 from services.chassis.postgres import load_queries
 from services.relay.figures import Figures
-from services.relay.relay import DATABASE_LOST
 from services.relay.store import QUERIES_FILE
 
 PARTITIONS_EVERY = 240
@@ -39,7 +39,7 @@ class Upkeep:
                 if rounds % PARTITIONS_EVERY == 0:
                     await self.ensure_partitions()
                 rounds += 1
-            except DATABASE_LOST as error:
+            except UNREACHABLE as error:
                 log.warning("upkeep.failed", error=type(error).__name__, detail=str(error))
             await asyncio.sleep(self._every_s)
 

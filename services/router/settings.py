@@ -15,7 +15,8 @@ class Settings(ServiceSettings):
     service: str = "router"
     batch_rows_max: int = 2000
     """Source events in one transaction."""
-    batch_linger_ms: int = 50
-    """How long a begun batch waits for more: the price in latency of fewer transactions."""
+    batch_linger_ms: int = 100
+    """How long events gather before they are routed: the price in latency of fewer transactions,
+    each of which writes a marker to every partition it touched."""
     transaction_timeout_ms: int = 15_000
     """After this the broker aborts a transaction whose process is gone."""

@@ -1,13 +1,13 @@
 """The wiring of the transfers service; nothing else here."""
 
 import asyncio
-import hashlib
 
 from bp.transfers.v1 import transfers_service_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 
 from services.chassis.grpc_client import channel_to
 from services.chassis.grpc_server import Server
+from services.chassis.outages import repeat
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import Database, open_pool
 from services.chassis.vault import open_vault
@@ -20,22 +20,11 @@ from services.transfers.store import Store
 UPKEEP_S = 24 * 60 * 60
 
 
-def page_tokens(database: Database) -> PageTokens:
-    """Return the tokens' seal, the same in every worker; a new password ends open pages."""
-    return PageTokens(hashlib.sha256(f"page-tokens\0{database.password}".encode()).digest())
-
-
 def apis(desk: Desk) -> dict[ServiceDescriptor, object]:
     """Return the API objects under the services of the contract."""
     return {
         transfers_service_pb2.DESCRIPTOR.services_by_name["TransfersService"]: TransfersApi(desk)
     }
-
-
-async def _keep_partitions(store: Store) -> None:
-    while True:
-        await store.ensure_partitions()
-        await asyncio.sleep(UPKEEP_S)
 
 
 async def main(settings: TransfersSettings, stop: asyncio.Event) -> None:
@@ -45,12 +34,13 @@ async def main(settings: TransfersSettings, stop: asyncio.Event) -> None:
     pool = await open_pool(database, "transfers", settings.pool_size)
     channel = channel_to("customers", settings)
     store = Store(pool)
+    tokens = PageTokens.of(await vault.secret("service/transfers"))
     accounts = Accounts(channel, settings.check_timeout_s)
-    server = Server(settings, apis(Desk(settings, store, accounts, page_tokens(database))))
+    server = Server(settings, apis(Desk(settings, store, accounts, tokens)))
     async with asyncio.TaskGroup() as tasks:
         background = [
             tasks.create_task(vault.keep_alive()),
-            tasks.create_task(_keep_partitions(store)),
+            tasks.create_task(repeat("partitions", store.ensure_partitions, UPKEEP_S)),
         ]
         await server.start()
         await stop.wait()

@@ -1,220 +1,29 @@
-"""The bank as a mobile app and an operator reach it: REST at the edge, the partners' controls.
-
-One customer is opened for each test, so that tests share a running bank without meeting.
-"""
+"""The bank for tests: what the client can do, and what no customer should be able to."""
 
 import asyncio
-import itertools
-import os
 import ssl
-import time
-import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import asyncpg
+from confluent_kafka import Producer
 
-from sandbox import people, seed
-from sandbox.people import Deposit, Person
-from sandbox.stack.testing import RunningStack
+from sandbox.client import BO, Answer, BankClient, Customer, read_answer, until
 
-SCOPES = "transfers:write transfers:read accounts:read"
-BO = {
-    "name": "Bo Rivera",
-    "routingNumber": "021000021",
-    "accountNumber": "123456",
-    "accountType": "CHECKING",
-}
-_numbers = itertools.count(1)
+__all__ = ["BO", "Answer", "Bank", "Customer", "until"]
 
 
-async def until(
-    condition: Callable[[], Awaitable[Any]], timeout_s: float = 30.0, what: str = ""
-) -> Any:
-    """Wait until a condition gives something true, and return that; TimeoutError names `what`."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        found = await condition()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {timeout_s} s: {what or condition}")
-        await asyncio.sleep(0.05)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer of the edge or of a control API."""
-
-    status: int
-    text: str
-    body: Any
-    headers: dict[str, str]
-
-    @property
-    def reason(self) -> str:
-        """The ErrorInfo reason of an error."""
-        return next(
-            (d["reason"] for d in self.body.get("details", []) if "reason" in d), "(no reason)"
-        )
-
-
-@dataclass(frozen=True)
-class Customer:
-    """One customer with a checking account, and a token of an hour."""
-
-    user_name: str
-    customer_id: uuid.UUID
-    account_id: uuid.UUID
-    token: str = field(repr=False)
-
-
-class Bank:
-    """A running stack with clients for everything that a test asks."""
-
-    def __init__(self, stack: RunningStack) -> None:
-        self.stack = stack
-        self.where = stack.addresses
-        self._tls = ssl.create_default_context(cafile=self.where["BP_CA_FILE"])
-        connector = aiohttp.TCPConnector(limit=200)
-        self._session = aiohttp.ClientSession(connector=connector)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._session.close()
-
-    async def _connect(self, database: str) -> asyncpg.Connection:
-        return await asyncpg.connect(self.stack.dsn(database))
-
-    async def customer(self, minor_units: int = 5_000_00, **deposit: Any) -> Customer:
-        """Open a customer of its own with a balance."""
-        name = f"e2e-{os.getpid()}-{next(_numbers)}-{uuid.uuid4().hex[:6]}"
-        person = Person(name, "E2E Customer", (Deposit("CHECKING", minor_units, **deposit),))
-        await seed.open_people(self._connect, [person])
-        customer_id = people.customer_id(name)
-        token = await self.token(customer_id)
-        return Customer(name, customer_id, people.account_id(name), token)
-
-    async def token(self, subject: uuid.UUID | str, **claims: Any) -> str:
-        """Have the provider sign a token, whatever it says."""
-        body = {"subject": str(subject), "scope": SCOPES, "lifetime_s": 3600, **claims}
-        answer = await self.control("oauth", "POST", "/control/tokens", body)
-        return answer.body["access_token"]
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        token: str = "",
-        body: Any = None,
-        headers: dict[str, str] | None = None,
-        data: bytes | None = None,
-    ) -> Answer:
-        """One request at the edge."""
-        sent = dict(headers or {})
-        if token:
-            sent["Authorization"] = f"Bearer {token}"
-        if data is not None:
-            sent.setdefault("Content-Type", "application/json")
-        async with self._session.request(
-            method,
-            self.where["BP_GATEWAY_URL"] + path,
-            json=body,
-            data=data,
-            headers=sent,
-            ssl=self._tls,
-        ) as response:
-            return await _answer(response)
-
-    async def pay(
-        self, customer: Customer, minor_units: int = 10_00, *, key: str = "", **beneficiary: str
-    ) -> Answer:
-        """Ask for an interbank transfer."""
-        body = {
-            "accountId": str(customer.account_id),
-            "amount": {"currencyCode": "USD", "minorUnits": str(minor_units)},
-            "beneficiary": BO | beneficiary,
-            "memo": "rent",
-        }
-        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-        return await self.call("POST", "/v1/transfers/interbank", customer.token, body, headers)
-
-    async def book(self, payer: Customer, payee: Customer, minor_units: int) -> Answer:
-        """Ask for a book transfer."""
-        body = {
-            "accountId": str(payer.account_id),
-            "destinationAccountId": str(payee.account_id),
-            "amount": {"currencyCode": "USD", "minorUnits": str(minor_units)},
-        }
-        headers = {"Idempotency-Key": str(uuid.uuid4())}
-        return await self.call("POST", "/v1/transfers/internal", payer.token, body, headers)
-
-    async def transfer(self, customer: Customer, transfer_id: str) -> dict[str, Any]:
-        """Read a transfer."""
-        path = f"/v1/transfers/interbank/{transfer_id}"
-        return (await self.call("GET", path, customer.token)).body
-
-    async def in_state(
-        self, customer: Customer, transfer_id: str, *states: str, timeout_s: float = 60.0
-    ) -> dict[str, Any]:
-        """Wait until a transfer is in one of some states, and return it."""
-
-        async def there() -> dict[str, Any] | None:
-            found = await self.transfer(customer, transfer_id)
-            return found if found.get("state") in states else None
-
-        return await until(there, timeout_s, f"{transfer_id} in {states}")
-
-    async def only_transfer(self, customer: Customer) -> dict[str, Any]:
-        """Wait for the customer's one transfer to be there, and return it."""
-
-        async def one() -> dict[str, Any] | None:
-            path = f"/v1/transfers/interbank?accountId={customer.account_id}"
-            answer = await self.call("GET", path, customer.token)
-            found = answer.body.get("transfers") or []
-            return found[0] if found else None
-
-        return await until(one, 30, "a transfer of the customer")
-
-    async def posted(self, customer: Customer) -> int:
-        """What the ledger itself has on the customer's account, in minor units."""
-        connection = await self._connect("bp_write")
-        try:
-            return await connection.fetchval(
-                "SELECT balance FROM ledger.account WHERE account_id = $1", customer.account_id
-            )
-        finally:
-            await connection.close()
+class Bank(BankClient):
+    """The client, with ways past the bank."""
 
     async def rows(self, database: str, sql: str, *values: Any) -> list[asyncpg.Record]:
         """Rows out of one of the bank's databases."""
-        connection = await self._connect(database)
+        connection = await self.connect(database)
         try:
             return await connection.fetch(sql, *values)
         finally:
             await connection.close()
-
-    async def control(self, partner: str, method: str, path: str, body: Any = None) -> Answer:
-        """One request to a partner's control API."""
-        url = self.where[f"BP_PARTNER_{partner.upper()}_CONTROL_URL"] + path
-        async with self._session.request(method, url, json=body) as response:
-            return await _answer(response)
-
-    async def fault(self, partner: str, **spec: Any) -> str:
-        """Break a partner; returns the fault's id."""
-        return (await self.control(partner, "POST", "/control/faults", spec)).body["id"]
-
-    async def mend(self, partner: str) -> None:
-        """Take all faults back."""
-        await self.control(partner, "DELETE", "/control/faults")
-
-    async def at_ach(self, transfer_id: str) -> dict[str, Any]:
-        """The clearing house's own record of a transfer; empty when it has none."""
-        answer = await self.control("ach", "GET", f"/control/transfers/{transfer_id}")
-        return answer.body if answer.status == 200 else {}
 
     async def submit_to_ach(self, key: str, minor_units: int) -> Answer:
         """Hand a transfer to the clearing house past the bank, as a late packet would."""
@@ -227,10 +36,10 @@ class Bank:
         }
         headers = {"X-Api-Key": self.stack.seed.ach_api_key, "Idempotency-Key": key}
         url = self.where["BP_PARTNER_ACH_URL"] + "/ach/transfer"
-        async with self._session.post(
+        async with self.session.post(
             url, json=body, headers=headers, ssl=self._partner_tls("bp-client")
         ) as response:
-            return await _answer(response)
+            return await read_answer(response)
 
     async def as_ach(
         self, method: str, path: str, body: bytes, signature: str, *, certificate: bool
@@ -246,7 +55,7 @@ class Bank:
             aiohttp.ClientSession() as session,
             session.request(method, url, data=body, headers=headers, ssl=tls) as response,
         ):
-            return await _answer(response)
+            return await read_answer(response)
 
     def _partner_tls(self, certificate: str) -> ssl.SSLContext:
         tls = ssl.create_default_context(cafile=self.where["BP_PARTNER_CA_FILE"])
@@ -257,29 +66,8 @@ class Bank:
         folder = Path(self.where["BP_PARTNER_CA_FILE"]).parent
         tls.load_cert_chain(folder / f"{certificate}.pem", folder / f"{certificate}.key")
 
-    async def two_banking_days(self) -> dict[str, Any]:
-        """Let two banking days pass at the clearing house."""
-        path = "/control/clock/advance"
-        return (await self.control("ach", "POST", path, {"banking_days": 2})).body
-
-    async def pushes(self, customer: Customer) -> list[dict[str, Any]]:
-        """What the push service delivered to the customer's device, repetitions included."""
-        device = people.device_token(customer.user_name)
-        answer = await self.control("fcm", "GET", f"/control/messages?device={device}")
-        return answer.body["delivered"]
-
-    async def pushed(self, customer: Customer, count: int = 1) -> list[dict[str, Any]]:
-        """Wait until the customer's device has had so many messages."""
-
-        async def enough() -> list[dict[str, Any]] | None:
-            got = await self.pushes(customer)
-            return got if len(got) >= count else None
-
-        return await until(enough, 45, f"{count} pushes to {customer.user_name}")
-
-
-async def _answer(response: aiohttp.ClientResponse) -> Answer:
-    text = await response.text()
-    is_json = "json" in response.headers.get("Content-Type", "")
-    body: Any = await response.json() if is_json and text else {}
-    return Answer(response.status, text, body, dict(response.headers))
+    async def produce(self, topic: str, key: bytes, value: bytes) -> None:
+        """Write to a topic past the bank."""
+        producer = Producer({"bootstrap.servers": self.where["BP_KAFKA_BOOTSTRAP"]})
+        producer.produce(topic, key=key, value=value)
+        await asyncio.to_thread(producer.flush, 20)

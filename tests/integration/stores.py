@@ -13,7 +13,7 @@ from pathlib import Path
 import asyncpg
 
 from sandbox.stack.home import Home
-from sandbox.stack.nodes import ProcessSpec
+from sandbox.stack.nodes import Node, ProcessSpec
 from sandbox.stack.parts import kafka as kafka_part
 from sandbox.stack.parts.postgres import Postgres
 from sandbox.stack.ports import is_free
@@ -59,7 +59,8 @@ def _free_port() -> int:
 
 
 @asynccontextmanager
-async def _running(spec: ProcessSpec, home: Home) -> AsyncGenerator[Runner]:
+async def _running(spec: Node, home: Home) -> AsyncGenerator[Runner]:
+    assert isinstance(spec, ProcessSpec), "tests start stores of their own"
     runner = Runner(spec, home.logs / f"{spec.name}.log")
     await runner.start()
     try:
@@ -76,7 +77,7 @@ async def postgres_store(folder: Path) -> AsyncGenerator[PostgresStore]:
     home = Home(folder)
     home.create()
     part = Postgres(home, _free_port(), PASSWORD)
-    async with _running(part.spec(), home) as runner:
+    async with _running(part.node(), home) as runner:
         await databases.provision(part, lambda _role: PASSWORD)
         await migrations.migrate(part, home.logs)
         yield PostgresStore(part, runner)
@@ -90,6 +91,6 @@ async def kafka_store(folder: Path) -> AsyncGenerator[KafkaStore]:
     libs = kafka_part.default_libs()
     kafka_part.fetch_libs(libs)
     part = kafka_part.Kafka(home, _free_port(), _free_port(), libs, 384)
-    async with _running(part.spec(), home) as runner:
+    async with _running(part.node(), home) as runner:
         await topics.create(part.bootstrap)
         yield KafkaStore(part, runner)

@@ -11,6 +11,7 @@ from mesh.controlplane.ingest.faults import ConfigFault
 from mesh.controlplane.ingest.shapes import SPECS, Metadata, Shape
 
 _SpecT = TypeVar("_SpecT", bound=Shape)
+_UNKNOWN = "extra_forbidden"
 _TOP = {"apiVersion", "kind", "metadata", "spec"}
 
 
@@ -69,9 +70,10 @@ def _validated(document: Document, at: Place, shape: type[_SpecT], value: object
     try:
         return shape.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt field is both unknown and missing; the first is what helps.
+        first = min(error.errors(), key=lambda each: each["type"] != _UNKNOWN)
         place = (*at, *first["loc"])
-        unknown = first["type"] == "extra_forbidden"
+        unknown = first["type"] == _UNKNOWN
         problem = "unknown or unhonoured field" if unknown else first["msg"]
         named = ".".join(str(part) for part in place)
         raise document.fault(place, f"{named}: {problem}") from error

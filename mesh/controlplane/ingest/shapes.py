@@ -40,11 +40,15 @@ class Shape(BaseModel):
 
 
 class Metadata(Shape):
+    """Of every resource; one namespace, since one machine has one."""
+
     name: Name
     namespace: Literal["bp"]
 
 
 class Port(Shape):
+    """A port of a server or of a host outside; the protocol decides whether TLS is spoken."""
+
     number: Annotated[int, Field(ge=1, le=65535)]
     name: str
     protocol: Literal["HTTP", "HTTPS"]
@@ -52,10 +56,14 @@ class Port(Shape):
 
 
 class Selector(Shape):
+    """The workload a rule is for, by its label `app`."""
+
     match_labels: dict[Literal["app"], str]
 
 
 class GatewayTls(Shape):
+    """The edge's TLS; a client certificate may come, and then names a partner."""
+
     mode: Literal["OPTIONAL_MUTUAL"]
     credential_name: str
     min_protocol_version: Literal["TLSV1_2", "TLSV1_3"]
@@ -63,17 +71,23 @@ class GatewayTls(Shape):
 
 
 class GatewayServer(Shape):
+    """One listener of the edge."""
+
     port: Port
     hosts: list[Literal["*"]]
     tls: GatewayTls
 
 
 class GatewaySpec(Shape):
+    """The edge: one server for all hosts."""
+
     selector: dict[Literal["app"], str]
     servers: Annotated[list[GatewayServer], Field(min_length=1, max_length=1)]
 
 
 class Retries(Shape):
+    """How often a request is sent again, for which outcomes and after what pause."""
+
     attempts: Annotated[int, Field(ge=0, le=10)]
     per_try_timeout: Duration | None = None
     retry_on: str | None = None
@@ -81,42 +95,60 @@ class Retries(Shape):
 
 
 class Destination(Shape):
+    """A host of the mesh or a partner."""
+
     host: str
 
 
 class HttpDestination(Shape):
+    """Where a route leads; weights come with canaries."""
+
     destination: Destination
 
 
 class HttpRoute(Shape):
+    """One route with its time-out and retries."""
+
     route: Annotated[list[HttpDestination], Field(min_length=1, max_length=1)]
     timeout: Duration | None = None
     retries: Retries | None = None
 
 
 class VirtualServiceSpec(Shape):
+    """The route of some hosts; methods' own time-outs come from the contracts."""
+
     hosts: Annotated[list[str], Field(min_length=1)]
     http: Annotated[list[HttpRoute], Field(min_length=1, max_length=1)]
 
 
 class TcpPool(Shape):
+    """Limits of connections to a host."""
+
     max_connections: Annotated[int, Field(ge=1)] | None = None
     connect_timeout: Duration | None = None
 
 
 class HttpPool(Shape):
+    """Limits of requests to a host: the breaker that opens at once."""
+
     http1_max_pending_requests: Annotated[int, Field(ge=1)] | None = None
     http2_max_requests: Annotated[int, Field(ge=1)] | None = None
     max_retries: Annotated[int, Field(ge=0)] | None = None
 
 
 class ConnectionPool(Shape):
+    """Both kinds of limits."""
+
     tcp: TcpPool | None = None
     http: HttpPool | None = None
 
 
 class OutlierDetection(Shape):
+    """The breaker that opens after failures, and for how long."""
+
     consecutive_5xx_errors: Annotated[int, Field(ge=0, alias="consecutive5xxErrors")]
+    split_external_local_origin_errors: bool = False
+    consecutive_local_origin_failures: Annotated[int, Field(ge=1)] | None = None
     interval: Duration
     base_ejection_time: Duration
     max_ejection_percent: Annotated[int, Field(ge=0, le=100)]
@@ -124,6 +156,8 @@ class OutlierDetection(Shape):
 
 
 class ClientTls(Shape):
+    """How a proxy connects: plain TLS, with a certificate, or as the mesh does."""
+
     mode: Literal["SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]
     credential_name: str | None = None
     sni: str | None = None
@@ -131,10 +165,14 @@ class ClientTls(Shape):
 
 
 class LoadBalancer(Shape):
+    """How one of several endpoints is chosen."""
+
     simple: Literal["ROUND_ROBIN", "LEAST_REQUEST"]
 
 
 class TrafficPolicy(Shape):
+    """All that holds for connections to one host."""
+
     load_balancer: LoadBalancer | None = None
     connection_pool: ConnectionPool | None = None
     outlier_detection: OutlierDetection | None = None
@@ -142,12 +180,16 @@ class TrafficPolicy(Shape):
 
 
 class DestinationRuleSpec(Shape):
+    """The traffic policy of a host, for all callers or for one workload."""
+
     host: str
     workload_selector: Selector | None = None
     traffic_policy: TrafficPolicy
 
 
 class ServiceEntrySpec(Shape):
+    """A partner's host outside the mesh."""
+
     hosts: Annotated[list[str], Field(min_length=1)]
     ports: Annotated[list[Port], Field(min_length=1, max_length=1)]
     location: Literal["MESH_EXTERNAL"]
@@ -155,28 +197,40 @@ class ServiceEntrySpec(Shape):
 
 
 class SidecarEgress(Shape):
+    """The hosts that a workload may call."""
+
     hosts: list[str]
 
 
 class OutboundTrafficPolicy(Shape):
+    """What is not listed cannot be called."""
+
     mode: Literal["REGISTRY_ONLY"]
 
 
 class WorkloadSelector(Shape):
+    """The workload of a Sidecar, by its label `app`."""
+
     labels: dict[Literal["app"], str]
 
 
 class SidecarSpec(Shape):
+    """What one workload's proxy lets out."""
+
     workload_selector: WorkloadSelector | None = None
     egress: Annotated[list[SidecarEgress], Field(min_length=1, max_length=1)]
     outbound_traffic_policy: OutboundTrafficPolicy
 
 
 class Mtls(Shape):
+    """Strict: no plain text between sidecars."""
+
     mode: Literal["STRICT"]
 
 
 class PeerAuthenticationSpec(Shape):
+    """How sidecars prove who they are."""
+
     mtls: Mtls
 
 
@@ -185,11 +239,15 @@ class AuthorizationPolicySpec(Shape):
 
 
 class ClaimToHeader(Shape):
+    """A claim of the token that services get as a header."""
+
     claim: str
     header: Annotated[str, Field(pattern=r"^x-bp-[a-z-]+$")]
 
 
 class JwtRule(Shape):
+    """One issuer of tokens, its keys and its audience."""
+
     issuer: str
     audiences: Annotated[list[str], Field(min_length=1)]
     jwks_uri: Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(/\S*)?$")]
@@ -199,33 +257,47 @@ class JwtRule(Shape):
 
 
 class RequestAuthenticationSpec(Shape):
+    """Whose tokens a workload accepts."""
+
     selector: Selector
     jwt_rules: Annotated[list[JwtRule], Field(min_length=1, max_length=1)]
 
 
 class LogFilter(Shape):
+    """Which requests are logged, as a CEL expression."""
+
     expression: str
 
 
 class LogProvider(Shape):
+    """Who writes the access log."""
+
     name: Literal["envoy"]
 
 
 class AccessLogging(Shape):
+    """The access log and its filter."""
+
     providers: Annotated[list[LogProvider], Field(min_length=1, max_length=1)]
     filter: LogFilter
 
 
 class TelemetrySpec(Shape):
+    """What proxies report."""
+
     access_logging: Annotated[list[AccessLogging], Field(min_length=1, max_length=1)]
 
 
 class Bucket(Shape):
+    """A token bucket."""
+
     per_second: Annotated[int, Field(ge=1)]
     burst: Annotated[int, Field(ge=1)]
 
 
 class RateLimits(Shape):
+    """The edge's buckets, by address, customer and partner, for each class of the contracts."""
+
     per_address: Bucket
     per_customer: dict[Literal["READ", "WRITE"], Bucket]
     per_partner: dict[Literal["WEBHOOK"], Bucket]
@@ -233,6 +305,8 @@ class RateLimits(Shape):
 
 
 class Cors(Shape):
+    """Which web origins may call."""
+
     allow_origins: list[str]
     allow_headers: list[str]
     expose_headers: list[str]
@@ -240,6 +314,8 @@ class Cors(Shape):
 
 
 class Limits(Shape):
+    """The largest request, and the longest wait, at the edge."""
+
     body_bytes: Annotated[int, Field(ge=1024)]
     headers_kib: Annotated[int, Field(ge=1, le=96, alias="headersKiB")]
     headers_count: Annotated[int, Field(ge=10)]
@@ -248,11 +324,15 @@ class Limits(Shape):
 
 
 class PartnerIdentity(Shape):
+    """A partner and the certificate names it may come with."""
+
     name: str
     principals: Annotated[list[str], Field(min_length=1)]
 
 
 class EdgePolicySpec(Shape):
+    """What Istio has no kind for: buckets, CORS, limits, partners."""
+
     rate_limits: RateLimits
     cors: Cors
     limits: Limits

@@ -16,7 +16,9 @@ _CONNECTIONS_MAX = 20_000
 
 
 def bootstrap_of(
-    workload: model.Workload, listeners: core.ConfigSource, clusters: core.ConfigSource
+    workload: model.Workload,
+    listeners: core.ConfigSource,
+    clusters: core.ConfigSource,
 ) -> bootstrap.Bootstrap:
     """Return a bootstrap whose listeners and clusters come from the two sources."""
     return bootstrap.Bootstrap(

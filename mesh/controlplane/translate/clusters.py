@@ -38,23 +38,10 @@ def app_cluster(sidecar: model.Sidecar) -> cluster.Cluster:
     """Return the workers of the sidecar's own service, each on its Unix socket."""
     requests = _APP_REQUESTS_MAX
     pool = model.Pool(_APP_CONNECT_MS, requests, requests, requests, requests)
-    traffic = model.Traffic(None, None, None, pool, least_request=False)
-    built = _cluster(APP, [unix(path) for path in sidecar.app_sockets], traffic, _http2())
     # A worker that is gone is left out for a moment; the last one never is.
-    built.outlier_detection = cluster.OutlierDetection(
-        split_external_local_origin_errors=True,
-        consecutive_local_origin_failure=_APP_FAILURES,
-        enforcing_consecutive_5xx=0,
-        enforcing_consecutive_gateway_failure=0,
-        enforcing_success_rate=0,
-        enforcing_local_origin_success_rate=0,
-        interval=span(_APP_EJECTED_MS),
-        base_ejection_time=span(_APP_EJECTED_MS),
-        max_ejection_time=span(_APP_EJECTED_MS),
-        max_ejection_percent=50,
-        always_eject_one_host=False,
-    )
-    return built
+    gone = model.Breaker(0, _APP_FAILURES, _APP_EJECTED_MS, _APP_EJECTED_MS, 50)
+    traffic = model.Traffic(None, None, gone, pool, least_request=False)
+    return _cluster(APP, [unix(path) for path in sidecar.app_sockets], traffic, _http2())
 
 
 def service_cluster(
@@ -119,9 +106,9 @@ def _thresholds(pool: model.Pool) -> cluster.CircuitBreakers:
 def _outliers(breaker: model.Breaker | None) -> cluster.OutlierDetection | None:
     if breaker is None:
         return None
-    return cluster.OutlierDetection(
-        consecutive_5xx=breaker.failures,
-        enforcing_consecutive_5xx=100,
+    answers = cluster.OutlierDetection(
+        consecutive_5xx=breaker.failures or None,
+        enforcing_consecutive_5xx=100 if breaker.failures else 0,
         enforcing_consecutive_gateway_failure=0,
         enforcing_success_rate=0,
         interval=span(breaker.interval_ms),
@@ -130,6 +117,12 @@ def _outliers(breaker: model.Breaker | None) -> cluster.OutlierDetection | None:
         max_ejection_time=span(breaker.open_ms),
         max_ejection_percent=breaker.ejected_percent_max,
     )
+    if breaker.reach_failures is not None:
+        answers.split_external_local_origin_errors = True
+        answers.consecutive_local_origin_failure = breaker.reach_failures
+        answers.enforcing_consecutive_local_origin_failure = 100
+        answers.enforcing_local_origin_success_rate = 0
+    return answers
 
 
 def _http2() -> Any:

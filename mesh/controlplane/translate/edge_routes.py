@@ -17,8 +17,6 @@ from mesh.controlplane.translate.http import retry_policy
 from mesh.controlplane.translate.parts import exact, header, packed, span, struct
 from services.chassis.contracts import Audience
 
-_NO_CONTENT = 204
-
 
 def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
     """Return every route of the edge, in one virtual host with CORS."""
@@ -133,23 +131,26 @@ def _claim(found: matcher.MetadataMatcher) -> rbac.Principal:
 
 
 def _options_routes(routes: tuple[EdgeRoute, ...]) -> list[route.Route]:
-    """Answer OPTIONS with what a path allows; browsers' preflights end at the CORS filter."""
+    """Answer OPTIONS with what a path allows; browsers' preflights end at the CORS filter.
+
+    The CORS filter works only on routes with a cluster, so the Lua filter answers, not the route.
+    """
     by_template = {each.template: each for each in routes}
     return [
         route.Route(
+            name=f"OPTIONS {path}",
             match=_match(each, "OPTIONS"),
-            direct_response=route.DirectResponseAction(status=_NO_CONTENT),
-            typed_per_filter_config={names.TRANSCODER: packed(route.FilterConfig(disabled=True))},
-            response_headers_to_add=[
-                header("allow", ", ".join([*_verbs(routes, path), "OPTIONS"]))
-            ],
+            route=route.RouteAction(cluster=service_cluster_name(each.deployable)),
+            metadata=core.Metadata(
+                filter_metadata={names.LUA: struct({"allow": _verbs(routes, path)})}
+            ),
         )
         for path, each in by_template.items()
     ]
 
 
-def _verbs(routes: tuple[EdgeRoute, ...], template: str) -> list[str]:
-    return sorted({each.verb for each in routes if each.template == template})
+def _verbs(routes: tuple[EdgeRoute, ...], template: str) -> str:
+    return ", ".join([*sorted({e.verb for e in routes if e.template == template}), "OPTIONS"])
 
 
 def _cors(edge: model.Edge) -> cors.CorsPolicy:

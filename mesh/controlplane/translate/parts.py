@@ -13,8 +13,8 @@ from envoy_data_plane.google.protobuf import Any, Struct
 
 from mesh.controlplane import model
 
-SecretSource = Callable[[str], core.ConfigSource]
-"""Where a proxy finds the secret of a name."""
+SecretSource = Callable[[str], core.ConfigSource | None]
+"""Where a proxy finds the secret of a name; None when it is given at start and never renewed."""
 
 
 def packed(message: betterproto2.Message) -> Any:

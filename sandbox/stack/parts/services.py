@@ -6,7 +6,6 @@ lower layer keeps it there until the service has drained.
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 
@@ -15,7 +14,6 @@ from sandbox.stack.nodes import Layer, ProcessSpec, StopPolicy
 from sandbox.stack.probes import GrpcHealthProbe
 from sandbox.stack.roster import Service, present
 
-COVERAGE_HOOK = REPO / "sandbox" / "stack" / "coverage_hook"
 NEEDS = ("migrations", "vault", "topics", "certificates")
 
 
@@ -68,8 +66,5 @@ class Services:
 
 
 def python_path() -> str:
-    """The source roots; with coverage asked for, also the hook that starts it in the process."""
-    roots = [str(REPO), str(REPO / "gen")]
-    if os.environ.get("COVERAGE_PROCESS_START"):
-        roots.insert(0, str(COVERAGE_HOOK))
-    return ":".join(roots)
+    """The source roots."""
+    return f"{REPO}:{REPO / 'gen'}"

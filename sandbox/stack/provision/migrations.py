@@ -18,13 +18,14 @@ DBMATE = Path(sys.prefix) / "bin" / "dbmate"
 async def migrate(postgres: Postgres, logs: Path) -> None:
     """Bring every database up to date; databases at once, services of one database in order."""
     await asyncio.gather(
-        *(_migrate_database(postgres, logs, name, order) for name, order in MIGRATIONS.items())
+        *(migrate_database(postgres, logs, name, order) for name, order in MIGRATIONS.items())
     )
 
 
-async def _migrate_database(
+async def migrate_database(
     postgres: Postgres, logs: Path, database: str, services: tuple[str, ...]
 ) -> None:
+    """Bring one database up to date, its services in this order."""
     for service in services:
         folder = REPO / "services" / service / "sql" / "migrations"
         if not folder.exists():

@@ -1,6 +1,8 @@
 -- name: lock_chains
 -- Makes this transaction the one writer of the chains until it ends; the order prevents deadlock.
-SELECT pg_advisory_xact_lock(20310, chain) FROM unnest($1::integer[]) AS wanted (chain) ORDER BY chain
+SELECT pg_advisory_xact_lock(20310, chain)
+FROM unnest($1::integer[]) AS wanted (chain)
+ORDER BY chain
 
 -- name: heads
 -- The last link of each chain; a chain without records has no row.

@@ -4,6 +4,7 @@ The library blocks, so one thread owns each consumer. `take` is the one way to r
 """
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ import structlog
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
+    KafkaError,
     KafkaException,
     Message,
     TopicPartition,
@@ -19,6 +21,13 @@ from confluent_kafka import (
 
 IDLE_WAIT_S = 0.5
 """How long a consumer waits for a first message before it looks whether it shall stop."""
+
+REST_WAIT_S = 0.002
+"""How long it takes the client's thread to hand on what one fetch brought."""
+
+FETCH_BYTES_MIN = 262_144
+
+LOG_EVERY_S = 5.0
 
 Settings = dict[str, Any]
 Headers = list[tuple[str, str | bytes | None]]
@@ -55,11 +64,12 @@ class Subscription:
     group: str
     """Consumer group, such as "audit"."""
     member: str
-    """Stable name of this process, such as "audit-0": a restart keeps its partitions."""
+    """Name of this process in the group and in logs, such as "audit-0"."""
     topics: tuple[str, ...]
     batch_rows_max: int = 500
     linger_ms: int = 20
-    """How long a begun batch waits for more."""
+    """How long the broker gathers messages before it hands them out: the price in latency of
+    fewer and larger batches."""
 
 
 @dataclass(slots=True)
@@ -73,6 +83,14 @@ class Health:
     applied: int = 0
     parked: int = 0
     partitions: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+    fatal: KafkaError | None = None
+    """What the client cannot recover from; the process must end."""
+
+    def note(self, error: KafkaError) -> None:
+        """Take an error that belongs to no message; the client calls this."""
+        if error.fatal():
+            self.fatal = error
+        self.turn(False, error=error.name(), detail=error.str())
 
     def turn(self, up: bool, **facts: object) -> None:
         """Note the state; log it when it changes."""
@@ -82,10 +100,22 @@ class Health:
 
 
 class _ToStructlog(logging.Handler):
-    """Brings the client library's own log lines into ours."""
+    """Brings the client library's own log lines into ours; of one kind a line every few seconds.
+
+    A client that finds no broker says so twenty times a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        log.warning("kafka.client", detail=record.getMessage())
+        text = record.getMessage()
+        kind = " ".join(text.split(" ", 2)[:2])
+        now = time.monotonic()
+        if now - self._told.get(kind, -LOG_EVERY_S) >= LOG_EVERY_S:
+            self._told[kind] = now
+            log.warning("kafka.client", detail=text)
 
 
 def client_logger() -> logging.Logger:
@@ -108,18 +138,27 @@ def _common(bootstrap: str, client_id: str) -> Settings:
     }
 
 
-def consumer_settings(subscription: Subscription) -> Settings:
-    """Return a consumer's settings: committed data only, commits by hand, sticky partitions."""
+def consumer_settings(subscription: Subscription, health: Health) -> Settings:
+    """Return a consumer's settings: committed data only, commits by hand, sticky partitions.
+
+    Membership is dynamic. A static member (group.instance.id) would save the wait of a session
+    after a kill, but fences itself, fatally, when the broker comes back after its session ended.
+    """
     return _common(subscription.bootstrap, subscription.member) | {
         "group.id": subscription.group,
-        "group.instance.id": subscription.member,
         "partition.assignment.strategy": "cooperative-sticky",
-        "session.timeout.ms": 10_000,
-        "heartbeat.interval.ms": 2_000,
+        # The shortest that brokers allow by default: so long a killed member's partitions wait.
+        "session.timeout.ms": 6_000,
+        "heartbeat.interval.ms": 1_500,
+        "error_cb": health.note,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
+        # The broker waits for so much, or so long. By default it would answer each fetch with the
+        # first message that comes, and a fetch costs it more than the message does.
+        "fetch.min.bytes": FETCH_BYTES_MIN,
+        "fetch.wait.max.ms": subscription.linger_ms,
         # Enough for several batches, little enough for a small process.
         "queued.max.messages.kbytes": 16_384,
     }
@@ -160,16 +199,16 @@ def _raw(value: str | bytes | None) -> bytes:
     return value.encode() if isinstance(value, str) else value or b""
 
 
-def take(consumer: Consumer, rows_max: int, linger_ms: int) -> list[Message]:
-    """Return the next batch: wait long for its first message, shortly for the rest.
+def take(consumer: Consumer, rows_max: int) -> list[Message]:
+    """Return the next batch: wait long for its first message, hardly for the rest.
 
     A consume() waits until its batch is full or its time is up. Asking for one first lets an idle
-    group sleep, and lets a lone message go on after the linger time.
+    group sleep; the rest came with it, for the broker has gathered them.
     """
     first = consumer.consume(1, IDLE_WAIT_S)
     if not first or rows_max == 1:
         return first
-    return first + consumer.consume(rows_max - 1, linger_ms / 1000)
+    return first + consumer.consume(rows_max - 1, REST_WAIT_S)
 
 
 def next_offsets(records: Iterable[Record]) -> list[TopicPartition]:
@@ -195,15 +234,15 @@ def rewind(consumer: Consumer, records: Sequence[Record]) -> None:
 
 def usable(messages: Iterable[Message], health: Health) -> list[Record]:
     """Return the records among what a consume() gave; raise on a fatal error, note the others."""
+    if health.fatal is not None:
+        raise KafkaException(health.fatal)
     records: list[Record] = []
     for message in messages:
         error = message.error()
         if error is None:
             records.append(to_record(message))
-        elif error.fatal():
-            raise KafkaException(error)
         else:
-            health.turn(False, error=error.name(), detail=error.str())
+            health.note(error)
     if records:
         health.turn(True)
     return records

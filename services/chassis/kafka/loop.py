@@ -1,5 +1,7 @@
 """The loop that consumes in batches: at least once, with the commit after the effect.
 
+Offsets are committed now and then, not with each batch: a crash repeats a moment's messages, which
+every handler bears, and the broker is spared a write for each batch.
 A rebalance can only happen inside `take`, so never while a batch is under way. A failing batch is
 halved until the poison stands alone; what waits for a dependency is read again after a back-off.
 """
@@ -30,6 +32,8 @@ DEFECT_ATTEMPTS_MAX = 4
 """Tries of a single record that fails for a cause nobody foresaw, before it is parked."""
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
+COMMIT_EVERY_S = 0.5
+"""How far the committed offsets may stay behind what is applied."""
 
 log = structlog.get_logger()
 
@@ -47,6 +51,8 @@ class _Loop:
         self._parking = Parking(subscription)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{subscription.group}")
         self._backoff_s = BACKOFF_FIRST_S
+        self._applied: dict[tuple[str, int], int] = {}
+        self._commit_time = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop`; a fatal error of the client ends the process."""
@@ -54,6 +60,7 @@ class _Loop:
         try:
             while not stop.is_set():
                 await self._batch(consumer)
+            await self._in_thread(self._commit, consumer)
         finally:
             await self._in_thread(consumer.close)
             self._thread.shutdown(wait=False)
@@ -62,12 +69,14 @@ class _Loop:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
     def _open(self) -> Consumer:
-        consumer = Consumer(consumer_settings(self._subscription), logger=client_logger())
+        consumer = Consumer(
+            consumer_settings(self._subscription, self._health), logger=client_logger()
+        )
         consumer.subscribe(
             list(self._subscription.topics),
             on_assign=self._assigned,
             on_revoke=self._revoked,
-            on_lost=self._revoked,
+            on_lost=self._lost,
         )
         return consumer
 
@@ -76,19 +85,28 @@ class _Loop:
         self._health.turn(True)
         log.info("kafka.assigned", partitions=_names(places))
 
-    def _revoked(self, _: Consumer, places: list[TopicPartition]) -> None:
+    def _revoked(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self._commit(consumer)
         self._health.partitions.difference_update((p.topic, p.partition) for p in places)
         log.info("kafka.revoked", partitions=_names(places))
 
+    def _lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        # Their heir begins at what was committed; what is not is applied again.
+        for place in places:
+            self._applied.pop((place.topic, place.partition), None)
+        self._revoked(consumer, places)
+
     async def _batch(self, consumer: Consumer) -> None:
         s = self._subscription
-        messages = await self._in_thread(take, consumer, s.batch_rows_max, s.linger_ms)
+        messages = await self._in_thread(take, consumer, s.batch_rows_max)
         records = usable(messages, self._health)
         if not records:
-            return
+            return await self._commit_due(consumer)
         done = await self._settle(records)
         if done:
-            await self._in_thread(self._commit, consumer, records[:done])
+            offsets = next_offsets(records[:done])
+            self._applied |= {(p.topic, p.partition): p.offset for p in offsets}
+            await self._commit_due(consumer)
             self._health.applied += done
             self._health.lag_ms = _age_ms(records[done - 1])
         if done < len(records):
@@ -97,6 +115,11 @@ class _Loop:
             self._backoff_s = min(self._backoff_s * 2, BACKOFF_MAX_S)
         else:
             self._backoff_s = BACKOFF_FIRST_S
+        return None
+
+    async def _commit_due(self, consumer: Consumer) -> None:
+        if self._applied and time.monotonic() >= self._commit_time + COMMIT_EVERY_S:
+            await self._in_thread(self._commit, consumer)
 
     async def _settle(self, records: list[Record]) -> int:
         """Apply or park the records in order; return how many are settled.
@@ -146,12 +169,18 @@ class _Loop:
             self._health.turn(False, error=repr(failed), **where)
             return False
         self._health.parked += 1
+        self._commit_time = 0.0  # a repetition would park it twice
         log.error("kafka.parked", reason=reason, **where, exc_info=error)
         return True
 
-    def _commit(self, consumer: Consumer, records: Sequence[Record]) -> None:
+    def _commit(self, consumer: Consumer) -> None:
+        self._commit_time = time.monotonic()
+        if not self._applied:
+            return
+        offsets = [TopicPartition(*place, offset) for place, offset in self._applied.items()]
+        self._applied.clear()
         try:
-            consumer.commit(offsets=next_offsets(records), asynchronous=False)
+            consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
             # The effect stands; what is not committed is delivered again and changes nothing.
             log.warning("kafka.commit_failed", error=str(error))

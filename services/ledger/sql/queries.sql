@@ -12,7 +12,8 @@ SELECT ledger.internal_balance($1, $2)
 
 -- name: post
 -- Posts a transaction of any legs.
-SELECT account_id, currency, balance, position FROM unnest(ledger.post($1, $2, $3, $4::ledger.leg[]))
+SELECT account_id, currency, balance, position
+FROM unnest(ledger.post($1, $2, $3, $4::ledger.leg[]))
 
 -- name: debit_to_internal
 -- Takes from a customer for an internal account.

@@ -85,7 +85,8 @@ WHERE shard = $1 AND transfer_id = $2 AND version = $3;
 -- name: keep_notice
 -- Keeps a notice of the clearing house; a repetition changes nothing and says what became of it.
 WITH kept AS (
-    INSERT INTO payments.ach_notice (notice_id, type, trace_number, transfer_key, return_code, state)
+    INSERT INTO payments.ach_notice
+        (notice_id, type, trace_number, transfer_id, return_code, state)
     VALUES ($1, $2, $3, $4, $5, 'KEPT')
     ON CONFLICT DO NOTHING
     RETURNING state
@@ -99,13 +100,17 @@ LIMIT 1;
 -- Says what became of a notice that changed nothing.
 UPDATE payments.ach_notice SET state = $2 WHERE notice_id = $1 AND state = 'KEPT';
 
--- name: kept_notices
--- Notices that wait for their transfer, oldest first.
-SELECT notice_id, type, trace_number, transfer_key, return_code
-FROM payments.ach_notice
-WHERE state = 'KEPT' AND receive_time < $1
-ORDER BY receive_time
-LIMIT $2;
+-- name: matching_notices
+-- Kept notices whose transfer is there now, oldest first.
+SELECT n.notice_id, n.type, n.trace_number, n.transfer_id, n.return_code
+FROM payments.ach_notice n
+WHERE n.state = 'KEPT'
+  AND (EXISTS (SELECT FROM payments.interbank_transfer t
+               WHERE t.shard = ledger.shard_of(n.transfer_id) AND t.transfer_id = n.transfer_id)
+       OR EXISTS (SELECT FROM payments.interbank_transfer t
+                  WHERE t.trace_number = n.trace_number))
+ORDER BY n.receive_time
+LIMIT $1;
 
 -- name: ensure_partitions
 -- Makes the partitions of the coming months.

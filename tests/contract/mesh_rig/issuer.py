@@ -1,12 +1,15 @@
 """A token issuer over TLS: its keys by JWKS, and tokens of every kind that a test may want."""
 
+import hmac
+import json
 import time
+from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet, OctKey
+from joserfc.jwk import ECKey, KeySet
 
 from tests.contract.mesh_rig.tls import server_context
 
@@ -26,7 +29,7 @@ class Issuer:
         """Serve the keys."""
         app = web.Application()
         app.router.add_get("/jwks", self._jwks)
-        self._runner = web.AppRunner(app)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(
             self._runner, "127.0.0.1", port, ssl_context=server_context(folder)
@@ -61,10 +64,24 @@ class Issuer:
             "iat": now,
             "exp": now + lives_s,
         }
-        return usual | replaced
+        return {name: value for name, value in (usual | replaced).items() if value is not None}
 
     def confused_token(self, subject: str) -> str:
         """Return a token signed by HMAC with the public key as the secret."""
-        secret = OctKey.import_key(self.key.as_pem(private=False))
+        head = _encoded({"alg": "HS256", "kid": "k1", "typ": "JWT"})
+        signed = f"{head}.{_encoded(self.claims(subject, ALL_SCOPES, 300, {}))}"
+        secret = self.key.as_pem(private=False)
+        return f"{signed}.{_base64(hmac.digest(secret, signed.encode(), 'sha256'))}"
+
+    def unsigned_token(self, subject: str) -> str:
+        """Return a token of algorithm "none"."""
         claims = self.claims(subject, ALL_SCOPES, 300, {})
-        return jwt.encode({"alg": "HS256", "kid": "k1"}, claims, secret, algorithms=["HS256"])
+        return f"{_encoded({'alg': 'none'})}.{_encoded(claims)}."
+
+
+def _encoded(part: dict[str, Any]) -> str:
+    return _base64(json.dumps(part).encode())
+
+
+def _base64(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode().rstrip("=")

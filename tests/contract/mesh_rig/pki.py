@@ -59,8 +59,7 @@ class Authority:
         uri: str | None = None,
         ends_in: timedelta = _HOUR,
     ) -> Pair:
-        """Write cert.pem, key.pem and ca.pem into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write cert.pem, key.pem and ca.pem into a folder, as Kubernetes projects a secret."""
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = x509.load_pem_x509_certificate(self.pem.read_bytes())
         names: list[x509.GeneralName] = [x509.DNSName(name) for name in dns]
@@ -76,17 +75,32 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        pair = Pair(folder / "cert.pem", folder / "key.pem", folder / "ca.pem")
-        pair.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
-        pair.key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
-        pair.ca.write_bytes(self.pem.read_bytes())
-        return pair
+        _swap_in(
+            folder,
+            {
+                "cert.pem": cert.public_bytes(serialization.Encoding.PEM),
+                "key.pem": private,
+                "ca.pem": self.pem.read_bytes(),
+            },
+        )
+        return Pair(folder / "cert.pem", folder / "key.pem", folder / "ca.pem")
+
+
+def _swap_in(folder: Path, files: dict[str, bytes]) -> None:
+    version = folder / f"..{x509.random_serial_number()}"
+    version.mkdir(parents=True)
+    for name, content in files.items():
+        (version / name).write_bytes(content)
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(Path("..data") / name)
+    draft = folder / "..draft"
+    draft.symlink_to(version.name)
+    draft.rename(folder / "..data")
 
 
 def _dated(

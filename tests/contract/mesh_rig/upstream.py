@@ -46,8 +46,6 @@ class Payments(payments_grpc.PaymentsServiceServicer):
             await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, 3, "INSUFFICIENT_FUNDS")
         if request.memo == "bare":
             await context.abort(grpc.StatusCode.INTERNAL, "Traceback: secret")
-        if request.memo == "slow":
-            await asyncio.sleep(30)
         return payments.CreateInterbankTransferResponse(
             transfer=transfer_pb2.InterbankTransfer(
                 transfer_id="0190a8a0-0000-7000-8000-000000000001",
@@ -90,6 +88,8 @@ class Customers(customers_grpc.CustomersServiceServicer):
 
     async def GetBalance(self, request: Any, context: Any) -> Any:
         self.seen.note(request, context)
+        if request.account_id == "slow":
+            await asyncio.sleep(30)
         response = customers.GetBalanceResponse()
         response.balance.account_id = request.account_id
         response.balance.available.currency_code = "USD"

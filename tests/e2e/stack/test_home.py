@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.stack import logfiles
+from sandbox.stack import launch, logfiles
 from sandbox.stack.home import REPO, Home
 from sandbox.stack.ports import Ports
 
@@ -23,6 +23,8 @@ def test_socket_paths_stay_short_however_deep_the_home_is(tmp_path: Path, depth:
     home.create()
     assert len(str(home.run / "notifications" / "admin.sock")) < UNIX_PATH_BYTES_MAX
     assert (home.root / "run").resolve() == home.run.resolve()
+    home.remove_run()
+    assert not home.run.exists() or home.run.parent == home.root
 
 
 def test_a_port_is_kept_over_restarts_while_it_is_free(tmp_path: Path) -> None:
@@ -71,8 +73,42 @@ def test_setup_names_what_is_missing_with_one_line_to_install_it(tmp_path: Path)
     assert "Install with:" in done.stderr
 
 
+async def test_an_unprivileged_child_works_below_a_folder_that_others_cannot_enter(
+    tmp_path: Path,
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    tool = closed / "python"
+    tool.symlink_to(sys.executable)
+    user = launch.unprivileged_user((tool,))
+    assert (user is None) == (os.geteuid() != 0)
+    code = f"import os; assert os.access({str(tool)!r}, os.X_OK); assert os.geteuid() != 0"
+    if user is None:
+        code = code.partition(";")[0]
+    await launch.run(
+        (sys.executable, "-c", code),
+        env=launch.child_environment({}),
+        log=tmp_path / "child.log",
+        user=user,
+    )
+
+
 def test_make_alone_prints_the_targets() -> None:
     done = subprocess.run(["make"], cwd=REPO, capture_output=True, text=True, check=True)
     for target in ("demo", "test", "up", "down", "status", "bench", "check", "gen", "golden"):
         assert f"make {target}" in done.stdout
     assert os.access(REPO / "bpctl", os.X_OK)
+
+
+def test_a_user_without_inotify_instances_is_told_the_remedy() -> None:
+    launch.require_inotify(1)
+    # The child counts its open files against a limit of its own, so nobody else is disturbed.
+    code = (
+        "import resource; from sandbox.stack import launch;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16)); launch.require_inotify(64)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "sudo sysctl fs.inotify.max_user_instances" in done.stderr

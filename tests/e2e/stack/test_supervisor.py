@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.stack import home as home_module
 from sandbox.stack.home import Home
 from sandbox.stack.nodes import (
     JobSpec,
@@ -65,6 +66,12 @@ class Journal:
             self.lines.append(line)
 
         return action
+
+
+@pytest.fixture(autouse=True)
+def run_directory_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sockets here, so paths may be long and nothing is left in /tmp."""
+    monkeypatch.setattr(home_module, "RUN_DIR_CHARS_MAX", 10_000)
 
 
 def supervisor(tmp_path: Path, *nodes: Node) -> Supervisor:

@@ -42,7 +42,8 @@ class PushService:
             assert answer.status == 200
 
 
-def _account(folder: Path) -> dict[str, str]:
+def service_account(folder: Path) -> dict[str, str]:
+    """Make a service account; its public key goes to account.pub.pem in the folder."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -64,7 +65,7 @@ def _account(folder: Path) -> dict[str, str]:
 @asynccontextmanager
 async def push_service(folder: Path) -> AsyncIterator[PushService]:
     """Run the sandbox of FCM in this process."""
-    account = _account(folder)
+    account = service_account(folder)
     settings = FcmSettings.model_validate(
         {
             "port": 1,

@@ -1,4 +1,7 @@
-"""The outbox as payments writes to it and as the superuser sees it."""
+"""The outbox as payments writes to it and as the superuser sees it.
+
+These tests kill their stores and count every event, so they have stores of their own.
+"""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -7,7 +10,21 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.integration.stores import PostgresStore
+from tests.integration.stores import KafkaStore, PostgresStore, kafka_store, postgres_store
+
+
+@pytest_asyncio.fixture(scope="session")
+async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[PostgresStore]:
+    """A PostgreSQL to kill."""
+    async with postgres_store(tmp_path_factory.mktemp("relay-pg")) as store:
+        yield store
+
+
+@pytest_asyncio.fixture(scope="session")
+async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[KafkaStore]:
+    """A Kafka to kill."""
+    async with kafka_store(tmp_path_factory.mktemp("relay-kafka")) as store:
+        yield store
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -78,8 +78,9 @@ async def start_relay(
     postgres: PostgresStore, kafka: KafkaStore, log: Path, **knobs: str
 ) -> RelayProcess:
     """Start a relay as bp_relay."""
+    kept = ("PATH", "COVERAGE_PROCESS_START")
     env = {
-        "PATH": os.environ["PATH"],
+        **{name: os.environ[name] for name in kept if name in os.environ},
         "PYTHONPATH": f"{REPO}:{REPO / 'gen'}",
         "BP_SERVICE": "relay",
         "BP_HOME": str(log.parent),

@@ -94,7 +94,7 @@ async def test_relays_killed_at_random_moments_lose_nothing_and_keep_the_order(
     load: Load,
     relay_log: Path,
 ) -> None:
-    chance = random.Random(20)
+    chance = random.Random()
     knobs = {"BP_RELAY_BATCH_ROWS_MAX": "20", "BP_RELAY_LEAD_POLL_MS": "20"}
     async with load.running():
         # Two at a time, so that a standby takes over while the dead one's last batch lands.

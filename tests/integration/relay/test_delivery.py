@@ -13,6 +13,7 @@ from confluent_kafka import Message
 from services.kernel.ids import new_id
 from services.ledger.refusals import AccountUnknown, refusals
 from tests.integration.relay.outbox import (
+    APPEND,
     append,
     debit,
     first_seen_by_key,
@@ -178,3 +179,19 @@ async def test_what_rolls_back_is_never_an_event(
         await debit(payments, account)
     found = await superuser.fetchval("SELECT count(*) FROM outbox.event WHERE key = $1", account)
     assert found == 0
+
+
+@pytest.mark.parametrize(
+    "event_id",
+    [
+        UUID("8c5f4b4e-7d9c-4c39-8d1a-2f54f1f3a007"),
+        UUID("00000000-0000-7000-8000-000000000007"),
+        UUID("ffffffff-ffff-7fff-bfff-ffffffffff07"),
+    ],
+    ids=["not version 7", "1970", "far future"],
+)
+async def test_an_event_id_that_could_not_be_recorded_is_refused(
+    payments: asyncpg.Pool, event_id: UUID
+) -> None:
+    with pytest.raises(asyncpg.InvalidParameterValueError):
+        await payments.execute(APPEND, "payments", new_id(), event_id, new_id(), b"")

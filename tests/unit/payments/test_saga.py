@@ -89,7 +89,7 @@ def test_answers_of_the_clearing_house_are_read_without_guessing(
 
 
 def _notice(kind: str, trace: str = "991000010000001") -> Notice:
-    return Notice("n1", kind, trace, "key", "R03" if kind == "transfer.returned" else "")
+    return Notice("n1", kind, trace, None, "R03" if kind == "transfer.returned" else "")
 
 
 @pytest.mark.parametrize(("state", "kind"), list(product(State, ("completed", "returned"))))

@@ -77,4 +77,4 @@ def test_a_body_is_read_or_refused_and_never_breaks_the_reader(body: bytes) -> N
     except WebhookMalformed:
         return
     assert notice.notice_id
-    assert notice.trace_number or notice.transfer_key
+    assert notice.trace_number or notice.transfer_id

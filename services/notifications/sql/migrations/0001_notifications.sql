@@ -27,9 +27,9 @@ CREATE TABLE notif.device (
 );
 CREATE INDEX device_customer ON notif.device (customer_id);
 
--- A message to a customer, written once. Its id is derived from the event's (see state.py): the same
--- event gives the same id, which is what makes it one message however often the event comes. Ids
--- begin with their time, so ranges of ids are months.
+-- A message to a customer, written once. Its id is derived from the event's (see state.py): the
+-- same event gives the same id, which is what makes it one message however often the event comes.
+-- Ids begin with their time, so ranges of ids are months.
 CREATE TABLE notif.notification (
     notification_id uuid PRIMARY KEY,
     event_id        text NOT NULL,

@@ -71,7 +71,7 @@ CREATE TABLE payments.ach_notice (
     notice_id    text PRIMARY KEY,
     type         text NOT NULL,
     trace_number text NOT NULL,
-    transfer_key text NOT NULL,
+    transfer_id  uuid,
     return_code  text NOT NULL,
     state        text NOT NULL CHECK (state IN ('KEPT', 'APPLIED', 'STALE', 'CONFLICT')),
     receive_time timestamptz NOT NULL DEFAULT clock_timestamp()

@@ -75,7 +75,13 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     drawn bigint;
+    age constant interval := clock_timestamp() - uuid_extract_timestamp(event_id);
 BEGIN
+    -- Such an id would be published and then have no partition to be recorded in: for ever again.
+    IF age IS NULL OR age NOT BETWEEN interval '-1 day' AND interval '27 days' THEN
+        RAISE EXCEPTION 'event id % is not a UUIDv7 of the last 27 days', event_id
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     INSERT INTO outbox.event
         (topic, key, event_id, event_type, subject, payload, traceparent, positions)
     VALUES (append.topic, append.key, append.event_id, append.event_type, append.subject,
@@ -105,7 +111,8 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('outbox.ensure_partitions', 0));
     FOR month IN
         SELECT generate_series(
-            first_month, first_month + make_interval(months => months_ahead + 1), interval '1 month')
+            first_month, first_month + make_interval(months => months_ahead + 1),
+            interval '1 month')
     LOOP
         partition := 'published_' || to_char(month, 'YYYY_MM');
         CONTINUE WHEN to_regclass(format('outbox.%I', partition)) IS NOT NULL;

@@ -85,7 +85,10 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('transfers.ensure_partitions', 0));
     FOR month IN
         SELECT generate_series(
-            first_month, first_month + make_interval(months => months_ahead + 1), interval '1 month')
+            first_month,
+            first_month + make_interval(months => months_ahead + 1),
+            interval '1 month'
+        )
     LOOP
         partition := 'book_transfer_' || to_char(month, 'YYYY_MM');
         CONTINUE WHEN to_regclass(format('transfers.%I', partition)) IS NOT NULL;

@@ -1,7 +1,7 @@
 """Who the sandbox bank's customers are, and the ids and balances that they always have.
 
 Pure: every id follows from the user name, so that tests, demos and documents may name them. An id
-is a UUIDv7 of the morning the bank opened, its other bits a digest; all of a customer's ids carry
+is a UUIDv7 of the day the bank opened, its other bits a digest; all of a customer's ids carry
 the shard that the customer's own id has.
 """
 
@@ -83,18 +83,28 @@ def load_people(count: int) -> Iterator[Person]:
 
 def customer_id(user_name: str) -> uuid.UUID:
     """Return the id of the customer with a user name; its shard is the digest's."""
-    return _id(f"customer/{user_name}", 0)
+    return _id(f"customer/{user_name}", _place(user_name))
 
 
 def account_id(user_name: str, kind: str = "CHECKING") -> uuid.UUID:
     """Return the id of a customer's account; checking comes before savings."""
     shard = shard_of(customer_id(user_name))
-    return _id(f"account/{user_name}/{kind}", 1 + KINDS.index(kind), shard)
+    return _id(f"account/{user_name}/{kind}", _place(user_name) + 1 + KINDS.index(kind), shard)
 
 
 def device_token(user_name: str) -> str:
     """Return the push token of the customer's one telephone."""
     return f"device-{user_name}"
+
+
+def _place(user_name: str) -> int:
+    """Milliseconds after the opening at which a customer came.
+
+    Bench customers come one after the other, so that a million of them grow the databases'
+    indexes at their end, as real customers would.
+    """
+    number = user_name.removeprefix("load-")
+    return 4 * int(number) if number != user_name else 0
 
 
 def _id(text: str, later_ms: int, shard: int | None = None) -> uuid.UUID:

@@ -1,0 +1,1 @@
+"""`make check` and `make gen`: style, types, imports, contracts, and generated files."""

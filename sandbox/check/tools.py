@@ -1,0 +1,52 @@
+"""Runs the tools of this virtual environment, by full path and from the repository's root.
+
+Nothing here knows what is checked; a check is a name and a function that returns its findings.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+
+class CheckFailed(Exception):
+    """A tool found something; its text is the finding, as the reader should see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the report."""
+
+    name: str
+    about: str
+    run: Callable[[], None]
+    """Raises CheckFailed with the findings."""
+
+
+def environment() -> dict[str, str]:
+    """Return the process environment with this virtual environment's programs first.
+
+    buf starts its plugin as plain `python`, which has to be this one.
+    """
+    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return {**os.environ, "PATH": path, "PYTHONPATH": f"{REPO}{os.pathsep}{REPO / 'gen'}"}
+
+
+def run(tool: str, *arguments: str | Path) -> str:
+    """Run a tool and return its standard output; raise CheckFailed when it exits with an error."""
+    done = subprocess.run(
+        [str(BIN / tool), *map(str, arguments)],
+        cwd=REPO,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise CheckFailed((done.stdout + done.stderr).strip() or f"{tool}: exit {done.returncode}")
+    return done.stdout

@@ -1,0 +1,72 @@
+"""Process entry: `python -m sandbox.demo`, which is `make demo`. Exit code 0 when all held."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+from sandbox.client import BankClient
+from sandbox.demo.scenes import SCENES
+from sandbox.demo.stage import Stage
+from sandbox.stack import cli
+from sandbox.stack.home import Home, home_from_environment
+from sandbox.stack.testing import RunningStack
+
+PARTNERS = ("ach", "fraud", "fcm", "oauth")
+
+
+async def _mend(bank: BankClient) -> None:
+    for partner in PARTNERS:
+        await bank.mend(partner)
+
+
+async def tell(stage: Stage, stack: RunningStack) -> None:
+    """Play every scene; one that breaks does not keep the next from being told."""
+    bank = BankClient(stack)
+    try:
+        for scene in SCENES:
+            await _mend(bank)
+            try:
+                await scene(stage, bank)
+            except (TimeoutError, KeyError, RuntimeError, OSError) as error:
+                stage.holds(stage.scenes[-1], f"{type(error).__name__}: {error}", None)
+            stage.close()
+    finally:
+        await _mend(bank)
+        await bank.close()
+
+
+def _write(home: Home, stage: Stage, *, ok: bool, seconds: float) -> None:
+    report: dict[str, Any] = {
+        "ok": ok,
+        "seconds": round(seconds, 1),
+        "scenes": [scene.report() for scene in stage.scenes],
+    }
+    home.reports.mkdir(parents=True, exist_ok=True)
+    (home.reports / "demo.json").write_text(json.dumps(report, indent=1, default=str) + "\n")
+
+
+def main() -> int:
+    """Bring the bank up, tell the story, record it."""
+    began = time.monotonic()
+    home = home_from_environment()
+    code = cli.up(home, [])
+    if code:
+        return code
+    stage = Stage()
+    asyncio.run(tell(stage, RunningStack.open(home.root)))
+    seconds = time.monotonic() - began
+    ok = stage.end(seconds)
+    _write(home, stage, ok=ok, seconds=seconds)
+    stage.console.print(
+        "The bank goes on running: [bold]make status[/bold], [bold]./bpctl --help[/bold], "
+        "README.md for a transfer by curl, [bold]make down[/bold] to stop it."
+    )
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

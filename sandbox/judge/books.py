@@ -1,0 +1,100 @@
+"""The Write DB: ledger, transfers, keys and outbox against each other, in one snapshot.
+
+The comparisons are SQL; what other stores are compared with comes back as plain facts.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from sandbox.judge.findings import SAMPLES_MAX, Findings, Kind
+from sandbox.judge.stores import WRITE_DATABASE, Stores, queries
+
+OVERDUE_S = 30
+"""How long after the end of its lease a pending transfer may still wait for a worker."""
+
+CURSOR_ROWS = 5000
+
+_LISTED = {
+    "interbank_postings": Kind.POSTINGS,
+    "book_postings": Kind.POSTINGS,
+    "entries_without_cause": Kind.ENTRY_WITHOUT_CAUSE,
+    "keys": Kind.KEY,
+    "traces_doubled": Kind.TRACE_DOUBLED,
+    "outbox_waiting": Kind.OUTBOX_WAITING,
+    "outbox_parked": Kind.OUTBOX_PARKED,
+    "event_counts": Kind.EVENT_COUNT,
+}
+"""Queries that list differences, first argument the most to name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interbank:
+    """An interbank transfer as its row has it."""
+
+    state: str
+    version: int
+    trace_number: str
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an event went."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(slots=True)
+class Bank:
+    """What the Write DB says; every id is its text."""
+
+    interbank: dict[str, Interbank] = field(default_factory=dict[str, Interbank])
+    book: set[str] = field(default_factory=set[str])
+    published: dict[str, Place] = field(default_factory=dict[str, Place])
+    accounts: dict[str, tuple[str, int, int]] = field(
+        default_factory=dict[str, tuple[str, int, int]]
+    )
+    """Account -> currency, balance, position."""
+
+
+async def read_bank(stores: Stores, findings: Findings) -> Bank:
+    """Judge the Write DB by itself and return what it says."""
+    async with stores.snapshot(WRITE_DATABASE) as connection:
+        await _judge(connection, findings)
+        return await _facts(connection)
+
+
+async def _judge(connection: asyncpg.Connection, findings: Findings) -> None:
+    sql = queries("write")
+    for name, count in (await connection.fetchrow(sql.counts) or {}).items():
+        findings.checked[name] += count
+    for row in await connection.fetch(sql.ledger_check, SAMPLES_MAX * 10):
+        ids = {name: row[name] for name in ("account_id", "transaction_id", "code", "currency")}
+        findings.add(Kind.BOOKS, row["expected"], row["actual"], problem=row["problem"], **ids)
+    for name, kind in _LISTED.items():
+        findings.add_rows(kind, await connection.fetch(getattr(sql, name), SAMPLES_MAX))
+    overdue = await connection.fetch(sql.overdue, SAMPLES_MAX, OVERDUE_S)
+    findings.add_rows(Kind.SAGA_OVERDUE, overdue)
+    findings.add_rows(Kind.INTERNAL_BALANCE, await connection.fetch(sql.internal_balances))
+
+
+async def _facts(connection: asyncpg.Connection) -> Bank:
+    sql, bank = queries("write"), Bank()
+    async for row in _rows(connection, sql.interbank_transfers):
+        bank.interbank[row[0]] = Interbank(*row[1:])
+    async for row in _rows(connection, sql.book_transfers):
+        bank.book.add(row[0])
+    async for row in _rows(connection, sql.published):
+        bank.published[row[0]] = Place(*row[1:])
+    async for row in _rows(connection, sql.accounts):
+        bank.accounts[row[0]] = (row[1], row[2], row[3])
+    return bank
+
+
+def _rows(connection: asyncpg.Connection, statement: str) -> Any:
+    return connection.cursor(statement, prefetch=CURSOR_ROWS)

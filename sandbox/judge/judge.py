@@ -1,0 +1,145 @@
+"""The judgement: wait until all has arrived, read every store, compare each with each.
+
+While money moves, stores that are read one after the other differ for that reason alone. So a
+judgement with differences is given only if no transfer took a step meanwhile; otherwise it is
+begun again, as long as there is time.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+from sandbox.judge import record
+from sandbox.judge.books import Bank, read_bank
+from sandbox.judge.clearing_house import compare_clearing_house
+from sandbox.judge.drain import TOPICS, Drain, UnderWay
+from sandbox.judge.events import SOURCES, Tale, compare_with_outbox, compare_with_transfers
+from sandbox.judge.findings import Findings, Kind
+from sandbox.judge.messages import Requests, compare_messages, compare_pushes, compare_requests
+from sandbox.judge.projection import compare_projection
+from sandbox.judge.stores import UNREADABLE, WRITE_DATABASE, Stores, queries
+from sandbox.judge.topics import Part, Span, Topics
+
+ROUNDS_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the judge says."""
+
+    findings: Findings
+    under_way: UnderWay
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """True when no two stores disagree."""
+        return self.findings.ok
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report: verdict, what was looked at, differences."""
+        counts = self.findings.counts
+        return {
+            "ok": self.ok,
+            "seconds": round(self.seconds, 3),
+            "checked": dict(self.findings.checked),
+            "waiting_for_partners": {k: n for k, n in self.under_way.of_partners.items() if n},
+            "difference_counts": {kind.name: counts[kind] for kind in Kind if counts[kind]},
+            "differences": [one.to_json() for one in self.findings.named],
+        }
+
+
+async def judge(stores: Stores, wait_s: float) -> Verdict:
+    """Wait up to `wait_s` for what is under way, then judge everything."""
+    began = time.monotonic()
+    topics = Topics(stores.kafka_bootstrap)
+    drain = Drain(stores, topics)
+    rounds = 0
+    while True:
+        rounds += 1
+        findings = Findings()
+        left_s = max(0.0, wait_s - (time.monotonic() - began))
+        under_way = await drain.wait(left_s, findings)
+        before = await _activity(stores)
+        await _Round(stores, topics, findings).run()
+        still = before is not None and await _activity(stores) == before
+        seconds = time.monotonic() - began
+        if findings.ok or still or seconds >= wait_s or rounds == ROUNDS_MAX:
+            return Verdict(findings, under_way, seconds)
+
+
+async def _activity(stores: Stores) -> int | None:
+    try:
+        connection = await stores.connect(WRITE_DATABASE)
+        try:
+            return await connection.fetchval(queries("write").activity)
+        finally:
+            await connection.close()
+    except UNREADABLE:
+        return None
+
+
+class _Round:
+    """One reading of all stores. A store that cannot be read is a difference, never silence."""
+
+    def __init__(self, stores: Stores, topics: Topics, findings: Findings) -> None:
+        self._stores = stores
+        self._topics = topics
+        self._findings = findings
+
+    async def run(self) -> None:
+        stores, findings = self._stores, self._findings
+        # Before the books: what is in a topic by now was committed by then.
+        spans = await self._read("kafka", asyncio.to_thread(self._topics.spans, TOPICS), {})
+        bank = await self._read("bp_write", read_bank(stores, findings), None)
+        if bank is None:
+            return
+        tale = await self._log(bank, spans)
+        await self._read("bp_customers", compare_projection(stores, bank, findings), None)
+        await self._read("ach", compare_clearing_house(stores, bank, findings), None)
+        if tale is not None:
+            await self._behind_the_router(tale, spans)
+
+    async def _log(self, bank: Bank, spans: Mapping[Part, Span]) -> Tale | None:
+        tale = Tale()
+        part = _of(spans, *SOURCES)
+        read = asyncio.to_thread(self._topics.read, part, tale.take)
+        if not part or await self._read("kafka", read, self) is self:
+            return None
+        compare_with_outbox(tale, bank, part, self._findings)
+        compare_with_transfers(tale, bank, self._findings)
+        return tale
+
+    async def _behind_the_router(self, tale: Tale, spans: Mapping[Part, Span]) -> None:
+        stores, findings = self._stores, self._findings
+        log, requests = record.Log(), Requests()
+        audit, notices = _of(spans, record.TOPIC), _of(spans, "notifications")
+        await self._read("kafka", asyncio.to_thread(self._topics.read, audit, log.take), None)
+        record.compare_log(tale, log, audit, findings)
+        await self._read(
+            "kafka", asyncio.to_thread(self._topics.read, notices, requests.take), None
+        )
+        compare_requests(tale, requests, notices, findings)
+        sources = _of(spans, *SOURCES)
+        await self._read("bp_audit", record.compare_record(stores, tale, sources, findings), None)
+        whole = all(span.low == 0 for span in sources.values())
+        messages = compare_messages(stores, tale, whole, findings)
+        deliveries = await self._read("bp_notifications", messages, None)
+        if deliveries is not None:
+            await self._read("fcm", compare_pushes(stores, deliveries, findings), None)
+
+    async def _read(self, store: str, reading: Awaitable[Any], otherwise: Any) -> Any:
+        try:
+            return await reading
+        except (*UNREADABLE, KafkaException) as error:
+            actual = f"{type(error).__name__}: {error}"
+            self._findings.add(Kind.STORE_UNREADABLE, "readable", actual, store=store)
+            return otherwise
+
+
+def _of(spans: Mapping[Part, Span], *topics: str) -> dict[Part, Span]:
+    return {part: span for part, span in spans.items() if part[0] in topics}

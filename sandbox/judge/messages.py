@@ -1,0 +1,131 @@
+"""What customers were told: events that ask for it, the topic, the deliveries, the push service."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
+from google.protobuf.message import DecodeError
+
+from sandbox.judge.books import CURSOR_ROWS, OVERDUE_S, Place
+from sandbox.judge.events import Tale
+from sandbox.judge.findings import SAMPLES_MAX, Findings, Kind
+from sandbox.judge.stores import NOTIFICATIONS_DATABASE, Stores, partner_api, queries
+from sandbox.judge.topics import Part, Span
+from services.chassis.kafka import Record
+
+TOPIC = "notifications"
+DEVICE_MESSAGES_MAX = 10_000
+"""The push service's sandbox remembers so many messages of a device."""
+CALLS_MAX = 8
+
+Push = tuple[str, str]
+"""Device and tag; the tag is the event's id."""
+
+
+@dataclass(slots=True)
+class Requests:
+    """What the topic notifications tells: how often each message is asked for."""
+
+    asked: Counter[str] = field(default_factory=Counter[str])
+    unreadable: list[Place] = field(default_factory=list[Place])
+
+    def take(self, record: Record) -> None:
+        """Take the next message."""
+        try:
+            self.asked[NotificationEvent.FromString(record.value).metadata.event_id] += 1
+        except DecodeError:
+            self.unreadable.append(Place(record.topic, record.partition, record.offset))
+
+
+def compare_requests(
+    tale: Tale, requests: Requests, spans: Mapping[Part, Span], findings: Findings
+) -> None:
+    """Every event that asks for a message went through the router into notifications."""
+    findings.checked["notification_events"] += len(requests.asked)
+    findings.checked["notification_repeated"] += requests.asked.total() - len(requests.asked)
+    if any(span.low for span in spans.values()):
+        return
+    for event_id in tale.asked.keys() - requests.asked.keys():
+        findings.add(Kind.NOTICE_LOST, "once", "never", event_id=event_id)
+    for event_id in requests.asked.keys() - tale.asked.keys():
+        findings.add(Kind.NOTICE_UNKNOWN, "an event that asks", "none", event_id=event_id)
+    for place in requests.unreadable:
+        at = f"{place.topic}/{place.partition}@{place.offset}"
+        findings.add(Kind.EVENT_UNREADABLE, "a message", at, topic=place.topic)
+
+
+async def compare_messages(
+    stores: Stores, tale: Tale, whole: bool, findings: Findings
+) -> dict[Push, str]:
+    """Exactly one message for each that is asked for; return the deliveries with their states.
+
+    `whole` says that Kafka still holds every event, so that an unknown message is a difference.
+    """
+    sql = queries("notifications")
+    written: Counter[str] = Counter()
+    deliveries: dict[Push, str] = {}
+    async with stores.snapshot(NOTIFICATIONS_DATABASE) as connection:
+        async for event_id, customer_id in _rows(connection, sql.messages):
+            written[event_id] += 1
+            asked_for = tale.asked.get(event_id)
+            if asked_for != customer_id and (asked_for or whole):
+                findings.add(Kind.DELIVERY_UNKNOWN, asked_for, customer_id, event_id=event_id)
+        async for event_id, device, state in _rows(connection, sql.deliveries):
+            deliveries[device, event_id] = state
+        overdue = await connection.fetch(sql.overdue, SAMPLES_MAX, OVERDUE_S)
+    findings.add_rows(Kind.DELIVERY_OVERDUE, overdue)
+    findings.checked["messages"] += written.total()
+    findings.checked["deliveries"] += len(deliveries)
+    for event_id in tale.asked.keys() - written.keys():
+        findings.add(Kind.DELIVERY_LOST, "written", "not written", event_id=event_id)
+    for event_id, count in written.items():
+        if count > 1:
+            findings.add(Kind.DELIVERY_DOUBLED, 1, count, event_id=event_id)
+    return deliveries
+
+
+def _rows(connection: Any, statement: str) -> Any:
+    return connection.cursor(statement, prefetch=CURSOR_ROWS)
+
+
+async def compare_pushes(
+    stores: Stores, deliveries: Mapping[Push, str], findings: Findings
+) -> None:
+    """The push service took what is told delivered, once for each device, and nothing else."""
+    taken, full = await _taken(stores.fcm_control_url)
+    findings.checked["pushes"] += taken.total()
+    for (device, event_id), state in deliveries.items():
+        if state == "DELIVERED" and device not in full and not taken[device, event_id]:
+            findings.add(Kind.PUSH_LOST, 1, 0, event_id=event_id, device=device)
+    for (device, event_id), count in taken.items():
+        if count > 1:
+            findings.add(Kind.PUSH_DOUBLED, 1, count, event_id=event_id, device=device)
+        if count and (device, event_id) not in deliveries:
+            findings.add(Kind.PUSH_UNKNOWN, 0, count, event_id=event_id, device=device)
+
+
+async def _taken(base: str) -> tuple[Counter[Push], set[str]]:
+    """Return how often each tag came to each device, and the devices that forgot some."""
+    taken: Counter[Push] = Counter()
+    full: set[str] = set()
+    async with partner_api() as get:
+        devices = [one["token"] for one in (await get(f"{base}/control/devices"))["devices"]]
+
+        async def read(device: str) -> None:
+            found = await get(
+                f"{base}/control/messages?device={device}&limit={DEVICE_MESSAGES_MAX}"
+            )
+            taken.update((device, _tag(one["message"])) for one in found["delivered"])
+            if found["count"] >= DEVICE_MESSAGES_MAX:
+                full.add(device)
+
+        for start in range(0, len(devices), CALLS_MAX):
+            await asyncio.gather(*map(read, devices[start : start + CALLS_MAX]))
+    return taken, full
+
+
+def _tag(message: Mapping[str, Any]) -> str:
+    return str(message.get("android", {}).get("notification", {}).get("tag", ""))

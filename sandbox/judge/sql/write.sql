@@ -1,0 +1,227 @@
+-- name: activity
+-- A number that grows with every step of every transfer.
+SELECT last_value FROM outbox.event_id_seq;
+
+-- name: fresh_sagas
+-- Transfers that owe the clearing house a question and have not asked in vain yet.
+SELECT count(*)
+FROM payments.interbank_transfer
+WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND attempts = 0;
+
+-- name: outbox_depth
+-- How many events wait.
+SELECT count(*) FROM outbox.event;
+
+-- name: counts
+-- What the books and the transfers' tables hold.
+SELECT
+    (SELECT count(*) FROM ledger.account) AS accounts,
+    (SELECT count(*) FROM ledger.entry) AS entries,
+    (SELECT count(*) FROM payments.interbank_transfer) AS interbank_transfers,
+    (SELECT count(*) FROM transfers.book_transfer) AS book_transfers,
+    (SELECT count(*) FROM payments.idempotency_key) AS interbank_keys,
+    (SELECT count(*) FROM payments.ach_notice WHERE state = 'KEPT') AS notices_kept,
+    (SELECT count(*) FROM payments.ach_notice WHERE state = 'CONFLICT') AS notices_conflict;
+
+-- name: ledger_check
+-- The ledger's own check of itself.
+SELECT problem, account_id, transaction_id, code, currency, expected, actual,
+    count(*) OVER () AS total
+FROM ledger.check()
+ORDER BY problem, account_id, transaction_id
+LIMIT $1;
+
+-- name: interbank_postings
+-- Interbank transfers whose entries are not exactly those that their state asks for. A transfer
+-- may be returned before it settled or after.
+WITH posted AS (
+    SELECT e.reference,
+        array_agg(concat_ws(' ', e.kind, coalesce(e.internal_code, e.account_id::text), e.amount,
+            e.currency) ORDER BY e.kind, e.transaction_id, e.line) AS lines
+    FROM ledger.entry e
+    WHERE e.kind LIKE 'INTERBANK\_%'
+    GROUP BY e.reference
+), part AS (
+    SELECT t.transfer_id, t.state,
+        ARRAY[concat_ws(' ', 'INTERBANK_DEBIT', t.account_id, -t.amount, t.currency),
+            concat_ws(' ', 'INTERBANK_DEBIT ACH_CLEARING', t.amount, t.currency)] AS debit,
+        ARRAY[concat_ws(' ', 'INTERBANK_REFUND', t.account_id, t.amount, t.currency),
+            concat_ws(' ', 'INTERBANK_REFUND ACH_CLEARING', -t.amount, t.currency)] AS refund,
+        ARRAY[concat_ws(' ', 'INTERBANK_RETURN', t.account_id, t.amount, t.currency),
+            concat_ws(' ', 'INTERBANK_RETURN SETTLEMENT', -t.amount, t.currency)] AS sent_back,
+        ARRAY[concat_ws(' ', 'INTERBANK_SETTLE ACH_CLEARING', -t.amount, t.currency),
+            concat_ws(' ', 'INTERBANK_SETTLE SETTLEMENT', t.amount, t.currency)] AS settle
+    FROM payments.interbank_transfer t
+), wanted AS (
+    SELECT p.transfer_id, p.state,
+        CASE
+            WHEN p.state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING', 'SUBMITTED') THEN p.debit
+            WHEN p.state = 'COMPLETED' THEN p.debit || p.settle
+            WHEN p.state IN ('FAILED', 'CANCELLED', 'RETURNED') THEN p.debit || p.refund
+        END AS lines,
+        CASE WHEN p.state = 'RETURNED' THEN p.debit || p.sent_back || p.settle END AS or_lines
+    FROM part p
+)
+SELECT coalesce(w.transfer_id, p.reference)::text AS transfer_id, w.state, w.lines AS expected,
+    p.lines AS actual, count(*) OVER () AS total
+FROM wanted w
+FULL JOIN posted p ON p.reference = w.transfer_id
+WHERE w.lines IS DISTINCT FROM p.lines
+  AND (w.or_lines IS NULL OR w.or_lines IS DISTINCT FROM p.lines)
+ORDER BY 1
+LIMIT $1;
+
+-- name: book_postings
+-- Book transfers whose entries are not exactly one debit and one credit.
+WITH posted AS (
+    SELECT e.reference,
+        array_agg(concat_ws(' ', e.kind, coalesce(e.internal_code, e.account_id::text), e.amount,
+            e.currency) ORDER BY e.transaction_id, e.line) AS lines
+    FROM ledger.entry e
+    WHERE e.kind = 'BOOK_TRANSFER'
+    GROUP BY e.reference
+), wanted AS (
+    SELECT t.transfer_id,
+        ARRAY[concat_ws(' ', 'BOOK_TRANSFER', t.account_id, -t.amount, t.currency),
+            concat_ws(' ', 'BOOK_TRANSFER', t.destination_account_id, t.amount, t.currency)
+        ] AS lines
+    FROM transfers.book_transfer t
+)
+SELECT coalesce(w.transfer_id, p.reference)::text AS transfer_id, w.lines AS expected,
+    p.lines AS actual, count(*) OVER () AS total
+FROM wanted w
+FULL JOIN posted p ON p.reference = w.transfer_id
+WHERE w.lines IS DISTINCT FROM p.lines
+ORDER BY 1
+LIMIT $1;
+
+-- name: entries_without_cause
+-- Entries of a kind that neither a transfer nor an opening posts.
+SELECT e.transaction_id::text AS transaction_id, e.line,
+    'OPENING_BALANCE, INTERBANK_… or BOOK_TRANSFER' AS expected, e.kind AS actual,
+    count(*) OVER () AS total
+FROM ledger.entry e
+WHERE e.kind NOT IN ('OPENING_BALANCE', 'INTERBANK_DEBIT', 'INTERBANK_REFUND', 'INTERBANK_RETURN',
+    'INTERBANK_SETTLE', 'BOOK_TRANSFER')
+ORDER BY 1, 2
+LIMIT $1;
+
+-- name: internal_balances
+-- Clearing holds what was debited and has not ended, settlement what was completed.
+WITH held AS (
+    SELECT k.code, k.currency, sum(k.amount) AS amount
+    FROM (SELECT c.code, c.currency, c.balance FROM ledger.internal_checkpoint c
+          UNION ALL
+          SELECT p.code, p.currency, p.amount FROM ledger.internal_pending p
+    ) AS k (code, currency, amount)
+    WHERE k.code IN ('ACH_CLEARING', 'SETTLEMENT')
+    GROUP BY k.code, k.currency
+), owed AS (
+    SELECT s.code, t.currency, sum(t.amount) AS amount
+    FROM payments.interbank_transfer t
+    JOIN (VALUES ('DEBITED', 'ACH_CLEARING'), ('OUTCOME_UNKNOWN', 'ACH_CLEARING'),
+                 ('CANCELLING', 'ACH_CLEARING'), ('SUBMITTED', 'ACH_CLEARING'),
+                 ('COMPLETED', 'SETTLEMENT')) AS s (state, code) USING (state)
+    GROUP BY s.code, t.currency
+)
+SELECT coalesce(h.code, o.code) AS code, coalesce(h.currency, o.currency) AS currency,
+    coalesce(o.amount, 0) AS expected, coalesce(h.amount, 0) AS actual
+FROM held h
+FULL JOIN owed o ON o.code = h.code AND o.currency = h.currency
+WHERE coalesce(o.amount, 0) <> coalesce(h.amount, 0)
+ORDER BY 1, 2;
+
+-- name: overdue
+-- Pending transfers whose lease ended long ago: a worker should have taken them up.
+SELECT t.transfer_id::text AS transfer_id, t.state, t.lease_owner,
+    'taken up within ' || $2::integer || ' s of ' || t.lease_until AS expected,
+    'waits since ' || t.update_time AS actual, count(*) OVER () AS total
+FROM payments.interbank_transfer t
+WHERE t.state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING')
+  AND t.lease_until < clock_timestamp() - make_interval(secs => $2::integer)
+ORDER BY 1
+LIMIT $1;
+
+-- name: keys
+-- A transfer has its key unless it failed, which frees the key; a key has its transfer.
+SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id, t.state,
+    coalesce(t.idempotency_key, k.idempotency_key) AS idempotency_key,
+    CASE WHEN t.transfer_id IS NULL THEN 'a transfer' WHEN t.state = 'FAILED' THEN 'no key'
+        ELSE t.idempotency_key END AS expected,
+    CASE WHEN t.transfer_id IS NULL THEN 'no transfer'
+        ELSE coalesce(k.idempotency_key, 'no key') END AS actual,
+    count(*) OVER () AS total
+FROM payments.interbank_transfer t
+FULL JOIN payments.idempotency_key k
+    ON k.shard = t.shard AND k.customer_id = t.customer_id AND k.transfer_id = t.transfer_id
+WHERE t.transfer_id IS NULL
+   OR (t.state = 'FAILED') <> (k.transfer_id IS NULL)
+   OR k.idempotency_key <> t.idempotency_key
+ORDER BY 1
+LIMIT $1;
+
+-- name: traces_doubled
+-- Trace numbers that more than one transfer has.
+SELECT t.trace_number, 'one transfer' AS expected,
+    array_agg(t.transfer_id::text ORDER BY t.transfer_id) AS actual, count(*) OVER () AS total
+FROM payments.interbank_transfer t
+WHERE t.trace_number IS NOT NULL
+GROUP BY t.trace_number
+HAVING count(*) > 1
+ORDER BY 1
+LIMIT $1;
+
+-- name: outbox_waiting
+-- Events that the relay has not published.
+SELECT e.event_id::text AS event_id, e.topic, e.subject::text AS transfer_id,
+    'published' AS expected, 'waits since ' || e.create_time AS actual, count(*) OVER () AS total
+FROM outbox.event e
+ORDER BY e.id
+LIMIT $1;
+
+-- name: outbox_parked
+-- Events that the relay gave up.
+SELECT p.event_id::text AS event_id, p.topic, p.subject::text AS transfer_id,
+    'published' AS expected, p.reason AS actual, count(*) OVER () AS total
+FROM outbox.parked p
+ORDER BY p.id
+LIMIT $1;
+
+-- name: event_counts
+-- Transfers that wrote more or fewer events than they had steps.
+WITH steps AS (
+    SELECT transfer_id, version AS steps FROM payments.interbank_transfer
+    UNION ALL
+    SELECT transfer_id, 1 FROM transfers.book_transfer
+), told AS (
+    SELECT s.subject, count(*) AS events
+    FROM (SELECT subject FROM outbox.published WHERE topic IN ('payments', 'transfers')
+          UNION ALL SELECT subject FROM outbox.event WHERE topic IN ('payments', 'transfers')
+          UNION ALL SELECT subject FROM outbox.parked WHERE topic IN ('payments', 'transfers')
+    ) AS s (subject)
+    GROUP BY s.subject
+)
+SELECT coalesce(s.transfer_id, t.subject)::text AS transfer_id, coalesce(s.steps, 0) AS expected,
+    coalesce(t.events, 0) AS actual, count(*) OVER () AS total
+FROM steps s
+FULL JOIN told t ON t.subject = s.transfer_id
+WHERE coalesce(s.steps, 0) <> coalesce(t.events, 0)
+ORDER BY 1
+LIMIT $1;
+
+-- name: published
+-- Where every event went.
+SELECT event_id::text, topic, partition, kafka_offset FROM outbox.published;
+
+-- name: interbank_transfers
+-- Every interbank transfer as the clearing house and the events should know it.
+SELECT transfer_id::text, state, version, coalesce(trace_number, ''), amount, currency
+FROM payments.interbank_transfer;
+
+-- name: book_transfers
+-- Every book transfer.
+SELECT transfer_id::text FROM transfers.book_transfer;
+
+-- name: accounts
+-- What every customer account holds, in the order of ids.
+SELECT account_id::text, currency, balance, position FROM ledger.account ORDER BY account_id;

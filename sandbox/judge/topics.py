@@ -1,0 +1,137 @@
+"""Kafka, read from the beginning to where it ended when asked, beside all groups. Blocking."""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec
+
+from services.chassis.kafka.client import Record, to_record
+
+TIMEOUT_S = 15.0
+READ_ROWS = 5000
+FETCH_S = 5.0
+
+Part = tuple[str, int]
+"""Topic and partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What a partition holds: offsets from `low`, before `high`."""
+
+    low: int
+    high: int
+
+
+class Topics:
+    """One broker as the judge sees it."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._common = {"bootstrap.servers": bootstrap, "log_level": 2}
+        self._admin = AdminClient(dict(self._common))
+
+    def spans(self, topics: Iterable[str]) -> dict[Part, Span]:
+        """Return what is committed in every partition of the topics, now."""
+        known = self._admin.list_topics(timeout=TIMEOUT_S).topics
+        parts = [
+            TopicPartition(topic, number)
+            for topic in topics
+            if topic in known
+            for number in known[topic].partitions
+        ]
+        lows = self._offsets(parts, EarliestSpec())
+        highs = self._offsets(parts, LatestSpec())
+        return {part: Span(lows[part], high) for part, high in highs.items()}
+
+    def _offsets(self, parts: list[TopicPartition], which: OffsetSpec) -> dict[Part, int]:
+        if not parts:
+            return {}
+        asked = self._admin.list_offsets(
+            dict.fromkeys(parts, which),
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=TIMEOUT_S,
+        )
+        return {(part.topic, part.partition): f.result().offset for part, f in asked.items()}
+
+    def committed(self, group: str, parts: Iterable[Part]) -> dict[Part, int]:
+        """Return how far a group has come; a partition that it never committed is absent."""
+        wanted = [TopicPartition(*part) for part in parts]
+        if not wanted:
+            return {}
+        request = [ConsumerGroupTopicPartitions(group, wanted)]
+        answers = self._admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_S)
+        found = answers[group].result().topic_partitions
+        return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+    def read(self, spans: Mapping[Part, Span], take: Callable[[Record], None]) -> None:
+        """Hand every committed message of the spans to `take`, each partition in its order."""
+        waiting = {part: span for part, span in spans.items() if span.low < span.high}
+        if not waiting:
+            return
+        reader = self._reader()
+        try:
+            reader.assign([TopicPartition(*part, span.low) for part, span in waiting.items()])
+            while waiting:
+                for message in reader.consume(READ_ROWS, 0.2):
+                    _take(message, waiting, take)
+        finally:
+            reader.close()
+
+    def fetch(self, places: Iterable[tuple[Part, int]]) -> list[Record | None]:
+        """Return the message at each place; None where there is none any more."""
+        reader = self._reader()
+        try:
+            return [_at(reader, part, offset) for part, offset in places]
+        finally:
+            reader.close()
+
+    def _reader(self) -> Consumer:
+        return Consumer(
+            self._common
+            | {
+                "group.id": f"judge-{uuid.uuid4()}",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 20,
+                "fetch.message.max.bytes": 8_388_608,
+            }
+        )
+
+
+def _at(reader: Consumer, part: Part, offset: int) -> Record | None:
+    reader.assign([TopicPartition(*part, offset)])
+    for message in reader.consume(1, FETCH_S):
+        if message.error() is None and message.offset() == offset:
+            return to_record(message)
+    return None
+
+
+def _take(message: Any, waiting: dict[Part, Span], take: Callable[[Record], None]) -> None:
+    """Take one message, or note that a partition is read to the end of its span."""
+    part = (message.topic(), message.partition())
+    error = message.error()
+    if error is not None:
+        # The client names its own codes with an underscore in front.
+        if error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
+        waiting.pop(part, None)
+        return
+    span = waiting.get(part)
+    if span is None or message.offset() >= span.high:
+        waiting.pop(part, None)
+        return
+    take(to_record(message))
+    if message.offset() + 1 >= span.high:
+        waiting.pop(part, None)

@@ -1,0 +1,1 @@
+"""The sandbox bank's customers, and how they get into its databases."""

@@ -1,0 +1,23 @@
+"""The cluster of the home that BP_HOME names, as its superuser."""
+
+from __future__ import annotations
+
+import json
+
+import asyncpg
+
+from sandbox.stack.home import home_from_environment
+from sandbox.stack.seed import load_or_make
+
+
+async def connect(database: str) -> asyncpg.Connection:
+    """Open a connection to a database; FileNotFoundError when no stack was ever started."""
+    home = home_from_environment()
+    where: dict[str, str] = json.loads(home.endpoints.read_text())
+    return await asyncpg.connect(
+        host=where["BP_POSTGRES_HOST"],
+        port=int(where["BP_POSTGRES_PORT"]),
+        user=where["BP_POSTGRES_SUPERUSER"],
+        password=load_or_make(home.secrets).postgres_superuser,
+        database=database,
+    )

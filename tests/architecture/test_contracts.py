@@ -1,0 +1,130 @@
+"""The contracts in proto/: policies cannot be forgotten, personal data is redacted, all is told."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bp.policy.v1 import policy_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from sandbox.check import generated
+from sandbox.check.tools import BIN, environment
+from services.chassis import contracts
+from tests.architecture.sources import REPO
+
+WHOLE = """audience: CUSTOMER scopes: "toys.read" deadline: {seconds: 1} rate_limit_class: READ"""
+ROUTE = """option (google.api.http) = {get: "/v1/toys"};"""
+TOY = """
+syntax = "proto3";
+package bp.toys.v1;
+import "bp/policy/v1/policy.proto";
+import "google/api/annotations.proto";
+message ListToysRequest {{}}
+message ListToysResponse {{}}
+service ToysService {{
+  rpc ListToys(ListToysRequest) returns (ListToysResponse) {{
+    {policy}
+    {route}
+  }}
+}}
+"""
+REFUSED = {
+    "no policy at all": ("", ROUTE),
+    "no audience": ("deadline: {seconds: 1} rate_limit_class: READ", ROUTE),
+    "no deadline": ('audience: CUSTOMER scopes: "a" rate_limit_class: READ', ROUTE),
+    "no rate-limit class": ('audience: CUSTOMER scopes: "a" deadline: {seconds: 1}', ROUTE),
+    "scopes without a customer": (
+        'audience: PUBLIC scopes: "a" deadline: {seconds: 1} rate_limit_class: READ',
+        ROUTE,
+    ),
+    "a partner without a name": (
+        "audience: PARTNER deadline: {seconds: 1} rate_limit_class: WEBHOOK",
+        ROUTE,
+    ),
+    "internal for nobody": ("audience: INTERNAL deadline: {seconds: 1} rate_limit_class: MESH", ""),
+    "internal but routed": (
+        'audience: INTERNAL services: "a" deadline: {seconds: 1} rate_limit_class: MESH',
+        ROUTE,
+    ),
+    "for customers but not routed": (WHOLE, ""),
+}
+
+
+def _image(folder: Path, policy: str, route: str) -> bytes:
+    option = f"option (bp.policy.v1.method) = {{ {policy} }};" if policy else ""
+    (folder / "toys.proto").write_text(TOY.format(policy=option, route=route))
+    out = folder / "toys.binpb"
+    roots = [f"-I{root}" for root in (folder, REPO / "proto", REPO / "third_party")]
+    protoc = [sys.executable, "-m", "grpc_tools.protoc", *roots, "--include_imports"]
+    subprocess.run([*protoc, f"--descriptor_set_out={out}", "toys.proto"], check=True)
+    return out.read_bytes()
+
+
+def test_a_method_with_a_whole_policy_is_accepted(tmp_path: Path) -> None:
+    loaded = contracts.load(_image(tmp_path, WHOLE, ROUTE))
+    assert loaded["/bp.toys.v1.ToysService/ListToys"].scopes == ("toys.read",)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_method_whose_policy_is_missing_or_contradicts_itself_is_refused(
+    case: str, tmp_path: Path
+) -> None:
+    with pytest.raises(contracts.ContractError, match="ToysService/ListToys"):
+        contracts.load(_image(tmp_path, *REFUSED[case]))
+
+
+def test_every_method_in_the_committed_image_has_a_whole_policy() -> None:
+    assert contracts.load()
+
+
+def _messages() -> Iterator[Descriptor]:
+    serialised = contracts.default_descriptor_set()
+    pool = contracts.pool_of(serialised)
+    for file in FileDescriptorSet.FromString(serialised).file:
+        if file.package.startswith("bp."):
+            for message in pool.FindFileByName(file.name).message_types_by_name.values():
+                yield message
+                yield from message.nested_types
+
+
+def _kind(field: FieldDescriptor) -> int:
+    return field.GetOptions().Extensions[policy_pb2.personal_data]
+
+
+def test_personal_data_is_marked_for_redaction() -> None:
+    open_fields = [
+        field.full_name
+        for message in _messages()
+        for field in message.fields
+        if _kind(field) and not field.GetOptions().debug_redact
+    ]
+    assert open_fields == []
+
+
+def test_some_fields_are_marked_as_personal_data() -> None:
+    assert any(_kind(field) for message in _messages() for field in message.fields)
+
+
+def test_buf_lint_asks_for_a_comment_on_every_element() -> None:
+    assert "    - COMMENTS\n" in (REPO / "buf.yaml").read_text()
+
+
+def test_an_element_without_a_comment_fails_the_lint(tmp_path: Path) -> None:
+    (tmp_path / "buf.yaml").write_text("version: v2\nlint:\n  use:\n    - COMMENTS\n")
+    (tmp_path / "bare.proto").write_text('syntax = "proto3";\npackage bp.bare.v1;\nmessage A {}\n')
+    linted = subprocess.run(
+        [BIN / "buf", "lint"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "non-empty comment" in linted.stdout
+
+
+def test_generated_files_are_what_make_gen_writes() -> None:
+    generated.compare()

@@ -1,0 +1,90 @@
+"""Python's errors and the reasons of the contracts agree, both ways."""
+
+import importlib
+from pathlib import Path
+
+from google.protobuf.descriptor import EnumDescriptor
+
+from services.chassis import contracts
+from services.kernel.errors import BankError
+from tests.architecture.sources import REPO
+
+EDGE_ONLY = {
+    "bp.policy.v1": {
+        # Answered by the gateway, before any service is asked.
+        "UNKNOWN_FIELD",
+        "MALFORMED_BODY",
+        "RATE_LIMITED",
+        "ROUTE_NOT_FOUND",
+        "REQUEST_TOO_LARGE",
+    },
+}
+RECORDED_ONLY = {
+    # Kept in a delivery record and never answered to a caller.
+    "bp.notifications.v1": {"DEVICE_UNREGISTERED"},
+}
+
+
+def _enums() -> dict[str, EnumDescriptor]:
+    """Return the reason enum of each domain, {"bp.payments.v1": PaymentsErrorReason}."""
+    pool = contracts.pool_of(contracts.default_descriptor_set())
+    files = [
+        pool.FindFileByName(path.relative_to(REPO / "proto").as_posix())
+        for path in sorted((REPO / "proto").rglob("*_errors.proto"))
+    ]
+    return {file.package: next(iter(file.enum_types_by_name.values())) for file in files}
+
+
+def _reasons(enum: EnumDescriptor) -> set[str]:
+    return {value.name for value in enum.values if value.number != 0}
+
+
+def _errors() -> list[type[BankError]]:
+    """Return every error that is raised: the classes without subclasses."""
+    for path in sorted((REPO / "services").rglob("errors.py")):
+        importlib.import_module(_module_name(path))
+    found: list[type[BankError]] = []
+    pending: list[type[BankError]] = [BankError]
+    while pending:
+        error = pending.pop()
+        narrower = error.__subclasses__()
+        pending += narrower
+        found += [] if narrower else [error]
+    return found
+
+
+def _module_name(path: Path) -> str:
+    return ".".join(path.relative_to(REPO).with_suffix("").parts)
+
+
+def test_every_error_has_a_reason_of_its_domain() -> None:
+    enums = _enums()
+    unknown = [
+        f"{error.__module__}.{error.__name__}: {error.domain} {error.reason}"
+        for error in _errors()
+        if error.domain not in enums or error.reason not in _reasons(enums[error.domain])
+    ]
+    assert unknown == []
+
+
+def test_every_reason_of_the_contracts_is_raised_or_named_as_the_edges() -> None:
+    raised = {(error.domain, error.reason) for error in _errors()}
+    unused = {
+        (domain, reason)
+        for domain, enum in _enums().items()
+        for reason in _reasons(enum)
+        if reason not in EDGE_ONLY.get(domain, set()) | RECORDED_ONLY.get(domain, set())
+    } - raised
+    assert unused == set()
+
+
+def test_no_reason_of_the_edge_alone_is_raised_by_a_service() -> None:
+    raised = {(error.domain, error.reason) for error in _errors()}
+    edge = {(domain, reason) for domain, reasons in EDGE_ONLY.items() for reason in reasons}
+    assert raised & edge == set()
+
+
+def test_every_errors_docstring_is_a_message_of_its_own() -> None:
+    messages = [error.__doc__ for error in _errors() if "__doc__" in vars(error)]
+    assert len(messages) == len(_errors())
+    assert all(message and message.strip().endswith(".") for message in messages)

@@ -1,0 +1,68 @@
+"""docs/openapi.json is what the contracts say, and says enough to call the bank."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import openapi
+
+REPO = Path(__file__).parents[3]
+_BUF = REPO / ".venv" / "bin" / "buf"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return the document, made from proto/ now."""
+    out = tmp_path_factory.mktemp("openapi") / "full.binpb"
+    command = [str(_BUF), "build", "-o", str(out), "--as-file-descriptor-set"]
+    subprocess.run(command, cwd=REPO, check=True)
+    return openapi.document(out.read_bytes())
+
+
+def test_the_committed_document_is_current(built: dict[str, Any]) -> None:
+    committed = json.loads((REPO / "docs" / "openapi.json").read_text())
+    assert committed == built
+
+
+def test_a_transfer_is_described_as_it_is_called(built: dict[str, Any]) -> None:
+    create = built["paths"]["/v1/transfers/interbank"]["post"]
+    assert create["security"] == [{"customer": ["transfers:write"]}]
+    assert [p["name"] for p in create["parameters"]] == ["Idempotency-Key"]
+    answer = create["responses"]["200"]["content"]["application/json"]
+    assert answer["schema"] == {"$ref": "#/components/schemas/InterbankTransfer"}
+    assert answer["example"]["state"] == "SUBMITTED"
+    refused = _failure(built, create, "400")
+    assert "INSUFFICIENT_FUNDS" in refused["description"]
+    unavailable = _failure(built, create, "503")
+    assert "ACH_UNAVAILABLE" in unavailable["description"]
+    assert "Retry-After" in unavailable["headers"]
+
+
+def test_every_reference_leads_somewhere(built: dict[str, Any]) -> None:
+    for reference in _references(built):
+        place: Any = built
+        for part in reference.removeprefix("#/").split("/"):
+            place = place[part]
+        assert place
+
+
+def test_everything_is_described(built: dict[str, Any]) -> None:
+    for methods in built["paths"].values():
+        for operation in methods.values():
+            assert operation["description"]
+            assert all(each["description"] for each in operation["parameters"])
+
+
+def _failure(built: dict[str, Any], operation: dict[str, Any], status: str) -> dict[str, Any]:
+    name = operation["responses"][status]["$ref"].rpartition("/")[2]
+    return built["components"]["responses"][name]
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [r for each in value.values() for r in _references(each)]
+    return [r for each in value for r in _references(each)] if isinstance(value, list) else []

@@ -1,0 +1,253 @@
+"""What the edge refuses: always JSON, always with a reason of the contract."""
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.contract.mesh_rig.bank import BODY, SUBJECT, TRANSFER, Answer, Bank
+
+
+def _with(**changes: Any) -> bytes:
+    return json.dumps(BODY | changes).encode()
+
+
+_AMOUNT = {"currencyCode": "USD", "minorUnits": "1"}
+MALFORMED = [
+    ("not JSON", b"{", [""]),
+    ("no object", b"[]", [""]),
+    ("text behind it", json.dumps(BODY).encode() + b" x", [""]),
+    ("a number for a text", _with(memo=5), ["memo"]),
+    ("a text for an object", _with(amount="100"), ["amount"]),
+    ("a list for an object", _with(amount=[_AMOUNT]), ["amount"]),
+    ("a fraction of a cent", _with(amount=_AMOUNT | {"minorUnits": 1.5}), ["amount.minorUnits"]),
+    ("a fraction as text", _with(amount=_AMOUNT | {"minorUnits": "1.5"}), ["amount.minorUnits"]),
+    ("an exponent", _with(amount=_AMOUNT | {"minorUnits": "1e3"}), ["amount.minorUnits"]),
+    ("no number", _with(amount=_AMOUNT | {"minorUnits": True}), ["amount.minorUnits"]),
+    ("an overflow", _with(amount=_AMOUNT | {"minorUnits": str(2**63)}), ["amount.minorUnits"]),
+    (
+        "an unknown enum name",
+        _with(beneficiary=BODY["beneficiary"] | {"accountType": "GOLD"}),
+        ["beneficiary.accountType"],
+    ),
+    ("a field twice", b'{"memo":"a","memo":"b"}', ["memo"]),
+    ("a field in both spellings", b'{"accountId":"a","account_id":"b"}', ["accountId"]),
+    ("a raw control character", b'{"memo":"a\nb"}', ["memo"]),
+]
+
+
+@pytest.mark.parametrize(("case", "body", "fields"), MALFORMED, ids=[m[0] for m in MALFORMED])
+async def test_a_malformed_body_is_named_by_its_field(
+    bank: Bank, case: str, body: bytes, fields: list[str]
+) -> None:
+    calls = bank.seen.calls
+    answer = await _post(bank, body)
+    assert (answer.status, answer.reason, answer.fields) == (400, "MALFORMED_BODY", fields), case
+    assert bank.seen.calls == calls
+
+
+UNKNOWN = [
+    (_with(isAdmin=True), ["isAdmin"]),
+    (_with(amount=_AMOUNT | {"units": 1}), ["amount.units"]),
+    (_with(**{"<script>": 1}), ["?"]),
+    (b'{"account\\u0049d":"a"}', ["?"]),
+]
+
+
+@pytest.mark.parametrize(("body", "fields"), UNKNOWN)
+async def test_an_unknown_field_is_refused(bank: Bank, body: bytes, fields: list[str]) -> None:
+    answer = await _post(bank, body)
+    assert (answer.status, answer.reason, answer.fields) == (400, "UNKNOWN_FIELD", fields)
+
+
+async def test_invalid_utf8_is_refused_as_json(bank: Bank) -> None:
+    answer = await _post(bank, b'{"memo":"\xff\xfe"}')
+    assert (answer.status, answer.reason) == (400, "MALFORMED_BODY")
+
+
+async def test_a_deep_body_is_refused(bank: Bank) -> None:
+    answer = await _post(bank, b'{"memo":' + b"[" * 20_000)
+    assert (answer.status, answer.reason) == (400, "MALFORMED_BODY")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "a/json"])
+async def test_another_content_type_is_refused(bank: Bank, kind: str) -> None:
+    answer = await _post(bank, _with(), {"Content-Type": kind})
+    assert (answer.status, answer.reason) == (415, "MALFORMED_BODY")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/v1/balances/a?verbose=1", "UNKNOWN_FIELD"),
+        ("/v1/balances/a?accountId=b", "UNKNOWN_FIELD"),
+        ("/v1/balances/a?atLeastPosition=soon", "MALFORMED_BODY"),
+        ("/v1/balances/a?atLeastPosition=1&atLeastPosition=2", "MALFORMED_BODY"),
+        (f"{TRANSFER}?state=LOST", "MALFORMED_BODY"),
+    ],
+)
+async def test_a_wrong_query_is_refused(bank: Bank, path: str, reason: str) -> None:
+    answer = await bank.call("GET", path)
+    assert (answer.status, answer.reason) == (400, reason)
+
+
+async def test_a_body_where_none_belongs_is_refused(bank: Bank) -> None:
+    answer = await bank.call("GET", "/v1/balances/a", data=b"x")
+    assert (answer.status, answer.reason) == (400, "MALFORMED_BODY")
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (None, "IDEMPOTENCY_KEY_MISSING"),
+        ("", "IDEMPOTENCY_KEY_MISSING"),
+        ("a b", "IDEMPOTENCY_KEY_INVALID"),
+        ("é", "IDEMPOTENCY_KEY_INVALID"),
+        ("k" * 256, "IDEMPOTENCY_KEY_INVALID"),
+    ],
+)
+async def test_an_idempotency_key_is_asked_for(bank: Bank, key: str | None, reason: str) -> None:
+    answer = await bank.call("POST", TRANSFER, json=BODY, headers={"Idempotency-Key": key})
+    assert (answer.status, answer.reason) == (400, reason)
+
+
+async def test_every_token_but_a_good_one_is_refused(bank: Bank) -> None:
+    issuer = bank.issuer
+    good = issuer.token(SUBJECT)
+    head, _, signature = good.split(".")
+    tokens = {
+        "none": None,
+        "nonsense": "abc",
+        "expired": issuer.token(SUBJECT, lives_s=-60),
+        "not yet": issuer.token(SUBJECT, nbf=4102444800),
+        "another issuer": issuer.token(SUBJECT, iss="https://evil.example"),
+        "another audience": issuer.token(SUBJECT, aud="other"),
+        "no expiry": issuer.token(SUBJECT, exp=None),
+        "another payload": f"{head}.{issuer.token('x').split('.')[1]}.{signature}",
+        "HMAC with the public key": issuer.confused_token(SUBJECT),
+        "unsigned": issuer.unsigned_token(SUBJECT),
+        "another key": type(issuer)().token(SUBJECT),
+    }
+    for case, token in tokens.items():
+        answer = await bank.call("GET", "/v1/accounts", token=token)
+        assert (answer.status, answer.reason) == (401, "UNAUTHENTICATED"), case
+
+
+@pytest.mark.parametrize("scope", ["", "transfers:read", "transfers:writer", "accounts:read"])
+async def test_a_missing_scope_is_refused(bank: Bank, scope: str) -> None:
+    token = bank.issuer.token(SUBJECT, scope)
+    answer = await bank.call("POST", TRANSFER, token=token, json=BODY)
+    assert (answer.status, answer.reason) == (403, "SCOPE_MISSING")
+
+
+async def test_the_webhook_wants_the_partner_and_no_one_else(bank: Bank) -> None:
+    path, partner_ca = "/v1/webhooks/ach", bank.rig.partner_ca
+    folder = bank.rig.home / "partners" / "other-webhook"
+    partner_ca.issue(folder, uri="spiffe://other.example/webhooks")
+    for context in (bank.trusting(), bank.trusting("other-webhook")):
+        answer = await bank.call("POST", path, data=b"{}", ssl=context)
+        assert (answer.status, answer.reason) == (403, "CALLER_FORBIDDEN")
+
+
+async def test_a_client_certificate_of_another_authority_ends_the_handshake(bank: Bank) -> None:
+    rig = bank.rig
+    uri = "spiffe://ach-network.example/webhooks"
+    rig.mesh_ca.issue(rig.home / "partners" / "forged", uri=uri)
+    rig.partner_ca.issue(rig.home / "partners" / "old", uri=uri, ends_in=timedelta(minutes=-1))
+    for client in ("forged", "old"):
+        with pytest.raises((aiohttp.ClientError, OSError)):
+            await bank.call("POST", "/v1/webhooks/ach", data=b"{}", ssl=bank.trusting(client))
+
+
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [
+        ("GET", "/v1/nothing"),
+        ("DELETE", "/v1/accounts"),
+        ("POST", "/bp.payments.v1.PaymentsService/CreateInterbankTransfer"),
+        ("POST", "/bp.customers.v1.CustomersService/CheckDebit"),
+        ("GET", "/v1/transfers/interbank/a/b"),
+        ("POST", "/v1/transfers/interbank/a:refund"),
+        ("GET", "/"),
+    ],
+)
+async def test_what_has_no_route_is_not_found(bank: Bank, verb: str, path: str) -> None:
+    answer = await bank.call(verb, path)
+    assert (answer.status, answer.reason) == (404, "ROUTE_NOT_FOUND")
+
+
+async def test_head_has_headers_and_no_body(bank: Bank) -> None:
+    answer = await bank.call("HEAD", "/v1/accounts")
+    assert (answer.status, answer.text) == (404, "")
+
+
+async def test_a_large_body_is_refused(bank: Bank) -> None:
+    answer = await _post(bank, _with(memo="x" * 70_000))
+    assert (answer.status, answer.reason) == (413, "REQUEST_TOO_LARGE")
+
+
+@pytest.mark.parametrize("headers", [{"x-large": "x" * 20_000}, {f"x-{n}": "1" for n in range(80)}])
+async def test_large_or_many_headers_are_refused(bank: Bank, headers: dict[str, str]) -> None:
+    answer = await bank.call("GET", "/v1/accounts", headers=headers)
+    assert (answer.status, answer.reason) == (431, "REQUEST_TOO_LARGE")
+
+
+async def test_a_broken_request_line_is_answered_in_json(bank: Bank) -> None:
+    reader, writer = await asyncio.open_connection(
+        "localhost", bank.rig.edge_port, ssl=bank.trusting()
+    )
+    writer.write(b"GET /v1/accounts HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n")
+    raw = (await reader.read()).decode()
+    writer.close()
+    head, _, body = raw.partition("\r\n\r\n")
+    assert " 400 " in head.splitlines()[0]
+    assert "application/json" in head
+    assert json.loads(body)["details"][0]["reason"] == "MALFORMED_BODY"
+
+
+async def test_a_flood_by_one_customer_is_slowed_and_no_other(bank: Bank) -> None:
+    flooding, other = bank.issuer.token("flood"), bank.issuer.token("calm")
+    calls = [bank.call("GET", "/v1/balances/a", token=flooding) for _ in range(320)]
+    answers = await asyncio.gather(*calls)
+    refused = [answer for answer in answers if answer.status == 429]
+    assert refused
+    assert len(refused) < 200
+    assert {answer.reason for answer in refused} == {"RATE_LIMITED"}
+    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+    assert (await bank.call("GET", "/v1/balances/a", token=other)).status == 200
+    assert (await bank.call("POST", TRANSFER, token=flooding, json=BODY)).status == 200
+
+
+async def test_an_error_of_a_service_keeps_its_reason_and_says_when(bank: Bank) -> None:
+    answer = await bank.call("POST", TRANSFER, json=BODY | {"memo": "unavailable"})
+    assert (answer.status, answer.reason) == (503, "ACH_UNAVAILABLE")
+    assert answer.headers["retry-after"] == "7"
+    assert "grpc-status" not in answer.headers
+    answer = await bank.call("POST", TRANSFER, json=BODY | {"memo": "no funds"})
+    assert (answer.status, answer.reason) == (400, "INSUFFICIENT_FUNDS")
+    assert "retry-after" not in answer.headers
+
+
+async def test_an_error_without_details_gets_them_and_loses_its_words(bank: Bank) -> None:
+    answer = await bank.call("POST", TRANSFER, json=BODY | {"memo": "bare"})
+    assert (answer.status, answer.reason) == (500, "INTERNAL_ERROR")
+    assert "Traceback" not in answer.text + str(answer.headers)
+
+
+async def test_a_service_that_is_gone_is_a_503_with_a_time(bank: Bank) -> None:
+    answer = await bank.call("GET", "/v1/transfers/internal?accountId=a")
+    assert (answer.status, answer.reason) == (503, "DEPENDENCY_UNAVAILABLE")
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_call_beyond_its_deadline_is_a_504(bank: Bank) -> None:
+    answer = await bank.call("GET", "/v1/balances/slow")
+    assert (answer.status, answer.reason) == (504, "DEADLINE_EXCEEDED")
+
+
+async def _post(bank: Bank, body: bytes, headers: dict[str, str] | None = None) -> Answer:
+    kind = {"Content-Type": "application/json; charset=utf-8"}
+    return await bank.call("POST", TRANSFER, data=body, headers=kind | (headers or {}))

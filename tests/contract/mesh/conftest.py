@@ -1,0 +1,92 @@
+"""Sidecars of four services, one server behind them, and partners outside, for all tests here."""
+
+import shutil
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import grpc.aio
+import pytest
+
+from mesh import ctl
+from tests.contract.mesh_rig.partner import Partner
+from tests.contract.mesh_rig.rig import Rig, identity
+from tests.contract.mesh_rig.upstream import Customers, Seen, serve
+
+SIDECARS = ("payments", "customers", "transfers", "notifications")
+# The files are the bank's own; only the spans are short, so that a test need not wait a minute.
+SHORTER = {
+    "timeout: 30s": "timeout: 4s",
+    "perTryTimeout: 7s": "perTryTimeout: 500ms",
+    "baseEjectionTime: 60s": "baseEjectionTime: 1s",
+    "baseEjectionTime: 120s": "baseEjectionTime: 1s",
+    "perTryTimeout: 2400ms": "perTryTimeout: 400ms",
+    "timeout: 10s": "timeout: 1s",
+    "perTryTimeout: 3s": "perTryTimeout: 5s",
+    "interval: 1s": "interval: 100ms",
+}
+
+
+@dataclass
+class Mesh:
+    """What the tests call."""
+
+    rig: Rig
+    seen: Seen
+    ach: Partner
+    fraud: Partner
+    fcm: Partner
+
+    async def send(self, service: str, host: str, **more: Any) -> tuple[int, float]:
+        """POST through a service's sidecar; status and seconds."""
+        connector = aiohttp.UnixConnector(str(self.rig.socket_out(service)))
+        async with aiohttp.ClientSession(connector=connector) as session:
+            begin = time.monotonic()
+            async with session.post(f"http://{host}/x", data=b"{}", **more) as response:
+                await response.read()
+                return response.status, time.monotonic() - begin
+
+    def channel(self, service: str, authority: str) -> grpc.aio.Channel:
+        """Return a channel from a service, through its sidecar."""
+        options = [("grpc.default_authority", authority), ("grpc.enable_retries", 0)]
+        return grpc.aio.insecure_channel(f"unix:{self.rig.socket_out(service)}", options)
+
+
+@pytest.fixture(scope="package")
+async def mesh() -> AsyncIterator[Mesh]:
+    """Return the running mesh."""
+    made = Mesh(Rig(), Seen(), Partner(), Partner(), Partner())
+    rig = made.rig
+    config = rig.home / "config"
+    shutil.copytree(ctl.CONFIG, config)
+    for path in (config / "partners").glob("*.yaml"):
+        text = path.read_text()
+        for long, short in SHORTER.items():
+            text = text.replace(long, short)
+        path.write_text(text)
+    # One address that payments may reach answers with a certificate of somebody else.
+    sidecars, needed = config / "sidecars.yaml", "./customers.bp.svc.cluster.local\n        - ./ach"
+    assert needed in sidecars.read_text()
+    sidecars.write_text(
+        sidecars.read_text().replace(
+            needed, f"./transfers.bp.svc.cluster.local\n        - {needed}"
+        )
+    )
+    rig.mesh_ca.issue(rig.home / "certs" / "transfers", uri=identity("audit"))
+    rig.render(config)
+    server = await serve(rig.socket_in("customers"), Customers(made.seen))
+    partners = {"ach-network.example": made.ach, "fraud.example": made.fraud}
+    partners["fcm.googleapis.com"] = made.fcm
+    try:
+        for host, partner in partners.items():
+            mutual = rig.partner_ca.pem if partner is made.ach else None
+            await partner.start(rig.partner_port[host], rig.home / "partners" / host, mutual)
+        await rig.start(SIDECARS)
+        yield made
+    finally:
+        await rig.close()
+        await server.stop(None)
+        for partner in partners.values():
+            await partner.close()

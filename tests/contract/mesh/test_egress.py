@@ -1,0 +1,70 @@
+"""The way out to partners: TLS, time-outs, retries and breakers of the design document's table."""
+
+import asyncio
+
+from tests.contract.mesh.conftest import Mesh
+from tests.contract.mesh_rig.partner import HANG, RESET
+
+ACH = "ach-network.example"
+FRAUD = "fraud.example"
+FCM = "fcm.googleapis.com"
+KEY = {"Idempotency-Key": "once"}
+
+
+async def test_ach_sees_the_banks_client_certificate_and_the_key(mesh: Mesh) -> None:
+    mesh.ach.told()
+    status, _ = await mesh.send("payments", ACH, headers=KEY)
+    assert (status, mesh.ach.clients, mesh.ach.keys) == (200, ["bp-client"], ["once"])
+
+
+async def test_ach_is_tried_four_times_with_one_key(mesh: Mesh) -> None:
+    mesh.ach.told(503, RESET, HANG)
+    status, seconds = await mesh.send("payments", ACH, headers=KEY)
+    assert (status, mesh.ach.keys) == (200, ["once"] * 4)
+    assert 0.5 <= seconds < 4
+
+
+async def test_a_refusal_of_ach_is_no_failure(mesh: Mesh) -> None:
+    mesh.ach.told(422)
+    assert (await mesh.send("payments", ACH))[0] == 422
+    assert len(mesh.ach.keys) == 1
+
+
+async def test_five_failures_open_the_breaker_and_time_closes_it(mesh: Mesh) -> None:
+    mesh.ach.told(200)
+    assert (await mesh.send("payments", ACH))[0] == 200
+    mesh.ach.told(*[500] * 5)
+    assert (await mesh.send("payments", ACH))[0] == 500
+    status, _ = await mesh.send("payments", ACH)
+    assert (status, len(mesh.ach.keys)) == (503, 5)
+    for _ in range(2):
+        status, seconds = await mesh.send("payments", ACH)
+        assert status == 503
+        assert seconds < 0.2
+    assert len(mesh.ach.keys) == 5
+    async with asyncio.timeout(5):
+        while (await mesh.send("payments", ACH))[0] != 200:
+            pass
+
+
+async def test_fraud_is_tried_twice(mesh: Mesh) -> None:
+    mesh.fraud.told(503, 503, 503)
+    assert (await mesh.send("payments", FRAUD))[0] == 503
+    assert (len(mesh.fraud.keys), set(mesh.fraud.clients)) == (2, {""})
+
+
+async def test_fcm_times_out(mesh: Mesh) -> None:
+    mesh.fcm.told(HANG)
+    status, seconds = await mesh.send("notifications", FCM)
+    assert status == 504
+    assert 0.9 <= seconds < 2
+
+
+async def test_a_partner_that_shows_another_name_is_not_trusted(mesh: Mesh) -> None:
+    """oauth2.googleapis.com answers here with the certificate of another partner."""
+    rig = mesh.rig
+    port = rig.partner_port["oauth2.googleapis.com"]
+    await mesh.fcm.start(port, rig.home / "partners" / "oauth.example")
+    mesh.fcm.told()
+    assert (await mesh.send("notifications", "oauth2.googleapis.com"))[0] == 503
+    assert mesh.fcm.keys == []

@@ -1,0 +1,61 @@
+"""Events under crashes of what carries them: each arrives in audit and as a push exactly once."""
+
+import asyncio
+import uuid
+
+import pytest
+
+from tests.e2e.bank import Bank, Customer, until
+
+TRANSFERS = 30
+
+
+async def _pay_many(bank: Bank, ana: Customer, done: asyncio.Event) -> list[str]:
+    """Ask for transfers one after the other, and say when a third is through."""
+    paid: list[str] = []
+    for number in range(TRANSFERS):
+        answer = await bank.pay(ana, 1_00)
+        assert answer.status == 200, answer.text
+        paid.append(answer.body["transferId"])
+        if number == TRANSFERS // 3:
+            done.set()
+    return paid
+
+
+async def _audited(bank: Bank, paid: list[str]) -> dict[str, int]:
+    sql = "SELECT subject, count(*) AS n FROM audit.record WHERE subject = ANY($1) GROUP BY 1"
+    rows = await bank.rows("bp_audit", sql, paid)
+    return {str(row["subject"]): row["n"] for row in rows}
+
+
+@pytest.mark.parametrize("victim", ["relay", "router", "audit", "notifications", "kafka"])
+async def test_a_kill_in_mid_flow_loses_and_doubles_no_event(bank: Bank, victim: str) -> None:
+    ana = await bank.customer()
+    third = asyncio.Event()
+    paying = asyncio.create_task(_pay_many(bank, ana, third))
+    await third.wait()
+    killed = await asyncio.to_thread(bank.stack.kill, victim)
+    paid = await paying
+    await asyncio.to_thread(bank.stack.wait_ready, victim, not_pid=killed)
+
+    async def whole() -> bool:
+        return await _audited(bank, paid) == dict.fromkeys(paid, 2)
+
+    await until(whole, 90, "two audit records of each transfer: debited and submitted")
+    await bank.pushed(ana, TRANSFERS)
+    shown = await bank.shown(ana)
+    assert len(shown) == TRANSFERS
+
+
+async def test_a_bad_message_goes_to_the_dead_letters_and_the_group_goes_on(bank: Bank) -> None:
+    ana = await bank.customer()
+    for topic in ("payments", "notifications", "audit-logs"):
+        await bank.produce(topic, str(uuid.uuid4()).encode(), b"\xff\xffnot a message")
+    paid = await bank.pay(ana, 1_00)
+    await bank.pushed(ana)
+    transfer_id = paid.body["transferId"]
+
+    async def audited() -> bool:
+        return (await _audited(bank, [transfer_id])).get(transfer_id) == 2
+
+    await until(audited, 45, "the transfer behind the bad messages is audited")

@@ -1,0 +1,147 @@
+"""Every type of event as today's code writes it, from fixed facts by mapping, relay and router.
+
+The ids, times and amounts are invented and stand still, so the bytes do too.
+"""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from bp.payments.v1.payments_events_pb2 import PaymentEvent
+from bp.transfers.v1.transfers_events_pb2 import TransferEvent
+
+from services.chassis.calls import Call
+from services.chassis.kafka import Record
+from services.kernel.money import Money
+from services.payments import mapping as payments
+from services.payments.state import State
+from services.payments.transfer import Beneficiary, Transfer
+from services.relay import events_out
+from services.router.mapping import fan_out
+from services.transfers import mapping as transfers
+from services.transfers.state import BookTransfer
+from tests.golden.kept import Golden
+
+CUSTOMER = uuid.UUID("11111111-1111-4111-8111-111111111105")
+ACCOUNT = uuid.UUID("22222222-2222-4222-8222-222222222205")
+PAYEE = uuid.UUID("33333333-3333-4333-8333-333333333306")
+PAYEES_ACCOUNT = uuid.UUID("44444444-4444-4444-8444-444444444406")
+TRANSFER = uuid.UUID("0199aaaa-0000-7000-8000-000000000005")
+EVENT = uuid.UUID("0199bbbb-0000-7000-8000-000000000005")
+MORNING = datetime(2026, 3, 10, 14, 30, 0, 250_000, tzinfo=UTC)
+TRACE_PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+REQUEST = "5a1f0f6e-3d8c-4b51-9d0a-6f4f3f0f9a11"
+TRACE_NUMBER = "091000010000001"
+
+DEBITED = Transfer(
+    transfer_id=TRANSFER,
+    customer_id=CUSTOMER,
+    account_id=ACCOUNT,
+    amount=Money(100_000, "USD"),
+    beneficiary=Beneficiary("Luis Vega", "021000021", "000123456789", "CHECKING"),
+    memo="alquiler de marzo",
+    state=State.DEBITED,
+    version=1,
+    fraud_review=False,
+    correlation_id=REQUEST,
+    traceparent=TRACE_PARENT,
+    create_time=MORNING,
+    update_time=MORNING,
+)
+SUBMITTED = replace(DEBITED, state=State.SUBMITTED, version=2, trace_number=TRACE_NUMBER)
+PAYMENT_FACTS: dict[str, Transfer] = {
+    "TransferDebited": DEBITED,
+    "TransferSubmitted": SUBMITTED,
+    "TransferCompleted": replace(SUBMITTED, state=State.COMPLETED, version=3),
+    "TransferFailed": replace(
+        DEBITED, state=State.FAILED, version=3, failure_reason="ACH_UNAVAILABLE"
+    ),
+    "TransferReturned": replace(SUBMITTED, state=State.RETURNED, version=3, return_code="R03"),
+    "TransferCancelled": replace(DEBITED, state=State.CANCELLED, version=3),
+    "TransferOutcomeUnknown": replace(DEBITED, state=State.OUTCOME_UNKNOWN, version=2),
+    "TransferCancelRequested": replace(SUBMITTED, state=State.CANCELLING, version=3),
+    "TransferCancelRefused": replace(SUBMITTED, version=4),
+}
+POSTS = frozenset({"TransferDebited", "TransferFailed", "TransferReturned", "TransferCancelled"})
+"""Facts that touch the customer's account, and so carry its position."""
+
+BOOK_TRANSFER = BookTransfer(
+    transfer_id=TRANSFER,
+    customer_id=CUSTOMER,
+    account_id=ACCOUNT,
+    destination_customer_id=PAYEE,
+    destination_account_id=PAYEES_ACCOUNT,
+    amount=Money(2_550, "USD"),
+    memo="cena",
+    create_time=MORNING,
+)
+CALL = Call(
+    method="/bp.transfers.v1.TransfersService/CreateBookTransfer",
+    caller="gateway",
+    subject=str(CUSTOMER),
+    scopes=frozenset({"transfers.write"}),
+    idempotency_key="golden-1",
+    request_id=REQUEST,
+    traceparent=TRACE_PARENT,
+    metadata={},
+    admit_time=MORNING,
+)
+
+
+def written() -> Iterator[Golden]:
+    """Yield each event of payments and transfers, and what the router makes of it."""
+    for name, transfer in PAYMENT_FACTS.items():
+        payload = payments.event_payload(transfer, name, EVENT)
+        positions = [_position(ACCOUNT, 400_000, 7)] if name in POSTS else []
+        yield from _and_routed(
+            name, _relayed("payments", f"bp.payments.v1.{name}", payload, positions)
+        )
+    name = "BookTransferPosted"
+    payload = transfers.posted_event(EVENT, BOOK_TRANSFER, CALL).SerializeToString()
+    positions = [_position(ACCOUNT, 397_450, 8), _position(PAYEES_ACCOUNT, 2_550, 1)]
+    yield from _and_routed(
+        name, _relayed("transfers", f"bp.transfers.v1.{name}", payload, positions)
+    )
+
+
+def facts_of_the_contracts() -> set[str]:
+    """Return the names of all facts that the envelopes can hold."""
+    envelopes: tuple[Any, ...] = (PaymentEvent, TransferEvent)
+    return {
+        field.message_type.name
+        for envelope in envelopes
+        for field in envelope.DESCRIPTOR.oneofs_by_name["event"].fields
+    }
+
+
+def _position(account_id: uuid.UUID, balance: int, position: int) -> dict[str, Any]:
+    return {"account_id": account_id, "currency": "USD", "balance": balance, "position": position}
+
+
+def _relayed(
+    topic: str, event_type: str, payload: bytes, positions: list[dict[str, Any]]
+) -> Record:
+    """Return the record that the relay makes of an outbox row."""
+    row = {
+        "event_id": EVENT,
+        "topic": topic,
+        "event_type": event_type,
+        "subject": TRANSFER,
+        "key": ACCOUNT,
+        "payload": payload,
+        "positions": positions,
+        "create_time": MORNING,
+        "traceparent": TRACE_PARENT,
+    }
+    message = events_out.to_message(row)
+    return Record(topic, 3, 41, message.key, message.value, message.headers, 0)
+
+
+def _and_routed(name: str, record: Record) -> Iterator[Golden]:
+    yield Golden.of(name, record)
+    for number, made in enumerate(fan_out(record)):
+        headers = tuple((key, bytes(value or b"")) for key, value in made.headers)
+        suffix = "Received" if number == 2 else ""
+        yield Golden.of(name + suffix, Record(made.topic, 0, 0, made.key, made.value, headers, 0))

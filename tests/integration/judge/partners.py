@@ -1,0 +1,115 @@
+"""Clearing house and push service of the sandbox, run in this process without their TLS faces."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from sandbox.partners.ach.control import ach_control
+from sandbox.partners.ach.network import AchNetwork
+from sandbox.partners.ach.wire import order_from
+from sandbox.partners.faults import Faults
+from sandbox.partners.fcm.__main__ import build as build_fcm
+from sandbox.partners.settings import AchSettings, FcmSettings
+from services.notifications.partners import AccessTokens, PushClient
+from tests.integration.events.push_service import PROJECT, service_account
+
+
+@dataclass(frozen=True)
+class ClearingHouse:
+    """The network, and its control API's URL."""
+
+    network: AchNetwork
+    control_url: str
+
+    def submit(self, key: str, minor_units: int, account: str = "123456") -> str:
+        """Hand over a transfer; return the trace number."""
+        body = {
+            "amount": {"currency": "USD", "minorUnits": minor_units},
+            "routing": "021000021",
+            "account": account,
+            "accountType": "CHECKING",
+            "name": "Bo Rivera",
+        }
+        taken = self.network.submit(key, order_from(json.dumps(body).encode()))
+        return self.network.trace_of(taken) or ""
+
+    def pass_banking_days(self, days: int) -> None:
+        """Let time pass at the clearing house; nobody is told."""
+        now = self.network.clock.now()
+        self.network.advance_to(self.network.schedule.after_banking_days(now, days))
+
+
+@dataclass(frozen=True)
+class PushService:
+    """Where the push service listens, who may use it, and its control API's URL."""
+
+    socket: Path
+    account: dict[str, str]
+    control_url: str
+
+    def client(self, session: aiohttp.ClientSession) -> PushClient:
+        """The client of notifications."""
+        return PushClient(session, AccessTokens(session, self.account), PROJECT)
+
+
+@asynccontextmanager
+async def clearing_house(folder: Path) -> AsyncGenerator[ClearingHouse]:
+    """Run the clearing house; its clock moves only when told to."""
+    settings = AchSettings.model_validate(
+        _shared(folder)
+        | {"api_key": "not-used-here", "clock_running": False}
+        | {"clock_start": "2026-03-10T10:00:00-04:00"}
+    )
+    network = AchNetwork(settings)
+    async with _served(ach_control(network, Faults())) as url:
+        yield ClearingHouse(network, url)
+    network.close()
+
+
+@asynccontextmanager
+async def push_service(folder: Path) -> AsyncGenerator[PushService]:
+    """Run the push service, its public face on a Unix socket as behind a sidecar."""
+    account = service_account(folder)
+    partner = build_fcm(
+        FcmSettings.model_validate(
+            _shared(folder)
+            | {
+                "project_id": PROJECT,
+                "service_account": {
+                    "client_email": account["client_email"],
+                    "private_key_id": account["private_key_id"],
+                    "public_key": folder / "account.pub.pem",
+                },
+            }
+        )
+    )
+    public = web.AppRunner(partner.app, shutdown_timeout=0.1)
+    await public.setup()
+    await web.UnixSite(public, str(folder / "fcm.sock")).start()
+    async with _served(partner.control) as url:
+        yield PushService(folder / "fcm.sock", account, url)
+    await public.cleanup()
+    for close in partner.closers:
+        close()
+
+
+def _shared(folder: Path) -> dict[str, Any]:
+    tls = {"cert": folder / "unused", "key": folder / "unused"}
+    return {"port": 1, "control_port": 2, "tls": tls, "state_dir": folder / "state"}
+
+
+@asynccontextmanager
+async def _served(app: web.Application) -> AsyncGenerator[str]:
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    yield f"http://{host}:{port}"
+    await runner.cleanup()

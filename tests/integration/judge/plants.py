@@ -1,0 +1,20 @@
+"""All plants together: each is planted once, whatever number of kinds it must be found under."""
+
+from collections.abc import Awaitable, Callable
+
+from tests.integration.judge import plants_behind_the_books, plants_of_books
+from tests.integration.judge.plants_of_books import Ids
+from tests.integration.judge.world import World
+
+Planted = dict[str, Ids]
+"""Name of a plant -> the ids by which the judge must name it."""
+
+PLANTS = (*plants_of_books.PLANTS, *plants_behind_the_books.PLANTS)
+
+
+async def plant_all(world: World) -> Planted:
+    """Plant each difference in a sound bank."""
+    planters: dict[str, Callable[[World], Awaitable[Ids]]] = {
+        plant.__name__: plant for _, plant in PLANTS
+    }
+    return {name: await plant(world) for name, plant in planters.items()}

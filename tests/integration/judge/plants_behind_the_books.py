@@ -1,0 +1,274 @@
+"""Differences planted behind the outbox: in Kafka, audit, notifications, pushes, projection.
+
+A plant returns the ids by which the judge must name what it did.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+from bp.audit.v1.audit_events_pb2 import AuditEvent
+from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
+from confluent_kafka import Producer
+
+from sandbox.judge.findings import Kind
+from services.kernel.clock import utc_now
+from services.kernel.ids import new_id
+from services.notifications.state import Outcome, Push
+from services.payments import mapping
+from services.payments.state import State
+from tests.integration.judge.plants_of_books import Ids
+from tests.integration.judge.world import World, device_of
+
+
+def _send(world: World, topic: str, value: bytes, key: str = "planted") -> None:
+    producer = Producer({"bootstrap.servers": world.broker.bootstrap, "partitioner": "murmur2"})
+    producer.produce(topic, value=value, key=key.encode())
+    assert producer.flush(20) == 0
+
+
+async def _fetch(world: World, database: str, sql: str, *values: Any) -> Any:
+    connection = await world.owner(database, lawless=True)
+    return await connection.fetchval(sql, *values)
+
+
+async def unreadable(world: World) -> Ids:
+    _send(world, "payments", b"\xff no event")
+    return {"topic": "payments"}
+
+
+async def router_not_drained(_: World) -> Ids:
+    """What was written into its topics is never read."""
+    return {"what": "group router"}
+
+
+def _tell(world: World, *, further: int, state: State) -> tuple[str, str]:
+    """Write an event of a transfer to its topic, past the outbox."""
+    transfer = world.victims.submitted.pop()
+    told = replace(transfer, version=transfer.version + further, state=state)
+    event_id = new_id()
+    payload = mapping.event_payload(told, "TransferSubmitted", event_id)
+    _send(world, "payments", payload, str(transfer.account_id))
+    return str(transfer.transfer_id), str(event_id)
+
+
+async def version_skipped(world: World) -> Ids:
+    transfer_id, _ = _tell(world, further=2, state=State.SUBMITTED)
+    return {"transfer_id": transfer_id}
+
+
+async def illegal_step(world: World) -> Ids:
+    transfer_id, _ = _tell(world, further=1, state=State.DEBITED)
+    return {"transfer_id": transfer_id}
+
+
+async def not_routed(world: World) -> Ids:
+    _, event_id = _tell(world, further=1, state=State.CANCELLING)
+    return {"event_id": event_id}
+
+
+async def audit_log_of_nothing(world: World) -> Ids:
+    event_id = str(new_id())
+    _send(world, "audit-logs", AuditEvent(event_id=event_id).SerializeToString())
+    return {"event_id": event_id}
+
+
+_FIRST_RECORD = "event_id = (SELECT min(event_id::text)::uuid FROM audit.record WHERE subject = $1)"
+
+
+async def _record(world: World, sql: str) -> Ids:
+    subject = str(world.victims.submitted.pop().transfer_id)
+    return {"event_id": str(await _fetch(world, "bp_audit", sql, subject))}
+
+
+async def record_gone(world: World) -> Ids:
+    return await _record(
+        world, f"DELETE FROM audit.record WHERE {_FIRST_RECORD} RETURNING event_id"
+    )
+
+
+async def record_changed(world: World) -> Ids:
+    return await _record(
+        world,
+        f"UPDATE audit.record SET payload = 'forged' WHERE {_FIRST_RECORD} RETURNING event_id",
+    )
+
+
+_COPIED = """
+INSERT INTO audit.record
+SELECT chain, sequence + 1000, {event_id}, event_type, source_topic, source_partition,
+    source_offset, subject, occur_time, log_offset, record_time, hash_version, previous_hash, hash,
+    payload
+FROM audit.record WHERE {which}
+RETURNING event_id
+"""
+
+
+async def record_doubled(world: World) -> Ids:
+    drop = "ALTER TABLE audit.record DROP CONSTRAINT record_pkey"
+    await _fetch(world, "bp_audit", drop)
+    return await _record(world, _COPIED.format(event_id="event_id", which=_FIRST_RECORD))
+
+
+async def record_of_nothing(world: World) -> Ids:
+    return await _record(world, _COPIED.format(event_id=f"'{new_id()}'", which=_FIRST_RECORD))
+
+
+async def request_of_nothing(world: World) -> Ids:
+    event = NotificationEvent()
+    event.metadata.event_id = str(new_id())
+    _send(world, "notifications", event.SerializeToString())
+    return {"event_id": event.metadata.event_id}
+
+
+async def _message(world: World, sql: str, *values: Any) -> Ids:
+    transfer = str(world.victims.submitted.pop().transfer_id)
+    event_id = await _fetch(world, "bp_notifications", sql, transfer, *values)
+    return {"event_id": str(event_id)}
+
+
+async def message_gone(world: World) -> Ids:
+    return await _message(
+        world, "DELETE FROM notif.notification WHERE transfer_id = $1 RETURNING event_id"
+    )
+
+
+async def message_doubled(world: World) -> Ids:
+    return await _message(
+        world,
+        "INSERT INTO notif.notification SELECT $2, event_id, customer_id, template, title, body,"
+        " transfer_id FROM notif.notification WHERE transfer_id = $1 RETURNING event_id",
+        new_id(),
+    )
+
+
+async def message_of_nothing(world: World) -> Ids:
+    event_id = new_id()
+    await _fetch(
+        world,
+        "bp_notifications",
+        "INSERT INTO notif.notification VALUES ($1, $2, $1, 'TRANSFER_FAILED', '', '', '')",
+        event_id,
+        str(event_id),
+    )
+    return {"event_id": str(event_id)}
+
+
+async def delivery_overdue(world: World) -> Ids:
+    return await _message(
+        world,
+        "UPDATE notif.delivery d SET state = 'PENDING', next_attempt_time = now() - interval '1 h'"
+        " FROM notif.notification n WHERE n.notification_id = d.notification_id"
+        " AND n.transfer_id = $1 RETURNING n.event_id",
+    )
+
+
+async def delivered_but_never_taken(world: World) -> Ids:
+    ids = await _message(
+        world,
+        "WITH told AS (INSERT INTO notif.delivery"
+        " SELECT notification_id, 'PUSH', 'never-reached', 'DELIVERED', 1, now(), now(), ''"
+        " FROM notif.notification WHERE transfer_id = $1 RETURNING notification_id)"
+        " SELECT n.event_id FROM told JOIN notif.notification n USING (notification_id)",
+    )
+    return ids | {"device": "never-reached"}
+
+
+async def _push(world: World, device: str, event_id: str) -> Ids:
+    push = Push(new_id(), device, event_id, "TRANSFER_SUBMITTED", "t", "b", "", 0, utc_now())
+    connector = aiohttp.UnixConnector(str(world.push.socket))
+    async with aiohttp.ClientSession(connector=connector) as session:
+        attempt = await world.push.client(session).send(push)
+    assert attempt.outcome is Outcome.TAKEN, attempt.detail
+    return {"event_id": event_id, "device": device}
+
+
+async def pushed_twice(world: World) -> Ids:
+    transfer = world.victims.submitted.pop()
+    event_id = await _fetch(
+        world,
+        "bp_notifications",
+        "SELECT event_id FROM notif.notification WHERE transfer_id = $1",
+        str(transfer.transfer_id),
+    )
+    return await _push(world, device_of(transfer.customer_id), event_id)
+
+
+async def pushed_for_nothing(world: World) -> Ids:
+    return await _push(world, "some-device", str(new_id()))
+
+
+async def _balance(world: World, sql: str) -> Ids:
+    account = world.victims.submitted.pop().account_id
+    await _fetch(world, "bp_customers", sql, account)
+    return {"account_id": str(account)}
+
+
+async def projection_differs(world: World) -> Ids:
+    return await _balance(
+        world, "UPDATE customers.balance SET balance = balance + 1 WHERE account_id = $1"
+    )
+
+
+async def projection_gone(world: World) -> Ids:
+    return await _balance(world, "DELETE FROM customers.balance WHERE account_id = $1")
+
+
+async def projection_of_nothing(world: World) -> Ids:
+    account = new_id()
+    await _fetch(
+        world, "bp_customers", "INSERT INTO customers.balance VALUES ($1, 'USD', 1, 1)", account
+    )
+    return {"account_id": str(account)}
+
+
+async def account_not_open(world: World) -> Ids:
+    customer = world.victims.submitted.pop().customer_id
+    account = new_id(customer.bytes[15] & 63)
+    await _fetch(
+        world,
+        "bp_customers",
+        "INSERT INTO customers.account VALUES ($1, $2, 'CHECKING')",
+        account,
+        customer,
+    )
+    return {"account_id": str(account)}
+
+
+async def account_of_nobody(world: World) -> Ids:
+    account = new_id()
+    await _fetch(world, "bp_write", "SELECT ledger.open_account($1, 'USD')", account)
+    return {"account_id": str(account)}
+
+
+PLANTS = (
+    (Kind.EVENT_UNREADABLE, unreadable),
+    (Kind.NOT_DRAINED, router_not_drained),
+    (Kind.EVENT_VERSIONS, version_skipped),
+    (Kind.EVENT_STATES, illegal_step),
+    (Kind.EVENT_UNKNOWN, not_routed),
+    (Kind.AUDIT_LOG_LOST, not_routed),
+    (Kind.AUDIT_LOST, not_routed),
+    (Kind.NOTICE_LOST, not_routed),
+    (Kind.DELIVERY_LOST, not_routed),
+    (Kind.AUDIT_LOG_UNKNOWN, audit_log_of_nothing),
+    (Kind.AUDIT_LOST, record_gone),
+    (Kind.AUDIT_PAYLOAD, record_changed),
+    (Kind.AUDIT_CHAIN, record_changed),
+    (Kind.AUDIT_DOUBLED, record_doubled),
+    (Kind.AUDIT_UNKNOWN, record_of_nothing),
+    (Kind.NOTICE_UNKNOWN, request_of_nothing),
+    (Kind.DELIVERY_LOST, message_gone),
+    (Kind.DELIVERY_DOUBLED, message_doubled),
+    (Kind.DELIVERY_UNKNOWN, message_of_nothing),
+    (Kind.DELIVERY_OVERDUE, delivery_overdue),
+    (Kind.PUSH_LOST, delivered_but_never_taken),
+    (Kind.PUSH_DOUBLED, pushed_twice),
+    (Kind.PUSH_UNKNOWN, pushed_for_nothing),
+    (Kind.PROJECTION, projection_differs),
+    (Kind.PROJECTION_LOST, projection_gone),
+    (Kind.PROJECTION_UNKNOWN, projection_of_nothing),
+    (Kind.ACCOUNT_NOT_OPEN, account_not_open),
+    (Kind.ACCOUNT_WITHOUT_CUSTOMER, account_of_nobody),
+)
+"""What is planted, and the kind under which it must be found; a plant may be found under two."""

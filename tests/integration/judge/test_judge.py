@@ -1,0 +1,58 @@
+"""The judge finds nothing in a sound bank, and every planted difference by its name."""
+
+from dataclasses import replace
+
+import asyncpg
+import pytest
+
+from sandbox.judge.findings import Kind
+from sandbox.judge.judge import Verdict, judge
+from tests.integration.judge.plants import PLANTS, Planted
+from tests.integration.judge.world import World
+
+EMPTY_DATABASE = "postgres"
+
+
+def test_a_sound_bank_with_transfers_in_every_state_has_no_difference(sound: Verdict) -> None:
+    told = sound.to_json()
+    assert told["differences"] == []
+    assert told["ok"]
+    checked = told["checked"]
+    assert checked["interbank_transfers"] > 30
+    assert checked["events"] == checked["published"] == checked["audit_records"] > 60
+    assert checked["messages"] == checked["notification_events"] > 30
+    assert checked["pushes"] == checked["deliveries"] > 30
+
+
+def test_every_kind_of_difference_is_planted() -> None:
+    assert {kind for kind, _ in PLANTS} | {Kind.STORE_UNREADABLE} == set(Kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "plant"),
+    [pytest.param(k, plant.__name__, id=f"{k.name}-{plant.__name__}") for k, plant in PLANTS],
+)
+def test_a_planted_difference_is_named(
+    unsound: Verdict, planted: Planted, kind: Kind, plant: str
+) -> None:
+    wanted = planted[plant]
+    of_kind = [one for one in unsound.findings.named if one.kind is kind]
+    assert any(wanted.items() <= one.ids.items() for one in of_kind), (wanted, of_kind)
+
+
+def test_transfers_that_nobody_spoilt_are_not_named(
+    unsound: Verdict, planted: Planted, world: World
+) -> None:
+    named = {one.ids["transfer_id"] for one in unsound.findings.named if "transfer_id" in one.ids}
+    unspoilt = {str(transfer.transfer_id) for transfer in world.victims.submitted}
+    assert unspoilt
+    assert not named & unspoilt
+
+
+async def test_a_store_that_cannot_be_read_is_a_difference(world: World, sound: Verdict) -> None:
+    async def connect(database: str) -> asyncpg.Connection:
+        return await world.stores.connect(EMPTY_DATABASE if database == "bp_audit" else database)
+
+    verdict = await judge(replace(world.stores, connect=connect), 0)
+    unreadable = [one for one in verdict.findings.named if one.kind is Kind.STORE_UNREADABLE]
+    assert [one.ids for one in unreadable] == [{"store": "bp_audit"}]

@@ -1,0 +1,211 @@
+"""A small bank with transfers in every state, made by the bank's own code on real stores."""
+
+import itertools
+import uuid
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from sandbox.judge.stores import Stores
+from services.chassis import postgres
+from services.chassis.postgres import load_queries
+from services.kernel.clock import utc_now
+from services.kernel.ids import new_id, shard_of
+from services.kernel.money import Money
+from services.notifications.seed import seed_devices
+from services.notifications.state import Device
+from services.payments import mapping
+from services.payments.state import Event
+from services.payments.store import Lease, Store
+from services.payments.transfer import Beneficiary, Fact, Transfer, TransferOrder, after, debited
+from services.transfers.mapping import posted_event
+from services.transfers.state import BookTransfer
+from services.transfers.store import EventOut, RequestKey
+from services.transfers.store import Store as BookStore
+from tests.integration.bank import Bank, Holder
+from tests.integration.judge.partners import ClearingHouse, PushService
+from tests.integration.stores import KafkaStore, PostgresStore
+
+QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
+OPENING = 10_000_00
+VICTIMS = 32
+_amounts = itertools.count(1001)
+
+
+@dataclass
+class Victims:
+    """Sound transfers that nobody has spoilt yet; whoever spoils one takes it off its list."""
+
+    submitted: list[Transfer] = field(default_factory=list[Transfer])
+    failed: list[Transfer] = field(default_factory=list[Transfer])
+    debited: list[Transfer] = field(default_factory=list[Transfer])
+    book: list[BookTransfer] = field(default_factory=list[BookTransfer])
+
+
+@dataclass
+class World:
+    """The stores, and what makes transfers in them."""
+
+    cluster: PostgresStore
+    broker: KafkaStore
+    ach: ClearingHouse
+    push: PushService
+    payments: asyncpg.Pool
+    transfers: asyncpg.Pool
+    bank: Bank = field(init=False)
+    victims: Victims = field(default_factory=Victims)
+
+    def __post_init__(self) -> None:
+        self.bank = Bank(self.cluster)
+        self._store = Store(self.payments, load_queries(QUERIES))
+        self._books = BookStore(self.transfers)
+
+    @property
+    def stores(self) -> Stores:
+        """What the judge reads, in its own role."""
+
+        async def connect(database: str) -> asyncpg.Connection:
+            return await postgres.connect(
+                self.cluster.database("bp_judge", database), "judge", 60_000
+            )
+
+        return Stores(connect, self.broker.bootstrap, self.ach.control_url, self.push.control_url)
+
+    async def owner(self, database: str, *, lawless: bool = False) -> asyncpg.Connection:
+        """The superuser of a database; lawless: no trigger runs."""
+        connection = await self.bank.superuser(database)
+        role = "replica" if lawless else "origin"
+        await connection.execute(f"SET session_replication_role = {role}")
+        return connection
+
+    async def holder(self, cents: int = OPENING) -> Holder:
+        """A customer with an account, a projected opening balance and a device."""
+        holder = await self.bank.open_holder(cents)
+        if cents:
+            customers = await self.owner("bp_customers")
+            await customers.execute(
+                "INSERT INTO customers.balance VALUES ($1, 'USD', $2, 1)", holder.account_id, cents
+            )
+        notifications = await self.owner("bp_notifications")
+        await seed_devices(notifications, [_device(holder)])
+        return holder
+
+    async def debit(self, holder: Holder | None = None) -> Transfer:
+        """Step one of the saga: a transfer in DEBITED, asked about once already."""
+        holder = holder or await self.holder()
+        order = _order(holder, next(_amounts))
+        transfer = debited(
+            order, new_id(shard_of(order.account_id)), fraud_review=False, now=utc_now()
+        )
+        await self._store.debit(order, transfer, _lease())
+        write = await self.owner("bp_write")
+        await write.execute(
+            "UPDATE payments.interbank_transfer SET attempts = 1 WHERE transfer_id = $1",
+            transfer.transfer_id,
+        )
+        return transfer
+
+    async def step(self, transfer: Transfer, event: Event, **came_along: str) -> Transfer:
+        """One further step of the saga."""
+        moved, effect = after(transfer, Fact(event, **came_along), utc_now())
+        response = None if effect.frees_key else mapping.response_bytes(moved)
+        saved, _ = await self._store.advance(moved, effect, _lease().until, response=response)
+        assert saved
+        return replace(moved)
+
+    async def submitted(self, account: str = "123456") -> Transfer:
+        """A transfer that the clearing house has."""
+        transfer = await self.debit()
+        key, amount = str(transfer.transfer_id), transfer.amount.minor_units
+        trace = self.ach.submit(key, amount, account)
+        return await self.step(transfer, Event.ACCEPTED, trace_number=trace)
+
+    async def failed(self) -> Transfer:
+        """A transfer that the clearing house refused."""
+        return await self.step(await self.debit(), Event.REFUSED, reason="ACH_REFUSED")
+
+    async def cancelled(self) -> Transfer:
+        """A transfer that was recalled after a time-out; the clearing house keeps a tombstone."""
+        transfer = await self.step(await self.debit(), Event.TIMED_OUT)
+        transfer = await self.step(transfer, Event.CANCEL_ASKED)
+        self.ach.network.cancel(str(transfer.transfer_id))
+        return await self.step(transfer, Event.RECALLED)
+
+    async def book(self, payer: Holder | None = None) -> BookTransfer:
+        """A book transfer between two customers."""
+        payer = payer or await self.holder()
+        payee = await self.holder(0)
+        transfer = BookTransfer(
+            transfer_id=new_id(shard_of(payer.account_id)),
+            customer_id=payer.customer_id,
+            account_id=payer.account_id,
+            destination_customer_id=payee.customer_id,
+            destination_account_id=payee.account_id,
+            amount=Money(next(_amounts), "USD"),
+            memo="",
+            create_time=utc_now(),
+        )
+        event_id = new_id()
+        call: Any = _Call()
+        payload = posted_event(event_id, transfer, call).SerializeToString()
+        key = RequestKey(payer.customer_id, str(uuid.uuid4()), bytes(32))
+        await self._books.post(key, transfer, b"answer", EventOut(event_id, payload, None))
+        return transfer
+
+    async def fill(self) -> None:
+        """Transfers in every state, settled and returned ones among them."""
+        settled = [await self.submitted() for _ in range(2)]
+        returned = await self.submitted("0000009901")
+        late = await self.submitted("0000008802")
+        self.ach.pass_banking_days(8)
+        for transfer in settled:
+            await self.step(transfer, Event.COMPLETED)
+        await self.step(returned, Event.RETURNED, return_code="R01")
+        completed = await self.step(late, Event.COMPLETED)
+        await self.step(completed, Event.RETURNED, return_code="R02")
+        await self.cancelled()
+        await self.step(await self.debit(), Event.TIMED_OUT)
+        victims = self.victims
+        victims.submitted = [await self.submitted() for _ in range(VICTIMS)]
+        victims.failed = [await self.failed() for _ in range(3)]
+        victims.debited = [await self.debit() for _ in range(4)]
+        victims.book = [await self.book() for _ in range(4)]
+
+    async def close(self) -> None:
+        """Close what was opened here."""
+        await self.bank.close()
+
+
+@dataclass(frozen=True)
+class _Call:
+    request_id: str = "request-1"
+
+
+def _device(holder: Holder) -> Device:
+    return Device(holder.customer_id, device_of(holder.customer_id), "es")
+
+
+def device_of(customer_id: uuid.UUID) -> str:
+    """The registration token of a customer's one device."""
+    return f"device-{customer_id}"
+
+
+def _lease() -> Lease:
+    return Lease("payments/0", utc_now() + timedelta(minutes=10))
+
+
+def _order(holder: Holder, cents: int) -> TransferOrder:
+    return TransferOrder(
+        customer_id=holder.customer_id,
+        account_id=holder.account_id,
+        amount=Money(cents, "USD"),
+        beneficiary=Beneficiary("Bo Rivera", "021000021", "123456", "CHECKING"),
+        memo="rent",
+        idempotency_key=str(uuid.uuid4()),
+        fingerprint=bytes(32),
+        correlation_id=str(uuid.uuid4()),
+        traceparent="",
+    )

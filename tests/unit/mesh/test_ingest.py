@@ -1,0 +1,92 @@
+"""A configuration that cannot be honoured is refused with file and line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mesh import ctl
+from mesh.controlplane.ingest import documents, endpoints, resources
+from mesh.controlplane.ingest.faults import ConfigFault
+
+HEAD = """apiVersion: networking.istio.io/v1
+kind: {kind}
+metadata: {{name: x, namespace: bp}}
+spec:
+"""
+RULE = """  hosts: [a.example]
+  http:
+    - route: [{destination: {host: a.example}}]
+      timeout: 5s
+"""
+
+FAULTS = [
+    ("an unknown field", "VirtualService", RULE + "      mirror: {host: b}\n", 9, "mirror: unk"),
+    (
+        "a typing error deep inside",
+        "VirtualService",
+        RULE + "      retries: {atempts: 1}\n",
+        9,
+        "ate",
+    ),
+    (
+        "an unhonoured value",
+        "PeerAuthentication",
+        "  mtls: {mode: PERMISSIVE}\n",
+        2,
+        "not honoured",
+    ),
+    ("an unknown kind", "WasmPlugin", "  a: 1\n", 2, "WasmPlugin is not honoured"),
+    ("a wrong duration", "VirtualService", RULE.replace("5s", "5 seconds"), 8, "duration"),
+    ("a number for a text", "VirtualService", RULE.replace("a.example]", "1]"), 5, "valid string"),
+    ("two routes", "VirtualService", RULE + "    - route: []\n", 6, "at most 1 item"),
+    ("a key twice", "VirtualService", RULE + "  hosts: [b]\n", 9, "hosts stands twice"),
+    ("no YAML", "VirtualService", "  hosts: [a\n  http: ]\n", 6, "expected"),
+]
+
+
+@pytest.mark.parametrize(
+    ("case", "kind", "spec", "line", "problem"), FAULTS, ids=[fault[0] for fault in FAULTS]
+)
+def test_a_fault_names_file_and_line(
+    tmp_path: Path, case: str, kind: str, spec: str, line: int, problem: str
+) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(HEAD.format(kind=kind) + spec)
+    with pytest.raises(ConfigFault) as raised:
+        resources.parse(documents.read_folder(tmp_path))
+    assert (raised.value.path, raised.value.line) == (path, line), (case, str(raised.value))
+    assert problem in raised.value.problem
+    assert str(raised.value).startswith(f"{path}:{line}: ")
+
+
+def test_two_resources_of_one_name_are_refused(tmp_path: Path) -> None:
+    text = HEAD.format(kind="VirtualService") + RULE
+    (tmp_path / "a.yaml").write_text(f"{text}---\n{text}")
+    with pytest.raises(ConfigFault, match=r"a\.yaml:12: VirtualService x is there already"):
+        resources.parse(documents.read_folder(tmp_path))
+
+
+def test_another_namespace_is_refused(tmp_path: Path) -> None:
+    text = HEAD.format(kind="VirtualService").replace("namespace: bp", "namespace: other")
+    (tmp_path / "a.yaml").write_text(text + RULE)
+    with pytest.raises(ConfigFault, match=r"a\.yaml:3: metadata\.namespace"):
+        resources.parse(documents.read_folder(tmp_path))
+
+
+def test_the_endpoints_file_is_checked_too(tmp_path: Path) -> None:
+    path = tmp_path / "endpoints.json"
+    path.write_text(json.dumps({"services": {}, "extra": 1}))
+    with pytest.raises(ConfigFault, match="extra"):
+        endpoints.read(path)
+
+
+def test_the_banks_own_configuration_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ctl.main(["check"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "proxies": 6}
+
+
+def test_check_says_the_fault_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(HEAD.format(kind="VirtualService") + "  hosts: 1\n")
+    assert ctl.main(["check", "--config", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"{tmp_path}/a.yaml:5: spec.hosts")

@@ -1,0 +1,115 @@
+"""Config, contracts and places become one model, or are refused."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mesh.controlplane import model
+from mesh.controlplane.ingest.faults import ConfigFault, MeshFault
+from mesh.controlplane.resolve import resolve
+from mesh.ctl import CONFIG
+from tests.unit.mesh.places import inputs, mesh
+
+
+def _sidecar(name: str) -> model.Sidecar:
+    return next(each for each in mesh().sidecars if each.workload.name == name)
+
+
+REACH = [
+    ("payments", ["customers"], ["ach-network.example", "fraud.example"]),
+    ("transfers", ["customers"], []),
+    ("notifications", [], ["fcm.googleapis.com", "oauth2.googleapis.com"]),
+    ("customers", [], []),
+    ("audit", [], []),
+]
+
+
+@pytest.mark.parametrize(("service", "services", "partners"), REACH)
+def test_a_sidecar_knows_only_what_its_service_needs(
+    service: str, services: list[str], partners: list[str]
+) -> None:
+    sidecar = _sidecar(service)
+    assert [each.name for each in sidecar.services] == services
+    assert [each.host for each in sidecar.partners] == partners
+
+
+def test_grants_follow_the_contracts() -> None:
+    grants = {each.path: each.principals for each in _sidecar("customers").grants}
+    sa = "spiffe://bp.internal/ns/bp/sa/"
+    assert grants["/bp.customers.v1.CustomersService/CheckDebit"] == (
+        f"{sa}payments",
+        f"{sa}transfers",
+    )
+    assert grants["/bp.customers.v1.CustomersService/GetBalance"] == (f"{sa}gateway",)
+
+
+TABLE = [
+    ("ach-network.example", 30_000, 3, 5, 60_000),
+    ("fraud.example", 5_000, 1, 10, 120_000),
+    ("fcm.googleapis.com", 10_000, 2, 10, 30_000),
+    ("oauth.example", 5_000, 2, 3, 30_000),
+]
+
+
+@pytest.mark.parametrize(("host", "timeout", "retries", "failures", "open_ms"), TABLE)
+def test_partners_have_the_policy_of_the_design_documents_table(
+    host: str, timeout: int, retries: int, failures: int, open_ms: int
+) -> None:
+    made = mesh()
+    partners = [p for each in (*made.sidecars, made.edge) for p in each.partners]
+    traffic = next(each.traffic for each in partners if each.host == host)
+    assert traffic.retry
+    assert traffic.breaker
+    assert (traffic.timeout_ms, traffic.retry.attempts) == (timeout, retries)
+    assert (traffic.breaker.failures, traffic.breaker.open_ms) == (failures, open_ms)
+
+
+def test_only_the_clearing_house_sees_the_banks_client_certificate() -> None:
+    shown = [each.host for each in _sidecar("payments").partners if each.client]
+    assert shown == ["ach-network.example"]
+
+
+def _edited(tmp_path: Path, file: str, old: str, new: str) -> Path:
+    config = tmp_path / "config"
+    shutil.copytree(CONFIG, config)
+    text = (config / file).read_text()
+    assert old in text
+    (config / file).write_text(text.replace(old, new))
+    return config
+
+
+EDITS = [
+    ("sidecars.yaml", "./fraud.example", "./frod.example", MeshFault, "no ServiceEntry declares"),
+    ("sidecars.yaml", "./customers.bp", "./custmers.bp", ConfigFault, "no service of the mesh"),
+    ("sidecars.yaml", "./fraud.example", "./*.example", ConfigFault, "name one host"),
+    ("partners/fraud.yaml", "host: fraud.example", "host: frod.example", ConfigFault, "nowhere"),
+    ("partners/fraud.yaml", "app: payments", "app: audit", MeshFault, "one DestinationRule, has 0"),
+    ("partners/fraud.yaml", "mode: SIMPLE", "mode: MUTUAL", MeshFault, "no client certificate"),
+    ("services.yaml", "ISTIO_MUTUAL", "SIMPLE", MeshFault, "inside the mesh is ISTIO_MUTUAL"),
+    ("mesh.yaml", "kind: PeerAuthentication", "kind: Peer", ConfigFault, "not honoured"),
+    ("gateway.yaml", "WRITE:", "READS:", ConfigFault, "READS"),
+    ("gateway.yaml", "name: ach-network", "name: ach", MeshFault, "no identity of ach-network"),
+]
+
+
+@pytest.mark.parametrize(("file", "old", "new", "kind", "problem"), EDITS)
+def test_what_does_not_hold_together_is_refused(
+    tmp_path: Path, file: str, old: str, new: str, kind: type[Exception], problem: str
+) -> None:
+    config = _edited(tmp_path, file, old, new)
+    with pytest.raises(kind, match=problem):
+        resolve(inputs(config))
+
+
+def test_a_mesh_that_is_not_closed_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    shutil.copytree(CONFIG, config)
+    (config / "mesh.yaml").unlink()
+    with pytest.raises(MeshFault, match="exactly one PeerAuthentication"):
+        resolve(inputs(config))
+
+
+def test_a_partner_without_a_place_is_refused() -> None:
+    with pytest.raises(MeshFault, match="endpoints file does not place"):
+        resolve(inputs(without="fraud.example"))

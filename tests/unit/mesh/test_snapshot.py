@@ -1,0 +1,68 @@
+"""Snapshots hold together, have versions, and are written as files."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mesh.controlplane import files
+from mesh.controlplane.snapshot import Snapshot, SnapshotFault, snapshots
+from tests.unit.mesh.places import mesh, sources
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, Snapshot]:
+    """Return the snapshots of the bank's own mesh."""
+    return snapshots(mesh(), sources)
+
+
+def test_the_same_input_has_the_same_version(made: dict[str, Snapshot]) -> None:
+    again = snapshots(mesh(), sources)
+    assert {name: each.version for name, each in again.items()} == {
+        name: each.version for name, each in made.items()
+    }
+    assert len({each.version for each in made.values()}) == len(made)
+
+
+def test_a_change_for_one_service_leaves_the_others_versions(made: dict[str, Snapshot]) -> None:
+    bank = mesh()
+    first, *rest = bank.sidecars
+    moved = replace(first, app_sockets=(*first.app_sockets, Path("/bp/run/more.sock")))
+    changed = snapshots(replace(bank, sidecars=(moved, *rest)), sources)
+    different = {name for name, each in changed.items() if each.version != made[name].version}
+    assert different == {first.workload.name}
+
+
+def test_a_snapshot_that_names_what_it_lacks_is_refused() -> None:
+    bank = mesh()
+    services = tuple(each for each in bank.edge.services if each.name != "payments")
+    with pytest.raises((SnapshotFault, KeyError), match="payments"):
+        snapshots(replace(bank, edge=replace(bank.edge, services=services)), sources)
+
+
+def test_two_clusters_of_one_name_are_refused() -> None:
+    bank = mesh()
+    payments = next(each for each in bank.sidecars if each.workload.name == "payments")
+    doubled = replace(payments, partners=(*payments.partners, payments.partners[0]))
+    with pytest.raises(SnapshotFault, match="share a name"):
+        snapshots(replace(bank, sidecars=(doubled,)), sources)
+
+
+def test_no_workload_may_call_what_nobody_granted(made: dict[str, Snapshot]) -> None:
+    """Default deny: each sidecar's rules are ALLOW rules, exact by path and identity."""
+    for name in ("payments", "customers", "transfers", "notifications", "audit"):
+        text = json.dumps(made[name].listeners[0].json)
+        assert '"any"' not in text
+        assert "envoy.filters.http.rbac" in text
+
+
+def test_only_what_changed_is_written_again(made: dict[str, Snapshot], tmp_path: Path) -> None:
+    first = files.write(made.values(), tmp_path)
+    assert len(first) >= 6 * 4
+    assert files.write(made.values(), tmp_path) == []
+    path = tmp_path / "customers" / "lds.json"
+    path.write_text("{}")
+    assert files.write(made.values(), tmp_path) == [path]
+    assert json.loads(path.read_text())["version_info"] == made["customers"].version
+    assert not list(tmp_path.rglob(".*.draft"))
