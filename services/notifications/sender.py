@@ -22,8 +22,6 @@ CLAIM_ROWS_MAX = 200
 SETTLE_ROWS_MAX = 200
 SETTLE_LINGER_S = 0.05
 RETRY_S = 1.0
-LEASE_MARGIN_S = 20
-"""A push that has less lease left than this is not begun: its attempt could outlast the lease."""
 
 log = structlog.get_logger()
 

@@ -99,9 +99,8 @@ class Pipe:
             self._writer.renew(self._until_done)
         except Stopped:
             return
-        consumer = Consumer(
-            kafka.consumer_settings(self._subscription), logger=kafka.client_logger()
-        )
+        reader = kafka.consumer_settings(self._subscription, self._health)
+        consumer = Consumer(reader | {"error_cb": self._broken}, logger=kafka.client_logger())
         try:
             consumer.subscribe(list(SOURCES), on_assign=self._assigned, on_lost=self._lost)
             while not self._stop.is_set():
@@ -110,6 +109,10 @@ class Pipe:
             log.info("router.stopped_in_transaction")
         finally:
             consumer.close()
+
+    def _broken(self, error: KafkaError) -> None:
+        self._health.note(error)
+        self._writer.distrust()
 
     def _assigned(self, _: Consumer, places: list[Any]) -> None:
         self._writer.distrust()

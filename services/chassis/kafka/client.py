@@ -4,6 +4,7 @@ The library blocks, so one thread owns each consumer. `take` is the one way to r
 """
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ import structlog
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
+    KafkaError,
     KafkaException,
     Message,
     TopicPartition,
@@ -24,6 +26,8 @@ REST_WAIT_S = 0.002
 """How long it takes the client's thread to hand on what one fetch brought."""
 
 FETCH_BYTES_MIN = 262_144
+
+LOG_EVERY_S = 5.0
 
 Settings = dict[str, Any]
 Headers = list[tuple[str, str | bytes | None]]
@@ -60,7 +64,7 @@ class Subscription:
     group: str
     """Consumer group, such as "audit"."""
     member: str
-    """Stable name of this process, such as "audit-0": a restart keeps its partitions."""
+    """Name of this process in the group and in logs, such as "audit-0"."""
     topics: tuple[str, ...]
     batch_rows_max: int = 500
     linger_ms: int = 20
@@ -79,6 +83,14 @@ class Health:
     applied: int = 0
     parked: int = 0
     partitions: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+    fatal: KafkaError | None = None
+    """What the client cannot recover from; the process must end."""
+
+    def note(self, error: KafkaError) -> None:
+        """Take an error that belongs to no message; the client calls this."""
+        if error.fatal():
+            self.fatal = error
+        self.turn(False, error=error.name(), detail=error.str())
 
     def turn(self, up: bool, **facts: object) -> None:
         """Note the state; log it when it changes."""
@@ -88,10 +100,22 @@ class Health:
 
 
 class _ToStructlog(logging.Handler):
-    """Brings the client library's own log lines into ours."""
+    """Brings the client library's own log lines into ours; of one kind a line every few seconds.
+
+    A client that finds no broker says so twenty times a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        log.warning("kafka.client", detail=record.getMessage())
+        text = record.getMessage()
+        kind = " ".join(text.split(" ", 2)[:2])
+        now = time.monotonic()
+        if now - self._told.get(kind, -LOG_EVERY_S) >= LOG_EVERY_S:
+            self._told[kind] = now
+            log.warning("kafka.client", detail=text)
 
 
 def client_logger() -> logging.Logger:
@@ -114,14 +138,19 @@ def _common(bootstrap: str, client_id: str) -> Settings:
     }
 
 
-def consumer_settings(subscription: Subscription) -> Settings:
-    """Return a consumer's settings: committed data only, commits by hand, sticky partitions."""
+def consumer_settings(subscription: Subscription, health: Health) -> Settings:
+    """Return a consumer's settings: committed data only, commits by hand, sticky partitions.
+
+    Membership is dynamic. A static member (group.instance.id) would save the wait of a session
+    after a kill, but fences itself, fatally, when the broker comes back after its session ended.
+    """
     return _common(subscription.bootstrap, subscription.member) | {
         "group.id": subscription.group,
-        "group.instance.id": subscription.member,
         "partition.assignment.strategy": "cooperative-sticky",
-        "session.timeout.ms": 10_000,
-        "heartbeat.interval.ms": 2_000,
+        # The shortest that brokers allow by default: so long a killed member's partitions wait.
+        "session.timeout.ms": 6_000,
+        "heartbeat.interval.ms": 1_500,
+        "error_cb": health.note,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
@@ -205,15 +234,15 @@ def rewind(consumer: Consumer, records: Sequence[Record]) -> None:
 
 def usable(messages: Iterable[Message], health: Health) -> list[Record]:
     """Return the records among what a consume() gave; raise on a fatal error, note the others."""
+    if health.fatal is not None:
+        raise KafkaException(health.fatal)
     records: list[Record] = []
     for message in messages:
         error = message.error()
         if error is None:
             records.append(to_record(message))
-        elif error.fatal():
-            raise KafkaException(error)
         else:
-            health.turn(False, error=error.name(), detail=error.str())
+            health.note(error)
     if records:
         health.turn(True)
     return records

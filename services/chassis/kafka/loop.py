@@ -69,7 +69,9 @@ class _Loop:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
     def _open(self) -> Consumer:
-        consumer = Consumer(consumer_settings(self._subscription), logger=client_logger())
+        consumer = Consumer(
+            consumer_settings(self._subscription, self._health), logger=client_logger()
+        )
         consumer.subscribe(
             list(self._subscription.topics),
             on_assign=self._assigned,
