@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 
 from sandbox.judge import record
-from sandbox.judge.books import Bank, read_bank
+from sandbox.judge.books import Bank, Place, read_bank
 from sandbox.judge.clearing_house import compare_clearing_house
 from sandbox.judge.drain import TOPICS, Drain, UnderWay
 from sandbox.judge.events import SOURCES, Tale, compare_with_outbox, compare_with_transfers
@@ -24,6 +24,7 @@ from sandbox.judge.projection import compare_projection
 from sandbox.judge.record import Log
 from sandbox.judge.stores import UNREADABLE, WRITE_DATABASE, Stores, queries
 from sandbox.judge.topics import Part, Seen, Span, Topics
+from services.chassis.kafka.dlq import DLQ_SUFFIX
 
 ROUNDS_MAX = 3
 UNREAD = "unread"
@@ -95,17 +96,20 @@ class _Round:
         self._tale = Tale()
         self._log = Log()
         self._requests = Requests()
+        self._parked: set[Place] = set()
 
     async def run(self) -> None:
         """Read the books and Kafka at once, then all that is compared with them."""
         stores, findings = self._stores, self._findings
         # Before the books: what is in a topic by now was committed by then.
-        spans = await self._read("kafka", asyncio.to_thread(self._topics.spans, TOPICS), None)
+        topics = (*TOPICS, *(topic + DLQ_SUFFIX for topic in TOPICS))
+        spans = await self._read("kafka", asyncio.to_thread(self._topics.spans, topics), None)
         reading = [self._read("bp_write", read_bank(stores, findings), None)]
         if spans is not None:
             events = asyncio.to_thread(self._topics.read, spans, self._take)
             reading.append(self._read("kafka", events, UNREAD))
         bank, *unread = await asyncio.gather(*reading)
+        self._forgive_parked()
         behind: list[Awaitable[Any]] = []
         if bank is not None:
             behind += self._beside_the_books(bank)
@@ -117,8 +121,17 @@ class _Round:
         await asyncio.gather(*behind)
 
     def _take(self, message: Seen) -> None:
+        if message.topic.endswith(DLQ_SUFFIX):
+            self._parked.add(parked_from(message))
+            return
         readers = {record.TOPIC: self._log, "notifications": self._requests}
         readers.get(message.topic, self._tale).take(message)
+
+    def _forgive_parked(self) -> None:
+        """What a group has put aside with its reason is no difference; it waits for a person."""
+        self._findings.checked["parked"] += len(self._parked)
+        for reader in (self._tale, self._log, self._requests):
+            reader.unreadable = [one for one in reader.unreadable if one not in self._parked]
 
     def _beside_the_books(self, bank: Bank) -> list[Awaitable[Any]]:
         stores, findings = self._stores, self._findings
@@ -151,6 +164,15 @@ class _Round:
             actual = f"{type(error).__name__}: {error}"
             self._findings.add(Kind.STORE_UNREADABLE, "readable", actual, store=store)
             return otherwise
+
+
+def parked_from(message: Seen) -> Place:
+    """Return where a parked message came from."""
+    return Place(
+        message.header("dlq-original-topic"),
+        int(message.header("dlq-original-partition") or -1),
+        int(message.header("dlq-original-offset") or -1),
+    )
 
 
 def _of(spans: Mapping[Part, Span], *topics: str) -> dict[Part, Span]:

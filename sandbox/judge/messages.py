@@ -24,6 +24,15 @@ Push = tuple[str, str]
 """Device and tag; the tag is the event's id."""
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of one message on one device."""
+
+    state: str
+    attempts: int
+    """How often it was handed over at the most; more than once only after a crash or a refusal."""
+
+
 @dataclass(slots=True)
 class Requests:
     """What the topic notifications tells: how often each message is asked for."""
@@ -58,14 +67,14 @@ def compare_requests(
 
 async def compare_messages(
     stores: Stores, tale: Tale, whole: bool, findings: Findings
-) -> dict[Push, str]:
+) -> dict[Push, Delivery]:
     """Exactly one message for each that is asked for; return the deliveries with their states.
 
     `whole` says that Kafka still holds every event, so that an unknown message is a difference.
     """
     sql = queries("notifications")
     written: Counter[str] = Counter()
-    deliveries: dict[Push, str] = {}
+    deliveries: dict[Push, Delivery] = {}
     async with stores.snapshot(NOTIFICATIONS_DATABASE) as connection:
         async for page in pages(connection, sql.messages):
             for event_id, customer_id in page:
@@ -74,7 +83,7 @@ async def compare_messages(
                 if asked_for != customer_id and (asked_for or whole):
                     findings.add(Kind.DELIVERY_UNKNOWN, asked_for, customer_id, event_id=event_id)
         async for page in pages(connection, sql.deliveries):
-            deliveries.update(((device, event_id), state) for event_id, device, state in page)
+            deliveries.update(((row[1], row[0]), Delivery(row[2], row[3])) for row in page)
         overdue = await connection.fetch(sql.overdue, SAMPLES_MAX, OVERDUE_S)
     findings.add_rows(Kind.DELIVERY_OVERDUE, overdue)
     findings.checked["messages"] += written.total()
@@ -88,18 +97,23 @@ async def compare_messages(
 
 
 async def compare_pushes(
-    stores: Stores, deliveries: Mapping[Push, str], findings: Findings
+    stores: Stores, deliveries: Mapping[Push, Delivery], findings: Findings
 ) -> None:
-    """The push service took what is told delivered, once for each device, and nothing else."""
+    """The push service took what is told delivered, once for each attempt, and nothing else.
+
+    A device shows one message of a tag, so what a crash repeats is seen once.
+    """
     taken, full = await _taken(stores.fcm_control_url)
     findings.checked["pushes"] += taken.total()
-    for (device, event_id), state in deliveries.items():
-        if state == "DELIVERED" and device not in full and not taken[device, event_id]:
+    for (device, event_id), delivery in deliveries.items():
+        if delivery.state == "DELIVERED" and device not in full and not taken[device, event_id]:
             findings.add(Kind.PUSH_LOST, 1, 0, event_id=event_id, device=device)
     for (device, event_id), count in taken.items():
-        if count > 1:
-            findings.add(Kind.PUSH_DOUBLED, 1, count, event_id=event_id, device=device)
-        if count and (device, event_id) not in deliveries:
+        known = deliveries.get((device, event_id))
+        attempts = known.attempts if known else 1
+        if count > attempts:
+            findings.add(Kind.PUSH_DOUBLED, attempts, count, event_id=event_id, device=device)
+        if count and known is None:
             findings.add(Kind.PUSH_UNKNOWN, 0, count, event_id=event_id, device=device)
 
 

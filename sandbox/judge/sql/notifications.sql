@@ -21,6 +21,6 @@ SELECT event_id, customer_id::text FROM notif.notification;
 
 -- name: deliveries
 -- What became of every message on every device.
-SELECT n.event_id, d.device, d.state
+SELECT n.event_id, d.device, d.state, d.attempts
 FROM notif.delivery d
 JOIN notif.notification n USING (notification_id);
