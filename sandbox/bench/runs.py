@@ -78,7 +78,7 @@ async def run(
         pids["payments"] = floor_pid
     before = cpu.snapshot(pids)
     outcome = await _generate(stand, load, requests, prefix)
-    void = _refusals(outcome)
+    void = refusals(outcome)
     drained = None
     if floor_pid is None:
         try:
@@ -91,7 +91,8 @@ async def run(
     return Result(load, outcome, used, drained, void)
 
 
-def _refusals(outcome: Outcome) -> list[str]:
+def refusals(outcome: Outcome) -> list[str]:
+    """Return why too many refusals make a run void; nothing when there are few."""
     refused = sum(outcome.refused.values()) + outcome.unanswered
     if refused <= REFUSED_SHARE_MAX * outcome.sent:
         return []

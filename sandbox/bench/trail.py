@@ -81,7 +81,7 @@ async def _quiet(
     n = load_queries(_SQL / "notifications.sql")
     if int(await notices.fetchval(n.told_count, since) or 0) < transfers:
         return False
-    return not int(await notices.fetchval(n.pending) or 0)
+    return not int(await notices.fetchval(n.pending, since) or 0)
 
 
 async def differences(stand: Stand, outcome: Outcome, prefix: str) -> list[str]:

@@ -38,8 +38,10 @@ CREATE TABLE payments.interbank_transfer (
     lease_until       timestamptz NOT NULL,
     attempts          integer NOT NULL DEFAULT 0,
     PRIMARY KEY (shard, transfer_id),
+    -- ledger.shard_of written out, as in ledger.account: cheaper at each statement.
     CONSTRAINT transfer_shard_of_account CHECK (
-        shard = ledger.shard_of(transfer_id) AND shard = ledger.shard_of(account_id))
+        shard = (get_byte(uuid_send(transfer_id), 15) & 63)
+        AND shard = (get_byte(uuid_send(account_id), 15) & 63))
 ) PARTITION BY RANGE (transfer_id);
 
 -- What a worker takes up: the transfers that still owe the clearing house a question.

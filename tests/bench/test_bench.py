@@ -1,0 +1,105 @@
+"""The bench measures what it says: transfers found in every store, and payments put back."""
+
+import json
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sandbox.bench import cpu, orders, report
+from sandbox.bench.floor_stage import floor_in_place
+from sandbox.bench.generator import Outcome
+from sandbox.bench.orders import Payer
+from sandbox.bench.runs import Load, Result, refusals, run
+from sandbox.bench.stand import Stand
+from sandbox.bench.trail import differences
+from sandbox.stack.testing import RunningStack
+
+CUSTOMERS = 16
+LOAD = Load("interbank.c64", connections=4, warm_up_s=0.5, seconds=1.5)
+
+
+@pytest.fixture(scope="module")
+def stand(stack: RunningStack) -> Stand:
+    return Stand(stack)
+
+
+@pytest.fixture(scope="module")
+async def callers(stand: Stand) -> list[Payer]:
+    return await orders.payers(stand, CUSTOMERS)
+
+
+@pytest.fixture(scope="module")
+async def interbank(stand: Stand, callers: list[Payer]) -> Result:
+    return await run(stand, LOAD, orders.interbank(stand, callers))
+
+
+async def test_every_transfer_of_a_run_is_found_in_every_store(interbank: Result) -> None:
+    assert interbank.void == []
+    assert interbank.outcome.accepted > CUSTOMERS
+    assert interbank.drained is not None
+    assert interbank.drained.lag_p99_ms > 0
+
+
+async def test_book_transfers_run_the_same_way(stand: Stand, callers: list[Payer]) -> None:
+    load = replace(LOAD, name="internal.c64")
+    result = await run(stand, load, orders.internal(stand, callers))
+    assert (result.void, result.outcome.refused) == ([], {})
+
+
+async def test_a_transfer_that_a_store_lacks_makes_the_run_void(
+    stand: Stand, interbank: Result
+) -> None:
+    stranger = str(uuid.uuid4())
+    outcome = interbank.outcome
+    claimed = replace(
+        outcome,
+        accepted=outcome.accepted + 1,
+        transfer_ids=[*outcome.transfer_ids, stranger],
+    )
+    found = await differences(stand, claimed, "bench-of-nobody")
+    assert any("in the books: 1 " in one for one in found)
+    assert any("have events: 1 " in one for one in found)
+    assert any(f"are stored: {claimed.accepted} " in one for one in found)
+
+
+async def test_the_floor_takes_payments_place_and_gives_it_back(
+    stand: Stand, callers: list[Payer]
+) -> None:
+    accounts = [uuid.UUID(caller.account_id) for caller in callers]
+    load = replace(LOAD, name="floor")
+    async with floor_in_place(stand, accounts) as pid:
+        result = await run(stand, load, orders.interbank(stand, callers), floor_pid=pid)
+    assert (result.void, result.outcome.refused) == ([], {})
+    again = await run(stand, replace(LOAD, seconds=0.5), orders.interbank(stand, callers))
+    assert again.void == []
+
+
+async def test_the_report_names_every_figure(
+    stand: Stand, interbank: Result, tmp_path: Path
+) -> None:
+    figures = report.figures_of([interbank], stand.stack.home)
+    file = tmp_path / "bench.json"
+    report.write(file, report.document([interbank], figures, interbank.void))
+    written = json.loads(file.read_text())
+    assert written["void"] is False
+    speeds = {f"interbank.c64.{name}" for name in ("per_s", "p50_ms", "p95_ms", "p99_ms")}
+    assert speeds | {"interbank.cpu_ms", "interbank.events_lag_p99_ms"} <= written["figures"].keys()
+    assert 0 < figures["interbank.c64.p50_ms"] <= figures["interbank.c64.p99_ms"]
+    report.show([interbank], figures, ["a reason"])
+
+
+def test_the_cost_of_a_transfer_is_the_banks_alone() -> None:
+    used = cpu.between(
+        {"payments": 1.0, "partner-ach": 5.0, "gateway": 0.5, "gone": 1.0},
+        {"payments": 3.0, "partner-ach": 9.0, "gateway": 1.0, "new": 7.0},
+    )
+    assert used == {"partner-ach": 4.0, "payments": 2.0, "gateway": 0.5}
+    assert cpu.of_the_bank(used) == 2.5
+
+
+def test_requests_that_were_refused_make_a_run_void() -> None:
+    outcome = Outcome(0, 1, 1000, 998, {"503": 2}, ["busy"], 0, 1, [1.0], [], 0)
+    assert "2 of 1000" in refusals(outcome)[0]
+    assert refusals(replace(outcome, refused={"503": 1})) == []
