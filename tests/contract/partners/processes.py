@@ -128,10 +128,11 @@ class PartnerProcess:
         return made.body["id"]
 
     def rss_mib(self) -> float:
-        """Resident memory of the process."""
+        """Memory that the process itself costs: its share of what others map too."""
         assert self.process is not None
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        share = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
+        return int(share.split()[1]) / 1024
 
     async def _is_healthy(self) -> bool:
         assert self.process is not None
