@@ -25,15 +25,13 @@ POLL_S = 0.2
 SHORT_ROWS = 16
 """A stretch so short is read at once."""
 
-READERS = {
-    "router": ("payments", "transfers", "auth-events"),
-    "customers": ("payments", "transfers"),
-    "audit": ("audit-logs",),
-    "notif": ("notifications",),
-}
-"""Consumer group -> the topics that it reads."""
+STAGES = (
+    {"router": ("payments", "transfers", "auth-events"), "customers": ("payments", "transfers")},
+    {"audit": ("audit-logs",), "notif": ("notifications",)},
+)
+"""Consumer group -> the topics that it reads, upstream first: the router fills the second stage."""
 
-TOPICS = tuple(sorted({topic for topics in READERS.values() for topic in topics}))
+TOPICS = tuple(sorted({one for stage in STAGES for topics in stage.values() for one in topics}))
 
 
 @dataclass(slots=True)
@@ -114,11 +112,14 @@ class Drain:
         under_way.of_partners["sagas before their first answer"] = int(fresh or 0)
 
     def _groups(self) -> dict[str, int]:
-        spans = self._topics.spans(TOPICS)
-        behind: dict[str, int] = {}
-        for group, topics in READERS.items():
-            parts = {part: span for part, span in spans.items() if part[0] in topics}
-            behind[f"group {group}"] = self._behind(group, parts)
+        """Look at each stage after the one before, so that nothing slips past between two looks."""
+        behind: dict[str, int] = {"transactions open": 0}
+        for stage in STAGES:
+            spans = self._topics.spans({one for topics in stage.values() for one in topics})
+            behind["transactions open"] += self._topics.open_messages(spans)
+            for group, topics in stage.items():
+                parts = {part: span for part, span in spans.items() if part[0] in topics}
+                behind[f"group {group}"] = self._behind(group, parts)
         return behind
 
     def _behind(self, group: str, parts: Mapping[Part, Span]) -> int:

@@ -61,24 +61,39 @@ class Topics:
 
     def spans(self, topics: Iterable[str]) -> dict[Part, Span]:
         """Return what is committed in every partition of the topics, now."""
+        parts = self._parts(topics)
+        lows = self._offsets(parts, EarliestSpec())
+        highs = self._offsets(parts, LatestSpec())
+        return {part: Span(lows[part], high) for part, high in highs.items()}
+
+    def open_messages(self, spans: Mapping[Part, Span]) -> int:
+        """Count what was written behind the spans, in transactions that are still open.
+
+        A transaction's producer is answered before each partition has its marker.
+        """
+        parts = [TopicPartition(*part) for part in spans]
+        ends = self._offsets(parts, LatestSpec(), IsolationLevel.READ_UNCOMMITTED)
+        return sum(end - spans[part].high for part, end in ends.items())
+
+    def _parts(self, topics: Iterable[str]) -> list[TopicPartition]:
         known = self._admin.list_topics(timeout=TIMEOUT_S).topics
-        parts = [
+        return [
             TopicPartition(topic, number)
             for topic in topics
             if topic in known
             for number in known[topic].partitions
         ]
-        lows = self._offsets(parts, EarliestSpec())
-        highs = self._offsets(parts, LatestSpec())
-        return {part: Span(lows[part], high) for part, high in highs.items()}
 
-    def _offsets(self, parts: list[TopicPartition], which: OffsetSpec) -> dict[Part, int]:
+    def _offsets(
+        self,
+        parts: list[TopicPartition],
+        which: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[Part, int]:
         if not parts:
             return {}
         asked = self._admin.list_offsets(
-            dict.fromkeys(parts, which),
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=TIMEOUT_S,
+            dict.fromkeys(parts, which), isolation_level=isolation, request_timeout=TIMEOUT_S
         )
         return {(part.topic, part.partition): f.result().offset for part, f in asked.items()}
 
