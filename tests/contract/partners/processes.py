@@ -83,7 +83,7 @@ class PartnerProcess:
             "--config",
             str(path),
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=_environment(),
         )
         await until(self._is_healthy)
 
@@ -141,6 +141,13 @@ class PartnerProcess:
             return (await self.control("GET", "/healthz")).status == 200
         except aiohttp.ClientError:
             return False
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a partner. Coverage is of the bank, so partners stay unmeasured:
+    measuring would count towards the memory that one of them may take."""
+    inherited = {name: v for name, v in os.environ.items() if name != "COVERAGE_PROCESS_START"}
+    return inherited | {"PYTHONPATH": str(ROOT)}
 
 
 async def _answer(got: aiohttp.ClientResponse) -> Answer:
