@@ -1,6 +1,7 @@
 """The transfers in PostgreSQL: each method one round trip, in SQL of sql/queries.sql."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,10 +13,16 @@ from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.ledger import refusals as ledger
 from services.payments import mapping
+from services.payments.groups import Groups
 from services.payments.state import Effect, State
 from services.payments.transfer import Beneficiary, Notice, Transfer, TransferOrder
 
 DUE_ROWS_MAX = 64
+
+GROUP_EVERY_S = 0.01
+"""Steps that come within this time of the last group's beginning are saved together."""
+
+GROUP_STEPS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +50,42 @@ class Lease:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step that posts nothing, as it is saved in a group."""
+
+    moved: Transfer
+    effect: Effect
+    lease_until: datetime
+    event_id: uuid.UUID
+    response: bytes | None
+
+    def columns(self) -> tuple[object, ...]:
+        """Return the arguments of payments.advance_group for this step."""
+        moved, event_type = self.moved, self.effect.event_type
+        return (
+            moved.transfer_id,
+            moved.version - 1,
+            moved.state.value,
+            moved.trace_number or None,
+            moved.failure_reason or None,
+            moved.return_code or None,
+            moved.update_time,
+            self.lease_until,
+            self.event_id,
+            f"bp.payments.v1.{event_type}",
+            mapping.event_payload(moved, event_type, self.event_id),
+            self.response,
+        )
+
+
 class Store:
     """The only way of this service to its tables."""
 
     def __init__(self, pool: asyncpg.Pool, queries: Queries) -> None:
         self._pool = pool
         self._sql = queries
+        self._steps = Groups(self._advance_group, every_s=GROUP_EVERY_S, items_max=GROUP_STEPS_MAX)
 
     async def debit(self, order: TransferOrder, transfer: Transfer, lease: Lease) -> Debit:
         """Post the debit with key, transfer and event, or say what the key stands for already.
@@ -96,6 +133,8 @@ class Store:
         """Save a step; False when the transfer had moved on already, and then nothing changed."""
         shard = shard_of(moved.transfer_id)
         event_id = new_id(shard)
+        if effect.posting is None and not effect.frees_key and notice_id is None:
+            return await self._steps.do(_Step(moved, effect, lease_until, event_id, response))
         row: Any = await self._pool.fetchrow(
             self._sql.advance,
             moved.transfer_id,
@@ -116,6 +155,14 @@ class Store:
             notice_id,
         )
         return row["advanced"], row["accepted_response"]
+
+    async def _advance_group(self, steps: Sequence[_Step]) -> list[tuple[bool, bytes | None]]:
+        """Save steps that post nothing, each as `advance` does."""
+        ordered = sorted(steps, key=lambda step: step.moved.transfer_id)
+        columns = zip(*(step.columns() for step in ordered), strict=True)
+        rows: list[Any] = await self._pool.fetch(self._sql.advance_group, *map(list, columns))
+        taken = {row["event_id"]: row["accepted_response"] for row in rows}
+        return [(step.event_id in taken, taken.get(step.event_id)) for step in steps]
 
     async def transfer(self, transfer_id: uuid.UUID) -> Held | None:
         """Return a transfer, or None."""

@@ -9,6 +9,11 @@ FROM payments.debit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
 SELECT advanced, accepted_response
 FROM payments.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
 
+-- name: advance_group
+-- Later steps that post nothing, of several transfers, in one round trip and one commit.
+SELECT event_id, accepted_response
+FROM payments.advance_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+
 -- name: transfer
 -- One transfer by its id.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
