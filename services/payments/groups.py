@@ -1,7 +1,7 @@
 """Calls that come together are carried out together: one statement and one commit for all.
 
-A call that comes alone goes at once. While a group is under way, and for a moment after it began,
-the calls that come form the next one.
+A call that comes alone goes at once. Those that come within a moment after it form the next group,
+which does not wait for the one before: a group that is held up holds up no other.
 """
 
 import asyncio
@@ -10,6 +10,9 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+GROUPS_MAX = 4
+"""Groups under way at once; each has a connection of the pool."""
 
 
 class Groups(Generic[Item, Result]):
@@ -30,6 +33,7 @@ class Groups(Generic[Item, Result]):
         self._every_s = every_s
         self._items_max = items_max
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._under_way: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
 
     async def do(self, item: Item) -> Result:
@@ -41,15 +45,15 @@ class Groups(Generic[Item, Result]):
         return await future
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._waiting:
-            begun = loop.time()
             group = self._waiting[: self._items_max]
             del self._waiting[: self._items_max]
-            await self._carry_out(group)
-            rest_s = begun + self._every_s - loop.time()
-            if rest_s > 0:
-                await asyncio.sleep(rest_s)
+            task = asyncio.create_task(self._carry_out(group))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+            await asyncio.sleep(self._every_s)
+            if len(self._under_way) >= GROUPS_MAX:
+                await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
 
     async def _carry_out(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         items = [item for item, _ in group]
