@@ -22,9 +22,15 @@ log = structlog.get_logger()
 class Vault:
     """One service's session with OpenBao."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServiceSettings, renew_s: float = RENEW_S) -> None:
         self._settings = settings
+        self._renew_s = renew_s
         self._client: Any = hvac.Client(url=settings.openbao_addr, timeout=5)
+
+    @property
+    def token(self) -> str:
+        """The token in use; a secret, never to be logged."""
+        return str(self._client.token)
 
     async def login(self) -> None:
         """Exchange the service account's JWT for a token of one hour."""
@@ -57,10 +63,10 @@ class Vault:
 
     async def keep_alive(self) -> None:
         """Renew for ever: every 45 minutes, and sooner again after a failure."""
-        wait_s = RENEW_S
+        wait_s = self._renew_s
         while True:
             await asyncio.sleep(wait_s)
-            wait_s = RENEW_S if await self._renewed() else RETRY_S
+            wait_s = self._renew_s if await self._renewed() else RETRY_S
 
     async def _renewed(self) -> bool:
         try:

@@ -57,6 +57,17 @@ class Bank(BankClient):
         ):
             return await read_answer(response)
 
+    async def two_banking_days_untold(self) -> None:
+        """Let two banking days pass while the clearing house keeps its notices to itself."""
+        await self.control("ach", "POST", "/control/webhooks/hold")
+        body = {"banking_days": 2, "drain_timeout_ms": 1}
+        await self.control("ach", "POST", "/control/clock/advance", body)
+
+    async def release_notices(self) -> None:
+        """Let the clearing house send what it kept."""
+        await self.control("ach", "POST", "/control/webhooks/release")
+        await self.control("ach", "POST", "/control/webhooks/drain", {"timeout_ms": 10_000})
+
     def _partner_tls(self, certificate: str) -> ssl.SSLContext:
         tls = ssl.create_default_context(cafile=self.where["BP_PARTNER_CA_FILE"])
         self._show(tls, certificate)

@@ -19,6 +19,9 @@ async def test_a_transfer_is_submitted_settles_after_two_banking_days_and_is_tol
     settled = await bank.in_state(ana, accepted.body["transferId"], "COMPLETED")
     assert settled["traceNumber"] == accepted.body["traceNumber"]
     assert await bank.posted(ana) == 4_000_00
+    await bank.pushed(ana, 2)
+    told = (await bank.call("GET", "/v1/notifications", ana.token)).body["notifications"]
+    assert [one["template"] for one in told] == ["TRANSFER_COMPLETED", "TRANSFER_SUBMITTED"]
 
 
 async def test_the_same_key_and_payload_replay_the_first_answer_byte_for_byte(bank: Bank) -> None:

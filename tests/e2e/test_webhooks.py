@@ -43,9 +43,11 @@ async def send(
 async def test_a_completion_and_its_repetitions_are_applied_once(bank: Bank) -> None:
     ana = await bank.customer()
     paid = (await bank.pay(ana, 100_00)).body
+    await bank.two_banking_days_untold()
     body = notice("completed", paid)
     answers = [await send(bank, body) for _ in range(3)]
     assert {answer.status for answer in answers} == {200}
+    await bank.release_notices()
     done = await bank.transfer(ana, paid["transferId"])
     assert done["state"] == "COMPLETED"
     sql = "SELECT count(*) AS n FROM ledger.entry WHERE reference = $1"
@@ -57,11 +59,13 @@ async def test_a_return_credits_once_however_often_and_in_whatever_order_it_is_t
     bank: Bank,
 ) -> None:
     ana = await bank.customer()
-    paid = (await bank.pay(ana, 100_00)).body
+    paid = (await bank.pay(ana, 100_00, accountNumber="1239902")).body
+    await bank.two_banking_days_untold()
     for body in (notice("returned", paid, "R02"), notice("completed", paid)):
         assert (await send(bank, body)).status == 200
     for _ in range(2):
         assert (await send(bank, notice("returned", paid, "R02"))).status == 200
+    await bank.release_notices()
     assert (await bank.transfer(ana, paid["transferId"]))["state"] == "RETURNED"
     assert await bank.posted(ana) == 5_000_00
 

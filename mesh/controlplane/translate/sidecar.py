@@ -29,6 +29,9 @@ _SOCKET_MODE = 0o600
 _STREAMS_MAX = 1024
 _WINDOW_BYTES = 262144
 _FORBIDDEN = 403
+_GRACE_MS = 500
+"""A sidecar lets a call take so much longer than the contract does. The service and the edge end
+it in time with DEADLINE_EXCEEDED; a sidecar that ended it first would say UNAVAILABLE."""
 
 
 def listeners(sidecar: model.Sidecar, source: SecretSource) -> list[listener.Listener]:
@@ -121,7 +124,9 @@ def _method_route(grant: model.Grant, to: str, retry: model.Retry | None) -> rou
         name=grant.path,
         match=route.RouteMatch(path=grant.path),
         route=route.RouteAction(
-            cluster=to, timeout=span(grant.deadline_ms), retry_policy=retry_policy(retry)
+            cluster=to,
+            timeout=span(grant.deadline_ms + _GRACE_MS),
+            retry_policy=retry_policy(retry),
         ),
     )
 

@@ -39,8 +39,9 @@ JOIN notif.notification AS notification USING (notification_id)
 WHERE delivery.notification_id = due.notification_id
   AND delivery.channel = due.channel
   AND delivery.device = due.device
-RETURNING delivery.notification_id, delivery.device, delivery.attempts - 1 AS attempts, notification.event_id,
-          notification.template, notification.title, notification.body, notification.transfer_id
+RETURNING delivery.notification_id, delivery.device, delivery.attempts - 1 AS attempts,
+          notification.event_id, notification.template, notification.title, notification.body,
+          notification.transfer_id
 
 -- name: settle
 -- Writes what became of a batch of attempts. Only what is pending can become something else.

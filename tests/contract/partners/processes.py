@@ -83,7 +83,7 @@ class PartnerProcess:
             "--config",
             str(path),
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=_environment(),
         )
         await until(self._is_healthy)
 
@@ -128,10 +128,11 @@ class PartnerProcess:
         return made.body["id"]
 
     def rss_mib(self) -> float:
-        """Resident memory of the process."""
+        """Memory that the process itself costs: its share of what others map too."""
         assert self.process is not None
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        share = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
+        return int(share.split()[1]) / 1024
 
     async def _is_healthy(self) -> bool:
         assert self.process is not None
@@ -140,6 +141,13 @@ class PartnerProcess:
             return (await self.control("GET", "/healthz")).status == 200
         except aiohttp.ClientError:
             return False
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a partner. Coverage is of the bank, so partners stay unmeasured:
+    measuring would count towards the memory that one of them may take."""
+    inherited = {name: v for name, v in os.environ.items() if name != "COVERAGE_PROCESS_START"}
+    return inherited | {"PYTHONPATH": str(ROOT)}
 
 
 async def _answer(got: aiohttp.ClientResponse) -> Answer:

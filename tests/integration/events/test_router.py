@@ -133,15 +133,15 @@ def test_no_event_is_lost_or_doubled_when_routers_are_killed_and_partitions_move
     chance = random.Random(7)
     wanted: set[str] = set()
     routers[0].start()
-    for round_ in range(6):
+    for round_ in range(4):
         events = [samples.payment() for _ in range(400)]
         wanted.update(e.metadata.event_id for e in events)
         samples.write(kafka.bootstrap, "payments", events)
         seen = chance.randrange(1, 400 * (round_ + 1))
         samples.until(partial(_progressed, kafka, wanted, seen))
-        if round_ == 2:
+        if round_ == 1:
             routers[1].start()
-        victim = routers[0] if round_ < 3 else routers[round_ % 2]
+        victim = routers[round_ % 2] if round_ > 1 else routers[0]
         victim.kill()
         victim.start()
     samples.until(lambda: len(_audited(kafka, wanted)) == len(wanted), 40)

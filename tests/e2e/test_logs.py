@@ -1,0 +1,41 @@
+"""What the bank's processes write down: never who was paid, and never a secret."""
+
+from typing import Any
+
+from sandbox.stack.roster import SERVICES
+from tests.e2e.bank import Bank, Customer
+
+PERSONAL = {"name": "Zenobia Quill", "accountNumber": "7301958264"}
+MEMO = "for the harpsichord"
+
+
+async def ask(bank: Bank, payer: Customer, **changes: Any) -> None:
+    """Ask for a transfer whose words appear nowhere else."""
+    body = {
+        "accountId": str(payer.account_id),
+        "amount": {"currencyCode": "USD", "minorUnits": "1000"},
+        "beneficiary": {"routingNumber": "021000021", "accountType": "CHECKING"} | PERSONAL,
+        "memo": MEMO,
+    } | changes
+    headers = {"Idempotency-Key": "a-key-for-the-logs"}
+    await bank.call("POST", "/v1/transfers/interbank", payer.token, body, headers)
+
+
+async def test_no_log_of_the_bank_holds_personal_data_or_a_secret(bank: Bank) -> None:
+    payer = await bank.customer()
+    await ask(bank, payer, surprise=1)
+    await ask(bank, payer, amount={"currencyCode": "USD", "minorUnits": "99999999"})
+    await bank.fault("ach", kind="reset", endpoint="POST /ach/transfer")
+    await ask(bank, payer)
+    await bank.mend("ach")
+    await ask(bank, payer)
+    await bank.pushed(payer, 2)
+    names = [service.name for service in SERVICES]
+    sidecars = [f"{name}-sidecar" for name in names]
+    written = "\n".join(bank.stack.log(name) for name in (*names, *sidecars, "gateway"))
+    assert "server.serving" in written
+    seed = bank.stack.seed
+    secrets = (seed.ach_api_key, seed.ach_webhook_secret, seed.fraud_bearer_token)
+    roles = [seed.role_password(f"bp_{name}") for name in names]
+    for word in (*PERSONAL.values(), MEMO, payer.token, payer.user_name, *secrets, *roles):
+        assert word not in written

@@ -1,0 +1,1 @@
+"""A service's session with OpenBao, on the real one."""
