@@ -58,8 +58,15 @@ class Verdict:
 
 async def judge(stores: Stores, wait_s: float) -> Verdict:
     """Wait up to `wait_s` for what is under way, then judge everything."""
-    began = time.monotonic()
     topics = Topics(stores.kafka_bootstrap)
+    try:
+        return await _judged(stores, topics, wait_s)
+    finally:
+        await asyncio.to_thread(topics.close)
+
+
+async def _judged(stores: Stores, topics: Topics, wait_s: float) -> Verdict:
+    began = time.monotonic()
     drain = Drain(stores, topics)
     rounds = 0
     while True:
