@@ -1,6 +1,7 @@
 """The transfers in PostgreSQL: each method one round trip, in SQL of sql/queries.sql."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,10 +13,16 @@ from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.ledger import refusals as ledger
 from services.payments import mapping
+from services.payments.groups import Groups
 from services.payments.state import Effect, State
 from services.payments.transfer import Beneficiary, Notice, Transfer, TransferOrder
 
 DUE_ROWS_MAX = 64
+
+GROUP_EVERY_S = 0.01
+"""Groups begin so far apart: what comes in between is saved together."""
+
+GROUP_ROWS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,46 +50,40 @@ class Lease:
     until: datetime
 
 
+Row = tuple[Any, ...]
+"""One row of payments.debit_order or payments.plain_step."""
+
+
 class Store:
     """The only way of this service to its tables."""
 
     def __init__(self, pool: asyncpg.Pool, queries: Queries) -> None:
         self._pool = pool
         self._sql = queries
+        self._debits = Groups(self._debit_group, every_s=GROUP_EVERY_S, items_max=GROUP_ROWS_MAX)
+        self._steps = Groups(self._advance_group, every_s=GROUP_EVERY_S, items_max=GROUP_ROWS_MAX)
 
     async def debit(self, order: TransferOrder, transfer: Transfer, lease: Lease) -> Debit:
         """Post the debit with key, transfer and event, or say what the key stands for already.
 
         Raises services.ledger.api's errors, and then nothing of it happened.
         """
-        event_id = new_id(shard_of(transfer.transfer_id))
-        to = order.beneficiary
+        row = _debit_row(order, transfer, lease)
+        try:
+            return await self._debits.do(row)
+        except asyncpg.PostgresError:
+            # One of those that went together was refused, so all were: now it goes alone.
+            return await self._debit_alone(row)
+
+    async def _debit_group(self, rows: Sequence[Row]) -> list[Debit]:
+        """Debit all, or none and raise."""
+        found: list[Any] = await self._pool.fetch(self._sql.debit_group, sorted(rows, key=_place))
+        debits = {one["transfer_id"]: _debit(one) for one in found}
+        return [debits[row[0]] for row in rows]
+
+    async def _debit_alone(self, row: Row) -> Debit:
         with ledger.refusals():
-            row: Any = await self._pool.fetchrow(
-                self._sql.debit,
-                transfer.transfer_id,
-                order.customer_id,
-                order.account_id,
-                order.amount.minor_units,
-                order.amount.currency,
-                to.name,
-                to.routing_number,
-                to.account_number,
-                to.account_type,
-                order.memo,
-                transfer.fraud_review,
-                order.idempotency_key,
-                order.fingerprint,
-                order.correlation_id,
-                order.traceparent,
-                transfer.create_time,
-                lease.owner,
-                lease.until,
-                new_id(shard_of(order.account_id)),
-                event_id,
-                mapping.event_payload(transfer, "TransferDebited", event_id),
-            )
-        return Debit(row["outcome"], row["existing_transfer_id"] or transfer.transfer_id)
+            return _debit(await self._pool.fetchrow(self._sql.debit, *row))
 
     async def advance(
         self,
@@ -96,6 +97,9 @@ class Store:
         """Save a step; False when the transfer had moved on already, and then nothing changed."""
         shard = shard_of(moved.transfer_id)
         event_id = new_id(shard)
+        if effect.posting is None and not effect.frees_key and notice_id is None:
+            step = _step_row(moved, effect, lease_until, event_id, response)
+            return await self._steps.do(step)
         row: Any = await self._pool.fetchrow(
             self._sql.advance,
             moved.transfer_id,
@@ -116,6 +120,12 @@ class Store:
             notice_id,
         )
         return row["advanced"], row["accepted_response"]
+
+    async def _advance_group(self, rows: Sequence[Row]) -> list[tuple[bool, bytes | None]]:
+        """Save steps that post nothing, each as `advance` does."""
+        found: list[Any] = await self._pool.fetch(self._sql.advance_group, sorted(rows, key=_id))
+        taken = {one["event_id"]: one["accepted_response"] for one in found}
+        return [(row[_EVENT_ID] in taken, taken.get(row[_EVENT_ID])) for row in rows]
 
     async def transfer(self, transfer_id: uuid.UUID) -> Held | None:
         """Return a transfer, or None."""
@@ -202,6 +212,77 @@ class Store:
     async def ensure_partitions(self) -> None:
         """Make the partitions of the coming months."""
         await self._pool.execute(self._sql.ensure_partitions)
+
+
+def _debit_row(order: TransferOrder, transfer: Transfer, lease: Lease) -> Row:
+    """Return the arguments of payments.debit."""
+    shard = shard_of(order.account_id)
+    event_id = new_id(shard)
+    to = order.beneficiary
+    return (
+        transfer.transfer_id,
+        order.customer_id,
+        order.account_id,
+        order.amount.minor_units,
+        order.amount.currency,
+        to.name,
+        to.routing_number,
+        to.account_number,
+        to.account_type,
+        order.memo,
+        transfer.fraud_review,
+        order.idempotency_key,
+        order.fingerprint,
+        order.correlation_id,
+        order.traceparent,
+        transfer.create_time,
+        lease.owner,
+        lease.until,
+        new_id(shard),
+        event_id,
+        mapping.event_payload(transfer, "TransferDebited", event_id),
+    )
+
+
+def _place(row: Row) -> tuple[int, uuid.UUID, str]:
+    """Return where a debit locks: the order in which the ledger locks, then the key."""
+    account_id, idempotency_key = row[2], row[11]
+    return shard_of(account_id), account_id, idempotency_key
+
+
+def _debit(row: Any) -> Debit:
+    return Debit(row["outcome"], row["existing_transfer_id"] or row["transfer_id"])
+
+
+_EVENT_ID = 8
+
+
+def _step_row(
+    moved: Transfer,
+    effect: Effect,
+    lease_until: datetime,
+    event_id: uuid.UUID,
+    response: bytes | None,
+) -> Row:
+    """Return one row of payments.plain_step."""
+    return (
+        moved.transfer_id,
+        moved.version - 1,
+        moved.state.value,
+        moved.trace_number or None,
+        moved.failure_reason or None,
+        moved.return_code or None,
+        moved.update_time,
+        lease_until,
+        event_id,
+        f"bp.payments.v1.{effect.event_type}",
+        mapping.event_payload(moved, effect.event_type, event_id),
+        response,
+    )
+
+
+def _id(row: Row) -> uuid.UUID:
+    return row[0]
 
 
 def _held(row: Any) -> Held:

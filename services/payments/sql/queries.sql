@@ -1,6 +1,6 @@
 -- name: debit
 -- Step 2 of the saga: key, debit, transfer and event in one round trip.
-SELECT outcome, existing_transfer_id
+SELECT $1 AS transfer_id, outcome, existing_transfer_id
 FROM payments.debit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
     $18, $19, $20, $21);
 
@@ -8,6 +8,16 @@ FROM payments.debit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
 -- Every later step: state, posting, event, key and notice in one round trip.
 SELECT advanced, accepted_response
 FROM payments.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
+
+-- name: debit_group
+-- Step 2 of several sagas, all or none, in one round trip and one commit.
+SELECT transfer_id, outcome, existing_transfer_id
+FROM payments.debit_group($1::payments.debit_order[]);
+
+-- name: advance_group
+-- Later steps that post nothing, of several transfers, in one round trip and one commit.
+SELECT event_id, accepted_response
+FROM payments.advance_group($1::payments.plain_step[]);
 
 -- name: transfer
 -- One transfer by its id.

@@ -1,0 +1,181 @@
+"""Steps of several transfers in one statement do what each alone would have done."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+
+from services.chassis.postgres import connect, load_queries
+from services.kernel.clock import utc_now
+from services.kernel.ids import new_id, shard_of
+from services.kernel.money import Money
+from services.ledger.refusals import InsufficientFunds
+from services.payments import mapping
+from services.payments.state import Event, State
+from services.payments.store import Debit, Lease, Store
+from services.payments.transfer import Beneficiary, Fact, Transfer, TransferOrder, after, debited
+from tests.integration.bank import Bank, Holder
+from tests.integration.stores import PostgresStore
+
+QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
+UNTIL = timedelta(seconds=30)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def store(postgres: PostgresStore) -> AsyncGenerator[Store]:
+    pool = await postgres.pool("bp_payments")
+    yield Store(pool, load_queries(QUERIES))
+    await pool.close()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def bank(postgres: PostgresStore) -> AsyncGenerator[Bank]:
+    bank = Bank(postgres)
+    yield bank
+    await bank.close()
+
+
+def _order(holder: Holder) -> TransferOrder:
+    return TransferOrder(
+        customer_id=holder.customer_id,
+        account_id=holder.account_id,
+        amount=Money(1_00, "USD"),
+        beneficiary=Beneficiary("Bo Rivera", "021000021", "123456", "CHECKING"),
+        memo="rent",
+        idempotency_key=uuid.uuid4().hex,
+        fingerprint=b"f" * 32,
+        correlation_id="request-1",
+        traceparent="",
+    )
+
+
+async def _debit(store: Store, order: TransferOrder) -> Debit:
+    transfer_id = new_id(shard_of(order.account_id))
+    transfer = debited(order, transfer_id, fraud_review=False, now=utc_now())
+    return await store.debit(order, transfer, Lease("test/0", utc_now() + UNTIL))
+
+
+async def _debited(store: Store, holder: Holder) -> Transfer:
+    debit = await _debit(store, _order(holder))
+    held = await store.transfer(debit.transfer_id)
+    assert debit.outcome == "DEBITED"
+    assert held is not None
+    return held.transfer
+
+
+async def _step(store: Store, transfer: Transfer, trace: str) -> tuple[bool, bytes | None]:
+    moved, effect = after(transfer, Fact(Event.ACCEPTED, trace_number=trace), utc_now())
+    return await store.advance(moved, effect, utc_now(), response=mapping.response_bytes(moved))
+
+
+async def _events(bank: Bank, transfer: Transfer) -> list[str]:
+    write = await bank.superuser("bp_write")
+    rows: list[Any] = await write.fetch(
+        "SELECT event_type FROM outbox.event WHERE subject = $1 ORDER BY id", transfer.transfer_id
+    )
+    return [row["event_type"].rpartition(".")[2] for row in rows]
+
+
+async def test_each_transfer_of_a_group_takes_its_own_step(store: Store, bank: Bank) -> None:
+    holders = [await bank.open_holder(100_00) for _ in range(5)]
+    transfers = [await _debited(store, holder) for holder in holders for _ in range(3)]
+    saved = await asyncio.gather(
+        *(_step(store, transfer, f"9910000{n:08d}") for n, transfer in enumerate(transfers))
+    )
+    for number, (transfer, (advanced, answer)) in enumerate(zip(transfers, saved, strict=True)):
+        held = await store.transfer(transfer.transfer_id)
+        assert held is not None
+        assert advanced
+        assert (held.transfer.state, held.transfer.version) == (State.SUBMITTED, 2)
+        assert held.transfer.trace_number == f"9910000{number:08d}"
+        assert held.accepted_response == answer == mapping.response_bytes(held.transfer)
+        assert await _events(bank, transfer) == ["TransferDebited", "TransferSubmitted"]
+
+
+async def test_two_steps_of_one_transfer_in_a_group_are_one(store: Store, bank: Bank) -> None:
+    transfer = await _debited(store, await bank.open_holder(100_00))
+    others = [await _debited(store, await bank.open_holder(100_00)) for _ in range(3)]
+    twice = await asyncio.gather(
+        *(_step(store, other, "991000000000007") for other in others),
+        _step(store, transfer, "991000000000008"),
+        _step(store, transfer, "991000000000009"),
+    )
+    assert [advanced for advanced, _ in twice[:3]] == [True, True, True]
+    assert sorted(advanced for advanced, _ in twice[3:]) == [False, True]
+    assert await _events(bank, transfer) == ["TransferDebited", "TransferSubmitted"]
+
+
+async def test_a_transfer_that_moved_on_is_left_alone_and_the_others_go(
+    store: Store, bank: Bank
+) -> None:
+    late, fresh = [await _debited(store, await bank.open_holder(100_00)) for _ in range(2)]
+    assert (await _step(store, late, "991000000000010"))[0]
+    stale, good = await asyncio.gather(
+        _step(store, late, "991000000000011"), _step(store, fresh, "991000000000012")
+    )
+    assert stale == (False, None)
+    assert good[0]
+    held = await store.transfer(late.transfer_id)
+    assert held is not None
+    assert held.transfer.trace_number == "991000000000010"
+
+
+async def test_a_refused_debit_refuses_none_of_those_that_came_with_it(
+    store: Store, bank: Bank
+) -> None:
+    rich = [await bank.open_holder(100_00) for _ in range(4)]
+    poor = await bank.open_holder(0)
+    results = await asyncio.gather(
+        *(_debited(store, holder) for holder in (*rich, poor)), return_exceptions=True
+    )
+    assert isinstance(results[-1], InsufficientFunds)
+    for holder, transfer in zip(rich, results[:-1], strict=True):
+        assert isinstance(transfer, Transfer)
+        assert await bank.held(holder.account_id) == (99_00, 2)
+        assert await _events(bank, transfer) == ["TransferDebited"]
+
+
+async def test_of_debits_that_want_one_balance_those_succeed_that_it_covers(
+    store: Store, bank: Bank
+) -> None:
+    holder = await bank.open_holder(3_00)
+    results = await asyncio.gather(
+        *(_debited(store, holder) for _ in range(20)), return_exceptions=True
+    )
+    assert sum(isinstance(result, Transfer) for result in results) == 3
+    assert sum(isinstance(result, InsufficientFunds) for result in results) == 17
+    assert await bank.held(holder.account_id) == (0, 4)
+
+
+async def test_one_key_in_one_group_is_one_transfer(store: Store, bank: Bank) -> None:
+    order = _order(await bank.open_holder(100_00))
+    await _debited(store, await bank.open_holder(100_00))
+    debits = await asyncio.gather(*(_debit(store, order) for _ in range(5)))
+    other = await _debit(store, replace(order, fingerprint=b"g" * 32))
+    assert [debit.outcome for debit in debits] == ["DEBITED", *["EXISTING"] * 4]
+    assert len({debit.transfer_id for debit in debits}) == 1
+    assert other.outcome == "REUSED"
+    assert await bank.held(order.account_id) == (99_00, 2)
+
+
+async def test_an_account_that_somebody_holds_holds_up_only_its_own_debit(
+    store: Store, bank: Bank, postgres: PostgresStore
+) -> None:
+    held, free = [await bank.open_holder(100_00) for _ in range(2)]
+    blocker = await connect(postgres.database("postgres"), "blocker")
+    async with blocker.transaction():
+        await blocker.execute(
+            "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE", held.account_id
+        )
+        blocked = asyncio.create_task(_debited(store, held))
+        passed = [asyncio.create_task(_debited(store, free)) for _ in range(3)]
+        await asyncio.wait_for(asyncio.gather(*passed), timeout=4)
+        assert not blocked.done()
+    await blocked
+    await blocker.close()
+    assert (await bank.held(held.account_id))[0] == 99_00

@@ -1,0 +1,79 @@
+"""Calls that come together are carried out together; none waits for company, none is mixed up."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from services.payments.groups import GROUPS_MAX, Groups
+
+
+class Recorder:
+    """Doubles numbers, remembers the groups, and is as slow or as broken as a test wants."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.open = asyncio.Event()
+
+    async def __call__(self, items: Sequence[int]) -> list[int]:
+        self.groups.append(list(items))
+        if 7 in items:
+            await self.open.wait()
+        if 13 in items:
+            raise ConnectionError("lost")
+        return [2 * item for item in items]
+
+
+async def test_a_lone_call_goes_at_once() -> None:
+    groups = Groups(Recorder(), every_s=60.0, items_max=10)
+    assert await asyncio.wait_for(groups.do(1), timeout=5) == 2
+
+
+async def test_calls_that_come_together_are_carried_out_together() -> None:
+    recorder = Recorder()
+    groups = Groups(recorder, every_s=0.0, items_max=3)
+    assert await asyncio.gather(*map(groups.do, (1, 2, 3, 4, 5))) == [2, 4, 6, 8, 10]
+    assert recorder.groups == [[1, 2, 3], [4, 5]]
+
+
+async def test_a_group_that_is_held_up_holds_up_no_other() -> None:
+    recorder = Recorder()
+    groups = Groups(recorder, every_s=0.0, items_max=10)
+    slow = asyncio.create_task(groups.do(7))
+    while not recorder.groups:
+        await asyncio.sleep(0)
+    assert await asyncio.wait_for(groups.do(1), timeout=5) == 2
+    assert not slow.done()
+    recorder.open.set()
+    assert await slow == 14
+
+
+async def test_not_more_groups_are_under_way_than_may_be() -> None:
+    recorder = Recorder()
+    groups = Groups(recorder, every_s=0.0, items_max=1)
+    calls = [asyncio.create_task(groups.do(7)) for _ in range(GROUPS_MAX + 2)]
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    assert len(recorder.groups) == GROUPS_MAX
+    recorder.open.set()
+    assert await asyncio.gather(*calls) == [14] * len(calls)
+
+
+async def test_each_caller_of_a_failed_group_learns_it_and_the_next_group_goes_on() -> None:
+    groups = Groups(Recorder(), every_s=0.0, items_max=2)
+    answers = await asyncio.gather(*map(groups.do, (12, 13, 14)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [ConnectionError, ConnectionError, int]
+    with pytest.raises(ConnectionError):
+        await groups.do(13)
+    assert await groups.do(1) == 2
+
+
+async def test_a_caller_that_gives_up_holds_up_nobody() -> None:
+    recorder = Recorder()
+    groups = Groups(recorder, every_s=0.0, items_max=10)
+    impatient, patient = (asyncio.create_task(groups.do(number)) for number in (7, 2))
+    while not recorder.groups:
+        await asyncio.sleep(0)
+    impatient.cancel()
+    recorder.open.set()
+    assert await patient == 4
