@@ -8,21 +8,16 @@ from typing import Any
 
 import asyncpg
 
+from services.chassis.groups import Groups
 from services.chassis.postgres import Queries
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.ledger import refusals as ledger
 from services.payments import mapping
-from services.payments.groups import Groups
 from services.payments.state import Effect, State
 from services.payments.transfer import Beneficiary, Notice, Transfer, TransferOrder
 
 DUE_ROWS_MAX = 64
-
-GROUP_EVERY_S = 0.01
-"""Groups begin so far apart: what comes in between is saved together."""
-
-GROUP_ROWS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +55,8 @@ class Store:
     def __init__(self, pool: asyncpg.Pool, queries: Queries) -> None:
         self._pool = pool
         self._sql = queries
-        self._debits = Groups(self._debit_group, every_s=GROUP_EVERY_S, items_max=GROUP_ROWS_MAX)
-        self._steps = Groups(self._advance_group, every_s=GROUP_EVERY_S, items_max=GROUP_ROWS_MAX)
+        self._debits = Groups(self._debit_group)
+        self._steps = Groups(self._advance_group)
 
     async def debit(self, order: TransferOrder, transfer: Transfer, lease: Lease) -> Debit:
         """Post the debit with key, transfer and event, or say what the key stands for already.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.payments.groups import GROUPS_MAX, Groups
+from services.chassis.groups import GROUPS_MAX, Groups
 
 
 class Recorder:

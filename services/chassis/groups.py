@@ -15,6 +15,13 @@ GROUPS_MAX = 4
 """Groups under way at once; each has a connection of the pool."""
 
 
+EVERY_S = 0.01
+"""What a call that finds another just gone waits at most for company."""
+
+ITEMS_MAX = 64
+"""Calls to a group."""
+
+
 class Groups(Generic[Item, Result]):
     """Groups the concurrent calls of one process."""
 
@@ -22,8 +29,8 @@ class Groups(Generic[Item, Result]):
         self,
         perform: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         *,
-        every_s: float,
-        items_max: int,
+        every_s: float = EVERY_S,
+        items_max: int = ITEMS_MAX,
     ) -> None:
         """`perform` returns a result for each item, in their order; groups begin `every_s` apart.
 
