@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sandbox.bench import cpu
@@ -16,7 +17,9 @@ from sandbox.stack.home import Home
 
 INTERBANK = "interbank.c64"
 OF_THE_STACK = ("rss_mib", "setup_s", "up_warm_s")
-PARTS_SHOWN = 14
+PARTS_SHOWN = 24
+STATEMENTS_SHOWN = 12
+STATEMENT_CHARS = 70
 
 
 def figures_of(results: Sequence[Result], home: Home) -> dict[str, float]:
@@ -47,12 +50,34 @@ def document(results: Sequence[Result], figures: dict[str, float], void: list[st
             "cpu_ms_by_part": {
                 name: round(result.cpu_ms(seconds), 3) for name, seconds in result.cpu_s.items()
             },
+            "database": _database(result),
             "generator_cpu_ms": round(result.cpu_ms(result.outcome.cpu_s), 3),
         }
         for result in results
     }
     reason = {"reason": "; ".join(void)} if void else {}
     return {"void": bool(void), **reason, "figures": figures, "runs": detail}
+
+
+def _database(result: Result) -> dict[str, Any]:
+    work, accepted = result.database, max(1, result.outcome.accepted)
+    return {
+        "round_trips": round(work.round_trips / accepted, 3),
+        "commits": round(work.commits / accepted, 3),
+        "wal_bytes": round(work.wal_bytes / accepted),
+        "round_trips_by_role": {
+            role: round(calls / accepted, 3) for role, calls in work.by_role().items()
+        },
+        "statements": [
+            {
+                "role": one.role,
+                "calls": round(one.calls / accepted, 3),
+                "ms": round(one.ms / accepted, 3),
+                "text": one.text,
+            }
+            for one in work.statements[:STATEMENTS_SHOWN]
+        ],
+    }
 
 
 def write(file: Path, content: Any) -> None:
@@ -68,6 +93,8 @@ def show(results: Sequence[Result], figures: dict[str, float], void: list[str]) 
     console = Console()
     console.print(_speeds(results))
     console.print(_costs(results))
+    for result in results:
+        console.print(_asked(result))
     others = {k: v for k, v in figures.items() if not k.endswith(("per_s", "p50_ms", "p95_ms"))}
     console.print("  ".join(f"{k} [bold]{v:g}[/]" for k, v in others.items() if "p99" not in k))
     if void:
@@ -107,4 +134,24 @@ def _costs(results: Sequence[Result]) -> Table:
     table.add_row("[bold]the bank[/]", *(f"[bold]{cost:.2f}[/]" for cost in bank))
     generator = (result.cpu_ms(result.outcome.cpu_s) for result in results)
     table.add_row("[dim]load generator[/]", *(f"[dim]{cost:.2f}[/]" for cost in generator))
+    return table
+
+
+def _asked(result: Result) -> Table:
+    """PostgreSQL for one transfer: statements are round trips."""
+    work, accepted = result.database, max(1, result.outcome.accepted)
+    title = (
+        f"{result.load.name}: {work.round_trips / accepted:.2f} database round trips, "
+        f"{work.commits / accepted:.2f} commits, {work.wal_bytes / accepted:,.0f} bytes of WAL a "
+        "transfer"
+    )
+    table = Table(box=None, header_style="dim", title=title, title_justify="left")
+    for name in ("role", "calls", "ms", "ms a call", "statement"):
+        left = name in ("role", "statement")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
+    for one in work.statements[:STATEMENTS_SHOWN]:
+        each = (f"{one.calls / accepted:.3f}", f"{one.ms / accepted:.3f}")
+        table.add_row(
+            one.role, *each, f"{one.ms / one.calls:.3f}", escape(one.text[:STATEMENT_CHARS])
+        )
     return table

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from sandbox.bench import cpu, trail
+from sandbox.bench import cpu, database, trail
 from sandbox.bench.generator import Outcome, Plan
 from sandbox.bench.orders import Request
 from sandbox.bench.stand import Stand
@@ -20,6 +20,9 @@ from sandbox.stack.home import REPO
 
 REFUSED_SHARE_MAX = 0.001
 """More refusals than this make a run void: it would not have measured transfers."""
+
+STATISTICS_IN = "bp_write"
+"""A database that has pg_stat_statements; it shows the statements of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Result:
     cpu_s: dict[str, float]
     """CPU seconds by part, from the first request until the last event was on record."""
     drained: trail.Drained | None
+    database: database.Work
+    """What PostgreSQL did in the same time."""
     void: list[str]
     """Why the run counts for nothing; empty when it counts."""
 
@@ -76,6 +81,7 @@ async def run(
     pids = stand.pids()
     if floor_pid is not None:
         pids["payments"] = floor_pid
+    asked = await _asked(stand)
     before = cpu.snapshot(pids)
     outcome = await _generate(stand, load, requests, prefix)
     void = refusals(outcome)
@@ -86,9 +92,18 @@ async def run(
         except TimeoutError as error:
             void.append(str(error))
     used = cpu.between(before, cpu.snapshot(pids))
+    work = database.between(asked, await _asked(stand))
     if floor_pid is None:
         void += await trail.differences(stand, outcome, prefix)
-    return Result(load, outcome, used, drained, void)
+    return Result(load, outcome, used, drained, work, void)
+
+
+async def _asked(stand: Stand) -> database.Snapshot:
+    connection = await stand.connect(STATISTICS_IN)
+    try:
+        return await database.Snapshot.take(connection)
+    finally:
+        await connection.close()
 
 
 def refusals(outcome: Outcome) -> list[str]:
