@@ -91,7 +91,7 @@ def start_payments(world: "World", process: Process, number: int) -> dict[str, M
         await driver.resume()
 
     async def notices() -> None:
-        await world.until_kept()
+        await world.until_kept(process)
         await match_kept_notices(parts)
 
     world.watch(process, repeat("saga", saga, POLL_S))
@@ -154,11 +154,13 @@ def start_transfers(world: "World", process: Process, number: int) -> dict[str, 
 
 
 RELAY_PACE: dict[str, int] = {
-    "relay_poll_ms": 500,
-    "relay_poll_asleep_ms": 600_000,
-    "relay_lead_poll_ms": 600_000,
+    "relay_gather_ms": 300,
+    "relay_poll_ms": 400,
+    "relay_asleep_after_ms": 300,
+    "relay_poll_asleep_ms": 6 * 3_600_000,
+    "relay_lead_poll_ms": 6 * 3_600_000,
 }
-"""Slower looks than production's: an idle day must not cost a million of them."""
+"""Fewer looks than production's: an idle day must not cost a million of them."""
 
 
 def start_relay(world: "World", process: Process, number: int) -> dict[str, Method]:

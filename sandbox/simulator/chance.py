@@ -5,7 +5,7 @@ else. So a run from which transfers or faults are taken away meets the same luck
 which is what makes shrinking work.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -115,21 +115,31 @@ class Chance:
         self._seed = _mixed(seed + 1)
         self._allowed = None if allowed is None else frozenset(allowed)
         self._numbers: dict[tuple[int, int], int] = {}
-        self._weather = (0.3, 1.0, 1.0, 3.0)[self.pick(4, 7, 0)]
+        weather = (0.3, 0.6, 1.0, 3.0)[self.pick(4, 7, 0)]
+        self._rates = {point: rate * weather for point, rate in RATES.items()}
         self.struck: list[Fault] = []
         self.is_calm = False
         """Set for the end of a run: nothing strikes any more."""
 
     def strikes(self, point: Point, entity: int) -> bool:
         """Say whether a fault happens at this point, this time."""
-        place = (point, entity)
+        return self.which((point,), entity) is not None
+
+    def which(self, points: Sequence[Point], entity: int) -> Point | None:
+        """Return which of several faults happens here, this time; mostly none. One draw for all."""
+        place = (points[0], entity)
         number = self._numbers.get(place, 0)
         self._numbers[place] = number + 1
         if self.is_calm:
-            return False
-        if self._draw(point, entity, number) >= RATES[point] * self._weather:
-            return False
-        fault = Fault(point, entity, number)
+            return None
+        drawn = self._draw(points[0], entity, number)
+        for point in points:
+            drawn -= self._rates[point]
+            if drawn < 0:
+                return point if self._happens(Fault(point, entity, number)) else None
+        return None
+
+    def _happens(self, fault: Fault) -> bool:
         if self._allowed is not None and fault not in self._allowed:
             return False
         self.struck.append(fault)
@@ -147,13 +157,15 @@ class Chance:
         return int(self._draw(2 * _QUIET_POINT + what, entity, 0) * count)
 
     def _draw(self, point: int, entity: int, number: int) -> float:
-        return (_mixed(self._seed ^ (point << 48) ^ (number << 32) ^ (entity & 0xFFFFFFFF)) >> 11) * (
-            _UNIT
-        )
+        """Return 0 to 1, by splitmix64's finaliser: near inputs give unrelated outputs."""
+        value = self._seed ^ (point << 48) ^ (number << 32) ^ (entity & 0xFFFFFFFF)
+        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+        return ((value ^ (value >> 31)) >> 11) * _UNIT
 
 
 def _mixed(value: int) -> int:
-    """Splitmix64's finaliser: near inputs give outputs that have nothing in common."""
+    """Spread a small seed over 64 bits."""
     value = (value + 0x9E3779B97F4A7C15) & _MASK
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK

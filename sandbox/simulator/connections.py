@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 _LATENCY, _WAIT, _KIND, _FATE = 1, 2, 3, 4
 
+FAULTS = (
+    Point.DB_LOST_BEFORE,
+    Point.DB_LOST_AFTER,
+    Point.DB_CRASH_BEFORE,
+    Point.DB_CRASH_AFTER,
+    Point.DB_SLOW,
+)
+
 BEFORE: tuple[Callable[[str], Exception], ...] = (
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.InterfaceError,
@@ -68,25 +76,26 @@ class Pool:
         world, process, entity = self._world, self._process, ENTITY.get()
         chance, handler = world.chance, self._handlers[statement]
         await process.gate()
+        fault = chance.which(FAULTS, entity)
         delay_s = chance.between(0.0005, 0.004, _LATENCY, entity)
-        if chance.strikes(Point.DB_SLOW, entity):
-            delay_s += chance.between(0.5, 20, _WAIT, entity)
+        if fault is Point.DB_SLOW:
+            delay_s = chance.between(0.5, 20, _WAIT, entity)
         await asyncio.sleep(delay_s)
-        if chance.strikes(Point.DB_LOST_BEFORE, entity):
+        if fault is Point.DB_LOST_BEFORE:
             raise BEFORE[chance.pick(len(BEFORE), _KIND, entity)]("lost before it happened")
         if not process.alive and chance.pick(2, _FATE, entity):
             # It died while the request was on its way, which did not arrive.
             await process.gone()
-        if chance.strikes(Point.DB_CRASH_BEFORE, entity):
+        if fault is Point.DB_CRASH_BEFORE:
             world.database.transact(handler, args, commit=False)
             await world.crash(process, f"before {handler.__name__} is committed")
         rows = world.database.transact(handler, args)
-        if chance.strikes(Point.DB_CRASH_AFTER, entity):
+        if fault is Point.DB_CRASH_AFTER:
             await world.crash(process, f"after {handler.__name__} is committed")
-        if chance.strikes(Point.DB_LOST_AFTER, entity):
+        if fault is Point.DB_LOST_AFTER:
             world.note("the acknowledgement of %s is lost", handler.__name__)
             raise AFTER[chance.pick(len(AFTER), _KIND, entity)]("happened, unacknowledged")
-        await asyncio.sleep(chance.between(0.0002, 0.002, _LATENCY, entity))
+        await asyncio.sleep(delay_s / 2)
         await process.gate()
         return rows
 

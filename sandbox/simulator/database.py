@@ -4,7 +4,8 @@ A statement is a handler that writes through `put` and `drop`; when it raises, a
 taken back. What the world shall be told of a statement is told when it has committed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -69,14 +70,23 @@ class Database:
             listener(*facts)
         return rows
 
-    def _roll_back(self) -> None:
-        for table, key, before in reversed(self._undo):
+    @contextmanager
+    def savepoint(self) -> Generator[None]:
+        """Take back what is written inside if it raises, and only that."""
+        writes, told = len(self._undo), len(self._told)
+        try:
+            yield
+        except BaseException:
+            self._roll_back(writes, told)
+            raise
+
+    def _roll_back(self, writes: int = 0, told: int = 0) -> None:
+        for table, key, before in reversed(self._undo[writes:]):
             if before is ABSENT:
                 table.pop(key, None)
             else:
                 table[key] = before
-        self._undo.clear()
-        self._told.clear()
+        del self._undo[writes:], self._told[told:]
 
 
 def taught(queries: Queries, schema: object) -> Mapping[str, Handler]:

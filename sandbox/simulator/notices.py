@@ -44,11 +44,13 @@ def _entity(body: bytes) -> int:
 
 async def _later(world: "World", body: bytes, delay_s: float) -> None:
     """Deliver a notice again and again until it is taken, from a queue that signs anew."""
+    world.notices_under_way += 1
     await asyncio.sleep(delay_s)
     while True:
         header = signature(SECRET, body, int(world.wall_s()))
         status = await _receive(world, body, header, _entity(body))
         if status is not None and status < 300:
+            world.notices_under_way -= 1
             return
         await asyncio.sleep(60)
 

@@ -5,7 +5,7 @@ A request may be lost, answered into the void, repeated, or arrive long after it
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import aiohttp
 import orjson
@@ -20,6 +20,25 @@ _LATENCY, _SLOW, _LATE, _KIND, _SCORE = 31, 32, 33, 34, 35
 GIVE_UP_S = 12.0
 LATE_S_MAX = 4 * 3600.0
 OUTAGE_S = 600.0
+RECALLS_COME_LATE = False
+"""Whether a recall may reach the clearing house after the bank has given it up. The bank does not
+hear then that a transfer which it holds for submitted was cancelled."""
+
+Request = tuple[str, str, bytes, Mapping[str, str]]
+"""Method, address, body, headers."""
+
+FAULTS = (
+    Point.ACH_REQUEST_LOST,
+    Point.ACH_ANSWER_LOST,
+    Point.ACH_LATE,
+    Point.ACH_TWICE,
+    Point.ACH_ERROR_BEFORE,
+    Point.ACH_ERROR_AFTER,
+    Point.ACH_SLOW,
+    Point.ACH_CRASH_BEFORE,
+    Point.ACH_CRASH_AFTER,
+)
+
 REFUSED = 10_000_000
 """Above it the fraud service declines."""
 
@@ -47,13 +66,6 @@ class Exchange:
 
     async def __aexit__(self, *_: object) -> None:
         return None
-
-    def __await__(self) -> Any:
-        return self._answer.__await__()
-
-    def itself(self) -> Self:
-        """Return the exchange."""
-        return self
 
 
 class PartnerSession:
@@ -95,54 +107,66 @@ class PartnerSession:
         self, method: str, url: str, body: bytes, headers: Mapping[str, str]
     ) -> Reply:
         world, process, entity = self._world, self._process, ENTITY.get()
-        chance = world.chance
+        request = (method, url, body, headers)
+        is_asked = "/participants/" not in url
         await process.gate()
-        if "/participants/" not in url:
-            world.note("%s asks %s %s", process.name, method, url)
-        if chance.strikes(Point.ACH_CRASH_BEFORE, entity):
+        fault = world.chance.which(FAULTS, entity)
+        if is_asked:
+            world.note("%s asks %s %s%s", process.name, method, url, body and f" {body.decode()}")
+        if fault is Point.ACH_CRASH_BEFORE:
             await world.crash(process, "before it asks the clearing house")
-        await asyncio.sleep(chance.between(0.005, 0.1, _LATENCY, entity))
-        self._fail_before(entity, (method, url, body, headers))
-        if world.outage():
-            await self._silence(entity, "outage")
-        if chance.strikes(Point.ACH_REQUEST_LOST, entity):
-            await self._silence(entity, "the request is lost")
-        reply = Reply(*await world.house.serve(method, url, body, headers))
-        if chance.strikes(Point.ACH_TWICE, entity):
-            self._arrives_later((method, url, body, headers), entity)
-        if chance.strikes(Point.ACH_ANSWER_LOST, entity):
-            await self._silence(entity, f"the answer {reply.status} is lost")
-        if chance.strikes(Point.ACH_ERROR_AFTER, entity):
+        await asyncio.sleep(world.chance.between(0.005, 0.1, _LATENCY, entity))
+        await self._fail_before(fault, request, entity)
+        reply = Reply(*await world.house.serve(*request))
+        if is_asked:
+            world.note("the clearing house answers %s", reply.status)
+        await self._fail_after(fault, request, entity, reply)
+        if fault is Point.ACH_ERROR_AFTER:
             return Reply(502, b"upstream connect error")
-        if chance.strikes(Point.ACH_SLOW, entity):
-            await asyncio.sleep(chance.between(1, 25, _SLOW, entity))
-        if chance.strikes(Point.ACH_CRASH_AFTER, entity):
-            await world.crash(process, f"after the clearing house answered {reply.status}")
         await process.gate()
-        if "/participants/" not in url:
-            world.note("it answers %s %s", reply.status, reply)
         return reply
 
-    def _fail_before(self, entity: int, request: tuple[str, str, bytes, Mapping[str, str]]) -> None:
-        chance = self._world.chance
-        if chance.strikes(Point.ACH_LATE, entity):
-            self._world.note("the request will arrive late")
-            self._arrives_later(request, entity)
-            raise aiohttp.ServerTimeoutError
-        if chance.strikes(Point.ACH_ERROR_BEFORE, entity):
-            raise aiohttp.ClientConnectionResetError
+    async def _fail_before(self, fault: Point | None, request: Request, entity: int) -> None:
+        if self._world.outage():
+            await self._silence(entity, "outage")
+        match fault:
+            case Point.ACH_REQUEST_LOST:
+                await self._silence(entity, "the request is lost")
+            case Point.ACH_LATE:
+                self._arrives_later(request, entity)
+                await self._silence(entity, "the request is late")
+            case Point.ACH_ERROR_BEFORE:
+                raise aiohttp.ClientConnectionResetError
+            case _:
+                pass
 
-    def _arrives_later(
-        self, request: tuple[str, str, bytes, Mapping[str, str]], entity: int
+    async def _fail_after(
+        self, fault: Point | None, request: Request, entity: int, reply: Reply
     ) -> None:
         world = self._world
+        match fault:
+            case Point.ACH_TWICE:
+                self._arrives_later(request, entity)
+            case Point.ACH_ANSWER_LOST:
+                await self._silence(entity, f"the answer {reply.status} is lost")
+            case Point.ACH_SLOW:
+                await asyncio.sleep(world.chance.between(1, 25, _SLOW, entity))
+            case Point.ACH_CRASH_AFTER:
+                await world.crash(self._process, f"after the answer {reply.status}")
+            case _:
+                pass
+
+    def _arrives_later(self, request: Request, entity: int) -> None:
+        world = self._world
+        if request[1].endswith("/cancel") and not RECALLS_COME_LATE:
+            return
         # Mostly soon, sometimes hours later: a queue on the way can be long.
         delay_s = LATE_S_MAX ** world.chance.between(0, 1, _LATE, entity)
 
         async def arrive() -> None:
             await asyncio.sleep(delay_s)
             status, _ = await world.house.serve(*request)
-            world.note("late arrival of %s %s: %s", request[0], request[3], status)
+            world.note("late arrival of %s %s: %s", request[0], request[2].decode(), status)
 
         world.outside.spawn(arrive())
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+import asyncpg
+
 from sandbox.simulator.books import Books, Leg
 from sandbox.simulator.database import Database, Row
 from sandbox.simulator.outbox import Outbox
@@ -22,10 +24,18 @@ Key = tuple[int, uuid.UUID, str]
 
 
 class TransferWatch(Protocol):
-    """Who is told how transfers move."""
+    """Who is told how transfers move and what is to be looked at when."""
 
     def stepped(self, before: Row | None, after: Row) -> None:
         """Take a transfer's row before and after a step; None before its debit."""
+        ...
+
+    def leased(self, until: datetime) -> None:
+        """Take that a lease ends at an instant."""
+        ...
+
+    def kept(self) -> None:
+        """Take that a notice is kept."""
         ...
 
 
@@ -72,6 +82,31 @@ class PaymentsTables:
     def debit_group(self, orders: Sequence[Sequence[Any]]) -> Sequence[Row]:
         """Step 2 of several sagas, all or none."""
         return [self.debit(*values)[0] for values in orders]
+
+    def debit_each(self, orders: Sequence[Sequence[Any]]) -> Sequence[Row]:
+        """Step 2 of several sagas, each made or refused by itself."""
+        first: dict[Key, uuid.UUID] = {}
+        made = [self._debit_or_refuse(values, first) for values in orders]
+        return [
+            {"transfer_id": values[0], "outcome": one[0], "existing_transfer_id": one[1]}
+            | {"refusal": one[2]}
+            for values, one in zip(orders, made, strict=True)
+        ]
+
+    def _debit_or_refuse(
+        self, values: Sequence[Any], first: dict[Key, uuid.UUID]
+    ) -> tuple[str | None, uuid.UUID | None, str | None]:
+        """Return outcome, existing transfer and refusal. A key of the group is its first order's:
+        one that comes later and finds it refused has to come again.
+        """
+        key: Key = (shard_of(values[2]), values[1], values[11])
+        if first.setdefault(key, values[0]) != values[0] and key not in self.keys:
+            return None, None, None
+        try:
+            with self._database.savepoint():
+                return (*self._debit(*values), None)
+        except asyncpg.PostgresError as refusal:
+            return "REFUSED", None, str(refusal.sqlstate)
 
     def _debit(self, *values: Any) -> tuple[str, uuid.UUID | None]:
         row = _row_of_debit(values)
@@ -197,6 +232,7 @@ class PaymentsTables:
         if after["state"] in PENDING:
             self._database.put(self.pending, transfer_id, after["lease_until"])
             heapq.heappush(self.due, (after["lease_until"], transfer_id))
+            self._database.tell(self._watch.leased, after["lease_until"])
         elif transfer_id in self.pending:
             self._database.drop(self.pending, transfer_id)
 
@@ -306,6 +342,7 @@ class PaymentsTables:
         )
         self._database.put(self.notices, notice_id, row)
         self._database.put(self.kept, notice_id, True)
+        self._database.tell(self._watch.kept)
         return [{"state": "KEPT"}]
 
     def _set_notice(self, notice_id: str, state: str) -> None:

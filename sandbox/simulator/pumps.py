@@ -41,7 +41,7 @@ async def _batches(world: "World", group: str, topics: tuple[str, ...], process:
         if not any(world.broker.unread(group, topic, place, 1) for topic, place in places):
             arrived.clear()
             await arrived.wait()
-            await asyncio.sleep(world.chance.between(0.01, 0.3, _PAUSE, process.entity))
+            await asyncio.sleep(world.chance.between(0.05, 1.0, _PAUSE, process.entity))
 
 
 async def _route(world: "World", process: Process) -> None:

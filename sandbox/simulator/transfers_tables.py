@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+import asyncpg
+
 from sandbox.simulator.books import Books, Leg
 from sandbox.simulator.database import Database, Row
 from sandbox.simulator.outbox import Outbox
@@ -54,6 +56,22 @@ class TransfersTables:
         )
         self._outbox.append("transfers", row["account_id"], event, positions, self._now())
         return [{"verdict": "POSTED", "response": row["response"]}]
+
+    def post_book_transfers(self, requests: Sequence[Sequence[Any]]) -> Sequence[Row]:
+        """Several transfers, each posted, replayed or refused by itself."""
+        first: dict[Key, uuid.UUID] = {}
+        return [self._post_or_refuse(values, first) for values in requests]
+
+    def _post_or_refuse(self, values: Sequence[Any], first: dict[Key, uuid.UUID]) -> Row:
+        key: Key = (shard_of(values[0]), values[0], values[1])
+        row: Row = {"transfer_id": values[3], "verdict": None, "response": None, "refusal": None}
+        if first.setdefault(key, values[3]) != values[3] and key not in self.keys:
+            return row
+        try:
+            with self._database.savepoint():
+                return row | self.post_book_transfer(*values)[0]
+        except asyncpg.PostgresError as refusal:
+            return row | {"verdict": "REFUSED", "refusal": str(refusal.sqlstate)}
 
     def replay(
         self, customer_id: uuid.UUID, idempotency_key: str, fingerprint: bytes
