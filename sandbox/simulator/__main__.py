@@ -47,7 +47,9 @@ def _replay(seed: int, operations: str, faults: str | None) -> int:
     allowed = None
     if faults is not None:
         allowed = [] if faults == "none" else [Fault.parse(one) for one in faults.split(",")]
-    failure, world = outcome(seed, [int(one) for one in operations.split(",")], allowed, tracing=True)
+    failure, world = outcome(
+        seed, [int(one) for one in operations.split(",")], allowed, tracing=True
+    )
     if failure is None:
         sys.stdout.write("\n".join(world.trace[-TRACE_LINES_MAX:]) + "\nevery invariant held\n")
         return 0

@@ -1,19 +1,18 @@
 """The bank's services, each as its bootstrap wires it, on ports of the simulation."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import grpc.aio
 
+from sandbox.simulator.broker import Producer
 from sandbox.simulator.chance import Point
 from sandbox.simulator.clearing_house import SECRET
 from sandbox.simulator.connections import Connection, Pool
-from sandbox.simulator.broker import Producer
 from sandbox.simulator.partner_lines import PartnerSession
 from sandbox.simulator.processes import ENTITY, Process
 from services.chassis.outages import repeat
@@ -67,10 +66,37 @@ class Service:
     slots: list[Slot]
 
 
+RELAY_PACE: dict[str, Any] = {
+    "relay_gather_ms": 300,
+    "relay_poll_ms": 400,
+    "relay_asleep_after_ms": 300,
+    "relay_poll_asleep_ms": 6 * 3_600_000,
+    "relay_lead_poll_ms": 6 * 3_600_000,
+}
+"""Fewer looks than production's: an idle day must not cost a million of them."""
+
+
+@cache
+def _payments_settings() -> PaymentsSettings:
+    return PaymentsSettings(service="payments", **_PLACES)
+
+
+@cache
+def _transfers_settings() -> TransfersSettings:
+    return TransfersSettings(service="transfers", **_PLACES)
+
+
+@cache
+def _relay_settings() -> RelaySettings:
+    return RelaySettings(service="relay", **_PLACES, **RELAY_PACE)
+
+
 def start_payments(world: "World", process: Process, number: int) -> dict[str, Method]:
     """Run a worker of payments, wired as in its bootstrap."""
-    settings = PaymentsSettings(service="payments", slot=str(number), **_PLACES)
-    store = PaymentsStore(cast(Any, Pool(world, process, world.statements.payments)), world.queries.payments)
+    settings = _payments_settings()
+    store = PaymentsStore(
+        cast(Any, Pool(world, process, world.statements.payments)), world.queries.payments
+    )
     session = cast(Any, PartnerSession(world, process))
     ach = AchClient(session, "not asked here")
     driver = Driver(store, ach, f"payments/{number}")
@@ -112,12 +138,14 @@ async def _ask_account(world: "World", process: Process, order: TransferOrder) -
 
 async def _customers_answer(world: "World", process: Process) -> None:
     entity = ENTITY.get()
-    await process.gate()
-    await asyncio.sleep(world.chance.between(0.001, 0.01, _LATENCY, entity))
+    if not process.runs():
+        await process.gate()
+    await world.loop.pause(world.chance.between(0.001, 0.01, _LATENCY, entity))
     if world.chance.strikes(Point.CUSTOMERS_AWAY, entity):
         nothing = grpc.aio.Metadata()
         raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, nothing, nothing)
-    await process.gate()
+    if not process.runs():
+        await process.gate()
 
 
 class _Accounts:
@@ -144,31 +172,22 @@ class _Accounts:
         return KnownAccount(account_id, owner, "USD", debitable=active, creditable=True)
 
 
-def start_transfers(world: "World", process: Process, number: int) -> dict[str, Method]:
+def start_transfers(world: "World", process: Process, _number: int) -> dict[str, Method]:
     """Run a worker of transfers."""
-    settings = TransfersSettings(service="transfers", slot=str(number), **_PLACES)
+    settings = _transfers_settings()
     store = TransfersStore(cast(Any, Pool(world, process, world.statements.transfers)))
     accounts = cast(Any, _Accounts(world, process))
     api = TransfersApi(Desk(settings, store, accounts, TOKENS))
     return {"book": api.create_book_transfer}
 
 
-RELAY_PACE: dict[str, int] = {
-    "relay_gather_ms": 300,
-    "relay_poll_ms": 400,
-    "relay_asleep_after_ms": 300,
-    "relay_poll_asleep_ms": 6 * 3_600_000,
-    "relay_lead_poll_ms": 6 * 3_600_000,
-}
-"""Fewer looks than production's: an idle day must not cost a million of them."""
-
-
-def start_relay(world: "World", process: Process, number: int) -> dict[str, Method]:
+def start_relay(world: "World", process: Process, _number: int) -> dict[str, Method]:
     """Run a relay; one of them has the lead."""
-    settings = RelaySettings(service="relay", slot=str(number), **_PLACES, **RELAY_PACE)
+    settings = _relay_settings()
 
     async def connect() -> Any:
-        await process.gate()
+        if not process.runs():
+            await process.gate()
         return Connection(world, process, world.statements.outbox)
 
     relay = Relay(settings, connect, cast(Any, Producer(world, process)), Figures())

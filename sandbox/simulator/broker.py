@@ -1,4 +1,4 @@
-"""The broker in memory: topics of partitions, in which order holds for a key and for nothing else."""
+"""The broker in memory: topics of partitions, in which order holds for a key and no further."""
 
 import asyncio
 import zlib
@@ -26,9 +26,9 @@ class Broker:
         self.arrivals: list[asyncio.Event] = []
         """Set when a record arrives; each pump has its own."""
 
-    def append(self, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]) -> (
-        Record
-    ):
+    def append(
+        self, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]
+    ) -> Record:
         """Write a record behind the last of its partition."""
         partition = zlib.crc32(key) % PARTITIONS
         log = self.logs.setdefault((topic, partition), [])
@@ -63,8 +63,9 @@ class Producer:
         """Write messages and acknowledge each."""
         world, process = self._world, self._process
         chance, entity = world.chance, process.entity
-        await process.gate()
-        await asyncio.sleep(chance.between(0.002, 0.02, _LATENCY, entity))
+        if not process.runs():
+            await process.gate()
+        await world.loop.pause(chance.between(0.002, 0.02, _LATENCY, entity))
         if chance.strikes(Point.RELAY_CRASH_SENDING, entity):
             split = int(chance.between(0, len(messages) + 1, _PREFIX, entity))
             late = int(chance.between(split, len(messages) + 1, _PREFIX, entity))
@@ -76,7 +77,8 @@ class Producer:
         receipts = self._write(messages)
         if chance.strikes(Point.RELAY_CRASH_SENT, entity):
             await world.crash(process, "after a batch was sent")
-        await process.gate()
+        if not process.runs():
+            await process.gate()
         return list(receipts)
 
     def _write(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:

@@ -115,7 +115,7 @@ class Chance:
         self._seed = _mixed(seed + 1)
         self._allowed = None if allowed is None else frozenset(allowed)
         self._numbers: dict[tuple[int, int], int] = {}
-        weather = (0.3, 0.6, 1.0, 3.0)[self.pick(4, 7, 0)]
+        weather = (0.2, 0.5, 1.0, 2.0)[self.pick(4, 7, 0)]
         self._rates = {point: rate * weather for point, rate in RATES.items()}
         self.struck: list[Fault] = []
         self.is_calm = False

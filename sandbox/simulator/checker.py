@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bp.audit.v1.audit_events_pb2 import AuditEvent
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
+from bp.transfers.v1.transfers_events_pb2 import TransferEvent
 
 from sandbox.partners.ach.book import State as HouseState
 from sandbox.simulator.books import Leg
@@ -62,6 +63,8 @@ class Checker:
         self.audited: dict[str, bool] = {}
         self.notified: dict[str, bool] = {}
         self.notifications_due = 0
+        self._book_requests: set[str] = set()
+        """Ids of the requests that made book transfers; clients give one to each key."""
         self._answers: dict[str, bytes] = {}
         self.steps = 0
 
@@ -180,9 +183,15 @@ class Checker:
         self._committed[str(row["event_id"])] = (row["subject"], name)
         self.notifications_due += _TOLD.get(name, 0)
         if name == "BookTransferPosted":
+            self._booked(TransferEvent.FromString(row["payload"]).metadata.correlation_id)
             book = self._world.book_transfers.made[row["subject"]]
             customers = self._world.customers_of(book)
             self.notifications_due += 1 if customers[0] == customers[1] else 2
+
+    def _booked(self, request_id: str) -> None:
+        if request_id in self._book_requests:
+            self.fail("a key names one transfer", request_id)
+        self._book_requests.add(request_id)
 
     def published(self, record: Record) -> None:
         """Take a record that the relay wrote."""

@@ -32,9 +32,8 @@ TRIES_MAX = 8
 DEADLINE_S = 10.0
 """Of CreateInterbankTransfer in its policy."""
 
-(_KIND, _CUSTOMER, _ACCOUNT, _AMOUNT, _SMALL, _BANK, _ENDING, _HABIT, _TO, _PAUSE, _LATENCY, _WORKER) = (
-    range(50, 62)
-)
+_KIND, _CUSTOMER, _ACCOUNT, _AMOUNT, _SMALL, _BANK = range(50, 56)
+_ENDING, _HABIT, _TO, _PAUSE, _LATENCY, _WORKER = range(56, 62)
 _CODES = sorted(RETURN_CODES)
 
 
@@ -90,11 +89,9 @@ class Clients:
             await payment.insist(payment.changed())
 
     async def _pause(self, number: int, seconds_max: float) -> None:
-        await asyncio.sleep(self._world.chance.between(0, seconds_max, _PAUSE, number))
+        await self._world.loop.pause(self._world.chance.between(0, seconds_max, _PAUSE, number))
 
-    def _order(
-        self, number: int, customer: "Person"
-    ) -> payments_pb.CreateInterbankTransferRequest:
+    def _order(self, number: int, customer: "Person") -> payments_pb.CreateInterbankTransferRequest:
         pick = self._world.chance.pick
         cents = 1 + pick(20_000, _SMALL, number)
         if pick(20, _AMOUNT, number) == 0:
@@ -155,7 +152,7 @@ class Clients:
             told = await self._once(slot.process.spawn, slot.methods[method], call, request)
             if told is not None and (told.refusal is None or told.refusal.retry_after_s is None):
                 return told
-            await asyncio.sleep(chance.between(0.2, 2.0 * 2**attempt, _PAUSE, number))
+            await self._world.loop.pause(chance.between(0.2, 2.0 * 2**attempt, _PAUSE, number))
         return Answer()
 
     async def _once(
@@ -167,7 +164,7 @@ class Clients:
     ) -> Answer | None:
         """Call once; None when no answer came or the bank could not serve now."""
         chance, number = self._world.chance, ENTITY.get()
-        await asyncio.sleep(chance.between(0.001, 0.02, _LATENCY, number))
+        await self._world.loop.pause(chance.between(0.001, 0.02, _LATENCY, number))
         if chance.strikes(Point.CALL_LOST, number):
             return None
 

@@ -3,8 +3,7 @@
 Stands where asyncpg's pool and connection stand, so production's stores run unchanged above it.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -53,9 +52,9 @@ class Pool:
         self._process = process
         self._handlers = handlers
 
-    async def fetch(self, statement: str, *args: Any) -> Sequence[Any]:
+    def fetch(self, statement: str, *args: Any) -> Coroutine[Any, Any, Sequence[Any]]:
         """Carry out a statement and return its rows."""
-        return await self._carry_out(statement, args)
+        return self._carry_out(statement, args)
 
     async def fetchrow(self, statement: str, *args: Any) -> Any:
         """Return the first row, or None."""
@@ -75,12 +74,13 @@ class Pool:
     async def _carry_out(self, statement: str, args: Sequence[Any]) -> Sequence[Any]:
         world, process, entity = self._world, self._process, ENTITY.get()
         chance, handler = world.chance, self._handlers[statement]
-        await process.gate()
+        if not process.runs():
+            await process.gate()
         fault = chance.which(FAULTS, entity)
         delay_s = chance.between(0.0005, 0.004, _LATENCY, entity)
         if fault is Point.DB_SLOW:
             delay_s = chance.between(0.5, 20, _WAIT, entity)
-        await asyncio.sleep(delay_s)
+        await world.loop.pause(delay_s)
         if fault is Point.DB_LOST_BEFORE:
             raise BEFORE[chance.pick(len(BEFORE), _KIND, entity)]("lost before it happened")
         if not process.alive and chance.pick(2, _FATE, entity):
@@ -95,8 +95,9 @@ class Pool:
         if fault is Point.DB_LOST_AFTER:
             world.note("the acknowledgement of %s is lost", handler.__name__)
             raise AFTER[chance.pick(len(AFTER), _KIND, entity)]("happened, unacknowledged")
-        await asyncio.sleep(delay_s / 2)
-        await process.gate()
+        await world.loop.pause(delay_s / 2)
+        if not process.runs():
+            await process.gate()
         return rows
 
 

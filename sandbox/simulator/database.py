@@ -25,9 +25,14 @@ class NotTaught(LookupError):
 
 def refused(sqlstate: str, message: str) -> asyncpg.PostgresError:
     """Return an error as PostgreSQL raises it."""
-    error = asyncpg.PostgresError(message)
+    error: Any = asyncpg.PostgresError(message)
     error.sqlstate = sqlstate
     return error
+
+
+def sqlstate_of(error: Any) -> str:
+    """Return an error's SQLSTATE."""
+    return str(error.sqlstate)
 
 
 class Database:

@@ -67,11 +67,19 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Call after some seconds."""
         return self.call_at(self.now_s + delay, callback, *args, context=context)
 
+    def pause(self, seconds: float) -> "asyncio.Future[Any]":
+        """Return what is done after some seconds: asyncio.sleep in half the steps."""
+        future: asyncio.Future[Any] = asyncio.Future(loop=self)
+        self._timers_set += 1
+        due = (self.now_s + seconds, self._timers_set, _Handle((_settle, (future,), None)))
+        heapq.heappush(self._timers, due)
+        return future
+
     def create_future(self) -> "asyncio.Future[Any]":
         """Return a future of this loop."""
         return asyncio.Future(loop=self)
 
-    def create_task(self, coro: Coroutine[Any, Any, Any], **options: Any) -> "asyncio.Task[Any]":
+    def create_task(self, coro: Any, **options: Any) -> "asyncio.Task[Any]":
         """Start a task."""
         return asyncio.Task(coro, loop=self, **options)
 
@@ -130,5 +138,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Say that it is open: what is swept away at the end may still call."""
         return False
 
-    def call_exception_handler(self, _context: dict[str, Any]) -> None:
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Take what asyncio reports: tasks of dead processes, swept away."""
+
+
+def _settle(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -23,7 +23,7 @@ DEADLINE_S = 10.0
 async def deliver(world: "World", body: bytes, header: str) -> tuple[int | None, str]:
     """Carry one notice; return the HTTP status, None when no answer came."""
     chance, entity = world.chance, _entity(body)
-    await asyncio.sleep(chance.between(0.005, 0.2, _LATENCY, entity))
+    await world.loop.pause(chance.between(0.005, 0.2, _LATENCY, entity))
     if chance.strikes(Point.NOTICE_LOST, entity):
         return None, "lost"
     if chance.strikes(Point.NOTICE_HELD, entity):
@@ -45,14 +45,14 @@ def _entity(body: bytes) -> int:
 async def _later(world: "World", body: bytes, delay_s: float) -> None:
     """Deliver a notice again and again until it is taken, from a queue that signs anew."""
     world.notices_under_way += 1
-    await asyncio.sleep(delay_s)
+    await world.loop.pause(delay_s)
     while True:
         header = signature(SECRET, body, int(world.wall_s()))
         status = await _receive(world, body, header, _entity(body))
         if status is not None and status < 300:
             world.notices_under_way -= 1
             return
-        await asyncio.sleep(60)
+        await world.loop.pause(60)
 
 
 async def _receive(world: "World", body: bytes, header: str, entity: int) -> int | None:

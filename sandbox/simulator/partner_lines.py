@@ -3,7 +3,6 @@
 A request may be lost, answered into the void, repeated, or arrive long after its caller gave up.
 """
 
-import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,9 @@ hear then that a transfer which it holds for submitted was cancelled."""
 
 Request = tuple[str, str, bytes, Mapping[str, str]]
 """Method, address, body, headers."""
+
+DIRECTORY = 5_000_000
+"""Added to the entity of a question to the directory of banks."""
 
 FAULTS = (
     Point.ACH_REQUEST_LOST,
@@ -92,11 +94,13 @@ class PartnerSession:
 
     async def _fraud(self, data: bytes) -> Reply:
         world, entity = self._world, ENTITY.get()
-        await self._process.gate()
-        await asyncio.sleep(world.chance.between(0.001, 0.02, _LATENCY, entity))
+        if not self._process.runs():
+            await self._process.gate()
+        await world.loop.pause(world.chance.between(0.001, 0.02, _LATENCY, entity))
         if world.chance.strikes(Point.FRAUD_SILENT, entity):
             raise aiohttp.ServerTimeoutError
-        await self._process.gate()
+        if not self._process.runs():
+            await self._process.gate()
         amount = orjson.loads(data)["amount"]["minorUnits"]
         score = world.chance.pick(1000, _SCORE, entity)
         decision = "DECLINE" if amount > REFUSED or score < 20 else "APPROVE"
@@ -109,13 +113,16 @@ class PartnerSession:
         world, process, entity = self._world, self._process, ENTITY.get()
         request = (method, url, body, headers)
         is_asked = "/participants/" not in url
-        await process.gate()
+        if not process.runs():
+            await process.gate()
+        # The directory is asked only by who has not asked it: its luck must be its own.
+        entity += 0 if is_asked else DIRECTORY
         fault = world.chance.which(FAULTS, entity)
         if is_asked:
             world.note("%s asks %s %s%s", process.name, method, url, body and f" {body.decode()}")
         if fault is Point.ACH_CRASH_BEFORE:
             await world.crash(process, "before it asks the clearing house")
-        await asyncio.sleep(world.chance.between(0.005, 0.1, _LATENCY, entity))
+        await world.loop.pause(world.chance.between(0.005, 0.1, _LATENCY, entity))
         await self._fail_before(fault, request, entity)
         reply = Reply(*await world.house.serve(*request))
         if is_asked:
@@ -123,7 +130,8 @@ class PartnerSession:
         await self._fail_after(fault, request, entity, reply)
         if fault is Point.ACH_ERROR_AFTER:
             return Reply(502, b"upstream connect error")
-        await process.gate()
+        if not process.runs():
+            await process.gate()
         return reply
 
     async def _fail_before(self, fault: Point | None, request: Request, entity: int) -> None:
@@ -150,7 +158,7 @@ class PartnerSession:
             case Point.ACH_ANSWER_LOST:
                 await self._silence(entity, f"the answer {reply.status} is lost")
             case Point.ACH_SLOW:
-                await asyncio.sleep(world.chance.between(1, 25, _SLOW, entity))
+                await world.loop.pause(world.chance.between(1, 25, _SLOW, entity))
             case Point.ACH_CRASH_AFTER:
                 await world.crash(self._process, f"after the answer {reply.status}")
             case _:
@@ -164,7 +172,7 @@ class PartnerSession:
         delay_s = LATE_S_MAX ** world.chance.between(0, 1, _LATE, entity)
 
         async def arrive() -> None:
-            await asyncio.sleep(delay_s)
+            await world.loop.pause(delay_s)
             status, _ = await world.house.serve(*request)
             world.note("late arrival of %s %s: %s", request[0], request[2].decode(), status)
 
@@ -172,6 +180,7 @@ class PartnerSession:
 
     async def _silence(self, entity: int, why: str) -> None:
         self._world.note("no answer: %s", why)
-        await asyncio.sleep(self._world.chance.between(1, GIVE_UP_S, _SLOW, entity))
-        await self._process.gate()
+        await self._world.loop.pause(self._world.chance.between(1, GIVE_UP_S, _SLOW, entity))
+        if not self._process.runs():
+            await self._process.gate()
         raise aiohttp.ServerTimeoutError

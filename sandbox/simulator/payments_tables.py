@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import asyncpg
 
 from sandbox.simulator.books import Books, Leg
-from sandbox.simulator.database import Database, Row
+from sandbox.simulator.database import Database, Row, sqlstate_of
 from sandbox.simulator.outbox import Outbox
 from services.kernel.ids import shard_of
 
@@ -106,7 +106,7 @@ class PaymentsTables:
             with self._database.savepoint():
                 return (*self._debit(*values), None)
         except asyncpg.PostgresError as refusal:
-            return "REFUSED", None, str(refusal.sqlstate)
+            return "REFUSED", None, sqlstate_of(refusal)
 
     def _debit(self, *values: Any) -> tuple[str, uuid.UUID | None]:
         row = _row_of_debit(values)
@@ -285,9 +285,7 @@ class PaymentsTables:
             self._database.put(self.transfers, transfer_id, row)
         return [{"accepted_response": row["accepted_response"]}]
 
-    def claim_due(
-        self, owner: str, until: datetime, now: datetime, rows_max: int
-    ) -> Sequence[Row]:
+    def claim_due(self, owner: str, until: datetime, now: datetime, rows_max: int) -> Sequence[Row]:
         """Takes up pending transfers whose lease is over."""
         due = sorted((end, found) for found, end in self.pending.items() if end < now)[:rows_max]
         claimed: list[Row] = []
@@ -371,9 +369,20 @@ class PaymentsTables:
 
 
 _COLUMNS = (
-    "transfer_id customer_id account_id amount currency beneficiary_name routing_number"
-    " account_number account_type memo fraud_review idempotency_key"
-).split()
+    "transfer_id",
+    "customer_id",
+    "account_id",
+    "amount",
+    "currency",
+    "beneficiary_name",
+    "routing_number",
+    "account_number",
+    "account_type",
+    "memo",
+    "fraud_review",
+    "idempotency_key",
+)
+"""The first arguments of payments.debit, in order."""
 
 
 def _row_of_debit(values: Sequence[Any]) -> Row:

@@ -5,6 +5,7 @@ not at all, and what a consumer did not commit comes again.
 """
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, cast
 
 from sandbox.simulator.broker import PARTITIONS
@@ -26,7 +27,9 @@ ROWS_MAX = 200
 SOURCES = ("payments", "transfers")
 
 
-async def _batches(world: "World", group: str, topics: tuple[str, ...], process: Process) -> Any:
+async def _batches(
+    world: "World", group: str, topics: tuple[str, ...], process: Process
+) -> AsyncGenerator[list[Record]]:
     """Yield batches of unread records, partition by partition in no particular order."""
     arrived = asyncio.Event()
     world.broker.arrivals.append(arrived)

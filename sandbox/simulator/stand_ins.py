@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-
 from services.kernel import clock, ids
 
 _PACKAGES = (
@@ -65,5 +64,3 @@ def stand_ins(
     finally:
         for module, attribute, value in done:
             setattr(module, attribute, value)
-
-

@@ -8,15 +8,23 @@ from typing import Any
 import asyncpg
 
 from sandbox.simulator.books import Books, Leg
-from sandbox.simulator.database import Database, Row
+from sandbox.simulator.database import Database, Row, sqlstate_of
 from sandbox.simulator.outbox import Outbox
 from services.kernel.ids import shard_of
 
 Key = tuple[int, uuid.UUID, str]
 _COLUMNS = (
-    "transfer_id account_id destination_customer_id destination_account_id currency amount memo"
-    " create_time response"
-).split()
+    "transfer_id",
+    "account_id",
+    "destination_customer_id",
+    "destination_account_id",
+    "currency",
+    "amount",
+    "memo",
+    "create_time",
+    "response",
+)
+"""Arguments 4 to 12 of transfers.post_book_transfer, in order."""
 
 
 class TransfersTables:
@@ -71,7 +79,7 @@ class TransfersTables:
             with self._database.savepoint():
                 return row | self.post_book_transfer(*values)[0]
         except asyncpg.PostgresError as refusal:
-            return row | {"verdict": "REFUSED", "refusal": str(refusal.sqlstate)}
+            return row | {"verdict": "REFUSED", "refusal": sqlstate_of(refusal)}
 
     def replay(
         self, customer_id: uuid.UUID, idempotency_key: str, fingerprint: bytes
@@ -120,8 +128,9 @@ class CustomersTables:
         positions: Sequence[int],
     ) -> Sequence[Any]:
         """Takes in absolute balances; a row with a higher position stays."""
-        for account_id, *held in zip(account_ids, currencies, balances, positions, strict=True):
+        arrived = zip(account_ids, currencies, balances, positions, strict=True)
+        for account_id, currency, balance, position in arrived:
             known = self.balances.get(account_id)
-            if known is None or known[2] < held[2]:
-                self._database.put(self.balances, account_id, (held[0], held[1], held[2]))
+            if known is None or known[2] < position:
+                self._database.put(self.balances, account_id, (currency, balance, position))
         return []

@@ -6,9 +6,10 @@ compares everything with everything.
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Collection, Coroutine
+from collections.abc import Collection, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,12 @@ class Sqls:
         return cls(*map(load_queries, files))
 
 
+@cache
+def _sqls() -> Sqls:
+    """Read production's files once a process."""
+    return Sqls.load()
+
+
 class World:
     """Everything that there is."""
 
@@ -123,13 +130,11 @@ class World:
         self._outages: dict[int, bool] = {}
 
     def _build_stores(self) -> None:
-        self.queries = Sqls.load()
+        self.queries = _sqls()
         self.database = Database()
         self.books = Books(self.database, self.checker)
         self.outbox = Outbox(self.database, self)
-        self.payments = PaymentsTables(
-            self.database, self.books, self.outbox, self, self.now
-        )
+        self.payments = PaymentsTables(self.database, self.books, self.outbox, self, self.now)
         self.book_transfers = TransfersTables(self.database, self.books, self.outbox, self.now)
         self.customers = CustomersTables(self.database)
         self.broker = Broker()
@@ -199,7 +204,7 @@ class World:
         """Run what must never end while its process lives."""
 
         def ended(task: "asyncio.Task[Any]") -> None:
-            if process.alive and not task.cancelled() :
+            if process.alive and not task.cancelled():
                 self.checker.fail("background work never ends", process.name, task.exception())
 
         process.spawn(work).add_done_callback(ended)
