@@ -113,11 +113,11 @@ def start_payments(world: "World", process: Process, number: int) -> dict[str, M
     api = PaymentsApi(parts, SECRET.encode())
 
     async def saga() -> None:
-        await world.until_due(process)
+        await world.waits.until_due(process)
         await driver.resume()
 
     async def notices() -> None:
-        await world.until_kept(process)
+        await world.waits.until_kept(process)
         await match_kept_notices(parts)
 
     world.watch(process, repeat("saga", saga, POLL_S))

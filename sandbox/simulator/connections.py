@@ -113,7 +113,7 @@ class Connection(Pool):
         """As the pool, but the lead is this connection's."""
         found = await super().fetchval(statement, *args)
         if self._handlers[statement].__name__ == "try_lead":
-            return self._world.lead(self)
+            return self._world.lead.take(self)
         return found
 
     async def add_listener(self, _channel: str, callback: Callable[..., None]) -> None:
@@ -122,4 +122,4 @@ class Connection(Pool):
 
     def terminate(self) -> None:
         """Close it; the lead is free."""
-        self._world.leave(self)
+        self._world.lead.leave(self)

@@ -8,12 +8,13 @@ import heapq
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 
 from sandbox.simulator.books import Books, Leg
 from sandbox.simulator.database import Database, Row, sqlstate_of
+from sandbox.simulator.notices_table import NoticesTable, TransferWatch
 from sandbox.simulator.outbox import Outbox
 from services.kernel.ids import shard_of
 
@@ -23,31 +24,8 @@ PENDING = frozenset({"DEBITED", "OUTCOME_UNKNOWN", "CANCELLING"})
 Key = tuple[int, uuid.UUID, str]
 
 
-class TransferWatch(Protocol):
-    """Who is told how transfers move and what is to be looked at when."""
-
-    def stepped(self, before: Row | None, after: Row) -> None:
-        """Take a transfer's row before and after a step; None before its debit."""
-        ...
-
-    def leased(self, until: datetime) -> None:
-        """Take that a lease ends at an instant."""
-        ...
-
-    def kept(self) -> None:
-        """Take that a notice is kept."""
-        ...
-
-
-class Record(dict[str, Any]):
-    """A row that unpacks into its values, as asyncpg's does."""
-
-    def __iter__(self) -> Any:
-        return iter(self.values())
-
-
-class PaymentsTables:
-    """Transfers, keys and notices."""
+class PaymentsTables(NoticesTable):
+    """Transfers and keys; the notices stand in the base."""
 
     def __init__(
         self,
@@ -57,16 +35,11 @@ class PaymentsTables:
         watch: TransferWatch,
         now: Callable[[], datetime],
     ) -> None:
-        self._database = database
+        super().__init__(database, watch)
         self._books = books
         self._outbox = outbox
-        self._watch = watch
         self._now = now
-        self.transfers: dict[uuid.UUID, Row] = {}
         self.keys: dict[Key, tuple[bytes, uuid.UUID]] = {}
-        self.notices: dict[str, Row] = {}
-        self.kept: dict[str, bool] = {}
-        self.traces: dict[str, uuid.UUID] = {}
         self.pending: dict[uuid.UUID, datetime] = {}
         """Pending transfers and when their leases end."""
         self.due: list[tuple[datetime, uuid.UUID]] = []
@@ -78,10 +51,6 @@ class PaymentsTables:
         return [
             {"transfer_id": values[0], "outcome": outcome, "existing_transfer_id": existing},
         ]
-
-    def debit_group(self, orders: Sequence[Sequence[Any]]) -> Sequence[Row]:
-        """Step 2 of several sagas, all or none."""
-        return [self.debit(*values)[0] for values in orders]
 
     def debit_each(self, orders: Sequence[Sequence[Any]]) -> Sequence[Row]:
         """Step 2 of several sagas, each made or refused by itself."""
@@ -317,51 +286,6 @@ class PaymentsTables:
         if row is not None and row["version"] == version:
             self._lease({**row, "lease_until": until})
         return []
-
-    def keep_notice(
-        self,
-        notice_id: str,
-        kind: str,
-        trace_number: str,
-        transfer_id: uuid.UUID | None,
-        return_code: str,
-    ) -> Sequence[Row]:
-        """Keeps a notice; a repetition changes nothing and says what became of it."""
-        known = self.notices.get(notice_id)
-        if known is not None:
-            return [{"state": known["state"]}]
-        row = Record(
-            notice_id=notice_id,
-            type=kind,
-            trace_number=trace_number,
-            transfer_id=transfer_id,
-            return_code=return_code,
-            state="KEPT",
-        )
-        self._database.put(self.notices, notice_id, row)
-        self._database.put(self.kept, notice_id, True)
-        self._database.tell(self._watch.kept)
-        return [{"state": "KEPT"}]
-
-    def _set_notice(self, notice_id: str, state: str) -> None:
-        self._database.put(self.notices, notice_id, Record(self.notices[notice_id], state=state))
-        if notice_id in self.kept:
-            self._database.drop(self.kept, notice_id)
-
-    def close_notice(self, notice_id: str, state: str) -> Sequence[Any]:
-        """Says what became of a notice that changed nothing."""
-        if notice_id in self.kept:
-            self._set_notice(notice_id, state)
-        return []
-
-    def matching_notices(self, rows_max: int) -> Sequence[Record]:
-        """Kept notices whose transfer is there now, oldest first."""
-        found: list[Record] = []
-        for notice_id in self.kept:
-            row = self.notices[notice_id]
-            if row["transfer_id"] in self.transfers or row["trace_number"] in self.traces:
-                found.append(Record(list(row.items())[:-1]))
-        return found[:rows_max]
 
     def ensure_partitions(self) -> Sequence[Any]:
         """Partitions are PostgreSQL's."""

@@ -22,8 +22,8 @@ from sandbox.simulator.chance import Chance, Fault, Point
 from sandbox.simulator.checker import Checker
 from sandbox.simulator.clearing_house import ClearingHouse
 from sandbox.simulator.clients import Clients, Person
-from sandbox.simulator.connections import Connection
 from sandbox.simulator.database import Database, Handler, taught
+from sandbox.simulator.lead import Lead
 from sandbox.simulator.loop import Stalled, VirtualLoop
 from sandbox.simulator.notices import deliver
 from sandbox.simulator.outbox import Outbox
@@ -32,9 +32,9 @@ from sandbox.simulator.payments_tables import PaymentsTables
 from sandbox.simulator.processes import SKEW_S, Process
 from sandbox.simulator.stand_ins import stand_ins
 from sandbox.simulator.transfers_tables import CustomersTables, TransfersTables
+from sandbox.simulator.waits import DAY_S, SKEW_S_MAX, Waits
 from services.chassis.postgres import Queries, load_queries
 
-DAY_S = 86_400.0
 TRAFFIC_DAYS = 3
 BURST = 40
 """Operations that come within a few seconds."""
@@ -42,9 +42,6 @@ BURST = 40
 BURST_S = 4.0
 QUIET_DAYS_MAX = 40
 PEOPLE = 24
-SKEW_S_MAX = 60.0
-"""Two clocks of the bank are two minutes apart at most."""
-
 OUTAGES = 4_000_000
 """Entities of outages begin here."""
 
@@ -59,7 +56,7 @@ STARTS = (
 )
 """Before New York's changes of clock, before holidays, and on a plain Monday."""
 
-_START, _BURST_AT, _AT, _SKEW, _BACK, _CRASH_AT, _FROZEN, _SEEN = range(90, 98)
+_START, _BURST_AT, _AT, _SKEW, _BACK, _CRASH_AT, _FROZEN = range(90, 97)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +113,10 @@ class World:
         self._drawn = 0
         self.outside = Process(self.loop, "outside", 0, 0.0)
         self.checker = Checker(self)
+        self.waits = Waits(self)
+        self.lead = Lead(self)
         self._build_stores()
         self.house = ClearingHouse(self)
-        self._leader: Connection | None = None
-        self._listeners: list[Connection] = []
-        self._for_leases: list[asyncio.Future[None]] = []
-        self._for_notices: list[asyncio.Future[None]] = []
-        self._looks_at = float("inf")
         self._open_accounts()
         self.clients = Clients(self)
         self.processes = 0
@@ -133,7 +127,7 @@ class World:
         self.queries = _sqls()
         self.database = Database()
         self.books = Books(self.database, self.checker)
-        self.outbox = Outbox(self.database, self)
+        self.outbox = Outbox(self.database, self.lead)
         self.payments = PaymentsTables(self.database, self.books, self.outbox, self, self.now)
         self.book_transfers = TransfersTables(self.database, self.books, self.outbox, self.now)
         self.customers = CustomersTables(self.database)
@@ -243,8 +237,7 @@ class World:
             return
         self.note("%s is killed %s", process.name, when)
         process.crash()
-        if self._leader is not None and self._leader.process is process:
-            self._leader = None
+        self.lead.killed(process)
         delay_s = self.chance.between(0.3, 8, _BACK, process.entity)
         self.loop.call_later(delay_s, self._replace, process)
 
@@ -256,79 +249,13 @@ class World:
         slot.methods = self._started(name, following, number)
         self.note("%s is back", following.name)
 
-    # What processes wait for.
-
-    async def until_due(self, process: Process) -> None:
-        """Wait until a lease has ended: a look before that finds nothing, so it is left out."""
-        while True:
-            await process.gate()
-            due = self.payments.next_due()
-            if due is not None and due < self.process_now():
-                return
-            wait_s = DAY_S if due is None else (due - self.process_now()).total_seconds() + 0.001
-
-            self._looks_at = min(self._looks_at, self.loop.now_s + wait_s)
-            await self._until_woken(self._for_leases, wait_s)
-
-    async def until_kept(self, process: Process) -> None:
-        """Wait until a notice is kept that is not applied."""
-        while not self.payments.kept:
-            await self._until_woken(self._for_notices, DAY_S)
-        await process.gate()
-
-    async def _until_woken(self, wakers: "list[asyncio.Future[None]]", wait_s: float) -> None:
-        waker = self.loop.create_future()
-        wakers.append(waker)
-        timer = self.loop.call_later(max(wait_s, 0.001), _wake, waker)
-        try:
-            await waker
-        finally:
-            timer.cancel()
-
     def leased(self, until: datetime) -> None:
-        """Wake the workers if a lease ends before they look again, by the fastest clock."""
-        ends_s = (until - self.start).total_seconds() - SKEW_S_MAX
-        if ends_s < self._looks_at:
-            self._looks_at = float("inf")
-            _wake_all(self._for_leases)
+        """Take that a lease ends at an instant."""
+        self.waits.leased(until)
 
     def kept(self) -> None:
-        """Wake those who apply kept notices."""
-        _wake_all(self._for_notices)
-
-    # The outbox and its relay.
-
-    def committed(self, row: dict[str, Any]) -> None:
-        """Take an event whose transaction has committed."""
-        self.checker.committed(row)
-        if self.chance.strikes(Point.COMMIT_SEEN_LATE, 0):
-            self.outbox.unseen.add(row["id"])
-            delay_s = self.chance.between(0.001, 0.5, _SEEN, 0)
-            self.loop.call_later(delay_s, self._seen, row["id"])
-        else:
-            self._notify()
-
-    def _seen(self, number: int) -> None:
-        self.outbox.unseen.discard(number)
-        self._notify()
-
-    def _notify(self) -> None:
-        for connection in self._listeners:
-            if connection.hears is not None:
-                connection.hears()
-
-    def lead(self, connection: Connection) -> bool:
-        """Give the lead to a connection if nobody has it."""
-        if self._leader is None:
-            self._leader = connection
-            self._listeners = [connection]
-        return self._leader is connection
-
-    def leave(self, connection: Connection) -> None:
-        """Take the lead from a connection that ends."""
-        if self._leader is connection:
-            self._leader = None
-            self._listeners = []
+        """Take that a notice is kept."""
+        self.waits.kept()
 
     def stepped(self, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
         """Take a step of a transfer."""
@@ -432,14 +359,3 @@ class World:
             and not tables.kept
             and not self.outbox.waiting
         )
-
-
-def _wake_all(wakers: "list[asyncio.Future[None]]") -> None:
-    woken, wakers[:] = wakers[:], []
-    for waker in woken:
-        _wake(waker)
-
-
-def _wake(waker: "asyncio.Future[None]") -> None:
-    if not waker.done():
-        waker.set_result(None)
