@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down status logs test check gen golden bench chaos
+.PHONY: help setup setup-dev demo up down status logs test check gen golden simulate bench chaos fuzz
 
 # The first Python 3.11+ that really runs (shims of version managers may be in PATH and fail).
 SYSTEM_PYTHON ?= $(shell for p in .venv/bin/python python3 python3.13 python3.12 python3.11; do \
@@ -50,6 +50,9 @@ gen: setup-dev ## Generate gen/, docs/openapi.json and the diagrams from proto/ 
 
 golden: setup-dev ## Keep what today's code writes; review the difference
 	@BP_GOLDEN_WRITE=1 $(PYTHON) -m pytest tests/golden
+
+simulate: setup ## Live through a million simulated transfers under every fault (ARGS="--seed 7")
+	@$(PYTHON) -m sandbox.simulator --transfers 1000000 $(ARGS)
 
 bench: setup ## Measure floor, interbank and book transfers into .bp/reports/bench.json
 	@$(PYTHON) -m sandbox.bench $(ARGS)
