@@ -8,6 +8,7 @@ from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 from bp.payments.v1 import payments_service_pb2
 
 from services.chassis import postgres
+from services.chassis.groups import Sizes
 from services.chassis.grpc_client import channel_to
 from services.chassis.grpc_server import Server
 from services.chassis.http_client import partner_session
@@ -40,7 +41,7 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
     queries = postgres.load_queries(Path(__file__).with_name("sql") / "queries.sql")
     pool = await postgres.open_pool(database, f"payments/{settings.slot}", settings.pool_size)
     async with pool, partner_session(settings) as session, channel_to("customers", settings) as way:
-        store = Store(pool, queries)
+        store = Store(pool, queries, Sizes.of(settings))
         ach = AchClient(session, ach_secret["api_key"])
         parts = Parts(
             store=store,

@@ -9,10 +9,10 @@ FROM payments.debit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
 SELECT advanced, accepted_response
 FROM payments.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
 
--- name: debit_group
--- Step 2 of several sagas, all or none, in one round trip and one commit.
-SELECT transfer_id, outcome, existing_transfer_id
-FROM payments.debit_group($1::payments.debit_order[]);
+-- name: debit_each
+-- Step 2 of several sagas, each made or refused by itself, in one round trip and one commit.
+SELECT transfer_id, outcome, existing_transfer_id, refusal
+FROM payments.debit_each($1::payments.debit_order[]);
 
 -- name: advance_group
 -- Later steps that post nothing, of several transfers, in one round trip and one commit.
