@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down status logs test check gen golden bench
+.PHONY: help setup setup-dev demo up down status logs test check gen golden bench bench-long
 
 # The first Python 3.11+ that really runs (shims of version managers may be in PATH and fail).
 SYSTEM_PYTHON ?= $(shell for p in .venv/bin/python python3 python3.13 python3.12 python3.11; do \
@@ -51,5 +51,8 @@ gen: setup-dev ## Generate gen/, docs/openapi.json and the diagrams from proto/ 
 golden: setup-dev ## Keep what today's code writes; review the difference
 	@BP_GOLDEN_WRITE=1 $(PYTHON) -m pytest tests/golden
 
-bench: setup ## Measure floor, interbank and book transfers into .bp/reports/bench.json
+bench: setup ## Measure the bank in a quarter of an hour into .bp/reports/bench.json (ARGS=--quick: a minute)
 	@$(PYTHON) -m sandbox.bench $(ARGS)
+
+bench-long: setup ## The same with 10 million transfers, and half an hour of steady load
+	@$(PYTHON) -m sandbox.bench --long $(ARGS)
