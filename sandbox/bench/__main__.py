@@ -20,7 +20,7 @@ from sandbox.bench.show import show
 from sandbox.bench.soak import soak
 from sandbox.bench.stand import Stand
 from sandbox.bench.verdict import judged
-from sandbox.stack import memory
+from sandbox.stack import cli, control, memory
 from sandbox.stack.home import REPO, Home
 
 FILE = "bench.json"
@@ -54,9 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         _on_a_stand(home, scale, found, together, fresh=own and not options.quick)
     for name in APART:
         if name in wanted:
-            place = Home(REPO / f".bp-bench-{name}")
-            _on_a_stand(place, scale, found, [APART[name]], fresh=True)
-            shutil.rmtree(place.root, ignore_errors=True)
+            _apart(name, scale, found)
     figures = report.figures_of(found, home)
     given = f' ARGS="{" ".join(arguments)}"' if arguments else ""
     report.write(options.report, report.document(found, figures, f"make bench{given}"))
@@ -71,6 +69,17 @@ def _wanted(options: argparse.Namespace) -> Sequence[str]:
     if options.quick:
         return QUICK
     return [name for name in (*PARTS, *APART) if options.long or name not in LONG_ONLY]
+
+
+def _apart(name: str, scale: Scale, found: Findings) -> None:
+    """Run a part on a stand of its own that is new and is thrown away."""
+    place = Home(REPO / f".bp-bench-{name}")
+    if control.is_running(place.control_socket):
+        cli.down(place)
+    shutil.rmtree(place.root, ignore_errors=True)
+    found.too_many = False
+    _on_a_stand(place, scale, found, [APART[name]], fresh=False)
+    shutil.rmtree(place.root, ignore_errors=True)
 
 
 def _on_a_stand(
@@ -90,7 +99,8 @@ async def _measure(stand: Stand, scale: Scale, found: Findings, wanted: Sequence
     bench = Bench(stand, callers, scale, found, lambda what: console.print(f"[dim]{what}[/]"))
     for part in wanted:
         await part(bench)
-    await judged(bench)
+    if not bench.found.too_many:
+        await judged(bench)
 
 
 def _own_home() -> Path:

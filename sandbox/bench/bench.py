@@ -50,6 +50,8 @@ class Findings:
     """Figures that are not those of a single run."""
     details: dict[str, Any] = field(default_factory=dict[str, Any])
     """What the figures were made of, for the report."""
+    too_many: bool = False
+    """The stand holds more than the judge could keep in memory."""
     void: list[str] = field(default_factory=list[str])
     """Why the bench counts for nothing, beside the reasons of single runs."""
 

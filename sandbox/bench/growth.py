@@ -42,7 +42,8 @@ async def growth(bench: Bench) -> None:
             first = result
         else:
             bench.found.figures |= ratios(age, first, result)
-    if problems := await history.books_problems(bench.stand):
+    bench.found.too_many = bench.scale.long
+    if bench.scale.long and (problems := await history.books_problems(bench.stand)):
         bench.found.void.append(f"growth: the books have {problems} problems")
 
 

@@ -1,8 +1,8 @@
 -- name: prepare
 -- Room for one batch, and ids of any moment in any shard; both go with the session.
-CREATE FUNCTION pg_temp.id_of(at timestamptz, what text, shard integer) RETURNS uuid
+CREATE FUNCTION pg_temp.id_of(moment timestamptz, what text, shard integer) RETURNS uuid
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT (lpad(to_hex(floor(extract(epoch FROM at) * 1000)::bigint), 12, '0')
+    SELECT (lpad(to_hex(floor(extract(epoch FROM moment) * 1000)::bigint), 12, '0')
         || '7' || substr(d, 1, 3) || '8' || substr(d, 4, 13)
         || lpad(to_hex((('x' || substr(d, 17, 2))::bit(8)::integer & 192) | shard), 2, '0'))::uuid
     FROM (SELECT md5(what)) AS drawn (d)

@@ -1,6 +1,6 @@
 -- name: account_id
 -- The id of the n-th account of this bench: decimal digits are hexadecimal ones too.
-CREATE SCHEMA bench
+CREATE SCHEMA bench;
 CREATE FUNCTION bench.account_id(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE STRICT
 AS $$ SELECT ('019b0000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid $$
 
