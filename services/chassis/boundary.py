@@ -29,6 +29,9 @@ Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 EDGE = "gateway"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
+AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+"""What another service of the bank is when it cannot be reached, or hangs."""
+
 log = structlog.get_logger()
 
 
@@ -98,7 +101,7 @@ def translate(error: Exception, method: str) -> errors.BankError:
         return error
     if isinstance(error, TimeoutError):
         return errors.DeadlineExceeded()
-    if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAVAILABLE:
+    if isinstance(error, grpc.aio.AioRpcError) and error.code() in AWAY:
         return errors.DependencyUnavailable()
     if isinstance(error, UNREACHABLE):
         log.warning("call.dependency_unavailable", method=method, error=type(error).__name__)
