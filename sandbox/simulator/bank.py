@@ -67,7 +67,7 @@ class Service:
 
 
 RELAY_PACE: dict[str, Any] = {
-    "relay_gather_ms": 300,
+    "relay_gather_ms": 800,
     "relay_poll_ms": 400,
     "relay_asleep_after_ms": 300,
     "relay_poll_asleep_ms": 6 * 3_600_000,
