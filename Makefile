@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down status logs test check gen golden simulate bench
+.PHONY: help setup setup-dev demo up down status logs test check gen golden
+.PHONY: simulate chaos fuzz bench bench-long
 
 # The first Python 3.11+ that really runs (shims of version managers may be in PATH and fail).
 SYSTEM_PYTHON ?= $(shell for p in .venv/bin/python python3 python3.13 python3.12 python3.11; do \
@@ -54,5 +55,11 @@ golden: setup-dev ## Keep what today's code writes; review the difference
 simulate: setup ## Live through a million simulated transfers under every fault (ARGS="--seed 7")
 	@$(PYTHON) -m sandbox.simulator --transfers 1000000 $(ARGS)
 
-bench: setup ## Measure floor, interbank and book transfers into .bp/reports/bench.json
+chaos: setup ## Twenty schedules of faults by chance on a bank of its own (ARGS="--seed 7" for one)
+	@$(PYTHON) -m sandbox.chaos $(ARGS)
+
+bench: setup ## Measure the bank in a quarter of an hour into .bp/reports/bench.json (ARGS=--quick: a minute)
 	@$(PYTHON) -m sandbox.bench $(ARGS)
+
+bench-long: setup ## The same with 10 million transfers, and half an hour of steady load
+	@$(PYTHON) -m sandbox.bench --long $(ARGS)
