@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down status logs test check gen golden bench
+.PHONY: help setup setup-dev demo up down status logs test check gen golden bench fuzz
 
 # The first Python 3.11+ that really runs (shims of version managers may be in PATH and fail).
 SYSTEM_PYTHON ?= $(shell for p in .venv/bin/python python3 python3.13 python3.12 python3.11; do \
@@ -53,3 +53,6 @@ golden: setup-dev ## Keep what today's code writes; review the difference
 
 bench: setup ## Measure floor, interbank and book transfers into .bp/reports/bench.json
 	@$(PYTHON) -m sandbox.bench $(ARGS)
+
+fuzz: setup-dev ## Hostile input: 5,000 cases at the edge, every RPC, then the judge (ARGS="--seed 7")
+	@$(PYTHON) -m sandbox.fuzz $(ARGS)
