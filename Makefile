@@ -63,3 +63,6 @@ bench: setup ## Measure the bank in a quarter of an hour into .bp/reports/bench.
 
 bench-long: setup ## The same with 10 million transfers, and half an hour of steady load
 	@$(PYTHON) -m sandbox.bench --long $(ARGS)
+
+fuzz: setup-dev ## Hostile input: 5,000 cases at the edge, every RPC, then the judge (ARGS="--seed 7")
+	@$(PYTHON) -m sandbox.fuzz $(ARGS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class Tally:
 
 def run(
     stack: RunningStack,
-    people: tuple[Customer, Customer],
+    people: Sequence[Customer],
     *,
     seed: int,
     examples: int,
@@ -68,7 +68,11 @@ def run(
     phases: tuple[str, ...] = PHASES,
     into: Tally | None = None,
 ) -> Tally:
-    """Ask every operation `examples` times in each phase, as two customers who are strangers."""
+    """Ask every operation `examples` times in each phase.
+
+    The first customer asks; the second is a stranger to whom nothing of it may be shown; the
+    third is paid.
+    """
     tally = Tally() if into is None else into
     config = SchemathesisConfig.from_dict(_config(stack, people, seed, examples, folder, phases))
     schema = schemathesis.openapi.from_path(str(OPENAPI), config=config)
@@ -92,7 +96,7 @@ def _counts(context: Any, failure: Any, case: Any, response: Any) -> bool:
 
 def _config(
     stack: RunningStack,
-    people: tuple[Customer, Customer],
+    people: Sequence[Customer],
     seed: int,
     examples: int,
     folder: Path,
@@ -101,6 +105,7 @@ def _config(
     where = stack.addresses
     return {
         "seed": seed,
+        "cache": {"enabled": False},
         "continue-on-failure": True,
         "base-url": where["BP_GATEWAY_URL"],
         "tls-verify": where["BP_CA_FILE"],
@@ -120,25 +125,25 @@ def _config(
     }
 
 
-def _logins(people: tuple[Customer, Customer], folder: Path) -> str:
+def _logins(people: Sequence[Customer], folder: Path) -> str:
     logins = [
         {
             "name": name,
             "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {person.token}"}],
         }
-        for name, person in zip(("ana", "luz"), people, strict=True)
+        for name, person in zip(("ana", "luz"), people, strict=False)
     ]
     path = folder / "logins.json"
     path.write_text(json.dumps({"auth": logins}))
     return str(path)
 
 
-def _sensible_values(people: tuple[Customer, Customer]) -> dict[str, Any]:
+def _sensible_values(people: Sequence[Customer]) -> dict[str, Any]:
     """Without these hardly one generated order would ever get past the first look."""
-    ana, luz = (str(person.account_id) for person in people)
+    ana, _, paid = (str(person.account_id) for person in people)
     values = {
         "own": [ana],
-        "others": [luz],
+        "others": [paid],
         "currency": ["USD"],
         "routing": ["021000021"],
         "amount": ["1", "100", "2500"],
