@@ -70,6 +70,7 @@ def whole(report: Mapping[str, Any]) -> str:
         f"`{report['command']}` on {report['machine']}, {report['time'][:10]}:",
         _runs(report),
         _sentence(figures),
+        _company(report),
         "![CPU of a transfer by process](img/cpu.svg)",
         _cpu(report),
         "![Latency of each run](img/latency.svg)",
@@ -143,6 +144,17 @@ def _sentence(figures: Mapping[str, float]) -> str:
     }
     known = [text.format(figures[name]) for name, text in told.items() if name in figures]
     return f"{'; '.join(known)}." if known else ""
+
+
+def _company(report: Mapping[str, Any]) -> str:
+    figures = report["figures"]
+    shares = [figures[name] for run in SHOWN if (name := f"{run}.others_share") in figures]
+    if not shares:
+        return ""
+    return (
+        f"The machine was not the bench's alone: other processes, the kernel and the host had "
+        f"{min(shares):.0%} to {max(shares):.0%} of its cores in these runs."
+    )
 
 
 def _cpu(report: Mapping[str, Any]) -> str:

@@ -91,9 +91,6 @@ def _run(result: Result) -> dict[str, Any]:
         "refused": outcome.refused,
         "cpu_ms_by_part": {k: round(result.cpu_ms(s), 3) for k, s in spent.cpu_s.items()},
         "generator_cpu_ms": round(result.cpu_ms(outcome.cpu_s), 3),
-        "disk_bytes_by_part": {
-            k: round(result.each(size)) for k, size in spent.disk_bytes.items() if size
-        },
         "memory_mib": spent.memory_mib,
         "slice_s": load.slice_s,
         "slices": outcome.slices,
@@ -107,6 +104,8 @@ def _database(result: Result) -> dict[str, Any]:
         "round_trips": round(result.each(work.round_trips), 3),
         "commits": round(result.each(work.commits), 3),
         "wal_bytes": round(result.each(work.wal_bytes)),
+        "written_bytes": round(result.each(work.written_bytes)),
+        "flushes": round(result.each(work.flushes), 3),
         "round_trips_by_role": {
             role: round(result.each(calls), 3) for role, calls in work.by_role().items()
         },
