@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def document(
         "command": command,
         "machine": f"{os.cpu_count()} cores, {_memory_gib():.0f} GiB",
         "figures": figures,
-        "marks": [_mark(one) for one in marks.judge(figures)],
+        "marks": marks_of(figures),
         "runs": {result.load.name: _run(result) for result in found.results},
         **found.details,
     }
@@ -65,6 +66,11 @@ def write(file: Path, content: dict[str, Any]) -> None:
     draft = file.with_suffix(".draft")
     draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     draft.replace(file)
+
+
+def marks_of(figures: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return every mark and goal with what was measured."""
+    return [_mark(one) for one in marks.judge(figures)]
 
 
 def _mark(one: marks.Judged) -> dict[str, Any]:
