@@ -38,7 +38,7 @@ PARTS: dict[str, Part] = {
 """In this order: book transfers warm Kafka up for what comes behind them."""
 APART: dict[str, Part] = {"growth": growth, "soak": soak}
 """Parts that have a stand of their own, with empty stores."""
-QUICK = (*PARTS, *APART)
+QUICK = ("floor", "internal", "interbank", "open", "ledger")
 LONG_ONLY = ("soak",)
 
 
