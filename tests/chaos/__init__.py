@@ -1,0 +1,1 @@
+"""Faults on the real stack: what breaks, and that nothing is lost and nothing doubled."""

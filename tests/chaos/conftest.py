@@ -1,0 +1,5 @@
+"""The whole running bank, as the end-to-end tests have it: judged after each test."""
+
+from tests.e2e.conftest import bank
+
+__all__ = ["bank"]
