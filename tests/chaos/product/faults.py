@@ -109,7 +109,8 @@ async def _end_session_in(run: TransferRun, hold: Hold) -> None:
             " WHERE shard = $1 AND transfer_id = $2 FOR UPDATE"
         )
         key = uuid.UUID(run.transfer_id)
-    async with run.superuser.acquire() as locker, locker.transaction():
+    # Few at a time: each keeps a connection until it has seen the commit wait.
+    async with run.gate.lockers, run.superuser.acquire() as locker, locker.transaction():
         await locker.execute(sql, shard_of(key), key)
         hold.release()
         backend = await until_commit_waits(run.superuser, locker)

@@ -16,6 +16,9 @@ from typing import Any
 
 from tests.chaos.product.payments_that_stops import DEBIT
 
+LOCKERS = 6
+"""Transfers whose rows are held at the same time."""
+
 Debited = Callable[[str], Awaitable[None]]
 
 
@@ -80,6 +83,7 @@ class Gate:
     """All watches, and the processes that ask."""
 
     watches: dict[str, Watch] = field(default_factory=dict)
+    lockers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOCKERS))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers: set[asyncio.Task[None]] = set()

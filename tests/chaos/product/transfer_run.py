@@ -30,7 +30,7 @@ RECALL = "POST /ach/transfer/cancel"
 AMOUNT, OPENING = 100_00, 5_000_00
 AGAIN_S = 1.5
 """How long to wait for an effect before its cause is repeated."""
-WITHIN_S = 30.0
+WITHIN_S = 20.0
 
 _PENDING = [state.name for state in PENDING]
 
