@@ -8,7 +8,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from sandbox.check import generated, policies, released
+from sandbox.check import generated, migrations, policies, released
 from sandbox.check.tools import REPO, Check, CheckFailed, run
 
 CHECKS = (
@@ -25,6 +25,7 @@ CHECKS = (
         "protoform", "buf format", lambda: _run("buf", "format", "--diff", "--exit-code", "proto")
     ),
     Check("breaking", "buf breaking against proto/released.binpb", released.refuse_breaking),
+    Check("migrations", "released migrations are as released", migrations.refuse_changed),
     Check("policies", "every method has a whole policy", policies.refuse_missing),
     Check("generated", "gen/ and docs/ are what `make gen` writes", generated.compare),
 )

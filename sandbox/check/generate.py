@@ -1,12 +1,13 @@
-"""`make gen`: write everything that is generated, and move the released contract on.
+"""`make gen`: write everything that is generated, and move on what counts as released.
 
-Exit code 1 when the contracts break what is released; see sandbox/check/released.py.
+Exit code 1 when the contracts break what is released (sandbox/check/released.py) or a released
+migration was changed (sandbox/check/migrations.py).
 """
 
 import argparse
 import sys
 
-from sandbox.check import generated, released
+from sandbox.check import generated, migrations, released
 from sandbox.check.tools import CheckFailed
 
 
@@ -19,6 +20,8 @@ def main() -> int:
         if not accepted:
             released.refuse_breaking()
         generated.write()
+        migrations.advance()
+        migrations.refuse_changed()
     except CheckFailed as failed:
         print(failed, file=sys.stderr)
         return 1

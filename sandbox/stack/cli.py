@@ -8,14 +8,16 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from typing import Any
 
 from sandbox.stack import control, launch, memory, progress
 from sandbox.stack.home import REPO, Home, home_from_environment
 
 UP_WITHIN_S = 240.0
+WHAT_NOW = (
+    "What does not need these runs on; `make status` shows it. Mend the cause and run `make up`"
+    " again, or `make down`."
+)
 NAMED = ("restart", "stop", "start", "kill")
 
 
@@ -57,20 +59,20 @@ def up(home: Home, names: list[str]) -> int:
     """Start the supervisor when none runs, ask for the nodes, show progress, print figures."""
     begun = time.monotonic()
     started = ensure_supervisor(home)
-    answer: dict[str, Any] = {}
-
-    def ask() -> None:
-        answer.update(control.ask(home.control_socket, UP_WITHIN_S, cmd="ensure", names=names))
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    progress.show_until(home, lambda: not asking.is_alive())
-    if not answer.get("ok"):
-        print(f"The stack did not come up: {answer.get('error', 'no answer')}", file=sys.stderr)
+    answer = ensure(home, names)
+    if not answer["ok"]:
+        print(f"The stack did not come up.\n{answer['error']}\n{WHAT_NOW}", file=sys.stderr)
         return 1
     report = memory.write_report(home, time.monotonic() - begun if started else None)
     progress.show_summary(home, report)
     return 0
+
+
+def ensure(home: Home, names: list[str]) -> control.Answer:
+    """Have a running supervisor bring up these nodes; tells meanwhile what keeps failing."""
+    asking = control.Asking(home.control_socket, UP_WITHIN_S, cmd="ensure", names=names)
+    progress.show_until(home, lambda: not asking.is_alive())
+    return asking.answer
 
 
 def ensure_supervisor(home: Home, *, dies_with_caller: bool = False) -> bool:
@@ -113,7 +115,7 @@ def down(home: Home) -> int:
 
 
 def show_status(home: Home, as_json: bool) -> int:
-    """Every node; exit code 0 when all that was asked for is ready, 3 when nothing runs."""
+    """Every node; exit code 0 when nothing failed or keeps failing, 3 when nothing runs."""
     try:
         answer = control.ask(home.control_socket, cmd="status")
     except OSError:
@@ -123,7 +125,7 @@ def show_status(home: Home, as_json: bool) -> int:
         print(json.dumps({"running": True, **answer}))
     else:
         progress.print_status(answer["nodes"])
-    return 1 if any(node["state"] == "failed" for node in answer["nodes"]) else 0
+    return 1 if any(n["trouble"] or n["state"] == "failed" for n in answer["nodes"]) else 0
 
 
 def _ask_named(home: Home, options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,24 @@ def ask(path: Path, timeout_s: float = 120.0, **request: Any) -> Answer:
     if not line:
         raise ConnectionError(f"the supervisor at {path} closed the connection")
     return json.loads(line)
+
+
+class Asking(threading.Thread):
+    """A request that may take long, answered aside; `answer` holds the answer once it has ended."""
+
+    def __init__(self, path: Path, timeout_s: float, **request: Any) -> None:
+        """Starts at once."""
+        super().__init__(daemon=True)
+        self.answer: Answer = {}
+        self._ask = lambda: ask(path, timeout_s, **request)
+        self.start()
+
+    def run(self) -> None:
+        """Ask; a connection that ends or is silent for too long is an answer too."""
+        try:
+            self.answer = self._ask()
+        except OSError as error:
+            self.answer = {"ok": False, "error": f"no answer of the supervisor: {error}"}
 
 
 def is_running(path: Path) -> bool:

@@ -6,10 +6,16 @@ than renamed; the last full one stays beside it as `.1`.
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 LOG_BYTES_MAX = 24 * 1024 * 1024
+TAIL_BYTES = 64 * 1024
+LAST_LINES = 6
+VERY_LAST_LINES = 3
+LINE_CHARS_MAX = 300
+ERROR = re.compile(r"error|critical|fatal|exception|panic", re.IGNORECASE)
 
 
 def bound_all(folder: Path) -> None:
@@ -19,3 +25,23 @@ def bound_all(folder: Path) -> None:
             shutil.copyfile(file, file.with_suffix(".log.1"))
             with file.open("r+b") as output:
                 output.truncate(0)
+
+
+def size(file: Path) -> int:
+    """Bytes in a log; 0 when there is none."""
+    return file.stat().st_size if file.exists() else 0
+
+
+def last_errors(file: Path, since: int) -> list[str]:
+    """A few lines of what was written after byte `since`: the end, and errors just before it."""
+    if not file.exists():
+        return []
+    with file.open("rb") as log:
+        length = log.seek(0, 2)
+        start = since if since <= length else 0  # it was cut meanwhile
+        log.seek(max(start, length - TAIL_BYTES))
+        lines = log.read().decode(errors="replace").splitlines()
+    written = [line.rstrip() for line in lines if line.strip()]
+    end = len(written) - VERY_LAST_LINES
+    kept = [line for at, line in enumerate(written) if at >= end or ERROR.search(line)]
+    return [line[:LINE_CHARS_MAX] for line in kept[-LAST_LINES:]]

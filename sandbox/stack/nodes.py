@@ -43,12 +43,31 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class RestartPolicy:
-    """Restart after an exit that nobody asked for: at most `restarts_max` times in `window_s`."""
+    """Restart after an exit that nobody asked for: at most `restarts_max` times in `window_s`.
+
+    What was never ready under this supervisor is given up sooner, after `first_starts_max` failed
+    starts in a row or `first_start_within_s`: a mistake in it is likelier than a need that is away.
+    """
 
     restarts_max: int = 20
     window_s: float = 300.0
+    first_starts_max: int = 5
+    first_start_within_s: float = 150.0
     delay_first_s: float = 0.1
     delay_max_s: float = 15.0
+
+
+@dataclass(frozen=True)
+class Liveness:
+    """Whether a process that runs still answers; any answer counts, even that it cannot serve.
+
+    `asked_every_s` and the answer's time-out are short beside `silent_s_max`, so that a machine
+    that is merely busy costs a miss and not a process.
+    """
+
+    probe: Probe
+    silent_s_max: float = 30.0
+    asked_every_s: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,7 @@ class ProcessSpec:
     ready_within_s: float = 60.0
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     stop: StopPolicy = field(default_factory=StopPolicy)
+    liveness: Liveness | None = None
     death_signal: signal.Signals = signal.SIGKILL
     prepare: Action | None = None
     after_start: Action | None = None

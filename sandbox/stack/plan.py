@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sandbox.stack import launch, seed
 from sandbox.stack.certs import CertAgent
 from sandbox.stack.home import REPO, Home
-from sandbox.stack.nodes import JobSpec, Node
+from sandbox.stack.nodes import JobSpec, Node, ProcessSpec
 from sandbox.stack.parts import kafka as kafka_part
 from sandbox.stack.parts.kafka import Kafka
 from sandbox.stack.parts.mesh import Mesh
@@ -35,6 +35,7 @@ class Parts:
     """The parts that every other part refers to."""
 
     home: Home
+    settings: StackSettings
     ports: Ports
     seed: seed.Seed
     postgres: Postgres
@@ -63,6 +64,7 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
     partners = Partners(home, ports, made)
     return Parts(
         home=home,
+        settings=settings,
         ports=ports,
         seed=made,
         postgres=_postgres(home, ports, made, settings.postgres_address),
@@ -100,11 +102,18 @@ def build_nodes(parts: Parts) -> dict[str, Node]:
         nodes += parts.mesh.sidecars()
     if (REPO / "sandbox" / "seed" / "__main__.py").exists():
         nodes.append(JobSpec("seed-data", lambda: _plant(parts), ("migrations",)))
-    nodes += Services(parts.home, parts.openbao.addr, parts.kafka.bootstrap).specs()
+    nodes += Services(
+        parts.home,
+        parts.openbao.addr,
+        parts.kafka.bootstrap,
+        parts.settings.silent_s_max,
+        parts.settings.settlement_wait_s,
+    ).specs()
     if parts.mesh.exists:
         nodes.append(parts.mesh.gateway())
     known = {node.name for node in nodes}
-    return {node.name: _without_absent(node, known) for node in nodes}
+    starts_max = parts.settings.failed_starts_max
+    return {n.name: _bounded(_without_absent(n, known), starts_max) for n in nodes}
 
 
 async def _plant(parts: Parts) -> None:
@@ -120,6 +129,12 @@ async def _plant(parts: Parts) -> None:
 def _without_absent(node: Node, known: set[str]) -> Node:
     """A need that the repository does not hold yet is no need."""
     return replace(node, depends_on=tuple(name for name in node.depends_on if name in known))
+
+
+def _bounded(node: Node, starts_max: int) -> Node:
+    if not isinstance(node, ProcessSpec):
+        return node
+    return replace(node, restart=replace(node.restart, first_starts_max=starts_max))
 
 
 def _stores(parts: Parts) -> list[Node]:

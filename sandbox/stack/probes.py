@@ -86,19 +86,40 @@ class GrpcHealthProbe:
 
     async def check(self) -> bool:
         """True when the server says SERVING."""
-        async with grpc.aio.insecure_channel(f"unix:{self.socket}") as channel:
-            check = channel.unary_unary(
-                "/grpc.health.v1.Health/Check",
-                request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-                response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        try:
+            answer = await _grpc_health(self.socket, CHECK_TIMEOUT_S)
+        except grpc.aio.AioRpcError:
+            return False
+        return answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+@dataclass(frozen=True)
+class GrpcAnswers:
+    """Any answer of gRPC health: the process is alive, whether it can serve or not."""
+
+    socket: str
+    timeout_s: float = 5.0
+
+    async def check(self) -> bool:
+        """False when nobody answers in time."""
+        try:
+            await _grpc_health(self.socket, self.timeout_s)
+        except grpc.aio.AioRpcError as error:
+            return error.code() not in (
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                grpc.StatusCode.UNAVAILABLE,
             )
-            try:
-                answer = await check(
-                    health_pb2.HealthCheckRequest(service=""), timeout=CHECK_TIMEOUT_S
-                )
-            except grpc.aio.AioRpcError:
-                return False
-            return answer.status == health_pb2.HealthCheckResponse.SERVING
+        return True
+
+
+async def _grpc_health(socket: str, timeout_s: float) -> health_pb2.HealthCheckResponse:
+    async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        return await check(health_pb2.HealthCheckRequest(service=""), timeout=timeout_s)
 
 
 @dataclass(frozen=True)

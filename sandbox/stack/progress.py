@@ -23,23 +23,46 @@ MARKS = {
     "failed": "[red]✗[/]",
 }
 REFRESH_S = 0.1
+TELL_S = 0.5
 REASON_CHARS_MAX = 120
 
 
 def show_until(home: Home, ended: Callable[[], bool]) -> None:
-    """A line a node, redrawn until `ended`; plain silence when there is no terminal."""
-    console = Console(stderr=True)
+    """A line a node, redrawn until `ended`, on a terminal; anywhere the first word of a node that
+    keeps failing at its start, as soon as it does."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    told = set[str]()
     if not console.is_terminal:
         while not ended():
-            time.sleep(REFRESH_S)
+            _tell_troubles(console, _nodes(home), told)
+            _wait(ended, TELL_S)
         return
     with Live(console=console, refresh_per_second=10, transient=True) as live:
         while not ended():
-            try:
-                live.update(_picture(control.ask(home.control_socket, cmd="status")["nodes"]))
-            except OSError:
-                return
+            nodes = _nodes(home)
+            live.update(_picture(nodes))
+            _tell_troubles(console, nodes, told)
             time.sleep(REFRESH_S)
+
+
+def _nodes(home: Home) -> list[dict[str, Any]]:
+    try:
+        return control.ask(home.control_socket, cmd="status")["nodes"]
+    except OSError:
+        return []  # it ends; who asked for the nodes will say so
+
+
+def _wait(ended: Callable[[], bool], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while not ended() and time.monotonic() < deadline:
+        time.sleep(REFRESH_S)
+
+
+def _tell_troubles(console: Console, nodes: list[dict[str, Any]], told: set[str]) -> None:
+    for node in nodes:
+        if node["trouble"] and node["name"] not in told:
+            told.add(node["name"])
+            console.print(f"{node['name']}: {node['trouble']}")
 
 
 def _picture(nodes: list[dict[str, Any]]) -> Table:
@@ -70,7 +93,13 @@ def print_status(nodes: list[dict[str, Any]]) -> None:
             f"{node['ready_after_s']:.2f} s" if node["ready_after_s"] else "",
             node["reason"].partition("\n")[0][:REASON_CHARS_MAX],
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for node in nodes:
+        if node["trouble"]:
+            console.print(
+                f"{node['name']}: {node['trouble']}", markup=False, highlight=False, soft_wrap=True
+            )
 
 
 def show_summary(home: Home, report: dict[str, Any]) -> None:

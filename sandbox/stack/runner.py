@@ -14,7 +14,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from sandbox.stack import launch
+from sandbox.stack import launch, logfiles
 from sandbox.stack.nodes import ProcessSpec, State
 
 log = logging.getLogger("stack")
@@ -22,6 +22,8 @@ log = logging.getLogger("stack")
 PROBE_FIRST_S = 0.03
 PROBE_MAX_S = 0.25
 RUNNING_STATES = (State.STARTING, State.READY, State.BACKOFF)
+TELLING_FAILED_STARTS = 2
+"""One failed start can be chance; from this many on a person should know."""
 
 
 class Runner:
@@ -35,6 +37,12 @@ class Runner:
         self.reason = ""
         self.restarts = 0
         self.ready_after_s = 0.0
+        self.failed_starts = 0
+        self.exit_code: int | None = None
+        self._log_end: list[str] = []
+        self._begun = 0.0
+        self._is_up = False
+        self._was_up = False
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
@@ -50,6 +58,8 @@ class Runner:
         """Begin to keep the process running; returns at once. No effect when it already is."""
         if self._task is None or self._task.done():
             self.reason = ""
+            self.failed_starts, self.exit_code, self._log_end = 0, None, []
+            self._begun = time.monotonic()
             self._recent_restarts.clear()
             await self._set(State.STARTING)
             self._task = asyncio.create_task(self._keep_running(), name=self.spec.name)
@@ -88,12 +98,16 @@ class Runner:
 
     async def _keep_running(self) -> None:
         while True:
+            log_begin = logfiles.size(self.log_file)
+            self.exit_code, self._is_up = None, False
             try:
                 ended = await self._run_once()
             except (OSError, RuntimeError) as error:
                 ended = str(error)
             await self._end_process()
             self.reason = ended
+            self.failed_starts += not self._is_up
+            self._log_end = logfiles.last_errors(self.log_file, log_begin)
             log.warning("%s: %s", self.spec.name, ended)
             delay_s = self._restart_delay_s()
             if delay_s is None:
@@ -126,16 +140,67 @@ class Runner:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if exited.done():
-                return f"exited with {exited.result()} before it was ready, see {self.log_file}"
+                return f"{self._ending(exited.result())} before it was ready"
             if not ready.done():
-                return f"not ready within {self.spec.ready_within_s:g} s, see {self.log_file}"
+                return f"not ready within {self.spec.ready_within_s:g} s"
             ready.result()
             self.ready_after_s = time.monotonic() - begun
+            self.failed_starts, self._is_up, self._was_up = 0, True, True
             await self._set(State.READY)
-            return f"exited with {await exited}"
+            return await self._end_of_life(exited)
         finally:
             exited.cancel()
             ready.cancel()
+
+    async def _end_of_life(self, exited: asyncio.Task[int]) -> str:
+        """Wait until the process exits, or kill it when it has fallen silent."""
+        silent = asyncio.create_task(self._fall_silent())
+        try:
+            await asyncio.wait((exited, silent), return_when=asyncio.FIRST_COMPLETED)
+            if exited.done():
+                return self._ending(exited.result())
+            ended = f"killed, it had not answered for {silent.result():.0f} s"
+            self.kill(signal.SIGKILL)  # it would not hear a politer signal
+            await exited
+            return ended
+        finally:
+            silent.cancel()
+
+    async def _fall_silent(self) -> float:
+        """Returns the seconds of silence once they are too many; never for a process that answers.
+
+        Time in which this supervisor did not run itself (a suspended machine) is not counted.
+        """
+        liveness = self.spec.liveness
+        if liveness is None:
+            return await asyncio.Future()
+        silent_s = 0.0
+        while silent_s < liveness.silent_s_max:
+            begun = time.monotonic()
+            await asyncio.sleep(liveness.asked_every_s)
+            if await liveness.probe.check():
+                silent_s = 0.0
+            else:
+                silent_s += min(time.monotonic() - begun, 3 * liveness.asked_every_s)
+        return silent_s
+
+    def _ending(self, code: int) -> str:
+        self.exit_code = code
+        return f"exited with {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
+
+    def trouble(self) -> str:
+        """What a person should know: a process given up or failing at start again and again, with
+        the end of its log; else empty."""
+        starting = self.state in (State.STARTING, State.BACKOFF)
+        failing = starting and self.failed_starts >= TELLING_FAILED_STARTS
+        if self.state is not State.FAILED and not failing:
+            return ""
+        starts = f", failed starts: {self.failed_starts}" if self.failed_starts else ""
+        given_up = ", given up" if self.state is State.FAILED else ""
+        head = f"{self.reason}{starts}{given_up}; {self.log_file}"
+        if not self._log_end:
+            return f"{head} says nothing of it"
+        return "\n    ".join((f"{head} ends:", *self._log_end))
 
     async def _become_ready(self) -> None:
         if self.spec.after_start is not None:
@@ -149,6 +214,11 @@ class Runner:
         """How long to wait before the next start, or None when there were too many."""
         policy = self.spec.restart
         now = time.monotonic()
+        if not self._was_up and (
+            self.failed_starts >= policy.first_starts_max
+            or now - self._begun >= policy.first_start_within_s
+        ):
+            return None
         while self._recent_restarts and self._recent_restarts[0] < now - policy.window_s:
             self._recent_restarts.popleft()
         count = len(self._recent_restarts)

@@ -24,6 +24,16 @@ class StackSettings(BaseSettings):
     kafka_libs: Path | None = None
     """Folder with Kafka's jars; default: copied once beside the virtual environment's packages."""
 
+    failed_starts_max: int = 5
+    """Starts in a row that a process may fail before `up` gives it up."""
+
+    silent_s_max: float = 30.0
+    """A service that answers no health question for this long is killed and started again;
+    0: never."""
+
+    settlement_wait_s: float = 0.0
+    """How long payments waits for a notice before it asks the clearing house; 0: its default."""
+
     postgres_address: str = ""
     """host:port of a PostgreSQL to use instead of a local one; superuser `postgres`, password in
     BP_HOME/secrets/seed.json under `postgres_superuser`."""

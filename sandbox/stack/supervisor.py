@@ -17,7 +17,7 @@ from typing import Any
 from sandbox.stack import leftovers, logfiles
 from sandbox.stack.home import Home
 from sandbox.stack.nodes import JobSpec, Node, ProcessSpec, State, closure
-from sandbox.stack.runner import RUNNING_STATES, Runner
+from sandbox.stack.runner import Runner
 
 log = logging.getLogger("stack")
 
@@ -68,7 +68,7 @@ class Supervisor:
         failed = [name for name, ok in zip(wanted, results, strict=True) if not ok]
         if failed:
             causes = [name for name in failed if self._reason(name) != BLOCKED] or failed
-            raise StackError("\n".join(f"{name}: {self._reason(name)}" for name in causes))
+            raise StackError("\n".join(f"{name}: {self._trouble(name)}" for name in causes))
 
     def _begin(self, name: str) -> None:
         current = self._waiters.get(name)
@@ -80,7 +80,7 @@ class Supervisor:
         if not task.done():
             return False
         if name in self.runners:
-            return self.runners[name].state not in RUNNING_STATES
+            return self.runners[name].state is not State.READY
         return self.jobs[name].state is not State.READY
 
     async def _bring_up(self, name: str) -> bool:
@@ -116,6 +116,9 @@ class Supervisor:
 
     def _reason(self, name: str) -> str:
         return self.jobs[name].reason if name in self.jobs else self.runners[name].reason
+
+    def _trouble(self, name: str) -> str:
+        return (self.runners[name].trouble() if name in self.runners else "") or self._reason(name)
 
     def _note_pids(self) -> None:
         pids = {name: runner.pid for name, runner in self.runners.items() if runner.pid}
@@ -173,8 +176,15 @@ class Supervisor:
     def _row(self, name: str) -> dict[str, Any]:
         if name in self.jobs:
             job = self.jobs[name]
-            row = {"kind": "job", "state": job.state, "reason": job.reason}
-            return {"name": name, **row, "ready_after_s": round(job.ready_after_s, 2)}
+            own_failure = job.state is State.FAILED and job.reason != BLOCKED
+            return {
+                "name": name,
+                "kind": "job",
+                "state": job.state,
+                "reason": job.reason,
+                "trouble": job.reason if own_failure else "",
+                "ready_after_s": round(job.ready_after_s, 2),
+            }
         runner = self.runners[name]
         return {
             "name": name,
@@ -182,7 +192,10 @@ class Supervisor:
             "state": runner.state,
             "pid": runner.pid,
             "restarts": runner.restarts,
+            "failed_starts": runner.failed_starts,
+            "exit_code": runner.exit_code,
             "reason": runner.reason,
+            "trouble": runner.trouble(),
             "ready_after_s": round(runner.ready_after_s, 2),
             "log": str(runner.log_file),
         }

@@ -35,7 +35,9 @@ class RunningStack:
 
     def ensure(self, *names: str) -> None:
         """Bring up these nodes and what they need; none named: everything."""
-        self._ask(timeout_s=240.0, cmd="ensure", names=list(names))
+        answer = cli.ensure(self.home, list(names))
+        if not answer["ok"]:
+            raise RuntimeError(answer["error"])
 
     @property
     def addresses(self) -> dict[str, str]:

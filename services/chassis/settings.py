@@ -33,3 +33,9 @@ class ServiceSettings(BaseSettings):
     """Least level that is logged."""
     pool_size: int = 8
     """Database connections of this process. Few: a hot row forms a convoy of many."""
+    group_every_ms: float = 10
+    """Groups of calls that are saved together begin so far apart; a lone call goes at once."""
+    group_items_max: int = 64
+    """Most calls of one group."""
+    groups_max: int = 4
+    """Groups under way at once; each has a connection of the pool."""

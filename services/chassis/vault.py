@@ -5,6 +5,9 @@ hvac blocks, so each call runs in a thread.
 """
 
 import asyncio
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import hvac
@@ -16,7 +19,29 @@ from services.chassis.settings import ServiceSettings
 RENEW_S = 45 * 60
 RETRY_S = 15
 
+OPEN_WITHIN_S = 45.0
+"""How long a starting service waits for OpenBao, inside the minute that it has to become ready."""
+
+OPEN_RETRY_S = 0.5
+
 log = structlog.get_logger()
+
+
+class VaultUnavailable(ConnectionError):
+    """OpenBao is sealed, failing or starting. Nothing is wrong with the call: repeat it."""
+
+
+@contextmanager
+def _outages() -> Generator[None]:
+    """Raise what a sealed or failing server answers as an outage."""
+    try:
+        yield
+    except (
+        hvac.exceptions.VaultDown,
+        hvac.exceptions.InternalServerError,
+        hvac.exceptions.BadGateway,
+    ) as error:
+        raise VaultUnavailable(str(error)) from error
 
 
 class Vault:
@@ -38,9 +63,9 @@ class Vault:
 
     def _login(self) -> None:
         jwt = self._settings.service_account_token_file.read_text().strip()
-        answer = self._client.adapter.post(
-            "/v1/auth/kubernetes/login", json={"role": self._settings.service, "jwt": jwt}
-        )
+        body = {"role": self._settings.service, "jwt": jwt}
+        with _outages():
+            answer = self._client.adapter.post("/v1/auth/kubernetes/login", json=body)
         self._client.token = answer["auth"]["client_token"]
 
     async def secret(self, path: str) -> dict[str, str]:
@@ -56,9 +81,10 @@ class Vault:
             return self._read(path)
 
     def _read(self, path: str) -> dict[str, str]:
-        answer = self._client.secrets.kv.v2.read_secret_version(
-            path=path, mount_point="secret", raise_on_deleted_version=True
-        )
+        with _outages():
+            answer = self._client.secrets.kv.v2.read_secret_version(
+                path=path, mount_point="secret", raise_on_deleted_version=True
+            )
         return cast("dict[str, str]", answer["data"]["data"])
 
     async def keep_alive(self) -> None:
@@ -85,7 +111,19 @@ class Vault:
 
 
 async def open_vault(settings: ServiceSettings) -> Vault:
-    """Return a session that is logged in."""
+    """Return a session that is logged in; as long as OpenBao is sealed or away, wait for it.
+
+    Not for ever: raises OSError then, the process ends, and its supervisor tells and starts anew.
+    """
     vault = Vault(settings)
-    await vault.login()
-    return vault
+    deadline = time.monotonic() + OPEN_WITHIN_S
+    while True:
+        try:
+            await vault.login()
+        except OSError as error:
+            if time.monotonic() >= deadline:
+                raise
+            log.warning("vault.waiting", error=type(error).__name__)
+        else:
+            return vault
+        await asyncio.sleep(OPEN_RETRY_S)

@@ -1,6 +1,7 @@
 """bp.customers.v1.CustomersService: map in, handle, map out."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from bp.customers.v1 import customers_service_pb2 as pb
@@ -44,14 +45,16 @@ class CustomersApi:
 
     async def check_debit(self, request: pb.CheckDebitRequest, _: Any) -> pb.CheckDebitResponse:
         """Say what is known of the accounts of a planned debit."""
-        source, destination = await handlers.check_debit(
-            self._desk,
-            uuid.UUID(request.customer_id),
-            uuid.UUID(request.account_id),
-            mapping.optional_id(request.destination_account_id),
-        )
-        return pb.CheckDebitResponse(
-            account=mapping.account_message(source.account) if source else None,
-            balance=mapping.balance_message(source.balance) if source else None,
-            destination_account=mapping.account_message(destination) if destination else None,
-        )
+        return (await self._checked([request]))[0]
+
+    async def batch_check_debits(
+        self, request: pb.BatchCheckDebitsRequest, _: Any
+    ) -> pb.BatchCheckDebitsResponse:
+        """Say what is known of the accounts of several planned debits."""
+        return pb.BatchCheckDebitsResponse(responses=await self._checked(request.requests))
+
+    async def _checked(
+        self, requests: Sequence[pb.CheckDebitRequest]
+    ) -> list[pb.CheckDebitResponse]:
+        known = await handlers.check_debits(self._desk, [mapping.planned(one) for one in requests])
+        return [mapping.check_message(source, destination) for source, destination in known]

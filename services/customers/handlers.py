@@ -1,13 +1,14 @@
 """The questions that customers answers, each a function over the store."""
 
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_digest
 from services.customers.arrivals import Arrivals
 from services.customers.errors import AccountNotFound, CustomerNotFound, PositionNotReached
 from services.customers.settings import CustomersSettings
-from services.customers.state import Account, Balance, Customer, Holding
+from services.customers.state import Account, Balance, Customer, Holding, PlannedDebit
 from services.customers.store import Store
 
 
@@ -62,13 +63,21 @@ async def _balance(desk: Desk, customer_id: uuid.UUID, account_id: uuid.UUID) ->
     return balance
 
 
-async def check_debit(
-    desk: Desk, customer_id: uuid.UUID, account_id: uuid.UUID, destination_id: uuid.UUID | None
+async def check_debits(
+    desk: Desk, debits: Sequence[PlannedDebit]
+) -> list[tuple[Holding | None, Account | None]]:
+    """Return for each debit the account to debit, None when it is not the customer's, and the
+    one to credit."""
+    wanted = {one.account_id for one in debits} | {one.destination_id for one in debits}
+    found = await desk.store.holdings({account_id for account_id in wanted if account_id})
+    return [_known(one, found) for one in debits]
+
+
+def _known(
+    debit: PlannedDebit, found: Mapping[uuid.UUID, Holding]
 ) -> tuple[Holding | None, Account | None]:
-    """Return the account to debit, None when it is not the customer's, and the one to credit."""
-    found = await desk.store.holdings(account_id, destination_id)
-    source = found.get(account_id)
-    if source is not None and source.account.customer_id != customer_id:
+    source = found.get(debit.account_id)
+    if source is not None and source.account.customer_id != debit.customer_id:
         source = None
-    destination = found.get(destination_id) if destination_id else None
+    destination = found.get(debit.destination_id) if debit.destination_id else None
     return source, destination.account if destination else None

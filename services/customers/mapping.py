@@ -2,18 +2,34 @@
 
 import uuid
 
-from bp.customers.v1 import account_pb2, customer_pb2
+from bp.customers.v1 import account_pb2, customer_pb2, customers_service_pb2
 from bp.event.v1 import event_pb2
 from bp.type.v1 import money_pb2
 
 from services.chassis.timestamps import to_timestamp
-from services.customers.state import Account, Balance, Customer
+from services.customers.state import Account, Balance, Customer, Holding, PlannedDebit
 from services.kernel.money import Money
 
 
-def optional_id(text: str) -> uuid.UUID | None:
-    """Return the id in a field that may be empty."""
-    return uuid.UUID(text) if text else None
+def planned(request: customers_service_pb2.CheckDebitRequest) -> PlannedDebit:
+    """Return the debit that a question is about."""
+    destination = request.destination_account_id
+    return PlannedDebit(
+        customer_id=uuid.UUID(request.customer_id),
+        account_id=uuid.UUID(request.account_id),
+        destination_id=uuid.UUID(destination) if destination else None,
+    )
+
+
+def check_message(
+    source: Holding | None, destination: Account | None
+) -> customers_service_pb2.CheckDebitResponse:
+    """Return what is known of a planned debit as the contract has it."""
+    return customers_service_pb2.CheckDebitResponse(
+        account=account_message(source.account) if source else None,
+        balance=balance_message(source.balance) if source else None,
+        destination_account=account_message(destination) if destination else None,
+    )
 
 
 def customer_message(customer: Customer) -> customer_pb2.Customer:

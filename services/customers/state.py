@@ -69,6 +69,16 @@ class Holding:
     balance: Balance
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedDebit:
+    """A debit of a customer's account that another service is about to post."""
+
+    customer_id: uuid.UUID
+    account_id: uuid.UUID
+    destination_id: uuid.UUID | None
+    """The account to credit, when it is one of the bank's."""
+
+
 def latest(balances: Iterable[Balance]) -> list[Balance]:
     """Return each account's balance of the highest position, in no particular order."""
     newest: dict[uuid.UUID, Balance] = {}

@@ -44,11 +44,9 @@ class Store:
         row = await self._pool.fetchrow(self._sql.balance, account_id, customer_id)
         return None if row is None else _balance(row)
 
-    async def holdings(
-        self, account_id: uuid.UUID, other_id: uuid.UUID | None
-    ) -> dict[uuid.UUID, Holding]:
-        """Return one or two accounts with their balances, by id, whoever holds them."""
-        found = await self._pool.fetch(self._sql.holdings, account_id, other_id)
+    async def holdings(self, account_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Holding]:
+        """Return accounts with their balances, by id, whoever holds them."""
+        found = await self._pool.fetch(self._sql.holdings, list(account_ids))
         return {row["account_id"]: Holding(_account(row), _balance(row)) for row in found}
 
     async def positions(self, account_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:

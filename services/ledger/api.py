@@ -17,7 +17,7 @@ import asyncpg
 
 from services.chassis.postgres import load_queries
 from services.kernel.money import Money
-from services.ledger.refusals import refusals
+from services.ledger.refusals import LedgerRefusal, refusal_of_verdict, refusals
 
 QUERIES_FILE = Path(__file__).parent / "sql" / "queries.sql"
 
@@ -51,6 +51,21 @@ class Posted:
     account_id: UUID
     balance: Money
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One transaction of a group: what `Ledger.post` takes."""
+
+    transaction_id: UUID
+    kind: str
+    reference: UUID
+    legs: Sequence[Leg]
+
+    def to_row(self) -> tuple[UUID, str, UUID, list[tuple[Any, ...]]]:
+        """Return the posting as the composite type ledger.posting."""
+        legs: list[tuple[Any, ...]] = [leg.to_row() for leg in self.legs]
+        return (self.transaction_id, self.kind, self.reference, legs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +129,16 @@ class Ledger:
             )
         return tuple(_posted(row) for row in found)
 
+    async def post_group(
+        self, postings: Sequence[Posting]
+    ) -> tuple[tuple[Posted, ...] | LedgerRefusal, ...]:
+        """Post what can be posted; return of each what `post` returns or raises."""
+        with refusals():
+            found = await self._pool.fetch(
+                self._queries.post_group, [posting.to_row() for posting in postings]
+            )
+        return tuple(_verdict(row) for row in found)
+
     async def statement(
         self, account_id: UUID, below_position: int | None = None, page_rows: int = 50
     ) -> tuple[StatementLine, ...]:
@@ -139,6 +164,12 @@ class Ledger:
 
 def _posted(row: Any) -> Posted:
     return Posted(row["account_id"], Money(row["balance"], row["currency"]), row["position"])
+
+
+def _verdict(row: Any) -> tuple[Posted, ...] | LedgerRefusal:
+    if row["refusal"] is not None:
+        return refusal_of_verdict(row["refusal"])
+    return tuple(_posted(position) for position in row["positions"])
 
 
 def _statement_line(row: Any) -> StatementLine:

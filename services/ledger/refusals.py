@@ -107,6 +107,11 @@ def refusal_of(error: asyncpg.PostgresError) -> LedgerRefusal | None:
     return None
 
 
+def refusal_of_verdict(sqlstate: str) -> LedgerRefusal:
+    """Return the refusal that ledger.post_group gives as data."""
+    return _BY_SQLSTATE[sqlstate](f"refused with {sqlstate}")
+
+
 @contextmanager
 def refusals() -> Generator[None]:
     """Raise the ledger's refusals as their classes; let every other error pass."""

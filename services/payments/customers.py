@@ -1,10 +1,18 @@
 """What customers knows of the account to debit, asked over the mesh."""
 
+from collections.abc import Sequence
+
 from bp.customers.v1.account_pb2 import Account
-from bp.customers.v1.customers_service_pb2 import CheckDebitRequest, CheckDebitResponse
+from bp.customers.v1.customers_service_pb2 import (
+    BatchCheckDebitsRequest,
+    BatchCheckDebitsResponse,
+    CheckDebitRequest,
+    CheckDebitResponse,
+)
 from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 
 from services.chassis.calls import current_call
+from services.chassis.groups import Groups
 from services.chassis.grpc_client import onward
 from services.payments.checks import AccountFacts
 from services.payments.transfer import TransferOrder
@@ -13,20 +21,27 @@ TIMEOUT_S = 2.0
 
 
 class CustomersClient:
-    """Asks whether a customer may debit an account."""
+    """Asks whether customers may debit accounts, for several requests at once."""
 
     def __init__(self, stub: CustomersServiceStub) -> None:
         self._stub = stub
+        self._questions = Groups(self._ask)
 
     async def account(self, order: TransferOrder) -> AccountFacts:
         """Return the facts; raises grpc.aio.AioRpcError when customers cannot be asked."""
-        answer: CheckDebitResponse = await self._stub.CheckDebit(
-            CheckDebitRequest(customer_id=str(order.customer_id), account_id=str(order.account_id)),
-            timeout=TIMEOUT_S,
-            metadata=onward(current_call.get()),
+        answer = await self._questions.do(
+            CheckDebitRequest(customer_id=str(order.customer_id), account_id=str(order.account_id))
         )
         return AccountFacts(
             exists=answer.HasField("account"),
             active=answer.account.state == Account.State.ACTIVE,
             currency=answer.account.currency_code,
         )
+
+    async def _ask(self, questions: Sequence[CheckDebitRequest]) -> list[CheckDebitResponse]:
+        answer: BatchCheckDebitsResponse = await self._stub.BatchCheckDebits(
+            BatchCheckDebitsRequest(requests=questions),
+            timeout=TIMEOUT_S,
+            metadata=onward(current_call.get()),
+        )
+        return list(answer.responses)

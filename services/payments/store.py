@@ -8,21 +8,16 @@ from typing import Any
 
 import asyncpg
 
+from services.chassis.groups import DEFAULT_SIZES, Groups, Sizes
 from services.chassis.postgres import Queries
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.ledger import refusals as ledger
 from services.payments import mapping
-from services.payments.groups import Groups
 from services.payments.state import Effect, State
 from services.payments.transfer import Beneficiary, Notice, Transfer, TransferOrder
 
 DUE_ROWS_MAX = 64
-
-GROUP_EVERY_S = 0.01
-"""Groups begin so far apart: what comes in between is saved together."""
-
-GROUP_ROWS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +52,11 @@ Row = tuple[Any, ...]
 class Store:
     """The only way of this service to its tables."""
 
-    def __init__(self, pool: asyncpg.Pool, queries: Queries) -> None:
+    def __init__(self, pool: asyncpg.Pool, queries: Queries, sizes: Sizes = DEFAULT_SIZES) -> None:
         self._pool = pool
         self._sql = queries
-        self._debits = Groups(self._debit_group, every_s=GROUP_EVERY_S, items_max=GROUP_ROWS_MAX)
-        self._steps = Groups(self._advance_group, every_s=GROUP_EVERY_S, items_max=GROUP_ROWS_MAX)
+        self._debits = Groups(self._debit_each, sizes)
+        self._steps = Groups(self._advance_group, sizes)
 
     async def debit(self, order: TransferOrder, transfer: Transfer, lease: Lease) -> Debit:
         """Post the debit with key, transfer and event, or say what the key stands for already.
@@ -70,16 +65,19 @@ class Store:
         """
         row = _debit_row(order, transfer, lease)
         try:
-            return await self._debits.do(row)
+            made = await self._debits.do(row)
         except asyncpg.PostgresError:
-            # One of those that went together was refused, so all were: now it goes alone.
-            return await self._debit_alone(row)
+            # Something held up or broke the group: each goes alone, so none suffers for another.
+            made = None
+        if isinstance(made, ledger.LedgerRefusal):
+            raise made
+        return made or await self._debit_alone(row)
 
-    async def _debit_group(self, rows: Sequence[Row]) -> list[Debit]:
-        """Debit all, or none and raise."""
-        found: list[Any] = await self._pool.fetch(self._sql.debit_group, sorted(rows, key=_place))
-        debits = {one["transfer_id"]: _debit(one) for one in found}
-        return [debits[row[0]] for row in rows]
+    async def _debit_each(self, rows: Sequence[Row]) -> list[Debit | ledger.LedgerRefusal | None]:
+        """Debit what can be debited; None for an order that has to go alone."""
+        found: list[Any] = await self._pool.fetch(self._sql.debit_each, rows)
+        outcomes = {one["transfer_id"]: _outcome(one) for one in found}
+        return [outcomes[row[0]] for row in rows]
 
     async def _debit_alone(self, row: Row) -> Debit:
         with ledger.refusals():
@@ -188,6 +186,28 @@ class Store:
             self._sql.postpone, shard, transfer.transfer_id, transfer.version, until
         )
 
+    async def claim_unsettled(self, lease: Lease, now: datetime, rows_max: int) -> list[Transfer]:
+        """Take up submitted transfers whose notice has been waited for too long."""
+        rows = await self._pool.fetch(
+            self._sql.claim_unsettled, lease.owner, lease.until, now, rows_max
+        )
+        return [_held(row).transfer for row in rows]
+
+    async def put_aside(self, transfer: Transfer, told: Notice) -> bool:
+        """Keep what cannot be as a notice in CONFLICT and ask no more; False when the transfer
+        has moved on meanwhile, and then nothing changed."""
+        shard = shard_of(transfer.transfer_id)
+        notice_id = await self._pool.fetchval(
+            self._sql.put_aside,
+            shard,
+            transfer.transfer_id,
+            transfer.version,
+            told.notice_id,
+            told.type,
+            told.trace_number,
+        )
+        return notice_id is not None
+
     async def keep_notice(self, notice: Notice) -> str:
         """Keep a notice; return KEPT, or what became of it when it is a repetition."""
         state = await self._pool.fetchval(
@@ -244,14 +264,17 @@ def _debit_row(order: TransferOrder, transfer: Transfer, lease: Lease) -> Row:
     )
 
 
-def _place(row: Row) -> tuple[int, uuid.UUID, str]:
-    """Return where a debit locks: the order in which the ledger locks, then the key."""
-    account_id, idempotency_key = row[2], row[11]
-    return shard_of(account_id), account_id, idempotency_key
+def _outcome(row: Any) -> Debit | ledger.LedgerRefusal | None:
+    if row["outcome"] == "REFUSED":
+        return ledger.refusal_of_verdict(row["refusal"])
+    return _debit(row) if row["outcome"] else None
 
 
 def _debit(row: Any) -> Debit:
-    return Debit(row["outcome"], row["existing_transfer_id"] or row["transfer_id"])
+    existing = row["existing_transfer_id"]
+    # Its own key means that its group was saved and only the answer got lost.
+    outcome = "DEBITED" if existing == row["transfer_id"] else row["outcome"]
+    return Debit(outcome, existing or row["transfer_id"])
 
 
 _EVENT_ID = 8

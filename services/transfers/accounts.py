@@ -1,11 +1,19 @@
 """What customers knows of the accounts of a transfer, asked through the sidecar."""
 
 import uuid
+from collections.abc import Sequence
 
 import grpc.aio
-from bp.customers.v1 import customers_service_pb2, customers_service_pb2_grpc
+from bp.customers.v1.customers_service_pb2 import (
+    BatchCheckDebitsRequest,
+    BatchCheckDebitsResponse,
+    CheckDebitRequest,
+    CheckDebitResponse,
+)
+from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 
 from services.chassis.calls import Call
+from services.chassis.groups import Groups
 from services.chassis.grpc_client import onward
 from services.transfers import mapping
 from services.transfers.state import KnownAccount
@@ -15,24 +23,34 @@ class Accounts:
     """The client of customers."""
 
     def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
-        self._customers = customers_service_pb2_grpc.CustomersServiceStub(channel)
+        self._customers = CustomersServiceStub(channel)
         self._timeout_s = timeout_s
+        self._questions = Groups(self._ask)
 
     async def check(
         self, call: Call, account_id: uuid.UUID, destination_id: uuid.UUID | None = None
     ) -> tuple[KnownAccount | None, KnownAccount | None]:
         """Return the caller's account and the one to credit; None for what is not (theirs)."""
-        request = customers_service_pb2.CheckDebitRequest(
+        request = CheckDebitRequest(
             customer_id=call.subject,
             account_id=str(account_id),
             destination_account_id=str(destination_id) if destination_id else "",
         )
-        answer = await self._customers.CheckDebit(
-            request, timeout=self._timeout_s, metadata=onward(call)
-        )
+        answer = await self._questions.do((call, request))
         return (
             mapping.known_account(answer.account) if answer.HasField("account") else None,
             mapping.known_account(answer.destination_account)
             if answer.HasField("destination_account")
             else None,
         )
+
+    async def _ask(
+        self, questions: Sequence[tuple[Call, CheckDebitRequest]]
+    ) -> list[CheckDebitResponse]:
+        """Ask for several requests at once; the first one's trace leads on."""
+        answer: BatchCheckDebitsResponse = await self._customers.BatchCheckDebits(
+            BatchCheckDebitsRequest(requests=[request for _, request in questions]),
+            timeout=self._timeout_s,
+            metadata=onward(questions[0][0]),
+        )
+        return list(answer.responses)

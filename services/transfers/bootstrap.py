@@ -5,6 +5,7 @@ import asyncio
 from bp.transfers.v1 import transfers_service_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 
+from services.chassis.groups import Sizes
 from services.chassis.grpc_client import channel_to
 from services.chassis.grpc_server import Server
 from services.chassis.outages import repeat
@@ -33,7 +34,7 @@ async def main(settings: TransfersSettings, stop: asyncio.Event) -> None:
     database = Database.from_secret(await vault.secret("database/postgres/transfers"))
     pool = await open_pool(database, "transfers", settings.pool_size)
     channel = channel_to("customers", settings)
-    store = Store(pool)
+    store = Store(pool, Sizes.of(settings))
     tokens = PageTokens.of(await vault.secret("service/transfers"))
     accounts = Accounts(channel, settings.check_timeout_s)
     server = Server(settings, apis(Desk(settings, store, accounts, tokens)))

@@ -10,10 +10,11 @@ import sys
 from dataclasses import dataclass
 
 from sandbox.stack.home import REPO, Home
-from sandbox.stack.nodes import Layer, ProcessSpec, StopPolicy
-from sandbox.stack.probes import GrpcHealthProbe
+from sandbox.stack.nodes import Layer, Liveness, ProcessSpec, StopPolicy
+from sandbox.stack.probes import GrpcAnswers, GrpcHealthProbe
 from sandbox.stack.roster import Service, present
 
+ASKED_EVERY_S = 5.0
 NEEDS = ("migrations", "vault", "topics", "certificates")
 
 
@@ -24,6 +25,8 @@ class Services:
     home: Home
     openbao_addr: str
     kafka_bootstrap: str
+    silent_s_max: float = 30.0
+    settlement_wait_s: float = 0.0
 
     def specs(self) -> list[ProcessSpec]:
         """One process for each service in the repository."""
@@ -47,11 +50,20 @@ class Services:
             depends_on=NEEDS,
             prepare=prepare,
             stop=StopPolicy(kill_after_s=15),
+            liveness=self._liveness(str(socket)),
         )
+
+    def _liveness(self, socket: str) -> Liveness | None:
+        if self.silent_s_max <= 0:
+            return None
+        asked_every_s = min(ASKED_EVERY_S, self.silent_s_max / 6)
+        return Liveness(GrpcAnswers(socket), self.silent_s_max, asked_every_s)
 
     def _environment(self, service: Service) -> dict[str, str]:
         folder = self.home.run / service.name
+        knobs = {"BP_SETTLEMENT_WAIT_S": str(self.settlement_wait_s)}
         return {
+            **(knobs if service.name == "payments" and self.settlement_wait_s else {}),
             "BP_SERVICE": service.name,
             "BP_SLOT": "0",
             "BP_HOME": str(self.home.root),

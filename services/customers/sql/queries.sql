@@ -21,12 +21,12 @@ LEFT JOIN customers.balance b USING (account_id)
 WHERE a.account_id = $1 AND a.customer_id = $2
 
 -- name: holdings
--- Up to two accounts with their balances, whoever holds them: all that a debit's check needs.
+-- Accounts with their balances, whoever holds them: all that the checks of debits need.
 SELECT a.account_id, a.customer_id, a.account_type, a.currency, a.state, a.create_time,
     coalesce(b.balance, 0) AS balance, coalesce(b.position, 0) AS position
 FROM customers.account a
 LEFT JOIN customers.balance b USING (account_id)
-WHERE a.account_id IN ($1, $2)
+WHERE a.account_id = ANY ($1::uuid[])
 
 -- name: positions
 -- The positions of accounts that callers wait for.

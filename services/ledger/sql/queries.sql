@@ -15,6 +15,10 @@ SELECT ledger.internal_balance($1, $2)
 SELECT account_id, currency, balance, position
 FROM unnest(ledger.post($1, $2, $3, $4::ledger.leg[]))
 
+-- name: post_group
+-- Posts several transactions, each or not, in one statement.
+SELECT refusal, positions FROM unnest(ledger.post_group($1::ledger.posting[]))
+
 -- name: debit_to_internal
 -- Takes from a customer for an internal account.
 SELECT account_id, currency, balance, position

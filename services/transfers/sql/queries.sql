@@ -3,6 +3,11 @@
 SELECT verdict, response
 FROM transfers.post_book_transfer($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 
+-- name: post_book_transfers
+-- Several transfers, each posted, replayed or refused by itself, in one round trip and one commit.
+SELECT transfer_id, verdict, response, refusal
+FROM transfers.post_book_transfers($1::transfers.request[])
+
 -- name: replay
 -- What an idempotency key made; verdict is NULL when it made nothing.
 SELECT verdict, response FROM transfers.replay($1, $2, $3)

@@ -17,6 +17,7 @@ from sandbox.stack.home import Home
 from sandbox.stack.nodes import (
     JobSpec,
     Layer,
+    Liveness,
     Node,
     ProcessSpec,
     RestartPolicy,
@@ -24,6 +25,7 @@ from sandbox.stack.nodes import (
     StopPolicy,
     closure,
 )
+from sandbox.stack.probes import GrpcAnswers, GrpcHealthProbe
 from sandbox.stack.supervisor import StackError, Supervisor
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(60)")
@@ -205,4 +207,158 @@ async def test_a_stopped_process_stays_stopped_until_it_is_started(tmp_path: Pat
     await bank.stop_one("app")
     assert bank.runners["app"].state is State.STOPPED
     assert await bank.start_one("app")
+    await bank.stop_all()
+
+
+def dying(tmp_path: Path, words: str, **policy: float) -> ProcessSpec:
+    """A process that writes `words` and exits with 3 before it is ever ready."""
+    return process(
+        "app",
+        command=(sys.executable, "-c", f"print({words!r}); raise SystemExit(3)"),
+        probe=Exists(tmp_path / "never"),
+        restart=RestartPolicy(delay_first_s=0.01, **policy),  # type: ignore[arg-type]
+    )
+
+
+async def test_what_was_never_ready_is_given_up_early_and_named_with_its_last_words(
+    tmp_path: Path,
+) -> None:
+    sound = process("sound")
+    bank = supervisor(
+        tmp_path,
+        dying(tmp_path, "error: no such table", first_starts_max=3),
+        process("edge", depends_on=("app",)),
+        sound,
+    )
+    with pytest.raises(StackError) as raised:
+        await bank.ensure([])
+    said = str(raised.value)
+    assert said.startswith("app: exited with 3 before it was ready, failed starts: 3, given up")
+    assert said.endswith("    error: no such table")
+    rows = {row["name"]: row for row in bank.status()}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "app": State.FAILED,
+        "edge": State.WAITING,
+        "sound": State.READY,
+    }
+    assert rows["app"]["trouble"] in said
+    assert (rows["app"]["exit_code"], rows["app"]["pid"]) == (3, None)
+    assert rows["edge"]["reason"] == "a need of it failed"
+    await bank.stop_all()
+
+
+async def test_a_second_failed_start_is_told_while_it_is_still_tried(tmp_path: Path) -> None:
+    bank = supervisor(tmp_path, dying(tmp_path, "error: no such table", first_starts_max=1000))
+    ensuring = asyncio.create_task(bank.ensure([]))
+    runner = bank.runners["app"]
+    await wait_until(runner.trouble)
+    assert not ensuring.done()
+    assert runner.failed_starts >= 2
+    assert "error: no such table" in runner.trouble()
+    await bank.stop_all()
+    ensuring.cancel()
+    assert runner.trouble() == ""
+
+
+async def test_what_was_ready_once_is_not_given_up_after_a_few_failed_starts(
+    tmp_path: Path,
+) -> None:
+    """A need of it may be away for a while; see RestartPolicy."""
+    up = tmp_path / "up"
+    up.touch()
+    code = f"import pathlib, time; pathlib.Path({str(up)!r}).stat(); time.sleep(60)"
+    spec = process(
+        "app",
+        command=(sys.executable, "-c", code),
+        probe=Exists(up),
+        restart=RestartPolicy(first_starts_max=1, delay_first_s=0.01, delay_max_s=0.01),
+    )
+    bank = supervisor(tmp_path, spec)
+    await bank.ensure([])
+    runner = bank.runners["app"]
+    up.unlink()
+    bank.kill("app", signal.SIGKILL)
+    await wait_until(lambda: runner.failed_starts >= 3)
+    again = asyncio.create_task(bank.ensure([]))
+    up.touch()
+    await again
+    assert runner.state is State.READY
+    assert runner.trouble() == ""
+    await bank.stop_one("app")
+    up.unlink()
+    starting = asyncio.create_task(bank.start_one("app"))
+    await wait_until(lambda: runner.failed_starts >= 3)
+    up.touch()
+    assert await starting
+    await bank.stop_all()
+
+
+HEALTH = """
+import asyncio, sys
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+async def main(socket, *later):
+    server, servicer = grpc.aio.server(), health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    server.add_insecure_port("unix:" + socket)
+    await server.start()
+    await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+    if later:
+        await asyncio.sleep(0.4)
+        await servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    await server.wait_for_termination()
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def health(tmp_path_factory: pytest.TempPathFactory):
+    """Makes processes with gRPC health that may be silent for a second and a half."""
+    socket = str(tmp_path_factory.mktemp("s") / "in")
+
+    def make(*later: str) -> ProcessSpec:
+        return process(
+            "app",
+            command=(sys.executable, "-c", HEALTH, socket, *later),
+            probe=GrpcHealthProbe(socket),
+            liveness=Liveness(GrpcAnswers(socket, 0.3), silent_s_max=1.5, asked_every_s=0.1),
+        )
+
+    return make
+
+
+async def test_a_process_that_answers_nothing_any_more_is_replaced(tmp_path: Path, health) -> None:
+    bank = supervisor(tmp_path, health())
+    await bank.ensure([])
+    runner = bank.runners["app"]
+    stopped = bank.kill("app", signal.SIGSTOP)
+    await wait_until(lambda: runner.state is State.READY and runner.pid not in (None, stopped))
+    assert runner.reason == "killed, it had not answered for 2 s"
+    assert runner.restarts == 1
+    await bank.stop_all()
+
+
+async def test_a_process_that_says_it_cannot_serve_is_left_alone(tmp_path: Path, health) -> None:
+    bank = supervisor(tmp_path, health("not serving soon"))
+    await bank.ensure([])
+    runner = bank.runners["app"]
+    pid, probe = runner.pid, runner.spec.probe
+    deadline = time.monotonic() + 10
+    while await probe.check():
+        assert time.monotonic() < deadline, "it still serves"
+    await asyncio.sleep(3)  # twice as long as it may be silent
+    assert (runner.pid, runner.restarts) == (pid, 0)
+    await bank.stop_all()
+
+
+async def test_a_pause_shorter_than_the_limit_costs_no_process(tmp_path: Path, health) -> None:
+    bank = supervisor(tmp_path, health())
+    await bank.ensure([])
+    runner = bank.runners["app"]
+    for _ in range(3):
+        pid = bank.kill("app", signal.SIGSTOP)
+        await asyncio.sleep(0.4)
+        bank.kill("app", signal.SIGCONT)
+        await asyncio.sleep(0.4)
+    assert (runner.pid, runner.restarts) == (pid, 0)
     await bank.stop_all()

@@ -122,6 +122,26 @@ async def test_a_debits_check_tells_states_and_hides_foreign_accounts(bank: Bank
     assert not alone.HasField("destination_account")
 
 
+async def test_several_debits_are_checked_in_their_order_and_each_for_its_own_customer(
+    bank: Bank, customers_stub
+):
+    ana, ben = await bank.open_holder(), await bank.open_holder()
+    questions = [
+        check(ana.customer_id, ana.account_id, str(ben.account_id)),
+        check(ana.customer_id, ben.account_id),
+        check(ben.customer_id, ben.account_id),
+        check(uuid.uuid4(), uuid.uuid4()),
+        check(ana.customer_id, ana.account_id, str(ben.account_id)),
+    ]
+    metadata = (certificate_of("payments"),)
+    answer = await customers_stub.BatchCheckDebits(
+        pb.BatchCheckDebitsRequest(requests=questions), metadata=metadata
+    )
+    alone = [await customers_stub.CheckDebit(one, metadata=metadata) for one in questions]
+    assert list(answer.responses) == alone
+    assert [one.HasField("account") for one in alone] == [True, False, True, False, True]
+
+
 @pytest.mark.parametrize("caller", ["gateway", "notifications", ""])
 async def test_a_debits_check_is_for_payments_and_transfers_only(
     bank: Bank, customers_stub, caller: str

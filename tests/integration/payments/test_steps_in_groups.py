@@ -125,19 +125,48 @@ async def test_a_transfer_that_moved_on_is_left_alone_and_the_others_go(
     assert held.transfer.trace_number == "991000000000010"
 
 
-async def test_a_refused_debit_refuses_none_of_those_that_came_with_it(
+async def test_a_refused_debit_leaves_nothing_and_its_group_shares_a_commit_all_the_same(
     store: Store, bank: Bank
 ) -> None:
     rich = [await bank.open_holder(100_00) for _ in range(4)]
-    poor = await bank.open_holder(0)
-    results = await asyncio.gather(
-        *(_debited(store, holder) for holder in (*rich, poor)), return_exceptions=True
+    order = _order(await bank.open_holder(0))
+    # The first goes alone; the others come while it is under way and go together.
+    _, refused, *transfers = await asyncio.gather(
+        _debited(store, await bank.open_holder(100_00)),
+        _debit(store, order),
+        *(_debited(store, holder) for holder in rich),
+        return_exceptions=True,
     )
-    assert isinstance(results[-1], InsufficientFunds)
-    for holder, transfer in zip(rich, results[:-1], strict=True):
+    assert isinstance(refused, InsufficientFunds)
+    assert await store.key(order) is None
+    for holder, transfer in zip(rich, transfers, strict=True):
         assert isinstance(transfer, Transfer)
         assert await bank.held(holder.account_id) == (99_00, 2)
         assert await _events(bank, transfer) == ["TransferDebited"]
+    write = await bank.superuser("bp_write")
+    commits = await write.fetchval(
+        "SELECT count(DISTINCT xmin::text) FROM payments.interbank_transfer"
+        " WHERE transfer_id = ANY ($1)",
+        [transfer.transfer_id for transfer in transfers if isinstance(transfer, Transfer)],
+    )
+    assert commits == 1
+
+
+async def test_a_key_whose_first_use_in_a_group_is_refused_is_free_for_the_second(
+    store: Store, bank: Bank
+) -> None:
+    order = _order(await bank.open_holder(50_00))
+    too_much = replace(order, amount=Money(50_01, "USD"), fingerprint=b"g" * 32)
+    _, refused, debit = await asyncio.gather(
+        _debited(store, await bank.open_holder(100_00)),
+        _debit(store, too_much),
+        _debit(store, order),
+        return_exceptions=True,
+    )
+    assert isinstance(refused, InsufficientFunds)
+    assert isinstance(debit, Debit)
+    assert debit.outcome == "DEBITED"
+    assert await bank.held(order.account_id) == (49_00, 2)
 
 
 async def test_of_debits_that_want_one_balance_those_succeed_that_it_covers(

@@ -71,3 +71,15 @@ class CheckDebitResponse(_message.Message):
     balance: _account_pb2.Balance
     destination_account: _account_pb2.Account
     def __init__(self, account: _Optional[_Union[_account_pb2.Account, _Mapping]] = ..., balance: _Optional[_Union[_account_pb2.Balance, _Mapping]] = ..., destination_account: _Optional[_Union[_account_pb2.Account, _Mapping]] = ...) -> None: ...
+
+class BatchCheckDebitsRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[CheckDebitRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[CheckDebitRequest, _Mapping]]] = ...) -> None: ...
+
+class BatchCheckDebitsResponse(_message.Message):
+    __slots__ = ("responses",)
+    RESPONSES_FIELD_NUMBER: _ClassVar[int]
+    responses: _containers.RepeatedCompositeFieldContainer[CheckDebitResponse]
+    def __init__(self, responses: _Optional[_Iterable[_Union[CheckDebitResponse, _Mapping]]] = ...) -> None: ...

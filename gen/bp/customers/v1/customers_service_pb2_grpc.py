@@ -55,6 +55,11 @@ class CustomersServiceStub:
                 request_serializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.CheckDebitRequest.SerializeToString,
                 response_deserializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.CheckDebitResponse.FromString,
                 _registered_method=True)
+        self.BatchCheckDebits = channel.unary_unary(
+                '/bp.customers.v1.CustomersService/BatchCheckDebits',
+                request_serializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchCheckDebitsRequest.SerializeToString,
+                response_deserializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchCheckDebitsResponse.FromString,
+                _registered_method=True)
 
 
 class CustomersServiceServicer:
@@ -90,6 +95,13 @@ class CustomersServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchCheckDebits(self, request, context):
+        """Answers several CheckDebit at once: one question, one read, whoever asks at the same moment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CustomersServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +124,11 @@ def add_CustomersServiceServicer_to_server(servicer, server):
                     servicer.CheckDebit,
                     request_deserializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.CheckDebitRequest.FromString,
                     response_serializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.CheckDebitResponse.SerializeToString,
+            ),
+            'BatchCheckDebits': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCheckDebits,
+                    request_deserializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchCheckDebitsRequest.FromString,
+                    response_serializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchCheckDebitsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -223,6 +240,33 @@ class CustomersService:
             '/bp.customers.v1.CustomersService/CheckDebit',
             bp_dot_customers_dot_v1_dot_customers__service__pb2.CheckDebitRequest.SerializeToString,
             bp_dot_customers_dot_v1_dot_customers__service__pb2.CheckDebitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCheckDebits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bp.customers.v1.CustomersService/BatchCheckDebits',
+            bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchCheckDebitsRequest.SerializeToString,
+            bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchCheckDebitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

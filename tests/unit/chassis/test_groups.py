@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.payments.groups import GROUPS_MAX, Groups
+from services.chassis.groups import Groups, Sizes
 
 
 class Recorder:
@@ -25,20 +25,20 @@ class Recorder:
 
 
 async def test_a_lone_call_goes_at_once() -> None:
-    groups = Groups(Recorder(), every_s=60.0, items_max=10)
+    groups = Groups(Recorder(), Sizes(every_s=60.0, items_max=10))
     assert await asyncio.wait_for(groups.do(1), timeout=5) == 2
 
 
 async def test_calls_that_come_together_are_carried_out_together() -> None:
     recorder = Recorder()
-    groups = Groups(recorder, every_s=0.0, items_max=3)
+    groups = Groups(recorder, Sizes(every_s=0.0, items_max=3))
     assert await asyncio.gather(*map(groups.do, (1, 2, 3, 4, 5))) == [2, 4, 6, 8, 10]
     assert recorder.groups == [[1, 2, 3], [4, 5]]
 
 
 async def test_a_group_that_is_held_up_holds_up_no_other() -> None:
     recorder = Recorder()
-    groups = Groups(recorder, every_s=0.0, items_max=10)
+    groups = Groups(recorder, Sizes(every_s=0.0, items_max=10))
     slow = asyncio.create_task(groups.do(7))
     while not recorder.groups:
         await asyncio.sleep(0)
@@ -50,17 +50,18 @@ async def test_a_group_that_is_held_up_holds_up_no_other() -> None:
 
 async def test_not_more_groups_are_under_way_than_may_be() -> None:
     recorder = Recorder()
-    groups = Groups(recorder, every_s=0.0, items_max=1)
-    calls = [asyncio.create_task(groups.do(7)) for _ in range(GROUPS_MAX + 2)]
+    sizes = Sizes(every_s=0.0, items_max=1, groups_max=4)
+    groups = Groups(recorder, sizes)
+    calls = [asyncio.create_task(groups.do(7)) for _ in range(sizes.groups_max + 2)]
     for _ in range(1000):
         await asyncio.sleep(0)
-    assert len(recorder.groups) == GROUPS_MAX
+    assert len(recorder.groups) == sizes.groups_max
     recorder.open.set()
     assert await asyncio.gather(*calls) == [14] * len(calls)
 
 
 async def test_each_caller_of_a_failed_group_learns_it_and_the_next_group_goes_on() -> None:
-    groups = Groups(Recorder(), every_s=0.0, items_max=2)
+    groups = Groups(Recorder(), Sizes(every_s=0.0, items_max=2))
     answers = await asyncio.gather(*map(groups.do, (12, 13, 14)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [ConnectionError, ConnectionError, int]
     with pytest.raises(ConnectionError):
@@ -70,7 +71,7 @@ async def test_each_caller_of_a_failed_group_learns_it_and_the_next_group_goes_o
 
 async def test_a_caller_that_gives_up_holds_up_nobody() -> None:
     recorder = Recorder()
-    groups = Groups(recorder, every_s=0.0, items_max=10)
+    groups = Groups(recorder, Sizes(every_s=0.0, items_max=10))
     impatient, patient = (asyncio.create_task(groups.do(number)) for number in (7, 2))
     while not recorder.groups:
         await asyncio.sleep(0)

@@ -6,13 +6,33 @@ which does not wait for the one before: a group that is held up holds up no othe
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from services.chassis.settings import ServiceSettings
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-GROUPS_MAX = 4
-"""Groups under way at once; each has a connection of the pool."""
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large groups get."""
+
+    every_s: float = 0.01
+    """Groups begin so far apart: what comes in between goes together."""
+    items_max: int = 64
+    """Most calls of one group."""
+    groups_max: int = 4
+    """Groups under way at once; each has a connection of the pool."""
+
+    @classmethod
+    def of(cls, settings: ServiceSettings) -> "Sizes":
+        """Return what a service's settings say."""
+        return cls(settings.group_every_ms / 1000, settings.group_items_max, settings.groups_max)
+
+
+DEFAULT_SIZES = Sizes()
 
 
 class Groups(Generic[Item, Result]):
@@ -21,17 +41,13 @@ class Groups(Generic[Item, Result]):
     def __init__(
         self,
         perform: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
-        *,
-        every_s: float,
-        items_max: int,
+        sizes: Sizes = DEFAULT_SIZES,
     ) -> None:
-        """`perform` returns a result for each item, in their order; groups begin `every_s` apart.
-
-        What it raises, each caller of the group gets.
+        """`perform` returns a result for each item, in their order; each caller of a group gets
+        what it raises.
         """
         self._perform = perform
-        self._every_s = every_s
-        self._items_max = items_max
+        self._sizes = sizes
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._under_way: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
@@ -46,13 +62,13 @@ class Groups(Generic[Item, Result]):
 
     async def _work(self) -> None:
         while self._waiting:
-            group = self._waiting[: self._items_max]
-            del self._waiting[: self._items_max]
+            group = self._waiting[: self._sizes.items_max]
+            del self._waiting[: self._sizes.items_max]
             task = asyncio.create_task(self._carry_out(group))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
-            await asyncio.sleep(self._every_s)
-            if len(self._under_way) >= GROUPS_MAX:
+            await asyncio.sleep(self._sizes.every_s)
+            if len(self._under_way) >= self._sizes.groups_max:
                 await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
 
     async def _carry_out(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:

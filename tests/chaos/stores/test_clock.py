@@ -1,0 +1,196 @@
+"""Clocks jump and disagree: windows are kept to the second, and no decision comes out otherwise."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from sandbox.partners.ach.clock import ZONE
+from sandbox.stack import launch
+from sandbox.stack.bao_client import BaoClient, BaoError
+from sandbox.stack.home import REPO
+from sandbox.stack.probes import GrpcHealthProbe, wait_for
+from sandbox.stack.provision.accounts import mint
+from sandbox.stack.roster import mesh_identities
+from tests.e2e.bank import Bank, Customer, until
+
+SKEW_S = 120
+MARGIN = timedelta(seconds=30)
+SUBMIT = "POST /ach/transfer"
+Skewed = subprocess.Popen[bytes]
+
+
+def _next_leap(now: datetime) -> datetime:
+    """Midnight in New York of the next day that is not 24 hours long."""
+    day = datetime(now.year, now.month, now.day, tzinfo=ZONE) + timedelta(days=4)
+    while day.utcoffset() == (day + timedelta(days=1)).utcoffset():
+        day += timedelta(days=1)
+    return day
+
+
+async def _business_now(bank: Bank) -> datetime:
+    return datetime.fromisoformat((await bank.control("ach", "GET", "/control/clock")).body["now"])
+
+
+async def _advance_to(bank: Bank, instant: datetime) -> None:
+    """Let the clearing house's clock jump to an instant, and its notices arrive."""
+    # In UTC: the difference of two times of one zone is that of the clock's face.
+    left = (instant.astimezone(UTC) - (await _business_now(bank)).astimezone(UTC)).total_seconds()
+    body = {"seconds": left, "drain_timeout_ms": 60_000}
+    answer = await bank.control("ach", "POST", "/control/clock/advance", body)
+    assert answer.status == 200, answer.text
+
+
+async def _settles_on_time_over(bank: Bank, leap: datetime) -> None:
+    """A transfer of the Friday before a leap: not half a minute early, not half a minute late."""
+    friday = leap - timedelta(days=2)
+    await _advance_to(bank, friday.replace(hour=21))
+    ana = await bank.customer()
+    paid = (await bank.pay(ana, 10_00)).body["transferId"]
+    assert (await bank.at_ach(paid))["processingDate"] == friday.date().isoformat()
+    opening = (leap + timedelta(days=2)).replace(hour=8, minute=30)
+    await _advance_to(bank, opening - MARGIN)
+    assert (await bank.transfer(ana, paid))["state"] == "SUBMITTED"
+    await _advance_to(bank, opening + MARGIN)
+    await bank.in_state(ana, paid, "COMPLETED")
+
+
+async def test_business_time_jumps_over_both_leaps_of_new_york_and_windows_are_kept(
+    bank: Bank,
+) -> None:
+    changes: set[timedelta] = set()
+    for _ in range(2):
+        leap = _next_leap(await _business_now(bank))
+        await _settles_on_time_over(bank, leap)
+        after, before = (leap + timedelta(days=1)).utcoffset(), leap.utcoffset()
+        assert after is not None
+        assert before is not None
+        changes.add(after - before)
+    assert changes == {timedelta(hours=1), timedelta(hours=-1)}
+
+
+def _start_skewed(bank: Bank, service: str, seconds: int, environment: dict[str, str]) -> Skewed:
+    module, log = "tests.chaos.stores.skewed", bank.stack.home.logs / f"{service}-skewed.log"
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, str(seconds), f"services.{service}"],
+            cwd=REPO,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            preexec_fn=launch.child_setup(None, signal.SIGKILL),
+        )
+
+
+@asynccontextmanager
+async def _with_skew(bank: Bank, service: str, seconds: int) -> AsyncGenerator[Skewed]:
+    """Run a service with a wrong clock in the place of its own process."""
+    own = Path(f"/proc/{bank.stack.pid(service)}/environ").read_bytes().decode().split("\0")
+    environment = dict(one.split("=", 1) for one in own if "=" in one)
+    await asyncio.to_thread(bank.stack.stop, service)
+    process = _start_skewed(bank, service, seconds, environment)
+    try:
+        await wait_for(GrpcHealthProbe(environment["BP_SOCKET_IN"]))
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        await asyncio.to_thread(bank.stack.start, service)
+
+
+async def _paged(bank: Bank, customer: Customer) -> list[str]:
+    """Read the whole list, two a page."""
+    found: list[str] = []
+    token = ""
+    while True:
+        query = f"accountId={customer.account_id}&pageSize=2&pageToken={token}"
+        page = (await bank.call("GET", f"/v1/transfers/interbank?{query}", customer.token)).body
+        found += [one["transferId"] for one in page.get("transfers", [])]
+        token = page.get("nextPageToken", "")
+        if not token:
+            return found
+
+
+@pytest.mark.parametrize("seconds", [SKEW_S, -SKEW_S])
+async def test_payments_two_minutes_off_decides_as_it_should(bank: Bank, seconds: int) -> None:
+    ana = await bank.customer()
+    paid = [(await bank.pay(ana, 10_00)).body["transferId"] for _ in range(2)]
+    async with _with_skew(bank, "payments", seconds) as process:
+        key = str(uuid.uuid4())
+        first = await bank.pay(ana, 10_00, key=key)
+        again = await bank.pay(ana, 10_00, key=key)
+        assert (first.status, first.body["state"]) == (200, "SUBMITTED")
+        assert again.text == first.text
+        shown = datetime.fromisoformat(first.body["createTime"]) - datetime.now(UTC)
+        assert abs(shown.total_seconds() - seconds) < 30, "its clock is wrong indeed"
+        paid += [first.body["transferId"], (await bank.pay(ana, 10_00)).body["transferId"]]
+        assert sorted(await _paged(bank, ana)) == sorted(paid)
+        # The clearing house signs its notices by its own clock.
+        await bank.two_banking_days()
+        for one in paid:
+            await bank.in_state(ana, one, "COMPLETED")
+        await bank.fault("ach", kind="hang", endpoint=SUBMIT)
+        stuck = asyncio.create_task(bank.pay(ana, 10_00))
+        left = await _debited(bank, ana)
+        process.kill()
+    # A lease that a wrong clock gave holds nobody up: the next process of its slot ends it.
+    await bank.mend("ach")
+    begun = time.monotonic()
+    await bank.in_state(ana, left, "SUBMITTED", timeout_s=30)
+    assert time.monotonic() - begun < 20
+    await stuck
+    assert await bank.posted(ana) == 5_000_00 - 5 * 10_00
+
+
+async def _debited(bank: Bank, customer: Customer) -> str:
+    path = f"/v1/transfers/interbank?accountId={customer.account_id}&state=DEBITED"
+
+    async def one() -> str:
+        found = (await bank.call("GET", path, customer.token)).body.get("transfers") or [{}]
+        return found[0].get("transferId", "")
+
+    return await until(one, 20, "a transfer is debited")
+
+
+async def test_a_new_certificate_is_valid_already_for_who_is_two_minutes_behind(
+    bank: Bank,
+) -> None:
+    begun = datetime.now(UTC)
+    await asyncio.to_thread(bank.stack.renew_certificates)
+    for name in (*mesh_identities(), "edge"):
+        for file in ("cert.pem", "ca.pem"):
+            pem = (bank.stack.home.certs / name / file).read_bytes()
+            begins = x509.load_pem_x509_certificate(pem).not_valid_before_utc
+            assert begins <= begun - timedelta(seconds=SKEW_S), (name, file)
+
+
+@pytest.mark.parametrize("seconds", [SKEW_S, -SKEW_S])
+async def test_a_service_account_token_of_a_clock_two_minutes_off_is_taken(
+    bank: Bank, seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + seconds)
+    token = mint(bank.stack.seed.service_account_issuer_key, "payments")
+    monkeypatch.setattr(time, "time", lambda: real() + 3600)
+    too_far = mint(bank.stack.seed.service_account_issuer_key, "payments")
+    monkeypatch.undo()
+    async with BaoClient(bank.where["BP_OPENBAO_ADDR"]) as bao:
+        assert await bao.login("payments", token)
+        with pytest.raises(BaoError):
+            await bao.login("payments", too_far)
+
+
+async def test_a_customers_token_of_a_provider_two_minutes_ahead_is_taken(bank: Bank) -> None:
+    ana = await bank.customer()
+    ahead = await bank.token(ana.customer_id, claims={"iat": int(time.time()) + SKEW_S})
+    answer = await bank.call("GET", f"/v1/balances/{ana.account_id}", ahead)
+    assert answer.status == 200, answer.text

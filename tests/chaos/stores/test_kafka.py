@@ -1,0 +1,207 @@
+"""Kafka fails in the middle of things: no event is lost, none is told twice."""
+
+import asyncio
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, Producer
+
+from sandbox.judge.topics import Topics
+from services.chassis import kafka
+from tests.chaos.stores.load import load
+from tests.e2e.bank import Bank, until
+
+GROUPS = {
+    "router": ("payments", "transfers", "auth-events"),
+    "customers": ("payments", "transfers"),
+    "audit": ("audit-logs",),
+    "notif": ("notifications",),
+}
+JOINS = 5
+POISON = b"\xff\xffnot a message"
+
+
+def _open_messages(bootstrap: str) -> int:
+    topics = Topics(bootstrap)
+    try:
+        return topics.open_messages(topics.spans(["audit-logs", "notifications"]))
+    finally:
+        topics.close()
+
+
+async def _stop_router_in_transaction(bank: Bank) -> None:
+    """Stop the router (SIGSTOP) at moments of its work until it stands in an open transaction."""
+    bootstrap = bank.where["BP_KAFKA_BOOTSTRAP"]
+
+    async def caught() -> bool:
+        bank.stack.kill("router", signal.SIGSTOP)
+        if await asyncio.to_thread(_open_messages, bootstrap) > 0:
+            # A moment later it must still be open: only then is nobody about to commit it.
+            return await asyncio.to_thread(_open_messages, bootstrap) > 0
+        bank.stack.kill("router", signal.SIGCONT)
+        return False
+
+    await until(caught, 30, "the router is stopped within a transaction")
+
+
+async def test_a_broker_killed_within_a_router_transaction_loses_and_doubles_nothing(
+    bank: Bank,
+) -> None:
+    async with load(bank, payers=6) as paying:
+        await _stop_router_in_transaction(bank)
+        try:
+            killed = await asyncio.to_thread(bank.stack.kill, "kafka")
+        finally:
+            bank.stack.kill("router", signal.SIGCONT)
+        await paying.more(20)
+        await asyncio.to_thread(bank.stack.wait_ready, "kafka", not_pid=killed)
+    assert not paying.refusals, "a customer does not notice that Kafka is away"
+    await paying.assert_whole()
+
+
+def _join_and_leave(bootstrap: str, group: str, stop: threading.Event) -> int:
+    """Be a member that takes partitions, does nothing with them and leaves; how often it had
+    some."""
+    held = 0
+    topics = GROUPS[group]
+    for _ in range(JOINS):
+        subscription = kafka.Subscription(bootstrap, group, f"intruder-{uuid.uuid4()}", topics)
+        settings = kafka.consumer_settings(subscription, kafka.Health())
+        member = Consumer(settings, logger=kafka.client_logger())
+        member.subscribe(list(topics))
+        deadline = time.monotonic() + 4
+        while not member.assignment() and time.monotonic() < deadline and not stop.is_set():
+            member.poll(0.05)
+        held += bool(member.assignment())
+        member.close()
+    return held
+
+
+async def test_a_storm_of_rebalances_loses_and_doubles_nothing(bank: Bank) -> None:
+    bootstrap, stop = bank.where["BP_KAFKA_BOOTSTRAP"], threading.Event()
+    async with load(bank) as paying:
+        try:
+            held = await asyncio.gather(
+                *(asyncio.to_thread(_join_and_leave, bootstrap, group, stop) for group in GROUPS)
+            )
+        finally:
+            stop.set()
+    assert min(held) >= 2, f"each group was rebalanced with partitions handed over: {held}"
+    assert not paying.refusals
+    await paying.assert_whole()
+
+
+def _produce(bootstrap: str, topic: str, key: bytes, value: bytes, **headers: str) -> None:
+    """Write as the bank's own producers do, so that the key finds the same partition."""
+    producer = Producer(kafka.producer_settings(bootstrap, "poisoner"))
+    producer.produce(topic, key=key, value=value, headers=list(headers.items()))
+    assert producer.flush(20) == 0
+
+
+def _read(bootstrap: str, topic: str) -> list[kafka.Record]:
+    topics = Topics(bootstrap)
+    found: list[kafka.Record] = []
+    try:
+        topics.read(topics.spans([topic]), lambda seen: found.append(kafka.to_record(seen.message)))
+    finally:
+        topics.close()
+    return found
+
+
+POISONED = [
+    # topic            who must park it
+    ("payments", {"[router]", "[customers]"}),
+    ("transfers", {"[router]", "[customers]"}),
+    ("auth-events", {"[router]"}),
+    ("notifications", {"[notif]"}),
+    ("audit-logs", {"[audit]"}),
+]
+
+
+async def test_poison_in_each_topic_is_put_aside_with_its_reason_and_what_is_behind_it_flows(
+    bank: Bank,
+) -> None:
+    bootstrap = bank.where["BP_KAFKA_BOOTSTRAP"]
+    ana, luis = await bank.customer(), await bank.customer()
+    key = str(ana.account_id).encode()
+    poison = {topic: POISON + uuid.uuid4().bytes for topic, _ in POISONED}
+    for topic, value in poison.items():
+        await asyncio.to_thread(_produce, bootstrap, topic, key, value)
+    # Behind it, in the same partitions: of an account the key decides.
+    behind = await _one_of_each_behind(bank, ana, luis, bootstrap)
+    for topic, who in POISONED:
+
+        async def parked(topic: str = topic, who: set[str] = who) -> bool:
+            records = await asyncio.to_thread(_read, bootstrap, f"{topic}.dlq")
+            mine = [record for record in records if record.value == poison[topic]]
+            assert all(record.header("dlq-original-topic") == topic for record in mine)
+            assert all(record.header("dlq-reason") for record in mine)
+            return {one.header("dlq-error").partition(" ")[0] for one in mine} == who
+
+        await until(parked, 30, f"{topic}.dlq has the poison from {who}")
+    await until(behind, 30, "what is behind the poison is on record")
+    await bank.pushed(ana)
+
+
+async def _one_of_each_behind(bank: Bank, ana: Any, luis: Any, bootstrap: str) -> Callable[[], Any]:
+    """Send one good event into each topic; the condition that all are on record."""
+    paid = (await bank.pay(ana, 1_00)).body["transferId"]
+    booked = (await bank.book(ana, luis, 1_00)).body["transferId"]
+    login = str(uuid.uuid4())
+    headers = {
+        "ce_id": str(uuid.uuid4()),
+        "ce_type": "bp.auth.v1.LoggedIn",
+        "ce_subject": login,
+        "ce_time": "2026-01-02T03:04:05Z",
+    }
+    key = str(ana.account_id).encode()
+    await asyncio.to_thread(_produce, bootstrap, "auth-events", key, b"closed", **headers)
+    wanted = {paid: 2, booked: 1, login: 1}
+
+    async def recorded() -> bool:
+        sql = "SELECT subject, count(*) AS n FROM audit.record WHERE subject = ANY($1) GROUP BY 1"
+        rows = await bank.rows("bp_audit", sql, list(wanted))
+        return {row["subject"]: row["n"] for row in rows} == wanted
+
+    return recorded
+
+
+TORN = (
+    b"\0" * 8  # an offset
+    + (4096).to_bytes(4, "big")  # the length that the batch would have had
+    + b"torn by a power cut"
+)
+
+
+def _tear(data: Path, topics: tuple[str, ...]) -> list[Path]:
+    """Leave the beginning of a batch at the end of each partition, and no word of a clean end."""
+    (data / ".kafka_cleanshutdown").unlink()
+    segments = [
+        max(folder.glob("*.log")) for one in topics for folder in data.glob(f"{one}-[0-9]*")
+    ]
+    for segment in segments:
+        with segment.open("ab") as out:
+            out.write(TORN)
+    return segments
+
+
+async def test_an_unclean_restart_with_torn_writes_keeps_all_that_was_acknowledged(
+    bank: Bank,
+) -> None:
+    data = bank.stack.home.data / "kafka"
+    async with load(bank) as paying:
+        await paying.more(10)
+        await asyncio.to_thread(bank.stack.stop, "kafka")
+        torn = _tear(data, ("payments", "audit-logs", "notifications", "__consumer_offsets"))
+        await paying.more(5)
+        await asyncio.to_thread(bank.stack.start, "kafka")
+        await paying.more(5)
+    assert len(torn) > 20
+    assert not any(TORN in segment.read_bytes() for segment in torn if segment.exists())
+    assert not paying.refusals
+    await paying.assert_whole()

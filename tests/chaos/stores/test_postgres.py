@@ -1,0 +1,222 @@
+"""PostgreSQL fails under load: callers are told to repeat, and what they repeat is done once."""
+
+import asyncio
+import os
+import signal
+import time
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from tests.chaos.stores.load import CLEAR, load
+from tests.e2e.bank import Answer, Bank, Customer, until
+
+WITHIN_S = 30
+STORM_CLIENTS = 160
+"""More than max_connections of the one-machine stack."""
+WAITS_MS = 400
+"""A session that has waited so long waits alone: groups give up after 250 ms."""
+
+
+async def test_postgres_killed_under_load_costs_the_calls_under_way_and_no_more(
+    bank: Bank,
+) -> None:
+    async with load(bank) as paying:
+        killed = await asyncio.to_thread(bank.stack.kill, "postgres")
+        await paying.refused()
+        await asyncio.to_thread(bank.stack.wait_ready, "postgres", not_pid=killed)
+        await paying.more(20, WITHIN_S)
+    paying.assert_clear()
+    assert max(paying.waits_s) < WITHIN_S
+    await paying.assert_whole()
+
+
+async def test_a_crash_of_one_session_restarts_all_and_is_healed_without_the_supervisor(
+    bank: Bank,
+) -> None:
+    server = bank.stack.pid("postgres")
+    async with load(bank) as paying:
+        found = await bank.rows(
+            "bp_write", "SELECT pid FROM pg_stat_activity WHERE usename = 'bp_payments' LIMIT 1"
+        )
+        os.kill(found[0]["pid"], signal.SIGKILL)
+        await paying.more(20, WITHIN_S)
+    paying.assert_clear()
+    assert "terminating any other active server processes" in bank.stack.log("postgres")
+    assert bank.stack.pid("postgres") == server
+    await paying.assert_whole()
+
+
+@asynccontextmanager
+async def _storm(bank: Bank) -> AsyncGenerator[int]:
+    """More clients than the server takes; gives how many it refused."""
+    dsn = bank.stack.dsn("bp_write", "bp_judge")
+
+    async def client() -> asyncpg.Connection:
+        return await asyncpg.connect(dsn, timeout=20)
+
+    found = await asyncio.gather(*(client() for _ in range(STORM_CLIENTS)), return_exceptions=True)
+    held = [one for one in found if isinstance(one, asyncpg.Connection)]
+    refused = [one for one in found if isinstance(one, asyncpg.TooManyConnectionsError)]
+    try:
+        assert len(held) + len(refused) == STORM_CLIENTS, [
+            one for one in found if isinstance(one, Exception)
+        ]
+        yield len(refused)
+    finally:
+        for one in held:
+            one.terminate()
+
+
+async def test_a_storm_of_connections_takes_none_from_the_services_and_those_lost_come_back(
+    bank: Bank,
+) -> None:
+    async with load(bank) as paying:
+        admin = await bank.connect("bp_write")
+        async with _storm(bank) as refused:
+            assert refused > 0
+            await paying.more(20)
+            assert not paying.refusals, "a pool keeps the connections that it has"
+            # Now the services lose theirs, and the storm is there first.
+            async with _storm(bank):
+                await _terminate(admin, "bp_payments")
+                async with _storm(bank):
+                    await paying.refused()
+        await admin.close()
+        await paying.more(20, WITHIN_S)
+    paying.assert_clear()
+    await paying.assert_whole()
+
+
+async def _terminate(admin: asyncpg.Connection, role: str) -> None:
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role
+    )
+
+
+@asynccontextmanager
+async def _rival(bank: Bank) -> AsyncGenerator[asyncpg.Connection]:
+    """Somebody else's transaction in the Write DB, which no deadlock check ever ends."""
+    connection = await bank.connect("bp_write")
+    try:
+        await connection.execute("SET deadlock_timeout = '60s'")
+        async with connection.transaction():
+            yield connection
+    finally:
+        await connection.close()
+
+
+async def _held(rival: asyncpg.Connection, account_id: uuid.UUID) -> None:
+    await rival.execute(
+        "UPDATE ledger.account SET balance = balance WHERE account_id = $1", account_id
+    )
+
+
+async def _waits(bank: Bank, role: str) -> None:
+    """Wait until a service's session waits for a lock, by itself."""
+    sql = (
+        "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'"
+        " AND clock_timestamp() - query_start > make_interval(secs => $2)"
+    )
+
+    async def one() -> bool:
+        return bool(await bank.rows("bp_write", sql, role, WAITS_MS / 1000))
+
+    await until(one, 10, f"{role} waits for a lock")
+
+
+async def _until_yes(ask: Callable[[], Awaitable[Answer]]) -> list[tuple[int, str]]:
+    """Repeat an order until it is taken; what it was refused with."""
+    refusals: list[tuple[int, str]] = []
+    while (answer := await ask()).status != 200:
+        refusals.append((answer.status, answer.reason))
+        assert refusals[-1] in CLEAR, answer.text
+        assert len(refusals) < 20
+        await asyncio.sleep(0.1)
+    return refusals
+
+
+def _told(bank: Bank, what: str) -> int:
+    return bank.stack.log("postgres").count(what)
+
+
+def _book_once(bank: Bank, payer: Customer, payee: Customer) -> Callable[[], Awaitable[Answer]]:
+    body = {
+        "accountId": str(payer.account_id),
+        "destinationAccountId": str(payee.account_id),
+        "amount": {"currencyCode": "USD", "minorUnits": "700"},
+    }
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    return lambda: bank.call("POST", "/v1/transfers/internal", payer.token, body, headers)
+
+
+def _lock_order(customer: Customer) -> tuple[int, uuid.UUID]:
+    return customer.account_id.bytes[15] & 63, customer.account_id
+
+
+async def test_the_victim_of_a_deadlock_is_done_once_when_it_is_repeated(bank: Bank) -> None:
+    ana, luis = await bank.customer(), await bank.customer()
+    first, second = sorted((ana, luis), key=_lock_order)
+    deadlocks = _told(bank, "deadlock detected")
+    async with _rival(bank) as rival:
+        await _held(rival, second.account_id)
+        asked = asyncio.create_task(_until_yes(_book_once(bank, ana, luis)))
+        await _waits(bank, "bp_transfers")
+        await _held(rival, first.account_id)
+    await asked
+    assert _told(bank, "deadlock detected") == deadlocks + 1
+    assert await bank.posted(ana) == 4_993_00
+    assert await bank.posted(luis) == 5_007_00
+
+
+@asynccontextmanager
+async def _isolation(bank: Bank, level: str) -> AsyncGenerator[None]:
+    """Have payments' sessions work at another isolation level than they are written for."""
+    admin = await bank.connect("bp_write")
+    try:
+        await admin.execute(f"ALTER ROLE bp_payments SET default_transaction_isolation = '{level}'")
+        await _terminate(admin, "bp_payments")
+        yield
+    finally:
+        await admin.execute("ALTER ROLE bp_payments RESET default_transaction_isolation")
+        await _terminate(admin, "bp_payments")
+        await admin.close()
+
+
+async def test_a_serialization_error_is_a_clear_answer_and_the_order_is_done_once(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    key = str(uuid.uuid4())
+    errors = _told(bank, "could not serialize access")
+    async with _isolation(bank, "repeatable read"):
+        await _until_yes(lambda: bank.pay(ana, 1_00))
+        async with _rival(bank) as rival:
+            await _held(rival, ana.account_id)
+            asked = asyncio.create_task(_until_yes(lambda: bank.pay(ana, 7_00, key=key)))
+            await _waits(bank, "bp_payments")
+        await asked
+    await _until_yes(lambda: bank.pay(ana, 1_00))
+    assert _told(bank, "could not serialize access") > errors
+    assert await bank.posted(ana) == 5_000_00 - 9_00
+
+
+async def test_a_statement_that_takes_too_long_is_given_up_and_holds_up_nobody_else(
+    bank: Bank,
+) -> None:
+    ana, luis = await bank.customer(), await bank.customer()
+    key = str(uuid.uuid4())
+    async with _rival(bank) as rival:
+        await _held(rival, ana.account_id)
+        asked = asyncio.create_task(bank.pay(ana, 7_00, key=key))
+        await _waits(bank, "bp_payments")
+        begun = time.monotonic()
+        assert (await bank.pay(luis, 1_00)).status == 200
+        assert time.monotonic() - begun < 2
+        refused = await asked
+    assert (refused.status, refused.reason) == (503, "DEPENDENCY_UNAVAILABLE")
+    assert int(refused.headers["Retry-After"]) > 0
+    await _until_yes(lambda: bank.pay(ana, 7_00, key=key))
+    assert await bank.posted(ana) == 4_993_00

@@ -1,0 +1,172 @@
+"""Transfers that come together share a commit; each is posted, replayed or refused by itself."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from services.chassis.groups import Sizes
+from services.chassis.postgres import connect
+from services.kernel.clock import utc_now
+from services.kernel.errors import IdempotencyKeyReused
+from services.kernel.ids import new_id, shard_of
+from services.kernel.money import Money
+from services.transfers.errors import InsufficientFunds
+from services.transfers.state import BookTransfer
+from services.transfers.store import EventOut, RequestKey, Store
+from tests.integration.bank import Bank, Holder
+
+TOGETHER = Sizes(every_s=0.05)
+"""Long enough that what a test sends at once goes in one group behind a first lone one."""
+
+
+@pytest_asyncio.fixture(scope="module")
+async def pool(bank: Bank) -> AsyncIterator[asyncpg.Pool]:
+    """Connections of the role bp_transfers."""
+    pool = await bank.postgres.pool("bp_transfers")
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def store(pool: asyncpg.Pool) -> Store:
+    """A store whose groups are as wide as a test's burst."""
+    return Store(pool, TOGETHER)
+
+
+def transfer(payer: Holder, payee: Holder, cents: int) -> BookTransfer:
+    """A transfer that may be posted."""
+    return BookTransfer(
+        transfer_id=new_id(shard_of(payer.account_id)),
+        customer_id=payer.customer_id,
+        account_id=payer.account_id,
+        destination_customer_id=payee.customer_id,
+        destination_account_id=payee.account_id,
+        amount=Money(cents, "USD"),
+        memo="rent",
+        create_time=utc_now(),
+    )
+
+
+def key_of(made: BookTransfer, key: str = "") -> RequestKey:
+    """A key of the payer, fresh unless named."""
+    return RequestKey(made.customer_id, key or uuid.uuid4().hex, made.memo.encode().ljust(32))
+
+
+async def post(store: Store, made: BookTransfer, key: RequestKey) -> bytes:
+    """Post with an answer and an event that name the transfer."""
+    event = EventOut(new_id(), made.transfer_id.bytes, None)
+    return await store.post(key, made, made.transfer_id.bytes, event)
+
+
+async def burst(
+    store: Store, bank: Bank, calls: Sequence[tuple[BookTransfer, RequestKey]]
+) -> list[bytes | BaseException]:
+    """Send a lone one, and while its group is under way all the others at once."""
+    first = transfer(await bank.open_holder(1), await bank.open_holder(), 1)
+    lone = asyncio.create_task(post(store, first, key_of(first)))
+    await asyncio.sleep(0)
+    answers = await asyncio.gather(
+        *(post(store, made, key) for made, key in calls), return_exceptions=True
+    )
+    await lone
+    return answers
+
+
+async def _events(bank: Bank, made: BookTransfer) -> int:
+    write = await bank.superuser("bp_write")
+    return await write.fetchval(
+        "SELECT count(*) FROM outbox.event WHERE subject = $1", made.transfer_id
+    )
+
+
+async def test_transfers_of_a_group_share_a_commit_and_each_has_its_own_event(
+    store: Store, bank: Bank
+) -> None:
+    payers = [await bank.open_holder(1_000) for _ in range(6)]
+    payee = await bank.open_holder()
+    made = [transfer(payer, payee, 10 + n) for n, payer in enumerate(payers)]
+    answers = await burst(store, bank, [(one, key_of(one)) for one in made])
+    assert answers == [one.transfer_id.bytes for one in made]
+    assert await bank.held(payee.account_id) == (sum(10 + n for n in range(6)), 6)
+    assert [await _events(bank, one) for one in made] == [1] * 6
+    assert [await store.transfer(one.transfer_id) for one in made] == made
+    write = await bank.superuser("bp_write")
+    commits = await write.fetchval(
+        "SELECT count(DISTINCT xmin::text) FROM transfers.book_transfer"
+        " WHERE transfer_id = ANY ($1)",
+        [one.transfer_id for one in made],
+    )
+    assert commits == 1
+
+
+async def test_a_refused_transfer_leaves_nothing_and_the_others_go(
+    store: Store, bank: Bank
+) -> None:
+    rich, poor = await bank.open_holder(1_000), await bank.open_holder(5)
+    good, bad = transfer(rich, poor, 100), transfer(poor, rich, 106)
+    key = key_of(bad)
+    refused, answered = await burst(store, bank, [(bad, key), (good, key_of(good))])
+    assert isinstance(refused, InsufficientFunds)
+    assert answered == good.transfer_id.bytes
+    assert await store.replay(key) is None
+    assert await store.transfer(bad.transfer_id) is None
+    assert await _events(bank, bad) == 0
+    assert await bank.held(poor.account_id) == (105, 2)
+
+
+async def test_one_key_in_one_group_is_one_transfer_and_another_payload_is_told(
+    store: Store, bank: Bank
+) -> None:
+    payer, payee = await bank.open_holder(1_000), await bank.open_holder()
+    made = [transfer(payer, payee, 300) for _ in range(4)]
+    other = replace(transfer(payer, payee, 300), memo="other")
+    calls = [(one, key_of(one, "one-key")) for one in (*made, other)]
+    *answers, reused = await burst(store, bank, calls)
+    assert answers == [made[0].transfer_id.bytes] * 4
+    assert isinstance(reused, IdempotencyKeyReused)
+    assert await bank.held(payer.account_id) == (700, 2)
+
+
+async def test_a_key_whose_first_use_in_the_group_is_refused_is_free_for_the_second(
+    store: Store, bank: Bank
+) -> None:
+    payer, payee = await bank.open_holder(1_000), await bank.open_holder()
+    too_much, enough = transfer(payer, payee, 1_001), transfer(payer, payee, 400)
+    calls = [(one, key_of(one, "tried-twice")) for one in (too_much, enough)]
+    refused, answered = await burst(store, bank, calls)
+    assert isinstance(refused, InsufficientFunds)
+    assert answered == enough.transfer_id.bytes
+    assert await bank.held(payer.account_id) == (600, 2)
+
+
+async def test_money_received_in_a_group_may_be_paid_on_in_it(store: Store, bank: Bank) -> None:
+    first, second, third = [await bank.open_holder(cents) for cents in (500, 0, 0)]
+    made = [transfer(first, second, 500), transfer(second, third, 500)]
+    assert await burst(store, bank, [(one, key_of(one)) for one in made]) == [
+        one.transfer_id.bytes for one in made
+    ]
+    assert await bank.held(third.account_id) == (500, 1)
+
+
+async def test_an_account_that_somebody_holds_holds_up_only_its_own_transfer(
+    store: Store, bank: Bank
+) -> None:
+    held, free, payee, other = [await bank.open_holder(1_000) for _ in range(4)]
+    blocker = await connect(bank.postgres.database("postgres"), "blocker")
+    async with blocker.transaction():
+        await blocker.execute(
+            "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE", held.account_id
+        )
+        stuck, loose = transfer(held, other, 10), transfer(free, payee, 10)
+        blocked = asyncio.create_task(post(store, stuck, key_of(stuck)))
+        await asyncio.wait_for(post(store, loose, key_of(loose)), timeout=4)
+        assert not blocked.done()
+    await blocked
+    await blocker.close()
+    assert await bank.held(payee.account_id) == (1_010, 2)
+    assert await bank.held(other.account_id) == (1_010, 2)
