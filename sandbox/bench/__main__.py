@@ -52,12 +52,14 @@ def main(arguments: Sequence[str]) -> int:
     own = options.home == _own_home()
     given = f' ARGS="{" ".join(arguments)}"' if arguments else ""
 
+    together = [PARTS[name] for name in PARTS if name in wanted]
+
     def keep() -> dict[str, float]:
-        figures = report.figures_of(found, home)
+        figures = report.figures_of(found, home if together else None)
         report.write(options.report, report.document(found, figures, f"make bench{given}"))
         return figures
 
-    if together := [PARTS[name] for name in PARTS if name in wanted]:
+    if together:
         _on_a_stand(home, scale, found, together, fresh=own and not options.quick)
     for name in APART:
         if name in wanted:
