@@ -20,8 +20,11 @@ OF_THE_STACK = ("rss_mib", "setup_s", "up_warm_s")
 STATEMENTS_KEPT = 16
 
 
-def figures_of(found: Findings, home: Home) -> dict[str, float]:
-    """Return every figure under its flat name; what was not measured is left out."""
+def figures_of(found: Findings, home: Home | None) -> dict[str, float]:
+    """Return every figure under its flat name; what was not measured is left out.
+
+    `home` is that of the main stand, whose start and memory are told too; None if it was not used.
+    """
     figures: dict[str, float] = {}
     for result in found.results:
         own = result.figures()
@@ -33,8 +36,9 @@ def figures_of(found: Findings, home: Home) -> dict[str, float]:
                 if f"{INTERBANK}.{name}" in own
             }
     figures |= found.figures
-    report = home.reports / "stack.json"
-    stack: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
+    if home is None or not (report := home.reports / "stack.json").exists():
+        return figures
+    stack: dict[str, Any] = json.loads(report.read_text())
     return figures | {f"stack.{name}": stack[name] for name in OF_THE_STACK if name in stack}
 
 
