@@ -127,7 +127,7 @@ class Kafka:
                 await self._fence_the_former_broker(text)
             return
         shutil.rmtree(self.data, ignore_errors=True)
-        self.data.mkdir(parents=True)
+        self.data.mkdir(parents=True, exist_ok=True)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c")
         await launch.run(

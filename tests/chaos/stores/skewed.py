@@ -7,6 +7,10 @@ import runpy
 import sys
 import time
 from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+from grpc.aio import _utils as deadlines
 
 from services.kernel import clock
 
@@ -27,6 +31,8 @@ def shift(seconds: int) -> None:
     def shifted_time_ns() -> int:
         return real_time_ns() + seconds * 1_000_000_000
 
+    # gRPC makes a deadline out of a time-out by Python's clock and keeps it by the machine's.
+    cast("Any", deadlines).time = SimpleNamespace(time=real_time)
     clock.utc_now = shifted_now
     time.time = shifted_time
     time.time_ns = shifted_time_ns
