@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down status logs test check gen golden bench
+.PHONY: help setup setup-dev demo up down status logs test check gen golden
+.PHONY: simulate chaos fuzz bench bench-long
 
 # The first Python 3.11+ that really runs (shims of version managers may be in PATH and fail).
 SYSTEM_PYTHON ?= $(shell for p in .venv/bin/python python3 python3.13 python3.12 python3.11; do \
@@ -51,5 +52,17 @@ gen: setup-dev ## Generate gen/, docs/openapi.json and the diagrams from proto/ 
 golden: setup-dev ## Keep what today's code writes; review the difference
 	@BP_GOLDEN_WRITE=1 $(PYTHON) -m pytest tests/golden
 
-bench: setup ## Measure floor, interbank and book transfers into .bp/reports/bench.json
+simulate: setup ## Live through a million simulated transfers under every fault (ARGS="--seed 7")
+	@$(PYTHON) -m sandbox.simulator --transfers 1000000 $(ARGS)
+
+chaos: setup ## Twenty schedules of faults by chance on a bank of its own (ARGS="--seed 7" for one)
+	@$(PYTHON) -m sandbox.chaos $(ARGS)
+
+bench: setup ## Measure the bank in a quarter of an hour into .bp/reports/bench.json (ARGS=--quick: a minute)
 	@$(PYTHON) -m sandbox.bench $(ARGS)
+
+bench-long: setup ## The same with 10 million transfers, and half an hour of steady load
+	@$(PYTHON) -m sandbox.bench --long $(ARGS)
+
+fuzz: setup-dev ## Hostile input: 5,000 cases at the edge, every RPC, then the judge (ARGS="--seed 7")
+	@$(PYTHON) -m sandbox.fuzz $(ARGS)

@@ -2,7 +2,7 @@
 --
 -- Before this text stand tables derived from the contracts (gateway/lua.py):
 --   ROUTES[name]   = {body = "json"|"raw"|"none", message = root of the body, skip = path fields,
---                     query = allowed parameters, many = those that may repeat,
+--                     query = allowed parameters as in MESSAGES,
 --                     key = needs Idempotency-Key, unwrap = field}
 --   MESSAGES[name] = {[name in JSON] = {canonical name, kind, repeated, message or enum}}
 --   ENUMS[name]    = {[value's name] = true}
@@ -96,8 +96,8 @@ local function read_integer(text, at, kind, field)
   return stop
 end
 
+-- Names alone: a number would outlive the name that the contract gives it.
 local function read_enum(text, at, names, field)
-  if byte(text, at) ~= 34 then return read_integer(text, at, "int32", field) end
   local name, stop = read_string(text, at, field)
   if not ENUMS[names][name] then malformed(field, "the value is not one of the enum's names") end
   return stop
@@ -207,16 +207,34 @@ local function check_key(headers)
   end
 end
 
+local function decoded(text)
+  text = string.gsub(text, "%+", " ")
+  return (string.gsub(text, "%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+-- The transcoder takes " 7", "007" and an enum's number too; one value has one spelling here.
+local function check_parameter(text, known)
+  local field, kind = known[1], known[2]
+  if LIMITS[kind] then return check_integer(text, kind, field) end
+  if kind == "enum" and not ENUMS[known[4]][text] then
+    malformed(field, "the value is not one of the enum's names")
+  end
+  if kind == "bool" and text ~= "true" and text ~= "false" then
+    malformed(field, "true or false is expected")
+  end
+end
+
 local function check_query(path, route)
   local query = match(path, "%?(.*)$")
   if not query then return end
   local seen = {}
   for part in string.gmatch(query, "[^&]+") do
-    local name = match(part, "^[^=]*")
+    local name, value = match(part, "^([^=]*)=?(.*)$")
     local known = route.query[name]
     if not known then fail("UNKNOWN_FIELD", shown(name), "the request has no such parameter") end
-    if seen[known] and not route.many[known] then malformed(known, "the parameter stands twice") end
-    seen[known] = true
+    if seen[known[1]] and not known[3] then malformed(known[1], "the parameter stands twice") end
+    seen[known[1]] = true
+    check_parameter(decoded(value), known)
   end
 end
 
@@ -236,6 +254,11 @@ local function refuse(handle, status, fault)
   local message = MESSAGES_OF[fault.reason]
   local text = format(REFUSAL, message, fault.reason, fault.field, fault.description)
   handle:respond({[":status"] = status, ["content-type"] = "application/json"}, text)
+end
+
+local function refuse_kind(handle)
+  refuse(handle, "415", {reason = "MALFORMED_BODY", field = "Content-Type",
+    description = "application/json is expected"})
 end
 
 local function is_json(kind)
@@ -262,10 +285,13 @@ function envoy_on_request(handle)
   local route = ROUTES[metadata:get("route")]
   if not route then return end
   local headers = handle:headers()
+  local kind = headers:get("content-type")
+  -- The transcoder lets it through as it is; Envoy makes a gRPC status of the refusal.
+  if kind and find(string.lower(kind), "^application/grpc") then return refuse_kind(handle) end
   local sound, fault = pcall(check_head, handle, headers, route)
   if not sound then return refuse(handle, "400", fault) end
   if route.body ~= "json" then return end
-  local json = is_json(headers:get("content-type"))
+  local json = is_json(kind)
   -- Waiting for the body ends the life of `headers`; they are asked for again after it.
   local body = handle:body(true)
   local length = body:length()
@@ -274,10 +300,7 @@ function envoy_on_request(handle)
     handle:headers():replace("content-type", "application/json")
     return
   end
-  if not json then
-    return refuse(handle, "415", {reason = "MALFORMED_BODY", field = "Content-Type",
-      description = "application/json is expected"})
-  end
+  if not json then return refuse_kind(handle) end
   sound, fault = pcall(check_body, body:getBytes(0, length), route)
   if not sound then refuse(handle, "400", fault) end
 end

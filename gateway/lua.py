@@ -79,7 +79,7 @@ class _Tables:
         """Return the row of one route, and note what its body may hold."""
         http = next(each for each in contract.http if each.path == route.template)
         bound = {variable.partition(".")[0] for variable in route.variables}
-        row: dict[str, Any] = {"body": route.body.value, "query": {}, "many": {}}
+        row: dict[str, Any] = {"body": route.body.value, "query": {}}
         row["key"] = route.idempotency_key_required
         if route.response_field:
             row["unwrap"] = route.response_field
@@ -89,9 +89,8 @@ class _Tables:
             row["message"] = root.full_name
             row["skip"] = {contract.request.fields_by_name[name].json_name: True for name in bound}
         if http.body != "*":
-            free = list(_query_fields(contract.request, bound | {http.body}))
-            row["query"] = {n: f.json_name for f in free for n in (f.name, f.json_name)}
-            row["many"] = {f.json_name: True for f in free if f.is_repeated}
+            for field in _query_fields(contract.request, bound | {http.body}):
+                row["query"][field.name] = row["query"][field.json_name] = self._entry(field)
         return row
 
     def _note(self, message: Descriptor) -> None:

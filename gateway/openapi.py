@@ -19,6 +19,7 @@ from google.protobuf.descriptor import EnumDescriptor
 from gateway.comments import Comments
 from gateway.edge import BodyKind, EdgeRoute, routes
 from gateway.examples import EXAMPLES
+from gateway.links import Method, links
 from gateway.replies import REPLIES, status_json
 from gateway.schemas import Schemas
 from services.chassis import contracts
@@ -36,9 +37,13 @@ def document(descriptor_set: bytes) -> dict[str, Any]:
     schemas, failures = Schemas(comments), _Failures()
     reasons = _reasons(descriptor_set, comments)
     paths: dict[str, dict[str, Any]] = {}
+    methods = {route.method: Method(route, known[route.method]) for route in routes(known)}
     for route in sorted(routes(known), key=lambda each: (each.template, each.verb)):
         contract = known[route.method]
         operation = _operation(route, contract, schemas, failures, comments, reasons)
+        leading = links(methods[route.method], methods)
+        if leading:
+            operation["responses"]["200"]["links"] = leading
         paths.setdefault(_path(route, contract), {})[route.verb.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -159,11 +164,7 @@ def _responses(
     failures: "_Failures",
     reasons: Mapping[str, list[tuple[str, int]]],
 ) -> dict[str, Any]:
-    message = contract.response
-    if route.response_field:
-        field = next(f for f in message.fields if f.json_name == route.response_field)
-        message = field.message_type or message
-    content: dict[str, Any] = {"schema": schemas.reference(message)}
+    content: dict[str, Any] = {"schema": schemas.reference(Method(route, contract).answer)}
     if contract.name in EXAMPLES:
         content["example"] = EXAMPLES[contract.name]["response"]
     answers: dict[str, Any] = {

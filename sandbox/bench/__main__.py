@@ -1,42 +1,113 @@
-"""`python -m sandbox.bench`: floor, interbank and book transfers, one after the other."""
+"""`python -m sandbox.bench`: every kind of run, one after the other, into one report."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import sys
-import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from sandbox.bench import orders, report
-from sandbox.bench.floor_stage import floor_in_place
-from sandbox.bench.orders import Payer
-from sandbox.bench.runs import Load, Result, run
+from rich.console import Console
+
+from sandbox.bench import orders, parts, report
+from sandbox.bench.bench import Bench, Findings, Scale
+from sandbox.bench.growth import growth
+from sandbox.bench.ledger_alone import PEER_FILE, ledger
+from sandbox.bench.mesh_aside import mesh
+from sandbox.bench.show import show
+from sandbox.bench.soak import soak
 from sandbox.bench.stand import Stand
-from sandbox.stack import memory
+from sandbox.bench.verdict import judged
+from sandbox.stack import cli, control, memory
 from sandbox.stack.home import REPO, Home
 
-CONNECTIONS = 64
 FILE = "bench.json"
+Part = Callable[[Bench], Awaitable[None]]
+
+PARTS: dict[str, Part] = {
+    "floor": parts.floor,
+    "internal": parts.internal,
+    "interbank": parts.interbank,
+    "widths": parts.widths,
+    "mesh": mesh,
+    "open": parts.arrivals,
+    "ledger": ledger,
+}
+"""In this order: book transfers warm Kafka up for what comes behind them."""
+APART: dict[str, Part] = {"growth": growth, "soak": soak}
+"""Parts that have a stand of their own, with empty stores."""
+QUICK = ("floor", "internal", "interbank", "open", "ledger")
+LONG_ONLY = ("soak",)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, write the report, print it; 1 when the run is void."""
+    """Measure, write the report, print it; 1 when a run is void."""
     options = _parser().parse_args(arguments)
-    home = Home(options.home.resolve())
-    stand = Stand.open(home, fresh=not options.quick and options.home == _own_home())
+    scale = Scale(
+        options.quick, options.long, options.seconds, options.connections, options.pgledger
+    )
+    home, found, wanted = Home(options.home.resolve()), Findings(), _wanted(options)
+    own = options.home == _own_home()
+    given = f' ARGS="{" ".join(arguments)}"' if arguments else ""
+
+    together = [PARTS[name] for name in PARTS if name in wanted]
+
+    def keep() -> dict[str, float]:
+        figures = report.figures_of(found, home if together else None)
+        report.write(options.report, report.document(found, figures, f"make bench{given}"))
+        return figures
+
+    if together:
+        _on_a_stand(home, scale, found, together, fresh=own and not options.quick)
+    for name in APART:
+        if name in wanted:
+            keep()  # what was measured so far, if somebody ends this one
+            _apart(name, scale, found)
+    show(found, keep())
+    print(f"written to {options.report}")
+    return 1 if found.reasons else 0
+
+
+def _wanted(options: argparse.Namespace) -> Sequence[str]:
+    if options.only:
+        return options.only
+    if options.quick:
+        return QUICK
+    return [name for name in (*PARTS, *APART) if options.long or name not in LONG_ONLY]
+
+
+def _apart(name: str, scale: Scale, found: Findings) -> None:
+    """Run a part on a stand of its own that is new and is thrown away."""
+    place = Home(REPO / f".bp-bench-{name}")
+    if control.is_running(place.control_socket):
+        cli.down(place)
+    shutil.rmtree(place.root, ignore_errors=True)
+    found.too_many = False
+    _on_a_stand(place, scale, found, [APART[name]], fresh=False)
+    shutil.rmtree(place.root, ignore_errors=True)
+
+
+def _on_a_stand(
+    home: Home, scale: Scale, found: Findings, wanted: Sequence[Part], *, fresh: bool
+) -> None:
+    stand = Stand.open(home, fresh=fresh)
     try:
-        results = asyncio.run(_measure(stand, options))
+        asyncio.run(_measure(stand, scale, found, wanted))
         memory.write_report(home, None)
     finally:
         stand.close()
-    figures = report.figures_of(results, home)
-    void = [f"{result.load.name}: {reason}" for result in results for reason in result.void]
-    report.write(options.report, report.document(results, figures, void))
-    report.show(results, figures, void)
-    print(f"written to {options.report}")
-    return 1 if void else 0
+
+
+async def _measure(stand: Stand, scale: Scale, found: Findings, wanted: Sequence[Part]) -> None:
+    console = Console(stderr=True)
+    callers = await orders.payers(stand)
+    bench = Bench(stand, callers, scale, found, lambda what: console.print(f"[dim]{what}[/]"))
+    for part in wanted:
+        await part(bench)
+    if not bench.found.too_many:
+        await judged(bench)
 
 
 def _own_home() -> Path:
@@ -46,38 +117,16 @@ def _own_home() -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--home", type=Path, default=_own_home(), help="home of the stack to use")
-    parser.add_argument("--quick", action="store_true", help="short runs, within a minute")
+    parser.add_argument("--quick", action="store_true", help="short runs of the main parts")
+    parser.add_argument("--long", action="store_true", help="more history, and the soak")
     parser.add_argument("--seconds", type=float, help="measured seconds of each run")
-    parser.add_argument("--only", choices=("floor", "interbank", "internal"), help="one run alone")
-    parser.add_argument("--connections", type=int, default=CONNECTIONS)
+    parser.add_argument("--only", nargs="+", choices=(*PARTS, *APART), help="these parts alone")
+    parser.add_argument("--connections", type=int, default=64, help="of the main runs")
+    parser.add_argument(
+        "--pgledger", type=Path, help=f"SQL of pgledger to measure beside (or {PEER_FILE})"
+    )
     parser.add_argument("--report", type=Path, default=REPO / ".bp" / "reports" / FILE)
     return parser
-
-
-async def _measure(stand: Stand, options: argparse.Namespace) -> list[Result]:
-    callers = await orders.payers(stand)
-    results: list[Result] = []
-    if options.only in (None, "floor"):
-        results.append(await _floor(stand, callers, _load("floor", options, 4, 15)))
-    if options.only in (None, "internal"):
-        load = _load(f"internal.c{options.connections}", options, 4, 20)
-        results.append(await run(stand, load, orders.internal(stand, callers)))
-    if options.only in (None, "interbank"):
-        load = _load(f"interbank.c{options.connections}", options, 8, 40)
-        results.append(await run(stand, load, orders.interbank(stand, callers)))
-    return results
-
-
-def _load(name: str, options: argparse.Namespace, warm_up_s: float, seconds: float) -> Load:
-    if options.quick:
-        warm_up_s, seconds = 2.0, 6.0
-    return Load(name, options.connections, warm_up_s, options.seconds or seconds)
-
-
-async def _floor(stand: Stand, callers: Sequence[Payer], load: Load) -> Result:
-    account_ids = [uuid.UUID(caller.account_id) for caller in callers]
-    async with floor_in_place(stand, account_ids) as pid:
-        return await run(stand, load, orders.interbank(stand, callers), floor_pid=pid)
 
 
 if __name__ == "__main__":

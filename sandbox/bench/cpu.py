@@ -26,8 +26,16 @@ class _Process:
 def snapshot(pids: Mapping[str, int]) -> dict[str, float]:
     """Return the seconds that each part has used since its start."""
     processes, children = _processes()
-    owned = set(pids.values())
-    return {name: _tree(pid, processes, children, owned) for name, pid in pids.items()}
+    ticks = {pid: process.ticks for pid, process in processes.items()}
+    return {
+        name: sum(ticks.get(pid, 0) for pid in tree) / _TICKS_S
+        for name, tree in _trees(pids, children).items()
+    }
+
+
+def trees(pids: Mapping[str, int]) -> dict[str, list[int]]:
+    """Return the processes of each part: its own and its children, but no other part's."""
+    return _trees(pids, _processes()[1])
 
 
 def between(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
@@ -38,7 +46,40 @@ def between(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str
 
 def of_the_bank(used: Mapping[str, float]) -> float:
     """Return the sum without the outside world."""
-    return sum(seconds for name, seconds in used.items() if not name.startswith(_OUTSIDE))
+    return sum(seconds for name, seconds in used.items() if not is_outside(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Seconds of all cores since the machine's start."""
+
+    busy_s: float
+    """At work, for anybody and for the kernel itself."""
+    stolen_s: float
+    """Ready to work while the host had other machines to serve."""
+
+    @classmethod
+    def now(cls) -> Machine:
+        """Read /proc/stat."""
+        return cls.of(Path("/proc/stat").read_text())
+
+    @classmethod
+    def of(cls, text: str) -> Machine:
+        """Read the text of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal."""
+        ticks = [int(field) for field in text.split("\n", 1)[0].split()[1:9]]
+        user, nice, system, _idle, _wait, irq, soft, steal = ticks
+        return cls((user + nice + system + irq + soft) / _TICKS_S, steal / _TICKS_S)
+
+
+def own_s() -> float:
+    """Return the CPU seconds of this process and of its children that have ended."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+def is_outside(part: str) -> bool:
+    """Say whether a part is the outside world's and not the bank's."""
+    return part.startswith(_OUTSIDE)
 
 
 def _processes() -> tuple[dict[int, _Process], dict[int, list[int]]]:
@@ -57,14 +98,13 @@ def _processes() -> tuple[dict[int, _Process], dict[int, list[int]]]:
     return found, children
 
 
-def _tree(
-    root: int, processes: Mapping[int, _Process], children: Mapping[int, list[int]], owned: set[int]
-) -> float:
-    """Sum a process and its children, but those that are parts of their own."""
-    ticks, waiting = 0, [root]
-    while waiting:
-        pid = waiting.pop()
-        if pid in processes:
-            ticks += processes[pid].ticks
-        waiting += [child for child in children.get(pid, ()) if child not in owned]
-    return ticks / _TICKS_S
+def _trees(pids: Mapping[str, int], children: Mapping[int, list[int]]) -> dict[str, list[int]]:
+    owned = set(pids.values())
+    found: dict[str, list[int]] = {}
+    for name, root in pids.items():
+        found[name], waiting = [], [root]
+        while waiting:
+            pid = waiting.pop()
+            found[name].append(pid)
+            waiting += [child for child in children.get(pid, ()) if child not in owned]
+    return found

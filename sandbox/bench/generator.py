@@ -1,4 +1,4 @@
-"""The load: N keep-alive connections over TLS, each sending its next request after an answer.
+"""The load: keep-alive connections over TLS that send in a closed loop, or at moments of a plan.
 
 A process of its own, so that its CPU is told apart from the bank's. Requests are built before the
 run and answers are hardly read, since every microsecond here is taken from the two cores that the
@@ -13,7 +13,7 @@ import ssl
 import sys
 import time
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,8 @@ from typing import cast
 
 import orjson
 import uvloop
+
+from sandbox.bench import arrivals, series
 
 GRACE_S = 15.0
 """How long answers are waited for after the last request."""
@@ -49,6 +51,10 @@ class Plan:
     """Requests up to the key's value …"""
     bodies: list[str]
     """… and what follows the empty line behind it. Taken in turn."""
+    rate: float = 0.0
+    """Arrivals a second, whatever the answers do; 0 for a closed loop."""
+    slice_s: float = 1.0
+    """Length of the slices of time in the outcome."""
 
 
 @dataclass(slots=True)
@@ -66,6 +72,8 @@ class Outcome:
     latencies_ms: list[float]
     transfer_ids: list[str]
     cpu_s: float
+    slices: list[series.Slice] = field(default_factory=list[series.Slice])
+    """The whole run, warm-up included."""
 
 
 @dataclass(slots=True)
@@ -76,42 +84,70 @@ class _Run:
     requests: list[tuple[bytes, bytes]]
     until: float = 0.0
     sent: int = 0
-    open: int = 0
+    in_flight: int = 0
+    over: bool = False
+    """No request will be sent any more."""
+    free: list[_Connection] = field(default_factory=list["_Connection"])
+    late: deque[float] = field(default_factory=lambda: deque[float]())
+    """Intended moments of requests that wait for a connection, in an open run."""
     idle: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: array[float] = field(default_factory=lambda: array("d"))
+    begun: array[float] = field(default_factory=lambda: array("d"))
     took: array[float] = field(default_factory=lambda: array("d"))
     ids: list[str] = field(default_factory=list[str])
     refused: Counter[str] = field(default_factory=Counter[str])
     shown: list[str] = field(default_factory=list[str])
 
-    def done(self) -> None:
-        """Count a connection out."""
-        self.open -= 1
-        if not self.open:
+    def settle(self) -> None:
+        """End the run when nothing is sent and nothing waited for any more."""
+        if self.over and not self.in_flight and not self.late:
             self.idle.set()
 
     def next_request(self) -> bytes:
         number = self.sent
         self.sent = number + 1
+        self.in_flight += 1
         head, body = self.requests[number % len(self.requests)]
         return b"%s%s-%07d\r\n\r\n%s" % (head, self.plan.key_prefix.encode(), number, body)
 
     def answered(self, status: bytes, content: bytes, begun: float) -> None:
         now = time.perf_counter()
+        self.in_flight -= 1
         if status != b"200":
             self.refused[status.decode()] += 1
             if len(self.shown) < _REFUSALS_SHOWN:
                 self.shown.append(content[:600].decode(errors="replace"))
             return
-        self.ended.append(now)
+        self.begun.append(begun)
         self.took.append(now - begun)
         at = content.find(_ID) + len(_ID)
         quote = content.find(b'"', at) + 1
         self.ids.append(content[quote : quote + 36].decode())
 
+    def after(self, connection: _Connection) -> None:
+        """Say what a connection does after an answer."""
+        if not self.plan.rate:
+            now = time.perf_counter()
+            if now < self.until:
+                connection.send(now)
+                return
+            self.over = True
+        elif self.late:
+            connection.send(self.late.popleft())
+            return
+        else:
+            self.free.append(connection)
+        self.settle()
+
+    def arrive(self, moment: float) -> None:
+        """Send a request of an open run, or have it wait; its latency counts from `moment`."""
+        if self.free:
+            self.free.pop().send(moment)
+        else:
+            self.late.append(moment)
+
 
 class _Connection(asyncio.Protocol):
-    """One caller: a request, its answer, the next request."""
+    """One connection: a request, its answer, and again."""
 
     def __init__(self, run: _Run) -> None:
         self._run = run
@@ -122,13 +158,9 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def send(self) -> None:
-        """Send the next request, or close when the time is over."""
-        self._begun = time.perf_counter()
-        if self._begun >= self._run.until:
-            self._run.done()
-            self._transport.close()
-            return
+    def send(self, begun: float) -> None:
+        """Send the next request; its latency counts from `begun`."""
+        self._begun = begun
         self._waiting = True
         self._transport.write(self._run.next_request())
 
@@ -139,15 +171,21 @@ class _Connection(asyncio.Protocol):
             self._received = received
             return
         self._received = b""
-        self._run.answered(received[9:12], received[end + 4 : whole], self._begun)
         self._waiting = False
-        self.send()
+        self._run.answered(received[9:12], received[end + 4 : whole], self._begun)
+        self._run.after(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._waiting:
             self._waiting = False
+            self._run.in_flight -= 1
             self._run.refused["connection lost"] += 1
-            self._run.done()
+            self._run.settle()
+
+    def close(self) -> None:
+        """Close, whatever is under way."""
+        self._waiting = False
+        self._transport.close()
 
 
 def _content_length(received: bytes, end: int) -> int:
@@ -163,6 +201,31 @@ async def drive(plan: Plan) -> Outcome:
         (head.encode(), body.encode()) for head, body in zip(plan.heads, plan.bodies, strict=True)
     ]
     run = _Run(plan, requests)
+    connections = await _connect(run)
+    total_s = plan.warm_up_s + plan.seconds
+    moments = arrivals.poisson(plan.rate, total_s) if plan.rate else []
+    gc.collect()
+    gc.freeze()
+    begin_time, cpu = time.time(), time.process_time()
+    begun = time.perf_counter()
+    run.until = begun + total_s
+    with suppress(TimeoutError):
+        async with asyncio.timeout(total_s + GRACE_S):
+            if plan.rate:
+                run.free.extend(connections)
+                await _arrivals(run, begun, moments)
+            else:
+                for connection in connections:
+                    connection.send(time.perf_counter())
+            await run.idle.wait()
+    outcome = _outcome(run, begin_time, begun, cpu)
+    for connection in connections:
+        connection.close()
+    return outcome
+
+
+async def _connect(run: _Run) -> list[_Connection]:
+    plan = run.plan
     context = ssl.create_default_context(cafile=plan.ca_file)
     loop = asyncio.get_running_loop()
     connections: list[_Connection] = []
@@ -171,27 +234,29 @@ async def drive(plan: Plan) -> Outcome:
             lambda: _Connection(run), plan.host, plan.port, ssl=context
         )
         connections.append(protocol)
-    run.open = len(connections)
-    gc.collect()
-    gc.freeze()
-    begin_time, cpu = time.time(), time.process_time()
-    begun = time.perf_counter()
-    run.until = begun + plan.warm_up_s + plan.seconds
-    for connection in connections:
-        connection.send()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(plan.warm_up_s + plan.seconds + GRACE_S):
-            await run.idle.wait()
-    return _outcome(run, begin_time, begun, cpu)
+    return connections
+
+
+async def _arrivals(run: _Run, begun: float, moments: list[float]) -> None:
+    """Send at the planned moments; one that is past is sent at once."""
+    for moment in moments:
+        wait_s = begun + moment - time.perf_counter()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        run.arrive(begun + moment)
+    run.over = True
+    run.settle()
 
 
 def _outcome(run: _Run, begin_time: float, begun: float, cpu: float) -> Outcome:
-    first = begun + run.plan.warm_up_s
-    measured = sorted(
-        took * 1000
-        for ended, took in zip(run.ended, run.took, strict=True)
-        if first <= ended < run.until
-    )
+    """Of a closed loop count what was answered in the measured time, of an open run what was to
+    be sent in it, however late the answer."""
+    plan, first = run.plan, begun + run.plan.warm_up_s
+    took_ms = [took * 1000 for took in run.took]
+    ended = [start + took for start, took in zip(run.begun, run.took, strict=True)]
+    placed = run.begun if plan.rate else ended
+    measured = (ms for at, ms in zip(placed, took_ms, strict=True) if first <= at < run.until)
+    since_start = [at - begun for at in ended]
     return Outcome(
         begin_time=begin_time,
         end_time=time.time(),
@@ -199,11 +264,12 @@ def _outcome(run: _Run, begin_time: float, begun: float, cpu: float) -> Outcome:
         accepted=len(run.ids),
         refused=dict(run.refused),
         refusals_shown=run.shown,
-        unanswered=run.open,
-        measured_s=run.plan.seconds,
-        latencies_ms=measured,
+        unanswered=run.in_flight + len(run.late),
+        measured_s=plan.seconds,
+        latencies_ms=sorted(measured),
         transfer_ids=run.ids,
         cpu_s=time.process_time() - cpu,
+        slices=series.slices(since_start, took_ms, plan.slice_s, plan.warm_up_s + plan.seconds),
     )
 
 

@@ -1,110 +1,131 @@
-"""The report: flat figures for machines, tables for people."""
+"""The report: flat figures for machines, and what they were made of."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from sandbox.bench import cpu
+from sandbox.bench import marks
+from sandbox.bench.bench import Findings
 from sandbox.bench.runs import Result
 from sandbox.stack.home import Home
 
 INTERBANK = "interbank.c64"
+OF_THE_MAIN_RUN = ("cpu_ms", "events_lag_p99_ms", "drain_s", "round_trips")
 OF_THE_STACK = ("rss_mib", "setup_s", "up_warm_s")
-PARTS_SHOWN = 14
+STATEMENTS_KEPT = 16
 
 
-def figures_of(results: Sequence[Result], home: Home) -> dict[str, float]:
-    """Return every figure under its flat name; what was not measured is left out."""
+def figures_of(found: Findings, home: Home | None) -> dict[str, float]:
+    """Return every figure under its flat name; what was not measured is left out.
+
+    `home` is that of the main stand, whose start and memory are told too; None if it was not used.
+    """
     figures: dict[str, float] = {}
-    for result in results:
-        figures |= result.figures()
+    for result in found.results:
+        own = result.figures()
+        figures |= own
         if result.load.name == INTERBANK:
-            figures["interbank.cpu_ms"] = round(result.cpu_ms(cpu.of_the_bank(result.cpu_s)), 2)
-            if result.drained is not None:
-                figures["interbank.events_lag_p99_ms"] = result.drained.lag_p99_ms
-                figures["interbank.drain_s"] = result.drained.seconds
-    report = home.reports / "stack.json"
-    stack: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
-    figures |= {f"stack.{name}": stack[name] for name in OF_THE_STACK if name in stack}
-    return figures
+            figures |= {
+                f"interbank.{name}": own[f"{INTERBANK}.{name}"]
+                for name in OF_THE_MAIN_RUN
+                if f"{INTERBANK}.{name}" in own
+            }
+    figures |= found.figures
+    if home is None or not (report := home.reports / "stack.json").exists():
+        return figures
+    stack: dict[str, Any] = json.loads(report.read_text())
+    return figures | {f"stack.{name}": stack[name] for name in OF_THE_STACK if name in stack}
 
 
-def document(results: Sequence[Result], figures: dict[str, float], void: list[str]) -> Any:
-    """Return bench.json: verdict and figures, then what they were made of."""
-    detail = {
-        result.load.name: {
-            "connections": result.load.connections,
-            "seconds": result.load.seconds,
-            "warm_up_s": result.load.warm_up_s,
-            "accepted": result.outcome.accepted,
-            "refused": result.outcome.refused,
-            "cpu_ms_by_part": {
-                name: round(result.cpu_ms(seconds), 3) for name, seconds in result.cpu_s.items()
-            },
-            "generator_cpu_ms": round(result.cpu_ms(result.outcome.cpu_s), 3),
-        }
-        for result in results
+def document(
+    found: Findings, figures: dict[str, float], command: str = "make bench"
+) -> dict[str, Any]:
+    """Return bench.json: verdict, figures and marks, then what they were made of."""
+    void = found.reasons
+    return {
+        "void": bool(void),
+        **({"reason": "; ".join(void)} if void else {}),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "machine": f"{os.cpu_count()} cores, {_memory_gib():.0f} GiB",
+        "figures": figures,
+        "marks": marks_of(figures),
+        "runs": {result.load.name: _run(result) for result in found.results},
+        **found.details,
     }
-    reason = {"reason": "; ".join(void)} if void else {}
-    return {"void": bool(void), **reason, "figures": figures, "runs": detail}
 
 
-def write(file: Path, content: Any) -> None:
+def _memory_gib() -> float:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+
+
+def write(file: Path, content: dict[str, Any]) -> None:
     """Write the document in one piece."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix(".draft")
-    draft.write_text(json.dumps(content, indent=1) + "\n")
+    draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     draft.replace(file)
 
 
-def show(results: Sequence[Result], figures: dict[str, float], void: list[str]) -> None:
-    """Print the figures, CPU by part, and the verdict."""
-    console = Console()
-    console.print(_speeds(results))
-    console.print(_costs(results))
-    others = {k: v for k, v in figures.items() if not k.endswith(("per_s", "p50_ms", "p95_ms"))}
-    console.print("  ".join(f"{k} [bold]{v:g}[/]" for k, v in others.items() if "p99" not in k))
-    if void:
-        console.print("[bold red]VOID[/] " + "\n     ".join(void), highlight=False)
-    else:
-        console.print("[green]●[/] every accepted transfer is in ledger, Kafka, audit and messages")
+def marks_of(figures: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return every mark and goal with what was measured."""
+    return [_mark(one) for one in marks.judge(figures)]
 
 
-def _speeds(results: Sequence[Result]) -> Table:
-    table = Table(box=None, header_style="dim")
-    speeds = ("per s", "p50 ms", "p95 ms", "p99 ms")
-    for title in ("run", *speeds, "accepted", "refused", "lag p99 ms"):
-        table.add_column(title, justify="left" if title == "run" else "right")
-    for result in results:
-        table.add_row(
-            result.load.name,
-            f"{result.per_s:,.1f}",
-            *(f"{result.percentile_ms(p):,.1f}" for p in (50, 95, 99)),
-            f"{result.outcome.accepted:,}",
-            f"{sum(result.outcome.refused.values()) + result.outcome.unanswered:,}",
-            f"{result.drained.lag_p99_ms:,.0f}" if result.drained else "",
-        )
-    return table
+def _mark(one: marks.Judged) -> dict[str, Any]:
+    mark = one.mark
+    return {
+        "what": mark.what,
+        "unit": mark.unit,
+        "measured": None if one.value is None else round(one.value, 3),
+        "mark": f"{mark.way} {mark.mark:g}",
+        "standing": one.standing,
+        "goal": None if mark.goal is None else f"{mark.way} {mark.goal:.3g}",
+        "goal_standing": one.goal_standing,
+    }
 
 
-def _costs(results: Sequence[Result]) -> Table:
-    table = Table(box=None, header_style="dim", title="CPU ms a transfer", title_justify="left")
-    table.add_column("part")
-    for result in results:
-        table.add_column(result.load.name, justify="right")
-    parts = list(dict.fromkeys(name for result in results for name in result.cpu_s))
-    heaviest = sorted(parts, key=lambda p: -max(r.cpu_ms(r.cpu_s.get(p, 0.0)) for r in results))
-    for part in heaviest[:PARTS_SHOWN]:
-        costs = (result.cpu_ms(result.cpu_s.get(part, 0.0)) for result in results)
-        table.add_row(part, *(f"{cost:.2f}" for cost in costs))
-    bank = (result.cpu_ms(cpu.of_the_bank(result.cpu_s)) for result in results)
-    table.add_row("[bold]the bank[/]", *(f"[bold]{cost:.2f}[/]" for cost in bank))
-    generator = (result.cpu_ms(result.outcome.cpu_s) for result in results)
-    table.add_row("[dim]load generator[/]", *(f"[dim]{cost:.2f}[/]" for cost in generator))
-    return table
+def _run(result: Result) -> dict[str, Any]:
+    load, spent, outcome = result.load, result.spent, result.outcome
+    return {
+        "connections": load.connections,
+        "arrivals_per_s": load.rate or None,
+        "seconds": load.seconds,
+        "warm_up_s": load.warm_up_s,
+        "accepted": outcome.accepted,
+        "refused": outcome.refused,
+        "cpu_ms_by_part": {k: round(result.cpu_ms(s), 3) for k, s in spent.cpu_s.items()},
+        "generator_cpu_ms": round(result.cpu_ms(outcome.cpu_s), 3),
+        "memory_mib": spent.memory_mib,
+        "slice_s": load.slice_s,
+        "slices": outcome.slices,
+        "database": _database(result),
+    }
+
+
+def _database(result: Result) -> dict[str, Any]:
+    work = result.spent.database
+    return {
+        "round_trips": round(result.each(work.round_trips), 3),
+        "commits": round(result.each(work.commits), 3),
+        "wal_bytes": round(result.each(work.wal_bytes)),
+        "written_bytes": round(result.each(work.written_bytes)),
+        "flushes": round(result.each(work.flushes), 3),
+        "round_trips_by_role": {
+            role: round(result.each(calls), 3) for role, calls in work.by_role().items()
+        },
+        "statements": [
+            {
+                "role": one.role,
+                "calls": round(result.each(one.calls), 3),
+                "ms": round(result.each(one.ms), 3),
+                "text": one.text,
+            }
+            for one in work.statements[:STATEMENTS_KEPT]
+        ],
+    }

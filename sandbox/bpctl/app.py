@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sandbox.bpctl import audit, ledger, load, partners, status, tokens, transfers
+from sandbox.bpctl import audit, chaos, ledger, load, partners, status, tokens, transfers
 
 
 def build() -> typer.Typer:
@@ -16,6 +16,6 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_show_locals=False,
     )
-    for group in (status, tokens, transfers, ledger, audit, partners, load):
+    for group in (status, tokens, transfers, ledger, audit, partners, load, chaos):
         group.register(app)
     return app

@@ -13,11 +13,17 @@ from sandbox.judge.stores import WRITE_DATABASE, Stores, pages, queries
 OVERDUE_S = 30
 """How long after the end of its lease a pending transfer may still wait for a worker."""
 
+PENDING_DEADLINE_S = 15 * 60
+"""How long a transfer may owe the clearing house a question before a person should know."""
+SUBMITTED_DEADLINE_S = 5 * 24 * 3600
+"""Settlement takes two banking days; a long weekend lies between them at the most."""
+
 _LISTED = {
     "interbank_postings": Kind.POSTINGS,
     "book_postings": Kind.POSTINGS,
     "entries_without_cause": Kind.ENTRY_WITHOUT_CAUSE,
     "keys": Kind.KEY,
+    "book_keys": Kind.KEY,
     "traces_doubled": Kind.TRACE_DOUBLED,
     "outbox_waiting": Kind.OUTBOX_WAITING,
     "outbox_parked": Kind.OUTBOX_PARKED,
@@ -76,6 +82,10 @@ async def _judge(connection: asyncpg.Connection, findings: Findings) -> None:
         findings.add_rows(kind, await connection.fetch(getattr(sql, name), SAMPLES_MAX))
     overdue = await connection.fetch(sql.overdue, SAMPLES_MAX, OVERDUE_S)
     findings.add_rows(Kind.SAGA_OVERDUE, overdue)
+    orphans = await connection.fetch(
+        sql.in_clearing, SAMPLES_MAX, PENDING_DEADLINE_S, SUBMITTED_DEADLINE_S
+    )
+    findings.add_rows(Kind.CLEARING_OVERDUE, orphans)
     findings.add_rows(Kind.INTERNAL_BALANCE, await connection.fetch(sql.internal_balances))
 
 

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     ENTRY_WITHOUT_CAUSE = "an entry of a kind that nothing in the bank posts"
     INTERNAL_BALANCE = "clearing or settlement does not hold what the transfers say"
     SAGA_OVERDUE = "a transfer waits in clearing and nobody works on it"
+    CLEARING_OVERDUE = "a transfer is in clearing past its deadline"
     KEY = "an idempotency key without its transfer, or the reverse"
     TRACE_DOUBLED = "two transfers have one trace number"
     OUTBOX_WAITING = "an event was not published"

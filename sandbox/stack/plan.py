@@ -102,9 +102,13 @@ def build_nodes(parts: Parts) -> dict[str, Node]:
         nodes += parts.mesh.sidecars()
     if (REPO / "sandbox" / "seed" / "__main__.py").exists():
         nodes.append(JobSpec("seed-data", lambda: _plant(parts), ("migrations",)))
-    silent_s_max = parts.settings.silent_s_max
-    bootstrap = parts.kafka.bootstrap
-    nodes += Services(parts.home, parts.openbao.addr, bootstrap, silent_s_max).specs()
+    nodes += Services(
+        parts.home,
+        parts.openbao.addr,
+        parts.kafka.bootstrap,
+        parts.settings.silent_s_max,
+        parts.settings.settlement_wait_s,
+    ).specs()
     if parts.mesh.exists:
         nodes.append(parts.mesh.gateway())
     known = {node.name for node in nodes}

@@ -31,6 +31,9 @@ class StackSettings(BaseSettings):
     """A service that answers no health question for this long is killed and started again;
     0: never."""
 
+    settlement_wait_s: float = 0.0
+    """How long payments waits for a notice before it asks the clearing house; 0: its default."""
+
     postgres_address: str = ""
     """host:port of a PostgreSQL to use instead of a local one; superuser `postgres`, password in
     BP_HOME/secrets/seed.json under `postgres_superuser`."""

@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 import protovalidate
 import structlog
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from services.chassis import status as statuses
 from services.chassis.calls import Call, current_call, service_account
@@ -28,6 +28,11 @@ Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 
 EDGE = "gateway"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+"""What another service of the bank is when it cannot be reached, or hangs."""
 
 log = structlog.get_logger()
 
@@ -51,11 +56,19 @@ def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
         subject=subject,
         scopes=scopes,
         idempotency_key=key,
-        request_id=metadata.get("x-request-id", ""),
-        traceparent=metadata.get("traceparent", ""),
+        request_id=_plain(_REQUEST_ID, metadata.get("x-request-id", "")),
+        traceparent=_plain(_TRACEPARENT, metadata.get("traceparent", "")),
         metadata=metadata,
         admit_time=utc_now(),
     )
+
+
+def _plain(form: re.Pattern[str], text: str) -> str:
+    """Return what goes into rows, events and further calls; what has not its form counts as none.
+
+    The caller chose it, and other customers' rows are written by the same statement.
+    """
+    return text if form.fullmatch(text) else ""
 
 
 def _require_customer(contract: MethodContract, subject: str, scopes: frozenset[str]) -> None:
@@ -74,8 +87,25 @@ def _require_key(key: str) -> None:
         raise errors.IdempotencyKeyInvalid
 
 
-def require_valid(request: Message) -> None:
+def reader(kind: type[Message]) -> Callable[[bytes], Message | None]:
+    """Return how a request is read; None is what cannot be read, text that is not UTF-8 included.
+
+    An error here would leave as INTERNAL without a reason, so the boundary refuses it instead.
+    """
+
+    def read(raw: bytes) -> Message | None:
+        try:
+            return kind.FromString(raw)
+        except DecodeError:
+            return None
+
+    return read
+
+
+def require_valid(request: Message | None) -> None:
     """Raise InvalidArgument with every broken rule of the schema."""
+    if request is None:
+        raise errors.InvalidArgument(errors.FieldViolation("", "the message cannot be read"))
     violations = protovalidate.collect_violations(request)
     if violations:
         raise errors.InvalidArgument(
@@ -98,7 +128,7 @@ def translate(error: Exception, method: str) -> errors.BankError:
         return error
     if isinstance(error, TimeoutError):
         return errors.DeadlineExceeded()
-    if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAVAILABLE:
+    if isinstance(error, grpc.aio.AioRpcError) and error.code() in AWAY:
         return errors.DependencyUnavailable()
     if isinstance(error, UNREACHABLE):
         log.warning("call.dependency_unavailable", method=method, error=type(error).__name__)

@@ -39,7 +39,7 @@ def _method_handler(
     response = message_factory.GetMessageClass(method.output_type)
     return grpc.unary_unary_rpc_method_handler(
         cast("Any", boundary.guarded(contract, getattr(api, _snake(method.name)))),
-        request_deserializer=request.FromString,
+        request_deserializer=boundary.reader(request),
         response_serializer=response.SerializeToString,
     )
 

@@ -15,7 +15,7 @@ from services.chassis.http_client import partner_session
 from services.chassis.outages import repeat
 from services.chassis.page_tokens import PageTokens
 from services.chassis.vault import open_vault
-from services.payments import handlers
+from services.payments import handlers, reconciliation
 from services.payments.checks import Limits
 from services.payments.customers import CustomersClient
 from services.payments.driver import POLL_S, Driver
@@ -45,7 +45,7 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
         ach = AchClient(session, ach_secret["api_key"])
         parts = Parts(
             store=store,
-            driver=Driver(store, ach, f"payments/{settings.slot}"),
+            driver=Driver(store, ach, f"payments/{settings.slot}", settings.settlement_wait_s),
             ach=ach,
             fraud=FraudClient(session, fraud_secret["bearer_token"]),
             ask_account=CustomersClient(CustomersServiceStub(way)).account,
@@ -56,11 +56,13 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
         api = PaymentsApi(parts, ach_secret["webhook_secret"].encode())
         server = Server(settings, {SERVICE: api})
         matching = partial(handlers.match_kept_notices, parts)
+        reconciling = partial(reconciliation.ask_for_unsettled, parts)
         await server.start()
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(repeat("saga", parts.driver.resume, POLL_S)),
                 group.create_task(repeat("notices", matching, MATCH_NOTICES_S)),
+                group.create_task(repeat("unsettled", reconciling, reconciliation.EVERY_S)),
                 group.create_task(repeat("partitions", store.ensure_partitions, PARTITIONS_S)),
                 group.create_task(vault.keep_alive()),
             ]

@@ -9,7 +9,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -18,7 +18,8 @@ from services.kernel.clock import utc_now
 from services.payments import mapping, saga
 from services.payments.partners.ach import AchClient
 from services.payments.saga import Answer, Step
-from services.payments.state import PENDING, TABLE
+from services.payments.settings import SETTLEMENT_WAIT_S
+from services.payments.state import PENDING, TABLE, State
 from services.payments.store import Lease, Store
 from services.payments.transfer import Fact, Transfer, after
 
@@ -45,7 +46,14 @@ class Driven:
 class Driver:
     """The saga's hands: one for each worker process."""
 
-    def __init__(self, store: Store, ach: AchClient, slot: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ach: AchClient,
+        slot: str,
+        settlement_wait_s: float = SETTLEMENT_WAIT_S,
+    ) -> None:
+        self.settlement_wait_s = settlement_wait_s
         self._store = store
         self._slot = slot
         self._released = False
@@ -114,7 +122,7 @@ class Driver:
         response = None if effect.frees_key else mapping.response_bytes(moved)
         kept = response if moved.state not in PENDING else None
         advanced, accepted = await self._store.advance(
-            moved, effect, self.lease().until, response=kept, notice_id=notice_id
+            moved, effect, self._look_again(moved.state), response=kept, notice_id=notice_id
         )
         if advanced:
             return moved, accepted
@@ -122,6 +130,11 @@ class Driver:
         if held is None:
             raise LookupError(f"transfer {transfer.transfer_id} is gone")
         return held.transfer, held.accepted_response
+
+    def _look_again(self, state: State) -> datetime:
+        """Return until when nobody takes the transfer up: its lease, or the wait for a notice."""
+        wait_s = self.settlement_wait_s if state is State.SUBMITTED else LEASE_S
+        return utc_now() + timedelta(seconds=wait_s)
 
     async def _postpone(self, transfer: Transfer) -> None:
         wait = timedelta(seconds=saga.retry_after_s(transfer))

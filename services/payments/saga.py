@@ -27,6 +27,8 @@ class Outcome(Enum):
     RECALLED = "it will never send it"
     NOT_FOUND = "it has never heard of it"
     TOO_LATE = "it has sent it already"
+    SETTLED = "it has settled it"
+    RETURNED = "the beneficiary's bank sent it back, for the code given"
     NO_ANSWER = "it did not say: time-out, reset, or an error of its own"
 
 
@@ -37,6 +39,7 @@ class Answer:
     outcome: Outcome
     trace_number: str = ""
     reason: str = ""
+    return_code: str = ""
 
 
 FIRST_STEP = {
@@ -48,7 +51,12 @@ FIRST_STEP = {
 
 UNAVAILABLE = "ACH_UNAVAILABLE"
 
+NOTICE_TYPES = {Event.COMPLETED: "transfer.completed", Event.RETURNED: "transfer.returned"}
+"""What the clearing house calls a notice of each."""
+
 _BACKOFF_S_MAX = 60
+_ASKED_FIRST_SHARE = 24
+_ASKED_LAST_SHARE = 6
 
 
 def after_answer(step: Step, answer: Answer) -> Fact | Step | None:
@@ -57,6 +65,9 @@ def after_answer(step: Step, answer: Answer) -> Fact | Step | None:
     NOT_FOUND is no fact: the request may still be on its way. It leads to RECALL, by which the
     clearing house keeps a tombstone and refuses a late arrival.
     """
+    settled = fact_of_settlement(answer)
+    if settled is not None:
+        return settled
     match step, answer.outcome:
         case _, Outcome.ACCEPTED:
             return Fact(Event.ACCEPTED, trace_number=answer.trace_number)
@@ -74,6 +85,18 @@ def after_answer(step: Step, answer: Answer) -> Fact | Step | None:
             return Fact(Event.REFUSED, reason=UNAVAILABLE)
         case _, Outcome.RECALLED:
             return Fact(Event.RECALLED, reason=UNAVAILABLE)
+        case _:
+            return None
+
+
+def fact_of_settlement(answer: Answer) -> Fact | None:
+    """Return the fact that the clearing house has done with a transfer; None when it has not."""
+    match answer.outcome:
+        case Outcome.SETTLED:
+            return Fact(Event.COMPLETED, trace_number=answer.trace_number)
+        case Outcome.RETURNED:
+            trace, code = answer.trace_number, answer.return_code
+            return Fact(Event.RETURNED, trace_number=trace, return_code=code)
         case _:
             return None
 
@@ -117,3 +140,46 @@ def reading(transfer: Transfer, fact: Fact, *, legal: bool) -> Reading:
     if transfer.state in {State.FAILED, State.CANCELLED} and fact.event is Event.COMPLETED:
         return Reading.CONFLICT
     return Reading.STALE
+
+
+def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | Reading | None:
+    """Return what a query says of a SUBMITTED transfer that should have been settled long ago.
+
+    A notice, as the one that seems lost would have told it; None: ask again later; CONFLICT: it
+    cannot be, since the bank holds its word that it has the transfer. That it was cancelled can
+    be: a recall of the time when nobody knew arrived after the clearing house had said that it
+    has the transfer. Then the transfer goes the way of a cancellation, which ends in the refund.
+    """
+    if answer.outcome is Outcome.RECALLED:
+        return Fact(Event.CANCEL_ASKED)
+    other_trace = answer.trace_number and answer.trace_number != transfer.trace_number
+    fact = fact_of_settlement(answer)
+    if answer.outcome is Outcome.NO_ANSWER:
+        return None
+    if other_trace or (fact is None and answer.outcome is not Outcome.ACCEPTED):
+        return Reading.CONFLICT
+    return notice_of_query(transfer, fact) if fact else None
+
+
+def notice_of_query(transfer: Transfer, fact: Fact) -> Notice:
+    """Return the notice that a query stands for; asked twice it is the same one."""
+    kind = NOTICE_TYPES[fact.event]
+    return Notice(
+        notice_id=f"query/{transfer.transfer_id}/{kind}",
+        type=kind,
+        trace_number=fact.trace_number,
+        transfer_id=transfer.transfer_id,
+        return_code=fact.return_code,
+    )
+
+
+def ask_again_after_s(transfer: Transfer, answer: Answer, settlement_wait_s: float) -> float:
+    """Return how long until an unsettled transfer is asked for again.
+
+    Soon when nobody answered; else a 24th of the first wait, doubling to a sixth of it: with six
+    days, after six hours and then up to once a day.
+    """
+    if answer.outcome is Outcome.NO_ANSWER:
+        return retry_after_s(transfer)
+    doubled = settlement_wait_s / _ASKED_FIRST_SHARE * 2 ** min(max(transfer.attempts - 1, 0), 6)
+    return min(doubled, settlement_wait_s / _ASKED_LAST_SHARE)

@@ -186,6 +186,28 @@ class Store:
             self._sql.postpone, shard, transfer.transfer_id, transfer.version, until
         )
 
+    async def claim_unsettled(self, lease: Lease, now: datetime, rows_max: int) -> list[Transfer]:
+        """Take up submitted transfers whose notice has been waited for too long."""
+        rows = await self._pool.fetch(
+            self._sql.claim_unsettled, lease.owner, lease.until, now, rows_max
+        )
+        return [_held(row).transfer for row in rows]
+
+    async def put_aside(self, transfer: Transfer, told: Notice) -> bool:
+        """Keep what cannot be as a notice in CONFLICT and ask no more; False when the transfer
+        has moved on meanwhile, and then nothing changed."""
+        shard = shard_of(transfer.transfer_id)
+        notice_id = await self._pool.fetchval(
+            self._sql.put_aside,
+            shard,
+            transfer.transfer_id,
+            transfer.version,
+            told.notice_id,
+            told.type,
+            told.trace_number,
+        )
+        return notice_id is not None
+
     async def keep_notice(self, notice: Notice) -> str:
         """Keep a notice; return KEPT, or what became of it when it is a repetition."""
         state = await self._pool.fetchval(

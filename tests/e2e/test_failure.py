@@ -33,6 +33,18 @@ async def test_a_compensated_failure_is_a_503_with_retry_and_the_money_is_back_o
     assert again.body["transferId"] != transfer_id
 
 
+async def test_a_request_that_the_clearing_house_calls_malformed_is_refunded_at_once(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    malformed = {"status": 400, "reason": "INVALID_REQUEST"}
+    await bank.fault("ach", kind="reject", endpoint=SUBMIT, count=1, params=malformed)
+    refused = await bank.pay(ana, 100_00)
+    assert (refused.status, refused.reason) == (400, "ACH_REFUSED")
+    assert (await bank.only_transfer(ana))["state"] == "FAILED"
+    assert await bank.posted(ana) == 5_000_00
+
+
 async def test_accepted_and_then_silent_is_found_by_query_and_not_refunded(bank: Bank) -> None:
     ana = await bank.customer()
     await bank.fault("ach", kind="accept_then_hang", endpoint=SUBMIT)

@@ -1,5 +1,7 @@
 """Bugs of payments."""
 
+import asyncio
+import signal
 import uuid
 
 from tests.e2e.bank import Bank
@@ -39,3 +41,17 @@ async def test_notices_that_match_nothing_do_not_keep_later_ones_from_their_tran
         delete = "DELETE FROM payments.ach_notice WHERE notice_id = ANY($1)"
         await bank.rows("bp_write", delete, strangers)
     await bank.two_banking_days()
+
+
+async def test_customers_that_hang_are_an_outage_to_wait_for_and_no_defect_of_the_bank(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    await asyncio.to_thread(bank.stack.kill, "customers", signal.SIGSTOP)
+    try:
+        refused = await bank.pay(ana)
+    finally:
+        await asyncio.to_thread(bank.stack.kill, "customers", signal.SIGCONT)
+    assert (refused.status, refused.reason) == (503, "DEPENDENCY_UNAVAILABLE")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (await bank.pay(ana)).status == 200

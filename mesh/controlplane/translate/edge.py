@@ -39,6 +39,7 @@ _RESPONSE_BYTES_MAX = 1048576
 _STREAMS_MAX = 128
 _WINDOW_BYTES = 65536
 _CONNECTION_WINDOW_BYTES = 1048576
+_NOT_OF_GRPC = "[^:]*[^:0-9a-z_.-].*"
 
 
 def listeners(edge: model.Edge, source: SecretSource) -> list[listener.Listener]:
@@ -110,8 +111,16 @@ def _manager(edge: model.Edge) -> hcm.HttpConnectionManager:
 
 
 def _strip_foreign_headers() -> core.TypedExtensionConfig:
-    """Drop what only the mesh may say: identities, Envoy's instructions."""
-    foreign = [prefix("x-bp-"), prefix("x-envoy-"), exact("x-forwarded-client-cert")]
+    """Drop what only the mesh may say: identities, instructions to Envoy and to gRPC.
+
+    And what gRPC cannot carry: a server ends the whole call for such a name or such a value of
+    a header "-bin", which would be a 500 for a harmless request.
+    """
+    foreign = [
+        *(prefix("x-bp-"), prefix("x-envoy-"), exact("x-forwarded-client-cert")),
+        *(prefix("grpc-"), matcher.StringMatcher(suffix="-bin")),
+        matcher.StringMatcher(safe_regex=matcher.RegexMatcher(regex=_NOT_OF_GRPC)),
+    ]
     return core.TypedExtensionConfig(
         name="envoy.http.early_header_mutation.header_mutation",
         typed_config=packed(early.HeaderMutation(mutations=[_removal(each) for each in foreign])),

@@ -27,6 +27,7 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
         routes=[
             *(_route(edge, each, retries[each.deployable]) for each in edge.routes),
             *_options_routes(edge.routes),
+            *_refusals(edge.routes),
         ],
         typed_per_filter_config={names.CORS: packed(_cors(edge))},
         response_headers_to_add=[
@@ -34,6 +35,8 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
             header("strict-transport-security", "max-age=31536000"),
             header("x-content-type-options", "nosniff"),
         ],
+        # The transport behind the edge is nobody's business.
+        response_headers_to_remove=["grpc-accept-encoding"],
     )
     return route.RouteConfiguration(name="edge", virtual_hosts=[host])
 
@@ -67,8 +70,9 @@ def _metadata(each: EdgeRoute) -> core.Metadata:
     return core.Metadata(filter_metadata={names.LUA: struct(lua), names.EDGE: struct(words)})
 
 
-def _match(each: EdgeRoute, verb: str) -> route.RouteMatch:
-    headers = [route.HeaderMatcher(name=":method", string_match=exact(verb))]
+def _match(each: EdgeRoute, verb: str | None) -> route.RouteMatch:
+    """Match a path with one verb, or with any."""
+    headers = [route.HeaderMatcher(name=":method", string_match=exact(verb))] if verb else []
     if each.regex is None:
         return route.RouteMatch(path=each.template, headers=headers)
     return route.RouteMatch(safe_regex=matcher.RegexMatcher(regex=each.regex), headers=headers)
@@ -135,7 +139,6 @@ def _options_routes(routes: tuple[EdgeRoute, ...]) -> list[route.Route]:
 
     The CORS filter works only on routes with a cluster, so the Lua filter answers, not the route.
     """
-    by_template = {each.template: each for each in routes}
     return [
         route.Route(
             name=f"OPTIONS {path}",
@@ -145,8 +148,42 @@ def _options_routes(routes: tuple[EdgeRoute, ...]) -> list[route.Route]:
                 filter_metadata={names.LUA: struct({"allow": _verbs(routes, path)})}
             ),
         )
-        for path, each in by_template.items()
+        for path, each in _by_template(routes).items()
     ]
+
+
+def _refusals(routes: tuple[EdgeRoute, ...]) -> list[route.Route]:
+    """Answer another verb with 405 and what the path allows (RFC 9110, 15.5.6), the rest with 404.
+
+    Routes of their own, since without one the request's body would be waited for.
+    """
+    found = [
+        _refusal(f"not {path}", 405, _match(each, None), header("allow", _verbs(routes, path)))
+        for path, each in _by_template(routes).items()
+    ]
+    tunnel = route.RouteMatch(connect_matcher=route.RouteMatchConnectMatcher())
+    anything = route.RouteMatch(prefix="/")
+    return [*found, _refusal("tunnel", 403, tunnel), _refusal("nowhere", 404, anything)]
+
+
+def _refusal(
+    name: str, status: int, match: route.RouteMatch, *headers: core.HeaderValueOption
+) -> route.Route:
+    off = packed(route.FilterConfig(disabled=True))
+    return route.Route(
+        name=name,
+        match=match,
+        direct_response=route.DirectResponseAction(status=status),
+        metadata=core.Metadata(
+            filter_metadata={names.EDGE: struct({names.FORBIDDEN_REASON: "CALLER_FORBIDDEN"})}
+        ),
+        response_headers_to_add=list(headers),
+        typed_per_filter_config={each: off for each in (names.BUFFER, names.LUA, names.TRANSCODER)},
+    )
+
+
+def _by_template(routes: tuple[EdgeRoute, ...]) -> dict[str, EdgeRoute]:
+    return {each.template: each for each in routes}
 
 
 def _verbs(routes: tuple[EdgeRoute, ...], template: str) -> str:

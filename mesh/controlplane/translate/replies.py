@@ -12,8 +12,10 @@ from mesh.controlplane.translate.http import cel_filter
 from mesh.controlplane.translate.parts import header, struct
 
 _JSON = "application/json"
+_MALFORMED = 400
 _UNAUTHENTICATED = 401
 _FORBIDDEN = 403
+_NOT_IMPLEMENTED = 501
 _ERRORS_FROM = 400
 
 
@@ -37,6 +39,11 @@ def _mappers() -> Iterator[hcm.ResponseMapper]:
     refused = _mapper(unknown, cel_filter("response.code_details.startsWith('jwt_authn_')"))
     refused.status_code = _UNAUTHENTICATED
     yield refused
+    # A transfer coding that the edge does not know is the caller's mistake, no failure of the bank.
+    malformed = next(reply for reply in REPLIES if reply.http == _MALFORMED)
+    unknown_coding = _mapper(malformed, _status(accesslog.ComparisonFilterOp.EQ, _NOT_IMPLEMENTED))
+    unknown_coding.status_code = _MALFORMED
+    yield unknown_coding
     for reply in REPLIES:
         yield _mapper(reply, _status(accesslog.ComparisonFilterOp.EQ, reply.http))
     yield _mapper(FALLBACK, _status(accesslog.ComparisonFilterOp.GE, _ERRORS_FROM))

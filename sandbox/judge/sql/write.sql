@@ -142,6 +142,22 @@ WHERE t.state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING')
 ORDER BY 1
 LIMIT $1;
 
+-- name: in_clearing
+-- Transfers whose money lies in clearing past the deadline of their state, worked on or not.
+-- Postponing a question does not touch update_time: it is when the state was entered.
+SELECT t.transfer_id::text AS transfer_id, t.state, t.attempts,
+    'left ' || t.state || ' within ' || d.deadline AS expected,
+    'is so since ' || t.update_time AS actual, count(*) OVER () AS total
+FROM payments.interbank_transfer t
+JOIN (VALUES ('DEBITED', make_interval(secs => $2::integer)),
+             ('OUTCOME_UNKNOWN', make_interval(secs => $2::integer)),
+             ('CANCELLING', make_interval(secs => $2::integer)),
+             ('SUBMITTED', make_interval(secs => $3::integer))) AS d (state, deadline)
+    USING (state)
+WHERE t.update_time < clock_timestamp() - d.deadline
+ORDER BY 1
+LIMIT $1;
+
 -- name: keys
 -- A transfer has its key unless it failed, which frees the key; a key has its transfer.
 SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id, t.state,
@@ -157,6 +173,22 @@ FULL JOIN payments.idempotency_key k
 WHERE t.transfer_id IS NULL
    OR (t.state = 'FAILED') <> (k.transfer_id IS NULL)
    OR k.idempotency_key <> t.idempotency_key
+ORDER BY 1
+LIMIT $1;
+
+-- name: book_keys
+-- A book transfer has exactly one key, for ever; a key has its transfer.
+SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id,
+    CASE WHEN t.transfer_id IS NULL THEN 'a transfer' ELSE 'one key' END AS expected,
+    CASE WHEN t.transfer_id IS NULL THEN 'no transfer'
+        ELSE coalesce(array_to_string(k.keys, ' and '), 'no key') END AS actual,
+    count(*) OVER () AS total
+FROM transfers.book_transfer t
+FULL JOIN (
+    SELECT customer_id, transfer_id, array_agg(idempotency_key ORDER BY idempotency_key) AS keys
+    FROM transfers.idempotency_key GROUP BY customer_id, transfer_id
+) AS k ON k.customer_id = t.customer_id AND k.transfer_id = t.transfer_id
+WHERE t.transfer_id IS NULL OR k.transfer_id IS NULL OR cardinality(k.keys) <> 1
 ORDER BY 1
 LIMIT $1;
 

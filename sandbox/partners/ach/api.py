@@ -35,10 +35,10 @@ def ach_app(settings: AchSettings, network: AchNetwork, faults: Faults) -> web.A
     """The app on the public port."""
     guard = _Guard(settings)
     app = web.Application(
-        middlewares=[guard.middleware, faults.middleware, _errors],
+        middlewares=[guard.middleware, faults.middleware, errors],
         client_max_size=REQUEST_BYTES_MAX,
     )
-    endpoints = _Endpoints(network)
+    endpoints = Endpoints(network)
     app.router.add_post("/ach/transfer", endpoints.submit)
     app.router.add_get("/ach/transfer", endpoints.find)
     app.router.add_post("/ach/transfer/cancel", endpoints.cancel)
@@ -65,17 +65,21 @@ class _Guard:
         return await handler(request)
 
 
-class _Endpoints:
+class Endpoints:
+    """The resources, each a method from request to answer."""
+
     def __init__(self, network: AchNetwork) -> None:
         self._network = network
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
+        """Take a transfer."""
         key = _key(request.headers.get("Idempotency-Key", ""), "header Idempotency-Key")
         transfer = self._network.submit(key, order_from(await request.read()))
         trace = self._network.trace_of(transfer)
         return answer(accepted(transfer, trace, self._network.schedule), 202)
 
     async def find(self, request: web.Request) -> web.StreamResponse:
+        """Read a transfer by its idempotency key."""
         key = _key(request.query.get("idempotencyKey", ""), "query idempotencyKey")
         transfer = self._network.find(key)
         if transfer is None:
@@ -84,6 +88,7 @@ class _Endpoints:
         return answer(resource(transfer, trace, self._network.schedule))
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
+        """Cancel a transfer, or keep a tombstone."""
         key = key_from_cancel(await request.read())
         try:
             transfer = self._network.cancel(key)
@@ -93,12 +98,15 @@ class _Endpoints:
         return answer({"state": transfer.state, "achTraceNumber": trace})
 
     async def participants(self, _request: web.Request) -> web.StreamResponse:
+        """List the directory."""
         return answer({"participants": [participant(number) for number in known_banks()]})
 
     async def participant(self, request: web.Request) -> web.StreamResponse:
+        """Read one bank of the directory."""
         return answer(participant(request.match_info["routing"]))
 
     async def list(self, request: web.Request) -> web.StreamResponse:
+        """Read a page of what was accepted."""
         start = _count(request, "cursor", 0, 10_000_000)
         limit = _count(request, "limit", PAGE_DEFAULT, PAGE_MAX)
         self._network.catch_up()
@@ -123,7 +131,7 @@ class _Endpoints:
 
 
 @web.middleware
-async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refusals as JSON. Stands inside the faults, which see them as answers."""
     try:
         return await handler(request)

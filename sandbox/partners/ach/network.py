@@ -33,12 +33,14 @@ class Advanced:
 class AchNetwork:
     """One clearing house with one journal."""
 
-    def __init__(self, settings: AchSettings) -> None:
-        """Open the journal and restore what it tells."""
+    def __init__(
+        self, settings: AchSettings, sender_kind: type[WebhookSender] = WebhookSender
+    ) -> None:
+        """Open the journal and restore what it tells; the simulation sends by a kind of its own."""
         self.schedule = Schedule(settings.cutoff, settings.settlement)
         self.book = Book(self.schedule, settings.first_sequence)
         self.clock = BusinessClock(settings.clock_running)
-        self.sender = WebhookSender(settings.webhook, self._record_fate)
+        self.sender = sender_kind(settings.webhook, self._record_fate)
         self._odfi_id = settings.odfi_id
         self._journal = Journal(settings.state_dir / "ach.journal")
         self._restore(settings)

@@ -26,6 +26,7 @@ class Services:
     openbao_addr: str
     kafka_bootstrap: str
     silent_s_max: float = 30.0
+    settlement_wait_s: float = 0.0
 
     def specs(self) -> list[ProcessSpec]:
         """One process for each service in the repository."""
@@ -60,7 +61,9 @@ class Services:
 
     def _environment(self, service: Service) -> dict[str, str]:
         folder = self.home.run / service.name
+        knobs = {"BP_SETTLEMENT_WAIT_S": str(self.settlement_wait_s)}
         return {
+            **(knobs if service.name == "payments" and self.settlement_wait_s else {}),
             "BP_SERVICE": service.name,
             "BP_SLOT": "0",
             "BP_HOME": str(self.home.root),

@@ -17,12 +17,19 @@ from services.payments.transfer import Transfer
 BASE = "http://ach-network.example"
 DIRECTORY_TTL_S = 3600
 
+_REFUSALS = frozenset({400, 422})
+"""Statuses by which the clearing house refuses a request for its form or its content: the same
+request is refused at every attempt. Not 408, 409, 425, 429 (the moment), 401, 403, 404 (who asks,
+and where)."""
+
 _NO_ANSWER = Answer(Outcome.NO_ANSWER)
 _REASONS = {
     "INVALID_ROUTING_NUMBER": "INVALID_ROUTING_NUMBER",
     "UNKNOWN_ROUTING_NUMBER": "UNKNOWN_ROUTING_NUMBER",
     "INVALID_ACCOUNT": "INVALID_BENEFICIARY_ACCOUNT",
 }
+
+_ENDED = {"SETTLED": Outcome.SETTLED, "RETURNED": Outcome.RETURNED}
 
 log = structlog.get_logger()
 
@@ -117,14 +124,23 @@ def _trace(answer: dict[str, Any]) -> str:
     return trace if isinstance(trace, str) else ""
 
 
+def _return_code(answer: dict[str, Any]) -> str:
+    code = answer.get("returnReasonCode")
+    return code if isinstance(code, str) else ""
+
+
 def submitted(status: int, answer: dict[str, Any]) -> Answer:
-    """Read the answer to a submission; only 422 and a tombstone say that it never will go."""
+    """Read the answer to a submission.
+
+    Only what judges the request itself, and a tombstone, say that it never will go. Any other 4xx
+    speaks of the moment or the caller, and an earlier attempt may have been taken before it.
+    """
     trace, error = _trace(answer), _error(answer)
     if status == 202 and trace:
         return Answer(Outcome.ACCEPTED, trace)
     if status == 409 and error == "CANCELLED":
         return Answer(Outcome.RECALLED)
-    if status == 422 and error:
+    if status in _REFUSALS and error:
         return Answer(Outcome.REFUSED, reason=_REASONS.get(error, error))
     return _NO_ANSWER
 
@@ -137,7 +153,8 @@ def queried(status: int, answer: dict[str, Any]) -> Answer:
     if status == 200 and answer.get("state") == "CANCELLED":
         return Answer(Outcome.RECALLED)
     if status == 200 and trace:
-        return Answer(Outcome.ACCEPTED, trace)
+        outcome = _ENDED.get(str(answer.get("state")), Outcome.ACCEPTED)
+        return Answer(outcome, trace, return_code=_return_code(answer))
     return _NO_ANSWER
 
 

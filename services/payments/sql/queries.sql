@@ -92,6 +92,39 @@ UPDATE payments.interbank_transfer
 SET lease_until = $4
 WHERE shard = $1 AND transfer_id = $2 AND version = $3;
 
+-- name: claim_unsettled
+-- Takes up submitted transfers for which no notice came in time.
+UPDATE payments.interbank_transfer t
+SET lease_owner = $1, lease_until = $2, attempts = t.attempts + 1
+FROM (
+    SELECT shard, transfer_id
+    FROM payments.interbank_transfer
+    WHERE state = 'SUBMITTED' AND lease_until < $3
+    ORDER BY lease_until
+    LIMIT $4
+    FOR UPDATE SKIP LOCKED
+) AS due
+WHERE t.shard = due.shard AND t.transfer_id = due.transfer_id
+RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_name,
+    routing_number, account_number, account_type, memo, fraud_review, state, version,
+    trace_number, failure_reason, return_code, correlation_id, traceparent, create_time,
+    update_time, attempts, accepted_response;
+
+-- name: put_aside
+-- Keeps what cannot be for a person and asks for that transfer no more, unless it has moved on.
+WITH aside AS (
+    UPDATE payments.interbank_transfer
+    SET lease_until = 'infinity'
+    WHERE shard = $1 AND transfer_id = $2 AND version = $3
+    RETURNING transfer_id
+)
+INSERT INTO payments.ach_notice
+    (notice_id, type, trace_number, transfer_id, return_code, state)
+SELECT $4, $5, $6, transfer_id, '', 'CONFLICT'
+FROM aside
+ON CONFLICT (notice_id) DO UPDATE SET receive_time = clock_timestamp()
+RETURNING notice_id;
+
 -- name: keep_notice
 -- Keeps a notice of the clearing house; a repetition changes nothing and says what became of it.
 WITH kept AS (

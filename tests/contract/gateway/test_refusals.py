@@ -33,6 +33,11 @@ MALFORMED = [
         _with(beneficiary=BODY["beneficiary"] | {"accountType": "GOLD"}),
         ["beneficiary.accountType"],
     ),
+    (
+        "an enum's number",
+        _with(beneficiary=BODY["beneficiary"] | {"accountType": 1}),
+        ["beneficiary.accountType"],
+    ),
     ("a field twice", b'{"memo":"a","memo":"b"}', ["memo"]),
     ("a field in both spellings", b'{"accountId":"a","account_id":"b"}', ["accountId"]),
     ("a raw control character", b'{"memo":"a\nb"}', ["memo"]),
@@ -86,7 +91,13 @@ async def test_another_content_type_is_refused(bank: Bank, kind: str) -> None:
         ("/v1/balances/a?accountId=b", "UNKNOWN_FIELD"),
         ("/v1/balances/a?atLeastPosition=soon", "MALFORMED_BODY"),
         ("/v1/balances/a?atLeastPosition=1&atLeastPosition=2", "MALFORMED_BODY"),
+        ("/v1/balances/a?atLeastPosition=%207", "MALFORMED_BODY"),
+        ("/v1/balances/a?atLeastPosition=+7", "MALFORMED_BODY"),
+        ("/v1/balances/a?atLeastPosition=007", "MALFORMED_BODY"),
+        ("/v1/accounts?pageSize=", "MALFORMED_BODY"),
+        ("/v1/accounts?pageSize=2147483648", "MALFORMED_BODY"),
         (f"{TRANSFER}?state=LOST", "MALFORMED_BODY"),
+        (f"{TRANSFER}?state=1", "MALFORMED_BODY"),
     ],
 )
 async def test_a_wrong_query_is_refused(bank: Bank, path: str, reason: str) -> None:
@@ -166,7 +177,6 @@ async def test_a_client_certificate_of_another_authority_ends_the_handshake(bank
     ("verb", "path"),
     [
         ("GET", "/v1/nothing"),
-        ("DELETE", "/v1/accounts"),
         ("POST", "/bp.payments.v1.PaymentsService/CreateInterbankTransfer"),
         ("POST", "/bp.customers.v1.CustomersService/CheckDebit"),
         ("GET", "/v1/transfers/interbank/a/b"),
@@ -179,9 +189,26 @@ async def test_what_has_no_route_is_not_found(bank: Bank, verb: str, path: str) 
     assert (answer.status, answer.reason) == (404, "ROUTE_NOT_FOUND")
 
 
+@pytest.mark.parametrize(
+    ("verb", "path", "allow"),
+    [
+        ("DELETE", "/v1/accounts", "GET, OPTIONS"),
+        ("TRACE", TRANSFER, "GET, POST, OPTIONS"),
+        ("GET", f"{TRANSFER}/a:cancel", "POST, OPTIONS"),
+        ("PUT", "/v1/webhooks/ach", "POST, OPTIONS"),
+    ],
+)
+async def test_another_verb_is_answered_with_what_is_allowed(
+    bank: Bank, verb: str, path: str, allow: str
+) -> None:
+    answer = await bank.call(verb, path, token=None)
+    assert (answer.status, answer.reason) == (405, "ROUTE_NOT_FOUND")
+    assert answer.headers["allow"] == allow
+
+
 async def test_head_has_headers_and_no_body(bank: Bank) -> None:
     answer = await bank.call("HEAD", "/v1/accounts")
-    assert (answer.status, answer.text) == (404, "")
+    assert (answer.status, answer.text, answer.headers["allow"]) == (405, "", "GET, OPTIONS")
 
 
 async def test_a_large_body_is_refused(bank: Bank) -> None:
@@ -195,17 +222,62 @@ async def test_large_or_many_headers_are_refused(bank: Bank, headers: dict[str, 
     assert (answer.status, answer.reason) == (431, "REQUEST_TOO_LARGE")
 
 
-async def test_a_broken_request_line_is_answered_in_json(bank: Bank) -> None:
+BROKEN = [
+    (b"GET /v1/accounts HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n", 400, "MALFORMED_BODY"),
+    (b"POST /v1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n", 400, "MALFORMED_BODY"),
+    # What has no route, or not with this verb, is not waited for to its end.
+    (b"POST /v2 HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx", 404, "ROUTE_NOT_FOUND"),
+    (b"PUT /v1/accounts HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n", 405, "ROUTE_NOT_FOUND"),
+    (b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 403, "CALLER_FORBIDDEN"),
+]
+
+
+@pytest.mark.parametrize(("request_bytes", "status", "reason"), BROKEN)
+async def test_a_broken_request_is_answered_in_json_at_once(
+    bank: Bank, request_bytes: bytes, status: int, reason: str
+) -> None:
     reader, writer = await asyncio.open_connection(
         "localhost", bank.rig.edge_port, ssl=bank.trusting()
     )
-    writer.write(b"GET /v1/accounts HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n")
-    raw = (await reader.read()).decode()
+    writer.write(request_bytes)
+    async with asyncio.timeout(5):
+        raw = (await reader.read(65_536)).decode()
     writer.close()
     head, _, body = raw.partition("\r\n\r\n")
-    assert " 400 " in head.splitlines()[0]
+    assert f" {status} " in head.splitlines()[0]
     assert "application/json" in head
-    assert json.loads(body)["details"][0]["reason"] == "MALFORMED_BODY"
+    assert json.loads(body)["details"][0]["reason"] == reason
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+@pytest.mark.parametrize("kind", ["application/grpc", "application/grpc+proto"])
+async def test_grpc_reaches_no_service_and_is_refused_in_its_own_way(
+    bank: Bank, kind: str, verb: str
+) -> None:
+    calls = bank.seen.calls
+    data = b"\0\0\0\0\0" if verb == "POST" else None
+    answer = await bank.call(verb, TRANSFER, data=data, headers={"Content-Type": kind})
+    assert answer.headers["grpc-status"] == "2"
+    assert "MALFORMED_BODY" in answer.headers["grpc-message"]
+    assert bank.seen.calls == calls
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"!": "1"},
+        {"x~y": "1"},
+        {"x-any-bin": "!"},
+        {"grpc-timeout": "soon"},
+        {"grpc-encoding": "nosuch"},
+        {"grpc-previous-rpc-attempts": "x"},
+    ],
+)
+async def test_headers_that_grpc_cannot_carry_do_no_harm(
+    bank: Bank, headers: dict[str, str]
+) -> None:
+    answer = await bank.call("GET", "/v1/balances/a", headers=headers)
+    assert answer.status == 200
 
 
 async def test_a_flood_by_one_customer_is_slowed_and_no_other(bank: Bank) -> None:

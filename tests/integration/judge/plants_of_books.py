@@ -135,6 +135,71 @@ async def key_of_nothing(world: World) -> Ids:
     return {"transfer_id": str(transfer), "idempotency_key": "orphan"}
 
 
+async def key_of_two(world: World) -> Ids:
+    """Two transfers that went were asked for under one key of one customer."""
+    second, first = world.victims.submitted.pop(), world.victims.submitted.pop()
+    await _write(
+        world, "DELETE FROM payments.idempotency_key WHERE transfer_id = $1", second.transfer_id
+    )
+    await _write(
+        world,
+        "UPDATE payments.interbank_transfer SET idempotency_key = t.idempotency_key,"
+        " customer_id = t.customer_id FROM payments.interbank_transfer t"
+        " WHERE payments.interbank_transfer.transfer_id = $1 AND t.transfer_id = $2",
+        second.transfer_id,
+        first.transfer_id,
+    )
+    return {"transfer_id": str(second.transfer_id)}
+
+
+async def book_key_gone(world: World) -> Ids:
+    transfer = world.victims.book.pop().transfer_id
+    await _write(world, "DELETE FROM transfers.idempotency_key WHERE transfer_id = $1", transfer)
+    return {"transfer_id": str(transfer)}
+
+
+async def book_key_of_nothing(world: World) -> Ids:
+    transfer = new_id(0)
+    await _write(
+        world,
+        "INSERT INTO transfers.idempotency_key VALUES (0, $1, 'orphan', $2, $1)",
+        transfer,
+        bytes(32),
+    )
+    return {"transfer_id": str(transfer)}
+
+
+async def book_transfer_of_two_keys(world: World) -> Ids:
+    transfer = world.victims.book.pop().transfer_id
+    await _write(
+        world,
+        "INSERT INTO transfers.idempotency_key SELECT shard, customer_id, 'another', fingerprint,"
+        " transfer_id FROM transfers.idempotency_key WHERE transfer_id = $1",
+        transfer,
+    )
+    return {"transfer_id": str(transfer)}
+
+
+async def _entered_long_ago(world: World, transfer_id: uuid.UUID, since: str) -> Ids:
+    await _write(
+        world,
+        "UPDATE payments.interbank_transfer SET update_time = now() - $2::text::interval"
+        " WHERE transfer_id = $1",
+        transfer_id,
+        since,
+    )
+    return {"transfer_id": str(transfer_id)}
+
+
+async def unanswered_for_an_hour(world: World) -> Ids:
+    """Its worker asks on and on, so nobody is late; yet a person should know."""
+    return await _entered_long_ago(world, world.victims.debited.pop().transfer_id, "1 hour")
+
+
+async def submitted_and_never_settled(world: World) -> Ids:
+    return await _entered_long_ago(world, world.victims.submitted.pop().transfer_id, "6 days")
+
+
 async def trace_doubled(world: World) -> Ids:
     thief, owner = world.victims.submitted.pop(), world.victims.submitted.pop()
     await _write(
@@ -266,6 +331,12 @@ PLANTS = (
     (Kind.SAGA_OVERDUE, saga_overdue),
     (Kind.KEY, key_gone),
     (Kind.KEY, key_of_nothing),
+    (Kind.KEY, key_of_two),
+    (Kind.KEY, book_key_gone),
+    (Kind.KEY, book_key_of_nothing),
+    (Kind.KEY, book_transfer_of_two_keys),
+    (Kind.CLEARING_OVERDUE, unanswered_for_an_hour),
+    (Kind.CLEARING_OVERDUE, submitted_and_never_settled),
     (Kind.TRACE_DOUBLED, trace_doubled),
     (Kind.OUTBOX_WAITING, event_waiting),
     (Kind.NOT_DRAINED, outbox_not_drained),

@@ -31,7 +31,7 @@ from tests.integration.stores import KafkaStore, PostgresStore
 
 QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
 OPENING = 10_000_00
-VICTIMS = 32
+VICTIMS = 36
 _amounts = itertools.count(1001)
 
 
@@ -180,8 +180,8 @@ class World:
         victims = self.victims
         victims.submitted = [await self.submitted() for _ in range(VICTIMS)]
         victims.failed = [await self.failed() for _ in range(3)]
-        victims.debited = [await self.debit() for _ in range(4)]
-        victims.book = [await self.book() for _ in range(4)]
+        victims.debited = [await self.debit() for _ in range(5)]
+        victims.book = [await self.book() for _ in range(6)]
 
     async def close(self) -> None:
         """Close what was opened here."""

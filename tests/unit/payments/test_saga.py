@@ -39,15 +39,15 @@ ANSWERS = st.builds(
 
 @given(st.sampled_from(sorted(PENDING, key=lambda s: s.name)), st.lists(ANSWERS, max_size=12))
 def test_a_refund_needs_the_clearing_houses_own_word(state: State, answers: list[Answer]) -> None:
-    """Whatever it answers, in whatever order: the customer is refunded only after REFUSED or
-    RECALLED, never out of silence or of NOT_FOUND alone.
+    """Whatever it answers, in whatever order: the customer is refunded only after REFUSED,
+    RECALLED or RETURNED, never out of silence or of NOT_FOUND alone.
     """
     now = transfer(state)
     step = saga.FIRST_STEP[state]
     for answer in answers:
         now, step = _apply(now, step, answer)
         if now.state in CREDITED_BACK:
-            assert answer.outcome in {Outcome.REFUSED, Outcome.RECALLED}
+            assert answer.outcome in {Outcome.REFUSED, Outcome.RECALLED, Outcome.RETURNED}
         if now.state not in PENDING:
             return
 
@@ -67,12 +67,22 @@ ACH_ANSWERS = [
     # what it answers             submit             query              recall
     (202, {"achTraceNumber": "1"}, _O.ACCEPTED, _O.NO_ANSWER, _O.NO_ANSWER),
     (200, {"achTraceNumber": "1", "state": "ACCEPTED"}, _O.NO_ANSWER, _O.ACCEPTED, _O.NO_ANSWER),
+    (200, {"achTraceNumber": "1", "state": "SETTLED"}, _O.NO_ANSWER, _O.SETTLED, _O.NO_ANSWER),
+    (200, {"achTraceNumber": "1", "state": "RETURNED", "returnReasonCode": "R02"},
+     _O.NO_ANSWER, _O.RETURNED, _O.NO_ANSWER),  # a return code comes along
     (200, {"achTraceNumber": None, "state": "CANCELLED"}, _O.NO_ANSWER, _O.RECALLED, _O.RECALLED),
     (404, {"error": {"code": "NOT_FOUND"}}, _O.NO_ANSWER, _O.NOT_FOUND, _O.NO_ANSWER),
     (404, {}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
     (409, {"error": {"code": "CANCELLED"}}, _O.RECALLED, _O.NO_ANSWER, _O.NO_ANSWER),
     (409, {"error": {"code": "TOO_LATE"}}, _O.NO_ANSWER, _O.NO_ANSWER, _O.TOO_LATE),
     (422, {"error": {"code": "INVALID_ACCOUNT"}}, _O.REFUSED, _O.NO_ANSWER, _O.NO_ANSWER),
+    (400, {"error": {"code": "INVALID_REQUEST"}}, _O.REFUSED, _O.NO_ANSWER, _O.NO_ANSWER),
+    (400, {}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+    (403, {"error": {"code": "CLIENT_NOT_ALLOWED"}}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+    (408, {"error": {"code": "REQUEST_TIMEOUT"}}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+    (409, {"error": {"code": "CONFLICT"}}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+    (425, {"error": {"code": "TOO_EARLY"}}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
+    (429, {"error": {"code": "TOO_MANY_REQUESTS"}}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
     (401, {"error": {"code": "INVALID_API_KEY"}}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
     (503, {}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
     (202, {}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
@@ -114,3 +124,55 @@ def test_a_notice_with_another_trace_number_is_a_conflict() -> None:
 @given(st.integers(0, 10_000))
 def test_waits_between_questions_grow_to_a_minute(attempts: int) -> None:
     assert 1 <= saga.retry_after_s(transfer(attempts=attempts)) <= 60
+
+
+TRACE = "991000010000001"
+CONFLICT = Reading.CONFLICT
+LATE_ANSWERS = [
+    # the clearing house says            what it is to a transfer submitted long ago
+    (Answer(_O.ACCEPTED, TRACE), None),
+    (Answer(_O.NO_ANSWER), None),
+    (Answer(_O.SETTLED, TRACE), "transfer.completed"),
+    (Answer(_O.RETURNED, TRACE, return_code="R02"), "transfer.returned"),
+    (Answer(_O.NOT_FOUND), CONFLICT),
+    (Answer(_O.RECALLED), Fact(Event.CANCEL_ASKED)),
+    (Answer(_O.ACCEPTED, "991000010000002"), CONFLICT),
+    (Answer(_O.SETTLED, "991000010000002"), CONFLICT),
+    (Answer(_O.RETURNED, "991000010000002", return_code="R02"), CONFLICT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "meaning"), LATE_ANSWERS)
+def test_a_late_query_tells_what_the_lost_notice_would_have_told_or_changes_nothing(
+    answer: Answer, meaning: str | Fact | Reading | None
+) -> None:
+    overdue = transfer(State.SUBMITTED, trace_number=TRACE)
+    told = saga.after_late_query(overdue, answer)
+    if not isinstance(meaning, str):
+        assert told == meaning
+        return
+    assert isinstance(told, Notice)
+    assert (told.type, told.transfer_id) == (meaning, overdue.transfer_id)
+    assert (told.trace_number, told.return_code) == (TRACE, answer.return_code)
+    assert saga.fact_of_notice(told) == saga.fact_of_settlement(answer)
+    again = saga.after_late_query(overdue, answer)
+    assert isinstance(again, Notice)
+    assert again.notice_id == told.notice_id
+
+
+@given(st.integers(0, 10_000))
+def test_an_unsettled_transfer_is_asked_for_after_hours_and_then_daily(attempts: int) -> None:
+    overdue, day_s = transfer(State.SUBMITTED, attempts=attempts), 24 * 3600
+    wait_s = saga.ask_again_after_s(overdue, Answer(_O.ACCEPTED, TRACE), 6 * day_s)
+    assert day_s / 4 <= wait_s <= day_s
+    assert saga.ask_again_after_s(overdue, Answer(_O.NO_ANSWER), 6 * day_s) <= 60
+
+
+@pytest.mark.parametrize("state", sorted(PENDING, key=lambda s: s.name))
+def test_a_pending_transfer_that_has_settled_meanwhile_ends_by_the_querys_answer(
+    state: State,
+) -> None:
+    fact = saga.after_answer(Step.QUERY, Answer(_O.RETURNED, TRACE, return_code="R02"))
+    assert isinstance(fact, Fact)
+    moved, _ = after(transfer(state), fact, NOW)
+    assert (moved.state, moved.return_code, moved.trace_number) == (State.RETURNED, "R02", TRACE)

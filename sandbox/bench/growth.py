@@ -1,0 +1,69 @@
+"""What a transfer costs when many were made before: the same run over a longer and longer history.
+
+On a stand of its own, so that nothing but the history differs from one run to the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.bench import history, orders
+from sandbox.bench.bench import Bench
+from sandbox.bench.runs import Result, run
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How much is there already."""
+
+    name: str
+    transfers: int
+    accounts: int
+
+
+AGES = (Age("10k", 10_000, 10_000), Age("1m", 1_000_000, 10_000))
+LONG_AGE = Age("10m", 10_000_000, 1_000_000)
+QUICK_AGES = (Age("2k", 2_000, 1_000), Age("20k", 20_000, 1_000))
+
+
+async def growth(bench: Bench) -> None:
+    """Measure at each age and compare with the youngest."""
+    requests = orders.interbank(bench.stand, bench.callers)
+    first: Result | None = None
+    # So that Kafka's code is compiled when the first of the compared runs begins.
+    bench.say("growth: warm-up")
+    await run(bench.stand, bench.scale.load("growth.warm", 64, 2, 18), requests)
+    for age in _ages(bench):
+        there = await history.transfers_there(bench.stand)
+        await history.load(bench.stand, max(1, age.transfers - there), age.accounts, bench.say)
+        load = bench.scale.load(f"growth.{age.name}", bench.scale.connections, 6, 20)
+        result = await bench.measure(load, requests)
+        if first is None:
+            first = result
+        else:
+            bench.found.figures |= ratios(age, first, result)
+    bench.found.too_many = bench.scale.long
+    if bench.scale.long and (problems := await history.books_problems(bench.stand)):
+        bench.found.void.append(f"growth: the books have {problems} problems")
+
+
+def _ages(bench: Bench) -> tuple[Age, ...]:
+    if bench.scale.quick:
+        return QUICK_AGES
+    return (*AGES, LONG_AGE) if bench.scale.long else AGES
+
+
+def ratios(age: Age, young: Result, old: Result) -> dict[str, float]:
+    """Return CPU at an age against that of the first, of the whole bank and of PostgreSQL."""
+
+    def ratio(before: float, after: float) -> float:
+        return round(old.cpu_ms(after) / young.cpu_ms(before), 3) if before else 0.0
+
+    before, after = young.spent, old.spent
+    store = "postgres"
+    return {
+        f"growth.cpu_ratio_{age.name}": ratio(before.bank_cpu_s, after.bank_cpu_s),
+        f"growth.postgres_ratio_{age.name}": ratio(
+            before.cpu_s.get(store, 0.0), after.cpu_s.get(store, 0.0)
+        ),
+    }

@@ -1,0 +1,163 @@
+"""The ledger function alone under pgbench, over many accounts and on a hot one, beside a peer's.
+
+Nothing else of the bank takes part, but the cluster is the bank's: same settings, same disk. Each
+form in which services call the ledger is measured; the figures are those of the form they use.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.bench import pgbench
+from sandbox.bench.bench import Bench
+from sandbox.bench.scratch import scratch_database
+from services.chassis.postgres import load_queries
+
+ACCOUNTS = 10_000
+BALANCE = 10_000_000_00
+GROUP = 16
+"""Debits of one group, about what payments gathers at full load."""
+WARM_UP_S = 2.0
+SECONDS = 8.0
+PEER_FILE = "BP_PGLEDGER_SQL"
+"""Environment variable that names a file with pgledger's SQL."""
+_QUERIES = load_queries(Path(__file__).parent / "sql" / "ledger_alone.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One way to call."""
+
+    name: str
+    """What its figures are called by: "single.spread"."""
+    script: str
+    accounts: int
+    clients: int
+    group: int = 1
+
+
+SINGLE = (
+    Shape("single.spread", "single.sql", ACCOUNTS, 16),
+    # Few: on one row many waiters form a convoy, and services have small pools for that reason.
+    Shape("single.hot", "single.sql", 1, 4),
+)
+GROUPED = (
+    Shape("group.spread", "group.sql", ACCOUNTS, 8, GROUP),
+    Shape("group.hot", "group.sql", 1, 4, GROUP),
+)
+PEER = (
+    Shape("pgledger.spread", "peer_spread.sql", ACCOUNTS, 16),
+    Shape("pgledger.hot", "peer_hot.sql", ACCOUNTS, 4),
+)
+
+
+async def ledger(bench: Bench) -> None:
+    """Measure the ledger, and the peer when a file is at hand."""
+    figures, found = bench.found.figures, bench.found
+    async with scratch_database(bench.stand, "bp_bench_ledger") as database:
+        grouped = await _prepare(bench, database)
+        shapes = (*SINGLE, *(GROUPED if grouped else ()))
+        posted = 0
+        for shape in shapes:
+            posted += await _measure(bench, database, shape)
+        await _prove(bench, database, posted)
+    form = "group" if grouped else "single"
+    for where in ("spread", "hot"):
+        figures[f"ledger.{where}.per_s"] = figures[f"ledger.{form}.{where}.per_s"]
+    found.details["ledger"] = {
+        "form": f"groups of {GROUP}" if grouped else "single",
+        "shapes": [_told(shape) for shape in shapes],
+    }
+    if file := bench.scale.peer or _peer_file():
+        await _peer(bench, file)
+
+
+def _told(shape: Shape) -> dict[str, Any]:
+    return {
+        "name": shape.name,
+        "clients": shape.clients,
+        "accounts": shape.accounts,
+        "debits_a_call": shape.group,
+    }
+
+
+def _peer_file() -> Path | None:
+    named = os.environ.get(PEER_FILE)
+    return Path(named) if named else None
+
+
+async def _prepare(bench: Bench, database: str) -> bool:
+    """Open the accounts; say whether the ledger posts groups."""
+    connection = await bench.stand.connect(database)
+    try:
+        await connection.execute(_QUERIES.account_id)
+        await connection.fetchval(_QUERIES.accounts, ACCOUNTS, BALANCE)
+        await connection.execute("VACUUM ANALYZE")
+        return bool(await connection.fetchval(_QUERIES.has_groups))
+    finally:
+        await connection.close()
+
+
+async def _measure(bench: Bench, database: str, shape: Shape) -> int:
+    """Run a shape, keep its figures, return how many transactions it committed."""
+    bench.say(f"ledger, {shape.name}")
+    quick = bench.scale.quick
+    seconds = bench.scale.seconds or (2.0 if quick else SECONDS)
+    settings = {"accounts": shape.accounts, "group": shape.group}
+    paces = [
+        await pgbench.run(
+            bench.stand,
+            database,
+            shape.script,
+            clients=shape.clients,
+            seconds=length,
+            settings=settings,
+        )
+        for length in (1.0 if quick else WARM_UP_S, seconds)
+    ]
+    pace = paces[-1]
+    bench.found.figures |= {
+        f"ledger.{shape.name}.per_s": round(pace.per_s * shape.group, 1),
+        f"ledger.{shape.name}.call_ms": round(pace.latency_ms, 3),
+    }
+    if failed := sum(one.failed for one in paces):
+        bench.found.void.append(f"ledger, {shape.name}: {failed} transactions failed")
+    return sum(one.done for one in paces) * shape.group
+
+
+async def _prove(bench: Bench, database: str, posted: int) -> None:
+    """The books hold every debit that pgbench counted, and are right."""
+    connection = await bench.stand.connect(database)
+    try:
+        row: Any = await connection.fetchrow(_QUERIES.posted)
+    finally:
+        await connection.close()
+    if row["problems"] or row["debits"] != posted:
+        bench.found.void.append(
+            f"ledger alone: {posted} debits were made, {row['debits']} are in the books, which "
+            f"have {row['problems']} problems"
+        )
+
+
+async def _peer(bench: Bench, file: Path) -> None:
+    """The same with pgledger's SQL, in a database of its own."""
+    async with scratch_database(bench.stand, "bp_bench_pgledger", ledger=False) as database:
+        await pgbench.load_file(bench.stand, database, file)
+        connection = await bench.stand.connect(database)
+        try:
+            await connection.execute(
+                "SELECT count(*) FROM generate_series(1, $1::integer) n,"
+                " LATERAL pgledger_create_account('bench ' || n, 'USD')",
+                ACCOUNTS,
+            )
+            await connection.execute("CREATE SCHEMA bench")
+            await connection.execute(_QUERIES.peer_accounts)
+            await connection.execute("ALTER TABLE bench.account ADD PRIMARY KEY (n)")
+            await connection.execute("VACUUM ANALYZE")
+        finally:
+            await connection.close()
+        for shape in PEER:
+            await _measure(bench, database, shape)

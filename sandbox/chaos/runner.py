@@ -1,0 +1,160 @@
+"""One run: load and faults by a schedule, healing, settlement, and then the judgement."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+
+from sandbox.chaos.breaking import Breaker
+from sandbox.chaos.healing import heal
+from sandbox.chaos.load import Load
+from sandbox.chaos.reckoning import TERMINAL, Difference, Row, reckon
+from sandbox.chaos.report import Outcome, Struck
+from sandbox.chaos.schedule import CLEARING_HOUSE, Fault, Roster, schedule
+from sandbox.client import BankClient, until
+from sandbox.stack.testing import RunningStack
+from services.chassis.postgres import Queries, load_queries
+from services.payments.state import State
+
+SETTLED_WITHIN_S = 240.0
+"""The breaker before the clearing house is open for a minute, a saga asks again after another."""
+LATE_RETURN_DAYS = 6
+SENT = TERMINAL | {State.SUBMITTED.name}
+
+Tell = Callable[[str], None]
+
+
+def roster(stack: RunningStack) -> Roster:
+    """Return all processes that the stack runs: whatever is added to it can be struck."""
+    rows = stack.nodes().values()
+    return Roster(tuple(row["name"] for row in rows if row["kind"] == "process"))
+
+
+async def run(stack: RunningStack, seed: int, seconds: float, tell: Tell = print) -> Outcome:
+    """Run the schedule of a seed over a running stack; `tell` hears each fault as it ends."""
+    bank = BankClient(stack)
+    try:
+        return await _Run(bank, seed, seconds, tell).to_the_end()
+    finally:
+        await bank.close()
+
+
+class _Run:
+    def __init__(self, bank: BankClient, seed: int, seconds: float, tell: Tell) -> None:
+        self._bank = bank
+        self._seed = seed
+        self._seconds = seconds
+        self._tell = tell
+        self._load = Load(bank, seed)
+        self._breaker = Breaker(bank, self._load)
+        self._struck: list[Struck] = []
+
+    async def to_the_end(self) -> Outcome:
+        bank, load = self._bank, self._load
+        parts = await asyncio.to_thread(roster, bank.stack)
+        faults = schedule(self._seed, self._seconds, parts)
+        self._tell(f"seed {self._seed}: {len(faults)} faults in {self._seconds:g} s")
+        await load.open()
+        arriving = asyncio.create_task(load.run(self._seconds))
+        try:
+            ended_s = await self._strike_all(faults)
+            healing = await heal(bank.stack, load, ended_s)
+            await arriving
+        finally:
+            arriving.cancel()
+            await self._mend(parts)
+        begun_s = time.monotonic()
+        await load.finish(SETTLED_WITHIN_S)
+        await self._settle()
+        settled_s = time.monotonic() - begun_s
+        verdict = await bank.judged()
+        return Outcome(
+            seed=self._seed,
+            seconds=self._seconds,
+            struck=self._struck,
+            orders=load.orders,
+            answers=load.answers,
+            skipped=load.skipped,
+            healing=healing,
+            settled_s=settled_s,
+            differences=await self._reckon(),
+            verdict=verdict,
+        )
+
+    async def _strike_all(self, faults: tuple[Fault, ...]) -> float:
+        """Carry out all faults, each at its time; return when the last one ended."""
+        begun_s = time.monotonic()
+
+        async def strike(fault: Fault) -> None:
+            await asyncio.sleep(max(0.0, begun_s + fault.at_s - time.monotonic()))
+            struck = Struck(fault, await self._breaker.strike(fault))
+            self._struck.append(struck)
+            self._tell(struck.line())
+
+        async with asyncio.TaskGroup() as tasks:
+            for fault in faults:
+                tasks.create_task(strike(fault))
+        self._struck.sort(key=lambda one: one.fault.at_s)
+        return time.monotonic()
+
+    async def _mend(self, parts: Roster) -> None:
+        """Make every partner well and let the clearing house tell what it kept or gave up."""
+        try:
+            for partner in parts.partners:
+                await self._bank.mend(partner)
+            if CLEARING_HOUSE in parts.partners:
+                await self._tell_notices()
+        except aiohttp.ClientError as error:
+            self._tell(f"not mended: {error!r}")
+
+    async def _tell_notices(self) -> None:
+        await self._bank.control(CLEARING_HOUSE, "POST", "/control/webhooks/release")
+        body = {"dead": True}
+        await self._bank.control(CLEARING_HOUSE, "POST", "/control/webhooks/redeliver", body)
+
+    async def _settle(self) -> None:
+        """Let every transfer come to its end: answers first, then banking days, then late returns.
+        What does not end in time is named by the reckoning."""
+        try:
+            await self._until(SENT)
+            for days in (2, LATE_RETURN_DAYS):
+                body = {"banking_days": days, "drain_timeout_ms": 30_000}
+                await self._bank.control(CLEARING_HOUSE, "POST", "/control/clock/advance", body)
+                await self._tell_notices()
+            await self._until(TERMINAL)
+        except (TimeoutError, aiohttp.ClientError) as error:
+            self._tell(f"not settled: {error!r}")
+
+    async def _until(self, states: frozenset[str]) -> None:
+        customers = list({order.customer_id for order in self._load.orders})
+
+        async def reached() -> bool:
+            sql, wanted = _sql().unsettled, sorted(states)
+            return not await self._ask(lambda one: one.fetchval(sql, customers, wanted))
+
+        await until(reached, SETTLED_WITHIN_S, "every transfer at its end")
+
+    async def _reckon(self) -> list[Difference]:
+        load = self._load
+        customers = list({order.customer_id for order in load.orders})
+        rows = await self._ask(lambda c: c.fetch(_sql().transfers, customers))
+        held = await self._ask(lambda c: c.fetch(_sql().balances, list(load.opened)))
+        books = [Row(**dict(row)) for row in rows]
+        return reckon(load.orders, books, load.opened, {row[0]: row[1] for row in held})
+
+    async def _ask(self, question: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+        connection = await asyncpg.connect(self._bank.stack.dsn("bp_write", "bp_judge"))
+        try:
+            return await question(connection)
+        finally:
+            await connection.close()
+
+
+def _sql() -> Queries:
+    return load_queries(Path(__file__).parent / "sql" / "rows.sql")

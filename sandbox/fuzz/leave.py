@@ -1,0 +1,59 @@
+"""What the checks may not hold against the bank, each with the reason why.
+
+All checks of schemathesis run. A failure is dropped only here, only for the answers named, and
+never for one whose status is not in the document or whose body has not the shape of an error.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+VERBS = {"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
+"""Verbs that a path may be asked with. QUERY is left out: Envoy's HTTP/1 parser knows no such verb
+and ends the request as malformed (400 in JSON) before there is a route that could answer 405."""
+
+_SCHEMA_REASONS = {"INVALID_ARGUMENT", "MALFORMED_BODY", "UNKNOWN_FIELD", "INTERNAL_ERROR"}
+
+
+@dataclass(frozen=True)
+class Leave:
+    """One check, and the reasons of the contract under which it does not count."""
+
+    check: str
+    holds: str
+    because: str
+
+    def covers(self, check: str, reason: str) -> bool:
+        """Tell whether a failure is dropped."""
+        if check != self.check:
+            return False
+        if self.holds == "business":
+            return bool(reason) and reason not in _SCHEMA_REASONS
+        return reason == self.holds
+
+
+LEAVES = (
+    Leave(
+        "RejectedPositiveData",
+        "business",
+        "A schema says what a request looks like, not what the account holds, which tokens were "
+        "given or which banks there are. A refusal for its form counts in full.",
+    ),
+    Leave(
+        "ServerError",
+        "POSITION_NOT_REACHED",
+        "The caller asked to wait for a position that the projection does not have; the contract "
+        "answers 503 with RetryInfo, and the document says so.",
+    ),
+)
+
+
+def is_dropped(failure: Any, body: Any) -> bool:
+    """Tell whether a failed check is one of those above."""
+    name, reason = type(failure).__name__, reason_of(body)
+    return any(leave.covers(name, reason) for leave in LEAVES)
+
+
+def reason_of(body: Any) -> str:
+    """Return ErrorInfo's reason in a JSON error; empty when it has none."""
+    details: list[Any] = body.get("details") or [] if isinstance(body, dict) else []
+    return next((str(each["reason"]) for each in details if "reason" in each), "")

@@ -1,0 +1,1 @@
+"""The deterministic simulation: production code in a world of one seed. See docs/simulation.md."""

@@ -1,0 +1,92 @@
+"""The broker in memory: topics of partitions, in which order holds for a key and no further."""
+
+import asyncio
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sandbox.simulator.chance import Point
+from sandbox.simulator.processes import Process
+from services.chassis.kafka import Record
+from services.chassis.kafka_producer import OutgoingMessage, Receipt, Refusal
+
+if TYPE_CHECKING:
+    from sandbox.simulator.world import World
+
+PARTITIONS = 6
+_LATENCY, _PREFIX, _LATE = 11, 12, 13
+
+
+class Broker:
+    """The partitions of each topic, and how far each group has read them."""
+
+    def __init__(self) -> None:
+        self.logs: dict[tuple[str, int], list[Record]] = {}
+        self._read: dict[tuple[str, str, int], int] = {}
+        self.arrivals: list[asyncio.Event] = []
+        """Set when a record arrives; each pump has its own."""
+
+    def append(
+        self, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]
+    ) -> Record:
+        """Write a record behind the last of its partition."""
+        partition = zlib.crc32(key) % PARTITIONS
+        log = self.logs.setdefault((topic, partition), [])
+        record = Record(topic, partition, len(log), key, value, tuple(headers), 0)
+        log.append(record)
+        for arrived in self.arrivals:
+            arrived.set()
+        return record
+
+    def unread(self, group: str, topic: str, partition: int, rows_max: int) -> list[Record]:
+        """Return what a group has not read of a partition, in order."""
+        log = self.logs.get((topic, partition))
+        if log is None:
+            return []
+        start = self._read.get((group, topic, partition), 0)
+        return log[start : start + rows_max]
+
+    def commit(self, group: str, records: Sequence[Record]) -> None:
+        """Move a group's offsets behind these records."""
+        for record in records:
+            self._read[group, record.topic, record.partition] = record.offset + 1
+
+
+class Producer:
+    """The relay's producer: each partition in order, a prefix of a batch in a crash."""
+
+    def __init__(self, world: "World", process: Process) -> None:
+        self._world = world
+        self._process = process
+
+    async def send_all(self, messages: Sequence[OutgoingMessage]) -> list[Receipt | Refusal]:
+        """Write messages and acknowledge each."""
+        world, process = self._world, self._process
+        chance, entity = world.chance, process.entity
+        if not process.runs():
+            await process.gate()
+        await world.loop.pause(chance.between(0.002, 0.02, _LATENCY, entity))
+        if chance.strikes(Point.RELAY_CRASH_SENDING, entity):
+            split = int(chance.between(0, len(messages) + 1, _PREFIX, entity))
+            late = int(chance.between(split, len(messages) + 1, _PREFIX, entity))
+            self._write(messages[:split])
+            # What is on the wire arrives after the process is dead, and after its successor began.
+            delay_s = chance.between(0, 3, _LATE, entity)
+            world.loop.call_later(delay_s, self._write, messages[split:late])
+            await world.crash(process, "while it sends a batch")
+        receipts = self._write(messages)
+        if chance.strikes(Point.RELAY_CRASH_SENT, entity):
+            await world.crash(process, "after a batch was sent")
+        if not process.runs():
+            await process.gate()
+        return list(receipts)
+
+    def _write(self, messages: Sequence[OutgoingMessage]) -> list[Receipt]:
+        receipts: list[Receipt] = []
+        for message in messages:
+            record = self._world.broker.append(
+                message.topic, message.key, message.value, message.headers
+            )
+            self._world.checker.published(record)
+            receipts.append(Receipt(record.partition, record.offset))
+        return receipts

@@ -1,0 +1,147 @@
+"""An event loop whose time is a number: when nothing is ready it jumps to the next timer.
+
+Production's coroutines run on it unchanged. There are no sockets and no threads, so one seed gives
+one order of everything.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any
+
+
+class Stalled(RuntimeError):
+    """Everything waits and no timer is set: nothing can ever happen again."""
+
+
+class _Handle(list[Any]):
+    """What is to be called: callback, arguments, context. A list, because millions are made."""
+
+    def cancel(self) -> None:
+        """Let it not be called."""
+        self[0] = None
+
+    def cancelled(self) -> bool:
+        """Say whether it was cancelled."""
+        return self[0] is None
+
+
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """Seconds since the world began stand in `now_s`."""
+
+    def __init__(self, on_defect: Callable[[BaseException], None]) -> None:
+        """`on_defect` hears what a callback raised and nobody caught."""
+        self.now_s = 0.0
+        self._on_defect = on_defect
+        self._ready: deque[_Handle] = deque()
+        self._timers: list[tuple[float, int, _Handle]] = []
+        self._timers_set = 0
+        self._stopping = False
+
+    def time(self) -> float:
+        """Return the virtual time."""
+        return self.now_s
+
+    def call_soon(
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Any:
+        """Call after what is ready already."""
+        handle = _Handle((callback, args, context))
+        self._ready.append(handle)
+        return handle
+
+    def call_at(
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Any:
+        """Call at a time."""
+        handle = _Handle((callback, args, context))
+        self._timers_set += 1
+        heapq.heappush(self._timers, (when, self._timers_set, handle))
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Any:
+        """Call after some seconds."""
+        return self.call_at(self.now_s + delay, callback, *args, context=context)
+
+    def pause(self, seconds: float) -> "asyncio.Future[Any]":
+        """Return what is done after some seconds: asyncio.sleep in half the steps."""
+        future: asyncio.Future[Any] = asyncio.Future(loop=self)
+        self._timers_set += 1
+        due = (self.now_s + seconds, self._timers_set, _Handle((_settle, (future,), None)))
+        heapq.heappush(self._timers, due)
+        return future
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """Return a future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, **options: Any) -> "asyncio.Task[Any]":
+        """Start a task."""
+        return asyncio.Task(coro, loop=self, **options)
+
+    def stop(self) -> None:
+        """Return from `run` before the next callback."""
+        self._stopping = True
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run until the work is done or `stop` is called; raise what the work raises."""
+        task = self.create_task(work)
+        task.add_done_callback(lambda _: self.stop())
+        asyncio.events._set_running_loop(self)  # pyright: ignore[reportAttributeAccessIssue]
+        try:
+            self._run_until_stopped()
+        finally:
+            asyncio.events._set_running_loop(None)  # pyright: ignore[reportAttributeAccessIssue]
+        if task.done():
+            task.result()
+
+    def _run_until_stopped(self) -> None:
+        ready = self._ready
+        while not self._stopping:
+            if not ready:
+                self._jump()
+            callback, args, context = ready.popleft()
+            if callback is None:
+                continue
+            try:
+                if context is None:
+                    callback(*args)
+                else:
+                    context.run(callback, *args)
+            except Exception as error:  # noqa: BLE001 a loop outlives what it calls
+                self._on_defect(error)
+
+    def _jump(self) -> None:
+        """Make ready what is due next, and let it be that time."""
+        timers = self._timers
+        while timers and timers[0][2][0] is None:
+            heapq.heappop(timers)
+        if not timers:
+            raise Stalled
+        self.now_s = max(self.now_s, timers[0][0])
+        while timers and timers[0][0] <= self.now_s:
+            self._ready.append(heapq.heappop(timers)[2])
+
+    def get_debug(self) -> bool:
+        """Say that nothing is traced."""
+        return False
+
+    def is_running(self) -> bool:
+        """Say that it runs, as whoever asks is run by it."""
+        return True
+
+    def is_closed(self) -> bool:
+        """Say that it is open: what is swept away at the end may still call."""
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Take what asyncio reports: tasks of dead processes, swept away."""
+
+
+def _settle(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,100 @@
+"""The clearing house's notices in memory: the part of the schema `payments` that keeps them."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from sandbox.simulator.database import Database, Row
+
+
+class TransferWatch(Protocol):
+    """Who is told how transfers move and what is to be looked at when."""
+
+    def stepped(self, before: Row | None, after: Row) -> None:
+        """Take a transfer's row before and after a step; None before its debit."""
+        ...
+
+    def leased(self, until: datetime) -> None:
+        """Take that a lease ends at an instant."""
+        ...
+
+    def kept(self) -> None:
+        """Take that a notice is kept."""
+        ...
+
+
+class Record(dict[str, Any]):
+    """A row that unpacks into its values, as asyncpg's does."""
+
+    def __iter__(self) -> Any:
+        return iter(self.values())
+
+
+def notice_row(
+    notice_id: str,
+    kind: str,
+    trace_number: str,
+    transfer_id: uuid.UUID | None,
+    return_code: str,
+    state: str,
+) -> Record:
+    """Return a row of payments.ach_notice."""
+    return Record(
+        notice_id=notice_id,
+        type=kind,
+        trace_number=trace_number,
+        transfer_id=transfer_id,
+        return_code=return_code,
+        state=state,
+    )
+
+
+class NoticesTable:
+    """Notices, and what they are matched with: transfers by id and by trace number."""
+
+    def __init__(self, database: Database, watch: TransferWatch) -> None:
+        self._database = database
+        self._watch = watch
+        self.notices: dict[str, Row] = {}
+        self.kept: dict[str, bool] = {}
+        self.transfers: dict[uuid.UUID, Row] = {}
+        self.traces: dict[str, uuid.UUID] = {}
+
+    def keep_notice(
+        self,
+        notice_id: str,
+        kind: str,
+        trace_number: str,
+        transfer_id: uuid.UUID | None,
+        return_code: str,
+    ) -> Sequence[Row]:
+        """Keeps a notice; a repetition changes nothing and says what became of it."""
+        known = self.notices.get(notice_id)
+        if known is not None:
+            return [{"state": known["state"]}]
+        row = notice_row(notice_id, kind, trace_number, transfer_id, return_code, "KEPT")
+        self._database.put(self.notices, notice_id, row)
+        self._database.put(self.kept, notice_id, True)
+        self._database.tell(self._watch.kept)
+        return [{"state": "KEPT"}]
+
+    def _set_notice(self, notice_id: str, state: str) -> None:
+        self._database.put(self.notices, notice_id, Record(self.notices[notice_id], state=state))
+        if notice_id in self.kept:
+            self._database.drop(self.kept, notice_id)
+
+    def close_notice(self, notice_id: str, state: str) -> Sequence[Any]:
+        """Says what became of a notice that changed nothing."""
+        if notice_id in self.kept:
+            self._set_notice(notice_id, state)
+        return []
+
+    def matching_notices(self, rows_max: int) -> Sequence[Record]:
+        """Kept notices whose transfer is there now, oldest first."""
+        found: list[Record] = []
+        for notice_id in self.kept:
+            row = self.notices[notice_id]
+            if row["transfer_id"] in self.transfers or row["trace_number"] in self.traces:
+                found.append(Record(list(row.items())[:-1]))
+        return found[:rows_max]

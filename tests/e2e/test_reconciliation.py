@@ -1,0 +1,152 @@
+"""Notices that never come: the bank asks the clearing house, and nothing is applied twice."""
+
+import uuid
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.e2e.bank import Bank, until
+
+QUERY = "GET /ach/transfer"
+LEASE = "SELECT lease_until, attempts FROM payments.interbank_transfer WHERE transfer_id = $1"
+
+
+async def wait_is_over(bank: Bank, *transfer_ids: str) -> None:
+    """Let the time pass in which payments waits for a notice of these transfers."""
+    sql = "UPDATE payments.interbank_transfer SET lease_until = now() WHERE transfer_id = ANY($1)"
+    await bank.rows("bp_write", sql, [uuid.UUID(one) for one in transfer_ids])
+
+
+async def notices(bank: Bank, transfer_id: str) -> Counter[str]:
+    """What became of all that was told of a transfer, by notice or by query."""
+    sql = "SELECT state FROM payments.ach_notice WHERE transfer_id = $1"
+    rows = await bank.rows("bp_write", sql, uuid.UUID(transfer_id))
+    return Counter(row["state"] for row in rows)
+
+
+async def entries(bank: Bank, transfer_id: str) -> int:
+    sql = "SELECT count(*) AS n FROM ledger.entry WHERE reference = $1"
+    return (await bank.rows("bp_write", sql, uuid.UUID(transfer_id)))[0]["n"]
+
+
+@pytest.mark.parametrize(
+    ("account_number", "state", "balance"),
+    [("123456", "COMPLETED", 4_900_00), ("1239902", "RETURNED", 5_000_00)],
+)
+async def test_a_transfer_whose_notices_are_all_lost_ends_by_query_and_a_late_one_changes_nothing(
+    bank: Bank, account_number: str, state: str, balance: int
+) -> None:
+    ana = await bank.customer()
+    paid = (await bank.pay(ana, 100_00, accountNumber=account_number)).body
+    transfer_id = paid["transferId"]
+    await bank.two_banking_days_untold()
+    try:
+        assert (await bank.transfer(ana, transfer_id))["state"] == "SUBMITTED"
+        await wait_is_over(bank, transfer_id)
+        ended = await bank.in_state(ana, transfer_id, state)
+        assert ended.get("returnCode", "") == ("R02" if state == "RETURNED" else "")
+        assert (await entries(bank, transfer_id), await bank.posted(ana)) == (4, balance)
+        assert await notices(bank, transfer_id) == {"APPLIED": 1}
+    finally:
+        await bank.release_notices()
+    assert await notices(bank, transfer_id) == {"APPLIED": 1, "STALE": 1}
+    assert await bank.transfer(ana, transfer_id) == ended
+    assert (await entries(bank, transfer_id), await bank.posted(ana)) == (4, balance)
+
+
+async def test_a_notice_and_a_query_at_the_same_time_are_applied_once(bank: Bank) -> None:
+    ana = await bank.customer()
+    numbers = ["123456", "1239902"] * 8
+    paid = [(await bank.pay(ana, 10_00, accountNumber=number)).body for number in numbers]
+    transfer_ids = [one["transferId"] for one in paid]
+    await bank.two_banking_days_untold()
+    # Half of the answers come before the notices, half behind them.
+    late = {"ms": 400}
+    await bank.fault("ach", kind="latency", endpoint=QUERY, rate=0.5, seed=1, params=late)
+    await wait_is_over(bank, *transfer_ids)
+    await _release_at_a_query(bank, transfer_ids)
+    ends = {"123456": "COMPLETED", "1239902": "RETURNED"}
+    for number, transfer_id in zip(numbers, transfer_ids, strict=True):
+        await bank.in_state(ana, transfer_id, ends[number])
+        assert await entries(bank, transfer_id) == 4
+        told = await _settled_notices(bank, transfer_id)
+        assert told == {"APPLIED": 1, "STALE": 1}
+    applied = await bank.rows(
+        "bp_write",
+        "SELECT notice_id FROM payments.ach_notice"
+        " WHERE transfer_id = ANY($1) AND state = 'APPLIED'",
+        [uuid.UUID(one) for one in transfer_ids],
+    )
+    assert 0 < sum(row["notice_id"].startswith("query/") for row in applied) < len(paid)
+    assert await bank.posted(ana) == 5_000_00 - 8 * 10_00
+
+
+async def _release_at_a_query(bank: Bank, transfer_ids: list[str]) -> None:
+    """Let the notices go in the moment in which payments asks."""
+    sql = """
+        SELECT count(*) AS n FROM payments.interbank_transfer
+        WHERE transfer_id = ANY($1) AND attempts > 0
+    """
+    ids = [uuid.UUID(one) for one in transfer_ids]
+
+    async def asked() -> bool:
+        return (await bank.rows("bp_write", sql, ids))[0]["n"] > 0
+
+    try:
+        await until(asked, 30, "a query")
+    finally:
+        await bank.release_notices()
+
+
+async def _settled_notices(bank: Bank, transfer_id: str) -> Counter[str]:
+    """What was told by notice and by query, once neither waits to be applied."""
+
+    async def settled() -> Counter[str] | None:
+        told = await notices(bank, transfer_id)
+        return told if told.total() == 2 and not told["KEPT"] else None
+
+    return await until(settled, 30, "every notice judged")
+
+
+async def test_a_transfer_that_is_still_under_way_is_left_alone_and_asked_for_later(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    transfer_id = (await bank.pay(ana, 100_00)).body["transferId"]
+    await wait_is_over(bank, transfer_id)
+
+    async def postponed() -> Any:
+        hours_away = LEASE + " AND lease_until BETWEEN now() + '5 h' AND now() + '1 day'"
+        rows = await bank.rows("bp_write", hours_away, uuid.UUID(transfer_id))
+        return rows[0] if rows else None
+
+    row = await until(postponed, 30, "an answer that says: still there")
+    assert row["attempts"] == 1
+    assert (await bank.transfer(ana, transfer_id))["state"] == "SUBMITTED"
+    assert await notices(bank, transfer_id) == {}
+    await bank.two_banking_days()
+    await bank.in_state(ana, transfer_id, "COMPLETED")
+
+
+async def test_a_transfer_that_the_clearing_house_denies_is_put_aside_for_a_person(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    transfer_id = (await bank.pay(ana, 100_00)).body["transferId"]
+    denied = {"status": 404, "reason": "NOT_FOUND"}
+    await bank.fault("ach", kind="reject", endpoint=QUERY, params=denied)
+    await wait_is_over(bank, transfer_id)
+
+    async def aside() -> bool:
+        return await notices(bank, transfer_id) == {"CONFLICT": 1}
+
+    await until(aside, 30, "a conflict")
+    assert "reconciliation.conflict" in bank.stack.log("payments")
+    assert (await bank.transfer(ana, transfer_id))["state"] == "SUBMITTED"
+    assert (await entries(bank, transfer_id), await bank.posted(ana)) == (2, 4_900_00)
+    rows = await bank.rows("bp_write", LEASE + " AND isfinite(lease_until)", uuid.UUID(transfer_id))
+    assert rows == []
+    await bank.mend("ach")
+    await bank.two_banking_days()
+    await bank.in_state(ana, transfer_id, "COMPLETED")

@@ -1,0 +1,1 @@
+"""The running bank under hostile input."""

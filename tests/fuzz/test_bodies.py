@@ -1,0 +1,179 @@
+"""Bodies that no client library would send: each refused by name, and nothing debited."""
+
+import json
+from typing import Any
+
+from tests.e2e.bank import Bank, Customer
+from tests.fuzz.wire import PAYEE, Case, order, post, refused, require_silence
+
+MALFORMED, UNKNOWN, INVALID = "MALFORMED_BODY", "UNKNOWN_FIELD", "INVALID_ARGUMENT"
+USD = "USD"
+
+
+def money(value: str) -> bytes:
+    """An amount whose minorUnits are these very characters."""
+    return b'{"currencyCode":"USD","minorUnits":%s}' % value.encode()
+
+
+def spelled(payer: Customer, name: str, raw: bytes) -> bytes:
+    """A good order in which one field is these very bytes."""
+    whole = json.dumps(order(payer, **{name: "@@"})).encode()
+    return whole.replace(b'"@@"', raw)
+
+
+def cases_of_shape(ana: Customer) -> list[tuple[str, Any, str]]:
+    """JSON that is none, or has another shape."""
+    good = json.dumps(order(ana)).encode()
+    deep = b'{"beneficiary":' * 3_000 + b"{}" + b"}" * 3_000
+    return [
+        ("cut off", good[:-1], MALFORMED),
+        ("a comma at the end", good[:-1] + b",}", MALFORMED),
+        ("two objects", good + good, MALFORMED),
+        ("a byte order mark", b"\xef\xbb\xbf" + good, MALFORMED),
+        ("UTF-16", good.decode().encode("utf-16"), MALFORMED),
+        ("single quotes", good.replace(b'"', b"'"), MALFORMED),
+        ("a comment", good[:-1] + b"/* */}", MALFORMED),
+        ("nested by objects", deep, UNKNOWN),
+        ("nested by lists", b'{"memo":' + b"[" * 20_000 + b"]" * 20_000 + b"}", MALFORMED),
+        ("deep in an unknown field", b'{"x":' + b'{"a":' * 9_000 + b"}" * 9_001, UNKNOWN),
+        ("a key twice", good[:-1] + b',"memo":"b"}', MALFORMED),
+        ("a key twice, escaped", good[:-1] + b',"mem\\u006f":"b"}', UNKNOWN),
+        ("a key in both spellings", good[:-1] + b',"account_id":"b"}', MALFORMED),
+        ("an amount twice", spelled(ana, "amount", b'{"minorUnits":1,"minorUnits":2}'), MALFORMED),
+        ("an empty key", good[:-1] + b',"":1}', UNKNOWN),
+        ("a prototype", good[:-1] + b',"__proto__":{"admin":true}}', UNKNOWN),
+        ("4,000 unknown keys", json.dumps({f"k{n}": n for n in range(4_000)}).encode(), UNKNOWN),
+        ("a type URL", good[:-1] + b',"@type":"type.googleapis.com/x"}', UNKNOWN),
+        ("a list for the whole", b"[" + good + b"]", MALFORMED),
+    ]
+
+
+def cases_of_money(ana: Customer) -> list[tuple[str, Any, str]]:
+    """Amounts that are none, too large, or of another country."""
+    numbers = [
+        ("zero", "0", "AMOUNT_NOT_POSITIVE"),
+        ("zero as text", '"0"', "AMOUNT_NOT_POSITIVE"),
+        ("minus zero", "-0", "AMOUNT_NOT_POSITIVE"),
+        ("negative", "-1000", "AMOUNT_NOT_POSITIVE"),
+        ("negative as text", '"-1000"', "AMOUNT_NOT_POSITIVE"),
+        ("the lowest int64", '"-9223372036854775808"', "AMOUNT_NOT_POSITIVE"),
+        ("the highest int64 as number", "9223372036854775807", "AMOUNT_LIMIT_EXCEEDED"),
+        ("beyond a double as number", "9007199254740993", "AMOUNT_LIMIT_EXCEEDED"),
+        ("beyond the balance", "600000", "INSUFFICIENT_FUNDS"),
+        ("one above int64", "9223372036854775808", MALFORMED),
+        ("one below int64", '"-9223372036854775809"', MALFORMED),
+        ("a thousand digits", "1" * 1_000, MALFORMED),
+        ("a fraction that is none", "1000.0", MALFORMED),
+        ("an exponent", "1e3", MALFORMED),
+        ("an exponent as text", '"1e3"', MALFORMED),
+        ("an infinite exponent", "1e999999", MALFORMED),
+        ("hexadecimal", '"0x10"', MALFORMED),
+        ("octal", "0100", MALFORMED),
+        ("a plus", '"+100"', MALFORMED),
+        ("spaces", '" 100"', MALFORMED),
+        ("a separator", '"1,000"', MALFORMED),
+        ("Arabic digits", '"\u0661\u0662"', MALFORMED),
+        ("not a number", "NaN", MALFORMED),
+        ("infinity", "Infinity", MALFORMED),
+        ("a list", "[100]", MALFORMED),
+        ("an object", '{"value":100}', MALFORMED),
+        ("null", "null", "AMOUNT_NOT_POSITIVE"),
+    ]
+    found = [(w, spelled(ana, "amount", money(text)), reason) for w, text, reason in numbers]
+    for code, reason in {
+        "EUR": "CURRENCY_UNSUPPORTED",
+        "XAU": "CURRENCY_UNSUPPORTED",
+        "US": INVALID,
+        "USD ": INVALID,
+        "": INVALID,
+        "\u0055\u0053\u0044\u0000": INVALID,
+        "\uff35\uff33\uff24": INVALID,
+    }.items():
+        amount = {"currencyCode": code, "minorUnits": "1000"}
+        found.append((f"currency {code!r}", order(ana, amount=amount), reason))
+    return found
+
+
+def cases_of_text(ana: Customer) -> list[tuple[str, Any, str]]:
+    """Text with what no name or memo has in it."""
+    hostile = {
+        "NUL": "a\0b",
+        "a right-to-left override": "Bo\u202eRivera",
+        "an isolate": "\u2066Bo",
+        "a zero-width space": "Bo\u200bRivera",
+        "a newline": "a\nb",
+        "an escape": "\x1b[31m",
+        "a private character": "\ue000",
+        "64 KB": "x" * 60_000,
+    }
+    found: list[tuple[str, Any, str]] = []
+    for what, text in hostile.items():
+        found.append((f"memo: {what}", order(ana, memo=text), INVALID))
+        found.append((f"name: {what}", order(ana, beneficiary=PAYEE | {"name": text}), INVALID))
+    raw = {
+        "a lone byte": b'"\xff"',
+        "an overlong slash": b'"\xc0\xaf"',
+        "a surrogate": b'"\xed\xa0\x80"',
+        "half a surrogate pair": b'"\\ud800"',
+        "a wrong pair": b'"\\udc00\\ud800"',
+        "a raw tab": b'"a\tb"',
+        "a raw NUL": b'"a\0b"',
+        "an unknown escape": b'"\\x41"',
+        "beyond Unicode": b'"\xf4\x90\x80\x80"',
+    }
+    found += [(f"memo: {w}", spelled(ana, "memo", text), MALFORMED) for w, text in raw.items()]
+    for name in ("accountNumber", "routingNumber"):
+        for text in ("", "1" * 40, "12 34", "\u0661" * 9, "021000021\n"):
+            changed = PAYEE | {name: text}
+            found.append((f"{name} {text!r}", order(ana, beneficiary=changed), INVALID))
+    for text in (
+        "",
+        "1",
+        "{" + str(ana.account_id) + "}",
+        ana.account_id.hex,
+        f"{ana.account_id}\n",
+    ):
+        found.append((f"account {text!r}", order(ana, accountId=text), INVALID))
+    return found
+
+
+async def _nothing_passes(bank: Bank, ana: Customer, table: list[tuple[str, Any, str]]) -> None:
+    cases = [Case(what, post(ana, content), 400, reason) for what, content, reason in table]
+    assert await refused(bank, cases) == []
+    assert await bank.posted(ana) == 5_000_00
+    require_silence(bank, ana.token)
+
+
+async def test_json_of_another_shape_is_refused(bank: Bank) -> None:
+    ana = await bank.customer()
+    await _nothing_passes(bank, ana, cases_of_shape(ana))
+
+
+async def test_money_that_is_none_is_refused(bank: Bank) -> None:
+    ana = await bank.customer()
+    await _nothing_passes(bank, ana, cases_of_money(ana))
+
+
+async def test_text_that_no_one_writes_is_refused(bank: Bank) -> None:
+    ana = await bank.customer()
+    await _nothing_passes(bank, ana, cases_of_text(ana))
+
+
+async def test_an_int64_is_the_same_as_number_and_as_text(bank: Bank) -> None:
+    ana = await bank.customer()
+    for units in (1234, "1234"):
+        body = order(ana, amount={"currencyCode": "USD", "minorUnits": units})
+        answer = await bank.call("POST", "/v1/transfers/interbank", ana.token, body, _key(units))
+        assert answer.body["amount"] == {"currencyCode": "USD", "minorUnits": "1234"}
+    assert await bank.posted(ana) == 5_000_00 - 2 * 1234
+
+
+def _key(units: object) -> dict[str, str]:
+    return {"Idempotency-Key": f"number-or-text-{units!r}"}
+
+
+async def test_a_body_of_ten_megabytes_is_refused_before_it_is_read(bank: Bank) -> None:
+    ana = await bank.customer()
+    huge = post(ana, order(ana, memo="x" * 10_000_000))
+    assert await refused(bank, [Case("10 MB", huge, 413, "REQUEST_TOO_LARGE")]) == []
+    assert await bank.posted(ana) == 5_000_00

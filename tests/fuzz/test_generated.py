@@ -1,0 +1,43 @@
+"""Requests by the hundred, from the document and from the descriptors; `make fuzz` makes more."""
+
+import asyncio
+from pathlib import Path
+
+from sandbox.fuzz import document, rpcs
+from sandbox.fuzz.mesh import Mesh
+from tests.e2e.bank import Bank
+from tests.fuzz.wire import require_silence
+
+BALANCE = 10_000_000_00
+CASES_AT_LEAST = 400
+LINKS_AT_LEAST = 5
+SEED = 20261124
+
+
+async def test_the_edge_does_what_its_document_says(bank: Bank, tmp_path: Path) -> None:
+    people = [await bank.customer(BALANCE) for _ in range(3)]
+    tally = await asyncio.to_thread(
+        document.run, bank.stack, people, seed=SEED, examples=8, folder=tmp_path
+    )
+    assert tally.sound, "\n".join([*map(str, tally.findings[:10]), *tally.errors[:10]])
+    assert tally.requests >= CASES_AT_LEAST
+    assert tally.followed_links >= LINKS_AT_LEAST
+    assert tally.answers["200"] > CASES_AT_LEAST // 20
+    require_silence(bank, *(person.token for person in people))
+
+
+async def test_every_rpc_answers_as_the_contract_says(bank: Bank) -> None:
+    customer = await bank.customer(BALANCE)
+    ids = [str(customer.account_id), str(customer.customer_id)]
+    mesh, accepted = Mesh(bank.stack), set[str]()
+    try:
+        for contract in rpcs.methods():
+            tally = await asyncio.to_thread(
+                rpcs.attack, mesh, contract, customer, ids, examples=30, seed=SEED
+            )
+            assert tally.calls >= 30, contract.path
+            accepted |= {contract.name} if tally.answers["OK"] else set()
+    finally:
+        mesh.close()
+    # Most methods must have been got through to, or the requests are too poor to prove anything.
+    assert len(accepted) >= 8, accepted

@@ -1,0 +1,134 @@
+"""Which submitted transfers are asked for, when and by whom; the others cost nothing."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest_asyncio
+
+from services.chassis.postgres import load_queries
+from services.kernel.clock import utc_now
+from services.kernel.ids import new_id, shard_of
+from services.kernel.money import Money
+from services.payments import mapping
+from services.payments.driver import Driver
+from services.payments.partners.ach import AchClient
+from services.payments.state import Event, State
+from services.payments.store import Lease, Store
+from services.payments.transfer import Beneficiary, Fact, Notice, Transfer, TransferOrder, debited
+from tests.integration.bank import Bank, Holder
+from tests.integration.stores import PostgresStore
+
+QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
+WAIT_S = 1000.0
+ROWS_MAX = 3
+
+
+@pytest_asyncio.fixture(scope="module")
+async def store(postgres: PostgresStore) -> AsyncGenerator[Store]:
+    pool = await postgres.pool("bp_payments")
+    yield Store(pool, load_queries(QUERIES))
+    await pool.close()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def bank(postgres: PostgresStore) -> AsyncGenerator[Bank]:
+    bank = Bank(postgres)
+    yield bank
+    await bank.close()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def driver(store: Store) -> AsyncGenerator[Driver]:
+    """A driver that is never asked to drive: it saves."""
+    async with aiohttp.ClientSession() as session:
+        yield Driver(store, AchClient(session, "key"), "test/0", WAIT_S)
+
+
+async def _submitted(store: Store, driver: Driver, holder: Holder) -> Transfer:
+    order = TransferOrder(
+        customer_id=holder.customer_id,
+        account_id=holder.account_id,
+        amount=Money(1_00, "USD"),
+        beneficiary=Beneficiary("Bo Rivera", "021000021", "123456", "CHECKING"),
+        memo="rent",
+        idempotency_key=uuid.uuid4().hex,
+        fingerprint=b"f" * 32,
+        correlation_id="request-1",
+        traceparent="",
+    )
+    transfer_id = new_id(shard_of(order.account_id))
+    transfer = debited(order, transfer_id, fraud_review=False, now=utc_now())
+    await store.debit(order, transfer, driver.lease())
+    trace = str(transfer_id.int)[-15:]
+    submitted, _ = await driver.save(transfer, Fact(Event.ACCEPTED, trace_number=trace))
+    return submitted
+
+
+async def _look_again(bank: Bank, transfer: Transfer) -> datetime:
+    write = await bank.superuser("bp_write")
+    sql = "SELECT lease_until FROM payments.interbank_transfer WHERE transfer_id = $1"
+    return await write.fetchval(sql, transfer.transfer_id)
+
+
+async def test_a_submitted_transfer_is_due_when_the_wait_for_its_notice_is_over(
+    store: Store, driver: Driver, bank: Bank
+) -> None:
+    transfer = await _submitted(store, driver, await bank.open_holder(5_00))
+    due = await _look_again(bank, transfer)
+    assert abs((due - utc_now()).total_seconds() - WAIT_S) < 60
+    early = await store.claim_unsettled(driver.lease(), due - timedelta(seconds=1), 1000)
+    assert transfer.transfer_id not in {one.transfer_id for one in early}
+    claimed = await store.claim_unsettled(driver.lease(), due + timedelta(seconds=1), 1000)
+    assert {one.attempts for one in claimed if one.transfer_id == transfer.transfer_id} == {1}
+
+
+async def test_workers_that_ask_at_once_share_what_is_due_and_take_no_more_than_they_may(
+    store: Store, driver: Driver, bank: Bank
+) -> None:
+    holder = await bank.open_holder(50_00)
+    made = [await _submitted(store, driver, holder) for _ in range(2 * ROWS_MAX + 1)]
+    later = utc_now() + timedelta(seconds=WAIT_S + 60)
+    until = later + timedelta(seconds=45)
+    claims = await asyncio.gather(
+        *(store.claim_unsettled(Lease(f"test/{n}", until), later, ROWS_MAX) for n in range(2))
+    )
+    ids = [one.transfer_id for claim in claims for one in claim]
+    assert [len(claim) for claim in claims] == [ROWS_MAX, ROWS_MAX]
+    assert len(ids) == len(set(ids))
+    assert len({one.transfer_id for one in made} - set(ids)) >= 1
+
+
+async def test_what_was_put_aside_is_asked_for_no_more_and_what_moved_on_is_not_put_aside(
+    store: Store, driver: Driver, bank: Bank
+) -> None:
+    transfer = await _submitted(store, driver, await bank.open_holder(5_00))
+    told = Notice(str(uuid.uuid4()), "transfer.not_found", "", transfer.transfer_id, "")
+    assert await store.put_aside(transfer, told)
+    assert await store.put_aside(transfer, told)
+    at_the_end = utc_now() + timedelta(days=36_500)
+    claimed = await store.claim_unsettled(driver.lease(), at_the_end, 1000)
+    assert transfer.transfer_id not in {one.transfer_id for one in claimed}
+    moved, _ = await driver.save(transfer, Fact(Event.COMPLETED))
+    assert moved.state is State.COMPLETED
+    other = Notice(str(uuid.uuid4()), "transfer.not_found", "", transfer.transfer_id, "")
+    assert not await store.put_aside(transfer, other)
+
+
+async def test_looking_for_what_is_due_reads_an_index_that_holds_submitted_transfers_alone(
+    bank: Bank,
+) -> None:
+    write = await bank.superuser("bp_write")
+    await write.execute("SET enable_seqscan = off")
+    plan = await write.fetch(
+        "EXPLAIN SELECT transfer_id FROM payments.interbank_transfer"
+        " WHERE state = 'SUBMITTED' AND lease_until < now() ORDER BY lease_until LIMIT 16"
+    )
+    await write.execute("RESET enable_seqscan")
+    text = "\n".join(row[0] for row in plan)
+    assert "Index Scan using interbank_transfer_" in text
+    assert "Sort" not in text
+    assert "Filter" not in text

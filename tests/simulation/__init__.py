@@ -1,0 +1,1 @@
+"""The simulation holds, agrees with the real database, and finds the bugs that it should find."""

@@ -1,0 +1,120 @@
+"""What a report becomes: charts that are sound XML, tables with every figure, documents kept."""
+
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from sandbox.bench import marks, page, plots
+from sandbox.bench.charts import Bar, Stack, bars, stacks
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def _report() -> dict[str, Any]:
+    figures = {
+        f"{run}.{name}": value
+        for run in ("floor", "internal.c64", "interbank.c64", "open100")
+        for name, value in {
+            "per_s": 321.0,
+            "p50_ms": 100.0,
+            "p95_ms": 150.0,
+            "p99_ms": 180.5,
+            "p999_ms": 200.0,
+            "cpu_ms": 4.5,
+        }.items()
+    }
+    figures |= {"interbank.cpu_ms": 4.5, "mesh.share": 0.25, "mesh.hop_cpu_us": 180.0}
+    figures |= {f"ledger.{kind}.per_s": 6000.0 for kind in ("spread", "hot", "single.spread")}
+    figures |= {"ledger.single.spread.call_ms": 2.5}
+    parts = {"payments": 1.0, "postgres": 0.75, "partner-ach": 0.5}
+    run = {"cpu_ms_by_part": parts, "generator_cpu_ms": 0.06}
+    return {
+        "command": "make bench",
+        "machine": "2 cores, 24 GiB",
+        "time": "2026-11-24T13:00:00+00:00",
+        "void": False,
+        "figures": figures,
+        "marks": [
+            {
+                "what": one.mark.what,
+                "unit": one.mark.unit,
+                "measured": one.value,
+                "mark": f"{one.mark.way} {one.mark.mark:g}",
+                "standing": one.standing,
+                "goal": None,
+                "goal_standing": None,
+            }
+            for one in marks.judge(figures)
+        ],
+        "runs": {"interbank.c64": run, "internal.c64": run},
+        "ledger": {
+            "form": "single",
+            "shapes": [{"name": "single.spread", "clients": 16}],
+        },
+    }
+
+
+@pytest.mark.parametrize("name", ["throughput.svg", "functions.svg", "latency.svg", "cpu.svg"])
+def test_every_chart_is_sound_and_names_what_it_shows(name: str) -> None:
+    drawn = ElementTree.fromstring(plots.draw(_report())[name])  # noqa: S314 our own
+    assert drawn.tag == f"{SVG}svg"
+    written = {text.text for text in drawn.iter(f"{SVG}text")}
+    assert any("BP" in (one or "") or "transfers" in (one or "") for one in written)
+
+
+def _widths(drawing: str) -> list[float]:
+    root = ElementTree.fromstring(drawing)  # noqa: S314 our own
+    return [float(one.attrib["width"]) for one in root.iter(f"{SVG}rect")][1:]
+
+
+def test_bars_are_as_long_as_their_values() -> None:
+    whole, half = _widths(bars("t", [Bar("a", 200, "200"), Bar("b & <c>", 100, "100")]))
+    assert half == pytest.approx(whole / 2, abs=0.1)
+    ranged = _widths(bars("t", [Bar("a", 200, "", low=50)]))
+    assert ranged[1] == pytest.approx(ranged[0] / 4, abs=0.1)
+
+
+def test_segments_that_are_not_named_are_one_rest() -> None:
+    row = Stack("a", [("x", 3.0), ("y", 2.0), ("z", 1.0), ("w", 1.0)], "7")
+    drawing = stacks("t", [row], named_max=2)
+    x, y, rest = _widths(drawing)[:3]
+    assert x / y == pytest.approx(1.5, abs=0.01)
+    assert rest == pytest.approx(y, abs=0.1)
+    assert "the rest" in drawing
+    assert ">z<" not in drawing
+
+
+def test_documents_show_runs_marks_and_peers() -> None:
+    whole, short = page.whole(_report()), page.short(_report())
+    for expected in ("| `floor` | 321 |", "Formance", "missed", "payments 1.00", "25%", "180 µs"):
+        assert expected in whole
+    assert "| `soak` |" not in whole, "what was not measured is not shown"
+    assert "**321 interbank transfers a second**" in short
+    assert "`make bench` on 2 cores, 24 GiB, 2026-11-24" in short
+
+
+def test_reports_of_parts_make_one_report() -> None:
+    growth = {
+        **_report(),
+        "time": "2026-11-25T01:00:00+00:00",
+        "command": "make bench ARGS=growth",
+        "figures": {"growth.cpu_ratio_1m": 1.1, "stack.up_warm_s": 9.0, "floor.per_s": 1.0},
+        "runs": {"growth.1m": {}},
+    }
+    merged = page.together([_report(), growth])
+    assert merged["figures"]["floor.per_s"] == 321.0
+    assert merged["runs"].keys() == {"interbank.c64", "internal.c64", "growth.1m"}
+    assert merged["command"] == "make bench`, `make bench ARGS=growth"
+    grown = next(one for one in merged["marks"] if one["what"].startswith("cost at 1 million"))
+    assert (grown["measured"], grown["standing"]) == (1.1, "met")
+    assert "2026-11-25" in page.whole(merged)
+
+
+def test_only_what_stands_between_the_marks_is_exchanged() -> None:
+    document = f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n"
+    fresh = page.replaced(document, "new")
+    assert fresh == f"before\n{page.BEGIN}\nnew\n{page.END}\nafter\n"
+    assert page.replaced(fresh, "new") == fresh
+    with pytest.raises(ValueError, match="in the document"):
+        page.replaced("no marks", "new")

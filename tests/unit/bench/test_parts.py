@@ -1,0 +1,109 @@
+"""The parts' own arithmetic: pgbench's words, the mesh aside, growth, the soak."""
+
+from typing import Any
+
+import pytest
+
+from sandbox.bench import edge_direct, growth, mesh_aside, pgbench, soak
+from sandbox.bench.generator import Outcome
+from sandbox.bench.meter import Spent
+from sandbox.bench.runs import Load, Result
+
+PGBENCH = """transaction type: single.sql
+number of transactions actually processed: 12345
+number of failed transactions: 2 (0.016%)
+latency average = 2.541 ms
+initial connection time = 20.1 ms
+tps = 6295.400000 (without initial connection time)
+"""
+
+
+def test_what_pgbench_prints_is_read() -> None:
+    pace = pgbench.parsed(PGBENCH)
+    assert (pace.per_s, pace.latency_ms, pace.done, pace.failed) == (6295.4, 2.541, 12345, 2)
+    with pytest.raises(ValueError, match="no figures: fatal"):
+        pgbench.parsed("fatal: no such table")
+
+
+def _result(per_s: float, cpu_s: dict[str, float], slices: list[Any] | None = None) -> Result:
+    seconds, transfers = 10.0, 1000
+    took = [5.0] * int(per_s * seconds)
+    outcome = Outcome(0, 1, transfers, transfers, {}, [], 0, seconds, took, [], 0, slices or [])
+    load = Load("any", 64, 0.0, seconds)
+    return Result(load, outcome, Spent(cpu_s=cpu_s), None)
+
+
+def test_a_pass_through_a_sidecar_costs_a_third_of_the_difference() -> None:
+    meshed = _result(300, {"payments": 4.0, "payments-sidecar": 0.9, "partner-ach": 5.0})
+    straight = _result(400, {"payments": 3.7, "payments-sidecar": 0.3, "partner-ach": 1.0})
+    assert mesh_aside.figures(meshed, straight) == {
+        "mesh.hop_cpu_us": 300.0,
+        "mesh.share": 0.25,
+    }
+
+
+def test_growth_compares_the_cpu_of_one_transfer() -> None:
+    young = _result(300, {"postgres": 1.0, "kafka": 1.0})
+    old = _result(300, {"postgres": 1.5, "kafka": 1.0})
+    assert growth.ratios(growth.AGES[1], young, old) == {
+        "growth.cpu_ratio_1m": 1.25,
+        "growth.postgres_ratio_1m": 1.5,
+    }
+
+
+def test_the_edge_is_led_straight_to_a_service_and_says_that_it_calls() -> None:
+    clusters = {
+        "version_info": "7",
+        "resources": [
+            {"name": "service/other", "transport_socket": {}, "load_assignment": {}},
+            {
+                "name": "service/payments",
+                "transport_socket": {"name": "tls"},
+                "load_assignment": {"endpoints": [{"lb_endpoints": ["old"]}]},
+            },
+        ],
+    }
+    edge_direct.straighten(clusters, "payments", "in.sock")
+    payments: dict[str, Any] = clusters["resources"][1]  # pyright: ignore[reportAssignmentType]
+    assert "transport_socket" not in payments
+    endpoint = payments["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+    assert endpoint == {"address": {"pipe": {"path": "in.sock"}}}
+    assert "transport_socket" in clusters["resources"][0]
+    assert clusters["version_info"] == "7-straight"
+    listeners: dict[str, Any] = {"version_info": "7", "resources": [{"a": [{"route_config": {}}]}]}
+    edge_direct.name_the_edge(listeners)
+    header = listeners["resources"][0]["a"][0]["route_config"]["request_headers_to_add"][0]
+    assert header["header"]["value"].endswith("/sa/gateway")
+    with pytest.raises(ValueError, match="no routes"):
+        edge_direct.name_the_edge({"version_info": "7", "resources": []})
+
+
+MIB = 2**20
+
+
+def test_a_soak_names_what_grows_without_a_reason() -> None:
+    looks = [
+        (
+            60.0 * minute,
+            {
+                "ledger.entry_2026_11": 10 * MIB * minute,
+                "outbox.event": 3 * MIB * minute,
+                "customers.balance": 5 * MIB,
+                "topic payments": 8 * MIB * minute,
+                "topic stray": 2 * MIB * minute,
+            },
+        )
+        for minute in range(10)
+    ]
+    found = [(one.name, one.mib_a_minute) for one in soak.growing(looks)]
+    assert found == [("outbox.event", 3.0), ("topic stray", 2.0)]
+    assert {one.name for one in soak.kept(looks)} == {"ledger.entry_2026_11", "topic payments"}
+
+
+def test_a_soak_tells_the_slope_of_memory_and_latency() -> None:
+    memory = [(60.0 * m, {"payments": 100.0 + 2 * m, "kafka": 400.0 + 0.1 * m}) for m in range(5)]
+    slices = [(50, 10.0, 20.0 + n) for n in range(10)]
+    told = soak.figures(_result(100, {}, slices), memory)
+    assert told["soak.rss_slope"] == pytest.approx(2.1)
+    assert told["soak.p99_slope_ms"] == pytest.approx(60.0), "a slice here is a second"
+    assert [one.name for one in soak.parts_growing(memory)] == ["payments"]

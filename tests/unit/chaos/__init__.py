@@ -1,0 +1,1 @@
+"""The pure parts of the fault runner: schedules, what answers mean, the reckoning."""
