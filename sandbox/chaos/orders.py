@@ -79,6 +79,8 @@ class Order:
     """Id of the transfer in the answer that took it."""
     taken_state: str = ""
     refused_for: str = ""
+    defects: int = 0
+    """How often the bank said that it failed, where it can say what is away."""
 
     @property
     def definite(self) -> bool:
@@ -88,6 +90,7 @@ class Order:
     def hear(self, status: int, reason: str, transfer_id: str, state: str) -> Meaning:
         """Take an answer."""
         self.tries += 1
+        self.defects += status == SERVER_FAULT
         found = meaning(status, reason)
         if found is Meaning.TAKEN:
             self.taken_as, self.taken_state = transfer_id, state

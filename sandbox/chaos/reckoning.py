@@ -89,6 +89,8 @@ def _answer(order: Order) -> Iterator[Difference]:
     if order.refused_for and order.refused_for not in REFUSALS[order.op]:
         wanted = " or ".join(sorted(REFUSALS[order.op])) or "taken"
         yield Difference("refused without cause", about, wanted, order.refused_for)
+    if order.defects:
+        yield Difference("answered as a defect", about, "503 or 504", f"500, {order.defects} times")
     if order.taken_as and order.op in MUST_BE_REFUSED:
         yield Difference("taken against the rules", about, "refused", order.taken_as)
 

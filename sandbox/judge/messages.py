@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,7 +101,8 @@ async def compare_pushes(
 ) -> None:
     """The push service took what is told delivered, once for each attempt, and nothing else.
 
-    A device shows one message of a tag, so what a crash repeats is seen once.
+    A call that the sidecar repeats by itself counts once. A device shows one message of a tag, so
+    what is repeated is seen once.
     """
     taken, full = await _taken(stores.fcm_control_url)
     findings.checked["pushes"] += taken.total()
@@ -128,13 +129,19 @@ async def _taken(base: str) -> tuple[Counter[Push], set[str]]:
             found = await get(
                 f"{base}/control/messages?device={device}&limit={DEVICE_MESSAGES_MAX}"
             )
-            taken.update((device, _tag(one["message"])) for one in found["delivered"])
+            taken.update(calls(device, found["delivered"]))
             if found["count"] >= DEVICE_MESSAGES_MAX:
                 full.add(device)
 
         for start in range(0, len(devices), CALLS_MAX):
             await asyncio.gather(*map(read, devices[start : start + CALLS_MAX]))
     return taken, full
+
+
+def calls(device: str, delivered: Iterable[Mapping[str, Any]]) -> list[Push]:
+    """Return the push of each call that delivered to a device."""
+    found = {one.get("callId") or one["id"]: (device, _tag(one["message"])) for one in delivered}
+    return list(found.values())
 
 
 def _tag(message: Mapping[str, Any]) -> str:

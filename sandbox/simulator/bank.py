@@ -19,6 +19,7 @@ from sandbox.simulator.processes import ENTITY, Process
 from services.chassis.outages import repeat
 from services.chassis.page_tokens import PageTokens
 from services.payments import bootstrap as payments
+from services.payments import reconciliation
 from services.payments.checks import AccountFacts, Limits
 from services.payments.driver import POLL_S, Driver
 from services.payments.grpc_api import PaymentsApi
@@ -67,7 +68,7 @@ class Service:
 
 
 RELAY_PACE: dict[str, Any] = {
-    "relay_gather_ms": 300,
+    "relay_gather_ms": 800,
     "relay_poll_ms": 400,
     "relay_asleep_after_ms": 300,
     "relay_poll_asleep_ms": 6 * 3_600_000,
@@ -78,7 +79,8 @@ RELAY_PACE: dict[str, Any] = {
 
 @cache
 def _payments_settings() -> PaymentsSettings:
-    return PaymentsSettings(service="payments", **_PLACES)
+    # Callers are sent away sooner than in production, so that fewer looks are spent on waiting.
+    return PaymentsSettings(service="payments", answer_wait_s=1.5, **_PLACES)
 
 
 @cache
@@ -99,7 +101,7 @@ def start_payments(world: "World", process: Process, number: int) -> dict[str, M
     )
     session = cast(Any, PartnerSession(world, process))
     ach = AchClient(session, "not asked here")
-    driver = Driver(store, ach, f"payments/{number}")
+    driver = Driver(store, ach, f"payments/{number}", settings.settlement_wait_s)
     parts = Parts(
         store=store,
         driver=driver,
@@ -120,8 +122,13 @@ def start_payments(world: "World", process: Process, number: int) -> dict[str, M
         await world.waits.until_kept(process)
         await match_kept_notices(parts)
 
+    async def unsettled() -> None:
+        await world.waits.until_unsettled(process)
+        await reconciliation.ask_for_unsettled(parts)
+
     world.watch(process, repeat("saga", saga, POLL_S))
     world.watch(process, repeat("notices", notices, payments.MATCH_NOTICES_S))
+    world.watch(process, repeat("unsettled", unsettled, reconciliation.EVERY_S))
     return {
         "create": api.create_interbank_transfer,
         "cancel": api.cancel_interbank_transfer,

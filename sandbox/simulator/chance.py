@@ -67,7 +67,7 @@ RATES: dict[Point, float] = {
     Point.ACH_SLOW: 0.02,
     Point.ACH_CRASH_BEFORE: 0.002,
     Point.ACH_CRASH_AFTER: 0.002,
-    Point.ACH_OUTAGE: 0.04,
+    Point.ACH_OUTAGE: 0.02,
     Point.ACH_RESTART: 0.02,
     Point.NOTICE_LOST: 0.03,
     Point.NOTICE_ANSWER_LOST: 0.03,
@@ -115,7 +115,7 @@ class Chance:
         self._seed = _mixed(seed + 1)
         self._allowed = None if allowed is None else frozenset(allowed)
         self._numbers: dict[tuple[int, int], int] = {}
-        weather = (0.2, 0.5, 1.0, 2.0)[self.pick(4, 7, 0)]
+        weather = (0.2, 0.4, 0.8, 1.6)[self.pick(4, 7, 0)]
         self._rates = {point: rate * weather for point, rate in RATES.items()}
         self.struck: list[Fault] = []
         self.is_calm = False

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sandbox.simulator.world import World
 
 SECRET = "a secret of the simulation"
-LOOK_S = 300.0
+LOOK_S = 1800.0
 REVIVE_S = 6 * 3600.0
 _TWICE, _HELD, _KIND = 21, 22, 23
 _NOWHERE = Path("/nonexistent")

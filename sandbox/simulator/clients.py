@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sandbox.simulator.bank import Service
     from sandbox.simulator.world import World
 
-TRIES_MAX = 8
+TRIES_MAX = 6
 DEADLINE_S = 10.0
 """Of CreateInterbankTransfer in its policy."""
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _LATENCY, _WAIT, _KIND, _FATE = 1, 2, 3, 4
 
+SLOW_ANSWER_S = 0.003
+"""A statement that took longer than this to arrive is answered as late."""
+
 FAULTS = (
     Point.DB_LOST_BEFORE,
     Point.DB_LOST_AFTER,
@@ -95,7 +98,9 @@ class Pool:
         if fault is Point.DB_LOST_AFTER:
             world.note("the acknowledgement of %s is lost", handler.__name__)
             raise AFTER[chance.pick(len(AFTER), _KIND, entity)]("happened, unacknowledged")
-        await world.loop.pause(delay_s / 2)
+        if delay_s > SLOW_ANSWER_S:
+            # The acknowledgement takes its time: between commit and answer much can happen.
+            await world.loop.pause(delay_s)
         if not process.runs():
             await process.gate()
         return rows

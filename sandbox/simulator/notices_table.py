@@ -31,6 +31,25 @@ class Record(dict[str, Any]):
         return iter(self.values())
 
 
+def notice_row(
+    notice_id: str,
+    kind: str,
+    trace_number: str,
+    transfer_id: uuid.UUID | None,
+    return_code: str,
+    state: str,
+) -> Record:
+    """Return a row of payments.ach_notice."""
+    return Record(
+        notice_id=notice_id,
+        type=kind,
+        trace_number=trace_number,
+        transfer_id=transfer_id,
+        return_code=return_code,
+        state=state,
+    )
+
+
 class NoticesTable:
     """Notices, and what they are matched with: transfers by id and by trace number."""
 
@@ -54,14 +73,7 @@ class NoticesTable:
         known = self.notices.get(notice_id)
         if known is not None:
             return [{"state": known["state"]}]
-        row = Record(
-            notice_id=notice_id,
-            type=kind,
-            trace_number=trace_number,
-            transfer_id=transfer_id,
-            return_code=return_code,
-            state="KEPT",
-        )
+        row = notice_row(notice_id, kind, trace_number, transfer_id, return_code, "KEPT")
         self._database.put(self.notices, notice_id, row)
         self._database.put(self.kept, notice_id, True)
         self._database.tell(self._watch.kept)

@@ -4,22 +4,28 @@ Each says what payments.debit, payments.advance and the plain statements say, in
 checks; a test drives the real Store through both and compares.
 """
 
-import heapq
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 
 from sandbox.simulator.books import Books, Leg
 from sandbox.simulator.database import Database, Row, sqlstate_of
-from sandbox.simulator.notices_table import NoticesTable, TransferWatch
+from sandbox.simulator.leases import Leases
+from sandbox.simulator.notices_table import NoticesTable, TransferWatch, notice_row
 from sandbox.simulator.outbox import Outbox
 from services.kernel.ids import shard_of
 
 PENDING = frozenset({"DEBITED", "OUTCOME_UNKNOWN", "CANCELLING"})
 """States of the index interbank_transfer_due."""
+
+UNSETTLED = frozenset({"SUBMITTED"})
+"""States of the index interbank_transfer_unsettled."""
+
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""PostgreSQL's infinity, as asyncpg reads it."""
 
 Key = tuple[int, uuid.UUID, str]
 
@@ -40,10 +46,8 @@ class PaymentsTables(NoticesTable):
         self._outbox = outbox
         self._now = now
         self.keys: dict[Key, tuple[bytes, uuid.UUID]] = {}
-        self.pending: dict[uuid.UUID, datetime] = {}
-        """Pending transfers and when their leases end."""
-        self.due: list[tuple[datetime, uuid.UUID]] = []
-        """The same as a heap, with entries that may have been overtaken."""
+        self.pending = Leases(database, PENDING)
+        self.unsettled = Leases(database, UNSETTLED)
 
     def debit(self, *values: Any) -> Sequence[Row]:
         """Step 2 of the saga: key, debit, transfer and event."""
@@ -198,18 +202,9 @@ class PaymentsTables(NoticesTable):
     def _lease(self, after: Row) -> None:
         transfer_id = after["transfer_id"]
         self._database.put(self.transfers, transfer_id, after)
-        if after["state"] in PENDING:
-            self._database.put(self.pending, transfer_id, after["lease_until"])
-            heapq.heappush(self.due, (after["lease_until"], transfer_id))
+        self.unsettled.keep(transfer_id, after["state"], after["lease_until"])
+        if self.pending.keep(transfer_id, after["state"], after["lease_until"]):
             self._database.tell(self._watch.leased, after["lease_until"])
-        elif transfer_id in self.pending:
-            self._database.drop(self.pending, transfer_id)
-
-    def next_due(self) -> datetime | None:
-        """Return when the next lease ends; None when nothing is pending."""
-        while self.due and self.pending.get(self.due[0][1]) != self.due[0][0]:
-            heapq.heappop(self.due)
-        return self.due[0][0] if self.due else None
 
     def transfer(self, _shard: int, transfer_id: uuid.UUID) -> Sequence[Row]:
         """One transfer by its id."""
@@ -248,7 +243,9 @@ class PaymentsTables(NoticesTable):
 
     def keep_response(self, _shard: int, transfer_id: uuid.UUID, response: bytes) -> Sequence[Row]:
         """Keeps an answer; the first one stays."""
-        row = self.transfers[transfer_id]
+        row = self.transfers.get(transfer_id)
+        if row is None:
+            return []
         if row["accepted_response"] is None:
             row = {**row, "accepted_response": response}
             self._database.put(self.transfers, transfer_id, row)
@@ -256,9 +253,19 @@ class PaymentsTables(NoticesTable):
 
     def claim_due(self, owner: str, until: datetime, now: datetime, rows_max: int) -> Sequence[Row]:
         """Takes up pending transfers whose lease is over."""
-        due = sorted((end, found) for found, end in self.pending.items() if end < now)[:rows_max]
+        return self._claim(self.pending, owner, until, now, rows_max)
+
+    def claim_unsettled(
+        self, owner: str, until: datetime, now: datetime, rows_max: int
+    ) -> Sequence[Row]:
+        """Takes up submitted transfers for which no notice came in time."""
+        return self._claim(self.unsettled, owner, until, now, rows_max)
+
+    def _claim(
+        self, leases: Leases, owner: str, until: datetime, now: datetime, rows_max: int
+    ) -> Sequence[Row]:
         claimed: list[Row] = []
-        for _, transfer_id in due:
+        for transfer_id in leases.over(now)[:rows_max]:
             row = self.transfers[transfer_id]
             leased = {
                 **row,
@@ -270,9 +277,28 @@ class PaymentsTables(NoticesTable):
             claimed.append(leased)
         return claimed
 
+    def put_aside(
+        self,
+        _shard: int,
+        transfer_id: uuid.UUID,
+        version: int,
+        notice_id: str,
+        kind: str,
+        trace_number: str,
+    ) -> Sequence[Row]:
+        """Keeps what cannot be for a person, unless the transfer has moved on."""
+        row = self.transfers.get(transfer_id)
+        if row is None or row["version"] != version:
+            return []
+        self._lease({**row, "lease_until": NEVER})
+        if notice_id not in self.notices:
+            notice = (notice_id, kind, trace_number, transfer_id, "", "CONFLICT")
+            self._database.put(self.notices, notice_id, notice_row(*notice))
+        return [{"notice_id": notice_id}]
+
     def release_leases(self, owner: str, now: datetime) -> Sequence[Any]:
         """Ends the leases that an earlier process of this slot left."""
-        for transfer_id in list(self.pending):
+        for transfer_id in list(self.pending.until):
             row = self.transfers[transfer_id]
             if row["lease_owner"] == owner:
                 self._lease({**row, "lease_until": now})

@@ -44,7 +44,7 @@ async def _batches(
         if not any(world.broker.unread(group, topic, place, 1) for topic, place in places):
             arrived.clear()
             await arrived.wait()
-            await asyncio.sleep(world.chance.between(0.05, 1.0, _PAUSE, process.entity))
+            await asyncio.sleep(world.chance.between(0.05, 2.0, _PAUSE, process.entity))
 
 
 async def _route(world: "World", process: Process) -> None:

@@ -8,6 +8,7 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sandbox.simulator.leases import Leases
 from sandbox.simulator.processes import Process
 
 if TYPE_CHECKING:
@@ -28,18 +29,23 @@ class Waits:
         self._looks_at = float("inf")
 
     async def until_due(self, process: Process) -> None:
-        """Wait until a lease has ended: a look before that finds nothing, so it is left out."""
-        while True:
-            await process.gate()
-            due = self._world.payments.next_due()
-            if due is not None and due < self._world.process_now():
-                return
-            wait_s = (
-                DAY_S if due is None else (due - self._world.process_now()).total_seconds() + 0.001
-            )
-
+        """Wait until a pending transfer's lease has ended, by this process's clock."""
+        while (wait_s := await self._wait_s(process, self._world.payments.pending)) > 0:
             self._looks_at = min(self._looks_at, self._world.loop.now_s + wait_s)
             await self._until_woken(self._for_leases, wait_s)
+
+    async def until_unsettled(self, process: Process) -> None:
+        """Wait until a submitted transfer's notice is overdue; that is known days ahead."""
+        while (wait_s := await self._wait_s(process, self._world.payments.unsettled)) > 0:
+            await self._world.loop.pause(min(wait_s, DAY_S / 8))
+
+    async def _wait_s(self, process: Process, leases: Leases) -> float:
+        """Return how long nothing will be due; 0 when something is."""
+        await process.gate()
+        due, now = leases.next_due(), self._world.process_now()
+        if due is None:
+            return DAY_S
+        return 0.0 if due < now else min(DAY_S, (due - now).total_seconds() + 0.001)
 
     async def until_kept(self, process: Process) -> None:
         """Wait until a notice is kept that is not applied."""

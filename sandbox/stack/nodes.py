@@ -45,7 +45,7 @@ class State(StrEnum):
 class RestartPolicy:
     """Restart after an exit that nobody asked for: at most `restarts_max` times in `window_s`.
 
-    What was never ready since it was asked for is given up sooner, after `first_starts_max` failed
+    What was never ready under this supervisor is given up sooner, after `first_starts_max` failed
     starts in a row or `first_start_within_s`: a mistake in it is likelier than a need that is away.
     """
 

@@ -59,7 +59,7 @@ class Runner:
         if self._task is None or self._task.done():
             self.reason = ""
             self.failed_starts, self.exit_code, self._log_end = 0, None, []
-            self._begun, self._was_up = time.monotonic(), False
+            self._begun = time.monotonic()
             self._recent_restarts.clear()
             await self._set(State.STARTING)
             self._task = asyncio.create_task(self._keep_running(), name=self.spec.name)

@@ -6,7 +6,6 @@ from services.audit.mapping import to_entry
 from services.audit.settings import GROUP, TOPIC, Settings
 from services.audit.store import Store
 from services.chassis.kafka import Record, Subscription
-from services.kernel.clock import utc_now
 
 
 def subscription(settings: Settings) -> Subscription:
@@ -29,4 +28,4 @@ class Recorder:
 
     async def record(self, records: Sequence[Record]) -> None:
         """Append the batch; what is on record already changes nothing."""
-        await self._store.append([to_entry(record) for record in records], utc_now())
+        await self._store.append([to_entry(record) for record in records])

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import fields
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import asyncpg
 
 from services.audit.chain import AuditRow, Entry, Head, link
 from services.chassis.postgres import load_queries
+from services.kernel.clock import utc_now
 
 COLUMNS = tuple(field.name for field in fields(AuditRow))
 CURSOR_ROWS = 1000
@@ -25,8 +25,11 @@ class Store:
         self._pool = pool
         self._queries = load_queries(_QUERIES)
 
-    async def append(self, entries: Sequence[Entry], record_time: datetime) -> int:
+    async def append(self, entries: Sequence[Entry]) -> int:
         """Append what is not yet on record; return how many that were.
+
+        Their time is read last before they are written, under the locks, since the hash covers it:
+        along a chain it never goes back, and the wait for the chain counts to the delay.
 
         The same event has the same key, so the same chain: under the chain's lock the look for it
         is exact, and what a redelivery brings again is left out.
@@ -38,9 +41,8 @@ class Store:
             ids = [entry.event_id for entry in entries]
             known = await connection.fetch(self._queries.recorded, ids)
             fresh = _first_of_each(entries, {row["event_id"] for row in known})
-            rows = link(
-                fresh, {h["chain"]: Head(h["sequence"], h["hash"]) for h in heads}, record_time
-            )
+            ends = {h["chain"]: Head(h["sequence"], h["hash"]) for h in heads}
+            rows = link(fresh, ends, utc_now())
             if rows:
                 await connection.copy_records_to_table(
                     "record",

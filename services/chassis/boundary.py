@@ -31,6 +31,9 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
+AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+"""What another service of the bank is when it cannot be reached, or hangs."""
+
 log = structlog.get_logger()
 
 
@@ -125,7 +128,7 @@ def translate(error: Exception, method: str) -> errors.BankError:
         return error
     if isinstance(error, TimeoutError):
         return errors.DeadlineExceeded()
-    if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAVAILABLE:
+    if isinstance(error, grpc.aio.AioRpcError) and error.code() in AWAY:
         return errors.DependencyUnavailable()
     if isinstance(error, UNREACHABLE):
         log.warning("call.dependency_unavailable", method=method, error=type(error).__name__)

@@ -17,6 +17,8 @@ UNREACHABLE: tuple[type[Exception], ...] = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
+    # What asyncpg says when the server closes a connection in the moment it is taken up.
+    asyncpg.InternalClientError,
 )
 """Errors of a call whose other side is gone, stopping, starting or full: it may come again."""
 

@@ -1,5 +1,7 @@
 """Bugs of payments."""
 
+import asyncio
+import signal
 import uuid
 
 from tests.e2e.bank import Bank
@@ -49,3 +51,17 @@ async def test_the_list_of_anothers_account_is_not_found_and_not_empty(bank: Ban
     assert (foreign.status, foreign.reason) == (404, "ACCOUNT_NOT_FOUND")
     own = await bank.call("GET", path.format(eve.account_id), eve.token)
     assert (own.status, own.body["transfers"]) == (200, [])
+
+
+async def test_customers_that_hang_are_an_outage_to_wait_for_and_no_defect_of_the_bank(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    await asyncio.to_thread(bank.stack.kill, "customers", signal.SIGSTOP)
+    try:
+        refused = await bank.pay(ana)
+    finally:
+        await asyncio.to_thread(bank.stack.kill, "customers", signal.SIGCONT)
+    assert (refused.status, refused.reason) == (503, "DEPENDENCY_UNAVAILABLE")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (await bank.pay(ana)).status == 200

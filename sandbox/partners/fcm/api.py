@@ -104,9 +104,9 @@ class Messaging:
             sent = _Send.model_validate_json(await request.read())
         except ValidationError as error:
             return self._bad_request(error)
-        return self._deliver(sent)
+        return self._deliver(sent, request.headers.get("X-Request-Id", ""))
 
-    def _deliver(self, sent: _Send) -> web.StreamResponse:
+    def _deliver(self, sent: _Send, call_id: str) -> web.StreamResponse:
         message = sent.message.model_dump(exclude_defaults=True)
         for ending, (status, code, fcm_code, text) in ENDINGS.items():
             if message["token"].endswith(ending):
@@ -118,7 +118,7 @@ class Messaging:
             return self._refuse(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", text)
         message_id = f"projects/{self._project_id}/messages/{uuid.uuid4().hex}"
         if not sent.validate_only:
-            self._devices.deliver(message_id, message, datetime.now(UTC).isoformat())
+            self._devices.deliver(message_id, message, datetime.now(UTC).isoformat(), call_id)
         return answer({"name": message_id})
 
     def _refuse(self, status: int, code: str, fcm_code: str, message: str) -> web.Response:

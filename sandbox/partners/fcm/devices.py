@@ -23,9 +23,10 @@ class Devices:
         for offset, record in journal.replay():
             self._note(record["message"]["token"], offset)
 
-    def deliver(self, message_id: str, message: dict[str, Any], at: str) -> None:
-        """Keep one message; on disk before the sender is answered."""
-        record = {"id": message_id, "time": at, "message": message}
+    def deliver(self, message_id: str, message: dict[str, Any], at: str, call_id: str = "") -> None:
+        """Keep one message; on disk before the sender is answered. `call_id` is the call's
+        X-Request-Id: a proxy that repeats a call by itself leaves it as it is."""
+        record = {"id": message_id, "time": at, "message": message, "callId": call_id}
         self._note(message["token"], self._journal.append(record))
 
     def counts(self) -> dict[str, int]:

@@ -284,6 +284,12 @@ async def test_what_was_ready_once_is_not_given_up_after_a_few_failed_starts(
     await again
     assert runner.state is State.READY
     assert runner.trouble() == ""
+    await bank.stop_one("app")
+    up.unlink()
+    starting = asyncio.create_task(bank.start_one("app"))
+    await wait_until(lambda: runner.failed_starts >= 3)
+    up.touch()
+    assert await starting
     await bank.stop_all()
 
 

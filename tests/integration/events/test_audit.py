@@ -11,6 +11,7 @@ import pytest_asyncio
 from bp.audit.v1 import audit_service_pb2 as pb
 from bp.audit.v1.audit_events_pb2 import AuditEvent
 
+from services.audit.chain import Entry
 from services.audit.events_in import Recorder, subscription
 from services.audit.grpc_api import AuditApi
 from services.audit.inspection import inspect
@@ -19,9 +20,13 @@ from services.audit.store import Store
 from services.chassis import kafka as chassis_kafka
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import connect, open_pool
+from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from tests.integration.events import samples
 from tests.integration.stores import KafkaStore, PostgresStore
+
+OWN_CHAIN = 99
+"""A chain that no partition of the topic writes."""
 
 
 @dataclass
@@ -106,6 +111,34 @@ async def test_redelivered_events_are_on_record_once(
     )
     await recorded(audit_owner, [*ids, last], 51)
     assert await on_record(audit_owner, ids) == 50
+
+
+async def test_the_time_on_record_counts_the_wait_for_the_chain(
+    postgres: PostgresStore, audit: Audit, audit_owner: asyncpg.Connection
+) -> None:
+    entry = Entry(
+        OWN_CHAIN,
+        new_id(),
+        "bp.payments.v1.TransferDebited",
+        "payments",
+        0,
+        0,
+        "s",
+        utc_now(),
+        0,
+        b"e",
+    )
+    holder = await connect(postgres.database("postgres", "bp_audit"), "holder")
+    waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+    async with holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock(20310, $1)", OWN_CHAIN)
+        appending = asyncio.create_task(audit.store.append([entry]))
+        await samples.eventually(lambda: audit_owner.fetchval(waiting))
+        released = utc_now()
+    assert await appending == 1
+    await holder.close()
+    sql = "SELECT record_time FROM audit.record WHERE event_id = $1"
+    assert await audit_owner.fetchval(sql, entry.event_id) >= released
 
 
 async def test_poison_is_parked_with_its_reason_and_the_rest_is_recorded(

@@ -105,6 +105,10 @@ def _unanswered(told: Told) -> None:
     told.orders.append(order)
 
 
+def _called_a_defect(told: Told) -> None:
+    told.orders[0].defects = 1
+
+
 def _refused_without_cause(told: Told) -> None:
     told.orders.append(_refused(_order(Op.INTERBANK, "k5", 5), "ACCOUNT_NOT_FOUND"))
 
@@ -131,6 +135,7 @@ SPOILT: list[tuple[Callable[[Told], None], str]] = [
     (_nobodys, "nobody asked for it"),
     (_balance, "balance"),
     (_unanswered, "no definite answer"),
+    (_called_a_defect, "answered as a defect"),
     (_refused_without_cause, "refused without cause"),
     (_rules_broken, "taken against the rules"),
     (_another_for_a_replay, "another transfer for a replay"),

@@ -1,0 +1,1 @@
+"""The simulated database against the real one."""

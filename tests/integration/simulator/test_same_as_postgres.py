@@ -1,0 +1,299 @@
+"""The simulated database says what PostgreSQL says, statement by statement, refusals included."""
+
+import random
+import uuid
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from sandbox.simulator.books import Leg
+from sandbox.simulator.database import sqlstate_of
+from services.kernel.ids import new_id, shard_of
+from services.payments.state import TABLE, Event, State, effect
+from tests.integration.simulator.twins import (
+    Simulated,
+    Twins,
+    outbox_rows,
+    simulated_outbox_rows,
+)
+from tests.integration.stores import PostgresStore
+
+SEEDS = range(6)
+STATEMENTS = 150
+LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def superuser(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
+    pool = await postgres.pool("postgres", 2)
+    yield pool
+    await pool.close()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def payments_pool(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
+    pool = await postgres.pool("bp_payments", 2)
+    yield pool
+    await pool.close()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def transfers_pool(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
+    pool = await postgres.pool("bp_transfers", 2)
+    yield pool
+    await pool.close()
+
+
+class People:
+    """A few accounts, the same in both databases: rich, poor, in euros, and one that is not."""
+
+    def __init__(self, luck: random.Random) -> None:
+        self.luck = luck
+        self.held = [("USD", 100_000), ("USD", 900), ("USD", 0), ("EUR", 5_000)]
+        shard = luck.randrange(64)
+        self.accounts = [new_id(shard) for _ in self.held] + [new_id(shard)]
+        self.customer_id = new_id(shard)
+
+    async def open(self, superuser: asyncpg.Pool, simulated: Simulated) -> None:
+        """Open the accounts."""
+        for account_id, (currency, amount) in zip(self.accounts, self.held, strict=False):
+            seed = "SELECT ledger.seed_accounts($1, $2, $3)"
+            await superuser.execute(seed, [account_id], [amount], currency)
+            simulated.books.seed(account_id, currency, amount)
+
+    async def compare(self, superuser: asyncpg.Pool, simulated: Simulated) -> None:
+        """Fail unless every account holds the same."""
+        for account_id in self.accounts:
+            row = await superuser.fetchrow(
+                "SELECT currency, balance, position FROM ledger.balance($1)", account_id
+            )
+            held = simulated.books.accounts.get(account_id)
+            assert (tuple(row) if row else None) == (tuple(held) if held else None)
+
+
+def _leg(people: People) -> Leg:
+    luck = people.luck
+    amount = luck.choice((1, 7, 100, 400, 50_000, 0, 10**15 + 1)) * luck.choice((1, -1))
+    currency = luck.choice(("USD", "USD", "USD", "EUR"))
+    if luck.random() < 0.6:
+        return Leg(luck.choice(people.accounts), None, currency, amount)
+    code = luck.choice(("ACH_CLEARING", "FEES", "SETTLEMENT", "NOWHERE"))
+    return Leg(None, code, currency, amount)
+
+
+def _legs(people: People) -> list[Leg]:
+    """Return legs that mostly balance."""
+    luck = people.luck
+    legs = [_leg(people) for _ in range(luck.choice((0, 1, 1, 1, 1, 2, 3)))]
+    if luck.random() < 0.85 and legs:
+        off = sum(leg.amount for leg in legs)
+        last = _leg(people)
+        legs.append(last._replace(amount=-off, currency=legs[0].currency))
+    return legs
+
+
+def _row(leg: Leg) -> tuple[Any, ...]:
+    side = "CREDIT" if leg.amount > 0 else "DEBIT"
+    return side, leg.account_id, leg.internal_code, leg.currency, abs(leg.amount)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_random_postings_leave_and_are_refused_as_in_the_real_ledger(
+    superuser: asyncpg.Pool, payments_pool: asyncpg.Pool, seed: int
+) -> None:
+    simulated, people = Simulated(), People(random.Random(seed))
+    await people.open(superuser, simulated)
+    luck, refused = people.luck, set[str]()
+    ids: list[uuid.UUID] = []
+    for _ in range(STATEMENTS):
+        fresh = luck.choice((new_id(shard_of(people.customer_id)),) * 8 + (new_id(), uuid.uuid4()))
+        transaction_id = luck.choice(ids) if ids and luck.random() < 0.1 else fresh
+        legs = _legs(people)
+        args = (transaction_id, "TEST", transaction_id)
+        try:
+            sql = "SELECT * FROM unnest(ledger.post($1, $2, $3, $4::ledger.leg[]))"
+            found: list[Any] = await payments_pool.fetch(sql, *args, [_row(leg) for leg in legs])
+            there: Any = [tuple(row) for row in found]
+            ids.append(transaction_id)
+        except asyncpg.PostgresError as error:
+            there = sqlstate_of(error)
+            refused.add(there)
+        try:
+            rows = simulated.database.transact(simulated.books.post, (*args, legs))
+            here: Any = [tuple(row.values()) for row in rows]
+        except asyncpg.PostgresError as error:
+            here = sqlstate_of(error)
+        assert here == there, (seed, transaction_id, legs)
+    await people.compare(superuser, simulated)
+    assert len(refused) >= 5
+    assert len(ids) >= 10
+
+
+class Payers:
+    """Random statements of payments, about transfers that may exist, by keys that may be taken."""
+
+    def __init__(self, people: People) -> None:
+        self.people = people
+        self.luck = people.luck
+        self.transfers: dict[uuid.UUID, list[Any]] = {}
+        """Id -> state, version, as last seen."""
+        self.notices: list[str] = []
+        self.marker = uuid.uuid4().hex
+
+    def order(self) -> tuple[Any, ...]:
+        """Return the arguments of a debit."""
+        people, luck = self.people, self.luck
+        account_id = luck.choice(people.accounts[:2] * 3 + people.accounts)
+        shard = shard_of(account_id)
+        transfer_id = new_id(shard)
+        amount = luck.choice((1, 100, 300, 99_000, 0, -5))
+        now = datetime.now(UTC)
+        to = ("Bo", "021000021", "123", "CHECKING", "rent", luck.random() < 0.5)
+        key = f"{self.marker}-{luck.randrange(40)}"
+        fingerprint = bytes([luck.randrange(2)]) * 32
+        lease = ("slot/0", LONG_AGO + timedelta(hours=luck.randrange(48)))
+        ids = (new_id(shard), new_id(shard))
+        return (
+            *(transfer_id, people.customer_id, account_id, amount, "USD", *to, key, fingerprint),
+            *("request", "", now, *lease, *ids, b"payload"),
+        )
+
+    def step(self) -> tuple[Any, ...] | None:
+        """Return the arguments of payments.advance for a legal step, its version perhaps stale."""
+        if not self.transfers:
+            return None
+        luck = self.luck
+        transfer_id = luck.choice(list(self.transfers))
+        state, version = self.transfers[transfer_id]
+        events = [event for event in Event if TABLE.allows(State(state), event)]
+        if not events:
+            return None
+        following = TABLE.next(State(state), luck.choice(events))
+        does = effect(State(state), following, told_submitted=luck.random() < 0.5)
+        shard = shard_of(transfer_id)
+        return (
+            *(transfer_id, version - (luck.random() < 0.2), following.value),
+            *(luck.choice((None, f"9{luck.randrange(10**14):014d}")), None, None),
+            *(datetime.now(UTC), LONG_AGO, does.posting.name if does.posting else None),
+            *(new_id(shard), new_id(shard), f"bp.payments.v1.{does.event_type}", b"payload"),
+            *(does.frees_key, luck.choice((None, b"answer")), luck.choice((None, *self.notices))),
+        )
+
+    def plain(self) -> tuple[Any, ...] | None:
+        """Return a step that posts nothing, as a row of payments.plain_step."""
+        step = self.step()
+        if step is None or step[8] is not None or step[13]:
+            return None
+        return (*step[:8], *step[10:13], step[14])
+
+
+async def _say_something(twins: Twins, payers: Payers) -> None:
+    luck, people = payers.luck, payers.people
+    known = set(payers.transfers)
+    some = luck.choice(list(known)) if known else new_id(0)
+    match luck.randrange(13):
+        case 0 | 1:
+            await twins.say("debit", *payers.order())
+        case 2 | 3:
+            await twins.say("debit_each", [payers.order() for _ in range(luck.randrange(1, 6))])
+        case 4 | 5:
+            step = payers.step()
+            if step is not None:
+                await twins.say("advance", *step)
+        case 6:
+            rows = {row[0]: row for _ in range(4) if (row := payers.plain()) is not None}
+            await twins.say("advance_group", list(rows.values()))
+        case 7:
+            key = f"{payers.marker}-{luck.randrange(40)}"
+            await twins.say("key", shard_of(people.customer_id), people.customer_id, key)
+        case 8:
+            answer = luck.choice((b"first", b"second"))
+            await twins.say("keep_response", shard_of(some), some, answer)
+        case 9:
+            until = LONG_AGO + timedelta(hours=luck.randrange(96))
+            now = LONG_AGO + timedelta(hours=luck.randrange(96))
+            await twins.say("claim_due", "slot/1", until, now, 64, only=known)
+            await twins.say("claim_unsettled", "slot/1", until, now, 16, only=known)
+        case 10:
+            version = payers.transfers[some][1] if known else 1
+            await twins.say("postpone", shard_of(some), some, version, LONG_AGO)
+        case _:
+            await _say_of_notices(twins, payers, some)
+
+
+async def _say_of_notices(twins: Twins, payers: Payers, some: uuid.UUID) -> None:
+    luck = payers.luck
+    notice_id = f"{payers.marker}-n{luck.randrange(8)}"
+    payers.notices.append(notice_id)
+    await twins.say("keep_notice", notice_id, "transfer.completed", f"t{notice_id}", some, "")
+    if luck.random() < 0.4:
+        await twins.say("close_notice", notice_id, luck.choice(("STALE", "CONFLICT")))
+    if luck.random() < 0.2:
+        version = payers.transfers.get(some, ["", 1])[1] - (luck.random() < 0.2)
+        aside = (f"{notice_id}-aside", "transfer.not_found", "")
+        await twins.say("put_aside", shard_of(some), some, version, *aside)
+    await twins.say("matching_notices", 64, only=set(payers.transfers))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_random_statements_of_payments_get_the_same_answers(
+    superuser: asyncpg.Pool, payments_pool: asyncpg.Pool, seed: int
+) -> None:
+    simulated, people = Simulated(), People(random.Random(1000 + seed))
+    await people.open(superuser, simulated)
+    twins = Twins(payments_pool, "payments", simulated.payments, simulated.database)
+    payers = Payers(people)
+    for _ in range(STATEMENTS):
+        await _say_something(twins, payers)
+        rows = simulated.payments.transfers
+        payers.transfers = {one: [row["state"], row["version"]] for one, row in rows.items()}
+    for transfer_id in payers.transfers:
+        await twins.say("transfer", shard_of(transfer_id), transfer_id)
+    for notice_id in set(payers.notices):
+        await twins.say("keep_notice", notice_id, "again", "", None, "")
+    await people.compare(superuser, simulated)
+    assert await outbox_rows(superuser, list(rows)) == simulated_outbox_rows(simulated.outbox)
+    assert len({state for state, _ in payers.transfers.values()}) >= 5
+    # What is left pending must not be taken up by whoever comes next.
+    await superuser.execute(
+        "UPDATE payments.interbank_transfer SET state = 'COMPLETED' WHERE transfer_id = ANY ($1)",
+        list(rows),
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_random_book_transfers_get_the_same_answers(
+    superuser: asyncpg.Pool, transfers_pool: asyncpg.Pool, seed: int
+) -> None:
+    simulated, people = Simulated(), People(random.Random(2000 + seed))
+    await people.open(superuser, simulated)
+    twins = Twins(transfers_pool, "transfers", simulated.transfers, simulated.database)
+    luck, marker = people.luck, uuid.uuid4().hex
+
+    def request() -> tuple[Any, ...]:
+        source, target = luck.sample(people.accounts, 2)
+        ids = (new_id(shard_of(source)), source, people.customer_id, target)
+        fingerprint = bytes([luck.randrange(2)]) * 32
+        key = (people.customer_id, f"{marker}-{luck.randrange(40)}", fingerprint)
+        paid = ("USD", luck.choice((1, 100, 800)), "rent", datetime.now(UTC))
+        return (*key, *ids, *paid, f"answer {ids[0]}".encode(), new_id(), b"payload", None)
+
+    for _ in range(STATEMENTS // 2):
+        match luck.randrange(3):
+            case 0:
+                await twins.say("post_book_transfer", *request())
+            case 1:
+                orders = [request() for _ in range(luck.randrange(1, 6))]
+                await twins.say("post_book_transfers", orders)
+            case _:
+                await twins.say("replay", *request()[:3])
+    made = simulated.transfers.made
+    for transfer_id in made:
+        await twins.say("transfer", shard_of(transfer_id), transfer_id)
+    await people.compare(superuser, simulated)
+    assert await outbox_rows(superuser, list(made)) == simulated_outbox_rows(simulated.outbox)
+    assert len(made) >= 15
