@@ -105,10 +105,13 @@ class _Run:
 
     async def _mend(self, parts: Roster) -> None:
         """Make every partner well and let the clearing house tell what it kept or gave up."""
-        for partner in parts.partners:
-            await self._bank.mend(partner)
-        if CLEARING_HOUSE in parts.partners:
-            await self._tell_notices()
+        try:
+            for partner in parts.partners:
+                await self._bank.mend(partner)
+            if CLEARING_HOUSE in parts.partners:
+                await self._tell_notices()
+        except aiohttp.ClientError as error:
+            self._tell(f"not mended: {error!r}")
 
     async def _tell_notices(self) -> None:
         await self._bank.control(CLEARING_HOUSE, "POST", "/control/webhooks/release")

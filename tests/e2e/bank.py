@@ -25,7 +25,7 @@ class Bank(BankClient):
         finally:
             await connection.close()
 
-    async def submit_to_ach(self, key: str, minor_units: int) -> Answer:
+    async def submit_to_ach(self, key: str, minor_units: int, **fields: str) -> Answer:
         """Hand a transfer to the clearing house past the bank, as a late packet would."""
         body = {
             "amount": {"currency": "USD", "minorUnits": minor_units},
@@ -33,6 +33,7 @@ class Bank(BankClient):
             "account": BO["accountNumber"],
             "accountType": BO["accountType"],
             "name": BO["name"],
+            **fields,
         }
         headers = {"X-Api-Key": self.stack.seed.ach_api_key, "Idempotency-Key": key}
         url = self.where["BP_PARTNER_ACH_URL"] + "/ach/transfer"

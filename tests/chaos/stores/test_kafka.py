@@ -1,6 +1,7 @@
 """Kafka fails in the middle of things: no event is lost, none is told twice."""
 
 import asyncio
+import os
 import signal
 import threading
 import time
@@ -179,8 +180,7 @@ TORN = (
 
 
 def _tear(data: Path, topics: tuple[str, ...]) -> list[Path]:
-    """Leave the beginning of a batch at the end of each partition, and no word of a clean end."""
-    (data / ".kafka_cleanshutdown").unlink()
+    """Leave the beginning of a batch at the end of each partition."""
     segments = [
         max(folder.glob("*.log")) for one in topics for folder in data.glob(f"{one}-[0-9]*")
     ]
@@ -190,13 +190,28 @@ def _tear(data: Path, topics: tuple[str, ...]) -> list[Path]:
     return segments
 
 
+async def _cut_the_power(bank: Bank) -> None:
+    """Kill Kafka so that the supervisor, which is about to stop it, does not start it again."""
+    stack = bank.stack
+    pid = stack.kill("kafka", signal.SIGSTOP)
+    stopping = asyncio.create_task(asyncio.to_thread(stack.stop, "kafka"))
+
+    async def asked_to_end() -> bool:
+        return stack.nodes()["kafka"]["state"] == "stopping"
+
+    await until(asked_to_end, 10, "the supervisor waits for Kafka's end")
+    os.kill(pid, signal.SIGKILL)
+    await stopping
+
+
 async def test_an_unclean_restart_with_torn_writes_keeps_all_that_was_acknowledged(
     bank: Bank,
 ) -> None:
     data = bank.stack.home.data / "kafka"
     async with load(bank) as paying:
         await paying.more(10)
-        await asyncio.to_thread(bank.stack.stop, "kafka")
+        await _cut_the_power(bank)
+        assert not (data / ".kafka_cleanshutdown").exists()
         torn = _tear(data, ("payments", "audit-logs", "notifications", "__consumer_offsets"))
         await paying.more(5)
         await asyncio.to_thread(bank.stack.start, "kafka")
@@ -205,3 +220,12 @@ async def test_an_unclean_restart_with_torn_writes_keeps_all_that_was_acknowledg
     assert not any(TORN in segment.read_bytes() for segment in torn if segment.exists())
     assert not paying.refusals
     await paying.assert_whole()
+
+
+async def test_an_ordered_restart_under_load_leaves_no_transaction_undecided(bank: Bank) -> None:
+    async with load(bank, payers=6) as paying:
+        await paying.more(10)
+        await asyncio.to_thread(bank.stack.restart, "kafka")
+        await paying.more(10)
+    assert not paying.refusals
+    await paying.assert_whole(30)

@@ -30,7 +30,7 @@ async def test_postgres_killed_under_load_costs_the_calls_under_way_and_no_more(
         await paying.more(20, WITHIN_S)
     paying.assert_clear()
     assert max(paying.waits_s) < WITHIN_S
-    await paying.assert_whole()
+    await paying.assert_whole(WITHIN_S)
 
 
 async def test_a_crash_of_one_session_restarts_all_and_is_healed_without_the_supervisor(
@@ -46,7 +46,7 @@ async def test_a_crash_of_one_session_restarts_all_and_is_healed_without_the_sup
     paying.assert_clear()
     assert "terminating any other active server processes" in bank.stack.log("postgres")
     assert bank.stack.pid("postgres") == server
-    await paying.assert_whole()
+    await paying.assert_whole(WITHIN_S)
 
 
 @asynccontextmanager
@@ -87,7 +87,7 @@ async def test_a_storm_of_connections_takes_none_from_the_services_and_those_los
         await admin.close()
         await paying.more(20, WITHIN_S)
     paying.assert_clear()
-    await paying.assert_whole()
+    await paying.assert_whole(WITHIN_S)
 
 
 async def _terminate(admin: asyncpg.Connection, role: str) -> None:

@@ -195,7 +195,7 @@ async def _say_something(twins: Twins, payers: Payers) -> None:
     luck, people = payers.luck, payers.people
     known = set(payers.transfers)
     some = luck.choice(list(known)) if known else new_id(0)
-    match luck.randrange(12):
+    match luck.randrange(13):
         case 0 | 1:
             await twins.say("debit", *payers.order())
         case 2 | 3:
@@ -217,6 +217,7 @@ async def _say_something(twins: Twins, payers: Payers) -> None:
             until = LONG_AGO + timedelta(hours=luck.randrange(96))
             now = LONG_AGO + timedelta(hours=luck.randrange(96))
             await twins.say("claim_due", "slot/1", until, now, 64, only=known)
+            await twins.say("claim_unsettled", "slot/1", until, now, 16, only=known)
         case 10:
             version = payers.transfers[some][1] if known else 1
             await twins.say("postpone", shard_of(some), some, version, LONG_AGO)
@@ -231,6 +232,10 @@ async def _say_of_notices(twins: Twins, payers: Payers, some: uuid.UUID) -> None
     await twins.say("keep_notice", notice_id, "transfer.completed", f"t{notice_id}", some, "")
     if luck.random() < 0.4:
         await twins.say("close_notice", notice_id, luck.choice(("STALE", "CONFLICT")))
+    if luck.random() < 0.2:
+        version = payers.transfers.get(some, ["", 1])[1] - (luck.random() < 0.2)
+        aside = (f"{notice_id}-aside", "transfer.not_found", "")
+        await twins.say("put_aside", shard_of(some), some, version, *aside)
     await twins.say("matching_notices", 64, only=set(payers.transfers))
 
 

@@ -1,0 +1,149 @@
+"""What is done to a transfer while it is held at a commit; each gives it free again.
+
+A crash is not among them: it hits all that are held at once, see rounds.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+
+from services.kernel.ids import shard_of
+from services.payments.state import PENDING, State
+from tests.chaos.product.gate import Hold
+from tests.chaos.product.rows import HANG, Cause
+from tests.chaos.product.transfer_run import QUERY, RECALL, SUBMIT, WITHIN_S, TransferRun
+
+REFUSALS = 2
+"""How often a commit is refused before it is taken."""
+
+
+async def duplicate(run: TransferRun, hold: Hold) -> None:
+    """What caused the step comes once more, and is served while the first is held.
+
+    Before the commit the second makes it, and the first finds the transfer moved on. After it a
+    worker takes up what is still pending, or whoever comes finds a transfer that is past it.
+    """
+    step, made, following = run.step.name, run.watch.made, run.step.following
+    if hold.when == "before":
+        await run.until(lambda: made[step, "after"] > 0, run.cause_twice)
+    elif run.way.cause in {Cause.CANCEL, Cause.NOTICE}:
+        run.cause_twice()
+    elif following in PENDING:
+        hits = run.watch.hits
+        await run.until(lambda: run.watch.hits > hits, run.cause_twice)
+    elif following is not State.FAILED:
+        # The same key again; of a failed transfer it is free and would begin another.
+        run.pay()
+    hold.release()
+
+
+async def silence(run: TransferRun, hold: Hold) -> None:
+    """The clearing house times out on whatever it is asked about this transfer.
+
+    Before the commit another worker asks into the silence, while the first has its answer in
+    hand; after it whoever goes on from the following state does.
+    """
+    faults = [await run.fault(HANG, SUBMIT, addenda=run.memo)]
+    if run.transfer_id:
+        for endpoint in (QUERY, RECALL):
+            faults.append(await run.fault(HANG, endpoint, idempotencyKey=run.transfer_id))
+    by_worker = run.way.cause is Cause.DRIVER
+    if hold.when == "before" and by_worker:
+        await _until_fired(run, faults)
+    hold.release()
+    if not by_worker and run.step.following in PENDING:
+        await _until_fired(run, faults)
+    for one in faults:
+        await run.mend_one(one)
+
+
+async def _until_fired(run: TransferRun, faults: list[str]) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not await run.fired(faults):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{run.memo}: the clearing house was not asked")
+        await run.end_lease()
+        await asyncio.sleep(0.3)
+
+
+async def late(run: TransferRun, hold: Hold) -> None:
+    """The submission reaches the clearing house only now, or once more."""
+    if run.transfer_id:
+        await run.submit_late()
+        hold.release()
+        return
+    # Before the debit nothing can be on its way: the submission itself is served late.
+    await run.fault("latency", SUBMIT, addenda=run.memo)
+    hold.release()
+
+
+async def refused(run: TransferRun, hold: Hold) -> None:
+    """The database ends the session in the commit, several times, and then takes it.
+
+    After the commit it is the answer that is lost: the step is made and its maker knows nothing.
+    """
+    if hold.when == "after":
+        hold.release("lost")
+        return
+    for _ in range(REFUSALS):
+        following = run.watch.hold(run.step.name, "before")
+        await _end_session_in(run, hold)
+        await run.until(lambda one=following: bool(one.caught), run.cause)
+        hold = following
+    hold.release()
+
+
+async def _end_session_in(run: TransferRun, hold: Hold) -> None:
+    """Make the commit wait for a row, and end the session that waits."""
+    account = run.customer.account_id
+    sql, key = "SELECT FROM ledger.account WHERE shard = $1 AND account_id = $2 FOR UPDATE", account
+    if run.step.row is not None:
+        sql = (
+            "SELECT FROM payments.interbank_transfer"
+            " WHERE shard = $1 AND transfer_id = $2 FOR UPDATE"
+        )
+        key = uuid.UUID(run.transfer_id)
+    # Few at a time: each keeps a connection until it has seen the commit wait.
+    async with run.gate.lockers, run.superuser.acquire() as locker, locker.transaction():
+        await locker.execute(sql, shard_of(key), key)
+        hold.release()
+        backend = await until_commit_waits(run.superuser, locker)
+        await run.superuser.fetchval("SELECT pg_terminate_backend($1)", backend)
+
+
+_WAITING = """
+SELECT pid FROM pg_stat_activity
+WHERE application_name LIKE 'payments/%' AND $1 = ANY (pg_blocking_pids(pid))
+"""
+
+
+async def until_commit_waits(superuser: asyncpg.Pool, locker: Any) -> int:
+    """Return the server process of payments that waits for what `locker` holds."""
+    mine = await locker.fetchval("SELECT pg_backend_pid()")
+    deadline = time.monotonic() + WITHIN_S
+    while True:
+        backend = await superuser.fetchval(_WAITING, mine)
+        if backend is not None:
+            return backend
+        if time.monotonic() > deadline:
+            raise TimeoutError("no commit came to wait")
+        await asyncio.sleep(0.01)
+
+
+Fault = Callable[[TransferRun, Hold], Awaitable[None]]
+
+LIVE: dict[str, Fault] = {
+    "duplicate": duplicate,
+    "silence": silence,
+    "late": late,
+    "refused": refused,
+}
+"""Faults that payments lives through."""
+
+CRASH = "crash"

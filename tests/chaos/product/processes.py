@@ -1,0 +1,97 @@
+"""Payments that stops, in the place of the ordinary one and beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sandbox.stack import launch
+from sandbox.stack.home import REPO
+from sandbox.stack.parts.services import Services
+from sandbox.stack.probes import GrpcHealthProbe
+from tests.chaos.product.gate import Gate, gate_at
+from tests.chaos.product.payments_that_stops import PLAN
+from tests.e2e.bank import Bank
+
+PLACE = "payments"
+READY_WITHIN_S = 60.0
+
+
+class Payments:
+    """Starts workers that ask at the gate, and puts the ordinary payments back."""
+
+    def __init__(self, bank: Bank, socket: Path, gate: Gate) -> None:
+        self._stack = bank.stack
+        self._where = bank.where
+        self._socket = socket
+        self.gate = gate
+        self._workers: list[asyncio.subprocess.Process] = []
+
+    async def stand_in(self, workers: int) -> None:
+        """Take the place of payments; further workers only drive what is due."""
+        await asyncio.to_thread(self._stack.stop, PLACE)
+        await asyncio.gather(*(self._start(slot) for slot in range(workers)))
+
+    def kill(self) -> None:
+        """kill -9, and nobody takes the place yet."""
+        for process in self._workers:
+            if process.returncode is None:
+                process.kill()
+
+    async def step_aside(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End the workers, in order or by a crash, and have payments started by its supervisor."""
+        for process in self._workers:
+            if process.returncode is None:
+                process.send_signal(number)
+        await asyncio.gather(*(process.wait() for process in self._workers))
+        self._workers.clear()
+        await asyncio.to_thread(self._stack.start, PLACE)
+
+    async def _start(self, slot: int) -> None:
+        home, where = self._stack.home, self._where
+        services = Services(home, where["BP_OPENBAO_ADDR"], where["BP_KAFKA_BOOTSTRAP"]).specs()
+        spec = next(spec for spec in services if spec.name == PLACE)
+        socket = Path(spec.env["BP_SOCKET_IN"]).with_name(f"in-{slot}.sock")
+        socket.unlink(missing_ok=True)
+        log = home.logs / f"payments-that-stops-{slot}.log"
+        more = {"BP_SLOT": str(slot), "BP_SOCKET_IN": str(socket), PLAN: json.dumps(self._plan())}
+        process = await launch.start(
+            (sys.executable, "-m", "tests.chaos.product.payments_that_stops"),
+            env=launch.child_environment({**spec.env, **more}),
+            log=log,
+            cwd=REPO,
+        )
+        self._workers.append(process)
+        probe = GrpcHealthProbe(str(socket))
+        async with asyncio.timeout(READY_WITHIN_S):
+            while not await probe.check():
+                if process.returncode is not None:
+                    raise RuntimeError(f"it ended: {log.read_text(errors='replace')[-2000:]}")
+                await asyncio.sleep(0.05)
+
+    def _plan(self) -> dict[str, str]:
+        folder = Path(self._where["BP_PARTNER_CA_FILE"]).parent
+        return {
+            "gate": str(self._socket),
+            "ach_url": self._where["BP_PARTNER_ACH_URL"],
+            "ca": self._where["BP_PARTNER_CA_FILE"],
+            "cert": str(folder / "bp-client.pem"),
+            "key": str(folder / "bp-client.key"),
+        }
+
+
+@asynccontextmanager
+async def payments_at_the_gate(bank: Bank) -> AsyncGenerator[Payments]:
+    """Have a gate, and the ordinary payments again at the end, whatever happens."""
+    socket = bank.stack.home.run / "stops.sock"
+    async with gate_at(socket) as gate:
+        payments = Payments(bank, socket, gate)
+        try:
+            yield payments
+        finally:
+            await payments.step_aside(signal.SIGKILL)

@@ -1,0 +1,58 @@
+"""Every commit of the saga, before and after it, under every fault: once, whole, and ended.
+
+The cases come from the state table. They run together, in rounds.py; a test reads what became
+of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import pytest
+import pytest_asyncio
+
+from sandbox.stack.testing import RunningStack
+from services.payments.state import TABLE
+from tests.chaos.product.rounds import CASES, Case, Outcomes, rounds_on
+from tests.chaos.product.rows import WAYS
+from tests.e2e.bank import Bank
+
+PARTNERS = ("ach", "fraud", "fcm", "oauth")
+
+
+@pytest_asyncio.fixture(scope="module")
+async def outcomes(stack: RunningStack, request: pytest.FixtureRequest) -> AsyncGenerator[Outcomes]:
+    """What became of every case that is asked for, and the judge's verdict on the bank."""
+    chosen = {item.callspec.params["case"] for item in request.session.items if _has_case(item)}
+    bank = Bank(stack)
+    for partner in PARTNERS:
+        await bank.mend(partner)
+    async with rounds_on(bank) as rounds:
+        await rounds.all([case for case in CASES if case in chosen])
+    rounds.outcomes.verdict = await bank.judged()
+    yield rounds.outcomes
+    await bank.close()
+
+
+def _has_case(item: pytest.Item) -> bool:
+    return "case" in getattr(getattr(item, "callspec", None), "params", {}) and (
+        item.path.name == "test_product.py"
+    )
+
+
+def test_every_row_of_the_table_can_be_driven_and_no_other() -> None:
+    assert WAYS.keys() == TABLE.rows.keys()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_a_fault_at_a_commit_of_the_saga_loses_nothing_and_doubles_nothing(
+    outcomes: Outcomes, case: Case
+) -> None:
+    wrong = outcomes.wrong[case.name]
+    if wrong is not None:
+        raise AssertionError(f"{case.name}: {type(wrong).__name__}: {wrong}") from wrong
+
+
+def test_the_judge_finds_no_difference_after_the_product(outcomes: Outcomes) -> None:
+    assert outcomes.verdict["ok"], outcomes.verdict["differences"]

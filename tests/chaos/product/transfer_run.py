@@ -1,0 +1,338 @@
+"""One transfer of the product on its way: brought to its step, disturbed, and seen to its end.
+
+Whatever a real client, clearing house or lease would repeat is repeated here until it is heard;
+the end of a lease is brought forward in the database, which is all that time would do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import aiohttp
+import asyncpg
+
+from services.kernel.ids import shard_of
+from services.payments.state import PENDING
+from tests.chaos.product.gate import Gate, Hold, Watch
+from tests.chaos.product.rows import REFUSE, Before, Cause, Step, Way
+from tests.e2e.bank import BO, Answer, Bank, Customer
+
+SUBMIT, QUERY = "POST /ach/transfer", "GET /ach/transfer"
+RECALL = "POST /ach/transfer/cancel"
+
+AMOUNT, OPENING = 100_00, 5_000_00
+AGAIN_S = 1.5
+"""How long to wait for an effect before its cause is repeated."""
+WITHIN_S = 20.0
+
+_PENDING = [state.name for state in PENDING]
+
+Condition = Callable[[], bool]
+
+
+@dataclass
+class TransferRun:
+    """A transfer with all that was done to it."""
+
+    bank: Bank
+    gate: Gate
+    superuser: asyncpg.Pool
+    step: Step
+    memo: str
+    customer: Customer
+    opening: int = OPENING
+    key: str = field(default_factory=lambda: str(uuid.uuid4()))
+    answers: list[Answer] = field(default_factory=list)
+    """Whole answers to the request for the transfer, in the order of their coming."""
+    waiting: Hold | None = None
+    _faults: list[str] = field(default_factory=list)
+    _calls: set[asyncio.Task[None]] = field(default_factory=set)
+    _causes: set[asyncio.Task[None]] = field(default_factory=set)
+    """Calls under way that cause the step's event."""
+    _notices: dict[str, bytes] = field(default_factory=dict)
+    _heard: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Be seen at the gate."""
+        self.watch = Watch(self._debited)
+        self.gate.watches[self.memo] = self.watch
+
+    @property
+    def way(self) -> Way:
+        """How its step is brought about."""
+        return self.step.way
+
+    @property
+    def transfer_id(self) -> str:
+        """ "" until the debit is made."""
+        return self.watch.transfer_id
+
+    # What its parties do
+
+    def pay(self) -> None:
+        """Ask for the transfer; its answer is kept when it comes."""
+        self._call(self._pay(), self._causes if self.step.row is None else self._calls)
+
+    async def pay_until_answered(self) -> Answer:
+        """Ask with the same key until there is an answer about the transfer itself."""
+        while True:
+            answer = await self.pay_once()
+            if answer.status == 200:
+                return answer
+            await asyncio.sleep(0.2)
+
+    def cancel(self) -> None:
+        """Ask to cancel it."""
+        self._call(self._cancel(), self._causes)
+
+    def tell(self, kind: str, *, again: bool = False) -> None:
+        """Send a notice as the clearing house would; `again` under another id."""
+        self._call(self._tell(kind, again=again), self._causes)
+
+    def cause(self) -> None:
+        """Do what causes the step's event, unless that is under way."""
+        match self.way.cause:
+            case Cause.DRIVER:
+                self.end_lease_soon()
+            case _ if self._causes:
+                pass
+            case Cause.CLIENT:
+                self.pay()
+            case Cause.CANCEL:
+                self.cancel()
+            case Cause.NOTICE:
+                self.tell(self.way.notice)
+
+    def cause_twice(self) -> None:
+        """Do it once more although it is under way."""
+        match self.way.cause:
+            case Cause.CLIENT:
+                self.pay()
+            case Cause.CANCEL:
+                self.cancel()
+            case Cause.NOTICE:
+                self.tell(self.way.notice)
+                self.tell(self.way.notice, again=True)
+            case Cause.DRIVER:
+                self.end_lease_soon()
+
+    async def until(self, condition: Condition, again: Callable[[], None]) -> None:
+        """Wait for a condition and repeat what should bring it about."""
+        deadline = time.monotonic() + WITHIN_S
+        while not condition():
+            again()
+            pause = time.monotonic() + AGAIN_S
+            while not condition() and time.monotonic() < pause:
+                await asyncio.sleep(0.02)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.memo}: not within {WITHIN_S:g} s")
+
+    async def end_lease(self) -> None:
+        """Let the lease be over, as it would be after 45 s."""
+        if self.transfer_id:
+            one = uuid.UUID(self.transfer_id)
+            await self.superuser.execute(
+                "UPDATE payments.interbank_transfer SET lease_until = now() - interval '1 second'"
+                " WHERE shard = $1 AND transfer_id = $2 AND state = ANY($3)",
+                shard_of(one),
+                one,
+                _PENDING,
+            )
+
+    async def submit_late(self) -> Answer:
+        """Hand it to the clearing house past the bank, as a packet that was long on its way."""
+        return await self.bank.submit_to_ach(
+            self.transfer_id,
+            AMOUNT,
+            account=self.way.account,
+            addenda=self.memo,
+            callbackReference=self.transfer_id,
+        )
+
+    # What breaks
+
+    async def fault(self, kind: str, endpoint: str, **match: str) -> str:
+        """Break the clearing house for this transfer alone."""
+        params = {"status": 422} if kind == REFUSE else {}
+        one = await self.bank.fault("ach", kind=kind, endpoint=endpoint, match=match, params=params)
+        self._faults.append(one)
+        return one
+
+    async def mend(self) -> None:
+        """Take its faults back."""
+        faults, self._faults = self._faults, []
+        for one in faults:
+            await self.mend_one(one)
+
+    async def mend_one(self, fault: str) -> None:
+        """Take one fault back."""
+        await self.bank.control("ach", "DELETE", f"/control/faults/{fault}")
+
+    async def fired(self, faults: list[str]) -> int:
+        """How often some faults hit."""
+        counts = 0
+        for one in faults:
+            found = await self.bank.control("ach", "GET", f"/control/faults/{one}")
+            counts += int(found.body["fired"])
+        return counts
+
+    async def _debited(self, transfer_id: str) -> None:
+        """Break what is known by the transfer's id, before anybody asks."""
+        kinds = {QUERY: self.way.query, RECALL: self.way.recall}
+        for endpoint, kind in kinds.items():
+            if kind:
+                await self.fault(kind, endpoint, idempotencyKey=transfer_id)
+
+    # From the debit to the step
+
+    async def begin(self) -> None:
+        """Ask for it, and go up to where the clearing house's days must pass or the step comes."""
+        if self.way.submit:
+            await self.fault(self.way.submit, SUBMIT, addenda=self.memo)
+        if self.step.row is None:
+            return
+        if Before.WAITING in self.way.before:
+            self.waiting = self.watch.hold("DEBITED-TIMED_OUT", "before", every=True)
+        self.pay()
+        before = [*self.way.before, Before.DAYS]
+        for part in before[: before.index(Before.DAYS)]:
+            await self._pass(part)
+
+    async def go_on(self) -> None:
+        """Do what stands behind the days that have passed."""
+        before = self.way.before
+        if self.way.days:
+            for part in before[before.index(Before.DAYS) + 1 :]:
+                await self._pass(part)
+
+    async def _pass(self, part: Before) -> None:
+        match part:
+            case Before.SUBMITTED:
+                await self.until_state("SUBMITTED")
+            case Before.UNKNOWN:
+                await self.until_state("OUTCOME_UNKNOWN")
+            case Before.WAITING:
+                hold = self.waiting
+                await self.until(lambda: bool(hold and hold.caught), self.end_lease_soon)
+            case Before.CANCEL:
+                made = self.watch.made
+                step = ("SUBMITTED-CANCEL_ASKED", "after")
+                await self.until(lambda: made[step] > 0, self.cancel)
+            case Before.COMPLETED:
+                self.tell("completed")
+                await self.until_state("COMPLETED")
+            case Before.DAYS:
+                raise ValueError("banking days pass for all at once")
+
+    def end_lease_soon(self) -> None:
+        """End the lease without waiting for it."""
+        self._call(self.end_lease(), self._calls)
+
+    async def state(self) -> str:
+        """Its state in the database; "" before the debit."""
+        if not self.transfer_id:
+            return ""
+        one = uuid.UUID(self.transfer_id)
+        sql = "SELECT state FROM payments.interbank_transfer WHERE shard = $1 AND transfer_id = $2"
+        return await self.superuser.fetchval(sql, shard_of(one), one) or ""
+
+    async def until_state(self, *states: str) -> None:
+        """Wait for a state; leases end early meanwhile."""
+        deadline = time.monotonic() + WITHIN_S
+        while (now := await self.state()) not in states:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.memo}: {now!r} and not {states}")
+            await self.end_lease()
+            await asyncio.sleep(0.3)
+
+    # The end
+
+    async def end(self) -> None:
+        """Repeat what was not heard, until all is heard and the transfer has come to its end."""
+        await self.mend()
+        if self.waiting is not None:
+            self.waiting.release()
+        if self.step.row is None:
+            self.answers.append(await asyncio.wait_for(self.pay_until_answered(), WITHIN_S))
+        if self.way.notice:
+            await self.until(lambda: self.way.notice in self._heard, self.cause)
+        await self._until_ended()
+        await asyncio.gather(*self._calls, *self._causes)
+
+    async def _until_ended(self) -> None:
+        deadline = time.monotonic() + WITHIN_S
+        while (now := await self.state()) not in self.way.ends_as:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.memo}: is {now!r}, not {sorted(self.way.ends_as)}")
+            if self.way.cause is Cause.CANCEL and not self._causes:
+                self.cancel()
+            await self.end_lease()
+            await asyncio.sleep(0.3)
+
+    # Calls
+
+    def _call(self, call: Awaitable[None], calls: set[asyncio.Task[None]]) -> None:
+        task = asyncio.ensure_future(call)
+        calls.add(task)
+        task.add_done_callback(calls.discard)
+
+    async def _pay(self) -> None:
+        answer = await self.pay_once()
+        if answer.status == 200:
+            self.answers.append(answer)
+
+    async def pay_once(self) -> Answer:
+        """Ask for the transfer and return the answer, whatever it is."""
+        body = {
+            "accountId": str(self.customer.account_id),
+            "amount": {"currencyCode": "USD", "minorUnits": str(AMOUNT)},
+            "beneficiary": BO | {"accountNumber": self.way.account},
+            "memo": self.memo,
+        }
+        path, headers = "/v1/transfers/interbank", {"Idempotency-Key": self.key}
+        return await self.bank.call("POST", path, self.customer.token, body, headers)
+
+    async def _cancel(self) -> None:
+        path = f"/v1/transfers/interbank/{self.transfer_id}:cancel"
+        await self.bank.call("POST", path, self.customer.token, {})
+
+    async def _tell(self, kind: str, *, again: bool) -> None:
+        body = self._notices.get(kind)
+        if body is None or again:
+            body = await self._notice(kind)
+            self._notices.setdefault(kind, body)
+        now = int(time.time())
+        secret = self.bank.stack.seed.ach_webhook_secret.encode()
+        mac = hmac.new(secret, f"{now}.".encode() + body, hashlib.sha256).hexdigest()
+        try:
+            signature = f"t={now},v1={mac}"
+            path = "/v1/webhooks/ach"
+            answer = await self.bank.as_ach("POST", path, body, signature, certificate=True)
+        except (aiohttp.ClientError, OSError):
+            return
+        if answer.status == 200:
+            self._heard.add(kind)
+
+    async def _notice(self, kind: str) -> bytes:
+        known = await self.bank.at_ach(self.transfer_id)
+        data = {
+            "achTraceNumber": known["achTraceNumber"],
+            "idempotencyKey": self.transfer_id,
+            "state": "RETURNED" if kind == "returned" else "SETTLED",
+        }
+        if kind == "returned":
+            data["returnReasonCode"] = "R03"
+        event = {
+            "id": str(uuid.uuid4()),
+            "type": f"transfer.{kind}",
+            "createTime": "2026-03-02T08:30:00-05:00",
+            "data": data,
+        }
+        return json.dumps(event).encode()
