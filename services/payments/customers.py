@@ -1,5 +1,6 @@
 """What customers knows of the account to debit, asked over the mesh."""
 
+import uuid
 from collections.abc import Sequence
 
 from bp.customers.v1.account_pb2 import Account
@@ -15,7 +16,6 @@ from services.chassis.calls import current_call
 from services.chassis.groups import Groups
 from services.chassis.grpc_client import onward
 from services.payments.checks import AccountFacts
-from services.payments.transfer import TransferOrder
 
 TIMEOUT_S = 2.0
 
@@ -27,10 +27,10 @@ class CustomersClient:
         self._stub = stub
         self._questions = Groups(self._ask)
 
-    async def account(self, order: TransferOrder) -> AccountFacts:
+    async def account(self, customer_id: uuid.UUID, account_id: uuid.UUID) -> AccountFacts:
         """Return the facts; raises grpc.aio.AioRpcError when customers cannot be asked."""
         answer = await self._questions.do(
-            CheckDebitRequest(customer_id=str(order.customer_id), account_id=str(order.account_id))
+            CheckDebitRequest(customer_id=str(customer_id), account_id=str(account_id))
         )
         return AccountFacts(
             exists=answer.HasField("account"),

@@ -1,7 +1,7 @@
-"""The whole product, run in four rounds: many transfers at once, each with a fate of its own.
+"""The whole product, run in rounds: many transfers at once, each with a fate of its own.
 
-Those that need banking days to pass go together, because the clearing house has one clock. In
-the rounds of crashes all are brought to their commits and then one kill -9 hits them all.
+Those that need as many banking days to pass go together, because the clearing house has one
+clock. In the rounds of crashes all are brought to their commits and one kill -9 hits them all.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ from tests.e2e.bank import Bank, Customer
 AT_ONCE = 40
 """Transfers that are on their way at the same time."""
 SUPERUSER_CONNECTIONS = 16
-BANKING_DAYS = 8
-"""Enough for settlement and for a return that comes late."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +83,14 @@ class Rounds:
         named = [(case.step, case.name) for case in drivable]
         opened = await self.open_runs(named, [OPENING] * len(named))
         runs = dict(zip(drivable, opened, strict=True))
-        for settles in (False, True):
-            mine = {case: run for case, run in runs.items() if case.step.way.settles is settles}
+        for days in sorted({case.step.way.days for case in drivable}):
+            mine = {case: run for case, run in runs.items() if case.step.way.days == days}
             live = {case: run for case, run in mine.items() if case.fault != CRASH}
             crashed = {case: run for case, run in mine.items() if case.fault == CRASH}
             if live:
-                await self._round(live, settles=settles)
+                await self._round(live, days=days)
             if crashed:
-                await self._round(crashed, settles=settles, crash=True)
+                await self._round(crashed, days=days, crash=True)
 
     async def open_runs(
         self, named: Sequence[tuple[Step, str]], opening: Sequence[int]
@@ -118,26 +116,26 @@ class Rounds:
         ]
 
     async def _round(
-        self, runs: dict[Case, TransferRun], *, settles: bool, crash: bool = False
+        self, runs: dict[Case, TransferRun], *, days: int, crash: bool = False
     ) -> None:
         await self.payments.stand_in(workers=1 if crash else 2)
         holds = {case: run.watch.hold(case.step.name, case.when) for case, run in runs.items()}
-        if settles:
+        if days:
             await self._bank.control("ach", "POST", "/control/webhooks/hold")
-        if crash or settles:
+        if crash or days:
             await self._each(runs, lambda case: runs[case].begin())
-        if settles:
-            body = {"banking_days": BANKING_DAYS, "drain_timeout_ms": 1}
+        if days:
+            body = {"banking_days": days, "drain_timeout_ms": 1}
             await self._bank.control("ach", "POST", "/control/clock/advance", body)
         if crash:
             await self._each(runs, lambda case: self._to_its_commit(runs[case], holds[case]))
             await self.payments.step_aside(signal.SIGKILL)
         else:
-            began = settles
+            began = days > 0
             await self._each(
                 runs, lambda case: self._live(case, runs[case], holds[case], began=began)
             )
-        if settles:
+        if days:
             await self._bank.release_notices()
         await self._each(runs, lambda case: runs[case].end())
         await self._each(runs, lambda case: require_right(runs[case]))

@@ -34,12 +34,15 @@ class Before(Enum):
     UNKNOWN = "the bank gave up waiting for an answer"
     WAITING = "a worker waits with an answer in hand"
     CANCEL = "the customer asked to cancel it"
-    SETTLEMENT = "banking days pass, and nothing is told"
+    DAYS = "banking days pass, and nothing is told"
     COMPLETED = "the clearing house tells that it settled"
 
 
 GOOD_ACCOUNT, REFUSED_ACCOUNT = "123456", "12"
 RETURNED_ACCOUNT, LATE_RETURNED_ACCOUNT = "1239903", "1238803"
+
+DAYS_TO_BATCH, DAYS_TO_RETURN = 1, 8
+"""A batch is closed; everything is settled, and even a late return has come."""
 
 HANG, SWALLOW, REFUSE = "hang", "accept_then_hang", "reject"
 """Kinds of fault: nothing arrives; it arrives and the answer does not; it is refused."""
@@ -58,11 +61,8 @@ class Way:
     before: tuple[Before, ...] = ()
     notice: str = ""
     """Type of the notice that is the event."""
-
-    @property
-    def settles(self) -> bool:
-        """Whether the clearing house's clock must go on for it."""
-        return Before.SETTLEMENT in self.before
+    days: int = 0
+    """Banking days that the clearing house's clock must go on for it."""
 
 
 def _ends(*states: State) -> frozenset[str]:
@@ -104,23 +104,26 @@ def _told(event: Event, before: tuple[Before, ...], **partner: str) -> Way:
         _ends(TABLE.next(_S.SUBMITTED, event)),
         account=RETURNED_ACCOUNT if returned else GOOD_ACCOUNT,
         before=before,
+        days=DAYS_TO_RETURN,
         notice="returned" if returned else "completed",
         **partner,
     )
 
 
-_WAITING = (Before.WAITING, Before.SETTLEMENT)
-_UNKNOWN = (Before.UNKNOWN, Before.SETTLEMENT)
-_CANCELLING = (Before.SUBMITTED, Before.SETTLEMENT, Before.CANCEL)
-_SUBMITTED = (Before.SUBMITTED, Before.SETTLEMENT)
+_WAITING = (Before.WAITING, Before.DAYS)
+_UNKNOWN = (Before.UNKNOWN, Before.DAYS)
+_CANCELLING = (Before.SUBMITTED, Before.DAYS, Before.CANCEL)
+_SUBMITTED = (Before.SUBMITTED, Before.DAYS)
 
 _SETTLED: dict[Row, Way] = {
     (_S.DEBITED, _E.COMPLETED): _told(_E.COMPLETED, _WAITING, submit=SWALLOW),
     (_S.DEBITED, _E.RETURNED): _told(_E.RETURNED, _WAITING, submit=SWALLOW),
     (_S.OUTCOME_UNKNOWN, _E.COMPLETED): _told(_E.COMPLETED, _UNKNOWN, submit=SWALLOW, query=HANG),
     (_S.OUTCOME_UNKNOWN, _E.RETURNED): _told(_E.RETURNED, _UNKNOWN, submit=SWALLOW, query=HANG),
-    # Too late to cancel: the clearing house has sent it, and what ends it is its settlement.
-    (_S.CANCELLING, _E.ACCEPTED): Way(Cause.DRIVER, _ends(_S.COMPLETED), before=_CANCELLING),
+    # Too late to cancel: it is in the day's batch, and not yet settled.
+    (_S.CANCELLING, _E.ACCEPTED): Way(
+        Cause.DRIVER, _ends(_S.SUBMITTED), before=_CANCELLING, days=DAYS_TO_BATCH
+    ),
     (_S.CANCELLING, _E.COMPLETED): _told(_E.COMPLETED, _CANCELLING, recall=HANG),
     (_S.CANCELLING, _E.RETURNED): _told(_E.RETURNED, _CANCELLING, recall=HANG),
     (_S.SUBMITTED, _E.COMPLETED): _told(_E.COMPLETED, _SUBMITTED),
@@ -130,6 +133,7 @@ _SETTLED: dict[Row, Way] = {
         _ends(_S.RETURNED),
         account=LATE_RETURNED_ACCOUNT,
         before=(*_SUBMITTED, Before.COMPLETED),
+        days=DAYS_TO_RETURN,
         notice="returned",
     ),
 }

@@ -201,15 +201,15 @@ class TransferRun:
         if Before.WAITING in self.way.before:
             self.waiting = self.watch.hold("DEBITED-TIMED_OUT", "before", every=True)
         self.pay()
-        before = [*self.way.before, Before.SETTLEMENT]
-        for part in before[: before.index(Before.SETTLEMENT)]:
+        before = [*self.way.before, Before.DAYS]
+        for part in before[: before.index(Before.DAYS)]:
             await self._pass(part)
 
     async def go_on(self) -> None:
         """Do what stands behind the days that have passed."""
         before = self.way.before
-        if self.way.settles:
-            for part in before[before.index(Before.SETTLEMENT) + 1 :]:
+        if self.way.days:
+            for part in before[before.index(Before.DAYS) + 1 :]:
                 await self._pass(part)
 
     async def _pass(self, part: Before) -> None:
@@ -228,7 +228,7 @@ class TransferRun:
             case Before.COMPLETED:
                 self.tell("completed")
                 await self.until_state("COMPLETED")
-            case Before.SETTLEMENT:
+            case Before.DAYS:
                 raise ValueError("banking days pass for all at once")
 
     def end_lease_soon(self) -> None:
