@@ -127,7 +127,7 @@ def short(bench: Mapping[str, Any]) -> str:
     where = f"`{bench['command']}` on {bench['machine']}, {bench['time'][:10]}"
     return "\n\n".join(
         (
-            f"{'; '.join(words)}{worth} ({where}).",
+            f"{'; '.join(words)}{worth} ({where}). {_company(bench)}".strip(),
             "![A second, beside peers](docs/img/throughput.svg)",
             "What each of the others does for one of its units, the marks and where the time "
             "goes: [performance](docs/performance.md).",
@@ -142,9 +142,14 @@ def _runs(bench: Mapping[str, Any]) -> str:
     titles = (
         *("run", "per second", "p50 ms", "p95 ms", "p99 ms", "p99.9 ms", "CPU ms"),
         *("round trips", "bytes written", "peak MiB", "event lag p99 ms", "drained s"),
+        "others' share",
     )
     rows = [
-        (f"`{run}`", *(_number(figures.get(f"{run}.{name}")) for name in (*columns, *behind)))
+        (
+            f"`{run}`",
+            *(_number(figures.get(f"{run}.{name}")) for name in (*columns, *behind)),
+            f"{figures[share]:.0%}" if (share := f"{run}.others_share") in figures else "",
+        )
         for run in SHOWN
         if f"{run}.per_s" in figures
     ]
