@@ -61,6 +61,10 @@ class Findings:
         named = [f"{one.load.name}: {reason}" for one in self.results for reason in one.void]
         return named + self.void
 
+    def others_share_max(self) -> float:
+        """The largest share of the machine that others had in a run."""
+        return max((one.spent.others_share for one in self.results), default=0.0)
+
     def best_per_s(self) -> float | None:
         """The most interbank transfers a second of a closed loop; None when none ran."""
         speeds = [one.per_s for one in self.results if one.load.name.startswith("interbank.c")]

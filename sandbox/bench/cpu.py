@@ -49,6 +49,34 @@ def of_the_bank(used: Mapping[str, float]) -> float:
     return sum(seconds for name, seconds in used.items() if not is_outside(name))
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Seconds of all cores since the machine's start."""
+
+    busy_s: float
+    """At work, for anybody and for the kernel itself."""
+    stolen_s: float
+    """Ready to work while the host had other machines to serve."""
+
+    @classmethod
+    def now(cls) -> Machine:
+        """Read /proc/stat."""
+        return cls.of(Path("/proc/stat").read_text())
+
+    @classmethod
+    def of(cls, text: str) -> Machine:
+        """Read the text of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal."""
+        ticks = [int(field) for field in text.split("\n", 1)[0].split()[1:9]]
+        user, nice, system, _idle, _wait, irq, soft, steal = ticks
+        return cls((user + nice + system + irq + soft) / _TICKS_S, steal / _TICKS_S)
+
+
+def own_s() -> float:
+    """Return the CPU seconds of this process and of its children that have ended."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
 def is_outside(part: str) -> bool:
     """Say whether a part is the outside world's and not the bank's."""
     return part.startswith(_OUTSIDE)

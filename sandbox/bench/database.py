@@ -43,6 +43,8 @@ class Snapshot:
     statements: Mapping[tuple[str, int], Statement]
     wal_bytes: int
     commits: int
+    written_bytes: int
+    flushes: int
 
     @classmethod
     async def take(cls, connection: asyncpg.Connection) -> Snapshot:
@@ -50,7 +52,13 @@ class Snapshot:
         queries = load_queries(_SQL)
         rows = await connection.fetch(queries.statements)
         totals: Any = await connection.fetchrow(queries.totals)
-        return cls(_statements(rows), int(totals["wal_bytes"]), int(totals["commits"]))
+        return cls(
+            _statements(rows),
+            int(totals["wal_bytes"]),
+            int(totals["commits"]),
+            int(totals["written_bytes"]),
+            int(totals["flushes"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,10 @@ class Work:
     """Most time first."""
     wal_bytes: int
     commits: int
+    written_bytes: int
+    """Bytes that PostgreSQL wrote: tables, indexes, and the pages of its log, again and again."""
+    flushes: int
+    """How often the log was forced to the disk."""
 
     @property
     def round_trips(self) -> int:
@@ -75,14 +87,20 @@ class Work:
         return dict(sorted(calls.items(), key=lambda item: -item[1]))
 
 
-NO_WORK = Work((), 0, 0)
+NO_WORK = Work((), 0, 0, 0, 0)
 
 
 def between(before: Snapshot, after: Snapshot) -> Work:
     """Return what happened from one snapshot to the other."""
     added = (one.since(before.statements.get(key)) for key, one in after.statements.items())
     made = sorted((one for one in added if one.calls > 0), key=lambda one: -one.ms)
-    return Work(tuple(made), after.wal_bytes - before.wal_bytes, after.commits - before.commits)
+    return Work(
+        tuple(made),
+        after.wal_bytes - before.wal_bytes,
+        after.commits - before.commits,
+        after.written_bytes - before.written_bytes,
+        after.flushes - before.flushes,
+    )
 
 
 def _statements(rows: Iterable[Any]) -> dict[tuple[str, int], Statement]:

@@ -104,7 +104,8 @@ async def _prepare(bench: Bench, database: str) -> bool:
 async def _measure(bench: Bench, database: str, shape: Shape) -> int:
     """Run a shape, keep its figures, return how many transactions it committed."""
     bench.say(f"ledger, {shape.name}")
-    seconds = 2.0 if bench.scale.quick else SECONDS
+    quick = bench.scale.quick
+    seconds = bench.scale.seconds or (2.0 if quick else SECONDS)
     settings = {"accounts": shape.accounts, "group": shape.group}
     paces = [
         await pgbench.run(
@@ -115,7 +116,7 @@ async def _measure(bench: Bench, database: str, shape: Shape) -> int:
             seconds=length,
             settings=settings,
         )
-        for length in (1.0 if bench.scale.quick else WARM_UP_S, seconds)
+        for length in (1.0 if quick else WARM_UP_S, seconds)
     ]
     pace = paces[-1]
     bench.found.figures |= {

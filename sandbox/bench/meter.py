@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -29,9 +30,11 @@ class Spent:
     seconds: float = 0.0
     cpu_s: dict[str, float] = field(default_factory=dict[str, float])
     """CPU seconds by part, most first."""
+    others_cpu_s: float = 0.0
+    """CPU seconds of whatever else ran on the machine, the kernel's own work included …"""
+    stolen_cpu_s: float = 0.0
+    """… and those that the host gave to other machines."""
     database: database.Work = database.NO_WORK
-    disk_bytes: dict[str, int] = field(default_factory=dict[str, int])
-    """Bytes that parts wrote."""
     kafka_bytes: int = 0
     """By how much Kafka's logs grew."""
     memory_mib: list[tuple[float, dict[str, float]]] = field(
@@ -50,17 +53,24 @@ class Spent:
         return cpu.of_the_bank(self.cpu_s)
 
     @property
-    def bank_disk_bytes(self) -> int:
-        """Bytes that the bank wrote."""
-        return sum(size for name, size in self.disk_bytes.items() if not cpu.is_outside(name))
+    def others_share(self) -> float:
+        """The share of all cores that neither bank nor partners nor bench could use."""
+        there = self.seconds * (os.cpu_count() or 1)
+        return (self.others_cpu_s + self.stolen_cpu_s) / there if there else 0.0
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes written by the two stores that keep what a transfer leaves."""
+        return self.database.written_bytes + self.kafka_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
     at: float
+    machine: cpu.Machine
+    own_cpu_s: float
     cpu_s: Mapping[str, float]
     database: database.Snapshot
-    disk_bytes: Mapping[str, int]
     kafka_bytes: int
 
 
@@ -70,7 +80,7 @@ async def metered(
 ) -> AsyncGenerator[Spent]:
     """Measure what happens inside the block."""
     spent, trees = Spent(), cpu.trees(pids)
-    before = await _look(stand, pids, trees)
+    before = await _look(stand, pids)
     watching = asyncio.create_task(_watch(spent, trees, memory_every_s))
     try:
         yield spent
@@ -78,10 +88,10 @@ async def metered(
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
-    _fill(spent, before, await _look(stand, pids, cpu.trees(pids)))
+    _fill(spent, before, await _look(stand, pids))
 
 
-async def _look(stand: Stand, pids: Mapping[str, int], trees: Mapping[str, Sequence[int]]) -> _Look:
+async def _look(stand: Stand, pids: Mapping[str, int]) -> _Look:
     connection = await stand.connect(STATISTICS_IN)
     try:
         asked = await database.Snapshot.take(connection)
@@ -89,9 +99,10 @@ async def _look(stand: Stand, pids: Mapping[str, int], trees: Mapping[str, Seque
         await connection.close()
     return _Look(
         time.monotonic(),
+        cpu.Machine.now(),
+        cpu.own_s(),
         cpu.snapshot(pids),
         asked,
-        storage.written(trees),
         storage.folder_bytes(kafka_data(stand), ".log"),
     )
 
@@ -112,10 +123,8 @@ async def _watch(spent: Spent, trees: Mapping[str, Sequence[int]], every_s: floa
 def _fill(spent: Spent, before: _Look, after: _Look) -> None:
     spent.seconds = after.at - before.at
     spent.cpu_s = cpu.between(before.cpu_s, after.cpu_s)
+    told_s = sum(spent.cpu_s.values()) + after.own_cpu_s - before.own_cpu_s
+    spent.others_cpu_s = max(0.0, after.machine.busy_s - before.machine.busy_s - told_s)
+    spent.stolen_cpu_s = after.machine.stolen_s - before.machine.stolen_s
     spent.database = database.between(before.database, after.database)
-    spent.disk_bytes = {
-        name: after.disk_bytes[name] - size
-        for name, size in before.disk_bytes.items()
-        if name in after.disk_bytes
-    }
     spent.kafka_bytes = after.kafka_bytes - before.kafka_bytes

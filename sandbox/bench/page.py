@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sandbox.bench import peers, plots
+from sandbox.bench import peers, plots, report
 from sandbox.bench.peers import Peer
 from sandbox.stack.home import REPO
 
@@ -39,19 +39,39 @@ SHOWN = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the charts and both documents; 1 when the report is void."""
-    file = Path(arguments[0]) if arguments else REPORT
-    report = json.loads(file.read_text())
-    if report["void"]:
-        print(f"{file} is void and is not written anywhere: {report['reason']}", file=sys.stderr)
-        return 1
+    """Write the charts and both documents; 1 when a report is void.
+
+    Several files are parts of one bench, made one after the other; the last one says when.
+    """
+    files = [Path(argument) for argument in arguments] or [REPORT]
+    reports = [json.loads(file.read_text()) for file in files]
+    for file, one in zip(files, reports, strict=True):
+        if one["void"]:
+            print(f"{file} is void and is not written: {one['reason']}", file=sys.stderr)
+            return 1
+    merged = together(reports)
     CHARTS.mkdir(exist_ok=True)
-    for name, drawing in plots.draw(report).items():
+    for name, drawing in plots.draw(merged).items():
         (CHARTS / name).write_text(drawing)
-    for name, text in (("docs/performance.md", whole(report)), ("README.md", short(report))):
+    for name, text in (("docs/performance.md", whole(merged)), ("README.md", short(merged))):
         document = REPO / name
         document.write_text(replaced(document.read_text(), text))
     return 0
+
+
+def together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one report of several parts; of a figure that two have, the first one's stands."""
+    merged: dict[str, Any] = {"figures": {}, "runs": {}}
+    for one in reports:
+        for name in merged:
+            merged[name] = {**one[name], **merged[name]}
+    last = {key: value for one in reports for key, value in one.items() if key not in merged}
+    return {
+        **last,
+        **merged,
+        "marks": report.marks_of(merged["figures"]),
+        "command": "`, `".join(dict.fromkeys(one["command"] for one in reports)),
+    }
 
 
 def replaced(document: str, text: str) -> str:
@@ -63,20 +83,21 @@ def replaced(document: str, text: str) -> str:
     return f"{before}{BEGIN}\n{text.strip()}\n{END}{after}"
 
 
-def whole(report: Mapping[str, Any]) -> str:
+def whole(bench: Mapping[str, Any]) -> str:
     """Return what stands in docs/performance.md."""
-    figures = report["figures"]
+    figures = bench["figures"]
     pieces = [
-        f"`{report['command']}` on {report['machine']}, {report['time'][:10]}:",
-        _runs(report),
+        f"`{bench['command']}` on {bench['machine']}, {bench['time'][:10]}:",
+        _runs(bench),
         _sentence(figures),
+        _company(bench),
         "![CPU of a transfer by process](img/cpu.svg)",
-        _cpu(report),
+        _cpu(bench),
         "![Latency of each run](img/latency.svg)",
         "### Marks and goals",
-        _marks(report["marks"]),
+        _marks(bench["marks"]),
         "### The ledger function alone",
-        _ledger(report),
+        _ledger(bench),
         "![SQL alone, beside peers](img/functions.svg)",
         "### Beside comparable systems",
         "![A second, beside peers](img/throughput.svg)",
@@ -85,9 +106,9 @@ def whole(report: Mapping[str, Any]) -> str:
     return "\n\n".join(piece for piece in pieces if piece)
 
 
-def short(report: Mapping[str, Any]) -> str:
+def short(bench: Mapping[str, Any]) -> str:
     """Return what stands in README.md."""
-    figures = report["figures"]
+    figures = bench["figures"]
     words = [
         f"**{figures[name]:,.0f} {what} a second**, 99 of 100 within "
         f"{figures[name.replace('per_s', 'p99_ms')]:,.0f} ms"
@@ -98,15 +119,15 @@ def short(report: Mapping[str, Any]) -> str:
         if name in figures
     ]
     cost = figures.get("interbank.cpu_ms")
-    told = (
+    worth = (
         f"; {cost:.1f} ms of CPU for an interbank transfer, all that follows it included"
         if cost
         else ""
     )
-    where = f"`{report['command']}` on {report['machine']}, {report['time'][:10]}"
+    where = f"`{bench['command']}` on {bench['machine']}, {bench['time'][:10]}"
     return "\n\n".join(
         (
-            f"{'; '.join(words)}{told} ({where}).",
+            f"{'; '.join(words)}{worth} ({where}). {_company(bench)}".strip(),
             "![A second, beside peers](docs/img/throughput.svg)",
             "What each of the others does for one of its units, the marks and where the time "
             "goes: [performance](docs/performance.md).",
@@ -114,16 +135,21 @@ def short(report: Mapping[str, Any]) -> str:
     )
 
 
-def _runs(report: Mapping[str, Any]) -> str:
-    figures = report["figures"]
+def _runs(bench: Mapping[str, Any]) -> str:
+    figures = bench["figures"]
     columns = ("per_s", "p50_ms", "p95_ms", "p99_ms", "p999_ms", "cpu_ms", "round_trips")
     behind = ("disk_bytes", "peak_mib", "events_lag_p99_ms", "drain_s")
     titles = (
         *("run", "per second", "p50 ms", "p95 ms", "p99 ms", "p99.9 ms", "CPU ms"),
         *("round trips", "bytes written", "peak MiB", "event lag p99 ms", "drained s"),
+        "others' share",
     )
     rows = [
-        (f"`{run}`", *(_number(figures.get(f"{run}.{name}")) for name in (*columns, *behind)))
+        (
+            f"`{run}`",
+            *(_number(figures.get(f"{run}.{name}")) for name in (*columns, *behind)),
+            f"{figures[share]:.0%}" if (share := f"{run}.others_share") in figures else "",
+        )
         for run in SHOWN
         if f"{run}.per_s" in figures
     ]
@@ -142,11 +168,23 @@ def _sentence(figures: Mapping[str, float]) -> str:
         "stack.up_warm_s": "warm start {:.1f} s",
     }
     known = [text.format(figures[name]) for name, text in told.items() if name in figures]
-    return f"{'; '.join(known)}." if known else ""
+    text = "; ".join(known)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
-def _cpu(report: Mapping[str, Any]) -> str:
-    run = report["runs"].get("interbank.c64")
+def _company(bench: Mapping[str, Any]) -> str:
+    figures = bench["figures"]
+    shares = [figures[name] for run in SHOWN if (name := f"{run}.others_share") in figures]
+    if not shares:
+        return ""
+    return (
+        f"The machine was not the bench's alone: other processes, the kernel and the host had "
+        f"{min(shares):.0%} to {max(shares):.0%} of its cores in these runs."
+    )
+
+
+def _cpu(bench: Mapping[str, Any]) -> str:
+    run = bench["runs"].get("interbank.c64")
     if run is None:
         return ""
     parts: dict[str, float] = run["cpu_ms_by_part"]
@@ -175,11 +213,11 @@ def _marks(judged: Iterable[Mapping[str, Any]]) -> str:
     return _table(("what", "measured", "mark", "", "goal", ""), rows)
 
 
-def _ledger(report: Mapping[str, Any]) -> str:
-    figures = report["figures"]
+def _ledger(bench: Mapping[str, Any]) -> str:
+    figures = bench["figures"]
     if "ledger.spread.per_s" not in figures:
         return ""
-    shapes = {one["name"]: one for one in report["ledger"]["shapes"]}
+    shapes = {one["name"]: one for one in bench["ledger"]["shapes"]}
     rows = [
         (
             name,
@@ -191,7 +229,7 @@ def _ledger(report: Mapping[str, Any]) -> str:
         for where in ("spread", "hot")
         if f"ledger.{(name := f'{kind}.{where}')}.per_s" in figures
     ]
-    form = report["ledger"]["form"]
+    form = bench["ledger"]["form"]
     return (
         _table(("form and accounts", "clients", "postings a second", "ms a call"), rows)
         + f"\n\n`ledger.spread` and `ledger.hot` are the form that services use: {form}."

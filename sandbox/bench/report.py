@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ OF_THE_STACK = ("rss_mib", "setup_s", "up_warm_s")
 STATEMENTS_KEPT = 16
 
 
-def figures_of(found: Findings, home: Home) -> dict[str, float]:
-    """Return every figure under its flat name; what was not measured is left out."""
+def figures_of(found: Findings, home: Home | None) -> dict[str, float]:
+    """Return every figure under its flat name; what was not measured is left out.
+
+    `home` is that of the main stand, whose start and memory are told too; None if it was not used.
+    """
     figures: dict[str, float] = {}
     for result in found.results:
         own = result.figures()
@@ -32,8 +36,9 @@ def figures_of(found: Findings, home: Home) -> dict[str, float]:
                 if f"{INTERBANK}.{name}" in own
             }
     figures |= found.figures
-    report = home.reports / "stack.json"
-    stack: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
+    if home is None or not (report := home.reports / "stack.json").exists():
+        return figures
+    stack: dict[str, Any] = json.loads(report.read_text())
     return figures | {f"stack.{name}": stack[name] for name in OF_THE_STACK if name in stack}
 
 
@@ -49,7 +54,7 @@ def document(
         "command": command,
         "machine": f"{os.cpu_count()} cores, {_memory_gib():.0f} GiB",
         "figures": figures,
-        "marks": [_mark(one) for one in marks.judge(figures)],
+        "marks": marks_of(figures),
         "runs": {result.load.name: _run(result) for result in found.results},
         **found.details,
     }
@@ -65,6 +70,11 @@ def write(file: Path, content: dict[str, Any]) -> None:
     draft = file.with_suffix(".draft")
     draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     draft.replace(file)
+
+
+def marks_of(figures: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return every mark and goal with what was measured."""
+    return [_mark(one) for one in marks.judge(figures)]
 
 
 def _mark(one: marks.Judged) -> dict[str, Any]:
@@ -91,9 +101,6 @@ def _run(result: Result) -> dict[str, Any]:
         "refused": outcome.refused,
         "cpu_ms_by_part": {k: round(result.cpu_ms(s), 3) for k, s in spent.cpu_s.items()},
         "generator_cpu_ms": round(result.cpu_ms(outcome.cpu_s), 3),
-        "disk_bytes_by_part": {
-            k: round(result.each(size)) for k, size in spent.disk_bytes.items() if size
-        },
         "memory_mib": spent.memory_mib,
         "slice_s": load.slice_s,
         "slices": outcome.slices,
@@ -107,6 +114,8 @@ def _database(result: Result) -> dict[str, Any]:
         "round_trips": round(result.each(work.round_trips), 3),
         "commits": round(result.each(work.commits), 3),
         "wal_bytes": round(result.each(work.wal_bytes)),
+        "written_bytes": round(result.each(work.written_bytes)),
+        "flushes": round(result.each(work.flushes), 3),
         "round_trips_by_role": {
             role: round(result.each(calls), 3) for role, calls in work.by_role().items()
         },

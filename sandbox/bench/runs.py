@@ -78,10 +78,12 @@ class Result:
             **{f"p{p:g}_ms".replace(".", ""): self.percentile_ms(p) for p in (50, 95, 99, 99.9)},
             "cpu_ms": self.cpu_ms(spent.bank_cpu_s),
             "round_trips": self.each(spent.database.round_trips),
-            "disk_bytes": self.each(spent.bank_disk_bytes),
+            "disk_bytes": self.each(spent.disk_bytes),
+            "flushes": self.each(spent.database.flushes),
             "wal_bytes": self.each(spent.database.wal_bytes),
             "kafka_bytes": self.each(spent.kafka_bytes),
             "peak_mib": spent.peak_mib,
+            "others_share": spent.others_share,
         }
         if self.drained is not None:
             found["events_lag_p99_ms"] = self.drained.lag_p99_ms

@@ -14,8 +14,11 @@ from sandbox.bench.marks import Standing
 from sandbox.bench.runs import Result
 
 PARTS_SHOWN = 24
+OTHERS_SHARE_MAX = 0.1
+"""More than the kernel's own work: somebody else was at work too."""
 STATEMENTS_SHOWN = 12
-STATEMENT_CHARS = 70
+STATEMENT_CHARS = 90
+WIDTH_IN_A_FILE = 160
 STATEMENTS_OF = ("floor", "internal.c64", "interbank.c64")
 """Runs whose statements are shown; those of all are in the report."""
 _COLOURS = {Standing.MET: "green", Standing.MISSED: "red", Standing.NOT_MEASURED: "dim"}
@@ -24,6 +27,8 @@ _COLOURS = {Standing.MET: "green", Standing.MISSED: "red", Standing.NOT_MEASURED
 def show(found: Findings, figures: Mapping[str, float]) -> None:
     """Print the figures, CPU by part, marks, and the verdict."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_IN_A_FILE)
     results = found.results
     if results:
         console.print(_speeds(results))
@@ -35,6 +40,10 @@ def show(found: Findings, figures: Mapping[str, float]) -> None:
     others = {name: value for name, value in figures.items() if not name.startswith(of_runs)}
     console.print("  ".join(f"{name} [bold]{value:g}[/]" for name, value in others.items()))
     console.print(_marks(figures))
+    if (most := found.others_share_max()) > OTHERS_SHARE_MAX:
+        console.print(
+            f"[yellow]The machine was not quiet: others had up to {most:.0%} of it in a run.[/]"
+        )
     if void := found.reasons:
         console.print("[bold red]VOID[/] " + escape("\n     ".join(void)), highlight=False)
     else:
@@ -53,7 +62,7 @@ def _speeds(results: Sequence[Result]) -> Table:
         "refused",
         "lag p99 ms",
     )
-    costs = ("drain s", "round trips", "KiB disk", "peak MiB")
+    costs = ("drain s", "round trips", "KiB disk", "peak MiB", "others")
     for title in ("run", *titles, *costs):
         table.add_column(title, justify="left" if title == "run" else "right")
     for result in results:
@@ -66,8 +75,9 @@ def _speeds(results: Sequence[Result]) -> Table:
             f"{sum(result.outcome.refused.values()) + result.outcome.unanswered:,}",
             *((f"{drained.lag_p99_ms:,.0f}", f"{drained.seconds:.2f}") if drained else ("", "")),
             f"{result.each(spent.database.round_trips):.2f}",
-            f"{result.each(spent.bank_disk_bytes) / 1024:.1f}",
+            f"{result.each(spent.disk_bytes) / 1024:.1f}",
             f"{spent.peak_mib:,.0f}",
+            f"{spent.others_share:.0%}",
         )
     return table
 

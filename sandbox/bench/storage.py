@@ -1,7 +1,8 @@
-"""Bytes and memory by part of the bank, from /proc, and the size of Kafka's logs.
+"""Memory by part of the bank, from /proc, and the size of Kafka's logs.
 
 Memory is the proportional set size, in which a page that n processes share counts 1/n for each:
-the sum is what the machine gives.
+the sum is what the machine gives. Bytes written are not taken from /proc: where a file lies in
+large folios, the kernel counts a whole folio for a page.
 """
 
 from __future__ import annotations
@@ -11,13 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sandbox.stack.memory import pss_kib
-
-_WRITTEN = "write_bytes: "
-
-
-def written(trees: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    """Return the bytes that each part has sent towards the disk so far."""
-    return {name: sum(map(_write_bytes, pids)) for name, pids in trees.items()}
 
 
 def memory_mib(trees: Mapping[str, Sequence[int]]) -> dict[str, float]:
@@ -46,13 +40,3 @@ def topic_bytes(kafka_data: Path) -> dict[str, int]:
         if folder.is_dir() and partition.isdigit():
             sizes[topic] = sizes.get(topic, 0) + folder_bytes(folder, ".log")
     return sizes
-
-
-def _write_bytes(pid: int) -> int:
-    try:
-        text = Path(f"/proc/{pid}/io").read_text()
-    except OSError:
-        return 0  # it ended, or belongs to another user
-    return next(
-        (int(line[len(_WRITTEN) :]) for line in text.splitlines() if line.startswith(_WRITTEN)), 0
-    )

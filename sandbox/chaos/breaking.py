@@ -19,12 +19,13 @@ import aiohttp
 
 from sandbox.chaos.load import Load
 from sandbox.chaos.schedule import CLEARING_HOUSE, PARTNER_FAULTS, Fault, Kind
-from sandbox.client import Answer, BankClient
+from sandbox.client import Answer, BankClient, until
 
 BURST_REQUESTS = 300
 """More than the gateway's and the sidecars' pools and a service's groups hold together."""
 DOUBLED = 40
 LATENCY_MS = 1500
+NOTICED_WITHIN_S = 10.0
 REACHED_WITHIN_S = 20.0
 """A partner that was struck before may still be starting."""
 PARTNER_KINDS = {
@@ -58,10 +59,17 @@ class Breaker:
         return await self._strikes[fault.kind](fault)
 
     async def _kill(self, fault: Fault) -> str:
+        stack, name = self._bank.stack, fault.target
         try:
-            await asyncio.to_thread(self._bank.stack.kill, fault.target)
+            killed = await asyncio.to_thread(stack.kill, name)
         except RuntimeError:
             return "was down already"
+
+        async def noticed() -> bool:
+            return await asyncio.to_thread(stack.pid, name) != killed
+
+        # Until then the supervisor would call it ready, and the bank healed.
+        await until(noticed, NOTICED_WITHIN_S, f"the end of {name} is noticed")
         return ""
 
     async def _restart(self, fault: Fault) -> str:

@@ -100,9 +100,9 @@ class Load:
         return [order for order in self.orders if not order.definite]
 
     def submitted(self, count: int) -> list[str]:
-        """Return the newest interbank transfers that were taken."""
-        taken = [o.taken_as for o in self.orders if o.op is Op.INTERBANK and o.taken_as]
-        return taken[-count:]
+        """Return the newest transfers that were told submitted."""
+        known = [o for o in self.orders if o.op is Op.INTERBANK and o.taken_state == "SUBMITTED"]
+        return [order.taken_as for order in known[-count:]]
 
     def _start(self, order: Order) -> None:
         self.orders.append(order)

@@ -89,7 +89,7 @@ def run(
 
 def _counts(context: Any, failure: Any, case: Any, response: Any) -> bool:
     try:
-        return not is_dropped(failure, response.json())
+        return not is_dropped(failure, case.body, response.json())
     except ValueError:
         return True
 

@@ -8,6 +8,7 @@ may call goes behind the sidecar, with the header that the sidecar would have se
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 import tempfile
@@ -108,6 +109,7 @@ class _Tunnel:
 
     def __init__(self, path: Path, host: str, port: int, certs: Path) -> None:
         self.path, self._host, self._port = path, host, port
+        self._joined: set[asyncio.Task[None]] = set()
         self._tls = ssl.create_default_context(cafile=str(certs / "ca.pem"))
         self._tls.check_hostname = False
         self._tls.load_cert_chain(certs / "cert.pem", certs / "key.pem")
@@ -118,17 +120,28 @@ class _Tunnel:
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(_GRACE_S)
 
     def close(self) -> None:
-        """End the loop; open connections go with it."""
+        """End every connection, then the loop."""
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(_GRACE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_GRACE_S)
+        self._loop.close()
         self.path.unlink(missing_ok=True)
+
+    async def _end(self) -> None:
+        self._server.close()
+        for joined in self._joined:
+            joined.cancel()
+        await asyncio.gather(*self._joined, return_exceptions=True)
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_unix_server(self._join, str(self.path))
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._joined.add(cast("asyncio.Task[None]", asyncio.current_task()))
         there, back = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
-        await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        # Ended with the tunnel, it ends in peace: the stream's own callback would complain.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(_pump(reader, back), _pump(there, writer))
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -39,6 +39,16 @@ _HOSTILE = st.sampled_from(
 _WORDS = st.sampled_from(
     ["USD", "EUR", "usd", "021000021", "999999999", "123456", "Bo Rivera", "rent", "es"]
 )
+_UNKNOWN_NUMBERS = st.sampled_from([99, -1, _INT32, -_INT32 - 1])
+_AMOUNTS = {"minor_units": 100, "page_size": 10}
+_FITTING = {
+    "currency_code": "USD",
+    "routing_number": "021000021",
+    "account_number": "123456",
+    "name": "Bo Rivera",
+    "page_token": "",
+    "content_type": "application/json",
+}
 _WIRE_KINDS = {
     FieldDescriptor.CPPTYPE_INT32: 32,
     FieldDescriptor.CPPTYPE_INT64: 64,
@@ -49,18 +59,25 @@ _WIRE_KINDS = {
 
 def requests(descriptor: Descriptor, ids: Sequence[str]) -> st.SearchStrategy[bytes]:
     """Return the strategy of one method's requests on the wire."""
-    shaped = _messages(descriptor, ids, 0).map(lambda message: message.SerializeToString())
+    shaped = _serialised(_messages(descriptor, ids, 0, hostile=True))
+    sensible = _serialised(_messages(descriptor, ids, 0, hostile=False))
     tails = st.sampled_from([_UNKNOWN_FIELDS, b"\xff" * 12, b"\x0a\x05ab", b"\x0b" * 200])
     torn = st.tuples(shaped, st.integers(0, 80)).map(lambda pair: pair[0][: pair[1]])
     longer = st.tuples(shaped, tails).map(b"".join)
-    return st.one_of(shaped, shaped, shaped, longer, torn, st.binary(max_size=300))
+    return st.one_of(sensible, sensible, shaped, shaped, longer, torn, st.binary(max_size=300))
+
+
+def _serialised(messages: st.SearchStrategy[Message]) -> st.SearchStrategy[bytes]:
+    return messages.map(lambda message: message.SerializeToString())
 
 
 # Fields 1999 and 2000, as a client of tomorrow would send them: a number and a text.
 _UNKNOWN_FIELDS = b"\xf8\x7c\x07" + b"\x82\x7d\x03abc"
 
 
-def _messages(descriptor: Descriptor, ids: Sequence[str], depth: int) -> st.SearchStrategy[Message]:
+def _messages(
+    descriptor: Descriptor, ids: Sequence[str], depth: int, *, hostile: bool
+) -> st.SearchStrategy[Message]:
     kind = message_factory.GetMessageClass(descriptor)
     fields = [field for field in descriptor.fields if depth < DEPTH_MAX or not field.message_type]
 
@@ -69,17 +86,16 @@ def _messages(descriptor: Descriptor, ids: Sequence[str], depth: int) -> st.Sear
         message = kind()
         for field in fields:
             # Mostly there: a request without its required fields ends at the first look.
-            if draw(st.integers(0, 7)):
-                _fill(draw, message, field, ids, depth)
+            if not hostile or draw(st.integers(0, 7)):
+                _fill(draw, message, field, _values(field, ids, depth, hostile=hostile))
         return message
 
     return drawn()
 
 
 def _fill(
-    draw: st.DrawFn, message: Message, field: FieldDescriptor, ids: Sequence[str], depth: int
+    draw: st.DrawFn, message: Message, field: FieldDescriptor, values: st.SearchStrategy[Any]
 ) -> None:
-    values: st.SearchStrategy[Any] = _values(field, ids, depth)
     if field.is_repeated:
         getattr(message, field.name).extend(draw(st.lists(values, max_size=3)))
     elif field.message_type is not None:
@@ -88,23 +104,25 @@ def _fill(
         setattr(message, field.name, draw(values))
 
 
-def _values(field: FieldDescriptor, ids: Sequence[str], depth: int) -> st.SearchStrategy[Any]:
+def _values(
+    field: FieldDescriptor, ids: Sequence[str], depth: int, *, hostile: bool
+) -> st.SearchStrategy[Any]:
     if field.message_type is not None:
-        return _messages(field.message_type, ids, depth + 1)
+        return _messages(field.message_type, ids, depth + 1, hostile=hostile)
     if field.enum_type is not None:
-        known = [value.number for value in field.enum_type.values]
-        return st.one_of(st.sampled_from(known), st.sampled_from([99, -1, _INT32, -_INT32 - 1]))
+        known = st.sampled_from([value.number for value in field.enum_type.values])
+        return known if not hostile else st.one_of(known, _UNKNOWN_NUMBERS)
     match field.cpp_type:
         case FieldDescriptor.CPPTYPE_STRING if field.type == FieldDescriptor.TYPE_BYTES:
             return st.binary(max_size=600)
         case FieldDescriptor.CPPTYPE_STRING:
-            return _texts(field, ids)
+            return _texts(field, ids) if hostile else _likely(field, ids)
         case FieldDescriptor.CPPTYPE_BOOL:
             return st.booleans()
         case FieldDescriptor.CPPTYPE_DOUBLE | FieldDescriptor.CPPTYPE_FLOAT:
             return st.floats(width=32)
         case _:
-            return _integers(field)
+            return _integers(field) if hostile else st.just(_AMOUNTS.get(field.name, 0))
 
 
 def _integers(field: FieldDescriptor) -> st.SearchStrategy[int]:
@@ -116,19 +134,13 @@ def _integers(field: FieldDescriptor) -> st.SearchStrategy[int]:
 
 
 def _texts(field: FieldDescriptor, ids: Sequence[str]) -> st.SearchStrategy[str]:
-    """An id where an id belongs, the words of a good order elsewhere, and hostile text."""
-    likely = st.sampled_from(list(ids)) if field.name.endswith("_id") else _fitting(field.name)
     free = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+    likely = _likely(field, ids)
     return st.one_of(likely, likely, likely, _WORDS, _HOSTILE, free)
 
 
-def _fitting(name: str) -> st.SearchStrategy[str]:
-    words = {
-        "currency_code": "USD",
-        "routing_number": "021000021",
-        "account_number": "123456",
-        "name": "Bo Rivera",
-        "page_token": "",
-        "content_type": "application/json",
-    }
-    return st.just(words.get(name, "rent"))
+def _likely(field: FieldDescriptor, ids: Sequence[str]) -> st.SearchStrategy[str]:
+    """An id where an id belongs, the words of a good order elsewhere."""
+    if field.name.endswith("_id"):
+        return st.sampled_from(list(ids))
+    return st.just(_FITTING.get(field.name, "rent"))

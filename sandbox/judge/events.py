@@ -61,10 +61,10 @@ class Tale:
         """Take the next message of a source topic."""
         place = Place(record.topic, record.partition, record.offset)
         envelope = ENVELOPES.get(record.topic)
-        if envelope is None:
-            self._note(record.header("ce_id"), place, record.value)
-            return
         try:
+            if envelope is None:
+                self._note(str(uuid.UUID(record.header("ce_id"))), place, record.value)
+                return
             event = envelope.FromString(record.value)
             event_id = str(uuid.UUID(event.metadata.event_id))
         except (DecodeError, ValueError):

@@ -1,5 +1,6 @@
 """The bank's services, each as its bootstrap wires it, on ports of the simulation."""
 
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -27,7 +28,6 @@ from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
 from services.payments.settings import PaymentsSettings
 from services.payments.store import Store as PaymentsStore
-from services.payments.transfer import TransferOrder
 from services.relay.figures import Figures
 from services.relay.relay import Relay
 from services.relay.settings import RelaySettings
@@ -136,11 +136,13 @@ def start_payments(world: "World", process: Process, number: int) -> dict[str, M
     }
 
 
-async def _ask_account(world: "World", process: Process, order: TransferOrder) -> AccountFacts:
+async def _ask_account(
+    world: "World", process: Process, customer_id: uuid.UUID, account_id: uuid.UUID
+) -> AccountFacts:
     """Answer as customers does."""
     await _customers_answer(world, process)
-    owned = world.owner.get(order.account_id) == order.customer_id
-    return AccountFacts(owned, order.account_id not in world.frozen, "USD" if owned else "")
+    owned = world.owner.get(account_id) == customer_id
+    return AccountFacts(owned, account_id not in world.frozen, "USD" if owned else "")
 
 
 async def _customers_answer(world: "World", process: Process) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sandbox.simulator.world import World
 
 TRIES_MAX = 6
+FAULTS = (Point.CALL_LOST, Point.CALL_ANSWER_LOST, Point.CALL_SLOW)
 DEADLINE_S = 10.0
 """Of CreateInterbankTransfer in its policy."""
 
@@ -165,8 +166,11 @@ class Clients:
         """Call once; None when no answer came or the bank could not serve now."""
         chance, number = self._world.chance, ENTITY.get()
         await self._world.loop.pause(chance.between(0.001, 0.02, _LATENCY, number))
-        if chance.strikes(Point.CALL_LOST, number):
+        fault = chance.which(FAULTS, number)
+        if fault is Point.CALL_LOST:
             return None
+        if fault is Point.CALL_SLOW:
+            await self._world.loop.pause(chance.between(1, 2 * DEADLINE_S, _LATENCY, number))
 
         async def serve() -> Any:
             current_call.set(call)
@@ -179,7 +183,7 @@ class Clients:
             task.cancel()
             return None
         error = task.exception()
-        if chance.strikes(Point.CALL_ANSWER_LOST, number):
+        if fault is Point.CALL_ANSWER_LOST:
             return None
         if isinstance(error, BankError):
             return Answer(refusal=error)

@@ -19,10 +19,6 @@ _LATENCY, _SLOW, _LATE, _KIND, _SCORE = 31, 32, 33, 34, 35
 GIVE_UP_S = 12.0
 LATE_S_MAX = 4 * 3600.0
 OUTAGE_S = 600.0
-RECALLS_COME_LATE = False
-"""Whether a recall may reach the clearing house after the bank has given it up. The bank does not
-hear then that a transfer which it holds for submitted was cancelled."""
-
 Request = tuple[str, str, bytes, Mapping[str, str]]
 """Method, address, body, headers."""
 
@@ -43,6 +39,16 @@ FAULTS = (
 
 REFUSED = 10_000_000
 """Above it the fraud service declines."""
+
+
+def key_of(request: Request) -> str:
+    """Return the key that a request carries, "" for a question to the directory."""
+    _, url, body, headers = request
+    if "Idempotency-Key" in headers:
+        return headers["Idempotency-Key"]
+    if body:
+        return str(orjson.loads(body)["idempotencyKey"])
+    return url.partition("idempotencyKey=")[2]
 
 
 class Reply:
@@ -110,23 +116,26 @@ class PartnerSession:
     async def _clearing_house(
         self, method: str, url: str, body: bytes, headers: Mapping[str, str]
     ) -> Reply:
-        world, process, entity = self._world, self._process, ENTITY.get()
+        world, process = self._world, self._process
         request = (method, url, body, headers)
         is_asked = "/participants/" not in url
+        # Whoever drives a transfer, its luck with the clearing house is its own.
+        entity = world.numbers.get(key_of(request), ENTITY.get())
         if not process.runs():
             await process.gate()
         # The directory is asked only by who has not asked it: its luck must be its own.
         entity += 0 if is_asked else DIRECTORY
         fault = world.chance.which(FAULTS, entity)
         if is_asked:
-            world.note("%s asks %s %s%s", process.name, method, url, body and f" {body.decode()}")
+            what = {"GET": "QUERY", "POST": "RECALL" if "cancel" in url else "SUBMIT"}[method]
+            world.note("%s asks: %s %s", process.name, what, key_of(request))
         if fault is Point.ACH_CRASH_BEFORE:
             await world.crash(process, "before it asks the clearing house")
         await world.loop.pause(world.chance.between(0.005, 0.1, _LATENCY, entity))
         await self._fail_before(fault, request, entity)
         reply = Reply(*await world.house.serve(*request))
         if is_asked:
-            world.note("the clearing house answers %s", reply.status)
+            world.note("the clearing house answers %s %s", key_of(request), reply.status)
         await self._fail_after(fault, request, entity, reply)
         if fault is Point.ACH_ERROR_AFTER:
             return Reply(502, b"upstream connect error")
@@ -142,7 +151,7 @@ class PartnerSession:
                 await self._silence(entity, "the request is lost")
             case Point.ACH_LATE:
                 self._arrives_later(request, entity)
-                await self._silence(entity, "the request is late")
+                await self._silence(entity, f"{request[0]} {key_of(request)} is late")
             case Point.ACH_ERROR_BEFORE:
                 raise aiohttp.ClientConnectionResetError
             case _:
@@ -166,15 +175,13 @@ class PartnerSession:
 
     def _arrives_later(self, request: Request, entity: int) -> None:
         world = self._world
-        if request[1].endswith("/cancel") and not RECALLS_COME_LATE:
-            return
         # Mostly soon, sometimes hours later: a queue on the way can be long.
         delay_s = LATE_S_MAX ** world.chance.between(0, 1, _LATE, entity)
 
         async def arrive() -> None:
             await world.loop.pause(delay_s)
             status, _ = await world.house.serve(*request)
-            world.note("late arrival of %s %s: %s", request[0], request[2].decode(), status)
+            world.note("arrives late: %s %s: %s", request[0], key_of(request), status)
 
         world.outside.spawn(arrive())
 

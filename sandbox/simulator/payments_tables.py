@@ -243,7 +243,9 @@ class PaymentsTables(NoticesTable):
 
     def keep_response(self, _shard: int, transfer_id: uuid.UUID, response: bytes) -> Sequence[Row]:
         """Keeps an answer; the first one stays."""
-        row = self.transfers[transfer_id]
+        row = self.transfers.get(transfer_id)
+        if row is None:
+            return []
         if row["accepted_response"] is None:
             row = {**row, "accepted_response": response}
             self._database.put(self.transfers, transfer_id, row)

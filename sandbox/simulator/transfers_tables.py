@@ -77,9 +77,11 @@ class TransfersTables:
             return row
         try:
             with self._database.savepoint():
-                return row | self.post_book_transfer(*values)[0]
+                made = row | self.post_book_transfer(*values)[0]
         except asyncpg.PostgresError as refusal:
             return row | {"verdict": "REFUSED", "refusal": sqlstate_of(refusal)}
+        # Who posts knows its answer already; only a replay brings one back.
+        return made | {"response": None} if made["verdict"] == "POSTED" else made
 
     def replay(
         self, customer_id: uuid.UUID, idempotency_key: str, fingerprint: bytes

@@ -113,6 +113,8 @@ class World:
         self._drawn = 0
         self.outside = Process(self.loop, "outside", 0, 0.0)
         self.checker = Checker(self)
+        self.numbers: dict[str, int] = {}
+        """Transfer -> the operation that wanted it."""
         self.waits = Waits(self)
         self.lead = Lead(self)
         self._build_stores()
@@ -259,6 +261,8 @@ class World:
 
     def stepped(self, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
         """Take a step of a transfer."""
+        if before is None:
+            self.numbers[str(after["transfer_id"])] = int(after["idempotency_key"][1:])
         self.checker.stepped(before, after)
 
     # Partners.

@@ -22,6 +22,9 @@ from services.chassis.settings import ServiceSettings
 GC_OBJECTS = 20_000
 """New objects between two looks for cycles."""
 
+METADATA_BYTES_MAX = 65_536
+"""What passes the edge (16 KiB) must never fail here: gRPC would answer without a reason."""
+
 DRAIN_S = 10
 """How long calls under way may go on after SIGTERM."""
 
@@ -59,7 +62,8 @@ class Server:
 
     def __init__(self, settings: ServiceSettings, apis: Mapping[ServiceDescriptor, object]) -> None:
         self._settings = settings
-        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        options = [("grpc.so_reuseport", 0), ("grpc.max_metadata_size", METADATA_BYTES_MAX)]
+        self._server = grpc.aio.server(options=options)
         self._health = cast("Any", health).aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         known = contracts.load()

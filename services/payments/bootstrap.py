@@ -41,14 +41,15 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
     queries = postgres.load_queries(Path(__file__).with_name("sql") / "queries.sql")
     pool = await postgres.open_pool(database, f"payments/{settings.slot}", settings.pool_size)
     async with pool, partner_session(settings) as session, channel_to("customers", settings) as way:
-        store = Store(pool, queries, Sizes.of(settings))
+        sizes = Sizes.of(settings)
+        store = Store(pool, queries, sizes)
         ach = AchClient(session, ach_secret["api_key"])
         parts = Parts(
             store=store,
             driver=Driver(store, ach, f"payments/{settings.slot}", settings.settlement_wait_s),
             ach=ach,
             fraud=FraudClient(session, fraud_secret["bearer_token"]),
-            ask_account=CustomersClient(CustomersServiceStub(way)).account,
+            ask_account=CustomersClient(CustomersServiceStub(way), sizes).account,
             limits=Limits(settings.transfer_max_minor_units, settings.unscored_max_minor_units),
             tokens=PageTokens.of(page_key),
             wait_s=settings.answer_wait_s,

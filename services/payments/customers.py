@@ -1,5 +1,6 @@
 """What customers knows of the account to debit, asked over the mesh."""
 
+import uuid
 from collections.abc import Sequence
 
 from bp.customers.v1.account_pb2 import Account
@@ -11,11 +12,10 @@ from bp.customers.v1.customers_service_pb2 import (
 )
 from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 
-from services.chassis.calls import current_call
-from services.chassis.groups import Groups
+from services.chassis.calls import Call, current_call
+from services.chassis.groups import DEFAULT_SIZES, Groups, Sizes
 from services.chassis.grpc_client import onward
 from services.payments.checks import AccountFacts
-from services.payments.transfer import TransferOrder
 
 TIMEOUT_S = 2.0
 
@@ -23,25 +23,27 @@ TIMEOUT_S = 2.0
 class CustomersClient:
     """Asks whether customers may debit accounts, for several requests at once."""
 
-    def __init__(self, stub: CustomersServiceStub) -> None:
+    def __init__(self, stub: CustomersServiceStub, sizes: Sizes = DEFAULT_SIZES) -> None:
         self._stub = stub
-        self._questions = Groups(self._ask)
+        self._questions = Groups(self._ask, sizes)
 
-    async def account(self, order: TransferOrder) -> AccountFacts:
+    async def account(self, customer_id: uuid.UUID, account_id: uuid.UUID) -> AccountFacts:
         """Return the facts; raises grpc.aio.AioRpcError when customers cannot be asked."""
-        answer = await self._questions.do(
-            CheckDebitRequest(customer_id=str(order.customer_id), account_id=str(order.account_id))
-        )
+        check = CheckDebitRequest(customer_id=str(customer_id), account_id=str(account_id))
+        answer = await self._questions.do((current_call.get(), check))
         return AccountFacts(
             exists=answer.HasField("account"),
             active=answer.account.state == Account.State.ACTIVE,
             currency=answer.account.currency_code,
         )
 
-    async def _ask(self, questions: Sequence[CheckDebitRequest]) -> list[CheckDebitResponse]:
+    async def _ask(
+        self, questions: Sequence[tuple[Call, CheckDebitRequest]]
+    ) -> list[CheckDebitResponse]:
+        """Ask for several requests at once; the first one's trace leads on."""
         answer: BatchCheckDebitsResponse = await self._stub.BatchCheckDebits(
-            BatchCheckDebitsRequest(requests=questions),
+            BatchCheckDebitsRequest(requests=[request for _, request in questions]),
             timeout=TIMEOUT_S,
-            metadata=onward(current_call.get()),
+            metadata=onward(questions[0][0]),
         )
         return list(answer.responses)

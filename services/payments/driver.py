@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from services.chassis.outages import UNREACHABLE
 from services.kernel.clock import utc_now
 from services.payments import mapping, saga
 from services.payments.partners.ach import AchClient
@@ -86,6 +87,10 @@ class Driver:
         if not task.cancelled() and (error := task.exception()) is not None:
             # The lease ends by itself and a worker takes the transfer up again.
             log.warning("saga.interrupted", transfer_id=str(transfer_id), exc_info=error)
+            if isinstance(error, UNREACHABLE):
+                # The database failed under it: taken up as soon as that is there again, not
+                # only when the lease is over. Who still runs is not disturbed by it.
+                self._released = False
 
     async def _drive(self, transfer: Transfer) -> Driven:
         response: bytes | None = None
@@ -136,7 +141,7 @@ class Driver:
         await self._store.postpone(transfer, utc_now() + wait)
 
     async def resume(self) -> None:
-        """Take up what is due; the first time also what an earlier process of this slot left."""
+        """Take up what is due; at first and after an outage also what this slot left behind."""
         if not self._released:
             await self._store.release_leases(self._slot, utc_now())
             self._released = True

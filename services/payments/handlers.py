@@ -30,7 +30,7 @@ LOOK_AGAIN_S = 0.1
 
 log = structlog.get_logger()
 
-AskAccount = Callable[[TransferOrder], Awaitable[AccountFacts]]
+AskAccount = Callable[[uuid.UUID, uuid.UUID], Awaitable[AccountFacts]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ async def create_transfer(parts: Parts, order: TransferOrder) -> bytes:
         raise refusal
     transfer_id = new_id(shard_of(order.account_id))
     account, score, takes_part = await asyncio.gather(
-        parts.ask_account(order),
+        parts.ask_account(order.customer_id, order.account_id),
         parts.fraud.score(order, str(transfer_id)),
         parts.ach.takes_part(order.beneficiary.routing_number),
     )
@@ -141,7 +141,10 @@ async def list_transfers(
     page_size: int,
     page_token: str,
 ) -> tuple[list[Transfer], str]:
-    """Return one page of an account's transfers and the token of the next, "" on the last."""
+    """Return one page of an account's transfers and the token of the next, "" on the last.
+
+    Raises AccountNotFound for an account that is not the customer's.
+    """
     digest = query_digest("ListInterbankTransfers", customer_id, account_id, state)
     size = page_size or DEFAULT_PAGE_SIZE
     found = await parts.store.transfers_of_account(
@@ -151,6 +154,9 @@ async def list_transfers(
         behind=parts.tokens.open(page_token, digest),
         rows=size + 1,
     )
+    # Rows are the customer's own, so only an empty page leaves open whose the account is.
+    if not found and not (await parts.ask_account(customer_id, account_id)).exists:
+        raise errors.AccountNotFound
     page = found[:size]
     more = len(found) > size
     return page, parts.tokens.seal(digest, page[-1].transfer_id) if more else ""

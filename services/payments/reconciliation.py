@@ -13,7 +13,7 @@ from services.kernel.clock import utc_now
 from services.payments import handlers, saga
 from services.payments.handlers import Parts
 from services.payments.saga import Answer, Outcome, Reading
-from services.payments.transfer import Notice, Transfer
+from services.payments.transfer import Fact, Notice, Transfer
 
 ROWS_MAX = 16
 """Transfers asked for at once."""
@@ -41,6 +41,10 @@ async def _ask(parts: Parts, transfer: Transfer) -> bool:
             "reconciliation.notice_missed", transfer_id=str(transfer.transfer_id), type=told.type
         )
         await handlers.receive_notice(parts, told)
+    elif isinstance(told, Fact):
+        log.warning("reconciliation.recalled", transfer_id=str(transfer.transfer_id))
+        moved, _ = await parts.driver.save(transfer, told)
+        parts.driver.start(moved)
     elif told is Reading.CONFLICT:
         await _put_aside(parts, transfer, answer)
     else:

@@ -142,12 +142,16 @@ def reading(transfer: Transfer, fact: Fact, *, legal: bool) -> Reading:
     return Reading.STALE
 
 
-def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Reading | None:
+def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | Reading | None:
     """Return what a query says of a SUBMITTED transfer that should have been settled long ago.
 
     A notice, as the one that seems lost would have told it; None: ask again later; CONFLICT: it
-    cannot be, since the bank holds its word that it has the transfer and never recalled it.
+    cannot be, since the bank holds its word that it has the transfer. That it was cancelled can
+    be: a recall of the time when nobody knew arrived after the clearing house had said that it
+    has the transfer. Then the transfer goes the way of a cancellation, which ends in the refund.
     """
+    if answer.outcome is Outcome.RECALLED:
+        return Fact(Event.CANCEL_ASKED)
     other_trace = answer.trace_number and answer.trace_number != transfer.trace_number
     fact = fact_of_settlement(answer)
     if answer.outcome is Outcome.NO_ANSWER:

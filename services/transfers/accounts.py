@@ -13,7 +13,7 @@ from bp.customers.v1.customers_service_pb2 import (
 from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 
 from services.chassis.calls import Call
-from services.chassis.groups import Groups
+from services.chassis.groups import DEFAULT_SIZES, Groups, Sizes
 from services.chassis.grpc_client import onward
 from services.transfers import mapping
 from services.transfers.state import KnownAccount
@@ -22,10 +22,12 @@ from services.transfers.state import KnownAccount
 class Accounts:
     """The client of customers."""
 
-    def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, timeout_s: float, sizes: Sizes = DEFAULT_SIZES
+    ) -> None:
         self._customers = CustomersServiceStub(channel)
         self._timeout_s = timeout_s
-        self._questions = Groups(self._ask)
+        self._questions = Groups(self._ask, sizes)
 
     async def check(
         self, call: Call, account_id: uuid.UUID, destination_id: uuid.UUID | None = None

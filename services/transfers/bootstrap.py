@@ -34,9 +34,10 @@ async def main(settings: TransfersSettings, stop: asyncio.Event) -> None:
     database = Database.from_secret(await vault.secret("database/postgres/transfers"))
     pool = await open_pool(database, "transfers", settings.pool_size)
     channel = channel_to("customers", settings)
-    store = Store(pool, Sizes.of(settings))
+    sizes = Sizes.of(settings)
+    store = Store(pool, sizes)
     tokens = PageTokens.of(await vault.secret("service/transfers"))
-    accounts = Accounts(channel, settings.check_timeout_s)
+    accounts = Accounts(channel, settings.check_timeout_s, sizes)
     server = Server(settings, apis(Desk(settings, store, accounts, tokens)))
     async with asyncio.TaskGroup() as tasks:
         background = [

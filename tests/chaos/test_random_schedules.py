@@ -20,7 +20,7 @@ async def test_faults_by_chance_lose_nothing_double_nothing_and_heal_in_time(
     with capsys.disabled():
         print(f"\nBP_CHAOS_SEED={seed}", flush=True)
     told: list[str] = []
-    outcome = await run(stack, seed, SECONDS, told.append)
+    outcome = await run(stack, seed, SECONDS, told.append, close_breakers=True)
     assert outcome.ok, "\n".join([*told, *outcome.lines()])
     assert outcome.struck
     assert sum(bool(order.taken_as) for order in outcome.orders) > len(outcome.orders) / 4

@@ -82,7 +82,7 @@ def cases_of_money(ana: Customer) -> list[tuple[str, Any, str]]:
     found = [(w, spelled(ana, "amount", money(text)), reason) for w, text, reason in numbers]
     for code, reason in {
         "EUR": "CURRENCY_UNSUPPORTED",
-        "XXX": "CURRENCY_UNSUPPORTED",
+        "XAU": "CURRENCY_UNSUPPORTED",
         "US": INVALID,
         "USD ": INVALID,
         "": INVALID,

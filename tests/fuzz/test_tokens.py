@@ -76,7 +76,6 @@ async def forged(bank: Bank, ana: Customer) -> dict[str, str]:
         "dots": "..",
         "no JSON": f"{part(b'{')}.{claims}.x",
         "8 KB": "a" * 8_192,
-        "padding": good + "==",
         "a NUL in base64": good[:10] + "%00" + good[10:],
     }
     return found

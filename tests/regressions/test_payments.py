@@ -43,6 +43,16 @@ async def test_notices_that_match_nothing_do_not_keep_later_ones_from_their_tran
     await bank.two_banking_days()
 
 
+async def test_the_list_of_anothers_account_is_not_found_and_not_empty(bank: Bank) -> None:
+    ana, eve = await bank.customer(), await bank.customer()
+    await bank.pay(ana)
+    path = "/v1/transfers/interbank?accountId={}"
+    foreign = await bank.call("GET", path.format(ana.account_id), eve.token)
+    assert (foreign.status, foreign.reason) == (404, "ACCOUNT_NOT_FOUND")
+    own = await bank.call("GET", path.format(eve.account_id), eve.token)
+    assert (own.status, own.body["transfers"]) == (200, [])
+
+
 async def test_customers_that_hang_are_an_outage_to_wait_for_and_no_defect_of_the_bank(
     bank: Bank,
 ) -> None:

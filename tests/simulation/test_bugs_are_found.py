@@ -6,6 +6,9 @@ from sandbox.simulator.chance import Fault
 from sandbox.simulator.shrink import outcome, shrunk
 from tests.simulation.bugs import BUGS, planted
 
+# What a dead process had begun is swept away by the garbage collector, never awaited.
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+
 FIRST_SEED = 1
 WORLD = 500
 

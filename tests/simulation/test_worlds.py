@@ -5,9 +5,14 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from sandbox.simulator.chance import Point
 from sandbox.simulator.shrink import outcome
 from sandbox.stack.home import REPO
+
+# What a dead process had begun is swept away by the garbage collector, never awaited.
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 TRANSFERS = 100_000
 WALL_S_MAX = 240

@@ -7,6 +7,10 @@ WHERE s.toplevel AND NOT r.rolsuper
 GROUP BY r.rolname, s.queryid
 
 -- name: totals
--- Bytes of the write-ahead log since it began, and commits of all databases.
+-- Bytes of the write-ahead log since it began, commits of all databases, and bytes that PostgreSQL
+-- wrote: tables, indexes and the log, whose pages are written once more by each flush.
 SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint AS wal_bytes,
-    (SELECT sum(xact_commit)::bigint FROM pg_stat_database) AS commits
+    (SELECT sum(xact_commit)::bigint FROM pg_stat_database) AS commits,
+    (SELECT sum(coalesce(write_bytes, 0) + coalesce(extend_bytes, 0))::bigint
+     FROM pg_stat_io WHERE object IN ('relation', 'wal')) AS written_bytes,
+    (SELECT sum(fsyncs)::bigint FROM pg_stat_io WHERE object = 'wal') AS flushes

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import hashlib
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -64,7 +65,7 @@ log.segment.bytes=67108864
 log.cleaner.dedupe.buffer.size=4194304
 broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=500
-controlled.shutdown.max.retries=1
+controlled.shutdown.enable=false
 """
 
 
@@ -109,7 +110,9 @@ class Kafka:
             probe=KafkaProbe(self.bootstrap),
             cwd=self.home.data,
             prepare=self.prepare,
-            stop=StopPolicy(kill_after_s=20),
+            # As a crash would: a controlled shutdown makes the only node leaderless while it
+            # still commits transactions, whose markers it then drops. What is written is kept.
+            stop=StopPolicy(signal=signal.SIGKILL),
         )
 
     async def prepare(self) -> None:
@@ -120,11 +123,11 @@ class Kafka:
         )
         self.configuration.write_text(text)
         if (self.data / "meta.properties").exists():
-            if self._crashed():
-                await self._fence_the_crashed_broker(text)
+            if (self.data / "__cluster_metadata-0").exists():
+                await self._fence_the_former_broker(text)
             return
         shutil.rmtree(self.data, ignore_errors=True)
-        self.data.mkdir(parents=True)
+        self.data.mkdir(parents=True, exist_ok=True)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c")
         await launch.run(
@@ -133,18 +136,17 @@ class Kafka:
             log=self.home.logs / "kafka-format.log",
         )
 
-    def _crashed(self) -> bool:
-        written = (self.data / "__cluster_metadata-0").exists()
-        return written and not (self.data / ".kafka_cleanshutdown").exists()
-
-    async def _fence_the_crashed_broker(self, text: str) -> None:
-        """Run the controller alone until it takes the crashed broker for dead.
+    async def _fence_the_former_broker(self, text: str) -> None:
+        """Run the controller alone until it takes the broker that ran before for dead.
 
         A lone node that comes back finds itself leader of everything in the old metadata, resumes
         the transactions that were being committed, is then made leaderless for a moment, takes
         the partitions without leader for deleted and drops the transactions' markers: their
         records and offsets stay undecided for ever (Kafka 4.3). When the metadata say from the
         start that nobody leads, it begins with them only after it leads again.
+
+        So also after an ordered stop: a controlled shutdown would make the node leaderless while
+        it still commits, with the same end, and is switched off.
         """
         alone = self.home.conf / "kafka-controller.properties"
         lines = [

@@ -159,7 +159,7 @@ class Postgres:
 
     async def _init(self, user: OsUser | None) -> None:
         shutil.rmtree(self.data, ignore_errors=True)
-        self.data.mkdir(parents=True, mode=0o700)
+        self.data.mkdir(parents=True, mode=0o700, exist_ok=True)
         password_file = self.sockets / "init-password"
         password_file.write_text(self.password)
         password_file.chmod(0o600)

@@ -24,6 +24,10 @@ MESH_CERT_TTL = "1h"
 EDGE_CERT_TTL = "2160h"
 EDGE_ROLE = "api-gateway"
 EDGE_NAMES = ("localhost", "bp.localhost")
+CERT_BACKDATE = "5m"
+"""Certificates begin so long before they are issued, for those whose clock is behind."""
+LOGIN_SKEW_S = 180
+"""How far ahead the clock of a service account token's issuer may be."""
 CERT_AGENT = "cert-agent"
 BPCTL = "bpctl"
 ROOT_TTL = "87600h"
@@ -83,6 +87,7 @@ async def _root_certificate(bao: BaoClient) -> None:
         common_name="BP Root CA",
         organization="BP",
         ttl=ROOT_TTL,
+        not_before_duration=CERT_BACKDATE,
         key_type="ec",
         key_bits=256,
         max_path_length=0,
@@ -97,6 +102,7 @@ async def _pki_role(bao: BaoClient, name: str) -> None:
         key_bits=256,
         max_ttl=MESH_CERT_TTL,
         ttl=MESH_CERT_TTL,
+        not_before_duration=CERT_BACKDATE,
         allowed_uri_sans=[spiffe_id(name)],
         allow_any_name=False,
         allow_localhost=False,
@@ -117,6 +123,7 @@ async def _edge_role(bao: BaoClient) -> None:
         key_bits=256,
         max_ttl=EDGE_CERT_TTL,
         ttl=EDGE_CERT_TTL,
+        not_before_duration=CERT_BACKDATE,
         allowed_domains=list(EDGE_NAMES),
         allow_bare_domains=True,
         allow_ip_sans=True,
@@ -139,6 +146,7 @@ async def _login_role(bao: BaoClient, name: str, paths: list[str]) -> None:
         token_policies=[name],
         token_ttl=TOKEN_TTL,
         token_max_ttl="24h",
+        clock_skew_leeway=LOGIN_SKEW_S,
     )
 
 

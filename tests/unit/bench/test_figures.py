@@ -56,9 +56,19 @@ def test_the_cost_of_a_transfer_is_the_banks_alone() -> None:
     assert cpu.of_the_bank(used) == 2.5
 
 
+def test_the_machine_tells_what_was_used_and_what_was_stolen() -> None:
+    text = "cpu  100 20 30 5000 70 4 6 50 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
+    machine = cpu.Machine.of(text)
+    assert machine.stolen_s / machine.busy_s == pytest.approx(50 / 160)
+    assert cpu.Machine.now().busy_s > 0
+    assert cpu.own_s() > 0
+
+
 def test_statements_are_counted_from_one_look_to_the_next() -> None:
     old = Statement("bp_payments", "SELECT 1", 10, 5.0)
-    before = Snapshot({("bp_payments", 1): old}, wal_bytes=100, commits=7)
+    before = Snapshot(
+        {("bp_payments", 1): old}, wal_bytes=100, commits=7, written_bytes=40, flushes=1
+    )
     after = Snapshot(
         {
             ("bp_payments", 1): Statement("bp_payments", "SELECT 1", 14, 6.0),
@@ -67,6 +77,8 @@ def test_statements_are_counted_from_one_look_to_the_next() -> None:
         },
         wal_bytes=350,
         commits=12,
+        written_bytes=90,
+        flushes=3,
     )
     work = database.between(before, after)
     assert [(one.role, one.calls, one.ms) for one in work.statements] == [
@@ -74,6 +86,7 @@ def test_statements_are_counted_from_one_look_to_the_next() -> None:
         ("bp_payments", 4, 1.0),
     ]
     assert (work.round_trips, work.wal_bytes, work.commits) == (7, 250, 5)
+    assert (work.written_bytes, work.flushes) == (50, 2)
     assert work.by_role() == {"bp_payments": 4, "bp_relay": 3}
 
 

@@ -94,6 +94,23 @@ def test_documents_show_runs_marks_and_peers() -> None:
     assert "`make bench` on 2 cores, 24 GiB, 2026-11-24" in short
 
 
+def test_reports_of_parts_make_one_report() -> None:
+    growth = {
+        **_report(),
+        "time": "2026-11-25T01:00:00+00:00",
+        "command": "make bench ARGS=growth",
+        "figures": {"growth.cpu_ratio_1m": 1.1, "stack.up_warm_s": 9.0, "floor.per_s": 1.0},
+        "runs": {"growth.1m": {}},
+    }
+    merged = page.together([_report(), growth])
+    assert merged["figures"]["floor.per_s"] == 321.0
+    assert merged["runs"].keys() == {"interbank.c64", "internal.c64", "growth.1m"}
+    assert merged["command"] == "make bench`, `make bench ARGS=growth"
+    grown = next(one for one in merged["marks"] if one["what"].startswith("cost at 1 million"))
+    assert (grown["measured"], grown["standing"]) == (1.1, "met")
+    assert "2026-11-25" in page.whole(merged)
+
+
 def test_only_what_stands_between_the_marks_is_exchanged() -> None:
     document = f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n"
     fresh = page.replaced(document, "new")

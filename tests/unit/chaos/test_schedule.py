@@ -1,6 +1,9 @@
 """Schedules: the same for a seed, bounded, and with every kind and every part within reach."""
 
+import os
 import random
+import subprocess
+import sys
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +37,21 @@ def test_a_seed_has_one_schedule_however_the_roster_is_listed(
     names = list(roster.processes)
     shuffled.shuffle(names)
     assert schedule(seed, seconds, roster) == schedule(seed, seconds, Roster(tuple(names)))
+
+
+def test_a_seed_has_one_schedule_in_every_process() -> None:
+    code = "from tests.unit.chaos.test_schedule import *; print(schedule(7, 600, BANK))"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+    assert told[0] == told[1] == f"{schedule(7, 600, BANK)}\n"
 
 
 @given(SEEDS, LENGTHS, ROSTERS)
@@ -73,4 +91,4 @@ def test_a_new_part_is_struck_by_being_on_the_roster() -> None:
         Kind.PAUSE,
         Kind.RESTART,
     }
-    assert {one.kind for one in faults if one.target == "kyc"} == PARTNER_FAULTS
+    assert {one.kind for one in faults if one.target == "kyc"} == set(PARTNER_FAULTS)

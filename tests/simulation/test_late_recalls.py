@@ -1,0 +1,18 @@
+"""When most requests arrive late: recalls that arrive after a query found the transfer, too."""
+
+import pytest
+
+from sandbox.simulator import chance
+from sandbox.simulator.chance import Point
+from sandbox.simulator.shrink import outcome
+
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_what_arrives_after_the_bank_has_given_it_up_leaves_no_transfer_in_clearing(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setitem(chance.RATES, Point.ACH_LATE, 0.4)
+    failure, _ = outcome(seed, range(400))
+    assert failure is None, failure.text
