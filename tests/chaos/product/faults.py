@@ -68,6 +68,8 @@ async def _until_fired(run: TransferRun, faults: list[str]) -> None:
     while not await run.fired(faults):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{run.memo}: the clearing house was not asked")
+        if run.way.cause is Cause.CANCEL:
+            run.cause()
         await run.end_lease()
         await asyncio.sleep(0.3)
 
@@ -113,13 +115,16 @@ async def _end_session_in(run: TransferRun, hold: Hold) -> None:
     async with run.gate.lockers, run.superuser.acquire() as locker, locker.transaction():
         await locker.execute(sql, shard_of(key), key)
         hold.release()
-        backend = await until_commit_waits(run.superuser, locker)
-        await run.superuser.fetchval("SELECT pg_terminate_backend($1)", backend)
+        # A debit that lost its group goes alone at once.
+        for _ in range(2 if run.step.row is None else 1):
+            backend = await until_commit_waits(run.superuser, locker)
+            await run.superuser.fetchval("SELECT pg_terminate_backend($1, 5000)", backend)
 
 
-_WAITING = """
+_WAITING = r"""
 SELECT pid FROM pg_stat_activity
-WHERE application_name LIKE 'payments/%' AND $1 = ANY (pg_blocking_pids(pid))
+WHERE application_name LIKE 'payments/%' AND query ~ 'payments\.(advance|debit)'
+  AND $1 = ANY (pg_blocking_pids(pid))
 """
 
 

@@ -69,7 +69,8 @@ def _ends(*states: State) -> frozenset[str]:
     return frozenset(state.name for state in states)
 
 
-DEBIT_WAY = Way(Cause.CLIENT, _ends(_S.SUBMITTED))
+# A submission that is lost on its way is recalled.
+DEBIT_WAY = Way(Cause.CLIENT, _ends(_S.SUBMITTED, _S.FAILED))
 
 _UNSETTLED: dict[Row, Way] = {
     (_S.DEBITED, _E.ACCEPTED): Way(Cause.DRIVER, _ends(_S.SUBMITTED)),
@@ -84,8 +85,13 @@ _UNSETTLED: dict[Row, Way] = {
         Cause.DRIVER, _ends(_S.FAILED), account=REFUSED_ACCOUNT, submit=HANG, query=REFUSE
     ),
     (_S.OUTCOME_UNKNOWN, _E.RECALLED): Way(Cause.DRIVER, _ends(_S.FAILED), submit=HANG),
+    # When the wish is lost in a crash, the saga may recall it before the customer repeats it.
     (_S.OUTCOME_UNKNOWN, _E.CANCEL_ASKED): Way(
-        Cause.CANCEL, _ends(_S.CANCELLED), submit=HANG, query=HANG, before=(Before.UNKNOWN,)
+        Cause.CANCEL,
+        _ends(_S.CANCELLED, _S.FAILED),
+        submit=HANG,
+        query=HANG,
+        before=(Before.UNKNOWN,),
     ),
     (_S.CANCELLING, _E.RECALLED): Way(
         Cause.DRIVER, _ends(_S.CANCELLED), before=(Before.SUBMITTED, Before.CANCEL)
