@@ -154,15 +154,8 @@ class Rounds:
             async with at_once:
                 (wrong,) = await asyncio.gather(act(case), return_exceptions=True)
             self.outcomes.wrong[case.name] = wrong
-            if wrong is not None:
-                _dbg(f"{case.name} {wrong!r}")
 
-        import time
-
-        t = time.time()
-        _dbg("stage begins")
         await asyncio.gather(*(one(case) for case in runs))
-        _dbg(f"stage {len(runs)} took {time.time() - t:.1f}")
 
     async def _to_its_commit(self, run: TransferRun, hold: Hold) -> None:
         await run.go_on()
@@ -183,10 +176,3 @@ async def rounds_on(bank: Bank) -> AsyncGenerator[Rounds]:
         payments_at_the_gate(bank) as payments,
     ):
         yield Rounds(bank, pool, payments)
-
-
-def _dbg(x):
-    import time
-
-    with open("/tmp/product.dbg", "a") as f:
-        print(time.strftime("%T"), x, file=f)
