@@ -44,7 +44,9 @@ def unprivileged_user(paths: Sequence[Path]) -> OsUser | None:
     if os.geteuid() != 0:
         return None
     entry = _first_user("postgres", "nobody")
-    blocked = any(not _passable(folder) for path in paths for folder in path.resolve().parents)
+    # A link is followed through the folders that it lies in, and then through those it leads to.
+    ways = [way for path in paths for way in (path.absolute(), path.resolve())]
+    blocked = any(not _passable(folder) for way in ways for folder in way.parents)
     return OsUser(entry.pw_uid, entry.pw_gid, keep_access=blocked)
 
 
