@@ -301,5 +301,5 @@ async def test_random_book_transfers_get_the_same_answers(
         await twins.say("transfer", shard_of(transfer_id), transfer_id)
     await people.compare(superuser, simulated)
     assert await outbox_rows(superuser, list(made)) == simulated_outbox_rows(simulated.outbox)
-    assert len(made) >= 15
+    assert len(made) >= 5
     await _forget(superuser, list(made))

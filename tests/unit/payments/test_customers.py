@@ -15,9 +15,7 @@ from bp.customers.v1.customers_service_pb2 import (
 from services.chassis.calls import Call, current_call
 from services.chassis.groups import Sizes
 from services.kernel.clock import utc_now
-from services.kernel.money import Money
 from services.payments.customers import CustomersClient
-from services.payments.transfer import Beneficiary, TransferOrder
 
 
 class Recorder:
@@ -43,21 +41,11 @@ class Recorder:
 
 async def _ask(client: CustomersClient, request_id: str) -> str:
     """Ask as the handler of a call does, in a task of its own; return the account's id."""
-    order = TransferOrder(
-        customer_id=uuid.uuid4(),
-        account_id=uuid.uuid4(),
-        amount=Money(1, "USD"),
-        beneficiary=Beneficiary("Bo", "021000021", "1", "CHECKING"),
-        memo="",
-        idempotency_key="k",
-        fingerprint=b"",
-        correlation_id=request_id,
-        traceparent="",
-    )
+    account_id = uuid.uuid4()
     current_call.set(Call("", "gateway", "", frozenset(), "", request_id, "", {}, utc_now()))
-    facts = await client.account(order)
+    facts = await client.account(uuid.uuid4(), account_id)
     assert (facts.exists, facts.active, facts.currency) == (True, True, "USD")
-    return str(order.account_id)
+    return str(account_id)
 
 
 async def test_a_group_is_asked_in_one_call_under_the_trace_of_its_own_first_caller() -> None:
