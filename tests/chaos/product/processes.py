@@ -32,10 +32,11 @@ class Payments:
         self.gate = gate
         self._workers: list[asyncio.subprocess.Process] = []
 
-    async def stand_in(self, workers: int) -> None:
+    async def stand_in(self, workers: int, *, group_every_ms: int = 10) -> None:
         """Take the place of payments; further workers only drive what is due."""
         await asyncio.to_thread(self._stack.stop, PLACE)
-        await asyncio.gather(*(self._start(slot) for slot in range(workers)))
+        settings = {"BP_GROUP_EVERY_MS": str(group_every_ms)}
+        await asyncio.gather(*(self._start(slot, settings) for slot in range(workers)))
 
     def kill(self) -> None:
         """kill -9, and nobody takes the place yet."""
@@ -52,7 +53,7 @@ class Payments:
         self._workers.clear()
         await asyncio.to_thread(self._stack.start, PLACE)
 
-    async def _start(self, slot: int) -> None:
+    async def _start(self, slot: int, settings: dict[str, str]) -> None:
         home, where = self._stack.home, self._where
         services = Services(home, where["BP_OPENBAO_ADDR"], where["BP_KAFKA_BOOTSTRAP"]).specs()
         spec = next(spec for spec in services if spec.name == PLACE)
@@ -62,7 +63,7 @@ class Payments:
         more = {"BP_SLOT": str(slot), "BP_SOCKET_IN": str(socket), PLAN: json.dumps(self._plan())}
         process = await launch.start(
             (sys.executable, "-m", "tests.chaos.product.payments_that_stops"),
-            env=launch.child_environment({**spec.env, **more}),
+            env=launch.child_environment({**spec.env, **settings, **more}),
             log=log,
             cwd=REPO,
         )
