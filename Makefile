@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo up down status logs test check gen golden
-.PHONY: simulate chaos fuzz bench bench-long
+.PHONY: simulate chaos chaos-saga fuzz bench bench-long
 
 # The first Python 3.11+ that really runs (shims of version managers may be in PATH and fail).
 SYSTEM_PYTHON ?= $(shell for p in .venv/bin/python python3 python3.13 python3.12 python3.11; do \
@@ -57,6 +57,9 @@ simulate: setup ## Live through a million simulated transfers under every fault 
 
 chaos: setup ## Twenty schedules of faults by chance on a bank of its own (ARGS="--seed 7" for one)
 	@$(PYTHON) -m sandbox.chaos $(ARGS)
+
+chaos-saga: setup-dev ## Every commit of the saga under every fault: 210 cases in two minutes
+	@$(PYTHON) -m pytest tests/chaos/product $(ARGS)
 
 bench: setup ## Measure the bank in a quarter of an hour into .bp/reports/bench.json (ARGS=--quick: a minute)
 	@$(PYTHON) -m sandbox.bench $(ARGS)
