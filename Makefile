@@ -59,7 +59,7 @@ chaos: setup ## Twenty schedules of faults by chance on a bank of its own (ARGS=
 	@$(PYTHON) -m sandbox.chaos $(ARGS)
 
 chaos-saga: setup-dev ## Every commit of the saga under every fault: 210 cases in two minutes
-	@$(PYTHON) -m pytest tests/chaos/product $(ARGS)
+	@$(PYTHON) -m pytest tests/chaos/product/every_commit.py $(ARGS)
 
 bench: setup ## Measure the bank in a quarter of an hour into .bp/reports/bench.json (ARGS=--quick: a minute)
 	@$(PYTHON) -m sandbox.bench $(ARGS)
