@@ -236,7 +236,7 @@ class BankClient:
             got = await self.pushes(customer)
             return got if len(got) >= count else None
 
-        return await until(enough, 45, f"{count} pushes to {customer.user_name}")
+        return await until(enough, 90, f"{count} pushes to {customer.user_name}")
 
     async def judged(self) -> dict[str, Any]:
         """The verdict over every store, once all is drained."""
