@@ -229,14 +229,16 @@ class BankClient:
         answer = await self.control("fcm", "GET", f"/control/messages?device={device}&limit=200")
         return answer.body["shown"]
 
-    async def pushed(self, customer: Customer, count: int = 1) -> list[dict[str, Any]]:
+    async def pushed(
+        self, customer: Customer, count: int = 1, within_s: float = 45
+    ) -> list[dict[str, Any]]:
         """Wait until the customer's device has had so many messages."""
 
         async def enough() -> list[dict[str, Any]] | None:
             got = await self.pushes(customer)
             return got if len(got) >= count else None
 
-        return await until(enough, 90, f"{count} pushes to {customer.user_name}")
+        return await until(enough, within_s, f"{count} pushes to {customer.user_name}")
 
     async def judged(self) -> dict[str, Any]:
         """The verdict over every store, once all is drained."""

@@ -42,7 +42,8 @@ async def test_a_kill_in_mid_flow_loses_and_doubles_no_event(bank: Bank, victim:
         return await _audited(bank, paid) == dict.fromkeys(paid, 2)
 
     await until(whole, 90, "two audit records of each transfer: debited and submitted")
-    await bank.pushed(ana, TRANSFERS)
+    # What was being sent when its sender was killed is sent again after its lease of 60 s.
+    await bank.pushed(ana, TRANSFERS, within_s=90)
     shown = await bank.shown(ana)
     assert len(shown) == TRANSFERS
 

@@ -287,7 +287,7 @@ async def test_random_book_transfers_get_the_same_answers(
         paid = ("USD", luck.choice((1, 100, 800)), "rent", datetime.now(UTC))
         return (*key, *ids, *paid, f"answer {ids[0]}".encode(), new_id(), b"payload", None)
 
-    for _ in range(STATEMENTS // 2):
+    for _ in range(STATEMENTS):
         match luck.randrange(3):
             case 0:
                 await twins.say("post_book_transfer", *request())
@@ -301,5 +301,5 @@ async def test_random_book_transfers_get_the_same_answers(
         await twins.say("transfer", shard_of(transfer_id), transfer_id)
     await people.compare(superuser, simulated)
     assert await outbox_rows(superuser, list(made)) == simulated_outbox_rows(simulated.outbox)
-    assert len(made) >= 5
+    assert len(made) >= 15
     await _forget(superuser, list(made))
