@@ -23,7 +23,7 @@ class Sizes:
     """Groups begin so far apart: what comes in between goes together."""
     items_max: int = 64
     """Most calls of one group."""
-    groups_max: int = 4
+    groups_max: int = 2
     """Groups under way at once; each has a connection of the pool."""
 
     @classmethod

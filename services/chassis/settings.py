@@ -37,5 +37,5 @@ class ServiceSettings(BaseSettings):
     """Groups of calls that are saved together begin so far apart; a lone call goes at once."""
     group_items_max: int = 64
     """Most calls of one group."""
-    groups_max: int = 4
+    groups_max: int = 2
     """Groups under way at once; each has a connection of the pool."""

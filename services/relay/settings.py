@@ -8,7 +8,7 @@ class RelaySettings(ServiceSettings):
 
     relay_batch_rows_max: int = 500
     """Events read, sent and marked together."""
-    relay_gather_ms: int = 20
+    relay_gather_ms: int = 50
     """Rest after a batch, in which events gather: the price in lag of fewer, larger batches."""
     relay_poll_ms: int = 10
     """Pause between looks at an empty queue while events have been flowing."""

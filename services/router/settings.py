@@ -15,7 +15,7 @@ class Settings(ServiceSettings):
     service: str = "router"
     batch_rows_max: int = 2000
     """Source events in one transaction."""
-    batch_linger_ms: int = 100
+    batch_linger_ms: int = 200
     """How long events gather before they are routed: the price in latency of fewer transactions,
     each of which writes a marker to every partition it touched."""
     transaction_timeout_ms: int = 15_000
