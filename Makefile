@@ -58,8 +58,8 @@ simulate: setup ## Live through a million simulated transfers under every fault 
 chaos: setup ## Twenty schedules of faults by chance on a bank of its own (ARGS="--seed 7" for one)
 	@$(PYTHON) -m sandbox.chaos $(ARGS)
 
-chaos-saga: setup-dev ## Every commit of the saga under every fault: 210 cases in two minutes
-	@$(PYTHON) -m pytest tests/chaos/product/every_commit.py $(ARGS)
+chaos-saga: setup-dev ## Every commit of the saga under every fault, and shared commits: two minutes (part of `test`)
+	@$(PYTHON) -m pytest tests/chaos/product $(ARGS)
 
 bench: setup ## Measure the bank in a quarter of an hour into .bp/reports/bench.json (ARGS=--quick: a minute)
 	@$(PYTHON) -m sandbox.bench $(ARGS)

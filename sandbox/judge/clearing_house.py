@@ -9,8 +9,8 @@ from sandbox.judge.stores import Stores, partner_api
 
 PAGE = 1000
 
-GONE = frozenset({"CANCELLED"})
-"""State of a transfer that the clearing house will never send."""
+GONE = frozenset({"CANCELLED", "REJECTED"})
+"""States of a transfer that the clearing house will never send."""
 UNDER_WAY = frozenset({"ACCEPTED", "BATCHED", "SETTLING"})
 ENDED = frozenset({"SETTLED", "RETURNED"})
 

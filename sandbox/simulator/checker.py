@@ -115,7 +115,8 @@ class Checker:
         held = house.transfer(key)
         if held is None and key not in house.refused:
             self.fail("no refund while the clearing house may still get the transfer", key)
-        if held is not None and held.state not in (HouseState.CANCELLED, HouseState.RETURNED):
+        back = (HouseState.CANCELLED, HouseState.REJECTED, HouseState.RETURNED)
+        if held is not None and held.state not in back:
             self.fail("no refund while the clearing house has the transfer", key, held.state)
 
     def house_accepted(self, key: str) -> None:

@@ -170,7 +170,8 @@ class ClearingHouse:
 
     def live_transfers(self) -> list[HouseTransfer]:
         """Return all that was accepted and not cancelled."""
-        return [one for one in self.network.book.all() if one.state is not State.CANCELLED]
+        gone = {State.CANCELLED, State.REJECTED}
+        return [one for one in self.network.book.all() if one.state not in gone]
 
     def trace_of(self, transfer: HouseTransfer) -> str | None:
         """Return the trace number of a transfer."""

@@ -29,6 +29,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PAGE_DEFAULT = 100
 PAGE_MAX = 1000
 KEY_CHARS_MAX = 255
+UNPROCESSABLE = 422
 
 
 def ach_app(settings: AchSettings, network: AchNetwork, faults: Faults) -> web.Application:
@@ -74,7 +75,14 @@ class Endpoints:
     async def submit(self, request: web.Request) -> web.StreamResponse:
         """Take a transfer."""
         key = _key(request.headers.get("Idempotency-Key", ""), "header Idempotency-Key")
-        transfer = self._network.submit(key, order_from(await request.read()))
+        try:
+            order = order_from(await request.read())
+        except WireError as refusal:
+            # What is malformed was no request; what was judged is remembered with its judgement.
+            if refusal.status == UNPROCESSABLE:
+                self._network.reject(key, refusal.code)
+            raise
+        transfer = self._network.submit(key, order)
         trace = self._network.trace_of(transfer)
         return answer(accepted(transfer, trace, self._network.schedule), 202)
 

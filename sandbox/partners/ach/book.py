@@ -18,7 +18,8 @@ SEQUENCE_MAX = 9_999_999
 
 
 class State(StrEnum):
-    """Where a transfer stands. CANCELLED without a trace number is a tombstone."""
+    """Where a transfer stands. CANCELLED without a trace number is a tombstone; REJECTED never has
+    one, and its key may still be used for what can be taken."""
 
     ACCEPTED = "ACCEPTED"
     BATCHED = "BATCHED"
@@ -26,6 +27,7 @@ class State(StrEnum):
     SETTLED = "SETTLED"
     RETURNED = "RETURNED"
     CANCELLED = "CANCELLED"
+    REJECTED = "REJECTED"
 
 
 class Stage(StrEnum):
@@ -89,7 +91,7 @@ class Order(NamedTuple):
 
 @dataclass(slots=True)
 class Transfer:
-    """One accepted transfer, or a tombstone (order None)."""
+    """One accepted transfer, or a tombstone or a rejection (order None)."""
 
     key: str
     order: Order | None
@@ -98,6 +100,8 @@ class Transfer:
     accepted_at: float
     processing_day: date | None
     ending: Ending
+    refusal: str = ""
+    """Why it is REJECTED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ class Book:
     def known(self, key: str, order: Order) -> Transfer | None:
         """The earlier answer for this key; raises when the key tells otherwise."""
         transfer = self._by_key.get(key)
-        if transfer is None:
+        if transfer is None or transfer.state is State.REJECTED:
             return None
         if transfer.state is State.CANCELLED:
             raise CancelledError("this idempotency key was cancelled")
@@ -145,13 +149,18 @@ class Book:
         self._days[day].append(transfer)
         return transfer
 
+    def reject(self, key: str, at: float, refusal: str) -> None:
+        """Remember why a request was refused, unless the key stands for something already."""
+        rejected = Transfer(key, None, 0, State.REJECTED, at, None, Ending(), refusal)
+        self._by_key.setdefault(key, rejected)
+
     def cancel(self, key: str, at: float) -> Transfer:
         """Cancel what is not batched; keep a tombstone for an unknown key."""
         transfer = self._by_key.get(key)
         if transfer is None:
             transfer = Transfer(key, None, 0, State.CANCELLED, at, None, Ending())
             self._by_key[key] = transfer
-        elif transfer.state is State.ACCEPTED:
+        elif transfer.state in {State.ACCEPTED, State.REJECTED}:
             transfer.state = State.CANCELLED
         elif transfer.state is not State.CANCELLED:
             raise TooLateError(f"the transfer is {transfer.state}")

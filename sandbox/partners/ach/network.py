@@ -46,7 +46,7 @@ class AchNetwork:
         self._restore(settings)
 
     def trace_of(self, transfer: Transfer) -> str | None:
-        """15 digits: ODFI id and sequence; a tombstone has none."""
+        """15 digits: ODFI id and sequence; a tombstone and a rejection have none."""
         return f"{self._odfi_id}{transfer.sequence:07d}" if transfer.order is not None else None
 
     def submit(self, key: str, order: Order) -> Transfer:
@@ -68,6 +68,14 @@ class AchNetwork:
             }
         )
         return self.book.accept(key, order, at, day, plan)
+
+    def reject(self, key: str, refusal: str) -> None:
+        """Remember that a request was refused, so that who missed the answer can ask for it."""
+        self.catch_up()
+        if self.book.find(key) is None:
+            at = self.clock.now()
+            self._journal.append({"do": "reject", "key": key, "at": at, "refusal": refusal})
+            self.book.reject(key, at, refusal)
 
     def cancel(self, key: str) -> Transfer:
         """Cancel by key, tombstone included."""
@@ -110,7 +118,7 @@ class AchNetwork:
     def counts(self) -> dict[str, Any]:
         """For the control API."""
         states = Counter(
-            "TOMBSTONE" if transfer.order is None else str(transfer.state)
+            "TOMBSTONE" if _is_tombstone(transfer) else str(transfer.state)
             for transfer in self.book.all()
         )
         sender = self.sender
@@ -160,6 +168,8 @@ class AchNetwork:
                 plan = Ending(record["ending"][0], record["ending"][1])
                 day = date.fromisoformat(record["day"])
                 self.book.accept(record["key"], Order(*record["order"]), record["at"], day, plan)
+            case "reject":
+                self.book.reject(record["key"], record["at"], record["refusal"])
             case "cancel":
                 self.book.cancel(record["key"], record["at"])
             case "run":
@@ -182,3 +192,7 @@ class AchNetwork:
                     self.sender.delivered += 1
                 else:
                     self.sender.enqueue([event])
+
+
+def _is_tombstone(transfer: Transfer) -> bool:
+    return transfer.order is None and transfer.state is State.CANCELLED

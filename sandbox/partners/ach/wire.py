@@ -122,7 +122,7 @@ def accepted(transfer: Transfer, trace: str | None, plan: Schedule) -> dict[str,
 
 
 def resource(transfer: Transfer, trace: str | None, plan: Schedule) -> dict[str, Any]:
-    """A transfer as reads show it; a tombstone has no order and no trace number."""
+    """A transfer as reads show it; a tombstone and a rejection have no order and no trace."""
     shown: dict[str, Any] = {
         "idempotencyKey": transfer.key,
         "achTraceNumber": trace,
@@ -132,6 +132,8 @@ def resource(transfer: Transfer, trace: str | None, plan: Schedule) -> dict[str,
     }
     if transfer.state == "RETURNED":
         shown["returnReasonCode"] = transfer.ending.return_code
+    if transfer.state == "REJECTED":
+        shown["rejectCode"] = transfer.refusal
     order = transfer.order
     if order is not None:
         shown["amount"] = {"currency": order.currency, "minorUnits": order.minor_units}

@@ -129,6 +129,15 @@ def _return_code(answer: dict[str, Any]) -> str:
     return code if isinstance(code, str) else ""
 
 
+def _reject_code(answer: dict[str, Any]) -> str:
+    code = answer.get("rejectCode")
+    return code if isinstance(code, str) else ""
+
+
+def _reason(code: str) -> str:
+    return _REASONS.get(code, code)
+
+
 def submitted(status: int, answer: dict[str, Any]) -> Answer:
     """Read the answer to a submission.
 
@@ -141,7 +150,7 @@ def submitted(status: int, answer: dict[str, Any]) -> Answer:
     if status == 409 and error == "CANCELLED":
         return Answer(Outcome.RECALLED)
     if status in _REFUSALS and error:
-        return Answer(Outcome.REFUSED, reason=_REASONS.get(error, error))
+        return Answer(Outcome.REFUSED, reason=_reason(error))
     return _NO_ANSWER
 
 
@@ -152,6 +161,8 @@ def queried(status: int, answer: dict[str, Any]) -> Answer:
         return Answer(Outcome.NOT_FOUND)
     if status == 200 and answer.get("state") == "CANCELLED":
         return Answer(Outcome.RECALLED)
+    if status == 200 and answer.get("state") == "REJECTED" and _reject_code(answer):
+        return Answer(Outcome.REFUSED, reason=_reason(_reject_code(answer)))
     if status == 200 and trace:
         outcome = _ENDED.get(str(answer.get("state")), Outcome.ACCEPTED)
         return Answer(outcome, trace, return_code=_return_code(answer))

@@ -16,22 +16,26 @@ import asyncpg
 from services.kernel.ids import shard_of
 from services.payments.state import PENDING, State
 from tests.chaos.product.gate import Hold
+from tests.chaos.product.payments_that_stops import QUERY, RECALL, SUBMIT
 from tests.chaos.product.rows import HANG, Cause
-from tests.chaos.product.transfer_run import QUERY, RECALL, SUBMIT, WITHIN_S, TransferRun
+from tests.chaos.product.transfer_run import WITHIN_S, TransferRun
 
 REFUSALS = 2
 """How often a commit is refused before it is taken."""
+COMES_WITHIN_S = 15.0
+"""Who is let go comes to its commit at once, but for what else the machine does meanwhile."""
 
 
 async def duplicate(run: TransferRun, hold: Hold) -> None:
     """What caused the step comes once more, and is served while the first is held.
 
-    Before the commit the second makes it, and the first finds the transfer moved on. After it a
-    worker takes up what is still pending, or whoever comes finds a transfer that is past it.
+    Before the commit the second comes as far, goes first and makes it, and the first finds the
+    transfer moved on. After it a worker takes up what is still pending, or whoever comes finds a
+    transfer that is past it.
     """
-    step, made, following = run.step.name, run.watch.made, run.step.following
+    following = run.step.following
     if hold.when == "before":
-        await run.until(lambda: made[step, "after"] > 0, run.cause_twice)
+        await _made_by_the_second(run, hold)
     elif run.way.cause in {Cause.CANCEL, Cause.NOTICE}:
         run.cause_twice()
     elif following in PENDING:
@@ -41,6 +45,18 @@ async def duplicate(run: TransferRun, hold: Hold) -> None:
         # The same key again; of a failed transfer it is free and would begin another.
         run.pay()
     hold.release()
+
+
+async def _made_by_the_second(run: TransferRun, hold: Hold) -> None:
+    """Hold two at the same commit, and let only the second go until the step is made."""
+    made = run.watch.made
+    after = (run.step.name, "after")
+    async with asyncio.timeout(WITHIN_S):
+        while not made[after]:
+            await run.until(lambda: made[after] > 0 or len(hold.waiting) > 1, run.cause_twice)
+            if len(hold.waiting) > 1:
+                hold.waiting[-1].let_go()
+            await run.for_a_while(lambda: made[after] > 0)
 
 
 async def silence(run: TransferRun, hold: Hold) -> None:
@@ -57,7 +73,7 @@ async def silence(run: TransferRun, hold: Hold) -> None:
     if hold.when == "before" and by_worker:
         await _until_fired(run, faults)
     hold.release()
-    if not by_worker and run.step.following in PENDING:
+    if run.step.following in PENDING and not (hold.when == "before" and by_worker):
         await _until_fired(run, faults)
     for one in faults:
         await run.mend_one(one)
@@ -70,7 +86,11 @@ async def _until_fired(run: TransferRun, faults: list[str]) -> None:
             raise TimeoutError(f"{run.memo}: the clearing house was not asked")
         if run.way.cause is Cause.CANCEL:
             run.cause()
-        await run.end_lease()
+        if run.hold is not None:
+            # Who had asked before the silence is held too; then nobody is left to ask into it.
+            for one in run.hold.waiting[1:]:
+                one.let_go("away")
+        await run.by_another()
         await asyncio.sleep(0.3)
 
 
@@ -94,14 +114,27 @@ async def refused(run: TransferRun, hold: Hold) -> None:
         hold.release("lost")
         return
     for _ in range(REFUSALS):
-        following = run.watch.hold(run.step.name, "before")
-        await _end_session_in(run, hold)
-        await run.until(lambda one=following: bool(one.caught), run.cause)
-        hold = following
+        await _refuse(run, hold)
+    await run.until(lambda: bool(hold.waiting), run.cause)
     hold.release()
 
 
-async def _end_session_in(run: TransferRun, hold: Hold) -> None:
+async def _refuse(run: TransferRun, hold: Hold) -> None:
+    """Refuse the commit once.
+
+    Should a neighbour's group take it along into its own end, or its caller's time be over before
+    it came to wait, the next one is caught.
+    """
+    # Few at a time: each keeps a connection until it has seen the commit wait.
+    async with asyncio.timeout(WITHIN_S), run.gate.lockers:
+        ended = False
+        while not ended:
+            # Caught before the row is locked: nobody takes up a transfer that is.
+            await run.until(lambda: bool(hold.waiting), run.cause)
+            ended = await _session_ended_in(run, hold)
+
+
+async def _session_ended_in(run: TransferRun, hold: Hold) -> bool:
     """Make the commit wait for a row, and end the session that waits."""
     account = run.customer.account_id
     sql, key = "SELECT FROM ledger.account WHERE shard = $1 AND account_id = $2 FOR UPDATE", account
@@ -111,14 +144,32 @@ async def _end_session_in(run: TransferRun, hold: Hold) -> None:
             " WHERE shard = $1 AND transfer_id = $2 FOR UPDATE"
         )
         key = uuid.UUID(run.transfer_id)
-    # Few at a time: each keeps a connection until it has seen the commit wait.
-    async with run.gate.lockers, run.superuser.acquire() as locker, locker.transaction():
+    async with run.superuser.acquire() as locker, locker.transaction():
         await locker.execute(sql, shard_of(key), key)
-        hold.release()
+        failed = run.watch.made[run.step.name, "failed"]
+        for one in hold.waiting[:1]:
+            one.let_go()
         # A debit that lost its group goes alone at once.
         for _ in range(2 if run.step.row is None else 1):
-            backend = await until_commit_waits(run.superuser, locker)
-            await run.superuser.fetchval("SELECT pg_terminate_backend($1, 5000)", backend)
+            backends = await _commits_that_wait(run, locker, failed)
+            for backend in backends:
+                await run.superuser.fetchval("SELECT pg_terminate_backend($1, 5000)", backend)
+            if not backends:
+                return False
+    return True
+
+
+async def _commits_that_wait(run: TransferRun, locker: Any, failed: int) -> list[int]:
+    """Return the server processes that wait for what `locker` holds; none if the commit failed
+    beforehand, or does not come."""
+    mine = await locker.fetchval("SELECT pg_backend_pid()")
+    deadline = time.monotonic() + COMES_WITHIN_S
+    while time.monotonic() < deadline:
+        backends = await commits_behind(run.superuser, mine)
+        if backends or run.watch.made[run.step.name, "failed"] > failed:
+            return backends
+        await asyncio.sleep(0.01)
+    return []
 
 
 _WAITING = r"""
@@ -128,14 +179,20 @@ WHERE application_name LIKE 'payments/%' AND query ~ 'payments\.(advance|debit)'
 """
 
 
+async def commits_behind(superuser: asyncpg.Pool, locker: int) -> list[int]:
+    """Return the server processes of payments whose commit waits for a locker's."""
+    rows: list[Any] = await superuser.fetch(_WAITING, locker)
+    return [row["pid"] for row in rows]
+
+
 async def until_commit_waits(superuser: asyncpg.Pool, locker: Any) -> int:
     """Return the server process of payments that waits for what `locker` holds."""
     mine = await locker.fetchval("SELECT pg_backend_pid()")
     deadline = time.monotonic() + WITHIN_S
     while True:
-        backend = await superuser.fetchval(_WAITING, mine)
-        if backend is not None:
-            return backend
+        backends = await commits_behind(superuser, mine)
+        if backends:
+            return backends[0]
         if time.monotonic() > deadline:
             raise TimeoutError("no commit came to wait")
         await asyncio.sleep(0.01)

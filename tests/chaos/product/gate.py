@@ -14,12 +14,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.product.payments_that_stops import DEBIT
+from tests.chaos.product.payments_that_stops import DEBIT, SHORT
 
 LOCKERS = 6
 """Transfers whose rows are held at the same time."""
 
 Debited = Callable[[str], Awaitable[None]]
+
+
+@dataclass
+class Caught:
+    """One call that is held at its commit until it has its word, or has given up by itself."""
+
+    worker: str
+    word: asyncio.Future[str]
+
+    def let_go(self, word: str = "go") -> None:
+        """Tell it what to do; of several words the first counts."""
+        if not self.word.done():
+            self.word.set_result(word)
 
 
 @dataclass
@@ -29,8 +42,13 @@ class Hold:
     step: str
     when: str
     every: bool = False
-    caught: list[asyncio.Future[str]] = field(default_factory=list)
+    caught: list[Caught] = field(default_factory=list)
     over: bool = False
+
+    @property
+    def waiting(self) -> list[Caught]:
+        """Those that are held now, the first first."""
+        return [one for one in self.caught if not one.word.done()]
 
     def wants(self, step: str, when: str) -> bool:
         """Whether this hit is to be held."""
@@ -41,8 +59,7 @@ class Hold:
         """Let go whoever is held, and hold nobody more."""
         self.over = True
         for one in self.caught:
-            if not one.done():
-                one.set_result(word)
+            one.let_go(word)
 
 
 @dataclass
@@ -56,15 +73,24 @@ class Watch:
     made: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often each step was about to be committed, and was."""
     hits: int = 0
+    silent: Counter[str] = field(default_factory=Counter)
+    """Questions that the clearing house will not answer: they time out soon."""
 
     def hold(self, step: str, when: str, *, every: bool = False) -> Hold:
         """Catch a commit from now on."""
         self.holds.append(Hold(step, when, every))
         return self.holds[-1]
 
+    def open(self) -> None:
+        """Hold nobody any more."""
+        for hold in self.holds:
+            hold.release()
+
     async def word_for(self, hit: dict[str, Any]) -> str:
         """Return what a process is told, when it is time."""
         step, when = hit["step"], hit["when"]
+        if when == "asked":
+            return SHORT if self.silent[step] else "go"
         self.hits += 1
         if hit["done"]:
             self.made[step, when] += 1
@@ -74,8 +100,9 @@ class Watch:
         hold = next((h for h in self.holds if h.wants(step, when)), None)
         if hold is None:
             return "go"
-        hold.caught.append(asyncio.get_running_loop().create_future())
-        return await hold.caught[-1]
+        one = Caught(hit["worker"], asyncio.get_running_loop().create_future())
+        hold.caught.append(one)
+        return await one.word
 
 
 @dataclass
@@ -84,22 +111,50 @@ class Gate:
 
     watches: dict[str, Watch] = field(default_factory=dict)
     lockers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOCKERS))
+    _lines: dict[str, asyncio.StreamWriter] = field(default_factory=dict)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers: set[asyncio.Task[None]] = set()
+    def open(self) -> None:
+        """Hold nobody any more, whoever it is."""
+        for watch in self.watches.values():
+            watch.open()
+
+    def have_a_look(self, *, not_by: str) -> None:
+        """Have every worker but one look for what is due now, and not in a second."""
+        for worker, line in self._lines.items():
+            if worker != not_by:
+                _say(line, {"look": True})
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one worker until it is gone."""
+        worker: str = json.loads(await reader.readline())["worker"]
+        self._lines[worker] = writer
+        answers: dict[int, asyncio.Task[None]] = {}
         while line := await reader.readline():
-            task = asyncio.create_task(self._answer(json.loads(line), writer))
-            answers.add(task)
-            task.add_done_callback(answers.discard)
+            hit = json.loads(line)
+            number = hit["number"]
+            if hit.get("gone"):
+                # Its caller's time was over: nobody is held there any more.
+                if number in answers:
+                    answers[number].cancel()
+                continue
+            task = asyncio.create_task(self._answer({**hit, "worker": worker}, writer))
+            answers[number] = task
+            task.add_done_callback(lambda _, number=number: answers.pop(number, None))
         # The process is gone, and with it whoever waits for a word.
-        for task in answers:
+        for task in list(answers.values()):
             task.cancel()
+        if self._lines.get(worker) is writer:
+            del self._lines[worker]
         writer.close()
 
     async def _answer(self, hit: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         watch = self.watches.get(hit["memo"])
         word = await watch.word_for(hit) if watch is not None else "go"
-        writer.write(json.dumps({"number": hit["number"], "word": word}).encode() + b"\n")
+        _say(writer, {"number": hit["number"], "word": word})
+
+
+def _say(writer: asyncio.StreamWriter, what: dict[str, Any]) -> None:
+    writer.write(json.dumps(what).encode() + b"\n")
 
 
 @asynccontextmanager
@@ -107,8 +162,9 @@ async def gate_at(socket: Path) -> AsyncGenerator[Gate]:
     """Listen for payments."""
     gate = Gate()
     socket.unlink(missing_ok=True)
-    server = await asyncio.start_unix_server(gate._serve, socket)
+    server = await asyncio.start_unix_server(gate.serve, socket)
     try:
         yield gate
     finally:
+        gate.open()
         server.close()

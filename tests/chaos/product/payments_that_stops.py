@@ -1,8 +1,10 @@
-"""Payments as it runs in production, but for two things that a test needs of it.
+"""Payments as it runs in production, but for three things that a test needs of it.
 
 Before and after each commit of the saga it asks the test whether it may go on, so that the test
-can kill it there, or do something else meanwhile. And it reaches the clearing house itself, with
-a time-out of seconds, so that real time-outs neither take 30 s nor open the sidecar's breaker.
+can kill it there, or do something else meanwhile. It reaches the clearing house itself, and how
+long it waits for an answer follows from whether there will be one: real time-outs are short, and
+a busy machine makes none. And it looks for what is due when the test says so, not only once a
+second.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import json
 import os
 import ssl
 import uuid
-from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
@@ -22,10 +23,11 @@ import aiohttp
 import asyncpg
 
 from services.chassis.grpc_server import run
+from services.chassis.outages import UNREACHABLE
 from services.payments import bootstrap
 from services.payments.driver import Driver
 from services.payments.partners import ach
-from services.payments.saga import Answer, Outcome
+from services.payments.saga import Answer
 from services.payments.settings import PaymentsSettings
 from services.payments.state import Effect
 from services.payments.store import Debit, Lease, Store
@@ -37,46 +39,75 @@ PLAN = "BP_STOPS"
 DEBIT = "DEBIT"
 """The step that begins a saga; every other one is named after its row of the table."""
 
-ACH_TIMEOUT_S = 2.0
+SUBMIT, QUERY = "POST /ach/transfer", "GET /ach/transfer"
+RECALL = "POST /ach/transfer/cancel"
+
+SHORT = "short"
+"""The test's word for a question that the clearing house will not answer."""
+
+SHORT_S, PATIENT_S = 1.0, 25.0
 
 _step: ContextVar[str] = ContextVar("step")
-
-Ask = Callable[..., Awaitable[None]]
+_patience_s: ContextVar[float] = ContextVar("patience_s", default=PATIENT_S)
 
 
 class Gate:
     """The line to the test."""
 
     def __init__(self, worker: str, writer: asyncio.StreamWriter) -> None:
-        self._worker = worker
+        self.driver: Driver | None = None
+        """Whoever is to look for what is due."""
         self._writer = writer
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[str]] = {}
+        self._looks: set[asyncio.Future[Any]] = set()
+        self._say({"worker": worker})
 
     async def ask(
         self, step: str, when: str, memo: str, transfer_id: uuid.UUID, *, done: bool = True
-    ) -> None:
-        """Wait for the test's word; raises what a lost connection raises if the word is so."""
+    ) -> str:
+        """Wait for the test's word; raises what a lost connection raises, or goes away, if so
+        told."""
         number = next(self._numbers)
         self._asked[number] = asyncio.get_running_loop().create_future()
         hit = {"step": step, "when": when, "memo": memo, "transfer": str(transfer_id)}
-        hit |= {"number": number, "worker": self._worker, "done": done}
-        self._writer.write(json.dumps(hit).encode() + b"\n")
-        if await self._asked[number] == "lost":
+        self._say(hit | {"number": number, "done": done})
+        try:
+            word = await self._asked[number]
+        except asyncio.CancelledError:
+            self._say({"number": number, "gone": True})
+            raise
+        if word == "lost":
             raise asyncpg.ConnectionDoesNotExistError("the database's answer was lost")
+        if word == "away":
+            raise asyncio.CancelledError
+        return word
 
     async def listen(self, reader: asyncio.StreamReader) -> None:
-        """Take the test's answers, until it is gone."""
+        """Take what the test says, until it is gone."""
         while line := await reader.readline():
             answer = json.loads(line)
+            if answer.get("look"):
+                self._look()
+                continue
             future = self._asked.pop(answer["number"])
             if not future.done():
                 future.set_result(answer["word"])
 
+    def _look(self) -> None:
+        if self.driver is not None:
+            # As the worker does by itself: what fails now is done by the next look.
+            look = asyncio.gather(self.driver.resume(), return_exceptions=True)
+            self._looks.add(look)
+            look.add_done_callback(self._looks.discard)
 
-def stop_at_commits(ask: Ask) -> None:
+    def _say(self, what: dict[str, Any]) -> None:
+        self._writer.write(json.dumps(what).encode() + b"\n")
+
+
+def stop_at_commits(gate: Gate) -> None:
     """Have each commit asked for, before it is begun and after it is made."""
-    save, advance, debit = Driver.save, Store.advance, Store.debit
+    ask, save, advance, debit = gate.ask, Driver.save, Store.advance, Store.debit
 
     async def named_save(
         self: Driver, transfer: Transfer, fact: Fact, notice_id: str | None = None
@@ -89,7 +120,11 @@ def stop_at_commits(ask: Ask) -> None:
     ) -> tuple[bool, bytes | None]:
         step = _step.get()
         await ask(step, "before", moved.memo, moved.transfer_id)
-        advanced, response = await advance(self, moved, effect, lease_until, **kept)
+        try:
+            advanced, response = await advance(self, moved, effect, lease_until, **kept)
+        except UNREACHABLE:
+            await ask(step, "failed", moved.memo, moved.transfer_id)
+            raise
         await ask(step, "after", moved.memo, moved.transfer_id, done=advanced)
         return advanced, response
 
@@ -104,31 +139,64 @@ def stop_at_commits(ask: Ask) -> None:
     Driver.save, Store.advance, Store.debit = named_save, asking_advance, asking_debit
 
 
-def read_refusals_of_queries() -> None:
-    """Have an answer 422 to a query read as a refusal.
+def look_when_told(gate: Gate) -> None:
+    """Have the test say when to look for what is due, beside the look once a second."""
+    resume = Driver.resume
 
-    The table has the row; today's clearing house never says so. The test's does.
-    """
-    queried = ach.queried
+    async def known_resume(self: Driver) -> None:
+        gate.driver = self
+        await resume(self)
 
-    def with_refusal(status: int, answer: dict[str, Any]) -> Answer:
-        refused = status == 422
-        return Answer(Outcome.REFUSED, reason="REFUSED") if refused else queried(status, answer)
-
-    ach.queried = with_refusal
+    Driver.resume = known_resume
 
 
-def reach_the_clearing_house(plan: dict[str, str]) -> aiohttp.ClientSession:
-    """Return a session that shows the bank's certificate, and have AchClient use it."""
+class ToldClient(ach.AchClient):
+    """The client of the clearing house, told before each question whether it will be answered."""
+
+    def __init__(self, gate: Gate, session: Any, api_key: str) -> None:
+        super().__init__(session, api_key)
+        self._gate = gate
+
+    async def submit(self, transfer: Transfer) -> Answer:
+        """Hand a transfer over."""
+        await self._be_told(SUBMIT, transfer)
+        return await super().submit(transfer)
+
+    async def query(self, transfer: Transfer) -> Answer:
+        """Ask what became of a transfer."""
+        await self._be_told(QUERY, transfer)
+        return await super().query(transfer)
+
+    async def recall(self, transfer: Transfer) -> Answer:
+        """Cancel a transfer, or forbid its late arrival."""
+        await self._be_told(RECALL, transfer)
+        return await super().recall(transfer)
+
+    async def _be_told(self, endpoint: str, transfer: Transfer) -> None:
+        word = await self._gate.ask(endpoint, "asked", transfer.memo, transfer.transfer_id)
+        _patience_s.set(SHORT_S if word == SHORT else PATIENT_S)
+
+
+class ClearingHouse:
+    """A session that shows the bank's certificate and waits as long as it is told."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    def request(self, method: str, url: str, **more: Any) -> Any:
+        """As aiohttp's session does."""
+        patience = aiohttp.ClientTimeout(total=_patience_s.get())
+        return self._session.request(method, url, timeout=patience, **more)
+
+
+def reach_the_clearing_house(plan: dict[str, str], gate: Gate) -> aiohttp.ClientSession:
+    """Have payments ask through a session of the test's; return that session."""
     tls = ssl.create_default_context(cafile=plan["ca"])
     tls.load_cert_chain(plan["cert"], plan["key"])
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls, limit=256),
-        timeout=aiohttp.ClientTimeout(total=ACH_TIMEOUT_S),
-    )
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, limit=256))
     ach.BASE = plan["ach_url"]
-    client = ach.AchClient
-    bootstrap.AchClient = lambda _sidecar, api_key: client(session, api_key)  # type: ignore[misc]
+    house = ClearingHouse(session)
+    bootstrap.AchClient = lambda _sidecar, api_key: ToldClient(gate, house, api_key)  # type: ignore[misc]
     return session
 
 
@@ -137,10 +205,10 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
     plan = json.loads(os.environ[PLAN])
     reader, writer = await asyncio.open_unix_connection(plan["gate"])
     gate = Gate(settings.slot, writer)
-    stop_at_commits(gate.ask)
-    read_refusals_of_queries()
+    stop_at_commits(gate)
+    look_when_told(gate)
     listening = asyncio.create_task(gate.listen(reader))
-    async with reach_the_clearing_house(plan):
+    async with reach_the_clearing_house(plan, gate):
         await bootstrap.main(settings, stop)
     listening.cancel()
 

@@ -20,6 +20,8 @@ from tests.e2e.bank import Bank
 
 PLACE = "payments"
 READY_WITHIN_S = 60.0
+ENDED_WITHIN_S = 30.0
+"""Longer than the calls under way may take at a drain; who is not gone then hangs."""
 
 
 class Payments:
@@ -46,12 +48,19 @@ class Payments:
 
     async def step_aside(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End the workers, in order or by a crash, and have payments started by its supervisor."""
+        if number != signal.SIGKILL:
+            # A call that is held would be waited for.
+            self.gate.open()
         for process in self._workers:
             if process.returncode is None:
                 process.send_signal(number)
-        await asyncio.gather(*(process.wait() for process in self._workers))
-        self._workers.clear()
-        await asyncio.to_thread(self._stack.start, PLACE)
+        try:
+            async with asyncio.timeout(ENDED_WITHIN_S):
+                await asyncio.gather(*(process.wait() for process in self._workers))
+        finally:
+            self.kill()
+            self._workers.clear()
+            await asyncio.to_thread(self._stack.start, PLACE)
 
     async def _start(self, slot: int, settings: dict[str, str]) -> None:
         home, where = self._stack.home, self._where

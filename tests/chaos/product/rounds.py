@@ -2,6 +2,8 @@
 
 Those that need as many banking days to pass go together, because the clearing house has one
 clock. In the rounds of crashes all are brought to their commits and one kill -9 hits them all.
+What the database refuses comes behind the rest of its round: a worker whose session was ended
+gives up all its leases, and the other one takes up what every other case holds.
 """
 
 from __future__ import annotations
@@ -19,11 +21,10 @@ import asyncpg
 from sandbox.seed import people, planting
 from sandbox.seed.people import Deposit, Person
 from tests.chaos.product.books import require_right
-from tests.chaos.product.faults import CRASH, LIVE
-from tests.chaos.product.gate import Hold
+from tests.chaos.product.faults import CRASH, LIVE, refused
 from tests.chaos.product.processes import Payments, payments_at_the_gate
 from tests.chaos.product.rows import STEPS, Step
-from tests.chaos.product.transfer_run import OPENING, TransferRun
+from tests.chaos.product.transfer_run import OPENING, WITHIN_S, TransferRun
 from tests.e2e.bank import Bank, Customer
 
 AT_ONCE = 40
@@ -83,14 +84,20 @@ class Rounds:
         named = [(case.step, case.name) for case in drivable]
         opened = await self.open_runs(named, [OPENING] * len(named))
         runs = dict(zip(drivable, opened, strict=True))
-        for days in sorted({case.step.way.days for case in drivable}):
+        for crash in (False, True):
+            mine = {case: run for case, run in runs.items() if (case.fault == CRASH) is crash}
+            if mine:
+                await self._rounds(mine, crash=crash)
+
+    async def _rounds(self, runs: dict[Case, TransferRun], *, crash: bool) -> None:
+        """Run the cases of one kind, those of as many banking days at a time."""
+        if not crash:
+            await self.payments.stand_in(workers=2)
+        for days in sorted({case.step.way.days for case in runs}):
             mine = {case: run for case, run in runs.items() if case.step.way.days == days}
-            live = {case: run for case, run in mine.items() if case.fault != CRASH}
-            crashed = {case: run for case, run in mine.items() if case.fault == CRASH}
-            if live:
-                await self._round(live, days=days)
-            if crashed:
-                await self._round(crashed, days=days, crash=True)
+            await (self._crash_round(mine, days) if crash else self._live_round(mine, days))
+        if not crash:
+            await self.payments.step_aside()
 
     async def open_runs(
         self, named: Sequence[tuple[Step, str]], opening: Sequence[int]
@@ -115,32 +122,55 @@ class Rounds:
             for (step, memo), customer, cents in zip(named, customers, opening, strict=True)
         ]
 
-    async def _round(
-        self, runs: dict[Case, TransferRun], *, days: int, crash: bool = False
-    ) -> None:
-        await self.payments.stand_in(workers=1 if crash else 2)
-        holds = {case: run.watch.hold(case.step.name, case.when) for case, run in runs.items()}
+    async def _live_round(self, runs: dict[Case, TransferRun], days: int) -> None:
+        """Have each case brought to its commit and disturbed there, many at once."""
+        self._arm(runs)
         if days:
-            await self._bank.control("ach", "POST", "/control/webhooks/hold")
-        if crash or days:
-            await self._each(runs, lambda case: runs[case].begin())
+            await self._days_pass(runs, days)
+        for last in (False, True):
+            mine = {c: run for c, run in runs.items() if (LIVE[c.fault] is refused) is last}
+            await self._each(mine, lambda case: self._live(case, runs[case], began=days > 0))
+        await self._end(runs, days)
+
+    async def _crash_round(self, runs: dict[Case, TransferRun], days: int) -> None:
+        """Have each case brought to its commit, and payments killed when all are there."""
+        await self.payments.stand_in(workers=1)
+        self._arm(runs)
         if days:
-            body = {"banking_days": days, "drain_timeout_ms": 1}
-            await self._bank.control("ach", "POST", "/control/clock/advance", body)
-        if crash:
-            await self._each(runs, lambda case: self._to_its_commit(runs[case], holds[case]))
-            await self.payments.step_aside(signal.SIGKILL)
+            await self._days_pass(runs, days)
         else:
-            began = days > 0
-            await self._each(
-                runs, lambda case: self._live(case, runs[case], holds[case], began=began)
-            )
+            await self._each(runs, lambda case: runs[case].begin())
+        await self._each(runs, lambda case: self._to_its_commit(runs[case]))
+        async with asyncio.timeout(WITHIN_S):
+            # A caller's time may have been over while the others were still on their way.
+            while lost := {case: runs[case] for case in runs if self._is_lost(case, runs[case])}:
+                await self._each(lost, lambda case: runs[case].until_caught())
+        await self.payments.step_aside(signal.SIGKILL)
+        await self._end(runs, days)
+
+    def _is_lost(self, case: Case, run: TransferRun) -> bool:
+        """Whether nobody is held before its commit any more; after it the step is made."""
+        held = run.hold is not None and (run.hold.waiting or case.when == "after")
+        return not held and self.outcomes.wrong.get(case.name) is None
+
+    def _arm(self, runs: dict[Case, TransferRun]) -> None:
+        """Hold whoever comes to a case's commit, before anything is asked for."""
+        for case, run in runs.items():
+            run.hold = run.watch.hold(case.step.name, case.when, every=True)
+
+    async def _days_pass(self, runs: dict[Case, TransferRun], days: int) -> None:
+        """Begin all, and let the days pass of which nobody is told."""
+        await self._bank.control("ach", "POST", "/control/webhooks/hold")
+        await self._each(runs, lambda case: runs[case].begin())
+        body = {"banking_days": days, "drain_timeout_ms": 1}
+        await self._bank.control("ach", "POST", "/control/clock/advance", body)
+
+    async def _end(self, runs: dict[Case, TransferRun], days: int) -> None:
+        """See every case to its end, and look at the books."""
         if days:
             await self._bank.release_notices()
         await self._each(runs, lambda case: runs[case].end())
         await self._each(runs, lambda case: require_right(runs[case]))
-        if not crash:
-            await self.payments.step_aside()
 
     async def _each(
         self, runs: dict[Case, TransferRun], act: Callable[[Case], Awaitable[None]]
@@ -154,18 +184,22 @@ class Rounds:
             async with at_once:
                 (wrong,) = await asyncio.gather(act(case), return_exceptions=True)
             self.outcomes.wrong[case.name] = wrong
+            if wrong is not None:
+                # Whoever is still held for it would hold up the end of the worker.
+                runs[case].watch.open()
 
         await asyncio.gather(*(one(case) for case in runs))
 
-    async def _to_its_commit(self, run: TransferRun, hold: Hold) -> None:
+    async def _to_its_commit(self, run: TransferRun) -> None:
         await run.go_on()
-        await run.until(lambda: bool(hold.caught), run.cause)
+        await run.until_caught()
 
-    async def _live(self, case: Case, run: TransferRun, hold: Hold, *, began: bool) -> None:
+    async def _live(self, case: Case, run: TransferRun, *, began: bool) -> None:
         if not began:
             await run.begin()
-        await self._to_its_commit(run, hold)
-        await LIVE[case.fault](run, hold)
+        await self._to_its_commit(run)
+        if run.hold is not None:
+            await LIVE[case.fault](run, run.hold)
 
 
 @asynccontextmanager

@@ -44,8 +44,8 @@ RETURNED_ACCOUNT, LATE_RETURNED_ACCOUNT = "1239903", "1238803"
 DAYS_TO_BATCH, DAYS_TO_RETURN = 1, 8
 """A batch is closed; everything is settled, and even a late return has come."""
 
-HANG, SWALLOW, REFUSE = "hang", "accept_then_hang", "reject"
-"""Kinds of fault: nothing arrives; it arrives and the answer does not; it is refused."""
+HANG, SWALLOW = "hang", "accept_then_hang"
+"""Kinds of fault: nothing arrives; it arrives and the answer does not."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ _UNSETTLED: dict[Row, Way] = {
     ),
     (_S.OUTCOME_UNKNOWN, _E.ACCEPTED): Way(Cause.DRIVER, _ends(_S.SUBMITTED), submit=SWALLOW),
     (_S.OUTCOME_UNKNOWN, _E.REFUSED): Way(
-        Cause.DRIVER, _ends(_S.FAILED), account=REFUSED_ACCOUNT, submit=HANG, query=REFUSE
+        Cause.DRIVER, _ends(_S.FAILED), account=REFUSED_ACCOUNT, submit=SWALLOW
     ),
     (_S.OUTCOME_UNKNOWN, _E.RECALLED): Way(Cause.DRIVER, _ends(_S.FAILED), submit=HANG),
     # When the wish is lost in a crash, the saga may recall it before the customer repeats it.

@@ -1,7 +1,8 @@
 """One transfer of the product on its way: brought to its step, disturbed, and seen to its end.
 
 Whatever a real client, clearing house or lease would repeat is repeated here until it is heard;
-the end of a lease is brought forward in the database, which is all that time would do.
+the end of a lease is brought forward in the database, which is all that time would do. Everything
+is waited for by what is seen of it: no wait is a guess of how fast the machine is.
 """
 
 from __future__ import annotations
@@ -21,18 +22,21 @@ import asyncpg
 from services.kernel.ids import shard_of
 from services.payments.state import PENDING
 from tests.chaos.product.gate import Gate, Hold, Watch
-from tests.chaos.product.rows import REFUSE, Before, Cause, Step, Way
+from tests.chaos.product.payments_that_stops import QUERY, RECALL, SUBMIT
+from tests.chaos.product.rows import HANG, SWALLOW, Before, Cause, Step, Way
 from tests.e2e.bank import BO, Answer, Bank, Customer
-
-SUBMIT, QUERY = "POST /ach/transfer", "GET /ach/transfer"
-RECALL = "POST /ach/transfer/cancel"
 
 AMOUNT, OPENING = 100_00, 5_000_00
 AGAIN_S = 1.5
 """How long to wait for an effect before its cause is repeated."""
 INTERRUPTED_S = 5.0
 """After so long nobody is at work on a transfer any more."""
-WITHIN_S = 20.0
+WITHIN_S = 60.0
+"""What has not come by then hangs. Nothing is timed here, and the machine may have other work: some
+forty transfers are on their way at once and share two cores with whoever else runs."""
+
+SILENCE_MS = 1000
+"""How long the clearing house is silent once it has the request, before the line breaks."""
 
 _PENDING = [state.name for state in PENDING]
 
@@ -53,10 +57,14 @@ class TransferRun:
     key: str = field(default_factory=lambda: str(uuid.uuid4()))
     answers: list[Answer] = field(default_factory=list)
     """Whole answers to the request for the transfer, in the order of their coming."""
+    hold: Hold | None = None
+    """Where it is caught at its step."""
     waiting: Hold | None = None
-    _faults: dict[str, str] = field(default_factory=dict)
-    """Faults that stand, with the endpoint of each."""
+    """Where whoever has its time-out in hand waits."""
+    _faults: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Faults that stand, with endpoint and kind of each."""
     _calls: set[asyncio.Task[None]] = field(default_factory=set)
+    _pays: set[asyncio.Task[None]] = field(default_factory=set)
     _causes: set[asyncio.Task[None]] = field(default_factory=set)
     """Calls under way that cause the step's event."""
     _notices: dict[str, bytes] = field(default_factory=dict)
@@ -81,7 +89,12 @@ class TransferRun:
 
     def pay(self) -> None:
         """Ask for the transfer; its answer is kept when it comes."""
-        self._call(self._pay(), self._causes if self.step.row is None else self._calls)
+        self._call(self._pay(), self._causes if self.step.row is None else self._pays)
+
+    def pay_unless_asked(self) -> None:
+        """Ask again after an answer that made no transfer, as a client does."""
+        if not self._pays:
+            self.pay()
 
     async def pay_until_answered(self) -> Answer:
         """Ask with the same key until there is an answer about the transfer itself."""
@@ -124,21 +137,32 @@ class TransferRun:
                 self.tell(self.way.notice)
                 self.tell(self.way.notice, again=True)
             case Cause.DRIVER:
-                self.end_lease_soon()
+                self._call(self.by_another(), self._calls)
+
+    async def by_another(self) -> None:
+        """Let the lease be over, and have a worker look who does not hold the transfer."""
+        await self.end_lease()
+        held = self.hold.waiting if self.hold else []
+        self.gate.have_a_look(not_by=held[0].worker if held else "")
 
     async def until(self, condition: Condition, again: Callable[[], None]) -> None:
         """Wait for a condition and repeat what should bring it about."""
         deadline = time.monotonic() + WITHIN_S
         if self.way.cause is Cause.DRIVER:
             # It comes by itself; a lease that ends now would have it made beside the test.
-            await self._for_a_while(condition)
+            await self.for_a_while(condition)
         while not condition():
             again()
-            await self._for_a_while(condition)
+            await self.for_a_while(condition)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.memo}: not within {WITHIN_S:g} s")
 
-    async def _for_a_while(self, condition: Condition) -> None:
+    async def until_caught(self) -> None:
+        """Wait until somebody is held at the step."""
+        await self.until(lambda: bool(self.hold and self.hold.waiting), self.cause)
+
+    async def for_a_while(self, condition: Condition) -> None:
+        """Wait for a condition as long as nothing is repeated."""
         pause = time.monotonic() + AGAIN_S
         while not condition() and time.monotonic() < pause:
             await asyncio.sleep(0.02)
@@ -170,20 +194,25 @@ class TransferRun:
 
     async def fault(self, kind: str, endpoint: str, **match: str) -> str:
         """Break the clearing house for this transfer alone."""
-        params = {"status": 422} if kind == REFUSE else {}
+        # What arrives must have arrived: then the clearing house ends the silence, not the bank.
+        params = {"ms": SILENCE_MS} if kind == SWALLOW else {}
+        if kind == HANG:
+            self.watch.silent[endpoint] += 1
         one = await self.bank.fault("ach", kind=kind, endpoint=endpoint, match=match, params=params)
-        self._faults[one] = endpoint
+        self._faults[one] = (endpoint, kind)
         return one
 
     async def mend(self, endpoint: str = "") -> None:
         """Take its faults back, all or those of one endpoint."""
-        for one in [one for one, at in self._faults.items() if endpoint in ("", at)]:
+        for one in [one for one, (at, _) in self._faults.items() if endpoint in ("", at)]:
             await self.mend_one(one)
 
     async def mend_one(self, fault: str) -> None:
         """Take one fault back."""
         await self.bank.control("ach", "DELETE", f"/control/faults/{fault}")
-        self._faults.pop(fault, None)
+        endpoint, kind = self._faults.pop(fault, ("", ""))
+        if kind == HANG:
+            self.watch.silent[endpoint] -= 1
 
     async def fired(self, faults: list[str]) -> int:
         """How often some faults hit."""
@@ -211,6 +240,7 @@ class TransferRun:
         if Before.WAITING in self.way.before:
             self.waiting = self.watch.hold("DEBITED-TIMED_OUT", "before", every=True)
         self.pay()
+        await self.until(lambda: bool(self.transfer_id), self.pay_unless_asked)
         before = [*self.way.before, Before.DAYS]
         for part in before[: before.index(Before.DAYS)]:
             await self._pass(part)
@@ -275,7 +305,8 @@ class TransferRun:
         if self.way.notice:
             await self.until(lambda: self.way.notice in self._heard, self.cause)
         await self._until_ended()
-        await asyncio.gather(*self._calls, *self._causes)
+        async with asyncio.timeout(WITHIN_S):
+            await asyncio.gather(*self._calls, *self._pays, *self._causes)
 
     async def _end_of_debit(self) -> None:
         """Have the first answer again; a transfer that failed has none, and its key is free."""

@@ -187,12 +187,13 @@ async def test_a_delivered_webhook_can_be_repeated_or_spoilt_on_purpose(
         assert not is_signed(bank.received[-1])
 
 
-async def test_kill_9_keeps_traces_keys_tombstones_the_clock_and_due_webhooks(
+async def test_kill_9_keeps_traces_keys_tombstones_rejections_the_clock_and_due_webhooks(
     network: PartnerProcess, bank: Receiver
 ) -> None:
-    key, tomb, open_key = new_key(), new_key(), new_key()
+    key, tomb, open_key, refused = new_key(), new_key(), new_key(), new_key()
     accepted = await submit(network, key)
     await cancel(network, tomb)
+    await submit(network, refused, account="12")
     await network.control("POST", "/control/webhooks/hold")
     await advance(network, banking_days=2, drain_timeout_ms=0)
     opened = await submit(network, open_key)
@@ -207,6 +208,7 @@ async def test_kill_9_keeps_traces_keys_tombstones_the_clock_and_due_webhooks(
     await until(told)
     assert bank.received[0].event["data"]["idempotencyKey"] == key
     assert (await submit(network, tomb)).status == 409
+    assert await state(network, refused) == "REJECTED"
     assert (await submit(network, open_key)).body == opened.body
     assert (await submit(network, key)).body == accepted.body
     assert await state(network, key) == "SETTLED"

@@ -59,8 +59,28 @@ async def test_a_wrong_transfer_is_refused_with_its_reason_and_does_not_burn_the
     key = new_key()
     refused = await submit(ach, key, **change)
     assert (refused.status, refused.body["error"]["code"]) == (status, code)
-    assert (await find(ach, key)).status == 404
+    found = await find(ach, key)
+    if status == 422:
+        assert (found.status, found.body["state"]) == (200, "REJECTED")
+        assert (found.body["rejectCode"], found.body["achTraceNumber"]) == (code, None)
+    else:
+        assert found.status == 404
     assert (await submit(ach, key)).status == 202
+    assert (await find(ach, key)).body["state"] == "ACCEPTED"
+
+
+async def test_a_rejection_does_not_hide_what_the_key_stands_for_and_can_be_forbidden_for_ever(
+    ach: PartnerProcess,
+) -> None:
+    taken, refused = new_key(), new_key()
+    await submit(ach, taken)
+    await submit(ach, taken, account="12 34")
+    assert (await find(ach, taken)).body["state"] == "ACCEPTED"
+    await submit(ach, refused, account="12 34")
+    assert (await cancel(ach, refused)).body == {"state": "CANCELLED", "achTraceNumber": None}
+    assert (await submit(ach, refused)).body["error"]["code"] == "CANCELLED"
+    assert (await submit(ach, refused, account="12 34")).status == 422
+    assert (await find(ach, refused)).body["state"] == "CANCELLED"
 
 
 async def test_a_cancel_of_an_unknown_key_leaves_a_tombstone_that_refuses_a_late_arrival(

@@ -71,6 +71,9 @@ ACH_ANSWERS = [
     (200, {"achTraceNumber": "1", "state": "RETURNED", "returnReasonCode": "R02"},
      _O.NO_ANSWER, _O.RETURNED, _O.NO_ANSWER),  # a return code comes along
     (200, {"achTraceNumber": None, "state": "CANCELLED"}, _O.NO_ANSWER, _O.RECALLED, _O.RECALLED),
+    (200, {"achTraceNumber": None, "state": "REJECTED", "rejectCode": "INVALID_ACCOUNT"},
+     _O.NO_ANSWER, _O.REFUSED, _O.NO_ANSWER),  # the answer to its submission was lost
+    (200, {"achTraceNumber": None, "state": "REJECTED"}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
     (404, {"error": {"code": "NOT_FOUND"}}, _O.NO_ANSWER, _O.NOT_FOUND, _O.NO_ANSWER),
     (404, {}, _O.NO_ANSWER, _O.NO_ANSWER, _O.NO_ANSWER),
     (409, {"error": {"code": "CANCELLED"}}, _O.RECALLED, _O.NO_ANSWER, _O.NO_ANSWER),
