@@ -45,6 +45,10 @@ def _told(bank: Bank, part: str, what: str) -> Callable[[], Awaitable[bool]]:
     return there
 
 
+async def _started_in_vain(bank: Bank, part: str) -> bool:
+    return (await asyncio.to_thread(bank.stack.nodes))[part]["failed_starts"] >= 2
+
+
 async def _events_wait(bank: Bank) -> bool:
     rows = await bank.rows("bp_write", "SELECT count(*) AS n FROM outbox.event")
     return rows[0]["n"] >= WAITING_EVENTS
@@ -57,6 +61,7 @@ async def test_without_room_for_kafka_customers_pay_on_and_events_wait_in_the_ou
         no_room = _told(bank, "kafka", NO_ROOM)
         await asyncio.to_thread(volumes.fill, "kafka")
         await until(no_room, 30, "Kafka finds no room")
+        await until(lambda: _started_in_vain(bank, "kafka"), 30, "it cannot start either")
         await until(lambda: _events_wait(bank), 30, "events wait in the outbox")
         await paying.more(20)
         volumes.make_room("kafka")
@@ -92,6 +97,7 @@ async def test_without_room_for_postgres_callers_are_told_to_repeat_and_nothing_
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
             await _use_up_wal(bank)
         await until(no_log, 10, "PostgreSQL finds no room for its log and ends")
+        await until(lambda: _started_in_vain(bank, "postgres"), 20, "it cannot recover either")
         await paying.refused()
         volumes.make_room("postgres")
         await asyncio.to_thread(bank.stack.wait_ready, "postgres", timeout_s=WITHIN_S)
