@@ -82,13 +82,25 @@ class Load:
             self._start(self._payment(Op.INTERBANK))
 
     async def one(self) -> Order:
-        """Make one payment, once, and return it with or without its definite answer."""
+        """Make one payment that will settle, once, and return it with or without its definite
+        answer."""
         order = self._payment(Op.INTERBANK, rich=True)
+        order.beneficiary, order.left_alone = dict(BO), True
         self.orders.append(order)
         await self._try(order)
         if not order.definite:
             self._follow(order)
         return order
+
+    async def state(self, order: Order) -> str:
+        """Return the state of a transfer as its customer reads it; empty without an answer."""
+        path = f"/v1/transfers/interbank/{order.taken_as}"
+        try:
+            async with asyncio.timeout(CALL_S):
+                answer = await self._bank.call("GET", path, self._customer(order).token)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            return ""
+        return answer.body.get("state", "") if answer.status == 200 else ""
 
     async def finish(self, timeout_s: float) -> list[Order]:
         """Wait for what is under way; what has no definite answer then is given up."""
@@ -139,7 +151,7 @@ class Load:
         return answer.status, "" if answer.status < 300 else answer.reason, body
 
     async def _call(self, order: Order) -> Any:
-        customer = next(c for c in self._customers if str(c.customer_id) == order.customer_id)
+        customer = self._customer(order)
         if order.op is Op.CANCEL:
             path = f"/v1/transfers/interbank/{order.about}:cancel"
             return await self._bank.call("POST", path, customer.token, {})
@@ -155,6 +167,9 @@ class Load:
             body |= {"beneficiary": dict(order.beneficiary), "memo": "rent"}
         headers = {"Idempotency-Key": order.key}
         return await self._bank.call("POST", path, customer.token, body, headers)
+
+    def _customer(self, order: Order) -> Customer:
+        return next(c for c in self._customers if str(c.customer_id) == order.customer_id)
 
     def _rolled(self) -> Order:
         (op,) = self._dice.choices(list(_MIX), list(_MIX.values()))
@@ -188,6 +203,8 @@ class Load:
 
 def _repeatable(order: Order, op: Op) -> bool:
     """Whether a replay or a cancellation of an order has one right answer."""
+    if order.left_alone:
+        return False
     if op is Op.CANCEL:
         return order.op is Op.INTERBANK
     return order.op in (Op.INTERBANK, Op.BOOK) and order.taken_state in _SURE

@@ -79,6 +79,8 @@ class Order:
     """Id of the transfer in the answer that took it."""
     taken_state: str = ""
     refused_for: str = ""
+    left_alone: bool = False
+    """Whether no replay and no cancellation may be about it."""
     defects: int = 0
     """How often the bank said that it failed, where it can say what is away."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sandbox.chaos.healing import HEALED_WITHIN_S, Healing
@@ -59,7 +59,6 @@ class Outcome:
     def to_json(self) -> dict[str, Any]:
         """Return the report."""
         healing = self.healing
-        times = {"ready_s": healing.ready_s, "taken_s": healing.taken_s, "ill": healing.ill}
         return {
             "ok": self.ok,
             "seed": self.seed,
@@ -71,7 +70,7 @@ class Outcome:
             "refused": sum(bool(order.refused_for) for order in self.orders),
             "answers": dict(sorted(self.answers.items())),
             "arrivals_skipped": self.skipped,
-            "healing": times | {"limit_s": HEALED_WITHIN_S},
+            "healing": asdict(healing) | {"ok": healing.ok, "limit_s": HEALED_WITHIN_S},
             "settled_s": round(self.settled_s, 1),
             "differences": [one.to_json() for one in self.differences],
             "judge": self.verdict,
@@ -96,7 +95,16 @@ class Outcome:
 
     def _healed(self) -> str:
         healing = self.healing
-        if healing.taken_s is None:
-            return f"not healed: {', '.join(healing.ill) or 'no fresh transfer was taken'}"
-        ready = f"all parts ready after {healing.ready_s:.1f} s"
-        return f"{ready}, a fresh transfer taken after {healing.taken_s:.1f} s"
+        told = [
+            f"{what} after {seconds:.1f} s" if seconds is not None else f"NOT {what}"
+            for what, seconds in (
+                ("all parts ready", healing.ready_s),
+                ("a fresh transfer taken", healing.taken_s),
+                ("one settled", healing.settled_s),
+            )
+        ]
+        if healing.breaker_s:
+            told.append(f"the clearing house's breaker was open until {healing.breaker_s:.1f} s")
+        if healing.ill:
+            told.append(f"ill: {', '.join(healing.ill)}")
+        return f"{'healed' if healing.ok else 'NOT HEALED IN TIME'}: {', '.join(told)}"

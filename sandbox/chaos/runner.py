@@ -12,7 +12,7 @@ import aiohttp
 import asyncpg
 
 from sandbox.chaos.breaking import Breaker
-from sandbox.chaos.healing import heal
+from sandbox.chaos.healing import CALLER, Watch
 from sandbox.chaos.load import Load
 from sandbox.chaos.reckoning import TERMINAL, Difference, Row, reckon
 from sandbox.chaos.report import Outcome, Struck
@@ -22,8 +22,6 @@ from sandbox.stack.testing import RunningStack
 from services.chassis.postgres import Queries, load_queries
 from services.payments.state import State
 
-CALLER = "payments"
-"""Who calls the clearing house."""
 SETTLED_WITHIN_S = 240.0
 """The breaker before the clearing house is open for a minute, a saga asks again after another."""
 LATE_RETURN_DAYS = 6
@@ -80,7 +78,7 @@ class _Run:
         arriving = asyncio.create_task(load.run(self._seconds))
         try:
             ended_s = await self._strike_all(faults)
-            healing = await heal(bank.stack, load, ended_s)
+            healing = await Watch(bank, load, ended_s, self._two_banking_days).until_well()
             await arriving
         finally:
             arriving.cancel()
@@ -136,14 +134,21 @@ class _Run:
         body = {"dead": True}
         await self._bank.control(CLEARING_HOUSE, "POST", "/control/webhooks/redeliver", body)
 
+    async def _two_banking_days(self) -> None:
+        await self._pass(2, drain_ms=0)
+
+    async def _pass(self, days: int, drain_ms: int) -> None:
+        """Let banking days pass at the clearing house; wait so long for its notices to be heard."""
+        body = {"banking_days": days, "drain_timeout_ms": drain_ms}
+        await self._bank.control(CLEARING_HOUSE, "POST", "/control/clock/advance", body)
+
     async def _settle(self) -> None:
         """Let every transfer come to its end: answers first, then banking days, then late returns.
         What does not end in time is named by the reckoning."""
         try:
             await self._until(SENT)
             for days in (2, LATE_RETURN_DAYS):
-                body = {"banking_days": days, "drain_timeout_ms": 30_000}
-                await self._bank.control(CLEARING_HOUSE, "POST", "/control/clock/advance", body)
+                await self._pass(days, drain_ms=30_000)
                 await self._tell_notices()
             await self._until(TERMINAL)
         except (TimeoutError, aiohttp.ClientError) as error:

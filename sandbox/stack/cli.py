@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 from sandbox.stack import control, launch, memory, progress
 from sandbox.stack.home import REPO, Home, home_from_environment
@@ -75,15 +76,18 @@ def ensure(home: Home, names: list[str]) -> control.Answer:
     return asking.answer
 
 
-def ensure_supervisor(home: Home, *, dies_with_caller: bool = False) -> bool:
+def ensure_supervisor(
+    home: Home, *, dies_with_caller: bool = False, through: Sequence[str] = ()
+) -> bool:
     """True when one had to be started, false when one runs. TimeoutError after 15 s. It outlives
-    the caller unless `dies_with_caller` (a test session that is killed leaves nothing)."""
+    the caller unless `dies_with_caller` (a test session that is killed leaves nothing). `through`
+    is a command that runs the rest of its arguments in its own place."""
     if control.is_running(home.control_socket):
         return False
     home.create()
     with (home.logs / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox.stack", "supervise"],
+            [*through, sys.executable, "-m", "sandbox.stack", "supervise"],
             cwd=REPO,
             env={**os.environ, "BP_HOME": str(home.root), "GRPC_ENABLE_FORK_SUPPORT": "0"},
             stdin=subprocess.DEVNULL,

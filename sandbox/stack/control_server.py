@@ -1,6 +1,6 @@
 """The supervisor's control socket: one JSON object a line in, one a line out.
 
-Commands: ping, status, pids, ensure (names), start, stop, restart, kill (name, signal),
+Commands: ping, status, probe, pids, ensure (names), start, stop, restart, kill (name, signal),
 renew-certificates, down. The answer always holds `ok`; with false also `error`. The socket's mode
 is the access control.
 """
@@ -34,6 +34,7 @@ class ControlServer:
         self._commands: dict[str, Callable[[Request], Awaitable[Answer]]] = {
             "ping": self._ping,
             "status": self._status,
+            "probe": self._probe,
             "pids": self._pids,
             "ensure": self._ensure,
             "start": self._start,
@@ -77,6 +78,9 @@ class ControlServer:
 
     async def _status(self, _: Request) -> Answer:
         return {"pid": os.getpid(), "nodes": self._supervisor.status()}
+
+    async def _probe(self, _: Request) -> Answer:
+        return {"ill": await self._supervisor.ill()}
 
     async def _pids(self, _: Request) -> Answer:
         runners = self._supervisor.runners

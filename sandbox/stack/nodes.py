@@ -43,13 +43,14 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class RestartPolicy:
-    """Restart after an exit that nobody asked for: at most `restarts_max` times in `window_s`.
+    """Restart after an exit that nobody asked for; each restart of the last `window_s` doubles the
+    pause before the next.
 
-    What was never ready under this supervisor is given up sooner, after `first_starts_max` failed
-    starts in a row or `first_start_within_s`: a mistake in it is likelier than a need that is away.
+    What was ready once is never given up: a full disk may be full for hours. What was never ready
+    under this supervisor is, after `first_starts_max` failed starts in a row or
+    `first_start_within_s`: a mistake in it is likelier than a need that is away.
     """
 
-    restarts_max: int = 20
     window_s: float = 300.0
     first_starts_max: int = 5
     first_start_within_s: float = 150.0

@@ -21,6 +21,8 @@ log = logging.getLogger("stack")
 
 PROBE_FIRST_S = 0.03
 PROBE_MAX_S = 0.25
+_DOUBLED_MAX = 20
+"""How often a pause can be doubled."""
 RUNNING_STATES = (State.STARTING, State.READY, State.BACKOFF)
 TELLING_FAILED_STARTS = 2
 """One failed start can be chance; from this many on a person should know."""
@@ -88,6 +90,10 @@ class Runner:
         """Stop in order, then start."""
         await self.stop()
         await self.start()
+
+    async def is_well(self) -> bool:
+        """Whether it is ready and says so when it is asked now."""
+        return self.state is State.READY and await self.spec.probe.check()
 
     def kill(self, number: signal.Signals) -> int | None:
         """Send a signal as a crash would come; the restart policy then applies."""
@@ -211,7 +217,7 @@ class Runner:
             pause_s = min(pause_s * 1.3, PROBE_MAX_S)
 
     def _restart_delay_s(self) -> float | None:
-        """How long to wait before the next start, or None when there were too many."""
+        """How long to wait before the next start, or None when it is given up."""
         policy = self.spec.restart
         now = time.monotonic()
         if not self._was_up and (
@@ -222,10 +228,8 @@ class Runner:
         while self._recent_restarts and self._recent_restarts[0] < now - policy.window_s:
             self._recent_restarts.popleft()
         count = len(self._recent_restarts)
-        if count >= policy.restarts_max:
-            return None
         self._recent_restarts.append(now)
-        return min(policy.delay_first_s * 2**count, policy.delay_max_s)
+        return min(policy.delay_first_s * 2 ** min(count, _DOUBLED_MAX), policy.delay_max_s)
 
     async def _drain(self) -> None:
         if self.spec.stop.drain is None or self.pid is None:

@@ -169,6 +169,12 @@ class Supervisor:
             self._note_pids()
             logfiles.bound_all(self.home.logs)
 
+    async def ill(self) -> list[str]:
+        """Names of the processes that are not ready, or that their probe finds unwell right now."""
+        runners = list(self.runners.values())
+        well = await asyncio.gather(*(runner.is_well() for runner in runners))
+        return [one.spec.name for one, is_well in zip(runners, well, strict=True) if not is_well]
+
     def status(self) -> list[dict[str, Any]]:
         """One row a node, in the order of the table."""
         return [self._row(name) for name in self.nodes]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ class RunningStack:
     started: bool = False
 
     @classmethod
-    def open(cls, root: Path) -> RunningStack:
+    def open(cls, root: Path, through: Sequence[str] = ()) -> RunningStack:
         """Find or start the supervisor of a home; it ends with the calling process."""
         home = Home(root.resolve())
-        return cls(home, started=cli.ensure_supervisor(home, dies_with_caller=True))
+        started = cli.ensure_supervisor(home, dies_with_caller=True, through=through)
+        return cls(home, started=started)
 
     def ensure(self, *names: str) -> None:
         """Bring up these nodes and what they need; none named: everything."""
@@ -60,6 +62,10 @@ class RunningStack:
     def nodes(self) -> dict[str, dict[str, Any]]:
         """Status rows by name."""
         return {row["name"]: row for row in self._ask(cmd="status")["nodes"]}
+
+    def ill(self) -> list[str]:
+        """Names of the processes that are not ready or that a probe finds unwell right now."""
+        return self._ask(cmd="probe")["ill"]
 
     def has(self, name: str) -> bool:
         """Whether the repository holds this part."""

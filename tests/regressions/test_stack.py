@@ -1,11 +1,20 @@
 """Bugs of the stack that were seen once."""
 
+import asyncio
 import os
+import signal
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from sandbox.stack import launch
+from sandbox.stack.home import Home
+from sandbox.stack.nodes import Layer, ProcessSpec, RestartPolicy, State
+from sandbox.stack.parts.kafka import Kafka, default_libs
+from sandbox.stack.ports import Ports
+from sandbox.stack.supervisor import Supervisor
 
 
 def test_a_link_inside_a_closed_folder_is_as_closed_as_the_folder(
@@ -20,3 +29,57 @@ def test_a_link_inside_a_closed_folder_is_as_closed_as_the_folder(
     user = launch.unprivileged_user([tmp_path / "closed" / "link" / "bin"])
     assert user is not None
     assert user.keep_access
+
+
+@dataclass(frozen=True)
+class _Room:
+    """A probe, and a disk that has room while a file is there."""
+
+    file: Path
+
+    async def check(self) -> bool:
+        return self.file.exists()
+
+
+async def test_a_store_is_started_again_however_long_its_disk_is_full(tmp_path: Path) -> None:
+    """After twenty starts without room, four minutes of a full disk, a store was given up."""
+    room = tmp_path / "room"
+    room.touch()
+    spec = ProcessSpec(
+        name="store",
+        layer=Layer.STORE,
+        command=("/bin/sh", "-c", f"test -e {room} && exec sleep 60"),
+        probe=_Room(room),
+        restart=RestartPolicy(delay_first_s=0.001, delay_max_s=0.001),
+    )
+    bank = Supervisor(Home(tmp_path), {"store": spec})
+    bank.home.create()
+    await bank.ensure([])
+    store = bank.runners["store"]
+    room.unlink()
+    bank.kill("store", signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while store.failed_starts < 30:
+        assert store.state is not State.FAILED, store.trouble()
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    room.touch()
+    assert await store.wait_ready()
+    await bank.stop_all()
+    bank.home.remove_run()
+
+
+async def test_kafka_does_not_start_when_the_controller_before_it_could_not_write(
+    tmp_path: Path,
+) -> None:
+    """Its disk was full for the controller that fences, and had room again for the broker: a
+    broker that is not fenced before it starts can leave transactions undecided for ever."""
+    home = Home(tmp_path)
+    home.create()
+    ports = Ports(home.conf / "ports.json", {})
+    kafka = Kafka(home, ports.get("kafka"), ports.get("controller"), default_libs(), 128)
+    await kafka.prepare()
+    (kafka.data / "__cluster_metadata-0").write_text("as little a folder as a full disk allows")
+    with pytest.raises(RuntimeError, match="controller ended"):
+        await kafka.prepare()
+    home.remove_run()

@@ -163,8 +163,9 @@ class Kafka:
             (*command, "kafka.Kafka", str(alone)), env=launch.child_environment({}), log=log
         )
         await _until_told(process, log)
-        if process.returncode is None:
-            process.terminate()  # its metadata log is written to the end
+        if process.returncode is not None:  # with a full disk, say: the broker must not go first
+            raise RuntimeError(f"Kafka's controller ended with {process.returncode}; see {log}")
+        process.terminate()  # its metadata log is written to the end
         await process.wait()
 
     def _java(self, *options: str) -> tuple[str, ...]:
@@ -172,8 +173,8 @@ class Kafka:
 
 
 async def _until_told(process: asyncio.subprocess.Process, log: Path) -> None:
-    """Wait for the word in the controller's log, for its end or for its time; any will do: without
-    the fencing Kafka works as well, unless a transaction was being committed."""
+    """Wait for the word in the controller's log, for its end or for its time. No word in time is
+    well too: the metadata may know already that nobody leads."""
     for _ in range(int(FENCING_WITHIN_S / FENCING_POLL_S)):
         # The start repeats what earlier runs did; only what follows its own decision counts.
         decided = log.read_text(errors="replace").partition(FENCING)[2]

@@ -149,12 +149,27 @@ async def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
     await bank.stop_all()
 
 
+async def test_what_runs_and_does_not_serve_is_ill(tmp_path: Path) -> None:
+    up = tmp_path / "up"
+    up.touch()
+    bank = supervisor(tmp_path, process("sound"), process("app", probe=Exists(up)))
+    await bank.ensure([])
+    assert await bank.ill() == []
+    up.unlink()
+    assert await bank.ill() == ["app"]
+    up.touch()
+    bank.kill("sound", signal.SIGKILL)
+    await wait_until(lambda: bank.runners["sound"].state is not State.READY)
+    assert await bank.ill() == ["sound"]
+    await bank.stop_all()
+
+
 async def test_a_process_that_always_fails_is_given_up(tmp_path: Path) -> None:
     spec = process(
         "app",
         command=(sys.executable, "-c", "raise SystemExit(3)"),
         probe=Exists(tmp_path / "never"),
-        restart=RestartPolicy(restarts_max=2, delay_first_s=0.01),
+        restart=RestartPolicy(first_starts_max=3, delay_first_s=0.01),
     )
     bank = supervisor(tmp_path, spec)
     with pytest.raises(StackError, match="exited with 3"):
@@ -168,7 +183,7 @@ async def test_a_process_that_does_not_become_ready_is_replaced(tmp_path: Path) 
         "app",
         probe=Exists(tmp_path / "never"),
         ready_within_s=0.2,
-        restart=RestartPolicy(restarts_max=0),
+        restart=RestartPolicy(first_starts_max=1),
     )
     bank = supervisor(tmp_path, spec)
     with pytest.raises(StackError, match="not ready within"):

@@ -1,0 +1,106 @@
+"""A store's disk is full: what can go on goes on, and with room again all heals by itself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+
+import asyncpg
+import pytest
+
+from sandbox.stack.testing import RunningStack
+from tests.chaos.stores import small_volumes
+from tests.chaos.stores.load import load
+from tests.chaos.stores.small_volumes import SmallVolumes
+from tests.e2e.bank import Bank, until
+
+WITHIN_S = 45
+WAITING_EVENTS = 20
+NO_ROOM = "No space left on device"
+NEXT_WAL_FILE = "SELECT pg_logical_emit_message(true, '', 'x'), pg_switch_wal()"
+
+
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory: pytest.TempPathFactory) -> Generator[SmallVolumes]:
+    """A whole bank of its own whose PostgreSQL and Kafka lie on small volumes."""
+    running = small_volumes.start(tmp_path_factory.mktemp("volumes") / "home")
+    try:
+        running.stack.ensure()
+        yield running
+    finally:
+        running.stack.down()
+
+
+@pytest.fixture(scope="module")
+def stack(volumes: SmallVolumes) -> RunningStack:
+    """That bank in the place of the session's: `bank` is its customer and its judge."""
+    return volumes.stack
+
+
+def _told(bank: Bank, part: str, what: str) -> Callable[[], Awaitable[bool]]:
+    """Return the condition that a part says something in its log that it has not said yet."""
+    before = bank.stack.log(part).count(what)
+
+    async def there() -> bool:
+        return bank.stack.log(part).count(what) > before
+
+    return there
+
+
+async def _started_in_vain(bank: Bank, part: str) -> bool:
+    return (await asyncio.to_thread(bank.stack.nodes))[part]["failed_starts"] >= 2
+
+
+async def _events_wait(bank: Bank) -> bool:
+    rows = await bank.rows("bp_write", "SELECT count(*) AS n FROM outbox.event")
+    return rows[0]["n"] >= WAITING_EVENTS
+
+
+async def test_without_room_for_kafka_customers_pay_on_and_events_wait_in_the_outbox(
+    bank: Bank, volumes: SmallVolumes
+) -> None:
+    async with load(bank) as paying:
+        no_room = _told(bank, "kafka", NO_ROOM)
+        await asyncio.to_thread(volumes.fill, "kafka")
+        await until(no_room, 30, "Kafka finds no room")
+        await until(lambda: _started_in_vain(bank, "kafka"), 30, "it cannot start either")
+        await until(lambda: _events_wait(bank), 30, "events wait in the outbox")
+        await paying.more(20)
+        volumes.make_room("kafka")
+        await asyncio.to_thread(bank.stack.wait_ready, "kafka", timeout_s=WITHIN_S)
+        await paying.more(10)
+    assert not paying.refusals
+    await paying.assert_whole(WITHIN_S)
+
+
+async def _use_up_wal(bank: Bank) -> None:
+    """Have the server begin new files of its log until it finds no room: load would, later."""
+    connection = await bank.connect("bp_write")
+    try:
+        while True:
+            await connection.execute(NEXT_WAL_FILE)
+    finally:
+        connection.terminate()
+
+
+async def test_without_room_for_postgres_callers_are_told_to_repeat_and_nothing_is_half_done(
+    bank: Bank, volumes: SmallVolumes
+) -> None:
+    async with load(bank) as paying:
+        no_page = _told(bank, "postgres", "could not extend file")
+        no_log = _told(bank, "postgres", "PANIC")
+        # A fresh file of the log, so that room for rows is what ends first.
+        await bank.rows("bp_write", NEXT_WAL_FILE)
+        await asyncio.to_thread(volumes.fill, "postgres")
+        await until(no_page, 30, "PostgreSQL finds no room for a row")
+        await paying.refused()
+        payer = paying.payers[0]
+        assert (await bank.transfer(payer.customer, payer.taken[0]))["state"] == "SUBMITTED"
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            await _use_up_wal(bank)
+        await until(no_log, 10, "PostgreSQL finds no room for its log and ends")
+        await until(lambda: _started_in_vain(bank, "postgres"), 20, "it cannot recover either")
+        await paying.refused()
+        volumes.make_room("postgres")
+        await asyncio.to_thread(bank.stack.wait_ready, "postgres", timeout_s=WITHIN_S)
+        await paying.more(20, WITHIN_S)
+    paying.assert_clear()
+    await paying.assert_whole(WITHIN_S)
