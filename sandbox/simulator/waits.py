@@ -1,7 +1,8 @@
 """What processes wait for: a lease that ends, a notice that is kept.
 
 Production looks every second; a look that would find nothing is left out here, so that a quiet day
-costs nothing.
+costs nothing. Nor does a day on which what is due stays due, whatever is done: looks in vain come
+ever more seldom.
 """
 
 import asyncio
@@ -18,6 +19,11 @@ DAY_S = 86_400.0
 SKEW_S_MAX = 60.0
 """Two clocks of the bank are two minutes apart at most."""
 
+LOOKS_IN_VAIN = 60
+"""So many follow each other a second apart, as in production."""
+
+VAIN_WAIT_S_MAX = 3_600.0
+
 
 class Waits:
     """Who waits, and until when at most."""
@@ -27,12 +33,26 @@ class Waits:
         self._for_leases: list[asyncio.Future[None]] = []
         self._for_notices: list[asyncio.Future[None]] = []
         self._looks_at = float("inf")
+        self._in_vain: dict[int, tuple[datetime | None, int]] = {}
+        """Process -> the longest due when it last looked, and how often it has looked for it."""
 
     async def until_due(self, process: Process) -> None:
         """Wait until a pending transfer's lease has ended, by this process's clock."""
-        while (wait_s := await self._wait_s(process, self._world.payments.pending)) > 0:
+        vain_s = self._vain_s(process)
+        while (wait_s := await self._wait_s(process, self._world.payments.pending)) > 0 or vain_s:
+            wait_s, vain_s = max(wait_s, vain_s), 0.0
             self._looks_at = min(self._looks_at, self._world.loop.now_s + wait_s)
             await self._until_woken(self._for_leases, wait_s)
+
+    def _vain_s(self, process: Process) -> float:
+        """Return how long to look away from what this process has looked at often, in vain."""
+        due = self._world.payments.pending.next_due()
+        before, looks = self._in_vain.get(process.entity, (None, 0))
+        looks = looks + 1 if due is not None and due == before else 0
+        self._in_vain[process.entity] = due, looks
+        if looks < LOOKS_IN_VAIN:
+            return 0.0
+        return min(VAIN_WAIT_S_MAX, 2.0 ** min(looks - LOOKS_IN_VAIN, 12))
 
     async def until_unsettled(self, process: Process) -> None:
         """Wait until a submitted transfer's notice is overdue; that is known days ahead."""
