@@ -64,6 +64,7 @@ def broken(ana: Customer) -> list[Case]:
     start = b"GET /v1/accounts HTTP/1.1\r\n"
     raw: dict[str, tuple[bytes, int, str]] = {
         "no host": (start + auth + b"\r\n", 400, MALFORMED),
+        "two hosts": (start + b"Host: a\r\nHost: b\r\n" + auth + b"\r\n", 400, MALFORMED),
         "a NUL in a header": (start + b"Host: a\r\nX: a\0b\r\n\r\n", 400, MALFORMED),
         "a header without a name": (start + b"Host: a\r\n: b\r\n\r\n", 400, MALFORMED),
         "a header without a colon": (start + b"Host: a\r\nbad\r\n\r\n", 400, MALFORMED),

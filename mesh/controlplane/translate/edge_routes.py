@@ -25,6 +25,7 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
         name="edge",
         domains=["*"],
         routes=[
+            _two_hosts(),
             *(_route(edge, each, retries[each.deployable]) for each in edge.routes),
             *_options_routes(edge.routes),
             *_refusals(edge.routes),
@@ -164,6 +165,14 @@ def _refusals(routes: tuple[EdgeRoute, ...]) -> list[route.Route]:
     tunnel = route.RouteMatch(connect_matcher=route.RouteMatchConnectMatcher())
     anything = route.RouteMatch(prefix="/")
     return [*found, _refusal("tunnel", 403, tunnel), _refusal("nowhere", 404, anything)]
+
+
+def _two_hosts() -> route.Route:
+    """Refuse two Host headers (RFC 9112, 3.2), which Envoy has joined to one by then."""
+    joined = route.HeaderMatcher(
+        name=":authority", string_match=matcher.StringMatcher(contains=",")
+    )
+    return _refusal("two hosts", 400, route.RouteMatch(prefix="/", headers=[joined]))
 
 
 def _refusal(
