@@ -37,9 +37,12 @@ status: setup ## What runs, since when, and why not
 logs: ## Follow every process's log (NAME=payments for one)
 	@tail -n 20 -F $${BP_HOME:-.bp}/logs/$(or $(NAME),*).log
 
+# Two lanes side by side: the tests of the session's stack, and all others (tests/conftest.py).
+LANES := -n 2 --dist loadgroup
+
 test: setup-dev ## All tests, on real parts, with coverage (ARGS="tests/unit -k saga" for some)
 	@$(PYTHON) -m coverage erase
-	@COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(PYTHON) -m pytest $(ARGS)
+	@COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(PYTHON) -m pytest $(or $(ARGS),$(LANES))
 	@$(PYTHON) -m coverage combine -q
 	@$(PYTHON) -m coverage report $(if $(ARGS),--fail-under=0)
 

@@ -15,6 +15,18 @@ from sandbox.stack.home import REPO
 from sandbox.stack.testing import RunningStack
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test its lane: whoever asks for the session's stack, and everybody else.
+
+    `make test` runs the two side by side (pytest-xdist), so that there is one stack, and each
+    fixture of a session or a package lives once.
+    """
+    for item in items:
+        needs_stack = "stack_supervisor" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("stack" if needs_stack else "alone"))
+
+
 @pytest.fixture(scope="session")
 def stack_supervisor() -> Iterator[RunningStack]:
     """A supervisor without any part running yet."""

@@ -21,6 +21,9 @@ from services.chassis.kafka.client import Record, to_record
 
 TIMEOUT_S = 15.0
 READ_ROWS = 5000
+GATHER_S = 0.02
+"""So long the reader gathers messages at a time; what has ended is seen as late as that."""
+
 FETCH_S = 5.0
 SILENCE_S = 20.0
 
@@ -131,7 +134,7 @@ class Topics:
             reader.assign([TopicPartition(*part, span.low) for part, span in waiting.items()])
             heard = time.monotonic()
             while waiting:
-                for message in reader.consume(READ_ROWS, 0.2):
+                for message in reader.consume(READ_ROWS, GATHER_S):
                     heard = time.monotonic()
                     _take(message, waiting, take)
                 if time.monotonic() - heard > SILENCE_S:

@@ -58,6 +58,13 @@ class Bank(BankClient):
         ):
             return await read_answer(response)
 
+    async def close_breakers(self) -> None:
+        """Let the minute pass for which five failures keep payments from a partner.
+
+        That time closes a breaker is proved in tests/contract/mesh, its minute by tests/golden.
+        """
+        await asyncio.to_thread(self.stack.restart, "payments-sidecar")
+
     async def two_banking_days_untold(self) -> None:
         """Let two banking days pass while the clearing house keeps its notices to itself."""
         await self.control("ach", "POST", "/control/webhooks/hold")

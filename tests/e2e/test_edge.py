@@ -11,6 +11,8 @@ import pytest
 
 from tests.e2e.bank import BO, Answer, Bank, Customer
 
+pytestmark = pytest.mark.judged_with_its_module
+
 PATH = "/v1/transfers/interbank"
 
 

@@ -3,7 +3,11 @@
 import asyncio
 import uuid
 
+import pytest
+
 from tests.e2e.bank import Bank
+
+pytestmark = pytest.mark.judged_with_its_module
 
 
 async def test_a_transfer_is_submitted_settles_after_two_banking_days_and_is_told(

@@ -7,7 +7,11 @@ import time
 import uuid
 from typing import Any
 
+import pytest
+
 from tests.e2e.bank import Answer, Bank
+
+pytestmark = pytest.mark.judged_with_its_module
 
 HOOK = "/v1/webhooks/ach"
 

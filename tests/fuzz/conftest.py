@@ -1,5 +1,5 @@
-"""The bank, judged after each test: whatever was thrown at it, its books agree."""
+"""The bank, judged after each module: whatever was thrown at it, its books agree."""
 
-from tests.e2e.conftest import bank
+from tests.e2e.conftest import bank, unjudged
 
-__all__ = ["bank"]
+__all__ = ["bank", "unjudged"]

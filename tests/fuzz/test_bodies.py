@@ -3,8 +3,12 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.e2e.bank import Bank, Customer
 from tests.fuzz.wire import PAYEE, Case, order, post, refused, require_silence
+
+pytestmark = pytest.mark.judged_with_its_module
 
 MALFORMED, UNKNOWN, INVALID = "MALFORMED_BODY", "UNKNOWN_FIELD", "INVALID_ARGUMENT"
 USD = "USD"

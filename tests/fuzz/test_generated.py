@@ -3,10 +3,14 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from sandbox.fuzz import document, rpcs
 from sandbox.fuzz.mesh import Mesh
 from tests.e2e.bank import Bank
 from tests.fuzz.wire import require_silence
+
+pytestmark = pytest.mark.judged_with_its_module
 
 BALANCE = 10_000_000_00
 CASES_AT_LEAST = 400

@@ -7,8 +7,12 @@ import uuid
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.e2e.bank import Bank, Customer
 from tests.fuzz.wire import PATH, Case, ask, order, post, refused, request, require_silence
+
+pytestmark = pytest.mark.judged_with_its_module
 
 MALFORMED, LARGE, NOWHERE = "MALFORMED_BODY", "REQUEST_TOO_LARGE", "ROUTE_NOT_FOUND"
 READ = "/v1/accounts"

@@ -4,8 +4,12 @@ import base64
 import uuid
 from typing import Any
 
+import pytest
+
 from tests.e2e.bank import Bank, Customer
 from tests.fuzz.wire import PATH, Case, ask, order, post, refused, request, require_silence
+
+pytestmark = pytest.mark.judged_with_its_module
 
 NO_ACCOUNT, NO_TRANSFER, BAD_PAGE = "ACCOUNT_NOT_FOUND", "TRANSFER_NOT_FOUND", "PAGE_TOKEN_INVALID"
 INTERNAL = "/v1/transfers/internal"

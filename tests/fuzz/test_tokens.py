@@ -6,8 +6,12 @@ import hmac
 import json
 from typing import Any
 
+import pytest
+
 from tests.e2e.bank import Bank, Customer
 from tests.fuzz.wire import Case, ask, order, post, refused, request, require_silence
+
+pytestmark = pytest.mark.judged_with_its_module
 
 READ = "/v1/accounts"
 UNAUTHENTICATED = "UNAUTHENTICATED"

@@ -16,6 +16,7 @@ async def test_the_answer_after_the_wait_tells_the_state_of_now_and_not_of_the_d
     answered = await bank.pay(ana)
     assert (answered.status, answered.body["state"]) == (200, "OUTCOME_UNKNOWN")
     await bank.mend("ach")
+    await bank.close_breakers()
     await bank.in_state(ana, answered.body["transferId"], "FAILED", timeout_s=90)
 
 
