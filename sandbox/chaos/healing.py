@@ -68,11 +68,13 @@ class Watch:
         bank: BankClient,
         load: Load,
         since_s: float,
+        let_through: Callable[[], Awaitable[object]],
         pass_days: Callable[[], Awaitable[object]],
     ) -> None:
         self._bank = bank
         self._load = load
         self._since_s = since_s
+        self._let_through = let_through
         self._pass_days = pass_days
         self._breaker_s = 0.0
         self._ill: list[str] = []
@@ -111,6 +113,7 @@ class Watch:
             await self._pause()
 
     async def _one_settled(self) -> None:
+        await self._let_through()
         submitted = await self._submitted()
         await self._pass_days()
         while await self._load.state(submitted) != State.COMPLETED.name:

@@ -46,8 +46,8 @@ async def run(
 ) -> Outcome:
     """Run the schedule of a seed over a running stack; `tell` hears each fault as it ends.
 
-    `close_breakers` shortens the settlement, not the healing: what waits for a breaker's minute is
-    sent on at once.
+    `close_breakers` ends the breakers' minutes once all parts are ready and a transfer was taken:
+    nothing waits for them any more.
     """
     bank = BankClient(stack)
     try:
@@ -78,14 +78,13 @@ class _Run:
         arriving = asyncio.create_task(load.run(self._seconds))
         try:
             ended_s = await self._strike_all(faults)
-            healing = await Watch(bank, load, ended_s, self._two_banking_days).until_well()
+            watch = Watch(bank, load, ended_s, self._let_through, self._two_banking_days)
+            healing = await watch.until_well()
             await arriving
         finally:
             arriving.cancel()
             await self._mend(parts)
         begun_s = time.monotonic()
-        if self._close_breakers:
-            await asyncio.to_thread(bank.stack.restart, f"{CALLER}-sidecar")
         await load.finish(SETTLED_WITHIN_S)
         await self._settle()
         settled_s = time.monotonic() - begun_s
@@ -133,6 +132,10 @@ class _Run:
         await self._bank.control(CLEARING_HOUSE, "POST", "/control/webhooks/release")
         body = {"dead": True}
         await self._bank.control(CLEARING_HOUSE, "POST", "/control/webhooks/redeliver", body)
+
+    async def _let_through(self) -> None:
+        if self._close_breakers:
+            await asyncio.to_thread(self._bank.stack.restart, f"{CALLER}-sidecar")
 
     async def _two_banking_days(self) -> None:
         await self._pass(2, drain_ms=0)
