@@ -16,7 +16,10 @@ _MALFORMED = 400
 _UNAUTHENTICATED = 401
 _FORBIDDEN = 403
 _NOT_IMPLEMENTED = 501
+_UNAVAILABLE = 503
 _ERRORS_FROM = 400
+_NO_KEYS = "Jwks_remote_fetch_is_failed"
+"""What Envoy's filter for tokens says when it could not fetch the provider's key set."""
 
 
 def local_replies() -> hcm.LocalReplyConfig:
@@ -34,6 +37,11 @@ def local_replies() -> hcm.LocalReplyConfig:
 
 
 def _mappers() -> Iterator[hcm.ResponseMapper]:
+    # Without the provider's keys nobody can say that a token is bad.
+    away = next(reply for reply in REPLIES if reply.http == _UNAVAILABLE)
+    no_keys = _mapper(away, cel_filter(f"response.code_details.contains('{_NO_KEYS}')"))
+    no_keys.status_code = _UNAVAILABLE
+    yield no_keys
     # A token for another audience is a 403 for Envoy; for a caller it is as good as none.
     unknown = next(reply for reply in REPLIES if reply.http == _UNAUTHENTICATED)
     refused = _mapper(unknown, cel_filter("response.code_details.startsWith('jwt_authn_')"))
