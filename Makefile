@@ -38,7 +38,7 @@ logs: ## Follow every process's log (NAME=payments for one)
 	@tail -n 20 -F $${BP_HOME:-.bp}/logs/$(or $(NAME),*).log
 
 # Two lanes side by side: the tests of the session's stack, and all others (tests/conftest.py).
-LANES := -n 2 --dist loadgroup
+LANES := -n 2 --dist loadscope
 
 test: setup-dev ## All tests, on real parts, with coverage (ARGS="tests/unit -k saga" for some)
 	@$(PYTHON) -m coverage erase

@@ -10,26 +10,59 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from sandbox.stack.home import REPO
 from sandbox.stack.testing import RunningStack
 
+STACK_LANE = (
+    "tests/bench/",
+    "tests/chaos/",
+    "tests/e2e/",
+    "tests/fuzz/",
+    "tests/regressions/",
+    "tests/integration/vault/",
+)
+"""Whose tests use the session's stack; all others have parts of their own, or none."""
+ALONE = (
+    "tests/chaos/stores/test_full_disks.py",
+    "tests/e2e/stack/test_recovery.py",
+    "tests/e2e/stack/test_supervisor.py",
+    "tests/e2e/stack/test_up_fails.py",
+    "tests/regressions/test_stack.py",
+)
+"""Those in the same folders that start stacks of their own."""
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test its lane: whoever asks for the session's stack, and everybody else.
 
-    `make test` runs the two side by side (pytest-xdist), so that there is one stack, and each
-    fixture of a session or a package lives once.
-    """
-    for item in items:
-        needs_stack = "stack_supervisor" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("stack" if needs_stack else "alone"))
+def lane(nodeid: str) -> str:
+    """Return the lane of a test: `stack` or `alone`."""
+    return "stack" if nodeid.startswith(STACK_LANE) and not nodeid.startswith(ALONE) else "alone"
+
+
+class Lanes(LoadScopeScheduling):
+    """Two lanes side by side: there is one stack, and a fixture of a session lives once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return lane(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    """Have `make test` share the tests out by lane."""
+    return Lanes(config, log)
 
 
 @pytest.fixture(scope="session")
-def stack_supervisor() -> Iterator[RunningStack]:
+def stack_supervisor(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
     """A supervisor without any part running yet."""
+    # Two workers would find the same stack and break it for each other.
+    users = [
+        one.nodeid
+        for one in request.session.items
+        if "stack_supervisor" in getattr(one, "fixturenames", ())
+    ]
+    strays = [nodeid for nodeid in users if lane(nodeid) != "stack"]
+    assert not strays, f"these belong into STACK_LANE: {strays}"
     root = os.environ.get("BP_TEST_HOME")
     running = RunningStack.open(REPO / ".bp-test" if root is None else REPO / root)
     yield running

@@ -35,7 +35,7 @@ async def bank(
     """The bank, every partner well before and after the test, and judged when it is over.
 
     What is marked `judged_with_its_module` is judged with the rest of its module: the judge reads
-    everything from the first day, so nothing is left out.
+    everything from the first day, so a difference that lasts is found.
     """
     running = Bank(stack)
     for partner in PARTNERS:
