@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,9 @@ from sandbox.stack import launch
 from sandbox.stack.home import Home
 from sandbox.stack.nodes import Layer, ProcessSpec, RestartPolicy, State
 from sandbox.stack.parts.kafka import Kafka, default_libs
+from sandbox.stack.parts.openbao import OpenBao
 from sandbox.stack.ports import Ports
-from sandbox.stack.supervisor import Supervisor
+from sandbox.stack.supervisor import StackError, Supervisor
 
 
 def test_a_link_inside_a_closed_folder_is_as_closed_as_the_folder(
@@ -82,4 +83,51 @@ async def test_kafka_does_not_start_when_the_controller_before_it_could_not_writ
     (kafka.data / "__cluster_metadata-0").write_text("as little a folder as a full disk allows")
     with pytest.raises(RuntimeError, match="controller ended"):
         await kafka.prepare()
+    home.remove_run()
+
+
+async def test_openbao_is_begun_anew_when_its_keys_never_reached_the_disk(tmp_path: Path) -> None:
+    """Killed between the initialisation and the keys' file, a home could never start again."""
+    home = Home(tmp_path)
+    home.create()
+    ports = Ports(home.conf / "ports.json", {})
+    openbao = OpenBao(home, ports.get("openbao"), ports.get("openbao-cluster"))
+    bank = Supervisor(home, {"openbao": openbao.node()})
+    await bank.ensure([])
+    await bank.stop_all()
+    lost = openbao.keys_file.read_text()
+    openbao.keys_file.unlink()
+    openbao.keys_file.with_suffix(".begun").touch()
+
+    again = Supervisor(home, {"openbao": openbao.node()})
+    await again.ensure([])
+    assert openbao.keys_file.read_text() != lost
+    assert not openbao.keys_file.with_suffix(".begun").exists()
+    await again.stop_all()
+    home.remove_run()
+
+
+async def test_openbao_says_that_its_keys_are_gone_and_keeps_what_they_lock(
+    tmp_path: Path,
+) -> None:
+    """A store that was in use is never begun anew: the keys may lie in a backup."""
+    home = Home(tmp_path)
+    home.create()
+    ports = Ports(home.conf / "ports.json", {})
+    openbao = OpenBao(home, ports.get("openbao"), ports.get("openbao-cluster"))
+    bank = Supervisor(home, {"openbao": openbao.node()})
+    await bank.ensure([])
+    await bank.stop_all()
+    kept = openbao.keys_file.read_text()
+    openbao.keys_file.unlink()
+
+    spec = replace(openbao.node(), restart=RestartPolicy(delay_first_s=0.01, first_starts_max=2))
+    again = Supervisor(home, {"openbao": spec})
+    with pytest.raises(StackError, match="keys are gone: restore .*openbao-init.json"):
+        await again.ensure([])
+    await again.stop_all()
+    openbao.keys_file.write_text(kept)
+    restored = Supervisor(home, {"openbao": openbao.node()})
+    await restored.ensure([])
+    await restored.stop_all()
     home.remove_run()

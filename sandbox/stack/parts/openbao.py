@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,23 +95,38 @@ class OpenBao:
             stop=StopPolicy(signal=signal.SIGTERM, kill_after_s=10),
         )
 
+    @property
+    def _beginning(self) -> Path:
+        """There while the storage is initialised and its keys are not yet kept."""
+        return self.keys_file.with_suffix(".begun")
+
     async def prepare(self) -> None:
-        """The configuration file and the storage folder."""
+        """The configuration file and the storage folder, empty when its keys were never kept."""
         data = self.home.data / "openbao"
+        if self._beginning.exists() and not self.keys_file.exists():
+            # Killed before the keys were on disk: nobody ever opened what lies here, or could.
+            shutil.rmtree(data, ignore_errors=True)
         data.mkdir(parents=True, exist_ok=True)
         text = CONFIGURATION.format(port=self.port, cluster_port=self.cluster_port, data=data)
         (self.home.conf / "openbao.hcl").write_text(text)
 
     async def open(self) -> None:
-        """Initialise the first time, unseal every time."""
-        async with aiohttp.ClientSession(self.addr) as session:
-            status = await self._seal_status(session)
-            if not status["initialized"]:
-                await self._initialise(session)
-            keys = json.loads(self.keys_file.read_text())
-            body = {"key": keys["keys_base64"][0]}
-            async with session.put("/v1/sys/unseal", json=body) as answer:
-                answer.raise_for_status()
+        """Initialise the first time, unseal every time. Raises RuntimeError when it cannot be."""
+        try:
+            async with aiohttp.ClientSession(self.addr) as session:
+                status = await self._seal_status(session)
+                if not status["initialized"]:
+                    await self._initialise(session)
+                body = {"key": self._unseal_key()}
+                async with session.put("/v1/sys/unseal", json=body) as answer:
+                    answer.raise_for_status()
+        except aiohttp.ClientError as error:
+            raise RuntimeError(f"it could not be opened: {error}") from error
+
+    def _unseal_key(self) -> str:
+        if not self.keys_file.exists():
+            raise RuntimeError(f"it is sealed and its keys are gone: restore {self.keys_file}")
+        return json.loads(self.keys_file.read_text())["keys_base64"][0]
 
     async def _seal_status(self, session: aiohttp.ClientSession) -> dict[str, Any]:
         while True:
@@ -123,10 +139,15 @@ class OpenBao:
             await asyncio.sleep(0.05)
 
     async def _initialise(self, session: aiohttp.ClientSession) -> None:
+        self._beginning.touch()
         body = {"secret_shares": 1, "secret_threshold": 1}
         async with session.put("/v1/sys/init", json=body) as answer:
             answer.raise_for_status()
             keys = await answer.text()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        with os.fdopen(os.open(self.keys_file, flags, 0o600), "w") as out:
+        whole = self.keys_file.with_suffix(".new")
+        with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
             out.write(keys)
+            out.flush()
+            os.fsync(out.fileno())
+        whole.replace(self.keys_file)
+        self._beginning.unlink()
