@@ -123,7 +123,7 @@ async def test_openbao_says_that_its_keys_are_gone_and_keeps_what_they_lock(
 
     spec = replace(openbao.node(), restart=RestartPolicy(delay_first_s=0.01, first_starts_max=2))
     again = Supervisor(home, {"openbao": spec})
-    with pytest.raises(StackError, match="keys are gone: restore .*openbao-init.json"):
+    with pytest.raises(StackError, match=r"keys are gone: restore .*openbao-init\.json"):
         await again.ensure([])
     await again.stop_all()
     openbao.keys_file.write_text(kept)
