@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,48 +88,56 @@ async def test_kafka_does_not_start_when_the_controller_before_it_could_not_writ
     home.remove_run()
 
 
-async def test_openbao_is_begun_anew_when_its_keys_never_reached_the_disk(tmp_path: Path) -> None:
-    """Killed between the initialisation and the keys' file, a home could never start again."""
+@asynccontextmanager
+async def _opened(openbao: OpenBao) -> AsyncGenerator[None]:
+    """The server, started and unsealed, stopped again afterwards."""
+    bank = Supervisor(openbao.home, {"openbao": openbao.node()})
+    try:
+        await bank.ensure([])
+        yield
+    finally:
+        await bank.stop_all()
+
+
+@pytest.fixture
+async def openbao(tmp_path: Path) -> AsyncGenerator[OpenBao]:
+    """A server that was opened once and is stopped."""
     home = Home(tmp_path)
     home.create()
     ports = Ports(home.conf / "ports.json", {})
-    openbao = OpenBao(home, ports.get("openbao"), ports.get("openbao-cluster"))
-    bank = Supervisor(home, {"openbao": openbao.node()})
-    await bank.ensure([])
-    await bank.stop_all()
+    server = OpenBao(home, ports.get("openbao"), ports.get("openbao-cluster"))
+    async with _opened(server):
+        pass
+    yield server
+    home.remove_run()
+
+
+async def test_openbao_is_begun_anew_when_its_keys_never_reached_the_disk(
+    openbao: OpenBao,
+) -> None:
+    """Killed between the initialisation and the keys' file, a home could never start again."""
     lost = openbao.keys_file.read_text()
     openbao.keys_file.unlink()
-    openbao.keys_file.with_suffix(".begun").touch()
-
-    again = Supervisor(home, {"openbao": openbao.node()})
-    await again.ensure([])
-    assert openbao.keys_file.read_text() != lost
-    assert not openbao.keys_file.with_suffix(".begun").exists()
-    await again.stop_all()
-    home.remove_run()
+    begun = openbao.keys_file.with_suffix(".begun")
+    begun.touch()
+    async with _opened(openbao):
+        assert openbao.keys_file.read_text() != lost
+    assert not begun.exists()
 
 
 async def test_openbao_says_that_its_keys_are_gone_and_keeps_what_they_lock(
-    tmp_path: Path,
+    openbao: OpenBao,
 ) -> None:
     """A store that was in use is never begun anew: the keys may lie in a backup."""
-    home = Home(tmp_path)
-    home.create()
-    ports = Ports(home.conf / "ports.json", {})
-    openbao = OpenBao(home, ports.get("openbao"), ports.get("openbao-cluster"))
-    bank = Supervisor(home, {"openbao": openbao.node()})
-    await bank.ensure([])
-    await bank.stop_all()
     kept = openbao.keys_file.read_text()
     openbao.keys_file.unlink()
-
-    spec = replace(openbao.node(), restart=RestartPolicy(delay_first_s=0.01, first_starts_max=2))
-    again = Supervisor(home, {"openbao": spec})
+    node = openbao.node()
+    assert isinstance(node, ProcessSpec)
+    spec = replace(node, restart=RestartPolicy(delay_first_s=0.01, first_starts_max=2))
+    bank = Supervisor(openbao.home, {"openbao": spec})
     with pytest.raises(StackError, match=r"keys are gone: restore .*openbao-init\.json"):
-        await again.ensure([])
-    await again.stop_all()
+        await bank.ensure([])
+    await bank.stop_all()
     openbao.keys_file.write_text(kept)
-    restored = Supervisor(home, {"openbao": openbao.node()})
-    await restored.ensure([])
-    await restored.stop_all()
-    home.remove_run()
+    async with _opened(openbao):
+        assert openbao.keys_file.read_text() == kept
