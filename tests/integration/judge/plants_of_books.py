@@ -47,6 +47,38 @@ async def transaction_not_zero(world: World) -> Ids:
     return {"problem": "TRANSACTION_NOT_ZERO", "transaction_id": str(transaction)}
 
 
+async def books_not_zero(_: World) -> Ids:
+    """That one entry is too much in the sum of all, too."""
+    return {"problem": "BOOKS_NOT_ZERO", "currency": "USD"}
+
+
+async def internal_differs(_: World) -> Ids:
+    """And nobody counted it with the fees."""
+    return {"problem": "INTERNAL_DIFFERS", "code": "FEES", "currency": "USD"}
+
+
+async def position_differs(world: World) -> Ids:
+    account = world.victims.book.pop().account_id
+    await _write(
+        world, "UPDATE ledger.account SET position = position + 1 WHERE account_id = $1", account
+    )
+    return {"problem": "POSITION_DIFFERS", "account_id": str(account)}
+
+
+async def last_balance_differs(world: World) -> Ids:
+    account = world.victims.book.pop().account_id
+    sql = "UPDATE ledger.entry SET balance_after = balance_after + 1 WHERE account_id = $1"
+    await _write(world, sql, account, lawless=True)
+    return {"problem": "LAST_BALANCE_DIFFERS", "account_id": str(account)}
+
+
+async def currency_mixed(world: World) -> Ids:
+    account = world.victims.book.pop().account_id
+    sql = "UPDATE ledger.account SET currency = 'EUR' WHERE account_id = $1"
+    await _write(world, sql, account, lawless=True)
+    return {"problem": "CURRENCY_MIXED", "account_id": str(account)}
+
+
 async def refunded_twice(world: World) -> Ids:
     transfer = world.victims.failed.pop()
     await _write(
@@ -321,6 +353,11 @@ PLANTS = (
     (Kind.BOOKS, balance_differs),
     (Kind.BOOKS, balance_negative),
     (Kind.BOOKS, transaction_not_zero),
+    (Kind.BOOKS, books_not_zero),
+    (Kind.BOOKS, internal_differs),
+    (Kind.BOOKS, position_differs),
+    (Kind.BOOKS, last_balance_differs),
+    (Kind.BOOKS, currency_mixed),
     (Kind.POSTINGS, refunded_twice),
     (Kind.INTERNAL_BALANCE, clearing_off),
     (Kind.POSTINGS, completed_in_the_row_alone),

@@ -1,5 +1,6 @@
 """The judge finds nothing in a sound bank, and every planted difference by its name."""
 
+import re
 from dataclasses import replace
 
 import asyncpg
@@ -26,6 +27,16 @@ def test_a_sound_bank_with_transfers_in_every_state_has_no_difference(sound: Ver
 
 def test_every_kind_of_difference_is_planted() -> None:
     assert {kind for kind, _ in PLANTS} | {Kind.STORE_UNREADABLE} == set(Kind)
+
+
+async def test_every_problem_that_the_ledger_can_name_is_planted(
+    planted: Planted, world: World
+) -> None:
+    owner: asyncpg.Connection = await world.owner("bp_write")
+    source = "SELECT prosrc FROM pg_proc WHERE oid = 'ledger.check'::regproc"
+    known = set(re.findall(r"SELECT '([A-Z_]+)'", await owner.fetchval(source)))
+    assert len(known) >= 8
+    assert {ids["problem"] for ids in planted.values() if "problem" in ids} == known
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ class World:
         victims.submitted = [await self.submitted() for _ in range(VICTIMS)]
         victims.failed = [await self.failed() for _ in range(3)]
         victims.debited = [await self.debit() for _ in range(5)]
-        victims.book = [await self.book() for _ in range(6)]
+        victims.book = [await self.book() for _ in range(9)]
 
     async def close(self) -> None:
         """Close what was opened here."""
