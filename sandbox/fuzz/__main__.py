@@ -14,6 +14,7 @@ from pathlib import Path
 from sandbox.client import BankClient, Customer
 from sandbox.fuzz import document, rpcs
 from sandbox.fuzz.mesh import Mesh
+from sandbox.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
 from sandbox.stack.home import REPO, Home, home_from_environment
 from sandbox.stack.testing import RunningStack
 
@@ -59,6 +60,10 @@ def _fuzz(stack: RunningStack, options: argparse.Namespace) -> list[str]:
     found = [*_at_the_edge(stack, people, options), *_on_the_mesh(stack, people[0], options)]
     verdict = asyncio.run(_judged(stack))
     print(f"judge: {'all stores agree' if verdict else 'the stores disagree: bpctl ledger check'}")
+    secrets_of_all = [one for person in people for one in (person.token, person.user_name)]
+    written = words_in_logs(stack, (PAYEE_NAME, PAYEE_ACCOUNT, *secrets_of_all))
+    print(f"logs: {'silent' if not written else 'they tell what they must not'}")
+    found += written
     return found if verdict else [*found, "the judge found the stores to disagree"]
 
 

@@ -19,6 +19,7 @@ from schemathesis.engine import events, from_schema
 
 from sandbox.client import Customer
 from sandbox.fuzz.leave import VERBS, is_dropped
+from sandbox.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME
 from sandbox.stack.home import REPO
 from sandbox.stack.testing import RunningStack
 
@@ -147,6 +148,8 @@ def _sensible_values(people: Sequence[Customer]) -> dict[str, Any]:
         "currency": ["USD"],
         "routing": ["021000021"],
         "amount": ["1", "100", "2500"],
+        "payee": [PAYEE_NAME],
+        "number": [PAYEE_ACCOUNT],
     }
     bound = {
         "path.accountId": ("own", 0.8),
@@ -156,6 +159,8 @@ def _sensible_values(people: Sequence[Customer]) -> dict[str, Any]:
         "body.amount.currencyCode": ("currency", 0.9),
         "body.amount.minorUnits": ("amount", 0.8),
         "body.beneficiary.routingNumber": ("routing", 0.9),
+        "body.beneficiary.name": ("payee", 0.5),
+        "body.beneficiary.accountNumber": ("number", 0.5),
     }
     return {
         "dictionaries": {name: {"values": each} for name, each in values.items()},

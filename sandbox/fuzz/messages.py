@@ -12,6 +12,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from hypothesis import strategies as st
 
+from sandbox.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME
+
 LONG_CHARS = 65_536
 DEPTH_MAX = 4
 
@@ -44,8 +46,8 @@ _AMOUNTS = {"minor_units": 100, "page_size": 10}
 _FITTING = {
     "currency_code": "USD",
     "routing_number": "021000021",
-    "account_number": "123456",
-    "name": "Bo Rivera",
+    "account_number": PAYEE_ACCOUNT,
+    "name": PAYEE_NAME,
     "page_token": "",
     "content_type": "application/json",
 }

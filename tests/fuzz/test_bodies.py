@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from tests.e2e.bank import Bank, Customer
-from tests.fuzz.wire import PAYEE, Case, order, post, refused, require_silence
+from tests.fuzz.wire import PATH, PAYEE, Case, order, post, refused, request, require_silence
 
 pytestmark = pytest.mark.judged_with_its_module
 
 MALFORMED, UNKNOWN, INVALID = "MALFORMED_BODY", "UNKNOWN_FIELD", "INVALID_ARGUMENT"
+LARGE = "REQUEST_TOO_LARGE"
 USD = "USD"
 
 
@@ -108,7 +109,9 @@ def cases_of_text(ana: Customer) -> list[tuple[str, Any, str]]:
         "a newline": "a\nb",
         "an escape": "\x1b[31m",
         "a private character": "\ue000",
-        "64 KB": "x" * 60_000,
+        "an embedding": "Bo\u202b Rivera",
+        "a mark of direction": "Bo\u200f",
+        "as long as the edge takes": "x" * 60_000,
     }
     found: list[tuple[str, Any, str]] = []
     for what, text in hostile.items():
@@ -141,6 +144,31 @@ def cases_of_text(ana: Customer) -> list[tuple[str, Any, str]]:
     return found
 
 
+def cases_of_kind(ana: Customer) -> list[tuple[str, Any, str]]:
+    """Values of another JSON type than the document's."""
+    wrong: dict[str, list[Any]] = {
+        "memo": [5, True, ["rent"], {"text": "rent"}],
+        "accountId": [5, False, [str(ana.account_id)], {"id": str(ana.account_id)}],
+        "amount": [1000, "10.00", True, [1000]],
+        "beneficiary": ["Bo", 7, [PAYEE], False],
+    }
+    inner = {"name": [7, [], {}], "accountNumber": [7301958264], "accountType": [1, "checking", []]}
+    found = [
+        (f"{name} is {value!r:.40}", order(ana, **{name: value}), MALFORMED)
+        for name, values in wrong.items()
+        for value in values
+    ]
+    return found + [
+        (
+            f"{name} of the payee is {value!r}",
+            order(ana, beneficiary=PAYEE | {name: value}),
+            MALFORMED,
+        )
+        for name, values in inner.items()
+        for value in values
+    ]
+
+
 async def _nothing_passes(bank: Bank, ana: Customer, table: list[tuple[str, Any, str]]) -> None:
     cases = [Case(what, post(ana, content), 400, reason) for what, content, reason in table]
     assert await refused(bank, cases) == []
@@ -163,6 +191,33 @@ async def test_text_that_no_one_writes_is_refused(bank: Bank) -> None:
     await _nothing_passes(bank, ana, cases_of_text(ana))
 
 
+async def test_values_of_another_type_are_refused(bank: Bank) -> None:
+    ana = await bank.customer()
+    await _nothing_passes(bank, ana, cases_of_kind(ana))
+
+
+async def test_a_string_of_64_kb_is_refused_wherever_it_stands(bank: Bank) -> None:
+    ana = await bank.customer()
+    text = "x" * 65_536
+    bodies = {
+        "a memo": order(ana, memo=text),
+        "a name": order(ana, beneficiary=PAYEE | {"name": text}),
+        "an amount": order(ana, amount={"currencyCode": USD, "minorUnits": "1" * 65_536}),
+        "an account": order(ana, accountId=text),
+        "a field's name": order(ana, **{text: 1}),
+    }
+    cases = [Case(w, post(ana, body), 413, LARGE) for w, body in bodies.items()]
+    heads = {
+        "a key": post(ana, order(ana), key=text),
+        "a query": request("GET", f"/v1/accounts?pageToken={text}", token=ana.token),
+        "a token": request("GET", "/v1/accounts", token=text),
+    }
+    cases += [Case(w, raw, 431, LARGE) for w, raw in heads.items()]
+    assert await refused(bank, cases) == []
+    assert await bank.posted(ana) == 5_000_00
+    require_silence(bank, ana.token)
+
+
 async def test_an_int64_is_the_same_as_number_and_as_text(bank: Bank) -> None:
     ana = await bank.customer()
     for units in (1234, "1234"):
@@ -178,6 +233,13 @@ def _key(units: object) -> dict[str, str]:
 
 async def test_a_body_of_ten_megabytes_is_refused_before_it_is_read(bank: Bank) -> None:
     ana = await bank.customer()
-    huge = post(ana, order(ana, memo="x" * 10_000_000))
-    assert await refused(bank, [Case("10 MB", huge, 413, "REQUEST_TOO_LARGE")]) == []
+    huge = order(ana, memo="x" * 10_000_000)
+    lines = ("Content-Type: application/json", "Idempotency-Key: k", "Transfer-Encoding: chunked")
+    chunk = b"%x\r\n%b\r\n" % (1_000_000, b" " * 1_000_000)
+    chunks = request("POST", PATH, *lines, token=ana.token) + chunk * 10 + b"0\r\n\r\n"
+    cases = [
+        Case("10 MB", post(ana, huge), 413, LARGE),
+        Case("10 MB in chunks", chunks, 413, LARGE),
+    ]
+    assert await refused(bank, cases) == []
     assert await bank.posted(ana) == 5_000_00

@@ -45,3 +45,4 @@ async def test_every_rpc_answers_as_the_contract_says(bank: Bank) -> None:
         mesh.close()
     # Most methods must have been got through to, or the requests are too poor to prove anything.
     assert len(accepted) >= 8, accepted
+    require_silence(bank)

@@ -10,17 +10,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sandbox.fuzz.rpcs import reasons
-from sandbox.stack.roster import SERVICES
+from sandbox.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
 from tests.e2e.bank import Bank, Customer
 
 ANSWER_WITHIN_S = 5.0
 PATH = "/v1/transfers/interbank"
 
-# Words that stand nowhere else, so that a log line with one of them gives itself away.
 PAYEE = {
-    "name": "Zulema Quirk",
+    "name": PAYEE_NAME,
     "routingNumber": "021000021",
-    "accountNumber": "7301958264",
+    "accountNumber": PAYEE_ACCOUNT,
     "accountType": "CHECKING",
 }
 MEMO = "for the glockenspiel"
@@ -160,9 +159,5 @@ def _has_wrong_shape(answer: Wire) -> bool:
 
 def require_silence(bank: Bank, *words: str) -> None:
     """No process of the bank wrote down whom a payment was for, or a secret."""
-    names = [service.name for service in SERVICES]
-    logs = {name: bank.stack.log(name) for name in (*names, *(f"{n}-sidecar" for n in names))}
-    logs["gateway"] = bank.stack.log("gateway")
-    for name, text in logs.items():
-        for word in (PAYEE["name"], PAYEE["accountNumber"], MEMO, *words):
-            assert word not in text, f"{name} wrote {word[:12]}…"
+    found = words_in_logs(bank.stack, (PAYEE_NAME, PAYEE_ACCOUNT, MEMO, *words))
+    assert not found, found

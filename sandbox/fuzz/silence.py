@@ -1,0 +1,33 @@
+"""What may not stand in any log: whom a payment was for, and what proves who somebody is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sandbox.stack.testing import RunningStack
+
+PAYEE_NAME = "Zulema Quirk"
+PAYEE_ACCOUNT = "7301958264"
+"""Words that stand nowhere else, so that a log line with one of them gives itself away."""
+
+OF_OTHERS = "partner-"
+"""Logs of the world outside, which the bank does not write."""
+MUST_SPEAK = ("payments", "transfers", "customers", "postgres")
+"""Who always writes something: a log that is not found would prove nothing."""
+
+
+def words_in_logs(stack: RunningStack, words: Sequence[str]) -> list[str]:
+    """Return which log holds which of the words; also a log that should be there and is not."""
+    logs = {file.name.partition(".")[0]: file for file in _logs(stack)}
+    found = [f"{name} wrote nothing" for name in MUST_SPEAK if name not in logs]
+    for file in logs.values():
+        text = file.read_text(errors="replace")
+        found += [f"{file.name} has {word[:12]}…" for word in words if word in text]
+    return found
+
+
+def _logs(stack: RunningStack) -> Iterator[Path]:
+    for file in sorted(stack.home.logs.glob("*.log")):
+        if not file.name.startswith(OF_OTHERS) and file.stat().st_size:
+            yield file

@@ -1,0 +1,1 @@
+"""What the fuzzer itself is made of."""

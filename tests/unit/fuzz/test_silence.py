@@ -1,0 +1,38 @@
+"""A word in a log is found whoever of the bank wrote it; a log that is missing is told."""
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.fuzz.silence import MUST_SPEAK, PAYEE_NAME, words_in_logs
+from sandbox.stack.home import Home
+from sandbox.stack.testing import RunningStack
+
+LINE = f"refused: {PAYEE_NAME}\n"
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> RunningStack:
+    home = Home(tmp_path)
+    home.logs.mkdir(parents=True)
+    for name in MUST_SPEAK:
+        (home.logs / f"{name}.log").write_text("serving\n")
+    return RunningStack(home)
+
+
+@pytest.mark.parametrize("name", ["payments", "audit-sidecar", "kafka", "supervisor", "gateway"])
+def test_a_word_is_found_in_every_log_of_the_bank(stack: RunningStack, name: str) -> None:
+    assert words_in_logs(stack, [PAYEE_NAME]) == []
+    with (stack.home.logs / f"{name}.log").open("a") as log:
+        log.write(LINE)
+    assert words_in_logs(stack, [PAYEE_NAME]) == [f"{name}.log has {PAYEE_NAME}…"]
+
+
+def test_what_the_partners_write_is_their_own(stack: RunningStack) -> None:
+    (stack.home.logs / "partner-ach.log").write_text(LINE)
+    assert words_in_logs(stack, [PAYEE_NAME]) == []
+
+
+def test_a_log_that_is_empty_proves_nothing(stack: RunningStack) -> None:
+    (stack.home.logs / "payments.log").write_text("")
+    assert words_in_logs(stack, [PAYEE_NAME]) == ["payments wrote nothing"]
