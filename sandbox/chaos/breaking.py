@@ -22,7 +22,7 @@ from sandbox.chaos.schedule import CLEARING_HOUSE, PARTNER_FAULTS, Fault, Kind
 from sandbox.client import Answer, BankClient, until
 
 BURST_REQUESTS = 300
-"""More than the gateway's and the sidecars' pools and a service's groups hold together."""
+"""More than two groups of a service take at once, and many times its database connections."""
 DOUBLED = 40
 LATENCY_MS = 1500
 NOTICED_WITHIN_S = 10.0

@@ -5,11 +5,28 @@ import random
 
 import pytest
 
-from sandbox.chaos.runner import run
+from sandbox.chaos.runner import roster, run
+from sandbox.chaos.schedule import READERS, Kind
+from sandbox.stack.roster import GATEWAY, SERVICES
 from sandbox.stack.testing import RunningStack
 
 SECONDS = 45.0
 SEED_MAX = 1_000_000
+
+
+STORES = {"kafka", "postgres", "valkey", "openbao"}
+OUTSIDE = {"partner-ach", "partner-fraud", "partner-fcm", "partner-oauth"}
+
+
+def test_every_part_of_the_bank_can_be_struck(stack: RunningStack) -> None:
+    services = {one.name for one in SERVICES}
+    sidecars = {f"{one.name}-sidecar" for one in SERVICES if one.sidecar}
+    wanted = services | sidecars | {GATEWAY} | STORES | OUTSIDE
+    parts = roster(stack)
+    assert set(parts.processes) == wanted
+    assert all(set(parts.targets(kind)) == wanted for kind in (Kind.KILL, Kind.PAUSE, Kind.RESTART))
+    assert {f"partner-{one}" for one in parts.partners} == OUTSIDE
+    assert set(parts.targets(Kind.BACKLOG)) == set(READERS)
 
 
 @pytest.mark.timeout(540)  # what met an open breaker settles minutes after the last fault

@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -149,6 +149,63 @@ async def test_payments_two_minutes_off_decides_as_it_should(bank: Bank, seconds
     assert time.monotonic() - begun < 20
     await stuck
     assert await bank.posted(ana) == 5_000_00 - 5 * 10_00
+
+
+APART = {
+    "transfers": SKEW_S,
+    "customers": -SKEW_S,
+    "notifications": SKEW_S,
+    "audit": -SKEW_S,
+    "relay": SKEW_S,
+    "router": -SKEW_S,
+}
+"""Payments has the right time, has a test of its own, and is two minutes off each of these."""
+
+
+async def test_services_that_disagree_by_minutes_tell_one_story(bank: Bank) -> None:
+    ana, luis = await bank.customer(), await bank.customer()
+    async with AsyncExitStack() as clocks:
+        skews = [_with_skew(bank, service, seconds) for service, seconds in APART.items()]
+        await asyncio.gather(*(clocks.enter_async_context(one) for one in skews))
+        booked = await bank.book(ana, luis, 7_00)
+        shown = datetime.fromisoformat(booked.body["createTime"]) - datetime.now(UTC)
+        assert abs(shown.total_seconds() - APART["transfers"]) < 30, "its clock is wrong indeed"
+        paid = (await bank.pay(ana, 10_00)).body["transferId"]
+        await bank.in_state(ana, paid, "SUBMITTED")
+        await bank.two_banking_days()
+        await bank.in_state(ana, paid, "COMPLETED")
+        # The read model has heard of it all, each side has been told, and all is on record.
+        await _shows(bank, ana, 5_000_00 - 17_00)
+        await _shows(bank, luis, 5_000_00 + 7_00)
+        await bank.pushed(ana, 2)
+        await _recorded(bank, {paid: 3, booked.body["transferId"]: 1})
+        # A push that is cut off waits for its lease, which a clock ahead wrote two minutes longer.
+        await until(lambda: _all_sent(bank), 30, "no push is under way")
+
+
+async def _all_sent(bank: Bank) -> bool:
+    sql = "SELECT FROM notif.delivery WHERE state = 'PENDING'"
+    return not await bank.rows("bp_notifications", sql)
+
+
+async def _shows(bank: Bank, customer: Customer, minor_units: int) -> None:
+    path = f"/v1/balances/{customer.account_id}"
+
+    async def there() -> bool:
+        balance = (await bank.call("GET", path, customer.token)).body
+        return balance["available"]["minorUnits"] == str(minor_units)
+
+    await until(there, 30, f"a balance of {minor_units}")
+
+
+async def _recorded(bank: Bank, wanted: dict[str, int]) -> None:
+    sql = "SELECT subject, count(*) AS n FROM audit.record WHERE subject = ANY($1) GROUP BY 1"
+
+    async def there() -> bool:
+        rows = await bank.rows("bp_audit", sql, list(wanted))
+        return {row["subject"]: row["n"] for row in rows} == wanted
+
+    await until(there, 30, "every event is on record")
 
 
 async def _debited(bank: Bank, customer: Customer) -> str:

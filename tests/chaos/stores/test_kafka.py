@@ -12,6 +12,7 @@ from typing import Any
 from confluent_kafka import Consumer, Producer
 
 from sandbox.judge.topics import Topics
+from sandbox.stack.provision.topics import PARTITIONS
 from services.chassis import kafka
 from tests.chaos.stores.load import load
 from tests.e2e.bank import Bank, until
@@ -127,6 +128,7 @@ async def test_poison_in_each_topic_is_put_aside_with_its_reason_and_what_is_beh
     bank: Bank,
 ) -> None:
     bootstrap = bank.where["BP_KAFKA_BOOTSTRAP"]
+    assert {topic for topic, _ in POISONED} == set(PARTITIONS)
     ana, luis = await bank.customer(), await bank.customer()
     key = str(ana.account_id).encode()
     poison = {topic: POISON + uuid.uuid4().bytes for topic, _ in POISONED}

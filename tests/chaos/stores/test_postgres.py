@@ -10,12 +10,15 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from services.chassis.settings import ServiceSettings
 from tests.chaos.stores.load import CLEAR, load
 from tests.e2e.bank import Answer, Bank, Customer, until
 
 WITHIN_S = 30
 STORM_CLIENTS = 160
 """More than max_connections of the one-machine stack."""
+CROWD = 20
+"""More than payments has connections to the Write DB."""
 WAITS_MS = 400
 """A session that has waited so long waits alone: groups give up after 250 ms."""
 
@@ -122,15 +125,15 @@ async def _held(rival: asyncpg.Connection, account_id: uuid.UUID) -> None:
     )
 
 
-async def _waits(bank: Bank, role: str) -> None:
-    """Wait until a service's session waits for a lock, by itself."""
+async def _waits(bank: Bank, role: str, sessions: int = 1) -> None:
+    """Wait until so many of a service's sessions wait for a lock, each by itself."""
     sql = (
         "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'"
         " AND clock_timestamp() - query_start > make_interval(secs => $2)"
     )
 
     async def one() -> bool:
-        return bool(await bank.rows("bp_write", sql, role, WAITS_MS / 1000))
+        return len(await bank.rows("bp_write", sql, role, WAITS_MS / 1000)) >= sessions
 
     await until(one, 10, f"{role} waits for a lock")
 
@@ -228,3 +231,22 @@ async def test_a_statement_that_takes_too_long_is_given_up_and_holds_up_nobody_e
     assert int(refused.headers["Retry-After"]) > 0
     await _until_yes(lambda: bank.pay(ana, 7_00, key=key))
     assert await bank.posted(ana) == 4_993_00
+
+
+async def test_a_pool_full_of_waiters_is_told_to_repeat_and_ends_no_process(bank: Bank) -> None:
+    crowd = [await bank.customer() for _ in range(CROWD)]
+    orders = [(one, str(uuid.uuid4())) for one in crowd]
+    payments, pool = bank.stack.pid("payments"), ServiceSettings.model_fields["pool_size"].default
+
+    def once(payer: Customer, key: str) -> Callable[[], Awaitable[Answer]]:
+        return lambda: bank.pay(payer, 7_00, key=key)
+
+    async with _rival(bank) as rival:
+        for one in crowd:
+            await _held(rival, one.account_id)
+        asked = [asyncio.create_task(_until_yes(once(*order))) for order in orders]
+        await _waits(bank, "bp_payments", pool)
+        assert "payments" not in await asyncio.to_thread(bank.stack.ill)
+    await asyncio.gather(*asked)
+    assert bank.stack.pid("payments") == payments
+    assert [await bank.posted(one) for one in crowd] == [4_993_00] * CROWD

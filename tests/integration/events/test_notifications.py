@@ -225,6 +225,26 @@ async def test_a_token_that_is_not_taken_is_renewed_once_and_the_push_goes_out(
     await settled(process, to, "DELIVERED")
 
 
+async def test_a_full_queue_of_pushes_holds_its_group_up_and_loses_none(
+    kafka: KafkaStore, process: Process, fcm: PushService
+) -> None:
+    knobs = {"waiting_max": 2, "sends_max": 1, "lease_s": 6}
+    narrow = Process(process.settings.model_copy(update=knobs), process.store, fcm)
+    people = [await customer(process) for _ in range(12)]
+    await process.crash()
+    await fcm.fault(kind="latency", endpoint=SEND, params={"ms": 200})
+    try:
+        write(kafka, *(asked(one).SerializeToString() for one in people))
+        narrow.start()
+        for one in people:
+            await settled(narrow, one, "DELIVERED")
+    finally:
+        await fcm.heal()
+        await narrow.crash()
+        process.start()
+    assert [len((await fcm.messages(one.device))["shown"]) for one in people] == [1] * len(people)
+
+
 async def test_poison_is_parked_with_its_reason_and_the_group_goes_on(
     kafka: KafkaStore, process: Process
 ) -> None:

@@ -1,0 +1,39 @@
+"""Valkey killed, away or empty: nobody notices, since nothing of the bank keeps anything there."""
+
+import asyncio
+
+from tests.chaos.stores.load import load
+from tests.e2e.bank import Bank
+
+KEPT = "a-test-kept-this"
+
+
+async def _told(bank: Bank, *words: str) -> str:
+    """One command, and the first line of its answer."""
+    reader, writer = await asyncio.open_unix_connection(bank.where["BP_VALKEY_SOCKET"])
+    try:
+        writer.write(" ".join(words).encode() + b"\r\n")
+        async with asyncio.timeout(5):
+            return (await reader.readline()).decode().strip()
+    finally:
+        writer.transport.abort()
+
+
+async def test_without_valkey_or_with_an_empty_one_nobody_notices(bank: Bank) -> None:
+    ana, luis = await bank.customer(), await bank.customer()
+    async with load(bank) as paying:
+        killed = await asyncio.to_thread(bank.stack.kill, "valkey")
+        await paying.more(10)
+        await asyncio.to_thread(bank.stack.wait_ready, "valkey", not_pid=killed)
+        await asyncio.to_thread(bank.stack.stop, "valkey")
+        try:
+            await paying.more(10)
+            assert (await bank.book(ana, luis, 1_00)).status == 200
+        finally:
+            await asyncio.to_thread(bank.stack.start, "valkey")
+        assert await _told(bank, "SET", KEPT, "1") == "+OK"
+        assert await _told(bank, "FLUSHALL") == "+OK"
+        await paying.more(10)
+        assert await _told(bank, "DBSIZE") == ":0", "what keeps something there has a row to write"
+    assert not paying.refusals
+    await paying.assert_whole()
