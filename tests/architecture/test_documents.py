@@ -7,8 +7,9 @@ from pathlib import Path
 from tests.architecture.sources import REPO, texts
 
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
-TEST = re.compile(r"`(tests/[\w/.]+\.py)(?:::(\w+))?`")
-TARGET = re.compile(r"`make ([a-z]+)[ `]")
+TEST = re.compile(r"`([\w/]*\btest_\w+\.py)?(…)?(?:::(test_\w+))?`")
+"""A file by its path or by its name alone; without one, a test of the file named before."""
+TARGET = re.compile(r"`make ([a-z-]+)[ `]")
 COVERAGE = REPO / "docs" / "seed-coverage.md"
 WANTED = (
     "README.md",
@@ -24,7 +25,11 @@ WANTED = (
             "contracts",
             "performance",
             "dependencies",
+            "failure-modes",
+            "hostile-input",
+            "known-bugs",
             "seed-coverage",
+            "simulation",
             "one-machine",
         )
     ),
@@ -57,14 +62,38 @@ def test_links_lead_somewhere() -> None:
     assert dead == []
 
 
+def _missing_tests(text: str) -> Iterator[str]:
+    """Yield the tests that a document names and that nobody finds."""
+    said = ""
+    for file, _, function in TEST.findall(text):
+        if not file and not function:
+            continue
+        said = file or said
+        found = [REPO / said] if "/" in said else [*(REPO / "tests").rglob(said or "-")]
+        if not any(_holds(path, function) for path in found if path.is_file()):
+            yield f"{said}::{function}"
+
+
+def _holds(path: Path, function: str) -> bool:
+    return not function or f"def {function}(" in path.read_text()
+
+
 def test_named_tests_exist() -> None:
     missing = [
-        f"{path}: {file}::{function}"
-        for path, text in _documents().items()
-        for file, function in TEST.findall(text)
-        if not (REPO / file).is_file() or f"def {function}" not in (REPO / file).read_text()
+        f"{path}: {each}" for path, text in _documents().items() for each in _missing_tests(text)
     ]
     assert missing == []
+
+
+def test_a_test_that_is_not_there_is_missed() -> None:
+    here = "`test_documents.py`, `tests/architecture/test_documents.py::test_named_tests_exist`"
+    assert [*_missing_tests(here)] == []
+    wrong = "`test_documents.py::test_of_dreams`, `::test_nobody_wrote`, `test_nowhere.py`"
+    assert [*_missing_tests(wrong)] == [
+        "test_documents.py::test_of_dreams",
+        "test_documents.py::test_nobody_wrote",
+        "test_nowhere.py::",
+    ]
 
 
 def test_named_make_targets_exist() -> None:

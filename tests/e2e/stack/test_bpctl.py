@@ -6,6 +6,9 @@ import base64
 import json
 import subprocess
 import uuid
+from typing import Any
+
+import asyncpg
 
 from sandbox.bpctl import reach
 from sandbox.stack.home import REPO
@@ -74,3 +77,34 @@ def test_the_business_clock_moves_only_forward_when_advanced(stack: RunningStack
     before = json.loads(bpctl(stack, "sandbox", "clock", "show", "--json"))["now"]
     moved = json.loads(bpctl(stack, "sandbox", "clock", "advance", "--seconds", "60", "--json"))
     assert before <= moved["from"] < moved["to"]
+
+
+def _judged(stack: RunningStack) -> tuple[int, dict[str, Any]]:
+    done = subprocess.run(
+        [str(REPO / "bpctl"), "ledger", "check", "--json"],
+        env={"BP_HOME": str(stack.home.root), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, json.loads(done.stdout)
+
+
+async def test_the_judges_exit_code_says_whether_all_agree_and_it_names_what_does_not(
+    stack: RunningStack,
+) -> None:
+    code, verdict = _judged(stack)
+    assert (code, verdict["ok"], verdict["differences"]) == (0, True, [])
+    connection = await asyncpg.connect(stack.dsn("bp_write"))
+    pick = "SELECT account_id FROM ledger.account LIMIT 1"
+    change = "UPDATE ledger.account SET balance = balance + $2::bigint WHERE account_id = $1"
+    account = await connection.fetchval(pick)
+    await connection.execute(change, account, 1)
+    try:
+        code, verdict = _judged(stack)
+    finally:
+        await connection.execute(change, account, -1)
+        await connection.close()
+    assert (code, verdict["ok"]) == (1, False)
+    of_books = [one["ids"] for one in verdict["differences"] if one["kind"] == "BOOKS"]
+    assert {"problem": "BALANCE_DIFFERS", "account_id": str(account), "currency": "USD"} in of_books
