@@ -4,9 +4,11 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 from typing import Any
 
 import pytest
+from joserfc.jwk import ECKey
 
 from tests.e2e.bank import Bank, Customer
 from tests.fuzz.wire import Case, ask, order, post, refused, request, require_silence
@@ -54,15 +56,30 @@ def by_hmac(token: str, secret: bytes, kind: str, **changes: Any) -> str:
     return f"{signed}.{part(hmac.new(secret, signed.encode(), digest).digest())}"
 
 
+async def public_keys(bank: Bank) -> dict[str, bytes]:
+    """What everyone may know of the provider's keys, as a careless verifier would hold it."""
+    tls = ssl.create_default_context(cafile=bank.where["BP_PARTNER_CA_FILE"])
+    async with bank.session.get(bank.where["BP_PARTNER_OAUTH_URL"] + "/jwks", ssl=tls) as answer:
+        text = await answer.read()
+    found = {"the key set": text}
+    for jwk in json.loads(text)["keys"]:
+        pem = ECKey.import_key(jwk).as_pem(private=False)
+        name = f"key {jwk['kid']}"
+        found |= {f"{name} as PEM": pem, f"{name} as PEM without its end": pem.strip()}
+        found |= {f"{name} as JSON": json.dumps(jwk).encode(), f"{name}, x": jwk["x"].encode()}
+    return found
+
+
 async def forged(bank: Bank, ana: Customer) -> dict[str, str]:
     """Tokens with a lie in their header or their signature."""
-    good, keys = ana.token, (await bank.control("oauth", "GET", "/control/keys")).text
+    good = ana.token
     claims = good.split(".")[1]
     found = {f"kid is {what}": with_head(good, kid=kid) for what, kid in KIDS.items()}
     for what, kid in KIDS.items():
         found[f"empty HMAC key, kid is {what}"] = by_hmac(good, b"", "HS256", kid=kid)
-    for kind in ("HS256", "HS384", "HS512"):
-        found[f"{kind} with the public keys"] = by_hmac(good, keys.encode(), kind)
+    for what, secret in (await public_keys(bank)).items():
+        for kind in ("HS256", "HS384", "HS512"):
+            found[f"{kind} with {what}"] = by_hmac(good, secret, kind)
     for alg in ("none", "None", "NONE", "nOnE", "", None, "ES256K", "RS256", "ES512"):
         found[f"alg {alg}, no signature"] = f"{part(head_of(good) | {'alg': alg})}.{claims}."
         found[f"alg {alg}, old signature"] = with_head(good, alg=alg)
