@@ -14,6 +14,7 @@ from pathlib import Path
 from sandbox.client import BankClient, Customer
 from sandbox.fuzz import document, rpcs
 from sandbox.fuzz.mesh import Mesh
+from sandbox.fuzz.messages import Ids
 from sandbox.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
 from sandbox.stack.home import REPO, Home, home_from_environment
 from sandbox.stack.testing import RunningStack
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fuzz(stack: RunningStack, options: argparse.Namespace) -> list[str]:
     people = asyncio.run(open_people(stack))
-    found = [*_at_the_edge(stack, people, options), *_on_the_mesh(stack, people[0], options)]
+    found = [*_at_the_edge(stack, people, options), *_on_the_mesh(stack, people, options)]
     verdict = asyncio.run(_judged(stack))
     print(f"judge: {'all stores agree' if verdict else 'the stores disagree: bpctl ledger check'}")
     secrets_of_all = [one for person in people for one in (person.token, person.user_name)]
@@ -111,14 +112,24 @@ def _at_the_edge(
     return [*map(str, tally.findings), *tally.errors]
 
 
-def _on_the_mesh(stack: RunningStack, customer: Customer, options: argparse.Namespace) -> list[str]:
+async def _ids(stack: RunningStack, people: Sequence[Customer]) -> Ids:
+    client = BankClient(stack)
+    try:
+        return await rpcs.ids_of(client, people[0], people[2])
+    finally:
+        await client.close()
+
+
+def _on_the_mesh(
+    stack: RunningStack, people: Sequence[Customer], options: argparse.Namespace
+) -> list[str]:
     mesh, found, calls, begun = Mesh(stack), list[str](), 0, time.monotonic()
-    ids = [str(customer.account_id), str(customer.customer_id)]
+    ids = asyncio.run(_ids(stack, people))
     try:
         for contract in rpcs.methods():
             try:
                 tally = rpcs.attack(
-                    mesh, contract, customer, ids, examples=options.calls, seed=options.seed
+                    mesh, contract, people[0], ids, examples=options.calls, seed=options.seed
                 )
             except rpcs.BrokenContractError as error:
                 notes = " ".join(getattr(error, "__notes__", []))

@@ -4,7 +4,7 @@ What comes out is bytes as they go over the wire. Every draw can hold the ids of
 so that requests get past the first look often enough to reach the SQL behind it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf import message_factory
@@ -13,6 +13,9 @@ from google.protobuf.message import Message
 from hypothesis import strategies as st
 
 from sandbox.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME
+
+Ids = Mapping[str, Sequence[str]]
+"""Name of a field -> the ids of what is there and is the caller's."""
 
 LONG_CHARS = 65_536
 DEPTH_MAX = 4
@@ -41,7 +44,7 @@ _HOSTILE = st.sampled_from(
 _WORDS = st.sampled_from(
     ["USD", "EUR", "usd", "021000021", "999999999", "123456", "Bo Rivera", "rent", "es"]
 )
-_UNKNOWN_NUMBERS = st.sampled_from([99, -1, _INT32, -_INT32 - 1])
+_UNKNOWN_NUMBERS = (99, -1, _INT32, -_INT32 - 1)
 _AMOUNTS = {"minor_units": 100, "page_size": 10}
 _FITTING = {
     "currency_code": "USD",
@@ -59,14 +62,15 @@ _WIRE_KINDS = {
 }
 
 
-def requests(descriptor: Descriptor, ids: Sequence[str]) -> st.SearchStrategy[bytes]:
+def requests(descriptor: Descriptor, ids: Ids) -> st.SearchStrategy[bytes]:
     """Return the strategy of one method's requests on the wire."""
     shaped = _serialised(_messages(descriptor, ids, 0, hostile=True))
     sensible = _serialised(_messages(descriptor, ids, 0, hostile=False))
     tails = st.sampled_from([_UNKNOWN_FIELDS, b"\xff" * 12, b"\x0a\x05ab", b"\x0b" * 200])
     torn = st.tuples(shaped, st.integers(0, 80)).map(lambda pair: pair[0][: pair[1]])
     longer = st.tuples(shaped, tails).map(b"".join)
-    return st.one_of(sensible, sensible, shaped, shaped, longer, torn, st.binary(max_size=300))
+    hostile = (shaped, shaped, longer, torn, st.binary(max_size=300))
+    return st.one_of(sensible, sensible, sensible, *hostile)
 
 
 def _serialised(messages: st.SearchStrategy[Message]) -> st.SearchStrategy[bytes]:
@@ -78,7 +82,7 @@ _UNKNOWN_FIELDS = b"\xf8\x7c\x07" + b"\x82\x7d\x03abc"
 
 
 def _messages(
-    descriptor: Descriptor, ids: Sequence[str], depth: int, *, hostile: bool
+    descriptor: Descriptor, ids: Ids, depth: int, *, hostile: bool
 ) -> st.SearchStrategy[Message]:
     kind = message_factory.GetMessageClass(descriptor)
     fields = [field for field in descriptor.fields if depth < DEPTH_MAX or not field.message_type]
@@ -107,13 +111,15 @@ def _fill(
 
 
 def _values(
-    field: FieldDescriptor, ids: Sequence[str], depth: int, *, hostile: bool
+    field: FieldDescriptor, ids: Ids, depth: int, *, hostile: bool
 ) -> st.SearchStrategy[Any]:
     if field.message_type is not None:
         return _messages(field.message_type, ids, depth + 1, hostile=hostile)
     if field.enum_type is not None:
-        known = st.sampled_from([value.number for value in field.enum_type.values])
-        return known if not hostile else st.one_of(known, _UNKNOWN_NUMBERS)
+        known = [value.number for value in field.enum_type.values]
+        # Where a kind is required, zero is refused at the first look.
+        meant = [number for number in known if number] or known
+        return st.sampled_from([*known, *_UNKNOWN_NUMBERS] if hostile else meant)
     match field.cpp_type:
         case FieldDescriptor.CPPTYPE_STRING if field.type == FieldDescriptor.TYPE_BYTES:
             return st.binary(max_size=600)
@@ -135,14 +141,15 @@ def _integers(field: FieldDescriptor) -> st.SearchStrategy[int]:
     return drawn.map(lambda number: min(max(number, low), high))
 
 
-def _texts(field: FieldDescriptor, ids: Sequence[str]) -> st.SearchStrategy[str]:
+def _texts(field: FieldDescriptor, ids: Ids) -> st.SearchStrategy[str]:
     free = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
     likely = _likely(field, ids)
     return st.one_of(likely, likely, likely, _WORDS, _HOSTILE, free)
 
 
-def _likely(field: FieldDescriptor, ids: Sequence[str]) -> st.SearchStrategy[str]:
+def _likely(field: FieldDescriptor, ids: Ids) -> st.SearchStrategy[str]:
     """An id where an id belongs, the words of a good order elsewhere."""
     if field.name.endswith("_id"):
-        return st.sampled_from(list(ids))
+        known = ids.get(field.name) or [one for some in ids.values() for one in some]
+        return st.sampled_from(known)
     return st.just(_FITTING.get(field.name, "rent"))

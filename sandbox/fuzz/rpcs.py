@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import grpc
@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
-from sandbox.client import SCOPES, Customer
+from sandbox.client import SCOPES, BankClient, Customer
 from sandbox.fuzz.mesh import Mesh, Reply
-from sandbox.fuzz.messages import requests
+from sandbox.fuzz.messages import Ids, requests
 from services.chassis import contracts
 from services.chassis.contracts import MethodContract
 
@@ -63,11 +63,23 @@ def methods() -> list[MethodContract]:
     return list(contracts.load().values())
 
 
+async def ids_of(bank: BankClient, payer: Customer, payee: Customer) -> Ids:
+    """Make a transfer of each kind, and return what a request of the payer can be about."""
+    sent = await bank.pay(payer, 1_00)
+    booked = await bank.book(payer, payee, 1_00)
+    return {
+        "customer_id": [str(payer.customer_id)],
+        "account_id": [str(payer.account_id)],
+        "destination_account_id": [str(payee.account_id)],
+        "transfer_id": [sent.body["transferId"], booked.body["transferId"]],
+    }
+
+
 def attack(
     mesh: Mesh,
     contract: MethodContract,
     customer: Customer,
-    ids: Sequence[str],
+    ids: Ids,
     *,
     examples: int,
     seed: int,
