@@ -177,9 +177,10 @@ def _company(bench: Mapping[str, Any]) -> str:
     shares = [figures[name] for run in SHOWN if (name := f"{run}.others_share") in figures]
     if not shares:
         return ""
+    least, most = f"{min(shares):.0%}", f"{max(shares):.0%}"
     return (
-        f"The machine was not the bench's alone: other processes, the kernel and the host had "
-        f"{min(shares):.0%} to {max(shares):.0%} of its cores in these runs."
+        "Other processes, the kernel and the host had "
+        f"{least if least == most else f'{least} to {most}'} of the cores in these runs."
     )
 
 
