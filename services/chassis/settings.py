@@ -29,6 +29,8 @@ class ServiceSettings(BaseSettings):
     """JWT of the service account, as Kubernetes projects it."""
     kafka_bootstrap: str = ""
     """Kafka's bootstrap servers; empty for a service that has no topic."""
+    rejoin_s_max: float = 30
+    """How long a consumer may be outside its group while Kafka answers, before the process ends."""
     log_level: str = "INFO"
     """Least level that is logged."""
     pool_size: int = 8

@@ -26,6 +26,7 @@ def subscription(settings: CustomersSettings) -> Subscription:
         member=f"{settings.service}-{settings.slot}",
         topics=TOPICS,
         linger_ms=settings.projection_linger_ms,
+        rejoin_s_max=settings.rejoin_s_max,
     )
 
 

@@ -22,6 +22,7 @@ def subscription(settings: Settings) -> Subscription:
         topics=(TOPIC,),
         batch_rows_max=settings.batch_rows_max,
         linger_ms=settings.batch_linger_ms,
+        rejoin_s_max=settings.rejoin_s_max,
     )
 
 

@@ -1,34 +1,27 @@
 """The only wiring of the router: a health server, the pipe in its thread, a watch over it."""
 
 import asyncio
-import os
 import threading
-
-import structlog
 
 from services.chassis import kafka
 from services.chassis.grpc_server import Server
+from services.chassis.kafka.membership import end_process
 from services.router.pipe import CALL_TIMEOUT_S, Pipe
 from services.router.settings import Settings
 
 STUCK_S = 2.5 * CALL_TIMEOUT_S
 WATCH_S = 1.0
-EXIT_STUCK = 70
-
-log = structlog.get_logger()
 
 
 async def _watch(pipe: Pipe) -> None:
     """End the process when the client does not come back from a call within its time-out.
 
-    A thread in a library cannot be ended otherwise. The next process fences and aborts what this
-    one has under way, as after a crash.
+    The next process fences and aborts what this one has under way, as after a crash.
     """
     while True:
         await asyncio.sleep(WATCH_S)
         if pipe.stuck_s() > STUCK_S:
-            log.error("router.client_stuck", seconds=round(pipe.stuck_s()))
-            os._exit(EXIT_STUCK)
+            end_process("router.client_stuck", pipe.stuck_s())
 
 
 async def main(settings: Settings, stop: asyncio.Event) -> None:

@@ -15,6 +15,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from services.chassis import kafka
+from services.chassis.kafka.membership import Membership
 from services.router.mapping import fan_out
 from services.router.settings import GROUP, SOURCES, Settings
 
@@ -84,7 +85,9 @@ class Pipe:
             topics=SOURCES,
             batch_rows_max=settings.batch_rows_max,
             linger_ms=settings.batch_linger_ms,
+            rejoin_s_max=settings.rejoin_s_max,
         )
+        self._membership = Membership(settings.rejoin_s_max)
         self._writer = Writer(settings)
 
     def stuck_s(self) -> float:
@@ -116,10 +119,12 @@ class Pipe:
 
     def _assigned(self, _: Consumer, places: list[Any]) -> None:
         self._writer.distrust()
+        self._membership.turn(True)
         log.info("kafka.assigned", partitions=[f"{p.topic}/{p.partition}" for p in places])
 
     def _lost(self, _: Consumer, places: list[Any]) -> None:
         self._writer.distrust()
+        self._membership.turn(False)
         self._health.turn(False, error="left the group", partitions=len(places))
 
     def _batch(self, consumer: Consumer) -> None:
@@ -132,6 +137,7 @@ class Pipe:
             log.info("router.producer_renewed")
         records = kafka.usable(messages, self._health)
         if not records:
+            self._membership.look(consumer)
             return
         try:
             self._transact(consumer, self._writer.producer, records)

@@ -70,6 +70,8 @@ class Subscription:
     linger_ms: int = 20
     """How long the broker gathers messages before it hands them out: the price in latency of
     fewer and larger batches."""
+    rejoin_s_max: float = 30.0
+    """How long a member may be outside its group while the brokers answer; then it is restarted."""
 
 
 @dataclass(slots=True)

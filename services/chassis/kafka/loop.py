@@ -27,6 +27,7 @@ from services.chassis.kafka.client import (
     usable,
 )
 from services.chassis.kafka.dlq import BadMessage, DependencyDown, Parking, is_down
+from services.chassis.kafka.membership import Membership, end_process
 
 DEFECT_ATTEMPTS_MAX = 4
 """Tries of a single record that fails for a cause nobody foresaw, before it is parked."""
@@ -34,6 +35,9 @@ BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
 COMMIT_EVERY_S = 0.5
 """How far the committed offsets may stay behind what is applied."""
+
+CALL_S_MAX = 90.0
+"""No call to the client lasts so long, a commit while the brokers are away included."""
 
 log = structlog.get_logger()
 
@@ -49,6 +53,7 @@ class _Loop:
         self._handler = handler
         self._health = health
         self._parking = Parking(subscription)
+        self._membership = Membership(subscription.rejoin_s_max)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{subscription.group}")
         self._backoff_s = BACKOFF_FIRST_S
         self._applied: dict[tuple[str, int], int] = {}
@@ -66,7 +71,13 @@ class _Loop:
             self._thread.shutdown(wait=False)
 
     async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        try:
+            async with asyncio.timeout(CALL_S_MAX):
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._thread, function, *args
+                )
+        except TimeoutError:
+            end_process("kafka.client_stuck", CALL_S_MAX)
 
     def _open(self) -> Consumer:
         consumer = Consumer(
@@ -81,6 +92,7 @@ class _Loop:
         return consumer
 
     def _assigned(self, _: Consumer, places: list[TopicPartition]) -> None:
+        self._membership.turn(True)
         self._health.partitions.update((p.topic, p.partition) for p in places)
         self._health.turn(True)
         log.info("kafka.assigned", partitions=_names(places))
@@ -92,6 +104,7 @@ class _Loop:
 
     def _lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         # Their heir begins at what was committed; what is not is applied again.
+        self._membership.turn(False)
         for place in places:
             self._applied.pop((place.topic, place.partition), None)
         self._revoked(consumer, places)
@@ -101,6 +114,7 @@ class _Loop:
         messages = await self._in_thread(take, consumer, s.batch_rows_max)
         records = usable(messages, self._health)
         if not records:
+            await self._in_thread(self._membership.look, consumer)
             return await self._commit_due(consumer)
         done = await self._settle(records)
         if done:

@@ -18,7 +18,8 @@ class RouterProcess:
     slot: str = "0"
     process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, **settings: str) -> None:
+        """Start it; `settings` are further variables of its environment."""
         environment = os.environ | {
             "BP_SERVICE": "router",
             "BP_SLOT": self.slot,
@@ -28,6 +29,7 @@ class RouterProcess:
             "BP_SERVICE_ACCOUNT_TOKEN_FILE": str(self.home / "token"),
             "BP_KAFKA_BOOTSTRAP": self.bootstrap,
             "PYTHONPATH": f"{REPO}:{REPO / 'gen'}",
+            **settings,
         }
         with (self.home / f"router-{self.slot}.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -37,6 +39,11 @@ class RouterProcess:
                 stdout=log,
                 stderr=log,
             )
+
+    def ends(self) -> int:
+        """Wait until it ends by itself; return the exit code."""
+        assert self.process is not None
+        return self.process.wait(timeout=40)
 
     def kill(self) -> None:
         """kill -9: nothing is said to the broker."""

@@ -12,8 +12,11 @@ import pytest
 from bp.audit.v1.audit_events_pb2 import AuditEvent
 from bp.notifications.v1.notification_pb2 import Template
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
-from confluent_kafka import Message
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, Message
+from confluent_kafka.admin import AdminClient
 
+from services.chassis.kafka.membership import EXIT_STUCK
+from services.router.settings import GROUP, SOURCES
 from tests.integration.events import samples
 from tests.integration.events.router_process import RouterProcess
 from tests.integration.stores import KafkaStore
@@ -44,6 +47,15 @@ def _notified(kafka: KafkaStore, wanted: set[str]) -> Counter[bytes]:
 
 def _progressed(kafka: KafkaStore, wanted: set[str], count: int) -> bool:
     return len(_audited(kafka, wanted)) >= count
+
+
+def _has_a_steady_group(kafka: KafkaStore) -> bool:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    try:
+        group = admin.describe_consumer_groups([GROUP], request_timeout=5)[GROUP].result()
+    except KafkaException:
+        return False
+    return group.state is ConsumerGroupState.STABLE and len(group.members) == 1
 
 
 def _header(message: Message, name: str) -> bytes:
@@ -148,3 +160,34 @@ def test_no_event_is_lost_or_doubled_when_routers_are_killed_and_partitions_move
     samples.until(lambda: len(_notified(kafka, wanted)) == len(wanted))
     assert set(_audited(kafka, wanted).values()) == {1}
     assert set(_notified(kafka, wanted).values()) == {1}
+
+
+def test_a_router_that_stays_outside_its_group_ends_and_the_next_one_routes(
+    kafka: KafkaStore, routers: list[RouterProcess]
+) -> None:
+    """Kafka answers and yet it gets no partitions: here because a member never comes to the
+    rebalance."""
+    event = samples.payment("transfer_debited")
+    wanted = {event.metadata.event_id}
+    idle = Consumer(
+        {
+            "bootstrap.servers": kafka.bootstrap,
+            "group.id": GROUP,
+            "partition.assignment.strategy": "cooperative-sticky",
+            "max.poll.interval.ms": 300_000,
+        }
+    )
+    try:
+        idle.subscribe(
+            list(SOURCES), on_assign=lambda *_: None
+        )  # called in a poll, which never comes
+        samples.until(lambda: _has_a_steady_group(kafka))
+        samples.write(kafka.bootstrap, "payments", [event])
+        routers[0].start(BP_REJOIN_S_MAX="2")
+        assert routers[0].ends() == EXIT_STUCK
+        assert "kafka.left_behind" in (routers[0].home / "router-0.log").read_text()
+        assert not _audited(kafka, wanted)
+    finally:
+        idle.close()
+    routers[0].start()
+    samples.until(lambda: len(_audited(kafka, wanted)) == 1)

@@ -1,0 +1,36 @@
+"""When a consumer has been outside its group for too long."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.chassis.kafka.membership import ASKED_EVERY_S, Membership
+
+LOOKS = st.lists(st.tuples(st.floats(0.1, 20), st.booleans()), min_size=1, max_size=30)
+
+
+@given(LOOKS)
+def test_time_counts_from_the_first_of_an_unbroken_row_of_answers(
+    looks: list[tuple[float, bool]],
+) -> None:
+    membership, now_s, began_s = Membership(30), 0.0, None
+    for step_s, answered in looks:
+        now_s += step_s
+        began_s = (now_s if began_s is None else began_s) if answered else None
+        outside_s = membership.outside_s(now_s, answered=answered)
+        assert outside_s == (0 if began_s is None else now_s - began_s)
+
+
+def test_who_is_inside_asks_nobody_and_begins_anew_when_it_is_out_again() -> None:
+    membership = Membership(30)
+    membership.outside_s(1, answered=True)
+    membership.turn(True)
+    assert not membership.is_due(100)
+    membership.turn(False)
+    assert membership.is_due(100)
+    assert membership.outside_s(100, answered=True) == 0
+
+
+def test_brokers_are_asked_now_and_then() -> None:
+    membership = Membership(30)
+    asked = [at for at in range(7) if membership.is_due(at)]
+    assert asked == list(range(0, 7, int(ASKED_EVERY_S)))
