@@ -94,6 +94,8 @@ async def _answer(parts: Parts, task: "asyncio.Task[Driven]", transfer: Transfer
     if not done:
         held = await parts.store.transfer(transfer.transfer_id)
         now = held.transfer if held else transfer
+        if now.state is State.FAILED:
+            raise errors.compensated(now.failure_reason, str(now.transfer_id))
         return await parts.store.keep_response(now.transfer_id, mapping.response_bytes(now))
     driven = task.result()
     if driven.transfer.state is State.FAILED:
