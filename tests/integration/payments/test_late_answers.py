@@ -1,8 +1,9 @@
-"""What a caller is told whose wait is over in the moment in which the saga ends."""
+"""What callers are told who waited too long, or ask again after the bank has changed."""
 
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +12,7 @@ import pytest_asyncio
 
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import load_queries
+from services.kernel.errors import IdempotencyKeyReused
 from services.kernel.money import Money
 from services.payments import errors, handlers, mapping
 from services.payments.checks import AccountFacts, Limits
@@ -21,7 +23,7 @@ from services.payments.partners.fraud import FraudClient
 from services.payments.state import Event
 from services.payments.store import Held, Store
 from services.payments.transfer import Beneficiary, Fact, Transfer, TransferOrder
-from tests.integration.bank import Bank
+from tests.integration.bank import Bank, Holder
 from tests.integration.stores import PostgresStore
 
 QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
@@ -29,6 +31,8 @@ QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
 
 class _Overtaken(Driver):
     """Refuses the transfer when the caller has stopped waiting, just before the caller looks."""
+
+    saga: asyncio.Task[Driven] | None = None
 
     def start(self, transfer: Transfer) -> asyncio.Task[Driven]:
         """Begin a saga that tells its end too late."""
@@ -64,6 +68,13 @@ async def bank(postgres: PostgresStore) -> AsyncGenerator[Bank]:
 
 
 @pytest_asyncio.fixture
+async def store(postgres: PostgresStore) -> AsyncGenerator[Store]:
+    pool = await postgres.pool("bp_payments")
+    yield Store(pool, load_queries(QUERIES))
+    await pool.close()
+
+
+@pytest_asyncio.fixture
 async def parts(postgres: PostgresStore, tmp_path: Path) -> AsyncGenerator[Parts]:
     """Payments whose partners are away and whose callers do not wait."""
     pool = await postgres.pool("bp_payments")
@@ -82,7 +93,8 @@ async def parts(postgres: PostgresStore, tmp_path: Path) -> AsyncGenerator[Parts
             tokens=PageTokens.of({"page_token_key": "0" * 64}),
             wait_s=0.0,
         )
-        store.driver.saga.cancel()
+        if store.driver.saga is not None:
+            store.driver.saga.cancel()
     await pool.close()
 
 
@@ -90,11 +102,8 @@ async def _any_account(_customer: uuid.UUID, _account: uuid.UUID) -> AccountFact
     return AccountFacts(exists=True, active=True, currency="USD")
 
 
-async def test_a_transfer_that_was_refunded_as_the_wait_ended_is_no_success(
-    parts: Parts, bank: Bank
-) -> None:
-    holder = await bank.open_holder(100_00)
-    order = TransferOrder(
+def _order(holder: Holder) -> TransferOrder:
+    return TransferOrder(
         customer_id=holder.customer_id,
         account_id=holder.account_id,
         amount=Money(1_00, "USD"),
@@ -105,6 +114,28 @@ async def test_a_transfer_that_was_refunded_as_the_wait_ended_is_no_success(
         correlation_id="request-1",
         traceparent="",
     )
+
+
+async def test_a_transfer_that_was_refunded_as_the_wait_ended_is_no_success(
+    parts: Parts, bank: Bank
+) -> None:
+    holder = await bank.open_holder(100_00)
     with pytest.raises(errors.AchUnavailable):
-        await handlers.create_transfer(parts, order)
+        await handlers.create_transfer(parts, _order(holder))
     assert await bank.held(holder.account_id) == (100_00, 3)
+
+
+async def test_what_was_accepted_is_replayed_after_the_limit_was_lowered(
+    parts: Parts, store: Store, bank: Bank
+) -> None:
+    order = _order(await bank.open_holder(100_00))
+    driver = Driver(store, parts.ach, "test/1")
+    patient = replace(parts, store=store, driver=driver, wait_s=10.0)
+    first = await handlers.create_transfer(patient, order)
+    stricter = replace(patient, limits=Limits(transfer_max=99, unscored_max=99))
+    assert await handlers.create_transfer(stricter, order) == first
+    other = replace(order, fingerprint=b"g" * 32)
+    with pytest.raises(IdempotencyKeyReused):
+        await handlers.create_transfer(stricter, other)
+    with pytest.raises(errors.AmountLimitExceeded):
+        await handlers.create_transfer(stricter, replace(order, idempotency_key="fresh"))
