@@ -23,7 +23,6 @@ PROBE_FIRST_S = 0.03
 PROBE_MAX_S = 0.25
 _DOUBLED_MAX = 20
 """How often a pause can be doubled."""
-RUNNING_STATES = (State.STARTING, State.READY, State.BACKOFF)
 TELLING_FAILED_STARTS = 2
 """One failed start can be chance; from this many on a person should know."""
 

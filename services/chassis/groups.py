@@ -73,12 +73,19 @@ class Groups(Generic[Item, Result]):
 
     async def _carry_out(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         items = [item for item, _ in group]
-        (results,) = await asyncio.gather(self._perform(items), return_exceptions=True)
-        if isinstance(results, BaseException):
+        (answered,) = await asyncio.gather(self._answered(items), return_exceptions=True)
+        if isinstance(answered, BaseException):
             for _, future in group:
                 if not future.done():
-                    future.set_exception(results)
+                    future.set_exception(answered)
             return
-        for (_, future), result in zip(group, results, strict=True):
+        for (_, future), result in zip(group, answered, strict=True):
             if not future.done():
                 future.set_result(result)
+
+    async def _answered(self, items: Sequence[Item]) -> Sequence[Result]:
+        results = await self._perform(items)
+        if len(results) != len(items):
+            # Another service may have answered; nobody can tell which item has no result.
+            raise ValueError(f"{len(results)} results for {len(items)} calls")
+        return results

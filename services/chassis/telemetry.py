@@ -5,6 +5,7 @@ marks debug_redact.
 """
 
 import logging
+import re
 import sys
 from typing import Any, cast
 
@@ -13,6 +14,9 @@ import structlog
 from google.protobuf.message import Message
 
 _LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
+
+_DETAIL = re.compile(r"\nDETAIL:  .*?(?=\nHINT:|\n\n(?:The above|During handling)|\Z)", re.DOTALL)
+"""DETAIL of an error of PostgreSQL in a traceback, however many lines it has."""
 
 
 def _to_ecs(_logger: object, method: str, event: structlog.typing.EventDict) -> str:
@@ -25,6 +29,15 @@ def _to_ecs(_logger: object, method: str, event: structlog.typing.EventDict) -> 
     return orjson.dumps(line, default=str).decode()
 
 
+def _without_rows(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Leave out what PostgreSQL tells of the row that it refused: it is a customer's."""
+    if isinstance(told := event.get("exception"), str):
+        event["exception"] = _DETAIL.sub("", told)
+    return event
+
+
 def configure(service: str, slot: str, level: str) -> None:
     """Send the process's logs to standard output; called once, at its entry."""
     structlog.configure(
@@ -32,6 +45,7 @@ def configure(service: str, slot: str, level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _without_rows,
             cast("Any", _to_ecs),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),

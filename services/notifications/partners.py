@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import orjson
@@ -28,6 +28,9 @@ RENEW_BEFORE_S = 300
 SEND_TIMEOUT = aiohttp.ClientTimeout(total=15)
 COLLAPSE_ID_BYTES_MAX = 64
 """APNs refuses a longer collapse id; an event id with suffix has 45."""
+
+ASKED_S_MAX = 86_400.0
+"""A push is tried again after a day at the latest, whatever Retry-After says."""
 
 FOR_GOOD = {"INVALID_ARGUMENT", "SENDER_ID_MISMATCH"}
 """FCM error codes that say no to this message for ever."""
@@ -75,9 +78,10 @@ class AccessTokens:
             body = await answer.read()
             if answer.status != 200:
                 raise TokenRefused(f"{answer.status}: {body[:300].decode(errors='replace')}")
-        granted = orjson.loads(body)
-        lifetime_s = max(granted["expires_in"] - RENEW_BEFORE_S, granted["expires_in"] / 2)
-        return _Token(granted["access_token"], time.monotonic() + lifetime_s)
+        granted = _fields(body, "access_token", "expires_in")
+        expires_s = float(str(granted["expires_in"]))
+        lifetime_s = max(expires_s - RENEW_BEFORE_S, expires_s / 2)
+        return _Token(str(granted["access_token"]), time.monotonic() + lifetime_s)
 
     def _assertion(self) -> str:
         now = int(time.time())
@@ -146,7 +150,7 @@ def message(push: Push) -> dict[str, Any]:
 def understood(push: Push, status: int, headers: Mapping[str, str], body: bytes) -> Attempt:
     """Return what an answer means for the delivery; raise ValueError for a 200 that is none."""
     if status == 200:
-        return Attempt(push, Outcome.TAKEN, str(orjson.loads(body)["name"]))
+        return Attempt(push, Outcome.TAKEN, str(_fields(body, "name")["name"]))
     code = _error_code(body)
     detail = f"{status} {code}".strip()
     if code == "UNREGISTERED":
@@ -154,7 +158,16 @@ def understood(push: Push, status: int, headers: Mapping[str, str], body: bytes)
     if code in FOR_GOOD:
         return Attempt(push, Outcome.REFUSED, detail)
     after = headers.get("Retry-After", "")
-    return Attempt(push, Outcome.POSTPONED, detail, float(after) if after.isdigit() else 0.0)
+    asked_s = min(float(after), ASKED_S_MAX) if after.isdigit() else 0.0
+    return Attempt(push, Outcome.POSTPONED, detail, asked_s)
+
+
+def _fields(body: bytes, *names: str) -> dict[str, Any]:
+    """Return a JSON object that has some fields; raise ValueError for anything else."""
+    document = orjson.loads(body)
+    if not isinstance(document, dict) or any(name not in document for name in names):
+        raise ValueError("a success without " + " or ".join(names))
+    return cast("dict[str, Any]", document)
 
 
 def _error_code(body: bytes) -> str:

@@ -126,6 +126,7 @@ def settled(attempt: Attempt, now: datetime, first_s: float, max_s: float) -> Se
         state=state,
         next_attempt_time=now + timedelta(seconds=wait_s),
         deliver_time=now if state is State.DELIVERED else None,
-        detail=attempt.detail,
+        # The channel's own words, which no column would hold with a NUL.
+        detail=attempt.detail.replace("\0", ""),
         device_gone=attempt.outcome is Outcome.DEVICE_GONE,
     )

@@ -52,7 +52,7 @@ async def create_transfer(parts: Parts, order: TransferOrder) -> bytes:
     """Debit and submit; return the answer's bytes, those of the first answer on a replay."""
     refusal = checks.refuse_order(order, parts.limits)
     if refusal is not None:
-        raise refusal
+        return await _replay_or(parts, order, refusal)
     transfer_id = new_id(shard_of(order.account_id))
     account, score, takes_part = await asyncio.gather(
         parts.ask_account(order.customer_id, order.account_id),
@@ -94,6 +94,8 @@ async def _answer(parts: Parts, task: "asyncio.Task[Driven]", transfer: Transfer
     if not done:
         held = await parts.store.transfer(transfer.transfer_id)
         now = held.transfer if held else transfer
+        if now.state is State.FAILED:
+            raise errors.compensated(now.failure_reason, str(now.transfer_id))
         return await parts.store.keep_response(now.transfer_id, mapping.response_bytes(now))
     driven = task.result()
     if driven.transfer.state is State.FAILED:

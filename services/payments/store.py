@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from services.chassis.groups import DEFAULT_SIZES, Groups, Sizes
+from services.chassis.outages import UNREACHABLE
 from services.chassis.postgres import Queries
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
@@ -97,7 +98,13 @@ class Store:
         event_id = new_id(shard)
         if effect.posting is None and not effect.frees_key and notice_id is None:
             step = _step_row(moved, effect, lease_until, event_id, response)
-            return await self._steps.do(step)
+            try:
+                return await self._steps.do(step)
+            except asyncpg.PostgresError as error:
+                if isinstance(error, UNREACHABLE):
+                    # Nobody's fault; whoever drives goes on when the database is back.
+                    raise
+                # One of the group cannot be saved: each goes alone, so none suffers for another.
         row: Any = await self._pool.fetchrow(
             self._sql.advance,
             moved.transfer_id,

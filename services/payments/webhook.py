@@ -68,4 +68,7 @@ def _text(fields: dict[str, Any], name: str, *, needed: bool = True) -> str:
         return ""
     if not isinstance(value, str) or not (value or not needed) or len(value) > _TEXT_MAX:
         raise WebhookMalformed
+    if "\0" in value:
+        # No column of the database holds it.
+        raise WebhookMalformed
     return value

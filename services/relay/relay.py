@@ -20,8 +20,6 @@ from services.relay.figures import Figures
 from services.relay.settings import RelaySettings
 from services.relay.store import OutboxQueue
 
-"""What a restart, a lost network or a server short of something looks like; try again."""
-
 log = structlog.get_logger()
 
 

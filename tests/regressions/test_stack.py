@@ -141,3 +141,16 @@ async def test_openbao_says_that_its_keys_are_gone_and_keeps_what_they_lock(
     openbao.keys_file.write_text(kept)
     async with _opened(openbao):
         assert openbao.keys_file.read_text() == kept
+
+
+async def test_openbao_killed_right_after_its_keys_were_kept_is_not_begun_anew_when_they_go(
+    openbao: OpenBao,
+) -> None:
+    """The mark of the beginning outlived it, and a later loss of the keys took the store along."""
+    begun = openbao.keys_file.with_suffix(".begun")
+    begun.touch()
+    async with _opened(openbao):
+        assert not begun.exists()
+    openbao.keys_file.unlink()
+    await openbao.prepare()
+    assert any((openbao.home.data / "openbao").iterdir())

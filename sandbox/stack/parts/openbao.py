@@ -103,7 +103,10 @@ class OpenBao:
     async def prepare(self) -> None:
         """The configuration file and the storage folder, empty when its keys were never kept."""
         data = self.home.data / "openbao"
-        if self._beginning.exists() and not self.keys_file.exists():
+        if self.keys_file.exists():
+            # Killed right after the keys were kept: what lies here is in use from then on.
+            self._beginning.unlink(missing_ok=True)
+        elif self._beginning.exists():
             # Killed before the keys were on disk: nobody ever opened what lies here, or could.
             shutil.rmtree(data, ignore_errors=True)
         data.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ Time-outs, retries and the breaker are the sidecar's; whatever does not end in a
 clearing house itself is NO_ANSWER, never a failure.
 """
 
+import re
 import time
 from typing import Any
 
@@ -21,6 +22,9 @@ _REFUSALS = frozenset({400, 422})
 """Statuses by which the clearing house refuses a request for its form or its content: the same
 request is refused at every attempt. Not 408, 409, 425, 429 (the moment), 401, 403, 404 (who asks,
 and where)."""
+
+_PLAIN = re.compile(r"[\x20-\x7e]{1,255}")
+"""A trace number or a code."""
 
 _NO_ANSWER = Answer(Outcome.NO_ANSWER)
 _REASONS = {
@@ -114,24 +118,19 @@ class AchClient:
             return 0, {}
 
 
+def _text(answer: dict[str, Any], name: str) -> str:
+    """Return a field; "" for what no trace number or code is and no row or event could hold."""
+    value = answer.get(name)
+    return value if isinstance(value, str) and _PLAIN.fullmatch(value) else ""
+
+
 def _error(answer: dict[str, Any]) -> str:
     error = answer.get("error")
-    return str(error.get("code", "")) if isinstance(error, dict) else ""
+    return _text(error, "code") if isinstance(error, dict) else ""
 
 
 def _trace(answer: dict[str, Any]) -> str:
-    trace = answer.get("achTraceNumber")
-    return trace if isinstance(trace, str) else ""
-
-
-def _return_code(answer: dict[str, Any]) -> str:
-    code = answer.get("returnReasonCode")
-    return code if isinstance(code, str) else ""
-
-
-def _reject_code(answer: dict[str, Any]) -> str:
-    code = answer.get("rejectCode")
-    return code if isinstance(code, str) else ""
+    return _text(answer, "achTraceNumber")
 
 
 def _reason(code: str) -> str:
@@ -161,11 +160,12 @@ def queried(status: int, answer: dict[str, Any]) -> Answer:
         return Answer(Outcome.NOT_FOUND)
     if status == 200 and answer.get("state") == "CANCELLED":
         return Answer(Outcome.RECALLED)
-    if status == 200 and answer.get("state") == "REJECTED" and _reject_code(answer):
-        return Answer(Outcome.REFUSED, reason=_reason(_reject_code(answer)))
+    rejected = _text(answer, "rejectCode") if answer.get("state") == "REJECTED" else ""
+    if status == 200 and rejected:
+        return Answer(Outcome.REFUSED, reason=_reason(rejected))
     if status == 200 and trace:
         outcome = _ENDED.get(str(answer.get("state")), Outcome.ACCEPTED)
-        return Answer(outcome, trace, return_code=_return_code(answer))
+        return Answer(outcome, trace, return_code=_text(answer, "returnReasonCode"))
     return _NO_ANSWER
 
 

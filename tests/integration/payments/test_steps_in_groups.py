@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest_asyncio
 
 from services.chassis.postgres import connect, load_queries
@@ -123,6 +124,23 @@ async def test_a_transfer_that_moved_on_is_left_alone_and_the_others_go(
     held = await store.transfer(late.transfer_id)
     assert held is not None
     assert held.transfer.trace_number == "991000000000010"
+
+
+async def test_a_step_that_cannot_be_saved_takes_no_other_of_its_group_with_it(
+    store: Store, bank: Bank
+) -> None:
+    transfers = [await _debited(store, await bank.open_holder(100_00)) for _ in range(4)]
+    saved = await asyncio.gather(
+        *(_step(store, transfer, f"99100000000002{n}") for n, transfer in enumerate(transfers[:3])),
+        _step(store, transfers[3], "no store holds a \0"),
+        return_exceptions=True,
+    )
+    assert isinstance(saved[3], asyncpg.DataError)
+    for transfer, outcome in zip(transfers[:3], saved[:3], strict=True):
+        assert not isinstance(outcome, BaseException)
+        assert outcome[0]
+        assert await _events(bank, transfer) == ["TransferDebited", "TransferSubmitted"]
+    assert await _events(bank, transfers[3]) == ["TransferDebited"]
 
 
 async def test_a_refused_debit_leaves_nothing_and_its_group_shares_a_commit_all_the_same(

@@ -78,3 +78,12 @@ async def test_a_caller_that_gives_up_holds_up_nobody() -> None:
     impatient.cancel()
     recorder.open.set()
     assert await patient == 4
+
+
+async def test_a_group_that_is_answered_short_fails_and_does_not_hang() -> None:
+    async def short(items: Sequence[int]) -> list[int]:
+        return [2 * item for item in items[1:]]
+
+    groups = Groups(short, Sizes(every_s=0.0, items_max=10))
+    with pytest.raises(ValueError, match="0 results for 1 calls"):
+        await asyncio.wait_for(groups.do(1), timeout=5)

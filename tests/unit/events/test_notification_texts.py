@@ -142,3 +142,20 @@ def test_only_the_push_services_own_word_ends_a_delivery(
     status: int, body: bytes, outcome: Outcome
 ) -> None:
     assert understood(push(), status, {"Retry-After": "7"}, body).outcome is outcome
+
+
+@pytest.mark.parametrize("asked", ["9" * 20, "9" * 400])
+def test_a_channel_that_asks_for_ages_is_tried_again_the_next_day(asked: str) -> None:
+    attempt = understood(push(), 429, {"Retry-After": asked}, b"")
+    assert settled(attempt, NOW, 1.0, 300.0).next_attempt_time == NOW + timedelta(days=1)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b"whole but no JSON"])
+def test_a_success_without_a_name_is_no_answer(body: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - of orjson or of ours
+        understood(push(), 200, {}, body)
+
+
+def test_the_words_of_the_channel_can_be_stored_whatever_they_are() -> None:
+    attempt = understood(push(), 200, {}, orjson.dumps({"name": "projects/p\0"}))
+    assert settled(attempt, NOW, 1.0, 300.0).detail == "projects/p"

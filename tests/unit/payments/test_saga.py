@@ -101,6 +101,24 @@ def test_answers_of_the_clearing_house_are_read_without_guessing(
     assert tuple(answer.outcome for answer in read) == (submit, query, recall)
 
 
+UNHOLDABLE = ["991\0", "9" * 256]
+"""What no column and no event takes; a shared statement would fail for all that are in it."""
+
+
+@pytest.mark.parametrize("text", UNHOLDABLE, ids=["NUL", "too long"])
+def test_text_that_no_store_can_hold_is_no_answer_of_the_clearing_house(text: str) -> None:
+    trace: dict[str, object] = {"achTraceNumber": text, "state": "SETTLED"}
+    code: dict[str, object] = {
+        "achTraceNumber": "1", "state": "RETURNED", "returnReasonCode": text,
+    }  # fmt: skip
+    assert submitted(202, trace).outcome is Outcome.NO_ANSWER
+    assert queried(200, trace).outcome is Outcome.NO_ANSWER
+    assert queried(200, {"state": "REJECTED", "rejectCode": text}).outcome is Outcome.NO_ANSWER
+    assert submitted(422, {"error": {"code": text}}).outcome is Outcome.NO_ANSWER
+    assert recalled(409, {"error": {"code": "TOO_LATE"}, **trace}).trace_number == ""
+    assert queried(200, code).return_code == ""
+
+
 def _notice(kind: str, trace: str = "991000010000001") -> Notice:
     return Notice("n1", kind, trace, None, "R03" if kind == "transfer.returned" else "")
 

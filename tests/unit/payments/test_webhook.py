@@ -78,3 +78,11 @@ def test_a_body_is_read_or_refused_and_never_breaks_the_reader(body: bytes) -> N
         return
     assert notice.notice_id
     assert notice.trace_number or notice.transfer_id
+
+
+@pytest.mark.parametrize("field", ["id", "achTraceNumber", "returnReasonCode"])
+def test_a_notice_with_text_that_no_store_can_hold_is_malformed_and_no_defect(field: str) -> None:
+    notice = orjson.loads(BODY)
+    (notice if field == "id" else notice["data"])[field] = "9\0"
+    with pytest.raises(WebhookMalformed):
+        read_notice(orjson.dumps(notice))

@@ -1,0 +1,34 @@
+"""What a log line holds of an error."""
+
+import json
+
+import asyncpg
+import pytest
+import structlog
+
+from services.chassis import telemetry
+
+
+def test_the_row_that_postgresql_would_not_take_is_not_in_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    try:
+        telemetry.configure("payments", "0", "INFO")
+        structlog.get_logger().error("call.defect", exc_info=_chained())
+    finally:
+        structlog.reset_defaults()
+        structlog.contextvars.clear_contextvars()
+    line = json.loads(capsys.readouterr().out)
+    assert "Bo Rivera" not in line["exception"]
+    assert "second line of the memo" not in line["exception"]
+    for kept in ("CheckViolationError: new row is refused", "LookupError: no transfer", "Look up"):
+        assert kept in line["exception"]
+
+
+def _chained() -> Exception:
+    refused = asyncpg.CheckViolationError("new row is refused")
+    refused.detail = "Failing row contains (1, Bo Rivera, rent\n\nsecond line of the memo)."
+    refused.hint = "Look up the rule."
+    error = LookupError("no transfer")
+    error.__cause__ = refused
+    return error
