@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import aiohttp
-
 from sandbox.bench.stand import Stand
+from sandbox.client import BankClient
 from sandbox.seed import people, planting
 
 CUSTOMERS = 256
@@ -23,6 +21,7 @@ CUSTOMERS = 256
 
 ROUTING = "021000021"
 TOKENS_AT_ONCE = 16
+TOKEN_LIFE_S = 4 * 3600
 
 Request = tuple[str, str]
 """What stands before the idempotency key's value, and the body."""
@@ -42,30 +41,20 @@ class Payer:
 
 
 async def payers(stand: Stand, count: int = CUSTOMERS) -> list[Payer]:
-    """Open the customers that are missing and get each a token."""
+    """Open the customers that are missing and get each a token that outlives the bench."""
     await planting.load(stand.connect, count)
     names = [person.user_name for person in people.load_people(count)]
-    context = ssl.create_default_context(cafile=stand.where["BP_PARTNER_CA_FILE"])
-    gate = asyncio.Semaphore(TOKENS_AT_ONCE)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+    client, gate = BankClient(stand.stack), asyncio.Semaphore(TOKENS_AT_ONCE)
 
-        async def payer(name: str) -> Payer:
-            async with gate:
-                return Payer(name, await _token(stand, session, name))
+    async def payer(name: str) -> Payer:
+        async with gate:
+            subject = people.customer_id(name)
+            return Payer(name, await client.token(subject, lifetime_s=TOKEN_LIFE_S))
 
+    try:
         return list(await asyncio.gather(*map(payer, names)))
-
-
-async def _token(stand: Stand, session: aiohttp.ClientSession, name: str) -> str:
-    form = {
-        "grant_type": "customer",
-        "client_id": "bp-mobile",
-        "client_secret": stand.stack.seed.oauth_client_secret,
-        "subject": str(people.customer_id(name)),
-    }
-    async with session.post(f"{stand.where['BP_PARTNER_OAUTH_URL']}/token", data=form) as answer:
-        answer.raise_for_status()
-        return (await answer.json())["access_token"]
+    finally:
+        await client.close()
 
 
 def interbank(stand: Stand, callers: Sequence[Payer]) -> list[Request]:
