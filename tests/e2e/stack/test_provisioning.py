@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -96,6 +97,16 @@ async def test_commits_are_durable(postgres: RunningStack) -> None:
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         assert await connection.fetchval(f"SHOW {setting}") == "on"
     await connection.close()
+
+
+def test_no_process_of_the_bank_pushes_the_running_one_aside_when_it_wakes(
+    postgres: RunningStack,
+) -> None:
+    """Else twenty processes on two cores spend their time on switching."""
+    running = {name: node["pid"] for name, node in postgres.nodes().items() if node.get("pid")}
+    assert running
+    policies = {name: os.sched_getscheduler(pid) for name, pid in running.items()}
+    assert set(policies.values()) == {os.SCHED_BATCH}, policies
 
 
 def test_topics_have_the_partitions_of_the_design_and_a_dead_letter_topic_each(
