@@ -7,6 +7,8 @@ form in which services call the ledger is measured; the figures are those of the
 from __future__ import annotations
 
 import os
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,10 @@ ACCOUNTS = 10_000
 BALANCE = 10_000_000_00
 GROUP = 16
 """Debits of one group, about what payments gathers at full load."""
-WARM_UP_S = 2.0
-SECONDS = 8.0
+WARM_UP_S = 1.0
+SECONDS = 3.0
+ROUNDS = 3
+"""The shapes are measured in turn, so that a slow minute of the machine is every shape's."""
 PEER_FILE = "BP_PGLEDGER_SQL"
 """Environment variable that names a file with pgledger's SQL."""
 _QUERIES = load_queries(Path(__file__).parent / "sql" / "ledger_alone.sql")
@@ -60,9 +64,7 @@ async def ledger(bench: Bench) -> None:
     async with scratch_database(bench.stand, "bp_bench_ledger") as database:
         grouped = await _prepare(bench, database)
         shapes = (*SINGLE, *(GROUPED if grouped else ()))
-        posted = 0
-        for shape in shapes:
-            posted += await _measure(bench, database, shape)
+        posted = await _measure(bench, database, shapes)
         await _prove(bench, database, posted)
     form = "group" if grouped else "single"
     for where in ("spread", "hot"):
@@ -101,31 +103,44 @@ async def _prepare(bench: Bench, database: str) -> bool:
         await connection.close()
 
 
-async def _measure(bench: Bench, database: str, shape: Shape) -> int:
-    """Run a shape, keep its figures, return how many transactions it committed."""
-    bench.say(f"ledger, {shape.name}")
-    quick = bench.scale.quick
-    seconds = bench.scale.seconds or (2.0 if quick else SECONDS)
-    settings = {"accounts": shape.accounts, "group": shape.group}
-    paces = [
-        await pgbench.run(
+async def _measure(bench: Bench, database: str, shapes: Sequence[Shape]) -> int:
+    """Run shapes in turn, keep their figures, return how many postings were committed."""
+    paces: dict[str, list[pgbench.Pace]] = {shape.name: [] for shape in shapes}
+    posted = 0
+    for number in range(1 if bench.scale.quick else ROUNDS):
+        for shape in shapes:
+            bench.say(f"ledger, {shape.name}, round {number + 1}")
+            warm_up, pace = await _round(bench, database, shape)
+            paces[shape.name].append(pace)
+            posted += (warm_up.done + pace.done) * shape.group
+            if failed := warm_up.failed + pace.failed:
+                bench.found.void.append(f"ledger, {shape.name}: {failed} transactions failed")
+    for shape in shapes:
+        bench.found.figures |= {
+            f"ledger.{shape.name}.per_s": round(
+                statistics.mean(pace.per_s for pace in paces[shape.name]) * shape.group, 1
+            ),
+            f"ledger.{shape.name}.call_ms": round(
+                statistics.mean(pace.latency_ms for pace in paces[shape.name]), 3
+            ),
+        }
+    return posted
+
+
+async def _round(bench: Bench, database: str, shape: Shape) -> tuple[pgbench.Pace, pgbench.Pace]:
+    """Run one shape: warm-up, then the measured time."""
+
+    async def run(seconds: float) -> pgbench.Pace:
+        return await pgbench.run(
             bench.stand,
             database,
             shape.script,
             clients=shape.clients,
-            seconds=length,
-            settings=settings,
+            seconds=seconds,
+            settings={"accounts": shape.accounts, "group": shape.group},
         )
-        for length in (1.0 if quick else WARM_UP_S, seconds)
-    ]
-    pace = paces[-1]
-    bench.found.figures |= {
-        f"ledger.{shape.name}.per_s": round(pace.per_s * shape.group, 1),
-        f"ledger.{shape.name}.call_ms": round(pace.latency_ms, 3),
-    }
-    if failed := sum(one.failed for one in paces):
-        bench.found.void.append(f"ledger, {shape.name}: {failed} transactions failed")
-    return sum(one.done for one in paces) * shape.group
+
+    return await run(WARM_UP_S), await run(bench.scale.seconds or SECONDS)
 
 
 async def _prove(bench: Bench, database: str, posted: int) -> None:
@@ -159,5 +174,4 @@ async def _peer(bench: Bench, file: Path) -> None:
             await connection.execute("VACUUM ANALYZE")
         finally:
             await connection.close()
-        for shape in PEER:
-            await _measure(bench, database, shape)
+        await _measure(bench, database, PEER)
