@@ -16,12 +16,14 @@ from typing import Any
 from sandbox.bench import pgbench
 from sandbox.bench.bench import Bench
 from sandbox.bench.scratch import scratch_database
+from services.chassis.groups import DEFAULT_SIZES
 from services.chassis.postgres import load_queries
 
 ACCOUNTS = 10_000
 BALANCE = 10_000_000_00
-GROUP = 16
-"""Debits of one group, about what payments gathers at full load."""
+GROUPS_AT_ONCE = DEFAULT_SIZES.groups_max
+GROUP = 64 // GROUPS_AT_ONCE
+"""Debits of one group: what a service gathers when 64 callers wait for the ledger alone."""
 WARM_UP_S = 1.0
 SECONDS = 3.0
 ROUNDS = 3
@@ -49,8 +51,8 @@ SINGLE = (
     Shape("single.hot", "single.sql", 1, 4),
 )
 GROUPED = (
-    Shape("group.spread", "group.sql", ACCOUNTS, 8, GROUP),
-    Shape("group.hot", "group.sql", 1, 4, GROUP),
+    Shape("group.spread", "group.sql", ACCOUNTS, GROUPS_AT_ONCE, GROUP),
+    Shape("group.hot", "group.sql", 1, GROUPS_AT_ONCE, GROUP),
 )
 PEER = (
     Shape("pgledger.spread", "peer_spread.sql", ACCOUNTS, 16),

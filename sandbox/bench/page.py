@@ -65,10 +65,11 @@ def together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for one in reports:
         for name in merged:
             merged[name] = {**one[name], **merged[name]}
-    last = {key: value for one in reports for key, value in one.items() if key not in merged}
+    rest = {key: v for one in reversed(reports) for key, v in one.items() if key not in merged}
     return {
-        **last,
+        **rest,
         **merged,
+        "time": reports[-1]["time"],
         "marks": report.marks_of(merged["figures"]),
         "command": "`, `".join(dict.fromkeys(one["command"] for one in reports)),
     }
