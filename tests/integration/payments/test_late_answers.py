@@ -13,7 +13,6 @@ import pytest_asyncio
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import load_queries
 from services.kernel.errors import IdempotencyKeyReused
-from services.kernel.money import Money
 from services.payments import errors, handlers, mapping
 from services.payments.checks import AccountFacts, Limits
 from services.payments.driver import Driven, Driver
@@ -22,8 +21,9 @@ from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
 from services.payments.state import Event
 from services.payments.store import Held, Store
-from services.payments.transfer import Beneficiary, Fact, Transfer, TransferOrder
-from tests.integration.bank import Bank, Holder
+from services.payments.transfer import Fact, Transfer
+from tests.integration.bank import Bank
+from tests.integration.payments.orders import order_of
 from tests.integration.stores import PostgresStore
 
 QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
@@ -102,33 +102,19 @@ async def _any_account(_customer: uuid.UUID, _account: uuid.UUID) -> AccountFact
     return AccountFacts(exists=True, active=True, currency="USD")
 
 
-def _order(holder: Holder) -> TransferOrder:
-    return TransferOrder(
-        customer_id=holder.customer_id,
-        account_id=holder.account_id,
-        amount=Money(1_00, "USD"),
-        beneficiary=Beneficiary("Bo Rivera", "021000021", "123456", "CHECKING"),
-        memo="rent",
-        idempotency_key=uuid.uuid4().hex,
-        fingerprint=b"f" * 32,
-        correlation_id="request-1",
-        traceparent="",
-    )
-
-
 async def test_a_transfer_that_was_refunded_as_the_wait_ended_is_no_success(
     parts: Parts, bank: Bank
 ) -> None:
     holder = await bank.open_holder(100_00)
     with pytest.raises(errors.AchUnavailable):
-        await handlers.create_transfer(parts, _order(holder))
+        await handlers.create_transfer(parts, order_of(holder))
     assert await bank.held(holder.account_id) == (100_00, 3)
 
 
 async def test_what_was_accepted_is_replayed_after_the_limit_was_lowered(
     parts: Parts, store: Store, bank: Bank
 ) -> None:
-    order = _order(await bank.open_holder(100_00))
+    order = order_of(await bank.open_holder(100_00))
     driver = Driver(store, parts.ach, "test/1")
     patient = replace(parts, store=store, driver=driver, wait_s=10.0)
     first = await handlers.create_transfer(patient, order)

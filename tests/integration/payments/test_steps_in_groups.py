@@ -1,7 +1,6 @@
 """Steps of several transfers in one statement do what each alone would have done."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
@@ -19,8 +18,9 @@ from services.ledger.refusals import InsufficientFunds
 from services.payments import mapping
 from services.payments.state import Event, State
 from services.payments.store import Debit, Lease, Store
-from services.payments.transfer import Beneficiary, Fact, Transfer, TransferOrder, after, debited
+from services.payments.transfer import Fact, Transfer, TransferOrder, after, debited
 from tests.integration.bank import Bank, Holder
+from tests.integration.payments.orders import order_of
 from tests.integration.stores import PostgresStore
 
 QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
@@ -41,20 +41,6 @@ async def bank(postgres: PostgresStore) -> AsyncGenerator[Bank]:
     await bank.close()
 
 
-def _order(holder: Holder) -> TransferOrder:
-    return TransferOrder(
-        customer_id=holder.customer_id,
-        account_id=holder.account_id,
-        amount=Money(1_00, "USD"),
-        beneficiary=Beneficiary("Bo Rivera", "021000021", "123456", "CHECKING"),
-        memo="rent",
-        idempotency_key=uuid.uuid4().hex,
-        fingerprint=b"f" * 32,
-        correlation_id="request-1",
-        traceparent="",
-    )
-
-
 async def _debit(store: Store, order: TransferOrder) -> Debit:
     transfer_id = new_id(shard_of(order.account_id))
     transfer = debited(order, transfer_id, fraud_review=False, now=utc_now())
@@ -62,7 +48,7 @@ async def _debit(store: Store, order: TransferOrder) -> Debit:
 
 
 async def _debited(store: Store, holder: Holder) -> Transfer:
-    debit = await _debit(store, _order(holder))
+    debit = await _debit(store, order_of(holder))
     held = await store.transfer(debit.transfer_id)
     assert debit.outcome == "DEBITED"
     assert held is not None
@@ -147,7 +133,7 @@ async def test_a_refused_debit_leaves_nothing_and_its_group_shares_a_commit_all_
     store: Store, bank: Bank
 ) -> None:
     rich = [await bank.open_holder(100_00) for _ in range(4)]
-    order = _order(await bank.open_holder(0))
+    order = order_of(await bank.open_holder(0))
     # The first goes alone; the others come while it is under way and go together.
     _, refused, *transfers = await asyncio.gather(
         _debited(store, await bank.open_holder(100_00)),
@@ -173,7 +159,7 @@ async def test_a_refused_debit_leaves_nothing_and_its_group_shares_a_commit_all_
 async def test_a_key_whose_first_use_in_a_group_is_refused_is_free_for_the_second(
     store: Store, bank: Bank
 ) -> None:
-    order = _order(await bank.open_holder(50_00))
+    order = order_of(await bank.open_holder(50_00))
     too_much = replace(order, amount=Money(50_01, "USD"), fingerprint=b"g" * 32)
     _, refused, debit = await asyncio.gather(
         _debited(store, await bank.open_holder(100_00)),
@@ -200,7 +186,7 @@ async def test_of_debits_that_want_one_balance_those_succeed_that_it_covers(
 
 
 async def test_one_key_in_one_group_is_one_transfer(store: Store, bank: Bank) -> None:
-    order = _order(await bank.open_holder(100_00))
+    order = order_of(await bank.open_holder(100_00))
     await _debited(store, await bank.open_holder(100_00))
     debits = await asyncio.gather(*(_debit(store, order) for _ in range(5)))
     other = await _debit(store, replace(order, fingerprint=b"g" * 32))

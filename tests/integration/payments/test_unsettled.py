@@ -12,14 +12,14 @@ import pytest_asyncio
 from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
-from services.kernel.money import Money
 from services.payments import mapping
 from services.payments.driver import Driver
 from services.payments.partners.ach import AchClient
 from services.payments.state import Event, State
 from services.payments.store import Lease, Store
-from services.payments.transfer import Beneficiary, Fact, Notice, Transfer, TransferOrder, debited
+from services.payments.transfer import Fact, Notice, Transfer, debited
 from tests.integration.bank import Bank, Holder
+from tests.integration.payments.orders import order_of
 from tests.integration.stores import PostgresStore
 
 QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
@@ -49,17 +49,7 @@ async def driver(store: Store) -> AsyncGenerator[Driver]:
 
 
 async def _submitted(store: Store, driver: Driver, holder: Holder) -> Transfer:
-    order = TransferOrder(
-        customer_id=holder.customer_id,
-        account_id=holder.account_id,
-        amount=Money(1_00, "USD"),
-        beneficiary=Beneficiary("Bo Rivera", "021000021", "123456", "CHECKING"),
-        memo="rent",
-        idempotency_key=uuid.uuid4().hex,
-        fingerprint=b"f" * 32,
-        correlation_id="request-1",
-        traceparent="",
-    )
+    order = order_of(holder)
     transfer_id = new_id(shard_of(order.account_id))
     transfer = debited(order, transfer_id, fraud_review=False, now=utc_now())
     await store.debit(order, transfer, driver.lease())
