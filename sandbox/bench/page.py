@@ -60,11 +60,18 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one report of several parts; of a figure that two have, the first one's stands."""
+    """Return one report of several parts; of a figure that two have, the first one's stands.
+
+    What the stack itself takes is the most that any of them needed: a part alone loads it less.
+    """
     merged: dict[str, Any] = {"figures": {}, "runs": {}}
     for one in reports:
         for name in merged:
             merged[name] = {**one[name], **merged[name]}
+    for one in reports:
+        for name, value in one["figures"].items():
+            if name.startswith("stack."):
+                merged["figures"][name] = max(value, merged["figures"][name])
     rest = {key: v for one in reversed(reports) for key, v in one.items() if key not in merged}
     return {
         **rest,

@@ -111,6 +111,15 @@ def test_reports_of_parts_make_one_report() -> None:
     assert "2026-11-25" in page.whole(merged)
 
 
+def test_what_the_stack_takes_is_the_most_of_any_part() -> None:
+    part, whole = (
+        {**_report(), "figures": {"stack.rss_mib": mib, "floor.per_s": pace}}
+        for mib, pace in ((1350.0, 1.0), (1544.0, 2.0))
+    )
+    merged = page.together([part, whole])["figures"]
+    assert (merged["stack.rss_mib"], merged["floor.per_s"]) == (1544.0, 1.0)
+
+
 def test_only_what_stands_between_the_marks_is_exchanged() -> None:
     document = f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n"
     fresh = page.replaced(document, "new")
