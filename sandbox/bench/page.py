@@ -30,6 +30,7 @@ SHOWN = (
     "open70",
     "mesh.c64",
     "straight.c64",
+    "mesh.c64.after",
     "growth.10k",
     "growth.1m",
     "growth.10m",

@@ -34,7 +34,10 @@ def _result(per_s: float, cpu_s: dict[str, float], slices: list[Any] | None = No
 
 
 def test_a_pass_through_a_sidecar_costs_a_third_of_the_difference() -> None:
-    meshed = _result(300, {"payments": 4.0, "payments-sidecar": 0.9, "partner-ach": 5.0})
+    meshed = [
+        _result(310, {"payments": 4.1, "payments-sidecar": 0.9, "partner-ach": 5.0}),
+        _result(290, {"payments": 3.9, "payments-sidecar": 0.9, "partner-ach": 3.0}),
+    ]
     straight = _result(400, {"payments": 3.7, "payments-sidecar": 0.3, "partner-ach": 1.0})
     assert mesh_aside.figures(meshed, straight) == {
         "mesh.hop_cpu_us": 300.0,
