@@ -87,7 +87,8 @@ class _Run:
     in_flight: int = 0
     over: bool = False
     """No request will be sent any more."""
-    free: list[_Connection] = field(default_factory=list["_Connection"])
+    free: deque[_Connection] = field(default_factory=lambda: deque["_Connection"]())
+    """In the order in which they became free: none idles until the edge closes it."""
     late: deque[float] = field(default_factory=lambda: deque[float]())
     """Intended moments of requests that wait for a connection, in an open run."""
     idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -141,7 +142,7 @@ class _Run:
     def arrive(self, moment: float) -> None:
         """Send a request of an open run, or have it wait; its latency counts from `moment`."""
         if self.free:
-            self.free.pop().send(moment)
+            self.free.popleft().send(moment)
         else:
             self.late.append(moment)
 
@@ -181,6 +182,8 @@ class _Connection(asyncio.Protocol):
             self._run.in_flight -= 1
             self._run.refused["connection lost"] += 1
             self._run.settle()
+        with suppress(ValueError):
+            self._run.free.remove(self)
 
     def close(self) -> None:
         """Close, whatever is under way."""
