@@ -31,7 +31,14 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
-AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+AWAY = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        # A server on its way out resets what it has not begun. Our own cancellation is no status.
+        grpc.StatusCode.CANCELLED,
+    }
+)
 """What another service of the bank is when it cannot be reached, or hangs."""
 
 log = structlog.get_logger()

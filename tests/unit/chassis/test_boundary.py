@@ -15,6 +15,7 @@ def _from_another_service(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
 ERRORS = [
     (_from_another_service(grpc.StatusCode.UNAVAILABLE), "DEPENDENCY_UNAVAILABLE"),
     (_from_another_service(grpc.StatusCode.DEADLINE_EXCEEDED), "DEPENDENCY_UNAVAILABLE"),
+    (_from_another_service(grpc.StatusCode.CANCELLED), "DEPENDENCY_UNAVAILABLE"),
     (_from_another_service(grpc.StatusCode.UNKNOWN), "INTERNAL_ERROR"),
     (asyncpg.CannotConnectNowError(), "DEPENDENCY_UNAVAILABLE"),
     (asyncpg.InternalClientError(), "DEPENDENCY_UNAVAILABLE"),
