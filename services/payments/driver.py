@@ -101,6 +101,9 @@ class Driver:
                 await self._postpone(transfer)
                 break
             transfer, response = await self.save(transfer, fact)
+            remains = saga.if_overtaken(transfer, fact)
+            if remains is not None:
+                transfer, response = await self.save(transfer, remains)
         return Driven(transfer, response)
 
     async def _next_fact(self, transfer: Transfer) -> Fact | None:

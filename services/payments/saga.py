@@ -86,6 +86,17 @@ def after_answer(step: Step, answer: Answer, refusal: str = "") -> Fact | Step |
             return None
 
 
+def if_overtaken(now: Transfer, fact: Fact) -> Fact | None:
+    """Return what a fact still is to a transfer that another worker has moved on; mostly nothing.
+
+    That the clearing house has it may be an older word than the confirmed recall. Then it goes the
+    way of a cancellation, which ends in the refund.
+    """
+    if fact.event is Event.RECALLED and now.state is State.SUBMITTED:
+        return Fact(Event.CANCEL_ASKED)
+    return None
+
+
 def fact_of_settlement(answer: Answer) -> Fact | None:
     """Return the fact that the clearing house has done with a transfer; None when it has not."""
     match answer.outcome:

@@ -131,6 +131,15 @@ def test_answers_of_the_clearing_house_are_read_without_guessing(
     assert tuple(answer.outcome for answer in read) == (submit, query, recall)
 
 
+@pytest.mark.parametrize(("state", "event"), list(product(State, Event)))
+def test_of_facts_that_another_worker_overtook_only_a_recall_of_what_was_submitted_remains(
+    state: State, event: Event
+) -> None:
+    remains = saga.if_overtaken(transfer(state), Fact(event))
+    is_younger = (state, event) == (State.SUBMITTED, Event.RECALLED)
+    assert remains == (Fact(Event.CANCEL_ASKED) if is_younger else None)
+
+
 UNHOLDABLE = ["991\0", "9" * 256]
 """What no column and no event takes; a shared statement would fail for all that are in it."""
 
