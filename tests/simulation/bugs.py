@@ -14,7 +14,7 @@ import asyncpg
 
 from sandbox.partners.ach import api, book
 from sandbox.simulator import books, broker, outbox, payments_tables, pumps, world
-from services.payments import driver, handlers, saga, state
+from services.payments import handlers, saga, state
 from services.payments.partners import ach
 from services.payments.saga import Answer, Outcome, Step
 from services.payments.state import Event, State
@@ -174,7 +174,7 @@ def notice_is_applied_twice(stack: ExitStack) -> None:
         (State.RETURNED, Event.RETURNED): State.RETURNED,
     }
     wrong = type(state.TABLE)(state.TABLE.initial, rows)
-    for module in (state, driver, handlers):
+    for module in (state, handlers):
         _replace(stack, module, "TABLE", wrong)
     transfer = __import__("services.payments.transfer", fromlist=["TABLE"])
     _replace(stack, transfer, "TABLE", wrong)
