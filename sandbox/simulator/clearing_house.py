@@ -122,9 +122,10 @@ class ClearingHouse:
         return response.status, cast("bytes", cast("web.Response", response).body)
 
     async def _submit(self, asked: web.Request, key: str) -> web.StreamResponse:
-        known = self.network.book.find(key)
+        before = self.network.book.find(key)
+        is_new = before is None or before.state is State.REJECTED
         response = await errors(asked, self._endpoints.submit)
-        if response.status == 202 and known is None:
+        if response.status == 202 and is_new:
             self._world.checker.house_accepted(key)
         if response.status == 422:
             self.refused.add(key)

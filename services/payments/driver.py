@@ -19,7 +19,7 @@ from services.payments import mapping, saga
 from services.payments.partners.ach import AchClient
 from services.payments.saga import Answer, Step
 from services.payments.settings import SETTLEMENT_WAIT_S
-from services.payments.state import PENDING, TABLE, State
+from services.payments.state import PENDING, State
 from services.payments.store import Lease, Store
 from services.payments.transfer import Fact, Transfer, after
 
@@ -27,7 +27,8 @@ LEASE_S = 45
 """Longer than the sidecar lets one question to the clearing house take (30 s)."""
 
 STEPS_MAX = 4
-"""Questions in a row; a clearing house that contradicts itself is asked again later."""
+"""Questions in a row; all that a clearing house of sound mind needs. One that contradicts itself
+is told in the log and asked again later."""
 
 POLL_S = 1.0
 """How often a worker looks for transfers whose lease is over."""
@@ -100,18 +101,26 @@ class Driver:
                 await self._postpone(transfer)
                 break
             transfer, response = await self.save(transfer, fact)
+            remains = saga.if_overtaken(transfer, fact)
+            if remains is not None:
+                transfer, response = await self.save(transfer, remains)
         return Driven(transfer, response)
 
     async def _next_fact(self, transfer: Transfer) -> Fact | None:
-        step = saga.FIRST_STEP[transfer.state]
+        """Ask until an answer is a fact; None: ask again later. Each such fact has a row."""
+        step, refusal = saga.FIRST_STEP[transfer.state], ""
         for _ in range(STEPS_MAX):
-            following = saga.after_answer(step, await self._ask[step](transfer))
+            answer = await self._ask[step](transfer)
+            refusal = answer.reason or refusal
+            following = saga.after_answer(step, answer, refusal)
             if isinstance(following, Step):
                 step = following
-                continue
-            if following is None or not TABLE.allows(transfer.state, following.event):
-                return None
-            return following
+            elif following is None or not saga.is_of_another(transfer, following):
+                return following
+            else:
+                break
+        # Nothing is posted on its word; a person looks, and it may think better of it meanwhile.
+        log.error("saga.contradiction", transfer_id=str(transfer.transfer_id), last=step.name)
         return None
 
     async def save(

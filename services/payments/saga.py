@@ -59,11 +59,12 @@ _ASKED_FIRST_SHARE = 24
 _ASKED_LAST_SHARE = 6
 
 
-def after_answer(step: Step, answer: Answer) -> Fact | Step | None:
+def after_answer(step: Step, answer: Answer, refusal: str = "") -> Fact | Step | None:
     """Return the fact that an answer is, the question that follows it, or None: ask again later.
 
-    NOT_FOUND is no fact: the request may still be on its way. It leads to RECALL, by which the
-    clearing house keeps a tombstone and refuses a late arrival.
+    NOT_FOUND is no fact: the request may still be on its way. Nor is REFUSED: another attempt may
+    be on its way, and be judged otherwise. Both lead to RECALL, by which the clearing house keeps
+    a tombstone and refuses a late arrival. `refusal` is the reason of a refusal before it.
     """
     settled = fact_of_settlement(answer)
     if settled is not None:
@@ -76,17 +77,24 @@ def after_answer(step: Step, answer: Answer) -> Fact | Step | None:
             return Step.QUERY
         case Step.SUBMIT, Outcome.NO_ANSWER:
             return Fact(Event.TIMED_OUT)
-        case Step.QUERY, Outcome.NOT_FOUND:
+        case (Step.QUERY, Outcome.NOT_FOUND) | (_, Outcome.REFUSED):
             return Step.RECALL
-        case _, Outcome.REFUSED:
-            return Fact(Event.REFUSED, reason=answer.reason)
-        case Step.SUBMIT, Outcome.RECALLED:
-            # A tombstone lies there from an earlier attempt: it never went.
-            return Fact(Event.REFUSED, reason=UNAVAILABLE)
         case _, Outcome.RECALLED:
-            return Fact(Event.RECALLED, reason=UNAVAILABLE)
+            # To a submission: a tombstone lies there from an earlier attempt.
+            return Fact(Event.RECALLED, reason=refusal or UNAVAILABLE)
         case _:
             return None
+
+
+def if_overtaken(now: Transfer, fact: Fact) -> Fact | None:
+    """Return what a fact still is to a transfer that another worker has moved on; mostly nothing.
+
+    That the clearing house has it may be an older word than the confirmed recall. Then it goes the
+    way of a cancellation, which ends in the refund.
+    """
+    if fact.event is Event.RECALLED and now.state is State.SUBMITTED:
+        return Fact(Event.CANCEL_ASKED)
+    return None
 
 
 def fact_of_settlement(answer: Answer) -> Fact | None:
@@ -126,14 +134,19 @@ class Reading(Enum):
     CONFLICT = "it contradicts what the bank did"
 
 
+def is_of_another(transfer: Transfer, fact: Fact) -> bool:
+    """Say whether a fact has another trace number than the one on record, which cannot be."""
+    known = transfer.trace_number
+    return bool(known and fact.trace_number and known != fact.trace_number)
+
+
 def reading(transfer: Transfer, fact: Fact, *, legal: bool) -> Reading:
     """Judge a notice against the transfer that it names.
 
     A completion of a transfer that was refunded, or another trace number than the one on
     record, cannot be: money left twice, or the notice is of another transfer.
     """
-    known = transfer.trace_number
-    if known and fact.trace_number and known != fact.trace_number:
+    if is_of_another(transfer, fact):
         return Reading.CONFLICT
     if legal:
         return Reading.APPLY

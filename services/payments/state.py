@@ -2,7 +2,8 @@
 
 A time-out of the clearing house is not a failure. DEBITED goes to OUTCOME_UNKNOWN, and from
 there only an answer leads on: the clearing house has it (ACCEPTED), or has confirmed that it
-never will (RECALLED). Only then is the customer refunded.
+never will (RECALLED). Only then is the customer refunded. A refusal is no event: what was refused
+may be taken from an attempt that comes later, so it is recalled like what nobody heard of.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,6 @@ class Event(Enum):
     """What can happen to a transfer."""
 
     ACCEPTED = "the clearing house has it, with a trace number"
-    REFUSED = "the clearing house refused it, so it never left"
     TIMED_OUT = "the clearing house did not answer, so nobody knows"
     RECALLED = "the clearing house confirmed that it will never go"
     CANCEL_ASKED = "the customer asked to cancel it"
@@ -51,13 +51,12 @@ TABLE: StateTable[State, Event] = StateTable(
     initial=_S.DEBITED,
     rows={
         (_S.DEBITED, _E.ACCEPTED): _S.SUBMITTED,
-        (_S.DEBITED, _E.REFUSED): _S.FAILED,
+        (_S.DEBITED, _E.RECALLED): _S.FAILED,
         (_S.DEBITED, _E.TIMED_OUT): _S.OUTCOME_UNKNOWN,
         (_S.DEBITED, _E.CANCEL_ASKED): _S.CANCELLING,
         (_S.DEBITED, _E.COMPLETED): _S.COMPLETED,
         (_S.DEBITED, _E.RETURNED): _S.RETURNED,
         (_S.OUTCOME_UNKNOWN, _E.ACCEPTED): _S.SUBMITTED,
-        (_S.OUTCOME_UNKNOWN, _E.REFUSED): _S.FAILED,
         (_S.OUTCOME_UNKNOWN, _E.RECALLED): _S.FAILED,
         (_S.OUTCOME_UNKNOWN, _E.CANCEL_ASKED): _S.CANCELLING,
         (_S.OUTCOME_UNKNOWN, _E.COMPLETED): _S.COMPLETED,

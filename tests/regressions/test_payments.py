@@ -66,3 +66,30 @@ async def test_customers_that_hang_are_an_outage_to_wait_for_and_no_defect_of_th
     assert (refused.status, refused.reason) == (503, "DEPENDENCY_UNAVAILABLE")
     assert int(refused.headers["Retry-After"]) > 0
     assert (await bank.pay(ana)).status == 200
+
+
+async def test_a_refusal_is_refunded_only_when_no_other_attempt_can_arrive_any_more(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    await bank.fault("ach", kind="reject", endpoint="POST /ach/transfer", count=1)
+    refused = await bank.pay(ana, 100_00)
+    assert (refused.status, refused.reason) == (400, "ACH_REFUSED")
+    assert await bank.posted(ana) == 5_000_00
+    transfer_id = refused.body["details"][0]["metadata"]["transfer_id"]
+    # An attempt that was long on its way, judged otherwise than the one that was refused.
+    late = await bank.submit_to_ach(transfer_id, 100_00)
+    assert (late.status, late.body["error"]["code"]) == (409, "CANCELLED")
+
+
+async def test_a_refusal_whose_answer_was_lost_is_refunded_with_its_reason_and_closed_to_others(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    silence = {"ms": 300}
+    await bank.fault("ach", kind="accept_then_hang", endpoint="POST /ach/transfer", params=silence)
+    refused = await bank.pay(ana, 100_00, accountNumber="12")
+    assert (refused.status, refused.reason) == (400, "INVALID_BENEFICIARY_ACCOUNT")
+    assert await bank.posted(ana) == 5_000_00
+    transfer_id = refused.body["details"][0]["metadata"]["transfer_id"]
+    assert (await bank.at_ach(transfer_id))["state"] == "CANCELLED"

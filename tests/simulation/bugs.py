@@ -12,15 +12,16 @@ from unittest import mock
 
 import asyncpg
 
-from sandbox.partners.ach import book
+from sandbox.partners.ach import api, book
 from sandbox.simulator import books, broker, outbox, payments_tables, pumps, world
-from services.payments import driver, handlers, saga, state
+from services.payments import handlers, saga, state
 from services.payments.partners import ach
 from services.payments.saga import Answer, Outcome, Step
 from services.payments.state import Event, State
 from services.payments.store import Store
 from services.payments.transfer import Fact, Notice
 from services.transfers.store import Store as BookStore
+from tests.simulation.wavering import wavering
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ REFUND = "no refund while the clearing house"
 def timeout_is_a_failure(stack: ExitStack) -> None:
     right = saga.after_answer
 
-    def wrong(step: Step, answer: Answer) -> Fact | Step | None:
+    def wrong(step: Step, answer: Answer, refusal: str = "") -> Fact | Step | None:
         if step is Step.SUBMIT and answer.outcome is Outcome.NO_ANSWER:
-            return Fact(Event.REFUSED, reason=saga.UNAVAILABLE)
-        return right(step, answer)
+            return Fact(Event.RECALLED, reason=saga.UNAVAILABLE)
+        return right(step, answer, refusal)
 
     _replace(stack, saga, "after_answer", wrong)
 
@@ -78,12 +79,25 @@ def timeout_is_a_failure(stack: ExitStack) -> None:
 def compensation_before_recall(stack: ExitStack) -> None:
     right = saga.after_answer
 
-    def wrong(step: Step, answer: Answer) -> Fact | Step | None:
+    def wrong(step: Step, answer: Answer, refusal: str = "") -> Fact | Step | None:
         if step is Step.QUERY and answer.outcome is Outcome.NOT_FOUND:
             return Fact(Event.RECALLED, reason=saga.UNAVAILABLE)
-        return right(step, answer)
+        return right(step, answer, refusal)
 
     _replace(stack, saga, "after_answer", wrong)
+
+
+@_bug("a refusal is taken for the clearing house's last word", 4, "the clearing", REFUND)
+def refusal_is_the_last_word(stack: ExitStack) -> None:
+    right = saga.after_answer
+
+    def wrong(step: Step, answer: Answer, refusal: str = "") -> Fact | Step | None:
+        if answer.outcome is Outcome.REFUSED:
+            return Fact(Event.RECALLED, reason=answer.reason)
+        return right(step, answer, refusal)
+
+    _replace(stack, saga, "after_answer", wrong)
+    _replace(stack, api, "order_from", wavering(5))
 
 
 @_bug("the clearing house forgets the tombstone of what it never saw", 4, REFUND, "the clearing")
@@ -160,7 +174,7 @@ def notice_is_applied_twice(stack: ExitStack) -> None:
         (State.RETURNED, Event.RETURNED): State.RETURNED,
     }
     wrong = type(state.TABLE)(state.TABLE.initial, rows)
-    for module in (state, driver, handlers):
+    for module in (state, handlers):
         _replace(stack, module, "TABLE", wrong)
     transfer = __import__("services.payments.transfer", fromlist=["TABLE"])
     _replace(stack, transfer, "TABLE", wrong)

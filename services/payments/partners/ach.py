@@ -19,9 +19,8 @@ BASE = "http://ach-network.example"
 DIRECTORY_TTL_S = 3600
 
 _REFUSALS = frozenset({400, 422})
-"""Statuses by which the clearing house refuses a request for its form or its content: the same
-request is refused at every attempt. Not 408, 409, 425, 429 (the moment), 401, 403, 404 (who asks,
-and where)."""
+"""Statuses by which the clearing house refuses a request for its form or its content. Not 408, 409,
+425, 429 (the moment), 401, 403, 404 (who asks, and where)."""
 
 _PLAIN = re.compile(r"[\x20-\x7e]{1,255}")
 """A trace number or a code."""
@@ -140,8 +139,8 @@ def _reason(code: str) -> str:
 def submitted(status: int, answer: dict[str, Any]) -> Answer:
     """Read the answer to a submission.
 
-    Only what judges the request itself, and a tombstone, say that it never will go. Any other 4xx
-    speaks of the moment or the caller, and an earlier attempt may have been taken before it.
+    Only a tombstone says that it never will go. What judges the request itself says why it did not
+    go now; any other 4xx speaks of the moment or the caller.
     """
     trace, error = _trace(answer), _error(answer)
     if status == 202 and trace:

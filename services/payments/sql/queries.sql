@@ -82,9 +82,19 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
 
 -- name: release_leases
 -- Ends the leases that an earlier process of this slot left, so that they are taken up at once.
-UPDATE payments.interbank_transfer
+-- Rows are locked in the order of their ids, as by payments.advance_group: no two sessions that
+-- lock several transfers wait for each other.
+WITH left_behind AS (
+    SELECT shard, transfer_id
+    FROM payments.interbank_transfer
+    WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_owner = $1
+    ORDER BY transfer_id
+    FOR NO KEY UPDATE
+)
+UPDATE payments.interbank_transfer t
 SET lease_until = $2
-WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_owner = $1;
+FROM left_behind
+WHERE t.shard = left_behind.shard AND t.transfer_id = left_behind.transfer_id;
 
 -- name: postpone
 -- Says when a pending transfer asks again.

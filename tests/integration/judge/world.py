@@ -135,7 +135,7 @@ class World:
 
     async def failed(self) -> Transfer:
         """A transfer that the clearing house refused."""
-        return await self.step(await self.debit(), Event.REFUSED, reason="ACH_REFUSED")
+        return await self.step(await self.debit(), Event.RECALLED, reason="ACH_REFUSED")
 
     async def cancelled(self) -> Transfer:
         """A transfer that was recalled after a time-out; the clearing house keeps a tombstone."""

@@ -46,7 +46,7 @@ class _Overtaken(Driver):
 
     async def refuse(self) -> None:
         """End the saga in a refund."""
-        await self.save(self.transfer, Fact(Event.REFUSED, reason="ACH_UNAVAILABLE"))
+        await self.save(self.transfer, Fact(Event.RECALLED, reason="ACH_UNAVAILABLE"))
 
 
 class _LookingStore(Store):

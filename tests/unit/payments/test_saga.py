@@ -25,6 +25,36 @@ def test_an_unknown_transfer_is_recalled_before_anyone_is_refunded() -> None:
     assert saga.after_answer(Step.QUERY, Answer(Outcome.NOT_FOUND)) is Step.RECALL
 
 
+@pytest.mark.parametrize("step", [Step.SUBMIT, Step.QUERY])
+def test_a_refused_transfer_is_recalled_before_anyone_is_refunded_and_keeps_its_reason(
+    step: Step,
+) -> None:
+    refused = Answer(Outcome.REFUSED, reason="INVALID_ACCOUNT")
+    assert saga.after_answer(step, refused) is Step.RECALL
+    recalled_now = saga.after_answer(Step.RECALL, Answer(Outcome.RECALLED), refused.reason)
+    assert recalled_now == Fact(Event.RECALLED, reason="INVALID_ACCOUNT")
+
+
+@pytest.mark.parametrize("state", sorted(PENDING, key=lambda s: s.name))
+def test_whatever_the_clearing_house_answers_each_fact_has_a_row_in_every_pending_state(
+    state: State,
+) -> None:
+    """So no answer can stop a driver or be passed over in silence."""
+    steps, seen, facts = {saga.FIRST_STEP[state]}, set[Step](), set[Event]()
+    while steps:
+        seen.add(step := steps.pop())
+        for outcome in Outcome:
+            match saga.after_answer(step, Answer(outcome)):
+                case Step() as following if following not in seen:
+                    steps.add(following)
+                case Fact(event):
+                    facts.add(event)
+                case _:
+                    pass
+    assert {Event.ACCEPTED, Event.RECALLED, Event.COMPLETED, Event.RETURNED} <= facts
+    assert [event for event in facts if not TABLE.allows(state, event)] == []
+
+
 def test_a_recall_that_came_too_late_is_followed_by_a_query_for_the_number() -> None:
     assert saga.after_answer(Step.RECALL, Answer(Outcome.TOO_LATE)) is Step.QUERY
 
@@ -39,15 +69,15 @@ ANSWERS = st.builds(
 
 @given(st.sampled_from(sorted(PENDING, key=lambda s: s.name)), st.lists(ANSWERS, max_size=12))
 def test_a_refund_needs_the_clearing_houses_own_word(state: State, answers: list[Answer]) -> None:
-    """Whatever it answers, in whatever order: the customer is refunded only after REFUSED,
-    RECALLED or RETURNED, never out of silence or of NOT_FOUND alone.
+    """Whatever it answers, in whatever order: the customer is refunded only after RECALLED or
+    RETURNED, never out of silence, of NOT_FOUND or of REFUSED alone.
     """
     now = transfer(state)
     step = saga.FIRST_STEP[state]
     for answer in answers:
         now, step = _apply(now, step, answer)
         if now.state in CREDITED_BACK:
-            assert answer.outcome in {Outcome.REFUSED, Outcome.RECALLED, Outcome.RETURNED}
+            assert answer.outcome in {Outcome.RECALLED, Outcome.RETURNED}
         if now.state not in PENDING:
             return
 
@@ -56,7 +86,7 @@ def _apply(now: Transfer, step: Step, answer: Answer) -> tuple[Transfer, Step]:
     following = saga.after_answer(step, answer)
     if isinstance(following, Step):
         return now, following
-    if following is None or not TABLE.allows(now.state, following.event):
+    if following is None:
         return now, saga.FIRST_STEP[now.state]
     moved, _ = after(now, following, NOW)
     return moved, saga.FIRST_STEP.get(moved.state, step)
@@ -99,6 +129,15 @@ def test_answers_of_the_clearing_house_are_read_without_guessing(
 ) -> None:
     read = (submitted(status, body), queried(status, body), recalled(status, body))
     assert tuple(answer.outcome for answer in read) == (submit, query, recall)
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(State, Event)))
+def test_of_facts_that_another_worker_overtook_only_a_recall_of_what_was_submitted_remains(
+    state: State, event: Event
+) -> None:
+    remains = saga.if_overtaken(transfer(state), Fact(event))
+    is_younger = (state, event) == (State.SUBMITTED, Event.RECALLED)
+    assert remains == (Fact(Event.CANCEL_ASKED) if is_younger else None)
 
 
 UNHOLDABLE = ["991\0", "9" * 256]

@@ -1,0 +1,159 @@
+"""Upkeep of payments' tables beside the traffic: nobody is stopped and nobody waits in a circle."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from services.chassis.postgres import connect, load_queries
+from services.kernel.clock import utc_now
+from services.kernel.ids import new_id, shard_of
+from services.payments import mapping
+from services.payments.store import Lease, Store
+from services.payments.transfer import Transfer, debited
+from tests.integration.bank import Bank, Holder
+from tests.integration.payments.orders import order_of
+from tests.integration.stores import PostgresStore
+
+QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
+WITHIN_S = 10.0
+LOCK = "SELECT FROM payments.interbank_transfer WHERE shard = $1 AND transfer_id = $2 FOR UPDATE"
+
+
+@pytest_asyncio.fixture(scope="module")
+async def store(postgres: PostgresStore) -> AsyncGenerator[Store]:
+    pool = await postgres.pool("bp_payments")
+    yield Store(pool, load_queries(QUERIES))
+    await pool.close()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def bank(postgres: PostgresStore) -> AsyncGenerator[Bank]:
+    bank = Bank(postgres)
+    yield bank
+    await bank.close()
+
+
+@pytest_asyncio.fixture
+async def other(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Connection]:
+    """A session beside those of the store."""
+    connection = await connect(postgres.database("postgres"), "other")
+    yield connection
+    await connection.close()
+
+
+async def _debited(store: Store, holder: Holder, owner: str = "test/0") -> Transfer:
+    order = order_of(holder)
+    transfer_id = new_id(shard_of(order.account_id))
+    transfer = debited(order, transfer_id, fraud_review=False, now=utc_now())
+    await store.debit(order, transfer, Lease(owner, utc_now() + timedelta(seconds=60)))
+    return transfer
+
+
+async def _partitions(bank: Bank) -> int:
+    write = await bank.superuser("bp_write")
+    return await write.fetchval(
+        "SELECT count(*) FROM pg_inherits WHERE inhparent = 'payments.interbank_transfer'::regclass"
+    )
+
+
+async def test_partitions_are_made_beside_a_long_reader_and_a_writer_and_stop_neither(
+    store: Store, bank: Bank, other: asyncpg.Connection
+) -> None:
+    holder = await bank.open_holder(100_00)
+    write = await bank.superuser("bp_write")
+    before = await _partitions(bank)
+    async with other.transaction():
+        # A long transaction that has read and written the table.
+        await other.fetch("SELECT transfer_id FROM payments.interbank_transfer LIMIT 1")
+        await other.execute(LOCK, *_place(await _debited(store, holder)))
+        async with write.transaction():
+            await write.execute("SET LOCAL lock_timeout = '2s'")
+            await write.execute("SELECT payments.ensure_partitions($1)", before)
+            # Made and not yet committed: whoever debits now waits for nothing.
+            made = asyncio.gather(*(_debited(store, holder) for _ in range(3)))
+            await asyncio.wait_for(made, WITHIN_S)
+    assert await _partitions(bank) > before
+
+
+async def test_a_partition_that_is_attached_is_as_the_others_are(bank: Bank) -> None:
+    write = await bank.superuser("bp_write")
+    await write.execute("SELECT payments.ensure_partitions($1)", await _partitions(bank))
+    rows: list[Any] = await write.fetch("""
+        SELECT c.reloptions::text,
+            (SELECT array_agg(pg_get_expr(x.indpred, x.indrelid) || x.indkey::text
+                ORDER BY pg_get_expr(x.indpred, x.indrelid), x.indkey::text)
+             FROM pg_index x JOIN pg_inherits i ON i.inhrelid = x.indexrelid
+             WHERE x.indrelid = c.oid)::text,
+            (SELECT count(*) FROM pg_index x JOIN pg_inherits i ON i.inhrelid = x.indexrelid
+             WHERE x.indrelid = c.oid),
+            (SELECT array_agg(conname || pg_get_constraintdef(k.oid) ORDER BY contype)
+             FROM pg_constraint k WHERE k.conrelid = c.oid AND contype = 'c')::text,
+            has_table_privilege('bp_judge', c.oid, 'SELECT')
+        FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+        WHERE h.inhparent = 'payments.interbank_transfer'::regclass
+    """)
+    assert len({tuple(row) for row in rows}) == 1, rows
+    assert "fillfactor=70" in rows[0][0]
+
+
+async def test_leases_are_given_up_in_the_order_in_which_a_group_of_steps_locks(
+    store: Store, bank: Bank, other: asyncpg.Connection
+) -> None:
+    holder, owner = await bank.open_holder(100_00), uuid.uuid4().hex
+    first, second = [await _debited(store, holder, owner) for _ in range(2)]
+    assert first.transfer_id < second.transfer_id
+    # By lease and by place in the table the second stands before the first.
+    await store.postpone(first, utc_now() + timedelta(seconds=120))
+    async with other.transaction():
+        await other.execute("SET LOCAL lock_timeout = '2s'")
+        await other.execute(LOCK, *_place(first))
+        released = asyncio.create_task(store.release_leases(owner, utc_now()))
+        await _until_waited_for(bank, other)
+        # What the rest of the group would lock next; held by who waits for us, it is a deadlock.
+        await other.execute(LOCK, *_place(second))
+    await asyncio.wait_for(released, WITHIN_S)
+    due = await store.claim_due(Lease(owner, utc_now()), utc_now() + timedelta(seconds=1))
+    assert {first.transfer_id, second.transfer_id} <= {one.transfer_id for one in due}
+
+
+async def test_one_key_of_one_customer_is_never_two_transfers_whatever_shards_accounts_lie_in(
+    store: Store, bank: Bank
+) -> None:
+    holder = await bank.open_holder(100_00)
+    # Customers would refuse such an account; here only the ledger knows it.
+    astray = new_id((shard_of(holder.customer_id) + 1) % 64)
+    write = await bank.superuser("bp_write")
+    await write.execute("SELECT ledger.seed_accounts($1, $2)", [astray], [100_00])
+    order = order_of(holder)
+    stray = replace(order, account_id=astray)
+    lease = Lease("test/0", utc_now() + timedelta(seconds=60))
+    transfers = [
+        debited(one, new_id(shard_of(one.account_id)), fraud_review=False, now=utc_now())
+        for one in (order, stray)
+    ]
+    assert (await store.debit(order, transfers[0], lease)).outcome == "DEBITED"
+    with pytest.raises(asyncpg.CheckViolationError):
+        await store.debit(stray, transfers[1], lease)
+    assert await bank.held(astray) == (100_00, 1)
+
+
+def _place(transfer: Transfer) -> tuple[int, uuid.UUID]:
+    return shard_of(transfer.transfer_id), transfer.transfer_id
+
+
+async def _until_waited_for(bank: Bank, holder: asyncpg.Connection) -> None:
+    """Wait until some session waits for what `holder` has locked."""
+    mine = await holder.fetchval("SELECT pg_backend_pid()")
+    write = await bank.superuser("bp_write")
+    sql = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"
+    async with asyncio.timeout(WITHIN_S):
+        while not await write.fetchval(sql, mine):
+            await asyncio.sleep(0.01)

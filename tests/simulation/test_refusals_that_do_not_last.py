@@ -1,0 +1,28 @@
+"""When the clearing house refuses what it takes a moment later, and requests arrive twice and late.
+
+A directory that changes, or one of its processes with rules of its own, judges the same request
+in two ways. What it refused it may so have accepted from another attempt: only its word that the
+key is closed allows the refund.
+"""
+
+import pytest
+
+from sandbox.partners.ach import api
+from sandbox.simulator import chance
+from sandbox.simulator.chance import Point
+from sandbox.simulator.shrink import outcome
+from tests.simulation.wavering import wavering
+
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_what_was_refused_and_refunded_never_arrives_after_all(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(api, "order_from", wavering(5))
+    monkeypatch.setitem(chance.RATES, Point.ACH_TWICE, 0.2)
+    monkeypatch.setitem(chance.RATES, Point.ACH_LATE, 0.2)
+    monkeypatch.setitem(chance.RATES, Point.ACH_ANSWER_LOST, 0.1)
+    failure, _ = outcome(seed, range(400))
+    assert failure is None, failure.text
