@@ -65,7 +65,7 @@ compute_query_id = on
 
 timezone = 'UTC'
 log_timezone = 'UTC'
-log_line_prefix = '%m [%p] %u@%d %a '
+log_line_prefix = '%m [%p] %u@%d %a %e '
 log_lock_waits = on
 log_min_duration_statement = 500ms
 # Rows, keys, parameters and literals can be personal data or secrets. An error is told by its
