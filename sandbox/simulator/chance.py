@@ -124,7 +124,12 @@ class Chance:
 
     def strikes(self, point: Point, entity: int) -> bool:
         """Say whether a fault happens at this point, this time."""
-        return self.which((point,), entity) is not None
+        place = (point, entity)
+        number = self._numbers.get(place, 0)
+        self._numbers[place] = number + 1
+        if self.is_calm or self._draw(point, entity, number) >= self._rates[point]:
+            return False
+        return self._happens(Fault(point, entity, number))
 
     def which(self, points: tuple[Point, ...], entity: int) -> Point | None:
         """Return which of several faults happens here, this time; mostly none. One draw for all."""
@@ -143,7 +148,7 @@ class Chance:
         return None
 
     def _sum(self, points: tuple[Point, ...]) -> float:
-        """Return the rate of any of them, and a little more: what is near it is looked at closely."""
+        """Return the rate of any of them and a little more: what is near it is looked at."""
         known = self._sums.get(points)
         if known is None:
             known = self._sums[points] = sum(self._rates[point] for point in points) + 1e-9
