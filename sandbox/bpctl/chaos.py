@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from sandbox.bpctl import reach
+from sandbox.stack import control
 
 SEED_MAX = 1_000_000
 SECONDS = 60.0
@@ -38,6 +39,8 @@ def run_one(
     from sandbox.stack.testing import RunningStack
 
     reach.addresses()  # leaves with a remedy when no stack was started
+    if not control.is_running(reach.home().control_socket):
+        reach.fail(f"No stack runs in {reach.home().root}: run `make up`", 3)
     chosen = random.randrange(SEED_MAX) if seed is None else seed
     stack = RunningStack(reach.home())
     outcome = asyncio.run(

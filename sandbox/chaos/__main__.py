@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sandbox.chaos.report import Outcome
 from sandbox.chaos.runner import run
+from sandbox.chaos.series import one_after_the_other
 from sandbox.stack import control
 from sandbox.stack.home import REPO, Home
 from sandbox.stack.testing import RunningStack
@@ -34,24 +35,19 @@ def main(arguments: Sequence[str]) -> int:
     stack = RunningStack.open(home.root)
     try:
         stack.ensure()
-        return asyncio.run(_run_all(stack, _seeds(options)))
+
+        async def strike(seed: int) -> Outcome:
+            return await run(stack, seed, SECONDS, _tell)
+
+        seeds = _seeds(options)
+        return asyncio.run(one_after_the_other(seeds, strike, stack.home.reports, _tell))
     finally:
         if stack.started:
             stack.down()
 
 
-async def _run_all(stack: RunningStack, seeds: Sequence[int]) -> int:
-    for number, seed in enumerate(seeds, 1):
-        print(f"-- schedule {number} of {len(seeds)}", flush=True)
-        outcome = await run(stack, seed, SECONDS, lambda line: print(line, flush=True))
-        report = stack.home.reports / f"chaos-{seed}.json"
-        report.write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
-        print("\n".join(outcome.lines()), flush=True)
-        if not outcome.ok:
-            print(f"replay it: bpctl chaos run --seed {seed}; written to {report}")
-            return 1
-    print(f"{len(seeds)} schedules: nothing lost, nothing doubled, healed each time")
-    return 0
+def _tell(line: str) -> None:
+    print(line, flush=True)
 
 
 def _seeds(options: argparse.Namespace) -> list[int]:
@@ -62,10 +58,17 @@ def _own_home() -> Path:
     return REPO / ".bp-chaos"
 
 
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("none at all would prove nothing")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--home", type=Path, default=_own_home(), help="home of the stack to use")
-    parser.add_argument("--schedules", type=int, default=SCHEDULES)
+    parser.add_argument("--schedules", type=_at_least_one, default=SCHEDULES)
     parser.add_argument("--seed", type=int, action="append", help="this seed; may be repeated")
     return parser
 

@@ -19,15 +19,17 @@ MUST_SPEAK = ("payments", "transfers", "customers", "postgres")
 
 def words_in_logs(stack: RunningStack, words: Sequence[str]) -> list[str]:
     """Return which log holds which of the words; also a log that should be there and is not."""
-    logs = {file.name.partition(".")[0]: file for file in _logs(stack)}
-    found = [f"{name} wrote nothing" for name in MUST_SPEAK if name not in logs]
-    for file in logs.values():
+    logs = list(_logs(stack))
+    spoke = {file.name.partition(".")[0] for file in logs}
+    found = [f"{name} wrote nothing" for name in MUST_SPEAK if name not in spoke]
+    for file in logs:
         text = file.read_text(errors="replace")
         found += [f"{file.name} has {word[:12]}…" for word in words if word in text]
     return found
 
 
 def _logs(stack: RunningStack) -> Iterator[Path]:
-    for file in sorted(stack.home.logs.glob("*.log")):
+    # With `.log.1`, where the supervisor keeps what it cut off.
+    for file in sorted(stack.home.logs.glob("*.log*")):
         if not file.name.startswith(OF_OTHERS) and file.stat().st_size:
             yield file

@@ -46,6 +46,11 @@ class Broker:
         start = self._read.get((group, topic, partition), 0)
         return log[start : start + rows_max]
 
+    def is_behind(self, group: str, topic: str, partition: int) -> bool:
+        """Say whether a group has not read all of a partition."""
+        log = self.logs.get((topic, partition))
+        return log is not None and len(log) > self._read.get((group, topic, partition), 0)
+
     def commit(self, group: str, records: Sequence[Record]) -> None:
         """Move a group's offsets behind these records."""
         for record in records:

@@ -5,7 +5,7 @@ else. So a run from which transfers or faults are taken away meets the same luck
 which is what makes shrinking work.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -117,15 +117,21 @@ class Chance:
         self._numbers: dict[tuple[int, int], int] = {}
         weather = (0.2, 0.4, 0.8, 1.6)[self.pick(4, 7, 0)]
         self._rates = {point: rate * weather for point, rate in RATES.items()}
+        self._sums: dict[tuple[Point, ...], float] = {}
         self.struck: list[Fault] = []
         self.is_calm = False
         """Set for the end of a run: nothing strikes any more."""
 
     def strikes(self, point: Point, entity: int) -> bool:
         """Say whether a fault happens at this point, this time."""
-        return self.which((point,), entity) is not None
+        place = (point, entity)
+        number = self._numbers.get(place, 0)
+        self._numbers[place] = number + 1
+        if self.is_calm or self._draw(point, entity, number) >= self._rates[point]:
+            return False
+        return self._happens(Fault(point, entity, number))
 
-    def which(self, points: Sequence[Point], entity: int) -> Point | None:
+    def which(self, points: tuple[Point, ...], entity: int) -> Point | None:
         """Return which of several faults happens here, this time; mostly none. One draw for all."""
         place = (points[0], entity)
         number = self._numbers.get(place, 0)
@@ -133,11 +139,20 @@ class Chance:
         if self.is_calm:
             return None
         drawn = self._draw(points[0], entity, number)
+        if drawn > self._sum(points):
+            return None
         for point in points:
             drawn -= self._rates[point]
             if drawn < 0:
                 return point if self._happens(Fault(point, entity, number)) else None
         return None
+
+    def _sum(self, points: tuple[Point, ...]) -> float:
+        """Return the rate of any of them and a little more: what is near it is looked at."""
+        known = self._sums.get(points)
+        if known is None:
+            known = self._sums[points] = sum(self._rates[point] for point in points) + 1e-9
+        return known
 
     def _happens(self, fault: Fault) -> bool:
         if self._allowed is not None and fault not in self._allowed:

@@ -177,8 +177,7 @@ class Clients:
             return await method(request, None)
 
         task = spawn(serve(), number)
-        done, _ = await asyncio.wait({task}, timeout=DEADLINE_S)
-        if not done:
+        if not await self._ends_in_time(task):
             # As the server's boundary does at the deadline.
             task.cancel()
             return None
@@ -193,6 +192,21 @@ class Clients:
             self._world.checker.fail("an answer is never a defect", repr(error))
             return None
         return Answer(task.result())
+
+    async def _ends_in_time(self, task: "asyncio.Task[Any]") -> bool:
+        """Wait for a call up to its deadline: asyncio.wait for one task, in fewer steps."""
+        loop = self._world.loop
+        ended = loop.create_future()
+
+        def end(_: object) -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        timer = loop.call_later(DEADLINE_S, end, None)
+        task.add_done_callback(end)
+        await ended
+        timer.cancel()
+        return task.done()
 
     def _call(self, key: str, customer_id: uuid.UUID) -> Call:
         return Call(

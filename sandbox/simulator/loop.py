@@ -40,6 +40,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._timers_set = 0
         self._stopping = False
 
+    @property
+    def waits(self) -> int:
+        """How many timers were set since the world began."""
+        return self._timers_set
+
     def time(self) -> float:
         """Return the virtual time."""
         return self.now_s
@@ -122,9 +127,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             heapq.heappop(timers)
         if not timers:
             raise Stalled
-        self.now_s = max(self.now_s, timers[0][0])
-        while timers and timers[0][0] <= self.now_s:
-            self._ready.append(heapq.heappop(timers)[2])
+        now_s = timers[0][0]
+        # What was due in the past is due now.
+        self.now_s = now_s = max(now_s, self.now_s)
+        ready = self._ready
+        while timers and timers[0][0] <= now_s:
+            ready.append(heapq.heappop(timers)[2])
 
     def get_debug(self) -> bool:
         """Say that nothing is traced."""

@@ -118,9 +118,9 @@ class PartnerSession:
     ) -> Reply:
         world, process = self._world, self._process
         request = (method, url, body, headers)
-        is_asked = "/participants/" not in url
+        is_asked, key = "/participants/" not in url, key_of(request)
         # Whoever drives a transfer, its luck with the clearing house is its own.
-        entity = world.numbers.get(key_of(request), ENTITY.get())
+        entity = world.numbers.get(key, ENTITY.get())
         if not process.runs():
             await process.gate()
         # The directory is asked only by who has not asked it: its luck must be its own.
@@ -128,14 +128,14 @@ class PartnerSession:
         fault = world.chance.which(FAULTS, entity)
         if is_asked:
             what = {"GET": "QUERY", "POST": "RECALL" if "cancel" in url else "SUBMIT"}[method]
-            world.note("%s asks: %s %s", process.name, what, key_of(request))
+            world.note("%s asks: %s %s", process.name, what, key)
         if fault is Point.ACH_CRASH_BEFORE:
             await world.crash(process, "before it asks the clearing house")
         await world.loop.pause(world.chance.between(0.005, 0.1, _LATENCY, entity))
         await self._fail_before(fault, request, entity)
         reply = Reply(*await world.house.serve(*request))
         if is_asked:
-            world.note("the clearing house answers %s %s", key_of(request), reply.status)
+            world.note("the clearing house answers %s %s", key, reply.status)
         await self._fail_after(fault, request, entity, reply)
         if fault is Point.ACH_ERROR_AFTER:
             return Reply(502, b"upstream connect error")

@@ -34,14 +34,14 @@ async def _batches(
     arrived = asyncio.Event()
     world.broker.arrivals.append(arrived)
     places = [(topic, partition) for topic in topics for partition in range(PARTITIONS)]
+    broker = world.broker
     while True:
         await process.gate()
         first = int(world.chance.between(0, len(places), _ORDER, process.entity))
         for topic, partition in (*places[first:], *places[:first]):
-            records = world.broker.unread(group, topic, partition, ROWS_MAX)
-            if records:
-                yield records
-        if not any(world.broker.unread(group, topic, place, 1) for topic, place in places):
+            if broker.is_behind(group, topic, partition):
+                yield broker.unread(group, topic, partition, ROWS_MAX)
+        if not any(broker.is_behind(group, topic, place) for topic, place in places):
             arrived.clear()
             await arrived.wait()
             await asyncio.sleep(world.chance.between(0.05, 2.0, _PAUSE, process.entity))

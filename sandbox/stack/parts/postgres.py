@@ -65,10 +65,14 @@ compute_query_id = on
 
 timezone = 'UTC'
 log_timezone = 'UTC'
-log_line_prefix = '%m [%p] %u@%d %a '
+log_line_prefix = '%m [%p] %u@%d %a %e '
 log_lock_waits = on
 log_min_duration_statement = 500ms
-# Parameters can be personal data or secrets.
+# Rows, keys, parameters and literals can be personal data or secrets. An error is told by its
+# message and SQLSTATE alone: no DETAIL ("Failing row contains ..."), CONTEXT or STATEMENT. The
+# service that caused it logs which call it was.
+log_error_verbosity = terse
+log_min_error_statement = panic
 log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
 """

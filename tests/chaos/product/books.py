@@ -35,17 +35,18 @@ async def require_right(run: TransferRun) -> None:
     """Raise AssertionError unless the transfer is whole, once, and as its step must end."""
     account = run.customer.account_id
     rows: list[Any] = await run.superuser.fetch(_TRANSFERS, shard_of(account), account)
-    assert [str(row["transfer_id"]) for row in rows] == [run.transfer_id]
+    assert [str(row["transfer_id"]) for row in rows] == [run.transfer_id], run.memo
     state, trace = rows[0]["state"], rows[0]["trace_number"]
-    assert state in run.way.ends_as
+    assert state in run.way.ends_as, run.memo
     one = uuid.UUID(run.transfer_id)
     postings: list[Any] = await run.superuser.fetch(_POSTINGS, shard_of(one), one)
     kinds = Counter(row["kind"] for row in postings)
-    assert kinds in [Counter(kinds) for kinds in POSTED[state]], kinds
+    assert kinds in [Counter(kinds) for kinds in POSTED[state]], (run.memo, kinds)
     balance = await run.superuser.fetchval(_BALANCE, shard_of(account), account)
-    assert balance == run.opening - (0 if kinds.keys() & {_REFUND, _RETURN} else AMOUNT)
+    paid = 0 if kinds.keys() & {_REFUND, _RETURN} else AMOUNT
+    assert balance == run.opening - paid, run.memo
     theirs = await run.bank.at_ach(run.transfer_id)
-    assert theirs.get("state", "CANCELLED") in ACCEPTABLE[state], theirs
+    assert theirs.get("state", "CANCELLED") in ACCEPTABLE[state], (run.memo, theirs)
     if state in MUST_BE_KNOWN:
-        assert theirs["achTraceNumber"] == trace
-    assert len({answer.text for answer in run.answers}) <= 1, run.answers
+        assert theirs["achTraceNumber"] == trace, run.memo
+    assert len({answer.text for answer in run.answers}) <= 1, (run.memo, run.answers)

@@ -59,7 +59,19 @@ class Outcomes:
     """What became of each case: None, or what was wrong."""
 
     wrong: dict[str, BaseException | None] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    """Those that came to their end, with the books looked at: only they can be right."""
+    broken_off: TimeoutError | None = None
+    """What ended all rounds before their time."""
     verdict: dict[str, object] = field(default_factory=dict)
+
+    def require_right(self, name: str) -> None:
+        """Raise AssertionError with the case's name unless it came to a right end."""
+        wrong = self.wrong.get(name)
+        if wrong is not None:
+            raise AssertionError(f"{name}: {type(wrong).__name__}: {wrong}") from wrong
+        if name not in self.ended:
+            raise AssertionError(f"{name}: not seen to its end") from self.broken_off
 
 
 class Rounds:
@@ -141,12 +153,26 @@ class Rounds:
         else:
             await self._each(runs, lambda case: runs[case].begin())
         await self._each(runs, lambda case: self._to_its_commit(runs[case]))
-        async with asyncio.timeout(WITHIN_S):
-            # A caller's time may have been over while the others were still on their way.
-            while lost := {case: runs[case] for case in runs if self._is_lost(case, runs[case])}:
-                await self._each(lost, lambda case: runs[case].until_caught())
+        await self._until_all_are_held(runs)
         await self.payments.step_aside(signal.SIGKILL)
         await self._end(runs, days)
+
+    async def _until_all_are_held(self, runs: dict[Case, TransferRun]) -> None:
+        """Bring back whoever was lost: a caller's time may have been over while the others were
+        still on their way. Who does not come back in time is wrong, and no other is."""
+
+        def lost() -> dict[Case, TransferRun]:
+            return {case: run for case, run in runs.items() if self._is_lost(case, run)}
+
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                while missing := lost():
+                    await self._each(missing, lambda case: runs[case].until_caught())
+        except TimeoutError:
+            for case, run in lost().items():
+                text = f"nobody was held {case.when} its commit when the crash came"
+                self.outcomes.wrong[case.name] = TimeoutError(text)
+                run.watch.open()
 
     def _is_lost(self, case: Case, run: TransferRun) -> bool:
         """Whether nobody is held before its commit any more; after it the step is made."""
@@ -171,6 +197,8 @@ class Rounds:
             await self._bank.release_notices()
         await self._each(runs, lambda case: runs[case].end())
         await self._each(runs, lambda case: require_right(runs[case]))
+        wrong = self.outcomes.wrong
+        self.outcomes.ended |= {case.name for case in runs if wrong[case.name] is None}
 
     async def _each(
         self, runs: dict[Case, TransferRun], act: Callable[[Case], Awaitable[None]]

@@ -30,8 +30,13 @@ async def outcomes(stack: RunningStack, request: pytest.FixtureRequest) -> Async
     bank = Bank(stack)
     for partner in PARTNERS:
         await bank.mend(partner)
-    async with rounds_on(bank) as rounds, asyncio.timeout(ALL_WITHIN_S):
-        await rounds.all([case for case in CASES if case in chosen])
+    async with rounds_on(bank) as rounds:
+        try:
+            async with asyncio.timeout(ALL_WITHIN_S):
+                await rounds.all([case for case in CASES if case in chosen])
+        except TimeoutError as error:
+            # Each case that has not come to its end then says so by its name.
+            rounds.outcomes.broken_off = error
     rounds.outcomes.verdict = await bank.judged()
     yield rounds.outcomes
     await bank.close()
@@ -51,9 +56,7 @@ def test_every_row_of_the_table_can_be_driven_and_no_other() -> None:
 def test_a_fault_at_a_commit_of_the_saga_loses_nothing_and_doubles_nothing(
     outcomes: Outcomes, case: Case
 ) -> None:
-    wrong = outcomes.wrong[case.name]
-    if wrong is not None:
-        raise AssertionError(f"{case.name}: {type(wrong).__name__}: {wrong}") from wrong
+    outcomes.require_right(case.name)
 
 
 def test_the_judge_finds_no_difference_after_the_product(outcomes: Outcomes) -> None:

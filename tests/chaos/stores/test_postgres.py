@@ -19,6 +19,7 @@ STORM_CLIENTS = 160
 """More than max_connections of the one-machine stack."""
 CROWD = 20
 """More than payments has connections to the Write DB."""
+ALL_END = "terminating any other active server processes"
 WAITS_MS = 400
 """A session that has waited so long waits alone: groups give up after 250 ms."""
 
@@ -40,6 +41,7 @@ async def test_a_crash_of_one_session_restarts_all_and_is_healed_without_the_sup
     bank: Bank,
 ) -> None:
     server = bank.stack.pid("postgres")
+    ended = _told(bank, ALL_END)
     async with load(bank) as paying:
         found = await bank.rows(
             "bp_write", "SELECT pid FROM pg_stat_activity WHERE usename = 'bp_payments' LIMIT 1"
@@ -47,8 +49,21 @@ async def test_a_crash_of_one_session_restarts_all_and_is_healed_without_the_sup
         os.kill(found[0]["pid"], signal.SIGKILL)
         await paying.more(20, WITHIN_S)
     paying.assert_clear()
-    assert "terminating any other active server processes" in bank.stack.log("postgres")
+    assert _told(bank, ALL_END) > ended
     assert bank.stack.pid("postgres") == server
+    await paying.assert_whole(WITHIN_S)
+
+
+async def test_an_ordered_restart_under_load_costs_the_calls_under_way_and_no_more(
+    bank: Bank,
+) -> None:
+    before = bank.stack.pid("postgres")
+    async with load(bank) as paying:
+        await asyncio.to_thread(bank.stack.restart, "postgres")
+        assert bank.stack.pid("postgres") != before
+        await paying.more(20, WITHIN_S)
+    paying.assert_clear()
+    assert max(paying.waits_s) < WITHIN_S
     await paying.assert_whole(WITHIN_S)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from sandbox.fuzz.silence import MUST_SPEAK, PAYEE_NAME, words_in_logs
 from sandbox.stack.home import Home
+from sandbox.stack.logfiles import LOG_BYTES_MAX, bound_all
 from sandbox.stack.testing import RunningStack
 
 LINE = f"refused: {PAYEE_NAME}\n"
@@ -26,6 +27,14 @@ def test_a_word_is_found_in_every_log_of_the_bank(stack: RunningStack, name: str
     with (stack.home.logs / f"{name}.log").open("a") as log:
         log.write(LINE)
     assert words_in_logs(stack, [PAYEE_NAME]) == [f"{name}.log has {PAYEE_NAME}…"]
+
+
+def test_a_word_is_found_in_what_was_cut_off_a_long_log(stack: RunningStack) -> None:
+    log = stack.home.logs / "postgres.log"
+    log.write_text(LINE * (LOG_BYTES_MAX // len(LINE) + 1))
+    bound_all(stack.home.logs)
+    log.write_text("serving\n")
+    assert words_in_logs(stack, [PAYEE_NAME]) == [f"postgres.log.1 has {PAYEE_NAME}…"]
 
 
 def test_what_the_partners_write_is_their_own(stack: RunningStack) -> None:

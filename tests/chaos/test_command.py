@@ -1,0 +1,78 @@
+"""`bpctl chaos run` as an operator types it: what it prints, and what its exit code says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sandbox.chaos.runner import roster
+from sandbox.chaos.schedule import schedule
+from sandbox.stack.testing import RunningStack
+from tests.e2e.bank import Bank
+from tests.e2e.stack.commands import bpctl, spoilt_balance
+
+SEED = 31
+MINUTES = 0.25
+"""The shortest that it takes."""
+WITHIN_S = 280.0
+COMMAND = ("chaos", "run", "--seed", str(SEED), "--minutes", str(MINUTES))
+
+
+def test_a_sound_bank_is_said_to_be_sound_with_the_seed_that_replays_it(
+    bank: Bank, stack: RunningStack
+) -> None:
+    done = bpctl(stack.home.root, *COMMAND, within_s=WITHIN_S)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stdout + done.stderr
+    faults = schedule(SEED, MINUTES * 60, roster(stack))
+    assert faults
+    assert lines[0] == f"seed {SEED}: {len(faults)} faults in {MINUTES * 60:g} s"
+    told = [line for line in lines if any(f"{f.kind:<24} {f.target:<22}" in line for f in faults)]
+    assert len(told) == len(faults), lines
+    assert lines[-1].startswith(f"seed {SEED}: nothing lost, nothing doubled (")
+
+
+async def test_one_cent_too_much_anywhere_is_not_sound_and_is_named(
+    bank: Bank, stack: RunningStack
+) -> None:
+    async with spoilt_balance(stack) as account:
+        done = bpctl(stack.home.root, *COMMAND, "--json", within_s=WITHIN_S)
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["ok"], told["seed"], told["judge"]["ok"]) == (False, SEED, False)
+    named = [one["ids"] for one in told["judge"]["differences"]]
+    wanted = {"problem": "BALANCE_DIFFERS", "account_id": account}
+    assert any(wanted.items() <= ids.items() for ids in named), named
+    # Nothing else was wrong: the exit code is the planted difference's.
+    assert told["differences"] == []
+    assert told["healing"]["ok"]
+    struck = [(one["at_s"], one["kind"], one["target"]) for one in told["faults"]]
+    planned = schedule(SEED, MINUTES * 60, roster(stack))
+    assert struck == [(one.at_s, str(one.kind), one.target) for one in planned]
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan"])
+def test_a_length_that_makes_no_schedule_is_refused_before_anything_is_struck(
+    stack: RunningStack, minutes: str
+) -> None:
+    done = bpctl(stack.home.root, "chaos", "run", "--minutes", minutes)
+    assert done.returncode == 2, done.stdout
+    assert done.stdout == ""
+    assert "--minutes" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_home_in_which_nothing_was_ever_started_is_said_with_the_remedy(tmp_path: Path) -> None:
+    done = bpctl(tmp_path, *COMMAND)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "run `make up`" in done.stderr
+
+
+def test_a_stack_that_is_down_again_is_said_with_the_remedy(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    (tmp_path / stack.home.endpoints.name).write_text(stack.home.endpoints.read_text())
+    done = bpctl(tmp_path, *COMMAND)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "run `make up`" in done.stderr
+    assert "Traceback" not in done.stderr
