@@ -20,6 +20,10 @@ def to_entry(record: Record) -> Entry:
         raise BadMessage("UNDECODABLE", str(error)) from error
     except ValueError as error:
         raise BadMessage("EVENT_ID_INVALID", str(error)) from error
+    try:
+        occur_time = event.occur_time.ToDatetime(UTC)
+    except ValueError as error:
+        raise BadMessage("EVENT_TIME_INVALID", str(error)) from error
     return Entry(
         chain=record.partition,
         event_id=event_id,
@@ -28,7 +32,7 @@ def to_entry(record: Record) -> Entry:
         source_partition=event.source_partition,
         source_offset=event.source_offset,
         subject=event.subject,
-        occur_time=event.occur_time.ToDatetime(UTC),
+        occur_time=occur_time,
         log_offset=record.offset,
         payload=event.payload,
     )
