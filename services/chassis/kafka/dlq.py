@@ -33,13 +33,15 @@ class DependencyDown(Exception):
 def is_down(error: Exception) -> bool:
     """Tell whether a failure says nothing of the message, so that waiting is right.
 
-    Of PostgreSQL's errors only bad data (class 22), broken constraints (23) and what a function
-    of ours raises (P0) can be the message's fault. A missing table or grant is a deployment's.
+    Of PostgreSQL's errors only bad data (class 22), broken constraints (23), values too large for
+    an index (54) and what a function of ours raises (P0) can be the message's fault. A missing
+    table or grant is a deployment's.
     """
     if isinstance(error, asyncpg.PostgresError):
         blamed = (
             asyncpg.DataError,
             asyncpg.IntegrityConstraintViolationError,
+            asyncpg.ProgramLimitExceededError,
             asyncpg.PLPGSQLError,
         )
         return not isinstance(error, blamed)
@@ -71,17 +73,22 @@ class Parking:
     def park(self, record: Record, reason: str, error: str) -> None:
         """Write the record and wait for the acknowledgement; raise DependencyDown without one."""
         s = self._subscription
-        if self._producer is None:
-            settings = producer_settings(s.bootstrap, f"{s.member}-dlq")
-            self._producer = Producer(settings, logger=client_logger())
+        # Only a producer that did its work is kept: another may be out of action for good.
+        producer, self._producer = self._producer or self._made(), None
         failures: list[KafkaError] = []
-        self._producer.produce(
+        producer.produce(
             record.topic + DLQ_SUFFIX,
             value=record.value,
             key=record.key,
             headers=dlq_headers(record, reason, f"[{s.group}] {error}"),
             on_delivery=lambda failed, _: failures.append(failed) if failed else None,
         )
-        left = self._producer.flush(35)
+        left = producer.flush(35)
         if left or failures:
             raise DependencyDown(f"{record.topic}{DLQ_SUFFIX}: {failures or 'no acknowledgement'}")
+        self._producer = producer
+
+    def _made(self) -> Producer:
+        s = self._subscription
+        settings = producer_settings(s.bootstrap, f"{s.member}-dlq")
+        return Producer(settings, logger=client_logger())
