@@ -88,6 +88,7 @@ class Pipe:
             rejoin_s_max=settings.rejoin_s_max,
         )
         self._membership = Membership(settings.rejoin_s_max)
+        self._left: set[kafka.Place] = set()
         self._writer = Writer(settings)
 
     def stuck_s(self) -> float:
@@ -105,7 +106,12 @@ class Pipe:
         reader = kafka.consumer_settings(self._subscription, self._health)
         consumer = Consumer(reader | {"error_cb": self._broken}, logger=kafka.client_logger())
         try:
-            consumer.subscribe(list(SOURCES), on_assign=self._assigned, on_lost=self._lost)
+            consumer.subscribe(
+                list(SOURCES),
+                on_assign=self._assigned,
+                on_revoke=self._revoked,
+                on_lost=self._lost,
+            )
             while not self._stop.is_set():
                 self._batch(consumer)
         except Stopped:
@@ -122,14 +128,18 @@ class Pipe:
         self._membership.turn(True)
         log.info("kafka.assigned", partitions=[f"{p.topic}/{p.partition}" for p in places])
 
-    def _lost(self, _: Consumer, places: list[Any]) -> None:
+    def _revoked(self, _: Consumer, places: list[Any]) -> None:
+        self._left.update((place.topic, place.partition) for place in places)
+
+    def _lost(self, consumer: Consumer, places: list[Any]) -> None:
+        self._revoked(consumer, places)
         self._writer.distrust()
         self._membership.turn(False)
         self._health.turn(False, error="left the group", partitions=len(places))
 
     def _batch(self, consumer: Consumer) -> None:
         s = self._subscription
-        messages = kafka.take(consumer, s.batch_rows_max)
+        messages = kafka.take(consumer, s.batch_rows_max, self._left)
         if not self._writer.is_sound():
             # Even without records: what a broken transaction left unsettled, the broker's own
             # restart included, holds back the offsets and so the records themselves.

@@ -8,6 +8,7 @@ down is waited for, for ever.
 from services.chassis.kafka.client import (
     Headers,
     Health,
+    Place,
     Record,
     Subscription,
     client_logger,
@@ -35,6 +36,7 @@ __all__ = [
     "Handler",
     "Headers",
     "Health",
+    "Place",
     "Record",
     "Subscription",
     "client_logger",
