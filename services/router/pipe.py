@@ -91,10 +91,9 @@ class Pipe:
         self._left: set[kafka.Place] = set()
         self._writer = Writer(settings)
 
-    def stuck_s(self) -> float:
-        """Return for how long the present call to the client has been going on; any thread."""
-        begun = self._call_begun
-        return 0.0 if begun is None else time.monotonic() - begun
+    def call_begun(self) -> float | None:
+        """Return when the present call to the client began, None without one; any thread."""
+        return self._call_begun
 
     def run(self) -> None:
         """Route until stopped. A fatal error, such as being fenced, ends the process."""
