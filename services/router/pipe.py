@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from services.chassis import kafka
 from services.chassis.kafka.membership import Membership
-from services.router.mapping import fan_out
+from services.router.mapping import Outgoing, fan_out
 from services.router.settings import GROUP, SOURCES, Settings
 
 BACKOFF_S = 0.2
@@ -162,7 +162,7 @@ class Pipe:
         producer.begin_transaction()
         for record in records:
             for out in fan_out(record):
-                self._write(producer, out.topic, out.value, out.key, out.headers)
+                self._write(producer, out)
         self._until_done(
             producer.send_offsets_to_transaction,
             kafka.next_offsets(records),
@@ -171,15 +171,14 @@ class Pipe:
         )
         self._until_done(producer.commit_transaction, CALL_TIMEOUT_S)
 
-    def _write(
-        self, producer: Producer, topic: str, value: bytes, key: bytes, headers: kafka.Headers
-    ) -> None:
-        if topic.endswith(kafka.DLQ_SUFFIX):
+    def _write(self, producer: Producer, out: Outgoing) -> None:
+        if out.topic.endswith(kafka.DLQ_SUFFIX):
             self._health.parked += 1
-            log.error("router.parked", topic=topic, reason=dict(headers).get("dlq-reason"))
+            reason = dict(out.headers).get("dlq-reason")
+            log.error("router.parked", topic=out.topic, reason=reason)
         while True:
             try:
-                producer.produce(topic, value=value, key=key, headers=headers)
+                producer.produce(out.topic, value=out.value, key=out.key, headers=out.headers)
             except BufferError:
                 producer.poll(BACKOFF_S)
             else:

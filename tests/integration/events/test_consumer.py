@@ -165,6 +165,18 @@ async def test_what_postgresql_refuses_of_a_message_is_parked_and_not_waited_for
     assert group.parked() == [(values[1], b"DEFECT")]
 
 
+async def test_a_bad_message_as_large_as_one_may_be_holds_up_nothing_behind_it(
+    group: Group,
+) -> None:
+    """With the headers that tell why it is parked it is larger than any message may be."""
+    values = [b"\xff" * 999_900, *numbered(1)]
+    group.judge = lambda r: BadMessage("RULE_BROKEN") if r.value == values[0] else None
+    group.write(*values)
+    group.start()
+    await group.until_done(values[1])
+    assert group.parked() == [(None, b"RULE_BROKEN")]
+
+
 async def test_a_passing_defect_is_not_parked(group: Group) -> None:
     values = numbered(1)
     failures = [RuntimeError("first"), RuntimeError("second")]
