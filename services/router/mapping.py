@@ -30,8 +30,8 @@ class Outgoing:
     """A record to write."""
 
     topic: str
-    key: bytes | None
-    value: bytes | None
+    key: bytes
+    value: bytes
     headers: Headers
 
 

@@ -60,8 +60,8 @@ class Parked:
     """A message of a DLQ."""
 
     topic: str
-    key: bytes | None
-    value: bytes | None
+    key: bytes
+    value: bytes
     headers: Headers
 
 
@@ -86,7 +86,7 @@ def parked(record: Record, reason: str, error: str) -> Parked:
     headers: Headers = [(name, text.encode()) for name, text in told.items()]
     topic = record.topic + DLQ_SUFFIX
     if is_too_large(record):
-        return Parked(topic, None, None, headers)
+        return Parked(topic, b"", b"", headers)
     own = [pair for pair in record.headers if not pair[0].startswith("dlq-")]
     return Parked(topic, record.key, record.value, [*own, *headers])
 
