@@ -10,6 +10,9 @@ from google.protobuf.message import DecodeError
 from services.audit.chain import AuditRow, Entry
 from services.chassis.kafka import BadMessage, Record
 
+SUBJECT_BYTES_MAX = 1024
+"""An aggregate's id has 36; an index takes no entry beyond 2,704."""
+
 
 def to_entry(record: Record) -> Entry:
     """Return a message of audit-logs as an entry; raise BadMessage if it is none."""
@@ -20,6 +23,11 @@ def to_entry(record: Record) -> Entry:
         raise BadMessage("UNDECODABLE", str(error)) from error
     except ValueError as error:
         raise BadMessage("EVENT_ID_INVALID", str(error)) from error
+    try:
+        occur_time = event.occur_time.ToDatetime(UTC)
+    except ValueError as error:
+        raise BadMessage("EVENT_TIME_INVALID", str(error)) from error
+    _require_storable(event)
     return Entry(
         chain=record.partition,
         event_id=event_id,
@@ -28,10 +36,18 @@ def to_entry(record: Record) -> Entry:
         source_partition=event.source_partition,
         source_offset=event.source_offset,
         subject=event.subject,
-        occur_time=event.occur_time.ToDatetime(UTC),
+        occur_time=occur_time,
         log_offset=record.offset,
         payload=event.payload,
     )
+
+
+def _require_storable(event: AuditEvent) -> None:
+    """Refuse here what PostgreSQL would: the verification must know that it is not on record."""
+    if any("\0" in text for text in (event.event_type, event.source_topic, event.subject)):
+        raise BadMessage("TEXT_INVALID", "a NUL")
+    if len(event.subject.encode()) > SUBJECT_BYTES_MAX:
+        raise BadMessage("TEXT_INVALID", "a subject that is too long for its index")
 
 
 def to_proto(row: AuditRow) -> AuditRecord:

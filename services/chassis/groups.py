@@ -5,6 +5,7 @@ which does not wait for the one before: a group that is held up holds up no othe
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -48,7 +49,7 @@ class Groups(Generic[Item, Result]):
         """
         self._perform = perform
         self._sizes = sizes
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
 
@@ -61,15 +62,23 @@ class Groups(Generic[Item, Result]):
         return await future
 
     async def _work(self) -> None:
-        while self._waiting:
-            group = self._waiting[: self._sizes.items_max]
-            del self._waiting[: self._sizes.items_max]
+        while group := self._next():
             task = asyncio.create_task(self._carry_out(group))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
             await asyncio.sleep(self._sizes.every_s)
             if len(self._under_way) >= self._sizes.groups_max:
                 await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+
+    def _next(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        """Take the next group. After a stall those whose caller has left are many: work for them
+        would make the present callers leave too."""
+        group: list[tuple[Item, asyncio.Future[Result]]] = []
+        while self._waiting and len(group) < self._sizes.items_max:
+            item, future = self._waiting.popleft()
+            if not future.done():
+                group.append((item, future))
+        return group
 
     async def _carry_out(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         items = [item for item, _ in group]

@@ -68,6 +68,7 @@ class AckedProducer:
     """Sends batches and waits for every acknowledgement."""
 
     def __init__(self, bootstrap: str, client_id: str) -> None:
+        self._fatal: KafkaError | None = None
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -87,7 +88,7 @@ class AckedProducer:
                 "topic.metadata.refresh.fast.interval.ms": 100,
                 # A topic that is not there is refused this soon, so that the others can go on.
                 "topic.metadata.propagation.max.ms": 2000,
-                "error_cb": _log_error,
+                "error_cb": self._note,
                 # The rest of the library's own lines say the same again, and not as JSON.
                 "log_level": 3,
             }
@@ -97,7 +98,8 @@ class AckedProducer:
         """Send messages in order; return one answer for each, when all have one.
 
         Waits as long as Kafka is away. Cancelled, it leaves the messages to their fate: some may
-        arrive, so the caller sends them again.
+        arrive, so the caller sends them again. Raises KafkaException when the client is out of
+        action for good: it would refuse every later message too, so the process must end.
         """
         answers: list[Receipt | Refusal | None] = [None] * len(messages)
         for index, message in enumerate(messages):
@@ -107,6 +109,8 @@ class AckedProducer:
             waited_s += FLUSH_S
             missing = sum(1 for answer in answers if answer is None)
             log.warning("kafka.waiting", waited_s=waited_s, unacknowledged=missing)
+        if self._fatal is not None:
+            raise KafkaException(self._fatal)
         return [cast("Receipt | Refusal", answer) for answer in answers]
 
     def _produce(
@@ -126,6 +130,11 @@ class AckedProducer:
         except KafkaException as error:
             answers[index] = _refusal(error.args[0])
 
+    def _note(self, error: KafkaError) -> None:
+        log.warning("kafka.client_error", error=error.name(), fatal=error.fatal())
+        if error.fatal():
+            self._fatal = error
+
     def close(self) -> None:
         """Give up what has no acknowledgement yet, and the connections."""
         self._producer.purge()
@@ -143,7 +152,3 @@ def _refusal(error: KafkaError) -> Refusal:
         for_good=code in _REFUSED_FOR_GOOD,
         topic_unusable=code in _TOPIC_UNUSABLE,
     )
-
-
-def _log_error(error: KafkaError) -> None:
-    log.warning("kafka.client_error", error=error.name(), fatal=error.fatal())

@@ -25,7 +25,10 @@ GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_S = 3600
 RENEW_BEFORE_S = 300
 """A token is renewed this long before its end."""
-SEND_TIMEOUT = aiohttp.ClientTimeout(total=15)
+ATTEMPT_S = 15.0
+"""How long an attempt may take, waits for an access token included; shorter than the margin of the
+lease (`lease_margin_s`), or somebody else would send the same push beside it."""
+SEND_TIMEOUT = aiohttp.ClientTimeout(total=ATTEMPT_S)
 COLLAPSE_ID_BYTES_MAX = 64
 """APNs refuses a longer collapse id; an event id with suffix has 45."""
 
@@ -108,7 +111,8 @@ class PushClient:
     async def send(self, push: Push) -> Attempt:
         """Send; what is not an answer (time-out, refusal of the token, 5xx) postpones it."""
         try:
-            return await self._send(push)
+            async with asyncio.timeout(ATTEMPT_S):
+                return await self._send(push)
         except (TimeoutError, aiohttp.ClientError, OSError, TokenRefused, ValueError) as error:
             return Attempt(push, Outcome.POSTPONED, f"{type(error).__name__}: {error}"[:300])
 

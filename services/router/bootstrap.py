@@ -18,10 +18,15 @@ async def _watch(pipe: Pipe) -> None:
 
     The next process fences and aborts what this one has under way, as after a crash.
     """
+    begun: float | None = None
+    looks = 0
     while True:
         await asyncio.sleep(WATCH_S)
-        if pipe.stuck_s() > STUCK_S:
-            end_process("router.client_stuck", pipe.stuck_s())
+        # Looks are counted, and no clock is read: while the whole process is stopped nobody looks.
+        last, begun = begun, pipe.call_begun()
+        looks = 0 if begun is None or begun != last else looks + 1
+        if looks * WATCH_S > STUCK_S:
+            end_process("router.client_stuck", looks * WATCH_S)
 
 
 async def main(settings: Settings, stop: asyncio.Event) -> None:

@@ -14,7 +14,7 @@ from bp.transfers.v1.transfers_events_pb2 import TransferEvent
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.chassis.kafka import DLQ_SUFFIX, BadMessage, Headers, Record, dlq_headers
+from services.chassis.kafka import BadMessage, Headers, Record, is_too_large, parked
 from services.router import routes
 from services.router.settings import AUDIT_LOGS, GROUP, NOTIFICATIONS
 
@@ -54,6 +54,8 @@ def fan_out(record: Record) -> list[Outgoing]:
 
 def _opened(record: Record) -> Any:
     """Return the envelope, None for a topic whose values stay closed."""
+    if is_too_large(record):
+        raise BadMessage("TOO_LARGE", "it would not fit into one message of the log")
     envelope = ENVELOPES.get(record.topic)
     if envelope is None:
         return None
@@ -117,5 +119,5 @@ def _headers(record: Record, event_id: str, event_type: str) -> Headers:
 
 
 def _parked(record: Record, bad: BadMessage) -> Outgoing:
-    headers = dlq_headers(record, bad.reason, f"[{GROUP}] {bad}")
-    return Outgoing(record.topic + DLQ_SUFFIX, record.key, record.value, headers)
+    message = parked(record, bad.reason, f"[{GROUP}] {bad}")
+    return Outgoing(message.topic, message.key, message.value, message.headers)

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from services.chassis import kafka
 from services.chassis.kafka.membership import Membership
-from services.router.mapping import fan_out
+from services.router.mapping import Outgoing, fan_out
 from services.router.settings import GROUP, SOURCES, Settings
 
 BACKOFF_S = 0.2
@@ -88,12 +88,12 @@ class Pipe:
             rejoin_s_max=settings.rejoin_s_max,
         )
         self._membership = Membership(settings.rejoin_s_max)
+        self._left: set[kafka.Place] = set()
         self._writer = Writer(settings)
 
-    def stuck_s(self) -> float:
-        """Return for how long the present call to the client has been going on; any thread."""
-        begun = self._call_begun
-        return 0.0 if begun is None else time.monotonic() - begun
+    def call_begun(self) -> float | None:
+        """Return when the present call to the client began, None without one; any thread."""
+        return self._call_begun
 
     def run(self) -> None:
         """Route until stopped. A fatal error, such as being fenced, ends the process."""
@@ -105,7 +105,12 @@ class Pipe:
         reader = kafka.consumer_settings(self._subscription, self._health)
         consumer = Consumer(reader | {"error_cb": self._broken}, logger=kafka.client_logger())
         try:
-            consumer.subscribe(list(SOURCES), on_assign=self._assigned, on_lost=self._lost)
+            consumer.subscribe(
+                list(SOURCES),
+                on_assign=self._assigned,
+                on_revoke=self._revoked,
+                on_lost=self._lost,
+            )
             while not self._stop.is_set():
                 self._batch(consumer)
         except Stopped:
@@ -122,14 +127,18 @@ class Pipe:
         self._membership.turn(True)
         log.info("kafka.assigned", partitions=[f"{p.topic}/{p.partition}" for p in places])
 
-    def _lost(self, _: Consumer, places: list[Any]) -> None:
+    def _revoked(self, _: Consumer, places: list[Any]) -> None:
+        self._left.update((place.topic, place.partition) for place in places)
+
+    def _lost(self, consumer: Consumer, places: list[Any]) -> None:
+        self._revoked(consumer, places)
         self._writer.distrust()
         self._membership.turn(False)
         self._health.turn(False, error="left the group", partitions=len(places))
 
     def _batch(self, consumer: Consumer) -> None:
         s = self._subscription
-        messages = kafka.take(consumer, s.batch_rows_max)
+        messages = kafka.take(consumer, s.batch_rows_max, self._left)
         if not self._writer.is_sound():
             # Even without records: what a broken transaction left unsettled, the broker's own
             # restart included, holds back the offsets and so the records themselves.
@@ -153,7 +162,7 @@ class Pipe:
         producer.begin_transaction()
         for record in records:
             for out in fan_out(record):
-                self._write(producer, out.topic, out.value, out.key, out.headers)
+                self._write(producer, out)
         self._until_done(
             producer.send_offsets_to_transaction,
             kafka.next_offsets(records),
@@ -162,15 +171,14 @@ class Pipe:
         )
         self._until_done(producer.commit_transaction, CALL_TIMEOUT_S)
 
-    def _write(
-        self, producer: Producer, topic: str, value: bytes, key: bytes, headers: kafka.Headers
-    ) -> None:
-        if topic.endswith(kafka.DLQ_SUFFIX):
+    def _write(self, producer: Producer, out: Outgoing) -> None:
+        if out.topic.endswith(kafka.DLQ_SUFFIX):
             self._health.parked += 1
-            log.error("router.parked", topic=topic, reason=dict(headers).get("dlq-reason"))
+            reason = dict(out.headers).get("dlq-reason")
+            log.error("router.parked", topic=out.topic, reason=reason)
         while True:
             try:
-                producer.produce(topic, value=value, key=key, headers=headers)
+                producer.produce(out.topic, value=out.value, key=out.key, headers=out.headers)
             except BufferError:
                 producer.poll(BACKOFF_S)
             else:

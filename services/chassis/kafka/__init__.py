@@ -8,6 +8,7 @@ down is waited for, for ever.
 from services.chassis.kafka.client import (
     Headers,
     Health,
+    Place,
     Record,
     Subscription,
     client_logger,
@@ -23,8 +24,10 @@ from services.chassis.kafka.dlq import (
     DLQ_SUFFIX,
     BadMessage,
     DependencyDown,
-    dlq_headers,
+    Parked,
     is_down,
+    is_too_large,
+    parked,
 )
 from services.chassis.kafka.loop import Handler, consume
 
@@ -35,14 +38,17 @@ __all__ = [
     "Handler",
     "Headers",
     "Health",
+    "Parked",
+    "Place",
     "Record",
     "Subscription",
     "client_logger",
     "consume",
     "consumer_settings",
-    "dlq_headers",
     "is_down",
+    "is_too_large",
     "next_offsets",
+    "parked",
     "producer_settings",
     "rewind",
     "take",

@@ -30,6 +30,8 @@ FETCH_BYTES_MIN = 262_144
 LOG_EVERY_S = 5.0
 
 Settings = dict[str, Any]
+Place = tuple[str, int]
+"""Topic and number of a partition."""
 Headers = list[tuple[str, str | bytes | None]]
 
 log = structlog.get_logger()
@@ -201,16 +203,21 @@ def _raw(value: str | bytes | None) -> bytes:
     return value.encode() if isinstance(value, str) else value or b""
 
 
-def take(consumer: Consumer, rows_max: int) -> list[Message]:
+def take(consumer: Consumer, rows_max: int, left: set[Place]) -> list[Message]:
     """Return the next batch: wait long for its first message, hardly for the rest.
 
     A consume() waits until its batch is full or its time is up. Asking for one first lets an idle
     group sleep; the rest came with it, for the broker has gathered them.
+
+    The consumer's callbacks run in here and put what partitions it loses into `left`. The client
+    takes their messages out of the call that loses them; the first one was read by a call before.
     """
+    left.clear()
     first = consumer.consume(1, IDLE_WAIT_S)
     if not first or rows_max == 1:
         return first
-    return first + consumer.consume(rows_max - 1, REST_WAIT_S)
+    rest = consumer.consume(rows_max - 1, REST_WAIT_S)
+    return [m for m in first if (m.topic(), m.partition()) not in left] + rest
 
 
 def next_offsets(records: Iterable[Record]) -> list[TopicPartition]:

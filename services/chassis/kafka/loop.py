@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from services.chassis.kafka.client import (
     Health,
+    Place,
     Record,
     Subscription,
     client_logger,
@@ -35,9 +36,14 @@ BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
 COMMIT_EVERY_S = 0.5
 """How far the committed offsets may stay behind what is applied."""
+COMMIT_AGAIN_S = 5.0
+"""When a commit that failed is tried again, at the earliest."""
 
 CALL_S_MAX = 90.0
 """No call to the client lasts so long, a commit while the brokers are away included."""
+CALL_LOOKS = 9
+"""The time of a call is taken in so many steps: a process that was stopped as a whole, the client's
+thread too, finds one of them over when it goes on, and not all."""
 
 log = structlog.get_logger()
 
@@ -56,8 +62,9 @@ class _Loop:
         self._membership = Membership(subscription.rejoin_s_max)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{subscription.group}")
         self._backoff_s = BACKOFF_FIRST_S
-        self._applied: dict[tuple[str, int], int] = {}
+        self._applied: dict[Place, int] = {}
         self._commit_time = 0.0
+        self._left: set[Place] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop`; a fatal error of the client ends the process."""
@@ -66,18 +73,18 @@ class _Loop:
             while not stop.is_set():
                 await self._batch(consumer)
             await self._in_thread(self._commit, consumer)
+            self._applied.clear()  # the end shall not wait again for brokers that are away
         finally:
             await self._in_thread(consumer.close)
             self._thread.shutdown(wait=False)
 
     async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        try:
-            async with asyncio.timeout(CALL_S_MAX):
-                return await asyncio.get_running_loop().run_in_executor(
-                    self._thread, function, *args
-                )
-        except TimeoutError:
-            end_process("kafka.client_stuck", CALL_S_MAX)
+        call = asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        for _ in range(CALL_LOOKS):
+            await asyncio.wait({call}, timeout=CALL_S_MAX / CALL_LOOKS)
+            if call.done():
+                return call.result()
+        end_process("kafka.client_stuck", CALL_S_MAX)
 
     def _open(self) -> Consumer:
         consumer = Consumer(
@@ -99,19 +106,25 @@ class _Loop:
 
     def _revoked(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         self._commit(consumer)
-        self._health.partitions.difference_update((p.topic, p.partition) for p in places)
+        self._forget(places)
         log.info("kafka.revoked", partitions=_names(places))
 
     def _lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         # Their heir begins at what was committed; what is not is applied again.
         self._membership.turn(False)
-        for place in places:
-            self._applied.pop((place.topic, place.partition), None)
+        self._forget(places)
         self._revoked(consumer, places)
+
+    def _forget(self, places: list[TopicPartition]) -> None:
+        lost = {(place.topic, place.partition) for place in places}
+        self._left |= lost
+        self._health.partitions -= lost
+        for place in lost:
+            self._applied.pop(place, None)
 
     async def _batch(self, consumer: Consumer) -> None:
         s = self._subscription
-        messages = await self._in_thread(take, consumer, s.batch_rows_max)
+        messages = await self._in_thread(take, consumer, s.batch_rows_max, self._left)
         records = usable(messages, self._health)
         if not records:
             await self._in_thread(self._membership.look, consumer)
@@ -192,12 +205,15 @@ class _Loop:
         if not self._applied:
             return
         offsets = [TopicPartition(*place, offset) for place, offset in self._applied.items()]
-        self._applied.clear()
         try:
             consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            # The effect stands; what is not committed is delivered again and changes nothing.
+            # The effect stands; until it is committed it may be delivered again, and that changes
+            # nothing. Not so soon again: with brokers away each try holds up the thread.
+            self._commit_time += COMMIT_AGAIN_S - COMMIT_EVERY_S
             log.warning("kafka.commit_failed", error=str(error))
+        else:
+            self._applied.clear()
 
 
 def _age_ms(record: Record) -> int:

@@ -16,6 +16,8 @@ from confluent_kafka import KafkaException
 
 ASKED_EVERY_S = 2.0
 ANSWER_S = 1.0
+LOOKED_EVERY_S_MAX = 10.0
+"""Looks that lie farther apart were made by a process that was stopped in between."""
 EXIT_STUCK = 70
 
 log = structlog.get_logger()
@@ -31,6 +33,7 @@ class Membership:
     _since_s: float | None = None
     """Since when it has been outside although the brokers answered each time."""
     _next_s: float = 0.0
+    _looked_s: float = 0.0
 
     def turn(self, inside: bool) -> None:
         """Note what a callback of the client says."""
@@ -46,9 +49,10 @@ class Membership:
 
     def outside_s(self, now_s: float, *, answered: bool) -> float:
         """Return for how long it has been outside while the brokers answered."""
+        looked_s, self._looked_s = self._looked_s, now_s
         if not answered:
             self._since_s = None
-        elif self._since_s is None:
+        elif self._since_s is None or now_s - looked_s > LOOKED_EVERY_S_MAX:
             self._since_s = now_s
         return 0.0 if self._since_s is None else now_s - self._since_s
 

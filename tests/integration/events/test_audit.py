@@ -1,6 +1,7 @@
 """Audit on real Kafka and PostgreSQL: once on record, append-only, and no tampering unseen."""
 
 import asyncio
+import random
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -160,6 +161,26 @@ async def test_poison_is_parked_with_its_reason_and_the_rest_is_recorded(
     ]
     assert [p["dlq-reason"] for p in parked] == [b"UNDECODABLE"]
     assert parked[0]["dlq-original-topic"] == b"audit-logs"
+
+
+async def test_events_that_no_row_can_hold_are_parked_and_their_chain_goes_on(
+    kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
+) -> None:
+    """A subject too long for its index held up its chain for ever."""
+    too_long = random.Random(7).randbytes(4000).hex()
+    poison = {
+        audit_event(str(new_id()), subject).SerializeToString() for subject in (too_long, "a\0b")
+    }
+    after = str(new_id())
+    values = [*poison, audit_event(after).SerializeToString()]
+    samples.write_raw(kafka.bootstrap, "audit-logs", [(b"one key", value) for value in values])
+    await recorded(audit_owner, [after], 1)
+    parked = [
+        dict(m.headers() or ())["dlq-reason"]
+        for m in samples.read_all(kafka.bootstrap, "audit-logs.dlq")
+        if m.value() in poison
+    ]
+    assert parked == [b"TEXT_INVALID"] * 2
 
 
 async def test_the_service_role_can_only_append_and_triggers_refuse_its_owner_too(

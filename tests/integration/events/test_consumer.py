@@ -3,16 +3,22 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
+import pytest
 import pytest_asyncio
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from services.chassis import kafka as chassis_kafka
-from services.chassis.kafka import BadMessage, DependencyDown, Record
+from services.chassis.kafka import BadMessage, DependencyDown, Record, client, loop
 from tests.integration.events import samples
 from tests.integration.stores import KafkaStore
+
+PARTITIONS = 3
 
 Judge = Callable[[Record], Exception | None]
 
@@ -58,9 +64,16 @@ class Group:
 
         await samples.eventually(all_done)
 
-    def parked(self) -> list[tuple[bytes | None, bytes]]:
+    def parked(self) -> list[tuple[bytes, bytes]]:
         found = samples.read_all(self.bootstrap, f"{self.topic}.dlq")
-        return [(m.value(), dict(m.headers() or ())["dlq-reason"]) for m in found]
+        return [(m.value() or b"", dict(m.headers() or ())["dlq-reason"]) for m in found]
+
+    def committed(self) -> list[int]:
+        reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"group-{self.topic}"})
+        places = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
+        found = [place.offset for place in reader.committed(places, timeout=10)]
+        reader.close()
+        return [offset for offset in found if offset > 0]
 
     async def end(self) -> None:
         self.stop.set()
@@ -73,7 +86,7 @@ class Group:
 async def group(kafka: KafkaStore) -> AsyncIterator[Group]:
     topic = f"topic-{uuid.uuid4()}"
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    topics = [NewTopic(topic, 3, 1), NewTopic(f"{topic}.dlq", 1, 1)]
+    topics = [NewTopic(topic, PARTITIONS, 1), NewTopic(f"{topic}.dlq", 1, 1)]
     for made in admin.create_topics(topics).values():
         made.result(timeout=20)
     one = Group(kafka.bootstrap, topic)
@@ -130,6 +143,40 @@ async def test_a_defect_is_tried_again_and_then_parked(group: Group) -> None:
     assert group.parked() == [(values[2], b"DEFECT")]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.CharacterNotInRepertoireError("a NUL"),
+        asyncpg.CheckViolationError("a rule"),
+        asyncpg.ProgramLimitExceededError("too large for an index"),
+        asyncpg.RaiseError("a function of ours"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_what_postgresql_refuses_of_a_message_is_parked_and_not_waited_for(
+    group: Group, error: Exception
+) -> None:
+    values = numbered(3)
+    group.judge = lambda r: error if r.value == values[1] else None
+    group.write(*values)
+    group.start()
+    await group.until_done(values[0], values[2])
+    await samples.eventually(_value(lambda: group.health.parked == 1))
+    assert group.parked() == [(values[1], b"DEFECT")]
+
+
+async def test_a_bad_message_as_large_as_one_may_be_holds_up_nothing_behind_it(
+    group: Group,
+) -> None:
+    """With the headers that tell why it is parked it is larger than any message may be."""
+    values = [b"\xff" * 999_900, *numbered(1)]
+    group.judge = lambda r: BadMessage("RULE_BROKEN") if r.value == values[0] else None
+    group.write(*values)
+    group.start()
+    await group.until_done(values[1])
+    assert group.parked() == [(b"", b"RULE_BROKEN")]
+
+
 async def test_a_passing_defect_is_not_parked(group: Group) -> None:
     values = numbered(1)
     failures = [RuntimeError("first"), RuntimeError("second")]
@@ -152,6 +199,31 @@ async def test_what_was_done_before_a_restart_is_not_done_again(group: Group) ->
     assert group.done == values
 
 
+async def test_what_could_not_be_committed_is_committed_later(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing more came, so the offsets stayed behind until the next restart."""
+    failures = [KafkaException(KafkaError(KafkaError._TIMED_OUT))]
+
+    class Hindered(Consumer):
+        def commit(self, *args: Any, **kwargs: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return super().commit(*args, **kwargs)
+
+    monkeypatch.setattr(loop, "Consumer", Hindered)
+    values = numbered(5)
+    group.write(*values)
+    group.start()
+    await group.until_done(*values)
+
+    async def committed() -> bool:
+        return sum(group.committed()) == len(values)
+
+    await samples.eventually(committed)
+    assert not failures
+
+
 async def test_two_members_share_the_partitions_and_nothing_is_done_twice(group: Group) -> None:
     values = numbered(300)
     pairs = [(value, value) for value in values]
@@ -162,6 +234,48 @@ async def test_two_members_share_the_partitions_and_nothing_is_done_twice(group:
     samples.write_raw(group.bootstrap, group.topic, pairs[150:])
     await group.until_done(*values)
     assert sorted(group.done) == values
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_a_batch_holds_nothing_of_a_partition_that_left_while_it_was_read(
+    kafka: KafkaStore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Its heir reads the record too: the router wrote it twice."""
+    monkeypatch.setattr(client, "REST_WAIT_S", 8.0)
+    topic = f"topic-{uuid.uuid4()}"
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(timeout=20)
+    left: set[chassis_kafka.Place] = set()
+
+    def revoked(_: Consumer, places: list[TopicPartition]) -> None:
+        left.update((place.topic, place.partition) for place in places)
+
+    mine, heir = (
+        Consumer(
+            chassis_kafka.consumer_settings(
+                chassis_kafka.Subscription(kafka.bootstrap, topic, name, (topic,)),
+                chassis_kafka.Health(),
+            )
+        )
+        for name in ("mine", "heir")
+    )
+    mine.subscribe([topic], on_revoke=revoked, on_lost=revoked)
+    samples.until(lambda: (mine.consume(1, 0.1), len(mine.assignment()) == 2)[1])
+    producer = Producer(chassis_kafka.producer_settings(kafka.bootstrap, "test"))
+    producer.produce(topic, value=b"value", partition=number)
+    producer.flush()
+    heir.subscribe([topic])
+    with ThreadPoolExecutor(1) as threads:
+        joined = threads.submit(
+            samples.until, lambda: (heir.consume(1, 0.1), heir.assignment())[1], 30
+        )
+        batch = chassis_kafka.take(mine, 100, left)
+        samples.until(lambda: (mine.poll(0.1), joined.done())[1], 30)
+    kept = {place.partition for place in mine.assignment()}
+    assert len(kept) == 1
+    assert [m.partition() for m in batch] == [n for n in kept if n == number]
+    mine.close()
+    heir.close()
 
 
 def _value(condition: Callable[[], bool]):

@@ -121,6 +121,23 @@ def test_poison_goes_to_the_dlq_with_its_reason_and_the_group_goes_on(
     assert int(_header(parked[0], "dlq-original-offset")) >= 0
 
 
+def test_an_event_too_large_for_the_log_holds_up_nothing_behind_it(
+    kafka: KafkaStore, routers: list[RouterProcess]
+) -> None:
+    """Whole in the log it is larger than any message may be: its batch was aborted for ever."""
+    routers[0].start()
+    after = samples.payment("transfer_debited")
+    key = after.transfer_debited.transfer.account_id.encode()
+    large = samples.payment("transfer_debited")
+    large.metadata.correlation_id = "x" * 999_500
+    samples.write_raw(kafka.bootstrap, "payments", [(key, large.SerializeToString())])
+    samples.write(kafka.bootstrap, "payments", [after])
+    samples.until(lambda: _audited(kafka, {after.metadata.event_id}), 30)
+    parked = samples.read_all(kafka.bootstrap, "payments.dlq")
+    too_large = [m for m in parked if _header(m, "dlq-reason") == b"TOO_LARGE"]
+    assert [_header(m, "dlq-original-topic") for m in too_large] == [b"payments"]
+
+
 async def test_no_event_is_lost_or_doubled_when_the_broker_is_killed(
     kafka: KafkaStore, routers: list[RouterProcess]
 ) -> None:

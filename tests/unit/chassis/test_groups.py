@@ -87,3 +87,17 @@ async def test_a_group_that_is_answered_short_fails_and_does_not_hang() -> None:
     groups = Groups(short, Sizes(every_s=0.0, items_max=10))
     with pytest.raises(ValueError, match="0 results for 1 calls"):
         await asyncio.wait_for(groups.do(1), timeout=5)
+
+
+async def test_a_call_that_nobody_waits_for_any_more_is_not_begun() -> None:
+    """After a stall of the store the group would else work for callers long refused, and the
+    present ones would wait behind them until they are refused too."""
+    recorder = Recorder()
+    groups = Groups(recorder, Sizes(every_s=0.0, items_max=1, groups_max=1))
+    slow, gone, present = (asyncio.create_task(groups.do(number)) for number in (7, 2, 3))
+    while not recorder.groups:
+        await asyncio.sleep(0)
+    gone.cancel()
+    recorder.open.set()
+    assert await asyncio.gather(slow, present) == [14, 6]
+    assert recorder.groups == [[7], [3]]

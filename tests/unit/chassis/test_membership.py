@@ -3,9 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chassis.kafka.membership import ASKED_EVERY_S, Membership
+from services.chassis.kafka.membership import (
+    ASKED_EVERY_S,
+    LOOKED_EVERY_S_MAX,
+    Membership,
+)
 
-LOOKS = st.lists(st.tuples(st.floats(0.1, 20), st.booleans()), min_size=1, max_size=30)
+LOOKS = st.lists(
+    st.tuples(st.floats(0.1, LOOKED_EVERY_S_MAX - 1), st.booleans()), min_size=1, max_size=30
+)
 
 
 @given(LOOKS)
@@ -34,3 +40,12 @@ def test_brokers_are_asked_now_and_then() -> None:
     membership = Membership(30)
     asked = [at for at in range(7) if membership.is_due(at)]
     assert asked == list(range(0, 7, int(ASKED_EVERY_S)))
+
+
+def test_time_in_which_nobody_looked_does_not_count() -> None:
+    """The process was stopped as a whole: its client had no chance to join again."""
+    membership = Membership(30)
+    assert membership.outside_s(100, answered=True) == 0
+    assert membership.outside_s(102, answered=True) == 2
+    assert membership.outside_s(200, answered=True) == 0
+    assert membership.outside_s(202, answered=True) == 2
