@@ -290,8 +290,10 @@ function envoy_on_request(handle)
   if kind and find(string.lower(kind), "^application/grpc") then return refuse_kind(handle) end
   local sound, fault = pcall(check_head, handle, headers, route)
   if not sound then return refuse(handle, "400", fault) end
-  if route.body ~= "json" then return end
   local json = is_json(kind)
+  -- What a partner signed is not read here, and says all the same what it is.
+  if route.body == "raw" and not json then return refuse_kind(handle) end
+  if route.body ~= "json" then return end
   -- Waiting for the body ends the life of `headers`; they are asked for again after it.
   local body = handle:body(true)
   local length = body:length()

@@ -45,7 +45,9 @@ _NOT_OF_GRPC = "[^:]*[^:0-9a-z_.-].*"
 def listeners(edge: model.Edge, source: SecretSource) -> list[listener.Listener]:
     """Return the one listener of the edge."""
     chain = listener.FilterChain(
-        filters=[network_filter(_manager(edge))], transport_socket=tls.edge_socket(edge, source)
+        filters=[network_filter(_manager(edge))],
+        transport_socket=tls.edge_socket(edge, source),
+        transport_socket_connect_timeout=span(tls.HANDSHAKE_MS_MAX),
     )
     return [
         listener.Listener(
@@ -102,7 +104,10 @@ def _manager(edge: model.Edge) -> hcm.HttpConnectionManager:
             max_headers_count=limits.headers_count,
             headers_with_underscores_action=underscores.REJECT_REQUEST,
         ),
+        http_protocol_options=core.Http1ProtocolOptions(ignore_http_11_upgrade=[_matching(".*")]),
         http2_protocol_options=core.Http2ProtocolOptions(
+            # A malformed request ends its stream (RFC 9113, 8.1.1), not those beside it.
+            override_stream_error_on_invalid_http_message=True,
             max_concurrent_streams=_STREAMS_MAX,
             initial_stream_window_size=_WINDOW_BYTES,
             initial_connection_window_size=_CONNECTION_WINDOW_BYTES,
@@ -119,12 +124,16 @@ def _strip_foreign_headers() -> core.TypedExtensionConfig:
     foreign = [
         *(prefix("x-bp-"), prefix("x-envoy-"), exact("x-forwarded-client-cert")),
         *(prefix("grpc-"), matcher.StringMatcher(suffix="-bin")),
-        matcher.StringMatcher(safe_regex=matcher.RegexMatcher(regex=_NOT_OF_GRPC)),
+        _matching(_NOT_OF_GRPC),
     ]
     return core.TypedExtensionConfig(
         name="envoy.http.early_header_mutation.header_mutation",
         typed_config=packed(early.HeaderMutation(mutations=[_removal(each) for each in foreign])),
     )
+
+
+def _matching(regex: str) -> matcher.StringMatcher:
+    return matcher.StringMatcher(safe_regex=matcher.RegexMatcher(regex=regex))
 
 
 def _removal(key: matcher.StringMatcher) -> mutation_rules.HeaderMutation:

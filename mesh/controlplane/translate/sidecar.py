@@ -85,6 +85,7 @@ def _inbound(
             listener.FilterChain(
                 filters=[network_filter(manager)],
                 transport_socket=tls.inbound_socket(sidecar.workload, sidecar.trust_domain, source),
+                transport_socket_connect_timeout=span(tls.HANDSHAKE_MS_MAX),
             )
         ],
     )

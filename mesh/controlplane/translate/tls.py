@@ -11,6 +11,9 @@ from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from mesh.controlplane import model
 from mesh.controlplane.translate.parts import SecretSource, exact, packed, prefix
 
+HANDSHAKE_MS_MAX = 10_000
+"""Without it a connection that says nothing is held as long as an idle one, an hour inside."""
+
 _VERSIONS = {
     "TLSV1_2": tls.TlsParametersTlsProtocol.TLSv1_2,
     "TLSV1_3": tls.TlsParametersTlsProtocol.TLSv1_3,

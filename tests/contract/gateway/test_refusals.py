@@ -163,6 +163,28 @@ async def test_the_webhook_wants_the_partner_and_no_one_else(bank: Bank) -> None
         assert (answer.status, answer.reason) == (403, "CALLER_FORBIDDEN")
 
 
+@pytest.mark.parametrize(
+    "kind", [None, "", "text/plain", "application/xml", "application/grpc-web"]
+)
+async def test_a_webhook_that_does_not_say_that_it_is_json_is_415(
+    bank: Bank, kind: str | None
+) -> None:
+    """It was taken as whatever it called itself, which openapi.json does not offer."""
+    folder, calls = bank.rig.home / "partners" / "ach-webhook", bank.seen.calls
+    bank.rig.partner_ca.issue(folder, uri="spiffe://ach-network.example/webhooks")
+    answer = await bank.call(
+        "POST",
+        "/v1/webhooks/ach",
+        token=None,
+        data=b"{}",
+        ssl=bank.trusting("ach-webhook"),
+        headers={"Content-Type": kind},
+        skip_auto_headers=["Content-Type"],
+    )
+    assert (answer.status, answer.reason) == (415, "MALFORMED_BODY")
+    assert bank.seen.calls == calls
+
+
 async def test_a_client_certificate_of_another_authority_ends_the_handshake(bank: Bank) -> None:
     rig = bank.rig
     uri = "spiffe://ach-network.example/webhooks"

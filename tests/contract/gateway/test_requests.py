@@ -123,3 +123,29 @@ async def test_http2_is_offered(bank: Bank) -> None:
 async def test_plain_text_is_not_spoken(bank: Bank) -> None:
     with pytest.raises(aiohttp.ClientError):
         await bank.session.get(f"http://localhost:{bank.rig.edge_port}/v1/accounts")
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "h2c", "TLS/1.3", "nosuch"])
+async def test_another_protocol_is_not_changed_to(bank: Bank, protocol: str) -> None:
+    """The offer is ignored (RFC 9110, 7.8): it said SCOPE_MISSING to a caller with all scopes."""
+    headers = {"Connection": "Upgrade", "Upgrade": protocol}
+    answer = await bank.call("GET", "/v1/balances/a", headers=headers)
+    assert (answer.status, answer.json["accountId"]) == (200, "a")
+
+
+async def test_a_connection_without_a_handshake_is_ended(bank: Bank) -> None:
+    """At the edge and at a sidecar; Envoy holds it for as long as a well one, an hour inside."""
+    ports = (bank.rig.edge_port, bank.rig.mtls["customers"])
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+    ended = [_ended(port, said) for port in ports for said in (b"", hello)]
+    await asyncio.gather(*ended)
+
+
+async def _ended(port: int, said: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    try:
+        async with asyncio.timeout(15):
+            assert await reader.read() == b""
+    finally:
+        writer.transport.abort()

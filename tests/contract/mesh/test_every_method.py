@@ -1,0 +1,99 @@
+"""Who may call each RPC of the bank, as a table that a person has agreed to.
+
+The policies in proto/ are the source; this table is written by hand, so that a policy that opens
+a method to one more caller fails here until somebody has looked at it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+import pytest
+
+from services.chassis.contracts import load
+from tests.contract.mesh_rig.rig import SERVICES, Rig, identity
+
+CALLERS = {
+    "/bp.audit.v1.AuditService/ListAuditRecords": {"operator"},
+    "/bp.customers.v1.CustomersService/GetMe": {"gateway"},
+    "/bp.customers.v1.CustomersService/ListAccounts": {"gateway"},
+    "/bp.customers.v1.CustomersService/GetBalance": {"gateway"},
+    "/bp.customers.v1.CustomersService/CheckDebit": {"payments", "transfers"},
+    "/bp.customers.v1.CustomersService/BatchCheckDebits": {"payments", "transfers"},
+    "/bp.notifications.v1.NotificationsService/ListNotifications": {"gateway"},
+    "/bp.payments.v1.PaymentsService/CreateInterbankTransfer": {"gateway"},
+    "/bp.payments.v1.PaymentsService/GetInterbankTransfer": {"gateway"},
+    "/bp.payments.v1.PaymentsService/ListInterbankTransfers": {"gateway"},
+    "/bp.payments.v1.PaymentsService/CancelInterbankTransfer": {"gateway"},
+    "/bp.payments.v1.PaymentsService/ReceiveAchWebhook": {"gateway"},
+    "/bp.transfers.v1.TransfersService/CreateBookTransfer": {"gateway"},
+    "/bp.transfers.v1.TransfersService/GetBookTransfer": {"gateway"},
+    "/bp.transfers.v1.TransfersService/ListBookTransfers": {"gateway"},
+}
+IDENTITIES = (*SERVICES, "gateway", "operator", "relay", "router")
+BESIDE = (
+    "/grpc.health.v1.Health/Check",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/bp.payments.v1.PaymentsService/",
+    "/bp.payments.v1.PaymentsService/createinterbanktransfer",
+    "//bp.payments.v1.PaymentsService/CreateInterbankTransfer",
+    "/bp.payments.v1.PaymentsService/CreateInterbankTransfer/",
+    "/bp.payments.v1.PaymentsService/x/../CreateInterbankTransfer",
+    "/bp.payments.v1.PaymentsService/CreateInterbankTransfe%72",
+)
+"""No method of a contract: closed to all, however near the name is."""
+
+
+@pytest.fixture(scope="module")
+async def rig() -> AsyncIterator[Rig]:
+    """Every sidecar of the bank with nothing behind: who gets through finds the service away."""
+    made = Rig()
+    try:
+        await made.start(SERVICES)
+        yield made
+    finally:
+        await made.close()
+
+
+def test_the_table_names_every_rpc() -> None:
+    assert set(CALLERS) == set(load())
+
+
+@pytest.mark.parametrize("caller", IDENTITIES)
+async def test_an_identity_calls_what_the_table_allows_and_nothing_else(
+    rig: Rig, caller: str
+) -> None:
+    folder = rig.home / "clients" / caller
+    rig.mesh_ca.issue(folder, uri=identity(caller))
+    answers = {path: await _code(rig, caller, path) for path in CALLERS}
+    let_in = {path for path, code in answers.items() if code is grpc.StatusCode.UNAVAILABLE}
+    refused = {path for path, code in answers.items() if code is grpc.StatusCode.PERMISSION_DENIED}
+    assert let_in == {path for path, callers in CALLERS.items() if caller in callers}
+    assert let_in | refused == set(CALLERS), answers
+
+
+async def test_a_name_beside_a_method_is_closed_to_all(rig: Rig) -> None:
+    for caller in ("gateway", "payments"):
+        rig.mesh_ca.issue(rig.home / "clients" / caller, uri=identity(caller))
+        codes = [await _code(rig, caller, path, to="payments") for path in BESIDE]
+        assert set(codes) == {grpc.StatusCode.PERMISSION_DENIED}, (caller, codes)
+
+
+async def _code(rig: Rig, caller: str, path: str, to: str = "") -> grpc.StatusCode:
+    name = to or path.split(".")[1]
+    folder = rig.home / "clients" / caller
+    credentials = grpc.ssl_channel_credentials(
+        rig.mesh_ca.pem.read_bytes(),
+        (folder / "key.pem").read_bytes(),
+        (folder / "cert.pem").read_bytes(),
+    )
+    options = [("grpc.ssl_target_name_override", name), ("grpc.enable_retries", 0)]
+    target = f"127.0.0.1:{rig.mtls[name]}"
+    async with grpc.aio.secure_channel(target, credentials, options) as channel:
+        try:
+            async with asyncio.timeout(5):
+                await channel.unary_unary(path)(b"")
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+    return grpc.StatusCode.OK
