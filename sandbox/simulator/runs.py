@@ -39,13 +39,13 @@ class Lived:
 
 def quiet_cpu_s(worlds: Sequence[Lived]) -> float:
     """Return what the worlds cost when nobody else runs: all of it at the pace of the quickest
-    quarter.
+    tenth.
 
     Whoever shares the machine makes the same work cost a third more CPU and above, by its caches
     and its clock, and rarely all the time.
     """
     paces = sorted(one.cpu_s / one.waits for one in worlds if one.waits)
-    return paces[len(paces) // 4] * sum(one.waits for one in worlds) if paces else 0.0
+    return paces[len(paces) // 10] * sum(one.waits for one in worlds) if paces else 0.0
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ Each is a change of one decision: of a function of production, of its transition
 clearing house's book, or of a rule that PostgreSQL keeps and the simulated store keeps for it.
 """
 
+import uuid
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ def tombstone_is_forgotten(stack: ExitStack) -> None:
 def retry_has_a_new_key(stack: ExitStack) -> None:
     def wrong(transfer: Any) -> str:
         fresh = transfer.transfer_id.int ^ (transfer.attempts << 64)
-        return str(type(transfer.transfer_id)(int=fresh))
+        return str(uuid.UUID(int=fresh))
 
     _replace(stack, ach, "key_of", wrong)
 
