@@ -35,6 +35,7 @@ class Sender:
         self._settings = settings
         self._waiting: asyncio.Queue[Push] = asyncio.Queue(settings.waiting_max)
         self._ended: asyncio.Queue[Attempt] = asyncio.Queue(settings.waiting_max)
+        self._owes_outcomes = False
 
     async def accept(self, pushes: Sequence[Push]) -> None:
         """Take deliveries to make; waits when too many wait already."""
@@ -83,15 +84,19 @@ class Sender:
             try:
                 await self._store.settle(outcomes)
             except UNREACHABLE as error:
+                self._owes_outcomes = True
                 log.warning("push.settle_failed", error=repr(error), rows=len(batch))
                 await asyncio.sleep(RETRY_S)
             else:
+                self._owes_outcomes = False
                 return
 
     async def _claim(self) -> None:
         while True:
             claimed = 0
-            if self._waiting.qsize() < self._settings.waiting_max // 2:
+            # What is sent and not yet written may be over its lease: claimed, it was sent twice.
+            has_room = self._waiting.qsize() < self._settings.waiting_max // 2
+            if has_room and not self._owes_outcomes:
                 claimed = await self._claimed()
             if claimed < CLAIM_ROWS_MAX:
                 await asyncio.sleep(self._settings.poll_s)

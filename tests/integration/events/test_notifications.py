@@ -2,8 +2,9 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import asyncpg
@@ -20,13 +21,14 @@ from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import connect, open_pool
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
+from services.notifications import sender
 from services.notifications.events_in import Requests, subscription
 from services.notifications.grpc_api import NotificationsApi
 from services.notifications.partners import AccessTokens, PushClient
 from services.notifications.seed import seed_devices
 from services.notifications.sender import Sender
 from services.notifications.settings import Settings
-from services.notifications.state import Device
+from services.notifications.state import Device, Push, Settled
 from services.notifications.store import Store
 from tests.integration.events import samples
 from tests.integration.events.push_service import PROJECT, PushService, push_service
@@ -48,10 +50,11 @@ class Process:
     async def run(self) -> None:
         async with partner_session(self.settings) as session:
             access = AccessTokens(session, self.fcm.account)
-            sender = Sender(self.store, PushClient(session, access, PROJECT), self.settings)
-            requests = Requests(self.store, sender, self.settings)
+            client = PushClient(session, access, PROJECT)
+            pushes = Sender(self.store, client, self.settings)
+            requests = Requests(self.store, pushes, self.settings)
             async with asyncio.TaskGroup() as group:
-                group.create_task(sender.run())
+                group.create_task(pushes.run())
                 group.create_task(
                     chassis_kafka.consume(subscription(self.settings), requests.ask, self.stop)
                 )
@@ -243,6 +246,61 @@ async def test_a_full_queue_of_pushes_holds_its_group_up_and_loses_none(
         await narrow.crash()
         process.start()
     assert [len((await fcm.messages(one.device))["shown"]) for one in people] == [1] * len(people)
+
+
+class LateStore(Store):
+    """Its database does not take or give deliveries for a while."""
+
+    is_away = True
+
+    async def settle(self, outcomes: Sequence[Settled]) -> None:
+        self._require_up()
+        await super().settle(outcomes)
+
+    async def claim(self, now: datetime, lease_end: datetime, rows: int) -> list[Push]:
+        self._require_up()
+        return await super().claim(now, lease_end, rows)
+
+    def _require_up(self) -> None:
+        if self.is_away:
+            raise ConnectionRefusedError
+
+
+async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_sent_again(
+    kafka: KafkaStore,
+    postgres: PostgresStore,
+    process: Process,
+    fcm: PushService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When the database was back, the lease was over and the outcome not yet written."""
+    monkeypatch.setattr(sender, "RETRY_S", 3.0)
+    to = await customer(process)
+    await process.crash()
+    database = postgres.database("bp_notifications", "bp_notifications")
+    async with await open_pool(database, "test-notifications-late", 2) as pool:
+        late = LateStore(pool)
+        other = Process(process.settings, late, fcm)
+        other.start()
+        try:
+            write(kafka, asked(to).SerializeToString())
+            await arrived(fcm, to.device)
+
+            async def lease_is_over() -> bool:
+                return bool(
+                    await pool.fetchval(
+                        "SELECT next_attempt_time < now() FROM notif.delivery WHERE device = $1",
+                        to.device,
+                    )
+                )
+
+            await samples.eventually(lease_is_over)
+            late.is_away = False
+            await settled(other, to, "DELIVERED")
+        finally:
+            await other.crash()
+            process.start()
+    assert (await fcm.messages(to.device))["count"] == 1
 
 
 async def test_poison_is_parked_with_its_reason_and_the_group_goes_on(
