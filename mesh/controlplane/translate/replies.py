@@ -18,6 +18,8 @@ _FORBIDDEN = 403
 _NOT_IMPLEMENTED = 501
 _UNAVAILABLE = 503
 _ERRORS_FROM = 400
+_CHALLENGE = 'Bearer realm="api.bp.example"'
+"""Instead of Envoy's, whose realm is the caller's URL as it came, quotes and all."""
 _NO_KEYS = "Jwks_remote_fetch_is_failed"
 """What Envoy's filter for tokens says when it could not fetch the provider's key set."""
 
@@ -61,13 +63,15 @@ def _mapper(reply: EdgeReply, applies: accesslog.AccessLogFilter) -> hcm.Respons
     # Which refusal a 403 is depends on the route: a scope for customers, an identity for partners.
     by_route = f"%METADATA(ROUTE:{names.EDGE}:{names.FORBIDDEN_REASON})%"
     reason = by_route if reply.http == _FORBIDDEN else None
-    later = [header("retry-after", str(reply.retry_after_s))] if reply.retry_after_s else []
+    headers = [header("retry-after", str(reply.retry_after_s))] if reply.retry_after_s else []
+    if reply.http == _UNAUTHENTICATED:
+        headers.append(header("www-authenticate", _CHALLENGE))
     return hcm.ResponseMapper(
         filter=applies,
         body_format_override=core.SubstitutionFormatString(
             json_format=struct(status_json(reply, reason)), content_type=_JSON
         ),
-        headers_to_add=later,
+        headers_to_add=headers,
     )
 
 

@@ -147,6 +147,14 @@ async def test_every_token_but_a_good_one_is_refused(bank: Bank) -> None:
         assert (answer.status, answer.reason) == (401, "UNAUTHENTICATED"), case
 
 
+async def test_a_refused_token_is_answered_without_the_words_of_the_caller(bank: Bank) -> None:
+    """RFC 6750's challenge held the URL as it came: a quote in the query ended the realm."""
+    for token in (None, "abc", bank.issuer.token(SUBJECT, aud="other")):
+        answer = await bank.call("GET", '/v1/accounts?pageToken=a",realm="x', token=token)
+        assert (answer.status, answer.reason) == (401, "UNAUTHENTICATED")
+        assert answer.headers.getall("www-authenticate") == ['Bearer realm="api.bp.example"']
+
+
 @pytest.mark.parametrize("scope", ["", "transfers:read", "transfers:writer", "accounts:read"])
 async def test_a_missing_scope_is_refused(bank: Bank, scope: str) -> None:
     token = bank.issuer.token(SUBJECT, scope)
