@@ -11,8 +11,10 @@ from typing import Any, cast
 
 import orjson
 
+from services.nacha import return_code
 from services.payments.errors import WebhookMalformed, WebhookSignatureInvalid
 from services.payments.saga import fact_of_notice
+from services.payments.state import Event
 from services.payments.transfer import Notice
 
 TOLERANCE_S = 300
@@ -49,8 +51,10 @@ def read_notice(body: bytes) -> Notice:
         transfer_id=_uuid(_text(data, "idempotencyKey", needed=False)),
         return_code=_text(data, "returnReasonCode", needed=False),
     )
-    known = fact_of_notice(notice)
-    if known is None or not (notice.trace_number or notice.transfer_id):
+    fact = fact_of_notice(notice)
+    if fact is None or not (notice.trace_number or notice.transfer_id):
+        raise WebhookMalformed
+    if fact.event is Event.RETURNED and not return_code.is_valid(fact.return_code):
         raise WebhookMalformed
     return notice
 

@@ -211,9 +211,10 @@ def take(consumer: Consumer, rows_max: int, left: set[Place]) -> list[Message]:
 
     The consumer's callbacks run in here and put what partitions it loses into `left`. The client
     takes their messages out of the call that loses them; the first one was read by a call before.
+    What the first call itself loses it may have got back, and the message with it.
     """
-    left.clear()
     first = consumer.consume(1, IDLE_WAIT_S)
+    left.clear()
     if not first or rows_max == 1:
         return first
     rest = consumer.consume(rows_max - 1, REST_WAIT_S)

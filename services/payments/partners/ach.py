@@ -12,6 +12,7 @@ import aiohttp
 import orjson
 import structlog
 
+from services.nacha import return_code
 from services.payments.saga import Answer, Outcome
 from services.payments.transfer import Transfer
 
@@ -23,7 +24,7 @@ _REFUSALS = frozenset({400, 422})
 425, 429 (the moment), 401, 403, 404 (who asks, and where)."""
 
 _PLAIN = re.compile(r"[\x20-\x7e]{1,255}")
-"""A trace number or a code."""
+"""A trace number or an error's code."""
 
 _NO_ANSWER = Answer(Outcome.NO_ANSWER)
 _REASONS = {
@@ -132,6 +133,12 @@ def _trace(answer: dict[str, Any]) -> str:
     return _text(answer, "achTraceNumber")
 
 
+def _return_code(answer: dict[str, Any]) -> str:
+    """Return why it was returned; "" for what is no code: it was returned all the same."""
+    code = _text(answer, "returnReasonCode")
+    return code if return_code.is_valid(code) else ""
+
+
 def _reason(code: str) -> str:
     return _REASONS.get(code, code)
 
@@ -164,7 +171,7 @@ def queried(status: int, answer: dict[str, Any]) -> Answer:
         return Answer(Outcome.REFUSED, reason=_reason(rejected))
     if status == 200 and trace:
         outcome = _ENDED.get(str(answer.get("state")), Outcome.ACCEPTED)
-        return Answer(outcome, trace, return_code=_text(answer, "returnReasonCode"))
+        return Answer(outcome, trace, return_code=_return_code(answer))
     return _NO_ANSWER
 
 

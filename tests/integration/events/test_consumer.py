@@ -278,6 +278,37 @@ def test_a_batch_holds_nothing_of_a_partition_that_left_while_it_was_read(
     heir.close()
 
 
+def test_a_batch_holds_what_a_partition_brings_that_left_and_came_back(
+    kafka: KafkaStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that was outside comes back and reads within one call: it alone has the record."""
+    monkeypatch.setattr(client, "IDLE_WAIT_S", 20.0)
+    topic = f"topic-{uuid.uuid4()}"
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(timeout=20)
+    left: set[chassis_kafka.Place] = set()
+
+    def revoked(_: Consumer, places: list[TopicPartition]) -> None:
+        left.update((place.topic, place.partition) for place in places)
+
+    subscription = chassis_kafka.Subscription(kafka.bootstrap, topic, "mine", (topic,))
+    settings = chassis_kafka.consumer_settings(subscription, chassis_kafka.Health())
+    consumer = Consumer(settings | {"max.poll.interval.ms": settings["session.timeout.ms"]})
+    consumer.subscribe([topic], on_revoke=revoked, on_lost=revoked)
+    samples.until(lambda: (consumer.consume(1, 0.1), consumer.assignment())[1])
+    samples.until(lambda: not _members(admin, topic), 30)
+    samples.write_raw(kafka.bootstrap, topic, [(b"key", b"value")])
+    (told,) = chassis_kafka.take(consumer, 1, left)
+    assert told.error(), "that it was outside"
+    batch = chassis_kafka.take(consumer, 100, left)
+    assert [m.value() for m in batch] == [b"value"]
+    consumer.close()
+
+
+def _members(admin: AdminClient, group: str) -> list[Any]:
+    return admin.describe_consumer_groups([group])[group].result(timeout=20).members
+
+
 def _value(condition: Callable[[], bool]):
     async def holds() -> bool:
         return condition()
