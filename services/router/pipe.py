@@ -8,7 +8,8 @@ transaction is aborted and the batch is read again.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -66,9 +67,13 @@ class Writer:
 
     def renew(self, until_done: Callable[..., None]) -> None:
         """Make a producer and settle what the slot's last transaction left."""
-        self.producer = self._made()
-        until_done(self.producer.init_transactions, CALL_TIMEOUT_S)
+        until_done(self._settle)
         self._shaken = False
+
+    def _settle(self) -> None:
+        """Try with a producer of its own: one that could not in its time might never."""
+        self.producer = self._made()
+        self.producer.init_transactions(CALL_TIMEOUT_S)
 
 
 class Pipe:
@@ -137,8 +142,9 @@ class Pipe:
         self._health.turn(False, error="left the group", partitions=len(places))
 
     def _batch(self, consumer: Consumer) -> None:
-        s = self._subscription
-        messages = kafka.take(consumer, s.batch_rows_max, self._left)
+        rows_max = self._subscription.batch_rows_max
+        with self._call():
+            messages = kafka.take(consumer, rows_max, self._left)
         if not self._writer.is_sound():
             # Even without records: what a broken transaction left unsettled, the broker's own
             # restart included, holds back the offsets and so the records themselves.
@@ -196,18 +202,30 @@ class Pipe:
         self._stop.wait(BACKOFF_S)
 
     def _until_done(self, call: Callable[..., Any], *args: Any) -> None:
-        """Repeat a call that may be repeated until it is done; raise what that cannot mend."""
+        """Repeat a call that may be repeated until it is done; raise what that cannot mend.
+
+        A call that is repeated in vain although the brokers answer ends the process.
+        """
+        patience = Membership(self._subscription.rejoin_s_max)
         while True:
-            self._call_begun = time.monotonic()
             try:
-                call(*args)
+                with self._call():
+                    call(*args)
             except KafkaException as error:
                 if not error.args[0].retriable():
                     raise
                 self._health.turn(False, error=error.args[0].name())
                 if self._stop.wait(BACKOFF_S):
                     raise Stopped from error
+                patience.look(self._writer.producer)
             else:
                 return
-            finally:
-                self._call_begun = None
+
+    @contextmanager
+    def _call(self) -> Generator[None]:
+        """Note that a call to the client goes on, for who watches."""
+        self._call_begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self._call_begun = None

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaException
 
 ASKED_EVERY_S = 2.0
 ANSWER_S = 1.0
-LOOKED_EVERY_S_MAX = 10.0
+LOOKED_EVERY_S_MAX = 20.0
 """Looks that lie farther apart were made by a process that was stopped in between."""
 EXIT_STUCK = 70
 
