@@ -54,6 +54,11 @@ _PLAN = st.lists(
 )
 """Postings as legs by numbers of accounts, and which earlier posting's id they repeat, if any."""
 
+_WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
 Plan = list[tuple[list[tuple[Side, int, int, str]], int | None]]
 
 
@@ -247,3 +252,28 @@ async def test_a_group_that_waits_for_a_lock_in_vain_leaves_nothing(
     await blocker.close()
     await waiter.close()
     assert await books.held([held, free]) == [100, 100]
+
+
+async def test_what_was_posted_while_a_group_waited_is_told_as_posted_and_the_rest_is_posted(
+    books: Books, postgres: PostgresStore
+) -> None:
+    """Also when the first one took what the account held: nobody is told INSUFFICIENT_FUNDS."""
+    rich, poor = await books.accounts(2, 100)
+    wanted = ((rich, 10), (poor, 100))
+    first = [posting(take(one, held), give(CLEARING, held)) for one, held in wanted]
+    group = [*first, posting(take(rich, 20), give(CLEARING, 20))]
+    looker = await connect(postgres.database("postgres"), "looker")
+    other = await connect(postgres.database("bp_payments"), "other")
+    async with other.transaction():
+        rows = [one.to_row() for one in first]
+        await other.execute("SELECT ledger.post_group($1::ledger.posting[])", rows)
+        waits = asyncio.create_task(books.ledger.post_group(group))
+        async with asyncio.timeout(20):
+            while not await looker.fetchval(_WAITING):
+                await asyncio.sleep(0.02)
+    await other.close()
+    await looker.close()
+    names = [type(one).__name__ for one in await waits]
+    assert names == ["DuplicateTransaction", "DuplicateTransaction", "tuple"]
+    assert await books.held([rich, poor]) == [70, 0]
+    await books.assert_right()
