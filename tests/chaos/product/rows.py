@@ -78,12 +78,12 @@ _UNSETTLED: dict[Row, Way] = {
     (_S.DEBITED, _E.RECALLED): Way(Cause.DRIVER, _ends(_S.FAILED), account=REFUSED_ACCOUNT),
     # Taken up by another worker before the time-out is saved, it is submitted once more.
     (_S.DEBITED, _E.TIMED_OUT): Way(Cause.DRIVER, _ends(_S.FAILED, _S.SUBMITTED), submit=HANG),
+    # When the wish is lost, the saga may recall it before the customer repeats it.
     (_S.DEBITED, _E.CANCEL_ASKED): Way(
-        Cause.CANCEL, _ends(_S.CANCELLED), submit=HANG, before=(Before.WAITING,)
+        Cause.CANCEL, _ends(_S.CANCELLED, _S.FAILED), submit=HANG, before=(Before.WAITING,)
     ),
     (_S.OUTCOME_UNKNOWN, _E.ACCEPTED): Way(Cause.DRIVER, _ends(_S.SUBMITTED), submit=SWALLOW),
     (_S.OUTCOME_UNKNOWN, _E.RECALLED): Way(Cause.DRIVER, _ends(_S.FAILED), submit=HANG),
-    # When the wish is lost in a crash, the saga may recall it before the customer repeats it.
     (_S.OUTCOME_UNKNOWN, _E.CANCEL_ASKED): Way(
         Cause.CANCEL,
         _ends(_S.CANCELLED, _S.FAILED),

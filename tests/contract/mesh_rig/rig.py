@@ -148,7 +148,11 @@ class Rig:
 
     async def _listening(self, name: str, listeners: int) -> bool:
         stats = await self.stats(name, "listener_manager")
-        return stats.get("listener_manager.total_listeners_active", 0) >= listeners
+        # A listener counts as active before there is a worker that accepts.
+        return (
+            stats.get("listener_manager.total_listeners_active", 0) >= listeners
+            and stats.get("listener_manager.workers_started", 0) == 1
+        )
 
     async def stats(self, name: str, filter_text: str) -> dict[str, int]:
         """Return the proxy's counters and gauges whose names hold a text."""
