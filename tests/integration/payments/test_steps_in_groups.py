@@ -1,16 +1,13 @@
 """Steps of several transfers in one statement do what each alone would have done."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import asyncpg
-import pytest_asyncio
 
-from services.chassis.postgres import connect, load_queries
+from services.chassis.postgres import connect
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
@@ -23,22 +20,7 @@ from tests.integration.bank import Bank, Holder
 from tests.integration.payments.orders import order_of
 from tests.integration.stores import PostgresStore
 
-QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
 UNTIL = timedelta(seconds=30)
-
-
-@pytest_asyncio.fixture(scope="module")
-async def store(postgres: PostgresStore) -> AsyncGenerator[Store]:
-    pool = await postgres.pool("bp_payments")
-    yield Store(pool, load_queries(QUERIES))
-    await pool.close()
-
-
-@pytest_asyncio.fixture(scope="module")
-async def bank(postgres: PostgresStore) -> AsyncGenerator[Bank]:
-    bank = Bank(postgres)
-    yield bank
-    await bank.close()
 
 
 async def _debit(store: Store, order: TransferOrder) -> Debit:

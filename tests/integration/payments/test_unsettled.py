@@ -4,15 +4,12 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import aiohttp
 import pytest_asyncio
 
-from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
-from services.payments import mapping
 from services.payments.driver import Driver
 from services.payments.partners.ach import AchClient
 from services.payments.state import Event, State
@@ -20,25 +17,9 @@ from services.payments.store import Lease, Store
 from services.payments.transfer import Fact, Notice, Transfer, debited
 from tests.integration.bank import Bank, Holder
 from tests.integration.payments.orders import order_of
-from tests.integration.stores import PostgresStore
 
-QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
 WAIT_S = 1000.0
 ROWS_MAX = 3
-
-
-@pytest_asyncio.fixture(scope="module")
-async def store(postgres: PostgresStore) -> AsyncGenerator[Store]:
-    pool = await postgres.pool("bp_payments")
-    yield Store(pool, load_queries(QUERIES))
-    await pool.close()
-
-
-@pytest_asyncio.fixture(scope="module")
-async def bank(postgres: PostgresStore) -> AsyncGenerator[Bank]:
-    bank = Bank(postgres)
-    yield bank
-    await bank.close()
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -5,40 +5,23 @@ import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from services.chassis.postgres import connect, load_queries
+from services.chassis.postgres import connect
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
-from services.payments import mapping
 from services.payments.store import Lease, Store
 from services.payments.transfer import Transfer, debited
 from tests.integration.bank import Bank, Holder
 from tests.integration.payments.orders import order_of
 from tests.integration.stores import PostgresStore
 
-QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
 WITHIN_S = 10.0
 LOCK = "SELECT FROM payments.interbank_transfer WHERE shard = $1 AND transfer_id = $2 FOR UPDATE"
-
-
-@pytest_asyncio.fixture(scope="module")
-async def store(postgres: PostgresStore) -> AsyncGenerator[Store]:
-    pool = await postgres.pool("bp_payments")
-    yield Store(pool, load_queries(QUERIES))
-    await pool.close()
-
-
-@pytest_asyncio.fixture(scope="module")
-async def bank(postgres: PostgresStore) -> AsyncGenerator[Bank]:
-    bank = Bank(postgres)
-    yield bank
-    await bank.close()
 
 
 @pytest_asyncio.fixture
