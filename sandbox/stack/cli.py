@@ -86,15 +86,15 @@ def ensure_supervisor(
         return False
     home.create()
     with (home.logs / "supervisor.log").open("ab") as log:
+        command = [*through, sys.executable, "-m", "sandbox.stack", "supervise"]
         process = subprocess.Popen(
-            [*through, sys.executable, "-m", "sandbox.stack", "supervise"],
+            launch.in_its_place(command, None, signal.SIGTERM) if dies_with_caller else command,
             cwd=REPO,
-            env={**os.environ, "BP_HOME": str(home.root), "GRPC_ENABLE_FORK_SUPPORT": "0"},
+            env={**os.environ, "BP_HOME": str(home.root)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=launch.child_setup(None, signal.SIGTERM) if dies_with_caller else None,
         )
     deadline = time.monotonic() + 15
     while not control.is_running(home.control_socket):

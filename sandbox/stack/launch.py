@@ -4,6 +4,10 @@ Every child asks the kernel for a signal at its parent's death; this survives ev
 supervisor. PostgreSQL refuses to run as root, so a child may also change its user id; where the
 new user could not reach the repository (a clone under /root), it keeps the one capability to pass
 directories rather than have the permissions of foreign directories changed.
+
+All this is asked for by small programs that run before the child's own, in its place (util-linux's
+setpriv and chrt), not by Python code between fork and exec: a library with threads may act on a
+fork there (gRPC starts its threads again, and they abort when exec's files are closed).
 """
 
 from __future__ import annotations
@@ -13,19 +17,9 @@ import ctypes
 import os
 import pwd
 import signal
-import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-_PR_SET_PDEATHSIG = 1
-_PR_SET_SECUREBITS = 28
-_SECBIT_NO_SETUID_FIXUP = 4
-_PR_CAP_AMBIENT = 47
-_PR_CAP_AMBIENT_RAISE = 2
-_CAP_DAC_OVERRIDE = 1
-_CAP_HEADER_V3 = 0x20080522
-
 
 LOG_TAIL_CHARS = 600
 
@@ -72,14 +66,13 @@ async def start(
     kernel ties the death signal to the thread that forked."""
     with log.open("ab") as output:
         return await asyncio.create_subprocess_exec(
-            *command,
+            *in_its_place(command, user, death_signal),
             env=dict(env),
             cwd=cwd,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=child_setup(user, death_signal),
         )
 
 
@@ -98,42 +91,39 @@ async def run(
         raise RuntimeError(f"{Path(command[0]).name} ended with {code}; see {log}:\n{tail}")
 
 
-def child_setup(user: OsUser | None, death_signal: signal.Signals) -> Callable[[], None]:
-    """What the child does between fork and exec. The user changes first: a change of
-    credentials clears the death signal.
+def in_its_place(
+    command: Sequence[str], user: OsUser | None, death_signal: signal.Signals
+) -> list[str]:
+    """`command` as what this process must start: it ends with this process, and is `user`'s.
 
     The child, and what it starts, is a batch process to Linux's scheduler: it takes its turn like
     any other, but one that wakes up does not push aside the one that runs. Twenty processes that
     wake each other on two cores would else spend much of their time on cold caches.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
-
-    def setup() -> None:
-        if user is not None:
-            _become(libc, user)
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-        libc.prctl(_PR_SET_PDEATHSIG, int(death_signal))
-        if os.getppid() != parent:  # the parent died between fork and prctl
-            os._exit(1)
-
-    return setup
+    return [
+        "setpriv",
+        *(_become(user) if user is not None else ()),
+        "--pdeathsig",
+        death_signal.name.removeprefix("SIG"),
+        *("chrt", "--batch", "0"),
+        # The parent may have died before it could be asked to be told of.
+        *("sh", "-c", 'test "$PPID" -eq "$0" || exit 1; exec "$@"', str(os.getpid())),
+        *command,
+    ]
 
 
-def _become(libc: ctypes.CDLL, user: OsUser) -> None:
-    if user.keep_access and libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP) != 0:
-        # Without this bit access(2) would ignore the capability, and setuid(2) would drop it.
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_SECUREBITS)")
-    os.setgroups([])
-    os.setgid(user.gid)
-    os.setuid(user.uid)
-    if user.keep_access:
-        bit = 1 << _CAP_DAC_OVERRIDE
-        header = struct.pack("<Ii", _CAP_HEADER_V3, 0)
-        data = struct.pack("<IIIIII", bit, bit, bit, 0, 0, 0)
-        if libc.capset(header, data) != 0:
-            raise OSError(ctypes.get_errno(), "capset")
-        libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
+def _become(user: OsUser) -> Sequence[str]:
+    change = (f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups")
+    if not user.keep_access:
+        return change
+    # Without the bit access(2) would ignore the capability, and setuid(2) would drop it.
+    kept = "-all,+dac_override"
+    return (
+        "--securebits=+no_setuid_fixup",
+        *change,
+        f"--inh-caps={kept}",
+        f"--ambient-caps={kept}",
+    )
 
 
 def require_inotify(count: int) -> None:

@@ -63,6 +63,8 @@ def missing_tools() -> list[str]:
         missing.append("Maven")
     if shutil.which("make") is None:
         missing.append("make")
+    if shutil.which("setpriv") is None or shutil.which("chrt") is None:
+        missing.append("util-linux (setpriv, chrt)")
     return missing
 
 
@@ -88,7 +90,7 @@ def install_line() -> str:
     for tool, line in INSTALL.items():
         if shutil.which(tool):
             return line
-    return "your package manager: Python 3.11+, Java 17+ (headless), Maven, make"
+    return "your package manager: Python 3.11+, Java 17+ (headless), Maven, make, util-linux"
 
 
 def _set_up(kind: str, requirements: Path, wanted: str) -> None:

@@ -3,16 +3,19 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import grpc
 import pytest
 
 from sandbox.stack import launch
-from sandbox.stack.home import Home
+from sandbox.stack.home import REPO, Home
 from sandbox.stack.nodes import Layer, ProcessSpec, RestartPolicy, State
 from sandbox.stack.parts.kafka import Kafka, default_libs
 from sandbox.stack.parts.openbao import OpenBao
@@ -32,6 +35,68 @@ def test_a_link_inside_a_closed_folder_is_as_closed_as_the_folder(
     user = launch.unprivileged_user([tmp_path / "closed" / "link" / "bin"])
     assert user is not None
     assert user.keep_access
+
+
+async def test_children_start_while_grpc_works_in_this_process(tmp_path: Path) -> None:
+    """One child in fifty was aborted before it began: gRPC had started its threads in it again,
+    since Python code was to run between fork and exec, and exec closes the files they wait on."""
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            await asyncio.wait_for(channel.channel_ready(), 10)
+            for number in range(100):
+                await asyncio.gather(
+                    *(
+                        launch.run(
+                            ("true",),
+                            env=launch.child_environment({}),
+                            log=tmp_path / f"{number}-{other}.log",
+                        )
+                        for other in range(3)
+                    )
+                )
+    finally:
+        await server.stop(None)
+
+
+@pytest.mark.parametrize("death_signal", [signal.SIGKILL, signal.SIGTERM])
+def test_a_child_ends_with_the_process_that_started_it(
+    tmp_path: Path, death_signal: signal.Signals
+) -> None:
+    told = tmp_path / "child"
+    child = f"trap 'echo TERM >> {told}; exit' TERM; echo $$ > {told}; sleep 60 & wait"
+    code = (
+        "import signal, subprocess; from sandbox.stack import launch;"
+        f"command = launch.in_its_place(['sh', '-c', {child!r}], None, signal.{death_signal.name});"
+        "subprocess.Popen(command).wait()"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=REPO, start_new_session=True)
+    try:
+        _wait_until(lambda: told.exists() and told.read_text().endswith("\n"))
+        pid = int(told.read_text())
+        parent.kill()
+        parent.wait()
+        _wait_until(lambda: not Path(f"/proc/{pid}").exists())
+        assert told.read_text().split()[1:] == (["TERM"] if death_signal is signal.SIGTERM else [])
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(parent.pid, signal.SIGKILL)
+
+
+def test_a_child_of_a_process_that_is_gone_does_not_begin(tmp_path: Path) -> None:
+    command = launch.in_its_place(("touch", str(tmp_path / "begun")), None, signal.SIGKILL)
+    orphan = subprocess.run(["sh", "-c", '"$@" & wait $!', "sh", *command], check=False)
+    assert orphan.returncode == 1
+    assert not (tmp_path / "begun").exists()
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @dataclass(frozen=True)

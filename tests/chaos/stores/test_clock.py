@@ -80,14 +80,14 @@ async def test_business_time_jumps_over_both_leaps_of_new_york_and_windows_are_k
 
 def _start_skewed(bank: Bank, service: str, seconds: int, environment: dict[str, str]) -> Skewed:
     module, log = "tests.chaos.stores.skewed", bank.stack.home.logs / f"{service}-skewed.log"
+    command = [sys.executable, "-m", module, str(seconds), f"services.{service}"]
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", module, str(seconds), f"services.{service}"],
+            launch.in_its_place(command, None, signal.SIGKILL),
             cwd=REPO,
             env=environment,
             stdout=output,
             stderr=output,
-            preexec_fn=launch.child_setup(None, signal.SIGKILL),
         )
 
 
