@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import mean
 
 
 class Way(StrEnum):
@@ -33,8 +34,8 @@ class Mark:
     goal: float | None = None
     """None where the goal asks no more than the mark."""
     unit: str = ""
-    over: str = ""
-    """The figure to divide by; empty for none."""
+    over: Sequence[str] = ()
+    """The figures whose mean to divide by, of those that were measured; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ MARKS = (
         Way.AT_LEAST,
         0.25,
         1 / 3,
-        over="floor.per_s",
+        over=("floor.per_s", "floor.after.per_s"),
     ),
     Mark("CPU of one", "interbank.cpu_ms", Way.AT_MOST, 6.5, 4.0, "ms"),
     Mark(
@@ -84,7 +85,7 @@ MARKS = (
         "ledger.hot.per_s",
         Way.AT_LEAST,
         0.9,
-        over="ledger.spread.per_s",
+        over=("ledger.spread.per_s",),
     ),
     Mark("cost at 1 million against 10 thousand", "growth.cpu_ratio_1m", Way.AT_MOST, 1.2),
     Mark("warm start", "stack.up_warm_s", Way.AT_MOST, 20, unit="s"),
@@ -101,5 +102,5 @@ def _value(mark: Mark, figures: Mapping[str, float]) -> float | None:
     value = figures.get(mark.figure)
     if value is None or not mark.over:
         return value
-    below = figures.get(mark.over)
-    return value / below if below else None
+    below = [figures[name] for name in mark.over if figures.get(name)]
+    return value / mean(below) if below else None

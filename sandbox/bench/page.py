@@ -25,6 +25,7 @@ SHOWN = (
     "internal.c64",
     "interbank.c16",
     "interbank.c64",
+    "floor.after",
     "interbank.c128",
     "open100",
     "open70",

@@ -94,6 +94,12 @@ def _standing(measured: dict[str, float], what: str) -> marks.Judged:
     return next(one for one in marks.judge(measured) if one.mark.what == what)
 
 
+def test_transfers_are_compared_with_the_mean_of_the_floors_around_them() -> None:
+    figures = {"interbank.c64.per_s": 300.0, "floor.per_s": 1400.0, "floor.after.per_s": 1000.0}
+    assert _standing(figures, "their speed against the floor's").value == 0.25
+    assert _standing({"floor.per_s": 1.0}, "their speed against the floor's").value is None
+
+
 def test_marks_and_goals_are_met_missed_or_not_measured() -> None:
     figures = {"interbank.c64.per_s": 300.0, "floor.per_s": 1500.0, "interbank.cpu_ms": 7.0}
     speed = _standing(figures, "interbank transfers")
