@@ -4,13 +4,10 @@ For the demo and the end-to-end tests. Each opens customers of its own, so that 
 one running bank without meeting.
 """
 
-import asyncio
 import itertools
 import os
 import ssl
-import time
 import uuid
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +19,7 @@ from sandbox.judge.stores import Stores
 from sandbox.seed import people, planting
 from sandbox.seed.people import Deposit, Person
 from sandbox.stack.testing import RunningStack
+from sandbox.waiting import until
 
 SCOPES = "transfers:write transfers:read accounts:read"
 BO = {
@@ -31,20 +29,6 @@ BO = {
     "accountType": "CHECKING",
 }
 _numbers = itertools.count(1)
-
-
-async def until(
-    condition: Callable[[], Awaitable[Any]], timeout_s: float = 30.0, what: str = ""
-) -> Any:
-    """Wait until a condition gives something true, and return that; TimeoutError names `what`."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        found = await condition()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {timeout_s} s: {what or condition}")
-        await asyncio.sleep(0.05)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from sandbox.stack.home import REPO
 from sandbox.stack.testing import RunningStack
+from tests.rigs.host_speed import scale_timeouts, set_deadline_factor
 
 STACK_LANE = (
     "tests/bench/",
@@ -50,6 +51,16 @@ class Lanes(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
     """Have `make test` share the tests out by lane."""
     return Lanes(config, log)
+
+
+def pytest_configure() -> None:
+    """Measure the host before any test and before any worker of `make test` starts."""
+    set_deadline_factor()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give a slow or busy host the time it needs before a test counts as hanging."""
+    scale_timeouts(config, items)
 
 
 @pytest.fixture(scope="session")

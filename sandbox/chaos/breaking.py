@@ -19,7 +19,8 @@ import aiohttp
 
 from sandbox.chaos.load import Load
 from sandbox.chaos.schedule import CLEARING_HOUSE, PARTNER_FAULTS, Fault, Kind
-from sandbox.client import Answer, BankClient, until
+from sandbox.client import Answer, BankClient
+from sandbox.waiting import until
 
 BURST_REQUESTS = 300
 """More than two groups of a service take at once, and many times its database connections."""

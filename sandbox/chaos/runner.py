@@ -17,8 +17,9 @@ from sandbox.chaos.load import Load
 from sandbox.chaos.reckoning import TERMINAL, Difference, Row, reckon
 from sandbox.chaos.report import Outcome, Struck
 from sandbox.chaos.schedule import CLEARING_HOUSE, Fault, Roster, schedule
-from sandbox.client import BankClient, until
+from sandbox.client import BankClient
 from sandbox.stack.testing import RunningStack
+from sandbox.waiting import until
 from services.chassis.postgres import Queries, load_queries
 from services.payments.state import State
 

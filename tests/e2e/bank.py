@@ -9,7 +9,8 @@ import aiohttp
 import asyncpg
 from confluent_kafka import Producer
 
-from sandbox.client import BO, Answer, BankClient, Customer, read_answer, until
+from sandbox.client import BO, Answer, BankClient, Customer, read_answer
+from sandbox.waiting import until
 
 __all__ = ["BO", "Answer", "Bank", "Customer", "until"]
 

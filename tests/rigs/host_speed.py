@@ -1,0 +1,45 @@
+"""How slow this host is now, beside the documented one; all deadlines of a test session scale.
+
+A deadline only catches a hang, so it is generous: three times what the documented host may need
+when it is quiet, times the slowness of this one, its other work included.
+"""
+
+import os
+import time
+
+import pytest
+
+from sandbox.waiting import FACTOR_VARIABLE, scaled_s
+
+DOCUMENTED_S = 0.35
+"""Seconds of the yardstick on the documented host (docs/performance.md) when it is quiet."""
+GENEROSITY = 3.0
+SLOWNESS_MAX = 8.0
+_ROUNDS = 200
+_ADDITIONS = 100_000
+
+
+def set_deadline_factor() -> None:
+    """Measure once a session and tell all processes of it; a factor that is set already stays."""
+    if FACTOR_VARIABLE not in os.environ:
+        slowness = min(max(yardstick_s() / DOCUMENTED_S, 1.0), SLOWNESS_MAX)
+        os.environ[FACTOR_VARIABLE] = f"{GENEROSITY * slowness:.2f}"
+
+
+def yardstick_s() -> float:
+    """Return the seconds of a fixed piece of work, long enough to meet the host's other work."""
+    begun = time.perf_counter()
+    for _ in range(_ROUNDS):
+        total = 0
+        for number in range(_ADDITIONS):
+            total += number
+    return time.perf_counter() - begun
+
+
+def scale_timeouts(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Scale the time after which a test counts as hanging: the marker's, else the ini file's."""
+    default = float(config.getini("timeout"))
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        seconds = float(marker.args[0]) if marker else default
+        item.add_marker(pytest.mark.timeout(scaled_s(seconds)), append=False)
