@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down status logs test check gen golden
+.PHONY: help setup setup-dev demo up down status logs test quick check gen golden
 .PHONY: simulate chaos chaos-saga fuzz bench bench-long
 
 # The first Python 3.11+ that really runs (shims of version managers may be in PATH and fail). The
@@ -47,6 +47,10 @@ test: setup-dev ## All tests, on real parts, with coverage (ARGS="tests/unit -k 
 	@COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(PYTHON) -m pytest $(or $(ARGS),$(LANES))
 	@$(PYTHON) -m coverage combine -q
 	@$(PYTHON) -m coverage report $(if $(ARGS),--fail-under=0)
+
+quick: setup-dev ## What needs no running part: architecture, unit and golden tests, and types
+	@$(PYTHON) -m pytest -n 2 tests/architecture tests/unit tests/golden
+	@$(PYTHON) -m sandbox.check types
 
 check: setup-dev ## Style, types, imports, contracts; fails when generated files differ
 	@$(PYTHON) -m sandbox.check $(ARGS)

@@ -19,7 +19,7 @@ from sandbox.judge.stores import Stores
 from sandbox.seed import people, planting
 from sandbox.seed.people import Deposit, Person
 from sandbox.stack.testing import RunningStack
-from sandbox.waiting import until
+from sandbox.waiting import scaled_s, until
 
 SCOPES = "transfers:write transfers:read accounts:read"
 BO = {
@@ -232,7 +232,7 @@ class BankClient:
             ach_control_url=self.where["BP_PARTNER_ACH_CONTROL_URL"],
             fcm_control_url=self.where["BP_PARTNER_FCM_CONTROL_URL"],
         )
-        return (await judge(stores, 60)).to_json()
+        return (await judge(stores, scaled_s(60))).to_json()
 
 
 async def read_answer(response: aiohttp.ClientResponse) -> Answer:

@@ -78,7 +78,7 @@ def _tell(report: Report) -> None:
         f"{totals['steps']} steps and {totals['events']} events under"
         f" {totals['faults_in_all']} faults, every invariant checked after each",
         f"{totals['wall_s']} s, {totals['cpu_s']} s of CPU,"
-        f" {totals['quiet_cpu_s']} s if nobody else had used the machine",
+        f" as much as {totals['cost_in_yardsticks']} yardsticks",
     ]
     lines.append(told(report.failure) if report.failure else "PASSED: every invariant held")
     sys.stdout.write("\n".join(lines) + "\n")

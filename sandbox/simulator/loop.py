@@ -40,11 +40,6 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._timers_set = 0
         self._stopping = False
 
-    @property
-    def waits(self) -> int:
-        """How many timers were set since the world began."""
-        return self._timers_set
-
     def time(self) -> float:
         """Return the virtual time."""
         return self.now_s

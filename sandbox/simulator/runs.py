@@ -8,11 +8,12 @@ import multiprocessing
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.simulator.shrink import Failure, outcome, shrunk
+from sandbox.simulator.yardstick import cost_in_yardsticks, yardstick_cpu_s
 
 WORLD_OPERATIONS = 2000
 """Transfers of one world: some fifty bursts in three days."""
@@ -31,21 +32,10 @@ class Lived:
     steps: int
     events: int
     days: float
-    waits: int
-    """Waits of the loop: the measure of how much there was to do."""
     cpu_s: float
+    yardstick_cpu_s: float
+    """What the yardstick cost in the same process, just before and just after."""
     failure: Failure | None
-
-
-def quiet_cpu_s(worlds: Sequence[Lived]) -> float:
-    """Return what the worlds cost when nobody else runs: all of it at the pace of the quickest
-    tenth.
-
-    Whoever shares the machine makes the same work cost a third more CPU and above, by its caches
-    and its clock, and rarely all the time.
-    """
-    paces = sorted(one.cpu_s / one.waits for one in worlds if one.waits)
-    return paces[len(paces) // 10] * sum(one.waits for one in worlds) if paces else 0.0
 
 
 @dataclass(slots=True)
@@ -74,15 +64,19 @@ class Report:
             "faults_in_all": sum(faults.values()),
             "wall_s": round(self.wall_s, 1),
             "cpu_s": round(self.cpu_s, 1),
-            "quiet_cpu_s": round(quiet_cpu_s(self.worlds), 1),
+            "cost_in_yardsticks": round(
+                cost_in_yardsticks([(one.cpu_s, one.yardstick_cpu_s) for one in self.worlds])
+            ),
         }
 
 
 def live(seed: int, orders: int) -> Lived:
     """Live through one world."""
     gc.set_threshold(GARBAGE_EVERY)
+    before_s = yardstick_cpu_s()
     began_s = time.process_time()
     failure, world = outcome(seed, range(orders))
+    cpu_s = time.process_time() - began_s
     states = Counter(row["state"] for row in world.payments.transfers.values())
     states["BOOKED"] = len(world.book_transfers.made)
     return Lived(
@@ -93,8 +87,8 @@ def live(seed: int, orders: int) -> Lived:
         steps=world.checker.steps,
         events=len(world.checker.audited),
         days=world.loop.now_s / 86_400,
-        waits=world.loop.waits,
-        cpu_s=time.process_time() - began_s,
+        cpu_s=cpu_s,
+        yardstick_cpu_s=(before_s + yardstick_cpu_s()) / 2,
         failure=failure,
     )
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from sandbox.stack import control, launch, memory, progress
 from sandbox.stack.home import REPO, Home, home_from_environment
+from sandbox.waiting import scaled_s
 
 UP_WITHIN_S = 240.0
 WHAT_NOW = (
@@ -71,7 +72,7 @@ def up(home: Home, names: list[str]) -> int:
 
 def ensure(home: Home, names: list[str]) -> control.Answer:
     """Have a running supervisor bring up these nodes; tells meanwhile what keeps failing."""
-    asking = control.Asking(home.control_socket, UP_WITHIN_S, cmd="ensure", names=names)
+    asking = control.Asking(home.control_socket, scaled_s(UP_WITHIN_S), cmd="ensure", names=names)
     progress.show_until(home, lambda: not asking.is_alive())
     return asking.answer
 

@@ -14,6 +14,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from sandbox.waiting import scaled_s
+
 END_WITHIN_S = 8.0
 
 
@@ -31,8 +33,8 @@ def end_all(file: Path) -> list[str]:
         return []
     rows: dict[str, tuple[int, int]] = json.loads(file.read_text())
     alive = {name: pid for name, (pid, begun) in rows.items() if start_time(pid) == begun}
-    deadline = time.monotonic() + END_WITHIN_S
-    grace = time.monotonic() + END_WITHIN_S / 4
+    deadline = time.monotonic() + scaled_s(END_WITHIN_S)
+    grace = time.monotonic() + scaled_s(END_WITHIN_S / 4)
     while any(start_time(pid) == rows[name][1] for name, pid in alive.items()):
         if time.monotonic() > deadline:
             raise RuntimeError(f"these processes of an earlier run do not end: {alive}")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sandbox.stack.launch import OsUser
 from sandbox.stack.probes import Probe
+from sandbox.waiting import scaled_s
 
 Action = Callable[[], Awaitable[None]]
 
@@ -53,7 +54,7 @@ class RestartPolicy:
 
     window_s: float = 300.0
     first_starts_max: int = 5
-    first_start_within_s: float = 150.0
+    first_start_within_s: float = field(default_factory=lambda: scaled_s(150))
     delay_first_s: float = 0.1
     delay_max_s: float = 15.0
 
@@ -76,7 +77,7 @@ class StopPolicy:
     """`drain` first (bounded by its own time-out), then `signal`, then SIGKILL after `kill_s`."""
 
     signal: signal.Signals = signal.SIGTERM
-    kill_after_s: float = 10.0
+    kill_after_s: float = field(default_factory=lambda: scaled_s(10))
     drain: Action | None = None
 
 
@@ -97,7 +98,7 @@ class ProcessSpec:
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     cwd: Path | None = None
     user: OsUser | None = None
-    ready_within_s: float = 60.0
+    ready_within_s: float = field(default_factory=lambda: scaled_s(60))
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     stop: StopPolicy = field(default_factory=StopPolicy)
     liveness: Liveness | None = None

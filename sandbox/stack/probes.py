@@ -17,6 +17,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from grpc_health.v1 import health_pb2
 
+from sandbox.waiting import scaled_s
+
 CHECK_TIMEOUT_S = 2.0
 
 
@@ -155,7 +157,7 @@ class RedisProbe:
 
 async def wait_for(probe: Probe, within_s: float = 30.0) -> None:
     """Return when the part serves; TimeoutError when it does not in time."""
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(scaled_s(within_s)):
         while not await probe.check():  # noqa: ASYNC110 another process
             await asyncio.sleep(0.1)
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sandbox.waiting import scaled_s
 
 
 class StackSettings(BaseSettings):
@@ -27,7 +30,7 @@ class StackSettings(BaseSettings):
     failed_starts_max: int = 5
     """Starts in a row that a process may fail before `up` gives it up."""
 
-    silent_s_max: float = 30.0
+    silent_s_max: float = Field(default_factory=lambda: scaled_s(30))
     """A service that answers no health question for this long is killed and started again;
     0: never."""
 

@@ -17,6 +17,7 @@ from typing import Any
 from sandbox.stack import cli, control
 from sandbox.stack.home import Home
 from sandbox.stack.seed import Seed, load_or_make
+from sandbox.waiting import scaled_s
 
 READY_WITHIN_S = 90.0
 
@@ -98,7 +99,7 @@ class RunningStack:
         self, name: str, *, not_pid: int | None = None, timeout_s: float = READY_WITHIN_S
     ) -> int:
         """Wait until it is ready, after a kill as another process than `not_pid`; its pid."""
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + scaled_s(timeout_s)
         while time.monotonic() < deadline:
             row = self.nodes()[name]
             if row["state"] == "ready" and row["pid"] != not_pid:
@@ -124,7 +125,7 @@ class RunningStack:
             raise RuntimeError(f"{name} did not become ready:\n{self.log(name)[-2000:]}")
 
     def _ask(self, timeout_s: float = 120.0, **request: Any) -> dict[str, Any]:
-        answer = control.ask(self.home.control_socket, timeout_s, **request)
+        answer = control.ask(self.home.control_socket, scaled_s(timeout_s), **request)
         if not answer["ok"]:
             raise RuntimeError(answer["error"])
         return answer

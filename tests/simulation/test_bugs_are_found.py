@@ -4,6 +4,7 @@ import pytest
 
 from sandbox.simulator.chance import Fault
 from sandbox.simulator.shrink import outcome, shrunk
+from sandbox.waiting import scaled_s
 from tests.simulation.bugs import BUGS, planted
 
 # What a dead process had begun is swept away by the garbage collector, never awaited.
@@ -32,7 +33,7 @@ def test_a_failure_is_made_small_and_its_command_replays_it() -> None:
         failure = next(
             found for seed in range(1, 20) if (found := outcome(seed, range(WORLD))[0]) is not None
         )
-        small = shrunk(failure, seconds=30)
+        small = shrunk(failure, seconds=scaled_s(30))
         assert small.rule == failure.rule
         assert len(small.operations) == 1
         assert small.faults is not None

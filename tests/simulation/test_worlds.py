@@ -4,23 +4,23 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
-from typing import Any
 
 import pytest
 
 from sandbox.simulator.chance import Point
-from sandbox.simulator.runs import Lived, quiet_cpu_s
 from sandbox.simulator.shrink import outcome
+from sandbox.simulator.yardstick import cost_in_yardsticks
 from sandbox.stack.home import REPO
+from sandbox.waiting import scaled_s
 
 # What a dead process had begun is swept away by the garbage collector, never awaited.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 TRANSFERS = 100_000
-CPU_S_MAX = 120
-"""A minute on two cores. Of CPU and not of the clock: other tests run meanwhile."""
-WALL_S_MAX = 280
+COST_MAX = 8_000
+"""In yardsticks (sandbox/simulator/yardstick.py): what they cost today and half as much again. On
+the documented host it is a minute of two cores."""
+HANGS_AFTER_S = 300
 
 
 def _simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -29,10 +29,17 @@ def _simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
     env["PYTHONPATH"] = os.pathsep.join((str(REPO), str(REPO / "gen")))
     command = [sys.executable, "-m", "sandbox.simulator", *arguments]
     return subprocess.run(
-        command, cwd=REPO, env=env, capture_output=True, text=True, timeout=WALL_S_MAX, check=False
+        command,
+        cwd=REPO,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=scaled_s(HANGS_AFTER_S),
+        check=False,
     )
 
 
+@pytest.mark.timeout(HANGS_AFTER_S + 30)
 def test_a_hundred_thousand_transfers_keep_every_invariant_under_every_fault(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -42,29 +49,24 @@ def test_a_hundred_thousand_transfers_keep_every_invariant_under_every_fault(
     assert told["transfers"] == TRANSFERS
     assert set(told["faults"]) == {point.name for point in Point}
     assert set(told["states"]) == {"BOOKED", "COMPLETED", "RETURNED", "FAILED", "CANCELLED"}
+    cost = f"{told['cost_in_yardsticks']} yardsticks, {COST_MAX} are allowed"
     with capsys.disabled():
-        print(f"\n{TRANSFERS} simulated transfers: {_times(told)}", flush=True)
-    assert 0 < told["quiet_cpu_s"] <= CPU_S_MAX, _times(told)
+        print(f"\n{TRANSFERS} simulated transfers: {told['wall_s']} s, {cost}", flush=True)
+    assert 0 < told["cost_in_yardsticks"] <= COST_MAX, cost
 
 
-def _times(told: dict[str, Any]) -> str:
-    quiet = f"{told['quiet_cpu_s']} s of CPU if alone, {CPU_S_MAX} may be"
-    return f"{told['wall_s']} s, {told['cpu_s']} s of CPU; {quiet}"
-
-
-def _world(waits: int, cpu_s: float) -> Lived:
-    return Lived(1, 1, Counter(), Counter(), 1, 1, 1.0, waits, cpu_s, None)
-
-
-def test_what_neighbours_cost_is_left_out_and_what_the_simulation_costs_is_not() -> None:
-    alone = [_world(waits, waits / 1000) for waits in (900, 1000, 1100, 1000)]
-    assert quiet_cpu_s(alone) == pytest.approx(4.0)
-    slower = zip(alone, (1, 1, 2, 3), strict=True)
-    disturbed = [_world(one.waits, one.cpu_s * slow) for one, slow in slower]
-    assert quiet_cpu_s(disturbed) == pytest.approx(4.0)
-    # Dearer everywhere, or more of it to do, is the simulation's own.
-    assert quiet_cpu_s([_world(one.waits, one.cpu_s * 2) for one in alone]) == pytest.approx(8.0)
-    assert quiet_cpu_s([*alone, *alone]) == pytest.approx(8.0)
+def test_a_slow_host_makes_nothing_dearer_and_more_work_does() -> None:
+    usual = [(2.0, 0.02), (1.0, 0.02), (1.5, 0.02)]
+    assert cost_in_yardsticks(usual) == pytest.approx(225)
+    slower = [(work_s * 2.5, yardstick_s * 2.5) for work_s, yardstick_s in usual]
+    assert cost_in_yardsticks(slower) == pytest.approx(225)
+    # A neighbour that comes and goes slows some worlds, with their yardsticks.
+    disturbed = [usual[0], slower[1], usual[2]]
+    assert cost_in_yardsticks(disturbed) == pytest.approx(225)
+    assert cost_in_yardsticks([(work_s * 2, yard_s) for work_s, yard_s in usual]) == (
+        pytest.approx(450)
+    )
+    assert cost_in_yardsticks([*usual, *usual]) == pytest.approx(450)
 
 
 def test_one_seed_is_one_history_to_the_last_line() -> None:

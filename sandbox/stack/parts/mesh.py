@@ -22,6 +22,7 @@ from sandbox.stack.parts.partners import Partners
 from sandbox.stack.ports import Ports
 from sandbox.stack.probes import HttpProbe, http_json, http_status
 from sandbox.stack.roster import GATEWAY, SERVICES, Service, present
+from sandbox.waiting import scaled_s
 
 ENVOY = packages.folder_of("envoy") / "_bin" / "envoy"
 DRAIN_S = 2
@@ -130,7 +131,7 @@ class Mesh:
             probe=HttpProbe("http://envoy/ready", unix_socket=admin),
             depends_on=("certificates", "mesh"),
             prepare=prepare,
-            stop=StopPolicy(kill_after_s=5),
+            stop=StopPolicy(kill_after_s=scaled_s(5)),
         )
 
     def gateway(self) -> ProcessSpec:
@@ -154,7 +155,7 @@ class Mesh:
             probe=HttpProbe(f"http://{self.gateway_admin}/ready"),
             depends_on=("certificates", "mesh", *services),
             prepare=prepare,
-            stop=StopPolicy(kill_after_s=GATEWAY_DRAIN_S, drain=drain),
+            stop=StopPolicy(kill_after_s=scaled_s(GATEWAY_DRAIN_S), drain=drain),
         )
 
     async def _requests_active(self, base: str) -> bool:

@@ -92,7 +92,7 @@ class OpenBao:
             probe=self._probe(),
             prepare=self.prepare,
             after_start=self.open,
-            stop=StopPolicy(signal=signal.SIGTERM, kill_after_s=10),
+            stop=StopPolicy(signal=signal.SIGTERM),
         )
 
     @property

