@@ -97,7 +97,7 @@ def ensure_supervisor(
             stderr=log,
             start_new_session=True,
         )
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + scaled_s(15)
     while not control.is_running(home.control_socket):
         if process.poll() is not None or time.monotonic() > deadline:
             raise TimeoutError(f"the supervisor did not start, see {home.logs}/supervisor.log")
