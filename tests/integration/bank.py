@@ -10,7 +10,7 @@ import asyncpg
 
 from services.chassis.postgres import connect
 from services.kernel.ids import new_id, shard_of
-from tests.integration.stores import PostgresStore
+from tests.integration.stores import PostgresStore, statement_ms
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Bank:
         """The superuser's connection to a database, one for the session."""
         if database not in self.superusers:
             login = self.postgres.database("postgres", database)
-            self.superusers[database] = await connect(login, "tests")
+            self.superusers[database] = await connect(login, "tests", statement_ms())
         return self.superusers[database]
 
     async def open_holder(self, cents: int = 0, state: str = "ACTIVE") -> Holder:

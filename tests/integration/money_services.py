@@ -12,6 +12,7 @@ import pytest_asyncio
 from bp.customers.v1 import customers_service_pb2_grpc
 from bp.transfers.v1 import transfers_service_pb2_grpc
 
+from sandbox.waiting import scaled_s
 from services.chassis.grpc_server import Server
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import connect, open_pool
@@ -28,7 +29,7 @@ from services.transfers.store import Store as TransfersStore
 from tests.integration.bank import Bank
 from tests.integration.mesh_calls import certificate_of, open_channel
 from tests.integration.running import Running, background
-from tests.integration.stores import KafkaStore, PostgresStore
+from tests.integration.stores import KafkaStore, PostgresStore, statement_ms
 
 
 def _settings(folder: Path, service: str, kafka_bootstrap: str = "") -> dict[str, object]:
@@ -57,9 +58,10 @@ async def customers(
     """The customers service; its Kafka loop is started by the tests that need it."""
     settings = CustomersSettings.model_validate(
         _settings(tmp_path_factory.mktemp("customers"), "customers", kafka.bootstrap)
+        | {"position_wait_s": scaled_s(4)}
     )
     database = postgres.database("bp_customers", "bp_customers")
-    pool = await open_pool(database, "customers", 8)
+    pool = await open_pool(database, "customers", 8, statement_ms())
     store = CustomersStore(pool)
     arrivals = Arrivals(store.positions, lambda: connect(database, "customers-arrivals"))
     tokens = PageTokens(b"sealed by the tests")
@@ -79,9 +81,10 @@ async def transfers(
     """The transfers service, which asks customers."""
     settings = TransfersSettings.model_validate(
         _settings(tmp_path_factory.mktemp("transfers"), "transfers")
+        | {"check_timeout_s": scaled_s(2)}
     )
     database = postgres.database("bp_transfers")
-    pool = await open_pool(database, "transfers", 8)
+    pool = await open_pool(database, "transfers", 8, statement_ms())
     store = TransfersStore(pool)
     channel = open_channel(str(customers.settings.socket_in), certificate_of("transfers"))
     tokens = PageTokens(b"sealed by the tests")

@@ -1,8 +1,7 @@
 """Helpers around services that run inside the test's process."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -26,13 +25,3 @@ async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-async def eventually(
-    condition: Callable[[], Awaitable[bool]], within_s: float = 10, every_s: float = 0.02
-) -> None:
-    """Wait until a condition holds; AssertionError when it does not in time."""
-    deadline = time.monotonic() + within_s
-    while not await condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(every_s)

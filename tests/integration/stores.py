@@ -19,9 +19,12 @@ from sandbox.stack.parts.postgres import Postgres
 from sandbox.stack.ports import is_free
 from sandbox.stack.provision import databases, migrations, topics
 from sandbox.stack.runner import Runner
+from sandbox.waiting import scaled_s
 from services.chassis.postgres import Database, open_pool
 
 PASSWORD = secrets.token_hex(16)
+STATEMENT_S = 30.0
+"""A statement may wait as long as a test may: a slow host does not meet the product's limit."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class PostgresStore:
 
     async def pool(self, role: str, size: int = 8) -> asyncpg.Pool:
         """A pool as a service opens it."""
-        return await open_pool(self.database(role), f"test-{role}", size)
+        return await open_pool(self.database(role), f"test-{role}", size, statement_ms())
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ class KafkaStore:
     def bootstrap(self) -> str:
         """host:port for clients."""
         return self.part.bootstrap
+
+
+def statement_ms() -> int:
+    """Return the statement timeout of the tests' sessions on this host."""
+    return int(scaled_s(STATEMENT_S) * 1000)
 
 
 def _free_port() -> int:

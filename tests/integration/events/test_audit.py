@@ -12,6 +12,7 @@ import pytest_asyncio
 from bp.audit.v1 import audit_service_pb2 as pb
 from bp.audit.v1.audit_events_pb2 import AuditEvent
 
+from sandbox.waiting import until
 from services.audit.chain import Entry
 from services.audit.events_in import Recorder, subscription
 from services.audit.grpc_api import AuditApi
@@ -93,7 +94,7 @@ async def recorded(owner: asyncpg.Connection, ids: list[str], count: int) -> Non
     async def enough() -> bool:
         return await on_record(owner, ids) >= count
 
-    await samples.eventually(enough)
+    await until(enough)
 
 
 async def test_redelivered_events_are_on_record_once(
@@ -134,7 +135,7 @@ async def test_the_time_on_record_counts_the_wait_for_the_chain(
     async with holder.transaction():
         await holder.execute("SELECT pg_advisory_xact_lock(20310, $1)", OWN_CHAIN)
         appending = asyncio.create_task(audit.store.append([entry]))
-        await samples.eventually(lambda: audit_owner.fetchval(waiting))
+        await until(lambda: audit_owner.fetchval(waiting))
         released = utc_now()
     assert await appending == 1
     await holder.close()

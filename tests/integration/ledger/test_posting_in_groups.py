@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sandbox.waiting import until
 from services.chassis.postgres import connect
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
@@ -268,9 +269,7 @@ async def test_what_was_posted_while_a_group_waited_is_told_as_posted_and_the_re
         rows = [one.to_row() for one in first]
         await other.execute("SELECT ledger.post_group($1::ledger.posting[])", rows)
         waits = asyncio.create_task(books.ledger.post_group(group))
-        async with asyncio.timeout(20):
-            while not await looker.fetchval(_WAITING):
-                await asyncio.sleep(0.02)
+        await until(lambda: looker.fetchval(_WAITING), 20, "the group waits")
     await other.close()
     await looker.close()
     names = [type(one).__name__ for one in await waits]

@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from sandbox.waiting import scaled_s
 from services.chassis.postgres import connect
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
@@ -189,7 +190,7 @@ async def test_an_account_that_somebody_holds_holds_up_only_its_own_debit(
         )
         blocked = asyncio.create_task(_debited(store, held))
         passed = [asyncio.create_task(_debited(store, free)) for _ in range(3)]
-        await asyncio.wait_for(asyncio.gather(*passed), timeout=4)
+        await asyncio.wait_for(asyncio.gather(*passed), scaled_s(20))
         assert not blocked.done()
     await blocked
     await blocker.close()

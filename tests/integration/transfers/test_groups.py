@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from sandbox.waiting import scaled_s
 from services.chassis.groups import Sizes
 from services.chassis.postgres import connect
 from services.kernel.clock import utc_now
@@ -164,7 +165,7 @@ async def test_an_account_that_somebody_holds_holds_up_only_its_own_transfer(
         )
         stuck, loose = transfer(held, other, 10), transfer(free, payee, 10)
         blocked = asyncio.create_task(post(store, stuck, key_of(stuck)))
-        await asyncio.wait_for(post(store, loose, key_of(loose)), timeout=4)
+        await asyncio.wait_for(post(store, loose, key_of(loose)), scaled_s(20))
         assert not blocked.done()
     await blocked
     await blocker.close()
