@@ -20,7 +20,7 @@ from services.chassis import kafka as chassis_kafka
 from services.chassis.calls import Call, current_call
 from services.chassis.http_client import partner_session
 from services.chassis.page_tokens import PageTokens
-from services.chassis.postgres import connect, open_pool
+from services.chassis.postgres import connect
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from services.notifications import sender
@@ -97,8 +97,7 @@ async def process(
         retry_first_s=0.2,
         poll_s=0.1,
     )
-    database = postgres.database("bp_notifications", "bp_notifications")
-    async with await open_pool(database, "test-notifications", 4) as pool:
+    async with await postgres.pool("bp_notifications", 4, "bp_notifications") as pool:
         one = Process(settings, Store(pool), fcm)
         one.start()
         yield one
@@ -281,8 +280,7 @@ async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_se
     monkeypatch.setattr(sender, "RETRY_S", 3.0 * LEASE_S)
     to = await customer(process)
     await process.crash()
-    database = postgres.database("bp_notifications", "bp_notifications")
-    async with await open_pool(database, "test-notifications-late", 2) as pool:
+    async with await postgres.pool("bp_notifications", 2, "bp_notifications") as pool:
         late = LateStore(pool)
         other = Process(process.settings, late, fcm)
         other.start()

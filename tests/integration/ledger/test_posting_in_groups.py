@@ -242,7 +242,7 @@ async def test_a_group_that_waits_for_a_lock_in_vain_leaves_nothing(
     books: Books, postgres: PostgresStore
 ) -> None:
     held, free = await books.accounts(2, 100)
-    blocker = await connect(postgres.database("postgres"), "blocker")
+    blocker = await postgres.session("postgres")
     waiter = await connect(postgres.database("bp_payments"), "waiter")
     await waiter.execute("SET lock_timeout = '100ms'")
     group = [posting(take(one, 10), give(CLEARING, 10)).to_row() for one in (free, held)]
@@ -264,7 +264,7 @@ async def test_what_was_posted_while_a_group_waited_is_told_as_posted_and_the_re
     first = [posting(take(one, held), give(CLEARING, held)) for one, held in wanted]
     group = [*first, posting(take(rich, 20), give(CLEARING, 20))]
     looker = await connect(postgres.database("postgres"), "looker")
-    other = await connect(postgres.database("bp_payments"), "other")
+    other = await postgres.session("bp_payments")
     async with other.transaction():
         rows = [one.to_row() for one in first]
         await other.execute("SELECT ledger.post_group($1::ledger.posting[])", rows)

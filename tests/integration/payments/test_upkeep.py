@@ -12,7 +12,6 @@ import pytest
 import pytest_asyncio
 
 from sandbox.waiting import scaled_s, until
-from services.chassis.postgres import connect
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.payments.store import Lease, Store
@@ -30,7 +29,7 @@ LOCK = "SELECT FROM payments.interbank_transfer WHERE shard = $1 AND transfer_id
 @pytest_asyncio.fixture
 async def other(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Connection]:
     """A session beside those of the store."""
-    connection = await connect(postgres.database("postgres"), "other")
+    connection = await postgres.session("postgres")
     yield connection
     await connection.close()
 
