@@ -57,7 +57,9 @@ async def outbox_messages(bank: Bank, keys: Sequence[uuid.UUID]) -> list[bytes]:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 async def test_any_order_batching_and_redelivery_over_both_topics_ends_at_the_last_positions(

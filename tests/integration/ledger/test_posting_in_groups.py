@@ -132,7 +132,7 @@ async def _kept(
 @settings(
     max_examples=120,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(plan=_PLAN)
 async def test_a_group_becomes_what_its_postings_become_one_by_one(
