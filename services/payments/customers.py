@@ -17,7 +17,8 @@ from services.chassis.groups import DEFAULT_SIZES, Groups, Sizes
 from services.chassis.grpc_client import onward
 from services.payments.checks import AccountFacts
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 4.0
+"""How long the check may take: the deadline of that method at customers."""
 
 
 class CustomersClient:

@@ -10,5 +10,6 @@ class TransfersSettings(ServiceSettings):
     """Most that one book transfer may move, 1,000,000.00."""
     page_rows_max: int = 100
     """Most transfers of a page; the contract's limit."""
-    check_timeout_s: float = 2.0
-    """How long the accounts' check at customers may take."""
+    check_timeout_s: float = 4.0
+    """How long the check of the accounts at customers may take: the deadline of that method. The
+    transfer itself has five seconds; a check that ends earlier fails transfers that have time."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from services.chassis.postgres import connect
 from services.kernel.ids import new_id, shard_of
 from tests.integration.stores import PostgresStore
 
@@ -31,8 +30,7 @@ class Bank:
     async def superuser(self, database: str) -> asyncpg.Connection:
         """The superuser's connection to a database, one for the session."""
         if database not in self.superusers:
-            login = self.postgres.database("postgres", database)
-            self.superusers[database] = await connect(login, "tests")
+            self.superusers[database] = await self.postgres.session("postgres", database)
         return self.superusers[database]
 
     async def open_holder(self, cents: int = 0, state: str = "ACTIVE") -> Holder:

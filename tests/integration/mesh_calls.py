@@ -9,6 +9,8 @@ import grpc.aio
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
+from sandbox.waiting import scaled_s
+
 SCOPES = "accounts:read transfers:read transfers:write"
 
 
@@ -52,7 +54,7 @@ class _Sidecar(grpc.aio.UnaryUnaryClientInterceptor):
 async def raw_call(channel: grpc.aio.Channel, path: str, request: Message, metadata: Any) -> bytes:
     """One unary call; the body as it came over the wire."""
     method = channel.unary_unary(path, request_serializer=lambda m: m.SerializeToString())
-    return await method(request, metadata=metadata, timeout=10)
+    return await method(request, metadata=metadata, timeout=scaled_s(20))
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:

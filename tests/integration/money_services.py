@@ -12,9 +12,10 @@ import pytest_asyncio
 from bp.customers.v1 import customers_service_pb2_grpc
 from bp.transfers.v1 import transfers_service_pb2_grpc
 
+from sandbox.waiting import scaled_s
 from services.chassis.grpc_server import Server
 from services.chassis.page_tokens import PageTokens
-from services.chassis.postgres import connect, open_pool
+from services.chassis.postgres import connect
 from services.customers import bootstrap as customers_bootstrap
 from services.customers import handlers as customers_handlers
 from services.customers.arrivals import Arrivals
@@ -27,8 +28,10 @@ from services.transfers.settings import TransfersSettings
 from services.transfers.store import Store as TransfersStore
 from tests.integration.bank import Bank
 from tests.integration.mesh_calls import certificate_of, open_channel
-from tests.integration.running import Running, background
+from tests.integration.running import Running, background, scaled_deadlines
 from tests.integration.stores import KafkaStore, PostgresStore
+
+CHECK_S: float = TransfersSettings.model_fields["check_timeout_s"].default
 
 
 def _settings(folder: Path, service: str, kafka_bootstrap: str = "") -> dict[str, object]:
@@ -57,14 +60,16 @@ async def customers(
     """The customers service; its Kafka loop is started by the tests that need it."""
     settings = CustomersSettings.model_validate(
         _settings(tmp_path_factory.mktemp("customers"), "customers", kafka.bootstrap)
+        | {"position_wait_s": scaled_s(4)}
     )
     database = postgres.database("bp_customers", "bp_customers")
-    pool = await open_pool(database, "customers", 8)
+    pool = await postgres.pool("bp_customers", 8, "bp_customers")
     store = CustomersStore(pool)
     arrivals = Arrivals(store.positions, lambda: connect(database, "customers-arrivals"))
     tokens = PageTokens(b"sealed by the tests")
     desk = customers_handlers.Desk(settings, store, arrivals, tokens)
-    server = Server(settings, customers_bootstrap.apis(desk))
+    with scaled_deadlines():
+        server = Server(settings, customers_bootstrap.apis(desk))
     async with background(arrivals.run()):
         await server.start()
         yield Running(settings, store)
@@ -79,15 +84,16 @@ async def transfers(
     """The transfers service, which asks customers."""
     settings = TransfersSettings.model_validate(
         _settings(tmp_path_factory.mktemp("transfers"), "transfers")
+        | {"check_timeout_s": scaled_s(CHECK_S)}
     )
-    database = postgres.database("bp_transfers")
-    pool = await open_pool(database, "transfers", 8)
+    pool = await postgres.pool("bp_transfers")
     store = TransfersStore(pool)
     channel = open_channel(str(customers.settings.socket_in), certificate_of("transfers"))
     tokens = PageTokens(b"sealed by the tests")
     accounts = Accounts(channel, settings.check_timeout_s)
     desk = transfers_handlers.Desk(settings, store, accounts, tokens)
-    server = Server(settings, transfers_bootstrap.apis(desk))
+    with scaled_deadlines():
+        server = Server(settings, transfers_bootstrap.apis(desk))
     await store.ensure_partitions()
     await server.start()
     yield Running(settings, store)

@@ -1,11 +1,15 @@
 """Helpers around services that run inside the test's process."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
+
+import pytest
+
+from sandbox.waiting import scaled_s
+from services.chassis import contracts
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,17 @@ async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             await task
 
 
-async def eventually(
-    condition: Callable[[], Awaitable[bool]], within_s: float = 10, every_s: float = 0.02
-) -> None:
-    """Wait until a condition holds; AssertionError when it does not in time."""
-    deadline = time.monotonic() + within_s
-    while not await condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(every_s)
+@contextmanager
+def scaled_deadlines() -> Generator[None]:
+    """Scale the methods' deadlines for servers that are built meanwhile, as the tests' own."""
+    load = contracts.load
+
+    def scaled(descriptor_set: bytes | None = None) -> dict[str, contracts.MethodContract]:
+        return {
+            path: replace(one, deadline_ms=int(scaled_s(one.deadline_ms)))
+            for path, one in load(descriptor_set).items()
+        }
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contracts, "load", scaled)
+        yield

@@ -5,12 +5,13 @@ Each is the part that `make up` runs, with its configuration, under a home of th
 
 import random
 import secrets
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import pytest
 
 from sandbox.stack.home import Home
 from sandbox.stack.nodes import Node, ProcessSpec
@@ -19,9 +20,13 @@ from sandbox.stack.parts.postgres import Postgres
 from sandbox.stack.ports import is_free
 from sandbox.stack.provision import databases, migrations, topics
 from sandbox.stack.runner import Runner
-from services.chassis.postgres import Database, open_pool
+from sandbox.waiting import scaled_s
+from services.chassis import postgres as chassis_postgres
+from services.chassis.postgres import Database, connect, open_pool
 
 PASSWORD = secrets.token_hex(16)
+STATEMENT_S = 30.0
+"""A statement may wait as long as a test may: a slow host does not meet the product's limit."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,17 @@ class PostgresStore:
         """The address of a database for a role, such as bp_payments or postgres."""
         return Database(self.part.host, self.part.port, name, role, PASSWORD)
 
-    async def pool(self, role: str, size: int = 8) -> asyncpg.Pool:
-        """A pool as a service opens it."""
-        return await open_pool(self.database(role), f"test-{role}", size)
+    async def session(self, role: str, name: str = "bp_write") -> asyncpg.Connection:
+        """A single connection that may hold locks as long as a test waits."""
+        with _scaled_limits():
+            connection = await connect(self.database(role, name), f"test-{role}", _statement_ms())
+        await connection.execute("SET idle_in_transaction_session_timeout = 0")
+        return connection
+
+    async def pool(self, role: str, size: int = 8, name: str = "bp_write") -> asyncpg.Pool:
+        """A pool as a service opens it, but for the time limits."""
+        with _scaled_limits():
+            return await open_pool(self.database(role, name), f"test-{role}", size, _statement_ms())
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,19 @@ class KafkaStore:
     def bootstrap(self) -> str:
         """host:port for clients."""
         return self.part.bootstrap
+
+
+def _statement_ms() -> int:
+    return int(scaled_s(STATEMENT_S) * 1000)
+
+
+@contextmanager
+def _scaled_limits() -> Generator[None]:
+    """Scale the limits of connections that are opened meanwhile: a slow host meets none of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chassis_postgres, "CONNECT_TIMEOUT_S", scaled_s(20))
+        patch.setattr(chassis_postgres, "COMMAND_TIMEOUT_S", scaled_s(2 * STATEMENT_S))
+        yield
 
 
 def _free_port() -> int:

@@ -1,11 +1,11 @@
 """The projection of balances: right whatever the order, the topic and the number of deliveries."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 
 import grpc
+import pytest
 import pytest_asyncio
 from bp.customers.v1 import customers_service_pb2 as pb
 from bp.event.v1 import event_pb2
@@ -13,13 +13,16 @@ from confluent_kafka import Consumer, Producer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sandbox.waiting import scaled_s, until, until_true
 from services.chassis import kafka
 from services.customers import events_in
+from services.customers.arrivals import Arrivals
 from services.customers.events_in import Projection
+from services.customers.settings import CustomersSettings
 from services.kernel.ids import new_id
 from tests.integration.bank import Bank
 from tests.integration.mesh_calls import from_customer, refusal
-from tests.integration.running import Running, background, eventually
+from tests.integration.running import Running, background
 from tests.integration.transfers.test_book_transfers import new_key, wish
 
 
@@ -54,7 +57,9 @@ async def outbox_messages(bank: Bank, keys: Sequence[uuid.UUID]) -> list[bytes]:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 async def test_any_order_batching_and_redelivery_over_both_topics_ends_at_the_last_positions(
@@ -118,7 +123,7 @@ class Feed:
     async def publish(self, topic: str, key: uuid.UUID, value: bytes) -> None:
         """Write one message and wait for its acknowledgement."""
         self._producer.produce(topic, key=str(key), value=value)
-        assert await asyncio.to_thread(self._producer.flush, 10) == 0
+        assert await asyncio.to_thread(self._producer.flush, scaled_s(20)) == 0
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -134,7 +139,7 @@ async def feed(bank: Bank, customers: Running) -> AsyncIterator[Feed]:
         async def assigned() -> bool:
             return len(health.partitions) == 12
 
-        await eventually(assigned, within_s=20)
+        await until(assigned, 30, "the group has its partitions")
         yield Feed(customers.settings.kafka_bootstrap)
 
 
@@ -158,7 +163,7 @@ async def test_a_caller_who_asks_for_its_position_reads_its_own_write(
     async def first_is_there() -> bool:
         return await bank.projected(holder.account_id) == (700, 1)
 
-    await eventually(first_is_there)
+    await until(first_is_there)
     assert not waiting.done()
     await feed.publish("transfers", holder.account_id, event((holder.account_id, 650, 2)))
     assert await waiting == (650, 2)
@@ -186,13 +191,27 @@ async def test_many_callers_wait_for_different_accounts_and_positions(
 
 
 async def test_a_position_that_does_not_come_is_refused_after_two_seconds_with_a_retry(
-    bank: Bank, customers_stub
+    bank: Bank, customers: Running, customers_stub, monkeypatch: pytest.MonkeyPatch
 ):
     holder = await bank.open_holder()
-    begun = time.monotonic()
-    call = balance_at(customers_stub, holder, 9)
+    limits: list[float] = []
+    reached = Arrivals.reached
+
+    async def soon_over(
+        self: Arrivals, account_id: uuid.UUID, position: int, within_s: float
+    ) -> bool:
+        limits.append(within_s)
+        return await reached(self, account_id, position, 0.1)
+
+    monkeypatch.setattr(Arrivals, "reached", soon_over)
+    call = customers_stub.GetBalance(
+        pb.GetBalanceRequest(account_id=str(holder.account_id), at_least_position=9),
+        metadata=from_customer(holder.customer_id),
+    )
     assert await refusal(call) == (grpc.StatusCode.UNAVAILABLE, "POSITION_NOT_REACHED")
-    assert 1.9 < time.monotonic() - begun < 3.5
+    assert dict(await call.trailing_metadata())["retry-after"] == "1"
+    assert limits == [customers.settings.position_wait_s]
+    assert CustomersSettings.model_fields["position_wait_s"].default == 2.0
 
 
 async def test_bad_messages_are_parked_with_their_reason_and_the_group_goes_on(
@@ -212,7 +231,7 @@ async def test_bad_messages_are_parked_with_their_reason_and_the_group_goes_on(
     async def good_one_is_applied() -> bool:
         return await bank.projected(holder.account_id) == (42, 1)
 
-    await eventually(good_one_is_applied)
+    await until(good_one_is_applied)
     assert await asyncio.to_thread(_parked, customers.settings.kafka_bootstrap, set(bad)) == bad
 
 
@@ -227,11 +246,14 @@ def _parked(bootstrap: str, wanted: set[bytes]) -> dict[bytes, str]:
     )
     consumer.subscribe(["payments.dlq"])
     found: dict[bytes, str] = {}
-    deadline = time.monotonic() + 15
-    while found.keys() != wanted and time.monotonic() < deadline:
+
+    def all_found() -> bool:
         for message in consumer.consume(10, 0.2):
             if message.error() is None and message.value() in wanted:
                 found[message.value()] = dict(message.headers())["dlq-reason"].decode()
+        return found.keys() == wanted
+
+    until_true(all_found, 30, "all wanted messages are parked")
     consumer.close()
     return found
 

@@ -6,6 +6,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.waiting import scaled_s
+from services.chassis.kafka.membership import EXIT_STUCK
+
+EXITS_S = 60.0
+
 REPO = Path(__file__).resolve().parents[3]
 
 
@@ -43,7 +48,15 @@ class RouterProcess:
     def ends(self) -> int:
         """Wait until it ends by itself; return the exit code."""
         assert self.process is not None
-        return self.process.wait(timeout=40)
+        return self.process.wait(timeout=scaled_s(EXITS_S))
+
+    def restart_if_stuck(self) -> None:
+        """Do as the supervisor: a router whose client is stuck ends itself to be started again."""
+        assert self.process is not None
+        ended = self.process.poll()
+        if ended is not None:
+            assert ended == EXIT_STUCK, f"the router ended with {ended}"
+            self.start()
 
     def kill(self) -> None:
         """kill -9: nothing is said to the broker."""
@@ -55,4 +68,4 @@ class RouterProcess:
         """SIGTERM; return the exit code."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=scaled_s(EXITS_S))

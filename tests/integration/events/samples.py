@@ -1,17 +1,21 @@
 """Events as payments and transfers write them, and what the tests read back."""
 
-import asyncio
-import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
+from sandbox.waiting import scaled_s
 from services.chassis.kafka import producer_settings
 from services.kernel.ids import new_id
+
+WRITE_S = 60.0
+"""How long a message may wait for its acknowledgement, the restart of a killed broker included."""
 
 
 def payment(fact: str = "transfer_submitted", customer_id: str | None = None) -> PaymentEvent:
@@ -58,25 +62,42 @@ def headers_of(event: Any) -> list[tuple[str, str | bytes | None]]:
 
 def write(bootstrap: str, topic: str, events: Iterable[Any]) -> None:
     """Write events, or raw bytes, and wait for the acknowledgements."""
-    producer = Producer(producer_settings(bootstrap, "test"))
-    for event in events:
-        if isinstance(event, bytes):
-            producer.produce(topic, value=event, key=b"poison", headers=[("ce_id", b"x")])
-        else:
-            fact = getattr(event, event.WhichOneof("event"))
-            key = fact.transfer.account_id.encode()
-            producer.produce(
-                topic, value=event.SerializeToString(), key=key, headers=headers_of(event)
-            )
-    assert producer.flush(30) == 0
+    with _acknowledged(bootstrap) as produce:
+        for event in events:
+            if isinstance(event, bytes):
+                produce(topic, value=event, key=b"poison", headers=[("ce_id", b"x")])
+            else:
+                fact = getattr(event, event.WhichOneof("event"))
+                key = fact.transfer.account_id.encode()
+                produce(topic, value=event.SerializeToString(), key=key, headers=headers_of(event))
 
 
 def write_raw(bootstrap: str, topic: str, pairs: Iterable[tuple[bytes, bytes]]) -> None:
     """Write keys and values as they are."""
-    producer = Producer(producer_settings(bootstrap, "test"))
-    for key, value in pairs:
-        producer.produce(topic, value=value, key=key)
-    assert producer.flush(30) == 0
+    with _acknowledged(bootstrap) as produce:
+        for key, value in pairs:
+            produce(topic, value=value, key=key)
+
+
+@contextmanager
+def _acknowledged(bootstrap: str) -> Generator[Callable[..., None]]:
+    """Give a way to write messages; fail when one of them is not acknowledged in the end.
+
+    A message that the client gives up counts as flushed: only its report says that it is lost.
+    """
+    limit_s = scaled_s(WRITE_S)
+    producer = Producer(
+        producer_settings(bootstrap, "test") | {"delivery.timeout.ms": int(limit_s * 1000)}
+    )
+    lost: list[KafkaError] = []
+
+    def reported(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            lost.append(error)
+
+    yield partial(producer.produce, on_delivery=reported)
+    assert producer.flush(limit_s) == 0
+    assert not lost, lost
 
 
 def read_all(bootstrap: str, topic: str) -> list[Message]:
@@ -92,7 +113,7 @@ def read_all(bootstrap: str, topic: str) -> list[Message]:
             "fetch.wait.max.ms": 10,
         }
     )
-    partitions = reader.list_topics(topic, timeout=10).topics[topic].partitions
+    partitions = reader.list_topics(topic, timeout=scaled_s(10)).topics[topic].partitions
     reader.assign([TopicPartition(topic, number, 0) for number in partitions])
     found: list[Message] = []
     ended: set[int] = set()
@@ -104,25 +125,3 @@ def read_all(bootstrap: str, topic: str) -> list[Message]:
                 ended.add(message.partition() or 0)
     reader.close()
     return found
-
-
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    """Wait until the condition holds and return its value."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")
-
-
-async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:
-    """Wait until the awaited condition holds and return its value."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = await condition()
-        if value:
-            return value
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")

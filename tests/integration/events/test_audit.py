@@ -12,6 +12,7 @@ import pytest_asyncio
 from bp.audit.v1 import audit_service_pb2 as pb
 from bp.audit.v1.audit_events_pb2 import AuditEvent
 
+from sandbox.waiting import until
 from services.audit.chain import Entry
 from services.audit.events_in import Recorder, subscription
 from services.audit.grpc_api import AuditApi
@@ -20,7 +21,7 @@ from services.audit.settings import Settings
 from services.audit.store import Store
 from services.chassis import kafka as chassis_kafka
 from services.chassis.page_tokens import PageTokens
-from services.chassis.postgres import connect, open_pool
+from services.chassis.postgres import connect
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from tests.integration.events import samples
@@ -57,7 +58,7 @@ class Audit:
 async def audit(
     kafka: KafkaStore, postgres: PostgresStore, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Audit]:
-    pool = await open_pool(postgres.database("bp_audit", "bp_audit"), "test-audit", 3)
+    pool = await postgres.pool("bp_audit", 3, "bp_audit")
     settings = Settings(
         home=tmp_path_factory.getbasetemp(),
         socket_in=tmp_path_factory.getbasetemp() / "x",
@@ -93,7 +94,7 @@ async def recorded(owner: asyncpg.Connection, ids: list[str], count: int) -> Non
     async def enough() -> bool:
         return await on_record(owner, ids) >= count
 
-    await samples.eventually(enough)
+    await until(enough)
 
 
 async def test_redelivered_events_are_on_record_once(
@@ -129,12 +130,12 @@ async def test_the_time_on_record_counts_the_wait_for_the_chain(
         0,
         b"e",
     )
-    holder = await connect(postgres.database("postgres", "bp_audit"), "holder")
+    holder = await postgres.session("postgres", "bp_audit")
     waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
     async with holder.transaction():
         await holder.execute("SELECT pg_advisory_xact_lock(20310, $1)", OWN_CHAIN)
         appending = asyncio.create_task(audit.store.append([entry]))
-        await samples.eventually(lambda: audit_owner.fetchval(waiting))
+        await until(lambda: audit_owner.fetchval(waiting))
         released = utc_now()
     assert await appending == 1
     await holder.close()

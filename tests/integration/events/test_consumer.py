@@ -13,6 +13,7 @@ import pytest_asyncio
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from sandbox.waiting import scaled_s, until, until_true
 from services.chassis import kafka as chassis_kafka
 from services.chassis.kafka import BadMessage, DependencyDown, Record, client, loop
 from tests.integration.events import samples
@@ -62,7 +63,7 @@ class Group:
         async def all_done() -> bool:
             return set(values) <= set(self.done)
 
-        await samples.eventually(all_done)
+        await until(all_done)
 
     def parked(self) -> list[tuple[bytes, bytes]]:
         found = samples.read_all(self.bootstrap, f"{self.topic}.dlq")
@@ -71,7 +72,7 @@ class Group:
     def committed(self) -> list[int]:
         reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"group-{self.topic}"})
         places = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
-        found = [place.offset for place in reader.committed(places, timeout=10)]
+        found = [place.offset for place in reader.committed(places, timeout=scaled_s(10))]
         reader.close()
         return [offset for offset in found if offset > 0]
 
@@ -88,7 +89,7 @@ async def group(kafka: KafkaStore) -> AsyncIterator[Group]:
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     topics = [NewTopic(topic, PARTITIONS, 1), NewTopic(f"{topic}.dlq", 1, 1)]
     for made in admin.create_topics(topics).values():
-        made.result(timeout=20)
+        made.result(timeout=scaled_s(20))
     one = Group(kafka.bootstrap, topic)
     yield one
     await one.end()
@@ -107,7 +108,7 @@ async def test_bad_messages_are_singled_out_of_their_batch_and_each_other_is_don
     group.write(*values)
     group.start()
     await group.until_done(*(v for v in values if v not in bad))
-    await samples.eventually(_value(lambda: group.health.parked == 4))
+    await until(_value(lambda: group.health.parked == 4))
     assert group.done == [v for v in values if v not in bad]
     assert {v for v, _ in group.parked()} == bad
     assert {reason for _, reason in group.parked()} == {b"RULE_BROKEN"}
@@ -139,7 +140,7 @@ async def test_a_defect_is_tried_again_and_then_parked(group: Group) -> None:
     group.write(*values)
     group.start()
     await group.until_done(values[0], values[1], values[3])
-    await samples.eventually(_value(lambda: group.health.parked == 1))
+    await until(_value(lambda: group.health.parked == 1))
     assert group.parked() == [(values[2], b"DEFECT")]
 
 
@@ -161,7 +162,7 @@ async def test_what_postgresql_refuses_of_a_message_is_parked_and_not_waited_for
     group.write(*values)
     group.start()
     await group.until_done(values[0], values[2])
-    await samples.eventually(_value(lambda: group.health.parked == 1))
+    await until(_value(lambda: group.health.parked == 1))
     assert group.parked() == [(values[1], b"DEFECT")]
 
 
@@ -220,7 +221,7 @@ async def test_what_could_not_be_committed_is_committed_later(
     async def committed() -> bool:
         return sum(group.committed()) == len(values)
 
-    await samples.eventually(committed)
+    await until(committed)
     assert not failures
 
 
@@ -241,10 +242,10 @@ def test_a_batch_holds_nothing_of_a_partition_that_left_while_it_was_read(
     kafka: KafkaStore, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Its heir reads the record too: the router wrote it twice."""
-    monkeypatch.setattr(client, "REST_WAIT_S", 8.0)
+    monkeypatch.setattr(client, "REST_WAIT_S", scaled_s(3.0))
     topic = f"topic-{uuid.uuid4()}"
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(timeout=20)
+    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(timeout=scaled_s(20))
     left: set[chassis_kafka.Place] = set()
 
     def revoked(_: Consumer, places: list[TopicPartition]) -> None:
@@ -260,17 +261,15 @@ def test_a_batch_holds_nothing_of_a_partition_that_left_while_it_was_read(
         for name in ("mine", "heir")
     )
     mine.subscribe([topic], on_revoke=revoked, on_lost=revoked)
-    samples.until(lambda: (mine.consume(1, 0.1), len(mine.assignment()) == 2)[1])
+    until_true(lambda: (mine.consume(1, 0.1), len(mine.assignment()) == 2)[1])
     producer = Producer(chassis_kafka.producer_settings(kafka.bootstrap, "test"))
     producer.produce(topic, value=b"value", partition=number)
-    producer.flush()
+    assert producer.flush(scaled_s(20)) == 0
     heir.subscribe([topic])
     with ThreadPoolExecutor(1) as threads:
-        joined = threads.submit(
-            samples.until, lambda: (heir.consume(1, 0.1), heir.assignment())[1], 30
-        )
+        joined = threads.submit(until_true, lambda: (heir.consume(1, 0.1), heir.assignment())[1])
         batch = chassis_kafka.take(mine, 100, left)
-        samples.until(lambda: (mine.poll(0.1), joined.done())[1], 30)
+        until_true(lambda: (mine.poll(0.1), joined.done())[1])
     kept = {place.partition for place in mine.assignment()}
     assert len(kept) == 1
     assert [m.partition() for m in batch] == [n for n in kept if n == number]
@@ -282,10 +281,10 @@ def test_a_batch_holds_what_a_partition_brings_that_left_and_came_back(
     kafka: KafkaStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A member that was outside comes back and reads within one call: it alone has the record."""
-    monkeypatch.setattr(client, "IDLE_WAIT_S", 20.0)
+    monkeypatch.setattr(client, "IDLE_WAIT_S", scaled_s(20))
     topic = f"topic-{uuid.uuid4()}"
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(timeout=20)
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(timeout=scaled_s(20))
     left: set[chassis_kafka.Place] = set()
 
     def revoked(_: Consumer, places: list[TopicPartition]) -> None:
@@ -295,8 +294,8 @@ def test_a_batch_holds_what_a_partition_brings_that_left_and_came_back(
     settings = chassis_kafka.consumer_settings(subscription, chassis_kafka.Health())
     consumer = Consumer(settings | {"max.poll.interval.ms": settings["session.timeout.ms"]})
     consumer.subscribe([topic], on_revoke=revoked, on_lost=revoked)
-    samples.until(lambda: (consumer.consume(1, 0.1), consumer.assignment())[1])
-    samples.until(lambda: not _members(admin, topic), 30)
+    until_true(lambda: (consumer.consume(1, 0.1), consumer.assignment())[1])
+    until_true(lambda: not _members(admin, topic))
     samples.write_raw(kafka.bootstrap, topic, [(b"key", b"value")])
     (told,) = chassis_kafka.take(consumer, 1, left)
     assert told.error(), "that it was outside"
@@ -306,7 +305,7 @@ def test_a_batch_holds_what_a_partition_brings_that_left_and_came_back(
 
 
 def _members(admin: AdminClient, group: str) -> list[Any]:
-    return admin.describe_consumer_groups([group])[group].result(timeout=20).members
+    return admin.describe_consumer_groups([group])[group].result(timeout=scaled_s(20)).members
 
 
 def _value(condition: Callable[[], bool]):

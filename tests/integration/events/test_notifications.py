@@ -1,6 +1,7 @@
 """Notifications on real Kafka and PostgreSQL, with FCM's sandbox: one push for each event."""
 
 import asyncio
+import math
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +15,12 @@ from bp.notifications.v1 import notifications_service_pb2 as pb
 from bp.notifications.v1.notification_pb2 import Notification, Template
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 
+from sandbox.waiting import scaled_s, until
 from services.chassis import kafka as chassis_kafka
 from services.chassis.calls import Call, current_call
 from services.chassis.http_client import partner_session
 from services.chassis.page_tokens import PageTokens
-from services.chassis.postgres import connect, open_pool
+from services.chassis.postgres import connect
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from services.notifications import sender
@@ -35,6 +37,8 @@ from tests.integration.events.push_service import PROJECT, PushService, push_ser
 from tests.integration.stores import KafkaStore, PostgresStore
 
 SEND = "POST /v1/*"
+LEASE_S = math.ceil(scaled_s(1))
+"""Longer than an attempt takes on this host; a push that outlasts it is sent again."""
 
 
 @dataclass
@@ -88,13 +92,12 @@ async def process(
         openbao_addr="",
         service_account_token_file=Path("/nowhere"),
         kafka_bootstrap=kafka.bootstrap,
-        lease_s=2,
-        lease_margin_s=1,
+        lease_s=2 * LEASE_S,
+        lease_margin_s=LEASE_S,
         retry_first_s=0.2,
         poll_s=0.1,
     )
-    database = postgres.database("bp_notifications", "bp_notifications")
-    async with await open_pool(database, "test-notifications", 4) as pool:
+    async with await postgres.pool("bp_notifications", 4, "bp_notifications") as pool:
         one = Process(settings, Store(pool), fcm)
         one.start()
         yield one
@@ -136,7 +139,7 @@ async def arrived(fcm: PushService, device: str, count: int = 1) -> None:
     async def enough() -> bool:
         return (await fcm.messages(device))["count"] >= count
 
-    await samples.eventually(enough)
+    await until(enough)
 
 
 async def listed(process: Process, of: Customer) -> list[Notification]:
@@ -159,7 +162,7 @@ async def settled(process: Process, of: Customer, state: str) -> Notification:
         wanted = Notification.State.Value(state)
         return next((n for n in await listed(process, of) if n.state == wanted), None)
 
-    return await samples.eventually(ended)
+    return await until(ended, 30, f"a notification is {state}")
 
 
 async def test_an_event_that_comes_three_times_is_pushed_once_in_the_customers_language(
@@ -205,7 +208,7 @@ async def test_a_device_that_is_gone_is_dropped_and_its_push_is_undeliverable(
     async def dropped() -> bool:
         return not await process.store.devices_of([to.customer_id])
 
-    await samples.eventually(dropped)
+    await until(dropped)
 
 
 async def test_a_push_is_tried_again_until_the_service_takes_it(
@@ -231,7 +234,7 @@ async def test_a_token_that_is_not_taken_is_renewed_once_and_the_push_goes_out(
 async def test_a_full_queue_of_pushes_holds_its_group_up_and_loses_none(
     kafka: KafkaStore, process: Process, fcm: PushService
 ) -> None:
-    knobs = {"waiting_max": 2, "sends_max": 1, "lease_s": 6}
+    knobs = {"waiting_max": 2, "sends_max": 1, "lease_s": 6 * LEASE_S}
     narrow = Process(process.settings.model_copy(update=knobs), process.store, fcm)
     people = [await customer(process) for _ in range(12)]
     await process.crash()
@@ -274,11 +277,10 @@ async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_se
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """When the database was back, the lease was over and the outcome not yet written."""
-    monkeypatch.setattr(sender, "RETRY_S", 3.0)
+    monkeypatch.setattr(sender, "RETRY_S", 3.0 * LEASE_S)
     to = await customer(process)
     await process.crash()
-    database = postgres.database("bp_notifications", "bp_notifications")
-    async with await open_pool(database, "test-notifications-late", 2) as pool:
+    async with await postgres.pool("bp_notifications", 2, "bp_notifications") as pool:
         late = LateStore(pool)
         other = Process(process.settings, late, fcm)
         other.start()
@@ -294,7 +296,7 @@ async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_se
                     )
                 )
 
-            await samples.eventually(lease_is_over)
+            await until(lease_is_over, 30, "the lease is over")
             late.is_away = False
             await settled(other, to, "DELIVERED")
         finally:
@@ -328,7 +330,7 @@ async def test_a_customer_without_a_device_still_finds_the_message_in_the_list(
     async def all_listed() -> bool:
         return len(await listed(process, to)) == 5
 
-    await samples.eventually(all_listed)
+    await until(all_listed)
     ids = [n.event_id for n in await listed(process, to)]
     assert ids == sorted(ids, reverse=True)
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from sandbox.waiting import scaled_s
 from services.chassis.http_client import partner_session
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
@@ -18,7 +20,8 @@ from services.notifications.state import Outcome, Push
 from tests.integration.events.push_service import PROJECT, PushService, push_service
 
 TOKEN = "POST /token"
-ATTEMPT_S = 0.3
+ATTEMPT_S = 2.345
+"""Long enough for all attempts to begin, and no other time limit is like it."""
 PUSHES = 12
 
 
@@ -55,15 +58,41 @@ def push(device: str) -> Push:
     )
 
 
+class Limits:
+    """The time limits of attempts that run at the same time."""
+
+    def __init__(self) -> None:
+        self._timeout = asyncio.timeout
+        self.running = 0
+        self.running_max = 0
+
+    @asynccontextmanager
+    async def timeout(self, seconds: float) -> AsyncIterator[None]:
+        """Do as asyncio.timeout, and count those of attempts."""
+        attempts = int(seconds == ATTEMPT_S)
+        self.running += attempts
+        self.running_max = max(self.running_max, self.running)
+        try:
+            async with self._timeout(seconds):
+                yield
+        finally:
+            self.running -= attempts
+
+
 async def test_attempts_that_wait_for_an_access_token_end_in_their_time_all_together(
     fcm: PushService, client: PushClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One after the other they waited out a token endpoint that hangs: the last one's lease was
-    long over, and it sent what somebody else had claimed and sent."""
-    monkeypatch.setattr(partners, "ATTEMPT_S", ATTEMPT_S)
+    """The time of an attempt began only when it had its turn at a token endpoint that hangs. The
+    last attempt outlasted its lease and sent what another worker had claimed and sent."""
+    limits = Limits()
     await fcm.fault(kind="hang", endpoint=TOKEN)
-    sends = [client.send(push(f"device-{number}")) for number in range(PUSHES)]
-    attempts = await asyncio.wait_for(asyncio.gather(*sends), ATTEMPT_S * PUSHES / 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(partners, "ATTEMPT_S", ATTEMPT_S)
+        patched.setattr(asyncio, "timeout", limits.timeout)
+        sends = [client.send(push(f"device-{number}")) for number in range(PUSHES)]
+        attempts = await asyncio.wait_for(asyncio.gather(*sends), scaled_s(30))
+    assert limits.running_max == PUSHES
     assert {attempt.outcome for attempt in attempts} == {Outcome.POSTPONED}
     await fcm.heal()
+    monkeypatch.setattr(partners, "ATTEMPT_S", scaled_s(15))
     assert (await client.send(push("device-healed"))).outcome is Outcome.TAKEN

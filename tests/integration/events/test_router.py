@@ -15,11 +15,15 @@ from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, Message
 from confluent_kafka.admin import AdminClient
 
+from sandbox.waiting import scaled_s, until_true
 from services.chassis.kafka.membership import EXIT_STUCK
 from services.router.settings import GROUP, SOURCES
 from tests.integration.events import samples
 from tests.integration.events.router_process import RouterProcess
 from tests.integration.stores import KafkaStore
+
+LOOK_S = 0.5
+"""Each look reads whole topics: more looks would take the broker's time on a slow host."""
 
 
 @pytest.fixture
@@ -52,7 +56,7 @@ def _progressed(kafka: KafkaStore, wanted: set[str], count: int) -> bool:
 def _has_a_steady_group(kafka: KafkaStore) -> bool:
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     try:
-        group = admin.describe_consumer_groups([GROUP], request_timeout=5)[GROUP].result()
+        group = admin.describe_consumer_groups([GROUP], request_timeout=scaled_s(5))[GROUP].result()
     except KafkaException:
         return False
     return group.state is ConsumerGroupState.STABLE and len(group.members) == 1
@@ -75,7 +79,7 @@ def test_every_event_is_audited_whole_and_customers_are_told_by_the_table(
     samples.write(kafka.bootstrap, "payments", [debited, failed])
     samples.write(kafka.bootstrap, "transfers", [booked])
     wanted = {e.metadata.event_id for e in (debited, failed, booked)}
-    samples.until(lambda: len(_audited(kafka, wanted)) == 3)
+    until_true(lambda: len(_audited(kafka, wanted)) == 3)
 
     audited = {
         event.event_id: (event, message)
@@ -109,7 +113,7 @@ def test_poison_goes_to_the_dlq_with_its_reason_and_the_group_goes_on(
     poison = b"\xff not an envelope"
     samples.write(kafka.bootstrap, "payments", [before, poison, after])
     wanted = {before.metadata.event_id, after.metadata.event_id}
-    samples.until(lambda: len(_audited(kafka, wanted)) == 2)
+    until_true(lambda: len(_audited(kafka, wanted)) == 2)
     parked = [
         message
         for message in samples.read_all(kafka.bootstrap, "payments.dlq")
@@ -132,7 +136,7 @@ def test_an_event_too_large_for_the_log_holds_up_nothing_behind_it(
     large.metadata.correlation_id = "x" * 999_500
     samples.write_raw(kafka.bootstrap, "payments", [(key, large.SerializeToString())])
     samples.write(kafka.bootstrap, "payments", [after])
-    samples.until(lambda: _audited(kafka, {after.metadata.event_id}), 30)
+    until_true(lambda: _audited(kafka, {after.metadata.event_id}))
     parked = samples.read_all(kafka.bootstrap, "payments.dlq")
     too_large = [m for m in parked if _header(m, "dlq-reason") == b"TOO_LARGE"]
     assert [_header(m, "dlq-original-topic") for m in too_large] == [b"payments"]
@@ -147,11 +151,15 @@ async def test_no_event_is_lost_or_doubled_when_the_broker_is_killed(
     # In threads: the loop of this test is what starts the broker again.
     await asyncio.to_thread(samples.write, kafka.bootstrap, "payments", first)
     begun = partial(_progressed, kafka, wanted, 1)
-    await asyncio.to_thread(samples.until, begun)
+    await asyncio.to_thread(until_true, begun)
     kafka.runner.kill(signal.SIGKILL)
     await asyncio.to_thread(samples.write, kafka.bootstrap, "payments", second)
-    complete = partial(_progressed, kafka, wanted, len(wanted))
-    await asyncio.to_thread(samples.until, complete, 40)
+
+    def complete() -> bool:
+        routers[0].restart_if_stuck()
+        return _progressed(kafka, wanted, len(wanted))
+
+    await asyncio.to_thread(until_true, complete, 60, "all events are audited", LOOK_S)
     assert set(_audited(kafka, wanted).values()) == {1}
     assert set(_notified(kafka, wanted).values()) == {1}
 
@@ -167,14 +175,14 @@ def test_no_event_is_lost_or_doubled_when_routers_are_killed_and_partitions_move
         wanted.update(e.metadata.event_id for e in events)
         samples.write(kafka.bootstrap, "payments", events)
         seen = chance.randrange(1, 400 * (round_ + 1))
-        samples.until(partial(_progressed, kafka, wanted, seen))
+        until_true(partial(_progressed, kafka, wanted, seen))
         if round_ == 1:
             routers[1].start()
         victim = routers[round_ % 2] if round_ > 1 else routers[0]
         victim.kill()
         victim.start()
-    samples.until(lambda: len(_audited(kafka, wanted)) == len(wanted), 40)
-    samples.until(lambda: len(_notified(kafka, wanted)) == len(wanted))
+    until_true(lambda: len(_audited(kafka, wanted)) == len(wanted), 60, poll_s=LOOK_S)
+    until_true(lambda: len(_notified(kafka, wanted)) == len(wanted))
     assert set(_audited(kafka, wanted).values()) == {1}
     assert set(_notified(kafka, wanted).values()) == {1}
 
@@ -198,7 +206,7 @@ def test_a_router_that_stays_outside_its_group_ends_and_the_next_one_routes(
         idle.subscribe(
             list(SOURCES), on_assign=lambda *_: None
         )  # called in a poll, which never comes
-        samples.until(lambda: _has_a_steady_group(kafka))
+        until_true(lambda: _has_a_steady_group(kafka))
         samples.write(kafka.bootstrap, "payments", [event])
         routers[0].start(BP_REJOIN_S_MAX="2")
         assert routers[0].ends() == EXIT_STUCK
@@ -207,4 +215,4 @@ def test_a_router_that_stays_outside_its_group_ends_and_the_next_one_routes(
     finally:
         idle.close()
     routers[0].start()
-    samples.until(lambda: len(_audited(kafka, wanted)) == 1)
+    until_true(lambda: len(_audited(kafka, wanted)) == 1)

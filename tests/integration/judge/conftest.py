@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox.judge.judge import Verdict, judge
+from sandbox.waiting import scaled_s
 from tests.integration.judge.partners import clearing_house, push_service
 from tests.integration.judge.plants import Planted, plant_all
 from tests.integration.judge.readers import readers
@@ -40,7 +41,7 @@ async def sound(world: World) -> Verdict:
     """The verdict over a bank in which nothing is wrong."""
     async with readers(world.cluster, world.broker, world.push):
         await world.fill()
-        return await judge(world.stores, DRAIN_S)
+        return await judge(world.stores, scaled_s(DRAIN_S))
 
 
 @pytest_asyncio.fixture(scope="session")

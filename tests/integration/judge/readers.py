@@ -42,8 +42,7 @@ async def readers(
     """Run them all while the body runs, then end them in order."""
     stop, routing = asyncio.Event(), threading.Event()
     pools = {
-        name: await postgres.open_pool(cluster.database(f"bp_{name}", database), "test", 2)
-        for name, database in READERS.items()
+        name: await cluster.pool(f"bp_{name}", 2, database) for name, database in READERS.items()
     }
     relay_database = cluster.database("bp_relay")
 

@@ -152,7 +152,7 @@ async def test_the_books_stay_right_when_writers_are_cut_off_in_the_middle(
 @settings(
     max_examples=25,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(plan=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(-1, 120))))
 async def test_any_sequence_of_postings_agrees_with_plain_arithmetic(

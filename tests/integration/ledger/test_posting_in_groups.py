@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sandbox.waiting import until
 from services.chassis.postgres import connect
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
@@ -131,7 +132,7 @@ async def _kept(
 @settings(
     max_examples=120,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(plan=_PLAN)
 async def test_a_group_becomes_what_its_postings_become_one_by_one(
@@ -241,7 +242,7 @@ async def test_a_group_that_waits_for_a_lock_in_vain_leaves_nothing(
     books: Books, postgres: PostgresStore
 ) -> None:
     held, free = await books.accounts(2, 100)
-    blocker = await connect(postgres.database("postgres"), "blocker")
+    blocker = await postgres.session("postgres")
     waiter = await connect(postgres.database("bp_payments"), "waiter")
     await waiter.execute("SET lock_timeout = '100ms'")
     group = [posting(take(one, 10), give(CLEARING, 10)).to_row() for one in (free, held)]
@@ -263,14 +264,12 @@ async def test_what_was_posted_while_a_group_waited_is_told_as_posted_and_the_re
     first = [posting(take(one, held), give(CLEARING, held)) for one, held in wanted]
     group = [*first, posting(take(rich, 20), give(CLEARING, 20))]
     looker = await connect(postgres.database("postgres"), "looker")
-    other = await connect(postgres.database("bp_payments"), "other")
+    other = await postgres.session("bp_payments")
     async with other.transaction():
         rows = [one.to_row() for one in first]
         await other.execute("SELECT ledger.post_group($1::ledger.posting[])", rows)
         waits = asyncio.create_task(books.ledger.post_group(group))
-        async with asyncio.timeout(20):
-            while not await looker.fetchval(_WAITING):
-                await asyncio.sleep(0.02)
+        await until(lambda: looker.fetchval(_WAITING), 20, "the group waits")
     await other.close()
     await looker.close()
     names = [type(one).__name__ for one in await waits]

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from sandbox.waiting import scaled_s
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import load_queries
 from services.kernel.errors import IdempotencyKeyReused
@@ -116,7 +117,7 @@ async def test_what_was_accepted_is_replayed_after_the_limit_was_lowered(
 ) -> None:
     order = order_of(await bank.open_holder(100_00))
     driver = Driver(store, parts.ach, "test/1")
-    patient = replace(parts, store=store, driver=driver, wait_s=10.0)
+    patient = replace(parts, store=store, driver=driver, wait_s=scaled_s(20))
     first = await handlers.create_transfer(patient, order)
     stricter = replace(patient, limits=Limits(transfer_max=99, unscored_max=99))
     assert await handlers.create_transfer(stricter, order) == first

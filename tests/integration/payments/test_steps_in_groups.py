@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from services.chassis.postgres import connect
+from sandbox.waiting import scaled_s
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
@@ -182,14 +182,14 @@ async def test_an_account_that_somebody_holds_holds_up_only_its_own_debit(
     store: Store, bank: Bank, postgres: PostgresStore
 ) -> None:
     held, free = [await bank.open_holder(100_00) for _ in range(2)]
-    blocker = await connect(postgres.database("postgres"), "blocker")
+    blocker = await postgres.session("postgres")
     async with blocker.transaction():
         await blocker.execute(
             "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE", held.account_id
         )
         blocked = asyncio.create_task(_debited(store, held))
         passed = [asyncio.create_task(_debited(store, free)) for _ in range(3)]
-        await asyncio.wait_for(asyncio.gather(*passed), timeout=4)
+        await asyncio.wait_for(asyncio.gather(*passed), scaled_s(20))
         assert not blocked.done()
     await blocked
     await blocker.close()

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from services.chassis.postgres import connect
+from sandbox.waiting import scaled_s, until
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.payments.store import Lease, Store
@@ -20,14 +20,16 @@ from tests.integration.bank import Bank, Holder
 from tests.integration.payments.orders import order_of
 from tests.integration.stores import PostgresStore
 
-WITHIN_S = 10.0
+WITHIN_S = 20.0
+WAITS_MS = int(scaled_s(2) * 1000)
+"""The locks that must be free are waited for so long; those of the test itself never get free."""
 LOCK = "SELECT FROM payments.interbank_transfer WHERE shard = $1 AND transfer_id = $2 FOR UPDATE"
 
 
 @pytest_asyncio.fixture
 async def other(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Connection]:
     """A session beside those of the store."""
-    connection = await connect(postgres.database("postgres"), "other")
+    connection = await postgres.session("postgres")
     yield connection
     await connection.close()
 
@@ -58,11 +60,11 @@ async def test_partitions_are_made_beside_a_long_reader_and_a_writer_and_stop_ne
         await other.fetch("SELECT transfer_id FROM payments.interbank_transfer LIMIT 1")
         await other.execute(LOCK, *_place(await _debited(store, holder)))
         async with write.transaction():
-            await write.execute("SET LOCAL lock_timeout = '2s'")
+            await write.execute(f"SET LOCAL lock_timeout = {WAITS_MS}")
             await write.execute("SELECT payments.ensure_partitions($1)", before)
             # Made and not yet committed: whoever debits now waits for nothing.
             made = asyncio.gather(*(_debited(store, holder) for _ in range(3)))
-            await asyncio.wait_for(made, WITHIN_S)
+            await asyncio.wait_for(made, scaled_s(WITHIN_S))
     assert await _partitions(bank) > before
 
 
@@ -96,13 +98,13 @@ async def test_leases_are_given_up_in_the_order_in_which_a_group_of_steps_locks(
     # By lease and by place in the table the second stands before the first.
     await store.postpone(first, utc_now() + timedelta(seconds=120))
     async with other.transaction():
-        await other.execute("SET LOCAL lock_timeout = '2s'")
+        await other.execute(f"SET LOCAL lock_timeout = {WAITS_MS}")
         await other.execute(LOCK, *_place(first))
         released = asyncio.create_task(store.release_leases(owner, utc_now()))
         await _until_waited_for(bank, other)
         # What the rest of the group would lock next; held by who waits for us, it is a deadlock.
         await other.execute(LOCK, *_place(second))
-    await asyncio.wait_for(released, WITHIN_S)
+    await asyncio.wait_for(released, scaled_s(WITHIN_S))
     due = await store.claim_due(Lease(owner, utc_now()), utc_now() + timedelta(seconds=1))
     assert {first.transfer_id, second.transfer_id} <= {one.transfer_id for one in due}
 
@@ -137,6 +139,4 @@ async def _until_waited_for(bank: Bank, holder: asyncpg.Connection) -> None:
     mine = await holder.fetchval("SELECT pg_backend_pid()")
     write = await bank.superuser("bp_write")
     sql = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"
-    async with asyncio.timeout(WITHIN_S):
-        while not await write.fetchval(sql, mine):
-            await asyncio.sleep(0.01)
+    await until(lambda: write.fetchval(sql, mine), WITHIN_S, "a session waits for the lock")

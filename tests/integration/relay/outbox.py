@@ -5,9 +5,8 @@ import dataclasses
 import json
 import os
 import sys
-import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
@@ -16,6 +15,7 @@ import asyncpg
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from sandbox.stack.home import REPO
+from sandbox.waiting import scaled_s, until, until_true
 from services.kernel.ids import new_id, shard_of
 from tests.integration.stores import KafkaStore, PostgresStore
 
@@ -43,22 +43,13 @@ async def debit(pool: asyncpg.Pool, account: UUID) -> UUID:
     return event_id
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
-    """Wait for a condition; TimeoutError when it does not come true."""
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds} s: {condition}")
-        await asyncio.sleep(0.05)
-
-
-async def until_drained(pool: asyncpg.Pool, seconds: float = 40) -> None:
+async def until_drained(pool: asyncpg.Pool) -> None:
     """Wait until no event waits."""
 
     async def drained() -> bool:
         return await pool.fetchval("SELECT NOT EXISTS (SELECT FROM outbox.event)")
 
-    await until(drained, seconds)
+    await until(drained, 60, "the outbox is empty")
 
 
 class RelayProcess:
@@ -131,16 +122,19 @@ async def messages_of(kafka: KafkaStore, topic: str) -> list[Message]:
 def _messages_of(bootstrap: str, topic: str) -> list[Message]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"reader-{new_id()}"})
     try:
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        partitions = consumer.list_topics(topic, timeout=scaled_s(10)).topics[topic].partitions
         wanted = 0
         for partition in partitions:
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition))
             wanted += high - low
         consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
         found: list[Message] = []
-        deadline = time.monotonic() + 20
-        while len(found) < wanted and time.monotonic() < deadline:
+
+        def all_read() -> bool:
             found.extend(consumer.consume(1000, 0.5))
+            return len(found) >= wanted
+
+        until_true(all_read, 30, f"all {wanted} messages of {topic} are read")
         return found
     finally:
         consumer.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from datetime import timedelta
 
 import asyncpg
 import grpc
@@ -10,9 +11,15 @@ from bp.transfers.v1 import transfers_events_pb2
 from bp.transfers.v1 import transfers_service_pb2 as pb
 from bp.type.v1 import money_pb2
 
+from sandbox.waiting import scaled_s, until
 from services.chassis.postgres import connect
 from tests.integration.bank import Bank, Holder
 from tests.integration.mesh_calls import from_customer, refusal
+
+LONGEST_WAIT_FOR_A_LOCK = """
+    SELECT coalesce(max(clock_timestamp() - query_start), interval '0') FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 
 
 def wish(
@@ -98,6 +105,32 @@ async def test_opposite_transfers_at_once_do_not_deadlock_and_conserve_money(
     held = [await bank.held(holder.account_id) for holder in holders]
     assert sum(balance for balance, _ in held) == 300_000
     assert sum(position for _, position in held) == 3 + 2 * 90
+
+
+async def test_a_transfer_waits_for_a_slow_check_of_its_accounts_as_long_as_it_has_time(
+    bank: Bank, transfers_stub
+):
+    """It was refused with DEPENDENCY_UNAVAILABLE after two of its five seconds."""
+    payer, payee = await bank.open_holder(1_000), await bank.open_holder()
+    holder = await bank.postgres.session("postgres", "bp_customers")
+    looker = await bank.superuser("bp_customers")
+    slow = timedelta(seconds=scaled_s(2.2))
+
+    async def is_slow_or_over() -> bool:
+        return asked.done() or await looker.fetchval(LONGEST_WAIT_FOR_A_LOCK) > slow
+
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE customers.account IN ACCESS EXCLUSIVE MODE")
+        asked = asyncio.ensure_future(
+            transfers_stub.CreateBookTransfer(
+                wish(payer.account_id, payee.account_id, 100),
+                metadata=from_customer(payer.customer_id, new_key()),
+            )
+        )
+        await until(is_slow_or_over, 10, "the check waits")
+    await holder.close()
+    await asked
+    assert await bank.held(payer.account_id) == (900, 2)
 
 
 async def test_an_account_of_another_customer_is_not_found(bank: Bank, transfers_stub):

@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from sandbox.waiting import scaled_s
 from services.chassis.groups import Sizes
-from services.chassis.postgres import connect
 from services.kernel.clock import utc_now
 from services.kernel.errors import IdempotencyKeyReused
 from services.kernel.ids import new_id, shard_of
@@ -157,14 +157,14 @@ async def test_an_account_that_somebody_holds_holds_up_only_its_own_transfer(
     store: Store, bank: Bank
 ) -> None:
     held, free, payee, other = [await bank.open_holder(1_000) for _ in range(4)]
-    blocker = await connect(bank.postgres.database("postgres"), "blocker")
+    blocker = await bank.postgres.session("postgres")
     async with blocker.transaction():
         await blocker.execute(
             "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE", held.account_id
         )
         stuck, loose = transfer(held, other, 10), transfer(free, payee, 10)
         blocked = asyncio.create_task(post(store, stuck, key_of(stuck)))
-        await asyncio.wait_for(post(store, loose, key_of(loose)), timeout=4)
+        await asyncio.wait_for(post(store, loose, key_of(loose)), scaled_s(20))
         assert not blocked.done()
     await blocked
     await blocker.close()

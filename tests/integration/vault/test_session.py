@@ -1,15 +1,19 @@
 """Tokens are renewed in time, and a service that lost its token logs in anew by itself."""
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import hvac
 
 from sandbox.stack.testing import RunningStack
+from sandbox.waiting import until
 from services.chassis.settings import ServiceSettings
 from services.chassis.vault import Vault
 
 SECRET = "external/fraud"
+HOUR_S = 3600
 
 
 def session(openbao: RunningStack, renew_s: float) -> Vault:
@@ -35,16 +39,25 @@ async def test_a_token_lives_an_hour_and_is_renewed(openbao: RunningStack) -> No
     vault = session(openbao, renew_s=1.2)
     await vault.login()
     client = as_operator(openbao, vault.token)
-    assert client.auth.token.lookup_self()["data"]["creation_ttl"] == 3600
+
+    def looked_up() -> dict[str, Any]:
+        return client.auth.token.lookup_self()["data"]
+
+    made = looked_up()
+    assert made["creation_ttl"] == HOUR_S
+
+    async def renewed() -> dict[str, Any] | None:
+        found = await asyncio.to_thread(looked_up)
+        return found if found.get("last_renewal_time") else None
+
     renewing = asyncio.create_task(vault.keep_alive())
     try:
-        async with asyncio.timeout(20):
-            while (found := client.auth.token.lookup_self()["data"])["ttl"] < 3600 or (
-                "last_renewal_time" not in found
-            ):
-                await asyncio.sleep(0.05)
+        found = await until(renewed, 20, "the token is renewed")
     finally:
         renewing.cancel()
+    expires = datetime.fromisoformat(found["expire_time"])
+    assert expires > datetime.fromisoformat(made["expire_time"])
+    assert int(expires.timestamp()) - found["last_renewal_time"] == HOUR_S
 
 
 async def test_a_revoked_token_is_replaced_by_a_full_login_when_a_secret_is_read(
@@ -64,12 +77,14 @@ async def test_a_token_that_can_not_be_renewed_is_replaced_in_the_background(
     vault = session(openbao, renew_s=0.05)
     await vault.login()
     lost = vault.token
+
+    async def replaced() -> bool:
+        return vault.token != lost
+
     as_operator(openbao, lost).auth.token.revoke_self()
     renewing = asyncio.create_task(vault.keep_alive())
     try:
-        async with asyncio.timeout(20):
-            while vault.token == lost:
-                await asyncio.sleep(0.02)
+        await until(replaced, 20, "the token is replaced")
     finally:
         renewing.cancel()
     assert as_operator(openbao, vault.token).auth.token.lookup_self()["data"]["ttl"] > 0
