@@ -14,7 +14,9 @@ from sandbox.waiting import FACTOR_VARIABLE, scaled_s
 DOCUMENTED_S = 0.35
 """Seconds of the yardstick on the documented host (docs/performance.md) when it is quiet."""
 GENEROSITY = 3.0
-SLOWNESS_MAX = 8.0
+SLOWNESS_MAX = 5.0
+HANG_FACTOR_MAX = 6.0
+"""A hanging test ends in time for the rest of the session to report."""
 _ROUNDS = 200
 _ADDITIONS = 100_000
 
@@ -42,4 +44,5 @@ def scale_timeouts(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         marker = item.get_closest_marker("timeout")
         seconds = float(marker.args[0]) if marker else default
-        item.add_marker(pytest.mark.timeout(scaled_s(seconds)), append=False)
+        hangs_after_s = min(scaled_s(seconds), HANG_FACTOR_MAX * seconds)
+        item.add_marker(pytest.mark.timeout(hangs_after_s), append=False)
