@@ -162,7 +162,7 @@ class Watch:
 
 
 async def breaker_is_open(stack: RunningStack) -> bool | None:
-    """Whether the caller's sidecar keeps requests from the clearing house; None without a word."""
+    """Whether the caller's sidecar keeps requests from the clearing house; None: no answer."""
     admin = str(stack.home.run / CALLER / "admin.sock")
     query = {"filter": BREAKER.replace(".", r"\."), "format": "json"}
     try:

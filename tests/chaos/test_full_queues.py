@@ -1,4 +1,4 @@
-"""The way to the clearing house is full: who wants elsewhere is served, nothing is lost.
+"""The way to the clearing house is full: other callers are served, and nothing is lost.
 
 In production the sidecar gives up a question after seven seconds and a connection after two, and
 five failures in a row open its breaker: a slow host never brings enough orders before that. Here
