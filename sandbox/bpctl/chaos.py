@@ -28,12 +28,14 @@ def register(app: typer.Typer) -> None:
 def run_one(
     seed: Annotated[int | None, typer.Option(help="Replays its schedule; none: by chance.")] = None,
     minutes: Annotated[float, typer.Option(min=0.25, max=60, help="Length of the schedule.")] = 2,
+    healed_within: Annotated[float, typer.Option(min=1, help="Seconds to heal in.")] = 30,
     as_json: Json = False,
 ) -> None:
     """Strike parts of the running bank while customers pay, then judge it.
 
     The clearing house's clock moves on by some banking days. Exit code 0 when nothing was lost,
-    nothing doubled and the bank healed within 30 s; 1 when not.
+    nothing doubled and the bank healed in time; 1 when not. BP_DEADLINE_FACTOR scales the time to
+    heal on a host that is slower than the documented one.
     """
     from sandbox.chaos.runner import run
     from sandbox.stack.testing import RunningStack
@@ -43,9 +45,14 @@ def run_one(
         reach.fail(f"No stack runs in {reach.home().root}: run `make up`", 3)
     chosen = random.randrange(SEED_MAX) if seed is None else seed
     stack = RunningStack(reach.home())
-    outcome = asyncio.run(
-        run(stack, chosen, minutes * SECONDS, lambda line: typer.echo(line, err=as_json))
+    striking = run(
+        stack,
+        chosen,
+        minutes * SECONDS,
+        lambda line: typer.echo(line, err=as_json),
+        healed_within_s=healed_within,
     )
+    outcome = asyncio.run(striking)
     if as_json:
         typer.echo(json.dumps(outcome.to_json()))
     else:

@@ -143,14 +143,13 @@ class Breaker:
 
     async def _ask(self, partner: str, method: str, path: str, body: Any = None) -> Answer:
         """Ask a control API, which may be out of reach while its process starts again."""
-        deadline = time.monotonic() + REACHED_WITHIN_S
-        while True:
-            try:
+
+        async def answered() -> Answer | None:
+            with contextlib.suppress(aiohttp.ClientError, OSError):
                 return await self._bank.control(partner, method, path, body)
-            except (aiohttp.ClientError, OSError):
-                if time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(0.1)
+            return None
+
+        return await until(answered, REACHED_WITHIN_S, f"{partner}'s control API answers")
 
 
 def family(pid: int) -> list[int]:

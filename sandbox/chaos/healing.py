@@ -2,12 +2,17 @@
 
 Well is three things, each with its time: every part is ready and says so when it is asked, a fresh
 transfer is taken, and such a transfer goes to the clearing house and settles there.
+
+Of all breakers only the clearing house's holds a fresh transfer back for long. While the fraud
+API's is open, a small transfer goes on without a score. Those between services open for two
+seconds at first, which the bank's own time to heal includes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -17,14 +22,20 @@ from sandbox.chaos.load import Load
 from sandbox.chaos.orders import Order
 from sandbox.client import BankClient
 from sandbox.stack.testing import RunningStack
+from sandbox.waiting import scaled_s
 from services.payments.state import State
 
 HEALED_WITHIN_S = 30.0
+"""The product's target on the documented host; it is scaled for this one."""
 WATCHED_S = 150.0
-"""How long it is looked at, so that a failure says how bad it is."""
+"""How long the bank is watched at least, so that a failure says how bad it is; it is scaled too."""
+BREAKER_S_MAX = 300.0
+"""An open breaker holds transfers back no longer than this: each opening lasts a minute on every
+host, and one that opens for the sixth time in a row is a fault of the bank."""
 PAUSE_S = 0.2
 FRESH_EVERY_S = 1.0
 """Between two fresh transfers while the breaker holds them back."""
+FRESH_WATCHED = 5
 CALLER = "payments"
 """Who calls the clearing house."""
 BREAKER = "cluster.partner/ach-network.example.outlier_detection.ejections_active"
@@ -46,14 +57,16 @@ class Healing:
     contract: a transfer is taken meanwhile and goes on after it."""
     ill: tuple[str, ...] = ()
     """Parts that did not become ready."""
+    limit_s: float = HEALED_WITHIN_S
+    """Seconds that each thing may take here."""
 
     @property
     def ok(self) -> bool:
         """Whether all was in time; to settle, the time begins when the breaker lets it."""
         if self.ready_s is None or self.taken_s is None or self.settled_s is None:
             return False
-        settled_s = self.settled_s - self.breaker_s
-        return max(self.ready_s, self.taken_s, settled_s) <= HEALED_WITHIN_S
+        settled_s = self.settled_s - min(self.breaker_s, BREAKER_S_MAX)
+        return max(self.ready_s, self.taken_s, settled_s) <= self.limit_s
 
 
 class _TooLateError(Exception):
@@ -70,12 +83,15 @@ class Watch:
         since_s: float,
         let_through: Callable[[], Awaitable[object]],
         pass_days: Callable[[], Awaitable[object]],
+        within_s: float = HEALED_WITHIN_S,
     ) -> None:
         self._bank = bank
         self._load = load
         self._since_s = since_s
         self._let_through = let_through
         self._pass_days = pass_days
+        self._limit_s = scaled_s(within_s)
+        self._watched_s = max(scaled_s(WATCHED_S), self._limit_s)
         self._breaker_s = 0.0
         self._ill: list[str] = []
 
@@ -92,13 +108,15 @@ class Watch:
             pass
         finally:
             watching.cancel()
-        return Healing(*found, breaker_s=self._breaker_s, ill=tuple(self._ill))
+        return Healing(
+            *found, breaker_s=self._breaker_s, ill=tuple(self._ill), limit_s=self._limit_s
+        )
 
     def _passed_s(self) -> float:
         return time.monotonic() - self._since_s
 
     async def _pause(self, seconds: float = PAUSE_S) -> None:
-        if self._passed_s() > WATCHED_S:
+        if self._passed_s() - min(self._breaker_s, BREAKER_S_MAX) > self._watched_s:
             raise _TooLateError
         await asyncio.sleep(seconds)
 
@@ -120,33 +138,42 @@ class Watch:
             await self._pause()
 
     async def _submitted(self) -> Order:
-        """Make fresh transfers until the clearing house takes one, and return that."""
+        """Make fresh transfers until the clearing house takes one, and return that.
+
+        A busy bank may answer before it has submitted, so the last few are looked at again.
+        """
+        fresh: deque[Order] = deque(maxlen=FRESH_WATCHED)
         while True:
-            order = await self._load.one()
-            if order.taken_state == State.SUBMITTED.name:
-                return order
+            fresh.append(await self._load.one())
+            for order in fresh:
+                if order.taken_as and await self._load.state(order) == State.SUBMITTED.name:
+                    return order
             await self._pause(FRESH_EVERY_S)
 
     async def _watch_breaker(self) -> None:
+        was_open = False
         while True:
-            if await breaker_is_open(self._bank.stack):
+            # A sidecar that does not answer now, on a busy host, is as it was.
+            found = await breaker_is_open(self._bank.stack)
+            was_open = was_open if found is None else found
+            if was_open:
                 self._breaker_s = self._passed_s()
             await asyncio.sleep(PAUSE_S)
 
 
-async def breaker_is_open(stack: RunningStack) -> bool:
-    """Whether the caller's sidecar keeps requests from the clearing house; False without a word."""
+async def breaker_is_open(stack: RunningStack) -> bool | None:
+    """Whether the caller's sidecar keeps requests from the clearing house; None: no answer."""
     admin = str(stack.home.run / CALLER / "admin.sock")
     query = {"filter": BREAKER.replace(".", r"\."), "format": "json"}
     try:
         async with (
             aiohttp.ClientSession(
                 connector=aiohttp.UnixConnector(path=admin),
-                timeout=aiohttp.ClientTimeout(total=ADMIN_S),
+                timeout=aiohttp.ClientTimeout(total=scaled_s(ADMIN_S)),
             ) as session,
             session.get("http://envoy/stats", params=query) as answer,
         ):
             stats = (await answer.json())["stats"]
     except (aiohttp.ClientError, OSError, TimeoutError):
-        return False
+        return None
     return any(one.get("name") == BREAKER and one["value"] for one in stats)

@@ -18,6 +18,7 @@ import aiohttp
 
 from sandbox.chaos.orders import NO_ANSWER, Meaning, Op, Order
 from sandbox.client import BO, BankClient, Customer
+from sandbox.waiting import scaled_s
 
 PER_S = 10.0
 IN_FLIGHT_MAX = 400
@@ -96,16 +97,19 @@ class Load:
         """Return the state of a transfer as its customer reads it; empty without an answer."""
         path = f"/v1/transfers/interbank/{order.taken_as}"
         try:
-            async with asyncio.timeout(CALL_S):
+            async with asyncio.timeout(scaled_s(CALL_S)):
                 answer = await self._bank.call("GET", path, self._customer(order).token)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return ""
         return answer.body.get("state", "") if answer.status == 200 else ""
 
     async def finish(self, timeout_s: float) -> list[Order]:
-        """Wait for what is under way; what has no definite answer then is given up."""
+        """Wait for what is under way; what has no definite answer then is given up.
+
+        `timeout_s` is the deadline on the documented host; it is scaled for this one.
+        """
         if self._running:
-            await asyncio.wait(self._running, timeout=timeout_s)
+            await asyncio.wait(self._running, timeout=scaled_s(timeout_s))
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -143,7 +147,7 @@ class Load:
 
     async def _send(self, order: Order) -> tuple[int, str, dict[str, Any]]:
         try:
-            async with asyncio.timeout(CALL_S):
+            async with asyncio.timeout(scaled_s(CALL_S)):
                 answer = await self._call(order)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return NO_ANSWER, "", {}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sandbox.chaos.healing import HEALED_WITHIN_S, Healing
+from sandbox.chaos.healing import Healing
 from sandbox.chaos.orders import Order
 from sandbox.chaos.reckoning import Difference
 from sandbox.chaos.schedule import Fault
@@ -70,7 +70,7 @@ class Outcome:
             "refused": sum(bool(order.refused_for) for order in self.orders),
             "answers": dict(sorted(self.answers.items())),
             "arrivals_skipped": self.skipped,
-            "healing": asdict(healing) | {"ok": healing.ok, "limit_s": HEALED_WITHIN_S},
+            "healing": asdict(healing) | {"ok": healing.ok},
             "settled_s": round(self.settled_s, 1),
             "differences": [one.to_json() for one in self.differences],
             "judge": self.verdict,

@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 
+from sandbox.waiting import scaled_s, until
 from services.kernel.ids import shard_of
 from services.payments.state import PENDING, State
 from tests.chaos.product.gate import Hold
@@ -51,7 +52,7 @@ async def _made_by_the_second(run: TransferRun, hold: Hold) -> None:
     """Hold two at the same commit, and let only the second go until the step is made."""
     made = run.watch.made
     after = (run.step.name, "after")
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(scaled_s(WITHIN_S)):
         while not made[after]:
             await run.until(lambda: made[after] > 0 or len(hold.waiting) > 1, run.cause_twice)
             if len(hold.waiting) > 1:
@@ -80,10 +81,9 @@ async def silence(run: TransferRun, hold: Hold) -> None:
 
 
 async def _until_fired(run: TransferRun, faults: list[str]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not await run.fired(faults):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{run.memo}: the clearing house was not asked")
+    async def fired() -> bool:
+        if await run.fired(faults):
+            return True
         if run.way.cause is Cause.CANCEL:
             run.cause()
         if run.hold is not None:
@@ -92,6 +92,9 @@ async def _until_fired(run: TransferRun, faults: list[str]) -> None:
                 one.let_go("away")
         await run.by_another()
         await asyncio.sleep(0.3)
+        return False
+
+    await until(fired, WITHIN_S, f"{run.memo}: the clearing house is asked")
 
 
 async def late(run: TransferRun, hold: Hold) -> None:
@@ -126,7 +129,7 @@ async def _refuse(run: TransferRun, hold: Hold) -> None:
     it came to wait, the next one is caught.
     """
     # Few at a time: each keeps a connection until it has seen the commit wait.
-    async with asyncio.timeout(WITHIN_S), run.gate.lockers:
+    async with asyncio.timeout(scaled_s(WITHIN_S)), run.gate.lockers:
         ended = False
         while not ended:
             # Caught before the row is locked: nobody takes up a transfer that is.
@@ -163,7 +166,7 @@ async def _commits_that_wait(run: TransferRun, locker: Any, failed: int) -> list
     """Return the server processes that wait for what `locker` holds; none if the commit failed
     beforehand, or does not come."""
     mine = await locker.fetchval("SELECT pg_backend_pid()")
-    deadline = time.monotonic() + COMES_WITHIN_S
+    deadline = time.monotonic() + scaled_s(COMES_WITHIN_S)
     while time.monotonic() < deadline:
         backends = await commits_behind(run.superuser, mine)
         if backends or run.watch.made[run.step.name, "failed"] > failed:
@@ -188,14 +191,11 @@ async def commits_behind(superuser: asyncpg.Pool, locker: int) -> list[int]:
 async def until_commit_waits(superuser: asyncpg.Pool, locker: Any) -> int:
     """Return the server process of payments that waits for what `locker` holds."""
     mine = await locker.fetchval("SELECT pg_backend_pid()")
-    deadline = time.monotonic() + WITHIN_S
-    while True:
-        backends = await commits_behind(superuser, mine)
-        if backends:
-            return backends[0]
-        if time.monotonic() > deadline:
-            raise TimeoutError("no commit came to wait")
-        await asyncio.sleep(0.01)
+
+    async def waiting() -> list[int]:
+        return await commits_behind(superuser, mine)
+
+    return (await until(waiting, WITHIN_S, "a commit waits"))[0]
 
 
 Fault = Callable[[TransferRun, Hold], Awaitable[None]]

@@ -105,6 +105,29 @@ class Watch:
         return await one.word
 
 
+class Words:
+    """The words for one worker.
+
+    Words that are given at the same time go in one message, and the worker acts on all of them
+    before it does anything else: those that are let go together go on together, however slow the
+    host is.
+    """
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._words: list[tuple[int, str]] = []
+
+    def say(self, number: int, word: str) -> None:
+        """Send a word, with all others that are given now."""
+        if not self._words:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._words.append((number, word))
+
+    def _send(self) -> None:
+        words, self._words = self._words, []
+        _say(self._writer, {"words": words})
+
+
 @dataclass
 class Gate:
     """All watches, and the processes that ask."""
@@ -128,6 +151,7 @@ class Gate:
         """Answer one worker until it is gone."""
         worker: str = json.loads(await reader.readline())["worker"]
         self._lines[worker] = writer
+        words = Words(writer)
         answers: dict[int, asyncio.Task[None]] = {}
         while line := await reader.readline():
             hit = json.loads(line)
@@ -137,7 +161,7 @@ class Gate:
                 if number in answers:
                     answers[number].cancel()
                 continue
-            task = asyncio.create_task(self._answer({**hit, "worker": worker}, writer))
+            task = asyncio.create_task(self._answer({**hit, "worker": worker}, words))
             answers[number] = task
             task.add_done_callback(lambda _, number=number: answers.pop(number, None))
         # The process is gone, and with it whoever waits for a word.
@@ -147,10 +171,10 @@ class Gate:
             del self._lines[worker]
         writer.close()
 
-    async def _answer(self, hit: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, hit: dict[str, Any], words: Words) -> None:
         watch = self.watches.get(hit["memo"])
         word = await watch.word_for(hit) if watch is not None else "go"
-        _say(writer, {"number": hit["number"], "word": word})
+        words.say(hit["number"], word)
 
 
 def _say(writer: asyncio.StreamWriter, what: dict[str, Any]) -> None:

@@ -1,10 +1,10 @@
-"""Payments as it runs in production, but for three things that a test needs of it.
+"""Payments as it runs in production, except for four things that a test needs of it.
 
 Before and after each commit of the saga it asks the test whether it may go on, so that the test
 can kill it there, or do something else meanwhile. It reaches the clearing house itself, and how
 long it waits for an answer follows from whether there will be one: real time-outs are short, and
-a busy machine makes none. And it looks for what is due when the test says so, not only once a
-second.
+a busy machine makes none. It looks for what is due when the test says so, not only once a
+second. And its statements may take longer, because a test holds the rows that they need.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from typing import Any
 import aiohttp
 import asyncpg
 
+from sandbox.waiting import scaled_s
+from services.chassis import postgres
 from services.chassis.grpc_server import run
 from services.chassis.outages import UNREACHABLE
 from services.payments import bootstrap
@@ -45,7 +47,7 @@ RECALL = "POST /ach/transfer/cancel"
 SHORT = "short"
 """The test's word for a question that the clearing house will not answer."""
 
-SHORT_S, PATIENT_S = 1.0, 25.0
+SHORT_S, PATIENT_S = 1.0, scaled_s(25.0)
 
 _step: ContextVar[str] = ContextVar("step")
 _patience_s: ContextVar[float] = ContextVar("patience_s", default=PATIENT_S)
@@ -90,9 +92,10 @@ class Gate:
             if answer.get("look"):
                 self._look()
                 continue
-            future = self._asked.pop(answer["number"])
-            if not future.done():
-                future.set_result(answer["word"])
+            for number, word in answer["words"]:
+                future = self._asked.pop(number)
+                if not future.done():
+                    future.set_result(word)
 
     def _look(self) -> None:
         if self.driver is not None:
@@ -148,6 +151,18 @@ def look_when_told(gate: Gate) -> None:
         await resume(self)
 
     Driver.resume = known_resume
+
+
+def let_statements_wait() -> None:
+    """Give a statement that waits for a row of the test's the time that a slow host needs."""
+    open_pool, more = postgres.open_pool, scaled_s(1)
+
+    async def patient_pool(database: postgres.Database, name: str, size: int) -> asyncpg.Pool:
+        timeout_ms = round(postgres.STATEMENT_TIMEOUT_MS * more)
+        return await open_pool(database, name, size, timeout_ms)
+
+    postgres.COMMAND_TIMEOUT_S *= more
+    postgres.open_pool = patient_pool  # type: ignore[assignment]
 
 
 class ToldClient(ach.AchClient):
@@ -207,6 +222,7 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
     gate = Gate(settings.slot, writer)
     stop_at_commits(gate)
     look_when_told(gate)
+    let_statements_wait()
     listening = asyncio.create_task(gate.listen(reader))
     async with reach_the_clearing_house(plan, gate):
         await bootstrap.main(settings, stop)

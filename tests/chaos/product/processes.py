@@ -14,6 +14,7 @@ from sandbox.stack import launch
 from sandbox.stack.home import REPO
 from sandbox.stack.parts.services import Services
 from sandbox.stack.probes import GrpcHealthProbe
+from sandbox.waiting import FACTOR_VARIABLE, scaled_s, until
 from tests.chaos.product.gate import Gate, gate_at
 from tests.chaos.product.payments_that_stops import PLAN
 from tests.e2e.bank import Bank
@@ -40,8 +41,13 @@ class Payments:
         settings = {"BP_GROUP_EVERY_MS": str(group_every_ms)}
         await asyncio.gather(*(self._start(slot, settings) for slot in range(workers)))
 
-    def kill(self) -> None:
-        """kill -9, and nobody takes the place yet."""
+    async def die(self) -> None:
+        """Kill -9 the workers, and return when they are gone; the place stays empty."""
+        self._kill()
+        async with asyncio.timeout(scaled_s(ENDED_WITHIN_S)):
+            await asyncio.gather(*(process.wait() for process in self._workers))
+
+    def _kill(self) -> None:
         for process in self._workers:
             if process.returncode is None:
                 process.kill()
@@ -55,10 +61,10 @@ class Payments:
             if process.returncode is None:
                 process.send_signal(number)
         try:
-            async with asyncio.timeout(ENDED_WITHIN_S):
+            async with asyncio.timeout(scaled_s(ENDED_WITHIN_S)):
                 await asyncio.gather(*(process.wait() for process in self._workers))
         finally:
-            self.kill()
+            self._kill()
             self._workers.clear()
             await asyncio.to_thread(self._stack.start, PLACE)
 
@@ -69,7 +75,12 @@ class Payments:
         socket = Path(spec.env["BP_SOCKET_IN"]).with_name(f"in-{slot}.sock")
         socket.unlink(missing_ok=True)
         log = home.logs / f"payments-that-stops-{slot}.log"
-        more = {"BP_SLOT": str(slot), "BP_SOCKET_IN": str(socket), PLAN: json.dumps(self._plan())}
+        more = {
+            "BP_SLOT": str(slot),
+            "BP_SOCKET_IN": str(socket),
+            PLAN: json.dumps(self._plan()),
+            FACTOR_VARIABLE: str(scaled_s(1)),
+        }
         process = await launch.start(
             (sys.executable, "-m", "tests.chaos.product.payments_that_stops"),
             env=launch.child_environment({**spec.env, **settings, **more}),
@@ -78,11 +89,13 @@ class Payments:
         )
         self._workers.append(process)
         probe = GrpcHealthProbe(str(socket))
-        async with asyncio.timeout(READY_WITHIN_S):
-            while not await probe.check():
-                if process.returncode is not None:
-                    raise RuntimeError(f"it ended: {log.read_text(errors='replace')[-2000:]}")
-                await asyncio.sleep(0.05)
+
+        async def ready() -> bool:
+            if process.returncode is not None:
+                raise RuntimeError(f"it ended: {log.read_text(errors='replace')[-2000:]}")
+            return bool(await probe.check())
+
+        await until(ready, READY_WITHIN_S, f"payments-that-stops-{slot} is ready")
 
     def _plan(self) -> dict[str, str]:
         folder = Path(self._where["BP_PARTNER_CA_FILE"]).parent

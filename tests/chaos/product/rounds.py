@@ -20,6 +20,7 @@ import asyncpg
 
 from sandbox.seed import people, planting
 from sandbox.seed.people import Deposit, Person
+from sandbox.waiting import scaled_s
 from tests.chaos.product.books import require_right
 from tests.chaos.product.faults import CRASH, LIVE, refused
 from tests.chaos.product.processes import Payments, payments_at_the_gate
@@ -165,7 +166,7 @@ class Rounds:
             return {case: run for case, run in runs.items() if self._is_lost(case, run)}
 
         try:
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(scaled_s(WITHIN_S)):
                 while missing := lost():
                     await self._each(missing, lambda case: runs[case].until_caught())
         except TimeoutError:

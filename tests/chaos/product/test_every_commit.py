@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox.stack.testing import RunningStack
+from sandbox.waiting import scaled_s
 from services.payments.state import TABLE
 from tests.chaos.product.rounds import CASES, Case, Outcomes, rounds_on
 from tests.chaos.product.rows import WAYS
@@ -32,7 +33,7 @@ async def outcomes(stack: RunningStack, request: pytest.FixtureRequest) -> Async
         await bank.mend(partner)
     async with rounds_on(bank) as rounds:
         try:
-            async with asyncio.timeout(ALL_WITHIN_S):
+            async with asyncio.timeout(scaled_s(ALL_WITHIN_S)):
                 await rounds.all([case for case in CASES if case in chosen])
         except TimeoutError as error:
             # Each case that has not come to its end then says so by its name.

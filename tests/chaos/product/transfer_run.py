@@ -2,7 +2,7 @@
 
 Whatever a real client, clearing house or lease would repeat is repeated here until it is heard;
 the end of a lease is brought forward in the database, which is all that time would do. Everything
-is waited for by what is seen of it: no wait is a guess of how fast the machine is.
+is waited for by what is seen of it: no wait guesses the speed of the host.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import asyncpg
 
+from sandbox.waiting import scaled_s, until
 from services.kernel.ids import shard_of
 from services.payments.state import PENDING
 from tests.chaos.product.gate import Gate, Hold, Watch
@@ -32,8 +33,7 @@ AGAIN_S = 1.5
 INTERRUPTED_S = 5.0
 """After so long nobody is at work on a transfer any more."""
 WITHIN_S = 60.0
-"""What has not come by then hangs. Nothing is timed here, and the machine may have other work: some
-forty transfers are on their way at once and share two cores with whoever else runs."""
+"""What has not come by then hangs: forty transfers are under way at once."""
 
 SILENCE_MS = 1000
 """How long the clearing house is silent once it has the request, before the line breaks."""
@@ -91,6 +91,11 @@ class TransferRun:
         """Ask for the transfer; its answer is kept when it comes."""
         self._call(self._pay(), self._causes if self.step.row is None else self._pays)
 
+    def ask(self, count: int) -> None:
+        """Have at least so many requests for it under way; only of a debit."""
+        for _ in range(count - len(self._causes)):
+            self.pay()
+
     def pay_unless_asked(self) -> None:
         """Ask again after an answer that made no transfer, as a client does."""
         if not self._pays:
@@ -98,11 +103,9 @@ class TransferRun:
 
     async def pay_until_answered(self) -> Answer:
         """Ask with the same key until there is an answer about the transfer itself."""
-        while True:
-            answer = await self.pay_once()
-            if answer.status == 200:
-                return answer
+        while (answer := await self.pay_once()).status != 200:
             await asyncio.sleep(0.2)
+        return answer
 
     def cancel(self) -> None:
         """Ask to cancel it."""
@@ -147,15 +150,17 @@ class TransferRun:
 
     async def until(self, condition: Condition, again: Callable[[], None]) -> None:
         """Wait for a condition and repeat what should bring it about."""
-        deadline = time.monotonic() + WITHIN_S
         if self.way.cause is Cause.DRIVER:
             # It comes by itself; a lease that ends now would have it made beside the test.
             await self.for_a_while(condition)
-        while not condition():
-            again()
-            await self.for_a_while(condition)
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.memo}: not within {WITHIN_S:g} s")
+
+        async def there() -> bool:
+            if not condition():
+                again()
+                await self.for_a_while(condition)
+            return condition()
+
+        await until(there, WITHIN_S, self.memo)
 
     async def until_caught(self) -> None:
         """Wait until somebody is held at the step."""
@@ -285,13 +290,17 @@ class TransferRun:
 
     async def until_state(self, *states: str) -> None:
         """Wait for a state; the lease of one that was interrupted ends early."""
-        began = time.monotonic()
-        while (now := await self.state()) not in states:
-            if time.monotonic() > began + WITHIN_S:
-                raise TimeoutError(f"{self.memo}: {now!r} and not {states}")
-            if time.monotonic() > began + INTERRUPTED_S:
+        interrupted = time.monotonic() + scaled_s(INTERRUPTED_S)
+
+        async def there() -> bool:
+            if await self.state() in states:
+                return True
+            if time.monotonic() > interrupted:
                 await self.end_lease()
             await asyncio.sleep(0.3)
+            return False
+
+        await until(there, WITHIN_S, f"{self.memo} is one of {states}")
 
     # The end
 
@@ -305,7 +314,7 @@ class TransferRun:
         if self.way.notice:
             await self.until(lambda: self.way.notice in self._heard, self.cause)
         await self._until_ended()
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(scaled_s(WITHIN_S)):
             await asyncio.gather(*self._calls, *self._pays, *self._causes)
 
     async def _end_of_debit(self) -> None:
@@ -313,19 +322,21 @@ class TransferRun:
         if self.transfer_id:
             await self._until_ended()
         if await self.state() != "FAILED":
-            answer = await asyncio.wait_for(self.pay_until_answered(), WITHIN_S)
+            answer = await asyncio.wait_for(self.pay_until_answered(), scaled_s(WITHIN_S))
             self.watch.transfer_id = self.transfer_id or answer.body["transferId"]
             self.answers.append(answer)
 
     async def _until_ended(self) -> None:
-        deadline = time.monotonic() + WITHIN_S
-        while (now := await self.state()) not in self.way.ends_as:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.memo}: is {now!r}, not {sorted(self.way.ends_as)}")
+        async def ended() -> bool:
+            if await self.state() in self.way.ends_as:
+                return True
             if self.way.cause is Cause.CANCEL and not self._causes:
                 self.cancel()
             await self.end_lease()
             await asyncio.sleep(0.3)
+            return False
+
+        await until(ended, WITHIN_S, f"{self.memo} ends as one of {sorted(self.way.ends_as)}")
 
     # Calls
 

@@ -5,14 +5,14 @@ What they were told is kept, so that a test can say what a caller sees of a faul
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.e2e.bank import Answer, Bank, Customer, until
+from sandbox.waiting import scaled_s, until
+from tests.e2e.bank import Answer, Bank, Customer
 
 PAUSE_S = 0.05
 REPEAT_S = 0.25
@@ -42,8 +42,6 @@ class Load:
     bank: Bank
     payers: list[Payer]
     refusals: Counter[tuple[int, str]] = field(default_factory=Counter[tuple[int, str]])
-    waits_s: list[float] = field(default_factory=list[float])
-    """How long each order took until it was taken, refusals included."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -95,11 +93,10 @@ class Load:
     async def pay_on(self, payer: Payer) -> None:
         """Pay until stopped."""
         while not self.stop.is_set():
-            key, begun = str(uuid.uuid4()), time.monotonic()
+            key = str(uuid.uuid4())
             while (answer := await self._asked(payer, key)).status != 200:
                 self.refusals[answer.status, answer.reason] += 1
                 await asyncio.sleep(REPEAT_S)
-            self.waits_s.append(time.monotonic() - begun)
             payer.taken.append(answer.body["transferId"])
             await asyncio.sleep(PAUSE_S)
 
@@ -123,5 +120,5 @@ async def load(bank: Bank, payers: int = 4) -> AsyncGenerator[Load]:
             task.cancel()
         raise
     paying.stop.set()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(scaled_s(60)):
         await asyncio.gather(*tasks)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sandbox.stack.home import Home
 from sandbox.stack.testing import RunningStack
+from sandbox.waiting import scaled_s
 
 SIZES_MIB = {"postgres": 512, "kafka": 128}
 """Ample for a short test; the ballast fills what is left."""
@@ -93,7 +94,9 @@ def _in_namespace(mounts: str) -> tuple[str, ...]:
 
 def _require(command: tuple[str, ...]) -> None:
     try:
-        tried = subprocess.run((*command, "true"), capture_output=True, text=True, timeout=20)
+        tried = subprocess.run(
+            (*command, "true"), capture_output=True, text=True, timeout=scaled_s(20)
+        )
         errors = tried.stderr if tried.returncode else ""
     except OSError as error:
         errors = str(error)

@@ -7,10 +7,11 @@ import asyncpg
 import pytest
 
 from sandbox.stack.testing import RunningStack
+from sandbox.waiting import scaled_s, until
 from tests.chaos.stores import small_volumes
 from tests.chaos.stores.load import load
 from tests.chaos.stores.small_volumes import SmallVolumes
-from tests.e2e.bank import Bank, until
+from tests.e2e.bank import Bank
 
 WITHIN_S = 45
 WAITING_EVENTS = 20
@@ -65,7 +66,7 @@ async def test_without_room_for_kafka_customers_pay_on_and_events_wait_in_the_ou
         await until(lambda: _events_wait(bank), 30, "events wait in the outbox")
         await paying.more(20)
         volumes.make_room("kafka")
-        await asyncio.to_thread(bank.stack.wait_ready, "kafka", timeout_s=WITHIN_S)
+        await asyncio.to_thread(bank.stack.wait_ready, "kafka", timeout_s=scaled_s(WITHIN_S))
         await paying.more(10)
     assert not paying.refusals
     await paying.assert_whole(WITHIN_S)
@@ -85,6 +86,8 @@ async def test_without_room_for_postgres_callers_are_told_to_repeat_and_nothing_
     bank: Bank, volumes: SmallVolumes
 ) -> None:
     async with load(bank) as paying:
+        payer = paying.payers[0]
+        await bank.in_state(payer.customer, payer.taken[0], "SUBMITTED")
         no_page = _told(bank, "postgres", "could not extend file")
         no_log = _told(bank, "postgres", "PANIC")
         # A fresh file of the log, so that room for rows is what ends first.
@@ -92,7 +95,6 @@ async def test_without_room_for_postgres_callers_are_told_to_repeat_and_nothing_
         await asyncio.to_thread(volumes.fill, "postgres")
         await until(no_page, 30, "PostgreSQL finds no room for a row")
         await paying.refused()
-        payer = paying.payers[0]
         assert (await bank.transfer(payer.customer, payer.taken[0]))["state"] == "SUBMITTED"
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
             await _use_up_wal(bank)
@@ -100,7 +102,7 @@ async def test_without_room_for_postgres_callers_are_told_to_repeat_and_nothing_
         await until(lambda: _started_in_vain(bank, "postgres"), 20, "it cannot recover either")
         await paying.refused()
         volumes.make_room("postgres")
-        await asyncio.to_thread(bank.stack.wait_ready, "postgres", timeout_s=WITHIN_S)
+        await asyncio.to_thread(bank.stack.wait_ready, "postgres", timeout_s=scaled_s(WITHIN_S))
         await paying.more(20, WITHIN_S)
     paying.assert_clear()
     await paying.assert_whole(WITHIN_S)

@@ -13,9 +13,10 @@ from confluent_kafka import Consumer, Producer
 
 from sandbox.judge.topics import Topics
 from sandbox.stack.provision.topics import PARTITIONS
+from sandbox.waiting import scaled_s, until
 from services.chassis import kafka
 from tests.chaos.stores.load import load
-from tests.e2e.bank import Bank, until
+from tests.e2e.bank import Bank
 
 GROUPS = {
     "router": ("payments", "transfers", "auth-events"),
@@ -23,7 +24,8 @@ GROUPS = {
     "audit": ("audit-logs",),
     "notif": ("notifications",),
 }
-JOINS = 5
+JOINS, HELD_MIN = 5, 2
+"""How often a stranger joins each group, and in how many of its joins it must get partitions."""
 POISON = b"\xff\xffnot a message"
 
 
@@ -68,14 +70,15 @@ async def test_a_broker_killed_within_a_router_transaction_loses_and_doubles_not
 def _join_and_leave(bootstrap: str, group: str, stop: threading.Event) -> int:
     """Be a member that takes partitions, does nothing with them and leaves; how often it had
     some."""
-    held = 0
-    topics = GROUPS[group]
-    for _ in range(JOINS):
+    held, joins, topics = 0, 0, GROUPS[group]
+    end = time.monotonic() + scaled_s(60)
+    while joins < JOINS or (held < HELD_MIN and time.monotonic() < end and not stop.is_set()):
+        joins += 1
         subscription = kafka.Subscription(bootstrap, group, f"intruder-{uuid.uuid4()}", topics)
         settings = kafka.consumer_settings(subscription, kafka.Health())
         member = Consumer(settings, logger=kafka.client_logger())
         member.subscribe(list(topics))
-        deadline = time.monotonic() + 4
+        deadline = time.monotonic() + scaled_s(4)
         while not member.assignment() and time.monotonic() < deadline and not stop.is_set():
             member.poll(0.05)
         held += bool(member.assignment())
@@ -92,7 +95,7 @@ async def test_a_storm_of_rebalances_loses_and_doubles_nothing(bank: Bank) -> No
             )
         finally:
             stop.set()
-    assert min(held) >= 2, f"each group was rebalanced with partitions handed over: {held}"
+    assert min(held) >= HELD_MIN, f"each group was rebalanced with partitions handed over: {held}"
     assert not paying.refusals
     await paying.assert_whole()
 
@@ -101,7 +104,7 @@ def _produce(bootstrap: str, topic: str, key: bytes, value: bytes, **headers: st
     """Write as the bank's own producers do, so that the key finds the same partition."""
     producer = Producer(kafka.producer_settings(bootstrap, "poisoner"))
     producer.produce(topic, key=key, value=value, headers=list(headers.items()))
-    assert producer.flush(20) == 0
+    assert producer.flush(scaled_s(20)) == 0
 
 
 def _read(bootstrap: str, topic: str) -> list[kafka.Record]:

@@ -3,16 +3,16 @@
 import asyncio
 import os
 import signal
-import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import asyncpg
 
+from sandbox.waiting import scaled_s, until
 from services.chassis.settings import ServiceSettings
 from tests.chaos.stores.load import CLEAR, load
-from tests.e2e.bank import Answer, Bank, Customer, until
+from tests.e2e.bank import Answer, Bank, Customer
 
 WITHIN_S = 30
 STORM_CLIENTS = 160
@@ -33,7 +33,6 @@ async def test_postgres_killed_under_load_costs_the_calls_under_way_and_no_more(
         await asyncio.to_thread(bank.stack.wait_ready, "postgres", not_pid=killed)
         await paying.more(20, WITHIN_S)
     paying.assert_clear()
-    assert max(paying.waits_s) < WITHIN_S
     await paying.assert_whole(WITHIN_S)
 
 
@@ -63,7 +62,6 @@ async def test_an_ordered_restart_under_load_costs_the_calls_under_way_and_no_mo
         assert bank.stack.pid("postgres") != before
         await paying.more(20, WITHIN_S)
     paying.assert_clear()
-    assert max(paying.waits_s) < WITHIN_S
     await paying.assert_whole(WITHIN_S)
 
 
@@ -73,7 +71,7 @@ async def _storm(bank: Bank) -> AsyncGenerator[int]:
     dsn = bank.stack.dsn("bp_write", "bp_judge")
 
     async def client() -> asyncpg.Connection:
-        return await asyncpg.connect(dsn, timeout=20)
+        return await asyncpg.connect(dsn, timeout=round(scaled_s(20)))
 
     found = await asyncio.gather(*(client() for _ in range(STORM_CLIENTS)), return_exceptions=True)
     held = [one for one in found if isinstance(one, asyncpg.Connection)]
@@ -88,15 +86,26 @@ async def _storm(bank: Bank) -> AsyncGenerator[int]:
             one.terminate()
 
 
+async def _sessions(bank: Bank) -> set[int]:
+    """Return the server processes of payments' pool."""
+    sql = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'payments/%'"
+    connection = await asyncpg.connect(bank.stack.dsn("bp_write"))
+    try:
+        return {row["pid"] for row in await connection.fetch(sql)}
+    finally:
+        await connection.close()
+
+
 async def test_a_storm_of_connections_takes_none_from_the_services_and_those_lost_come_back(
     bank: Bank,
 ) -> None:
     async with load(bank) as paying:
         admin = await bank.connect("bp_write")
+        before = await _sessions(bank)
         async with _storm(bank) as refused:
             assert refused > 0
             await paying.more(20)
-            assert not paying.refusals, "a pool keeps the connections that it has"
+            assert await _sessions(bank) == before, "a pool keeps the connections that it has"
             # Now payments loses its own and gets no other, as if the storm were always first.
             async with _no_connection_for(admin, "bp_payments"):
                 await paying.refused()
@@ -127,7 +136,7 @@ async def _rival(bank: Bank) -> AsyncGenerator[asyncpg.Connection]:
     """Somebody else's transaction in the Write DB, which no deadlock check ever ends."""
     connection = await bank.connect("bp_write")
     try:
-        await connection.execute("SET deadlock_timeout = '60s'")
+        await connection.execute("SET deadlock_timeout = '1h'")
         async with connection.transaction():
             yield connection
     finally:
@@ -156,11 +165,11 @@ async def _waits(bank: Bank, role: str, sessions: int = 1) -> None:
 async def _until_yes(ask: Callable[[], Awaitable[Answer]]) -> list[tuple[int, str]]:
     """Repeat an order until it is taken; what it was refused with."""
     refusals: list[tuple[int, str]] = []
-    while (answer := await ask()).status != 200:
-        refusals.append((answer.status, answer.reason))
-        assert refusals[-1] in CLEAR, answer.text
-        assert len(refusals) < 20
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(scaled_s(60)):
+        while (answer := await ask()).status != 200:
+            refusals.append((answer.status, answer.reason))
+            assert refusals[-1] in CLEAR, answer.text
+            await asyncio.sleep(0.1)
     return refusals
 
 
@@ -178,6 +187,11 @@ def _book_once(bank: Bank, payer: Customer, payee: Customer) -> Callable[[], Awa
     return lambda: bank.call("POST", "/v1/transfers/internal", payer.token, body, headers)
 
 
+def _pay_once(bank: Bank, payer: Customer, cents: int) -> Callable[[], Awaitable[Answer]]:
+    key = str(uuid.uuid4())
+    return lambda: bank.pay(payer, cents, key=key)
+
+
 def _lock_order(customer: Customer) -> tuple[int, uuid.UUID]:
     return customer.account_id.bytes[15] & 63, customer.account_id
 
@@ -185,29 +199,38 @@ def _lock_order(customer: Customer) -> tuple[int, uuid.UUID]:
 async def test_the_victim_of_a_deadlock_is_done_once_when_it_is_repeated(bank: Bank) -> None:
     ana, luis = await bank.customer(), await bank.customer()
     first, second = sorted((ana, luis), key=_lock_order)
-    deadlocks = _told(bank, "deadlock detected")
-    async with _rival(bank) as rival:
-        await _held(rival, second.account_id)
-        asked = asyncio.create_task(_until_yes(_book_once(bank, ana, luis)))
-        await _waits(bank, "bp_transfers")
-        await _held(rival, first.account_id)
-    await asked
+    deadlocks, orders = _told(bank, "deadlock detected"), 0
+
+    async def made_a_deadlock() -> bool:
+        nonlocal orders
+        orders += 1
+        async with _rival(bank) as rival:
+            await _held(rival, second.account_id)
+            asked = asyncio.create_task(_until_yes(_book_once(bank, ana, luis)))
+            await _waits(bank, "bp_transfers")
+            await _held(rival, first.account_id)
+        await asked
+        return _told(bank, "deadlock detected") > deadlocks
+
+    # The server looks for a deadlock once in each wait: the rival must be in it by then.
+    async with _sessions_with(bank, "bp_transfers", "deadlock_timeout", "4s"):
+        await until(made_a_deadlock, 60, "a deadlock")
     assert _told(bank, "deadlock detected") == deadlocks + 1
-    assert await bank.posted(ana) == 4_993_00
-    assert await bank.posted(luis) == 5_007_00
+    assert await bank.posted(ana) == 5_000_00 - orders * 7_00
+    assert await bank.posted(luis) == 5_000_00 + orders * 7_00
 
 
 @asynccontextmanager
-async def _isolation(bank: Bank, level: str) -> AsyncGenerator[None]:
-    """Have payments' sessions work at another isolation level than they are written for."""
+async def _sessions_with(bank: Bank, role: str, setting: str, value: str) -> AsyncGenerator[None]:
+    """Have a service's sessions work with another setting than the service is written for."""
     admin = await bank.connect("bp_write")
     try:
-        await admin.execute(f"ALTER ROLE bp_payments SET default_transaction_isolation = '{level}'")
-        await _terminate(admin, "bp_payments")
+        await admin.execute(f"ALTER ROLE {role} SET {setting} = '{value}'")
+        await _terminate(admin, role)
         yield
     finally:
-        await admin.execute("ALTER ROLE bp_payments RESET default_transaction_isolation")
-        await _terminate(admin, "bp_payments")
+        await admin.execute(f"ALTER ROLE {role} RESET {setting}")
+        await _terminate(admin, role)
         await admin.close()
 
 
@@ -215,18 +238,26 @@ async def test_a_serialization_error_is_a_clear_answer_and_the_order_is_done_onc
     bank: Bank,
 ) -> None:
     ana = await bank.customer()
-    key = str(uuid.uuid4())
-    errors = _told(bank, "could not serialize access")
-    async with _isolation(bank, "repeatable read"):
-        await _until_yes(lambda: bank.pay(ana, 1_00))
+    errors, orders = _told(bank, "could not serialize access"), 0
+
+    async def made_an_error() -> bool:
+        nonlocal orders
+        orders += 1
+        key = str(uuid.uuid4())
         async with _rival(bank) as rival:
             await _held(rival, ana.account_id)
             asked = asyncio.create_task(_until_yes(lambda: bank.pay(ana, 7_00, key=key)))
             await _waits(bank, "bp_payments")
         await asked
-    await _until_yes(lambda: bank.pay(ana, 1_00))
-    assert _told(bank, "could not serialize access") > errors
-    assert await bank.posted(ana) == 5_000_00 - 9_00
+        return _told(bank, "could not serialize access") > errors
+
+    level = "default_transaction_isolation"
+    async with _sessions_with(bank, "bp_payments", level, "repeatable read"):
+        await _until_yes(_pay_once(bank, ana, 1_00))
+        # The order may have been given up at the moment when the rival commits.
+        await until(made_an_error, 60, "a serialization error")
+    await _until_yes(_pay_once(bank, ana, 1_00))
+    assert await bank.posted(ana) == 5_000_00 - 2_00 - orders * 7_00
 
 
 async def test_a_statement_that_takes_too_long_is_given_up_and_holds_up_nobody_else(
@@ -234,18 +265,28 @@ async def test_a_statement_that_takes_too_long_is_given_up_and_holds_up_nobody_e
 ) -> None:
     ana, luis = await bank.customer(), await bank.customer()
     key = str(uuid.uuid4())
-    async with _rival(bank) as rival:
-        await _held(rival, ana.account_id)
+
+    async def given_up_behind_the_other() -> bool:
         asked = asyncio.create_task(bank.pay(ana, 7_00, key=key))
         await _waits(bank, "bp_payments")
-        begun = time.monotonic()
-        assert (await bank.pay(luis, 1_00)).status == 200
-        assert time.monotonic() - begun < 2
+        served = await bank.pay(luis, 1_00)
+        still_held = not asked.done()
         refused = await asked
-    assert (refused.status, refused.reason) == (503, "DEPENDENCY_UNAVAILABLE")
-    assert int(refused.headers["Retry-After"]) > 0
+        assert (refused.status, refused.reason) in CLEAR, refused.text
+        assert served.status == 200 or (served.status, served.reason) in CLEAR, served.text
+        assert int(refused.headers["Retry-After"]) > 0
+        by_the_database = (refused.status, refused.reason) == (503, "DEPENDENCY_UNAVAILABLE")
+        return served.status == 200 and still_held and by_the_database
+
+    async with _rival(bank) as rival:
+        await _held(rival, ana.account_id)
+        await until(given_up_behind_the_other, 60, "the other is served while the first waits")
     await _until_yes(lambda: bank.pay(ana, 7_00, key=key))
     assert await bank.posted(ana) == 4_993_00
+
+
+async def _is_well(bank: Bank, part: str) -> bool:
+    return part not in await asyncio.to_thread(bank.stack.ill)
 
 
 async def test_a_pool_full_of_waiters_is_told_to_repeat_and_ends_no_process(bank: Bank) -> None:
@@ -261,7 +302,8 @@ async def test_a_pool_full_of_waiters_is_told_to_repeat_and_ends_no_process(bank
             await _held(rival, one.account_id)
         asked = [asyncio.create_task(_until_yes(once(*order))) for order in orders]
         await _waits(bank, "bp_payments", pool)
-        assert "payments" not in await asyncio.to_thread(bank.stack.ill)
+        await until(lambda: _is_well(bank, "payments"), 10, "payments says that it is well")
+        await _waits(bank, "bp_payments", pool)
     await asyncio.gather(*asked)
     assert bank.stack.pid("payments") == payments
     assert [await bank.posted(one) for one in crowd] == [4_993_00] * CROWD

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from sandbox.waiting import scaled_s
 from tests.chaos.stores.load import load
 from tests.e2e.bank import Bank
 
@@ -13,7 +14,7 @@ async def _told(bank: Bank, *words: str) -> str:
     reader, writer = await asyncio.open_unix_connection(bank.where["BP_VALKEY_SOCKET"])
     try:
         writer.write(" ".join(words).encode() + b"\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(scaled_s(5)):
             return (await reader.readline()).decode().strip()
     finally:
         writer.transport.abort()

@@ -20,6 +20,11 @@ from sandbox.chaos.healing import Healing
         (Healing(1, 2, 80, breaker_s=55), True),
         (Healing(1, 2, 86, breaker_s=55), False),
         (Healing(1, 31, 40, breaker_s=55), False),
+        # A breaker that opens again and again does not excuse everything.
+        (Healing(1, 2, 331, breaker_s=330), False),
+        # A slower host has a longer limit.
+        (Healing(59, 59, 59, limit_s=60), True),
+        (Healing(1, 2, 61, limit_s=60), False),
     ],
 )
 def test_each_part_of_healing_has_its_time(healing: Healing, ok: bool) -> None:
