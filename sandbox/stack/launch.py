@@ -21,6 +21,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.waiting import FACTOR_VARIABLE
+
 LOG_TAIL_CHARS = 600
 
 
@@ -143,6 +145,9 @@ def require_inotify(count: int) -> None:
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The little a child inherits, plus `extra`: nothing of the caller's shell leaks in."""
-    kept = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "JAVA_HOME", "COVERAGE_PROCESS_START")
+    kept = (
+        *("PATH", "HOME", "LANG", "TZ", "TMPDIR", "JAVA_HOME"),
+        *("COVERAGE_PROCESS_START", FACTOR_VARIABLE),
+    )
     inherited = {name: os.environ[name] for name in kept if name in os.environ}
     return {"LANG": "C.UTF-8", "TZ": "UTC", **inherited, **extra}
