@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from mesh import ctl
+from sandbox.waiting import scaled_s
 from tests.contract.mesh_rig.pki import Authority
 
 SERVICES = ("payments", "transfers", "customers", "notifications", "audit")
@@ -134,7 +135,7 @@ class Rig:
             )
 
     async def _ready(self, name: str) -> None:
-        deadline = asyncio.get_running_loop().time() + READY_S
+        deadline = asyncio.get_running_loop().time() + scaled_s(READY_S)
         listeners = 1 if name == "gateway" else 2
         while not await self._listening(name, listeners):
             log = (self.home / f"{name}.log").read_text()
