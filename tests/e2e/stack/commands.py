@@ -9,6 +9,7 @@ import asyncpg
 
 from sandbox.stack.home import REPO
 from sandbox.stack.testing import RunningStack
+from sandbox.waiting import FACTOR_VARIABLE, scaled_s
 
 PICK = "SELECT account_id FROM ledger.account LIMIT 1"
 CHANGE = "UPDATE ledger.account SET balance = balance + $2::bigint WHERE account_id = $1"
@@ -18,11 +19,11 @@ def bpctl(home: Path, *arguments: str, within_s: float = 120.0) -> subprocess.Co
     """Run it on the stack of a home, as an operator does; whatever it answers."""
     return subprocess.run(
         [str(REPO / "bpctl"), *arguments],
-        env={"BP_HOME": str(home), "PATH": "/usr/bin:/bin"},
+        env={"BP_HOME": str(home), "PATH": "/usr/bin:/bin", FACTOR_VARIABLE: f"{scaled_s(1):g}"},
         capture_output=True,
         text=True,
         check=False,
-        timeout=within_s,
+        timeout=scaled_s(within_s),
     )
 
 
