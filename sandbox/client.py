@@ -21,6 +21,8 @@ from sandbox.seed.people import Deposit, Person
 from sandbox.stack.testing import RunningStack
 from sandbox.waiting import scaled_s, until
 
+DRAIN_S = 60.0
+"""How long the judge waits for what is under way."""
 SCOPES = "transfers:write transfers:read accounts:read"
 BO = {
     "name": "Bo Rivera",
@@ -232,7 +234,7 @@ class BankClient:
             ach_control_url=self.where["BP_PARTNER_ACH_CONTROL_URL"],
             fcm_control_url=self.where["BP_PARTNER_FCM_CONTROL_URL"],
         )
-        return (await judge(stores, scaled_s(60))).to_json()
+        return (await judge(stores, scaled_s(DRAIN_S))).to_json()
 
 
 async def read_answer(response: aiohttp.ClientResponse) -> Answer:

@@ -7,7 +7,6 @@ in between renders them anew, since its stamp is gone meanwhile.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator
@@ -18,6 +17,7 @@ from typing import Any
 from sandbox.bench.stand import Stand
 from sandbox.bench.straight import identity_of
 from sandbox.stack.probes import http_json
+from sandbox.waiting import until
 
 TAKEN_WITHIN_S = 15.0
 EDGE = "gateway"
@@ -82,9 +82,11 @@ async def _deliver(stand: Stand, folder: Path, contents: dict[str, str]) -> None
     before = await _taken(stand)
     for name, content in contents.items():
         _replace(folder / name, content)
-    async with asyncio.timeout(TAKEN_WITHIN_S):
-        while not _all_taken(before, await _taken(stand)):  # noqa: ASYNC110 another process
-            await asyncio.sleep(0.05)
+
+    async def all_taken() -> bool:
+        return _all_taken(before, await _taken(stand))
+
+    await until(all_taken, TAKEN_WITHIN_S, "the gateway takes its configuration")
 
 
 def _all_taken(before: dict[str, int], after: dict[str, int]) -> bool:

@@ -23,6 +23,7 @@ import orjson
 import uvloop
 
 from sandbox.bench import arrivals, series
+from sandbox.waiting import scaled_s
 
 GRACE_S = 15.0
 """How long answers are waited for after the last request."""
@@ -73,7 +74,9 @@ class Outcome:
     transfer_ids: list[str]
     cpu_s: float
     slices: list[series.Slice] = field(default_factory=list[series.Slice])
-    """The whole run, warm-up included."""
+    """From the start to the planned end, warm-up included."""
+    late: int = 0
+    """Answers that came behind the last slice."""
 
 
 @dataclass(slots=True)
@@ -213,7 +216,7 @@ async def drive(plan: Plan) -> Outcome:
     begun = time.perf_counter()
     run.until = begun + total_s
     with suppress(TimeoutError):
-        async with asyncio.timeout(total_s + GRACE_S):
+        async with asyncio.timeout(total_s + scaled_s(GRACE_S)):
             if plan.rate:
                 run.free.extend(connections)
                 await _arrivals(run, begun, moments)
@@ -260,6 +263,7 @@ def _outcome(run: _Run, begin_time: float, begun: float, cpu: float) -> Outcome:
     placed = run.begun if plan.rate else ended
     measured = (ms for at, ms in zip(placed, took_ms, strict=True) if first <= at < run.until)
     since_start = [at - begun for at in ended]
+    cut = series.slices(since_start, took_ms, plan.slice_s, plan.warm_up_s + plan.seconds)
     return Outcome(
         begin_time=begin_time,
         end_time=time.time(),
@@ -272,7 +276,8 @@ def _outcome(run: _Run, begin_time: float, begun: float, cpu: float) -> Outcome:
         latencies_ms=sorted(measured),
         transfer_ids=run.ids,
         cpu_s=time.process_time() - cpu,
-        slices=series.slices(since_start, took_ms, plan.slice_s, plan.warm_up_s + plan.seconds),
+        slices=cut,
+        late=sum(at >= len(cut) * plan.slice_s for at in since_start),
     )
 
 

@@ -8,10 +8,10 @@ only TLS client that payments has.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from statistics import mean
 
-from sandbox.bench import orders
+from sandbox.bench import orders, passes
 from sandbox.bench.bench import Bench
 from sandbox.bench.edge_direct import edge_straight_to
 from sandbox.bench.runs import Result
@@ -19,11 +19,8 @@ from sandbox.bench.stand_in import in_place_of
 from sandbox.bench.straight import RUN
 
 SERVICE = "payments"
-PASSES = 3
+PASSES = len(passes.COUNTERS)
 """Passes through a sidecar that are left out for each transfer."""
-UNUSED = "customers-sidecar"
-UNUSED_CPU_MS_MAX = 0.05
-"""More than this of a sidecar that should have no calls, and the run did not go straight."""
 
 
 async def mesh(bench: Bench) -> None:
@@ -38,18 +35,31 @@ async def mesh(bench: Bench) -> None:
         bench.scale.load(name, bench.scale.connections, 4, 15)
         for name in (f"mesh.{width}", f"straight.{width}", f"mesh.{width}.after")
     )
-    meshed = [await bench.measure(before, requests)]
+    first, first_passes = await _counted(bench, bench.measure(before, requests))
     run = str(bench.stand.stack.home.run)
     async with (
         in_place_of(bench.stand, SERVICE, "sandbox.bench.straight", {RUN: run}) as pid,
         edge_straight_to(bench.stand, SERVICE),
     ):
-        straight = await bench.measure(beside, requests, instead={SERVICE: pid})
-    used = straight.cpu_ms(straight.spent.cpu_s.get(UNUSED, 0.0))
-    if used > UNUSED_CPU_MS_MAX:
-        straight.void.append(f"{UNUSED} used {used:.2f} ms a transfer: calls still went through it")
-    meshed.append(await bench.measure(after, requests))
-    bench.found.figures |= figures(meshed, straight)
+        straight, straight_passes = await _counted(
+            bench, bench.measure(beside, requests, instead={SERVICE: pid})
+        )
+    straight.void.extend(strays(straight_passes))
+    last, last_passes = await _counted(bench, bench.measure(after, requests))
+    bench.found.figures |= figures((first, last), straight)
+    bench.found.details["mesh"] = {"passes": [first_passes, straight_passes, last_passes]}
+
+
+async def _counted(bench: Bench, run: Awaitable[Result]) -> tuple[Result, dict[str, int]]:
+    """Make a run, and count what passed through the sidecars meanwhile."""
+    before = await passes.count(bench.stand)
+    result = await run
+    return result, passes.between(before, await passes.count(bench.stand))
+
+
+def strays(counted: Mapping[str, int]) -> list[str]:
+    """Return why a run did not go straight: what a sidecar counted that should have no calls."""
+    return [f"{name}: {count} calls still went through" for name, count in counted.items() if count]
 
 
 def figures(meshed: Sequence[Result], straight: Result) -> dict[str, float]:

@@ -13,6 +13,7 @@ from sandbox.stack import launch
 from sandbox.stack.home import REPO
 from sandbox.stack.parts.services import Services
 from sandbox.stack.probes import GrpcHealthProbe
+from sandbox.waiting import until
 
 READY_WITHIN_S = 20.0
 
@@ -48,9 +49,11 @@ async def _start(
         cwd=REPO,
     )
     probe = GrpcHealthProbe(spec.env["BP_SOCKET_IN"])
-    async with asyncio.timeout(READY_WITHIN_S):
-        while not await probe.check():
-            if process.returncode is not None:
-                raise RuntimeError(f"{module} ended; see {log}")
-            await asyncio.sleep(0.05)
+
+    async def serves() -> bool:
+        if process.returncode is not None:
+            raise RuntimeError(f"{module} ended; see {log}")
+        return await probe.check()
+
+    await until(serves, READY_WITHIN_S, f"{module} serves")
     return process

@@ -15,6 +15,7 @@ import asyncpg
 
 from sandbox.bench.generator import Outcome
 from sandbox.bench.stand import Stand
+from sandbox.waiting import scaled_s
 from services.chassis.postgres import load_queries
 
 DRAIN_S_MAX = 60.0
@@ -48,7 +49,7 @@ def _since(outcome: Outcome, later_s: float = 0.0) -> datetime:
 async def drain(stand: Stand, outcome: Outcome, warm_up_s: float) -> Drained:
     """Wait until every event of the run is in Kafka, on record and told; TimeoutError if not."""
     audit = load_queries(_SQL / "audit.sql")
-    since, deadline = _since(outcome), time.monotonic() + DRAIN_S_MAX
+    since, deadline = _since(outcome), time.monotonic() + scaled_s(DRAIN_S_MAX)
     async with (
         _database(stand, "bp_write") as write,
         _database(stand, "bp_audit") as record,
@@ -56,7 +57,7 @@ async def drain(stand: Stand, outcome: Outcome, warm_up_s: float) -> Drained:
     ):
         while not await _quiet(write, record, notices, since, outcome.accepted):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"events are still under way after {DRAIN_S_MAX} s")
+                raise TimeoutError(f"events are still under way after {scaled_s(DRAIN_S_MAX):g} s")
             await asyncio.sleep(LOOK_EVERY_S)
         seconds = time.time() - outcome.end_time
         lag = await record.fetchval(audit.lag, _since(outcome, warm_up_s))

@@ -7,6 +7,7 @@ import asyncpg
 from sandbox.bench.bench import Bench
 from sandbox.judge.judge import judge
 from sandbox.judge.stores import Stores
+from sandbox.waiting import scaled_s
 
 WAIT_S = 60.0
 JUDGE = "bp_judge"
@@ -16,7 +17,7 @@ NAMED_MAX = 5
 async def judged(bench: Bench) -> None:
     """Judge the bank; any difference makes the bench void."""
     bench.say("judge")
-    verdict = (await judge(_stores(bench), WAIT_S)).to_json()
+    verdict = (await judge(_stores(bench), scaled_s(WAIT_S))).to_json()
     bench.found.details.setdefault("judge", []).append(verdict)
     if not verdict["ok"]:
         kinds = ", ".join(f"{kind} {n}" for kind, n in verdict["difference_counts"].items())

@@ -22,6 +22,7 @@ from sandbox.fuzz.leave import VERBS, is_dropped
 from sandbox.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME
 from sandbox.stack.home import REPO
 from sandbox.stack.testing import RunningStack
+from sandbox.waiting import scaled_s
 
 OPENAPI = REPO / "docs" / "openapi.json"
 ANSWER_WITHIN_S = 5
@@ -110,7 +111,7 @@ def _config(
         "continue-on-failure": True,
         "base-url": where["BP_GATEWAY_URL"],
         "tls-verify": where["BP_CA_FILE"],
-        "request-timeout": ANSWER_WITHIN_S,
+        "request-timeout": scaled_s(ANSWER_WITHIN_S),
         # Reading another's object is one of the checks, so there are two identities.
         "auth": {"wfc": {"path": _logins(people, folder), "peers": ["ana", "luz"], "user": "ana"}},
         "generation": {"max-examples": examples, "no-shrink": True, "database": "none"},

@@ -23,6 +23,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from sandbox.stack.roster import GATEWAY, mesh_identities, spiffe_id
 from sandbox.stack.testing import RunningStack
+from sandbox.waiting import scaled_s
 from services.chassis.contracts import MethodContract
 
 _READ_BYTES = 65_536
@@ -58,7 +59,11 @@ class Mesh:
             pairs.append(("x-forwarded-client-cert", f"URI={spiffe_id(caller)}"))
         method = self._channel(caller, contract.deployable).unary_unary(contract.path)
         try:
-            method(request, timeout=contract.deadline_ms / 1000 + _GRACE_S, metadata=tuple(pairs))
+            method(
+                request,
+                timeout=contract.deadline_ms / 1000 + scaled_s(_GRACE_S),
+                metadata=tuple(pairs),
+            )
         except grpc.RpcError as error:
             return _reply(cast("grpc.Call", error))
         return Reply(grpc.StatusCode.OK)
@@ -117,13 +122,13 @@ class _Tunnel:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(_GRACE_S)
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(scaled_s(_GRACE_S))
 
     def close(self) -> None:
         """End every connection, then the loop."""
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(_GRACE_S)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(scaled_s(_GRACE_S))
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_GRACE_S)
+        self._thread.join(scaled_s(_GRACE_S))
         self._loop.close()
         self.path.unlink(missing_ok=True)
 

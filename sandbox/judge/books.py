@@ -9,6 +9,7 @@ import asyncpg
 
 from sandbox.judge.findings import SAMPLES_MAX, Findings, Kind
 from sandbox.judge.stores import WRITE_DATABASE, Stores, pages, queries
+from sandbox.waiting import scaled_s
 
 OVERDUE_S = 30
 """How long after the end of its lease a pending transfer may still wait for a worker."""
@@ -64,6 +65,11 @@ class Bank:
     """Account -> currency, balance, position."""
 
 
+def overdue_s() -> int:
+    """Return how long this host may be late with what is due."""
+    return round(scaled_s(OVERDUE_S))
+
+
 async def read_bank(stores: Stores, findings: Findings) -> Bank:
     """Judge the Write DB by itself and return what it says."""
     async with stores.snapshot(WRITE_DATABASE) as connection:
@@ -80,7 +86,7 @@ async def _judge(connection: asyncpg.Connection, findings: Findings) -> None:
         findings.add(Kind.BOOKS, row["expected"], row["actual"], problem=row["problem"], **ids)
     for name, kind in _LISTED.items():
         findings.add_rows(kind, await connection.fetch(getattr(sql, name), SAMPLES_MAX))
-    overdue = await connection.fetch(sql.overdue, SAMPLES_MAX, OVERDUE_S)
+    overdue = await connection.fetch(sql.overdue, SAMPLES_MAX, overdue_s())
     findings.add_rows(Kind.SAGA_OVERDUE, overdue)
     orphans = await connection.fetch(
         sql.in_clearing, SAMPLES_MAX, PENDING_DEADLINE_S, SUBMITTED_DEADLINE_S

@@ -9,7 +9,7 @@ from typing import Any
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 from google.protobuf.message import DecodeError
 
-from sandbox.judge.books import OVERDUE_S, Place
+from sandbox.judge.books import Place, overdue_s
 from sandbox.judge.events import Tale
 from sandbox.judge.findings import SAMPLES_MAX, Findings, Kind
 from sandbox.judge.stores import NOTIFICATIONS_DATABASE, Stores, pages, partner_api, queries
@@ -84,7 +84,7 @@ async def compare_messages(
                     findings.add(Kind.DELIVERY_UNKNOWN, asked_for, customer_id, event_id=event_id)
         async for page in pages(connection, sql.deliveries):
             deliveries.update(((row[1], row[0]), Delivery(row[2], row[3])) for row in page)
-        overdue = await connection.fetch(sql.overdue, SAMPLES_MAX, OVERDUE_S)
+        overdue = await connection.fetch(sql.overdue, SAMPLES_MAX, overdue_s())
     findings.add_rows(Kind.DELIVERY_OVERDUE, overdue)
     findings.checked["messages"] += written.total()
     findings.checked["deliveries"] += len(deliveries)

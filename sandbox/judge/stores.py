@@ -10,6 +10,7 @@ import aiohttp
 import asyncpg
 import orjson
 
+from sandbox.waiting import scaled_s
 from services.chassis.postgres import Queries, load_queries
 
 HTTP_TIMEOUT_S = 20.0
@@ -68,7 +69,7 @@ async def partner_api() -> AsyncGenerator[Callable[[str], Awaitable[Any]]]:
 
     It raises FileNotFoundError for a 404, and OSError when there is no good answer.
     """
-    timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)
+    timeout = aiohttp.ClientTimeout(total=scaled_s(HTTP_TIMEOUT_S))
     async with aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session:
 
         async def get(url: str) -> Any:

@@ -17,6 +17,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec
 
+from sandbox.waiting import scaled_s
 from services.chassis.kafka.client import Record, to_record
 
 TIMEOUT_S = 15.0
@@ -79,7 +80,7 @@ class Topics:
         return sum(end - spans[part].high for part, end in ends.items())
 
     def _parts(self, topics: Iterable[str]) -> list[TopicPartition]:
-        known = self._admin.list_topics(timeout=TIMEOUT_S).topics
+        known = self._admin.list_topics(timeout=scaled_s(TIMEOUT_S)).topics
         return [
             TopicPartition(topic, number)
             for topic in topics
@@ -96,7 +97,9 @@ class Topics:
         if not parts:
             return {}
         asked = self._admin.list_offsets(
-            dict.fromkeys(parts, which), isolation_level=isolation, request_timeout=TIMEOUT_S
+            dict.fromkeys(parts, which),
+            isolation_level=isolation,
+            request_timeout=scaled_s(TIMEOUT_S),
         )
         return {(part.topic, part.partition): f.result().offset for part, f in asked.items()}
 
@@ -112,7 +115,7 @@ class Topics:
         if group not in self._groups:
             own = {"group.id": group, "isolation.level": "read_committed"}
             self._groups[group] = Consumer(self._common | own | {"enable.auto.commit": False})
-        found = self._groups[group].committed(wanted, timeout=TIMEOUT_S)
+        found = self._groups[group].committed(wanted, timeout=scaled_s(TIMEOUT_S))
         return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
 
     def close(self) -> None:
@@ -137,7 +140,7 @@ class Topics:
                 for message in reader.consume(READ_ROWS, GATHER_S):
                     heard = time.monotonic()
                     _take(message, waiting, take)
-                if time.monotonic() - heard > SILENCE_S:
+                if time.monotonic() - heard > scaled_s(SILENCE_S):
                     raise TimeoutError(f"Kafka is silent, {len(waiting)} partitions are not read")
         finally:
             reader.close()
@@ -166,7 +169,7 @@ class Topics:
 
 def _at(reader: Consumer, part: Part, offset: int) -> Record | None:
     reader.assign([TopicPartition(*part, offset)])
-    for message in reader.consume(1, FETCH_S):
+    for message in reader.consume(1, scaled_s(FETCH_S)):
         if message.error() is None and message.offset() == offset:
             return to_record(message)
     return None

@@ -102,7 +102,8 @@ class RunningStack:
         deadline = time.monotonic() + scaled_s(timeout_s)
         while time.monotonic() < deadline:
             row = self.nodes()[name]
-            if row["state"] == "ready" and row["pid"] != not_pid:
+            # A process that was just killed is without a pid before its state says so.
+            if row["state"] == "ready" and row["pid"] not in (None, not_pid):
                 return row["pid"]
             time.sleep(0.02)
         raise TimeoutError(f"{name} is not ready: {self.nodes()[name]}\n{self.log(name)[-2000:]}")

@@ -10,8 +10,14 @@ from sandbox.bench.bench import Bench, Findings, Scale
 from sandbox.bench.orders import Payer
 from sandbox.bench.stand import Stand
 from sandbox.stack.testing import RunningStack
+from sandbox.waiting import scaled_s
 
 CUSTOMERS = 16
+
+
+def short_s() -> float:
+    """Return the length of a short run: a slow host makes as many transfers in it."""
+    return scaled_s(0.4)
 
 
 @pytest.fixture(scope="session")
@@ -29,5 +35,7 @@ async def bench(stand: Stand, callers: list[Payer]) -> AsyncIterator[Bench]:
     """A bench whose findings are empty."""
     said: list[str] = []
     found = Findings()
-    yield Bench(stand, callers, Scale(quick=True, seconds=1.0, connections=4), found, said.append)
+    yield Bench(
+        stand, callers, Scale(quick=True, seconds=short_s(), connections=4), found, said.append
+    )
     assert said, "a bench says what it does"

@@ -10,7 +10,7 @@ import asyncpg
 from confluent_kafka import Producer
 
 from sandbox.client import BO, Answer, BankClient, Customer, read_answer
-from sandbox.waiting import until
+from sandbox.waiting import scaled_s, until
 
 __all__ = ["BO", "Answer", "Bank", "Customer", "until"]
 
@@ -74,8 +74,9 @@ class Bank(BankClient):
 
     async def release_notices(self) -> None:
         """Let the clearing house send what it kept."""
+        drain_ms = round(1000 * scaled_s(10))
         await self.control("ach", "POST", "/control/webhooks/release")
-        await self.control("ach", "POST", "/control/webhooks/drain", {"timeout_ms": 10_000})
+        await self.control("ach", "POST", "/control/webhooks/drain", {"timeout_ms": drain_ms})
 
     def _partner_tls(self, certificate: str) -> ssl.SSLContext:
         tls = ssl.create_default_context(cafile=self.where["BP_PARTNER_CA_FILE"])
@@ -90,4 +91,4 @@ class Bank(BankClient):
         """Write to a topic past the bank."""
         producer = Producer({"bootstrap.servers": self.where["BP_KAFKA_BOOTSTRAP"]})
         producer.produce(topic, key=key, value=value)
-        await asyncio.to_thread(producer.flush, 20)
+        await asyncio.to_thread(producer.flush, scaled_s(20))

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bank import Answer, Bank, Customer, until
+from sandbox.waiting import until
+from tests.e2e.bank import Answer, Bank, Customer
 
 SUBMIT, QUERY = "POST /ach/transfer", "GET /ach/transfer"
 RECALL = "POST /ach/transfer/cancel"

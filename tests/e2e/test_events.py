@@ -5,7 +5,8 @@ import uuid
 
 import pytest
 
-from tests.e2e.bank import Bank, Customer, until
+from sandbox.waiting import until
+from tests.e2e.bank import Bank, Customer
 
 TRANSFERS = 30
 

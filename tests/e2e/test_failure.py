@@ -4,7 +4,8 @@ import uuid
 
 import pytest
 
-from tests.e2e.bank import Bank, until
+from sandbox.waiting import until
+from tests.e2e.bank import Bank
 
 SUBMIT = "POST /ach/transfer"
 QUERY = "GET /ach/transfer"

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from sandbox.waiting import scaled_s
 from tests.e2e.bank import Bank, Customer
 from tests.fuzz.wire import PATH, Case, ask, order, post, refused, request, require_silence
 
@@ -245,7 +246,7 @@ async def _slowly(bank: Bank, raw: bytes, by_bytes: bool) -> tuple[int, str]:
     reader, writer = await asyncio.open_connection(where.hostname, where.port, ssl=tls)
     dripping = asyncio.create_task(_drip(writer, raw))
     try:
-        async with asyncio.timeout(SLOW_WITHIN_S):
+        async with asyncio.timeout(scaled_s(SLOW_WITHIN_S)):
             text = (await reader.read(65_536)).decode()
     finally:
         dripping.cancel()

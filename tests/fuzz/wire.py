@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from sandbox.fuzz.rpcs import reasons
 from sandbox.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
+from sandbox.waiting import scaled_s
 from tests.e2e.bank import Bank, Customer
 
 ANSWER_WITHIN_S = 5.0
@@ -96,7 +97,7 @@ async def ask(bank: Bank, raw: bytes, within_s: float = ANSWER_WITHIN_S) -> Wire
     tls = ssl.create_default_context(cafile=bank.where["BP_CA_FILE"])
     reader, writer = await asyncio.open_connection(where.hostname, where.port, ssl=tls)
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(scaled_s(within_s)):
             # The edge may answer and close before it has read everything.
             sending = asyncio.ensure_future(_send(writer, raw))
             answer = await _read(reader)
@@ -139,7 +140,7 @@ async def _wrong(bank: Bank, case: Case) -> str:
     try:
         answer = await ask(bank, case.raw, case.within_s)
     except TimeoutError:
-        return f"{case.what}: no answer within {case.within_s} s"
+        return f"{case.what}: no answer within {scaled_s(case.within_s):g} s"
     if (answer.status, answer.reason) != (case.status, case.reason):
         return f"{case.what}: {answer}"
     return f"{case.what}: {answer}" if _has_wrong_shape(answer) else ""

@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from sandbox.stack.parts.kafka import Kafka, default_libs
 from sandbox.stack.parts.openbao import OpenBao
 from sandbox.stack.ports import Ports
 from sandbox.stack.supervisor import StackError, Supervisor
+from sandbox.waiting import scaled_s, until, until_true
 
 
 def test_a_link_inside_a_closed_folder_is_as_closed_as_the_folder(
@@ -45,7 +45,7 @@ async def test_children_start_while_grpc_works_in_this_process(tmp_path: Path) -
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            await asyncio.wait_for(channel.channel_ready(), 10)
+            await asyncio.wait_for(channel.channel_ready(), scaled_s(10))
             for number in range(100):
                 await asyncio.gather(
                     *(
@@ -66,7 +66,7 @@ def test_a_child_ends_with_the_process_that_started_it(
     tmp_path: Path, death_signal: signal.Signals
 ) -> None:
     told = tmp_path / "child"
-    child = f"trap 'echo TERM >> {told}; exit' TERM; echo $$ > {told}; sleep 60 & wait"
+    child = f"trap 'echo TERM >> {told}; exit' TERM; echo $$ > {told}; sleep 3600 & wait"
     code = (
         "import signal, subprocess; from sandbox.stack import launch;"
         f"command = launch.in_its_place(['sh', '-c', {child!r}], None, signal.{death_signal.name});"
@@ -74,11 +74,11 @@ def test_a_child_ends_with_the_process_that_started_it(
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=REPO, start_new_session=True)
     try:
-        _wait_until(lambda: told.exists() and told.read_text().endswith("\n"))
+        until_true(lambda: told.exists() and told.read_text().endswith("\n"), 10, "the child")
         pid = int(told.read_text())
         parent.kill()
         parent.wait()
-        _wait_until(lambda: not Path(f"/proc/{pid}").exists())
+        until_true(lambda: not Path(f"/proc/{pid}").exists(), 10, "the end of the child")
         assert told.read_text().split()[1:] == (["TERM"] if death_signal is signal.SIGTERM else [])
     finally:
         with suppress(ProcessLookupError):
@@ -90,13 +90,6 @@ def test_a_child_of_a_process_that_is_gone_does_not_begin(tmp_path: Path) -> Non
     orphan = subprocess.run(["sh", "-c", '"$@" & wait $!', "sh", *command], check=False)
     assert orphan.returncode == 1
     assert not (tmp_path / "begun").exists()
-
-
-def _wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @dataclass(frozen=True)
@@ -116,7 +109,7 @@ async def test_a_store_is_started_again_however_long_its_disk_is_full(tmp_path: 
     spec = ProcessSpec(
         name="store",
         layer=Layer.STORE,
-        command=("/bin/sh", "-c", f"test -e {room} && exec sleep 60"),
+        command=("/bin/sh", "-c", f"test -e {room} && exec sleep 3600"),
         probe=_Room(room),
         restart=RestartPolicy(delay_first_s=0.001, delay_max_s=0.001),
     )
@@ -126,11 +119,12 @@ async def test_a_store_is_started_again_however_long_its_disk_is_full(tmp_path: 
     store = bank.runners["store"]
     room.unlink()
     bank.kill("store", signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while store.failed_starts < 30:
+
+    async def often_failed() -> bool:
         assert store.state is not State.FAILED, store.trouble()
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
+        return store.failed_starts >= 30
+
+    await until(often_failed, 20, "thirty failed starts")
     room.touch()
     assert await store.wait_ready()
     await bank.stop_all()

@@ -5,6 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
+from sandbox.waiting import scaled_s
 from tests.contract.mesh_rig.bank import BODY, SUBJECT, TRANSFER, Bank
 
 
@@ -145,7 +146,7 @@ async def _ended(port: int, said: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(said)
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(scaled_s(15)):
             assert await reader.read() == b""
     finally:
         writer.transport.abort()

@@ -11,22 +11,37 @@ import grpc.aio
 import pytest
 
 from mesh import ctl
+from sandbox.waiting import scaled_s
 from tests.contract.mesh_rig.partner import Partner
 from tests.contract.mesh_rig.rig import Rig, identity
 from tests.contract.mesh_rig.upstream import Customers, Seen, serve
 
 SIDECARS = ("payments", "customers", "transfers", "notifications")
-# The files are the bank's own; only the spans are short, so that a test need not wait a minute.
-SHORTER = {
-    "timeout: 30s": "timeout: 4s",
-    "perTryTimeout: 7s": "perTryTimeout: 500ms",
-    "baseEjectionTime: 60s": "baseEjectionTime: 1s",
-    "baseEjectionTime: 120s": "baseEjectionTime: 1s",
-    "perTryTimeout: 2400ms": "perTryTimeout: 400ms",
-    "timeout: 10s": "timeout: 1s",
-    "perTryTimeout: 3s": "perTryTimeout: 5s",
-    "interval: 1s": "interval: 100ms",
+ACH_TRY_S = 0.5
+FCM_S = 1.0
+# The files are the bank's own; only the times differ. They are short, so that a test need not wait
+# a minute, and scale with the host, so that what is sound has the time to answer.
+TIMES_S = {
+    "timeout: 30s": 4.0,
+    "perTryTimeout: 7s": ACH_TRY_S,
+    "baseEjectionTime: 60s": 1.0,
+    "baseEjectionTime: 120s": 1.0,
+    "timeout: 5s": 5.0,
+    "perTryTimeout: 2400ms": 0.4,
+    "timeout: 10s": FCM_S,
+    "perTryTimeout: 3s": 5.0,
+    "connectTimeout: 2s": 2.0,
 }
+INTERVAL = ("interval: 1s", "interval: 100ms")
+"""How often a sidecar looks whether the time of an open breaker is over."""
+
+
+def timed(text: str) -> str:
+    """Return a partner's file with the times of the tests."""
+    for own, seconds in TIMES_S.items():
+        name = own.partition(":")[0]
+        text = text.replace(own, f"{name}: {round(1000 * scaled_s(seconds))}ms")
+    return text.replace(*INTERVAL)
 
 
 @dataclass
@@ -48,6 +63,11 @@ class Mesh:
                 await response.read()
                 return response.status, time.monotonic() - begin
 
+    async def counted(self, service: str, host: str, counter: str) -> int:
+        """Return a counter of a service's sidecar for one partner."""
+        stats = await self.rig.stats(service, f"partner/{host}.{counter}")
+        return stats[f"cluster.partner/{host}.{counter}"]
+
     def channel(self, service: str, authority: str) -> grpc.aio.Channel:
         """Return a channel from a service, through its sidecar."""
         options = [("grpc.default_authority", authority), ("grpc.enable_retries", 0)]
@@ -62,10 +82,7 @@ async def mesh() -> AsyncIterator[Mesh]:
     config = rig.home / "config"
     shutil.copytree(ctl.CONFIG, config)
     for path in (config / "partners").glob("*.yaml"):
-        text = path.read_text()
-        for long, short in SHORTER.items():
-            text = text.replace(long, short)
-        path.write_text(text)
+        path.write_text(timed(path.read_text()))
     # One address that payments may reach answers with a certificate of somebody else.
     sidecars, needed = config / "sidecars.yaml", "./customers.bp.svc.cluster.local\n        - ./ach"
     assert needed in sidecars.read_text()

@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from sandbox.waiting import scaled_s
 from services.chassis.contracts import load
 from tests.contract.mesh_rig.rig import SERVICES, Rig, identity
 
@@ -92,7 +93,7 @@ async def _code(rig: Rig, caller: str, path: str, to: str = "") -> grpc.StatusCo
     target = f"127.0.0.1:{rig.mtls[name]}"
     async with grpc.aio.secure_channel(target, credentials, options) as channel:
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(scaled_s(5)):
                 await channel.unary_unary(path)(b"")
         except grpc.aio.AioRpcError as error:
             return error.code()

@@ -14,6 +14,7 @@ import grpc.aio
 from bp.customers.v1 import customers_service_pb2 as customers
 from bp.customers.v1 import customers_service_pb2_grpc as customers_grpc
 
+from sandbox.waiting import scaled_s
 from tests.contract.mesh.conftest import Mesh
 from tests.contract.mesh_rig.pki import Authority
 from tests.contract.mesh_rig.rig import Rig, identity
@@ -102,7 +103,7 @@ async def test_tls_before_1_3_is_refused(mesh: Mesh) -> None:
 async def test_plain_text_is_refused(mesh: Mesh) -> None:
     target = f"127.0.0.1:{mesh.rig.mtls['customers']}"
     async with grpc.aio.insecure_channel(target) as channel:
-        code = await _code(_stub(channel).CheckDebit(_CHECK, timeout=5))
+        code = await _code(_stub(channel).CheckDebit(_CHECK, timeout=scaled_s(5)))
     assert code is grpc.StatusCode.UNAVAILABLE
 
 
@@ -135,7 +136,7 @@ async def test_a_renewed_certificate_is_taken_without_a_failed_call(mesh: Mesh) 
     async with mesh.channel("payments", "customers") as channel:
         rig.mesh_ca.issue(rig.home / "certs" / "customers", uri=identity("customers"))
         rig.mesh_ca.issue(rig.home / "certs" / "payments", uri=identity("payments"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(scaled_s(10)):
             while await _served_certificate(rig, port) == before:
                 codes.add(await _code(_stub(channel).CheckDebit(_CHECK)))
         codes.add(await _code(_stub(channel).CheckDebit(_CHECK)))

@@ -50,7 +50,7 @@ class Partner:
         self.clients.append(str(peer["subject"][0][0][1]) if peer else "")
         step = self.script.popleft() if self.script else OK
         if step == HANG:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         if step == RESET and transport is not None:
             transport.abort()
         return web.json_response({}, status=step if isinstance(step, int) else 200)

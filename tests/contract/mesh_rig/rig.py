@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from mesh import ctl
+from sandbox.waiting import until
 from tests.contract.mesh_rig.pki import Authority
 
 SERVICES = ("payments", "transfers", "customers", "notifications", "audit")
@@ -134,17 +135,25 @@ class Rig:
             )
 
     async def _ready(self, name: str) -> None:
-        deadline = asyncio.get_running_loop().time() + READY_S
         listeners = 1 if name == "gateway" else 2
-        while not await self._listening(name, listeners):
-            log = (self.home / f"{name}.log").read_text()
-            exited = self.envoys[name].returncode is not None
-            if asyncio.get_running_loop().time() > deadline or (exited and "inotify" not in log):
-                raise TimeoutError(f"{name} is not ready:\n{log[-4000:]}")
-            if exited:
+
+        async def ready() -> bool:
+            if await self._listening(name, listeners):
+                return True
+            if self.envoys[name].returncode is not None:
+                if "inotify" not in self._log(name):
+                    raise RuntimeError(f"{name} ended:\n{self._log(name)}")
                 # Another mesh on this machine holds the user's inotify instances for now.
                 await self._start(name)
-            await asyncio.sleep(0.1)
+            return False
+
+        try:
+            await until(ready, READY_S, f"{name} is ready")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}:\n{self._log(name)}") from error
+
+    def _log(self, name: str) -> str:
+        return (self.home / f"{name}.log").read_text()[-4000:]
 
     async def _listening(self, name: str, listeners: int) -> bool:
         stats = await self.stats(name, "listener_manager")

@@ -89,7 +89,7 @@ class Customers(customers_grpc.CustomersServiceServicer):
     async def GetBalance(self, request: Any, context: Any) -> Any:
         self.seen.note(request, context)
         if request.account_id == "slow":
-            await asyncio.sleep(30)
+            await asyncio.sleep(3600)
         response = customers.GetBalanceResponse()
         response.balance.account_id = request.account_id
         response.balance.available.currency_code = "USD"

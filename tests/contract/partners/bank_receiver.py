@@ -1,6 +1,7 @@
 """A small TLS server that stands for the bank and takes webhooks. No test stands here."""
 
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,11 +16,13 @@ from tests.contract.partners.processes import free_port
 
 @dataclass(slots=True)
 class Received:
-    """One delivery: its raw body, signature header, the caller's certificate."""
+    """One delivery: its raw body, signature header, the caller's certificate, when it came."""
 
     body: bytes
     signature: str
     peer: dict[str, Any]
+    at: float
+    """Seconds since the epoch."""
 
     @property
     def event(self) -> dict[str, Any]:
@@ -39,7 +42,8 @@ class Receiver:
         """POST of one event."""
         signature = request.headers["Ach-Signature"]
         peer: dict[str, Any] = request.get_extra_info("peercert") or {}
-        self.received.append(Received(await request.read(), signature, peer))
+        body = await request.read()
+        self.received.append(Received(body, signature, peer, time.time()))
         return web.Response(status=self.script.pop(0) if self.script else 200)
 
 

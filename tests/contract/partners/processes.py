@@ -6,8 +6,7 @@ import os
 import socket
 import ssl
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +14,11 @@ from typing import Any
 
 import aiohttp
 
+from sandbox.waiting import scaled_s, until
+
 ROOT = Path(__file__).resolve().parents[3]
-START_TIMEOUT_S = 15.0
-CALL_TIMEOUT = aiohttp.ClientTimeout(total=10)
+START_S = 15.0
+CALL_S = 10.0
 
 
 def free_port() -> int:
@@ -27,15 +28,9 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = START_TIMEOUT_S) -> Any:
-    """The first true value of the condition, asked again and again until the deadline."""
-    end = time.monotonic() + timeout_s
-    while True:
-        value = await condition()
-        if value:
-            return value
-        assert time.monotonic() < end, "the condition did not come true in time"
-        await asyncio.sleep(0.02)
+def call_timeout() -> aiohttp.ClientTimeout:
+    """Return the deadline of one call: it only catches a hang."""
+    return aiohttp.ClientTimeout(total=scaled_s(CALL_S))
 
 
 def client_context(ca: Path, cert: Path | None = None) -> ssl.SSLContext:
@@ -85,7 +80,7 @@ class PartnerProcess:
             cwd=ROOT,
             env=_environment(),
         )
-        await until(self._is_healthy)
+        await until(self._is_healthy, START_S, f"the health of {self.name}")
 
     async def kill(self) -> None:
         """kill -9, and wait until it is gone."""
@@ -97,7 +92,7 @@ class PartnerProcess:
         """SIGTERM; gives the exit code."""
         assert self.process is not None
         self.process.terminate()
-        return await asyncio.wait_for(self.process.wait(), 10)
+        return await asyncio.wait_for(self.process.wait(), scaled_s(10))
 
     async def restart(self) -> None:
         """kill -9 and start again on the same state."""
@@ -109,7 +104,7 @@ class PartnerProcess:
         headers = {**self.headers, **options.pop("headers", {})}
         context = options.pop("context", self.context)
         url = self.url + path
-        options.setdefault("timeout", CALL_TIMEOUT)
+        options.setdefault("timeout", call_timeout())
         async with self.session.request(
             method, url, headers=headers, ssl=context, **options
         ) as got:
@@ -118,7 +113,7 @@ class PartnerProcess:
     async def control(self, method: str, path: str, body: Any = None) -> Answer:
         """A call on the control port."""
         url = f"http://127.0.0.1:{self.config['control_port']}{path}"
-        async with self.session.request(method, url, json=body, timeout=CALL_TIMEOUT) as got:
+        async with self.session.request(method, url, json=body, timeout=call_timeout()) as got:
             return await _answer(got)
 
     async def fault(self, **spec: Any) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import time
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 import pytest
 
 from sandbox.partners.ca import write_all
+from sandbox.waiting import scaled_s, until
 from tests.contract.partners.bank_receiver import Received, Receiver, receiver
 from tests.contract.partners.orders import API_KEY, cancel, find, new_key, submit
-from tests.contract.partners.processes import PartnerProcess, running, until
+from tests.contract.partners.processes import PartnerProcess, running
 
 SECRET = "webhook-test-secret"
 CLOCK = {"clock_start": "2026-03-10T10:00:00-04:00", "clock_running": False}
@@ -53,8 +53,15 @@ async def network(
         yield partner
 
 
+def drain_ms() -> int:
+    """Return how long the clearing house may need to send what is due."""
+    return round(1000 * scaled_s(5))
+
+
 async def advance(network: PartnerProcess, **by: Any) -> dict[str, Any]:
-    done = await network.control("POST", "/control/clock/advance", by)
+    """Move the clock, and wait for the webhooks that came due unless told otherwise."""
+    wish = {"drain_timeout_ms": drain_ms()} | by
+    done = await network.control("POST", "/control/clock/advance", wish)
     assert done.status == 200, done.body
     return done.body
 
@@ -68,7 +75,7 @@ def is_signed(got: Received) -> bool:
     at = stamp.removeprefix("t=")
     content = at.encode() + b"." + got.body
     expected = hmac.new(SECRET.encode(), content, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(expected, mark) and abs(time.time() - int(at)) < 30
+    return hmac.compare_digest(expected, mark) and abs(got.at - int(at)) < 30
 
 
 async def test_a_transfer_is_batched_settles_on_the_second_banking_day_and_is_told(
@@ -166,7 +173,7 @@ async def test_a_webhook_that_is_refused_too_often_is_dead_and_can_be_driven_aga
     assert [event["type"] for event in listed["dead"]] == ["transfer.completed"]
     again = await network.control("POST", "/control/webhooks/redeliver", {"dead": True})
     assert again.body == {"queued": 1}
-    drained = await network.control("POST", "/control/webhooks/drain", {"timeout_ms": 5000})
+    drained = await network.control("POST", "/control/webhooks/drain", {"timeout_ms": drain_ms()})
     assert drained.body["drained"]
     assert len(bank.received) == 5
 
@@ -179,7 +186,7 @@ async def test_a_delivered_webhook_can_be_repeated_or_spoilt_on_purpose(
     await advance(network, banking_days=2)
     wish = {"idempotencyKey": key}
     await network.control("POST", "/control/webhooks/redeliver", wish)
-    await network.control("POST", "/control/webhooks/drain", {})
+    await network.control("POST", "/control/webhooks/drain", {"timeout_ms": drain_ms()})
     assert len(bank.received) == 2
     assert bank.received[0].event == bank.received[1].event
     for tamper in ("signature", "body", "stale"):
@@ -205,7 +212,7 @@ async def test_kill_9_keeps_traces_keys_tombstones_rejections_the_clock_and_due_
     async def told() -> bool:
         return len(bank.received) == 1
 
-    await until(told)
+    await until(told, 15, "the webhook that was due before the kill")
     assert bank.received[0].event["data"]["idempotencyKey"] == key
     assert (await submit(network, tomb)).status == 409
     assert await state(network, refused) == "REJECTED"
@@ -279,7 +286,7 @@ async def test_a_running_clock_batches_at_the_cut_off_without_a_caller(
             counts = (await network.control("GET", "/control/state")).body
             return counts["transfers"] == {"BATCHED": 1}
 
-        await until(is_batched)
+        await until(is_batched, 15, "the batch of the cut-off")
 
 
 async def test_sigterm_stops_the_process_cleanly(network: PartnerProcess) -> None:

@@ -19,11 +19,7 @@ def bpctl(home: Path, *arguments: str, within_s: float = 120.0) -> subprocess.Co
     """Run it on the stack of a home, as an operator does; whatever it answers."""
     return subprocess.run(
         [str(REPO / "bpctl"), *arguments],
-        env={
-            "BP_HOME": str(home),
-            "PATH": "/usr/bin:/bin",
-            FACTOR_VARIABLE: str(scaled_s(1)),
-        },
+        env={"BP_HOME": str(home), "PATH": "/usr/bin:/bin", FACTOR_VARIABLE: f"{scaled_s(1):g}"},
         capture_output=True,
         text=True,
         check=False,

@@ -18,6 +18,7 @@ from sandbox.stack.provision.accounts import mint
 from sandbox.stack.provision.topics import all_topics
 from sandbox.stack.roster import SERVICES, mesh_identities, spiffe_id
 from sandbox.stack.testing import RunningStack
+from sandbox.waiting import scaled_s
 
 
 async def login(stack: RunningStack, name: str) -> str:
@@ -113,7 +114,7 @@ def test_topics_have_the_partitions_of_the_design_and_a_dead_letter_topic_each(
     kafka: RunningStack,
 ) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.addresses["BP_KAFKA_BOOTSTRAP"]})
-    known = admin.list_topics(timeout=10).topics
+    known = admin.list_topics(timeout=scaled_s(10)).topics
     assert {n: len(known[n].partitions) for n in all_topics()} == all_topics()
     assert known["payments"].partitions.keys() == set(range(6))
     assert len(known["audit-logs"].partitions) == 12

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, Producer
 from sandbox.stack import cli, control, leftovers, memory
 from sandbox.stack.bao_client import BaoClient
 from sandbox.stack.testing import RunningStack
+from sandbox.waiting import scaled_s, until_true
 
 PARTS = ("migrations", "topics", "certificates", "valkey")
 
@@ -38,13 +39,6 @@ def own_stack(own_home: Path) -> RunningStack:
     return running
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 15) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.02)
-
-
 def is_alive(pid: int) -> bool:
     return leftovers.start_time(pid) is not None
 
@@ -56,7 +50,7 @@ async def remember(stack: RunningStack) -> None:
     await connection.close()
     producer = Producer({"bootstrap.servers": stack.addresses["BP_KAFKA_BOOTSTRAP"]})
     producer.produce("payments", b"kept", partition=0)
-    assert producer.flush(10) == 0
+    assert producer.flush(scaled_s(10)) == 0
 
 
 async def assert_remembered(stack: RunningStack) -> None:
@@ -71,7 +65,7 @@ async def assert_remembered(stack: RunningStack) -> None:
         }
     )
     consumer.subscribe(["payments"])
-    message = consumer.poll(20)
+    message = consumer.poll(scaled_s(20))
     consumer.close()
     assert message is not None
     assert message.value() == b"kept"
@@ -90,7 +84,7 @@ async def test_killing_the_supervisor_leaves_nothing_and_the_next_start_recovers
     assert len(family) > len(PARTS)
 
     os.kill(supervisor, signal.SIGKILL)
-    wait_until(lambda: not any(map(is_alive, family)))
+    until_true(lambda: not any(map(is_alive, family)), 15, "the end of every process")
 
     again = RunningStack.open(own_stack.home.root)
     assert again.started
@@ -117,5 +111,5 @@ def test_a_second_start_finds_what_runs(own_stack: RunningStack) -> None:
 def test_down_stops_every_process(own_stack: RunningStack) -> None:
     family = memory.descendants(control.ask(own_stack.home.control_socket, cmd="ping")["pid"])
     own_stack.down()
-    wait_until(lambda: not any(map(is_alive, family[1:])))
+    until_true(lambda: not any(map(is_alive, family[1:])), 15, "the end of every process")
     assert not own_stack.home.control_socket.exists()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.bench import edge_direct, growth, mesh_aside, pgbench, soak
+from sandbox.bench import edge_direct, growth, mesh_aside, passes, pgbench, soak
 from sandbox.bench.generator import Outcome
 from sandbox.bench.meter import Spent
 from sandbox.bench.runs import Load, Result
@@ -43,6 +43,14 @@ def test_a_pass_through_a_sidecar_costs_a_third_of_the_difference() -> None:
         "mesh.hop_cpu_us": 300.0,
         "mesh.share": 0.25,
     }
+
+
+def test_a_run_that_did_not_go_straight_is_void() -> None:
+    before = {"customers-sidecar in": 7, "payments-sidecar in": 9}
+    after = {"customers-sidecar in": 7, "payments-sidecar in": 11}
+    counted = passes.between(before, after)
+    assert mesh_aside.strays(counted) == ["payments-sidecar in: 2 calls still went through"]
+    assert mesh_aside.strays(passes.between(before, before)) == []
 
 
 def test_growth_compares_the_cpu_of_one_transfer() -> None:

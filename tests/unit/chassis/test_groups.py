@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from sandbox.waiting import scaled_s
 from services.chassis.groups import Groups, Sizes
 
 
@@ -25,8 +26,8 @@ class Recorder:
 
 
 async def test_a_lone_call_goes_at_once() -> None:
-    groups = Groups(Recorder(), Sizes(every_s=60.0, items_max=10))
-    assert await asyncio.wait_for(groups.do(1), timeout=5) == 2
+    groups = Groups(Recorder(), Sizes(every_s=3600.0, items_max=10))
+    assert await asyncio.wait_for(groups.do(1), timeout=scaled_s(5)) == 2
 
 
 async def test_calls_that_come_together_are_carried_out_together() -> None:
@@ -42,7 +43,7 @@ async def test_a_group_that_is_held_up_holds_up_no_other() -> None:
     slow = asyncio.create_task(groups.do(7))
     while not recorder.groups:
         await asyncio.sleep(0)
-    assert await asyncio.wait_for(groups.do(1), timeout=5) == 2
+    assert await asyncio.wait_for(groups.do(1), timeout=scaled_s(5)) == 2
     assert not slow.done()
     recorder.open.set()
     assert await slow == 14
@@ -86,7 +87,7 @@ async def test_a_group_that_is_answered_short_fails_and_does_not_hang() -> None:
 
     groups = Groups(short, Sizes(every_s=0.0, items_max=10))
     with pytest.raises(ValueError, match="0 results for 1 calls"):
-        await asyncio.wait_for(groups.do(1), timeout=5)
+        await asyncio.wait_for(groups.do(1), timeout=scaled_s(5))
 
 
 async def test_a_call_that_nobody_waits_for_any_more_is_not_begun() -> None:

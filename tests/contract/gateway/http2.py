@@ -1,0 +1,115 @@
+"""HTTP/2 frame by frame, as no client library sends it. No test stands here."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from hpack import Decoder
+
+from sandbox.waiting import scaled_s
+from tests.contract.mesh_rig.bank import Answer, Bank
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, RST, SETTINGS, CONTINUATION = 0, 1, 3, 4, 9
+END_STREAM, END_HEADERS = 1, 4
+PROTOCOL_ERROR, INTERNAL_ERROR = 1, 2
+ANSWER_S = 5.0
+
+Fields = list[tuple[str, str]]
+
+
+def frame(kind: int, flags: int, stream: int, content: bytes = b"") -> bytes:
+    """One frame (RFC 9113, 4.1)."""
+    head = len(content).to_bytes(3, "big") + bytes([kind, flags])
+    return head + stream.to_bytes(4, "big") + content
+
+
+def block(fields: Iterable[tuple[str, str]]) -> bytes:
+    """Fields as literals without a table (RFC 7541, 6.2.2), each shorter than 16 KB."""
+    return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields)
+
+
+def _text(text: str) -> bytes:
+    raw = text.encode("latin-1")
+    if len(raw) < 127:
+        return bytes([len(raw)]) + raw
+    rest = len(raw) - 127
+    return bytes([127, rest & 127 | 128, rest >> 7]) + raw
+
+
+def head(bank: Bank, verb: str = "GET", path: str = "/v1/balances/a", *more: str) -> Fields:
+    """A sound request's fields; `more` are names and values in turn."""
+    pseudo = [(":method", verb), (":path", path), (":scheme", "https"), (":authority", "localhost")]
+    extra = list(zip(more[::2], more[1::2], strict=True))
+    return [*pseudo, ("authorization", f"Bearer {bank.token}"), *extra]
+
+
+def request(stream: int, fields: Fields) -> bytes:
+    """A request without a body."""
+    return frame(HEADERS, END_HEADERS | END_STREAM, stream, block(fields))
+
+
+@dataclass
+class Connection:
+    """One connection to the edge."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def next(self) -> tuple[int, int, int, bytes]:
+        """Kind, flags, stream and content of the next frame; IncompleteReadError at the end."""
+        async with asyncio.timeout(scaled_s(ANSWER_S)):
+            start = await self.reader.readexactly(9)
+            content = await self.reader.readexactly(int.from_bytes(start[:3], "big"))
+        return start[3], start[4], int.from_bytes(start[5:], "big"), content
+
+    async def answer(self, stream: int) -> bytes:
+        """What the stream's DATA frames hold, once it has ended; other streams are passed over."""
+        body = b""
+        while True:
+            kind, flags, of, content = await self.next()
+            if of != stream:
+                continue
+            assert kind != RST, content
+            body += content if kind == DATA else b""
+            if flags & END_STREAM and kind in (DATA, HEADERS):
+                return body
+
+    async def answers(self, streams: Iterable[int]) -> list[Answer]:
+        """Return the whole answer of each of these streams, in the order in which they end."""
+        decoder, waiting, whole = Decoder(), set(streams), list[Answer]()
+        fields: dict[int, dict[str, str]] = {stream: {} for stream in waiting}
+        bodies = dict.fromkeys(waiting, b"")
+        while waiting:
+            kind, flags, of, content = await self.next()
+            assert kind != RST, content
+            if kind == HEADERS:
+                fields[of] |= {str(name): str(value) for name, value in decoder.decode(content)}
+            elif kind == DATA:
+                bodies[of] += content
+            if flags & END_STREAM and kind in (DATA, HEADERS):
+                waiting.remove(of)
+                text = bodies[of].decode()
+                whole.append(Answer(int(fields[of][":status"]), fields[of], text))
+        return whole
+
+    async def reset(self, stream: int) -> int:
+        """The code with which the edge ended a stream."""
+        while True:
+            kind, _, of, content = await self.next()
+            if (kind, of) == (RST, stream):
+                return int.from_bytes(content, "big")
+
+
+@asynccontextmanager
+async def connected(bank: Bank) -> AsyncIterator[Connection]:
+    """Open a connection and say the preface."""
+    context = bank.trusting()
+    context.set_alpn_protocols(["h2"])
+    reader, writer = await asyncio.open_connection("localhost", bank.rig.edge_port, ssl=context)
+    writer.write(PREFACE + frame(SETTINGS, 0, 0))
+    try:
+        yield Connection(reader, writer)
+    finally:
+        writer.transport.abort()
