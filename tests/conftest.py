@@ -15,7 +15,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 from sandbox.stack.home import REPO
 from sandbox.stack.testing import RunningStack
-from tests.rigs.host_speed import scale_timeouts, set_deadline_factor
+from tests.rigs.host_speed import (
+    let_no_property_measure,
+    scale_timeouts,
+    set_deadline_factor,
+)
 
 STACK_LANE = (
     "tests/bench/",
@@ -56,6 +60,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
 def pytest_configure() -> None:
     """Measure the host before any test and before any worker of `make test` starts."""
     set_deadline_factor()
+    let_no_property_measure()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+from sandbox.waiting import scaled_s
 from tests.architecture.sources import REPO, modules
 
 IMPORT_ALL = """
@@ -39,7 +40,7 @@ def test_every_module_imports_without_network_environment_or_side_effect() -> No
         cwd=REPO,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=scaled_s(60),
         check=False,
     )
     assert done.stderr == ""

@@ -8,6 +8,7 @@ import os
 import time
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sandbox.waiting import FACTOR_VARIABLE, scaled_s
 
@@ -26,6 +27,14 @@ def set_deadline_factor() -> None:
     if FACTOR_VARIABLE not in os.environ:
         slowness = min(max(yardstick_s() / DOCUMENTED_S, 1.0), SLOWNESS_MAX)
         os.environ[FACTOR_VARIABLE] = f"{GENEROSITY * slowness:.2f}"
+
+
+def let_no_property_measure() -> None:
+    """Let no property fail because its host is slow: neither by one example nor by making them."""
+    settings.register_profile(
+        "any host", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("any host")
 
 
 def yardstick_s() -> float:

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 BLOCKED = frozenset({"socket.connect", "socket.bind", "socket.getaddrinfo"})
 _blocking = False
@@ -16,14 +15,6 @@ def _refuse(event: str, _: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_refuse)
-
-
-def pytest_configure() -> None:
-    """Let no property fail because its host is slow: neither by one example nor by making them."""
-    settings.register_profile(
-        "any host", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-    )
-    settings.load_profile("any host")
 
 
 @pytest.fixture(autouse=True)
