@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from sandbox.waiting import FACTOR_VARIABLE, scaled_s
 
-DOCUMENTED_S = 0.35
+DOCUMENTED_S = 0.30
 """Seconds of the yardstick on the documented host (docs/performance.md) when it is quiet."""
 GENEROSITY = 3.0
 SLOWNESS_MAX = 5.0
