@@ -48,8 +48,8 @@ test: setup-dev ## All tests, on real parts, with coverage (ARGS="tests/unit -k 
 	@$(PYTHON) -m coverage combine -q
 	@$(PYTHON) -m coverage report $(if $(ARGS),--fail-under=0)
 
-quick: setup-dev ## What needs no running part: architecture, unit and golden tests, and types
-	@$(PYTHON) -m pytest -n 2 tests/architecture tests/unit tests/golden
+quick: setup-dev ## The tests that start nothing (architecture, unit, golden), and the type check
+	@$(PYTHON) -m pytest tests/architecture tests/unit tests/golden
 	@$(PYTHON) -m sandbox.check types
 
 check: setup-dev ## Style, types, imports, contracts; fails when generated files differ

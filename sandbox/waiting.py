@@ -1,6 +1,6 @@
 """Waiting for a condition, with a deadline that only catches a hang.
 
-A deadline here is never a measurement: the host may be slow, and other work may run beside it. All
+A deadline here is never a measurement: the host may be slow, and other work may run beside it. The
 deadlines of the tests, of the stack and of the tools scale with one factor, BP_DEADLINE_FACTOR.
 """
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sandbox.bpctl import reach
+from sandbox.waiting import scaled_s
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
@@ -33,7 +34,7 @@ def check(
     """
     from sandbox.judge.judge import judge
 
-    verdict = asyncio.run(judge(stores(), wait)).to_json()
+    verdict = asyncio.run(judge(stores(), scaled_s(wait))).to_json()
     if as_json:
         typer.echo(json.dumps(verdict))
     else:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from sandbox.stack.home import Home, home_from_environment
+from sandbox.waiting import scaled_s
 
 if TYPE_CHECKING:
     import asyncpg
@@ -66,7 +67,7 @@ def call(
     context = ssl.create_default_context(cafile=ca_file) if ca_file else None
     try:
         with urllib.request.urlopen(  # noqa: S310
-            request, timeout=HTTP_TIMEOUT_S, context=context
+            request, timeout=scaled_s(HTTP_TIMEOUT_S), context=context
         ) as answer:
             text = answer.read()
     except urllib.error.HTTPError as error:

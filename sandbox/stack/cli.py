@@ -16,6 +16,7 @@ from sandbox.stack.home import REPO, Home, home_from_environment
 from sandbox.waiting import scaled_s
 
 UP_WITHIN_S = 240.0
+DOWN_WITHIN_S = 120.0
 WHAT_NOW = (
     "What does not need these runs on; `make status` shows it. Mend the cause and run `make up`"
     " again, or `make down`."
@@ -108,11 +109,16 @@ def ensure_supervisor(
 def down(home: Home) -> int:
     """Ordered stop; nothing to do is fine too."""
     try:
-        answer = control.ask(home.control_socket, cmd="down")
+        answer = control.ask(home.control_socket, scaled_s(DOWN_WITHIN_S), cmd="down")
+    except TimeoutError:
+        print(
+            f"Still stopping after {scaled_s(DOWN_WITHIN_S):g} s: see {home.logs}", file=sys.stderr
+        )
+        return 1
     except OSError:
         print("Nothing runs.")
         return 0
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + scaled_s(10)
     while home.control_socket.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     print("Stopped." if answer["ok"] else answer["error"])

@@ -1,11 +1,16 @@
 """Channels to other services, through the sidecar's Unix socket; mTLS is the sidecar's work."""
 
-from typing import Any
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 import grpc.aio
 
 from services.chassis.calls import Call
 from services.chassis.settings import ServiceSettings
+from services.kernel.errors import DependencyUnavailable
+
+Answer = TypeVar("Answer")
 
 
 def channel_to(service: str, settings: ServiceSettings) -> grpc.aio.Channel:
@@ -21,3 +26,16 @@ def onward(call: Call) -> tuple[tuple[str, str], ...]:
     """Return the metadata that goes along to the next service: request id and trace context."""
     pairs = (("x-request-id", call.request_id), ("traceparent", call.traceparent))
     return tuple((name, value) for name, value in pairs if value)
+
+
+async def answered_within(answer: Awaitable[Answer], seconds: float) -> Answer:
+    """Return another service's answer; raise DependencyUnavailable if it takes longer.
+
+    The time in the caller's own queue counts. A limit on the RPC alone would let the call's
+    deadline pass while earlier questions block the queue.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await answer
+    except TimeoutError:
+        raise DependencyUnavailable from None

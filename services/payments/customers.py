@@ -14,11 +14,14 @@ from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 
 from services.chassis.calls import Call, current_call
 from services.chassis.groups import DEFAULT_SIZES, Groups, Sizes
-from services.chassis.grpc_client import onward
+from services.chassis.grpc_client import answered_within, onward
 from services.payments.checks import AccountFacts
 
-TIMEOUT_S = 4.0
-"""How long the check may take: the deadline of that method at customers."""
+TIMEOUT_S = 3.0
+"""How long a transfer may wait for the check of its account, of the ten seconds that it has: five
+are for the clearing house and two for the debit."""
+LIST_TIMEOUT_S = 2.0
+"""How long a list may wait for the check, of the three seconds that it has."""
 
 
 class CustomersClient:
@@ -29,9 +32,10 @@ class CustomersClient:
         self._questions = Groups(self._ask, sizes)
 
     async def account(self, customer_id: uuid.UUID, account_id: uuid.UUID) -> AccountFacts:
-        """Return the facts; raises grpc.aio.AioRpcError when customers cannot be asked."""
+        """Return the facts; raise AioRpcError or DependencyUnavailable without an answer."""
         check = CheckDebitRequest(customer_id=str(customer_id), account_id=str(account_id))
-        answer = await self._questions.do((current_call.get(), check))
+        asked = self._questions.do((current_call.get(), check))
+        answer = await answered_within(asked, TIMEOUT_S)
         return AccountFacts(
             exists=answer.HasField("account"),
             active=answer.account.state == Account.State.ACTIVE,

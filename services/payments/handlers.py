@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from services.chassis.grpc_client import answered_within
 from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_digest
 from services.kernel.clock import utc_now
 from services.kernel.errors import IdempotencyKeyReused, RequestInProgress
@@ -17,6 +18,7 @@ from services.kernel.ids import new_id, shard_of
 from services.ledger import refusals as ledger
 from services.payments import checks, errors, mapping, saga
 from services.payments.checks import AccountFacts, Limits
+from services.payments.customers import LIST_TIMEOUT_S
 from services.payments.driver import Driven, Driver
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
@@ -157,8 +159,10 @@ async def list_transfers(
         rows=size + 1,
     )
     # Rows are the customer's own, so only an empty page leaves open whose the account is.
-    if not found and not (await parts.ask_account(customer_id, account_id)).exists:
-        raise errors.AccountNotFound
+    if not found:
+        asked = parts.ask_account(customer_id, account_id)
+        if not (await answered_within(asked, LIST_TIMEOUT_S)).exists:
+            raise errors.AccountNotFound
     page = found[:size]
     more = len(found) > size
     return page, parts.tokens.seal(digest, page[-1].transfer_id) if more else ""

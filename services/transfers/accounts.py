@@ -14,7 +14,7 @@ from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 
 from services.chassis.calls import Call
 from services.chassis.groups import DEFAULT_SIZES, Groups, Sizes
-from services.chassis.grpc_client import onward
+from services.chassis.grpc_client import answered_within, onward
 from services.transfers import mapping
 from services.transfers.state import KnownAccount
 
@@ -30,15 +30,26 @@ class Accounts:
         self._questions = Groups(self._ask, sizes)
 
     async def check(
-        self, call: Call, account_id: uuid.UUID, destination_id: uuid.UUID | None = None
+        self,
+        call: Call,
+        account_id: uuid.UUID,
+        destination_id: uuid.UUID | None = None,
+        *,
+        within_s: float | None = None,
     ) -> tuple[KnownAccount | None, KnownAccount | None]:
-        """Return the caller's account and the one to credit; None for what is not (theirs)."""
+        """Return the caller's account and the account to credit; None for an account that does
+        not exist or is not the caller's.
+
+        Raises DependencyUnavailable when there is no answer `within_s` seconds, by default the
+        client's own limit.
+        """
         request = CheckDebitRequest(
             customer_id=call.subject,
             account_id=str(account_id),
             destination_account_id=str(destination_id) if destination_id else "",
         )
-        answer = await self._questions.do((call, request))
+        asked = self._questions.do((call, request))
+        answer = await answered_within(asked, within_s or self._timeout_s)
         return (
             mapping.known_account(answer.account) if answer.HasField("account") else None,
             mapping.known_account(answer.destination_account)

@@ -80,7 +80,9 @@ async def list_book_transfers(
     """
     digest = query_digest("ListBookTransfers", call.customer_id, account_id)
     below = desk.tokens.open(page_token, digest)
-    source, _ = await desk.accounts.check(call, account_id)
+    source, _ = await desk.accounts.check(
+        call, account_id, within_s=desk.settings.list_check_timeout_s
+    )
     if source is None:
         raise AccountNotFound(account_id=str(account_id))
     rows = min(page_size or DEFAULT_PAGE_SIZE, desk.settings.page_rows_max)

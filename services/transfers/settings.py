@@ -11,5 +11,7 @@ class TransfersSettings(ServiceSettings):
     page_rows_max: int = 100
     """Most transfers of a page; the contract's limit."""
     check_timeout_s: float = 4.0
-    """How long the check of the accounts at customers may take: the deadline of that method. The
-    transfer itself has five seconds; a check that ends earlier fails transfers that have time."""
+    """How long a transfer may wait for the check of its accounts, of the five seconds that it has.
+    The rest is for the posting."""
+    list_check_timeout_s: float = 2.0
+    """How long a list may wait for the check of its account, of the three seconds that it has."""

@@ -1,1 +1,1 @@
-"""What several kinds of tests stand on."""
+"""What several kinds of tests share."""

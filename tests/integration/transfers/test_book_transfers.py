@@ -11,7 +11,7 @@ from bp.transfers.v1 import transfers_events_pb2
 from bp.transfers.v1 import transfers_service_pb2 as pb
 from bp.type.v1 import money_pb2
 
-from sandbox.waiting import until
+from sandbox.waiting import scaled_s, until
 from services.chassis.postgres import connect
 from tests.integration.bank import Bank, Holder
 from tests.integration.mesh_calls import from_customer, refusal
@@ -114,8 +114,7 @@ async def test_a_transfer_waits_for_a_slow_check_of_its_accounts_as_long_as_it_h
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     holder = await bank.postgres.session("postgres", "bp_customers")
     looker = await bank.superuser("bp_customers")
-    # How long the check once had. It is a wait, not a deadline, so it does not scale.
-    slow = timedelta(seconds=2.2)
+    slow = timedelta(seconds=scaled_s(2.2))
 
     async def is_slow_or_over() -> bool:
         return asked.done() or await looker.fetchval(LONGEST_WAIT_FOR_A_LOCK) > slow

@@ -89,8 +89,7 @@ class CustomersServiceServicer:
 
     def CheckDebit(self, request, context):
         """Says whether a customer may debit an account now, and which account would be credited.
-        Early advice: the debit itself checks the balance again. The deadline is shorter than that of
-        the calls that ask, by what they need to debit.
+        Early advice: the debit itself checks the balance again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,7 +97,6 @@ class CustomersServiceServicer:
 
     def BatchCheckDebits(self, request, context):
         """Answers several CheckDebit at once: one question, one read, whoever asks at the same moment.
-        The deadline is that of CheckDebit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
