@@ -111,9 +111,7 @@ def down(home: Home) -> int:
     try:
         answer = control.ask(home.control_socket, scaled_s(DOWN_WITHIN_S), cmd="down")
     except TimeoutError:
-        print(
-            f"Still stopping after {scaled_s(DOWN_WITHIN_S):g} s: see {home.logs}", file=sys.stderr
-        )
+        print(f"It still stops; see {home.logs}/supervisor.log", file=sys.stderr)
         return 1
     except OSError:
         print("Nothing runs.")

@@ -12,6 +12,7 @@ from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 from confluent_kafka import Producer
 
 from sandbox.judge.findings import Kind
+from sandbox.waiting import scaled_s
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from services.notifications.state import Outcome, Push
@@ -24,7 +25,7 @@ from tests.integration.judge.world import World, device_of
 def _send(world: World, topic: str, value: bytes, key: str = "planted") -> None:
     producer = Producer({"bootstrap.servers": world.broker.bootstrap, "partitioner": "murmur2"})
     producer.produce(topic, value=value, key=key.encode())
-    assert producer.flush(20) == 0
+    assert producer.flush(scaled_s(20)) == 0
 
 
 async def _fetch(world: World, database: str, sql: str, *values: Any) -> Any:
