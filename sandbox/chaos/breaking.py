@@ -142,14 +142,24 @@ class Breaker:
         return f"{doubled} notices sent again"
 
     async def _ask(self, partner: str, method: str, path: str, body: Any = None) -> Answer:
-        """Ask a control API, which may be out of reach while its process starts again."""
+        """Ask a control API, which may be out of reach while its process starts again.
+
+        The TimeoutError of one that does not answer has the last failure as its cause.
+        """
+        last: Exception | None = None
 
         async def answered() -> Answer | None:
-            with contextlib.suppress(aiohttp.ClientError, OSError):
+            nonlocal last
+            try:
                 return await self._bank.control(partner, method, path, body)
-            return None
+            except (aiohttp.ClientError, OSError) as error:
+                last = error
+                return None
 
-        return await until(answered, REACHED_WITHIN_S, f"{partner}'s control API answers")
+        try:
+            return await until(answered, REACHED_WITHIN_S, f"{partner}'s control API answers")
+        except TimeoutError as error:
+            raise error from last
 
 
 def family(pid: int) -> list[int]:

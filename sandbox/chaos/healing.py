@@ -32,6 +32,8 @@ WATCHED_S = 150.0
 BREAKER_S_MAX = 300.0
 """An open breaker holds transfers back no longer than this: each opening lasts a minute on every
 host, and one that opens for the sixth time in a row is a fault of the bank."""
+OPENING_S = 60.0
+"""How long one opening of a breaker lasts, on every host."""
 PAUSE_S = 0.2
 FRESH_EVERY_S = 1.0
 """Between two fresh transfers while the breaker holds them back."""
@@ -69,6 +71,30 @@ class Healing:
         return max(self.ready_s, self.taken_s, settled_s) <= self.limit_s
 
 
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """What is known of the breaker before the clearing house, in seconds from the last fault."""
+
+    open_s: float = 0.0
+    """It was taken for open last at this time."""
+    said_open_s: float | None = None
+    """Its sidecar said last that it is open at this time; None after an answer that it is not."""
+
+    def after(self, found: bool | None, at_s: float) -> Breaker:
+        """Return what is known after an answer: open or not; None: the sidecar did not answer.
+
+        A sidecar may not answer on a busy host. Its breaker then counts as it was, but only for
+        as long as one opening lasts: a sidecar that is dead excuses nothing.
+        """
+        if found:
+            return Breaker(at_s, at_s)
+        if found is not None:
+            return Breaker(self.open_s)
+        if self.said_open_s is None or at_s - self.said_open_s > OPENING_S:
+            return self
+        return Breaker(at_s, self.said_open_s)
+
+
 class _TooLateError(Exception):
     """The bank was looked at long enough."""
 
@@ -92,7 +118,7 @@ class Watch:
         self._pass_days = pass_days
         self._limit_s = scaled_s(within_s)
         self._watched_s = max(scaled_s(WATCHED_S), self._limit_s)
-        self._breaker_s = 0.0
+        self._breaker = Breaker()
         self._ill: list[str] = []
 
     async def until_well(self) -> Healing:
@@ -109,14 +135,14 @@ class Watch:
         finally:
             watching.cancel()
         return Healing(
-            *found, breaker_s=self._breaker_s, ill=tuple(self._ill), limit_s=self._limit_s
+            *found, breaker_s=self._breaker.open_s, ill=tuple(self._ill), limit_s=self._limit_s
         )
 
     def _passed_s(self) -> float:
         return time.monotonic() - self._since_s
 
     async def _pause(self, seconds: float = PAUSE_S) -> None:
-        if self._passed_s() - min(self._breaker_s, BREAKER_S_MAX) > self._watched_s:
+        if self._passed_s() - min(self._breaker.open_s, BREAKER_S_MAX) > self._watched_s:
             raise _TooLateError
         await asyncio.sleep(seconds)
 
@@ -151,13 +177,9 @@ class Watch:
             await self._pause(FRESH_EVERY_S)
 
     async def _watch_breaker(self) -> None:
-        was_open = False
         while True:
-            # A sidecar that does not answer now, on a busy host, is as it was.
             found = await breaker_is_open(self._bank.stack)
-            was_open = was_open if found is None else found
-            if was_open:
-                self._breaker_s = self._passed_s()
+            self._breaker = self._breaker.after(found, self._passed_s())
             await asyncio.sleep(PAUSE_S)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 from sandbox.stack.testing import RunningStack
-from sandbox.waiting import until
+from sandbox.waiting import scaled_s, until
 from services.chassis.http_client import CONNECTIONS_MAX
 from tests.e2e.bank import Bank, Customer
 
@@ -27,6 +27,8 @@ AGAIN = {429, 503, 504}
 IN_PROGRESS = "REQUEST_IN_PROGRESS"
 """Of a 409: the first request under the key is still being answered."""
 NEVER = "3600s"
+TAKEN_WITHIN_S = 120
+"""The way gets full, others are served, and then each order is taken."""
 
 
 def _patient(part: Any) -> Any:
@@ -81,9 +83,10 @@ async def _count(stack: RunningStack, name: str) -> int:
 
 async def _until_yes(bank: Bank, payer: Customer, key: str) -> str:
     """Repeat an order until it is taken, as an app does."""
-    while (answer := await bank.pay(payer, 1_00, key=key)).status != 200:
-        assert answer.status in AGAIN or answer.reason == IN_PROGRESS, answer.text
-        await asyncio.sleep(0.5)
+    async with asyncio.timeout(scaled_s(TAKEN_WITHIN_S)):
+        while (answer := await bank.pay(payer, 1_00, key=key)).status != 200:
+            assert answer.status in AGAIN or answer.reason == IN_PROGRESS, answer.text
+            await asyncio.sleep(0.5)
     return answer.body["transferId"]
 
 
@@ -93,10 +96,10 @@ async def test_orders_beyond_what_the_clearing_house_takes_wait_and_hold_up_nobo
     payers = [await bank.customer() for _ in range(PAYERS)]
     ana, luis = await bank.customer(), await bank.customer()
     assert PAYERS * ORDERS_EACH > CONNECTIONS_MAX
-    async with _questions_wait(bank):
+    async with asyncio.TaskGroup() as calls, _questions_wait(bank):
         await bank.fault("ach", kind="hang", endpoint=SUBMIT)
         asked = [
-            asyncio.create_task(_until_yes(bank, payer, str(uuid.uuid4())))
+            calls.create_task(_until_yes(bank, payer, str(uuid.uuid4())))
             for payer in payers
             for _ in range(ORDERS_EACH)
         ]
@@ -113,7 +116,7 @@ async def test_orders_beyond_what_the_clearing_house_takes_wait_and_hold_up_nobo
         await until(full, 50, "the way to the clearing house is full")
         await until(others_are_served, 30, "others are served while it stays full")
         await bank.mend("ach")
-    taken = await asyncio.gather(*asked)
+    taken = [one.result() for one in asked]
     assert len(set(taken)) == len(asked)
     await bank.close_breakers()
     await until(lambda: _none_pending(bank, taken), 120, "every transfer is sent or refunded")

@@ -23,8 +23,9 @@ from tests.chaos.product.transfer_run import WITHIN_S, TransferRun
 
 REFUSALS = 2
 """How often a commit is refused before it is taken."""
-COMES_WITHIN_S = 15.0
-"""Who is let go comes to its commit at once, but for what else the machine does meanwhile."""
+COMES_WITHIN_S = 5.0
+"""A call that is let go comes to its commit at once, or it does not come because its caller gave
+up. The wait is short, because the test holds the row meanwhile and then tries again."""
 
 
 async def duplicate(run: TransferRun, hold: Hold) -> None:

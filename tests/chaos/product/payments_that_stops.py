@@ -2,9 +2,9 @@
 
 Before and after each commit of the saga it asks the test whether it may go on, so that the test
 can kill it there, or do something else meanwhile. It reaches the clearing house itself, and how
-long it waits for an answer follows from whether there will be one: real time-outs are short, and
-a busy machine makes none. It looks for what is due when the test says so, not only once a
-second. And its statements may take longer, because a test holds the rows that they need.
+long it waits for an answer follows from whether there will be one: real timeouts are short, and
+a busy host causes none. It looks for what is due when the test says so, not only once a second.
+And its statements and leases last longer on a slow host, because the test is slower there too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import math
 import os
 import ssl
 import uuid
@@ -26,7 +27,7 @@ from sandbox.waiting import scaled_s
 from services.chassis import postgres
 from services.chassis.grpc_server import run
 from services.chassis.outages import UNREACHABLE
-from services.payments import bootstrap
+from services.payments import bootstrap, driver
 from services.payments.driver import Driver
 from services.payments.partners import ach
 from services.payments.saga import Answer
@@ -48,6 +49,9 @@ SHORT = "short"
 """The test's word for a question that the clearing house will not answer."""
 
 SHORT_S, PATIENT_S = 1.0, scaled_s(25.0)
+"""Timeouts of a question. The longer one scales, so that no answer counts as missing on a slow
+host; it stays below the lease, which `let_work_last` scales too: nobody else takes a transfer up
+while its question is under way."""
 
 _step: ContextVar[str] = ContextVar("step")
 _patience_s: ContextVar[float] = ContextVar("patience_s", default=PATIENT_S)
@@ -68,8 +72,10 @@ class Gate:
     async def ask(
         self, step: str, when: str, memo: str, transfer_id: uuid.UUID, *, done: bool = True
     ) -> str:
-        """Wait for the test's word; raises what a lost connection raises, or goes away, if so
-        told."""
+        """Wait for the test's word, and return it.
+
+        Raises what a lost connection raises, or CancelledError, when the test says so.
+        """
         number = next(self._numbers)
         self._asked[number] = asyncio.get_running_loop().create_future()
         hit = {"step": step, "when": when, "memo": memo, "transfer": str(transfer_id)}
@@ -139,7 +145,14 @@ def stop_at_commits(gate: Gate) -> None:
         await ask(DEBIT, "after", order.memo, made.transfer_id, done=made.outcome == "DEBITED")
         return made
 
-    Driver.save, Store.advance, Store.debit = named_save, asking_advance, asking_debit
+    async def staying_debit(
+        self: Store, order: TransferOrder, transfer: Transfer, lease: Lease
+    ) -> Debit:
+        # The test holds a debit for longer than its caller waits. It goes on without its caller,
+        # so that those which the test lets go together come to their commit together.
+        return await asyncio.shield(asking_debit(self, order, transfer, lease))
+
+    Driver.save, Store.advance, Store.debit = named_save, asking_advance, staying_debit
 
 
 def look_when_told(gate: Gate) -> None:
@@ -153,8 +166,11 @@ def look_when_told(gate: Gate) -> None:
     Driver.resume = known_resume
 
 
-def let_statements_wait() -> None:
-    """Give a statement that waits for a row of the test's the time that a slow host needs."""
+def let_work_last() -> None:
+    """Scale the limits of statements and leases with the host.
+
+    A statement may wait for a row that the test holds, and a lease outlasts a question.
+    """
     open_pool, more = postgres.open_pool, scaled_s(1)
 
     async def patient_pool(database: postgres.Database, name: str, size: int) -> asyncpg.Pool:
@@ -163,6 +179,7 @@ def let_statements_wait() -> None:
 
     postgres.COMMAND_TIMEOUT_S *= more
     postgres.open_pool = patient_pool  # type: ignore[assignment]
+    driver.LEASE_S = math.ceil(driver.LEASE_S * more)
 
 
 class ToldClient(ach.AchClient):
@@ -222,7 +239,7 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
     gate = Gate(settings.slot, writer)
     stop_at_commits(gate)
     look_when_told(gate)
-    let_statements_wait()
+    let_work_last()
     listening = asyncio.create_task(gate.listen(reader))
     async with reach_the_clearing_house(plan, gate):
         await bootstrap.main(settings, stop)

@@ -234,8 +234,11 @@ class Rounds:
 @asynccontextmanager
 async def rounds_on(bank: Bank) -> AsyncGenerator[Rounds]:
     """Have all that a product needs."""
+    # A test may hold a row for longer than the server lets a transaction be idle.
+    patient = {"idle_in_transaction_session_timeout": "0"}
+    dsn = bank.stack.dsn("bp_write")
     async with (
-        asyncpg.create_pool(bank.stack.dsn("bp_write"), max_size=SUPERUSER_CONNECTIONS) as pool,
+        asyncpg.create_pool(dsn, max_size=SUPERUSER_CONNECTIONS, server_settings=patient) as pool,
         payments_at_the_gate(bank) as payments,
     ):
         yield Rounds(bank, pool, payments)

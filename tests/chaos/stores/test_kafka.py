@@ -15,6 +15,7 @@ from sandbox.judge.topics import Topics
 from sandbox.stack.provision.topics import PARTITIONS
 from sandbox.waiting import scaled_s, until
 from services.chassis import kafka
+from services.kernel.ids import new_id
 from tests.chaos.stores.load import load
 from tests.e2e.bank import Bank
 
@@ -43,11 +44,15 @@ async def _stop_router_in_transaction(bank: Bank) -> None:
 
     async def caught() -> bool:
         bank.stack.kill("router", signal.SIGSTOP)
-        if await asyncio.to_thread(_open_messages, bootstrap) > 0:
-            # A moment later it must still be open: only then is nobody about to commit it.
-            return await asyncio.to_thread(_open_messages, bootstrap) > 0
-        bank.stack.kill("router", signal.SIGCONT)
-        return False
+        is_open = False
+        try:
+            # It must be open at a second look too: only then is nobody about to commit it.
+            looks = [await asyncio.to_thread(_open_messages, bootstrap) for _ in range(2)]
+            is_open = min(looks) > 0
+        finally:
+            if not is_open:
+                bank.stack.kill("router", signal.SIGCONT)
+        return is_open
 
     await until(caught, 30, "the router is stopped within a transaction")
 
@@ -159,7 +164,7 @@ async def _one_of_each_behind(bank: Bank, ana: Any, luis: Any, bootstrap: str) -
     booked = (await bank.book(ana, luis, 1_00)).body["transferId"]
     login = str(uuid.uuid4())
     headers = {
-        "ce_id": str(uuid.uuid4()),
+        "ce_id": str(new_id()),
         "ce_type": "bp.auth.v1.LoggedIn",
         "ce_subject": login,
         "ce_time": "2026-01-02T03:04:05Z",
@@ -202,10 +207,12 @@ async def test_an_unclean_restart_with_torn_writes_keeps_all_that_was_acknowledg
         await paying.more(10)
         # The stack stops Kafka by a kill, so nothing is written to its end.
         await asyncio.to_thread(bank.stack.stop, "kafka")
-        assert not (data / ".kafka_cleanshutdown").exists()
-        torn = _tear(data, ("payments", "audit-logs", "notifications", "__consumer_offsets"))
-        await paying.more(5)
-        await asyncio.to_thread(bank.stack.start, "kafka")
+        try:
+            assert not (data / ".kafka_cleanshutdown").exists()
+            torn = _tear(data, ("payments", "audit-logs", "notifications", "__consumer_offsets"))
+            await paying.more(5)
+        finally:
+            await asyncio.to_thread(bank.stack.start, "kafka")
         await paying.more(5)
     assert len(torn) > 20
     assert not any(TORN in segment.read_bytes() for segment in torn if segment.exists())

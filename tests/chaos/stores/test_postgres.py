@@ -100,29 +100,30 @@ async def test_a_storm_of_connections_takes_none_from_the_services_and_those_los
     bank: Bank,
 ) -> None:
     async with load(bank) as paying:
-        admin = await bank.connect("bp_write")
         before = await _sessions(bank)
+        assert before
         async with _storm(bank) as refused:
             assert refused > 0
             await paying.more(20)
-            assert await _sessions(bank) == before, "a pool keeps the connections that it has"
+            assert before <= await _sessions(bank), "a pool keeps the connections that it has"
             # Now payments loses its own and gets no other, as if the storm were always first.
-            async with _no_connection_for(admin, "bp_payments"):
+            async with _no_connection_for(bank, "bp_payments"):
                 await paying.refused()
-        await admin.close()
         await paying.more(20, WITHIN_S)
     paying.assert_clear()
     await paying.assert_whole(WITHIN_S)
 
 
 @asynccontextmanager
-async def _no_connection_for(admin: asyncpg.Connection, role: str) -> AsyncGenerator[None]:
-    await admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
+async def _no_connection_for(bank: Bank, role: str) -> AsyncGenerator[None]:
+    admin = await bank.connect("bp_write")
     try:
+        await admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
         await _terminate(admin, role)
         yield
     finally:
         await admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
+        await admin.close()
 
 
 async def _terminate(admin: asyncpg.Connection, role: str) -> None:
@@ -133,10 +134,12 @@ async def _terminate(admin: asyncpg.Connection, role: str) -> None:
 
 @asynccontextmanager
 async def _rival(bank: Bank) -> AsyncGenerator[asyncpg.Connection]:
-    """Somebody else's transaction in the Write DB, which no deadlock check ever ends."""
+    """Somebody else's transaction in the Write DB; the server ends it neither for a deadlock nor
+    because it is idle."""
     connection = await bank.connect("bp_write")
     try:
         await connection.execute("SET deadlock_timeout = '1h'")
+        await connection.execute("SET idle_in_transaction_session_timeout = 0")
         async with connection.transaction():
             yield connection
     finally:
@@ -204,12 +207,11 @@ async def test_the_victim_of_a_deadlock_is_done_once_when_it_is_repeated(bank: B
     async def made_a_deadlock() -> bool:
         nonlocal orders
         orders += 1
-        async with _rival(bank) as rival:
+        async with asyncio.TaskGroup() as calls, _rival(bank) as rival:
             await _held(rival, second.account_id)
-            asked = asyncio.create_task(_until_yes(_book_once(bank, ana, luis)))
+            calls.create_task(_until_yes(_book_once(bank, ana, luis)))
             await _waits(bank, "bp_transfers")
             await _held(rival, first.account_id)
-        await asked
         return _told(bank, "deadlock detected") > deadlocks
 
     # The server looks for a deadlock once in each wait: the rival must be in it by then.
@@ -244,11 +246,10 @@ async def test_a_serialization_error_is_a_clear_answer_and_the_order_is_done_onc
         nonlocal orders
         orders += 1
         key = str(uuid.uuid4())
-        async with _rival(bank) as rival:
+        async with asyncio.TaskGroup() as calls, _rival(bank) as rival:
             await _held(rival, ana.account_id)
-            asked = asyncio.create_task(_until_yes(lambda: bank.pay(ana, 7_00, key=key)))
+            calls.create_task(_until_yes(lambda: bank.pay(ana, 7_00, key=key)))
             await _waits(bank, "bp_payments")
-        await asked
         return _told(bank, "could not serialize access") > errors
 
     level = "default_transaction_isolation"
@@ -267,11 +268,12 @@ async def test_a_statement_that_takes_too_long_is_given_up_and_holds_up_nobody_e
     key = str(uuid.uuid4())
 
     async def given_up_behind_the_other() -> bool:
-        asked = asyncio.create_task(bank.pay(ana, 7_00, key=key))
-        await _waits(bank, "bp_payments")
-        served = await bank.pay(luis, 1_00)
-        still_held = not asked.done()
-        refused = await asked
+        async with asyncio.TaskGroup() as calls:
+            asked = calls.create_task(bank.pay(ana, 7_00, key=key))
+            await _waits(bank, "bp_payments")
+            served = await bank.pay(luis, 1_00)
+            still_held = not asked.done()
+        refused = asked.result()
         assert (refused.status, refused.reason) in CLEAR, refused.text
         assert served.status == 200 or (served.status, served.reason) in CLEAR, served.text
         assert int(refused.headers["Retry-After"]) > 0
@@ -297,13 +299,13 @@ async def test_a_pool_full_of_waiters_is_told_to_repeat_and_ends_no_process(bank
     def once(payer: Customer, key: str) -> Callable[[], Awaitable[Answer]]:
         return lambda: bank.pay(payer, 7_00, key=key)
 
-    async with _rival(bank) as rival:
+    async with asyncio.TaskGroup() as calls, _rival(bank) as rival:
         for one in crowd:
             await _held(rival, one.account_id)
-        asked = [asyncio.create_task(_until_yes(once(*order))) for order in orders]
+        for order in orders:
+            calls.create_task(_until_yes(once(*order)))
         await _waits(bank, "bp_payments", pool)
         await until(lambda: _is_well(bank, "payments"), 10, "payments says that it is well")
         await _waits(bank, "bp_payments", pool)
-    await asyncio.gather(*asked)
     assert bank.stack.pid("payments") == payments
     assert [await bank.posted(one) for one in crowd] == [4_993_00] * CROWD

@@ -75,7 +75,7 @@ def is_signed(got: Received) -> bool:
     at = stamp.removeprefix("t=")
     content = at.encode() + b"." + got.body
     expected = hmac.new(SECRET.encode(), content, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(expected, mark) and abs(got.at - int(at)) < 30
+    return hmac.compare_digest(expected, mark) and abs(got.at - int(at)) < scaled_s(30)
 
 
 async def test_a_transfer_is_batched_settles_on_the_second_banking_day_and_is_told(

@@ -41,14 +41,6 @@ DEAF = (
 
 
 @dataclass(frozen=True)
-class Always:
-    """A probe that is content at once."""
-
-    async def check(self) -> bool:
-        return True
-
-
-@dataclass(frozen=True)
 class Exists:
     """Ready when a file is there."""
 
@@ -84,7 +76,7 @@ def supervisor(tmp_path: Path, *nodes: Node) -> Supervisor:
 
 
 def process(name: str, layer: Layer = Layer.SERVICE, **changes: object) -> ProcessSpec:
-    settings: dict[str, object] = {"command": SLEEPER, "probe": Always()} | changes
+    settings: dict[str, object] = {"command": SLEEPER, "probe": Exists(Path("/"))} | changes
     return ProcessSpec(name=name, layer=layer, **settings)  # type: ignore[arg-type]
 
 
@@ -170,13 +162,7 @@ async def test_what_runs_and_does_not_serve_is_ill(tmp_path: Path) -> None:
 
 
 async def test_a_process_that_always_fails_is_given_up(tmp_path: Path) -> None:
-    spec = process(
-        "app",
-        command=(sys.executable, "-c", "raise SystemExit(3)"),
-        probe=Exists(tmp_path / "never"),
-        restart=RestartPolicy(first_starts_max=3, delay_first_s=0.01),
-    )
-    bank = supervisor(tmp_path, spec)
+    bank = supervisor(tmp_path, dying(tmp_path, "", first_starts_max=3))
     with pytest.raises(StackError, match="exited with 3"):
         await bank.ensure([])
     assert bank.runners["app"].state is State.FAILED
@@ -184,13 +170,8 @@ async def test_a_process_that_always_fails_is_given_up(tmp_path: Path) -> None:
 
 
 async def test_a_process_that_does_not_become_ready_is_replaced(tmp_path: Path) -> None:
-    spec = process(
-        "app",
-        probe=Exists(tmp_path / "never"),
-        ready_within_s=0.2,
-        restart=RestartPolicy(first_starts_max=1),
-    )
-    bank = supervisor(tmp_path, spec)
+    never, once = Exists(tmp_path / "never"), RestartPolicy(first_starts_max=1)
+    bank = supervisor(tmp_path, process("app", probe=never, ready_within_s=0.2, restart=once))
     with pytest.raises(StackError, match="not ready within"):
         await bank.ensure([])
     assert bank.runners["app"].pid is None
@@ -243,12 +224,11 @@ def dying(tmp_path: Path, words: str, **policy: float) -> ProcessSpec:
 async def test_what_was_never_ready_is_given_up_early_and_named_with_its_last_words(
     tmp_path: Path,
 ) -> None:
-    sound = process("sound")
     bank = supervisor(
         tmp_path,
         dying(tmp_path, "error: no such table", first_starts_max=3),
         process("edge", depends_on=("app",)),
-        sound,
+        process("sound"),
     )
     with pytest.raises(StackError) as raised:
         await bank.ensure([])
@@ -334,6 +314,19 @@ asyncio.run(main(*sys.argv[1:]))
 
 ASKED_EVERY_S = 0.1
 ANSWER_S = 0.3
+MISSED_S = 0.3
+"""Each answer that does not come counts as so much silence."""
+
+
+@dataclass(frozen=True)
+class Noted(GrpcAnswers):
+    """Keeps what each question came to."""
+
+    answers: list[bool] = field(default_factory=list)
+
+    async def check(self) -> bool:
+        self.answers.append(await super().check())
+        return self.answers[-1]
 
 
 def silent_s() -> float:
@@ -351,7 +344,7 @@ def health(tmp_path_factory: pytest.TempPathFactory):
             "app",
             command=(sys.executable, "-c", HEALTH, socket, *until_there),
             probe=GrpcHealthProbe(socket),
-            liveness=Liveness(GrpcAnswers(socket, ANSWER_S), silent_s(), ASKED_EVERY_S),
+            liveness=Liveness(Noted(socket, ANSWER_S), silent_s(), ASKED_EVERY_S),
         )
 
     return make
@@ -386,15 +379,19 @@ async def test_a_process_that_says_it_cannot_serve_is_left_alone(tmp_path: Path,
     await bank.stop_all()
 
 
-async def test_a_pause_shorter_than_the_limit_costs_no_process(tmp_path: Path, health) -> None:
+async def test_pauses_cost_no_process_when_an_answer_comes_between_them(
+    tmp_path: Path, health
+) -> None:
     bank = supervisor(tmp_path, health())
     await bank.ensure([])
     runner = bank.runners["app"]
-    for _ in range(3):
-        pid = bank.kill("app", signal.SIGSTOP)
-        await asyncio.sleep(ASKED_EVERY_S + ANSWER_S)
+    pid, answers = runner.pid, runner.spec.liveness.probe.answers
+    missed_max = silent_s() / MISSED_S
+    while runner.pid == pid and answers.count(False) <= 1.5 * missed_max:
+        pause = answers.count(False) + missed_max / 3
+        bank.kill("app", signal.SIGSTOP)
+        await comes_true(lambda p=pause: answers.count(False) >= p or runner.pid != pid)
         bank.kill("app", signal.SIGCONT)
-        await until(runner.spec.probe.check, 10, "an answer after the pause")
-        await asyncio.sleep(ASKED_EVERY_S + ANSWER_S)
+        await comes_true(lambda: answers[-1] or runner.pid != pid)
     assert (runner.pid, runner.restarts) == (pid, 0)
     await bank.stop_all()

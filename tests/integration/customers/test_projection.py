@@ -157,16 +157,17 @@ async def test_a_caller_who_asks_for_its_position_reads_its_own_write(
     bank: Bank, customers_stub, feed: Feed
 ):
     holder = await bank.open_holder()
-    waiting = asyncio.create_task(balance_at(customers_stub, holder, 2))
-    await feed.publish("payments", holder.account_id, event((holder.account_id, 700, 1)))
 
     async def first_is_there() -> bool:
         return await bank.projected(holder.account_id) == (700, 1)
 
-    await until(first_is_there)
-    assert not waiting.done()
-    await feed.publish("transfers", holder.account_id, event((holder.account_id, 650, 2)))
-    assert await waiting == (650, 2)
+    async with asyncio.TaskGroup() as calls:
+        waiting = calls.create_task(balance_at(customers_stub, holder, 2))
+        await feed.publish("payments", holder.account_id, event((holder.account_id, 700, 1)))
+        await until(first_is_there)
+        assert not waiting.done()
+        await feed.publish("transfers", holder.account_id, event((holder.account_id, 650, 2)))
+    assert waiting.result() == (650, 2)
     assert await balance_at(customers_stub, holder, 1) == (650, 2)
 
 
@@ -174,18 +175,18 @@ async def test_many_callers_wait_for_different_accounts_and_positions(
     bank: Bank, customers_stub, feed: Feed
 ):
     holders = [await bank.open_holder() for _ in range(10)]
-    waiting = [
-        asyncio.create_task(balance_at(customers_stub, holder, position))
-        for holder in holders
-        for position in (1, 2, 3)
-    ]
-    for position in (1, 2, 3):
-        for holder in holders:
-            value = event((holder.account_id, 100 * position, position))
-            await feed.publish("payments", holder.account_id, value)
-    for (balance, position), wanted in zip(
-        await asyncio.gather(*waiting), [1, 2, 3] * 10, strict=True
-    ):
+    async with asyncio.TaskGroup() as calls:
+        waiting = [
+            calls.create_task(balance_at(customers_stub, holder, position))
+            for holder in holders
+            for position in (1, 2, 3)
+        ]
+        for position in (1, 2, 3):
+            for holder in holders:
+                value = event((holder.account_id, 100 * position, position))
+                await feed.publish("payments", holder.account_id, value)
+    for one, wanted in zip(waiting, [1, 2, 3] * 10, strict=True):
+        balance, position = one.result()
         assert position >= wanted
         assert balance == 100 * position
 
@@ -253,8 +254,10 @@ def _parked(bootstrap: str, wanted: set[bytes]) -> dict[bytes, str]:
                 found[message.value()] = dict(message.headers())["dlq-reason"].decode()
         return found.keys() == wanted
 
-    until_true(all_found, 30, "all wanted messages are parked")
-    consumer.close()
+    try:
+        until_true(all_found, 30, "all wanted messages are parked")
+    finally:
+        consumer.close()
     return found
 
 
@@ -268,6 +271,7 @@ async def test_waiting_goes_on_after_the_listening_connection_was_cut(
         " WHERE application_name = 'customers-arrivals'"
     )
     assert cut >= 1
-    waiting = asyncio.create_task(balance_at(customers_stub, holder, 1))
-    await feed.publish("transfers", holder.account_id, event((holder.account_id, 5, 1)))
-    assert await waiting == (5, 1)
+    async with asyncio.TaskGroup() as calls:
+        waiting = calls.create_task(balance_at(customers_stub, holder, 1))
+        await feed.publish("transfers", holder.account_id, event((holder.account_id, 5, 1)))
+    assert waiting.result() == (5, 1)

@@ -4,13 +4,15 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from sandbox.waiting import scaled_s, until, until_true
@@ -72,8 +74,8 @@ class Group:
     def committed(self) -> list[int]:
         reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"group-{self.topic}"})
         places = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
-        found = [place.offset for place in reader.committed(places, timeout=scaled_s(10))]
-        reader.close()
+        with closing(reader):
+            found = [place.offset for place in reader.committed(places, timeout=scaled_s(10))]
         return [offset for offset in found if offset > 0]
 
     async def end(self) -> None:
@@ -237,44 +239,68 @@ async def test_two_members_share_the_partitions_and_nothing_is_done_twice(group:
     assert sorted(group.done) == values
 
 
+class Reader(Consumer):
+    """A member whose first read gets a record and whose next one lasts until a partition leaves."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        super().__init__(_member(bootstrap, topic, "mine"))
+        self.has_read = Event()
+        self.left: set[chassis_kafka.Place] = set()
+        self.subscribe([topic], on_revoke=self._note, on_lost=self._note)
+
+    def _note(self, _: Consumer, places: list[TopicPartition]) -> None:
+        self.left.update((place.topic, place.partition) for place in places)
+
+    def consume(self, *args: Any, **kwargs: Any) -> Any:
+        if self.has_read.is_set():
+            return self._until_one_leaves()
+        found = super().consume(*args, **kwargs)
+        if found:
+            self.has_read.set()
+        return found
+
+    def _until_one_leaves(self) -> list[Message]:
+        found: list[Message] = []
+        until_true(lambda: (found.extend(super(Reader, self).consume(1, 0.1)), self.left)[1])
+        return found
+
+
+def _member(bootstrap: str, topic: str, name: str) -> dict[str, Any]:
+    """Return the settings of a member of the group that reads a topic."""
+    subscription = chassis_kafka.Subscription(bootstrap, topic, name, (topic,))
+    return chassis_kafka.consumer_settings(subscription, chassis_kafka.Health())
+
+
+def _join_behind(first: Reader, topic: str, heir: Consumer) -> None:
+    """Join a group as soon as its first member has read a record."""
+    assert first.has_read.wait(scaled_s(30)), "the record is read"
+    heir.subscribe([topic])
+    until_true(lambda: (heir.consume(1, 0.1), heir.assignment())[1])
+
+
 @pytest.mark.parametrize("number", range(2))
 def test_a_batch_holds_nothing_of_a_partition_that_left_while_it_was_read(
     kafka: KafkaStore, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Its heir reads the record too: the router wrote it twice."""
-    monkeypatch.setattr(client, "REST_WAIT_S", scaled_s(3.0))
+    monkeypatch.setattr(client, "IDLE_WAIT_S", scaled_s(20))
     topic = f"topic-{uuid.uuid4()}"
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(timeout=scaled_s(20))
-    left: set[chassis_kafka.Place] = set()
-
-    def revoked(_: Consumer, places: list[TopicPartition]) -> None:
-        left.update((place.topic, place.partition) for place in places)
-
-    mine, heir = (
-        Consumer(
-            chassis_kafka.consumer_settings(
-                chassis_kafka.Subscription(kafka.bootstrap, topic, name, (topic,)),
-                chassis_kafka.Health(),
-            )
-        )
-        for name in ("mine", "heir")
-    )
-    mine.subscribe([topic], on_revoke=revoked, on_lost=revoked)
-    until_true(lambda: (mine.consume(1, 0.1), len(mine.assignment()) == 2)[1])
-    producer = Producer(chassis_kafka.producer_settings(kafka.bootstrap, "test"))
-    producer.produce(topic, value=b"value", partition=number)
-    assert producer.flush(scaled_s(20)) == 0
-    heir.subscribe([topic])
-    with ThreadPoolExecutor(1) as threads:
-        joined = threads.submit(until_true, lambda: (heir.consume(1, 0.1), heir.assignment())[1])
-        batch = chassis_kafka.take(mine, 100, left)
-        until_true(lambda: (mine.poll(0.1), joined.done())[1])
-    kept = {place.partition for place in mine.assignment()}
-    assert len(kept) == 1
-    assert [m.partition() for m in batch] == [n for n in kept if n == number]
-    mine.close()
-    heir.close()
+    of_heir = _member(kafka.bootstrap, topic, "heir")
+    with closing(Reader(kafka.bootstrap, topic)) as mine, closing(Consumer(of_heir)) as heir:
+        until_true(lambda: (mine.poll(0.1), len(mine.assignment()) == 2)[1])
+        producer = Producer(chassis_kafka.producer_settings(kafka.bootstrap, "test"))
+        producer.produce(topic, value=b"value", partition=number)
+        assert producer.flush(scaled_s(20)) == 0
+        with ThreadPoolExecutor(1) as threads:
+            joined = threads.submit(_join_behind, mine, topic, heir)
+            batch = chassis_kafka.take(mine, 100, mine.left)
+            until_true(lambda: (mine.poll(0.1), joined.done())[1])
+            joined.result()
+        kept = {place.partition for place in mine.assignment()}
+        assert len(kept) == 1
+        assert [m.partition() for m in batch] == [n for n in kept if n == number]
 
 
 def test_a_batch_holds_what_a_partition_brings_that_left_and_came_back(
@@ -292,16 +318,16 @@ def test_a_batch_holds_what_a_partition_brings_that_left_and_came_back(
 
     subscription = chassis_kafka.Subscription(kafka.bootstrap, topic, "mine", (topic,))
     settings = chassis_kafka.consumer_settings(subscription, chassis_kafka.Health())
-    consumer = Consumer(settings | {"max.poll.interval.ms": settings["session.timeout.ms"]})
-    consumer.subscribe([topic], on_revoke=revoked, on_lost=revoked)
-    until_true(lambda: (consumer.consume(1, 0.1), consumer.assignment())[1])
-    until_true(lambda: not _members(admin, topic))
-    samples.write_raw(kafka.bootstrap, topic, [(b"key", b"value")])
-    (told,) = chassis_kafka.take(consumer, 1, left)
-    assert told.error(), "that it was outside"
-    batch = chassis_kafka.take(consumer, 100, left)
-    assert [m.value() for m in batch] == [b"value"]
-    consumer.close()
+    settings |= {"max.poll.interval.ms": settings["session.timeout.ms"]}
+    with closing(Consumer(settings)) as consumer:
+        consumer.subscribe([topic], on_revoke=revoked, on_lost=revoked)
+        until_true(lambda: (consumer.consume(1, 0.1), consumer.assignment())[1])
+        until_true(lambda: not _members(admin, topic))
+        samples.write_raw(kafka.bootstrap, topic, [(b"key", b"value")])
+        (told,) = chassis_kafka.take(consumer, 1, left)
+        assert told.error(), "that it was outside"
+        batch = chassis_kafka.take(consumer, 100, left)
+        assert [m.value() for m in batch] == [b"value"]
 
 
 def _members(admin: AdminClient, group: str) -> list[Any]:

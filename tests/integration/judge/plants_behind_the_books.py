@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from bp.audit.v1.audit_events_pb2 import AuditEvent
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from sandbox.judge.findings import Kind
 from sandbox.waiting import scaled_s
@@ -24,8 +24,15 @@ from tests.integration.judge.world import World, device_of
 
 def _send(world: World, topic: str, value: bytes, key: str = "planted") -> None:
     producer = Producer({"bootstrap.servers": world.broker.bootstrap, "partitioner": "murmur2"})
-    producer.produce(topic, value=value, key=key.encode())
+    errors: list[KafkaError] = []
+    producer.produce(
+        topic,
+        value=value,
+        key=key.encode(),
+        on_delivery=lambda error, _: errors.append(error) if error else None,
+    )
     assert producer.flush(scaled_s(20)) == 0
+    assert not errors
 
 
 async def _fetch(world: World, database: str, sql: str, *values: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.chaos.healing import Healing
+from sandbox.chaos.healing import OPENING_S, Breaker, Healing
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,31 @@ from sandbox.chaos.healing import Healing
 )
 def test_each_part_of_healing_has_its_time(healing: Healing, ok: bool) -> None:
     assert healing.ok is ok
+
+
+OPEN, CLOSED, SILENT = True, False, None
+
+
+@pytest.mark.parametrize(
+    ("answers", "open_s"),
+    [
+        ([], 0),
+        ([(1, CLOSED), (2, SILENT), (90, SILENT)], 0),
+        ([(1, OPEN), (2, OPEN), (3, CLOSED)], 2),
+        # Without an answer the breaker counts as it was.
+        ([(1, OPEN), (9, SILENT), (20, SILENT), (21, CLOSED)], 20),
+        ([(1, OPEN), (2, CLOSED), (3, SILENT)], 1),
+        # But no longer than one opening lasts: a dead sidecar does not hold transfers back.
+        ([(1, OPEN), (1 + OPENING_S, SILENT)], 1 + OPENING_S),
+        ([(1, OPEN), (40, SILENT), (2 + OPENING_S, SILENT), (300, SILENT)], 40),
+        # A new opening has its own time.
+        ([(1, OPEN), (100, SILENT), (110, OPEN), (150, SILENT), (200, SILENT)], 150),
+    ],
+)
+def test_a_sidecar_that_says_nothing_keeps_its_breaker_open_for_one_opening_at_most(
+    answers: list[tuple[float, bool | None]], open_s: float
+) -> None:
+    known = Breaker()
+    for at_s, found in answers:
+        known = known.after(found, at_s)
+    assert known.open_s == open_s

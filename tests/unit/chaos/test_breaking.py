@@ -1,0 +1,35 @@
+"""What a fault's carrying out says when a partner cannot be reached."""
+
+from typing import Any, cast
+
+import aiohttp
+import pytest
+
+from sandbox.chaos import breaking
+from sandbox.chaos.breaking import Breaker
+from sandbox.chaos.load import Load
+from sandbox.chaos.schedule import CLEARING_HOUSE, Fault, Kind
+from sandbox.client import Answer, BankClient
+
+
+class OutOfReach:
+    """A bank whose partners fail in a way of their own at each call."""
+
+    def __init__(self, failures: list[Exception]) -> None:
+        self.failures = failures
+
+    async def control(self, *_: Any) -> Answer:
+        """Fail as the next one; the last failure stays."""
+        raise self.failures.pop(0) if len(self.failures) > 1 else self.failures[0]
+
+
+async def test_a_partner_that_never_answers_is_named_with_its_last_failure_as_the_cause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(breaking, "REACHED_WITHIN_S", 0.1)
+    last = ConnectionRefusedError("nobody listens")
+    bank = OutOfReach([aiohttp.ServerDisconnectedError(), last])
+    breaker = Breaker(cast("BankClient", bank), cast("Load", None))
+    with pytest.raises(TimeoutError, match="ach's control API answers") as raised:
+        await breaker.strike(Fault(0, 0, Kind.RESET, CLEARING_HOUSE))
+    assert raised.value.__cause__ is last
