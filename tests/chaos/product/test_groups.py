@@ -8,17 +8,19 @@ wrote carry its number.
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import pytest
 
-from sandbox.waiting import until
+from sandbox.stack.home import REPO
+from sandbox.waiting import scaled_s, until
 from services.kernel.ids import shard_of
 from tests.chaos.product.books import require_right
 from tests.chaos.product.faults import until_commit_waits
@@ -32,10 +34,11 @@ from tests.e2e.bank import Answer, Bank
 CROWD = 24
 """Fewer than go in one group at most."""
 FEW = 8
-GIVES_UP_S = 10
-"""After so long a group gives up a row that the test holds; in production after 250 ms. It is some
-hundred times what the test needs to kill payments meanwhile, and well below the minute after which
-the server ends an idle transaction such as the test's."""
+GIVES_UP_S = 3
+"""After so long, scaled, a group gives up a row that the test holds. It is many times what the test
+needs to kill payments meanwhile, and less than the five seconds, scaled too, after which the server
+gives up the statement."""
+MIGRATIONS = REPO / "services" / "payments" / "sql" / "migrations"
 
 AGAIN, IN_PROGRESS = {429, 503, 504}, "REQUEST_IN_PROGRESS"
 """By which the bank says that the same request may be sent again."""
@@ -47,8 +50,9 @@ SELECT xmin::text AS writer FROM payments.interbank_transfer
 WHERE shard = ANY ($1::smallint[]) AND account_id = ANY ($2)
 """
 
-_GROUPS = ("payments.debit_each", "payments.advance_group")
-"""The functions that commit for several transfers."""
+_GROUPS = {"payments.debit_each": "250ms", "payments.advance_group": None}
+"""The functions that commit for several transfers, and after how long each gives up a row in
+production; None: it has no such time of its own."""
 
 
 @asynccontextmanager
@@ -68,31 +72,35 @@ async def crowd_at(
 
 @asynccontextmanager
 async def _patient_groups(rounds: Rounds) -> AsyncGenerator[None]:
-    """Have a group wait for a row as long as a test holds it."""
-    before = [await rounds.superuser.fetchval(_LOCK_TIMEOUT, one) for one in _GROUPS]
-    await _give_up_after(rounds, [f"{GIVES_UP_S}s"] * len(_GROUPS))
+    """Have a group wait for a row while a test holds it, and then again as in production.
+
+    What was there before is not put back: it may come from a session that was killed here.
+    """
+    patient = f"{round(1000 * scaled_s(GIVES_UP_S))}ms"
     try:
+        await _give_up_after(rounds, dict.fromkeys(_GROUPS, patient))
         yield
     finally:
-        await _give_up_after(rounds, before)
+        await _give_up_after(rounds, _GROUPS)
 
 
-_LOCK_TIMEOUT = """
-SELECT split_part(setting, '=', 2)
-FROM pg_proc, unnest(proconfig) AS setting
-WHERE oid = $1::text::regproc AND setting LIKE 'lock_timeout=%'
-"""
-
-
-async def _give_up_after(rounds: Rounds, times: Sequence[str | None]) -> None:
-    """Set each function's own time; None: it has none, and its session's counts."""
-    for function, time in zip(_GROUPS, times, strict=True):
+async def _give_up_after(rounds: Rounds, times: Mapping[str, str | None]) -> None:
+    for function, time in times.items():
         setting = f"SET lock_timeout = '{time}'" if time else "RESET lock_timeout"
         await rounds.superuser.execute(f"ALTER FUNCTION {function} {setting}")
 
 
+@pytest.mark.parametrize("function", _GROUPS)
+def test_the_time_that_is_put_back_is_that_of_the_migrations(function: str) -> None:
+    migrations = "".join(file.read_text() for file in sorted(MIGRATIONS.glob("*.sql")))
+    made = rf"CREATE (?:OR REPLACE )?FUNCTION {re.escape(function)}\((.*?)AS \$\$"
+    heads = re.findall(made, migrations, re.DOTALL)
+    times = [re.findall(r"lock_timeout = '(\w+)'", head) for head in heads]
+    assert times == [[_GROUPS[function]] if _GROUPS[function] else []]
+
+
 async def _until_held(runs: Sequence[TransferRun], holds: Sequence[Hold], count: int = 1) -> None:
-    """Wait until each hold has so many requests; one whose caller gave up is asked again."""
+    """Wait until each hold has so many requests; those that are missing are asked for again."""
 
     async def all_there() -> bool:
         missing = [r for r, h in zip(runs, holds, strict=True) if len(h.waiting) < count]
@@ -190,11 +198,9 @@ async def test_a_session_ended_in_the_middle_of_a_group_costs_nobody_a_debit(ban
         await _end_right(runs)
 
 
-async def _definite_answer(run: TransferRun) -> Answer:
-    """Ask with the same key until an answer does not advise to repeat."""
-    while (answer := await run.pay_once()).status in AGAIN or answer.reason == IN_PROGRESS:
-        await asyncio.sleep(0.2)
-    return answer
+def _is_definite(answer: Answer) -> bool:
+    """Whether an answer does not advise to send the same request again."""
+    return answer.status not in AGAIN and answer.reason != IN_PROGRESS
 
 
 async def test_one_refused_debit_of_a_group_refuses_nobody_else(bank: Bank) -> None:
@@ -203,7 +209,7 @@ async def test_one_refused_debit_of_a_group_refuses_nobody_else(bank: Bank) -> N
         *good, poor = runs
         _release(holds)
         await _end_right(good)
-        refused = await _definite_answer(poor)
+        refused = await poor.pay_until_answered(_is_definite)
         assert (refused.status, refused.reason) == (400, "INSUFFICIENT_FUNDS")
         assert await bank.posted(poor.customer) == AMOUNT - 1
         assert len(await _shared(rounds, [poor])) == 0

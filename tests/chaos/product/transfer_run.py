@@ -101,10 +101,13 @@ class TransferRun:
         if not self._pays:
             self.pay()
 
-    async def pay_until_answered(self) -> Answer:
+    async def pay_until_answered(
+        self, is_answer: Callable[[Answer], bool] = lambda answer: answer.status == 200
+    ) -> Answer:
         """Ask with the same key until there is an answer about the transfer itself."""
-        while (answer := await self.pay_once()).status != 200:
-            await asyncio.sleep(0.2)
+        async with asyncio.timeout(scaled_s(WITHIN_S)):
+            while not is_answer(answer := await self.pay_once()):
+                await asyncio.sleep(0.2)
         return answer
 
     def cancel(self) -> None:
@@ -221,16 +224,13 @@ class TransferRun:
 
     async def fired(self, faults: list[str]) -> int:
         """How often some faults hit."""
-        counts = 0
-        for one in faults:
-            found = await self.bank.control("ach", "GET", f"/control/faults/{one}")
-            counts += int(found.body["fired"])
-        return counts
+        paths = [f"/control/faults/{one}" for one in faults]
+        found = [await self.bank.control("ach", "GET", path) for path in paths]
+        return sum(int(one.body["fired"]) for one in found)
 
     async def _debited(self, transfer_id: str) -> None:
         """Break what is known by the transfer's id, before anybody asks."""
-        kinds = {QUERY: self.way.query, RECALL: self.way.recall}
-        for endpoint, kind in kinds.items():
+        for endpoint, kind in ((QUERY, self.way.query), (RECALL, self.way.recall)):
             if kind:
                 await self.fault(kind, endpoint, idempotencyKey=transfer_id)
 
@@ -322,7 +322,7 @@ class TransferRun:
         if self.transfer_id:
             await self._until_ended()
         if await self.state() != "FAILED":
-            answer = await asyncio.wait_for(self.pay_until_answered(), scaled_s(WITHIN_S))
+            answer = await self.pay_until_answered()
             self.watch.transfer_id = self.transfer_id or answer.body["transferId"]
             self.answers.append(answer)
 
@@ -374,9 +374,8 @@ class TransferRun:
         secret = self.bank.stack.seed.ach_webhook_secret.encode()
         mac = hmac.new(secret, f"{now}.".encode() + body, hashlib.sha256).hexdigest()
         try:
-            signature = f"t={now},v1={mac}"
-            path = "/v1/webhooks/ach"
-            answer = await self.bank.as_ach("POST", path, body, signature, certificate=True)
+            told = body, f"t={now},v1={mac}"
+            answer = await self.bank.as_ach("POST", "/v1/webhooks/ach", *told, certificate=True)
         except (aiohttp.ClientError, OSError):
             return
         if answer.status == 200:
