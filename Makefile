@@ -39,8 +39,10 @@ status: setup ## What runs, since when, and why not
 logs: ## Follow every process's log (NAME=payments for one)
 	@tail -n 20 -F $${BP_HOME:-.bp}/logs/$(or $(NAME),*).log
 
-# Two lanes side by side: the tests of the session's stack, and all others (tests/conftest.py).
-LANES := -n 2 --dist loadscope
+# Two lanes side by side: the tests that use the session's stack, and all others. Each worker keeps
+# the tests of its lane, which follows from their fixtures (tests/conftest.py). No percentages: xdist
+# would count one lane for the whole.
+LANES := -n 2 --dist each -o console_output_style=classic
 
 test: setup-dev ## All tests, on real parts, with coverage (ARGS="tests/unit -k saga" for some)
 	@$(PYTHON) -m coverage erase
@@ -50,31 +52,31 @@ test: setup-dev ## All tests, on real parts, with coverage (ARGS="tests/unit -k 
 
 quick: setup-dev ## The tests that start nothing (architecture, unit, golden), and the type check
 	@$(PYTHON) -m pytest tests/architecture tests/unit tests/golden
-	@$(PYTHON) -m sandbox.check types
+	@$(PYTHON) -m tools.check types
 
 check: setup-dev ## Style, types, imports, contracts; fails when generated files differ
-	@$(PYTHON) -m sandbox.check $(ARGS)
+	@$(PYTHON) -m tools.check $(ARGS)
 
-gen: setup-dev ## Generate gen/, docs/openapi.json and the diagrams from proto/ and code
-	@$(PYTHON) -m sandbox.check.generate
+gen: setup-dev ## Generate gen/, docs/openapi.json, diagrams and each schema.sql from proto/, code and migrations
+	@$(PYTHON) -m tools.check.generate
 
 golden: setup-dev ## Keep what today's code writes; review the difference
 	@BP_GOLDEN_WRITE=1 $(PYTHON) -m pytest tests/golden
 
 simulate: setup ## Live through a million simulated transfers under every fault (ARGS="--seed 7")
-	@$(PYTHON) -m sandbox.simulator --transfers 1000000 $(ARGS)
+	@$(PYTHON) -m lab.simulator --transfers 1000000 $(ARGS)
 
 chaos: setup ## Twenty schedules of faults by chance on a bank of its own (ARGS="--seed 7" for one)
-	@$(PYTHON) -m sandbox.chaos $(ARGS)
+	@$(PYTHON) -m lab.chaos $(ARGS)
 
 chaos-saga: setup-dev ## Every commit of the saga under every fault, and shared commits: two minutes (part of `test`)
-	@$(PYTHON) -m pytest tests/chaos/product $(ARGS)
+	@$(PYTHON) -m pytest tests/chaos/every_commit $(ARGS)
 
 bench: setup ## Measure the bank in a quarter of an hour into .bp/reports/bench.json (ARGS=--quick: a minute)
-	@$(PYTHON) -m sandbox.bench $(ARGS)
+	@$(PYTHON) -m lab.bench $(ARGS)
 
 bench-long: setup ## The same with 10 million transfers, and half an hour of steady load
-	@$(PYTHON) -m sandbox.bench --long $(ARGS)
+	@$(PYTHON) -m lab.bench --long $(ARGS)
 
 fuzz: setup-dev ## Hostile input: 5,000 cases at the edge, every RPC, then the judge (ARGS="--seed 7")
-	@$(PYTHON) -m sandbox.fuzz $(ARGS)
+	@$(PYTHON) -m lab.fuzz $(ARGS)

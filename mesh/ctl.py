@@ -10,35 +10,38 @@ import os
 import sys
 from pathlib import Path
 
-from mesh.controlplane import files, model
-from mesh.controlplane.ingest import documents, endpoints, resources
+from mesh.controlplane import model
+from mesh.controlplane.deliver import files
+from mesh.controlplane.deliver.snapshot import SnapshotFault, snapshots
+from mesh.controlplane.ingest import documents, endpoints, resources, telemetry
 from mesh.controlplane.ingest.faults import ConfigFault, MeshFault
-from mesh.controlplane.resolve import Inputs, resolve
-from mesh.controlplane.snapshot import SnapshotFault, snapshots
-from services.chassis import contracts
+from mesh.controlplane.passed_on import PassedOn
+from mesh.controlplane.resolve.mesh import Inputs, resolve
+from services import contracts
 
 CONFIG = Path(__file__).with_name("config")
 _FAULTS = (ConfigFault, MeshFault, SnapshotFault, contracts.ContractError)
 
 
-def load_mesh(config: Path, places: endpoints.Endpoints) -> model.Mesh:
-    """Read everything and return the model."""
+def load_mesh(config: Path, places: endpoints.Endpoints) -> tuple[model.Mesh, PassedOn]:
+    """Read everything; return the model, and beside it what Envoy gets unread."""
     descriptor_set = contracts.default_descriptor_set()
     parsed = resources.parse(documents.read_folder(config))
-    return resolve(Inputs(parsed, contracts.load(descriptor_set), places, descriptor_set))
+    mesh = resolve(Inputs(parsed, contracts.load(descriptor_set), places, descriptor_set))
+    return mesh, telemetry.passed_on(parsed)
 
 
 def render(config: Path, places_file: Path, out: Path) -> list[Path]:
     """Write the folder of every proxy; the files that changed."""
-    mesh = load_mesh(config, endpoints.read(places_file))
-    made = snapshots(mesh, files.secret_files(out.absolute()))
+    mesh, passed_on = load_mesh(config, endpoints.read(places_file))
+    made = snapshots(mesh, passed_on, files.secret_files(out.absolute()))
     return files.write(made.values(), out.absolute())
 
 
 def check(config: Path) -> int:
     """Translate with places that stand for any; the number of proxies."""
-    mesh = load_mesh(config, _any_places())
-    return len(snapshots(mesh, files.secret_files(Path("/nowhere"))))
+    mesh, passed_on = load_mesh(config, _any_places())
+    return len(snapshots(mesh, passed_on, files.secret_files(Path("/nowhere"))))
 
 
 def _any_places() -> endpoints.Endpoints:

@@ -14,12 +14,12 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from sandbox.judge.judge import judge
-from sandbox.judge.stores import Stores
+from ops.judge.judge import judge
+from ops.judge.stores import Stores
+from ops.waiting import scaled_s, until
 from sandbox.seed import people, planting
 from sandbox.seed.people import Deposit, Person
 from sandbox.stack.testing import RunningStack
-from sandbox.waiting import scaled_s, until
 
 DRAIN_S = 60.0
 """How long the judge waits for what is under way."""

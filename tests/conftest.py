@@ -1,7 +1,7 @@
-"""Fixtures that every test may use: the running stack, or the part of it that a test needs.
+"""The session's stack for every test that asks for it, and the two lanes of `make test`.
 
-One stack a session in BP_TEST_HOME (default .bp-test), started lazily: a test that asks for
-`postgres` waits for PostgreSQL alone. A stack that already ran is used and left running.
+There is one stack a session in BP_TEST_HOME (default .bp-test). It starts lazily: a test that asks
+for `stack_postgres` waits for PostgreSQL alone. A stack that already runs is used and left running.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from sandbox.stack.home import REPO
 from sandbox.stack.testing import RunningStack
@@ -21,40 +20,8 @@ from tests.rigs.host_speed import (
     set_deadline_factor,
 )
 
-STACK_LANE = (
-    "tests/bench/",
-    "tests/chaos/",
-    "tests/e2e/",
-    "tests/fuzz/",
-    "tests/regressions/",
-    "tests/integration/vault/",
-)
-"""Whose tests use the session's stack; all others have parts of their own, or none."""
-ALONE = (
-    "tests/chaos/stores/test_full_disks.py",
-    "tests/e2e/stack/test_recovery.py",
-    "tests/e2e/stack/test_supervisor.py",
-    "tests/e2e/stack/test_up_fails.py",
-    "tests/regressions/test_stack.py",
-)
-"""Those in the same folders that start stacks of their own."""
-
-
-def lane(nodeid: str) -> str:
-    """Return the lane of a test: `stack` or `alone`."""
-    return "stack" if nodeid.startswith(STACK_LANE) and not nodeid.startswith(ALONE) else "alone"
-
-
-class Lanes(LoadScopeScheduling):
-    """Two lanes side by side: there is one stack, and a fixture of a session lives once."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return lane(nodeid)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
-    """Have `make test` share the tests out by lane."""
-    return Lanes(config, log)
+LANES = ("stack", "alone")
+FREE_LANES = pytest.StashKey[list[str]]()
 
 
 def pytest_configure() -> None:
@@ -63,22 +30,48 @@ def pytest_configure() -> None:
     let_no_property_measure()
 
 
+def pytest_configure_node(node: WorkerController) -> None:
+    """Give each worker of `make test` a lane; a worker that replaces a crashed one gets its lane.
+
+    Workers choose their own tests, because only they know fixtures: the scheduler sees names alone.
+    """
+    if node.config.getoption("dist") == "each":
+        free = node.config.stash.setdefault(FREE_LANES, [*LANES])
+        if not free:
+            raise pytest.UsageError(f"--dist each runs {len(LANES)} lanes: use -n {len(LANES)}")
+        node.workerinput["lane"] = free.pop(0)
+
+
+def pytest_testnodedown(node: WorkerController) -> None:
+    """Free the lane of a worker that ended."""
+    freed = node.workerinput.get("lane")
+    if isinstance(freed, str):
+        node.config.stash[FREE_LANES].append(freed)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give a slow or busy host the time it needs before a test counts as hanging."""
+    """Scale timeouts to the speed of the host; a worker with a lane keeps its own tests."""
     scale_timeouts(config, items)
+    own = getattr(config, "workerinput", {}).get("lane")
+    if own is not None:
+        config.hook.pytest_deselected(items=[item for item in items if lane(item) != own])
+        items[:] = [item for item in items if lane(item) == own]
+
+
+def lane(item: pytest.Item) -> str:
+    """Return the lane of a test: `stack` if one of its fixtures uses the stack, else `alone`.
+
+    There is one stack a session, and two workers would break it for each other.
+    """
+    return "stack" if "stack_supervisor" in getattr(item, "fixturenames", ()) else "alone"
 
 
 @pytest.fixture(scope="session")
 def stack_supervisor(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
-    """A supervisor without any part running yet."""
-    # Two workers would find the same stack and break it for each other.
-    users = [
-        one.nodeid
-        for one in request.session.items
-        if "stack_supervisor" in getattr(one, "fixturenames", ())
-    ]
-    strays = [nodeid for nodeid in users if lane(nodeid) != "stack"]
-    assert not strays, f"these belong into STACK_LANE: {strays}"
+    """The stack's supervisor; no part runs yet unless the stack already ran."""
+    worker = getattr(request.config, "workerinput", None)
+    if worker is not None and "lane" not in worker:
+        pytest.fail("Workers would share one stack. Run with `-n 2 --dist each`, or without -n.")
     root = os.environ.get("BP_TEST_HOME")
     running = RunningStack.open(REPO / ".bp-test" if root is None else REPO / root)
     yield running
@@ -87,22 +80,22 @@ def stack_supervisor(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
 
 
 @pytest.fixture(scope="session")
-def postgres(stack_supervisor: RunningStack) -> RunningStack:
-    """PostgreSQL with every database, role and migration."""
+def stack_postgres(stack_supervisor: RunningStack) -> RunningStack:
+    """The stack's PostgreSQL with every database, role and migration."""
     stack_supervisor.ensure("migrations")
     return stack_supervisor
 
 
 @pytest.fixture(scope="session")
-def kafka(stack_supervisor: RunningStack) -> RunningStack:
-    """Kafka with the bank's topics."""
+def stack_kafka(stack_supervisor: RunningStack) -> RunningStack:
+    """The stack's Kafka with the bank's topics."""
     stack_supervisor.ensure("topics")
     return stack_supervisor
 
 
 @pytest.fixture(scope="session")
-def openbao(stack_supervisor: RunningStack) -> RunningStack:
-    """OpenBao with secrets, policies, PKI, and every certificate issued."""
+def stack_openbao(stack_supervisor: RunningStack) -> RunningStack:
+    """The stack's OpenBao with secrets, policies, PKI, and every certificate issued."""
     stack_supervisor.ensure("certificates")
     return stack_supervisor
 

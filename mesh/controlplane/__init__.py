@@ -1,1 +1,1 @@
-"""Envoy's configuration from what SREs and contracts say: ingest, model, translate, snapshot."""
+"""Makes Envoy's configuration from config/ and contracts: ingest, resolve, translate, deliver."""

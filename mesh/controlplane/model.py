@@ -2,12 +2,16 @@
 
 Plain frozen values, without Istio's words and without Envoy's; `resolve` makes them and
 `translate` reads them. Times are milliseconds, addresses are host and port or a socket path.
+Text that SREs write in Envoy's own language is not here but in `passed_on`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
-from gateway.edge import EdgeRoute
+from gateway.routes import EdgeRoute
+from services.contracts import MethodContract
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,38 @@ class Grant:
     principals: tuple[str, ...]
 
 
+class RetryCause(Enum):
+    """An outcome after which a call is repeated. GRPC_… are the codes of a gRPC answer."""
+
+    SERVER_ERROR = auto()
+    """An answer of 5xx, or none."""
+    GATEWAY_ERROR = auto()
+    """An answer of 502, 503 or 504."""
+    CONFLICT = auto()
+    """An answer of 409."""
+    RATE_LIMITED = auto()
+    """A proxy's rate limit."""
+    RESET = auto()
+    """No answer: the connection or the stream broke, or time ran out."""
+    RESET_BEFORE_REQUEST = auto()
+    """The stream broke before the request was sent."""
+    CONNECT_FAILURE = auto()
+    """No connection."""
+    STREAM_REFUSED = auto()
+    """The other side refused the stream before it did anything."""
+    GRPC_CANCELLED = auto()
+    GRPC_DEADLINE_EXCEEDED = auto()
+    GRPC_INTERNAL = auto()
+    GRPC_RESOURCE_EXHAUSTED = auto()
+    GRPC_UNAVAILABLE = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How a call is repeated. `backoff_ms` is the base of the wait before each repetition."""
 
     attempts: int
-    on: str
+    on: tuple[RetryCause, ...]
     per_try_timeout_ms: int | None
     backoff_ms: int
 
@@ -74,6 +104,13 @@ class Traffic:
     least_request: bool
 
 
+class TlsVersion(Enum):
+    """A version of TLS that the bank speaks."""
+
+    V1_2 = auto()
+    V1_3 = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
     """A certificate chain and its key. `watched` is the folder whose renames mean a new one."""
@@ -112,6 +149,8 @@ class ServiceTarget:
 
     name: str
     identity: str
+    host: str
+    """The name by which SREs call it, "customers.bp.svc.cluster.local"."""
     place: Address
     methods: tuple[Grant, ...]
     grpc_services: tuple[str, ...]
@@ -120,7 +159,7 @@ class ServiceTarget:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What every proxy has: its identity and certificates, its admin address, its log."""
+    """What every proxy has: its identity, its certificates and its admin address."""
 
     name: str
     identity: str
@@ -128,7 +167,6 @@ class Workload:
     authority: AuthorityFile
     admin: Address | Path
     """Where the operator's page listens; a sidecar's on a Unix socket of its own user."""
-    log_expression: str
     rotating: frozenset[str]
     """Names of the secrets that are renewed while the proxy runs."""
 
@@ -138,7 +176,8 @@ class Sidecar:
     """The proxy beside one service."""
 
     workload: Workload
-    trust_domain: str
+    peer_prefix: str
+    """A peer may connect if its identity begins with this; grants then decide on each call."""
     listen: Address | None
     app_sockets: tuple[Path, ...]
     outbound_socket: Path
@@ -189,11 +228,11 @@ class EdgeLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Transcoding:
-    """How JSON becomes protobuf: the descriptors, and the Lua that checks a body against them."""
+class Contracts:
+    """The contracts as `services.contracts` reads them, and the descriptor set they come from."""
 
+    methods: Mapping[str, MethodContract]
     descriptor_set: bytes
-    lua: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +243,8 @@ class Edge:
     listen: Address
     certificate: CertificateFiles
     partner_authority: AuthorityFile
-    tls_versions: tuple[str, str]
+    tls_versions: tuple[TlsVersion, TlsVersion]
+    """The lowest and the highest."""
     issuer: TokenIssuer
     per_address: Bucket
     classes: tuple[tuple[str, Bucket], ...]
@@ -215,13 +255,13 @@ class Edge:
     routes: tuple[EdgeRoute, ...]
     services: tuple[ServiceTarget, ...]
     partners: tuple[Partner, ...]
-    transcoding: Transcoding
+    contracts: Contracts
+    """What bodies and queries are checked and transcoded by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
     """Everything."""
 
-    trust_domain: str
     sidecars: tuple[Sidecar, ...]
     edge: Edge

@@ -6,8 +6,8 @@ import json
 
 import asyncpg
 
+from ops.provision.credentials import load_or_make
 from sandbox.stack.home import home_from_environment
-from sandbox.stack.seed import load_or_make
 
 
 async def connect(database: str) -> asyncpg.Connection:

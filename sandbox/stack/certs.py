@@ -21,11 +21,12 @@ from typing import Any
 import aiohttp
 from cryptography import x509
 
-from sandbox.stack.bao_client import BaoClient, BaoError
+from ops.provision.accounts import TOKEN_TTL_S, mint, write_all
+from ops.provision.bao_client import BaoClient, BaoError
+from ops.provision.roster import mesh_identities
+from ops.provision.vault import CERT_AGENT, EDGE_NAMES, EDGE_ROLE
 from sandbox.stack.home import Home
-from sandbox.stack.provision.accounts import TOKEN_TTL_S, mint, write_all
-from sandbox.stack.provision.vault import CERT_AGENT, EDGE_NAMES, EDGE_ROLE
-from sandbox.stack.roster import mesh_identities, spiffe_id
+from services.kernel.identities import spiffe_id
 
 log = logging.getLogger("stack")
 
@@ -68,7 +69,7 @@ class CertAgent:
     def refresh_tokens(self) -> None:
         """New service-account tokens at half of their life."""
         if time.monotonic() - self._tokens_written > TOKEN_TTL_S / 2 or not self._tokens_written:
-            write_all(self.home, self.issuer_key)
+            write_all(self.home.run, self.issuer_key)
             self._tokens_written = time.monotonic()
 
     async def renew_due(self, *, all_of_them: bool = False) -> list[str]:

@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from sandbox.stack import control, launch, memory, progress
+from ops.waiting import scaled_s
+from sandbox.stack import memory, progress
 from sandbox.stack.home import REPO, Home, home_from_environment
-from sandbox.waiting import scaled_s
+from sandbox.stack.supervisor import control, launch
 
 UP_WITHIN_S = 240.0
 DOWN_WITHIN_S = 120.0

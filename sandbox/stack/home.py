@@ -100,7 +100,7 @@ class Home:
 
     @property
     def pids_file(self) -> Path:
-        """What the last supervisor started, so that the next one can end leftovers."""
+        """What the last supervisor started, so that the next one can end its orphans."""
         return self.run / "pids.json"
 
     def create(self) -> None:

@@ -12,9 +12,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from sandbox.stack import control
 from sandbox.stack.home import Home
 from sandbox.stack.setup import SETUP_REPORT
+from sandbox.stack.supervisor import control
 
 
 def pss_kib(pid: int) -> int:

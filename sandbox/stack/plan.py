@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 
-from sandbox.stack import launch, seed
+from ops.provision import accounts, credentials, databases, secrets, topics
+from ops.provision import vault as provision_vault
+from ops.provision.migrations import migrate
 from sandbox.stack.certs import CertAgent
 from sandbox.stack.home import REPO, Home
-from sandbox.stack.nodes import JobSpec, Node, ProcessSpec
 from sandbox.stack.parts import kafka as kafka_part
 from sandbox.stack.parts.kafka import Kafka
 from sandbox.stack.parts.mesh import Mesh
@@ -22,10 +23,9 @@ from sandbox.stack.parts.postgres import Postgres
 from sandbox.stack.parts.services import Services, python_path
 from sandbox.stack.parts.valkey import Valkey
 from sandbox.stack.ports import Ports
-from sandbox.stack.provision import accounts, databases, secrets, topics
-from sandbox.stack.provision import vault as provision_vault
-from sandbox.stack.provision.migrations import migrate
 from sandbox.stack.settings import StackSettings
+from sandbox.stack.supervisor import launch
+from sandbox.stack.supervisor.nodes import JobSpec, Node, ProcessSpec
 
 GATEWAY_PORT = 8443
 
@@ -37,7 +37,7 @@ class Parts:
     home: Home
     settings: StackSettings
     ports: Ports
-    seed: seed.Seed
+    credentials: credentials.Credentials
     postgres: Postgres
     kafka: Kafka
     openbao: OpenBao
@@ -52,7 +52,7 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
     # Homes of tests leave the well-known port to the bank that people use.
     preferred = {"gateway": GATEWAY_PORT} if home.root.name == ".bp" else {}
     ports = Ports(home.conf / "ports.json", preferred)
-    made = seed.load_or_make(home.secrets)
+    made = credentials.load_or_make(home.secrets)
     libs = settings.kafka_libs or kafka_part.default_libs()
     openbao = OpenBao(
         home,
@@ -66,7 +66,7 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
         home=home,
         settings=settings,
         ports=ports,
-        seed=made,
+        credentials=made,
         postgres=_postgres(home, ports, made, settings.postgres_address),
         kafka=Kafka(
             home,
@@ -84,7 +84,7 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
     )
 
 
-def _postgres(home: Home, ports: Ports, made: seed.Seed, address: str) -> Postgres:
+def _postgres(home: Home, ports: Ports, made: credentials.Credentials, address: str) -> Postgres:
     if not address:
         return Postgres(home, ports.get("postgres"), made.postgres_superuser)
     host, _, port = address.rpartition(":")
@@ -142,13 +142,16 @@ def _stores(parts: Parts) -> list[Node]:
     postgres, bao = parts.postgres, parts.openbao
 
     async def vault() -> None:
-        issuer = accounts.public_key_pem(parts.seed.service_account_issuer_key)
-        kv = secrets.kv_secrets(parts.seed, postgres, parts.partners.ca)
+        issuer = accounts.public_key_pem(parts.credentials.service_account_issuer_key)
+        kv = secrets.kv_secrets(parts.credentials, postgres.server, parts.partners.ca)
         await provision_vault.provision(bao.addr, bao.root_token(), issuer, kv)
         parts.cert_agent.refresh_tokens()
 
     async def roles() -> None:
-        await databases.provision(postgres, parts.seed.role_password)
+        await databases.provision(postgres.server, parts.credentials.role_password)
+
+    async def migrations() -> None:
+        await migrate(postgres.server, parts.home.logs, launch.run_program)
 
     return [
         parts.kafka.node(),
@@ -156,7 +159,7 @@ def _stores(parts: Parts) -> list[Node]:
         bao.node(),
         parts.valkey.spec(),
         JobSpec("databases", roles, ("postgres",)),
-        JobSpec("migrations", lambda: migrate(postgres, parts.home.logs), ("databases",)),
+        JobSpec("migrations", migrations, ("databases",)),
         JobSpec("topics", lambda: topics.create(parts.kafka.bootstrap), ("kafka",)),
         JobSpec("vault", vault, ("openbao", "partner-authority")),
         JobSpec("certificates", parts.cert_agent.start, ("vault",)),

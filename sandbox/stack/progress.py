@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from sandbox.stack import control
 from sandbox.stack.home import Home
+from sandbox.stack.supervisor import control
 
 MARKS = {
     "ready": "[green]●[/]",

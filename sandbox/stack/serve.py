@@ -1,4 +1,4 @@
-"""The supervisor's process: lock the home, end leftovers, serve the control socket until `down`."""
+"""The supervisor's process: lock the home, end orphans, serve the control socket until `down`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import fcntl
 import logging
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from typing import IO
 
-from sandbox.stack import endpoints, leftovers, plan
-from sandbox.stack.control_server import ControlServer
+from ops.provision.bao_client import BaoError
+from sandbox.stack import endpoints, plan
 from sandbox.stack.home import Home
 from sandbox.stack.settings import StackSettings
-from sandbox.stack.supervisor import Supervisor
+from sandbox.stack.supervisor import orphans
+from sandbox.stack.supervisor.control_server import Answer, Command, ControlServer, Request
+from sandbox.stack.supervisor.supervisor import Supervisor
 
 log = logging.getLogger("stack")
 
@@ -43,21 +46,39 @@ def _lock(home: Home) -> IO[str] | None:
     return held
 
 
+def _own_commands(parts: plan.Parts, stop: Callable[[], Awaitable[None]]) -> dict[str, Command]:
+    """What the bank adds to the supervisor's commands, or does otherwise."""
+
+    async def renew(_: Request) -> Answer:
+        return {"renewed": await parts.cert_agent.renew_due(all_of_them=True)}
+
+    async def down(_: Request) -> Answer:
+        await stop()
+        return {}
+
+    return {"renew-certificates": renew, "down": down}
+
+
 async def _serve(home: Home) -> None:
-    ended = leftovers.end_all(home.pids_file)
+    ended = orphans.end_all(home.pids_file)
     if ended:
         log.warning("ended what a killed supervisor left: %s", ", ".join(ended))
     parts = plan.build_parts(home, StackSettings())
-    supervisor = Supervisor(home, plan.build_nodes(parts))
+    supervisor = Supervisor(plan.build_nodes(parts), home.logs, home.pids_file)
     endpoints.write(parts)
     loop = asyncio.get_running_loop()
+
+    async def stop() -> None:
+        parts.cert_agent.stop()
+        await supervisor.stop_all()
+
     stopping: list[asyncio.Task[None]] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(
-            number, lambda: stopping.append(asyncio.create_task(supervisor.stop_all()))
-        )
+        loop.add_signal_handler(number, lambda: stopping.append(asyncio.create_task(stop())))
     caretaker = asyncio.create_task(supervisor.look_after_logs())
-    server = await ControlServer(supervisor, parts.cert_agent).serve(home.control_socket)
+    server = await ControlServer(supervisor, _own_commands(parts, stop), BaoError).serve(
+        home.control_socket
+    )
     await supervisor.wait_ended()
     caretaker.cancel()
     home.control_socket.unlink(missing_ok=True)

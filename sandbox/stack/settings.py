@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sandbox.waiting import scaled_s
+from ops.waiting import scaled_s
 
 
 class StackSettings(BaseSettings):

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.stack import cli, control
+from ops.provision.credentials import Credentials, load_or_make
+from ops.provision.stores import PostgresServer
+from ops.waiting import scaled_s
+from sandbox.stack import cli
 from sandbox.stack.home import Home
-from sandbox.stack.seed import Seed, load_or_make
-from sandbox.waiting import scaled_s
+from sandbox.stack.supervisor import control
 
 READY_WITHIN_S = 90.0
 
@@ -48,17 +50,23 @@ class RunningStack:
         return json.loads(self.home.endpoints.read_text())
 
     @property
-    def seed(self) -> Seed:
+    def credentials(self) -> Credentials:
         """The sandbox's secrets."""
         return load_or_make(self.home.secrets)
 
     def dsn(self, database: str, role: str = "postgres") -> str:
         """A libpq URL of one database over the Unix socket, as superuser or as a service's role
         (`bp_payments`, `bp_judge`)."""
-        seed, where = self.seed, self.addresses
-        password = seed.postgres_superuser if role == "postgres" else seed.role_password(role)
+        made, where = self.credentials, self.addresses
+        password = made.postgres_superuser if role == "postgres" else made.role_password(role)
         host, port = where["BP_POSTGRES_HOST"], where["BP_POSTGRES_PORT"]
         return f"postgresql://{role}:{password}@/{database}?host={host}&port={port}"
+
+    def postgres_server(self) -> PostgresServer:
+        """The PostgreSQL of this stack, as provisioning takes it."""
+        host, port = self.addresses["BP_POSTGRES_HOST"], int(self.addresses["BP_POSTGRES_PORT"])
+        password = self.credentials.postgres_superuser
+        return PostgresServer(host, port, password, str(self.home.root))
 
     def nodes(self) -> dict[str, dict[str, Any]]:
         """Status rows by name."""

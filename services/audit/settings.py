@@ -1,11 +1,14 @@
 """Audit's knobs."""
 
-from services.chassis.settings import ServiceSettings
+from bp.audit.v1.audit_events_pb2 import AuditEvent
 
-TOPIC = "audit-logs"
+from services.chassis.settings import ServiceSettings
+from services.contracts.topics import topic_of
+
+TOPIC = topic_of(AuditEvent).name
 GROUP = "audit"
-CHAINS = 12
-"""Partitions of audit-logs; each is a chain."""
+CHAINS = topic_of(AuditEvent).partitions
+"""Each partition of the topic is a chain."""
 
 
 class Settings(ServiceSettings):

@@ -19,14 +19,14 @@ from google.protobuf.message import DecodeError, Message
 
 from services.chassis import status as statuses
 from services.chassis.calls import Call, current_call, service_account
-from services.chassis.contracts import Audience, MethodContract
 from services.chassis.outages import UNREACHABLE
+from services.contracts import Audience, MethodContract
 from services.kernel import errors
 from services.kernel.clock import utc_now
+from services.kernel.identities import GATEWAY
 
 Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 
-EDGE = "gateway"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -47,7 +47,7 @@ log = structlog.get_logger()
 def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
     """Return the call if its identity, scopes and key satisfy the policy; raise if not."""
     caller = service_account(metadata.get("x-forwarded-client-cert", ""))
-    from_edge = caller == EDGE and contract.audience is not Audience.INTERNAL
+    from_edge = caller == GATEWAY and contract.audience is not Audience.INTERNAL
     if not from_edge and caller not in contract.services:
         raise errors.CallerForbidden
     subject = metadata.get("x-bp-subject", "")

@@ -5,7 +5,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 
-_SPIFFE_PREFIX = "URI=spiffe://bp.internal/ns/bp/sa/"
+from services.kernel import identities
+
+_URI = "URI="
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ current_call: ContextVar[Call] = ContextVar("current_call")
 def service_account(forwarded_client_cert: str) -> str:
     """Return the service account in Envoy's x-forwarded-client-cert, or "" if there is none."""
     for part in forwarded_client_cert.split(";"):
-        if part.startswith(_SPIFFE_PREFIX):
-            return part[len(_SPIFFE_PREFIX) :].split(",")[0]
+        if part.startswith(_URI):
+            account = identities.service_account(part.removeprefix(_URI).split(",")[0])
+            if account is not None:
+                return account
     return ""

@@ -15,9 +15,10 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from services.chassis import boundary, contracts, telemetry
-from services.chassis.contracts import MethodContract
+from services import contracts
+from services.chassis import boundary, telemetry
 from services.chassis.settings import ServiceSettings
+from services.contracts import MethodContract
 
 GC_OBJECTS = 20_000
 """New objects between two looks for cycles."""

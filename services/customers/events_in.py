@@ -6,16 +6,19 @@ between topics and any redelivery do not matter: the highest position of an acco
 
 from collections.abc import Sequence
 
+from bp.payments.v1.payments_events_pb2 import PaymentEvent
+from bp.transfers.v1.transfers_events_pb2 import TransferEvent
 from google.protobuf.message import DecodeError
 
 from services.chassis.kafka import BadMessage, Record, Subscription
+from services.contracts.topics import topic_of
 from services.customers import mapping
 from services.customers.settings import CustomersSettings
 from services.customers.state import Balance, latest
 from services.customers.store import Store
 
 GROUP = "customers"
-TOPICS = ("payments", "transfers")
+TOPICS = tuple(topic_of(kind).name for kind in (PaymentEvent, TransferEvent))
 
 
 def subscription(settings: CustomersSettings) -> Subscription:

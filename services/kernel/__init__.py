@@ -1,1 +1,1 @@
-"""Pure words that every service speaks: money, ids, clock, errors. No I/O, no protobuf."""
+"""Pure words that every service speaks: money, ids, identities, errors. No I/O, no protobuf."""

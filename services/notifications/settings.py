@@ -1,8 +1,11 @@
 """Notifications' knobs."""
 
-from services.chassis.settings import ServiceSettings
+from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 
-TOPIC = "notifications"
+from services.chassis.settings import ServiceSettings
+from services.contracts.topics import topic_of
+
+TOPIC = topic_of(NotificationEvent).name
 GROUP = "notif"
 
 

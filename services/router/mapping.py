@@ -15,13 +15,14 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.kafka import BadMessage, Headers, Record, is_too_large, parked
+from services.contracts.topics import topic_of
 from services.router import routes
 from services.router.settings import AUDIT_LOGS, GROUP, NOTIFICATIONS
 
 AUDIT_TYPE = "bp.audit.v1.AuditEvent"
 NOTIFICATION_TYPE = "bp.notifications.v1.NotificationRequested"
 
-ENVELOPES: dict[str, Any] = {"payments": PaymentEvent, "transfers": TransferEvent}
+ENVELOPES: dict[str, Any] = {topic_of(kind).name: kind for kind in (PaymentEvent, TransferEvent)}
 """Topic -> envelope. What is not here is audited by its headers, unopened."""
 
 

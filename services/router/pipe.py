@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from services.chassis import kafka
 from services.chassis.kafka.membership import Membership
+from services.contracts.topics import DEAD_LETTER_SUFFIX
 from services.router.mapping import Outgoing, fan_out
 from services.router.settings import GROUP, SOURCES, Settings
 
@@ -178,7 +179,7 @@ class Pipe:
         self._until_done(producer.commit_transaction, CALL_TIMEOUT_S)
 
     def _write(self, producer: Producer, out: Outgoing) -> None:
-        if out.topic.endswith(kafka.DLQ_SUFFIX):
+        if out.topic.endswith(DEAD_LETTER_SUFFIX):
             self._health.parked += 1
             reason = dict(out.headers).get("dlq-reason")
             log.error("router.parked", topic=out.topic, reason=reason)

@@ -1,11 +1,16 @@
 """The router's knobs: how large a transaction may grow and how long it may wait."""
 
-from services.chassis.settings import ServiceSettings
+from bp.event.v1 import topics_pb2
 
-SOURCES = ("payments", "transfers", "auth-events")
+from services.chassis.settings import ServiceSettings
+from services.contracts.topics import topic
+
+SOURCES = tuple(
+    topic(one).name for one in (topics_pb2.PAYMENTS, topics_pb2.TRANSFERS, topics_pb2.AUTH_EVENTS)
+)
 """Topics that are read. `auth-events` is audited and tells customers nothing yet."""
-NOTIFICATIONS = "notifications"
-AUDIT_LOGS = "audit-logs"
+NOTIFICATIONS = topic(topics_pb2.NOTIFICATIONS).name
+AUDIT_LOGS = topic(topics_pb2.AUDIT_LOGS).name
 GROUP = "router"
 
 

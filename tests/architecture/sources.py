@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
-PACKAGES = ("services", "gateway", "mesh", "sandbox", "tests")
+PACKAGES = ("services", "gateway", "mesh", "ops", "sandbox", "lab", "tools", "tests")
 TEXT_SUFFIXES = frozenset(
     {".py", ".md", ".proto", ".sql", ".toml", ".yaml", ".yml", ".xml", ".lua", ".in", ".json", ""}
 )
@@ -33,7 +33,7 @@ class Module:
 
 @cache
 def modules() -> tuple[Module, ...]:
-    """Return every Python file of the bank, its sandbox and its tests."""
+    """Return every Python file that is written by hand."""
     paths = [path for top in PACKAGES for path in sorted((REPO / top).rglob("*.py"))]
     return tuple(_parsed(path) for path in paths)
 

@@ -1,6 +1,6 @@
 """Tests hold on a slow or busy host: none measures time, and each deadline scales with the host.
 
-A test asserts an order, a count or a ratio; a deadline only catches a hang (sandbox/waiting.py).
+A test asserts an order, a count or a ratio; a deadline only catches a hang (ops/waiting.py).
 """
 
 import ast
@@ -17,8 +17,8 @@ CLOCKS = frozenset(
 )
 MAY_READ_A_CLOCK = {
     "rigs/host_speed.py": "measures the host once, which all deadlines follow",
-    "chaos/product/faults.py": "ends a wait for something that may rightly not come",
-    "chaos/product/transfer_run.py": "decides when a request is repeated",
+    "chaos/every_commit/faults.py": "ends a wait for something that may rightly not come",
+    "chaos/every_commit/transfer_run.py": "decides when a request is repeated",
     "chaos/stores/test_kafka.py": "keeps a stranger in a group for some seconds",
     "contract/mesh/conftest.py": "for lower bounds: not before its time",
     "contract/partners/test_faults.py": "for a lower bound: not before its time",

@@ -19,7 +19,7 @@ def test_import_contracts_name_every_deployable() -> None:
     assert _contract("deployables")["modules"] == names
     assert _contract("layers")["containers"] == names
     assert _contract("libraries")["layers"][0].split(" | ") == names
-    assert set(names) <= set(_contract("edge")["forbidden_modules"])
+    assert set(names) <= set(_contract("contracts")["forbidden_modules"])
 
 
 def test_every_deployable_has_a_page_that_explains_it() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from google.protobuf.descriptor import EnumDescriptor
 
-from services.chassis import contracts
+from services import contracts
 from services.kernel.errors import BankError
 from tests.architecture.sources import REPO
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from sandbox.waiting import scaled_s
+from ops.waiting import scaled_s
 from tests.architecture.sources import REPO, modules
 
 IMPORT_ALL = """

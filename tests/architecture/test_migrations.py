@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.check import migrations
-from sandbox.check.tools import CheckFailed
 from tests.architecture.sources import REPO
+from tools.check import migrations
+from tools.check.tools import CheckFailed
 
 TOYS = Path("services/toys/sql/migrations")
 FIRST, SECOND = "0001_toys.sql", "0002_prices.sql"

@@ -1,41 +1,41 @@
-"""A bench over the session's stack, with few callers and short runs."""
+"""A bench on the session's stack, with few callers and short runs."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from sandbox.bench import orders
-from sandbox.bench.bench import Bench, Findings, Scale
-from sandbox.bench.orders import Payer
-from sandbox.bench.stand import Stand
+from lab.bench.bench import Bench, Findings, Scale
+from lab.bench.load import orders
+from lab.bench.load.orders import Payer
+from lab.bench.test_bench import TestBench
+from ops.waiting import scaled_s
 from sandbox.stack.testing import RunningStack
-from sandbox.waiting import scaled_s
 
 CUSTOMERS = 16
 
 
 def short_s() -> float:
-    """Return the length of a short run: a slow host makes as many transfers in it."""
+    """Return the seconds of a short run, scaled so that a slow host makes as many transfers."""
     return scaled_s(0.4)
 
 
-@pytest.fixture(scope="session")
-def stand(stack: RunningStack) -> Stand:
-    return Stand(stack)
+@pytest.fixture(name="test_bench", scope="session")
+def bench_on_the_session_stack(stack: RunningStack) -> TestBench:
+    return TestBench(stack)
 
 
 @pytest_asyncio.fixture(scope="session")
-async def callers(stand: Stand) -> list[Payer]:
-    return await orders.payers(stand, CUSTOMERS)
+async def callers(test_bench: TestBench) -> list[Payer]:
+    return await orders.payers(test_bench, CUSTOMERS)
 
 
 @pytest_asyncio.fixture
-async def bench(stand: Stand, callers: list[Payer]) -> AsyncIterator[Bench]:
-    """A bench whose findings are empty."""
+async def bench(test_bench: TestBench, callers: list[Payer]) -> AsyncIterator[Bench]:
+    """A bench without findings."""
     said: list[str] = []
     found = Findings()
     yield Bench(
-        stand, callers, Scale(quick=True, seconds=short_s(), connections=4), found, said.append
+        test_bench, callers, Scale(quick=True, seconds=short_s(), connections=4), found, said.append
     )
-    assert said, "a bench says what it does"
+    assert said, "a bench reports its progress"

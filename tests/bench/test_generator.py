@@ -1,4 +1,4 @@
-"""The load generator against an edge that closes connections, as one does with idle ones."""
+"""The load generator against a server that closes unused connections, as a gateway does."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.bench import generator
+from lab.bench.load import generator
+from ops.waiting import scaled_s
 from sandbox.partners import ca
-from sandbox.waiting import scaled_s
 
 CONNECTIONS = 6
 CONTENT = b'{"transferId":"019b0000-0000-7000-8000-000000000000"}'
@@ -18,12 +18,12 @@ ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(CONTENT), CON
 
 
 USED = CONNECTIONS // 2
-"""Connections that have had a request when the edge closes the others."""
+"""Connections that have been used when the server closes the others."""
 
 
 class _Edge:
-    """Answers; with its third request it closes what was never used, and is slow for a while
-    after."""
+    """Answers every request. At request `USED` it closes the unused connections; after the tenth
+    request it is slow."""
 
     def __init__(self) -> None:
         self._unused: set[asyncio.StreamWriter] = set()
@@ -55,13 +55,13 @@ class _Edge:
 
 
 def moments(_per_s: float, _seconds: float) -> list[float]:
-    """Return arrivals on half of the connections, then, after a pause in which even a slow host
-    learns what was closed, more arrivals than the edge bears."""
+    """Return arrivals on half of the connections, then a pause, then more than the server can
+    handle. In the pause even a slow host sees which connections were closed."""
     pause_s = scaled_s(0.3)
     return [*[0.0] * USED, *(pause_s + 0.05 * number for number in range(30))]
 
 
-async def test_a_connection_that_the_edge_closed_is_not_used_again(
+async def test_a_connection_that_the_server_closed_is_not_used_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generator.arrivals, "poisson", moments)

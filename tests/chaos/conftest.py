@@ -1,5 +1,5 @@
-"""The whole running bank, as the end-to-end tests have it: judged after each test."""
+"""The whole running bank, judged after each test."""
 
-from tests.e2e.conftest import bank, unjudged
+from tests.rigs.judged_bank import bank, unjudged
 
 __all__ = ["bank", "unjudged"]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.chaos.healing import WATCHED_S
-from sandbox.chaos.runner import roster
-from sandbox.chaos.schedule import schedule
+from lab.chaos.healing import WATCHED_S
+from lab.chaos.runner import roster
+from lab.chaos.schedule import schedule
 from sandbox.stack.testing import RunningStack
-from tests.e2e.bank import Bank
-from tests.e2e.stack.commands import bpctl, spoilt_balance
+from tests.rigs.bpctl import bpctl, spoilt_balance
+from tests.rigs.running_bank import Bank
 
 SEED = 31
 MINUTES = 0.25

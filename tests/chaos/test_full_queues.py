@@ -14,10 +14,10 @@ from typing import Any
 
 import aiohttp
 
+from ops.waiting import scaled_s, until
 from sandbox.stack.testing import RunningStack
-from sandbox.waiting import scaled_s, until
 from services.chassis.http_client import CONNECTIONS_MAX
-from tests.e2e.bank import Bank, Customer
+from tests.rigs.running_bank import Bank, Customer
 
 SUBMIT = "POST /ach/transfer"
 PAYERS, ORDERS_EACH = 15, 20

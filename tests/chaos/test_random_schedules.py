@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from sandbox.chaos.healing import WATCHED_S
-from sandbox.chaos.runner import roster, run
-from sandbox.chaos.schedule import READERS, Kind
-from sandbox.stack.roster import GATEWAY, SERVICES
+from lab.chaos.healing import WATCHED_S
+from lab.chaos.runner import roster, run
+from lab.chaos.schedule import READERS, Kind
+from ops.provision.roster import GATEWAY, SERVICES
 from sandbox.stack.testing import RunningStack
 
 SECONDS = 45.0

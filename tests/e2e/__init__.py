@@ -1,0 +1,1 @@
+"""The whole running bank, as its customers use it."""

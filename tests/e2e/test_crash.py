@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.waiting import until
-from tests.e2e.bank import Answer, Bank, Customer
+from ops.waiting import until
+from tests.rigs.running_bank import Answer, Bank, Customer
 
 SUBMIT, QUERY = "POST /ach/transfer", "GET /ach/transfer"
 RECALL = "POST /ach/transfer/cancel"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bank import BO, Answer, Bank, Customer
+from tests.rigs.running_bank import BO, Answer, Bank, Customer
 
 pytestmark = pytest.mark.judged_with_its_module
 

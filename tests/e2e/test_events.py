@@ -5,8 +5,8 @@ import uuid
 
 import pytest
 
-from sandbox.waiting import until
-from tests.e2e.bank import Bank, Customer
+from ops.waiting import until
+from tests.rigs.running_bank import Bank, Customer
 
 TRANSFERS = 30
 

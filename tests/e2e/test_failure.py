@@ -1,11 +1,13 @@
-"""When the clearing house or the fraud service fails: nothing lost, nothing doubled."""
+"""A partner or a service of the bank fails: no money is lost or doubled."""
 
+import asyncio
+import signal
 import uuid
 
 import pytest
 
-from sandbox.waiting import until
-from tests.e2e.bank import Bank
+from ops.waiting import until
+from tests.rigs.running_bank import Bank
 
 SUBMIT = "POST /ach/transfer"
 QUERY = "GET /ach/transfer"
@@ -159,3 +161,75 @@ async def test_a_returned_transfer_credits_the_customer_once_and_says_why(bank: 
         return len(await bank.pushes(ana)) > 1
 
     await until(told, 30, "a push about the return")
+
+
+async def test_the_answer_after_the_wait_tells_the_state_of_now_and_not_of_the_debit(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    await bank.fault("ach", kind="reset", endpoint="POST /ach/transfer")
+    await bank.fault("ach", kind="hang", endpoint="GET /ach/transfer")
+    answered = await bank.pay(ana)
+    assert (answered.status, answered.body["state"]) == (200, "OUTCOME_UNKNOWN")
+    await bank.mend("ach")
+    await bank.close_breakers()
+    await bank.in_state(ana, answered.body["transferId"], "FAILED", timeout_s=90)
+
+
+async def test_customers_that_hang_are_an_outage_to_wait_for_and_no_defect_of_the_bank(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    await asyncio.to_thread(bank.stack.kill, "customers", signal.SIGSTOP)
+    try:
+        refused = await bank.pay(ana)
+    finally:
+        await asyncio.to_thread(bank.stack.kill, "customers", signal.SIGCONT)
+    assert (refused.status, refused.reason) == (503, "DEPENDENCY_UNAVAILABLE")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (await bank.pay(ana)).status == 200
+
+
+async def test_a_refusal_is_refunded_only_when_no_other_attempt_can_arrive_any_more(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    await bank.fault("ach", kind="reject", endpoint="POST /ach/transfer", count=1)
+    refused = await bank.pay(ana, 100_00)
+    assert (refused.status, refused.reason) == (400, "ACH_REFUSED")
+    assert await bank.posted(ana) == 5_000_00
+    transfer_id = refused.body["details"][0]["metadata"]["transfer_id"]
+    # An attempt that was long on its way, judged otherwise than the one that was refused.
+    late = await bank.submit_to_ach(transfer_id, 100_00)
+    assert (late.status, late.body["error"]["code"]) == (409, "CANCELLED")
+
+
+async def test_a_refusal_whose_answer_was_lost_is_refunded_with_its_reason_and_closed_to_others(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    silence = {"ms": 300}
+    await bank.fault("ach", kind="accept_then_hang", endpoint="POST /ach/transfer", params=silence)
+    refused = await bank.pay(ana, 100_00, accountNumber="12")
+    assert (refused.status, refused.reason) == (400, "INVALID_BENEFICIARY_ACCOUNT")
+    assert await bank.posted(ana) == 5_000_00
+    transfer_id = refused.body["details"][0]["metadata"]["transfer_id"]
+    assert (await bank.at_ach(transfer_id))["state"] == "CANCELLED"
+
+
+async def test_an_edge_that_could_not_fetch_the_keys_asks_for_patience_and_not_for_a_new_login(
+    bank: Bank,
+) -> None:
+    """A gateway that started without the identity provider answered 401 to valid tokens."""
+    ana = await bank.customer()
+    await bank.fault("oauth", kind="reset")
+    try:
+        await asyncio.to_thread(bank.stack.restart, "gateway")
+        refused = await bank.pay(ana)
+    finally:
+        await bank.mend("oauth")
+        # Its breaker before the provider would be open for half a minute.
+        await asyncio.to_thread(bank.stack.restart, "gateway")
+    assert (refused.status, refused.reason) == (503, "DEPENDENCY_UNAVAILABLE")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (await bank.pay(ana)).status == 200

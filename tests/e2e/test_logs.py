@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sandbox.fuzz.silence import words_in_logs
-from sandbox.stack.roster import SERVICES
-from tests.e2e.bank import Bank, Customer
+from lab.fuzz.silence import words_in_logs
+from ops.provision.roster import SERVICES
+from tests.rigs.running_bank import Bank, Customer
 
 PERSONAL = {"name": "Zenobia Quill", "accountNumber": "7301958264"}
 MEMO = "for the harpsichord"
@@ -31,7 +31,7 @@ async def test_no_log_of_the_bank_holds_personal_data_or_a_secret(bank: Bank) ->
     await bank.mend("ach")
     await ask(bank, payer)
     await bank.pushed(payer, 2)
-    seed = bank.stack.seed
+    seed = bank.stack.credentials
     secrets = (seed.ach_api_key, seed.ach_webhook_secret, seed.fraud_bearer_token)
     roles = [seed.role_password(service.role) for service in SERVICES]
     words = (*PERSONAL.values(), MEMO, payer.token, payer.user_name, *secrets, *roles)

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from services.kernel.ids import new_id
-from tests.e2e.bank import Bank
+from tests.rigs.running_bank import Bank
 
 NAME, NUMBER, EMAIL = "Ottoline Sparrow", "4406183927", "ottoline.sparrow@example.com"
 WORDS = (NAME, NUMBER, EMAIL)

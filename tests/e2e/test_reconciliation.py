@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.waiting import until
-from tests.e2e.bank import Bank
+from ops.waiting import until
+from tests.rigs.running_bank import Bank
 
 QUERY = "GET /ach/transfer"
 LEASE = "SELECT lease_until, attempts FROM payments.interbank_transfer WHERE transfer_id = $1"
@@ -151,3 +151,27 @@ async def test_a_transfer_that_the_clearing_house_denies_is_put_aside_for_a_pers
     await bank.mend("ach")
     await bank.two_banking_days()
     await bank.in_state(ana, transfer_id, "COMPLETED")
+
+
+async def test_notices_that_match_nothing_do_not_keep_later_ones_from_their_transfers(
+    bank: Bank,
+) -> None:
+    ana = await bank.customer()
+    paid = (await bank.pay(ana)).body
+    strangers = [str(uuid.uuid4()) for _ in range(200)]
+    insert = """
+        INSERT INTO payments.ach_notice
+            (notice_id, type, trace_number, return_code, state, receive_time)
+        SELECT n, 'transfer.completed', t, '', 'KEPT', now() - s * interval '1 second'
+        FROM unnest($1::text[], $2::text[], $3::integer[]) u (n, t, s)
+    """
+    known = str(uuid.uuid4())
+    traces = ["99" + stranger.replace("-", "")[:13] for stranger in strangers]
+    ages = [*([3600] * len(strangers)), 1]
+    await bank.rows("bp_write", insert, [*strangers, known], [*traces, paid["traceNumber"]], ages)
+    try:
+        await bank.in_state(ana, paid["transferId"], "COMPLETED", timeout_s=30)
+    finally:
+        delete = "DELETE FROM payments.ach_notice WHERE notice_id = ANY($1)"
+        await bank.rows("bp_write", delete, strangers)
+    await bank.two_banking_days()

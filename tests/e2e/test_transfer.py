@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from tests.e2e.bank import Bank
+from tests.rigs.running_bank import Bank
 
 pytestmark = pytest.mark.judged_with_its_module
 
@@ -123,3 +123,13 @@ async def test_a_frozen_account_is_not_debited(bank: Bank) -> None:
     refused = await bank.pay(fausto)
     assert (refused.status, refused.reason) == (400, "ACCOUNT_FROZEN")
     assert await bank.posted(fausto) == 100_00
+
+
+async def test_the_list_of_anothers_account_is_not_found_and_not_empty(bank: Bank) -> None:
+    ana, eve = await bank.customer(), await bank.customer()
+    await bank.pay(ana)
+    path = "/v1/transfers/interbank?accountId={}"
+    foreign = await bank.call("GET", path.format(ana.account_id), eve.token)
+    assert (foreign.status, foreign.reason) == (404, "ACCOUNT_NOT_FOUND")
+    own = await bank.call("GET", path.format(eve.account_id), eve.token)
+    assert (own.status, own.body["transfers"]) == (200, [])

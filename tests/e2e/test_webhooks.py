@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bank import Answer, Bank
+from tests.rigs.running_bank import Answer, Bank
 
 pytestmark = pytest.mark.judged_with_its_module
 
@@ -39,7 +39,7 @@ async def send(
 ) -> Answer:
     """POST a notice, signed with the agreed secret unless another is given."""
     when = at_s or int(time.time())
-    key = (secret or bank.stack.seed.ach_webhook_secret).encode()
+    key = (secret or bank.stack.credentials.ach_webhook_secret).encode()
     mac = hmac.new(key, f"{when}.".encode() + body, hashlib.sha256).hexdigest()
     return await bank.as_ach("POST", HOOK, body, f"t={when},v1={mac}", certificate=certificate)
 

@@ -1,5 +1,5 @@
-"""The bank, judged after each module: whatever was thrown at it, its books agree."""
+"""The whole running bank, judged after each module: hostile input leaves its books right."""
 
-from tests.e2e.conftest import bank, unjudged
+from tests.rigs.judged_bank import bank, unjudged
 
 __all__ = ["bank", "unjudged"]

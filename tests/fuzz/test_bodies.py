@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bank import Bank, Customer
 from tests.fuzz.wire import PATH, PAYEE, Case, order, post, refused, request, require_silence
+from tests.rigs.running_bank import Bank, Customer
 
 pytestmark = pytest.mark.judged_with_its_module
 
@@ -84,7 +84,9 @@ def cases_of_money(ana: Customer) -> list[tuple[str, Any, str]]:
         ("an object", '{"value":100}', MALFORMED),
         ("null", "null", "AMOUNT_NOT_POSITIVE"),
     ]
-    found = [(w, spelled(ana, "amount", money(text)), reason) for w, text, reason in numbers]
+    found: list[tuple[str, Any, str]] = [
+        (w, spelled(ana, "amount", money(text)), reason) for w, text, reason in numbers
+    ]
     for code, reason in {
         "EUR": "CURRENCY_UNSUPPORTED",
         "XAU": "CURRENCY_UNSUPPORTED",

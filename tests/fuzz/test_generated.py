@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.fuzz import document, rpcs
-from sandbox.fuzz.mesh import Mesh
-from tests.e2e.bank import Bank
+from lab.fuzz import document, rpcs
+from lab.fuzz.mesh import Mesh
 from tests.fuzz.wire import require_silence
+from tests.rigs.running_bank import Bank
 
 pytestmark = pytest.mark.judged_with_its_module
 

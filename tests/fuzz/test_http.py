@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sandbox.waiting import scaled_s
-from tests.e2e.bank import Bank, Customer
+from ops.waiting import scaled_s
 from tests.fuzz.wire import PATH, Case, ask, order, post, refused, request, require_silence
+from tests.rigs.running_bank import Bank, Customer
 
 pytestmark = pytest.mark.judged_with_its_module
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey
 
-from tests.e2e.bank import Bank, Customer
 from tests.fuzz.wire import Case, ask, order, post, refused, request, require_silence
+from tests.rigs.running_bank import Bank, Customer
 
 pytestmark = pytest.mark.judged_with_its_module
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.fuzz.rpcs import reasons
-from sandbox.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
-from sandbox.waiting import scaled_s
-from tests.e2e.bank import Bank, Customer
+from lab.fuzz.rpcs import reasons
+from lab.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
+from ops.waiting import scaled_s
+from tests.rigs.running_bank import Bank, Customer
 
 ANSWER_WITHIN_S = 5.0
 PATH = "/v1/transfers/interbank"

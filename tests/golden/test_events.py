@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.audit.mapping import to_entry
-from services.chassis.kafka import DLQ_SUFFIX
+from services.contracts.topics import DEAD_LETTER_SUFFIX
 from services.customers.mapping import balances_of_event
 from services.notifications.mapping import to_request
 from services.router.mapping import fan_out
@@ -48,7 +48,7 @@ def test_a_kept_event_reads_as_it_always_did(path: Path) -> None:
 def test_the_router_understands_every_kept_event(path: Path) -> None:
     topics = [made.topic for made in fan_out(KEPT[path].record())]
     assert "audit-logs" in topics
-    assert not any(topic.endswith(DLQ_SUFFIX) for topic in topics)
+    assert not any(topic.endswith(DEAD_LETTER_SUFFIX) for topic in topics)
 
 
 @pytest.mark.parametrize("path", _from("payments", "transfers"), ids=_name)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mesh.controlplane.snapshot import Snapshot, snapshots
-from tests.unit.mesh.places import mesh, sources
+from mesh.controlplane.deliver.snapshot import Snapshot, snapshots
+from tests.rigs.mesh.fixed_places import mesh, passed_on, sources
 
 GOLDEN = Path(__file__).with_name("mesh")
 BULKY = ("proto_descriptor_bin", "inline_string")
@@ -18,7 +18,7 @@ BULKY_CHARS = 1000
 @pytest.fixture(scope="module")
 def made() -> dict[str, Snapshot]:
     """Return the snapshots of the bank's own mesh."""
-    return snapshots(mesh(), sources)
+    return snapshots(mesh(), passed_on(), sources)
 
 
 @pytest.mark.parametrize("proxy", ["customers", "payments", "gateway"])

@@ -142,6 +142,11 @@ def _relayed(
 def _and_routed(name: str, record: Record) -> Iterator[Golden]:
     yield Golden.of(name, record)
     for number, made in enumerate(fan_out(record)):
-        headers = tuple((key, bytes(value or b"")) for key, value in made.headers)
+        headers = tuple((key, _raw(value)) for key, value in made.headers)
         suffix = "Received" if number == 2 else ""
         yield Golden.of(name + suffix, Record(made.topic, 0, 0, made.key, made.value, headers, 0))
+
+
+def _raw(value: str | bytes | None) -> bytes:
+    assert not isinstance(value, str), "the router writes headers as bytes"
+    return value or b""

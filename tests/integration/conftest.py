@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from tests.integration.stores import KafkaStore, PostgresStore, kafka_store, postgres_store
+from tests.rigs.stores import KafkaStore, PostgresStore, kafka_store, postgres_store
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -1,1 +1,1 @@
-"""What several kinds of tests share."""
+"""Running parts and sample data that tests of several folders share; no tests."""

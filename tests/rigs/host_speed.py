@@ -10,7 +10,7 @@ import time
 import pytest
 from hypothesis import HealthCheck, settings
 
-from sandbox.waiting import FACTOR_VARIABLE, scaled_s
+from ops.waiting import FACTOR_VARIABLE, scaled_s
 
 DOCUMENTED_S = 0.30
 """Seconds of the yardstick on the documented host (docs/performance.md) when it is quiet."""

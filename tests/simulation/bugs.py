@@ -13,8 +13,11 @@ from unittest import mock
 
 import asyncpg
 
+from lab.simulator import world
+from lab.simulator.ports import broker
+from lab.simulator.services import consumers
+from lab.simulator.stores import books, outbox, payments_tables
 from sandbox.partners.ach import api, book
-from sandbox.simulator import books, broker, outbox, payments_tables, pumps, world
 from services.payments import handlers, saga, state
 from services.payments.partners import ach
 from services.payments.saga import Answer, Outcome, Step
@@ -229,16 +232,19 @@ def event_precedes_its_commit(stack: ExitStack) -> None:
 
 @_bug("an event is written after the commit and lost in a crash", 7, "every event", "a transfer's")
 def event_is_lost_after_the_commit(stack: ExitStack) -> None:
-    right = world.World.kill
+    right = world.World.__init__
 
-    def wrong(self: world.World, process: Any, when: str) -> None:
-        alive = process.alive
-        right(self, process, when)
-        if alive and when.endswith("is committed") and when.startswith("after"):
-            for number in sorted(self.outbox.waiting)[-1:]:
-                del self.outbox.waiting[number]
+    def wrong(self: world.World, *args: Any, **options: Any) -> None:
+        right(self, *args, **options)
 
-    _replace(stack, world.World, "kill", wrong)
+        def lose(_process: Any, when: str) -> None:
+            if when.endswith("is committed") and when.startswith("after"):
+                for number in sorted(self.outbox.waiting)[-1:]:
+                    del self.outbox.waiting[number]
+
+        self.machine.death_listeners.append(lose)
+
+    _replace(stack, world.World, "__init__", wrong)
 
 
 @_bug("the outbox has no order", 7, "a transfer's events come in order")
@@ -278,7 +284,7 @@ def router_commits_first(stack: ExitStack) -> None:
     ) -> Sequence[Any]:
         records = right(self, group, topic, partition, rows_max)
         # Committed as it is read: when the transaction is aborted, nobody reads it again.
-        if group == "router" and rows_max == pumps.ROWS_MAX:
+        if group == "router" and rows_max == consumers.ROWS_MAX:
             self.commit(group, records)
         return records
 

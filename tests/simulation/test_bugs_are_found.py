@@ -2,9 +2,9 @@
 
 import pytest
 
-from sandbox.simulator.chance import Fault
-from sandbox.simulator.shrink import outcome, shrunk
-from sandbox.waiting import scaled_s
+from lab.simulator.randomness import Fault
+from lab.simulator.shrink import outcome, shrunk
+from ops.waiting import scaled_s
 from tests.simulation.bugs import BUGS, planted
 
 # What a dead process had begun is swept away by the garbage collector, never awaited.

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sandbox.simulator import chance
-from sandbox.simulator.chance import Point
-from sandbox.simulator.shrink import outcome
+from lab.simulator import randomness
+from lab.simulator.randomness import Point
+from lab.simulator.shrink import outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
@@ -13,6 +13,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:R
 def test_what_arrives_after_the_bank_has_given_it_up_leaves_no_transfer_in_clearing(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setitem(chance.RATES, Point.ACH_LATE, 0.4)
+    monkeypatch.setitem(randomness.RATES, Point.ACH_LATE, 0.4)
     failure, _ = outcome(seed, range(400))
     assert failure is None, failure.text

@@ -7,10 +7,10 @@ key is closed allows the refund.
 
 import pytest
 
+from lab.simulator import randomness
+from lab.simulator.randomness import Point
+from lab.simulator.shrink import outcome
 from sandbox.partners.ach import api
-from sandbox.simulator import chance
-from sandbox.simulator.chance import Point
-from sandbox.simulator.shrink import outcome
 from tests.simulation.wavering import wavering
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
@@ -21,8 +21,8 @@ def test_what_was_refused_and_refunded_never_arrives_after_all(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(api, "order_from", wavering(5))
-    monkeypatch.setitem(chance.RATES, Point.ACH_TWICE, 0.2)
-    monkeypatch.setitem(chance.RATES, Point.ACH_LATE, 0.2)
-    monkeypatch.setitem(chance.RATES, Point.ACH_ANSWER_LOST, 0.1)
+    monkeypatch.setitem(randomness.RATES, Point.ACH_TWICE, 0.2)
+    monkeypatch.setitem(randomness.RATES, Point.ACH_LATE, 0.2)
+    monkeypatch.setitem(randomness.RATES, Point.ACH_ANSWER_LOST, 0.1)
     failure, _ = outcome(seed, range(400))
     assert failure is None, failure.text

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from sandbox.simulator.chance import Point
-from sandbox.simulator.shrink import outcome
-from sandbox.simulator.yardstick import cost_in_yardsticks
+from lab.simulator.randomness import Point
+from lab.simulator.shrink import outcome
+from lab.simulator.yardstick import cost_in_yardsticks
+from ops.waiting import scaled_s
 from sandbox.stack.home import REPO
-from sandbox.waiting import scaled_s
 
 # What a dead process had begun is swept away by the garbage collector, never awaited.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 TRANSFERS = 100_000
 COST_MAX = 15_000
-"""In yardsticks (sandbox/simulator/yardstick.py): 4,500 on a quiet host. A neighbour that takes the
+"""In yardsticks (lab/simulator/yardstick.py): 4,500 on a quiet host. A neighbour that takes the
 caches slows the simulation more than the yardstick, by as much as 1.8 times."""
 PYTHON_CALLS_MAX, C_CALLS_MAX = 2_000, 1_900
 """Calls of functions that one simulated transfer may make, of Python's and of C: 1,600 and
@@ -33,7 +33,7 @@ def _simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
     # Coverage is measured elsewhere; here it would cost more than the simulation itself.
     env = {key: value for key, value in os.environ.items() if key != "COVERAGE_PROCESS_START"}
     env["PYTHONPATH"] = os.pathsep.join((str(REPO), str(REPO / "gen")))
-    command = [sys.executable, "-m", "sandbox.simulator", *arguments]
+    command = [sys.executable, "-m", "lab.simulator", *arguments]
     return subprocess.run(
         command,
         cwd=REPO,
@@ -104,7 +104,7 @@ def test_one_seed_is_one_history_to_the_last_line() -> None:
     histories = [outcome(7, range(300), tracing=True)[1] for _ in range(2)]
     assert len(histories[0].trace) > 1_000
     assert histories[0].trace == histories[1].trace
-    assert histories[0].chance.struck == histories[1].chance.struck
+    assert histories[0].randomness.struck == histories[1].randomness.struck
 
 
 def test_another_seed_is_another_history() -> None:

@@ -23,7 +23,29 @@ def _duration(value: Any) -> timedelta:
     return timedelta(hours=hours, minutes=minutes, seconds=seconds, milliseconds=millis)
 
 
+def _split(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(each.strip() for each in value.split(",")) if value else None
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+RetryCondition = Literal[
+    "5xx",
+    "gateway-error",
+    "retriable-4xx",
+    "envoy-ratelimited",
+    "reset",
+    "reset-before-request",
+    "connect-failure",
+    "refused-stream",
+    "cancelled",
+    "deadline-exceeded",
+    "internal",
+    "resource-exhausted",
+    "unavailable",
+]
+"""Istio's conditions, less those that have no effect without a further field."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 
 
@@ -90,7 +112,7 @@ class Retries(Shape):
 
     attempts: Annotated[int, Field(ge=0, le=10)]
     per_try_timeout: Duration | None = None
-    retry_on: str | None = None
+    retry_on: Annotated[tuple[RetryCondition, ...] | None, BeforeValidator(_split)] = None
     backoff: Duration | None = None
 
 

@@ -1,5 +1,6 @@
-"""The model becomes Envoy's resources. Pure: no file, no socket, no clock.
+"""From the model to Envoy's resources. Pure: no socket, no clock, no file.
 
-How secrets reach a proxy (a watched file now, a stream later) is asked of `SecretSource`, so the
-same translation serves every way of delivery.
+The Lua source of the request check is the one exception: it is read as part of the program.
+`SecretSource` says how a secret reaches a proxy (a watched file now, a stream later), so the same
+translation serves every way of delivery.
 """

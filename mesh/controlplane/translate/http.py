@@ -11,10 +11,26 @@ from envoy_data_plane.envoy.extensions.filters.http.router import v3 as router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 
 from mesh.controlplane import model
+from mesh.controlplane.passed_on import PassedOn
 from mesh.controlplane.translate.parts import packed, span, struct
 
 BUFFER_BYTES = 65536
 _BACKOFF_GROWTH = 10
+_RETRY_ON = {
+    model.RetryCause.SERVER_ERROR: "5xx",
+    model.RetryCause.GATEWAY_ERROR: "gateway-error",
+    model.RetryCause.CONFLICT: "retriable-4xx",
+    model.RetryCause.RATE_LIMITED: "envoy-ratelimited",
+    model.RetryCause.RESET: "reset",
+    model.RetryCause.RESET_BEFORE_REQUEST: "reset-before-request",
+    model.RetryCause.CONNECT_FAILURE: "connect-failure",
+    model.RetryCause.STREAM_REFUSED: "refused-stream",
+    model.RetryCause.GRPC_CANCELLED: "cancelled",
+    model.RetryCause.GRPC_DEADLINE_EXCEEDED: "deadline-exceeded",
+    model.RetryCause.GRPC_INTERNAL: "internal",
+    model.RetryCause.GRPC_RESOURCE_EXHAUSTED: "resource-exhausted",
+    model.RetryCause.GRPC_UNAVAILABLE: "unavailable",
+}
 _FIELDS = {
     "@timestamp": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
     "http.method": "%REQ(:METHOD)%",
@@ -53,12 +69,12 @@ def cel_filter(expression: str) -> accesslog.AccessLogFilter:
     )
 
 
-def access_log(workload: model.Workload) -> accesslog.AccessLog:
-    """Return the log: JSON lines, no personal data, only what the Telemetry asks for."""
+def access_log(workload: model.Workload, passed_on: PassedOn) -> accesslog.AccessLog:
+    """Return the log: JSON lines without personal data, for the requests that SREs select."""
     fields = {**_FIELDS, "proxy": workload.name}
     return accesslog.AccessLog(
         name="envoy.access_loggers.stdout",
-        filter=cel_filter(workload.log_expression),
+        filter=cel_filter(passed_on.log_filter),
         typed_config=packed(
             stream.StdoutAccessLog(
                 log_format=core.SubstitutionFormatString(json_format=struct(fields))
@@ -80,7 +96,7 @@ def retry_policy(retry: model.Retry | None) -> route.RetryPolicy | None:
         return None
     per_try = retry.per_try_timeout_ms
     return route.RetryPolicy(
-        retry_on=retry.on,
+        retry_on=",".join(_RETRY_ON[cause] for cause in retry.on),
         num_retries=retry.attempts,
         per_try_timeout=None if per_try is None else span(per_try),
         retry_back_off=route.RetryPolicyRetryBackOff(

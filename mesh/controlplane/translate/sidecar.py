@@ -12,6 +12,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager i
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 
 from mesh.controlplane import model
+from mesh.controlplane.passed_on import PassedOn
 from mesh.controlplane.translate import clusters, tls
 from mesh.controlplane.translate.http import (
     BUFFER_BYTES,
@@ -34,10 +35,13 @@ _GRACE_MS = 500
 it in time with DEADLINE_EXCEEDED; a sidecar that ended it first would say UNAVAILABLE."""
 
 
-def listeners(sidecar: model.Sidecar, source: SecretSource) -> list[listener.Listener]:
+def listeners(
+    sidecar: model.Sidecar, source: SecretSource, passed_on: PassedOn
+) -> list[listener.Listener]:
     """Return the sidecar's listeners."""
-    inbound = [] if sidecar.listen is None else [_inbound(sidecar, sidecar.listen, source)]
-    return [*inbound, _outbound(sidecar)]
+    listen = sidecar.listen
+    inbound = [] if listen is None else [_inbound(sidecar, listen, source, passed_on)]
+    return [*inbound, _outbound(sidecar, passed_on)]
 
 
 def cluster_list(sidecar: model.Sidecar, source: SecretSource) -> list[cluster.Cluster]:
@@ -63,9 +67,9 @@ def secrets(sidecar: model.Sidecar) -> list[tls.tls.Secret]:
 
 
 def _inbound(
-    sidecar: model.Sidecar, listen: model.Address, source: SecretSource
+    sidecar: model.Sidecar, listen: model.Address, source: SecretSource, passed_on: PassedOn
 ) -> listener.Listener:
-    manager = _manager(sidecar, INBOUND, hcm.HttpConnectionManagerCodecType.HTTP2)
+    manager = _manager(sidecar, INBOUND, hcm.HttpConnectionManagerCodecType.HTTP2, passed_on)
     manager.route_config = _inbound_routes(sidecar)
     manager.http_filters = [
         http_filter("envoy.filters.http.rbac", authorization(sidecar.grants)),
@@ -84,7 +88,7 @@ def _inbound(
         filter_chains=[
             listener.FilterChain(
                 filters=[network_filter(manager)],
-                transport_socket=tls.inbound_socket(sidecar.workload, sidecar.trust_domain, source),
+                transport_socket=tls.inbound_socket(sidecar.workload, sidecar.peer_prefix, source),
                 transport_socket_connect_timeout=span(tls.HANDSHAKE_MS_MAX),
             )
         ],
@@ -132,8 +136,8 @@ def _method_route(grant: model.Grant, to: str, retry: model.Retry | None) -> rou
     )
 
 
-def _outbound(sidecar: model.Sidecar) -> listener.Listener:
-    manager = _manager(sidecar, OUTBOUND, hcm.HttpConnectionManagerCodecType.AUTO)
+def _outbound(sidecar: model.Sidecar, passed_on: PassedOn) -> listener.Listener:
+    manager = _manager(sidecar, OUTBOUND, hcm.HttpConnectionManagerCodecType.AUTO, passed_on)
     hosts = [
         *(_service_host(target) for target in sidecar.services),
         *(_partner_host(partner) for partner in sidecar.partners),
@@ -155,7 +159,7 @@ def _service_host(target: model.ServiceTarget) -> route.VirtualHost:
     rest = route.Route(match=route.RouteMatch(prefix="/"), route=route.RouteAction(cluster=to))
     return route.VirtualHost(
         name=to,
-        domains=[target.name, f"{target.name}.bp.svc.cluster.local"],
+        domains=[target.name, target.host],
         routes=[*(_method_route(grant, to, retry) for grant in target.methods), rest],
     )
 
@@ -187,12 +191,15 @@ def _no_way_out() -> route.VirtualHost:
 
 
 def _manager(
-    sidecar: model.Sidecar, name: str, codec: hcm.HttpConnectionManagerCodecType
+    sidecar: model.Sidecar,
+    name: str,
+    codec: hcm.HttpConnectionManagerCodecType,
+    passed_on: PassedOn,
 ) -> hcm.HttpConnectionManager:
     return hcm.HttpConnectionManager(
         codec_type=codec,
         stat_prefix=name,
-        access_log=[access_log(sidecar.workload)],
+        access_log=[access_log(sidecar.workload, passed_on)],
         # The request id is the edge's (or the caller's) and is only passed on.
         preserve_external_request_id=True,
         server_header_transformation=hcm.HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,

@@ -15,8 +15,8 @@ HANDSHAKE_MS_MAX = 10_000
 """Without it a connection that says nothing is held as long as an idle one, an hour inside."""
 
 _VERSIONS = {
-    "TLSV1_2": tls.TlsParametersTlsProtocol.TLSv1_2,
-    "TLSV1_3": tls.TlsParametersTlsProtocol.TLSv1_3,
+    model.TlsVersion.V1_2: tls.TlsParametersTlsProtocol.TLSv1_2,
+    model.TlsVersion.V1_3: tls.TlsParametersTlsProtocol.TLSv1_3,
 }
 _URI = tls.SubjectAltNameMatcherSanType.URI
 _DNS = tls.SubjectAltNameMatcherSanType.DNS
@@ -46,11 +46,11 @@ def authority_secret(file: model.AuthorityFile) -> tls.Secret:
 
 
 def inbound_socket(
-    workload: model.Workload, trust_domain: str, source: SecretSource
+    workload: model.Workload, peer_prefix: str, source: SecretSource
 ) -> core.TransportSocket:
     """Return the server side of mesh TLS: any identity of the trust domain, never none."""
-    spiffe = _san(_URI, prefix(f"spiffe://{trust_domain}/"))
-    context = _mesh_context(workload, source, spiffe)
+    peers = _san(_URI, prefix(peer_prefix))
+    context = _mesh_context(workload, source, peers)
     context.alpn_protocols = ["h2"]
     return _socket(
         tls.DownstreamTlsContext(common_tls_context=context, require_client_certificate=True)
@@ -70,7 +70,7 @@ def partner_socket(partner: model.Partner, source: SecretSource) -> core.Transpo
     """Return TLS towards a partner, with the bank's client certificate where one is asked for."""
     names = [_san(_DNS, exact(name)) for name in partner.subject_names]
     context = tls.CommonTlsContext(
-        tls_params=_versions("TLSV1_2", "TLSV1_3"),
+        tls_params=_versions(model.TlsVersion.V1_2, model.TlsVersion.V1_3),
         combined_validation_context=_validation(partner.authority.name, names, source),
     )
     if partner.client is not None:
@@ -95,7 +95,7 @@ def _mesh_context(
     workload: model.Workload, source: SecretSource, peer: tls.SubjectAltNameMatcher
 ) -> tls.CommonTlsContext:
     return tls.CommonTlsContext(
-        tls_params=_versions("TLSV1_3", "TLSV1_3"),
+        tls_params=_versions(model.TlsVersion.V1_3, model.TlsVersion.V1_3),
         tls_certificate_sds_secret_configs=[_reference(workload.certificate.name, source)],
         combined_validation_context=_validation(workload.authority.name, [peer], source),
     )
@@ -112,7 +112,7 @@ def _validation(
     )
 
 
-def _versions(low: str, high: str) -> tls.TlsParameters:
+def _versions(low: model.TlsVersion, high: model.TlsVersion) -> tls.TlsParameters:
     return tls.TlsParameters(
         tls_minimum_protocol_version=_VERSIONS[low], tls_maximum_protocol_version=_VERSIONS[high]
     )

@@ -16,10 +16,10 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.stack import launch
 from sandbox.stack.home import Home
-from sandbox.stack.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
-from sandbox.stack.probes import KafkaProbe, wait_for
+from sandbox.stack.supervisor import launch
+from sandbox.stack.supervisor.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
+from sandbox.stack.supervisor.probes import KafkaProbe, wait_for
 
 POM = Path(__file__).resolve().parents[1] / "kafka" / "pom.xml"
 JVM = (

@@ -14,22 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.stack import launch, packages
+from ops.provision.roster import GATEWAY, SERVICES, Service, present
+from ops.waiting import scaled_s
+from sandbox.stack import packages
 from sandbox.stack.certs import EDGE
 from sandbox.stack.home import REPO, Home
-from sandbox.stack.nodes import Layer, ProcessSpec, StopPolicy
 from sandbox.stack.parts.partners import Partners
 from sandbox.stack.ports import Ports
-from sandbox.stack.probes import HttpProbe, http_json, http_status
-from sandbox.stack.roster import GATEWAY, SERVICES, Service, present
-from sandbox.waiting import scaled_s
+from sandbox.stack.supervisor import launch
+from sandbox.stack.supervisor.nodes import Layer, ProcessSpec, StopPolicy
+from sandbox.stack.supervisor.probes import HttpProbe, http_json, http_status
 
 ENVOY = packages.folder_of("envoy") / "_bin" / "envoy"
 DRAIN_S = 2
 GATEWAY_DRAIN_S = 10
 INOTIFY_PER_PROXY = 12
 ACTIVE_STAT = "downstream_rq_active"
-RENDER_INPUTS = ("mesh", "gateway", "gen", "services/chassis")
+RENDER_INPUTS = ("mesh", "gateway", "gen", "services/contracts", "services/kernel")
 
 
 @dataclass(frozen=True)

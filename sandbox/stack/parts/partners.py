@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.stack import launch
+from ops.provision import secrets
+from ops.provision.credentials import Credentials
 from sandbox.stack.home import REPO, Home
-from sandbox.stack.nodes import Layer, ProcessSpec
 from sandbox.stack.ports import Ports
-from sandbox.stack.probes import HttpProbe
-from sandbox.stack.provision import secrets
-from sandbox.stack.seed import Seed
+from sandbox.stack.supervisor import launch
+from sandbox.stack.supervisor.nodes import Layer, ProcessSpec
+from sandbox.stack.supervisor.probes import HttpProbe
 
 SCOPES = ("accounts:read", "transfers:read", "transfers:write")
 HOSTS = {
@@ -38,7 +38,7 @@ class Partners:
 
     home: Home
     ports: Ports
-    seed: Seed
+    credentials: Credentials
 
     @property
     def exists(self) -> bool:
@@ -83,7 +83,7 @@ class Partners:
         file = self.home.conf / f"partner-{name}.json"
         extra: dict[str, Callable[[], dict[str, Any]]] = {
             "ach": lambda: self._ach(gateway_url, gateway_ca),
-            "fraud": lambda: {"bearer_token": self.seed.fraud_bearer_token},
+            "fraud": lambda: {"bearer_token": self.credentials.fraud_bearer_token},
             "fcm": self._fcm,
             "oauth": self._oauth,
         }
@@ -122,12 +122,12 @@ class Partners:
     def _ach(self, gateway_url: str, gateway_ca: Path) -> dict[str, Any]:
         webhook = {
             "url": gateway_url + WEBHOOK_PATH,
-            "secret": self.seed.ach_webhook_secret,
+            "secret": self.credentials.ach_webhook_secret,
             "cert": str(self.ca / "ach-webhook.pem"),
             "key": str(self.ca / "ach-webhook.key"),
             "bank_ca": str(gateway_ca),
         }
-        return {"api_key": self.seed.ach_api_key, "webhook": webhook}
+        return {"api_key": self.credentials.ach_api_key, "webhook": webhook}
 
     def _fcm(self) -> dict[str, Any]:
         account = json.loads((self.ca / secrets.SERVICE_ACCOUNT_FILE).read_text())
@@ -144,7 +144,7 @@ class Partners:
     def _oauth(self) -> dict[str, Any]:
         client = {
             "client_id": secrets.OAUTH_CLIENT_ID,
-            "client_secret": self.seed.oauth_client_secret,
+            "client_secret": self.credentials.oauth_client_secret,
             "scopes": SCOPES,
         }
         return {

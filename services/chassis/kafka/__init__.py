@@ -21,7 +21,6 @@ from services.chassis.kafka.client import (
     usable,
 )
 from services.chassis.kafka.dlq import (
-    DLQ_SUFFIX,
     BadMessage,
     DependencyDown,
     Parked,
@@ -32,7 +31,6 @@ from services.chassis.kafka.dlq import (
 from services.chassis.kafka.loop import Handler, consume
 
 __all__ = [
-    "DLQ_SUFFIX",
     "BadMessage",
     "DependencyDown",
     "Handler",

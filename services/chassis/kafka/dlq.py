@@ -16,8 +16,7 @@ from services.chassis.kafka.client import (
     client_logger,
     producer_settings,
 )
-
-DLQ_SUFFIX = ".dlq"
+from services.contracts.topics import DEAD_LETTER_SUFFIX
 
 RECORD_BYTES_MAX = 900_000
 """What is larger might not fit into one message (1,000,000 bytes by default) with what is added."""
@@ -84,7 +83,7 @@ def parked(record: Record, reason: str, error: str) -> Parked:
         "dlq-original-offset": str(record.offset),
     }
     headers: Headers = [(name, text.encode()) for name, text in told.items()]
-    topic = record.topic + DLQ_SUFFIX
+    topic = record.topic + DEAD_LETTER_SUFFIX
     if is_too_large(record):
         return Parked(topic, b"", b"", headers)
     own = [pair for pair in record.headers if not pair[0].startswith("dlq-")]

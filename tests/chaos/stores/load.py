@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.waiting import scaled_s, until
-from tests.e2e.bank import Answer, Bank, Customer
+from ops.waiting import scaled_s, until
+from tests.rigs.running_bank import Answer, Bank, Customer
 
 PAUSE_S = 0.05
 REPEAT_S = 0.25

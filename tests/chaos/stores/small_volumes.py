@@ -13,9 +13,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.waiting import scaled_s
 from sandbox.stack.home import Home
 from sandbox.stack.testing import RunningStack
-from sandbox.waiting import scaled_s
 
 SIZES_MIB = {"postgres": 512, "kafka": 128}
 """Ample for a short test; the ballast fills what is left."""

@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from ops.provision.accounts import mint
+from ops.provision.bao_client import BaoClient, BaoError
+from ops.provision.roster import mesh_identities
+from ops.waiting import until
 from sandbox.partners.ach.clock import ZONE
-from sandbox.stack import launch
-from sandbox.stack.bao_client import BaoClient, BaoError
 from sandbox.stack.home import REPO
-from sandbox.stack.probes import GrpcHealthProbe
-from sandbox.stack.provision.accounts import mint
-from sandbox.stack.roster import mesh_identities
-from sandbox.waiting import until
-from tests.e2e.bank import Bank, Customer
+from sandbox.stack.supervisor import launch
+from sandbox.stack.supervisor.probes import GrpcHealthProbe
+from tests.rigs.running_bank import Bank, Customer
 
 SKEW_S = 120
 MARGIN = timedelta(seconds=5)
@@ -273,9 +273,9 @@ async def test_a_service_account_token_of_a_clock_two_minutes_off_is_taken(
 ) -> None:
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + seconds)
-    token = mint(bank.stack.seed.service_account_issuer_key, "payments")
+    token = mint(bank.stack.credentials.service_account_issuer_key, "payments")
     monkeypatch.setattr(time, "time", lambda: real() + 3600)
-    too_far = mint(bank.stack.seed.service_account_issuer_key, "payments")
+    too_far = mint(bank.stack.credentials.service_account_issuer_key, "payments")
     monkeypatch.undo()
     async with BaoClient(bank.where["BP_OPENBAO_ADDR"]) as bao:
         assert await bao.login("payments", token)

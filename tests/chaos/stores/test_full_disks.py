@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Generator
 import asyncpg
 import pytest
 
+from ops.waiting import until
 from sandbox.stack.testing import RunningStack
-from sandbox.waiting import until
 from tests.chaos.stores import small_volumes
 from tests.chaos.stores.load import load
 from tests.chaos.stores.small_volumes import SmallVolumes
-from tests.e2e.bank import Bank
+from tests.rigs.running_bank import Bank
 
 WITHIN_S = 45
 WAITING_EVENTS = 20

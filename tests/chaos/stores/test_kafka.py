@@ -11,13 +11,13 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer
 
-from sandbox.judge.topics import Topics
-from sandbox.stack.provision.topics import PARTITIONS
-from sandbox.waiting import scaled_s, until
+from ops.judge.topics import Topics
+from ops.waiting import scaled_s, until
 from services.chassis import kafka
+from services.contracts.topics import all_topics
 from services.kernel.ids import new_id
 from tests.chaos.stores.load import load
-from tests.e2e.bank import Bank
+from tests.rigs.running_bank import Bank
 
 GROUPS = {
     "router": ("payments", "transfers", "auth-events"),
@@ -136,7 +136,7 @@ async def test_poison_in_each_topic_is_put_aside_with_its_reason_and_what_is_beh
     bank: Bank,
 ) -> None:
     bootstrap = bank.where["BP_KAFKA_BOOTSTRAP"]
-    assert {topic for topic, _ in POISONED} == set(PARTITIONS)
+    assert {topic for topic, _ in POISONED} == {each.name for each in all_topics()}
     ana, luis = await bank.customer(), await bank.customer()
     key = str(ana.account_id).encode()
     poison = {topic: POISON + uuid.uuid4().bytes for topic, _ in POISONED}

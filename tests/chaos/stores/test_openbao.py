@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from sandbox.stack.bao_client import BaoClient, BaoError
+from ops.provision.bao_client import BaoClient, BaoError
+from ops.waiting import until
 from sandbox.stack.certs import CHECK_EVERY_S, CertAgent, swap_in
-from sandbox.stack.roster import spiffe_id
 from sandbox.stack.testing import RunningStack
-from sandbox.waiting import until
+from services.kernel.identities import spiffe_id
 from tests.chaos.stores.load import load
-from tests.e2e.bank import Bank
+from tests.rigs.running_bank import Bank
 
 STARTER = "transfers"
 SHORT_LIVED = "notifications"
@@ -103,7 +103,7 @@ def _written(stack: RunningStack, name: str) -> datetime:
 
 
 def _issuer_key(stack: RunningStack) -> str:
-    return stack.seed.service_account_issuer_key
+    return stack.credentials.service_account_issuer_key
 
 
 async def _served(bank: Bank, ana: Any, luis: Any) -> None:

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from sandbox.waiting import scaled_s, until
+from ops.waiting import scaled_s, until
 from services.chassis.settings import ServiceSettings
 from tests.chaos.stores.load import CLEAR, load
-from tests.e2e.bank import Answer, Bank, Customer
+from tests.rigs.running_bank import Answer, Bank, Customer
 
 WITHIN_S = 30
 STORM_CLIENTS = 160

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from sandbox.waiting import scaled_s
+from ops.waiting import scaled_s
 from tests.chaos.stores.load import load
-from tests.e2e.bank import Bank
+from tests.rigs.running_bank import Bank
 
 KEPT = "a-test-kept-this"
 

@@ -1,0 +1,1 @@
+"""The gateway over HTTP, in front of services that answer from the request."""

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.contract.mesh_rig.bank import Bank, open_bank
+from tests.rigs.mesh.edge import Edge, open_edge
 
 
 @pytest.fixture(scope="package")
-async def bank() -> AsyncIterator[Bank]:
-    """Return the running bank; at the end no Lua error may have happened, they let things pass."""
-    async with open_bank() as opened:
+async def edge() -> AsyncIterator[Edge]:
+    """Return the running edge. At the end no Lua error may have happened: they let calls pass."""
+    async with open_edge() as opened:
         yield opened
         errors = await opened.rig.stats("gateway", "lua.errors")
         assert sum(errors.values()) == 0

@@ -1,14 +1,14 @@
-"""HTTP/2 frame by frame, as no client library sends it. No test stands here."""
+"""HTTP/2 frame by frame, for requests that no client library sends; no tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from hpack import Decoder
 
-from sandbox.waiting import scaled_s
-from tests.contract.mesh_rig.bank import Answer, Bank
+from ops.waiting import scaled_s
+from tests.rigs.mesh.edge import Answer, Edge
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST, SETTINGS, CONTINUATION = 0, 1, 3, 4, 9
@@ -38,11 +38,11 @@ def _text(text: str) -> bytes:
     return bytes([127, rest & 127 | 128, rest >> 7]) + raw
 
 
-def head(bank: Bank, verb: str = "GET", path: str = "/v1/balances/a", *more: str) -> Fields:
+def head(edge: Edge, verb: str = "GET", path: str = "/v1/balances/a", *more: str) -> Fields:
     """A sound request's fields; `more` are names and values in turn."""
     pseudo = [(":method", verb), (":path", path), (":scheme", "https"), (":authority", "localhost")]
     extra = list(zip(more[::2], more[1::2], strict=True))
-    return [*pseudo, ("authorization", f"Bearer {bank.token}"), *extra]
+    return [*pseudo, ("authorization", f"Bearer {edge.token}"), *extra]
 
 
 def request(stream: int, fields: Fields) -> bytes:
@@ -103,11 +103,11 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(bank: Bank) -> AsyncIterator[Connection]:
+async def connected(edge: Edge) -> AsyncGenerator[Connection]:
     """Open a connection and say the preface."""
-    context = bank.trusting()
+    context = edge.trusting()
     context.set_alpn_protocols(["h2"])
-    reader, writer = await asyncio.open_connection("localhost", bank.rig.edge_port, ssl=context)
+    reader, writer = await asyncio.open_connection("localhost", edge.rig.edge_port, ssl=context)
     writer.write(PREFACE + frame(SETTINGS, 0, 0))
     try:
         yield Connection(reader, writer)

@@ -21,12 +21,12 @@ from tests.contract.gateway.http2 import (
     head,
     request,
 )
-from tests.contract.mesh_rig.bank import BODY, TRANSFER, Bank
+from tests.rigs.mesh.edge import BODY, TRANSFER, Edge
 
 
-def malformed(bank: Bank) -> dict[str, Fields]:
+def malformed(edge: Edge) -> dict[str, Fields]:
     """Requests that RFC 9113, 8.1.1 calls malformed."""
-    good = head(bank)
+    good = head(edge)
     return {
         "a method twice": [(":method", "POST"), *good],
         "a path twice": [(":path", "/v1/webhooks/ach"), *good],
@@ -35,8 +35,8 @@ def malformed(bank: Bank) -> dict[str, Fields]:
         "a pseudo-field behind a field": [good[-1], *good[:-1]],
         "no method": good[1:],
         "no path": [each for each in good if each[0] != ":path"],
-        "an empty path": head(bank, path=""),
-        "a path that ends the line": head(bank, "GET", "/v1/balances/a\r\nx: y"),
+        "an empty path": head(edge, path=""),
+        "a path that ends the line": head(edge, "GET", "/v1/balances/a\r\nx: y"),
         "no scheme": [each for each in good if each[0] != ":scheme"],
         "a name in capitals": [*good, ("X-Upper", "1")],
         "a line's end in a value": [*good, ("x", "a\r\nx-bp-subject: b")],
@@ -45,66 +45,68 @@ def malformed(bank: Bank) -> dict[str, Fields]:
         "an HTTP/1.1 field": [*good, ("connection", "close")],
         "a transfer coding": [*good, ("transfer-encoding", "chunked")],
         "te that is not trailers": [*good, ("te", "gzip")],
-        "a tunnel for web sockets": [(":protocol", "websocket"), *head(bank, "CONNECT")],
+        "a tunnel for web sockets": [(":protocol", "websocket"), *head(edge, "CONNECT")],
         "two lengths": [*good, ("content-length", "1"), ("content-length", "2")],
     }
 
 
-async def test_a_malformed_request_ends_its_stream_and_harms_no_other(bank: Bank) -> None:
+async def test_a_malformed_request_ends_its_stream_and_harms_no_other(edge: Edge) -> None:
     """Envoy ends the whole connection unless told otherwise: that of a proxy is many callers'."""
-    calls = bank.seen.calls
-    for what, fields in malformed(bank).items():
-        async with connected(bank) as edge:
+    calls = edge.seen.calls
+    for what, fields in malformed(edge).items():
+        async with connected(edge) as connection:
             order = head(
-                bank, "POST", TRANSFER, "content-type", "application/json", "idempotency-key", "k"
+                edge, "POST", TRANSFER, "content-type", "application/json", "idempotency-key", "k"
             )
-            edge.writer.write(frame(HEADERS, END_HEADERS, 1, block(order)) + request(3, fields))
+            connection.writer.write(
+                frame(HEADERS, END_HEADERS, 1, block(order)) + request(3, fields)
+            )
             try:
-                assert await edge.reset(3) == PROTOCOL_ERROR, what
-                assert bank.seen.calls == calls, what
-                edge.writer.write(frame(DATA, END_STREAM, 1, json.dumps(BODY).encode()))
-                assert json.loads(await edge.answer(1))["state"] == "SUBMITTED", what
+                assert await connection.reset(3) == PROTOCOL_ERROR, what
+                assert edge.seen.calls == calls, what
+                connection.writer.write(frame(DATA, END_STREAM, 1, json.dumps(BODY).encode()))
+                assert json.loads(await connection.answer(1))["state"] == "SUBMITTED", what
             except asyncio.IncompleteReadError:
                 pytest.fail(f"{what}: the connection ended")
-        calls = bank.seen.calls
+        calls = edge.seen.calls
 
 
-async def test_a_length_that_is_not_the_bodys_reaches_no_service(bank: Bank) -> None:
+async def test_a_length_that_is_not_the_bodys_reaches_no_service(edge: Edge) -> None:
     body = json.dumps(BODY).encode()
     for length in (len(body) - 5, len(body) + 5):
-        calls = bank.seen.calls
-        fields = head(bank, "POST", TRANSFER, "content-type", "application/json")
+        calls = edge.seen.calls
+        fields = head(edge, "POST", TRANSFER, "content-type", "application/json")
         fields += [("idempotency-key", "k"), ("content-length", str(length))]
-        async with connected(bank) as edge:
-            edge.writer.write(frame(HEADERS, END_HEADERS, 1, block(fields)))
-            edge.writer.write(frame(DATA, END_STREAM, 1, body))
-            assert await edge.reset(1) == PROTOCOL_ERROR
-        assert bank.seen.calls == calls
+        async with connected(edge) as connection:
+            connection.writer.write(frame(HEADERS, END_HEADERS, 1, block(fields)))
+            connection.writer.write(frame(DATA, END_STREAM, 1, body))
+            assert await connection.reset(1) == PROTOCOL_ERROR
+        assert edge.seen.calls == calls
 
 
-async def test_headers_without_end_are_cut_off(bank: Bank) -> None:
+async def test_headers_without_end_are_cut_off(edge: Edge) -> None:
     """CONTINUATION frames without the last: beyond the limit of headers, and empty ones."""
     beyond, empty = block([("x", "a" * 900)]), b""
-    async with connected(bank) as edge:
-        edge.writer.write(frame(HEADERS, 0, 1, block(head(bank))))
-        edge.writer.write(frame(CONTINUATION, 0, 1, beyond) * 400)
-        assert await edge.reset(1) == INTERNAL_ERROR
-    async with connected(bank) as edge:
-        edge.writer.write(frame(HEADERS, 0, 1, block(head(bank))))
-        edge.writer.write(frame(CONTINUATION, 0, 1, empty) * 400)
+    async with connected(edge) as connection:
+        connection.writer.write(frame(HEADERS, 0, 1, block(head(edge))))
+        connection.writer.write(frame(CONTINUATION, 0, 1, beyond) * 400)
+        assert await connection.reset(1) == INTERNAL_ERROR
+    async with connected(edge) as connection:
+        connection.writer.write(frame(HEADERS, 0, 1, block(head(edge))))
+        connection.writer.write(frame(CONTINUATION, 0, 1, empty) * 400)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await edge.reset(1)
-    assert (await bank.call("GET", "/v1/balances/a")).status == 200
+            await connection.reset(1)
+    assert (await edge.call("GET", "/v1/balances/a")).status == 200
 
 
-async def test_requests_that_are_taken_back_at_once_keep_no_one_out(bank: Bank) -> None:
+async def test_requests_that_are_taken_back_at_once_keep_no_one_out(edge: Edge) -> None:
     """What CVE-2023-44487 does, in small; the flood counts in its own customer's bucket alone."""
-    other = bank.issuer.token("calm")
-    hasty = head(bank)
-    hasty[-1] = ("authorization", f"Bearer {bank.issuer.token('hasty')}")
-    async with connected(bank) as edge:
+    other = edge.issuer.token("calm")
+    hasty = head(edge)
+    hasty[-1] = ("authorization", f"Bearer {edge.issuer.token('hasty')}")
+    async with connected(edge) as connection:
         for stream in range(1, 801, 2):
             cancel = frame(RST, 0, stream, (8).to_bytes(4, "big"))
-            edge.writer.write(request(stream, hasty) + cancel)
-        answers = [bank.call("GET", "/v1/balances/a", token=other) for _ in range(8)]
+            connection.writer.write(request(stream, hasty) + cancel)
+        answers = [edge.call("GET", "/v1/balances/a", token=other) for _ in range(8)]
         assert {each.status for each in await asyncio.gather(*answers)} == {200}

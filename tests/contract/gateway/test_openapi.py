@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway import openapi
+from gateway.openapi.document import document
 
 REPO = Path(__file__).parents[3]
 _BUF = REPO / ".venv" / "bin" / "buf"
@@ -19,7 +19,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("openapi") / "full.binpb"
     command = [str(_BUF), "build", "-o", str(out), "--as-file-descriptor-set"]
     subprocess.run(command, cwd=REPO, check=True)
-    return openapi.document(out.read_bytes())
+    return document(out.read_bytes())
 
 
 def test_the_committed_document_is_current(built: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""The sidecars: identities, routes and partners."""

@@ -11,10 +11,10 @@ import grpc.aio
 import pytest
 
 from mesh import ctl
-from sandbox.waiting import scaled_s
-from tests.contract.mesh_rig.partner import Partner
-from tests.contract.mesh_rig.rig import Rig, identity
-from tests.contract.mesh_rig.upstream import Customers, Seen, serve
+from ops.waiting import scaled_s
+from tests.rigs.mesh.partner import Partner
+from tests.rigs.mesh.proxies import Rig, identity
+from tests.rigs.mesh.upstream import Customers, Seen, serve
 
 SIDECARS = ("payments", "customers", "transfers", "notifications")
 ACH_TRY_S = 0.5

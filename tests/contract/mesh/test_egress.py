@@ -1,8 +1,8 @@
 """The way out to partners: TLS, time-outs, retries and breakers of the design document's table."""
 
-from sandbox.waiting import scaled_s, until
+from ops.waiting import scaled_s, until
 from tests.contract.mesh.conftest import ACH_TRY_S, FCM_S, Mesh
-from tests.contract.mesh_rig.partner import HANG, RESET
+from tests.rigs.mesh.partner import HANG, RESET
 
 ACH = "ach-network.example"
 FRAUD = "fraud.example"

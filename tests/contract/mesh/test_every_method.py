@@ -11,9 +11,9 @@ import grpc
 import grpc.aio
 import pytest
 
-from sandbox.waiting import scaled_s
-from services.chassis.contracts import load
-from tests.contract.mesh_rig.rig import SERVICES, Rig, identity
+from ops.waiting import scaled_s
+from services.contracts import load
+from tests.rigs.mesh.proxies import SERVICES, Rig, identity
 
 CALLERS = {
     "/bp.audit.v1.AuditService/ListAuditRecords": {"operator"},

@@ -14,18 +14,18 @@ import grpc.aio
 from bp.customers.v1 import customers_service_pb2 as customers
 from bp.customers.v1 import customers_service_pb2_grpc as customers_grpc
 
-from sandbox.waiting import scaled_s
+from ops.waiting import scaled_s
 from tests.contract.mesh.conftest import Mesh
-from tests.contract.mesh_rig.pki import Authority
-from tests.contract.mesh_rig.rig import Rig, identity
-from tests.contract.mesh_rig.upstream import Payments, Seen, serve
+from tests.rigs.mesh.pki import Authority
+from tests.rigs.mesh.proxies import Rig, identity
+from tests.rigs.mesh.upstream import Payments, Seen, serve
 
 _CHECK = customers.CheckDebitRequest(customer_id="a", account_id="b")
 _NOBODY = 65534
 
 
-def _stub(channel: grpc.aio.Channel) -> "customers_grpc.CustomersServiceAsyncStub":
-    return customers_grpc.CustomersServiceStub(channel)  # pyright: ignore[reportReturnType]
+def _stub(channel: grpc.aio.Channel) -> customers_grpc.CustomersServiceStub:
+    return customers_grpc.CustomersServiceStub(channel)
 
 
 async def _code(call: grpc.aio.UnaryUnaryCall) -> grpc.StatusCode:

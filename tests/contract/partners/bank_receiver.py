@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +48,7 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiver(bank_certs: Path, client_ca: Path) -> AsyncIterator[Receiver]:
+async def receiver(bank_certs: Path, client_ca: Path) -> AsyncGenerator[Receiver]:
     """Serve on a free port with the bank's certificate; callers need one of `client_ca`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(client_ca))
     context.verify_mode = ssl.CERT_REQUIRED

@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from sandbox.waiting import scaled_s, until
+from ops.waiting import scaled_s, until
 
 ROOT = Path(__file__).resolve().parents[3]
 START_S = 15.0
@@ -157,7 +157,7 @@ async def _answer(got: aiohttp.ClientResponse) -> Answer:
 @asynccontextmanager
 async def running(
     name: str, directory: Path, certs: Path, **extra: Any
-) -> AsyncIterator[PartnerProcess]:
+) -> AsyncGenerator[PartnerProcess]:
     """A partner on free ports with its state in `directory`, killed at the end."""
     tls: dict[str, str] = {"cert": str(certs / f"{name}.pem"), "key": str(certs / f"{name}.key")}
     client_cert = None

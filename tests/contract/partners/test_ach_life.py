@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from ops.waiting import scaled_s, until
 from sandbox.partners.ca import write_all
-from sandbox.waiting import scaled_s, until
 from tests.contract.partners.bank_receiver import Received, Receiver, receiver
 from tests.contract.partners.orders import API_KEY, cancel, find, new_key, submit
 from tests.contract.partners.processes import PartnerProcess, running

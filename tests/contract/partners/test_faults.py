@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
 
-from sandbox.waiting import until
+from ops.waiting import until
 from tests.contract.partners.orders import find, new_key, submit
 from tests.contract.partners.processes import PartnerProcess
 
@@ -26,7 +26,7 @@ async def clean(ach: PartnerProcess) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def unanswered(ach: PartnerProcess, key: str, **changes: Any) -> AsyncIterator[None]:
+async def unanswered(ach: PartnerProcess, key: str, **changes: Any) -> AsyncGenerator[None]:
     """Submit, and give up at the end of the block; the partner must not answer before."""
     call = asyncio.create_task(submit(ach, key, **changes))
     try:

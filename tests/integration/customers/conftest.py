@@ -1,6 +1,6 @@
 """Fixtures of these tests."""
 
-from tests.integration.money_services import (
+from tests.rigs.money_services import (
     bank,
     customers,
     customers_channel,

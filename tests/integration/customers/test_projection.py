@@ -13,17 +13,18 @@ from confluent_kafka import Consumer, Producer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox.waiting import scaled_s, until, until_true
+from ops.waiting import scaled_s, until, until_true
 from services.chassis import kafka
 from services.customers import events_in
 from services.customers.arrivals import Arrivals
 from services.customers.events_in import Projection
 from services.customers.settings import CustomersSettings
 from services.kernel.ids import new_id
-from tests.integration.bank import Bank
-from tests.integration.mesh_calls import from_customer, refusal
-from tests.integration.running import Running, background
-from tests.integration.transfers.test_book_transfers import new_key, wish
+from tests.rigs import sample_events
+from tests.rigs.book_transfer_calls import new_key, wish
+from tests.rigs.ledger_bank import LedgerBank
+from tests.rigs.services_in_process import Running, background
+from tests.rigs.sidecar_calls import from_customer, refusal
 
 
 def event(*positions: tuple[uuid.UUID, int, int]) -> bytes:
@@ -43,7 +44,7 @@ def record(value: bytes, topic: str = "payments", offset: int = 0) -> kafka.Reco
     return kafka.Record(topic, 0, offset, b"", value, (), 0)
 
 
-async def outbox_messages(bank: Bank, keys: Sequence[uuid.UUID]) -> list[bytes]:
+async def outbox_messages(bank: LedgerBank, keys: Sequence[uuid.UUID]) -> list[bytes]:
     """What the relay would publish of these accounts' transfers: payload and positions."""
     write = await bank.superuser("bp_write")
     rows = await write.fetch(
@@ -63,7 +64,7 @@ async def outbox_messages(bank: Bank, keys: Sequence[uuid.UUID]) -> list[bytes]:
 )
 @given(data=st.data())
 async def test_any_order_batching_and_redelivery_over_both_topics_ends_at_the_last_positions(
-    bank: Bank, customers: Running, data: st.DataObject
+    bank: LedgerBank, customers: Running, data: st.DataObject
 ):
     accounts = [new_id() for _ in range(3)]
     last = {account: data.draw(st.integers(1, 6)) for account in accounts}
@@ -87,7 +88,7 @@ async def test_any_order_batching_and_redelivery_over_both_topics_ends_at_the_la
 
 
 async def test_two_consumers_that_get_the_same_accounts_at_once_converge_to_the_ledger(
-    bank: Bank, customers: Running, transfers_stub
+    bank: LedgerBank, customers: Running, transfers_stub
 ):
     holders = [await bank.open_holder(50_000) for _ in range(4)]
 
@@ -127,7 +128,7 @@ class Feed:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def feed(bank: Bank, customers: Running) -> AsyncIterator[Feed]:
+async def feed(bank: LedgerBank, customers: Running) -> AsyncIterator[Feed]:
     """The service's own consumer runs behind what this publishes."""
     stop = asyncio.Event()
     health = kafka.Health()
@@ -154,7 +155,7 @@ async def balance_at(stub, holder, position: int) -> tuple[int, int]:
 
 
 async def test_a_caller_who_asks_for_its_position_reads_its_own_write(
-    bank: Bank, customers_stub, feed: Feed
+    bank: LedgerBank, customers_stub, feed: Feed
 ):
     holder = await bank.open_holder()
 
@@ -172,7 +173,7 @@ async def test_a_caller_who_asks_for_its_position_reads_its_own_write(
 
 
 async def test_many_callers_wait_for_different_accounts_and_positions(
-    bank: Bank, customers_stub, feed: Feed
+    bank: LedgerBank, customers_stub, feed: Feed
 ):
     holders = [await bank.open_holder() for _ in range(10)]
     async with asyncio.TaskGroup() as calls:
@@ -192,7 +193,7 @@ async def test_many_callers_wait_for_different_accounts_and_positions(
 
 
 async def test_a_position_that_does_not_come_is_refused_after_two_seconds_with_a_retry(
-    bank: Bank, customers: Running, customers_stub, monkeypatch: pytest.MonkeyPatch
+    bank: LedgerBank, customers: Running, customers_stub, monkeypatch: pytest.MonkeyPatch
 ):
     holder = await bank.open_holder()
     limits: list[float] = []
@@ -216,7 +217,7 @@ async def test_a_position_that_does_not_come_is_refused_after_two_seconds_with_a
 
 
 async def test_bad_messages_are_parked_with_their_reason_and_the_group_goes_on(
-    bank: Bank, customers: Running, feed: Feed
+    bank: LedgerBank, customers: Running, feed: Feed
 ):
     holder = await bank.open_holder()
     marker = uuid.uuid4()
@@ -250,8 +251,9 @@ def _parked(bootstrap: str, wanted: set[bytes]) -> dict[bytes, str]:
 
     def all_found() -> bool:
         for message in consumer.consume(10, 0.2):
-            if message.error() is None and message.value() in wanted:
-                found[message.value()] = dict(message.headers())["dlq-reason"].decode()
+            value = message.value()
+            if message.error() is None and value in wanted:
+                found[value] = sample_events.header_of(message, "dlq-reason").decode()
         return found.keys() == wanted
 
     try:
@@ -262,14 +264,15 @@ def _parked(bootstrap: str, wanted: set[bytes]) -> dict[bytes, str]:
 
 
 async def test_waiting_goes_on_after_the_listening_connection_was_cut(
-    bank: Bank, customers_stub, feed: Feed
+    bank: LedgerBank, customers_stub, feed: Feed
 ):
     holder = await bank.open_holder()
     database = await bank.superuser("bp_customers")
-    cut = await database.fetchval(
+    cut: int | None = await database.fetchval(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
         " WHERE application_name = 'customers-arrivals'"
     )
+    assert cut is not None
     assert cut >= 1
     async with asyncio.TaskGroup() as calls:
         waiting = calls.create_task(balance_at(customers_stub, holder, 1))

@@ -7,11 +7,11 @@ import pytest
 from bp.customers.v1 import account_pb2
 from bp.customers.v1 import customers_service_pb2 as pb
 
-from tests.integration.bank import Bank
-from tests.integration.mesh_calls import certificate_of, from_customer, refusal
+from tests.rigs.ledger_bank import LedgerBank
+from tests.rigs.sidecar_calls import certificate_of, from_customer, refusal
 
 
-async def test_a_customer_reads_itself(bank: Bank, customers_stub):
+async def test_a_customer_reads_itself(bank: LedgerBank, customers_stub):
     holder = await bank.open_holder()
     answer = await customers_stub.GetMe(
         pb.GetMeRequest(), metadata=from_customer(holder.customer_id)
@@ -25,7 +25,7 @@ async def test_a_token_without_its_customer_is_not_found(customers_stub):
     assert await refusal(call) == (grpc.StatusCode.NOT_FOUND, "CUSTOMER_NOT_FOUND")
 
 
-async def test_a_token_without_the_scope_is_refused(bank: Bank, customers_stub):
+async def test_a_token_without_the_scope_is_refused(bank: LedgerBank, customers_stub):
     holder = await bank.open_holder()
     metadata = from_customer(holder.customer_id, scopes="transfers:read")
     call = customers_stub.GetMe(pb.GetMeRequest(), metadata=metadata)
@@ -33,7 +33,7 @@ async def test_a_token_without_the_scope_is_refused(bank: Bank, customers_stub):
 
 
 async def test_accounts_are_listed_once_each_in_the_order_they_were_opened(
-    bank: Bank, customers_stub
+    bank: LedgerBank, customers_stub
 ):
     holder = await bank.open_holder()
     opened = [holder.account_id] + [await bank.open_account(holder.customer_id) for _ in range(4)]
@@ -52,7 +52,7 @@ async def test_accounts_are_listed_once_each_in_the_order_they_were_opened(
 
 
 async def test_a_page_token_that_is_forged_or_another_customers_is_refused(
-    bank: Bank, customers_stub
+    bank: LedgerBank, customers_stub
 ):
     holder, other = await bank.open_holder(), await bank.open_holder()
     await bank.open_account(holder.customer_id)
@@ -68,7 +68,9 @@ async def test_a_page_token_that_is_forged_or_another_customers_is_refused(
         assert await refusal(call) == (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID")
 
 
-async def test_the_balance_of_a_foreign_or_unknown_account_is_not_found(bank: Bank, customers_stub):
+async def test_the_balance_of_a_foreign_or_unknown_account_is_not_found(
+    bank: LedgerBank, customers_stub
+):
     holder, other = await bank.open_holder(), await bank.open_holder()
     for account_id in (other.account_id, uuid.uuid4()):
         call = customers_stub.GetBalance(
@@ -78,7 +80,7 @@ async def test_the_balance_of_a_foreign_or_unknown_account_is_not_found(bank: Ba
         assert await refusal(call) == (grpc.StatusCode.NOT_FOUND, "ACCOUNT_NOT_FOUND")
 
 
-async def test_an_account_without_postings_holds_nothing(bank: Bank, customers_stub):
+async def test_an_account_without_postings_holds_nothing(bank: LedgerBank, customers_stub):
     holder = await bank.open_holder()
     answer = await customers_stub.GetBalance(
         pb.GetBalanceRequest(account_id=str(holder.account_id)),
@@ -100,7 +102,9 @@ def check(customer_id: uuid.UUID, account_id: uuid.UUID, destination: str = ""):
     )
 
 
-async def test_a_debits_check_tells_states_and_hides_foreign_accounts(bank: Bank, customers_stub):
+async def test_a_debits_check_tells_states_and_hides_foreign_accounts(
+    bank: LedgerBank, customers_stub
+):
     payer, payee = await bank.open_holder(), await bank.open_holder(state="FROZEN")
     metadata = (certificate_of("transfers"),)
     both = await customers_stub.CheckDebit(
@@ -123,7 +127,7 @@ async def test_a_debits_check_tells_states_and_hides_foreign_accounts(bank: Bank
 
 
 async def test_several_debits_are_checked_in_their_order_and_each_for_its_own_customer(
-    bank: Bank, customers_stub
+    bank: LedgerBank, customers_stub
 ):
     ana, ben = await bank.open_holder(), await bank.open_holder()
     questions = [
@@ -144,7 +148,7 @@ async def test_several_debits_are_checked_in_their_order_and_each_for_its_own_cu
 
 @pytest.mark.parametrize("caller", ["gateway", "notifications", ""])
 async def test_a_debits_check_is_for_payments_and_transfers_only(
-    bank: Bank, customers_stub, caller: str
+    bank: LedgerBank, customers_stub, caller: str
 ):
     payer = await bank.open_holder()
     call = customers_stub.CheckDebit(

@@ -6,11 +6,11 @@ import pytest
 from sandbox.seed import people, planting
 from services.chassis.postgres import connect
 from services.kernel.ids import shard_of
-from tests.integration.bank import Bank
+from tests.rigs.ledger_bank import LedgerBank
 
 
 @pytest.fixture
-def superuser(bank: Bank) -> planting.Connect:
+def superuser(bank: LedgerBank) -> planting.Connect:
     """Opens the superuser's connections, as the stack does."""
 
     async def open_connection(database: str) -> asyncpg.Connection:
@@ -20,7 +20,7 @@ def superuser(bank: Bank) -> planting.Connect:
 
 
 async def test_named_people_hold_what_is_documented_in_ledger_and_projection(
-    bank: Bank, superuser: planting.Connect
+    bank: LedgerBank, superuser: planting.Connect
 ):
     await planting.open_people(superuser, people.NAMED)
     for person in people.NAMED:
@@ -37,7 +37,7 @@ async def test_named_people_hold_what_is_documented_in_ledger_and_projection(
 
 
 async def test_planting_again_adds_nothing_and_books_balance(
-    bank: Bank, superuser: planting.Connect
+    bank: LedgerBank, superuser: planting.Connect
 ):
     first = await planting.load(superuser, 40)
     assert first == planting.Seeded(customers=40, opened=40)

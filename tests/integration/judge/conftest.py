@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
-from sandbox.judge.judge import Verdict, judge
-from sandbox.waiting import scaled_s
+from ops.judge.judge import Verdict, judge
+from ops.waiting import scaled_s
 from tests.integration.judge.partners import clearing_house, push_service
 from tests.integration.judge.plants import Planted, plant_all
 from tests.integration.judge.readers import readers
 from tests.integration.judge.world import World
-from tests.integration.stores import kafka_store, postgres_store
+from tests.rigs.stores import kafka_store, postgres_store
 
 DRAIN_S = 45
 

@@ -17,7 +17,7 @@ from sandbox.partners.faults import Faults
 from sandbox.partners.fcm.__main__ import build as build_fcm
 from sandbox.partners.settings import AchSettings, FcmSettings
 from services.notifications.partners import AccessTokens, PushClient
-from tests.integration.events.push_service import PROJECT, service_account
+from tests.rigs.push_service import PROJECT, service_account
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from bp.audit.v1.audit_events_pb2 import AuditEvent
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 from confluent_kafka import KafkaError, Producer
 
-from sandbox.judge.findings import Kind
-from sandbox.waiting import scaled_s
+from ops.judge.findings import Kind
+from ops.waiting import scaled_s
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from services.notifications.state import Outcome, Push

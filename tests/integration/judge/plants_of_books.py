@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from sandbox.judge.findings import Kind
+from ops.judge.findings import Kind
 from services.kernel.ids import new_id, shard_of
 from tests.integration.judge.world import World
 

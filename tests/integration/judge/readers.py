@@ -30,7 +30,7 @@ from services.relay.settings import RelaySettings
 from services.router.pipe import Pipe
 from services.router.settings import Settings as RouterSettings
 from tests.integration.judge.partners import PushService
-from tests.integration.stores import KafkaStore, PostgresStore
+from tests.rigs.stores import KafkaStore, PostgresStore
 
 READERS = {"audit": "bp_audit", "customers": "bp_customers", "notifications": "bp_notifications"}
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from sandbox.judge.findings import Kind
-from sandbox.judge.judge import Verdict, judge
+from ops.judge.findings import Kind
+from ops.judge.judge import Verdict, judge
 from tests.integration.judge.plants import PLANTS, Planted
 from tests.integration.judge.world import World
 
@@ -34,7 +34,9 @@ async def test_every_problem_that_the_ledger_can_name_is_planted(
 ) -> None:
     owner: asyncpg.Connection = await world.owner("bp_write")
     source = "SELECT prosrc FROM pg_proc WHERE oid = 'ledger.check'::regproc"
-    known = set(re.findall(r"SELECT '([A-Z_]+)'", await owner.fetchval(source)))
+    body: str | None = await owner.fetchval(source)
+    assert body is not None
+    known = set(re.findall(r"SELECT '([A-Z_]+)'", body))
     assert len(known) >= 8
     assert {ids["problem"] for ids in planted.values() if "problem" in ids} == known
 

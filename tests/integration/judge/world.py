@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from sandbox.judge.stores import Stores
+from ops.judge.stores import Stores
 from services.chassis import postgres
 from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
@@ -25,9 +25,9 @@ from services.transfers.mapping import posted_event
 from services.transfers.state import BookTransfer
 from services.transfers.store import EventOut, RequestKey
 from services.transfers.store import Store as BookStore
-from tests.integration.bank import Bank, Holder
 from tests.integration.judge.partners import ClearingHouse, PushService
-from tests.integration.stores import KafkaStore, PostgresStore
+from tests.rigs.ledger_bank import Holder, LedgerBank
+from tests.rigs.stores import KafkaStore, PostgresStore
 
 QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
 OPENING = 10_000_00
@@ -55,11 +55,11 @@ class World:
     push: PushService
     payments: asyncpg.Pool
     transfers: asyncpg.Pool
-    bank: Bank = field(init=False)
+    bank: LedgerBank = field(init=False)
     victims: Victims = field(default_factory=Victims)
 
     def __post_init__(self) -> None:
-        self.bank = Bank(self.cluster)
+        self.bank = LedgerBank(self.cluster)
         self._store = Store(self.payments, load_queries(QUERIES))
         self._books = BookStore(self.transfers)
 

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from services.ledger.api import Ledger
 from tests.integration.ledger.books import Books
-from tests.integration.stores import PostgresStore
+from tests.rigs.stores import PostgresStore
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox.waiting import until
+from ops.waiting import until
 from services.chassis.postgres import connect
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
@@ -28,7 +28,7 @@ from services.ledger.refusals import (
     Unbalanced,
 )
 from tests.integration.ledger.books import CLEARING, USD, Books, give, take
-from tests.integration.stores import PostgresStore
+from tests.rigs.stores import PostgresStore
 
 SHARDS = (3, 3, 40, 61)
 HELD = (100, 250, 0, 60)

@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from tests.integration.stores import PostgresStore
+from tests.rigs.stores import PostgresStore
 
 SERVICES = ("bp_payments", "bp_transfers", "bp_relay")
 POSTERS = {

@@ -1,0 +1,1 @@
+"""The payments service against a real PostgreSQL."""

@@ -8,8 +8,8 @@ import pytest_asyncio
 from services.chassis.postgres import load_queries
 from services.payments import mapping
 from services.payments.store import Store
-from tests.integration.bank import Bank
-from tests.integration.stores import PostgresStore
+from tests.rigs.ledger_bank import LedgerBank
+from tests.rigs.stores import PostgresStore
 
 QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
 
@@ -22,7 +22,7 @@ async def store(postgres: PostgresStore) -> AsyncGenerator[Store]:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def bank(postgres: PostgresStore) -> AsyncGenerator[Bank]:
-    bank = Bank(postgres)
+async def bank(postgres: PostgresStore) -> AsyncGenerator[LedgerBank]:
+    bank = LedgerBank(postgres)
     yield bank
     await bank.close()

@@ -4,7 +4,7 @@ import uuid
 
 from services.kernel.money import Money
 from services.payments.transfer import Beneficiary, TransferOrder
-from tests.integration.bank import Holder
+from tests.rigs.ledger_bank import Holder
 
 
 def order_of(holder: Holder) -> TransferOrder:

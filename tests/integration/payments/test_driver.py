@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from sandbox.waiting import scaled_s
+from ops.waiting import scaled_s
 from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
@@ -21,9 +21,9 @@ from services.payments.saga import Answer, Outcome
 from services.payments.state import Event, State
 from services.payments.store import Store
 from services.payments.transfer import Fact, Transfer, debited
-from tests.integration.bank import Bank, Holder
 from tests.integration.payments.orders import order_of
-from tests.integration.stores import PostgresStore
+from tests.rigs.ledger_bank import Holder, LedgerBank
+from tests.rigs.stores import PostgresStore
 
 QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
 TRACE = "991000010000001"
@@ -59,8 +59,8 @@ async def store(postgres: PostgresStore) -> AsyncGenerator[Store]:
 
 
 @pytest_asyncio.fixture
-async def bank(postgres: PostgresStore) -> AsyncGenerator[Bank]:
-    bank = Bank(postgres)
+async def bank(postgres: PostgresStore) -> AsyncGenerator[LedgerBank]:
+    bank = LedgerBank(postgres)
     yield bank
     await bank.close()
 
@@ -74,7 +74,7 @@ async def _debited(store: Store, driver: Driver, holder: Holder) -> Transfer:
 
 
 async def test_a_confirmed_recall_that_comes_after_another_worker_saw_it_accepted_is_not_lost(
-    store: Store, bank: Bank
+    store: Store, bank: LedgerBank
 ) -> None:
     holder, house = await bank.open_holder(5_00), _House()
     slow, quick = (Driver(store, cast("AchClient", house), f"test/{n}") for n in range(2))
@@ -123,7 +123,7 @@ CONTRADICTIONS = [
 
 @pytest.mark.parametrize("told", CONTRADICTIONS, ids=lambda told: told.outcome.name)
 async def test_a_clearing_house_that_contradicts_itself_is_told_posts_nothing_and_is_asked_later(
-    store: Store, bank: Bank, told: Answer
+    store: Store, bank: LedgerBank, told: Answer
 ) -> None:
     holder, house = await bank.open_holder(5_00), _TwoMinds(told)
     driver = Driver(store, cast("AchClient", house), "test/0")
@@ -140,8 +140,9 @@ async def test_a_clearing_house_that_contradicts_itself_is_told_posts_nothing_an
     assert errors == ["saga.contradiction"]
     assert await bank.held(holder.account_id) == (4_00, 2)
     write = await bank.superuser("bp_write")
-    asked_again = await write.fetchval(
+    asked_again: datetime | None = await write.fetchval(
         "SELECT lease_until FROM payments.interbank_transfer WHERE transfer_id = $1",
         made.transfer_id,
     )
+    assert asked_again is not None
     assert begin_time < asked_again <= end_time + timedelta(seconds=60)

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from sandbox.waiting import scaled_s
+from ops.waiting import scaled_s
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import load_queries
 from services.kernel.errors import IdempotencyKeyReused
@@ -23,9 +23,9 @@ from services.payments.partners.fraud import FraudClient
 from services.payments.state import Event
 from services.payments.store import Held, Store
 from services.payments.transfer import Fact, Transfer
-from tests.integration.bank import Bank
 from tests.integration.payments.orders import order_of
-from tests.integration.stores import PostgresStore
+from tests.rigs.ledger_bank import LedgerBank
+from tests.rigs.stores import PostgresStore
 
 QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
 
@@ -62,8 +62,8 @@ class _LookingStore(Store):
 
 
 @pytest_asyncio.fixture
-async def bank(postgres: PostgresStore) -> AsyncGenerator[Bank]:
-    bank = Bank(postgres)
+async def bank(postgres: PostgresStore) -> AsyncGenerator[LedgerBank]:
+    bank = LedgerBank(postgres)
     yield bank
     await bank.close()
 
@@ -104,7 +104,7 @@ async def _any_account(_customer: uuid.UUID, _account: uuid.UUID) -> AccountFact
 
 
 async def test_a_transfer_that_was_refunded_as_the_wait_ended_is_no_success(
-    parts: Parts, bank: Bank
+    parts: Parts, bank: LedgerBank
 ) -> None:
     holder = await bank.open_holder(100_00)
     with pytest.raises(errors.AchUnavailable):
@@ -113,7 +113,7 @@ async def test_a_transfer_that_was_refunded_as_the_wait_ended_is_no_success(
 
 
 async def test_what_was_accepted_is_replayed_after_the_limit_was_lowered(
-    parts: Parts, store: Store, bank: Bank
+    parts: Parts, store: Store, bank: LedgerBank
 ) -> None:
     order = order_of(await bank.open_holder(100_00))
     driver = Driver(store, parts.ach, "test/1")

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from sandbox.waiting import scaled_s
+from ops.waiting import scaled_s
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
@@ -16,9 +16,9 @@ from services.payments import mapping
 from services.payments.state import Event, State
 from services.payments.store import Debit, Lease, Store
 from services.payments.transfer import Fact, Transfer, TransferOrder, after, debited
-from tests.integration.bank import Bank, Holder
 from tests.integration.payments.orders import order_of
-from tests.integration.stores import PostgresStore
+from tests.rigs.ledger_bank import Holder, LedgerBank
+from tests.rigs.stores import PostgresStore
 
 UNTIL = timedelta(seconds=30)
 
@@ -42,7 +42,7 @@ async def _step(store: Store, transfer: Transfer, trace: str) -> tuple[bool, byt
     return await store.advance(moved, effect, utc_now(), response=mapping.response_bytes(moved))
 
 
-async def _events(bank: Bank, transfer: Transfer) -> list[str]:
+async def _events(bank: LedgerBank, transfer: Transfer) -> list[str]:
     write = await bank.superuser("bp_write")
     rows: list[Any] = await write.fetch(
         "SELECT event_type FROM outbox.event WHERE subject = $1 ORDER BY id", transfer.transfer_id
@@ -50,7 +50,7 @@ async def _events(bank: Bank, transfer: Transfer) -> list[str]:
     return [row["event_type"].rpartition(".")[2] for row in rows]
 
 
-async def test_each_transfer_of_a_group_takes_its_own_step(store: Store, bank: Bank) -> None:
+async def test_each_transfer_of_a_group_takes_its_own_step(store: Store, bank: LedgerBank) -> None:
     holders = [await bank.open_holder(100_00) for _ in range(5)]
     transfers = [await _debited(store, holder) for holder in holders for _ in range(3)]
     saved = await asyncio.gather(
@@ -66,7 +66,7 @@ async def test_each_transfer_of_a_group_takes_its_own_step(store: Store, bank: B
         assert await _events(bank, transfer) == ["TransferDebited", "TransferSubmitted"]
 
 
-async def test_two_steps_of_one_transfer_in_a_group_are_one(store: Store, bank: Bank) -> None:
+async def test_two_steps_of_one_transfer_in_a_group_are_one(store: Store, bank: LedgerBank) -> None:
     transfer = await _debited(store, await bank.open_holder(100_00))
     others = [await _debited(store, await bank.open_holder(100_00)) for _ in range(3)]
     twice = await asyncio.gather(
@@ -80,7 +80,7 @@ async def test_two_steps_of_one_transfer_in_a_group_are_one(store: Store, bank: 
 
 
 async def test_a_transfer_that_moved_on_is_left_alone_and_the_others_go(
-    store: Store, bank: Bank
+    store: Store, bank: LedgerBank
 ) -> None:
     late, fresh = [await _debited(store, await bank.open_holder(100_00)) for _ in range(2)]
     assert (await _step(store, late, "991000000000010"))[0]
@@ -95,7 +95,7 @@ async def test_a_transfer_that_moved_on_is_left_alone_and_the_others_go(
 
 
 async def test_a_step_that_cannot_be_saved_takes_no_other_of_its_group_with_it(
-    store: Store, bank: Bank
+    store: Store, bank: LedgerBank
 ) -> None:
     transfers = [await _debited(store, await bank.open_holder(100_00)) for _ in range(4)]
     saved = await asyncio.gather(
@@ -112,7 +112,7 @@ async def test_a_step_that_cannot_be_saved_takes_no_other_of_its_group_with_it(
 
 
 async def test_a_refused_debit_leaves_nothing_and_its_group_shares_a_commit_all_the_same(
-    store: Store, bank: Bank
+    store: Store, bank: LedgerBank
 ) -> None:
     rich = [await bank.open_holder(100_00) for _ in range(4)]
     order = order_of(await bank.open_holder(0))
@@ -139,7 +139,7 @@ async def test_a_refused_debit_leaves_nothing_and_its_group_shares_a_commit_all_
 
 
 async def test_a_key_whose_first_use_in_a_group_is_refused_is_free_for_the_second(
-    store: Store, bank: Bank
+    store: Store, bank: LedgerBank
 ) -> None:
     order = order_of(await bank.open_holder(50_00))
     too_much = replace(order, amount=Money(50_01, "USD"), fingerprint=b"g" * 32)
@@ -156,7 +156,7 @@ async def test_a_key_whose_first_use_in_a_group_is_refused_is_free_for_the_secon
 
 
 async def test_of_debits_that_want_one_balance_those_succeed_that_it_covers(
-    store: Store, bank: Bank
+    store: Store, bank: LedgerBank
 ) -> None:
     holder = await bank.open_holder(3_00)
     results = await asyncio.gather(
@@ -167,7 +167,7 @@ async def test_of_debits_that_want_one_balance_those_succeed_that_it_covers(
     assert await bank.held(holder.account_id) == (0, 4)
 
 
-async def test_one_key_in_one_group_is_one_transfer(store: Store, bank: Bank) -> None:
+async def test_one_key_in_one_group_is_one_transfer(store: Store, bank: LedgerBank) -> None:
     order = order_of(await bank.open_holder(100_00))
     await _debited(store, await bank.open_holder(100_00))
     debits = await asyncio.gather(*(_debit(store, order) for _ in range(5)))
@@ -179,7 +179,7 @@ async def test_one_key_in_one_group_is_one_transfer(store: Store, bank: Bank) ->
 
 
 async def test_an_account_that_somebody_holds_holds_up_only_its_own_debit(
-    store: Store, bank: Bank, postgres: PostgresStore
+    store: Store, bank: LedgerBank, postgres: PostgresStore
 ) -> None:
     held, free = [await bank.open_holder(100_00) for _ in range(2)]
     blocker = await postgres.session("postgres")

@@ -15,8 +15,8 @@ from services.payments.partners.ach import AchClient
 from services.payments.state import Event, State
 from services.payments.store import Lease, Store
 from services.payments.transfer import Fact, Notice, Transfer, debited
-from tests.integration.bank import Bank, Holder
 from tests.integration.payments.orders import order_of
+from tests.rigs.ledger_bank import Holder, LedgerBank
 
 WAIT_S = 1000.0
 ROWS_MAX = 3
@@ -39,14 +39,16 @@ async def _submitted(store: Store, driver: Driver, holder: Holder) -> Transfer:
     return submitted
 
 
-async def _look_again(bank: Bank, transfer: Transfer) -> datetime:
+async def _look_again(bank: LedgerBank, transfer: Transfer) -> datetime:
     write = await bank.superuser("bp_write")
     sql = "SELECT lease_until FROM payments.interbank_transfer WHERE transfer_id = $1"
-    return await write.fetchval(sql, transfer.transfer_id)
+    lease_until: datetime | None = await write.fetchval(sql, transfer.transfer_id)
+    assert lease_until is not None
+    return lease_until
 
 
 async def test_a_submitted_transfer_is_due_when_the_wait_for_its_notice_is_over(
-    store: Store, driver: Driver, bank: Bank
+    store: Store, driver: Driver, bank: LedgerBank
 ) -> None:
     begin_time, wait = utc_now(), timedelta(seconds=WAIT_S)
     transfer = await _submitted(store, driver, await bank.open_holder(5_00))
@@ -59,7 +61,7 @@ async def test_a_submitted_transfer_is_due_when_the_wait_for_its_notice_is_over(
 
 
 async def test_workers_that_ask_at_once_share_what_is_due_and_take_no_more_than_they_may(
-    store: Store, driver: Driver, bank: Bank
+    store: Store, driver: Driver, bank: LedgerBank
 ) -> None:
     holder = await bank.open_holder(50_00)
     made = [await _submitted(store, driver, holder) for _ in range(2 * ROWS_MAX + 1)]
@@ -75,7 +77,7 @@ async def test_workers_that_ask_at_once_share_what_is_due_and_take_no_more_than_
 
 
 async def test_what_was_put_aside_is_asked_for_no_more_and_what_moved_on_is_not_put_aside(
-    store: Store, driver: Driver, bank: Bank
+    store: Store, driver: Driver, bank: LedgerBank
 ) -> None:
     transfer = await _submitted(store, driver, await bank.open_holder(5_00))
     told = Notice(str(uuid.uuid4()), "transfer.not_found", "", transfer.transfer_id, "")
@@ -91,7 +93,7 @@ async def test_what_was_put_aside_is_asked_for_no_more_and_what_moved_on_is_not_
 
 
 async def test_looking_for_what_is_due_reads_an_index_that_holds_submitted_transfers_alone(
-    bank: Bank,
+    bank: LedgerBank,
 ) -> None:
     write = await bank.superuser("bp_write")
     await write.execute("SET enable_seqscan = off")  # tables this small are read whole otherwise

@@ -11,14 +11,14 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from sandbox.waiting import scaled_s, until
+from ops.waiting import scaled_s, until
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.payments.store import Lease, Store
 from services.payments.transfer import Transfer, debited
-from tests.integration.bank import Bank, Holder
 from tests.integration.payments.orders import order_of
-from tests.integration.stores import PostgresStore
+from tests.rigs.ledger_bank import Holder, LedgerBank
+from tests.rigs.stores import PostgresStore
 
 WITHIN_S = 20.0
 WAITS_MS = int(scaled_s(2) * 1000)
@@ -42,15 +42,17 @@ async def _debited(store: Store, holder: Holder, owner: str = "test/0") -> Trans
     return transfer
 
 
-async def _partitions(bank: Bank) -> int:
+async def _partitions(bank: LedgerBank) -> int:
     write = await bank.superuser("bp_write")
-    return await write.fetchval(
+    count: int | None = await write.fetchval(
         "SELECT count(*) FROM pg_inherits WHERE inhparent = 'payments.interbank_transfer'::regclass"
     )
+    assert count is not None
+    return count
 
 
 async def test_partitions_are_made_beside_a_long_reader_and_a_writer_and_stop_neither(
-    store: Store, bank: Bank, other: asyncpg.Connection
+    store: Store, bank: LedgerBank, other: asyncpg.Connection
 ) -> None:
     holder = await bank.open_holder(100_00)
     write = await bank.superuser("bp_write")
@@ -68,7 +70,7 @@ async def test_partitions_are_made_beside_a_long_reader_and_a_writer_and_stop_ne
     assert await _partitions(bank) > before
 
 
-async def test_a_partition_that_is_attached_is_as_the_others_are(bank: Bank) -> None:
+async def test_a_partition_that_is_attached_is_as_the_others_are(bank: LedgerBank) -> None:
     write = await bank.superuser("bp_write")
     await write.execute("SELECT payments.ensure_partitions($1)", await _partitions(bank))
     rows: list[Any] = await write.fetch("""
@@ -90,7 +92,7 @@ async def test_a_partition_that_is_attached_is_as_the_others_are(bank: Bank) -> 
 
 
 async def test_leases_are_given_up_in_the_order_in_which_a_group_of_steps_locks(
-    store: Store, bank: Bank, other: asyncpg.Connection
+    store: Store, bank: LedgerBank, other: asyncpg.Connection
 ) -> None:
     holder, owner = await bank.open_holder(100_00), uuid.uuid4().hex
     first, second = [await _debited(store, holder, owner) for _ in range(2)]
@@ -110,7 +112,7 @@ async def test_leases_are_given_up_in_the_order_in_which_a_group_of_steps_locks(
 
 
 async def test_one_key_of_one_customer_is_never_two_transfers_whatever_shards_accounts_lie_in(
-    store: Store, bank: Bank
+    store: Store, bank: LedgerBank
 ) -> None:
     holder = await bank.open_holder(100_00)
     # Customers would refuse such an account; here only the ledger knows it.
@@ -134,7 +136,7 @@ def _place(transfer: Transfer) -> tuple[int, uuid.UUID]:
     return shard_of(transfer.transfer_id), transfer.transfer_id
 
 
-async def _until_waited_for(bank: Bank, holder: asyncpg.Connection) -> None:
+async def _until_waited_for(bank: LedgerBank, holder: asyncpg.Connection) -> None:
     """Wait until some session waits for what `holder` has locked."""
     mine = await holder.fetchval("SELECT pg_backend_pid()")
     write = await bank.superuser("bp_write")

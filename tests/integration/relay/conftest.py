@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.integration.stores import KafkaStore, PostgresStore, kafka_store, postgres_store
+from tests.rigs.stores import KafkaStore, PostgresStore, kafka_store, postgres_store
 
 
 @pytest_asyncio.fixture(scope="session")

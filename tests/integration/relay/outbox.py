@@ -14,10 +14,11 @@ from uuid import UUID
 import asyncpg
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from ops.waiting import scaled_s, until, until_true
 from sandbox.stack.home import REPO
-from sandbox.waiting import scaled_s, until, until_true
 from services.kernel.ids import new_id, shard_of
-from tests.integration.stores import KafkaStore, PostgresStore
+from tests.rigs.sample_events import header_of
+from tests.rigs.stores import KafkaStore, PostgresStore
 
 APPEND = "SELECT outbox.append($1, $2, $3, 'bp.payments.v1.TransferDebited', $4, $5)"
 DEBIT = """
@@ -111,7 +112,7 @@ async def relaying(
 
 def header(message: Message, name: str) -> str:
     """Return one header's text."""
-    return dict(message.headers() or ())[name].decode()  # type: ignore[union-attr, arg-type]
+    return header_of(message, name).decode()
 
 
 async def messages_of(kafka: KafkaStore, topic: str) -> list[Message]:

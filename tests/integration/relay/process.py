@@ -30,4 +30,4 @@ async def main(settings: RelaySettings, stop: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    run(RelaySettings(), main)
+    run(RelaySettings(), main)  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import pytest_asyncio
 
-from sandbox.waiting import until
+from ops.waiting import until
 from services.kernel.ids import new_id
 from tests.integration.relay.outbox import (
     debit,
@@ -21,7 +21,7 @@ from tests.integration.relay.outbox import (
     start_relay,
     until_drained,
 )
-from tests.integration.stores import KafkaStore, PostgresStore
+from tests.rigs.stores import KafkaStore, PostgresStore
 
 LOST_CONNECTION = (OSError, asyncpg.InterfaceError, asyncpg.PostgresError)
 

@@ -9,7 +9,7 @@ import pytest
 from bp.event.v1 import event_pb2
 from confluent_kafka import Message
 
-from sandbox.waiting import until
+from ops.waiting import until
 from services.kernel.ids import new_id
 from services.ledger.refusals import AccountUnknown, refusals
 from tests.integration.relay.outbox import (
@@ -22,7 +22,7 @@ from tests.integration.relay.outbox import (
     relaying,
     until_drained,
 )
-from tests.integration.stores import KafkaStore, PostgresStore
+from tests.rigs.stores import KafkaStore, PostgresStore
 
 
 async def _message_of(kafka: KafkaStore, topic: str, event_id: UUID) -> Message:

@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from sandbox.simulator.books import Leg
-from sandbox.simulator.database import sqlstate_of
+from lab.simulator.stores.books import Leg
+from lab.simulator.stores.database import sqlstate_of
 from services.kernel.ids import new_id, shard_of
 from services.payments.state import TABLE, Event, State, effect
 from tests.integration.simulator.twins import (
@@ -20,7 +20,7 @@ from tests.integration.simulator.twins import (
     outbox_rows,
     simulated_outbox_rows,
 )
-from tests.integration.stores import PostgresStore
+from tests.rigs.stores import PostgresStore
 
 SEEDS = range(6)
 STATEMENTS = 150
@@ -265,9 +265,10 @@ async def test_random_statements_of_payments_get_the_same_answers(
     for notice_id in set(payers.notices):
         await twins.say("keep_notice", notice_id, "again", "", None, "")
     await people.compare(superuser, simulated)
-    assert await outbox_rows(superuser, list(rows)) == simulated_outbox_rows(simulated.outbox)
+    made = list(simulated.payments.transfers)
+    assert await outbox_rows(superuser, made) == simulated_outbox_rows(simulated.outbox)
     assert len({state for state, _ in payers.transfers.values()}) >= 5
-    await _forget(superuser, list(rows))
+    await _forget(superuser, made)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -3,32 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from sandbox.simulator.books import Books
-from sandbox.simulator.database import Database, Row, sqlstate_of, taught
-from sandbox.simulator.outbox import Outbox
-from sandbox.simulator.payments_tables import PaymentsTables
-from sandbox.simulator.transfers_tables import TransfersTables
-from services.chassis.postgres import Queries, load_queries
-
-SERVICES = Path(__file__).resolve().parents[3] / "services"
+from lab.simulator.stores.books import Books
+from lab.simulator.stores.database import Database, Row, sqlstate_of
+from lab.simulator.stores.outbox import Outbox
+from lab.simulator.stores.payments_tables import PaymentsTables
+from lab.simulator.stores.schema import queries_of, taught
+from lab.simulator.stores.transfers_tables import TransfersTables
 
 
 class _Deaf:
-    """Nobody is told of anything here."""
+    """Takes every report and does nothing with it."""
 
     def __getattr__(self, _name: str) -> Any:
         return lambda *_: None
-
-
-def queries_of(service: str) -> Queries:
-    """Production's statements of a service."""
-    return load_queries(SERVICES / service / "sql" / "queries.sql")
 
 
 class Simulated:
@@ -39,7 +31,7 @@ class Simulated:
         self.database = Database()
         self.books = Books(self.database, deaf)
         self.outbox = Outbox(self.database, deaf)
-        self.payments = PaymentsTables(self.database, self.books, self.outbox, deaf, _now)
+        self.payments = PaymentsTables(self.database, self.books, self.outbox, deaf, deaf, _now)
         self.transfers = TransfersTables(self.database, self.books, self.outbox, _now)
 
 

@@ -9,34 +9,17 @@ import grpc
 import pytest
 from bp.transfers.v1 import transfers_events_pb2
 from bp.transfers.v1 import transfers_service_pb2 as pb
-from bp.type.v1 import money_pb2
 
-from sandbox.waiting import scaled_s, until
+from ops.waiting import scaled_s, until
 from services.chassis.postgres import connect
-from tests.integration.bank import Bank, Holder
-from tests.integration.mesh_calls import from_customer, refusal
+from tests.rigs.book_transfer_calls import new_key, wish
+from tests.rigs.ledger_bank import Holder, LedgerBank
+from tests.rigs.sidecar_calls import from_customer, refusal
 
 LONGEST_WAIT_FOR_A_LOCK = """
     SELECT coalesce(max(clock_timestamp() - query_start), interval '0') FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
-
-
-def wish(
-    source: uuid.UUID, destination: uuid.UUID, cents: int, currency: str = "USD", memo: str = ""
-) -> pb.CreateBookTransferRequest:
-    """A request to move cents."""
-    return pb.CreateBookTransferRequest(
-        account_id=str(source),
-        destination_account_id=str(destination),
-        amount=money_pb2.Money(currency_code=currency, minor_units=cents),
-        memo=memo,
-    )
-
-
-def new_key() -> str:
-    """A fresh idempotency key."""
-    return uuid.uuid4().hex
 
 
 async def refused(stub, payer: Holder, request, key: str = "") -> tuple[grpc.StatusCode, str]:
@@ -45,7 +28,7 @@ async def refused(stub, payer: Holder, request, key: str = "") -> tuple[grpc.Sta
     return await refusal(stub.CreateBookTransfer(request, metadata=metadata))
 
 
-async def test_a_transfer_moves_the_amount_and_leaves_one_event(bank: Bank, transfers_stub):
+async def test_a_transfer_moves_the_amount_and_leaves_one_event(bank: LedgerBank, transfers_stub):
     payer, payee = await bank.open_holder(10_000), await bank.open_holder(500)
     answer = await transfers_stub.CreateBookTransfer(
         wish(payer.account_id, payee.account_id, 2_500, memo="rent"),
@@ -68,7 +51,7 @@ async def test_a_transfer_moves_the_amount_and_leaves_one_event(bank: Bank, tran
 
 
 async def test_of_fifty_concurrent_transfers_of_the_whole_balance_exactly_one_is_posted(
-    bank: Bank, transfers_stub
+    bank: LedgerBank, transfers_stub
 ):
     payer, payee = await bank.open_holder(8_000), await bank.open_holder()
     request = wish(payer.account_id, payee.account_id, 8_000)
@@ -90,7 +73,7 @@ async def test_of_fifty_concurrent_transfers_of_the_whole_balance_exactly_one_is
 
 
 async def test_opposite_transfers_at_once_do_not_deadlock_and_conserve_money(
-    bank: Bank, transfers_stub
+    bank: LedgerBank, transfers_stub
 ):
     holders = [await bank.open_holder(100_000) for _ in range(3)]
 
@@ -108,7 +91,7 @@ async def test_opposite_transfers_at_once_do_not_deadlock_and_conserve_money(
 
 
 async def test_a_transfer_waits_for_a_slow_check_of_its_accounts_as_long_as_it_has_time(
-    bank: Bank, transfers_stub
+    bank: LedgerBank, transfers_stub
 ):
     """It was refused with DEPENDENCY_UNAVAILABLE after two of its five seconds."""
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
@@ -117,7 +100,9 @@ async def test_a_transfer_waits_for_a_slow_check_of_its_accounts_as_long_as_it_h
     slow = timedelta(seconds=scaled_s(2.2))
 
     async def is_slow_or_over() -> bool:
-        return asked.done() or await looker.fetchval(LONGEST_WAIT_FOR_A_LOCK) > slow
+        waited: timedelta | None = await looker.fetchval(LONGEST_WAIT_FOR_A_LOCK)
+        assert waited is not None
+        return asked.done() or waited > slow
 
     async with holder.transaction():
         await holder.execute("LOCK TABLE customers.account IN ACCESS EXCLUSIVE MODE")
@@ -133,7 +118,7 @@ async def test_a_transfer_waits_for_a_slow_check_of_its_accounts_as_long_as_it_h
     assert await bank.held(payer.account_id) == (900, 2)
 
 
-async def test_an_account_of_another_customer_is_not_found(bank: Bank, transfers_stub):
+async def test_an_account_of_another_customer_is_not_found(bank: LedgerBank, transfers_stub):
     payer, payee = await bank.open_holder(1_000), await bank.open_holder(1_000)
     request = wish(payee.account_id, payer.account_id, 100)
     assert await refused(transfers_stub, payer, request) == (
@@ -143,7 +128,7 @@ async def test_an_account_of_another_customer_is_not_found(bank: Bank, transfers
     assert await bank.held(payee.account_id) == (1_000, 1)
 
 
-async def test_a_frozen_account_pays_nothing_but_is_paid(bank: Bank, transfers_stub):
+async def test_a_frozen_account_pays_nothing_but_is_paid(bank: LedgerBank, transfers_stub):
     frozen, payee = await bank.open_holder(1_000, "FROZEN"), await bank.open_holder(1_000)
     request = wish(frozen.account_id, payee.account_id, 100)
     assert await refused(transfers_stub, frozen, request) == (
@@ -157,14 +142,16 @@ async def test_a_frozen_account_pays_nothing_but_is_paid(bank: Bank, transfers_s
     assert await bank.held(frozen.account_id) == (1_100, 2)
 
 
-async def test_a_destination_that_is_closed_or_unknown_is_not_found(bank: Bank, transfers_stub):
+async def test_a_destination_that_is_closed_or_unknown_is_not_found(
+    bank: LedgerBank, transfers_stub
+):
     payer, closed = await bank.open_holder(1_000), await bank.open_holder(0, "CLOSED")
     for destination in (closed.account_id, uuid.uuid4()):
         request = wish(payer.account_id, destination, 100)
         assert (await refused(transfers_stub, payer, request))[1] == "DESTINATION_NOT_FOUND"
 
 
-async def test_what_no_account_can_make_right_is_refused(bank: Bank, transfers_stub):
+async def test_what_no_account_can_make_right_is_refused(bank: LedgerBank, transfers_stub):
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     source, destination = payer.account_id, payee.account_id
     cases = {
@@ -190,7 +177,7 @@ async def test_what_no_account_can_make_right_is_refused(bank: Bank, transfers_s
         "SELECT ledger.seed_accounts('{}', '{}')",
     ],
 )
-async def test_the_service_role_cannot_write_past_its_function(bank: Bank, statement: str):
+async def test_the_service_role_cannot_write_past_its_function(bank: LedgerBank, statement: str):
     connection = await connect(bank.postgres.database("bp_transfers"), "tests")
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from sandbox.waiting import scaled_s
+from ops.waiting import scaled_s
 from services.chassis.groups import Sizes
 from services.kernel.clock import utc_now
 from services.kernel.errors import IdempotencyKeyReused
@@ -18,14 +18,14 @@ from services.kernel.money import Money
 from services.transfers.errors import InsufficientFunds
 from services.transfers.state import BookTransfer
 from services.transfers.store import EventOut, RequestKey, Store
-from tests.integration.bank import Bank, Holder
+from tests.rigs.ledger_bank import Holder, LedgerBank
 
 TOGETHER = Sizes(every_s=0.05)
 """Long enough that what a test sends at once goes in one group behind a first lone one."""
 
 
 @pytest_asyncio.fixture(scope="module")
-async def pool(bank: Bank) -> AsyncIterator[asyncpg.Pool]:
+async def pool(bank: LedgerBank) -> AsyncIterator[asyncpg.Pool]:
     """Connections of the role bp_transfers."""
     pool = await bank.postgres.pool("bp_transfers")
     yield pool
@@ -64,7 +64,7 @@ async def post(store: Store, made: BookTransfer, key: RequestKey) -> bytes:
 
 
 async def burst(
-    store: Store, bank: Bank, calls: Sequence[tuple[BookTransfer, RequestKey]]
+    store: Store, bank: LedgerBank, calls: Sequence[tuple[BookTransfer, RequestKey]]
 ) -> list[bytes | BaseException]:
     """Send a lone one, and while its group is under way all the others at once."""
     first = transfer(await bank.open_holder(1), await bank.open_holder(), 1)
@@ -77,15 +77,16 @@ async def burst(
     return answers
 
 
-async def _events(bank: Bank, made: BookTransfer) -> int:
+async def _events(bank: LedgerBank, made: BookTransfer) -> int:
     write = await bank.superuser("bp_write")
-    return await write.fetchval(
-        "SELECT count(*) FROM outbox.event WHERE subject = $1", made.transfer_id
-    )
+    sql = "SELECT count(*) FROM outbox.event WHERE subject = $1"
+    count: int | None = await write.fetchval(sql, made.transfer_id)
+    assert count is not None
+    return count
 
 
 async def test_transfers_of_a_group_share_a_commit_and_each_has_its_own_event(
-    store: Store, bank: Bank
+    store: Store, bank: LedgerBank
 ) -> None:
     payers = [await bank.open_holder(1_000) for _ in range(6)]
     payee = await bank.open_holder()
@@ -105,7 +106,7 @@ async def test_transfers_of_a_group_share_a_commit_and_each_has_its_own_event(
 
 
 async def test_a_refused_transfer_leaves_nothing_and_the_others_go(
-    store: Store, bank: Bank
+    store: Store, bank: LedgerBank
 ) -> None:
     rich, poor = await bank.open_holder(1_000), await bank.open_holder(5)
     good, bad = transfer(rich, poor, 100), transfer(poor, rich, 106)
@@ -120,7 +121,7 @@ async def test_a_refused_transfer_leaves_nothing_and_the_others_go(
 
 
 async def test_one_key_in_one_group_is_one_transfer_and_another_payload_is_told(
-    store: Store, bank: Bank
+    store: Store, bank: LedgerBank
 ) -> None:
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     made = [transfer(payer, payee, 300) for _ in range(4)]
@@ -133,7 +134,7 @@ async def test_one_key_in_one_group_is_one_transfer_and_another_payload_is_told(
 
 
 async def test_a_key_whose_first_use_in_the_group_is_refused_is_free_for_the_second(
-    store: Store, bank: Bank
+    store: Store, bank: LedgerBank
 ) -> None:
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     too_much, enough = transfer(payer, payee, 1_001), transfer(payer, payee, 400)
@@ -144,7 +145,9 @@ async def test_a_key_whose_first_use_in_the_group_is_refused_is_free_for_the_sec
     assert await bank.held(payer.account_id) == (600, 2)
 
 
-async def test_money_received_in_a_group_may_be_paid_on_in_it(store: Store, bank: Bank) -> None:
+async def test_money_received_in_a_group_may_be_paid_on_in_it(
+    store: Store, bank: LedgerBank
+) -> None:
     first, second, third = [await bank.open_holder(cents) for cents in (500, 0, 0)]
     made = [transfer(first, second, 500), transfer(second, third, 500)]
     assert await burst(store, bank, [(one, key_of(one)) for one in made]) == [
@@ -154,7 +157,7 @@ async def test_money_received_in_a_group_may_be_paid_on_in_it(store: Store, bank
 
 
 async def test_an_account_that_somebody_holds_holds_up_only_its_own_transfer(
-    store: Store, bank: Bank
+    store: Store, bank: LedgerBank
 ) -> None:
     held, free, payee, other = [await bank.open_holder(1_000) for _ in range(4)]
     blocker = await bank.postgres.session("postgres")

@@ -5,16 +5,16 @@ import asyncio
 import grpc
 from bp.transfers.v1 import transfers_service_pb2 as pb
 
-from tests.integration.bank import Bank
-from tests.integration.mesh_calls import from_customer, open_channel, raw_call, refusal
-from tests.integration.running import Running
-from tests.integration.transfers.test_book_transfers import new_key, wish
+from tests.rigs.book_transfer_calls import new_key, wish
+from tests.rigs.ledger_bank import LedgerBank
+from tests.rigs.services_in_process import Running
+from tests.rigs.sidecar_calls import from_customer, open_channel, raw_call, refusal
 
 CREATE = "/bp.transfers.v1.TransfersService/CreateBookTransfer"
 
 
 async def test_one_key_from_fifty_connections_makes_one_transfer_and_one_body(
-    bank: Bank, transfers: Running
+    bank: LedgerBank, transfers: Running
 ):
     payer, payee = await bank.open_holder(10_000), await bank.open_holder()
     request = wish(payer.account_id, payee.account_id, 700, memo="once")
@@ -32,7 +32,7 @@ async def test_one_key_from_fifty_connections_makes_one_transfer_and_one_body(
 
 
 async def test_a_key_with_another_payload_is_refused_even_if_that_would_be_refused_anyway(
-    bank: Bank, transfers_stub
+    bank: LedgerBank, transfers_stub
 ):
     payer, payee = await bank.open_holder(10_000), await bank.open_holder()
     metadata = from_customer(payer.customer_id, new_key())
@@ -46,7 +46,7 @@ async def test_a_key_with_another_payload_is_refused_even_if_that_would_be_refus
     assert await bank.held(payer.account_id) == (9_300, 2)
 
 
-async def test_a_refusal_does_not_burn_the_key(bank: Bank, transfers_stub):
+async def test_a_refusal_does_not_burn_the_key(bank: LedgerBank, transfers_stub):
     payer, payee = await bank.open_holder(100), await bank.open_holder(1_000)
     request = wish(payer.account_id, payee.account_id, 700)
     metadata = from_customer(payer.customer_id, new_key())
@@ -61,7 +61,7 @@ async def test_a_refusal_does_not_burn_the_key(bank: Bank, transfers_stub):
 
 
 async def test_an_accepted_transfer_is_replayed_after_the_account_was_frozen(
-    bank: Bank, transfers_channel: grpc.aio.Channel
+    bank: LedgerBank, transfers_channel: grpc.aio.Channel
 ):
     payer, payee = await bank.open_holder(10_000), await bank.open_holder()
     request = wish(payer.account_id, payee.account_id, 700)
@@ -75,7 +75,7 @@ async def test_an_accepted_transfer_is_replayed_after_the_account_was_frozen(
     assert await bank.held(payer.account_id) == (9_300, 2)
 
 
-async def test_keys_belong_to_their_customer(bank: Bank, transfers_stub):
+async def test_keys_belong_to_their_customer(bank: LedgerBank, transfers_stub):
     one, two = await bank.open_holder(1_000), await bank.open_holder(1_000)
     key = new_key()
     for payer, payee in ((one, two), (two, one)):
@@ -86,7 +86,7 @@ async def test_keys_belong_to_their_customer(bank: Bank, transfers_stub):
     assert await bank.held(one.account_id) == (1_000, 3)
 
 
-async def test_a_transfer_without_a_key_is_refused(bank: Bank, transfers_stub):
+async def test_a_transfer_without_a_key_is_refused(bank: LedgerBank, transfers_stub):
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     request: pb.CreateBookTransferRequest = wish(payer.account_id, payee.account_id, 5)
     call = transfers_stub.CreateBookTransfer(request, metadata=from_customer(payer.customer_id))

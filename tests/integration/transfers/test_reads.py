@@ -5,12 +5,12 @@ import uuid
 import grpc
 from bp.transfers.v1 import transfers_service_pb2 as pb
 
-from tests.integration.bank import Bank
-from tests.integration.mesh_calls import from_customer, refusal
-from tests.integration.transfers.test_book_transfers import new_key, wish
+from tests.rigs.book_transfer_calls import new_key, wish
+from tests.rigs.ledger_bank import LedgerBank
+from tests.rigs.sidecar_calls import from_customer, refusal
 
 
-async def test_payer_and_payee_see_a_transfer_and_nobody_else(bank: Bank, transfers_stub):
+async def test_payer_and_payee_see_a_transfer_and_nobody_else(bank: LedgerBank, transfers_stub):
     payer, payee, other = [await bank.open_holder(1_000) for _ in range(3)]
     made = await transfers_stub.CreateBookTransfer(
         wish(payer.account_id, payee.account_id, 10, memo="gift"),
@@ -47,7 +47,7 @@ async def pages(stub, customer_id: uuid.UUID, account_id: uuid.UUID, rows: int) 
             return found
 
 
-async def test_a_list_gives_every_transfer_once_newest_first(bank: Bank, transfers_stub):
+async def test_a_list_gives_every_transfer_once_newest_first(bank: LedgerBank, transfers_stub):
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     made: list[str] = []
     for cents in range(1, 8):
@@ -62,7 +62,9 @@ async def test_a_list_gives_every_transfer_once_newest_first(bank: Bank, transfe
     assert await pages(transfers_stub, payee.customer_id, payee.account_id, 3) == [[]]
 
 
-async def test_a_token_that_is_forged_or_of_another_list_is_refused(bank: Bank, transfers_stub):
+async def test_a_token_that_is_forged_or_of_another_list_is_refused(
+    bank: LedgerBank, transfers_stub
+):
     payer, payee = await bank.open_holder(1_000), await bank.open_holder(1_000)
     second = await bank.open_account(payer.customer_id)
     for _ in range(2):
@@ -88,7 +90,7 @@ async def test_a_token_that_is_forged_or_of_another_list_is_refused(bank: Bank, 
         assert await refusal(call) == (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID")
 
 
-async def test_the_list_of_a_foreign_account_is_not_found(bank: Bank, transfers_stub):
+async def test_the_list_of_a_foreign_account_is_not_found(bank: LedgerBank, transfers_stub):
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     call = transfers_stub.ListBookTransfers(
         pb.ListBookTransfersRequest(account_id=str(payer.account_id)),

@@ -1,12 +1,12 @@
-"""What a report becomes: charts that are sound XML, tables with every figure, documents kept."""
+"""What is made of a report: charts as well-formed XML, tables, and updated documents."""
 
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from sandbox.bench import marks, page, plots
-from sandbox.bench.charts import Bar, Stack, bars, stacks
+from lab.bench.report import page, plots, targets
+from lab.bench.report.charts import Bar, Stack, bars, stacks
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -14,7 +14,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def _report() -> dict[str, Any]:
     figures = {
         f"{run}.{name}": value
-        for run in ("floor", "internal.c64", "interbank.c64", "open100")
+        for run in ("baseline", "book.c64", "interbank.c64", "open100")
         for name, value in {
             "per_s": 321.0,
             "p50_ms": 100.0,
@@ -35,19 +35,19 @@ def _report() -> dict[str, Any]:
         "time": "2026-11-24T13:00:00+00:00",
         "void": False,
         "figures": figures,
-        "marks": [
+        "targets": [
             {
-                "what": one.mark.what,
-                "unit": one.mark.unit,
+                "what": one.target.what,
+                "unit": one.target.unit,
                 "measured": one.value,
-                "mark": f"{one.mark.way} {one.mark.mark:g}",
+                "target": f"{one.target.way} {one.target.bound:g}",
                 "standing": one.standing,
                 "goal": None,
                 "goal_standing": None,
             }
-            for one in marks.judge(figures)
+            for one in targets.judge(figures)
         ],
-        "runs": {"interbank.c64": run, "internal.c64": run},
+        "runs": {"interbank.c64": run, "book.c64": run},
         "ledger": {
             "form": "single",
             "shapes": [{"name": "single.spread", "clients": 16}],
@@ -56,7 +56,7 @@ def _report() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["throughput.svg", "functions.svg", "latency.svg", "cpu.svg"])
-def test_every_chart_is_sound_and_names_what_it_shows(name: str) -> None:
+def test_every_chart_is_well_formed_and_labels_its_rows(name: str) -> None:
     drawn = ElementTree.fromstring(plots.draw(_report())[name])  # noqa: S314 our own
     assert drawn.tag == f"{SVG}svg"
     written = {text.text for text in drawn.iter(f"{SVG}text")}
@@ -75,7 +75,7 @@ def test_bars_are_as_long_as_their_values() -> None:
     assert ranged[1] == pytest.approx(ranged[0] / 4, abs=0.1)
 
 
-def test_segments_that_are_not_named_are_one_rest() -> None:
+def test_unnamed_segments_are_drawn_as_one() -> None:
     row = Stack("a", [("x", 3.0), ("y", 2.0), ("z", 1.0), ("w", 1.0)], "7")
     drawing = stacks("t", [row], named_max=2)
     x, y, rest = _widths(drawing)[:3]
@@ -85,11 +85,18 @@ def test_segments_that_are_not_named_are_one_rest() -> None:
     assert ">z<" not in drawing
 
 
-def test_documents_show_runs_marks_and_peers() -> None:
+def test_documents_show_runs_targets_and_peers() -> None:
     whole, short = page.whole(_report()), page.short(_report())
-    for expected in ("| `floor` | 321 |", "Formance", "missed", "payments 1.00", "25%", "180 µs"):
+    for expected in (
+        "| `baseline` | 321 |",
+        "Formance",
+        "missed",
+        "payments 1.00",
+        "25%",
+        "180 µs",
+    ):
         assert expected in whole
-    assert "| `soak` |" not in whole, "what was not measured is not shown"
+    assert "| `soak` |" not in whole, "a run that was not measured is not shown"
     assert "**321 interbank transfers a second**" in short
     assert "`make bench` on 2 cores, 24 GiB, 2026-11-24" in short
 
@@ -99,31 +106,31 @@ def test_reports_of_parts_make_one_report() -> None:
         **_report(),
         "time": "2026-11-25T01:00:00+00:00",
         "command": "make bench ARGS=growth",
-        "figures": {"growth.cpu_ratio_1m": 1.1, "stack.up_warm_s": 9.0, "floor.per_s": 1.0},
+        "figures": {"growth.cpu_ratio_1m": 1.1, "stack.up_warm_s": 9.0, "baseline.per_s": 1.0},
         "runs": {"growth.1m": {}},
     }
     merged = page.together([_report(), growth])
-    assert merged["figures"]["floor.per_s"] == 321.0
-    assert merged["runs"].keys() == {"interbank.c64", "internal.c64", "growth.1m"}
+    assert merged["figures"]["baseline.per_s"] == 321.0
+    assert merged["runs"].keys() == {"interbank.c64", "book.c64", "growth.1m"}
     assert merged["command"] == "make bench`, `make bench ARGS=growth"
-    grown = next(one for one in merged["marks"] if one["what"].startswith("cost at 1 million"))
+    grown = next(one for one in merged["targets"] if one["what"].startswith("cost at 1 million"))
     assert (grown["measured"], grown["standing"]) == (1.1, "met")
     assert "2026-11-25" in page.whole(merged)
 
 
-def test_what_the_stack_takes_is_the_most_of_any_part() -> None:
+def test_figures_of_the_stack_are_the_maximum_of_all_reports() -> None:
     part, whole = (
-        {**_report(), "figures": {"stack.rss_mib": mib, "floor.per_s": pace}}
+        {**_report(), "figures": {"stack.rss_mib": mib, "baseline.per_s": pace}}
         for mib, pace in ((1350.0, 1.0), (1544.0, 2.0))
     )
     merged = page.together([part, whole])["figures"]
-    assert (merged["stack.rss_mib"], merged["floor.per_s"]) == (1544.0, 1.0)
+    assert (merged["stack.rss_mib"], merged["baseline.per_s"]) == (1544.0, 1.0)
 
 
-def test_only_what_stands_between_the_marks_is_exchanged() -> None:
+def test_only_the_text_between_the_markers_is_replaced() -> None:
     document = f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n"
     fresh = page.replaced(document, "new")
     assert fresh == f"before\n{page.BEGIN}\nnew\n{page.END}\nafter\n"
     assert page.replaced(fresh, "new") == fresh
     with pytest.raises(ValueError, match="in the document"):
-        page.replaced("no marks", "new")
+        page.replaced("no markers", "new")

@@ -5,10 +5,10 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from sandbox.chaos import breaking
-from sandbox.chaos.breaking import Breaker
-from sandbox.chaos.load import Load
-from sandbox.chaos.schedule import CLEARING_HOUSE, Fault, Kind
+from lab.chaos import breaking
+from lab.chaos.breaking import Breaker
+from lab.chaos.load import Load
+from lab.chaos.schedule import CLEARING_HOUSE, Fault, Kind
 from sandbox.client import Answer, BankClient
 
 

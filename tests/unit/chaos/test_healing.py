@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.chaos.healing import OPENING_S, Breaker, Healing
+from lab.chaos.healing import OPENING_S, Breaker, Healing
 
 
 @pytest.mark.parametrize(

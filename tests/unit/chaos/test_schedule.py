@@ -8,7 +8,7 @@ import sys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.chaos.schedule import (
+from lab.chaos.schedule import (
     OVERLAP_MAX,
     PARTNER_FAULTS,
     PARTNER_PREFIX,

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from sandbox.chaos import __main__ as make_chaos
-from sandbox.chaos.healing import Healing
-from sandbox.chaos.reckoning import Difference
-from sandbox.chaos.report import Outcome
-from sandbox.chaos.series import one_after_the_other
+from lab.chaos import __main__ as make_chaos
+from lab.chaos.healing import Healing
+from lab.chaos.reckoning import Difference
+from lab.chaos.report import Outcome
+from lab.chaos.series import one_after_the_other
 
 AGREED = {"ok": True, "differences": [], "difference_counts": {}, "checked": {"events": 7}}
 PLANTED = {"kind": "BOOKS", "ids": {"account_id": "one"}, "expected": 1, "actual": 2}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sandbox.waiting import scaled_s
+from ops.waiting import scaled_s
 from services.chassis.groups import Groups, Sizes
 
 

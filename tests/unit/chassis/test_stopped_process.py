@@ -9,7 +9,7 @@ from subprocess import PIPE
 
 import pytest
 
-from sandbox.waiting import scaled_s
+from ops.waiting import scaled_s
 
 CONSUMER = """
 import asyncio, sys

@@ -27,8 +27,11 @@ def test_the_row_that_postgresql_would_not_take_is_not_in_the_log(
 
 def _chained() -> Exception:
     refused = asyncpg.CheckViolationError("new row is refused")
-    refused.detail = "Failing row contains (1, Bo Rivera, rent\n\nsecond line of the memo)."
-    refused.hint = "Look up the rule."
+    # asyncpg sets what the server sends as attributes that its class does not declare.
+    vars(refused).update(
+        detail="Failing row contains (1, Bo Rivera, rent\n\nsecond line of the memo).",
+        hint="Look up the rule.",
+    )
     error = LookupError("no transfer")
     error.__cause__ = refused
     return error

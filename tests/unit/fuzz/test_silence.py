@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.fuzz.silence import MUST_SPEAK, PAYEE_NAME, words_in_logs
+from lab.fuzz.silence import MUST_SPEAK, PAYEE_NAME, words_in_logs
 from sandbox.stack.home import Home
-from sandbox.stack.logfiles import LOG_BYTES_MAX, bound_all
+from sandbox.stack.supervisor.logfiles import LOG_BYTES_MAX, bound_all
 from sandbox.stack.testing import RunningStack
 
 LINE = f"refused: {PAYEE_NAME}\n"

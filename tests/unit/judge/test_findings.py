@@ -2,8 +2,8 @@
 
 from decimal import Decimal
 
-from sandbox.judge.clearing_house import ACCEPTABLE
-from sandbox.judge.findings import SAMPLES_MAX, Findings, Kind
+from ops.judge.clearing_house import ACCEPTABLE
+from ops.judge.findings import SAMPLES_MAX, Findings, Kind
 from services.payments.state import State
 
 

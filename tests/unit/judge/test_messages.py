@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.judge.messages import calls
+from ops.judge.messages import calls
 
 
 def _record(message_id: str, call_id: str) -> dict[str, Any]:

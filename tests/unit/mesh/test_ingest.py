@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mesh import ctl
-from mesh.controlplane.ingest import documents, endpoints, resources
-from mesh.controlplane.ingest.faults import ConfigFault
+from mesh.controlplane.ingest import documents, endpoints, resources, telemetry
+from mesh.controlplane.ingest.faults import ConfigFault, MeshFault
 
 HEAD = """apiVersion: networking.istio.io/v1
 kind: {kind}
@@ -39,6 +39,13 @@ FAULTS = [
     ("an unknown kind", "WasmPlugin", "  a: 1\n", 2, "WasmPlugin is not honoured"),
     ("a wrong duration", "VirtualService", RULE.replace("5s", "5 seconds"), 8, "duration"),
     ("a number for a text", "VirtualService", RULE.replace("a.example]", "1]"), 5, "valid string"),
+    (
+        "an unknown retry condition",
+        "VirtualService",
+        RULE + "      retries: {attempts: 1, retryOn: 'reset,5x'}\n",
+        9,
+        "Input should be '5xx'",
+    ),
     ("two routes", "VirtualService", RULE + "    - route: []\n", 6, "at most 1 item"),
     ("a key twice", "VirtualService", RULE + "  hosts: [b]\n", 9, "hosts stands twice"),
     ("no YAML", "VirtualService", "  hosts: [a\n  http: ]\n", 6, "expected"),
@@ -79,6 +86,11 @@ def test_the_endpoints_file_is_checked_too(tmp_path: Path) -> None:
     path.write_text(json.dumps({"services": {}, "extra": 1}))
     with pytest.raises(ConfigFault, match="extra"):
         endpoints.read(path)
+
+
+def test_a_mesh_without_telemetry_is_refused() -> None:
+    with pytest.raises(MeshFault, match="exactly one Telemetry"):
+        telemetry.passed_on([])
 
 
 def test_the_banks_own_configuration_is_sound(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,14 +2,17 @@
 
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from mesh.controlplane import model
 from mesh.controlplane.ingest.faults import ConfigFault, MeshFault
-from mesh.controlplane.resolve import resolve
+from mesh.controlplane.ingest.shapes import RetryCondition
+from mesh.controlplane.resolve.mesh import resolve
+from mesh.controlplane.translate.http import retry_policy
 from mesh.ctl import CONFIG
-from tests.unit.mesh.places import inputs, mesh
+from tests.rigs.mesh.fixed_places import inputs, mesh
 
 
 def _sidecar(name: str) -> model.Sidecar:
@@ -63,6 +66,15 @@ def test_partners_have_the_policy_of_the_design_documents_table(
     assert traffic.breaker
     assert (traffic.timeout_ms, traffic.retry.attempts) == (timeout, retries)
     assert (traffic.breaker.failures, traffic.breaker.open_ms) == (failures, open_ms)
+
+
+def test_every_retry_condition_reaches_envoy_under_its_own_name(tmp_path: Path) -> None:
+    conditions = ",".join(get_args(RetryCondition))
+    bank_has = "connect-failure,refused-stream,reset-before-request"
+    made = resolve(inputs(_edited(tmp_path, "services.yaml", bank_has, conditions)))
+    policy = retry_policy(made.edge.services[0].traffic.retry)
+    assert policy
+    assert policy.retry_on == conditions
 
 
 def test_only_the_clearing_house_sees_the_banks_client_certificate() -> None:

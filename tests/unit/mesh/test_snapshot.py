@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from mesh.controlplane import files
-from mesh.controlplane.snapshot import Snapshot, SnapshotFault, snapshots
-from tests.unit.mesh.places import mesh, sources
+from mesh.controlplane.deliver import files
+from mesh.controlplane.deliver.snapshot import Snapshot, SnapshotFault, snapshots
+from mesh.controlplane.passed_on import PassedOn
+from tests.rigs.mesh.fixed_places import mesh, passed_on, sources
 
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Snapshot]:
     """Return the snapshots of the bank's own mesh."""
-    return snapshots(mesh(), sources)
+    return snapshots(mesh(), passed_on(), sources)
 
 
 def test_the_same_input_has_the_same_version(made: dict[str, Snapshot]) -> None:
-    again = snapshots(mesh(), sources)
+    again = snapshots(mesh(), passed_on(), sources)
     assert {name: each.version for name, each in again.items()} == {
         name: each.version for name, each in made.items()
     }
@@ -29,7 +30,7 @@ def test_a_change_for_one_service_leaves_the_others_versions(made: dict[str, Sna
     bank = mesh()
     first, *rest = bank.sidecars
     moved = replace(first, app_sockets=(*first.app_sockets, Path("/bp/run/more.sock")))
-    changed = snapshots(replace(bank, sidecars=(moved, *rest)), sources)
+    changed = snapshots(replace(bank, sidecars=(moved, *rest)), passed_on(), sources)
     different = {name for name, each in changed.items() if each.version != made[name].version}
     assert different == {first.workload.name}
 
@@ -38,7 +39,7 @@ def test_a_snapshot_that_names_what_it_lacks_is_refused() -> None:
     bank = mesh()
     services = tuple(each for each in bank.edge.services if each.name != "payments")
     with pytest.raises((SnapshotFault, KeyError), match="payments"):
-        snapshots(replace(bank, edge=replace(bank.edge, services=services)), sources)
+        snapshots(replace(bank, edge=replace(bank.edge, services=services)), passed_on(), sources)
 
 
 def test_two_clusters_of_one_name_are_refused() -> None:
@@ -46,7 +47,7 @@ def test_two_clusters_of_one_name_are_refused() -> None:
     payments = next(each for each in bank.sidecars if each.workload.name == "payments")
     doubled = replace(payments, partners=(*payments.partners, payments.partners[0]))
     with pytest.raises(SnapshotFault, match="share a name"):
-        snapshots(replace(bank, sidecars=(doubled,)), sources)
+        snapshots(replace(bank, sidecars=(doubled,)), passed_on(), sources)
 
 
 def test_no_workload_may_call_what_nobody_granted(made: dict[str, Snapshot]) -> None:
@@ -66,3 +67,13 @@ def test_only_what_changed_is_written_again(made: dict[str, Snapshot], tmp_path:
     assert files.write(made.values(), tmp_path) == [path]
     assert json.loads(path.read_text())["version_info"] == made["customers"].version
     assert not list(tmp_path.rglob(".*.draft"))
+
+
+@pytest.mark.parametrize("proxy", ["customers", "gateway"])
+def test_an_expression_of_telemetry_reaches_envoy_as_it_was_written(proxy: str) -> None:
+    expression = "request.headers['x'].matches('^a\\\\d') || !(response.code in [200, 201])"
+    snapshot = snapshots(mesh(), PassedOn(log_filter=expression), sources)[proxy]
+    for listener in snapshot.listeners:
+        manager = listener.json["filter_chains"][0]["filters"][0]["typed_config"]
+        filtered = manager["access_log"][0]["filter"]["extension_filter"]["typed_config"]
+        assert filtered["expression"] == expression

@@ -1,1 +1,1 @@
-"""Pure rules, tested without a socket."""
+"""The pure parts of payments."""

@@ -13,6 +13,8 @@ from services.payments.state import CREDITED_BACK, PENDING, TABLE, Event, State
 from services.payments.transfer import Fact, Notice, Transfer, after
 from tests.unit.payments.orders import NOW, transfer
 
+PENDING_BY_NAME = sorted(PENDING, key=lambda state: state.name)
+
 
 @pytest.mark.parametrize("step", list(Step))
 def test_no_answer_of_the_clearing_house_is_ever_a_refusal(step: Step) -> None:
@@ -35,7 +37,7 @@ def test_a_refused_transfer_is_recalled_before_anyone_is_refunded_and_keeps_its_
     assert recalled_now == Fact(Event.RECALLED, reason="INVALID_ACCOUNT")
 
 
-@pytest.mark.parametrize("state", sorted(PENDING, key=lambda s: s.name))
+@pytest.mark.parametrize("state", PENDING_BY_NAME)
 def test_whatever_the_clearing_house_answers_each_fact_has_a_row_in_every_pending_state(
     state: State,
 ) -> None:
@@ -67,7 +69,7 @@ ANSWERS = st.builds(
 )
 
 
-@given(st.sampled_from(sorted(PENDING, key=lambda s: s.name)), st.lists(ANSWERS, max_size=12))
+@given(st.sampled_from(PENDING_BY_NAME), st.lists(ANSWERS, max_size=12))
 def test_a_refund_needs_the_clearing_houses_own_word(state: State, answers: list[Answer]) -> None:
     """Whatever it answers, in whatever order: the customer is refunded only after RECALLED or
     RETURNED, never out of silence, of NOT_FOUND or of REFUSED alone.
@@ -228,7 +230,7 @@ def test_an_unsettled_transfer_is_asked_for_after_hours_and_then_daily(attempts:
     assert saga.ask_again_after_s(overdue, Answer(_O.NO_ANSWER), 6 * day_s) <= 60
 
 
-@pytest.mark.parametrize("state", sorted(PENDING, key=lambda s: s.name))
+@pytest.mark.parametrize("state", PENDING_BY_NAME)
 def test_a_pending_transfer_that_has_settled_meanwhile_ends_by_the_querys_answer(
     state: State,
 ) -> None:

@@ -86,3 +86,12 @@ def test_a_notice_with_text_that_no_store_can_hold_is_malformed_and_no_defect(fi
     (notice if field == "id" else notice["data"])[field] = "9\0"
     with pytest.raises(WebhookMalformed):
         read_notice(orjson.dumps(notice))
+
+
+@pytest.mark.parametrize("code", [None, "", "R3", "r03", "R" * 200, "\u202eR03", "<script>"])
+def test_a_return_whose_code_is_none_of_nachas_is_refused(code: str | None) -> None:
+    """Such a text became the `returnCode` that customers read."""
+    data = {"achTraceNumber": "991000010000001", "returnReasonCode": code}
+    notice = {"id": "8f0f7d9e", "type": "transfer.returned", "data": data}
+    with pytest.raises(WebhookMalformed):
+        read_notice(orjson.dumps(notice))

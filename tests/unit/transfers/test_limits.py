@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from services.chassis import contracts
+from services import contracts
 from services.chassis.calls import Call
 from services.chassis.groups import Sizes
 from services.kernel.clock import utc_now

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from bp.event.v1 import topics_pb2 as bp_dot_event_dot_v1_dot_topics__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62p/audit/v1/audit_events.proto\x12\x0b\x62p.audit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x02\n\nAuditEvent\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\tR\x07\x65ventId\x12\x1d\n\nevent_type\x18\x02 \x01(\tR\teventType\x12!\n\x0csource_topic\x18\x03 \x01(\tR\x0bsourceTopic\x12)\n\x10source_partition\x18\x04 \x01(\x05R\x0fsourcePartition\x12#\n\rsource_offset\x18\x05 \x01(\x03R\x0csourceOffset\x12\x18\n\x07subject\x18\x06 \x01(\tR\x07subject\x12\x39\n\noccur_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\toccurTime\x12\x1d\n\x07payload\x18\x08 \x01(\x0c\x42\x03\x80\x01\x01R\x07payloadb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62p/audit/v1/audit_events.proto\x12\x0b\x62p.audit.v1\x1a\x18\x62p/event/v1/topics.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x02\n\nAuditEvent\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\tR\x07\x65ventId\x12\x1d\n\nevent_type\x18\x02 \x01(\tR\teventType\x12!\n\x0csource_topic\x18\x03 \x01(\tR\x0bsourceTopic\x12)\n\x10source_partition\x18\x04 \x01(\x05R\x0fsourcePartition\x12#\n\rsource_offset\x18\x05 \x01(\x03R\x0csourceOffset\x12\x18\n\x07subject\x18\x06 \x01(\tR\x07subject\x12\x39\n\noccur_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\toccurTime\x12\x1d\n\x07payload\x18\x08 \x01(\x0c\x42\x03\x80\x01\x01R\x07payload:\x04\xf8\xbb\x18\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AUDITEVENT'].fields_by_name['payload']._loaded_options = None
   _globals['_AUDITEVENT'].fields_by_name['payload']._serialized_options = b'\200\001\001'
-  _globals['_AUDITEVENT']._serialized_start=81
-  _globals['_AUDITEVENT']._serialized_end=382
+  _globals['_AUDITEVENT']._loaded_options = None
+  _globals['_AUDITEVENT']._serialized_options = b'\370\273\030\005'
+  _globals['_AUDITEVENT']._serialized_start=107
+  _globals['_AUDITEVENT']._serialized_end=414
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from bp.event.v1 import topics_pb2 as _topics_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message

@@ -1,4 +1,5 @@
 from bp.event.v1 import event_pb2 as _event_pb2
+from bp.event.v1 import topics_pb2 as _topics_pb2
 from bp.notifications.v1 import notification_pb2 as _notification_pb2
 from bp.type.v1 import money_pb2 as _money_pb2
 from google.protobuf import descriptor as _descriptor

@@ -1,4 +1,5 @@
 from bp.event.v1 import event_pb2 as _event_pb2
+from bp.event.v1 import topics_pb2 as _topics_pb2
 from bp.payments.v1 import interbank_transfer_pb2 as _interbank_transfer_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor

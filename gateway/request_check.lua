@@ -1,0 +1,338 @@
+-- The edge's check of what Envoy's transcoder lets through or answers badly.
+--
+-- Before this text stand tables derived from the contracts (gateway/request_check.py):
+--   ROUTES[name]   = {body = "json"|"raw"|"none", message = root of the body, skip = path fields,
+--                     query = allowed parameters as in MESSAGES,
+--                     key = needs Idempotency-Key, unwrap = field}
+--   MESSAGES[name] = {[name in JSON] = {canonical name, kind, repeated, message or enum}}
+--   ENUMS[name]    = {[value's name] = true}
+--   REPLIES[http]  = google.rpc.Status as JSON text
+-- A refusal names the field and never repeats its value.
+
+local find, sub, byte = string.find, string.sub, string.byte
+local match, format = string.match, string.format
+
+local DEPTH_MAX = 32
+local NAME_CHARS_MAX = 64
+
+local function fail(reason, field, description)
+  error({reason = reason, field = field, description = description}, 0)
+end
+
+local function malformed(field, description)
+  fail("MALFORMED_BODY", field, description)
+end
+
+-- A name that the caller chose goes back only if it is plain.
+local function shown(name)
+  if #name <= NAME_CHARS_MAX and find(name, "^[%w_.-]*$") then return name end
+  return "?"
+end
+
+local function inner(field, name)
+  if field == "" then return shown(name) end
+  return field .. "." .. shown(name)
+end
+
+local function skip_space(text, at)
+  return find(text, "[^ \t\r\n]", at) or #text + 1
+end
+
+-- Reads a string from its opening quote; returns its raw text and the place behind it.
+local function read_string(text, at, field)
+  if byte(text, at) ~= 34 then malformed(field, "a string in quotes is expected") end
+  local from = at + 1
+  while true do
+    local stop = find(text, '["\\%c]', from)
+    if not stop then malformed(field, "a string has no end") end
+    local char = byte(text, stop)
+    if char == 34 then return sub(text, at + 1, stop - 1), stop + 1 end
+    if char ~= 92 then malformed(field, "a control character stands in a string") end
+    if find(text, '^["\\/bfnrt]', stop + 1) then
+      from = stop + 2
+    elseif find(text, "^u%x%x%x%x", stop + 1) then
+      from = stop + 6
+    else
+      malformed(field, "an escape in a string is unknown")
+    end
+  end
+end
+
+local function read_number(text, at, field)
+  local _, stop = find(text, "^-?%d+%.?%d*[eE]?[+-]?%d*", at)
+  if not stop then malformed(field, "a number is expected") end
+  return sub(text, at, stop), stop + 1
+end
+
+local function read_literal(text, at)
+  local word = match(text, "^%a+", at)
+  if word == "true" or word == "false" or word == "null" then return word, at + #word end
+end
+
+local LIMITS = {
+  int32 = {"2147483647", "2147483648"},
+  uint32 = {"4294967295", "0"},
+  int64 = {"9223372036854775807", "9223372036854775808"},
+  uint64 = {"18446744073709551615", "0"},
+}
+
+local function check_integer(digits, kind, field)
+  local sign, number = match(digits, "^(-?)(%d+)$")
+  if not number or find(number, "^0%d") then malformed(field, "an integer is expected") end
+  local limit = LIMITS[kind][sign == "-" and 2 or 1]
+  if #number > #limit or (#number == #limit and number > limit) then
+    malformed(field, "the integer is out of range")
+  end
+end
+
+local function read_integer(text, at, kind, field)
+  local digits, stop
+  if byte(text, at) == 34 then
+    digits, stop = read_string(text, at, field)
+  else
+    digits, stop = read_number(text, at, field)
+  end
+  check_integer(digits, kind, field)
+  return stop
+end
+
+-- Names alone: a number would outlive the name that the contract gives it.
+local function read_enum(text, at, names, field)
+  local name, stop = read_string(text, at, field)
+  if not ENUMS[names][name] then malformed(field, "the value is not one of the enum's names") end
+  return stop
+end
+
+local read_any
+
+-- Reads what stands between brackets, one element at a time.
+local function read_list(text, at, close, field, element)
+  local place = skip_space(text, at + 1)
+  if byte(text, place) == close then return place + 1 end
+  while true do
+    place = skip_space(text, element(place))
+    local char = byte(text, place)
+    if char == close then return place + 1 end
+    if char ~= 44 then malformed(field, "a comma or a closing bracket is expected") end
+    place = skip_space(text, place + 1)
+  end
+end
+
+local function read_member_name(text, at, field)
+  local name, place = read_string(text, at, field)
+  place = skip_space(text, place)
+  if byte(text, place) ~= 58 then malformed(inner(field, name), "a colon is expected") end
+  return name, skip_space(text, place + 1)
+end
+
+function read_any(text, at, field, depth)
+  if depth > DEPTH_MAX then malformed(field, "nested too deeply") end
+  local char = byte(text, at)
+  if char == 34 then
+    local _, stop = read_string(text, at, field)
+    return stop
+  elseif char == 91 then
+    return read_list(text, at, 93, field, function(place)
+      return read_any(text, place, field, depth + 1)
+    end)
+  elseif char == 123 then
+    return read_list(text, at, 125, field, function(place)
+      local _, value = read_member_name(text, place, field)
+      return read_any(text, value, field, depth + 1)
+    end)
+  end
+  local _, stop = read_literal(text, at)
+  if stop then return stop end
+  _, stop = read_number(text, at, field)
+  return stop
+end
+
+local read_message
+
+local function read_value(text, at, kind, of, field, depth)
+  if kind == "message" then return read_message(text, at, of, nil, field, depth + 1) end
+  if kind == "string" or kind == "bytes" then
+    local _, stop = read_string(text, at, field)
+    return stop
+  end
+  if LIMITS[kind] then return read_integer(text, at, kind, field) end
+  if kind == "enum" then return read_enum(text, at, of, field) end
+  if kind == "bool" then
+    local word, stop = read_literal(text, at)
+    if not stop or word == "null" then malformed(field, "true or false is expected") end
+    return stop
+  end
+  return read_any(text, at, field, depth)
+end
+
+local function read_member(text, at, shape, skip, field, depth, seen)
+  local name, place = read_member_name(text, at, field)
+  local known = shape[name]
+  if not known or (skip and skip[known[1]]) then
+    fail("UNKNOWN_FIELD", inner(field, name), "the request has no such field")
+  end
+  local path = inner(field, known[1])
+  if seen[known[1]] then malformed(path, "the field stands twice") end
+  seen[known[1]] = true
+  local word, stop = read_literal(text, place)
+  if word == "null" then return stop end
+  if not known[3] then return read_value(text, place, known[2], known[4], path, depth) end
+  if byte(text, place) ~= 91 then malformed(path, "a list is expected") end
+  return read_list(text, place, 93, path, function(element)
+    return read_value(text, element, known[2], known[4], path, depth)
+  end)
+end
+
+function read_message(text, at, name, skip, field, depth)
+  if depth > DEPTH_MAX then malformed(field, "nested too deeply") end
+  if byte(text, at) ~= 123 then malformed(field, "an object is expected") end
+  local shape, seen = MESSAGES[name], {}
+  return read_list(text, at, 125, field, function(place)
+    return read_member(text, place, shape, skip, field, depth, seen)
+  end)
+end
+
+local function check_body(text, route)
+  local stop = read_message(text, skip_space(text, 1), route.message, route.skip, "", 1)
+  if skip_space(text, stop) <= #text then malformed("", "something stands behind the object") end
+end
+
+local function check_key(headers)
+  local key = headers:get("idempotency-key")
+  if not key or key == "" then
+    fail("IDEMPOTENCY_KEY_MISSING", "Idempotency-Key", "the header is missing")
+  end
+  if #key > 255 or find(key, "[^\33-\126]") or headers:getNumValues("idempotency-key") > 1 then
+    fail("IDEMPOTENCY_KEY_INVALID", "Idempotency-Key", "1 to 255 printable characters, once")
+  end
+end
+
+local function decoded(text)
+  text = string.gsub(text, "%+", " ")
+  return (string.gsub(text, "%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+-- The transcoder takes " 7", "007" and an enum's number too; one value has one spelling here.
+local function check_parameter(text, known)
+  local field, kind = known[1], known[2]
+  if LIMITS[kind] then return check_integer(text, kind, field) end
+  if kind == "enum" and not ENUMS[known[4]][text] then
+    malformed(field, "the value is not one of the enum's names")
+  end
+  if kind == "bool" and text ~= "true" and text ~= "false" then
+    malformed(field, "true or false is expected")
+  end
+end
+
+local function check_query(path, route)
+  local query = match(path, "%?(.*)$")
+  if not query then return end
+  local seen = {}
+  for part in string.gmatch(query, "[^&]+") do
+    local name, value = match(part, "^([^=]*)=?(.*)$")
+    local known = route.query[name]
+    if not known then fail("UNKNOWN_FIELD", shown(name), "the request has no such parameter") end
+    if seen[known[1]] and not known[3] then malformed(known[1], "the parameter stands twice") end
+    seen[known[1]] = true
+    check_parameter(decoded(value), known)
+  end
+end
+
+local MESSAGES_OF = {
+  UNKNOWN_FIELD = "The request names a field that it does not have. Correct it.",
+  MALFORMED_BODY = "The body is not JSON of the request's shape. Correct it.",
+  IDEMPOTENCY_KEY_MISSING = "The header Idempotency-Key is missing. Send one for each transfer.",
+  IDEMPOTENCY_KEY_INVALID = "The Idempotency-Key must be 1 to 255 printable characters.",
+}
+
+local REFUSAL = '{"code":3,"message":"%s","details":[{"@type":"type.googleapis.com/' ..
+  'google.rpc.ErrorInfo","reason":"%s","domain":"bp.policy.v1","metadata":{}},{"@type":' ..
+  '"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"%s",' ..
+  '"description":"%s"}]}]}'
+
+local function refuse(handle, status, fault)
+  local message = MESSAGES_OF[fault.reason]
+  local text = format(REFUSAL, message, fault.reason, fault.field, fault.description)
+  handle:respond({[":status"] = status, ["content-type"] = "application/json"}, text)
+end
+
+local function refuse_kind(handle)
+  refuse(handle, "415", {reason = "MALFORMED_BODY", field = "Content-Type",
+    description = "application/json is expected"})
+end
+
+local function is_json(kind)
+  if not kind then return false end
+  kind = string.lower(kind)
+  return kind == "application/json" or find(kind, "^application/json *;") ~= nil
+end
+
+local function check_head(handle, headers, route)
+  if route.key then check_key(headers) end
+  check_query(headers:get(":path"), route)
+  if route.body == "none" then
+    local length = headers:get("content-length")
+    if headers:get("transfer-encoding") or (length and length ~= "0") then
+      malformed("", "this method has no body")
+    end
+  end
+end
+
+function envoy_on_request(handle)
+  local metadata = handle:metadata()
+  local allow = metadata:get("allow")
+  if allow then return handle:respond({[":status"] = "204", ["allow"] = allow}, nil) end
+  local route = ROUTES[metadata:get("route")]
+  if not route then return end
+  local headers = handle:headers()
+  local kind = headers:get("content-type")
+  -- The transcoder lets it through as it is; Envoy makes a gRPC status of the refusal.
+  if kind and find(string.lower(kind), "^application/grpc") then return refuse_kind(handle) end
+  local sound, fault = pcall(check_head, handle, headers, route)
+  if not sound then return refuse(handle, "400", fault) end
+  local json = is_json(kind)
+  -- What a partner signed is not read here, and says all the same what it is.
+  if route.body == "raw" and not json then return refuse_kind(handle) end
+  if route.body ~= "json" then return end
+  -- Waiting for the body ends the life of `headers`; they are asked for again after it.
+  local body = handle:body(true)
+  local length = body:length()
+  if length == 0 then
+    body:setBytes("{}")
+    handle:headers():replace("content-type", "application/json")
+    return
+  end
+  if not json then return refuse_kind(handle) end
+  sound, fault = pcall(check_body, body:getBytes(0, length), route)
+  if not sound then refuse(handle, "400", fault) end
+end
+
+local function unwrap(handle, field)
+  local body = handle:body()
+  if not body then return end
+  local text = body:getBytes(0, body:length())
+  local head = '{"' .. field .. '":'
+  if sub(text, 1, #head) == head then body:setBytes(sub(text, #head + 1, -2)) end
+end
+
+-- Errors of the services come with an ErrorInfo. What has none is a proxy's, and gets the edge's.
+local function complete(handle, status)
+  local body = handle:body()
+  if not body then return end
+  local headers = handle:headers()
+  local text = body:getBytes(0, body:length())
+  if not find(text, "google.rpc.ErrorInfo", 1, true) then
+    text = REPLIES[tonumber(status)] or REPLIES[500]
+    body:setBytes(text)
+    headers:replace("content-type", "application/json")
+  end
+  local delay = match(text, '"retryDelay": *"(%d+)')
+  if delay and not headers:get("retry-after") then headers:add("retry-after", delay) end
+end
+
+function envoy_on_response(handle)
+  local status = handle:headers():get(":status")
+  if status >= "400" then return complete(handle, status) end
+  local route = ROUTES[handle:metadata():get("route")]
+  if route and route.unwrap then unwrap(handle, route.unwrap) end
+end

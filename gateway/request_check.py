@@ -1,0 +1,138 @@
+"""The Lua source of the request check: tables derived from the contracts, then request_check.lua.
+
+Envoy's transcoder drops unknown JSON fields silently and accepts some wrong types. The tables say
+what a body may hold, so that the Lua code can refuse the rest.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+
+from gateway.replies import REPLIES, status_json
+from gateway.routes import BodyKind, EdgeRoute, edge_routes
+from services.contracts import HttpRoute, MethodContract
+
+_CODE = Path(__file__).with_suffix(".lua")
+_KINDS = {
+    FieldDescriptor.TYPE_STRING: "string",
+    FieldDescriptor.TYPE_BYTES: "bytes",
+    FieldDescriptor.TYPE_BOOL: "bool",
+    FieldDescriptor.TYPE_ENUM: "enum",
+    FieldDescriptor.TYPE_INT32: "int32",
+    FieldDescriptor.TYPE_SINT32: "int32",
+    FieldDescriptor.TYPE_SFIXED32: "int32",
+    FieldDescriptor.TYPE_UINT32: "uint32",
+    FieldDescriptor.TYPE_FIXED32: "uint32",
+    FieldDescriptor.TYPE_INT64: "int64",
+    FieldDescriptor.TYPE_SINT64: "int64",
+    FieldDescriptor.TYPE_SFIXED64: "int64",
+    FieldDescriptor.TYPE_UINT64: "uint64",
+    FieldDescriptor.TYPE_FIXED64: "uint64",
+}
+_STRINGS = {"google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"}
+
+
+def source(contracts: Mapping[str, MethodContract]) -> str:
+    """Return the filter's whole source."""
+    tables = _Tables()
+    route_tables = {
+        route.name: tables.route(route, contracts[route.method]) for route in edge_routes(contracts)
+    }
+    replies = {reply.http: json.dumps(status_json(reply)) for reply in REPLIES}
+    parts = [
+        ("ROUTES", route_tables),
+        ("MESSAGES", tables.messages),
+        ("ENUMS", tables.enums),
+        ("REPLIES", replies),
+    ]
+    prelude = "\n".join(f"local {name} = {literal(value)}" for name, value in parts)
+    return f"{prelude}\n{_CODE.read_text()}"
+
+
+def literal(value: Any) -> str:
+    """Return a value of str, bool, int, list and dict as a Lua literal."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'"{escaped}"'
+    if isinstance(value, list):
+        return "{" + ",".join(literal(each) for each in value) + "}"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"[{literal(k)}]={literal(v)}" for k, v in value.items()) + "}"
+    raise TypeError(f"{type(value).__name__} has no Lua literal")
+
+
+class _Tables:
+    """Collects the messages and enums that the routes' bodies reach."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, dict[str, list[Any]]] = {}
+        self.enums: dict[str, dict[str, bool]] = {}
+
+    def route(self, route: EdgeRoute, contract: MethodContract) -> dict[str, Any]:
+        """Return the row of one route, and note what its body may hold."""
+        http = next(each for each in contract.http if each.path == route.template)
+        bound = {variable.partition(".")[0] for variable in route.variables}
+        row: dict[str, Any] = {"body": route.body.value, "query": {}}
+        row["key"] = route.idempotency_key_required
+        if route.response_field:
+            row["unwrap"] = route.response_field
+        if route.body is BodyKind.JSON:
+            root = _body_message(contract, http)
+            self._note(root)
+            row["message"] = root.full_name
+            row["skip"] = {contract.request.fields_by_name[name].json_name: True for name in bound}
+        if http.body != "*":
+            for field in _query_fields(contract.request, bound | {http.body}):
+                row["query"][field.name] = row["query"][field.json_name] = self._entry(field)
+        return row
+
+    def _note(self, message: Descriptor) -> None:
+        if message.full_name in self.messages:
+            return
+        shape: dict[str, list[Any]] = {}
+        self.messages[message.full_name] = shape
+        for field in message.fields:
+            entry = self._entry(field)
+            shape[field.name] = shape[field.json_name] = entry
+
+    def _entry(self, field: FieldDescriptor) -> list[Any]:
+        inner = field.message_type
+        repeated = field.is_repeated
+        if inner is not None and inner.full_name in _STRINGS:
+            return [field.json_name, "string", repeated]
+        if inner is not None and not inner.full_name.startswith("google."):
+            if inner.GetOptions().map_entry:
+                return [field.json_name, "any", False]
+            self._note(inner)
+            return [field.json_name, "message", repeated, inner.full_name]
+        kind = _KINDS.get(field.type, "any")
+        if field.enum_type is not None:
+            return [field.json_name, kind, repeated, self._note_enum(field.enum_type)]
+        return [field.json_name, kind, repeated]
+
+    def _note_enum(self, enum: EnumDescriptor) -> str:
+        self.enums[enum.full_name] = {value.name: True for value in enum.values}
+        return enum.full_name
+
+
+def _body_message(contract: MethodContract, http: HttpRoute) -> Descriptor:
+    if http.body == "*":
+        return contract.request
+    inner = contract.request.fields_by_name[http.body].message_type
+    if inner is None:
+        raise TypeError(f"{contract.path}: body names the scalar field {http.body}")
+    return inner
+
+
+def _query_fields(message: Descriptor, without: set[str]) -> Iterator[FieldDescriptor]:
+    """Yield the fields that the query may fill: those that neither path nor body take."""
+    for field in message.fields:
+        if field.name not in without and field.message_type is None:
+            yield field

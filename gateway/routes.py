@@ -1,0 +1,101 @@
+"""The routes of the edge, derived from the contracts: one for each REST binding.
+
+Pure: contracts in, plain values out. Envoy has no place here; mesh/controlplane/translate/edge
+turns the routes into its configuration.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.contracts import Audience, HttpRoute, MethodContract
+
+_VARIABLE = re.compile(r"\{([a-z_.]+)\}")
+
+
+class BodyKind(StrEnum):
+    """What the body of a request is."""
+
+    NONE = "none"
+    JSON = "json"
+    RAW = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeRoute:
+    """One verb and path at the edge, and the method behind it."""
+
+    name: str
+    """Unique, "bp.payments.v1.PaymentsService.GetInterbankTransfer.0"."""
+    verb: str
+    template: str
+    """Path as in the contract, "/v1/transfers/interbank/{transfer_id}"."""
+    method: str
+    """Full gRPC path."""
+    deployable: str
+    audience: Audience
+    scopes: tuple[str, ...]
+    partners: tuple[str, ...]
+    deadline_ms: int
+    rate_limit_class: str
+    idempotency_key_required: bool
+    body: BodyKind
+    response_field: str
+    """The field of the response that is the body; empty for the whole."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Fields of the request that stand in the path."""
+        return tuple(_VARIABLE.findall(self.template))
+
+    @property
+    def regex(self) -> str | None:
+        """Pattern that matches the whole path; None when the path has no variables."""
+        parts = _VARIABLE.split(self.template)
+        if len(parts) == 1:
+            return None
+        # A custom verb follows a colon (AIP-136), so no variable may swallow one.
+        return "[^/:]+".join(re.escape(text) for text in parts[::2])
+
+
+def edge_routes(contracts: Mapping[str, MethodContract]) -> tuple[EdgeRoute, ...]:
+    """Return the edge's routes, in an order in which the first match is the right one."""
+    found = [
+        _route(contract, http, number)
+        for contract in contracts.values()
+        for number, http in enumerate(contract.http)
+    ]
+    return tuple(sorted(found, key=lambda each: (each.regex is not None, each.template, each.verb)))
+
+
+def _route(contract: MethodContract, http: HttpRoute, number: int) -> EdgeRoute:
+    return EdgeRoute(
+        name=f"{contract.path[1:].replace('/', '.')}.{number}",
+        verb=http.verb,
+        template=http.path,
+        method=contract.path,
+        deployable=contract.deployable,
+        audience=contract.audience,
+        scopes=contract.scopes,
+        partners=contract.partners,
+        deadline_ms=contract.deadline_ms,
+        rate_limit_class=contract.rate_limit_class,
+        idempotency_key_required=contract.idempotency_key_required,
+        body=_body_kind(contract, http),
+        response_field=_json_name(contract, http.response_body),
+    )
+
+
+def _json_name(contract: MethodContract, field: str) -> str:
+    return contract.response.fields_by_name[field].json_name if field else ""
+
+
+def _body_kind(contract: MethodContract, http: HttpRoute) -> BodyKind:
+    if not http.body:
+        return BodyKind.NONE
+    if http.body != "*":
+        field = contract.request.fields_by_name[http.body]
+        if field.message_type is not None and field.message_type.full_name == "google.api.HttpBody":
+            return BodyKind.RAW
+    return BodyKind.JSON

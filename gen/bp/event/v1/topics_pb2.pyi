@@ -1,0 +1,34 @@
+from google.protobuf import descriptor_pb2 as _descriptor_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Topic(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TOPIC_UNSPECIFIED: _ClassVar[Topic]
+    PAYMENTS: _ClassVar[Topic]
+    TRANSFERS: _ClassVar[Topic]
+    AUTH_EVENTS: _ClassVar[Topic]
+    NOTIFICATIONS: _ClassVar[Topic]
+    AUDIT_LOGS: _ClassVar[Topic]
+TOPIC_UNSPECIFIED: Topic
+PAYMENTS: Topic
+TRANSFERS: Topic
+AUTH_EVENTS: Topic
+NOTIFICATIONS: Topic
+AUDIT_LOGS: Topic
+TOPIC_SPEC_FIELD_NUMBER: _ClassVar[int]
+topic_spec: _descriptor.FieldDescriptor
+TOPIC_FIELD_NUMBER: _ClassVar[int]
+topic: _descriptor.FieldDescriptor
+
+class TopicSpec(_message.Message):
+    __slots__ = ("name", "partitions")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    partitions: int
+    def __init__(self, name: _Optional[str] = ..., partitions: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,1 @@
+"""What attacks and measures the bank: simulator, chaos, fuzz and bench."""

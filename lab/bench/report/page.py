@@ -1,0 +1,291 @@
+"""`python -m lab.bench.report.page`: writes a report's figures into the documents, and its charts.
+
+Only the text between the two markers of a document is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.bench.report import bench_json, peers, plots
+from lab.bench.report.peers import Peer
+from sandbox.stack.home import REPO
+
+BEGIN = "<!-- figures: written by python -m lab.bench.report.page -->"
+END = "<!-- figures end -->"
+REPORT = REPO / ".bp" / "reports" / "bench.json"
+CHARTS = REPO / "docs" / "img"
+PARTS_NAMED = 9
+SHOWN = (
+    "baseline",
+    "book.c64",
+    "interbank.c16",
+    "interbank.c64",
+    "baseline.after",
+    "interbank.c128",
+    "open100",
+    "open70",
+    "mesh.c64",
+    "no_sidecar.c64",
+    "mesh.c64.after",
+    "growth.10k",
+    "growth.1m",
+    "growth.10m",
+    "soak",
+)
+"""Runs, in the order of the table."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the charts and both documents. Return 1 when a report is void.
+
+    Several files are the parts of one bench; the date is that of the last file.
+    """
+    files = [Path(argument) for argument in arguments] or [REPORT]
+    reports = [json.loads(file.read_text()) for file in files]
+    for file, one in zip(files, reports, strict=True):
+        if one["void"]:
+            print(f"{file} is void and is not written: {one['reason']}", file=sys.stderr)
+            return 1
+    merged = together(reports)
+    CHARTS.mkdir(exist_ok=True)
+    for name, drawing in plots.draw(merged).items():
+        (CHARTS / name).write_text(drawing)
+    for name, text in (("docs/performance.md", whole(merged)), ("README.md", short(merged))):
+        document = REPO / name
+        document.write_text(replaced(document.read_text(), text))
+    return 0
+
+
+def together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Merge several reports into one. If two have the same figure, the first one is used.
+
+    Figures of the stack itself are the maximum: a single part loads the stack less.
+    """
+    merged: dict[str, Any] = {"figures": {}, "runs": {}}
+    for one in reports:
+        for name in merged:
+            merged[name] = {**one[name], **merged[name]}
+    for one in reports:
+        for name, value in one["figures"].items():
+            if name.startswith("stack."):
+                merged["figures"][name] = max(value, merged["figures"][name])
+    rest = {key: v for one in reversed(reports) for key, v in one.items() if key not in merged}
+    return {
+        **rest,
+        **merged,
+        "time": reports[-1]["time"],
+        "targets": bench_json.targets_of(merged["figures"]),
+        "command": "`, `".join(dict.fromkeys(one["command"] for one in reports)),
+    }
+
+
+def replaced(document: str, text: str) -> str:
+    """Return a document with new figures. ValueError: it has no markers."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"no {BEGIN} … {END} in the document")
+    return f"{before}{BEGIN}\n{text.strip()}\n{END}{after}"
+
+
+def whole(bench: Mapping[str, Any]) -> str:
+    """Return the figures for docs/performance.md."""
+    figures = bench["figures"]
+    pieces = [
+        f"`{bench['command']}` on {bench['machine']}, {bench['time'][:10]}:",
+        _runs(bench),
+        _sentence(figures),
+        _company(bench),
+        "![CPU of a transfer by process](img/cpu.svg)",
+        _cpu(bench),
+        "![Latency of each run](img/latency.svg)",
+        "### Targets and goals",
+        _targets(bench["targets"]),
+        "### The ledger function alone",
+        _ledger(bench),
+        "![SQL alone, beside peers](img/functions.svg)",
+        "### Beside comparable systems",
+        "![A second, beside peers](img/throughput.svg)",
+        _peers(figures),
+    ]
+    return "\n\n".join(piece for piece in pieces if piece)
+
+
+def short(bench: Mapping[str, Any]) -> str:
+    """Return the figures for README.md."""
+    figures = bench["figures"]
+    words = [
+        f"**{figures[name]:,.0f} {what} a second**, 99 of 100 within "
+        f"{figures[name.replace('per_s', 'p99_ms')]:,.0f} ms"
+        for name, what in (
+            ("interbank.c64.per_s", "interbank transfers"),
+            ("book.c64.per_s", "book transfers"),
+        )
+        if name in figures
+    ]
+    cost = figures.get("interbank.cpu_ms")
+    worth = (
+        f"; {cost:.1f} ms of CPU for an interbank transfer, including its events, audit records "
+        "and pushes"
+        if cost
+        else ""
+    )
+    where = f"`{bench['command']}` on {bench['machine']}, {bench['time'][:10]}"
+    return "\n\n".join(
+        (
+            f"{'; '.join(words)}{worth} ({where}). {_company(bench)}".strip(),
+            "![A second, beside peers](docs/img/throughput.svg)",
+            "What each of the other systems does for one of its units, the targets, and where the "
+            "time goes: [performance](docs/performance.md).",
+        )
+    )
+
+
+def _runs(bench: Mapping[str, Any]) -> str:
+    figures = bench["figures"]
+    columns = ("per_s", "p50_ms", "p95_ms", "p99_ms", "p999_ms", "cpu_ms", "round_trips")
+    behind = ("disk_bytes", "peak_mib", "events_lag_p99_ms", "drain_s")
+    titles = (
+        *("run", "per second", "p50 ms", "p95 ms", "p99 ms", "p99.9 ms", "CPU ms"),
+        *("round trips", "bytes written", "peak MiB", "event lag p99 ms", "drained s"),
+        "others' share",
+    )
+    rows = [
+        (
+            f"`{run}`",
+            *(_number(figures.get(f"{run}.{name}")) for name in (*columns, *behind)),
+            f"{figures[share]:.0%}" if (share := f"{run}.others_share") in figures else "",
+        )
+        for run in SHOWN
+        if f"{run}.per_s" in figures
+    ]
+    return _table(titles, rows)
+
+
+def _sentence(figures: Mapping[str, float]) -> str:
+    told = {
+        "mesh.hop_cpu_us": "a pass through a sidecar {:,.0f} µs of CPU",
+        "mesh.share": "the mesh takes {:.0%} of the throughput",
+        "growth.cpu_ratio_1m": "CPU at 1 million transfers {:.2f} times that at 10 thousand",
+        "growth.postgres_ratio_1m": "PostgreSQL's alone {:.2f} times",
+        "growth.cpu_ratio_10m": "at 10 million {:.2f} times",
+        "soak.rss_slope": "memory grows by {:.2f} MiB a minute in the soak",
+        "stack.rss_mib": "{:,.0f} MiB for the stack",
+        "stack.up_warm_s": "warm start {:.1f} s",
+    }
+    known = [text.format(figures[name]) for name, text in told.items() if name in figures]
+    text = "; ".join(known)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _company(bench: Mapping[str, Any]) -> str:
+    figures = bench["figures"]
+    shares = [figures[name] for run in SHOWN if (name := f"{run}.others_share") in figures]
+    if not shares:
+        return ""
+    least, most = f"{min(shares):.0%}", f"{max(shares):.0%}"
+    return (
+        "Other processes, the kernel and the host used "
+        f"{least if least == most else f'{least} to {most}'} of the cores in these runs."
+    )
+
+
+def _cpu(bench: Mapping[str, Any]) -> str:
+    run = bench["runs"].get("interbank.c64")
+    if run is None:
+        return ""
+    parts: dict[str, float] = run["cpu_ms_by_part"]
+    own = [(name, ms) for name, ms in parts.items() if not name.startswith("partner-")]
+    named = ", ".join(f"{name} {ms:.2f}" for name, ms in own[:PARTS_NAMED])
+    rest = sum(ms for _, ms in own[PARTS_NAMED:])
+    outside = sum(ms for name, ms in parts.items() if name.startswith("partner-"))
+    return (
+        f"CPU ms of one interbank transfer: {named}, the rest {rest:.2f}. Outside the bank: "
+        f"partners {outside:.2f}, load generator {run['generator_cpu_ms']:.2f}."
+    )
+
+
+def _targets(judged: Iterable[Mapping[str, Any]]) -> str:
+    rows = [
+        (
+            one["what"],
+            f"{_number(one['measured'])} {one['unit']}".strip(),
+            one["target"],
+            one["standing"],
+            one["goal"] or "",
+            one["goal_standing"] or "",
+        )
+        for one in judged
+    ]
+    return _table(("what", "measured", "target", "", "goal", ""), rows)
+
+
+def _ledger(bench: Mapping[str, Any]) -> str:
+    figures = bench["figures"]
+    if "ledger.spread.per_s" not in figures:
+        return ""
+    shapes = {one["name"]: one for one in bench["ledger"]["shapes"]}
+    rows = [
+        (
+            name,
+            str(shapes[name]["clients"]) if name in shapes else "",
+            _number(figures[f"ledger.{name}.per_s"]),
+            _number(figures[f"ledger.{name}.call_ms"]),
+        )
+        for kind in ("single", "group", "pgledger")
+        for where in ("spread", "hot")
+        if f"ledger.{(name := f'{kind}.{where}')}.per_s" in figures
+    ]
+    form = bench["ledger"]["form"]
+    return (
+        _table(("form and accounts", "clients", "postings a second", "ms a call"), rows)
+        + f"\n\n`ledger.spread` and `ledger.hot` are the form that the services use: {form}."
+    )
+
+
+def _peers(figures: Mapping[str, float]) -> str:
+    def row(peer: Peer) -> tuple[str, ...]:
+        least, most = _number(peer.least_per_s), _number(peer.most_per_s)
+        pace = most if least == most else f"{least} to {most}"
+        return (peer.name, peer.what, pace, peer.p99, peer.remark)
+
+    ours = [
+        (
+            "**BP**",
+            f"{what}: REST, TLS and mTLS, events, audit record, push, fsync; 64 connections",
+            f"**{_number(figures[f'{run}.per_s'])}**",
+            f"{_number(figures[f'{run}.p99_ms'])} ms",
+            "",
+        )
+        for run, what in (
+            ("book.c64", "book transfer"),
+            ("interbank.c64", "interbank transfer with fraud score and clearing house"),
+        )
+        if f"{run}.per_s" in figures
+    ]
+    theirs = [row(peer) for peer in (*peers.SYSTEMS, *peers.FUNCTIONS)]
+    return (
+        _table(("system", "one unit is", "a second", "p99", ""), [*ours, *theirs])
+        + "\n\nThe others were measured on a similar machine with 32 connections, except Mojaloop, "
+        "whose own published figure is used."
+    )
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,107 @@
+"""The targets that the bank must meet, and goals beyond them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import mean
+
+
+class Way(StrEnum):
+    """Whether the value must be at least or at most the bound."""
+
+    AT_LEAST = "≥"
+    AT_MOST = "≤"
+
+
+class Standing(StrEnum):
+    """Whether a target or goal was met."""
+
+    MET = "met"
+    MISSED = "missed"
+    NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target: the bound of a figure, or of the ratio of a figure to others."""
+
+    what: str
+    figure: str
+    way: Way
+    bound: float
+    """The value that must be met."""
+    goal: float | None = None
+    """A harder bound, to aim at. None: there is none."""
+    unit: str = ""
+    over: Sequence[str] = ()
+    """Divide by the mean of these figures, of those that were measured. Empty: no division."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A target with its measured value."""
+
+    target: Target
+    value: float | None
+    """None: it was not measured."""
+
+    @property
+    def standing(self) -> Standing:
+        """Whether the target was met."""
+        return self._against(self.target.bound)
+
+    @property
+    def goal_standing(self) -> Standing | None:
+        """Whether the goal was met. None: there is no goal."""
+        return None if self.target.goal is None else self._against(self.target.goal)
+
+    def _against(self, limit: float) -> Standing:
+        if self.value is None:
+            return Standing.NOT_MEASURED
+        good = self.value >= limit if self.target.way is Way.AT_LEAST else self.value <= limit
+        return Standing.MET if good else Standing.MISSED
+
+
+TARGETS = (
+    Target("interbank transfers", "interbank.c64.per_s", Way.AT_LEAST, 250, 400, "a second"),
+    Target("their latency, 99 of 100", "interbank.c64.p99_ms", Way.AT_MOST, 500, 300, "ms"),
+    Target(
+        "their speed against the baseline's",
+        "interbank.c64.per_s",
+        Way.AT_LEAST,
+        0.25,
+        1 / 3,
+        over=("baseline.per_s", "baseline.after.per_s"),
+    ),
+    Target("CPU of one", "interbank.cpu_ms", Way.AT_MOST, 6.5, 4.0, "ms"),
+    Target(
+        "lag of its events, 99 of 100", "interbank.events_lag_p99_ms", Way.AT_MOST, 1000, unit="ms"
+    ),
+    Target("book transfers", "book.c64.per_s", Way.AT_LEAST, 500, 950, "a second"),
+    Target("ledger function, spread", "ledger.spread.per_s", Way.AT_LEAST, 5000, unit="a second"),
+    Target(
+        "ledger function, hot against spread",
+        "ledger.hot.per_s",
+        Way.AT_LEAST,
+        0.9,
+        over=("ledger.spread.per_s",),
+    ),
+    Target("cost at 1 million against 10 thousand", "growth.cpu_ratio_1m", Way.AT_MOST, 1.2),
+    Target("warm start", "stack.up_warm_s", Way.AT_MOST, 20, unit="s"),
+    Target("memory of the stack", "stack.rss_mib", Way.AT_MOST, 2560, unit="MiB"),
+)
+
+
+def judge(figures: Mapping[str, float]) -> list[Judged]:
+    """Return every target with its measured value."""
+    return [Judged(target, _value(target, figures)) for target in TARGETS]
+
+
+def _value(target: Target, figures: Mapping[str, float]) -> float | None:
+    value = figures.get(target.figure)
+    if value is None or not target.over:
+        return value
+    below = [figures[name] for name in target.over if figures.get(name)]
+    return value / mean(below) if below else None

@@ -1,0 +1,77 @@
+"""`make chaos`: schedules of two minutes one after the other, each seed printed with its verdict.
+
+It stops at the first that is not sound: a later one would be judged by the same spoilt books. The
+stack's home is kept, with its logs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.chaos.report import Outcome
+from lab.chaos.runner import run
+from lab.chaos.series import one_after_the_other
+from sandbox.stack.home import REPO, Home
+from sandbox.stack.supervisor import control
+from sandbox.stack.testing import RunningStack
+
+SEED_MAX = 1_000_000
+SCHEDULES = 20
+SECONDS = 120.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the schedules; 1 when one was not sound."""
+    options = _parser().parse_args(arguments)
+    home = Home(options.home.resolve())
+    if options.home == _own_home() and not control.is_running(home.control_socket):
+        shutil.rmtree(home.root, ignore_errors=True)
+    stack = RunningStack.open(home.root)
+    try:
+        stack.ensure()
+
+        async def strike(seed: int) -> Outcome:
+            return await run(stack, seed, SECONDS, _tell)
+
+        seeds = _seeds(options)
+        return asyncio.run(one_after_the_other(seeds, strike, stack.home.reports, _tell))
+    finally:
+        if stack.started:
+            stack.down()
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+def _seeds(options: argparse.Namespace) -> list[int]:
+    return options.seed or [random.randrange(SEED_MAX) for _ in range(options.schedules)]
+
+
+def _own_home() -> Path:
+    return REPO / ".bp-chaos"
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("none at all would prove nothing")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--home", type=Path, default=_own_home(), help="home of the stack to use")
+    parser.add_argument("--schedules", type=_at_least_one, default=SCHEDULES)
+    parser.add_argument("--seed", type=int, action="append", help="this seed; may be repeated")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

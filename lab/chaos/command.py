@@ -1,0 +1,62 @@
+"""`bpctl chaos run`: faults by chance on the running bank, and whether it came through."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from typing import Annotated
+
+import typer
+
+from ops.bpctl import reach
+from sandbox.stack.home import home_from_environment
+from sandbox.stack.supervisor import control
+
+SEED_MAX = 1_000_000
+SECONDS = 60.0
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `chaos`."""
+    chaos = typer.Typer(no_args_is_help=True, help="Faults by chance, and the judge after them.")
+    chaos.callback()(lambda: None)
+    chaos.command("run")(run_one)
+    app.add_typer(chaos, name="chaos")
+
+
+def run_one(
+    seed: Annotated[int | None, typer.Option(help="Replays its schedule; none: by chance.")] = None,
+    minutes: Annotated[float, typer.Option(min=0.25, max=60, help="Length of the schedule.")] = 2,
+    healed_within: Annotated[float, typer.Option(min=1, help="Seconds to heal in.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """Strike parts of the running bank while customers pay, then judge it.
+
+    The clearing house's clock moves on by some banking days. Exit code 0 when nothing was lost,
+    nothing doubled and the bank healed in time; 1 when not. BP_DEADLINE_FACTOR scales the time to
+    heal on a host that is slower than the documented one.
+    """
+    from lab.chaos.runner import run
+    from sandbox.stack.testing import RunningStack
+
+    reach.addresses()  # leaves with a remedy when no stack was started
+    home = home_from_environment()
+    if not control.is_running(home.control_socket):
+        reach.fail(f"No stack runs in {home.root}: run `make up`", 3)
+    chosen = random.randrange(SEED_MAX) if seed is None else seed
+    stack = RunningStack(home)
+    striking = run(
+        stack,
+        chosen,
+        minutes * SECONDS,
+        lambda line: typer.echo(line, err=as_json),
+        healed_within_s=healed_within,
+    )
+    outcome = asyncio.run(striking)
+    if as_json:
+        typer.echo(json.dumps(outcome.to_json()))
+    else:
+        typer.echo("\n".join(outcome.lines()))
+    raise typer.Exit(0 if outcome.ok else 1)

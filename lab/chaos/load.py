@@ -1,0 +1,222 @@
+"""The load: customers who pay while parts of the bank die, and who do what an app does.
+
+Requests arrive at a steady rate whatever becomes of the earlier ones. Each keeps its key, and is
+repeated with it until it has a definite answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+
+from lab.chaos.orders import NO_ANSWER, Meaning, Op, Order
+from ops.waiting import scaled_s
+from sandbox.client import BO, BankClient, Customer
+
+PER_S = 10.0
+IN_FLIGHT_MAX = 400
+CALL_S = 16.0
+"""Longer than the gateway lets any call take."""
+PAUSE_FIRST_S, PAUSE_MAX_S = 0.3, 3.0
+
+RICH, POOR = 10, 3
+OPENING = {True: 50_000_00, False: 100_00}
+OVER = 60_000_00
+"""More than any customer has, less than one transfer may be."""
+
+_MIX = {
+    Op.INTERBANK: 55,
+    Op.BOOK: 20,
+    Op.OVER_BALANCE: 6,
+    Op.REPLAY: 8,
+    Op.OTHER_PAYLOAD: 3,
+    Op.CANCEL: 8,
+}
+_ENDINGS = ("123456", "123456", "123456", "1239901", "1238802")
+"""Beneficiaries' accounts: most settle, some are returned, some after they settled."""
+_SURE = frozenset({"SUBMITTED", "COMPLETED", "POSTED"})
+"""States in which a transfer can no more fail, so that its key is never free again."""
+
+
+class Load:
+    """Makes requests and remembers every one."""
+
+    def __init__(self, bank: BankClient, seed: int) -> None:
+        self._bank = bank
+        self._dice = random.Random(f"load {seed}")
+        self._customers: list[Customer] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self.orders: list[Order] = []
+        self.opened: dict[str, int] = {}
+        """Account -> opening balance."""
+        self.answers: Counter[str] = Counter()
+        self.skipped = 0
+        """Arrivals that found too many others waiting."""
+
+    async def open(self) -> None:
+        """Open the customers: some rich, some whose whole balance several debits want."""
+        for rich in (True,) * RICH + (False,) * POOR:
+            customer = await self._bank.customer(OPENING[rich])
+            self._customers.append(customer)
+            self.opened[str(customer.account_id)] = OPENING[rich]
+
+    async def run(self, seconds: float) -> None:
+        """Let requests arrive for so long; those under way go on."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if len(self._running) < IN_FLIGHT_MAX:
+                self._start(self._rolled())
+            else:
+                self.skipped += 1
+            await asyncio.sleep(min(left, self._dice.expovariate(PER_S)))
+
+    def burst(self, count: int) -> None:
+        """Let so many requests arrive at once."""
+        for _ in range(count):
+            self._start(self._payment(Op.INTERBANK))
+
+    async def one(self) -> Order:
+        """Make one payment that will settle, once, and return it with or without its definite
+        answer."""
+        order = self._payment(Op.INTERBANK, rich=True)
+        order.beneficiary, order.left_alone = dict(BO), True
+        self.orders.append(order)
+        await self._try(order)
+        if not order.definite:
+            self._follow(order)
+        return order
+
+    async def state(self, order: Order) -> str:
+        """Return the state of a transfer as its customer reads it; empty without an answer."""
+        path = f"/v1/transfers/interbank/{order.taken_as}"
+        try:
+            async with asyncio.timeout(scaled_s(CALL_S)):
+                answer = await self._bank.call("GET", path, self._customer(order).token)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            return ""
+        return answer.body.get("state", "") if answer.status == 200 else ""
+
+    async def finish(self, timeout_s: float) -> list[Order]:
+        """Wait for what is under way; what has no definite answer then is given up.
+
+        `timeout_s` is the deadline on the documented host; it is scaled for this one.
+        """
+        if self._running:
+            await asyncio.wait(self._running, timeout=scaled_s(timeout_s))
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        return [order for order in self.orders if not order.definite]
+
+    def submitted(self, count: int) -> list[str]:
+        """Return the newest transfers that were told submitted."""
+        known = [o for o in self.orders if o.op is Op.INTERBANK and o.taken_state == "SUBMITTED"]
+        return [order.taken_as for order in known[-count:]]
+
+    def _start(self, order: Order) -> None:
+        self.orders.append(order)
+        self._follow(order)
+
+    def _follow(self, order: Order) -> None:
+        task = asyncio.create_task(self._until_definite(order))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _until_definite(self, order: Order) -> None:
+        pause_s = PAUSE_FIRST_S
+        while await self._try(order) is Meaning.AGAIN:
+            await asyncio.sleep(pause_s * self._dice.uniform(0.5, 1.0))
+            pause_s = min(pause_s * 2, PAUSE_MAX_S)
+
+    async def _try(self, order: Order) -> Meaning:
+        order.begun_s = order.begun_s or time.monotonic()
+        status, reason, body = await self._send(order)
+        found = order.hear(status, reason, body.get("transferId", ""), body.get("state", "POSTED"))
+        word = {Meaning.TAKEN: body.get("state", "POSTED")}.get(found, reason)
+        self.answers[f"{order.op}: {status or 'no answer'} {word}".strip()] += 1
+        if found is not Meaning.AGAIN:
+            order.ended_s = time.monotonic()
+        return found
+
+    async def _send(self, order: Order) -> tuple[int, str, dict[str, Any]]:
+        try:
+            async with asyncio.timeout(scaled_s(CALL_S)):
+                answer = await self._call(order)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            return NO_ANSWER, "", {}
+        body = answer.body if isinstance(answer.body, dict) else {}
+        return answer.status, "" if answer.status < 300 else answer.reason, body
+
+    async def _call(self, order: Order) -> Any:
+        customer = self._customer(order)
+        if order.op is Op.CANCEL:
+            path = f"/v1/transfers/interbank/{order.about}:cancel"
+            return await self._bank.call("POST", path, customer.token, {})
+        body: dict[str, Any] = {
+            "accountId": order.account_id,
+            "amount": {"currencyCode": "USD", "minorUnits": str(order.amount)},
+        }
+        if order.destination_account_id:
+            path = "/v1/transfers/internal"
+            body["destinationAccountId"] = order.destination_account_id
+        else:
+            path = "/v1/transfers/interbank"
+            body |= {"beneficiary": dict(order.beneficiary), "memo": "rent"}
+        headers = {"Idempotency-Key": order.key}
+        return await self._bank.call("POST", path, customer.token, body, headers)
+
+    def _customer(self, order: Order) -> Customer:
+        return next(c for c in self._customers if str(c.customer_id) == order.customer_id)
+
+    def _rolled(self) -> Order:
+        (op,) = self._dice.choices(list(_MIX), list(_MIX.values()))
+        if op in (Op.INTERBANK, Op.BOOK, Op.OVER_BALANCE):
+            return self._payment(op)
+        known = [o for o in self.orders[-200:] if o.taken_as and _repeatable(o, op)]
+        if not known:
+            return self._payment(Op.INTERBANK)
+        return _about(self._dice.choice(known), op)
+
+    def _payment(self, op: Op, *, rich: bool = False) -> Order:
+        payer = self._dice.choice(self._customers[: RICH if rich else None])
+        amount = OVER if op is Op.OVER_BALANCE else self._dice.randint(1_00, 60_00)
+        order = Order(
+            op,
+            str(uuid.UUID(int=self._dice.getrandbits(128), version=4)),
+            str(payer.customer_id),
+            str(payer.account_id),
+            amount,
+        )
+        if op is Op.BOOK or (op is Op.OVER_BALANCE and self._dice.random() < 0.5):
+            order.destination_account_id = str(self._other(payer).account_id)
+        else:
+            order.beneficiary = BO | {"accountNumber": self._dice.choice(_ENDINGS)}
+        return order
+
+    def _other(self, payer: Customer) -> Customer:
+        others: Sequence[Customer] = [c for c in self._customers if c is not payer]
+        return self._dice.choice(others)
+
+
+def _repeatable(order: Order, op: Op) -> bool:
+    """Whether a replay or a cancellation of an order has one right answer."""
+    if order.left_alone:
+        return False
+    if op is Op.CANCEL:
+        return order.op is Op.INTERBANK
+    return order.op in (Op.INTERBANK, Op.BOOK) and order.taken_state in _SURE
+
+
+def _about(first: Order, op: Op) -> Order:
+    amount = first.amount + (1 if op is Op.OTHER_PAYLOAD else 0)
+    again = Order(op, first.key, first.customer_id, first.account_id, amount)
+    again.destination_account_id = first.destination_account_id
+    again.beneficiary, again.about = first.beneficiary, first.taken_as
+    return again

@@ -1,0 +1,191 @@
+"""One run: load and faults by a schedule, healing, settlement, and then the judgement."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+
+from lab.chaos.breaking import Breaker
+from lab.chaos.healing import BREAKER_S_MAX, CALLER, HEALED_WITHIN_S, Watch
+from lab.chaos.load import Load
+from lab.chaos.reckoning import TERMINAL, Difference, Row, reckon
+from lab.chaos.report import Outcome, Struck
+from lab.chaos.schedule import CLEARING_HOUSE, Fault, Roster, schedule
+from ops.waiting import until
+from sandbox.client import BankClient
+from sandbox.stack.testing import RunningStack
+from services.chassis.postgres import Queries, load_queries
+from services.payments.state import State
+
+SETTLED_WITHIN_S = BREAKER_S_MAX + 60.0
+"""The clearing house's breaker closes for good, and a saga asks again within a minute after it."""
+LATE_RETURN_DAYS = 6
+SENT = TERMINAL | {State.SUBMITTED.name}
+
+Tell = Callable[[str], None]
+
+
+def roster(stack: RunningStack) -> Roster:
+    """Return all processes that the stack runs: whatever is added to it can be struck."""
+    rows = stack.nodes().values()
+    return Roster(tuple(row["name"] for row in rows if row["kind"] == "process"))
+
+
+async def run(
+    stack: RunningStack,
+    seed: int,
+    seconds: float,
+    tell: Tell = print,
+    *,
+    close_breakers: bool = False,
+    healed_within_s: float = HEALED_WITHIN_S,
+) -> Outcome:
+    """Run the schedule of a seed over a running stack; `tell` hears each fault as it ends.
+
+    `close_breakers` ends the breakers' minutes once all parts are ready and a transfer was taken:
+    nothing waits for them any more. `healed_within_s` is for the documented host and is scaled for
+    this one.
+    """
+    bank = BankClient(stack)
+    try:
+        run_ = _Run(bank, seed, seconds, tell, close_breakers)
+        return await run_.to_the_end(healed_within_s)
+    finally:
+        await bank.close()
+
+
+class _Run:
+    def __init__(
+        self, bank: BankClient, seed: int, seconds: float, tell: Tell, close_breakers: bool
+    ) -> None:
+        self._bank = bank
+        self._seed = seed
+        self._seconds = seconds
+        self._tell = tell
+        self._close_breakers = close_breakers
+        self._load = Load(bank, seed)
+        self._breaker = Breaker(bank, self._load)
+        self._struck: list[Struck] = []
+
+    async def to_the_end(self, healed_within_s: float) -> Outcome:
+        bank, load = self._bank, self._load
+        parts = await asyncio.to_thread(roster, bank.stack)
+        faults = schedule(self._seed, self._seconds, parts)
+        self._tell(f"seed {self._seed}: {len(faults)} faults in {self._seconds:g} s")
+        await load.open()
+        arriving = asyncio.create_task(load.run(self._seconds))
+        try:
+            ended_s = await self._strike_all(faults)
+            days = self._two_banking_days
+            watch = Watch(bank, load, ended_s, self._let_through, days, healed_within_s)
+            healing = await watch.until_well()
+            await arriving
+        finally:
+            arriving.cancel()
+            await self._mend(parts)
+        begun_s = time.monotonic()
+        await load.finish(SETTLED_WITHIN_S)
+        await self._settle()
+        settled_s = time.monotonic() - begun_s
+        verdict = await bank.judged()
+        return Outcome(
+            seed=self._seed,
+            seconds=self._seconds,
+            struck=self._struck,
+            orders=load.orders,
+            answers=load.answers,
+            skipped=load.skipped,
+            healing=healing,
+            settled_s=settled_s,
+            differences=await self._reckon(),
+            verdict=verdict,
+        )
+
+    async def _strike_all(self, faults: tuple[Fault, ...]) -> float:
+        """Carry out all faults, each at its time; return when the last one ended."""
+        begun_s = time.monotonic()
+
+        async def strike(fault: Fault) -> None:
+            await asyncio.sleep(max(0.0, begun_s + fault.at_s - time.monotonic()))
+            struck = Struck(fault, await self._breaker.strike(fault))
+            self._struck.append(struck)
+            self._tell(struck.line())
+
+        async with asyncio.TaskGroup() as tasks:
+            for fault in faults:
+                tasks.create_task(strike(fault))
+        self._struck.sort(key=lambda one: one.fault.at_s)
+        return time.monotonic()
+
+    async def _mend(self, parts: Roster) -> None:
+        """Make every partner well and let the clearing house tell what it kept or gave up."""
+        try:
+            for partner in parts.partners:
+                await self._bank.mend(partner)
+            if CLEARING_HOUSE in parts.partners:
+                await self._tell_notices()
+        except aiohttp.ClientError as error:
+            self._tell(f"not mended: {error!r}")
+
+    async def _tell_notices(self) -> None:
+        await self._bank.control(CLEARING_HOUSE, "POST", "/control/webhooks/release")
+        body = {"dead": True}
+        await self._bank.control(CLEARING_HOUSE, "POST", "/control/webhooks/redeliver", body)
+
+    async def _let_through(self) -> None:
+        if self._close_breakers:
+            await asyncio.to_thread(self._bank.stack.restart, f"{CALLER}-sidecar")
+
+    async def _two_banking_days(self) -> None:
+        await self._pass(2, drain_ms=0)
+
+    async def _pass(self, days: int, drain_ms: int) -> None:
+        """Let banking days pass at the clearing house; wait so long for its notices to be heard."""
+        body = {"banking_days": days, "drain_timeout_ms": drain_ms}
+        await self._bank.control(CLEARING_HOUSE, "POST", "/control/clock/advance", body)
+
+    async def _settle(self) -> None:
+        """Let every transfer come to its end: answers first, then banking days, then late returns.
+        What does not end in time is named by the reckoning."""
+        try:
+            await self._until(SENT)
+            for days in (2, LATE_RETURN_DAYS):
+                await self._pass(days, drain_ms=30_000)
+                await self._tell_notices()
+            await self._until(TERMINAL)
+        except (TimeoutError, aiohttp.ClientError) as error:
+            self._tell(f"not settled: {error!r}")
+
+    async def _until(self, states: frozenset[str]) -> None:
+        customers = list({order.customer_id for order in self._load.orders})
+
+        async def reached() -> bool:
+            sql, wanted = _sql().unsettled, sorted(states)
+            return not await self._ask(lambda one: one.fetchval(sql, customers, wanted))
+
+        await until(reached, SETTLED_WITHIN_S, "every transfer at its end")
+
+    async def _reckon(self) -> list[Difference]:
+        load = self._load
+        customers = list({order.customer_id for order in load.orders})
+        rows = await self._ask(lambda c: c.fetch(_sql().transfers, customers))
+        held = await self._ask(lambda c: c.fetch(_sql().balances, list(load.opened)))
+        books = [Row(**dict(row)) for row in rows]
+        return reckon(load.orders, books, load.opened, {row[0]: row[1] for row in held})
+
+    async def _ask(self, question: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+        connection = await asyncpg.connect(self._bank.stack.dsn("bp_write", "bp_judge"))
+        try:
+            return await question(connection)
+        finally:
+            await connection.close()
+
+
+def _sql() -> Queries:
+    return load_queries(Path(__file__).parent / "sql" / "rows.sql")

@@ -1,0 +1,147 @@
+"""`python -m lab.fuzz`: the document at the edge, every RPC on the mesh, then the judge."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.fuzz import document, rpcs
+from lab.fuzz.mesh import Mesh
+from lab.fuzz.messages import Ids
+from lab.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
+from sandbox.client import BankClient, Customer
+from sandbox.stack.home import REPO, Home, home_from_environment
+from sandbox.stack.testing import RunningStack
+
+CASES = 5_000
+BALANCE = 10_000_000_00
+EXAMPLES_EACH_ROUND = 40
+SHOWN_MAX = 20
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Fuzz, print what came of it and the verdict; 1 when anything was found."""
+    options = _parser().parse_args(arguments)
+    print(f"seed {options.seed} (make fuzz ARGS='--seed {options.seed}' asks the same again)")
+    stack = RunningStack.open(options.home.root)
+    try:
+        stack.ensure()
+        found = _fuzz(stack, options)
+    finally:
+        if stack.started:
+            stack.down()
+    for each in found[:SHOWN_MAX]:
+        print(f"- {each}")
+    print(f"FUZZ: {'sound' if not found else f'{len(found)} findings'}")
+    return 1 if found else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
+    parser.add_argument("--cases", type=int, default=CASES, help="at the edge, at least")
+    parser.add_argument("--calls", type=int, default=200, help="of each RPC")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
+    parser.add_argument(
+        "--home",
+        type=lambda text: Home(Path(text).resolve()),
+        default=home_from_environment(),
+        help=f"home of the stack to use, otherwise BP_HOME or {REPO / '.bp'}",
+    )
+    return parser
+
+
+def _fuzz(stack: RunningStack, options: argparse.Namespace) -> list[str]:
+    people = asyncio.run(open_people(stack))
+    found = [*_at_the_edge(stack, people, options), *_on_the_mesh(stack, people, options)]
+    verdict = asyncio.run(_judged(stack))
+    print(f"judge: {'all stores agree' if verdict else 'the stores disagree: bpctl ledger check'}")
+    secrets_of_all = [one for person in people for one in (person.token, person.user_name)]
+    written = words_in_logs(stack, (PAYEE_NAME, PAYEE_ACCOUNT, *secrets_of_all))
+    print(f"logs: {'silent' if not written else 'they tell what they must not'}")
+    found += written
+    return found if verdict else [*found, "the judge found the stores to disagree"]
+
+
+async def open_people(stack: RunningStack, count: int = 3) -> list[Customer]:
+    """Open customers who can pay what they are made to."""
+    client = BankClient(stack)
+    try:
+        return [await client.customer(BALANCE) for _ in range(count)]
+    finally:
+        await client.close()
+
+
+async def _judged(stack: RunningStack) -> bool:
+    client = BankClient(stack)
+    try:
+        return bool((await client.judged())["ok"])
+    finally:
+        await client.close()
+
+
+def _at_the_edge(
+    stack: RunningStack, people: Sequence[Customer], options: argparse.Namespace
+) -> list[str]:
+    tally, begun, seed = document.Tally(), time.monotonic(), options.seed
+    phases = document.PHASES
+    with tempfile.TemporaryDirectory() as folder:
+        while tally.requests < options.cases:
+            document.run(
+                stack,
+                people,
+                seed=seed,
+                examples=EXAMPLES_EACH_ROUND,
+                folder=Path(folder),
+                phases=phases,
+                into=tally,
+            )
+            # Examples and boundaries are the same whatever the seed; the rest is not.
+            seed, phases = seed + 1, ("fuzzing", "stateful")
+    answers = ", ".join(f"{status}: {count}" for status, count in sorted(tally.answers.items()))
+    print(
+        f"edge: {tally.requests} requests in {time.monotonic() - begun:.0f} s,"
+        f" {tally.followed_links} by links, {tally.checks.total()} checks of"
+        f" {len(tally.checks)} kinds; {answers}"
+    )
+    return [*map(str, tally.findings), *tally.errors]
+
+
+async def _ids(stack: RunningStack, people: Sequence[Customer]) -> Ids:
+    client = BankClient(stack)
+    try:
+        return await rpcs.ids_of(client, people[0], people[2])
+    finally:
+        await client.close()
+
+
+def _on_the_mesh(
+    stack: RunningStack, people: Sequence[Customer], options: argparse.Namespace
+) -> list[str]:
+    mesh, found, calls, begun = Mesh(stack), list[str](), 0, time.monotonic()
+    ids = asyncio.run(_ids(stack, people))
+    try:
+        for contract in rpcs.methods():
+            try:
+                tally = rpcs.attack(
+                    mesh, contract, people[0], ids, examples=options.calls, seed=options.seed
+                )
+            except rpcs.BrokenContractError as error:
+                notes = " ".join(getattr(error, "__notes__", []))
+                found.append(f"{contract.path}: {error} {notes}")
+            else:
+                calls += tally.calls
+                print(f"  {contract.name}: {dict(tally.answers.most_common(6))}")
+    finally:
+        mesh.close()
+    print(f"mesh: {calls} calls in {time.monotonic() - begun:.0f} s")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,201 @@
+"""schemathesis over docs/openapi.json, against the gateway of a running stack.
+
+Every operation is asked with its examples, with each boundary of its schema, with generated good
+and bad data, and along the document's links; after each answer all checks are made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+
+from lab.fuzz.leave import VERBS, is_dropped
+from lab.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME
+from ops.waiting import scaled_s
+from sandbox.client import Customer
+from sandbox.stack.home import REPO
+from sandbox.stack.testing import RunningStack
+
+OPENAPI = REPO / "docs" / "openapi.json"
+ANSWER_WITHIN_S = 5
+PHASES = ("examples", "coverage", "fuzzing", "stateful")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check that failed, with the request that shows it."""
+
+    check: str
+    operation: str
+    said: str
+    request: str
+    answer: str
+
+    def __str__(self) -> str:
+        return f"{self.check} at {self.operation}: {self.said}\n  {self.request}\n  {self.answer}"
+
+
+@dataclass
+class Tally:
+    """What was asked and what came of it."""
+
+    requests: int = 0
+    followed_links: int = 0
+    answers: Counter[str] = field(default_factory=Counter[str])
+    checks: Counter[str] = field(default_factory=Counter[str])
+    findings: list[Finding] = field(default_factory=list[Finding])
+    errors: list[str] = field(default_factory=list[str])
+
+    @property
+    def sound(self) -> bool:
+        """No check failed and nothing broke."""
+        return not self.findings and not self.errors
+
+
+def run(
+    stack: RunningStack,
+    people: Sequence[Customer],
+    *,
+    seed: int,
+    examples: int,
+    folder: Path,
+    phases: tuple[str, ...] = PHASES,
+    into: Tally | None = None,
+) -> Tally:
+    """Ask every operation `examples` times in each phase.
+
+    The first customer asks; the second is a stranger to whom nothing of it may be shown; the
+    third is paid.
+    """
+    tally = Tally() if into is None else into
+    config = SchemathesisConfig.from_dict(_config(stack, people, seed, examples, folder, phases))
+    schema = schemathesis.openapi.from_path(str(OPENAPI), config=config)
+    schema.hook("filter_failure")(_counts)
+    for event in from_schema(schema).execute():
+        if isinstance(event, events.ScenarioFinished):
+            _record(tally, event.recorder)
+        elif isinstance(event, events.NonFatalError):
+            tally.errors.append(f"{event.label}: {event.value}")
+        elif isinstance(event, events.FatalError):
+            raise event.exception
+    return tally
+
+
+def _counts(context: Any, failure: Any, case: Any, response: Any) -> bool:
+    try:
+        return not is_dropped(failure, case.body, response.json())
+    except ValueError:
+        return True
+
+
+def _config(
+    stack: RunningStack,
+    people: Sequence[Customer],
+    seed: int,
+    examples: int,
+    folder: Path,
+    phases: tuple[str, ...],
+) -> dict[str, Any]:
+    where = stack.addresses
+    return {
+        "seed": seed,
+        "cache": {"enabled": False},
+        "continue-on-failure": True,
+        "base-url": where["BP_GATEWAY_URL"],
+        "tls-verify": where["BP_CA_FILE"],
+        "request-timeout": scaled_s(ANSWER_WITHIN_S),
+        # Reading another's object is one of the checks, so there are two identities.
+        "auth": {"wfc": {"path": _logins(people, folder), "peers": ["ana", "luz"], "user": "ana"}},
+        "generation": {"max-examples": examples, "no-shrink": True, "database": "none"},
+        "phases": {
+            **{name: {"enabled": name in phases} for name in PHASES},
+            "coverage": {
+                "enabled": "coverage" in phases,
+                "generate-duplicate-query-parameters": True,
+                "unexpected-methods": sorted(VERBS),
+            },
+        },
+        **_sensible_values(people),
+    }
+
+
+def _logins(people: Sequence[Customer], folder: Path) -> str:
+    logins = [
+        {
+            "name": name,
+            "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {person.token}"}],
+        }
+        for name, person in zip(("ana", "luz"), people, strict=False)
+    ]
+    path = folder / "logins.json"
+    path.write_text(json.dumps({"auth": logins}))
+    return str(path)
+
+
+def _sensible_values(people: Sequence[Customer]) -> dict[str, Any]:
+    """Without these hardly one generated order would ever get past the first look."""
+    ana, _, paid = (str(person.account_id) for person in people)
+    values = {
+        "own": [ana],
+        "others": [paid],
+        "currency": ["USD"],
+        "routing": ["021000021"],
+        "amount": ["1", "100", "2500"],
+        "payee": [PAYEE_NAME],
+        "number": [PAYEE_ACCOUNT],
+    }
+    bound = {
+        "path.accountId": ("own", 0.8),
+        "query.accountId": ("own", 0.8),
+        "body.accountId": ("own", 0.9),
+        "body.destinationAccountId": ("others", 0.8),
+        "body.amount.currencyCode": ("currency", 0.9),
+        "body.amount.minorUnits": ("amount", 0.8),
+        "body.beneficiary.routingNumber": ("routing", 0.9),
+        "body.beneficiary.name": ("payee", 0.5),
+        "body.beneficiary.accountNumber": ("number", 0.5),
+    }
+    return {
+        "dictionaries": {name: {"values": each} for name, each in values.items()},
+        "parameters": {
+            place: {"dictionary": name, "probability": share}
+            for place, (name, share) in bound.items()
+        },
+    }
+
+
+def _record(tally: Tally, recorder: Any) -> None:
+    tally.requests += len(recorder.interactions)
+    for case_id, interaction in recorder.interactions.items():
+        status = interaction.response.status_code if interaction.response else "none"
+        tally.answers[str(status)] += 1
+        node = recorder.cases.get(case_id)
+        tally.followed_links += bool(node and node.is_transition_applied)
+    for checks in recorder.checks.values():
+        for check in checks:
+            tally.checks[check.name] += 1
+    tally.findings.extend(_findings(recorder))
+
+
+def _findings(recorder: Any) -> Iterator[Finding]:
+    for case_id, checks in recorder.checks.items():
+        interaction = recorder.interactions.get(case_id)
+        response = interaction.response if interaction else None
+        for check in checks:
+            if check.failure_info:
+                failure = check.failure_info.failure
+                yield Finding(
+                    check.name,
+                    failure.operation,
+                    f"{failure.title}: {' '.join(failure.message.split())}",
+                    check.failure_info.code_sample,
+                    f"{response.status_code} {response.text[:300]}" if response else "no answer",
+                )

@@ -1,0 +1,142 @@
+"""Every RPC under generated requests: answered as the contract says, or refused with a reason.
+
+hypothesis drives; the first request that breaks a rule is made smaller and raised as an
+BrokenContractError that shows it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import grpc
+from hypothesis import HealthCheck, given, settings
+from hypothesis import seed as seeded
+from hypothesis import strategies as st
+
+from lab.fuzz.mesh import Mesh, Reply
+from lab.fuzz.messages import Ids, requests
+from ops.waiting import scaled_s
+from sandbox.client import SCOPES, BankClient, Customer
+from services import contracts
+from services.contracts import MethodContract
+
+ANSWER_WITHIN_S = 5.0
+
+# On a whole stack none of these may come of what a caller sends, whatever it is.
+BANK_AT_FAULT = frozenset({"INTERNAL_ERROR", "DEADLINE_EXCEEDED", "DEPENDENCY_UNAVAILABLE"})
+
+_SHOWN_CHARS = 400
+_NEVER = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL)
+
+_KEYS = st.one_of(
+    *[st.uuids().map(str)] * 4,
+    st.sampled_from(["", "k", "k" * 255, "k" * 256, "a b", "'; --", "~" * 4_000]),
+)
+_TRACES = st.sampled_from(["", "00-" + "a" * 32 + "-" + "b" * 16 + "-01", "zz", "0" * 3_000, "'"])
+_SUBJECTS = st.sampled_from([*["own"] * 9, "", "not-a-uuid", "0" * 400])
+
+
+class _Bytes(bytes):
+    """A request that is shown in short; 64 KB of it would say no more."""
+
+    def __repr__(self) -> str:
+        shown = super().__repr__()
+        return shown if len(shown) < _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}… {len(self)} bytes"
+
+
+class BrokenContractError(AssertionError):
+    """A method answered what the contract does not know."""
+
+
+@dataclass
+class Tally:
+    """How the calls ended."""
+
+    calls: int = 0
+    answers: Counter[str] = field(default_factory=Counter[str])
+
+
+def methods() -> list[MethodContract]:
+    """Return every method of the bank."""
+    return list(contracts.load().values())
+
+
+async def ids_of(bank: BankClient, payer: Customer, payee: Customer) -> Ids:
+    """Make a transfer of each kind, and return what a request of the payer can be about."""
+    sent = await bank.pay(payer, 1_00)
+    booked = await bank.book(payer, payee, 1_00)
+    return {
+        "customer_id": [str(payer.customer_id)],
+        "account_id": [str(payer.account_id)],
+        "destination_account_id": [str(payee.account_id)],
+        "transfer_id": [sent.body["transferId"], booked.body["transferId"]],
+    }
+
+
+def attack(
+    mesh: Mesh,
+    contract: MethodContract,
+    customer: Customer,
+    ids: Ids,
+    *,
+    examples: int,
+    seed: int,
+) -> Tally:
+    """Send generated requests to one method; BrokenContractError for the first wrong answer."""
+    tally, known = Tally(), reasons()
+    config = settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
+        print_blob=False,
+    )
+
+    @seeded(seed)
+    @config
+    @given(requests(contract.request, ids).map(_Bytes), _KEYS, _TRACES, _SUBJECTS)
+    def each(request: _Bytes, key: str, trace: str, subject: str) -> None:
+        own = str(customer.customer_id)
+        metadata = {
+            "x-bp-subject": own if subject == "own" else subject,
+            "x-bp-scope": SCOPES,
+            "idempotency-key": key,
+            "traceparent": trace,
+            "x-request-id": key,
+        }
+        begun = time.monotonic()
+        reply = mesh.call(contract, bytes(request), metadata)
+        tally.calls += 1
+        tally.answers[reply.reason or reply.code.name] += 1
+        _require_contract(reply, known, time.monotonic() - begun)
+
+    run: Callable[[], None] = each
+    run()
+    return tally
+
+
+def reasons() -> dict[str, frozenset[str]]:
+    """Return the reasons of the contract by the domain that may send them."""
+    found: dict[str, frozenset[str]] = {}
+    image = contracts.default_descriptor_set()
+    pool = contracts.pool_of(image)
+    for name in contracts.file_names(image):
+        if name.endswith("_errors.proto"):
+            file = pool.FindFileByName(name)
+            enums = file.enum_types_by_name.values()
+            found[file.package] = frozenset(v.name for e in enums for v in e.values if v.number)
+    return found
+
+
+def _require_contract(reply: Reply, known: dict[str, frozenset[str]], took_s: float) -> None:
+    if took_s > scaled_s(ANSWER_WITHIN_S):
+        raise BrokenContractError(f"answered after {took_s:.1f} s: {reply}")
+    if reply.code is grpc.StatusCode.OK:
+        return
+    if reply.reason not in known.get(reply.domain, frozenset()):
+        raise BrokenContractError(f"a refusal without a reason of the contract: {reply}")
+    if reply.code in _NEVER or reply.reason in BANK_AT_FAULT:
+        raise BrokenContractError(f"the bank failed: {reply}")

@@ -1,0 +1,98 @@
+"""The machine that runs the bank's processes: it starts services, kills workers and replaces them.
+
+It knows no service. The world gives it the function that starts a worker, and after a crash it
+calls this function again.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.simulator.loop import VirtualLoop
+from lab.simulator.processes import SKEW_S_MAX, Process
+from lab.simulator.randomness import Randomness
+
+Method = Callable[[Any, Any], Awaitable[Any]]
+"""A gRPC method: request and context in, response out."""
+
+Start = Callable[[Process, int], dict[str, Method]]
+"""Starts the worker of a number in a process; returns the methods that it serves, by name."""
+
+FIRST_ENTITY = 1_000_000
+ENTITIES_PER_SLOT = 1000
+"""Each process of a slot has an entity of its own, counted up with each restart."""
+
+_SKEW, _BACK = 93, 94
+
+
+@dataclass(slots=True)
+class Slot:
+    """A worker of a service: the process that runs now, and its methods."""
+
+    name: str
+    number: int
+    start: Start
+    process: Process
+    methods: dict[str, Method] = field(default_factory=dict[str, Method])
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service with its workers. It has none until the machine starts it."""
+
+    name: str
+    slots: list[Slot] = field(default_factory=list[Slot])
+
+
+class Machine:
+    """All processes of the bank."""
+
+    def __init__(
+        self, loop: VirtualLoop, randomness: Randomness, note: Callable[..., None]
+    ) -> None:
+        self._loop = loop
+        self._randomness = randomness
+        self._note = note
+        self._slots: dict[Process, Slot] = {}
+        self._slots_made = 0
+        self.death_listeners: list[Callable[[Process, str], None]] = []
+        """Called when a process is killed, with the reason; the process is dead by then."""
+
+    def start(self, service: Service, count: int, start: Start) -> None:
+        """Start so many workers of a service."""
+        service.slots.extend(self._slot(service.name, number, start) for number in range(count))
+
+    def _slot(self, name: str, number: int, start: Start) -> Slot:
+        self._slots_made += 1
+        entity = FIRST_ENTITY + self._slots_made * ENTITIES_PER_SLOT
+        skew_s = self._randomness.between(-SKEW_S_MAX, SKEW_S_MAX, _SKEW, number)
+        process = Process(self._loop, f"{name}/{number}", entity, skew_s)
+        slot = Slot(name, number, start, process)
+        self._begin(slot)
+        return slot
+
+    def _begin(self, slot: Slot) -> None:
+        self._slots[slot.process] = slot
+        slot.methods = slot.start(slot.process, slot.number)
+
+    async def crash(self, process: Process, when: str) -> None:
+        """Kill the running process; another takes its place, and this call never returns."""
+        self.kill(process, when)
+        await process.gone()
+
+    def kill(self, process: Process, when: str) -> None:
+        """Kill a process and let another take its place a little later."""
+        if not process.alive:
+            return
+        self._note("%s is killed %s", process.name, when)
+        process.crash()
+        for listener in self.death_listeners:
+            listener(process, when)
+        delay_s = self._randomness.between(0.3, 8, _BACK, process.entity)
+        self._loop.call_later(delay_s, self._replace, process)
+
+    def _replace(self, process: Process) -> None:
+        slot = self._slots.pop(process)
+        slot.process = Process(self._loop, process.name, process.entity + 1, process.skew_s)
+        self._begin(slot)
+        self._note("%s is back", slot.process.name)

@@ -1,0 +1,90 @@
+"""The relay's way to the outbox: which relay is the leader, and when it sees a committed event.
+
+In PostgreSQL the leader is the session that holds an advisory lock, and LISTEN wakes it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from lab.simulator.context import Context
+from lab.simulator.ports.connections import Pool
+from lab.simulator.processes import Process
+from lab.simulator.randomness import Point
+from lab.simulator.stores.database import Row
+from lab.simulator.stores.schema import Schema
+
+_SEEN = 97
+
+
+class RelayLeader:
+    """The lock that makes one relay the active one, and the notifications that wake it."""
+
+    def __init__(self, context: Context, committed: Callable[[Row], None]) -> None:
+        """`committed` hears of each event before any relay can see it."""
+        self._context = context
+        self._committed = committed
+        self._holder: RelayConnection | None = None
+        self.unseen: set[int] = set()
+        """Committed rows of the outbox that no snapshot has yet."""
+
+    def committed(self, row: Row) -> None:
+        """Take an event whose transaction has committed."""
+        self._committed(row)
+        randomness = self._context.randomness
+        if randomness.strikes(Point.COMMIT_SEEN_LATE, 0):
+            self.unseen.add(row["id"])
+            delay_s = randomness.between(0.001, 0.5, _SEEN, 0)
+            self._context.loop.call_later(delay_s, self._seen, row["id"])
+        else:
+            self._notify()
+
+    def _seen(self, number: int) -> None:
+        self.unseen.discard(number)
+        self._notify()
+
+    def _notify(self) -> None:
+        if self._holder is not None and self._holder.hears is not None:
+            self._holder.hears()
+
+    def take(self, connection: "RelayConnection") -> bool:
+        """Give the lock to a connection if it is free; say whether the connection holds it."""
+        if self._holder is None:
+            self._holder = connection
+        return self._holder is connection
+
+    def leave(self, connection: "RelayConnection") -> None:
+        """Free the lock if a connection that ends holds it."""
+        if self._holder is connection:
+            self._holder = None
+
+    def killed(self, process: Process, _when: str) -> None:
+        """Free the lock if a dead process holds it: the server sees its socket close."""
+        if self._holder is not None and self._holder.process is process:
+            self._holder = None
+
+
+class RelayConnection(Pool):
+    """A relay's single connection: it listens, and holds the lock while it lives."""
+
+    def __init__(
+        self, context: Context, schema: Schema, process: Process, leader: RelayLeader
+    ) -> None:
+        super().__init__(context, schema, process)
+        self._leader = leader
+        self.process = process
+        self.hears: Callable[..., None] | None = None
+
+    async def fetchval(self, statement: str, *args: Any) -> Any:
+        """As the pool does, except that taking the lock is decided for this connection."""
+        found = await super().fetchval(statement, *args)
+        if self._handlers[statement].__name__ == "try_lead":
+            return self._leader.take(self)
+        return found
+
+    async def add_listener(self, _channel: str, callback: Callable[..., None]) -> None:
+        """Call back at each notification."""
+        self.hears = callback
+
+    def terminate(self) -> None:
+        """Close the connection and free the lock."""
+        self._leader.leave(self)

@@ -1,0 +1,65 @@
+"""Processes of the simulated machine: they crash, freeze, come back, and their clocks differ.
+
+A process acts on the world only through ports (database, partners, broker), and every port passes
+its gate: a dead process stops there for ever, a frozen one until it thaws. So a crash or a freeze
+between any two steps needs no help of the code that runs.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import ContextVar, copy_context
+from typing import Any
+
+from lab.simulator.loop import VirtualLoop
+
+ENTITY: ContextVar[int] = ContextVar("entity", default=0)
+"""Whom the running task works for: the number of a client's operation, or of a process."""
+
+SKEW_S: ContextVar[float] = ContextVar("skew_s", default=0.0)
+"""How far the running process's clock is ahead."""
+
+SKEW_S_MAX = 60.0
+"""Two clocks of the bank differ by two minutes at most."""
+
+
+class Process:
+    """One incarnation of a process; another one follows after a crash."""
+
+    def __init__(self, loop: VirtualLoop, name: str, entity: int, skew_s: float) -> None:
+        self.name = name
+        self.entity = entity
+        self.alive = True
+        self.skew_s = skew_s
+        self._loop = loop
+        self._frozen_until = 0.0
+
+    def spawn(self, work: Coroutine[Any, Any, Any], entity: int | None = None) -> asyncio.Task[Any]:
+        """Start a task of this process."""
+        context = copy_context()
+        context.run(ENTITY.set, self.entity if entity is None else entity)
+        context.run(SKEW_S.set, self.skew_s)
+        return self._loop.create_task(work, context=context)
+
+    def crash(self) -> None:
+        """End it as kill -9 does: nothing of it acts any more."""
+        self.alive = False
+
+    def freeze(self, seconds: float) -> None:
+        """Stop it for a while as SIGSTOP does; what it knew is old when it goes on."""
+        self._frozen_until = self._loop.now_s + seconds
+
+    def runs(self) -> bool:
+        """Say whether it is neither dead nor frozen."""
+        return self.alive and self._frozen_until <= self._loop.now_s
+
+    async def gate(self) -> None:
+        """Let the running task go on if its process may."""
+        # Virtual time: the wait costs nothing and may be lengthened meanwhile.
+        while self._frozen_until > self._loop.now_s:  # noqa: ASYNC110
+            await asyncio.sleep(self._frozen_until - self._loop.now_s)
+        if not self.alive:
+            await self.gone()
+
+    async def gone(self) -> None:
+        """Wait for ever, as what a dead process began does."""
+        await self._loop.create_future()

@@ -1,0 +1,103 @@
+"""Payments, wired as in `services/payments/bootstrap.py`."""
+
+from functools import cache
+from typing import Any, cast
+
+from lab.simulator.context import Context
+from lab.simulator.machine import Method
+from lab.simulator.ports.clearing_house import SECRET
+from lab.simulator.ports.connections import Pool
+from lab.simulator.ports.customers import Customers
+from lab.simulator.ports.fraud import FraudSession
+from lab.simulator.ports.partner_network import PartnerNetwork
+from lab.simulator.processes import Process
+from lab.simulator.services.places import NOWHERE
+from lab.simulator.stores.payments_tables import PaymentsTables
+from lab.simulator.stores.people import People
+from lab.simulator.stores.schema import Schema
+from lab.simulator.wakeups import Wakeups
+from services.chassis.outages import repeat
+from services.chassis.page_tokens import PageTokens
+from services.payments import bootstrap, reconciliation
+from services.payments.checks import Limits
+from services.payments.driver import POLL_S, Driver
+from services.payments.grpc_api import PaymentsApi
+from services.payments.handlers import Parts, match_kept_notices
+from services.payments.partners.ach import AchClient
+from services.payments.partners.fraud import FraudClient
+from services.payments.settings import PaymentsSettings
+from services.payments.store import Store
+
+API_KEY = "not asked here"
+
+
+@cache
+def _settings() -> PaymentsSettings:
+    # Callers get an answer sooner than in production, so that waiting for it costs fewer polls.
+    return PaymentsSettings(service="payments", answer_wait_s=1.5, **NOWHERE)
+
+
+class Payments:
+    """Starts workers of payments."""
+
+    def __init__(
+        self,
+        context: Context,
+        schema: Schema,
+        tables: PaymentsTables,
+        people: People,
+        network: PartnerNetwork,
+        wakeups: Wakeups,
+    ) -> None:
+        self._context = context
+        self._schema = schema
+        self._tables = tables
+        self._people = people
+        self._network = network
+        self._wakeups = wakeups
+
+    def start(self, process: Process, number: int) -> dict[str, Method]:
+        """Run a worker."""
+        parts = self._parts(process, number)
+        self._run_background(process, parts)
+        api = PaymentsApi(parts, SECRET.encode())
+        return {
+            "create": api.create_interbank_transfer,
+            "cancel": api.cancel_interbank_transfer,
+            "notice": api.receive_ach_webhook,
+        }
+
+    def _parts(self, process: Process, number: int) -> Parts:
+        context, settings = self._context, _settings()
+        store = Store(cast(Any, Pool(context, self._schema, process)), self._schema.queries)
+        ach = AchClient(cast(Any, self._network.session(process)), API_KEY)
+        return Parts(
+            store=store,
+            driver=Driver(store, ach, f"payments/{number}", settings.settlement_wait_s),
+            ach=ach,
+            fraud=FraudClient(cast(Any, FraudSession(context, process)), API_KEY),
+            ask_account=Customers(context, self._people, process).ask_account,
+            limits=Limits(settings.transfer_max_minor_units, settings.unscored_max_minor_units),
+            tokens=PageTokens(bytes(32)),
+            wait_s=settings.answer_wait_s,
+        )
+
+    def _run_background(self, process: Process, parts: Parts) -> None:
+        wakeups, tables = self._wakeups, self._tables
+
+        async def saga() -> None:
+            await wakeups.until_due(process, tables.pending)
+            await parts.driver.resume()
+
+        async def notices() -> None:
+            await wakeups.until_kept(process, tables.kept)
+            await match_kept_notices(parts)
+
+        async def unsettled() -> None:
+            await wakeups.until_unsettled(process, tables.unsettled)
+            await reconciliation.ask_for_unsettled(parts)
+
+        watch = self._context.watch
+        watch(process, repeat("saga", saga, POLL_S))
+        watch(process, repeat("notices", notices, bootstrap.MATCH_NOTICES_S))
+        watch(process, repeat("unsettled", unsettled, reconciliation.EVERY_S))

@@ -1,0 +1,30 @@
+"""The schema `customers` in memory: the projected balances, all that the simulated bank writes."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from lab.simulator.stores.database import Database
+
+
+class CustomersTables:
+    """The balances that customers projects from events."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.balances: dict[uuid.UUID, tuple[str, int, int]] = {}
+
+    def apply_positions(
+        self,
+        account_ids: Sequence[uuid.UUID],
+        currencies: Sequence[str],
+        balances: Sequence[int],
+        positions: Sequence[int],
+    ) -> Sequence[Any]:
+        """Takes in absolute balances; a row with a higher position stays."""
+        arrived = zip(account_ids, currencies, balances, positions, strict=True)
+        for account_id, currency, balance, position in arrived:
+            known = self.balances.get(account_id)
+            if known is None or known[2] < position:
+                self._database.put(self.balances, account_id, (currency, balance, position))
+        return []

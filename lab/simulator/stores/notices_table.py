@@ -1,0 +1,96 @@
+"""The clearing house's notices in memory: the part of the schema `payments` that keeps them."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from lab.simulator.stores.database import Database, Row
+
+
+class WorkWatch(Protocol):
+    """Hears, after the commit, of what a worker of payments must look at, and when."""
+
+    def leased(self, until: datetime) -> None:
+        """Take the end of a pending transfer's lease."""
+        ...
+
+    def kept(self) -> None:
+        """Take that a notice is kept and not applied yet."""
+        ...
+
+
+class Record(dict[str, Any]):
+    """A row that unpacks into its values, as asyncpg's does."""
+
+    def __iter__(self) -> Any:
+        return iter(self.values())
+
+
+def notice_row(
+    notice_id: str,
+    kind: str,
+    trace_number: str,
+    transfer_id: uuid.UUID | None,
+    return_code: str,
+    state: str,
+) -> Record:
+    """Return a row of payments.ach_notice."""
+    return Record(
+        notice_id=notice_id,
+        type=kind,
+        trace_number=trace_number,
+        transfer_id=transfer_id,
+        return_code=return_code,
+        state=state,
+    )
+
+
+class NoticesTable:
+    """Notices, and what they are matched with: transfers by id and by trace number."""
+
+    def __init__(self, database: Database, work: WorkWatch) -> None:
+        self._database = database
+        self._work = work
+        self.notices: dict[str, Row] = {}
+        self.kept: dict[str, bool] = {}
+        self.transfers: dict[uuid.UUID, Row] = {}
+        self.traces: dict[str, uuid.UUID] = {}
+
+    def keep_notice(
+        self,
+        notice_id: str,
+        kind: str,
+        trace_number: str,
+        transfer_id: uuid.UUID | None,
+        return_code: str,
+    ) -> Sequence[Row]:
+        """Keeps a notice; a repetition changes nothing and says what became of it."""
+        known = self.notices.get(notice_id)
+        if known is not None:
+            return [{"state": known["state"]}]
+        row = notice_row(notice_id, kind, trace_number, transfer_id, return_code, "KEPT")
+        self._database.put(self.notices, notice_id, row)
+        self._database.put(self.kept, notice_id, True)
+        self._database.tell(self._work.kept)
+        return [{"state": "KEPT"}]
+
+    def _set_notice(self, notice_id: str, state: str) -> None:
+        self._database.put(self.notices, notice_id, Record(self.notices[notice_id], state=state))
+        if notice_id in self.kept:
+            self._database.drop(self.kept, notice_id)
+
+    def close_notice(self, notice_id: str, state: str) -> Sequence[Any]:
+        """Says what became of a notice that changed nothing."""
+        if notice_id in self.kept:
+            self._set_notice(notice_id, state)
+        return []
+
+    def matching_notices(self, rows_max: int) -> Sequence[Record]:
+        """Kept notices whose transfer is there now, oldest first."""
+        found: list[Record] = []
+        for notice_id in self.kept:
+            row = self.notices[notice_id]
+            if row["transfer_id"] in self.transfers or row["trace_number"] in self.traces:
+                found.append(Record(list(row.items())[:-1]))
+        return found[:rows_max]

@@ -1,0 +1,107 @@
+"""The outbox in memory: what outbox.append and the relay's statements do.
+
+A row may be seen late: its transaction has drawn its number but the relay's snapshot does not have
+it yet, while rows of other keys with higher numbers are there. Rows of one key are seen in order,
+since each was drawn under the lock of the row that the key names.
+"""
+
+import uuid
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from lab.simulator.stores.database import Database, Row
+
+
+class OutboxWatch(Protocol):
+    """Hears of committed events, and says which of them no relay can see yet."""
+
+    unseen: set[int]
+    """Rows that no snapshot has yet."""
+
+    def committed(self, row: Row) -> None:
+        """Take a committed event."""
+        ...
+
+
+class Outbox:
+    """The queue, what was published, what was parked: the statements of services/relay."""
+
+    def __init__(self, database: Database, watch: OutboxWatch) -> None:
+        self._database = database
+        self._watch = watch
+        self._drawn = 0
+        self.waiting: dict[int, Row] = {}
+        self.published: dict[uuid.UUID, tuple[int, int]] = {}
+        self.parked: dict[int, Row] = {}
+
+    def append(
+        self, topic: str, key: uuid.UUID, event: Sequence[Any], positions: list[Row], now: datetime
+    ) -> None:
+        """Put an event (id, type, subject, payload, traceparent) beside what caused it."""
+        self._drawn += 1
+        event_id, event_type, subject, payload, traceparent = event
+        row: Row = {
+            "id": self._drawn,
+            "topic": topic,
+            "key": key,
+            "event_id": event_id,
+            "event_type": event_type,
+            "subject": subject,
+            "payload": payload,
+            "traceparent": traceparent,
+            "positions": positions,
+            "create_time": now,
+        }
+        self._database.put(self.waiting, self._drawn, row)
+        self._database.tell(self._watch.committed, row)
+
+    def try_lead(self) -> Sequence[Any]:
+        """Become the leader; `ports/relay_leader.py` admits one relay at a time."""
+        return [{"led": True}]
+
+    def next_batch(self, rows_max: int, except_topics: Collection[str]) -> Sequence[Row]:
+        """Return the oldest events that can be seen, in order."""
+        held: set[uuid.UUID] = set()
+        batch: list[Row] = []
+        unseen = self._watch.unseen
+        for number in sorted(self.waiting):
+            row = self.waiting[number]
+            if number in unseen or row["key"] in held:
+                held.add(row["key"])
+            elif row["topic"] not in except_topics:
+                batch.append(row)
+                if len(batch) >= rows_max:
+                    break
+        return batch
+
+    def mark_published(
+        self, ids: Sequence[int], partitions: Sequence[int], offsets: Sequence[int]
+    ) -> Sequence[Any]:
+        """Move acknowledged events to the record."""
+        for number, partition, offset in zip(ids, partitions, offsets, strict=True):
+            if number in self.waiting:
+                row = self._database.drop(self.waiting, number)
+                if row["event_id"] not in self.published:
+                    self._database.put(self.published, row["event_id"], (partition, offset))
+        return [{"moved": len(ids)}]
+
+    def park(self, number: int, _reason: str) -> Sequence[Any]:
+        """Take an event out of the way."""
+        self._database.put(self.parked, number, self._database.drop(self.waiting, number))
+        return []
+
+    def set_asleep(self, _asleep: bool) -> Sequence[Any]:
+        """Does nothing: `ports/relay_leader.py` wakes the relay in any case."""
+        return []
+
+    def backlog(self) -> Sequence[Any]:
+        """Say how far the relay is behind."""
+        return [{"waiting": len(self.waiting), "oldest_age_s": 0.0, "parked": len(self.parked)}]
+
+    def ensure_ledger_partitions(self) -> Sequence[Any]:
+        """Partitions are PostgreSQL's."""
+        return []
+
+    ensure_outbox_partitions = ensure_ledger_partitions
+    roll_up = ensure_ledger_partitions

@@ -1,0 +1,366 @@
+"""The schema `payments` in memory: a method for each statement of services/payments/sql.
+
+Each says what payments.debit, payments.advance and the plain statements say, in the same order of
+checks; a test drives the real Store through both and compares.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import asyncpg
+
+from lab.simulator.stores.books import Books, Leg
+from lab.simulator.stores.database import Database, Row, sqlstate_of
+from lab.simulator.stores.leases import Leases
+from lab.simulator.stores.notices_table import NoticesTable, WorkWatch, notice_row
+from lab.simulator.stores.outbox import Outbox
+from services.kernel.ids import shard_of
+
+PENDING = frozenset({"DEBITED", "OUTCOME_UNKNOWN", "CANCELLING"})
+"""States of the index interbank_transfer_due."""
+
+UNSETTLED = frozenset({"SUBMITTED"})
+"""States of the index interbank_transfer_unsettled."""
+
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""PostgreSQL's infinity, as asyncpg reads it."""
+
+Key = tuple[int, uuid.UUID, str]
+
+
+class StepWatch(Protocol):
+    """Hears of each step of a transfer after its commit."""
+
+    def stepped(self, before: Row | None, after: Row) -> None:
+        """Take a transfer's row before and after a step; None before its debit."""
+        ...
+
+
+class PaymentsTables(NoticesTable):
+    """Transfers and keys; the base class keeps the notices."""
+
+    def __init__(
+        self,
+        database: Database,
+        books: Books,
+        outbox: Outbox,
+        steps: StepWatch,
+        work: WorkWatch,
+        now: Callable[[], datetime],
+    ) -> None:
+        super().__init__(database, work)
+        self._steps = steps
+        self._books = books
+        self._outbox = outbox
+        self._now = now
+        self.keys: dict[Key, tuple[bytes, uuid.UUID]] = {}
+        self.pending = Leases(database, PENDING)
+        self.unsettled = Leases(database, UNSETTLED)
+
+    def debit(self, *values: Any) -> Sequence[Row]:
+        """Step 2 of the saga: key, debit, transfer and event."""
+        outcome, existing = self._debit(*values)
+        return [
+            {"transfer_id": values[0], "outcome": outcome, "existing_transfer_id": existing},
+        ]
+
+    def debit_each(self, orders: Sequence[Sequence[Any]]) -> Sequence[Row]:
+        """Step 2 of several sagas, each made or refused by itself."""
+        first: dict[Key, uuid.UUID] = {}
+        made = [self._debit_or_refuse(values, first) for values in orders]
+        return [
+            {"transfer_id": values[0], "outcome": one[0], "existing_transfer_id": one[1]}
+            | {"refusal": one[2]}
+            for values, one in zip(orders, made, strict=True)
+        ]
+
+    def _debit_or_refuse(
+        self, values: Sequence[Any], first: dict[Key, uuid.UUID]
+    ) -> tuple[str | None, uuid.UUID | None, str | None]:
+        """Return outcome, existing transfer and refusal. A key of the group is its first order's:
+        one that comes later and finds it refused has to come again.
+        """
+        key: Key = (shard_of(values[2]), values[1], values[11])
+        if first.setdefault(key, values[0]) != values[0] and key not in self.keys:
+            return None, None, None
+        try:
+            with self._database.savepoint():
+                return (*self._debit(*values), None)
+        except asyncpg.PostgresError as refusal:
+            return "REFUSED", None, sqlstate_of(refusal)
+
+    def _debit(self, *values: Any) -> tuple[str, uuid.UUID | None]:
+        row = _row_of_debit(values)
+        key: Key = (shard_of(row["account_id"]), row["customer_id"], row["idempotency_key"])
+        held = self.keys.get(key)
+        if held is not None:
+            return self.outcome_of_key(held, values[12])
+        self._database.put(self.keys, key, (values[12], row["transfer_id"]))
+        positions = self._books.debit_to_internal(
+            values[18],
+            "INTERBANK_DEBIT",
+            row["transfer_id"],
+            (row["account_id"], row["currency"], row["amount"]),
+            "ACH_CLEARING",
+        )
+        self._append(row, values[19], "bp.payments.v1.TransferDebited", values[20], positions)
+        self._write(None, row)
+        return "DEBITED", None
+
+    @staticmethod
+    def outcome_of_key(held: tuple[bytes, uuid.UUID], fingerprint: bytes) -> tuple[str, uuid.UUID]:
+        """Say what a key that is taken means to a request."""
+        return "EXISTING" if held[0] == fingerprint else "REUSED", held[1]
+
+    def advance(self, *values: Any) -> Sequence[Row]:
+        """Every later step: state, posting, event, key and notice."""
+        (transfer_id, version, state, trace, failure, return_code, update_time, lease_until) = (
+            values[:8]
+        )
+        posting, transaction_id, event_id, event_type, payload, frees, response, notice = values[8:]
+        changes = (state, trace, failure, return_code, update_time, lease_until, response)
+        moved = self._move(transfer_id, version, changes)
+        if moved is None:
+            return [{"advanced": False, "accepted_response": None}]
+        positions = self._post(posting, transaction_id, moved)
+        self._append(moved, event_id, event_type, payload, positions)
+        if frees:
+            self._free_key(moved)
+        if notice is not None and notice in self.notices:
+            self._set_notice(notice, "APPLIED")
+        return [{"advanced": True, "accepted_response": moved["accepted_response"]}]
+
+    def advance_group(self, steps: Sequence[Sequence[Any]]) -> Sequence[Row]:
+        """Later steps that post nothing."""
+        taken: list[Row] = []
+        for step in steps:
+            changes = (*step[2:8], step[11])
+            moved = self._move(step[0], step[1], changes)
+            if moved is not None:
+                self._append(moved, step[8], step[9], step[10], [])
+                answer = moved["accepted_response"]
+                taken.append({"event_id": step[8], "accepted_response": answer})
+        return taken
+
+    def is_at(self, row: Row, version: int) -> bool:
+        """Say whether a transfer still stands where a step began."""
+        return row["version"] == version
+
+    def _move(self, transfer_id: uuid.UUID, version: int, changes: Sequence[Any]) -> Row | None:
+        row = self.transfers.get(transfer_id)
+        if row is None or not self.is_at(row, version):
+            return None
+        state, trace, failure, return_code, update_time, lease_until, response = changes
+        kept = row["accepted_response"]
+        moved = {
+            **row,
+            "state": state,
+            "version": row["version"] + 1,
+            "trace_number": trace,
+            "failure_reason": failure,
+            "return_code": return_code,
+            "update_time": update_time,
+            "lease_until": lease_until,
+            "attempts": 0,
+            "accepted_response": response if kept is None else kept,
+        }
+        self._write(row, moved)
+        return moved
+
+    def _post(self, posting: str | None, transaction_id: uuid.UUID, row: Row) -> list[Row]:
+        held = (row["account_id"], row["currency"], row["amount"])
+        books, transfer_id = self._books, row["transfer_id"]
+        match posting:
+            case "REFUND_FROM_CLEARING":
+                return books.credit_from_internal(
+                    transaction_id, "INTERBANK_REFUND", transfer_id, held, "ACH_CLEARING"
+                )
+            case "REFUND_FROM_SETTLEMENT":
+                return books.credit_from_internal(
+                    transaction_id, "INTERBANK_RETURN", transfer_id, held, "SETTLEMENT"
+                )
+            case "SETTLE":
+                legs = (
+                    Leg(None, "ACH_CLEARING", row["currency"], -row["amount"]),
+                    Leg(None, "SETTLEMENT", row["currency"], row["amount"]),
+                )
+                return books.post(transaction_id, "INTERBANK_SETTLE", transfer_id, legs)
+            case _:
+                return []
+
+    def _append(
+        self, row: Row, event_id: uuid.UUID, event_type: str, payload: bytes, positions: list[Row]
+    ) -> None:
+        event = (event_id, event_type, row["transfer_id"], payload, row["traceparent"])
+        self._outbox.append("payments", row["account_id"], event, positions, self._now())
+
+    def _free_key(self, row: Row) -> None:
+        key: Key = (shard_of(row["account_id"]), row["customer_id"], row["idempotency_key"])
+        held = self.keys.get(key)
+        if held is not None and held[1] == row["transfer_id"]:
+            self._database.drop(self.keys, key)
+
+    def _write(self, before: Row | None, after: Row) -> None:
+        self._lease(after)
+        if after["trace_number"] and (before is None or before["trace_number"] is None):
+            self._database.put(self.traces, after["trace_number"], after["transfer_id"])
+        if before is None or before["version"] != after["version"]:
+            self._database.tell(self._steps.stepped, before, after)
+
+    def _lease(self, after: Row) -> None:
+        transfer_id = after["transfer_id"]
+        self._database.put(self.transfers, transfer_id, after)
+        self.unsettled.keep(transfer_id, after["state"], after["lease_until"])
+        if self.pending.keep(transfer_id, after["state"], after["lease_until"]):
+            self._database.tell(self._work.leased, after["lease_until"])
+
+    def transfer(self, _shard: int, transfer_id: uuid.UUID) -> Sequence[Row]:
+        """One transfer by its id."""
+        row = self.transfers.get(transfer_id)
+        return [row] if row is not None else []
+
+    def transfer_by_trace(self, trace_number: str) -> Sequence[Row]:
+        """The transfer that the clearing house knows by a trace number."""
+        found = self.traces.get(trace_number)
+        return [{"transfer_id": found}] if found is not None else []
+
+    def transfers_of_account(
+        self,
+        _shard: int,
+        account_id: uuid.UUID,
+        customer_id: uuid.UUID,
+        behind: uuid.UUID | None,
+        state: str | None,
+        rows: int,
+    ) -> Sequence[Row]:
+        """One page of an account's transfers, newest first."""
+        found = [
+            row
+            for row in self.transfers.values()
+            if row["account_id"] == account_id
+            and row["customer_id"] == customer_id
+            and (behind is None or row["transfer_id"] < behind)
+            and state in (None, row["state"])
+        ]
+        return sorted(found, key=lambda row: row["transfer_id"], reverse=True)[:rows]
+
+    def key(self, shard: int, customer_id: uuid.UUID, idempotency_key: str) -> Sequence[Row]:
+        """What an idempotency key of a customer stands for."""
+        held = self.keys.get((shard, customer_id, idempotency_key))
+        return [{"transfer_id": held[1], "fingerprint": held[0]}] if held is not None else []
+
+    def keep_response(self, _shard: int, transfer_id: uuid.UUID, response: bytes) -> Sequence[Row]:
+        """Keeps an answer; the first one stays."""
+        row = self.transfers.get(transfer_id)
+        if row is None:
+            return []
+        if row["accepted_response"] is None:
+            row = {**row, "accepted_response": response}
+            self._database.put(self.transfers, transfer_id, row)
+        return [{"accepted_response": row["accepted_response"]}]
+
+    def claim_due(self, owner: str, until: datetime, now: datetime, rows_max: int) -> Sequence[Row]:
+        """Takes up pending transfers whose lease is over."""
+        return self._claim(self.pending, owner, until, now, rows_max)
+
+    def claim_unsettled(
+        self, owner: str, until: datetime, now: datetime, rows_max: int
+    ) -> Sequence[Row]:
+        """Takes up submitted transfers for which no notice came in time."""
+        return self._claim(self.unsettled, owner, until, now, rows_max)
+
+    def _claim(
+        self, leases: Leases, owner: str, until: datetime, now: datetime, rows_max: int
+    ) -> Sequence[Row]:
+        claimed: list[Row] = []
+        for transfer_id in leases.over(now)[:rows_max]:
+            row = self.transfers[transfer_id]
+            leased = {
+                **row,
+                "lease_owner": owner,
+                "lease_until": until,
+                "attempts": row["attempts"] + 1,
+            }
+            self._lease(leased)
+            claimed.append(leased)
+        return claimed
+
+    def put_aside(
+        self,
+        _shard: int,
+        transfer_id: uuid.UUID,
+        version: int,
+        notice_id: str,
+        kind: str,
+        trace_number: str,
+    ) -> Sequence[Row]:
+        """Keeps what cannot be for a person, unless the transfer has moved on."""
+        row = self.transfers.get(transfer_id)
+        if row is None or row["version"] != version:
+            return []
+        self._lease({**row, "lease_until": NEVER})
+        if notice_id not in self.notices:
+            notice = (notice_id, kind, trace_number, transfer_id, "", "CONFLICT")
+            self._database.put(self.notices, notice_id, notice_row(*notice))
+        return [{"notice_id": notice_id}]
+
+    def release_leases(self, owner: str, now: datetime) -> Sequence[Any]:
+        """Ends the leases that an earlier process of this slot left."""
+        for transfer_id in list(self.pending.until):
+            row = self.transfers[transfer_id]
+            if row["lease_owner"] == owner:
+                self._lease({**row, "lease_until": now})
+        return []
+
+    def postpone(
+        self, _shard: int, transfer_id: uuid.UUID, version: int, until: datetime
+    ) -> Sequence[Any]:
+        """Says when a pending transfer asks again."""
+        row = self.transfers.get(transfer_id)
+        if row is not None and row["version"] == version:
+            self._lease({**row, "lease_until": until})
+        return []
+
+    def ensure_partitions(self) -> Sequence[Any]:
+        """Partitions are PostgreSQL's."""
+        return []
+
+
+_COLUMNS = (
+    "transfer_id",
+    "customer_id",
+    "account_id",
+    "amount",
+    "currency",
+    "beneficiary_name",
+    "routing_number",
+    "account_number",
+    "account_type",
+    "memo",
+    "fraud_review",
+    "idempotency_key",
+)
+"""The first arguments of payments.debit, in order."""
+
+
+def _row_of_debit(values: Sequence[Any]) -> Row:
+    """Return a new row from the arguments of payments.debit."""
+    row: Row = dict(zip(_COLUMNS, values, strict=False))
+    row |= {
+        "state": "DEBITED",
+        "version": 1,
+        "trace_number": None,
+        "failure_reason": None,
+        "return_code": None,
+        "accepted_response": None,
+        "correlation_id": values[13],
+        "traceparent": values[14],
+        "create_time": values[15],
+        "update_time": values[15],
+        "lease_owner": values[16],
+        "lease_until": values[17],
+        "attempts": 0,
+    }
+    return row

@@ -1,0 +1,115 @@
+"""The schema `transfers` in memory: a method for each statement of services/transfers/sql."""
+
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from lab.simulator.stores.books import Books, Leg
+from lab.simulator.stores.database import Database, Row, sqlstate_of
+from lab.simulator.stores.outbox import Outbox
+from services.kernel.ids import shard_of
+
+Key = tuple[int, uuid.UUID, str]
+_COLUMNS = (
+    "transfer_id",
+    "account_id",
+    "destination_customer_id",
+    "destination_account_id",
+    "currency",
+    "amount",
+    "memo",
+    "create_time",
+    "response",
+)
+"""Arguments 4 to 12 of transfers.post_book_transfer, in order."""
+
+
+class TransfersTables:
+    """Book transfers and their keys."""
+
+    def __init__(
+        self, database: Database, books: Books, outbox: Outbox, now: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._books = books
+        self._outbox = outbox
+        self._now = now
+        self.made: dict[uuid.UUID, Row] = {}
+        self.keys: dict[Key, tuple[bytes, uuid.UUID]] = {}
+
+    def post_book_transfer(self, *values: Any) -> Sequence[Row]:
+        """Key, transfer, postings and event in one transaction."""
+        customer_id, idempotency_key, fingerprint = values[:3]
+        row: Row = dict(zip(_COLUMNS, values[3:12], strict=True))
+        key: Key = (shard_of(customer_id), customer_id, idempotency_key)
+        if key in self.keys:
+            return self.replay(customer_id, idempotency_key, fingerprint)
+        transfer_id = row["transfer_id"]
+        self._database.put(self.keys, key, (fingerprint, transfer_id))
+        self._database.put(self.made, transfer_id, row | {"customer_id": customer_id})
+        legs = (
+            Leg(row["account_id"], None, row["currency"], -row["amount"]),
+            Leg(row["destination_account_id"], None, row["currency"], row["amount"]),
+        )
+        positions = self._books.post(transfer_id, "BOOK_TRANSFER", transfer_id, legs)
+        event = (
+            values[12],
+            "bp.transfers.v1.BookTransferPosted",
+            transfer_id,
+            values[13],
+            values[14],
+        )
+        self._outbox.append("transfers", row["account_id"], event, positions, self._now())
+        return [{"verdict": "POSTED", "response": row["response"]}]
+
+    def post_book_transfers(self, requests: Sequence[Sequence[Any]]) -> Sequence[Row]:
+        """Several transfers, each posted, replayed or refused by itself."""
+        first: dict[Key, uuid.UUID] = {}
+        return [self._post_or_refuse(values, first) for values in requests]
+
+    def _post_or_refuse(self, values: Sequence[Any], first: dict[Key, uuid.UUID]) -> Row:
+        key: Key = (shard_of(values[0]), values[0], values[1])
+        row: Row = {"transfer_id": values[3], "verdict": None, "response": None, "refusal": None}
+        if first.setdefault(key, values[3]) != values[3] and key not in self.keys:
+            return row
+        try:
+            with self._database.savepoint():
+                made = row | self.post_book_transfer(*values)[0]
+        except asyncpg.PostgresError as refusal:
+            return row | {"verdict": "REFUSED", "refusal": sqlstate_of(refusal)}
+        # Who posts knows its answer already; only a replay brings one back.
+        return made | {"response": None} if made["verdict"] == "POSTED" else made
+
+    def replay(
+        self, customer_id: uuid.UUID, idempotency_key: str, fingerprint: bytes
+    ) -> Sequence[Row]:
+        """What an idempotency key made; verdict is NULL when it made nothing."""
+        held = self.keys.get((shard_of(customer_id), customer_id, idempotency_key))
+        if held is None:
+            return [{"verdict": None, "response": None}]
+        if held[0] != fingerprint:
+            return [{"verdict": "REUSED", "response": None}]
+        return [{"verdict": "REPLAYED", "response": self.made[held[1]]["response"]}]
+
+    def transfer(self, _shard: int, transfer_id: uuid.UUID) -> Sequence[Row]:
+        """One transfer by id."""
+        row = self.made.get(transfer_id)
+        return [row] if row is not None else []
+
+    def transfers(
+        self, _shard: int, account_id: uuid.UUID, below: uuid.UUID, rows: int
+    ) -> Sequence[Row]:
+        """A page of what an account paid, newest first."""
+        found = [
+            row
+            for row in self.made.values()
+            if row["account_id"] == account_id and row["transfer_id"] < below
+        ]
+        return sorted(found, key=lambda row: row["transfer_id"], reverse=True)[:rows]
+
+    def ensure_partitions(self) -> Sequence[Any]:
+        """Partitions are PostgreSQL's."""
+        return []

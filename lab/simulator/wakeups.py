@@ -1,0 +1,100 @@
+"""When workers of payments wake up: a lease ends, or a notice is kept.
+
+Production polls every second. Here a poll that would find nothing is skipped, so a quiet day costs
+nothing. When the same transfer stays due after many polls, the polls become ever rarer.
+"""
+
+import asyncio
+from collections.abc import Sized
+from datetime import datetime
+
+from lab.simulator.clock import DAY_S
+from lab.simulator.context import Context
+from lab.simulator.processes import SKEW_S_MAX, Process
+from lab.simulator.stores.leases import Leases
+
+LOOKS_IN_VAIN = 60
+"""So many follow each other a second apart, as in production."""
+
+VAIN_WAIT_S_MAX = 3_600.0
+
+
+class Wakeups:
+    """The workers that wait, and when each wakes up at the latest."""
+
+    def __init__(self, context: Context) -> None:
+        self._loop = context.loop
+        self._clock = context.clock
+        self._for_leases: list[asyncio.Future[None]] = []
+        self._for_notices: list[asyncio.Future[None]] = []
+        self._looks_at = float("inf")
+        self._in_vain: dict[int, tuple[datetime | None, int]] = {}
+        """Process -> the longest due when it last looked, and how often it has looked for it."""
+
+    async def until_due(self, process: Process, pending: Leases) -> None:
+        """Wait until a pending transfer's lease has ended, by this process's clock."""
+        vain_s = self._vain_s(process, pending)
+        while (wait_s := await self._wait_s(process, pending)) > 0 or vain_s:
+            wait_s, vain_s = max(wait_s, vain_s), 0.0
+            self._looks_at = min(self._looks_at, self._loop.now_s + wait_s)
+            await self._until_woken(self._for_leases, wait_s)
+
+    def _vain_s(self, process: Process, pending: Leases) -> float:
+        """Return how long to look away from what this process has looked at often, in vain."""
+        due = pending.next_due()
+        before, looks = self._in_vain.get(process.entity, (None, 0))
+        looks = looks + 1 if due is not None and due == before else 0
+        self._in_vain[process.entity] = due, looks
+        if looks < LOOKS_IN_VAIN:
+            return 0.0
+        return min(VAIN_WAIT_S_MAX, 2.0 ** min(looks - LOOKS_IN_VAIN, 12))
+
+    async def until_unsettled(self, process: Process, unsettled: Leases) -> None:
+        """Wait until a submitted transfer's notice is overdue; that is known days ahead."""
+        while (wait_s := await self._wait_s(process, unsettled)) > 0:
+            await self._loop.pause(min(wait_s, DAY_S / 8))
+
+    async def _wait_s(self, process: Process, leases: Leases) -> float:
+        """Return how long nothing will be due; 0 when something is."""
+        await process.gate()
+        due, now = leases.next_due(), self._clock.process_now()
+        if due is None:
+            return DAY_S
+        return 0.0 if due < now else min(DAY_S, (due - now).total_seconds() + 0.001)
+
+    async def until_kept(self, process: Process, kept: Sized) -> None:
+        """Wait until a notice is kept that is not applied."""
+        while not kept:
+            await self._until_woken(self._for_notices, DAY_S)
+        await process.gate()
+
+    async def _until_woken(self, wakers: "list[asyncio.Future[None]]", wait_s: float) -> None:
+        waker = self._loop.create_future()
+        wakers.append(waker)
+        timer = self._loop.call_later(max(wait_s, 0.001), _wake, waker)
+        try:
+            await waker
+        finally:
+            timer.cancel()
+
+    def leased(self, until: datetime) -> None:
+        """Wake the workers if a lease ends before they look again, by the fastest clock."""
+        ends_s = (until - self._clock.start).total_seconds() - SKEW_S_MAX
+        if ends_s < self._looks_at:
+            self._looks_at = float("inf")
+            _wake_all(self._for_leases)
+
+    def kept(self) -> None:
+        """Wake the workers that apply kept notices."""
+        _wake_all(self._for_notices)
+
+
+def _wake_all(wakers: "list[asyncio.Future[None]]") -> None:
+    woken, wakers[:] = wakers[:], []
+    for waker in woken:
+        _wake(waker)
+
+
+def _wake(waker: "asyncio.Future[None]") -> None:
+    if not waker.done():
+        waker.set_result(None)

@@ -1,0 +1,1 @@
+"""How the translated resources reach the proxies."""

@@ -1,0 +1,105 @@
+"""The gateway's part of the model, from Gateway, RequestAuthentication and EdgePolicy."""
+
+from dataclasses import replace
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from gateway.routes import EdgeRoute
+from mesh.controlplane import model
+from mesh.controlplane.ingest import shapes
+from mesh.controlplane.ingest.endpoints import Endpoints
+from mesh.controlplane.ingest.faults import MeshFault
+from mesh.controlplane.ingest.resources import Resource, of_kind
+from mesh.controlplane.resolve.places import certificate, parse_address, partner_authority
+from mesh.controlplane.resolve.traffic import TrafficRules, milliseconds
+
+_TLS = {"TLSV1_2": model.TlsVersion.V1_2, "TLSV1_3": model.TlsVersion.V1_3}
+_SpecT = TypeVar("_SpecT", bound=shapes.Shape)
+
+
+def resolve_edge(
+    resources: list[Resource],
+    endpoints: Endpoints,
+    workload: model.Workload,
+    routes: tuple[EdgeRoute, ...],
+    services: tuple[model.ServiceTarget, ...],
+    traffic: TrafficRules,
+    contracts: model.Contracts,
+) -> model.Edge:
+    """Return the edge; a rate-limit class or a partner that the config lacks is refused."""
+    server = _only(resources, shapes.GatewaySpec).servers[0]
+    policy = _only(resources, shapes.EdgePolicySpec)
+    issuer = _issuer(_only(resources, shapes.RequestAuthenticationSpec).jwt_rules[0])
+    limits = policy.rate_limits
+    classes = {**limits.per_customer, **limits.per_partner}
+    partners = {each.name: tuple(each.principals) for each in policy.partners}
+    _refuse_unknown(routes, set(classes), set(partners))
+    public = certificate(endpoints, server.tls.credential_name)
+    return model.Edge(
+        workload=replace(workload, rotating=workload.rotating | {public.name}),
+        listen=parse_address(endpoints.gateway.listen),
+        certificate=public,
+        partner_authority=partner_authority(endpoints),
+        tls_versions=(_TLS[server.tls.min_protocol_version], _TLS[server.tls.max_protocol_version]),
+        issuer=issuer,
+        per_address=_bucket(limits.per_address),
+        classes=tuple((name, _bucket(bucket)) for name, bucket in sorted(classes.items())),
+        tracked_max=limits.tracked_max,
+        cors=_cors(policy.cors),
+        limits=_limits(policy.limits),
+        partner_principals=tuple(sorted(partners.items())),
+        routes=routes,
+        services=services,
+        partners=(traffic.partner(issuer.jwks_partner, workload.name),),
+        contracts=contracts,
+    )
+
+
+def _only(resources: list[Resource], spec: type[_SpecT]) -> _SpecT:
+    found = of_kind(resources, spec)
+    if len(found) != 1:
+        raise MeshFault(f"config needs exactly one {spec.__name__.removesuffix('Spec')}")
+    return found[0][1]
+
+
+def _refuse_unknown(routes: tuple[EdgeRoute, ...], classes: set[str], partners: set[str]) -> None:
+    for route in routes:
+        if route.rate_limit_class not in classes:
+            raise MeshFault(f"{route.method}: EdgePolicy has no bucket {route.rate_limit_class}")
+        unknown = set(route.partners) - partners
+        if unknown:
+            raise MeshFault(f"{route.method}: EdgePolicy has no identity of {sorted(unknown)[0]}")
+
+
+def _issuer(rule: shapes.JwtRule) -> model.TokenIssuer:
+    return model.TokenIssuer(
+        issuer=rule.issuer,
+        audiences=tuple(rule.audiences),
+        jwks_uri=rule.jwks_uri,
+        jwks_partner=urlsplit(rule.jwks_uri).netloc,
+        timeout_ms=milliseconds(rule.timeout),
+        claim_headers=tuple((each.claim, each.header) for each in rule.output_claim_to_headers),
+    )
+
+
+def _bucket(bucket: shapes.Bucket) -> model.Bucket:
+    return model.Bucket(bucket.per_second, bucket.burst)
+
+
+def _cors(cors: shapes.Cors) -> model.Cors:
+    return model.Cors(
+        allow_origins=tuple(cors.allow_origins),
+        allow_headers=tuple(cors.allow_headers),
+        expose_headers=tuple(cors.expose_headers),
+        max_age_s=milliseconds(cors.max_age) // 1000,
+    )
+
+
+def _limits(limits: shapes.Limits) -> model.EdgeLimits:
+    return model.EdgeLimits(
+        body_bytes=limits.body_bytes,
+        headers_kib=limits.headers_kib,
+        headers_count=limits.headers_count,
+        request_timeout_ms=milliseconds(limits.request_timeout),
+        idle_timeout_ms=milliseconds(limits.idle_timeout),
+    )

@@ -1,0 +1,177 @@
+"""Traffic policy by host: DestinationRule, VirtualService and ServiceEntry made one.
+
+What a rule leaves out gets a default here, in one place, so that nothing is unlimited.
+"""
+
+from datetime import timedelta
+
+from mesh.controlplane import model
+from mesh.controlplane.ingest import shapes
+from mesh.controlplane.ingest.endpoints import Endpoints
+from mesh.controlplane.ingest.faults import MeshFault
+from mesh.controlplane.ingest.resources import Resource, of_kind
+from mesh.controlplane.resolve.places import (
+    SERVICE_HOSTS,
+    client_credential,
+    parse_address,
+    partner_authority,
+)
+
+_ROUTES = shapes.VirtualServiceSpec
+_RULES = shapes.DestinationRuleSpec
+_CAUSES: dict[shapes.RetryCondition, model.RetryCause] = {
+    "5xx": model.RetryCause.SERVER_ERROR,
+    "gateway-error": model.RetryCause.GATEWAY_ERROR,
+    "retriable-4xx": model.RetryCause.CONFLICT,
+    "envoy-ratelimited": model.RetryCause.RATE_LIMITED,
+    "reset": model.RetryCause.RESET,
+    "reset-before-request": model.RetryCause.RESET_BEFORE_REQUEST,
+    "connect-failure": model.RetryCause.CONNECT_FAILURE,
+    "refused-stream": model.RetryCause.STREAM_REFUSED,
+    "cancelled": model.RetryCause.GRPC_CANCELLED,
+    "deadline-exceeded": model.RetryCause.GRPC_DEADLINE_EXCEEDED,
+    "internal": model.RetryCause.GRPC_INTERNAL,
+    "resource-exhausted": model.RetryCause.GRPC_RESOURCE_EXHAUSTED,
+    "unavailable": model.RetryCause.GRPC_UNAVAILABLE,
+}
+_RETRY_ON = (model.RetryCause.CONNECT_FAILURE, model.RetryCause.STREAM_REFUSED)
+_BACKOFF_MS = 25
+_CONNECT_MS = 1000
+_CONNECTIONS_MAX = 256
+_REQUESTS_MAX = 1024
+_RETRIES_MAX = 32
+
+
+def milliseconds(span: timedelta) -> int:
+    """Return a span in whole milliseconds."""
+    return span // timedelta(milliseconds=1)
+
+
+class TrafficRules:
+    """Answers what applies to a host; exact names go before wildcards."""
+
+    def __init__(self, resources: list[Resource], endpoints: Endpoints) -> None:
+        self._rules = of_kind(resources, _RULES)
+        self._routes = of_kind(resources, _ROUTES)
+        self._entries = of_kind(resources, shapes.ServiceEntrySpec)
+        self._endpoints = endpoints
+        self._refuse_unknown_hosts()
+
+    def of_service(self, host: str) -> model.Traffic:
+        """Return the policy towards a service of the mesh."""
+        rule = self._rule(host, host)
+        if rule.traffic_policy.tls.mode != "ISTIO_MUTUAL":
+            raise MeshFault(f"{host}: traffic inside the mesh is ISTIO_MUTUAL")
+        return _traffic(rule.traffic_policy, self._route(host))
+
+    def partner(self, host: str, workload: str) -> model.Partner:
+        """Return a partner as one workload reaches it."""
+        if not any(host in spec.hosts for _, spec in self._entries):
+            raise MeshFault(f"{workload} reaches {host}, which no ServiceEntry declares")
+        place = self._endpoints.partners.get(host)
+        if place is None:
+            raise MeshFault(f"{workload} reaches {host}, which the endpoints file does not place")
+        rule = self._rule(host, workload)
+        tls = rule.traffic_policy.tls
+        if tls.mode == "ISTIO_MUTUAL" or tls.credential_name is None:
+            raise MeshFault(f"{host}: a partner needs tls SIMPLE or MUTUAL with a credentialName")
+        client = None
+        if tls.mode == "MUTUAL":
+            client = client_credential(self._endpoints, tls.credential_name)
+        return model.Partner(
+            host=host,
+            place=parse_address(place),
+            sni=tls.sni or host,
+            subject_names=tuple(tls.subject_alt_names) or (host,),
+            authority=partner_authority(self._endpoints),
+            client=client,
+            traffic=_traffic(rule.traffic_policy, self._route(host)),
+        )
+
+    def _rule(self, host: str, workload: str) -> shapes.DestinationRuleSpec:
+        exact = [spec for _, spec in self._rules if spec.host == host]
+        chosen = exact or [spec for _, spec in self._rules if _covers(spec.host, host)]
+        fitting = [spec for spec in chosen if _for_workload(spec, workload)]
+        if len(fitting) != 1:
+            raise MeshFault(f"{host} needs exactly one DestinationRule, has {len(fitting)}")
+        return fitting[0]
+
+    def _route(self, host: str) -> shapes.HttpRoute | None:
+        exact = [spec for _, spec in self._routes if host in spec.hosts]
+        wild = [spec for _, spec in self._routes if any(_covers(h, host) for h in spec.hosts)]
+        chosen = exact or wild
+        if len(chosen) > 1:
+            raise MeshFault(f"{host} has {len(chosen)} VirtualServices")
+        return chosen[0].http[0] if chosen else None
+
+    def _refuse_unknown_hosts(self) -> None:
+        known = {host for _, spec in self._entries for host in spec.hosts}
+        known |= {f"{name}{SERVICE_HOSTS}" for name in self._endpoints.services}
+        known.add(f"*{SERVICE_HOSTS}")
+        for resource, rule in self._rules:
+            if rule.host not in known:
+                raise resource.fault(("spec", "host"), f"{rule.host} is declared nowhere")
+        for resource, spec in self._routes:
+            to = {each.destination.host for route in spec.http for each in route.route}
+            if not known >= {*spec.hosts, *to}:
+                raise resource.fault(("spec", "hosts"), "names a host that is declared nowhere")
+            if to != set(spec.hosts):
+                raise resource.fault(("spec", "http"), "routing to another host is not honoured")
+
+
+def _covers(pattern: str, host: str) -> bool:
+    return pattern.startswith("*") and host.endswith(pattern[1:])
+
+
+def _for_workload(spec: shapes.DestinationRuleSpec, workload: str) -> bool:
+    selector = spec.workload_selector
+    return selector is None or selector.match_labels == {"app": workload}
+
+
+def _traffic(policy: shapes.TrafficPolicy, route: shapes.HttpRoute | None) -> model.Traffic:
+    timeout = route.timeout if route else None
+    balancer = policy.load_balancer
+    return model.Traffic(
+        timeout_ms=None if timeout is None else milliseconds(timeout),
+        retry=_retry(route.retries) if route and route.retries else None,
+        breaker=_breaker(policy.outlier_detection),
+        pool=_pool(policy.connection_pool or shapes.ConnectionPool()),
+        least_request=balancer is not None and balancer.simple == "LEAST_REQUEST",
+    )
+
+
+def _retry(retries: shapes.Retries) -> model.Retry | None:
+    if retries.attempts == 0:
+        return None
+    per_try, on = retries.per_try_timeout, retries.retry_on
+    return model.Retry(
+        attempts=retries.attempts,
+        on=_RETRY_ON if on is None else tuple(_CAUSES[each] for each in on),
+        per_try_timeout_ms=None if per_try is None else milliseconds(per_try),
+        backoff_ms=_BACKOFF_MS if retries.backoff is None else milliseconds(retries.backoff),
+    )
+
+
+def _breaker(detection: shapes.OutlierDetection | None) -> model.Breaker | None:
+    if detection is None:
+        return None
+    split = detection.split_external_local_origin_errors
+    return model.Breaker(
+        failures=detection.consecutive_5xx_errors,
+        reach_failures=detection.consecutive_local_origin_failures if split else None,
+        open_ms=milliseconds(detection.base_ejection_time),
+        interval_ms=milliseconds(detection.interval),
+        ejected_percent_max=detection.max_ejection_percent,
+    )
+
+
+def _pool(pool: shapes.ConnectionPool) -> model.Pool:
+    tcp, http = pool.tcp or shapes.TcpPool(), pool.http or shapes.HttpPool()
+    connect = tcp.connect_timeout
+    return model.Pool(
+        connect_timeout_ms=_CONNECT_MS if connect is None else milliseconds(connect),
+        connections_max=tcp.max_connections or _CONNECTIONS_MAX,
+        pending_max=http.http1_max_pending_requests or _REQUESTS_MAX,
+        requests_max=http.http2_max_requests or _REQUESTS_MAX,
+        retries_max=_RETRIES_MAX if http.max_retries is None else http.max_retries,
+    )

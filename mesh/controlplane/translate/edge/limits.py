@@ -1,0 +1,95 @@
+"""Token buckets at the edge: one for each address, then one for each caller and class.
+
+Buckets are made when a caller first appears and the least recently used are forgotten, up to
+`tracked_max` of a kind.
+"""
+
+from envoy_data_plane.envoy.config.route import v3 as route
+from envoy_data_plane.envoy.extensions.common.ratelimit import v3 as ratelimit
+from envoy_data_plane.envoy.extensions.filters.http.local_ratelimit import v3 as local
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
+from envoy_data_plane.envoy.type import v3 as types
+from envoy_data_plane.envoy.type.metadata import v3 as metadata
+
+from mesh.controlplane import model
+from mesh.controlplane.translate.edge import names
+from mesh.controlplane.translate.http import http_filter
+from mesh.controlplane.translate.parts import always, span
+
+_FILL_MS = 1000
+_UNLIMITED = model.Bucket(per_second=1_000_000, burst=1_000_000)
+
+
+def address_limit(edge: model.Edge) -> hcm.HttpFilter:
+    """Return the bucket by address; it counts every request, routed or not."""
+    config = _filter("edge_address", edge.tracked_max)
+    config.descriptors = [_descriptor(edge.per_address, (names.ADDRESS_KEY, ""))]
+    config.rate_limits = [route.RateLimit(actions=[_by_address()])]
+    return http_filter(names.LIMIT_ADDRESS, config)
+
+
+def class_limit(edge: model.Edge) -> hcm.HttpFilter:
+    """Return the buckets by class and caller; a route's metadata says which class it is."""
+    by_caller = {names.CUSTOMER_CLASS: _by_subject(), names.ADDRESS_CLASS: _by_address()}
+    keys = {names.CUSTOMER_CLASS: names.SUBJECT_KEY, names.ADDRESS_CLASS: names.ADDRESS_KEY}
+    config = _filter("edge_class", edge.tracked_max)
+    config.descriptors = [
+        _descriptor(bucket, (kind, name), (key, ""))
+        for name, bucket in edge.classes
+        for kind, key in keys.items()
+    ]
+    config.rate_limits = [
+        route.RateLimit(actions=[_by_class(kind), caller]) for kind, caller in by_caller.items()
+    ]
+    return http_filter(names.LIMIT_CLASS, config)
+
+
+def _by_address() -> route.RateLimitAction:
+    return route.RateLimitAction(remote_address=route.RateLimitActionRemoteAddress())
+
+
+def _by_subject() -> route.RateLimitAction:
+    return route.RateLimitAction(
+        request_headers=route.RateLimitActionRequestHeaders(
+            header_name=names.SUBJECT_HEADER, descriptor_key=names.SUBJECT_KEY
+        )
+    )
+
+
+def _by_class(kind: str) -> route.RateLimitAction:
+    return route.RateLimitAction(
+        metadata=route.RateLimitActionMetaData(
+            descriptor_key=kind,
+            metadata_key=metadata.MetadataKey(
+                key=names.EDGE, path=[metadata.MetadataKeyPathSegment(key=kind)]
+            ),
+            source=route.RateLimitActionMetaDataSource.ROUTE_ENTRY,
+        )
+    )
+
+
+def _filter(stat: str, tracked_max: int) -> local.LocalRateLimit:
+    return local.LocalRateLimit(
+        stat_prefix=stat,
+        token_bucket=_tokens(_UNLIMITED),
+        filter_enabled=always(),
+        filter_enforced=always(),
+        always_consume_default_token_bucket=False,
+        max_dynamic_descriptors=tracked_max,
+    )
+
+
+def _descriptor(
+    bucket: model.Bucket, *entries: tuple[str, str]
+) -> ratelimit.LocalRateLimitDescriptor:
+    # An entry without a value stands for every value, each with a bucket of its own.
+    return ratelimit.LocalRateLimitDescriptor(
+        entries=[ratelimit.RateLimitDescriptorEntry(key=k, value=v) for k, v in entries],
+        token_bucket=_tokens(bucket),
+    )
+
+
+def _tokens(bucket: model.Bucket) -> types.TokenBucket:
+    return types.TokenBucket(
+        max_tokens=bucket.burst, tokens_per_fill=bucket.per_second, fill_interval=span(_FILL_MS)
+    )

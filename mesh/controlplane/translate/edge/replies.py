@@ -1,0 +1,84 @@
+"""Envoy's own answers at the edge, as google.rpc.Status in JSON: never text, never empty."""
+
+from collections.abc import Iterator
+
+from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
+
+from gateway.replies import FALLBACK, REPLIES, EdgeReply, status_json
+from mesh.controlplane.translate.edge import names
+from mesh.controlplane.translate.http import cel_filter
+from mesh.controlplane.translate.parts import header, struct
+
+_JSON = "application/json"
+_MALFORMED = 400
+_UNAUTHENTICATED = 401
+_FORBIDDEN = 403
+_NOT_IMPLEMENTED = 501
+_UNAVAILABLE = 503
+_ERRORS_FROM = 400
+_CHALLENGE = 'Bearer realm="api.bp.example"'
+"""Instead of Envoy's, whose realm is the caller's URL as it came, quotes and all."""
+_NO_KEYS = "Jwks_remote_fetch_is_failed"
+"""What Envoy's filter for tokens says when it could not fetch the provider's key set."""
+
+
+def local_replies() -> hcm.LocalReplyConfig:
+    """Return the mapping; what the Lua filter answers is JSON already and stays as it is."""
+    return hcm.LocalReplyConfig(
+        mappers=[
+            hcm.ResponseMapper(filter=cel_filter("response.code_details == 'lua_response'")),
+            *_mappers(),
+        ],
+        body_format=core.SubstitutionFormatString(
+            text_format_source=core.DataSource(inline_string="%LOCAL_REPLY_BODY%"),
+            content_type=_JSON,
+        ),
+    )
+
+
+def _mappers() -> Iterator[hcm.ResponseMapper]:
+    # Without the provider's keys nobody can say that a token is bad.
+    away = next(reply for reply in REPLIES if reply.http == _UNAVAILABLE)
+    no_keys = _mapper(away, cel_filter(f"response.code_details.contains('{_NO_KEYS}')"))
+    no_keys.status_code = _UNAVAILABLE
+    yield no_keys
+    # A token for another audience is a 403 for Envoy; for a caller it is as good as none.
+    unknown = next(reply for reply in REPLIES if reply.http == _UNAUTHENTICATED)
+    refused = _mapper(unknown, cel_filter("response.code_details.startsWith('jwt_authn_')"))
+    refused.status_code = _UNAUTHENTICATED
+    yield refused
+    # A transfer coding that the edge does not know is the caller's mistake, no failure of the bank.
+    malformed = next(reply for reply in REPLIES if reply.http == _MALFORMED)
+    unknown_coding = _mapper(malformed, _status(accesslog.ComparisonFilterOp.EQ, _NOT_IMPLEMENTED))
+    unknown_coding.status_code = _MALFORMED
+    yield unknown_coding
+    for reply in REPLIES:
+        yield _mapper(reply, _status(accesslog.ComparisonFilterOp.EQ, reply.http))
+    yield _mapper(FALLBACK, _status(accesslog.ComparisonFilterOp.GE, _ERRORS_FROM))
+
+
+def _mapper(reply: EdgeReply, applies: accesslog.AccessLogFilter) -> hcm.ResponseMapper:
+    # Which refusal a 403 is depends on the route: a scope for customers, an identity for partners.
+    by_route = f"%METADATA(ROUTE:{names.EDGE}:{names.FORBIDDEN_REASON})%"
+    reason = by_route if reply.http == _FORBIDDEN else None
+    headers = [header("retry-after", str(reply.retry_after_s))] if reply.retry_after_s else []
+    if reply.http == _UNAUTHENTICATED:
+        headers.append(header("www-authenticate", _CHALLENGE))
+    return hcm.ResponseMapper(
+        filter=applies,
+        body_format_override=core.SubstitutionFormatString(
+            json_format=struct(status_json(reply, reason)), content_type=_JSON
+        ),
+        headers_to_add=headers,
+    )
+
+
+def _status(op: accesslog.ComparisonFilterOp, value: int) -> accesslog.AccessLogFilter:
+    comparison = accesslog.ComparisonFilter(
+        op=op, value=core.RuntimeUInt32(default_value=value, runtime_key="bp.edge.reply")
+    )
+    return accesslog.AccessLogFilter(
+        status_code_filter=accesslog.StatusCodeFilter(comparison=comparison)
+    )

@@ -1,0 +1,210 @@
+"""The gateway's routes: one for each REST binding, with all that its policy asks for."""
+
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.config.rbac import v3 as rbac
+from envoy_data_plane.envoy.config.route import v3 as route
+from envoy_data_plane.envoy.extensions.filters.http.cors import v3 as cors
+from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
+from envoy_data_plane.envoy.extensions.filters.http.rbac import v3 as rbac_filter
+from envoy_data_plane.envoy.type.matcher import v3 as matcher
+from envoy_data_plane.google.protobuf import Any
+
+from gateway.routes import EdgeRoute
+from mesh.controlplane import model
+from mesh.controlplane.translate.clusters import service_cluster_name
+from mesh.controlplane.translate.edge import names
+from mesh.controlplane.translate.http import retry_policy
+from mesh.controlplane.translate.parts import exact, header, packed, span, struct
+from services.contracts import Audience
+
+
+def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
+    """Return every route of the edge, in one virtual host with CORS."""
+    retries = {target.name: target.traffic.retry for target in edge.services}
+    host = route.VirtualHost(
+        name="edge",
+        domains=["*"],
+        routes=[
+            _two_hosts(),
+            *(_route(edge, each, retries[each.deployable]) for each in edge.routes),
+            *_options_routes(edge.routes),
+            *_refusals(edge.routes),
+        ],
+        typed_per_filter_config={names.CORS: packed(_cors(edge))},
+        response_headers_to_add=[
+            header("cache-control", "no-store"),
+            header("strict-transport-security", "max-age=31536000"),
+            header("x-content-type-options", "nosniff"),
+        ],
+        # The transport behind the edge is nobody's business.
+        response_headers_to_remove=["grpc-accept-encoding"],
+    )
+    return route.RouteConfiguration(name="edge", virtual_hosts=[host])
+
+
+def _route(edge: model.Edge, each: EdgeRoute, retry: model.Retry | None) -> route.Route:
+    return route.Route(
+        name=each.name,
+        match=_match(each, each.verb),
+        route=route.RouteAction(
+            cluster=service_cluster_name(each.deployable),
+            # Services see their own name as the authority, as other services send it.
+            host_rewrite_literal=each.deployable,
+            timeout=span(each.deadline_ms),
+            retry_policy=retry_policy(retry),
+        ),
+        metadata=_metadata(each),
+        request_headers_to_add=[header("x-bp-partner", p) for p in each.partners],
+        typed_per_filter_config=_per_filter(edge, each),
+    )
+
+
+def _metadata(each: EdgeRoute) -> core.Metadata:
+    """Return what the filters read of the route: Lua, the buckets and the words of a 403."""
+    customer = each.audience is Audience.CUSTOMER
+    bucket = names.CUSTOMER_CLASS if customer else names.ADDRESS_CLASS
+    words = {
+        names.FORBIDDEN_REASON: "SCOPE_MISSING" if customer else "CALLER_FORBIDDEN",
+        bucket: each.rate_limit_class,
+    }
+    lua = {"method": each.method, "route": each.name}
+    return core.Metadata(filter_metadata={names.LUA: struct(lua), names.EDGE: struct(words)})
+
+
+def _match(each: EdgeRoute, verb: str | None) -> route.RouteMatch:
+    """Match a path with one verb, or with any."""
+    headers = [route.HeaderMatcher(name=":method", string_match=exact(verb))] if verb else []
+    if each.regex is None:
+        return route.RouteMatch(path=each.template, headers=headers)
+    return route.RouteMatch(safe_regex=matcher.RegexMatcher(regex=each.regex), headers=headers)
+
+
+def _per_filter(edge: model.Edge, each: EdgeRoute) -> dict[str, Any]:
+    config = {names.RBAC: packed(rbac_filter.RbacPerRoute(rbac=_authorization(edge, each)))}
+    if each.audience is Audience.CUSTOMER:
+        config[names.JWT] = packed(jwt.PerRouteConfig(requirement_name=names.CUSTOMER_REQUIREMENT))
+    return config
+
+
+def _authorization(edge: model.Edge, each: EdgeRoute) -> rbac_filter.Rbac:
+    if each.audience is Audience.CUSTOMER:
+        principal = _all_scopes(each.scopes)
+    elif each.audience is Audience.PARTNER:
+        known = dict(edge.partner_principals)
+        identities = [identity for name in each.partners for identity in known[name]]
+        principal = rbac.Principal(or_ids=rbac.PrincipalSet(ids=[_peer(i) for i in identities]))
+    else:
+        principal = rbac.Principal(any=True)
+    policy = rbac.Policy(permissions=[rbac.Permission(any=True)], principals=[principal])
+    return rbac_filter.Rbac(
+        rules=rbac.Rbac(action=rbac.RbacAction.ALLOW, policies={each.name: policy})
+    )
+
+
+def _peer(identity: str) -> rbac.Principal:
+    return rbac.Principal(authenticated=rbac.PrincipalAuthenticated(principal_name=exact(identity)))
+
+
+def _all_scopes(scopes: tuple[str, ...]) -> rbac.Principal:
+    if not scopes:
+        return rbac.Principal(any=True)
+    held = [
+        _claim(
+            matcher.MetadataMatcher(
+                filter=names.JWT,
+                path=[
+                    matcher.MetadataMatcherPathSegment(key=names.CLAIMS),
+                    matcher.MetadataMatcherPathSegment(key=names.SCOPE_CLAIM),
+                ],
+                value=matcher.ValueMatcher(
+                    list_match=matcher.ListMatcher(
+                        one_of=matcher.ValueMatcher(string_match=exact(scope))
+                    )
+                ),
+            )
+        )
+        for scope in scopes
+    ]
+    return rbac.Principal(and_ids=rbac.PrincipalSet(ids=held))
+
+
+def _claim(found: matcher.MetadataMatcher) -> rbac.Principal:
+    dynamic = rbac.MetadataSource.DYNAMIC
+    return rbac.Principal(
+        sourced_metadata=rbac.SourcedMetadata(metadata_matcher=found, metadata_source=dynamic)
+    )
+
+
+def _options_routes(routes: tuple[EdgeRoute, ...]) -> list[route.Route]:
+    """Answer OPTIONS with what a path allows; browsers' preflights end at the CORS filter.
+
+    The CORS filter works only on routes with a cluster, so the Lua filter answers, not the route.
+    """
+    return [
+        route.Route(
+            name=f"OPTIONS {path}",
+            match=_match(each, "OPTIONS"),
+            route=route.RouteAction(cluster=service_cluster_name(each.deployable)),
+            metadata=core.Metadata(
+                filter_metadata={names.LUA: struct({"allow": _verbs(routes, path)})}
+            ),
+        )
+        for path, each in _by_template(routes).items()
+    ]
+
+
+def _refusals(routes: tuple[EdgeRoute, ...]) -> list[route.Route]:
+    """Answer another verb with 405 and what the path allows (RFC 9110, 15.5.6), the rest with 404.
+
+    Routes of their own, since without one the request's body would be waited for.
+    """
+    found = [
+        _refusal(f"not {path}", 405, _match(each, None), header("allow", _verbs(routes, path)))
+        for path, each in _by_template(routes).items()
+    ]
+    tunnel = route.RouteMatch(connect_matcher=route.RouteMatchConnectMatcher())
+    anything = route.RouteMatch(prefix="/")
+    return [*found, _refusal("tunnel", 403, tunnel), _refusal("nowhere", 404, anything)]
+
+
+def _two_hosts() -> route.Route:
+    """Refuse two Host headers (RFC 9112, 3.2), which Envoy has joined to one by then."""
+    joined = route.HeaderMatcher(
+        name=":authority", string_match=matcher.StringMatcher(contains=",")
+    )
+    return _refusal("two hosts", 400, route.RouteMatch(prefix="/", headers=[joined]))
+
+
+def _refusal(
+    name: str, status: int, match: route.RouteMatch, *headers: core.HeaderValueOption
+) -> route.Route:
+    off = packed(route.FilterConfig(disabled=True))
+    return route.Route(
+        name=name,
+        match=match,
+        direct_response=route.DirectResponseAction(status=status),
+        metadata=core.Metadata(
+            filter_metadata={names.EDGE: struct({names.FORBIDDEN_REASON: "CALLER_FORBIDDEN"})}
+        ),
+        response_headers_to_add=list(headers),
+        typed_per_filter_config={each: off for each in (names.BUFFER, names.LUA, names.TRANSCODER)},
+    )
+
+
+def _by_template(routes: tuple[EdgeRoute, ...]) -> dict[str, EdgeRoute]:
+    return {each.template: each for each in routes}
+
+
+def _verbs(routes: tuple[EdgeRoute, ...], template: str) -> str:
+    return ", ".join([*sorted({e.verb for e in routes if e.template == template}), "OPTIONS"])
+
+
+def _cors(edge: model.Edge) -> cors.CorsPolicy:
+    policy = edge.cors
+    return cors.CorsPolicy(
+        allow_origin_string_match=[exact(origin) for origin in policy.allow_origins],
+        allow_methods=", ".join(sorted({each.verb for each in edge.routes})),
+        allow_headers=", ".join(policy.allow_headers),
+        expose_headers=", ".join(policy.expose_headers),
+        max_age=str(policy.max_age_s),
+    )

@@ -1,0 +1,1 @@
+"""What operators run: bpctl, the judge, and the provisioning of the stores."""

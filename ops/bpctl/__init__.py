@@ -1,0 +1,1 @@
+"""bpctl: what an operator of the bank types. Every command has --json."""

@@ -1,0 +1,35 @@
+"""The tree of commands. A group is a module with `register(app)`; nothing else is wired here.
+
+The sandbox and the lab bring commands of their own. They register themselves where their folders
+are present; an operator's machine has neither.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import typer
+
+from ops.bpctl import audit, ledger, tokens, transfers
+from ops.bpctl.reach import REPO
+
+SANDBOX, LAB = "sandbox/commands/__init__.py", "lab/commands.py"
+EXTENSIONS = {"sandbox.commands": (SANDBOX,), "lab.commands": (SANDBOX, LAB)}
+"""A module that has `register(app)` -> the files that must be there; the lab needs the sandbox."""
+
+
+def build() -> typer.Typer:
+    """Return the whole command line."""
+    app = typer.Typer(
+        name="bpctl",
+        help="Look at and steer the bank that runs on this machine.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_show_locals=False,
+    )
+    for group in (tokens, transfers, ledger, audit):
+        group.register(app)
+    for module in EXTENSIONS:
+        if all((REPO / path).is_file() for path in EXTENSIONS[module]):
+            importlib.import_module(module).register(app)
+    return app

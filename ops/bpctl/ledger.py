@@ -1,0 +1,82 @@
+"""`bpctl ledger check`: the judge over every store of the running bank."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated, Any
+
+import typer
+
+from ops.bpctl import reach
+from ops.waiting import scaled_s
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+WAIT_S = 30.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `ledger`."""
+    ledger = typer.Typer(no_args_is_help=True, help="The books and everything that follows them.")
+    ledger.callback()(lambda: None)
+    ledger.command()(check)
+    app.add_typer(ledger, name="ledger")
+
+
+def check(
+    as_json: Json = False,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for what is under way.")] = WAIT_S,
+) -> None:
+    """Compare ledger, transfers, outbox, Kafka, audit, notifications, projection and partners.
+
+    Exit code 0 when they agree, 1 when they do not.
+    """
+    from ops.judge.judge import judge
+
+    verdict = asyncio.run(judge(stores(), scaled_s(wait))).to_json()
+    if as_json:
+        typer.echo(json.dumps(verdict))
+    else:
+        _show(verdict)
+    raise typer.Exit(0 if verdict["ok"] else 1)
+
+
+def stores() -> Any:
+    """Where the running stack keeps what the judge reads."""
+    from ops.judge.stores import Stores
+
+    where = reach.addresses()
+    return Stores(
+        connect=reach.judge_login(),
+        kafka_bootstrap=where["BP_KAFKA_BOOTSTRAP"],
+        ach_control_url=where["BP_PARTNER_ACH_CONTROL_URL"],
+        fcm_control_url=where["BP_PARTNER_FCM_CONTROL_URL"],
+    )
+
+
+def _show(verdict: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    checked = Table("looked at", "number", title="What was compared", title_justify="left")
+    for name, number in verdict["checked"].items():
+        checked.add_row(name.replace("_", " "), f"{number:,}")
+    console.print(checked)
+    for what, number in verdict["waiting_for_partners"].items():
+        console.print(f"[yellow]waits for a partner:[/] {what}: {number:,}")
+    if verdict["ok"]:
+        console.print(f"[bold green]The books balance and all agree[/] ({verdict['seconds']} s)")
+        return
+    found = Table("kind", "ids", "expected", "actual", title="Differences", title_justify="left")
+    for one in verdict["differences"]:
+        ids = "\n".join(f"{name} {value}" for name, value in one["ids"].items())
+        found.add_row(one["kind"], ids, _text(one["expected"]), _text(one["actual"]))
+    console.print(found)
+    for kind, number in verdict["difference_counts"].items():
+        console.print(f"[bold red]{kind}[/]: {number:,}")
+
+
+def _text(value: Any) -> str:
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)

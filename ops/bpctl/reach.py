@@ -1,0 +1,112 @@
+"""How bpctl reaches a running stack: its addresses, HTTP APIs, OpenBao and databases.
+
+It logs in to OpenBao with a service account of its own, like any service; its database role, the
+judge, can read everything and change nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from ops.waiting import scaled_s
+
+if TYPE_CHECKING:
+    import asyncpg
+
+HTTP_TIMEOUT_S = 60.0
+ACCOUNT = "bpctl"
+ENDPOINTS = "endpoints.json"
+REPO = Path(__file__).resolve().parents[2]
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Say why on stderr and leave with `code`."""
+    typer.secho(message, fg=typer.colors.RED, err=True)
+    raise typer.Exit(code)
+
+
+def home() -> Path:
+    """Return the state directory of the bank: BP_HOME, or `.bp` in the repository."""
+    return Path(os.environ.get("BP_HOME") or REPO / ".bp").resolve()
+
+
+def addresses() -> dict[str, str]:
+    """BP_HOME/endpoints.json; leaves when the stack was never started."""
+    file = home() / ENDPOINTS
+    if not file.exists():
+        fail(f"No stack was started in {home()}: run `make up`", 3)
+    return json.loads(file.read_text())
+
+
+def call(
+    method: str,
+    url: str,
+    body: Any = None,
+    *,
+    form: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+    ca_file: str | None = None,
+) -> Any:
+    """One HTTP request; the JSON answer. Leaves with the server's words when it is refused."""
+    data, kind = None, {}
+    if form is not None:
+        data, kind = urllib.parse.urlencode(form).encode(), {}
+    elif body is not None:
+        data, kind = json.dumps(body).encode(), {"Content-Type": "application/json"}
+    request = urllib.request.Request(  # noqa: S310 addresses are the stack's own
+        url, data=data, method=method, headers={**kind, **(headers or {})}
+    )
+    context = ssl.create_default_context(cafile=ca_file) if ca_file else None
+    try:
+        with urllib.request.urlopen(  # noqa: S310
+            request, timeout=scaled_s(HTTP_TIMEOUT_S), context=context
+        ) as answer:
+            text = answer.read()
+    except urllib.error.HTTPError as error:
+        fail(f"{method} {url}: {error.code} {error.read().decode(errors='replace')}")
+    except OSError as error:
+        fail(f"{method} {url}: {error}. Is the stack up? (`make status`)", 3)
+    return json.loads(text) if text else {}
+
+
+def secret(path: str) -> dict[str, str]:
+    """Fields of one KV secret, read with bpctl's own service account."""
+    addr = addresses()["BP_OPENBAO_ADDR"]
+    token_file = Path(addresses()["BP_RUN"]) / ACCOUNT / "token"
+    login = {"role": ACCOUNT, "jwt": token_file.read_text()}
+    token = call("POST", f"{addr}/v1/auth/kubernetes/login", login)["auth"]["client_token"]
+    answer = call("GET", f"{addr}/v1/secret/data/{path}", headers={"X-Vault-Token": token})
+    return answer["data"]["data"]
+
+
+async def connect(database: str) -> asyncpg.Connection:
+    """A reading connection of the judge to any of the bank's databases."""
+    return await judge_login()(database)
+
+
+def judge_login() -> Callable[[str], Awaitable[asyncpg.Connection]]:
+    """Read the judge's password once; the function returned connects to a database."""
+    import asyncpg  # only here: most commands need no database and answer sooner without
+
+    login = secret("database/postgres/judge")
+
+    async def open_database(database: str) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            host=login["host"],
+            port=int(login["port"]),
+            user=login["username"],
+            password=login["password"],
+            database=database,
+        )
+
+    return open_database

@@ -1,0 +1,65 @@
+"""`bpctl token`: an access token of a customer, as the mobile app gets it from the provider."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from typing import Annotated
+
+import typer
+
+from ops.bpctl import reach
+
+GRANT = "customer"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def token(  # pyright: ignore[reportUnusedFunction]
+        customer: Annotated[str, typer.Option(help="User name (such as ana) or customer id.")],
+        scope: Annotated[str, typer.Option(help="Space-separated; empty: all.")] = "",
+        as_json: Annotated[bool, typer.Option("--json", help="The whole answer.")] = False,
+    ) -> None:
+        """Print an access token, alone on stdout."""
+        answer = issue(customer_id(customer), scope)
+        typer.echo(json.dumps(answer) if as_json else answer["access_token"])
+
+
+def issue(subject: str, scope: str = "") -> dict[str, str]:
+    """Ask the OAuth provider, as the mobile app's registered client, for a customer's token."""
+    where = reach.addresses()
+    client = reach.secret("external/oauth")
+    form = {
+        "grant_type": GRANT,
+        "client_id": client["client_id"],
+        "client_secret": client["client_secret"],
+        "subject": subject,
+    }
+    if scope:
+        form["scope"] = scope
+    url = f"{where['BP_PARTNER_OAUTH_URL']}/token"
+    return reach.call("POST", url, form=form, ca_file=where["BP_PARTNER_CA_FILE"])
+
+
+def customer_id(name: str) -> str:
+    """The id behind a user name; an id is taken as it is."""
+    try:
+        return str(uuid.UUID(name))
+    except ValueError:
+        return asyncio.run(_look_up(name))
+
+
+async def _look_up(name: str) -> str:
+    connection = await reach.connect("bp_customers")
+    try:
+        found = await connection.fetchval(
+            "SELECT customer_id FROM customers.customer WHERE user_name = $1", name
+        )
+    finally:
+        await connection.close()
+    if found is None:
+        reach.fail(f"No customer is called {name}")
+    return str(found)

@@ -1,0 +1,142 @@
+"""`bpctl transfers …`: one transfer through every layer, and a customer's newest ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from typing import Annotated, Any
+
+import typer
+
+from ops.bpctl import ledger, reach, tokens
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+LIST_ROWS = 20
+HASH_CHARS = 16
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `transfers`."""
+    transfers = typer.Typer(no_args_is_help=True, help="Transfers, seen through every layer.")
+    transfers.command()(show)
+    transfers.command("list")(list_newest)
+    app.add_typer(transfers, name="transfers")
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="Idempotency-Key, transfer id or trace number.")],
+    as_json: Json = False,
+) -> None:
+    """Follow a key through request, saga, ledger, outbox, Kafka, audit, ACH and push.
+
+    Exit code 1 when nothing goes by that name.
+    """
+    trails = asyncio.run(_trails(name))
+    if not trails:
+        reach.fail(f"No transfer goes by {name}: give an Idempotency-Key, an id or a trace number")
+    if as_json:
+        typer.echo(json.dumps({"transfers": trails}))
+        return
+    for one in trails:
+        _show(one)
+
+
+async def _trails(name: str) -> list[dict[str, Any]]:
+    from ops.judge.trail import find, trail
+
+    stores = ledger.stores()
+    return [await trail(stores, *found) for found in await find(stores, name)]
+
+
+def list_newest(
+    customer: Annotated[str, typer.Option(help="User name (such as ana) or customer id.")],
+    rows: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = LIST_ROWS,
+    as_json: Json = False,
+) -> None:
+    """A customer's newest transfers, paid and received."""
+    from ops.judge.trail import newest
+
+    customer_id = uuid.UUID(tokens.customer_id(customer))
+    found = asyncio.run(newest(ledger.stores(), customer_id, rows))
+    if as_json:
+        typer.echo(json.dumps({"transfers": found}))
+        return
+    columns = ("create_time", "kind", "state", "amount", "trace_number", "transfer_id")
+    shown = [row | {"amount": _money(row)} for row in found]
+    _table(f"Newest transfers of {customer}", shown, columns)
+
+
+def _show(trail: dict[str, Any]) -> None:
+    transfer = trail["transfer"]
+    request = {"customer": f"{trail['customer']} ({transfer['customer_id']})"}
+    request |= {k: v for k, v in transfer.items() if v not in (None, "") and k != "customer_id"}
+    request["amount"] = _money(transfer)
+    _table(
+        f"Transfer {transfer['transfer_id']}",
+        [{"field": k.replace("_", " "), "value": v} for k, v in request.items()],
+        ("field", "value"),
+    )
+    _table("Saga steps", trail["steps"], ("version", "type", "occur_time", "place", "event_id"))
+    _table(
+        "Ledger entries",
+        trail["entries"],
+        ("kind", "account", "amount", "balance_after", "position", "post_time"),
+    )
+    _table("Outbox", trail["outbox"], ("event_id", "state", "topic", "partition", "offset", "time"))
+    _table("Audit records", _short(trail["audit"]), ("event_id", "chain", "sequence", "hash"))
+    _clearing_house(trail["clearing_house"], trail["notices"])
+    _messages(trail["messages"])
+
+
+def _short(records: Any) -> Any:
+    if isinstance(records, str):
+        return records
+    return [row | {"hash": row["hash"][:HASH_CHARS] + "…"} for row in records]
+
+
+def _clearing_house(theirs: Any, notices: Any) -> None:
+    if theirs is None:
+        _table("Clearing house", [], ())
+        return
+    if isinstance(theirs, str):
+        _table("Clearing house", theirs, ())
+        return
+    columns = ("state", "achTraceNumber", "acceptTime", "effectiveDate", "returnReasonCode")
+    _table("Clearing house", [theirs], columns)
+    columns = ("type", "state", "trace_number", "return_code", "receive_time", "notice_id")
+    _table("Its notices", notices, columns)
+
+
+def _messages(messages: Any) -> None:
+    if isinstance(messages, str):
+        _table("Messages", messages, ())
+        return
+    rows: list[dict[str, Any]] = []
+    for message in messages:
+        for delivery in message["deliveries"] or [{}]:
+            taken = "\n".join(one.rsplit("/", 1)[-1] for one in delivery.get("taken", []))
+            rows.append(message | delivery | {"push": taken})
+    columns = ("template", "title", "channel", "device", "state", "deliver_time", "push")
+    _table("Messages", rows, columns)
+
+
+def _money(row: dict[str, Any]) -> str:
+    return f"{row['amount'] / 100:,.2f} {row['currency']}"
+
+
+def _table(title: str, rows: Any, columns: tuple[str, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if isinstance(rows, str) or not rows:
+        console.print(f"[bold]{title}[/]: {rows or 'nothing'}")
+        return
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name in columns:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        values = [row.get(name) for name in columns]
+        table.add_row(*("" if value is None else str(value) for value in values))
+    console.print(table)

@@ -1,0 +1,155 @@
+"""Waiting until nothing is under way: events reach their last reader before they are judged.
+
+What waits for a partner may go on waiting: a saga that had no answer, a notice held back.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from confluent_kafka import KafkaException
+
+from ops.judge import messages, record
+from ops.judge.events import OUTBOX_TOPICS, SOURCES
+from ops.judge.findings import Findings, Kind
+from ops.judge.stores import (
+    NOTIFICATIONS_DATABASE,
+    UNREADABLE,
+    WRITE_DATABASE,
+    Stores,
+    partner_api,
+    queries,
+)
+from ops.judge.topics import Part, Seen, Span, Topics
+
+POLL_S = 0.2
+SHORT_ROWS = 16
+"""A stretch so short is read at once."""
+
+STAGES = (
+    {"router": SOURCES, "customers": OUTBOX_TOPICS},
+    {"audit": (record.TOPIC,), "notif": (messages.TOPIC,)},
+)
+"""Consumer group -> the topics that it reads, upstream first: the router fills the second stage."""
+
+TOPICS = tuple(sorted({one for stage in STAGES for topics in stage.values() for one in topics}))
+
+
+@dataclass(slots=True)
+class UnderWay:
+    """What has not arrived yet."""
+
+    of_bank: dict[str, int] = field(default_factory=dict[str, int])
+    """What the bank must bring to an end by itself."""
+    of_partners: dict[str, int] = field(default_factory=dict[str, int])
+    """What may wait for a partner."""
+
+    @property
+    def nothing(self) -> bool:
+        """True when all has arrived."""
+        return not any(self.of_bank.values()) and not any(self.of_partners.values())
+
+
+class Drain:
+    """Looks at queues, groups and sagas until they are empty."""
+
+    def __init__(self, stores: Stores, topics: Topics) -> None:
+        self._stores = stores
+        self._topics = topics
+        self._markers: set[tuple[str, Part, Span]] = set()
+        self._seen: set[tuple[str, Part, Span]] = set()
+
+    async def wait(self, wait_s: float, findings: Findings) -> UnderWay:
+        """Poll until nothing is under way or the time is up; then what is left is a difference."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            under_way = await self._look()
+            if under_way.nothing or time.monotonic() >= deadline:
+                break
+            await asyncio.sleep(POLL_S)
+        for what, count in under_way.of_bank.items():
+            if count:
+                findings.add(Kind.NOT_DRAINED, 0, count, what=what, after_s=round(wait_s))
+        return under_way
+
+    async def _look(self) -> UnderWay:
+        """Look at every queue once; a store that cannot be read is the judgement's matter."""
+        under_way = UnderWay()
+        try:
+            await self._sagas_and_outbox(under_way)
+        except UNREADABLE as error:
+            under_way.of_bank[f"{WRITE_DATABASE}: {type(error).__name__}"] = 1
+        try:
+            under_way.of_bank.update(await asyncio.to_thread(self._groups))
+        except (KafkaException, OSError) as error:
+            under_way.of_bank[f"kafka: {type(error).__name__}"] = 1
+        try:
+            async with partner_api() as get:
+                state = await get(f"{self._stores.ach_control_url}/control/state")
+            under_way.of_partners["notices of the clearing house"] = state["webhooks"]["pending"]
+        except (OSError, KeyError) as error:
+            under_way.of_partners[f"clearing house: {type(error).__name__}"] = 1
+        try:
+            under_way.of_partners["deliveries pending"] = await self._deliveries()
+        except UNREADABLE as error:
+            under_way.of_bank[f"{NOTIFICATIONS_DATABASE}: {type(error).__name__}"] = 1
+        return under_way
+
+    async def _deliveries(self) -> int:
+        connection = await self._stores.connect(NOTIFICATIONS_DATABASE)
+        try:
+            return int(await connection.fetchval(queries("notifications").pending) or 0)
+        finally:
+            await connection.close()
+
+    async def _sagas_and_outbox(self, under_way: UnderWay) -> None:
+        sql = queries("write")
+        connection = await self._stores.connect(WRITE_DATABASE)
+        try:
+            fresh = await connection.fetchval(sql.fresh_sagas)
+            under_way.of_bank["outbox"] = int(await connection.fetchval(sql.outbox_depth) or 0)
+        finally:
+            await connection.close()
+        under_way.of_partners["sagas before their first answer"] = int(fresh or 0)
+
+    def _groups(self) -> dict[str, int]:
+        """Look at each stage after the one before, so that nothing slips past between two looks."""
+        behind: dict[str, int] = {"transactions open": 0}
+        for stage in STAGES:
+            spans = self._topics.spans({one for topics in stage.values() for one in topics})
+            behind["transactions open"] += self._topics.open_messages(spans)
+            for group, topics in stage.items():
+                parts = {part: span for part, span in spans.items() if part[0] in topics}
+                behind[f"group {group}"] = self._behind(group, parts)
+        return behind
+
+    def _behind(self, group: str, parts: Mapping[Part, Span]) -> int:
+        """Count messages that a group has not committed.
+
+        The offset of a transaction's marker is nobody's to commit, so a group always seems behind
+        by one. A stretch that nobody shortens is read; one that held markers alone is remembered.
+        """
+        committed = self._topics.committed(group, parts)
+        rest = {
+            (group, part, Span(max(committed.get(part, span.low), span.low), span.high))
+            for part, span in parts.items()
+        }
+        rest = {item for item in rest if item[2].low < item[2].high} - self._markers
+        standing = {
+            item for item in rest if item in self._seen or item[2].high - item[2].low <= SHORT_ROWS
+        }
+        self._seen |= rest
+        messages = self._count({part: span for _, part, span in standing})
+        self._markers |= {item for item in standing if not messages[item[1]]}
+        moving = sum(span.high - span.low for _, _, span in rest - standing)
+        return moving + sum(messages.values())
+
+    def _count(self, spans: Mapping[Part, Span]) -> dict[Part, int]:
+        counts = dict.fromkeys(spans, 0)
+
+        def take(record: Seen) -> None:
+            counts[record.topic, record.partition] += 1
+
+        self._topics.read(spans, take)
+        return counts

@@ -1,0 +1,162 @@
+"""The source topics: what was published, told once by id, and whether each transfer's tale holds.
+
+Reads payments, transfers and auth-events; the topics behind the router are compared with these.
+"""
+
+import hashlib
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from bp.event.v1 import topics_pb2
+from google.protobuf.message import DecodeError
+
+from ops.judge.books import Bank, Place
+from ops.judge.findings import Findings, Kind
+from ops.judge.topics import Part, Seen, Span
+from services.chassis.kafka import BadMessage
+from services.contracts.topics import topic
+from services.payments.state import TABLE, State
+from services.router import routes
+from services.router.mapping import ENVELOPES
+
+OUTBOX_TOPICS = (topic(topics_pb2.PAYMENTS).name, topic(topics_pb2.TRANSFERS).name)
+"""Topics whose events come from the outbox."""
+SOURCES = (*OUTBOX_TOPICS, topic(topics_pb2.AUTH_EVENTS).name)
+"""Topics whose events are audited."""
+
+_STEPS = frozenset((state.name, following.name) for (state, _), following in TABLE.rows.items())
+
+
+@dataclass(slots=True)
+class SourceEvent:
+    """An event as it first stands in its topic."""
+
+    place: Place
+    digest: bytes
+    """SHA-256 of the value."""
+    again: list[Place] = field(default_factory=list[Place])
+    """Where it stands once more: the relay may repeat what it could not mark."""
+
+    @property
+    def places(self) -> list[Place]:
+        """Every place where it stands."""
+        return [self.place, *self.again]
+
+
+@dataclass(slots=True)
+class Tale:
+    """What the source topics tell."""
+
+    events: dict[str, SourceEvent] = field(default_factory=dict[str, SourceEvent])
+    steps: dict[str, list[tuple[int, str]]] = field(
+        default_factory=lambda: defaultdict[str, list[tuple[int, str]]](list)
+    )
+    """Transfer -> version and state of each event, in the order of its partition."""
+    asked: dict[str, str] = field(default_factory=dict[str, str])
+    """Id of a message to a customer -> the customer."""
+    unreadable: list[Place] = field(default_factory=list[Place])
+
+    def take(self, record: Seen) -> None:
+        """Take the next message of a source topic."""
+        place = Place(record.topic, record.partition, record.offset)
+        envelope = ENVELOPES.get(record.topic)
+        try:
+            if envelope is None:
+                self._note(str(uuid.UUID(record.header("ce_id"))), place, record.value)
+                return
+            event = envelope.FromString(record.value)
+            event_id = str(uuid.UUID(event.metadata.event_id))
+        except (DecodeError, ValueError):
+            self.unreadable.append(place)
+            return
+        if self._note(event_id, place, record.value):
+            self._read(event)
+
+    def _note(self, event_id: str, place: Place, value: bytes) -> bool:
+        """Remember where an event stands; False when it was there before."""
+        known = self.events.get(event_id)
+        if known is not None:
+            known.again.append(place)
+            return False
+        self.events[event_id] = SourceEvent(place, hashlib.sha256(value).digest())
+        return True
+
+    def _read(self, event: Any) -> None:
+        fact: Any = routes.fact_of(event)
+        if fact is None:
+            return
+        version = event.metadata.aggregate_version
+        self.steps[event.metadata.aggregate_id].append((version, _state_of(fact)))
+        if not routes.ROUTES.get(fact.DESCRIPTOR.full_name):
+            return
+        try:
+            for told in routes.notifications_of(event):
+                self.asked[told.metadata.event_id] = told.metadata.customer_id
+        except BadMessage:
+            # An event without an addressee is parked by the router and tells nobody.
+            return
+
+
+def _state_of(fact: Any) -> str:
+    field_of_state = fact.transfer.DESCRIPTOR.fields_by_name["state"]
+    known = field_of_state.enum_type.values_by_number.get(fact.transfer.state)
+    return str(fact.transfer.state) if known is None else known.name
+
+
+def compare_with_outbox(
+    tale: Tale, bank: Bank, spans: Mapping[Part, Span], findings: Findings
+) -> None:
+    """Every published event is in its topic where it was acknowledged, and nothing else is."""
+    findings.checked["published"] += len(bank.published)
+    findings.checked["events"] += len(tale.events)
+    findings.checked["events_repeated"] += sum(len(e.again) for e in tale.events.values())
+    for event_id, place in bank.published.items():
+        event = tale.events.get(event_id)
+        if event is None:
+            span = spans.get((place.topic, place.partition))
+            if span is None or place.offset >= span.low:
+                findings.add(Kind.EVENT_LOST, _at(place), None, event_id=event_id)
+        elif place not in event.places:
+            found = [_at(one) for one in event.places]
+            findings.add(Kind.EVENT_PLACE, _at(place), found, event_id=event_id)
+    for event_id, event in tale.events.items():
+        if event.place.topic in OUTBOX_TOPICS and event_id not in bank.published:
+            findings.add(Kind.EVENT_UNKNOWN, None, _at(event.place), event_id=event_id)
+    for place in tale.unreadable:
+        findings.add(Kind.EVENT_UNREADABLE, "an event", _at(place), topic=place.topic)
+
+
+def compare_with_transfers(tale: Tale, bank: Bank, findings: Findings) -> None:
+    """Each transfer's events are numbered without a gap and tell steps that the table has.
+
+    What Kafka no longer keeps cannot be judged: a tale may begin late, not skip.
+    """
+    for transfer_id, steps in tale.steps.items():
+        versions = [version for version, _ in steps]
+        expected = list(range(versions[0], versions[0] + len(versions)))
+        if versions != expected:
+            findings.add(Kind.EVENT_VERSIONS, expected, versions, transfer_id=transfer_id)
+            continue
+        row = bank.interbank.get(transfer_id)
+        if row is not None:
+            _follow([state for _, state in steps], versions[0], row.state, transfer_id, findings)
+
+
+def _follow(
+    states: list[str], first_version: int, row_state: str, transfer_id: str, findings: Findings
+) -> None:
+    began_well = first_version > 1 or states[0] == State.DEBITED.name
+    pairs = list(pairwise(states))
+    if not began_well or any(pair not in _STEPS for pair in pairs):
+        expected = "steps of the transition table"
+        findings.add(Kind.EVENT_STATES, expected, states, transfer_id=transfer_id)
+    if states[-1] != row_state:
+        findings.add(Kind.EVENT_LAST_STATE, row_state, states[-1], transfer_id=transfer_id)
+
+
+def _at(place: Place) -> str:
+    return f"{place.topic}/{place.partition}@{place.offset}"

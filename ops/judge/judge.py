@@ -1,0 +1,186 @@
+"""The judgement: wait until all has arrived, read every store, compare each with each.
+
+While money moves, stores that are read one after the other differ for that reason alone. So a
+judgement with differences is given only if no transfer took a step meanwhile; otherwise it is
+begun again, as long as there is time.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+from ops.judge import messages, record
+from ops.judge.books import Bank, Place, read_bank
+from ops.judge.clearing_house import compare_clearing_house
+from ops.judge.drain import TOPICS, Drain, UnderWay
+from ops.judge.events import SOURCES, Tale, compare_with_outbox, compare_with_transfers
+from ops.judge.findings import Findings, Kind
+from ops.judge.messages import Requests, compare_messages, compare_pushes, compare_requests
+from ops.judge.projection import compare_projection
+from ops.judge.record import Log
+from ops.judge.stores import UNREADABLE, WRITE_DATABASE, Stores, queries
+from ops.judge.topics import Part, Seen, Span, Topics
+from services.contracts.topics import DEAD_LETTER_SUFFIX
+
+ROUNDS_MAX = 3
+UNREAD = "unread"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the judge says."""
+
+    findings: Findings
+    under_way: UnderWay
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """True when no two stores disagree."""
+        return self.findings.ok
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report: verdict, what was looked at, differences."""
+        counts = self.findings.counts
+        return {
+            "ok": self.ok,
+            "seconds": round(self.seconds, 3),
+            "checked": dict(self.findings.checked),
+            "waiting_for_partners": {k: n for k, n in self.under_way.of_partners.items() if n},
+            "difference_counts": {kind.name: counts[kind] for kind in Kind if counts[kind]},
+            "differences": [one.to_json() for one in self.findings.named],
+        }
+
+
+async def judge(stores: Stores, wait_s: float) -> Verdict:
+    """Wait up to `wait_s` for what is under way, then judge everything."""
+    topics = Topics(stores.kafka_bootstrap)
+    try:
+        return await _judged(stores, topics, wait_s)
+    finally:
+        await asyncio.to_thread(topics.close)
+
+
+async def _judged(stores: Stores, topics: Topics, wait_s: float) -> Verdict:
+    began = time.monotonic()
+    drain = Drain(stores, topics)
+    rounds = 0
+    while True:
+        rounds += 1
+        findings = Findings()
+        left_s = max(0.0, wait_s - (time.monotonic() - began))
+        under_way = await drain.wait(left_s, findings)
+        before = await _activity(stores)
+        await _Round(stores, topics, findings).run()
+        still = before is not None and await _activity(stores) == before
+        seconds = time.monotonic() - began
+        if findings.ok or still or seconds >= wait_s or rounds == ROUNDS_MAX:
+            return Verdict(findings, under_way, seconds)
+
+
+async def _activity(stores: Stores) -> int | None:
+    try:
+        connection = await stores.connect(WRITE_DATABASE)
+        try:
+            return await connection.fetchval(queries("write").activity)
+        finally:
+            await connection.close()
+    except UNREADABLE:
+        return None
+
+
+class _Round:
+    """One reading of all stores. A store that cannot be read is a difference, never silence."""
+
+    def __init__(self, stores: Stores, topics: Topics, findings: Findings) -> None:
+        self._stores = stores
+        self._topics = topics
+        self._findings = findings
+        self._tale = Tale()
+        self._log = Log()
+        self._requests = Requests()
+        self._parked: set[Place] = set()
+
+    async def run(self) -> None:
+        """Read the books and Kafka at once, then all that is compared with them."""
+        stores, findings = self._stores, self._findings
+        # Before the books: what is in a topic by now was committed by then.
+        topics = (*TOPICS, *(topic + DEAD_LETTER_SUFFIX for topic in TOPICS))
+        spans = await self._read("kafka", asyncio.to_thread(self._topics.spans, topics), None)
+        reading = [self._read("bp_write", read_bank(stores, findings), None)]
+        if spans is not None:
+            events = asyncio.to_thread(self._topics.read, spans, self._take)
+            reading.append(self._read("kafka", events, UNREAD))
+        bank, *unread = await asyncio.gather(*reading)
+        self._forgive_parked()
+        behind: list[Awaitable[Any]] = []
+        if bank is not None:
+            behind += self._beside_the_books(bank)
+        if spans is not None and UNREAD not in unread:
+            if bank is not None:
+                compare_with_outbox(self._tale, bank, _of(spans, *SOURCES), findings)
+                compare_with_transfers(self._tale, bank, findings)
+            behind += self._behind_the_router(spans)
+        await asyncio.gather(*behind)
+
+    def _take(self, message: Seen) -> None:
+        if message.topic.endswith(DEAD_LETTER_SUFFIX):
+            self._parked.add(parked_from(message))
+            return
+        readers = {record.TOPIC: self._log, messages.TOPIC: self._requests}
+        readers.get(message.topic, self._tale).take(message)
+
+    def _forgive_parked(self) -> None:
+        """What a group has put aside with its reason is no difference; it waits for a person."""
+        self._findings.checked["parked"] += len(self._parked)
+        for reader in (self._tale, self._log, self._requests):
+            reader.unreadable = [one for one in reader.unreadable if one not in self._parked]
+
+    def _beside_the_books(self, bank: Bank) -> list[Awaitable[Any]]:
+        stores, findings = self._stores, self._findings
+        return [
+            self._read("bp_customers", compare_projection(stores, bank, findings), None),
+            self._read("ach", compare_clearing_house(stores, bank, findings), None),
+        ]
+
+    def _behind_the_router(self, spans: Mapping[Part, Span]) -> list[Awaitable[Any]]:
+        stores, findings, tale = self._stores, self._findings, self._tale
+        sources = _of(spans, *SOURCES)
+        record.compare_log(tale, self._log, _of(spans, record.TOPIC), findings)
+        compare_requests(tale, self._requests, _of(spans, messages.TOPIC), findings)
+        return [
+            self._read("bp_audit", record.compare_record(stores, tale, sources, findings), None),
+            self._messages(all(span.low == 0 for span in sources.values())),
+        ]
+
+    async def _messages(self, whole: bool) -> None:
+        stores, findings = self._stores, self._findings
+        messages = compare_messages(stores, self._tale, whole, findings)
+        deliveries = await self._read("bp_notifications", messages, None)
+        if deliveries is not None:
+            await self._read("fcm", compare_pushes(stores, deliveries, findings), None)
+
+    async def _read(self, store: str, reading: Awaitable[Any], otherwise: Any) -> Any:
+        try:
+            return await reading
+        except (*UNREADABLE, KafkaException) as error:
+            actual = f"{type(error).__name__}: {error}"
+            self._findings.add(Kind.STORE_UNREADABLE, "readable", actual, store=store)
+            return otherwise
+
+
+def parked_from(message: Seen) -> Place:
+    """Return where a parked message came from."""
+    return Place(
+        message.header("dlq-original-topic"),
+        int(message.header("dlq-original-partition") or -1),
+        int(message.header("dlq-original-offset") or -1),
+    )
+
+
+def _of(spans: Mapping[Part, Span], *topics: str) -> dict[Part, Span]:
+    return {part: span for part, span in spans.items() if part[0] in topics}

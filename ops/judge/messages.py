@@ -1,0 +1,149 @@
+"""What customers were told: events that ask for it, the topic, the deliveries, the push service."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
+from google.protobuf.message import DecodeError
+
+from ops.judge.books import Place, overdue_s
+from ops.judge.events import Tale
+from ops.judge.findings import SAMPLES_MAX, Findings, Kind
+from ops.judge.stores import NOTIFICATIONS_DATABASE, Stores, pages, partner_api, queries
+from ops.judge.topics import Part, Seen, Span
+from services.contracts.topics import topic_of
+
+TOPIC = topic_of(NotificationEvent).name
+DEVICE_MESSAGES_MAX = 10_000
+"""The push service's sandbox remembers so many messages of a device."""
+CALLS_MAX = 8
+
+Push = tuple[str, str]
+"""Device and tag; the tag is the event's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of one message on one device."""
+
+    state: str
+    attempts: int
+    """How often it was handed over at the most; more than once only after a crash or a refusal."""
+
+
+@dataclass(slots=True)
+class Requests:
+    """What the topic notifications tells: how often each message is asked for."""
+
+    asked: Counter[str] = field(default_factory=Counter[str])
+    unreadable: list[Place] = field(default_factory=list[Place])
+
+    def take(self, record: Seen) -> None:
+        """Take the next message."""
+        try:
+            self.asked[NotificationEvent.FromString(record.value).metadata.event_id] += 1
+        except DecodeError:
+            self.unreadable.append(Place(record.topic, record.partition, record.offset))
+
+
+def compare_requests(
+    tale: Tale, requests: Requests, spans: Mapping[Part, Span], findings: Findings
+) -> None:
+    """Every event that asks for a message went through the router into notifications."""
+    findings.checked["notification_events"] += len(requests.asked)
+    findings.checked["notification_repeated"] += requests.asked.total() - len(requests.asked)
+    if any(span.low for span in spans.values()):
+        return
+    for event_id in tale.asked.keys() - requests.asked.keys():
+        findings.add(Kind.NOTICE_LOST, "once", "never", event_id=event_id)
+    for event_id in requests.asked.keys() - tale.asked.keys():
+        findings.add(Kind.NOTICE_UNKNOWN, "an event that asks", "none", event_id=event_id)
+    for place in requests.unreadable:
+        at = f"{place.topic}/{place.partition}@{place.offset}"
+        findings.add(Kind.EVENT_UNREADABLE, "a message", at, topic=place.topic)
+
+
+async def compare_messages(
+    stores: Stores, tale: Tale, whole: bool, findings: Findings
+) -> dict[Push, Delivery]:
+    """Exactly one message for each that is asked for; return the deliveries with their states.
+
+    `whole` says that Kafka still holds every event, so that an unknown message is a difference.
+    """
+    sql = queries("notifications")
+    written: Counter[str] = Counter()
+    deliveries: dict[Push, Delivery] = {}
+    async with stores.snapshot(NOTIFICATIONS_DATABASE) as connection:
+        async for page in pages(connection, sql.messages):
+            for event_id, customer_id in page:
+                written[event_id] += 1
+                asked_for = tale.asked.get(event_id)
+                if asked_for != customer_id and (asked_for or whole):
+                    findings.add(Kind.DELIVERY_UNKNOWN, asked_for, customer_id, event_id=event_id)
+        async for page in pages(connection, sql.deliveries):
+            deliveries.update(((row[1], row[0]), Delivery(row[2], row[3])) for row in page)
+        overdue = await connection.fetch(sql.overdue, SAMPLES_MAX, overdue_s())
+    findings.add_rows(Kind.DELIVERY_OVERDUE, overdue)
+    findings.checked["messages"] += written.total()
+    findings.checked["deliveries"] += len(deliveries)
+    for event_id in tale.asked.keys() - written.keys():
+        findings.add(Kind.DELIVERY_LOST, "written", "not written", event_id=event_id)
+    for event_id, count in written.items():
+        if count > 1:
+            findings.add(Kind.DELIVERY_DOUBLED, 1, count, event_id=event_id)
+    return deliveries
+
+
+async def compare_pushes(
+    stores: Stores, deliveries: Mapping[Push, Delivery], findings: Findings
+) -> None:
+    """The push service took what is told delivered, once for each attempt, and nothing else.
+
+    A call that the sidecar repeats by itself counts once. A device shows one message of a tag, so
+    what is repeated is seen once.
+    """
+    taken, full = await _taken(stores.fcm_control_url)
+    findings.checked["pushes"] += taken.total()
+    for (device, event_id), delivery in deliveries.items():
+        if delivery.state == "DELIVERED" and device not in full and not taken[device, event_id]:
+            findings.add(Kind.PUSH_LOST, 1, 0, event_id=event_id, device=device)
+    for (device, event_id), count in taken.items():
+        known = deliveries.get((device, event_id))
+        attempts = known.attempts if known else 1
+        if count > attempts:
+            findings.add(Kind.PUSH_DOUBLED, attempts, count, event_id=event_id, device=device)
+        if count and known is None:
+            findings.add(Kind.PUSH_UNKNOWN, 0, count, event_id=event_id, device=device)
+
+
+async def _taken(base: str) -> tuple[Counter[Push], set[str]]:
+    """Return how often each tag came to each device, and the devices that forgot some."""
+    taken: Counter[Push] = Counter()
+    full: set[str] = set()
+    async with partner_api() as get:
+        devices = [one["token"] for one in (await get(f"{base}/control/devices"))["devices"]]
+
+        async def read(device: str) -> None:
+            found = await get(
+                f"{base}/control/messages?device={device}&limit={DEVICE_MESSAGES_MAX}"
+            )
+            taken.update(calls(device, found["delivered"]))
+            if found["count"] >= DEVICE_MESSAGES_MAX:
+                full.add(device)
+
+        for start in range(0, len(devices), CALLS_MAX):
+            await asyncio.gather(*map(read, devices[start : start + CALLS_MAX]))
+    return taken, full
+
+
+def calls(device: str, delivered: Iterable[Mapping[str, Any]]) -> list[Push]:
+    """Return the push of each call that delivered to a device."""
+    found = {one.get("callId") or one["id"]: (device, _tag(one["message"])) for one in delivered}
+    return list(found.values())
+
+
+def _tag(message: Mapping[str, Any]) -> str:
+    return str(message.get("android", {}).get("notification", {}).get("tag", ""))

@@ -1,0 +1,104 @@
+"""The audit log against the events it records, and each chain against itself, in one pass."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bp.audit.v1.audit_events_pb2 import AuditEvent
+from google.protobuf.message import DecodeError
+
+from ops.judge.books import Place
+from ops.judge.events import SourceEvent, Tale
+from ops.judge.findings import Findings, Kind
+from ops.judge.stores import AUDIT_DATABASE, Stores
+from ops.judge.topics import Part, Seen, Span
+from services.audit.settings import CHAINS
+from services.audit.store import whole_chain
+from services.audit.verify import ChainCheck
+from services.contracts.topics import topic_of
+
+TOPIC = topic_of(AuditEvent).name
+
+
+@dataclass(slots=True)
+class Log:
+    """What the topic audit-logs tells: how often each event stands in it."""
+
+    events: Counter[str] = field(default_factory=Counter[str])
+    unreadable: list[Place] = field(default_factory=list[Place])
+
+    def take(self, record: Seen) -> None:
+        """Take the next message."""
+        try:
+            self.events[AuditEvent.FromString(record.value).event_id] += 1
+        except DecodeError:
+            self.unreadable.append(Place(record.topic, record.partition, record.offset))
+
+
+def compare_log(tale: Tale, log: Log, spans: Mapping[Part, Span], findings: Findings) -> None:
+    """Every source event went through the router into audit-logs, and nothing else did."""
+    findings.checked["audit_log_events"] += len(log.events)
+    findings.checked["audit_log_repeated"] += log.events.total() - len(log.events)
+    if not _is_whole(spans):
+        return
+    for event_id in tale.events.keys() - log.events.keys():
+        place = tale.events[event_id].place
+        findings.add(Kind.AUDIT_LOG_LOST, "once", "never", event_id=event_id, topic=place.topic)
+    for event_id in log.events.keys() - tale.events.keys():
+        findings.add(Kind.AUDIT_LOG_UNKNOWN, "an event", "no event", event_id=event_id)
+    for place in log.unreadable:
+        at = f"{place.topic}/{place.partition}@{place.offset}"
+        findings.add(Kind.EVENT_UNREADABLE, "an event", at, topic=place.topic)
+
+
+def _is_whole(spans: Mapping[Part, Span]) -> bool:
+    """Say whether Kafka still holds everything from the first message on."""
+    return all(span.low == 0 for span in spans.values())
+
+
+async def compare_record(
+    stores: Stores, tale: Tale, spans: Mapping[Part, Span], findings: Findings
+) -> None:
+    """Exactly one record an event, with its payload and source; every chain verifies."""
+    recorded: Counter[str] = Counter()
+    whole = _is_whole(spans)
+    async with stores.snapshot(AUDIT_DATABASE) as connection:
+        for chain in range(CHAINS):
+            check = ChainCheck(chain)
+            async for row in whole_chain(connection, chain):
+                check.feed(row)
+                event_id = str(row.event_id)
+                recorded[event_id] += 1
+                _compare(row, event_id, tale.events.get(event_id), whole, findings)
+            for found in check.finish():
+                findings.add(
+                    Kind.AUDIT_CHAIN,
+                    "a chain that verifies",
+                    f"{found.kind}: {found.detail}",
+                    chain=found.chain,
+                    sequence=found.sequence,
+                    event_id=found.event_id or None,
+                )
+    findings.checked["audit_records"] += recorded.total()
+    for event_id, count in recorded.items():
+        if count > 1:
+            findings.add(Kind.AUDIT_DOUBLED, 1, count, event_id=event_id)
+    for event_id in tale.events.keys() - recorded.keys():
+        findings.add(Kind.AUDIT_LOST, "on record", "not on record", event_id=event_id)
+
+
+def _compare(
+    row: Any, event_id: str, event: SourceEvent | None, whole: bool, findings: Findings
+) -> None:
+    if event is None:
+        if whole:
+            findings.add(Kind.AUDIT_UNKNOWN, "an event", row.event_type, event_id=event_id)
+        return
+    digest = hashlib.sha256(row.payload).digest()
+    if digest != event.digest:
+        findings.add(Kind.AUDIT_PAYLOAD, event.digest, digest, event_id=event_id)
+    place = Place(row.source_topic, row.source_partition, row.source_offset)
+    if place not in event.places:
+        findings.add(Kind.AUDIT_PAYLOAD, repr(event.places), repr(place), event_id=event_id)

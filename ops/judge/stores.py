@@ -1,0 +1,85 @@
+"""How the judge reaches the stores of a running bank: addresses and reading connections."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import orjson
+
+from ops.waiting import scaled_s
+from services.chassis.postgres import Queries, load_queries
+
+HTTP_TIMEOUT_S = 20.0
+HTTP_NOT_FOUND = 404
+SORT_MEMORY = "64MB"
+PAGE_ROWS = 2000
+
+WRITE_DATABASE = "bp_write"
+CUSTOMERS_DATABASE = "bp_customers"
+NOTIFICATIONS_DATABASE = "bp_notifications"
+AUDIT_DATABASE = "bp_audit"
+
+UNREADABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError)
+"""What a store that is gone, not yet made or closed to the judge looks like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where everything is."""
+
+    connect: Callable[[str], Awaitable["asyncpg.Connection"]]
+    """Database name -> a connection of the role bp_judge."""
+    kafka_bootstrap: str
+    ach_control_url: str
+    """The clearing house's control API. Its public one obeys faults, and would spend them."""
+    fcm_control_url: str
+
+    @asynccontextmanager
+    async def snapshot(self, database: str) -> AsyncGenerator["asyncpg.Connection"]:
+        """Open a connection in one read-only snapshot, with room to sort a whole table."""
+        connection = await self.connect(database)
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                await connection.execute(f"SET LOCAL work_mem = '{SORT_MEMORY}'")
+                await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                yield connection
+        finally:
+            await connection.close()
+
+
+async def pages(connection: asyncpg.Connection, statement: str) -> AsyncIterator[list[Any]]:
+    """Yield all rows of a statement, page by page; the connection must be in a transaction."""
+    cursor = await connection.cursor(statement)
+    while page := await cursor.fetch(PAGE_ROWS):
+        yield page
+
+
+def queries(name: str) -> Queries:
+    """Return the judge's statements of one file in sql/."""
+    return load_queries(Path(__file__).parent / "sql" / f"{name}.sql")
+
+
+@asynccontextmanager
+async def partner_api() -> AsyncGenerator[Callable[[str], Awaitable[Any]]]:
+    """Yield a function from URL to JSON.
+
+    It raises FileNotFoundError for a 404, and OSError when there is no good answer.
+    """
+    timeout = aiohttp.ClientTimeout(total=scaled_s(HTTP_TIMEOUT_S))
+    async with aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session:
+
+        async def get(url: str) -> Any:
+            try:
+                async with session.get(url) as answer:
+                    return orjson.loads(await answer.read())
+            except aiohttp.ClientResponseError as error:
+                kind = FileNotFoundError if error.status == HTTP_NOT_FOUND else OSError
+                raise kind(f"{url}: {error.status}") from error
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise OSError(f"{url}: {error!r}") from error
+
+        yield get

@@ -1,0 +1,195 @@
+"""Kafka, read from the beginning to where it ended when asked, beside all groups. Blocking."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import EarliestSpec, LatestSpec, OffsetSpec
+
+from ops.waiting import scaled_s
+from services.chassis.kafka.client import Record, to_record
+
+TIMEOUT_S = 15.0
+READ_ROWS = 5000
+GATHER_S = 0.02
+"""So long the reader gathers messages at a time; what has ended is seen as late as that."""
+
+FETCH_S = 5.0
+SILENCE_S = 20.0
+
+Part = tuple[str, int]
+"""Topic and partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A message as it was read; its headers are decoded when they are asked for."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes
+    message: Message
+
+    def header(self, name: str) -> str:
+        """Return a header's text, "" if there is none."""
+        return to_record(self.message).header(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What a partition holds: offsets from `low`, before `high`."""
+
+    low: int
+    high: int
+
+
+class Topics:
+    """One broker as the judge sees it."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._common = {"bootstrap.servers": bootstrap, "log_level": 2}
+        self._admin = AdminClient(dict(self._common))
+        self._groups: dict[str, Consumer] = {}
+
+    def spans(self, topics: Iterable[str]) -> dict[Part, Span]:
+        """Return what is committed in every partition of the topics, now."""
+        parts = self._parts(topics)
+        lows = self._offsets(parts, EarliestSpec())
+        highs = self._offsets(parts, LatestSpec())
+        return {part: Span(lows[part], high) for part, high in highs.items()}
+
+    def open_messages(self, spans: Mapping[Part, Span]) -> int:
+        """Count what was written behind the spans, in transactions that are still open.
+
+        A transaction's producer is answered before each partition has its marker.
+        """
+        parts = [TopicPartition(*part) for part in spans]
+        ends = self._offsets(parts, LatestSpec(), IsolationLevel.READ_UNCOMMITTED)
+        return sum(end - spans[part].high for part, end in ends.items())
+
+    def _parts(self, topics: Iterable[str]) -> list[TopicPartition]:
+        known = self._admin.list_topics(timeout=scaled_s(TIMEOUT_S)).topics
+        return [
+            TopicPartition(topic, number)
+            for topic in topics
+            if topic in known
+            for number in known[topic].partitions
+        ]
+
+    def _offsets(
+        self,
+        parts: list[TopicPartition],
+        which: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[Part, int]:
+        if not parts:
+            return {}
+        asked = self._admin.list_offsets(
+            dict.fromkeys(parts, which),
+            isolation_level=isolation,
+            request_timeout=scaled_s(TIMEOUT_S),
+        )
+        return {(part.topic, part.partition): f.result().offset for part, f in asked.items()}
+
+    def committed(self, group: str, parts: Iterable[Part]) -> dict[Part, int]:
+        """Return how far a group has come; a partition that it never committed is absent.
+
+        Asked by a consumer that joins nothing: the admin client (librdkafka 2.16) dies of a null
+        pointer when the group's coordinator answers with an error.
+        """
+        wanted = [TopicPartition(*part) for part in parts]
+        if not wanted:
+            return {}
+        if group not in self._groups:
+            own = {"group.id": group, "isolation.level": "read_committed"}
+            self._groups[group] = Consumer(self._common | own | {"enable.auto.commit": False})
+        found = self._groups[group].committed(wanted, timeout=scaled_s(TIMEOUT_S))
+        return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+    def close(self) -> None:
+        """Leave the broker."""
+        for consumer in self._groups.values():
+            consumer.close()
+        self._groups.clear()
+
+    def read(self, spans: Mapping[Part, Span], take: Callable[[Seen], None]) -> None:
+        """Hand every committed message of the spans to `take`, each partition in its order.
+
+        Raises TimeoutError when the broker has nothing to say for a while.
+        """
+        waiting = {part: span for part, span in spans.items() if span.low < span.high}
+        if not waiting:
+            return
+        reader = self._reader()
+        try:
+            reader.assign([TopicPartition(*part, span.low) for part, span in waiting.items()])
+            heard = time.monotonic()
+            while waiting:
+                for message in reader.consume(READ_ROWS, GATHER_S):
+                    heard = time.monotonic()
+                    _take(message, waiting, take)
+                if time.monotonic() - heard > scaled_s(SILENCE_S):
+                    raise TimeoutError(f"Kafka is silent, {len(waiting)} partitions are not read")
+        finally:
+            reader.close()
+
+    def fetch(self, places: Iterable[tuple[Part, int]]) -> list[Record | None]:
+        """Return the message at each place; None where there is none any more."""
+        reader = self._reader()
+        try:
+            return [_at(reader, part, offset) for part, offset in places]
+        finally:
+            reader.close()
+
+    def _reader(self) -> Consumer:
+        return Consumer(
+            self._common
+            | {
+                "group.id": f"judge-{uuid.uuid4()}",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 20,
+                "fetch.message.max.bytes": 8_388_608,
+            }
+        )
+
+
+def _at(reader: Consumer, part: Part, offset: int) -> Record | None:
+    reader.assign([TopicPartition(*part, offset)])
+    for message in reader.consume(1, scaled_s(FETCH_S)):
+        if message.error() is None and message.offset() == offset:
+            return to_record(message)
+    return None
+
+
+def _take(message: Any, waiting: dict[Part, Span], take: Callable[[Seen], None]) -> None:
+    """Take one message, or note that a partition is read to the end of its span."""
+    part = (message.topic(), message.partition())
+    error = message.error()
+    if error is not None:
+        # The client names its own codes with an underscore in front.
+        if error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
+        waiting.pop(part, None)
+        return
+    span = waiting.get(part)
+    offset: int = message.offset()
+    if span is None or offset >= span.high:
+        waiting.pop(part, None)
+        return
+    take(Seen(*part, offset, message.value() or b"", message))
+    if offset + 1 >= span.high:
+        waiting.pop(part, None)

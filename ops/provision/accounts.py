@@ -1,0 +1,67 @@
+"""Service-account tokens as Kubernetes projects them: signed JWTs of one hour, in a file a service.
+
+The issuer's key is the stack's; OpenBao knows its public half and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from ops.provision.vault import ISSUER, readable_paths
+from services.kernel.identities import NAMESPACE, token_subject
+
+TOKEN_TTL_S = 3600
+
+
+def public_key_pem(private_pem: str) -> str:
+    """The issuer's public key."""
+    key = serialization.load_pem_private_key(private_pem.encode(), None)
+    return (
+        key.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
+
+
+def mint(private_pem: str, name: str, lifetime_s: int = TOKEN_TTL_S) -> str:
+    """A token with the claims of a projected service-account token."""
+    now = int(time.time())
+    pod = {"name": f"{name}-0", "uid": str(uuid.uuid5(uuid.NAMESPACE_DNS, name))}
+    claims = {
+        "iss": ISSUER,
+        "aud": [ISSUER],
+        "sub": token_subject(name),
+        "iat": now,
+        "nbf": now - 5,
+        "exp": now + lifetime_s,
+        "kubernetes.io": {
+            "namespace": NAMESPACE,
+            "serviceaccount": {"name": name, "uid": pod["uid"]},
+            "pod": pod,
+        },
+    }
+    key = ECKey.import_key(private_pem)
+    return jwt.encode({"alg": "ES256", "typ": "JWT"}, claims, key, algorithms=["ES256"])
+
+
+def write_all(run: Path, private_pem: str) -> None:
+    """Write a fresh token for every account into its folder under `run`, each file whole."""
+    for name in readable_paths():
+        folder = run / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write_token(folder / "token", mint(private_pem, name))
+
+
+def write_token(file: Path, token: str) -> None:
+    """0600 and atomically, so that a reader never sees half a token."""
+    draft = file.with_suffix(".draft")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(token)
+    draft.replace(file)

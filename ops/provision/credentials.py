@@ -1,0 +1,69 @@
+"""The credentials that the bank and the outside world share, generated once.
+
+They are kept in one file, seed.json (0600), because partners and database roles must be set up with
+them. The services read theirs from OpenBao alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Every field is generated; keys are PEM (PKCS #8)."""
+
+    postgres_superuser: str
+    role_password_key: str
+    ach_api_key: str
+    ach_webhook_secret: str
+    fraud_bearer_token: str
+    oauth_client_secret: str
+    service_account_issuer_key: str
+
+    def role_password(self, role: str) -> str:
+        """A database role's password: one derivation, so that a new role needs no new field."""
+        return self.derived(role)
+
+    def derived(self, label: str) -> str:
+        """A secret of its own for a label, 64 hexadecimal digits."""
+        digest = hmac.new(self.role_password_key.encode(), label.encode(), hashlib.sha256)
+        return digest.hexdigest()
+
+
+def load_or_make(folder: Path) -> Credentials:
+    """Return the credentials in a folder; what an older file does not have is added."""
+    file = folder / "seed.json"
+    known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    wanted = {item.name for item in fields(Credentials)}
+    missing = wanted - known.keys()
+    credentials = Credentials(**{name: known.get(name) or _make(name) for name in wanted})
+    if missing:
+        draft = file.with_suffix(".draft")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            json.dump(asdict(credentials), out, indent=1)
+        draft.replace(file)
+    return credentials
+
+
+def _make(name: str) -> str:
+    if name == "service_account_issuer_key":
+        return _pem(ec.generate_private_key(ec.SECP256R1()))
+    return secrets.token_hex(24)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()

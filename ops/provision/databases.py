@@ -1,0 +1,63 @@
+"""Databases and login roles of the cluster. Roles own nothing: migrations grant what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import asyncpg
+
+from ops.provision.roster import JUDGE, MIGRATIONS, SERVICES
+from ops.provision.stores import PostgresServer
+
+JUDGE_ROLE = f"bp_{JUDGE}"
+
+
+def logins() -> dict[str, tuple[str, ...]]:
+    """Role to the databases it may connect to; the judge may read all of them."""
+    services = {s.role: (s.database,) for s in SERVICES if s.database is not None}
+    return services | {JUDGE_ROLE: tuple(MIGRATIONS)}
+
+
+async def provision(postgres: PostgresServer, password_of: Callable[[str], str]) -> None:
+    """Create what is missing. An existing role keeps its password."""
+    connection = await postgres.connect("postgres")
+    try:
+        await _create_databases(connection)
+        await _create_roles(connection, password_of)
+    finally:
+        await connection.close()
+    for database in MIGRATIONS:
+        await _prepare_database(postgres, database)
+
+
+async def _create_databases(connection: asyncpg.Connection) -> None:
+    known = {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
+    for database in MIGRATIONS:
+        if database not in known:
+            await connection.execute(f"CREATE DATABASE {database} STRATEGY wal_log")
+
+
+async def _create_roles(connection: asyncpg.Connection, password_of: Callable[[str], str]) -> None:
+    known = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
+    # A slow statement stands in the log as it is, and here it has a password in it.
+    await connection.execute("SET log_min_duration_statement = -1")
+    for role, databases in logins().items():
+        password = password_of(role)
+        if role not in known:
+            # Role and password come from this module and a hex digest: nothing to quote.
+            await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        for database in databases:
+            await connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {role}")
+    await connection.execute(f"GRANT pg_read_all_data, pg_monitor TO {JUDGE_ROLE}")
+
+
+async def _prepare_database(postgres: PostgresServer, database: str) -> None:
+    connection = await postgres.connect(database)
+    try:
+        await connection.execute(
+            f"REVOKE ALL ON DATABASE {database} FROM PUBLIC;"
+            "REVOKE ALL ON SCHEMA public FROM PUBLIC;"
+            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"
+        )
+    finally:
+        await connection.close()

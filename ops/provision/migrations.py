@@ -1,0 +1,115 @@
+"""Migrations by dbmate: plain SQL of each service, in order where services share a database.
+
+dbmate keeps the number of each migration it ran; the digest of the file is kept beside it, so
+that a database of another version of the bank is told before anything is done to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sys
+from pathlib import Path
+
+import asyncpg
+
+from ops.provision.roster import MIGRATIONS, REPO
+from ops.provision.stores import PostgresServer, RunProgram
+
+DBMATE = Path(sys.prefix) / "bin" / "dbmate"
+SERVICES = REPO / "services"
+
+
+class IncompatibleDatabase(Exception):
+    """The database was made by another version of the bank; the message says what to do."""
+
+
+async def migrate(postgres: PostgresServer, logs: Path, run: RunProgram) -> None:
+    """Bring every database up to date; databases at once, services of one database in order.
+    Raises IncompatibleDatabase, before any change, when one ran other migrations than these."""
+    for database, order in MIGRATIONS.items():
+        await _refuse_foreign(postgres, database, order)
+    await asyncio.gather(
+        *(migrate_database(postgres, logs, run, name, order) for name, order in MIGRATIONS.items())
+    )
+
+
+async def migrate_database(
+    postgres: PostgresServer, logs: Path, run: RunProgram, database: str, services: tuple[str, ...]
+) -> None:
+    """Bring one database up to date, its services in this order."""
+    for service in services:
+        folder = SERVICES / service / "sql" / "migrations"
+        if not folder.exists():
+            continue
+        options = ("--no-dump-schema", "--migrations-dir", str(folder))
+        table = ("--migrations-table", _table(service))
+        # The URL has the password: it is in the environment of dbmate, not in its argument list.
+        await run(
+            (str(DBMATE), *options, *table, "migrate"),
+            {"DATABASE_URL": postgres.url(database)},
+            logs / f"migrations-{service}.log",
+        )
+        await _note_digests(postgres, database, service)
+
+
+def foreign(applied: dict[str, str | None], held: dict[str, str]) -> str:
+    """What a database ran (digest by version, None: not known) that is not among the migrations
+    of this tree; empty when all of it is."""
+    unknown = sorted(applied.keys() - held.keys())
+    if unknown:
+        return f"ran migration {unknown[0]}, which is not in this tree"
+    changed = sorted(v for v, digest in applied.items() if digest not in (None, held[v]))
+    return f"ran another migration {changed[0]} than the one in this tree" if changed else ""
+
+
+async def _refuse_foreign(
+    postgres: PostgresServer, database: str, services: tuple[str, ...]
+) -> None:
+    connection = await postgres.connect(database)
+    try:
+        for service in services:
+            finding = foreign(await _applied(connection, service), _held(service))
+            if finding:
+                raise IncompatibleDatabase(
+                    f"the database {database} of {service} {finding}: another version of the bank"
+                    f" made it. Go back to that version; or give up its data: `make down`, remove"
+                    f" {postgres.data_location}, `make up`."
+                )
+    finally:
+        await connection.close()
+
+
+def _table(service: str) -> str:
+    return f"schema_migrations_{service}"
+
+
+def _held(service: str) -> dict[str, str]:
+    """Digest of each migration in the tree by its version, the number at its name's start."""
+    files = (SERVICES / service / "sql" / "migrations").glob("*.sql")
+    return {f.name.partition("_")[0]: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+async def _applied(connection: asyncpg.Connection, service: str) -> dict[str, str | None]:
+    if await connection.fetchval("SELECT to_regclass($1)", f"public.{_table(service)}") is None:
+        return {}
+    # Through JSON, since a database that was not migrated since has no digests yet.
+    sql = f"SELECT version, to_jsonb(d) ->> 'digest' AS digest FROM public.{_table(service)} d"  # noqa: S608
+    rows = await connection.fetch(sql)
+    return {row["version"]: row["digest"] for row in rows}
+
+
+async def _note_digests(postgres: PostgresServer, database: str, service: str) -> None:
+    connection, table = await postgres.connect(database), f"public.{_table(service)}"
+    held = _held(service)
+    try:
+        await connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS digest text")
+        await connection.execute(
+            f"UPDATE {table} done SET digest = held.digest"  # noqa: S608
+            " FROM unnest($1::text[], $2::text[]) held (version, digest)"
+            " WHERE done.version = held.version AND done.digest IS NULL",
+            list(held),
+            list(held.values()),
+        )
+    finally:
+        await connection.close()

@@ -1,0 +1,66 @@
+"""Who belongs to the bank: services with their databases, secrets and sidecars, as one table.
+
+Provisioning, policies, certificates and processes are all derived from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.kernel.identities import GATEWAY
+
+REPO = Path(__file__).resolve().parents[2]
+
+WRITE_DATABASE = "bp_write"
+JUDGE = "judge"
+
+
+@dataclass(frozen=True)
+class Service:
+    """One deployable. `sidecar` when it offers RPCs or calls out; `secrets` are KV paths it may
+    read beside its own database password."""
+
+    name: str
+    database: str | None = None
+    sidecar: bool = True
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def role(self) -> str:
+        """Its database login."""
+        return f"bp_{self.name}"
+
+    @property
+    def exists(self) -> bool:
+        """Whether the repository holds its process."""
+        return (REPO / "services" / self.name / "__main__.py").exists()
+
+
+SERVICES = (
+    Service("payments", WRITE_DATABASE, secrets=("external/ach-network", "external/fraud")),
+    Service("transfers", WRITE_DATABASE),
+    Service("customers", "bp_customers"),
+    Service("notifications", "bp_notifications", secrets=("external/fcm",)),
+    Service("audit", "bp_audit"),
+    Service("relay", WRITE_DATABASE, sidecar=False),
+    Service("router", sidecar=False),
+)
+
+# In one database the order counts; `ledger` is a library of SQL functions, not a process.
+MIGRATIONS = {
+    WRITE_DATABASE: ("ledger", "relay", "payments", "transfers"),
+    "bp_customers": ("customers",),
+    "bp_notifications": ("notifications",),
+    "bp_audit": ("audit",),
+}
+
+
+def present() -> list[Service]:
+    """The services whose process exists in this repository."""
+    return [service for service in SERVICES if service.exists]
+
+
+def mesh_identities() -> list[str]:
+    """Who gets a mesh certificate."""
+    return [GATEWAY, *(service.name for service in SERVICES if service.sidecar)]

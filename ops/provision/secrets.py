@@ -1,0 +1,52 @@
+"""Which secrets stand where in OpenBao's KV, made from the shared credentials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ops.provision.credentials import Credentials
+from ops.provision.roster import JUDGE, SERVICES, WRITE_DATABASE
+from ops.provision.stores import PostgresServer
+from ops.provision.vault import Secrets
+
+OAUTH_ISSUER = "https://oauth.example"
+OAUTH_AUDIENCE = "https://api.bp.example"
+OAUTH_CLIENT_ID = "bp-mobile"
+FCM_PROJECT = "bp-sandbox"
+SERVICE_ACCOUNT_FILE = "fcm-service-account.json"
+
+
+def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: Path) -> Secrets:
+    """KV path to fields. The FCM account is left out while there is no partner to issue it."""
+    secrets = {
+        "external/ach-network": {
+            "api_key": credentials.ach_api_key,
+            "webhook_secret": credentials.ach_webhook_secret,
+        },
+        "external/fraud": {"bearer_token": credentials.fraud_bearer_token},
+        "external/oauth": {
+            "client_id": OAUTH_CLIENT_ID,
+            "client_secret": credentials.oauth_client_secret,
+            "issuer": OAUTH_ISSUER,
+            "audience": OAUTH_AUDIENCE,
+        },
+    }
+    account = partner_ca / SERVICE_ACCOUNT_FILE
+    if account.exists():
+        fcm = {"project_id": FCM_PROJECT, "service_account": account.read_text()}
+        secrets["external/fcm"] = fcm
+    for service in SERVICES:
+        secrets[f"service/{service.name}"] = {
+            "page_token_key": credentials.derived(f"page-token/{service.name}")
+        }
+    owners = {service.name: service.database for service in SERVICES if service.database}
+    for name, database in {**owners, JUDGE: WRITE_DATABASE}.items():
+        role = f"bp_{name}"
+        secrets[f"database/postgres/{name}"] = {
+            "username": role,
+            "password": credentials.role_password(role),
+            "host": postgres.host,
+            "port": str(postgres.port),
+            "database": database,
+        }
+    return secrets

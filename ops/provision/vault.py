@@ -1,0 +1,151 @@
+"""OpenBao as the bank needs it: secrets, PKI, login by service account, least-privilege policies.
+
+Every step reads before it creates, so a second run changes nothing and makes no new versions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from ops.provision.bao_client import BaoClient
+from ops.provision.roster import JUDGE, SERVICES, mesh_identities
+from services.kernel.identities import spiffe_id, token_subject
+
+ISSUER = "https://kubernetes.default.svc.cluster.local"
+TOKEN_TTL = "1h"
+MESH_CERT_TTL = "1h"
+EDGE_CERT_TTL = "2160h"
+EDGE_ROLE = "api-gateway"
+EDGE_NAMES = ("localhost", "bp.localhost")
+CERT_BACKDATE = "5m"
+"""Certificates begin so long before they are issued, for those whose clock is behind."""
+LOGIN_SKEW_S = 180
+"""How far ahead the clock of a service account token's issuer may be."""
+CERT_AGENT = "cert-agent"
+BPCTL = "bpctl"
+ROOT_TTL = "87600h"
+
+Secrets = Mapping[str, Mapping[str, Any]]
+
+
+async def provision(addr: str, token: str, issuer_public_key: str, secrets: Secrets) -> None:
+    """Mounts, root certificate, roles, policies and the given KV secrets (path to fields)."""
+    async with BaoClient(addr, token) as bao:
+        await _mount(bao)
+        await _root_certificate(bao)
+        await bao.write(
+            "auth/kubernetes/config",
+            jwt_validation_pubkeys=[issuer_public_key],
+            bound_issuer=ISSUER,
+        )
+        await asyncio.gather(
+            *(_pki_role(bao, name) for name in mesh_identities()),
+            _edge_role(bao),
+            *(_login_role(bao, name, paths) for name, paths in readable_paths().items()),
+            *(_secret(bao, path, fields) for path, fields in secrets.items()),
+        )
+
+
+def readable_paths() -> dict[str, list[str]]:
+    """Service account to the API paths it may use, with the verb: nothing else is allowed."""
+    paths: dict[str, list[str]] = {
+        CERT_AGENT: [f"pki/issue/{name}" for name in (*mesh_identities(), EDGE_ROLE)],
+        BPCTL: ["secret/data/external/oauth", f"secret/data/database/postgres/{JUDGE}"],
+    }
+    for service in SERVICES:
+        own = [f"secret/data/{path}" for path in (f"service/{service.name}", *service.secrets)]
+        if service.database is not None:
+            own.append(f"secret/data/database/postgres/{service.name}")
+        paths[service.name] = own
+    return paths
+
+
+async def _mount(bao: BaoClient) -> None:
+    mounts = await bao.read("sys/mounts") or {}
+    if "secret/" not in mounts:
+        await bao.write("sys/mounts/secret", type="kv", options={"version": "2"})
+    if "pki/" not in mounts:
+        await bao.write("sys/mounts/pki", type="pki", config={"max_lease_ttl": ROOT_TTL})
+    logins = await bao.read("sys/auth") or {}
+    if "kubernetes/" not in logins:
+        await bao.write("sys/auth/kubernetes", type="jwt")
+
+
+async def _root_certificate(bao: BaoClient) -> None:
+    issuers = await bao.read("pki/config/issuers")
+    if issuers is not None and issuers["data"]["default"]:
+        return
+    await bao.write(
+        "pki/root/generate/internal",
+        common_name="BP Root CA",
+        organization="BP",
+        ttl=ROOT_TTL,
+        not_before_duration=CERT_BACKDATE,
+        key_type="ec",
+        key_bits=256,
+        max_path_length=0,
+    )
+
+
+async def _pki_role(bao: BaoClient, name: str) -> None:
+    """Certificates with exactly one SPIFFE URI and no DNS name."""
+    await bao.write(
+        f"pki/roles/{name}",
+        key_type="ec",
+        key_bits=256,
+        max_ttl=MESH_CERT_TTL,
+        ttl=MESH_CERT_TTL,
+        not_before_duration=CERT_BACKDATE,
+        allowed_uri_sans=[spiffe_id(name)],
+        allow_any_name=False,
+        allow_localhost=False,
+        allow_ip_sans=False,
+        require_cn=False,
+        use_csr_sans=False,
+        server_flag=True,
+        client_flag=True,
+        no_store=True,
+    )
+
+
+async def _edge_role(bao: BaoClient) -> None:
+    """The public certificate of the gateway: host names of this machine, no SPIFFE identity."""
+    await bao.write(
+        f"pki/roles/{EDGE_ROLE}",
+        key_type="ec",
+        key_bits=256,
+        max_ttl=EDGE_CERT_TTL,
+        ttl=EDGE_CERT_TTL,
+        not_before_duration=CERT_BACKDATE,
+        allowed_domains=list(EDGE_NAMES),
+        allow_bare_domains=True,
+        allow_ip_sans=True,
+        server_flag=True,
+        client_flag=False,
+        no_store=True,
+    )
+
+
+async def _login_role(bao: BaoClient, name: str, paths: list[str]) -> None:
+    verb = "update" if name == CERT_AGENT else "read"
+    rules = [f'path "{path}" {{ capabilities = ["{verb}"] }}' for path in paths]
+    await bao.write(f"sys/policies/acl/{name}", policy="\n".join(rules) or "# nothing")
+    await bao.write(
+        f"auth/kubernetes/role/{name}",
+        role_type="jwt",
+        user_claim="sub",
+        bound_audiences=[ISSUER],
+        bound_subject=token_subject(name),
+        token_policies=[name],
+        token_ttl=TOKEN_TTL,
+        token_max_ttl="24h",
+        clock_skew_leeway=LOGIN_SKEW_S,
+    )
+
+
+async def _secret(bao: BaoClient, path: str, fields: Mapping[str, Any]) -> None:
+    known = await bao.read(f"secret/data/{path}")
+    if known is None or known["data"]["data"] != dict(fields):
+        await bao.write(f"secret/data/{path}", data=dict(fields))

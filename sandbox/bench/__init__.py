@@ -1,1 +1,0 @@
-"""`make bench`: what the running bank does a second, how fast, and what a transfer costs."""

@@ -1,5 +1,0 @@
--- One transfer from one of many accounts to the one that all pay to.
-\set n random(2, :accounts)
-SELECT pgledger_create_transfer(
-    (SELECT id FROM bench.account WHERE n = :n::integer),
-    (SELECT id FROM bench.account WHERE n = 1), 1);

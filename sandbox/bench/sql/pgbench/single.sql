@@ -1,6 +1,0 @@
--- One debit of one account, as a statement and a commit of its own. The caller's ids are drawn
--- here, which is this script's cost and not the ledger's.
-\set n random(1, :accounts)
-SELECT ledger.debit_to_internal(t.id, 'BENCH_LEDGER', t.id, t.account_id, 'USD', 1, 'ACH_CLEARING')
-FROM (SELECT ledger.new_id(ledger.shard_of(a.id)) AS id, a.id AS account_id
-      FROM (SELECT bench.account_id(:n::integer) AS id OFFSET 0) a OFFSET 0) t;

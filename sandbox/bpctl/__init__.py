@@ -1,1 +1,0 @@
-"""bpctl: what an operator of the sandbox bank types. Every command has --json."""

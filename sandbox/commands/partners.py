@@ -1,0 +1,100 @@
+"""`bpctl sandbox …`: faults of the partners and the clearing house's business clock."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from ops.bpctl import reach
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Name = Annotated[str, typer.Argument(help="ach, fraud, fcm or oauth.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `sandbox` with `partner` and `clock`."""
+    sandbox = typer.Typer(no_args_is_help=True, help="The outside world of this machine.")
+    sandbox.add_typer(_clock(), name="clock")
+    sandbox.command("partner")(partner)
+    app.add_typer(sandbox, name="sandbox")
+
+
+def control_url(name: str) -> str:
+    """A partner's control API."""
+    url = reach.addresses().get(f"BP_PARTNER_{name.upper()}_CONTROL_URL")
+    if url is None:
+        reach.fail(f"There is no partner {name}")
+    return url
+
+
+def partner(
+    name: Name,
+    action: Annotated[str, typer.Argument(help="fault, faults, clear or state.")],
+    kind: Annotated[
+        str, typer.Argument(help="latency, hang, reset, http_5xx, accept_then_hang, slow_body, …")
+    ] = "",
+    endpoint: Annotated[str, typer.Option(help='Glob of "METHOD path".')] = "*",
+    count: Annotated[int | None, typer.Option(help="Fire so many times.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Fire at this rate, 0 to 1.")] = None,
+    amount: Annotated[int | None, typer.Option(help="Only for this amount, minor units.")] = None,
+    ms: Annotated[int | None, typer.Option(help="For latency and slow bodies.")] = None,
+    status: Annotated[int | None, typer.Option(help="For http_5xx and reject.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the random numbers behind --rate.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Break a partner on purpose, look at its faults, or clear them."""
+    base = control_url(name)
+    match action:
+        case "fault":
+            limits = {"count": count, "rate": rate, "amount_minor_units": amount, "seed": seed}
+            spec = {"kind": kind, "endpoint": endpoint, **_given(limits)}
+            spec["params"] = _given({"ms": ms, "status": status})
+            _show(reach.call("POST", f"{base}/control/faults", spec), as_json)
+        case "faults":
+            _show(reach.call("GET", f"{base}/control/faults"), as_json)
+        case "clear":
+            _show(reach.call("DELETE", f"{base}/control/faults"), as_json)
+        case "state":
+            _show(reach.call("GET", f"{base}/control/state"), as_json)
+        case _:
+            reach.fail(f"Unknown action {action}: fault, faults, clear or state")
+
+
+def _clock() -> typer.Typer:
+    clock = typer.Typer(no_args_is_help=True, help="The clearing house's business clock.")
+
+    @clock.command()
+    def show(as_json: Json = False) -> None:  # pyright: ignore[reportUnusedFunction]
+        """What time it is there."""
+        _show(reach.call("GET", f"{control_url('ach')}/control/clock"), as_json)
+
+    @clock.command()
+    def advance(  # pyright: ignore[reportUnusedFunction]
+        banking_days: Annotated[int | None, typer.Option(help="Banking days.")] = None,
+        days: Annotated[int | None, typer.Option(help="Calendar days.")] = None,
+        seconds: Annotated[float | None, typer.Option(help="Seconds.")] = None,
+        as_json: Json = False,
+    ) -> None:
+        """Move it; default two banking days, after which a transfer is settled."""
+        wish = _given({"banking_days": banking_days, "days": days, "seconds": seconds})
+        answer = reach.call(
+            "POST", f"{control_url('ach')}/control/clock/advance", wish or {"banking_days": 2}
+        )
+        _show(answer, as_json)
+
+    return clock
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _show(answer: Any, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(answer))
+        return
+    from rich.console import Console
+
+    Console().print_json(data=answer)

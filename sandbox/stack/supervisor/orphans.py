@@ -1,0 +1,58 @@
+"""What a killed supervisor may have left for a moment: processes that are still dying.
+
+The kernel ends the children of a killed supervisor; this module makes the next start wait for it,
+and ends what should still run. A process is known by pid and start time, never by its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from ops.waiting import scaled_s
+
+END_WITHIN_S = 8.0
+
+
+def record(file: Path, pids: Mapping[str, int | None]) -> None:
+    """Write pid and start time of each process, atomically."""
+    rows = {name: [pid, start_time(pid)] for name, pid in pids.items() if pid is not None}
+    draft = file.with_suffix(".draft")
+    draft.write_text(json.dumps(rows))
+    draft.replace(file)
+
+
+def end_all(file: Path) -> list[str]:
+    """End what an earlier supervisor recorded and is still alive; the names of those."""
+    if not file.exists():
+        return []
+    rows: dict[str, tuple[int, int]] = json.loads(file.read_text())
+    alive = {name: pid for name, (pid, begun) in rows.items() if start_time(pid) == begun}
+    deadline = time.monotonic() + scaled_s(END_WITHIN_S)
+    grace = time.monotonic() + scaled_s(END_WITHIN_S / 4)
+    while any(start_time(pid) == rows[name][1] for name, pid in alive.items()):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"these processes of an earlier run do not end: {alive}")
+        for name, pid in alive.items():
+            # SIGQUIT first: PostgreSQL then takes its children along.
+            number = signal.SIGQUIT if time.monotonic() < grace else signal.SIGKILL
+            if start_time(pid) == rows[name][1]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        time.sleep(0.1)
+    return list(alive)
+
+
+def start_time(pid: int) -> int | None:
+    """Clock ticks after boot at which the process began; None when it is gone or a zombie."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])

@@ -1,0 +1,210 @@
+"""The supervisor: brings nodes up in the order of their needs and takes them down by layer.
+
+It knows no part by name. What can run is given as a table of nodes; `ensure` may be called again
+at any time with other names and only adds what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sandbox.stack.supervisor import logfiles, orphans
+from sandbox.stack.supervisor.nodes import JobSpec, Node, ProcessSpec, State, closure
+from sandbox.stack.supervisor.runner import Runner
+
+log = logging.getLogger("stack")
+
+BLOCKED = "a need of it failed"
+
+
+class StackError(Exception):
+    """A node could not be brought up; the message says which and where its log is."""
+
+
+@dataclass
+class JobRun:
+    """One job's progress; `task` is shared by all who wait for it."""
+
+    spec: JobSpec
+    state: State = State.WAITING
+    reason: str = ""
+    ready_after_s: float = 0.0
+    task: asyncio.Task[bool] | None = None
+
+
+@dataclass
+class Supervisor:
+    """Runs a table of nodes."""
+
+    nodes: Mapping[str, Node]
+    logs: Path
+    """Folder of the log files, one a process."""
+    pids_file: Path
+    """Records what runs, so that the next supervisor can end what a killed one left."""
+    runners: dict[str, Runner] = field(default_factory=dict[str, Runner])
+    jobs: dict[str, JobRun] = field(default_factory=dict[str, JobRun])
+    _waiters: dict[str, asyncio.Task[bool]] = field(default_factory=dict[str, "asyncio.Task[bool]"])
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """A runner or a job record for each node."""
+        for name, node in self.nodes.items():
+            if isinstance(node, ProcessSpec):
+                self.runners[name] = Runner(node, self.logs / f"{name}.log")
+            else:
+                self.jobs[name] = JobRun(node)
+
+    async def ensure(self, names: list[str]) -> None:
+        """Bring up `names` and what they need, as parallel as the needs allow.
+        Raises StackError naming every node that failed."""
+        wanted = closure(self.nodes, names or list(self.nodes))
+        for name in wanted:
+            self._begin(name)
+        results = await asyncio.gather(*(self._waiters[name] for name in wanted))
+        failed = [name for name, ok in zip(wanted, results, strict=True) if not ok]
+        if failed:
+            causes = [name for name in failed if self._reason(name) != BLOCKED] or failed
+            raise StackError("\n".join(f"{name}: {self._trouble(name)}" for name in causes))
+
+    def _begin(self, name: str) -> None:
+        current = self._waiters.get(name)
+        if current is not None and not self._must_begin_again(name, current):
+            return
+        self._waiters[name] = asyncio.create_task(self._bring_up(name))
+
+    def _must_begin_again(self, name: str, task: asyncio.Task[bool]) -> bool:
+        if not task.done():
+            return False
+        if name in self.runners:
+            return self.runners[name].state is not State.READY
+        return self.jobs[name].state is not State.READY
+
+    async def _bring_up(self, name: str) -> bool:
+        needed = [self._waiters[other] for other in self.nodes[name].depends_on]
+        if not all(await asyncio.gather(*needed)):
+            self._note_blocked(name)
+            return False
+        if name in self.jobs:
+            return await self._run_job(self.jobs[name])
+        runner = self.runners[name]
+        await runner.start()
+        up = await runner.wait_ready()
+        self._note_pids()
+        return up
+
+    async def _run_job(self, job: JobRun) -> bool:
+        begun = time.monotonic()
+        job.state, job.reason = State.STARTING, ""
+        try:
+            await job.spec.run()
+        except Exception as error:  # the edge of a job: its failure becomes the node's state
+            log.exception("job %s failed", job.spec.name)
+            job.state, job.reason = State.FAILED, f"{type(error).__name__}: {error}"
+            return False
+        job.state, job.ready_after_s = State.READY, time.monotonic() - begun
+        return True
+
+    def _note_blocked(self, name: str) -> None:
+        if name in self.jobs:
+            self.jobs[name].state, self.jobs[name].reason = State.FAILED, BLOCKED
+        else:
+            self.runners[name].reason = BLOCKED
+
+    def _reason(self, name: str) -> str:
+        return self.jobs[name].reason if name in self.jobs else self.runners[name].reason
+
+    def _trouble(self, name: str) -> str:
+        return (self.runners[name].trouble() if name in self.runners else "") or self._reason(name)
+
+    def _note_pids(self) -> None:
+        pids = {name: runner.pid for name, runner in self.runners.items() if runner.pid}
+        orphans.record(self.pids_file, pids)
+
+    async def restart(self, name: str) -> bool:
+        """Ordered restart of one process; true when it became ready."""
+        await self.runners[name].restart()
+        up = await self.runners[name].wait_ready()
+        self._note_pids()
+        return up
+
+    async def stop_one(self, name: str) -> None:
+        """Stop one process and leave it stopped."""
+        await self.runners[name].stop()
+
+    async def start_one(self, name: str) -> bool:
+        """Start one process that was stopped or failed; true when it became ready."""
+        await self.runners[name].start()
+        up = await self.runners[name].wait_ready()
+        self._note_pids()
+        return up
+
+    def kill(self, name: str, number: signal.Signals) -> int | None:
+        """Signal one process as a crash would."""
+        return self.runners[name].kill(number)
+
+    async def stop_all(self) -> None:
+        """Stop everything, highest layer first, each layer at once."""
+        for waiter in self._waiters.values():
+            waiter.cancel()
+        await asyncio.gather(*self._waiters.values(), return_exceptions=True)
+        layers = sorted({r.spec.layer for r in self.runners.values()}, reverse=True)
+        for layer in layers:
+            members = [r for r in self.runners.values() if r.spec.layer == layer]
+            await asyncio.gather(*(runner.stop() for runner in members))
+        orphans.record(self.pids_file, {})
+        self._ended.set()
+
+    async def wait_ended(self) -> None:
+        """Returns when `stop_all` has ended."""
+        await self._ended.wait()
+
+    async def look_after_logs(self) -> None:
+        """Keep every log file bounded and the pid record true, for ever."""
+        while True:
+            await asyncio.sleep(5)
+            self._note_pids()
+            logfiles.bound_all(self.logs)
+
+    async def ill(self) -> list[str]:
+        """Names of the processes that are not ready, or that their probe finds unwell right now."""
+        runners = list(self.runners.values())
+        well = await asyncio.gather(*(runner.is_well() for runner in runners))
+        return [one.spec.name for one, is_well in zip(runners, well, strict=True) if not is_well]
+
+    def status(self) -> list[dict[str, Any]]:
+        """One row a node, in the order of the table."""
+        return [self._row(name) for name in self.nodes]
+
+    def _row(self, name: str) -> dict[str, Any]:
+        if name in self.jobs:
+            job = self.jobs[name]
+            own_failure = job.state is State.FAILED and job.reason != BLOCKED
+            return {
+                "name": name,
+                "kind": "job",
+                "state": job.state,
+                "reason": job.reason,
+                "trouble": job.reason if own_failure else "",
+                "ready_after_s": round(job.ready_after_s, 2),
+            }
+        runner = self.runners[name]
+        return {
+            "name": name,
+            "kind": "process",
+            "state": runner.state,
+            "pid": runner.pid,
+            "restarts": runner.restarts,
+            "failed_starts": runner.failed_starts,
+            "exit_code": runner.exit_code,
+            "reason": runner.reason,
+            "trouble": runner.trouble(),
+            "ready_after_s": round(runner.ready_after_s, 2),
+            "log": str(runner.log_file),
+        }

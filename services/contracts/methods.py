@@ -1,0 +1,79 @@
+"""What proto/ says of one method, as plain frozen values.
+
+Values only: `reader` fills them from the options, and every other room reads them.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from google.protobuf.descriptor import Descriptor
+
+
+class Audience(StrEnum):
+    """Who stands behind a call; the names of bp.policy.v1.Audience."""
+
+    PUBLIC = "PUBLIC"
+    CUSTOMER = "CUSTOMER"
+    PARTNER = "PARTNER"
+    INTERNAL = "INTERNAL"
+
+
+class ContractError(ValueError):
+    """A method's policy is missing, incomplete or contradicts itself: complete it in proto/."""
+
+    def __init__(self, method: str, problem: str) -> None:
+        super().__init__(f"{method}: {problem}")
+        self.method = method
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRoute:
+    """One REST face of a method, as google.api.http has it."""
+
+    verb: str
+    """GET, POST, PUT, PATCH or DELETE."""
+    path: str
+    """Template such as "/v1/transfers/interbank/{transfer_id}:cancel"."""
+    body: str
+    """Field that the body fills, "*" for all that the path leaves, empty for none."""
+    response_body: str
+    """Field of the response that is the body; empty for the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodContract:
+    """All that proto/ says of one method."""
+
+    path: str
+    """Full gRPC path, "/bp.payments.v1.PaymentsService/CreateInterbankTransfer"."""
+    audience: Audience
+    scopes: tuple[str, ...]
+    """OAuth scopes that a customer's token must hold, all of them."""
+    partners: tuple[str, ...]
+    services: tuple[str, ...]
+    """Service accounts that may call from inside the mesh (besides the gateway)."""
+    deadline_ms: int
+    rate_limit_class: str
+    """READ, WRITE, WEBHOOK or MESH."""
+    idempotency_key_required: bool
+    http: tuple[HttpRoute, ...]
+    request: Descriptor
+    response: Descriptor
+    personal_fields: frozenset[str]
+    """Full names of the fields with personal data that request or response can hold."""
+
+    @property
+    def service(self) -> str:
+        """Full name of the gRPC service, "bp.payments.v1.PaymentsService"."""
+        return self.path[1:].partition("/")[0]
+
+    @property
+    def deployable(self) -> str:
+        """Name of the deployable that serves it: the domain in the package, "payments"."""
+        return self.service.split(".")[1]
+
+    @property
+    def name(self) -> str:
+        """The method alone, "CreateInterbankTransfer"."""
+        return self.path.rpartition("/")[2]

@@ -1,0 +1,31 @@
+"""The names of the bank's workloads: SPIFFE ids in certificates, subjects in tokens.
+
+The only place that knows how such a name is built and read. Pure text: certificates and tokens
+are checked elsewhere.
+"""
+
+TRUST_DOMAIN = "bp.internal"
+NAMESPACE = "bp"
+GATEWAY = "gateway"
+"""Service account of the edge, which calls for customers and partners."""
+
+SPIFFE_PREFIX = f"spiffe://{TRUST_DOMAIN}/"
+"""Every SPIFFE id of the trust domain begins with this."""
+_SERVICE_ACCOUNTS = f"{SPIFFE_PREFIX}ns/{NAMESPACE}/sa/"
+
+
+def spiffe_id(name: str) -> str:
+    """Return the SPIFFE id of a service account as a URI."""
+    return f"{_SERVICE_ACCOUNTS}{name}"
+
+
+def service_account(uri: str) -> str | None:
+    """Return the service account that a SPIFFE id names; None for any other URI."""
+    if not uri.startswith(_SERVICE_ACCOUNTS):
+        return None
+    return uri.removeprefix(_SERVICE_ACCOUNTS)
+
+
+def token_subject(name: str) -> str:
+    """Return the claim `sub` of a service account's token, as Kubernetes writes it."""
+    return f"system:serviceaccount:{NAMESPACE}:{name}"

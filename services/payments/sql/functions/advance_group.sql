@@ -1,0 +1,30 @@
+-- Takes steps of several transfers that post nothing, so no account is locked. Returns the event
+-- of each step that it took. A transfer that is no longer at `expected_version` is skipped and has
+-- no row.
+CREATE OR REPLACE FUNCTION payments.advance_group(steps payments.plain_step[])
+RETURNS TABLE (event_id uuid, accepted_response bytea)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH moved AS (
+        UPDATE payments.interbank_transfer t
+        SET state = s.next_state, version = t.version + 1, trace_number = s.trace_number,
+            failure_reason = s.failure_reason, return_code = s.return_code,
+            update_time = s.update_time, lease_until = s.lease_until, attempts = 0,
+            accepted_response = coalesce(t.accepted_response, s.response)
+        FROM unnest(steps) AS s
+        WHERE t.shard = ledger.shard_of(s.transfer_id) AND t.transfer_id = s.transfer_id
+          AND t.version = s.expected_version
+        RETURNING t.transfer_id, t.account_id, t.traceparent, t.accepted_response, s.event_id,
+            s.event_type, s.payload
+    ), told AS MATERIALIZED (
+        SELECT m.event_id, m.accepted_response,
+            outbox.append('payments', m.account_id, m.event_id, m.event_type, m.transfer_id,
+                m.payload, m.traceparent) AS drawn
+        FROM moved m
+    )
+    SELECT t.event_id, t.accepted_response FROM told t WHERE t.drawn IS NOT NULL;
+END $$;

@@ -1,0 +1,36 @@
+-- Posts a book transfer, once for each key of a customer. A second call with the key waits until
+-- the first commits and then replays it. If the first is refused, it raises the refusal, its key
+-- is rolled back, and the second call posts. Raises what ledger.post raises.
+CREATE OR REPLACE FUNCTION transfers.post_book_transfer(
+    customer_id uuid, idempotency_key text, fingerprint bytea,
+    transfer_id uuid, account_id uuid, destination_customer_id uuid, destination_account_id uuid,
+    currency text, amount bigint, memo text, create_time timestamptz, response bytea,
+    event_id uuid, event_payload bytea, traceparent text
+) RETURNS transfers.outcome
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO transfers.idempotency_key
+        (shard, customer_id, idempotency_key, fingerprint, transfer_id)
+    VALUES (ledger.shard_of(post_book_transfer.customer_id), post_book_transfer.customer_id,
+        post_book_transfer.idempotency_key, post_book_transfer.fingerprint,
+        post_book_transfer.transfer_id)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RETURN transfers.replay(customer_id, idempotency_key, fingerprint);
+    END IF;
+    INSERT INTO transfers.book_transfer (shard, transfer_id, customer_id, account_id,
+        destination_customer_id, destination_account_id, currency, amount, memo, create_time,
+        response)
+    VALUES (ledger.shard_of(post_book_transfer.transfer_id), post_book_transfer.transfer_id,
+        post_book_transfer.customer_id, post_book_transfer.account_id,
+        post_book_transfer.destination_customer_id, post_book_transfer.destination_account_id,
+        post_book_transfer.currency, post_book_transfer.amount, post_book_transfer.memo,
+        post_book_transfer.create_time, post_book_transfer.response);
+    PERFORM outbox.append('transfers', account_id, event_id, 'bp.transfers.v1.BookTransferPosted',
+        transfer_id, event_payload, traceparent,
+        ledger.post(transfer_id, 'BOOK_TRANSFER', transfer_id, ARRAY[
+            ledger.debit(account_id, currency, amount),
+            ledger.credit(destination_account_id, currency, amount)]));
+    RETURN ROW('POSTED', response)::transfers.outcome;
+END $$;

@@ -1,0 +1,188 @@
+-- Schema transfers of database bp_write as the migrations of services/transfers make it.
+-- `make gen` writes this file and `make check` compares it; nothing runs it. Each function is in
+-- functions/. The partitions that hold one month are left out; a function makes them.
+
+CREATE SCHEMA transfers;
+ALTER SCHEMA transfers OWNER TO transfers_owner;
+
+-- What became of a request: POSTED now, REPLAYED from an earlier request with this key, or REUSED
+-- when the key belongs to another payload. response is the answer, NULL for REUSED.
+CREATE TYPE transfers.outcome AS (
+    verdict text,
+    response bytea
+);
+ALTER TYPE transfers.outcome OWNER TO transfers_owner;
+
+-- One request of a group: the arguments of transfers.post_book_transfer.
+CREATE TYPE transfers.request AS (
+    customer_id uuid,
+    idempotency_key text,
+    fingerprint bytea,
+    transfer_id uuid,
+    account_id uuid,
+    destination_customer_id uuid,
+    destination_account_id uuid,
+    currency text,
+    amount bigint,
+    memo text,
+    create_time timestamp with time zone,
+    response bytea,
+    event_id uuid,
+    event_payload bytea,
+    traceparent text
+);
+ALTER TYPE transfers.request OWNER TO transfers_owner;
+
+GRANT USAGE ON SCHEMA transfers TO bp_transfers;
+GRANT USAGE ON SCHEMA transfers TO bp_judge;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE transfers_owner IN SCHEMA transfers GRANT SELECT ON TABLES TO
+    bp_judge;
+
+-- Posted transfers, never changed. response is the answer that the caller got, kept for replays.
+-- Monthly partitions: transfer_id is a UUIDv7 in the shard of the debited account.
+CREATE TABLE transfers.book_transfer (
+    shard smallint NOT NULL,
+    transfer_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    destination_customer_id uuid NOT NULL,
+    destination_account_id uuid NOT NULL,
+    currency text NOT NULL,
+    amount bigint NOT NULL,
+    memo text NOT NULL,
+    create_time timestamp with time zone NOT NULL,
+    response bytea NOT NULL,
+    CONSTRAINT book_transfer_amount_check CHECK ((amount > 0)),
+    CONSTRAINT book_transfer_of_two_accounts CHECK ((account_id <> destination_account_id))
+)
+PARTITION BY RANGE (transfer_id);
+ALTER TABLE transfers.book_transfer OWNER TO transfers_owner;
+
+ALTER TABLE ONLY transfers.book_transfer
+    ADD CONSTRAINT book_transfer_pkey PRIMARY KEY (shard, transfer_id);
+
+-- For what an account paid, newest first, page by page.
+CREATE INDEX book_transfer_by_account ON ONLY transfers.book_transfer USING btree (shard,
+    account_id, transfer_id DESC);
+
+GRANT SELECT ON TABLE transfers.book_transfer TO bp_judge;
+GRANT SELECT ON TABLE transfers.book_transfer TO bp_transfers;
+
+-- Which transfer each key of a customer made, for ever: a forgotten key could pay twice. A key is
+-- unique over all time, so the partitions are by shard and not by time. The answer is with the
+-- transfer.
+CREATE TABLE transfers.idempotency_key (
+    shard smallint NOT NULL,
+    customer_id uuid NOT NULL,
+    idempotency_key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    transfer_id uuid NOT NULL,
+    CONSTRAINT idempotency_key_fingerprint_check CHECK ((octet_length(fingerprint) = 32)),
+    CONSTRAINT idempotency_key_idempotency_key_check CHECK (((octet_length(idempotency_key) >= 1)
+        AND (octet_length(idempotency_key) <= 255)))
+)
+PARTITION BY HASH (shard);
+ALTER TABLE transfers.idempotency_key OWNER TO transfers_owner;
+
+ALTER TABLE ONLY transfers.idempotency_key ATTACH PARTITION transfers.idempotency_key_0 FOR VALUES
+    WITH (modulus 4, remainder 0);
+
+ALTER TABLE ONLY transfers.idempotency_key ATTACH PARTITION transfers.idempotency_key_1 FOR VALUES
+    WITH (modulus 4, remainder 1);
+
+ALTER TABLE ONLY transfers.idempotency_key ATTACH PARTITION transfers.idempotency_key_2 FOR VALUES
+    WITH (modulus 4, remainder 2);
+
+ALTER TABLE ONLY transfers.idempotency_key ATTACH PARTITION transfers.idempotency_key_3 FOR VALUES
+    WITH (modulus 4, remainder 3);
+
+ALTER TABLE ONLY transfers.idempotency_key
+    ADD CONSTRAINT idempotency_key_pkey PRIMARY KEY (shard, customer_id, idempotency_key);
+
+GRANT SELECT ON TABLE transfers.idempotency_key TO bp_judge;
+
+CREATE TABLE transfers.idempotency_key_0 (
+    shard smallint CONSTRAINT idempotency_key_shard_not_null NOT NULL,
+    customer_id uuid CONSTRAINT idempotency_key_customer_id_not_null NOT NULL,
+    idempotency_key text CONSTRAINT idempotency_key_idempotency_key_not_null NOT NULL,
+    fingerprint bytea CONSTRAINT idempotency_key_fingerprint_not_null NOT NULL,
+    transfer_id uuid CONSTRAINT idempotency_key_transfer_id_not_null NOT NULL,
+    CONSTRAINT idempotency_key_fingerprint_check CHECK ((octet_length(fingerprint) = 32)),
+    CONSTRAINT idempotency_key_idempotency_key_check CHECK (((octet_length(idempotency_key) >= 1)
+        AND (octet_length(idempotency_key) <= 255)))
+);
+ALTER TABLE transfers.idempotency_key_0 OWNER TO transfers_owner;
+
+ALTER TABLE ONLY transfers.idempotency_key_0
+    ADD CONSTRAINT idempotency_key_0_pkey PRIMARY KEY (shard, customer_id, idempotency_key);
+
+GRANT SELECT ON TABLE transfers.idempotency_key_0 TO bp_judge;
+
+CREATE TABLE transfers.idempotency_key_1 (
+    shard smallint CONSTRAINT idempotency_key_shard_not_null NOT NULL,
+    customer_id uuid CONSTRAINT idempotency_key_customer_id_not_null NOT NULL,
+    idempotency_key text CONSTRAINT idempotency_key_idempotency_key_not_null NOT NULL,
+    fingerprint bytea CONSTRAINT idempotency_key_fingerprint_not_null NOT NULL,
+    transfer_id uuid CONSTRAINT idempotency_key_transfer_id_not_null NOT NULL,
+    CONSTRAINT idempotency_key_fingerprint_check CHECK ((octet_length(fingerprint) = 32)),
+    CONSTRAINT idempotency_key_idempotency_key_check CHECK (((octet_length(idempotency_key) >= 1)
+        AND (octet_length(idempotency_key) <= 255)))
+);
+ALTER TABLE transfers.idempotency_key_1 OWNER TO transfers_owner;
+
+ALTER TABLE ONLY transfers.idempotency_key_1
+    ADD CONSTRAINT idempotency_key_1_pkey PRIMARY KEY (shard, customer_id, idempotency_key);
+
+GRANT SELECT ON TABLE transfers.idempotency_key_1 TO bp_judge;
+
+CREATE TABLE transfers.idempotency_key_2 (
+    shard smallint CONSTRAINT idempotency_key_shard_not_null NOT NULL,
+    customer_id uuid CONSTRAINT idempotency_key_customer_id_not_null NOT NULL,
+    idempotency_key text CONSTRAINT idempotency_key_idempotency_key_not_null NOT NULL,
+    fingerprint bytea CONSTRAINT idempotency_key_fingerprint_not_null NOT NULL,
+    transfer_id uuid CONSTRAINT idempotency_key_transfer_id_not_null NOT NULL,
+    CONSTRAINT idempotency_key_fingerprint_check CHECK ((octet_length(fingerprint) = 32)),
+    CONSTRAINT idempotency_key_idempotency_key_check CHECK (((octet_length(idempotency_key) >= 1)
+        AND (octet_length(idempotency_key) <= 255)))
+);
+ALTER TABLE transfers.idempotency_key_2 OWNER TO transfers_owner;
+
+ALTER TABLE ONLY transfers.idempotency_key_2
+    ADD CONSTRAINT idempotency_key_2_pkey PRIMARY KEY (shard, customer_id, idempotency_key);
+
+GRANT SELECT ON TABLE transfers.idempotency_key_2 TO bp_judge;
+
+CREATE TABLE transfers.idempotency_key_3 (
+    shard smallint CONSTRAINT idempotency_key_shard_not_null NOT NULL,
+    customer_id uuid CONSTRAINT idempotency_key_customer_id_not_null NOT NULL,
+    idempotency_key text CONSTRAINT idempotency_key_idempotency_key_not_null NOT NULL,
+    fingerprint bytea CONSTRAINT idempotency_key_fingerprint_not_null NOT NULL,
+    transfer_id uuid CONSTRAINT idempotency_key_transfer_id_not_null NOT NULL,
+    CONSTRAINT idempotency_key_fingerprint_check CHECK ((octet_length(fingerprint) = 32)),
+    CONSTRAINT idempotency_key_idempotency_key_check CHECK (((octet_length(idempotency_key) >= 1)
+        AND (octet_length(idempotency_key) <= 255)))
+);
+ALTER TABLE transfers.idempotency_key_3 OWNER TO transfers_owner;
+
+ALTER TABLE ONLY transfers.idempotency_key_3
+    ADD CONSTRAINT idempotency_key_3_pkey PRIMARY KEY (shard, customer_id, idempotency_key);
+
+GRANT SELECT ON TABLE transfers.idempotency_key_3 TO bp_judge;
+
+-- functions/ensure_partitions.sql, owned by transfers_owner
+GRANT EXECUTE ON FUNCTION transfers.ensure_partitions(integer, timestamp with time zone) TO
+    bp_transfers;
+
+-- functions/post_book_transfer.sql, owned by transfers_owner
+GRANT EXECUTE ON FUNCTION transfers.post_book_transfer(uuid, text, bytea, uuid, uuid, uuid, uuid,
+    text, bigint, text, timestamp with time zone, bytea, uuid, bytea, text) TO bp_transfers;
+
+-- functions/post_book_transfers.sql, owned by transfers_owner
+GRANT EXECUTE ON FUNCTION transfers.post_book_transfers(transfers.request[]) TO bp_transfers;
+
+-- functions/replay.sql, owned by transfers_owner
+GRANT EXECUTE ON FUNCTION transfers.replay(uuid, text, bytea) TO bp_transfers;
+
+-- functions/take_keys.sql, owned by transfers_owner
+-- Only its owner may execute transfers.take_keys(transfers.request[]).

@@ -1,0 +1,212 @@
+"""What is done to a transfer while it is held at a commit; each gives it free again.
+
+A crash is not among them: it hits all that are held at once, see rounds.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+
+from ops.waiting import scaled_s, until
+from services.kernel.ids import shard_of
+from services.payments.state import PENDING, State
+from tests.chaos.every_commit.gate import Hold
+from tests.chaos.every_commit.payments_that_stops import QUERY, RECALL, SUBMIT
+from tests.chaos.every_commit.rows import HANG, Cause
+from tests.chaos.every_commit.transfer_run import WITHIN_S, TransferRun
+
+REFUSALS = 2
+"""How often a commit is refused before it is taken."""
+COMES_WITHIN_S = 5.0
+"""A call that is let go comes to its commit at once, or it does not come because its caller gave
+up. The wait is short, because the test holds the row meanwhile and then tries again."""
+
+
+async def duplicate(run: TransferRun, hold: Hold) -> None:
+    """What caused the step comes once more, and is served while the first is held.
+
+    Before the commit the second comes as far, goes first and makes it, and the first finds the
+    transfer moved on. After it a worker takes up what is still pending, or whoever comes finds a
+    transfer that is past it.
+    """
+    following = run.step.following
+    if hold.when == "before":
+        await _made_by_the_second(run, hold)
+    elif run.way.cause in {Cause.CANCEL, Cause.NOTICE}:
+        run.cause_twice()
+    elif following in PENDING:
+        hits = run.watch.hits
+        await run.until(lambda: run.watch.hits > hits, run.cause_twice)
+    elif following is not State.FAILED:
+        # The same key again; of a failed transfer it is free and would begin another.
+        run.pay()
+    hold.release()
+
+
+async def _made_by_the_second(run: TransferRun, hold: Hold) -> None:
+    """Hold two at the same commit, and let only the second go until the step is made."""
+    made = run.watch.made
+    after = (run.step.name, "after")
+    async with asyncio.timeout(scaled_s(WITHIN_S)):
+        while not made[after]:
+            await run.until(lambda: made[after] > 0 or len(hold.waiting) > 1, run.cause_twice)
+            if len(hold.waiting) > 1:
+                hold.waiting[-1].let_go()
+            await run.for_a_while(lambda: made[after] > 0)
+
+
+async def silence(run: TransferRun, hold: Hold) -> None:
+    """The clearing house times out on whatever it is asked about this transfer.
+
+    Before the commit another worker asks into the silence, while the first has its answer in
+    hand; after it whoever goes on from the following state does.
+    """
+    faults = [await run.fault(HANG, SUBMIT, addenda=run.memo)]
+    if run.transfer_id:
+        for endpoint in (QUERY, RECALL):
+            faults.append(await run.fault(HANG, endpoint, idempotencyKey=run.transfer_id))
+    by_worker = run.way.cause is Cause.DRIVER
+    if hold.when == "before" and by_worker:
+        await _until_fired(run, faults)
+    hold.release()
+    if run.step.following in PENDING and not (hold.when == "before" and by_worker):
+        await _until_fired(run, faults)
+    for one in faults:
+        await run.mend_one(one)
+
+
+async def _until_fired(run: TransferRun, faults: list[str]) -> None:
+    async def fired() -> bool:
+        if await run.fired(faults):
+            return True
+        if run.way.cause is Cause.CANCEL:
+            run.cause()
+        if run.hold is not None:
+            # Who had asked before the silence is held too; then nobody is left to ask into it.
+            for one in run.hold.waiting[1:]:
+                one.let_go("away")
+        await run.by_another()
+        await asyncio.sleep(0.3)
+        return False
+
+    await until(fired, WITHIN_S, f"{run.memo}: the clearing house is asked")
+
+
+async def late(run: TransferRun, hold: Hold) -> None:
+    """The submission reaches the clearing house only now, or once more."""
+    if run.transfer_id:
+        await run.submit_late()
+        hold.release()
+        return
+    # Before the debit nothing can be on its way: the submission itself is served late.
+    await run.fault("latency", SUBMIT, addenda=run.memo)
+    hold.release()
+
+
+async def refused(run: TransferRun, hold: Hold) -> None:
+    """The database ends the session in the commit, several times, and then takes it.
+
+    After the commit it is the answer that is lost: the step is made and its maker knows nothing.
+    """
+    if hold.when == "after":
+        hold.release("lost")
+        return
+    for _ in range(REFUSALS):
+        await _refuse(run, hold)
+    await run.until(lambda: bool(hold.waiting), run.cause)
+    hold.release()
+
+
+async def _refuse(run: TransferRun, hold: Hold) -> None:
+    """Refuse the commit once.
+
+    Should a neighbour's group take it along into its own end, or its caller's time be over before
+    it came to wait, the next one is caught.
+    """
+    # Few at a time: each keeps a connection until it has seen the commit wait.
+    async with asyncio.timeout(scaled_s(WITHIN_S)), run.gate.lockers:
+        ended = False
+        while not ended:
+            # Caught before the row is locked: nobody takes up a transfer that is.
+            await run.until(lambda: bool(hold.waiting), run.cause)
+            ended = await _session_ended_in(run, hold)
+
+
+async def _session_ended_in(run: TransferRun, hold: Hold) -> bool:
+    """Make the commit wait for a row, and end the session that waits."""
+    account = run.customer.account_id
+    sql, key = "SELECT FROM ledger.account WHERE shard = $1 AND account_id = $2 FOR UPDATE", account
+    if run.step.row is not None:
+        sql = (
+            "SELECT FROM payments.interbank_transfer"
+            " WHERE shard = $1 AND transfer_id = $2 FOR UPDATE"
+        )
+        key = uuid.UUID(run.transfer_id)
+    async with run.superuser.acquire() as locker, locker.transaction():
+        await locker.execute(sql, shard_of(key), key)
+        failed = run.watch.made[run.step.name, "failed"]
+        for one in hold.waiting[:1]:
+            one.let_go()
+        # A debit that lost its group goes alone at once.
+        for _ in range(2 if run.step.row is None else 1):
+            backends = await _commits_that_wait(run, locker, failed)
+            for backend in backends:
+                await run.superuser.fetchval("SELECT pg_terminate_backend($1, 5000)", backend)
+            if not backends:
+                return False
+    return True
+
+
+async def _commits_that_wait(run: TransferRun, locker: Any, failed: int) -> list[int]:
+    """Return the server processes that wait for what `locker` holds; none if the commit failed
+    beforehand, or does not come."""
+    mine = await locker.fetchval("SELECT pg_backend_pid()")
+    deadline = time.monotonic() + scaled_s(COMES_WITHIN_S)
+    while time.monotonic() < deadline:
+        backends = await commits_behind(run.superuser, mine)
+        if backends or run.watch.made[run.step.name, "failed"] > failed:
+            return backends
+        await asyncio.sleep(0.01)
+    return []
+
+
+_WAITING = r"""
+SELECT pid FROM pg_stat_activity
+WHERE application_name LIKE 'payments/%' AND query ~ 'payments\.(advance|debit)'
+  AND $1 = ANY (pg_blocking_pids(pid))
+"""
+
+
+async def commits_behind(superuser: asyncpg.Pool, locker: int) -> list[int]:
+    """Return the server processes of payments whose commit waits for a locker's."""
+    rows: list[Any] = await superuser.fetch(_WAITING, locker)
+    return [row["pid"] for row in rows]
+
+
+async def until_commit_waits(superuser: asyncpg.Pool, locker: Any) -> int:
+    """Return the server process of payments that waits for what `locker` holds."""
+    mine = await locker.fetchval("SELECT pg_backend_pid()")
+
+    async def waiting() -> list[int]:
+        return await commits_behind(superuser, mine)
+
+    return (await until(waiting, WITHIN_S, "a commit waits"))[0]
+
+
+Fault = Callable[[TransferRun, Hold], Awaitable[None]]
+
+LIVE: dict[str, Fault] = {
+    "duplicate": duplicate,
+    "silence": silence,
+    "late": late,
+    "refused": refused,
+}
+"""Faults that payments lives through."""
+
+CRASH = "crash"

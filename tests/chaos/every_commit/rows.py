@@ -1,0 +1,171 @@
+"""How a test drives a transfer to each row of the saga's table, and how the transfer then ends.
+
+`WAYS` names every row; a test fails when one is missing. A way says how the clearing house treats
+the transfer, what happens before the row's event, and who causes the event itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from services.payments.state import TABLE, Event, State
+from tests.chaos.every_commit.payments_that_stops import DEBIT
+
+_S = State
+_E = Event
+
+Row = tuple[State, Event]
+
+
+class Cause(Enum):
+    """Who causes the event, and who therefore repeats it when it is lost."""
+
+    CLIENT = "the customer's request for a transfer"
+    CANCEL = "the customer's wish to cancel it"
+    DRIVER = "an answer of the clearing house to a worker's question"
+    NOTICE = "a notice of the clearing house"
+
+
+class Before(Enum):
+    """What happens between debit and event; those after settlement stand behind it."""
+
+    SUBMITTED = "the clearing house has accepted it"
+    UNKNOWN = "the bank gave up waiting for an answer"
+    WAITING = "a worker waits with an answer in hand"
+    CANCEL = "the customer asked to cancel it"
+    DAYS = "banking days pass, and nothing is told"
+    COMPLETED = "the clearing house tells that it settled"
+
+
+GOOD_ACCOUNT, REFUSED_ACCOUNT = "123456", "12"
+RETURNED_ACCOUNT, LATE_RETURNED_ACCOUNT = "1239903", "1238803"
+
+DAYS_TO_BATCH, DAYS_TO_RETURN = 1, 8
+"""A batch is closed; everything is settled, and even a late return has come."""
+
+HANG, SWALLOW = "hang", "accept_then_hang"
+"""Kinds of fault: nothing arrives; it arrives and the answer does not."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a step is reached and how its transfer ends once all is well again."""
+
+    cause: Cause
+    ends_as: frozenset[str]
+    account: str = GOOD_ACCOUNT
+    submit: str = ""
+    query: str = ""
+    recall: str = ""
+    before: tuple[Before, ...] = ()
+    notice: str = ""
+    """Type of the notice that is the event."""
+    days: int = 0
+    """Banking days that the clearing house's clock must go on for it."""
+
+
+def _ends(*states: State) -> frozenset[str]:
+    return frozenset(state.name for state in states)
+
+
+# A submission that is lost on its way is recalled.
+DEBIT_WAY = Way(Cause.CLIENT, _ends(_S.SUBMITTED, _S.FAILED))
+
+_UNSETTLED: dict[Row, Way] = {
+    (_S.DEBITED, _E.ACCEPTED): Way(Cause.DRIVER, _ends(_S.SUBMITTED)),
+    # Refused, and recalled before it is refunded.
+    (_S.DEBITED, _E.RECALLED): Way(Cause.DRIVER, _ends(_S.FAILED), account=REFUSED_ACCOUNT),
+    # Taken up by another worker before the time-out is saved, it is submitted once more.
+    (_S.DEBITED, _E.TIMED_OUT): Way(Cause.DRIVER, _ends(_S.FAILED, _S.SUBMITTED), submit=HANG),
+    # When the wish is lost, the saga may recall it before the customer repeats it.
+    (_S.DEBITED, _E.CANCEL_ASKED): Way(
+        Cause.CANCEL, _ends(_S.CANCELLED, _S.FAILED), submit=HANG, before=(Before.WAITING,)
+    ),
+    (_S.OUTCOME_UNKNOWN, _E.ACCEPTED): Way(Cause.DRIVER, _ends(_S.SUBMITTED), submit=SWALLOW),
+    (_S.OUTCOME_UNKNOWN, _E.RECALLED): Way(Cause.DRIVER, _ends(_S.FAILED), submit=HANG),
+    (_S.OUTCOME_UNKNOWN, _E.CANCEL_ASKED): Way(
+        Cause.CANCEL,
+        _ends(_S.CANCELLED, _S.FAILED),
+        submit=HANG,
+        query=HANG,
+        before=(Before.UNKNOWN,),
+    ),
+    (_S.CANCELLING, _E.RECALLED): Way(
+        Cause.DRIVER, _ends(_S.CANCELLED), before=(Before.SUBMITTED, Before.CANCEL)
+    ),
+    (_S.SUBMITTED, _E.CANCEL_ASKED): Way(
+        Cause.CANCEL, _ends(_S.CANCELLED), before=(Before.SUBMITTED,)
+    ),
+}
+
+
+def _told(event: Event, before: tuple[Before, ...], **partner: str) -> Way:
+    """Return the way to an event that a notice tells after settlement."""
+    returned = event is _E.RETURNED
+    return Way(
+        Cause.NOTICE,
+        _ends(TABLE.next(_S.SUBMITTED, event)),
+        account=RETURNED_ACCOUNT if returned else GOOD_ACCOUNT,
+        before=before,
+        days=DAYS_TO_RETURN,
+        notice="returned" if returned else "completed",
+        **partner,
+    )
+
+
+_WAITING = (Before.WAITING, Before.DAYS)
+_UNKNOWN = (Before.UNKNOWN, Before.DAYS)
+_CANCELLING = (Before.SUBMITTED, Before.DAYS, Before.CANCEL)
+_SUBMITTED = (Before.SUBMITTED, Before.DAYS)
+
+_SETTLED: dict[Row, Way] = {
+    (_S.DEBITED, _E.COMPLETED): _told(_E.COMPLETED, _WAITING, submit=SWALLOW),
+    (_S.DEBITED, _E.RETURNED): _told(_E.RETURNED, _WAITING, submit=SWALLOW),
+    (_S.OUTCOME_UNKNOWN, _E.COMPLETED): _told(_E.COMPLETED, _UNKNOWN, submit=SWALLOW, query=HANG),
+    (_S.OUTCOME_UNKNOWN, _E.RETURNED): _told(_E.RETURNED, _UNKNOWN, submit=SWALLOW, query=HANG),
+    # Too late to cancel: it is in the day's batch, and not yet settled.
+    (_S.CANCELLING, _E.ACCEPTED): Way(
+        Cause.DRIVER, _ends(_S.SUBMITTED), before=_CANCELLING, days=DAYS_TO_BATCH
+    ),
+    (_S.CANCELLING, _E.COMPLETED): _told(_E.COMPLETED, _CANCELLING, recall=HANG),
+    (_S.CANCELLING, _E.RETURNED): _told(_E.RETURNED, _CANCELLING, recall=HANG),
+    (_S.SUBMITTED, _E.COMPLETED): _told(_E.COMPLETED, _SUBMITTED),
+    (_S.SUBMITTED, _E.RETURNED): _told(_E.RETURNED, _SUBMITTED),
+    (_S.COMPLETED, _E.RETURNED): Way(
+        Cause.NOTICE,
+        _ends(_S.RETURNED),
+        account=LATE_RETURNED_ACCOUNT,
+        before=(*_SUBMITTED, Before.COMPLETED),
+        days=DAYS_TO_RETURN,
+        notice="returned",
+    ),
+}
+
+WAYS: dict[Row, Way] = _UNSETTLED | _SETTLED
+
+
+@dataclass(frozen=True)
+class Step:
+    """A commit of the saga: its debit, or a row of the table."""
+
+    row: Row | None = None
+
+    @property
+    def name(self) -> str:
+        """As payments_that_stops.py names it."""
+        return DEBIT if self.row is None else f"{self.row[0].name}-{self.row[1].name}"
+
+    @property
+    def following(self) -> State:
+        """The state that it leads to."""
+        return TABLE.initial if self.row is None else TABLE.next(*self.row)
+
+    @property
+    def way(self) -> Way:
+        """How to bring it about; KeyError for a row that nobody knows how to drive."""
+        return DEBIT_WAY if self.row is None else WAYS[self.row]
+
+
+STEPS = (Step(), *(Step(row) for row in TABLE.rows))
+"""Every commit that the saga can make, from the table itself."""

@@ -1,0 +1,241 @@
+"""Debits and steps that share a commit, broken in the middle of it: each is there once or not.
+
+The crowd of a test shares one commit whatever the speed of the host: all of it is held before the
+commit and let go by one message. What is shared is seen from outside: rows that one transaction
+wrote carry its number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import uuid
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from asyncpg.pool import PoolConnectionProxy
+
+from ops.waiting import scaled_s, until
+from sandbox.stack.home import REPO
+from services.kernel.ids import shard_of
+from tests.chaos.every_commit.books import require_right
+from tests.chaos.every_commit.faults import until_commit_waits
+from tests.chaos.every_commit.gate import Hold
+from tests.chaos.every_commit.payments_that_stops import DEBIT
+from tests.chaos.every_commit.rounds import Rounds, rounds_on
+from tests.chaos.every_commit.rows import Step
+from tests.chaos.every_commit.transfer_run import AMOUNT, OPENING, WITHIN_S, TransferRun
+from tests.rigs.running_bank import Answer, Bank
+
+CROWD = 24
+"""Fewer than go in one group at most."""
+FEW = 8
+GIVES_UP_S = 3
+"""After so long, scaled, a group gives up a row that the test holds. It is many times what the test
+needs to kill payments meanwhile, and less than the five seconds, scaled too, after which the server
+gives up the statement."""
+FUNCTIONS = REPO / "services" / "payments" / "sql" / "functions"
+
+AGAIN, IN_PROGRESS = {429, 503, 504}, "REQUEST_IN_PROGRESS"
+"""By which the bank says that the same request may be sent again."""
+
+ACCEPTED = "DEBITED-ACCEPTED"
+
+_WRITERS = """
+SELECT xmin::text AS writer FROM payments.interbank_transfer
+WHERE shard = ANY ($1::smallint[]) AND account_id = ANY ($2)
+"""
+
+_GROUPS = {"payments.debit_each": "250ms", "payments.advance_group": None}
+"""The functions that commit for several transfers, and after how long each gives up a row in
+production; None: it has no such time of its own."""
+
+
+@asynccontextmanager
+async def crowd_at(
+    bank: Bank, step: str, *, opening: Sequence[int] = (OPENING,) * CROWD
+) -> AsyncGenerator[tuple[Rounds, list[TransferRun], list[Hold]]]:
+    """Have a crowd of requests held before the same step, each of a customer of its own."""
+    async with rounds_on(bank) as rounds, _patient_groups(rounds):
+        mark = uuid.uuid4().hex[:6]
+        memos = [f"group-{mark}-{number}" for number in range(len(opening))]
+        runs = await rounds.open_runs([(Step(), memo) for memo in memos], opening)
+        await rounds.payments.stand_in(workers=1)
+        holds = [run.watch.hold(step, "before", every=True) for run in runs]
+        await _until_held(runs, holds)
+        yield rounds, runs, holds
+
+
+@asynccontextmanager
+async def _patient_groups(rounds: Rounds) -> AsyncGenerator[None]:
+    """Have a group wait for a row while a test holds it, and then again as in production.
+
+    What was there before is not put back: it may come from a session that was killed here.
+    """
+    patient = f"{round(1000 * scaled_s(GIVES_UP_S))}ms"
+    try:
+        await _give_up_after(rounds, dict.fromkeys(_GROUPS, patient))
+        yield
+    finally:
+        await _give_up_after(rounds, _GROUPS)
+
+
+async def _give_up_after(rounds: Rounds, times: Mapping[str, str | None]) -> None:
+    for function, time in times.items():
+        setting = f"SET lock_timeout = '{time}'" if time else "RESET lock_timeout"
+        await rounds.superuser.execute(f"ALTER FUNCTION {function} {setting}")
+
+
+@pytest.mark.parametrize("function", _GROUPS)
+def test_the_time_that_is_put_back_is_that_of_production(function: str) -> None:
+    text = (FUNCTIONS / f"{function.partition('.')[2]}.sql").read_text()
+    assert re.findall(r"lock_timeout = '(\w+)'", text) == [*filter(None, [_GROUPS[function]])]
+
+
+async def _until_held(runs: Sequence[TransferRun], holds: Sequence[Hold], count: int = 1) -> None:
+    """Wait until each hold has so many requests; those that are missing are asked for again."""
+
+    async def all_there() -> bool:
+        missing = [r for r, h in zip(runs, holds, strict=True) if len(h.waiting) < count]
+        for run in missing:
+            run.ask(count)
+        return not missing
+
+    await until(all_there, WITHIN_S, f"all of the crowd at {holds[0].step}")
+
+
+def _release(holds: Sequence[Hold]) -> None:
+    for hold in holds:
+        hold.release()
+
+
+async def _shared(rounds: Rounds, runs: Sequence[TransferRun]) -> list[int]:
+    """Return how many of the crowd's transfers each transaction wrote, the most first."""
+    accounts = [run.customer.account_id for run in runs]
+    shards = [shard_of(account) for account in accounts]
+    rows: list[Any] = await rounds.superuser.fetch(_WRITERS, shards, accounts)
+    return sorted(Counter(row["writer"] for row in rows).values(), reverse=True)
+
+
+def _last(runs: Sequence[TransferRun]) -> TransferRun:
+    """Return the one whose account a group locks last."""
+    return max(runs, key=lambda r: (shard_of(r.customer.account_id), r.customer.account_id))
+
+
+async def _end_right(runs: Sequence[TransferRun]) -> None:
+    """Repeat every key twice; the answers are the same, and each transfer is there once."""
+    await asyncio.gather(*(run.end() for run in runs))
+    for run in runs:
+        run.answers.append(await run.pay_until_answered())
+    await asyncio.gather(*(require_right(run) for run in runs))
+
+
+_LOCK_ACCOUNT = "SELECT FROM ledger.account WHERE shard = $1 AND account_id = $2 FOR UPDATE"
+_LOCK_TRANSFER = (
+    "SELECT FROM payments.interbank_transfer WHERE shard = $1 AND transfer_id = $2 FOR UPDATE"
+)
+
+
+@asynccontextmanager
+async def _locked(rounds: Rounds, sql: str, key: uuid.UUID) -> AsyncGenerator[PoolConnectionProxy]:
+    """Hold a row, so that the commit that needs it waits."""
+    async with rounds.superuser.acquire() as locker, locker.transaction():
+        await locker.execute(sql, shard_of(key), key)
+        yield locker
+
+
+async def _gone(rounds: Rounds, backend: int) -> bool:
+    sql = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1"
+    return not await rounds.superuser.fetchval(sql, backend)
+
+
+@pytest.mark.parametrize("committed", [False, True])
+async def test_a_crash_before_the_commit_of_a_group_of_debits_leaves_all_of_it_or_nothing(
+    bank: Bank, committed: bool
+) -> None:
+    async with crowd_at(bank, DEBIT) as (rounds, runs, holds):
+        async with _locked(rounds, _LOCK_ACCOUNT, _last(runs).customer.account_id) as lock:
+            _release(holds)
+            backend = await until_commit_waits(rounds.superuser, lock)
+            await rounds.payments.die()
+            if not committed:
+                # Nobody is there to take the answer; the wait for the row ends by itself.
+                await until(lambda: _gone(rounds, backend), WITHIN_S, "the server gives up")
+        await until(lambda: _gone(rounds, backend), WITHIN_S, "the server is done")
+        assert await _shared(rounds, runs) == ([CROWD] if committed else [])
+        await rounds.payments.step_aside(signal.SIGKILL)
+        await _end_right(runs)
+
+
+async def test_a_crash_after_the_commit_of_a_group_and_before_any_answer_is_resumed(
+    bank: Bank,
+) -> None:
+    async with crowd_at(bank, DEBIT) as (rounds, runs, holds):
+        answers = [run.watch.hold(DEBIT, "after", every=True) for run in runs]
+        _release(holds)
+        await _until_held(runs, answers)
+        debited = [run.transfer_id for run in runs]
+        assert await _shared(rounds, runs) == [CROWD]
+        await rounds.payments.step_aside(signal.SIGKILL)
+        await _end_right(runs)
+        assert [run.answers[-1].body["transferId"] for run in runs] == debited
+
+
+async def test_a_session_ended_in_the_middle_of_a_group_costs_nobody_a_debit(bank: Bank) -> None:
+    async with crowd_at(bank, DEBIT) as (rounds, runs, holds):
+        async with _locked(rounds, _LOCK_ACCOUNT, _last(runs).customer.account_id) as lock:
+            _release(holds)
+            backend = await until_commit_waits(rounds.superuser, lock)
+            await rounds.superuser.fetchval("SELECT pg_terminate_backend($1)", backend)
+            await until(lambda: _gone(rounds, backend), WITHIN_S, "the session has ended")
+        await _end_right(runs)
+
+
+def _is_definite(answer: Answer) -> bool:
+    """Whether an answer does not advise to send the same request again."""
+    return answer.status not in AGAIN and answer.reason != IN_PROGRESS
+
+
+async def test_one_refused_debit_of_a_group_refuses_nobody_else(bank: Bank) -> None:
+    opening = [OPENING] * (CROWD - 1) + [AMOUNT - 1]
+    async with crowd_at(bank, DEBIT, opening=opening) as (rounds, runs, holds):
+        *good, poor = runs
+        _release(holds)
+        await _end_right(good)
+        refused = await poor.pay_until_answered(_is_definite)
+        assert (refused.status, refused.reason) == (400, "INSUFFICIENT_FUNDS")
+        assert await bank.posted(poor.customer) == AMOUNT - 1
+        assert len(await _shared(rounds, [poor])) == 0
+
+
+async def test_one_key_twice_in_a_group_is_one_debit_and_one_answer(bank: Bank) -> None:
+    # Few, so that all come long before the first of them gives up waiting for its answer.
+    async with crowd_at(bank, DEBIT, opening=[OPENING] * FEW) as (_rounds, runs, holds):
+        await _until_held(runs, holds, 2)
+        _release(holds)
+        await _end_right(runs)
+        assert all(len(run.answers) >= 3 for run in runs)
+
+
+@pytest.mark.parametrize("committed", [False, True])
+async def test_a_crash_in_the_commit_of_a_group_of_steps_is_resumed(
+    bank: Bank, committed: bool
+) -> None:
+    async with crowd_at(bank, ACCEPTED) as (rounds, runs, holds):
+        last = max(uuid.UUID(run.transfer_id) for run in runs)
+        async with _locked(rounds, _LOCK_TRANSFER, last) as lock:
+            _release(holds)
+            backend = await until_commit_waits(rounds.superuser, lock)
+            await rounds.payments.die()
+            if not committed:
+                await rounds.superuser.fetchval("SELECT pg_terminate_backend($1)", backend)
+                await until(lambda: _gone(rounds, backend), WITHIN_S, "the session has ended")
+        await until(lambda: _gone(rounds, backend), WITHIN_S, "the server is done")
+        if committed:
+            assert await _shared(rounds, runs) == [CROWD]
+        await rounds.payments.step_aside(signal.SIGKILL)
+        await _end_right(runs)

@@ -1,0 +1,399 @@
+"""One transfer of a case: driven to its step, disturbed there, and followed to its end.
+
+A run repeats what a real client or clearing house would repeat, until it succeeds. It ends a lease
+in the database, as time would do. Every wait is for a visible condition; none guesses the speed of
+the host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import aiohttp
+import asyncpg
+
+from ops.waiting import scaled_s, until
+from services.kernel.ids import shard_of
+from services.payments.state import PENDING
+from tests.chaos.every_commit.gate import Gate, Hold, Watch
+from tests.chaos.every_commit.payments_that_stops import QUERY, RECALL, SUBMIT
+from tests.chaos.every_commit.rows import HANG, SWALLOW, Before, Cause, Step, Way
+from tests.rigs.running_bank import BO, Answer, Bank, Customer
+
+AMOUNT, OPENING = 100_00, 5_000_00
+AGAIN_S = 1.5
+"""How long to wait for an effect before its cause is repeated."""
+INTERRUPTED_S = 5.0
+"""After so long nobody is at work on a transfer any more."""
+WITHIN_S = 60.0
+"""What has not come by then hangs: forty transfers are under way at once."""
+
+SILENCE_MS = 1000
+"""How long the clearing house is silent once it has the request, before the line breaks."""
+
+_PENDING = [state.name for state in PENDING]
+
+Condition = Callable[[], bool]
+
+
+@dataclass
+class TransferRun:
+    """A transfer with all that was done to it."""
+
+    bank: Bank
+    gate: Gate
+    superuser: asyncpg.Pool
+    step: Step
+    memo: str
+    customer: Customer
+    opening: int = OPENING
+    key: str = field(default_factory=lambda: str(uuid.uuid4()))
+    answers: list[Answer] = field(default_factory=list)
+    """Whole answers to the request for the transfer, in the order of their coming."""
+    hold: Hold | None = None
+    """Where it is caught at its step."""
+    waiting: Hold | None = None
+    """Where whoever has its time-out in hand waits."""
+    _faults: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Faults that stand, with endpoint and kind of each."""
+    _calls: set[asyncio.Task[None]] = field(default_factory=set)
+    _pays: set[asyncio.Task[None]] = field(default_factory=set)
+    _causes: set[asyncio.Task[None]] = field(default_factory=set)
+    """Calls under way that cause the step's event."""
+    _notices: dict[str, bytes] = field(default_factory=dict)
+    _heard: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Be seen at the gate."""
+        self.watch = Watch(self._debited)
+        self.gate.watches[self.memo] = self.watch
+
+    @property
+    def way(self) -> Way:
+        """How its step is brought about."""
+        return self.step.way
+
+    @property
+    def transfer_id(self) -> str:
+        """ "" until the debit is made."""
+        return self.watch.transfer_id
+
+    # What its parties do
+
+    def pay(self) -> None:
+        """Ask for the transfer; its answer is kept when it comes."""
+        self._call(self._pay(), self._causes if self.step.row is None else self._pays)
+
+    def ask(self, count: int) -> None:
+        """Have at least so many requests for it under way; only of a debit."""
+        for _ in range(count - len(self._causes)):
+            self.pay()
+
+    def pay_unless_asked(self) -> None:
+        """Ask again after an answer that made no transfer, as a client does."""
+        if not self._pays:
+            self.pay()
+
+    async def pay_until_answered(
+        self, is_answer: Callable[[Answer], bool] = lambda answer: answer.status == 200
+    ) -> Answer:
+        """Ask with the same key until there is an answer about the transfer itself."""
+        async with asyncio.timeout(scaled_s(WITHIN_S)):
+            while not is_answer(answer := await self.pay_once()):
+                await asyncio.sleep(0.2)
+        return answer
+
+    def cancel(self) -> None:
+        """Ask to cancel it."""
+        self._call(self._cancel(), self._causes)
+
+    def tell(self, kind: str, *, again: bool = False) -> None:
+        """Send a notice as the clearing house would; `again` under another id."""
+        self._call(self._tell(kind, again=again), self._causes)
+
+    def cause(self) -> None:
+        """Do what causes the step's event, unless that is under way."""
+        match self.way.cause:
+            case Cause.DRIVER:
+                self.end_lease_soon()
+            case _ if self._causes:
+                pass
+            case Cause.CLIENT:
+                self.pay()
+            case Cause.CANCEL:
+                self.cancel()
+            case Cause.NOTICE:
+                self.tell(self.way.notice)
+
+    def cause_twice(self) -> None:
+        """Do it once more although it is under way."""
+        match self.way.cause:
+            case Cause.CLIENT:
+                self.pay()
+            case Cause.CANCEL:
+                self.cancel()
+            case Cause.NOTICE:
+                self.tell(self.way.notice)
+                self.tell(self.way.notice, again=True)
+            case Cause.DRIVER:
+                self._call(self.by_another(), self._calls)
+
+    async def by_another(self) -> None:
+        """Let the lease be over, and have a worker look who does not hold the transfer."""
+        await self.end_lease()
+        held = self.hold.waiting if self.hold else []
+        self.gate.have_a_look(not_by=held[0].worker if held else "")
+
+    async def until(self, condition: Condition, again: Callable[[], None]) -> None:
+        """Wait for a condition and repeat what should bring it about."""
+        if self.way.cause is Cause.DRIVER:
+            # It comes by itself; a lease that ends now would have it made beside the test.
+            await self.for_a_while(condition)
+
+        async def there() -> bool:
+            if not condition():
+                again()
+                await self.for_a_while(condition)
+            return condition()
+
+        await until(there, WITHIN_S, self.memo)
+
+    async def until_caught(self) -> None:
+        """Wait until somebody is held at the step."""
+        await self.until(lambda: bool(self.hold and self.hold.waiting), self.cause)
+
+    async def for_a_while(self, condition: Condition) -> None:
+        """Wait for a condition as long as nothing is repeated."""
+        pause = time.monotonic() + AGAIN_S
+        while not condition() and time.monotonic() < pause:
+            await asyncio.sleep(0.02)
+
+    async def end_lease(self) -> None:
+        """Let the lease be over, as it would be after 45 s."""
+        if self.transfer_id:
+            one = uuid.UUID(self.transfer_id)
+            await self.superuser.execute(
+                "UPDATE payments.interbank_transfer SET lease_until = now() - interval '1 second'"
+                " WHERE shard = $1 AND transfer_id = $2 AND state = ANY($3)",
+                shard_of(one),
+                one,
+                _PENDING,
+            )
+
+    async def submit_late(self) -> Answer:
+        """Hand it to the clearing house past the bank, as a packet that was long on its way."""
+        await self.mend(SUBMIT)
+        return await self.bank.submit_to_ach(
+            self.transfer_id,
+            AMOUNT,
+            account=self.way.account,
+            addenda=self.memo,
+            callbackReference=self.transfer_id,
+        )
+
+    # What breaks
+
+    async def fault(self, kind: str, endpoint: str, **match: str) -> str:
+        """Break the clearing house for this transfer alone."""
+        # What arrives must have arrived: then the clearing house ends the silence, not the bank.
+        params = {"ms": SILENCE_MS} if kind == SWALLOW else {}
+        if kind == HANG:
+            self.watch.silent[endpoint] += 1
+        one = await self.bank.fault("ach", kind=kind, endpoint=endpoint, match=match, params=params)
+        self._faults[one] = (endpoint, kind)
+        return one
+
+    async def mend(self, endpoint: str = "") -> None:
+        """Take its faults back, all or those of one endpoint."""
+        for one in [one for one, (at, _) in self._faults.items() if endpoint in ("", at)]:
+            await self.mend_one(one)
+
+    async def mend_one(self, fault: str) -> None:
+        """Take one fault back."""
+        await self.bank.control("ach", "DELETE", f"/control/faults/{fault}")
+        endpoint, kind = self._faults.pop(fault, ("", ""))
+        if kind == HANG:
+            self.watch.silent[endpoint] -= 1
+
+    async def fired(self, faults: list[str]) -> int:
+        """How often some faults hit."""
+        paths = [f"/control/faults/{one}" for one in faults]
+        found = [await self.bank.control("ach", "GET", path) for path in paths]
+        return sum(int(one.body["fired"]) for one in found)
+
+    async def _debited(self, transfer_id: str) -> None:
+        """Break what is known by the transfer's id, before anybody asks."""
+        for endpoint, kind in ((QUERY, self.way.query), (RECALL, self.way.recall)):
+            if kind:
+                await self.fault(kind, endpoint, idempotencyKey=transfer_id)
+
+    # From the debit to the step
+
+    async def begin(self) -> None:
+        """Ask for it, and go up to where the clearing house's days must pass or the step comes."""
+        if self.way.submit:
+            await self.fault(self.way.submit, SUBMIT, addenda=self.memo)
+        if self.step.row is None:
+            return
+        if Before.WAITING in self.way.before:
+            self.waiting = self.watch.hold("DEBITED-TIMED_OUT", "before", every=True)
+        self.pay()
+        await self.until(lambda: bool(self.transfer_id), self.pay_unless_asked)
+        before = [*self.way.before, Before.DAYS]
+        for part in before[: before.index(Before.DAYS)]:
+            await self._pass(part)
+
+    async def go_on(self) -> None:
+        """Do what stands behind the days that have passed."""
+        before = self.way.before
+        if self.way.days:
+            for part in before[before.index(Before.DAYS) + 1 :]:
+                await self._pass(part)
+
+    async def _pass(self, part: Before) -> None:
+        match part:
+            case Before.SUBMITTED:
+                await self.until_state("SUBMITTED")
+            case Before.UNKNOWN:
+                await self.until_state("OUTCOME_UNKNOWN")
+            case Before.WAITING:
+                hold = self.waiting
+                await self.until(lambda: bool(hold and hold.caught), lambda: None)
+            case Before.CANCEL:
+                made = self.watch.made
+                step = ("SUBMITTED-CANCEL_ASKED", "after")
+                await self.until(lambda: made[step] > 0, self.cancel)
+            case Before.COMPLETED:
+                self.tell("completed")
+                await self.until_state("COMPLETED")
+            case Before.DAYS:
+                raise ValueError("banking days pass for all at once")
+
+    def end_lease_soon(self) -> None:
+        """End the lease without waiting for it."""
+        self._call(self.end_lease(), self._calls)
+
+    async def state(self) -> str:
+        """Its state in the database; "" before the debit."""
+        if not self.transfer_id:
+            return ""
+        one = uuid.UUID(self.transfer_id)
+        sql = "SELECT state FROM payments.interbank_transfer WHERE shard = $1 AND transfer_id = $2"
+        return await self.superuser.fetchval(sql, shard_of(one), one) or ""
+
+    async def until_state(self, *states: str) -> None:
+        """Wait for a state; the lease of one that was interrupted ends early."""
+        interrupted = time.monotonic() + scaled_s(INTERRUPTED_S)
+
+        async def there() -> bool:
+            if await self.state() in states:
+                return True
+            if time.monotonic() > interrupted:
+                await self.end_lease()
+            await asyncio.sleep(0.3)
+            return False
+
+        await until(there, WITHIN_S, f"{self.memo} is one of {states}")
+
+    # The end
+
+    async def end(self) -> None:
+        """Repeat what was not heard, until all is heard and the transfer has come to its end."""
+        await self.mend()
+        if self.waiting is not None:
+            self.waiting.release()
+        if self.step.row is None:
+            await self._end_of_debit()
+        if self.way.notice:
+            await self.until(lambda: self.way.notice in self._heard, self.cause)
+        await self._until_ended()
+        async with asyncio.timeout(scaled_s(WITHIN_S)):
+            await asyncio.gather(*self._calls, *self._pays, *self._causes)
+
+    async def _end_of_debit(self) -> None:
+        """Have the first answer again; a transfer that failed has none, and its key is free."""
+        if self.transfer_id:
+            await self._until_ended()
+        if await self.state() != "FAILED":
+            answer = await self.pay_until_answered()
+            self.watch.transfer_id = self.transfer_id or answer.body["transferId"]
+            self.answers.append(answer)
+
+    async def _until_ended(self) -> None:
+        async def ended() -> bool:
+            if await self.state() in self.way.ends_as:
+                return True
+            if self.way.cause is Cause.CANCEL and not self._causes:
+                self.cancel()
+            await self.end_lease()
+            await asyncio.sleep(0.3)
+            return False
+
+        await until(ended, WITHIN_S, f"{self.memo} ends as one of {sorted(self.way.ends_as)}")
+
+    # Calls
+
+    def _call(self, call: Awaitable[None], calls: set[asyncio.Task[None]]) -> None:
+        task = asyncio.ensure_future(call)
+        calls.add(task)
+        task.add_done_callback(calls.discard)
+
+    async def _pay(self) -> None:
+        answer = await self.pay_once()
+        if answer.status == 200:
+            self.answers.append(answer)
+
+    async def pay_once(self) -> Answer:
+        """Ask for the transfer and return the answer, whatever it is."""
+        body = {
+            "accountId": str(self.customer.account_id),
+            "amount": {"currencyCode": "USD", "minorUnits": str(AMOUNT)},
+            "beneficiary": BO | {"accountNumber": self.way.account},
+            "memo": self.memo,
+        }
+        path, headers = "/v1/transfers/interbank", {"Idempotency-Key": self.key}
+        return await self.bank.call("POST", path, self.customer.token, body, headers)
+
+    async def _cancel(self) -> None:
+        path = f"/v1/transfers/interbank/{self.transfer_id}:cancel"
+        await self.bank.call("POST", path, self.customer.token, {})
+
+    async def _tell(self, kind: str, *, again: bool) -> None:
+        body = self._notices.get(kind)
+        if body is None or again:
+            body = await self._notice(kind)
+            self._notices.setdefault(kind, body)
+        now = int(time.time())
+        secret = self.bank.stack.credentials.ach_webhook_secret.encode()
+        mac = hmac.new(secret, f"{now}.".encode() + body, hashlib.sha256).hexdigest()
+        try:
+            told = body, f"t={now},v1={mac}"
+            answer = await self.bank.as_ach("POST", "/v1/webhooks/ach", *told, certificate=True)
+        except (aiohttp.ClientError, OSError):
+            return
+        if answer.status == 200:
+            self._heard.add(kind)
+
+    async def _notice(self, kind: str) -> bytes:
+        known = await self.bank.at_ach(self.transfer_id)
+        data = {
+            "achTraceNumber": known["achTraceNumber"],
+            "idempotencyKey": self.transfer_id,
+            "state": "RETURNED" if kind == "returned" else "SETTLED",
+        }
+        if kind == "returned":
+            data["returnReasonCode"] = "R03"
+        event = {
+            "id": str(uuid.uuid4()),
+            "type": f"transfer.{kind}",
+            "createTime": "2026-03-02T08:30:00-05:00",
+            "data": data,
+        }
+        return json.dumps(event).encode()

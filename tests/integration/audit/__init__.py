@@ -1,0 +1,1 @@
+"""The audit service: its log and the events that it records."""

@@ -1,0 +1,1 @@
+"""The chassis over real sockets."""

@@ -1,0 +1,1 @@
+"""The chassis' consumer on a real broker."""

@@ -1,0 +1,351 @@
+"""Notifications on real Kafka and PostgreSQL, with FCM's sandbox: one push for each event."""
+
+import asyncio
+import math
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from bp.notifications.v1 import notifications_service_pb2 as pb
+from bp.notifications.v1.notification_pb2 import Notification, Template
+from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
+
+from ops.waiting import scaled_s, until
+from services.chassis import kafka as chassis_kafka
+from services.chassis.calls import Call, current_call
+from services.chassis.http_client import partner_session
+from services.chassis.page_tokens import PageTokens
+from services.chassis.postgres import connect
+from services.kernel.clock import utc_now
+from services.kernel.ids import new_id
+from services.notifications import sender
+from services.notifications.events_in import Requests, subscription
+from services.notifications.grpc_api import NotificationsApi
+from services.notifications.partners import AccessTokens, PushClient
+from services.notifications.seed import seed_devices
+from services.notifications.sender import Sender
+from services.notifications.settings import Settings
+from services.notifications.state import Device, Push, Settled
+from services.notifications.store import Store
+from tests.rigs import sample_events
+from tests.rigs.push_service import PROJECT, PushService, push_service
+from tests.rigs.stores import KafkaStore, PostgresStore
+
+SEND = "POST /v1/*"
+LEASE_S = math.ceil(scaled_s(1))
+"""Longer than an attempt takes on this host; a push that outlasts it is sent again."""
+
+
+@dataclass
+class Process:
+    """The service's group, sender and store, in this process, on real parts."""
+
+    settings: Settings
+    store: Store
+    fcm: PushService
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
+
+    async def run(self) -> None:
+        async with partner_session(self.settings) as session:
+            access = AccessTokens(session, self.fcm.account)
+            client = PushClient(session, access, PROJECT)
+            pushes = Sender(self.store, client, self.settings)
+            requests = Requests(self.store, pushes, self.settings)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(pushes.run())
+                group.create_task(
+                    chassis_kafka.consume(subscription(self.settings), requests.ask, self.stop)
+                )
+
+    def start(self) -> None:
+        self.stop.clear()
+        self.tasks = [asyncio.create_task(self.run())]
+
+    async def crash(self) -> None:
+        """End without a word: what was under way is not settled."""
+        self.stop.set()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def fcm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PushService]:
+    async with push_service(tmp_path_factory.mktemp("fcm")) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(scope="module")
+async def process(
+    kafka: KafkaStore, postgres: PostgresStore, fcm: PushService
+) -> AsyncIterator[Process]:
+    settings = Settings(
+        home=Path("/nowhere"),
+        socket_in=Path("/nowhere"),
+        socket_out=fcm.socket,
+        openbao_addr="",
+        service_account_token_file=Path("/nowhere"),
+        kafka_bootstrap=kafka.bootstrap,
+        lease_s=2 * LEASE_S,
+        lease_margin_s=LEASE_S,
+        retry_first_s=0.2,
+        poll_s=0.1,
+    )
+    async with await postgres.pool("bp_notifications", 4, "bp_notifications") as pool:
+        one = Process(settings, Store(pool), fcm)
+        one.start()
+        yield one
+        await one.crash()
+
+
+@dataclass
+class Customer:
+    """A customer with one device."""
+
+    customer_id: uuid.UUID
+    device: str
+
+
+async def customer(process: Process, ending: str = "") -> Customer:
+    customer_id = uuid.uuid4()
+    one = Customer(customer_id, f"device-{customer_id}{ending}")
+    await process.store.add_devices([Device(customer_id, one.device, "es")])
+    return one
+
+
+def asked(to: Customer, event_id: str = "") -> NotificationEvent:
+    event = NotificationEvent()
+    event.metadata.event_id = event_id or str(new_id())
+    requested = event.notification_requested
+    requested.customer_id = str(to.customer_id)
+    requested.template = Template.TRANSFER_FAILED
+    requested.transfer_id = str(new_id())
+    requested.amount.currency_code = "USD"
+    requested.amount.minor_units = 150_000
+    return event
+
+
+def write(kafka: KafkaStore, *values: bytes) -> None:
+    sample_events.write_raw(
+        kafka.bootstrap, "notifications", [(b"one key", value) for value in values]
+    )
+
+
+async def arrived(fcm: PushService, device: str, count: int = 1) -> None:
+    async def enough() -> bool:
+        return (await fcm.messages(device))["count"] >= count
+
+    await until(enough)
+
+
+async def listed(process: Process, of: Customer) -> list[Notification]:
+    current_call.set(
+        Call("", "gateway", str(of.customer_id), frozenset(), "", "", "", {}, utc_now())
+    )
+    api = NotificationsApi(process.store, PageTokens(b"key"))
+    request = pb.ListNotificationsRequest(page_size=2)
+    found: list[Notification] = []
+    while True:
+        page = await api.list_notifications(request, None)
+        found += page.notifications
+        if not page.next_page_token:
+            return found
+        request.page_token = page.next_page_token
+
+
+async def settled(process: Process, of: Customer, state: str) -> Notification:
+    async def ended() -> Notification | None:
+        wanted = Notification.State.Value(state)
+        return next((n for n in await listed(process, of) if n.state == wanted), None)
+
+    return await until(ended, 30, f"a notification is {state}")
+
+
+async def test_an_event_that_comes_three_times_is_pushed_once_in_the_customers_language(
+    kafka: KafkaStore, process: Process, fcm: PushService
+) -> None:
+    to = await customer(process)
+    event = asked(to)
+    write(kafka, *[event.SerializeToString()] * 2)
+    await settled(process, to, "DELIVERED")
+    later = await customer(process)
+    write(kafka, event.SerializeToString(), asked(later).SerializeToString())
+    await settled(process, later, "DELIVERED")
+    messages = await fcm.messages(to.device)
+    assert messages["count"] == 1
+    shown = messages["shown"][0]["message"]
+    assert shown["notification"]["title"] == "Transferencia fallida"
+    assert "1.500,00 USD" in shown["notification"]["body"]
+    assert shown["data"]["eventId"] == event.metadata.event_id
+
+
+async def test_a_crash_between_push_and_record_is_pushed_again_and_shown_once(
+    kafka: KafkaStore, process: Process, fcm: PushService
+) -> None:
+    to = await customer(process)
+    await fcm.fault(kind="accept_then_hang", endpoint=SEND, count=1)
+    write(kafka, asked(to).SerializeToString())
+    await arrived(fcm, to.device)
+    await process.crash()
+    assert [n.state for n in await listed(process, to)] == [Notification.PENDING]
+    process.start()
+    await settled(process, to, "DELIVERED")
+    messages = await fcm.messages(to.device)
+    assert (messages["count"], len(messages["shown"])) == (2, 1)
+
+
+async def test_a_device_that_is_gone_is_dropped_and_its_push_is_undeliverable(
+    kafka: KafkaStore, process: Process
+) -> None:
+    to = await customer(process, "-gone")
+    write(kafka, asked(to).SerializeToString())
+    await settled(process, to, "UNDELIVERABLE")
+
+    async def dropped() -> bool:
+        return not await process.store.devices_of([to.customer_id])
+
+    await until(dropped)
+
+
+async def test_a_push_is_tried_again_until_the_service_takes_it(
+    kafka: KafkaStore, process: Process, fcm: PushService
+) -> None:
+    to = await customer(process)
+    await fcm.fault(kind="http_5xx", endpoint=SEND, count=3)
+    write(kafka, asked(to).SerializeToString())
+    told = await settled(process, to, "DELIVERED")
+    assert told.deliver_time.seconds > 0
+    assert (await fcm.messages(to.device))["count"] == 1
+
+
+async def test_a_token_that_is_not_taken_is_renewed_once_and_the_push_goes_out(
+    kafka: KafkaStore, process: Process, fcm: PushService
+) -> None:
+    to = await customer(process)
+    await fcm.fault(kind="reject", endpoint=SEND, count=1, params={"status": 401, "reason": "X"})
+    write(kafka, asked(to).SerializeToString())
+    await settled(process, to, "DELIVERED")
+
+
+async def test_a_full_queue_of_pushes_holds_its_group_up_and_loses_none(
+    kafka: KafkaStore, process: Process, fcm: PushService
+) -> None:
+    knobs = {"waiting_max": 2, "sends_max": 1, "lease_s": 6 * LEASE_S}
+    narrow = Process(process.settings.model_copy(update=knobs), process.store, fcm)
+    people = [await customer(process) for _ in range(12)]
+    await process.crash()
+    await fcm.fault(kind="latency", endpoint=SEND, params={"ms": 200})
+    try:
+        write(kafka, *(asked(one).SerializeToString() for one in people))
+        narrow.start()
+        for one in people:
+            await settled(narrow, one, "DELIVERED")
+    finally:
+        await fcm.heal()
+        await narrow.crash()
+        process.start()
+    assert [len((await fcm.messages(one.device))["shown"]) for one in people] == [1] * len(people)
+
+
+class LateStore(Store):
+    """Its database does not take or give deliveries for a while."""
+
+    is_away = True
+
+    async def settle(self, outcomes: Sequence[Settled]) -> None:
+        self._require_up()
+        await super().settle(outcomes)
+
+    async def claim(self, now: datetime, lease_end: datetime, rows: int) -> list[Push]:
+        self._require_up()
+        return await super().claim(now, lease_end, rows)
+
+    def _require_up(self) -> None:
+        if self.is_away:
+            raise ConnectionRefusedError
+
+
+async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_sent_again(
+    kafka: KafkaStore,
+    postgres: PostgresStore,
+    process: Process,
+    fcm: PushService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When the database was back, the lease was over and the outcome not yet written."""
+    monkeypatch.setattr(sender, "RETRY_S", 3.0 * LEASE_S)
+    to = await customer(process)
+    await process.crash()
+    async with await postgres.pool("bp_notifications", 2, "bp_notifications") as pool:
+        late = LateStore(pool)
+        other = Process(process.settings, late, fcm)
+        other.start()
+        try:
+            write(kafka, asked(to).SerializeToString())
+            await arrived(fcm, to.device)
+
+            async def lease_is_over() -> bool:
+                return bool(
+                    await pool.fetchval(
+                        "SELECT next_attempt_time < now() FROM notif.delivery WHERE device = $1",
+                        to.device,
+                    )
+                )
+
+            await until(lease_is_over, 30, "the lease is over")
+            late.is_away = False
+            await settled(other, to, "DELIVERED")
+        finally:
+            await other.crash()
+            process.start()
+    assert (await fcm.messages(to.device))["count"] == 1
+
+
+async def test_poison_is_parked_with_its_reason_and_the_group_goes_on(
+    kafka: KafkaStore, process: Process
+) -> None:
+    to = await customer(process)
+    nobody = asked(to)
+    nobody.notification_requested.customer_id = "nobody"
+    poison = {b"\xff": b"UNDECODABLE", nobody.SerializeToString(): b"ID_INVALID"}
+    write(kafka, *poison, asked(to).SerializeToString())
+    await settled(process, to, "DELIVERED")
+    parked = sample_events.read_all(kafka.bootstrap, "notifications.dlq")
+    reasons = {m.value(): dict(m.headers() or ())["dlq-reason"] for m in parked}
+    assert reasons == poison
+
+
+async def test_a_customer_without_a_device_still_finds_the_message_in_the_list(
+    kafka: KafkaStore, process: Process
+) -> None:
+    to = Customer(uuid.uuid4(), "")
+    for _ in range(5):
+        write(kafka, asked(to).SerializeToString())
+    await settled(process, to, "UNDELIVERABLE")
+
+    async def all_listed() -> bool:
+        return len(await listed(process, to)) == 5
+
+    await until(all_listed)
+    ids = [n.event_id for n in await listed(process, to)]
+    assert ids == sorted(ids, reverse=True)
+
+
+async def test_devices_of_seeded_customers_are_added_in_bulk_and_only_once(
+    postgres: PostgresStore, process: Process
+) -> None:
+    owner: asyncpg.Connection = await connect(
+        postgres.database("postgres", "bp_notifications"), "test"
+    )
+    devices = [Device(uuid.uuid4(), f"device-{uuid.uuid4()}", "en") for _ in range(25)]
+    assert await seed_devices(owner, devices) == 25
+    assert await seed_devices(owner, devices) == 0
+    await owner.close()
+    one = devices[0]
+    assert await process.store.devices_of([one.customer_id]) == {one.customer_id: [one]}

@@ -1,0 +1,1 @@
+"""The bank on one machine: supervisor, provisioning, restarts, `bpctl`."""

@@ -1,0 +1,40 @@
+"""The stack provisions and uses a store that runs elsewhere, and starts no process for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sandbox.stack.testing import RunningStack
+
+
+def test_named_addresses_replace_the_local_stores(
+    stack_kafka: RunningStack,
+    stack_openbao: RunningStack,
+    stack_postgres: RunningStack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    where = stack_kafka.addresses
+    keys = json.loads(Path(where["BP_OPENBAO_KEYS_FILE"]).read_text())
+    token_file = tmp_path / "token"
+    token_file.write_text(keys["root_token"])
+    monkeypatch.setenv("BP_STACK_KAFKA_BOOTSTRAP", where["BP_KAFKA_BOOTSTRAP"])
+    monkeypatch.setenv("BP_STACK_OPENBAO_ADDR", where["BP_OPENBAO_ADDR"])
+    monkeypatch.setenv("BP_STACK_OPENBAO_TOKEN_FILE", str(token_file))
+    monkeypatch.setenv("BP_STACK_POSTGRES_ADDRESS", f"127.0.0.1:{where['BP_POSTGRES_PORT']}")
+
+    # The same superuser's password, as the setting asks.
+    second = tmp_path / "home"
+    (second / "secrets").mkdir(parents=True)
+    seed = (stack_openbao.home.secrets / "seed.json").read_text()
+    (second / "secrets" / "seed.json").write_text(seed)
+    running = RunningStack.open(second)
+    try:
+        running.ensure("topics", "openbao", "databases")
+        assert running.addresses["BP_KAFKA_BOOTSTRAP"] == where["BP_KAFKA_BOOTSTRAP"]
+        assert {running.pid(name) for name in ("kafka", "openbao", "postgres")} == {None}
+    finally:
+        running.down()

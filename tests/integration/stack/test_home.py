@@ -1,0 +1,114 @@
+"""Paths, ports, logs and the set-up script on any machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox.stack.home import REPO, Home
+from sandbox.stack.ports import Ports
+from sandbox.stack.supervisor import launch, logfiles
+
+UNIX_PATH_BYTES_MAX = 100
+
+
+@pytest.mark.parametrize("depth", [1, 12])
+def test_socket_paths_stay_short_however_deep_the_home_is(tmp_path: Path, depth: int) -> None:
+    home = Home(tmp_path.joinpath(*["deep-folder"] * depth))
+    home.create()
+    assert len(str(home.run / "notifications" / "admin.sock")) < UNIX_PATH_BYTES_MAX
+    assert (home.root / "run").resolve() == home.run.resolve()
+    home.remove_run()
+    assert not home.run.exists() or home.run.parent == home.root
+
+
+def test_a_port_is_kept_over_restarts_while_it_is_free(tmp_path: Path) -> None:
+    file = tmp_path / "ports.json"
+    first = Ports(file).get("app")
+    assert Ports(file).get("app") == first
+    with socket.create_server(("127.0.0.1", first)):
+        assert Ports(file).get("app") != first
+
+
+def test_no_two_parts_get_the_same_port(tmp_path: Path) -> None:
+    ports = Ports(tmp_path / "ports.json")
+    chosen = [ports.get(name) for name in "abcdefgh"]
+    assert len(set(chosen)) == len(chosen)
+
+
+def test_a_long_log_is_cut_in_place_and_the_writer_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logfiles, "LOG_BYTES_MAX", 10)
+    file = tmp_path / "app.log"
+    with file.open("ab", buffering=0) as writer:
+        writer.write(b"a long line of log\n")
+        logfiles.bound_all(tmp_path)
+        writer.write(b"next\n")
+    assert file.read_bytes() == b"next\n"
+    assert file.with_suffix(".log.1").read_bytes() == b"a long line of log\n"
+
+
+def test_setup_names_what_is_missing_with_one_line_to_install_it(tmp_path: Path) -> None:
+    script = tmp_path / "sandbox" / "stack" / "setup.py"
+    (script.parent / "kafka").mkdir(parents=True)
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "run.txt").write_text("")
+    (script.parent / "kafka" / "pom.xml").write_text("")
+    script.write_text((REPO / "sandbox" / "stack" / "setup.py").read_text())
+    done = subprocess.run(
+        [sys.executable, str(script), "run"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Java 17 or newer, Maven, make" in done.stderr
+    assert "Install with:" in done.stderr
+
+
+async def test_an_unprivileged_child_works_below_a_folder_that_others_cannot_enter(
+    tmp_path: Path,
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    tool = closed / "python"
+    tool.symlink_to(sys.executable)
+    user = launch.unprivileged_user((tool,))
+    assert (user is None) == (os.geteuid() != 0)
+    code = f"import os; assert os.access({str(tool)!r}, os.X_OK); assert os.geteuid() != 0"
+    if user is None:
+        code = code.partition(";")[0]
+    await launch.run(
+        (sys.executable, "-c", code),
+        env=launch.child_environment({}),
+        log=tmp_path / "child.log",
+        user=user,
+    )
+
+
+def test_make_alone_prints_the_targets() -> None:
+    done = subprocess.run(["make"], cwd=REPO, capture_output=True, text=True, check=True)
+    for target in ("demo", "test", "up", "down", "status", "bench", "check", "gen", "golden"):
+        assert f"make {target}" in done.stdout
+    assert os.access(REPO / "bpctl", os.X_OK)
+
+
+def test_a_user_without_inotify_instances_is_told_the_remedy() -> None:
+    launch.require_inotify(1)
+    # The child counts its open files against a limit of its own, so nobody else is disturbed.
+    code = (
+        "import resource; from sandbox.stack.supervisor import launch;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16)); launch.require_inotify(64)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "sudo sysctl fs.inotify.max_user_instances" in done.stderr

@@ -1,0 +1,116 @@
+"""A stack that is killed without warning leaves no process behind and loses no durable data.
+
+The tests share one home of their own. Each leaves it running, even after it killed a part.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from confluent_kafka import Consumer, Producer
+
+from ops.provision.bao_client import BaoClient
+from ops.waiting import scaled_s, until_true
+from sandbox.stack import cli, memory
+from sandbox.stack.supervisor import control, orphans
+from sandbox.stack.testing import RunningStack
+
+PARTS = ("migrations", "topics", "certificates", "valkey")
+
+
+@pytest.fixture(scope="module")
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home of this module; nothing runs in it afterwards."""
+    root = tmp_path_factory.mktemp("recovery") / "home"
+    yield root
+    RunningStack.open(root).down()
+
+
+@pytest.fixture
+def own_stack(own_home: Path) -> RunningStack:
+    """Stores and provisioning, up."""
+    running = RunningStack.open(own_home)
+    running.ensure(*PARTS)
+    return running
+
+
+def is_alive(pid: int) -> bool:
+    return orphans.start_time(pid) is not None
+
+
+async def remember(stack: RunningStack) -> None:
+    """Put one durable thing into each store."""
+    connection = await asyncpg.connect(stack.dsn("bp_write"))
+    await connection.execute("CREATE TABLE IF NOT EXISTS public.kept AS SELECT 42 AS answer")
+    await connection.close()
+    producer = Producer({"bootstrap.servers": stack.addresses["BP_KAFKA_BOOTSTRAP"]})
+    producer.produce("payments", b"kept", partition=0)
+    assert producer.flush(scaled_s(10)) == 0
+
+
+async def assert_remembered(stack: RunningStack) -> None:
+    connection = await asyncpg.connect(stack.dsn("bp_write"))
+    assert await connection.fetchval("SELECT answer FROM public.kept") == 42
+    await connection.close()
+    consumer = Consumer(
+        {
+            "bootstrap.servers": stack.addresses["BP_KAFKA_BOOTSTRAP"],
+            "group.id": f"recovery-test-{time.time_ns()}",
+            "auto.offset.reset": "earliest",
+        }
+    )
+    consumer.subscribe(["payments"])
+    message = consumer.poll(scaled_s(20))
+    consumer.close()
+    assert message is not None
+    assert message.value() == b"kept"
+    token = (stack.home.run / "payments" / "token").read_text()
+    async with BaoClient(stack.addresses["BP_OPENBAO_ADDR"]) as bao:
+        assert await bao.login("payments", token)
+
+
+async def test_killing_the_supervisor_leaves_nothing_and_the_next_start_recovers_the_data(
+    own_stack: RunningStack,
+) -> None:
+    await remember(own_stack)
+    addresses = own_stack.addresses
+    supervisor = control.ask(own_stack.home.control_socket, cmd="ping")["pid"]
+    family = memory.descendants(supervisor)
+    assert len(family) > len(PARTS)
+
+    os.kill(supervisor, signal.SIGKILL)
+    until_true(lambda: not any(map(is_alive, family)), 15, "the end of every process")
+
+    again = RunningStack.open(own_stack.home.root)
+    assert again.started
+    again.ensure(*PARTS)
+    assert again.addresses == addresses
+    await assert_remembered(again)
+
+
+async def test_a_killed_store_comes_back_by_itself_with_its_data(own_stack: RunningStack) -> None:
+    await remember(own_stack)
+    for name in ("postgres", "openbao", "kafka"):
+        before = own_stack.kill(name)
+        own_stack.wait_ready(name, not_pid=before)
+    await assert_remembered(own_stack)
+
+
+def test_a_second_start_finds_what_runs(own_stack: RunningStack) -> None:
+    pids = {name: row.get("pid") for name, row in own_stack.nodes().items()}
+    assert not cli.ensure_supervisor(own_stack.home)
+    own_stack.ensure(*PARTS)
+    assert {name: row.get("pid") for name, row in own_stack.nodes().items()} == pids
+
+
+def test_down_stops_every_process(own_stack: RunningStack) -> None:
+    family = memory.descendants(control.ask(own_stack.home.control_socket, cmd="ping")["pid"])
+    own_stack.down()
+    until_true(lambda: not any(map(is_alive, family[1:])), 15, "the end of every process")
+    assert not own_stack.home.control_socket.exists()

@@ -1,0 +1,145 @@
+"""Stores that start after a full disk or a crash: they start again, or say what is missing."""
+
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from ops.waiting import until
+from sandbox.stack.home import Home
+from sandbox.stack.parts.kafka import Kafka, default_libs
+from sandbox.stack.parts.openbao import OpenBao
+from sandbox.stack.ports import Ports
+from sandbox.stack.supervisor.nodes import Layer, ProcessSpec, RestartPolicy, State
+from sandbox.stack.supervisor.supervisor import StackError, Supervisor
+
+
+@dataclass(frozen=True)
+class _Room:
+    """A probe that succeeds while a file exists: the file stands for room on the disk."""
+
+    file: Path
+
+    async def check(self) -> bool:
+        return self.file.exists()
+
+
+async def test_a_store_is_started_again_however_long_its_disk_is_full(tmp_path: Path) -> None:
+    """The supervisor gave a store up after twenty starts on a full disk, that is four minutes."""
+    room = tmp_path / "room"
+    room.touch()
+    spec = ProcessSpec(
+        name="store",
+        layer=Layer.STORE,
+        command=("/bin/sh", "-c", f"test -e {room} && exec sleep 3600"),
+        probe=_Room(room),
+        restart=RestartPolicy(delay_first_s=0.001, delay_max_s=0.001),
+    )
+    home = Home(tmp_path)
+    home.create()
+    bank = Supervisor({"store": spec}, home.logs, home.pids_file)
+    await bank.ensure([])
+    store = bank.runners["store"]
+    room.unlink()
+    bank.kill("store", signal.SIGKILL)
+
+    async def often_failed() -> bool:
+        assert store.state is not State.FAILED, store.trouble()
+        return store.failed_starts >= 30
+
+    await until(often_failed, 20, "thirty failed starts")
+    room.touch()
+    assert await store.wait_ready()
+    await bank.stop_all()
+    home.remove_run()
+
+
+async def test_kafka_does_not_start_when_the_controller_before_it_could_not_write(
+    tmp_path: Path,
+) -> None:
+    """The disk was full for the controller that fences, and had room again for the broker.
+
+    A broker that is not fenced before it starts can leave transactions undecided for ever.
+    """
+    home = Home(tmp_path)
+    home.create()
+    ports = Ports(home.conf / "ports.json", {})
+    kafka = Kafka(home, ports.get("kafka"), ports.get("controller"), default_libs(), 128)
+    await kafka.prepare()
+    (kafka.data / "__cluster_metadata-0").write_text("as little a folder as a full disk allows")
+    with pytest.raises(RuntimeError, match="controller ended"):
+        await kafka.prepare()
+    home.remove_run()
+
+
+@asynccontextmanager
+async def _opened(openbao: OpenBao) -> AsyncGenerator[None]:
+    """Start and unseal the server; stop it afterwards."""
+    home = openbao.home
+    bank = Supervisor({"openbao": openbao.node()}, home.logs, home.pids_file)
+    try:
+        await bank.ensure([])
+        yield
+    finally:
+        await bank.stop_all()
+
+
+@pytest.fixture
+async def openbao(tmp_path: Path) -> AsyncGenerator[OpenBao]:
+    """A server that was unsealed once and is stopped now."""
+    home = Home(tmp_path)
+    home.create()
+    ports = Ports(home.conf / "ports.json", {})
+    server = OpenBao(home, ports.get("openbao"), ports.get("openbao-cluster"))
+    async with _opened(server):
+        pass
+    yield server
+    home.remove_run()
+
+
+async def test_openbao_is_begun_anew_when_its_keys_never_reached_the_disk(
+    openbao: OpenBao,
+) -> None:
+    """A home could never start again after a kill between initialisation and the keys' file."""
+    lost = openbao.keys_file.read_text()
+    openbao.keys_file.unlink()
+    begun = openbao.keys_file.with_suffix(".begun")
+    begun.touch()
+    async with _opened(openbao):
+        assert openbao.keys_file.read_text() != lost
+    assert not begun.exists()
+
+
+async def test_openbao_says_that_its_keys_are_gone_and_keeps_what_they_lock(
+    openbao: OpenBao,
+) -> None:
+    """A store in use is never initialised again, because a backup may hold its keys."""
+    kept = openbao.keys_file.read_text()
+    openbao.keys_file.unlink()
+    node = openbao.node()
+    assert isinstance(node, ProcessSpec)
+    spec = replace(node, restart=RestartPolicy(delay_first_s=0.01, first_starts_max=2))
+    home = openbao.home
+    bank = Supervisor({"openbao": spec}, home.logs, home.pids_file)
+    with pytest.raises(StackError, match=r"keys are gone: restore .*openbao-init\.json"):
+        await bank.ensure([])
+    await bank.stop_all()
+    openbao.keys_file.write_text(kept)
+    async with _opened(openbao):
+        assert openbao.keys_file.read_text() == kept
+
+
+async def test_openbao_killed_right_after_its_keys_were_kept_is_not_begun_anew_when_they_go(
+    openbao: OpenBao,
+) -> None:
+    """The mark of an unfinished start stayed, so a later loss of the keys erased the store."""
+    begun = openbao.keys_file.with_suffix(".begun")
+    begun.touch()
+    async with _opened(openbao):
+        assert not begun.exists()
+    openbao.keys_file.unlink()
+    await openbao.prepare()
+    assert any((openbao.home.data / "openbao").iterdir())

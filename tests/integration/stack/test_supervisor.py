@@ -1,0 +1,399 @@
+"""The supervisor's rules on small real processes: order, restarts, bounds, stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from ops.waiting import scaled_s, until
+from sandbox.stack import home as home_module
+from sandbox.stack.home import Home
+from sandbox.stack.supervisor.nodes import (
+    JobSpec,
+    Layer,
+    Liveness,
+    Node,
+    ProcessSpec,
+    RestartPolicy,
+    State,
+    StopPolicy,
+    closure,
+)
+from sandbox.stack.supervisor.probes import GrpcAnswers, GrpcHealthProbe
+from sandbox.stack.supervisor.supervisor import StackError, Supervisor
+
+SLEEPER = (sys.executable, "-c", "import time; time.sleep(3600)")
+DEAF = (
+    sys.executable,
+    "-c",
+    "import signal, time, pathlib, sys\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "pathlib.Path(sys.argv[1]).touch()\n"
+    "time.sleep(3600)",
+)
+
+
+@dataclass(frozen=True)
+class Exists:
+    """Ready when a file is there."""
+
+    file: Path
+
+    async def check(self) -> bool:
+        return self.file.exists()
+
+
+@dataclass
+class Journal:
+    """Notes who ran in which order."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def note(self, line: str):
+        async def action() -> None:
+            self.lines.append(line)
+
+        return action
+
+
+@pytest.fixture(autouse=True)
+def run_directory_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sockets here, so paths may be long and nothing is left in /tmp."""
+    monkeypatch.setattr(home_module, "RUN_DIR_CHARS_MAX", 10_000)
+
+
+def supervisor(tmp_path: Path, *nodes: Node) -> Supervisor:
+    home = Home(tmp_path / "home")
+    home.create()
+    return Supervisor({node.name: node for node in nodes}, home.logs, home.pids_file)
+
+
+def process(name: str, layer: Layer = Layer.SERVICE, **changes: object) -> ProcessSpec:
+    settings: dict[str, object] = {"command": SLEEPER, "probe": Exists(Path("/"))} | changes
+    return ProcessSpec(name=name, layer=layer, **settings)  # type: ignore[arg-type]
+
+
+async def comes_true(condition: Callable[[], object]) -> None:
+    """Wait for something that the supervisor does in this same loop."""
+
+    async def holds() -> object:
+        return condition()
+
+    await until(holds, 10)
+
+
+def test_closure_puts_each_node_after_what_it_needs() -> None:
+    nodes = {
+        "c": process("c", depends_on=("b",)),
+        "a": process("a"),
+        "b": process("b", depends_on=("a",)),
+    }
+    assert closure(nodes, ["c"]) == ["a", "b", "c"]
+
+
+async def test_a_process_starts_only_after_what_it_needs_is_ready(tmp_path: Path) -> None:
+    journal = Journal()
+    first = JobSpec("first", journal.note("first"))
+    second = process("second", depends_on=("first",), prepare=journal.note("second"))
+    bank = supervisor(tmp_path, second, first)
+    await bank.ensure(["second"])
+    assert journal.lines == ["first", "second"]
+    await bank.stop_all()
+
+
+async def test_a_failed_need_stops_what_depends_on_it_and_is_named(tmp_path: Path) -> None:
+    async def fail() -> None:
+        raise ValueError("no disk")
+
+    bank = supervisor(tmp_path, JobSpec("disk", fail), process("app", depends_on=("disk",)))
+    with pytest.raises(StackError, match="disk: ValueError: no disk"):
+        await bank.ensure([])
+    assert bank.runners["app"].pid is None
+
+
+async def test_ensure_again_runs_only_what_failed(tmp_path: Path) -> None:
+    journal, broken = Journal(), [True]
+
+    async def flaky() -> None:
+        journal.lines.append("flaky")
+        if broken[0]:
+            raise ValueError("not yet")
+
+    bank = supervisor(tmp_path, JobSpec("sound", journal.note("sound")), JobSpec("flaky", flaky))
+    with pytest.raises(StackError):
+        await bank.ensure([])
+    broken[0] = False
+    await bank.ensure([])
+    assert sorted(journal.lines) == ["flaky", "flaky", "sound"]
+
+
+async def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
+    bank = supervisor(tmp_path, process("app"))
+    await bank.ensure([])
+    runner = bank.runners["app"]
+    before = bank.kill("app", signal.SIGKILL)
+    await comes_true(lambda: runner.state is State.READY and runner.pid not in (None, before))
+    assert runner.restarts == 1
+    await bank.stop_all()
+
+
+async def test_what_runs_and_does_not_serve_is_ill(tmp_path: Path) -> None:
+    up = tmp_path / "up"
+    up.touch()
+    # Killed, it is ill for as long as a slow host may need to see it.
+    sound = process("sound", restart=RestartPolicy(delay_first_s=3600, delay_max_s=3600))
+    bank = supervisor(tmp_path, sound, process("app", probe=Exists(up)))
+    await bank.ensure([])
+    assert await bank.ill() == []
+    up.unlink()
+    assert await bank.ill() == ["app"]
+    up.touch()
+    bank.kill("sound", signal.SIGKILL)
+    await comes_true(lambda: bank.runners["sound"].state is not State.READY)
+    assert await bank.ill() == ["sound"]
+    await bank.stop_all()
+
+
+async def test_a_process_that_always_fails_is_given_up(tmp_path: Path) -> None:
+    bank = supervisor(tmp_path, dying(tmp_path, "", first_starts_max=3))
+    with pytest.raises(StackError, match="exited with 3"):
+        await bank.ensure([])
+    assert bank.runners["app"].state is State.FAILED
+    assert bank.runners["app"].restarts == 2
+
+
+async def test_a_process_that_does_not_become_ready_is_replaced(tmp_path: Path) -> None:
+    never, once = Exists(tmp_path / "never"), RestartPolicy(first_starts_max=1)
+    bank = supervisor(tmp_path, process("app", probe=never, ready_within_s=0.2, restart=once))
+    with pytest.raises(StackError, match="not ready within"):
+        await bank.ensure([])
+    assert bank.runners["app"].pid is None
+
+
+async def test_a_process_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
+    up = tmp_path / "up"
+    spec = process(
+        "deaf", command=(*DEAF, str(up)), probe=Exists(up), stop=StopPolicy(kill_after_s=0.2)
+    )
+    bank = supervisor(tmp_path, spec)
+    await bank.ensure([])
+    pid = bank.runners["deaf"].pid
+    await bank.stop_all()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid or 0, 0)
+
+
+async def test_layers_stop_from_the_edge_to_the_stores(tmp_path: Path) -> None:
+    journal = Journal()
+    nodes = [
+        process(str(layer), layer, stop=StopPolicy(drain=journal.note(layer.name)))
+        for layer in Layer
+    ]
+    bank = supervisor(tmp_path, *nodes)
+    await bank.ensure([])
+    await bank.stop_all()
+    assert journal.lines == ["EDGE", "SERVICE", "SIDECAR", "PARTNER", "STORE"]
+
+
+async def test_a_stopped_process_stays_stopped_until_it_is_started(tmp_path: Path) -> None:
+    bank = supervisor(tmp_path, process("app"))
+    await bank.ensure([])
+    await bank.stop_one("app")
+    assert bank.runners["app"].state is State.STOPPED
+    assert await bank.start_one("app")
+    await bank.stop_all()
+
+
+def dying(tmp_path: Path, words: str, **policy: float) -> ProcessSpec:
+    """A process that writes `words` and exits with 3 before it is ever ready."""
+    return process(
+        "app",
+        command=(sys.executable, "-c", f"print({words!r}); raise SystemExit(3)"),
+        probe=Exists(tmp_path / "never"),
+        restart=RestartPolicy(delay_first_s=0.01, **policy),  # type: ignore[arg-type]
+    )
+
+
+async def test_what_was_never_ready_is_given_up_early_and_named_with_its_last_words(
+    tmp_path: Path,
+) -> None:
+    bank = supervisor(
+        tmp_path,
+        dying(tmp_path, "error: no such table", first_starts_max=3),
+        process("edge", depends_on=("app",)),
+        process("sound"),
+    )
+    with pytest.raises(StackError) as raised:
+        await bank.ensure([])
+    said = str(raised.value)
+    assert said.startswith("app: exited with 3 before it was ready, failed starts: 3, given up")
+    assert said.endswith("    error: no such table")
+    rows = {row["name"]: row for row in bank.status()}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "app": State.FAILED,
+        "edge": State.WAITING,
+        "sound": State.READY,
+    }
+    assert rows["app"]["trouble"] in said
+    assert (rows["app"]["exit_code"], rows["app"]["pid"]) == (3, None)
+    assert rows["edge"]["reason"] == "a need of it failed"
+    await bank.stop_all()
+
+
+async def test_a_second_failed_start_is_told_while_it_is_still_tried(tmp_path: Path) -> None:
+    bank = supervisor(tmp_path, dying(tmp_path, "error: no such table", first_starts_max=1000))
+    ensuring = asyncio.create_task(bank.ensure([]))
+    runner = bank.runners["app"]
+    await comes_true(runner.trouble)
+    assert not ensuring.done()
+    assert runner.failed_starts >= 2
+    assert "error: no such table" in runner.trouble()
+    await bank.stop_all()
+    ensuring.cancel()
+    assert runner.trouble() == ""
+
+
+async def test_what_was_ready_once_is_not_given_up_after_a_few_failed_starts(
+    tmp_path: Path,
+) -> None:
+    """A need of it may be away for a while; see RestartPolicy."""
+    up = tmp_path / "up"
+    up.touch()
+    code = f"import pathlib, time; pathlib.Path({str(up)!r}).stat(); time.sleep(3600)"
+    spec = process(
+        "app",
+        command=(sys.executable, "-c", code),
+        probe=Exists(up),
+        restart=RestartPolicy(first_starts_max=1, delay_first_s=0.01, delay_max_s=0.01),
+    )
+    bank = supervisor(tmp_path, spec)
+    await bank.ensure([])
+    runner = bank.runners["app"]
+    up.unlink()
+    bank.kill("app", signal.SIGKILL)
+    await comes_true(lambda: runner.failed_starts >= 3)
+    again = asyncio.create_task(bank.ensure([]))
+    up.touch()
+    await again
+    # A process that was at its end already may have counted as ready for a moment.
+    await comes_true(lambda: runner.state is State.READY and runner.trouble() == "")
+    await bank.stop_one("app")
+    up.unlink()
+    starting = asyncio.create_task(bank.start_one("app"))
+    await comes_true(lambda: runner.failed_starts >= 3)
+    up.touch()
+    assert await starting
+    await bank.stop_all()
+
+
+HEALTH = """
+import asyncio, pathlib, sys
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+async def main(socket, *when):
+    server, servicer = grpc.aio.server(), health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    server.add_insecure_port("unix:" + socket)
+    await server.start()
+    await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+    if when:
+        while not pathlib.Path(when[0]).exists():
+            await asyncio.sleep(0.05)
+        await servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    await server.wait_for_termination()
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+ASKED_EVERY_S = 0.1
+ANSWER_S = 0.3
+MISSED_S = 0.3
+"""Each answer that does not come counts as so much silence."""
+
+
+@dataclass(frozen=True)
+class Noted(GrpcAnswers):
+    """Keeps what each question came to."""
+
+    answers: list[bool] = field(default_factory=list)
+
+    async def check(self) -> bool:
+        self.answers.append(await super().check())
+        return self.answers[-1]
+
+
+def silent_s() -> float:
+    """Return how long a process may be silent. A busy host makes a sound one miss some answers."""
+    return scaled_s(1.5)
+
+
+@pytest.fixture
+def health(tmp_path_factory: pytest.TempPathFactory):
+    """Makes processes with gRPC health that may be silent for a while; a file ends service."""
+    socket = str(tmp_path_factory.mktemp("s") / "in")
+
+    def make(*until_there: str) -> ProcessSpec:
+        return process(
+            "app",
+            command=(sys.executable, "-c", HEALTH, socket, *until_there),
+            probe=GrpcHealthProbe(socket),
+            liveness=Liveness(Noted(socket, ANSWER_S), silent_s(), ASKED_EVERY_S),
+        )
+
+    return make
+
+
+async def test_a_process_that_answers_nothing_any_more_is_replaced(tmp_path: Path, health) -> None:
+    bank = supervisor(tmp_path, health())
+    await bank.ensure([])
+    runner = bank.runners["app"]
+    stopped = bank.kill("app", signal.SIGSTOP)
+    await comes_true(lambda: runner.state is State.READY and runner.pid not in (None, stopped))
+    silent = runner.reason.removeprefix("killed, it had not answered for ").removesuffix(" s")
+    assert int(silent) >= int(silent_s())
+    assert runner.restarts == 1
+    await bank.stop_all()
+
+
+async def test_a_process_that_says_it_cannot_serve_is_left_alone(tmp_path: Path, health) -> None:
+    no_more = tmp_path / "no more"
+    bank = supervisor(tmp_path, health(str(no_more)))
+    await bank.ensure([])
+    runner = bank.runners["app"]
+    pid = runner.pid
+    no_more.touch()
+
+    async def refuses() -> bool:
+        return not await runner.spec.probe.check()
+
+    await until(refuses, 10, "the process serves no more")
+    await asyncio.sleep(2 * silent_s())
+    assert (runner.pid, runner.restarts) == (pid, 0)
+    await bank.stop_all()
+
+
+async def test_pauses_cost_no_process_when_an_answer_comes_between_them(
+    tmp_path: Path, health
+) -> None:
+    bank = supervisor(tmp_path, health())
+    await bank.ensure([])
+    runner = bank.runners["app"]
+    assert runner.spec.liveness is not None
+    pid, answers = runner.pid, cast(Noted, runner.spec.liveness.probe).answers
+    missed_max = silent_s() / MISSED_S
+    while runner.pid == pid and answers.count(False) <= 1.5 * missed_max:
+        pause = answers.count(False) + missed_max / 3
+        bank.kill("app", signal.SIGSTOP)
+        await comes_true(lambda p=pause: answers.count(False) >= p or runner.pid != pid)
+        bank.kill("app", signal.SIGCONT)
+        await comes_true(lambda: answers[-1] or runner.pid != pid)
+    assert (runner.pid, runner.restarts) == (pid, 0)
+    await bank.stop_all()

@@ -1,0 +1,110 @@
+"""The edge: a real gateway in front of two services with their sidecars, and a token issuer."""
+
+import json
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from tests.rigs.mesh.issuer import Issuer
+from tests.rigs.mesh.proxies import Rig
+from tests.rigs.mesh.tls import client_context
+from tests.rigs.mesh.upstream import Customers, Payments, Seen, serve
+
+SUBJECT = "0190a8a0-0000-7000-8000-000000000042"
+TRANSFER = "/v1/transfers/interbank"
+BODY: dict[str, Any] = {
+    "accountId": "0190a8a0-0000-7000-8000-000000000007",
+    "amount": {"currencyCode": "USD", "minorUnits": "100"},
+    "beneficiary": {
+        "name": "Ana",
+        "routingNumber": "021000021",
+        "accountNumber": "123",
+        "accountType": "CHECKING",
+    },
+    "memo": "rent",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer, read whole."""
+
+    status: int
+    headers: Any
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.text)
+
+    @property
+    def reason(self) -> str:
+        """ErrorInfo's reason; fails when the answer has not the shape of an error."""
+        assert self.headers["content-type"].startswith("application/json"), self
+        body = self.json
+        assert isinstance(body["code"], int)
+        assert body["message"]
+        info = next(d for d in body["details"] if d["@type"].endswith("google.rpc.ErrorInfo"))
+        assert info["domain"]
+        assert info["metadata"] == {}
+        return info["reason"]
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that BadRequest names."""
+        found = (d.get("fieldViolations", []) for d in self.json["details"])
+        return [violation["field"] for each in found for violation in each]
+
+
+@dataclass
+class Edge:
+    """The running gateway, and all that stands around it."""
+
+    rig: Rig
+    issuer: Issuer
+    seen: Seen
+    session: aiohttp.ClientSession
+    token: str = field(default="")
+
+    async def call(self, verb: str, path: str, *, token: str | None = "", **more: Any) -> Answer:
+        """Call the edge as the customer; `token` replaces the usual one, None sends none."""
+        headers = {"Idempotency-Key": "key-1"} if verb == "POST" else {}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token or self.token}"
+        headers |= more.pop("headers", {})
+        url = f"https://localhost:{self.rig.edge_port}{path}"
+        kept = {key: value for key, value in headers.items() if value is not None}
+        async with self.session.request(verb, url, headers=kept, **more) as response:
+            return Answer(response.status, response.headers, await response.text())
+
+    def trusting(self, client: str | None = None) -> ssl.SSLContext:
+        """Return a context that trusts the edge, with a partner's client certificate."""
+        folder = None if client is None else self.rig.home / "partners" / client
+        return client_context(self.rig.mesh_ca.pem, folder)
+
+
+@asynccontextmanager
+async def open_edge() -> AsyncGenerator[Edge]:
+    """Start everything; end everything."""
+    rig, issuer, seen = Rig(), Issuer(), Seen()
+    servers = [
+        await serve(rig.socket_in("payments"), Payments(seen)),
+        await serve(rig.socket_in("customers"), Customers(seen)),
+    ]
+    try:
+        oauth = rig.home / "partners" / "oauth.example"
+        await issuer.start(rig.partner_port["oauth.example"], oauth)
+        await rig.start(["payments", "customers", "gateway"])
+        connector = aiohttp.TCPConnector(ssl=client_context(rig.mesh_ca.pem))
+        async with aiohttp.ClientSession(connector=connector) as session:
+            yield Edge(rig, issuer, seen, session, issuer.token(SUBJECT))
+    finally:
+        await rig.close()
+        for server in servers:
+            await server.stop(None)
+        await issuer.close()

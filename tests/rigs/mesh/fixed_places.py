@@ -1,0 +1,78 @@
+"""A mesh without processes: the bank's own config and contracts at invented addresses."""
+
+from pathlib import Path
+
+from mesh.controlplane import model
+from mesh.controlplane.deliver.files import file_source
+from mesh.controlplane.ingest import documents, resources, telemetry
+from mesh.controlplane.ingest.endpoints import Endpoints
+from mesh.controlplane.passed_on import PassedOn
+from mesh.controlplane.resolve.mesh import Inputs, resolve
+from mesh.controlplane.translate.parts import SecretSource
+from mesh.ctl import CONFIG
+from services import contracts
+
+SERVICES = ("audit", "customers", "notifications", "payments", "transfers")
+PARTNERS = (
+    "ach-network.example",
+    "fraud.example",
+    "fcm.googleapis.com",
+    "oauth2.googleapis.com",
+    "oauth.example",
+)
+
+
+def endpoints(*, without: str = "") -> Endpoints:
+    """Return the places; `without` leaves one partner out."""
+    return Endpoints.model_validate(
+        {
+            "services": {
+                name: {
+                    "mtls": f"127.0.0.1:{21000 + number}",
+                    "app_sockets": [f"/bp/run/{name}/in-0.sock", f"/bp/run/{name}/in-1.sock"],
+                    "outbound_socket": f"/bp/run/{name}/out.sock",
+                    "admin_socket": f"/bp/run/{name}/admin.sock",
+                }
+                for number, name in enumerate(SERVICES)
+            },
+            "gateway": {"listen": "127.0.0.1:8443", "admin": "127.0.0.1:22100"},
+            "partners": {
+                host: f"127.0.0.1:{23000 + number}"
+                for number, host in enumerate(PARTNERS)
+                if host != without
+            },
+            "certs_dir": "/bp/certs",
+            "partner_ca": "/bp/partners/ca.pem",
+            "ach_client_cert": {"cert": "/bp/partners/c.pem", "key": "/bp/partners/c.key"},
+        }
+    )
+
+
+def inputs(config: Path = CONFIG, *, without: str = "") -> Inputs:
+    """Return everything that a mesh is made from."""
+    descriptor_set = contracts.default_descriptor_set()
+    return Inputs(
+        resources.parse(documents.read_folder(config)),
+        contracts.load(descriptor_set),
+        endpoints(without=without),
+        descriptor_set,
+    )
+
+
+def mesh() -> model.Mesh:
+    """Return the bank's own mesh."""
+    return resolve(inputs())
+
+
+def passed_on() -> PassedOn:
+    """Return what the bank's own config has for Envoy alone."""
+    return telemetry.passed_on(resources.parse(documents.read_folder(CONFIG)))
+
+
+def sources(workload: model.Workload) -> SecretSource:
+    """Return where secrets lie, as the delivery by files has it."""
+    return lambda name: (
+        file_source(Path(f"/bp/envoy/{workload.name}/sds/{name}.json"))
+        if name in workload.rotating
+        else None
+    )

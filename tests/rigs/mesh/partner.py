@@ -1,0 +1,56 @@
+"""An outside partner over TLS that fails as a test asks, and counts the requests."""
+
+import asyncio
+from collections import deque
+from pathlib import Path
+
+from aiohttp import web
+
+from tests.rigs.mesh.tls import server_context
+
+OK = "ok"
+HANG = "hang"
+RESET = "reset"
+
+
+class Partner:
+    """Answers each request with the next of `script`, or with 200 when that is empty."""
+
+    def __init__(self) -> None:
+        self.script: deque[str | int] = deque()
+        self.keys: list[str] = []
+        self.clients: list[str] = []
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, port: int, folder: Path, client_ca: Path | None = None) -> None:
+        """Serve; with `client_ca` only clients with its certificate."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        context = server_context(folder, client_ca)
+        await web.TCPSite(self._runner, "127.0.0.1", port, ssl_context=context).start()
+
+    async def close(self) -> None:
+        """Stop serving."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def told(self, *script: str | int) -> None:
+        """Set the script and forget what was seen."""
+        self.script = deque(script)
+        self.keys.clear()
+        self.clients.clear()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        await request.read()
+        self.keys.append(request.headers.get("Idempotency-Key", ""))
+        transport = request.transport
+        peer = transport.get_extra_info("peercert") if transport else None
+        self.clients.append(str(peer["subject"][0][0][1]) if peer else "")
+        step = self.script.popleft() if self.script else OK
+        if step == HANG:
+            await asyncio.sleep(3600)
+        if step == RESET and transport is not None:
+            transport.abort()
+        return web.json_response({}, status=step if isinstance(step, int) else 200)

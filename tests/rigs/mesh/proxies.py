@@ -1,0 +1,184 @@
+"""The proxies of a mesh on one machine: addresses, certificates, configuration, real Envoys."""
+
+import asyncio
+import json
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from mesh import ctl
+from ops.waiting import until
+from tests.rigs.mesh.pki import Authority
+
+SERVICES = ("payments", "transfers", "customers", "notifications", "audit")
+PARTNERS = (
+    "ach-network.example",
+    "fraud.example",
+    "fcm.googleapis.com",
+    "oauth2.googleapis.com",
+    "oauth.example",
+)
+READY_S = 45.0
+_ENVOY = Path(ctl.__file__).parents[1] / ".venv" / "bin" / "envoy"
+
+
+def identity(service: str) -> str:
+    """Return the SPIFFE id of a service account of the mesh."""
+    return f"spiffe://bp.internal/ns/bp/sa/{service}"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Rig:
+    """Everything of one test session; `close` leaves nothing behind."""
+
+    home: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="bpm-", dir="/tmp")))
+    envoys: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.mesh_ca = Authority("mesh", self.home / "pki")
+        self.partner_ca = Authority("partners", self.home / "pki")
+        self.places = self._places()
+        self._certificates()
+        self.render()
+
+    def _places(self) -> dict[str, object]:
+        run = self.home / "run"
+        for name in SERVICES:
+            (run / name).mkdir(parents=True)
+        self.mtls = {name: free_port() for name in SERVICES}
+        self.edge_admin_port = free_port()
+        self.edge_port = free_port()
+        self.partner_port = {host: free_port() for host in PARTNERS}
+        return {
+            "services": {
+                name: {
+                    "mtls": f"127.0.0.1:{self.mtls[name]}",
+                    "app_sockets": [str(self.socket_in(name))],
+                    "outbound_socket": str(self.socket_out(name)),
+                    "admin_socket": str(self.admin_socket(name)),
+                }
+                for name in SERVICES
+            },
+            "gateway": {
+                "listen": f"127.0.0.1:{self.edge_port}",
+                "admin": f"127.0.0.1:{self.edge_admin_port}",
+            },
+            "partners": {host: f"127.0.0.1:{port}" for host, port in self.partner_port.items()},
+            "certs_dir": str(self.home / "certs"),
+            "partner_ca": str(self.home / "partners" / "bp-client" / "ca.pem"),
+            "ach_client_cert": {
+                "cert": str(self.home / "partners" / "bp-client" / "cert.pem"),
+                "key": str(self.home / "partners" / "bp-client" / "key.pem"),
+            },
+        }
+
+    def _certificates(self) -> None:
+        certs, partners = self.home / "certs", self.home / "partners"
+        for name in (*SERVICES, "gateway"):
+            # Sidecars look at the URI alone; the name is for the tests' own gRPC client.
+            self.mesh_ca.issue(certs / name, dns=(name,), uri=identity(name))
+        self.mesh_ca.issue(certs / "edge", dns=("localhost",))
+        self.partner_ca.issue(partners / "bp-client", dns=("bp-client",))
+        for host in PARTNERS:
+            self.partner_ca.issue(partners / host, dns=(host,))
+
+    def render(self, config: Path = ctl.CONFIG) -> None:
+        """Write the folders of every proxy."""
+        places = self.home / "mesh" / "endpoints.json"
+        places.parent.mkdir(exist_ok=True)
+        places.write_text(json.dumps(self.places))
+        ctl.render(config, places, self.home / "envoy")
+
+    def socket_in(self, service: str) -> Path:
+        """The socket on which a service's server listens."""
+        return self.home / "run" / service / "in-0.sock"
+
+    def socket_out(self, service: str) -> Path:
+        """The socket on which a service's sidecar takes what the service sends."""
+        return self.home / "run" / service / "out.sock"
+
+    def admin_socket(self, service: str) -> Path:
+        """The socket of a sidecar's operator's page."""
+        return self.home / "run" / service / "admin.sock"
+
+    async def start(self, names: Iterable[str]) -> None:
+        """Start the proxies of these names and wait until they are ready."""
+        for name in names:
+            await self._start(name)
+        await asyncio.gather(*(self._ready(name) for name in names))
+
+    async def _start(self, name: str) -> None:
+        with (self.home / f"{name}.log").open("wb") as log:
+            self.envoys[name] = await asyncio.create_subprocess_exec(
+                str(_ENVOY),
+                "-c",
+                str(self.home / "envoy" / name / "bootstrap.json"),
+                *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"),
+                stdout=log,
+                stderr=log,
+            )
+
+    async def _ready(self, name: str) -> None:
+        listeners = 1 if name == "gateway" else 2
+
+        async def ready() -> bool:
+            if await self._listening(name, listeners):
+                return True
+            if self.envoys[name].returncode is not None:
+                if "inotify" not in self._log(name):
+                    raise RuntimeError(f"{name} ended:\n{self._log(name)}")
+                # Another mesh on this machine holds the user's inotify instances for now.
+                await self._start(name)
+            return False
+
+        try:
+            await until(ready, READY_S, f"{name} is ready")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}:\n{self._log(name)}") from error
+
+    def _log(self, name: str) -> str:
+        return (self.home / f"{name}.log").read_text()[-4000:]
+
+    async def _listening(self, name: str, listeners: int) -> bool:
+        stats = await self.stats(name, "listener_manager")
+        # A listener counts as active before there is a worker that accepts.
+        return (
+            stats.get("listener_manager.total_listeners_active", 0) >= listeners
+            and stats.get("listener_manager.workers_started", 0) == 1
+        )
+
+    async def stats(self, name: str, filter_text: str) -> dict[str, int]:
+        """Return the proxy's counters and gauges whose names hold a text."""
+        edge = name == "gateway"
+        connector = None if edge else aiohttp.UnixConnector(str(self.admin_socket(name)))
+        url = f"http://127.0.0.1:{self.edge_admin_port}/stats?filter={filter_text}"
+        try:
+            async with (
+                aiohttp.ClientSession(connector=connector) as session,
+                session.get(url) as response,
+            ):
+                lines = (await response.text()).splitlines()
+        except aiohttp.ClientError:
+            return {}
+        pairs = (line.rsplit(": ", 1) for line in lines)
+        return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+    async def close(self) -> None:
+        """End the proxies and remove the folder."""
+        for envoy in self.envoys.values():
+            if envoy.returncode is None:
+                envoy.kill()
+        await asyncio.gather(*(envoy.wait() for envoy in self.envoys.values()))
+        shutil.rmtree(self.home, ignore_errors=True)

@@ -1,0 +1,134 @@
+"""Sample events of payments and transfers, written to Kafka and read back."""
+
+import uuid
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from bp.payments.v1.payments_events_pb2 import PaymentEvent
+from bp.transfers.v1.transfers_events_pb2 import TransferEvent
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+
+from ops.waiting import scaled_s
+from services.chassis.kafka import producer_settings
+from services.kernel.ids import new_id
+
+WRITE_S = 60.0
+"""How long a message may wait for its acknowledgement, the restart of a killed broker included."""
+
+
+def payment(fact: str = "transfer_submitted", customer_id: str | None = None) -> PaymentEvent:
+    event = PaymentEvent()
+    event.metadata.event_id = str(new_id())
+    event.metadata.aggregate_id = str(new_id())
+    event.metadata.aggregate_version = 1
+    event.metadata.customer_id = customer_id or str(uuid.uuid4())
+    event.metadata.occur_time.GetCurrentTime()
+    transfer = getattr(event, fact).transfer
+    transfer.transfer_id = event.metadata.aggregate_id
+    transfer.account_id = str(new_id())
+    transfer.amount.currency_code = "USD"
+    transfer.amount.minor_units = 123_456
+    return event
+
+
+def book_transfer() -> TransferEvent:
+    event = TransferEvent()
+    event.metadata.event_id = str(new_id())
+    event.metadata.aggregate_id = str(new_id())
+    event.metadata.customer_id = str(uuid.uuid4())
+    event.metadata.occur_time.GetCurrentTime()
+    posted = event.book_transfer_posted
+    posted.destination_customer_id = str(uuid.uuid4())
+    posted.transfer.transfer_id = event.metadata.aggregate_id
+    posted.transfer.account_id = str(new_id())
+    posted.transfer.amount.currency_code = "USD"
+    posted.transfer.amount.minor_units = 5_00
+    return event
+
+
+def headers_of(event: Any) -> list[tuple[str, str | bytes | None]]:
+    fact = getattr(event, event.WhichOneof("event"))
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event.metadata.event_id.encode()),
+        ("ce_source", b"/bp/payments"),
+        ("ce_type", fact.DESCRIPTOR.full_name.encode()),
+        ("ce_subject", event.metadata.aggregate_id.encode()),
+        ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ]
+
+
+def write(bootstrap: str, topic: str, events: Iterable[Any]) -> None:
+    """Write events, or raw bytes, and wait for the acknowledgements."""
+    with _acknowledged(bootstrap) as produce:
+        for event in events:
+            if isinstance(event, bytes):
+                produce(topic, value=event, key=b"poison", headers=[("ce_id", b"x")])
+            else:
+                fact = getattr(event, event.WhichOneof("event"))
+                key = fact.transfer.account_id.encode()
+                produce(topic, value=event.SerializeToString(), key=key, headers=headers_of(event))
+
+
+def write_raw(bootstrap: str, topic: str, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+    """Write keys and values as they are."""
+    with _acknowledged(bootstrap) as produce:
+        for key, value in pairs:
+            produce(topic, value=value, key=key)
+
+
+@contextmanager
+def _acknowledged(bootstrap: str) -> Generator[Callable[..., None]]:
+    """Give a way to write messages; fail when one of them is not acknowledged in the end.
+
+    A message that the client gives up counts as flushed: only its report says that it is lost.
+    """
+    limit_s = scaled_s(WRITE_S)
+    producer = Producer(
+        producer_settings(bootstrap, "test") | {"delivery.timeout.ms": int(limit_s * 1000)}
+    )
+    lost: list[KafkaError] = []
+
+    def reported(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            lost.append(error)
+
+    yield partial(producer.produce, on_delivery=reported)
+    assert producer.flush(limit_s) == 0
+    assert not lost, lost
+
+
+def read_all(bootstrap: str, topic: str) -> list[Message]:
+    """Return the committed messages of a topic, in the order of each partition."""
+    reader = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": f"test-{uuid.uuid4()}",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "log_level": 0,
+            # The end of a partition is told when a fetch comes back empty: do not let it wait.
+            "fetch.wait.max.ms": 10,
+        }
+    )
+    partitions = reader.list_topics(topic, timeout=scaled_s(10)).topics[topic].partitions
+    reader.assign([TopicPartition(topic, number, 0) for number in partitions])
+    found: list[Message] = []
+    ended: set[int] = set()
+    while len(ended) < len(partitions):
+        for message in reader.consume(1000, 0.05):
+            if message.error() is None:
+                found.append(message)
+            else:
+                ended.add(message.partition() or 0)
+    reader.close()
+    return found
+
+
+def header_of(message: Message, name: str) -> bytes:
+    """Return the value of a header; fails when the message has none of this name."""
+    value = dict(message.headers() or ())[name]
+    assert isinstance(value, bytes)
+    return value

@@ -1,0 +1,123 @@
+"""PostgreSQL and Kafka alone, for tests that need no whole stack.
+
+Each is the part that `make up` runs, with its configuration, in a home of the test session.
+"""
+
+import random
+import secrets
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from ops.provision import databases, migrations, topics
+from ops.waiting import scaled_s
+from sandbox.stack.home import Home
+from sandbox.stack.parts import kafka as kafka_part
+from sandbox.stack.parts.postgres import Postgres
+from sandbox.stack.ports import is_free
+from sandbox.stack.supervisor.launch import run_program
+from sandbox.stack.supervisor.nodes import Node, ProcessSpec
+from sandbox.stack.supervisor.runner import Runner
+from services.chassis import postgres as chassis_postgres
+from services.chassis.postgres import Database, connect, open_pool
+
+PASSWORD = secrets.token_hex(16)
+STATEMENT_S = 30.0
+"""A statement may wait as long as a test may: a slow host does not meet the product's limit."""
+
+
+@dataclass(frozen=True)
+class PostgresStore:
+    """A provisioned and migrated cluster."""
+
+    part: Postgres
+    runner: Runner
+
+    def database(self, role: str, name: str = "bp_write") -> Database:
+        """The address of a database for a role, such as bp_payments or postgres."""
+        return Database(self.part.host, self.part.port, name, role, PASSWORD)
+
+    async def session(self, role: str, name: str = "bp_write") -> asyncpg.Connection:
+        """A single connection that may hold locks as long as a test waits."""
+        with _scaled_limits():
+            connection = await connect(self.database(role, name), f"test-{role}", _statement_ms())
+        await connection.execute("SET idle_in_transaction_session_timeout = 0")
+        return connection
+
+    async def pool(self, role: str, size: int = 8, name: str = "bp_write") -> asyncpg.Pool:
+        """A pool as a service opens it, but for the time limits."""
+        with _scaled_limits():
+            return await open_pool(self.database(role, name), f"test-{role}", size, _statement_ms())
+
+
+@dataclass(frozen=True)
+class KafkaStore:
+    """A broker with the bank's topics."""
+
+    part: kafka_part.Kafka
+    runner: Runner
+
+    @property
+    def bootstrap(self) -> str:
+        """host:port for clients."""
+        return self.part.bootstrap
+
+
+def _statement_ms() -> int:
+    return int(scaled_s(STATEMENT_S) * 1000)
+
+
+@contextmanager
+def _scaled_limits() -> Generator[None]:
+    """Scale the limits of connections that are opened meanwhile: a slow host meets none of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chassis_postgres, "CONNECT_TIMEOUT_S", scaled_s(20))
+        patch.setattr(chassis_postgres, "COMMAND_TIMEOUT_S", scaled_s(2 * STATEMENT_S))
+        yield
+
+
+def _free_port() -> int:
+    """Return a port at random, so that sessions side by side do not choose the same."""
+    return next(p for p in iter(lambda: random.randrange(11_000, 20_000), None) if is_free(p))
+
+
+@asynccontextmanager
+async def _running(spec: Node, home: Home) -> AsyncGenerator[Runner]:
+    assert isinstance(spec, ProcessSpec), "tests start stores of their own"
+    runner = Runner(spec, home.logs / f"{spec.name}.log")
+    await runner.start()
+    try:
+        if not await runner.wait_ready():
+            raise RuntimeError(f"{spec.name}: {runner.reason}")
+        yield runner
+    finally:
+        await runner.stop()
+
+
+@asynccontextmanager
+async def postgres_store(folder: Path) -> AsyncGenerator[PostgresStore]:
+    """Run PostgreSQL with the bank's databases, roles and migrations."""
+    home = Home(folder)
+    home.create()
+    part = Postgres(home, _free_port(), PASSWORD)
+    async with _running(part.node(), home) as runner:
+        await databases.provision(part.server, lambda _role: PASSWORD)
+        await migrations.migrate(part.server, home.logs, run_program)
+        yield PostgresStore(part, runner)
+
+
+@asynccontextmanager
+async def kafka_store(folder: Path) -> AsyncGenerator[KafkaStore]:
+    """Run Kafka with the bank's topics."""
+    home = Home(folder)
+    home.create()
+    libs = kafka_part.default_libs()
+    kafka_part.fetch_libs(libs)
+    part = kafka_part.Kafka(home, _free_port(), _free_port(), libs, 384)
+    async with _running(part.node(), home) as runner:
+        await topics.create(part.bootstrap)
+        yield KafkaStore(part, runner)

