@@ -51,5 +51,6 @@ def scale_timeouts(config: pytest.Config, items: list[pytest.Item]) -> None:
     default = float(config.getini("timeout"))
     for item in items:
         marker = item.get_closest_marker("timeout")
-        seconds = float(marker.args[0]) if marker else default
+        given = (*marker.args, *marker.kwargs.values()) if marker else (default,)
+        seconds = float(given[0])
         item.add_marker(pytest.mark.timeout(scaled_s(seconds)), append=False)
