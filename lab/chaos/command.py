@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ops.bpctl import reach
+from ops.bpctl import connections
 from sandbox.stack.home import home_from_environment
 from sandbox.stack.supervisor import control
 
@@ -41,10 +41,10 @@ def run_one(
     from lab.chaos.runner import run
     from sandbox.stack.testing import RunningStack
 
-    reach.addresses()  # leaves with a remedy when no stack was started
+    connections.addresses()  # leaves with a remedy when no stack was started
     home = home_from_environment()
     if not control.is_running(home.control_socket):
-        reach.fail(f"No stack runs in {home.root}: run `make up`", 3)
+        connections.fail(f"No stack runs in {home.root}: run `make up`", 3)
     chosen = random.randrange(SEED_MAX) if seed is None else seed
     stack = RunningStack(home)
     striking = run(

@@ -58,7 +58,7 @@ class Load:
         """Account -> opening balance."""
         self.answers: Counter[str] = Counter()
         self.skipped = 0
-        """Arrivals that found too many others waiting."""
+        """BalanceWaiters that found too many others waiting."""
 
     async def open(self) -> None:
         """Open the customers: some rich, some whose whole balance several debits want."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lab.chaos.expected_balances import Difference
 from lab.chaos.healing import Healing
 from lab.chaos.orders import Order
-from lab.chaos.reckoning import Difference
 from lab.chaos.schedule import Fault
 
 NAMED_MAX = 20

@@ -12,9 +12,9 @@ import aiohttp
 import asyncpg
 
 from lab.chaos.breaking import Breaker
+from lab.chaos.expected_balances import TERMINAL, Difference, Row, reckon
 from lab.chaos.healing import BREAKER_S_MAX, CALLER, HEALED_WITHIN_S, Watch
 from lab.chaos.load import Load
-from lab.chaos.reckoning import TERMINAL, Difference, Row, reckon
 from lab.chaos.report import Outcome, Struck
 from lab.chaos.schedule import CLEARING_HOUSE, Fault, Roster, schedule
 from ops.waiting import until

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.fuzz import document, rpcs
+from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
 from lab.fuzz.mesh import Mesh
 from lab.fuzz.messages import Ids
-from lab.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
 from sandbox.client import BankClient, Customer
 from sandbox.stack.home import REPO, Home, home_from_environment
 from sandbox.stack.testing import RunningStack

@@ -17,8 +17,8 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
-from lab.fuzz.leave import VERBS, is_dropped
-from lab.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME
+from lab.fuzz.accepted_failures import VERBS, is_dropped
+from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME
 from ops.waiting import scaled_s
 from sandbox.client import Customer
 from sandbox.stack.home import REPO

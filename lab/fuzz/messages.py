@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from hypothesis import strategies as st
 
-from lab.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME
+from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME
 
 Ids = Mapping[str, Sequence[str]]
 """Name of a field -> the ids of what is there and is the caller's."""

@@ -11,7 +11,7 @@ import importlib
 import typer
 
 from ops.bpctl import audit, ledger, tokens, transfers
-from ops.bpctl.reach import REPO
+from ops.bpctl.connections import REPO
 
 SANDBOX, LAB = "sandbox/commands/__init__.py", "lab/commands.py"
 EXTENSIONS = {"sandbox.commands": (SANDBOX,), "lab.commands": (SANDBOX, LAB)}

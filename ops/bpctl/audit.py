@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops.bpctl import reach
+from ops.bpctl import connections
 from services.audit.inspection import Report, inspect
 
 FINDINGS_SHOWN_MAX = 200
@@ -36,9 +36,9 @@ def register(app: typer.Typer) -> None:
 
 
 async def _report() -> Report:
-    connection = await reach.connect("bp_audit")
+    connection = await connections.connect("bp_audit")
     try:
-        return await inspect(connection, reach.addresses()["BP_KAFKA_BOOTSTRAP"])
+        return await inspect(connection, connections.addresses()["BP_KAFKA_BOOTSTRAP"])
     finally:
         await connection.close()
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.bpctl import reach
+from ops.bpctl import connections
 from ops.waiting import scaled_s
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
@@ -46,9 +46,9 @@ def stores() -> Any:
     """Where the running stack keeps what the judge reads."""
     from ops.judge.stores import Stores
 
-    where = reach.addresses()
+    where = connections.addresses()
     return Stores(
-        connect=reach.judge_login(),
+        connect=connections.judge_login(),
         kafka_bootstrap=where["BP_KAFKA_BOOTSTRAP"],
         ach_control_url=where["BP_PARTNER_ACH_CONTROL_URL"],
         fcm_control_url=where["BP_PARTNER_FCM_CONTROL_URL"],

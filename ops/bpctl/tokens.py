@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ops.bpctl import reach
+from ops.bpctl import connections
 
 GRANT = "customer"
 
@@ -30,8 +30,8 @@ def register(app: typer.Typer) -> None:
 
 def issue(subject: str, scope: str = "") -> dict[str, str]:
     """Ask the OAuth provider, as the mobile app's registered client, for a customer's token."""
-    where = reach.addresses()
-    client = reach.secret("external/oauth")
+    where = connections.addresses()
+    client = connections.secret("external/oauth")
     form = {
         "grant_type": GRANT,
         "client_id": client["client_id"],
@@ -41,7 +41,7 @@ def issue(subject: str, scope: str = "") -> dict[str, str]:
     if scope:
         form["scope"] = scope
     url = f"{where['BP_PARTNER_OAUTH_URL']}/token"
-    return reach.call("POST", url, form=form, ca_file=where["BP_PARTNER_CA_FILE"])
+    return connections.call("POST", url, form=form, ca_file=where["BP_PARTNER_CA_FILE"])
 
 
 def customer_id(name: str) -> str:
@@ -53,7 +53,7 @@ def customer_id(name: str) -> str:
 
 
 async def _look_up(name: str) -> str:
-    connection = await reach.connect("bp_customers")
+    connection = await connections.connect("bp_customers")
     try:
         found = await connection.fetchval(
             "SELECT customer_id FROM customers.customer WHERE user_name = $1", name
@@ -61,5 +61,5 @@ async def _look_up(name: str) -> str:
     finally:
         await connection.close()
     if found is None:
-        reach.fail(f"No customer is called {name}")
+        connections.fail(f"No customer is called {name}")
     return str(found)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.bpctl import ledger, reach, tokens
+from ops.bpctl import connections, ledger, tokens
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 LIST_ROWS = 20
@@ -34,7 +34,7 @@ def show(
     """
     trails = asyncio.run(_trails(name))
     if not trails:
-        reach.fail(f"No transfer goes by {name}: give an Idempotency-Key, an id or a trace number")
+        connections.fail(f"No transfer is called {name}: give its key, its id or a trace number")
     if as_json:
         typer.echo(json.dumps({"transfers": trails}))
         return

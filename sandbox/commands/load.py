@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ops.bpctl import reach
+from ops.bpctl import connections
 from sandbox.seed import cluster, planting
 
 
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     ) -> None:
         """Open the customers load-000001 and on, each with 1,000,000.00; repeating is harmless."""
-        reach.addresses()  # leaves with a remedy when no stack was started
+        connections.addresses()  # leaves with a remedy when no stack was started
         begun = time.monotonic()
         console = Console(stderr=True)
         with console.status("opening customers") as shown:

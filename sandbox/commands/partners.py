@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.bpctl import reach
+from ops.bpctl import connections
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Name = Annotated[str, typer.Argument(help="ach, fraud, fcm or oauth.")]
@@ -23,9 +23,9 @@ def register(app: typer.Typer) -> None:
 
 def control_url(name: str) -> str:
     """A partner's control API."""
-    url = reach.addresses().get(f"BP_PARTNER_{name.upper()}_CONTROL_URL")
+    url = connections.addresses().get(f"BP_PARTNER_{name.upper()}_CONTROL_URL")
     if url is None:
-        reach.fail(f"There is no partner {name}")
+        connections.fail(f"There is no partner {name}")
     return url
 
 
@@ -51,15 +51,15 @@ def partner(
             limits = {"count": count, "rate": rate, "amount_minor_units": amount, "seed": seed}
             spec = {"kind": kind, "endpoint": endpoint, **_given(limits)}
             spec["params"] = _given({"ms": ms, "status": status})
-            _show(reach.call("POST", f"{base}/control/faults", spec), as_json)
+            _show(connections.call("POST", f"{base}/control/faults", spec), as_json)
         case "faults":
-            _show(reach.call("GET", f"{base}/control/faults"), as_json)
+            _show(connections.call("GET", f"{base}/control/faults"), as_json)
         case "clear":
-            _show(reach.call("DELETE", f"{base}/control/faults"), as_json)
+            _show(connections.call("DELETE", f"{base}/control/faults"), as_json)
         case "state":
-            _show(reach.call("GET", f"{base}/control/state"), as_json)
+            _show(connections.call("GET", f"{base}/control/state"), as_json)
         case _:
-            reach.fail(f"Unknown action {action}: fault, faults, clear or state")
+            connections.fail(f"Unknown action {action}: fault, faults, clear or state")
 
 
 def _clock() -> typer.Typer:
@@ -68,7 +68,7 @@ def _clock() -> typer.Typer:
     @clock.command()
     def show(as_json: Json = False) -> None:  # pyright: ignore[reportUnusedFunction]
         """What time it is there."""
-        _show(reach.call("GET", f"{control_url('ach')}/control/clock"), as_json)
+        _show(connections.call("GET", f"{control_url('ach')}/control/clock"), as_json)
 
     @clock.command()
     def advance(  # pyright: ignore[reportUnusedFunction]
@@ -78,9 +78,9 @@ def _clock() -> typer.Typer:
         as_json: Json = False,
     ) -> None:
         """Move it; default two banking days, after which a transfer is settled."""
-        wish = _given({"banking_days": banking_days, "days": days, "seconds": seconds})
-        answer = reach.call(
-            "POST", f"{control_url('ach')}/control/clock/advance", wish or {"banking_days": 2}
+        options = _given({"banking_days": banking_days, "days": days, "seconds": seconds})
+        answer = connections.call(
+            "POST", f"{control_url('ach')}/control/clock/advance", options or {"banking_days": 2}
         )
         _show(answer, as_json)
 

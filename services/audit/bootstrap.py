@@ -12,8 +12,8 @@ from services.audit.settings import Settings
 from services.audit.store import Store
 from services.chassis import kafka, postgres
 from services.chassis.grpc_server import Server
-from services.chassis.outages import repeat
 from services.chassis.page_tokens import PageTokens
+from services.chassis.periodic import repeat
 from services.chassis.vault import open_vault
 
 SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
@@ -28,7 +28,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
     database = postgres.Database.from_secret(await vault.secret("database/postgres/audit"))
     tokens = PageTokens.of(await vault.secret("service/audit"))
     name = f"audit/{settings.slot}"
-    async with await postgres.open_pool(database, name, settings.pool_size) as pool:
+    async with await postgres.open_pool(database, name, settings.pool_connections) as pool:
         store = Store(pool)
         partitions = partial(store.ensure_partitions, settings.partitions_ahead_months)
         server = Server(settings, {SERVICE: AuditApi(store, tokens)})

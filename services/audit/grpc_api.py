@@ -31,8 +31,8 @@ class AuditApi:
             raise ChainUnknown
         size = request.page_size or DEFAULT_PAGE_SIZE
         filters = query_digest("ListAuditRecords", request.subject or request.chain)
-        behind = self._tokens.open(request.page_token, filters) or _BEGINNING
-        rows = await self._rows(request, behind, size + 1)
+        cursor = self._tokens.open(request.page_token, filters) or _BEGINNING
+        rows = await self._rows(request, cursor, size + 1)
         response = pb.ListAuditRecordsResponse(
             audit_records=[mapping.to_proto(row) for row in rows[:size]]
         )
@@ -41,12 +41,12 @@ class AuditApi:
         return response
 
     async def _rows(
-        self, request: pb.ListAuditRecordsRequest, behind: uuid.UUID, count: int
+        self, request: pb.ListAuditRecordsRequest, cursor: uuid.UUID, count: int
     ) -> list[AuditRow]:
         if request.subject:
-            chain, sequence = divmod(behind.int, _CHAIN)
+            chain, sequence = divmod(cursor.int, _CHAIN)
             return await self._store.list_by_subject(request.subject, chain, sequence, count)
-        return await self._store.list_by_chain(request.chain, behind.int % _CHAIN, count)
+        return await self._store.list_by_chain(request.chain, cursor.int % _CHAIN, count)
 
 
 def _cursor(last: AuditRow) -> uuid.UUID:

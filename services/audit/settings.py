@@ -15,7 +15,7 @@ class Settings(ServiceSettings):
     """Settings of one audit process."""
 
     service: str = "audit"
-    pool_size: int = 3
+    pool_connections: int = 3
     """One connection writes, the others serve reads."""
     batch_rows_max: int = 2000
     """Records in one transaction."""

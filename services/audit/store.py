@@ -53,15 +53,15 @@ class Store:
         return len(rows)
 
     async def list_by_subject(
-        self, subject: str, chain: int, behind: int, rows: int
+        self, subject: str, chain: int, cursor: int, rows: int
     ) -> list[AuditRow]:
-        """Return a subject's records behind a link, given by chain and sequence, oldest first."""
-        found = await self._pool.fetch(self._queries.by_subject, subject, chain, behind, rows)
+        """Return a subject's records after a chain and sequence, oldest first."""
+        found = await self._pool.fetch(self._queries.by_subject, subject, chain, cursor, rows)
         return [AuditRow(*row) for row in found]
 
-    async def list_by_chain(self, chain: int, behind: int, rows: int) -> list[AuditRow]:
-        """Return a chain's records behind a sequence, oldest first."""
-        found = await self._pool.fetch(self._queries.by_chain, chain, behind, rows)
+    async def list_by_chain(self, chain: int, cursor: int, rows: int) -> list[AuditRow]:
+        """Return a chain's records after a sequence, oldest first."""
+        found = await self._pool.fetch(self._queries.by_chain, chain, cursor, rows)
         return [AuditRow(*row) for row in found]
 
     async def ensure_partitions(self, months_ahead: int) -> None:

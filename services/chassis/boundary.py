@@ -18,8 +18,8 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 
 from services.chassis import status as statuses
-from services.chassis.calls import Call, current_call, service_account
-from services.chassis.outages import UNREACHABLE
+from services.chassis.call_context import Call, current_call, service_account
+from services.chassis.unreachable import is_unreachable
 from services.contracts import Audience, MethodContract
 from services.kernel import errors
 from services.kernel.clock import utc_now
@@ -30,16 +30,6 @@ Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-
-AWAY = frozenset(
-    {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        # A server on its way out resets what it has not begun. Our own cancellation is no status.
-        grpc.StatusCode.CANCELLED,
-    }
-)
-"""What another service of the bank is when it cannot be reached, or hangs."""
 
 log = structlog.get_logger()
 
@@ -135,9 +125,7 @@ def translate(error: Exception, method: str) -> errors.BankError:
         return error
     if isinstance(error, TimeoutError):
         return errors.DeadlineExceeded()
-    if isinstance(error, grpc.aio.AioRpcError) and error.code() in AWAY:
-        return errors.DependencyUnavailable()
-    if isinstance(error, UNREACHABLE):
+    if is_unreachable(error):
         log.warning("call.dependency_unavailable", method=method, error=type(error).__name__)
         return errors.DependencyUnavailable()
     log.error("call.defect", method=method, exc_info=error)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import grpc.aio
 
-from services.chassis.calls import Call
+from services.chassis.call_context import Call
 from services.chassis.settings import ServiceSettings
 from services.kernel.errors import DependencyUnavailable
 

@@ -33,11 +33,11 @@ class ServiceSettings(BaseSettings):
     """How long a consumer may be outside its group while Kafka answers, before the process ends."""
     log_level: str = "INFO"
     """Least level that is logged."""
-    pool_size: int = 8
+    pool_connections: int = 8
     """Database connections of this process. Few: a hot row forms a convoy of many."""
-    group_every_ms: float = 10
+    batch_interval_ms: float = 10
     """Groups of calls that are saved together begin so far apart; a lone call goes at once."""
-    group_items_max: int = 64
+    batch_items_max: int = 64
     """Most calls of one group."""
-    groups_max: int = 2
+    batches_max: int = 2
     """Groups under way at once; each has a connection of the pool."""

@@ -11,17 +11,17 @@ from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import Database, connect, open_pool
 from services.chassis.vault import open_vault
 from services.customers import events_in
-from services.customers.arrivals import Arrivals
+from services.customers.balance_waiters import BalanceWaiters
 from services.customers.grpc_api import CustomersApi
-from services.customers.handlers import Desk
+from services.customers.handlers import Dependencies
 from services.customers.settings import CustomersSettings
 from services.customers.store import Store
 
 
-def apis(desk: Desk) -> dict[ServiceDescriptor, object]:
+def apis(deps: Dependencies) -> dict[ServiceDescriptor, object]:
     """Return the API objects under the services of the contract."""
     return {
-        customers_service_pb2.DESCRIPTOR.services_by_name["CustomersService"]: CustomersApi(desk)
+        customers_service_pb2.DESCRIPTOR.services_by_name["CustomersService"]: CustomersApi(deps)
     }
 
 
@@ -29,15 +29,15 @@ async def main(settings: CustomersSettings, stop: asyncio.Event) -> None:
     """Serve until `stop`; a background task that dies ends the process."""
     vault = await open_vault(settings)
     database = Database.from_secret(await vault.secret("database/postgres/customers"))
-    pool = await open_pool(database, "customers", settings.pool_size)
+    pool = await open_pool(database, "customers", settings.pool_connections)
     store = Store(pool)
     tokens = PageTokens.of(await vault.secret("service/customers"))
-    arrivals = Arrivals(store.positions, lambda: connect(database, "customers-arrivals"))
-    server = Server(settings, apis(Desk(settings, store, arrivals, tokens)))
+    waiters = BalanceWaiters(store.positions, lambda: connect(database, "customers-waiters"))
+    server = Server(settings, apis(Dependencies(settings, store, waiters, tokens)))
     async with asyncio.TaskGroup() as tasks:
         background = [
             tasks.create_task(vault.keep_alive()),
-            tasks.create_task(arrivals.run()),
+            tasks.create_task(waiters.run()),
         ]
         tasks.create_task(
             kafka.consume(events_in.subscription(settings), events_in.Projection(store), stop)

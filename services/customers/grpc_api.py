@@ -6,20 +6,20 @@ from typing import Any
 
 from bp.customers.v1 import customers_service_pb2 as pb
 
-from services.chassis.calls import current_call
+from services.chassis.call_context import current_call
 from services.customers import handlers, mapping
-from services.customers.handlers import Desk
+from services.customers.handlers import Dependencies
 
 
 class CustomersApi:
     """The service's RPCs."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
 
     async def get_me(self, request: pb.GetMeRequest, _: Any) -> pb.GetMeResponse:
         """Read the caller."""
-        customer = await handlers.get_me(self._desk, current_call.get().customer_id)
+        customer = await handlers.get_me(self._deps, current_call.get().customer_id)
         return pb.GetMeResponse(customer=mapping.customer_message(customer))
 
     async def list_accounts(
@@ -27,7 +27,7 @@ class CustomersApi:
     ) -> pb.ListAccountsResponse:
         """List the caller's accounts."""
         accounts, token = await handlers.list_accounts(
-            self._desk, current_call.get().customer_id, request.page_size, request.page_token
+            self._deps, current_call.get().customer_id, request.page_size, request.page_token
         )
         return pb.ListAccountsResponse(
             accounts=map(mapping.account_message, accounts), next_page_token=token
@@ -36,7 +36,7 @@ class CustomersApi:
     async def get_balance(self, request: pb.GetBalanceRequest, _: Any) -> pb.GetBalanceResponse:
         """Read one balance of the caller."""
         balance = await handlers.get_balance(
-            self._desk,
+            self._deps,
             current_call.get().customer_id,
             uuid.UUID(request.account_id),
             request.at_least_position,
@@ -56,5 +56,5 @@ class CustomersApi:
     async def _checked(
         self, requests: Sequence[pb.CheckDebitRequest]
     ) -> list[pb.CheckDebitResponse]:
-        known = await handlers.check_debits(self._desk, [mapping.planned(one) for one in requests])
+        known = await handlers.check_debits(self._deps, [mapping.planned(one) for one in requests])
         return [mapping.check_message(source, destination) for source, destination in known]

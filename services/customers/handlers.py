@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_digest
-from services.customers.arrivals import Arrivals
+from services.customers.balance_waiters import BalanceWaiters
 from services.customers.errors import AccountNotFound, CustomerNotFound, PositionNotReached
 from services.customers.settings import CustomersSettings
 from services.customers.state import Account, Balance, Customer, Holding, PlannedDebit
@@ -13,63 +13,63 @@ from services.customers.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Dependencies:
     """What the handlers work with."""
 
     settings: CustomersSettings
     store: Store
-    arrivals: Arrivals
+    balance_waiters: BalanceWaiters
     tokens: PageTokens
 
 
-async def get_me(desk: Desk, customer_id: uuid.UUID) -> Customer:
+async def get_me(deps: Dependencies, customer_id: uuid.UUID) -> Customer:
     """Return the caller; raise CustomerNotFound."""
-    customer = await desk.store.customer(customer_id)
+    customer = await deps.store.customer(customer_id)
     if customer is None:
         raise CustomerNotFound
     return customer
 
 
 async def list_accounts(
-    desk: Desk, customer_id: uuid.UUID, page_size: int, page_token: str
+    deps: Dependencies, customer_id: uuid.UUID, page_size: int, page_token: str
 ) -> tuple[list[Account], str]:
     """Return a page of the caller's accounts and the token of the next; raise PageTokenInvalid."""
     digest = query_digest("ListAccounts", customer_id)
-    behind = desk.tokens.open(page_token, digest)
-    rows = min(page_size or DEFAULT_PAGE_SIZE, desk.settings.page_rows_max)
-    accounts = await desk.store.accounts(customer_id, behind, rows + 1)
+    cursor = deps.tokens.open(page_token, digest)
+    rows = min(page_size or DEFAULT_PAGE_SIZE, deps.settings.page_rows_max)
+    accounts = await deps.store.accounts(customer_id, cursor, rows + 1)
     if len(accounts) <= rows:
         return accounts, ""
-    return accounts[:rows], desk.tokens.seal(digest, accounts[rows - 1].account_id)
+    return accounts[:rows], deps.tokens.seal(digest, accounts[rows - 1].account_id)
 
 
 async def get_balance(
-    desk: Desk, customer_id: uuid.UUID, account_id: uuid.UUID, at_least_position: int
+    deps: Dependencies, customer_id: uuid.UUID, account_id: uuid.UUID, at_least_position: int
 ) -> Balance:
     """Return a balance that has the position; raise AccountNotFound or PositionNotReached."""
-    balance = await _balance(desk, customer_id, account_id)
+    balance = await _balance(deps, customer_id, account_id)
     if balance.position >= at_least_position:
         return balance
-    within_s = desk.settings.position_wait_s
-    if not await desk.arrivals.reached(account_id, at_least_position, within_s):
+    within_s = deps.settings.position_wait_s
+    if not await deps.balance_waiters.reached(account_id, at_least_position, within_s):
         raise PositionNotReached(account_id=str(account_id))
-    return await _balance(desk, customer_id, account_id)
+    return await _balance(deps, customer_id, account_id)
 
 
-async def _balance(desk: Desk, customer_id: uuid.UUID, account_id: uuid.UUID) -> Balance:
-    balance = await desk.store.balance(customer_id, account_id)
+async def _balance(deps: Dependencies, customer_id: uuid.UUID, account_id: uuid.UUID) -> Balance:
+    balance = await deps.store.balance(customer_id, account_id)
     if balance is None:
         raise AccountNotFound(account_id=str(account_id))
     return balance
 
 
 async def check_debits(
-    desk: Desk, debits: Sequence[PlannedDebit]
+    deps: Dependencies, debits: Sequence[PlannedDebit]
 ) -> list[tuple[Holding | None, Account | None]]:
     """Return for each debit the account to debit, None when it is not the customer's, and the
     one to credit."""
     wanted = {one.account_id for one in debits} | {one.destination_id for one in debits}
-    found = await desk.store.holdings({account_id for account_id in wanted if account_id})
+    found = await deps.store.holdings({account_id for account_id in wanted if account_id})
     return [_known(one, found) for one in debits]
 
 

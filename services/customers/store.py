@@ -33,10 +33,10 @@ class Store:
         return None if row is None else Customer(*row)
 
     async def accounts(
-        self, customer_id: uuid.UUID, behind: uuid.UUID | None, rows: int
+        self, customer_id: uuid.UUID, cursor: uuid.UUID | None, rows: int
     ) -> list[Account]:
-        """Return up to `rows` accounts of a customer that follow the id `behind`."""
-        found = await self._pool.fetch(self._sql.accounts, customer_id, behind or _FIRST, rows)
+        """Return up to `rows` accounts of a customer that follow the id `cursor`."""
+        found = await self._pool.fetch(self._sql.accounts, customer_id, cursor or _FIRST, rows)
         return [_account(row) for row in found]
 
     async def balance(self, customer_id: uuid.UUID, account_id: uuid.UUID) -> Balance | None:

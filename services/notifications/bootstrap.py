@@ -10,8 +10,8 @@ from bp.notifications.v1 import notifications_service_pb2
 from services.chassis import kafka, postgres
 from services.chassis.grpc_server import Server
 from services.chassis.http_client import partner_session
-from services.chassis.outages import repeat
 from services.chassis.page_tokens import PageTokens
+from services.chassis.periodic import repeat
 from services.chassis.vault import open_vault
 from services.notifications.events_in import Requests, subscription
 from services.notifications.grpc_api import NotificationsApi
@@ -35,7 +35,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
     push_secret = await vault.secret("external/fcm")
     page_tokens = PageTokens.of(await vault.secret("service/notifications"))
     name = f"notifications/{settings.slot}"
-    pool = await postgres.open_pool(database, name, settings.pool_size)
+    pool = await postgres.open_pool(database, name, settings.pool_connections)
     async with pool, partner_session(settings) as session:
         access = AccessTokens(session, json.loads(push_secret["service_account"]))
         store = Store(pool)

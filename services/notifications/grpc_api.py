@@ -5,7 +5,7 @@ from typing import Any
 
 from bp.notifications.v1 import notifications_service_pb2 as pb
 
-from services.chassis.calls import current_call
+from services.chassis.call_context import current_call
 from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_digest
 from services.notifications import mapping
 from services.notifications.store import Store
@@ -27,8 +27,8 @@ class NotificationsApi:
         customer_id = current_call.get().customer_id
         size = request.page_size or DEFAULT_PAGE_SIZE
         filters = query_digest("ListNotifications", customer_id)
-        before = self._tokens.open(request.page_token, filters) or _END
-        rows = await self._store.list_of_customer(customer_id, before, size + 1)
+        cursor = self._tokens.open(request.page_token, filters) or _END
+        rows = await self._store.list_of_customer(customer_id, cursor, size + 1)
         shown = [mapping.to_proto(row) for row in rows[:size]]
         response = pb.ListNotificationsResponse(notifications=shown)
         if len(rows) > size:

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import structlog
 
-from services.chassis.outages import UNREACHABLE
+from services.chassis.unreachable import UNREACHABLE
 from services.kernel.clock import utc_now
 from services.notifications.partners import PushClient
 from services.notifications.settings import Settings
@@ -79,7 +79,7 @@ class Sender:
 
     async def _written(self, batch: Sequence[Attempt]) -> None:
         s = self._settings
-        outcomes = [settled(a, utc_now(), s.retry_first_s, s.retry_max_s) for a in batch]
+        outcomes = [settled(a, utc_now(), s.retry_first_s, s.retry_s_max) for a in batch]
         while True:
             try:
                 await self._store.settle(outcomes)

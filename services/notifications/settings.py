@@ -13,7 +13,7 @@ class Settings(ServiceSettings):
     """Settings of one notifications process."""
 
     service: str = "notifications"
-    pool_size: int = 4
+    pool_connections: int = 4
     batch_rows_max: int = 500
     """Requests that are written in one statement."""
     batch_linger_ms: int = 200
@@ -27,7 +27,7 @@ class Settings(ServiceSettings):
     lease_margin_s: int = 20
     """A push that has less lease left is not begun: its attempt could outlast the lease."""
     retry_first_s: float = 1.0
-    retry_max_s: float = 300.0
+    retry_s_max: float = 300.0
     """Back-off between attempts doubles from the first to this."""
     poll_s: float = 1.0
     """How often deliveries whose time has come are looked for."""

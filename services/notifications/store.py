@@ -74,10 +74,10 @@ class Store:
             await self._pool.execute(self._queries.drop_devices, gone)
 
     async def list_of_customer(
-        self, customer_id: uuid.UUID, before: uuid.UUID, rows: int
+        self, customer_id: uuid.UUID, cursor: uuid.UUID, rows: int
     ) -> list[Mapping[str, Any]]:
         """Return a customer's messages before an id, newest first."""
-        return await self._pool.fetch(self._queries.list_of_customer, customer_id, before, rows)
+        return await self._pool.fetch(self._queries.list_of_customer, customer_id, cursor, rows)
 
     async def add_devices(self, devices: Sequence[Device]) -> None:
         """Register devices that are not known yet."""

@@ -8,19 +8,19 @@ from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 from bp.payments.v1 import payments_service_pb2
 
 from services.chassis import postgres
-from services.chassis.groups import Sizes
+from services.chassis.batching import BatchLimits
 from services.chassis.grpc_client import channel_to
 from services.chassis.grpc_server import Server
 from services.chassis.http_client import partner_session
-from services.chassis.outages import repeat
 from services.chassis.page_tokens import PageTokens
+from services.chassis.periodic import repeat
 from services.chassis.vault import open_vault
 from services.payments import handlers, reconciliation
 from services.payments.checks import Limits
 from services.payments.customers import CustomersClient
 from services.payments.driver import POLL_S, Driver
 from services.payments.grpc_api import PaymentsApi
-from services.payments.handlers import Parts
+from services.payments.handlers import Dependencies
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
 from services.payments.settings import PaymentsSettings
@@ -39,29 +39,35 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
     fraud_secret = await vault.secret("external/fraud")
     page_key = await vault.secret("service/payments")
     queries = postgres.load_queries(Path(__file__).with_name("sql") / "queries.sql")
-    pool = await postgres.open_pool(database, f"payments/{settings.slot}", settings.pool_size)
-    async with pool, partner_session(settings) as session, channel_to("customers", settings) as way:
-        sizes = Sizes.of(settings)
-        store = Store(pool, queries, sizes)
+    pool = await postgres.open_pool(
+        database, f"payments/{settings.slot}", settings.pool_connections
+    )
+    async with (
+        pool,
+        partner_session(settings) as session,
+        channel_to("customers", settings) as channel,
+    ):
+        batch_limits = BatchLimits.of(settings)
+        store = Store(pool, queries, batch_limits)
         ach = AchClient(session, ach_secret["api_key"])
-        parts = Parts(
+        deps = Dependencies(
             store=store,
             driver=Driver(store, ach, f"payments/{settings.slot}", settings.settlement_wait_s),
             ach=ach,
             fraud=FraudClient(session, fraud_secret["bearer_token"]),
-            ask_account=CustomersClient(CustomersServiceStub(way), sizes).account,
-            limits=Limits(settings.transfer_max_minor_units, settings.unscored_max_minor_units),
+            ask_account=CustomersClient(CustomersServiceStub(channel), batch_limits).account,
+            limits=Limits(settings.transfer_minor_units_max, settings.unscored_minor_units_max),
             tokens=PageTokens.of(page_key),
             wait_s=settings.answer_wait_s,
         )
-        api = PaymentsApi(parts, ach_secret["webhook_secret"].encode())
+        api = PaymentsApi(deps, ach_secret["webhook_secret"].encode())
         server = Server(settings, {SERVICE: api})
-        matching = partial(handlers.match_kept_notices, parts)
-        reconciling = partial(reconciliation.ask_for_unsettled, parts)
+        matching = partial(handlers.match_kept_notices, deps)
+        reconciling = partial(reconciliation.ask_for_unsettled, deps)
         await server.start()
         async with asyncio.TaskGroup() as group:
             background = [
-                group.create_task(repeat("saga", parts.driver.resume, POLL_S)),
+                group.create_task(repeat("saga", deps.driver.resume, POLL_S)),
                 group.create_task(repeat("notices", matching, MATCH_NOTICES_S)),
                 group.create_task(repeat("unsettled", reconciling, reconciliation.EVERY_S)),
                 group.create_task(repeat("partitions", store.ensure_partitions, PARTITIONS_S)),

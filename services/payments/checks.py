@@ -11,7 +11,7 @@ from services.kernel.errors import BankError
 from services.kernel.money import CURRENCY
 from services.nacha import routing_number
 from services.payments import errors
-from services.payments.transfer import TransferOrder
+from services.payments.transfer import InterbankTransferOrder
 
 
 class Decision(Enum):
@@ -50,7 +50,7 @@ class Limits:
     """One transfer while the fraud service cannot be asked."""
 
 
-def refuse_order(order: TransferOrder, limits: Limits) -> BankError | None:
+def refuse_order(order: InterbankTransferOrder, limits: Limits) -> BankError | None:
     """Return what is wrong with the order itself, before anyone is asked."""
     if order.amount.minor_units <= 0:
         return errors.AmountNotPositive()
@@ -64,7 +64,12 @@ def refuse_order(order: TransferOrder, limits: Limits) -> BankError | None:
 
 
 def refuse_facts(
-    order: TransferOrder, account: AccountFacts, score: Score, *, takes_part: bool, limits: Limits
+    order: InterbankTransferOrder,
+    account: AccountFacts,
+    score: Score,
+    *,
+    takes_part: bool,
+    limits: Limits,
 ) -> BankError | None:
     """Return why the order is refused in the light of the facts, or None."""
     if not account.exists:
@@ -78,7 +83,7 @@ def refuse_facts(
     return _refuse_score(order, score, limits)
 
 
-def _refuse_score(order: TransferOrder, score: Score, limits: Limits) -> BankError | None:
+def _refuse_score(order: InterbankTransferOrder, score: Score, limits: Limits) -> BankError | None:
     if score.decision is Decision.DECLINE:
         return errors.FraudDeclined()
     unscored = score.decision is Decision.UNAVAILABLE

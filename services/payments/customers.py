@@ -12,8 +12,8 @@ from bp.customers.v1.customers_service_pb2 import (
 )
 from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 
-from services.chassis.calls import Call, current_call
-from services.chassis.groups import DEFAULT_SIZES, Groups, Sizes
+from services.chassis.batching import DEFAULT_BATCH_LIMITS, Batcher, BatchLimits
+from services.chassis.call_context import Call, current_call
 from services.chassis.grpc_client import answered_within, onward
 from services.payments.checks import AccountFacts
 
@@ -27,14 +27,16 @@ LIST_TIMEOUT_S = 2.0
 class CustomersClient:
     """Asks whether customers may debit accounts, for several requests at once."""
 
-    def __init__(self, stub: CustomersServiceStub, sizes: Sizes = DEFAULT_SIZES) -> None:
+    def __init__(
+        self, stub: CustomersServiceStub, limits: BatchLimits = DEFAULT_BATCH_LIMITS
+    ) -> None:
         self._stub = stub
-        self._questions = Groups(self._ask, sizes)
+        self._questions = Batcher(self._ask, limits)
 
     async def account(self, customer_id: uuid.UUID, account_id: uuid.UUID) -> AccountFacts:
         """Return the facts; raise AioRpcError or DependencyUnavailable without an answer."""
         check = CheckDebitRequest(customer_id=str(customer_id), account_id=str(account_id))
-        asked = self._questions.do((current_call.get(), check))
+        asked = self._questions.submit((current_call.get(), check))
         answer = await answered_within(asked, TIMEOUT_S)
         return AccountFacts(
             exists=answer.HasField("account"),

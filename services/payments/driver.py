@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from services.chassis.outages import UNREACHABLE
+from services.chassis.unreachable import UNREACHABLE
 from services.kernel.clock import utc_now
 from services.payments import mapping, saga
 from services.payments.partners.ach import AchClient

@@ -7,16 +7,16 @@ from typing import Any
 from bp.payments.v1 import payments_service_pb2 as pb
 from bp.payments.v1.interbank_transfer_pb2 import InterbankTransfer
 
-from services.chassis.calls import current_call
+from services.chassis.call_context import current_call
 from services.payments import handlers, mapping, webhook
-from services.payments.handlers import Parts
+from services.payments.handlers import Dependencies
 
 
 class PaymentsApi:
     """The RPCs; policy, rules and errors are the boundary's."""
 
-    def __init__(self, parts: Parts, webhook_secret: bytes) -> None:
-        self._parts = parts
+    def __init__(self, deps: Dependencies, webhook_secret: bytes) -> None:
+        self._deps = deps
         self._webhook_secret = webhook_secret
 
     async def create_interbank_transfer(
@@ -24,7 +24,7 @@ class PaymentsApi:
     ) -> pb.CreateInterbankTransferResponse:
         """Debit and submit."""
         order = mapping.order_from(request, current_call.get())
-        answer = await handlers.create_transfer(self._parts, order)
+        answer = await handlers.create_transfer(self._deps, order)
         return pb.CreateInterbankTransferResponse.FromString(answer)
 
     async def get_interbank_transfer(
@@ -32,7 +32,7 @@ class PaymentsApi:
     ) -> pb.GetInterbankTransferResponse:
         """Read one."""
         transfer = await handlers.get_transfer(
-            self._parts, current_call.get().customer_id, uuid.UUID(request.transfer_id)
+            self._deps, current_call.get().customer_id, uuid.UUID(request.transfer_id)
         )
         return pb.GetInterbankTransferResponse(transfer=mapping.transfer_message(transfer))
 
@@ -41,7 +41,7 @@ class PaymentsApi:
     ) -> pb.ListInterbankTransfersResponse:
         """List an account's."""
         page, token = await handlers.list_transfers(
-            self._parts,
+            self._deps,
             current_call.get().customer_id,
             uuid.UUID(request.account_id),
             state=InterbankTransfer.State.Name(request.state) if request.state else None,
@@ -56,7 +56,7 @@ class PaymentsApi:
     ) -> pb.CancelInterbankTransferResponse:
         """Cancel one."""
         transfer = await handlers.cancel_transfer(
-            self._parts, current_call.get().customer_id, uuid.UUID(request.transfer_id)
+            self._deps, current_call.get().customer_id, uuid.UUID(request.transfer_id)
         )
         return pb.CancelInterbankTransferResponse(transfer=mapping.transfer_message(transfer))
 
@@ -67,5 +67,5 @@ class PaymentsApi:
         body = request.body.data
         signature = current_call.get().metadata.get("ach-signature", "")
         webhook.require_signature(signature, body, self._webhook_secret, int(time.time()))
-        await handlers.receive_notice(self._parts, webhook.read_notice(body))
+        await handlers.receive_notice(self._deps, webhook.read_notice(body))
         return pb.ReceiveAchWebhookResponse()

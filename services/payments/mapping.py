@@ -11,11 +11,11 @@ from bp.payments.v1.payments_service_pb2 import (
 from bp.type.v1.account_ref_pb2 import AccountRef, AccountType
 from bp.type.v1.money_pb2 import Money as MoneyMessage
 
-from services.chassis.calls import Call
+from services.chassis.call_context import Call
 from services.chassis.idempotency import fingerprint
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
-from services.payments.transfer import Beneficiary, Transfer, TransferOrder
+from services.payments.transfer import Beneficiary, InterbankTransferOrder, Transfer
 
 _FACTS = {
     fact.message_type.name: fact.name
@@ -25,10 +25,10 @@ _FACTS = {
 """Name of an event's message -> its field in the envelope."""
 
 
-def order_from(request: CreateInterbankTransferRequest, call: Call) -> TransferOrder:
+def order_from(request: CreateInterbankTransferRequest, call: Call) -> InterbankTransferOrder:
     """Return what the customer asks for."""
     beneficiary = request.beneficiary
-    return TransferOrder(
+    return InterbankTransferOrder(
         customer_id=call.customer_id,
         account_id=uuid.UUID(request.account_id),
         amount=Money(request.amount.minor_units, request.amount.currency_code),

@@ -11,8 +11,8 @@ import structlog
 
 from services.kernel.clock import utc_now
 from services.payments import handlers, saga
-from services.payments.handlers import Parts
-from services.payments.saga import Answer, Outcome, Reading
+from services.payments.handlers import Dependencies
+from services.payments.saga import Answer, NoticeVerdict, Outcome
 from services.payments.transfer import Fact, Notice, Transfer
 
 ROWS_MAX = 16
@@ -23,37 +23,37 @@ EVERY_S = 5.0
 log = structlog.get_logger()
 
 
-async def ask_for_unsettled(parts: Parts) -> None:
+async def ask_for_unsettled(deps: Dependencies) -> None:
     """Ask for all that is due, some at once, until none is left or nobody answers."""
     while True:
-        due = await parts.store.claim_unsettled(parts.driver.lease(), utc_now(), ROWS_MAX)
-        answered = await asyncio.gather(*(_ask(parts, transfer) for transfer in due))
+        due = await deps.store.claim_unsettled(deps.driver.lease(), utc_now(), ROWS_MAX)
+        answered = await asyncio.gather(*(_ask(deps, transfer) for transfer in due))
         if len(due) < ROWS_MAX or not any(answered):
             return
 
 
-async def _ask(parts: Parts, transfer: Transfer) -> bool:
+async def _ask(deps: Dependencies, transfer: Transfer) -> bool:
     """Ask for one and act on it; say whether there was an answer."""
-    answer = await parts.ach.query(transfer)
+    answer = await deps.ach.query(transfer)
     told = saga.after_late_query(transfer, answer)
     if isinstance(told, Notice):
         log.warning(
             "reconciliation.notice_missed", transfer_id=str(transfer.transfer_id), type=told.type
         )
-        await handlers.receive_notice(parts, told)
+        await handlers.receive_notice(deps, told)
     elif isinstance(told, Fact):
         log.warning("reconciliation.recalled", transfer_id=str(transfer.transfer_id))
-        moved, _ = await parts.driver.save(transfer, told)
-        parts.driver.start(moved)
-    elif told is Reading.CONFLICT:
-        await _put_aside(parts, transfer, answer)
+        moved, _ = await deps.driver.save(transfer, told)
+        deps.driver.start(moved)
+    elif told is NoticeVerdict.CONFLICT:
+        await _put_aside(deps, transfer, answer)
     else:
-        wait_s = saga.ask_again_after_s(transfer, answer, parts.driver.settlement_wait_s)
-        await parts.store.postpone(transfer, utc_now() + timedelta(seconds=wait_s))
+        wait_s = saga.ask_again_after_s(transfer, answer, deps.driver.settlement_wait_s)
+        await deps.store.postpone(transfer, utc_now() + timedelta(seconds=wait_s))
     return answer.outcome is not Outcome.NO_ANSWER
 
 
-async def _put_aside(parts: Parts, transfer: Transfer, answer: Answer) -> None:
+async def _put_aside(deps: Dependencies, transfer: Transfer, answer: Answer) -> None:
     """Leave a contradiction to a person, unless the transfer has moved on since it was asked."""
     told = Notice(
         notice_id=f"query/{transfer.transfer_id}/conflict",
@@ -62,7 +62,7 @@ async def _put_aside(parts: Parts, transfer: Transfer, answer: Answer) -> None:
         transfer_id=transfer.transfer_id,
         return_code=answer.return_code,
     )
-    if await parts.store.put_aside(transfer, told):
+    if await deps.store.put_aside(transfer, told):
         log.error(
             "reconciliation.conflict",
             transfer_id=str(transfer.transfer_id),

@@ -126,7 +126,7 @@ def fact_of_notice(notice: Notice) -> Fact | None:
             return None
 
 
-class Reading(Enum):
+class NoticeVerdict(Enum):
     """What a notice is to a transfer."""
 
     APPLY = "it moves the transfer on"
@@ -140,22 +140,22 @@ def is_of_another(transfer: Transfer, fact: Fact) -> bool:
     return bool(known and fact.trace_number and known != fact.trace_number)
 
 
-def reading(transfer: Transfer, fact: Fact, *, legal: bool) -> Reading:
+def judge_notice(transfer: Transfer, fact: Fact, *, legal: bool) -> NoticeVerdict:
     """Judge a notice against the transfer that it names.
 
     A completion of a transfer that was refunded, or another trace number than the one on
     record, cannot be: money left twice, or the notice is of another transfer.
     """
     if is_of_another(transfer, fact):
-        return Reading.CONFLICT
+        return NoticeVerdict.CONFLICT
     if legal:
-        return Reading.APPLY
+        return NoticeVerdict.APPLY
     if transfer.state in {State.FAILED, State.CANCELLED} and fact.event is Event.COMPLETED:
-        return Reading.CONFLICT
-    return Reading.STALE
+        return NoticeVerdict.CONFLICT
+    return NoticeVerdict.STALE
 
 
-def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | Reading | None:
+def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | NoticeVerdict | None:
     """Return what a query says of a SUBMITTED transfer that should have been settled long ago.
 
     A notice, as the one that seems lost would have told it; None: ask again later; CONFLICT: it
@@ -170,7 +170,7 @@ def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | Read
     if answer.outcome is Outcome.NO_ANSWER:
         return None
     if other_trace or (fact is None and answer.outcome is not Outcome.ACCEPTED):
-        return Reading.CONFLICT
+        return NoticeVerdict.CONFLICT
     return notice_of_query(transfer, fact) if fact else None
 
 

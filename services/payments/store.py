@@ -8,21 +8,21 @@ from typing import Any
 
 import asyncpg
 
-from services.chassis.groups import DEFAULT_SIZES, Groups, Sizes
-from services.chassis.outages import UNREACHABLE
+from services.chassis.batching import DEFAULT_BATCH_LIMITS, Batcher, BatchLimits
 from services.chassis.postgres import Queries
+from services.chassis.unreachable import UNREACHABLE
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.ledger import refusals as ledger
 from services.payments import mapping
 from services.payments.state import Effect, State
-from services.payments.transfer import Beneficiary, Notice, Transfer, TransferOrder
+from services.payments.transfer import Beneficiary, InterbankTransferOrder, Notice, Transfer
 
 DUE_ROWS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredTransfer:
     """A transfer as stored, with the answer that its creation got, if it got one."""
 
     transfer: Transfer
@@ -53,20 +53,22 @@ Row = tuple[Any, ...]
 class Store:
     """The only way of this service to its tables."""
 
-    def __init__(self, pool: asyncpg.Pool, queries: Queries, sizes: Sizes = DEFAULT_SIZES) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, queries: Queries, limits: BatchLimits = DEFAULT_BATCH_LIMITS
+    ) -> None:
         self._pool = pool
         self._sql = queries
-        self._debits = Groups(self._debit_each, sizes)
-        self._steps = Groups(self._advance_group, sizes)
+        self._debits = Batcher(self._debit_each, limits)
+        self._steps = Batcher(self._advance_group, limits)
 
-    async def debit(self, order: TransferOrder, transfer: Transfer, lease: Lease) -> Debit:
+    async def debit(self, order: InterbankTransferOrder, transfer: Transfer, lease: Lease) -> Debit:
         """Post the debit with key, transfer and event, or say what the key stands for already.
 
         Raises services.ledger.api's errors, and then nothing of it happened.
         """
         row = _debit_row(order, transfer, lease)
         try:
-            made = await self._debits.do(row)
+            made = await self._debits.submit(row)
         except asyncpg.PostgresError:
             # Something held up or broke the group: each goes alone, so none suffers for another.
             made = None
@@ -99,7 +101,7 @@ class Store:
         if effect.posting is None and not effect.frees_key and notice_id is None:
             step = _step_row(moved, effect, lease_until, event_id, response)
             try:
-                return await self._steps.do(step)
+                return await self._steps.submit(step)
             except asyncpg.PostgresError as error:
                 if isinstance(error, UNREACHABLE):
                     # Nobody's fault; whoever drives goes on when the database is back.
@@ -132,10 +134,10 @@ class Store:
         taken = {one["event_id"]: one["accepted_response"] for one in found}
         return [(row[_EVENT_ID] in taken, taken.get(row[_EVENT_ID])) for row in rows]
 
-    async def transfer(self, transfer_id: uuid.UUID) -> Held | None:
+    async def transfer(self, transfer_id: uuid.UUID) -> StoredTransfer | None:
         """Return a transfer, or None."""
         row = await self._pool.fetchrow(self._sql.transfer, shard_of(transfer_id), transfer_id)
-        return _held(row) if row else None
+        return _stored_transfer(row) if row else None
 
     async def transfer_by_trace(self, trace_number: str) -> uuid.UUID | None:
         """Return the id of the transfer with a trace number, or None."""
@@ -147,7 +149,7 @@ class Store:
         account_id: uuid.UUID,
         *,
         state: str | None,
-        behind: uuid.UUID | None,
+        cursor: uuid.UUID | None,
         rows: int,
     ) -> list[Transfer]:
         """Return one page of an account's transfers, newest first."""
@@ -156,13 +158,13 @@ class Store:
             shard_of(account_id),
             account_id,
             customer_id,
-            behind,
+            cursor,
             state,
             rows,
         )
-        return [_held(row).transfer for row in found]
+        return [_stored_transfer(row).transfer for row in found]
 
-    async def key(self, order: TransferOrder) -> tuple[uuid.UUID, bytes] | None:
+    async def key(self, order: InterbankTransferOrder) -> tuple[uuid.UUID, bytes] | None:
         """Return the transfer and the fingerprint that a key stands for, or None."""
         row = await self._pool.fetchrow(
             self._sql.key, shard_of(order.account_id), order.customer_id, order.idempotency_key
@@ -180,7 +182,7 @@ class Store:
         rows = await self._pool.fetch(
             self._sql.claim_due, lease.owner, lease.until, now, DUE_ROWS_MAX
         )
-        return [_held(row).transfer for row in rows]
+        return [_stored_transfer(row).transfer for row in rows]
 
     async def release_leases(self, owner: str, now: datetime) -> None:
         """End what an earlier process of the same slot left."""
@@ -198,7 +200,7 @@ class Store:
         rows = await self._pool.fetch(
             self._sql.claim_unsettled, lease.owner, lease.until, now, rows_max
         )
-        return [_held(row).transfer for row in rows]
+        return [_stored_transfer(row).transfer for row in rows]
 
     async def put_aside(self, transfer: Transfer, told: Notice) -> bool:
         """Keep what cannot be as a notice in CONFLICT and ask no more; False when the transfer
@@ -241,7 +243,7 @@ class Store:
         await self._pool.execute(self._sql.ensure_partitions)
 
 
-def _debit_row(order: TransferOrder, transfer: Transfer, lease: Lease) -> Row:
+def _debit_row(order: InterbankTransferOrder, transfer: Transfer, lease: Lease) -> Row:
     """Return the arguments of payments.debit."""
     shard = shard_of(order.account_id)
     event_id = new_id(shard)
@@ -315,7 +317,7 @@ def _id(row: Row) -> uuid.UUID:
     return row[0]
 
 
-def _held(row: Any) -> Held:
+def _stored_transfer(row: Any) -> StoredTransfer:
     transfer = Transfer(
         transfer_id=row["transfer_id"],
         customer_id=row["customer_id"],
@@ -340,4 +342,4 @@ def _held(row: Any) -> Held:
         return_code=row["return_code"] or "",
         attempts=row["attempts"],
     )
-    return Held(transfer, row["accepted_response"])
+    return StoredTransfer(transfer, row["accepted_response"])

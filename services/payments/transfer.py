@@ -20,7 +20,7 @@ class Beneficiary:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferOrder:
+class InterbankTransferOrder:
     """What a customer asks for, before anything is posted."""
 
     customer_id: uuid.UUID
@@ -81,7 +81,7 @@ class Notice:
 
 
 def debited(
-    order: TransferOrder, transfer_id: uuid.UUID, *, fraud_review: bool, now: datetime
+    order: InterbankTransferOrder, transfer_id: uuid.UUID, *, fraud_review: bool, now: datetime
 ) -> Transfer:
     """Return the transfer as its debit creates it."""
     return Transfer(

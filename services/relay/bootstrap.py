@@ -7,9 +7,9 @@ import asyncpg
 
 from services.chassis import postgres
 from services.chassis.grpc_server import Server
-from services.chassis.kafka_producer import AckedProducer
+from services.chassis.kafka.producer import AckedProducer
 from services.chassis.vault import Vault, open_vault
-from services.relay import figures as figures_of
+from services.relay import metrics
 from services.relay.relay import Relay
 from services.relay.settings import RelaySettings
 from services.relay.upkeep import Upkeep
@@ -24,22 +24,22 @@ async def _database(vault: Vault, settings: RelaySettings) -> postgres.Database:
 
 
 async def main(settings: RelaySettings, stop: asyncio.Event) -> None:
-    """Run the relay, its upkeep and its figures until `stop` is set."""
+    """Run the relay, its upkeep and its metrics until `stop` is set."""
     vault = await open_vault(settings)
 
     async def connect() -> asyncpg.Connection:
         # Read at each connect: the password may have been rotated since the last one.
         return await postgres.connect(await _database(vault, settings), "relay")
 
-    figures = figures_of.Figures()
+    measured = metrics.Metrics()
     producer = AckedProducer(settings.kafka_bootstrap, f"relay-{settings.slot}")
     pool = await postgres.open_pool(await _database(vault, settings), "relay-upkeep", 1)
-    upkeep = Upkeep(pool, figures, settings.relay_upkeep_s)
+    upkeep = Upkeep(pool, measured, settings.relay_upkeep_s)
     await upkeep.ensure_partitions()
-    metrics = await figures_of.serve(figures, settings.socket_in.with_suffix(".metrics.sock"))
+    metrics_page = await metrics.serve(measured, settings.socket_in.with_suffix(".metrics.sock"))
     server = Server(settings, {})
     await server.start()
-    relay = Relay(settings, connect, producer, figures)
+    relay = Relay(settings, connect, producer, measured)
     tasks = [asyncio.create_task(step) for step in (relay.run(), upkeep.run(), vault.keep_alive())]
     stopped = asyncio.create_task(stop.wait())
     # A task that ends by itself met a defect: stop, so that the supervisor starts us afresh.
@@ -50,7 +50,7 @@ async def main(settings: RelaySettings, stop: asyncio.Event) -> None:
     await asyncio.wait(tasks, timeout=DRAIN_S)
     producer.close()
     pool.terminate()
-    await metrics.cleanup()
+    await metrics_page.cleanup()
     for task in ended - {stopped}:
         with suppress(asyncio.CancelledError):
             task.result()

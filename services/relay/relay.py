@@ -13,10 +13,10 @@ from typing import Any
 import asyncpg
 import structlog
 
-from services.chassis.kafka_producer import AckedProducer, OutgoingMessage, Receipt, Refusal
-from services.chassis.outages import UNREACHABLE
+from services.chassis.kafka.producer import AckedProducer, OutgoingMessage, Receipt, Refusal
+from services.chassis.unreachable import UNREACHABLE
 from services.relay import events_out
-from services.relay.figures import Figures
+from services.relay.metrics import Metrics
 from services.relay.settings import RelaySettings
 from services.relay.store import OutboxQueue
 
@@ -31,12 +31,12 @@ class Relay:
         settings: RelaySettings,
         connect: Callable[[], Awaitable[asyncpg.Connection]],
         producer: AckedProducer,
-        figures: Figures,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._connect = connect
         self._producer = producer
-        self._figures = figures
+        self._metrics = metrics
         self._paused_topics: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -46,7 +46,7 @@ class Relay:
                 await self._with_one_connection()
             except UNREACHABLE as error:
                 log.warning("relay.database_lost", error=type(error).__name__, detail=str(error))
-            self._figures.leading.set(0)
+            self._metrics.leading.set(0)
             await asyncio.sleep(self._settings.relay_retry_ms / 1000)
 
     async def _with_one_connection(self) -> None:
@@ -57,7 +57,7 @@ class Relay:
             # block the connection.
             while not await queue.try_lead():  # noqa: ASYNC110
                 await asyncio.sleep(self._settings.relay_lead_poll_ms / 1000)
-            self._figures.leading.set(1)
+            self._metrics.leading.set(1)
             log.info("relay.leading")
             await queue.listen()
             await queue.set_asleep(False)
@@ -153,7 +153,7 @@ class Relay:
         self._paused_topics[topic] = time.monotonic() + self._settings.relay_topic_pause_s
 
     def _count(self, sent: Sequence[Any], answers: Sequence[Receipt | Refusal]) -> None:
-        self._figures.batches.inc()
+        self._metrics.batches.inc()
         for row, answer in zip(sent, answers, strict=True):
             if isinstance(answer, Receipt):
-                self._figures.published.labels(row["topic"]).inc()
+                self._metrics.published.labels(row["topic"]).inc()

@@ -23,4 +23,4 @@ class RelaySettings(ServiceSettings):
     relay_topic_pause_s: int = 10
     """How long a topic that Kafka does not know is left out, so that the others flow."""
     relay_upkeep_s: int = 15
-    """Pause between rounds of upkeep: partitions, roll-up, figures."""
+    """Pause between rounds of upkeep: partitions, roll-up, metrics."""

@@ -1,4 +1,4 @@
-"""What has to be done now and then in the Write DB: partitions ahead, roll-up, figures.
+"""What has to be done now and then in the Write DB: partitions ahead, roll-up, metrics.
 
 The relay does it because it is the one process that always runs there; each step may run in
 several processes at once, and again at any time.
@@ -9,9 +9,9 @@ import asyncio
 import asyncpg
 import structlog
 
-from services.chassis.outages import UNREACHABLE
 from services.chassis.postgres import load_queries
-from services.relay.figures import Figures
+from services.chassis.unreachable import UNREACHABLE
+from services.relay.metrics import Metrics
 from services.relay.store import QUERIES_FILE
 
 PARTITIONS_EVERY = 240
@@ -23,9 +23,9 @@ log = structlog.get_logger()
 class Upkeep:
     """Rounds of upkeep over a pool of its own, so that no event waits for one."""
 
-    def __init__(self, pool: asyncpg.Pool, figures: Figures, every_s: float) -> None:
+    def __init__(self, pool: asyncpg.Pool, metrics: Metrics, every_s: float) -> None:
         self._pool = pool
-        self._figures = figures
+        self._metrics = metrics
         self._every_s = every_s
         self._queries = load_queries(QUERIES_FILE)
 
@@ -46,9 +46,9 @@ class Upkeep:
     async def observe(self) -> None:
         """Read how far the relay is behind; an event waiting long or parked is logged too."""
         waiting, oldest_age_s, parked = await self._pool.fetchrow(self._queries.backlog)
-        self._figures.waiting.set(waiting)
-        self._figures.oldest_age_s.set(oldest_age_s)
-        self._figures.parked.set(parked)
+        self._metrics.waiting.set(waiting)
+        self._metrics.oldest_age_s.set(oldest_age_s)
+        self._metrics.parked.set(parked)
         if parked or oldest_age_s > self._every_s:
             log.warning("outbox.behind", waiting=waiting, age_s=oldest_age_s, parked=parked)
 

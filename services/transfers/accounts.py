@@ -12,8 +12,8 @@ from bp.customers.v1.customers_service_pb2 import (
 )
 from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 
-from services.chassis.calls import Call
-from services.chassis.groups import DEFAULT_SIZES, Groups, Sizes
+from services.chassis.batching import DEFAULT_BATCH_LIMITS, Batcher, BatchLimits
+from services.chassis.call_context import Call
 from services.chassis.grpc_client import answered_within, onward
 from services.transfers import mapping
 from services.transfers.state import KnownAccount
@@ -23,11 +23,14 @@ class Accounts:
     """The client of customers."""
 
     def __init__(
-        self, channel: grpc.aio.Channel, timeout_s: float, sizes: Sizes = DEFAULT_SIZES
+        self,
+        channel: grpc.aio.Channel,
+        timeout_s: float,
+        limits: BatchLimits = DEFAULT_BATCH_LIMITS,
     ) -> None:
         self._customers = CustomersServiceStub(channel)
         self._timeout_s = timeout_s
-        self._questions = Groups(self._ask, sizes)
+        self._questions = Batcher(self._ask, limits)
 
     async def check(
         self,
@@ -48,7 +51,7 @@ class Accounts:
             account_id=str(account_id),
             destination_account_id=str(destination_id) if destination_id else "",
         )
-        asked = self._questions.do((call, request))
+        asked = self._questions.submit((call, request))
         answer = await answered_within(asked, within_s or self._timeout_s)
         return (
             mapping.known_account(answer.account) if answer.HasField("account") else None,

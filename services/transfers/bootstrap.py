@@ -5,26 +5,26 @@ import asyncio
 from bp.transfers.v1 import transfers_service_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 
-from services.chassis.groups import Sizes
+from services.chassis.batching import BatchLimits
 from services.chassis.grpc_client import channel_to
 from services.chassis.grpc_server import Server
-from services.chassis.outages import repeat
 from services.chassis.page_tokens import PageTokens
+from services.chassis.periodic import repeat
 from services.chassis.postgres import Database, open_pool
 from services.chassis.vault import open_vault
 from services.transfers.accounts import Accounts
 from services.transfers.grpc_api import TransfersApi
-from services.transfers.handlers import Desk
+from services.transfers.handlers import Dependencies
 from services.transfers.settings import TransfersSettings
 from services.transfers.store import Store
 
 UPKEEP_S = 24 * 60 * 60
 
 
-def apis(desk: Desk) -> dict[ServiceDescriptor, object]:
+def apis(deps: Dependencies) -> dict[ServiceDescriptor, object]:
     """Return the API objects under the services of the contract."""
     return {
-        transfers_service_pb2.DESCRIPTOR.services_by_name["TransfersService"]: TransfersApi(desk)
+        transfers_service_pb2.DESCRIPTOR.services_by_name["TransfersService"]: TransfersApi(deps)
     }
 
 
@@ -32,13 +32,13 @@ async def main(settings: TransfersSettings, stop: asyncio.Event) -> None:
     """Serve until `stop`; a background task that dies ends the process."""
     vault = await open_vault(settings)
     database = Database.from_secret(await vault.secret("database/postgres/transfers"))
-    pool = await open_pool(database, "transfers", settings.pool_size)
+    pool = await open_pool(database, "transfers", settings.pool_connections)
     channel = channel_to("customers", settings)
-    sizes = Sizes.of(settings)
-    store = Store(pool, sizes)
+    batch_limits = BatchLimits.of(settings)
+    store = Store(pool, batch_limits)
     tokens = PageTokens.of(await vault.secret("service/transfers"))
-    accounts = Accounts(channel, settings.check_timeout_s, sizes)
-    server = Server(settings, apis(Desk(settings, store, accounts, tokens)))
+    accounts = Accounts(channel, settings.check_timeout_s, batch_limits)
+    server = Server(settings, apis(Dependencies(settings, store, accounts, tokens)))
     async with asyncio.TaskGroup() as tasks:
         background = [
             tasks.create_task(vault.keep_alive()),

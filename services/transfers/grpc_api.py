@@ -5,25 +5,25 @@ from typing import Any
 
 from bp.transfers.v1 import transfers_service_pb2 as pb
 
-from services.chassis.calls import current_call
+from services.chassis.call_context import current_call
 from services.chassis.idempotency import fingerprint
 from services.transfers import handlers, mapping
-from services.transfers.handlers import Desk
+from services.transfers.handlers import Dependencies
 
 
 class TransfersApi:
     """The service's RPCs."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
 
     async def create_book_transfer(
         self, request: pb.CreateBookTransferRequest, _: Any
     ) -> pb.CreateBookTransferResponse:
         """Move money between two accounts of the bank, at once."""
         call = current_call.get()
-        wish = mapping.wish(request, call.customer_id)
-        answer = await handlers.create_book_transfer(self._desk, call, wish, fingerprint(request))
+        order = mapping.order_from(request, call.customer_id)
+        answer = await handlers.create_book_transfer(self._deps, call, order, fingerprint(request))
         return pb.CreateBookTransferResponse.FromString(answer)
 
     async def get_book_transfer(
@@ -31,7 +31,7 @@ class TransfersApi:
     ) -> pb.GetBookTransferResponse:
         """Read one transfer of the caller."""
         transfer = await handlers.get_book_transfer(
-            self._desk, current_call.get().customer_id, uuid.UUID(request.transfer_id)
+            self._deps, current_call.get().customer_id, uuid.UUID(request.transfer_id)
         )
         return pb.GetBookTransferResponse(transfer=mapping.transfer_message(transfer))
 
@@ -40,7 +40,7 @@ class TransfersApi:
     ) -> pb.ListBookTransfersResponse:
         """List what one account of the caller paid."""
         transfers, token = await handlers.list_book_transfers(
-            self._desk,
+            self._deps,
             current_call.get(),
             uuid.UUID(request.account_id),
             request.page_size,

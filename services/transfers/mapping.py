@@ -7,15 +7,17 @@ from bp.event.v1 import event_pb2
 from bp.transfers.v1 import book_transfer_pb2, transfers_events_pb2, transfers_service_pb2
 from bp.type.v1 import money_pb2
 
-from services.chassis.calls import Call
+from services.chassis.call_context import Call
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
-from services.transfers.state import BookTransfer, KnownAccount, State, Wish
+from services.transfers.state import BookTransfer, BookTransferOrder, KnownAccount, State
 
 
-def wish(request: transfers_service_pb2.CreateBookTransferRequest, customer_id: uuid.UUID) -> Wish:
+def order_from(
+    request: transfers_service_pb2.CreateBookTransferRequest, customer_id: uuid.UUID
+) -> BookTransferOrder:
     """Return what a request asks for."""
-    return Wish(
+    return BookTransferOrder(
         customer_id=customer_id,
         account_id=uuid.UUID(request.account_id),
         destination_account_id=uuid.UUID(request.destination_account_id),

@@ -20,7 +20,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class BookTransferOrder:
     """What a customer asks for."""
 
     customer_id: uuid.UUID
@@ -59,38 +59,41 @@ class BookTransfer:
         return customer_id in (self.customer_id, self.destination_customer_id)
 
 
-def require_sound(wish: Wish, minor_units_max: int) -> None:
+def require_sound(order: BookTransferOrder, minor_units_max: int) -> None:
     """Refuse what no account could make right; raises the classes of `errors`."""
-    if wish.amount.minor_units < 1:
+    if order.amount.minor_units < 1:
         raise errors.AmountNotPositive
-    if wish.amount.minor_units > minor_units_max:
+    if order.amount.minor_units > minor_units_max:
         raise errors.AmountLimitExceeded(limit_minor_units=str(minor_units_max))
-    if wish.account_id == wish.destination_account_id:
+    if order.account_id == order.destination_account_id:
         raise errors.SameAccount
 
 
 def decide(
-    wish: Wish, source: KnownAccount | None, destination: KnownAccount | None, now: datetime
+    order: BookTransferOrder,
+    source: KnownAccount | None,
+    destination: KnownAccount | None,
+    now: datetime,
 ) -> BookTransfer:
     """Return the transfer to post, in its source account's shard; raises those of `errors`.
 
     Funds are not looked at: only the posting knows them, and it refuses by itself.
     """
     if source is None:
-        raise errors.AccountNotFound(account_id=str(wish.account_id))
+        raise errors.AccountNotFound(account_id=str(order.account_id))
     if not source.debitable:
-        raise errors.AccountFrozen(account_id=str(wish.account_id))
+        raise errors.AccountFrozen(account_id=str(order.account_id))
     if destination is None or not destination.creditable:
-        raise errors.DestinationNotFound(account_id=str(wish.destination_account_id))
-    if not source.currency == destination.currency == wish.amount.currency:
-        raise errors.CurrencyUnsupported(currency_code=wish.amount.currency)
+        raise errors.DestinationNotFound(account_id=str(order.destination_account_id))
+    if not source.currency == destination.currency == order.amount.currency:
+        raise errors.CurrencyUnsupported(currency_code=order.amount.currency)
     return BookTransfer(
-        transfer_id=new_id(shard_of(wish.account_id)),
-        customer_id=wish.customer_id,
-        account_id=wish.account_id,
+        transfer_id=new_id(shard_of(order.account_id)),
+        customer_id=order.customer_id,
+        account_id=order.account_id,
         destination_customer_id=destination.customer_id,
-        destination_account_id=wish.destination_account_id,
-        amount=wish.amount,
-        memo=wish.memo,
+        destination_account_id=order.destination_account_id,
+        amount=order.amount,
+        memo=order.memo,
         create_time=now,
     )

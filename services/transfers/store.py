@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from services.chassis.groups import DEFAULT_SIZES, Groups, Sizes
+from services.chassis.batching import DEFAULT_BATCH_LIMITS, Batcher, BatchLimits
 from services.chassis.postgres import load_queries
 from services.kernel.errors import IdempotencyKeyReused
 from services.kernel.ids import shard_of
@@ -47,10 +47,10 @@ _TRANSFER_ID = 3
 class Store:
     """The schema `transfers` of the Write DB."""
 
-    def __init__(self, pool: asyncpg.Pool, sizes: Sizes = DEFAULT_SIZES) -> None:
+    def __init__(self, pool: asyncpg.Pool, limits: BatchLimits = DEFAULT_BATCH_LIMITS) -> None:
         self._pool = pool
         self._sql = load_queries(Path(__file__).with_name("sql") / "queries.sql")
-        self._posts = Groups(self._post_each, sizes)
+        self._posts = Batcher(self._post_each, limits)
 
     async def post(
         self, key: RequestKey, transfer: BookTransfer, response: bytes, event: EventOut
@@ -70,7 +70,7 @@ class Store:
     async def _posted(self, request: Row) -> Any:
         """Post with what else comes; return verdict and response, or raise a refusal."""
         try:
-            row = await self._posts.do(request)
+            row = await self._posts.submit(request)
         except asyncpg.PostgresError:
             # Something held up or broke the group: each goes alone, so none suffers for another.
             row = None
@@ -100,11 +100,11 @@ class Store:
         return None if row is None else _transfer(row)
 
     async def transfers(
-        self, account_id: uuid.UUID, below: uuid.UUID | None, rows: int
+        self, account_id: uuid.UUID, cursor: uuid.UUID | None, rows: int
     ) -> list[BookTransfer]:
         """Return up to `rows` transfers that an account paid, newest first."""
         found = await self._pool.fetch(
-            self._sql.transfers, shard_of(account_id), account_id, below or _LAST, rows
+            self._sql.transfers, shard_of(account_id), account_id, cursor or _LAST, rows
         )
         return [_transfer(row) for row in found]
 

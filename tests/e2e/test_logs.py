@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lab.fuzz.silence import words_in_logs
+from lab.fuzz.log_leaks import words_in_logs
 from ops.provision.roster import SERVICES
 from tests.rigs.running_bank import Bank, Customer
 

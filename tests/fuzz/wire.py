@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
 from lab.fuzz.rpcs import reasons
-from lab.fuzz.silence import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
 from ops.waiting import scaled_s
 from tests.rigs.running_bank import Bank, Customer
 

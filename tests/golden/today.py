@@ -12,7 +12,7 @@ from typing import Any
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
 
-from services.chassis.calls import Call
+from services.chassis.call_context import Call
 from services.chassis.kafka import Record
 from services.kernel.money import Money
 from services.payments import mapping as payments

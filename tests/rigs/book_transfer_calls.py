@@ -6,7 +6,7 @@ from bp.transfers.v1 import transfers_service_pb2 as pb
 from bp.type.v1 import money_pb2
 
 
-def wish(
+def order(
     source: uuid.UUID, destination: uuid.UUID, cents: int, currency: str = "USD", memo: str = ""
 ) -> pb.CreateBookTransferRequest:
     """Return a request to move cents."""

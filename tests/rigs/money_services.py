@@ -18,7 +18,7 @@ from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import connect
 from services.customers import bootstrap as customers_bootstrap
 from services.customers import handlers as customers_handlers
-from services.customers.arrivals import Arrivals
+from services.customers.balance_waiters import BalanceWaiters
 from services.customers.settings import CustomersSettings
 from services.customers.store import Store as CustomersStore
 from services.transfers import bootstrap as transfers_bootstrap
@@ -65,12 +65,12 @@ async def customers(
     database = postgres.database("bp_customers", "bp_customers")
     pool = await postgres.pool("bp_customers", 8, "bp_customers")
     store = CustomersStore(pool)
-    arrivals = Arrivals(store.positions, lambda: connect(database, "customers-arrivals"))
+    waiters = BalanceWaiters(store.positions, lambda: connect(database, "customers-waiters"))
     tokens = PageTokens(b"sealed by the tests")
-    desk = customers_handlers.Desk(settings, store, arrivals, tokens)
+    deps = customers_handlers.Dependencies(settings, store, waiters, tokens)
     with scaled_deadlines():
-        server = Server(settings, customers_bootstrap.apis(desk))
-    async with background(arrivals.run()):
+        server = Server(settings, customers_bootstrap.apis(deps))
+    async with background(waiters.run()):
         await server.start()
         yield Running(settings, store)
         await server.drain()
@@ -91,9 +91,9 @@ async def transfers(
     channel = open_channel(str(customers.settings.socket_in), certificate_of("transfers"))
     tokens = PageTokens(b"sealed by the tests")
     accounts = Accounts(channel, settings.check_timeout_s)
-    desk = transfers_handlers.Desk(settings, store, accounts, tokens)
+    deps = transfers_handlers.Dependencies(settings, store, accounts, tokens)
     with scaled_deadlines():
-        server = Server(settings, transfers_bootstrap.apis(desk))
+        server = Server(settings, transfers_bootstrap.apis(deps))
     await store.ensure_partitions()
     await server.start()
     yield Running(settings, store)

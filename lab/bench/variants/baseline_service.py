@@ -68,7 +68,7 @@ async def main(settings: ServiceSettings, stop: asyncio.Event) -> None:
     vault = await open_vault(settings)
     database = postgres.Database.from_secret(await vault.secret("database/postgres/payments"))
     database = dataclasses.replace(database, database=DATABASE)
-    pool = await postgres.open_pool(database, "bench-baseline", settings.pool_size)
+    pool = await postgres.open_pool(database, "bench-baseline", settings.pool_connections)
     async with pool:
         server = Server(settings, {SERVICE: BaselineApi(pool)})
         await server.start()

@@ -17,12 +17,12 @@ from typing import Any
 from lab.bench.bench import Bench
 from lab.bench.variants import pgbench
 from lab.bench.variants.scratch import scratch_database
-from services.chassis.groups import DEFAULT_SIZES
+from services.chassis.batching import DEFAULT_BATCH_LIMITS
 from services.chassis.postgres import load_queries
 
 ACCOUNTS = 10_000
 BALANCE = 10_000_000_00
-GROUPS_AT_ONCE = DEFAULT_SIZES.groups_max
+GROUPS_AT_ONCE = DEFAULT_BATCH_LIMITS.batches_max
 GROUP = 64 // GROUPS_AT_ONCE
 """Debits of one group: what a service gathers when 64 callers wait only for the ledger."""
 WARM_UP_S = 1.0

@@ -11,7 +11,7 @@ import runpy
 import grpc.aio
 
 from services.chassis import grpc_client
-from services.chassis.calls import Call
+from services.chassis.call_context import Call
 from services.chassis.settings import ServiceSettings
 from services.kernel import identities
 

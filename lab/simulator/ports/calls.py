@@ -9,14 +9,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import grpc.aio
-
 from lab.simulator.context import Context
 from lab.simulator.machine import Service
 from lab.simulator.processes import ENTITY
 from lab.simulator.randomness import Point
-from services.chassis.calls import Call, current_call
-from services.chassis.outages import UNREACHABLE
+from services.chassis.call_context import Call, current_call
+from services.chassis.unreachable import is_unreachable
 from services.kernel.errors import BankError
 
 TRIES_MAX = 6
@@ -97,7 +95,7 @@ class Calls:
             return None
         if isinstance(error, BankError):
             return Answer(refusal=error)
-        if isinstance(error, (*UNREACHABLE, grpc.aio.AioRpcError)):
+        if error is not None and is_unreachable(error):
             return None
         if error is not None:
             self._context.fail("an answer is never a defect", repr(error))

@@ -12,7 +12,7 @@ from lab.simulator.ports.clearing_house import SECRET
 from lab.simulator.processes import Process
 from lab.simulator.randomness import Point
 from sandbox.partners.ach.webhooks import signature
-from services.chassis.calls import Call, current_call
+from services.chassis.call_context import Call, current_call
 from services.kernel.errors import BankError
 
 ENTITY_OF_NOTICES = 3_000_000

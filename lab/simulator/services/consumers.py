@@ -21,7 +21,7 @@ from lab.simulator.processes import Process
 from lab.simulator.randomness import Point
 from lab.simulator.stores.schema import Schema
 from services.chassis.kafka import Record
-from services.chassis.outages import UNREACHABLE
+from services.chassis.unreachable import UNREACHABLE
 from services.contracts.topics import DEAD_LETTER_SUFFIX, topic_of
 from services.customers.events_in import Projection
 from services.customers.store import Store as CustomersStore

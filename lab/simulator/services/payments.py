@@ -16,13 +16,13 @@ from lab.simulator.stores.payments_tables import PaymentsTables
 from lab.simulator.stores.people import People
 from lab.simulator.stores.schema import Schema
 from lab.simulator.wakeups import Wakeups
-from services.chassis.outages import repeat
 from services.chassis.page_tokens import PageTokens
+from services.chassis.periodic import repeat
 from services.payments import bootstrap, reconciliation
 from services.payments.checks import Limits
 from services.payments.driver import POLL_S, Driver
 from services.payments.grpc_api import PaymentsApi
-from services.payments.handlers import Parts, match_kept_notices
+from services.payments.handlers import Dependencies, match_kept_notices
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
 from services.payments.settings import PaymentsSettings
@@ -58,44 +58,44 @@ class Payments:
 
     def start(self, process: Process, number: int) -> dict[str, Method]:
         """Run a worker."""
-        parts = self._parts(process, number)
-        self._run_background(process, parts)
-        api = PaymentsApi(parts, SECRET.encode())
+        deps = self._dependencies(process, number)
+        self._run_background(process, deps)
+        api = PaymentsApi(deps, SECRET.encode())
         return {
             "create": api.create_interbank_transfer,
             "cancel": api.cancel_interbank_transfer,
             "notice": api.receive_ach_webhook,
         }
 
-    def _parts(self, process: Process, number: int) -> Parts:
+    def _dependencies(self, process: Process, number: int) -> Dependencies:
         context, settings = self._context, _settings()
         store = Store(cast(Any, Pool(context, self._schema, process)), self._schema.queries)
         ach = AchClient(cast(Any, self._network.session(process)), API_KEY)
-        return Parts(
+        return Dependencies(
             store=store,
             driver=Driver(store, ach, f"payments/{number}", settings.settlement_wait_s),
             ach=ach,
             fraud=FraudClient(cast(Any, FraudSession(context, process)), API_KEY),
             ask_account=Customers(context, self._people, process).ask_account,
-            limits=Limits(settings.transfer_max_minor_units, settings.unscored_max_minor_units),
+            limits=Limits(settings.transfer_minor_units_max, settings.unscored_minor_units_max),
             tokens=PageTokens(bytes(32)),
             wait_s=settings.answer_wait_s,
         )
 
-    def _run_background(self, process: Process, parts: Parts) -> None:
+    def _run_background(self, process: Process, deps: Dependencies) -> None:
         wakeups, tables = self._wakeups, self._tables
 
         async def saga() -> None:
             await wakeups.until_due(process, tables.pending)
-            await parts.driver.resume()
+            await deps.driver.resume()
 
         async def notices() -> None:
             await wakeups.until_kept(process, tables.kept)
-            await match_kept_notices(parts)
+            await match_kept_notices(deps)
 
         async def unsettled() -> None:
             await wakeups.until_unsettled(process, tables.unsettled)
-            await reconciliation.ask_for_unsettled(parts)
+            await reconciliation.ask_for_unsettled(deps)
 
         watch = self._context.watch
         watch(process, repeat("saga", saga, POLL_S))

@@ -12,7 +12,7 @@ from lab.simulator.processes import Process
 from lab.simulator.services.places import NOWHERE
 from lab.simulator.stores.schema import Schema
 from services.chassis.kafka import Record
-from services.relay.figures import Figures
+from services.relay.metrics import Metrics
 from services.relay.relay import Relay
 from services.relay.settings import RelaySettings
 
@@ -59,6 +59,6 @@ class Relays:
             return RelayConnection(context, self._schema, process, self._leader)
 
         producer = cast(Any, Producer(context, self._broker, self._published, process))
-        relay = Relay(_settings(), connect, producer, Figures())
+        relay = Relay(_settings(), connect, producer, Metrics())
         context.watch(process, relay.run())
         return {}

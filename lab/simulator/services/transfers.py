@@ -13,7 +13,7 @@ from lab.simulator.stores.people import People
 from lab.simulator.stores.schema import Schema
 from services.chassis.page_tokens import PageTokens
 from services.transfers.grpc_api import TransfersApi
-from services.transfers.handlers import Desk
+from services.transfers.handlers import Dependencies
 from services.transfers.settings import TransfersSettings
 from services.transfers.store import Store
 
@@ -35,5 +35,5 @@ class Transfers:
         """Run a worker."""
         store = Store(cast(Any, Pool(self._context, self._schema, process)))
         accounts = cast(Any, Customers(self._context, self._people, process))
-        api = TransfersApi(Desk(_settings(), store, accounts, PageTokens(bytes(32))))
+        api = TransfersApi(Dependencies(_settings(), store, accounts, PageTokens(bytes(32))))
         return {"book": api.create_book_transfer}

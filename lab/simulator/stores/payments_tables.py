@@ -231,7 +231,7 @@ class PaymentsTables(NoticesTable):
         _shard: int,
         account_id: uuid.UUID,
         customer_id: uuid.UUID,
-        behind: uuid.UUID | None,
+        cursor: uuid.UUID | None,
         state: str | None,
         rows: int,
     ) -> Sequence[Row]:
@@ -241,7 +241,7 @@ class PaymentsTables(NoticesTable):
             for row in self.transfers.values()
             if row["account_id"] == account_id
             and row["customer_id"] == customer_id
-            and (behind is None or row["transfer_id"] < behind)
+            and (cursor is None or row["transfer_id"] < cursor)
             and state in (None, row["state"])
         ]
         return sorted(found, key=lambda row: row["transfer_id"], reverse=True)[:rows]

@@ -100,13 +100,13 @@ class TransfersTables:
         return [row] if row is not None else []
 
     def transfers(
-        self, _shard: int, account_id: uuid.UUID, below: uuid.UUID, rows: int
+        self, _shard: int, account_id: uuid.UUID, cursor: uuid.UUID, rows: int
     ) -> Sequence[Row]:
         """A page of what an account paid, newest first."""
         found = [
             row
             for row in self.made.values()
-            if row["account_id"] == account_id and row["transfer_id"] < below
+            if row["account_id"] == account_id and row["transfer_id"] < cursor
         ]
         return sorted(found, key=lambda row: row["transfer_id"], reverse=True)[:rows]
 

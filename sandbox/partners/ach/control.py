@@ -88,11 +88,11 @@ class _ClockEndpoints:
         return answer(shown)
 
     async def advance(self, request: web.Request) -> web.StreamResponse:
-        wish = await parsed(request, _Advance)
-        done = self._network.advance_to(self._target(wish))
+        body = await parsed(request, _Advance)
+        done = self._network.advance_to(self._target(body))
         sender = self._network.sender
         before = sender.delivered
-        await sender.drain(wish.drain_timeout_ms / 1000)
+        await sender.drain(body.drain_timeout_ms / 1000)
         webhooks = {
             "queued": done.webhooks,
             "delivered": sender.delivered - before,
@@ -102,13 +102,13 @@ class _ClockEndpoints:
         times = {"from": rfc3339(done.before), "to": rfc3339(done.after)}
         return answer({**times, "transfers": done.states, "webhooks": webhooks})
 
-    def _target(self, wish: _Advance) -> float:
+    def _target(self, body: _Advance) -> float:
         now, plan = self._network.clock.now(), self._network.schedule
-        if wish.days is not None:
-            return plan.after_days(now, wish.days)
-        if wish.banking_days is not None:
-            return plan.after_banking_days(now, wish.banking_days)
-        return now + (wish.seconds or 0.0)
+        if body.days is not None:
+            return plan.after_days(now, body.days)
+        if body.banking_days is not None:
+            return plan.after_banking_days(now, body.banking_days)
+        return now + (body.seconds or 0.0)
 
 
 class _WebhookEndpoints:
@@ -125,30 +125,30 @@ class _WebhookEndpoints:
         )
 
     async def redeliver(self, request: web.Request) -> web.StreamResponse:
-        wish = await parsed(request, _Redeliver)
-        if wish.dead:
+        body = await parsed(request, _Redeliver)
+        if body.dead:
             return answer({"queued": self._sender.revive()})
-        events = self._chosen(wish)
-        if wish.tamper is not None:
-            answers = [await self._sender.send_tampered(e, wish.tamper) for e in events]
+        events = self._chosen(body)
+        if body.tamper is not None:
+            answers = [await self._sender.send_tampered(e, body.tamper) for e in events]
             return answer({"answers": answers})
         return answer({"queued": self._sender.enqueue(events)})
 
-    def _chosen(self, wish: _Redeliver) -> list[Webhook]:
+    def _chosen(self, body: _Redeliver) -> list[Webhook]:
         book = self._network.book
-        if wish.idempotency_key is not None:
-            transfer = book.find(wish.idempotency_key)
+        if body.idempotency_key is not None:
+            transfer = book.find(body.idempotency_key)
             events = self._network.events_of(transfer) if transfer is not None else []
         else:
             every = (event for item in book.all() for event in self._network.events_of(item))
-            events = [event for event in every if event.id == wish.id]
+            events = [event for event in every if event.id == body.id]
         if not events:
             raise ControlError(404, "no such event")
         return events
 
     async def drain(self, request: web.Request) -> web.StreamResponse:
-        wish = await parsed(request, _Drain)
-        drained = await self._sender.drain(wish.timeout_ms / 1000)
+        body = await parsed(request, _Drain)
+        drained = await self._sender.drain(body.timeout_ms / 1000)
         webhooks: dict[str, Any] = self._network.counts()["webhooks"]
         return answer({"drained": drained, **webhooks}, 200 if drained else 504)
 

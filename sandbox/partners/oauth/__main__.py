@@ -45,8 +45,8 @@ class _Control:
         return answer({"keys": [key.view() for key in self._keys.keys]})
 
     async def rotate(self, request: web.Request) -> web.StreamResponse:
-        wish = await parsed(request, _Rotation)
-        return answer(self._keys.rotate(wish.lead_s, wish.overlap_s).view(), 201)
+        body = await parsed(request, _Rotation)
+        return answer(self._keys.rotate(body.lead_s, body.overlap_s).view(), 201)
 
     async def revoke(self, request: web.Request) -> web.StreamResponse:
         if not self._keys.revoke(request.match_info["kid"]):
@@ -54,9 +54,9 @@ class _Control:
         return answer({"revoked": 1})
 
     async def mint(self, request: web.Request) -> web.StreamResponse:
-        wish = await parsed(request, _Mint)
-        claims = self._provider.mint(wish.subject, wish.scope, "control", wish.lifetime_s)
-        return answer({"access_token": self._keys.sign({**claims, **wish.claims})})
+        body = await parsed(request, _Mint)
+        claims = self._provider.mint(body.subject, body.scope, "control", body.lifetime_s)
+        return answer({"access_token": self._keys.sign({**claims, **body.claims})})
 
 
 def build(settings: OauthSettings) -> Partner:

@@ -21,7 +21,7 @@ CROSS JOIN LATERAL (
 SELECT event_id FROM audit.record WHERE event_id = ANY($1::uuid[])
 
 -- name: by_subject
--- A subject's records behind a link, oldest first: its events share a key, so a chain.
+-- A subject's records after a chain and sequence, oldest first: its events share a key, so a chain.
 SELECT chain, sequence, event_id, event_type, source_topic, source_partition, source_offset,
        subject, occur_time, log_offset, record_time, hash_version, previous_hash, hash, payload
 FROM audit.record
@@ -30,7 +30,7 @@ ORDER BY chain, sequence
 LIMIT $4
 
 -- name: by_chain
--- A chain's records behind a sequence, oldest first.
+-- A chain's records after a sequence, oldest first.
 SELECT chain, sequence, event_id, event_type, source_topic, source_partition, source_offset,
        subject, occur_time, log_offset, record_time, hash_version, previous_hash, hash, payload
 FROM audit.record

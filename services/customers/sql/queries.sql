@@ -5,7 +5,7 @@ FROM customers.customer
 WHERE customer_id = $1
 
 -- name: accounts
--- A page of a customer's accounts behind an id, oldest first.
+-- A page of a customer's accounts after an id, oldest first.
 SELECT account_id, customer_id, account_type, currency, state, create_time
 FROM customers.account
 WHERE customer_id = $1 AND account_id > $2

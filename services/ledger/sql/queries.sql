@@ -30,7 +30,7 @@ SELECT account_id, currency, balance, position
 FROM unnest(ledger.credit_from_internal($1, $2, $3, $4, $5, $6, $7))
 
 -- name: statement
--- A page of an account's entries, newest first, below a position.
+-- A page of an account's entries, newest first, after a position in that order.
 SELECT transaction_id, kind, reference, currency, amount, balance_after, position, post_time
 FROM ledger.statement($1, $2, $3)
 

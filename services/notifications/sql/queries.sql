@@ -63,7 +63,7 @@ WHERE delivery.notification_id = outcome.notification_id
 DELETE FROM notif.device WHERE token = ANY($1::text[])
 
 -- name: list_of_customer
--- A customer's messages before an id, newest first. One device reached is a customer told.
+-- A customer's messages after an id, newest first. One device reached is a customer told.
 SELECT notification.notification_id, notification.event_id, notification.template,
        notification.title, notification.body, notification.transfer_id, notification.create_time,
        CASE WHEN told.delivered THEN 'DELIVERED'

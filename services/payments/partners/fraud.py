@@ -7,7 +7,7 @@ import orjson
 import structlog
 
 from services.payments.checks import Decision, Score
-from services.payments.transfer import TransferOrder
+from services.payments.transfer import InterbankTransferOrder
 
 BASE = "http://fraud.example"
 
@@ -34,7 +34,7 @@ class FraudClient:
             "Content-Type": "application/json",
         }
 
-    async def score(self, order: TransferOrder, transfer_id: str) -> Score:
+    async def score(self, order: InterbankTransferOrder, transfer_id: str) -> Score:
         """Return the score; UNAVAILABLE when there is no answer, never an exception."""
         body = {
             "transactionId": transfer_id,

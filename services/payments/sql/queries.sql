@@ -37,7 +37,7 @@ ORDER BY transfer_id DESC
 LIMIT 1;
 
 -- name: transfers_of_account
--- One page of an account's transfers, newest first, behind a given id.
+-- One page of an account's transfers, newest first, after an id.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,

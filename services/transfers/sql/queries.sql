@@ -20,7 +20,7 @@ FROM transfers.book_transfer
 WHERE shard = $1 AND transfer_id = $2
 
 -- name: transfers
--- A page of what an account paid, newest first, below an id.
+-- A page of what an account paid, newest first, after an id.
 SELECT transfer_id, customer_id, account_id, destination_customer_id, destination_account_id,
     currency, amount, memo, create_time
 FROM transfers.book_transfer

@@ -26,7 +26,7 @@ import asyncpg
 from ops.waiting import scaled_s
 from services.chassis import postgres
 from services.chassis.grpc_server import run
-from services.chassis.outages import UNREACHABLE
+from services.chassis.unreachable import UNREACHABLE
 from services.payments import bootstrap, driver
 from services.payments.driver import Driver
 from services.payments.partners import ach
@@ -34,7 +34,7 @@ from services.payments.saga import Answer
 from services.payments.settings import PaymentsSettings
 from services.payments.state import Effect
 from services.payments.store import Debit, Lease, Store
-from services.payments.transfer import Fact, Transfer, TransferOrder
+from services.payments.transfer import Fact, InterbankTransferOrder, Transfer
 
 PLAN = "BP_STOPS"
 """Environment variable: where the test listens, and the way to the clearing house, as JSON."""
@@ -138,7 +138,7 @@ def stop_at_commits(gate: Gate) -> None:
         return advanced, response
 
     async def asking_debit(
-        self: Store, order: TransferOrder, transfer: Transfer, lease: Lease
+        self: Store, order: InterbankTransferOrder, transfer: Transfer, lease: Lease
     ) -> Debit:
         await ask(DEBIT, "before", order.memo, transfer.transfer_id)
         made = await debit(self, order, transfer, lease)
@@ -146,7 +146,7 @@ def stop_at_commits(gate: Gate) -> None:
         return made
 
     async def staying_debit(
-        self: Store, order: TransferOrder, transfer: Transfer, lease: Lease
+        self: Store, order: InterbankTransferOrder, transfer: Transfer, lease: Lease
     ) -> Debit:
         # The test holds a debit for longer than its caller waits. It goes on without its caller,
         # so that those which the test lets go together come to their commit together.

@@ -35,10 +35,10 @@ class Payments:
         self.gate = gate
         self._workers: list[asyncio.subprocess.Process] = []
 
-    async def stand_in(self, workers: int, *, group_every_ms: int = 10) -> None:
+    async def stand_in(self, workers: int, *, batch_interval_ms: int = 10) -> None:
         """Take the place of payments; further workers only drive what is due."""
         await asyncio.to_thread(self._stack.stop, PLACE)
-        settings = {"BP_GROUP_EVERY_MS": str(group_every_ms)}
+        settings = {"BP_BATCH_INTERVAL_MS": str(batch_interval_ms)}
         await asyncio.gather(*(self._start(slot, settings) for slot in range(workers)))
 
     async def die(self) -> None:

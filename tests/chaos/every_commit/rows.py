@@ -22,7 +22,7 @@ class Cause(Enum):
     """Who causes the event, and who therefore repeats it when it is lost."""
 
     CLIENT = "the customer's request for a transfer"
-    CANCEL = "the customer's wish to cancel it"
+    CANCEL = "the customer asks to cancel it"
     DRIVER = "an answer of the clearing house to a worker's question"
     NOTICE = "a notice of the clearing house"
 
@@ -78,7 +78,7 @@ _UNSETTLED: dict[Row, Way] = {
     (_S.DEBITED, _E.RECALLED): Way(Cause.DRIVER, _ends(_S.FAILED), account=REFUSED_ACCOUNT),
     # Taken up by another worker before the time-out is saved, it is submitted once more.
     (_S.DEBITED, _E.TIMED_OUT): Way(Cause.DRIVER, _ends(_S.FAILED, _S.SUBMITTED), submit=HANG),
-    # When the wish is lost, the saga may recall it before the customer repeats it.
+    # When the request is lost, the saga may recall the transfer before the customer retries.
     (_S.DEBITED, _E.CANCEL_ASKED): Way(
         Cause.CANCEL, _ends(_S.CANCELLED, _S.FAILED), submit=HANG, before=(Before.WAITING,)
     ),

@@ -294,7 +294,10 @@ async def _is_well(bank: Bank, part: str) -> bool:
 async def test_a_pool_full_of_waiters_is_told_to_repeat_and_ends_no_process(bank: Bank) -> None:
     crowd = [await bank.customer() for _ in range(CROWD)]
     orders = [(one, str(uuid.uuid4())) for one in crowd]
-    payments, pool = bank.stack.pid("payments"), ServiceSettings.model_fields["pool_size"].default
+    payments, pool = (
+        bank.stack.pid("payments"),
+        ServiceSettings.model_fields["pool_connections"].default,
+    )
 
     def once(payer: Customer, key: str) -> Callable[[], Awaitable[Answer]]:
         return lambda: bank.pay(payer, 7_00, key=key)

@@ -60,8 +60,8 @@ def drain_ms() -> int:
 
 async def advance(network: PartnerProcess, **by: Any) -> dict[str, Any]:
     """Move the clock, and wait for the webhooks that came due unless told otherwise."""
-    wish = {"drain_timeout_ms": drain_ms()} | by
-    done = await network.control("POST", "/control/clock/advance", wish)
+    body = {"drain_timeout_ms": drain_ms()} | by
+    done = await network.control("POST", "/control/clock/advance", body)
     assert done.status == 200, done.body
     return done.body
 
@@ -184,13 +184,13 @@ async def test_a_delivered_webhook_can_be_repeated_or_spoilt_on_purpose(
     key = new_key()
     await submit(network, key)
     await advance(network, banking_days=2)
-    wish = {"idempotencyKey": key}
-    await network.control("POST", "/control/webhooks/redeliver", wish)
+    body = {"idempotencyKey": key}
+    await network.control("POST", "/control/webhooks/redeliver", body)
     await network.control("POST", "/control/webhooks/drain", {"timeout_ms": drain_ms()})
     assert len(bank.received) == 2
     assert bank.received[0].event == bank.received[1].event
     for tamper in ("signature", "body", "stale"):
-        await network.control("POST", "/control/webhooks/redeliver", {**wish, "tamper": tamper})
+        await network.control("POST", "/control/webhooks/redeliver", {**body, "tamper": tamper})
         assert not is_signed(bank.received[-1])
 
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from ops.waiting import scaled_s, until, until_true
 from services.chassis import kafka
 from services.customers import events_in
-from services.customers.arrivals import Arrivals
+from services.customers.balance_waiters import BalanceWaiters
 from services.customers.events_in import Projection
 from services.customers.settings import CustomersSettings
 from services.kernel.ids import new_id
 from tests.rigs import sample_events
-from tests.rigs.book_transfer_calls import new_key, wish
+from tests.rigs.book_transfer_calls import new_key, order
 from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.services_in_process import Running, background
 from tests.rigs.sidecar_calls import from_customer, refusal
@@ -95,7 +95,7 @@ async def test_two_consumers_that_get_the_same_accounts_at_once_converge_to_the_
     async def move(n: int) -> None:
         payer, payee = holders[n % 4], holders[(n + 1) % 4]
         await transfers_stub.CreateBookTransfer(
-            wish(payer.account_id, payee.account_id, 10 + n),
+            order(payer.account_id, payee.account_id, 10 + n),
             metadata=from_customer(payer.customer_id, new_key()),
         )
 
@@ -197,15 +197,15 @@ async def test_a_position_that_does_not_come_is_refused_after_two_seconds_with_a
 ):
     holder = await bank.open_holder()
     limits: list[float] = []
-    reached = Arrivals.reached
+    reached = BalanceWaiters.reached
 
     async def soon_over(
-        self: Arrivals, account_id: uuid.UUID, position: int, within_s: float
+        self: BalanceWaiters, account_id: uuid.UUID, position: int, within_s: float
     ) -> bool:
         limits.append(within_s)
         return await reached(self, account_id, position, 0.1)
 
-    monkeypatch.setattr(Arrivals, "reached", soon_over)
+    monkeypatch.setattr(BalanceWaiters, "reached", soon_over)
     call = customers_stub.GetBalance(
         pb.GetBalanceRequest(account_id=str(holder.account_id), at_least_position=9),
         metadata=from_customer(holder.customer_id),
@@ -270,7 +270,7 @@ async def test_waiting_goes_on_after_the_listening_connection_was_cut(
     database = await bank.superuser("bp_customers")
     cut: int | None = await database.fetchval(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-        " WHERE application_name = 'customers-arrivals'"
+        " WHERE application_name = 'customers-waiters'"
     )
     assert cut is not None
     assert cut >= 1

@@ -15,7 +15,7 @@ from services.audit.settings import Settings as AuditSettings
 from services.audit.store import Store as AuditStore
 from services.chassis import kafka, postgres
 from services.chassis.http_client import partner_session
-from services.chassis.kafka_producer import AckedProducer
+from services.chassis.kafka.producer import AckedProducer
 from services.customers import events_in as projection
 from services.customers.settings import CustomersSettings
 from services.customers.store import Store as CustomersStore
@@ -24,7 +24,7 @@ from services.notifications.events_in import subscription as notif_subscription
 from services.notifications.sender import Sender
 from services.notifications.settings import Settings as NotificationsSettings
 from services.notifications.store import Store as NotificationsStore
-from services.relay.figures import Figures
+from services.relay.metrics import Metrics
 from services.relay.relay import Relay
 from services.relay.settings import RelaySettings
 from services.router.pipe import Pipe
@@ -51,7 +51,7 @@ async def readers(
 
     producer = AckedProducer(broker.bootstrap, "test-relay")
     relay_settings = RelaySettings.model_validate(_shared("relay", broker))
-    relaying = asyncio.create_task(Relay(relay_settings, connect, producer, Figures()).run())
+    relaying = asyncio.create_task(Relay(relay_settings, connect, producer, Metrics()).run())
     pipe = Pipe(RouterSettings.model_validate(_shared("router", broker)), routing, kafka.Health())
     ending = [
         asyncio.create_task(asyncio.to_thread(pipe.run)),

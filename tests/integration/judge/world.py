@@ -20,7 +20,14 @@ from services.notifications.state import Device
 from services.payments import mapping
 from services.payments.state import Event
 from services.payments.store import Lease, Store
-from services.payments.transfer import Beneficiary, Fact, Transfer, TransferOrder, after, debited
+from services.payments.transfer import (
+    Beneficiary,
+    Fact,
+    InterbankTransferOrder,
+    Transfer,
+    after,
+    debited,
+)
 from services.transfers.mapping import posted_event
 from services.transfers.state import BookTransfer
 from services.transfers.store import EventOut, RequestKey
@@ -206,8 +213,8 @@ def _lease() -> Lease:
     return Lease("payments/0", utc_now() + timedelta(minutes=10))
 
 
-def _order(holder: Holder, cents: int) -> TransferOrder:
-    return TransferOrder(
+def _order(holder: Holder, cents: int) -> InterbankTransferOrder:
+    return InterbankTransferOrder(
         customer_id=holder.customer_id,
         account_id=holder.account_id,
         amount=Money(cents, "USD"),

@@ -17,7 +17,7 @@ from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 
 from ops.waiting import scaled_s, until
 from services.chassis import kafka as chassis_kafka
-from services.chassis.calls import Call, current_call
+from services.chassis.call_context import Call, current_call
 from services.chassis.http_client import partner_session
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import connect

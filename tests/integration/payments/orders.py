@@ -3,13 +3,13 @@
 import uuid
 
 from services.kernel.money import Money
-from services.payments.transfer import Beneficiary, TransferOrder
+from services.payments.transfer import Beneficiary, InterbankTransferOrder
 from tests.rigs.ledger_bank import Holder
 
 
-def order_of(holder: Holder) -> TransferOrder:
+def order_of(holder: Holder) -> InterbankTransferOrder:
     """One dollar to another bank, under a key of its own."""
-    return TransferOrder(
+    return InterbankTransferOrder(
         customer_id=holder.customer_id,
         account_id=holder.account_id,
         amount=Money(1_00, "USD"),

@@ -17,11 +17,11 @@ from services.kernel.errors import IdempotencyKeyReused
 from services.payments import errors, handlers, mapping
 from services.payments.checks import AccountFacts, Limits
 from services.payments.driver import Driven, Driver
-from services.payments.handlers import Parts
+from services.payments.handlers import Dependencies
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
 from services.payments.state import Event
-from services.payments.store import Held, Store
+from services.payments.store import Store, StoredTransfer
 from services.payments.transfer import Fact, Transfer
 from tests.integration.payments.orders import order_of
 from tests.rigs.ledger_bank import LedgerBank
@@ -55,7 +55,7 @@ class _LookingStore(Store):
 
     driver: _Overtaken
 
-    async def transfer(self, transfer_id: uuid.UUID) -> Held | None:
+    async def transfer(self, transfer_id: uuid.UUID) -> StoredTransfer | None:
         """Let the saga end first."""
         await self.driver.refuse()
         return await super().transfer(transfer_id)
@@ -76,7 +76,7 @@ async def store(postgres: PostgresStore) -> AsyncGenerator[Store]:
 
 
 @pytest_asyncio.fixture
-async def parts(postgres: PostgresStore, tmp_path: Path) -> AsyncGenerator[Parts]:
+async def deps(postgres: PostgresStore, tmp_path: Path) -> AsyncGenerator[Dependencies]:
     """Payments whose partners are away and whose callers do not wait."""
     pool = await postgres.pool("bp_payments")
     store = _LookingStore(pool, load_queries(QUERIES))
@@ -84,7 +84,7 @@ async def parts(postgres: PostgresStore, tmp_path: Path) -> AsyncGenerator[Parts
     async with aiohttp.ClientSession(connector=connector) as session:
         ach = AchClient(session, "key")
         store.driver = _Overtaken(store, ach, "test/0")
-        yield Parts(
+        yield Dependencies(
             store=store,
             driver=store.driver,
             ach=ach,
@@ -104,20 +104,20 @@ async def _any_account(_customer: uuid.UUID, _account: uuid.UUID) -> AccountFact
 
 
 async def test_a_transfer_that_was_refunded_as_the_wait_ended_is_no_success(
-    parts: Parts, bank: LedgerBank
+    deps: Dependencies, bank: LedgerBank
 ) -> None:
     holder = await bank.open_holder(100_00)
     with pytest.raises(errors.AchUnavailable):
-        await handlers.create_transfer(parts, order_of(holder))
+        await handlers.create_transfer(deps, order_of(holder))
     assert await bank.held(holder.account_id) == (100_00, 3)
 
 
 async def test_what_was_accepted_is_replayed_after_the_limit_was_lowered(
-    parts: Parts, store: Store, bank: LedgerBank
+    deps: Dependencies, store: Store, bank: LedgerBank
 ) -> None:
     order = order_of(await bank.open_holder(100_00))
-    driver = Driver(store, parts.ach, "test/1")
-    patient = replace(parts, store=store, driver=driver, wait_s=scaled_s(20))
+    driver = Driver(store, deps.ach, "test/1")
+    patient = replace(deps, store=store, driver=driver, wait_s=scaled_s(20))
     first = await handlers.create_transfer(patient, order)
     stricter = replace(patient, limits=Limits(transfer_max=99, unscored_max=99))
     assert await handlers.create_transfer(stricter, order) == first

@@ -15,7 +15,7 @@ from services.ledger.refusals import InsufficientFunds
 from services.payments import mapping
 from services.payments.state import Event, State
 from services.payments.store import Debit, Lease, Store
-from services.payments.transfer import Fact, Transfer, TransferOrder, after, debited
+from services.payments.transfer import Fact, InterbankTransferOrder, Transfer, after, debited
 from tests.integration.payments.orders import order_of
 from tests.rigs.ledger_bank import Holder, LedgerBank
 from tests.rigs.stores import PostgresStore
@@ -23,7 +23,7 @@ from tests.rigs.stores import PostgresStore
 UNTIL = timedelta(seconds=30)
 
 
-async def _debit(store: Store, order: TransferOrder) -> Debit:
+async def _debit(store: Store, order: InterbankTransferOrder) -> Debit:
     transfer_id = new_id(shard_of(order.account_id))
     transfer = debited(order, transfer_id, fraud_review=False, now=utc_now())
     return await store.debit(order, transfer, Lease("test/0", utc_now() + UNTIL))

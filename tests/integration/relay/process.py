@@ -9,8 +9,8 @@ import asyncpg
 
 from services.chassis import postgres
 from services.chassis.grpc_server import run
-from services.chassis.kafka_producer import AckedProducer
-from services.relay.figures import Figures
+from services.chassis.kafka.producer import AckedProducer
+from services.relay.metrics import Metrics
 from services.relay.relay import Relay
 from services.relay.settings import RelaySettings
 
@@ -23,7 +23,7 @@ async def main(settings: RelaySettings, stop: asyncio.Event) -> None:
         return await postgres.connect(database, "relay")
 
     producer = AckedProducer(settings.kafka_bootstrap, f"relay-{os.getpid()}")
-    relaying = asyncio.create_task(Relay(settings, connect, producer, Figures()).run())
+    relaying = asyncio.create_task(Relay(settings, connect, producer, Metrics()).run())
     await stop.wait()
     relaying.cancel()
     producer.close()

@@ -7,7 +7,7 @@ import json
 import uuid
 from typing import Any
 
-from ops.bpctl import reach
+from ops.bpctl import connections
 from sandbox.stack.testing import RunningStack
 from tests.rigs.bpctl import bpctl, spoilt_balance
 
@@ -31,7 +31,7 @@ def test_a_token_stands_alone_on_stdout_and_opens_the_gateway(stack: RunningStac
     claims = token.split(".")[1]
     assert json.loads(base64.urlsafe_b64decode(claims + "=="))["sub"] == customer
     where = stack.addresses
-    answer = reach.call(
+    answer = connections.call(
         "GET",
         f"{where['BP_GATEWAY_URL']}/v1/accounts",
         headers={"Authorization": f"Bearer {token}"},

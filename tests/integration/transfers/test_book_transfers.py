@@ -12,7 +12,7 @@ from bp.transfers.v1 import transfers_service_pb2 as pb
 
 from ops.waiting import scaled_s, until
 from services.chassis.postgres import connect
-from tests.rigs.book_transfer_calls import new_key, wish
+from tests.rigs.book_transfer_calls import new_key, order
 from tests.rigs.ledger_bank import Holder, LedgerBank
 from tests.rigs.sidecar_calls import from_customer, refusal
 
@@ -31,7 +31,7 @@ async def refused(stub, payer: Holder, request, key: str = "") -> tuple[grpc.Sta
 async def test_a_transfer_moves_the_amount_and_leaves_one_event(bank: LedgerBank, transfers_stub):
     payer, payee = await bank.open_holder(10_000), await bank.open_holder(500)
     answer = await transfers_stub.CreateBookTransfer(
-        wish(payer.account_id, payee.account_id, 2_500, memo="rent"),
+        order(payer.account_id, payee.account_id, 2_500, memo="rent"),
         metadata=from_customer(payer.customer_id, new_key()),
     )
     assert await bank.held(payer.account_id) == (7_500, 2)
@@ -54,7 +54,7 @@ async def test_of_fifty_concurrent_transfers_of_the_whole_balance_exactly_one_is
     bank: LedgerBank, transfers_stub
 ):
     payer, payee = await bank.open_holder(8_000), await bank.open_holder()
-    request = wish(payer.account_id, payee.account_id, 8_000)
+    request = order(payer.account_id, payee.account_id, 8_000)
 
     async def attempt() -> str:
         call = transfers_stub.CreateBookTransfer(
@@ -80,7 +80,7 @@ async def test_opposite_transfers_at_once_do_not_deadlock_and_conserve_money(
     async def move(n: int) -> None:
         payer, payee = holders[n % 3], holders[(n + 1 + n % 2) % 3]
         await transfers_stub.CreateBookTransfer(
-            wish(payer.account_id, payee.account_id, 100 + n),
+            order(payer.account_id, payee.account_id, 100 + n),
             metadata=from_customer(payer.customer_id, new_key()),
         )
 
@@ -108,7 +108,7 @@ async def test_a_transfer_waits_for_a_slow_check_of_its_accounts_as_long_as_it_h
         await holder.execute("LOCK TABLE customers.account IN ACCESS EXCLUSIVE MODE")
         asked = asyncio.ensure_future(
             transfers_stub.CreateBookTransfer(
-                wish(payer.account_id, payee.account_id, 100),
+                order(payer.account_id, payee.account_id, 100),
                 metadata=from_customer(payer.customer_id, new_key()),
             )
         )
@@ -120,7 +120,7 @@ async def test_a_transfer_waits_for_a_slow_check_of_its_accounts_as_long_as_it_h
 
 async def test_an_account_of_another_customer_is_not_found(bank: LedgerBank, transfers_stub):
     payer, payee = await bank.open_holder(1_000), await bank.open_holder(1_000)
-    request = wish(payee.account_id, payer.account_id, 100)
+    request = order(payee.account_id, payer.account_id, 100)
     assert await refused(transfers_stub, payer, request) == (
         grpc.StatusCode.NOT_FOUND,
         "ACCOUNT_NOT_FOUND",
@@ -130,13 +130,13 @@ async def test_an_account_of_another_customer_is_not_found(bank: LedgerBank, tra
 
 async def test_a_frozen_account_pays_nothing_but_is_paid(bank: LedgerBank, transfers_stub):
     frozen, payee = await bank.open_holder(1_000, "FROZEN"), await bank.open_holder(1_000)
-    request = wish(frozen.account_id, payee.account_id, 100)
+    request = order(frozen.account_id, payee.account_id, 100)
     assert await refused(transfers_stub, frozen, request) == (
         grpc.StatusCode.FAILED_PRECONDITION,
         "ACCOUNT_FROZEN",
     )
     await transfers_stub.CreateBookTransfer(
-        wish(payee.account_id, frozen.account_id, 100),
+        order(payee.account_id, frozen.account_id, 100),
         metadata=from_customer(payee.customer_id, new_key()),
     )
     assert await bank.held(frozen.account_id) == (1_100, 2)
@@ -147,7 +147,7 @@ async def test_a_destination_that_is_closed_or_unknown_is_not_found(
 ):
     payer, closed = await bank.open_holder(1_000), await bank.open_holder(0, "CLOSED")
     for destination in (closed.account_id, uuid.uuid4()):
-        request = wish(payer.account_id, destination, 100)
+        request = order(payer.account_id, destination, 100)
         assert (await refused(transfers_stub, payer, request))[1] == "DESTINATION_NOT_FOUND"
 
 
@@ -155,12 +155,12 @@ async def test_what_no_account_can_make_right_is_refused(bank: LedgerBank, trans
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     source, destination = payer.account_id, payee.account_id
     cases = {
-        "AMOUNT_NOT_POSITIVE": [wish(source, destination, 0), wish(source, destination, -5)],
-        "AMOUNT_LIMIT_EXCEEDED": [wish(source, destination, 1_000_000_01)],
-        "SAME_ACCOUNT": [wish(source, source, 5)],
-        "CURRENCY_UNSUPPORTED": [wish(source, destination, 5, "EUR")],
-        "INSUFFICIENT_FUNDS": [wish(source, destination, 1_001)],
-        "INVALID_ARGUMENT": [wish(source, destination, 5, "usd"), pb.CreateBookTransferRequest()],
+        "AMOUNT_NOT_POSITIVE": [order(source, destination, 0), order(source, destination, -5)],
+        "AMOUNT_LIMIT_EXCEEDED": [order(source, destination, 1_000_000_01)],
+        "SAME_ACCOUNT": [order(source, source, 5)],
+        "CURRENCY_UNSUPPORTED": [order(source, destination, 5, "EUR")],
+        "INSUFFICIENT_FUNDS": [order(source, destination, 1_001)],
+        "INVALID_ARGUMENT": [order(source, destination, 5, "usd"), pb.CreateBookTransferRequest()],
     }
     for reason, requests in cases.items():
         for request in requests:

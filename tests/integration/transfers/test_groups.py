@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from ops.waiting import scaled_s
-from services.chassis.groups import Sizes
+from services.chassis.batching import BatchLimits
 from services.kernel.clock import utc_now
 from services.kernel.errors import IdempotencyKeyReused
 from services.kernel.ids import new_id, shard_of
@@ -20,7 +20,7 @@ from services.transfers.state import BookTransfer
 from services.transfers.store import EventOut, RequestKey, Store
 from tests.rigs.ledger_bank import Holder, LedgerBank
 
-TOGETHER = Sizes(every_s=0.05)
+TOGETHER = BatchLimits(interval_s=0.05)
 """Long enough that what a test sends at once goes in one group behind a first lone one."""
 
 

@@ -5,7 +5,7 @@ import asyncio
 import grpc
 from bp.transfers.v1 import transfers_service_pb2 as pb
 
-from tests.rigs.book_transfer_calls import new_key, wish
+from tests.rigs.book_transfer_calls import new_key, order
 from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.services_in_process import Running
 from tests.rigs.sidecar_calls import from_customer, open_channel, raw_call, refusal
@@ -17,7 +17,7 @@ async def test_one_key_from_fifty_connections_makes_one_transfer_and_one_body(
     bank: LedgerBank, transfers: Running
 ):
     payer, payee = await bank.open_holder(10_000), await bank.open_holder()
-    request = wish(payer.account_id, payee.account_id, 700, memo="once")
+    request = order(payer.account_id, payee.account_id, 700, memo="once")
     key = new_key()
 
     async def attempt() -> bytes:
@@ -37,10 +37,10 @@ async def test_a_key_with_another_payload_is_refused_even_if_that_would_be_refus
     payer, payee = await bank.open_holder(10_000), await bank.open_holder()
     metadata = from_customer(payer.customer_id, new_key())
     await transfers_stub.CreateBookTransfer(
-        wish(payer.account_id, payee.account_id, 700), metadata=metadata
+        order(payer.account_id, payee.account_id, 700), metadata=metadata
     )
     for cents in (701, -1, 50_000):
-        other = wish(payer.account_id, payee.account_id, cents)
+        other = order(payer.account_id, payee.account_id, cents)
         call = transfers_stub.CreateBookTransfer(other, metadata=metadata)
         assert await refusal(call) == (grpc.StatusCode.ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED")
     assert await bank.held(payer.account_id) == (9_300, 2)
@@ -48,12 +48,12 @@ async def test_a_key_with_another_payload_is_refused_even_if_that_would_be_refus
 
 async def test_a_refusal_does_not_burn_the_key(bank: LedgerBank, transfers_stub):
     payer, payee = await bank.open_holder(100), await bank.open_holder(1_000)
-    request = wish(payer.account_id, payee.account_id, 700)
+    request = order(payer.account_id, payee.account_id, 700)
     metadata = from_customer(payer.customer_id, new_key())
     call = transfers_stub.CreateBookTransfer(request, metadata=metadata)
     assert (await refusal(call))[1] == "INSUFFICIENT_FUNDS"
     await transfers_stub.CreateBookTransfer(
-        wish(payee.account_id, payer.account_id, 1_000),
+        order(payee.account_id, payer.account_id, 1_000),
         metadata=from_customer(payee.customer_id, new_key()),
     )
     await transfers_stub.CreateBookTransfer(request, metadata=metadata)
@@ -64,7 +64,7 @@ async def test_an_accepted_transfer_is_replayed_after_the_account_was_frozen(
     bank: LedgerBank, transfers_channel: grpc.aio.Channel
 ):
     payer, payee = await bank.open_holder(10_000), await bank.open_holder()
-    request = wish(payer.account_id, payee.account_id, 700)
+    request = order(payer.account_id, payee.account_id, 700)
     metadata = from_customer(payer.customer_id, new_key())
     first = await raw_call(transfers_channel, CREATE, request, metadata)
     customers = await bank.superuser("bp_customers")
@@ -80,7 +80,7 @@ async def test_keys_belong_to_their_customer(bank: LedgerBank, transfers_stub):
     key = new_key()
     for payer, payee in ((one, two), (two, one)):
         await transfers_stub.CreateBookTransfer(
-            wish(payer.account_id, payee.account_id, 300),
+            order(payer.account_id, payee.account_id, 300),
             metadata=from_customer(payer.customer_id, key),
         )
     assert await bank.held(one.account_id) == (1_000, 3)
@@ -88,6 +88,6 @@ async def test_keys_belong_to_their_customer(bank: LedgerBank, transfers_stub):
 
 async def test_a_transfer_without_a_key_is_refused(bank: LedgerBank, transfers_stub):
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
-    request: pb.CreateBookTransferRequest = wish(payer.account_id, payee.account_id, 5)
+    request: pb.CreateBookTransferRequest = order(payer.account_id, payee.account_id, 5)
     call = transfers_stub.CreateBookTransfer(request, metadata=from_customer(payer.customer_id))
     assert (await refusal(call))[1] == "IDEMPOTENCY_KEY_MISSING"

@@ -5,7 +5,7 @@ import uuid
 import grpc
 from bp.transfers.v1 import transfers_service_pb2 as pb
 
-from tests.rigs.book_transfer_calls import new_key, wish
+from tests.rigs.book_transfer_calls import new_key, order
 from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.sidecar_calls import from_customer, refusal
 
@@ -13,7 +13,7 @@ from tests.rigs.sidecar_calls import from_customer, refusal
 async def test_payer_and_payee_see_a_transfer_and_nobody_else(bank: LedgerBank, transfers_stub):
     payer, payee, other = [await bank.open_holder(1_000) for _ in range(3)]
     made = await transfers_stub.CreateBookTransfer(
-        wish(payer.account_id, payee.account_id, 10, memo="gift"),
+        order(payer.account_id, payee.account_id, 10, memo="gift"),
         metadata=from_customer(payer.customer_id, new_key()),
     )
     request = pb.GetBookTransferRequest(transfer_id=made.transfer.transfer_id)
@@ -52,7 +52,7 @@ async def test_a_list_gives_every_transfer_once_newest_first(bank: LedgerBank, t
     made: list[str] = []
     for cents in range(1, 8):
         answer = await transfers_stub.CreateBookTransfer(
-            wish(payer.account_id, payee.account_id, cents),
+            order(payer.account_id, payee.account_id, cents),
             metadata=from_customer(payer.customer_id, new_key()),
         )
         made.append(answer.transfer.transfer_id)
@@ -69,7 +69,7 @@ async def test_a_token_that_is_forged_or_of_another_list_is_refused(
     second = await bank.open_account(payer.customer_id)
     for _ in range(2):
         await transfers_stub.CreateBookTransfer(
-            wish(payer.account_id, payee.account_id, 1),
+            order(payer.account_id, payee.account_id, 1),
             metadata=from_customer(payer.customer_id, new_key()),
         )
     request = pb.ListBookTransfersRequest(account_id=str(payer.account_id), page_size=1)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lab.chaos import __main__ as make_chaos
+from lab.chaos.expected_balances import Difference
 from lab.chaos.healing import Healing
-from lab.chaos.reckoning import Difference
 from lab.chaos.report import Outcome
 from lab.chaos.series import one_after_the_other
 

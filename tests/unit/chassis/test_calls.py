@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.chassis.calls import service_account
+from services.chassis.call_context import service_account
 
 HEADERS = [
     ("URI=spiffe://bp.internal/ns/bp/sa/gateway", "gateway"),

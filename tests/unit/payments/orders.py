@@ -8,14 +8,14 @@ from typing import Any
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.payments.state import State
-from services.payments.transfer import Beneficiary, Transfer, TransferOrder, debited
+from services.payments.transfer import Beneficiary, InterbankTransferOrder, Transfer, debited
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 
 
-def order(**changes: Any) -> TransferOrder:
+def order(**changes: Any) -> InterbankTransferOrder:
     """An order of 1,000.00 dollars."""
-    plain = TransferOrder(
+    plain = InterbankTransferOrder(
         customer_id=uuid.uuid4(),
         account_id=new_id(7),
         amount=Money(100_000, "USD"),

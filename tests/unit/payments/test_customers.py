@@ -12,8 +12,8 @@ from bp.customers.v1.customers_service_pb2 import (
     CheckDebitResponse,
 )
 
-from services.chassis.calls import Call, current_call
-from services.chassis.groups import Sizes
+from services.chassis.batching import BatchLimits
+from services.chassis.call_context import Call, current_call
 from services.kernel.clock import utc_now
 from services.payments.customers import CustomersClient
 
@@ -50,7 +50,7 @@ async def _ask(client: CustomersClient, request_id: str) -> str:
 
 async def test_a_group_is_asked_in_one_call_under_the_trace_of_its_own_first_caller() -> None:
     recorder = Recorder()
-    client = CustomersClient(cast("Any", recorder), Sizes(every_s=0.0, items_max=2))
+    client = CustomersClient(cast("Any", recorder), BatchLimits(interval_s=0.0, items_max=2))
     names = ("a", "b", "c", "d")
     accounts = await asyncio.gather(
         *(asyncio.create_task(_ask(client, request_id)) for request_id in names)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.payments import saga
 from services.payments.partners.ach import queried, recalled, submitted
-from services.payments.saga import Answer, Outcome, Reading, Step
+from services.payments.saga import Answer, NoticeVerdict, Outcome, Step
 from services.payments.state import CREDITED_BACK, PENDING, TABLE, Event, State
 from services.payments.transfer import Fact, Notice, Transfer, after
 from tests.unit.payments.orders import NOW, transfer
@@ -170,17 +170,17 @@ def test_a_notice_moves_a_transfer_on_or_changes_nothing(state: State, kind: str
     assert fact is not None
     now = transfer(state)
     legal = TABLE.allows(state, fact.event)
-    judged = saga.reading(now, fact, legal=legal)
-    assert (judged is Reading.APPLY) == legal
+    judged = saga.judge_notice(now, fact, legal=legal)
+    assert (judged is NoticeVerdict.APPLY) == legal
     gone = state in {State.FAILED, State.CANCELLED} and kind == "completed"
-    assert (judged is Reading.CONFLICT) == gone
+    assert (judged is NoticeVerdict.CONFLICT) == gone
 
 
 def test_a_notice_with_another_trace_number_is_a_conflict() -> None:
     now = transfer(State.SUBMITTED, trace_number="991000010000002")
     fact = saga.fact_of_notice(_notice("transfer.completed"))
     assert fact is not None
-    assert saga.reading(now, fact, legal=True) is Reading.CONFLICT
+    assert saga.judge_notice(now, fact, legal=True) is NoticeVerdict.CONFLICT
 
 
 @given(st.integers(0, 10_000))
@@ -189,7 +189,7 @@ def test_waits_between_questions_grow_to_a_minute(attempts: int) -> None:
 
 
 TRACE = "991000010000001"
-CONFLICT = Reading.CONFLICT
+CONFLICT = NoticeVerdict.CONFLICT
 LATE_ANSWERS = [
     # the clearing house says            what it is to a transfer submitted long ago
     (Answer(_O.ACCEPTED, TRACE), None),
@@ -206,7 +206,7 @@ LATE_ANSWERS = [
 
 @pytest.mark.parametrize(("answer", "meaning"), LATE_ANSWERS)
 def test_a_late_query_tells_what_the_lost_notice_would_have_told_or_changes_nothing(
-    answer: Answer, meaning: str | Fact | Reading | None
+    answer: Answer, meaning: str | Fact | NoticeVerdict | None
 ) -> None:
     overdue = transfer(State.SUBMITTED, trace_number=TRACE)
     told = saga.after_late_query(overdue, answer)

@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from services import contracts
-from services.chassis.calls import Call
-from services.chassis.groups import Sizes
+from services.chassis.batching import BatchLimits
+from services.chassis.call_context import Call
 from services.kernel.clock import utc_now
 from services.kernel.errors import DependencyUnavailable
 from services.payments import customers as payments_customers
@@ -76,7 +76,9 @@ async def test_callers_behind_a_silent_customers_get_its_error_while_they_wait_i
     None
 ):
     """Two groups block the queue. Only the callers' own deadline ended the others' wait."""
-    accounts = Accounts(cast("Any", _Silent()), 0.05, Sizes(every_s=0, items_max=1, groups_max=2))
+    accounts = Accounts(
+        cast("Any", _Silent()), 0.05, BatchLimits(interval_s=0, items_max=1, batches_max=2)
+    )
     call = Call("", "gateway", str(uuid.uuid4()), frozenset(), "", "", "", {}, utc_now())
     checks = [asyncio.create_task(accounts.check(call, uuid.uuid4())) for _ in range(10)]
     ended = await asyncio.gather(*checks, return_exceptions=True)

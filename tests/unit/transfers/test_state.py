@@ -11,64 +11,66 @@ from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.transfers import errors, state
 from services.transfers.errors import TransfersError
-from services.transfers.state import KnownAccount, Wish
+from services.transfers.state import BookTransferOrder, KnownAccount
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 PAYER, PAYEE = uuid.UUID(int=1), uuid.UUID(int=2)
 SOURCE = KnownAccount(new_id(5), PAYER, "USD", debitable=True, creditable=True)
 DESTINATION = KnownAccount(new_id(9), PAYEE, "USD", debitable=True, creditable=True)
-WISH = Wish(PAYER, SOURCE.account_id, DESTINATION.account_id, Money(100, "USD"), "rent")
+ORDER = BookTransferOrder(
+    PAYER, SOURCE.account_id, DESTINATION.account_id, Money(100, "USD"), "rent"
+)
 
 
 def test_a_transfer_carries_the_shard_of_the_debited_account():
-    transfer = state.decide(WISH, SOURCE, DESTINATION, NOW)
+    transfer = state.decide(ORDER, SOURCE, DESTINATION, NOW)
     assert shard_of(transfer.transfer_id) == 5
     assert (transfer.customer_id, transfer.destination_customer_id) == (PAYER, PAYEE)
-    assert transfer.amount == WISH.amount
+    assert transfer.amount == ORDER.amount
 
 
 def test_a_frozen_account_may_be_paid():
     frozen = replace(DESTINATION, debitable=False)
-    assert state.decide(WISH, SOURCE, frozen, NOW).destination_account_id == frozen.account_id
+    assert state.decide(ORDER, SOURCE, frozen, NOW).destination_account_id == frozen.account_id
 
 
 @pytest.mark.parametrize(
-    ("wish", "source", "destination", "refusal"),
+    ("order", "source", "destination", "refusal"),
     [
-        (WISH, None, DESTINATION, errors.AccountNotFound),
-        (WISH, replace(SOURCE, debitable=False), DESTINATION, errors.AccountFrozen),
-        (WISH, SOURCE, None, errors.DestinationNotFound),
-        (WISH, SOURCE, replace(DESTINATION, creditable=False), errors.DestinationNotFound),
+        (ORDER, None, DESTINATION, errors.AccountNotFound),
+        (ORDER, replace(SOURCE, debitable=False), DESTINATION, errors.AccountFrozen),
+        (ORDER, SOURCE, None, errors.DestinationNotFound),
+        (ORDER, SOURCE, replace(DESTINATION, creditable=False), errors.DestinationNotFound),
         (
-            replace(WISH, amount=Money(1, "EUR")),
+            replace(ORDER, amount=Money(1, "EUR")),
             SOURCE,
             DESTINATION,
             errors.CurrencyUnsupported,
         ),
-        (WISH, SOURCE, replace(DESTINATION, currency="EUR"), errors.CurrencyUnsupported),
+        (ORDER, SOURCE, replace(DESTINATION, currency="EUR"), errors.CurrencyUnsupported),
     ],
 )
-def test_accounts_that_cannot_take_part_are_refused(wish, source, destination, refusal):
+def test_accounts_that_cannot_take_part_are_refused(order, source, destination, refusal):
     with pytest.raises(refusal):
-        state.decide(wish, source, destination, NOW)
+        state.decide(order, source, destination, NOW)
 
 
 @pytest.mark.parametrize(
-    ("wish", "refusal"),
+    ("order", "refusal"),
     [
-        (replace(WISH, amount=Money(0, "USD")), errors.AmountNotPositive),
-        (replace(WISH, amount=Money(-1, "USD")), errors.AmountNotPositive),
-        (replace(WISH, amount=Money(1_001, "USD")), errors.AmountLimitExceeded),
-        (replace(WISH, destination_account_id=SOURCE.account_id), errors.SameAccount),
+        (replace(ORDER, amount=Money(0, "USD")), errors.AmountNotPositive),
+        (replace(ORDER, amount=Money(-1, "USD")), errors.AmountNotPositive),
+        (replace(ORDER, amount=Money(1_001, "USD")), errors.AmountLimitExceeded),
+        (replace(ORDER, destination_account_id=SOURCE.account_id), errors.SameAccount),
     ],
 )
-def test_what_no_account_can_make_right_is_refused(wish, refusal):
+def test_what_no_account_can_make_right_is_refused(order, refusal):
     with pytest.raises(refusal):
-        state.require_sound(wish, 1_000)
+        state.require_sound(order, 1_000)
 
 
 def test_the_limit_itself_may_be_transferred():
-    state.require_sound(replace(WISH, amount=Money(1_000, "USD")), 1_000)
+    state.require_sound(replace(ORDER, amount=Money(1_000, "USD")), 1_000)
 
 
 def test_the_classes_and_the_contracts_reasons_agree():

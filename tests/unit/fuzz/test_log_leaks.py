@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.fuzz.silence import MUST_SPEAK, PAYEE_NAME, words_in_logs
+from lab.fuzz.log_leaks import MUST_SPEAK, PAYEE_NAME, words_in_logs
 from sandbox.stack.home import Home
 from sandbox.stack.supervisor.logfiles import LOG_BYTES_MAX, bound_all
 from sandbox.stack.testing import RunningStack

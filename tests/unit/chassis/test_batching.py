@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from ops.waiting import scaled_s
-from services.chassis.groups import Groups, Sizes
+from services.chassis.batching import Batcher, BatchLimits
 
 
 class Recorder:
@@ -26,24 +26,24 @@ class Recorder:
 
 
 async def test_a_lone_call_goes_at_once() -> None:
-    groups = Groups(Recorder(), Sizes(every_s=3600.0, items_max=10))
-    assert await asyncio.wait_for(groups.do(1), timeout=scaled_s(5)) == 2
+    batcher = Batcher(Recorder(), BatchLimits(interval_s=3600.0, items_max=10))
+    assert await asyncio.wait_for(batcher.submit(1), timeout=scaled_s(5)) == 2
 
 
 async def test_calls_that_come_together_are_carried_out_together() -> None:
     recorder = Recorder()
-    groups = Groups(recorder, Sizes(every_s=0.0, items_max=3))
-    assert await asyncio.gather(*map(groups.do, (1, 2, 3, 4, 5))) == [2, 4, 6, 8, 10]
+    batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=3))
+    assert await asyncio.gather(*map(batcher.submit, (1, 2, 3, 4, 5))) == [2, 4, 6, 8, 10]
     assert recorder.groups == [[1, 2, 3], [4, 5]]
 
 
 async def test_a_group_that_is_held_up_holds_up_no_other() -> None:
     recorder = Recorder()
-    groups = Groups(recorder, Sizes(every_s=0.0, items_max=10))
-    slow = asyncio.create_task(groups.do(7))
+    batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=10))
+    slow = asyncio.create_task(batcher.submit(7))
     while not recorder.groups:
         await asyncio.sleep(0)
-    assert await asyncio.wait_for(groups.do(1), timeout=scaled_s(5)) == 2
+    assert await asyncio.wait_for(batcher.submit(1), timeout=scaled_s(5)) == 2
     assert not slow.done()
     recorder.open.set()
     assert await slow == 14
@@ -51,29 +51,29 @@ async def test_a_group_that_is_held_up_holds_up_no_other() -> None:
 
 async def test_not_more_groups_are_under_way_than_may_be() -> None:
     recorder = Recorder()
-    sizes = Sizes(every_s=0.0, items_max=1, groups_max=4)
-    groups = Groups(recorder, sizes)
-    calls = [asyncio.create_task(groups.do(7)) for _ in range(sizes.groups_max + 2)]
+    limits = BatchLimits(interval_s=0.0, items_max=1, batches_max=4)
+    batcher = Batcher(recorder, limits)
+    calls = [asyncio.create_task(batcher.submit(7)) for _ in range(limits.batches_max + 2)]
     for _ in range(1000):
         await asyncio.sleep(0)
-    assert len(recorder.groups) == sizes.groups_max
+    assert len(recorder.groups) == limits.batches_max
     recorder.open.set()
     assert await asyncio.gather(*calls) == [14] * len(calls)
 
 
 async def test_each_caller_of_a_failed_group_learns_it_and_the_next_group_goes_on() -> None:
-    groups = Groups(Recorder(), Sizes(every_s=0.0, items_max=2))
-    answers = await asyncio.gather(*map(groups.do, (12, 13, 14)), return_exceptions=True)
+    batcher = Batcher(Recorder(), BatchLimits(interval_s=0.0, items_max=2))
+    answers = await asyncio.gather(*map(batcher.submit, (12, 13, 14)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [ConnectionError, ConnectionError, int]
     with pytest.raises(ConnectionError):
-        await groups.do(13)
-    assert await groups.do(1) == 2
+        await batcher.submit(13)
+    assert await batcher.submit(1) == 2
 
 
 async def test_a_caller_that_gives_up_holds_up_nobody() -> None:
     recorder = Recorder()
-    groups = Groups(recorder, Sizes(every_s=0.0, items_max=10))
-    impatient, patient = (asyncio.create_task(groups.do(number)) for number in (7, 2))
+    batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=10))
+    impatient, patient = (asyncio.create_task(batcher.submit(number)) for number in (7, 2))
     while not recorder.groups:
         await asyncio.sleep(0)
     impatient.cancel()
@@ -85,17 +85,17 @@ async def test_a_group_that_is_answered_short_fails_and_does_not_hang() -> None:
     async def short(items: Sequence[int]) -> list[int]:
         return [2 * item for item in items[1:]]
 
-    groups = Groups(short, Sizes(every_s=0.0, items_max=10))
+    batcher = Batcher(short, BatchLimits(interval_s=0.0, items_max=10))
     with pytest.raises(ValueError, match="0 results for 1 calls"):
-        await asyncio.wait_for(groups.do(1), timeout=scaled_s(5))
+        await asyncio.wait_for(batcher.submit(1), timeout=scaled_s(5))
 
 
 async def test_a_call_that_nobody_waits_for_any_more_is_not_begun() -> None:
     """After a stall of the store the group would else work for callers long refused, and the
     present ones would wait behind them until they are refused too."""
     recorder = Recorder()
-    groups = Groups(recorder, Sizes(every_s=0.0, items_max=1, groups_max=1))
-    slow, gone, present = (asyncio.create_task(groups.do(number)) for number in (7, 2, 3))
+    batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=1, batches_max=1))
+    slow, gone, present = (asyncio.create_task(batcher.submit(number)) for number in (7, 2, 3))
     while not recorder.groups:
         await asyncio.sleep(0)
     gone.cancel()

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from services.chassis.outages import UNREACHABLE
+from services.chassis.unreachable import UNREACHABLE
 
 CHANNEL = "customers_balance"
 RECONNECT_S = 0.5
@@ -25,7 +25,7 @@ Connect = Callable[[], Awaitable["asyncpg.Connection"]]
 _Waiter = tuple[int, asyncio.Future[None]]
 
 
-class Arrivals:
+class BalanceWaiters:
     """The waiting callers of one process."""
 
     def __init__(self, positions: Positions, connect: Connect) -> None:
@@ -71,7 +71,7 @@ class Arrivals:
             try:
                 await self._listen_until_lost()
             except UNREACHABLE as error:
-                log.warning("arrivals.listener_lost", error=type(error).__name__)
+                log.warning("balance_waiters.listener_lost", error=type(error).__name__)
             await asyncio.sleep(RECONNECT_S)
 
     async def _listen_until_lost(self) -> None:
@@ -98,7 +98,7 @@ class Arrivals:
                 found = await self._positions(list(self._waiters))
             except UNREACHABLE as error:
                 # The callers get POSITION_NOT_REACHED unless a later notice is answered.
-                log.warning("arrivals.read_failed", error=type(error).__name__)
+                log.warning("balance_waiters.read_failed", error=type(error).__name__)
                 continue
             self._wake(found)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from lab.chaos.expected_balances import Row, reckon
 from lab.chaos.orders import IN_PROGRESS, KEY_REUSED, Meaning, Op, Order, meaning
-from lab.chaos.reckoning import Row, reckon
 
 ANA, LUIS = "ana", "luis"
 

@@ -1,4 +1,4 @@
-"""The relay's figures for Prometheus, served on a Unix socket beside the gRPC one."""
+"""The relay's metrics for Prometheus, served on a Unix socket beside the gRPC one."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 
-class Figures:
+class Metrics:
     """What an alert watches: how far behind, how much went out, what was parked."""
 
     def __init__(self) -> None:
@@ -38,12 +38,12 @@ class Figures:
         self.batches = Counter("bp_outbox_batches", "Batches sent", registry=self.registry)
 
 
-async def serve(figures: Figures, socket: Path) -> web.AppRunner:
+async def serve(metrics: Metrics, socket: Path) -> web.AppRunner:
     """Answer GET /metrics on a socket until the returned runner is cleaned up."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(
-            body=generate_latest(figures.registry),
+            body=generate_latest(metrics.registry),
             headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4},
         )
 

@@ -17,43 +17,45 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class BatchLimits:
     """How large groups get."""
 
-    every_s: float = 0.01
+    interval_s: float = 0.01
     """Groups begin so far apart: what comes in between goes together."""
     items_max: int = 64
     """Most calls of one group."""
-    groups_max: int = 2
+    batches_max: int = 2
     """Groups under way at once; each has a connection of the pool."""
 
     @classmethod
-    def of(cls, settings: ServiceSettings) -> "Sizes":
+    def of(cls, settings: ServiceSettings) -> "BatchLimits":
         """Return what a service's settings say."""
-        return cls(settings.group_every_ms / 1000, settings.group_items_max, settings.groups_max)
+        return cls(
+            settings.batch_interval_ms / 1000, settings.batch_items_max, settings.batches_max
+        )
 
 
-DEFAULT_SIZES = Sizes()
+DEFAULT_BATCH_LIMITS = BatchLimits()
 
 
-class Groups(Generic[Item, Result]):
+class Batcher(Generic[Item, Result]):
     """Groups the concurrent calls of one process."""
 
     def __init__(
         self,
         perform: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
-        sizes: Sizes = DEFAULT_SIZES,
+        limits: BatchLimits = DEFAULT_BATCH_LIMITS,
     ) -> None:
         """`perform` returns a result for each item, in their order; each caller of a group gets
         what it raises.
         """
         self._perform = perform
-        self._sizes = sizes
+        self._limits = limits
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
 
-    async def do(self, item: Item) -> Result:
+    async def submit(self, item: Item) -> Result:
         """Carry out one call, with whatever others come."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
@@ -66,15 +68,15 @@ class Groups(Generic[Item, Result]):
             task = asyncio.create_task(self._carry_out(group))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
-            await asyncio.sleep(self._sizes.every_s)
-            if len(self._under_way) >= self._sizes.groups_max:
+            await asyncio.sleep(self._limits.interval_s)
+            if len(self._under_way) >= self._limits.batches_max:
                 await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
 
     def _next(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         """Take the next group. After a stall those whose caller has left are many: work for them
         would make the present callers leave too."""
         group: list[tuple[Item, asyncio.Future[Result]]] = []
-        while self._waiting and len(group) < self._sizes.items_max:
+        while self._waiting and len(group) < self._limits.items_max:
             item, future = self._waiting.popleft()
             if not future.done():
                 group.append((item, future))

@@ -1,0 +1,38 @@
+"""Errors that say that the other side cannot be reached now, so that a retry may succeed.
+
+Any other error is a defect: it ends the process, so that somebody sees it.
+"""
+
+import asyncpg
+import grpc
+import grpc.aio
+
+UNREACHABLE: tuple[type[Exception], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    # asyncpg raises this when the server closes a connection while the pool hands it out.
+    asyncpg.InternalClientError,
+)
+"""Transient server-side failures of a store or a socket."""
+
+_UNREACHABLE_CODES = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        # A server that shuts down resets calls that it has not begun. It never means that this
+        # process cancelled the call: that raises CancelledError.
+        grpc.StatusCode.CANCELLED,
+    }
+)
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Tell whether an error says that a store or another service cannot be reached now."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        return error.code() in _UNREACHABLE_CODES
+    return isinstance(error, UNREACHABLE)
