@@ -78,5 +78,5 @@ bench: setup ## Measure the bank in a quarter of an hour into .bp/reports/bench.
 bench-long: setup ## The same with 10 million transfers, and half an hour of steady load
 	@$(PYTHON) -m lab.bench --long $(ARGS)
 
-fuzz: setup-dev ## Hostile input: 5,000 cases at the edge, every RPC, then the judge (ARGS="--seed 7")
+fuzz: setup-dev ## Hostile input: 5,000 cases at the gateway, every RPC, then the judge (ARGS="--seed 7")
 	@$(PYTHON) -m lab.fuzz $(ARGS)

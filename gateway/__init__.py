@@ -1,1 +1,1 @@
-"""The edge: what the mobile app reaches, derived from the contracts."""
+"""The gateway: what the mobile app reaches, derived from the contracts."""

@@ -1,4 +1,4 @@
--- The edge's check of what Envoy's transcoder lets through or answers badly.
+-- The gateway's check of what Envoy's transcoder lets through or answers badly.
 --
 -- Before this text stand tables derived from the contracts (gateway/request_check.py):
 --   ROUTES[name]   = {body = "json"|"raw"|"none", message = root of the body, skip = path fields,
@@ -315,7 +315,7 @@ local function unwrap(handle, field)
   if sub(text, 1, #head) == head then body:setBytes(sub(text, #head + 1, -2)) end
 end
 
--- Errors of the services come with an ErrorInfo. What has none is a proxy's, and gets the edge's.
+-- Services send an ErrorInfo with each error. A proxy sends none, so the gateway adds its own.
 local function complete(handle, status)
   local body = handle:body()
   if not body then return end

@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from gateway.replies import REPLIES, status_json
-from gateway.routes import BodyKind, EdgeRoute, edge_routes
+from gateway.routes import BodyKind, GatewayRoute, gateway_routes
 from services.contracts import HttpRoute, MethodContract
 
 _CODE = Path(__file__).with_suffix(".lua")
@@ -39,7 +39,8 @@ def source(contracts: Mapping[str, MethodContract]) -> str:
     """Return the filter's whole source."""
     tables = _Tables()
     route_tables = {
-        route.name: tables.route(route, contracts[route.method]) for route in edge_routes(contracts)
+        route.name: tables.route(route, contracts[route.method])
+        for route in gateway_routes(contracts)
     }
     replies = {reply.http: json.dumps(status_json(reply)) for reply in REPLIES}
     parts = [
@@ -75,7 +76,7 @@ class _Tables:
         self.messages: dict[str, dict[str, list[Any]]] = {}
         self.enums: dict[str, dict[str, bool]] = {}
 
-    def route(self, route: EdgeRoute, contract: MethodContract) -> dict[str, Any]:
+    def route(self, route: GatewayRoute, contract: MethodContract) -> dict[str, Any]:
         """Return the row of one route, and note what its body may hold."""
         http = next(each for each in contract.http if each.path == route.template)
         bound = {variable.partition(".")[0] for variable in route.variables}

@@ -1,4 +1,4 @@
-"""The routes of the edge, derived from the contracts: one for each REST binding.
+"""The routes of the gateway, derived from the contracts: one for each REST binding.
 
 Pure: contracts in, plain values out. Envoy has no place here; mesh/controlplane/translate/edge
 turns the routes into its configuration.
@@ -23,8 +23,8 @@ class BodyKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeRoute:
-    """One verb and path at the edge, and the method behind it."""
+class GatewayRoute:
+    """One verb and path at the gateway, and the method behind it."""
 
     name: str
     """Unique, "bp.payments.v1.PaymentsService.GetInterbankTransfer.0"."""
@@ -59,8 +59,8 @@ class EdgeRoute:
         return "[^/:]+".join(re.escape(text) for text in parts[::2])
 
 
-def edge_routes(contracts: Mapping[str, MethodContract]) -> tuple[EdgeRoute, ...]:
-    """Return the edge's routes, in an order in which the first match is the right one."""
+def gateway_routes(contracts: Mapping[str, MethodContract]) -> tuple[GatewayRoute, ...]:
+    """Return the gateway's routes, in an order in which the first match is the right one."""
     found = [
         _route(contract, http, number)
         for contract in contracts.values()
@@ -69,8 +69,8 @@ def edge_routes(contracts: Mapping[str, MethodContract]) -> tuple[EdgeRoute, ...
     return tuple(sorted(found, key=lambda each: (each.regex is not None, each.template, each.verb)))
 
 
-def _route(contract: MethodContract, http: HttpRoute, number: int) -> EdgeRoute:
-    return EdgeRoute(
+def _route(contract: MethodContract, http: HttpRoute, number: int) -> GatewayRoute:
+    return GatewayRoute(
         name=f"{contract.path[1:].replace('/', '.')}.{number}",
         verb=http.verb,
         template=http.path,

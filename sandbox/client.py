@@ -1,4 +1,4 @@
-"""The bank as a mobile app and an operator reach it: REST at the edge, the partners' controls.
+"""The bank as a mobile app and an operator reach it: REST at the gateway, the partners' controls.
 
 For the demo and the end-to-end tests. Each opens customers of its own, so that many may share
 one running bank without meeting.
@@ -35,7 +35,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of the edge or of a control API."""
+    """One answer of the gateway or of a control API."""
 
     status: int
     text: str
@@ -102,7 +102,7 @@ class BankClient:
         headers: dict[str, str] | None = None,
         data: bytes | None = None,
     ) -> Answer:
-        """One request at the edge."""
+        """One request at the gateway."""
         sent = dict(headers or {})
         if token:
             sent["Authorization"] = f"Bearer {token}"

@@ -21,13 +21,13 @@ from gateway.openapi.examples import EXAMPLES
 from gateway.openapi.links import Method, links
 from gateway.openapi.schemas import Schemas
 from gateway.replies import REPLIES, status_json
-from gateway.routes import BodyKind, EdgeRoute, edge_routes
+from gateway.routes import BodyKind, GatewayRoute, gateway_routes
 from services import contracts
 from services.contracts import Audience, MethodContract
 
 _ERROR = "#/components/schemas/Error"
 _REASON_STATUS = re.compile(r"\b([45]\d\d)\b")
-_EDGE_STATUSES = (400, 413, 429, 431, 500, 503, 504)
+_GATEWAY_STATUSES = (400, 413, 429, 431, 500, 503, 504)
 
 
 def document(descriptor_set: bytes) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def document(descriptor_set: bytes) -> dict[str, Any]:
     schemas, failures = Schemas(comments), _Failures()
     reasons = _reasons(descriptor_set, comments)
     paths: dict[str, dict[str, Any]] = {}
-    routes = edge_routes(known)
+    routes = gateway_routes(known)
     methods = {route.method: Method(route, known[route.method]) for route in routes}
     for route in sorted(routes, key=lambda each: (each.template, each.verb)):
         contract = known[route.method]
@@ -91,7 +91,7 @@ _KEY_HEADER = {
 }
 
 
-def _path(route: EdgeRoute, contract: MethodContract) -> str:
+def _path(route: GatewayRoute, contract: MethodContract) -> str:
     path = route.template
     for name in route.variables:
         path = path.replace(f"{{{name}}}", f"{{{_json_name(contract, name)}}}")
@@ -103,7 +103,7 @@ def _json_name(contract: MethodContract, field: str) -> str:
 
 
 def _operation(
-    route: EdgeRoute,
+    route: GatewayRoute,
     contract: MethodContract,
     schemas: Schemas,
     failures: "_Failures",
@@ -134,7 +134,7 @@ def _security(contract: MethodContract) -> list[dict[str, list[str]]]:
 
 
 def _parameters(
-    route: EdgeRoute, contract: MethodContract, schemas: Schemas
+    route: GatewayRoute, contract: MethodContract, schemas: Schemas
 ) -> Iterator[dict[str, Any]]:
     if route.idempotency_key_required:
         yield _KEY_HEADER
@@ -147,7 +147,7 @@ def _parameters(
                 yield schemas.parameter(field, "query", required=schemas.is_required(field))
 
 
-def _body(route: EdgeRoute, contract: MethodContract, schemas: Schemas) -> dict[str, Any]:
+def _body(route: GatewayRoute, contract: MethodContract, schemas: Schemas) -> dict[str, Any]:
     if route.body is BodyKind.RAW:
         schema = {"type": "object", "description": "As the partner signed it."}
         return {"required": True, "content": {"application/json": {"schema": schema}}}
@@ -159,7 +159,7 @@ def _body(route: EdgeRoute, contract: MethodContract, schemas: Schemas) -> dict[
 
 
 def _responses(
-    route: EdgeRoute,
+    route: GatewayRoute,
     contract: MethodContract,
     schemas: Schemas,
     failures: "_Failures",
@@ -194,12 +194,12 @@ class _Failures:
 
 
 def _failures(
-    route: EdgeRoute,
+    route: GatewayRoute,
     contract: MethodContract,
     reasons: Mapping[str, list[tuple[str, int]]],
 ) -> dict[int, list[str]]:
-    """Return the reasons by HTTP status: the edge's own, then the domain's."""
-    found: dict[int, list[str]] = {status: [] for status in _EDGE_STATUSES}
+    """Return the reasons by HTTP status: the gateway's own, then the domain's."""
+    found: dict[int, list[str]] = {status: [] for status in _GATEWAY_STATUSES}
     if contract.audience is not Audience.PUBLIC:
         found[403] = []
     if contract.audience is Audience.CUSTOMER:

@@ -12,7 +12,7 @@ from typing import Any
 from google.api import field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.routes import BodyKind, EdgeRoute
+from gateway.routes import BodyKind, GatewayRoute
 from services.contracts import MethodContract
 
 _BEHAVIOR: Any = field_behavior_pb2.field_behavior
@@ -21,9 +21,9 @@ _NEXT, _TOKEN = "next_page_token", "page_token"
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method as it is called at the edge."""
+    """A method as it is called at the gateway."""
 
-    route: EdgeRoute
+    route: GatewayRoute
     contract: MethodContract
 
     @property

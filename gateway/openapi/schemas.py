@@ -1,7 +1,7 @@
 """JSON schemas of protobuf messages, as proto3's JSON mapping and buf.validate have them.
 
 A message has two forms. In an answer it is what the bank writes, and may grow. In a request it is
-what the edge takes: no unknown fields, int64 as text or number, null for what may be left out.
+what the gateway takes: no unknown fields, int64 as text or number, null for what may be left out.
 """
 
 from collections.abc import Collection

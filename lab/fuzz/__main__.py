@@ -1,4 +1,4 @@
-"""`python -m lab.fuzz`: the document at the edge, every RPC on the mesh, then the judge."""
+"""`python -m lab.fuzz`: the document at the gateway, every RPC on the mesh, then the judge."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
-    parser.add_argument("--cases", type=int, default=CASES, help="at the edge, at least")
+    parser.add_argument("--cases", type=int, default=CASES, help="at the gateway, at least")
     parser.add_argument("--calls", type=int, default=200, help="of each RPC")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
     parser.add_argument(
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fuzz(stack: RunningStack, options: argparse.Namespace) -> list[str]:
     people = asyncio.run(open_people(stack))
-    found = [*_at_the_edge(stack, people, options), *_on_the_mesh(stack, people, options)]
+    found = [*_at_the_gateway(stack, people, options), *_on_the_mesh(stack, people, options)]
     verdict = asyncio.run(_judged(stack))
     print(f"judge: {'all stores agree' if verdict else 'the stores disagree: bpctl ledger check'}")
     secrets_of_all = [one for person in people for one in (person.token, person.user_name)]
@@ -85,7 +85,7 @@ async def _judged(stack: RunningStack) -> bool:
         await client.close()
 
 
-def _at_the_edge(
+def _at_the_gateway(
     stack: RunningStack, people: Sequence[Customer], options: argparse.Namespace
 ) -> list[str]:
     tally, begun, seed = document.Tally(), time.monotonic(), options.seed
@@ -105,7 +105,7 @@ def _at_the_edge(
             seed, phases = seed + 1, ("fuzzing", "stateful")
     answers = ", ".join(f"{status}: {count}" for status, count in sorted(tally.answers.items()))
     print(
-        f"edge: {tally.requests} requests in {time.monotonic() - begun:.0f} s,"
+        f"gateway: {tally.requests} requests in {time.monotonic() - begun:.0f} s,"
         f" {tally.followed_links} by links, {tally.checks.total()} checks of"
         f" {len(tally.checks)} kinds; {answers}"
     )

@@ -62,7 +62,7 @@ def is_dropped(failure: Any, sent: Any, body: Any) -> bool:
 def _is_not_as_documented(sent: Any) -> bool:
     """Tell whether "good" data is what the document does not mean.
 
-    JSON Schema takes 5.0 for an integer; the edge has one spelling for a number. And the
+    JSON Schema takes 5.0 for an integer; the gateway has one spelling for a number. And the
     generator reads the pattern's \\p{C} as control characters alone, without the unassigned and
     the private ones, which the services refuse in names.
     """

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
-from gateway.routes import EdgeRoute
+from gateway.routes import GatewayRoute
 from services.contracts import MethodContract
 
 
@@ -252,7 +252,7 @@ class Edge:
     cors: Cors
     limits: EdgeLimits
     partner_principals: tuple[tuple[str, tuple[str, ...]], ...]
-    routes: tuple[EdgeRoute, ...]
+    routes: tuple[GatewayRoute, ...]
     services: tuple[ServiceTarget, ...]
     partners: tuple[Partner, ...]
     contracts: Contracts

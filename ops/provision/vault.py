@@ -16,9 +16,9 @@ from services.kernel.identities import spiffe_id, token_subject
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 TOKEN_TTL = "1h"
 MESH_CERT_TTL = "1h"
-EDGE_CERT_TTL = "2160h"
-EDGE_ROLE = "api-gateway"
-EDGE_NAMES = ("localhost", "bp.localhost")
+GATEWAY_CERT_TTL = "2160h"
+GATEWAY_ROLE = "api-gateway"
+GATEWAY_NAMES = ("localhost", "bp.localhost")
 CERT_BACKDATE = "5m"
 """Certificates begin so long before they are issued, for those whose clock is behind."""
 LOGIN_SKEW_S = 180
@@ -51,7 +51,7 @@ async def provision(addr: str, token: str, issuer_public_key: str, secrets: Secr
 def readable_paths() -> dict[str, list[str]]:
     """Service account to the API paths it may use, with the verb: nothing else is allowed."""
     paths: dict[str, list[str]] = {
-        CERT_AGENT: [f"pki/issue/{name}" for name in (*mesh_identities(), EDGE_ROLE)],
+        CERT_AGENT: [f"pki/issue/{name}" for name in (*mesh_identities(), GATEWAY_ROLE)],
         BPCTL: ["secret/data/external/oauth", f"secret/data/database/postgres/{JUDGE}"],
     }
     for service in SERVICES:
@@ -113,13 +113,13 @@ async def _pki_role(bao: BaoClient, name: str) -> None:
 async def _edge_role(bao: BaoClient) -> None:
     """The public certificate of the gateway: host names of this machine, no SPIFFE identity."""
     await bao.write(
-        f"pki/roles/{EDGE_ROLE}",
+        f"pki/roles/{GATEWAY_ROLE}",
         key_type="ec",
         key_bits=256,
-        max_ttl=EDGE_CERT_TTL,
-        ttl=EDGE_CERT_TTL,
+        max_ttl=GATEWAY_CERT_TTL,
+        ttl=GATEWAY_CERT_TTL,
         not_before_duration=CERT_BACKDATE,
-        allowed_domains=list(EDGE_NAMES),
+        allowed_domains=list(GATEWAY_NAMES),
         allow_bare_domains=True,
         allow_ip_sans=True,
         server_flag=True,

@@ -24,7 +24,7 @@ from cryptography import x509
 from ops.provision.accounts import TOKEN_TTL_S, mint, write_all
 from ops.provision.bao_client import BaoClient, BaoError
 from ops.provision.roster import mesh_identities
-from ops.provision.vault import CERT_AGENT, EDGE_NAMES, EDGE_ROLE
+from ops.provision.vault import CERT_AGENT, GATEWAY_NAMES, GATEWAY_ROLE
 from sandbox.stack.home import Home
 from services.kernel.identities import spiffe_id
 
@@ -94,8 +94,8 @@ class CertAgent:
 
     async def _issue(self, bao: BaoClient, name: str) -> None:
         if name == EDGE:
-            request = {"common_name": EDGE_NAMES[0], "alt_names": ",".join(EDGE_NAMES[1:])}
-            answer = await bao.write(f"pki/issue/{EDGE_ROLE}", ip_sans="127.0.0.1", **request)
+            request = {"common_name": GATEWAY_NAMES[0], "alt_names": ",".join(GATEWAY_NAMES[1:])}
+            answer = await bao.write(f"pki/issue/{GATEWAY_ROLE}", ip_sans="127.0.0.1", **request)
         else:
             answer = await bao.write(f"pki/issue/{name}", uri_sans=spiffe_id(name))
         swap_in(self.home.certs / name, answer["data"])

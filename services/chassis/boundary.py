@@ -37,8 +37,8 @@ log = structlog.get_logger()
 def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
     """Return the call if its identity, scopes and key satisfy the policy; raise if not."""
     caller = service_account(metadata.get("x-forwarded-client-cert", ""))
-    from_edge = caller == GATEWAY and contract.audience is not Audience.INTERNAL
-    if not from_edge and caller not in contract.services:
+    from_gateway = caller == GATEWAY and contract.audience is not Audience.INTERNAL
+    if not from_gateway and caller not in contract.services:
         raise errors.CallerForbidden
     subject = metadata.get("x-bp-subject", "")
     scopes = frozenset(metadata.get("x-bp-scope", "").split())

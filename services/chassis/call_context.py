@@ -25,7 +25,7 @@ class Call:
     idempotency_key: str
     """Header Idempotency-Key; empty when the method wants none."""
     request_id: str
-    """The edge's request id, the correlation id of all that follows."""
+    """The gateway's request id, the correlation id of all that follows."""
     traceparent: str
     """W3C trace context; empty when there is none."""
     metadata: dict[str, str]

@@ -24,7 +24,7 @@ GC_OBJECTS = 20_000
 """New objects between two looks for cycles."""
 
 METADATA_BYTES_MAX = 65_536
-"""What passes the edge (16 KiB) must never fail here: gRPC would answer without a reason."""
+"""What passes the gateway (16 KiB) must never fail here: gRPC would answer without a reason."""
 
 DRAIN_S = 10
 """How long calls under way may go on after SIGTERM."""

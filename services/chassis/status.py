@@ -37,7 +37,7 @@ def to_status(error: BankError) -> status_pb2.Status:
 
 
 def trailing_metadata(error: BankError, status: status_pb2.Status) -> list[tuple[str, str | bytes]]:
-    """Return the trailers: the status itself, and Retry-After in seconds for the edge."""
+    """Return the trailers: the status itself, and Retry-After in seconds for the gateway."""
     trailers: list[tuple[str, str | bytes]] = [
         ("grpc-status-details-bin", status.SerializeToString())
     ]

@@ -47,7 +47,7 @@ def _refuse_contradictions(path: str, policy: policy_pb2.MethodPolicy, routed: b
     if internal and not policy.services:
         raise ContractError(path, "INTERNAL must name the services that may call")
     if internal and routed:
-        raise ContractError(path, "INTERNAL is never routed at the edge; drop google.api.http")
+        raise ContractError(path, "INTERNAL is never routed at the gateway; drop google.api.http")
     if not internal and not routed:
         raise ContractError(path, "callers from outside need a route; add google.api.http")
     if internal != (policy.rate_limit_class == policy_pb2.MESH):

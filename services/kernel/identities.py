@@ -7,7 +7,7 @@ are checked elsewhere.
 TRUST_DOMAIN = "bp.internal"
 NAMESPACE = "bp"
 GATEWAY = "gateway"
-"""Service account of the edge, which calls for customers and partners."""
+"""Service account of the gateway, which calls for customers and partners."""
 
 SPIFFE_PREFIX = f"spiffe://{TRUST_DOMAIN}/"
 """Every SPIFFE id of the trust domain begins with this."""

@@ -9,7 +9,7 @@ from services import contracts
 from services.kernel.errors import BankError
 from tests.architecture.sources import REPO
 
-EDGE_ONLY = {
+GATEWAY_ONLY = {
     "bp.policy.v1": {
         # Answered by the gateway, before any service is asked.
         "UNKNOWN_FIELD",
@@ -67,21 +67,23 @@ def test_every_error_has_a_reason_of_its_domain() -> None:
     assert unknown == []
 
 
-def test_every_reason_of_the_contracts_is_raised_or_named_as_the_edges() -> None:
+def test_every_reason_of_the_contracts_is_raised_or_named_as_the_gateways() -> None:
     raised = {(error.domain, error.reason) for error in _errors()}
     unused = {
         (domain, reason)
         for domain, enum in _enums().items()
         for reason in _reasons(enum)
-        if reason not in EDGE_ONLY.get(domain, set()) | RECORDED_ONLY.get(domain, set())
+        if reason not in GATEWAY_ONLY.get(domain, set()) | RECORDED_ONLY.get(domain, set())
     } - raised
     assert unused == set()
 
 
-def test_no_reason_of_the_edge_alone_is_raised_by_a_service() -> None:
+def test_no_reason_of_the_gateway_alone_is_raised_by_a_service() -> None:
     raised = {(error.domain, error.reason) for error in _errors()}
-    edge = {(domain, reason) for domain, reasons in EDGE_ONLY.items() for reason in reasons}
-    assert raised & edge == set()
+    gateway_only = {
+        (domain, reason) for domain, reasons in GATEWAY_ONLY.items() for reason in reasons
+    }
+    assert raised & gateway_only == set()
 
 
 def test_every_errors_docstring_is_a_message_of_its_own() -> None:

@@ -21,7 +21,7 @@ USED = CONNECTIONS // 2
 """Connections that have been used when the server closes the others."""
 
 
-class _Edge:
+class _Gateway:
     """Answers every request. At request `USED` it closes the unused connections; after the tenth
     request it is slow."""
 
@@ -68,12 +68,12 @@ async def test_a_connection_that_the_server_closed_is_not_used_again(
     ca.write_all(tmp_path, "bench")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tmp_path / "ach.pem", tmp_path / "ach.key")
-    edge = _Edge()
-    server = await asyncio.start_server(edge.serve, "127.0.0.1", 0, ssl=context)
+    gateway = _Gateway()
+    server = await asyncio.start_server(gateway.serve, "127.0.0.1", 0, ssl=context)
     async with server:
         port = server.sockets[0].getsockname()[1]
         outcome = await generator.drive(_plan(port, tmp_path / "ca.pem"))
-    assert edge.closed == CONNECTIONS - USED
+    assert gateway.closed == CONNECTIONS - USED
     assert outcome.sent == USED + 30
     assert (outcome.accepted, outcome.unanswered, outcome.refused) == (outcome.sent, 0, {})
 

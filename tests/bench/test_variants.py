@@ -9,7 +9,7 @@ from lab.bench.bench import Bench
 from lab.bench.load import orders
 from lab.bench.report.verdict import judged
 from lab.bench.runs import Load, run
-from lab.bench.variants import edge_direct, history
+from lab.bench.variants import gateway_direct, history
 from lab.bench.variants.ledger_alone import PEER_FILE, ledger
 from lab.bench.variants.no_sidecar import mesh
 from tests.bench.conftest import short_s
@@ -52,7 +52,7 @@ async def test_the_ledger_and_a_peer_are_measured_alone_and_the_books_agree(
 
 async def test_without_sidecars_none_counts_a_request_and_afterwards_all_do(bench: Bench) -> None:
     home = bench.test_bench.stack.home
-    rendered = (home.envoy / edge_direct.EDGE / "cds.json").read_text()
+    rendered = (home.envoy / gateway_direct.GATEWAY / "cds.json").read_text()
     await mesh(bench)
     assert bench.found.reasons == []
     assert all(result.outcome.accepted for result in bench.found.results)
@@ -61,7 +61,7 @@ async def test_without_sidecars_none_counts_a_request_and_afterwards_all_do(benc
     assert all(after.values())
     assert set(without.values()) == {0}, without
     assert {"mesh.hop_cpu_us", "mesh.share"} <= bench.found.figures.keys()
-    assert (home.envoy / edge_direct.EDGE / "cds.json").read_text() == rendered
+    assert (home.envoy / gateway_direct.GATEWAY / "cds.json").read_text() == rendered
     assert "no-sidecar" not in json.loads(rendered)["version_info"]
     again = Load("again", connections=4, warm_up_s=0.2, seconds=short_s())
     result = await run(bench.test_bench, again, orders.interbank(bench.test_bench, bench.callers))

@@ -217,7 +217,7 @@ async def test_a_refusal_whose_answer_was_lost_is_refunded_with_its_reason_and_c
     assert (await bank.at_ach(transfer_id))["state"] == "CANCELLED"
 
 
-async def test_an_edge_that_could_not_fetch_the_keys_asks_for_patience_and_not_for_a_new_login(
+async def test_a_gateway_that_could_not_fetch_the_keys_asks_for_patience_and_not_for_a_new_login(
     bank: Bank,
 ) -> None:
     """A gateway that started without the identity provider answered 401 to valid tokens."""

@@ -1,4 +1,4 @@
-"""The clearing house's notices at the edge: forged, repeated, reordered, early."""
+"""The clearing house's notices at the gateway: forged, repeated, reordered, early."""
 
 import hashlib
 import hmac

@@ -113,7 +113,7 @@ def cases_of_text(ana: Customer) -> list[tuple[str, Any, str]]:
         "a private character": "\ue000",
         "an embedding": "Bo\u202b Rivera",
         "a mark of direction": "Bo\u200f",
-        "as long as the edge takes": "x" * 60_000,
+        "as long as the gateway takes": "x" * 60_000,
     }
     found: list[tuple[str, Any, str]] = []
     for what, text in hostile.items():

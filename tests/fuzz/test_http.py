@@ -19,7 +19,7 @@ MALFORMED, LARGE, NOWHERE = "MALFORMED_BODY", "REQUEST_TOO_LARGE", "ROUTE_NOT_FO
 READ = "/v1/accounts"
 KIND = "Content-Type: application/json"
 SLOW_WITHIN_S = 20.0
-"""The edge ends a request that has not arrived after 15 seconds (mesh/config/gateway.yaml)."""
+"""The gateway ends a request that has not arrived after 15 seconds (mesh/config/gateway.yaml)."""
 
 
 def framed(ana: Customer, *lines: str, body: bytes) -> bytes:
@@ -64,7 +64,7 @@ def smuggling(ana: Customer) -> list[Case]:
 
 
 def broken(ana: Customer) -> list[Case]:
-    """Requests that HTTP does not know, or that the edge does not."""
+    """Requests that HTTP does not know, or that the gateway does not."""
     auth = f"Authorization: Bearer {ana.token}\r\n".encode()
     start = b"GET /v1/accounts HTTP/1.1\r\n"
     raw: dict[str, tuple[bytes, int, str]] = {

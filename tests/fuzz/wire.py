@@ -1,4 +1,4 @@
-"""Bytes to the edge and back, past every client library; and what an answer must look like."""
+"""Bytes to the gateway and back, past every client library; and what an answer must look like."""
 
 import asyncio
 import json
@@ -98,7 +98,7 @@ async def ask(bank: Bank, raw: bytes, within_s: float = ANSWER_WITHIN_S) -> Wire
     reader, writer = await asyncio.open_connection(where.hostname, where.port, ssl=tls)
     try:
         async with asyncio.timeout(scaled_s(within_s)):
-            # The edge may answer and close before it has read everything.
+            # The gateway may answer and close before it has read everything.
             sending = asyncio.ensure_future(_send(writer, raw))
             answer = await _read(reader)
             sending.cancel()

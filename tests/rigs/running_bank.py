@@ -46,7 +46,7 @@ class Bank(BankClient):
     async def as_ach(
         self, method: str, path: str, body: bytes, signature: str, *, certificate: bool
     ) -> Answer:
-        """Call the edge as the clearing house does: with its certificate, or without."""
+        """Call the gateway as the clearing house does: with its certificate, or without."""
         tls = ssl.create_default_context(cafile=self.where["BP_CA_FILE"])
         if certificate:
             self._show(tls, "ach-webhook")

@@ -14,7 +14,7 @@ from lab.bench.bench import Bench
 from lab.bench.load import orders
 from lab.bench.meters import passes
 from lab.bench.runs import Result
-from lab.bench.variants.edge_direct import edge_direct_to
+from lab.bench.variants.gateway_direct import gateway_direct_to
 from lab.bench.variants.no_sidecar_service import RUN
 from lab.bench.variants.replacement import in_place_of
 
@@ -40,7 +40,7 @@ async def mesh(bench: Bench) -> None:
     run = str(bench.test_bench.stack.home.run)
     async with (
         in_place_of(bench.test_bench, SERVICE, MODULE, {RUN: run}) as pid,
-        edge_direct_to(bench.test_bench, SERVICE),
+        gateway_direct_to(bench.test_bench, SERVICE),
     ):
         no_sidecar, no_sidecar_passes = await _counted(
             bench, bench.measure(direct, requests, instead={SERVICE: pid})

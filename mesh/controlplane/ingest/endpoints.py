@@ -36,7 +36,7 @@ class ServicePlace(_Strict):
 
 
 class GatewayPlace(_Strict):
-    """The edge."""
+    """The gateway."""
 
     listen: HostPort
     admin: HostPort

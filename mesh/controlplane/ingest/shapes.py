@@ -84,7 +84,7 @@ class Selector(Shape):
 
 
 class GatewayTls(Shape):
-    """The edge's TLS; a client certificate may come, and then names a partner."""
+    """The gateway's TLS; a client certificate may come, and then names a partner."""
 
     mode: Literal["OPTIONAL_MUTUAL"]
     credential_name: str
@@ -93,7 +93,7 @@ class GatewayTls(Shape):
 
 
 class GatewayServer(Shape):
-    """One listener of the edge."""
+    """One listener of the gateway."""
 
     port: Port
     hosts: list[Literal["*"]]
@@ -101,7 +101,7 @@ class GatewayServer(Shape):
 
 
 class GatewaySpec(Shape):
-    """The edge: one server for all hosts."""
+    """The gateway: one server for all hosts."""
 
     selector: dict[Literal["app"], str]
     servers: Annotated[list[GatewayServer], Field(min_length=1, max_length=1)]
@@ -318,7 +318,7 @@ class Bucket(Shape):
 
 
 class RateLimits(Shape):
-    """The edge's buckets, by address, customer and partner, for each class of the contracts."""
+    """The gateway's buckets, by address, customer and partner, for each class of the contracts."""
 
     per_address: Bucket
     per_customer: dict[Literal["READ", "WRITE"], Bucket]
@@ -336,7 +336,7 @@ class Cors(Shape):
 
 
 class Limits(Shape):
-    """The largest request, and the longest wait, at the edge."""
+    """The largest request, and the longest wait, at the gateway."""
 
     body_bytes: Annotated[int, Field(ge=1024)]
     headers_kib: Annotated[int, Field(ge=1, le=96, alias="headersKiB")]

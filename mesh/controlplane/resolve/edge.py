@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from gateway.routes import EdgeRoute
+from gateway.routes import GatewayRoute
 from mesh.controlplane import model
 from mesh.controlplane.ingest import shapes
 from mesh.controlplane.ingest.endpoints import Endpoints
@@ -21,12 +21,12 @@ def resolve_edge(
     resources: list[Resource],
     endpoints: Endpoints,
     workload: model.Workload,
-    routes: tuple[EdgeRoute, ...],
+    routes: tuple[GatewayRoute, ...],
     services: tuple[model.ServiceTarget, ...],
     traffic: TrafficRules,
     contracts: model.Contracts,
 ) -> model.Edge:
-    """Return the edge; a rate-limit class or a partner that the config lacks is refused."""
+    """Return the gateway; a rate-limit class or a partner that the config lacks is refused."""
     server = _only(resources, shapes.GatewaySpec).servers[0]
     policy = _only(resources, shapes.EdgePolicySpec)
     issuer = _issuer(_only(resources, shapes.RequestAuthenticationSpec).jwt_rules[0])
@@ -62,7 +62,9 @@ def _only(resources: list[Resource], spec: type[_SpecT]) -> _SpecT:
     return found[0][1]
 
 
-def _refuse_unknown(routes: tuple[EdgeRoute, ...], classes: set[str], partners: set[str]) -> None:
+def _refuse_unknown(
+    routes: tuple[GatewayRoute, ...], classes: set[str], partners: set[str]
+) -> None:
     for route in routes:
         if route.rate_limit_class not in classes:
             raise MeshFault(f"{route.method}: EdgePolicy has no bucket {route.rate_limit_class}")

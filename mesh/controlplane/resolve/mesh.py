@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.routes import edge_routes
+from gateway.routes import gateway_routes
 from mesh.controlplane import model
 from mesh.controlplane.ingest import shapes
 from mesh.controlplane.ingest.endpoints import Endpoints, ServicePlace
@@ -46,11 +46,11 @@ def resolve(inputs: Inputs) -> model.Mesh:
         _sidecar(name, place, inputs, targets, traffic)
         for name, place in sorted(inputs.endpoints.services.items())
     )
-    routes = edge_routes(inputs.contracts)
+    routes = gateway_routes(inputs.contracts)
     reached = {route.deployable for route in routes}
     missing = sorted(reached - targets.keys())
     if missing:
-        raise MeshFault(f"the edge routes to {', '.join(missing)}, which endpoints do not place")
+        raise MeshFault(f"the gateway routes to {', '.join(missing)}, which endpoints do not place")
     gateway = resolve_edge(
         inputs.resources,
         inputs.endpoints,

@@ -22,7 +22,7 @@ def parse_address(text: str) -> model.Address:
 
 
 def certificate(endpoints: Endpoints, name: str) -> model.CertificateFiles:
-    """Return the certificate of a mesh identity, or of the edge."""
+    """Return the certificate of a mesh identity, or of the gateway."""
     folder = endpoints.certs_dir / name
     return model.CertificateFiles(name, folder / "cert.pem", folder / "key.pem", folder)
 

@@ -31,7 +31,7 @@ _STREAMS_MAX = 1024
 _WINDOW_BYTES = 262144
 _FORBIDDEN = 403
 _GRACE_MS = 500
-"""A sidecar lets a call take so much longer than the contract does. The service and the edge end
+"""A sidecar lets a call take so much longer than the contract does. The service and the gateway end
 it in time with DEADLINE_EXCEEDED; a sidecar that ended it first would say UNAVAILABLE."""
 
 
@@ -200,7 +200,7 @@ def _manager(
         codec_type=codec,
         stat_prefix=name,
         access_log=[access_log(sidecar.workload, passed_on)],
-        # The request id is the edge's (or the caller's) and is only passed on.
+        # The request id is the gateway's (or the caller's) and is only passed on.
         preserve_external_request_id=True,
         server_header_transformation=hcm.HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,
         http2_protocol_options=core.Http2ProtocolOptions(

@@ -79,7 +79,7 @@ def partner_socket(partner: model.Partner, source: SecretSource) -> core.Transpo
 
 
 def edge_socket(edge: model.Edge, source: SecretSource) -> core.TransportSocket:
-    """Return the edge's TLS: partners may show a certificate, customers have none."""
+    """Return the gateway's TLS: partners may show a certificate, customers have none."""
     context = tls.CommonTlsContext(
         tls_params=_versions(*edge.tls_versions),
         tls_certificate_sds_secret_configs=[_reference(edge.certificate.name, source)],

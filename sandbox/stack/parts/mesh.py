@@ -136,7 +136,7 @@ class Mesh:
         )
 
     def gateway(self) -> ProcessSpec:
-        """The edge; it goes first when the bank stops, letting running requests end."""
+        """The gateway; it goes first when the bank stops, letting running requests end."""
 
         async def drain() -> None:
             base = f"http://{self.gateway_admin}"
@@ -151,7 +151,7 @@ class Mesh:
         services = tuple(f"{s.name}-sidecar" for s in present() if s.sidecar)
         return ProcessSpec(
             name=GATEWAY,
-            layer=Layer.EDGE,
+            layer=Layer.GATEWAY,
             command=self._command(GATEWAY),
             probe=HttpProbe(f"http://{self.gateway_admin}/ready"),
             depends_on=("certificates", "mesh", *services),

@@ -27,7 +27,7 @@ class Layer(IntEnum):
     PARTNER = 20
     SIDECAR = 30
     SERVICE = 40
-    EDGE = 50
+    GATEWAY = 50
 
 
 class State(StrEnum):

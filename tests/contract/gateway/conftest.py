@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.rigs.mesh.edge import Edge, open_edge
+from tests.rigs.mesh.gateway import Gateway, open_gateway
 
 
 @pytest.fixture(scope="package")
-async def edge() -> AsyncIterator[Edge]:
-    """Return the running edge. At the end no Lua error may have happened: they let calls pass."""
-    async with open_edge() as opened:
+async def gateway() -> AsyncIterator[Gateway]:
+    """Return the running gateway; fail on a Lua error at the end, since it lets calls pass."""
+    async with open_gateway() as opened:
         yield opened
         errors = await opened.rig.stats("gateway", "lua.errors")
         assert sum(errors.values()) == 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hpack import Decoder
 
 from ops.waiting import scaled_s
-from tests.rigs.mesh.edge import Answer, Edge
+from tests.rigs.mesh.gateway import Answer, Gateway
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST, SETTINGS, CONTINUATION = 0, 1, 3, 4, 9
@@ -38,11 +38,11 @@ def _text(text: str) -> bytes:
     return bytes([127, rest & 127 | 128, rest >> 7]) + raw
 
 
-def head(edge: Edge, verb: str = "GET", path: str = "/v1/balances/a", *more: str) -> Fields:
+def head(gateway: Gateway, verb: str = "GET", path: str = "/v1/balances/a", *more: str) -> Fields:
     """A sound request's fields; `more` are names and values in turn."""
     pseudo = [(":method", verb), (":path", path), (":scheme", "https"), (":authority", "localhost")]
     extra = list(zip(more[::2], more[1::2], strict=True))
-    return [*pseudo, ("authorization", f"Bearer {edge.token}"), *extra]
+    return [*pseudo, ("authorization", f"Bearer {gateway.token}"), *extra]
 
 
 def request(stream: int, fields: Fields) -> bytes:
@@ -52,7 +52,7 @@ def request(stream: int, fields: Fields) -> bytes:
 
 @dataclass
 class Connection:
-    """One connection to the edge."""
+    """One connection to the gateway."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -95,7 +95,7 @@ class Connection:
         return whole
 
     async def reset(self, stream: int) -> int:
-        """The code with which the edge ended a stream."""
+        """The code with which the gateway ended a stream."""
         while True:
             kind, _, of, content = await self.next()
             if (kind, of) == (RST, stream):
@@ -103,11 +103,13 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(edge: Edge) -> AsyncGenerator[Connection]:
+async def connected(gateway: Gateway) -> AsyncGenerator[Connection]:
     """Open a connection and say the preface."""
-    context = edge.trusting()
+    context = gateway.trusting()
     context.set_alpn_protocols(["h2"])
-    reader, writer = await asyncio.open_connection("localhost", edge.rig.edge_port, ssl=context)
+    reader, writer = await asyncio.open_connection(
+        "localhost", gateway.rig.gateway_port, ssl=context
+    )
     writer.write(PREFACE + frame(SETTINGS, 0, 0))
     try:
         yield Connection(reader, writer)

@@ -21,12 +21,12 @@ from tests.contract.gateway.http2 import (
     head,
     request,
 )
-from tests.rigs.mesh.edge import BODY, TRANSFER, Edge
+from tests.rigs.mesh.gateway import BODY, TRANSFER, Gateway
 
 
-def malformed(edge: Edge) -> dict[str, Fields]:
+def malformed(gateway: Gateway) -> dict[str, Fields]:
     """Requests that RFC 9113, 8.1.1 calls malformed."""
-    good = head(edge)
+    good = head(gateway)
     return {
         "a method twice": [(":method", "POST"), *good],
         "a path twice": [(":path", "/v1/webhooks/ach"), *good],
@@ -35,8 +35,8 @@ def malformed(edge: Edge) -> dict[str, Fields]:
         "a pseudo-field behind a field": [good[-1], *good[:-1]],
         "no method": good[1:],
         "no path": [each for each in good if each[0] != ":path"],
-        "an empty path": head(edge, path=""),
-        "a path that ends the line": head(edge, "GET", "/v1/balances/a\r\nx: y"),
+        "an empty path": head(gateway, path=""),
+        "a path that ends the line": head(gateway, "GET", "/v1/balances/a\r\nx: y"),
         "no scheme": [each for each in good if each[0] != ":scheme"],
         "a name in capitals": [*good, ("X-Upper", "1")],
         "a line's end in a value": [*good, ("x", "a\r\nx-bp-subject: b")],
@@ -45,68 +45,74 @@ def malformed(edge: Edge) -> dict[str, Fields]:
         "an HTTP/1.1 field": [*good, ("connection", "close")],
         "a transfer coding": [*good, ("transfer-encoding", "chunked")],
         "te that is not trailers": [*good, ("te", "gzip")],
-        "a tunnel for web sockets": [(":protocol", "websocket"), *head(edge, "CONNECT")],
+        "a tunnel for web sockets": [(":protocol", "websocket"), *head(gateway, "CONNECT")],
         "two lengths": [*good, ("content-length", "1"), ("content-length", "2")],
     }
 
 
-async def test_a_malformed_request_ends_its_stream_and_harms_no_other(edge: Edge) -> None:
+async def test_a_malformed_request_ends_its_stream_and_harms_no_other(gateway: Gateway) -> None:
     """Envoy ends the whole connection unless told otherwise: that of a proxy is many callers'."""
-    calls = edge.seen.calls
-    for what, fields in malformed(edge).items():
-        async with connected(edge) as connection:
+    calls = gateway.seen.calls
+    for what, fields in malformed(gateway).items():
+        async with connected(gateway) as connection:
             order = head(
-                edge, "POST", TRANSFER, "content-type", "application/json", "idempotency-key", "k"
+                gateway,
+                "POST",
+                TRANSFER,
+                "content-type",
+                "application/json",
+                "idempotency-key",
+                "k",
             )
             connection.writer.write(
                 frame(HEADERS, END_HEADERS, 1, block(order)) + request(3, fields)
             )
             try:
                 assert await connection.reset(3) == PROTOCOL_ERROR, what
-                assert edge.seen.calls == calls, what
+                assert gateway.seen.calls == calls, what
                 connection.writer.write(frame(DATA, END_STREAM, 1, json.dumps(BODY).encode()))
                 assert json.loads(await connection.answer(1))["state"] == "SUBMITTED", what
             except asyncio.IncompleteReadError:
                 pytest.fail(f"{what}: the connection ended")
-        calls = edge.seen.calls
+        calls = gateway.seen.calls
 
 
-async def test_a_length_that_is_not_the_bodys_reaches_no_service(edge: Edge) -> None:
+async def test_a_length_that_is_not_the_bodys_reaches_no_service(gateway: Gateway) -> None:
     body = json.dumps(BODY).encode()
     for length in (len(body) - 5, len(body) + 5):
-        calls = edge.seen.calls
-        fields = head(edge, "POST", TRANSFER, "content-type", "application/json")
+        calls = gateway.seen.calls
+        fields = head(gateway, "POST", TRANSFER, "content-type", "application/json")
         fields += [("idempotency-key", "k"), ("content-length", str(length))]
-        async with connected(edge) as connection:
+        async with connected(gateway) as connection:
             connection.writer.write(frame(HEADERS, END_HEADERS, 1, block(fields)))
             connection.writer.write(frame(DATA, END_STREAM, 1, body))
             assert await connection.reset(1) == PROTOCOL_ERROR
-        assert edge.seen.calls == calls
+        assert gateway.seen.calls == calls
 
 
-async def test_headers_without_end_are_cut_off(edge: Edge) -> None:
+async def test_headers_without_end_are_cut_off(gateway: Gateway) -> None:
     """CONTINUATION frames without the last: beyond the limit of headers, and empty ones."""
     beyond, empty = block([("x", "a" * 900)]), b""
-    async with connected(edge) as connection:
-        connection.writer.write(frame(HEADERS, 0, 1, block(head(edge))))
+    async with connected(gateway) as connection:
+        connection.writer.write(frame(HEADERS, 0, 1, block(head(gateway))))
         connection.writer.write(frame(CONTINUATION, 0, 1, beyond) * 400)
         assert await connection.reset(1) == INTERNAL_ERROR
-    async with connected(edge) as connection:
-        connection.writer.write(frame(HEADERS, 0, 1, block(head(edge))))
+    async with connected(gateway) as connection:
+        connection.writer.write(frame(HEADERS, 0, 1, block(head(gateway))))
         connection.writer.write(frame(CONTINUATION, 0, 1, empty) * 400)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await connection.reset(1)
-    assert (await edge.call("GET", "/v1/balances/a")).status == 200
+    assert (await gateway.call("GET", "/v1/balances/a")).status == 200
 
 
-async def test_requests_that_are_taken_back_at_once_keep_no_one_out(edge: Edge) -> None:
+async def test_requests_that_are_taken_back_at_once_keep_no_one_out(gateway: Gateway) -> None:
     """What CVE-2023-44487 does, in small; the flood counts in its own customer's bucket alone."""
-    other = edge.issuer.token("calm")
-    hasty = head(edge)
-    hasty[-1] = ("authorization", f"Bearer {edge.issuer.token('hasty')}")
-    async with connected(edge) as connection:
+    other = gateway.issuer.token("calm")
+    hasty = head(gateway)
+    hasty[-1] = ("authorization", f"Bearer {gateway.issuer.token('hasty')}")
+    async with connected(gateway) as connection:
         for stream in range(1, 801, 2):
             cancel = frame(RST, 0, stream, (8).to_bytes(4, "big"))
             connection.writer.write(request(stream, hasty) + cancel)
-        answers = [edge.call("GET", "/v1/balances/a", token=other) for _ in range(8)]
+        answers = [gateway.call("GET", "/v1/balances/a", token=other) for _ in range(8)]
         assert {each.status for each in await asyncio.gather(*answers)} == {200}

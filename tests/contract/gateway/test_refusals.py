@@ -1,4 +1,4 @@
-"""What the edge refuses: always JSON, always with a reason of the contract."""
+"""What the gateway refuses: always JSON, always with a reason of the contract."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import pytest
 
 from ops.waiting import scaled_s
 from tests.contract.gateway.http2 import connected, head, request
-from tests.rigs.mesh.edge import BODY, SUBJECT, TRANSFER, Answer, Edge
+from tests.rigs.mesh.gateway import BODY, SUBJECT, TRANSFER, Answer, Gateway
 
 
 def _with(**changes: Any) -> bytes:
@@ -49,12 +49,12 @@ MALFORMED = [
 
 @pytest.mark.parametrize(("case", "body", "fields"), MALFORMED, ids=[m[0] for m in MALFORMED])
 async def test_a_malformed_body_is_named_by_its_field(
-    edge: Edge, case: str, body: bytes, fields: list[str]
+    gateway: Gateway, case: str, body: bytes, fields: list[str]
 ) -> None:
-    calls = edge.seen.calls
-    answer = await _post(edge, body)
+    calls = gateway.seen.calls
+    answer = await _post(gateway, body)
     assert (answer.status, answer.reason, answer.fields) == (400, "MALFORMED_BODY", fields), case
-    assert edge.seen.calls == calls
+    assert gateway.seen.calls == calls
 
 
 UNKNOWN = [
@@ -66,24 +66,26 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("body", "fields"), UNKNOWN)
-async def test_an_unknown_field_is_refused(edge: Edge, body: bytes, fields: list[str]) -> None:
-    answer = await _post(edge, body)
+async def test_an_unknown_field_is_refused(
+    gateway: Gateway, body: bytes, fields: list[str]
+) -> None:
+    answer = await _post(gateway, body)
     assert (answer.status, answer.reason, answer.fields) == (400, "UNKNOWN_FIELD", fields)
 
 
-async def test_invalid_utf8_is_refused_as_json(edge: Edge) -> None:
-    answer = await _post(edge, b'{"memo":"\xff\xfe"}')
+async def test_invalid_utf8_is_refused_as_json(gateway: Gateway) -> None:
+    answer = await _post(gateway, b'{"memo":"\xff\xfe"}')
     assert (answer.status, answer.reason) == (400, "MALFORMED_BODY")
 
 
-async def test_a_deep_body_is_refused(edge: Edge) -> None:
-    answer = await _post(edge, b'{"memo":' + b"[" * 20_000)
+async def test_a_deep_body_is_refused(gateway: Gateway) -> None:
+    answer = await _post(gateway, b'{"memo":' + b"[" * 20_000)
     assert (answer.status, answer.reason) == (400, "MALFORMED_BODY")
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "a/json"])
-async def test_another_content_type_is_refused(edge: Edge, kind: str) -> None:
-    answer = await _post(edge, _with(), {"Content-Type": kind})
+async def test_another_content_type_is_refused(gateway: Gateway, kind: str) -> None:
+    answer = await _post(gateway, _with(), {"Content-Type": kind})
     assert (answer.status, answer.reason) == (415, "MALFORMED_BODY")
 
 
@@ -103,13 +105,13 @@ async def test_another_content_type_is_refused(edge: Edge, kind: str) -> None:
         (f"{TRANSFER}?state=1", "MALFORMED_BODY"),
     ],
 )
-async def test_a_wrong_query_is_refused(edge: Edge, path: str, reason: str) -> None:
-    answer = await edge.call("GET", path)
+async def test_a_wrong_query_is_refused(gateway: Gateway, path: str, reason: str) -> None:
+    answer = await gateway.call("GET", path)
     assert (answer.status, answer.reason) == (400, reason)
 
 
-async def test_a_body_where_none_belongs_is_refused(edge: Edge) -> None:
-    answer = await edge.call("GET", "/v1/balances/a", data=b"x")
+async def test_a_body_where_none_belongs_is_refused(gateway: Gateway) -> None:
+    answer = await gateway.call("GET", "/v1/balances/a", data=b"x")
     assert (answer.status, answer.reason) == (400, "MALFORMED_BODY")
 
 
@@ -123,13 +125,15 @@ async def test_a_body_where_none_belongs_is_refused(edge: Edge) -> None:
         ("k" * 256, "IDEMPOTENCY_KEY_INVALID"),
     ],
 )
-async def test_an_idempotency_key_is_asked_for(edge: Edge, key: str | None, reason: str) -> None:
-    answer = await edge.call("POST", TRANSFER, json=BODY, headers={"Idempotency-Key": key})
+async def test_an_idempotency_key_is_asked_for(
+    gateway: Gateway, key: str | None, reason: str
+) -> None:
+    answer = await gateway.call("POST", TRANSFER, json=BODY, headers={"Idempotency-Key": key})
     assert (answer.status, answer.reason) == (400, reason)
 
 
-async def test_every_token_but_a_good_one_is_refused(edge: Edge) -> None:
-    issuer = edge.issuer
+async def test_every_token_but_a_good_one_is_refused(gateway: Gateway) -> None:
+    issuer = gateway.issuer
     good = issuer.token(SUBJECT)
     head, _, signature = good.split(".")
     tokens = {
@@ -146,31 +150,33 @@ async def test_every_token_but_a_good_one_is_refused(edge: Edge) -> None:
         "another key": type(issuer)().token(SUBJECT),
     }
     for case, token in tokens.items():
-        answer = await edge.call("GET", "/v1/accounts", token=token)
+        answer = await gateway.call("GET", "/v1/accounts", token=token)
         assert (answer.status, answer.reason) == (401, "UNAUTHENTICATED"), case
 
 
-async def test_a_refused_token_is_answered_without_the_words_of_the_caller(edge: Edge) -> None:
+async def test_a_refused_token_is_answered_without_the_words_of_the_caller(
+    gateway: Gateway,
+) -> None:
     """RFC 6750's challenge held the URL as it came: a quote in the query ended the realm."""
-    for token in (None, "abc", edge.issuer.token(SUBJECT, aud="other")):
-        answer = await edge.call("GET", '/v1/accounts?pageToken=a",realm="x', token=token)
+    for token in (None, "abc", gateway.issuer.token(SUBJECT, aud="other")):
+        answer = await gateway.call("GET", '/v1/accounts?pageToken=a",realm="x', token=token)
         assert (answer.status, answer.reason) == (401, "UNAUTHENTICATED")
         assert answer.headers.getall("www-authenticate") == ['Bearer realm="api.bp.example"']
 
 
 @pytest.mark.parametrize("scope", ["", "transfers:read", "transfers:writer", "accounts:read"])
-async def test_a_missing_scope_is_refused(edge: Edge, scope: str) -> None:
-    token = edge.issuer.token(SUBJECT, scope)
-    answer = await edge.call("POST", TRANSFER, token=token, json=BODY)
+async def test_a_missing_scope_is_refused(gateway: Gateway, scope: str) -> None:
+    token = gateway.issuer.token(SUBJECT, scope)
+    answer = await gateway.call("POST", TRANSFER, token=token, json=BODY)
     assert (answer.status, answer.reason) == (403, "SCOPE_MISSING")
 
 
-async def test_the_webhook_wants_the_partner_and_no_one_else(edge: Edge) -> None:
-    path, partner_ca = "/v1/webhooks/ach", edge.rig.partner_ca
-    folder = edge.rig.home / "partners" / "other-webhook"
+async def test_the_webhook_wants_the_partner_and_no_one_else(gateway: Gateway) -> None:
+    path, partner_ca = "/v1/webhooks/ach", gateway.rig.partner_ca
+    folder = gateway.rig.home / "partners" / "other-webhook"
     partner_ca.issue(folder, uri="spiffe://other.example/webhooks")
-    for context in (edge.trusting(), edge.trusting("other-webhook")):
-        answer = await edge.call("POST", path, data=b"{}", ssl=context)
+    for context in (gateway.trusting(), gateway.trusting("other-webhook")):
+        answer = await gateway.call("POST", path, data=b"{}", ssl=context)
         assert (answer.status, answer.reason) == (403, "CALLER_FORBIDDEN")
 
 
@@ -178,32 +184,34 @@ async def test_the_webhook_wants_the_partner_and_no_one_else(edge: Edge) -> None
     "kind", [None, "", "text/plain", "application/xml", "application/grpc-web"]
 )
 async def test_a_webhook_that_does_not_say_that_it_is_json_is_415(
-    edge: Edge, kind: str | None
+    gateway: Gateway, kind: str | None
 ) -> None:
     """It was taken as whatever it called itself, which openapi.json does not offer."""
-    folder, calls = edge.rig.home / "partners" / "ach-webhook", edge.seen.calls
-    edge.rig.partner_ca.issue(folder, uri="spiffe://ach-network.example/webhooks")
-    answer = await edge.call(
+    folder, calls = gateway.rig.home / "partners" / "ach-webhook", gateway.seen.calls
+    gateway.rig.partner_ca.issue(folder, uri="spiffe://ach-network.example/webhooks")
+    answer = await gateway.call(
         "POST",
         "/v1/webhooks/ach",
         token=None,
         data=b"{}",
-        ssl=edge.trusting("ach-webhook"),
+        ssl=gateway.trusting("ach-webhook"),
         headers={"Content-Type": kind},
         skip_auto_headers=["Content-Type"],
     )
     assert (answer.status, answer.reason) == (415, "MALFORMED_BODY")
-    assert edge.seen.calls == calls
+    assert gateway.seen.calls == calls
 
 
-async def test_a_client_certificate_of_another_authority_ends_the_handshake(edge: Edge) -> None:
-    rig = edge.rig
+async def test_a_client_certificate_of_another_authority_ends_the_handshake(
+    gateway: Gateway,
+) -> None:
+    rig = gateway.rig
     uri = "spiffe://ach-network.example/webhooks"
     rig.mesh_ca.issue(rig.home / "partners" / "forged", uri=uri)
     rig.partner_ca.issue(rig.home / "partners" / "old", uri=uri, ends_in=timedelta(minutes=-1))
     for client in ("forged", "old"):
         with pytest.raises((aiohttp.ClientError, OSError)):
-            await edge.call("POST", "/v1/webhooks/ach", data=b"{}", ssl=edge.trusting(client))
+            await gateway.call("POST", "/v1/webhooks/ach", data=b"{}", ssl=gateway.trusting(client))
 
 
 @pytest.mark.parametrize(
@@ -217,8 +225,8 @@ async def test_a_client_certificate_of_another_authority_ends_the_handshake(edge
         ("GET", "/"),
     ],
 )
-async def test_what_has_no_route_is_not_found(edge: Edge, verb: str, path: str) -> None:
-    answer = await edge.call(verb, path)
+async def test_what_has_no_route_is_not_found(gateway: Gateway, verb: str, path: str) -> None:
+    answer = await gateway.call(verb, path)
     assert (answer.status, answer.reason) == (404, "ROUTE_NOT_FOUND")
 
 
@@ -232,26 +240,26 @@ async def test_what_has_no_route_is_not_found(edge: Edge, verb: str, path: str) 
     ],
 )
 async def test_another_verb_is_answered_with_what_is_allowed(
-    edge: Edge, verb: str, path: str, allow: str
+    gateway: Gateway, verb: str, path: str, allow: str
 ) -> None:
-    answer = await edge.call(verb, path, token=None)
+    answer = await gateway.call(verb, path, token=None)
     assert (answer.status, answer.reason) == (405, "ROUTE_NOT_FOUND")
     assert answer.headers["allow"] == allow
 
 
-async def test_head_has_headers_and_no_body(edge: Edge) -> None:
-    answer = await edge.call("HEAD", "/v1/accounts")
+async def test_head_has_headers_and_no_body(gateway: Gateway) -> None:
+    answer = await gateway.call("HEAD", "/v1/accounts")
     assert (answer.status, answer.text, answer.headers["allow"]) == (405, "", "GET, OPTIONS")
 
 
-async def test_a_large_body_is_refused(edge: Edge) -> None:
-    answer = await _post(edge, _with(memo="x" * 70_000))
+async def test_a_large_body_is_refused(gateway: Gateway) -> None:
+    answer = await _post(gateway, _with(memo="x" * 70_000))
     assert (answer.status, answer.reason) == (413, "REQUEST_TOO_LARGE")
 
 
 @pytest.mark.parametrize("headers", [{"x-large": "x" * 20_000}, {f"x-{n}": "1" for n in range(80)}])
-async def test_large_or_many_headers_are_refused(edge: Edge, headers: dict[str, str]) -> None:
-    answer = await edge.call("GET", "/v1/accounts", headers=headers)
+async def test_large_or_many_headers_are_refused(gateway: Gateway, headers: dict[str, str]) -> None:
+    answer = await gateway.call("GET", "/v1/accounts", headers=headers)
     assert (answer.status, answer.reason) == (431, "REQUEST_TOO_LARGE")
 
 
@@ -267,10 +275,10 @@ BROKEN = [
 
 @pytest.mark.parametrize(("request_bytes", "status", "reason"), BROKEN)
 async def test_a_broken_request_is_answered_in_json_at_once(
-    edge: Edge, request_bytes: bytes, status: int, reason: str
+    gateway: Gateway, request_bytes: bytes, status: int, reason: str
 ) -> None:
     reader, writer = await asyncio.open_connection(
-        "localhost", edge.rig.edge_port, ssl=edge.trusting()
+        "localhost", gateway.rig.gateway_port, ssl=gateway.trusting()
     )
     writer.write(request_bytes)
     async with asyncio.timeout(scaled_s(5)):
@@ -285,14 +293,14 @@ async def test_a_broken_request_is_answered_in_json_at_once(
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 @pytest.mark.parametrize("kind", ["application/grpc", "application/grpc+proto"])
 async def test_grpc_reaches_no_service_and_is_refused_in_its_own_way(
-    edge: Edge, kind: str, verb: str
+    gateway: Gateway, kind: str, verb: str
 ) -> None:
-    calls = edge.seen.calls
+    calls = gateway.seen.calls
     data = b"\0\0\0\0\0" if verb == "POST" else None
-    answer = await edge.call(verb, TRANSFER, data=data, headers={"Content-Type": kind})
+    answer = await gateway.call(verb, TRANSFER, data=data, headers={"Content-Type": kind})
     assert answer.headers["grpc-status"] == "2"
     assert "MALFORMED_BODY" in answer.headers["grpc-message"]
-    assert edge.seen.calls == calls
+    assert gateway.seen.calls == calls
 
 
 @pytest.mark.parametrize(
@@ -307,9 +315,9 @@ async def test_grpc_reaches_no_service_and_is_refused_in_its_own_way(
     ],
 )
 async def test_headers_that_grpc_cannot_carry_do_no_harm(
-    edge: Edge, headers: dict[str, str]
+    gateway: Gateway, headers: dict[str, str]
 ) -> None:
-    answer = await edge.call("GET", "/v1/balances/a", headers=headers)
+    answer = await gateway.call("GET", "/v1/balances/a", headers=headers)
     assert answer.status == 200
 
 
@@ -317,58 +325,58 @@ BURST = 200
 """Reads that a customer may send at once (mesh/config/gateway.yaml)."""
 
 
-async def test_a_flood_by_one_customer_is_slowed_and_no_other(edge: Edge) -> None:
-    flooding, other = edge.issuer.token("flood"), edge.issuer.token("calm")
-    answers = await _flood(edge, flooding)
+async def test_a_flood_by_one_customer_is_slowed_and_no_other(gateway: Gateway) -> None:
+    flooding, other = gateway.issuer.token("flood"), gateway.issuer.token("calm")
+    answers = await _flood(gateway, flooding)
     refused = [answer for answer in answers if answer.status == 429]
     assert refused
     assert len(refused) <= len(answers) - BURST
     assert {answer.reason for answer in refused} == {"RATE_LIMITED"}
     assert {answer.headers["retry-after"] for answer in refused} == {"1"}
-    assert (await edge.call("GET", "/v1/balances/a", token=other)).status == 200
-    assert (await edge.call("POST", TRANSFER, token=flooding, json=BODY)).status == 200
+    assert (await gateway.call("GET", "/v1/balances/a", token=other)).status == 200
+    assert (await gateway.call("POST", TRANSFER, token=flooding, json=BODY)).status == 200
 
 
-async def test_an_error_of_a_service_keeps_its_reason_and_says_when(edge: Edge) -> None:
-    answer = await edge.call("POST", TRANSFER, json=BODY | {"memo": "unavailable"})
+async def test_an_error_of_a_service_keeps_its_reason_and_says_when(gateway: Gateway) -> None:
+    answer = await gateway.call("POST", TRANSFER, json=BODY | {"memo": "unavailable"})
     assert (answer.status, answer.reason) == (503, "ACH_UNAVAILABLE")
     assert answer.headers["retry-after"] == "7"
     assert "grpc-status" not in answer.headers
-    answer = await edge.call("POST", TRANSFER, json=BODY | {"memo": "no funds"})
+    answer = await gateway.call("POST", TRANSFER, json=BODY | {"memo": "no funds"})
     assert (answer.status, answer.reason) == (400, "INSUFFICIENT_FUNDS")
     assert "retry-after" not in answer.headers
 
 
-async def test_an_error_without_details_gets_them_and_loses_its_words(edge: Edge) -> None:
-    answer = await edge.call("POST", TRANSFER, json=BODY | {"memo": "bare"})
+async def test_an_error_without_details_gets_them_and_loses_its_words(gateway: Gateway) -> None:
+    answer = await gateway.call("POST", TRANSFER, json=BODY | {"memo": "bare"})
     assert (answer.status, answer.reason) == (500, "INTERNAL_ERROR")
     assert "Traceback" not in answer.text + str(answer.headers)
 
 
-async def test_a_service_that_is_gone_is_a_503_with_a_time(edge: Edge) -> None:
-    answer = await edge.call("GET", "/v1/transfers/internal?accountId=a")
+async def test_a_service_that_is_gone_is_a_503_with_a_time(gateway: Gateway) -> None:
+    answer = await gateway.call("GET", "/v1/transfers/internal?accountId=a")
     assert (answer.status, answer.reason) == (503, "DEPENDENCY_UNAVAILABLE")
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_a_call_beyond_its_deadline_is_a_504(edge: Edge) -> None:
-    answer = await edge.call("GET", "/v1/balances/slow")
+async def test_a_call_beyond_its_deadline_is_a_504(gateway: Gateway) -> None:
+    answer = await gateway.call("GET", "/v1/balances/slow")
     assert (answer.status, answer.reason) == (504, "DEADLINE_EXCEEDED")
 
 
-async def _flood(edge: Edge, token: str) -> list[Answer]:
+async def _flood(gateway: Gateway, token: str) -> list[Answer]:
     """Send a thousand requests at once: written beforehand, or a slow host would pace them."""
-    hasty = [*head(edge)[:-1], ("authorization", f"Bearer {token}")]
+    hasty = [*head(gateway)[:-1], ("authorization", f"Bearer {token}")]
     streams = range(1, 201, 2)
     written = b"".join(request(stream, hasty) for stream in streams)
     async with AsyncExitStack() as opened:
-        connections = [await opened.enter_async_context(connected(edge)) for _ in range(10)]
+        connections = [await opened.enter_async_context(connected(gateway)) for _ in range(10)]
         for connection in connections:
             connection.writer.write(written)
         answers = await asyncio.gather(*(one.answers(streams) for one in connections))
     return [answer for each in answers for answer in each]
 
 
-async def _post(edge: Edge, body: bytes, headers: dict[str, str] | None = None) -> Answer:
+async def _post(gateway: Gateway, body: bytes, headers: dict[str, str] | None = None) -> Answer:
     kind = {"Content-Type": "application/json; charset=utf-8"}
-    return await edge.call("POST", TRANSFER, data=body, headers=kind | (headers or {}))
+    return await gateway.call("POST", TRANSFER, data=body, headers=kind | (headers or {}))

@@ -107,7 +107,7 @@ async def test_a_new_key_is_published_before_it_signs_when_a_lead_is_asked(
     assert header["kid"] != made.body["kid"]
 
 
-async def test_the_control_api_mints_an_expired_token_for_tests_of_the_edge(
+async def test_the_control_api_mints_an_expired_token_for_tests_of_the_gateway(
     oauth: PartnerProcess,
 ) -> None:
     body = {"subject": "s", "lifetime_s": -60, "claims": {"aud": "other"}}

@@ -191,7 +191,7 @@ async def test_a_process_that_ignores_the_signal_is_killed(tmp_path: Path) -> No
         os.kill(pid or 0, 0)
 
 
-async def test_layers_stop_from_the_edge_to_the_stores(tmp_path: Path) -> None:
+async def test_layers_stop_from_the_gateway_to_the_stores(tmp_path: Path) -> None:
     journal = Journal()
     nodes = [
         process(str(layer), layer, stop=StopPolicy(drain=journal.note(layer.name)))
@@ -200,7 +200,7 @@ async def test_layers_stop_from_the_edge_to_the_stores(tmp_path: Path) -> None:
     bank = supervisor(tmp_path, *nodes)
     await bank.ensure([])
     await bank.stop_all()
-    assert journal.lines == ["EDGE", "SERVICE", "SIDECAR", "PARTNER", "STORE"]
+    assert journal.lines == ["GATEWAY", "SERVICE", "SIDECAR", "PARTNER", "STORE"]
 
 
 async def test_a_stopped_process_stays_stopped_until_it_is_started(tmp_path: Path) -> None:

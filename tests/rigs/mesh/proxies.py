@@ -58,8 +58,8 @@ class Rig:
         for name in SERVICES:
             (run / name).mkdir(parents=True)
         self.mtls = {name: free_port() for name in SERVICES}
-        self.edge_admin_port = free_port()
-        self.edge_port = free_port()
+        self.gateway_admin_port = free_port()
+        self.gateway_port = free_port()
         self.partner_port = {host: free_port() for host in PARTNERS}
         return {
             "services": {
@@ -72,8 +72,8 @@ class Rig:
                 for name in SERVICES
             },
             "gateway": {
-                "listen": f"127.0.0.1:{self.edge_port}",
-                "admin": f"127.0.0.1:{self.edge_admin_port}",
+                "listen": f"127.0.0.1:{self.gateway_port}",
+                "admin": f"127.0.0.1:{self.gateway_admin_port}",
             },
             "partners": {host: f"127.0.0.1:{port}" for host, port in self.partner_port.items()},
             "certs_dir": str(self.home / "certs"),
@@ -161,9 +161,9 @@ class Rig:
 
     async def stats(self, name: str, filter_text: str) -> dict[str, int]:
         """Return the proxy's counters and gauges whose names hold a text."""
-        edge = name == "gateway"
-        connector = None if edge else aiohttp.UnixConnector(str(self.admin_socket(name)))
-        url = f"http://127.0.0.1:{self.edge_admin_port}/stats?filter={filter_text}"
+        is_gateway = name == "gateway"
+        connector = None if is_gateway else aiohttp.UnixConnector(str(self.admin_socket(name)))
+        url = f"http://127.0.0.1:{self.gateway_admin_port}/stats?filter={filter_text}"
         try:
             async with (
                 aiohttp.ClientSession(connector=connector) as session,

@@ -8,7 +8,7 @@ from lab.bench.load.generator import Outcome
 from lab.bench.meters import passes
 from lab.bench.meters.meter import Spent
 from lab.bench.runs import Load, Result
-from lab.bench.variants import edge_direct, growth, no_sidecar, pgbench, soak
+from lab.bench.variants import gateway_direct, growth, no_sidecar, pgbench, soak
 
 PGBENCH = """transaction type: single.sql
 number of transactions actually processed: 12345
@@ -75,7 +75,7 @@ def test_the_gateway_calls_a_service_directly_and_sends_its_identity() -> None:
             },
         ],
     }
-    edge_direct.bypass_sidecar(clusters, "payments", "in.sock")
+    gateway_direct.bypass_sidecar(clusters, "payments", "in.sock")
     payments: dict[str, Any] = clusters["resources"][1]  # pyright: ignore[reportAssignmentType]
     assert "transport_socket" not in payments
     endpoint = payments["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
@@ -83,11 +83,11 @@ def test_the_gateway_calls_a_service_directly_and_sends_its_identity() -> None:
     assert "transport_socket" in clusters["resources"][0]
     assert clusters["version_info"] == "7-no-sidecar"
     listeners: dict[str, Any] = {"version_info": "7", "resources": [{"a": [{"route_config": {}}]}]}
-    edge_direct.name_the_edge(listeners)
+    gateway_direct.name_the_gateway(listeners)
     header = listeners["resources"][0]["a"][0]["route_config"]["request_headers_to_add"][0]
     assert header["header"]["value"].endswith("/sa/gateway")
     with pytest.raises(ValueError, match="no routes"):
-        edge_direct.name_the_edge({"version_info": "7", "resources": []})
+        gateway_direct.name_the_gateway({"version_info": "7", "resources": []})
 
 
 MIB = 2**20

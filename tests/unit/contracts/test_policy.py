@@ -72,10 +72,10 @@ INCOMPLETE = [
         "INTERNAL must name",
     ),
     (
-        "an internal method at the edge",
+        "an internal method at the gateway",
         CHECK,
         lambda m: setattr(m.options.Extensions[_HTTP], "get", "/v1/check"),
-        "never routed at the edge",
+        "never routed at the gateway",
     ),
     (
         "an outside method without a route",

@@ -1,10 +1,10 @@
-"""The answers that the edge gives by itself."""
+"""The answers that the gateway gives by itself."""
 
 from gateway import replies
 from services import contracts
 
 
-def test_every_reply_of_the_edge_has_a_reason_of_the_contract() -> None:
+def test_every_reply_of_the_gateway_has_a_reason_of_the_contract() -> None:
     names = contracts.pool_of(contracts.default_descriptor_set()).FindEnumTypeByName(
         "bp.policy.v1.ErrorReason"
     )

@@ -1,15 +1,15 @@
-"""The routes of the edge, as derived from the contracts."""
+"""The routes of the gateway, as derived from the contracts."""
 
 import re
 
 import pytest
 
-from gateway.routes import BodyKind, edge_routes
+from gateway.routes import BodyKind, gateway_routes
 from services import contracts
 
 
 def _match(verb: str, path: str) -> str | None:
-    for route in edge_routes(contracts.load()):
+    for route in gateway_routes(contracts.load()):
         pattern = route.regex or re.escape(route.template)
         if route.verb == verb and re.fullmatch(pattern, path):
             return route.method.rpartition("/")[2]
@@ -35,11 +35,11 @@ def test_a_path_leads_to_one_method(verb: str, path: str, method: str | None) ->
 
 
 def test_internal_methods_have_no_route() -> None:
-    assert not [r for r in edge_routes(contracts.load()) if r.method.endswith("/CheckDebit")]
+    assert not [r for r in gateway_routes(contracts.load()) if r.method.endswith("/CheckDebit")]
 
 
 def test_bodies_are_json_raw_or_none() -> None:
-    kinds = {r.method.rpartition("/")[2]: r.body for r in edge_routes(contracts.load())}
+    kinds = {r.method.rpartition("/")[2]: r.body for r in gateway_routes(contracts.load())}
     assert kinds["CreateInterbankTransfer"] is BodyKind.JSON
     assert kinds["ReceiveAchWebhook"] is BodyKind.RAW
     assert kinds["GetBalance"] is BodyKind.NONE

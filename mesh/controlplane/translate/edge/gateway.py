@@ -13,18 +13,18 @@ from mesh.controlplane.translate.parts import SecretSource
 def listeners(
     edge: model.Edge, source: SecretSource, passed_on: PassedOn
 ) -> list[listener.Listener]:
-    """Return the one listener of the edge."""
+    """Return the one listener of the gateway."""
     return [edge_listener(edge, source, passed_on)]
 
 
 def cluster_list(edge: model.Edge, source: SecretSource) -> list[cluster.Cluster]:
-    """Return the services behind the edge, and the token issuer."""
+    """Return the services behind the gateway, and the token issuer."""
     services = [clusters.service_cluster(edge.workload, each, source) for each in edge.services]
     return [*services, *(clusters.partner_cluster(each, source) for each in edge.partners)]
 
 
 def secrets(edge: model.Edge) -> list[tls.tls.Secret]:
-    """Return the secrets that the edge's contexts name."""
+    """Return the secrets that the gateway's contexts name."""
     return [
         tls.certificate_secret(edge.certificate),
         tls.certificate_secret(edge.workload.certificate),

@@ -1,4 +1,4 @@
-"""Token buckets at the edge: one for each address, then one for each caller and class.
+"""Token buckets at the gateway: one for each address, then one for each caller and class.
 
 Buckets are made when a caller first appears and the least recently used are forgotten, up to
 `tracked_max` of a kind.

@@ -42,7 +42,7 @@ _NOT_OF_GRPC = "[^:]*[^:0-9a-z_.-].*"
 
 
 def edge_listener(edge: model.Edge, source: SecretSource, passed_on: PassedOn) -> listener.Listener:
-    """Return the one listener of the edge."""
+    """Return the one listener of the gateway."""
     chain = listener.FilterChain(
         filters=[network_filter(_manager(edge, passed_on))],
         transport_socket=tls.edge_socket(edge, source),

@@ -1,4 +1,4 @@
-"""Names that the edge's filters and routes share."""
+"""Names that the gateway's filters and routes share."""
 
 CORS = "envoy.filters.http.cors"
 JWT = "envoy.filters.http.jwt_authn"

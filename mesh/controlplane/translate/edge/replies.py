@@ -1,4 +1,4 @@
-"""Envoy's own answers at the edge, as google.rpc.Status in JSON: never text, never empty."""
+"""Envoy's own answers at the gateway, as google.rpc.Status in JSON: never text, never empty."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 
-from gateway.replies import FALLBACK, REPLIES, EdgeReply, status_json
+from gateway.replies import FALLBACK, REPLIES, GatewayReply, status_json
 from mesh.controlplane.translate.edge import names
 from mesh.controlplane.translate.http import cel_filter
 from mesh.controlplane.translate.parts import header, struct
@@ -49,7 +49,7 @@ def _mappers() -> Iterator[hcm.ResponseMapper]:
     refused = _mapper(unknown, cel_filter("response.code_details.startsWith('jwt_authn_')"))
     refused.status_code = _UNAUTHENTICATED
     yield refused
-    # A transfer coding that the edge does not know is the caller's mistake, no failure of the bank.
+    # An unknown transfer coding is the caller's mistake, not a failure of the bank.
     malformed = next(reply for reply in REPLIES if reply.http == _MALFORMED)
     unknown_coding = _mapper(malformed, _status(accesslog.ComparisonFilterOp.EQ, _NOT_IMPLEMENTED))
     unknown_coding.status_code = _MALFORMED
@@ -59,7 +59,7 @@ def _mappers() -> Iterator[hcm.ResponseMapper]:
     yield _mapper(FALLBACK, _status(accesslog.ComparisonFilterOp.GE, _ERRORS_FROM))
 
 
-def _mapper(reply: EdgeReply, applies: accesslog.AccessLogFilter) -> hcm.ResponseMapper:
+def _mapper(reply: GatewayReply, applies: accesslog.AccessLogFilter) -> hcm.ResponseMapper:
     # Which refusal a 403 is depends on the route: a scope for customers, an identity for partners.
     by_route = f"%METADATA(ROUTE:{names.EDGE}:{names.FORBIDDEN_REASON})%"
     reason = by_route if reply.http == _FORBIDDEN else None

@@ -9,7 +9,7 @@ from envoy_data_plane.envoy.extensions.filters.http.rbac import v3 as rbac_filte
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Any
 
-from gateway.routes import EdgeRoute
+from gateway.routes import GatewayRoute
 from mesh.controlplane import model
 from mesh.controlplane.translate.clusters import service_cluster_name
 from mesh.controlplane.translate.edge import names
@@ -19,7 +19,7 @@ from services.contracts import Audience
 
 
 def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
-    """Return every route of the edge, in one virtual host with CORS."""
+    """Return every route of the gateway, in one virtual host with CORS."""
     retries = {target.name: target.traffic.retry for target in edge.services}
     host = route.VirtualHost(
         name="edge",
@@ -36,13 +36,13 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
             header("strict-transport-security", "max-age=31536000"),
             header("x-content-type-options", "nosniff"),
         ],
-        # The transport behind the edge is nobody's business.
+        # The transport behind the gateway is nobody's business.
         response_headers_to_remove=["grpc-accept-encoding"],
     )
     return route.RouteConfiguration(name="edge", virtual_hosts=[host])
 
 
-def _route(edge: model.Edge, each: EdgeRoute, retry: model.Retry | None) -> route.Route:
+def _route(edge: model.Edge, each: GatewayRoute, retry: model.Retry | None) -> route.Route:
     return route.Route(
         name=each.name,
         match=_match(each, each.verb),
@@ -59,7 +59,7 @@ def _route(edge: model.Edge, each: EdgeRoute, retry: model.Retry | None) -> rout
     )
 
 
-def _metadata(each: EdgeRoute) -> core.Metadata:
+def _metadata(each: GatewayRoute) -> core.Metadata:
     """Return what the filters read of the route: Lua, the buckets and the words of a 403."""
     customer = each.audience is Audience.CUSTOMER
     bucket = names.CUSTOMER_CLASS if customer else names.ADDRESS_CLASS
@@ -71,7 +71,7 @@ def _metadata(each: EdgeRoute) -> core.Metadata:
     return core.Metadata(filter_metadata={names.LUA: struct(lua), names.EDGE: struct(words)})
 
 
-def _match(each: EdgeRoute, verb: str | None) -> route.RouteMatch:
+def _match(each: GatewayRoute, verb: str | None) -> route.RouteMatch:
     """Match a path with one verb, or with any."""
     headers = [route.HeaderMatcher(name=":method", string_match=exact(verb))] if verb else []
     if each.regex is None:
@@ -79,14 +79,14 @@ def _match(each: EdgeRoute, verb: str | None) -> route.RouteMatch:
     return route.RouteMatch(safe_regex=matcher.RegexMatcher(regex=each.regex), headers=headers)
 
 
-def _per_filter(edge: model.Edge, each: EdgeRoute) -> dict[str, Any]:
+def _per_filter(edge: model.Edge, each: GatewayRoute) -> dict[str, Any]:
     config = {names.RBAC: packed(rbac_filter.RbacPerRoute(rbac=_authorization(edge, each)))}
     if each.audience is Audience.CUSTOMER:
         config[names.JWT] = packed(jwt.PerRouteConfig(requirement_name=names.CUSTOMER_REQUIREMENT))
     return config
 
 
-def _authorization(edge: model.Edge, each: EdgeRoute) -> rbac_filter.Rbac:
+def _authorization(edge: model.Edge, each: GatewayRoute) -> rbac_filter.Rbac:
     if each.audience is Audience.CUSTOMER:
         principal = _all_scopes(each.scopes)
     elif each.audience is Audience.PARTNER:
@@ -135,7 +135,7 @@ def _claim(found: matcher.MetadataMatcher) -> rbac.Principal:
     )
 
 
-def _options_routes(routes: tuple[EdgeRoute, ...]) -> list[route.Route]:
+def _options_routes(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
     """Answer OPTIONS with what a path allows; browsers' preflights end at the CORS filter.
 
     The CORS filter works only on routes with a cluster, so the Lua filter answers, not the route.
@@ -153,7 +153,7 @@ def _options_routes(routes: tuple[EdgeRoute, ...]) -> list[route.Route]:
     ]
 
 
-def _refusals(routes: tuple[EdgeRoute, ...]) -> list[route.Route]:
+def _refusals(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
     """Answer another verb with 405 and what the path allows (RFC 9110, 15.5.6), the rest with 404.
 
     Routes of their own, since without one the request's body would be waited for.
@@ -191,11 +191,11 @@ def _refusal(
     )
 
 
-def _by_template(routes: tuple[EdgeRoute, ...]) -> dict[str, EdgeRoute]:
+def _by_template(routes: tuple[GatewayRoute, ...]) -> dict[str, GatewayRoute]:
     return {each.template: each for each in routes}
 
 
-def _verbs(routes: tuple[EdgeRoute, ...], template: str) -> str:
+def _verbs(routes: tuple[GatewayRoute, ...], template: str) -> str:
     return ", ".join([*sorted({e.verb for e in routes if e.template == template}), "OPTIONS"])
 
 

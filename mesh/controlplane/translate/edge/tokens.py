@@ -1,4 +1,4 @@
-"""Customer tokens at the edge: whose they are, and which claims the services see."""
+"""Customer tokens at the gateway: whose they are, and which claims the services see."""
 
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
@@ -47,7 +47,7 @@ def _provider(issuer: model.TokenIssuer) -> jwt.JwtProvider:
             for claim, header in issuer.claim_headers
         ],
         # A token is verified once and then known until it expires: an ES256 check costs more
-        # than the rest of the way through the edge.
+        # than the rest of the way through the gateway.
         jwt_cache_config=jwt.JwtCacheConfig(jwt_cache_size=_TOKENS_CACHED),
     )
 

@@ -30,7 +30,7 @@ def request_check_filter(contracts: model.Contracts) -> hcm.HttpFilter:
 
 
 def transcoder_filter(edge: model.Edge) -> hcm.HttpFilter:
-    """Return the transcoder, which knows the services behind the edge's routes and no other."""
+    """Return the transcoder, which knows the services behind the gateway's routes and no other."""
     return http_filter(names.TRANSCODER, _transcoder(edge))
 
 

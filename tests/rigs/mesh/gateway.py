@@ -1,4 +1,4 @@
-"""The edge: a real gateway in front of two services with their sidecars, and a token issuer."""
+"""The gateway: a real gateway in front of two services with their sidecars, and a token issuer."""
 
 import json
 import ssl
@@ -62,7 +62,7 @@ class Answer:
 
 
 @dataclass
-class Edge:
+class Gateway:
     """The running gateway, and all that stands around it."""
 
     rig: Rig
@@ -72,24 +72,24 @@ class Edge:
     token: str = field(default="")
 
     async def call(self, verb: str, path: str, *, token: str | None = "", **more: Any) -> Answer:
-        """Call the edge as the customer; `token` replaces the usual one, None sends none."""
+        """Call the gateway as the customer; `token` replaces the usual one, None sends none."""
         headers = {"Idempotency-Key": "key-1"} if verb == "POST" else {}
         if token is not None:
             headers["Authorization"] = f"Bearer {token or self.token}"
         headers |= more.pop("headers", {})
-        url = f"https://localhost:{self.rig.edge_port}{path}"
+        url = f"https://localhost:{self.rig.gateway_port}{path}"
         kept = {key: value for key, value in headers.items() if value is not None}
         async with self.session.request(verb, url, headers=kept, **more) as response:
             return Answer(response.status, response.headers, await response.text())
 
     def trusting(self, client: str | None = None) -> ssl.SSLContext:
-        """Return a context that trusts the edge, with a partner's client certificate."""
+        """Return a context that trusts the gateway, with a partner's client certificate."""
         folder = None if client is None else self.rig.home / "partners" / client
         return client_context(self.rig.mesh_ca.pem, folder)
 
 
 @asynccontextmanager
-async def open_edge() -> AsyncGenerator[Edge]:
+async def open_gateway() -> AsyncGenerator[Gateway]:
     """Start everything; end everything."""
     rig, issuer, seen = Rig(), Issuer(), Seen()
     servers = [
@@ -102,7 +102,7 @@ async def open_edge() -> AsyncGenerator[Edge]:
         await rig.start(["payments", "customers", "gateway"])
         connector = aiohttp.TCPConnector(ssl=client_context(rig.mesh_ca.pem))
         async with aiohttp.ClientSession(connector=connector) as session:
-            yield Edge(rig, issuer, seen, session, issuer.token(SUBJECT))
+            yield Gateway(rig, issuer, seen, session, issuer.token(SUBJECT))
     finally:
         await rig.close()
         for server in servers:

@@ -1,4 +1,4 @@
-"""Hostile requests at the running edge: each a 4xx in JSON with a reason, and nothing posted."""
+"""Hostile requests at the running gateway: each a 4xx in JSON with a reason, and nothing posted."""
 
 import base64
 import hashlib
@@ -38,7 +38,7 @@ async def ask(
 
 
 def require_refused(answer: Answer, status: int, reason: str) -> None:
-    """An error of the edge: status, reason, JSON."""
+    """An error of the gateway: status, reason, JSON."""
     assert (answer.status, answer.reason) == (status, reason), answer.text
     assert answer.headers["Content-Type"].startswith("application/json")
     assert answer.body["message"]

@@ -20,22 +20,22 @@ from ops.waiting import until
 from sandbox.stack.supervisor.probes import http_json
 
 TAKEN_WITHIN_S = 15.0
-EDGE = "gateway"
+GATEWAY = "gateway"
 _FILES = {"cds.json": "cluster_manager.cds", "lds.json": "listener_manager.lds"}
 """Each file, and the prefix of the Envoy statistics about it."""
 
 
 @asynccontextmanager
-async def edge_direct_to(test_bench: TestBench, service: str) -> AsyncGenerator[None]:
+async def gateway_direct_to(test_bench: TestBench, service: str) -> AsyncGenerator[None]:
     """Connect the gateway to a service's own socket; restore its configuration at the end."""
     home = test_bench.stack.home
-    folder, stamp = home.envoy / EDGE, home.mesh_endpoints.with_name("rendered.sha256")
+    folder, stamp = home.envoy / GATEWAY, home.mesh_endpoints.with_name("rendered.sha256")
     rendered = {name: (folder / name).read_text() for name in _FILES}
     kept = stamp.read_text()
     stamp.unlink()
     clusters, listeners = (json.loads(rendered[name]) for name in _FILES)
     bypass_sidecar(clusters, service, str(home.run / service / "in-0.sock"))
-    name_the_edge(listeners)
+    name_the_gateway(listeners)
     try:
         changed = {"cds.json": json.dumps(clusters), "lds.json": json.dumps(listeners)}
         await _deliver(test_bench, folder, changed)
@@ -54,9 +54,9 @@ def bypass_sidecar(clusters: dict[str, Any], service: str, socket: str) -> None:
     clusters["version_info"] += "-no-sidecar"
 
 
-def name_the_edge(listeners: dict[str, Any]) -> None:
+def name_the_gateway(listeners: dict[str, Any]) -> None:
     """Make every route send the identity of the gateway."""
-    header = {"key": "x-forwarded-client-cert", "value": identity_of(EDGE)}
+    header = {"key": "x-forwarded-client-cert", "value": identity_of(GATEWAY)}
     named = 0
     for routes in _route_configurations(listeners):
         routes.setdefault("request_headers_to_add", []).append(
