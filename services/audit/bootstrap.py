@@ -8,7 +8,7 @@ from bp.audit.v1 import audit_service_pb2
 
 from services.audit.events_in import Recorder, subscription
 from services.audit.grpc_api import AuditApi
-from services.audit.settings import Settings
+from services.audit.settings import AuditSettings
 from services.audit.store import Store
 from services.chassis import kafka, postgres
 from services.chassis.grpc_server import Server
@@ -22,7 +22,7 @@ PARTITIONS_S = 24 * 3600
 log = structlog.get_logger()
 
 
-async def main(settings: Settings, stop: asyncio.Event) -> None:
+async def main(settings: AuditSettings, stop: asyncio.Event) -> None:
     """Record until `stop` is set."""
     vault = await open_vault(settings)
     database = postgres.Database.from_secret(await vault.secret("database/postgres/audit"))

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from services.audit.mapping import to_entry
-from services.audit.settings import GROUP, TOPIC, Settings
+from services.audit.settings import GROUP, TOPIC, AuditSettings
 from services.audit.store import Store
 from services.chassis.kafka import Record, Subscription
 
 
-def subscription(settings: Settings) -> Subscription:
+def subscription(settings: AuditSettings) -> Subscription:
     """Return what this process reads, and how."""
     return Subscription(
         bootstrap=settings.kafka_bootstrap,

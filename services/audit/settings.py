@@ -1,4 +1,4 @@
-"""Audit's knobs."""
+"""Settings of the audit service."""
 
 from bp.audit.v1.audit_events_pb2 import AuditEvent
 
@@ -11,15 +11,15 @@ CHAINS = topic_of(AuditEvent).partitions
 """Each partition of the topic is a chain."""
 
 
-class Settings(ServiceSettings):
-    """Settings of one audit process."""
+class AuditSettings(ServiceSettings):
+    """Settings of one audit process; environment variables have the prefix BP_."""
 
     service: str = "audit"
     pool_connections: int = 3
     """One connection writes, the others serve reads."""
     batch_rows_max: int = 2000
-    """Records in one transaction."""
+    """Most records in one transaction."""
     batch_linger_ms: int = 250
-    """How long records gather before they are written; nobody waits for the log."""
+    """How long records gather before they are written; no caller waits for the log."""
     partitions_ahead_months: int = 3
     """How many months of the log have their partition ready."""

@@ -1,4 +1,4 @@
-"""What the platform tells a service process, read once from the environment (prefix BP_).
+"""Settings that the platform gives a service process, read once from the environment (BP_…).
 
 Addresses and paths only: secrets come from OpenBao, by reference.
 """
@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ServiceSettings(BaseSettings):
-    """Settings that each service has; a service's own class adds its knobs."""
+    """Settings that each service has; a service's own class adds more."""
 
     model_config = SettingsConfigDict(env_prefix="BP_", extra="ignore", frozen=True)
 
@@ -32,12 +32,14 @@ class ServiceSettings(BaseSettings):
     rejoin_s_max: float = 30
     """How long a consumer may be outside its group while Kafka answers, before the process ends."""
     log_level: str = "INFO"
-    """Least level that is logged."""
+    """Lowest level that is logged."""
     pool_connections: int = 8
-    """Database connections of this process. Few: a hot row forms a convoy of many."""
+    """Database connections of this process. A large pool is slower: its connections queue for a hot
+    row."""
     batch_interval_ms: float = 10
-    """Groups of calls that are saved together begin so far apart; a lone call goes at once."""
+    """Time between the starts of two batches of calls that are saved together. A call that finds no
+    other call waiting starts at once. Consumers of Kafka have `batch_linger_ms` instead."""
     batch_items_max: int = 64
-    """Most calls of one group."""
+    """Most calls in one batch."""
     batches_max: int = 2
-    """Groups under way at once; each has a connection of the pool."""
+    """Most batches in flight at once; each takes a connection of the pool."""

@@ -17,7 +17,7 @@ from services.notifications.events_in import Requests, subscription
 from services.notifications.grpc_api import NotificationsApi
 from services.notifications.partners import AccessTokens, PushClient
 from services.notifications.sender import Sender
-from services.notifications.settings import Settings
+from services.notifications.settings import NotificationsSettings
 from services.notifications.store import Store
 
 SERVICE = notifications_service_pb2.DESCRIPTOR.services_by_name["NotificationsService"]
@@ -28,7 +28,7 @@ DRAIN_S = 5
 log = structlog.get_logger()
 
 
-async def main(settings: Settings, stop: asyncio.Event) -> None:
+async def main(settings: NotificationsSettings, stop: asyncio.Event) -> None:
     """Notify until `stop` is set."""
     vault = await open_vault(settings)
     database = postgres.Database.from_secret(await vault.secret("database/postgres/notifications"))

@@ -8,12 +8,12 @@ from services.kernel.clock import utc_now
 from services.notifications import templates
 from services.notifications.mapping import to_request
 from services.notifications.sender import Sender
-from services.notifications.settings import GROUP, TOPIC, Settings
+from services.notifications.settings import GROUP, TOPIC, NotificationsSettings
 from services.notifications.state import Device, Request
 from services.notifications.store import Store, Written
 
 
-def subscription(settings: Settings) -> Subscription:
+def subscription(settings: NotificationsSettings) -> Subscription:
     """Return what this process reads, and how."""
     return Subscription(
         bootstrap=settings.kafka_bootstrap,
@@ -29,7 +29,7 @@ def subscription(settings: Settings) -> Subscription:
 class Requests:
     """Handler of the group's batches."""
 
-    def __init__(self, store: Store, sender: Sender, settings: Settings) -> None:
+    def __init__(self, store: Store, sender: Sender, settings: NotificationsSettings) -> None:
         self._store = store
         self._sender = sender
         self._lease = timedelta(seconds=settings.lease_s)

@@ -14,7 +14,7 @@ import structlog
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.clock import utc_now
 from services.notifications.partners import PushClient
-from services.notifications.settings import Settings
+from services.notifications.settings import NotificationsSettings
 from services.notifications.state import Attempt, Outcome, Push, settled
 from services.notifications.store import Store
 
@@ -29,12 +29,12 @@ log = structlog.get_logger()
 class Sender:
     """The queue between the group and the push service, and its workers."""
 
-    def __init__(self, store: Store, client: PushClient, settings: Settings) -> None:
+    def __init__(self, store: Store, client: PushClient, settings: NotificationsSettings) -> None:
         self._store = store
         self._client = client
         self._settings = settings
-        self._waiting: asyncio.Queue[Push] = asyncio.Queue(settings.waiting_max)
-        self._ended: asyncio.Queue[Attempt] = asyncio.Queue(settings.waiting_max)
+        self._waiting: asyncio.Queue[Push] = asyncio.Queue(settings.waiting_pushes_max)
+        self._ended: asyncio.Queue[Attempt] = asyncio.Queue(settings.waiting_pushes_max)
         self._owes_outcomes = False
 
     async def accept(self, pushes: Sequence[Push]) -> None:
@@ -95,7 +95,7 @@ class Sender:
         while True:
             claimed = 0
             # What is sent and not yet written may be over its lease: claimed, it was sent twice.
-            has_room = self._waiting.qsize() < self._settings.waiting_max // 2
+            has_room = self._waiting.qsize() < self._settings.waiting_pushes_max // 2
             if has_room and not self._owes_outcomes:
                 claimed = await self._claimed()
             if claimed < CLAIM_ROWS_MAX:

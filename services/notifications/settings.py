@@ -1,4 +1,4 @@
-"""Notifications' knobs."""
+"""Settings of the notifications service."""
 
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 
@@ -9,26 +9,29 @@ TOPIC = topic_of(NotificationEvent).name
 GROUP = "notif"
 
 
-class Settings(ServiceSettings):
-    """Settings of one notifications process."""
+class NotificationsSettings(ServiceSettings):
+    """Settings of one notifications process; environment variables have the prefix BP_."""
 
     service: str = "notifications"
     pool_connections: int = 4
     batch_rows_max: int = 500
-    """Requests that are written in one statement."""
+    """Most requests that one statement writes."""
     batch_linger_ms: int = 200
     """How long requests gather before they are written."""
     sends_max: int = 32
-    """Pushes under way at once."""
-    waiting_max: int = 2000
-    """Deliveries leased and not yet sent; the group waits when there are as many."""
+    """Most pushes in flight at once."""
+    waiting_pushes_max: int = 2000
+    """Most deliveries that are leased and not yet sent; at this number the group stops reading."""
     lease_s: int = 60
-    """For how long a delivery is this process's own; after a crash it is sent again then."""
+    """For how long only this process sends a delivery; after a crash, another process sends it when
+    the lease ends."""
     lease_margin_s: int = 20
-    """A push that has less lease left is not begun: its attempt could outlast the lease."""
+    """A push with less of its lease left is not sent: the attempt could outlast the lease."""
     retry_first_s: float = 1.0
+    """Wait before the second attempt; it doubles with each attempt."""
     retry_s_max: float = 300.0
-    """Back-off between attempts doubles from the first to this."""
+    """Longest wait between two attempts."""
     poll_s: float = 1.0
-    """How often deliveries whose time has come are looked for."""
+    """How often the sender looks for deliveries that are due."""
     partitions_ahead_months: int = 3
+    """How many months of messages have their partition ready."""

@@ -2,8 +2,8 @@
 
 from services.chassis import grpc_server
 from services.router import bootstrap
-from services.router.settings import Settings
+from services.router.settings import RouterSettings
 
 if __name__ == "__main__":
-    settings = Settings()  # pyright: ignore[reportCallIssue] - from the environment
+    settings = RouterSettings()  # pyright: ignore[reportCallIssue] - from the environment
     grpc_server.run(settings, lambda _, stop: bootstrap.main(settings, stop))

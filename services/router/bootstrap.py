@@ -7,7 +7,7 @@ from services.chassis import kafka
 from services.chassis.grpc_server import Server
 from services.chassis.kafka.membership import end_process
 from services.router.pipe import CALL_TIMEOUT_S, Pipe
-from services.router.settings import Settings
+from services.router.settings import RouterSettings
 
 STUCK_S = 2.5 * CALL_TIMEOUT_S
 WATCH_S = 1.0
@@ -29,7 +29,7 @@ async def _watch(pipe: Pipe) -> None:
             end_process("router.client_stuck", looks * WATCH_S)
 
 
-async def main(settings: Settings, stop: asyncio.Event) -> None:
+async def main(settings: RouterSettings, stop: asyncio.Event) -> None:
     """Route until `stop`; a pipe that dies takes the process with it, to be started anew."""
     stopping = threading.Event()
     pipe = Pipe(settings, stopping, kafka.Health())

@@ -19,7 +19,7 @@ from services.chassis import kafka
 from services.chassis.kafka.membership import Membership
 from services.contracts.topics import DEAD_LETTER_SUFFIX
 from services.router.mapping import Outgoing, fan_out
-from services.router.settings import GROUP, SOURCES, Settings
+from services.router.settings import GROUP, SOURCES, RouterSettings
 
 BACKOFF_S = 0.2
 CALL_TIMEOUT_S = 10.0
@@ -41,7 +41,7 @@ class Writer:
     no such memory, takes over and fences the one before.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: RouterSettings) -> None:
         self._member = f"{settings.service}-{settings.slot}"
         self._settings = kafka.producer_settings(settings.kafka_bootstrap, self._member) | {
             "transactional.id": self._member,
@@ -80,7 +80,9 @@ class Writer:
 class Pipe:
     """Reader and transactional writer of one slot."""
 
-    def __init__(self, settings: Settings, stop: threading.Event, health: kafka.Health) -> None:
+    def __init__(
+        self, settings: RouterSettings, stop: threading.Event, health: kafka.Health
+    ) -> None:
         self._stop = stop
         self._health = health
         self._call_begun: float | None = None

@@ -18,7 +18,7 @@ from services.audit.chain import Entry
 from services.audit.events_in import Recorder, subscription
 from services.audit.grpc_api import AuditApi
 from services.audit.inspection import inspect
-from services.audit.settings import Settings
+from services.audit.settings import AuditSettings
 from services.audit.store import Store
 from services.chassis import kafka as chassis_kafka
 from services.chassis.page_tokens import PageTokens
@@ -36,7 +36,7 @@ OWN_CHAIN = 99
 class Audit:
     """The service's group and store, in this process, on real parts."""
 
-    settings: Settings
+    settings: AuditSettings
     store: Store
     health: chassis_kafka.Health
     stop: asyncio.Event
@@ -60,7 +60,7 @@ async def audit(
     kafka: KafkaStore, postgres: PostgresStore, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Audit]:
     pool = await postgres.pool("bp_audit", 3, "bp_audit")
-    settings = Settings(
+    settings = AuditSettings(
         home=tmp_path_factory.getbasetemp(),
         socket_in=tmp_path_factory.getbasetemp() / "x",
         openbao_addr="",

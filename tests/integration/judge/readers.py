@@ -11,7 +11,7 @@ import asyncpg
 
 from services.audit.events_in import Recorder
 from services.audit.events_in import subscription as audit_subscription
-from services.audit.settings import Settings as AuditSettings
+from services.audit.settings import AuditSettings
 from services.audit.store import Store as AuditStore
 from services.chassis import kafka, postgres
 from services.chassis.http_client import partner_session
@@ -22,13 +22,13 @@ from services.customers.store import Store as CustomersStore
 from services.notifications.events_in import Requests
 from services.notifications.events_in import subscription as notif_subscription
 from services.notifications.sender import Sender
-from services.notifications.settings import Settings as NotificationsSettings
+from services.notifications.settings import NotificationsSettings
 from services.notifications.store import Store as NotificationsStore
 from services.relay.metrics import Metrics
 from services.relay.relay import Relay
 from services.relay.settings import RelaySettings
 from services.router.pipe import Pipe
-from services.router.settings import Settings as RouterSettings
+from services.router.settings import RouterSettings
 from tests.integration.judge.partners import PushService
 from tests.rigs.stores import KafkaStore, PostgresStore
 

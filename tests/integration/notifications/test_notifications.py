@@ -29,7 +29,7 @@ from services.notifications.grpc_api import NotificationsApi
 from services.notifications.partners import AccessTokens, PushClient
 from services.notifications.seed import seed_devices
 from services.notifications.sender import Sender
-from services.notifications.settings import Settings
+from services.notifications.settings import NotificationsSettings
 from services.notifications.state import Device, Push, Settled
 from services.notifications.store import Store
 from tests.rigs import sample_events
@@ -45,7 +45,7 @@ LEASE_S = math.ceil(scaled_s(1))
 class Process:
     """The service's group, sender and store, in this process, on real parts."""
 
-    settings: Settings
+    settings: NotificationsSettings
     store: Store
     fcm: PushService
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -85,7 +85,7 @@ async def fcm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PushSer
 async def process(
     kafka: KafkaStore, postgres: PostgresStore, fcm: PushService
 ) -> AsyncIterator[Process]:
-    settings = Settings(
+    settings = NotificationsSettings(
         home=Path("/nowhere"),
         socket_in=Path("/nowhere"),
         socket_out=fcm.socket,
@@ -236,7 +236,7 @@ async def test_a_token_that_is_not_taken_is_renewed_once_and_the_push_goes_out(
 async def test_a_full_queue_of_pushes_holds_its_group_up_and_loses_none(
     kafka: KafkaStore, process: Process, fcm: PushService
 ) -> None:
-    knobs = {"waiting_max": 2, "sends_max": 1, "lease_s": 6 * LEASE_S}
+    knobs = {"waiting_pushes_max": 2, "sends_max": 1, "lease_s": 6 * LEASE_S}
     narrow = Process(process.settings.model_copy(update=knobs), process.store, fcm)
     people = [await customer(process) for _ in range(12)]
     await process.crash()

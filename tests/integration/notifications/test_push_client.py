@@ -15,7 +15,7 @@ from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from services.notifications import partners
 from services.notifications.partners import AccessTokens, PushClient
-from services.notifications.settings import Settings
+from services.notifications.settings import NotificationsSettings
 from services.notifications.state import Outcome, Push
 from tests.rigs.push_service import PROJECT, PushService, push_service
 
@@ -33,7 +33,7 @@ async def fcm(tmp_path: Path) -> AsyncIterator[PushService]:
 
 @pytest_asyncio.fixture
 async def client(fcm: PushService, tmp_path: Path) -> AsyncIterator[PushClient]:
-    settings = Settings(
+    settings = NotificationsSettings(
         home=tmp_path,
         socket_in=tmp_path,
         socket_out=fcm.socket,

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from services.chassis import kafka
 from services.chassis.kafka import membership
 from services.router import pipe
-from services.router.settings import Settings
+from services.router.settings import RouterSettings
 
 AGAIN = KafkaException(KafkaError(KafkaError._TIMED_OUT, "in vain", retriable=True))
 
@@ -36,7 +36,7 @@ class Client:
 @pytest.fixture
 def router(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], pipe.Pipe]:
     """A router whose producers settle from a number on."""
-    settings = Settings.model_construct(
+    settings = RouterSettings.model_construct(
         service="router",
         slot="0",
         kafka_bootstrap="",
