@@ -8,6 +8,7 @@ from bp.audit.v1 import audit_service_pb2
 
 from services.audit.events_in import Recorder, subscription
 from services.audit.grpc_api import AuditApi
+from services.audit.handlers import Dependencies
 from services.audit.settings import AuditSettings
 from services.audit.store import Store
 from services.chassis import kafka, postgres
@@ -31,7 +32,7 @@ async def main(settings: AuditSettings, stop: asyncio.Event) -> None:
     async with await postgres.open_pool(database, name, settings.pool_connections) as pool:
         store = Store(pool)
         partitions = partial(store.ensure_partitions, settings.partitions_ahead_months)
-        server = Server(settings, {SERVICE: AuditApi(store, tokens)})
+        server = Server(settings, {SERVICE: AuditApi(Dependencies(store, tokens))})
         await server.start()
         async with asyncio.TaskGroup() as group:
             recording = group.create_task(

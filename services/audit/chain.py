@@ -14,7 +14,7 @@ import hashlib
 import struct
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 HASH_VERSION = 1
@@ -142,19 +142,21 @@ def link(
 
 
 def _linked(entry: Entry, head: Head, record_time: datetime) -> AuditRow:
-    columns = (
-        entry.chain,
-        head.sequence + 1,
-        entry.event_id,
-        entry.event_type,
-        entry.source_topic,
-        entry.source_partition,
-        entry.source_offset,
-        entry.subject,
-        entry.occur_time,
-        entry.log_offset,
-        record_time,
-        HASH_VERSION,
-        head.hash,
+    row = AuditRow(
+        chain=entry.chain,
+        sequence=head.sequence + 1,
+        event_id=entry.event_id,
+        event_type=entry.event_type,
+        source_topic=entry.source_topic,
+        source_partition=entry.source_partition,
+        source_offset=entry.source_offset,
+        subject=entry.subject,
+        occur_time=entry.occur_time,
+        log_offset=entry.log_offset,
+        record_time=record_time,
+        hash_version=HASH_VERSION,
+        previous_hash=head.hash,
+        hash=b"",
+        payload=entry.payload,
     )
-    return AuditRow(*columns, digest(AuditRow(*columns, b"", entry.payload)), entry.payload)
+    return replace(row, hash=digest(row))

@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 
 from services.audit.chain import AuditRow, Entry
 from services.chassis.kafka import BadMessage, Record
+from services.chassis.timestamps import to_timestamp
 
 SUBJECT_BYTES_MAX = 1024
 """An aggregate's id has 36; an index takes no entry beyond 2,704."""
@@ -50,9 +51,9 @@ def _require_storable(event: AuditEvent) -> None:
         raise BadMessage("TEXT_INVALID", "a subject that is too long for its index")
 
 
-def to_proto(row: AuditRow) -> AuditRecord:
-    """Return a link as the API shows it."""
-    shown = AuditRecord(
+def record_message(row: AuditRow) -> AuditRecord:
+    """Return a link as the contract has it."""
+    return AuditRecord(
         chain=row.chain,
         sequence=row.sequence,
         event_id=str(row.event_id),
@@ -62,6 +63,5 @@ def to_proto(row: AuditRow) -> AuditRecord:
         previous_hash=row.previous_hash,
         hash=row.hash,
         payload=row.payload,
+        record_time=to_timestamp(row.record_time),
     )
-    shown.record_time.FromDatetime(row.record_time)
-    return shown

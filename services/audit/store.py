@@ -53,16 +53,16 @@ class Store:
         return len(rows)
 
     async def list_by_subject(
-        self, subject: str, chain: int, cursor: int, rows: int
+        self, subject: str, chain: int, sequence: int, rows: int
     ) -> list[AuditRow]:
-        """Return a subject's records after a chain and sequence, oldest first."""
-        found = await self._pool.fetch(self._queries.by_subject, subject, chain, cursor, rows)
-        return [AuditRow(*row) for row in found]
+        """Return up to `rows` records of a subject after a chain and sequence, oldest first."""
+        found = await self._pool.fetch(self._queries.by_subject, subject, chain, sequence, rows)
+        return [AuditRow(**row) for row in found]
 
-    async def list_by_chain(self, chain: int, cursor: int, rows: int) -> list[AuditRow]:
-        """Return a chain's records after a sequence, oldest first."""
-        found = await self._pool.fetch(self._queries.by_chain, chain, cursor, rows)
-        return [AuditRow(*row) for row in found]
+    async def list_by_chain(self, chain: int, sequence: int, rows: int) -> list[AuditRow]:
+        """Return up to `rows` records of a chain after a sequence, oldest first."""
+        found = await self._pool.fetch(self._queries.by_chain, chain, sequence, rows)
+        return [AuditRow(**row) for row in found]
 
     async def ensure_partitions(self, months_ahead: int) -> None:
         """Make the partitions of the coming months where they are missing."""
@@ -73,7 +73,7 @@ async def whole_chain(connection: Any, chain: int) -> AsyncIterator[AuditRow]:
     """Yield all of a chain in order; the connection must be in a transaction."""
     query = load_queries(_QUERIES).whole_chain
     async for row in connection.cursor(query, chain, prefetch=CURSOR_ROWS):
-        yield AuditRow(*row)
+        yield AuditRow(**row)
 
 
 def _first_of_each(entries: Sequence[Entry], known: set[uuid.UUID]) -> list[Entry]:

@@ -15,6 +15,7 @@ from services.chassis.periodic import repeat
 from services.chassis.vault import open_vault
 from services.notifications.events_in import Requests, subscription
 from services.notifications.grpc_api import NotificationsApi
+from services.notifications.handlers import Dependencies
 from services.notifications.partners import AccessTokens, PushClient
 from services.notifications.sender import Sender
 from services.notifications.settings import NotificationsSettings
@@ -33,7 +34,7 @@ async def main(settings: NotificationsSettings, stop: asyncio.Event) -> None:
     vault = await open_vault(settings)
     database = postgres.Database.from_secret(await vault.secret("database/postgres/notifications"))
     push_secret = await vault.secret("external/fcm")
-    page_tokens = PageTokens.of(await vault.secret("service/notifications"))
+    tokens = PageTokens.of(await vault.secret("service/notifications"))
     name = f"notifications/{settings.slot}"
     pool = await postgres.open_pool(database, name, settings.pool_connections)
     async with pool, partner_session(settings) as session:
@@ -42,7 +43,7 @@ async def main(settings: NotificationsSettings, stop: asyncio.Event) -> None:
         partitions = partial(store.ensure_partitions, settings.partitions_ahead_months)
         sender = Sender(store, PushClient(session, access, push_secret["project_id"]), settings)
         requests = Requests(store, sender, settings)
-        server = Server(settings, {SERVICE: NotificationsApi(store, page_tokens)})
+        server = Server(settings, {SERVICE: NotificationsApi(Dependencies(store, tokens))})
         await server.start()
         async with asyncio.TaskGroup() as group:
             asking = group.create_task(kafka.consume(subscription(settings), requests.ask, stop))

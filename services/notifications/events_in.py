@@ -10,7 +10,7 @@ from services.notifications.mapping import to_request
 from services.notifications.sender import Sender
 from services.notifications.settings import GROUP, TOPIC, NotificationsSettings
 from services.notifications.state import Device, Request
-from services.notifications.store import Store, Written
+from services.notifications.store import Message, Store
 
 
 def subscription(settings: NotificationsSettings) -> Subscription:
@@ -38,13 +38,13 @@ class Requests:
         """Write the batch and hand on what is new; what came before changes nothing."""
         requests = [to_request(record) for record in records]
         devices = await self._store.devices_of(request.customer_id for request in requests)
-        written = [_written(request, devices.get(request.customer_id, [])) for request in requests]
-        pushes = await self._store.ask(written, utc_now() + self._lease)
+        messages = [_message(request, devices.get(request.customer_id, [])) for request in requests]
+        pushes = await self._store.ask(messages, utc_now() + self._lease)
         await self._sender.accept(pushes)
 
 
-def _written(request: Request, devices: list[Device]) -> Written:
-    """A customer has one language: that of the device that was registered last."""
+def _message(request: Request, devices: list[Device]) -> Message:
+    """Write the text in the customer's language: that of the device that was registered last."""
     locale = devices[0].locale if devices else templates.DEFAULT_LOCALE
     text = templates.render(request.template, locale, request.amount, request.reason)
-    return request, text, devices
+    return Message(request, text, devices)

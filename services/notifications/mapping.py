@@ -1,16 +1,16 @@
 """Between protobuf and the domain; the only file that knows both."""
 
 import uuid
-from collections.abc import Mapping
-from typing import Any
 
-from bp.notifications.v1.notification_pb2 import Notification, Template
+from bp.notifications.v1 import notification_pb2
+from bp.notifications.v1.notification_pb2 import Template
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 from google.protobuf.message import DecodeError
 
 from services.chassis.kafka import BadMessage, Record
+from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
-from services.notifications.state import Request, notification_id
+from services.notifications.state import Notification, Request, notification_id
 from services.notifications.templates import TEXTS
 
 
@@ -40,17 +40,16 @@ def to_request(record: Record) -> Request:
         raise BadMessage("ID_INVALID", str(error)) from error
 
 
-def to_proto(row: Mapping[str, Any]) -> Notification:
-    """Return a row of the customer's list as the API shows it."""
-    shown = Notification(
-        event_id=row["event_id"],
-        template=row["template"],
-        title=row["title"],
-        body=row["body"],
-        transfer_id=row["transfer_id"],
-        state=row["state"],
+def notification_message(notification: Notification) -> notification_pb2.Notification:
+    """Return a message of the customer's list as the contract has it."""
+    deliver_time = notification.deliver_time
+    return notification_pb2.Notification(
+        event_id=notification.event_id,
+        template=notification.template,
+        title=notification.title,
+        body=notification.body,
+        transfer_id=notification.transfer_id,
+        state=notification.state.value,
+        create_time=to_timestamp(notification.create_time),
+        deliver_time=to_timestamp(deliver_time) if deliver_time else None,
     )
-    shown.create_time.FromDatetime(row["create_time"])
-    if row["deliver_time"] is not None:
-        shown.deliver_time.FromDatetime(row["deliver_time"])
-    return shown

@@ -53,6 +53,24 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Notification:
+    """A message as the customer's list shows it."""
+
+    notification_id: uuid.UUID
+    event_id: str
+    template: str
+    """Name in bp.notifications.v1.Template."""
+    title: str
+    body: str
+    transfer_id: str
+    create_time: datetime
+    state: State
+    """DELIVERED when at least one device has it, PENDING while a delivery is still due."""
+    deliver_time: datetime | None
+    """When the first device got it; None before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """Where a customer can be reached."""
 

@@ -1,21 +1,30 @@
 """Messages, deliveries and devices in PostgreSQL; a batch is one statement."""
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 
 from services.chassis.postgres import load_queries
-from services.notifications.state import Device, Push, Request, Settled
+from services.notifications.state import Device, Notification, Push, Request, Settled, State
 from services.notifications.templates import Text
 
 _QUERIES = Path(__file__).parent / "sql" / "queries.sql"
 
-Written = tuple[Request, Text, Sequence[Device]]
-"""A request, its text, and the devices that it goes to."""
+_NEWEST = uuid.UUID(int=2**128 - 1)
+"""Above every id, so that a list starts with the newest message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to write: its request, its text, and the devices to which it goes."""
+
+    request: Request
+    text: Text
+    devices: Sequence[Device]
 
 
 class Store:
@@ -33,30 +42,34 @@ class Store:
             found.setdefault(device.customer_id, []).append(device)
         return found
 
-    async def ask(self, written: Sequence[Written], lease_end: datetime) -> list[Push]:
-        """Write what is new, leased until `lease_end`; return the deliveries to make."""
-        by_id = {request.notification_id: (request, text) for request, text, _ in written}
-        requests = [request for request, _ in by_id.values()]
-        pairs = [(r.notification_id, d.token) for r, _, devices in written for d in devices]
+    async def ask(self, messages: Sequence[Message], lease_end: datetime) -> list[Push]:
+        """Write the messages that are new, leased until `lease_end`; return their deliveries."""
+        by_id = {message.request.notification_id: message for message in messages}
+        requests = [message.request for message in by_id.values()]
+        pairs = dict.fromkeys(
+            (message.request.notification_id, device.token)
+            for message in messages
+            for device in message.devices
+        )
         rows = await self._pool.fetch(
             self._queries.ask,
             [r.notification_id for r in requests],
             [r.event_id for r in requests],
             [r.customer_id for r in requests],
             [r.template for r in requests],
-            [text.title for _, text in by_id.values()],
-            [text.body for _, text in by_id.values()],
+            [message.text.title for message in by_id.values()],
+            [message.text.body for message in by_id.values()],
             [r.transfer_id for r in requests],
-            [notification for notification, _ in dict.fromkeys(pairs)],
-            [token for _, token in dict.fromkeys(pairs)],
+            [notification_id for notification_id, _ in pairs],
+            [token for _, token in pairs],
             lease_end,
         )
-        return [_push(row["device"], *by_id[row["notification_id"]], lease_end) for row in rows]
+        return [_push(row["device"], by_id[row["notification_id"]], lease_end) for row in rows]
 
     async def claim(self, now: datetime, lease_end: datetime, rows: int) -> list[Push]:
         """Lease deliveries whose time has come."""
         found = await self._pool.fetch(self._queries.claim, now, lease_end, rows)
-        return [Push(**dict(row), lease_end=lease_end) for row in found]
+        return [Push(**row, lease_end=lease_end) for row in found]
 
     async def settle(self, outcomes: Sequence[Settled]) -> None:
         """Write what became of attempts, and forget devices that are gone."""
@@ -74,10 +87,13 @@ class Store:
             await self._pool.execute(self._queries.drop_devices, gone)
 
     async def list_of_customer(
-        self, customer_id: uuid.UUID, cursor: uuid.UUID, rows: int
-    ) -> list[Mapping[str, Any]]:
-        """Return a customer's messages before an id, newest first."""
-        return await self._pool.fetch(self._queries.list_of_customer, customer_id, cursor, rows)
+        self, customer_id: uuid.UUID, cursor: uuid.UUID | None, rows: int
+    ) -> list[Notification]:
+        """Return up to `rows` messages of a customer older than the id `cursor`, newest first."""
+        found = await self._pool.fetch(
+            self._queries.list_of_customer, customer_id, cursor or _NEWEST, rows
+        )
+        return [_notification(row) for row in found]
 
     async def add_devices(self, devices: Sequence[Device]) -> None:
         """Register devices that are not known yet."""
@@ -93,15 +109,29 @@ class Store:
         await self._pool.execute(self._queries.ensure_partitions, months_ahead)
 
 
-def _push(device: str, request: Request, text: Text, lease_end: datetime) -> Push:
+def _push(device: str, message: Message, lease_end: datetime) -> Push:
     return Push(
-        notification_id=request.notification_id,
+        notification_id=message.request.notification_id,
         device=device,
-        event_id=request.event_id,
-        template=request.template,
-        title=text.title,
-        body=text.body,
-        transfer_id=request.transfer_id,
+        event_id=message.request.event_id,
+        template=message.request.template,
+        title=message.text.title,
+        body=message.text.body,
+        transfer_id=message.request.transfer_id,
         attempts=0,
         lease_end=lease_end,
+    )
+
+
+def _notification(row: asyncpg.Record) -> Notification:
+    return Notification(
+        notification_id=row["notification_id"],
+        event_id=row["event_id"],
+        template=row["template"],
+        title=row["title"],
+        body=row["body"],
+        transfer_id=row["transfer_id"],
+        create_time=row["create_time"],
+        state=State(row["state"]),
+        deliver_time=row["deliver_time"],
     )

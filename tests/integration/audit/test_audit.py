@@ -17,6 +17,7 @@ from ops.waiting import until
 from services.audit.chain import Entry
 from services.audit.events_in import Recorder, subscription
 from services.audit.grpc_api import AuditApi
+from services.audit.handlers import Dependencies
 from services.audit.inspection import inspect
 from services.audit.settings import AuditSettings
 from services.audit.store import Store
@@ -122,16 +123,16 @@ async def test_the_time_on_record_counts_the_wait_for_the_chain(
     postgres: PostgresStore, audit: Audit, audit_owner: asyncpg.Connection
 ) -> None:
     entry = Entry(
-        OWN_CHAIN,
-        new_id(),
-        "bp.payments.v1.TransferDebited",
-        "payments",
-        0,
-        0,
-        "s",
-        utc_now(),
-        0,
-        b"e",
+        chain=OWN_CHAIN,
+        event_id=new_id(),
+        event_type="bp.payments.v1.TransferDebited",
+        source_topic="payments",
+        source_partition=0,
+        source_offset=0,
+        subject="s",
+        occur_time=utc_now(),
+        log_offset=0,
+        payload=b"e",
     )
     holder = await postgres.session("postgres", "bp_audit")
     waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
@@ -226,7 +227,7 @@ async def test_pages_of_a_chain_and_of_a_subject_follow_on_without_gap(
         [(b"k", audit_event(i, subject).SerializeToString()) for i in ids],
     )
     await recorded(audit_owner, ids, 7)
-    api = AuditApi(audit.store, PageTokens(b"key"))
+    api = AuditApi(Dependencies(audit.store, PageTokens(b"key")))
     for request, wanted in (
         (pb.ListAuditRecordsRequest(subject=subject, page_size=3), 7),
         (pb.ListAuditRecordsRequest(chain=await chain_of(audit_owner, ids[0]), page_size=3), 0),

@@ -26,6 +26,7 @@ from services.kernel.ids import new_id
 from services.notifications import sender
 from services.notifications.events_in import Requests, subscription
 from services.notifications.grpc_api import NotificationsApi
+from services.notifications.handlers import Dependencies
 from services.notifications.partners import AccessTokens, PushClient
 from services.notifications.seed import seed_devices
 from services.notifications.sender import Sender
@@ -148,7 +149,7 @@ async def listed(process: Process, of: Customer) -> list[Notification]:
     current_call.set(
         Call("", "gateway", str(of.customer_id), frozenset(), "", "", "", {}, utc_now())
     )
-    api = NotificationsApi(process.store, PageTokens(b"key"))
+    api = NotificationsApi(Dependencies(process.store, PageTokens(b"key")))
     request = pb.ListNotificationsRequest(page_size=2)
     found: list[Notification] = []
     while True:
