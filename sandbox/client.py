@@ -228,11 +228,8 @@ class BankClient:
 
     async def judged(self) -> dict[str, Any]:
         """The verdict over every store, once all is drained."""
-        stores = Stores(
-            connect=lambda database: asyncpg.connect(self.stack.dsn(database, "bp_judge")),
-            kafka_bootstrap=self.where["BP_KAFKA_BOOTSTRAP"],
-            ach_control_url=self.where["BP_PARTNER_ACH_CONTROL_URL"],
-            fcm_control_url=self.where["BP_PARTNER_FCM_CONTROL_URL"],
+        stores = Stores.of(
+            self.where, lambda database: asyncpg.connect(self.stack.dsn(database, "bp_judge"))
         )
         return (await judge(stores, scaled_s(DRAIN_S))).to_json()
 

@@ -46,13 +46,7 @@ def stores() -> Any:
     """Where the running stack keeps what the judge reads."""
     from ops.judge.stores import Stores
 
-    where = connections.addresses()
-    return Stores(
-        connect=connections.judge_login(),
-        kafka_bootstrap=where["BP_KAFKA_BOOTSTRAP"],
-        ach_control_url=where["BP_PARTNER_ACH_CONTROL_URL"],
-        fcm_control_url=where["BP_PARTNER_FCM_CONTROL_URL"],
-    )
+    return Stores.of(connections.addresses(), connections.judge_login())
 
 
 def _show(verdict: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """How the judge reaches the stores of a running bank: addresses and reading connections."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,20 @@ class Stores:
     ach_control_url: str
     """The clearing house's control API. Its public one obeys faults, and would spend them."""
     fcm_control_url: str
+
+    @classmethod
+    def of(
+        cls,
+        addresses: Mapping[str, str],
+        connect: Callable[[str], Awaitable["asyncpg.Connection"]],
+    ) -> "Stores":
+        """Return the stores of a running stack, from its addresses (BP_KAFKA_BOOTSTRAP, …)."""
+        return cls(
+            connect=connect,
+            kafka_bootstrap=addresses["BP_KAFKA_BOOTSTRAP"],
+            ach_control_url=addresses["BP_PARTNER_ACH_CONTROL_URL"],
+            fcm_control_url=addresses["BP_PARTNER_FCM_CONTROL_URL"],
+        )
 
     @asynccontextmanager
     async def snapshot(self, database: str) -> AsyncGenerator["asyncpg.Connection"]:

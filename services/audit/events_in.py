@@ -10,14 +10,12 @@ from services.chassis.kafka import Record, Subscription
 
 def subscription(settings: AuditSettings) -> Subscription:
     """Return what this process reads, and how."""
-    return Subscription(
-        bootstrap=settings.kafka_bootstrap,
+    return Subscription.of(
+        settings,
         group=GROUP,
-        member=f"{settings.service}-{settings.slot}",
         topics=(TOPIC,),
-        batch_rows_max=settings.batch_rows_max,
         linger_ms=settings.batch_linger_ms,
-        rejoin_s_max=settings.rejoin_s_max,
+        batch_rows_max=settings.batch_rows_max,
     )
 
 

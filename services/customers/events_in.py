@@ -23,13 +23,8 @@ TOPICS = tuple(topic_of(kind).name for kind in (PaymentEvent, TransferEvent))
 
 def subscription(settings: CustomersSettings) -> Subscription:
     """Return what this process reads. A short linger: callers may wait for a balance."""
-    return Subscription(
-        bootstrap=settings.kafka_bootstrap,
-        group=GROUP,
-        member=f"{settings.service}-{settings.slot}",
-        topics=TOPICS,
-        linger_ms=settings.projection_linger_ms,
-        rejoin_s_max=settings.rejoin_s_max,
+    return Subscription.of(
+        settings, group=GROUP, topics=TOPICS, linger_ms=settings.projection_linger_ms
     )
 
 

@@ -15,14 +15,12 @@ from services.notifications.store import Message, Store
 
 def subscription(settings: NotificationsSettings) -> Subscription:
     """Return what this process reads, and how."""
-    return Subscription(
-        bootstrap=settings.kafka_bootstrap,
+    return Subscription.of(
+        settings,
         group=GROUP,
-        member=f"{settings.service}-{settings.slot}",
         topics=(TOPIC,),
-        batch_rows_max=settings.batch_rows_max,
         linger_ms=settings.batch_linger_ms,
-        rejoin_s_max=settings.rejoin_s_max,
+        batch_rows_max=settings.batch_rows_max,
     )
 
 

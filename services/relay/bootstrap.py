@@ -7,7 +7,7 @@ import asyncpg
 
 from services.chassis import postgres
 from services.chassis.grpc_server import Server
-from services.chassis.kafka.producer import AckedProducer
+from services.chassis.kafka import AckedProducer
 from services.chassis.vault import Vault, open_vault
 from services.relay import metrics
 from services.relay.relay import Relay

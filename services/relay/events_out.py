@@ -10,7 +10,7 @@ from typing import Any
 from bp.event.v1 import event_pb2
 from bp.type.v1 import money_pb2
 
-from services.chassis.kafka.producer import OutgoingMessage
+from services.chassis.kafka import OutgoingMessage
 
 
 def to_message(row: Any) -> OutgoingMessage:

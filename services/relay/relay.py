@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from services.chassis.kafka.producer import AckedProducer, OutgoingMessage, Receipt, Refusal
+from services.chassis.kafka import AckedProducer, OutgoingMessage, Receipt, Refusal
 from services.chassis.unreachable import UNREACHABLE
 from services.relay import events_out
 from services.relay.metrics import Metrics

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from services.chassis.kafka.producer import Receipt
+from services.chassis.kafka import Receipt
 from services.chassis.postgres import load_queries
 
 QUERIES_FILE = Path(__file__).parent / "sql" / "queries.sql"

@@ -86,14 +86,12 @@ class Pipe:
         self._stop = stop
         self._health = health
         self._call_begun: float | None = None
-        self._subscription = kafka.Subscription(
-            bootstrap=settings.kafka_bootstrap,
+        self._subscription = kafka.Subscription.of(
+            settings,
             group=GROUP,
-            member=f"{settings.service}-{settings.slot}",
             topics=SOURCES,
-            batch_rows_max=settings.batch_rows_max,
             linger_ms=settings.batch_linger_ms,
-            rejoin_s_max=settings.rejoin_s_max,
+            batch_rows_max=settings.batch_rows_max,
         )
         self._membership = Membership(settings.rejoin_s_max)
         self._left: set[kafka.Place] = set()

@@ -27,9 +27,7 @@ async def judged(bench: Bench) -> None:
 
 def _stores(bench: Bench) -> Stores:
     test_bench = bench.test_bench
-    return Stores(
-        connect=lambda database: asyncpg.connect(test_bench.stack.dsn(database, JUDGE)),
-        kafka_bootstrap=test_bench.where["BP_KAFKA_BOOTSTRAP"],
-        ach_control_url=test_bench.where["BP_PARTNER_ACH_CONTROL_URL"],
-        fcm_control_url=test_bench.where["BP_PARTNER_FCM_CONTROL_URL"],
+    return Stores.of(
+        test_bench.where,
+        lambda database: asyncpg.connect(test_bench.stack.dsn(database, JUDGE)),
     )

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from lab.simulator.context import Context
 from lab.simulator.processes import Process
 from lab.simulator.randomness import Point
-from services.chassis.kafka import Record
-from services.chassis.kafka.producer import OutgoingMessage, Receipt, Refusal
+from services.chassis.kafka import OutgoingMessage, Receipt, Record, Refusal
 
 PARTITIONS = 6
 _LATENCY, _PREFIX, _LATE = 11, 12, 13

@@ -29,16 +29,21 @@ from services.chassis.kafka.dlq import (
     parked,
 )
 from services.chassis.kafka.loop import Handler, consume
+from services.chassis.kafka.producer import AckedProducer, OutgoingMessage, Receipt, Refusal
 
 __all__ = [
+    "AckedProducer",
     "BadMessage",
     "DependencyDown",
     "Handler",
     "Headers",
     "Health",
+    "OutgoingMessage",
     "Parked",
     "Place",
+    "Receipt",
     "Record",
+    "Refusal",
     "Subscription",
     "client_logger",
     "consume",

@@ -19,6 +19,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from services.chassis.settings import ServiceSettings
+
 IDLE_WAIT_S = 0.5
 """How long a consumer waits for a first message before it looks whether it shall stop."""
 
@@ -27,9 +29,12 @@ REST_WAIT_S = 0.002
 
 FETCH_BYTES_MIN = 262_144
 
+BATCH_ROWS_MAX = 500
+"""Most records of a batch, for a group that does not set it."""
+
 LOG_EVERY_S = 5.0
 
-Settings = dict[str, Any]
+ClientSettings = dict[str, Any]
 Place = tuple[str, int]
 """Topic and number of a partition."""
 Headers = list[tuple[str, str | bytes | None]]
@@ -68,12 +73,34 @@ class Subscription:
     member: str
     """Name of this process in the group and in logs, such as "audit-0"."""
     topics: tuple[str, ...]
-    batch_rows_max: int = 500
+    batch_rows_max: int = BATCH_ROWS_MAX
+    """Most records that a handler gets at once."""
     linger_ms: int = 20
     """How long the broker gathers messages before it hands them out: the price in latency of
     fewer and larger batches."""
     rejoin_s_max: float = 30.0
     """How long a member may be outside its group while the brokers answer; then it is restarted."""
+
+    @classmethod
+    def of(
+        cls,
+        settings: ServiceSettings,
+        *,
+        group: str,
+        topics: tuple[str, ...],
+        linger_ms: int,
+        batch_rows_max: int = BATCH_ROWS_MAX,
+    ) -> "Subscription":
+        """Return what a service process reads; its name in the group is `<service>-<slot>`."""
+        return cls(
+            bootstrap=settings.kafka_bootstrap,
+            group=group,
+            member=f"{settings.service}-{settings.slot}",
+            topics=topics,
+            batch_rows_max=batch_rows_max,
+            linger_ms=linger_ms,
+            rejoin_s_max=settings.rejoin_s_max,
+        )
 
 
 @dataclass(slots=True)
@@ -131,7 +158,7 @@ def client_logger() -> logging.Logger:
     return logger
 
 
-def _common(bootstrap: str, client_id: str) -> Settings:
+def _common(bootstrap: str, client_id: str) -> ClientSettings:
     return {
         "bootstrap.servers": bootstrap,
         "client.id": client_id,
@@ -142,7 +169,16 @@ def _common(bootstrap: str, client_id: str) -> Settings:
     }
 
 
-def consumer_settings(subscription: Subscription, health: Health) -> Settings:
+_PRODUCER: ClientSettings = {
+    # Every in-sync replica acknowledges, and a retry writes no duplicate.
+    "acks": "all",
+    "enable.idempotence": True,
+    # Java's partitioner: every client, in any language, puts a key in the same partition.
+    "partitioner": "murmur2_random",
+}
+
+
+def consumer_settings(subscription: Subscription, health: Health) -> ClientSettings:
     """Return a consumer's settings: committed data only, commits by hand, sticky partitions.
 
     Membership is dynamic. A static member (group.instance.id) would save the wait of a session
@@ -168,15 +204,39 @@ def consumer_settings(subscription: Subscription, health: Health) -> Settings:
     }
 
 
-def producer_settings(bootstrap: str, client_id: str, linger_ms: int = 5) -> Settings:
+def producer_settings(bootstrap: str, client_id: str, linger_ms: int = 5) -> ClientSettings:
     """Return a producer's settings: every replica in sync acknowledges, retries double nothing."""
-    return _common(bootstrap, client_id) | {
-        "acks": "all",
-        "enable.idempotence": True,
-        "linger.ms": linger_ms,
-        "delivery.timeout.ms": 30_000,
-        # The same key goes to the same partition whatever client of whatever language writes it.
-        "partitioner": "murmur2_random",
+    return (
+        _common(bootstrap, client_id)
+        | _PRODUCER
+        | {
+            "linger.ms": linger_ms,
+            "delivery.timeout.ms": 30_000,
+        }
+    )
+
+
+def acked_producer_settings(bootstrap: str, client_id: str) -> ClientSettings:
+    """Return the settings of a producer that waits for Kafka without a timeout.
+
+    A message never times out inside the client, so two messages of one partition keep their order.
+    """
+    return _PRODUCER | {
+        "bootstrap.servers": bootstrap,
+        "client.id": client_id,
+        "message.timeout.ms": 0,
+        "max.in.flight.requests.per.connection": 5,
+        # Long enough to hand over a whole batch, so that it goes in one request. The flush that
+        # follows ends the wait.
+        "linger.ms": 20,
+        "compression.type": "lz4",
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 1000,
+        "topic.metadata.refresh.fast.interval.ms": 100,
+        # A message for an unknown topic is refused after this time, so that others can go on.
+        "topic.metadata.propagation.max.ms": 2000,
+        # Errors come by `error_cb`; below this level the library's own lines repeat them as text.
+        "log_level": 3,
     }
 
 

@@ -13,6 +13,8 @@ from typing import Any, cast
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from services.chassis.kafka.client import acked_producer_settings
+
 FLUSH_S = 1.0
 """How often a wait for acknowledgements looks up."""
 
@@ -69,30 +71,8 @@ class AckedProducer:
 
     def __init__(self, bootstrap: str, client_id: str) -> None:
         self._fatal: KafkaError | None = None
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "client.id": client_id,
-                "enable.idempotence": True,
-                "acks": "all",
-                "message.timeout.ms": 0,
-                "max.in.flight.requests.per.connection": 5,
-                # Long enough for a whole batch to be handed over, so that it goes in one request;
-                # the flush behind it ends the wait.
-                "linger.ms": 20,
-                "compression.type": "lz4",
-                # Java's partitioner, so that every client puts a key in the same partition.
-                "partitioner": "murmur2_random",
-                "reconnect.backoff.ms": 50,
-                "reconnect.backoff.max.ms": 1000,
-                "topic.metadata.refresh.fast.interval.ms": 100,
-                # A topic that is not there is refused this soon, so that the others can go on.
-                "topic.metadata.propagation.max.ms": 2000,
-                "error_cb": self._note,
-                # The rest of the library's own lines say the same again, and not as JSON.
-                "log_level": 3,
-            }
-        )
+        settings = acked_producer_settings(bootstrap, client_id)
+        self._producer = Producer(settings | {"error_cb": self._note})
 
     async def send_all(self, messages: Sequence[OutgoingMessage]) -> list[Receipt | Refusal]:
         """Send messages in order; return one answer for each, when all have one.

@@ -15,7 +15,6 @@ from services.audit.settings import AuditSettings
 from services.audit.store import Store as AuditStore
 from services.chassis import kafka, postgres
 from services.chassis.http_client import partner_session
-from services.chassis.kafka.producer import AckedProducer
 from services.customers import events_in as projection
 from services.customers.settings import CustomersSettings
 from services.customers.store import Store as CustomersStore
@@ -49,7 +48,7 @@ async def readers(
     async def connect() -> asyncpg.Connection:
         return await postgres.connect(relay_database, "test-relay")
 
-    producer = AckedProducer(broker.bootstrap, "test-relay")
+    producer = kafka.AckedProducer(broker.bootstrap, "test-relay")
     relay_settings = RelaySettings.model_validate(_shared("relay", broker))
     relaying = asyncio.create_task(Relay(relay_settings, connect, producer, Metrics()).run())
     pipe = Pipe(RouterSettings.model_validate(_shared("router", broker)), routing, kafka.Health())

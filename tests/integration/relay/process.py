@@ -9,7 +9,7 @@ import asyncpg
 
 from services.chassis import postgres
 from services.chassis.grpc_server import run
-from services.chassis.kafka.producer import AckedProducer
+from services.chassis.kafka import AckedProducer
 from services.relay.metrics import Metrics
 from services.relay.relay import Relay
 from services.relay.settings import RelaySettings

@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from services.chassis.kafka.producer import AckedProducer
+from services.chassis.kafka import AckedProducer
 
 
 async def test_a_fatal_error_is_raised_so_that_a_fresh_producer_takes_over() -> None:
