@@ -7,7 +7,6 @@ anew to its end, and links that never were events.
 """
 
 import uuid
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -45,7 +44,6 @@ class ChainCheck:
     def __init__(self, chain: int) -> None:
         self._chain = chain
         self._findings: list[Finding] = []
-        self._before: AuditRow | None = None
         self._before_hash = GENESIS
         self._last: AuditRow | None = None
         self._last_hash = GENESIS
@@ -198,23 +196,3 @@ class TopicCheck:
                 finding = Finding(Kind.INSERTED, self._chain, sequence, str(event_id), detail)
                 self._findings.append(finding)
         return sorted(self._findings, key=lambda f: (f.sequence, f.detail))
-
-
-def check_chain(chain: int, rows: Iterable[AuditRow]) -> list[Finding]:
-    """Return what is wrong with one chain, from its links alone."""
-    check = ChainCheck(chain)
-    for row in rows:
-        check.feed(row)
-    return check.finish()
-
-
-def check_against_topic(
-    chain: int, rows: Iterable[AuditRow], entries: Iterable[Entry], span: Span
-) -> Iterator[Finding]:
-    """Yield where one chain and its partition of the topic differ."""
-    check = TopicCheck(chain)
-    for row in rows:
-        check.feed_row(row)
-    for entry in entries:
-        check.feed_entry(entry, span)
-    yield from check.finish(span)

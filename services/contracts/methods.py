@@ -60,8 +60,6 @@ class MethodContract:
     http: tuple[HttpRoute, ...]
     request: Descriptor
     response: Descriptor
-    personal_fields: frozenset[str]
-    """Full names of the fields with personal data that request or response can hold."""
 
     @property
     def service(self) -> str:

@@ -10,7 +10,6 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from services.contracts.descriptor_set import default_descriptor_set, pool_of
 from services.contracts.http_routes import http_routes
 from services.contracts.methods import Audience, MethodContract
-from services.contracts.personal_data import personal_fields
 from services.contracts.policy import policy_of
 
 
@@ -55,5 +54,4 @@ def _contract(method: MethodDescriptor) -> MethodContract:
         http=http,
         request=method.input_type,
         response=method.output_type,
-        personal_fields=personal_fields(method),
     )

@@ -95,15 +95,6 @@ class Store:
         )
         return [_notification(row) for row in found]
 
-    async def add_devices(self, devices: Sequence[Device]) -> None:
-        """Register devices that are not known yet."""
-        await self._pool.execute(
-            self._queries.add_devices,
-            [d.token for d in devices],
-            [d.customer_id for d in devices],
-            [d.locale for d in devices],
-        )
-
     async def ensure_partitions(self, months_ahead: int) -> None:
         """Make the partitions of the coming months where they are missing."""
         await self._pool.execute(self._queries.ensure_partitions, months_ahead)

@@ -50,7 +50,7 @@ class Golden:
         """Return the record as a consumer gets it."""
         headers = tuple((key, value.encode()) for key, value in self.headers.items())
         value = bytes.fromhex(self.value_hex)
-        return Record(self.topic, 0, 0, self.key.encode(), value, headers, 0)
+        return Record(self.topic, 0, 0, self.key.encode(), value, headers)
 
 
 def reading(topic: str, value: bytes) -> dict[str, Any]:

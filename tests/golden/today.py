@@ -136,7 +136,7 @@ def _relayed(
         "traceparent": TRACE_PARENT,
     }
     message = events_out.to_message(row)
-    return Record(topic, 3, 41, message.key, message.value, message.headers, 0)
+    return Record(topic, 3, 41, message.key, message.value, message.headers)
 
 
 def _and_routed(name: str, record: Record) -> Iterator[Golden]:
@@ -144,7 +144,7 @@ def _and_routed(name: str, record: Record) -> Iterator[Golden]:
     for number, made in enumerate(fan_out(record)):
         headers = tuple((key, _raw(value)) for key, value in made.headers)
         suffix = "Received" if number == 2 else ""
-        yield Golden.of(name + suffix, Record(made.topic, 0, 0, made.key, made.value, headers, 0))
+        yield Golden.of(name + suffix, Record(made.topic, 0, 0, made.key, made.value, headers))
 
 
 def _raw(value: str | bytes | None) -> bytes:

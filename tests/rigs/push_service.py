@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sandbox.partners.fcm.__main__ import build
 from sandbox.partners.settings import FcmSettings
+from services.notifications.state import Device
 
 PROJECT = "bp-test"
 
@@ -60,6 +62,16 @@ def service_account(folder: Path) -> dict[str, str]:
         "private_key": private.decode(),
         "token_uri": "https://oauth2.googleapis.com/token",
     }
+
+
+async def register_device(database: asyncpg.Connection | asyncpg.Pool, device: Device) -> None:
+    """Register a customer's device in bp_notifications."""
+    await database.execute(
+        "INSERT INTO notif.device (token, customer_id, locale) VALUES ($1, $2, $3)",
+        device.token,
+        device.customer_id,
+        device.locale,
+    )
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ class Broker:
         """Write a record behind the last of its partition."""
         partition = zlib.crc32(key) % PARTITIONS
         log = self.logs.setdefault((topic, partition), [])
-        record = Record(topic, partition, len(log), key, value, tuple(headers), 0)
+        record = Record(topic, partition, len(log), key, value, tuple(headers))
         log.append(record)
         for arrived in self.arrivals:
             arrived.set()

@@ -11,7 +11,6 @@ from typing import Any
 
 import structlog
 from confluent_kafka import (
-    TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaError,
     KafkaException,
@@ -52,8 +51,6 @@ class Record:
     key: bytes
     value: bytes
     headers: tuple[tuple[str, bytes], ...]
-    timestamp_ms: int
-    """When it was written, by the broker's or the producer's clock; 0 if unknown."""
 
     def header(self, name: str) -> str:
         """Return a header's text, "" if there is none."""
@@ -109,8 +106,6 @@ class Health:
 
     up: bool = False
     """False while the brokers or what the handler needs cannot be reached."""
-    lag_ms: int = 0
-    """Age of the newest message of the last batch when it was applied."""
     applied: int = 0
     parked: int = 0
     partitions: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
@@ -242,7 +237,6 @@ def acked_producer_settings(bootstrap: str, client_id: str) -> ClientSettings:
 
 def to_record(message: Message) -> Record:
     """Return the client's message as a plain record."""
-    kind, timestamp_ms = message.timestamp()
     headers: Any = message.headers() or ()
     return Record(
         topic=message.topic() or "",
@@ -251,7 +245,6 @@ def to_record(message: Message) -> Record:
         key=_raw(message.key()),
         value=_raw(message.value()),
         headers=tuple((name, value or b"") for name, value in headers),
-        timestamp_ms=0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
     )
 
 

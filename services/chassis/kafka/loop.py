@@ -135,7 +135,6 @@ class _Loop:
             self._applied |= {(p.topic, p.partition): p.offset for p in offsets}
             await self._commit_due(consumer)
             self._health.applied += done
-            self._health.lag_ms = _age_ms(records[done - 1])
         if done < len(records):
             await self._in_thread(rewind, consumer, records[done:])
             await asyncio.sleep(self._backoff_s)
@@ -214,10 +213,6 @@ class _Loop:
             log.warning("kafka.commit_failed", error=str(error))
         else:
             self._applied.clear()
-
-
-def _age_ms(record: Record) -> int:
-    return max(0, int(time.time() * 1000) - record.timestamp_ms) if record.timestamp_ms else 0
 
 
 def _names(places: Iterable[TopicPartition]) -> list[str]:

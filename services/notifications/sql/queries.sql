@@ -82,12 +82,6 @@ WHERE notification.customer_id = $1 AND notification.notification_id < $2
 ORDER BY notification.notification_id DESC
 LIMIT $3
 
--- name: add_devices
--- Registers devices that are not known yet.
-INSERT INTO notif.device (token, customer_id, locale)
-SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[])
-ON CONFLICT (token) DO NOTHING
-
 -- name: ensure_partitions
 -- Makes the partitions of the coming months where they are missing.
 SELECT notif.ensure_partitions($1)

@@ -41,7 +41,7 @@ def event(*positions: tuple[uuid.UUID, int, int]) -> bytes:
 
 def record(value: bytes, topic: str = "payments", offset: int = 0) -> kafka.Record:
     """A message as the loop hands it over."""
-    return kafka.Record(topic, 0, offset, b"", value, (), 0)
+    return kafka.Record(topic, 0, offset, b"", value, ())
 
 
 async def outbox_messages(bank: LedgerBank, keys: Sequence[uuid.UUID]) -> list[bytes]:

@@ -15,7 +15,6 @@ from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
-from services.notifications.seed import seed_devices
 from services.notifications.state import Device
 from services.payments import mapping
 from services.payments.state import Event
@@ -34,6 +33,7 @@ from services.transfers.store import EventOut, RequestKey
 from services.transfers.store import Store as BookStore
 from tests.integration.judge.partners import ClearingHouse, PushService
 from tests.rigs.ledger_bank import Holder, LedgerBank
+from tests.rigs.push_service import register_device
 from tests.rigs.stores import KafkaStore, PostgresStore
 
 QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
@@ -97,7 +97,7 @@ class World:
                 "INSERT INTO customers.balance VALUES ($1, 'USD', $2, 1)", holder.account_id, cents
             )
         notifications = await self.owner("bp_notifications")
-        await seed_devices(notifications, [_device(holder)])
+        await register_device(notifications, _device(holder))
         return holder
 
     async def debit(self, holder: Holder | None = None) -> Transfer:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from bp.notifications.v1 import notifications_service_pb2 as pb
@@ -20,7 +19,6 @@ from services.chassis import kafka as chassis_kafka
 from services.chassis.call_context import Call, current_call
 from services.chassis.http_client import partner_session
 from services.chassis.page_tokens import PageTokens
-from services.chassis.postgres import connect
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from services.notifications import sender
@@ -28,13 +26,12 @@ from services.notifications.events_in import Requests, subscription
 from services.notifications.grpc_api import NotificationsApi
 from services.notifications.handlers import Dependencies
 from services.notifications.partners import AccessTokens, PushClient
-from services.notifications.seed import seed_devices
 from services.notifications.sender import Sender
 from services.notifications.settings import NotificationsSettings
 from services.notifications.state import Device, Push, Settled
 from services.notifications.store import Store
 from tests.rigs import sample_events
-from tests.rigs.push_service import PROJECT, PushService, push_service
+from tests.rigs.push_service import PROJECT, PushService, push_service, register_device
 from tests.rigs.stores import KafkaStore, PostgresStore
 
 SEND = "POST /v1/*"
@@ -116,7 +113,7 @@ class Customer:
 async def customer(process: Process, ending: str = "") -> Customer:
     customer_id = uuid.uuid4()
     one = Customer(customer_id, f"device-{customer_id}{ending}")
-    await process.store.add_devices([Device(customer_id, one.device, "es")])
+    await register_device(process.store._pool, Device(customer_id, one.device, "es"))
     return one
 
 
@@ -336,17 +333,3 @@ async def test_a_customer_without_a_device_still_finds_the_message_in_the_list(
     await until(all_listed)
     ids = [n.event_id for n in await listed(process, to)]
     assert ids == sorted(ids, reverse=True)
-
-
-async def test_devices_of_seeded_customers_are_added_in_bulk_and_only_once(
-    postgres: PostgresStore, process: Process
-) -> None:
-    owner: asyncpg.Connection = await connect(
-        postgres.database("postgres", "bp_notifications"), "test"
-    )
-    devices = [Device(uuid.uuid4(), f"device-{uuid.uuid4()}", "en") for _ in range(25)]
-    assert await seed_devices(owner, devices) == 25
-    assert await seed_devices(owner, devices) == 0
-    await owner.close()
-    one = devices[0]
-    assert await process.store.devices_of([one.customer_id]) == {one.customer_id: [one]}

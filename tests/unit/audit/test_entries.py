@@ -20,7 +20,7 @@ def test_a_time_that_is_none_is_the_messages_fault_and_stops_no_verification(
     time: Timestamp,
 ) -> None:
     event = AuditEvent(event_id=str(new_id()), occur_time=time)
-    record = Record("audit-logs", 0, 0, b"", event.SerializeToString(), (), 0)
+    record = Record("audit-logs", 0, 0, b"", event.SerializeToString(), ())
     with pytest.raises(BadMessage) as raised:
         to_entry(record)
     assert raised.value.reason == "EVENT_TIME_INVALID"

@@ -36,7 +36,6 @@ def test_a_contract_holds_all_that_the_proto_says() -> None:
     assert contract.idempotency_key_required
     assert contract.http[0].path == "/v1/transfers/interbank"
     assert contract.deployable == "payments"
-    assert "bp.type.v1.AccountRef.account_number" in contract.personal_fields
 
 
 def test_every_method_of_the_bank_has_a_complete_policy() -> None:

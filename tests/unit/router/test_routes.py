@@ -118,4 +118,4 @@ def test_what_is_no_event_is_parked_with_its_reason(value: bytes) -> None:
 
 def _record(topic: str, value: bytes, **headers: str) -> Record:
     pairs = tuple((name, text.encode()) for name, text in headers.items())
-    return Record(topic, 2, 5, b"key", value, pairs, 0)
+    return Record(topic, 2, 5, b"key", value, pairs)
