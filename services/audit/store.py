@@ -39,8 +39,8 @@ class Store:
             await connection.execute(self._queries.lock_chains, chains)
             heads = await connection.fetch(self._queries.heads, chains)
             ids = [entry.event_id for entry in entries]
-            known = await connection.fetch(self._queries.recorded, ids)
-            fresh = _first_of_each(entries, {row["event_id"] for row in known})
+            recorded = await connection.fetch(self._queries.recorded, ids)
+            fresh = _first_of_each(entries, {row["event_id"] for row in recorded})
             ends = {h["chain"]: Head(h["sequence"], h["hash"]) for h in heads}
             rows = link(fresh, ends, utc_now())
             if rows:
@@ -76,10 +76,10 @@ async def whole_chain(connection: Any, chain: int) -> AsyncIterator[AuditRow]:
         yield AuditRow(**row)
 
 
-def _first_of_each(entries: Sequence[Entry], known: set[uuid.UUID]) -> list[Entry]:
-    fresh: list[Entry] = []
+def _first_of_each(entries: Sequence[Entry], recorded: set[uuid.UUID]) -> list[Entry]:
+    """Return the first entry of each event that is not recorded yet."""
+    fresh: dict[uuid.UUID, Entry] = {}
     for entry in entries:
-        if entry.event_id not in known:
-            known.add(entry.event_id)
-            fresh.append(entry)
-    return fresh
+        if entry.event_id not in recorded:
+            fresh.setdefault(entry.event_id, entry)
+    return list(fresh.values())

@@ -1,7 +1,7 @@
-"""Calls that come together are carried out together: one statement and one commit for all.
+"""Saves concurrent calls in batches: one statement and one commit for all calls of a batch.
 
-A call that comes alone goes at once. Those that come within a moment after it form the next group,
-which does not wait for the one before: a group that is held up holds up no other.
+A call that arrives alone starts at once. Calls that arrive shortly after it form the next batch.
+A batch does not wait for the one before it, so a slow batch does not delay the others.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """How large groups get."""
+    """How large batches get, how often they start and how many run at once."""
 
     interval_s: float = 0.01
-    """Groups begin so far apart: what comes in between goes together."""
+    """Time between the starts of two batches; calls that arrive in between share a batch."""
     items_max: int = 64
-    """Most calls of one group."""
+    """Most calls in one batch."""
     batches_max: int = 2
-    """Groups under way at once; each has a connection of the pool."""
+    """Most batches in flight at once; each takes a connection of the pool."""
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> "BatchLimits":
-        """Return what a service's settings say."""
+        """Return the limits in a service's settings."""
         return cls(
             settings.batch_interval_ms / 1000, settings.batch_items_max, settings.batches_max
         )
@@ -39,24 +39,24 @@ DEFAULT_BATCH_LIMITS = BatchLimits()
 
 
 class Batcher(Generic[Item, Result]):
-    """Groups the concurrent calls of one process."""
+    """Puts the concurrent calls of one process into batches."""
 
     def __init__(
         self,
         perform: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         limits: BatchLimits = DEFAULT_BATCH_LIMITS,
     ) -> None:
-        """`perform` returns a result for each item, in their order; each caller of a group gets
-        what it raises.
+        """`perform` returns one result for each item, in the same order. If it raises, every caller
+        of the batch gets that error.
         """
         self._perform = perform
         self._limits = limits
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Result:
-        """Carry out one call, with whatever others come."""
+        """Carry out one call, in a batch with calls that arrive at the same time."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._worker is None or self._worker.done():
@@ -64,39 +64,42 @@ class Batcher(Generic[Item, Result]):
         return await future
 
     async def _work(self) -> None:
-        while group := self._next():
-            task = asyncio.create_task(self._carry_out(group))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+        while batch := self._next_batch():
+            task = asyncio.create_task(self._carry_out(batch))
+            self._in_flight.add(task)
+            task.add_done_callback(self._in_flight.discard)
             await asyncio.sleep(self._limits.interval_s)
-            if len(self._under_way) >= self._limits.batches_max:
-                await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+            if len(self._in_flight) >= self._limits.batches_max:
+                await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
 
-    def _next(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        """Take the next group. After a stall those whose caller has left are many: work for them
-        would make the present callers leave too."""
-        group: list[tuple[Item, asyncio.Future[Result]]] = []
-        while self._waiting and len(group) < self._limits.items_max:
+    def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        """Take the next batch; skip items whose caller has already given up.
+
+        After a stall there are many of them, and working on them would make the present callers
+        give up too.
+        """
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        while self._waiting and len(batch) < self._limits.items_max:
             item, future = self._waiting.popleft()
             if not future.done():
-                group.append((item, future))
-        return group
+                batch.append((item, future))
+        return batch
 
-    async def _carry_out(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
-        items = [item for item, _ in group]
-        (answered,) = await asyncio.gather(self._answered(items), return_exceptions=True)
-        if isinstance(answered, BaseException):
-            for _, future in group:
+    async def _carry_out(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        items = [item for item, _ in batch]
+        (results,) = await asyncio.gather(self._results(items), return_exceptions=True)
+        if isinstance(results, BaseException):
+            for _, future in batch:
                 if not future.done():
-                    future.set_exception(answered)
+                    future.set_exception(results)
             return
-        for (_, future), result in zip(group, answered, strict=True):
+        for (_, future), result in zip(batch, results, strict=True):
             if not future.done():
                 future.set_result(result)
 
-    async def _answered(self, items: Sequence[Item]) -> Sequence[Result]:
+    async def _results(self, items: Sequence[Item]) -> Sequence[Result]:
         results = await self._perform(items)
         if len(results) != len(items):
-            # Another service may have answered; nobody can tell which item has no result.
+            # The results may come from another service, and nothing says which item has none.
             raise ValueError(f"{len(results)} results for {len(items)} calls")
         return results

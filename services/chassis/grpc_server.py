@@ -49,10 +49,10 @@ def _method_handler(
 
 
 def _service_handler(
-    service: ServiceDescriptor, api: object, known: Mapping[str, MethodContract]
+    service: ServiceDescriptor, api: object, methods: Mapping[str, MethodContract]
 ) -> grpc.GenericRpcHandler:
     handlers = {
-        m.name: _method_handler(m, api, known[f"/{service.full_name}/{m.name}"])
+        m.name: _method_handler(m, api, methods[f"/{service.full_name}/{m.name}"])
         for m in service.methods
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
@@ -67,8 +67,8 @@ class Server:
         self._server = grpc.aio.server(options=options)
         self._health = cast("Any", health).aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        known = contracts.load()
-        handlers = tuple(_service_handler(service, api, known) for service, api in apis.items())
+        methods = contracts.load()
+        handlers = tuple(_service_handler(service, api, methods) for service, api in apis.items())
         self._server.add_generic_rpc_handlers(handlers)
 
     async def start(self) -> None:

@@ -32,8 +32,8 @@ def _without_rows(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """Leave out what PostgreSQL tells of the row that it refused: it is a customer's."""
-    if isinstance(told := event.get("exception"), str):
-        event["exception"] = _DETAIL.sub("", told)
+    if isinstance(traceback := event.get("exception"), str):
+        event["exception"] = _DETAIL.sub("", traceback)
     return event
 
 

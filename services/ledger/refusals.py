@@ -98,9 +98,9 @@ _BY_SQLSTATE = {refusal.sqlstate: refusal for refusal in ALL}
 
 def refusal_of(error: asyncpg.PostgresError) -> LedgerRefusal | None:
     """Return the refusal that an error of PostgreSQL stands for, or None if it is another's."""
-    known = _BY_SQLSTATE.get(str(getattr(error, "sqlstate", "")))
-    if known is not None:
-        return known(str(error))
+    refusal = _BY_SQLSTATE.get(str(getattr(error, "sqlstate", "")))
+    if refusal is not None:
+        return refusal(str(error))
     # PostgreSQL itself notices that no partition takes the id, with its own SQLSTATE.
     if isinstance(error, asyncpg.CheckViolationError) and "no partition of relation" in str(error):
         return TransactionIdInvalid(str(error))

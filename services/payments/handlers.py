@@ -15,7 +15,7 @@ from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_di
 from services.kernel.clock import utc_now
 from services.kernel.errors import IdempotencyKeyReused, RequestInProgress
 from services.kernel.ids import new_id, shard_of
-from services.ledger import refusals as ledger
+from services.ledger import refusals as ledger_refusals
 from services.payments import checks, errors, mapping, saga
 from services.payments.checks import AccountFacts, Limits
 from services.payments.customers import LIST_TIMEOUT_S
@@ -68,9 +68,9 @@ async def create_transfer(deps: Dependencies, order: InterbankTransferOrder) -> 
     transfer = debited(order, transfer_id, fraud_review=review, now=utc_now())
     try:
         debit = await deps.store.debit(order, transfer, deps.driver.lease())
-    except ledger.InsufficientFunds:
+    except ledger_refusals.InsufficientFunds:
         raise errors.InsufficientFunds from None
-    except ledger.AccountUnknown:
+    except ledger_refusals.AccountUnknown:
         raise errors.AccountNotFound from None
     if debit.outcome == "REUSED":
         raise IdempotencyKeyReused

@@ -13,7 +13,7 @@ from services.chassis.postgres import Queries
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
-from services.ledger import refusals as ledger
+from services.ledger import refusals as ledger_refusals
 from services.payments import mapping
 from services.payments.state import Effect, State
 from services.payments.transfer import Beneficiary, InterbankTransferOrder, Notice, Transfer
@@ -72,18 +72,20 @@ class Store:
         except asyncpg.PostgresError:
             # Something held up or broke the group: each goes alone, so none suffers for another.
             made = None
-        if isinstance(made, ledger.LedgerRefusal):
+        if isinstance(made, ledger_refusals.LedgerRefusal):
             raise made
         return made or await self._debit_alone(row)
 
-    async def _debit_each(self, rows: Sequence[Row]) -> list[Debit | ledger.LedgerRefusal | None]:
+    async def _debit_each(
+        self, rows: Sequence[Row]
+    ) -> list[Debit | ledger_refusals.LedgerRefusal | None]:
         """Debit what can be debited; None for an order that has to go alone."""
         found: list[Any] = await self._pool.fetch(self._sql.debit_each, rows)
         outcomes = {one["transfer_id"]: _outcome(one) for one in found}
         return [outcomes[row[0]] for row in rows]
 
     async def _debit_alone(self, row: Row) -> Debit:
-        with ledger.refusals():
+        with ledger_refusals.refusals():
             return _debit(await self._pool.fetchrow(self._sql.debit, *row))
 
     async def advance(
@@ -273,9 +275,9 @@ def _debit_row(order: InterbankTransferOrder, transfer: Transfer, lease: Lease) 
     )
 
 
-def _outcome(row: Any) -> Debit | ledger.LedgerRefusal | None:
+def _outcome(row: Any) -> Debit | ledger_refusals.LedgerRefusal | None:
     if row["outcome"] == "REFUSED":
-        return ledger.refusal_of_verdict(row["refusal"])
+        return ledger_refusals.refusal_of_verdict(row["refusal"])
     return _debit(row) if row["outcome"] else None
 
 

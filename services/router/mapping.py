@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bp.audit.v1.audit_events_pb2 import AuditEvent
+from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
 from google.protobuf.message import DecodeError
@@ -46,11 +47,11 @@ def fan_out(record: Record) -> list[Outgoing]:
     if event is None:
         return [audited]
     try:
-        told = [_notification(record, one) for one in routes.notifications_of(event)]
+        notifications = [_notification(record, n) for n in routes.notifications_of(event)]
     except BadMessage as bad:
         # It happened, so it is on record; only the telling failed.
         return [audited, _parked(record, bad)]
-    return [audited, *told]
+    return [audited, *notifications]
 
 
 def _opened(record: Record) -> Any:
@@ -107,9 +108,9 @@ def _header_time(record: Record) -> Timestamp:
     return time
 
 
-def _notification(record: Record, told: Any) -> Outgoing:
-    headers = _headers(record, told.metadata.event_id, NOTIFICATION_TYPE)
-    return Outgoing(NOTIFICATIONS, record.key, told.SerializeToString(), headers)
+def _notification(record: Record, notification: NotificationEvent) -> Outgoing:
+    headers = _headers(record, notification.metadata.event_id, NOTIFICATION_TYPE)
+    return Outgoing(NOTIFICATIONS, record.key, notification.SerializeToString(), headers)
 
 
 def _headers(record: Record, event_id: str, event_type: str) -> Headers:

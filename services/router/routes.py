@@ -86,25 +86,26 @@ def notifications_of(event: Any) -> list[NotificationEvent]:
     if fact is None:
         return []
     routes = ROUTES.get(fact.DESCRIPTOR.full_name, ())
-    return [told for route in routes if (told := _told(route, event, fact)) is not None]
+    asked = (_notification(route, event, fact) for route in routes)
+    return [notification for notification in asked if notification is not None]
 
 
-def _told(route: Route, event: Any, fact: Any) -> NotificationEvent | None:
+def _notification(route: Route, event: Any, fact: Any) -> NotificationEvent | None:
     customer_id = route.recipient(event, fact)
     if not customer_id:
         if route.recipient_required:
             raise BadMessage("CUSTOMER_MISSING", fact.DESCRIPTOR.full_name)
         return None
-    told = NotificationEvent()
-    metadata = told.metadata
+    notification = NotificationEvent()
+    metadata = notification.metadata
     metadata.CopyFrom(event.metadata)
     metadata.event_id += route.id_suffix
     metadata.causation_id = event.metadata.event_id
     metadata.customer_id = customer_id
-    requested = told.notification_requested
+    requested = notification.notification_requested
     requested.customer_id = customer_id
     requested.template = route.template
     requested.transfer_id = fact.transfer.transfer_id
     requested.amount.CopyFrom(fact.transfer.amount)
     requested.reason = route.reason(fact.transfer)
-    return told
+    return notification

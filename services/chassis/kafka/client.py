@@ -133,14 +133,14 @@ class _ToStructlog(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: dict[str, float] = {}
+        self._logged_s: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         kind = " ".join(text.split(" ", 2)[:2])
-        now = time.monotonic()
-        if now - self._told.get(kind, -LOG_EVERY_S) >= LOG_EVERY_S:
-            self._told[kind] = now
+        now_s = time.monotonic()
+        if now_s - self._logged_s.get(kind, -LOG_EVERY_S) >= LOG_EVERY_S:
+            self._logged_s[kind] = now_s
             log.warning("kafka.client", detail=text)
 
 

@@ -75,14 +75,14 @@ def parked(record: Record, reason: str, error: str) -> Parked:
 
     Of a record that is too large only this is told; it stands where it came from.
     """
-    told = {
+    facts = {
         "dlq-reason": reason,
         "dlq-error": error[:1000],
         "dlq-original-topic": record.topic,
         "dlq-original-partition": str(record.partition),
         "dlq-original-offset": str(record.offset),
     }
-    headers: Headers = [(name, text.encode()) for name, text in told.items()]
+    headers: Headers = [(name, text.encode()) for name, text in facts.items()]
     topic = record.topic + DEAD_LETTER_SUFFIX
     if is_too_large(record):
         return Parked(topic, b"", b"", headers)

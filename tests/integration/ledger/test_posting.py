@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from services.kernel.ids import new_id, shard_of
-from services.ledger import refusals
+from services.ledger import refusals as ledger_refusals
 from services.ledger.api import Leg
 from tests.integration.ledger.books import CLEARING, Books, give, take
 
@@ -52,25 +52,29 @@ async def test_internal_accounts_sum_over_shards_before_and_after_a_roll_up(
 
 
 ANA = new_id(7)
-REFUSED: list[tuple[str, list[Leg], type[refusals.LedgerRefusal]]] = [
-    ("more than it holds", [take(ANA, 1_001), give(CLEARING, 1_001)], refusals.InsufficientFunds),
-    ("unknown account", [take(new_id(7), 1), give(CLEARING, 1)], refusals.AccountUnknown),
-    ("unknown beneficiary", [take(ANA, 1), give(new_id(9), 1)], refusals.AccountUnknown),
-    ("currency", [take(ANA, 1, "EUR"), give(CLEARING, 1, "EUR")], refusals.CurrencyMismatch),
-    ("sum", [take(ANA, 2), give(CLEARING, 1)], refusals.Unbalanced),
-    ("currencies apart", [take(ANA, 2), give(CLEARING, 2, "EUR")], refusals.Unbalanced),
-    ("zero", [take(ANA, 0), give(CLEARING, 0)], refusals.LegInvalid),
-    ("negative", [take(ANA, -5), give(CLEARING, -5)], refusals.LegInvalid),
-    ("one leg", [take(ANA, 5)], refusals.LegInvalid),
-    ("no legs", [], refusals.LegInvalid),
-    ("internal", [take(ANA, 5), give("NOWHERE", 5)], refusals.InternalAccountUnknown),
-    ("far too much", [take(ANA, 2**62), give(CLEARING, 2**62)], refusals.LegInvalid),
+REFUSED: list[tuple[str, list[Leg], type[ledger_refusals.LedgerRefusal]]] = [
+    (
+        "more than it holds",
+        [take(ANA, 1_001), give(CLEARING, 1_001)],
+        ledger_refusals.InsufficientFunds,
+    ),
+    ("unknown account", [take(new_id(7), 1), give(CLEARING, 1)], ledger_refusals.AccountUnknown),
+    ("unknown beneficiary", [take(ANA, 1), give(new_id(9), 1)], ledger_refusals.AccountUnknown),
+    ("currency", [take(ANA, 1, "EUR"), give(CLEARING, 1, "EUR")], ledger_refusals.CurrencyMismatch),
+    ("sum", [take(ANA, 2), give(CLEARING, 1)], ledger_refusals.Unbalanced),
+    ("currencies apart", [take(ANA, 2), give(CLEARING, 2, "EUR")], ledger_refusals.Unbalanced),
+    ("zero", [take(ANA, 0), give(CLEARING, 0)], ledger_refusals.LegInvalid),
+    ("negative", [take(ANA, -5), give(CLEARING, -5)], ledger_refusals.LegInvalid),
+    ("one leg", [take(ANA, 5)], ledger_refusals.LegInvalid),
+    ("no legs", [], ledger_refusals.LegInvalid),
+    ("internal", [take(ANA, 5), give("NOWHERE", 5)], ledger_refusals.InternalAccountUnknown),
+    ("far too much", [take(ANA, 2**62), give(CLEARING, 2**62)], ledger_refusals.LegInvalid),
 ]
 
 
 @pytest.mark.parametrize(("case", "legs", "refusal"), REFUSED, ids=[row[0] for row in REFUSED])
 async def test_a_refused_posting_changes_nothing(
-    books: Books, case: str, legs: list[Leg], refusal: type[refusals.LedgerRefusal]
+    books: Books, case: str, legs: list[Leg], refusal: type[ledger_refusals.LedgerRefusal]
 ) -> None:
     await books.superuser.seed_accounts([ANA], [1_000], "USD")
     with pytest.raises(refusal):
@@ -87,7 +91,7 @@ async def test_a_transaction_is_posted_once_even_when_nothing_is_left_to_debit(
     transaction_id = new_id(shard_of(ana))
     legs = (take(ana, 1_000), give(CLEARING, 1_000))
     await books.post(*legs, transaction_id=transaction_id)
-    with pytest.raises(refusals.DuplicateTransaction):
+    with pytest.raises(ledger_refusals.DuplicateTransaction):
         await books.post(*legs, transaction_id=transaction_id)
     assert await books.held([ana]) == [0]
 
@@ -97,7 +101,7 @@ async def test_a_transaction_id_cannot_be_used_again_for_other_accounts(books: B
     transaction_id = new_id(shard_of(ana))
     await books.post(take(ana, 1), give(CLEARING, 1), transaction_id=transaction_id)
     for legs in ((take(ana, 1), give(ben, 1)), (take(CLEARING, 1), give(ben, 1))):
-        with pytest.raises(refusals.DuplicateTransaction):
+        with pytest.raises(ledger_refusals.DuplicateTransaction):
             await books.post(*legs, transaction_id=transaction_id)
 
 
@@ -115,7 +119,7 @@ async def test_a_transaction_id_outside_time_or_shard_is_refused(
     books: Books, transaction_id: uuid.UUID
 ) -> None:
     await books.superuser.seed_accounts([ANA], [1_000], "USD")
-    with pytest.raises(refusals.TransactionIdInvalid):
+    with pytest.raises(ledger_refusals.TransactionIdInvalid):
         await books.ledger.post(transaction_id, "TEST", ANA, [take(ANA, 1), give(CLEARING, 1)])
 
 
@@ -124,7 +128,7 @@ async def test_an_account_keeps_its_currency(books: Books) -> None:
     opened = await books.ledger.open_account(account, "USD")
     assert (opened.balance.minor_units, opened.position) == (0, 0)
     assert await books.ledger.open_account(account, "USD") == opened
-    with pytest.raises(refusals.CurrencyMismatch):
+    with pytest.raises(ledger_refusals.CurrencyMismatch):
         await books.ledger.open_account(account, "EUR")
 
 
@@ -134,9 +138,9 @@ async def test_the_short_ways_refuse_amounts_that_are_not_above_zero(
     books: Books, payments_pool: asyncpg.Pool, function: str, amount: int
 ) -> None:
     account = await books.account(1_000)
-    with pytest.raises(refusals.LegInvalid), refusals.refusals():
+    with pytest.raises(ledger_refusals.LegInvalid), ledger_refusals.refusals():
         await _short_way(payments_pool, function, account, amount, CLEARING)
-    with pytest.raises(refusals.InternalAccountUnknown), refusals.refusals():
+    with pytest.raises(ledger_refusals.InternalAccountUnknown), ledger_refusals.refusals():
         await _short_way(payments_pool, function, account, 1, "NOWHERE")
 
 

@@ -1,4 +1,4 @@
-"""Calls that come together are carried out together; none waits for company, none is mixed up."""
+"""Concurrent calls share a batch; a lone call starts at once; each caller gets its own result."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from services.chassis.batching import Batcher, BatchLimits
 
 
 class Recorder:
-    """Doubles numbers, remembers the groups, and is as slow or as broken as a test wants."""
+    """Doubles numbers, remembers the batches, and is as slow or as broken as a test wants."""
 
     def __init__(self) -> None:
         self.groups: list[list[int]] = []
@@ -25,19 +25,19 @@ class Recorder:
         return [2 * item for item in items]
 
 
-async def test_a_lone_call_goes_at_once() -> None:
+async def test_a_lone_call_starts_at_once() -> None:
     batcher = Batcher(Recorder(), BatchLimits(interval_s=3600.0, items_max=10))
     assert await asyncio.wait_for(batcher.submit(1), timeout=scaled_s(5)) == 2
 
 
-async def test_calls_that_come_together_are_carried_out_together() -> None:
+async def test_calls_that_arrive_together_share_a_batch() -> None:
     recorder = Recorder()
     batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=3))
     assert await asyncio.gather(*map(batcher.submit, (1, 2, 3, 4, 5))) == [2, 4, 6, 8, 10]
     assert recorder.groups == [[1, 2, 3], [4, 5]]
 
 
-async def test_a_group_that_is_held_up_holds_up_no_other() -> None:
+async def test_a_slow_batch_does_not_delay_the_others() -> None:
     recorder = Recorder()
     batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=10))
     slow = asyncio.create_task(batcher.submit(7))
@@ -49,7 +49,7 @@ async def test_a_group_that_is_held_up_holds_up_no_other() -> None:
     assert await slow == 14
 
 
-async def test_not_more_groups_are_under_way_than_may_be() -> None:
+async def test_at_most_batches_max_batches_are_in_flight() -> None:
     recorder = Recorder()
     limits = BatchLimits(interval_s=0.0, items_max=1, batches_max=4)
     batcher = Batcher(recorder, limits)
@@ -61,7 +61,7 @@ async def test_not_more_groups_are_under_way_than_may_be() -> None:
     assert await asyncio.gather(*calls) == [14] * len(calls)
 
 
-async def test_each_caller_of_a_failed_group_learns_it_and_the_next_group_goes_on() -> None:
+async def test_each_caller_of_a_failed_batch_gets_the_error_and_the_next_batch_runs() -> None:
     batcher = Batcher(Recorder(), BatchLimits(interval_s=0.0, items_max=2))
     answers = await asyncio.gather(*map(batcher.submit, (12, 13, 14)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [ConnectionError, ConnectionError, int]
@@ -70,7 +70,7 @@ async def test_each_caller_of_a_failed_group_learns_it_and_the_next_group_goes_o
     assert await batcher.submit(1) == 2
 
 
-async def test_a_caller_that_gives_up_holds_up_nobody() -> None:
+async def test_a_caller_that_gives_up_does_not_delay_the_others() -> None:
     recorder = Recorder()
     batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=10))
     impatient, patient = (asyncio.create_task(batcher.submit(number)) for number in (7, 2))
@@ -81,7 +81,7 @@ async def test_a_caller_that_gives_up_holds_up_nobody() -> None:
     assert await patient == 4
 
 
-async def test_a_group_that_is_answered_short_fails_and_does_not_hang() -> None:
+async def test_a_batch_with_too_few_results_fails_and_does_not_hang() -> None:
     async def short(items: Sequence[int]) -> list[int]:
         return [2 * item for item in items[1:]]
 
@@ -90,9 +90,9 @@ async def test_a_group_that_is_answered_short_fails_and_does_not_hang() -> None:
         await asyncio.wait_for(batcher.submit(1), timeout=scaled_s(5))
 
 
-async def test_a_call_that_nobody_waits_for_any_more_is_not_begun() -> None:
-    """After a stall of the store the group would else work for callers long refused, and the
-    present ones would wait behind them until they are refused too."""
+async def test_a_call_whose_caller_has_given_up_is_not_started() -> None:
+    """After a stall of the store, a batch worked for callers that had already been refused, and the
+    present callers waited until they were refused too."""
     recorder = Recorder()
     batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=1, batches_max=1))
     slow, gone, present = (asyncio.create_task(batcher.submit(number)) for number in (7, 2, 3))
