@@ -19,8 +19,8 @@ LEFT_UNDONE = re.compile(
 )
 MACHINE_PATH = re.compile(r"(?<![\w.~/])/(?:work|home|root|Users)/\w")
 REGISTRY = re.compile(
-    r"--(?:extra-)?index-url|--find-links|\"resolved\"\s*:|<repositor(?:y|ies)>|GOPROXY=|pypi\.org"
-    r"|^registry\s*=|registry\.npmjs|repo1?\.maven|^deb https?:",
+    r"--(?:extra-)?index-url|--find-links|\"resolved\"\s*:|GOPROXY=|pypi\.org"
+    r"|<repository>|<repositories>|^registry\s*=|registry\.npmjs|repo1?\.maven|^deb https?:",
     re.MULTILINE,
 )
 BROAD_EXCEPT = re.compile(r"except (?:Exception|BaseException)?:|except Exception\b")

@@ -47,7 +47,12 @@ def yardstick_s() -> float:
 
 
 def scale_timeouts(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Scale the time after which a test counts as hanging: the marker's, else the ini file's."""
+    """Scale the time after which a test counts as hanging: the marker's, else the ini file's.
+
+    A timeout on the command line is a person's own and holds as it is.
+    """
+    if config.getoption("timeout", None) is not None:
+        return
     default = float(config.getini("timeout"))
     for item in items:
         marker = item.get_closest_marker("timeout")

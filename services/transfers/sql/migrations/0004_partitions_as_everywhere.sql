@@ -28,8 +28,8 @@ AS $$
     SELECT (lpad(to_hex(floor(extract(epoch FROM instant) * 1000)::bigint), 12, '0')
             || repeat('0', 20))::uuid
 $$;
-GRANT EXECUTE ON FUNCTION ledger.id_floor(timestamptz) TO bp_payments, bp_transfers, bp_relay, bp_judge,
-    outbox_owner, transfers_owner;
+GRANT EXECUTE ON FUNCTION ledger.id_floor(timestamptz)
+    TO bp_payments, bp_transfers, bp_relay, bp_judge, outbox_owner, transfers_owner;
 RESET ROLE;
 SET ROLE transfers_owner;
 CREATE OR REPLACE FUNCTION transfers.ensure_partitions(
