@@ -10,7 +10,7 @@ FUNCTION_LINES_MAX = 50
 MODULE_LINES_MAX = 400
 LINE_CHARACTERS_MAX = 100
 DOCSTRING_SENTENCES_MAX = 8
-"""Five are the rule; a definition that others must be able to follow, such as an encoding, more."""
+"""Five are the rule. A definition that others implement, such as an encoding, may take more."""
 BANNED_NAMES = frozenset(
     {"common", "util", "utils", "helper", "helpers", "misc", "base", "models", "stuff", "manager"}
 )

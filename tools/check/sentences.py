@@ -1,7 +1,7 @@
 """`python -m tools.check.sentences --seed 7`: a page of sentences of this repository, at random.
 
-Whoever writes here reads such a page now and then: a sentence that has to be read twice is
-rewritten, with its like. The sentences are those of documents and docstrings.
+Read such a page now and then. Rewrite each sentence that has to be read twice, and all others of
+its kind. The sentences come from documents and docstrings.
 """
 
 import argparse
