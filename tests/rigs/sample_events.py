@@ -109,7 +109,7 @@ def read_all(bootstrap: str, topic: str) -> list[Message]:
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
             "log_level": 0,
-            # The client reports the end of a partition after an empty fetch, so a fetch must not wait.
+            # The client reports a partition's end after an empty fetch, so no fetch may wait.
             "fetch.wait.max.ms": 10,
         }
     )
