@@ -1,1 +1,1 @@
-"""The runtime that every service stands on; no business rule lives here."""
+"""The runtime of every service. It contains no business rule."""

@@ -1,8 +1,7 @@
-"""The boundary of a gRPC server: who may call, what may come in, how errors leave.
+"""The boundary of a gRPC server: it admits calls, validates requests and translates errors.
 
-Every method's handler is wrapped once, when the server is built, from its policy in the
-contract. A call that passes has a known caller, the scopes, a sound Idempotency-Key and a
-request that keeps the schema's rules; the handler behind it can rely on that.
+The server wraps every handler once, at its start, with the policy of its method. A handler can
+rely on a known caller, the scopes, a valid Idempotency-Key and a request that follows the schema.
 """
 
 import asyncio
@@ -61,9 +60,9 @@ def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
 
 
 def _plain(form: re.Pattern[str], text: str) -> str:
-    """Return what goes into rows, events and further calls; what has not its form counts as none.
+    """Return a header's value for rows, events and further calls; malformed values become "".
 
-    The caller chose it, and other customers' rows are written by the same statement.
+    The caller chose the value, and the same statement writes rows of other customers.
     """
     return text if form.fullmatch(text) else ""
 
@@ -85,9 +84,10 @@ def _require_key(key: str) -> None:
 
 
 def reader(kind: type[Message]) -> Callable[[bytes], Message | None]:
-    """Return how a request is read; None is what cannot be read, text that is not UTF-8 included.
+    """Return a deserialiser that returns None for a message that cannot be read.
 
-    An error here would leave as INTERNAL without a reason, so the boundary refuses it instead.
+    Text that is not UTF-8 cannot be read either. gRPC would answer an error raised here with
+    INTERNAL and no reason, so the boundary refuses the request instead.
     """
 
     def read(raw: bytes) -> Message | None:
@@ -100,7 +100,7 @@ def reader(kind: type[Message]) -> Callable[[bytes], Message | None]:
 
 
 def require_valid(request: Message | None) -> None:
-    """Raise InvalidArgument with every broken rule of the schema."""
+    """Raise InvalidArgument that lists every field that violates the schema."""
     if request is None:
         raise errors.InvalidArgument(errors.FieldViolation("", "the message cannot be read"))
     violations = protovalidate.collect_violations(request)
@@ -120,7 +120,7 @@ def _path(violation: Any) -> str:
 
 
 def translate(error: Exception, method: str) -> errors.BankError:
-    """Return the bank's error for whatever a handler raised; log what nobody foresaw."""
+    """Return the bank's error for any exception of a handler; log an exception that is a defect."""
     if isinstance(error, errors.BankError):
         return error
     if isinstance(error, TimeoutError):
@@ -133,7 +133,7 @@ def translate(error: Exception, method: str) -> errors.BankError:
 
 
 def guarded(contract: MethodContract, handler: Handler) -> Handler:
-    """Wrap one unary handler in its policy, its deadline and the translation of errors."""
+    """Wrap one unary handler with its policy, its deadline and the translation of errors."""
     deadline_s = contract.deadline_ms / 1000
 
     async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
@@ -143,7 +143,7 @@ def guarded(contract: MethodContract, handler: Handler) -> Handler:
             require_valid(request)
             async with asyncio.timeout(deadline_s):
                 return await handler(request, context)
-        except Exception as error:  # noqa: BLE001 - the process's edge: every error leaves as a Status
+        except Exception as error:  # noqa: BLE001 - the process's edge: a caller gets every error as a Status
             answer = translate(error, contract.path)
         status = statuses.to_status(answer)
         await context.abort(

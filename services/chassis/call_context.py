@@ -1,4 +1,4 @@
-"""Who calls and with what, taken from a call's metadata once and handed to the handlers."""
+"""The caller and the metadata of a call, read once and available to the handlers."""
 
 import uuid
 from contextvars import ContextVar
@@ -12,26 +12,26 @@ _URI = "URI="
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as the boundary admitted it."""
+    """One call that the boundary admitted."""
 
     method: str
     """Full gRPC method path."""
     caller: str
     """Service account of the calling sidecar, such as "gateway"."""
     subject: str
-    """The customer's id out of the token; empty when no customer is behind the call."""
+    """The customer's id from the token; empty when no customer made the call."""
     scopes: frozenset[str]
     """Scopes of the token."""
     idempotency_key: str
-    """Header Idempotency-Key; empty when the method wants none."""
+    """Header Idempotency-Key; empty when the method requires none."""
     request_id: str
-    """The gateway's request id, the correlation id of all that follows."""
+    """The gateway's request id, the correlation id of all further calls and events."""
     traceparent: str
     """W3C trace context; empty when there is none."""
     metadata: dict[str, str]
-    """All text metadata, for the few methods that need more."""
+    """All text metadata, for the few methods that need other headers."""
     admit_time: datetime
-    """When the boundary took the call."""
+    """When the boundary admitted the call."""
 
     @property
     def customer_id(self) -> uuid.UUID:

@@ -1,4 +1,4 @@
-"""Channels to other services, through the sidecar's Unix socket; mTLS is the sidecar's work."""
+"""Channels to other services, through the sidecar's Unix socket; the sidecar adds mTLS."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -23,7 +23,7 @@ def channel_to(service: str, settings: ServiceSettings) -> grpc.aio.Channel:
 
 
 def onward(call: Call) -> tuple[tuple[str, str], ...]:
-    """Return the metadata that goes along to the next service: request id and trace context."""
+    """Return the metadata to pass to the next service: request id and trace context."""
     pairs = (("x-request-id", call.request_id), ("traceparent", call.traceparent))
     return tuple((name, value) for name, value in pairs if value)
 

@@ -1,4 +1,4 @@
-"""A gRPC server on a Unix socket that only the sidecar reaches, from its start to its drain."""
+"""A gRPC server on a Unix socket that only the sidecar reaches: start, health and drain."""
 
 import asyncio
 import gc
@@ -21,13 +21,13 @@ from services.chassis.settings import ServiceSettings
 from services.contracts import MethodContract
 
 GC_OBJECTS = 20_000
-"""New objects between two looks for cycles."""
+"""New objects between two runs of the garbage collector."""
 
 METADATA_BYTES_MAX = 65_536
-"""What passes the gateway (16 KiB) must never fail here: gRPC would answer without a reason."""
+"""More than the gateway admits (16 KiB): gRPC would refuse larger metadata without a reason."""
 
 DRAIN_S = 10
-"""How long calls under way may go on after SIGTERM."""
+"""How long calls in flight may take after SIGTERM."""
 
 log = structlog.get_logger()
 
@@ -59,7 +59,7 @@ def _service_handler(
 
 
 class Server:
-    """The server of one process: contracts in, an API object for each, health beside them."""
+    """The server of one process: an API object for each service of the contracts, and health."""
 
     def __init__(self, settings: ServiceSettings, apis: Mapping[ServiceDescriptor, object]) -> None:
         self._settings = settings
@@ -82,7 +82,7 @@ class Server:
         log.info("server.serving", socket=path.name)
 
     async def drain(self) -> None:
-        """Report NOT_SERVING, let the calls under way end, stop."""
+        """Report NOT_SERVING, wait for the calls in flight, stop."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(DRAIN_S)
 
@@ -102,9 +102,10 @@ def run(
 ) -> None:
     """Run a service's main coroutine on uvloop until SIGTERM; `main` returns when `stop` is set."""
     telemetry.configure(settings.service, settings.slot, settings.log_level)
-    # What was built at start lives as long as the process: no collection needs to look at it.
+    # Objects made at start live as long as the process, so no collection needs to scan them.
     gc.collect()
     gc.freeze()
-    # Calls leave few cycles behind; the default would look for them every few calls.
+    # Calls leave few reference cycles, and the default thresholds would search for them every few
+    # calls.
     gc.set_threshold(GC_OBJECTS, 20, 50)
     uvloop.run(_serve_until_stopped(settings, main))

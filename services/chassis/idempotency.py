@@ -1,4 +1,4 @@
-"""What makes two requests the same: a digest of the whole payload under the method's name."""
+"""Fingerprints: two requests are the same when message type and payload are equal."""
 
 import hashlib
 
@@ -6,6 +6,6 @@ from google.protobuf.message import Message
 
 
 def fingerprint(request: Message) -> bytes:
-    """Return SHA-256 over the request; 32 bytes, equal exactly for equal payloads."""
+    """Return the SHA-256 of the request's type and payload, 32 bytes."""
     name = request.DESCRIPTOR.full_name.encode()
     return hashlib.sha256(name + b"\0" + request.SerializeToString(deterministic=True)).digest()

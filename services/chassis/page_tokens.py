@@ -1,4 +1,4 @@
-"""Page tokens: a cursor bound to its query and sealed, so that none can be forged or moved."""
+"""Page tokens: a cursor with a digest of its query, sealed so that no caller can forge one."""
 
 import base64
 import binascii
@@ -33,12 +33,12 @@ class PageTokens:
         return cls(bytes.fromhex(secret["page_token_key"]))
 
     def seal(self, digest: bytes, last_id: uuid.UUID) -> str:
-        """Return the token of the page behind `last_id`."""
+        """Return the token of the page that follows `last_id`."""
         body = PageCursor(query_digest=digest, last_id=last_id.bytes).SerializeToString()
         return base64.urlsafe_b64encode(self._mac(body) + body).decode()
 
     def open(self, token: str, digest: bytes) -> uuid.UUID | None:
-        """Return the id to go on behind, None for the first page; raise PageTokenInvalid."""
+        """Return the id after which the page starts, None for the first; raise PageTokenInvalid."""
         if not token:
             return None
         try:

@@ -1,4 +1,4 @@
-"""Background work that repeats and survives an outage of what it needs."""
+"""Background work that repeats, and retries during an outage of a store or a service."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,9 +13,9 @@ log = structlog.get_logger()
 
 
 async def repeat(name: str, action: Callable[[], Awaitable[object]], every_s: float) -> None:
-    """Run an action for ever, `every_s` apart; log an outage and retry within `RETRY_S_MAX`.
+    """Run an action every `every_s` seconds; log an outage and retry within `RETRY_S_MAX`.
 
-    Any other error leaves the loop: it is a defect and must end the process.
+    The loop raises any other error: it is a defect and must end the process.
     """
     while True:
         wait_s = every_s

@@ -1,8 +1,8 @@
-"""PostgreSQL for a service: one connection pool, and SQL from files under a name and a sentence.
+"""PostgreSQL for a service: a connection pool, and named SQL statements from files.
 
-A pool is small on purpose: its size is measured, and waiting for a connection is cheaper than a
-convoy on a hot row. Statements are prepared once a connection and kept; broken connections are
-replaced when next needed, so a restart of the server costs the calls under way and no more.
+The pool is small, and its size is measured: to wait for a connection costs less than many
+connections that wait for a hot row. Each connection prepares a statement once. A broken connection
+is replaced at its next use, so a restart of the server fails only the calls in flight.
 """
 
 import re
@@ -14,18 +14,18 @@ from typing import Any
 import asyncpg
 
 STATEMENT_TIMEOUT_MS = 5_000
-"""How long the server works on one statement before it gives up."""
+"""How long the server works on one statement before it cancels it."""
 
 CONNECT_TIMEOUT_S = 5
 COMMAND_TIMEOUT_S = 10.0
-"""How long a call waits for its answer, a lost network included."""
+"""How long a call waits for its answer, also when the network is down."""
 
 _NAME = re.compile(r"^-- name: (?P<name>[a-z][a-z0-9_]*)[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where a database is and as whom to log in, as OpenBao keeps it."""
+    """A database's address and login, as OpenBao keeps them."""
 
     host: str
     port: int
@@ -66,7 +66,7 @@ class Queries:
 
 
 class _Connection(asyncpg.Connection):
-    """A connection that needs no reset on its way back: services set no session state."""
+    """A connection without a reset when it returns to the pool: services set no session state."""
 
     def get_reset_query(self) -> str:
         """Return no statement, which saves a round trip for each use of the pool."""
@@ -74,9 +74,9 @@ class _Connection(asyncpg.Connection):
 
 
 def load_queries(path: Path) -> Queries:
-    """Read a file of statements, each under `-- name: x` and a sentence that says what it does.
+    """Read a file of statements; each starts with `-- name: x` and a comment that explains it.
 
-    Raises ValueError for a name that comes twice, has no sentence or has no statement.
+    Raises ValueError for a duplicate name, a missing comment or a missing statement.
     """
     text = path.read_text(encoding="utf-8")
     found = list(_NAME.finditer(text))
@@ -87,7 +87,9 @@ def load_queries(path: Path) -> Queries:
         sentence, _, _ = body.partition("\n")
         sql = "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip()
         if name in statements or not sentence.startswith("-- ") or not sql:
-            raise ValueError(f"{path.name}: query {name} is doubled, has no sentence or no SQL")
+            raise ValueError(
+                f"{path.name}: query {name} is a duplicate, or lacks its comment or SQL"
+            )
         statements[name] = sql.rstrip(";")
     return Queries(statements)
 
@@ -98,10 +100,10 @@ def _session(application_name: str, statement_timeout_ms: int) -> dict[str, str]
         "statement_timeout": str(statement_timeout_ms),
         "lock_timeout": str(statement_timeout_ms),
         "idle_in_transaction_session_timeout": "15000",
-        # Short statements only: compiling one costs more than it can win.
+        # Statements are short: compiling one costs more than it saves.
         "jit": "off",
-        # A plan for each value would be made at each call where a table has partitions, at a cost
-        # beyond the statement's own. Plans here do not depend on values: all read by key.
+        # On a table with partitions, PostgreSQL would plan each call anew. That costs more than the
+        # statement itself. Statements read by key, so their plans do not depend on values.
         "plan_cache_mode": "force_generic_plan",
     }
 
@@ -109,7 +111,7 @@ def _session(application_name: str, statement_timeout_ms: int) -> dict[str, str]
 async def connect(
     database: Database, application_name: str, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS
 ) -> asyncpg.Connection:
-    """Open a single connection, for what must stay on one: listening, session locks."""
+    """Open a single connection, for work that must keep one: LISTEN, session locks."""
     return await asyncpg.connect(
         host=database.host,
         port=database.port,

@@ -1,4 +1,4 @@
-"""From the bank's errors to google.rpc.Status: the one translation, used by the boundary."""
+"""Translates the bank's errors to google.rpc.Status, for the boundary."""
 
 import grpc
 from google.protobuf import any_pb2
@@ -37,7 +37,7 @@ def to_status(error: BankError) -> status_pb2.Status:
 
 
 def trailing_metadata(error: BankError, status: status_pb2.Status) -> list[tuple[str, str | bytes]]:
-    """Return the trailers: the status itself, and Retry-After in seconds for the gateway."""
+    """Return the trailers: the status, and Retry-After in seconds for the gateway."""
     trailers: list[tuple[str, str | bytes]] = [
         ("grpc-status-details-bin", status.SerializeToString())
     ]

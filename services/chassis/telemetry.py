@@ -15,7 +15,7 @@ import structlog
 _LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
 
 _DETAIL = re.compile(r"\nDETAIL:  .*?(?=\nHINT:|\n\n(?:The above|During handling)|\Z)", re.DOTALL)
-"""DETAIL of an error of PostgreSQL in a traceback, however many lines it has."""
+"""The DETAIL of a PostgreSQL error in a traceback, over any number of lines."""
 
 
 def _to_ecs(_logger: object, method: str, event: structlog.typing.EventDict) -> str:
@@ -31,14 +31,14 @@ def _to_ecs(_logger: object, method: str, event: structlog.typing.EventDict) -> 
 def _without_rows(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Leave out what PostgreSQL tells of the row that it refused: it is a customer's."""
+    """Remove PostgreSQL's description of a refused row: the row is a customer's."""
     if isinstance(traceback := event.get("exception"), str):
         event["exception"] = _DETAIL.sub("", traceback)
     return event
 
 
 def configure(service: str, slot: str, level: str) -> None:
-    """Send the process's logs to standard output; called once, at its entry."""
+    """Send the process's logs to standard output; called once, when the process starts."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -1,4 +1,4 @@
-"""Moments as protobuf has them. The library's own conversion takes three times as long."""
+"""Converts datetimes to protobuf timestamps, in a third of the time that the library takes."""
 
 from datetime import UTC, datetime
 
@@ -9,6 +9,6 @@ _DAY_S = 86_400
 
 
 def to_timestamp(moment: datetime) -> Timestamp:
-    """Return an aware moment, to the microsecond."""
+    """Return the timestamp of an aware datetime, to the microsecond."""
     since = moment - _EPOCH
     return Timestamp(seconds=since.days * _DAY_S + since.seconds, nanos=since.microseconds * 1000)

@@ -1,6 +1,6 @@
-"""Errors that say that the other side cannot be reached now, so that a retry may succeed.
+"""Errors which mean that a store or service is temporarily unreachable, so a retry may succeed.
 
-Any other error is a defect: it ends the process, so that somebody sees it.
+Any other error is a defect: it ends the process, so that an operator sees it.
 """
 
 import asyncpg
@@ -32,7 +32,7 @@ _UNREACHABLE_CODES = frozenset(
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Tell whether an error says that a store or another service cannot be reached now."""
+    """Return whether the error means that a store or another service is temporarily unreachable."""
     if isinstance(error, grpc.aio.AioRpcError):
         return error.code() in _UNREACHABLE_CODES
     return isinstance(error, UNREACHABLE)

@@ -1,6 +1,7 @@
 """Secrets from OpenBao: login with the service account's token, read, renew.
 
-A token lives one hour and is renewed at 45 minutes; when it is gone, the service logs in anew.
+A token is valid for one hour and is renewed after 45 minutes; if it has expired, the service logs
+in again.
 hvac blocks, so each call runs in a thread.
 """
 
@@ -20,7 +21,7 @@ RENEW_S = 45 * 60
 RETRY_S = 15
 
 OPEN_WITHIN_S = 45.0
-"""How long a starting service waits for OpenBao, inside the minute that it has to become ready."""
+"""How long a starting service waits for OpenBao; a service has one minute to become ready."""
 
 OPEN_RETRY_S = 0.5
 
@@ -28,12 +29,12 @@ log = structlog.get_logger()
 
 
 class VaultUnavailable(ConnectionError):
-    """OpenBao is sealed, failing or starting. Nothing is wrong with the call: repeat it."""
+    """OpenBao is sealed, failing or starting. The call itself is correct: retry it."""
 
 
 @contextmanager
 def _outages() -> Generator[None]:
-    """Raise what a sealed or failing server answers as an outage."""
+    """Raise VaultUnavailable for the answers of a sealed or failing server."""
     try:
         yield
     except (
@@ -54,7 +55,7 @@ class Vault:
 
     @property
     def token(self) -> str:
-        """The token in use; a secret, never to be logged."""
+        """The current token: a secret that is never logged."""
         return str(self._client.token)
 
     async def login(self) -> None:
@@ -76,7 +77,7 @@ class Vault:
         try:
             return self._read(path)
         except hvac.exceptions.Forbidden:
-            # The token expired or was revoked: a full login, once, then the error stands.
+            # The token expired or was revoked: log in once; a second refusal is raised.
             self._login()
             return self._read(path)
 
@@ -88,7 +89,7 @@ class Vault:
         return cast("dict[str, str]", answer["data"]["data"])
 
     async def keep_alive(self) -> None:
-        """Renew for ever: every 45 minutes, and sooner again after a failure."""
+        """Renew the token every 45 minutes, and sooner after a failure, until cancelled."""
         wait_s = self._renew_s
         while True:
             await asyncio.sleep(wait_s)
@@ -111,9 +112,9 @@ class Vault:
 
 
 async def open_vault(settings: ServiceSettings) -> Vault:
-    """Return a session that is logged in; as long as OpenBao is sealed or away, wait for it.
+    """Return a logged-in session; wait up to `OPEN_WITHIN_S` while OpenBao is sealed or down.
 
-    Not for ever: raises OSError then, the process ends, and its supervisor tells and starts anew.
+    After that it raises OSError: the process ends, and its supervisor reports it and restarts it.
     """
     vault = Vault(settings)
     deadline = time.monotonic() + OPEN_WITHIN_S

@@ -1,6 +1,6 @@
-"""What proto/ says of one method, as plain frozen values.
+"""The contract of one method in proto/, as plain frozen values.
 
-Values only: `reader` fills them from the options, and every other room reads them.
+Values only: `reader` fills them from the options, and other packages read them.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from google.protobuf.descriptor import Descriptor
 
 
 class Audience(StrEnum):
-    """Who stands behind a call; the names of bp.policy.v1.Audience."""
+    """Who may call a method; the names of bp.policy.v1.Audience."""
 
     PUBLIC = "PUBLIC"
     CUSTOMER = "CUSTOMER"
@@ -19,7 +19,7 @@ class Audience(StrEnum):
 
 
 class ContractError(ValueError):
-    """A method's policy is missing, incomplete or contradicts itself: complete it in proto/."""
+    """The policy of a method is missing, incomplete or contradictory. Correct it in proto/."""
 
     def __init__(self, method: str, problem: str) -> None:
         super().__init__(f"{method}: {problem}")
@@ -29,30 +29,30 @@ class ContractError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HttpRoute:
-    """One REST face of a method, as google.api.http has it."""
+    """One REST route of a method, as google.api.http has it."""
 
     verb: str
     """GET, POST, PUT, PATCH or DELETE."""
     path: str
     """Template such as "/v1/transfers/interbank/{transfer_id}:cancel"."""
     body: str
-    """Field that the body fills, "*" for all that the path leaves, empty for none."""
+    """Field that the body fills; "*" for all fields that the path does not set, empty for none."""
     response_body: str
-    """Field of the response that is the body; empty for the whole."""
+    """Field of the response that is the body; empty for the whole response."""
 
 
 @dataclass(frozen=True, slots=True)
 class MethodContract:
-    """All that proto/ says of one method."""
+    """The contract of one method: its address, policy, routes and messages."""
 
     path: str
     """Full gRPC path, "/bp.payments.v1.PaymentsService/CreateInterbankTransfer"."""
     audience: Audience
     scopes: tuple[str, ...]
-    """OAuth scopes that a customer's token must hold, all of them."""
+    """OAuth scopes; a customer's token must hold all of them."""
     partners: tuple[str, ...]
     services: tuple[str, ...]
-    """Service accounts that may call from inside the mesh (besides the gateway)."""
+    """Service accounts that may call from inside the mesh, in addition to the gateway."""
     deadline_ms: int
     rate_limit_class: str
     """READ, WRITE, WEBHOOK or MESH."""
@@ -68,7 +68,7 @@ class MethodContract:
 
     @property
     def deployable(self) -> str:
-        """Name of the deployable that serves it: the domain in the package, "payments"."""
+        """Name of the deployable that serves the method: the domain in the package, "payments"."""
         return self.service.split(".")[1]
 
     @property

@@ -1,6 +1,6 @@
 """Reads a method's bp.policy.v1 option and refuses a policy that is incomplete or contradictory.
 
-A refused method stops everything that is built from the contracts, so no half policy is served.
+A refused method stops every build that reads the contracts, so no partial policy is ever served.
 """
 
 from typing import Any
@@ -10,8 +10,8 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from services.contracts.methods import ContractError
 
-# The stub types a generated extension as a bare field descriptor, which the accessors of options
-# do not take.
+# The stub types a generated extension as a plain field descriptor, which the accessors of options
+# do not accept.
 _METHOD_POLICY: Any = policy_pb2.method
 
 

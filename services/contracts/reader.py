@@ -1,6 +1,6 @@
 """Reads every method of a descriptor set into a MethodContract.
 
-The only entry to the options: what it returns is complete, or it raises ContractError.
+Only this module reads the options. It returns complete contracts or raises ContractError.
 """
 
 from bp.policy.v1 import policy_pb2

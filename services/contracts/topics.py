@@ -1,4 +1,7 @@
-"""The bank's Kafka topics by proto/bp/event/v1/topics.proto; SQL repeats the outbox's two names."""
+"""The bank's Kafka topics, from proto/bp/event/v1/topics.proto.
+
+SQL repeats two of the names, those of the outbox.
+"""
 
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +26,7 @@ class Topic:
 
     @property
     def dead_letters(self) -> str:
-        """Name of the topic for its messages that could not be processed."""
+        """Name of its dead-letter topic, for messages that could not be processed."""
         return self.name + DEAD_LETTER_SUFFIX
 
 

@@ -1,1 +1,1 @@
-"""Pure words that every service speaks: money, ids, identities, errors. No I/O, no protobuf."""
+"""Pure values that every service uses: money, ids, identities, errors. No I/O, no protobuf."""

@@ -1,4 +1,4 @@
-"""Time as the decisions see it: aware, in UTC, and handed in from outside."""
+"""The clock. Decisions get the time as an argument, aware and in UTC."""
 
 from datetime import UTC, datetime
 

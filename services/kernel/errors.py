@@ -1,7 +1,7 @@
-"""The root of the bank's errors: a cause with a reason from the contract's enum.
+"""The bank's errors: each has one cause, with a reason from the contract's enum.
 
-A subclass names one cause. Its docstring is the message to the caller, remedy included; raised
-once, it is translated once, at the server's boundary, to google.rpc.Status.
+A subclass is one cause. Its docstring is the message that the caller reads: what happened, then
+what to do. The server's boundary translates an error to google.rpc.Status, once.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class FieldViolation:
 
 
 class BankError(Exception):
-    """The request could not be served."""
+    """The request could not be processed."""
 
     domain: ClassVar[str] = "bp.policy.v1"
     reason: ClassVar[str] = "INTERNAL_ERROR"
@@ -47,61 +47,61 @@ class BankError(Exception):
 
     @property
     def message(self) -> str:
-        """What the caller reads: the class's docstring on one line."""
+        """The message to the caller: the class's docstring on one line."""
         return " ".join((self.__class__.__doc__ or "").split())
 
 
 class InvalidArgument(BankError):
-    """A field of the request breaks its rule; the details name it. Correct it and try again."""
+    """A field of the request is invalid; the details name it. Correct it and send a new request."""
 
     reason = "INVALID_ARGUMENT"
     code = Code.INVALID_ARGUMENT
 
 
 class Unauthenticated(BankError):
-    """The call carries no valid identity. Log in again and repeat it."""
+    """The request has no valid credentials. Log in again and retry."""
 
     reason = "UNAUTHENTICATED"
     code = Code.UNAUTHENTICATED
 
 
 class ScopeMissing(BankError):
-    """The token lacks a scope that this method wants. Ask for a token with it."""
+    """The token lacks a scope that this method requires. Request a token with this scope."""
 
     reason = "SCOPE_MISSING"
     code = Code.PERMISSION_DENIED
 
 
 class CallerForbidden(BankError):
-    """The calling service may not call this method; its policy in the contract lists who may."""
+    """The calling service may not call this method. Check the services in the method's policy."""
 
     reason = "CALLER_FORBIDDEN"
     code = Code.PERMISSION_DENIED
 
 
 class IdempotencyKeyMissing(BankError):
-    """The header Idempotency-Key is missing. Send one value for each intended transfer."""
+    """The Idempotency-Key header is missing. Send a different value for each transfer."""
 
     reason = "IDEMPOTENCY_KEY_MISSING"
     code = Code.INVALID_ARGUMENT
 
 
 class IdempotencyKeyInvalid(BankError):
-    """The Idempotency-Key must be 1 to 255 printable ASCII characters. Send another one."""
+    """The Idempotency-Key is not valid. Send 1 to 255 printable ASCII characters without spaces."""
 
     reason = "IDEMPOTENCY_KEY_INVALID"
     code = Code.INVALID_ARGUMENT
 
 
 class IdempotencyKeyReused(BankError):
-    """This Idempotency-Key belongs to a request with another payload. Send a new key."""
+    """This Idempotency-Key was used for a request with a different payload. Send a new key."""
 
     reason = "IDEMPOTENCY_KEY_REUSED"
     code = Code.ALREADY_EXISTS
 
 
 class RequestInProgress(BankError):
-    """The first request with this key is still being answered. Repeat this one shortly."""
+    """The first request with this Idempotency-Key is still in progress. Please retry shortly."""
 
     reason = "REQUEST_IN_PROGRESS"
     code = Code.ABORTED
@@ -109,14 +109,14 @@ class RequestInProgress(BankError):
 
 
 class PageTokenInvalid(BankError):
-    """The page token is not one that this list gave for these filters. Begin at the first page."""
+    """The page token does not belong to this list and its filters. Start at the first page."""
 
     reason = "PAGE_TOKEN_INVALID"
     code = Code.INVALID_ARGUMENT
 
 
 class DependencyUnavailable(BankError):
-    """A part of the bank cannot be reached now. Nothing is lost; repeat the call shortly."""
+    """A bank service is temporarily unavailable. Nothing was lost; please retry shortly."""
 
     reason = "DEPENDENCY_UNAVAILABLE"
     code = Code.UNAVAILABLE
@@ -124,7 +124,7 @@ class DependencyUnavailable(BankError):
 
 
 class DeadlineExceeded(BankError):
-    """The call took longer than its deadline. Repeat it with the same Idempotency-Key."""
+    """The request took longer than its deadline. Retry it with the same Idempotency-Key."""
 
     reason = "DEADLINE_EXCEEDED"
     code = Code.DEADLINE_EXCEEDED
@@ -132,4 +132,4 @@ class DeadlineExceeded(BankError):
 
 
 class InternalError(BankError):
-    """The bank has a defect here. Support finds the cause by the request id."""
+    """The request failed because of an internal error. Contact support with the request id."""

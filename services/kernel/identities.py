@@ -1,7 +1,7 @@
 """The names of the bank's workloads: SPIFFE ids in certificates, subjects in tokens.
 
-The only place that knows how such a name is built and read. Pure text: certificates and tokens
-are checked elsewhere.
+Only this module builds and parses such names. It handles text: other modules verify certificates
+and tokens.
 """
 
 TRUST_DOMAIN = "bp.internal"

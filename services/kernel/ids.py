@@ -1,7 +1,7 @@
-"""Identifiers. Every id is a UUID; those of rows that grow are version 7, so time-ordered.
+"""Identifiers. Every id is a UUID; ids of rows in growing tables are version 7, so time-ordered.
 
-The last byte's low six bits are the shard. A customer's accounts, and the transfers that debit
-them, carry the customer's shard, so that all rows of one transfer lie together.
+The low six bits of the last byte are the shard. A customer's accounts, and the transfers that debit
+them, carry the customer's shard, so all rows of one transfer are in one shard.
 """
 
 import os
@@ -17,7 +17,7 @@ def shard_of(identifier: uuid.UUID) -> int:
 
 
 def new_id(shard: int | None = None) -> uuid.UUID:
-    """Return a fresh UUIDv7 (RFC 9562), of the given shard or of a random one."""
+    """Return a new UUIDv7 (RFC 9562) in the given shard, or in a random one."""
     milliseconds = time.time_ns() // 1_000_000
     raw = bytearray(milliseconds.to_bytes(6, "big") + os.urandom(10))
     raw[6] = 0x70 | (raw[6] & 0x0F)

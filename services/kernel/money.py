@@ -1,9 +1,9 @@
-"""Money: a whole count of minor units and a currency. No float comes near it."""
+"""Money: a whole number of minor units and a currency. Floats are never used for it."""
 
 from dataclasses import dataclass
 
 CURRENCY = "USD"
-"""The one currency in which the bank holds accounts."""
+"""The only currency of the bank's accounts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""A state machine as a table of rows, and the one question asked of it.
+"""A state machine as a table: which state follows a state and an event.
 
-The table is data, so a diagram is drawn from it and a test tries every pair of state and event.
+The table is data. The diagram in docs/ is drawn from it, and a test tries every pair of state and
+event.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ Event = TypeVar("Event", bound=Enum)
 
 
 class IllegalTransition(Exception):
-    """The state has no row for the event, so nothing may change."""
+    """The table has no row for this state and event, so nothing may change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,11 @@ class StateTable(Generic[State, Event]):
             raise IllegalTransition(f"{state.name} has no transition for {event.name}") from None
 
     def allows(self, state: State, event: Event) -> bool:
-        """Say whether the state has a row for the event."""
+        """Return whether the table has a row for the state and the event."""
         return (state, event) in self.rows
 
     def terminal(self) -> frozenset[State]:
-        """Return the states that no row leaves."""
+        """Return the states from which no row leads to another state."""
         left = {state for state, _ in self.rows}
         return frozenset({self.initial, *self.rows.values()} - left)
 

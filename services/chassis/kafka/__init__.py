@@ -1,8 +1,8 @@
 """Kafka as every service uses it: settings, records, and the loop that consumes in batches.
 
-At least once: offsets are committed after the effect, so a handler must bear redelivery. A message
-that is bad is parked in `<topic>.dlq` with the reason and the group goes on; a dependency that is
-down is waited for, for ever.
+Delivery is at least once: offsets are committed after the effect, so handlers must be idempotent. A
+bad message is parked in the dead-letter topic `<topic>.dlq` with the reason, and the group
+continues. While a dependency is down, the group retries the same batch until it is back.
 """
 
 from services.chassis.kafka.client import (

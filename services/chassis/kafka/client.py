@@ -1,6 +1,6 @@
 """The Kafka client's settings, and its messages as plain records.
 
-The library blocks, so one thread owns each consumer. `take` is the one way to read: in batches.
+The library blocks, so one thread owns each consumer. Consumers read batches, with `take`.
 """
 
 import logging
@@ -21,10 +21,10 @@ from confluent_kafka import (
 from services.chassis.settings import ServiceSettings
 
 IDLE_WAIT_S = 0.5
-"""How long a consumer waits for a first message before it looks whether it shall stop."""
+"""How long a consumer waits for a first message before it checks whether it must stop."""
 
 REST_WAIT_S = 0.002
-"""How long it takes the client's thread to hand on what one fetch brought."""
+"""How long the client's thread takes to hand over the messages of one fetch."""
 
 FETCH_BYTES_MIN = 262_144
 
@@ -73,10 +73,10 @@ class Subscription:
     batch_rows_max: int = BATCH_ROWS_MAX
     """Most records that a handler gets at once."""
     linger_ms: int = 20
-    """How long the broker gathers messages before it hands them out: the price in latency of
-    fewer and larger batches."""
+    """How long the broker gathers messages before it answers a fetch. A longer wait means fewer and
+    larger batches, and more latency."""
     rejoin_s_max: float = 30.0
-    """How long a member may be outside its group while the brokers answer; then it is restarted."""
+    """How long a member may be outside its group while the brokers answer, before it restarts."""
 
     @classmethod
     def of(
@@ -102,33 +102,33 @@ class Subscription:
 
 @dataclass(slots=True)
 class Health:
-    """What a consumer says of itself to probes and metrics."""
+    """The state of a consumer, for probes, logs and tests."""
 
     up: bool = False
-    """False while the brokers or what the handler needs cannot be reached."""
+    """False while the brokers or a dependency of the handler are unreachable."""
     applied: int = 0
     parked: int = 0
     partitions: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
     fatal: KafkaError | None = None
-    """What the client cannot recover from; the process must end."""
+    """An error from which the client cannot recover, so the process must end."""
 
     def note(self, error: KafkaError) -> None:
-        """Take an error that belongs to no message; the client calls this."""
+        """Record an error that belongs to no message; the client calls this."""
         if error.fatal():
             self.fatal = error
         self.turn(False, error=error.name(), detail=error.str())
 
     def turn(self, up: bool, **facts: object) -> None:
-        """Note the state; log it when it changes."""
+        """Set the state; log it when it changes."""
         if up != self.up:
             self.up = up
             (log.info if up else log.warning)("kafka.up" if up else "kafka.down", **facts)
 
 
 class _ToStructlog(logging.Handler):
-    """Brings the client library's own log lines into ours; of one kind a line every few seconds.
+    """Forwards the client library's log lines, each kind once every few seconds.
 
-    A client that finds no broker says so twenty times a second.
+    A client that finds no broker logs it twenty times a second.
     """
 
     def __init__(self) -> None:
@@ -145,7 +145,7 @@ class _ToStructlog(logging.Handler):
 
 
 def client_logger() -> logging.Logger:
-    """Return the logger to hand to each client, so that its lines are structured as ours."""
+    """Return the logger for each client, so that its lines are structured like all others."""
     logger = logging.getLogger("services.chassis.kafka.client")
     if not logger.handlers:
         logger.addHandler(_ToStructlog())
@@ -174,15 +174,17 @@ _PRODUCER: ClientSettings = {
 
 
 def consumer_settings(subscription: Subscription, health: Health) -> ClientSettings:
-    """Return a consumer's settings: committed data only, commits by hand, sticky partitions.
+    """Return a consumer's settings: committed data only, manual commits, sticky partitions.
 
-    Membership is dynamic. A static member (group.instance.id) would save the wait of a session
-    after a kill, but fences itself, fatally, when the broker comes back after its session ended.
+    Membership is dynamic. A static member (group.instance.id) would save the session timeout after
+    a kill. But if the broker is down for longer than the session, the member fences itself, which
+    is fatal.
     """
     return _common(subscription.bootstrap, subscription.member) | {
         "group.id": subscription.group,
         "partition.assignment.strategy": "cooperative-sticky",
-        # The shortest that brokers allow by default: so long a killed member's partitions wait.
+        # The shortest that brokers allow by default: the partitions of a killed member wait this
+        # long for a new owner.
         "session.timeout.ms": 6_000,
         "heartbeat.interval.ms": 1_500,
         "error_cb": health.note,
@@ -190,17 +192,17 @@ def consumer_settings(subscription: Subscription, health: Health) -> ClientSetti
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
-        # The broker waits for so much, or so long. By default it would answer each fetch with the
-        # first message that comes, and a fetch costs it more than the message does.
+        # The broker answers a fetch at this size or after this time. By default it would answer
+        # with the first message, and a fetch costs it more than a message does.
         "fetch.min.bytes": FETCH_BYTES_MIN,
         "fetch.wait.max.ms": subscription.linger_ms,
-        # Enough for several batches, little enough for a small process.
+        # Enough for several batches, and small enough for a small process.
         "queued.max.messages.kbytes": 16_384,
     }
 
 
 def producer_settings(bootstrap: str, client_id: str, linger_ms: int = 5) -> ClientSettings:
-    """Return a producer's settings: every replica in sync acknowledges, retries double nothing."""
+    """Return a producer's settings: every in-sync replica acknowledges, no retry is a duplicate."""
     return (
         _common(bootstrap, client_id)
         | _PRODUCER
@@ -257,14 +259,15 @@ def _raw(value: str | bytes | None) -> bytes:
 
 
 def take(consumer: Consumer, rows_max: int, left: set[Place]) -> list[Message]:
-    """Return the next batch: wait long for its first message, hardly for the rest.
+    """Return the next batch: wait long for its first message and briefly for the rest.
 
-    A consume() waits until its batch is full or its time is up. Asking for one first lets an idle
-    group sleep; the rest came with it, for the broker has gathered them.
+    consume() waits until its batch is full or its timeout ends. Asking for one message first lets
+    an idle group sleep; the other messages of that fetch are then already here.
 
-    The consumer's callbacks run in here and put what partitions it loses into `left`. The client
-    takes their messages out of the call that loses them; the first one was read by a call before.
-    What the first call itself loses it may have got back, and the message with it.
+    The consumer's callbacks run inside consume() and put the partitions that it loses into `left`.
+    The client drops messages of a lost partition from the call that loses it. The first message
+    came from an earlier call, so it is dropped here. A partition lost during the first call may
+    have come back, with its message, so `left` is cleared after that call.
     """
     first = consumer.consume(1, IDLE_WAIT_S)
     left.clear()
@@ -275,19 +278,19 @@ def take(consumer: Consumer, rows_max: int, left: set[Place]) -> list[Message]:
 
 
 def next_offsets(records: Iterable[Record]) -> list[TopicPartition]:
-    """Return what to commit when all records are done: each partition's last offset plus one."""
+    """Return the offsets to commit after all records: each partition's last offset plus one."""
     last = {(r.topic, r.partition): r.offset + 1 for r in records}
     return [TopicPartition(topic, number, offset) for (topic, number), offset in last.items()]
 
 
 def first_offsets(records: Sequence[Record]) -> list[TopicPartition]:
-    """Return where to go back to when none of the records is done."""
+    """Return the offsets to return to when none of the records was applied."""
     first = {(r.topic, r.partition): r.offset for r in reversed(records)}
     return [TopicPartition(topic, number, offset) for (topic, number), offset in first.items()]
 
 
 def rewind(consumer: Consumer, records: Sequence[Record]) -> None:
-    """Make the consumer read the records again; a partition that it lost is its heir's matter."""
+    """Make the consumer read the records again; skip partitions that it has lost."""
     for place in first_offsets(records):
         try:
             consumer.seek(place)
@@ -296,7 +299,7 @@ def rewind(consumer: Consumer, records: Sequence[Record]) -> None:
 
 
 def usable(messages: Iterable[Message], health: Health) -> list[Record]:
-    """Return the records among what a consume() gave; raise on a fatal error, note the others."""
+    """Return the records among the messages; raise a fatal error, note other errors."""
     if health.fatal is not None:
         raise KafkaException(health.fatal)
     records: list[Record] = []

@@ -1,7 +1,7 @@
-"""What happens to a message that fails: whose fault it is, and the way into `<topic>.dlq`.
+"""Failed messages: tells a bad message from an outage, and parks bad ones in `<topic>.dlq`.
 
-A message is bad when it cannot be read or breaks a rule. A dependency that is down is never a
-message's fault.
+A message is bad when it cannot be read or breaks a rule. An unreachable dependency is never the
+fault of a message.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from services.chassis.kafka.client import (
 from services.contracts.topics import DEAD_LETTER_SUFFIX
 
 RECORD_BYTES_MAX = 900_000
-"""What is larger might not fit into one message (1,000,000 bytes by default) with what is added."""
+"""A larger record might not fit into one message (by default 1,000,000 bytes) with its headers."""
 
 
 class BadMessage(Exception):
-    """The message itself is wrong: it cannot be read or breaks a rule. It goes to the DLQ."""
+    """The message cannot be read or breaks a rule. It goes to the dead-letter topic."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         self.reason = reason
@@ -31,15 +31,15 @@ class BadMessage(Exception):
 
 
 class DependencyDown(Exception):
-    """What the handler needs cannot be reached. The batch is tried again until it can."""
+    """A dependency of the handler is unreachable. The batch is retried until it is back."""
 
 
 def is_down(error: Exception) -> bool:
-    """Tell whether a failure says nothing of the message, so that waiting is right.
+    """Return whether a failure is an outage, so that the batch is retried and nothing is parked.
 
-    Of PostgreSQL's errors only bad data (class 22), broken constraints (23), values too large for
-    an index (54) and what a function of ours raises (P0) can be the message's fault. A missing
-    table or grant is a deployment's.
+    Of PostgreSQL's errors, a message can cause bad data (class 22), violated constraints (23),
+    values too large for an index (54) and errors that our own functions raise (P0). A missing table
+    or grant is the fault of the deployment.
     """
     if isinstance(error, asyncpg.PostgresError):
         blamed = (
@@ -56,7 +56,7 @@ def is_down(error: Exception) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A message of a DLQ."""
+    """A message of a dead-letter topic."""
 
     topic: str
     key: bytes
@@ -65,15 +65,15 @@ class Parked:
 
 
 def is_too_large(record: Record) -> bool:
-    """Tell whether a record might not be written again with what is added to it."""
+    """Return whether a record, with added headers, might be too large to write again."""
     own = sum(len(name) + len(value) for name, value in record.headers)
     return len(record.key) + len(record.value) + own > RECORD_BYTES_MAX
 
 
 def parked(record: Record, reason: str, error: str) -> Parked:
-    """Return the message to park: the record, why it was parked and where it came from.
+    """Return the message to park: the record, the reason and where it came from.
 
-    Of a record that is too large only this is told; it stands where it came from.
+    A record that is too large is parked without its content, which is still in the original topic.
     """
     facts = {
         "dlq-reason": reason,
@@ -91,16 +91,16 @@ def parked(record: Record, reason: str, error: str) -> Parked:
 
 
 class Parking:
-    """Writes bad messages to their topic's DLQ; the producer is made when the first one comes."""
+    """Writes bad messages to their dead-letter topic; the first one makes the producer."""
 
     def __init__(self, subscription: Subscription) -> None:
         self._subscription = subscription
         self._producer: Producer | None = None
 
     def park(self, record: Record, reason: str, error: str) -> None:
-        """Write the record and wait for the acknowledgement; raise DependencyDown without one."""
+        """Write the record and wait for its acknowledgement; raise DependencyDown without one."""
         s = self._subscription
-        # Only a producer that did its work is kept: another may be out of action for good.
+        # Keep a producer only after it has succeeded: one that failed may be broken for good.
         producer, self._producer = self._producer or self._made(), None
         failures: list[KafkaError] = []
         message = parked(record, reason, f"[{s.group}] {error}")

@@ -1,9 +1,9 @@
 """The loop that consumes in batches: at least once, with the commit after the effect.
 
-Offsets are committed now and then, not with each batch: a crash repeats a moment's messages, which
-every handler bears, and the broker is spared a write for each batch.
-A rebalance can only happen inside `take`, so never while a batch is under way. A failing batch is
-halved until the poison stands alone; what waits for a dependency is read again after a back-off.
+Offsets are committed every half second, not with each batch. This saves the broker a write for each
+batch; after a crash the last messages are delivered again, and handlers are idempotent.
+A rebalance can only happen inside `take`, so never while a batch is in flight. A failing batch is
+halved until the bad message is alone. During an outage the batch is read again after a back-off.
 """
 
 import asyncio
@@ -31,28 +31,28 @@ from services.chassis.kafka.dlq import BadMessage, DependencyDown, Parking, is_d
 from services.chassis.kafka.membership import Membership, end_process
 
 DEFECT_ATTEMPTS_MAX = 4
-"""Tries of a single record that fails for a cause nobody foresaw, before it is parked."""
+"""Attempts at a single record that fails because of a defect, before it is parked."""
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
 COMMIT_EVERY_S = 0.5
-"""How far the committed offsets may stay behind what is applied."""
+"""How long the committed offsets may stay behind the applied records."""
 COMMIT_AGAIN_S = 5.0
-"""When a commit that failed is tried again, at the earliest."""
+"""Shortest wait before a failed commit is retried."""
 
 CALL_S_MAX = 90.0
-"""No call to the client lasts so long, a commit while the brokers are away included."""
+"""Longer than any call to the client takes, also a commit while the brokers are down."""
 CALL_LOOKS = 9
-"""The time of a call is taken in so many steps: a process that was stopped as a whole, the client's
-thread too, finds one of them over when it goes on, and not all."""
+"""The time of a call is measured in this many steps. When a process was paused as a whole, with the
+client's thread, only one step has run out after the pause, not all of them."""
 
 log = structlog.get_logger()
 
 Handler = Callable[[Sequence[Record]], Awaitable[None]]
-"""Applies a batch, in order and idempotently; raises BadMessage, DependencyDown or what befalls."""
+"""Applies a batch, in order and idempotently; raises BadMessage, DependencyDown or any defect."""
 
 
 class _Loop:
-    """One consumer in its own thread, and the verdict over each batch."""
+    """One consumer in its own thread; decides whether a batch is applied, retried or parked."""
 
     def __init__(self, subscription: Subscription, handler: Handler, health: Health) -> None:
         self._subscription = subscription
@@ -73,7 +73,7 @@ class _Loop:
             while not stop.is_set():
                 await self._batch(consumer)
             await self._in_thread(self._commit, consumer)
-            self._applied.clear()  # the end shall not wait again for brokers that are away
+            self._applied.clear()  # so that close() does not wait again for brokers that are down
         finally:
             await self._in_thread(consumer.close)
             self._thread.shutdown(wait=False)
@@ -110,7 +110,7 @@ class _Loop:
         log.info("kafka.revoked", partitions=_names(places))
 
     def _lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
-        # Their heir begins at what was committed; what is not is applied again.
+        # The next owner starts at the committed offsets, so later records are applied again.
         self._membership.turn(False)
         self._forget(places)
         self._revoked(consumer, places)
@@ -148,10 +148,10 @@ class _Loop:
             await self._in_thread(self._commit, consumer)
 
     async def _settle(self, records: list[Record]) -> int:
-        """Apply or park the records in order; return how many are settled.
+        """Apply or park the records in order; return how many were applied or parked.
 
-        A failing stretch is halved until the poison stands alone; all before it is then done.
-        Fewer than all means that a dependency is down.
+        A failing stretch is halved until the bad message is alone, with all records before it
+        applied. A smaller number than all means that a dependency is down.
         """
         position, size = 0, len(records)
         while position < len(records):
@@ -195,7 +195,7 @@ class _Loop:
             self._health.turn(False, error=repr(failed), **where)
             return False
         self._health.parked += 1
-        self._commit_time = 0.0  # a repetition would park it twice
+        self._commit_time = 0.0  # commit at once: a redelivery would park it twice
         log.error("kafka.parked", reason=reason, **where, exc_info=error)
         return True
 
@@ -207,8 +207,8 @@ class _Loop:
         try:
             consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            # The effect stands; until it is committed it may be delivered again, and that changes
-            # nothing. Not so soon again: with brokers away each try holds up the thread.
+            # The records are applied, and a redelivery before the next commit changes nothing. Wait
+            # before the retry: while brokers are down, each attempt blocks the thread.
             self._commit_time += COMMIT_AGAIN_S - COMMIT_EVERY_S
             log.warning("kafka.commit_failed", error=str(error))
         else:
@@ -227,7 +227,7 @@ async def consume(
 ) -> None:
     """Give the group's records to `handler`, batch by batch, until `stop` is set.
 
-    Returns after the last batch is settled and the consumer is closed. Raises only what the
-    process cannot survive, such as another process taking this member's name.
+    Returns after the last batch and the close of the consumer. Raises only fatal errors of the
+    client, after which the process must end.
     """
     await _Loop(subscription, handler, health or Health()).run(stop)

@@ -1,9 +1,10 @@
-"""Whether a consumer is in its group, and when it has been outside for too long.
+"""Whether a consumer is in its group, and for how long it has been outside.
 
-A client can stay outside for good when a broker that did not answer for some seconds is back: seen
-with librdkafka 2.16 in two of four groups after a pause of five seconds on a machine whose disk
-was busy. Nothing tells, records only wait. So the time is taken from when the brokers answer
-again, and a process that is still outside ends, to be started anew.
+A client can stay outside its group forever after a broker did not answer for some seconds. It was
+seen with librdkafka 2.16 in two of four groups, after a pause of five seconds on a machine with a
+busy disk. There is no error; records just stop arriving. So this module measures the time since the
+brokers answer again. A process that is still outside after that time ends, and its supervisor
+restarts it.
 """
 
 import os
@@ -17,7 +18,7 @@ from confluent_kafka import KafkaException
 ASKED_EVERY_S = 2.0
 ANSWER_S = 1.0
 LOOKED_EVERY_S_MAX = 20.0
-"""Looks that lie farther apart were made by a process that was stopped in between."""
+"""A longer time between two checks means that the process was paused in between."""
 EXIT_STUCK = 70
 
 log = structlog.get_logger()
@@ -25,30 +26,30 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Membership:
-    """A consumer's place in its group, from what its callbacks say."""
+    """Whether a consumer is in its group, as its callbacks report it."""
 
     rejoin_s_max: float
-    """How long it may stay outside while the brokers answer."""
+    """How long the consumer may stay outside while the brokers answer."""
     inside: bool = False
     _since_s: float | None = None
-    """Since when it has been outside although the brokers answered each time."""
+    """Since when the consumer has been outside although every check got an answer."""
     _next_s: float = 0.0
     _looked_s: float = 0.0
 
     def turn(self, inside: bool) -> None:
-        """Note what a callback of the client says."""
+        """Record what a callback of the client reports."""
         self.inside = inside
         self._since_s = None
 
     def is_due(self, now_s: float) -> bool:
-        """Tell whether the brokers are to be asked; the next time is a while later."""
+        """Return whether to ask the brokers; if so, set the time of the next check."""
         if self.inside or now_s < self._next_s:
             return False
         self._next_s = now_s + ASKED_EVERY_S
         return True
 
     def outside_s(self, now_s: float, *, answered: bool) -> float:
-        """Return for how long it has been outside while the brokers answered."""
+        """Return for how long the consumer has been outside while the brokers answered."""
         looked_s, self._looked_s = self._looked_s, now_s
         if not answered:
             self._since_s = None
@@ -57,7 +58,7 @@ class Membership:
         return 0.0 if self._since_s is None else now_s - self._since_s
 
     def look(self, consumer: Any) -> None:
-        """End the process when it is outside for too long; call it when nothing was read."""
+        """End the process if the consumer is outside for too long; call this after an empty read."""
         now_s = time.monotonic()
         if not self.is_due(now_s):
             return
@@ -75,9 +76,9 @@ def _answers(consumer: Any) -> bool:
 
 
 def end_process(event: str, seconds: float) -> NoReturn:
-    """End the process at once: a thread in a library that does not come back cannot be ended.
+    """End the process at once: a thread that is stuck in a library cannot be stopped.
 
-    The next process begins at what was committed, as after a crash.
+    The next process starts at the committed offsets, as after a crash.
     """
     log.error(event, seconds=round(seconds))
     os._exit(EXIT_STUCK)

@@ -1,8 +1,8 @@
-"""A Kafka producer for those who must know that every message arrived.
+"""A Kafka producer for callers that must know whether every message arrived.
 
-Idempotent, acks=all, and a message never times out inside the client: as long as Kafka is away it
-waits, so two messages of one partition can never change places. What comes back for each message
-is either where it stands or why Kafka refuses it.
+It is idempotent, with acks=all. A message never times out inside the client: it waits while Kafka
+is down, so two messages of one partition never change places. Each message gets a receipt with its
+partition and offset, or a refusal with the reason.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from services.chassis.kafka.client import acked_producer_settings
 
 FLUSH_S = 1.0
-"""How often a wait for acknowledgements looks up."""
+"""How often a wait for acknowledgements is logged."""
 
 _REFUSED_FOR_GOOD = frozenset(
     {
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """A message as it goes on the wire."""
+    """A message to send."""
 
     topic: str
     key: bytes
@@ -51,7 +51,7 @@ class OutgoingMessage:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Kafka has the message on all in-sync replicas."""
+    """All in-sync replicas have the message."""
 
     partition: int
     offset: int
@@ -59,7 +59,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Kafka does not have the message. `for_good`: no repetition will change that."""
+    """Kafka does not have the message. `for_good`: a retry will not change that."""
 
     reason: str
     for_good: bool
@@ -75,11 +75,11 @@ class AckedProducer:
         self._producer = Producer(settings | {"error_cb": self._note})
 
     async def send_all(self, messages: Sequence[OutgoingMessage]) -> list[Receipt | Refusal]:
-        """Send messages in order; return one answer for each, when all have one.
+        """Send messages in order; return one answer for each, as soon as all have one.
 
-        Waits as long as Kafka is away. Cancelled, it leaves the messages to their fate: some may
-        arrive, so the caller sends them again. Raises KafkaException when the client is out of
-        action for good: it would refuse every later message too, so the process must end.
+        Waits while Kafka is down. After a cancellation some messages may still arrive, so the
+        caller sends all of them again. Raises KafkaException after a fatal error of the client: it
+        would refuse every later message too, so the process must end.
         """
         answers: list[Receipt | Refusal | None] = [None] * len(messages)
         for index, message in enumerate(messages):
@@ -116,7 +116,7 @@ class AckedProducer:
             self._fatal = error
 
     def close(self) -> None:
-        """Give up what has no acknowledgement yet, and the connections."""
+        """Drop messages without an acknowledgement, and close the connections."""
         self._producer.purge()
         self._producer.flush(FLUSH_S)
 
