@@ -1,1 +1,1 @@
-"""The immutable log: every event whole, chained by hashes, append-only."""
+"""The immutable audit log: append-only, with every complete event in a chain of hashes."""

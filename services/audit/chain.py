@@ -1,13 +1,13 @@
 """The chain: what a link is and what its hash covers. Pure.
 
-Each partition of audit-logs is a chain of its own, so no global lock serialises the log. Links are
+Each partition of audit-logs is a separate chain, so no global lock serialises the log. Links are
 numbered from 1 without a gap. A link's hash is SHA-256 over the canonical encoding of all its other
-columns, the hash of the link before among them; 32 zero bytes stand before the first.
+columns, which include the hash of the previous link. The first link has 32 zero bytes there.
 
 Canonical encoding, version 1: the ASCII text "bp.audit.v1" and a zero byte, then the columns in
-the order of `AuditRow` without `hash`; each is its length in bytes as 4 bytes big-endian, then
-the bytes. Whole numbers are 8 bytes big-endian signed, moments are whole microseconds since
-1970-01-01 UTC as such a number, ids their 16 bytes, text UTF-8.
+the order of `AuditRow` without `hash`. Each column is its length in bytes (4 bytes, big-endian),
+then its bytes. Integers are 8 bytes, big-endian, signed. Times are integers: microseconds since
+1970-01-01 UTC. Ids are their 16 bytes, and text is UTF-8.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 
 HASH_VERSION = 1
 GENESIS = bytes(32)
-"""Stands for the hash before a chain's first link."""
+"""The previous hash of a chain's first link."""
 
 _MAGIC = b"bp.audit.v1\0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ _LENGTH = struct.Struct(">I")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event as it came over audit-logs, not yet linked."""
+    """An event from audit-logs, not yet linked."""
 
     chain: int
     """Partition of audit-logs."""
@@ -44,7 +44,7 @@ class Entry:
     log_offset: int
     """Offset in the partition of audit-logs."""
     payload: bytes
-    """The event whole, as it was first written."""
+    """The complete event, as it was first written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +77,17 @@ class Head:
 
 
 def digest(row: AuditRow) -> bytes:
-    """Return the hash that a link must have, 32 bytes, by the rule of its hash_version."""
+    """Return the hash that a link must have, 32 bytes, by the encoding of its hash_version."""
     return _digest(row, row.sequence)
 
 
 def digest_at(row: AuditRow, sequence: int) -> bytes:
-    """Return the hash that the link would have in another place of its chain."""
+    """Return the hash that the link would have with another sequence number."""
     return _digest(row, sequence)
 
 
 def content_digest(item: AuditRow | Entry) -> bytes:
-    """Return a digest of the event alone: the columns that a link shares with its entry."""
+    """Return a digest of the event: of the columns that a link shares with its entry."""
     return hashlib.sha256(b"".join(_content(item))).digest()
 
 
@@ -131,7 +131,7 @@ def _raw(value: bytes) -> bytes:
 def link(
     entries: Iterable[Entry], heads: Mapping[int, Head], record_time: datetime
 ) -> list[AuditRow]:
-    """Return the entries as links that go on from the heads, in order, each chain on its own."""
+    """Return the entries as links that continue the heads, in order; each chain is separate."""
     ends = dict(heads)
     rows: list[AuditRow] = []
     for entry in entries:

@@ -1,10 +1,10 @@
-"""Audit's errors, one class for each reason of its contract."""
+"""The errors of audit, one class for each reason of its contract."""
 
 from services.kernel.errors import BankError, Code
 
 
 class ChainUnknown(BankError):
-    """There is no such chain; chains are the partitions of audit-logs, 0 to 11."""
+    """The chain does not exist. Choose a chain from 0 to 11; each is a partition of audit-logs."""
 
     domain = "bp.audit.v1"
     reason = "CHAIN_UNKNOWN"

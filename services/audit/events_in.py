@@ -1,4 +1,4 @@
-"""Group `audit`: what comes over audit-logs goes into the log, a batch in one transaction."""
+"""Consumer group `audit`: appends the events of audit-logs to the log, a batch per transaction."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from services.chassis.kafka import Record, Subscription
 
 
 def subscription(settings: AuditSettings) -> Subscription:
-    """Return what this process reads, and how."""
+    """Return the topics that this process reads, and how it reads them."""
     return Subscription.of(
         settings,
         group=GROUP,
@@ -20,11 +20,11 @@ def subscription(settings: AuditSettings) -> Subscription:
 
 
 class Recorder:
-    """Handler of the group's batches."""
+    """Handles the batches of the group."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def record(self, records: Sequence[Record]) -> None:
-        """Append the batch; what is on record already changes nothing."""
+        """Append the batch; events that are already recorded change nothing."""
         await self._store.append([to_entry(record) for record in records])

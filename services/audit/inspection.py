@@ -1,7 +1,7 @@
-"""Reads the whole log and the topic behind it and has both checked; for `bpctl audit verify`.
+"""Reads the whole log and its topic, and has both verified; for `bpctl audit verify`.
 
-The topic is looked at up to where it ended before the log was read. What the group has committed
-must be on record; a link behind the topic's end never was an event.
+Every event that the group has committed must be recorded. A link whose offset is past the end of
+the topic never was an event.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ TIMEOUT_S = 15.0
 
 @dataclass(slots=True)
 class Report:
-    """What the verification looked at and found."""
+    """What the verification read and found."""
 
     chains: int = 0
     records: int = 0
@@ -36,12 +36,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """True when nothing is wrong."""
+        """True when there are no findings."""
         return not self.findings
 
 
 async def inspect(connection: Any, bootstrap: str, chains: int = CHAINS) -> Report:
-    """Verify every chain, alone and against its partition; the connection may only need to read."""
+    """Verify every chain, alone and against its partition; the connection only reads."""
     report = Report()
     topic = await asyncio.to_thread(_Topic, bootstrap)
     try:
@@ -59,7 +59,8 @@ async def _inspect_chain(connection: Any, topic: "_Topic", chain: int, report: R
         async for row in whole_chain(connection, chain):
             links.feed(row)
             compared.feed_row(row)
-    # What came while the log was read belongs to the topic too, or its links seemed inserted.
+    # Events may arrive while the log is read. Without the later end, their links would look
+    # inserted.
     seen = await asyncio.to_thread(topic.span, chain)
     span = Span(span.low, span.committed, seen.high)
     report.events += await asyncio.to_thread(_compare, topic, chain, span, compared)
@@ -77,7 +78,7 @@ def _compare(topic: "_Topic", chain: int, span: Span, compared: TopicCheck) -> i
 
 
 class _Topic:
-    """The topic audit-logs, read beside the group without joining it. Blocking."""
+    """The topic audit-logs, read outside any consumer group. Its calls block."""
 
     def __init__(self, bootstrap: str) -> None:
         common = {"bootstrap.servers": bootstrap, "enable.auto.commit": False, "log_level": 3}
@@ -87,26 +88,26 @@ class _Topic:
                 "group.id": f"audit-verify-{uuid.uuid4()}",
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
-                # The end of a partition is told when a fetch comes back empty: do not let it wait.
+                # An empty fetch reports the end of a partition, so fetches must not wait.
                 "fetch.wait.max.ms": 10,
             }
         )
         self._group = Consumer(common | {"group.id": GROUP})
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Close the connections to the broker."""
         self._reader.close()
         self._group.close()
 
     def span(self, chain: int) -> Span:
-        """Return where the partition begins and ends now, and what the group has committed."""
+        """Return the partition's first offset, end offset and the group's committed offset."""
         place = TopicPartition(TOPIC, chain)
         low, high = self._reader.get_watermark_offsets(place, timeout=TIMEOUT_S)
         (committed,) = self._group.committed([place], timeout=TIMEOUT_S)
         return Span(low, max(committed.offset, low), high)
 
     def entries(self, chain: int, span: Span) -> Iterator[Entry]:
-        """Yield the events of a span; what is no event was parked and is passed over."""
+        """Yield the events of a span; skip invalid messages, which were parked."""
         if span.low >= span.high:
             return
         self._reader.assign([TopicPartition(TOPIC, chain, span.low)])
@@ -114,7 +115,7 @@ class _Topic:
             for message in self._reader.consume(READ_ROWS, READ_WAIT_S):
                 error = message.error()
                 if error is not None:
-                    # The client names its own codes with an underscore in front.
+                    # The client's own error codes have a leading underscore.
                     if error.code() == KafkaError._PARTITION_EOF:
                         return
                     raise KafkaException(error)

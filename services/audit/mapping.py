@@ -12,11 +12,11 @@ from services.chassis.kafka import BadMessage, Record
 from services.chassis.timestamps import to_timestamp
 
 SUBJECT_BYTES_MAX = 1024
-"""An aggregate's id has 36; an index takes no entry beyond 2,704."""
+"""An aggregate's id has 36 bytes; an index entry may have at most 2,704."""
 
 
 def to_entry(record: Record) -> Entry:
-    """Return a message of audit-logs as an entry; raise BadMessage if it is none."""
+    """Return a message of audit-logs as an entry; raise BadMessage if it is not an audit event."""
     try:
         event = AuditEvent.FromString(record.value)
         event_id = uuid.UUID(event.event_id)
@@ -44,11 +44,11 @@ def to_entry(record: Record) -> Entry:
 
 
 def _require_storable(event: AuditEvent) -> None:
-    """Refuse here what PostgreSQL would: the verification must know that it is not on record."""
+    """Refuse text that PostgreSQL would refuse: verification must know that it is not recorded."""
     if any("\0" in text for text in (event.event_type, event.source_topic, event.subject)):
-        raise BadMessage("TEXT_INVALID", "a NUL")
+        raise BadMessage("TEXT_INVALID", "a text contains a NUL")
     if len(event.subject.encode()) > SUBJECT_BYTES_MAX:
-        raise BadMessage("TEXT_INVALID", "a subject that is too long for its index")
+        raise BadMessage("TEXT_INVALID", "the subject is too long for its index")
 
 
 def record_message(row: AuditRow) -> AuditRecord:

@@ -1,4 +1,4 @@
-"""The log in PostgreSQL: append a batch in one transaction, read pages."""
+"""The log in PostgreSQL: appends a batch in one transaction and reads pages."""
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -19,20 +19,20 @@ _QUERIES = Path(__file__).parent / "sql" / "queries.sql"
 
 
 class Store:
-    """The log, as role bp_audit."""
+    """The log, accessed as role bp_audit."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._queries = load_queries(_QUERIES)
 
     async def append(self, entries: Sequence[Entry]) -> int:
-        """Append what is not yet on record; return how many that were.
+        """Append the events that are not yet recorded; return their number.
 
-        Their time is read last before they are written, under the locks, since the hash covers it:
-        along a chain it never goes back, and the wait for the chain counts to the delay.
+        record_time is taken under the locks, immediately before writing, because the hash covers
+        it. So it never goes back along a chain, and it includes the wait for the chain's lock.
 
-        The same event has the same key, so the same chain: under the chain's lock the look for it
-        is exact, and what a redelivery brings again is left out.
+        A redelivered event has the same key, so the same chain. Under the chain's lock the check
+        for recorded events is exact, and redelivered events are left out.
         """
         chains = sorted({entry.chain for entry in entries})
         async with self._pool.acquire() as connection, connection.transaction():
@@ -65,12 +65,12 @@ class Store:
         return [AuditRow(**row) for row in found]
 
     async def ensure_partitions(self, months_ahead: int) -> None:
-        """Make the partitions of the coming months where they are missing."""
+        """Create the missing partitions of the coming months."""
         await self._pool.execute(self._queries.ensure_partitions, months_ahead)
 
 
 async def whole_chain(connection: Any, chain: int) -> AsyncIterator[AuditRow]:
-    """Yield all of a chain in order; the connection must be in a transaction."""
+    """Yield all links of a chain in order; the connection must be in a transaction."""
     query = load_queries(_QUERIES).whole_chain
     async for row in connection.cursor(query, chain, prefetch=CURSOR_ROWS):
         yield AuditRow(**row)

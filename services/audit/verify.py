@@ -1,9 +1,9 @@
-"""What is wrong with a chain: changed, removed, reordered and inserted links, by name. Pure.
+"""Finds changed, removed, reordered and inserted links of a chain. Pure.
 
-`ChainCheck` needs the links alone: numbers without a gap, hashes that fit, each link naming the one
-before. It finds whatever was done without computing all later hashes anew. `TopicCheck` compares
-the links with the topic that they came from, so it also finds a cut tail, a chain that was computed
-anew to its end, and links that never were events.
+`ChainCheck` reads only the links: their numbers have no gap, their hashes match, and each link
+names the previous one. It finds any tampering that does not recompute all later hashes.
+`TopicCheck` compares the links with the topic that they came from. So it also finds a cut tail, a
+chain that was recomputed to its end, and links that never were events.
 """
 
 import uuid
@@ -13,11 +13,11 @@ from enum import StrEnum
 from services.audit.chain import GENESIS, AuditRow, Entry, content_digest, digest, digest_at
 
 PLACES_MAX = 500
-"""Places that are tried for a link out of place; a longer disorder is reported as changes."""
+"""Most places that are tried for a misplaced link; a longer disorder is reported as changes."""
 
 
 class Kind(StrEnum):
-    """What was done to a link."""
+    """How a link was tampered with."""
 
     CHANGED = "changed"
     REMOVED = "removed"
@@ -27,19 +27,19 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One link, or one missing link, and what was done to it."""
+    """One link, or one missing link, and how it was tampered with."""
 
     kind: Kind
     chain: int
     sequence: int
     """Number of the link; 0 when only its place in the topic is known."""
     event_id: str
-    """Empty when it is not known."""
+    """Empty when the event is unknown."""
     detail: str
 
 
 class ChainCheck:
-    """Takes the links of one chain in the order of their numbers; `finish` tells what is wrong."""
+    """Takes the links of one chain in the order of their numbers; `finish` returns the findings."""
 
     def __init__(self, chain: int) -> None:
         self._chain = chain
@@ -83,26 +83,26 @@ class ChainCheck:
             elif row.event_id in self._skipped:
                 self._find(Kind.INSERTED, row, "the next link names the link before this one")
             else:
-                self._find(Kind.CHANGED, row, "its content does not have its hash")
+                self._find(Kind.CHANGED, row, "its content does not match its hash")
         self._vacated(moved)
         return sorted(set(self._findings), key=lambda f: (f.sequence, f.kind, f.detail))
 
     def _vacated(self, moved: dict[int, int]) -> None:
-        """A place that its link left and that no other belongs to once had a link of its own."""
+        """Report places whose link was moved away and to which no other link belongs."""
         belonging = set(moved.values())
         end = max(belonging, default=0)
         for place in sorted(moved.keys() - belonging):
             if place < end:
-                self._add(Kind.REMOVED, place, "", f"link {place} is gone, later ones moved up")
+                self._add(Kind.REMOVED, place, "", f"link {place} is gone, later links moved up")
 
     def _missing(self, first: int, last: int) -> None:
         self._places += range(first, min(last, first + PLACES_MAX) + 1)
         span = f"link {first}" if first == last else f"links {first} to {last}"
-        self._add(Kind.REMOVED, first, "", f"{span} of the chain not there")
+        self._add(Kind.REMOVED, first, "", f"{span} of the chain missing")
 
     def _double(self, row: AuditRow) -> None:
-        """Of two links with one number keep the one that goes on from the link before."""
-        assert self._last is not None  # noqa: S101 - a number can only come twice after a first
+        """Of two links with the same number keep the one that follows the previous link."""
+        assert self._last is not None  # noqa: S101 - a number repeats only after its first link
         first, keep = self._last, self._last
         if not self._fits(first) and self._fits(row):
             keep = row
@@ -115,11 +115,11 @@ class ChainCheck:
         return row.previous_hash == self._before_hash and row.hash == digest(row)
 
     def _broken_link(self, row: AuditRow, sound: bool) -> None:
-        """The link does not name the one before: find out which of the two is to blame."""
+        """Find which of two links was changed, when the second does not name the first."""
         last = self._last
         if last is None:
             if sound:
-                self._find(Kind.CHANGED, row, "hash computed anew: names a link before the first")
+                self._find(Kind.CHANGED, row, "hash recomputed: it names a link before the first")
             return
         last_sound = not (self._unsound and self._unsound[-1] is last)
         if row.previous_hash == self._before_hash:
@@ -129,10 +129,10 @@ class ChainCheck:
             else:
                 self._skipped.add(last.event_id)
         elif sound and last_sound:
-            self._find(Kind.CHANGED, last, "hash computed anew: the next link names another hash")
+            self._find(Kind.CHANGED, last, "hash recomputed: the next link names another hash")
 
     def _place_of(self, row: AuditRow) -> int | None:
-        """Return the number under which the link's hash is right; None if there is none."""
+        """Return the sequence number for which the link's hash is correct, or None."""
         for place in self._places[:PLACES_MAX]:
             if place != row.sequence and digest_at(row, place) == row.hash:
                 return place
@@ -147,9 +147,9 @@ class ChainCheck:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which offsets of a partition were looked at: from `low`, before `high`.
+    """The offsets of a partition that were read: from `low`, before `high`.
 
-    Before `committed`, every event must be on record; behind it the group may be under way.
+    Every event before `committed` must be recorded; the group may still be writing later ones.
     """
 
     low: int
@@ -158,7 +158,7 @@ class Span:
 
 
 class TopicCheck:
-    """Takes a chain's links, then the partition's entries; `finish` tells where they differ."""
+    """Takes a chain's links, then the partition's entries; `finish` returns where they differ."""
 
     def __init__(self, chain: int) -> None:
         self._chain = chain
@@ -176,11 +176,11 @@ class TopicCheck:
         event_id = str(entry.event_id)
         if found is None:
             if entry.log_offset < span.committed:
-                detail = f"event at offset {entry.log_offset} of the topic is not on record"
+                detail = f"event at offset {entry.log_offset} of the topic is not recorded"
                 self._findings.append(Finding(Kind.REMOVED, self._chain, 0, event_id, detail))
             return
         sequence, offset, content = found
-        # The same event may stand in the topic again, further behind; the first one counts.
+        # The topic may contain the same event again at a later offset; the first one counts.
         if entry.log_offset != offset:
             return
         self._seen.add(entry.event_id)
@@ -189,7 +189,7 @@ class TopicCheck:
             self._findings.append(Finding(Kind.CHANGED, self._chain, sequence, event_id, detail))
 
     def finish(self, span: Span) -> list[Finding]:
-        """Return all findings; links older than the topic's first offset are not judged."""
+        """Return all findings; links older than the topic's first offset are not compared."""
         for event_id, (sequence, offset, _) in self._rows.items():
             if event_id not in self._seen and offset >= span.low:
                 detail = f"no such event at offset {offset} of the topic"

@@ -1,1 +1,1 @@
-"""What customers are told: one push for each event, whatever is delivered again."""
+"""Messages to customers: one push for each event, also when Kafka redelivers it."""

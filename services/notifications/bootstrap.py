@@ -24,13 +24,13 @@ from services.notifications.store import Store
 SERVICE = notifications_service_pb2.DESCRIPTOR.services_by_name["NotificationsService"]
 PARTITIONS_S = 24 * 3600
 DRAIN_S = 5
-"""How long pushes under way may go on after SIGTERM; the rest is sent after its lease."""
+"""How long pushes in flight may take after SIGTERM; the others are sent after their lease ends."""
 
 log = structlog.get_logger()
 
 
 async def main(settings: NotificationsSettings, stop: asyncio.Event) -> None:
-    """Notify until `stop` is set."""
+    """Send notifications until `stop` is set."""
     vault = await open_vault(settings)
     database = postgres.Database.from_secret(await vault.secret("database/postgres/notifications"))
     push_secret = await vault.secret("external/fcm")

@@ -1,4 +1,4 @@
-"""Group `notif`: requests become messages and deliveries in one statement, then pushes."""
+"""Consumer group `notif`: writes a batch of requests in one statement, then sends the pushes."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,7 +14,7 @@ from services.notifications.store import Message, Store
 
 
 def subscription(settings: NotificationsSettings) -> Subscription:
-    """Return what this process reads, and how."""
+    """Return the topics that this process reads, and how it reads them."""
     return Subscription.of(
         settings,
         group=GROUP,
@@ -25,7 +25,7 @@ def subscription(settings: NotificationsSettings) -> Subscription:
 
 
 class Requests:
-    """Handler of the group's batches."""
+    """Handles the batches of the group."""
 
     def __init__(self, store: Store, sender: Sender, settings: NotificationsSettings) -> None:
         self._store = store
@@ -33,7 +33,7 @@ class Requests:
         self._lease = timedelta(seconds=settings.lease_s)
 
     async def ask(self, records: Sequence[Record]) -> None:
-        """Write the batch and hand on what is new; what came before changes nothing."""
+        """Write the batch and send the new messages; redelivered requests change nothing."""
         requests = [to_request(record) for record in records]
         devices = await self._store.devices_of(request.customer_id for request in requests)
         messages = [_message(request, devices.get(request.customer_id, [])) for request in requests]

@@ -15,7 +15,7 @@ from services.notifications.templates import TEXTS
 
 
 def to_request(record: Record) -> Request:
-    """Return a message of the topic as a request; raise BadMessage if it is none."""
+    """Return a message of the topic as a request; raise BadMessage if it is not a valid one."""
     try:
         event = NotificationEvent.FromString(record.value)
     except DecodeError as error:

@@ -1,7 +1,7 @@
 """The push service: Firebase Cloud Messaging, HTTP v1, with Google's OAuth 2.0 service accounts.
 
-Time-outs, TLS and breakers are the sidecar's. The notification's tag (Android) and collapse id
-(APNs) is the event's id: a push that is sent again takes the first one's place on the device.
+The sidecar adds TLS, timeouts and circuit breakers. The notification's tag (Android) and collapse
+id (APNs) are the event's id, so a push that is sent again replaces the first one on the device.
 """
 
 import asyncio
@@ -24,25 +24,25 @@ SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_S = 3600
 RENEW_BEFORE_S = 300
-"""A token is renewed this long before its end."""
+"""How long before its expiry a token is renewed."""
 ATTEMPT_S = 15.0
-"""How long an attempt may take, waits for an access token included; shorter than the margin of the
-lease (`lease_margin_s`), or somebody else would send the same push beside it."""
+"""How long an attempt may take, with the wait for an access token. It is shorter than the margin of
+the lease (`lease_margin_s`), or another process could send the same push at the same time."""
 SEND_TIMEOUT = aiohttp.ClientTimeout(total=ATTEMPT_S)
 COLLAPSE_ID_BYTES_MAX = 64
-"""APNs refuses a longer collapse id; an event id with suffix has 45."""
+"""APNs refuses a longer collapse id; an event id with its suffix has 45 bytes."""
 
 ASKED_S_MAX = 86_400.0
-"""A push is tried again after a day at the latest, whatever Retry-After says."""
+"""A push is retried after at most a day, even if Retry-After is longer."""
 
 FOR_GOOD = {"INVALID_ARGUMENT", "SENDER_ID_MISMATCH"}
-"""FCM error codes that say no to this message for ever."""
+"""FCM error codes with which FCM refuses a message permanently."""
 
 log = structlog.get_logger()
 
 
 class TokenRefused(Exception):
-    """Google's token endpoint did not give a token; every push waits until it does."""
+    """Google's token endpoint returned no token; every push is postponed until it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class _Token:
 
 
 class AccessTokens:
-    """Access tokens of one service account; its key is parsed once."""
+    """Access tokens of one service account, whose key is parsed once."""
 
     def __init__(self, session: aiohttp.ClientSession, account: Mapping[str, str]) -> None:
         self._session = session
@@ -64,7 +64,7 @@ class AccessTokens:
         self._renewing = asyncio.Lock()
 
     async def get(self, refused: str = "") -> str:
-        """Return a token that is good; another one than `refused`, which a server did not take."""
+        """Return a valid token; not `refused`, which a server has refused."""
         if self._is_good(refused):
             return self._token.value
         async with self._renewing:
@@ -99,7 +99,7 @@ class AccessTokens:
 
 
 class PushClient:
-    """Sends one push and says how it ended; never raises for what the partner does."""
+    """Sends one push and returns its outcome; a failure of the partner never raises."""
 
     def __init__(
         self, session: aiohttp.ClientSession, tokens: AccessTokens, project_id: str
@@ -109,7 +109,7 @@ class PushClient:
         self._url = SEND_URL.format(project=project_id)
 
     async def send(self, push: Push) -> Attempt:
-        """Send; what is not an answer (time-out, refusal of the token, 5xx) postpones it."""
+        """Send the push; a timeout, a refused token or a 5xx postpones it."""
         try:
             async with asyncio.timeout(ATTEMPT_S):
                 return await self._send(push)
@@ -152,7 +152,7 @@ def message(push: Push) -> dict[str, Any]:
 
 
 def understood(push: Push, status: int, headers: Mapping[str, str], body: bytes) -> Attempt:
-    """Return what an answer means for the delivery; raise ValueError for a 200 that is none."""
+    """Return what an answer means for the delivery; raise ValueError for a malformed 200."""
     if status == 200:
         return Attempt(push, Outcome.TAKEN, str(_fields(body, "name")["name"]))
     code = _error_code(body)
@@ -175,7 +175,7 @@ def _fields(body: bytes, *names: str) -> dict[str, Any]:
 
 
 def _error_code(body: bytes) -> str:
-    """Return FCM's errorCode; "" when the answer is not FCM's, a proxy's for instance."""
+    """Return FCM's errorCode; "" when the answer is not from FCM, for example from a proxy."""
     try:
         details = orjson.loads(body)["error"]["details"]
         return next((str(d["errorCode"]) for d in details if "errorCode" in d), "")

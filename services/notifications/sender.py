@@ -1,8 +1,8 @@
-"""Sends what is asked for: at once what this process wrote, later what was postponed or left over.
+"""Sends pushes: new ones at once, postponed and abandoned ones later.
 
-A delivery is PENDING in the database before it is sent and settled after. A crash in between leaves
-it PENDING under a lease; when that ends it is sent again under the same tag, so the device shows
-one message. Nothing is given up: a push that cannot be sent now is tried again for ever.
+A delivery is PENDING in the database before it is sent, and its outcome is written after. A crash
+in between leaves it PENDING under a lease. When the lease ends, it is sent again with the same tag,
+so the device shows one message. A push that cannot be sent is retried until it can.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class Sender:
-    """The queue between the group and the push service, and its workers."""
+    """The queue between the consumer group and the push service, and its workers."""
 
     def __init__(self, store: Store, client: PushClient, settings: NotificationsSettings) -> None:
         self._store = store
@@ -38,12 +38,12 @@ class Sender:
         self._owes_outcomes = False
 
     async def accept(self, pushes: Sequence[Push]) -> None:
-        """Take deliveries to make; waits when too many wait already."""
+        """Queue pushes; wait while the queue is full."""
         for push in pushes:
             await self._waiting.put(push)
 
     async def run(self) -> None:
-        """Send for ever."""
+        """Send pushes until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._settings.sends_max):
                 group.create_task(self._work())
@@ -51,7 +51,7 @@ class Sender:
             group.create_task(self._claim())
 
     async def drain(self) -> None:
-        """Wait until all that was accepted is sent and settled."""
+        """Wait until every accepted push is sent and its outcome is written."""
         await self._waiting.join()
         await self._ended.join()
 
@@ -59,7 +59,7 @@ class Sender:
         margin = timedelta(seconds=self._settings.lease_margin_s)
         while True:
             push = await self._waiting.get()
-            # Too late for a safe attempt: whoever claims it after its lease sends it.
+            # If the lease ends too soon for a safe attempt, the next process to claim it sends it.
             if utc_now() + margin < push.lease_end:
                 attempt = await self._client.send(push)
                 if attempt.outcome is not Outcome.TAKEN:
@@ -94,7 +94,8 @@ class Sender:
     async def _claim(self) -> None:
         while True:
             claimed = 0
-            # What is sent and not yet written may be over its lease: claimed, it was sent twice.
+            # The lease of a sent push may have ended before its outcome is written. If we claimed
+            # it now, it would be sent twice.
             has_room = self._waiting.qsize() < self._settings.waiting_pushes_max // 2
             if has_room and not self._owes_outcomes:
                 claimed = await self._claimed()

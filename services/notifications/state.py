@@ -1,4 +1,4 @@
-"""A message to a customer and its delivery: states, ids and what an attempt leads to. Pure."""
+"""A message to a customer and its delivery: states, ids and the effect of an attempt. Pure."""
 
 import hashlib
 import uuid
@@ -11,7 +11,7 @@ from services.kernel.state_table import StateTable
 
 
 class State(Enum):
-    """What became of a delivery."""
+    """The state of a delivery."""
 
     PENDING = "PENDING"
     DELIVERED = "DELIVERED"
@@ -21,10 +21,10 @@ class State(Enum):
 class Outcome(Enum):
     """How an attempt ended."""
 
-    TAKEN = "taken by the channel"
-    DEVICE_GONE = "the channel does not know the device any more"
-    REFUSED = "the channel will never take it"
-    POSTPONED = "the channel could not take it now"
+    TAKEN = "accepted by the channel"
+    DEVICE_GONE = "the channel does not know the device"
+    REFUSED = "the channel will never accept it"
+    POSTPONED = "the channel could not accept it yet"
 
 
 DELIVERY: StateTable[State, Outcome] = StateTable(
@@ -40,7 +40,7 @@ DELIVERY: StateTable[State, Outcome] = StateTable(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A customer is to be told something."""
+    """A request to send a customer a message."""
 
     notification_id: uuid.UUID
     event_id: str
@@ -72,7 +72,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where a customer can be reached."""
+    """A customer's device and its language."""
 
     customer_id: uuid.UUID
     token: str
@@ -81,7 +81,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """One delivery as it is handed to the channel."""
+    """One delivery to send over the channel."""
 
     notification_id: uuid.UUID
     device: str
@@ -91,9 +91,9 @@ class Push:
     body: str
     transfer_id: str
     attempts: int
-    """Attempts that were made before this one."""
+    """Number of earlier attempts."""
     lease_end: datetime
-    """Until when it may be sent by this process."""
+    """Until when this process may send it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +104,12 @@ class Attempt:
     outcome: Outcome
     detail: str = ""
     retry_after_s: float = 0.0
-    """What the channel asked for; 0 if nothing."""
+    """The wait that the channel asked for; 0 if it asked for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What an attempt makes of its delivery."""
+    """The effect of an attempt on its delivery."""
 
     push: Push
     state: State
@@ -120,10 +120,10 @@ class Settled:
 
 
 def notification_id(event_id: str) -> uuid.UUID:
-    """Return the message's id: the event's own, or with a suffix one derived from the whole.
+    """Return the message's id: the event's id, or an id derived from an event id with a suffix.
 
-    A derived id keeps the event's first eight bytes, so its time. Raises ValueError if no UUID
-    stands in front.
+    A derived id keeps the first eight bytes of the event's id, and so its time. Raises ValueError
+    if the event id does not begin with a UUID.
     """
     front, _, suffix = event_id.partition("/")
     event = uuid.UUID(front)
@@ -135,7 +135,7 @@ def notification_id(event_id: str) -> uuid.UUID:
 
 
 def settled(attempt: Attempt, now: datetime, first_s: float, max_s: float) -> Settled:
-    """Return what an attempt makes of its delivery; a postponed one waits ever longer."""
+    """Return the effect of an attempt; each postponement of a delivery doubles its wait."""
     doubled_s = min(first_s * 2 ** min(attempt.push.attempts, 20), max_s)
     wait_s = max(doubled_s, attempt.retry_after_s)
     state = DELIVERY.next(State.PENDING, attempt.outcome)
@@ -144,7 +144,7 @@ def settled(attempt: Attempt, now: datetime, first_s: float, max_s: float) -> Se
         state=state,
         next_attempt_time=now + timedelta(seconds=wait_s),
         deliver_time=now if state is State.DELIVERED else None,
-        # The channel's own words, which no column would hold with a NUL.
+        # The channel chose this text, and PostgreSQL stores no NUL.
         detail=attempt.detail.replace("\0", ""),
         device_gone=attempt.outcome is Outcome.DEVICE_GONE,
     )

@@ -1,4 +1,4 @@
-"""Messages, deliveries and devices in PostgreSQL; a batch is one statement."""
+"""Messages, deliveries and devices in PostgreSQL; one statement writes a batch."""
 
 import uuid
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ class Message:
 
 
 class Store:
-    """The tables of schema notif, as role bp_notifications."""
+    """The tables of schema notif, accessed as role bp_notifications."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -67,12 +67,12 @@ class Store:
         return [_push(row["device"], by_id[row["notification_id"]], lease_end) for row in rows]
 
     async def claim(self, now: datetime, lease_end: datetime, rows: int) -> list[Push]:
-        """Lease deliveries whose time has come."""
+        """Lease up to `rows` deliveries that are due, and return their pushes."""
         found = await self._pool.fetch(self._queries.claim, now, lease_end, rows)
         return [Push(**row, lease_end=lease_end) for row in found]
 
     async def settle(self, outcomes: Sequence[Settled]) -> None:
-        """Write what became of attempts, and forget devices that are gone."""
+        """Write the outcomes of attempts, and delete devices that no longer exist."""
         await self._pool.execute(
             self._queries.settle,
             [s.push.notification_id for s in outcomes],
@@ -96,7 +96,7 @@ class Store:
         return [_notification(row) for row in found]
 
     async def ensure_partitions(self, months_ahead: int) -> None:
-        """Make the partitions of the coming months where they are missing."""
+        """Create the missing partitions of the coming months."""
         await self._pool.execute(self._queries.ensure_partitions, months_ahead)
 
 

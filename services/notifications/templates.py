@@ -1,4 +1,4 @@
-"""The texts that customers read, in Spanish and English, and how amounts look in them. Pure."""
+"""The texts that customers read, in Spanish and English, and the format of amounts. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ DEFAULT_LOCALE = "es"
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Title and body; `{amount}` and `{code}` stand for what the event says."""
+    """Title and body; `{amount}` and `{code}` become the event's amount and return code."""
 
     title: str
     body: str
@@ -74,10 +74,10 @@ TEXTS: Mapping[str, Mapping[str, Text]] = {
 
 
 def render(template: str, locale: str, amount: Money, reason: str) -> Text:
-    """Return the text with its amount, and with the return code where the text has room for it.
+    """Return the text with its amount, and with the return code if the text has `{code}`.
 
-    Raises KeyError for a template without texts. Reasons of our own are not shown: they speak to
-    operators.
+    Raises KeyError for a template without texts. The bank's own reasons are not shown, because they
+    are for operators.
     """
     text = TEXTS[template][locale]
     shown = amount_text(amount, locale)

@@ -58,7 +58,7 @@ class Membership:
         return 0.0 if self._since_s is None else now_s - self._since_s
 
     def look(self, consumer: Any) -> None:
-        """End the process if the consumer is outside for too long; call this after an empty read."""
+        """End the process if the consumer is outside for too long; call it after an empty read."""
         now_s = time.monotonic()
         if not self.is_due(now_s):
             return
