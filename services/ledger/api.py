@@ -1,7 +1,7 @@
-"""The asyncpg face of the ledger: one method for each SQL function, refusals as exceptions.
+"""The asyncpg API of the ledger: one method for each SQL function, refusals as exceptions.
 
-For what stands alone. A posting that belongs to a change of state is called from that change's
-own SQL function, in the same transaction, and wrapped in `refusals()` by its caller.
+It is for postings that stand alone. A posting that belongs to a change of state is part of the SQL
+function of that change, in the same transaction. Its caller wraps that call in `refusals()`.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ QUERIES_FILE = Path(__file__).parent / "sql" / "queries.sql"
 
 
 class Side(StrEnum):
-    """Which way a leg moves money: a DEBIT takes from its account, a CREDIT gives to it."""
+    """The direction of a leg: a DEBIT takes money from its account, a CREDIT adds money to it."""
 
     DEBIT = "DEBIT"
     CREDIT = "CREDIT"
@@ -46,7 +46,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What a posting left on a customer's account; `position` counts the account's entries."""
+    """A customer's account after a posting; `position` is the number of its entries."""
 
     account_id: UUID
     balance: Money
@@ -55,7 +55,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """One transaction of a group: what `Ledger.post` takes."""
+    """One transaction of a batch: the arguments of `Ledger.post`."""
 
     transaction_id: UUID
     kind: str
@@ -83,7 +83,7 @@ class StatementLine:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One way in which the books are wrong; what does not apply is None."""
+    """One error in the books; fields that do not apply are None."""
 
     problem: str
     shard: int | None
@@ -109,12 +109,12 @@ class Ledger:
         return _posted(row)
 
     async def balance(self, account_id: UUID) -> Posted | None:
-        """Return what an account holds, or None if it is not open."""
+        """Return an account's balance, or None if it is not open."""
         row = await self._pool.fetchrow(self._queries.balance, account_id)
         return None if row is None else _posted(row)
 
     async def internal_balance(self, code: str, currency: str) -> Money:
-        """Return what an internal account holds over all shards."""
+        """Return the balance of an internal account over all shards."""
         total: Decimal = await self._pool.fetchval(self._queries.internal_balance, code, currency)
         return Money(int(total), currency)
 
@@ -132,7 +132,7 @@ class Ledger:
     async def post_group(
         self, postings: Sequence[Posting]
     ) -> tuple[tuple[Posted, ...] | LedgerRefusal, ...]:
-        """Post what can be posted; return of each what `post` returns or raises."""
+        """Post each posting separately; return for each what `post` would return or raise."""
         with refusals():
             found = await self._pool.fetch(
                 self._queries.post_group, [posting.to_row() for posting in postings]
@@ -142,20 +142,20 @@ class Ledger:
     async def statement(
         self, account_id: UUID, below_position: int | None = None, page_rows: int = 50
     ) -> tuple[StatementLine, ...]:
-        """Return a page of entries, newest first; the next page lies below its last position."""
+        """Return a page of entries, newest first; the next page is below its last position."""
         rows = await self._pool.fetch(
             self._queries.statement, account_id, below_position, page_rows
         )
         return tuple(_statement_line(row) for row in rows)
 
     async def check(self) -> tuple[Difference, ...]:
-        """Return every way in which the books are wrong. Reads everything; for bp_judge."""
+        """Return every error in the books. Reads all tables; for bp_judge."""
         return tuple(Difference(**row) for row in await self._pool.fetch(self._queries.check_books))
 
     async def seed_accounts(
         self, account_ids: Sequence[UUID], minor_units: Sequence[int], currency: str
     ) -> int:
-        """Open accounts with opening balances, once; for the superuser. Returns how many."""
+        """Open accounts with opening balances, once; for the superuser. Returns their number."""
         with refusals():
             return await self._pool.fetchval(
                 self._queries.seed_accounts, list(account_ids), list(minor_units), currency

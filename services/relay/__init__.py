@@ -1,1 +1,1 @@
-"""The outbox's way to Kafka: events that were committed beside their change, in order per key."""
+"""Publishes the outbox to Kafka: events committed with their change, in order per key."""

@@ -1,4 +1,4 @@
-"""The relay's wiring, from settings to a running loop and its drain."""
+"""The only wiring of the relay: loop, upkeep, metrics and graceful shutdown."""
 
 import asyncio
 from contextlib import suppress
@@ -15,7 +15,7 @@ from services.relay.settings import RelaySettings
 from services.relay.upkeep import Upkeep
 
 DRAIN_S = 5
-"""How long a batch under way may go on after SIGTERM; what is left is sent again later."""
+"""How long a batch in flight may take after SIGTERM; unfinished events are sent again later."""
 
 
 async def _database(vault: Vault, settings: RelaySettings) -> postgres.Database:
@@ -28,7 +28,7 @@ async def main(settings: RelaySettings, stop: asyncio.Event) -> None:
     vault = await open_vault(settings)
 
     async def connect() -> asyncpg.Connection:
-        # Read at each connect: the password may have been rotated since the last one.
+        # Read the secret at each connect: the password may have been rotated since the last one.
         return await postgres.connect(await _database(vault, settings), "relay")
 
     measured = metrics.Metrics()
@@ -42,7 +42,7 @@ async def main(settings: RelaySettings, stop: asyncio.Event) -> None:
     relay = Relay(settings, connect, producer, measured)
     tasks = [asyncio.create_task(step) for step in (relay.run(), upkeep.run(), vault.keep_alive())]
     stopped = asyncio.create_task(stop.wait())
-    # A task that ends by itself met a defect: stop, so that the supervisor starts us afresh.
+    # A task ends by itself only because of a defect: stop, so that the supervisor restarts us.
     ended, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
     await server.drain()
     for task in tasks:

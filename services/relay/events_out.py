@@ -1,4 +1,4 @@
-"""From a row of the outbox to a message: the only file that knows both.
+"""Maps a row of the outbox to a message; only this file knows both.
 
 CloudEvents 1.0 in binary mode for Kafka: attributes in headers, the envelope as the value.
 """
@@ -35,7 +35,7 @@ def to_message(row: Any) -> OutgoingMessage:
 
 
 def _positions(positions: Iterable[Any]) -> bytes:
-    """Serialise the postings' positions, to be appended: concatenation is a merge in protobuf."""
+    """Serialise the postings' positions; appended to the payload, protobuf merges them into it."""
     return event_pb2.AccountPositions(
         account_positions=[
             event_pb2.AccountPosition(

@@ -1,4 +1,4 @@
-"""The relay's metrics for Prometheus, served on a Unix socket beside the gRPC one."""
+"""The relay's metrics for Prometheus, served on a second Unix socket."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 
 class Metrics:
-    """What an alert watches: how far behind, how much went out, what was parked."""
+    """The figures for alerts: backlog, age, published events and parked events."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -24,7 +24,7 @@ class Metrics:
         )
         self.parked = Gauge(
             "bp_outbox_parked_rows",
-            "Events taken out of the way that wait for an operator",
+            "Events that can never be published and wait for an operator",
             registry=self.registry,
         )
         self.leading = Gauge(
@@ -39,7 +39,7 @@ class Metrics:
 
 
 async def serve(metrics: Metrics, socket: Path) -> web.AppRunner:
-    """Answer GET /metrics on a socket until the returned runner is cleaned up."""
+    """Serve GET /metrics on a socket until the returned runner is cleaned up."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(

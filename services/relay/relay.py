@@ -1,8 +1,7 @@
-"""The relay's loop: take the head of the queue, send it, wait for every acknowledgement, mark.
+"""The relay's loop: read the oldest events, send them, wait for acknowledgements, mark them.
 
-It may be killed between any two lines. Before the acknowledgements nothing was marked and all is
-sent again; after them a repetition is a duplicate with the same id in the same order. Nothing is
-marked that Kafka does not have.
+A crash between any two lines is safe. Only acknowledged events are marked, so an unmarked event is
+sent again. If Kafka already has it, it is a duplicate with the same id, in the same order.
 """
 
 import asyncio
@@ -24,7 +23,7 @@ log = structlog.get_logger()
 
 
 class Relay:
-    """One process's relay: a standby until it gets the lead, then the only one that sends."""
+    """The relay of one process: a standby until it becomes the leader, the only one that sends."""
 
     def __init__(
         self,
@@ -40,7 +39,7 @@ class Relay:
         self._paused_topics: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Relay until cancelled, across losses of PostgreSQL and Kafka."""
+        """Relay until cancelled; reconnect after an outage of PostgreSQL or Kafka."""
         while True:
             try:
                 await self._with_one_connection()
@@ -53,8 +52,8 @@ class Relay:
         connection = await self._connect()
         try:
             queue = OutboxQueue(connection)
-            # A lock that becomes free sends no notice, and waiting for it in the server would
-            # block the connection.
+            # PostgreSQL sends no notification when a lock becomes free, and waiting for the lock in
+            # the server would block the connection.
             while not await queue.try_lead():  # noqa: ASYNC110
                 await asyncio.sleep(self._settings.relay_lead_poll_ms / 1000)
             self._metrics.leading.set(1)
@@ -63,7 +62,7 @@ class Relay:
             await queue.set_asleep(False)
             await self._drain_for_ever(queue)
         finally:
-            # Not a polite close: the server may be gone, and the lock goes with the socket.
+            # Terminate instead of close: the server may be down, and the lock ends with the socket.
             connection.terminate()
 
     async def _drain_for_ever(self, queue: OutboxQueue) -> None:
@@ -81,7 +80,7 @@ class Relay:
             if not asleep and idle_ms >= self._settings.relay_asleep_after_ms:
                 asleep = True
                 await queue.set_asleep(True)
-                # Look once more: an event may have come before writers could know.
+                # Check once more: an event may have been written before writers saw the flag.
                 continue
             pause_ms = (
                 self._settings.relay_poll_asleep_ms if asleep else self._settings.relay_poll_ms
@@ -89,7 +88,7 @@ class Relay:
             await queue.pause(pause_ms / 1000)
 
     async def relay_batch(self, queue: OutboxQueue) -> bool:
-        """Relay the head of the queue; False if nothing moved."""
+        """Relay the oldest events of the queue; return False if none was published or parked."""
         rows = await queue.next_batch(self._settings.relay_batch_rows_max, self._paused())
         if not rows:
             return False
@@ -109,7 +108,7 @@ class Relay:
     async def _mapped(
         self, queue: OutboxQueue, rows: Sequence[Any]
     ) -> tuple[list[Any], list[OutgoingMessage]]:
-        """Map rows to messages; a row that cannot be one is parked."""
+        """Map rows to messages; park a row that cannot be mapped."""
         sent: list[Any] = []
         messages: list[OutgoingMessage] = []
         for row in rows:
@@ -124,7 +123,7 @@ class Relay:
     async def _refused(
         self, queue: OutboxQueue, sent: Sequence[Any], answers: Sequence[Receipt | Refusal]
     ) -> bool:
-        """Park what is refused for good and pause unknown topics; True if anything was parked."""
+        """Park permanently refused events and pause unknown topics; True if an event was parked."""
         parked = False
         for row, answer in zip(sent, answers, strict=True):
             if isinstance(answer, Receipt):

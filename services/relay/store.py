@@ -1,7 +1,7 @@
-"""The queue as the active relay sees it: one connection, which also holds the lead and listens.
+"""The queue of the active relay, over one connection that also holds the lock and listens.
 
-Everything goes over that one connection: when it is lost, so is the lead, and nothing can be
-marked any more by a relay that no longer has it.
+A relay that loses this connection also loses the lock, and can no longer mark events. So two relays
+never mark events at the same time.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ class OutboxQueue:
         self._noticed = asyncio.Event()
 
     async def try_lead(self) -> bool:
-        """Become the one active relay, until the connection ends; False if another is."""
+        """Become the active relay until the connection ends; False if another relay is active."""
         return bool(await self._connection.fetchval(self._queries.try_lead))
 
     async def listen(self) -> None:
-        """Let notices of writers end a `pause`."""
+        """Let notifications from writers end a `pause`."""
         await self._connection.add_listener(CHANNEL, lambda *_: self._noticed.set())
 
     async def pause(self, seconds: float) -> None:
-        """Wait for a notice, so long at most."""
+        """Wait for a notification, at most `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 await self._noticed.wait()
@@ -45,11 +45,11 @@ class OutboxQueue:
             self._noticed.clear()
 
     async def next_batch(self, rows_max: int, except_topics: Sequence[str]) -> list[Any]:
-        """Return the oldest events of all topics but some."""
+        """Return the oldest events, without those of `except_topics`."""
         return await self._connection.fetch(self._queries.next_batch, rows_max, list(except_topics))
 
     async def mark_published(self, receipts: Sequence[tuple[int, Receipt]]) -> None:
-        """Move events, by id, to the record of what was published."""
+        """Move events, by id, from the queue to the table of published events."""
         await self._connection.execute(
             self._queries.mark_published,
             [row_id for row_id, _ in receipts],
@@ -58,9 +58,9 @@ class OutboxQueue:
         )
 
     async def park(self, row_id: int, reason: str) -> None:
-        """Take an event out of the way for good."""
+        """Move an event that can never be published to the table of parked events."""
         await self._connection.execute(self._queries.park, row_id, reason)
 
     async def set_asleep(self, asleep: bool) -> None:
-        """Tell writers whether a notice is needed."""
+        """Set whether writers must send a notification."""
         await self._connection.execute(self._queries.set_asleep, asleep)

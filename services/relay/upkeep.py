@@ -1,7 +1,7 @@
-"""What has to be done now and then in the Write DB: partitions ahead, roll-up, metrics.
+"""Periodic upkeep of the Write DB: future partitions, roll-up of the ledger, metrics.
 
-The relay does it because it is the one process that always runs there; each step may run in
-several processes at once, and again at any time.
+The relay does it because it is the process that always runs there. Each step is idempotent, and
+several processes may run it at the same time.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from services.relay.metrics import Metrics
 from services.relay.store import QUERIES_FILE
 
 PARTITIONS_EVERY = 240
-"""Rounds between two looks at the partitions: they are made months ahead."""
+"""Rounds between two checks of the partitions, which are made months ahead."""
 
 log = structlog.get_logger()
 
 
 class Upkeep:
-    """Rounds of upkeep over a pool of its own, so that no event waits for one."""
+    """Rounds of upkeep over a separate pool, so that no event waits for one."""
 
     def __init__(self, pool: asyncpg.Pool, metrics: Metrics, every_s: float) -> None:
         self._pool = pool
@@ -30,7 +30,7 @@ class Upkeep:
         self._queries = load_queries(QUERIES_FILE)
 
     async def run(self) -> None:
-        """Keep house until cancelled."""
+        """Run rounds of upkeep until cancelled."""
         rounds = 0
         while True:
             try:
@@ -44,7 +44,7 @@ class Upkeep:
             await asyncio.sleep(self._every_s)
 
     async def observe(self) -> None:
-        """Read how far the relay is behind; an event waiting long or parked is logged too."""
+        """Update the metrics of the backlog; log old events and parked events."""
         waiting, oldest_age_s, parked = await self._pool.fetchrow(self._queries.backlog)
         self._metrics.waiting.set(waiting)
         self._metrics.oldest_age_s.set(oldest_age_s)
@@ -53,6 +53,6 @@ class Upkeep:
             log.warning("outbox.behind", waiting=waiting, age_s=oldest_age_s, parked=parked)
 
     async def ensure_partitions(self) -> None:
-        """Make the months ahead, in the ledger and in the outbox."""
+        """Create the partitions of the coming months, in the ledger and in the outbox."""
         await self._pool.fetchval(self._queries.ensure_ledger_partitions)
         await self._pool.fetchval(self._queries.ensure_outbox_partitions)

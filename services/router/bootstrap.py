@@ -1,4 +1,4 @@
-"""The only wiring of the router: a health server, the pipe in its thread, a watch over it."""
+"""The only wiring of the router: a health server, the pipe in its thread, and its watchdog."""
 
 import asyncio
 import threading
@@ -14,15 +14,15 @@ WATCH_S = 1.0
 
 
 async def _watch(pipe: Pipe) -> None:
-    """End the process when the client does not come back from a call within its time-out.
+    """End the process when the client does not return from a call within its timeout.
 
-    The next process fences and aborts what this one has under way, as after a crash.
+    The next process fences this one and aborts its transaction, as after a crash.
     """
     begun: float | None = None
     looks = 0
     while True:
         await asyncio.sleep(WATCH_S)
-        # Looks are counted, and no clock is read: while the whole process is stopped nobody looks.
+        # Counts checks instead of reading a clock: a paused process makes no checks.
         last, begun = begun, pipe.call_begun()
         looks = 0 if begun is None or begun != last else looks + 1
         if looks * WATCH_S > STUCK_S:
@@ -30,7 +30,7 @@ async def _watch(pipe: Pipe) -> None:
 
 
 async def main(settings: RouterSettings, stop: asyncio.Event) -> None:
-    """Route until `stop`; a pipe that dies takes the process with it, to be started anew."""
+    """Route until `stop`; a pipe that fails ends the process, and its supervisor restarts it."""
     stopping = threading.Event()
     pipe = Pipe(settings, stopping, kafka.Health())
     server = Server(settings, {})

@@ -1,7 +1,7 @@
-"""From one source record to what it becomes: audit always, notifications by route. Pure.
+"""Maps a source record to its outgoing records: always audit, notifications by route. Pure.
 
-The only file that knows the wire of both sides. Keys and CloudEvents headers are kept, so order per
-account and the trace go on; ce_type names what the new value is, ce_id its id.
+Only this file knows the wire format of both sides. Keys and CloudEvents headers are kept, and with
+them the order per account and the trace. ce_type is the type of the new value, ce_id its id.
 """
 
 import uuid
@@ -24,7 +24,7 @@ AUDIT_TYPE = "bp.audit.v1.AuditEvent"
 NOTIFICATION_TYPE = "bp.notifications.v1.NotificationRequested"
 
 ENVELOPES: dict[str, Any] = {topic_of(kind).name: kind for kind in (PaymentEvent, TransferEvent)}
-"""Topic -> envelope. What is not here is audited by its headers, unopened."""
+"""Topic -> envelope. Records of other topics are audited by their headers, unopened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Outgoing:
 
 
 def fan_out(record: Record) -> list[Outgoing]:
-    """Return all that a record becomes; what cannot be read becomes one record in its DLQ."""
+    """Return the outgoing records; an unreadable record becomes one dead letter."""
     try:
         event = _opened(record)
         audited = _audit(record, event)
@@ -49,15 +49,15 @@ def fan_out(record: Record) -> list[Outgoing]:
     try:
         notifications = [_notification(record, n) for n in routes.notifications_of(event)]
     except BadMessage as bad:
-        # It happened, so it is on record; only the telling failed.
+        # The event is valid and is audited; only its notification failed.
         return [audited, _parked(record, bad)]
     return [audited, *notifications]
 
 
 def _opened(record: Record) -> Any:
-    """Return the envelope, None for a topic whose values stay closed."""
+    """Return the envelope; None for a topic whose values are not opened."""
     if is_too_large(record):
-        raise BadMessage("TOO_LARGE", "it would not fit into one message of the log")
+        raise BadMessage("TOO_LARGE", "it does not fit into one message of the log")
     envelope = ENVELOPES.get(record.topic)
     if envelope is None:
         return None
@@ -91,7 +91,7 @@ def _audit(record: Record, event: Any) -> Outgoing:
 
 
 def _type_of(record: Record, event: Any) -> str:
-    """Return the fact's full name; by the header when the fact is newer than this program."""
+    """Return the fact's full name, from the header if the fact is newer than this program."""
     fact = routes.fact_of(event) if event is not None else None
     name = fact.DESCRIPTOR.full_name if fact is not None else record.header("ce_type")
     if not name:

@@ -1,9 +1,9 @@
-"""The router's one loop: read a batch, write what it becomes and the offsets in one transaction.
+"""The router's loop: read a batch, write its outgoing records and offsets in one transaction.
 
-It runs in a thread of its own, since the client blocks. Exactly once rests on three things: the
-offsets are part of the transaction; `transactional.id` belongs to the slot, so a restarted process
-fences what is left of the one before; readers see committed records only. After any failure the
-transaction is aborted and the batch is read again.
+It runs in its own thread, because the client blocks. Three things make it exactly once. The offsets
+are part of the transaction. `transactional.id` belongs to the slot, so a restarted process fences
+the previous one. Readers see only committed records. After any failure the transaction is aborted
+and the batch is read again.
 """
 
 import threading
@@ -23,22 +23,22 @@ from services.router.settings import GROUP, SOURCES, RouterSettings
 
 BACKOFF_S = 0.2
 CALL_TIMEOUT_S = 10.0
-"""How long one call of the transaction may block before it is repeated."""
+"""How long one call of the transaction may block before it is retried."""
 
 log = structlog.get_logger()
 
 
 class Stopped(Exception):
-    """The process shall end; what is not committed is left to the next one."""
+    """The process must end; the next process handles what is not committed."""
 
 
 class Writer:
-    """The slot's transactional producer, made anew whenever its connections broke.
+    """The slot's transactional producer, replaced after any broken connection.
 
-    librdkafka (2.16) keeps the group's coordinator in a cache and can wait for ever, whatever the
-    time-out, for one that went away (confluentinc/librdkafka#5456, #5511). So the cache forgets
-    soon (its age is that of metadata), and after a broken connection a fresh producer, which has
-    no such memory, takes over and fences the one before.
+    librdkafka (2.16) caches the group's coordinator. It can wait forever for a coordinator that is
+    gone, whatever the timeout (confluentinc/librdkafka#5456, #5511). So cached metadata expires
+    soon. After a broken connection a new producer with an empty cache takes over and fences the old
+    one.
     """
 
     def __init__(self, settings: RouterSettings) -> None:
@@ -58,21 +58,21 @@ class Writer:
         return Producer(self._settings, logger=kafka.client_logger())
 
     def distrust(self, _: KafkaError | None = None) -> None:
-        """Note that a connection broke, this producer's or the consumer's beside it."""
+        """Note that a connection of this producer or of the consumer broke."""
         self._shaken = True
 
     def is_sound(self) -> bool:
-        """Tell whether the producer may begin a transaction."""
+        """Return whether the producer may begin a transaction."""
         self.producer.poll(0)
         return not self._shaken
 
     def renew(self, until_done: Callable[..., None]) -> None:
-        """Make a producer and settle what the slot's last transaction left."""
+        """Make a producer and settle the slot's last transaction."""
         until_done(self._settle)
         self._shaken = False
 
     def _settle(self) -> None:
-        """Try with a producer of its own: one that could not in its time might never."""
+        """Try with a new producer each time: one whose call timed out might never succeed."""
         self.producer = self._made()
         self.producer.init_transactions(CALL_TIMEOUT_S)
 
@@ -98,13 +98,13 @@ class Pipe:
         self._writer = Writer(settings)
 
     def call_begun(self) -> float | None:
-        """Return when the present call to the client began, None without one; any thread."""
+        """Return when the current call to the client began, or None; safe from any thread."""
         return self._call_begun
 
     def run(self) -> None:
-        """Route until stopped. A fatal error, such as being fenced, ends the process."""
+        """Route until stopped. A fatal error, for example a fenced producer, ends the process."""
         try:
-            # First: the slot's unfinished transaction is settled before its offsets are read.
+            # Settle the slot's unfinished transaction before reading its offsets.
             self._writer.renew(self._until_done)
         except Stopped:
             return
@@ -147,8 +147,8 @@ class Pipe:
         with self._call():
             messages = kafka.take(consumer, rows_max, self._left)
         if not self._writer.is_sound():
-            # Even without records: what a broken transaction left unsettled, the broker's own
-            # restart included, holds back the offsets and so the records themselves.
+            # Also without records: a broken transaction, for example after a restart of the broker,
+            # holds back the offsets, and with them the records.
             self._writer.renew(self._until_done)
             log.info("router.producer_renewed")
         records = kafka.usable(messages, self._health)
@@ -203,9 +203,9 @@ class Pipe:
         self._stop.wait(BACKOFF_S)
 
     def _until_done(self, call: Callable[..., Any], *args: Any) -> None:
-        """Repeat a call that may be repeated until it is done; raise what that cannot mend.
+        """Retry a call until it succeeds; raise an error that a retry cannot fix.
 
-        A call that is repeated in vain although the brokers answer ends the process.
+        If the retries keep failing although the brokers answer, the process ends.
         """
         patience = Membership(self._subscription.rejoin_s_max)
         while True:
@@ -224,7 +224,7 @@ class Pipe:
 
     @contextmanager
     def _call(self) -> Generator[None]:
-        """Note that a call to the client goes on, for who watches."""
+        """Note when the call to the client began, for the watchdog."""
         self._call_begun = time.monotonic()
         try:
             yield

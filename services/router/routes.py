@@ -1,7 +1,7 @@
-"""Who is told of what: the table from a domain's event to messages for customers. Pure.
+"""The table from a domain's events to the messages for customers. Pure.
 
-An event that has no row tells nobody. The paid side of a book transfer is a message of its own,
-under the event's id with "/received" behind it.
+An event without a row sends no message. The payee of a book transfer gets a separate message, whose
+id is the event's id with the suffix "/received".
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ def _payer(event: Any, _: Any) -> str:
 
 
 def _paid(event: Any, fact: Any) -> str:
-    """Return the paid customer, "" when both accounts are the payer's own: told once is enough."""
+    """Return the payee, or "" if both accounts are the payer's: one message is enough."""
     same = fact.destination_customer_id == event.metadata.customer_id
     return "" if same else fact.destination_customer_id
 
@@ -41,7 +41,7 @@ def _return_code(transfer: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One message that a fact asks for."""
+    """One message that a fact sends."""
 
     template: Template
     recipient: Callable[[Any, Any], str] = _payer
@@ -71,17 +71,17 @@ ROUTES: Mapping[str, tuple[Route, ...]] = {
         ),
     ),
 }
-"""Full name of the fact's message -> the messages it asks for."""
+"""Full name of the fact's type -> the messages that it sends."""
 
 
 def fact_of(event: Any) -> Message | None:
-    """Return what stands in the envelope's oneof; None for a fact newer than this program."""
+    """Return the fact in the envelope's oneof; None for a fact newer than this program."""
     name = event.WhichOneof("event")
     return None if name is None else getattr(event, name)
 
 
 def notifications_of(event: Any) -> list[NotificationEvent]:
-    """Return the messages an event asks for; raise BadMessage if one has no addressee."""
+    """Return the messages that an event sends; raise BadMessage if one has no recipient."""
     fact: Any = fact_of(event)
     if fact is None:
         return []
