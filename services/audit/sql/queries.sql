@@ -1,5 +1,5 @@
 -- name: lock_chains
--- Makes this transaction the one writer of the chains until it ends; the order prevents deadlock.
+-- Locks the chains until the transaction ends; the fixed order prevents deadlocks.
 SELECT pg_advisory_xact_lock(20310, chain)
 FROM unnest($1::integer[]) AS wanted (chain)
 ORDER BY chain
@@ -17,11 +17,11 @@ CROSS JOIN LATERAL (
 ) AS head
 
 -- name: recorded
--- Which of the events are on record already.
+-- Which of the events are already recorded.
 SELECT event_id FROM audit.record WHERE event_id = ANY($1::uuid[])
 
 -- name: by_subject
--- A subject's records after a chain and sequence, oldest first: its events share a key, so a chain.
+-- A subject's records after a chain and sequence, oldest first; all have one key, so one chain.
 SELECT chain, sequence, event_id, event_type, source_topic, source_partition, source_offset,
        subject, occur_time, log_offset, record_time, hash_version, previous_hash, hash, payload
 FROM audit.record
@@ -39,7 +39,7 @@ ORDER BY sequence
 LIMIT $3
 
 -- name: whole_chain
--- All of a chain, in order, for verification.
+-- All records of a chain, in order, for verification.
 SELECT chain, sequence, event_id, event_type, source_topic, source_partition, source_offset,
        subject, occur_time, log_offset, record_time, hash_version, previous_hash, hash, payload
 FROM audit.record
@@ -47,5 +47,5 @@ WHERE chain = $1
 ORDER BY sequence, record_time
 
 -- name: ensure_partitions
--- Makes the partitions of the coming months where they are missing.
+-- Creates the missing partitions of the coming months.
 SELECT audit.ensure_partitions($1)

@@ -3,29 +3,29 @@
 SELECT account_id, currency, balance, position FROM ledger.open_account($1, $2)
 
 -- name: balance
--- What an account holds; no row when it is not open.
+-- An account's balance; no row when it is not open.
 SELECT account_id, currency, balance, position FROM ledger.balance($1)
 
 -- name: internal_balance
--- What an internal account holds over all shards.
+-- The balance of an internal account over all shards.
 SELECT ledger.internal_balance($1, $2)
 
 -- name: post
--- Posts a transaction of any legs.
+-- Posts a transaction with any legs.
 SELECT account_id, currency, balance, position
 FROM unnest(ledger.post($1, $2, $3, $4::ledger.leg[]))
 
 -- name: post_group
--- Posts several transactions, each or not, in one statement.
+-- Posts a batch of transactions in one statement; each is posted or refused separately.
 SELECT refusal, positions FROM unnest(ledger.post_group($1::ledger.posting[]))
 
 -- name: debit_to_internal
--- Takes from a customer for an internal account.
+-- Moves money from a customer's account to an internal account.
 SELECT account_id, currency, balance, position
 FROM unnest(ledger.debit_to_internal($1, $2, $3, $4, $5, $6, $7))
 
 -- name: credit_from_internal
--- Gives to a customer from an internal account.
+-- Moves money from an internal account to a customer's account.
 SELECT account_id, currency, balance, position
 FROM unnest(ledger.credit_from_internal($1, $2, $3, $4, $5, $6, $7))
 
@@ -35,7 +35,7 @@ SELECT transaction_id, kind, reference, currency, amount, balance_after, positio
 FROM ledger.statement($1, $2, $3)
 
 -- name: check_books
--- Every way in which the books are wrong.
+-- Every error in the books.
 SELECT problem, shard, account_id, transaction_id, code, currency, expected, actual
 FROM ledger.check()
 

@@ -6,8 +6,8 @@ WHERE customer_id = ANY($1::uuid[])
 ORDER BY register_time DESC, token
 
 -- name: ask
--- Writes the messages that are new and their deliveries, already leased by the writer; returns the
--- deliveries. What was asked for before changes nothing and returns nothing.
+-- Writes new messages and their deliveries, already leased by the writer; returns the deliveries.
+-- Existing messages change nothing and return nothing.
 WITH fresh AS (
     INSERT INTO notif.notification
         (notification_id, event_id, customer_id, template, title, body, transfer_id)
@@ -23,7 +23,7 @@ JOIN fresh USING (notification_id)
 RETURNING notification_id, device
 
 -- name: claim
--- Leases deliveries whose time has come, with the text to send; those of a crash among them.
+-- Leases deliveries that are due, also those of a crashed process; returns them with their text.
 WITH due AS (
     SELECT notification_id, channel, device
     FROM notif.delivery
@@ -44,7 +44,7 @@ RETURNING delivery.notification_id, delivery.device, delivery.attempts - 1 AS at
           notification.transfer_id
 
 -- name: settle
--- Writes what became of a batch of attempts. Only what is pending can become something else.
+-- Writes the outcomes of a batch of attempts. Only a pending delivery changes its state.
 UPDATE notif.delivery AS delivery
 SET state = outcome.state,
     next_attempt_time = outcome.next_attempt_time,
@@ -59,17 +59,17 @@ WHERE delivery.notification_id = outcome.notification_id
   AND delivery.state = 'PENDING'
 
 -- name: drop_devices
--- Forgets devices that the push service does not know any more.
+-- Deletes devices that the push service no longer knows.
 DELETE FROM notif.device WHERE token = ANY($1::text[])
 
 -- name: list_of_customer
--- A customer's messages after an id, newest first. One device reached is a customer told.
+-- A customer's messages after an id, newest first. DELIVERED means that one device was reached.
 SELECT notification.notification_id, notification.event_id, notification.template,
        notification.title, notification.body, notification.transfer_id, notification.create_time,
-       CASE WHEN told.delivered THEN 'DELIVERED'
-            WHEN told.pending THEN 'PENDING'
+       CASE WHEN reached.delivered THEN 'DELIVERED'
+            WHEN reached.pending THEN 'PENDING'
             ELSE 'UNDELIVERABLE' END AS state,
-       told.deliver_time
+       reached.deliver_time
 FROM notif.notification AS notification
 CROSS JOIN LATERAL (
     SELECT bool_or(delivery.state = 'DELIVERED') AS delivered,
@@ -77,11 +77,11 @@ CROSS JOIN LATERAL (
            min(delivery.deliver_time) AS deliver_time
     FROM notif.delivery AS delivery
     WHERE delivery.notification_id = notification.notification_id
-) AS told
+) AS reached
 WHERE notification.customer_id = $1 AND notification.notification_id < $2
 ORDER BY notification.notification_id DESC
 LIMIT $3
 
 -- name: ensure_partitions
--- Makes the partitions of the coming months where they are missing.
+-- Creates the missing partitions of the coming months.
 SELECT notif.ensure_partitions($1)

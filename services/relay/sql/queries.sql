@@ -1,5 +1,5 @@
 -- name: try_lead
--- Takes the lock that makes this the one active relay; false if another holds it.
+-- Takes the lock of the active relay; false if another relay holds it.
 SELECT pg_try_advisory_lock(hashtextextended('outbox.relay', 0))
 
 -- name: next_batch
@@ -8,27 +8,27 @@ SELECT id, topic, key, event_id, event_type, subject, payload, traceparent, posi
 FROM outbox.next_batch($1, $2)
 
 -- name: mark_published
--- Moves acknowledged events from the queue to the record.
+-- Moves acknowledged events from the queue to the published events.
 SELECT outbox.mark_published($1, $2, $3)
 
 -- name: park
--- Takes an event out of the way that can never be published.
+-- Moves an event that can never be published to the parked events.
 SELECT outbox.park($1, $2)
 
 -- name: set_asleep
--- Says whether writers have to send a notice.
+-- Sets whether writers must send a notification.
 SELECT outbox.set_asleep($1)
 
 -- name: backlog
--- How far the relay is behind.
+-- How many events wait or are parked, and the age of the oldest.
 SELECT waiting, oldest_age_s, parked FROM outbox.backlog()
 
 -- name: ensure_ledger_partitions
--- Makes the ledger's partitions ahead of time.
+-- Creates the ledger's partitions of the coming months.
 SELECT ledger.ensure_partitions()
 
 -- name: ensure_outbox_partitions
--- Makes the outbox's partitions ahead of time.
+-- Creates the outbox's partitions of the coming months.
 SELECT outbox.ensure_partitions()
 
 -- name: roll_up
