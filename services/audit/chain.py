@@ -1,13 +1,17 @@
-"""The chain: what a link is and what its hash covers. Pure.
+"""The chain: its links, and what the hash of a link covers. Pure.
 
 Each partition of audit-logs is a separate chain, so no global lock serialises the log. Links are
 numbered from 1 without a gap. A link's hash is SHA-256 over the canonical encoding of all its other
-columns, which include the hash of the previous link. The first link has 32 zero bytes there.
+columns, which include the hash of the previous link (32 zero bytes for the first link).
 
 Canonical encoding, version 1: the ASCII text "bp.audit.v1" and a zero byte, then the columns in
-the order of `AuditRow` without `hash`. Each column is its length in bytes (4 bytes, big-endian),
-then its bytes. Integers are 8 bytes, big-endian, signed. Times are integers: microseconds since
-1970-01-01 UTC. Ids are their 16 bytes, and text is UTF-8.
+the order of `AuditRow` without `hash`. Each column is its length (4 bytes, big-endian), then its
+bytes:
+
+- integer: 8 bytes, big-endian, signed
+- time: microseconds since 1970-01-01 UTC, as an integer
+- id: its 16 bytes
+- text: UTF-8
 """
 
 import hashlib

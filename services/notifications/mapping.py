@@ -22,19 +22,19 @@ def to_request(record: Record) -> Request:
         raise BadMessage("UNDECODABLE", str(error)) from error
     if not event.HasField("notification_requested"):
         raise BadMessage("EVENT_TYPE_UNKNOWN", record.header("ce_type"))
-    asked = event.notification_requested
-    template = Template.Name(asked.template) if asked.template in Template.values() else ""
+    requested = event.notification_requested
+    template = Template.Name(requested.template) if requested.template in Template.values() else ""
     if template not in TEXTS:
-        raise BadMessage("TEMPLATE_UNKNOWN", str(asked.template))
+        raise BadMessage("TEMPLATE_UNKNOWN", str(requested.template))
     try:
         return Request(
             notification_id=notification_id(event.metadata.event_id),
             event_id=event.metadata.event_id,
-            customer_id=uuid.UUID(asked.customer_id),
+            customer_id=uuid.UUID(requested.customer_id),
             template=template,
-            transfer_id=asked.transfer_id,
-            amount=Money(asked.amount.minor_units, asked.amount.currency_code),
-            reason=asked.reason,
+            transfer_id=requested.transfer_id,
+            amount=Money(requested.amount.minor_units, requested.amount.currency_code),
+            reason=requested.reason,
         )
     except ValueError as error:
         raise BadMessage("ID_INVALID", str(error)) from error

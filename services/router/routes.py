@@ -21,7 +21,7 @@ def _payer(event: Any, _: Any) -> str:
     return event.metadata.customer_id
 
 
-def _paid(event: Any, fact: Any) -> str:
+def _payee(event: Any, fact: Any) -> str:
     """Return the payee, or "" if both accounts are the payer's: one message is enough."""
     same = fact.destination_customer_id == event.metadata.customer_id
     return "" if same else fact.destination_customer_id
@@ -65,7 +65,7 @@ ROUTES: Mapping[str, tuple[Route, ...]] = {
         Route(Template.TRANSFER_SENT),
         Route(
             Template.TRANSFER_RECEIVED,
-            recipient=_paid,
+            recipient=_payee,
             id_suffix=RECEIVED_SUFFIX,
             recipient_required=False,
         ),

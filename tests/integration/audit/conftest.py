@@ -1,4 +1,4 @@
-"""The audit log's database, seen past the grants of the service."""
+"""The audit log's database for a superuser."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Audit on real Kafka and PostgreSQL: recorded once, append-only, and tampering is detected."""
+"""Audit on real Kafka and PostgreSQL records once, only appends, and detects tampering."""
 
 import asyncio
 import random
@@ -35,7 +35,7 @@ OWN_CHAIN = 99
 
 @dataclass
 class Audit:
-    """The service's group and store, in this process, on real parts."""
+    """The service's consumer and store, in this process, with real stores."""
 
     settings: AuditSettings
     store: Store
@@ -173,7 +173,7 @@ async def test_poison_is_parked_with_its_reason_and_the_rest_is_recorded(
 async def test_events_that_no_row_can_hold_are_parked_and_their_chain_goes_on(
     kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
 ) -> None:
-    """A subject too long for its index held up its chain for ever."""
+    """A subject too long for its index blocked its chain forever."""
     too_long = random.Random(7).randbytes(4000).hex()
     poison = {
         audit_event(str(new_id()), subject).SerializeToString() for subject in (too_long, "a\0b")
@@ -301,12 +301,12 @@ async def test_each_kind_of_tampering_with_the_log_is_named(
         [(b"tampered", audit_event(i).SerializeToString()) for i in ids],
     )
     await recorded(audit_owner, ids, 8)
-    # Closed, so that all is committed and nothing more comes.
+    # Stop the consumer, so that all offsets are committed and no more events arrive.
     await audit.end()
     judge = await connect(postgres.database("bp_judge", "bp_audit"), "test")
     chain = await chain_of(audit_owner, ids[0])
     undo = await audit_owner.fetch("SELECT * FROM audit.record WHERE chain = $1", chain)
-    # As the owner of the whole cluster could: triggers off.
+    # Switch triggers off, as a superuser of the cluster can.
     await audit_owner.execute("SET session_replication_role = replica")
     for statement in TAMPERING[tampering]:
         await audit_owner.execute(statement.format(chain=chain))

@@ -1,4 +1,4 @@
-"""The consumer on a real broker parks bad messages, and waits for what is down."""
+"""The consumer on a real broker parks bad messages and retries during an outage."""
 
 import asyncio
 import uuid
@@ -29,7 +29,7 @@ Judge = Callable[[Record], Exception | None]
 
 @dataclass
 class Group:
-    """A group over a topic of its own, whose handler fails as a test wants."""
+    """A consumer group with its own topic, whose handler fails as a test wants."""
 
     bootstrap: str
     topic: str
@@ -172,7 +172,7 @@ async def test_what_postgresql_refuses_of_a_message_is_parked_and_not_waited_for
 async def test_a_bad_message_as_large_as_one_may_be_holds_up_nothing_behind_it(
     group: Group,
 ) -> None:
-    """With the headers that tell why it is parked it is larger than any message may be."""
+    """With the dead-letter headers it exceeds the largest message that Kafka accepts."""
     values = [b"\xff" * 999_900, *numbered(1)]
     group.judge = lambda r: BadMessage("RULE_BROKEN") if r.value == values[0] else None
     group.write(*values)
@@ -206,7 +206,7 @@ async def test_what_was_done_before_a_restart_is_not_done_again(group: Group) ->
 async def test_what_could_not_be_committed_is_committed_later(
     group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing more came, so the offsets stayed behind until the next restart."""
+    """No further records arrived, so the offsets stayed behind until the next restart."""
     failures = [KafkaException(KafkaError(KafkaError._TIMED_OUT))]
 
     class Hindered(Consumer):
@@ -241,7 +241,7 @@ async def test_two_members_share_the_partitions_and_nothing_is_done_twice(group:
 
 
 class Reader(Consumer):
-    """A member whose first read gets a record and whose next one lasts until a partition leaves."""
+    """A member whose second read lasts until it loses a partition; its first read gets a record."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         super().__init__(_member(bootstrap, topic, "mine"))
@@ -283,7 +283,7 @@ def _join_behind(first: Reader, topic: str, heir: Consumer) -> None:
 def test_a_batch_holds_nothing_of_a_partition_that_left_while_it_was_read(
     kafka: KafkaStore, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """Its heir reads the record too: the router wrote it twice."""
+    """The new owner reads the record too: the router wrote it twice."""
     monkeypatch.setattr(client, "IDLE_WAIT_S", scaled_s(20))
     topic = f"topic-{uuid.uuid4()}"
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
@@ -307,7 +307,7 @@ def test_a_batch_holds_nothing_of_a_partition_that_left_while_it_was_read(
 def test_a_batch_holds_what_a_partition_brings_that_left_and_came_back(
     kafka: KafkaStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A member that was outside comes back and reads within one call: it alone has the record."""
+    """A member rejoins and reads within one call: no other member has the record."""
     monkeypatch.setattr(client, "IDLE_WAIT_S", scaled_s(20))
     topic = f"topic-{uuid.uuid4()}"
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
@@ -325,8 +325,8 @@ def test_a_batch_holds_what_a_partition_brings_that_left_and_came_back(
         until_true(lambda: (consumer.consume(1, 0.1), consumer.assignment())[1])
         until_true(lambda: not _members(admin, topic))
         sample_events.write_raw(kafka.bootstrap, topic, [(b"key", b"value")])
-        (told,) = chassis_kafka.take(consumer, 1, left)
-        assert told.error(), "that it was outside"
+        (outside,) = chassis_kafka.take(consumer, 1, left)
+        assert outside.error(), "the member was outside its group"
         batch = chassis_kafka.take(consumer, 100, left)
         assert [m.value() for m in batch] == [b"value"]
 

@@ -1,4 +1,4 @@
-"""What ledger tests say again and again: accounts with money, debits, credits, a check."""
+"""Helpers of the ledger tests: accounts with money, debits, credits and a check."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ CLEARING = "ACH_CLEARING"
 
 @dataclass(frozen=True)
 class Books:
-    """The ledger as payments, as the superuser and as the judge."""
+    """The ledger in the roles of payments, the superuser and the judge."""
 
     ledger: Ledger
     superuser: Ledger
     judge: Ledger
 
     async def accounts(self, count: int, minor_units: int) -> list[UUID]:
-        """Open accounts in shards all over, each with an opening balance."""
+        """Open accounts in random shards, each with an opening balance."""
         accounts = [new_id() for _ in range(count)]
         await self.superuser.seed_accounts(accounts, [minor_units] * count, USD)
         return accounts

@@ -1,4 +1,4 @@
-"""The books as payments sees them, and as the superuser and the judge do."""
+"""The books in the roles of payments, the superuser and the judge."""
 
 from collections.abc import AsyncGenerator
 
@@ -12,7 +12,7 @@ from tests.rigs.stores import PostgresStore
 
 @pytest_asyncio.fixture(scope="session")
 async def payments_pool(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
-    """Connections of the role bp_payments, as many as the fiercest test has writers."""
+    """Connections of the role bp_payments, enough for the test with the most writers."""
     pool = await postgres.pool("bp_payments", 64)
     yield pool
     await pool.close()
@@ -20,7 +20,7 @@ async def payments_pool(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]
 
 @pytest_asyncio.fixture(scope="session")
 async def superuser_pool(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
-    """Connections that no grant stops."""
+    """Connections of the superuser."""
     pool = await postgres.pool("postgres", 2)
     yield pool
     await pool.close()
@@ -28,7 +28,7 @@ async def superuser_pool(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool
 
 @pytest_asyncio.fixture(scope="session")
 async def judge(postgres: PostgresStore) -> AsyncGenerator[Ledger]:
-    """The books for bp_judge, who may check them."""
+    """The books in the role bp_judge, which may check them."""
     pool = await postgres.pool("bp_judge", 1)
     yield Ledger(pool)
     await pool.close()
@@ -38,7 +38,7 @@ async def judge(postgres: PostgresStore) -> AsyncGenerator[Ledger]:
 async def books(
     payments_pool: asyncpg.Pool, superuser_pool: asyncpg.Pool, judge: Ledger
 ) -> AsyncGenerator[Books]:
-    """The ledger with accounts to draw; whatever a test did, they balance at the end."""
+    """The ledger with accounts to draw; after each test the books must balance."""
     books = Books(Ledger(payments_pool), Ledger(superuser_pool), judge)
     yield books
     await books.assert_right()

@@ -1,4 +1,4 @@
-"""Many writers at once: no money appears, none vanishes, nobody deadlocks."""
+"""Many concurrent writers neither create nor lose money, and never deadlock."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ POSTINGS_EACH = 20
 
 
 def _legs(chance: random.Random, accounts: list[UUID]) -> list[Leg]:
-    """Random legs over two accounts in any order, some against the bank's own accounts."""
+    """Return random legs over two accounts in any order, some against internal accounts."""
     payer, payee = chance.sample(accounts, 2)
     amount = chance.randint(1, 400)
     shapes = [
@@ -32,7 +32,7 @@ def _legs(chance: random.Random, accounts: list[UUID]) -> list[Leg]:
 
 
 async def _write(books: Books, accounts: list[UUID], seed: int, postings: int) -> int:
-    """Post at random; return how much left the accounts for the bank, net."""
+    """Post at random; return the net amount that moved from the accounts to the bank."""
     chance = random.Random(seed)
     left = 0
     for _ in range(postings):

@@ -1,4 +1,4 @@
-"""Entries are written once, balanced, in their month; the check finds whatever is not so."""
+"""Entries are written once, balanced, in their month; the check finds every violation."""
 
 from datetime import UTC, datetime
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""What a posting does, and everything it refuses."""
+"""The effects of a posting, and every refusal."""
 
 import uuid
 

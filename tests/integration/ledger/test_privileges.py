@@ -1,4 +1,4 @@
-"""Service roles execute the ledger's functions; its tables they cannot even read."""
+"""Service roles execute the ledger's functions and cannot even read its tables."""
 
 import asyncpg
 import pytest

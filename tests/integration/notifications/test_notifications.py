@@ -36,12 +36,12 @@ from tests.rigs.stores import KafkaStore, PostgresStore
 
 SEND = "POST /v1/*"
 LEASE_S = math.ceil(scaled_s(1))
-"""Longer than an attempt takes on this host; a push that outlasts it is sent again."""
+"""Longer than an attempt takes on this host; a push that takes longer is sent again."""
 
 
 @dataclass
 class Process:
-    """The service's group, sender and store, in this process, on real parts."""
+    """The service's consumer, sender and store, in this process, with real stores."""
 
     settings: NotificationsSettings
     store: Store
@@ -66,7 +66,7 @@ class Process:
         self.tasks = [asyncio.create_task(self.run())]
 
     async def crash(self) -> None:
-        """End without a word: what was under way is not settled."""
+        """Stop at once; outcomes of pushes in flight are not written."""
         self.stop.set()
         for task in self.tasks:
             task.cancel()
@@ -252,7 +252,7 @@ async def test_a_full_queue_of_pushes_holds_its_group_up_and_loses_none(
 
 
 class LateStore(Store):
-    """Its database does not take or give deliveries for a while."""
+    """A store whose database is down until `is_away` is False."""
 
     is_away = True
 
@@ -276,7 +276,7 @@ async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_se
     fcm: PushService,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """When the database was back, the lease was over and the outcome not yet written."""
+    """When the database was back, the lease had ended and the outcome was not yet written."""
     monkeypatch.setattr(sender, "RETRY_S", 3.0 * LEASE_S)
     to = await customer(process)
     await process.crash()

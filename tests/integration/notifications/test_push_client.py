@@ -21,7 +21,7 @@ from tests.rigs.push_service import PROJECT, PushService, push_service
 
 TOKEN = "POST /token"
 ATTEMPT_S = 2.345
-"""Long enough for all attempts to begin, and no other time limit is like it."""
+"""Long enough for all attempts to begin, and different from every other time limit."""
 PUSHES = 12
 
 
@@ -68,7 +68,7 @@ class Limits:
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncGenerator[None]:
-        """Do as asyncio.timeout, and count those of attempts."""
+        """Behave as asyncio.timeout, and count the timeouts of attempts."""
         attempts = int(seconds == ATTEMPT_S)
         self.running += attempts
         self.running_max = max(self.running_max, self.running)
@@ -82,8 +82,8 @@ class Limits:
 async def test_attempts_that_wait_for_an_access_token_end_in_their_time_all_together(
     fcm: PushService, client: PushClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The time of an attempt began only when it had its turn at a token endpoint that hangs. The
-    last attempt outlasted its lease and sent what another worker had claimed and sent."""
+    """The time limit of an attempt started only after its wait for a token endpoint that hung. The
+    last attempt outlasted its lease, and sent a push that another worker had claimed and sent."""
     limits = Limits()
     await fcm.fault(kind="hang", endpoint=TOKEN)
     with monkeypatch.context() as patched:

@@ -1,6 +1,6 @@
-"""The outbox as payments writes to it and as the superuser sees it.
+"""The outbox in the roles of payments and the superuser.
 
-These tests kill their stores and count every event, so they have stores of their own.
+These tests kill their stores and count every event, so they have their own stores.
 """
 
 from collections.abc import AsyncGenerator
@@ -15,14 +15,14 @@ from tests.rigs.stores import KafkaStore, PostgresStore, kafka_store, postgres_s
 
 @pytest_asyncio.fixture(scope="session")
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[PostgresStore]:
-    """A PostgreSQL to kill."""
+    """A PostgreSQL that tests may kill."""
     async with postgres_store(tmp_path_factory.mktemp("relay-pg")) as store:
         yield store
 
 
 @pytest_asyncio.fixture(scope="session")
 async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[KafkaStore]:
-    """A Kafka to kill."""
+    """A Kafka that tests may kill."""
     async with kafka_store(tmp_path_factory.mktemp("relay-kafka")) as store:
         yield store
 
@@ -37,7 +37,7 @@ async def payments(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
 
 @pytest_asyncio.fixture(scope="session")
 async def superuser(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
-    """Connections that no grant stops."""
+    """Connections of the superuser."""
     pool = await postgres.pool("postgres", 2)
     yield pool
     await pool.close()
@@ -45,5 +45,5 @@ async def superuser(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
 
 @pytest.fixture(scope="session")
 def relay_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where relay processes write."""
+    """The log file of the relay processes."""
     return tmp_path_factory.mktemp("relay") / "relay.log"

@@ -1,4 +1,4 @@
-"""What relay tests say again and again: append events, run relays, read what Kafka has."""
+"""Helpers of the relay tests: append events, run relays, read the topics."""
 
 import asyncio
 import dataclasses
@@ -37,7 +37,7 @@ async def append(
 
 
 async def debit(pool: asyncpg.Pool, account: UUID) -> UUID:
-    """Take one cent and append the event in the same transaction; return the event's id."""
+    """Debit one cent and append the event in the same transaction; return the event's id."""
     shard = shard_of(account)
     event_id = new_id(shard)
     await pool.execute(DEBIT, account, event_id, new_id(shard), new_id(shard))
@@ -45,7 +45,7 @@ async def debit(pool: asyncpg.Pool, account: UUID) -> UUID:
 
 
 async def until_drained(pool: asyncpg.Pool) -> None:
-    """Wait until no event waits."""
+    """Wait until the outbox is empty."""
 
     async def drained() -> bool:
         return await pool.fetchval("SELECT NOT EXISTS (SELECT FROM outbox.event)")
@@ -54,13 +54,13 @@ async def until_drained(pool: asyncpg.Pool) -> None:
 
 
 class RelayProcess:
-    """Relay processes, one after another or side by side."""
+    """One relay process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
 
     async def kill(self) -> None:
-        """kill -9 and wait for its end."""
+        """Kill the process with SIGKILL and wait until it ends."""
         if self.process.returncode is None:
             self.process.kill()
         await self.process.wait()
@@ -102,7 +102,7 @@ async def start_relay(
 async def relaying(
     postgres: PostgresStore, kafka: KafkaStore, log: Path, **knobs: str
 ) -> AsyncGenerator[RelayProcess]:
-    """Run a relay for a while."""
+    """Run a relay during the block."""
     relay = await start_relay(postgres, kafka, log, **knobs)
     try:
         yield relay

@@ -1,4 +1,4 @@
-"""A relay as a process of its own that a test can kill: all of it but the way to its password."""
+"""A relay process that a test can kill; only the source of its password differs."""
 
 import asyncio
 import json

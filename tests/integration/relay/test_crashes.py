@@ -1,4 +1,4 @@
-"""kill -9 of the relay, of Kafka and of PostgreSQL under load: nothing lost, order kept."""
+"""Kills of the relay, Kafka and PostgreSQL under load lose no event and keep the order."""
 
 import asyncio
 import random
@@ -27,7 +27,7 @@ LOST_CONNECTION = (OSError, asyncpg.InterfaceError, asyncpg.PostgresError)
 
 
 class Load:
-    """Debits on a few accounts from several writers; knows what was committed, in order."""
+    """Several writers debit a few accounts; records the committed events in order."""
 
     def __init__(self, pool: asyncpg.Pool, accounts: list[UUID]) -> None:
         self.committed: dict[str, list[str]] = {str(account): [] for account in accounts}
@@ -36,7 +36,7 @@ class Load:
         self.stopped = False
 
     async def write(self, account: UUID) -> None:
-        """Debit one account again and again; a debit of unknown outcome is not counted."""
+        """Debit one account repeatedly; a debit with an unknown outcome is not counted."""
         while not self.stopped:
             try:
                 event_id = await debit(self._pool, account)
@@ -67,7 +67,7 @@ async def load(payments: asyncpg.Pool, superuser: asyncpg.Pool) -> Load:
 
 
 async def _assert_all_in_order(load: Load, kafka: KafkaStore, superuser: asyncpg.Pool) -> None:
-    """Every committed event is in Kafka, in its account's order, and recorded where it stands."""
+    """Every committed event is in Kafka, in its account's order, and its offset is recorded."""
     await until_drained(superuser)
     messages = await messages_of(kafka, "payments")
     order = first_seen_by_key(messages)
@@ -75,7 +75,7 @@ async def _assert_all_in_order(load: Load, kafka: KafkaStore, superuser: asyncpg
     for account, expected in load.committed.items():
         assert expected, "the load wrote nothing"
         wanted = set(expected)
-        # A debit cut off by a crash may have been committed without the writer knowing.
+        # A debit that a crash interrupted may be committed although the writer does not know.
         assert [event for event in order[account] if event in wanted] == expected
         kept = await superuser.fetch(
             "SELECT event_id, partition, kafka_offset FROM outbox.published"
@@ -88,7 +88,7 @@ async def _assert_all_in_order(load: Load, kafka: KafkaStore, superuser: asyncpg
 
 
 async def _published_more(superuser: asyncpg.Pool) -> None:
-    """Wait until a relay has published something: a relay that only starts has nothing to lose."""
+    """Wait until a relay has published an event: a relay that only starts has none to lose."""
     sql = "SELECT count(*) FROM outbox.published"
     before = await superuser.fetchval(sql)
 
@@ -108,7 +108,7 @@ async def test_relays_killed_at_random_moments_lose_nothing_and_keep_the_order(
     chance = random.Random()
     knobs = {"BP_RELAY_BATCH_ROWS_MAX": "20", "BP_RELAY_LEAD_POLL_MS": "20"}
     async with load.running():
-        # Two at a time, so that a standby takes over while the dead one's last batch lands.
+        # Two relays, so that the standby takes over while the last batch of the killed one arrives.
         relays = [await start_relay(postgres, kafka, relay_log, **knobs) for _ in range(2)]
         for _ in range(8):
             await _published_more(superuser)

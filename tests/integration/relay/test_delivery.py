@@ -1,4 +1,4 @@
-"""What an event looks like in Kafka and what is kept of it, and which rows cannot go."""
+"""The form of events in Kafka, the record of published events, and rows that cannot be sent."""
 
 import asyncio
 from pathlib import Path
@@ -97,7 +97,7 @@ async def test_a_sleeping_relay_is_woken_by_a_notice(
     superuser: asyncpg.Pool,
     relay_log: Path,
 ) -> None:
-    # By itself it looks after ten hours: only the notice can wake it while this test waits.
+    # Without a notification the relay polls after ten hours, so only the notification can wake it.
     knobs = {"BP_RELAY_POLL_ASLEEP_MS": "36000000", "BP_RELAY_ASLEEP_AFTER_MS": "100"}
 
     async def asleep() -> bool:
@@ -118,7 +118,7 @@ async def test_an_event_too_large_for_kafka_is_parked_and_the_others_go_on(
     superuser: asyncpg.Pool,
     relay_log: Path,
 ) -> None:
-    # Past the outbox's own limit and the client's: as if an older schema had let it in.
+    # Larger than the limits of the outbox and of the client, as if an older schema had allowed it.
     await superuser.execute("ALTER TABLE outbox.event DROP CONSTRAINT event_payload_check")
     poison = await append(payments, "payments", payload=b"\0" * 1_200_000)
     after = await append(payments, "payments")

@@ -1,4 +1,4 @@
-"""The router writes exactly once whatever crashes, and a bad message does not stop it."""
+"""The router writes exactly once after any crash, and a bad message does not stop it."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ from tests.rigs.router_process import RouterProcess
 from tests.rigs.stores import KafkaStore
 
 LOOK_S = 0.5
-"""Each look reads whole topics: more looks would take the broker's time on a slow host."""
+"""Each poll reads whole topics, so frequent polls would slow the broker on a slow host."""
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def routers(kafka: KafkaStore, tmp_path: Path) -> Iterator[list[RouterProcess]]:
 
 
 def _written(kafka: KafkaStore, topic: str, wanted: set[str]) -> list[Message]:
-    """Return what the topic holds of the wanted events; other tests' poison is left closed."""
+    """Return the topic's messages of the wanted events; messages of other tests are not parsed."""
     messages = sample_events.read_all(kafka.bootstrap, topic)
     return [m for m in messages if _header(m, "ce_id").decode().split("/")[0] in wanted]
 
@@ -128,7 +128,7 @@ def test_poison_goes_to_the_dlq_with_its_reason_and_the_group_goes_on(
 def test_an_event_too_large_for_the_log_holds_up_nothing_behind_it(
     kafka: KafkaStore, routers: list[RouterProcess]
 ) -> None:
-    """Whole in the log it is larger than any message may be: its batch was aborted for ever."""
+    """With its envelope it exceeds Kafka's largest message: its batch was aborted forever."""
     routers[0].start()
     after = sample_events.payment("transfer_debited")
     key = after.transfer_debited.transfer.account_id.encode()
@@ -148,7 +148,7 @@ async def test_no_event_is_lost_or_doubled_when_the_broker_is_killed(
     routers[0].start()
     first, second = ([sample_events.payment() for _ in range(300)] for _ in range(2))
     wanted = {e.metadata.event_id for e in (*first, *second)}
-    # In threads: the loop of this test is what starts the broker again.
+    # In threads, because the loop of this test restarts the broker.
     await asyncio.to_thread(sample_events.write, kafka.bootstrap, "payments", first)
     begun = partial(_progressed, kafka, wanted, 1)
     await asyncio.to_thread(until_true, begun)
@@ -190,7 +190,7 @@ def test_no_event_is_lost_or_doubled_when_routers_are_killed_and_partitions_move
 def test_a_router_that_stays_outside_its_group_ends_and_the_next_one_routes(
     kafka: KafkaStore, routers: list[RouterProcess]
 ) -> None:
-    """Kafka answers and yet it gets no partitions: here because a member never comes to the
+    """Kafka answers, but the router gets no partitions: here a member never joins the
     rebalance."""
     event = sample_events.payment("transfer_debited")
     wanted = {event.metadata.event_id}
@@ -203,9 +203,8 @@ def test_a_router_that_stays_outside_its_group_ends_and_the_next_one_routes(
         }
     )
     try:
-        idle.subscribe(
-            list(SOURCES), on_assign=lambda *_: None
-        )  # called in a poll, which never comes
+        # The callback runs in a poll, and this consumer never polls.
+        idle.subscribe(list(SOURCES), on_assign=lambda *_: None)
         until_true(lambda: _has_a_steady_group(kafka))
         sample_events.write(kafka.bootstrap, "payments", [event])
         routers[0].start(BP_REJOIN_S_MAX="2")

@@ -1,4 +1,4 @@
-"""The chain is pure: any single change to a sound chain is found and named."""
+"""Any single change to a valid chain is found and named."""
 
 import uuid
 from collections.abc import Iterable

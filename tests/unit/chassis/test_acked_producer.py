@@ -1,4 +1,4 @@
-"""A producer that Kafka has put out of action for good is not asked again."""
+"""A producer with a fatal error is replaced."""
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -7,8 +7,8 @@ from services.chassis.kafka import AckedProducer
 
 
 async def test_a_fatal_error_is_raised_so_that_a_fresh_producer_takes_over() -> None:
-    """The client refuses every message from then on: told as refusals, the relay repeats the
-    same batch for ever."""
+    """After a fatal error the client refuses every message. If it returned refusals, the relay
+    would retry the same batch forever."""
     producer = AckedProducer("127.0.0.1:1", "test")
     await producer.send_all([])
     code = KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER

@@ -13,11 +13,11 @@ class Recorder:
     """Doubles numbers, remembers the batches, and is as slow or as broken as a test wants."""
 
     def __init__(self) -> None:
-        self.groups: list[list[int]] = []
+        self.batches: list[list[int]] = []
         self.open = asyncio.Event()
 
     async def __call__(self, items: Sequence[int]) -> list[int]:
-        self.groups.append(list(items))
+        self.batches.append(list(items))
         if 7 in items:
             await self.open.wait()
         if 13 in items:
@@ -34,14 +34,14 @@ async def test_calls_that_arrive_together_share_a_batch() -> None:
     recorder = Recorder()
     batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=3))
     assert await asyncio.gather(*map(batcher.submit, (1, 2, 3, 4, 5))) == [2, 4, 6, 8, 10]
-    assert recorder.groups == [[1, 2, 3], [4, 5]]
+    assert recorder.batches == [[1, 2, 3], [4, 5]]
 
 
 async def test_a_slow_batch_does_not_delay_the_others() -> None:
     recorder = Recorder()
     batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=10))
     slow = asyncio.create_task(batcher.submit(7))
-    while not recorder.groups:
+    while not recorder.batches:
         await asyncio.sleep(0)
     assert await asyncio.wait_for(batcher.submit(1), timeout=scaled_s(5)) == 2
     assert not slow.done()
@@ -56,7 +56,7 @@ async def test_at_most_batches_max_batches_are_in_flight() -> None:
     calls = [asyncio.create_task(batcher.submit(7)) for _ in range(limits.batches_max + 2)]
     for _ in range(1000):
         await asyncio.sleep(0)
-    assert len(recorder.groups) == limits.batches_max
+    assert len(recorder.batches) == limits.batches_max
     recorder.open.set()
     assert await asyncio.gather(*calls) == [14] * len(calls)
 
@@ -74,7 +74,7 @@ async def test_a_caller_that_gives_up_does_not_delay_the_others() -> None:
     recorder = Recorder()
     batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=10))
     impatient, patient = (asyncio.create_task(batcher.submit(number)) for number in (7, 2))
-    while not recorder.groups:
+    while not recorder.batches:
         await asyncio.sleep(0)
     impatient.cancel()
     recorder.open.set()
@@ -96,9 +96,9 @@ async def test_a_call_whose_caller_has_given_up_is_not_started() -> None:
     recorder = Recorder()
     batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=1, batches_max=1))
     slow, gone, present = (asyncio.create_task(batcher.submit(number)) for number in (7, 2, 3))
-    while not recorder.groups:
+    while not recorder.batches:
         await asyncio.sleep(0)
     gone.cancel()
     recorder.open.set()
     assert await asyncio.gather(slow, present) == [14, 6]
-    assert recorder.groups == [[7], [3]]
+    assert recorder.batches == [[7], [3]]

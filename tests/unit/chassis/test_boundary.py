@@ -1,4 +1,4 @@
-"""What leaves a server for whatever its handler raised."""
+"""The error that a caller gets for an exception of a handler."""
 
 import asyncpg
 import grpc

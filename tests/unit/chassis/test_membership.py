@@ -1,4 +1,4 @@
-"""When a consumer has been outside its group for too long."""
+"""How the time outside a consumer group is measured."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +43,7 @@ def test_brokers_are_asked_now_and_then() -> None:
 
 
 def test_time_in_which_nobody_looked_does_not_count() -> None:
-    """The process was stopped as a whole: its client had no chance to join again."""
+    """The whole process was paused, so its client had no chance to rejoin."""
     membership = Membership(30)
     assert membership.outside_s(100, answered=True) == 0
     assert membership.outside_s(102, answered=True) == 2

@@ -1,4 +1,4 @@
-"""A process that is stopped as a whole and goes on later is sound: its watches do not end it."""
+"""A process that was paused and resumed is healthy: its watchdogs do not end it."""
 
 import os
 import signal
@@ -50,12 +50,12 @@ both = pytest.mark.parametrize("program", [CONSUMER, ROUTER], ids=["consumer", "
 
 
 def call_s_max() -> float:
-    """Return how long the watches let a call last: a busy host makes a short one longer."""
+    """Return how long the watchdogs let a call take, longer on a busy host."""
     return scaled_s(0.5)
 
 
 def watched(program: str) -> "subprocess.Popen[bytes]":
-    """Start a program whose call to the client lasts until it is sent a line."""
+    """Start a program whose call to the client lasts until it reads a line."""
     command = [sys.executable, "-c", program, str(call_s_max())]
     process = subprocess.Popen(command, stdin=PIPE, stdout=PIPE, env=os.environ.copy())
     assert process.stdout is not None
@@ -65,8 +65,8 @@ def watched(program: str) -> "subprocess.Popen[bytes]":
 
 @both
 def test_a_process_that_was_stopped_and_goes_on_is_not_ended(program: str) -> None:
-    """As by a debugger, a frozen container or a machine without memory; then it is all at once
-    later, and no call of the client has lasted longer than before."""
+    """A debugger, a frozen container or a machine without memory can pause a process. After it, the
+    clock has advanced, but no call of the client took longer than before."""
     with watched(program) as process:
         process.send_signal(signal.SIGSTOP)
         time.sleep(2 * call_s_max())

@@ -1,4 +1,4 @@
-"""What a log line holds of an error."""
+"""The details of an error in a log line."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A moment goes into protobuf and comes back the same, before 1970 too."""
+"""A datetime converts to a protobuf timestamp and back unchanged, also before 1970."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

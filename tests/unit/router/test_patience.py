@@ -17,7 +17,7 @@ AGAIN = KafkaException(KafkaError(KafkaError._TIMED_OUT, "in vain", retriable=Tr
 
 
 class Client:
-    """A producer that settles nothing before it was made so many times."""
+    """A producer whose calls succeed only after a number of producers were made."""
 
     made: int = 0
 
@@ -35,7 +35,7 @@ class Client:
 
 @pytest.fixture
 def router(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], pipe.Pipe]:
-    """A router whose producers settle from a number on."""
+    """A router whose producers succeed from a given number on."""
     settings = RouterSettings.model_construct(
         service="router",
         slot="0",
@@ -58,7 +58,7 @@ def router(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], pipe.Pipe]:
 def test_a_producer_that_could_not_settle_is_not_asked_again(
     router: Callable[[int], pipe.Pipe],
 ) -> None:
-    """It waits for a coordinator that has gone, also when the brokers are back."""
+    """It waits for a coordinator that is gone, even after the brokers are back."""
     stuck = router(3)
     stuck._writer.renew(stuck._until_done)
     assert Client.made == 4

@@ -1,4 +1,4 @@
-"""Postings in a group become what each would have become alone, one after the other."""
+"""Postings in a batch have the same results as the same postings one after the other."""
 
 import asyncio
 import random
@@ -53,7 +53,7 @@ _PLAN = st.lists(
     st.tuples(st.one_of(_PAIRS, _BALANCED, _LEGS), st.sampled_from([None, None, None, 0, 1])),
     max_size=12,
 )
-"""Postings as legs by numbers of accounts, and which earlier posting's id they repeat, if any."""
+"""Postings as legs with account numbers, and the earlier posting whose id they repeat, if any."""
 
 _WAITING = """
     SELECT count(*) FROM pg_stat_activity
@@ -93,14 +93,14 @@ async def _one_by_one(books: Books, postings: Sequence[Posting]) -> list[object]
 
 
 async def _accounts(books: Books) -> list[UUID]:
-    """Four accounts in the shards of the plan, and one that is not open."""
+    """Open the accounts of the plan, one in each of its shards."""
     opened = [new_id(shard) for shard in SHARDS]
     await books.superuser.seed_accounts(opened, HELD, USD)
     return opened
 
 
-def _told(became: Sequence[object], accounts: Sequence[UUID]) -> list[object]:
-    """What a caller learns, with accounts by number."""
+def _results(became: Sequence[object], accounts: Sequence[UUID]) -> list[object]:
+    """Return the results that a caller gets, with accounts by number."""
     number = {account: n for n, account in enumerate(accounts)}
     return [
         [(number[p.account_id], p.balance, p.position) for p in one]
@@ -113,7 +113,7 @@ def _told(became: Sequence[object], accounts: Sequence[UUID]) -> list[object]:
 async def _kept(
     books: Books, superuser: asyncpg.Pool, postings: Sequence[Posting], accounts: Sequence[UUID]
 ) -> list[object]:
-    """What stands in the books, with accounts and postings by number."""
+    """Return entries and balances in the books, with accounts and postings by number."""
     number = {account: n for n, account in enumerate(accounts)}
     which = {one.reference: n for n, one in enumerate(postings)}
     entries = await superuser.fetch(
@@ -135,20 +135,20 @@ async def _kept(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(plan=_PLAN)
-async def test_a_group_becomes_what_its_postings_become_one_by_one(
+async def test_a_batch_has_the_results_of_its_postings_one_by_one(
     books: Books, superuser_pool: asyncpg.Pool, plan: Plan
 ) -> None:
     alone, together = await _accounts(books), await _accounts(books)
-    singles, group = _postings(plan, alone), _postings(plan, together)
+    singles, batch = _postings(plan, alone), _postings(plan, together)
     became_alone = await _one_by_one(books, singles)
-    became_together = await books.ledger.post_group(group)
-    assert _told(became_together, together) == _told(became_alone, alone)
-    assert await _kept(books, superuser_pool, group, together) == await _kept(
+    became_together = await books.ledger.post_group(batch)
+    assert _results(became_together, together) == _results(became_alone, alone)
+    assert await _kept(books, superuser_pool, batch, together) == await _kept(
         books, superuser_pool, singles, alone
     )
 
 
-async def test_each_refusal_is_told_and_refuses_no_other(books: Books) -> None:
+async def test_each_refusal_is_returned_and_refuses_no_other_posting(books: Books) -> None:
     rich, poor = await books.accounts(2, 1_000)
     done = posting(take(rich, 1), give(CLEARING, 1))
     await books.ledger.post_group([done])
@@ -201,7 +201,7 @@ async def test_of_a_balance_that_many_want_those_get_it_who_came_first(books: Bo
     ]
 
 
-async def test_a_group_of_none_and_a_group_of_refused_change_nothing(books: Books) -> None:
+async def test_a_batch_of_none_and_a_batch_of_refused_postings_change_nothing(books: Books) -> None:
     account = await books.account(100)
     assert await books.ledger.post_group([]) == ()
     (refused,) = await books.ledger.post_group([posting(take(account, 101), give(CLEARING, 101))])
@@ -209,7 +209,7 @@ async def test_a_group_of_none_and_a_group_of_refused_change_nothing(books: Book
     assert await books.ledger.balance(account) == Posted(account, Money(100, USD), 1)
 
 
-async def test_groups_and_single_postings_race_without_deadlock_and_conserve_money(
+async def test_batches_and_single_postings_race_without_deadlock_and_conserve_money(
     books: Books,
 ) -> None:
     accounts = await books.accounts(6, 5_000)
@@ -217,8 +217,8 @@ async def test_groups_and_single_postings_race_without_deadlock_and_conserve_mon
     async def write(seed: int) -> None:
         chance = random.Random(seed)
         pairs = [chance.sample(accounts, 2) for _ in range(chance.choice([1, 8, 40]))]
-        group = [posting(take(a, 7), give(b, 7)) for a, b in pairs]
-        became = await books.ledger.post_group(group)
+        batch = [posting(take(a, 7), give(b, 7)) for a, b in pairs]
+        became = await books.ledger.post_group(batch)
         assert {type(one) for one in became} <= {tuple, InsufficientFunds}
         await asyncio.gather(*(books.post(take(b, 7), give(a, 7)) for a, b in pairs[:3]))
 
@@ -227,7 +227,7 @@ async def test_groups_and_single_postings_race_without_deadlock_and_conserve_mon
     await books.assert_right()
 
 
-async def test_one_id_in_groups_of_several_connections_is_posted_once(books: Books) -> None:
+async def test_one_id_in_batches_of_several_connections_is_posted_once(books: Books) -> None:
     account = await books.account(10_000)
     wanted = [posting(take(account, 10), give(CLEARING, 10)) for _ in range(5)]
     became = await asyncio.gather(*(books.ledger.post_group(wanted) for _ in range(12)))
@@ -238,38 +238,38 @@ async def test_one_id_in_groups_of_several_connections_is_posted_once(books: Boo
     assert await books.held([account]) == [9_950]
 
 
-async def test_a_group_that_waits_for_a_lock_in_vain_leaves_nothing(
+async def test_a_batch_whose_wait_for_a_lock_times_out_changes_nothing(
     books: Books, postgres: PostgresStore
 ) -> None:
     held, free = await books.accounts(2, 100)
     blocker = await postgres.session("postgres")
     waiter = await connect(postgres.database("bp_payments"), "waiter")
     await waiter.execute("SET lock_timeout = '100ms'")
-    group = [posting(take(one, 10), give(CLEARING, 10)).to_row() for one in (free, held)]
+    batch = [posting(take(one, 10), give(CLEARING, 10)).to_row() for one in (free, held)]
     async with blocker.transaction():
         await blocker.execute("SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE", held)
         with pytest.raises(asyncpg.LockNotAvailableError):
-            await waiter.execute("SELECT ledger.post_group($1::ledger.posting[])", group)
+            await waiter.execute("SELECT ledger.post_group($1::ledger.posting[])", batch)
     await blocker.close()
     await waiter.close()
     assert await books.held([held, free]) == [100, 100]
 
 
-async def test_what_was_posted_while_a_group_waited_is_told_as_posted_and_the_rest_is_posted(
+async def test_duplicates_posted_while_a_batch_waited_are_refused_and_the_rest_is_posted(
     books: Books, postgres: PostgresStore
 ) -> None:
-    """Also when the first one took what the account held: nobody is told INSUFFICIENT_FUNDS."""
+    """Also when the first posting emptied the account: no caller gets INSUFFICIENT_FUNDS."""
     rich, poor = await books.accounts(2, 100)
     wanted = ((rich, 10), (poor, 100))
     first = [posting(take(one, held), give(CLEARING, held)) for one, held in wanted]
-    group = [*first, posting(take(rich, 20), give(CLEARING, 20))]
+    batch = [*first, posting(take(rich, 20), give(CLEARING, 20))]
     looker = await connect(postgres.database("postgres"), "looker")
     other = await postgres.session("bp_payments")
     async with other.transaction():
         rows = [one.to_row() for one in first]
         await other.execute("SELECT ledger.post_group($1::ledger.posting[])", rows)
-        waits = asyncio.create_task(books.ledger.post_group(group))
-        await until(lambda: looker.fetchval(_WAITING), 20, "the group waits")
+        waits = asyncio.create_task(books.ledger.post_group(batch))
+        await until(lambda: looker.fetchval(_WAITING), 20, "the batch waits")
     await other.close()
     await looker.close()
     names = [type(one).__name__ for one in await waits]
