@@ -98,13 +98,13 @@ async def test_a_service_that_dies_at_its_start_is_named_soon_and_given_up(own_h
         (
             "INSERT INTO schema_migrations_payments (version) VALUES ('0999')",
             "DELETE FROM schema_migrations_payments WHERE version = '0999'",
-            "ran migration 0999, which is not in this tree",
+            "ran migration 0999, which this version of the bank does not have",
         ),
         (
             "UPDATE schema_migrations_payments SET digest = 'x' || digest WHERE version = '0001'",
             "UPDATE schema_migrations_payments SET digest = substr(digest, 2) "
             "WHERE version = '0001'",
-            "ran another migration 0001 than the one in this tree",
+            "ran a different migration 0001 than this version's",
         ),
     ],
     ids=["unknown", "changed"],
