@@ -47,12 +47,13 @@ SERVICES = (
     Service("router", sidecar=False),
 )
 
-# The order matters within one database; `ledger` is a library of SQL functions, not a process.
+# The order matters within one database. `chassis` and `ledger` are libraries of SQL functions, not
+# processes.
 MIGRATIONS = {
-    WRITE_DATABASE: ("ledger", "relay", "payments", "transfers"),
+    WRITE_DATABASE: ("chassis", "ledger", "relay", "payments", "transfers"),
     "bp_customers": ("customers",),
-    "bp_notifications": ("notifications",),
-    "bp_audit": ("audit",),
+    "bp_notifications": ("chassis", "notifications"),
+    "bp_audit": ("chassis", "audit"),
 }
 
 

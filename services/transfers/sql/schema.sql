@@ -1,6 +1,6 @@
--- Schema transfers of database bp_write as the migrations of services/transfers make it.
--- `make gen` writes this file and `make check` compares it; nothing runs it. Each function is in
--- functions/. The partitions that hold one month are left out; a function makes them.
+-- Schema transfers of database bp_write as the migrations of services/transfers make it. `make gen`
+-- writes this file and `make check` compares it; nothing runs it. Each function is in functions/.
+-- The partitions that hold one month are left out; a function makes them.
 
 CREATE SCHEMA transfers;
 ALTER SCHEMA transfers OWNER TO transfers_owner;
