@@ -124,7 +124,7 @@ async def test_openbao_says_that_its_keys_are_gone_and_keeps_what_they_lock(
     spec = replace(node, restart=RestartPolicy(delay_first_s=0.01, first_starts_max=2))
     home = openbao.home
     bank = Supervisor({"openbao": spec}, home.logs, home.pids_file)
-    with pytest.raises(StackError, match=r"keys are gone: restore .*openbao-init\.json"):
+    with pytest.raises(StackError, match=r"keys are missing: restore .*openbao-init\.json"):
         await bank.ensure([])
     await bank.stop_all()
     openbao.keys_file.write_text(kept)

@@ -244,7 +244,7 @@ async def test_what_was_never_ready_is_given_up_early_and_named_with_its_last_wo
     }
     assert rows["app"]["trouble"] in said
     assert (rows["app"]["exit_code"], rows["app"]["pid"]) == (3, None)
-    assert rows["edge"]["reason"] == "a need of it failed"
+    assert rows["edge"]["reason"] == "a part that it needs failed"
     await bank.stop_all()
 
 
@@ -357,7 +357,9 @@ async def test_a_process_that_answers_nothing_any_more_is_replaced(tmp_path: Pat
     runner = bank.runners["app"]
     stopped = bank.kill("app", signal.SIGSTOP)
     await comes_true(lambda: runner.state is State.READY and runner.pid not in (None, stopped))
-    silent = runner.reason.removeprefix("killed, it had not answered for ").removesuffix(" s")
+    silent = runner.reason.removeprefix("killed: no answer to health checks for ").removesuffix(
+        " s"
+    )
     assert int(silent) >= int(silent_s())
     assert runner.restarts == 1
     await bank.stop_all()
