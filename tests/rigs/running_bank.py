@@ -1,4 +1,4 @@
-"""The whole running bank for tests: calls of its customers, and ways past the bank."""
+"""The whole running bank for tests: customers' calls, and access that bypasses the bank."""
 
 import asyncio
 import ssl
@@ -27,7 +27,7 @@ class Bank(BankClient):
             await connection.close()
 
     async def submit_to_ach(self, key: str, minor_units: int, **fields: str) -> Answer:
-        """Submit a transfer to the clearing house without the bank, as a late packet would."""
+        """Submit a transfer to the clearing house without the bank, like a delayed packet."""
         body = {
             "amount": {"currency": "USD", "minorUnits": minor_units},
             "routing": BO["routingNumber"],
@@ -52,7 +52,7 @@ class Bank(BankClient):
             self._show(tls, "ach-webhook")
         headers = {"Ach-Signature": signature, "Content-Type": "application/json"}
         url = self.where["BP_GATEWAY_URL"] + path
-        # A session of its own: connections are kept by host, whatever certificate they showed.
+        # A new session, because connections are reused by host, whatever their certificate.
         async with (
             aiohttp.ClientSession() as session,
             session.request(method, url, data=body, headers=headers, ssl=tls) as response,
@@ -62,7 +62,8 @@ class Bank(BankClient):
     async def close_breakers(self) -> None:
         """Close every circuit breaker of payments by a restart of its sidecar.
 
-        tests/contract/mesh proves that time closes a breaker, tests/golden that it takes a minute.
+        tests/contract/mesh proves that a breaker closes by itself, tests/golden that it takes a
+        minute.
         """
         await asyncio.to_thread(self.stack.restart, "payments-sidecar")
 

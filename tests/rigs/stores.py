@@ -1,6 +1,6 @@
-"""PostgreSQL and Kafka alone, for tests that need no whole stack.
+"""PostgreSQL and Kafka without the rest of the stack.
 
-Each is the part that `make up` runs, with its configuration, in a home of the test session.
+Each is the part that `make up` runs, with the same configuration, in a home of the test session.
 """
 
 import random
@@ -27,7 +27,7 @@ from services.chassis.postgres import Database, connect, open_pool
 
 PASSWORD = secrets.token_hex(16)
 STATEMENT_S = 30.0
-"""A statement may wait as long as a test may: a slow host does not meet the product's limit."""
+"""A statement may take as long as a test may, because a slow host exceeds the product's limit."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class PostgresStore:
         return connection
 
     async def pool(self, role: str, size: int = 8, name: str = "bp_write") -> asyncpg.Pool:
-        """A pool as a service opens it, but for the time limits."""
+        """Open a pool as a service does, except for the time limits."""
         with _scaled_limits():
             return await open_pool(self.database(role, name), f"test-{role}", size, _statement_ms())
 
@@ -73,7 +73,7 @@ def _statement_ms() -> int:
 
 @contextmanager
 def _scaled_limits() -> Generator[None]:
-    """Scale the limits of connections that are opened meanwhile: a slow host meets none of them."""
+    """Scale the limits of connections opened in the block, so that a slow host meets none."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chassis_postgres, "CONNECT_TIMEOUT_S", scaled_s(20))
         patch.setattr(chassis_postgres, "COMMAND_TIMEOUT_S", scaled_s(2 * STATEMENT_S))
@@ -81,13 +81,13 @@ def _scaled_limits() -> Generator[None]:
 
 
 def _free_port() -> int:
-    """Return a port at random, so that sessions side by side do not choose the same."""
+    """Return a random port, so that concurrent sessions do not choose the same one."""
     return next(p for p in iter(lambda: random.randrange(11_000, 20_000), None) if is_free(p))
 
 
 @asynccontextmanager
 async def _running(spec: Node, home: Home) -> AsyncGenerator[Runner]:
-    assert isinstance(spec, ProcessSpec), "tests start stores of their own"
+    assert isinstance(spec, ProcessSpec), "tests start their own stores"
     runner = Runner(spec, home.logs / f"{spec.name}.log")
     await runner.start()
     try:
