@@ -15,14 +15,14 @@ PARTNERS = ("ach", "fraud", "fcm", "oauth")
 
 
 async def require_right(bank: Bank) -> None:
-    """Wait for work in flight, then fail if any two stores disagree."""
+    """Wait until all events have arrived; fail when any two stores disagree."""
     verdict = await bank.judged()
     assert verdict["ok"], verdict["differences"]
 
 
 @pytest_asyncio.fixture(scope="module")
 async def unjudged(stack: RunningStack) -> AsyncIterator[list[str]]:
-    """Names of tests without a judgement; the bank is judged for them after the module."""
+    """Names of tests that were not judged yet; the bank is judged for them after the module."""
     names: list[str] = []
     yield names
     if names:

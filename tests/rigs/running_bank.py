@@ -1,4 +1,4 @@
-"""The whole running bank for tests: customers' calls, and access that bypasses the bank."""
+"""The whole running bank for tests: calls of its customers, and calls that bypass the bank."""
 
 import asyncio
 import ssl
@@ -27,7 +27,7 @@ class Bank(BankClient):
             await connection.close()
 
     async def submit_to_ach(self, key: str, minor_units: int, **fields: str) -> Answer:
-        """Submit a transfer to the clearing house without the bank, like a delayed packet."""
+        """Submit a transfer to the clearing house without the bank, as a late packet would."""
         body = {
             "amount": {"currency": "USD", "minorUnits": minor_units},
             "routing": BO["routingNumber"],
@@ -52,7 +52,7 @@ class Bank(BankClient):
             self._show(tls, "ach-webhook")
         headers = {"Ach-Signature": signature, "Content-Type": "application/json"}
         url = self.where["BP_GATEWAY_URL"] + path
-        # A new session, because connections are reused by host, whatever their certificate.
+        # A new session: the pool reuses connections by host, whatever certificate they showed.
         async with (
             aiohttp.ClientSession() as session,
             session.request(method, url, data=body, headers=headers, ssl=tls) as response,
@@ -62,13 +62,12 @@ class Bank(BankClient):
     async def close_breakers(self) -> None:
         """Close every circuit breaker of payments by a restart of its sidecar.
 
-        tests/contract/mesh proves that a breaker closes by itself, tests/golden that it takes a
-        minute.
+        tests/contract/mesh proves that time closes a breaker, tests/golden that it takes a minute.
         """
         await asyncio.to_thread(self.stack.restart, "payments-sidecar")
 
     async def two_banking_days_untold(self) -> None:
-        """Let two banking days pass; the clearing house holds its notices back."""
+        """Advance the clock by two banking days; the clearing house holds its notices back."""
         await self.control("ach", "POST", "/control/webhooks/hold")
         body = {"banking_days": 2, "drain_timeout_ms": 1}
         await self.control("ach", "POST", "/control/clock/advance", body)
@@ -89,7 +88,7 @@ class Bank(BankClient):
         tls.load_cert_chain(folder / f"{certificate}.pem", folder / f"{certificate}.key")
 
     async def produce(self, topic: str, key: bytes, value: bytes) -> None:
-        """Write to a topic without the bank."""
+        """Write to a topic directly, bypassing the bank."""
         producer = Producer({"bootstrap.servers": self.where["BP_KAFKA_BOOTSTRAP"]})
         producer.produce(topic, key=key, value=value)
         unsent = await asyncio.to_thread(producer.flush, scaled_s(20))
