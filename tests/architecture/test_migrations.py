@@ -50,7 +50,7 @@ BROKEN = {
     "deleted": (_delete, f"{TOYS}/{FIRST} was released and is missing: a database that ran it"),
     "renamed": (_rename, f"{TOYS}/{FIRST} was released and is missing"),
     "a number given twice": (_same_number, f"{SECOND} and 0002_sizes.sql share the number 0002"),
-    "a file of digests that is none": (_damage, "is not a digest"),
+    "a file of digests that is none": (_damage, "must be a digest"),
 }
 
 

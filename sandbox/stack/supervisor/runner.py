@@ -164,7 +164,7 @@ class Runner:
             await asyncio.wait((exited, silent), return_when=asyncio.FIRST_COMPLETED)
             if exited.done():
                 return self._ending(exited.result())
-            ended = f"killed: no answer to health checks for {silent.result():.0f} s"
+            ended = f"killed: no answer for {silent.result():.0f} s"
             self.kill(signal.SIGKILL)  # a hung process would not handle SIGTERM
             await exited
             return ended
