@@ -27,13 +27,13 @@ setup-dev: setup ## The same, with the tools of `test` and `check`
 demo: setup ## Show the life of transfers on the running bank (exit code 0 when every check passed)
 	@$(PYTHON) -m sandbox.demo
 
-up: setup ## Start the whole bank; a bank that already runs is reported
+up: setup ## Start the whole bank, or the parts that are not running
 	@$(PYTHON) -m sandbox.stack up
 
 down: setup ## Drain and stop everything; data stays in .bp
 	@$(PYTHON) -m sandbox.stack down
 
-status: setup ## Show each process: its state, since when, and the reason when it is down
+status: setup ## Show each process: its state, and the reason when it is down
 	@$(PYTHON) -m sandbox.stack status
 
 logs: ## Follow every process's log (NAME=payments for one)
