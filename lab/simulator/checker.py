@@ -29,7 +29,7 @@ from services.payments.state import PENDING, TABLE, State
 LEASE_S_MAX = LEASE_S + 60 + 2 * 120
 """A lease or the longest back-off, by the clock that is furthest ahead."""
 
-_STEPS = frozenset((state, after) for (state, _), after in TABLE.rows.items())
+_STEPS = frozenset((state, row.to) for (state, _), row in TABLE.rows.items())
 _TOLD = {
     "TransferSubmitted": 1,
     "TransferCompleted": 1,

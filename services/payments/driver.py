@@ -127,11 +127,11 @@ class Driver:
         self, transfer: Transfer, fact: Fact, notice_id: str | None = None
     ) -> tuple[Transfer, bytes | None]:
         """Save what a fact makes of a transfer; return it as it stands now, moved on or not."""
-        moved, effect = after(transfer, fact, utc_now())
-        response = None if effect.frees_key else mapping.response_bytes(moved)
+        moved, transition = after(transfer, fact, utc_now())
+        response = None if transition.frees_key else mapping.response_bytes(moved)
         kept = response if moved.state not in PENDING else None
         advanced, accepted = await self._store.advance(
-            moved, effect, self._look_again(moved.state), response=kept, notice_id=notice_id
+            moved, transition, self._look_again(moved.state), response=kept, notice_id=notice_id
         )
         if advanced:
             return moved, accepted

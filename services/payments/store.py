@@ -15,7 +15,7 @@ from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.ledger import refusals as ledger
 from services.payments import mapping
-from services.payments.state import Effect, State
+from services.payments.state import State, Transition
 from services.payments.transfer import Beneficiary, InterbankTransferOrder, Notice, Transfer
 
 DUE_ROWS_MAX = 64
@@ -89,7 +89,7 @@ class Store:
     async def advance(
         self,
         moved: Transfer,
-        effect: Effect,
+        transition: Transition,
         lease_until: datetime,
         *,
         response: bytes | None = None,
@@ -98,8 +98,8 @@ class Store:
         """Save a step; False when the transfer had moved on already, and then nothing changed."""
         shard = shard_of(moved.transfer_id)
         event_id = new_id(shard)
-        if effect.posting is None and not effect.frees_key and notice_id is None:
-            step = _step_row(moved, effect, lease_until, event_id, response)
+        if transition.posting is None and not transition.frees_key and notice_id is None:
+            step = _step_row(moved, transition, lease_until, event_id, response)
             try:
                 return await self._steps.submit(step)
             except asyncpg.PostgresError as error:
@@ -117,12 +117,12 @@ class Store:
             moved.return_code or None,
             moved.update_time,
             lease_until,
-            effect.posting.name if effect.posting else None,
+            transition.posting.name if transition.posting else None,
             new_id(shard),
             event_id,
-            f"bp.payments.v1.{effect.event_type}",
-            mapping.event_payload(moved, effect.event_type, event_id),
-            effect.frees_key,
+            f"bp.payments.v1.{transition.event_type}",
+            mapping.event_payload(moved, transition.event_type, event_id),
+            transition.frees_key,
             response,
             notice_id,
         )
@@ -291,7 +291,7 @@ _EVENT_ID = 8
 
 def _step_row(
     moved: Transfer,
-    effect: Effect,
+    transition: Transition,
     lease_until: datetime,
     event_id: uuid.UUID,
     response: bytes | None,
@@ -307,8 +307,8 @@ def _step_row(
         moved.update_time,
         lease_until,
         event_id,
-        f"bp.payments.v1.{effect.event_type}",
-        mapping.event_payload(moved, effect.event_type, event_id),
+        f"bp.payments.v1.{transition.event_type}",
+        mapping.event_payload(moved, transition.event_type, event_id),
         response,
     )
 

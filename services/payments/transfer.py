@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.kernel.money import Money
-from services.payments.state import TABLE, Effect, Event, State, effect
+from services.payments.state import TABLE, Event, State, Transition, transition
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +101,17 @@ def debited(
     )
 
 
-def after(transfer: Transfer, fact: Fact, now: datetime) -> tuple[Transfer, Effect]:
-    """Return the transfer after a fact and what the step does; raise IllegalTransition."""
-    following = TABLE.next(transfer.state, fact.event)
+def after(transfer: Transfer, fact: Fact, now: datetime) -> tuple[Transfer, Transition]:
+    """Return the transfer after a fact, and the step that leads there; raise IllegalTransition."""
+    step = transition(transfer.state, fact.event, submitted_before=transfer.trace_number != "")
     moved = replace(
         transfer,
-        state=following,
+        state=step.to,
         version=transfer.version + 1,
         trace_number=fact.trace_number or transfer.trace_number,
-        failure_reason=fact.reason if following is State.FAILED else transfer.failure_reason,
-        return_code=fact.return_code if following is State.RETURNED else transfer.return_code,
+        failure_reason=fact.reason if step.to is State.FAILED else transfer.failure_reason,
+        return_code=fact.return_code if step.to is State.RETURNED else transfer.return_code,
         update_time=now,
         attempts=0,
     )
-    told_submitted = transfer.trace_number != ""
-    return moved, effect(transfer.state, following, told_submitted=told_submitted)
+    return moved, step

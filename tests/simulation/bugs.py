@@ -174,8 +174,8 @@ def key_is_forgotten(stack: ExitStack) -> None:
 def notice_is_applied_twice(stack: ExitStack) -> None:
     rows = {
         **state.TABLE.rows,
-        (State.COMPLETED, Event.COMPLETED): State.COMPLETED,
-        (State.RETURNED, Event.RETURNED): State.RETURNED,
+        (State.COMPLETED, Event.COMPLETED): state.TABLE.rows[State.SUBMITTED, Event.COMPLETED],
+        (State.RETURNED, Event.RETURNED): state.TABLE.rows[State.SUBMITTED, Event.RETURNED],
     }
     wrong = type(state.TABLE)(state.TABLE.initial, rows)
     for module in (state, handlers):

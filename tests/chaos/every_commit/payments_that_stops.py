@@ -32,7 +32,7 @@ from services.payments.driver import Driver
 from services.payments.partners import ach
 from services.payments.saga import Answer
 from services.payments.settings import PaymentsSettings
-from services.payments.state import Effect
+from services.payments.state import Transition
 from services.payments.store import Debit, Lease, Store
 from services.payments.transfer import Fact, InterbankTransferOrder, Transfer
 
@@ -125,12 +125,12 @@ def stop_at_commits(gate: Gate) -> None:
         return await save(self, transfer, fact, notice_id)
 
     async def asking_advance(
-        self: Store, moved: Transfer, effect: Effect, lease_until: datetime, **kept: Any
+        self: Store, moved: Transfer, transition: Transition, lease_until: datetime, **kept: Any
     ) -> tuple[bool, bytes | None]:
         step = _step.get()
         await ask(step, "before", moved.memo, moved.transfer_id)
         try:
-            advanced, response = await advance(self, moved, effect, lease_until, **kept)
+            advanced, response = await advance(self, moved, transition, lease_until, **kept)
         except UNREACHABLE:
             await ask(step, "failed", moved.memo, moved.transfer_id)
             raise

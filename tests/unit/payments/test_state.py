@@ -20,7 +20,7 @@ def test_each_pair_of_state_and_event_is_either_a_row_or_refused_unchanged(
     before = transfer(state)
     if (state, event) in TABLE.rows:
         moved, _ = after(before, Fact(event), NOW)
-        assert moved.state is TABLE.rows[state, event]
+        assert moved.state is TABLE.rows[state, event].to
         assert moved.version == before.version + 1
     else:
         with pytest.raises(IllegalTransition):
@@ -54,15 +54,27 @@ def test_a_return_after_settlement_is_paid_from_settlement_and_not_from_clearing
 
 
 def test_a_time_out_never_refunds() -> None:
-    rows = {(s, e): n for (s, e), n in TABLE.rows.items() if e is Event.TIMED_OUT}
+    rows = [row for (_, event), row in TABLE.rows.items() if event is Event.TIMED_OUT]
     assert rows
-    assert not set(rows.values()) & CREDITED_BACK
+    assert not {row.to for row in rows} & CREDITED_BACK
 
 
 def test_only_a_failed_transfer_frees_its_key() -> None:
     for state, event in TABLE.rows:
         moved, effect = after(transfer(state), Fact(event), NOW)
         assert effect.frees_key == (moved.state is State.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("trace_number", "event_type"),
+    [("", "TransferSubmitted"), ("991000010000001", "TransferCancelRefused")],
+)
+def test_a_cancellation_that_comes_too_late_never_writes_transfer_submitted_twice(
+    trace_number: str, event_type: str
+) -> None:
+    cancelling = transfer(State.CANCELLING, trace_number=trace_number)
+    moved, step = after(cancelling, Fact(Event.ACCEPTED, trace_number="991000010000001"), NOW)
+    assert (moved.state, step.event_type) == (State.SUBMITTED, event_type)
 
 
 def test_every_pending_state_leads_on_and_the_rest_wait_for_nothing() -> None:
@@ -72,8 +84,8 @@ def test_every_pending_state_leads_on_and_the_rest_wait_for_nothing() -> None:
 
 def test_the_diagram_shows_every_row() -> None:
     drawn = TABLE.mermaid()
-    for (state, event), following in TABLE.rows.items():
-        assert f"{state.name} --> {following.name}: {event.name.lower()}" in drawn
+    for (state, event), row in TABLE.rows.items():
+        assert f"{state.name} --> {row.to.name}: {event.name.lower()}" in drawn
 
 
 @pytest.mark.parametrize(("state", "event"), list(TABLE.rows))
