@@ -1,4 +1,4 @@
-"""The interbank transfer as a frozen value, and what a step makes of it. Pure."""
+"""The interbank transfer as a frozen value, and how a fact changes it. Pure."""
 
 import uuid
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ class InterbankTransferOrder:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A transfer as its row has it."""
+    """A transfer, with the fields of its row."""
 
     transfer_id: uuid.UUID
     customer_id: uuid.UUID
@@ -59,7 +59,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that happened to a transfer, with what came along."""
+    """An event that happened to a transfer, with its details."""
 
     event: Event
     trace_number: str = ""
@@ -74,16 +74,26 @@ class Notice:
     notice_id: str
     type: str
     trace_number: str
-    """"" when the notice names none."""
+    """"" when the notice has none."""
     transfer_id: uuid.UUID | None
-    """The bank's key, when it is one."""
+    """The idempotency key that the notice carries; None when it is missing or no UUID."""
     return_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventOut:
+    """An event for the outbox, serialised."""
+
+    event_id: uuid.UUID
+    event_type: str
+    """Full name of the event's message, such as "bp.payments.v1.TransferDebited"."""
+    payload: bytes
 
 
 def debited(
     order: InterbankTransferOrder, transfer_id: uuid.UUID, *, fraud_review: bool, now: datetime
 ) -> Transfer:
-    """Return the transfer as its debit creates it."""
+    """Return the transfer that the debit of an order creates."""
     return Transfer(
         transfer_id=transfer_id,
         customer_id=order.customer_id,

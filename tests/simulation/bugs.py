@@ -7,7 +7,7 @@ clearing house's book, or of a rule that PostgreSQL keeps and the simulated stor
 import uuid
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
@@ -295,8 +295,8 @@ def router_commits_first(stack: ExitStack) -> None:
 def book_key_is_ignored(stack: ExitStack) -> None:
     right = BookStore.post
 
-    async def wrong(self: Any, key: Any, transfer: Any, response: Any, event: Any) -> bytes:
-        fresh = type(key)(key.customer_id, f"{transfer.transfer_id}", key.fingerprint)
+    async def wrong(self: Any, order: Any, transfer: Any, response: Any, event: Any) -> bytes:
+        fresh = replace(order, idempotency_key=f"{transfer.transfer_id}")
         return await right(self, fresh, transfer, response, event)
 
     _replace(stack, BookStore, "post", wrong)

@@ -99,7 +99,7 @@ class TransfersTables:
         row = self.made.get(transfer_id)
         return [row] if row is not None else []
 
-    def transfers(
+    def transfers_of_account(
         self, _shard: int, account_id: uuid.UUID, cursor: uuid.UUID, rows: int
     ) -> Sequence[Row]:
         """A page of what an account paid, newest first."""

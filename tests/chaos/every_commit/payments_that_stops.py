@@ -17,7 +17,6 @@ import os
 import ssl
 import uuid
 from contextvars import ContextVar
-from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -32,8 +31,7 @@ from services.payments.driver import Driver
 from services.payments.partners import ach
 from services.payments.saga import Answer
 from services.payments.settings import PaymentsSettings
-from services.payments.state import Transition
-from services.payments.store import Debit, Lease, Store
+from services.payments.store import Debit, Store
 from services.payments.transfer import Fact, InterbankTransferOrder, Transfer
 
 PLAN = "BP_STOPS"
@@ -125,12 +123,12 @@ def stop_at_commits(gate: Gate) -> None:
         return await save(self, transfer, fact, notice_id)
 
     async def asking_advance(
-        self: Store, moved: Transfer, transition: Transition, lease_until: datetime, **kept: Any
+        self: Store, moved: Transfer, *more: Any, **kept: Any
     ) -> tuple[bool, bytes | None]:
         step = _step.get()
         await ask(step, "before", moved.memo, moved.transfer_id)
         try:
-            advanced, response = await advance(self, moved, transition, lease_until, **kept)
+            advanced, response = await advance(self, moved, *more, **kept)
         except UNREACHABLE:
             await ask(step, "failed", moved.memo, moved.transfer_id)
             raise
@@ -138,19 +136,19 @@ def stop_at_commits(gate: Gate) -> None:
         return advanced, response
 
     async def asking_debit(
-        self: Store, order: InterbankTransferOrder, transfer: Transfer, lease: Lease
+        self: Store, order: InterbankTransferOrder, transfer: Transfer, *more: Any
     ) -> Debit:
         await ask(DEBIT, "before", order.memo, transfer.transfer_id)
-        made = await debit(self, order, transfer, lease)
+        made = await debit(self, order, transfer, *more)
         await ask(DEBIT, "after", order.memo, made.transfer_id, done=made.outcome == "DEBITED")
         return made
 
     async def staying_debit(
-        self: Store, order: InterbankTransferOrder, transfer: Transfer, lease: Lease
+        self: Store, order: InterbankTransferOrder, transfer: Transfer, *more: Any
     ) -> Debit:
         # The test holds a debit for longer than its caller waits. It goes on without its caller,
         # so that those which the test lets go together come to their commit together.
-        return await asyncio.shield(asking_debit(self, order, transfer, lease))
+        return await asyncio.shield(asking_debit(self, order, transfer, *more))
 
     Driver.save, Store.advance, Store.debit = named_save, asking_advance, staying_debit
 
@@ -178,7 +176,7 @@ def let_work_last() -> None:
         return await open_pool(database, name, size, timeout_ms)
 
     postgres.COMMAND_TIMEOUT_S *= more
-    postgres.open_pool = patient_pool  # type: ignore[assignment]
+    bootstrap.open_pool = patient_pool
     driver.LEASE_S = math.ceil(driver.LEASE_S * more)
 
 

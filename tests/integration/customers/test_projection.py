@@ -18,7 +18,7 @@ from services.chassis import kafka
 from services.customers import events_in
 from services.customers.balance_waiters import BalanceWaiters
 from services.customers.events_in import Projection
-from services.customers.settings import CustomersSettings
+from services.customers.settings import TOPICS, CustomersSettings
 from services.kernel.ids import new_id
 from tests.rigs import sample_events
 from tests.rigs.book_transfer_calls import new_key, order
@@ -80,7 +80,7 @@ async def test_any_order_batching_and_redelivery_over_both_topics_ends_at_the_la
     while arrived:
         size = data.draw(st.integers(1, len(arrived)))
         batch, arrived = arrived[:size], arrived[size:]
-        topics = [data.draw(st.sampled_from(events_in.TOPICS)) for _ in batch]
+        topics = [data.draw(st.sampled_from(TOPICS)) for _ in batch]
         await projection([record(event(p), t) for p, t in zip(batch, topics, strict=True)])
     for account in accounts:
         expected = truth[account, last[account]], last[account]

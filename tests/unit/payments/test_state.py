@@ -7,7 +7,7 @@ from bp.payments.v1.payments_events_pb2 import PaymentEvent
 
 from services.kernel.ids import new_id
 from services.kernel.state_table import IllegalTransition
-from services.payments.mapping import event_payload, transfer_message
+from services.payments.mapping import event_out, transfer_message
 from services.payments.state import CREDITED_BACK, PENDING, TABLE, Event, Posting, State
 from services.payments.transfer import Fact, after
 from tests.unit.payments.orders import NOW, transfer
@@ -37,9 +37,9 @@ def _same(before: object) -> dict[str, object]:
 def test_every_step_into_a_refunded_state_posts_exactly_one_refund(
     state: State, event: Event
 ) -> None:
-    moved, effect = after(transfer(state), Fact(event), NOW)
+    moved, step = after(transfer(state), Fact(event), NOW)
     refunds = {Posting.REFUND_FROM_CLEARING, Posting.REFUND_FROM_SETTLEMENT}
-    assert (effect.posting in refunds) == (moved.state in CREDITED_BACK)
+    assert (step.posting in refunds) == (moved.state in CREDITED_BACK)
 
 
 def test_no_refunded_state_is_ever_left_so_no_refund_comes_twice() -> None:
@@ -61,8 +61,8 @@ def test_a_time_out_never_refunds() -> None:
 
 def test_only_a_failed_transfer_frees_its_key() -> None:
     for state, event in TABLE.rows:
-        moved, effect = after(transfer(state), Fact(event), NOW)
-        assert effect.frees_key == (moved.state is State.FAILED)
+        moved, step = after(transfer(state), Fact(event), NOW)
+        assert step.frees_key == (moved.state is State.FAILED)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,11 @@ def test_the_diagram_shows_every_row() -> None:
 
 @pytest.mark.parametrize(("state", "event"), list(TABLE.rows))
 def test_every_step_tells_an_event_of_the_contract(state: State, event: Event) -> None:
-    moved, effect = after(transfer(state), Fact(event), NOW)
-    envelope = PaymentEvent.FromString(event_payload(moved, effect.event_type, new_id()))
+    moved, step = after(transfer(state), Fact(event), NOW)
+    written = event_out(moved, step.event_type, new_id())
+    envelope = PaymentEvent.FromString(written.payload)
     assert envelope.metadata.aggregate_version == moved.version
-    told = getattr(envelope, envelope.WhichOneof("event") or "")
-    assert told.DESCRIPTOR.name == effect.event_type
-    assert told.transfer == transfer_message(moved)
+    fact = getattr(envelope, envelope.WhichOneof("event") or "")
+    assert fact.DESCRIPTOR.full_name == written.event_type
+    assert fact.DESCRIPTOR.name == step.event_type
+    assert fact.transfer == transfer_message(moved)
