@@ -47,12 +47,12 @@ SERVICES = (
     Service("router", sidecar=False),
 )
 
-# In one database the order counts; `ledger` is a library of SQL functions, not a process.
+# In one database the order counts. `chassis` and `ledger` are libraries of SQL functions.
 MIGRATIONS = {
-    WRITE_DATABASE: ("ledger", "relay", "payments", "transfers"),
+    WRITE_DATABASE: ("chassis", "ledger", "relay", "payments", "transfers"),
     "bp_customers": ("customers",),
-    "bp_notifications": ("notifications",),
-    "bp_audit": ("audit",),
+    "bp_notifications": ("chassis", "notifications"),
+    "bp_audit": ("chassis", "audit"),
 }
 
 

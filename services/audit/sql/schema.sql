@@ -1,6 +1,6 @@
--- Schema audit of database bp_audit as the migrations of services/audit make it.
--- `make gen` writes this file and `make check` compares it; nothing runs it. Each function is in
--- functions/. The partitions that hold one month are left out; a function makes them.
+-- Schema audit of database bp_audit as the migrations of services/audit make it. `make gen` writes
+-- this file and `make check` compares it; nothing runs it. Each function is in functions/. The
+-- partitions that hold one month are left out; a function makes them.
 
 CREATE SCHEMA audit;
 ALTER SCHEMA audit OWNER TO audit_owner;
@@ -90,13 +90,10 @@ CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON audit.record_other FOR EACH 
     FUNCTION audit.refuse();
 
 -- functions/ensure_partitions.sql, owned by audit_owner
-GRANT EXECUTE ON FUNCTION audit.ensure_partitions(integer) TO bp_audit;
+GRANT EXECUTE ON FUNCTION audit.ensure_partitions(integer, timestamp with time zone) TO bp_audit;
 
 -- functions/finish_partition.sql, owned by audit_owner
 -- Only its owner may execute audit.finish_partition(regclass).
-
--- functions/id_floor.sql, owned by audit_owner
--- Only its owner may execute audit.id_floor(timestamp with time zone).
 
 -- functions/refuse.sql, owned by audit_owner
 -- Only its owner may execute audit.refuse().

@@ -1,5 +1,5 @@
--- Schema customers of database bp_customers as the migrations of services/customers make it.
--- `make gen` writes this file and `make check` compares it; nothing runs it. Each function is in
+-- Schema customers of database bp_customers as the migrations of services/customers make it. `make
+-- gen` writes this file and `make check` compares it; nothing runs it. Each function is in
 -- functions/. The partitions that hold one month are left out; a function makes them.
 
 CREATE SCHEMA customers;

@@ -1,6 +1,6 @@
--- Schema ledger of database bp_write as the migrations of services/ledger make it.
--- `make gen` writes this file and `make check` compares it; nothing runs it. Each function is in
--- functions/. The partitions that hold one month are left out; a function makes them.
+-- Schema ledger of database bp_write as the migrations of services/ledger make it. `make gen`
+-- writes this file and `make check` compares it; nothing runs it. Each function is in functions/.
+-- The partitions that hold one month are left out; a function makes them.
 
 CREATE SCHEMA ledger;
 ALTER SCHEMA ledger OWNER TO ledger_owner;
@@ -209,15 +209,14 @@ GRANT EXECUTE ON FUNCTION ledger.ensure_partitions(integer, timestamp with time 
 -- functions/entries_balance.sql, owned by ledger_owner
 -- Only its owner may execute ledger.entries_balance().
 
+-- functions/finish_partition.sql, owned by ledger_owner
+-- Only its owner may execute ledger.finish_partition(regclass).
+
 -- functions/flaw_of.sql, owned by ledger_owner
 -- Only its owner may execute ledger.flaw_of(ledger.posting, text[]).
 
 -- functions/has_month.sql, owned by ledger_owner
 -- Only its owner may execute ledger.has_month(uuid).
-
--- functions/id_floor.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.id_floor(timestamp with time zone) TO bp_judge, bp_payments,
-    bp_relay, bp_transfers, outbox_owner, transfers_owner;
 
 -- functions/internal_balance.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.internal_balance(text, text) TO bp_judge, bp_payments,

@@ -130,7 +130,5 @@ CREATE INDEX notification_other_customer_id_notification_id_idx ON notif.notific
     btree (customer_id, notification_id DESC);
 
 -- functions/ensure_partitions.sql, owned by notif_owner
-GRANT EXECUTE ON FUNCTION notif.ensure_partitions(integer) TO bp_notifications;
-
--- functions/id_floor.sql, owned by notif_owner
--- Only its owner may execute notif.id_floor(timestamp with time zone).
+GRANT EXECUTE ON FUNCTION notif.ensure_partitions(integer, timestamp with time zone) TO
+    bp_notifications;

@@ -1,6 +1,6 @@
--- Schema payments of database bp_write as the migrations of services/payments make it.
--- `make gen` writes this file and `make check` compares it; nothing runs it. Each function is in
--- functions/. The partitions that hold one month are left out; a function makes them.
+-- Schema payments of database bp_write as the migrations of services/payments make it. `make gen`
+-- writes this file and `make check` compares it; nothing runs it. Each function is in functions/.
+-- The partitions that hold one month are left out; a function makes them.
 
 CREATE SCHEMA payments;
 ALTER SCHEMA payments OWNER TO postgres;
@@ -174,7 +174,11 @@ GRANT EXECUTE ON FUNCTION payments.debit(uuid, uuid, uuid, bigint, text, text, t
 GRANT EXECUTE ON FUNCTION payments.debit_each(payments.debit_order[]) TO bp_payments;
 
 -- functions/ensure_partitions.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.ensure_partitions(integer) TO bp_payments;
+GRANT EXECUTE ON FUNCTION payments.ensure_partitions(integer, timestamp with time zone) TO
+    bp_payments;
+
+-- functions/finish_partition.sql, owned by postgres
+-- Only its owner may execute payments.finish_partition(regclass).
 
 -- functions/free_refused_keys.sql, owned by postgres
 GRANT EXECUTE ON FUNCTION payments.free_refused_keys(payments.debit_order[], ledger.verdict[]) TO
@@ -197,6 +201,3 @@ GRANT EXECUTE ON FUNCTION payments.post_transition(text, uuid, uuid, uuid, text,
 
 -- functions/postings_of.sql, owned by postgres
 GRANT EXECUTE ON FUNCTION payments.postings_of(payments.debit_order[]) TO bp_payments;
-
--- functions/take_keys.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.take_keys(payments.debit_order[]) TO bp_payments;

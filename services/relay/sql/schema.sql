@@ -1,6 +1,6 @@
--- Schema outbox of database bp_write as the migrations of services/relay make it.
--- `make gen` writes this file and `make check` compares it; nothing runs it. Each function is in
--- functions/. The partitions that hold one month are left out; a function makes them.
+-- Schema outbox of database bp_write as the migrations of services/relay make it. `make gen` writes
+-- this file and `make check` compares it; nothing runs it. Each function is in functions/. The
+-- partitions that hold one month are left out; a function makes them.
 
 CREATE SCHEMA outbox;
 ALTER SCHEMA outbox OWNER TO outbox_owner;

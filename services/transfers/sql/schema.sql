@@ -1,6 +1,6 @@
--- Schema transfers of database bp_write as the migrations of services/transfers make it.
--- `make gen` writes this file and `make check` compares it; nothing runs it. Each function is in
--- functions/. The partitions that hold one month are left out; a function makes them.
+-- Schema transfers of database bp_write as the migrations of services/transfers make it. `make gen`
+-- writes this file and `make check` compares it; nothing runs it. Each function is in functions/.
+-- The partitions that hold one month are left out; a function makes them.
 
 CREATE SCHEMA transfers;
 ALTER SCHEMA transfers OWNER TO transfers_owner;
@@ -183,6 +183,3 @@ GRANT EXECUTE ON FUNCTION transfers.post_book_transfers(transfers.request[]) TO 
 
 -- functions/replay.sql, owned by transfers_owner
 GRANT EXECUTE ON FUNCTION transfers.replay(uuid, text, bytea) TO bp_transfers;
-
--- functions/take_keys.sql, owned by transfers_owner
--- Only its owner may execute transfers.take_keys(transfers.request[]).

@@ -8,16 +8,16 @@ from tests.rigs.stores import PostgresStore
 SERVICES = ("bp_payments", "bp_transfers", "bp_relay")
 POSTERS = {
     *("balance", "credit", "credit_from_internal", "credit_internal", "debit"),
-    *("debit_internal", "debit_to_internal", "ensure_partitions", "id_floor"),
+    *("debit_internal", "debit_to_internal", "ensure_partitions"),
     *("internal_balance", "new_id", "open_account", "post", "post_group", "shard_of", "statement"),
 }
-UPKEEP = {"ensure_partitions", "id_floor", "new_id", "roll_up", "shard_of"}
+UPKEEP = {"ensure_partitions", "new_id", "roll_up", "shard_of"}
 MAY_EXECUTE = {
     "bp_payments": POSTERS,
     "bp_transfers": POSTERS,
     "bp_relay": UPKEEP,
     "bp_judge": {
-        *("balance", "check", "id_floor", "internal_balance", "new_id", "shard_of", "statement"),
+        *("balance", "check", "internal_balance", "new_id", "shard_of", "statement"),
     },
     "bp_customers": set[str](),
     "bp_notifications": set[str](),

@@ -20,9 +20,9 @@ COMMENT = re.compile(r"COMMENT ON (\w+) (\S+) IS '(.*)';", re.DOTALL)
 TOKEN = re.compile(r"(?:'(?:[^']|'')*'|\"[^\"]*\"|[^\s'\"])+")
 INDENT = "    "
 HEAD = """\
--- Schema {schema} of database {database} as the migrations of services/{service} make it.
--- `make gen` writes this file and `make check` compares it; nothing runs it. Each function is in
--- functions/. The partitions that hold one month are left out; a function makes them.
+Schema {schema} of {database} as the migrations of services/{service} make it. `make gen` writes \
+this file and `make check` compares it; nothing runs it. Each function is in functions/. The \
+partitions that hold one month are left out; a function makes them.\
 """
 
 
@@ -52,7 +52,8 @@ def readable(
     tables = sorted(entry.name for entry in entries if entry.kind == "TABLE")
     place = {None: -1} | {table: number for number, table in enumerate(tables)}
     entries.sort(key=lambda entry: place[entry.about(schema, tables)])
-    blocks = [HEAD.format(schema=schema, database=database, service=service).rstrip()]
+    head = HEAD.format(schema=schema, database=database, service=service)
+    blocks = ["\n".join(_commented(head))]
     blocks += ["\n".join(_block(schema, entry, comments)) for entry in entries]
     blocks += ["\n".join(_grants(function)) for function in functions]
     return "\n\n".join(blocks) + "\n"
@@ -73,15 +74,14 @@ def _of_functions(entry: Entry) -> bool:
 
 def _block(schema: str, entry: Entry, comments: dict[str, str]) -> Iterator[str]:
     named = f"{entry.kind} {schema}.{entry.name}"
-    yield from textwrap.wrap(
-        comments.get(named, "").replace("''", "'"),
-        LINE_CHARACTERS,
-        initial_indent="-- ",
-        subsequent_indent="-- ",
-    )
+    yield from _commented(comments.get(named, "").replace("''", "'"))
     for line in entry.body.splitlines():
         if line:
             yield from _wrapped(line.replace("\t", INDENT))
+
+
+def _commented(text: str) -> list[str]:
+    return textwrap.wrap(text, LINE_CHARACTERS, initial_indent="-- ", subsequent_indent="-- ")
 
 
 def _grants(function: Function) -> Iterator[str]:

@@ -143,5 +143,7 @@ async def _today(
     where = ("-h", server.host, "-p", str(server.port), "-U", SUPERUSER, "-d", database)
     what = ("--schema-only", "-n", schema, "-T", f"{schema}.{ONE_MONTH}")
     dump = await asyncio.to_thread(cluster.run, cluster.program("pg_dump"), *where, *what)
-    text = readable(database, service, schema, dump, [function for function, _ in functions])
+    databases = [name for name, services in MIGRATIONS.items() if service in services]
+    named = f"database{'s' if len(databases) > 1 else ''} {', '.join(databases)}"
+    text = readable(named, service, schema, dump, [function for function, _ in functions])
     return Today(service, schema, {f.signature: f for f, _ in functions}, files, text)

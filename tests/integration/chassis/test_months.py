@@ -1,0 +1,97 @@
+"""Monthly partitions: the same functions make them for each table that grows with time."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.rigs.stores import PostgresStore
+
+TABLES = {
+    "ledger.entry": "bp_write",
+    "outbox.published": "bp_write",
+    "payments.interbank_transfer": "bp_write",
+    "transfers.book_transfer": "bp_write",
+    "notif.notification": "bp_notifications",
+    "notif.delivery": "bp_notifications",
+    "audit.record": "bp_audit",
+}
+
+PARTITIONS = """
+SELECT c.relname,
+    c.reloptions::text AS options,
+    has_table_privilege('bp_judge', c.oid, 'SELECT') AS the_judge_reads,
+    pg_get_userbyid(c.relowner) AS owner,
+    (SELECT array_agg(replace(pg_get_indexdef(x.indexrelid), c.relname, '')
+         ORDER BY x.indkey::text, pg_get_indexdef(x.indexrelid))::text
+     FROM pg_index x WHERE x.indrelid = c.oid) AS indexes,
+    (SELECT array_agg(replace(pg_get_constraintdef(k.oid), c.relname, '')
+         ORDER BY k.contype, pg_get_constraintdef(k.oid))::text
+     FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('c', 'f')) AS constraints,
+    (SELECT array_agg(replace(pg_get_triggerdef(t.oid), c.relname, '') ORDER BY t.tgname)::text
+     FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) AS triggers
+FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+WHERE h.inhparent = $1::text::regclass AND c.relname ~ '_[0-9]{4}_[0-9]{2}$'
+"""
+
+
+@pytest.mark.parametrize("table", TABLES)
+async def test_a_partition_that_is_made_later_equals_those_of_the_first_migrations(
+    postgres: PostgresStore, table: str
+) -> None:
+    schema = table.partition(".")[0]
+    connection = await postgres.session("postgres", TABLES[table])
+    ensure = f"SELECT {schema}.ensure_partitions(3, now() + interval '4 months')"
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SELECT {schema}.ensure_partitions()")
+            before = len(await connection.fetch(PARTITIONS, table))
+            assert await connection.fetchval(ensure) >= 3
+            made: list[Any] = await connection.fetch(PARTITIONS, table)
+            assert len(made) >= before + 3
+            assert len({tuple(row)[1:] for row in made}) == 1, made
+            assert await connection.fetchval(ensure) == 0
+            raise _TakeBack
+    except _TakeBack:
+        pass
+    finally:
+        await connection.close()
+
+
+async def test_a_month_whose_rows_are_in_the_default_partition_gets_none(
+    postgres: PostgresStore,
+) -> None:
+    """PostgreSQL refuses a partition for rows that the default partition holds already."""
+    connection = await postgres.session("postgres", "bp_audit")
+    may = datetime(2031, 5, 17, tzinfo=UTC)
+    try:
+        await _plant_toys(connection, may)
+        made = await connection.fetchval(
+            "SELECT chassis.ensure_months('toys.game', 1, $1)", may
+        )
+        names = await connection.fetch(
+            "SELECT inhrelid::regclass::text FROM pg_inherits"
+            " WHERE inhparent = 'toys.game'::regclass ORDER BY 1"
+        )
+    finally:
+        await connection.close()
+    assert made == 2
+    assert [row[0] for row in names] == [
+        "toys.game_2031_04",
+        "toys.game_2031_06",
+        "toys.game_other",
+    ]
+
+
+async def _plant_toys(connection: asyncpg.Connection, instant: datetime) -> None:
+    """Begin a transaction, which ends with the connection, and make a table with one stray row."""
+    await connection.execute(
+        "BEGIN; CREATE SCHEMA toys; CREATE TABLE toys.game (id uuid PRIMARY KEY)"
+        " PARTITION BY RANGE (id); CREATE TABLE toys.game_other PARTITION OF toys.game DEFAULT"
+    )
+    await connection.execute("INSERT INTO toys.game VALUES (chassis.id_floor($1))", instant)
+
+
+class _TakeBack(Exception):
+    """Ends a transaction whose changes no other test may see."""
