@@ -136,19 +136,19 @@ def stop_at_commits(gate: Gate) -> None:
         return advanced, response
 
     async def asking_debit(
-        self: Store, order: InterbankTransferOrder, transfer: Transfer, *more: Any
+        self: Store, order: InterbankTransferOrder, transfer: Transfer, *more: Any, **named: Any
     ) -> Debit:
         await ask(DEBIT, "before", order.memo, transfer.transfer_id)
-        made = await debit(self, order, transfer, *more)
+        made = await debit(self, order, transfer, *more, **named)
         await ask(DEBIT, "after", order.memo, made.transfer_id, done=made.outcome == "DEBITED")
         return made
 
     async def staying_debit(
-        self: Store, order: InterbankTransferOrder, transfer: Transfer, *more: Any
+        self: Store, order: InterbankTransferOrder, transfer: Transfer, *more: Any, **named: Any
     ) -> Debit:
         # The test holds a debit for longer than its caller waits. It goes on without its caller,
         # so that those which the test lets go together come to their commit together.
-        return await asyncio.shield(asking_debit(self, order, transfer, *more))
+        return await asyncio.shield(asking_debit(self, order, transfer, *more, **named))
 
     Driver.save, Store.advance, Store.debit = named_save, asking_advance, staying_debit
 
