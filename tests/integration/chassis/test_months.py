@@ -67,7 +67,9 @@ async def test_a_month_whose_rows_are_in_the_default_partition_gets_none(
     may = datetime(2031, 5, 17, tzinfo=UTC)
     try:
         await _plant_toys(connection, may)
-        made = await connection.fetchval("SELECT chassis.ensure_months('toys.game', 1, $1)", may)
+        made = await connection.fetchval(
+            "SELECT chassis.ensure_months('toys.game', 1, $1)", may
+        )
         names = await connection.fetch(
             "SELECT inhrelid::regclass::text FROM pg_inherits"
             " WHERE inhparent = 'toys.game'::regclass ORDER BY 1"
