@@ -58,7 +58,7 @@ def state_from(request: ListInterbankTransfersRequest) -> State | None:
 
 
 def account_facts(answer: CheckDebitResponse) -> AccountFacts:
-    """Return what customers knows of the account to debit."""
+    """Return what customers knows about the account to debit."""
     return AccountFacts(
         exists=answer.HasField("account"),
         active=answer.account.state == Account.State.ACTIVE,

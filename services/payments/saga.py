@@ -86,13 +86,13 @@ def after_answer(step: Step, answer: Answer, refusal: str = "") -> Fact | Step |
             return None
 
 
-def if_overtaken(now: Transfer, fact: Fact) -> Fact | None:
+def if_overtaken(current: Transfer, fact: Fact) -> Fact | None:
     """Return the fact that remains when another worker has moved the transfer on; mostly None.
 
     The other worker's ACCEPTED may be older than this confirmed recall. Then the transfer is
     cancelled, and the cancellation ends in the refund.
     """
-    if fact.event is Event.RECALLED and now.state is State.SUBMITTED:
+    if fact.event is Event.RECALLED and current.state is State.SUBMITTED:
         return Fact(Event.CANCEL_ASKED)
     return None
 

@@ -57,7 +57,7 @@ async def bank(postgres: PostgresStore) -> AsyncIterator[LedgerBank]:
 async def customers(
     postgres: PostgresStore, kafka: KafkaStore, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
-    """The customers service; its Kafka loop is started by the tests that need it."""
+    """The customers service; tests that need its Kafka loop start it."""
     settings = CustomersSettings.model_validate(
         _settings(tmp_path_factory.mktemp("customers"), "customers", kafka.bootstrap)
         | {"position_wait_s": scaled_s(4)}

@@ -1,4 +1,4 @@
-"""The projection of balances: right whatever the order, the topic and the number of deliveries."""
+"""The projection of balances is correct for any order, topic and number of deliveries."""
 
 import asyncio
 import uuid
@@ -28,7 +28,7 @@ from tests.rigs.sidecar_calls import from_customer, refusal
 
 
 def event(*positions: tuple[uuid.UUID, int, int]) -> bytes:
-    """An event's bytes as far as the projection reads them: account, balance, position."""
+    """The bytes of an event that the projection reads: account, balance, position."""
     message = event_pb2.AccountPositions()
     for account_id, balance, position in positions:
         message.account_positions.add(
@@ -40,12 +40,12 @@ def event(*positions: tuple[uuid.UUID, int, int]) -> bytes:
 
 
 def record(value: bytes, topic: str = "payments", offset: int = 0) -> kafka.Record:
-    """A message as the loop hands it over."""
+    """A message as the Kafka loop passes it on."""
     return kafka.Record(topic, 0, offset, b"", value, (), 0)
 
 
 async def outbox_messages(bank: LedgerBank, keys: Sequence[uuid.UUID]) -> list[bytes]:
-    """What the relay would publish of these accounts' transfers: payload and positions."""
+    """The messages that the relay publishes for these accounts: payload and positions."""
     write = await bank.superuser("bp_write")
     rows = await write.fetch(
         "SELECT payload, positions FROM outbox.event WHERE key = ANY ($1) ORDER BY id", list(keys)
@@ -129,7 +129,7 @@ class Feed:
 
 @pytest_asyncio.fixture(scope="module")
 async def feed(bank: LedgerBank, customers: Running) -> AsyncIterator[Feed]:
-    """The service's own consumer runs behind what this publishes."""
+    """A publisher whose messages the service's own consumer reads."""
     stop = asyncio.Event()
     health = kafka.Health()
     loop = kafka.consume(
@@ -145,7 +145,7 @@ async def feed(bank: LedgerBank, customers: Running) -> AsyncIterator[Feed]:
 
 
 async def balance_at(stub, holder, position: int) -> tuple[int, int]:
-    """A balance that has at least the position."""
+    """A balance of at least the position."""
     answer = await stub.GetBalance(
         pb.GetBalanceRequest(account_id=str(holder.account_id), at_least_position=position),
         metadata=from_customer(holder.customer_id),
@@ -238,7 +238,7 @@ async def test_bad_messages_are_parked_with_their_reason_and_the_group_goes_on(
 
 
 def _parked(bootstrap: str, wanted: set[bytes]) -> dict[bytes, str]:
-    """Read the dead letters of `payments` until all wanted ones are found."""
+    """Read the dead-letter topic of `payments` until all wanted messages are found."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,

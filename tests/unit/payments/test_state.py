@@ -1,4 +1,4 @@
-"""The transition table: every pair of state and event, and what must hold of money."""
+"""The transition table: every pair of state and event, and the rules of money."""
 
 from itertools import product
 

@@ -51,7 +51,7 @@ def test_the_waits_of_a_call_leave_time_before_its_deadline(
 
 
 def test_a_transfer_waits_for_its_check_longer_than_a_busy_host_needs() -> None:
-    """With two of its five seconds for the check, transfers failed on a busy host in vain."""
+    """With a timeout of two seconds, checks failed on a busy host although the call had five."""
     create_s = _deadline_s("transfers.v1.TransfersService/CreateBookTransfer")
     assert _default(TransfersSettings, "check_timeout_s") == create_s - DEBIT_S
     assert _deadline_s("customers.v1.CustomersService/BatchCheckDebits") == create_s - DEBIT_S

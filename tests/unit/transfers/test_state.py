@@ -1,4 +1,4 @@
-"""Which book transfers may be made."""
+"""Which book transfers may be posted."""
 
 import uuid
 from dataclasses import replace
