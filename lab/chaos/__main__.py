@@ -67,9 +67,16 @@ def _at_least_one(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("--home", type=Path, default=_own_home(), help="home of the stack to use")
-    parser.add_argument("--schedules", type=_at_least_one, default=SCHEDULES)
-    parser.add_argument("--seed", type=int, action="append", help="this seed; may be repeated")
+    parser.add_argument("--home", type=Path, default=_own_home(), help="home of the stack")
+    parser.add_argument(
+        "--schedules",
+        type=_at_least_one,
+        default=SCHEDULES,
+        help="number of schedules with random seeds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, action="append", help="run the schedule of this seed; may be repeated"
+    )
     return parser
 
 

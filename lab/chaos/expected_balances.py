@@ -50,7 +50,7 @@ class Difference:
         return asdict(self)
 
 
-def reckon(
+def compare_with_books(
     orders: Sequence[Order],
     rows: Sequence[Row],
     opened: Mapping[str, int],
@@ -64,9 +64,9 @@ def reckon(
     found: list[Difference] = []
     for order in orders:
         of_key = by_key[order.customer_id, order.key] if order.op is not Op.CANCEL else []
-        found += _answer(order)
-        found += _payment(order, of_key) if order.op in PAYMENTS else ()
-        found += _replay(order, by_id.get(order.about))
+        found += _check_answer(order)
+        found += _check_payment(order, of_key) if order.op in PAYMENTS else ()
+        found += _check_replay(order, by_id.get(order.about))
     asked = {(order.customer_id, order.key) for order in orders}
     found += (
         Difference("nobody asked for it", row.transfer_id, "no transfer", row.state)
@@ -78,10 +78,10 @@ def reckon(
         for row in rows
         if row.state not in TERMINAL
     )
-    return found + list(_balances(orders, rows, opened, balances))
+    return found + list(_check_balances(orders, rows, opened, balances))
 
 
-def _answer(order: Order) -> Iterator[Difference]:
+def _check_answer(order: Order) -> Iterator[Difference]:
     """Is the answer one that the app may get?"""
     about = f"{order.op} {order.key}"
     if not order.definite:
@@ -95,7 +95,7 @@ def _answer(order: Order) -> Iterator[Difference]:
         yield Difference("taken against the rules", about, "refused", order.taken_as)
 
 
-def _payment(order: Order, of_key: Sequence[Row]) -> Iterator[Difference]:
+def _check_payment(order: Order, of_key: Sequence[Row]) -> Iterator[Difference]:
     """What was taken is there once and as asked; what was refused is not there."""
     about = f"{order.op} {order.key}"
     live = {row.transfer_id: row for row in of_key if row.state != FAILED}
@@ -116,7 +116,7 @@ def _payment(order: Order, of_key: Sequence[Row]) -> Iterator[Difference]:
         yield Difference("made twice", about, order.taken_as, ", ".join(sorted(others)))
 
 
-def _replay(order: Order, first: Row | None) -> Iterator[Difference]:
+def _check_replay(order: Order, first: Row | None) -> Iterator[Difference]:
     """A replay names the first transfer again; what was told cancelled is cancelled."""
     about = f"{order.op} of {order.about}"
     if order.op is Op.REPLAY and order.taken_as not in ("", order.about):
@@ -127,7 +127,7 @@ def _replay(order: Order, first: Row | None) -> Iterator[Difference]:
             yield Difference("told cancelled and is not", about, CANCELLED, state)
 
 
-def _balances(
+def _check_balances(
     orders: Sequence[Order],
     rows: Sequence[Row],
     opened: Mapping[str, int],

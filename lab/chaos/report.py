@@ -96,11 +96,11 @@ class Outcome:
     def _healed(self) -> str:
         healing = self.healing
         told = [
-            f"{what} after {seconds:.1f} s" if seconds is not None else f"NOT {what}"
+            f"{what} after {seconds:.1f} s" if seconds is not None else f"{what}: NEVER"
             for what, seconds in (
                 ("all parts ready", healing.ready_s),
-                ("a fresh transfer taken", healing.taken_s),
-                ("one settled", healing.settled_s),
+                ("a new transfer accepted", healing.taken_s),
+                ("a new transfer settled", healing.settled_s),
             )
         ]
         if healing.breaker_s:

@@ -12,7 +12,7 @@ import aiohttp
 import asyncpg
 
 from lab.chaos.breaking import Breaker
-from lab.chaos.expected_balances import TERMINAL, Difference, Row, reckon
+from lab.chaos.expected_balances import TERMINAL, Difference, Row, compare_with_books
 from lab.chaos.healing import BREAKER_S_MAX, CALLER, HEALED_WITHIN_S, Watch
 from lab.chaos.load import Load
 from lab.chaos.report import Outcome, Struck
@@ -103,7 +103,7 @@ class _Run:
             skipped=load.skipped,
             healing=healing,
             settled_s=settled_s,
-            differences=await self._reckon(),
+            differences=await self._compare_with_books(),
             verdict=verdict,
         )
 
@@ -171,13 +171,13 @@ class _Run:
 
         await until(reached, SETTLED_WITHIN_S, "every transfer at its end")
 
-    async def _reckon(self) -> list[Difference]:
+    async def _compare_with_books(self) -> list[Difference]:
         load = self._load
         customers = list({order.customer_id for order in load.orders})
         rows = await self._ask(lambda c: c.fetch(_sql().transfers, customers))
         held = await self._ask(lambda c: c.fetch(_sql().balances, list(load.opened)))
         books = [Row(**dict(row)) for row in rows]
-        return reckon(load.orders, books, load.opened, {row[0]: row[1] for row in held})
+        return compare_with_books(load.orders, books, load.opened, {row[0]: row[1] for row in held})
 
     async def _ask(self, question: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
         connection = await asyncpg.connect(self._bank.stack.dsn("bp_write", "bp_judge"))

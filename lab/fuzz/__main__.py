@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.fuzz import document, rpcs
-from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
+from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, find_leaks
 from lab.fuzz.mesh import Mesh
 from lab.fuzz.messages import Ids
 from sandbox.client import BankClient, Customer
@@ -44,14 +44,21 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
-    parser.add_argument("--cases", type=int, default=CASES, help="at the gateway, at least")
-    parser.add_argument("--calls", type=int, default=200, help="of each RPC")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
+    parser.add_argument(
+        "--cases", type=int, default=CASES, help="requests at the gateway, at least"
+    )
+    parser.add_argument("--calls", type=int, default=200, help="calls of each RPC")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=secrets.randbelow(2**31),
+        help="seed of the generated requests (default: a random seed)",
+    )
     parser.add_argument(
         "--home",
         type=lambda text: Home(Path(text).resolve()),
         default=home_from_environment(),
-        help=f"home of the stack to use, otherwise BP_HOME or {REPO / '.bp'}",
+        help=f"home of the stack (default: BP_HOME or {REPO / '.bp'})",
     )
     return parser
 
@@ -62,7 +69,7 @@ def _fuzz(stack: RunningStack, options: argparse.Namespace) -> list[str]:
     verdict = asyncio.run(_judged(stack))
     print(f"judge: {'all stores agree' if verdict else 'the stores disagree: bpctl ledger check'}")
     secrets_of_all = [one for person in people for one in (person.token, person.user_name)]
-    written = words_in_logs(stack, (PAYEE_NAME, PAYEE_ACCOUNT, *secrets_of_all))
+    written = find_leaks(stack, (PAYEE_NAME, PAYEE_ACCOUNT, *secrets_of_all))
     print(f"logs: {'silent' if not written else 'they tell what they must not'}")
     found += written
     return found if verdict else [*found, "the judge found the stores to disagree"]

@@ -19,30 +19,30 @@ _SCHEMA_REASONS = {"INVALID_ARGUMENT", "MALFORMED_BODY", "UNKNOWN_FIELD", "INTER
 
 
 @dataclass(frozen=True)
-class Leave:
+class AcceptedFailure:
     """One check, and the reasons of the contract under which it does not count."""
 
     check: str
-    holds: str
-    because: str
+    reason: str
+    why: str
 
-    def covers(self, check: str, reason: str) -> bool:
+    def matches(self, check: str, reason: str) -> bool:
         """Tell whether a failure is dropped."""
         if check != self.check:
             return False
-        if self.holds == "business":
+        if self.reason == "business":
             return bool(reason) and reason not in _SCHEMA_REASONS
-        return reason == self.holds
+        return reason == self.reason
 
 
-LEAVES = (
-    Leave(
+ACCEPTED_FAILURES = (
+    AcceptedFailure(
         "RejectedPositiveData",
         "business",
         "A schema says what a request looks like, not what the account holds, which tokens were "
         "given or which banks there are. A refusal for its form counts in full.",
     ),
-    Leave(
+    AcceptedFailure(
         "ServerError",
         "POSITION_NOT_REACHED",
         "The caller asked to wait for a position that the projection does not have; the contract "
@@ -51,12 +51,12 @@ LEAVES = (
 )
 
 
-def is_dropped(failure: Any, sent: Any, body: Any) -> bool:
+def is_accepted(failure: Any, sent: Any, body: Any) -> bool:
     """Tell whether a failed check is one of those above, or no good data was sent at all."""
     name, reason = type(failure).__name__, reason_of(body)
     if name == "RejectedPositiveData" and _is_not_as_documented(sent):
         return True
-    return any(leave.covers(name, reason) for leave in LEAVES)
+    return any(each.matches(name, reason) for each in ACCEPTED_FAILURES)
 
 
 def _is_not_as_documented(sent: Any) -> bool:

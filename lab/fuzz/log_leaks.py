@@ -11,17 +11,17 @@ PAYEE_NAME = "Zulema Quirk"
 PAYEE_ACCOUNT = "7301958264"
 """Words that stand nowhere else, so that a log line with one of them gives itself away."""
 
-OF_OTHERS = "partner-"
+PARTNER_PREFIX = "partner-"
 """Logs of the world outside, which the bank does not write."""
-MUST_SPEAK = ("payments", "transfers", "customers", "postgres")
+MUST_LOG = ("payments", "transfers", "customers", "postgres")
 """Who always writes something: a log that is not found would prove nothing."""
 
 
-def words_in_logs(stack: RunningStack, words: Sequence[str]) -> list[str]:
+def find_leaks(stack: RunningStack, words: Sequence[str]) -> list[str]:
     """Return which log holds which of the words; also a log that should be there and is not."""
     logs = list(_logs(stack))
-    spoke = {file.name.partition(".")[0] for file in logs}
-    found = [f"{name} wrote nothing" for name in MUST_SPEAK if name not in spoke]
+    logged = {file.name.partition(".")[0] for file in logs}
+    found = [f"{name} wrote nothing" for name in MUST_LOG if name not in logged]
     for file in logs:
         text = file.read_text(errors="replace")
         found += [f"{file.name} has {word[:12]}…" for word in words if word in text]
@@ -31,5 +31,5 @@ def words_in_logs(stack: RunningStack, words: Sequence[str]) -> list[str]:
 def _logs(stack: RunningStack) -> Iterator[Path]:
     # With `.log.1`, where the supervisor keeps what it cut off.
     for file in sorted(stack.home.logs.glob("*.log*")):
-        if not file.name.startswith(OF_OTHERS) and file.stat().st_size:
+        if not file.name.startswith(PARTNER_PREFIX) and file.stat().st_size:
             yield file

@@ -18,12 +18,25 @@ TRACE_LINES_MAX = 80
 def main() -> int:
     """Run; return 0 when every invariant held."""
     parser = argparse.ArgumentParser(prog="python -m lab.simulator")
-    parser.add_argument("--transfers", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=None)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--operations", help="replay only these, of the world of the seed")
-    parser.add_argument("--faults", help="let only these strike; none for none")
+    parser.add_argument(
+        "--transfers",
+        type=int,
+        default=100_000,
+        help="number of operations over all worlds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="seed of the first world (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--processes", type=int, default=None, help="worker processes (default: one for each core)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--operations", help="replay one world with only these operations, by number"
+    )
+    parser.add_argument(
+        "--faults", help='with --operations: inject only these faults; "none" for no faults'
+    )
     args = parser.parse_args()
     if args.operations:
         return _replay(args.seed, args.operations, args.faults)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
+from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, find_leaks
 from lab.fuzz.rpcs import reasons
 from ops.waiting import scaled_s
 from tests.rigs.running_bank import Bank, Customer
@@ -160,5 +160,5 @@ def _has_wrong_shape(answer: Wire) -> bool:
 
 def require_silence(bank: Bank, *words: str) -> None:
     """No process of the bank wrote down whom a payment was for, or a secret."""
-    found = words_in_logs(bank.stack, (PAYEE_NAME, PAYEE_ACCOUNT, MEMO, *words))
+    found = find_leaks(bank.stack, (PAYEE_NAME, PAYEE_ACCOUNT, MEMO, *words))
     assert not found, found

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from lab.chaos.expected_balances import Row, reckon
+from lab.chaos.expected_balances import Row, compare_with_books
 from lab.chaos.orders import IN_PROGRESS, KEY_REUSED, Meaning, Op, Order, meaning
 
 ANA, LUIS = "ana", "luis"
@@ -21,7 +21,7 @@ class Told:
     balances: dict[str, int] = field(default_factory=lambda: {ANA: 600, LUIS: 1200})
 
     def differences(self) -> list[str]:
-        found = reckon(self.orders, self.rows, self.opened, self.balances)
+        found = compare_with_books(self.orders, self.rows, self.opened, self.balances)
         return [one.name for one in found]
 
 

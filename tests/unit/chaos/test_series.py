@@ -39,7 +39,7 @@ UNSOUND = [
     pytest.param({"verdict": DISAGREED}, "judge: BOOKS: 1", id="the judge disagrees"),
     pytest.param({"differences": [LOST]}, "taken and lost: interbank k", id="a customer does"),
     pytest.param({"healing": Healing(1, 2, 31)}, "NOT HEALED IN TIME", id="it heals too late"),
-    pytest.param({"healing": Healing(1)}, "NOT a fresh transfer taken", id="it does not heal"),
+    pytest.param({"healing": Healing(1)}, "a new transfer accepted: NEVER", id="it does not heal"),
 ]
 
 
