@@ -1,6 +1,6 @@
-"""`python -m lab.simulator --transfers N --seed S [--json]`: live through worlds, tell the end.
+"""`python -m lab.simulator --transfers N --seed S [--json]`: simulates worlds, prints the verdict.
 
-`--operations` and `--faults` replay one world, as a failure prints it.
+`--operations` and `--faults` replay one world, with the command that a failure prints.
 """
 
 import argparse
@@ -16,7 +16,7 @@ TRACE_LINES_MAX = 80
 
 
 def main() -> int:
-    """Run; return 0 when every invariant held."""
+    """Run the worlds. Return 0 if every invariant held."""
     parser = argparse.ArgumentParser(prog="python -m lab.simulator")
     parser.add_argument(
         "--transfers",
@@ -71,7 +71,7 @@ def _replay(seed: int, operations: str, faults: str | None) -> int:
 
 
 def told(failure: Failure) -> str:
-    """Return a failure as people read it."""
+    """Return a failure as text."""
     lines = [
         f"FAILED in the world of seed {failure.seed}: {failure.text}",
         f"left of it: {len(failure.operations)} operations,"

@@ -1,4 +1,4 @@
-"""The charts of a report: throughput and functions beside peers, latency, CPU by process. Pure."""
+"""The charts of a report: throughput and functions with peers, latency, CPU by process. Pure."""
 
 from __future__ import annotations
 

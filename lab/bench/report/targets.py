@@ -36,7 +36,7 @@ class Target:
     """A harder bound, to aim at. None: there is none."""
     unit: str = ""
     over: Sequence[str] = ()
-    """Divide by the mean of these figures, of those that were measured. Empty: no division."""
+    """Divide by the mean of these figures, as far as they were measured. Empty: no division."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A word in a log is found whoever of the bank wrote it; a log that is missing is told."""
+"""A word is found in the log of any of the bank's processes, and a missing log is reported."""
 
 from pathlib import Path
 
@@ -44,4 +44,4 @@ def test_what_the_partners_write_is_their_own(stack: RunningStack) -> None:
 
 def test_a_log_that_is_empty_proves_nothing(stack: RunningStack) -> None:
     (stack.home.logs / "payments.log").write_text("")
-    assert find_leaks(stack, [PAYEE_NAME]) == ["payments wrote nothing"]
+    assert find_leaks(stack, [PAYEE_NAME]) == ["the log of payments is missing or empty"]
