@@ -174,7 +174,7 @@ class Clients:
         return answer
 
     async def _cancel(self, payment: Payment, transfer_id: str) -> Answer:
-        """Ask the bank not to send the transfer."""
+        """Request the cancellation of the transfer."""
         request = payments_pb.CancelInterbankTransferRequest(transfer_id=transfer_id)
         customer_id = payment.customer.customer_id
         return await self._calls.until_told(self._payments, "", customer_id, "cancel", request)

@@ -1,7 +1,7 @@
 """An event loop whose time is a number: when nothing is ready it jumps to the next timer.
 
 Production's coroutines run on it unchanged. There are no sockets and no threads, so one seed gives
-one order of everything.
+one order of all events.
 """
 
 import asyncio

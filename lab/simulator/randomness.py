@@ -20,7 +20,7 @@ A part numbers its draws (`what`) below 1000. In use: 1-4, 7, 11-13, 31-35, 50-6
 
 
 class Point(IntEnum):
-    """Where a fault can strike."""
+    """Where a fault can happen."""
 
     DB_LOST_BEFORE = 1
     DB_LOST_AFTER = 2

@@ -100,7 +100,7 @@ class ClearingHouse:
         return network
 
     def transfer(self, key: str) -> HouseTransfer | None:
-        """Return what the house has under a key, without moving its clock."""
+        """Return the house's transfer with a key, without advancing its clock."""
         return self.network.book.find(key)
 
     async def serve(

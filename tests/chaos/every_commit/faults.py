@@ -88,7 +88,7 @@ async def _until_fired(run: TransferRun, faults: list[str]) -> None:
         if run.way.cause is Cause.CANCEL:
             run.cause()
         if run.hold is not None:
-            # Workers that asked before the fault are held too. Cancel them, so that they ask again.
+            # Workers that asked before the fault are held too. Cancel them, so one asks again.
             for one in run.hold.waiting[1:]:
                 one.let_go("away")
         await run.by_another()

@@ -32,7 +32,7 @@ and on Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`)."""
 
 
 class VolumesUnavailableError(AssertionError):
-    """The machine cannot give a test small volumes; the message says what is needed."""
+    """The machine does not allow small volumes. The message says what to change."""
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def _read(bootstrap: str, topic: str) -> list[kafka.Record]:
 
 
 POISONED = [
-    # topic            who must park it
+    # topic            groups that park it
     ("payments", {"[router]", "[customers]"}),
     ("transfers", {"[router]", "[customers]"}),
     ("auth-events", {"[router]"}),
