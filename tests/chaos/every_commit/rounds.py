@@ -235,7 +235,7 @@ class Rounds:
 
 @asynccontextmanager
 async def rounds_on(bank: Bank) -> AsyncGenerator[Rounds]:
-    """Open what the rounds need: connections of a superuser, and payments that asks at each commit."""
+    """Open what the rounds need: superuser connections, and payments that asks at each commit."""
     # A test may lock a row for longer than the server lets a transaction be idle.
     patient = {"idle_in_transaction_session_timeout": "0"}
     dsn = bank.stack.dsn("bp_write")
