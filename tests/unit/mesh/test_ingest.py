@@ -1,4 +1,4 @@
-"""A configuration that cannot be honoured is refused with file and line."""
+"""An invalid configuration is rejected with file and line."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Config, contracts and places become one model, or are refused."""
+"""Config, contracts and addresses become one model, or are rejected."""
 
 import shutil
 from pathlib import Path
