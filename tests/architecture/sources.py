@@ -12,7 +12,7 @@ TEXT_SUFFIXES = frozenset(
     {".py", ".md", ".proto", ".sql", ".toml", ".yaml", ".yml", ".xml", ".lua", ".in", ".json", ""}
 )
 _OUTSIDE = re.compile(r"^(\.|gen$|third_party$|__pycache__$)")
-"""Top-level names that are not ours: state, caches, what is generated, foreign files."""
+"""Top-level names that nobody here writes: state, caches, generated and foreign files."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""The contracts in proto/: policies cannot be forgotten, personal data is redacted, all is told."""
+"""The contracts in proto/: every method has a policy, personal data is redacted, and every
+element has a comment.
+"""
 
 import subprocess
 import sys

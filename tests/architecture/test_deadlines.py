@@ -23,16 +23,16 @@ MAY_READ_A_CLOCK = {
     "contract/mesh/conftest.py": "for lower bounds: not before its time",
     "contract/partners/test_faults.py": "for a lower bound: not before its time",
 }
-"""Files under tests/, and why none of them fails on a slow host for it."""
+"""Files under tests/, with the reason why a slow host fails none of them."""
 
 SCALES = frozenset({"scaled_s", "call_timeout"})
-"""Functions whose result follows the host."""
+"""Functions whose result scales with the host."""
 WAITED_OUT = frozenset({"SILENCE_S"})
-"""Times that pass in full when all is well, so they need not scale."""
+"""Waits that a correct run completes in full, so they need not scale."""
 PLACES = {"timeout": 0, "timeout_at": 0, "wait_for": 1, "flush": 0}
-"""Functions that wait -> the place of their deadline among the arguments."""
+"""Functions that wait, each with the position of its deadline among the arguments."""
 WORDS = frozenset({"timeout", "request_timeout"})
-"""Names of deadlines in calls of other libraries."""
+"""Keyword arguments of other libraries that are deadlines."""
 
 
 def _tests() -> Iterator[Module]:
@@ -60,7 +60,7 @@ def _reads_a_clock(call: ast.Call) -> bool:
 
 
 def _fixed_deadlines(call: ast.Call) -> Iterator[ast.expr]:
-    """The deadlines of a call that do not follow the host."""
+    """The deadlines of a call that do not scale with the host."""
     if ast.unparse(call.func) == "pytest.mark.timeout":
         return iter(())  # tests/conftest.py scales it
     place = PLACES.get(_name(call))
@@ -71,7 +71,7 @@ def _fixed_deadlines(call: ast.Call) -> Iterator[ast.expr]:
 
 
 def _scales(deadline: ast.expr) -> bool:
-    """Whether it is scaled, is no number, or is a variable that its own caller answers for."""
+    """Whether a deadline is scaled, not a number, or a variable that the caller has scaled."""
     if isinstance(deadline, ast.Constant):
         return not isinstance(deadline.value, int | float)
     if isinstance(deadline, ast.Name | ast.Attribute):

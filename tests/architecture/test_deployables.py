@@ -1,4 +1,4 @@
-"""Each deployable under services/ is known to the import contracts and explains itself."""
+"""The import contracts name each deployable under services/, and each has a page about it."""
 
 import tomllib
 from typing import Any

@@ -1,4 +1,4 @@
-"""Documents point at what is there: links, tests, targets, programs; and drawings are current."""
+"""Documents refer to things that exist: links, tests, targets, programs. Drawings are current."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from tests.architecture.sources import REPO, texts
 
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 TEST = re.compile(r"`([\w/]*\btest_\w+\.py)?(…)?(?:::(test_\w+))?`")
-"""A file by its path or by its name alone; without one, a test of the file named before."""
+"""A test by its file's path or name; without a file, a test of the file named before it."""
 TARGET = re.compile(r"`make ([a-z-]+)[ `]")
 COVERAGE = REPO / "docs" / "seed-coverage.md"
 WANTED = (
@@ -63,7 +63,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def _missing_tests(text: str) -> Iterator[str]:
-    """Yield the tests that a document names and that nobody finds."""
+    """Yield the tests that a document names and that do not exist."""
     said = ""
     for file, _, function in TEST.findall(text):
         if not file and not function:

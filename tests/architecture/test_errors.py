@@ -20,7 +20,7 @@ GATEWAY_ONLY = {
     },
 }
 RECORDED_ONLY = {
-    # Kept in a delivery record and never answered to a caller.
+    # Kept in a delivery record; no caller gets it.
     "bp.notifications.v1": {"DEVICE_UNREGISTERED"},
 }
 

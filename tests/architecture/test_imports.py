@@ -1,4 +1,4 @@
-"""Nothing is built at import: every module imports with sockets blocked and no environment."""
+"""Importing has no side effect: every module imports with sockets blocked and no environment."""
 
 import os
 import subprocess

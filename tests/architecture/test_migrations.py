@@ -1,4 +1,4 @@
-"""Released migrations cannot change unseen: what the check says of each way to break the rule."""
+"""A released migration cannot change unnoticed; the check names each way to break the rule."""
 
 import subprocess
 from collections.abc import Callable

@@ -10,7 +10,7 @@ FUNCTION_LINES_MAX = 50
 MODULE_LINES_MAX = 400
 LINE_CHARACTERS_MAX = 100
 DOCSTRING_SENTENCES_MAX = 8
-"""Five are the rule; a definition that others must be able to follow, such as an encoding, more."""
+"""Five are the rule. A definition that others implement, such as an encoding, may take more."""
 BANNED_NAMES = frozenset(
     {"common", "util", "utils", "helper", "helpers", "misc", "base", "models", "stuff", "manager"}
 )
@@ -19,8 +19,8 @@ LEFT_UNDONE = re.compile(
 )
 MACHINE_PATH = re.compile(r"(?<![\w.~/])/(?:work|home|root|Users)/\w")
 REGISTRY = re.compile(
-    r"--(?:extra-)?index-url|--find-links|\"resolved\"\s*:|<repositor(?:y|ies)>|GOPROXY=|pypi\.org"
-    r"|^registry\s*=|registry\.npmjs|repo1?\.maven|^deb https?:",
+    r"--(?:extra-)?index-url|--find-links|\"resolved\"\s*:|GOPROXY=|pypi\.org"
+    r"|<repository>|<repositories>|^registry\s*=|registry\.npmjs|repo1?\.maven|^deb https?:",
     re.MULTILINE,
 )
 BROAD_EXCEPT = re.compile(r"except (?:Exception|BaseException)?:|except Exception\b")

@@ -1,4 +1,4 @@
-"""Today's SQL is in files, and each way in which a file can be wrong is found and named."""
+"""Today's SQL is in files; the check finds and names each way in which a file can be wrong."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace

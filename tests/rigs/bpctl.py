@@ -1,4 +1,4 @@
-"""Runs `bpctl` on a running stack, and spoils a balance for commands that must report it."""
+"""Runs `bpctl` on a running stack, and corrupts a balance for commands that must report it."""
 
 import subprocess
 from collections.abc import AsyncGenerator
@@ -29,7 +29,7 @@ def bpctl(home: Path, *arguments: str, within_s: float = 120.0) -> subprocess.Co
 
 @asynccontextmanager
 async def spoilt_balance(stack: RunningStack) -> AsyncGenerator[str]:
-    """Add a cent to a balance, beyond its entries; yield the account's id. Undone at the end."""
+    """Add a cent to a balance without an entry; yield the account's id. Undo it at the end."""
     connection = await asyncpg.connect(stack.dsn("bp_write"))
     account = await connection.fetchval(PICK)
     await connection.execute(CHANGE, account, 1)

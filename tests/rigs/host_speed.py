@@ -1,4 +1,4 @@
-"""How slow this host is now, beside the documented one; all deadlines of a test session scale.
+"""How slow this host is compared with the documented one; every deadline of a session scales.
 
 A deadline only catches a hang, so it is generous: three times what the documented host may need
 when it is quiet, times the slowness of this one, its other work included.
@@ -16,20 +16,20 @@ DOCUMENTED_S = 0.30
 """Seconds of the yardstick on the documented host (docs/performance.md) when it is quiet."""
 GENEROSITY = 3.0
 SLOWNESS_MAX = 4.0
-"""Beyond it a deadline catches no hang within the time that a session may take."""
+"""A larger factor would let a hang last longer than a whole session may take."""
 _ROUNDS = 200
 _ADDITIONS = 100_000
 
 
 def set_deadline_factor() -> None:
-    """Measure once a session and tell all processes of it; a factor that is set already stays."""
+    """Measure once per session and set the factor for all its processes, unless it is set."""
     if FACTOR_VARIABLE not in os.environ:
         slowness = min(max(yardstick_s() / DOCUMENTED_S, 1.0), SLOWNESS_MAX)
         os.environ[FACTOR_VARIABLE] = f"{GENEROSITY * slowness:.2f}"
 
 
 def let_no_property_measure() -> None:
-    """Let no property fail because its host is slow: neither by one example nor by making them."""
+    """Let no property test fail because the host is slow, in running or in making examples."""
     settings.register_profile(
         "any host", deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
@@ -37,7 +37,7 @@ def let_no_property_measure() -> None:
 
 
 def yardstick_s() -> float:
-    """Return the seconds of a fixed piece of work, long enough to meet the host's other work."""
+    """Time a fixed piece of work in seconds, long enough to compete with the host's other work."""
     begun = time.perf_counter()
     for _ in range(_ROUNDS):
         total = 0
@@ -47,7 +47,12 @@ def yardstick_s() -> float:
 
 
 def scale_timeouts(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Scale the time after which a test counts as hanging: the marker's, else the ini file's."""
+    """Scale the time after which a test counts as hanging: the marker's, else the ini file's.
+
+    A timeout on the command line is a person's own and holds as it is.
+    """
+    if config.getoption("timeout", None) is not None:
+        return
     default = float(config.getini("timeout"))
     for item in items:
         marker = item.get_closest_marker("timeout")

@@ -1,4 +1,4 @@
-"""The sandbox of FCM behind one Unix socket, where notifications would meet its sidecar."""
+"""The FCM sandbox behind a Unix socket, in place of the sidecar of notifications."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -20,24 +20,24 @@ PROJECT = "bp-test"
 
 @dataclass
 class PushService:
-    """The running sandbox: where it listens and who may use it."""
+    """The running sandbox: its socket and the service account that may use it."""
 
     socket: Path
     control: aiohttp.ClientSession
     account: dict[str, str]
 
     async def messages(self, device: str) -> dict[str, Any]:
-        """Return what arrived at a device: count, delivered, shown."""
+        """Return what a device received: count, delivered, shown."""
         async with self.control.get(f"http://c/control/messages?device={device}") as answer:
             return json.loads(await answer.read())
 
     async def fault(self, **spec: Any) -> None:
-        """Let it misbehave."""
+        """Inject a fault."""
         async with self.control.post("http://c/control/faults", json=spec) as answer:
             assert answer.status == 201, await answer.text()
 
     async def heal(self) -> None:
-        """End all faults."""
+        """Remove all faults."""
         async with self.control.delete("http://c/control/faults") as answer:
             assert answer.status == 200
 

@@ -46,12 +46,12 @@ class RouterProcess:
             )
 
     def ends(self) -> int:
-        """Wait until it ends by itself; return the exit code."""
+        """Wait until the process ends by itself; return the exit code."""
         assert self.process is not None
         return self.process.wait(timeout=scaled_s(EXITS_S))
 
     def restart_if_stuck(self) -> None:
-        """Do as the supervisor: a router whose client is stuck ends itself to be started again."""
+        """Act as the supervisor: restart a router that ended because its Kafka client was stuck."""
         assert self.process is not None
         ended = self.process.poll()
         if ended is not None:
@@ -59,7 +59,7 @@ class RouterProcess:
             self.start()
 
     def kill(self) -> None:
-        """kill -9: nothing is said to the broker."""
+        """Send SIGKILL, so that the broker gets no goodbye."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()

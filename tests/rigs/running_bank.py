@@ -1,4 +1,4 @@
-"""The whole running bank for tests: calls of its customers, and ways past the bank."""
+"""The whole running bank for tests: calls of its customers, and calls that bypass the bank."""
 
 import asyncio
 import ssl
@@ -52,7 +52,7 @@ class Bank(BankClient):
             self._show(tls, "ach-webhook")
         headers = {"Ach-Signature": signature, "Content-Type": "application/json"}
         url = self.where["BP_GATEWAY_URL"] + path
-        # A session of its own: connections are kept by host, whatever certificate they showed.
+        # A new session: the pool reuses connections by host, whatever certificate they showed.
         async with (
             aiohttp.ClientSession() as session,
             session.request(method, url, data=body, headers=headers, ssl=tls) as response,
@@ -67,7 +67,7 @@ class Bank(BankClient):
         await asyncio.to_thread(self.stack.restart, "payments-sidecar")
 
     async def two_banking_days_untold(self) -> None:
-        """Let two banking days pass; the clearing house holds its notices back."""
+        """Advance the clock by two banking days; the clearing house holds its notices back."""
         await self.control("ach", "POST", "/control/webhooks/hold")
         body = {"banking_days": 2, "drain_timeout_ms": 1}
         await self.control("ach", "POST", "/control/clock/advance", body)
@@ -88,7 +88,7 @@ class Bank(BankClient):
         tls.load_cert_chain(folder / f"{certificate}.pem", folder / f"{certificate}.key")
 
     async def produce(self, topic: str, key: bytes, value: bytes) -> None:
-        """Write to a topic without the bank."""
+        """Write to a topic directly, bypassing the bank."""
         producer = Producer({"bootstrap.servers": self.where["BP_KAFKA_BOOTSTRAP"]})
         producer.produce(topic, key=key, value=value)
         unsent = await asyncio.to_thread(producer.flush, scaled_s(20))

@@ -15,7 +15,7 @@ from services.chassis.kafka import producer_settings
 from services.kernel.ids import new_id
 
 WRITE_S = 60.0
-"""How long a message may wait for its acknowledgement, the restart of a killed broker included."""
+"""How long an acknowledgement may take, including the restart of a killed broker."""
 
 
 def payment(fact: str = "transfer_submitted", customer_id: str | None = None) -> PaymentEvent:
@@ -73,7 +73,7 @@ def write(bootstrap: str, topic: str, events: Iterable[Any]) -> None:
 
 
 def write_raw(bootstrap: str, topic: str, pairs: Iterable[tuple[bytes, bytes]]) -> None:
-    """Write keys and values as they are."""
+    """Write raw keys and values."""
     with _acknowledged(bootstrap) as produce:
         for key, value in pairs:
             produce(topic, value=value, key=key)
@@ -81,7 +81,7 @@ def write_raw(bootstrap: str, topic: str, pairs: Iterable[tuple[bytes, bytes]]) 
 
 @contextmanager
 def _acknowledged(bootstrap: str) -> Generator[Callable[..., None]]:
-    """Give a way to write messages; fail when one of them is not acknowledged in the end.
+    """Yield a function that writes messages; fail if one of them is never acknowledged.
 
     A message that the client gives up counts as flushed: only its report says that it is lost.
     """
@@ -109,7 +109,7 @@ def read_all(bootstrap: str, topic: str) -> list[Message]:
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
             "log_level": 0,
-            # The end of a partition is told when a fetch comes back empty: do not let it wait.
+            # The client reports a partition's end after an empty fetch, so no fetch may wait.
             "fetch.wait.max.ms": 10,
         }
     )

@@ -22,7 +22,7 @@ class Running:
 
 @asynccontextmanager
 async def background(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
-    """Run a coroutine beside the body; the body fails at its end when the coroutine failed."""
+    """Run a coroutine concurrently with the body; re-raise its error after the body."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -34,7 +34,7 @@ async def background(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
 
 @contextmanager
 def scaled_deadlines() -> Generator[None]:
-    """Scale the methods' deadlines, as those of the tests, for servers built in the body."""
+    """Scale the methods' deadlines like those of the tests, for servers built in the body."""
     load = contracts.load
 
     def scaled(descriptor_set: bytes | None = None) -> dict[str, contracts.MethodContract]:

@@ -27,7 +27,7 @@ from services.chassis.postgres import Database, connect, open_pool
 
 PASSWORD = secrets.token_hex(16)
 STATEMENT_S = 30.0
-"""A statement may wait as long as a test may: a slow host does not meet the product's limit."""
+"""A statement may take as long as a test may: a slow host must not hit the product's limit."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class PostgresStore:
         return Database(self.part.host, self.part.port, name, role, PASSWORD)
 
     async def session(self, role: str, name: str = "bp_write") -> asyncpg.Connection:
-        """A single connection that may hold locks as long as a test waits."""
+        """A single connection that may hold locks for as long as a test waits."""
         with _scaled_limits():
             connection = await connect(self.database(role, name), f"test-{role}", _statement_ms())
         await connection.execute("SET idle_in_transaction_session_timeout = 0")
         return connection
 
     async def pool(self, role: str, size: int = 8, name: str = "bp_write") -> asyncpg.Pool:
-        """A pool as a service opens it, but for the time limits."""
+        """A pool like that of a service, except for the time limits."""
         with _scaled_limits():
             return await open_pool(self.database(role, name), f"test-{role}", size, _statement_ms())
 
@@ -73,7 +73,7 @@ def _statement_ms() -> int:
 
 @contextmanager
 def _scaled_limits() -> Generator[None]:
-    """Scale the limits of connections that are opened meanwhile: a slow host meets none of them."""
+    """Scale the limits of connections opened in the body, so that a slow host hits none of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chassis_postgres, "CONNECT_TIMEOUT_S", scaled_s(20))
         patch.setattr(chassis_postgres, "COMMAND_TIMEOUT_S", scaled_s(2 * STATEMENT_S))
@@ -81,7 +81,7 @@ def _scaled_limits() -> Generator[None]:
 
 
 def _free_port() -> int:
-    """Return a port at random, so that sessions side by side do not choose the same."""
+    """Return a random port, so that concurrent sessions do not choose the same."""
     return next(p for p in iter(lambda: random.randrange(11_000, 20_000), None) if is_free(p))
 
 

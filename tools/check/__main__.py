@@ -19,6 +19,7 @@ CHECKS = (
         lambda: _run("ruff", "check", "--quiet", "--output-format=concise", "."),
     ),
     Check("format", "ruff format", lambda: _run("ruff", "format", "--check", "--quiet", ".")),
+    Check("spelling", "typos, British", lambda: _run("typos", "--format=brief")),
     Check("imports", "import-linter", lambda: _run("lint-imports", "--no-cache")),
     Check("protos", "buf lint", lambda: _run("buf", "lint")),
     Check(

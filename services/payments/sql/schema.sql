@@ -201,6 +201,3 @@ GRANT EXECUTE ON FUNCTION payments.post_transition(text, uuid, uuid, uuid, text,
 
 -- functions/postings_of.sql, owned by postgres
 GRANT EXECUTE ON FUNCTION payments.postings_of(payments.debit_order[]) TO bp_payments;
-
--- functions/take_keys.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.take_keys(payments.debit_order[]) TO bp_payments;

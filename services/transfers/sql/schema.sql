@@ -183,6 +183,3 @@ GRANT EXECUTE ON FUNCTION transfers.post_book_transfers(transfers.request[]) TO 
 
 -- functions/replay.sql, owned by transfers_owner
 GRANT EXECUTE ON FUNCTION transfers.replay(uuid, text, bytea) TO bp_transfers;
-
--- functions/take_keys.sql, owned by transfers_owner
--- Only its owner may execute transfers.take_keys(transfers.request[]).

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shlex
 import subprocess
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,9 +59,13 @@ class SmallVolumes:
         found = os.statvfs(self._folder(store))
         return found.f_bavail * found.f_frsize
 
-    def make_room(self, store: str) -> None:
-        """Take the ballast away."""
-        (self._folder(store) / "ballast").unlink()
+    @contextlib.contextmanager
+    def room_afterwards(self, store: str) -> Generator[None]:
+        """Delete the ballast after the body, also when it fails: the judge needs the stores."""
+        try:
+            yield
+        finally:
+            (self._folder(store) / "ballast").unlink(missing_ok=True)
 
 
 def start(root: Path) -> SmallVolumes:

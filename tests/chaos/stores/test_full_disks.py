@@ -60,21 +60,20 @@ async def test_without_room_for_kafka_customers_pay_on_and_events_wait_in_the_ou
 ) -> None:
     async with load(bank) as paying:
         no_room = _told(bank, "kafka", NO_ROOM)
-        await asyncio.to_thread(volumes.fill, "kafka")
-        await until(no_room, 30, "Kafka finds no room")
-        await until(lambda: _started_in_vain(bank, "kafka"), 30, "it cannot start either")
-        await until(lambda: _events_wait(bank), 30, "events wait in the outbox")
-        await paying.more(20)
-        volumes.make_room("kafka")
+        with volumes.room_afterwards("kafka"):
+            await asyncio.to_thread(volumes.fill, "kafka")
+            await until(no_room, 30, "Kafka finds no room")
+            await until(lambda: _started_in_vain(bank, "kafka"), 30, "it cannot start either")
+            await until(lambda: _events_wait(bank), 30, "events wait in the outbox")
+            await paying.more(20)
         await asyncio.to_thread(bank.stack.wait_ready, "kafka", timeout_s=WITHIN_S)
         await paying.more(10)
     assert not paying.refusals
     await paying.assert_whole(WITHIN_S)
 
 
-async def _use_up_wal(bank: Bank) -> None:
-    """Have the server begin new files of its log until it finds no room: load would, later."""
-    connection = await bank.connect("bp_write")
+async def _use_up_wal(connection: asyncpg.Connection) -> None:
+    """Let the server begin new WAL files until it finds no room; load would do so later."""
 
     async def refused() -> bool:
         try:
@@ -83,10 +82,7 @@ async def _use_up_wal(bank: Bank) -> None:
             return True
         return False
 
-    try:
-        await until(refused, 60, "PostgreSQL begins no further file of its log")
-    finally:
-        connection.terminate()
+    await until(refused, 60, "PostgreSQL begins no further file of its log")
 
 
 async def test_without_room_for_postgres_callers_are_told_to_repeat_and_nothing_is_half_done(
@@ -97,17 +93,20 @@ async def test_without_room_for_postgres_callers_are_told_to_repeat_and_nothing_
         await bank.in_state(payer.customer, payer.taken[0], "SUBMITTED")
         no_page = _told(bank, "postgres", "could not extend file")
         no_log = _told(bank, "postgres", "PANIC")
-        # A fresh file of the log, so that room for rows is what ends first.
-        await bank.rows("bp_write", NEXT_WAL_FILE)
-        await asyncio.to_thread(volumes.fill, "postgres")
-        await until(no_page, 30, "PostgreSQL finds no room for a row")
-        await paying.refused()
-        assert (await bank.transfer(payer.customer, payer.taken[0]))["state"] == "SUBMITTED"
-        await _use_up_wal(bank)
-        await until(no_log, 10, "PostgreSQL finds no room for its log and ends")
-        await until(lambda: _started_in_vain(bank, "postgres"), 20, "it cannot recover either")
-        await paying.refused()
-        volumes.make_room("postgres")
+        # A session of its own: a new one may fail on a full disk, because it writes a cache file.
+        connection = await bank.connect("bp_write")
+        # A new WAL file, so that the room for rows ends first.
+        await connection.execute(NEXT_WAL_FILE)
+        with volumes.room_afterwards("postgres"):
+            await asyncio.to_thread(volumes.fill, "postgres")
+            await until(no_page, 30, "PostgreSQL finds no room for a row")
+            await paying.refused()
+            assert (await bank.transfer(payer.customer, payer.taken[0]))["state"] == "SUBMITTED"
+            await _use_up_wal(connection)
+            connection.terminate()
+            await until(no_log, 10, "PostgreSQL finds no room for its log and ends")
+            await until(lambda: _started_in_vain(bank, "postgres"), 20, "it cannot recover either")
+            await paying.refused()
         await asyncio.to_thread(bank.stack.wait_ready, "postgres", timeout_s=WITHIN_S)
         await paying.more(20, WITHIN_S)
     paying.assert_clear()

@@ -25,9 +25,9 @@ FAULTS = [
     (
         "a typing error deep inside",
         "VirtualService",
-        RULE + "      retries: {atempts: 1}\n",
+        RULE + "      retries: {attempt: 1}\n",
         9,
-        "ate",
+        "attempt: unk",
     ),
     (
         "an unhonoured value",

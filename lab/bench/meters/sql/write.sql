@@ -11,13 +11,13 @@ SELECT transfer_id::text FROM transfers.idempotency_key WHERE starts_with(idempo
 -- name: posted
 -- Transfers with entries in the books since an instant.
 SELECT DISTINCT reference::text FROM ledger.entry
-WHERE transaction_id >= partitioning.id_floor($1) AND line = 1
+WHERE transaction_id >= chassis.id_floor($1) AND line = 1
 
 -- name: published
 -- Events that were published to Kafka since an instant.
 SELECT event_id::text, subject::text FROM outbox.published
-WHERE event_id >= partitioning.id_floor($1)
+WHERE event_id >= chassis.id_floor($1)
 
 -- name: published_count
 -- Number of events that were published to Kafka since an instant.
-SELECT count(*) FROM outbox.published WHERE event_id >= partitioning.id_floor($1)
+SELECT count(*) FROM outbox.published WHERE event_id >= chassis.id_floor($1)

@@ -1,7 +1,7 @@
 -- Makes the missing monthly partitions of `parent`, from the month before `since` to `months_ahead`
 -- after it, and returns how many it made. `parent` is partitioned by ranges of UUIDv7. It runs with
 -- the rights of its caller, a function of the table's owner.
-CREATE OR REPLACE FUNCTION partitioning.ensure_months(
+CREATE OR REPLACE FUNCTION chassis.ensure_months(
     parent regclass, months_ahead integer, since timestamptz, finish regproc DEFAULT NULL
 ) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
@@ -13,7 +13,7 @@ DECLARE
     of_parent record;
     made integer := 0;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('partitioning.ensure_months', parent::bigint));
+    PERFORM pg_advisory_xact_lock(hashtextextended('chassis.ensure_months', parent::bigint));
     SELECT n.nspname AS schema, c.relname AS name, a.attname AS key_column,
         nullif(p.partdefid, 0)::regclass AS default_partition
     INTO STRICT of_parent
@@ -28,9 +28,9 @@ BEGIN
     LOOP
         partition := of_parent.name || '_' || to_char(month, 'YYYY_MM');
         CONTINUE WHEN to_regclass(format('%I.%I', of_parent.schema, partition)) IS NOT NULL;
-        CONTINUE WHEN partitioning.holds_month(
+        CONTINUE WHEN chassis.holds_month(
             of_parent.default_partition, of_parent.key_column, month);
-        PERFORM partitioning.make_month(parent, of_parent.schema, partition, month, finish);
+        PERFORM chassis.make_month(parent, of_parent.schema, partition, month, finish);
         made := made + 1;
     END LOOP;
     RETURN made;

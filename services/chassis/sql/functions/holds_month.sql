@@ -1,6 +1,6 @@
 -- Returns whether a default partition (NULL: there is none) already holds rows of a month. Such a
 -- month gets no partition of its own, because PostgreSQL refuses one.
-CREATE OR REPLACE FUNCTION partitioning.holds_month(
+CREATE OR REPLACE FUNCTION chassis.holds_month(
     default_partition regclass, key_column name, month timestamptz
 ) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
@@ -12,7 +12,7 @@ BEGIN
         EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I >= $1 AND %I < $2)',
             default_partition, key_column, key_column)
         INTO held
-        USING partitioning.id_floor(month), partitioning.id_floor(month + interval '1 month');
+        USING chassis.id_floor(month), chassis.id_floor(month + interval '1 month');
     END IF;
     RETURN held;
 END $$;

@@ -2,7 +2,7 @@
 -- table with all that the parent has and then attaches it, which blocks neither readers nor writers
 -- of the parent; CREATE TABLE ... PARTITION OF would lock the parent against both. `finish` names a
 -- function over regclass that adds what LIKE does not copy, such as statement triggers.
-CREATE OR REPLACE FUNCTION partitioning.make_month(
+CREATE OR REPLACE FUNCTION chassis.make_month(
     parent regclass, schema name, partition text, month timestamptz, finish regproc
 ) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
@@ -15,5 +15,5 @@ BEGIN
         EXECUTE format('SELECT %s($1)', finish) USING made::regclass;
     END IF;
     EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)', parent, made,
-        partitioning.id_floor(month), partitioning.id_floor(month + interval '1 month'));
+        chassis.id_floor(month), chassis.id_floor(month + interval '1 month'));
 END $$;

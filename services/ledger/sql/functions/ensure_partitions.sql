@@ -5,6 +5,6 @@ CREATE OR REPLACE FUNCTION ledger.ensure_partitions(
 ) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT partitioning.ensure_months(
+    SELECT chassis.ensure_months(
         'ledger.entry', months_ahead, since, 'ledger.finish_partition')
 $$;

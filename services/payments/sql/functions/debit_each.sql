@@ -11,7 +11,10 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    taken constant uuid[] := ARRAY(SELECT payments.take_keys(orders));
+    taken constant uuid[] := chassis.take_keys('payments.idempotency_key', ARRAY(
+        SELECT ROW(ledger.shard_of(o.account_id), o.customer_id, o.idempotency_key,
+            o.fingerprint, o.transfer_id)::chassis.request_key
+        FROM unnest(orders) o));
     tried constant payments.debit_order[] := ARRAY(
         SELECT o FROM unnest(orders) o WHERE o.transfer_id = ANY (taken));
     verdicts constant ledger.verdict[] := ledger.post_group(payments.postings_of(tried));

@@ -5,6 +5,6 @@ CREATE OR REPLACE FUNCTION payments.ensure_partitions(
 ) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT partitioning.ensure_months(
+    SELECT chassis.ensure_months(
         'payments.interbank_transfer', months_ahead, since, 'payments.finish_partition')
 $$;

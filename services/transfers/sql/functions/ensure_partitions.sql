@@ -5,5 +5,5 @@ CREATE OR REPLACE FUNCTION transfers.ensure_partitions(
 ) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT partitioning.ensure_months('transfers.book_transfer', months_ahead, since)
+    SELECT chassis.ensure_months('transfers.book_transfer', months_ahead, since)
 $$;

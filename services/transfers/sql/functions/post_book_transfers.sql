@@ -10,7 +10,10 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    taken constant uuid[] := ARRAY(SELECT transfers.take_keys(requests));
+    taken constant uuid[] := chassis.take_keys('transfers.idempotency_key', ARRAY(
+        SELECT ROW(ledger.shard_of(r.customer_id), r.customer_id, r.idempotency_key,
+            r.fingerprint, r.transfer_id)::chassis.request_key
+        FROM unnest(requests) r));
     tried constant transfers.request[] := ARRAY(
         SELECT r FROM unnest(requests) r WHERE r.transfer_id = ANY (taken));
     verdicts constant ledger.verdict[] := ledger.post_group(ARRAY(

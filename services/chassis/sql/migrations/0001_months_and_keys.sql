@@ -1,12 +1,12 @@
 -- migrate:up
 
--- Monthly partitions, the same in each database whose tables grow with time. A service calls it
--- through its own ensure_partitions, which has the rights of the tables' owner.
+-- What several services do in SQL, the same in each database: monthly partitions of the tables that
+-- grow with time, and the idempotency keys of a batch.
 
-CREATE SCHEMA partitioning;
+CREATE SCHEMA chassis;
 
 -- Returns the smallest UUIDv7 of an instant, so that a range of time becomes a range of ids.
-CREATE FUNCTION partitioning.id_floor(instant timestamptz) RETURNS uuid
+CREATE FUNCTION chassis.id_floor(instant timestamptz) RETURNS uuid
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
     SELECT (lpad(to_hex(floor(extract(epoch FROM instant) * 1000)::bigint), 12, '0')
@@ -15,7 +15,7 @@ $$;
 
 -- Returns whether a default partition (NULL: there is none) already holds rows of a month. Such a
 -- month gets no partition of its own, because PostgreSQL refuses one.
-CREATE FUNCTION partitioning.holds_month(
+CREATE FUNCTION chassis.holds_month(
     default_partition regclass, key_column name, month timestamptz
 ) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
@@ -27,7 +27,7 @@ BEGIN
         EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I >= $1 AND %I < $2)',
             default_partition, key_column, key_column)
         INTO held
-        USING partitioning.id_floor(month), partitioning.id_floor(month + interval '1 month');
+        USING chassis.id_floor(month), chassis.id_floor(month + interval '1 month');
     END IF;
     RETURN held;
 END $$;
@@ -36,7 +36,7 @@ END $$;
 -- table with all that the parent has and then attaches it, which blocks neither readers nor writers
 -- of the parent; CREATE TABLE ... PARTITION OF would lock the parent against both. `finish` names a
 -- function over regclass that adds what LIKE does not copy, such as statement triggers.
-CREATE FUNCTION partitioning.make_month(
+CREATE FUNCTION chassis.make_month(
     parent regclass, schema name, partition text, month timestamptz, finish regproc
 ) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
@@ -49,13 +49,13 @@ BEGIN
         EXECUTE format('SELECT %s($1)', finish) USING made::regclass;
     END IF;
     EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)', parent, made,
-        partitioning.id_floor(month), partitioning.id_floor(month + interval '1 month'));
+        chassis.id_floor(month), chassis.id_floor(month + interval '1 month'));
 END $$;
 
 -- Makes the missing monthly partitions of `parent`, from the month before `since` to `months_ahead`
 -- after it, and returns how many it made. `parent` is partitioned by ranges of UUIDv7. It runs with
 -- the rights of its caller, a function of the table's owner.
-CREATE FUNCTION partitioning.ensure_months(
+CREATE FUNCTION chassis.ensure_months(
     parent regclass, months_ahead integer, since timestamptz, finish regproc DEFAULT NULL
 ) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
@@ -67,7 +67,7 @@ DECLARE
     of_parent record;
     made integer := 0;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('partitioning.ensure_months', parent::bigint));
+    PERFORM pg_advisory_xact_lock(hashtextextended('chassis.ensure_months', parent::bigint));
     SELECT n.nspname AS schema, c.relname AS name, a.attname AS key_column,
         nullif(p.partdefid, 0)::regclass AS default_partition
     INTO STRICT of_parent
@@ -82,16 +82,52 @@ BEGIN
     LOOP
         partition := of_parent.name || '_' || to_char(month, 'YYYY_MM');
         CONTINUE WHEN to_regclass(format('%I.%I', of_parent.schema, partition)) IS NOT NULL;
-        CONTINUE WHEN partitioning.holds_month(
+        CONTINUE WHEN chassis.holds_month(
             of_parent.default_partition, of_parent.key_column, month);
-        PERFORM partitioning.make_month(parent, of_parent.schema, partition, month, finish);
+        PERFORM chassis.make_month(parent, of_parent.schema, partition, month, finish);
         made := made + 1;
     END LOOP;
     RETURN made;
 END $$;
 
--- They run with the rights of their caller, so only the owner of a table can partition it.
-GRANT USAGE ON SCHEMA partitioning TO PUBLIC;
+-- One key of a batch, as the key tables of the services hold it.
+CREATE TYPE chassis.request_key AS (
+    shard           smallint,
+    customer_id     uuid,
+    idempotency_key text,
+    fingerprint     bytea,
+    transfer_id     uuid
+);
+COMMENT ON TYPE chassis.request_key IS
+    'One key of a batch, as the key tables of the services hold it.';
+
+-- Takes idempotency keys in `store`, the key table of a service. It returns the transfers whose key
+-- was free. Keys are taken in the order of the table's primary key and before any account is
+-- locked, here and in every other function, so that two batches cannot deadlock. Of two equal keys
+-- in a batch the first is taken. It runs with the rights of its caller.
+CREATE FUNCTION chassis.take_keys(store regclass, keys chassis.request_key[])
+RETURNS uuid[]
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    taken uuid[];
+BEGIN
+    EXECUTE format($sql$
+        WITH taken AS (
+            INSERT INTO %s (shard, customer_id, idempotency_key, fingerprint, transfer_id)
+            SELECT k.shard, k.customer_id, k.idempotency_key, k.fingerprint, k.transfer_id
+            FROM unnest($1) WITH ORDINALITY k
+            ORDER BY 1, 2, 3, k.ordinality
+            ON CONFLICT DO NOTHING
+            RETURNING transfer_id)
+        SELECT array_agg(transfer_id) FROM taken $sql$, store)
+    INTO taken
+    USING keys;
+    RETURN coalesce(taken, '{}');
+END $$;
+
+-- The functions run with the rights of their caller, so they give nobody access to a table.
+GRANT USAGE ON SCHEMA chassis TO PUBLIC;
 
 -- migrate:down
-DROP SCHEMA partitioning CASCADE;
+DROP SCHEMA chassis CASCADE;

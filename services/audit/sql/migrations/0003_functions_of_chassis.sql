@@ -14,7 +14,7 @@ CREATE FUNCTION audit.ensure_partitions(
 ) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT partitioning.ensure_months(
+    SELECT chassis.ensure_months(
         'audit.record', months_ahead, since, 'audit.finish_partition')
 $$;
 

@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION outbox.ensure_partitions(
 ) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT partitioning.ensure_months('outbox.published', months_ahead, since)
+    SELECT chassis.ensure_months('outbox.published', months_ahead, since)
 $$;
 
 RESET ROLE;

@@ -68,7 +68,7 @@ async def test_a_month_whose_rows_are_in_the_default_partition_gets_none(
     try:
         await _plant_toys(connection, may)
         made = await connection.fetchval(
-            "SELECT partitioning.ensure_months('toys.game', 1, $1)", may
+            "SELECT chassis.ensure_months('toys.game', 1, $1)", may
         )
         names = await connection.fetch(
             "SELECT inhrelid::regclass::text FROM pg_inherits"
@@ -90,7 +90,7 @@ async def _plant_toys(connection: asyncpg.Connection, instant: datetime) -> None
         "BEGIN; CREATE SCHEMA toys; CREATE TABLE toys.game (id uuid PRIMARY KEY)"
         " PARTITION BY RANGE (id); CREATE TABLE toys.game_other PARTITION OF toys.game DEFAULT"
     )
-    await connection.execute("INSERT INTO toys.game VALUES (partitioning.id_floor($1))", instant)
+    await connection.execute("INSERT INTO toys.game VALUES (chassis.id_floor($1))", instant)
 
 
 class _TakeBack(Exception):
