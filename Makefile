@@ -1,4 +1,4 @@
-# The bank on one machine. `make` alone prints what there is; every target sets up what it needs.
+# The bank on one machine. `make` alone lists the targets; every target installs what it needs.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -6,9 +6,9 @@ SHELL := /bin/bash
 .PHONY: help setup setup-dev demo up down status logs test quick check gen golden
 .PHONY: simulate chaos chaos-saga fuzz bench bench-long
 
-# The first Python 3.11+ that really runs (shims of version managers may be in PATH and fail). The
-# distribution's own comes first: it is built with profiles, what a version manager compiles is
-# mostly not, and the bank's Python then costs a tenth more CPU.
+# The first Python 3.11+ that runs; a version manager's shim in PATH may fail. The distribution's
+# Python comes first, because it is built with profile-guided optimisation. A Python that a version
+# manager compiled mostly is not, and the bank then uses a tenth more CPU.
 SYSTEM_PYTHON ?= $(shell for p in .venv/bin/python /usr/bin/python3 python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 PYTHON := .venv/bin/python
@@ -24,59 +24,59 @@ setup: ## Check the machine, make .venv, copy Kafka's jars (quick when done)
 setup-dev: setup ## The same, with the tools of `test` and `check`
 	@$(SYSTEM_PYTHON) sandbox/stack/setup.py dev
 
-demo: setup ## The story of a transfer, told by the running bank (exit code says whether it held)
+demo: setup ## Show the life of transfers on the running bank (exit code 0 when every check passed)
 	@$(PYTHON) -m sandbox.demo
 
-up: setup ## Start the whole bank, or find what runs
+up: setup ## Start the whole bank, or the parts that are not running
 	@$(PYTHON) -m sandbox.stack up
 
 down: setup ## Drain and stop everything; data stays in .bp
 	@$(PYTHON) -m sandbox.stack down
 
-status: setup ## What runs, since when, and why not
+status: setup ## Show each process: its state, and the reason when it is down
 	@$(PYTHON) -m sandbox.stack status
 
 logs: ## Follow every process's log (NAME=payments for one)
 	@tail -n 20 -F $${BP_HOME:-.bp}/logs/$(or $(NAME),*).log
 
-# Two lanes side by side: the tests that use the session's stack, and all others. Each worker keeps
-# the tests of its lane, which follows from their fixtures (tests/conftest.py). No percentages: xdist
-# would count one lane for the whole.
+# Two lanes run in parallel: the tests that use the session's stack, and all others. A test's
+# fixtures decide its lane (tests/conftest.py), and each worker runs one lane. The classic style
+# shows no percentages: xdist would take one lane for the total.
 LANES := -n 2 --dist each -o console_output_style=classic
 
-test: setup-dev ## All tests, on real parts, with coverage (ARGS="tests/unit -k saga" for some)
+test: setup-dev ## Run all tests on real stores, with coverage (ARGS="tests/unit -k saga" for some)
 	@$(PYTHON) -m coverage erase
 	@COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(PYTHON) -m pytest $(or $(ARGS),$(LANES))
 	@$(PYTHON) -m coverage combine -q
 	@$(PYTHON) -m coverage report $(if $(ARGS),--fail-under=0)
 
-quick: setup-dev ## The tests that start nothing (architecture, unit, golden), and the type check
+quick: setup-dev ## Run the tests that start no process (architecture, unit, golden) and the type check
 	@$(PYTHON) -m pytest tests/architecture tests/unit tests/golden
 	@$(PYTHON) -m tools.check types
 
-check: setup-dev ## Style, types, imports, contracts; fails when generated files differ
+check: setup-dev ## Check style, types, imports and contracts; fails when generated files differ
 	@$(PYTHON) -m tools.check $(ARGS)
 
 gen: setup-dev ## Generate gen/, docs/openapi.json, diagrams and each schema.sql from proto/, code and migrations
 	@$(PYTHON) -m tools.check.generate
 
-golden: setup-dev ## Keep what today's code writes; review the difference
+golden: setup-dev ## Rewrite the golden files from the code; review the diff
 	@BP_GOLDEN_WRITE=1 $(PYTHON) -m pytest tests/golden
 
-simulate: setup ## Live through a million simulated transfers under every fault (ARGS="--seed 7")
+simulate: setup ## Simulate a million transfers under every fault (ARGS="--seed 7")
 	@$(PYTHON) -m lab.simulator --transfers 1000000 $(ARGS)
 
-chaos: setup ## Twenty schedules of faults by chance on a bank of its own (ARGS="--seed 7" for one)
+chaos: setup ## Run twenty random fault schedules on a separate bank (ARGS="--seed 7" for one)
 	@$(PYTHON) -m lab.chaos $(ARGS)
 
-chaos-saga: setup-dev ## Every commit of the saga under every fault, and shared commits: two minutes (part of `test`)
+chaos-saga: setup-dev ## Test every commit of the saga under every fault; two minutes, part of `test`
 	@$(PYTHON) -m pytest tests/chaos/every_commit $(ARGS)
 
-bench: setup ## Measure the bank in a quarter of an hour into .bp/reports/bench.json (ARGS=--quick: a minute)
+bench: setup ## Measure the bank for 15 minutes into .bp/reports/bench.json (ARGS=--quick: one minute)
 	@$(PYTHON) -m lab.bench $(ARGS)
 
-bench-long: setup ## The same with 10 million transfers, and half an hour of steady load
+bench-long: setup ## As `bench`, with 10 million transfers and half an hour of steady load
 	@$(PYTHON) -m lab.bench --long $(ARGS)
 
-fuzz: setup-dev ## Hostile input: 5,000 cases at the gateway, every RPC, then the judge (ARGS="--seed 7")
+fuzz: setup-dev ## Send 5,000 hostile requests to the gateway and every RPC, then run the judge (ARGS="--seed 7")
 	@$(PYTHON) -m lab.fuzz $(ARGS)

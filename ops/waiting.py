@@ -1,6 +1,6 @@
-"""Waiting for a condition, with a deadline that only catches a hang.
+"""Waits for a condition, with a deadline that only catches a hang.
 
-A deadline here is never a measurement: the host may be slow, and other work may run beside it. The
+A deadline here never measures speed: the host may be slow and other work may run on it. The
 deadlines of the tests, of the stack and of the tools scale with one factor, BP_DEADLINE_FACTOR.
 """
 
@@ -19,8 +19,8 @@ Found = TypeVar("Found")
 def scaled_s(seconds: float) -> float:
     """Return a deadline for this host: the seconds, times BP_DEADLINE_FACTOR (default 1).
 
-    The tests set the factor from the host's speed, measured at their start. A person sets it on a
-    host that is slower than the documented one.
+    The tests measure the host's speed at their start and set the factor from it. On a host that is
+    slower than the documented one, an operator sets it.
     """
     return seconds * float(os.environ.get(FACTOR_VARIABLE, "1"))
 
@@ -48,7 +48,7 @@ def until_true(
     what: str = "",
     poll_s: float = POLL_S,
 ) -> Found:
-    """Block until a condition returns something true, and return it; as `until`, without a loop."""
+    """Block until a condition returns something true, and return it: `until` without asyncio."""
     deadline = time.monotonic() + scaled_s(timeout_s)
     while True:
         found = condition()

@@ -1,1 +1,1 @@
-"""The outside world and the whole bank on one machine; nothing under services imports it."""
+"""The partners and the whole bank on one machine; nothing under services imports it."""

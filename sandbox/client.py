@@ -1,7 +1,7 @@
-"""The bank as a mobile app and an operator reach it: REST at the gateway, the partners' controls.
+"""The bank's client for the demo and the end-to-end tests: REST at the gateway, partner controls.
 
-For the demo and the end-to-end tests. Each opens customers of its own, so that many may share
-one running bank without meeting.
+Each test opens its own customers, so that many tests can share one running bank without
+interfering.
 """
 
 import itertools
@@ -22,7 +22,7 @@ from sandbox.seed.people import Deposit, Person
 from sandbox.stack.testing import RunningStack
 
 DRAIN_S = 60.0
-"""How long the judge waits for what is under way."""
+"""How long the judge waits for work in flight."""
 SCOPES = "transfers:write transfers:read accounts:read"
 BO = {
     "name": "Bo Rivera",
@@ -52,7 +52,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Customer:
-    """One customer with a checking account, and a token of an hour."""
+    """One customer with a checking account and a token valid for one hour."""
 
     user_name: str
     customer_id: uuid.UUID
@@ -61,7 +61,7 @@ class Customer:
 
 
 class BankClient:
-    """A running stack with clients for everything that one asks of it."""
+    """A running stack with clients for its gateway, databases, partners and judge."""
 
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
@@ -79,7 +79,7 @@ class BankClient:
         return await asyncpg.connect(self.stack.dsn(database))
 
     async def customer(self, minor_units: int = 5_000_00, **deposit: Any) -> Customer:
-        """Open a customer of its own with a balance."""
+        """Open a new customer with a balance."""
         name = f"guest-{os.getpid()}-{next(_numbers)}-{uuid.uuid4().hex[:6]}"
         person = Person(name, "Guest Customer", (Deposit("CHECKING", minor_units, **deposit),))
         await planting.open_people(self.connect, [person])
@@ -88,7 +88,7 @@ class BankClient:
         return Customer(name, customer_id, people.account_id(name), token)
 
     async def token(self, subject: uuid.UUID | str, **claims: Any) -> str:
-        """Have the provider sign a token, whatever it says."""
+        """Have the provider sign a token with any claims, valid or not."""
         body = {"subject": str(subject), "scope": SCOPES, "lifetime_s": 3600, **claims}
         answer = await self.control("oauth", "POST", "/control/tokens", body)
         return answer.body["access_token"]
@@ -102,7 +102,7 @@ class BankClient:
         headers: dict[str, str] | None = None,
         data: bytes | None = None,
     ) -> Answer:
-        """One request at the gateway."""
+        """Send one request to the gateway."""
         sent = dict(headers or {})
         if token:
             sent["Authorization"] = f"Bearer {token}"
@@ -121,7 +121,7 @@ class BankClient:
     async def pay(
         self, customer: Customer, minor_units: int = 10_00, *, key: str = "", **beneficiary: str
     ) -> Answer:
-        """Ask for an interbank transfer."""
+        """Request an interbank transfer."""
         body = {
             "accountId": str(customer.account_id),
             "amount": {"currencyCode": "USD", "minorUnits": str(minor_units)},
@@ -132,7 +132,7 @@ class BankClient:
         return await self.call("POST", "/v1/transfers/interbank", customer.token, body, headers)
 
     async def book(self, payer: Customer, payee: Customer, minor_units: int) -> Answer:
-        """Ask for a book transfer."""
+        """Request a book transfer."""
         body = {
             "accountId": str(payer.account_id),
             "destinationAccountId": str(payee.account_id),
@@ -149,7 +149,7 @@ class BankClient:
     async def in_state(
         self, customer: Customer, transfer_id: str, *states: str, timeout_s: float = 60.0
     ) -> dict[str, Any]:
-        """Wait until a transfer is in one of some states, and return it."""
+        """Wait until a transfer is in one of the states, and return it."""
 
         async def there() -> dict[str, Any] | None:
             found = await self.transfer(customer, transfer_id)
@@ -158,7 +158,7 @@ class BankClient:
         return await until(there, timeout_s, f"{transfer_id} in {states}")
 
     async def only_transfer(self, customer: Customer) -> dict[str, Any]:
-        """Wait for the customer's one transfer to be there, and return it."""
+        """Wait until the customer's only transfer exists, and return it."""
 
         async def one() -> dict[str, Any] | None:
             path = f"/v1/transfers/interbank?accountId={customer.account_id}"
@@ -169,7 +169,7 @@ class BankClient:
         return await until(one, 30, "a transfer of the customer")
 
     async def posted(self, customer: Customer) -> int:
-        """What the ledger itself has on the customer's account, in minor units."""
+        """Return the ledger's balance of the customer's account, in minor units."""
         connection = await self.connect("bp_write")
         try:
             balance: Any = await connection.fetchval(
@@ -180,21 +180,21 @@ class BankClient:
             await connection.close()
 
     async def control(self, partner: str, method: str, path: str, body: Any = None) -> Answer:
-        """One request to a partner's control API."""
+        """Send one request to a partner's control API."""
         url = self.where[f"BP_PARTNER_{partner.upper()}_CONTROL_URL"] + path
         async with self.session.request(method, url, json=body) as response:
             return await read_answer(response)
 
     async def fault(self, partner: str, **spec: Any) -> str:
-        """Break a partner; returns the fault's id."""
+        """Inject a fault into a partner; return the fault's id."""
         return (await self.control(partner, "POST", "/control/faults", spec)).body["id"]
 
     async def mend(self, partner: str) -> None:
-        """Take all faults back."""
+        """Remove all faults of a partner."""
         await self.control(partner, "DELETE", "/control/faults")
 
     async def at_ach(self, transfer_id: str) -> dict[str, Any]:
-        """The clearing house's own record of a transfer; empty when it has none."""
+        """Return the clearing house's record of a transfer; empty when it has none."""
         answer = await self.control("ach", "GET", f"/control/transfers/{transfer_id}")
         return answer.body if answer.status == 200 else {}
 
@@ -204,13 +204,13 @@ class BankClient:
         return (await self.control("ach", "POST", path, {"banking_days": 2})).body
 
     async def pushes(self, customer: Customer) -> list[dict[str, Any]]:
-        """What the push service delivered to the customer's device, repetitions included."""
+        """Return what the push service delivered to the customer's device, with duplicates."""
         device = people.device_token(customer.user_name)
         answer = await self.control("fcm", "GET", f"/control/messages?device={device}&limit=200")
         return [record["message"] for record in answer.body["delivered"]]
 
     async def shown(self, customer: Customer) -> list[dict[str, Any]]:
-        """What the customer sees: repetitions under one tag replace each other."""
+        """Return what the customer sees: a message replaces an earlier one with the same tag."""
         device = people.device_token(customer.user_name)
         answer = await self.control("fcm", "GET", f"/control/messages?device={device}&limit=200")
         return answer.body["shown"]
@@ -218,7 +218,7 @@ class BankClient:
     async def pushed(
         self, customer: Customer, count: int = 1, within_s: float = 45
     ) -> list[dict[str, Any]]:
-        """Wait until the customer's device has had so many messages."""
+        """Wait until the customer's device has received `count` messages, and return them all."""
 
         async def enough() -> list[dict[str, Any]] | None:
             got = await self.pushes(customer)
@@ -227,7 +227,7 @@ class BankClient:
         return await until(enough, within_s, f"{count} pushes to {customer.user_name}")
 
     async def judged(self) -> dict[str, Any]:
-        """The verdict over every store, once all is drained."""
+        """Return the judge's verdict over every store, after waiting for work in flight."""
         stores = Stores(
             connect=lambda database: asyncpg.connect(self.stack.dsn(database, "bp_judge")),
             kafka_bootstrap=self.where["BP_KAFKA_BOOTSTRAP"],
@@ -238,7 +238,7 @@ class BankClient:
 
 
 async def read_answer(response: aiohttp.ClientResponse) -> Answer:
-    """Read a response to its end."""
+    """Read a whole response."""
     text = await response.text()
     is_json = "json" in response.headers.get("Content-Type", "")
     body: Any = await response.json() if is_json and text else {}

@@ -1,7 +1,7 @@
-"""The session's stack for every test that asks for it, and the two lanes of `make test`.
+"""The session's stack for every test that requests it, and the two lanes of `make test`.
 
-There is one stack a session in BP_TEST_HOME (default .bp-test). It starts lazily: a test that asks
-for `stack_postgres` waits for PostgreSQL alone. A stack that already runs is used and left running.
+There is one stack a session in BP_TEST_HOME (default .bp-test). It starts lazily: a test that
+requests `stack_postgres` waits only for PostgreSQL. A running stack is used and left running.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def pytest_configure() -> None:
 def pytest_configure_node(node: WorkerController) -> None:
     """Give each worker of `make test` a lane; a worker that replaces a crashed one gets its lane.
 
-    Workers choose their own tests, because only they know fixtures: the scheduler sees names alone.
+    Workers choose their own tests, because only they know fixtures; the scheduler sees only names.
     """
     if node.config.getoption("dist") == "each":
         free = node.config.stash.setdefault(FREE_LANES, [*LANES])
@@ -68,7 +68,7 @@ def lane(item: pytest.Item) -> str:
 
 @pytest.fixture(scope="session")
 def stack_supervisor(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
-    """The stack's supervisor; no part runs yet unless the stack already ran."""
+    """The stack's supervisor; no part runs yet unless the stack was already running."""
     worker = getattr(request.config, "workerinput", None)
     if worker is not None and "lane" not in worker:
         pytest.fail("Workers would share one stack. Run with `-n 2 --dist each`, or without -n.")

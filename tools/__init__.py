@@ -1,1 +1,1 @@
-"""What builds the repository: checks and generated files."""
+"""Tools that check the repository and write its generated files."""

@@ -1,1 +1,1 @@
-"""bpctl: what an operator of the bank types. Every command has --json."""
+"""bpctl: the operator's command line of the bank. Every command has --json."""

@@ -1,7 +1,7 @@
-"""The tree of commands. A group is a module with `register(app)`; nothing else is wired here.
+"""The tree of commands. Each group is a module with `register(app)`; nothing else is wired here.
 
-The sandbox and the lab bring commands of their own. They register themselves where their folders
-are present; an operator's machine has neither.
+The sandbox and the lab add their own commands where their folders are present. An operator's
+machine has neither.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from ops.bpctl.connections import REPO
 
 SANDBOX, LAB = "sandbox/commands/__init__.py", "lab/commands.py"
 EXTENSIONS = {"sandbox.commands": (SANDBOX,), "lab.commands": (SANDBOX, LAB)}
-"""A module that has `register(app)` -> the files that must be there; the lab needs the sandbox."""
+"""A module with `register(app)` -> the files that must be present; the lab needs the sandbox."""
 
 
 def build() -> typer.Typer:
     """Return the whole command line."""
     app = typer.Typer(
         name="bpctl",
-        help="Look at and steer the bank that runs on this machine.",
+        help="Inspect and control the bank that runs on this machine.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_show_locals=False,

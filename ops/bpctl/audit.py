@@ -1,4 +1,4 @@
-"""`bpctl audit`: is the immutable log what it was."""
+"""`bpctl audit`: verify that nothing in the immutable log was changed."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def _show(report: Report) -> None:
     console = Console()
     console.print(
         f"{report.records:,} records in {report.chains} chains,"
-        f" compared with {report.events:,} events of the topic"
+        f" compared with {report.events:,} events in the topic"
     )
     if report.ok:
-        console.print("[green]nothing changed, removed, reordered or inserted[/]")
+        console.print("[green]no record was changed, removed, reordered or inserted[/]")
         return
-    table = Table("what", "chain", "sequence", "event", "why")
+    table = Table("finding", "chain", "sequence", "event", "reason")
     for one in report.findings[:FINDINGS_SHOWN_MAX]:
         table.add_row(one.kind, str(one.chain), str(one.sequence or ""), one.event_id, one.detail)
     console.print(table)

@@ -30,7 +30,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """Say why on stderr and leave with `code`."""
+    """Print the message on stderr and exit with `code`."""
     typer.secho(message, fg=typer.colors.RED, err=True)
     raise typer.Exit(code)
 
@@ -41,10 +41,10 @@ def home() -> Path:
 
 
 def addresses() -> dict[str, str]:
-    """BP_HOME/endpoints.json; leaves when the stack was never started."""
+    """Return BP_HOME/endpoints.json; exit with code 3 when the stack was never started."""
     file = home() / ENDPOINTS
     if not file.exists():
-        fail(f"No stack was started in {home()}: run `make up`", 3)
+        fail(f"The bank was never started in {home()}. Run `make up`.", 3)
     return json.loads(file.read_text())
 
 
@@ -57,7 +57,7 @@ def call(
     headers: dict[str, str] | None = None,
     ca_file: str | None = None,
 ) -> Any:
-    """One HTTP request; the JSON answer. Leaves with the server's words when it is refused."""
+    """Send an HTTP request and return the JSON answer; exit with the server's message on errors."""
     data, kind = None, {}
     if form is not None:
         data, kind = urllib.parse.urlencode(form).encode(), {}
@@ -75,12 +75,12 @@ def call(
     except urllib.error.HTTPError as error:
         fail(f"{method} {url}: {error.code} {error.read().decode(errors='replace')}")
     except OSError as error:
-        fail(f"{method} {url}: {error}. Is the stack up? (`make status`)", 3)
+        fail(f"{method} {url}: {error}. Check with `make status` that the bank runs.", 3)
     return json.loads(text) if text else {}
 
 
 def secret(path: str) -> dict[str, str]:
-    """Fields of one KV secret, read with bpctl's own service account."""
+    """Return the fields of one KV secret, read with bpctl's own service account."""
     addr = addresses()["BP_OPENBAO_ADDR"]
     token_file = Path(addresses()["BP_RUN"]) / ACCOUNT / "token"
     login = {"role": ACCOUNT, "jwt": token_file.read_text()}
@@ -90,13 +90,13 @@ def secret(path: str) -> dict[str, str]:
 
 
 async def connect(database: str) -> asyncpg.Connection:
-    """A reading connection of the judge to any of the bank's databases."""
+    """Connect to one of the bank's databases as the judge, which may only read."""
     return await judge_login()(database)
 
 
 def judge_login() -> Callable[[str], Awaitable[asyncpg.Connection]]:
-    """Read the judge's password once; the function returned connects to a database."""
-    import asyncpg  # only here: most commands need no database and answer sooner without
+    """Read the judge's password once; return a function that connects to a database."""
+    import asyncpg  # imported here: most commands need no database and start faster without it
 
     login = secret("database/postgres/judge")
 

@@ -1,4 +1,4 @@
-"""`bpctl ledger check`: the judge over every store of the running bank."""
+"""`bpctl ledger check`: run the judge on every store of the running bank."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WAIT_S = 30.0
 
 def register(app: typer.Typer) -> None:
     """Add the group `ledger`."""
-    ledger = typer.Typer(no_args_is_help=True, help="The books and everything that follows them.")
+    ledger = typer.Typer(no_args_is_help=True, help="The books, and the stores that follow them.")
     ledger.callback()(lambda: None)
     ledger.command()(check)
     app.add_typer(ledger, name="ledger")
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def check(
     as_json: Json = False,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for what is under way.")] = WAIT_S,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for work in flight.")] = WAIT_S,
 ) -> None:
     """Compare ledger, transfers, outbox, Kafka, audit, notifications, projection and partners.
 
@@ -43,7 +43,7 @@ def check(
 
 
 def stores() -> Any:
-    """Where the running stack keeps what the judge reads."""
+    """Return the addresses of the stores that the judge reads in the running stack."""
     from ops.judge.stores import Stores
 
     where = connections.addresses()
@@ -60,14 +60,16 @@ def _show(verdict: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = Console()
-    checked = Table("looked at", "number", title="What was compared", title_justify="left")
+    checked = Table("item", "number", title="Compared", title_justify="left")
     for name, number in verdict["checked"].items():
         checked.add_row(name.replace("_", " "), f"{number:,}")
     console.print(checked)
     for what, number in verdict["waiting_for_partners"].items():
-        console.print(f"[yellow]waits for a partner:[/] {what}: {number:,}")
+        console.print(f"[yellow]waiting for a partner:[/] {what}: {number:,}")
     if verdict["ok"]:
-        console.print(f"[bold green]The books balance and all agree[/] ({verdict['seconds']} s)")
+        console.print(
+            f"[bold green]The books balance and all stores agree[/] ({verdict['seconds']} s)"
+        )
         return
     found = Table("kind", "ids", "expected", "actual", title="Differences", title_justify="left")
     for one in verdict["differences"]:

@@ -1,4 +1,4 @@
-"""`bpctl token`: an access token of a customer, as the mobile app gets it from the provider."""
+"""`bpctl token`: get a customer's access token from the provider, as the mobile app does."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def token(  # pyright: ignore[reportUnusedFunction]
         customer: Annotated[str, typer.Option(help="User name (such as ana) or customer id.")],
-        scope: Annotated[str, typer.Option(help="Space-separated; empty: all.")] = "",
-        as_json: Annotated[bool, typer.Option("--json", help="The whole answer.")] = False,
+        scope: Annotated[str, typer.Option(help="Scopes, space-separated; empty: all.")] = "",
+        as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer.")] = False,
     ) -> None:
-        """Print an access token, alone on stdout."""
+        """Print a customer's access token, and nothing else, on stdout."""
         answer = issue(customer_id(customer), scope)
         typer.echo(json.dumps(answer) if as_json else answer["access_token"])
 
@@ -45,7 +45,7 @@ def issue(subject: str, scope: str = "") -> dict[str, str]:
 
 
 def customer_id(name: str) -> str:
-    """The id behind a user name; an id is taken as it is."""
+    """Return the id of the customer with a user name; an id is returned unchanged."""
     try:
         return str(uuid.UUID(name))
     except ValueError:
@@ -61,5 +61,5 @@ async def _look_up(name: str) -> str:
     finally:
         await connection.close()
     if found is None:
-        connections.fail(f"No customer is called {name}")
+        connections.fail(f"No customer is called {name}. Give a user name or a customer id.")
     return str(found)

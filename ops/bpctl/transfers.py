@@ -1,4 +1,4 @@
-"""`bpctl transfers …`: one transfer through every layer, and a customer's newest ones."""
+"""`bpctl transfers …`: one transfer in every layer, and a customer's newest transfers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HASH_CHARS = 16
 
 def register(app: typer.Typer) -> None:
     """Add the group `transfers`."""
-    transfers = typer.Typer(no_args_is_help=True, help="Transfers, seen through every layer.")
+    transfers = typer.Typer(no_args_is_help=True, help="Transfers in every layer of the bank.")
     transfers.command()(show)
     transfers.command("list")(list_newest)
     app.add_typer(transfers, name="transfers")
@@ -28,13 +28,16 @@ def show(
     name: Annotated[str, typer.Argument(help="Idempotency-Key, transfer id or trace number.")],
     as_json: Json = False,
 ) -> None:
-    """Follow a key through request, saga, ledger, outbox, Kafka, audit, ACH and push.
+    """Show a transfer in request, saga, ledger, outbox, Kafka, audit, ACH and push.
 
-    Exit code 1 when nothing goes by that name.
+    Exit code 1 when no transfer has that key, id or trace number.
     """
     trails = asyncio.run(_trails(name))
     if not trails:
-        connections.fail(f"No transfer is called {name}: give its key, its id or a trace number")
+        connections.fail(
+            f"No transfer has the name {name}."
+            " Give its Idempotency-Key, its transfer id or its trace number."
+        )
     if as_json:
         typer.echo(json.dumps({"transfers": trails}))
         return
@@ -54,7 +57,7 @@ def list_newest(
     rows: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = LIST_ROWS,
     as_json: Json = False,
 ) -> None:
-    """A customer's newest transfers, paid and received."""
+    """List a customer's newest transfers, paid and received."""
     from ops.judge.trail import newest
 
     customer_id = uuid.UUID(tokens.customer_id(customer))
@@ -105,7 +108,7 @@ def _clearing_house(theirs: Any, notices: Any) -> None:
     columns = ("state", "achTraceNumber", "acceptTime", "effectiveDate", "returnReasonCode")
     _table("Clearing house", [theirs], columns)
     columns = ("type", "state", "trace_number", "return_code", "receive_time", "notice_id")
-    _table("Its notices", notices, columns)
+    _table("Clearing house notices", notices, columns)
 
 
 def _messages(messages: Any) -> None:
@@ -131,7 +134,7 @@ def _table(title: str, rows: Any, columns: tuple[str, ...]) -> None:
 
     console = Console()
     if isinstance(rows, str) or not rows:
-        console.print(f"[bold]{title}[/]: {rows or 'nothing'}")
+        console.print(f"[bold]{title}[/]: {rows or 'none'}")
         return
     table = Table(title=title, title_justify="left", title_style="bold")
     for name in columns:

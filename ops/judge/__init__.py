@@ -1,4 +1,5 @@
-"""The judge: one program that reads every store of the bank and names every difference.
+"""The judge: one program that reads every store of the bank and reports every difference.
 
-It only reads. It takes nobody's word: each store is read whole and compared with the others by id.
+It only reads. It trusts no store: it reads each one completely and compares it with the others by
+id.
 """

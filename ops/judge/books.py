@@ -1,6 +1,6 @@
-"""The Write DB: ledger, transfers, keys and outbox against each other, in one snapshot.
+"""Compares ledger, transfers, keys and outbox of the Write DB with each other, in one snapshot.
 
-The comparisons are SQL; what other stores are compared with comes back as plain facts.
+The comparisons are SQL. The rows that other stores are compared with are returned as plain values.
 """
 
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from ops.judge.stores import WRITE_DATABASE, Stores, pages, queries
 from ops.waiting import scaled_s
 
 OVERDUE_S = 30
-"""How long after the end of its lease a pending transfer may still wait for a worker."""
+"""How long a pending transfer may wait for a worker after its lease ended."""
 
 PENDING_DEADLINE_S = 15 * 60
-"""How long a transfer may owe the clearing house a question before a person should know."""
+"""How long a transfer may wait for an answer of the clearing house before it is a difference."""
 SUBMITTED_DEADLINE_S = 5 * 24 * 3600
-"""Settlement takes two banking days; a long weekend lies between them at the most."""
+"""Settlement takes two banking days, with at most a long weekend between them."""
 
 _LISTED = {
     "interbank_postings": Kind.POSTINGS,
@@ -30,12 +30,12 @@ _LISTED = {
     "outbox_parked": Kind.OUTBOX_PARKED,
     "event_counts": Kind.EVENT_COUNT,
 }
-"""Queries that list differences, first argument the most to name."""
+"""Queries that list differences; the first argument limits the rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interbank:
-    """An interbank transfer as its row has it."""
+    """The columns of an interbank transfer's row that other stores are compared with."""
 
     state: str
     version: int
@@ -46,7 +46,7 @@ class Interbank:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an event went."""
+    """Topic, partition and offset of an event."""
 
     topic: str
     partition: int
@@ -55,7 +55,7 @@ class Place:
 
 @dataclass(slots=True)
 class Bank:
-    """What the Write DB says; every id is its text."""
+    """What the Write DB holds; every id is text."""
 
     interbank: dict[str, Interbank] = field(default_factory=dict[str, Interbank])
     published: dict[str, Place] = field(default_factory=dict[str, Place])
@@ -66,12 +66,12 @@ class Bank:
 
 
 def overdue_s() -> int:
-    """Return how long this host may be late with what is due."""
+    """Return OVERDUE_S scaled to this host: how late due work may be."""
     return round(scaled_s(OVERDUE_S))
 
 
 async def read_bank(stores: Stores, findings: Findings) -> Bank:
-    """Judge the Write DB by itself and return what it says."""
+    """Check the Write DB by itself and return what it holds."""
     async with stores.snapshot(WRITE_DATABASE) as connection:
         await _judge(connection, findings)
         return await _facts(connection)

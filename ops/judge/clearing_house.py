@@ -1,4 +1,4 @@
-"""The clearing house's book against the bank's, transfer by transfer, by the transfer's key."""
+"""Compares the clearing house's transfers with the bank's, each by its idempotency key."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -30,7 +30,7 @@ MUST_BE_KNOWN = frozenset({"SUBMITTED", "COMPLETED", "RETURNED"})
 
 
 async def compare_clearing_house(stores: Stores, bank: Bank, findings: Findings) -> None:
-    """Compare both ways; a notice that is still being delivered explains a state behind."""
+    """Compare both ways. A notice that is still being delivered explains an older state of ours."""
     seen: set[str] = set()
     async for theirs in _transfers(stores.ach_control_url):
         transfer_id = theirs["idempotencyKey"]
@@ -77,6 +77,6 @@ def _compare(
 
 
 def _told_later(ours: Interbank, theirs: Mapping[str, Any]) -> bool:
-    """Say whether a notice that explains the difference is still on its way to us."""
+    """Return whether a notice that explains the difference is still being delivered to us."""
     behind = ours.state in {"SUBMITTED", "COMPLETED"} and theirs["state"] in ENDED
     return behind and any(one["delivery"] == "pending" for one in theirs["webhooks"])

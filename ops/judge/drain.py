@@ -1,6 +1,6 @@
-"""Waiting until nothing is under way: events reach their last reader before they are judged.
+"""Waits until nothing is in flight, so that events reach their last reader before the judgement.
 
-What waits for a partner may go on waiting: a saga that had no answer, a notice held back.
+Work that waits for a partner may keep waiting: a saga without an answer, a delayed notice.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from ops.judge.topics import Part, Seen, Span, Topics
 
 POLL_S = 0.2
 SHORT_ROWS = 16
-"""A stretch so short is read at once."""
+"""A span of at most this many offsets is read at the first look."""
 
 STAGES = (
     {"router": SOURCES, "customers": OUTBOX_TOPICS},
@@ -38,21 +38,21 @@ TOPICS = tuple(sorted({one for stage in STAGES for topics in stage.values() for 
 
 @dataclass(slots=True)
 class UnderWay:
-    """What has not arrived yet."""
+    """Counts of the work in flight."""
 
     of_bank: dict[str, int] = field(default_factory=dict[str, int])
-    """What the bank must bring to an end by itself."""
+    """Work that the bank must finish by itself."""
     of_partners: dict[str, int] = field(default_factory=dict[str, int])
-    """What may wait for a partner."""
+    """Work that may wait for a partner."""
 
     @property
     def nothing(self) -> bool:
-        """True when all has arrived."""
+        """True when no work is in flight."""
         return not any(self.of_bank.values()) and not any(self.of_partners.values())
 
 
 class Drain:
-    """Looks at queues, groups and sagas until they are empty."""
+    """Polls queues, consumer groups and sagas until they are empty."""
 
     def __init__(self, stores: Stores, topics: Topics) -> None:
         self._stores = stores
@@ -61,7 +61,7 @@ class Drain:
         self._seen: set[tuple[str, Part, Span]] = set()
 
     async def wait(self, wait_s: float, findings: Findings) -> UnderWay:
-        """Poll until nothing is under way or the time is up; then what is left is a difference."""
+        """Poll until nothing is in flight or the time is up; the bank's rest is a difference."""
         deadline = time.monotonic() + wait_s
         while True:
             under_way = await self._look()
@@ -74,7 +74,7 @@ class Drain:
         return under_way
 
     async def _look(self) -> UnderWay:
-        """Look at every queue once; a store that cannot be read is the judgement's matter."""
+        """Look at every queue once. An unreadable store counts as work in flight."""
         under_way = UnderWay()
         try:
             await self._sagas_and_outbox(under_way)
@@ -114,7 +114,7 @@ class Drain:
         under_way.of_partners["sagas before their first answer"] = int(fresh or 0)
 
     def _groups(self) -> dict[str, int]:
-        """Look at each stage after the one before, so that nothing slips past between two looks."""
+        """Look at the stages from upstream to downstream, so that no event slips past the look."""
         behind: dict[str, int] = {"transactions open": 0}
         for stage in STAGES:
             spans = self._topics.spans({one for topics in stage.values() for one in topics})
@@ -127,8 +127,9 @@ class Drain:
     def _behind(self, group: str, parts: Mapping[Part, Span]) -> int:
         """Count messages that a group has not committed.
 
-        The offset of a transaction's marker is nobody's to commit, so a group always seems behind
-        by one. A stretch that nobody shortens is read; one that held markers alone is remembered.
+        A group never commits the offset of a transaction's marker, so it always seems to lag by
+        one. A span that does not shrink between two looks is read, to count its messages; a span
+        that holds only markers is remembered.
         """
         committed = self._topics.committed(group, parts)
         rest = {

@@ -1,6 +1,7 @@
-"""The source topics: what was published, told once by id, and whether each transfer's tale holds.
+"""Reads the source topics: every event once by its id, and each transfer's events in order.
 
-Reads payments, transfers and auth-events; the topics behind the router are compared with these.
+The source topics are payments, transfers and auth-events. The topics that the router writes are
+compared with them.
 """
 
 import hashlib
@@ -33,23 +34,23 @@ _STEPS = frozenset((state.name, following.name) for (state, _), following in TAB
 
 @dataclass(slots=True)
 class SourceEvent:
-    """An event as it first stands in its topic."""
+    """An event at its first place in its topic."""
 
     place: Place
     digest: bytes
     """SHA-256 of the value."""
     again: list[Place] = field(default_factory=list[Place])
-    """Where it stands once more: the relay may repeat what it could not mark."""
+    """Its other places: the relay publishes an event again if it could not mark it as published."""
 
     @property
     def places(self) -> list[Place]:
-        """Every place where it stands."""
+        """Every place of the event, the first one first."""
         return [self.place, *self.again]
 
 
 @dataclass(slots=True)
 class Tale:
-    """What the source topics tell."""
+    """What the source topics hold."""
 
     events: dict[str, SourceEvent] = field(default_factory=dict[str, SourceEvent])
     steps: dict[str, list[tuple[int, str]]] = field(
@@ -77,7 +78,7 @@ class Tale:
             self._read(event)
 
     def _note(self, event_id: str, place: Place, value: bytes) -> bool:
-        """Remember where an event stands; False when it was there before."""
+        """Remember the place of an event; return False for an event that was seen before."""
         known = self.events.get(event_id)
         if known is not None:
             known.again.append(place)
@@ -97,7 +98,7 @@ class Tale:
             for told in routes.notifications_of(event):
                 self.asked[told.metadata.event_id] = told.metadata.customer_id
         except BadMessage:
-            # An event without an addressee is parked by the router and tells nobody.
+            # The router parks an event without a recipient, so no customer gets a message.
             return
 
 
@@ -110,7 +111,7 @@ def _state_of(fact: Any) -> str:
 def compare_with_outbox(
     tale: Tale, bank: Bank, spans: Mapping[Part, Span], findings: Findings
 ) -> None:
-    """Every published event is in its topic where it was acknowledged, and nothing else is."""
+    """Check that a topic holds each published event at its acknowledged place, and no other."""
     findings.checked["published"] += len(bank.published)
     findings.checked["events"] += len(tale.events)
     findings.checked["events_repeated"] += sum(len(e.again) for e in tale.events.values())
@@ -131,9 +132,9 @@ def compare_with_outbox(
 
 
 def compare_with_transfers(tale: Tale, bank: Bank, findings: Findings) -> None:
-    """Each transfer's events are numbered without a gap and tell steps that the table has.
+    """Check that each transfer's versions have no gap and its steps are in the transition table.
 
-    What Kafka no longer keeps cannot be judged: a tale may begin late, not skip.
+    Kafka may have deleted the first events, so the versions may begin above 1.
     """
     for transfer_id, steps in tale.steps.items():
         versions = [version for version, _ in steps]

@@ -1,4 +1,4 @@
-"""What the judge can find, and the bounded list of what it found. Pure."""
+"""The kinds of difference that the judge can find, and the bounded list of findings. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,59 +8,59 @@ from enum import StrEnum
 from typing import Any
 
 SAMPLES_MAX = 20
-"""Differences of one kind that are named; the rest are counted."""
+"""How many differences of one kind are listed; the others are only counted."""
 
 
 class Kind(StrEnum):
-    """Every kind of difference. Those of ledger.check() are BOOKS, with its `problem`."""
+    """Every kind of difference. Findings of ledger.check() are BOOKS, with its `problem`."""
 
-    NOT_DRAINED = "events or sagas were still under way when the time was up"
-    STORE_UNREADABLE = "a store could not be read, so nothing of it is judged"
+    NOT_DRAINED = "events were still in flight when the time to wait ended"
+    STORE_UNREADABLE = "a store could not be read, so it was not compared"
     BOOKS = "the ledger contradicts itself"
-    POSTINGS = "a transfer did not post what its state says"
-    ENTRY_WITHOUT_CAUSE = "an entry of a kind that nothing in the bank posts"
-    INTERNAL_BALANCE = "clearing or settlement does not hold what the transfers say"
-    SAGA_OVERDUE = "a transfer waits in clearing and nobody works on it"
+    POSTINGS = "a transfer's ledger entries do not match its state"
+    ENTRY_WITHOUT_CAUSE = "a ledger entry has a kind that the bank never posts"
+    INTERNAL_BALANCE = "clearing or settlement does not hold the sum of its transfers"
+    SAGA_OVERDUE = "a transfer waits in clearing and no worker processes it"
     CLEARING_OVERDUE = "a transfer is in clearing past its deadline"
-    KEY = "an idempotency key without its transfer, or the reverse"
-    TRACE_DOUBLED = "two transfers have one trace number"
+    KEY = "a transfer and its idempotency key do not match"
+    TRACE_DOUBLED = "two transfers have the same trace number"
     OUTBOX_WAITING = "an event was not published"
-    OUTBOX_PARKED = "an event was given up by the relay"
-    EVENT_COUNT = "a transfer told more or fewer events than it had steps"
-    EVENT_LOST = "an event was published and is not in its topic"
-    EVENT_UNKNOWN = "an event in a topic that the bank never published"
-    EVENT_PLACE = "an event stands elsewhere in its topic than the outbox says"
-    EVENT_UNREADABLE = "a message in a topic that no reader can open and no group has parked"
-    EVENT_VERSIONS = "a transfer's events have a gap, a repetition or the wrong order"
-    EVENT_STATES = "a transfer's events tell steps that cannot follow each other"
-    EVENT_LAST_STATE = "a transfer's last event tells another state than its row"
-    AUDIT_LOG_LOST = "an event did not reach the topic audit-logs"
-    AUDIT_LOG_UNKNOWN = "an event in audit-logs without a source"
-    AUDIT_LOST = "an event is not on record"
-    AUDIT_DOUBLED = "an event is on record more than once"
-    AUDIT_UNKNOWN = "a record of an event that never was"
-    AUDIT_PAYLOAD = "a record's payload or source is not the event's"
-    AUDIT_CHAIN = "the chain of records does not verify"
-    NOTICE_LOST = "a message to a customer was asked for and is not in the topic notifications"
-    NOTICE_UNKNOWN = "a message to a customer that no event asks for"
-    DELIVERY_LOST = "a message to a customer was asked for and was not written"
-    DELIVERY_DOUBLED = "a message to a customer was written more than once"
-    DELIVERY_UNKNOWN = "a message was written that no event asks for, or for another customer"
-    DELIVERY_OVERDUE = "a delivery waits and nobody sends it"
-    PUSH_LOST = "a delivery is told delivered and the push service never took it"
-    PUSH_DOUBLED = "the push service took a message to one device more often than it was sent"
-    PUSH_UNKNOWN = "the push service took a message that the bank has no delivery of"
-    ACH_LOST = "the clearing house does not know a transfer that was submitted"
-    ACH_LIVE = "the clearing house goes on with a transfer that was refunded"
+    OUTBOX_PARKED = "the relay parked an event that it could not publish"
+    EVENT_COUNT = "a transfer wrote more or fewer events than it had steps"
+    EVENT_LOST = "a published event is missing from its topic"
+    EVENT_UNKNOWN = "a topic holds an event that the bank never published"
+    EVENT_PLACE = "an event is not at the partition and offset that the outbox recorded"
+    EVENT_UNREADABLE = "a message in a topic cannot be decoded and no consumer group parked it"
+    EVENT_VERSIONS = "a transfer's events have a gap, a duplicate or the wrong order"
+    EVENT_STATES = "a transfer's events show steps that cannot follow each other"
+    EVENT_LAST_STATE = "a transfer's last event has another state than its row"
+    AUDIT_LOG_LOST = "an event is missing from the topic audit-logs"
+    AUDIT_LOG_UNKNOWN = "the topic audit-logs holds an event that no source topic has"
+    AUDIT_LOST = "an event has no audit record"
+    AUDIT_DOUBLED = "an event has more than one audit record"
+    AUDIT_UNKNOWN = "an audit record has no event"
+    AUDIT_PAYLOAD = "an audit record's payload or source differs from its event"
+    AUDIT_CHAIN = "a chain of audit records does not verify"
+    NOTICE_LOST = "a requested customer message is missing from the topic notifications"
+    NOTICE_UNKNOWN = "the topic notifications holds a message that no event requested"
+    DELIVERY_LOST = "a requested customer message was not written"
+    DELIVERY_DOUBLED = "a customer message was written more than once"
+    DELIVERY_UNKNOWN = "a message was written that no event requested, or for the wrong customer"
+    DELIVERY_OVERDUE = "a delivery is overdue and no worker sends it"
+    PUSH_LOST = "a delivery is marked DELIVERED but the push service never accepted it"
+    PUSH_DOUBLED = "the push service accepted a message for a device more often than it was sent"
+    PUSH_UNKNOWN = "the push service accepted a message for which the bank has no delivery"
+    ACH_LOST = "the clearing house does not know a submitted transfer"
+    ACH_LIVE = "the clearing house still processes a transfer that was refunded"
     ACH_UNKNOWN = "the clearing house has a transfer that the bank does not know"
     ACH_TRACE = "bank and clearing house have different trace numbers"
     ACH_AMOUNT = "bank and clearing house have different amounts"
-    ACH_STATE = "bank and clearing house disagree on how it ended"
-    PROJECTION_LOST = "an account has postings and no projected balance"
-    PROJECTION_UNKNOWN = "a projected balance of an account without postings"
-    PROJECTION = "an account's projected balance or position is not the posted one"
-    ACCOUNT_NOT_OPEN = "a customer's account is not in the books"
-    ACCOUNT_WITHOUT_CUSTOMER = "an account in the books belongs to nobody"
+    ACH_STATE = "bank and clearing house have contradicting states of a transfer"
+    PROJECTION_LOST = "an account has postings but no projected balance"
+    PROJECTION_UNKNOWN = "an account has a projected balance but no postings"
+    PROJECTION = "an account's projected balance or position differs from the posted one"
+    ACCOUNT_NOT_OPEN = "a customer's account is missing from the ledger"
+    ACCOUNT_WITHOUT_CUSTOMER = "a ledger account belongs to no customer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,12 @@ class Difference:
 
     kind: Kind
     ids: Mapping[str, str]
-    """What it is about: transfer_id, event_id, account_id …"""
+    """The ids of the rows that differ: transfer_id, event_id, account_id …"""
     expected: Any
     actual: Any
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the report has it."""
+        """Return the difference as the JSON report shows it."""
         return {
             "kind": self.kind.name,
             "what": self.kind.value,
@@ -86,7 +86,7 @@ class Difference:
 
 @dataclass(slots=True)
 class Findings:
-    """What was looked at, and the differences: all counted, some of each kind named."""
+    """What was compared, and the differences: all are counted, some of each kind are listed."""
 
     checked: Counter[str] = field(default_factory=Counter[str])
     counts: Counter[Kind] = field(default_factory=Counter[Kind])
@@ -98,14 +98,14 @@ class Findings:
         return not self.counts
 
     def add(self, kind: Kind, expected: Any, actual: Any, **ids: object) -> None:
-        """Count a difference, and name it while there are not too many of its kind."""
+        """Count a difference, and list it if fewer than SAMPLES_MAX of its kind are listed."""
         self.counts[kind] += 1
         if self.counts[kind] <= SAMPLES_MAX:
             known = {name: str(value) for name, value in ids.items() if value is not None}
             self.named.append(Difference(kind, known, _plain(expected), _plain(actual)))
 
     def add_rows(self, kind: Kind, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add rows with `expected`, `actual`, `total` (of which the rows are a part) and ids."""
+        """Add rows with `expected`, `actual`, ids and `total`, the count before a LIMIT."""
         listed = [dict(row) for row in rows]
         for row in listed:
             expected, actual = row.pop("expected"), row.pop("actual")
@@ -120,7 +120,7 @@ def _total(rows: Iterable[Mapping[str, Any]]) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON can write without losing a digit."""
+    """Return a value that JSON can hold without losing a digit."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, Mapping):

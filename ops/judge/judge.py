@@ -1,8 +1,8 @@
-"""The judgement: wait until all has arrived, read every store, compare each with each.
+"""The judgement: wait until nothing is in flight, read every store and compare them all.
 
-While money moves, stores that are read one after the other differ for that reason alone. So a
-judgement with differences is given only if no transfer took a step meanwhile; otherwise it is
-begun again, as long as there is time.
+While money moves, stores that are read one after the other differ for that reason alone. If a
+round finds differences and a transfer took a step meanwhile, the round is repeated while there is
+time, at most ROUNDS_MAX rounds.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ UNREAD = "unread"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the judge says."""
+    """The result of a judgement."""
 
     findings: Findings
     under_way: UnderWay
@@ -44,7 +44,7 @@ class Verdict:
         return self.findings.ok
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report: verdict, what was looked at, differences."""
+        """Return the report: the verdict, what was compared, and the differences."""
         counts = self.findings.counts
         return {
             "ok": self.ok,
@@ -57,7 +57,7 @@ class Verdict:
 
 
 async def judge(stores: Stores, wait_s: float) -> Verdict:
-    """Wait up to `wait_s` for what is under way, then judge everything."""
+    """Wait up to `wait_s` for work in flight, then compare all stores."""
     topics = Topics(stores.kafka_bootstrap)
     try:
         return await _judged(stores, topics, wait_s)
@@ -94,7 +94,7 @@ async def _activity(stores: Stores) -> int | None:
 
 
 class _Round:
-    """One reading of all stores. A store that cannot be read is a difference, never silence."""
+    """One reading of all stores. An unreadable store is always reported as a difference."""
 
     def __init__(self, stores: Stores, topics: Topics, findings: Findings) -> None:
         self._stores = stores
@@ -106,9 +106,9 @@ class _Round:
         self._parked: set[Place] = set()
 
     async def run(self) -> None:
-        """Read the books and Kafka at once, then all that is compared with them."""
+        """Read the books and Kafka concurrently, then the stores that are compared with them."""
         stores, findings = self._stores, self._findings
-        # Before the books: what is in a topic by now was committed by then.
+        # Read before the books: an event in these spans was committed before the books are read.
         topics = (*TOPICS, *(topic + DEAD_LETTER_SUFFIX for topic in TOPICS))
         spans = await self._read("kafka", asyncio.to_thread(self._topics.spans, topics), None)
         reading = [self._read("bp_write", read_bank(stores, findings), None)]
@@ -135,7 +135,7 @@ class _Round:
         readers.get(message.topic, self._tale).take(message)
 
     def _forgive_parked(self) -> None:
-        """What a group has put aside with its reason is no difference; it waits for a person."""
+        """Ignore unreadable messages that a consumer group parked; an operator must handle them."""
         self._findings.checked["parked"] += len(self._parked)
         for reader in (self._tale, self._log, self._requests):
             reader.unreadable = [one for one in reader.unreadable if one not in self._parked]

@@ -1,4 +1,4 @@
-"""What customers were told: events that ask for it, the topic, the deliveries, the push service."""
+"""Compares customer messages: the events that request them, topic, deliveries, push service."""
 
 import asyncio
 from collections import Counter
@@ -18,7 +18,7 @@ from services.contracts.topics import topic_of
 
 TOPIC = topic_of(NotificationEvent).name
 DEVICE_MESSAGES_MAX = 10_000
-"""The push service's sandbox remembers so many messages of a device."""
+"""How many messages of a device the push service's sandbox remembers."""
 CALLS_MAX = 8
 
 Push = tuple[str, str]
@@ -27,16 +27,16 @@ Push = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of one message on one device."""
+    """The delivery of one message to one device."""
 
     state: str
     attempts: int
-    """How often it was handed over at the most; more than once only after a crash or a refusal."""
+    """The most times it may have been sent; more than one only after a crash or a refusal."""
 
 
 @dataclass(slots=True)
 class Requests:
-    """What the topic notifications tells: how often each message is asked for."""
+    """What the topic notifications holds: how often each message is requested."""
 
     asked: Counter[str] = field(default_factory=Counter[str])
     unreadable: list[Place] = field(default_factory=list[Place])
@@ -52,7 +52,7 @@ class Requests:
 def compare_requests(
     tale: Tale, requests: Requests, spans: Mapping[Part, Span], findings: Findings
 ) -> None:
-    """Every event that asks for a message went through the router into notifications."""
+    """Check that the topic notifications holds each message that an event requests and no other."""
     findings.checked["notification_events"] += len(requests.asked)
     findings.checked["notification_repeated"] += requests.asked.total() - len(requests.asked)
     if any(span.low for span in spans.values()):
@@ -69,9 +69,9 @@ def compare_requests(
 async def compare_messages(
     stores: Stores, tale: Tale, whole: bool, findings: Findings
 ) -> dict[Push, Delivery]:
-    """Exactly one message for each that is asked for; return the deliveries with their states.
+    """Check that each requested message was written once; return the deliveries.
 
-    `whole` says that Kafka still holds every event, so that an unknown message is a difference.
+    `whole` means that Kafka still holds every event, so that an unknown message is a difference.
     """
     sql = queries("notifications")
     written: Counter[str] = Counter()
@@ -100,10 +100,10 @@ async def compare_messages(
 async def compare_pushes(
     stores: Stores, deliveries: Mapping[Push, Delivery], findings: Findings
 ) -> None:
-    """The push service took what is told delivered, once for each attempt, and nothing else.
+    """Check that the push service accepted each delivered message, at most once an attempt.
 
-    A call that the sidecar repeats by itself counts once. A device shows one message of a tag, so
-    what is repeated is seen once.
+    A call that the sidecar retries by itself counts once. A device shows one message for a tag, so
+    the customer sees a repeated message once.
     """
     taken, full = await _taken(stores.fcm_control_url)
     findings.checked["pushes"] += taken.total()
@@ -120,7 +120,7 @@ async def compare_pushes(
 
 
 async def _taken(base: str) -> tuple[Counter[Push], set[str]]:
-    """Return how often each tag came to each device, and the devices that forgot some."""
+    """Return how often each tag reached each device, and the devices whose list is truncated."""
     taken: Counter[Push] = Counter()
     full: set[str] = set()
     async with partner_api() as get:

@@ -1,4 +1,4 @@
-"""Balances as customers sees them against balances as posted, account by account."""
+"""Compares each account's balance in the customers service with the posted balance."""
 
 from ops.judge.books import Bank
 from ops.judge.findings import Findings, Kind
@@ -6,7 +6,7 @@ from ops.judge.stores import CUSTOMERS_DATABASE, Stores, pages, queries
 
 
 async def compare_projection(stores: Stores, bank: Bank, findings: Findings) -> None:
-    """Every account with postings is projected with the same balance at the same position."""
+    """Check that each account with postings has the same projected balance and position."""
     sql = queries("projections")
     held: set[str] = set()
     projected: set[str] = set()

@@ -1,4 +1,4 @@
-"""The audit log against the events it records, and each chain against itself, in one pass."""
+"""Compares the audit log with the events it records, and verifies each chain, in one pass."""
 
 import hashlib
 from collections import Counter
@@ -24,7 +24,7 @@ TOPIC = topic_of(AuditEvent).name
 
 @dataclass(slots=True)
 class Log:
-    """What the topic audit-logs tells: how often each event stands in it."""
+    """What the topic audit-logs holds: how often each event is in it."""
 
     events: Counter[str] = field(default_factory=Counter[str])
     unreadable: list[Place] = field(default_factory=list[Place])
@@ -38,7 +38,7 @@ class Log:
 
 
 def compare_log(tale: Tale, log: Log, spans: Mapping[Part, Span], findings: Findings) -> None:
-    """Every source event went through the router into audit-logs, and nothing else did."""
+    """Check that the topic audit-logs holds every source event and no other."""
     findings.checked["audit_log_events"] += len(log.events)
     findings.checked["audit_log_repeated"] += log.events.total() - len(log.events)
     if not _is_whole(spans):
@@ -54,14 +54,14 @@ def compare_log(tale: Tale, log: Log, spans: Mapping[Part, Span], findings: Find
 
 
 def _is_whole(spans: Mapping[Part, Span]) -> bool:
-    """Say whether Kafka still holds everything from the first message on."""
+    """Return whether Kafka still holds every message since the first."""
     return all(span.low == 0 for span in spans.values())
 
 
 async def compare_record(
     stores: Stores, tale: Tale, spans: Mapping[Part, Span], findings: Findings
 ) -> None:
-    """Exactly one record an event, with its payload and source; every chain verifies."""
+    """Check that each event has one record with its payload and source, and verify each chain."""
     recorded: Counter[str] = Counter()
     whole = _is_whole(spans)
     async with stores.snapshot(AUDIT_DATABASE) as connection:

@@ -24,18 +24,18 @@ NOTIFICATIONS_DATABASE = "bp_notifications"
 AUDIT_DATABASE = "bp_audit"
 
 UNREADABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError)
-"""What a store that is gone, not yet made or closed to the judge looks like."""
+"""The errors of a store that is unreachable, not created yet or closed to the judge."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Where everything is."""
+    """The addresses of all stores."""
 
     connect: Callable[[str], Awaitable["asyncpg.Connection"]]
     """Database name -> a connection of the role bp_judge."""
     kafka_bootstrap: str
     ach_control_url: str
-    """The clearing house's control API. Its public one obeys faults, and would spend them."""
+    """The clearing house's control API. Calls of the public API would use up injected faults."""
     fcm_control_url: str
 
     @asynccontextmanager
@@ -67,7 +67,7 @@ def queries(name: str) -> Queries:
 async def partner_api() -> AsyncGenerator[Callable[[str], Awaitable[Any]]]:
     """Yield a function from URL to JSON.
 
-    It raises FileNotFoundError for a 404, and OSError when there is no good answer.
+    It raises FileNotFoundError for a 404, and OSError for any other failure.
     """
     timeout = aiohttp.ClientTimeout(total=scaled_s(HTTP_TIMEOUT_S))
     async with aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session:

@@ -1,4 +1,4 @@
-"""Kafka, read from the beginning to where it ended when asked, beside all groups. Blocking."""
+"""Reads Kafka from the start to the end offset at call time, outside any group. Blocking."""
 
 import time
 import uuid
@@ -23,7 +23,7 @@ from services.chassis.kafka.client import Record, to_record
 TIMEOUT_S = 15.0
 READ_ROWS = 5000
 GATHER_S = 0.02
-"""So long the reader gathers messages at a time; what has ended is seen as late as that."""
+"""How long one poll gathers messages; the end of a partition is noticed at most so late."""
 
 FETCH_S = 5.0
 SILENCE_S = 20.0
@@ -34,7 +34,7 @@ Part = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A message as it was read; its headers are decoded when they are asked for."""
+    """A message as it was read; its headers are decoded on access."""
 
     topic: str
     partition: int
@@ -43,13 +43,13 @@ class Seen:
     message: Message
 
     def header(self, name: str) -> str:
-        """Return a header's text, "" if there is none."""
+        """Return a header's text, "" if the message has no such header."""
         return to_record(self.message).header(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What a partition holds: offsets from `low`, before `high`."""
+    """The offsets of a partition, from `low` up to but not including `high`."""
 
     low: int
     high: int
@@ -64,16 +64,16 @@ class Topics:
         self._groups: dict[str, Consumer] = {}
 
     def spans(self, topics: Iterable[str]) -> dict[Part, Span]:
-        """Return what is committed in every partition of the topics, now."""
+        """Return the committed offsets of every partition of the topics at call time."""
         parts = self._parts(topics)
         lows = self._offsets(parts, EarliestSpec())
         highs = self._offsets(parts, LatestSpec())
         return {part: Span(lows[part], high) for part, high in highs.items()}
 
     def open_messages(self, spans: Mapping[Part, Span]) -> int:
-        """Count what was written behind the spans, in transactions that are still open.
+        """Count the messages after the spans, in transactions that are still open.
 
-        A transaction's producer is answered before each partition has its marker.
+        Kafka acknowledges a commit to the producer before each partition has its marker.
         """
         parts = [TopicPartition(*part) for part in spans]
         ends = self._offsets(parts, LatestSpec(), IsolationLevel.READ_UNCOMMITTED)
@@ -104,10 +104,10 @@ class Topics:
         return {(part.topic, part.partition): f.result().offset for part, f in asked.items()}
 
     def committed(self, group: str, parts: Iterable[Part]) -> dict[Part, int]:
-        """Return how far a group has come; a partition that it never committed is absent.
+        """Return a group's committed offsets; a partition that it never committed is absent.
 
-        Asked by a consumer that joins nothing: the admin client (librdkafka 2.16) dies of a null
-        pointer when the group's coordinator answers with an error.
+        A consumer that never joins the group asks: the admin client (librdkafka 2.16) crashes on
+        a null pointer when the group's coordinator answers with an error.
         """
         wanted = [TopicPartition(*part) for part in parts]
         if not wanted:
@@ -119,15 +119,15 @@ class Topics:
         return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Close the connections to the broker."""
         for consumer in self._groups.values():
             consumer.close()
         self._groups.clear()
 
     def read(self, spans: Mapping[Part, Span], take: Callable[[Seen], None]) -> None:
-        """Hand every committed message of the spans to `take`, each partition in its order.
+        """Pass every committed message of the spans to `take`, each partition in order.
 
-        Raises TimeoutError when the broker has nothing to say for a while.
+        Raises TimeoutError when the broker sends nothing for SILENCE_S.
         """
         waiting = {part: span for part, span in spans.items() if span.low < span.high}
         if not waiting:
@@ -141,12 +141,12 @@ class Topics:
                     heard = time.monotonic()
                     _take(message, waiting, take)
                 if time.monotonic() - heard > scaled_s(SILENCE_S):
-                    raise TimeoutError(f"Kafka is silent, {len(waiting)} partitions are not read")
+                    raise TimeoutError(f"Kafka sends nothing; {len(waiting)} partitions unread")
         finally:
             reader.close()
 
     def fetch(self, places: Iterable[tuple[Part, int]]) -> list[Record | None]:
-        """Return the message at each place; None where there is none any more."""
+        """Return the message at each place; None where Kafka has deleted it."""
         reader = self._reader()
         try:
             return [_at(reader, part, offset) for part, offset in places]
@@ -176,11 +176,11 @@ def _at(reader: Consumer, part: Part, offset: int) -> Record | None:
 
 
 def _take(message: Any, waiting: dict[Part, Span], take: Callable[[Seen], None]) -> None:
-    """Take one message, or note that a partition is read to the end of its span."""
+    """Pass one message on, or note that a partition has been read to the end of its span."""
     part = (message.topic(), message.partition())
     error = message.error()
     if error is not None:
-        # The client names its own codes with an underscore in front.
+        # The client's own codes begin with an underscore.
         if error.code() != KafkaError._PARTITION_EOF:
             raise KafkaException(error)
         waiting.pop(part, None)

@@ -1,4 +1,4 @@
-"""One transfer through every layer: what each store knows of it, found by key, id or trace."""
+"""One transfer in every layer: what each store knows of it, found by key, id or trace number."""
 
 import asyncio
 import uuid
@@ -31,13 +31,13 @@ DEVICE_MESSAGES_MAX = 10_000
 
 
 async def find(stores: Stores, name: str) -> list[tuple[uuid.UUID, str]]:
-    """Return the transfers that a name stands for, with their kinds: interbank or book."""
+    """Return the transfers with a key, id or trace number, and their kinds: interbank or book."""
     rows = await _fetch(stores, WRITE_DATABASE, "find", _uuid(name), name)
     return [(row["transfer_id"], row["kind"]) for row in rows]
 
 
 async def trail(stores: Stores, transfer_id: uuid.UUID, kind: str) -> Row:
-    """Return what each layer knows; a layer that cannot be read says so in its place."""
+    """Return what each layer knows; an unreadable layer is replaced by a text with the error."""
     text = str(transfer_id)
     (transfer,) = await _fetch(stores, WRITE_DATABASE, kind, transfer_id)
     outbox = await _fetch(stores, WRITE_DATABASE, "outbox", transfer_id)
@@ -96,7 +96,7 @@ async def _user_name(stores: Stores, customer_id: str) -> str:
 
 
 async def _steps(stores: Stores, outbox: Sequence[Row]) -> list[Row]:
-    """Open a transfer's events where Kafka has them."""
+    """Read a transfer's events from Kafka."""
     published = [row for row in outbox if row["offset"] is not None]
     places = [((row["topic"], row["partition"]), row["offset"]) for row in published]
     records = await asyncio.to_thread(Topics(stores.kafka_bootstrap).fetch, places)
@@ -110,7 +110,7 @@ def _step(row: Row, record: Any) -> Row:
     place = f"{row['topic']}/{row['partition']}@{row['offset']}"
     step: Row = {"event_id": row["event_id"], "place": place}
     if record is None:
-        return step | {"type": "not in Kafka any more"}
+        return step | {"type": "deleted from Kafka"}
     try:
         event = ENVELOPES[record.topic].FromString(record.value)
     except DecodeError:
@@ -140,7 +140,7 @@ async def _clearing_house(stores: Stores, transfer_id: str, kind: str) -> Row | 
 
 
 async def _messages(stores: Stores, event_ids: Sequence[str]) -> list[Row]:
-    """Return what was told about the events, on which devices, and what the push service took."""
+    """Return the messages about the events, with their deliveries and accepted pushes."""
     wanted = [*event_ids, *(event_id + routes.RECEIVED_SUFFIX for event_id in event_ids)]
     ids = [notification_id(event_id) for event_id in wanted]
     messages = await _fetch(stores, NOTIFICATIONS_DATABASE, "messages", ids)
@@ -160,7 +160,7 @@ async def _messages(stores: Stores, event_ids: Sequence[str]) -> list[Row]:
 
 
 async def _pushes(stores: Stores, devices: set[str]) -> Mapping[tuple[str, str], list[str]]:
-    """Return the push service's ids of messages, by device and tag."""
+    """Return the push service's message ids by device and tag."""
     found: dict[tuple[str, str], list[str]] = {}
     async with partner_api() as get:
         for device in devices:

@@ -1,1 +1,1 @@
-"""What is put into the running parts before the bank can use them; each step may be repeated."""
+"""Prepares the running stores for the bank; every step may be repeated."""

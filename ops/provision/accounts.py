@@ -1,6 +1,6 @@
-"""Service-account tokens as Kubernetes projects them: signed JWTs of one hour, in a file a service.
+"""Service-account tokens as Kubernetes projects them: JWTs valid for one hour, one file a service.
 
-The issuer's key is the stack's; OpenBao knows its public half and nothing else.
+The stack holds the issuer's private key; OpenBao holds only the public key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TOKEN_TTL_S = 3600
 
 
 def public_key_pem(private_pem: str) -> str:
-    """The issuer's public key."""
+    """Return the issuer's public key."""
     key = serialization.load_pem_private_key(private_pem.encode(), None)
     return (
         key.public_key()
@@ -31,7 +31,7 @@ def public_key_pem(private_pem: str) -> str:
 
 
 def mint(private_pem: str, name: str, lifetime_s: int = TOKEN_TTL_S) -> str:
-    """A token with the claims of a projected service-account token."""
+    """Return a token with the claims of a projected service-account token."""
     now = int(time.time())
     pod = {"name": f"{name}-0", "uid": str(uuid.uuid5(uuid.NAMESPACE_DNS, name))}
     claims = {
@@ -52,7 +52,7 @@ def mint(private_pem: str, name: str, lifetime_s: int = TOKEN_TTL_S) -> str:
 
 
 def write_all(run: Path, private_pem: str) -> None:
-    """Write a fresh token for every account into its folder under `run`, each file whole."""
+    """Write a new token for every account into its folder under `run`."""
     for name in readable_paths():
         folder = run / name
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -60,7 +60,7 @@ def write_all(run: Path, private_pem: str) -> None:
 
 
 def write_token(file: Path, token: str) -> None:
-    """0600 and atomically, so that a reader never sees half a token."""
+    """Write the file with mode 0600 and atomically, so that a reader never sees half a token."""
     draft = file.with_suffix(".draft")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         out.write(token)

@@ -9,14 +9,14 @@ import aiohttp
 
 
 class BaoError(Exception):
-    """OpenBao refused; the message holds method, path, status and its own words."""
+    """OpenBao refused a call; the message holds method, path, status and OpenBao's text."""
 
 
 class BaoClient:
     """One session with one token."""
 
     def __init__(self, addr: str, token: str = "") -> None:
-        """Opens nothing yet."""
+        """Keep the address and the token; `async with` opens the session."""
         self._addr = addr
         self._headers = {"X-Vault-Token": token} if token else {}
         self._session: aiohttp.ClientSession | None = None
@@ -38,15 +38,15 @@ class BaoClient:
             await self._session.close()
 
     async def read(self, path: str) -> dict[str, Any] | None:
-        """GET; None when there is nothing."""
+        """Send GET and return the JSON; None for a 404."""
         return await self._call("GET", path, None)
 
     async def write(self, path: str, **body: Any) -> dict[str, Any]:
-        """POST; the answer's JSON, {} when it has no body."""
+        """Send POST and return the answer's JSON, {} when it has no body."""
         return await self._call("POST", path, body) or {}
 
     async def login(self, role: str, jwt: str) -> str:
-        """A token for a service account, as a service gets one."""
+        """Log in as a service account, as a service does, and return the token."""
         answer = await self.write("auth/kubernetes/login", role=role, jwt=jwt)
         return answer["auth"]["client_token"]
 

@@ -1,7 +1,7 @@
-"""The credentials that the bank and the outside world share, generated once.
+"""The credentials that the bank shares with partners and stores, generated once.
 
-They are kept in one file, seed.json (0600), because partners and database roles must be set up with
-them. The services read theirs from OpenBao alone.
+They are kept in one file, seed.json (0600), because partners and database roles are set up with
+them. The services read their credentials only from OpenBao.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ class Credentials:
     service_account_issuer_key: str
 
     def role_password(self, role: str) -> str:
-        """A database role's password: one derivation, so that a new role needs no new field."""
+        """Return a database role's password. It is derived, so a new role needs no new field."""
         return self.derived(role)
 
     def derived(self, label: str) -> str:
-        """A secret of its own for a label, 64 hexadecimal digits."""
+        """Return the secret of a label, 64 hexadecimal digits."""
         digest = hmac.new(self.role_password_key.encode(), label.encode(), hashlib.sha256)
         return digest.hexdigest()
 
 
 def load_or_make(folder: Path) -> Credentials:
-    """Return the credentials in a folder; what an older file does not have is added."""
+    """Return the credentials in a folder; fields that an older file lacks are added."""
     file = folder / "seed.json"
     known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
     wanted = {item.name for item in fields(Credentials)}

@@ -1,4 +1,4 @@
-"""Databases and login roles of the cluster. Roles own nothing: migrations grant what they need."""
+"""Databases and login roles of the cluster. Roles own nothing; migrations grant their rights."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ JUDGE_ROLE = f"bp_{JUDGE}"
 
 
 def logins() -> dict[str, tuple[str, ...]]:
-    """Role to the databases it may connect to; the judge may read all of them."""
+    """Return each role with the databases it may connect to; the judge may read all of them."""
     services = {s.role: (s.database,) for s in SERVICES if s.database is not None}
     return services | {JUDGE_ROLE: tuple(MIGRATIONS)}
 
 
 async def provision(postgres: PostgresServer, password_of: Callable[[str], str]) -> None:
-    """Create what is missing. An existing role keeps its password."""
+    """Create missing databases and roles. An existing role keeps its password."""
     connection = await postgres.connect("postgres")
     try:
         await _create_databases(connection)
@@ -39,12 +39,12 @@ async def _create_databases(connection: asyncpg.Connection) -> None:
 
 async def _create_roles(connection: asyncpg.Connection, password_of: Callable[[str], str]) -> None:
     known = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
-    # A slow statement stands in the log as it is, and here it has a password in it.
+    # PostgreSQL logs slow statements with their text, and these hold a password.
     await connection.execute("SET log_min_duration_statement = -1")
     for role, databases in logins().items():
         password = password_of(role)
         if role not in known:
-            # Role and password come from this module and a hex digest: nothing to quote.
+            # The role is a constant and the password a hex digest, so neither needs quoting.
             await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
         for database in databases:
             await connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {role}")

@@ -1,7 +1,7 @@
 """Migrations by dbmate: plain SQL of each service, in order where services share a database.
 
-dbmate keeps the number of each migration it ran; the digest of the file is kept beside it, so
-that a database of another version of the bank is told before anything is done to it.
+dbmate stores the number of each migration it ran. The digest of the file is stored with it, so
+that a database of another version of the bank is recognised before it is changed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class IncompatibleDatabase(Exception):
 
 
 async def migrate(postgres: PostgresServer, logs: Path, run: RunProgram) -> None:
-    """Bring every database up to date; databases at once, services of one database in order.
-    Raises IncompatibleDatabase, before any change, when one ran other migrations than these."""
+    """Migrate every database: databases concurrently, the services of one database in order.
+    Raises IncompatibleDatabase, before any change, when a database ran other migrations."""
     for database, order in MIGRATIONS.items():
         await _refuse_foreign(postgres, database, order)
     await asyncio.gather(
@@ -37,14 +37,14 @@ async def migrate(postgres: PostgresServer, logs: Path, run: RunProgram) -> None
 async def migrate_database(
     postgres: PostgresServer, logs: Path, run: RunProgram, database: str, services: tuple[str, ...]
 ) -> None:
-    """Bring one database up to date, its services in this order."""
+    """Migrate one database, its services in this order."""
     for service in services:
         folder = SERVICES / service / "sql" / "migrations"
         if not folder.exists():
             continue
         options = ("--no-dump-schema", "--migrations-dir", str(folder))
         table = ("--migrations-table", _table(service))
-        # The URL has the password: it is in the environment of dbmate, not in its argument list.
+        # The URL holds the password, so it is passed in dbmate's environment, not as an argument.
         await run(
             (str(DBMATE), *options, *table, "migrate"),
             {"DATABASE_URL": postgres.url(database)},
@@ -54,13 +54,13 @@ async def migrate_database(
 
 
 def foreign(applied: dict[str, str | None], held: dict[str, str]) -> str:
-    """What a database ran (digest by version, None: not known) that is not among the migrations
-    of this tree; empty when all of it is."""
+    """Describe the first applied migration that this tree does not hold; empty when all match.
+    `applied` and `held` are digests by version; a digest of None is unknown and not compared."""
     unknown = sorted(applied.keys() - held.keys())
     if unknown:
-        return f"ran migration {unknown[0]}, which is not in this tree"
+        return f"ran migration {unknown[0]}, which this version of the bank does not have"
     changed = sorted(v for v, digest in applied.items() if digest not in (None, held[v]))
-    return f"ran another migration {changed[0]} than the one in this tree" if changed else ""
+    return f"ran a different migration {changed[0]} than this version's" if changed else ""
 
 
 async def _refuse_foreign(
@@ -73,8 +73,8 @@ async def _refuse_foreign(
             if finding:
                 raise IncompatibleDatabase(
                     f"the database {database} of {service} {finding}: another version of the bank"
-                    f" made it. Go back to that version; or give up its data: `make down`, remove"
-                    f" {postgres.data_location}, `make up`."
+                    f" made it. Go back to that version, or discard its data: run `make down`,"
+                    f" remove {postgres.data_location}, run `make up`."
                 )
     finally:
         await connection.close()
@@ -85,7 +85,7 @@ def _table(service: str) -> str:
 
 
 def _held(service: str) -> dict[str, str]:
-    """Digest of each migration in the tree by its version, the number at its name's start."""
+    """Digest of each migration file by version, which is the number at the start of its name."""
     files = (SERVICES / service / "sql" / "migrations").glob("*.sql")
     return {f.name.partition("_")[0]: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
@@ -93,7 +93,7 @@ def _held(service: str) -> dict[str, str]:
 async def _applied(connection: asyncpg.Connection, service: str) -> dict[str, str | None]:
     if await connection.fetchval("SELECT to_regclass($1)", f"public.{_table(service)}") is None:
         return {}
-    # Through JSON, since a database that was not migrated since has no digests yet.
+    # Read through JSON, because an older database's table has no column `digest` yet.
     sql = f"SELECT version, to_jsonb(d) ->> 'digest' AS digest FROM public.{_table(service)} d"  # noqa: S608
     rows = await connection.fetch(sql)
     return {row["version"]: row["digest"] for row in rows}

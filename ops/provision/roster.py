@@ -1,6 +1,6 @@
-"""Who belongs to the bank: services with their databases, secrets and sidecars, as one table.
+"""The bank's services with their databases, secrets and sidecars, as one table.
 
-Provisioning, policies, certificates and processes are all derived from it.
+Provisioning, policies, certificates and processes are derived from it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ JUDGE = "judge"
 
 @dataclass(frozen=True)
 class Service:
-    """One deployable. `sidecar` when it offers RPCs or calls out; `secrets` are KV paths it may
-    read beside its own database password."""
+    """One deployable. `sidecar` is true when it offers RPCs or makes outgoing calls; `secrets`
+    are the KV paths it may read in addition to its own database password."""
 
     name: str
     database: str | None = None
@@ -28,12 +28,12 @@ class Service:
 
     @property
     def role(self) -> str:
-        """Its database login."""
+        """The service's database login."""
         return f"bp_{self.name}"
 
     @property
     def exists(self) -> bool:
-        """Whether the repository holds its process."""
+        """Whether the repository holds the service's process."""
         return (REPO / "services" / self.name / "__main__.py").exists()
 
 
@@ -47,7 +47,8 @@ SERVICES = (
     Service("router", sidecar=False),
 )
 
-# In one database the order counts. `chassis` and `ledger` are libraries of SQL functions.
+# The order matters within one database. `chassis` and `ledger` are libraries of SQL functions, not
+# processes.
 MIGRATIONS = {
     WRITE_DATABASE: ("chassis", "ledger", "relay", "payments", "transfers"),
     "bp_customers": ("customers",),
@@ -57,10 +58,10 @@ MIGRATIONS = {
 
 
 def present() -> list[Service]:
-    """The services whose process exists in this repository."""
+    """Return the services whose process exists in this repository."""
     return [service for service in SERVICES if service.exists]
 
 
 def mesh_identities() -> list[str]:
-    """Who gets a mesh certificate."""
+    """Return the names that get a mesh certificate."""
     return [GATEWAY, *(service.name for service in SERVICES if service.sidecar)]

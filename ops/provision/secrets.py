@@ -1,4 +1,4 @@
-"""Which secrets stand where in OpenBao's KV, made from the shared credentials."""
+"""The secrets in OpenBao's KV and their paths, made from the shared credentials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVICE_ACCOUNT_FILE = "fcm-service-account.json"
 
 
 def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: Path) -> Secrets:
-    """KV path to fields. The FCM account is left out while there is no partner to issue it."""
+    """Return the fields by KV path. The FCM account is omitted until its partner has issued it."""
     secrets = {
         "external/ach-network": {
             "api_key": credentials.ach_api_key,

@@ -1,6 +1,6 @@
-"""The stores that provisioning sets up: where each is, and its administrator's login.
+"""The stores that provisioning sets up: their addresses and administrator logins.
 
-The stack on one machine and the jobs of a cluster make these values from their own configuration
+The stack on one machine and the jobs of a cluster build these values from their own configuration
 and run the same code with them.
 """
 
@@ -16,7 +16,7 @@ import asyncpg
 SUPERUSER = "postgres"
 
 RunProgram = Callable[[Sequence[str], Mapping[str, str], Path], Awaitable[None]]
-"""Runs a program to its end: command, environment, log file. RuntimeError when it fails."""
+"""Runs a program and waits for it: command, environment, log file. RuntimeError if it fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class PostgresServer:
     """A host name, or the folder of its Unix socket."""
     port: int
     password: str
-    """Of the superuser."""
+    """The superuser's password."""
     data_location: str
-    """What an operator removes to give up its data: a folder, or the databases of an address."""
+    """What an operator removes to discard the data: a folder, or the databases at an address."""
 
     async def connect(self, database: str) -> asyncpg.Connection:
         """Connect to a database as the superuser."""
@@ -42,7 +42,7 @@ class PostgresServer:
         )
 
     def url(self, database: str) -> str:
-        """Return the superuser's URL of a database as dbmate reads it."""
+        """Return the superuser's URL of a database in dbmate's format."""
         login = f"{SUPERUSER}:{quote(self.password)}"
         if self.host.startswith("/"):
             socket = quote(self.host)

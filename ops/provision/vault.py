@@ -1,6 +1,6 @@
-"""OpenBao as the bank needs it: secrets, PKI, login by service account, least-privilege policies.
+"""Sets up OpenBao: secrets, PKI, login by service account, least-privilege policies.
 
-Every step reads before it creates, so a second run changes nothing and makes no new versions.
+Mounts, root certificate and secrets are read first, so a second run creates no new versions.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ GATEWAY_CERT_TTL = "2160h"
 GATEWAY_ROLE = "api-gateway"
 GATEWAY_NAMES = ("localhost", "bp.localhost")
 CERT_BACKDATE = "5m"
-"""Certificates begin so long before they are issued, for those whose clock is behind."""
+"""Certificates are valid from this long before they are issued, for clocks that run behind."""
 LOGIN_SKEW_S = 180
-"""How far ahead the clock of a service account token's issuer may be."""
+"""How far the clock of a service account token's issuer may be ahead."""
 CERT_AGENT = "cert-agent"
 BPCTL = "bpctl"
 ROOT_TTL = "87600h"
@@ -31,7 +31,7 @@ Secrets = Mapping[str, Mapping[str, Any]]
 
 
 async def provision(addr: str, token: str, issuer_public_key: str, secrets: Secrets) -> None:
-    """Mounts, root certificate, roles, policies and the given KV secrets (path to fields)."""
+    """Write mounts, root certificate, roles, policies and the given KV secrets (fields by path)."""
     async with BaoClient(addr, token) as bao:
         await _mount(bao)
         await _root_certificate(bao)
@@ -49,7 +49,7 @@ async def provision(addr: str, token: str, issuer_public_key: str, secrets: Secr
 
 
 def readable_paths() -> dict[str, list[str]]:
-    """Service account to the API paths it may use, with the verb: nothing else is allowed."""
+    """Return the API paths that each service account may use; everything else is denied."""
     paths: dict[str, list[str]] = {
         CERT_AGENT: [f"pki/issue/{name}" for name in (*mesh_identities(), GATEWAY_ROLE)],
         BPCTL: ["secret/data/external/oauth", f"secret/data/database/postgres/{JUDGE}"],
@@ -90,7 +90,7 @@ async def _root_certificate(bao: BaoClient) -> None:
 
 
 async def _pki_role(bao: BaoClient, name: str) -> None:
-    """Certificates with exactly one SPIFFE URI and no DNS name."""
+    """Allow certificates with exactly one SPIFFE URI and no DNS name."""
     await bao.write(
         f"pki/roles/{name}",
         key_type="ec",
@@ -111,7 +111,7 @@ async def _pki_role(bao: BaoClient, name: str) -> None:
 
 
 async def _edge_role(bao: BaoClient) -> None:
-    """The public certificate of the gateway: host names of this machine, no SPIFFE identity."""
+    """Allow the gateway's public certificate: host names of this machine, no SPIFFE identity."""
     await bao.write(
         f"pki/roles/{GATEWAY_ROLE}",
         key_type="ec",

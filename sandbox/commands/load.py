@@ -1,4 +1,4 @@
-"""`bpctl load`: as many customers as a bench needs."""
+"""`bpctl load`: open as many customers as a benchmark needs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def load(  # pyright: ignore[reportUnusedFunction]
-        customers: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many to have.")],
+        customers: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many in total.")],
         as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     ) -> None:
-        """Open the customers load-000001 and on, each with 1,000,000.00; repeating is harmless."""
-        connections.addresses()  # leaves with a remedy when no stack was started
+        """Open customers from load-000001, each with 1,000,000.00 USD; can be repeated safely."""
+        connections.addresses()  # exits with the remedy when no stack was started
         begun = time.monotonic()
         console = Console(stderr=True)
         with console.status("opening customers") as shown:

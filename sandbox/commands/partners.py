@@ -15,17 +15,17 @@ Name = Annotated[str, typer.Argument(help="ach, fraud, fcm or oauth.")]
 
 def register(app: typer.Typer) -> None:
     """Add the group `sandbox` with `partner` and `clock`."""
-    sandbox = typer.Typer(no_args_is_help=True, help="The outside world of this machine.")
+    sandbox = typer.Typer(no_args_is_help=True, help="The simulated partners of this machine.")
     sandbox.add_typer(_clock(), name="clock")
     sandbox.command("partner")(partner)
     app.add_typer(sandbox, name="sandbox")
 
 
 def control_url(name: str) -> str:
-    """A partner's control API."""
+    """Return the URL of a partner's control API."""
     url = connections.addresses().get(f"BP_PARTNER_{name.upper()}_CONTROL_URL")
     if url is None:
-        connections.fail(f"There is no partner {name}")
+        connections.fail(f"Unknown partner {name}. Use one of ach, fraud, fcm, oauth.")
     return url
 
 
@@ -36,15 +36,15 @@ def partner(
         str, typer.Argument(help="latency, hang, reset, http_5xx, accept_then_hang, slow_body, …")
     ] = "",
     endpoint: Annotated[str, typer.Option(help='Glob of "METHOD path".')] = "*",
-    count: Annotated[int | None, typer.Option(help="Fire so many times.")] = None,
+    count: Annotated[int | None, typer.Option(help="Fire this many times.")] = None,
     rate: Annotated[float | None, typer.Option(help="Fire at this rate, 0 to 1.")] = None,
     amount: Annotated[int | None, typer.Option(help="Only for this amount, minor units.")] = None,
-    ms: Annotated[int | None, typer.Option(help="For latency and slow bodies.")] = None,
-    status: Annotated[int | None, typer.Option(help="For http_5xx and reject.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the random numbers behind --rate.")] = None,
+    ms: Annotated[int | None, typer.Option(help="Milliseconds of latency or slow_body.")] = None,
+    status: Annotated[int | None, typer.Option(help="HTTP status of http_5xx or reject.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random numbers of --rate.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Break a partner on purpose, look at its faults, or clear them."""
+    """Inject a fault into a partner, list its faults, clear them, or show its state."""
     base = control_url(name)
     match action:
         case "fault":
@@ -59,7 +59,7 @@ def partner(
         case "state":
             _show(connections.call("GET", f"{base}/control/state"), as_json)
         case _:
-            connections.fail(f"Unknown action {action}: fault, faults, clear or state")
+            connections.fail(f"Unknown action {action}. Use one of fault, faults, clear, state.")
 
 
 def _clock() -> typer.Typer:
@@ -67,7 +67,7 @@ def _clock() -> typer.Typer:
 
     @clock.command()
     def show(as_json: Json = False) -> None:  # pyright: ignore[reportUnusedFunction]
-        """What time it is there."""
+        """Show the clearing house's business time."""
         _show(connections.call("GET", f"{control_url('ach')}/control/clock"), as_json)
 
     @clock.command()
@@ -77,7 +77,7 @@ def _clock() -> typer.Typer:
         seconds: Annotated[float | None, typer.Option(help="Seconds.")] = None,
         as_json: Json = False,
     ) -> None:
-        """Move it; default two banking days, after which a transfer is settled."""
+        """Advance the clock; default two banking days, after which a transfer has settled."""
         options = _given({"banking_days": banking_days, "days": days, "seconds": seconds})
         answer = connections.call(
             "POST", f"{control_url('ach')}/control/clock/advance", options or {"banking_days": 2}

@@ -1,4 +1,4 @@
-"""`bpctl status`: what runs."""
+"""`bpctl status`: show the processes of the stack."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def status(as_json: Json = False) -> None:  # pyright: ignore[reportUnusedFunction]
-        """What runs, since when, and why not. Exit code 3 when nothing runs."""
+        """Show each process: its state, and why it is down. Exit code 3 when the bank is down."""
         raise typer.Exit(cli.show_status(home_from_environment(), as_json))

@@ -1,1 +1,1 @@
-"""The story of a transfer, told by the running bank: what is shown was just read from it."""
+"""Shows the life of a transfer on the running bank; everything shown was just read from it."""

@@ -1,4 +1,4 @@
-"""Process entry: `python -m sandbox.demo`, which is `make demo`. Exit code 0 when all held."""
+"""Process entry of `make demo`: `python -m sandbox.demo`. Exit code 0 when every check passed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def _mend(bank: BankClient) -> None:
 
 
 async def tell(stage: Stage, stack: RunningStack) -> None:
-    """Play every scene; one that breaks does not keep the next from being told."""
+    """Play every scene; a scene that fails does not stop the next one."""
     bank = BankClient(stack)
     try:
         for scene in SCENES:
@@ -50,7 +50,7 @@ def _write(home: Home, stage: Stage, *, ok: bool, seconds: float) -> None:
 
 
 def main() -> int:
-    """Bring the bank up, tell the story, record it."""
+    """Start the bank, play the scenes, and write the report."""
     began = time.monotonic()
     home = home_from_environment()
     code = cli.up(home, [])
@@ -62,8 +62,8 @@ def main() -> int:
     ok = stage.end(seconds)
     _write(home, stage, ok=ok, seconds=seconds)
     stage.console.print(
-        "The bank goes on running: [bold]make status[/bold], [bold]./bpctl --help[/bold], "
-        "README.md for a transfer by curl, [bold]make down[/bold] to stop it."
+        "The bank keeps running. Try [bold]make status[/bold] and [bold]./bpctl --help[/bold]; "
+        "README.md shows a transfer with curl. [bold]make down[/bold] stops the bank."
     )
     return 0 if ok else 1
 

@@ -1,4 +1,4 @@
-"""The scenes: each does what a customer or a misfortune does, and checks what came of it."""
+"""The scenes: each plays a customer's action or a failure, and checks the outcome."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ PROCESS = "payments"
 
 
 async def happy(stage: Stage, bank: BankClient) -> None:
-    """A transfer from the mobile app to another bank's account, and two banking days later."""
+    """A transfer from the mobile app to another bank, up to settlement two banking days later."""
     scene = stage.begin(
         "A transfer settles",
-        "Ana sends 1,000.00 USD to Bo at another bank: REST at the Envoy gateway, gRPC over mTLS "
-        "sidecars, debit in the double-entry ledger, then the ACH clearing house.",
+        "Ana sends 1,000.00 USD to Bo at another bank. The request passes the Envoy gateway (REST) "
+        "and mTLS sidecars (gRPC), debits the double-entry ledger and reaches the ACH clearing "
+        "house.",
     )
     ana = await bank.customer(OPENING)
     stage.balance("Ana before", await bank.posted(ana), OPENING)
@@ -30,7 +31,7 @@ async def happy(stage: Stage, bank: BankClient) -> None:
     stage.arrow(scene, "app", "gateway", f"{paid.status} {paid.body.get('state')}", back=True)
     stage.holds(scene, "SUBMITTED with a trace number", paid.body.get("state") == "SUBMITTED")
     again = await bank.pay(ana, AMOUNT, key=key)
-    stage.holds(scene, "the same key replays the same bytes", again.text == paid.text)
+    stage.holds(scene, "a retry with the same key gets the same bytes", again.text == paid.text)
     stage.balance("Ana after", await bank.posted(ana), OPENING)
     stage.arrow(scene, "clock", "ACH", "two banking days pass")
     await bank.two_banking_days()
@@ -49,11 +50,11 @@ async def _timed(scene: Scene, bank: BankClient, ana: Customer, key: str) -> Ans
 
 
 async def compensated(stage: Stage, bank: BankClient) -> None:
-    """The clearing house is down: the debit is reversed and everyone is told."""
+    """The clearing house is down: the debit is reversed and the customer is notified."""
     scene = stage.begin(
         "A transfer fails and is compensated",
-        "The clearing house answers 503 to every submission. The bank asks it to forget the "
-        "transfer (a tombstone), and only then gives the money back.",
+        "The clearing house answers 503 to every submission. The bank cancels the transfer there, "
+        "which leaves a tombstone for its key, and refunds the money only after that.",
     )
     ana = await bank.customer(OPENING)
     await bank.fault("ach", kind="http_5xx", endpoint=SUBMIT, params={"status": 503})
@@ -63,8 +64,8 @@ async def compensated(stage: Stage, bank: BankClient) -> None:
     retry = failed.headers.get("Retry-After", "")
     stage.arrow(scene, "app", "gateway", f"{failed.status}, Retry-After {retry} s", back=True)
     stage.holds(scene, "503 with RetryInfo and a reason", failed.reason == "ACH_UNAVAILABLE")
-    stage.balance("Ana has it all again", await bank.posted(ana), OPENING)
-    stage.holds(scene, "the money is back, once", await bank.posted(ana) == OPENING)
+    stage.balance("Ana after the refund", await bank.posted(ana), OPENING)
+    stage.holds(scene, "the money is refunded once", await bank.posted(ana) == OPENING)
     pushes = await bank.pushed(ana)
     stage.phone(pushes[0])
     title = pushes[0]["notification"]["title"]
@@ -74,21 +75,22 @@ async def compensated(stage: Stage, bank: BankClient) -> None:
 
 
 async def timed_out(stage: Stage, bank: BankClient) -> None:
-    """The clearing house takes the transfer and falls silent: a time-out is not a failure."""
+    """The clearing house accepts the transfer and never answers: a timeout is not a failure."""
     scene = stage.begin(
-        "A time-out is resolved by asking",
-        "The clearing house accepts the transfer and never answers. After the sidecar's 30 s and "
-        "its retries nobody knows the outcome, so the bank asks by its key, and finds it there.",
+        "A timeout is resolved by a query",
+        "The clearing house accepts the transfer and never answers. After the sidecar's timeout of "
+        "30 s and its retries the outcome is unknown, so the bank queries by its key and finds the "
+        "transfer.",
     )
     ana = await bank.customer(OPENING)
     await bank.fault("ach", kind="accept_then_hang", endpoint=SUBMIT)
-    stage.arrow(scene, "payments", "ACH", "POST /ach/transfer … silence")
+    stage.arrow(scene, "payments", "ACH", "POST /ach/transfer … no answer")
     answered = await bank.pay(ana, AMOUNT)
     state = answered.body.get("state")
     stage.arrow(scene, "app", "gateway", f"{answered.status} {state} after 5 s", back=True)
-    stage.holds(scene, "answered in time with the state as it is", state == "DEBITED")
+    stage.holds(scene, "answered in time with the current state", state == "DEBITED")
     stage.balance("Ana, money in clearing", await bank.posted(ana), OPENING)
-    with stage.console.status("waiting for the time-out of 30 s"):
+    with stage.console.status("waiting for the timeout of 30 s"):
         done = await bank.in_state(ana, answered.body["transferId"], "SUBMITTED")
     stage.arrow(scene, "payments", "ACH", "GET /ach/transfer?idempotencyKey=…")
     stage.arrow(scene, "payments", "ACH", f"found: trace {done['traceNumber']}", back=True)
@@ -101,8 +103,8 @@ async def killed(stage: Stage, bank: BankClient) -> None:
     """kill -9 of payments between the debit and the clearing house."""
     scene = stage.begin(
         "kill -9 in the middle of the saga",
-        "payments dies after the debit and before the clearing house has answered. The saga is a "
-        "row in PostgreSQL: the next process takes it up and goes on.",
+        "payments is killed after the debit and before the clearing house has answered. The saga "
+        "is a row in PostgreSQL, so the next process claims and continues it.",
     )
     ana = await bank.customer(OPENING)
     fault = await bank.fault("ach", kind="hang", endpoint=SUBMIT)
@@ -114,20 +116,20 @@ async def killed(stage: Stage, bank: BankClient) -> None:
     await bank.control("ach", "DELETE", f"/control/faults/{fault}")
     await asyncio.gather(asked, return_exceptions=True)
     reborn = await asyncio.to_thread(bank.stack.wait_ready, PROCESS, not_pid=pid)
-    stage.arrow(scene, "supervisor", "payments", f"started again as {reborn}")
+    stage.arrow(scene, "supervisor", "payments", f"restarted with pid {reborn}")
     done = await bank.in_state(ana, transfer["transferId"], "SUBMITTED")
     stage.arrow(scene, "payments", "ACH", f"resumed: {done['state']} {done['traceNumber']}")
-    stage.holds(scene, "submitted, with the key it had", done["state"] == "SUBMITTED")
+    stage.holds(scene, "submitted with its original key", done["state"] == "SUBMITTED")
     stage.holds(scene, "debited once", await bank.posted(ana) == OPENING - AMOUNT)
     scene.facts |= {"killed": pid, "state": done["state"]}
 
 
 async def raced(stage: Stage, bank: BankClient) -> None:
-    """Fifty debits of one whole balance, at once."""
+    """Fifty concurrent debits of the whole balance."""
     scene = stage.begin(
-        "Fifty debits of a whole balance at once",
-        "Each of fifty connections asks for all that Ana has. The check of the balance and the "
-        "debit are one statement in one transaction, so exactly one succeeds.",
+        "Fifty concurrent debits of the whole balance",
+        "Each of fifty connections requests Ana's whole balance. The balance check and the debit "
+        "are one statement in one transaction, so exactly one succeeds.",
     )
     ana = await bank.customer(AMOUNT)
     answers = await asyncio.gather(*(bank.pay(ana, AMOUNT) for _ in range(50)))
@@ -140,20 +142,20 @@ async def raced(stage: Stage, bank: BankClient) -> None:
 
 
 async def balanced(stage: Stage, bank: BankClient) -> None:
-    """The judge compares every store with each other."""
+    """The judge compares all stores with each other."""
     scene = stage.begin(
         "The books balance",
         "Ledger, transfers, outbox, Kafka, audit, notifications, projected balances and the "
         "clearing house are read and compared, transfer by transfer.",
     )
-    with stage.console.status("waiting until all events have arrived"):
+    with stage.console.status("waiting for events in flight"):
         verdict = await bank.judged()
     for name in ("interbank_transfers", "events", "audit_records", "pushes", "ach_transfers"):
         label, count = name.replace("_", " "), verdict["checked"].get(name, 0)
         stage.console.print(f"            {label:<24} {count:>8}")
     for difference in verdict["differences"]:
         stage.console.print(f"            [red]{difference}[/red]")
-    stage.holds(scene, "zero-sum, nothing negative, all stores agree", verdict["ok"])
+    stage.holds(scene, "sum is zero, no negative balance, all stores agree", verdict["ok"])
     scene.facts |= {"compared": sum(verdict["checked"].values()), "ok": verdict["ok"]}
 
 

@@ -1,4 +1,4 @@
-"""What the demo shows: rulers, arrows between parts, balances as bars. Knows no bank."""
+"""Draws the demo: panels, arrows between parts, balances as bars. It knows nothing of the bank."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BAR_WIDTH = 24
 
 @dataclass
 class Scene:
-    """One scene while it is played: what was seen and what had to hold."""
+    """One scene: the facts it recorded and the checks that failed."""
 
     name: str
     began: float = field(default_factory=time.monotonic)
@@ -27,11 +27,11 @@ class Scene:
 
     @property
     def ok(self) -> bool:
-        """Whether everything held."""
+        """Whether every check passed."""
         return not self.broken
 
     def report(self) -> dict[str, Any]:
-        """The scene in demo.json."""
+        """Return the scene as it is written to demo.json."""
         seconds = round(self.seconds, 2)
         report = {"name": self.name, "ok": self.ok, "seconds": seconds, "facts": self.facts}
         return report | ({"broken": self.broken} if self.broken else {})
@@ -45,7 +45,7 @@ class Stage:
         self.scenes: list[Scene] = []
 
     def begin(self, name: str, story: str) -> Scene:
-        """Open a scene with its title and what is about to happen."""
+        """Open a scene; print its title and what will happen."""
         scene = Scene(name)
         self.scenes.append(scene)
         title = f"[bold]{len(self.scenes)} · {name}[/bold]"
@@ -70,18 +70,18 @@ class Stage:
         self.console.print(text)
 
     def close(self) -> None:
-        """End the scene under way: its clock stops."""
+        """End the current scene and record its duration."""
         scene = self.scenes[-1]
         scene.seconds = time.monotonic() - scene.began
 
     def balance(self, label: str, minor_units: int, whole: int) -> None:
-        """Draw what an account holds as a bar."""
+        """Draw an account's balance as a bar."""
         filled = round(BAR_WIDTH * minor_units / whole) if whole else 0
         bar = "█" * filled + "░" * (BAR_WIDTH - filled)
         self.console.print(f"            {label:<20} {bar} {minor_units / 100:>12,.2f} USD")
 
     def holds(self, scene: Scene, what: str, condition: object) -> None:
-        """Say what had to hold, and whether it did; a scene with one failure has failed."""
+        """Print a check and whether it passed; one failed check fails the scene."""
         if condition:
             self.console.print(f"            [green]✔[/green] {what}")
         else:
@@ -96,9 +96,9 @@ class Stage:
         self.console.print(panel, justify="center")
 
     def end(self, seconds: float) -> bool:
-        """Draw the summary; True when every scene held."""
-        table = Table(title="The story in one table", title_justify="left")
-        for heading in ("", "scene", "seconds", "what was seen"):
+        """Draw the summary; return True when every scene passed."""
+        table = Table(title="Summary", title_justify="left")
+        for heading in ("", "scene", "seconds", "facts"):
             table.add_column(heading, justify="right" if heading == "seconds" else "left")
         for scene in self.scenes:
             seen = ", ".join(f"{name} {value}" for name, value in scene.facts.items())
@@ -107,6 +107,6 @@ class Stage:
         self.console.print()
         self.console.print(table)
         ok = all(scene.ok for scene in self.scenes)
-        word = "[green]Everything held[/green]" if ok else "[red]Something did not hold[/red]"
+        word = "[green]All checks passed[/green]" if ok else "[red]Some checks failed[/red]"
         self.console.print(f"{word}, in {seconds:.0f} s.")
         return ok

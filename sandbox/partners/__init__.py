@@ -1,5 +1,5 @@
-"""The outside world on one machine: clearing house, fraud scoring, push, identity provider.
+"""The partners on one machine: clearing house, fraud scoring, push, identity provider.
 
-Each partner is a server of its own over its real protocol. Nothing here imports bank code, and
-the bank imports nothing from here: they meet on the wire.
+Each partner is a separate server with its real protocol. Partners and bank import nothing from
+each other; they meet only on the wire.
 """

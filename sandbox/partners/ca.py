@@ -1,7 +1,7 @@
 """The partners' own certificate authority: `python -m sandbox.partners.ca --out DIR`.
 
-Writes what is missing and leaves the rest, so it may be run at every start. Also makes the Google
-service account that FCM knows, in Google's own JSON form.
+Creates missing files and renews expiring certificates, so it can run at every start. Also makes
+the Google service account that FCM knows, in Google's JSON format.
 """
 
 import argparse
@@ -51,7 +51,7 @@ LEAVES = (
 
 
 def write_all(out: Path, project: str) -> None:
-    """Create the authority, each certificate and the service account where they are missing."""
+    """Create the authority, the certificates and the service account if missing or expiring."""
     out.mkdir(parents=True, exist_ok=True)
     ca_cert, ca_key = _authority(out)
     for leaf in LEAVES:
@@ -132,7 +132,7 @@ def _name(common_name: str) -> x509.Name:
 
 
 def _is_due(path: Path, ca_cert: x509.Certificate) -> bool:
-    """Missing, about to expire, or of another authority."""
+    """Return whether the certificate is missing, about to expire, or from another authority."""
     if not path.exists() or not path.with_suffix(".key").exists():
         return True
     cert = x509.load_pem_x509_certificate(path.read_bytes())
@@ -179,7 +179,7 @@ def _key_pem(key: PrivateKeyTypes) -> bytes:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Whole or not at all: a killed run leaves no half file behind."""
+    """Write the file atomically, so that a killed run leaves no partial file."""
     part = path.with_name(path.name + ".part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(content)

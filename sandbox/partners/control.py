@@ -1,4 +1,4 @@
-"""The control API that every partner has: health, counts, faults. Plain HTTP on 127.0.0.1 only.
+"""The control API of every partner: health, counts, faults. Plain HTTP on 127.0.0.1 only.
 
 A partner adds its own routes to the app that `control_app` returns.
 """
@@ -17,16 +17,16 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class ControlError(Exception):
-    """The control API refuses: the message says what to change."""
+    """The control API refuses a request; the message says what to change."""
 
     def __init__(self, status: int, message: str) -> None:
-        """Keep the HTTP status beside the message."""
+        """Keep the HTTP status with the message."""
         super().__init__(message)
         self.status = status
 
 
 async def parsed(request: web.Request, kind: type[ModelT]) -> ModelT:
-    """The request's JSON body as a model; an empty body is an empty object."""
+    """Return the request's JSON body as a model; an empty body is an empty object."""
     try:
         return kind.model_validate_json(await request.read() or b"{}")
     except ValidationError as error:
@@ -34,7 +34,7 @@ async def parsed(request: web.Request, kind: type[ModelT]) -> ModelT:
 
 
 def number(request: web.Request, name: str, default: int, most: int) -> int:
-    """A whole number from the query, between 1 and `most`."""
+    """Return an integer from the query, between 1 and `most`."""
     text = request.query.get(name, str(default))
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
         raise ControlError(400, f"{name} must be a number from 1 to {most}")
@@ -42,7 +42,7 @@ def number(request: web.Request, name: str, default: int, most: int) -> int:
 
 
 def control_app(name: str, faults: Faults, counts: Callable[[], dict[str, Any]]) -> web.Application:
-    """Health, state and faults; the partner's own routes come on top."""
+    """Return an app with health, state and faults; the partner adds its own routes."""
     app = web.Application(middlewares=[_errors])
     endpoints = _FaultEndpoints(faults)
 

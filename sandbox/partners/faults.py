@@ -1,8 +1,8 @@
 """Faults on demand: a middleware that breaks chosen requests, and the rules that choose them.
 
-A fault names an endpoint (glob of "METHOD path") and, if wanted, an amount or body fields; it
-fires every time, or `count` times, or at a `rate` from its own seeded random numbers. Standing
-faults are the data-driven triggers of a partner (magic amounts and names); they cannot be deleted.
+A fault has an endpoint (glob of "METHOD path") and, optionally, an amount or body fields. It fires
+every time, or `count` times, or at a `rate` from its own seeded random numbers. Standing faults
+are a partner's permanent triggers (magic amounts and names); they cannot be deleted.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Kind(StrEnum):
 
 
 class Params(BaseModel):
-    """How a fault acts; each kind uses what concerns it and leaves the rest."""
+    """The parameters of a fault; each kind uses its own and ignores the others."""
 
     model_config = ConfigDict(extra="forbid")
     ms: int | None = Field(default=None, ge=0, le=HANG_MS)
@@ -57,7 +57,7 @@ class Params(BaseModel):
 
 
 class FaultSpec(BaseModel):
-    """A fault as the control API takes it."""
+    """A fault as a client sends it to the control API."""
 
     model_config = ConfigDict(extra="forbid")
     kind: Kind
@@ -72,7 +72,7 @@ class FaultSpec(BaseModel):
 
 @dataclass(slots=True)
 class Fault:
-    """A fault at work, with what it has done so far."""
+    """An active fault, with its counters."""
 
     id: str
     spec: FaultSpec
@@ -81,14 +81,14 @@ class Fault:
     fired: int = 0
 
     def view(self) -> dict[str, Any]:
-        """What the control API shows."""
+        """Return the fault as the control API shows it."""
         spec = self.spec.model_dump(mode="json", exclude_defaults=True)
         return {"id": self.id, **spec, "fired": self.fired, "left": self.left}
 
 
 @dataclass(slots=True)
 class Standing:
-    """Triggers that are always there, looked up by amount or by name in the body."""
+    """Permanent triggers, looked up by the amount or the name in the body."""
 
     endpoint: str
     by_amount: Mapping[int, FaultSpec] = field(default_factory=dict)
@@ -96,19 +96,19 @@ class Standing:
 
 
 class Faults:
-    """The faults of one partner. `middleware` goes first in its app's list."""
+    """The faults of one partner. `middleware` belongs in its app's list of middlewares."""
 
     def __init__(self, standing: Standing | None = None) -> None:
-        """Start without faults but the standing ones."""
+        """Start with only the standing faults."""
         self._faults: dict[str, Fault] = {}
         self._standing = standing
         self._ids = itertools.count(1)
         self.fired = 0
 
     def add(self, spec: FaultSpec) -> Fault:
-        """Put a fault to work; the newest is asked first."""
+        """Activate a fault; the newest is tried first."""
         if len(self._faults) >= FAULTS_MAX:
-            raise ValueError(f"at most {FAULTS_MAX} faults; delete some")
+            raise ValueError(f"at most {FAULTS_MAX} faults are allowed; delete some")
         number = next(self._ids)
         seed = spec.seed if spec.seed is not None else number
         fault = Fault(f"fault-{number}", spec, spec.count, random.Random(seed))
@@ -116,26 +116,26 @@ class Faults:
         return fault
 
     def list(self) -> list[Fault]:
-        """All faults, used-up ones too, the newest first."""
+        """Return all faults, including used-up ones, the newest first."""
         return list(self._faults.values())
 
     def get(self, fault_id: str) -> Fault | None:
-        """One fault by its id."""
+        """Return a fault by its id, None when there is none."""
         return self._faults.get(fault_id)
 
     def delete(self, fault_id: str) -> bool:
-        """Take a fault away; false when there is none."""
+        """Delete a fault; return False when there is none."""
         return self._faults.pop(fault_id, None) is not None
 
     def clear(self) -> int:
-        """Take all faults away and say how many they were."""
+        """Delete all faults and return how many there were."""
         count = len(self._faults)
         self._faults.clear()
         return count
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Pass the request on, or break it as the first fault that applies says."""
+        """Pass the request on, or apply the first fault that matches."""
         if not self._faults and self._standing is None:
             return await handler(request)
         endpoint = f"{request.method} {request.path}"
@@ -160,7 +160,7 @@ class Faults:
 
 
 def _applies(fault: Fault, fields: dict[str, Any]) -> bool:
-    """Does the fault fire now? Counts and dice move only for requests that match otherwise."""
+    """Return whether the fault fires. Only matching requests change count and random numbers."""
     spec = fault.spec
     if fault.left == 0:
         return False
@@ -183,7 +183,7 @@ def _standing_spec(standing: Standing, fields: dict[str, Any]) -> FaultSpec | No
 
 
 async def _fields(request: web.Request) -> dict[str, Any]:
-    """Query and body (JSON or form) as one dictionary; an unreadable body has no fields."""
+    """Return query and body (JSON or form) as one dictionary; an invalid body adds no fields."""
     fields: dict[str, Any] = dict(request.query)
     body = await request.read()
     if request.content_type == "application/x-www-form-urlencoded":
@@ -199,7 +199,7 @@ async def _fields(request: web.Request) -> dict[str, Any]:
 
 
 def _at(fields: dict[str, Any], path: str) -> Any:
-    """The value at a dotted path such as `beneficiary.name`; None when there is none."""
+    """Return the value at a dotted path such as `beneficiary.name`; None when there is none."""
     value: Any = fields
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
@@ -216,7 +216,7 @@ async def _latency(params: Params, request: web.Request, handler: Handler) -> we
 
 
 async def _hang(params: Params, request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Say nothing until the caller is gone or the time is over, then break the connection."""
+    """Send nothing until the caller disconnects or the time ends, then break the connection."""
     loop = asyncio.get_running_loop()
     end = loop.time() + (HANG_MS if params.ms is None else params.ms) / 1000
     while loop.time() < end:
@@ -250,7 +250,7 @@ async def _reject(params: Params, _request: web.Request, _handler: Handler) -> w
 
 
 async def _slow_body(params: Params, request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The real answer, its body spread evenly over the given time."""
+    """Send the real answer, its body spread evenly over the given time."""
     real = await handler(request)
     body = real.body if isinstance(real, web.Response) and isinstance(real.body, bytes) else b""
     slow = web.StreamResponse(status=real.status, headers=real.headers)
@@ -267,7 +267,7 @@ async def _slow_body(params: Params, request: web.Request, handler: Handler) -> 
 async def _wrong_answer(
     params: Params, request: web.Request, handler: Handler
 ) -> web.StreamResponse:
-    """The effect is applied; the answer is replaced (`body`), altered (`fields`) or cut short."""
+    """Apply the effect; replace the answer (`body`), alter it (`fields`) or cut it short."""
     real = await handler(request)
     text = real.body if isinstance(real, web.Response) and isinstance(real.body, bytes) else b""
     status = real.status if params.status is None else params.status
@@ -287,7 +287,7 @@ def _refusal(params: Params, status: int, code: str, message: str) -> web.Respon
 
 
 def _abort(request: web.Request) -> web.StreamResponse:
-    """Break the connection without an answer; what is returned reaches nobody."""
+    """Break the connection without an answer; the returned response is never sent."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=503)

@@ -1,8 +1,8 @@
-"""An append-only file of JSON lines: the durable memory of a partner.
+"""An append-only file of JSON lines: a partner's durable state.
 
 A line reaches the operating system before the partner answers, so kill -9 loses nothing that was
-answered; a power cut may (no fsync: this is a sandbox, and says so). A torn last line is cut off
-at the next start; damage anywhere else is an error.
+answered. A power cut may lose lines, because there is no fsync in this sandbox. A torn last line is
+cut off at the next start; damage anywhere else is an error.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ class JournalError(RuntimeError):
 
 
 class Journal:
-    """One file, one writer. Replay first, then append."""
+    """One file with one writer. Call `replay` first, then `append`."""
 
     def __init__(self, path: Path) -> None:
         """Open (or create) the file and lock it for this process."""
@@ -34,7 +34,7 @@ class Journal:
         self._end = os.fstat(self._fd).st_size
 
     def replay(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield (offset, record) of each whole line; cut off a torn last line."""
+        """Yield (offset, record) of each complete line; cut off a torn last line."""
         offset = 0
         with self._path.open("rb") as lines:
             for line in lines:
@@ -52,18 +52,18 @@ class Journal:
         written = os.write(self._fd, line)
         if written != len(line):
             os.ftruncate(self._fd, start)
-            raise JournalError(f"{self._path}: short write, is the disk full?")
+            raise JournalError(f"{self._path}: short write; check that the disk has free space")
         self._end += written
         return start
 
     def read(self, offset: int) -> dict[str, Any]:
-        """The record at an offset that replay or append gave."""
+        """Return the record at an offset that `replay` or `append` returned."""
         with self._path.open("rb") as lines:
             lines.seek(offset)
             return self._parse(lines.readline(), offset)
 
     def close(self) -> None:
-        """Give the file and its lock back."""
+        """Close the file, which releases its lock."""
         os.close(self._fd)
 
     def _parse(self, line: bytes, offset: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Compact JSON Web Signatures, as few as the partners need: ES256 to sign, RS256 to verify.
+"""Compact JSON Web Signatures for the partners: ES256 to sign, RS256 to verify.
 
-Written on `cryptography` alone, to keep each process small and to be an implementation of its own
-that the bank's library is tested against.
+It uses only `cryptography`, to keep each process small, and is an independent implementation
+against which the bank's library is tested.
 """
 
 import base64
@@ -27,7 +27,7 @@ def b64url(raw: bytes) -> str:
 
 
 def sign_es256(key: ec.EllipticCurvePrivateKey, kid: str, claims: dict[str, Any]) -> str:
-    """RFC 7518, 3.4: the signature is r and s, 32 bytes each, not DER."""
+    """Return a signed token. By RFC 7518, 3.4 the signature is r and s, 32 bytes each, not DER."""
     header = {"alg": "ES256", "kid": kid, "typ": "at+jwt"}
     content = f"{b64url(orjson.dumps(header))}.{b64url(orjson.dumps(claims))}"
     r, s = decode_dss_signature(key.sign(content.encode(), ec.ECDSA(hashes.SHA256())))
@@ -35,7 +35,7 @@ def sign_es256(key: ec.EllipticCurvePrivateKey, kid: str, claims: dict[str, Any]
 
 
 def public_jwk(key: ec.EllipticCurvePublicKey, kid: str) -> dict[str, str]:
-    """The public key as an entry of a key set."""
+    """Return the public key as an entry of a key set."""
     point = key.public_numbers()
     x, y = b64url(_coordinate(point.x)), b64url(_coordinate(point.y))
     use = {"kid": kid, "use": "sig", "alg": "ES256"}
@@ -43,7 +43,7 @@ def public_jwk(key: ec.EllipticCurvePublicKey, kid: str) -> dict[str, str]:
 
 
 def verify_rs256(key: rsa.RSAPublicKey, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(header, claims) of a token whose signature holds; the caller checks the claims."""
+    """Verify a token's signature and return (header, claims); the caller checks the claims."""
     content, _, signature = token.rpartition(".")
     first, dot, second = content.partition(".")
     if not dot:
@@ -54,7 +54,7 @@ def verify_rs256(key: rsa.RSAPublicKey, token: str) -> tuple[dict[str, Any], dic
     try:
         key.verify(_bytes(signature), content.encode(), padding.PKCS1v15(), hashes.SHA256())
     except InvalidSignature as error:
-        raise JwsError("the signature does not hold") from error
+        raise JwsError("the signature is invalid") from error
     return header, claims
 
 

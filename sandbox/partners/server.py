@@ -1,6 +1,6 @@
-"""How a partner's process runs: a TLS server for its clients, plain HTTP for its control API.
+"""Runs a partner's process: a TLS server for its clients, plain HTTP for its control API.
 
-The control server is bound last, so an answer of `GET /healthz` means that both are there.
+The control server is bound last, so an answer to `GET /healthz` means that both servers listen.
 """
 
 import argparse
@@ -24,12 +24,12 @@ REQUEST_BYTES_MAX = 64 * 1024
 BACKLOG = 1024
 CONTROL_HOST = "127.0.0.1"
 GC_OBJECTS = 20_000
-"""New objects between two looks for cycles: the outside world shares the bank's cores."""
+"""New objects between two runs of the cycle collector; the partners share the bank's cores."""
 
 
 @dataclass(slots=True)
 class Partner:
-    """A built partner: its public app, its control app, and what to run beside and after them."""
+    """A built partner: its public app, its control app, background tasks and closing functions."""
 
     app: web.Application
     control: web.Application
@@ -38,14 +38,14 @@ class Partner:
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """A JSON answer."""
+    """Return a JSON response."""
     return web.Response(
         body=orjson.dumps(body), status=status, headers=headers, content_type="application/json"
     )
 
 
 def server_context(tls: TlsSettings) -> ssl.SSLContext:
-    """TLS 1.2 and 1.3; a client certificate is demanded when `client_ca` is set."""
+    """Return a context for TLS 1.2 and 1.3; with `client_ca` a client certificate is required."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(tls.cert, tls.key)
@@ -57,13 +57,13 @@ def server_context(tls: TlsSettings) -> ssl.SSLContext:
 
 
 def main(name: str, kind: type[SettingsT], build: Callable[[SettingsT], Partner]) -> None:
-    """Process entry of a partner: `--config FILE.json`, then serve until SIGTERM or SIGINT."""
+    """Process entry of a partner: read `--config FILE.json`, serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog=f"sandbox.partners.{name}")
     parser.add_argument("--config", type=Path, required=True, help="JSON file, see settings.py")
     settings = load(kind, parser.parse_args().config)
 
     async def run() -> None:
-        # Built inside the loop: partners own asyncio queues and events.
+        # Built inside the loop, because partners hold asyncio queues and events.
         partner = build(settings)
         gc.collect()
         gc.freeze()
@@ -74,7 +74,7 @@ def main(name: str, kind: type[SettingsT], build: Callable[[SettingsT], Partner]
 
 
 async def serve(settings: PartnerSettings, partner: Partner) -> None:
-    """Bind both servers, run the background work, stop in order on a signal."""
+    """Bind both servers, run the background tasks, and shut down gracefully on a signal."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,7 +111,7 @@ async def _listen(
 
 
 async def _first_of(stop: asyncio.Event, tasks: list[asyncio.Future[None]]) -> None:
-    """Wait for the signal; background work that dies ends the process with its error."""
+    """Wait for the signal; a background task that fails ends the process with its error."""
     waiting = asyncio.ensure_future(stop.wait())
     done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()

@@ -1,6 +1,6 @@
-"""What each partner reads from its JSON config file: one typed class a partner, nothing else.
+"""The JSON config file of each partner: one typed class a partner.
 
-Unknown fields are refused, so that a typing error in a config file is found at start.
+Unknown fields are refused, so that a typo in a config file is found at start.
 """
 
 import json
@@ -29,7 +29,7 @@ class TlsSettings(Strict):
 
 
 class PartnerSettings(Strict):
-    """What every partner needs: where it listens, its certificate, where it keeps its state."""
+    """The settings of every partner: its addresses, its certificate and its state directory."""
 
     host: str = "127.0.0.1"
     port: Port
@@ -39,7 +39,7 @@ class PartnerSettings(Strict):
 
 
 class WebhookSettings(Strict):
-    """Where ACH reports to, how it signs and identifies itself, and how long it keeps trying."""
+    """The webhook to which ACH sends notices, its credentials, and the retry policy."""
 
     url: str
     secret: Secret
@@ -57,7 +57,7 @@ class AchSettings(PartnerSettings):
     """The clearing house. `client_names` are the certificate common names that may call it.
 
     `clock_start` sets the business clock at the very first start; later starts keep the clock
-    of the journal. With `clock_running` false the clock moves only when it is advanced.
+    from the journal. If `clock_running` is false, the clock moves only when it is advanced.
     """
 
     api_key: Secret
@@ -72,7 +72,7 @@ class AchSettings(PartnerSettings):
 
 
 class FraudSettings(PartnerSettings):
-    """The fraud scoring API: its bearer token and the amounts at which its opinion changes."""
+    """The fraud scoring API: its bearer token and the amounts from which it reviews or declines."""
 
     bearer_token: Secret
     review_minor_units: int = Field(default=2_500_000, gt=0)
@@ -80,7 +80,7 @@ class FraudSettings(PartnerSettings):
 
 
 class ServiceAccount(Strict):
-    """The public half of a Google service account: who may ask for access tokens."""
+    """The public part of a Google service account, which may request access tokens."""
 
     client_email: str
     private_key_id: str
@@ -97,7 +97,7 @@ class FcmSettings(PartnerSettings):
 
 
 class OauthClient(Strict):
-    """One registered client: which scopes it may ask for, and whether it may act for customers."""
+    """One registered client: its allowed scopes, and whether it may act for customers."""
 
     client_id: str
     client_secret: Secret
@@ -106,7 +106,7 @@ class OauthClient(Strict):
 
 
 class OauthSettings(PartnerSettings):
-    """The OpenID provider: issuer URL (as clients see it), audience, clients."""
+    """The OpenID provider: issuer URL as clients see it, audience, clients."""
 
     issuer: str = "https://oauth.example"
     audience: str

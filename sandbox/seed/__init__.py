@@ -1,1 +1,1 @@
-"""The sandbox bank's customers, and how they get into its databases."""
+"""The sandbox bank's customers, and the code that writes them into its databases."""

@@ -1,4 +1,4 @@
-"""`python -m sandbox.seed`: what the stack runs on its way up; harmless to repeat."""
+"""`python -m sandbox.seed`: the stack runs it at every start; it can be repeated safely."""
 
 import asyncio
 

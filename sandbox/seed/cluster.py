@@ -1,4 +1,4 @@
-"""The cluster of the home that BP_HOME names, as its superuser."""
+"""Connects as superuser to the PostgreSQL cluster of the home that BP_HOME names."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Who the sandbox bank's customers are, and the ids and balances that they always have.
+"""The sandbox bank's customers with their fixed ids and opening balances. Pure.
 
-Pure: every id follows from the user name, so that tests, demos and documents may name them. An id
-is a UUIDv7 of the day the bank opened, its other bits a digest; all of a customer's ids carry
-the shard that the customer's own id has.
+Every id is derived from the user name, so that tests, demos and documents can name it. An id is a
+UUIDv7 of the day the bank opened, with a digest as its other bits. All ids of a customer have the
+shard of the customer's own id.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Person:
 
     @property
     def email(self) -> str:
-        """An address in a domain that is nobody's."""
+        """An address in a reserved domain, which belongs to nobody."""
         return f"{self.user_name}@customers.example"
 
 
@@ -67,22 +67,22 @@ NAMED = (
     Person("henry", "Henry Walsh", (_checking(2_000_00),), "en"),
     Person("fausto", "Fausto Medina", (_checking(3_000_00, "FROZEN"), _savings(700_00))),
 )
-"""The people of tests and demos. fausto's checking account is frozen."""
+"""The customers of tests and demos. fausto's checking account is frozen."""
 
 
 def load_person(number: int) -> Person:
-    """Return the number-th customer for benches, from 1: load-000001 and so on."""
+    """Return one customer for benchmarks by number, from 1: load-000001 and so on."""
     name = f"load-{number:06d}"
     return Person(name, f"Load {number:06d}", (_checking(LOAD_CENTS),))
 
 
 def load_people(count: int) -> Iterator[Person]:
-    """Give the first `count` customers for benches."""
+    """Return the first `count` customers for benchmarks."""
     return map(load_person, range(1, count + 1))
 
 
 def customer_id(user_name: str) -> uuid.UUID:
-    """Return the id of the customer with a user name; its shard is the digest's."""
+    """Return the id of the customer with a user name; its shard comes from the digest."""
     return _id(f"customer/{user_name}", _place(user_name))
 
 
@@ -98,10 +98,10 @@ def device_token(user_name: str) -> str:
 
 
 def _place(user_name: str) -> int:
-    """Milliseconds after the opening at which a customer came.
+    """Return the milliseconds between the bank's opening and the customer's joining.
 
-    Bench customers come one after the other, so that a million of them grow the databases'
-    indexes at their end, as real customers would.
+    Customers for benchmarks join one after the other, so that a million of them extend the
+    databases' indexes at the end, as real customers would.
     """
     number = user_name.removeprefix("load-")
     return 4 * int(number) if number != user_name else 0

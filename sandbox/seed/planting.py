@@ -1,7 +1,7 @@
 """Fills the databases of a sandbox bank with customers, accounts and opening balances.
 
-Run by the stack on its first start and by `bpctl load`, as the cluster's superuser. Whatever is
-there already stays as it is, so repeating is harmless, also while money moves.
+The stack runs it at its start, and `bpctl load` on demand, as the cluster's superuser. Existing
+rows stay unchanged, so it can be repeated safely, even while money moves.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ INSERT INTO customers.account (account_id, customer_id, account_type, state, cre
 SELECT u.*, $5 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) u
 ON CONFLICT DO NOTHING
 """
-# The opening posting is an account's first, so the projection starts at position 1; what events
-# brought since is higher and stays.
+# The opening posting is an account's first, so the projection starts at position 1. A projection
+# that events have updated has a higher position and stays.
 _BALANCES = """
 INSERT INTO customers.balance (account_id, currency, balance, position)
 SELECT id, 'USD', cents, 1 FROM unnest($1::uuid[], $2::bigint[]) u (id, cents) WHERE cents > 0
@@ -51,12 +51,12 @@ _LEDGER = "SELECT ledger.seed_accounts($1::uuid[], $2::bigint[], 'USD')"
 
 @dataclass(frozen=True)
 class Seeded:
-    """What a run found and did."""
+    """The result of a run."""
 
     customers: int
-    """Customers that exist now of those asked for."""
+    """How many of the requested customers exist after the run."""
     opened: int
-    """Opening balances that this run posted."""
+    """How many opening balances this run posted."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class _Opened:
 
 
 async def seed(connect: Connect) -> Seeded:
-    """Open the named customers and the first few hundred for benches."""
+    """Open the named customers and the first LOAD_ON_FIRST_START customers for benchmarks."""
     wanted = itertools.chain(people.NAMED, people.load_people(LOAD_ON_FIRST_START))
     return await open_people(connect, wanted)
 
@@ -76,17 +76,17 @@ async def seed(connect: Connect) -> Seeded:
 async def load(
     connect: Connect, customers: int, progress: Callable[[int], None] = lambda _: None
 ) -> Seeded:
-    """Open load-000001 up to the `customers`-th; `progress` hears how many are done."""
+    """Open load-000001 and following, `customers` in all; `progress` gets the number done."""
     return await open_people(connect, people.load_people(customers), progress)
 
 
 async def open_people(
     connect: Connect, wanted: Iterable[Person], progress: Callable[[int], None] = lambda _: None
 ) -> Seeded:
-    """Open customers in batches; the three databases work at the same time.
+    """Open customers in batches; the three databases work concurrently.
 
-    A crash between them leaves a customer without an opening balance, or the other way round; the
-    next run completes it.
+    A crash in between leaves a customer without an opening balance, or a balance without its
+    customer; the next run completes it.
     """
     connections = [await connect(name) for name in _DATABASES]
     read, write, notify = connections
@@ -94,7 +94,7 @@ async def open_people(
     remaining = iter(wanted)
     try:
         for connection in connections:
-            # A seed that a power cut undoes is run again; transfers are never written like this.
+            # If a power cut loses the seed, it is run again; transfers are never written like this.
             await connection.execute("SET synchronous_commit = off; SET statement_timeout = 0")
         notified = await notify.fetchval("SELECT to_regclass('notif.device') IS NOT NULL")
         while batch := list(itertools.islice(remaining, BATCH_PEOPLE)):
@@ -120,7 +120,7 @@ async def _post(connection: asyncpg.Connection, ids: Sequence[object], cents: Se
 
 
 async def _write_devices(connection: asyncpg.Connection, batch: Sequence[Person]) -> None:
-    """Give each customer one telephone; without the notifications service nobody wants it."""
+    """Give each customer one telephone; called only if the notifications tables exist."""
     await connection.execute(
         _DEVICES,
         [people.device_token(person.user_name) for person in batch],

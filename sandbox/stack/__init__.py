@@ -1,1 +1,1 @@
-"""The whole bank on one machine: real parts, started, watched and stopped by one supervisor."""
+"""The whole bank on one machine: one supervisor starts, monitors and stops its real parts."""

@@ -1,4 +1,4 @@
-"""`python -m sandbox.stack up|down|status|restart|stop|start|kill|pids`: the stack by hand."""
+"""`python -m sandbox.stack up|down|status|restart|stop|start|kill|pids`: control the stack."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The certificate agent: issues every proxy's certificate from OpenBao's PKI and renews it.
 
-Files of one identity are swapped together, as Kubernetes does it and Envoy's file watcher expects:
-`cert.pem`, `key.pem` and `ca.pem` are links into `..data`, itself a link that is replaced by one
-rename. A certificate is renewed at half of its life; one that is still young is kept at start.
+The files of one identity are swapped together, as Kubernetes does it and Envoy's file watcher
+expects: `cert.pem`, `key.pem` and `ca.pem` are links into `..data`, itself a link that one rename
+replaces. A certificate is renewed at half of its lifetime; a start keeps younger ones.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FILES = {"cert.pem": "certificate", "key.pem": "private_key", "ca.pem": "issuing
 
 @dataclass
 class CertAgent:
-    """Keeps BP_HOME/certs and the service-account tokens fresh."""
+    """Renews the certificates in BP_HOME/certs and the service-account tokens."""
 
     home: Home
     addr: str
@@ -46,13 +46,13 @@ class CertAgent:
     _tokens_written: float = field(default=0.0)
 
     async def start(self) -> None:
-        """Issue what is due, then keep everything fresh in the background."""
+        """Issue the certificates that are due, then renew in the background."""
         await self.renew_due()
         if self._keeper is None or self._keeper.done():
             self._keeper = asyncio.create_task(self._keep(), name="certificates")
 
     def stop(self) -> None:
-        """No further renewals."""
+        """Stop renewing."""
         if self._keeper is not None:
             self._keeper.cancel()
 
@@ -63,17 +63,17 @@ class CertAgent:
                 self.refresh_tokens()
                 await self.renew_due()
             except (BaoError, aiohttp.ClientError, OSError) as error:
-                # OpenBao may be restarting; half of the life is left to try again.
+                # OpenBao may be restarting; half of the lifetime remains for retries.
                 log.warning("certificates: %s", error)
 
     def refresh_tokens(self) -> None:
-        """New service-account tokens at half of their life."""
+        """Write new service-account tokens at half of their lifetime."""
         if time.monotonic() - self._tokens_written > TOKEN_TTL_S / 2 or not self._tokens_written:
             write_all(self.home.run, self.issuer_key)
             self._tokens_written = time.monotonic()
 
     async def renew_due(self, *, all_of_them: bool = False) -> list[str]:
-        """Renew what is past half of its life (or everything); the names of those."""
+        """Renew certificates past half of their lifetime (or all of them); return their names."""
         names = [*mesh_identities(), EDGE]
         async with BaoClient(self.addr) as anonymous:
             root = await self._root(anonymous)
@@ -89,7 +89,7 @@ class CertAgent:
     async def _root(self, bao: BaoClient) -> str:
         answer = await bao.read("pki/cert/ca")
         if answer is None:
-            raise BaoError("pki has no root certificate: the vault was not set up")
+            raise BaoError("OpenBao has no root certificate: it was not provisioned; run `make up`")
         return answer["data"]["certificate"]
 
     async def _issue(self, bao: BaoClient, name: str) -> None:
@@ -102,7 +102,7 @@ class CertAgent:
 
 
 def swap_in(folder: Path, issued: dict[str, Any]) -> None:
-    """Write a new version beside the old one and turn to it by one rename."""
+    """Write a new version of the files and activate it by one rename."""
     folder.mkdir(parents=True, exist_ok=True)
     version = folder / f"..{time.time_ns()}"
     version.mkdir(mode=0o700)
@@ -117,13 +117,14 @@ def swap_in(folder: Path, issued: dict[str, Any]) -> None:
     for file in FILES:
         with contextlib.suppress(FileExistsError):
             (folder / file).symlink_to(Path("..data") / file)
-    # The version before stays: a proxy may be reading it at this moment.
+    # The previous version stays: a proxy may still be reading it.
     for old in sorted(folder.glob("..[0-9]*"))[:-2]:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def is_due(folder: Path, root_pem: str) -> bool:
-    """Missing, unreadable, of another root, or past half of its life."""
+    """Return whether a certificate is missing, unreadable, from another root, or past half of its
+    lifetime."""
     try:
         certificate = x509.load_pem_x509_certificate((folder / "cert.pem").read_bytes())
         same_root = (folder / "ca.pem").read_text().strip() == root_pem.strip()

@@ -1,4 +1,4 @@
-"""The stack's own commands. `up` leaves a supervisor behind and shows how far it is."""
+"""The stack's commands. `up` starts a supervisor in the background and shows its progress."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from sandbox.stack.supervisor import control, launch
 UP_WITHIN_S = 240.0
 DOWN_WITHIN_S = 120.0
 WHAT_NOW = (
-    "What does not need these runs on; `make status` shows it. Mend the cause and run `make up`"
-    " again, or `make down`."
+    "All parts that do not need these keep running; see `make status`. Fix the cause and run"
+    " `make up` again, or stop the bank with `make down`."
 )
 NAMED = ("restart", "stop", "start", "kill")
 
 
 def main(arguments: list[str]) -> int:
-    """Parse and run one command; the exit code."""
+    """Parse and run one command; return the exit code."""
     options = _parser().parse_args(arguments)
     home = home_from_environment()
     match options.command:
@@ -48,24 +48,24 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox.stack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    up_parser = commands.add_parser("up", help="start the stack, or find what runs")
-    up_parser.add_argument("part", nargs="*", help="only these nodes and what they need")
+    up_parser = commands.add_parser("up", help="start the stack, or report the running one")
+    up_parser.add_argument("part", nargs="*", help="only these nodes and those they depend on")
     commands.add_parser("down", help="drain and stop everything")
-    commands.add_parser("status", help="what runs").add_argument("--json", action="store_true")
-    commands.add_parser("pids", help="name and pid of every process")
+    commands.add_parser("status", help="show nodes").add_argument("--json", action="store_true")
+    commands.add_parser("pids", help="print name and pid of every process")
     for name in NAMED:
         commands.add_parser(name, help=f"{name} one process").add_argument("name")
-    commands.add_parser("supervise", help="the supervisor itself, in the foreground")
+    commands.add_parser("supervise", help="run the supervisor in the foreground")
     return parser
 
 
 def up(home: Home, names: list[str]) -> int:
-    """Start the supervisor when none runs, ask for the nodes, show progress, print figures."""
+    """Start the supervisor if none runs, request the nodes, show progress, print the figures."""
     begun = time.monotonic()
     started = ensure_supervisor(home)
     answer = ensure(home, names)
     if not answer["ok"]:
-        print(f"The stack did not come up.\n{answer['error']}\n{WHAT_NOW}", file=sys.stderr)
+        print(f"The bank did not start.\n{answer['error']}\n{WHAT_NOW}", file=sys.stderr)
         return 1
     report = memory.write_report(home, time.monotonic() - begun if started else None)
     progress.show_summary(home, report)
@@ -73,7 +73,7 @@ def up(home: Home, names: list[str]) -> int:
 
 
 def ensure(home: Home, names: list[str]) -> control.Answer:
-    """Have a running supervisor bring up these nodes; tells meanwhile what keeps failing."""
+    """Have a running supervisor bring up these nodes; print nodes that keep failing meanwhile."""
     asking = control.Asking(home.control_socket, scaled_s(UP_WITHIN_S), cmd="ensure", names=names)
     progress.show_until(home, lambda: not asking.is_alive())
     return asking.answer
@@ -82,9 +82,9 @@ def ensure(home: Home, names: list[str]) -> control.Answer:
 def ensure_supervisor(
     home: Home, *, dies_with_caller: bool = False, through: Sequence[str] = ()
 ) -> bool:
-    """True when one had to be started, false when one runs. TimeoutError after 15 s. It outlives
-    the caller unless `dies_with_caller` (a test session that is killed leaves nothing). `through`
-    is a command that runs the rest of its arguments in its own place."""
+    """Start a supervisor unless one runs; return whether it was started. TimeoutError after 15 s.
+    The supervisor outlives the caller unless `dies_with_caller`, so a killed test session leaves
+    no process. `through` is a command prefix that executes the rest of its arguments."""
     if control.is_running(home.control_socket):
         return False
     home.create()
@@ -102,20 +102,23 @@ def ensure_supervisor(
     deadline = time.monotonic() + scaled_s(15)
     while not control.is_running(home.control_socket):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise TimeoutError(f"the supervisor did not start, see {home.logs}/supervisor.log")
+            raise TimeoutError(f"the supervisor did not start; see {home.logs}/supervisor.log")
         time.sleep(0.02)
     return True
 
 
 def down(home: Home) -> int:
-    """Ordered stop; nothing to do is fine too."""
+    """Stop everything gracefully; return 0 also when the bank is not running."""
     try:
         answer = control.ask(home.control_socket, scaled_s(DOWN_WITHIN_S), cmd="down")
     except TimeoutError:
-        print(f"It still stops; see {home.logs}/supervisor.log", file=sys.stderr)
+        print(
+            f"The bank is still stopping; see {home.logs}/supervisor.log and run `make down` again",
+            file=sys.stderr,
+        )
         return 1
     except OSError:
-        print("Nothing runs.")
+        print("The bank is not running.")
         return 0
     deadline = time.monotonic() + scaled_s(10)
     while home.control_socket.exists() and time.monotonic() < deadline:
@@ -125,11 +128,15 @@ def down(home: Home) -> int:
 
 
 def show_status(home: Home, as_json: bool) -> int:
-    """Every node; exit code 0 when nothing failed or keeps failing, 3 when nothing runs."""
+    """Show every node; return 0 when none failed or keeps failing, 1 else, 3 when none runs."""
     try:
         answer = control.ask(home.control_socket, cmd="status")
     except OSError:
-        print(json.dumps({"running": False, "nodes": []}) if as_json else "Nothing runs.")
+        print(
+            json.dumps({"running": False, "nodes": []})
+            if as_json
+            else "The bank is not running. Start it with `make up`."
+        )
         return 3
     if as_json:
         print(json.dumps({"running": True, **answer}))
@@ -145,6 +152,6 @@ def _ask_named(home: Home, options: argparse.Namespace) -> int:
     try:
         answer = control.ask(home.control_socket, **request)
     except OSError:
-        answer = {"ok": False, "error": "nothing runs"}
+        answer = {"ok": False, "error": "the bank is not running"}
     print(json.dumps(answer))
     return 0 if answer["ok"] else 1

@@ -10,7 +10,7 @@ from sandbox.stack.plan import Parts
 
 
 def addresses(parts: Parts) -> dict[str, str]:
-    """Variable to value; no secret among them but the path of one."""
+    """Return values by variable name; secrets are given only by their file's path."""
     home = parts.home
     controls = {
         f"BP_PARTNER_{name.upper()}_CONTROL_URL": parts.partners.control_url(name) for name in NAMES
@@ -37,7 +37,7 @@ def addresses(parts: Parts) -> dict[str, str]:
 
 
 def write(parts: Parts) -> None:
-    """BP_HOME/endpoints.json and BP_HOME/env."""
+    """Write BP_HOME/endpoints.json and BP_HOME/env."""
     values = addresses(parts)
     parts.home.endpoints.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(values.items())]

@@ -1,8 +1,7 @@
-"""Where a running stack keeps its state.
+"""The paths where a running stack keeps its state.
 
-`Home` names every path under BP_HOME and nothing else decides one. Unix socket paths are limited
-to 107 bytes by the kernel, so the run directory of a deep BP_HOME stands in /tmp and BP_HOME/run
-is a link to it.
+`Home` defines every path under BP_HOME. The kernel limits Unix socket paths to 107 bytes, so the
+run directory of a deep BP_HOME is in /tmp, and BP_HOME/run is a link to it.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        """One log file a process."""
+        """The log files, one a process."""
         return self.root / "logs"
 
     @property
     def data(self) -> Path:
-        """What the stores keep."""
+        """The data of the stores."""
         return self.root / "data"
 
     @property
@@ -50,12 +49,12 @@ class Home:
 
     @property
     def secrets(self) -> Path:
-        """Keys that would be in nobody's hands on a real site; directory mode 0700."""
+        """Keys that no person would hold on a production site; directory mode 0700."""
         return self.root / "secrets"
 
     @property
     def certs(self) -> Path:
-        """One folder a mesh identity, swapped atomically by the certificate agent."""
+        """Certificates, one folder a mesh identity; the certificate agent swaps them atomically."""
         return self.root / "certs"
 
     @property
@@ -65,12 +64,12 @@ class Home:
 
     @property
     def partners(self) -> Path:
-        """State and certificate authority of the outside world."""
+        """State and certificate authority of the partners."""
         return self.root / "partners"
 
     @property
     def reports(self) -> Path:
-        """Figures and judgements written as JSON."""
+        """Measurements and verdicts, written as JSON."""
         return self.root / "reports"
 
     @property
@@ -85,7 +84,7 @@ class Home:
 
     @property
     def env_file(self) -> Path:
-        """The same addresses, to be sourced by a shell."""
+        """The same addresses as shell exports."""
         return self.root / "env"
 
     @property
@@ -95,16 +94,16 @@ class Home:
 
     @property
     def lock_file(self) -> Path:
-        """Held by the running supervisor: one supervisor a home."""
+        """The running supervisor's lock, so that a home has only one."""
         return self.run / "supervisor.lock"
 
     @property
     def pids_file(self) -> Path:
-        """What the last supervisor started, so that the next one can end its orphans."""
+        """The processes of the last supervisor, so that the next one can stop its orphans."""
         return self.run / "pids.json"
 
     def create(self) -> None:
-        """Make the directories; safe to repeat."""
+        """Create the directories that are missing."""
         self.root.mkdir(parents=True, exist_ok=True)
         for path in (self.logs, self.data, self.conf, self.certs, self.reports, self.envoy):
             path.mkdir(parents=True, exist_ok=True)
@@ -114,17 +113,17 @@ class Home:
         self._create_run()
 
     def remove_run(self) -> None:
-        """Forget a run directory in /tmp once nothing runs; the next start makes it again."""
+        """Remove a run directory in /tmp once nothing runs; the next start creates it again."""
         link = self.root / "run"
         if self.run != link:
             link.unlink(missing_ok=True)
             shutil.rmtree(self.run, ignore_errors=True)
 
     def _create_run(self) -> None:
-        # 0711: PostgreSQL may run under another user id and has to reach its socket folder.
+        # 0711, because PostgreSQL may run as another user and must reach its socket folder.
         self.run.mkdir(mode=0o711, exist_ok=True)
         if self.run.stat().st_uid != os.getuid():
-            raise PermissionError(f"{self.run} belongs to someone else; remove it or move BP_HOME")
+            raise PermissionError(f"{self.run} belongs to another user; remove it or move BP_HOME")
         self.run.chmod(0o711)
         link = self.root / "run"
         if self.run != link and not link.is_symlink():
@@ -132,5 +131,5 @@ class Home:
 
 
 def home_from_environment() -> Home:
-    """BP_HOME, or `.bp` beside this repository's README."""
+    """Return the home that BP_HOME names, or `.bp` in the repository's root."""
     return Home(Path(os.environ.get("BP_HOME") or REPO / ".bp").resolve())

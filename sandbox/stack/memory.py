@@ -1,6 +1,6 @@
-"""What the stack costs: proportional set size of the supervisor and all its descendants.
+"""The stack's memory: proportional set size (PSS) of the supervisor and all its descendants.
 
-PSS counts a page shared by n processes as 1/n for each, so the sum is what the machine gives.
+PSS counts a page shared by n processes as 1/n for each, so the sum is the memory really used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sandbox.stack.supervisor import control
 
 
 def pss_kib(pid: int) -> int:
-    """Of one process; 0 when it is gone."""
+    """Return the PSS of one process; 0 when it has ended."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
@@ -27,7 +27,7 @@ def pss_kib(pid: int) -> int:
 
 
 def descendants(root: int) -> list[int]:
-    """`root` and every process below it."""
+    """Return `root` and every process below it."""
     children: dict[int, list[int]] = defaultdict(list)
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
@@ -50,8 +50,8 @@ def _parent(pid: int) -> int:
 
 
 def write_report(home: Home, up_s: float | None) -> dict[str, Any]:
-    """Add this `up` to BP_HOME/reports/stack.json: seconds by kind (None: it ran already), memory
-    in MiB by process."""
+    """Add this `up` to BP_HOME/reports/stack.json: seconds of the start (`up_s` is None if the
+    bank was already running) and memory in MiB by process."""
     file = home.reports / "stack.json"
     report: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     answer = control.ask(home.control_socket, cmd="status")

@@ -1,4 +1,4 @@
-"""Where installed packages keep the programs they carry, found without importing them."""
+"""Finds the folders of packages that contain programs, without importing them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def folder_of(package: str) -> Path:
-    """The folder of an installed package; RuntimeError names the remedy when it is missing."""
+    """Return the folder of an installed package; RuntimeError with the remedy if it is missing."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError(f"the Python package {package} is missing: run `make setup`")

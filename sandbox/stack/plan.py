@@ -1,7 +1,7 @@
-"""The plan of a home: which nodes exist, with what they need.
+"""The plan of a home: the table of its nodes and their dependencies.
 
-The table is built from what the repository holds: a service without `__main__.py`, a missing mesh
-or partner is an absent part, not an error.
+The table is built from the parts in the repository. A service without `__main__.py`, a missing mesh
+or a missing partner is left out without an error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GATEWAY_PORT = 8443
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts that every other part refers to."""
+    """The parts of one home, from which the nodes are built."""
 
     home: Home
     settings: StackSettings
@@ -48,8 +48,8 @@ class Parts:
 
 
 def build_parts(home: Home, settings: StackSettings) -> Parts:
-    """Choose ports and read or make the seed; starts nothing."""
-    # Homes of tests leave the well-known port to the bank that people use.
+    """Choose ports and read or make the credentials; start nothing."""
+    # Only the bank that people use takes the well-known port; homes of tests do not.
     preferred = {"gateway": GATEWAY_PORT} if home.root.name == ".bp" else {}
     ports = Ports(home.conf / "ports.json", preferred)
     made = credentials.load_or_make(home.secrets)
@@ -92,7 +92,7 @@ def _postgres(home: Home, ports: Ports, made: credentials.Credentials, address: 
 
 
 def build_nodes(parts: Parts) -> dict[str, Node]:
-    """The table of nodes, each after what it needs."""
+    """Return the table of nodes."""
     nodes = _stores(parts)
     if parts.partners.exists:
         nodes.append(JobSpec("partner-authority", parts.partners.make_authority))
@@ -117,7 +117,7 @@ def build_nodes(parts: Parts) -> dict[str, Node]:
 
 
 async def _plant(parts: Parts) -> None:
-    """Customers and accounts to begin with; the module leaves what exists alone."""
+    """Write the first customers and accounts; existing rows stay unchanged."""
     environment = {"BP_HOME": str(parts.home.root), "PYTHONPATH": python_path()}
     await launch.run(
         (sys.executable, "-m", "sandbox.seed"),
@@ -127,7 +127,7 @@ async def _plant(parts: Parts) -> None:
 
 
 def _without_absent(node: Node, known: set[str]) -> Node:
-    """A need that the repository does not hold yet is no need."""
+    """Remove dependencies on nodes that are not in the table."""
     return replace(node, depends_on=tuple(name for name in node.depends_on if name in known))
 
 
@@ -138,7 +138,7 @@ def _bounded(node: Node, starts_max: int) -> Node:
 
 
 def _stores(parts: Parts) -> list[Node]:
-    """The stores and what is put into them."""
+    """Return the stores and the jobs that provision them."""
     postgres, bao = parts.postgres, parts.openbao
 
     async def vault() -> None:

@@ -1,8 +1,8 @@
 """Loopback TCP ports of one home.
 
-A port is chosen once, kept in BP_HOME/conf/ports.json, and used again as long as nobody else holds
-it, so that addresses printed yesterday still work today. Two homes look from different places of
-the range, since a port that is chosen may be bound only much later.
+A port is chosen once, kept in BP_HOME/conf/ports.json and reused while it is free, so that printed
+addresses stay valid after a restart. Two homes search from different places of the range, because
+a chosen port may be bound only much later.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class Ports:
     """Ports by name; `get` is stable for a home."""
 
     def __init__(self, file: Path, preferred: Mapping[str, int] | None = None) -> None:
-        """Reads what an earlier run chose; `preferred` is tried before any other port."""
+        """Read the ports of an earlier run; `preferred` is tried before any other port."""
         self._file = file
         self._preferred = preferred or {}
         self._chosen: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
         self._confirmed: set[str] = set()
 
     def get(self, name: str) -> int:
-        """The port of `name`, free when first asked for in this process."""
+        """Return the port of `name`, which was free at the first call in this process."""
         if name not in self._confirmed:
             self._confirmed.add(name)
             self._chosen[name] = self._choose(name)
@@ -43,7 +43,7 @@ class Ports:
         return self._any_free_port(taken)
 
     def _any_free_port(self, taken: set[int]) -> int:
-        """Below the kernel's ephemeral range, where outgoing connections could take it."""
+        """Return a port below the ephemeral range, whose ports outgoing connections may take."""
         end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
         begin = max(LOWEST, end - RANGE)
         digest = hashlib.sha256(bytes(self._file)).digest()
@@ -56,7 +56,7 @@ class Ports:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on the loopback port (connections in TIME_WAIT do not count)."""
+    """Return whether no process listens on the loopback port; TIME_WAIT does not count."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

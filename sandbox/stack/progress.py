@@ -1,4 +1,4 @@
-"""What `up` and `status` show in a terminal. Only display; nothing is decided here."""
+"""Displays the progress of `up` and the table of `status` in a terminal."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ REASON_CHARS_MAX = 120
 
 
 def show_until(home: Home, ended: Callable[[], bool]) -> None:
-    """A line a node, redrawn until `ended`, on a terminal; anywhere the first word of a node that
-    keeps failing at its start, as soon as it does."""
+    """Show the nodes until `ended`. A terminal gets a table that is redrawn; any output gets one
+    message for each node that keeps failing at its start."""
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     told = set[str]()
     if not console.is_terminal:
@@ -49,7 +49,7 @@ def _nodes(home: Home) -> list[dict[str, Any]]:
     try:
         return control.ask(home.control_socket, cmd="status")["nodes"]
     except OSError:
-        return []  # it ends; who asked for the nodes will say so
+        return []  # the supervisor is stopping; the pending `ensure` reports it
 
 
 def _wait(ended: Callable[[], bool], within_s: float) -> None:
@@ -79,7 +79,7 @@ def _seconds(node: dict[str, Any]) -> str:
 
 
 def print_status(nodes: list[dict[str, Any]]) -> None:
-    """The table of `status`."""
+    """Print the table of `status`."""
     table = Table(box=None, header_style="dim")
     for title in ("", "part", "state", "pid", "restarts", "ready after", "reason"):
         table.add_column(title)
@@ -103,10 +103,10 @@ def print_status(nodes: list[dict[str, Any]]) -> None:
 
 
 def show_summary(home: Home, report: dict[str, Any]) -> None:
-    """The three figures and where to go next."""
+    """Print the three figures and the paths of addresses and logs."""
     warm, first = report.get("up_warm_s"), report.get("up_first_s", 0.0)
-    seconds = f"warm up {warm:.1f} s" if warm is not None else f"first up {first:.1f} s"
-    setup = f"set-up {report['setup_s']:.0f} s · " if "setup_s" in report else ""
+    seconds = f"warm start {warm:.1f} s" if warm is not None else f"first start {first:.1f} s"
+    setup = f"setup {report['setup_s']:.0f} s · " if "setup_s" in report else ""
     console = Console()
     console.print(f"[green]●[/] BP is up: {setup}{seconds} · {report['rss_mib']:.0f} MiB")
     console.print(f"  addresses: . {home.env_file}   logs: {home.logs}", highlight=False)

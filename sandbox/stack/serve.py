@@ -1,4 +1,4 @@
-"""The supervisor's process: lock the home, end orphans, serve the control socket until `down`."""
+"""The supervisor's process: lock the home, stop orphans, serve the control socket until `down`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _lock(home: Home) -> IO[str] | None:
 
 
 def _own_commands(parts: plan.Parts, stop: Callable[[], Awaitable[None]]) -> dict[str, Command]:
-    """What the bank adds to the supervisor's commands, or does otherwise."""
+    """Return the commands that the bank adds to the supervisor's, or replaces."""
 
     async def renew(_: Request) -> Answer:
         return {"renewed": await parts.cert_agent.renew_due(all_of_them=True)}
@@ -62,7 +62,7 @@ def _own_commands(parts: plan.Parts, stop: Callable[[], Awaitable[None]]) -> dic
 async def _serve(home: Home) -> None:
     ended = orphans.end_all(home.pids_file)
     if ended:
-        log.warning("ended what a killed supervisor left: %s", ", ".join(ended))
+        log.warning("stopped processes of a killed supervisor: %s", ", ".join(ended))
     parts = plan.build_parts(home, StackSettings())
     supervisor = Supervisor(plan.build_nodes(parts), home.logs, home.pids_file)
     endpoints.write(parts)
@@ -83,4 +83,4 @@ async def _serve(home: Home) -> None:
     caretaker.cancel()
     home.control_socket.unlink(missing_ok=True)
     server.close()
-    await asyncio.sleep(0.05)  # let the answer to `down` leave before the loop ends
+    await asyncio.sleep(0.05)  # send the answer to `down` before the loop ends

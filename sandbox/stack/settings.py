@@ -1,4 +1,4 @@
-"""Settings of the one-machine stack: which parts are real addresses instead of local processes.
+"""Settings of the one-machine stack, such as external addresses that replace local processes.
 
 Read from BP_STACK_* variables. An empty address means that the stack starts the part itself.
 """
@@ -14,7 +14,7 @@ from ops.waiting import scaled_s
 
 
 class StackSettings(BaseSettings):
-    """What may differ between two machines."""
+    """The settings that may differ between machines."""
 
     model_config = SettingsConfigDict(env_prefix="BP_STACK_")
 
@@ -25,14 +25,13 @@ class StackSettings(BaseSettings):
     """Heap of the local broker."""
 
     kafka_libs: Path | None = None
-    """Folder with Kafka's jars; default: copied once beside the virtual environment's packages."""
+    """Folder with Kafka's jars; by default copied once into the virtual environment."""
 
     failed_starts_max: int = 5
-    """Starts in a row that a process may fail before `up` gives it up."""
+    """Consecutive failed starts after which `up` gives a process up."""
 
     silent_s_max: float = Field(default_factory=lambda: scaled_s(30))
-    """A service that answers no health question for this long is killed and started again;
-    0: never."""
+    """A service that answers no health check for this long is killed and restarted; 0: never."""
 
     settlement_wait_s: float = 0.0
     """How long payments waits for a notice before it asks the clearing house; 0: its default."""
@@ -45,4 +44,4 @@ class StackSettings(BaseSettings):
     """http(s)://host:port of an unsealed OpenBao or Vault; needs `openbao_token_file`."""
 
     openbao_token_file: Path | None = None
-    """File with a token that may set the external OpenBao up."""
+    """File with a token that may provision the external OpenBao."""

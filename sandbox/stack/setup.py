@@ -1,8 +1,8 @@
-"""Set-up of a clone: checks the machine, makes .venv, copies Kafka's jars. Idempotent.
+"""Sets up a clone: checks the machine, makes .venv, copies Kafka's jars. Idempotent.
 
-Run by the machine's own Python before anything is installed (`python3 sandbox/stack/setup.py`), so
-it uses the standard library alone. A stamp with the hash of what was asked for makes it quick when
-there is nothing to do; the first run's seconds are kept for the stack's report.
+The machine's own Python runs it before anything is installed (`python3 sandbox/stack/setup.py`), so
+it uses only the standard library. A stamp with the hash of the requirements makes it quick when
+there is nothing to do. The seconds of the first run are kept for the stack's report.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ INSTALL = {
 
 
 def main(kind: str) -> int:
-    """Set up for `run` (the stack) or `dev` (tests and checks too); the exit code."""
+    """Set up for `run` (the stack) or `dev` (also tests and checks); return the exit code."""
     requirements = REPO / "requirements" / f"{kind}.txt"
     wanted = _digest(requirements, POM)
     if _done(kind) == wanted:
@@ -44,14 +44,14 @@ def main(kind: str) -> int:
         return 1
     VENV.mkdir(exist_ok=True)
     with (VENV / "bp-setup.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a second `make` waits instead of interfering
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a concurrent `make` waits
         if _done(kind) != wanted:
             _set_up(kind, requirements, wanted)
     return 0
 
 
 def missing_tools() -> list[str]:
-    """What the machine lacks, with the version that is needed."""
+    """Return the tools that the machine lacks, with the required version."""
     missing: list[str] = []
     if sys.version_info < PYTHON_MIN:
         missing.append("Python 3.11 or newer")
@@ -77,7 +77,7 @@ def _has_ensurepip() -> bool:
 
 
 def java_version() -> int | None:
-    """The major version of `java` in PATH, or None."""
+    """Return the major version of `java` in PATH, or None."""
     if shutil.which("java") is None:
         return None
     answer = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)
@@ -86,7 +86,7 @@ def java_version() -> int | None:
 
 
 def install_line() -> str:
-    """The one line for this machine's package manager."""
+    """Return the install command for this machine's package manager."""
     for tool, line in INSTALL.items():
         if shutil.which(tool):
             return line
@@ -102,7 +102,7 @@ def _set_up(kind: str, requirements: Path, wanted: str) -> None:
     _say(f"installing requirements/{kind}.txt")
     install = (str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check")
     subprocess.run([*install, "--require-hashes", "-r", str(requirements)], check=True)
-    _say("copying Apache Kafka by Maven")
+    _say("copying Apache Kafka with Maven")
     fetch = "from sandbox.stack.parts import kafka as k; k.fetch_libs(k.default_libs())"
     subprocess.run([str(python), "-c", fetch], cwd=REPO, check=True)
     seconds = round(time.monotonic() - begun, 1)
@@ -110,7 +110,7 @@ def _set_up(kind: str, requirements: Path, wanted: str) -> None:
     if not report.exists():
         report.write_text(json.dumps({"setup_s": seconds, "kind": kind}))
     (VENV / f"bp-setup-{kind}.stamp").write_text(wanted)
-    _say(f"set-up done in {seconds:.0f} s")
+    _say(f"setup finished in {seconds:.0f} s")
 
 
 def _digest(*files: Path) -> str:
@@ -121,7 +121,7 @@ def _digest(*files: Path) -> str:
 
 
 def _done(kind: str) -> str:
-    """The hash of the last set-up that reached the end; `dev` holds all of `run`."""
+    """Return the hash of the last complete setup of a kind; empty when there is none."""
     stamp = VENV / f"bp-setup-{kind}.stamp"
     return stamp.read_text() if stamp.exists() else ""
 

@@ -1,7 +1,7 @@
-"""A running stack in the hands of a test: addresses, logs, kill, restart, wait.
+"""A test's handle of a running stack: addresses, logs, kill, restart, wait.
 
-Tests get one through the fixtures of tests/conftest.py. All calls block; they wait on the
-supervisor's word, never for a guessed time.
+Tests get one through the fixtures of tests/conftest.py. All calls block; they wait for the
+supervisor's answer, never for a guessed time.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ READY_WITHIN_S = 90.0
 
 @dataclass
 class RunningStack:
-    """One home with a supervisor. `started` tells that this session started it."""
+    """One home with a supervisor. `started` is true when this session started it."""
 
     home: Home
     started: bool = False
 
     @classmethod
     def open(cls, root: Path, through: Sequence[str] = ()) -> RunningStack:
-        """Find or start the supervisor of a home; it ends with the calling process."""
+        """Find or start the supervisor of a home; a started one ends with the calling process."""
         home = Home(root.resolve())
         started = cli.ensure_supervisor(home, dies_with_caller=True, through=through)
         return cls(home, started=started)
 
     def ensure(self, *names: str) -> None:
-        """Bring up these nodes and what they need; none named: everything."""
+        """Start these nodes and their dependencies; without names, all nodes."""
         answer = cli.ensure(self.home, list(names))
         if not answer["ok"]:
             raise RuntimeError(answer["error"])
@@ -55,74 +55,74 @@ class RunningStack:
         return load_or_make(self.home.secrets)
 
     def dsn(self, database: str, role: str = "postgres") -> str:
-        """A libpq URL of one database over the Unix socket, as superuser or as a service's role
-        (`bp_payments`, `bp_judge`)."""
+        """Return a libpq URL of one database over the Unix socket, as superuser or as a service's
+        role (`bp_payments`, `bp_judge`)."""
         made, where = self.credentials, self.addresses
         password = made.postgres_superuser if role == "postgres" else made.role_password(role)
         host, port = where["BP_POSTGRES_HOST"], where["BP_POSTGRES_PORT"]
         return f"postgresql://{role}:{password}@/{database}?host={host}&port={port}"
 
     def postgres_server(self) -> PostgresServer:
-        """The PostgreSQL of this stack, as provisioning takes it."""
+        """Return the PostgreSQL of this stack in the form that provisioning takes."""
         host, port = self.addresses["BP_POSTGRES_HOST"], int(self.addresses["BP_POSTGRES_PORT"])
         password = self.credentials.postgres_superuser
         return PostgresServer(host, port, password, str(self.home.root))
 
     def nodes(self) -> dict[str, dict[str, Any]]:
-        """Status rows by name."""
+        """Return the status rows by name."""
         return {row["name"]: row for row in self._ask(cmd="status")["nodes"]}
 
     def ill(self) -> list[str]:
-        """Names of the processes that are not ready or that a probe finds unwell right now."""
+        """Return the names of processes that are not ready or whose probe fails at the moment."""
         return self._ask(cmd="probe")["ill"]
 
     def has(self, name: str) -> bool:
-        """Whether the repository holds this part."""
+        """Return whether the repository holds this part."""
         return name in self.nodes()
 
     def pid(self, name: str) -> int | None:
-        """Its process id while it runs."""
+        """Return the process id of a running process, None of a stopped one."""
         return self.nodes()[name].get("pid")
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
-        """Signal it as a crash would; returns the pid that was hit."""
+        """Send a signal to simulate a crash; return the pid that got it."""
         pid = self._ask(cmd="kill", name=name, signal=int(number))["pid"]
         if pid is None:
             raise RuntimeError(f"{name} is not running")
         return pid
 
     def restart(self, name: str) -> None:
-        """Ordered stop and start; returns when it is ready."""
+        """Stop gracefully and start; return when it is ready."""
         self._ready_or_raise(name, self._ask(cmd="restart", name=name)["ready"])
 
     def stop(self, name: str) -> None:
-        """Ordered stop; stays stopped."""
+        """Stop gracefully; it stays stopped."""
         self._ask(cmd="stop", name=name)
 
     def start(self, name: str) -> None:
-        """Start what was stopped; returns when it is ready."""
+        """Start a stopped process; return when it is ready."""
         self._ready_or_raise(name, self._ask(cmd="start", name=name)["ready"])
 
     def wait_ready(
         self, name: str, *, not_pid: int | None = None, timeout_s: float = READY_WITHIN_S
     ) -> int:
-        """Wait until it is ready, after a kill as another process than `not_pid`; its pid."""
+        """Wait until it is ready with another pid than `not_pid` (after a kill); return its pid."""
         deadline = time.monotonic() + scaled_s(timeout_s)
         while time.monotonic() < deadline:
             row = self.nodes()[name]
-            # A process that was just killed is without a pid before its state says so.
+            # A process that was just killed loses its pid before its state changes.
             if row["state"] == "ready" and row["pid"] not in (None, not_pid):
                 return row["pid"]
             time.sleep(0.02)
         raise TimeoutError(f"{name} is not ready: {self.nodes()[name]}\n{self.log(name)[-2000:]}")
 
     def log(self, name: str) -> str:
-        """What the process wrote so far."""
+        """Return the log of the process so far."""
         file = self.home.logs / f"{name}.log"
         return file.read_text(errors="replace") if file.exists() else ""
 
     def renew_certificates(self) -> list[str]:
-        """Have every certificate issued anew now; the names."""
+        """Renew every certificate; return the names."""
         return self._ask(cmd="renew-certificates")["renewed"]
 
     def down(self) -> None:

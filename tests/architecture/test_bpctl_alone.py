@@ -35,4 +35,4 @@ def test_bpctl_offers_the_commands_of_the_folders_that_are_there(
     )
     assert done.returncode == 0, done.stderr
     assert "transfers" in done.stdout
-    assert ("The outside world" in done.stdout) == has_sandbox
+    assert ("The simulated partners" in done.stdout) == has_sandbox

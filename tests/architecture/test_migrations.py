@@ -47,10 +47,10 @@ def _damage(folder: Path) -> None:
 
 BROKEN = {
     "edited": (_edit, f"{TOYS}/{FIRST} was released and has changed: a database that ran it"),
-    "deleted": (_delete, f"{TOYS}/{FIRST} was released and is gone: a database that ran it"),
-    "renamed": (_rename, f"{TOYS}/{FIRST} was released and is gone"),
+    "deleted": (_delete, f"{TOYS}/{FIRST} was released and is missing: a database that ran it"),
+    "renamed": (_rename, f"{TOYS}/{FIRST} was released and is missing"),
     "a number given twice": (_same_number, f"{SECOND} and 0002_sizes.sql share the number 0002"),
-    "a file of digests that is none": (_damage, "is not a digest"),
+    "a file of digests that is none": (_damage, "must be a digest"),
 }
 
 

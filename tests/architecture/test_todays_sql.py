@@ -39,24 +39,24 @@ def _with(name: str, *written: Function, text: str = "-- Why.\n", error: str = "
 DIFFERENT: dict[str, tuple[Mapping[str, FunctionFile], str]] = {
     "a function that changed": (
         _with("buy", replace(BUY, definition="CREATE buy two")),
-        f"{FOLDER}/buy.sql: toys.buy(uuid) differs: the migrations say 'CREATE buy', the file "
-        "'CREATE buy two'. The migrations decide: write a new migration",
+        f"{FOLDER}/buy.sql: toys.buy(uuid) differs: the migrations have 'CREATE buy', the file has "
+        "'CREATE buy two'. Write a new migration",
     ),
     "a grant in a function file": (
         _with("buy", replace(BUY, executors=("PUBLIC",))),
-        f"{FOLDER}/buy.sql: toys.buy(uuid) differs: owner or grants",
+        f"{FOLDER}/buy.sql: toys.buy(uuid) differs: the owner or the grants",
     ),
     "a function without a file": (
         {"price": FILES["price"]},
-        f"{FOLDER}/buy.sql: missing, toys.buy(uuid) has no file. Run `make gen`",
+        f"{FOLDER}/buy.sql: missing; toys.buy(uuid) has no file. Run `make gen`",
     ),
     "an overload that its file lacks": (
         _with("price", PRICE),
-        f"{FOLDER}/price.sql: does not define toys.price(uuid, text). The migrations decide",
+        f"{FOLDER}/price.sql: does not define toys.price(uuid, text). Write a new migration",
     ),
     "a file of a function that no migration makes": (
         _with("sell", SELL),
-        f"{FOLDER}/sell.sql: no migration makes toys.sell(). The migrations decide",
+        f"{FOLDER}/sell.sql: no migration creates toys.sell(). Write a new migration",
     ),
     "a file with a function of another name": (
         _with("price", PRICE, PRICE_IN, BUY),
@@ -68,11 +68,11 @@ DIFFERENT: dict[str, tuple[Mapping[str, FunctionFile], str]] = {
     ),
     "a file that PostgreSQL refuses": (
         _with("buy", error="syntax error"),
-        f"{FOLDER}/buy.sql: PostgreSQL refuses it: syntax error. The migrations decide",
+        f"{FOLDER}/buy.sql: PostgreSQL refuses the file: syntax error. Write a new migration",
     ),
     "a file that does not say what its function does": (
         _with("buy", BUY, text="CREATE OR REPLACE FUNCTION"),
-        f"{FOLDER}/buy.sql: its first line is no comment. Say there what the function does.",
+        f"{FOLDER}/buy.sql: the first line is not a comment. Write there what the function does.",
     ),
 }
 
@@ -93,7 +93,7 @@ def test_a_changed_table_is_found_by_the_schema_file() -> None:
     table = "CREATE TABLE toys.toy (\n    id uuid{}\n);\n"
     (found,) = schema_finding(SCHEMA, table.format(""), table.format(" NOT NULL"))
     assert found == (
-        f"{SCHEMA}: differs, it says 'id uuid', the migrations 'id uuid NOT NULL'. "
+        f"{SCHEMA}: differs; it has 'id uuid', the migrations have 'id uuid NOT NULL'. "
         "Run `make gen` and commit what it changes."
     )
     assert list(schema_finding(SCHEMA, table, table)) == []

@@ -1,1 +1,1 @@
-"""The whole running bank, as its customers use it."""
+"""The whole running bank, used as its customers use it."""

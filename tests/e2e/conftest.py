@@ -1,4 +1,4 @@
-"""The whole running bank, judged after each test."""
+"""Fixtures: the whole running bank, judged after each test."""
 
 from tests.rigs.judged_bank import bank, unjudged
 

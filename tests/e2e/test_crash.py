@@ -1,4 +1,4 @@
-"""kill -9 of payments after each step of the saga in turn: resumed, and the books are right."""
+"""payments is killed after each step of the saga: the transfer resumes and the books balance."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ RECALL = "POST /ach/transfer/cancel"
 
 
 async def _start(bank: Bank, ana: Customer) -> tuple["asyncio.Task[Answer]", dict[str, Any]]:
-    """Ask for a transfer that will be caught in the middle; return it once it is durable."""
+    """Request a transfer that a fault will interrupt; return it once it is durable."""
     asked = asyncio.create_task(bank.pay(ana, 100_00))
     return asked, await bank.only_transfer(ana)
 
@@ -32,7 +32,7 @@ async def _accepted_unsaved(bank: Bank, ana: Customer) -> str:
     async def there() -> bool:
         return bool(await bank.at_ach(transfer["transferId"]))
 
-    await until(there, 20, "the clearing house has it")
+    await until(there, 20, "the clearing house has the transfer")
     return transfer["transferId"]
 
 
@@ -52,7 +52,7 @@ async def _recalled_unsaved(bank: Bank, ana: Customer) -> str:
     async def recalled() -> bool:
         return (await bank.at_ach(transfer["transferId"])).get("state") == "CANCELLED"
 
-    await until(recalled, 20, "the tombstone is there")
+    await until(recalled, 20, "the clearing house has the tombstone")
     return transfer["transferId"]
 
 
@@ -84,7 +84,7 @@ async def _completed(bank: Bank, ana: Customer) -> str:
 
 Stop = Callable[[Bank, Customer], Awaitable[str]]
 STEPS: list[tuple[Stop, str, int]] = [
-    # killed when                   ends as       customer has
+    # killed when, final state, the customer's balance
     (_debited, "SUBMITTED", 4_900_00),
     (_accepted_unsaved, "SUBMITTED", 4_900_00),
     (_outcome_unknown, "FAILED", 5_000_00),

@@ -1,4 +1,4 @@
-"""Events under crashes of what carries them: each arrives in audit and as a push exactly once."""
+"""Crashes of relay, router, readers or Kafka: each event is audited and shown exactly once."""
 
 import asyncio
 import uuid
@@ -12,7 +12,7 @@ TRANSFERS = 30
 
 
 async def _pay_many(bank: Bank, ana: Customer, done: asyncio.Event) -> list[str]:
-    """Ask for transfers one after the other, and say when a third is through."""
+    """Request transfers one after the other; set `done` after a third of them."""
     paid: list[str] = []
     for number in range(TRANSFERS):
         answer = await bank.pay(ana, 1_00)
@@ -43,7 +43,7 @@ async def test_a_kill_in_mid_flow_loses_and_doubles_no_event(bank: Bank, victim:
         return await _audited(bank, paid) == dict.fromkeys(paid, 2)
 
     await until(whole, 90, "two audit records of each transfer: debited and submitted")
-    # What was being sent when its sender was killed is sent again after its lease of 60 s.
+    # A push in flight when its sender was killed is sent again after its lease of 60 s.
     await bank.pushed(ana, TRANSFERS, within_s=90)
     shown = await bank.shown(ana)
     assert len(shown) == TRANSFERS
@@ -60,4 +60,4 @@ async def test_a_bad_message_goes_to_the_dead_letters_and_the_group_goes_on(bank
     async def audited() -> bool:
         return (await _audited(bank, [transfer_id])).get(transfer_id) == 2
 
-    await until(audited, 45, "the transfer behind the bad messages is audited")
+    await until(audited, 45, "the transfer after the bad messages is audited")

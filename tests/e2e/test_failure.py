@@ -1,4 +1,4 @@
-"""A partner or a service of the bank fails: no money is lost or doubled."""
+"""A partner or a service of the bank fails: no money is lost or duplicated."""
 
 import asyncio
 import signal
@@ -69,7 +69,7 @@ async def test_an_unknown_outcome_keeps_the_money_in_clearing_and_goes_on_by_its
     await bank.in_state(ana, transfer_id, "OUTCOME_UNKNOWN")
     assert await bank.posted(ana) == 4_900_00
     await bank.mend("ach")
-    # The breaker is open after five failures; when its minute is over the saga asks again.
+    # The circuit breaker opens after five failures; after a minute the saga asks again.
     await bank.close_breakers()
     await bank.in_state(ana, transfer_id, "FAILED", timeout_s=120)
     assert await bank.posted(ana) == 5_000_00
@@ -199,7 +199,7 @@ async def test_a_refusal_is_refunded_only_when_no_other_attempt_can_arrive_any_m
     assert (refused.status, refused.reason) == (400, "ACH_REFUSED")
     assert await bank.posted(ana) == 5_000_00
     transfer_id = refused.body["details"][0]["metadata"]["transfer_id"]
-    # An attempt that was long on its way, judged otherwise than the one that was refused.
+    # A delayed attempt arrives that the clearing house would accept, unlike the refused one.
     late = await bank.submit_to_ach(transfer_id, 100_00)
     assert (late.status, late.body["error"]["code"]) == (409, "CANCELLED")
 
@@ -220,7 +220,7 @@ async def test_a_refusal_whose_answer_was_lost_is_refunded_with_its_reason_and_c
 async def test_a_gateway_that_could_not_fetch_the_keys_asks_for_patience_and_not_for_a_new_login(
     bank: Bank,
 ) -> None:
-    """A gateway that started without the identity provider answered 401 to valid tokens."""
+    """Regression: a gateway that started without the provider answered 401 to valid tokens."""
     ana = await bank.customer()
     await bank.fault("oauth", kind="reset")
     try:
@@ -228,7 +228,7 @@ async def test_a_gateway_that_could_not_fetch_the_keys_asks_for_patience_and_not
         refused = await bank.pay(ana)
     finally:
         await bank.mend("oauth")
-        # Its breaker before the provider would be open for half a minute.
+        # The restart closes its circuit breaker for the provider, open for half a minute.
         await asyncio.to_thread(bank.stack.restart, "gateway")
     assert (refused.status, refused.reason) == (503, "DEPENDENCY_UNAVAILABLE")
     assert int(refused.headers["Retry-After"]) > 0

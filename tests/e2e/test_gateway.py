@@ -1,4 +1,4 @@
-"""Hostile requests at the running gateway: each a 4xx in JSON with a reason, and nothing posted."""
+"""Hostile requests to the running gateway: each gets a JSON 4xx with a reason and posts nothing."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ PATH = "/v1/transfers/interbank"
 
 
 def body(customer: Customer, **changes: Any) -> dict[str, Any]:
-    """A good order, with changes."""
+    """Return a valid order, with changes."""
     good = {
         "accountId": str(customer.account_id),
         "amount": {"currencyCode": "USD", "minorUnits": "1000"},
@@ -30,7 +30,7 @@ def body(customer: Customer, **changes: Any) -> dict[str, Any]:
 async def ask(
     bank: Bank, customer: Customer, content: Any, *, token: str | None = None, key: str = "new"
 ) -> Answer:
-    """POST an order, as JSON or as the bytes that it is."""
+    """POST an order, as JSON or as raw bytes."""
     headers = {"Idempotency-Key": str(uuid.uuid4()) if key == "new" else key}
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
     bearer = customer.token if token is None else token
@@ -38,7 +38,7 @@ async def ask(
 
 
 def require_refused(answer: Answer, status: int, reason: str) -> None:
-    """An error of the gateway: status, reason, JSON."""
+    """Require an error of the gateway with a status, a reason and a JSON body."""
     assert (answer.status, answer.reason) == (status, reason), answer.text
     assert answer.headers["Content-Type"].startswith("application/json")
     assert answer.body["message"]
@@ -97,12 +97,12 @@ def _part(value: Any) -> str:
 
 
 def unsigned(token: str) -> str:
-    """The token's claims under alg none."""
+    """Return the token's claims with alg none and no signature."""
     return f"{_part({'alg': 'none', 'typ': 'JWT'})}.{token.split('.')[1]}."
 
 
 def confused(token: str, public_key: bytes) -> str:
-    """The token's claims, signed by HMAC with the provider's public key as the secret."""
+    """Return the token's claims, signed by HMAC with the provider's public key as the secret."""
     head = json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
     signed = f"{_part(head | {'alg': 'HS256'})}.{token.split('.')[1]}"
     mac = hmac.new(public_key, signed.encode(), hashlib.sha256).digest()

@@ -1,4 +1,4 @@
-"""What the bank's processes write down: never who was paid, and never a secret."""
+"""The logs of the bank's processes hold no personal data and no secrets."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ MEMO = "for the harpsichord"
 
 
 async def ask(bank: Bank, payer: Customer, **changes: Any) -> None:
-    """Ask for a transfer whose words appear nowhere else."""
+    """Request a transfer whose words appear nowhere else."""
     body = {
         "accountId": str(payer.account_id),
         "amount": {"currencyCode": "USD", "minorUnits": "1000"},

@@ -1,8 +1,8 @@
-"""What PostgreSQL writes into its log of a row that it refuses: that it did, and never the row.
+"""PostgreSQL logs that it refused a row, but never the row's data.
 
-Each error is caused twice: once as the server is set, and once with the settings of the session
-taken back that keep the row out. So a test that found nothing because it looks in the wrong place
-would fail, and each setting is seen to hide something.
+Each error is caused twice: with the server's settings, and in a session that undoes the settings
+that hide the row. So a test that searches the wrong place fails, and each setting is proved to
+hide something.
 """
 
 import io
@@ -18,9 +18,9 @@ from tests.rigs.running_bank import Bank
 
 NAME, NUMBER, EMAIL = "Ottoline Sparrow", "4406183927", "ottoline.sparrow@example.com"
 WORDS = (NAME, NUMBER, EMAIL)
-"""Of this file alone: the other tests of logs must not find what is put into one here."""
+"""Used only in this file: the other log tests must not find the words that these tests log."""
 SLOW_S = 0.6
-"""Longer than a statement may take without being told of in the log."""
+"""Longer than log_min_duration_statement, so that the statement is logged."""
 
 Cause = Callable[[asyncpg.Connection], Awaitable[object]]
 
@@ -74,7 +74,7 @@ TALKATIVE = {
     "log_parameter_max_length": "-1",
     "log_parameter_max_length_on_error": "-1",
 }
-"""As PostgreSQL is unless it is told otherwise, and with parameters."""
+"""PostgreSQL's default settings, with the logging of parameters enabled."""
 
 CASES = [
     ("bp_write", _a_transfer_that_breaks_a_rule, "violates check constraint", "DETAIL:"),
@@ -87,7 +87,7 @@ CASES = [
 
 
 async def _written(bank: Bank, database: str, cause: Cause, *, talkative: bool) -> list[str]:
-    """Cause it in a session of its own; what PostgreSQL wrote of that session."""
+    """Cause an error in a new session; return PostgreSQL's log lines of that session."""
     connection = await bank.connect(database)
     session = f"session-{uuid.uuid4().hex}"
     try:
@@ -108,7 +108,7 @@ async def test_the_log_says_what_was_wrong_and_never_with_whose_data(
 ) -> None:
     lines = await _written(bank, database, cause, talkative=True)
     told_of = [line for line in lines if part in line and any(word in line for word in WORDS)]
-    assert told_of, f"this error tells nothing in its {part} that could be hidden: {lines}"
+    assert told_of, f"this error's {part} holds no personal data to hide: {lines}"
     lines = await _written(bank, database, cause, talkative=False)
     assert any(told in line for line in lines), lines
     assert not [line for line in lines if any(word in line for word in WORDS)]

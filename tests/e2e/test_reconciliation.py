@@ -1,4 +1,4 @@
-"""Notices that never come: the bank asks the clearing house, and nothing is applied twice."""
+"""Lost notices: the bank queries the clearing house, and nothing is applied twice."""
 
 import uuid
 from collections import Counter
@@ -14,13 +14,13 @@ LEASE = "SELECT lease_until, attempts FROM payments.interbank_transfer WHERE tra
 
 
 async def wait_is_over(bank: Bank, *transfer_ids: str) -> None:
-    """Let the time pass in which payments waits for a notice of these transfers."""
+    """End the time in which payments waits for a notice of these transfers."""
     sql = "UPDATE payments.interbank_transfer SET lease_until = now() WHERE transfer_id = ANY($1)"
     await bank.rows("bp_write", sql, [uuid.UUID(one) for one in transfer_ids])
 
 
 async def notices(bank: Bank, transfer_id: str) -> Counter[str]:
-    """What became of all that was told of a transfer, by notice or by query."""
+    """Count a transfer's notices and query answers by state."""
     sql = "SELECT state FROM payments.ach_notice WHERE transfer_id = $1"
     rows = await bank.rows("bp_write", sql, uuid.UUID(transfer_id))
     return Counter(row["state"] for row in rows)
@@ -62,7 +62,7 @@ async def test_a_notice_and_a_query_at_the_same_time_are_applied_once(bank: Bank
     paid = [(await bank.pay(ana, 10_00, accountNumber=number)).body for number in numbers]
     transfer_ids = [one["transferId"] for one in paid]
     await bank.two_banking_days_untold()
-    # Half of the answers come before the notices; half come later, though within one try of the
+    # Half of the answers arrive before the notices, half after them but within one attempt of the
     # sidecar (mesh/config/partners/ach-network.yaml).
     late = {"ms": 5000}
     await bank.fault("ach", kind="latency", endpoint=QUERY, rate=0.5, seed=1, params=late)
@@ -79,7 +79,7 @@ async def test_a_notice_and_a_query_at_the_same_time_are_applied_once(bank: Bank
 
 
 async def _release_at_an_answer(bank: Bank, transfer_ids: list[str]) -> None:
-    """Let the notices go when payments has the first answer, and waits for the late ones."""
+    """Release the notices when payments has the first answer and waits for the late ones."""
 
     async def answered() -> int:
         return await _applied_by_query(bank, transfer_ids)
@@ -91,7 +91,7 @@ async def _release_at_an_answer(bank: Bank, transfer_ids: list[str]) -> None:
 
 
 async def _applied_by_query(bank: Bank, transfer_ids: list[str]) -> int:
-    """How many of the transfers ended by the answer to a query."""
+    """Count the transfers that ended by the answer to a query."""
     sql = """
         SELECT count(*) AS n FROM payments.ach_notice
         WHERE transfer_id = ANY($1) AND state = 'APPLIED' AND notice_id LIKE 'query/%'
@@ -101,7 +101,7 @@ async def _applied_by_query(bank: Bank, transfer_ids: list[str]) -> int:
 
 
 async def _settled_notices(bank: Bank, transfer_id: str) -> Counter[str]:
-    """What was told by notice and by query, once neither waits to be applied."""
+    """Return the states of notice and query answer when neither waits to be applied."""
 
     async def settled() -> Counter[str] | None:
         told = await notices(bank, transfer_id)
@@ -122,7 +122,7 @@ async def test_a_transfer_that_is_still_under_way_is_left_alone_and_asked_for_la
         rows = await bank.rows("bp_write", hours_away, uuid.UUID(transfer_id))
         return rows[0] if rows else None
 
-    row = await until(postponed, 30, "an answer that says: still there")
+    row = await until(postponed, 30, "an answer that the transfer is still in flight")
     assert row["attempts"] == 1
     assert (await bank.transfer(ana, transfer_id))["state"] == "SUBMITTED"
     assert await notices(bank, transfer_id) == {}

@@ -1,4 +1,4 @@
-"""The path of a transfer, and what concurrency may not do to it."""
+"""A transfer from request to settlement, idempotency, and concurrent requests."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""The clearing house's notices at the gateway: forged, repeated, reordered, early."""
+"""The clearing house's notices at the gateway: forged, duplicated, reordered, early."""
 
 import hashlib
 import hmac
@@ -17,7 +17,7 @@ HOOK = "/v1/webhooks/ach"
 
 
 def notice(kind: str, transfer: dict[str, Any], code: str = "") -> bytes:
-    """The body of a notice as the clearing house writes it."""
+    """Return the body of a notice as the clearing house writes it."""
     data = {
         "achTraceNumber": transfer["traceNumber"],
         "idempotencyKey": transfer["transferId"],
@@ -37,7 +37,7 @@ def notice(kind: str, transfer: dict[str, Any], code: str = "") -> bytes:
 async def send(
     bank: Bank, body: bytes, *, secret: str = "", at_s: int = 0, certificate: bool = True
 ) -> Answer:
-    """POST a notice, signed with the agreed secret unless another is given."""
+    """POST a notice, signed with the shared secret unless another one is given."""
     when = at_s or int(time.time())
     key = (secret or bank.stack.credentials.ach_webhook_secret).encode()
     mac = hmac.new(key, f"{when}.".encode() + body, hashlib.sha256).hexdigest()

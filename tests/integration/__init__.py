@@ -1,1 +1,1 @@
-"""One service at a time against the real stores it stands on."""
+"""One service at a time with the real stores that it uses."""

@@ -1,4 +1,4 @@
-"""Session fixtures for integration tests: each store is started once, when first asked for."""
+"""Session fixtures for integration tests: each store is started once, when first requested."""
 
 from collections.abc import AsyncGenerator
 

@@ -1,1 +1,1 @@
-"""Pure rules, tested without a socket."""
+"""Pure rules, tested without sockets."""

@@ -1,4 +1,4 @@
-"""Unit tests are of pure code: a test here that reaches for a socket fails."""
+"""Unit tests cover pure code: a test here that uses a socket fails."""
 
 import sys
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """`make check`: one line for each check, its findings under it, and an exit code.
 
-`make check ARGS="types imports"` runs the named ones alone.
+`make check ARGS="types imports"` runs only the named checks.
 """
 
 import argparse
@@ -27,16 +27,16 @@ CHECKS = (
     ),
     Check("breaking", "buf breaking against proto/released.binpb", released.refuse_breaking),
     Check("migrations", "released migrations are as released", migrations.refuse_changed),
-    Check("schema", "migrations make today's SQL files", schema.refuse_different),
-    Check("policies", "every method has a whole policy", policies.refuse_missing),
+    Check("schema", "the SQL files match the migrations", schema.refuse_different),
+    Check("policies", "every method has a complete policy", policies.refuse_missing),
     Check("generated", "gen/ and docs/ are what `make gen` writes", generated.compare),
 )
 PARALLEL = 2
-"""The type checker takes one core for most of the time; all else fits on the other."""
+"""The type checker uses one core for most of the time; the other checks fit on a second one."""
 
 
 def main() -> int:
-    """Run the checks and report; 0 when all passed."""
+    """Run the checks and report them; return 0 when all passed."""
     wanted = _wanted()
     with ThreadPoolExecutor(PARALLEL) as pool:
         passed = [_report(*done) for done in pool.map(_timed, wanted)]
@@ -51,7 +51,7 @@ def _wanted() -> list[Check]:
     names: list[str] = parser.parse_args().names
     unknown = set(names) - {check.name for check in CHECKS}
     if unknown:
-        parser.error(f"no such check: {', '.join(sorted(unknown))}")
+        parser.error(f"unknown check: {', '.join(sorted(unknown))}. See --help for the names.")
     return [check for check in CHECKS if not names or check.name in names]
 
 

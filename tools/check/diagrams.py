@@ -1,6 +1,6 @@
-"""The diagrams in docs/ that are drawn from code, between two marks in their document.
+"""Draws the diagrams in docs/ from code, between two marks in their document.
 
-A document keeps its own words; only what stands between the marks is generated.
+Only the text between the marks is generated; the rest of the document is written by hand.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ END = "<!-- end of the generated part -->"
 
 
 def documents() -> dict[Path, str]:
-    """Return each such document, under its path, with its diagram as the code has it now."""
+    """Return each such document by its path, with the diagram drawn from the code."""
     return {SAGA: redrawn((REPO / SAGA).read_text(), TABLE.mermaid())}
 
 

@@ -1,6 +1,6 @@
-"""`make gen`: write everything that is generated, and move on what counts as released.
+"""`make gen`: write all generated files, and update the records of what is released.
 
-Exit code 1 when the contracts break what is released (tools/check/released.py) or a released
+Exit code 1 when the contracts break the released ones (tools/check/released.py) or a released
 migration was changed (tools/check/migrations.py).
 """
 
@@ -12,7 +12,7 @@ from tools.check.tools import CheckFailed
 
 
 def main() -> int:
-    """Generate; the exit code."""
+    """Generate, and return the exit code."""
     parser = argparse.ArgumentParser(prog="make gen", description=__doc__)
     parser.add_argument("--accept-breaking", action="store_true", help="release a breaking change")
     accepted: bool = parser.parse_args().accept_breaking
@@ -20,7 +20,7 @@ def main() -> int:
         if not accepted:
             released.refuse_breaking()
         generated.write()
-        # First, so that a migration that PostgreSQL refuses is not released with its digest.
+        # Before the digests, so that a migration that PostgreSQL refuses is not marked as released.
         schema.write()
         migrations.advance()
         migrations.refuse_changed()

@@ -1,8 +1,8 @@
-"""Migrations are frozen once they are released: databases that ran one never run it again.
+"""Checks that released migrations never change: a database that ran one never runs it again.
 
-Each service keeps the digests of its migrations beside them, in `released.sha256` (what
-`sha256sum -c` reads). `make gen` adds the lines of new files and never touches a line that is
-there; `make check` refuses a file that differs from its line, is gone, or has no line yet.
+Each service keeps the digests of its migrations in `released.sha256` in the same folder, in the
+format of `sha256sum -c`. `make gen` adds lines for new files and never changes an existing line;
+`make check` refuses a file that differs from its line, was removed, or has no line yet.
 """
 
 import hashlib
@@ -16,20 +16,20 @@ from tools.check.tools import REPO, CheckFailed
 RELEASED = "released.sha256"
 LINE = re.compile(r"([0-9a-f]{64})  (\S+\.sql)")
 REMEDY = (
-    "a database that ran it would never see the change. Put it back as it was and write a new "
+    "a database that ran it would never get the change. Restore the file and write a new "
     f"migration; if it was never merged, delete its line in {RELEASED} and run `make gen`."
 )
 
 
 def refuse_changed(root: Path = REPO) -> None:
-    """Raise CheckFailed with a sentence for each released migration that is not as released, and
-    for each new one that has no digest yet."""
+    """Raise CheckFailed with one sentence for each released migration that changed or is missing,
+    and for each new one that has no digest yet."""
     if findings := [finding for folder in _folders(root) for finding in _findings(root, folder)]:
         raise CheckFailed("\n".join(findings))
 
 
 def advance(root: Path = REPO) -> None:
-    """Add the digests of the migrations that have none; those that are there stay as they are."""
+    """Add the digests of the migrations that have none; existing digests stay unchanged."""
     for folder in _folders(root):
         lines = {name: f"{digest}  {name}" for digest, name in _lines(folder)}
         new = {name: f"{digest}  {name}" for name, digest in digests(folder).items()}
@@ -38,7 +38,7 @@ def advance(root: Path = REPO) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each migration file in `folder`, by name, in order of version."""
+    """Return the SHA-256 of each migration file in `folder` by name, in order of version."""
     files = sorted(folder.glob("*.sql"))
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
@@ -52,7 +52,7 @@ def _lines(folder: Path) -> Iterator[tuple[str, str]]:
     for line in file.read_text().splitlines() if file.exists() else ():
         match = LINE.fullmatch(line)
         if match is None:
-            raise CheckFailed(f"{file}: {line!r} is not a digest, two spaces and a file's name")
+            raise CheckFailed(f"{file}: {line!r} must be a digest, two spaces and a file name")
         yield match[1], match[2]
 
 
@@ -63,7 +63,7 @@ def _findings(root: Path, folder: Path) -> Iterator[str]:
     where = folder.relative_to(root)
     for name in sorted(released):
         if name not in present:
-            yield f"{where}/{name} was released and is gone: {REMEDY}"
+            yield f"{where}/{name} was released and is missing: {REMEDY}"
         elif released[name] != {present[name]}:
             yield f"{where}/{name} was released and has changed: {REMEDY}"
     for name in sorted(present.keys() - released.keys()):
@@ -72,7 +72,7 @@ def _findings(root: Path, folder: Path) -> Iterator[str]:
 
 
 def _same_version(where: Path, names: list[str]) -> Iterator[str]:
-    """dbmate knows a migration by its number alone: of two it would run one."""
+    """Find equal numbers: dbmate identifies a migration by its number and would run only one."""
     by_version = defaultdict[str, list[str]](list)
     for name in names:
         by_version[name.partition("_")[0]].append(name)

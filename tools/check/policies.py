@@ -1,4 +1,4 @@
-"""That every method of the contracts has a policy which is complete and without contradiction."""
+"""Checks that every method of the contracts has a complete and consistent policy."""
 
 import tempfile
 from pathlib import Path
@@ -9,7 +9,7 @@ from tools.check.tools import CheckFailed
 
 
 def refuse_missing() -> None:
-    """Read the policies from proto/ as it stands; raise CheckFailed for the first bad one."""
+    """Read the policies from proto/; raise CheckFailed for the first invalid one."""
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder, "image.binpb")
         build_image(image)

@@ -1,8 +1,8 @@
-"""The contract that clients hold: proto/released.binpb, an image; no network or git is needed.
+"""Checks the contracts against the released ones in proto/released.binpb, without network or git.
 
-`make check` refuses what breaks it. `make gen` moves it on by itself while changes are additive;
-a break is accepted by hand, with `python -m tools.check.generate --accept-breaking`, and the
-file's change in the commit is what a reviewer sees.
+`make check` refuses a breaking change. `make gen` updates the image while changes are additive. A
+developer accepts a breaking change with `python -m tools.check.generate --accept-breaking`, and
+the reviewer sees the changed image in the commit.
 """
 
 import tempfile
@@ -23,5 +23,5 @@ def refuse_breaking() -> None:
 
 
 def advance() -> None:
-    """Make the contracts in the tree the released ones."""
+    """Write the contracts in the tree as the released ones."""
     build_image(RELEASED)

@@ -1,7 +1,7 @@
-"""`python -m tools.check.sentences --seed 7`: a page of sentences of this repository, at random.
+"""`python -m tools.check.sentences --seed 7`: print random sentences of this repository.
 
-Read such a page now and then. Rewrite each sentence that has to be read twice, and all others of
-its kind. The sentences come from documents and docstrings.
+They come from documents and docstrings. Read such a page now and then, and rewrite every sentence
+that has to be read twice, together with similar ones.
 """
 
 import argparse
@@ -30,13 +30,13 @@ class Sentence:
 
 
 def in_document(path: Path, text: str) -> Iterator[Sentence]:
-    """Yield the sentences of a Markdown file; each cell of a table and each item is apart."""
+    """Yield the sentences of a Markdown file; each table cell and each list item is separate."""
     for block in re.split(r"\n\s*\n|\n(?=[-*|0-9])|\|", _NO_PROSE.sub("", text)):
         yield from _split(path, block.lstrip("-* 0123456789."))
 
 
 def in_docstrings(path: Path, text: str) -> Iterator[Sentence]:
-    """Yield the sentences of a Python file's docstrings, those of attributes included."""
+    """Yield the sentences of a Python file's docstrings, including attribute docstrings."""
     for node in ast.walk(ast.parse(text)):
         match node:
             case ast.Expr(value=ast.Constant(value=str() as docstring)):

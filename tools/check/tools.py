@@ -1,6 +1,6 @@
 """Runs the tools of this virtual environment, by full path and from the repository's root.
 
-Nothing here knows what is checked; a check is a name and a function that returns its findings.
+Nothing here depends on what is checked; a check is a name and a function that raises its findings.
 """
 
 import os
@@ -15,7 +15,7 @@ BIN = Path(sys.executable).parent
 
 
 class CheckFailed(Exception):
-    """A tool found something; its text is the finding, as the reader should see it."""
+    """A check found something; the exception's text is the finding as it is printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Check:
 def environment() -> dict[str, str]:
     """Return the process environment with this virtual environment's programs first.
 
-    buf starts its plugin as plain `python`, which has to be this one.
+    buf starts its plugin as plain `python`, which must be this environment's Python.
     """
     path = f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return {**os.environ, "PATH": path, "PYTHONPATH": f"{REPO}{os.pathsep}{REPO / 'gen'}"}

@@ -1,9 +1,9 @@
 -- name: pending
--- How many deliveries are still on their way.
+-- How many deliveries are pending.
 SELECT count(*) FROM notif.delivery WHERE state = 'PENDING';
 
 -- name: overdue
--- Deliveries whose time came long ago.
+-- Pending deliveries whose next attempt is overdue.
 SELECT n.event_id, d.device,
     'sent within ' || $2::integer || ' s of ' || d.next_attempt_time AS expected,
     'PENDING after ' || d.attempts || ' attempts: ' || d.detail AS actual,
@@ -20,7 +20,7 @@ LIMIT $1;
 SELECT event_id, customer_id::text FROM notif.notification;
 
 -- name: deliveries
--- What became of every message on every device.
+-- The delivery of every message to every device.
 SELECT n.event_id, d.device, d.state, d.attempts
 FROM notif.delivery d
 JOIN notif.notification n USING (notification_id);

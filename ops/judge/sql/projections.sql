@@ -3,5 +3,5 @@
 SELECT account_id::text FROM customers.account;
 
 -- name: balances
--- What customers believes that accounts hold.
+-- The balances that the customers service projected.
 SELECT account_id::text, currency, balance, position FROM customers.balance;

@@ -1,5 +1,5 @@
 -- name: find
--- Transfers that an id, an idempotency key or a trace number names, oldest first.
+-- Transfers with an id, an idempotency key or a trace number, oldest first.
 SELECT transfer_id, 'interbank' AS kind
 FROM payments.interbank_transfer
 WHERE transfer_id = $1 OR idempotency_key = $2 OR trace_number = $2
@@ -35,7 +35,7 @@ LEFT JOIN transfers.idempotency_key k
 WHERE t.shard = ledger.shard_of($1) AND t.transfer_id = $1;
 
 -- name: entries
--- What a transfer posted. Lines of other customers lie in other shards, so each is looked into.
+-- What a transfer posted. Lines of other customers are in other shards, so all are searched.
 WITH posted AS MATERIALIZED (
     SELECT e.transaction_id FROM ledger.entry e
     WHERE e.shard = ledger.shard_of($1) AND e.reference = $1 AND e.line = 1
@@ -62,7 +62,7 @@ FROM outbox.parked WHERE subject = $1
 ORDER BY event_id;
 
 -- name: notices
--- What the clearing house told about a transfer.
+-- The clearing house's notices about a transfer.
 SELECT notice_id, type, trace_number, return_code, state, receive_time
 FROM payments.ach_notice
 WHERE transfer_id = $1 OR trace_number = $2
@@ -77,21 +77,21 @@ WHERE subject = $1::text
 ORDER BY event_id;
 
 -- name: messages
--- What customers were told about a transfer.
+-- The messages to customers about a transfer.
 SELECT n.notification_id, n.event_id, n.customer_id::text, n.template, n.title, n.create_time
 FROM notif.notification n
 WHERE n.notification_id = ANY ($1::uuid[])
 ORDER BY n.notification_id;
 
 -- name: deliveries
--- What became of messages on each device.
+-- The deliveries of messages to each device.
 SELECT notification_id, channel, device, state, attempts, deliver_time, detail
 FROM notif.delivery
 WHERE notification_id = ANY ($1::uuid[])
 ORDER BY notification_id, device;
 
 -- name: user_name
--- Who a customer is.
+-- A customer's user name.
 SELECT user_name FROM customers.customer WHERE customer_id = $1::text::uuid;
 
 -- name: accounts_of
@@ -99,7 +99,7 @@ SELECT user_name FROM customers.customer WHERE customer_id = $1::text::uuid;
 SELECT account_id FROM customers.account WHERE customer_id = $1 ORDER BY account_id;
 
 -- name: list
--- What accounts paid and were paid, newest first.
+-- The transfers that accounts paid or received, newest first.
 SELECT transfer_id::text, 'interbank' AS kind, state, amount, currency,
     coalesce(trace_number, '') AS trace_number, idempotency_key, create_time
 FROM payments.interbank_transfer

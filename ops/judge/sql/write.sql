@@ -3,17 +3,17 @@
 SELECT last_value FROM outbox.event_id_seq;
 
 -- name: fresh_sagas
--- Transfers that owe the clearing house a question and have not asked in vain yet.
+-- Transfers that wait for their first answer of the clearing house; no attempt has failed yet.
 SELECT count(*)
 FROM payments.interbank_transfer
 WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND attempts = 0;
 
 -- name: outbox_depth
--- How many events wait.
+-- How many events wait in the outbox.
 SELECT count(*) FROM outbox.event;
 
 -- name: counts
--- What the books and the transfers' tables hold.
+-- How many rows the ledger and the transfers' tables hold.
 SELECT
     (SELECT count(*) FROM ledger.account) AS accounts,
     (SELECT count(*) FROM ledger.entry) AS entries,
@@ -32,8 +32,8 @@ ORDER BY problem, account_id, transaction_id
 LIMIT $1;
 
 -- name: interbank_postings
--- Interbank transfers whose entries are not exactly those that their state asks for. A transfer
--- may be returned before it settled or after.
+-- Interbank transfers whose entries are not exactly those that their state requires. A transfer
+-- may be returned before or after it settled.
 WITH posted AS (
     SELECT e.reference,
         array_agg(concat_ws(' ', e.kind, coalesce(e.internal_code, e.account_id::text), e.amount,
@@ -107,7 +107,7 @@ ORDER BY 1, 2
 LIMIT $1;
 
 -- name: internal_balances
--- Clearing holds what was debited and has not ended, settlement what was completed.
+-- Clearing must hold the sum of the unfinished transfers, settlement that of the completed ones.
 WITH held AS (
     SELECT k.code, k.currency, sum(k.amount) AS amount
     FROM (SELECT c.code, c.currency, c.balance FROM ledger.internal_checkpoint c
@@ -132,10 +132,10 @@ WHERE coalesce(o.amount, 0) <> coalesce(h.amount, 0)
 ORDER BY 1, 2;
 
 -- name: overdue
--- Pending transfers whose lease ended long ago: a worker should have taken them up.
+-- Pending transfers whose lease ended long ago: a worker should have claimed them.
 SELECT t.transfer_id::text AS transfer_id, t.state, t.lease_owner,
-    'taken up within ' || $2::integer || ' s of ' || t.lease_until AS expected,
-    'waits since ' || t.update_time AS actual, count(*) OVER () AS total
+    'claimed within ' || $2::integer || ' s of ' || t.lease_until AS expected,
+    'waiting since ' || t.update_time AS actual, count(*) OVER () AS total
 FROM payments.interbank_transfer t
 WHERE t.state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING')
   AND t.lease_until < clock_timestamp() - make_interval(secs => $2::integer)
@@ -143,11 +143,11 @@ ORDER BY 1
 LIMIT $1;
 
 -- name: in_clearing
--- Transfers whose money lies in clearing past the deadline of their state, worked on or not.
--- Postponing a question does not touch update_time: it is when the state was entered.
+-- Transfers whose money is in clearing past the deadline of their state, claimed or not.
+-- A postponed attempt does not change update_time, so it is the time when the state was entered.
 SELECT t.transfer_id::text AS transfer_id, t.state, t.attempts,
     'left ' || t.state || ' within ' || d.deadline AS expected,
-    'is so since ' || t.update_time AS actual, count(*) OVER () AS total
+    'in this state since ' || t.update_time AS actual, count(*) OVER () AS total
 FROM payments.interbank_transfer t
 JOIN (VALUES ('DEBITED', make_interval(secs => $2::integer)),
              ('OUTCOME_UNKNOWN', make_interval(secs => $2::integer)),
@@ -159,7 +159,7 @@ ORDER BY 1
 LIMIT $1;
 
 -- name: keys
--- A transfer has its key unless it failed, which frees the key; a key has its transfer.
+-- Transfers without their key, and keys without their transfer. A failed transfer frees its key.
 SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id, t.state,
     coalesce(t.idempotency_key, k.idempotency_key) AS idempotency_key,
     CASE WHEN t.transfer_id IS NULL THEN 'a transfer' WHEN t.state = 'FAILED' THEN 'no key'
@@ -177,7 +177,7 @@ ORDER BY 1
 LIMIT $1;
 
 -- name: book_keys
--- A book transfer has exactly one key, for ever; a key has its transfer.
+-- Book transfers without exactly one key, which they keep forever; and keys without a transfer.
 SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id,
     CASE WHEN t.transfer_id IS NULL THEN 'a transfer' ELSE 'one key' END AS expected,
     CASE WHEN t.transfer_id IS NULL THEN 'no transfer'
@@ -193,7 +193,7 @@ ORDER BY 1
 LIMIT $1;
 
 -- name: traces_doubled
--- Trace numbers that more than one transfer has.
+-- Trace numbers of more than one transfer.
 SELECT t.trace_number, 'one transfer' AS expected,
     array_agg(t.transfer_id::text ORDER BY t.transfer_id) AS actual, count(*) OVER () AS total
 FROM payments.interbank_transfer t
@@ -206,13 +206,13 @@ LIMIT $1;
 -- name: outbox_waiting
 -- Events that the relay has not published.
 SELECT e.event_id::text AS event_id, e.topic, e.subject::text AS transfer_id,
-    'published' AS expected, 'waits since ' || e.create_time AS actual, count(*) OVER () AS total
+    'published' AS expected, 'waiting since ' || e.create_time AS actual, count(*) OVER () AS total
 FROM outbox.event e
 ORDER BY e.id
 LIMIT $1;
 
 -- name: outbox_parked
--- Events that the relay gave up.
+-- Events that the relay parked.
 SELECT p.event_id::text AS event_id, p.topic, p.subject::text AS transfer_id,
     'published' AS expected, p.reason AS actual, count(*) OVER () AS total
 FROM outbox.parked p
@@ -242,14 +242,14 @@ ORDER BY 1
 LIMIT $1;
 
 -- name: published
--- Where every event went.
+-- Topic, partition and offset of every published event.
 SELECT event_id::text, topic, partition, kafka_offset FROM outbox.published;
 
 -- name: interbank_transfers
--- Every interbank transfer as the clearing house and the events should know it.
+-- Every interbank transfer, with what the clearing house and the events should agree with.
 SELECT transfer_id::text, state, version, coalesce(trace_number, ''), amount, currency
 FROM payments.interbank_transfer;
 
 -- name: accounts
--- What every customer account holds.
+-- The balance of every customer account.
 SELECT account_id::text, currency, balance, position FROM ledger.account;

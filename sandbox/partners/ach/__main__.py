@@ -10,7 +10,7 @@ from sandbox.partners.settings import AchSettings
 
 
 def build(settings: AchSettings) -> Partner:
-    """Wire the clearing house; restores its state from the journal."""
+    """Wire the clearing house; its state is restored from the journal."""
     faults, network = Faults(standing()), AchNetwork(settings)
     return Partner(
         app=ach_app(settings, network, faults),

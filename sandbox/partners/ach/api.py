@@ -1,6 +1,6 @@
-"""The public face of the clearing house: HTTP to network and back, nothing decided here.
+"""The clearing house's public API: translates HTTP to calls of AchNetwork and back.
 
-Callers need a client certificate of the partners' authority (TLS), a common name on the list,
+Callers need a client certificate of the partners' authority (TLS) with an allowed common name,
 and the API key.
 """
 
@@ -33,7 +33,7 @@ UNPROCESSABLE = 422
 
 
 def ach_app(settings: AchSettings, network: AchNetwork, faults: Faults) -> web.Application:
-    """The app on the public port."""
+    """Return the app of the public port."""
     guard = _Guard(settings)
     app = web.Application(
         middlewares=[guard.middleware, faults.middleware, errors],
@@ -50,7 +50,7 @@ def ach_app(settings: AchSettings, network: AchNetwork, faults: Faults) -> web.A
 
 
 class _Guard:
-    """Who may call: certificate name, then API key."""
+    """Checks the caller: the certificate's common name, then the API key."""
 
     def __init__(self, settings: AchSettings) -> None:
         self._key = settings.api_key.encode()
@@ -67,18 +67,18 @@ class _Guard:
 
 
 class Endpoints:
-    """The resources, each a method from request to answer."""
+    """The endpoints, one method each."""
 
     def __init__(self, network: AchNetwork) -> None:
         self._network = network
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
-        """Take a transfer."""
+        """Accept a transfer, or refuse it."""
         key = _key(request.headers.get("Idempotency-Key", ""), "header Idempotency-Key")
         try:
             order = order_from(await request.read())
         except WireError as refusal:
-            # What is malformed was no request; what was judged is remembered with its judgement.
+            # A malformed body (400) is not recorded; a refused request (422) is, with its code.
             if refusal.status == UNPROCESSABLE:
                 self._network.reject(key, refusal.code)
             raise
@@ -114,7 +114,7 @@ class Endpoints:
         return answer(participant(request.match_info["routing"]))
 
     async def list(self, request: web.Request) -> web.StreamResponse:
-        """Read a page of what was accepted."""
+        """Read a page of the accepted transfers."""
         start = _count(request, "cursor", 0, 10_000_000)
         limit = _count(request, "limit", PAGE_DEFAULT, PAGE_MAX)
         self._network.catch_up()
@@ -129,7 +129,7 @@ class Endpoints:
         )
 
     def _too_late(self, key: str, error: TooLateError) -> web.Response:
-        """The refusal says where the transfer stands, so that no query need follow."""
+        """Return the refusal with the transfer's state and trace, so that no query is needed."""
         transfer = self._network.book.find(key)
         body = WireError(409, error.code, str(error)).body()
         if transfer is not None:
@@ -140,7 +140,7 @@ class Endpoints:
 
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refusals as JSON. Stands inside the faults, which see them as answers."""
+    """Turn errors into JSON. Runs inside the faults middleware, which sees them as answers."""
     try:
         return await handler(request)
     except WireError as error:
@@ -156,7 +156,7 @@ def _refused(status: int, code: str, message: str) -> web.Response:
 
 
 def _common_name(request: web.Request) -> str:
-    """Common name of the client's certificate; TLS has checked its signature before."""
+    """Return the common name of the client's certificate; TLS has verified its signature."""
     cert: dict[str, Any] = request.get_extra_info("peercert") or {}
     for part in cert.get("subject", ()):
         for name, value in part:
@@ -167,7 +167,7 @@ def _common_name(request: web.Request) -> str:
 
 def _key(text: str, where: str) -> str:
     if not text or len(text) > KEY_CHARS_MAX:
-        message = f"{where} is needed, at most {KEY_CHARS_MAX} characters"
+        message = f"{where} is required, at most {KEY_CHARS_MAX} characters"
         raise WireError(400, "MISSING_IDEMPOTENCY_KEY", message)
     return text
 

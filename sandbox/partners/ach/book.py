@@ -1,7 +1,7 @@
-"""The book of the clearing house: transfers by idempotency key, tombstones, and their life.
+"""The book of the clearing house: transfers and tombstones by idempotency key, and their states.
 
-Pure but for its own memory: every method takes the instant, and replaying the same calls in the
-same order gives the same book, trace numbers included. That is how a restart restores it.
+It does no I/O and reads no clock: every method takes the instant. Replaying the same calls in the
+same order gives the same book, trace numbers included; a restart restores it in this way.
 """
 
 import heapq
@@ -18,8 +18,8 @@ SEQUENCE_MAX = 9_999_999
 
 
 class State(StrEnum):
-    """Where a transfer stands. CANCELLED without a trace number is a tombstone; REJECTED never has
-    one, and its key may still be used for what can be taken."""
+    """A transfer's state. CANCELLED without a trace number is a tombstone. REJECTED never has a
+    trace number, and its key may still be used for an acceptable transfer."""
 
     ACCEPTED = "ACCEPTED"
     BATCHED = "BATCHED"
@@ -31,7 +31,7 @@ class State(StrEnum):
 
 
 class Stage(StrEnum):
-    """What the clock does to all transfers of one processing day."""
+    """A scheduled step for all transfers of one processing day."""
 
     BATCH = "BATCH"
     OPEN = "OPEN"
@@ -39,7 +39,7 @@ class Stage(StrEnum):
     LATE_RETURN = "LATE_RETURN"
 
 
-# (stage, state before, return code applies) → state after. Whatever is absent stays as it is.
+# (stage, state before, return code applies) → state after. Absent combinations change nothing.
 TRANSITIONS: dict[tuple[Stage, State, bool], State] = {
     (Stage.BATCH, State.ACCEPTED, False): State.BATCHED,
     (Stage.BATCH, State.ACCEPTED, True): State.BATCHED,
@@ -52,7 +52,7 @@ TRANSITIONS: dict[tuple[Stage, State, bool], State] = {
 
 
 class BookError(Exception):
-    """A refusal of the book; `code` is what the caller of the API sees."""
+    """A refusal of the book; `code` is the error code that the API returns."""
 
     code = "REFUSED"
 
@@ -64,19 +64,19 @@ class KeyReusedError(BookError):
 
 
 class CancelledError(BookError):
-    """A cancel of this idempotency key was taken before; the transfer will never be sent."""
+    """This idempotency key was cancelled before; the transfer will never be sent."""
 
     code = "CANCELLED"
 
 
 class TooLateError(BookError):
-    """The transfer is in a batch already and can no longer be cancelled."""
+    """The transfer is already in a batch and can no longer be cancelled."""
 
     code = "TOO_LATE"
 
 
 class Order(NamedTuple):
-    """What the originating bank asks for. Amount in minor units of USD."""
+    """The originating bank's request. The amount is in minor units of USD."""
 
     minor_units: int
     currency: str
@@ -101,12 +101,12 @@ class Transfer:
     processing_day: date | None
     ending: Ending
     refusal: str = ""
-    """Why it is REJECTED."""
+    """The error code, if the transfer is REJECTED."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A transfer came into a state at an instant."""
+    """A transfer entered a state at an instant."""
 
     transfer: Transfer
     state: State
@@ -117,7 +117,7 @@ class Book:
     """All transfers since the first start."""
 
     def __init__(self, schedule: Schedule, first_sequence: int = 1) -> None:
-        """An empty book; traces count up from `first_sequence`."""
+        """Make an empty book; trace numbers count up from `first_sequence`."""
         self.schedule = schedule
         self._next = first_sequence
         self._by_key: dict[str, Transfer] = {}
@@ -127,7 +127,7 @@ class Book:
         self._agenda: list[tuple[float, Stage, date]] = []
 
     def known(self, key: str, order: Order) -> Transfer | None:
-        """The earlier answer for this key; raises when the key tells otherwise."""
+        """Return the transfer accepted with this key; raise if cancelled or with other data."""
         transfer = self._by_key.get(key)
         if transfer is None or transfer.state is State.REJECTED:
             return None
@@ -138,7 +138,7 @@ class Book:
         return transfer
 
     def accept(self, key: str, order: Order, at: float, day: date, ending: Ending) -> Transfer:
-        """Take a new transfer; `day` is its processing day. The key must be unknown."""
+        """Accept a new transfer; `day` is its processing day. The key must be unused."""
         sequence = self._free_sequence()
         transfer = Transfer(key, order, sequence, State.ACCEPTED, at, day, ending)
         self._by_key[key] = self._by_sequence[sequence] = transfer
@@ -150,12 +150,12 @@ class Book:
         return transfer
 
     def reject(self, key: str, at: float, refusal: str) -> None:
-        """Remember why a request was refused, unless the key stands for something already."""
+        """Record why a request was refused, unless the key is already in use."""
         rejected = Transfer(key, None, 0, State.REJECTED, at, None, Ending(), refusal)
         self._by_key.setdefault(key, rejected)
 
     def cancel(self, key: str, at: float) -> Transfer:
-        """Cancel what is not batched; keep a tombstone for an unknown key."""
+        """Cancel a transfer that is not batched yet; keep a tombstone for an unknown key."""
         transfer = self._by_key.get(key)
         if transfer is None:
             transfer = Transfer(key, None, 0, State.CANCELLED, at, None, Ending())
@@ -167,27 +167,27 @@ class Book:
         return transfer
 
     def find(self, key: str) -> Transfer | None:
-        """By idempotency key; a tombstone is found too."""
+        """Return the transfer or tombstone with an idempotency key."""
         return self._by_key.get(key)
 
     def find_sequence(self, sequence: int) -> Transfer | None:
-        """By the last seven digits of the trace number."""
+        """Return the transfer with the last seven digits of a trace number."""
         return self._by_sequence.get(sequence)
 
     def page(self, start: int, count: int) -> list[Transfer]:
-        """Accepted transfers in the order of acceptance, from position `start`."""
+        """Return accepted transfers in the order of acceptance, from position `start`."""
         return self._accepted[start : start + count]
 
     def all(self) -> Iterator[Transfer]:
-        """Every transfer and tombstone."""
+        """Return every transfer, tombstone and rejection."""
         return iter(self._by_key.values())
 
     def next_due(self) -> float | None:
-        """When the clock will next do something."""
+        """Return the instant of the next scheduled step; None when there is none."""
         return self._agenda[0][0] if self._agenda else None
 
     def run_until(self, instant: float) -> list[Change]:
-        """Do everything that is due, in order of time."""
+        """Run every step that is due, in order of time, and return the changes."""
         changes: list[Change] = []
         while self._agenda and self._agenda[0][0] <= instant:
             at, stage, day = heapq.heappop(self._agenda)
@@ -209,9 +209,9 @@ class Book:
             heapq.heappush(self._agenda, (at, stage, day))
 
     def _free_sequence(self) -> int:
-        """The next number; after 9999999 comes 0000001, and numbers still in the book are skipped.
+        """Return the next number. After 9999999 comes 0000001; numbers in the book are skipped.
 
-        So a trace number names one transfer for as long as the network knows it.
+        So a trace number identifies one transfer while the network knows it.
         """
         if len(self._by_sequence) >= SEQUENCE_MAX:
             raise OverflowError("all trace numbers are in use; start with an empty state_dir")
@@ -223,7 +223,7 @@ class Book:
 
 
 def _step(transfer: Transfer, stage: Stage) -> bool:
-    """Move one transfer by the table; false when it stays."""
+    """Move one transfer by the table; return False when its state stays."""
     plan = transfer.ending
     applies = plan.return_code is not None and plan.is_late == (stage is Stage.LATE_RETURN)
     after = TRANSITIONS.get((stage, transfer.state, applies))

@@ -19,7 +19,7 @@ PAGE_MAX = 1000
 
 
 class _Advance(BaseModel):
-    """Exactly one unit. `drain_timeout_ms` bounds the wait for the webhooks that came due."""
+    """Exactly one unit. `drain_timeout_ms` bounds the wait for the notices that became due."""
 
     model_config = ConfigDict(extra="forbid")
     days: int | None = Field(default=None, ge=0, le=3660)
@@ -40,7 +40,7 @@ class _Drain(BaseModel):
 
 
 class _Redeliver(BaseModel):
-    """Exactly one choice: all dead ones, one event by id, or all events of a transfer."""
+    """Exactly one choice: all dead notices, one by id, or all of a transfer."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
     dead: bool = False
@@ -53,12 +53,12 @@ class _Redeliver(BaseModel):
         if sum((self.dead, self.id is not None, self.idempotency_key is not None)) != 1:
             raise ValueError("give exactly one of dead, id, idempotencyKey")
         if self.dead and self.tamper is not None:
-            raise ValueError("tamper goes with id or idempotencyKey")
+            raise ValueError("tamper needs id or idempotencyKey")
         return self
 
 
 def ach_control(network: AchNetwork, faults: Faults) -> web.Application:
-    """The control app with the clearing house's own routes."""
+    """Return the control app with the clearing house's own routes."""
     app = control_app("ach", faults, network.counts)
     clock, webhooks = _ClockEndpoints(network), _WebhookEndpoints(network)
     app.router.add_get("/control/clock", clock.get)
@@ -143,7 +143,7 @@ class _WebhookEndpoints:
             every = (event for item in book.all() for event in self._network.events_of(item))
             events = [event for event in every if event.id == body.id]
         if not events:
-            raise ControlError(404, "no such event")
+            raise ControlError(404, "no notice has this id or idempotency key")
         return events
 
     async def drain(self, request: web.Request) -> web.StreamResponse:
@@ -199,7 +199,7 @@ def _lister(network: AchNetwork) -> Any:
     async def list_transfers(request: web.Request) -> web.StreamResponse:
         cursor = request.query.get("cursor", "0")
         if not (cursor.isascii() and cursor.isdigit()):
-            raise ControlError(400, "cursor must be one that an earlier page gave")
+            raise ControlError(400, "cursor must be the nextCursor of an earlier page")
         limit = number(request, "limit", PAGE_DEFAULT, PAGE_MAX)
         network.catch_up()
         page = network.book.page(int(cursor), limit)

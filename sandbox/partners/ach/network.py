@@ -1,7 +1,7 @@
-"""The clearing house as a whole: book, clock, journal and webhooks kept in step.
+"""The clearing house as a whole: keeps book, clock, journal and notices consistent.
 
 Each command is journalled before it is answered. At start the journal is replayed through the
-same methods, then the webhooks that were due and not delivered are queued again.
+same methods; then the notices that were due and not delivered are queued again.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ TICK_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """What moving the clock did."""
+    """The effects of advancing the clock."""
 
     before: float
     after: float
@@ -36,7 +36,7 @@ class AchNetwork:
     def __init__(
         self, settings: AchSettings, sender_kind: type[WebhookSender] = WebhookSender
     ) -> None:
-        """Open the journal and restore what it tells; the simulation sends by a kind of its own."""
+        """Open the journal and replay it; the simulation passes its own kind of sender."""
         self.schedule = Schedule(settings.cutoff, settings.settlement)
         self.book = Book(self.schedule, settings.first_sequence)
         self.clock = BusinessClock(settings.clock_running)
@@ -46,11 +46,11 @@ class AchNetwork:
         self._restore(settings)
 
     def trace_of(self, transfer: Transfer) -> str | None:
-        """15 digits: ODFI id and sequence; a tombstone and a rejection have none."""
+        """Return 15 digits, ODFI id and sequence; None for a tombstone or a rejection."""
         return f"{self._odfi_id}{transfer.sequence:07d}" if transfer.order is not None else None
 
     def submit(self, key: str, order: Order) -> Transfer:
-        """Accept an order, or give the answer that its key got before."""
+        """Accept an order, or return the transfer that its key already has."""
         self.catch_up()
         known = self.book.known(key, order)
         if known is not None:
@@ -70,7 +70,7 @@ class AchNetwork:
         return self.book.accept(key, order, at, day, plan)
 
     def reject(self, key: str, refusal: str) -> None:
-        """Remember that a request was refused, so that who missed the answer can ask for it."""
+        """Record a refusal, so that a caller that missed the answer can query it."""
         self.catch_up()
         if self.book.find(key) is None:
             at = self.clock.now()
@@ -78,7 +78,7 @@ class AchNetwork:
             self.book.reject(key, at, refusal)
 
     def cancel(self, key: str) -> Transfer:
-        """Cancel by key, tombstone included."""
+        """Cancel by key; an unknown key becomes a tombstone."""
         self.catch_up()
         at = self.clock.now()
         transfer = self.book.cancel(key, at)
@@ -86,17 +86,17 @@ class AchNetwork:
         return transfer
 
     def find(self, key: str) -> Transfer | None:
-        """By idempotency key, in its state of now."""
+        """Return the transfer with an idempotency key, in its current state."""
         self.catch_up()
         return self.book.find(key)
 
     def events_of(self, transfer: Transfer) -> list[Webhook]:
-        """The webhooks of a transfer so far."""
+        """Return the notices of a transfer so far."""
         trace = self.trace_of(transfer)
         return events_of(transfer, trace, self.schedule) if trace is not None else []
 
     def advance_to(self, instant: float) -> Advanced:
-        """Move the business clock forward and do all that comes due."""
+        """Advance the business clock and run every step that becomes due."""
         before = self.clock.now()
         self.clock.set(max(before, instant))
         self._journal.append({"do": "clock", "offset": self.clock.offset_s})
@@ -104,19 +104,19 @@ class AchNetwork:
         return Advanced(before, self.clock.now(), states, webhooks)
 
     def catch_up(self) -> None:
-        """Do what the clock has made due since the last look. Cheap when nothing is."""
+        """Run the steps that have become due. Cheap when there are none."""
         due = self.book.next_due()
         if due is not None and due <= self.clock.now():
             self._run(self.clock.now())
 
     async def tick(self) -> None:
-        """Look at the clock for ever, so that webhooks go out without a caller."""
+        """Check the clock forever, so that notices are sent without a caller."""
         while True:
             self.catch_up()
             await asyncio.sleep(TICK_S)
 
     def counts(self) -> dict[str, Any]:
-        """For the control API."""
+        """Return the counts that the control API shows."""
         states = Counter(
             "TOMBSTONE" if _is_tombstone(transfer) else str(transfer.state)
             for transfer in self.book.all()
@@ -182,7 +182,7 @@ class AchNetwork:
                 raise ValueError(f"unknown journal record {record['do']!r}")
 
     def _requeue(self, fates: dict[str, str]) -> None:
-        """Due and undelivered events go out again; the dead stay dead until re-driven."""
+        """Queue due and undelivered notices again; dead ones stay dead until redelivered."""
         for transfer in self.book.all():
             for event in self.events_of(transfer):
                 fate = fates.get(event.id)

@@ -1,13 +1,13 @@
 """Routing numbers: the check digit rule and the table of banks that this clearing house knows.
 
-All banks are made up. So are most numbers: district digits of the Federal Reserve, an id of no
-real bank, the check digit that follows. The others are numbers that test suites commonly use.
+All banks are made up. Most numbers are too: district digits of the Federal Reserve, an id that no
+real bank has, and the computed check digit. The others are common in test suites.
 """
 
 from functools import lru_cache
 
 WEIGHTS = (3, 7, 1, 3, 7, 1, 3, 7)
-# Eight-digit id of a destination bank → its name. The check digit is derived, never written twice.
+# Eight-digit id of a destination bank → its name. The check digit is computed.
 _BANKS = {
     "01100991": "Harbor Test Bank, Boston",
     "01180992": "Kennebec Test Savings",
@@ -69,13 +69,13 @@ _COMMON_IN_TESTS = (
 
 
 def check_digit(first_eight: str) -> int:
-    """(10 - weighted sum mod 10) mod 10, weights 3 7 1 3 7 1 3 7."""
+    """Return (10 - weighted sum mod 10) mod 10, with weights 3 7 1 3 7 1 3 7."""
     total = sum(weight * int(digit) for weight, digit in zip(WEIGHTS, first_eight, strict=True))
     return (10 - total % 10) % 10
 
 
 def is_valid(routing: str) -> bool:
-    """Nine ASCII digits, the ninth being the check digit of the others."""
+    """Return whether it is nine ASCII digits, the ninth being the check digit of the others."""
     if len(routing) != 9 or not (routing.isascii() and routing.isdigit()):
         return False
     return check_digit(routing[:8]) == int(routing[8])
@@ -83,7 +83,7 @@ def is_valid(routing: str) -> bool:
 
 @lru_cache(maxsize=1)
 def known_banks() -> dict[str, str]:
-    """Nine-digit routing number → bank name."""
+    """Return bank names by nine-digit routing number."""
     made_up = {f"{stem}{check_digit(stem)}": name for stem, name in _BANKS.items()}
     common = {number: f"Test Bank {number}" for number in _COMMON_IN_TESTS if is_valid(number)}
     return {**made_up, **common}

@@ -1,7 +1,7 @@
-"""Data-driven behaviour, as public sandboxes have it: magic accounts, names and amounts.
+"""Magic accounts, names and amounts, as public payment sandboxes have them.
 
 Account endings and names decide how a transfer ends; amounts and names can also break the call
-itself. The tables here are the documentation that README.md repeats.
+itself. README.md lists the same tables.
 """
 
 import re
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from sandbox.partners.faults import FaultSpec, Kind, Params, Standing
 
-# Account number ending 99NN is returned with RNN in place of settlement.
+# A transfer to an account number ending 99NN is returned with RNN instead of being settled.
 RETURN_CODES = frozenset(
     f"R{number:02d}"
     for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 20, 23, 24, 29, 31)
 )
-# Account number ending 88NN settles first and is returned with RNN five banking days later.
+# A transfer to an account number ending 88NN settles and is returned with RNN five banking days
+# later.
 _NAME = re.compile(r"\b(LATE )?RETURN (R[0-9]{2})\b")
 SUBMIT = "POST /ach/transfer"
 
@@ -28,7 +29,7 @@ class Ending:
 
 
 def ending(account: str, name: str) -> Ending:
-    """The planned end of a transfer, from its beneficiary's account and name."""
+    """Return the planned end of a transfer, from its beneficiary's account and name."""
     found = _NAME.search(name)
     if found and found[2] in RETURN_CODES:
         return Ending(found[2], is_late=found[1] is not None)
@@ -40,7 +41,7 @@ def ending(account: str, name: str) -> Ending:
 
 
 def standing() -> Standing:
-    """Amounts and names that break the submitting call, always there."""
+    """Return the permanent triggers: amounts and names that break the submitting call."""
     down = FaultSpec(kind=Kind.HTTP_5XX, params=Params(status=503))
     broken = FaultSpec(kind=Kind.HTTP_5XX, params=Params(status=500, reason="INTERNAL"))
     limited = Params(status=429, reason="RATE_LIMITED", message="too many calls", retry_after_s=1)

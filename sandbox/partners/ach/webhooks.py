@@ -1,7 +1,7 @@
-"""Webhooks out: what to tell the bank about a transfer, and the telling until it is heard.
+"""Notices to the bank's webhook: their content, and delivery with retries.
 
-An event's id, type and time follow from the book, so that a restart finds the same events. It
-counts as delivered only after a 2xx; every attempt is signed anew with the real time.
+A notice's id, type and time are derived from the book, so that a restart makes the same notices.
+It counts as delivered only after a 2xx; every attempt is signed again with the real time.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ ERROR_CHARS_MAX = 200
 
 
 class Tamper(StrEnum):
-    """How a delivery is spoilt on purpose, to see it refused."""
+    """How a delivery is falsified on purpose; the bank must refuse it."""
 
     SIGNATURE = "signature"
     BODY = "body"
@@ -39,7 +39,7 @@ class Tamper(StrEnum):
 
 @dataclass(slots=True)
 class Webhook:
-    """One event for the bank, with the attempts made since the start of this process."""
+    """One notice for the bank, with the attempts made since the start of this process."""
 
     id: str
     key: str
@@ -48,13 +48,13 @@ class Webhook:
     last_error: str = ""
 
     def view(self) -> dict[str, Any]:
-        """What the control API shows."""
+        """Return the notice as the control API shows it."""
         event = orjson.loads(self.body)
         return {**event, "attempts": self.attempts, "lastError": self.last_error}
 
 
 def events_of(transfer: Transfer, trace: str, plan: Schedule) -> list[Webhook]:
-    """All events of a transfer so far, oldest first."""
+    """Return all notices of a transfer so far, oldest first."""
     day, late = transfer.processing_day, transfer.ending.is_late
     if day is None:
         return []
@@ -78,18 +78,18 @@ def _event(transfer: Transfer, trace: str, kind: str, state: State, at: float) -
 
 
 def signature(secret: str, body: bytes, at: int) -> str:
-    """The value of the header Ach-Signature for a body sent at this unix time."""
+    """Return the value of the header Ach-Signature for a body sent at this unix time."""
     digest = hmac.new(secret.encode(), b"%d." % at + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
 
 
 class WebhookSender:
-    """Delivers with bounded concurrency and retries; what is given up lies in `dead`."""
+    """Delivers notices with bounded concurrency and retries; `dead` holds the failed ones."""
 
     def __init__(
         self, settings: WebhookSettings | None, record: Callable[[str, str], None]
     ) -> None:
-        """`record(event id, "delivered" or "dead")` is called when the fate of one is known."""
+        """`record(notice id, "delivered" or "dead")` is called when a delivery ends."""
         self._settings = settings
         self._record = record
         self._queue: asyncio.Queue[Webhook] = asyncio.Queue()
@@ -103,7 +103,7 @@ class WebhookSender:
         self.attempts = 0
 
     def enqueue(self, events: Iterable[Webhook]) -> int:
-        """Queue events that are not queued yet and say how many; none without a target."""
+        """Queue notices that are not queued yet; return how many, 0 without a webhook target."""
         count = 0
         if self._settings is None:
             return count
@@ -120,7 +120,7 @@ class WebhookSender:
         self._gate.clear()
 
     def release(self) -> None:
-        """Send again."""
+        """Resume sending."""
         self._gate.set()
 
     @property
@@ -129,7 +129,7 @@ class WebhookSender:
         return not self._gate.is_set()
 
     def revive(self) -> int:
-        """Queue all dead ones again, with a fresh count of attempts."""
+        """Queue all dead notices again, with their attempts reset."""
         events = list(self.dead.values())
         for event in events:
             event.attempts = 0
@@ -147,7 +147,7 @@ class WebhookSender:
             await asyncio.gather(*workers)
 
     async def drain(self, timeout_s: float) -> bool:
-        """Wait until nothing is pending; false when the time is over first."""
+        """Wait until nothing is pending; return False on timeout."""
         end = time.monotonic() + timeout_s
         while self.pending:
             if time.monotonic() >= end:
@@ -156,7 +156,7 @@ class WebhookSender:
         return True
 
     async def send_tampered(self, event: Webhook, tamper: Tamper) -> dict[str, Any]:
-        """One spoilt delivery, never retried or recorded; gives the bank's answer."""
+        """Send one falsified notice, never retried or recorded; return the bank's answer."""
         settings, session = self._settings, self._session
         if settings is None or session is None:
             return {"id": event.id, "status": None, "error": "no webhook target"}
@@ -199,14 +199,14 @@ class WebhookSender:
         )
 
     def _end(self, event: Webhook, fate: str) -> None:
-        # Recorded first: a crash in between delivers twice, never zero times.
+        # Recorded after the answer: a crash in between sends the notice again and loses none.
         self._record(event.id, fate)
         self.pending.pop(event.id, None)
 
     async def _post(
         self, settings: WebhookSettings, session: aiohttp.ClientSession, body: bytes, header: str
     ) -> tuple[int | None, str]:
-        """(HTTP status or None, error text)."""
+        """Return the HTTP status (None without an answer) and the error text."""
         headers = {"Content-Type": "application/json", "Ach-Signature": header}
         try:
             context = self._client_context(settings)
@@ -218,7 +218,7 @@ class WebhookSender:
             return None, f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
 
     def _client_context(self, settings: WebhookSettings) -> ssl.SSLContext:
-        """The client's TLS; read again when a certificate file has changed (rotation)."""
+        """Return the client's TLS context; certificate files are read again after rotation."""
         files = (settings.bank_ca, settings.cert, settings.key)
         stamp = tuple(Path(file).stat().st_mtime for file in files)
         if self._context is None or self._context[0] != stamp:
@@ -229,6 +229,6 @@ class WebhookSender:
 
 
 def _backoff_s(settings: WebhookSettings, attempts: int) -> float:
-    """Doubling from the first wait up to the longest, the upper half of it by chance."""
+    """Return a wait that doubles with each attempt up to the maximum, 50 to 100 % at random."""
     full = min(settings.backoff_ms_max, settings.backoff_first_ms * 2 ** min(attempts - 1, 20))
     return full * random.uniform(0.5, 1.0) / 1000

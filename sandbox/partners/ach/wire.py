@@ -1,6 +1,6 @@
-"""The JSON of the ACH API: requests parsed and checked, answers written. Knows no HTTP.
+"""The JSON of the ACH API: parses and checks requests, writes answers. It knows no HTTP.
 
-Checks come in the order of a validation service: form of the request, routing number, account.
+Checks run in the order of a validation service: form of the request, routing number, account.
 """
 
 import re
@@ -24,18 +24,18 @@ class WireError(Exception):
     """A refusal with its HTTP status and code."""
 
     def __init__(self, status: int, code: str, message: str, field: str = "") -> None:
-        """`field` names the offending field of the request, if one can be named."""
+        """`field` names the invalid field of the request, if there is one."""
         super().__init__(message)
         self.status, self.code, self.field = status, code, field
 
     def body(self) -> dict[str, Any]:
-        """The error document."""
+        """Return the JSON error body."""
         error = {"code": self.code, "message": str(self)}
         return {"error": {**error, "field": self.field} if self.field else error}
 
 
 class AccountType(StrEnum):
-    """Kinds of account that the network credits."""
+    """The types of account that the network credits."""
 
     CHECKING = "CHECKING"
     SAVINGS = "SAVINGS"
@@ -77,9 +77,9 @@ def order_from(body: bytes) -> Order:
     """Parse and validate a transfer; raises WireError 400 (form) or 422 (content)."""
     wire = _parse(TransferJson, body)
     if wire.amount.currency != "USD":
-        raise WireError(422, "INVALID_CURRENCY", "the network clears USD", "amount.currency")
+        raise WireError(422, "INVALID_CURRENCY", "only USD is accepted", "amount.currency")
     if not is_valid(wire.routing):
-        message = "nine digits with a valid check digit are expected"
+        message = "nine digits with a valid check digit are required"
         raise WireError(422, "INVALID_ROUTING_NUMBER", message, "routing")
     if wire.routing not in known_banks():
         raise WireError(422, "UNKNOWN_ROUTING_NUMBER", "no bank has this number", "routing")
@@ -100,7 +100,7 @@ def order_from(body: bytes) -> Order:
 
 
 def participant(routing: str) -> dict[str, Any]:
-    """A bank of the directory; raises WireError 404 for a number that no bank has."""
+    """Return a bank of the directory; raise WireError 404 for an unknown number."""
     name = known_banks().get(routing)
     if name is None:
         raise WireError(404, "NOT_FOUND", "no bank has this routing number", "routing")
@@ -108,12 +108,12 @@ def participant(routing: str) -> dict[str, Any]:
 
 
 def key_from_cancel(body: bytes) -> str:
-    """The idempotency key of a cancel request."""
+    """Return the idempotency key of a cancel request."""
     return _parse(CancelJson, body).idempotency_key
 
 
 def accepted(transfer: Transfer, trace: str | None, plan: Schedule) -> dict[str, Any]:
-    """The answer to an accepted transfer: always as it was at acceptance."""
+    """Return the answer to an accepted transfer, always with its state at acceptance."""
     return {
         "achTraceNumber": trace,
         "state": "ACCEPTED",
@@ -122,7 +122,7 @@ def accepted(transfer: Transfer, trace: str | None, plan: Schedule) -> dict[str,
 
 
 def resource(transfer: Transfer, trace: str | None, plan: Schedule) -> dict[str, Any]:
-    """A transfer as reads show it; a tombstone and a rejection have no order and no trace."""
+    """Return a transfer as queries show it; tombstones and rejections have no order or trace."""
     shown: dict[str, Any] = {
         "idempotencyKey": transfer.key,
         "achTraceNumber": trace,

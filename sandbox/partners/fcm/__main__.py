@@ -36,7 +36,7 @@ class _Control:
     async def list_messages(self, request: web.Request) -> web.StreamResponse:
         device = request.query.get("device", "")
         if not device:
-            raise ControlError(400, "query device (a registration token) is needed")
+            raise ControlError(400, "query device (a registration token) is required")
         limit = number(request, "limit", MESSAGES_DEFAULT, MESSAGES_MAX)
         delivered = self._devices.delivered(device, limit)
         total = self._devices.counts().get(device, 0)
@@ -44,7 +44,7 @@ class _Control:
 
 
 def build(settings: FcmSettings) -> Partner:
-    """Wire FCM; restores what was delivered from the journal."""
+    """Wire FCM; the delivered messages are restored from the journal."""
     journal = Journal(settings.state_dir / "fcm.journal")
     faults, devices = Faults(), Devices(journal)
     messaging = Messaging(settings.project_id, TokenIssuer(settings), devices)

@@ -1,6 +1,6 @@
-"""The public face of FCM: messages:send and Google's token endpoint, with Google's error bodies.
+"""FCM's public API: messages:send and Google's token endpoint, with Google's error bodies.
 
-Endings of the device token bring errors: -gone, -invalid, -quota, -unavailable, -mismatch.
+Some endings of the device token cause errors: -gone, -invalid, -quota, -unavailable, -mismatch.
 """
 
 import uuid
@@ -45,7 +45,7 @@ class _Notification(_Part):
 
 
 class _Android(BaseModel):
-    """Only what collapses messages is read; the rest is kept as it came."""
+    """Only the collapse tag is read; other fields are kept unchanged."""
 
     model_config = ConfigDict(extra="allow")
     notification: dict[str, Any] = Field(default_factory=dict)
@@ -57,7 +57,7 @@ class _Apns(BaseModel):
 
 
 class _Message(_Part):
-    """A message to one device. Topics and conditions are not served here."""
+    """A message to one device. Topics and conditions are not supported."""
 
     token: Annotated[str, Field(min_length=1, max_length=4096)]
     name: str = ""

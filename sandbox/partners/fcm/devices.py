@@ -1,7 +1,7 @@
-"""What arrived at each device: every message in the journal, only their places in memory.
+"""The messages of each device: the journal holds the messages, memory holds only their offsets.
 
-`shown` is what the user would see: a later message with the tag of an earlier one takes its
-place, as Android (notification.tag) and iOS (apns-collapse-id) do.
+`shown` returns what the user would see: a message replaces an earlier one with the same tag, as on
+Android (notification.tag) and iOS (apns-collapse-id).
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ class Devices:
     """Messages by device token, oldest first."""
 
     def __init__(self, journal: Journal) -> None:
-        """Restore the places of all messages from the journal."""
+        """Read the offsets of all messages from the journal."""
         self._journal = journal
         self._places: dict[str, list[int]] = {}
         self.messages = 0
@@ -24,17 +24,17 @@ class Devices:
             self._note(record["message"]["token"], offset)
 
     def deliver(self, message_id: str, message: dict[str, Any], at: str, call_id: str = "") -> None:
-        """Keep one message; on disk before the sender is answered. `call_id` is the call's
-        X-Request-Id: a proxy that repeats a call by itself leaves it as it is."""
+        """Write one message to the journal before the sender is answered. `call_id` is the call's
+        X-Request-Id: a proxy that retries a call by itself keeps it."""
         record = {"id": message_id, "time": at, "message": message, "callId": call_id}
         self._note(message["token"], self._journal.append(record))
 
     def counts(self) -> dict[str, int]:
-        """Messages by device."""
+        """Return the number of messages by device."""
         return {device: len(places) for device, places in self._places.items()}
 
     def delivered(self, device: str, limit: int) -> list[dict[str, Any]]:
-        """The newest `limit` messages of a device, oldest first, repeats included."""
+        """Return the newest `limit` messages of a device, oldest first, with duplicates."""
         return [self._journal.read(place) for place in self._places.get(device, [])[-limit:]]
 
     def _note(self, device: str, offset: int) -> None:
@@ -46,7 +46,7 @@ class Devices:
 
 
 def shown(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages that remain visible on the device."""
+    """Return the messages that remain visible on the device."""
     visible: dict[str, dict[str, Any]] = {}
     for record in records:
         tag = collapse_tag(record["message"]) or record["id"]
@@ -56,7 +56,7 @@ def shown(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def collapse_tag(message: dict[str, Any]) -> str:
-    """The name under which a message replaces an earlier one; empty when it never does."""
+    """Return the tag by which a message replaces an earlier one; empty when it never does."""
     android = message.get("android", {}).get("notification", {}).get("tag", "")
     headers = message.get("apns", {}).get("headers", {})
     lowered = {str(name).lower(): value for name, value in headers.items()}

@@ -1,7 +1,7 @@
-"""Google's token endpoint: a signed assertion of the service account buys an access token.
+"""Google's token endpoint: exchanges a signed assertion of the service account for a token.
 
-Access tokens carry their own expiry under a secret of the state directory, so that a restart
-neither loses nor accepts any that it should not.
+An access token holds its expiry, authenticated with a secret in the state directory. So valid
+tokens stay valid after a restart, and invalid ones stay invalid.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ PREFIX = "ya29.sandbox"
 
 
 class GrantError(Exception):
-    """The token endpoint refuses, with an error code of RFC 6749."""
+    """The token endpoint refuses a request, with an error code of RFC 6749."""
 
     def __init__(self, code: str, description: str) -> None:
         """`code` is for machines, the description for people."""
@@ -39,13 +39,13 @@ class TokenIssuer:
     """Checks assertions, issues and checks access tokens."""
 
     def __init__(self, settings: FcmSettings) -> None:
-        """Reads the account's public key once; the secret is made at the first start."""
+        """Read the account's public key; make the secret at the first start."""
         self._settings = settings
         self._key = _public_key(settings.service_account.public_key)
         self._secret = _secret(settings.state_dir / "fcm-token.secret")
 
     def exchange(self, form: dict[str, str]) -> dict[str, Any]:
-        """The answer of POST /token."""
+        """Return the answer of POST /token."""
         if form.get("grant_type") != GRANT:
             raise GrantError("unsupported_grant_type", f"Invalid grant_type, {GRANT} is expected")
         try:
@@ -58,7 +58,7 @@ class TokenIssuer:
         return {"access_token": token, "expires_in": ttl_s, "token_type": "Bearer"}
 
     def is_valid(self, authorization: str) -> bool:
-        """Does this Authorization header hold an access token that has not run out?"""
+        """Return whether the Authorization header holds an access token that has not expired."""
         kind, _, token = authorization.partition(" ")
         expiry = token.removeprefix(f"{PREFIX}.").partition(".")[0]
         if kind.lower() != "bearer" or not (expiry.isascii() and expiry.isdigit()):

@@ -1,1 +1,1 @@
-"""The fraud scoring API: deterministic rules behind a bearer token."""
+"""The fraud scoring API: deterministic rules, protected by a bearer token."""

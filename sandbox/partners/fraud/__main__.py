@@ -26,7 +26,7 @@ class _Amount(BaseModel):
 
 
 class _Question(BaseModel):
-    """Body of POST /v1/score; fields that no rule reads are let through."""
+    """Body of POST /v1/score; fields that no rule reads are ignored."""
 
     model_config = ConfigDict(populate_by_name=True)
     transaction_id: Id = Field(alias="transactionId")
@@ -50,7 +50,7 @@ class _Scorer:
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get("Authorization", "").encode()
         if not hmac.compare_digest(given, self._token):
-            refusal = _refused(401, "UNAUTHENTICATED", "a valid bearer token is needed")
+            refusal = _refused(401, "UNAUTHENTICATED", "a valid bearer token is required")
             refusal.headers["WWW-Authenticate"] = 'Bearer realm="fraud.example"'
             return refusal
         return await handler(request)
@@ -79,7 +79,7 @@ def _refused(status: int, code: str, message: str) -> web.Response:
 
 
 def build(settings: FraudSettings) -> Partner:
-    """Wire the fraud API. It keeps no state but counts."""
+    """Wire the fraud API. Its only state is counters."""
     faults, scorer = Faults(), _Scorer(settings)
     app = web.Application(
         middlewares=[scorer.guard, faults.middleware], client_max_size=REQUEST_BYTES_MAX

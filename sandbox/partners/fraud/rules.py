@@ -1,6 +1,6 @@
-"""The rules of the score: pure, deterministic, the same answer for the same question.
+"""The rules of the score: pure and deterministic.
 
-Magic names of the beneficiary decide alone; otherwise each rule that applies adds its points.
+A magic beneficiary name decides the score alone; otherwise each matching rule adds its points.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Score 0 (harmless) to 1000, what to do, and why."""
+    """Score 0 (harmless) to 1000, the decision, and the reasons."""
 
     score: int
     decision: str

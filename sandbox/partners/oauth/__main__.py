@@ -14,7 +14,7 @@ from sandbox.partners.settings import OauthSettings
 
 
 class _Rotation(BaseModel):
-    """The new key signs after `lead_s`; older ones go `overlap_s` after that."""
+    """The new key signs after `lead_s`; older keys are removed `overlap_s` later."""
 
     model_config = ConfigDict(extra="forbid")
     lead_s: float = Field(default=0, ge=0, le=86_400)
@@ -22,7 +22,7 @@ class _Rotation(BaseModel):
 
 
 class _Mint(BaseModel):
-    """A token with any lifetime (negative: expired) and any claims, truly signed."""
+    """A validly signed token with any lifetime (negative: expired) and any claims."""
 
     model_config = ConfigDict(extra="forbid")
     subject: str
@@ -50,7 +50,7 @@ class _Control:
 
     async def revoke(self, request: web.Request) -> web.StreamResponse:
         if not self._keys.revoke(request.match_info["kid"]):
-            raise ControlError(409, "no such key, or it is the last one")
+            raise ControlError(409, "the key does not exist or is the last one")
         return answer({"revoked": 1})
 
     async def mint(self, request: web.Request) -> web.StreamResponse:
@@ -60,7 +60,7 @@ class _Control:
 
 
 def build(settings: OauthSettings) -> Partner:
-    """Wire the provider; its keys come from the state directory."""
+    """Wire the provider; its keys are read from the state directory."""
     faults, keys = Faults(), KeyRing(settings.state_dir / "oauth-keys.json")
     provider = Provider(settings, keys)
     app = web.Application(middlewares=[faults.middleware], client_max_size=REQUEST_BYTES_MAX)

@@ -1,7 +1,7 @@
-"""The provider's public face: discovery, key set, token endpoint (RFC 6749 answers and errors).
+"""The provider's public API: discovery, key set, token endpoint (RFC 6749 answers and errors).
 
-Two grants: `client_credentials`, whose subject is the client, and a customer grant made for the
-sandbox, in which an authenticated client asks for a token of any customer, without a password.
+There are two grants: `client_credentials`, whose subject is the client, and the sandbox's customer
+grant. With it, an authenticated client gets a token of any customer, without a password.
 """
 
 import base64
@@ -46,14 +46,14 @@ class Provider:
     """Endpoints of the provider; `mint` is also used by the control API."""
 
     def __init__(self, settings: OauthSettings, keys: KeyRing) -> None:
-        """Clients come from the settings, keys from the ring."""
+        """Read clients from the settings and keys from the ring."""
         self._settings = settings
         self._keys = keys
         self._clients = {client.client_id: client for client in settings.clients}
         self.counts = Counts()
 
     def mint(self, subject: str, scope: str, client_id: str, lifetime_s: float) -> dict[str, Any]:
-        """Claims of an access token that starts now."""
+        """Return the claims of an access token that is valid from the current time."""
         now = int(time.time())
         return {
             "iss": self._settings.issuer,
@@ -67,7 +67,7 @@ class Provider:
         }
 
     async def discovery(self, _request: web.Request) -> web.StreamResponse:
-        """OpenID Connect Discovery 1.0, as far as this provider goes."""
+        """OpenID Connect Discovery 1.0, limited to what this provider supports."""
         issuer = self._settings.issuer
         return answer(
             {
@@ -131,7 +131,7 @@ class Provider:
 
 
 def _credentials(form: dict[str, str], request: web.Request) -> tuple[str, str]:
-    """From the Basic header if there is one, else from the form."""
+    """Return client id and secret, from the Basic header if there is one, else from the form."""
     kind, _, value = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "basic":
         return form.get("client_id", ""), form.get("client_secret", "")
@@ -144,10 +144,10 @@ def _credentials(form: dict[str, str], request: web.Request) -> tuple[str, str]:
 
 
 def _scope(wanted: str | None, client: OauthClient) -> str:
-    """The scopes asked for, all of which the client must be allowed; none asked: all allowed."""
+    """Return the requested scopes, or all of the client's if none; each must be allowed."""
     scopes = wanted.split() if wanted else list(client.scopes)
     if not set(scopes) <= set(client.scopes):
-        raise OauthError(400, "invalid_scope", f"allowed are: {' '.join(client.scopes)}")
+        raise OauthError(400, "invalid_scope", f"allowed scopes: {' '.join(client.scopes)}")
     return " ".join(scopes)
 
 

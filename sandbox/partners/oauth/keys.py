@@ -1,7 +1,7 @@
 """The provider's signing keys: ES256, kept in the state directory, rotated with overlap.
 
-A new key is published at once and signs after its lead time, so that caches of the key set know
-it before the first token; a retired key stays published until its tokens have run out.
+A new key is published at once and signs after its lead time, so that caches of the key set hold it
+before its first token. A retired key stays published until its tokens have expired.
 """
 
 import time
@@ -21,7 +21,7 @@ KEYS_MAX = 16
 
 @dataclass(slots=True)
 class SigningKey:
-    """A key with the real unix times of its life; `ends_at` None: not retired."""
+    """A key with the unix times of its use; `ends_at` is None until the key is retired."""
 
     kid: str
     key: ec.EllipticCurvePrivateKey
@@ -29,12 +29,12 @@ class SigningKey:
     ends_at: float | None = None
 
     def saved(self) -> dict[str, Any]:
-        """As it is written to disk, private part included."""
+        """Return the key as it is written to disk, private part included."""
         times = {"signs_from": self.signs_from, "ends_at": self.ends_at}
         return {"kid": self.kid, **times, "pem": _pem(self.key).decode()}
 
     def view(self) -> dict[str, Any]:
-        """As the control API shows it."""
+        """Return the key as the control API shows it."""
         return {"kid": self.kid, "signsFrom": self.signs_from, "endsAt": self.ends_at}
 
 
@@ -42,20 +42,20 @@ class KeyRing:
     """All keys of the provider, the oldest first."""
 
     def __init__(self, path: Path) -> None:
-        """Read the keys; make the first one when there are none."""
+        """Read the keys; make the first key when there is none."""
         self._path = path
         self.keys: list[SigningKey] = _read(path)
         if not self.keys:
             self.rotate(lead_s=0, overlap_s=0)
 
     def published(self) -> dict[str, Any]:
-        """The JSON Web Key Set: every key that is not past its end, public part only."""
+        """Return the JSON Web Key Set: the public part of every key that has not ended."""
         now = time.time()
         keys = [key for key in self.keys if key.ends_at is None or key.ends_at > now]
         return {"keys": [public_jwk(key.key.public_key(), key.kid) for key in keys]}
 
     def sign(self, claims: dict[str, Any]) -> str:
-        """A compact JWS by the newest key whose time to sign has come."""
+        """Return a compact JWS, signed by the newest key whose lead time has passed."""
         now = time.time()
         usable = [key for key in self.keys if key.signs_from <= now] or self.keys
         key = max(usable, key=lambda item: item.signs_from)
@@ -73,7 +73,7 @@ class KeyRing:
         return new
 
     def revoke(self, kid: str) -> bool:
-        """Unpublish a key now; its tokens die with it. The last key cannot be revoked."""
+        """Unpublish a key, which invalidates its tokens. The last key cannot be revoked."""
         left = [key for key in self.keys if key.kid != kid]
         if not left or len(left) == len(self.keys):
             return False

@@ -1,1 +1,1 @@
-"""One module a part: what is started, with which configuration, and how it shows it is ready."""
+"""One module a part: its command, its configuration, and its readiness probe."""

@@ -1,6 +1,6 @@
 """Apache Kafka in KRaft mode: one node that is broker and controller, from plain jars.
 
-One node means replication factor 1 and min ISR 1 for every internal topic as well.
+With one node, every topic has replication factor 1 and min ISR 1, internal topics included.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Kafka:
 
     @property
     def bootstrap(self) -> str:
-        """host:port for clients."""
+        """The bootstrap address for clients, host:port."""
         return self.external or f"127.0.0.1:{self.port}"
 
     @property
@@ -110,13 +110,13 @@ class Kafka:
             probe=KafkaProbe(self.bootstrap),
             cwd=self.home.data,
             prepare=self.prepare,
-            # As a crash would: a controlled shutdown makes the only node leaderless while it
-            # still commits transactions, whose markers it then drops. What is written is kept.
+            # SIGKILL, like a crash: a controlled shutdown makes the only node leaderless while it
+            # still commits transactions, whose markers it then drops. Written data is kept.
             stop=StopPolicy(signal=signal.SIGKILL),
         )
 
     async def prepare(self) -> None:
-        """Jars, configuration, and a formatted log directory the first time."""
+        """Write jars and configuration; format the log directory at the first start."""
         await asyncio.to_thread(fetch_libs, self.libs)
         text = CONFIGURATION.format(
             port=self.port, controller_port=self.controller_port, data=self.data
@@ -137,16 +137,16 @@ class Kafka:
         )
 
     async def _fence_the_former_broker(self, text: str) -> None:
-        """Run the controller alone until it takes the broker that ran before for dead.
+        """Run the controller alone until it fences the broker of the previous run.
 
-        A lone node that comes back finds itself leader of everything in the old metadata, resumes
-        the transactions that were being committed, is then made leaderless for a moment, takes
-        the partitions without leader for deleted and drops the transactions' markers: their
-        records and offsets stay undecided for ever (Kafka 4.3). When the metadata say from the
-        start that nobody leads, it begins with them only after it leads again.
+        A single node that restarts is the leader of all partitions in the old metadata and resumes
+        the transactions that were being committed. Then it is leaderless for a moment, treats the
+        partitions without leader as deleted and drops the transactions' markers. Their records and
+        offsets stay undecided forever (Kafka 4.3). If the metadata have no leader from the start,
+        the node resumes the transactions only after it leads again.
 
-        So also after an ordered stop: a controlled shutdown would make the node leaderless while
-        it still commits, with the same end, and is switched off.
+        This also applies after `down`: a controlled shutdown is switched off, because it makes the
+        node leaderless while it still commits, with the same result.
         """
         alone = self.home.conf / "kafka-controller.properties"
         lines = [
@@ -163,9 +163,9 @@ class Kafka:
             (*command, "kafka.Kafka", str(alone)), env=launch.child_environment({}), log=log
         )
         await _until_told(process, log)
-        if process.returncode is not None:  # with a full disk, say: the broker must not go first
-            raise RuntimeError(f"Kafka's controller ended with {process.returncode}; see {log}")
-        process.terminate()  # its metadata log is written to the end
+        if process.returncode is not None:  # for example a full disk: the broker must not start
+            raise RuntimeError(f"Kafka's controller exited with {process.returncode}; see {log}")
+        process.terminate()  # SIGTERM, so that its metadata log is written completely
         await process.wait()
 
     def _java(self, *options: str) -> tuple[str, ...]:
@@ -173,10 +173,10 @@ class Kafka:
 
 
 async def _until_told(process: asyncio.subprocess.Process, log: Path) -> None:
-    """Wait for the word in the controller's log, for its end or for its time. No word in time is
-    well too: the metadata may know already that nobody leads."""
+    """Wait for the fencing in the controller's log, for the controller's exit or for the timeout.
+    A timeout is no error: the metadata may already have no leader."""
     for _ in range(int(FENCING_WITHIN_S / FENCING_POLL_S)):
-        # The start repeats what earlier runs did; only what follows its own decision counts.
+        # The controller replays earlier records at its start; only those after its decision count.
         decided = log.read_text(errors="replace").partition(FENCING)[2]
         if process.returncode is not None or FENCED in decided:
             return
@@ -184,13 +184,13 @@ async def _until_told(process: asyncio.subprocess.Process, log: Path) -> None:
 
 
 def default_libs() -> Path:
-    """Where the jars of this pom stand: beside the Python packages, shared by every home."""
+    """Return the folder of this pom's jars: in the virtual environment, shared by every home."""
     digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
     return Path(sys.prefix) / "share" / f"kafka-{digest}"
 
 
 def fetch_libs(libs: Path) -> None:
-    """Copy the jars by Maven, once; a copy that was broken off leaves nothing behind."""
+    """Copy the jars with Maven once; an interrupted copy leaves no files."""
     if libs.exists():
         return
     draft = libs.with_name(f"{libs.name}.{uuid.uuid4().hex[:8]}")
@@ -201,7 +201,7 @@ def fetch_libs(libs: Path) -> None:
         subprocess.run([*command, *options], check=True)
         draft.rename(libs)
     except OSError:
-        if not libs.exists():  # another set-up may have been faster
+        if not libs.exists():  # a concurrent setup may have finished first
             raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)

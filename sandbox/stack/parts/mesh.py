@@ -1,7 +1,7 @@
-"""Envoy: the gateway and one sidecar a service, from configuration rendered by `mesh.ctl`.
+"""Envoy: the gateway and one sidecar a service, with configuration rendered by `mesh.ctl`.
 
-This module decides addresses (mesh/endpoints.json) and starts the proxies; what they do is
-derived in `mesh` from the contracts and the traffic policy.
+This module chooses addresses (mesh/endpoints.json) and starts the proxies. `mesh` derives their
+configuration from the contracts and the traffic policy.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Mesh:
 
     @property
     def gateway_url(self) -> str:
-        """What a mobile app would be given."""
+        """The base URL for a mobile app."""
         return f"https://localhost:{self.ports.get('gateway')}"
 
     @property
@@ -63,7 +63,7 @@ class Mesh:
 
     @property
     def ca_file(self) -> Path:
-        """What a caller of the gateway must trust."""
+        """The CA certificate that a caller of the gateway must trust."""
         return self.home.certs / EDGE / "ca.pem"
 
     def endpoints(self) -> dict[str, Any]:
@@ -95,8 +95,8 @@ class Mesh:
         }
 
     async def render(self) -> None:
-        """Write the addresses and have the mesh write every proxy's configuration. Translating
-        takes seconds, so it is left out when nothing that it reads has changed."""
+        """Write the addresses and have the mesh write every proxy's configuration. Translation
+        takes seconds, so it is skipped when its inputs have not changed."""
         file = self.home.mesh_endpoints
         file.write_text(json.dumps(self.endpoints(), indent=1) + "\n")
         stamp, wanted = self.home.mesh_endpoints.with_name("rendered.sha256"), _digest(file)
@@ -112,7 +112,7 @@ class Mesh:
         stamp.write_text(wanted)
 
     def sidecars(self) -> list[ProcessSpec]:
-        """One proxy for each service that exists and needs one."""
+        """Return a proxy for each service that exists and needs one."""
         return [self._sidecar(service) for service in present() if service.sidecar]
 
     def _sidecar(self, service: Service) -> ProcessSpec:
@@ -136,7 +136,7 @@ class Mesh:
         )
 
     def gateway(self) -> ProcessSpec:
-        """The gateway; it goes first when the bank stops, letting running requests end."""
+        """Return the gateway. When the bank stops, it stops first and lets running requests end."""
 
         async def drain() -> None:
             base = f"http://{self.gateway_admin}"
@@ -160,7 +160,7 @@ class Mesh:
         )
 
     async def _requests_active(self, base: str) -> bool:
-        """Whether a caller still waits for an answer; false when the proxy cannot be asked."""
+        """Return whether a caller still waits for an answer; False if the proxy is unreachable."""
         answer = await http_json(f"{base}/stats?filter={ACTIVE_STAT}&format=json")
         stats: list[dict[str, Any]] = (answer or {}).get("stats", [])
         return any(stat["value"] for stat in stats if not stat["name"].startswith("http.admin."))
@@ -169,14 +169,14 @@ class Mesh:
         bootstrap = self.home.envoy / name / "bootstrap.json"
         return (
             *(str(ENVOY), "-c", str(bootstrap), "--concurrency", "1"),
-            # No shared memory with another Envoy of this machine: nothing to collide with.
+            # No shared memory, so that it cannot collide with another Envoy of this machine.
             *("--disable-hot-restart", "--log-level", "warning"),
             *("--drain-time-s", str(DRAIN_S), "--parent-shutdown-time-s", str(DRAIN_S + 1)),
         )
 
 
 def _digest(endpoints: Path) -> str:
-    """Over all that the translation reads: addresses, contracts, policy, and its own code."""
+    """Return the digest of all inputs of the translation: addresses, contracts, policy, code."""
     digest = hashlib.sha256(endpoints.read_bytes())
     for root in RENDER_INPUTS:
         for file in sorted((REPO / root).rglob("*")):

@@ -1,7 +1,7 @@
 """OpenBao: a real server with integrated storage, initialised and unsealed by the stack.
 
-The unseal key and the root token stand in BP_HOME/secrets (0600): on one machine the operator who
-would type them is the supervisor.
+The unseal key and the root token are in BP_HOME/secrets (0600). On one machine the supervisor
+enters them in place of an operator.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ listener "tcp" {{
   tls_disable = true
 }}
 """
-# Memory of the Go runtime is kept low rather than its collector rare.
+# Low memory is preferred to few garbage collections.
 GO_RUNTIME = {"GOMEMLIMIT": "160MiB", "GOGC": "50", "GOMAXPROCS": "2"}
 
 
@@ -59,7 +59,7 @@ class OpenBao:
 
     @property
     def addr(self) -> str:
-        """Its API address."""
+        """The server's API address."""
         return self.external or f"http://127.0.0.1:{self.port}"
 
     @property
@@ -97,24 +97,24 @@ class OpenBao:
 
     @property
     def _beginning(self) -> Path:
-        """There while the storage is initialised and its keys are not yet kept."""
+        """A marker file that exists while the storage is initialised and its keys are not saved."""
         return self.keys_file.with_suffix(".begun")
 
     async def prepare(self) -> None:
-        """The configuration file and the storage folder, empty when its keys were never kept."""
+        """Write configuration and storage folder; empty the folder if its keys were never saved."""
         data = self.home.data / "openbao"
         if self.keys_file.exists():
-            # Killed right after the keys were kept: what lies here is in use from then on.
+            # Killed right after the keys were saved: the storage is valid and is kept.
             self._beginning.unlink(missing_ok=True)
         elif self._beginning.exists():
-            # Killed before the keys were on disk: nobody ever opened what lies here, or could.
+            # Killed before the keys were saved: the storage was never used and cannot be unsealed.
             shutil.rmtree(data, ignore_errors=True)
         data.mkdir(parents=True, exist_ok=True)
         text = CONFIGURATION.format(port=self.port, cluster_port=self.cluster_port, data=data)
         (self.home.conf / "openbao.hcl").write_text(text)
 
     async def open(self) -> None:
-        """Initialise the first time, unseal every time. Raises RuntimeError when it cannot be."""
+        """Initialise at the first start, and unseal. Raises RuntimeError when that fails."""
         try:
             async with aiohttp.ClientSession(self.addr) as session:
                 status = await self._seal_status(session)
@@ -124,11 +124,13 @@ class OpenBao:
                 async with session.put("/v1/sys/unseal", json=body) as answer:
                     answer.raise_for_status()
         except aiohttp.ClientError as error:
-            raise RuntimeError(f"it could not be opened: {error}") from error
+            raise RuntimeError(f"OpenBao could not be unsealed: {error}") from error
 
     def _unseal_key(self) -> str:
         if not self.keys_file.exists():
-            raise RuntimeError(f"it is sealed and its keys are gone: restore {self.keys_file}")
+            raise RuntimeError(
+                f"OpenBao is sealed and its keys are missing: restore {self.keys_file}"
+            )
         return json.loads(self.keys_file.read_text())["keys_base64"][0]
 
     async def _seal_status(self, session: aiohttp.ClientSession) -> dict[str, Any]:
@@ -138,7 +140,7 @@ class OpenBao:
                     if answer.status == 200:
                         return await answer.json()
             except aiohttp.ClientError:
-                pass  # not listening yet; the runner bounds how long this may last
+                pass  # not listening yet; the runner limits the time of the start
             await asyncio.sleep(0.05)
 
     async def _initialise(self, session: aiohttp.ClientSession) -> None:

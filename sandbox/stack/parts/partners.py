@@ -1,4 +1,4 @@
-"""The outside world: one process a partner, each with its own certificate authority behind it.
+"""The partners: one process each, with certificates from the partners' own authority.
 
 The stack only writes their configuration; they know nothing of the bank's code.
 """
@@ -47,23 +47,23 @@ class Partners:
 
     @property
     def ca(self) -> Path:
-        """Their certificate authority, leaf certificates, and the FCM service account."""
+        """The partners' certificate authority, certificates, and the FCM service account."""
         return self.home.partners / "ca"
 
     def port(self, name: str) -> int:
-        """Where its clients reach it."""
+        """Return the port on which a partner's clients reach it."""
         return self.ports.get(f"partner-{name}")
 
     def control_url(self, name: str) -> str:
-        """Its control API: health, faults, clock."""
+        """Return the URL of a partner's control API: health, faults, clock."""
         return f"http://127.0.0.1:{self.ports.get(f'partner-{name}-control')}"
 
     def hosts(self) -> dict[str, str]:
-        """Host name to address on this machine."""
+        """Return the addresses on this machine by host name."""
         return {host: f"127.0.0.1:{self.port(name)}" for host, name in HOSTS.items()}
 
     async def make_authority(self) -> None:
-        """Certificates and the service account; keeps what is still valid."""
+        """Make certificates and the service account; valid ones are kept."""
         command = (sys.executable, "-m", "sandbox.partners.ca", "--out", str(self.ca))
         await launch.run(
             (*command, "--fcm-project", secrets.FCM_PROJECT),
@@ -72,7 +72,7 @@ class Partners:
         )
 
     def specs(self, gateway_url: str, gateway_ca: Path) -> list[ProcessSpec]:
-        """A process for each partner that exists."""
+        """Return a process for each partner that exists."""
         return [
             self._spec(name, gateway_url, gateway_ca)
             for name in NAMES
@@ -95,7 +95,7 @@ class Partners:
             file.touch(mode=0o600)
             file.write_text(text)
 
-        # The clearing house verifies the gateway by a file that exists once certificates do.
+        # The clearing house verifies the gateway with a CA file that the certificate agent writes.
         needs = ("partner-authority", "certificates") if name == "ach" else ("partner-authority",)
         return ProcessSpec(
             name=f"partner-{name}",

@@ -1,6 +1,6 @@
 """PostgreSQL 18: durable settings (fsync, synchronous commit), sized for two cores.
 
-Reached by a Unix socket in the run directory and by loopback TCP, both with SCRAM.
+It listens on a Unix socket in the run directory and on loopback TCP, both with SCRAM.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %u@%d %a %e '
 log_lock_waits = on
 log_min_duration_statement = 500ms
-# Rows, keys, parameters and literals can be personal data or secrets. An error is told by its
-# message and SQLSTATE alone: no DETAIL ("Failing row contains ..."), CONTEXT or STATEMENT. The
-# service that caused it logs which call it was.
+# Rows, keys, parameters and literals can be personal data or secrets. So an error is logged only
+# with message and SQLSTATE: no DETAIL ("Failing row contains ..."), CONTEXT or STATEMENT. The
+# service that caused it logs the call.
 log_error_verbosity = terse
 log_min_error_statement = panic
 log_parameter_max_length = 0
@@ -97,17 +97,17 @@ class Postgres:
 
     @property
     def sockets(self) -> Path:
-        """The folder of its Unix socket, which is also the `host` of a connection."""
+        """The folder of the Unix socket, which is also the `host` of a connection."""
         return self.home.run / "pg"
 
     @property
     def host(self) -> str:
-        """What clients give as host: the folder of the Unix socket, or an external name."""
+        """The host for clients: the folder of the Unix socket, or an external name."""
         return self.external_host or str(self.sockets)
 
     @property
     def server(self) -> PostgresServer:
-        """Its address and login, for provisioning."""
+        """The server's address and login, for provisioning."""
         external = f"the databases at {self.external_host}:{self.port}"
         location = external if self.external_host else str(self.home.root)
         return PostgresServer(self.host, self.port, self.password, location)
@@ -128,8 +128,8 @@ class Postgres:
         return self._process()
 
     def _process(self) -> ProcessSpec:
-        """SIGINT is its fast shutdown, SIGQUIT its immediate one: the latter
-        also takes its children along when the supervisor is gone."""
+        """SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one. SIGQUIT also stops its
+        child processes when the supervisor has died."""
         return ProcessSpec(
             name="postgres",
             layer=Layer.STORE,
@@ -142,7 +142,7 @@ class Postgres:
         )
 
     async def prepare(self) -> None:
-        """A cluster, its configuration, and nothing left of a crash."""
+        """Create the cluster if missing, write its configuration, remove a crash's pid file."""
         user = self._user()
         self.sockets.mkdir(exist_ok=True)
         if not (self.data / "PG_VERSION").exists():
@@ -180,7 +180,8 @@ class Postgres:
         password_file.unlink()
 
     def _remove_stale_pid_file(self) -> None:
-        """After a crash the recorded pid may be anybody's by now; PostgreSQL would refuse."""
+        """Remove the pid file of a crash: PostgreSQL refuses to start if another process has the
+        recorded pid."""
         file = self.data / "postmaster.pid"
         if not file.exists():
             return

@@ -1,7 +1,7 @@
-"""The bank's own processes, with the environment that the platform promises each of them.
+"""The bank's own processes, with the environment that the platform guarantees to each.
 
-A service and its sidecar start at once and find each other; when the bank stops, the sidecar's
-lower layer keeps it there until the service has drained.
+A service and its sidecar start concurrently. When the bank stops, the sidecar is in a lower layer,
+so it keeps running until the service has drained.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Services:
     settlement_wait_s: float = 0.0
 
     def specs(self) -> list[ProcessSpec]:
-        """One process for each service in the repository."""
+        """Return a process for each service in the repository."""
         return [self._spec(service) for service in present()]
 
     def _spec(self, service: Service) -> ProcessSpec:
@@ -79,5 +79,5 @@ class Services:
 
 
 def python_path() -> str:
-    """The source roots."""
+    """Return the source roots as a PYTHONPATH."""
     return f"{REPO}:{REPO / 'gen'}"

@@ -19,7 +19,7 @@ class Valkey:
 
     @property
     def socket(self) -> Path:
-        """Where it listens; there is no TCP port."""
+        """The socket on which it listens; there is no TCP port."""
         return self.home.run / "valkey.sock"
 
     def spec(self) -> ProcessSpec:

@@ -1,1 +1,1 @@
-"""Starts, watches and stops a table of processes and jobs. It knows nothing of a bank."""
+"""Starts, monitors and stops a table of processes and jobs. It knows nothing of the bank."""

@@ -1,7 +1,7 @@
-"""Asking a supervisor from outside: one JSON line over its Unix socket.
+"""The client of a supervisor: sends one JSON line over its Unix socket.
 
-The commands stand in `control_server`. This half imports nothing heavy, so that `make status` and
-bpctl answer at once.
+`control_server` lists the commands. This module imports nothing heavy, so that `make status` and
+bpctl start fast.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Answer = dict[str, Any]
 
 
 def ask(path: Path, timeout_s: float = 120.0, **request: Any) -> Answer:
-    """One request from outside (blocking). OSError when no supervisor listens."""
+    """Send one request and return the answer (blocking). OSError when no supervisor listens."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
         connection.connect(str(path))
@@ -29,25 +29,25 @@ def ask(path: Path, timeout_s: float = 120.0, **request: Any) -> Answer:
 
 
 class Asking(threading.Thread):
-    """A request that may take long, answered aside; `answer` holds the answer once it has ended."""
+    """A long request in a thread; `answer` holds the answer when the thread has ended."""
 
     def __init__(self, path: Path, timeout_s: float, **request: Any) -> None:
-        """Starts at once."""
+        """Start the thread."""
         super().__init__(daemon=True)
         self.answer: Answer = {}
         self._ask = lambda: ask(path, timeout_s, **request)
         self.start()
 
     def run(self) -> None:
-        """Ask; a connection that ends or is silent for too long is an answer too."""
+        """Send the request; a closed connection or a timeout becomes an error answer."""
         try:
             self.answer = self._ask()
         except OSError as error:
-            self.answer = {"ok": False, "error": f"no answer of the supervisor: {error}"}
+            self.answer = {"ok": False, "error": f"no answer from the supervisor: {error}"}
 
 
 def is_running(path: Path) -> bool:
-    """Whether a supervisor answers on `path`."""
+    """Return whether a supervisor answers on `path`."""
     try:
         return bool(ask(path, timeout_s=5.0, cmd="ping")["ok"])
     except OSError:

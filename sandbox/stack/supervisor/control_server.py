@@ -1,8 +1,8 @@
-"""The supervisor's control socket: one JSON object a line in, one a line out.
+"""The supervisor's control socket: each line in and each line out is one JSON object.
 
 Commands: ping, status, probe, pids, ensure (names), start, stop, restart, kill (name, signal),
-down, and those that the owner of the supervisor adds. The answer always holds `ok`; with false also
-`error`. The socket's mode is the access control.
+down, and those that the supervisor's owner adds. The answer always has `ok`; if it is false, also
+`error`. The file mode of the socket is the access control.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class ControlServer:
         more: Mapping[str, Command] | None = None,
         *failures: type[Exception],
     ) -> None:
-        """Wire the table of commands: the supervisor's own and `more`. `failures` are the errors of
-        those that are answered with their message."""
+        """Build the table of commands: the supervisor's own and `more`. `failures` are error types
+        of `more` whose message is returned as the answer's `error`."""
         self._supervisor = supervisor
         self._failures = (StackError, OSError, *failures)
         self._commands: dict[str, Command] = {
@@ -51,7 +51,7 @@ class ControlServer:
         }
 
     async def serve(self, path: Path) -> asyncio.Server:
-        """Listen on `path`; a socket left by a crash is replaced."""
+        """Listen on `path`; the socket of a crashed supervisor is replaced."""
         path.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._session, str(path), limit=LINE_BYTES_MAX)
         path.chmod(0o600)
@@ -64,7 +64,7 @@ class ControlServer:
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError):
-            pass  # the caller went away or sent more than a line may hold
+            pass  # the caller disconnected or sent a line over the limit
         finally:
             writer.close()
 

@@ -1,13 +1,13 @@
-"""Starting a child so that it can never outlive the supervisor.
+"""Starts child processes that can never outlive the supervisor.
 
-Every child asks the kernel for a signal at its parent's death; this survives even kill -9 of the
-supervisor. PostgreSQL refuses to run as root, so a child may also change its user id; where the
-new user could not reach the repository (a clone under /root), it keeps the one capability to pass
-directories rather than have the permissions of foreign directories changed.
+Every child asks the kernel for a signal at its parent's death; this works even after kill -9 of the
+supervisor. PostgreSQL refuses to run as root, so a child may also change its user id. If the new
+user cannot reach the repository (a clone under /root), the child keeps the one capability to enter
+directories; the permissions of directories are not changed.
 
-All this is asked for by small programs that run before the child's own, in its place (util-linux's
-setpriv and chrt), not by Python code between fork and exec: a library with threads may act on a
-fork there (gRPC starts its threads again, and they abort when exec's files are closed).
+Small programs (util-linux's setpriv and chrt) set this up and then exec the child's own program.
+Python code between fork and exec could not: a library with threads may react to the fork (gRPC
+restarts its threads, which abort when exec closes their files).
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class OsUser:
 
 
 def unprivileged_user(paths: Sequence[Path]) -> OsUser | None:
-    """Who runs what refuses root: None when we are not root, else `postgres` or `nobody`."""
+    """Return the user for programs that refuse root: `postgres` or `nobody`; None if not root."""
     if os.geteuid() != 0:
         return None
     entry = _first_user("postgres", "nobody")
-    # A link is followed through the folders that it lies in, and then through those it leads to.
+    # To follow a link, a process must enter the folders of the link and those of its target.
     ways = [way for path in paths for way in (path.absolute(), path.resolve())]
     blocked = any(not _passable(folder) for way in ways for folder in way.parents)
     return OsUser(entry.pw_uid, entry.pw_gid, keep_access=blocked)
@@ -81,7 +81,7 @@ async def start(
 async def run(
     command: Sequence[str], *, env: Mapping[str, str], log: Path, user: OsUser | None = None
 ) -> None:
-    """Run `command` to its end; RuntimeError with the log's tail when it fails."""
+    """Run `command` and wait for it; RuntimeError with the end of its log when it fails."""
     process = await start(command, env=env, log=log, user=user)
     try:
         code = await process.wait()
@@ -90,22 +90,22 @@ async def run(
         raise
     if code != 0:
         tail = log.read_text(errors="replace")[-LOG_TAIL_CHARS:]
-        raise RuntimeError(f"{Path(command[0]).name} ended with {code}; see {log}:\n{tail}")
+        raise RuntimeError(f"{Path(command[0]).name} exited with {code}; see {log}:\n{tail}")
 
 
 async def run_program(command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
-    """Run a program of the provisioning; it ends with the supervisor."""
+    """Run a program for provisioning; it is killed if the supervisor dies."""
     await run(command, env=child_environment(env), log=log)
 
 
 def in_its_place(
     command: Sequence[str], user: OsUser | None, death_signal: signal.Signals
 ) -> list[str]:
-    """`command` as what this process must start: it ends with this process, and is `user`'s.
+    """Return the command that starts `command` as `user` and ends it when this process ends.
 
-    The child, and what it starts, is a batch process to Linux's scheduler: it takes its turn like
-    any other, but one that wakes up does not push aside the one that runs. Twenty processes that
-    wake each other on two cores would else spend much of their time on cold caches.
+    The child and its children use Linux's batch scheduling: they get their share of CPU like other
+    processes, but a process that wakes up does not preempt the running one. Twenty processes that
+    wake each other on two cores would otherwise spend much of their time on cold caches.
     """
     return [
         "setpriv",
@@ -113,7 +113,7 @@ def in_its_place(
         "--pdeathsig",
         death_signal.name.removeprefix("SIG"),
         *("chrt", "--batch", "0"),
-        # The parent may have died before it could be asked to be told of.
+        # The parent may have died before the death signal was set.
         *("sh", "-c", 'test "$PPID" -eq "$0" || exit 1; exec "$@"', str(os.getpid())),
         *command,
     ]
@@ -123,7 +123,7 @@ def _become(user: OsUser) -> Sequence[str]:
     change = (f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups")
     if not user.keep_access:
         return change
-    # Without the bit access(2) would ignore the capability, and setuid(2) would drop it.
+    # Without this bit, access(2) ignores the capability and setuid(2) drops it.
     kept = "-all,+dac_override"
     return (
         "--securebits=+no_setuid_fixup",
@@ -134,8 +134,8 @@ def _become(user: OsUser) -> Sequence[str]:
 
 
 def require_inotify(count: int) -> None:
-    """RuntimeError with the remedy when this user has fewer than `count` inotify instances left:
-    a proxy watches files with them and aborts without a word that helps."""
+    """Raise RuntimeError with the remedy when this user has fewer than `count` inotify instances
+    left. A proxy needs them to watch files and aborts without a helpful message."""
     libc = ctypes.CDLL(None, use_errno=True)
     handles = [libc.inotify_init1(os.O_CLOEXEC) for _ in range(count)]
     for handle in handles:
@@ -143,13 +143,13 @@ def require_inotify(count: int) -> None:
             os.close(handle)
     if min(handles) < 0:
         raise RuntimeError(
-            "this user's inotify instances are used up, by other running stacks as a rule: stop one"
-            " (`make down` there) or `sudo sysctl fs.inotify.max_user_instances=1024`"
+            "this user has no inotify instances left, usually because other stacks run: stop one"
+            " (`make down` there) or run `sudo sysctl fs.inotify.max_user_instances=1024`"
         )
 
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """The little a child inherits, plus `extra`: nothing of the caller's shell leaks in."""
+    """Return a few inherited variables plus `extra`; other variables are not passed on."""
     kept = (
         *("PATH", "HOME", "LANG", "TZ", "TMPDIR", "JAVA_HOME"),
         *("COVERAGE_PROCESS_START", FACTOR_VARIABLE),

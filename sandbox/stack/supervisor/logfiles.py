@@ -1,7 +1,7 @@
-"""Bounded log files: one a process, cut in place when it grows too long.
+"""Bounded log files: one a process, truncated in place when it grows too long.
 
-Processes append to a file descriptor they were given, so a file is copied and truncated rather
-than renamed; the last full one stays beside it as `.1`.
+Processes append to an open file descriptor, so a file is copied and truncated, not renamed. The
+last full log is kept as `.1`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ERROR = re.compile(r"error|critical|fatal|exception|panic", re.IGNORECASE)
 
 
 def bound_all(folder: Path) -> None:
-    """Cut each log in `folder` that is longer than LOG_BYTES_MAX."""
+    """Truncate each log in `folder` that is longer than LOG_BYTES_MAX."""
     for file in folder.glob("*.log"):
         if file.stat().st_size > LOG_BYTES_MAX:
             shutil.copyfile(file, file.with_suffix(".log.1"))
@@ -28,17 +28,17 @@ def bound_all(folder: Path) -> None:
 
 
 def size(file: Path) -> int:
-    """Bytes in a log; 0 when there is none."""
+    """Return the bytes in a log; 0 when there is none."""
     return file.stat().st_size if file.exists() else 0
 
 
 def last_errors(file: Path, since: int) -> list[str]:
-    """A few lines of what was written after byte `since`: the end, and errors just before it."""
+    """Return a few lines written after byte `since`: the last ones, and errors just before."""
     if not file.exists():
         return []
     with file.open("rb") as log:
         length = log.seek(0, 2)
-        start = since if since <= length else 0  # it was cut meanwhile
+        start = since if since <= length else 0  # it was truncated meanwhile
         log.seek(max(start, length - TAIL_BYTES))
         lines = log.read().decode(errors="replace").splitlines()
     written = [line.rstrip() for line in lines if line.strip()]

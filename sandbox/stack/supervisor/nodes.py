@@ -1,7 +1,7 @@
-"""What the supervisor runs, as data: processes that stay and jobs that end.
+"""The supervisor's nodes, as data: long-running processes and jobs that end.
 
-Nothing here starts anything. A node names what must be ready before it; a process also says how
-its readiness is seen, how often it may be restarted and how it is stopped.
+Nothing here starts anything. A node names the nodes that must be ready before it. A process also
+has a readiness probe, a restart policy and a stop policy.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Action = Callable[[], Awaitable[None]]
 
 
 class Layer(IntEnum):
-    """Layers are stopped from the highest to the lowest, so that a draining part keeps below it
-    what it needs to finish its work."""
+    """Layers are stopped from the highest to the lowest, so that the parts that a draining part
+    needs are still running."""
 
     STORE = 10
     PARTNER = 20
@@ -31,7 +31,7 @@ class Layer(IntEnum):
 
 
 class State(StrEnum):
-    """Where a node is in its life."""
+    """The state of a node."""
 
     WAITING = "waiting"
     STARTING = "starting"
@@ -44,12 +44,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class RestartPolicy:
-    """Restart after an exit that nobody asked for; each restart of the last `window_s` doubles the
-    pause before the next.
+    """Restart after an unexpected exit; each restart in the last `window_s` doubles the pause
+    before the next one.
 
-    What was ready once is never given up: a full disk may be full for hours. What was never ready
-    under this supervisor is, after `first_starts_max` failed starts in a row or
-    `first_start_within_s`: a mistake in it is likelier than a need that is away.
+    A process that was ready once is never given up: a disk may stay full for hours. A process that
+    was never ready under this supervisor is given up after `first_starts_max` consecutive failed
+    starts or `first_start_within_s`: a defect is then likelier than an unavailable dependency.
     """
 
     window_s: float = 300.0
@@ -61,10 +61,10 @@ class RestartPolicy:
 
 @dataclass(frozen=True)
 class Liveness:
-    """Whether a process that runs still answers; any answer counts, even that it cannot serve.
+    """Checks that a running process still answers; any answer counts, even NOT_SERVING.
 
-    `asked_every_s` and the answer's time-out are short beside `silent_s_max`, so that a machine
-    that is merely busy costs a miss and not a process.
+    `asked_every_s` and the probe's timeout are short compared with `silent_s_max`, so that a busy
+    machine causes a missed check and not a kill.
     """
 
     probe: Probe
@@ -74,7 +74,8 @@ class Liveness:
 
 @dataclass(frozen=True)
 class StopPolicy:
-    """`drain` first (bounded by its own time-out), then `signal`, then SIGKILL after `kill_s`."""
+    """First `drain`, then `signal`, then SIGKILL. `kill_after_s` bounds the drain, and the time
+    between signal and SIGKILL."""
 
     signal: signal.Signals = signal.SIGTERM
     kill_after_s: float = field(default_factory=lambda: scaled_s(10))
@@ -85,9 +86,9 @@ class StopPolicy:
 class ProcessSpec:
     """One long-running process.
 
-    `prepare` runs before every start (write configuration, remove what a crash left);
-    `after_start` runs while the process comes up (unsealing), before the probe has to succeed.
-    `death_signal` is what the kernel sends when the supervisor itself dies.
+    `prepare` runs before every start (to write configuration, to remove files of a crash).
+    `after_start` runs after the start (to unseal, for example), before the first probe. The kernel
+    sends `death_signal` when the supervisor itself dies.
     """
 
     name: str
@@ -109,7 +110,7 @@ class ProcessSpec:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """One step that ends: ready means done. Every job may be repeated at any time."""
+    """One step that ends; it is ready when it is done. Every job can be repeated at any time."""
 
     name: str
     run: Action
@@ -120,7 +121,7 @@ Node = ProcessSpec | JobSpec
 
 
 def closure(nodes: Mapping[str, Node], names: list[str]) -> list[str]:
-    """`names` and all they depend on, each after what it needs. Raises KeyError on an unknown."""
+    """Return `names` and all their dependencies, each after its own. KeyError on unknown names."""
     ordered: list[str] = []
 
     def visit(name: str) -> None:

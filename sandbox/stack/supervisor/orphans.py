@@ -1,7 +1,8 @@
-"""What a killed supervisor may have left for a moment: processes that are still dying.
+"""Stops the processes that a killed supervisor may have left running.
 
-The kernel ends the children of a killed supervisor; this module makes the next start wait for it,
-and ends what should still run. A process is known by pid and start time, never by its name.
+The kernel signals the children of a killed supervisor. This module makes the next start wait until
+they have ended, and kills those that do not end. A process is identified by pid and start time,
+never by its name.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def record(file: Path, pids: Mapping[str, int | None]) -> None:
 
 
 def end_all(file: Path) -> list[str]:
-    """End what an earlier supervisor recorded and is still alive; the names of those."""
+    """Stop recorded processes of an earlier supervisor that are still alive; return their names."""
     if not file.exists():
         return []
     rows: dict[str, tuple[int, int]] = json.loads(file.read_text())
@@ -37,9 +38,9 @@ def end_all(file: Path) -> list[str]:
     grace = time.monotonic() + scaled_s(END_WITHIN_S / 4)
     while any(start_time(pid) == rows[name][1] for name, pid in alive.items()):
         if time.monotonic() > deadline:
-            raise RuntimeError(f"these processes of an earlier run do not end: {alive}")
+            raise RuntimeError(f"processes of an earlier run do not end; kill them: {alive}")
         for name, pid in alive.items():
-            # SIGQUIT first: PostgreSQL then takes its children along.
+            # SIGQUIT first, so that PostgreSQL also stops its child processes.
             number = signal.SIGQUIT if time.monotonic() < grace else signal.SIGKILL
             if start_time(pid) == rows[name][1]:
                 with contextlib.suppress(ProcessLookupError):
@@ -49,7 +50,7 @@ def end_all(file: Path) -> list[str]:
 
 
 def start_time(pid: int) -> int | None:
-    """Clock ticks after boot at which the process began; None when it is gone or a zombie."""
+    """Return the process's start in clock ticks after boot; None when it ended or is a zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -1,7 +1,7 @@
-"""Readiness as the part itself tells it: SQL, Kafka metadata, gRPC health, HTTP, Redis PING.
+"""Readiness probes: SQL, Kafka metadata, gRPC health, HTTP, Redis PING.
 
-A probe is data with one coroutine, `check`, that is true when the part serves. It never raises for
-a part that is not up yet.
+A probe is data with one coroutine, `check`, which returns True when the part serves. It never
+raises for a part that is not up yet.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ CHECK_TIMEOUT_S = 2.0
 
 
 class Probe(Protocol):
-    """Anything that can say whether its part serves."""
+    """A check whether a part serves."""
 
     async def check(self) -> bool:
-        """True when the part answers as ready."""
+        """Return True when the part answers that it is ready."""
         ...
 
 
@@ -41,7 +41,7 @@ class SqlProbe:
     database: str = "postgres"
 
     async def check(self) -> bool:
-        """True when a query is answered."""
+        """Return True when a query is answered."""
         try:
             connection = await asyncpg.connect(
                 host=self.host,
@@ -66,7 +66,7 @@ class KafkaProbe:
     bootstrap: str
 
     async def check(self) -> bool:
-        """True when a broker is in the metadata it returns."""
+        """Return True when the metadata contain a broker."""
         host, _, port = self.bootstrap.partition(":")
         if not await accepts(host, int(port)):
             return False
@@ -87,7 +87,7 @@ class GrpcHealthProbe:
     socket: str
 
     async def check(self) -> bool:
-        """True when the server says SERVING."""
+        """Return True when the server answers SERVING."""
         try:
             answer = await _grpc_health(self.socket, CHECK_TIMEOUT_S)
         except grpc.aio.AioRpcError:
@@ -97,13 +97,13 @@ class GrpcHealthProbe:
 
 @dataclass(frozen=True)
 class GrpcAnswers:
-    """Any answer of gRPC health: the process is alive, whether it can serve or not."""
+    """Any answer of gRPC health: it shows that the process is alive, even if it cannot serve."""
 
     socket: str
     timeout_s: float = 5.0
 
     async def check(self) -> bool:
-        """False when nobody answers in time."""
+        """Return False when there is no answer in time."""
         try:
             await _grpc_health(self.socket, self.timeout_s)
         except grpc.aio.AioRpcError as error:
@@ -126,13 +126,13 @@ async def _grpc_health(socket: str, timeout_s: float) -> health_pb2.HealthCheckR
 
 @dataclass(frozen=True)
 class HttpProbe:
-    """GET answers 200; over `unix_socket` when given."""
+    """GET returns 200; sent over `unix_socket` when given."""
 
     url: str
     unix_socket: str | None = None
 
     async def check(self) -> bool:
-        """True on status 200."""
+        """Return True on status 200."""
         return await http_status("GET", self.url, self.unix_socket) == 200
 
 
@@ -143,7 +143,7 @@ class RedisProbe:
     socket: str
 
     async def check(self) -> bool:
-        """True on +PONG."""
+        """Return True on +PONG."""
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_S):
                 reader, writer = await asyncio.open_unix_connection(self.socket)
@@ -156,14 +156,14 @@ class RedisProbe:
 
 
 async def wait_for(probe: Probe, within_s: float = 30.0) -> None:
-    """Return when the part serves; TimeoutError when it does not in time."""
+    """Wait until the part serves; TimeoutError after `within_s`, scaled."""
     async with asyncio.timeout(scaled_s(within_s)):
         while not await probe.check():  # noqa: ASYNC110 another process
             await asyncio.sleep(0.1)
 
 
 async def accepts(host: str, port: int) -> bool:
-    """Whether a TCP connection is accepted."""
+    """Return whether a TCP connection is accepted."""
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             _, writer = await asyncio.open_connection(host, port)
@@ -174,7 +174,7 @@ async def accepts(host: str, port: int) -> bool:
 
 
 async def http_status(method: str, url: str, unix_socket: str | None = None) -> int:
-    """The status of one request, or 0 when nobody answers."""
+    """Return the status of one request, or 0 when there is no answer."""
     try:
         async with (
             _session(unix_socket) as session,
@@ -186,7 +186,7 @@ async def http_status(method: str, url: str, unix_socket: str | None = None) -> 
 
 
 async def http_json(url: str) -> Any:
-    """The JSON behind GET, or None when nobody answers."""
+    """Return the JSON of a GET, or None when there is no answer."""
     try:
         async with _session(None) as session, session.get(url) as answer:
             return await answer.json(content_type=None)

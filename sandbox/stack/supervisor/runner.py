@@ -1,7 +1,7 @@
-"""The life of one process: start, ready, restart after a crash, drain and stop.
+"""Runs one process: start, readiness, restart after a crash, drain and stop.
 
-A `Runner` owns one process at a time and tells its state through `state` and `changed`. Order
-between processes is not decided here.
+A `Runner` owns one process at a time and publishes its state in `state`. The supervisor decides the
+order between processes.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ log = logging.getLogger("stack")
 PROBE_FIRST_S = 0.03
 PROBE_MAX_S = 0.25
 _DOUBLED_MAX = 20
-"""How often a pause can be doubled."""
+"""How often the restart pause can be doubled."""
 TELLING_FAILED_STARTS = 2
-"""One failed start can be chance; from this many on a person should know."""
+"""One failed start can be chance; from this many failed starts, the trouble is reported."""
 
 
 class Runner:
     """One supervised process. All methods run on the supervisor's event loop."""
 
     def __init__(self, spec: ProcessSpec, log_file: Path) -> None:
-        """Nothing is started yet."""
+        """Start nothing yet."""
         self.spec = spec
         self.log_file = log_file
         self.state = State.WAITING
@@ -56,7 +56,7 @@ class Runner:
         return self._process.pid if self._process is not None and alive else None
 
     async def start(self) -> None:
-        """Begin to keep the process running; returns at once. No effect when it already is."""
+        """Start keeping the process running, without waiting. No effect if that has begun."""
         if self._task is None or self._task.done():
             self.reason = ""
             self.failed_starts, self.exit_code, self._log_end = 0, None, []
@@ -66,36 +66,36 @@ class Runner:
             self._task = asyncio.create_task(self._keep_running(), name=self.spec.name)
 
     async def wait_ready(self) -> bool:
-        """True when ready, False when it failed or was stopped."""
+        """Wait until it is ready (True), or has failed or was stopped (False)."""
         done = (State.READY, State.FAILED, State.STOPPED)
         async with self._changed:
             await self._changed.wait_for(lambda: self.state in done)
         return self.state is State.READY
 
     async def stop(self) -> None:
-        """Drain, signal, and kill what does not end in time; then do not start again."""
+        """Drain, signal, and kill the process if it does not end in time; do not restart it."""
         if self._task is None or self._task.done():
             await self._set(State.STOPPED)
             return
         await self._set(State.STOPPING)
         await self._drain()
-        # No await between the two: the task must not see the exit as a crash.
+        # No await before the signal, so that the task does not treat the exit as a crash.
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self._end_process()
         await self._set(State.STOPPED)
 
     async def restart(self) -> None:
-        """Stop in order, then start."""
+        """Stop gracefully, then start."""
         await self.stop()
         await self.start()
 
     async def is_well(self) -> bool:
-        """Whether it is ready and says so when it is asked now."""
+        """Return whether it is ready and its probe succeeds at the moment."""
         return self.state is State.READY and await self.spec.probe.check()
 
     def kill(self, number: signal.Signals) -> int | None:
-        """Send a signal as a crash would come; the restart policy then applies."""
+        """Send a signal to simulate a crash; the restart policy then applies."""
         pid = self.pid
         if pid is not None:
             os.kill(pid, number)
@@ -123,7 +123,7 @@ class Runner:
             self.restarts += 1
 
     async def _run_once(self) -> str:
-        """Start, wait until ready, wait for the end; the answer says how it ended."""
+        """Start, wait until ready, wait for the end; return how it ended, as text."""
         begun = time.monotonic()
         await self._set(State.STARTING)
         if self.spec.prepare is not None:
@@ -158,23 +158,23 @@ class Runner:
             ready.cancel()
 
     async def _end_of_life(self, exited: asyncio.Task[int]) -> str:
-        """Wait until the process exits, or kill it when it has fallen silent."""
+        """Wait until the process exits, or kill it when it has not answered for too long."""
         silent = asyncio.create_task(self._fall_silent())
         try:
             await asyncio.wait((exited, silent), return_when=asyncio.FIRST_COMPLETED)
             if exited.done():
                 return self._ending(exited.result())
-            ended = f"killed, it had not answered for {silent.result():.0f} s"
-            self.kill(signal.SIGKILL)  # it would not hear a politer signal
+            ended = f"killed: no answer for {silent.result():.0f} s"
+            self.kill(signal.SIGKILL)  # a hung process would not handle SIGTERM
             await exited
             return ended
         finally:
             silent.cancel()
 
     async def _fall_silent(self) -> float:
-        """Returns the seconds of silence once they are too many; never for a process that answers.
+        """Return the seconds without an answer once they reach the limit; else never return.
 
-        Time in which this supervisor did not run itself (a suspended machine) is not counted.
+        Time in which this supervisor itself did not run (a suspended machine) is not counted.
         """
         liveness = self.spec.liveness
         if liveness is None:
@@ -194,8 +194,8 @@ class Runner:
         return f"exited with {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
 
     def trouble(self) -> str:
-        """What a person should know: a process given up or failing at start again and again, with
-        the end of its log; else empty."""
+        """Return a message about a process that was given up or repeatedly fails to start, with the
+        end of its log; empty when there is no such trouble."""
         starting = self.state in (State.STARTING, State.BACKOFF)
         failing = starting and self.failed_starts >= TELLING_FAILED_STARTS
         if self.state is not State.FAILED and not failing:
@@ -204,7 +204,7 @@ class Runner:
         given_up = ", given up" if self.state is State.FAILED else ""
         head = f"{self.reason}{starts}{given_up}; {self.log_file}"
         if not self._log_end:
-            return f"{head} says nothing of it"
+            return f"{head} has no new lines"
         return "\n    ".join((f"{head} ends:", *self._log_end))
 
     async def _become_ready(self) -> None:
@@ -216,7 +216,7 @@ class Runner:
             pause_s = min(pause_s * 1.3, PROBE_MAX_S)
 
     def _restart_delay_s(self) -> float | None:
-        """How long to wait before the next start, or None when it is given up."""
+        """Return the pause before the next start, or None when the process is given up."""
         policy = self.spec.restart
         now = time.monotonic()
         if not self._was_up and (
@@ -236,7 +236,7 @@ class Runner:
         try:
             await asyncio.wait_for(self.spec.stop.drain(), self.spec.stop.kill_after_s)
         except (OSError, TimeoutError) as error:
-            log.warning("%s: drain did not end: %s", self.spec.name, error)
+            log.warning("%s: drain did not finish: %s", self.spec.name, error)
 
     async def _end_process(self) -> None:
         process = self._process
@@ -246,7 +246,7 @@ class Runner:
         try:
             await asyncio.wait_for(process.wait(), self.spec.stop.kill_after_s)
         except TimeoutError:
-            log.warning("%s: killed, it did not end in time", self.spec.name)
+            log.warning("%s: killed: it did not stop in time", self.spec.name)
             process.kill()
             await process.wait()
 

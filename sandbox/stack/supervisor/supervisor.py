@@ -1,7 +1,7 @@
-"""The supervisor: brings nodes up in the order of their needs and takes them down by layer.
+"""The supervisor: starts nodes in the order of their dependencies and stops them by layer.
 
-It knows no part by name. What can run is given as a table of nodes; `ensure` may be called again
-at any time with other names and only adds what is missing.
+It knows no part by name; it gets a table of nodes. `ensure` can be called again at any time with
+other names and starts only what is not running.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from sandbox.stack.supervisor.runner import Runner
 
 log = logging.getLogger("stack")
 
-BLOCKED = "a need of it failed"
+BLOCKED = "a part that it needs failed"
 
 
 class StackError(Exception):
-    """A node could not be brought up; the message says which and where its log is."""
+    """A node could not be started; the message has its name and the path of its log."""
 
 
 @dataclass
 class JobRun:
-    """One job's progress; `task` is shared by all who wait for it."""
+    """The progress of one job."""
 
     spec: JobSpec
     state: State = State.WAITING
@@ -47,14 +47,15 @@ class Supervisor:
     logs: Path
     """Folder of the log files, one a process."""
     pids_file: Path
-    """Records what runs, so that the next supervisor can end what a killed one left."""
+    """Records the running processes, so that the next supervisor can stop them if this is killed.
+    """
     runners: dict[str, Runner] = field(default_factory=dict[str, Runner])
     jobs: dict[str, JobRun] = field(default_factory=dict[str, JobRun])
     _waiters: dict[str, asyncio.Task[bool]] = field(default_factory=dict[str, "asyncio.Task[bool]"])
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        """A runner or a job record for each node."""
+        """Make a runner or a job record for each node."""
         for name, node in self.nodes.items():
             if isinstance(node, ProcessSpec):
                 self.runners[name] = Runner(node, self.logs / f"{name}.log")
@@ -62,8 +63,8 @@ class Supervisor:
                 self.jobs[name] = JobRun(node)
 
     async def ensure(self, names: list[str]) -> None:
-        """Bring up `names` and what they need, as parallel as the needs allow.
-        Raises StackError naming every node that failed."""
+        """Start `names` and their dependencies, as parallel as the dependencies allow.
+        Raises StackError with every node that failed."""
         wanted = closure(self.nodes, names or list(self.nodes))
         for name in wanted:
             self._begin(name)
@@ -128,7 +129,7 @@ class Supervisor:
         orphans.record(self.pids_file, pids)
 
     async def restart(self, name: str) -> bool:
-        """Ordered restart of one process; true when it became ready."""
+        """Restart one process gracefully; return True when it became ready."""
         await self.runners[name].restart()
         up = await self.runners[name].wait_ready()
         self._note_pids()
@@ -139,18 +140,18 @@ class Supervisor:
         await self.runners[name].stop()
 
     async def start_one(self, name: str) -> bool:
-        """Start one process that was stopped or failed; true when it became ready."""
+        """Start one process that was stopped or failed; return True when it became ready."""
         await self.runners[name].start()
         up = await self.runners[name].wait_ready()
         self._note_pids()
         return up
 
     def kill(self, name: str, number: signal.Signals) -> int | None:
-        """Signal one process as a crash would."""
+        """Send one process a signal to simulate a crash."""
         return self.runners[name].kill(number)
 
     async def stop_all(self) -> None:
-        """Stop everything, highest layer first, each layer at once."""
+        """Stop everything, highest layer first, the processes of a layer concurrently."""
         for waiter in self._waiters.values():
             waiter.cancel()
         await asyncio.gather(*self._waiters.values(), return_exceptions=True)
@@ -162,24 +163,24 @@ class Supervisor:
         self._ended.set()
 
     async def wait_ended(self) -> None:
-        """Returns when `stop_all` has ended."""
+        """Wait until `stop_all` has ended."""
         await self._ended.wait()
 
     async def look_after_logs(self) -> None:
-        """Keep every log file bounded and the pid record true, for ever."""
+        """Keep every log file bounded and the pid record current, forever."""
         while True:
             await asyncio.sleep(5)
             self._note_pids()
             logfiles.bound_all(self.logs)
 
     async def ill(self) -> list[str]:
-        """Names of the processes that are not ready, or that their probe finds unwell right now."""
+        """Return the names of processes that are not ready or whose probe fails at the moment."""
         runners = list(self.runners.values())
         well = await asyncio.gather(*(runner.is_well() for runner in runners))
         return [one.spec.name for one, is_well in zip(runners, well, strict=True) if not is_well]
 
     def status(self) -> list[dict[str, Any]]:
-        """One row a node, in the order of the table."""
+        """Return one row for each node, in the order of the table."""
         return [self._row(name) for name in self.nodes]
 
     def _row(self, name: str) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The partners of the sandbox, each started as a real process and called over its protocol."""
+"""The sandbox's partners: each runs as a real process and is called over its protocol."""

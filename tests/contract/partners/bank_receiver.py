@@ -1,4 +1,4 @@
-"""A small TLS server that stands for the bank and takes webhooks. No test stands here."""
+"""A small TLS server that takes the place of the bank and receives notices. No tests here."""
 
 import ssl
 import time
@@ -16,7 +16,7 @@ from tests.contract.partners.processes import free_port
 
 @dataclass(slots=True)
 class Received:
-    """One delivery: its raw body, signature header, the caller's certificate, when it came."""
+    """One delivery: raw body, signature header, the caller's certificate, time of arrival."""
 
     body: bytes
     signature: str
@@ -32,14 +32,14 @@ class Received:
 
 @dataclass(slots=True)
 class Receiver:
-    """Answers with the statuses of `script`, then 200."""
+    """Answers with the statuses of `script` in order, then with 200."""
 
     url: str
     script: list[int] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
 
     async def take(self, request: web.Request) -> web.StreamResponse:
-        """POST of one event."""
+        """Handle the POST of one notice."""
         signature = request.headers["Ach-Signature"]
         peer: dict[str, Any] = request.get_extra_info("peercert") or {}
         body = await request.read()
@@ -49,7 +49,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiver(bank_certs: Path, client_ca: Path) -> AsyncGenerator[Receiver]:
-    """Serve on a free port with the bank's certificate; callers need one of `client_ca`."""
+    """Serve on a free port with the bank's certificate; callers need one from `client_ca`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(client_ca))
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(bank_certs / "oauth.pem", bank_certs / "oauth.key")

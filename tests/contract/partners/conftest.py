@@ -1,4 +1,4 @@
-"""Certificates once a session; one process of each partner for tests that leave no trace."""
+"""Session fixtures: the partners' certificates, and a clearing house that tests share."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.contract.partners.processes import PartnerProcess, running
 
 @pytest.fixture(scope="session")
 def certs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The partners' authority with all its certificates."""
+    """The folder of the partners' authority with all its certificates."""
     directory = tmp_path_factory.mktemp("partners-ca")
     write_all(directory, "bp-sandbox")
     return directory
@@ -22,7 +22,7 @@ def certs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def ach(
     certs: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[PartnerProcess]:
-    """A clearing house whose clock stands on a Tuesday morning."""
+    """A clearing house whose clock is stopped on a Tuesday morning."""
     directory = tmp_path_factory.mktemp("ach")
     clock = {"clock_start": "2026-03-10T10:00:00-04:00", "clock_running": False}
     async with running("ach", directory, certs, api_key=API_KEY, **clock) as partner:

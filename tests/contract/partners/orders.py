@@ -1,4 +1,4 @@
-"""Transfers for the clearing house to take. No test stands here."""
+"""Sample transfers and calls for the clearing house. No tests here."""
 
 import uuid
 from typing import Any
@@ -10,7 +10,7 @@ ROUTING = "021009912"
 
 
 def order(**changes: Any) -> dict[str, Any]:
-    """A good transfer of 12.34 dollars, with changes."""
+    """Return a valid transfer of 12.34 dollars, with changes."""
     minor_units = changes.pop("minor_units", 1234)
     body = {
         "amount": {"currency": "USD", "minorUnits": minor_units},
@@ -24,7 +24,7 @@ def order(**changes: Any) -> dict[str, Any]:
 
 
 def new_key() -> str:
-    """A fresh idempotency key."""
+    """Return a new idempotency key."""
     return str(uuid.uuid4())
 
 

@@ -1,4 +1,4 @@
-"""Starting, killing and calling a partner's process. No test stands here."""
+"""Starts, kills and calls a partner's process. No tests here."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ CALL_S = 10.0
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
+    """Return a port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -34,7 +34,7 @@ def call_timeout() -> aiohttp.ClientTimeout:
 
 
 def client_context(ca: Path, cert: Path | None = None) -> ssl.SSLContext:
-    """TLS of a caller; `cert` (its key beside it) is the client certificate."""
+    """Return a caller's TLS context; `cert` is the client certificate, its key has suffix .key."""
     context = ssl.create_default_context(cafile=str(ca))
     if cert is not None:
         context.load_cert_chain(cert, cert.with_suffix(".key"))
@@ -43,7 +43,7 @@ def client_context(ca: Path, cert: Path | None = None) -> ssl.SSLContext:
 
 @dataclass(slots=True)
 class Answer:
-    """What a call brought back."""
+    """The answer to a call."""
 
     status: int
     body: Any
@@ -68,7 +68,7 @@ class PartnerProcess:
         return f"https://127.0.0.1:{self.config['port']}"
 
     async def start(self) -> None:
-        """Start the process and wait for its health."""
+        """Start the process and wait until it is healthy."""
         path = self.directory / f"{self.name}.json"
         path.write_text(json.dumps(self.config))
         self.process = await asyncio.create_subprocess_exec(
@@ -83,24 +83,24 @@ class PartnerProcess:
         await until(self._is_healthy, START_S, f"the health of {self.name}")
 
     async def kill(self) -> None:
-        """kill -9, and wait until it is gone."""
+        """Send SIGKILL and wait until the process has ended."""
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
 
     async def terminate(self) -> int:
-        """SIGTERM; gives the exit code."""
+        """Send SIGTERM and return the exit code."""
         assert self.process is not None
         self.process.terminate()
         return await asyncio.wait_for(self.process.wait(), scaled_s(10))
 
     async def restart(self) -> None:
-        """kill -9 and start again on the same state."""
+        """Send SIGKILL and start again with the same state."""
         await self.kill()
         await self.start()
 
     async def call(self, method: str, path: str, **options: Any) -> Answer:
-        """A call on the public port, with the partner's usual credentials."""
+        """Call the public port with the partner's usual credentials."""
         headers = {**self.headers, **options.pop("headers", {})}
         context = options.pop("context", self.context)
         url = self.url + path
@@ -111,19 +111,19 @@ class PartnerProcess:
             return await _answer(got)
 
     async def control(self, method: str, path: str, body: Any = None) -> Answer:
-        """A call on the control port."""
+        """Call the control port."""
         url = f"http://127.0.0.1:{self.config['control_port']}{path}"
         async with self.session.request(method, url, json=body, timeout=call_timeout()) as got:
             return await _answer(got)
 
     async def fault(self, **spec: Any) -> str:
-        """Put a fault to work; gives its id."""
+        """Activate a fault and return its id."""
         made = await self.control("POST", "/control/faults", spec)
         assert made.status == 201, made.body
         return made.body["id"]
 
     def rss_mib(self) -> float:
-        """Memory that the process itself costs: its share of what others map too."""
+        """Return the process's memory; pages shared with other processes count in part (PSS)."""
         assert self.process is not None
         rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
         share = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
@@ -139,8 +139,8 @@ class PartnerProcess:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of a partner. Coverage is of the bank, so partners stay unmeasured:
-    measuring would count towards the memory that one of them may take."""
+    """Return the environment of a partner. Coverage is measured only for the bank: in a partner it
+    would count towards its memory limit."""
     inherited = {name: v for name, v in os.environ.items() if name != "COVERAGE_PROCESS_START"}
     return inherited | {"PYTHONPATH": str(ROOT)}
 
@@ -158,7 +158,7 @@ async def _answer(got: aiohttp.ClientResponse) -> Answer:
 async def running(
     name: str, directory: Path, certs: Path, **extra: Any
 ) -> AsyncGenerator[PartnerProcess]:
-    """A partner on free ports with its state in `directory`, killed at the end."""
+    """Run a partner on free ports with its state in `directory`, and kill it at the end."""
     tls: dict[str, str] = {"cert": str(certs / f"{name}.pem"), "key": str(certs / f"{name}.key")}
     client_cert = None
     if name == "ach":

@@ -1,4 +1,4 @@
-"""The life of a transfer: clock, batches, settlement, returns, webhooks, kill -9."""
+"""The clearing house over time: clock, batches, settlement, returns, notices, kill -9."""
 
 import hashlib
 import hmac
@@ -21,7 +21,7 @@ CLOCK = {"clock_start": "2026-03-10T10:00:00-04:00", "clock_running": False}
 
 @pytest.fixture(scope="module")
 def bank_certs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority of another party, as the bank has its own."""
+    """A second authority, since the bank has its own."""
     directory = tmp_path_factory.mktemp("bank-ca")
     write_all(directory, "bank")
     return directory
@@ -54,12 +54,12 @@ async def network(
 
 
 def drain_ms() -> int:
-    """Return how long the clearing house may need to send what is due."""
+    """Return how long the clearing house may take to send due notices."""
     return round(1000 * scaled_s(5))
 
 
 async def advance(network: PartnerProcess, **by: Any) -> dict[str, Any]:
-    """Move the clock, and wait for the webhooks that came due unless told otherwise."""
+    """Advance the clock, and by default wait for the notices that become due."""
     body = {"drain_timeout_ms": drain_ms()} | by
     done = await network.control("POST", "/control/clock/advance", body)
     assert done.status == 200, done.body
@@ -212,7 +212,7 @@ async def test_kill_9_keeps_traces_keys_tombstones_rejections_the_clock_and_due_
     async def told() -> bool:
         return len(bank.received) == 1
 
-    await until(told, 15, "the webhook that was due before the kill")
+    await until(told, 15, "the notice that was due before the kill")
     assert bank.received[0].event["data"]["idempotencyKey"] == key
     assert (await submit(network, tomb)).status == 409
     assert await state(network, refused) == "REJECTED"

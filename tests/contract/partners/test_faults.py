@@ -1,4 +1,4 @@
-"""Faults on demand, tried on the clearing house; every partner uses the same middleware."""
+"""Faults on demand, tested at the clearing house; every partner uses the same middleware."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from tests.contract.partners.processes import PartnerProcess
 SUBMIT = "POST /ach/transfer"
 GONE = (aiohttp.ClientError, ConnectionError)
 SILENCE_S = 0.4
-"""How long a partner that hangs is seen to send no answer; a slow host only makes it longer."""
+"""How long a hanging partner is observed to send no answer; a slow host only extends it."""
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ async def clean(ach: PartnerProcess) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def unanswered(ach: PartnerProcess, key: str, **changes: Any) -> AsyncGenerator[None]:
-    """Submit, and give up at the end of the block; the partner must not answer before."""
+    """Submit, and cancel the call at the end of the block; the partner must not answer before."""
     call = asyncio.create_task(submit(ach, key, **changes))
     try:
         yield
@@ -39,7 +39,7 @@ async def unanswered(ach: PartnerProcess, key: str, **changes: Any) -> AsyncGene
 
 
 async def has_fired(ach: PartnerProcess, fault_id: str) -> None:
-    """Wait until a fault has hit a request."""
+    """Wait until a fault has fired once."""
 
     async def fired() -> bool:
         return (await ach.control("GET", f"/control/faults/{fault_id}")).body["fired"] == 1

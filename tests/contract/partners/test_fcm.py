@@ -1,4 +1,4 @@
-"""Firebase Cloud Messaging: tokens by a service account's assertion, messages, real errors."""
+"""Firebase Cloud Messaging: tokens for a service account's assertion, messages, Google's errors."""
 
 import json
 import time
@@ -167,5 +167,5 @@ async def test_an_unknown_field_is_an_invalid_argument_that_names_it(
 
 
 async def test_one_process_stays_small(fcm: PartnerProcess) -> None:
-    # Eight of these are the pages of the cryptography library, shared with whoever else maps it.
+    # Eight MiB of these are pages of the cryptography library, which other processes share.
     assert fcm.rss_mib() < 64

@@ -118,5 +118,5 @@ async def test_the_control_api_mints_an_expired_token_for_tests_of_the_gateway(
 
 
 async def test_one_process_stays_small(oauth: PartnerProcess) -> None:
-    # Eight of these are the pages of the cryptography library, shared with whoever else maps it.
+    # Eight MiB of these are pages of the cryptography library, which other processes share.
     assert oauth.rss_mib() < 64

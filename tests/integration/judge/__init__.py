@@ -1,1 +1,1 @@
-"""The judge, on real stores in which differences were planted."""
+"""The judge on real stores with planted differences."""

@@ -1,4 +1,4 @@
-"""A cluster, a broker and partners that the judge's tests have to themselves."""
+"""Fixtures: a PostgreSQL cluster, a broker and partners that only the judge's tests use."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -38,7 +38,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Worl
 
 @pytest_asyncio.fixture(scope="session")
 async def sound(world: World) -> Verdict:
-    """The verdict over a bank in which nothing is wrong."""
+    """The verdict over a bank without differences."""
     async with readers(world.cluster, world.broker, world.push):
         await world.fill()
         return await judge(world.stores, scaled_s(DRAIN_S))
@@ -46,7 +46,7 @@ async def sound(world: World) -> Verdict:
 
 @pytest_asyncio.fixture(scope="session")
 async def planted(world: World, sound: Verdict) -> Planted:
-    """Every kind of difference, each on transfers of its own; nobody reads events any more."""
+    """Every kind of difference, each on its own transfers; the event readers are stopped."""
     assert sound.ok, sound.to_json()
     return await plant_all(world)
 

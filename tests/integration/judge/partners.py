@@ -1,4 +1,4 @@
-"""Clearing house and push service of the sandbox, run in this process without their TLS faces."""
+"""The sandbox's clearing house and push service, run in this process without TLS."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -22,13 +22,13 @@ from tests.rigs.push_service import PROJECT, service_account
 
 @dataclass(frozen=True)
 class ClearingHouse:
-    """The network, and its control API's URL."""
+    """The network, and the URL of its control API."""
 
     network: AchNetwork
     control_url: str
 
     def submit(self, key: str, minor_units: int, account: str = "123456") -> str:
-        """Hand over a transfer; return the trace number."""
+        """Submit a transfer; return its trace number."""
         body = {
             "amount": {"currency": "USD", "minorUnits": minor_units},
             "routing": "021000021",
@@ -40,27 +40,27 @@ class ClearingHouse:
         return self.network.trace_of(taken) or ""
 
     def pass_banking_days(self, days: int) -> None:
-        """Let time pass at the clearing house; nobody is told."""
+        """Let banking days pass at the clearing house; it sends no notices."""
         now = self.network.clock.now()
         self.network.advance_to(self.network.schedule.after_banking_days(now, days))
 
 
 @dataclass(frozen=True)
 class PushService:
-    """Where the push service listens, who may use it, and its control API's URL."""
+    """The push service's socket, its service account, and the URL of its control API."""
 
     socket: Path
     account: dict[str, str]
     control_url: str
 
     def client(self, session: aiohttp.ClientSession) -> PushClient:
-        """The client of notifications."""
+        """Return the client that the notifications service uses."""
         return PushClient(session, AccessTokens(session, self.account), PROJECT)
 
 
 @asynccontextmanager
 async def clearing_house(folder: Path) -> AsyncGenerator[ClearingHouse]:
-    """Run the clearing house; its clock moves only when told to."""
+    """Run the clearing house; its clock moves only when it is advanced."""
     settings = AchSettings.model_validate(
         _shared(folder)
         | {"api_key": "not-used-here", "clock_running": False}
@@ -74,7 +74,7 @@ async def clearing_house(folder: Path) -> AsyncGenerator[ClearingHouse]:
 
 @asynccontextmanager
 async def push_service(folder: Path) -> AsyncGenerator[PushService]:
-    """Run the push service, its public face on a Unix socket as behind a sidecar."""
+    """Run the push service; its public API listens on a Unix socket, like a sidecar's."""
     account = service_account(folder)
     partner = build_fcm(
         FcmSettings.model_validate(

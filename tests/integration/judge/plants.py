@@ -1,4 +1,4 @@
-"""All plants together: each is planted once, whatever number of kinds it must be found under."""
+"""All planted differences. Each is planted once, even if it must be found under several kinds."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,13 +7,13 @@ from tests.integration.judge.plants_of_books import Ids
 from tests.integration.judge.world import World
 
 Planted = dict[str, Ids]
-"""Name of a plant -> the ids by which the judge must name it."""
+"""Name of a plant -> the ids that the judge must report for it."""
 
 PLANTS = (*plants_of_books.PLANTS, *plants_behind_the_books.PLANTS)
 
 
 async def plant_all(world: World) -> Planted:
-    """Plant each difference in a sound bank."""
+    """Plant every difference in a bank without differences."""
     planters: dict[str, Callable[[World], Awaitable[Ids]]] = {
         plant.__name__: plant for _, plant in PLANTS
     }

@@ -1,6 +1,6 @@
-"""Differences planted behind the outbox: in Kafka, audit, notifications, pushes, projection.
+"""Differences planted downstream of the outbox: Kafka, audit, notifications, pushes, projection.
 
-A plant returns the ids by which the judge must name what it did.
+A plant returns the ids that the judge must report for it.
 """
 
 from dataclasses import replace
@@ -46,12 +46,12 @@ async def unreadable(world: World) -> Ids:
 
 
 async def router_not_drained(_: World) -> Ids:
-    """What was written into its topics is never read."""
+    """The router is stopped, so it never reads the events of the other plants."""
     return {"what": "group router"}
 
 
 def _tell(world: World, *, further: int, state: State) -> tuple[str, str]:
-    """Write an event of a transfer to its topic, past the outbox."""
+    """Write an event of a transfer to its topic, bypassing the outbox."""
     transfer = world.victims.submitted.pop()
     told = replace(transfer, version=transfer.version + further, state=state)
     event_id = new_id()
@@ -279,4 +279,4 @@ PLANTS = (
     (Kind.ACCOUNT_NOT_OPEN, account_not_open),
     (Kind.ACCOUNT_WITHOUT_CUSTOMER, account_of_nobody),
 )
-"""What is planted, and the kind under which it must be found; a plant may be found under two."""
+"""Each plant with a kind under which the judge must find it; a plant may have several kinds."""

@@ -1,6 +1,6 @@
-"""Differences planted in the Write DB and at the clearing house. Each spoils a transfer of its own.
+"""Differences planted in the Write DB and at the clearing house, each on its own transfer.
 
-A plant returns the ids by which the judge must name what it did.
+A plant returns the ids that the judge must report for it.
 """
 
 import uuid
@@ -48,12 +48,12 @@ async def transaction_not_zero(world: World) -> Ids:
 
 
 async def books_not_zero(_: World) -> Ids:
-    """That one entry is too much in the sum of all, too."""
+    """The entry of transaction_not_zero also makes the sum of all entries differ from zero."""
     return {"problem": "BOOKS_NOT_ZERO", "currency": "USD"}
 
 
 async def internal_differs(_: World) -> Ids:
-    """And nobody counted it with the fees."""
+    """The balance of FEES does not include the entry of transaction_not_zero."""
     return {"problem": "INTERNAL_DIFFERS", "code": "FEES", "currency": "USD"}
 
 
@@ -94,7 +94,7 @@ async def refunded_twice(world: World) -> Ids:
 
 
 async def clearing_off(_: World) -> Ids:
-    """The second refund took from clearing what no transfer has there."""
+    """The second refund of refunded_twice takes money from clearing that no transfer has there."""
     return {"code": "ACH_CLEARING", "currency": "USD"}
 
 
@@ -168,7 +168,7 @@ async def key_of_nothing(world: World) -> Ids:
 
 
 async def key_of_two(world: World) -> Ids:
-    """Two transfers that went were asked for under one key of one customer."""
+    """Two successful transfers have the same key of the same customer."""
     second, first = world.victims.submitted.pop(), world.victims.submitted.pop()
     await _write(
         world, "DELETE FROM payments.idempotency_key WHERE transfer_id = $1", second.transfer_id
@@ -224,7 +224,7 @@ async def _entered_long_ago(world: World, transfer_id: uuid.UUID, since: str) ->
 
 
 async def unanswered_for_an_hour(world: World) -> Ids:
-    """Its worker asks on and on, so nobody is late; yet a person should know."""
+    """Its worker keeps retrying, so it is not overdue, but it is past the deadline of its state."""
     return await _entered_long_ago(world, world.victims.debited.pop().transfer_id, "1 hour")
 
 
@@ -263,7 +263,7 @@ async def event_waiting(world: World) -> Ids:
 
 
 async def outbox_not_drained(_: World) -> Ids:
-    """The event that waits is under way for ever."""
+    """The event of event_waiting stays in the outbox forever."""
     return {"what": "outbox"}
 
 
@@ -281,7 +281,7 @@ async def event_not_counted(world: World) -> Ids:
 
 
 async def never_published(world: World) -> Ids:
-    """The record of an event's publication is gone; the event itself is in Kafka."""
+    """The outbox's record of a published event is deleted; the event itself is in Kafka."""
     transfer = world.victims.submitted.pop().transfer_id
     event_id = await _write(
         world,
@@ -389,4 +389,4 @@ PLANTS = (
     (Kind.ACH_TRACE, trace_differs),
     (Kind.ACH_STATE, cancelled_at_the_clearing_house),
 )
-"""What is planted, and the kind under which it must be found; a plant may be found under two."""
+"""Each plant with a kind under which the judge must find it; a plant may have several kinds."""

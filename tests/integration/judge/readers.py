@@ -1,4 +1,4 @@
-"""Everything behind the Write DB, running in this process: relay, router and the three readers."""
+"""Everything downstream of the Write DB, in this process: relay, router and the three readers."""
 
 import asyncio
 import threading
@@ -39,7 +39,7 @@ READERS = {"audit": "bp_audit", "customers": "bp_customers", "notifications": "b
 async def readers(
     cluster: PostgresStore, broker: KafkaStore, push: PushService
 ) -> AsyncGenerator[None]:
-    """Run them all while the body runs, then end them in order."""
+    """Run them all while the body runs, then stop them gracefully."""
     stop, routing = asyncio.Event(), threading.Event()
     pools = {
         name: await cluster.pool(f"bp_{name}", 2, database) for name, database in READERS.items()

@@ -1,4 +1,4 @@
-"""The judge finds nothing in a sound bank, and every planted difference by its name."""
+"""The judge finds no difference in a sound bank, and reports every planted difference."""
 
 import re
 from dataclasses import replace

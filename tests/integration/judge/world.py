@@ -1,4 +1,4 @@
-"""A small bank with transfers in every state, made by the bank's own code on real stores."""
+"""A small bank with transfers in every state, created by the bank's own code on real stores."""
 
 import itertools
 import uuid
@@ -44,7 +44,7 @@ _amounts = itertools.count(1001)
 
 @dataclass
 class Victims:
-    """Sound transfers that nobody has spoilt yet; whoever spoils one takes it off its list."""
+    """Transfers without differences; a plant removes the transfer that it changes from its list."""
 
     submitted: list[Transfer] = field(default_factory=list[Transfer])
     failed: list[Transfer] = field(default_factory=list[Transfer])
@@ -54,7 +54,7 @@ class Victims:
 
 @dataclass
 class World:
-    """The stores, and what makes transfers in them."""
+    """The stores, and methods that create transfers in them."""
 
     cluster: PostgresStore
     broker: KafkaStore
@@ -72,7 +72,7 @@ class World:
 
     @property
     def stores(self) -> Stores:
-        """What the judge reads, in its own role."""
+        """The stores as the judge reads them, with the judge's role."""
 
         async def connect(database: str) -> asyncpg.Connection:
             return await postgres.connect(
@@ -82,14 +82,14 @@ class World:
         return Stores(connect, self.broker.bootstrap, self.ach.control_url, self.push.control_url)
 
     async def owner(self, database: str, *, lawless: bool = False) -> asyncpg.Connection:
-        """The superuser of a database; lawless: no trigger runs."""
+        """Connect to a database as superuser; `lawless` disables all triggers."""
         connection = await self.bank.superuser(database)
         role = "replica" if lawless else "origin"
         await connection.execute(f"SET session_replication_role = {role}")
         return connection
 
     async def holder(self, cents: int = OPENING) -> Holder:
-        """A customer with an account, a projected opening balance and a device."""
+        """Open a customer with an account, a projected opening balance and a device."""
         holder = await self.bank.open_holder(cents)
         if cents:
             customers = await self.owner("bp_customers")
@@ -101,7 +101,7 @@ class World:
         return holder
 
     async def debit(self, holder: Holder | None = None) -> Transfer:
-        """Step one of the saga: a transfer in DEBITED whose submission had no answer yet."""
+        """Run the saga's first step: a transfer in DEBITED whose submission had no answer."""
         holder = holder or await self.holder()
         order = _order(holder, next(_amounts))
         transfer = debited(
@@ -112,13 +112,13 @@ class World:
         return transfer
 
     async def unknown(self) -> Transfer:
-        """A transfer whose outcome nobody knows."""
+        """Make a transfer whose outcome is unknown."""
         transfer = await self.step(await self.debit(), Event.TIMED_OUT)
         await self._asked_in_vain(transfer)
         return transfer
 
     async def _asked_in_vain(self, transfer: Transfer) -> None:
-        """Note what a worker notes that asked and had no answer: the saga waits for the partner."""
+        """Record an attempt without answer, as a worker does: the saga waits for the partner."""
         write = await self.owner("bp_write")
         await write.execute(
             "UPDATE payments.interbank_transfer SET attempts = 1 WHERE transfer_id = $1",
@@ -134,24 +134,24 @@ class World:
         return replace(moved)
 
     async def submitted(self, account: str = "123456") -> Transfer:
-        """A transfer that the clearing house has."""
+        """Make a transfer that the clearing house accepted."""
         transfer = await self.debit()
         key, amount = str(transfer.transfer_id), transfer.amount.minor_units
         trace = self.ach.submit(key, amount, account)
         return await self.step(transfer, Event.ACCEPTED, trace_number=trace)
 
     async def failed(self) -> Transfer:
-        """A transfer that the clearing house refused."""
+        """Make a transfer that the clearing house refused."""
         return await self.step(await self.debit(), Event.RECALLED, reason="ACH_REFUSED")
 
     async def cancelled(self) -> Transfer:
-        """A transfer that was recalled after a time-out; the clearing house keeps a tombstone."""
+        """Make a transfer cancelled after a timeout; the clearing house keeps a tombstone."""
         transfer = await self.step(await self.unknown(), Event.CANCEL_ASKED)
         self.ach.network.cancel(str(transfer.transfer_id))
         return await self.step(transfer, Event.RECALLED)
 
     async def book(self, payer: Holder | None = None) -> BookTransfer:
-        """A book transfer between two customers."""
+        """Make a book transfer between two customers."""
         payer = payer or await self.holder()
         payee = await self.holder(0)
         transfer = BookTransfer(
@@ -172,7 +172,7 @@ class World:
         return transfer
 
     async def fill(self) -> None:
-        """Transfers in every state, settled and returned ones among them."""
+        """Make transfers in every state, including settled and returned ones."""
         settled = [await self.submitted() for _ in range(2)]
         returned = await self.submitted("0000009901")
         late = await self.submitted("0000008802")
@@ -191,7 +191,7 @@ class World:
         victims.book = [await self.book() for _ in range(9)]
 
     async def close(self) -> None:
-        """Close what was opened here."""
+        """Close the connections of the bank."""
         await self.bank.close()
 
 
@@ -205,7 +205,7 @@ def _device(holder: Holder) -> Device:
 
 
 def device_of(customer_id: uuid.UUID) -> str:
-    """The registration token of a customer's one device."""
+    """Return the registration token of a customer's only device."""
     return f"device-{customer_id}"
 
 

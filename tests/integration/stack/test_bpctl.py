@@ -1,4 +1,4 @@
-"""`bpctl` against the running bank: scripts can use its output and exit codes."""
+"""`bpctl` on the running bank: its JSON output and exit codes, which scripts use."""
 
 from __future__ import annotations
 

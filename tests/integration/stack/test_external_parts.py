@@ -1,4 +1,4 @@
-"""The stack provisions and uses a store that runs elsewhere, and starts no process for it."""
+"""The stack provisions and uses an external store, and starts no process for it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_named_addresses_replace_the_local_stores(
     monkeypatch.setenv("BP_STACK_OPENBAO_TOKEN_FILE", str(token_file))
     monkeypatch.setenv("BP_STACK_POSTGRES_ADDRESS", f"127.0.0.1:{where['BP_POSTGRES_PORT']}")
 
-    # The same superuser's password, as the setting asks.
+    # The home needs the external superuser's password, as `postgres_address` requires.
     second = tmp_path / "home"
     (second / "secrets").mkdir(parents=True)
     seed = (stack_openbao.home.secrets / "seed.json").read_text()

@@ -1,4 +1,4 @@
-"""Paths, ports, logs and the set-up script on any machine."""
+"""Paths, ports, logs and the setup script on any machine."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_make_alone_prints_the_targets() -> None:
 
 def test_a_user_without_inotify_instances_is_told_the_remedy() -> None:
     launch.require_inotify(1)
-    # The child counts its open files against a limit of its own, so nobody else is disturbed.
+    # The child lowers its own limit of open files, so other processes are not affected.
     code = (
         "import resource; from sandbox.stack.supervisor import launch;"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16)); launch.require_inotify(64)"

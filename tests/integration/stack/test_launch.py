@@ -1,4 +1,4 @@
-"""Child processes: started from a threaded parent, under their own user, and ended with it."""
+"""Child processes start from a threaded parent, run as their own user, and end with the parent."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from sandbox.stack.supervisor import launch
 def test_a_link_inside_a_closed_folder_is_as_closed_as_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL did not start when .venv was a link in a folder that its user may not enter."""
+    """Regression: PostgreSQL did not start if .venv was a link in a folder closed to its user."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(launch, "_passable", lambda folder: folder.name != "closed")
     (tmp_path / "open").mkdir()
@@ -31,10 +31,10 @@ def test_a_link_inside_a_closed_folder_is_as_closed_as_the_folder(
 
 
 async def test_children_start_while_grpc_works_in_this_process(tmp_path: Path) -> None:
-    """One child in fifty was aborted before its program began.
+    """Regression: one child in fifty aborted before its program began.
 
-    Python code ran between fork and exec, so gRPC started its threads again in the child; exec
-    then closed the files that these threads wait on.
+    Python code ran between fork and exec, so gRPC restarted its threads in the child. Then exec
+    closed the files that these threads wait for.
     """
     server = grpc.aio.server()
     port = server.add_insecure_port("127.0.0.1:0")

@@ -1,4 +1,4 @@
-"""What the stack provisions: roles with least privilege, secrets, certificates, topics, files."""
+"""The stack provisions roles with least privilege, secrets, certificates, topics and files."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_commits_are_durable(stack_postgres: RunningStack) -> None:
 def test_no_process_of_the_bank_pushes_the_running_one_aside_when_it_wakes(
     stack_postgres: RunningStack,
 ) -> None:
-    """Else twenty processes on two cores spend their time on switching."""
+    """Otherwise twenty processes on two cores spend much of their time on context switches."""
     running = {
         name: node["pid"] for name, node in stack_postgres.nodes().items() if node.get("pid")
     }
@@ -137,7 +137,7 @@ def test_each_proxy_has_a_certificate_with_its_spiffe_identity_alone(
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert [entry.value for entry in names] == [spiffe_id(name)]
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-    # It begins five minutes before it is issued, for whose clock is behind.
+    # It is valid from five minutes before its issue, for clocks that run behind.
     assert (life - timedelta(minutes=5)).total_seconds() <= 3700
 
 

@@ -1,6 +1,7 @@
 """A stack that is killed without warning leaves no process behind and loses no durable data.
 
-The tests share one home of their own. Each leaves it running, even after it killed a part.
+The tests share one home that no other test uses. Each leaves it running, even after it killed a
+part.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ PARTS = ("migrations", "topics", "certificates", "valkey")
 
 @pytest.fixture(scope="module")
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home of this module; nothing runs in it afterwards."""
+    """A home for this module; its stack is stopped afterwards."""
     root = tmp_path_factory.mktemp("recovery") / "home"
     yield root
     RunningStack.open(root).down()
@@ -34,7 +35,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def own_stack(own_home: Path) -> RunningStack:
-    """Stores and provisioning, up."""
+    """The stack of this home, with stores and provisioning ready."""
     running = RunningStack.open(own_home)
     running.ensure(*PARTS)
     return running
@@ -45,7 +46,7 @@ def is_alive(pid: int) -> bool:
 
 
 async def remember(stack: RunningStack) -> None:
-    """Put one durable thing into each store."""
+    """Write durable data to PostgreSQL and Kafka."""
     connection = await asyncpg.connect(stack.dsn("bp_write"))
     await connection.execute("CREATE TABLE IF NOT EXISTS public.kept AS SELECT 42 AS answer")
     await connection.close()

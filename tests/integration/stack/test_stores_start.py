@@ -1,4 +1,4 @@
-"""Stores that start after a full disk or a crash: they start again, or say what is missing."""
+"""Stores that start after a full disk or a crash recover, or report what is missing."""
 
 import signal
 from collections.abc import AsyncGenerator
@@ -19,7 +19,7 @@ from sandbox.stack.supervisor.supervisor import StackError, Supervisor
 
 @dataclass(frozen=True)
 class _Room:
-    """A probe that succeeds while a file exists: the file stands for room on the disk."""
+    """A probe that succeeds while a file exists; the file represents free space on the disk."""
 
     file: Path
 
@@ -28,7 +28,7 @@ class _Room:
 
 
 async def test_a_store_is_started_again_however_long_its_disk_is_full(tmp_path: Path) -> None:
-    """The supervisor gave a store up after twenty starts on a full disk, that is four minutes."""
+    """Regression: the supervisor gave up a store after twenty starts (4 min) on a full disk."""
     room = tmp_path / "room"
     room.touch()
     spec = ProcessSpec(
@@ -60,9 +60,9 @@ async def test_a_store_is_started_again_however_long_its_disk_is_full(tmp_path: 
 async def test_kafka_does_not_start_when_the_controller_before_it_could_not_write(
     tmp_path: Path,
 ) -> None:
-    """The disk was full for the controller that fences, and had room again for the broker.
+    """The disk is full for the fencing controller, and has space again for the broker.
 
-    A broker that is not fenced before it starts can leave transactions undecided for ever.
+    A broker that is not fenced before it starts can leave transactions undecided forever.
     """
     home = Home(tmp_path)
     home.create()
@@ -70,7 +70,7 @@ async def test_kafka_does_not_start_when_the_controller_before_it_could_not_writ
     kafka = Kafka(home, ports.get("kafka"), ports.get("controller"), default_libs(), 128)
     await kafka.prepare()
     (kafka.data / "__cluster_metadata-0").write_text("as little a folder as a full disk allows")
-    with pytest.raises(RuntimeError, match="controller ended"):
+    with pytest.raises(RuntimeError, match="controller exited"):
         await kafka.prepare()
     home.remove_run()
 
@@ -89,7 +89,7 @@ async def _opened(openbao: OpenBao) -> AsyncGenerator[None]:
 
 @pytest.fixture
 async def openbao(tmp_path: Path) -> AsyncGenerator[OpenBao]:
-    """A server that was unsealed once and is stopped now."""
+    """A server that was unsealed once and then stopped."""
     home = Home(tmp_path)
     home.create()
     ports = Ports(home.conf / "ports.json", {})
@@ -103,7 +103,7 @@ async def openbao(tmp_path: Path) -> AsyncGenerator[OpenBao]:
 async def test_openbao_is_begun_anew_when_its_keys_never_reached_the_disk(
     openbao: OpenBao,
 ) -> None:
-    """A home could never start again after a kill between initialisation and the keys' file."""
+    """Regression: after a kill between initialisation and the keys' file, no start succeeded."""
     lost = openbao.keys_file.read_text()
     openbao.keys_file.unlink()
     begun = openbao.keys_file.with_suffix(".begun")
@@ -116,7 +116,7 @@ async def test_openbao_is_begun_anew_when_its_keys_never_reached_the_disk(
 async def test_openbao_says_that_its_keys_are_gone_and_keeps_what_they_lock(
     openbao: OpenBao,
 ) -> None:
-    """A store in use is never initialised again, because a backup may hold its keys."""
+    """A used store is never initialised again, because a backup may hold its keys."""
     kept = openbao.keys_file.read_text()
     openbao.keys_file.unlink()
     node = openbao.node()
@@ -124,7 +124,7 @@ async def test_openbao_says_that_its_keys_are_gone_and_keeps_what_they_lock(
     spec = replace(node, restart=RestartPolicy(delay_first_s=0.01, first_starts_max=2))
     home = openbao.home
     bank = Supervisor({"openbao": spec}, home.logs, home.pids_file)
-    with pytest.raises(StackError, match=r"keys are gone: restore .*openbao-init\.json"):
+    with pytest.raises(StackError, match=r"keys are missing: restore .*openbao-init\.json"):
         await bank.ensure([])
     await bank.stop_all()
     openbao.keys_file.write_text(kept)
@@ -135,7 +135,7 @@ async def test_openbao_says_that_its_keys_are_gone_and_keeps_what_they_lock(
 async def test_openbao_killed_right_after_its_keys_were_kept_is_not_begun_anew_when_they_go(
     openbao: OpenBao,
 ) -> None:
-    """The mark of an unfinished start stayed, so a later loss of the keys erased the store."""
+    """Regression: the mark of an unfinished start stayed, so losing the keys erased the store."""
     begun = openbao.keys_file.with_suffix(".begun")
     begun.touch()
     async with _opened(openbao):

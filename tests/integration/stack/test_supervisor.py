@@ -1,4 +1,4 @@
-"""The supervisor's rules on small real processes: order, restarts, bounds, stopping."""
+"""The supervisor's rules on small real processes: order, restarts, limits, stopping."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ DEAF = (
 
 @dataclass(frozen=True)
 class Exists:
-    """Ready when a file is there."""
+    """A probe that succeeds while a file exists."""
 
     file: Path
 
@@ -53,7 +53,7 @@ class Exists:
 
 @dataclass
 class Journal:
-    """Notes who ran in which order."""
+    """Records the order in which actions ran."""
 
     lines: list[str] = field(default_factory=list)
 
@@ -66,7 +66,7 @@ class Journal:
 
 @pytest.fixture(autouse=True)
 def run_directory_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No sockets here, so paths may be long and nothing is left in /tmp."""
+    """These tests use no sockets, so the run directory may have a long path inside the home."""
     monkeypatch.setattr(home_module, "RUN_DIR_CHARS_MAX", 10_000)
 
 
@@ -82,7 +82,7 @@ def process(name: str, layer: Layer = Layer.SERVICE, **changes: object) -> Proce
 
 
 async def comes_true(condition: Callable[[], object]) -> None:
-    """Wait for something that the supervisor does in this same loop."""
+    """Wait for an action of the supervisor, which runs in the same event loop."""
 
     async def holds() -> object:
         return condition()
@@ -148,7 +148,7 @@ async def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
 async def test_what_runs_and_does_not_serve_is_ill(tmp_path: Path) -> None:
     up = tmp_path / "up"
     up.touch()
-    # Killed, it is ill for as long as a slow host may need to see it.
+    # After a kill it stays down long enough for a slow host to see it.
     sound = process("sound", restart=RestartPolicy(delay_first_s=3600, delay_max_s=3600))
     bank = supervisor(tmp_path, sound, process("app", probe=Exists(up)))
     await bank.ensure([])
@@ -244,7 +244,7 @@ async def test_what_was_never_ready_is_given_up_early_and_named_with_its_last_wo
     }
     assert rows["app"]["trouble"] in said
     assert (rows["app"]["exit_code"], rows["app"]["pid"]) == (3, None)
-    assert rows["edge"]["reason"] == "a need of it failed"
+    assert rows["edge"]["reason"] == "a part that it needs failed"
     await bank.stop_all()
 
 
@@ -264,7 +264,7 @@ async def test_a_second_failed_start_is_told_while_it_is_still_tried(tmp_path: P
 async def test_what_was_ready_once_is_not_given_up_after_a_few_failed_starts(
     tmp_path: Path,
 ) -> None:
-    """A need of it may be away for a while; see RestartPolicy."""
+    """A dependency may be unavailable for a while; see RestartPolicy."""
     up = tmp_path / "up"
     up.touch()
     code = f"import pathlib, time; pathlib.Path({str(up)!r}).stat(); time.sleep(3600)"
@@ -283,7 +283,7 @@ async def test_what_was_ready_once_is_not_given_up_after_a_few_failed_starts(
     again = asyncio.create_task(bank.ensure([]))
     up.touch()
     await again
-    # A process that was at its end already may have counted as ready for a moment.
+    # A process that was already exiting may have counted as ready for a moment.
     await comes_true(lambda: runner.state is State.READY and runner.trouble() == "")
     await bank.stop_one("app")
     up.unlink()
@@ -316,12 +316,12 @@ asyncio.run(main(*sys.argv[1:]))
 ASKED_EVERY_S = 0.1
 ANSWER_S = 0.3
 MISSED_S = 0.3
-"""Each answer that does not come counts as so much silence."""
+"""Each missing answer counts as this many seconds without an answer."""
 
 
 @dataclass(frozen=True)
 class Noted(GrpcAnswers):
-    """Keeps what each question came to."""
+    """Records the result of each health check."""
 
     answers: list[bool] = field(default_factory=list)
 
@@ -331,13 +331,13 @@ class Noted(GrpcAnswers):
 
 
 def silent_s() -> float:
-    """Return how long a process may be silent. A busy host makes a sound one miss some answers."""
+    """Return how long a process may not answer. On a busy host, a healthy one misses some."""
     return scaled_s(1.5)
 
 
 @pytest.fixture
 def health(tmp_path_factory: pytest.TempPathFactory):
-    """Makes processes with gRPC health that may be silent for a while; a file ends service."""
+    """Makes processes with gRPC health and a liveness check; a file makes one NOT_SERVING."""
     socket = str(tmp_path_factory.mktemp("s") / "in")
 
     def make(*until_there: str) -> ProcessSpec:
@@ -357,7 +357,7 @@ async def test_a_process_that_answers_nothing_any_more_is_replaced(tmp_path: Pat
     runner = bank.runners["app"]
     stopped = bank.kill("app", signal.SIGSTOP)
     await comes_true(lambda: runner.state is State.READY and runner.pid not in (None, stopped))
-    silent = runner.reason.removeprefix("killed, it had not answered for ").removesuffix(" s")
+    silent = runner.reason.removeprefix("killed: no answer for ").removesuffix(" s")
     assert int(silent) >= int(silent_s())
     assert runner.restarts == 1
     await bank.stop_all()

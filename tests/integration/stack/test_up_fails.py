@@ -1,6 +1,6 @@
-"""An `up` that cannot succeed says soon which part fails and why, and gives up.
+"""An `up` that cannot succeed soon reports which part fails and why, and gives up.
 
-The tests share one home of their own. Each breaks it in a different way and repairs it.
+The tests share one home that no other test uses. Each breaks it in a different way and repairs it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STACK = (sys.executable, "-m", "sandbox.stack")
 
 @pytest.fixture(scope="module")
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home of this module; nothing runs in it afterwards."""
+    """A home for this module; its stack is stopped afterwards."""
     root = tmp_path_factory.mktemp("fails") / "home"
     yield root
     RunningStack.open(root).down()
@@ -68,7 +68,7 @@ async def test_a_service_that_dies_at_its_start_is_named_soon_and_given_up(own_h
     first = up.stderr.readline()
     told = re.match(r"customers: exited with 1 before it was ready, failed starts: (\d)", first)
     assert told, first
-    assert int(told[1]) < STARTS_MAX, "it is told while it is still tried"
+    assert int(told[1]) < STARTS_MAX, "it is reported while it is still retried"
     assert "given up" not in first
     said = up.stderr.read()
     assert up.wait() == 1
@@ -98,13 +98,13 @@ async def test_a_service_that_dies_at_its_start_is_named_soon_and_given_up(own_h
         (
             "INSERT INTO schema_migrations_payments (version) VALUES ('0999')",
             "DELETE FROM schema_migrations_payments WHERE version = '0999'",
-            "ran migration 0999, which is not in this tree",
+            "ran migration 0999, which this version of the bank does not have",
         ),
         (
             "UPDATE schema_migrations_payments SET digest = 'x' || digest WHERE version = '0001'",
             "UPDATE schema_migrations_payments SET digest = substr(digest, 2) "
             "WHERE version = '0001'",
-            "ran another migration 0001 than the one in this tree",
+            "ran a different migration 0001 than this version's",
         ),
     ],
     ids=["unknown", "changed"],
@@ -119,7 +119,7 @@ async def test_a_database_of_another_version_of_the_bank_is_told_with_what_to_do
     up = stack_command(own_home, "up", "migrations")
     assert up.returncode == 1
     assert f"the database bp_write of payments {finding}" in up.stderr
-    assert f"`make down`, remove {own_home}, `make up`" in up.stderr
+    assert f"`make down`, remove {own_home}, run `make up`" in up.stderr
     assert stack_command(own_home, "status").returncode == 1
     await as_superuser(own, "bp_write", mends)
     assert stack_command(own_home, "up", "migrations").returncode == 0

@@ -1,4 +1,4 @@
-"""The list of findings is bounded and counts all."""
+"""The list of findings is bounded, and every finding is counted."""
 
 from decimal import Decimal
 

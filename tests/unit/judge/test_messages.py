@@ -1,4 +1,4 @@
-"""Counting pushes: by calls, since a proxy repeats a call under its id."""
+"""Pushes are counted by call id, because a proxy retries a call with the same id."""
 
 from typing import Any
 

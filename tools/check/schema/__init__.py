@@ -1,4 +1,4 @@
-"""Today's SQL as files: what the migrations make, compared with what a reader finds."""
+"""Compares the SQL files that people read with the schema that the migrations make."""
 
 from tools.check.schema.files import refuse_different, write
 

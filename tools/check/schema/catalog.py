@@ -1,7 +1,7 @@
-"""Reads functions from PostgreSQL's catalog, and what a function file does to them.
+"""Reads functions from PostgreSQL's catalog, and the effect of a function file on them.
 
-A file is run in a transaction that is taken back. The functions that it wrote are those whose
-catalog row has this transaction's id, so no parser of SQL is needed.
+A file is run in a transaction that is rolled back. The functions that it wrote are those whose
+catalog row has this transaction's id, so no SQL parser is needed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ QUERIES = load_queries(Path(__file__).parent / "sql" / "catalog.sql")
 
 
 async def tried(connection: asyncpg.Connection, schema: str, text: str) -> FunctionFile:
-    """Run a function file, look at what it wrote, and take it back."""
+    """Run a function file, read the functions that it wrote, and roll back."""
     transaction = connection.transaction()
     await transaction.start()
     try:
@@ -32,7 +32,7 @@ async def tried(connection: asyncpg.Connection, schema: str, text: str) -> Funct
 
 
 async def functions_of(connection: asyncpg.Connection, schema: str) -> list[tuple[Function, bool]]:
-    """Every function of a schema, each with whether this transaction wrote it."""
+    """Return every function of a schema, each with whether this transaction wrote it."""
     rows: list[Any] = await connection.fetch(QUERIES.functions, schema)
     return [
         (

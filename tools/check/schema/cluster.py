@@ -1,7 +1,7 @@
-"""A throw-away PostgreSQL: in a temporary folder, reached by a Unix socket alone, not durable.
+"""Starts a throw-away PostgreSQL: in a temporary folder, on a Unix socket only, not durable.
 
-Nothing here knows what is checked. PostgreSQL refuses to run as root, so root starts it as another
-user, and the kernel stops it when the check is killed.
+Nothing here depends on what is checked. PostgreSQL refuses to run as root, so root starts it as
+another user, and the kernel stops it when the check is killed.
 """
 
 import os
@@ -21,9 +21,9 @@ from ops.waiting import until_true
 from tools.check.tools import CheckFailed
 
 PORT = 5432
-"""Only a part of the socket's name."""
+"""Used only in the name of the socket."""
 START_S = 60.0
-# Nothing here has to survive a crash, and the check runs beside others on two cores.
+# The data need not survive a crash, and other checks share the two cores.
 OPTIONS = (
     *("-c", "listen_addresses="),
     *("-c", "fsync=off"),
@@ -65,7 +65,7 @@ def program(name: str) -> Path:
 
 
 def run(*command: str | Path, env: Mapping[str, str] | None = None) -> str:
-    """Run a program and return its standard output; CheckFailed with what it says if it fails."""
+    """Run a program and return its standard output; CheckFailed with its output if it fails."""
     done = subprocess.run(
         [*map(str, command)],
         env={**_environment(), **(env or {})},
@@ -79,7 +79,7 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Return our environment without the variables that change what PostgreSQL's programs do."""
+    """Return our environment without the variables that configure PostgreSQL's programs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {**kept, "LC_ALL": "C.UTF-8"}
 
@@ -92,7 +92,7 @@ def _ready(folder: Path, server: subprocess.Popen[bytes], log: Path) -> bool:
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
-    """SIGQUIT is PostgreSQL's immediate shutdown, which takes its children along."""
+    """Send SIGQUIT, PostgreSQL's immediate shutdown, which also stops its child processes."""
     server.send_signal(signal.SIGQUIT)
     try:
         server.wait(10)
@@ -102,10 +102,10 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def _other_user(folder: Path) -> Sequence[str]:
-    """Return the words before a command that run it as `postgres` or `nobody` if we are root.
+    """Return the command prefix that runs a command as `postgres` or `nobody` if we are root.
 
-    They also ask the kernel to stop the command at our end. Where the other user cannot pass the
-    folders above PostgreSQL or above `folder`, it keeps the one capability to pass them.
+    The prefix also asks the kernel to stop the command when we end. If the other user cannot enter
+    the folders above PostgreSQL or above `folder`, it keeps the one capability to enter them.
     """
     dies_with_us = () if sys.platform != "linux" else ("setpriv", "--pdeathsig", "QUIT")
     if os.geteuid() != 0:

@@ -1,7 +1,7 @@
-"""Makes pg_dump's output readable and the same on every day. Pure.
+"""Makes pg_dump's output readable and the same at every run. Pure.
 
-The statements stay pg_dump's; each table stands with its indexes, triggers and grants, and the
-catalog's comments become comments of the file. Functions are listed, since each has its own file.
+The statements are pg_dump's. Each table is followed by its indexes, triggers and grants, and the
+catalog's comments become comments of the file. Functions are only listed: each has its own file.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Entry:
     body: str
 
     def about(self, schema: str, tables: Sequence[str]) -> str | None:
-        """Return the table that this is or belongs to; None for what is of no table."""
+        """Return the table that this object is or belongs to; None if it belongs to no table."""
         if self.kind == "TYPE":
             return None
         named = re.findall(rf"\b{schema}\.(\w+)", self.body)
@@ -45,7 +45,7 @@ class Entry:
 def readable(
     database: str, service: str, schema: str, dump: str, functions: Sequence[Function]
 ) -> str:
-    """Return the text of a schema.sql, from pg_dump's output for one schema and its functions."""
+    """Return the text of a schema.sql from pg_dump's output for one schema, and its functions."""
     entries = [e for e in entries_of(dump) if not _of_functions(e) and e.kind != "INDEX ATTACH"]
     comments = {f"{m[1]} {m[2]}": m[3] for e in entries if (m := COMMENT.match(e.body))}
     entries = [entry for entry in entries if entry.kind != "COMMENT"]

@@ -1,8 +1,8 @@
-"""Today's SQL as files: a function file for each function, a schema.sql for each service.
+"""The current SQL as files: a function file for each function, a schema.sql for each service.
 
-The migrations run from empty in a throw-away PostgreSQL, in the order in which a database of the
-bank runs them. `make check` compares the result with the files; `make gen` writes schema.sql and a
-file for each function that has none.
+The migrations run in an empty throw-away PostgreSQL, in the order in which a database of the bank
+runs them. `make check` compares the result with the files; `make gen` writes schema.sql and a file
+for each function that has none.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ONE_MONTH = "*_[0-9][0-9][0-9][0-9]_[0-9][0-9]"
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    """What the migrations of one service made, and what its function files did to it."""
+    """The schema that one service's migrations made, and the effect of its function files."""
 
     service: str
     schema: str
@@ -52,7 +52,7 @@ class Today:
 
 
 def refuse_different() -> None:
-    """Raise CheckFailed with each file that is not what the migrations make."""
+    """Raise CheckFailed with each file that differs from the migrated schema."""
     if findings := [finding for today in _read() for finding in _findings(today)]:
         raise CheckFailed("\n".join(findings))
 
@@ -77,7 +77,7 @@ def _findings(today: Today) -> list[str]:
         *function_findings(f"{today.folder}/functions", today.functions, today.files),
         *schema_finding(str(committed.relative_to(REPO)), text, today.schema_sql),
         *(
-            f"{stray.relative_to(REPO)}: is no function file. Remove it."
+            f"{stray.relative_to(REPO)}: not a function file. Remove it."
             for stray in sorted((folder / "functions").glob("*"))
             if stray.suffix != ".sql"
         ),
@@ -115,7 +115,7 @@ async def _read_database(
 async def _migrated(
     connection: asyncpg.Connection, server: PostgresServer, database: str, service: str
 ) -> str:
-    """Run a service's migrations; return the one schema that they made."""
+    """Run a service's migrations; return the name of the one schema that they made."""
     before = {row[0] for row in await connection.fetch(QUERIES.schemas)}
     await migrate_database(server, Path(server.host), _program, database, (service,))
     made = {row[0] for row in await connection.fetch(QUERIES.schemas)} - before

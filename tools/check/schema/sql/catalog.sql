@@ -4,8 +4,8 @@ SELECT nspname::text FROM pg_namespace
 WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'public') ORDER BY nspname
 
 -- name: functions
--- Every function of a schema, and every function that this transaction wrote, as it is now; with
--- its owner and the roles that may execute it.
+-- Every function of a schema and every function that this transaction wrote, with its owner and
+-- the roles that may execute it.
 SELECT p.proname::text AS name,
     format('%I.%I(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)) AS signature,
     CASE p.prokind
