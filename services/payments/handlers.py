@@ -15,7 +15,7 @@ from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_di
 from services.kernel.clock import utc_now
 from services.kernel.errors import IdempotencyKeyReused, RequestInProgress
 from services.kernel.ids import new_id, shard_of
-from services.ledger import refusals as ledger
+from services.ledger import refusals as ledger_refusals
 from services.payments import checks, errors, mapping, saga, webhook
 from services.payments.checks import Limits
 from services.payments.driver import Driven, Driver
@@ -80,9 +80,9 @@ async def _debit(deps: Dependencies, order: InterbankTransferOrder, transfer: Tr
     event = mapping.event_out(transfer, DEBIT.event_type, event_id)
     try:
         return await deps.store.debit(order, transfer, event, deps.driver.lease())
-    except ledger.InsufficientFunds:
+    except ledger_refusals.InsufficientFunds:
         raise errors.InsufficientFunds from None
-    except ledger.AccountUnknown:
+    except ledger_refusals.AccountUnknown:
         raise errors.AccountNotFound from None
 
 

@@ -15,7 +15,7 @@ from services.chassis.postgres import load_queries
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
-from services.ledger import refusals as ledger
+from services.ledger import refusals as ledger_refusals
 from services.payments.state import State, Transition
 from services.payments.transfer import (
     Beneficiary,
@@ -119,20 +119,20 @@ class Store:
             # A lock held too long or an error fails the whole batch. Each debit is then retried
             # alone, so that none suffers for another.
             outcome = None
-        if isinstance(outcome, ledger.LedgerRefusal):
+        if isinstance(outcome, ledger_refusals.LedgerRefusal):
             raise outcome
         return outcome or await self._debit_alone(row)
 
     async def _debit_each(
         self, orders: Sequence[DebitOrder]
-    ) -> list[Debit | ledger.LedgerRefusal | None]:
+    ) -> list[Debit | ledger_refusals.LedgerRefusal | None]:
         """Make the debits that can be made; None for an order that has to be retried alone."""
         rows: list[Any] = await self._pool.fetch(self._sql.debit_each, orders)
         outcomes = {row["transfer_id"]: _outcome(row) for row in rows}
         return [outcomes[order.transfer_id] for order in orders]
 
     async def _debit_alone(self, order: DebitOrder) -> Debit:
-        with ledger.refusals():
+        with ledger_refusals.refusals():
             return _debit(await self._pool.fetchrow(self._sql.debit, *order))
 
     async def advance(
@@ -328,9 +328,9 @@ def _debit_order(
     )
 
 
-def _outcome(row: Any) -> Debit | ledger.LedgerRefusal | None:
+def _outcome(row: Any) -> Debit | ledger_refusals.LedgerRefusal | None:
     if row["outcome"] == "REFUSED":
-        return ledger.refusal_of_verdict(row["refusal"])
+        return ledger_refusals.refusal_of_verdict(row["refusal"])
     return _debit(row) if row["outcome"] else None
 
 

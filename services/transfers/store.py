@@ -13,7 +13,7 @@ from services.chassis.postgres import load_queries
 from services.kernel.errors import IdempotencyKeyReused
 from services.kernel.ids import shard_of
 from services.kernel.money import Money
-from services.ledger import refusals as ledger
+from services.ledger import refusals as ledger_refusals
 from services.transfers.errors import InsufficientFunds
 from services.transfers.state import BookTransfer, BookTransferOrder, EventOut
 
@@ -58,7 +58,7 @@ class Store:
         request = _request(order, transfer, response, event)
         try:
             row = await self._post_request(request)
-        except ledger.InsufficientFunds as refusal:
+        except ledger_refusals.InsufficientFunds as refusal:
             raise InsufficientFunds(account_id=str(transfer.account_id)) from refusal
         answer = _answer(row)
         return response if answer is None else answer
@@ -72,10 +72,10 @@ class Store:
             # alone, so that none suffers for another.
             row = None
         if row is None or row["verdict"] is None:
-            with ledger.refusals():
+            with ledger_refusals.refusals():
                 return await self._pool.fetchrow(self._sql.post_book_transfer, *request)
         if row["verdict"] == "REFUSED":
-            raise ledger.refusal_of_verdict(row["refusal"])
+            raise ledger_refusals.refusal_of_verdict(row["refusal"])
         return row
 
     async def _post_each(self, requests: Sequence[Request]) -> list[Any]:

@@ -23,6 +23,8 @@ WANTED = (
             "transfer-saga",
             "events",
             "contracts",
+            "decisions",
+            "deployability",
             "performance",
             "dependencies",
             "failure-modes",

@@ -1,6 +1,6 @@
-"""Every type of event as today's code writes it, from fixed facts by mapping, relay and router.
+"""Every type of event as the current code writes it, from fixed data by mapping, relay and router.
 
-The ids, times and amounts are invented and stand still, so the bytes do too.
+The ids, times and amounts are invented and constant, so the bytes are constant too.
 """
 
 import uuid
@@ -64,7 +64,7 @@ PAYMENT_FACTS: dict[str, Transfer] = {
     "TransferCancelRefused": replace(SUBMITTED, version=4),
 }
 POSTS = frozenset({"TransferDebited", "TransferFailed", "TransferReturned", "TransferCancelled"})
-"""Facts that touch the customer's account, and so carry its position."""
+"""Events that post to the customer's account, so they carry the account's position."""
 
 BOOK_TRANSFER = BookTransfer(
     transfer_id=TRANSFER,
@@ -91,7 +91,7 @@ ORDER = BookTransferOrder(
 
 
 def written() -> Iterator[Golden]:
-    """Yield each event of payments and transfers, and what the router makes of it."""
+    """Yield each event of payments and transfers, and the records that the router makes from it."""
     for name, transfer in PAYMENT_FACTS.items():
         payload = payments.event_out(transfer, name, EVENT).payload
         positions = [_position(ACCOUNT, 400_000, 7)] if name in POSTS else []
@@ -107,7 +107,7 @@ def written() -> Iterator[Golden]:
 
 
 def facts_of_the_contracts() -> set[str]:
-    """Return the names of all facts that the envelopes can hold."""
+    """Return the names of all events that the envelopes can contain."""
     envelopes: tuple[Any, ...] = (PaymentEvent, TransferEvent)
     return {
         field.message_type.name
@@ -123,7 +123,7 @@ def _position(account_id: uuid.UUID, balance: int, position: int) -> dict[str, A
 def _relayed(
     topic: str, event_type: str, payload: bytes, positions: list[dict[str, Any]]
 ) -> Record:
-    """Return the record that the relay makes of an outbox row."""
+    """Return the record that the relay makes from an outbox row."""
     row = {
         "event_id": EVENT,
         "topic": topic,

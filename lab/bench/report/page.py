@@ -1,6 +1,7 @@
 """`python -m lab.bench.report.page`: writes a report's figures into the documents, and its charts.
 
-Only the text between the two markers of a document is replaced.
+Only the text between the two markers of a document is replaced. The comparison with other systems
+has markers of its own: `comparison.py` writes it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.bench.report import bench_json, peers, plots
-from lab.bench.report.peers import Peer
+from lab.bench.report import bench_json, plots
+from lab.bench.report.documents import replaced, table
 from sandbox.stack.home import REPO
 
 BEGIN = "<!-- figures: written by python -m lab.bench.report.page -->"
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         (CHARTS / name).write_text(drawing)
     for name, text in (("docs/performance.md", whole(merged)), ("README.md", short(merged))):
         document = REPO / name
-        document.write_text(replaced(document.read_text(), text))
+        document.write_text(replaced(document.read_text(), text, BEGIN, END))
     return 0
 
 
@@ -84,15 +85,6 @@ def together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def replaced(document: str, text: str) -> str:
-    """Return a document with new figures. ValueError: it has no markers."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no {BEGIN} … {END} in the document")
-    return f"{before}{BEGIN}\n{text.strip()}\n{END}{after}"
-
-
 def whole(bench: Mapping[str, Any]) -> str:
     """Return the figures for docs/performance.md."""
     figures = bench["figures"]
@@ -108,10 +100,6 @@ def whole(bench: Mapping[str, Any]) -> str:
         _targets(bench["targets"]),
         "### The ledger function alone",
         _ledger(bench),
-        "![SQL alone, beside peers](img/functions.svg)",
-        "### Beside comparable systems",
-        "![A second, beside peers](img/throughput.svg)",
-        _peers(figures),
     ]
     return "\n\n".join(piece for piece in pieces if piece)
 
@@ -139,9 +127,7 @@ def short(bench: Mapping[str, Any]) -> str:
     return "\n\n".join(
         (
             f"{'; '.join(words)}{worth} ({where}). {_company(bench)}".strip(),
-            "![A second, beside peers](docs/img/throughput.svg)",
-            "What each of the other systems does for one of its units, the targets, and where the "
-            "time goes: [performance](docs/performance.md).",
+            "The targets, and where the time goes: [performance](docs/performance.md).",
         )
     )
 
@@ -164,7 +150,7 @@ def _runs(bench: Mapping[str, Any]) -> str:
         for run in SHOWN
         if f"{run}.per_s" in figures
     ]
-    return _table(titles, rows)
+    return table(titles, rows)
 
 
 def _sentence(figures: Mapping[str, float]) -> str:
@@ -222,7 +208,7 @@ def _targets(judged: Iterable[Mapping[str, Any]]) -> str:
         )
         for one in judged
     ]
-    return _table(("what", "measured", "target", "", "goal", ""), rows)
+    return table(("what", "measured", "target", "", "goal", ""), rows)
 
 
 def _ledger(bench: Mapping[str, Any]) -> str:
@@ -243,36 +229,8 @@ def _ledger(bench: Mapping[str, Any]) -> str:
     ]
     form = bench["ledger"]["form"]
     return (
-        _table(("form and accounts", "clients", "postings a second", "ms a call"), rows)
+        table(("form and accounts", "clients", "postings a second", "ms a call"), rows)
         + f"\n\n`ledger.spread` and `ledger.hot` are the form that the services use: {form}."
-    )
-
-
-def _peers(figures: Mapping[str, float]) -> str:
-    def row(peer: Peer) -> tuple[str, ...]:
-        least, most = _number(peer.least_per_s), _number(peer.most_per_s)
-        pace = most if least == most else f"{least} to {most}"
-        return (peer.name, peer.what, pace, peer.p99, peer.remark)
-
-    ours = [
-        (
-            "**BP**",
-            f"{what}: REST, TLS and mTLS, events, audit record, push, fsync; 64 connections",
-            f"**{_number(figures[f'{run}.per_s'])}**",
-            f"{_number(figures[f'{run}.p99_ms'])} ms",
-            "",
-        )
-        for run, what in (
-            ("book.c64", "book transfer"),
-            ("interbank.c64", "interbank transfer with fraud score and clearing house"),
-        )
-        if f"{run}.per_s" in figures
-    ]
-    theirs = [row(peer) for peer in (*peers.SYSTEMS, *peers.FUNCTIONS)]
-    return (
-        _table(("system", "one unit is", "a second", "p99", ""), [*ours, *theirs])
-        + "\n\nThe others were measured on a similar machine with 32 connections, except Mojaloop, "
-        "whose own published figure is used."
     )
 
 
@@ -280,11 +238,6 @@ def _number(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Comparable systems and their measured speed on a similar machine, two quiet cores.
+"""Comparable systems and BP, measured in one sitting on one machine.
 
-All are measured with 32 connections, except where `what` says "published". One unit of each system
-is less work than one transfer of the bank; `what` describes the unit.
+The host's speed changes by up to 2.5 times between hours, so figures of other sittings must not be
+added here: measure all systems again and replace all rows. One unit of each system is different
+work; `unit` describes it.
 """
 
 from __future__ import annotations
@@ -10,46 +11,140 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
-    """One system."""
+class Measured:
+    """One system that answers requests."""
 
-    name: str
-    what: str
-    """What one of its units is."""
-    least_per_s: float
-    most_per_s: float
-    p99: str = ""
-    """Measured 99th percentile of the latency."""
-    remark: str = ""
+    label: str
+    """Short name, for the chart."""
+    system: str
+    """Name and version, and the commit."""
+    unit: str
+    """What one unit is, and what the system does for it."""
+    least_per_s: int
+    most_per_s: int
+    p99_ms: str
+    cpu_ms: str
+    """CPU of one unit."""
+    typical_per_s: int | None = None
+    """Of several runs, where their range is wide."""
+    per_s_at_64: int | None = None
+    """With 64 connections instead of 32. None: not measured."""
+    ours: bool = False
 
 
-SYSTEMS = (
-    Peer("Blnk", "one posting", 537, 537, "228 ms", "42/s through one hot account"),
-    Peer(
-        "Formance",
-        "one bare posting",
-        316,
-        329,
-        "187 ms",
-        "minimal features 437/s, 158 ms; 28 to 131/s through one hot account",
-    ),
-    Peer(
-        "Bank of Anthos",
-        "one bare row, no TLS, no events",
-        400,
-        816,
-        "120 to 211 ms",
-        "up to 50 of 50 concurrent debits of a whole balance accepted; 122 to 165 of 200 cached "
-        "balances wrong",
-    ),
-    Peer("Mojaloop", "a transfer; published, for two vCPUs", 16.6, 16.6, "", "8.3/s a vCPU"),
+@dataclass(frozen=True, slots=True)
+class Function:
+    """SQL alone, under pgbench."""
+
+    label: str
+    spread_per_s: int
+    """Postings on many accounts."""
+    hot_per_s: int
+    """Postings on one hot account."""
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """What a system did with concurrent requests that contradict each other."""
+
+    system: str
+    accepted: str
+    """Of 50 concurrent debits of a whole balance; 1 is right."""
+    rows: str
+    """Written for one idempotency key that was sent 50 times; 1 is right."""
+
+
+DATE = "2026-11-28"
+MACHINE = "2 cores of an AMD EPYC, in a slow hour"
+
+BASELINE = Measured(
+    "BP baseline: one durable debit",
+    "**BP** 2eff396, baseline",
+    "one durable debit in place of the service; gateway, sidecars, TLS and mTLS",
+    512,
+    532,
+    "117",
+    "3.5",
+    ours=True,
 )
-"""Whole systems."""
+BLNK = Measured(
+    "Blnk: one posting",
+    "Blnk 0.15.2 (cba0072)",
+    "one posting; no TLS, no authentication, hash chain off",
+    290,
+    335,
+    "179 to 219",
+    "5.6 to 6.5",
+    per_s_at_64=436,
+)
+BANK_OF_ANTHOS = Measured(
+    "Bank of Anthos: one row",
+    "Bank of Anthos 0.6.7 (d0af047), warm",
+    "one row; RS256 token; no TLS, no events",
+    265,
+    295,
+    "285 to 332",
+    "6.4 to 7.2",
+    per_s_at_64=306,
+)
+FORMANCE_MINIMAL = Measured(
+    "Formance, minimal: one posting",
+    "Formance 2.4.1 (25f8708), minimal features",
+    "one posting",
+    218,
+    247,
+    "260 to 291",
+    "7.7 to 8.7",
+)
+BOOK = Measured(
+    "BP book transfer, in full",
+    "**BP** 2eff396, book transfer",
+    "one book transfer; TLS and mTLS, events, audit record, two pushes",
+    151,
+    196,
+    "397",
+    "9.3",
+    typical_per_s=182,
+    per_s_at_64=208,
+    ours=True,
+)
+FORMANCE_DEFAULT = Measured(
+    "Formance, default: one posting",
+    "Formance 2.4.1 (25f8708), default features",
+    "one posting with the history of moves and a hashed log",
+    145,
+    186,
+    "365 to 382",
+    "9.8 to 11.7",
+    per_s_at_64=180,
+)
+INTERBANK = Measured(
+    "BP interbank transfer, in full",
+    "**BP** 2eff396, interbank transfer",
+    "one interbank transfer; the same, with fraud score, clearing house and saga",
+    96,
+    126,
+    "558",
+    "14.7",
+    typical_per_s=113,
+    per_s_at_64=126,
+    ours=True,
+)
+SYSTEMS = (BASELINE, BLNK, BANK_OF_ANTHOS, FORMANCE_MINIMAL, BOOK, FORMANCE_DEFAULT, INTERBANK)
+"""In the order of their speed, with 32 connections."""
 
 FUNCTIONS = (
-    Peer("pgledger", "its SQL function", 2647, 2979, "", "hot 1,192 to 1,662/s"),
-    Peer(
-        "TPC-B", "pgbench's own transaction", 3773, 5788, "", "the higher with prepared statements"
-    ),
+    Function("BP in batches", 11_024, 9_438, ours=True),
+    Function("BP one by one", 1_916, 1_242, ours=True),
+    Function("pgledger", 1_207, 626),
 )
-"""Functions in PostgreSQL, comparable with the ledger's."""
+"""Measured in one run."""
+
+RACES = (
+    Race("Bank of Anthos", "26, 13, 12", "5, 10, 3"),
+    Race("Blnk", "1, 1, 1", "1, 1, 1"),
+    Race("Formance", "1, 1, 1", "1, 1, 1"),
+    Race("**BP**", "1, 1, 1", "1, 1, 1"),
+)
+"""Three tries each."""

@@ -1,13 +1,11 @@
-"""The charts of a report: throughput and functions beside peers, latency, CPU by process. Pure."""
+"""The charts of a report: latency, and CPU by process. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from lab.bench.report import peers
 from lab.bench.report.charts import Bar, Stack, bars, stacks
-from lab.bench.report.peers import Peer
 
 NAMES = {
     "baseline": "baseline: one durable debit",
@@ -21,47 +19,14 @@ NAMES = {
 }
 """Labels of the runs, in the order of the charts."""
 WITH_CPU = ("baseline", "book.c64", "interbank.c64")
-FUNCTIONS = {"ledger.spread": "BP ledger function", "ledger.hot": "BP ledger, one hot account"}
 
 
 def draw(report: Mapping[str, Any]) -> dict[str, str]:
     """Return each chart by its file name."""
     return {
-        "throughput.svg": throughput(report["figures"]),
-        "functions.svg": functions(report["figures"]),
         "latency.svg": latency(report["figures"]),
         "cpu.svg": cpu(report["runs"]),
     }
-
-
-def throughput(figures: Mapping[str, float]) -> str:
-    """Draw the throughput of the bank and of its peers."""
-    rows = [
-        Bar(f"BP {NAMES[run]}", value, f"{value:,.0f}")
-        for run in ("book.c64", "interbank.c64")
-        if (value := figures.get(f"{run}.per_s")) is not None
-    ]
-    rows += [_peer(peer) for peer in peers.SYSTEMS]
-    return bars("A second, on two cores", rows)
-
-
-def functions(figures: Mapping[str, float]) -> str:
-    """Draw the throughput of the ledger function and of other functions in PostgreSQL."""
-    rows = [
-        Bar(label, value, f"{value:,.0f}")
-        for name, label in FUNCTIONS.items()
-        if (value := figures.get(f"{name}.per_s")) is not None
-    ]
-    rows += [_peer(peer) for peer in peers.FUNCTIONS]
-    return bars("SQL alone: postings a second, on two cores", rows)
-
-
-def _peer(peer: Peer) -> Bar:
-    same = peer.least_per_s == peer.most_per_s
-    text = (
-        f"{peer.most_per_s:,.0f}" if same else f"{peer.least_per_s:,.0f} to {peer.most_per_s:,.0f}"
-    )
-    return Bar(peer.name, peer.most_per_s, text, ours=False, low=peer.least_per_s)
 
 
 def latency(figures: Mapping[str, float]) -> str:
