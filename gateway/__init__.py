@@ -1,1 +1,1 @@
-"""The gateway: what the mobile app reaches, derived from the contracts."""
+"""The gateway's rules, derived from the contracts. The mobile app and partners call the gateway."""

@@ -1,8 +1,8 @@
-"""What the gateway answers by itself: one table of HTTP status, google.rpc.Code, reason, words.
+"""The gateway's own answers: one table of HTTP status, google.rpc.Code, reason and message.
 
-Every answer of the gateway has the same shape as those of the services: google.rpc.Status in JSON
-with an ErrorInfo whose reason is one of bp.policy.v1.ErrorReason. Both Envoy's own replies and
-the Lua filter's are made from this table.
+They have the same shape as the errors of the services: google.rpc.Status in JSON, with an ErrorInfo
+whose reason is one of bp.policy.v1.ErrorReason. Envoy's own replies and the answers of the Lua
+filter are both made from this table.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 
 @dataclass(frozen=True, slots=True)
 class GatewayReply:
-    """One kind of refusal. `retry_after_s` 0 means: repeating it as it is does not help."""
+    """One kind of refusal. `retry_after_s` 0 means that an unchanged retry does not help."""
 
     http: int
     code: int
@@ -25,26 +25,46 @@ class GatewayReply:
 
 
 REPLIES = (
-    GatewayReply(400, 3, "MALFORMED_BODY", "The request cannot be understood. Correct it."),
-    GatewayReply(401, 16, "UNAUTHENTICATED", "No valid token came with the call. Log in again."),
-    GatewayReply(403, 7, "CALLER_FORBIDDEN", "The caller may not call this method."),
-    GatewayReply(404, 5, "ROUTE_NOT_FOUND", "No such path, or not with this method."),
-    GatewayReply(405, 5, "ROUTE_NOT_FOUND", "No such path, or not with this method."),
-    GatewayReply(408, 4, "DEADLINE_EXCEEDED", "The request did not arrive in time. Repeat it.", 1),
-    GatewayReply(413, 3, "REQUEST_TOO_LARGE", "The body is too large."),
-    GatewayReply(414, 3, "REQUEST_TOO_LARGE", "The path is too long."),
-    GatewayReply(415, 3, "MALFORMED_BODY", "The body must be application/json."),
-    GatewayReply(426, 3, "MALFORMED_BODY", "The protocol is too old. Use HTTP/1.1 or HTTP/2."),
-    GatewayReply(429, 8, "RATE_LIMITED", "Too many requests. Come back after the time given.", 1),
-    GatewayReply(431, 3, "REQUEST_TOO_LARGE", "The headers are too large."),
-    GatewayReply(500, 13, "INTERNAL_ERROR", "The bank failed. The request id finds it in the log."),
-    GatewayReply(501, 13, "INTERNAL_ERROR", "The bank failed. The request id finds it in the log."),
-    GatewayReply(502, 14, "DEPENDENCY_UNAVAILABLE", "Part of the bank is out of reach. Repeat.", 1),
-    GatewayReply(503, 14, "DEPENDENCY_UNAVAILABLE", "Part of the bank is out of reach. Repeat.", 1),
-    GatewayReply(504, 4, "DEADLINE_EXCEEDED", "The call took longer than its deadline.", 1),
+    GatewayReply(400, 3, "MALFORMED_BODY", "The request is malformed. Correct it, then retry."),
+    GatewayReply(401, 16, "UNAUTHENTICATED", "The call has no valid token. Log in again."),
+    GatewayReply(
+        403, 7, "CALLER_FORBIDDEN", "The caller may not call this method. Check its permissions."
+    ),
+    GatewayReply(404, 5, "ROUTE_NOT_FOUND", "No such path or resource. Check the path and ids."),
+    GatewayReply(405, 5, "ROUTE_NOT_FOUND", "The path has no such method. See the header Allow."),
+    GatewayReply(408, 4, "DEADLINE_EXCEEDED", "The request arrived too slowly. Please retry.", 1),
+    GatewayReply(413, 3, "REQUEST_TOO_LARGE", "The body is too large. Send a smaller one."),
+    GatewayReply(414, 3, "REQUEST_TOO_LARGE", "The path is too long. Send a shorter one."),
+    GatewayReply(415, 3, "MALFORMED_BODY", "The Content-Type must be application/json."),
+    GatewayReply(426, 3, "MALFORMED_BODY", "The HTTP version is too old. Use HTTP/1.1 or HTTP/2."),
+    GatewayReply(429, 8, "RATE_LIMITED", "Too many requests. Wait for Retry-After, then retry.", 1),
+    GatewayReply(431, 3, "REQUEST_TOO_LARGE", "The headers are too large. Send smaller ones."),
+    GatewayReply(500, 13, "INTERNAL_ERROR", "Internal error. Give support the x-request-id."),
+    GatewayReply(501, 13, "INTERNAL_ERROR", "Internal error. Give support the x-request-id."),
+    GatewayReply(
+        502,
+        14,
+        "DEPENDENCY_UNAVAILABLE",
+        "Part of the bank is temporarily unavailable. Please retry.",
+        1,
+    ),
+    GatewayReply(
+        503,
+        14,
+        "DEPENDENCY_UNAVAILABLE",
+        "Part of the bank is temporarily unavailable. Please retry.",
+        1,
+    ),
+    GatewayReply(
+        504,
+        4,
+        "DEADLINE_EXCEEDED",
+        "The call took longer than its deadline. Please retry with the same Idempotency-Key.",
+        1,
+    ),
 )
 
-FALLBACK = GatewayReply(500, 13, "INTERNAL_ERROR", "The bank failed. The request id finds it.")
+FALLBACK = GatewayReply(500, 13, "INTERNAL_ERROR", "Internal error. Give support the x-request-id.")
 
 
 def status_json(reply: GatewayReply, reason: str | None = None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
--- The gateway's check of what Envoy's transcoder lets through or answers badly.
+-- The gateway's check of requests: it rejects what Envoy's transcoder accepts or answers badly.
 --
--- Before this text stand tables derived from the contracts (gateway/request_check.py):
+-- gateway/request_check.py puts these tables before this code; it derives them from the contracts:
 --   ROUTES[name]   = {body = "json"|"raw"|"none", message = root of the body, skip = path fields,
 --                     query = allowed parameters as in MESSAGES,
 --                     key = needs Idempotency-Key, unwrap = field}
@@ -23,7 +23,7 @@ local function malformed(field, description)
   fail("MALFORMED_BODY", field, description)
 end
 
--- A name that the caller chose goes back only if it is plain.
+-- Repeats a name from the request only if it is short and has no special characters.
 local function shown(name)
   if #name <= NAME_CHARS_MAX and find(name, "^[%w_.-]*$") then return name end
   return "?"
@@ -38,22 +38,22 @@ local function skip_space(text, at)
   return find(text, "[^ \t\r\n]", at) or #text + 1
 end
 
--- Reads a string from its opening quote; returns its raw text and the place behind it.
+-- Reads a string from its opening quote; returns its raw text and the position after it.
 local function read_string(text, at, field)
   if byte(text, at) ~= 34 then malformed(field, "a string in quotes is expected") end
   local from = at + 1
   while true do
     local stop = find(text, '["\\%c]', from)
-    if not stop then malformed(field, "a string has no end") end
+    if not stop then malformed(field, "a string has no closing quote") end
     local char = byte(text, stop)
     if char == 34 then return sub(text, at + 1, stop - 1), stop + 1 end
-    if char ~= 92 then malformed(field, "a control character stands in a string") end
+    if char ~= 92 then malformed(field, "a string contains a control character") end
     if find(text, '^["\\/bfnrt]', stop + 1) then
       from = stop + 2
     elseif find(text, "^u%x%x%x%x", stop + 1) then
       from = stop + 6
     else
-      malformed(field, "an escape in a string is unknown")
+      malformed(field, "a string contains an unknown escape sequence")
     end
   end
 end
@@ -96,7 +96,7 @@ local function read_integer(text, at, kind, field)
   return stop
 end
 
--- Names alone: a number would outlive the name that the contract gives it.
+-- Accepts only names: the number of an enum value could later get another name in the contract.
 local function read_enum(text, at, names, field)
   local name, stop = read_string(text, at, field)
   if not ENUMS[names][name] then malformed(field, "the value is not one of the enum's names") end
@@ -105,7 +105,7 @@ end
 
 local read_any
 
--- Reads what stands between brackets, one element at a time.
+-- Reads the elements between two brackets, one at a time.
 local function read_list(text, at, close, field, element)
   local place = skip_space(text, at + 1)
   if byte(text, place) == close then return place + 1 end
@@ -172,7 +172,7 @@ local function read_member(text, at, shape, skip, field, depth, seen)
     fail("UNKNOWN_FIELD", inner(field, name), "the request has no such field")
   end
   local path = inner(field, known[1])
-  if seen[known[1]] then malformed(path, "the field stands twice") end
+  if seen[known[1]] then malformed(path, "the field appears twice") end
   seen[known[1]] = true
   local word, stop = read_literal(text, place)
   if word == "null" then return stop end
@@ -194,7 +194,7 @@ end
 
 local function check_body(text, route)
   local stop = read_message(text, skip_space(text, 1), route.message, route.skip, "", 1)
-  if skip_space(text, stop) <= #text then malformed("", "something stands behind the object") end
+  if skip_space(text, stop) <= #text then malformed("", "there is text after the JSON object") end
 end
 
 local function check_key(headers)
@@ -212,7 +212,7 @@ local function decoded(text)
   return (string.gsub(text, "%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
--- The transcoder takes " 7", "007" and an enum's number too; one value has one spelling here.
+-- The transcoder also accepts " 7", "007" and an enum's number; here a value has one spelling.
 local function check_parameter(text, known)
   local field, kind = known[1], known[2]
   if LIMITS[kind] then return check_integer(text, kind, field) end
@@ -232,17 +232,19 @@ local function check_query(path, route)
     local name, value = match(part, "^([^=]*)=?(.*)$")
     local known = route.query[name]
     if not known then fail("UNKNOWN_FIELD", shown(name), "the request has no such parameter") end
-    if seen[known[1]] and not known[3] then malformed(known[1], "the parameter stands twice") end
+    if seen[known[1]] and not known[3] then malformed(known[1], "the parameter appears twice") end
     seen[known[1]] = true
     check_parameter(decoded(value), known)
   end
 end
 
 local MESSAGES_OF = {
-  UNKNOWN_FIELD = "The request names a field that it does not have. Correct it.",
-  MALFORMED_BODY = "The body is not JSON of the request's shape. Correct it.",
-  IDEMPOTENCY_KEY_MISSING = "The header Idempotency-Key is missing. Send one for each transfer.",
-  IDEMPOTENCY_KEY_INVALID = "The Idempotency-Key must be 1 to 255 printable characters.",
+  UNKNOWN_FIELD = "The request has an unknown field. Remove it or correct its name.",
+  MALFORMED_BODY = "The request is malformed. Correct what the details name.",
+  IDEMPOTENCY_KEY_MISSING =
+    "The header Idempotency-Key is missing. Send a new value for each transfer.",
+  IDEMPOTENCY_KEY_INVALID =
+    "The Idempotency-Key must be 1 to 255 printable ASCII characters. Send another one.",
 }
 
 local REFUSAL = '{"code":3,"message":"%s","details":[{"@type":"type.googleapis.com/' ..
@@ -273,7 +275,7 @@ local function check_head(handle, headers, route)
   if route.body == "none" then
     local length = headers:get("content-length")
     if headers:get("transfer-encoding") or (length and length ~= "0") then
-      malformed("", "this method has no body")
+      malformed("", "this method takes no body")
     end
   end
 end
@@ -286,15 +288,15 @@ function envoy_on_request(handle)
   if not route then return end
   local headers = handle:headers()
   local kind = headers:get("content-type")
-  -- The transcoder lets it through as it is; Envoy makes a gRPC status of the refusal.
+  -- The transcoder passes gRPC requests on unchanged. Envoy turns this refusal into a gRPC status.
   if kind and find(string.lower(kind), "^application/grpc") then return refuse_kind(handle) end
   local sound, fault = pcall(check_head, handle, headers, route)
   if not sound then return refuse(handle, "400", fault) end
   local json = is_json(kind)
-  -- What a partner signed is not read here, and says all the same what it is.
+  -- The body of a partner is signed and not read here, but its content type must be JSON.
   if route.body == "raw" and not json then return refuse_kind(handle) end
   if route.body ~= "json" then return end
-  -- Waiting for the body ends the life of `headers`; they are asked for again after it.
+  -- `headers` is no longer valid after the wait for the body, so it is fetched again.
   local body = handle:body(true)
   local length = body:length()
   if length == 0 then

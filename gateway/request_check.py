@@ -1,7 +1,7 @@
 """The Lua source of the request check: tables derived from the contracts, then request_check.lua.
 
-Envoy's transcoder drops unknown JSON fields silently and accepts some wrong types. The tables say
-what a body may hold, so that the Lua code can refuse the rest.
+Envoy's transcoder silently drops unknown JSON fields and accepts some wrong types. The tables list
+what a body may contain, so that the Lua code can reject everything else.
 """
 
 import json
@@ -54,7 +54,7 @@ def source(contracts: Mapping[str, MethodContract]) -> str:
 
 
 def literal(value: Any) -> str:
-    """Return a value of str, bool, int, list and dict as a Lua literal."""
+    """Return a value made of str, bool, int, list and dict as a Lua literal."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -77,7 +77,7 @@ class _Tables:
         self.enums: dict[str, dict[str, bool]] = {}
 
     def route(self, route: GatewayRoute, contract: MethodContract) -> dict[str, Any]:
-        """Return the row of one route, and note what its body may hold."""
+        """Return the table row of one route, and collect the messages that its body may contain."""
         http = next(each for each in contract.http if each.path == route.template)
         bound = {variable.partition(".")[0] for variable in route.variables}
         row: dict[str, Any] = {"body": route.body.value, "query": {}}
@@ -133,7 +133,7 @@ def _body_message(contract: MethodContract, http: HttpRoute) -> Descriptor:
 
 
 def _query_fields(message: Descriptor, without: set[str]) -> Iterator[FieldDescriptor]:
-    """Yield the fields that the query may fill: those that neither path nor body take."""
+    """Yield the fields that the query may set: those that are in neither path nor body."""
     for field in message.fields:
         if field.name not in without and field.message_type is None:
             yield field

@@ -1,7 +1,7 @@
 """The routes of the gateway, derived from the contracts: one for each REST binding.
 
-Pure: contracts in, plain values out. Envoy has no place here; mesh/controlplane/translate/edge
-turns the routes into its configuration.
+Pure: contracts in, plain values out. Nothing here knows Envoy; mesh/controlplane/translate/edge
+turns the routes into Envoy's configuration.
 """
 
 import re
@@ -15,7 +15,7 @@ _VARIABLE = re.compile(r"\{([a-z_.]+)\}")
 
 
 class BodyKind(StrEnum):
-    """What the body of a request is."""
+    """What a request's body may contain."""
 
     NONE = "none"
     JSON = "json"
@@ -24,7 +24,7 @@ class BodyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GatewayRoute:
-    """One verb and path at the gateway, and the method behind it."""
+    """One verb and path at the gateway, and the method that it calls."""
 
     name: str
     """Unique, "bp.payments.v1.PaymentsService.GetInterbankTransfer.0"."""
@@ -42,11 +42,11 @@ class GatewayRoute:
     idempotency_key_required: bool
     body: BodyKind
     response_field: str
-    """The field of the response that is the body; empty for the whole."""
+    """The response field that becomes the body; empty means the whole response."""
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """Fields of the request that stand in the path."""
+        """Fields of the request that are in the path."""
         return tuple(_VARIABLE.findall(self.template))
 
     @property
@@ -55,12 +55,12 @@ class GatewayRoute:
         parts = _VARIABLE.split(self.template)
         if len(parts) == 1:
             return None
-        # A custom verb follows a colon (AIP-136), so no variable may swallow one.
+        # A custom verb follows a colon (AIP-136), so a variable must not match a colon.
         return "[^/:]+".join(re.escape(text) for text in parts[::2])
 
 
 def gateway_routes(contracts: Mapping[str, MethodContract]) -> tuple[GatewayRoute, ...]:
-    """Return the gateway's routes, in an order in which the first match is the right one."""
+    """Return the gateway's routes, ordered so that the first match is the right route."""
     found = [
         _route(contract, http, number)
         for contract in contracts.values()

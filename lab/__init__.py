@@ -1,1 +1,1 @@
-"""What attacks and measures the bank: simulator, chaos, fuzz and bench."""
+"""Tools that attack and measure the bank: simulator, chaos, fuzz and bench."""

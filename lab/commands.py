@@ -1,4 +1,4 @@
-"""bpctl's commands of the lab."""
+"""Commands that the lab adds to bpctl."""
 
 import typer
 
@@ -6,5 +6,5 @@ from lab.chaos import command as chaos
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to bpctl, which looks for this function where the lab is present."""
+    """Add the commands. bpctl calls this function if the lab is installed."""
     chaos.register(app)

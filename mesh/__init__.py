@@ -1,1 +1,1 @@
-"""Mesh traffic policy and the control plane that turns it into Envoy resources."""
+"""The mesh's traffic policy, and the control plane that turns it into Envoy resources."""

@@ -1,4 +1,4 @@
-"""The mesh's command line: `render` writes Envoy's files, `check` says whether it could.
+"""The mesh's command line: `render` writes Envoy's files, `check` validates without writing.
 
 python -m mesh.ctl render --endpoints .bp/mesh/endpoints.json --out .bp/envoy
 python -m mesh.ctl check
@@ -24,7 +24,7 @@ _FAULTS = (ConfigFault, MeshFault, SnapshotFault, contracts.ContractError)
 
 
 def load_mesh(config: Path, places: endpoints.Endpoints) -> tuple[model.Mesh, PassedOn]:
-    """Read everything; return the model, and beside it what Envoy gets unread."""
+    """Read everything; return the model and the text that Envoy gets unparsed."""
     descriptor_set = contracts.default_descriptor_set()
     parsed = resources.parse(documents.read_folder(config))
     mesh = resolve(Inputs(parsed, contracts.load(descriptor_set), places, descriptor_set))
@@ -32,14 +32,14 @@ def load_mesh(config: Path, places: endpoints.Endpoints) -> tuple[model.Mesh, Pa
 
 
 def render(config: Path, places_file: Path, out: Path) -> list[Path]:
-    """Write the folder of every proxy; the files that changed."""
+    """Write the folder of every proxy; return the files that changed."""
     mesh, passed_on = load_mesh(config, endpoints.read(places_file))
     made = snapshots(mesh, passed_on, files.secret_files(out.absolute()))
     return files.write(made.values(), out.absolute())
 
 
 def check(config: Path) -> int:
-    """Translate with places that stand for any; the number of proxies."""
+    """Translate with placeholder addresses; return the number of proxies."""
     mesh, passed_on = load_mesh(config, _any_places())
     return len(snapshots(mesh, passed_on, files.secret_files(Path("/nowhere"))))
 
@@ -72,7 +72,7 @@ def _any_places() -> endpoints.Endpoints:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; 0, or 1 with the fault on standard error."""
+    """Run a command; return 0, or 1 with the error on standard error."""
     parser = argparse.ArgumentParser(prog="python -m mesh.ctl", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     rendering = commands.add_parser("render", help="write Envoy's files")

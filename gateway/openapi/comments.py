@@ -1,11 +1,11 @@
-"""The comments of proto/, by the full name of what they stand above."""
+"""The comments of proto/, by the full name of the element that they describe."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
 
-# Field numbers in descriptor.proto, which source locations are made of.
+# Field numbers in descriptor.proto; the path of a source location consists of them.
 _FILE = (("message_type", 4), ("enum_type", 5), ("service", 6))
 _INNER = {
     "message_type": (("field", 2), ("nested_type", 3), ("enum_type", 4)),
@@ -16,7 +16,7 @@ _INNER = {
 
 
 class Comments:
-    """Looks comments up; empty where there is none or the set has no source info."""
+    """Finds comments; returns an empty text if there is none or the set has no source info."""
 
     def __init__(self, descriptor_set: bytes) -> None:
         self._texts: dict[str, str] = {}

@@ -1,10 +1,10 @@
-"""docs/openapi.json: the REST face as OpenAPI 3.1, made from the contracts alone.
+"""docs/openapi.json: the REST API as OpenAPI 3.1, built only from the contracts.
 
     buf build -o full.binpb --as-file-descriptor-set
     python -m gateway.openapi.document full.binpb docs/openapi.json
 
-The set must hold source info, from which the descriptions come: every element of proto/ is
-commented, with its unit, its range and the reasons that it may be refused with.
+The set must include source info, because the descriptions come from the comments of proto/. Each
+element there has a comment with its unit, its range and the error reasons for bad values.
 """
 
 import json
@@ -63,10 +63,10 @@ def document(descriptor_set: bytes) -> dict[str, Any]:
 _INFO = {
     "title": "BP banking API",
     "version": "1.0.0",
-    "summary": "Interbank and internal transfers, balances, accounts.",
+    "summary": "Interbank transfers, book transfers, balances, accounts.",
     "description": (
-        "Money is counted in minor units; int64 is a JSON string. Unknown fields are refused. "
-        "Every error is a google.rpc.Status with an ErrorInfo whose reason says the cause."
+        "Amounts are in minor units (cents); int64 is a JSON string. Unknown fields are rejected. "
+        "Every error is a google.rpc.Status with an ErrorInfo whose reason names the cause."
     ),
 }
 _SECURITY = {
@@ -74,7 +74,7 @@ _SECURITY = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "ES256 token of the bank's OAuth provider; `scope` holds the scopes.",
+        "description": "ES256 token of the bank's OAuth provider; claim `scope` lists the scopes.",
     },
     "partner": {"type": "mutualTLS", "description": "Client certificate of the partner."},
 }
@@ -83,8 +83,8 @@ _KEY_HEADER = {
     "in": "header",
     "required": True,
     "description": (
-        "Names the request: sent again with the same payload it is answered again and done once "
-        "(IDEMPOTENCY_KEY_REUSED with another payload)."
+        "Identifies the request. A retry with the same key and payload is answered again, but "
+        "executed only once. Another payload is an error (IDEMPOTENCY_KEY_REUSED)."
     ),
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     "example": "8f14e45f-ceea-467f-a0e6-5d9c1c1f2b3a",
@@ -149,7 +149,7 @@ def _parameters(
 
 def _body(route: GatewayRoute, contract: MethodContract, schemas: Schemas) -> dict[str, Any]:
     if route.body is BodyKind.RAW:
-        schema = {"type": "object", "description": "As the partner signed it."}
+        schema = {"type": "object", "description": "The notice, exactly as the partner signed it."}
         return {"required": True, "content": {"application/json": {"schema": schema}}}
     content: dict[str, Any] = {"schema": schemas.body(contract.request, set(route.variables))}
     if contract.name in EXAMPLES:
@@ -169,7 +169,7 @@ def _responses(
     if contract.name in EXAMPLES:
         content["example"] = EXAMPLES[contract.name]["response"]
     answers: dict[str, Any] = {
-        "200": {"description": "Done.", "content": {"application/json": content}}
+        "200": {"description": "The call succeeded.", "content": {"application/json": content}}
     }
     for status, names in sorted(_failures(route, contract, reasons).items()):
         answers[str(status)] = failures.reference(status, names)
@@ -177,14 +177,14 @@ def _responses(
 
 
 class _Failures:
-    """Collects the error answers, so that those of several operations stand once."""
+    """Collects the error responses, so that operations with equal ones share one component."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[int, tuple[str, ...]], str] = {}
         self.components: dict[str, dict[str, Any]] = {}
 
     def reference(self, status: int, reasons: list[str]) -> dict[str, str]:
-        """Return a reference to the answer of a status with these reasons."""
+        """Return a reference to the response for a status with these reasons."""
         key = (status, tuple(reasons))
         if key not in self._names:
             alike = sum(1 for known, _ in self._names if known == status)
@@ -220,7 +220,7 @@ def _failures(
 
 def _failure(status: int, names: list[str]) -> dict[str, Any]:
     reply = next((each for each in REPLIES if each.http == status), None)
-    text = reply.message if reply else "The request conflicts with another one."
+    text = reply.message if reply else "The request conflicts with an earlier one."
     said = f"{text} Reasons: {', '.join(names)}." if names else text
     answer: dict[str, Any] = {
         "description": said,
@@ -229,13 +229,16 @@ def _failure(status: int, names: list[str]) -> dict[str, Any]:
     if reply:
         answer["content"]["application/json"]["example"] = status_json(reply)
         if reply.retry_after_s:
-            seconds = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+            seconds = {
+                "description": "Seconds to wait before a retry.",
+                "schema": {"type": "integer"},
+            }
             answer["headers"] = {"Retry-After": seconds}
     return answer
 
 
 def _reasons(descriptor_set: bytes, comments: Comments) -> dict[str, list[tuple[str, int]]]:
-    """Return the error reasons by package, with the HTTP status that their comments name."""
+    """Return each package's error reasons with the HTTP status that their comments name."""
     found: dict[str, list[tuple[str, int]]] = {}
     for package, enum in _reason_enums(descriptor_set):
         for value in enum.values:
@@ -273,7 +276,10 @@ def _error_schema(reasons: Mapping[str, list[tuple[str, int]]]) -> dict[str, Any
         "required": ["code", "message", "details"],
         "properties": {
             "code": {"type": "integer", "description": "google.rpc.Code."},
-            "message": {"type": "string", "description": "For a developer, with the remedy."},
+            "message": {
+                "type": "string",
+                "description": "For a developer: what happened and what to do.",
+            },
             "details": {"type": "array", "items": info},
         },
     }
@@ -291,7 +297,7 @@ def _tags(known: Mapping[str, MethodContract], comments: Comments) -> list[dict[
 
 
 def main(arguments: list[str]) -> int:
-    """Write the document; 2 when the arguments are not two paths."""
+    """Write the document and return 0, or return 2 when the arguments are not two paths."""
     if len(arguments) != 2:
         sys.stderr.write(f"{__doc__}\n")
         return 2

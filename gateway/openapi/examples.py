@@ -1,4 +1,4 @@
-"""Examples of the document: one request and its answer for the methods that people try first."""
+"""Examples for the document: one request and response for the methods that users try first."""
 
 from typing import Any
 

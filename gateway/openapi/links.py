@@ -1,8 +1,8 @@
-"""OpenAPI links: from an answer to the calls that one can make with what it holds.
+"""OpenAPI links: from a response to the calls that can use its content.
 
-A resource's key is its first field, such as transfer_id. It leads to the methods of the same
-service that have it in their path, and to every list that cannot do without it. A page leads to
-the next one.
+A resource's key is its first field, such as transfer_id. It links to the methods of the same
+service that have it in their path, and to every list that requires it. A page links to the next
+page.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,14 +21,14 @@ _NEXT, _TOKEN = "next_page_token", "page_token"
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method as it is called at the gateway."""
+    """A method and its route at the gateway."""
 
     route: GatewayRoute
     contract: MethodContract
 
     @property
     def answer(self) -> Descriptor:
-        """The message that is the answer's body."""
+        """The message that is the body of the response."""
         message = self.contract.response
         for field in message.fields:
             if self.route.response_field and field.json_name == self.route.response_field:
@@ -37,7 +37,7 @@ class Method:
 
 
 def links(source: Method, known: Mapping[str, Method]) -> dict[str, dict[str, Any]]:
-    """Return the links of a method's good answer, by name."""
+    """Return the links of a method's successful response, by name."""
     found = dict(_to_next_page(source))
     for key, pointer in _keys(source.answer):
         for target in known.values():
@@ -52,7 +52,7 @@ def _link(target: Method, parameters: dict[str, str]) -> dict[str, Any]:
 
 
 def _keys(message: Descriptor) -> Iterator[tuple[FieldDescriptor, str]]:
-    """Yield the key of a resource, or of the first one of a list, and where it stands."""
+    """Yield the key of a resource, or of a list's first resource, and its JSON pointer."""
     first = next(iter(message.fields), None)
     if first is None:
         return

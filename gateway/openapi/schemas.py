@@ -1,7 +1,8 @@
-"""JSON schemas of protobuf messages, as proto3's JSON mapping and buf.validate have them.
+"""JSON schemas of protobuf messages, from proto3's JSON mapping and buf.validate.
 
-A message has two forms. In an answer it is what the bank writes, and may grow. In a request it is
-what the gateway takes: no unknown fields, int64 as text or number, null for what may be left out.
+A message has two forms. The form for responses describes what the bank writes; it may get new
+fields. The form for requests describes what the gateway accepts: no unknown fields, int64 as text
+or number, and null for optional fields.
 """
 
 from collections.abc import Collection
@@ -30,28 +31,28 @@ _WELL_KNOWN: dict[str, dict[str, Any]] = {
 
 
 class Schemas:
-    """Collects the messages and enums that the document names."""
+    """Collects the messages and enums that the document refers to."""
 
     def __init__(self, comments: Comments) -> None:
         self._comments = comments
         self._components: dict[str, dict[str, Any]] = {}
 
     def components(self) -> dict[str, dict[str, Any]]:
-        """Return what was collected, by name."""
+        """Return the collected schemas, by name."""
         return dict(sorted(self._components.items()))
 
     def reference(self, message: Descriptor) -> dict[str, Any]:
-        """Return a reference to a message of an answer, and collect it."""
+        """Return a reference to a message of a response, and collect it."""
         return self._reference(message, _component(message), taken=False)
 
     def body(self, message: Descriptor, without: set[str]) -> dict[str, Any]:
-        """Return the schema of a body: a message less the fields that the path holds."""
+        """Return the schema of a body: a message without the fields that are in the path."""
         if without:
             return self._object(message, without, taken=True)
         return self._reference(message, _component(message), taken=True)
 
     def parameter(self, field: FieldDescriptor, place: str, *, required: bool) -> dict[str, Any]:
-        """Return a path or query parameter; everything is text there."""
+        """Return a path or query parameter; its value is always text."""
         schema = self._value(field, taken=True)
         if field.type in _INT64:
             schema = _int64_text(field)
@@ -64,7 +65,7 @@ class Schemas:
         }
 
     def is_required(self, field: FieldDescriptor) -> bool:
-        """Tell whether a request must hold a field: it is marked, or what is unset is refused."""
+        """Return whether a request must have the field: marked, or its unset value is invalid."""
         options = field.GetOptions()
         behaviors, rules = options.Extensions[_BEHAVIOR], options.Extensions[_RULES]
         unset_is_refused = field.enum_type is not None and 0 in rules.enum.not_in
@@ -147,7 +148,7 @@ def _rules(field: FieldDescriptor) -> validate_pb2.FieldRules:
 
 
 def _int64_text(field: FieldDescriptor) -> dict[str, Any]:
-    """Held to 18 digits: no pattern says what an int64 holds of 19, and nothing here needs one."""
+    """Allow 18 digits: no pattern says which numbers of 19 digits fit, and no field needs one."""
     sign = "-?" if _lowest(field) < 0 else ""
     return {"type": "string", "format": "int64", "pattern": f"^{sign}(0|[1-9][0-9]{{0,17}})$"}
 

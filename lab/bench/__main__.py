@@ -130,13 +130,15 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--seconds", type=float, help="measured seconds of each run")
     options.add_argument("--only", nargs="+", choices=(*PARTS, *APART), help="run only these parts")
-    options.add_argument("--connections", type=int, default=64, help="of the main runs")
+    options.add_argument("--connections", type=int, default=64, help="connections of the main runs")
     options.add_argument(
         "--pgledger",
         type=Path,
         help=f"file with pgledger's SQL, measured for comparison (or set {PEER_FILE})",
     )
-    options.add_argument("--report", type=Path, default=REPO / ".bp" / "reports" / FILE)
+    options.add_argument(
+        "--report", type=Path, default=REPO / ".bp" / "reports" / FILE, help="file to write"
+    )
     return options
 
 

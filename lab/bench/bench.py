@@ -1,4 +1,4 @@
-"""What the parts of one bench share: the test bench, callers, length of the runs, findings."""
+"""What all parts of a bench share: the test bench, callers, length of the runs, findings."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Bench:
     scale: Scale
     found: Findings
     say: Callable[[str], None]
-    """Reports progress: it is called with what runs next."""
+    """Reports progress. It gets the name of the next step."""
 
     async def measure(
         self,

@@ -34,7 +34,7 @@ class Load:
     warm_up_s: float
     seconds: float
     rate: float = 0.0
-    """BalanceWaiters a second, independent of the answers. 0: a closed loop."""
+    """Arrivals a second, independent of the answers. 0: a closed loop."""
     slice_s: float = 1.0
 
     def sliced(self, slice_s: float) -> Load:

@@ -1,1 +1,1 @@
-"""Faults by chance on a running bank: a seeded schedule under load, and the judge at the end."""
+"""Random faults on a running bank: a seeded schedule under load, then the judge."""

@@ -1,7 +1,7 @@
-"""`make chaos`: schedules of two minutes one after the other, each seed printed with its verdict.
+"""`make chaos`: runs schedules of random faults, two minutes each; prints each seed and verdict.
 
-It stops at the first that is not sound: a later one would be judged by the same spoilt books. The
-stack's home is kept, with its logs.
+It stops at the first schedule that fails, because the same wrong books would make every later
+schedule fail too. The stack's home and its logs are kept.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SECONDS = 120.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the schedules; 1 when one was not sound."""
+    """Run the schedules. Return 1 if one of them failed."""
     options = _parser().parse_args(arguments)
     home = Home(options.home.resolve())
     if options.home == _own_home() and not control.is_running(home.control_socket):
@@ -61,15 +61,22 @@ def _own_home() -> Path:
 def _at_least_one(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError("none at all would prove nothing")
+        raise argparse.ArgumentTypeError("must be at least 1")
     return number
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("--home", type=Path, default=_own_home(), help="home of the stack to use")
-    parser.add_argument("--schedules", type=_at_least_one, default=SCHEDULES)
-    parser.add_argument("--seed", type=int, action="append", help="this seed; may be repeated")
+    parser.add_argument("--home", type=Path, default=_own_home(), help="home of the stack")
+    parser.add_argument(
+        "--schedules",
+        type=_at_least_one,
+        default=SCHEDULES,
+        help="number of schedules with random seeds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, action="append", help="run the schedule of this seed; may be repeated"
+    )
     return parser
 
 

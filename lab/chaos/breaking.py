@@ -1,7 +1,7 @@
-"""Carrying out faults on a running stack: signals, ordered restarts, the partners' control APIs.
+"""Carries out faults on a running stack: signals, graceful restarts, the partners' control APIs.
 
-Whatever is paused is continued and whatever is broken at a partner is mended when its time is
-over, also when the run is broken off.
+Each fault is undone when its time ends, and also when the run is interrupted: paused processes
+continue and partners are repaired.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ops.waiting import until
 from sandbox.client import Answer, BankClient
 
 BURST_REQUESTS = 300
-"""More than two groups of a service take at once, and many times its database connections."""
+"""More than two batches of a service hold, and many times its database connections."""
 DOUBLED = 40
 LATENCY_MS = 1500
 NOTICED_WITHIN_S = 10.0
 REACHED_WITHIN_S = 20.0
-"""A partner that was struck before may still be starting."""
+"""An earlier fault may have killed the partner, so it may still be starting."""
 PARTNER_KINDS = {
     Kind.LATENCY: "latency",
     Kind.HANG: "hang",
@@ -39,7 +39,7 @@ PARTNER_KINDS = {
 
 
 class Breaker:
-    """Strikes the parts of one stack."""
+    """Carries out faults on one stack."""
 
     def __init__(self, bank: BankClient, load: Load) -> None:
         self._bank = bank
@@ -56,7 +56,7 @@ class Breaker:
         }
 
     async def strike(self, fault: Fault) -> str:
-        """Carry a fault out, from its start to its end; return what is to be said about it."""
+        """Carry out a fault from start to end. Return a note for the report, or "" for none."""
         return await self._strikes[fault.kind](fault)
 
     async def _kill(self, fault: Fault) -> str:
@@ -64,13 +64,13 @@ class Breaker:
         try:
             killed = await asyncio.to_thread(stack.kill, name)
         except RuntimeError:
-            return "was down already"
+            return "was already down"
 
         async def noticed() -> bool:
             return await asyncio.to_thread(stack.pid, name) != killed
 
-        # Until then the supervisor would call it ready, and the bank healed.
-        await until(noticed, NOTICED_WITHIN_S, f"the end of {name} is noticed")
+        # Before that, the supervisor still reports the part as ready, so the bank seems healed.
+        await until(noticed, NOTICED_WITHIN_S, f"the supervisor notices that {name} has ended")
         return ""
 
     async def _restart(self, fault: Fault) -> str:
@@ -83,13 +83,13 @@ class Breaker:
     async def _pause(self, fault: Fault) -> str:
         async with self._paused(fault.target) as held:
             await asyncio.sleep(fault.lasts_s)
-        return "" if held else "was down already"
+        return "" if held else "was already down"
 
     async def _backlog(self, fault: Fault) -> str:
         async with self._paused(fault.target) as held:
             self._load.burst(BURST_REQUESTS // 3)
             await asyncio.sleep(fault.lasts_s)
-        return "" if held else "was down already"
+        return "" if held else "was already down"
 
     async def _burst(self, fault: Fault) -> str:
         self._load.burst(BURST_REQUESTS)
@@ -142,9 +142,9 @@ class Breaker:
         return f"{doubled} notices sent again"
 
     async def _ask(self, partner: str, method: str, path: str, body: Any = None) -> Answer:
-        """Ask a control API, which may be out of reach while its process starts again.
+        """Call a partner's control API, which may be unreachable while its process restarts.
 
-        The TimeoutError of one that does not answer has the last failure as its cause.
+        If the partner never answers, the TimeoutError has the last failure as its cause.
         """
         last: Exception | None = None
 
@@ -163,11 +163,11 @@ class Breaker:
 
 
 def family(pid: int) -> list[int]:
-    """Return a process and all its descendants, parents first: a server stops with its workers."""
+    """Return a process and its descendants, parents first, so that a server's workers stop too."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            # The name in brackets may hold anything; state and parent follow the last bracket.
+            # The name in parentheses may hold any character; state and parent follow the last one.
             parent = int(stat.read_text().rpartition(")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
     found = [pid]

@@ -1,4 +1,4 @@
-"""`bpctl chaos run`: faults by chance on the running bank, and whether it came through."""
+"""`bpctl chaos run`: random faults on the running bank, then a verdict."""
 
 from __future__ import annotations
 
@@ -19,29 +19,37 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the group `chaos`."""
-    chaos = typer.Typer(no_args_is_help=True, help="Faults by chance, and the judge after them.")
+    """Add the command group `chaos`."""
+    chaos = typer.Typer(
+        no_args_is_help=True, help="Random faults on the running bank, then the judge."
+    )
     chaos.callback()(lambda: None)
     chaos.command("run")(run_one)
     app.add_typer(chaos, name="chaos")
 
 
 def run_one(
-    seed: Annotated[int | None, typer.Option(help="Replays its schedule; none: by chance.")] = None,
-    minutes: Annotated[float, typer.Option(min=0.25, max=60, help="Length of the schedule.")] = 2,
-    healed_within: Annotated[float, typer.Option(min=1, help="Seconds to heal in.")] = 30,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the schedule to replay; default: random.")
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0.25, max=60, help="Length of the schedule, in minutes.")
+    ] = 2,
+    healed_within: Annotated[
+        float, typer.Option(min=1, help="Seconds within which the bank must heal.")
+    ] = 30,
     as_json: Json = False,
 ) -> None:
-    """Strike parts of the running bank while customers pay, then judge it.
+    """Inject random faults into the running bank while customers pay, then compare all stores.
 
-    The clearing house's clock moves on by some banking days. Exit code 0 when nothing was lost,
-    nothing doubled and the bank healed in time; 1 when not. BP_DEADLINE_FACTOR scales the time to
-    heal on a host that is slower than the documented one.
+    The clearing house's clock advances by several banking days. The exit code is 0 if nothing was
+    lost or doubled and the bank healed in time, and 1 otherwise. Set BP_DEADLINE_FACTOR on a host
+    that is slower than the documented one: it scales the time to heal.
     """
     from lab.chaos.runner import run
     from sandbox.stack.testing import RunningStack
 
-    connections.addresses()  # leaves with a remedy when no stack was started
+    connections.addresses()  # exits with a remedy if no stack was ever started
     home = home_from_environment()
     if not control.is_running(home.control_socket):
         connections.fail(f"No stack runs in {home.root}: run `make up`", 3)

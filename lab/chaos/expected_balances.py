@@ -1,8 +1,8 @@
-"""What the app was told against what the books have, request by request. Pure.
+"""Compares the answers that the app received with the books, request by request. Pure.
 
-The judge compares the bank's stores with each other; this compares them with the customers' own
-memory. What was taken is there once, what was refused is not there, and each balance is what its
-owner works out from the answers.
+The judge compares the bank's stores with each other. This module compares the books with what the
+customers know: an accepted request is in the books once, a refused request is not, and each balance
+is the one that its owner expects from the answers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PAYMENTS = frozenset({Op.INTERBANK, Op.BOOK, Op.OVER_BALANCE})
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A transfer as the books have it. Ids are their text."""
+    """A transfer in the books. Ids are text."""
 
     kind: str
     transfer_id: str
@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that the app and the books see differently."""
+    """One point on which the app and the books disagree."""
 
     name: str
     about: str
@@ -46,17 +46,20 @@ class Difference:
     actual: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the report has it."""
+        """Return the entry of the JSON report."""
         return asdict(self)
 
 
-def reckon(
+def compare_with_books(
     orders: Sequence[Order],
     rows: Sequence[Row],
     opened: Mapping[str, int],
     balances: Mapping[str, int],
 ) -> list[Difference]:
-    """Return every difference; `opened` and `balances` are by account, in minor units."""
+    """Return every difference between the app's answers and the books.
+
+    `opened` and `balances` have the opening and the posted balance of each account, in minor units.
+    """
     by_key: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
     by_id = {row.transfer_id: row for row in rows}
     for row in rows:
@@ -64,76 +67,78 @@ def reckon(
     found: list[Difference] = []
     for order in orders:
         of_key = by_key[order.customer_id, order.key] if order.op is not Op.CANCEL else []
-        found += _answer(order)
-        found += _payment(order, of_key) if order.op in PAYMENTS else ()
-        found += _replay(order, by_id.get(order.about))
+        found += _check_answer(order)
+        found += _check_payment(order, of_key) if order.op in PAYMENTS else ()
+        found += _check_replay(order, by_id.get(order.about))
     asked = {(order.customer_id, order.key) for order in orders}
     found += (
-        Difference("nobody asked for it", row.transfer_id, "no transfer", row.state)
+        Difference("transfer without a request", row.transfer_id, "no transfer", row.state)
         for row in rows
         if (row.customer_id, row.idempotency_key) not in asked
     )
     found += (
-        Difference("not ended", row.transfer_id, "a state that is an end", row.state)
+        Difference("not in a final state", row.transfer_id, "a final state", row.state)
         for row in rows
         if row.state not in TERMINAL
     )
-    return found + list(_balances(orders, rows, opened, balances))
+    return found + list(_check_balances(orders, rows, opened, balances))
 
 
-def _answer(order: Order) -> Iterator[Difference]:
-    """Is the answer one that the app may get?"""
+def _check_answer(order: Order) -> Iterator[Difference]:
+    """Check that the app may get this answer."""
     about = f"{order.op} {order.key}"
     if not order.definite:
-        yield Difference("no definite answer", about, "taken or refused", f"{order.tries} tries")
+        yield Difference("no definite answer", about, "accepted or refused", f"{order.tries} tries")
     if order.refused_for and order.refused_for not in REFUSALS[order.op]:
-        wanted = " or ".join(sorted(REFUSALS[order.op])) or "taken"
-        yield Difference("refused without cause", about, wanted, order.refused_for)
+        wanted = " or ".join(sorted(REFUSALS[order.op])) or "accepted"
+        yield Difference("refused without a valid reason", about, wanted, order.refused_for)
     if order.defects:
-        yield Difference("answered as a defect", about, "503 or 504", f"500, {order.defects} times")
+        yield Difference(
+            "answered with status 500", about, "503 or 504", f"500, {order.defects} times"
+        )
     if order.taken_as and order.op in MUST_BE_REFUSED:
-        yield Difference("taken against the rules", about, "refused", order.taken_as)
+        yield Difference("accepted, but must be refused", about, "refused", order.taken_as)
 
 
-def _payment(order: Order, of_key: Sequence[Row]) -> Iterator[Difference]:
-    """What was taken is there once and as asked; what was refused is not there."""
+def _check_payment(order: Order, of_key: Sequence[Row]) -> Iterator[Difference]:
+    """Check that an accepted payment is in the books once and a refused one is not."""
     about = f"{order.op} {order.key}"
     live = {row.transfer_id: row for row in of_key if row.state != FAILED}
     if order.refused_for and live:
-        yield Difference("made though refused", about, "no transfer", ", ".join(live))
+        yield Difference("refused, but executed", about, "no transfer", ", ".join(live))
     if not order.taken_as:
         return
     mine = next((row for row in of_key if row.transfer_id == order.taken_as), None)
     if mine is None:
-        yield Difference("taken and lost", about, order.taken_as, "no such transfer")
+        yield Difference("accepted, but missing", about, order.taken_as, "no such transfer")
     elif (mine.amount, mine.account_id, mine.destination_account_id) != (
         order.amount,
         order.account_id,
         order.destination_account_id,
     ):
-        yield Difference("other than asked", about, str(order.amount), str(mine.amount))
+        yield Difference("differs from the request", about, str(order.amount), str(mine.amount))
     if others := live.keys() - {order.taken_as}:
-        yield Difference("made twice", about, order.taken_as, ", ".join(sorted(others)))
+        yield Difference("executed twice", about, order.taken_as, ", ".join(sorted(others)))
 
 
-def _replay(order: Order, first: Row | None) -> Iterator[Difference]:
-    """A replay names the first transfer again; what was told cancelled is cancelled."""
+def _check_replay(order: Order, first: Row | None) -> Iterator[Difference]:
+    """Check that a replay returns the first transfer, and that a confirmed cancellation holds."""
     about = f"{order.op} of {order.about}"
     if order.op is Op.REPLAY and order.taken_as not in ("", order.about):
-        yield Difference("another transfer for a replay", about, order.about, order.taken_as)
+        yield Difference("replay returned another transfer", about, order.about, order.taken_as)
     if order.op is Op.CANCEL and order.taken_state == CANCELLED:
         state = first.state if first else "no such transfer"
         if state != CANCELLED:
-            yield Difference("told cancelled and is not", about, CANCELLED, state)
+            yield Difference("confirmed as cancelled, but is not", about, CANCELLED, state)
 
 
-def _balances(
+def _check_balances(
     orders: Sequence[Order],
     rows: Sequence[Row],
     opened: Mapping[str, int],
     balances: Mapping[str, int],
 ) -> Iterator[Difference]:
-    """Each account holds its opening balance, less and plus what the answers say."""
+    """Check that each account holds its opening balance plus and minus the accepted transfers."""
     state = {row.transfer_id: row.state for row in rows}
     held = dict(opened)
     for order in orders:
@@ -145,4 +150,4 @@ def _balances(
     for account_id, expected in held.items():
         actual = balances.get(account_id)
         if actual != expected:
-            yield Difference("balance", account_id, str(expected), str(actual))
+            yield Difference("wrong balance", account_id, str(expected), str(actual))

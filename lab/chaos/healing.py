@@ -1,11 +1,11 @@
-"""How long the bank takes to be well again by itself after the last fault.
+"""How long the bank takes to heal by itself after the last fault.
 
-Well is three things, each with its time: every part is ready and says so when it is asked, a fresh
-transfer is taken, and such a transfer goes to the clearing house and settles there.
+It is healed when three conditions hold, each with its own time: every part answers that it is
+ready, a new transfer is accepted, and a new transfer settles at the clearing house.
 
-Of all breakers only the clearing house's holds a fresh transfer back for long. While the fraud
-API's is open, a small transfer goes on without a score. Those between services open for two
-seconds at first, which the bank's own time to heal includes.
+Only the circuit breaker to the clearing house delays a new transfer for long. While the breaker to
+the fraud API is open, a small transfer continues without a score. Breakers between services open
+for two seconds at first, which the time to heal includes.
 """
 
 from __future__ import annotations
@@ -26,45 +26,45 @@ from sandbox.stack.testing import RunningStack
 from services.payments.state import State
 
 HEALED_WITHIN_S = 30.0
-"""The product's target on the documented host; it is scaled for this one."""
+"""The product's target on the documented host. It is scaled for this host."""
 WATCHED_S = 150.0
-"""How long the bank is watched at least, so that a failure says how bad it is; it is scaled too."""
+"""The bank is watched at least this long, so that a failure shows the real time. Also scaled."""
 BREAKER_S_MAX = 300.0
-"""An open breaker holds transfers back no longer than this: each opening lasts a minute on every
-host, and one that opens for the sixth time in a row is a fault of the bank."""
+"""The longest delay that an open breaker may cause: each opening lasts a minute on every host, and
+a breaker that opens six times in a row is a fault of the bank."""
 OPENING_S = 60.0
 """How long one opening of a breaker lasts, on every host."""
 PAUSE_S = 0.2
 FRESH_EVERY_S = 1.0
-"""Between two fresh transfers while the breaker holds them back."""
+"""Pause between two new transfers while the breaker delays them."""
 FRESH_WATCHED = 5
 CALLER = "payments"
-"""Who calls the clearing house."""
+"""The service that calls the clearing house."""
 BREAKER = "cluster.partner/ach-network.example.outlier_detection.ejections_active"
 ADMIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Healing:
-    """Seconds from the end of the last fault until each thing was well; None: it never was."""
+    """Seconds from the end of the last fault until each condition held. None: it never did."""
 
     ready_s: float | None = None
-    """Every part was ready at one moment."""
+    """Every part was ready at the same moment."""
     taken_s: float | None = None
-    """A fresh transfer was taken: its money is safe."""
+    """A new transfer was accepted, so its money is safe."""
     settled_s: float | None = None
-    """A fresh transfer had settled, two banking days having passed at the clearing house."""
+    """A new transfer settled, after two banking days at the clearing house."""
     breaker_s: float = 0.0
-    """The breaker before the clearing house was seen open last. It is open for a minute by
-    contract: a transfer is taken meanwhile and goes on after it."""
+    """When the breaker to the clearing house was last seen open. By contract it is open for a
+    minute: transfers are accepted meanwhile and continue afterwards."""
     ill: tuple[str, ...] = ()
     """Parts that did not become ready."""
     limit_s: float = HEALED_WITHIN_S
-    """Seconds that each thing may take here."""
+    """Seconds that each condition may take on this host."""
 
     @property
     def ok(self) -> bool:
-        """Whether all was in time; to settle, the time begins when the breaker lets it."""
+        """Whether each condition held in time. The time to settle starts at the breaker's close."""
         if self.ready_s is None or self.taken_s is None or self.settled_s is None:
             return False
         settled_s = self.settled_s - min(self.breaker_s, BREAKER_S_MAX)
@@ -73,18 +73,18 @@ class Healing:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """What is known of the breaker before the clearing house, in seconds from the last fault."""
+    """The observed breaker to the clearing house. Times are seconds from the last fault."""
 
     open_s: float = 0.0
-    """It was taken for open last at this time."""
+    """When the breaker last counted as open."""
     said_open_s: float | None = None
-    """Its sidecar said last that it is open at this time; None after an answer that it is not."""
+    """When its sidecar last reported it open. None after a report that it is closed."""
 
     def after(self, found: bool | None, at_s: float) -> Breaker:
-        """Return what is known after an answer: open or not; None: the sidecar did not answer.
+        """Add a reading. `found`: open or not; None: the sidecar did not answer.
 
-        A sidecar may not answer on a busy host. Its breaker then counts as it was, but only for
-        as long as one opening lasts: a sidecar that is dead excuses nothing.
+        A sidecar may not answer on a busy host. Its breaker then keeps its last state, but no
+        longer than one opening lasts: a dead sidecar is no excuse.
         """
         if found:
             return Breaker(at_s, at_s)
@@ -96,7 +96,7 @@ class Breaker:
 
 
 class _TooLateError(Exception):
-    """The bank was looked at long enough."""
+    """The bank was watched long enough."""
 
 
 class Watch:
@@ -122,7 +122,7 @@ class Watch:
         self._ill: list[str] = []
 
     async def until_well(self) -> Healing:
-        """Return when the bank is well, or was not for a long time."""
+        """Return when the bank is healed, or when it has been watched long enough."""
         found: list[float | None] = [None, None, None]
         steps = (self._all_ready, self._one_taken, self._one_settled)
         watching = asyncio.create_task(self._watch_breaker())
@@ -164,9 +164,9 @@ class Watch:
             await self._pause()
 
     async def _submitted(self) -> Order:
-        """Make fresh transfers until the clearing house takes one, and return that.
+        """Create transfers until the clearing house accepts one, and return that one.
 
-        A busy bank may answer before it has submitted, so the last few are looked at again.
+        A busy bank may answer before it submits a transfer, so the newest few are checked again.
         """
         fresh: deque[Order] = deque(maxlen=FRESH_WATCHED)
         while True:
@@ -184,7 +184,7 @@ class Watch:
 
 
 async def breaker_is_open(stack: RunningStack) -> bool | None:
-    """Whether the caller's sidecar keeps requests from the clearing house; None: no answer."""
+    """Return whether the breaker to the clearing house is open. None: no answer of the sidecar."""
     admin = str(stack.home.run / CALLER / "admin.sock")
     query = {"filter": BREAKER.replace(".", r"\."), "format": "json"}
     try:

@@ -1,7 +1,7 @@
-"""The load: customers who pay while parts of the bank die, and who do what an app does.
+"""The load: customers who pay through an app while parts of the bank fail.
 
-Requests arrive at a steady rate whatever becomes of the earlier ones. Each keeps its key, and is
-repeated with it until it has a definite answer.
+Requests arrive at a steady rate, independent of the answers. The app retries each request under the
+same idempotency key until it gets a definite answer.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from sandbox.client import BO, BankClient, Customer
 PER_S = 10.0
 IN_FLIGHT_MAX = 400
 CALL_S = 16.0
-"""Longer than the gateway lets any call take."""
+"""Longer than the gateway's own limit for a call."""
 PAUSE_FIRST_S, PAUSE_MAX_S = 0.3, 3.0
 
 RICH, POOR = 10, 3
 OPENING = {True: 50_000_00, False: 100_00}
 OVER = 60_000_00
-"""More than any customer has, less than one transfer may be."""
+"""More than any customer has, but below the limit of one transfer."""
 
 _MIX = {
     Op.INTERBANK: 55,
@@ -40,13 +40,13 @@ _MIX = {
     Op.CANCEL: 8,
 }
 _ENDINGS = ("123456", "123456", "123456", "1239901", "1238802")
-"""Beneficiaries' accounts: most settle, some are returned, some after they settled."""
+"""Account numbers of beneficiaries: three settle, one is returned, one is returned late."""
 _SURE = frozenset({"SUBMITTED", "COMPLETED", "POSTED"})
-"""States in which a transfer can no more fail, so that its key is never free again."""
+"""States from which a transfer can no longer fail, so its key stays taken."""
 
 
 class Load:
-    """Makes requests and remembers every one."""
+    """Sends requests and keeps a record of each."""
 
     def __init__(self, bank: BankClient, seed: int) -> None:
         self._bank = bank
@@ -58,17 +58,17 @@ class Load:
         """Account -> opening balance."""
         self.answers: Counter[str] = Counter()
         self.skipped = 0
-        """BalanceWaiters that found too many others waiting."""
+        """Arrivals that were not sent because too many requests were in flight."""
 
     async def open(self) -> None:
-        """Open the customers: some rich, some whose whole balance several debits want."""
+        """Create the customers. The poor ones have too little for several concurrent debits."""
         for rich in (True,) * RICH + (False,) * POOR:
             customer = await self._bank.customer(OPENING[rich])
             self._customers.append(customer)
             self.opened[str(customer.account_id)] = OPENING[rich]
 
     async def run(self, seconds: float) -> None:
-        """Let requests arrive for so long; those under way go on."""
+        """Send arrivals for the given time. Requests in flight continue afterwards."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             if len(self._running) < IN_FLIGHT_MAX:
@@ -78,13 +78,12 @@ class Load:
             await asyncio.sleep(min(left, self._dice.expovariate(PER_S)))
 
     def burst(self, count: int) -> None:
-        """Let so many requests arrive at once."""
+        """Send `count` requests at once."""
         for _ in range(count):
             self._start(self._payment(Op.INTERBANK))
 
     async def one(self) -> Order:
-        """Make one payment that will settle, once, and return it with or without its definite
-        answer."""
+        """Send one payment that will settle. Return it after the first try, definite or not."""
         order = self._payment(Op.INTERBANK, rich=True)
         order.beneficiary, order.left_alone = dict(BO), True
         self.orders.append(order)
@@ -94,7 +93,7 @@ class Load:
         return order
 
     async def state(self, order: Order) -> str:
-        """Return the state of a transfer as its customer reads it; empty without an answer."""
+        """Return the state of a transfer as its customer reads it. Empty: no answer."""
         path = f"/v1/transfers/interbank/{order.taken_as}"
         try:
             async with asyncio.timeout(scaled_s(CALL_S)):
@@ -104,9 +103,9 @@ class Load:
         return answer.body.get("state", "") if answer.status == 200 else ""
 
     async def finish(self, timeout_s: float) -> list[Order]:
-        """Wait for what is under way; what has no definite answer then is given up.
+        """Wait for the requests in flight, and return those that have no definite answer.
 
-        `timeout_s` is the deadline on the documented host; it is scaled for this one.
+        `timeout_s` is the deadline on the documented host. It is scaled for this host.
         """
         if self._running:
             await asyncio.wait(self._running, timeout=scaled_s(timeout_s))
@@ -116,7 +115,7 @@ class Load:
         return [order for order in self.orders if not order.definite]
 
     def submitted(self, count: int) -> list[str]:
-        """Return the newest transfers that were told submitted."""
+        """Return the ids of the newest transfers whose answer was SUBMITTED."""
         known = [o for o in self.orders if o.op is Op.INTERBANK and o.taken_state == "SUBMITTED"]
         return [order.taken_as for order in known[-count:]]
 
@@ -206,7 +205,7 @@ class Load:
 
 
 def _repeatable(order: Order, op: Op) -> bool:
-    """Whether a replay or a cancellation of an order has one right answer."""
+    """Return whether a replay or a cancellation of an order has exactly one correct answer."""
     if order.left_alone:
         return False
     if op is Op.CANCEL:

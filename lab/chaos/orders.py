@@ -1,7 +1,7 @@
-"""What the load asks for, and what an answer means to the app that asked. Pure.
+"""The requests of the load, and what an answer means to the app. Pure.
 
-An app repeats a request under its key until it has a definite answer: it was taken, or it was
-refused for a reason that is the customer's. Everything else says nothing about the money.
+An app retries a request under its key until the answer is definite: the request was accepted, or it
+was refused for a reason that the customer can fix. Any other answer says nothing about the money.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 NO_ANSWER = 0
-"""Status of a call that was cut off or took too long."""
+"""Status of a call that was interrupted or timed out."""
 REPEATED_STATUS = frozenset({NO_ANSWER, 408, 425, 429, 499})
 SERVER_FAULT = 500
 IN_PROGRESS = "REQUEST_IN_PROGRESS"
@@ -19,7 +19,7 @@ KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
 
 
 class Op(StrEnum):
-    """What is asked."""
+    """The kind of a request."""
 
     INTERBANK = "interbank"
     BOOK = "book"
@@ -37,17 +37,17 @@ REFUSALS: Mapping[Op, frozenset[str]] = {
     Op.OTHER_PAYLOAD: frozenset({KEY_REUSED}),
     Op.CANCEL: frozenset({"NOT_CANCELLABLE"}),
 }
-"""The only reasons for which each may be refused; the load sees to it that no other is true."""
+"""The only valid reasons to refuse each kind. The load never causes another one."""
 
 MUST_BE_REFUSED = frozenset({Op.OVER_BALANCE, Op.OTHER_PAYLOAD})
 
 
 class Meaning(StrEnum):
-    """What an answer tells."""
+    """What an answer means."""
 
-    TAKEN = "taken"
+    TAKEN = "accepted"
     REFUSED = "refused"
-    AGAIN = "nothing definite: repeat it under the same key"
+    AGAIN = "not definite: retry under the same key"
 
 
 def meaning(status: int, reason: str) -> Meaning:
@@ -61,7 +61,7 @@ def meaning(status: int, reason: str) -> Meaning:
 
 @dataclass(slots=True)
 class Order:
-    """One request with all its repetitions. Accounts and customers are ids in their text."""
+    """One request with all its tries. Ids of accounts and customers are text."""
 
     op: Op
     key: str
@@ -71,26 +71,26 @@ class Order:
     destination_account_id: str = ""
     beneficiary: Mapping[str, str] = field(default_factory=dict[str, str])
     about: str = ""
-    """Transfer that a cancellation or a replay is about."""
+    """The transfer to cancel or to replay."""
     tries: int = 0
     begun_s: float = 0.0
     ended_s: float | None = None
     taken_as: str = ""
-    """Id of the transfer in the answer that took it."""
+    """Id of the transfer from the answer that accepted the request."""
     taken_state: str = ""
     refused_for: str = ""
     left_alone: bool = False
-    """Whether no replay and no cancellation may be about it."""
+    """Whether the load must not replay or cancel it."""
     defects: int = 0
-    """How often the bank said that it failed, where it can say what is away."""
+    """Number of answers with status 500. A missing dependency must give 503 or 504 instead."""
 
     @property
     def definite(self) -> bool:
-        """Whether the app knows what became of it."""
+        """Whether the app has a definite answer."""
         return bool(self.taken_as or self.refused_for)
 
     def hear(self, status: int, reason: str, transfer_id: str, state: str) -> Meaning:
-        """Take an answer."""
+        """Record an answer and return its meaning."""
         self.tries += 1
         self.defects += status == SERVER_FAULT
         found = meaning(status, reason)

@@ -1,4 +1,4 @@
-"""The verdict of a run, as JSON and as lines that a person reads."""
+"""The verdict of a run, as JSON and as text lines."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ NAMED_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """A fault that was carried out, and what is to be said about it."""
+    """A fault that was carried out, with a note about it."""
 
     fault: Fault
     note: str
 
     def line(self) -> str:
-        """Return it as one line."""
+        """Return one text line."""
         fault = self.fault
         what = f"{fault.at_s:6.1f} s  {fault.kind:<24} {fault.target:<22} {fault.lasts_s:4.1f} s"
         return f"{what}  {self.note}".rstrip()
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the report has it."""
+        """Return the entry of the JSON report."""
         fault = self.fault
         told = {"at_s": fault.at_s, "lasts_s": fault.lasts_s, "share": fault.share}
         return {"kind": fault.kind, "target": fault.target, **told, "note": self.note}
@@ -37,7 +37,7 @@ class Struck:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that a run found out."""
+    """Everything that a run found."""
 
     seed: int
     seconds: float
@@ -49,7 +49,7 @@ class Outcome:
     settled_s: float
     differences: Sequence[Difference]
     verdict: dict[str, Any]
-    """The judge's."""
+    """The judge's report."""
 
     @property
     def ok(self) -> bool:
@@ -77,10 +77,10 @@ class Outcome:
         }
 
     def lines(self) -> list[str]:
-        """Return the report in plain words; the faults were told when they struck."""
+        """Return the report as text lines, without the faults: they were printed as they ended."""
         told = self.to_json()
         asked = f"{told['requests']} requests in {told['tries']} tries"
-        lines = [f"{asked}: {told['taken']} taken, {told['refused']} refused"]
+        lines = [f"{asked}: {told['taken']} accepted, {told['refused']} refused"]
         lines += [f"  {count:6}  {answer}" for answer, count in told["answers"].items()]
         lines += [self._healed(), f"settled within {self.settled_s:.1f} s"]
         lines += [
@@ -89,22 +89,24 @@ class Outcome:
         ]
         lines += [f"judge: {kind}: {n}" for kind, n in self.verdict["difference_counts"].items()]
         lines += [f"  {one}" for one in self.verdict["differences"][:NAMED_MAX]]
-        word = "nothing lost, nothing doubled" if self.ok else "NOT SOUND"
+        word = "nothing lost, nothing doubled" if self.ok else "FAILED"
         checked = self.verdict["checked"].get("events", 0)
         return [*lines, f"seed {self.seed}: {word} ({checked} events judged)"]
 
     def _healed(self) -> str:
         healing = self.healing
         told = [
-            f"{what} after {seconds:.1f} s" if seconds is not None else f"NOT {what}"
+            f"{what} after {seconds:.1f} s" if seconds is not None else f"{what}: NEVER"
             for what, seconds in (
                 ("all parts ready", healing.ready_s),
-                ("a fresh transfer taken", healing.taken_s),
-                ("one settled", healing.settled_s),
+                ("a new transfer accepted", healing.taken_s),
+                ("a new transfer settled", healing.settled_s),
             )
         ]
         if healing.breaker_s:
-            told.append(f"the clearing house's breaker was open until {healing.breaker_s:.1f} s")
+            told.append(
+                f"the breaker to the clearing house was open until {healing.breaker_s:.1f} s"
+            )
         if healing.ill:
-            told.append(f"ill: {', '.join(healing.ill)}")
+            told.append(f"not ready: {', '.join(healing.ill)}")
         return f"{'healed' if healing.ok else 'NOT HEALED IN TIME'}: {', '.join(told)}"

@@ -1,4 +1,4 @@
-"""One run: load and faults by a schedule, healing, settlement, and then the judgement."""
+"""One run: load and scheduled faults, healing, settlement, then the verdict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import aiohttp
 import asyncpg
 
 from lab.chaos.breaking import Breaker
-from lab.chaos.expected_balances import TERMINAL, Difference, Row, reckon
+from lab.chaos.expected_balances import TERMINAL, Difference, Row, compare_with_books
 from lab.chaos.healing import BREAKER_S_MAX, CALLER, HEALED_WITHIN_S, Watch
 from lab.chaos.load import Load
 from lab.chaos.report import Outcome, Struck
@@ -24,7 +24,7 @@ from services.chassis.postgres import Queries, load_queries
 from services.payments.state import State
 
 SETTLED_WITHIN_S = BREAKER_S_MAX + 60.0
-"""The clearing house's breaker closes for good, and a saga asks again within a minute after it."""
+"""The longest open breaker, and a minute more within which every saga retries."""
 LATE_RETURN_DAYS = 6
 SENT = TERMINAL | {State.SUBMITTED.name}
 
@@ -32,7 +32,7 @@ Tell = Callable[[str], None]
 
 
 def roster(stack: RunningStack) -> Roster:
-    """Return all processes that the stack runs: whatever is added to it can be struck."""
+    """Return all processes of the stack. A new process needs no registration to get faults."""
     rows = stack.nodes().values()
     return Roster(tuple(row["name"] for row in rows if row["kind"] == "process"))
 
@@ -46,11 +46,11 @@ async def run(
     close_breakers: bool = False,
     healed_within_s: float = HEALED_WITHIN_S,
 ) -> Outcome:
-    """Run the schedule of a seed over a running stack; `tell` hears each fault as it ends.
+    """Run the schedule of a seed on a running stack. `tell` gets a line for each fault as it ends.
 
-    `close_breakers` ends the breakers' minutes once all parts are ready and a transfer was taken:
-    nothing waits for them any more. `healed_within_s` is for the documented host and is scaled for
-    this one.
+    With `close_breakers`, the breaker to the clearing house is closed early, once all parts are
+    ready and a transfer was accepted. `healed_within_s` is the limit on the documented host. It is
+    scaled for this host.
     """
     bank = BankClient(stack)
     try:
@@ -103,12 +103,12 @@ class _Run:
             skipped=load.skipped,
             healing=healing,
             settled_s=settled_s,
-            differences=await self._reckon(),
+            differences=await self._compare_with_books(),
             verdict=verdict,
         )
 
     async def _strike_all(self, faults: tuple[Fault, ...]) -> float:
-        """Carry out all faults, each at its time; return when the last one ended."""
+        """Carry out each fault at its time. Return the monotonic time when the last one ended."""
         begun_s = time.monotonic()
 
         async def strike(fault: Fault) -> None:
@@ -124,14 +124,14 @@ class _Run:
         return time.monotonic()
 
     async def _mend(self, parts: Roster) -> None:
-        """Make every partner well and let the clearing house tell what it kept or gave up."""
+        """Repair every partner, and have the clearing house send all held and failed notices."""
         try:
             for partner in parts.partners:
                 await self._bank.mend(partner)
             if CLEARING_HOUSE in parts.partners:
                 await self._tell_notices()
         except aiohttp.ClientError as error:
-            self._tell(f"not mended: {error!r}")
+            self._tell(f"the partners were not repaired: {error!r}")
 
     async def _tell_notices(self) -> None:
         await self._bank.control(CLEARING_HOUSE, "POST", "/control/webhooks/release")
@@ -146,13 +146,15 @@ class _Run:
         await self._pass(2, drain_ms=0)
 
     async def _pass(self, days: int, drain_ms: int) -> None:
-        """Let banking days pass at the clearing house; wait so long for its notices to be heard."""
+        """Advance the clearing house by banking days, and wait up to `drain_ms` for its notices."""
         body = {"banking_days": days, "drain_timeout_ms": drain_ms}
         await self._bank.control(CLEARING_HOUSE, "POST", "/control/clock/advance", body)
 
     async def _settle(self) -> None:
-        """Let every transfer come to its end: answers first, then banking days, then late returns.
-        What does not end in time is named by the reckoning."""
+        """Let every transfer reach a final state: submission, then banking days, then late returns.
+
+        The comparison with the books reports each transfer that has no final state in time.
+        """
         try:
             await self._until(SENT)
             for days in (2, LATE_RETURN_DAYS):
@@ -160,7 +162,7 @@ class _Run:
                 await self._tell_notices()
             await self._until(TERMINAL)
         except (TimeoutError, aiohttp.ClientError) as error:
-            self._tell(f"not settled: {error!r}")
+            self._tell(f"the transfers did not settle: {error!r}")
 
     async def _until(self, states: frozenset[str]) -> None:
         customers = list({order.customer_id for order in self._load.orders})
@@ -169,15 +171,15 @@ class _Run:
             sql, wanted = _sql().unsettled, sorted(states)
             return not await self._ask(lambda one: one.fetchval(sql, customers, wanted))
 
-        await until(reached, SETTLED_WITHIN_S, "every transfer at its end")
+        await until(reached, SETTLED_WITHIN_S, "every transfer reaches the expected state")
 
-    async def _reckon(self) -> list[Difference]:
+    async def _compare_with_books(self) -> list[Difference]:
         load = self._load
         customers = list({order.customer_id for order in load.orders})
         rows = await self._ask(lambda c: c.fetch(_sql().transfers, customers))
         held = await self._ask(lambda c: c.fetch(_sql().balances, list(load.opened)))
         books = [Row(**dict(row)) for row in rows]
-        return reckon(load.orders, books, load.opened, {row[0]: row[1] for row in held})
+        return compare_with_books(load.orders, books, load.opened, {row[0]: row[1] for row in held})
 
     async def _ask(self, question: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
         connection = await asyncpg.connect(self._bank.stack.dsn("bp_write", "bp_judge"))

@@ -1,7 +1,7 @@
-"""Which faults strike when. Pure: the same seed, length and roster give the same schedule.
+"""Which faults happen when. Pure: the same seed, length and roster give the same schedule.
 
-A schedule never has more than OVERLAP_MAX faults at once, never two on one part, and all of them
-end before it does.
+A schedule has at most OVERLAP_MAX faults at once and never two on one part. All faults end before
+the schedule ends.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from enum import StrEnum
 
 OVERLAP_MAX = 3
 FIRST_AFTER_S = 2.0
-"""Load runs undisturbed for so long."""
+"""The load runs this long before the first fault."""
 QUIET_S = 1.0
-"""The last fault ends so long before the end."""
+"""The last fault ends at least this long before the schedule ends."""
 GAP_S = (1.5, 6.0)
-"""Between the starts of two faults."""
+"""Shortest and longest time between the starts of two faults."""
 
 PARTNER_PREFIX = "partner-"
 CLEARING_HOUSE = "ach"
 READERS = ("relay", "router", "customers", "audit", "notifications")
-"""Parts that stand behind a queue which fills while they do not read."""
+"""Parts that read from a queue. The queue fills while the part is paused."""
 
 
 class Kind(StrEnum):
-    """What can strike."""
+    """The kind of a fault."""
 
     KILL = "kill -9"
     PAUSE = "pause"
@@ -42,9 +42,9 @@ class Kind(StrEnum):
     BURST = "burst beyond the queues"
 
 
-# A tuple: a set of words has another order in each process, and the seed another schedule.
+# A tuple: the order of a set differs between processes, so a seed would have several schedules.
 PARTNER_FAULTS = (Kind.LATENCY, Kind.HANG, Kind.RESET, Kind.HTTP_5XX, Kind.ACCEPT_THEN_HANG)
-"""Kinds that a partner's control API brings about; the target is the partner's name."""
+"""Faults that a partner's control API causes. The target is the partner's name."""
 
 _WEIGHTS: Mapping[Kind, int] = {
     Kind.KILL: 6,
@@ -58,7 +58,7 @@ _WEIGHTS: Mapping[Kind, int] = {
 }
 
 _LASTS_S: Mapping[Kind, tuple[float, float]] = {
-    # A crash and a restart last a moment; the part is left alone until it can be up again.
+    # A crash and a restart are instant. Their time keeps other faults off the part while it starts.
     Kind.KILL: (6.0, 6.0),
     Kind.RESTART: (8.0, 8.0),
     Kind.PAUSE: (1.0, 8.0),
@@ -72,12 +72,12 @@ _LASTS_S: Mapping[Kind, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """What can be struck: names of processes, and those of partners without their prefix."""
+    """The processes that can get a fault. Partners are also listed without their prefix."""
 
     processes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Keep the names in one order, whoever listed them."""
+        """Sort the names, so that the order of the caller does not matter."""
         object.__setattr__(self, "processes", tuple(sorted(self.processes)))
 
     @property
@@ -87,7 +87,7 @@ class Roster:
         return tuple(p.removeprefix(prefix) for p in self.processes if p.startswith(prefix))
 
     def targets(self, kind: Kind) -> tuple[str, ...]:
-        """Return what a kind can strike here; a new part is among them by being on the roster."""
+        """Return the possible targets of a kind of fault."""
         if kind in PARTNER_FAULTS:
             return self.partners
         if kind in (Kind.LATE_NOTICES, Kind.DOUBLE_NOTICES):
@@ -99,23 +99,23 @@ class Roster:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: what strikes whom, from when and for how long, in seconds of the schedule."""
+    """One fault: kind, target, start and length. Times are seconds of the schedule."""
 
     at_s: float
     lasts_s: float
     kind: Kind
     target: str
     share: float = 1.0
-    """Which part of a partner's requests is hit."""
+    """The share of a partner's requests that fail."""
 
     @property
     def end_s(self) -> float:
-        """When it is over."""
+        """When the fault ends."""
         return self.at_s + self.lasts_s
 
     @property
     def part(self) -> str:
-        """Name of the process that is struck; no other fault strikes it meanwhile."""
+        """Name of the affected process. No other fault may affect it meanwhile."""
         of_partner = self.kind in PARTNER_FAULTS or self.kind in _NOTICES
         return PARTNER_PREFIX + self.target if of_partner else self.target
 
@@ -124,7 +124,7 @@ _NOTICES = frozenset({Kind.LATE_NOTICES, Kind.DOUBLE_NOTICES})
 
 
 def schedule(seed: int, seconds: float, roster: Roster) -> tuple[Fault, ...]:
-    """Return the faults of a seed, in the order of their starts."""
+    """Return the faults of a seed, ordered by start."""
     dice = random.Random(seed)
     chosen: list[Fault] = []
     at_s = FIRST_AFTER_S
@@ -141,7 +141,7 @@ def schedule(seed: int, seconds: float, roster: Roster) -> tuple[Fault, ...]:
 
 
 def _rolled(dice: random.Random, at_s: float, roster: Roster) -> Fault | None:
-    """Roll one fault; None when the roster has nobody for its kind."""
+    """Draw one fault. None: the roster has no target for the drawn kind."""
     (kind,) = dice.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
     lasts_s = round(dice.uniform(*_LASTS_S[kind]), 1)
     share = dice.choice((0.3, 0.6, 1.0))

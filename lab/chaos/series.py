@@ -1,6 +1,6 @@
-"""Several schedules one after the other: what is told of each, and whether there is a next one.
+"""Runs several schedules in turn, prints each result, and stops at the first failure.
 
-Knows nothing of a bank: how one schedule is carried out is handed over.
+It does not know the bank: the caller passes the function that runs one schedule.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from pathlib import Path
 from lab.chaos.report import Outcome
 
 Strike = Callable[[int], Awaitable[Outcome]]
-"""Carries out the schedule of a seed."""
+"""Runs the schedule of a seed."""
 Tell = Callable[[str], None]
 
 
 async def one_after_the_other(
     seeds: Sequence[int], strike: Strike, reports: Path, tell: Tell
 ) -> int:
-    """Return the exit code: 0, or 1 after the first that was not sound. None comes behind it.
+    """Run the schedules until one fails. Return the exit code: 0, or 1 after a failure.
 
-    What breaks a run off is raised, once it is told how to repeat that run.
+    An exception that interrupts a run is raised again, after the command to replay it is printed.
     """
     for number, seed in enumerate(seeds, 1):
         tell(f"-- schedule {number} of {len(seeds)}")
         try:
             outcome = await strike(seed)
         except BaseException:
-            tell(f"seed {seed}: BROKEN OFF, nothing is judged; {_replay(seed)}")
+            tell(f"seed {seed}: INTERRUPTED, no verdict; {_replay(seed)}")
             raise
         report = reports / f"chaos-{seed}.json"
         report.write_text(json.dumps(outcome.to_json(), indent=1) + "\n")

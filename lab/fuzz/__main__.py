@@ -1,4 +1,4 @@
-"""`python -m lab.fuzz`: the document at the gateway, every RPC on the mesh, then the judge."""
+"""`python -m lab.fuzz`: fuzzes the gateway and every RPC, then checks all stores and logs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.fuzz import document, rpcs
-from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
+from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, find_leaks
 from lab.fuzz.mesh import Mesh
 from lab.fuzz.messages import Ids
 from sandbox.client import BankClient, Customer
@@ -26,9 +26,9 @@ SHOWN_MAX = 20
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fuzz, print what came of it and the verdict; 1 when anything was found."""
+    """Fuzz, and print the findings and the verdict. Return 1 if there is a finding."""
     options = _parser().parse_args(arguments)
-    print(f"seed {options.seed} (make fuzz ARGS='--seed {options.seed}' asks the same again)")
+    print(f"seed {options.seed} (make fuzz ARGS='--seed {options.seed}' replays it)")
     stack = RunningStack.open(options.home.root)
     try:
         stack.ensure()
@@ -44,14 +44,21 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
-    parser.add_argument("--cases", type=int, default=CASES, help="at the gateway, at least")
-    parser.add_argument("--calls", type=int, default=200, help="of each RPC")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
+    parser.add_argument(
+        "--cases", type=int, default=CASES, help="send at least this many requests to the gateway"
+    )
+    parser.add_argument("--calls", type=int, default=200, help="number of calls of each RPC")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=secrets.randbelow(2**31),
+        help="seed of the generated requests (default: a random seed)",
+    )
     parser.add_argument(
         "--home",
         type=lambda text: Home(Path(text).resolve()),
         default=home_from_environment(),
-        help=f"home of the stack to use, otherwise BP_HOME or {REPO / '.bp'}",
+        help=f"home of the stack (default: BP_HOME or {REPO / '.bp'})",
     )
     return parser
 
@@ -60,16 +67,18 @@ def _fuzz(stack: RunningStack, options: argparse.Namespace) -> list[str]:
     people = asyncio.run(open_people(stack))
     found = [*_at_the_gateway(stack, people, options), *_on_the_mesh(stack, people, options)]
     verdict = asyncio.run(_judged(stack))
-    print(f"judge: {'all stores agree' if verdict else 'the stores disagree: bpctl ledger check'}")
+    print(
+        f"judge: {'all stores agree' if verdict else 'the stores disagree; run bpctl ledger check'}"
+    )
     secrets_of_all = [one for person in people for one in (person.token, person.user_name)]
-    written = words_in_logs(stack, (PAYEE_NAME, PAYEE_ACCOUNT, *secrets_of_all))
-    print(f"logs: {'silent' if not written else 'they tell what they must not'}")
+    written = find_leaks(stack, (PAYEE_NAME, PAYEE_ACCOUNT, *secrets_of_all))
+    print(f"logs: {'no personal data and no secrets' if not written else 'see the findings'}")
     found += written
-    return found if verdict else [*found, "the judge found the stores to disagree"]
+    return found if verdict else [*found, "the judge found that the stores disagree"]
 
 
 async def open_people(stack: RunningStack, count: int = 3) -> list[Customer]:
-    """Open customers who can pay what they are made to."""
+    """Create customers with enough money for every generated payment."""
     client = BankClient(stack)
     try:
         return [await client.customer(BALANCE) for _ in range(count)]
@@ -101,12 +110,12 @@ def _at_the_gateway(
                 phases=phases,
                 into=tally,
             )
-            # Examples and boundaries are the same whatever the seed; the rest is not.
+            # Examples and boundary values do not depend on the seed: only other phases repeat.
             seed, phases = seed + 1, ("fuzzing", "stateful")
     answers = ", ".join(f"{status}: {count}" for status, count in sorted(tally.answers.items()))
     print(
         f"gateway: {tally.requests} requests in {time.monotonic() - begun:.0f} s,"
-        f" {tally.followed_links} by links, {tally.checks.total()} checks of"
+        f" {tally.followed_links} from links, {tally.checks.total()} checks of"
         f" {len(tally.checks)} kinds; {answers}"
     )
     return [*map(str, tally.findings), *tally.errors]

@@ -1,7 +1,7 @@
-"""What the checks may not hold against the bank, each with the reason why.
+"""The failures of schemathesis that are accepted, each with the reason.
 
-All checks of schemathesis run. A failure is dropped only here, only for the answers named, and
-never for one whose status is not in the document or whose body has not the shape of an error.
+All checks of schemathesis run. A failure is accepted only here and only for the listed answers. A
+status that is not in the document or a body without the shape of an error is never accepted.
 """
 
 import json
@@ -11,60 +11,61 @@ from dataclasses import dataclass
 from typing import Any
 
 VERBS = {"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
-"""Verbs that a path may be asked with. QUERY is left out: Envoy's HTTP/1 parser knows no such verb
-and ends the request as malformed (400 in JSON) before there is a route that could answer 405."""
+"""Verbs to try on each path. QUERY is left out: Envoy's HTTP/1 parser does not know it and rejects
+the request as malformed (400 in JSON) before a route could answer 405."""
 
 _INTEGRAL_FLOAT = re.compile(r": -?\d+(\.0|e\+\d+)[,}]")
 _SCHEMA_REASONS = {"INVALID_ARGUMENT", "MALFORMED_BODY", "UNKNOWN_FIELD", "INTERNAL_ERROR"}
 
 
 @dataclass(frozen=True)
-class Leave:
-    """One check, and the reasons of the contract under which it does not count."""
+class AcceptedFailure:
+    """A check whose failure is accepted if the answer has a certain reason of the contract."""
 
     check: str
-    holds: str
-    because: str
+    reason: str
+    """A reason of the contract, or "business" for every reason that is not about the schema."""
+    why: str
 
-    def covers(self, check: str, reason: str) -> bool:
-        """Tell whether a failure is dropped."""
+    def matches(self, check: str, reason: str) -> bool:
+        """Return whether a failed check with this reason in the answer is accepted."""
         if check != self.check:
             return False
-        if self.holds == "business":
+        if self.reason == "business":
             return bool(reason) and reason not in _SCHEMA_REASONS
-        return reason == self.holds
+        return reason == self.reason
 
 
-LEAVES = (
-    Leave(
+ACCEPTED_FAILURES = (
+    AcceptedFailure(
         "RejectedPositiveData",
         "business",
-        "A schema says what a request looks like, not what the account holds, which tokens were "
-        "given or which banks there are. A refusal for its form counts in full.",
+        "A schema describes the form of a request. It does not know the balance, the valid tokens "
+        "or the existing banks. A refusal because of the form is still a failure.",
     ),
-    Leave(
+    AcceptedFailure(
         "ServerError",
         "POSITION_NOT_REACHED",
-        "The caller asked to wait for a position that the projection does not have; the contract "
-        "answers 503 with RetryInfo, and the document says so.",
+        "The caller asked to wait for a position that the projection does not have. By contract "
+        "the answer is 503 with RetryInfo, and the document says so.",
     ),
 )
 
 
-def is_dropped(failure: Any, sent: Any, body: Any) -> bool:
-    """Tell whether a failed check is one of those above, or no good data was sent at all."""
+def is_accepted(failure: Any, sent: Any, body: Any) -> bool:
+    """Return whether a failure is in the table above, or the data sent was not valid after all."""
     name, reason = type(failure).__name__, reason_of(body)
     if name == "RejectedPositiveData" and _is_not_as_documented(sent):
         return True
-    return any(leave.covers(name, reason) for leave in LEAVES)
+    return any(each.matches(name, reason) for each in ACCEPTED_FAILURES)
 
 
 def _is_not_as_documented(sent: Any) -> bool:
-    """Tell whether "good" data is what the document does not mean.
+    """Return whether data that the generator takes for valid is invalid by the document.
 
-    JSON Schema takes 5.0 for an integer; the gateway has one spelling for a number. And the
-    generator reads the pattern's \\p{C} as control characters alone, without the unassigned and
-    the private ones, which the services refuse in names.
+    JSON Schema accepts 5.0 as an integer, but the gateway accepts one spelling of a number only.
+    The generator reads \\p{C} in a pattern as control characters only, but the class also has
+    unassigned and private characters, which the services refuse in names.
     """
     text = json.dumps(sent, ensure_ascii=False) if isinstance(sent, dict | list) else ""
     odd = any(unicodedata.category(char).startswith("C") for char in text)
@@ -72,6 +73,6 @@ def _is_not_as_documented(sent: Any) -> bool:
 
 
 def reason_of(body: Any) -> str:
-    """Return ErrorInfo's reason in a JSON error; empty when it has none."""
+    """Return ErrorInfo's reason of a JSON error. Empty: it has none."""
     details: list[Any] = body.get("details") or [] if isinstance(body, dict) else []
     return next((str(each["reason"]) for each in details if "reason" in each), "")

@@ -1,4 +1,4 @@
-"""What may not stand in any log: whom a payment was for, and what proves who somebody is."""
+"""Finds words in the bank's logs that must not be there: payees' personal data, and secrets."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from sandbox.stack.testing import RunningStack
 
 PAYEE_NAME = "Zulema Quirk"
 PAYEE_ACCOUNT = "7301958264"
-"""Words that stand nowhere else, so that a log line with one of them gives itself away."""
+"""Words that appear nowhere else, so any log line with one of them is a leak."""
 
-OF_OTHERS = "partner-"
-"""Logs of the world outside, which the bank does not write."""
-MUST_SPEAK = ("payments", "transfers", "customers", "postgres")
-"""Who always writes something: a log that is not found would prove nothing."""
+PARTNER_PREFIX = "partner-"
+"""Prefix of the partners' logs, which the bank does not write."""
+MUST_LOG = ("payments", "transfers", "customers", "postgres")
+"""Processes that always log something. Without their logs, a search proves nothing."""
 
 
-def words_in_logs(stack: RunningStack, words: Sequence[str]) -> list[str]:
-    """Return which log holds which of the words; also a log that should be there and is not."""
+def find_leaks(stack: RunningStack, words: Sequence[str]) -> list[str]:
+    """Return each log that holds one of the words, and each log that is missing or empty."""
     logs = list(_logs(stack))
-    spoke = {file.name.partition(".")[0] for file in logs}
-    found = [f"{name} wrote nothing" for name in MUST_SPEAK if name not in spoke]
+    logged = {file.name.partition(".")[0] for file in logs}
+    found = [f"the log of {name} is missing or empty" for name in MUST_LOG if name not in logged]
     for file in logs:
         text = file.read_text(errors="replace")
         found += [f"{file.name} has {word[:12]}…" for word in words if word in text]
@@ -29,7 +29,7 @@ def words_in_logs(stack: RunningStack, words: Sequence[str]) -> list[str]:
 
 
 def _logs(stack: RunningStack) -> Iterator[Path]:
-    # With `.log.1`, where the supervisor keeps what it cut off.
+    # Includes `.log.1`, to which the supervisor moves the older part of a long log.
     for file in sorted(stack.home.logs.glob("*.log*")):
-        if not file.name.startswith(OF_OTHERS) and file.stat().st_size:
+        if not file.name.startswith(PARTNER_PREFIX) and file.stat().st_size:
             yield file

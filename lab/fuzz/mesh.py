@@ -1,8 +1,8 @@
-"""Raw calls on the bank's internal mesh, through the sidecars, as a caller whom the policy lists.
+"""Raw calls on the bank's internal mesh, through the sidecars, as a caller that the policy allows.
 
-The gateway's methods are called with the gateway's certificate, those between services through
-the calling service's own sidecar. The operator has no certificate on this stack, so what only he
-may call goes behind the sidecar, with the header that the sidecar would have set.
+Methods of the gateway are called with the gateway's certificate. Methods between services are
+called through the calling service's sidecar. The operator has no certificate on this stack, so the
+operator's methods are called on the service's own socket, with the header that the sidecar sets.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _GRACE_S = 2.0
 
 @dataclass(frozen=True)
 class Reply:
-    """How one call ended. `reason` and `domain` are ErrorInfo's; empty without one."""
+    """How one call ended. `reason` and `domain` are ErrorInfo's, and empty without ErrorInfo."""
 
     code: grpc.StatusCode
     reason: str = ""
@@ -43,7 +43,7 @@ class Reply:
 
 @dataclass
 class Mesh:
-    """Connections to every service, each as one caller."""
+    """Connections to every service, one for each pair of caller and service."""
 
     stack: RunningStack
     _folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="bpf-")))
@@ -53,7 +53,7 @@ class Mesh:
     _tunnels: list[_Tunnel] = field(default_factory=list["_Tunnel"])
 
     def call(self, contract: MethodContract, request: bytes, metadata: Mapping[str, str]) -> Reply:
-        """Make one unary call with the bytes as they are, and wait for its deadline at most."""
+        """Make one unary call with the raw bytes, and wait for the answer up to its deadline."""
         caller = contract.services[0] if contract.services else GATEWAY
         pairs = [(name, value) for name, value in metadata.items() if value]
         if caller not in mesh_identities():
@@ -108,9 +108,10 @@ def _reply(error: grpc.Call) -> Reply:
 
 
 class _Tunnel:
-    """A Unix socket whose other end is a sidecar, with mutual TLS under a given certificate.
+    """A Unix socket that forwards to a sidecar over mutual TLS, with a given certificate.
 
-    gRPC's own TLS insists on a host name in the server's certificate; the mesh's have identities.
+    gRPC's own TLS requires a host name in the server's certificate. The mesh's certificates have
+    identities instead.
     """
 
     def __init__(self, path: Path, host: str, port: int, certs: Path) -> None:
@@ -145,7 +146,7 @@ class _Tunnel:
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._joined.add(cast("asyncio.Task[None]", asyncio.current_task()))
         there, back = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
-        # Ended with the tunnel, it ends in peace: the stream's own callback would complain.
+        # close() cancels this task, and the stream's callback would log that as an error.
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(_pump(reader, back), _pump(there, writer))
 

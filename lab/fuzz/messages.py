@@ -1,7 +1,7 @@
-"""Requests of any RPC, generated from its descriptor: sensible, hostile, and no messages at all.
+"""Generates requests of any RPC from its descriptor: sensible, hostile, and not even messages.
 
-What comes out is bytes as they go over the wire. Every draw can hold the ids of a real customer,
-so that requests get past the first look often enough to reach the SQL behind it.
+The result is the bytes on the wire. Each request may hold ids of a real customer, so that many
+requests get past the first checks and reach the SQL.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME
 
 Ids = Mapping[str, Sequence[str]]
-"""Name of a field -> the ids of what is there and is the caller's."""
+"""Name of a field -> ids of existing objects of the caller."""
 
 LONG_CHARS = 65_536
 DEPTH_MAX = 4
@@ -77,7 +77,7 @@ def _serialised(messages: st.SearchStrategy[Message]) -> st.SearchStrategy[bytes
     return messages.map(lambda message: message.SerializeToString())
 
 
-# Fields 1999 and 2000, as a client of tomorrow would send them: a number and a text.
+# Fields 1999 and 2000, a number and a text, as a newer client could send them.
 _UNKNOWN_FIELDS = b"\xf8\x7c\x07" + b"\x82\x7d\x03abc"
 
 
@@ -91,7 +91,7 @@ def _messages(
     def drawn(draw: st.DrawFn) -> Message:
         message = kind()
         for field in fields:
-            # Mostly there: a request without its required fields ends at the first look.
+            # Usually set: a request without its required fields fails the first check.
             if not hostile or draw(st.integers(0, 7)):
                 _fill(draw, message, field, _values(field, ids, depth, hostile=hostile))
         return message
@@ -117,7 +117,7 @@ def _values(
         return _messages(field.message_type, ids, depth + 1, hostile=hostile)
     if field.enum_type is not None:
         known = [value.number for value in field.enum_type.values]
-        # Where a kind is required, zero is refused at the first look.
+        # Zero is UNSPECIFIED, which a required enum field refuses at the first check.
         meant = [number for number in known if number] or known
         return st.sampled_from([*known, *_UNKNOWN_NUMBERS] if hostile else meant)
     match field.cpp_type:
@@ -148,7 +148,7 @@ def _texts(field: FieldDescriptor, ids: Ids) -> st.SearchStrategy[str]:
 
 
 def _likely(field: FieldDescriptor, ids: Ids) -> st.SearchStrategy[str]:
-    """An id where an id belongs, the words of a good order elsewhere."""
+    """Return an existing id for an id field, and a value of a valid order for any other field."""
     if field.name.endswith("_id"):
         known = ids.get(field.name) or [one for some in ids.values() for one in some]
         return st.sampled_from(known)

@@ -1,6 +1,6 @@
-"""Every RPC under generated requests: answered as the contract says, or refused with a reason.
+"""Calls every RPC with generated requests: each answer must follow the contract.
 
-hypothesis drives; the first request that breaks a rule is made smaller and raised as an
+hypothesis generates the requests. The first request that breaks a rule is shrunk and raised as a
 BrokenContractError that shows it.
 """
 
@@ -25,7 +25,7 @@ from services.contracts import MethodContract
 
 ANSWER_WITHIN_S = 5.0
 
-# On a whole stack none of these may come of what a caller sends, whatever it is.
+# On a complete stack, no request may cause one of these answers.
 BANK_AT_FAULT = frozenset({"INTERNAL_ERROR", "DEADLINE_EXCEEDED", "DEPENDENCY_UNAVAILABLE"})
 
 _SHOWN_CHARS = 400
@@ -40,7 +40,7 @@ _SUBJECTS = st.sampled_from([*["own"] * 9, "", "not-a-uuid", "0" * 400])
 
 
 class _Bytes(bytes):
-    """A request that is shown in short; 64 KB of it would say no more."""
+    """A request whose repr is cut: 64 KB of it would not help the reader."""
 
     def __repr__(self) -> str:
         shown = super().__repr__()
@@ -48,12 +48,12 @@ class _Bytes(bytes):
 
 
 class BrokenContractError(AssertionError):
-    """A method answered what the contract does not know."""
+    """A method gave an answer that the contract does not allow."""
 
 
 @dataclass
 class Tally:
-    """How the calls ended."""
+    """The number of calls, and of each answer."""
 
     calls: int = 0
     answers: Counter[str] = field(default_factory=Counter[str])
@@ -65,7 +65,7 @@ def methods() -> list[MethodContract]:
 
 
 async def ids_of(bank: BankClient, payer: Customer, payee: Customer) -> Ids:
-    """Make a transfer of each kind, and return what a request of the payer can be about."""
+    """Make one transfer of each kind, and return the ids that the payer's requests can name."""
     sent = await bank.pay(payer, 1_00)
     booked = await bank.book(payer, payee, 1_00)
     return {
@@ -85,7 +85,7 @@ def attack(
     examples: int,
     seed: int,
 ) -> Tally:
-    """Send generated requests to one method; BrokenContractError for the first wrong answer."""
+    """Send generated requests to one method. BrokenContractError: an answer broke the contract."""
     tally, known = Tally(), reasons()
     config = settings(
         max_examples=examples,
@@ -119,7 +119,7 @@ def attack(
 
 
 def reasons() -> dict[str, frozenset[str]]:
-    """Return the reasons of the contract by the domain that may send them."""
+    """Return the reasons of the contract by domain."""
     found: dict[str, frozenset[str]] = {}
     image = contracts.default_descriptor_set()
     pool = contracts.pool_of(image)
@@ -133,10 +133,10 @@ def reasons() -> dict[str, frozenset[str]]:
 
 def _require_contract(reply: Reply, known: dict[str, frozenset[str]], took_s: float) -> None:
     if took_s > scaled_s(ANSWER_WITHIN_S):
-        raise BrokenContractError(f"answered after {took_s:.1f} s: {reply}")
+        raise BrokenContractError(f"the answer took {took_s:.1f} s: {reply}")
     if reply.code is grpc.StatusCode.OK:
         return
     if reply.reason not in known.get(reply.domain, frozenset()):
-        raise BrokenContractError(f"a refusal without a reason of the contract: {reply}")
+        raise BrokenContractError(f"the refusal has no reason of the contract: {reply}")
     if reply.code in _NEVER or reply.reason in BANK_AT_FAULT:
         raise BrokenContractError(f"the bank failed: {reply}")

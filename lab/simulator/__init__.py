@@ -1,1 +1,1 @@
-"""The deterministic simulation: production code in a world of one seed. See docs/simulation.md."""
+"""The deterministic simulation: production code in a seeded world. See docs/simulation.md."""

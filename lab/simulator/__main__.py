@@ -1,6 +1,6 @@
-"""`python -m lab.simulator --transfers N --seed S [--json]`: live through worlds, tell the end.
+"""`python -m lab.simulator --transfers N --seed S [--json]`: simulates worlds, prints the verdict.
 
-`--operations` and `--faults` replay one world, as a failure prints it.
+`--operations` and `--faults` replay one world, with the command that a failure prints.
 """
 
 import argparse
@@ -16,14 +16,27 @@ TRACE_LINES_MAX = 80
 
 
 def main() -> int:
-    """Run; return 0 when every invariant held."""
+    """Run the worlds. Return 0 if every invariant held."""
     parser = argparse.ArgumentParser(prog="python -m lab.simulator")
-    parser.add_argument("--transfers", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=None)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--operations", help="replay only these, of the world of the seed")
-    parser.add_argument("--faults", help="let only these strike; none for none")
+    parser.add_argument(
+        "--transfers",
+        type=int,
+        default=100_000,
+        help="number of operations over all worlds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="seed of the first world (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--processes", type=int, default=None, help="worker processes (default: one for each core)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--operations", help="replay one world with only these operations, by number"
+    )
+    parser.add_argument(
+        "--faults", help='with --operations: inject only these faults; "none" for no faults'
+    )
     args = parser.parse_args()
     if args.operations:
         return _replay(args.seed, args.operations, args.faults)
@@ -58,7 +71,7 @@ def _replay(seed: int, operations: str, faults: str | None) -> int:
 
 
 def told(failure: Failure) -> str:
-    """Return a failure as people read it."""
+    """Return a failure as text."""
     lines = [
         f"FAILED in the world of seed {failure.seed}: {failure.text}",
         f"left of it: {len(failure.operations)} operations,"

@@ -1,7 +1,7 @@
 """The invariants, each checked when something happens that could break it.
 
-Stores and ports report to the checker what happened. It keeps books of its own and does not trust
-the tables that it watches. A broken invariant ends the run.
+Stores and ports report each event to the checker. It keeps its own books and does not trust the
+tables that it watches. A broken invariant ends the run.
 """
 
 import uuid
@@ -27,9 +27,9 @@ from services.payments.driver import LEASE_S
 from services.payments.state import PENDING, TABLE, State
 
 LEASE_S_MAX = LEASE_S + 60 + 2 * 120
-"""A lease or the longest back-off, by the clock that is furthest ahead."""
+"""The longest lease or back-off, by the clock that is furthest ahead."""
 
-_STEPS = frozenset((state, after) for (state, _), after in TABLE.rows.items())
+_STEPS = frozenset((state, row.to) for (state, _), row in TABLE.rows.items())
 _TOLD = {
     "TransferSubmitted": 1,
     "TransferCompleted": 1,
@@ -37,7 +37,7 @@ _TOLD = {
     "TransferReturned": 1,
     "TransferCancelled": 1,
 }
-"""Events of payments that a customer hears of; a book transfer tells payer and payee."""
+"""Events of payments that notify the customer. A book transfer notifies payer and payee."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +81,21 @@ class Checker:
         self._answers: dict[str, bytes] = {}
         self.steps = 0
 
-    # What the books say.
+    # Reports of the books.
 
     def opened(self, amount: int) -> None:
-        """Take an opening balance."""
+        """Record an opening balance."""
         self._customers += amount
         self._internal -= amount
 
     def moved(self, account_id: uuid.UUID, before: int, after: int) -> None:
-        """Take a change of a customer's balance."""
+        """Record a change of a customer's balance."""
         self._customers += after - before
         if after < 0:
             self._fail("a customer's balance is never negative", account_id, after)
 
     def posted(self, kind: str, reference: uuid.UUID, legs: Sequence[Leg]) -> None:
-        """Take a transaction."""
+        """Record a posted transaction."""
         self._internal += sum(leg.amount for leg in legs if leg.account_id is None)
         if self._customers + self._internal != 0:
             self._fail("money is conserved", kind, reference, self._customers, self._internal)
@@ -126,7 +126,7 @@ class Checker:
             self._fail("no refund while the clearing house has the transfer", key, held.state)
 
     def house_accepted(self, key: str) -> None:
-        """Take that the clearing house accepted a transfer."""
+        """Record that the clearing house accepted a transfer."""
         transfer_id = uuid.UUID(key)
         self._note("the clearing house has %s", key)
         if transfer_id in self._refunded:
@@ -134,10 +134,10 @@ class Checker:
         if transfer_id not in self._versions:
             self._fail("nothing is submitted that was not debited", key)
 
-    # What the transfers say.
+    # Reports of the transfers.
 
     def stepped(self, before: Row | None, after: Row) -> None:
-        """Take a step of an interbank transfer."""
+        """Record a step of an interbank transfer."""
         self.steps += 1
         transfer_id: uuid.UUID = after["transfer_id"]
         state = State(after["state"])
@@ -164,10 +164,10 @@ class Checker:
         self._live[key] = transfer_id
         self._of_key[transfer_id] = key
 
-    # What clients are told.
+    # Answers to clients.
 
     def answered(self, transfer_id: str, body: bytes, asked: tuple[object, ...]) -> None:
-        """Take the answer to a creation: the payload's own transfer, the same bytes each time."""
+        """Check the answer to a creation: the payload's own transfer, the same bytes each time."""
         first = self._answers.setdefault(transfer_id, body)
         if first != body:
             self._fail("a replay gets the first answer byte for byte", transfer_id)
@@ -178,14 +178,14 @@ class Checker:
             self._fail("a key with another payload is refused", transfer_id, *asked)
 
     def key_refused(self, customer_id: uuid.UUID, key: str, amount: int) -> None:
-        """Take that a key was refused as another payload's: a transfer must have had it."""
+        """Check a refusal of a reused key: a transfer of another amount must have used it."""
         if not self._amounts.get((customer_id, key), set()) - {amount}:
             self._fail("a refusal leaves the key free", key, amount)
 
-    # What the events say.
+    # Reports about events.
 
     def committed(self, row: Row) -> None:
-        """Take an event that was committed to the outbox."""
+        """Record an event that was committed to the outbox."""
         name = row["event_type"].rpartition(".")[2]
         self._committed[str(row["event_id"])] = (row["subject"], name)
         self.notifications_due += _TOLD.get(name, 0)
@@ -201,14 +201,14 @@ class Checker:
         self._book_requests.add(request_id)
 
     def published(self, record: Record) -> None:
-        """Take a record that the relay wrote."""
+        """Record a message that the relay published."""
         event_id = record.header("ce_id")
         if event_id not in self._committed:
             self._fail("an event is published after its commit", event_id, record.header("ce_type"))
         self._published.add(event_id)
 
     def audit(self, record: Record) -> None:
-        """Take a record of audit-logs as the audit service would: once for each id."""
+        """Record a message of audit-logs as the audit service does: once for each id."""
         audited = AuditEvent.FromString(record.value)
         if audited.event_id in self.audited:
             return
@@ -226,10 +226,10 @@ class Checker:
                 f"version {metadata.aggregate_version} after {heard}",
             )
 
-    # When all is quiet.
+    # Checks at the end of the run.
 
     def finish(self) -> None:
-        """Compare everything with everything once nothing moves any more."""
+        """Compare all stores after everything has come to rest."""
         self._transfers_have_ended()
         self._bank_and_house_agree()
         self._events_have_arrived()

@@ -1,8 +1,8 @@
 """Customers who pay: they retry with the same key, click twice, change their minds, come back days
 later, and reuse keys that they should not.
 
-What an operation does follows from its number alone, so it does the same whichever others are left
-out of the run.
+The number of an operation determines what it does. So it does the same when other operations are
+left out of the run.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class Payment:
     """One intended transfer under one key."""
 
     number: int
-    """Of the operation."""
+    """Number of the operation."""
     customer: Person
     request: payments_pb.CreateInterbankTransferRequest
 
@@ -76,7 +76,7 @@ class Clients:
         self._banks = sorted(known_banks())[:BANKS]
 
     async def operate(self, number: int) -> None:
-        """Do one operation from its first click to its last."""
+        """Run one operation from its first request to its last."""
         ENTITY.set(number)
         pick = self._pick
         if pick(100, _KIND, number) < 12:
@@ -103,7 +103,7 @@ class Clients:
             await self._pause(number, 30 if habit < 28 else 12 * 3600)
             await self._cancel(payment, first.transfer_id)
         elif first.refusal is not None and habit < 60:
-            # A refusal must not burn the key: the same key with another amount is a new order.
+            # A refusal leaves the key free: the same key with another amount is a new order.
             await self._insist(payment, payment.changed())
 
     async def _pause(self, number: int, seconds_max: float) -> None:
@@ -158,7 +158,7 @@ class Clients:
     async def _insist(
         self, payment: Payment, request: payments_pb.CreateInterbankTransferRequest | None = None
     ) -> Answer:
-        """Send the order until it is answered, and give the answer to the checker."""
+        """Retry the order until it is answered, and report the answer to the checker."""
         wanted = request or payment.request
         customer_id = payment.customer.customer_id
         answer = await self._calls.until_told(
@@ -174,7 +174,7 @@ class Clients:
         return answer
 
     async def _cancel(self, payment: Payment, transfer_id: str) -> Answer:
-        """Ask the bank not to send the transfer."""
+        """Request the cancellation of the transfer."""
         request = payments_pb.CancelInterbankTransferRequest(transfer_id=transfer_id)
         customer_id = payment.customer.customer_id
         return await self._calls.until_told(self._payments, "", customer_id, "cancel", request)

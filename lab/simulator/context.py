@@ -23,7 +23,7 @@ class Context:
     loop: VirtualLoop
     """Virtual time: timers, pauses and tasks."""
     randomness: Randomness
-    """Whether a fault strikes here, and how long things take."""
+    """Whether a fault happens here, and how long things take."""
     clock: Clock
     """The true time, and the time as the running process's clock has it."""
     new_id: Callable[..., uuid.UUID]

@@ -1,4 +1,4 @@
-"""What a world leaves behind for its reader: the trace, and the first invariant that broke."""
+"""The record of a world: its trace, and the first invariant that broke."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ class History:
         """The broken rule and its facts; None while every invariant holds."""
 
     def note(self, text: str, *facts: object) -> None:
-        """Write a line of the trace, if one is wanted."""
+        """Add a line to the trace, if tracing is on."""
         if self._tracing:
             day, second = divmod(self._loop.now_s, DAY_S)
             at = timedelta(seconds=round(second, 3))

@@ -1,7 +1,7 @@
 """An event loop whose time is a number: when nothing is ready it jumps to the next timer.
 
 Production's coroutines run on it unchanged. There are no sockets and no threads, so one seed gives
-one order of everything.
+one order of all events.
 """
 
 import asyncio
@@ -17,22 +17,22 @@ class Stalled(RuntimeError):
 
 
 class _Handle(list[Any]):
-    """What is to be called: callback, arguments, context. A list, because millions are made."""
+    """A scheduled call: callback, arguments, context. A list, because a run makes millions."""
 
     def cancel(self) -> None:
-        """Let it not be called."""
+        """Cancel the call."""
         self[0] = None
 
     def cancelled(self) -> bool:
-        """Say whether it was cancelled."""
+        """Return whether the call was cancelled."""
         return self[0] is None
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
-    """Seconds since the world began stand in `now_s`."""
+    """An event loop with virtual time: `now_s` is the number of seconds since the world began."""
 
     def __init__(self, on_defect: Callable[[BaseException], None]) -> None:
-        """`on_defect` hears what a callback raised and nobody caught."""
+        """`on_defect` gets each exception that a callback raised and no code caught."""
         self.now_s = 0.0
         self._on_defect = on_defect
         self._ready: deque[_Handle] = deque()
@@ -47,7 +47,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_soon(
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Any:
-        """Call after what is ready already."""
+        """Call after the callbacks that are already ready."""
         handle = _Handle((callback, args, context))
         self._ready.append(handle)
         return handle
@@ -55,7 +55,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_at(
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Any:
-        """Call at a time."""
+        """Call at a virtual time."""
         handle = _Handle((callback, args, context))
         self._timers_set += 1
         heapq.heappush(self._timers, (when, self._timers_set, handle))
@@ -68,7 +68,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self.call_at(self.now_s + delay, callback, *args, context=context)
 
     def pause(self, seconds: float) -> "asyncio.Future[Any]":
-        """Return what is done after some seconds: asyncio.sleep in half the steps."""
+        """Return a future that is done after some seconds: asyncio.sleep in half the steps."""
         future: asyncio.Future[Any] = asyncio.Future(loop=self)
         self._timers_set += 1
         due = (self.now_s + seconds, self._timers_set, _Handle((_settle, (future,), None)))
@@ -116,33 +116,33 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 self._on_defect(error)
 
     def _jump(self) -> None:
-        """Make ready what is due next, and let it be that time."""
+        """Advance the time to the next timer, and make its callbacks ready."""
         timers = self._timers
         while timers and timers[0][2][0] is None:
             heapq.heappop(timers)
         if not timers:
             raise Stalled
         now_s = timers[0][0]
-        # What was due in the past is due now.
+        # A timer that was set in the past is due now.
         self.now_s = now_s = max(now_s, self.now_s)
         ready = self._ready
         while timers and timers[0][0] <= now_s:
             ready.append(heapq.heappop(timers)[2])
 
     def get_debug(self) -> bool:
-        """Say that nothing is traced."""
+        """Return False: the loop has no debug mode."""
         return False
 
     def is_running(self) -> bool:
-        """Say that it runs, as whoever asks is run by it."""
+        """Return True: every caller runs on this loop."""
         return True
 
     def is_closed(self) -> bool:
-        """Say that it is open: what is swept away at the end may still call."""
+        """Return False: tasks that are garbage-collected at the end may still make calls."""
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Take what asyncio reports: tasks of dead processes, swept away."""
+        """Ignore reports of asyncio: they are about garbage-collected tasks of dead processes."""
 
 
 def _settle(future: "asyncio.Future[None]") -> None:

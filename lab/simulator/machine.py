@@ -1,7 +1,7 @@
 """The machine that runs the bank's processes: it starts services, kills workers and replaces them.
 
-It knows no service. The world gives it the function that starts a worker, and after a crash it
-calls this function again.
+It does not know any service. The world gives it the function that starts a worker, and after a
+crash it calls this function again.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ Start = Callable[[Process, int], dict[str, Method]]
 
 FIRST_ENTITY = 1_000_000
 ENTITIES_PER_SLOT = 1000
-"""Each process of a slot has an entity of its own, counted up with each restart."""
+"""Each process of a slot has its own entity number, which increases with each restart."""
 
 _SKEW, _BACK = 93, 94
 
@@ -59,7 +59,7 @@ class Machine:
         """Called when a process is killed, with the reason; the process is dead by then."""
 
     def start(self, service: Service, count: int, start: Start) -> None:
-        """Start so many workers of a service."""
+        """Start `count` workers of a service."""
         service.slots.extend(self._slot(service.name, number, start) for number in range(count))
 
     def _slot(self, name: str, number: int, start: Start) -> Slot:
@@ -76,12 +76,12 @@ class Machine:
         slot.methods = slot.start(slot.process, slot.number)
 
     async def crash(self, process: Process, when: str) -> None:
-        """Kill the running process; another takes its place, and this call never returns."""
+        """Kill the running process. A new one replaces it, and this call never returns."""
         self.kill(process, when)
         await process.gone()
 
     def kill(self, process: Process, when: str) -> None:
-        """Kill a process and let another take its place a little later."""
+        """Kill a process. A new one replaces it a little later."""
         if not process.alive:
             return
         self._note("%s is killed %s", process.name, when)

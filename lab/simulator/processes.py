@@ -1,8 +1,8 @@
 """Processes of the simulated machine: they crash, freeze, come back, and their clocks differ.
 
-A process acts on the world only through ports (database, partners, broker), and every port passes
-its gate: a dead process stops there for ever, a frozen one until it thaws. So a crash or a freeze
-between any two steps needs no help of the code that runs.
+A process acts on the world only through ports (database, partners, broker), and every port waits at
+the process's gate: a dead process stops there forever, a frozen one until it thaws. So a process
+can crash or freeze between any two steps, without help from its code.
 """
 
 import asyncio
@@ -13,17 +13,17 @@ from typing import Any
 from lab.simulator.loop import VirtualLoop
 
 ENTITY: ContextVar[int] = ContextVar("entity", default=0)
-"""Whom the running task works for: the number of a client's operation, or of a process."""
+"""The number of the client's operation, or of the process, that the running task works for."""
 
 SKEW_S: ContextVar[float] = ContextVar("skew_s", default=0.0)
-"""How far the running process's clock is ahead."""
+"""Seconds by which the running process's clock is ahead."""
 
 SKEW_S_MAX = 60.0
 """Two clocks of the bank differ by two minutes at most."""
 
 
 class Process:
-    """One incarnation of a process; another one follows after a crash."""
+    """One incarnation of a process. After a crash, a new one follows."""
 
     def __init__(self, loop: VirtualLoop, name: str, entity: int, skew_s: float) -> None:
         self.name = name
@@ -41,19 +41,19 @@ class Process:
         return self._loop.create_task(work, context=context)
 
     def crash(self) -> None:
-        """End it as kill -9 does: nothing of it acts any more."""
+        """End the process as kill -9 does: none of its tasks acts again."""
         self.alive = False
 
     def freeze(self, seconds: float) -> None:
-        """Stop it for a while as SIGSTOP does; what it knew is old when it goes on."""
+        """Stop the process for a while, as SIGSTOP does. Its state is stale when it continues."""
         self._frozen_until = self._loop.now_s + seconds
 
     def runs(self) -> bool:
-        """Say whether it is neither dead nor frozen."""
+        """Return whether the process is neither dead nor frozen."""
         return self.alive and self._frozen_until <= self._loop.now_s
 
     async def gate(self) -> None:
-        """Let the running task go on if its process may."""
+        """Wait until the process may act: at once, after a freeze, or never if it is dead."""
         # Virtual time: the wait costs nothing and may be lengthened meanwhile.
         while self._frozen_until > self._loop.now_s:  # noqa: ASYNC110
             await asyncio.sleep(self._frozen_until - self._loop.now_s)
@@ -61,5 +61,5 @@ class Process:
             await self.gone()
 
     async def gone(self) -> None:
-        """Wait for ever, as what a dead process began does."""
+        """Wait forever: a task of a dead process never continues."""
         await self._loop.create_future()

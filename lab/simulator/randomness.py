@@ -1,8 +1,8 @@
 """Randomness under a seed: whether a fault happens here, and how long things take. Pure.
 
-A draw depends on the seed, the point, whom it concerns and the how-manieth it is, and on nothing
-else. So a run from which transfers or faults are taken away meets the same luck in what is left,
-which is what makes shrinking work.
+A draw depends only on the seed, the point, the entity, and how many draws came before at this point
+for this entity. So when transfers or faults are removed from a run, the rest gets the same draws.
+This makes shrinking work.
 """
 
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from enum import IntEnum
 _MASK = (1 << 64) - 1
 _UNIT = 1.0 / (1 << 53)
 _QUIET_POINT = 1000
-"""Draws that are no faults have points from here on.
+"""Draws that are not faults have points from here on.
 
 A part numbers its draws (`what`) below 1000. In use: 1-4, 7, 11-13, 31-35, 50-61, 71, 81-82, 90-97,
 101-104. Two draws of one number for one entity share a counter, so a new part takes free numbers.
@@ -20,7 +20,7 @@ A part numbers its draws (`what`) below 1000. In use: 1-4, 7, 11-13, 31-35, 50-6
 
 
 class Point(IntEnum):
-    """Where a fault can strike."""
+    """Where a fault can happen."""
 
     DB_LOST_BEFORE = 1
     DB_LOST_AFTER = 2
@@ -90,12 +90,12 @@ RATES: dict[Point, float] = {
     Point.FRAUD_SILENT: 0.02,
     Point.CUSTOMERS_AWAY: 0.005,
 }
-"""How often each strikes where it can, in fair weather."""
+"""Base probability of each fault where it can happen. Each world multiplies all by one factor."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
-    """One fault that struck: where, whom it concerned, the how-manieth of its kind there."""
+    """One fault that happened: its point, its entity, and the number of the draw."""
 
     point: Point
     entity: int
@@ -106,16 +106,16 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> "Fault":
-        """Read what str() wrote."""
+        """Parse the output of str()."""
         name, entity, number = text.split(":")
         return cls(Point[name], int(entity), int(number))
 
 
 class Randomness:
-    """The luck of one world."""
+    """The random draws of one world."""
 
     def __init__(self, seed: int, allowed: Collection[Fault] | None = None) -> None:
-        """With `allowed`, only those faults strike."""
+        """With `allowed`, only those faults happen."""
         self._seed = _mixed(seed + 1)
         self._allowed = None if allowed is None else frozenset(allowed)
         self._numbers: dict[tuple[int, int], int] = {}
@@ -124,10 +124,10 @@ class Randomness:
         self._sums: dict[tuple[Point, ...], float] = {}
         self.struck: list[Fault] = []
         self.is_calm = False
-        """Set for the end of a run: nothing strikes any more."""
+        """Set at the end of a run: from then on no fault happens."""
 
     def strikes(self, point: Point, entity: int) -> bool:
-        """Say whether a fault happens at this point, this time."""
+        """Return whether a fault happens at this point, this time."""
         place = (point, entity)
         number = self._numbers.get(place, 0)
         self._numbers[place] = number + 1
@@ -136,7 +136,7 @@ class Randomness:
         return self._happens(Fault(point, entity, number))
 
     def which(self, points: tuple[Point, ...], entity: int) -> Point | None:
-        """Return which of several faults happens here, this time; mostly none. One draw for all."""
+        """Return which of several faults happens here, this time, or None. One draw for all."""
         place = (points[0], entity)
         number = self._numbers.get(place, 0)
         self._numbers[place] = number + 1
@@ -152,7 +152,7 @@ class Randomness:
         return None
 
     def _sum(self, points: tuple[Point, ...]) -> float:
-        """Return the rate of any of them and a little more: what is near it is looked at."""
+        """Return the sum of the rates plus a margin for rounding: `which` checks exactly."""
         known = self._sums.get(points)
         if known is None:
             known = self._sums[points] = sum(self._rates[point] for point in points) + 1e-9
@@ -165,7 +165,7 @@ class Randomness:
         return True
 
     def between(self, low: float, high: float, what: int, entity: int) -> float:
-        """Return a number of the range; each call for the same entity draws anew."""
+        """Return a number in the range. Each call for the same entity draws a new one."""
         place = (_QUIET_POINT + what, entity)
         number = self._numbers.get(place, 0)
         self._numbers[place] = number + 1

@@ -1,6 +1,6 @@
-"""Many worlds, in several processes: each has a seed of its own, counted up from the first.
+"""Runs many worlds in several processes. Their seeds count up from the first.
 
-The first world that fails ends the run; it is made small before it is told.
+The first world that fails ends the run. It is shrunk before it is reported.
 """
 
 import gc
@@ -16,14 +16,14 @@ from lab.simulator.shrink import Failure, outcome, shrunk
 from lab.simulator.yardstick import cost_in_yardsticks, yardstick_cpu_s
 
 WORLD_OPERATIONS = 2000
-"""Transfers of one world: some fifty bursts in three days."""
+"""Transfers of one world: about fifty bursts in three days."""
 
 GARBAGE_EVERY = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Lived:
-    """What one world amounted to."""
+    """The result of one world."""
 
     seed: int
     orders: int
@@ -34,7 +34,7 @@ class Lived:
     days: float
     cpu_s: float
     yardstick_cpu_s: float
-    """What the yardstick cost in the same process, just before and just after."""
+    """CPU of the yardstick in the same process: mean of just before and just after the world."""
     failure: Failure | None
 
 
@@ -44,7 +44,7 @@ class Report:
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
-    """Of this process and of all that lived through worlds for it, from its start."""
+    """CPU of this process and of its worker processes, since the start."""
     worlds: list[Lived] = field(default_factory=list[Lived])
     failure: Failure | None = None
 
@@ -71,7 +71,7 @@ class Report:
 
 
 def live(seed: int, orders: int) -> Lived:
-    """Live through one world."""
+    """Run one world."""
     gc.set_threshold(GARBAGE_EVERY)
     before_s = yardstick_cpu_s()
     began_s = time.process_time()
@@ -94,7 +94,7 @@ def live(seed: int, orders: int) -> Lived:
 
 
 def run(transfers: int, seed: int, processes: int | None = None) -> Report:
-    """Live through as many worlds as the transfers need; stop at the first that fails."""
+    """Run as many worlds as the transfers need. Stop at the first that fails."""
     began = time.monotonic()
     report = Report()
     sizes = [WORLD_OPERATIONS] * (transfers // WORLD_OPERATIONS)
@@ -115,13 +115,13 @@ def _lived(jobs: list[tuple[int, int]], processes: int) -> Iterator[Lived]:
     if processes <= 1:
         yield from (live(*job) for job in jobs)
         return
-    # What was imported is never looked through again, here or in a child.
+    # The garbage collector need not look at the imported modules again, here or in a child.
     gc.freeze()
     with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
         yield from pool.imap(_live, jobs)
 
 
 def _live(job: tuple[int, int]) -> Lived:
-    """Live through one world in a process of its own, whose end clears it all away at once."""
+    """Run one world in its own process, whose end frees all memory at once."""
     gc.disable()
     return live(*job)

@@ -1,7 +1,7 @@
-"""Makes a failing world small: fewer operations first, then fewer faults, the same rule broken.
+"""Shrinks a failing world: first fewer operations, then fewer faults, with the same broken rule.
 
 Delta debugging (Zeller and Hildebrandt, 2002): leave out halves, quarters, eighths … and keep
-whatever still fails, until nothing can be left out or the time is over.
+what still fails, until nothing more can be left out or the time is up.
 """
 
 import time
@@ -18,22 +18,22 @@ SHRINK_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What is wrong in a world, and the least that it takes to see it."""
+    """The broken rule of a world, with the operations and faults that reproduce it."""
 
     seed: int
     operations: tuple[int, ...]
     faults: tuple[Fault, ...] | None
-    """Those that strike; None for all that the seed has."""
+    """The faults that happen. None: all faults of the seed."""
     text: str
     trace: tuple[str, ...] = ()
 
     @property
     def rule(self) -> str:
-        """The invariant that is broken, without the ids."""
+        """The broken invariant, without the ids."""
         return self.text.partition(":")[0]
 
     def command(self) -> str:
-        """Return what replays it."""
+        """Return the command that replays the failure."""
         operations = ",".join(map(str, self.operations))
         command = f"python -m lab.simulator --seed {self.seed} --operations {operations}"
         if self.faults is None:
@@ -48,7 +48,7 @@ def outcome(
     *,
     tracing: bool = False,
 ) -> tuple[Failure | None, World]:
-    """Run a world once; return what is wrong with it, if anything is, and the world itself."""
+    """Run a world once. Return its failure, or None, and the world itself."""
     world = World(seed, operations, allowed=faults, tracing=tracing)
     world.run()
     if world.history.broken is None:
@@ -59,7 +59,7 @@ def outcome(
 
 
 def shrunk(failure: Failure, seconds: float = SHRINK_S) -> Failure:
-    """Return the smallest failure of the same rule that is found in the time."""
+    """Return the smallest failure of the same rule that is found within `seconds`."""
     end = time.monotonic() + seconds
 
     def fails(operations: Sequence[int], faults: Sequence[Fault] | None) -> bool:
@@ -79,7 +79,7 @@ def shrunk(failure: Failure, seconds: float = SHRINK_S) -> Failure:
 def least(
     items: Sequence[Item], fails: Callable[[Sequence[Item]], bool], end: float
 ) -> Sequence[Item]:
-    """Return a part of the items that still fails and from which no one chunk can be left out."""
+    """Return a subset of the items that still fails and of which no single item can be left out."""
     if fails(()):
         return ()
     chunk = max(1, len(items) // 2)

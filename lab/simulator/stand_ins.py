@@ -1,7 +1,7 @@
-"""Time, ids and the log of production's modules, replaced while a world runs.
+"""Replaces the time, the ids and the log in production's modules while a world runs.
 
-Production takes the time and ids from the kernel by name; each module that does so is given the
-world's instead, found by looking, so that a new module cannot be forgotten.
+Production imports time and ids from the kernel by name. All loaded modules of the packages below
+are searched for these names, so a new module cannot be forgotten.
 """
 
 import random
@@ -27,7 +27,7 @@ _PACKAGES = (
 
 
 class Silent:
-    """A log that nobody reads."""
+    """A logger that discards everything."""
 
     def __getattr__(self, _name: str) -> Callable[..., None]:
         return lambda *_args, **_facts: None
@@ -45,7 +45,7 @@ def stand_ins(
     new_id: Callable[[int | None], uuid.UUID],
     seed: int,
 ) -> Generator[None]:
-    """Give production the world's time, ids and luck for as long as the context lasts."""
+    """Give production the world's time, ids and random numbers inside the context."""
     time_ = SimpleNamespace(time=wall_s, monotonic=monotonic_s)
     replaced = _replacements(time_, now, new_id, random.Random(seed))
     done: list[tuple[Any, str, Any]] = []

@@ -13,7 +13,7 @@ from lab.simulator.randomness import Point
 
 DAYS = 3
 BURST = 40
-"""Operations that come within a few seconds."""
+"""Operations that begin within a few seconds."""
 
 BURST_S = 4.0
 

@@ -14,7 +14,7 @@ from lab.simulator.processes import SKEW_S_MAX, Process
 from lab.simulator.stores.leases import Leases
 
 LOOKS_IN_VAIN = 60
-"""So many follow each other a second apart, as in production."""
+"""After this many polls without progress, a second apart as in production, polls become rarer."""
 
 VAIN_WAIT_S_MAX = 3_600.0
 
@@ -29,7 +29,7 @@ class Wakeups:
         self._for_notices: list[asyncio.Future[None]] = []
         self._looks_at = float("inf")
         self._in_vain: dict[int, tuple[datetime | None, int]] = {}
-        """Process -> the longest due when it last looked, and how often it has looked for it."""
+        """Process -> the earliest due time at its last poll, and how many polls found it."""
 
     async def until_due(self, process: Process, pending: Leases) -> None:
         """Wait until a pending transfer's lease has ended, by this process's clock."""
@@ -40,7 +40,7 @@ class Wakeups:
             await self._until_woken(self._for_leases, wait_s)
 
     def _vain_s(self, process: Process, pending: Leases) -> float:
-        """Return how long to look away from what this process has looked at often, in vain."""
+        """Return the extra wait after many polls that found the same transfer due."""
         due = pending.next_due()
         before, looks = self._in_vain.get(process.entity, (None, 0))
         looks = looks + 1 if due is not None and due == before else 0
@@ -50,12 +50,12 @@ class Wakeups:
         return min(VAIN_WAIT_S_MAX, 2.0 ** min(looks - LOOKS_IN_VAIN, 12))
 
     async def until_unsettled(self, process: Process, unsettled: Leases) -> None:
-        """Wait until a submitted transfer's notice is overdue; that is known days ahead."""
+        """Wait until a submitted transfer's notice is overdue. This time is known days ahead."""
         while (wait_s := await self._wait_s(process, unsettled)) > 0:
             await self._loop.pause(min(wait_s, DAY_S / 8))
 
     async def _wait_s(self, process: Process, leases: Leases) -> float:
-        """Return how long nothing will be due; 0 when something is."""
+        """Return how long nothing will be due. 0: something is due."""
         await process.gate()
         due, now = leases.next_due(), self._clock.process_now()
         if due is None:
@@ -63,7 +63,7 @@ class Wakeups:
         return 0.0 if due < now else min(DAY_S, (due - now).total_seconds() + 0.001)
 
     async def until_kept(self, process: Process, kept: Sized) -> None:
-        """Wait until a notice is kept that is not applied."""
+        """Wait until there is a kept notice that is not applied."""
         while not kept:
             await self._until_woken(self._for_notices, DAY_S)
         await process.gate()

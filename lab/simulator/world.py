@@ -1,8 +1,7 @@
 """One world: the bank, its partners, its customers and its faults, all from one seed.
 
-Only `World` builds parts; it gives each the other parts that it needs. `run` lets the
-operations happen, then ends all faults, waits until everything has come to rest, and compares
-everything with everything.
+Only `World` builds parts, and gives each the other parts that it needs. `run` runs the operations,
+then stops all faults, waits until everything has come to rest, and compares all stores.
 """
 
 import asyncio
@@ -48,7 +47,7 @@ STARTS = (
     datetime(2026, 6, 17, 1, 0, tzinfo=UTC),
     datetime(2026, 9, 14, 12, 0, tzinfo=UTC),
 )
-"""Before New York's changes of clock, before holidays, and on a plain Monday."""
+"""Before changes of daylight saving time in New York, before holidays, and a plain Monday."""
 
 _START = 90
 
@@ -148,15 +147,15 @@ class World:
 
     @property
     def trace(self) -> list[str]:
-        """The lines of the trace; none unless the world is traced."""
+        """The lines of the trace. Empty: tracing is off."""
         return self.history.lines
 
     def _defect(self, error: BaseException) -> None:
-        """Take an error that a callback raised and no code caught."""
+        """Report an exception that a callback raised and no code caught."""
         self.history.fail("a callback never fails", repr(error))
 
     def run(self) -> None:
-        """Live through everything; `history.broken` says which invariant broke, if one did."""
+        """Run the world to its end. `history.broken` then has the broken invariant, or None."""
         clock = self.context.clock
         times = (clock.process_wall_s, self.loop.time, clock.process_now)
         with stand_ins(*times, self.context.new_id, self.seed):

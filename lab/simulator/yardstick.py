@@ -1,8 +1,8 @@
-"""A fixed piece of Python, timed beside the worlds, so that their cost means the same on any host.
+"""A fixed piece of Python work, timed with the worlds, so that costs of any two hosts compare.
 
-It does what a world mostly does: timers in a heap, rows in dictionaries, generators that are
-resumed, small objects that come and go. It uses nothing of the simulator, whose changes must not
-move it.
+It does the typical work of a world: timers in a heap, rows in dictionaries, generators that are
+resumed, short-lived small objects. It uses no code of the simulator, so changes of the simulator do
+not change it.
 """
 
 import heapq
@@ -23,17 +23,17 @@ class _Row:
 
 
 def yardstick_cpu_s() -> float:
-    """Return the seconds of CPU that the fixed piece costs in this process now."""
+    """Return the CPU seconds that the fixed work costs in this process now."""
     began_s = time.process_time()
     _work()
     return time.process_time() - began_s
 
 
 def cost_in_yardsticks(costs: Sequence[tuple[float, float]]) -> float:
-    """Return what pieces of work cost in all, counted in yardsticks.
+    """Return the total cost of several pieces of work, in yardsticks.
 
-    Each pair has the seconds of CPU of one piece, and those of the yardstick that its process took
-    beside it: a neighbour that takes the caches for a while makes both dearer.
+    Each pair has the CPU seconds of one piece and of the yardstick that the same process timed with
+    it. A neighbour that uses the caches for a while slows both.
     """
     return sum(work_s / yardstick_s for work_s, yardstick_s in costs)
 

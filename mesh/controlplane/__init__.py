@@ -1,1 +1,1 @@
-"""Makes Envoy's configuration from config/ and contracts: ingest, resolve, translate, deliver."""
+"""Builds Envoy's configuration from config/ and contracts: ingest, resolve, translate, deliver."""

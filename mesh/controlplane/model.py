@@ -1,8 +1,8 @@
-"""The mesh as it shall be, resolved: every name has a place, every reference an object.
+"""The intended state of the mesh, resolved: every name has an address, every reference an object.
 
-Plain frozen values, without Istio's words and without Envoy's; `resolve` makes them and
-`translate` reads them. Times are milliseconds, addresses are host and port or a socket path.
-Text that SREs write in Envoy's own language is not here but in `passed_on`.
+Plain frozen values that use neither Istio's nor Envoy's types. `resolve` creates them and
+`translate` reads them. Times are in milliseconds; addresses are host and port, or a socket path.
+Text that SREs write in Envoy's own language is in `passed_on`.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One method and the mesh identities that may call it; nobody else may."""
+    """One method and the only mesh identities that may call it."""
 
     path: str
     deadline_ms: int
@@ -32,24 +32,24 @@ class Grant:
 
 
 class RetryCause(Enum):
-    """An outcome after which a call is repeated. GRPC_… are the codes of a gRPC answer."""
+    """An outcome after which a call is retried. GRPC_… are the status codes of gRPC."""
 
     SERVER_ERROR = auto()
-    """An answer of 5xx, or none."""
+    """A 5xx response, or no response."""
     GATEWAY_ERROR = auto()
-    """An answer of 502, 503 or 504."""
+    """A response with status 502, 503 or 504."""
     CONFLICT = auto()
-    """An answer of 409."""
+    """A response with status 409."""
     RATE_LIMITED = auto()
-    """A proxy's rate limit."""
+    """A proxy's rate limit rejected the call."""
     RESET = auto()
-    """No answer: the connection or the stream broke, or time ran out."""
+    """No response: the connection or the stream broke, or the call timed out."""
     RESET_BEFORE_REQUEST = auto()
     """The stream broke before the request was sent."""
     CONNECT_FAILURE = auto()
-    """No connection."""
+    """The connection failed."""
     STREAM_REFUSED = auto()
-    """The other side refused the stream before it did anything."""
+    """The server refused the stream before it processed anything."""
     GRPC_CANCELLED = auto()
     GRPC_DEADLINE_EXCEEDED = auto()
     GRPC_INTERNAL = auto()
@@ -59,7 +59,7 @@ class RetryCause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How a call is repeated. `backoff_ms` is the base of the wait before each repetition."""
+    """How a call is retried. `backoff_ms` is the base of the wait before each retry."""
 
     attempts: int
     on: tuple[RetryCause, ...]
@@ -71,8 +71,8 @@ class Retry:
 class Breaker:
     """`failures` in a row eject the address for `open_ms`; an open breaker answers at once.
 
-    A failure is an answer of 5xx or none; 0 means that none counts. With `reach_failures` the
-    failures to connect are counted apart, and that many eject.
+    A failure is a 5xx response or no response; 0 means that these do not count. `reach_failures`
+    is the limit for failures to connect, which are then counted separately.
     """
 
     failures: int
@@ -84,7 +84,7 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Limits towards one destination."""
+    """Limits on connections and requests to one destination."""
 
     connect_timeout_ms: int
     connections_max: int
@@ -95,7 +95,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Traffic policy towards one destination. Without a time-out the routes have their own."""
+    """Traffic policy for one destination. Without a timeout, each route has its own."""
 
     timeout_ms: int | None
     retry: Retry | None
@@ -105,7 +105,7 @@ class Traffic:
 
 
 class TlsVersion(Enum):
-    """A version of TLS that the bank speaks."""
+    """A version of TLS that the bank supports."""
 
     V1_2 = auto()
     V1_3 = auto()
@@ -113,7 +113,7 @@ class TlsVersion(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """A certificate chain and its key. `watched` is the folder whose renames mean a new one."""
+    """A certificate chain and its key. A rename in the folder `watched` means a new certificate."""
 
     name: str
     cert: Path
@@ -123,7 +123,7 @@ class CertificateFiles:
 
 @dataclass(frozen=True, slots=True)
 class AuthorityFile:
-    """Certificates that are trusted as issuers, in one PEM file."""
+    """The certificates of trusted issuers, in one PEM file."""
 
     name: str
     ca: Path
@@ -132,7 +132,7 @@ class AuthorityFile:
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """An outside host that workloads reach through their sidecar, by TLS that the sidecar makes."""
+    """An outside host that workloads call through their sidecar, which adds TLS."""
 
     host: str
     place: Address
@@ -145,12 +145,12 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class ServiceTarget:
-    """A service of the mesh as its callers see it."""
+    """A service of the mesh, from its callers' side."""
 
     name: str
     identity: str
     host: str
-    """The name by which SREs call it, "customers.bp.svc.cluster.local"."""
+    """The name in config/, such as "customers.bp.svc.cluster.local"."""
     place: Address
     methods: tuple[Grant, ...]
     grpc_services: tuple[str, ...]
@@ -159,25 +159,25 @@ class ServiceTarget:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What every proxy has: its identity, its certificates and its admin address."""
+    """What every proxy has: an identity, certificates and an admin address."""
 
     name: str
     identity: str
     certificate: CertificateFiles
     authority: AuthorityFile
     admin: Address | Path
-    """Where the operator's page listens; a sidecar's on a Unix socket of its own user."""
+    """The address of the admin page; for a sidecar a Unix socket that only its user can open."""
     rotating: frozenset[str]
     """Names of the secrets that are renewed while the proxy runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """The proxy beside one service."""
+    """The proxy of one service."""
 
     workload: Workload
     peer_prefix: str
-    """A peer may connect if its identity begins with this; grants then decide on each call."""
+    """A peer may connect if its identity has this prefix; grants then decide on each call."""
     listen: Address | None
     app_sockets: tuple[Path, ...]
     outbound_socket: Path
@@ -196,7 +196,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class TokenIssuer:
-    """Whose customer tokens are accepted, and which claims become headers."""
+    """The accepted issuer of customer tokens, and the claims that become headers."""
 
     issuer: str
     audiences: tuple[str, ...]
@@ -208,7 +208,7 @@ class TokenIssuer:
 
 @dataclass(frozen=True, slots=True)
 class Cors:
-    """Which browser pages may call."""
+    """The web origins that may call the gateway."""
 
     allow_origins: tuple[str, ...]
     allow_headers: tuple[str, ...]
@@ -218,7 +218,7 @@ class Cors:
 
 @dataclass(frozen=True, slots=True)
 class EdgeLimits:
-    """What one request may weigh and how long it may take to arrive."""
+    """How large one request may be and how long it may take to arrive."""
 
     body_bytes: int
     headers_kib: int
@@ -229,7 +229,7 @@ class EdgeLimits:
 
 @dataclass(frozen=True, slots=True)
 class Contracts:
-    """The contracts as `services.contracts` reads them, and the descriptor set they come from."""
+    """The contracts that `services.contracts` reads, and the descriptor set with them."""
 
     methods: Mapping[str, MethodContract]
     descriptor_set: bytes
@@ -237,14 +237,14 @@ class Contracts:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The gateway."""
+    """The gateway's proxy."""
 
     workload: Workload
     listen: Address
     certificate: CertificateFiles
     partner_authority: AuthorityFile
     tls_versions: tuple[TlsVersion, TlsVersion]
-    """The lowest and the highest."""
+    """The lowest and the highest accepted version."""
     issuer: TokenIssuer
     per_address: Bucket
     classes: tuple[tuple[str, Bucket], ...]
@@ -256,12 +256,12 @@ class Edge:
     services: tuple[ServiceTarget, ...]
     partners: tuple[Partner, ...]
     contracts: Contracts
-    """What bodies and queries are checked and transcoded by."""
+    """The contracts by which bodies and queries are checked and transcoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """Everything."""
+    """All proxies of the mesh."""
 
     sidecars: tuple[Sidecar, ...]
     edge: Edge

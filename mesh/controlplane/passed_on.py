@@ -1,7 +1,7 @@
-"""What SREs write in a language that Envoy itself reads, handed to `translate` beside the model.
+"""Text that SREs write in Envoy's own language; `translate` gets it in addition to the model.
 
-The control plane passes it on unread. So every expression that Envoy takes works, and the model
-stays free of Envoy's language.
+The control plane passes it on without parsing it. So every expression that Envoy accepts works,
+and the model stays free of Envoy's language.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PassedOn:
-    """Expressions for Envoy, exactly as config/ has them."""
+    """Expressions for Envoy, exactly as they are in config/."""
 
     log_filter: str
     """CEL over a request and its response; true means that the access log gets a line."""

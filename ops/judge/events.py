@@ -29,7 +29,7 @@ OUTBOX_TOPICS = (topic(topics_pb2.PAYMENTS).name, topic(topics_pb2.TRANSFERS).na
 SOURCES = (*OUTBOX_TOPICS, topic(topics_pb2.AUTH_EVENTS).name)
 """Topics whose events are audited."""
 
-_STEPS = frozenset((state.name, following.name) for (state, _), following in TABLE.rows.items())
+_STEPS = frozenset((state.name, row.to.name) for (state, _), row in TABLE.rows.items())
 
 
 @dataclass(slots=True)

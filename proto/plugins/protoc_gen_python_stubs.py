@@ -1,8 +1,8 @@
 """A protoc plugin around grpc_tools: messages, type stubs and gRPC classes in one pass.
 
-buf speaks to plugins by a CodeGeneratorRequest on standard input; grpc_tools carries protoc and
-its Python generators, but not as plugins of their own. This hands the request's descriptors to
-that protoc and returns the files it wrote.
+buf sends a CodeGeneratorRequest to a plugin's standard input. grpc_tools contains protoc and its
+Python generators, but not as separate plugins. This plugin passes the request's descriptors to
+that protoc and returns the files that protoc wrote.
 """
 
 import subprocess

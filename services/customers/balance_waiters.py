@@ -1,13 +1,13 @@
 """Callers that wait until a balance shows a posting.
 
-The projection, in whichever process it runs, notifies on a PostgreSQL channel after each batch;
-a notice leads to one read of all the accounts that are waited for here. Nothing polls.
+The projection, in any process, notifies a PostgreSQL channel after each batch. Each notification
+makes this process read all the accounts that its callers wait for, in one statement. Nothing polls.
 """
 
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import structlog
@@ -22,7 +22,14 @@ log = structlog.get_logger()
 
 Positions = Callable[[Collection[uuid.UUID]], Awaitable[dict[uuid.UUID, int]]]
 Connect = Callable[[], Awaitable["asyncpg.Connection"]]
-_Waiter = tuple[int, asyncio.Future[None]]
+
+
+class _Waiter(NamedTuple):
+    """A caller that waits."""
+
+    position: int
+    """The lowest position that ends the wait."""
+    future: asyncio.Future[None]
 
 
 class BalanceWaiters:
@@ -33,20 +40,20 @@ class BalanceWaiters:
         self._connect = connect
         self._waiters: dict[uuid.UUID, set[_Waiter]] = {}
         self._count = 0
-        self._noticed = asyncio.Event()
+        self._notified = asyncio.Event()
 
     async def reached(self, account_id: uuid.UUID, position: int, within_s: float) -> bool:
-        """Wait until the account has the position; False when it has not in time."""
+        """Wait until the account has the position; False after `within_s` or with a full queue."""
         if self._count >= WAITERS_MAX:
             return False
-        waiter = (position, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(position, asyncio.get_running_loop().create_future())
         self._waiters.setdefault(account_id, set()).add(waiter)
         self._count += 1
-        # The balance may have arrived between the caller's read and now: read once more.
-        self._noticed.set()
+        # The balance may have changed since the caller read it: read once more.
+        self._notified.set()
         try:
             async with asyncio.timeout(within_s):
-                await waiter[1]
+                await waiter.future
         except TimeoutError:
             return False
         finally:
@@ -61,10 +68,10 @@ class BalanceWaiters:
             del self._waiters[account_id]
 
     async def run(self) -> None:
-        """Listen and answer for ever."""
+        """Listen and wake callers forever."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen())
-            tasks.create_task(self._answer())
+            tasks.create_task(self._wake_on_notification())
 
     async def _listen(self) -> None:
         while True:
@@ -79,31 +86,32 @@ class BalanceWaiters:
         connection = await self._connect()
         try:
             connection.add_termination_listener(lambda _: lost.set())
-            await connection.add_listener(CHANNEL, self._on_notice)
-            self._noticed.set()  # notices may have been missed while nobody listened
+            await connection.add_listener(CHANNEL, self._on_notification)
+            # Notifications sent before this connection listened are lost, so read once.
+            self._notified.set()
             await lost.wait()
         finally:
             connection.terminate()
 
-    def _on_notice(self, *_: Any) -> None:
-        self._noticed.set()
+    def _on_notification(self, *_: Any) -> None:
+        self._notified.set()
 
-    async def _answer(self) -> None:
+    async def _wake_on_notification(self) -> None:
         while True:
-            await self._noticed.wait()
-            self._noticed.clear()
+            await self._notified.wait()
+            self._notified.clear()
             if not self._waiters:
                 continue
             try:
-                found = await self._positions(list(self._waiters))
+                positions = await self._positions(list(self._waiters))
             except UNREACHABLE as error:
-                # The callers get POSITION_NOT_REACHED unless a later notice is answered.
+                # The callers get POSITION_NOT_REACHED unless a later notification wakes them.
                 log.warning("balance_waiters.read_failed", error=type(error).__name__)
                 continue
-            self._wake(found)
+            self._wake(positions)
 
-    def _wake(self, found: dict[uuid.UUID, int]) -> None:
-        for account_id, position in found.items():
-            for wanted, future in self._waiters.get(account_id, ()):
-                if wanted <= position and not future.done():
-                    future.set_result(None)
+    def _wake(self, positions: dict[uuid.UUID, int]) -> None:
+        for account_id, position in positions.items():
+            for waiter in self._waiters.get(account_id, ()):
+                if waiter.position <= position and not waiter.future.done():
+                    waiter.future.set_result(None)

@@ -29,22 +29,22 @@ async def main(settings: CustomersSettings, stop: asyncio.Event) -> None:
     """Serve until `stop`; a background task that dies ends the process."""
     vault = await open_vault(settings)
     database = Database.from_secret(await vault.secret("database/postgres/customers"))
-    pool = await open_pool(database, "customers", settings.pool_connections)
-    store = Store(pool)
     tokens = PageTokens.of(await vault.secret("service/customers"))
-    waiters = BalanceWaiters(store.positions, lambda: connect(database, "customers-waiters"))
-    server = Server(settings, apis(Dependencies(settings, store, waiters, tokens)))
-    async with asyncio.TaskGroup() as tasks:
-        background = [
-            tasks.create_task(vault.keep_alive()),
-            tasks.create_task(waiters.run()),
-        ]
-        tasks.create_task(
-            kafka.consume(events_in.subscription(settings), events_in.Projection(store), stop)
-        )
-        await server.start()
-        await stop.wait()
-        await server.drain()
-        for task in background:
-            task.cancel()
-    await pool.close()
+    pool = await open_pool(database, "customers", settings.pool_connections)
+    async with pool:
+        store = Store(pool)
+        waiters = BalanceWaiters(store.positions, lambda: connect(database, "customers-waiters"))
+        server = Server(settings, apis(Dependencies(settings, store, waiters, tokens)))
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(vault.keep_alive()),
+                tasks.create_task(waiters.run()),
+            ]
+            tasks.create_task(
+                kafka.consume(events_in.subscription(settings), events_in.Projection(store), stop)
+            )
+            await server.start()
+            await stop.wait()
+            await server.drain()
+            for task in background:
+                task.cancel()

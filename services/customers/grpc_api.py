@@ -1,7 +1,6 @@
 """bp.customers.v1.CustomersService: map in, handle, map out."""
 
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 from bp.customers.v1 import customers_service_pb2 as pb
@@ -18,7 +17,7 @@ class CustomersApi:
         self._deps = deps
 
     async def get_me(self, request: pb.GetMeRequest, _: Any) -> pb.GetMeResponse:
-        """Read the caller."""
+        """Read the calling customer."""
         customer = await handlers.get_me(self._deps, current_call.get().customer_id)
         return pb.GetMeResponse(customer=mapping.customer_message(customer))
 
@@ -27,7 +26,10 @@ class CustomersApi:
     ) -> pb.ListAccountsResponse:
         """List the caller's accounts."""
         accounts, token = await handlers.list_accounts(
-            self._deps, current_call.get().customer_id, request.page_size, request.page_token
+            self._deps,
+            current_call.get().customer_id,
+            page_size=request.page_size,
+            page_token=request.page_token,
         )
         return pb.ListAccountsResponse(
             accounts=map(mapping.account_message, accounts), next_page_token=token
@@ -44,17 +46,14 @@ class CustomersApi:
         return pb.GetBalanceResponse(balance=mapping.balance_message(balance))
 
     async def check_debit(self, request: pb.CheckDebitRequest, _: Any) -> pb.CheckDebitResponse:
-        """Say what is known of the accounts of a planned debit."""
-        return (await self._checked([request]))[0]
+        """Read the accounts of a planned debit."""
+        checked = await handlers.check_debit(self._deps, mapping.planned_debit(request))
+        return mapping.check_message(checked)
 
     async def batch_check_debits(
         self, request: pb.BatchCheckDebitsRequest, _: Any
     ) -> pb.BatchCheckDebitsResponse:
-        """Say what is known of the accounts of several planned debits."""
-        return pb.BatchCheckDebitsResponse(responses=await self._checked(request.requests))
-
-    async def _checked(
-        self, requests: Sequence[pb.CheckDebitRequest]
-    ) -> list[pb.CheckDebitResponse]:
-        known = await handlers.check_debits(self._deps, [mapping.planned(one) for one in requests])
-        return [mapping.check_message(source, destination) for source, destination in known]
+        """Read the accounts of several planned debits."""
+        debits = [mapping.planned_debit(check) for check in request.requests]
+        checked = await handlers.batch_check_debits(self._deps, debits)
+        return pb.BatchCheckDebitsResponse(responses=map(mapping.check_message, checked))

@@ -1,4 +1,4 @@
-"""The questions that customers answers, each a function over the store."""
+"""The questions that customers answers. One async function each."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,14 @@ from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_di
 from services.customers.balance_waiters import BalanceWaiters
 from services.customers.errors import AccountNotFound, CustomerNotFound, PositionNotReached
 from services.customers.settings import CustomersSettings
-from services.customers.state import Account, Balance, Customer, Holding, PlannedDebit
+from services.customers.state import (
+    Account,
+    Balance,
+    CheckedDebit,
+    Customer,
+    Holding,
+    PlannedDebit,
+)
 from services.customers.store import Store
 
 
@@ -23,7 +30,7 @@ class Dependencies:
 
 
 async def get_me(deps: Dependencies, customer_id: uuid.UUID) -> Customer:
-    """Return the caller; raise CustomerNotFound."""
+    """Return the customer; raise CustomerNotFound."""
     customer = await deps.store.customer(customer_id)
     if customer is None:
         raise CustomerNotFound
@@ -31,13 +38,16 @@ async def get_me(deps: Dependencies, customer_id: uuid.UUID) -> Customer:
 
 
 async def list_accounts(
-    deps: Dependencies, customer_id: uuid.UUID, page_size: int, page_token: str
+    deps: Dependencies, customer_id: uuid.UUID, *, page_size: int, page_token: str
 ) -> tuple[list[Account], str]:
-    """Return a page of the caller's accounts and the token of the next; raise PageTokenInvalid."""
+    """Return one page of a customer's accounts and the token of the next, "" on the last.
+
+    Raises PageTokenInvalid.
+    """
     digest = query_digest("ListAccounts", customer_id)
     cursor = deps.tokens.open(page_token, digest)
     rows = min(page_size or DEFAULT_PAGE_SIZE, deps.settings.page_rows_max)
-    accounts = await deps.store.accounts(customer_id, cursor, rows + 1)
+    accounts = await deps.store.accounts(customer_id, cursor=cursor, rows=rows + 1)
     if len(accounts) <= rows:
         return accounts, ""
     return accounts[:rows], deps.tokens.seal(digest, accounts[rows - 1].account_id)
@@ -46,7 +56,7 @@ async def list_accounts(
 async def get_balance(
     deps: Dependencies, customer_id: uuid.UUID, account_id: uuid.UUID, at_least_position: int
 ) -> Balance:
-    """Return a balance that has the position; raise AccountNotFound or PositionNotReached."""
+    """Return a balance of at least a position; raise AccountNotFound and PositionNotReached."""
     balance = await _balance(deps, customer_id, account_id)
     if balance.position >= at_least_position:
         return balance
@@ -63,21 +73,25 @@ async def _balance(deps: Dependencies, customer_id: uuid.UUID, account_id: uuid.
     return balance
 
 
-async def check_debits(
+async def check_debit(deps: Dependencies, debit: PlannedDebit) -> CheckedDebit:
+    """Return the accounts of a planned debit."""
+    (checked,) = await batch_check_debits(deps, [debit])
+    return checked
+
+
+async def batch_check_debits(
     deps: Dependencies, debits: Sequence[PlannedDebit]
-) -> list[tuple[Holding | None, Account | None]]:
-    """Return for each debit the account to debit, None when it is not the customer's, and the
-    one to credit."""
-    wanted = {one.account_id for one in debits} | {one.destination_id for one in debits}
-    found = await deps.store.holdings({account_id for account_id in wanted if account_id})
-    return [_known(one, found) for one in debits]
+) -> list[CheckedDebit]:
+    """Return the accounts of each planned debit, in one read."""
+    sources = {debit.account_id for debit in debits}
+    destinations = {debit.destination_id for debit in debits if debit.destination_id}
+    holdings = await deps.store.holdings(sources | destinations)
+    return [_checked(debit, holdings) for debit in debits]
 
 
-def _known(
-    debit: PlannedDebit, found: Mapping[uuid.UUID, Holding]
-) -> tuple[Holding | None, Account | None]:
-    source = found.get(debit.account_id)
+def _checked(debit: PlannedDebit, holdings: Mapping[uuid.UUID, Holding]) -> CheckedDebit:
+    source = holdings.get(debit.account_id)
     if source is not None and source.account.customer_id != debit.customer_id:
         source = None
-    destination = found.get(debit.destination_id) if debit.destination_id else None
-    return source, destination.account if destination else None
+    destination = holdings.get(debit.destination_id) if debit.destination_id else None
+    return CheckedDebit(source, destination.account if destination else None)

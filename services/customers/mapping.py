@@ -7,12 +7,12 @@ from bp.event.v1 import event_pb2
 from bp.type.v1 import money_pb2
 
 from services.chassis.timestamps import to_timestamp
-from services.customers.state import Account, Balance, Customer, Holding, PlannedDebit
+from services.customers.state import Account, Balance, CheckedDebit, Customer, PlannedDebit
 from services.kernel.money import Money
 
 
-def planned(request: customers_service_pb2.CheckDebitRequest) -> PlannedDebit:
-    """Return the debit that a question is about."""
+def planned_debit(request: customers_service_pb2.CheckDebitRequest) -> PlannedDebit:
+    """Return the debit that a request checks."""
     destination = request.destination_account_id
     return PlannedDebit(
         customer_id=uuid.UUID(request.customer_id),
@@ -21,10 +21,9 @@ def planned(request: customers_service_pb2.CheckDebitRequest) -> PlannedDebit:
     )
 
 
-def check_message(
-    source: Holding | None, destination: Account | None
-) -> customers_service_pb2.CheckDebitResponse:
-    """Return what is known of a planned debit as the contract has it."""
+def check_message(checked: CheckedDebit) -> customers_service_pb2.CheckDebitResponse:
+    """Return the accounts of a planned debit as the contract has them."""
+    source, destination = checked.source, checked.destination
     return customers_service_pb2.CheckDebitResponse(
         account=account_message(source.account) if source else None,
         balance=balance_message(source.balance) if source else None,
@@ -33,7 +32,7 @@ def check_message(
 
 
 def customer_message(customer: Customer) -> customer_pb2.Customer:
-    """Return a customer as the contract has it."""
+    """Return the customer as the contract has it."""
     return customer_pb2.Customer(
         customer_id=str(customer.customer_id),
         user_name=customer.user_name,
@@ -45,7 +44,7 @@ def customer_message(customer: Customer) -> customer_pb2.Customer:
 
 
 def account_message(account: Account) -> account_pb2.Account:
-    """Return an account as the contract has it."""
+    """Return the account as the contract has it."""
     return account_pb2.Account(
         account_id=str(account.account_id),
         customer_id=str(account.customer_id),
@@ -57,7 +56,7 @@ def account_message(account: Account) -> account_pb2.Account:
 
 
 def balance_message(balance: Balance) -> account_pb2.Balance:
-    """Return a balance as the contract has it; nothing is held back yet, so all is available."""
+    """Return the balance as the contract has it. The bank holds nothing back: all is available."""
     money = money_pb2.Money(
         currency_code=balance.held.currency, minor_units=balance.held.minor_units
     )
@@ -70,10 +69,10 @@ def balance_message(balance: Balance) -> account_pb2.Balance:
 
 
 def balances_of_event(payload: bytes) -> list[Balance]:
-    """Return the balances in an event of any envelope: field 15, whatever else it holds.
+    """Return the balances in an event: field 15 of every envelope; other fields are not read.
 
-    Raises DecodeError for what is no protobuf message and ValueError for a position that cannot
-    be true.
+    Raises DecodeError for bytes that are no protobuf message and ValueError for an impossible
+    position.
     """
     event = event_pb2.AccountPositions.FromString(payload)
     return [_balance(position) for position in event.account_positions]
@@ -82,5 +81,5 @@ def balances_of_event(payload: bytes) -> list[Balance]:
 def _balance(position: event_pb2.AccountPosition) -> Balance:
     held = Money(position.balance.minor_units, position.balance.currency_code)
     if position.position < 1 or held.minor_units < 0 or not held.currency:
-        raise ValueError("an account position needs a currency, a balance of 0 or more, position 1")
+        raise ValueError("account position without a currency, a balance >= 0 or a position >= 1")
     return Balance(uuid.UUID(position.account_id), held, position.position)

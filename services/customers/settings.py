@@ -1,6 +1,13 @@
 """Settings of the customers service."""
 
+from bp.payments.v1.payments_events_pb2 import PaymentEvent
+from bp.transfers.v1.transfers_events_pb2 import TransferEvent
+
 from services.chassis.settings import ServiceSettings
+from services.contracts.topics import topic_of
+
+TOPICS = (topic_of(PaymentEvent).name, topic_of(TransferEvent).name)
+GROUP = "customers"
 
 
 class CustomersSettings(ServiceSettings):
@@ -11,4 +18,4 @@ class CustomersSettings(ServiceSettings):
     page_rows_max: int = 100
     """Most accounts of a page; the contract's limit."""
     projection_linger_ms: int = 50
-    """How long events gather before they are applied; adds to what GetBalance waits."""
+    """How long the projection collects events for a batch; GetBalance may wait so much longer."""

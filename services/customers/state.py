@@ -1,6 +1,6 @@
-"""What the service knows of customers, accounts and balances; pure.
+"""Customers, accounts and balances. Pure.
 
-Accounts change state by hand of the bank's staff, not by events, so there is no table of
+The bank's staff change the state of an account, and no event does. So there is no table of
 transitions here.
 """
 
@@ -14,7 +14,7 @@ from services.kernel.money import Money
 
 
 class AccountState(StrEnum):
-    """Whether an account may be used."""
+    """Whether an account may be debited and credited."""
 
     ACTIVE = "ACTIVE"
     FROZEN = "FROZEN"
@@ -22,7 +22,7 @@ class AccountState(StrEnum):
 
 
 class AccountType(StrEnum):
-    """What kind of deposit account it is."""
+    """The type of a deposit account."""
 
     CHECKING = "CHECKING"
     SAVINGS = "SAVINGS"
@@ -54,7 +54,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What an account holds after its position-th posting; position 0 before the first."""
+    """The balance of an account after the posting number `position`; 0 before the first."""
 
     account_id: uuid.UUID
     held: Money
@@ -76,14 +76,24 @@ class PlannedDebit:
     customer_id: uuid.UUID
     account_id: uuid.UUID
     destination_id: uuid.UUID | None
-    """The account to credit, when it is one of the bank's."""
+    """The account to credit, when the bank holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedDebit:
+    """The accounts of a planned debit, None for one that does not exist."""
+
+    source: Holding | None
+    """The account to debit; None also when it is not the customer's."""
+    destination: Account | None
+    """The account to credit."""
 
 
 def latest(balances: Iterable[Balance]) -> list[Balance]:
     """Return each account's balance of the highest position, in no particular order."""
     newest: dict[uuid.UUID, Balance] = {}
     for balance in balances:
-        known = newest.get(balance.account_id)
-        if known is None or known.position < balance.position:
+        other = newest.get(balance.account_id)
+        if other is None or other.position < balance.position:
             newest[balance.account_id] = balance
     return list(newest.values())

@@ -7,7 +7,7 @@ event.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 State = TypeVar("State", bound=Enum)
 Event = TypeVar("Event", bound=Enum)
@@ -18,18 +18,33 @@ class IllegalTransition(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class StateTable(Generic[State, Event]):
-    """Rows (state, event) -> next state."""
+class Transition(Generic[State]):
+    """What a row leads to. A service whose steps do more than change the state derives from it."""
+
+    to: State
+    """The state that follows."""
+
+
+Row = TypeVar("Row", bound=Transition[Any])
+
+
+@dataclass(frozen=True, slots=True)
+class StateTable(Generic[State, Event, Row]):
+    """Rows (state, event) -> transition."""
 
     initial: State
-    rows: Mapping[tuple[State, Event], State]
+    rows: Mapping[tuple[State, Event], Row]
 
-    def next(self, state: State, event: Event) -> State:
-        """Return the state that follows, or raise IllegalTransition."""
+    def transition(self, state: State, event: Event) -> Row:
+        """Return the row of a state and an event, or raise IllegalTransition."""
         try:
             return self.rows[state, event]
         except KeyError:
             raise IllegalTransition(f"{state.name} has no transition for {event.name}") from None
+
+    def next(self, state: State, event: Event) -> State:
+        """Return the state that follows, or raise IllegalTransition."""
+        return self.transition(state, event).to
 
     def allows(self, state: State, event: Event) -> bool:
         """Return whether the table has a row for the state and the event."""
@@ -38,11 +53,14 @@ class StateTable(Generic[State, Event]):
     def terminal(self) -> frozenset[State]:
         """Return the states from which no row leads to another state."""
         left = {state for state, _ in self.rows}
-        return frozenset({self.initial, *self.rows.values()} - left)
+        return frozenset({self.initial, *(row.to for row in self.rows.values())} - left)
 
     def mermaid(self) -> str:
         """Draw the table as a Mermaid state diagram."""
         lines = ["stateDiagram-v2", f"    [*] --> {self.initial.name}"]
-        lines += [f"    {s.name} --> {n.name}: {e.name.lower()}" for (s, e), n in self.rows.items()]
+        lines += [
+            f"    {state.name} --> {row.to.name}: {event.name.lower()}"
+            for (state, event), row in self.rows.items()
+        ]
         lines += [f"    {s.name} --> [*]" for s in sorted(self.terminal(), key=lambda s: s.name)]
         return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from services.kernel.money import Money
-from services.kernel.state_table import StateTable
+from services.kernel.state_table import StateTable, Transition
 
 
 class State(Enum):
@@ -27,13 +27,13 @@ class Outcome(Enum):
     POSTPONED = "the channel could not accept it yet"
 
 
-DELIVERY: StateTable[State, Outcome] = StateTable(
+DELIVERY: StateTable[State, Outcome, Transition[State]] = StateTable(
     initial=State.PENDING,
     rows={
-        (State.PENDING, Outcome.TAKEN): State.DELIVERED,
-        (State.PENDING, Outcome.DEVICE_GONE): State.UNDELIVERABLE,
-        (State.PENDING, Outcome.REFUSED): State.UNDELIVERABLE,
-        (State.PENDING, Outcome.POSTPONED): State.PENDING,
+        (State.PENDING, Outcome.TAKEN): Transition(State.DELIVERED),
+        (State.PENDING, Outcome.DEVICE_GONE): Transition(State.UNDELIVERABLE),
+        (State.PENDING, Outcome.REFUSED): Transition(State.UNDELIVERABLE),
+        (State.PENDING, Outcome.POSTPONED): Transition(State.PENDING),
     },
 )
 

@@ -1,8 +1,9 @@
-"""Process entry: `python -m services.payments`."""
+"""Process entry of the payments service."""
 
-from services.chassis.grpc_server import run
+from services.chassis import grpc_server
 from services.payments import bootstrap
 from services.payments.settings import PaymentsSettings
 
 if __name__ == "__main__":
-    run(PaymentsSettings(), bootstrap.main)  # type: ignore[call-arg, arg-type]
+    settings = PaymentsSettings()  # pyright: ignore[reportCallIssue] - from the environment
+    grpc_server.run(settings, lambda _, stop: bootstrap.main(settings, stop))

@@ -1,6 +1,6 @@
 """Step 1 of the saga: may this order be debited? Pure; every refusal has its error.
 
-What customers and the fraud service say comes in as facts. The balance is not judged here: the
+The answers of customers and the fraud service are arguments. Nothing here checks the balance: the
 projection may lag behind a credit, and only the debit itself knows what the account holds.
 """
 
@@ -15,7 +15,7 @@ from services.payments.transfer import InterbankTransferOrder
 
 
 class Decision(Enum):
-    """What the fraud service says, or that it says nothing."""
+    """The fraud service's decision; UNAVAILABLE without an answer."""
 
     APPROVE = "APPROVE"
     REVIEW = "REVIEW"
@@ -25,7 +25,7 @@ class Decision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The decision, with the score from 0 to 1000 behind it."""
+    """The decision and its score, from 0 to 1000."""
 
     decision: Decision
     score: int = 0
@@ -33,7 +33,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """What customers knows of the account to debit."""
+    """What customers knows about the account to debit."""
 
     exists: bool
     active: bool
@@ -42,16 +42,16 @@ class AccountFacts:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Up to where the bank goes, in minor units."""
+    """The largest amounts that the bank accepts, in minor units."""
 
     transfer_max: int
-    """One transfer."""
+    """For one transfer."""
     unscored_max: int
-    """One transfer while the fraud service cannot be asked."""
+    """For one transfer while the fraud service is unavailable."""
 
 
 def refuse_order(order: InterbankTransferOrder, limits: Limits) -> BankError | None:
-    """Return what is wrong with the order itself, before anyone is asked."""
+    """Return the error in the order itself, or None; needs no other service."""
     if order.amount.minor_units <= 0:
         return errors.AmountNotPositive()
     if order.amount.minor_units > limits.transfer_max:
@@ -71,7 +71,7 @@ def refuse_facts(
     takes_part: bool,
     limits: Limits,
 ) -> BankError | None:
-    """Return why the order is refused in the light of the facts, or None."""
+    """Return the error that the facts give, or None."""
     if not account.exists:
         return errors.AccountNotFound()
     if not account.active:
@@ -93,5 +93,5 @@ def _refuse_score(order: InterbankTransferOrder, score: Score, limits: Limits) -
 
 
 def needs_review(score: Score) -> bool:
-    """Say whether a person must look at the transfer later."""
+    """Say whether a person must review the transfer later."""
     return score.decision is not Decision.APPROVE

@@ -1,8 +1,8 @@
-"""Drives transfers through the saga: asks the clearing house, saves what that means, goes on.
+"""Drives transfers through the saga: asks the clearing house and saves what its answer means.
 
-One call of `drive` takes a transfer as far as it goes now. Whoever holds the lease drives; two
-drivers at once are harmless, since each step carries the transfer's key and each save its
-version.
+`start` takes a transfer as far as the clearing house's answers allow. The worker that holds the
+lease drives it. Two concurrent drivers are harmless, because each question carries the transfer's
+key and each save its version.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import structlog
 
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.clock import utc_now
+from services.kernel.ids import new_id, shard_of
 from services.payments import mapping, saga
 from services.payments.partners.ach import AchClient
 from services.payments.saga import Answer, Step
@@ -24,28 +25,28 @@ from services.payments.store import Lease, Store
 from services.payments.transfer import Fact, Transfer, after
 
 LEASE_S = 45
-"""Longer than the sidecar lets one question to the clearing house take (30 s)."""
+"""Longer than the sidecar's timeout for one question to the clearing house (30 s)."""
 
 STEPS_MAX = 4
-"""Questions in a row; all that a clearing house of sound mind needs. One that contradicts itself
-is told in the log and asked again later."""
+"""Questions in a row; enough for any consistent clearing house. A contradiction is logged, and the
+driver asks again later."""
 
 POLL_S = 1.0
-"""How often a worker looks for transfers whose lease is over."""
+"""How often a worker looks for transfers whose lease has expired."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """How far a transfer came, and the answer to its creation, if one is kept."""
+    """A transfer after its steps, and the answer to its creation, if one is kept."""
 
     transfer: Transfer
     response: bytes | None
 
 
 class Driver:
-    """The saga's hands: one for each worker process."""
+    """Carries out the steps of the saga; one for each worker process."""
 
     def __init__(
         self,
@@ -66,11 +67,11 @@ class Driver:
         }
 
     def lease(self) -> Lease:
-        """Return a lease of this worker from now on."""
+        """Return a lease of this worker that begins now."""
         return Lease(self._slot, utc_now() + timedelta(seconds=LEASE_S))
 
     def start(self, transfer: Transfer) -> asyncio.Task[Driven]:
-        """Drive a transfer in the background, once at a time, whoever else stops waiting for it."""
+        """Drive a transfer in a background task that outlives its callers, one task at a time."""
         running = self._running.get(transfer.transfer_id)
         if running is not None:
             return running
@@ -80,17 +81,17 @@ class Driver:
         return task
 
     def running(self, transfer_id: uuid.UUID) -> asyncio.Task[Driven] | None:
-        """Return the task that drives a transfer in this process, if one does."""
+        """Return the task that drives a transfer in this process, or None."""
         return self._running.get(transfer_id)
 
     def _ended(self, transfer_id: uuid.UUID, task: "asyncio.Task[Driven]") -> None:
         self._running.pop(transfer_id, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # The lease ends by itself and a worker takes the transfer up again.
+            # The lease expires by itself, and then a worker takes up the transfer again.
             log.warning("saga.interrupted", transfer_id=str(transfer_id), exc_info=error)
             if isinstance(error, UNREACHABLE):
-                # The database failed under it: taken up as soon as that is there again, not
-                # only when the lease is over. Who still runs is not disturbed by it.
+                # The database failed: this worker takes up the transfer as soon as the database
+                # is back, before the lease expires. Tasks that are still running are not affected.
                 self._released = False
 
     async def _drive(self, transfer: Transfer) -> Driven:
@@ -101,13 +102,13 @@ class Driver:
                 await self._postpone(transfer)
                 break
             transfer, response = await self.save(transfer, fact)
-            remains = saga.if_overtaken(transfer, fact)
-            if remains is not None:
-                transfer, response = await self.save(transfer, remains)
+            remaining_fact = saga.if_overtaken(transfer, fact)
+            if remaining_fact is not None:
+                transfer, response = await self.save(transfer, remaining_fact)
         return Driven(transfer, response)
 
     async def _next_fact(self, transfer: Transfer) -> Fact | None:
-        """Ask until an answer is a fact; None: ask again later. Each such fact has a row."""
+        """Ask until an answer is a fact; None: ask again later. The table has a row for each."""
         step, refusal = saga.FIRST_STEP[transfer.state], ""
         for _ in range(STEPS_MAX):
             answer = await self._ask[step](transfer)
@@ -119,29 +120,33 @@ class Driver:
                 return following
             else:
                 break
-        # Nothing is posted on its word; a person looks, and it may think better of it meanwhile.
+        # A contradiction posts nothing. A person looks into it, and the driver asks again later:
+        # the clearing house may have become consistent.
         log.error("saga.contradiction", transfer_id=str(transfer.transfer_id), last=step.name)
         return None
 
     async def save(
         self, transfer: Transfer, fact: Fact, notice_id: str | None = None
     ) -> tuple[Transfer, bytes | None]:
-        """Save what a fact makes of a transfer; return it as it stands now, moved on or not."""
-        moved, effect = after(transfer, fact, utc_now())
-        response = None if effect.frees_key else mapping.response_bytes(moved)
-        kept = response if moved.state not in PENDING else None
-        advanced, accepted = await self._store.advance(
-            moved, effect, self._look_again(moved.state), response=kept, notice_id=notice_id
+        """Save the step that a fact makes; return the transfer as stored, moved by it or not."""
+        moved, transition = after(transfer, fact, utc_now())
+        event_id = new_id(shard_of(moved.transfer_id))
+        event = mapping.event_out(moved, transition.event_type, event_id)
+        unanswered = transition.frees_key or moved.state in PENDING
+        response = None if unanswered else mapping.response_bytes(moved)
+        look_again = self._look_again(moved.state)
+        advanced, accepted_response = await self._store.advance(
+            moved, transition, event, look_again, response=response, notice_id=notice_id
         )
         if advanced:
-            return moved, accepted
-        held = await self._store.transfer(transfer.transfer_id)
-        if held is None:
-            raise LookupError(f"transfer {transfer.transfer_id} is gone")
-        return held.transfer, held.accepted_response
+            return moved, accepted_response
+        stored = await self._store.transfer(transfer.transfer_id)
+        if stored is None:
+            raise LookupError(f"transfer {transfer.transfer_id} does not exist")
+        return stored.transfer, stored.accepted_response
 
     def _look_again(self, state: State) -> datetime:
-        """Return until when nobody takes the transfer up: its lease, or the wait for a notice."""
+        """Return when a worker may claim the transfer: after its lease or the wait for a notice."""
         wait_s = self.settlement_wait_s if state is State.SUBMITTED else LEASE_S
         return utc_now() + timedelta(seconds=wait_s)
 
@@ -150,7 +155,7 @@ class Driver:
         await self._store.postpone(transfer, utc_now() + wait)
 
     async def resume(self) -> None:
-        """Take up what is due; at first and after an outage also what this slot left behind."""
+        """Drive the transfers that are due; at start and after an outage those of this slot too."""
         if not self._released:
             await self._store.release_leases(self._slot, utc_now())
             self._released = True

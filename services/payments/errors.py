@@ -1,81 +1,81 @@
-"""Why payments refuses: one class a cause, each a reason of bp.payments.v1.PaymentsErrorReason."""
+"""The errors of payments, one class per cause; the reasons of bp.payments.v1."""
 
 from services.kernel.errors import BankError, Code
 
 
 class PaymentsError(BankError):
-    """The transfer could not be served."""
+    """Payments could not carry out the request."""
 
     domain = "bp.payments.v1"
     code = Code.FAILED_PRECONDITION
 
 
 class InsufficientFunds(PaymentsError):
-    """The account does not hold the amount. Choose a smaller one or pay in first."""
+    """The account does not hold the amount. Try a smaller amount or add funds first."""
 
     reason = "INSUFFICIENT_FUNDS"
 
 
 class AccountNotFound(PaymentsError):
-    """You have no such account. List your accounts for their ids."""
+    """You have no account with this id. List your accounts to see their ids."""
 
     reason = "ACCOUNT_NOT_FOUND"
     code = Code.NOT_FOUND
 
 
 class AccountFrozen(PaymentsError):
-    """The account is frozen or closed and cannot be debited. Ask the bank why."""
+    """The account is frozen or closed and cannot be debited. Contact the bank."""
 
     reason = "ACCOUNT_FROZEN"
 
 
 class InvalidRoutingNumber(PaymentsError):
-    """The routing number's check digit is wrong. Compare it with the beneficiary's."""
+    """The routing number's check digit is wrong. Check the number with the beneficiary."""
 
     reason = "INVALID_ROUTING_NUMBER"
     code = Code.INVALID_ARGUMENT
 
 
 class UnknownRoutingNumber(PaymentsError):
-    """No bank of the ACH network has this routing number. Ask the beneficiary for it."""
+    """No bank in the ACH network has this routing number. Check it with the beneficiary."""
 
     reason = "UNKNOWN_ROUTING_NUMBER"
 
 
 class InvalidBeneficiaryAccount(PaymentsError):
-    """The clearing house refuses the beneficiary's account number. Ask the beneficiary for it."""
+    """The clearing house refused the account number. Check it with the beneficiary."""
 
     reason = "INVALID_BENEFICIARY_ACCOUNT"
 
 
 class AmountLimitExceeded(PaymentsError):
-    """The amount is above what one transfer may move; the details say how much that is."""
+    """The amount exceeds the limit for one transfer, given in the details. Try a smaller amount."""
 
     reason = "AMOUNT_LIMIT_EXCEEDED"
 
 
 class AmountNotPositive(PaymentsError):
-    """The amount must be at least one minor unit."""
+    """The amount must be at least one minor unit. Correct the amount and try again."""
 
     reason = "AMOUNT_NOT_POSITIVE"
     code = Code.INVALID_ARGUMENT
 
 
 class CurrencyUnsupported(PaymentsError):
-    """The account is not held in this currency; the bank holds accounts in USD."""
+    """The account is not held in this currency. Use USD, the currency of all accounts."""
 
     reason = "CURRENCY_UNSUPPORTED"
 
 
 class FraudDeclined(PaymentsError):
-    """The transfer was declined by the fraud check. Call the bank if it is yours."""
+    """The fraud check declined the transfer. Contact the bank if you ordered it."""
 
     reason = "FRAUD_DECLINED"
     code = Code.PERMISSION_DENIED
 
 
 class FraudCheckUnavailable(PaymentsError):
-    """An amount this high needs the fraud check, which cannot be asked now. Try again shortly."""
+    """An amount this high needs a fraud check, which is temporarily unavailable. Please retry."""
 
     reason = "FRAUD_CHECK_UNAVAILABLE"
     code = Code.UNAVAILABLE
@@ -83,7 +83,7 @@ class FraudCheckUnavailable(PaymentsError):
 
 
 class AchUnavailable(PaymentsError):
-    """The clearing house could not take the transfer; you were credited again. Try again later."""
+    """The clearing house could not accept the transfer. You were refunded; please retry later."""
 
     reason = "ACH_UNAVAILABLE"
     code = Code.UNAVAILABLE
@@ -91,33 +91,33 @@ class AchUnavailable(PaymentsError):
 
 
 class AchRefused(PaymentsError):
-    """The clearing house refused the transfer; you were credited again. The details say why."""
+    """The clearing house refused the transfer. You were refunded; the details give the reason."""
 
     reason = "ACH_REFUSED"
 
 
 class TransferNotFound(PaymentsError):
-    """You have no such transfer. List the account's transfers for their ids."""
+    """You have no transfer with this id. List the account's transfers to see their ids."""
 
     reason = "TRANSFER_NOT_FOUND"
     code = Code.NOT_FOUND
 
 
 class NotCancellable(PaymentsError):
-    """The transfer is past the point where it can be cancelled. Ask the beneficiary for it."""
+    """The transfer can no longer be cancelled. Ask the beneficiary to return it."""
 
     reason = "NOT_CANCELLABLE"
 
 
 class WebhookSignatureInvalid(PaymentsError):
-    """The notice's signature is missing, wrong or too old. Sign it anew and repeat it."""
+    """The notice's signature is missing, wrong or too old. Sign the notice again and resend it."""
 
     reason = "WEBHOOK_SIGNATURE_INVALID"
     code = Code.UNAUTHENTICATED
 
 
 class WebhookMalformed(PaymentsError):
-    """The notice is not one that this bank knows. Compare it with the agreed format."""
+    """The bank cannot read the notice. Compare it with the agreed format and resend it."""
 
     reason = "WEBHOOK_MALFORMED"
     code = Code.INVALID_ARGUMENT
@@ -136,7 +136,7 @@ _BY_REASON: dict[str, type[PaymentsError]] = {
 
 def compensated(failure_reason: str, transfer_id: str) -> PaymentsError:
     """Return the error of a transfer that failed and was refunded."""
-    known = _BY_REASON.get(failure_reason)
-    if known is not None:
-        return known(transfer_id=transfer_id)
+    error = _BY_REASON.get(failure_reason)
+    if error is not None:
+        return error(transfer_id=transfer_id)
     return AchRefused(transfer_id=transfer_id, ach_reason=failure_reason)

@@ -1,12 +1,16 @@
-"""Between protobuf and the domain: the only file of the service that knows both."""
+"""Between protobuf and the domain of payments; no other file knows both."""
 
 import uuid
 
+from bp.customers.v1.account_pb2 import Account
+from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
 from bp.event.v1.event_pb2 import EventMetadata
-from bp.payments.v1 import interbank_transfer_pb2, payments_events_pb2
+from bp.payments.v1 import payments_events_pb2
+from bp.payments.v1.interbank_transfer_pb2 import InterbankTransfer
 from bp.payments.v1.payments_service_pb2 import (
     CreateInterbankTransferRequest,
     CreateInterbankTransferResponse,
+    ListInterbankTransfersRequest,
 )
 from bp.type.v1.account_ref_pb2 import AccountRef, AccountType
 from bp.type.v1.money_pb2 import Money as MoneyMessage
@@ -15,12 +19,14 @@ from services.chassis.call_context import Call
 from services.chassis.idempotency import fingerprint
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
-from services.payments.transfer import Beneficiary, InterbankTransferOrder, Transfer
+from services.payments.checks import AccountFacts
+from services.payments.state import State
+from services.payments.transfer import Beneficiary, EventOut, InterbankTransferOrder, Transfer
 
-_FACTS = {
-    fact.message_type.name: fact.name
-    for fact in payments_events_pb2.PaymentEvent.DESCRIPTOR.oneofs_by_name["event"].fields
-    if fact.message_type is not None
+_FIELDS = {
+    field.message_type.name: field.name
+    for field in payments_events_pb2.PaymentEvent.DESCRIPTOR.oneofs_by_name["event"].fields
+    if field.message_type is not None
 }
 """Name of an event's message -> its field in the envelope."""
 
@@ -46,10 +52,24 @@ def order_from(request: CreateInterbankTransferRequest, call: Call) -> Interbank
     )
 
 
-def transfer_message(transfer: Transfer) -> interbank_transfer_pb2.InterbankTransfer:
+def state_from(request: ListInterbankTransfersRequest) -> State | None:
+    """Return the state that a list is limited to, or None."""
+    return State(InterbankTransfer.State.Name(request.state)) if request.state else None
+
+
+def account_facts(answer: CheckDebitResponse) -> AccountFacts:
+    """Return what customers knows about the account to debit."""
+    return AccountFacts(
+        exists=answer.HasField("account"),
+        active=answer.account.state == Account.State.ACTIVE,
+        currency=answer.account.currency_code,
+    )
+
+
+def transfer_message(transfer: Transfer) -> InterbankTransfer:
     """Return the transfer as the contract has it."""
     beneficiary = transfer.beneficiary
-    return interbank_transfer_pb2.InterbankTransfer(
+    return InterbankTransfer(
         transfer_id=str(transfer.transfer_id),
         account_id=str(transfer.account_id),
         amount=MoneyMessage(
@@ -73,13 +93,13 @@ def transfer_message(transfer: Transfer) -> interbank_transfer_pb2.InterbankTran
 
 
 def response_bytes(transfer: Transfer) -> bytes:
-    """Return the answer to a creation, as it is kept and replayed byte for byte."""
+    """Return the answer to a creation, as payments keeps it and replays it byte for byte."""
     response = CreateInterbankTransferResponse(transfer=transfer_message(transfer))
     return response.SerializeToString(deterministic=True)
 
 
-def event_payload(transfer: Transfer, event_type: str, event_id: uuid.UUID) -> bytes:
-    """Return the event envelope of a step, without the positions that the relay adds."""
+def event_out(transfer: Transfer, event_type: str, event_id: uuid.UUID) -> EventOut:
+    """Return the event of a step, by the name of its message; the relay adds the positions."""
     envelope = payments_events_pb2.PaymentEvent(
         metadata=EventMetadata(
             event_id=str(event_id),
@@ -91,5 +111,5 @@ def event_payload(transfer: Transfer, event_type: str, event_id: uuid.UUID) -> b
             customer_id=str(transfer.customer_id),
         )
     )
-    getattr(envelope, _FACTS[event_type]).transfer.CopyFrom(transfer_message(transfer))
-    return envelope.SerializeToString()
+    getattr(envelope, _FIELDS[event_type]).transfer.CopyFrom(transfer_message(transfer))
+    return EventOut(event_id, f"bp.payments.v1.{event_type}", envelope.SerializeToString())

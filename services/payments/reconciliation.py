@@ -1,7 +1,7 @@
-"""Asks the clearing house for what it should have settled long ago: its notice may be lost.
+"""Asks the clearing house about transfers whose notice is overdue: the notice may be lost.
 
-What an answer means is decided in saga.py. What it tells is kept and applied as a notice is, so
-of the answer and a notice that comes after all one is applied and the other changes nothing.
+saga.py decides what an answer means. An answer is kept and applied like a notice, so a notice
+that arrives later changes nothing.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from services.payments.saga import Answer, NoticeVerdict, Outcome
 from services.payments.transfer import Fact, Notice, Transfer
 
 ROWS_MAX = 16
-"""Transfers asked for at once."""
+"""Transfers in one batch of concurrent queries."""
 
 EVERY_S = 5.0
 
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 async def ask_for_unsettled(deps: Dependencies) -> None:
-    """Ask for all that is due, some at once, until none is left or nobody answers."""
+    """Ask about the transfers that are due, batch by batch, until a batch gets no answer."""
     while True:
         due = await deps.store.claim_unsettled(deps.driver.lease(), utc_now(), ROWS_MAX)
         answered = await asyncio.gather(*(_ask(deps, transfer) for transfer in due))
@@ -33,19 +33,18 @@ async def ask_for_unsettled(deps: Dependencies) -> None:
 
 
 async def _ask(deps: Dependencies, transfer: Transfer) -> bool:
-    """Ask for one and act on it; say whether there was an answer."""
+    """Ask about one transfer and act on the answer; return whether there was one."""
     answer = await deps.ach.query(transfer)
-    told = saga.after_late_query(transfer, answer)
-    if isinstance(told, Notice):
-        log.warning(
-            "reconciliation.notice_missed", transfer_id=str(transfer.transfer_id), type=told.type
-        )
-        await handlers.receive_notice(deps, told)
-    elif isinstance(told, Fact):
-        log.warning("reconciliation.recalled", transfer_id=str(transfer.transfer_id))
-        moved, _ = await deps.driver.save(transfer, told)
+    finding = saga.after_late_query(transfer, answer)
+    transfer_id = str(transfer.transfer_id)
+    if isinstance(finding, Notice):
+        log.warning("reconciliation.notice_missed", transfer_id=transfer_id, type=finding.type)
+        await handlers.take_in_notice(deps, finding)
+    elif isinstance(finding, Fact):
+        log.warning("reconciliation.recalled", transfer_id=transfer_id)
+        moved, _ = await deps.driver.save(transfer, finding)
         deps.driver.start(moved)
-    elif told is NoticeVerdict.CONFLICT:
+    elif finding is NoticeVerdict.CONFLICT:
         await _put_aside(deps, transfer, answer)
     else:
         wait_s = saga.ask_again_after_s(transfer, answer, deps.driver.settlement_wait_s)
@@ -54,15 +53,15 @@ async def _ask(deps: Dependencies, transfer: Transfer) -> bool:
 
 
 async def _put_aside(deps: Dependencies, transfer: Transfer, answer: Answer) -> None:
-    """Leave a contradiction to a person, unless the transfer has moved on since it was asked."""
-    told = Notice(
+    """Leave a contradiction to a person, unless the transfer has moved on since the query."""
+    notice = Notice(
         notice_id=f"query/{transfer.transfer_id}/conflict",
         type=f"transfer.{answer.outcome.name.lower()}",
         trace_number=answer.trace_number,
         transfer_id=transfer.transfer_id,
         return_code=answer.return_code,
     )
-    if await deps.store.put_aside(transfer, told):
+    if await deps.store.put_aside(transfer, notice):
         log.error(
             "reconciliation.conflict",
             transfer_id=str(transfer.transfer_id),

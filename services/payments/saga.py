@@ -1,7 +1,7 @@
-"""What the saga does next, and what an answer of the clearing house means. Pure.
+"""Which question comes next, and what an answer of the clearing house means. Pure.
 
-The driver in driver.py performs what is decided here; the simulator may drive the same
-decisions with a clearing house of its own.
+driver.py carries out these decisions; the simulator runs the same decisions against a clearing
+house of its own.
 """
 
 from dataclasses import dataclass
@@ -12,29 +12,29 @@ from services.payments.transfer import Fact, Notice, Transfer
 
 
 class Step(Enum):
-    """A question to the clearing house. Each carries the transfer's key and may be repeated."""
+    """A question to the clearing house. It carries the transfer's key, so it may be repeated."""
 
-    SUBMIT = "hand the transfer over"
-    QUERY = "ask what became of it"
-    RECALL = "cancel it, or forbid its late arrival"
+    SUBMIT = "hand over the transfer"
+    QUERY = "ask for its state"
+    RECALL = "cancel it, or have its late arrival refused"
 
 
 class Outcome(Enum):
-    """What the clearing house can say."""
+    """What an answer of the clearing house says."""
 
     ACCEPTED = "it has the transfer"
-    REFUSED = "it does not take it, for the reason given"
+    REFUSED = "it does not accept it, for the reason given"
     RECALLED = "it will never send it"
-    NOT_FOUND = "it has never heard of it"
+    NOT_FOUND = "it does not know it"
     TOO_LATE = "it has sent it already"
     SETTLED = "it has settled it"
     RETURNED = "the beneficiary's bank sent it back, for the code given"
-    NO_ANSWER = "it did not say: time-out, reset, or an error of its own"
+    NO_ANSWER = "there was no answer: a timeout, a reset or a server error"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer, with what came along."""
+    """One answer, with its details."""
 
     outcome: Outcome
     trace_number: str = ""
@@ -47,12 +47,12 @@ FIRST_STEP = {
     State.OUTCOME_UNKNOWN: Step.QUERY,
     State.CANCELLING: Step.RECALL,
 }
-"""What a transfer in each pending state asks first."""
+"""The first question about a transfer in each pending state."""
 
 UNAVAILABLE = "ACH_UNAVAILABLE"
 
 NOTICE_TYPES = {Event.COMPLETED: "transfer.completed", Event.RETURNED: "transfer.returned"}
-"""What the clearing house calls a notice of each."""
+"""The clearing house's type of the notice of each event."""
 
 _BACKOFF_S_MAX = 60
 _ASKED_FIRST_SHARE = 24
@@ -60,11 +60,11 @@ _ASKED_LAST_SHARE = 6
 
 
 def after_answer(step: Step, answer: Answer, refusal: str = "") -> Fact | Step | None:
-    """Return the fact that an answer is, the question that follows it, or None: ask again later.
+    """Return the fact that an answer states, or the next question, or None: ask again later.
 
-    NOT_FOUND is no fact: the request may still be on its way. Nor is REFUSED: another attempt may
-    be on its way, and be judged otherwise. Both lead to RECALL, by which the clearing house keeps
-    a tombstone and refuses a late arrival. `refusal` is the reason of a refusal before it.
+    NOT_FOUND is no fact: the request may still be in flight. Nor is REFUSED: another attempt may
+    be in flight, and the clearing house may accept it. Both lead to RECALL: the clearing house
+    keeps a tombstone and refuses a late arrival. `refusal` is the reason of an earlier refusal.
     """
     settled = fact_of_settlement(answer)
     if settled is not None:
@@ -73,32 +73,32 @@ def after_answer(step: Step, answer: Answer, refusal: str = "") -> Fact | Step |
         case _, Outcome.ACCEPTED:
             return Fact(Event.ACCEPTED, trace_number=answer.trace_number)
         case Step.RECALL, Outcome.TOO_LATE:
-            # It has gone; its trace number comes with the answer to a query.
+            # The transfer has been sent; the answer to a query has its trace number.
             return Step.QUERY
         case Step.SUBMIT, Outcome.NO_ANSWER:
             return Fact(Event.TIMED_OUT)
         case (Step.QUERY, Outcome.NOT_FOUND) | (_, Outcome.REFUSED):
             return Step.RECALL
         case _, Outcome.RECALLED:
-            # To a submission: a tombstone lies there from an earlier attempt.
+            # In answer to a submission: a recall has left a tombstone.
             return Fact(Event.RECALLED, reason=refusal or UNAVAILABLE)
         case _:
             return None
 
 
-def if_overtaken(now: Transfer, fact: Fact) -> Fact | None:
-    """Return what a fact still is to a transfer that another worker has moved on; mostly nothing.
+def if_overtaken(current: Transfer, fact: Fact) -> Fact | None:
+    """Return the fact that remains when another worker has moved the transfer on; mostly None.
 
-    That the clearing house has it may be an older word than the confirmed recall. Then it goes the
-    way of a cancellation, which ends in the refund.
+    The other worker's ACCEPTED may be older than this confirmed recall. Then the transfer is
+    cancelled, and the cancellation ends in the refund.
     """
-    if fact.event is Event.RECALLED and now.state is State.SUBMITTED:
+    if fact.event is Event.RECALLED and current.state is State.SUBMITTED:
         return Fact(Event.CANCEL_ASKED)
     return None
 
 
 def fact_of_settlement(answer: Answer) -> Fact | None:
-    """Return the fact that the clearing house has done with a transfer; None when it has not."""
+    """Return the fact that the clearing house settled or returned a transfer, or None."""
     match answer.outcome:
         case Outcome.SETTLED:
             return Fact(Event.COMPLETED, trace_number=answer.trace_number)
@@ -110,12 +110,12 @@ def fact_of_settlement(answer: Answer) -> Fact | None:
 
 
 def retry_after_s(transfer: Transfer) -> int:
-    """Return how long to wait before a pending transfer asks again: 1, 2, 4 … 60 seconds."""
+    """Return the seconds until the next question about a pending transfer: 1, 2, 4 … 60."""
     return min(2 ** min(transfer.attempts, 6), _BACKOFF_S_MAX)
 
 
 def fact_of_notice(notice: Notice) -> Fact | None:
-    """Return the fact that a clearing house's notice tells; None for a type unknown here."""
+    """Return the fact that a notice states; None for an unknown type."""
     trace = notice.trace_number
     match notice.type:
         case "transfer.completed":
@@ -127,24 +127,24 @@ def fact_of_notice(notice: Notice) -> Fact | None:
 
 
 class NoticeVerdict(Enum):
-    """What a notice is to a transfer."""
+    """How a notice applies to a transfer."""
 
     APPLY = "it moves the transfer on"
-    STALE = "the transfer is past it: repeated or overtaken"
+    STALE = "the transfer is already past it: a repeated or late notice"
     CONFLICT = "it contradicts what the bank did"
 
 
 def is_of_another(transfer: Transfer, fact: Fact) -> bool:
-    """Say whether a fact has another trace number than the one on record, which cannot be."""
-    known = transfer.trace_number
-    return bool(known and fact.trace_number and known != fact.trace_number)
+    """Say whether a fact contradicts the trace number on record."""
+    recorded = transfer.trace_number
+    return bool(recorded and fact.trace_number and recorded != fact.trace_number)
 
 
 def judge_notice(transfer: Transfer, fact: Fact, *, legal: bool) -> NoticeVerdict:
     """Judge a notice against the transfer that it names.
 
-    A completion of a transfer that was refunded, or another trace number than the one on
-    record, cannot be: money left twice, or the notice is of another transfer.
+    A completion of a refunded transfer is a contradiction: the money left twice. So is another
+    trace number than the one on record: the notice belongs to another transfer.
     """
     if is_of_another(transfer, fact):
         return NoticeVerdict.CONFLICT
@@ -156,12 +156,12 @@ def judge_notice(transfer: Transfer, fact: Fact, *, legal: bool) -> NoticeVerdic
 
 
 def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | NoticeVerdict | None:
-    """Return what a query says of a SUBMITTED transfer that should have been settled long ago.
+    """Return what a query says about a SUBMITTED transfer whose settlement is overdue.
 
-    A notice, as the one that seems lost would have told it; None: ask again later; CONFLICT: it
-    cannot be, since the bank holds its word that it has the transfer. That it was cancelled can
-    be: a recall of the time when nobody knew arrived after the clearing house had said that it
-    has the transfer. Then the transfer goes the way of a cancellation, which ends in the refund.
+    A notice: the one that seems lost. None: ask again later. CONFLICT: the answer contradicts the
+    clearing house's earlier ACCEPTED. RECALLED is no contradiction: a recall sent while the
+    outcome was unknown may have arrived after the clearing house had accepted the transfer. Then
+    the transfer is cancelled, and the cancellation ends in the refund.
     """
     if answer.outcome is Outcome.RECALLED:
         return Fact(Event.CANCEL_ASKED)
@@ -175,11 +175,11 @@ def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | Noti
 
 
 def notice_of_query(transfer: Transfer, fact: Fact) -> Notice:
-    """Return the notice that a query stands for; asked twice it is the same one."""
-    kind = NOTICE_TYPES[fact.event]
+    """Return the notice that a query's answer is kept as; the same answer is the same notice."""
+    notice_type = NOTICE_TYPES[fact.event]
     return Notice(
-        notice_id=f"query/{transfer.transfer_id}/{kind}",
-        type=kind,
+        notice_id=f"query/{transfer.transfer_id}/{notice_type}",
+        type=notice_type,
         trace_number=fact.trace_number,
         transfer_id=transfer.transfer_id,
         return_code=fact.return_code,
@@ -187,10 +187,10 @@ def notice_of_query(transfer: Transfer, fact: Fact) -> Notice:
 
 
 def ask_again_after_s(transfer: Transfer, answer: Answer, settlement_wait_s: float) -> float:
-    """Return how long until an unsettled transfer is asked for again.
+    """Return the seconds until the next query about an unsettled transfer.
 
-    Soon when nobody answered; else a 24th of the first wait, doubling to a sixth of it: with six
-    days, after six hours and then up to once a day.
+    Without an answer, as for a pending transfer. Otherwise a 24th of the first wait, doubling to
+    a sixth of it: with six days, after six hours and then up to once a day.
     """
     if answer.outcome is Outcome.NO_ANSWER:
         return retry_after_s(transfer)

@@ -1,4 +1,4 @@
-"""The knobs of payments, beside what each service is told."""
+"""Settings of the payments service."""
 
 from services.chassis.settings import ServiceSettings
 
@@ -6,15 +6,20 @@ SETTLEMENT_WAIT_S = 6 * 24 * 3600.0
 
 
 class PaymentsSettings(ServiceSettings):
-    """Settings of payments; environment variables of the same names with the prefix BP_."""
+    """What may be tuned here."""
 
     transfer_minor_units_max: int = 100_000_00
     """Most that one interbank transfer may move."""
     unscored_minor_units_max: int = 1_000_00
-    """Most that one transfer may move while the fraud service cannot be asked."""
+    """Most that one transfer may move while the fraud service is unavailable."""
+    check_timeout_s: float = 3.0
+    """How long a transfer may wait for the check of its account, of the ten seconds that it has.
+    Five are for the clearing house and two for the debit."""
+    list_check_timeout_s: float = 2.0
+    """How long a list may wait for the check of its account, of the three seconds that it has."""
     answer_wait_s: float = 5.0
-    """How long a caller waits for the clearing house before the answer is the state as it is."""
+    """How long a caller waits for the clearing house before it gets the state as it is."""
     settlement_wait_s: float = SETTLEMENT_WAIT_S
-    """How long the clearing house's notice of a submitted transfer is waited for before the bank
-    asks. It settles within two banking days, at most five and a half calendar days: a weekend, a
-    holiday and a transfer after the day's last batch together."""
+    """How long payments waits for the clearing house's notice of a submitted transfer before it
+    asks. The clearing house settles within two banking days, at most five and a half calendar
+    days: a weekend, a holiday and a transfer after the day's last batch together."""

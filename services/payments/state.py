@@ -1,19 +1,21 @@
-"""The interbank transfer as a state machine: what may follow what, and what it posts. Pure.
+"""The interbank transfer as a state machine: each legal step and what the step does. Pure.
 
-A time-out of the clearing house is not a failure. DEBITED goes to OUTCOME_UNKNOWN, and from
-there only an answer leads on: the clearing house has it (ACCEPTED), or has confirmed that it
-never will (RECALLED). Only then is the customer refunded. A refusal is no event: what was refused
-may be taken from an attempt that comes later, so it is recalled like what nobody heard of.
+A timeout of the clearing house is not a failure. DEBITED goes to OUTCOME_UNKNOWN, and only an
+answer leads on from there: the clearing house has the transfer (ACCEPTED), or it has confirmed
+that it will never send it (RECALLED). Only RECALLED refunds the customer. A refusal is no event:
+the clearing house may accept a later attempt of a transfer that it refused, so the bank recalls a
+refused transfer just as it recalls one that the clearing house does not know.
 """
 
 from dataclasses import dataclass
 from enum import Enum
 
+from services.kernel import state_table
 from services.kernel.state_table import StateTable
 
 
 class State(Enum):
-    """Where a transfer stands; the names of InterbankTransfer.State in the contract."""
+    """The state of a transfer; the names of InterbankTransfer.State in the contract."""
 
     DEBITED = "DEBITED"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
@@ -29,8 +31,8 @@ class Event(Enum):
     """What can happen to a transfer."""
 
     ACCEPTED = "the clearing house has it, with a trace number"
-    TIMED_OUT = "the clearing house did not answer, so nobody knows"
-    RECALLED = "the clearing house confirmed that it will never go"
+    TIMED_OUT = "the clearing house did not answer, so the outcome is unknown"
+    RECALLED = "the clearing house confirmed that it will never send it"
     CANCEL_ASKED = "the customer asked to cancel it"
     COMPLETED = "the clearing house settled it"
     RETURNED = "the beneficiary's bank sent it back"
@@ -44,67 +46,73 @@ class Posting(Enum):
     REFUND_FROM_SETTLEMENT = "settlement to the customer"
 
 
+@dataclass(frozen=True, slots=True)
+class Transition(state_table.Transition[State]):
+    """Where a step leads and what it does; all of it commits in one database transaction."""
+
+    event_type: str
+    """Name of the event's message in bp.payments.v1; every step writes one event."""
+    posting: Posting | None = None
+    frees_key: bool = False
+    """Whether the customer may use the idempotency key again: only after a failed transfer."""
+
+
 _S = State
 _E = Event
 
-TABLE: StateTable[State, Event] = StateTable(
-    initial=_S.DEBITED,
+DEBIT = Transition(_S.DEBITED, "TransferDebited")
+"""The first step, which creates the transfer. payments.debit itself makes its posting."""
+
+_OUTCOME_UNKNOWN = Transition(_S.OUTCOME_UNKNOWN, "TransferOutcomeUnknown")
+_CANCELLING = Transition(_S.CANCELLING, "TransferCancelRequested")
+_SUBMITTED = Transition(_S.SUBMITTED, "TransferSubmitted")
+_COMPLETED = Transition(_S.COMPLETED, "TransferCompleted", Posting.SETTLE)
+_RETURNED = Transition(_S.RETURNED, "TransferReturned", Posting.REFUND_FROM_CLEARING)
+_RETURNED_LATE = Transition(_S.RETURNED, "TransferReturned", Posting.REFUND_FROM_SETTLEMENT)
+_FAILED = Transition(_S.FAILED, "TransferFailed", Posting.REFUND_FROM_CLEARING, frees_key=True)
+_CANCELLED = Transition(_S.CANCELLED, "TransferCancelled", Posting.REFUND_FROM_CLEARING)
+
+TABLE: StateTable[State, Event, Transition] = StateTable(
+    initial=DEBIT.to,
     rows={
-        (_S.DEBITED, _E.ACCEPTED): _S.SUBMITTED,
-        (_S.DEBITED, _E.RECALLED): _S.FAILED,
-        (_S.DEBITED, _E.TIMED_OUT): _S.OUTCOME_UNKNOWN,
-        (_S.DEBITED, _E.CANCEL_ASKED): _S.CANCELLING,
-        (_S.DEBITED, _E.COMPLETED): _S.COMPLETED,
-        (_S.DEBITED, _E.RETURNED): _S.RETURNED,
-        (_S.OUTCOME_UNKNOWN, _E.ACCEPTED): _S.SUBMITTED,
-        (_S.OUTCOME_UNKNOWN, _E.RECALLED): _S.FAILED,
-        (_S.OUTCOME_UNKNOWN, _E.CANCEL_ASKED): _S.CANCELLING,
-        (_S.OUTCOME_UNKNOWN, _E.COMPLETED): _S.COMPLETED,
-        (_S.OUTCOME_UNKNOWN, _E.RETURNED): _S.RETURNED,
-        (_S.CANCELLING, _E.ACCEPTED): _S.SUBMITTED,
-        (_S.CANCELLING, _E.RECALLED): _S.CANCELLED,
-        (_S.CANCELLING, _E.COMPLETED): _S.COMPLETED,
-        (_S.CANCELLING, _E.RETURNED): _S.RETURNED,
-        (_S.SUBMITTED, _E.CANCEL_ASKED): _S.CANCELLING,
-        (_S.SUBMITTED, _E.COMPLETED): _S.COMPLETED,
-        (_S.SUBMITTED, _E.RETURNED): _S.RETURNED,
-        (_S.COMPLETED, _E.RETURNED): _S.RETURNED,
+        (_S.DEBITED, _E.ACCEPTED): _SUBMITTED,
+        (_S.DEBITED, _E.RECALLED): _FAILED,
+        (_S.DEBITED, _E.TIMED_OUT): _OUTCOME_UNKNOWN,
+        (_S.DEBITED, _E.CANCEL_ASKED): _CANCELLING,
+        (_S.DEBITED, _E.COMPLETED): _COMPLETED,
+        (_S.DEBITED, _E.RETURNED): _RETURNED,
+        (_S.OUTCOME_UNKNOWN, _E.ACCEPTED): _SUBMITTED,
+        (_S.OUTCOME_UNKNOWN, _E.RECALLED): _FAILED,
+        (_S.OUTCOME_UNKNOWN, _E.CANCEL_ASKED): _CANCELLING,
+        (_S.OUTCOME_UNKNOWN, _E.COMPLETED): _COMPLETED,
+        (_S.OUTCOME_UNKNOWN, _E.RETURNED): _RETURNED,
+        # CANCEL_REFUSED instead, if the bank had a trace number already: see `transition`.
+        (_S.CANCELLING, _E.ACCEPTED): _SUBMITTED,
+        (_S.CANCELLING, _E.RECALLED): _CANCELLED,
+        (_S.CANCELLING, _E.COMPLETED): _COMPLETED,
+        (_S.CANCELLING, _E.RETURNED): _RETURNED,
+        (_S.SUBMITTED, _E.CANCEL_ASKED): _CANCELLING,
+        (_S.SUBMITTED, _E.COMPLETED): _COMPLETED,
+        (_S.SUBMITTED, _E.RETURNED): _RETURNED,
+        (_S.COMPLETED, _E.RETURNED): _RETURNED_LATE,
     },
 )
-"""Every legal step. A return may come after settlement: Nacha gives the other bank days for it."""
+"""Every legal step: where it leads, what event it writes, what it posts, whether it frees the key.
+A return may come after settlement: Nacha gives the other bank days for it."""
+
+CANCEL_REFUSED = Transition(_S.SUBMITTED, "TransferCancelRefused")
+"""A cancellation that came too late for a transfer that was SUBMITTED before it was CANCELLING.
+TransferSubmitted has been written already, so this step writes another event."""
 
 PENDING = frozenset({State.DEBITED, State.OUTCOME_UNKNOWN, State.CANCELLING})
-"""States that owe the clearing house a question; a worker takes them up until they are left."""
+"""States in which the bank has to ask the clearing house; workers drive these transfers on."""
 
 CREDITED_BACK = frozenset({State.FAILED, State.CANCELLED, State.RETURNED})
 """States in which the customer has the money again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What a transition does besides changing the state, in the same database transaction."""
-
-    event_type: str
-    """Name of the event's message in bp.payments.v1; every step tells one."""
-    posting: Posting | None = None
-    frees_key: bool = False
-    """Whether the idempotency key may be used anew: only when the transfer did not happen."""
-
-
-def effect(state: State, following: State, *, told_submitted: bool) -> Effect:
-    """Return what the step from a state to the following one posts and tells.
-
-    A cancellation that came too late leads back to SUBMITTED, which may have been told before.
-    """
-    settled = state is State.COMPLETED
-    refund = Posting.REFUND_FROM_SETTLEMENT if settled else Posting.REFUND_FROM_CLEARING
-    effects = {
-        State.OUTCOME_UNKNOWN: Effect("TransferOutcomeUnknown"),
-        State.CANCELLING: Effect("TransferCancelRequested"),
-        State.SUBMITTED: Effect("TransferCancelRefused" if told_submitted else "TransferSubmitted"),
-        State.COMPLETED: Effect("TransferCompleted", Posting.SETTLE),
-        State.RETURNED: Effect("TransferReturned", refund),
-        State.FAILED: Effect("TransferFailed", refund, frees_key=True),
-        State.CANCELLED: Effect("TransferCancelled", refund),
-    }
-    return effects[following]
+def transition(state: State, event: Event, *, submitted_before: bool) -> Transition:
+    """Return the step that an event makes from a state; raise IllegalTransition."""
+    if submitted_before and (state, event) == (State.CANCELLING, Event.ACCEPTED):
+        return CANCEL_REFUSED
+    return TABLE.transition(state, event)

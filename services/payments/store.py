@@ -1,29 +1,36 @@
-"""The transfers in PostgreSQL: each method one round trip, in SQL of sql/queries.sql."""
+"""Interbank transfers in PostgreSQL: each method one statement of sql/queries.sql."""
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import asyncpg
 
 from services.chassis.batching import DEFAULT_BATCH_LIMITS, Batcher, BatchLimits
-from services.chassis.postgres import Queries
+from services.chassis.postgres import load_queries
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.ledger import refusals as ledger_refusals
-from services.payments import mapping
-from services.payments.state import Effect, State
-from services.payments.transfer import Beneficiary, InterbankTransferOrder, Notice, Transfer
+from services.payments.state import State, Transition
+from services.payments.transfer import (
+    Beneficiary,
+    EventOut,
+    InterbankTransferOrder,
+    Notice,
+    Transfer,
+)
 
 DUE_ROWS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTransfer:
-    """A transfer as stored, with the answer that its creation got, if it got one."""
+    """A transfer as stored, with the answer to its creation, None while it has none."""
 
     transfer: Transfer
     accepted_response: bytes | None
@@ -31,84 +38,127 @@ class StoredTransfer:
 
 @dataclass(frozen=True, slots=True)
 class Debit:
-    """What became of a debit."""
+    """The outcome of a debit."""
 
     outcome: str
-    """DEBITED, EXISTING (a replay) or REUSED (the key is another payload's)."""
+    """DEBITED, EXISTING (a replay) or REUSED (the key belongs to another payload)."""
     transfer_id: uuid.UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who works on a transfer and until when nobody else takes it up."""
+    """Which worker drives a transfer, and until when no other worker claims it."""
 
     owner: str
     until: datetime
 
 
-Row = tuple[Any, ...]
-"""One row of payments.debit_order or payments.plain_step."""
+class DebitOrder(NamedTuple):
+    """A value of the type payments.debit_order: the arguments of payments.debit, in order."""
+
+    transfer_id: uuid.UUID
+    customer_id: uuid.UUID
+    account_id: uuid.UUID
+    amount: int
+    currency: str
+    beneficiary_name: str
+    routing_number: str
+    account_number: str
+    account_type: str
+    memo: str
+    fraud_review: bool
+    idempotency_key: str
+    fingerprint: bytes
+    correlation_id: str
+    traceparent: str
+    create_time: datetime
+    lease_owner: str
+    lease_until: datetime
+    transaction_id: uuid.UUID
+    event_id: uuid.UUID
+    payload: bytes
+
+
+class PlainStep(NamedTuple):
+    """A value of the type payments.plain_step: a step that posts nothing."""
+
+    transfer_id: uuid.UUID
+    expected_version: int
+    next_state: str
+    trace_number: str | None
+    failure_reason: str | None
+    return_code: str | None
+    update_time: datetime
+    lease_until: datetime
+    event_id: uuid.UUID
+    event_type: str
+    payload: bytes
+    response: bytes | None
 
 
 class Store:
-    """The only way of this service to its tables."""
+    """The schema `payments` of the Write DB."""
 
-    def __init__(
-        self, pool: asyncpg.Pool, queries: Queries, limits: BatchLimits = DEFAULT_BATCH_LIMITS
-    ) -> None:
+    def __init__(self, pool: asyncpg.Pool, limits: BatchLimits = DEFAULT_BATCH_LIMITS) -> None:
         self._pool = pool
-        self._sql = queries
+        self._sql = load_queries(Path(__file__).with_name("sql") / "queries.sql")
         self._debits = Batcher(self._debit_each, limits)
         self._steps = Batcher(self._advance_group, limits)
 
-    async def debit(self, order: InterbankTransferOrder, transfer: Transfer, lease: Lease) -> Debit:
-        """Post the debit with key, transfer and event, or say what the key stands for already.
+    async def debit(
+        self, order: InterbankTransferOrder, transfer: Transfer, event: EventOut, lease: Lease
+    ) -> Debit:
+        """Post the debit with key, transfer and event, or return the transfer that has the key.
 
-        Raises services.ledger.api's errors, and then nothing of it happened.
+        Raises the refusals of services.ledger; a refused debit writes nothing.
         """
-        row = _debit_row(order, transfer, lease)
+        row = _debit_order(order, transfer, event, lease)
         try:
-            made = await self._debits.submit(row)
+            outcome = await self._debits.submit(row)
         except asyncpg.PostgresError:
-            # Something held up or broke the group: each goes alone, so none suffers for another.
-            made = None
-        if isinstance(made, ledger_refusals.LedgerRefusal):
-            raise made
-        return made or await self._debit_alone(row)
+            # A lock held too long or an error fails the whole batch. Each debit is then retried
+            # alone, so that none suffers for another.
+            outcome = None
+        if isinstance(outcome, ledger_refusals.LedgerRefusal):
+            raise outcome
+        return outcome or await self._debit_alone(row)
 
     async def _debit_each(
-        self, rows: Sequence[Row]
+        self, orders: Sequence[DebitOrder]
     ) -> list[Debit | ledger_refusals.LedgerRefusal | None]:
-        """Debit what can be debited; None for an order that has to go alone."""
-        found: list[Any] = await self._pool.fetch(self._sql.debit_each, rows)
-        outcomes = {one["transfer_id"]: _outcome(one) for one in found}
-        return [outcomes[row[0]] for row in rows]
+        """Make the debits that can be made; None for an order that has to be retried alone."""
+        rows: list[Any] = await self._pool.fetch(self._sql.debit_each, orders)
+        outcomes = {row["transfer_id"]: _outcome(row) for row in rows}
+        return [outcomes[order.transfer_id] for order in orders]
 
-    async def _debit_alone(self, row: Row) -> Debit:
+    async def _debit_alone(self, order: DebitOrder) -> Debit:
         with ledger_refusals.refusals():
-            return _debit(await self._pool.fetchrow(self._sql.debit, *row))
+            return _debit(await self._pool.fetchrow(self._sql.debit, *order))
 
     async def advance(
         self,
         moved: Transfer,
-        effect: Effect,
+        transition: Transition,
+        event: EventOut,
         lease_until: datetime,
         *,
         response: bytes | None = None,
         notice_id: str | None = None,
     ) -> tuple[bool, bytes | None]:
-        """Save a step; False when the transfer had moved on already, and then nothing changed."""
-        shard = shard_of(moved.transfer_id)
-        event_id = new_id(shard)
-        if effect.posting is None and not effect.frees_key and notice_id is None:
-            step = _step_row(moved, effect, lease_until, event_id, response)
+        """Save a step and return whether it was saved, with the stored answer to the creation.
+
+        A transfer that another worker has moved on meanwhile is not changed.
+        """
+        if transition.posting is None and not transition.frees_key and notice_id is None:
+            step = _plain_step(moved, event, lease_until, response)
             try:
                 return await self._steps.submit(step)
             except asyncpg.PostgresError as error:
                 if isinstance(error, UNREACHABLE):
-                    # Nobody's fault; whoever drives goes on when the database is back.
+                    # No step is at fault; the driver continues when the database is back.
                     raise
-                # One of the group cannot be saved: each goes alone, so none suffers for another.
+                # One step of the batch cannot be saved. Each is retried alone, so that none
+                # suffers for another.
         row: Any = await self._pool.fetchrow(
             self._sql.advance,
             moved.transfer_id,
@@ -119,22 +169,24 @@ class Store:
             moved.return_code or None,
             moved.update_time,
             lease_until,
-            effect.posting.name if effect.posting else None,
-            new_id(shard),
-            event_id,
-            f"bp.payments.v1.{effect.event_type}",
-            mapping.event_payload(moved, effect.event_type, event_id),
-            effect.frees_key,
+            transition.posting.name if transition.posting else None,
+            new_id(shard_of(moved.transfer_id)),
+            event.event_id,
+            event.event_type,
+            event.payload,
+            transition.frees_key,
             response,
             notice_id,
         )
         return row["advanced"], row["accepted_response"]
 
-    async def _advance_group(self, rows: Sequence[Row]) -> list[tuple[bool, bytes | None]]:
+    async def _advance_group(self, steps: Sequence[PlainStep]) -> list[tuple[bool, bytes | None]]:
         """Save steps that post nothing, each as `advance` does."""
-        found: list[Any] = await self._pool.fetch(self._sql.advance_group, sorted(rows, key=_id))
-        taken = {one["event_id"]: one["accepted_response"] for one in found}
-        return [(row[_EVENT_ID] in taken, taken.get(row[_EVENT_ID])) for row in rows]
+        rows: list[Any] = await self._pool.fetch(
+            self._sql.advance_group, sorted(steps, key=attrgetter("transfer_id"))
+        )
+        responses = {row["event_id"]: row["accepted_response"] for row in rows}
+        return [(step.event_id in responses, responses.get(step.event_id)) for step in steps]
 
     async def transfer(self, transfer_id: uuid.UUID) -> StoredTransfer | None:
         """Return a transfer, or None."""
@@ -150,7 +202,7 @@ class Store:
         customer_id: uuid.UUID,
         account_id: uuid.UUID,
         *,
-        state: str | None,
+        state: State | None,
         cursor: uuid.UUID | None,
         rows: int,
     ) -> list[Transfer]:
@@ -161,66 +213,68 @@ class Store:
             account_id,
             customer_id,
             cursor,
-            state,
+            state.value if state else None,
             rows,
         )
         return [_stored_transfer(row).transfer for row in found]
 
     async def key(self, order: InterbankTransferOrder) -> tuple[uuid.UUID, bytes] | None:
-        """Return the transfer and the fingerprint that a key stands for, or None."""
+        """Return the transfer and the fingerprint of an idempotency key, or None."""
         row = await self._pool.fetchrow(
             self._sql.key, shard_of(order.account_id), order.customer_id, order.idempotency_key
         )
         return (row["transfer_id"], row["fingerprint"]) if row else None
 
     async def keep_response(self, transfer_id: uuid.UUID, response: bytes) -> bytes:
-        """Keep an answer, unless one is kept already; return the one that stands."""
+        """Keep an answer unless the transfer has one already; return the kept one."""
         return await self._pool.fetchval(
             self._sql.keep_response, shard_of(transfer_id), transfer_id, response
         )
 
     async def claim_due(self, lease: Lease, now: datetime) -> list[Transfer]:
-        """Take up pending transfers whose lease is over."""
+        """Claim pending transfers whose lease has expired."""
         rows = await self._pool.fetch(
             self._sql.claim_due, lease.owner, lease.until, now, DUE_ROWS_MAX
         )
         return [_stored_transfer(row).transfer for row in rows]
 
     async def release_leases(self, owner: str, now: datetime) -> None:
-        """End what an earlier process of the same slot left."""
+        """End the leases of an earlier process of the same slot."""
         await self._pool.execute(self._sql.release_leases, owner, now)
 
     async def postpone(self, transfer: Transfer, until: datetime) -> None:
-        """Say when a pending transfer asks again."""
+        """Set when the bank asks the clearing house about a transfer again."""
         shard = shard_of(transfer.transfer_id)
         await self._pool.execute(
             self._sql.postpone, shard, transfer.transfer_id, transfer.version, until
         )
 
     async def claim_unsettled(self, lease: Lease, now: datetime, rows_max: int) -> list[Transfer]:
-        """Take up submitted transfers whose notice has been waited for too long."""
+        """Claim submitted transfers whose notice is overdue."""
         rows = await self._pool.fetch(
             self._sql.claim_unsettled, lease.owner, lease.until, now, rows_max
         )
         return [_stored_transfer(row).transfer for row in rows]
 
-    async def put_aside(self, transfer: Transfer, told: Notice) -> bool:
-        """Keep what cannot be as a notice in CONFLICT and ask no more; False when the transfer
-        has moved on meanwhile, and then nothing changed."""
+    async def put_aside(self, transfer: Transfer, notice: Notice) -> bool:
+        """Keep a contradiction as a notice in CONFLICT and ask about the transfer no more.
+
+        Returns False and changes nothing when the transfer has moved on meanwhile.
+        """
         shard = shard_of(transfer.transfer_id)
-        notice_id = await self._pool.fetchval(
+        kept_id = await self._pool.fetchval(
             self._sql.put_aside,
             shard,
             transfer.transfer_id,
             transfer.version,
-            told.notice_id,
-            told.type,
-            told.trace_number,
+            notice.notice_id,
+            notice.type,
+            notice.trace_number,
         )
-        return notice_id is not None
+        return kept_id is not None
 
     async def keep_notice(self, notice: Notice) -> str:
-        """Keep a notice; return KEPT, or what became of it when it is a repetition."""
+        """Keep a notice and return its state: KEPT, or that of the same notice kept before."""
         state = await self._pool.fetchval(
             self._sql.keep_notice,
             notice.notice_id,
@@ -232,46 +286,45 @@ class Store:
         return state or "KEPT"
 
     async def close_notice(self, notice: Notice, state: str) -> None:
-        """Say what became of a notice that changed nothing."""
+        """Set the state of a notice that changed nothing."""
         await self._pool.execute(self._sql.close_notice, notice.notice_id, state)
 
     async def matching_notices(self) -> list[Notice]:
-        """Return kept notices whose transfer is there now."""
+        """Return kept notices whose transfer exists."""
         rows = await self._pool.fetch(self._sql.matching_notices, DUE_ROWS_MAX)
-        return [Notice(*row) for row in rows]
+        return [_notice(row) for row in rows]
 
     async def ensure_partitions(self) -> None:
-        """Make the partitions of the coming months."""
+        """Create the partitions of the coming months."""
         await self._pool.execute(self._sql.ensure_partitions)
 
 
-def _debit_row(order: InterbankTransferOrder, transfer: Transfer, lease: Lease) -> Row:
-    """Return the arguments of payments.debit."""
-    shard = shard_of(order.account_id)
-    event_id = new_id(shard)
-    to = order.beneficiary
-    return (
-        transfer.transfer_id,
-        order.customer_id,
-        order.account_id,
-        order.amount.minor_units,
-        order.amount.currency,
-        to.name,
-        to.routing_number,
-        to.account_number,
-        to.account_type,
-        order.memo,
-        transfer.fraud_review,
-        order.idempotency_key,
-        order.fingerprint,
-        order.correlation_id,
-        order.traceparent,
-        transfer.create_time,
-        lease.owner,
-        lease.until,
-        new_id(shard),
-        event_id,
-        mapping.event_payload(transfer, "TransferDebited", event_id),
+def _debit_order(
+    order: InterbankTransferOrder, transfer: Transfer, event: EventOut, lease: Lease
+) -> DebitOrder:
+    beneficiary = order.beneficiary
+    return DebitOrder(
+        transfer_id=transfer.transfer_id,
+        customer_id=order.customer_id,
+        account_id=order.account_id,
+        amount=order.amount.minor_units,
+        currency=order.amount.currency,
+        beneficiary_name=beneficiary.name,
+        routing_number=beneficiary.routing_number,
+        account_number=beneficiary.account_number,
+        account_type=beneficiary.account_type,
+        memo=order.memo,
+        fraud_review=transfer.fraud_review,
+        idempotency_key=order.idempotency_key,
+        fingerprint=order.fingerprint,
+        correlation_id=order.correlation_id,
+        traceparent=order.traceparent,
+        create_time=transfer.create_time,
+        lease_owner=lease.owner,
+        lease_until=lease.until,
+        transaction_id=new_id(shard_of(order.account_id)),
+        event_id=event.event_id,
+        payload=event.payload,
     )
 
 
@@ -283,40 +336,28 @@ def _outcome(row: Any) -> Debit | ledger_refusals.LedgerRefusal | None:
 
 def _debit(row: Any) -> Debit:
     existing = row["existing_transfer_id"]
-    # Its own key means that its group was saved and only the answer got lost.
+    # A transfer that finds its own key was saved by its batch; only the answer was lost.
     outcome = "DEBITED" if existing == row["transfer_id"] else row["outcome"]
     return Debit(outcome, existing or row["transfer_id"])
 
 
-_EVENT_ID = 8
-
-
-def _step_row(
-    moved: Transfer,
-    effect: Effect,
-    lease_until: datetime,
-    event_id: uuid.UUID,
-    response: bytes | None,
-) -> Row:
-    """Return one row of payments.plain_step."""
-    return (
-        moved.transfer_id,
-        moved.version - 1,
-        moved.state.value,
-        moved.trace_number or None,
-        moved.failure_reason or None,
-        moved.return_code or None,
-        moved.update_time,
-        lease_until,
-        event_id,
-        f"bp.payments.v1.{effect.event_type}",
-        mapping.event_payload(moved, effect.event_type, event_id),
-        response,
+def _plain_step(
+    moved: Transfer, event: EventOut, lease_until: datetime, response: bytes | None
+) -> PlainStep:
+    return PlainStep(
+        transfer_id=moved.transfer_id,
+        expected_version=moved.version - 1,
+        next_state=moved.state.value,
+        trace_number=moved.trace_number or None,
+        failure_reason=moved.failure_reason or None,
+        return_code=moved.return_code or None,
+        update_time=moved.update_time,
+        lease_until=lease_until,
+        event_id=event.event_id,
+        event_type=event.event_type,
+        payload=event.payload,
+        response=response,
     )
-
-
-def _id(row: Row) -> uuid.UUID:
-    return row[0]
 
 
 def _stored_transfer(row: Any) -> StoredTransfer:
@@ -345,3 +386,13 @@ def _stored_transfer(row: Any) -> StoredTransfer:
         attempts=row["attempts"],
     )
     return StoredTransfer(transfer, row["accepted_response"])
+
+
+def _notice(row: Any) -> Notice:
+    return Notice(
+        notice_id=row["notice_id"],
+        type=row["type"],
+        trace_number=row["trace_number"],
+        transfer_id=row["transfer_id"],
+        return_code=row["return_code"],
+    )

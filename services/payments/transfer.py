@@ -1,11 +1,11 @@
-"""The interbank transfer as a frozen value, and what a step makes of it. Pure."""
+"""The interbank transfer as a frozen value, and how a fact changes it. Pure."""
 
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.kernel.money import Money
-from services.payments.state import TABLE, Effect, Event, State, effect
+from services.payments.state import TABLE, Event, State, Transition, transition
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class InterbankTransferOrder:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A transfer as its row has it."""
+    """A transfer, with the fields of its row."""
 
     transfer_id: uuid.UUID
     customer_id: uuid.UUID
@@ -59,7 +59,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that happened to a transfer, with what came along."""
+    """An event that happened to a transfer, with its details."""
 
     event: Event
     trace_number: str = ""
@@ -74,16 +74,26 @@ class Notice:
     notice_id: str
     type: str
     trace_number: str
-    """"" when the notice names none."""
+    """"" when the notice has none."""
     transfer_id: uuid.UUID | None
-    """The bank's key, when it is one."""
+    """The idempotency key that the notice carries; None when it is missing or no UUID."""
     return_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventOut:
+    """An event for the outbox, serialised."""
+
+    event_id: uuid.UUID
+    event_type: str
+    """Full name of the event's message, such as "bp.payments.v1.TransferDebited"."""
+    payload: bytes
 
 
 def debited(
     order: InterbankTransferOrder, transfer_id: uuid.UUID, *, fraud_review: bool, now: datetime
 ) -> Transfer:
-    """Return the transfer as its debit creates it."""
+    """Return the transfer that the debit of an order creates."""
     return Transfer(
         transfer_id=transfer_id,
         customer_id=order.customer_id,
@@ -101,18 +111,17 @@ def debited(
     )
 
 
-def after(transfer: Transfer, fact: Fact, now: datetime) -> tuple[Transfer, Effect]:
-    """Return the transfer after a fact and what the step does; raise IllegalTransition."""
-    following = TABLE.next(transfer.state, fact.event)
+def after(transfer: Transfer, fact: Fact, now: datetime) -> tuple[Transfer, Transition]:
+    """Return the transfer after a fact, and the step that leads there; raise IllegalTransition."""
+    step = transition(transfer.state, fact.event, submitted_before=transfer.trace_number != "")
     moved = replace(
         transfer,
-        state=following,
+        state=step.to,
         version=transfer.version + 1,
         trace_number=fact.trace_number or transfer.trace_number,
-        failure_reason=fact.reason if following is State.FAILED else transfer.failure_reason,
-        return_code=fact.return_code if following is State.RETURNED else transfer.return_code,
+        failure_reason=fact.reason if step.to is State.FAILED else transfer.failure_reason,
+        return_code=fact.return_code if step.to is State.RETURNED else transfer.return_code,
         update_time=now,
         attempts=0,
     )
-    told_submitted = transfer.trace_number != ""
-    return moved, effect(transfer.state, following, told_submitted=told_submitted)
+    return moved, step

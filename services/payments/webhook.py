@@ -1,7 +1,7 @@
 """The clearing house's notice: its signature, its age and its form. Pure.
 
 Header Ach-Signature: `t=<unix seconds>,v1=<hex HMAC-SHA-256 of "<t>.<body>">`. A replay within
-the tolerance is harmless, because a notice is applied once by its id.
+the tolerance is harmless, because the bank applies each notice id once.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _TEXT_MAX = 255
 
 
 def require_signature(header: str, body: bytes, secret: bytes, now_s: int) -> None:
-    """Raise WebhookSignatureInvalid unless the header signs this body, now."""
+    """Raise WebhookSignatureInvalid unless the header signs this body and is recent."""
     parts = dict(part.split("=", 1) for part in header.split(",") if "=" in part)
     signed_at, signature = parts.get("t", ""), parts.get("v1", "")
     if not (signed_at.isascii() and signed_at.isdigit() and len(signed_at) <= 12):
@@ -73,6 +73,6 @@ def _text(fields: dict[str, Any], name: str, *, needed: bool = True) -> str:
     if not isinstance(value, str) or not (value or not needed) or len(value) > _TEXT_MAX:
         raise WebhookMalformed
     if "\0" in value:
-        # No column of the database holds it.
+        # PostgreSQL stores no NUL in a text column.
         raise WebhookMalformed
     return value

@@ -6,13 +6,13 @@ from bp.transfers.v1 import transfers_service_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 
 from services.chassis.batching import BatchLimits
+from services.chassis.customers_client import CustomersClient
 from services.chassis.grpc_client import channel_to
 from services.chassis.grpc_server import Server
 from services.chassis.page_tokens import PageTokens
 from services.chassis.periodic import repeat
 from services.chassis.postgres import Database, open_pool
 from services.chassis.vault import open_vault
-from services.transfers.accounts import Accounts
 from services.transfers.grpc_api import TransfersApi
 from services.transfers.handlers import Dependencies
 from services.transfers.settings import TransfersSettings
@@ -32,22 +32,20 @@ async def main(settings: TransfersSettings, stop: asyncio.Event) -> None:
     """Serve until `stop`; a background task that dies ends the process."""
     vault = await open_vault(settings)
     database = Database.from_secret(await vault.secret("database/postgres/transfers"))
-    pool = await open_pool(database, "transfers", settings.pool_connections)
-    channel = channel_to("customers", settings)
-    batch_limits = BatchLimits.of(settings)
-    store = Store(pool, batch_limits)
     tokens = PageTokens.of(await vault.secret("service/transfers"))
-    accounts = Accounts(channel, settings.check_timeout_s, batch_limits)
-    server = Server(settings, apis(Dependencies(settings, store, accounts, tokens)))
-    async with asyncio.TaskGroup() as tasks:
-        background = [
-            tasks.create_task(vault.keep_alive()),
-            tasks.create_task(repeat("partitions", store.ensure_partitions, UPKEEP_S)),
-        ]
-        await server.start()
-        await stop.wait()
-        await server.drain()
-        for task in background:
-            task.cancel()
-    await channel.close()
-    await pool.close()
+    pool = await open_pool(database, "transfers", settings.pool_connections)
+    async with pool, channel_to("customers", settings) as channel:
+        batch_limits = BatchLimits.of(settings)
+        store = Store(pool, batch_limits)
+        customers = CustomersClient(channel, settings.check_timeout_s, batch_limits)
+        server = Server(settings, apis(Dependencies(settings, store, customers, tokens)))
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(vault.keep_alive()),
+                tasks.create_task(repeat("partitions", store.ensure_partitions, UPKEEP_S)),
+            ]
+            await server.start()
+            await stop.wait()
+            await server.drain()
+            for task in background:
+                task.cancel()

@@ -1,69 +1,69 @@
-"""What transfers refuses; the reasons of bp.transfers.v1."""
+"""The errors of transfers, one class per cause; the reasons of bp.transfers.v1."""
 
 from services.kernel.errors import BankError, Code
 
 
 class TransfersError(BankError):
-    """The transfer could not be made."""
+    """Transfers could not carry out the request."""
 
     domain = "bp.transfers.v1"
     code = Code.FAILED_PRECONDITION
 
 
 class InsufficientFunds(TransfersError):
-    """The account does not hold the amount. Fund it, or transfer less."""
+    """The account does not hold the amount. Try a smaller amount or add funds first."""
 
     reason = "INSUFFICIENT_FUNDS"
 
 
 class AccountNotFound(TransfersError):
-    """There is no such account among yours. List your accounts to see their ids."""
+    """You have no account with this id. List your accounts to see their ids."""
 
     reason = "ACCOUNT_NOT_FOUND"
     code = Code.NOT_FOUND
 
 
 class AccountFrozen(TransfersError):
-    """The account is frozen or closed, so nothing can be taken from it. Call the bank."""
+    """The account is frozen or closed and cannot be debited. Contact the bank."""
 
     reason = "ACCOUNT_FROZEN"
 
 
 class DestinationNotFound(TransfersError):
-    """There is no such account to pay to, or it takes no money. Check its id with the payee."""
+    """The account to credit does not exist or is closed. Check its id with the payee."""
 
     reason = "DESTINATION_NOT_FOUND"
 
 
 class SameAccount(TransfersError):
-    """Source and destination are the same account. Choose another destination."""
+    """The source and the destination are the same account. Choose another destination."""
 
     reason = "SAME_ACCOUNT"
     code = Code.INVALID_ARGUMENT
 
 
 class AmountLimitExceeded(TransfersError):
-    """The amount is above what one transfer may move. Transfer less at a time."""
+    """The amount exceeds the limit for one transfer, given in the details. Try a smaller amount."""
 
     reason = "AMOUNT_LIMIT_EXCEEDED"
 
 
 class AmountNotPositive(TransfersError):
-    """The amount must be at least one minor unit. Correct it and try again."""
+    """The amount must be at least one minor unit. Correct the amount and try again."""
 
     reason = "AMOUNT_NOT_POSITIVE"
     code = Code.INVALID_ARGUMENT
 
 
 class CurrencyUnsupported(TransfersError):
-    """The account is not held in this currency. Use the account's own."""
+    """One of the accounts is not held in this currency. Use the currency of both accounts."""
 
     reason = "CURRENCY_UNSUPPORTED"
     code = Code.INVALID_ARGUMENT
 
 
 class TransferNotFound(TransfersError):
-    """There is no such transfer of yours. List your transfers to see their ids."""
+    """You have no transfer with this id. List your transfers to see their ids."""
 
     reason = "TRANSFER_NOT_FOUND"
     code = Code.NOT_FOUND

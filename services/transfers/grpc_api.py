@@ -6,7 +6,6 @@ from typing import Any
 from bp.transfers.v1 import transfers_service_pb2 as pb
 
 from services.chassis.call_context import current_call
-from services.chassis.idempotency import fingerprint
 from services.transfers import handlers, mapping
 from services.transfers.handlers import Dependencies
 
@@ -21,9 +20,8 @@ class TransfersApi:
         self, request: pb.CreateBookTransferRequest, _: Any
     ) -> pb.CreateBookTransferResponse:
         """Move money between two accounts of the bank, at once."""
-        call = current_call.get()
-        order = mapping.order_from(request, call.customer_id)
-        answer = await handlers.create_book_transfer(self._deps, call, order, fingerprint(request))
+        order = mapping.order_from(request, current_call.get())
+        answer = await handlers.create_book_transfer(self._deps, order)
         return pb.CreateBookTransferResponse.FromString(answer)
 
     async def get_book_transfer(
@@ -41,10 +39,10 @@ class TransfersApi:
         """List what one account of the caller paid."""
         transfers, token = await handlers.list_book_transfers(
             self._deps,
-            current_call.get(),
+            current_call.get().customer_id,
             uuid.UUID(request.account_id),
-            request.page_size,
-            request.page_token,
+            page_size=request.page_size,
+            page_token=request.page_token,
         )
         return pb.ListBookTransfersResponse(
             transfers=map(mapping.transfer_message, transfers), next_page_token=token

@@ -2,49 +2,75 @@
 
 import uuid
 
-from bp.customers.v1 import account_pb2
-from bp.event.v1 import event_pb2
-from bp.transfers.v1 import book_transfer_pb2, transfers_events_pb2, transfers_service_pb2
-from bp.type.v1 import money_pb2
+from bp.customers.v1.account_pb2 import Account
+from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
+from bp.event.v1.event_pb2 import EventMetadata
+from bp.transfers.v1 import transfers_events_pb2
+from bp.transfers.v1.book_transfer_pb2 import BookTransfer as BookTransferMessage
+from bp.transfers.v1.transfers_service_pb2 import (
+    CreateBookTransferRequest,
+    CreateBookTransferResponse,
+)
+from bp.type.v1.money_pb2 import Money as MoneyMessage
 
 from services.chassis.call_context import Call
+from services.chassis.idempotency import fingerprint
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
-from services.transfers.state import BookTransfer, BookTransferOrder, KnownAccount, State
+from services.transfers.state import (
+    BookTransfer,
+    BookTransferOrder,
+    EventOut,
+    KnownAccount,
+    State,
+)
 
 
-def order_from(
-    request: transfers_service_pb2.CreateBookTransferRequest, customer_id: uuid.UUID
-) -> BookTransferOrder:
-    """Return what a request asks for."""
+def order_from(request: CreateBookTransferRequest, call: Call) -> BookTransferOrder:
+    """Return what the customer asks for."""
     return BookTransferOrder(
-        customer_id=customer_id,
+        customer_id=call.customer_id,
         account_id=uuid.UUID(request.account_id),
         destination_account_id=uuid.UUID(request.destination_account_id),
         amount=Money(request.amount.minor_units, request.amount.currency_code),
         memo=request.memo,
+        idempotency_key=call.idempotency_key,
+        fingerprint=fingerprint(request),
+        correlation_id=call.request_id,
+        traceparent=call.traceparent,
+        admit_time=call.admit_time,
     )
 
 
-def known_account(account: account_pb2.Account) -> KnownAccount:
-    """Return what customers tells of an account. A frozen one may still be paid to."""
-    active = account.state == account_pb2.Account.ACTIVE
+def known_accounts(answer: CheckDebitResponse) -> tuple[KnownAccount | None, KnownAccount | None]:
+    """Return the account to debit and the account to credit; None for one that customers lacks."""
+    return (
+        _known_account(answer.account) if answer.HasField("account") else None,
+        _known_account(answer.destination_account)
+        if answer.HasField("destination_account")
+        else None,
+    )
+
+
+def _known_account(account: Account) -> KnownAccount:
+    """Return what customers knows about an account. A frozen one may still be credited."""
+    active = account.state == Account.State.ACTIVE
     return KnownAccount(
         account_id=uuid.UUID(account.account_id),
         customer_id=uuid.UUID(account.customer_id),
         currency=account.currency_code,
         debitable=active,
-        creditable=active or account.state == account_pb2.Account.FROZEN,
+        creditable=active or account.state == Account.State.FROZEN,
     )
 
 
-def transfer_message(transfer: BookTransfer) -> book_transfer_pb2.BookTransfer:
-    """Return a transfer as the contract has it."""
-    return book_transfer_pb2.BookTransfer(
+def transfer_message(transfer: BookTransfer) -> BookTransferMessage:
+    """Return the transfer as the contract has it."""
+    return BookTransferMessage(
         transfer_id=str(transfer.transfer_id),
         account_id=str(transfer.account_id),
         destination_account_id=str(transfer.destination_account_id),
-        amount=money_pb2.Money(
+        amount=MoneyMessage(
             currency_code=transfer.amount.currency, minor_units=transfer.amount.minor_units
         ),
         memo=transfer.memo,
@@ -53,18 +79,21 @@ def transfer_message(transfer: BookTransfer) -> book_transfer_pb2.BookTransfer:
     )
 
 
-def posted_event(
-    event_id: uuid.UUID, transfer: BookTransfer, call: Call
-) -> transfers_events_pb2.TransferEvent:
+def response_bytes(transfer: BookTransfer) -> bytes:
+    """Return the answer to a creation, as transfers keeps it and replays it byte for byte."""
+    return CreateBookTransferResponse(transfer=transfer_message(transfer)).SerializeToString()
+
+
+def event_out(transfer: BookTransfer, order: BookTransferOrder, event_id: uuid.UUID) -> EventOut:
     """Return the event of a posted transfer; the relay adds the account positions."""
-    return transfers_events_pb2.TransferEvent(
-        metadata=event_pb2.EventMetadata(
+    envelope = transfers_events_pb2.TransferEvent(
+        metadata=EventMetadata(
             event_id=str(event_id),
             occur_time=to_timestamp(transfer.create_time),
             aggregate_id=str(transfer.transfer_id),
             aggregate_version=1,
-            correlation_id=call.request_id,
-            causation_id=call.request_id,
+            correlation_id=order.correlation_id,
+            causation_id=order.correlation_id,
             customer_id=str(transfer.customer_id),
         ),
         book_transfer_posted=transfers_events_pb2.BookTransferPosted(
@@ -72,3 +101,4 @@ def posted_event(
             destination_customer_id=str(transfer.destination_customer_id),
         ),
     )
+    return EventOut(event_id, envelope.SerializeToString())

@@ -12,6 +12,6 @@ class TransfersSettings(ServiceSettings):
     """Most transfers of a page; the contract's limit."""
     check_timeout_s: float = 4.0
     """How long a transfer may wait for the check of its accounts, of the five seconds that it has.
-    The rest is for the posting."""
+    The remaining second is for the posting."""
     list_check_timeout_s: float = 2.0
     """How long a list may wait for the check of its account, of the three seconds that it has."""

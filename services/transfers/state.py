@@ -1,4 +1,4 @@
-"""A book transfer and the decision whether it may be made; pure.
+"""The book transfer and the decision whether it may be posted. Pure.
 
 A book transfer is posted or it does not exist, so it has one state and no table of transitions.
 """
@@ -14,25 +14,31 @@ from services.transfers import errors
 
 
 class State(StrEnum):
-    """Where a transfer stands."""
+    """The state of a transfer; the names of BookTransfer.State in the contract."""
 
     COMPLETED = "COMPLETED"
 
 
 @dataclass(frozen=True, slots=True)
 class BookTransferOrder:
-    """What a customer asks for."""
+    """What a customer asks for, before anything is posted."""
 
     customer_id: uuid.UUID
     account_id: uuid.UUID
     destination_account_id: uuid.UUID
     amount: Money
     memo: str
+    idempotency_key: str
+    fingerprint: bytes
+    correlation_id: str
+    traceparent: str
+    admit_time: datetime
+    """When the bank admitted the order; the transfer's create_time."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownAccount:
-    """What customers tells of an account."""
+    """What customers knows about an account."""
 
     account_id: uuid.UUID
     customer_id: uuid.UUID
@@ -43,7 +49,7 @@ class KnownAccount:
 
 @dataclass(frozen=True, slots=True)
 class BookTransfer:
-    """A transfer that is posted, or about to be in the next statement."""
+    """A transfer that is posted, or that the next statement posts."""
 
     transfer_id: uuid.UUID
     customer_id: uuid.UUID
@@ -55,12 +61,20 @@ class BookTransfer:
     create_time: datetime
 
     def concerns(self, customer_id: uuid.UUID) -> bool:
-        """Say whether a customer paid or was paid."""
+        """Say whether a customer paid or received the transfer."""
         return customer_id in (self.customer_id, self.destination_customer_id)
 
 
+@dataclass(frozen=True, slots=True)
+class EventOut:
+    """An event for the outbox, serialised."""
+
+    event_id: uuid.UUID
+    payload: bytes
+
+
 def require_sound(order: BookTransferOrder, minor_units_max: int) -> None:
-    """Refuse what no account could make right; raises the classes of `errors`."""
+    """Refuse an order that is wrong for every account; raises the classes of `errors`."""
     if order.amount.minor_units < 1:
         raise errors.AmountNotPositive
     if order.amount.minor_units > minor_units_max:
@@ -73,11 +87,10 @@ def decide(
     order: BookTransferOrder,
     source: KnownAccount | None,
     destination: KnownAccount | None,
-    now: datetime,
 ) -> BookTransfer:
-    """Return the transfer to post, in its source account's shard; raises those of `errors`.
+    """Return the transfer to post, in its source account's shard; raises the classes of `errors`.
 
-    Funds are not looked at: only the posting knows them, and it refuses by itself.
+    Nothing here checks the balance: only the posting knows it, and the posting itself refuses.
     """
     if source is None:
         raise errors.AccountNotFound(account_id=str(order.account_id))
@@ -95,5 +108,5 @@ def decide(
         destination_account_id=order.destination_account_id,
         amount=order.amount,
         memo=order.memo,
-        create_time=now,
+        create_time=order.admit_time,
     )

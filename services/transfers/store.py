@@ -1,10 +1,10 @@
-"""Book transfers in PostgreSQL: one prepared statement for each question."""
+"""Book transfers in PostgreSQL: each method one statement of sql/queries.sql."""
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -15,33 +15,29 @@ from services.kernel.ids import shard_of
 from services.kernel.money import Money
 from services.ledger import refusals as ledger_refusals
 from services.transfers.errors import InsufficientFunds
-from services.transfers.state import BookTransfer
+from services.transfers.state import BookTransfer, BookTransferOrder, EventOut
 
 _LAST = uuid.UUID(int=(1 << 128) - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestKey:
-    """What makes a request the same as another: who, which key, and a digest of the payload."""
+class Request(NamedTuple):
+    """A value of the type transfers.request: the arguments of transfers.post_book_transfer."""
 
     customer_id: uuid.UUID
     idempotency_key: str
     fingerprint: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class EventOut:
-    """An event for the outbox."""
-
+    transfer_id: uuid.UUID
+    account_id: uuid.UUID
+    destination_customer_id: uuid.UUID
+    destination_account_id: uuid.UUID
+    currency: str
+    amount: int
+    memo: str
+    create_time: datetime
+    response: bytes
     event_id: uuid.UUID
-    payload: bytes
+    event_payload: bytes
     traceparent: str | None
-
-
-Row = tuple[Any, ...]
-"""The arguments of transfers.post_book_transfer, or one row of transfers.request."""
-
-_TRANSFER_ID = 3
 
 
 class Store:
@@ -53,26 +49,27 @@ class Store:
         self._posts = Batcher(self._post_each, limits)
 
     async def post(
-        self, key: RequestKey, transfer: BookTransfer, response: bytes, event: EventOut
+        self, order: BookTransferOrder, transfer: BookTransfer, response: bytes, event: EventOut
     ) -> bytes:
-        """Post a transfer and return `response`, or the stored one if the key made one before.
+        """Post a transfer and return `response`, or the stored answer if the key has a transfer.
 
-        Raises InsufficientFunds and IdempotencyKeyReused; neither leaves a trace.
+        Raises InsufficientFunds and IdempotencyKeyReused; a refused request writes nothing.
         """
-        request = _request(key, transfer, response, event)
+        request = _request(order, transfer, response, event)
         try:
-            row = await self._posted(request)
+            row = await self._post_request(request)
         except ledger_refusals.InsufficientFunds as refusal:
             raise InsufficientFunds(account_id=str(transfer.account_id)) from refusal
         answer = _answer(row)
         return response if answer is None else answer
 
-    async def _posted(self, request: Row) -> Any:
-        """Post with what else comes; return verdict and response, or raise a refusal."""
+    async def _post_request(self, request: Request) -> Any:
+        """Post in a batch or else alone; return verdict and response, or raise a refusal."""
         try:
             row = await self._posts.submit(request)
         except asyncpg.PostgresError:
-            # Something held up or broke the group: each goes alone, so none suffers for another.
+            # A lock held too long or an error fails the whole batch. Each request is then retried
+            # alone, so that none suffers for another.
             row = None
         if row is None or row["verdict"] is None:
             with ledger_refusals.refusals():
@@ -81,55 +78,61 @@ class Store:
             raise ledger_refusals.refusal_of_verdict(row["refusal"])
         return row
 
-    async def _post_each(self, requests: Sequence[Row]) -> list[Any]:
-        """Post what can be posted; return the verdict on each."""
-        found: list[Any] = await self._pool.fetch(self._sql.post_book_transfers, requests)
-        verdicts = {row["transfer_id"]: row for row in found}
-        return [verdicts[request[_TRANSFER_ID]] for request in requests]
+    async def _post_each(self, requests: Sequence[Request]) -> list[Any]:
+        """Post the requests that can be posted; return a row with the verdict on each."""
+        rows: list[Any] = await self._pool.fetch(self._sql.post_book_transfers, requests)
+        verdicts = {row["transfer_id"]: row for row in rows}
+        return [verdicts[request.transfer_id] for request in requests]
 
-    async def replay(self, key: RequestKey) -> bytes | None:
-        """Return the stored answer of a key; None if it made nothing; IdempotencyKeyReused."""
+    async def replay(self, order: BookTransferOrder) -> bytes | None:
+        """Return the stored answer of an order's key, or None; raise IdempotencyKeyReused."""
         row = await self._pool.fetchrow(
-            self._sql.replay, key.customer_id, key.idempotency_key, key.fingerprint
+            self._sql.replay, order.customer_id, order.idempotency_key, order.fingerprint
         )
         return _answer(row)
 
     async def transfer(self, transfer_id: uuid.UUID) -> BookTransfer | None:
-        """Return a transfer by id."""
+        """Return a transfer, or None."""
         row = await self._pool.fetchrow(self._sql.transfer, shard_of(transfer_id), transfer_id)
         return None if row is None else _transfer(row)
 
-    async def transfers(
-        self, account_id: uuid.UUID, cursor: uuid.UUID | None, rows: int
+    async def transfers_of_account(
+        self, account_id: uuid.UUID, *, cursor: uuid.UUID | None, rows: int
     ) -> list[BookTransfer]:
-        """Return up to `rows` transfers that an account paid, newest first."""
+        """Return up to `rows` transfers that an account paid, older than `cursor`, newest first."""
         found = await self._pool.fetch(
-            self._sql.transfers, shard_of(account_id), account_id, cursor or _LAST, rows
+            self._sql.transfers_of_account,
+            shard_of(account_id),
+            account_id,
+            cursor or _LAST,
+            rows,
         )
         return [_transfer(row) for row in found]
 
     async def ensure_partitions(self) -> None:
-        """Make the partitions of the coming months."""
+        """Create the partitions of the coming months."""
         await self._pool.execute(self._sql.ensure_partitions)
 
 
-def _request(key: RequestKey, transfer: BookTransfer, response: bytes, event: EventOut) -> Row:
-    return (
-        key.customer_id,
-        key.idempotency_key,
-        key.fingerprint,
-        transfer.transfer_id,
-        transfer.account_id,
-        transfer.destination_customer_id,
-        transfer.destination_account_id,
-        transfer.amount.currency,
-        transfer.amount.minor_units,
-        transfer.memo,
-        transfer.create_time,
-        response,
-        event.event_id,
-        event.payload,
-        event.traceparent,
+def _request(
+    order: BookTransferOrder, transfer: BookTransfer, response: bytes, event: EventOut
+) -> Request:
+    return Request(
+        customer_id=order.customer_id,
+        idempotency_key=order.idempotency_key,
+        fingerprint=order.fingerprint,
+        transfer_id=transfer.transfer_id,
+        account_id=transfer.account_id,
+        destination_customer_id=transfer.destination_customer_id,
+        destination_account_id=transfer.destination_account_id,
+        currency=transfer.amount.currency,
+        amount=transfer.amount.minor_units,
+        memo=transfer.memo,
+        create_time=transfer.create_time,
+        response=response,
+        event_id=event.event_id,
+        event_payload=event.payload,
+        traceparent=order.traceparent or None,
     )
 
 

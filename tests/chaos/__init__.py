@@ -1,1 +1,1 @@
-"""Faults on the real stack: what breaks, and that nothing is lost and nothing doubled."""
+"""Faults on the real stack: nothing is lost and nothing is doubled."""

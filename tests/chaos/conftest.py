@@ -1,4 +1,4 @@
-"""The whole running bank, judged after each test."""
+"""The running bank, judged after each test."""
 
 from tests.rigs.judged_bank import bank, unjudged
 

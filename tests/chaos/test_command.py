@@ -1,4 +1,4 @@
-"""`bpctl chaos run` as an operator types it: what it prints, and what its exit code says."""
+"""`bpctl chaos run` as an operator types it: its output and its exit code."""
 
 import json
 from pathlib import Path
@@ -14,10 +14,10 @@ from tests.rigs.running_bank import Bank
 
 SEED = 31
 MINUTES = 0.25
-"""The shortest that it takes."""
+"""The shortest length that the command accepts."""
 WITHIN_S = 900.0
 HEALED = ("--healed-within", f"{WATCHED_S:g}")
-"""As long as the bank is watched: how fast it heals is not measured here."""
+"""The time that the bank is watched: this test does not measure how fast it heals."""
 COMMAND = ("chaos", "run", "--seed", str(SEED), "--minutes", str(MINUTES), *HEALED)
 
 pytestmark = pytest.mark.timeout(WITHIN_S + 60)
@@ -48,7 +48,7 @@ async def test_one_cent_too_much_anywhere_is_not_sound_and_is_named(
     named = [one["ids"] for one in told["judge"]["differences"]]
     wanted = {"problem": "BALANCE_DIFFERS", "account_id": account}
     assert any(wanted.items() <= ids.items() for ids in named), named
-    # Nothing else was wrong: the exit code is the planted difference's.
+    # Nothing else was wrong: the planted difference alone caused the exit code.
     assert told["differences"] == []
     assert told["healing"]["ok"]
     struck = [(one["at_s"], one["kind"], one["target"]) for one in told["faults"]]

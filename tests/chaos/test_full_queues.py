@@ -1,8 +1,8 @@
-"""The way to the clearing house is full: other callers are served, and nothing is lost.
+"""All connections to the clearing house are in use: others are served, and nothing is lost.
 
-In production the sidecar gives up a question after seven seconds and a connection after two, and
-five failures in a row open its breaker: a slow host never brings enough orders before that. Here
-the sidecar waits as long as the test holds the questions, so the way gets full at any speed.
+In production the sidecar gives up a request after seven seconds and a connection after two, and
+five failures in a row open its breaker. A slow host cannot send enough orders before that. Here the
+sidecar waits as long as the test holds the requests, so all connections are used at any speed.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ CLUSTER = "partner/ach-network.example"
 ASKING, ASKED = "upstream_rq_active", "upstream_rq_total"
 AGAIN = {429, 503, 504}
 IN_PROGRESS = "REQUEST_IN_PROGRESS"
-"""Of a 409: the first request under the key is still being answered."""
+"""Reason of a 409: the first request with the key is still in progress."""
 NEVER = "3600s"
 TAKEN_WITHIN_S = 120
-"""The way gets full, others are served, and then each order is taken."""
+"""Until all connections are in use, others are served, and then each order is accepted."""
 
 
 def _patient(part: Any) -> Any:
-    """Return a sidecar's configuration in which no question to the clearing house times out."""
+    """Return a sidecar's configuration in which no request to the clearing house times out."""
     if isinstance(part, list):
         return [_patient(one) for one in part]
     if not isinstance(part, dict):
@@ -49,9 +49,9 @@ def _patient(part: Any) -> Any:
 
 @asynccontextmanager
 async def _questions_wait(bank: Bank) -> AsyncGenerator[None]:
-    """Have payments' sidecar wait for the clearing house's answers without a limit.
+    """Let payments' sidecar wait for the clearing house's answers without a limit.
 
-    It starts anew for it, and again at the end: then all questions that it holds break off.
+    It restarts for this and again at the end, which interrupts all requests that it holds.
     """
     folder = bank.stack.home.envoy / "payments"
     kept = {file: file.read_text() for file in (folder / "lds.json", folder / "cds.json")}
@@ -69,7 +69,7 @@ async def _questions_wait(bank: Bank) -> AsyncGenerator[None]:
 
 
 async def _count(stack: RunningStack, name: str) -> int:
-    """Return what payments' sidecar counts of its questions to the clearing house."""
+    """Return a counter of payments' sidecar about its requests to the clearing house."""
     connector = aiohttp.UnixConnector(str(stack.home.run / "payments" / "admin.sock"))
     wanted = f"cluster.{CLUSTER}.{name}"
     query = {"filter": f"^{wanted.replace('.', r'[.]')}$", "format": "json"}
@@ -82,7 +82,7 @@ async def _count(stack: RunningStack, name: str) -> int:
 
 
 async def _until_yes(bank: Bank, payer: Customer, key: str) -> str:
-    """Repeat an order until it is taken, as an app does."""
+    """Retry an order until it is accepted, as an app does."""
     async with asyncio.timeout(scaled_s(TAKEN_WITHIN_S)):
         while (answer := await bank.pay(payer, 1_00, key=key)).status != 200:
             assert answer.status in AGAIN or answer.reason == IN_PROGRESS, answer.text
@@ -108,13 +108,13 @@ async def test_orders_beyond_what_the_clearing_house_takes_wait_and_hold_up_nobo
             return await _count(bank.stack, ASKING) >= CONNECTIONS_MAX
 
         async def others_are_served() -> bool:
-            # An order waits for each question that ends, so a question that ends begins another.
+            # Orders wait for a connection, so each request that ends starts another one.
             begun = await _count(bank.stack, ASKED)
             served = await _served(bank, ana, luis)
             return served and await full() and await _count(bank.stack, ASKED) == begun
 
-        await until(full, 50, "the way to the clearing house is full")
-        await until(others_are_served, 30, "others are served while it stays full")
+        await until(full, 50, "all connections to the clearing house are in use")
+        await until(others_are_served, 30, "others are served while all connections are in use")
         await bank.mend("ach")
     taken = [one.result() for one in asked]
     assert len(set(taken)) == len(asked)
@@ -125,7 +125,7 @@ async def test_orders_beyond_what_the_clearing_house_takes_wait_and_hold_up_nobo
 
 
 async def _served(bank: Bank, ana: Customer, luis: Customer) -> bool:
-    """Say whether a book transfer and a read are served now."""
+    """Return whether a book transfer and a read are served now."""
     answers = [
         await bank.book(ana, luis, 1_00),
         await bank.call("GET", "/v1/accounts", ana.token),

@@ -1,4 +1,4 @@
-"""A short schedule of faults by chance; its seed is printed and BP_CHAOS_SEED replays it."""
+"""A short schedule of random faults. Its seed is printed, and BP_CHAOS_SEED replays it."""
 
 import os
 import random
@@ -30,7 +30,7 @@ def test_every_part_of_the_bank_can_be_struck(stack: RunningStack) -> None:
     assert set(parts.targets(Kind.BACKLOG)) == set(READERS)
 
 
-@pytest.mark.timeout(900)  # what met an open breaker settles minutes after the last fault
+@pytest.mark.timeout(900)  # a transfer at an open breaker settles minutes after the last fault
 async def test_faults_by_chance_lose_nothing_double_nothing_and_heal(
     stack: RunningStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -38,7 +38,7 @@ async def test_faults_by_chance_lose_nothing_double_nothing_and_heal(
     with capsys.disabled():
         print(f"\nBP_CHAOS_SEED={seed}", flush=True)
     told: list[str] = []
-    # The bank must heal; how fast is measured by `make chaos`, not on whatever host runs this.
+    # The bank must heal. How fast is not tested on any host: `make chaos` measures it.
     outcome = await run(
         stack, seed, SECONDS, told.append, close_breakers=True, healed_within_s=WATCHED_S
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lab.fuzz.log_leaks import words_in_logs
+from lab.fuzz.log_leaks import find_leaks
 from ops.provision.roster import SERVICES
 from tests.rigs.running_bank import Bank, Customer
 
@@ -35,5 +35,5 @@ async def test_no_log_of_the_bank_holds_personal_data_or_a_secret(bank: Bank) ->
     secrets = (seed.ach_api_key, seed.ach_webhook_secret, seed.fraud_bearer_token)
     roles = [seed.role_password(service.role) for service in SERVICES]
     words = (*PERSONAL.values(), MEMO, payer.token, payer.user_name, *secrets, *roles)
-    found = words_in_logs(bank.stack, words)
+    found = find_leaks(bank.stack, words)
     assert not found, found

@@ -1,1 +1,1 @@
-"""The running bank under hostile input."""
+"""Hostile input for the running bank."""

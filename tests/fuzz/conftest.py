@@ -1,4 +1,4 @@
-"""The whole running bank, judged after each module: hostile input leaves its books right."""
+"""The running bank, judged after each module: hostile input must not make its books wrong."""
 
 from tests.rigs.judged_bank import bank, unjudged
 

@@ -1,4 +1,4 @@
-"""Bodies that no client library would send: each refused by name, and nothing debited."""
+"""Bodies that no client library would send: each is refused with its reason, nothing is debited."""
 
 import json
 from typing import Any
@@ -16,18 +16,18 @@ USD = "USD"
 
 
 def money(value: str) -> bytes:
-    """An amount whose minorUnits are these very characters."""
+    """Return an amount whose minorUnits are exactly these characters."""
     return b'{"currencyCode":"USD","minorUnits":%s}' % value.encode()
 
 
 def spelled(payer: Customer, name: str, raw: bytes) -> bytes:
-    """A good order in which one field is these very bytes."""
+    """Return a valid order in which one field is exactly these bytes."""
     whole = json.dumps(order(payer, **{name: "@@"})).encode()
     return whole.replace(b'"@@"', raw)
 
 
 def cases_of_shape(ana: Customer) -> list[tuple[str, Any, str]]:
-    """JSON that is none, or has another shape."""
+    """Return bodies that are not JSON, or JSON of another shape."""
     good = json.dumps(order(ana)).encode()
     deep = b'{"beneficiary":' * 3_000 + b"{}" + b"}" * 3_000
     return [
@@ -54,7 +54,7 @@ def cases_of_shape(ana: Customer) -> list[tuple[str, Any, str]]:
 
 
 def cases_of_money(ana: Customer) -> list[tuple[str, Any, str]]:
-    """Amounts that are none, too large, or of another country."""
+    """Return amounts that are malformed, out of range, or in another currency."""
     numbers = [
         ("zero", "0", "AMOUNT_NOT_POSITIVE"),
         ("zero as text", '"0"', "AMOUNT_NOT_POSITIVE"),
@@ -102,7 +102,7 @@ def cases_of_money(ana: Customer) -> list[tuple[str, Any, str]]:
 
 
 def cases_of_text(ana: Customer) -> list[tuple[str, Any, str]]:
-    """Text with what no name or memo has in it."""
+    """Return text with characters that no name or memo may contain."""
     hostile = {
         "NUL": "a\0b",
         "a right-to-left override": "Bo\u202eRivera",
@@ -147,7 +147,7 @@ def cases_of_text(ana: Customer) -> list[tuple[str, Any, str]]:
 
 
 def cases_of_kind(ana: Customer) -> list[tuple[str, Any, str]]:
-    """Values of another JSON type than the document's."""
+    """Return values of another JSON type than the document says."""
     wrong: dict[str, list[Any]] = {
         "memo": [5, True, ["rent"], {"text": "rent"}],
         "accountId": [5, False, [str(ana.account_id)], {"id": str(ana.account_id)}],

@@ -1,4 +1,4 @@
-"""Requests by the hundred, from the document and from the descriptors; `make fuzz` makes more."""
+"""Hundreds of requests from the document and the descriptors. `make fuzz` sends more."""
 
 import asyncio
 from pathlib import Path
@@ -43,7 +43,7 @@ async def test_every_rpc_answers_as_the_contract_says(bank: Bank) -> None:
             refused |= set() if tally.answers["OK"] else {contract.name}
     finally:
         mesh.close()
-    # What is never got through to has requests too poor to prove anything; nobody guesses the
-    # clearing house's signature.
+    # A method that always refuses gets requests too poor to prove anything. The one exception needs
+    # the clearing house's signature, which no generator can guess.
     assert refused == {"ReceiveAchWebhook"}
     require_silence(bank)

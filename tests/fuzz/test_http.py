@@ -1,4 +1,4 @@
-"""HTTP that is broken, doubled or slow: one answer in JSON, at once, and one request at most."""
+"""Broken, ambiguous or slow HTTP: one JSON answer at once, and at most one request is executed."""
 
 import asyncio
 import json
@@ -23,18 +23,18 @@ SLOW_WITHIN_S = 20.0
 
 
 def framed(ana: Customer, *lines: str, body: bytes) -> bytes:
-    """An order whose length is only what the lines say."""
+    """Return an order whose length is given only by the header lines."""
     key = f"Idempotency-Key: {uuid.uuid4()}"
     return request("POST", PATH, KIND, key, *lines, token=ana.token) + body
 
 
 def chunked(body: bytes) -> bytes:
-    """A body in one chunk."""
+    """Return the body as one chunk."""
     return b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
 
 
 def smuggling(ana: Customer) -> list[Case]:
-    """Requests whose end two servers might see in two places."""
+    """Return requests whose end two servers could see in different places."""
     body = json.dumps(order(ana)).encode()
     length, hidden = f"Content-Length: {len(body)}", b"0\r\n\r\nGET /v1/accounts HTTP/1.1\r\n\r\n"
     shapes: dict[str, bytes] = {
@@ -64,7 +64,7 @@ def smuggling(ana: Customer) -> list[Case]:
 
 
 def broken(ana: Customer) -> list[Case]:
-    """Requests that HTTP does not know, or that the gateway does not."""
+    """Return requests that are not valid HTTP, or that the gateway does not accept."""
     auth = f"Authorization: Bearer {ana.token}\r\n".encode()
     start = b"GET /v1/accounts HTTP/1.1\r\n"
     raw: dict[str, tuple[bytes, int, str]] = {
@@ -237,7 +237,7 @@ async def test_what_arrives_too_slowly_is_ended(bank: Bank) -> None:
 
 
 async def _slowly(bank: Bank, raw: bytes, by_bytes: bool) -> tuple[int, str]:
-    """Send what never becomes whole; the answer must come all the same."""
+    """Send a request that is never completed. The answer must come nevertheless."""
     if not by_bytes:
         answer = await ask(bank, raw, SLOW_WITHIN_S)
         return answer.status, answer.reason

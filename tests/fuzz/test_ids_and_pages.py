@@ -1,4 +1,4 @@
-"""What is another's, and pages of another list: as if they were not there."""
+"""Another customer's objects and another list's page tokens are refused as if not existing."""
 
 import base64
 import uuid

@@ -1,4 +1,4 @@
-"""Tokens that prove nothing: each is as good as none, and no log keeps one."""
+"""Invalid tokens: each is treated as no token, and no log holds one."""
 
 import base64
 import hashlib
@@ -32,32 +32,32 @@ KIDS = {
 
 
 def part(value: Any) -> str:
-    """One part of a token."""
+    """Return one part of a token."""
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def head_of(token: str) -> dict[str, Any]:
-    """A token's header."""
+    """Return a token's header."""
     text = token.split(".")[0]
     return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
 
 
 def with_head(token: str, **changes: Any) -> str:
-    """The token under another header, with its old signature."""
+    """Return the token with a changed header and its old signature."""
     _, claims, signature = token.split(".")
     return f"{part(head_of(token) | changes)}.{claims}.{signature}"
 
 
 def by_hmac(token: str, secret: bytes, kind: str, **changes: Any) -> str:
-    """The token's claims, signed by HMAC with what everyone may know."""
+    """Return the token's claims, signed by HMAC with a secret that is public or empty."""
     digest = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}[kind]
     signed = f"{part(head_of(token) | {'alg': kind} | changes)}.{token.split('.')[1]}"
     return f"{signed}.{part(hmac.new(secret, signed.encode(), digest).digest())}"
 
 
 async def public_keys(bank: Bank) -> dict[str, bytes]:
-    """What everyone may know of the provider's keys, as a careless verifier would hold it."""
+    """Return the provider's public keys in each form that a careless verifier could use."""
     tls = ssl.create_default_context(cafile=bank.where["BP_PARTNER_CA_FILE"])
     async with bank.session.get(bank.where["BP_PARTNER_OAUTH_URL"] + "/jwks", ssl=tls) as answer:
         text = await answer.read()
@@ -71,7 +71,7 @@ async def public_keys(bank: Bank) -> dict[str, bytes]:
 
 
 async def forged(bank: Bank, ana: Customer) -> dict[str, str]:
-    """Tokens with a lie in their header or their signature."""
+    """Return tokens with a false header or a false signature."""
     good = ana.token
     claims = good.split(".")[1]
     found = {f"kid is {what}": with_head(good, kid=kid) for what, kid in KIDS.items()}
@@ -103,7 +103,7 @@ async def forged(bank: Bank, ana: Customer) -> dict[str, str]:
 
 
 async def untrue(bank: Bank, ana: Customer) -> dict[str, str]:
-    """Tokens that the provider signed and that are not for here, or not for now."""
+    """Return tokens that the provider signed, but for another audience or another time."""
     wrong: dict[str, dict[str, Any]] = {
         "expired": {"exp": 1},
         "expired before it was given": {"exp": -1},

@@ -1,4 +1,4 @@
-"""Bytes to the gateway and back, past every client library; and what an answer must look like."""
+"""Raw bytes to the gateway and back, without a client library; and the shape of a valid answer."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, words_in_logs
+from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, find_leaks
 from lab.fuzz.rpcs import reasons
 from ops.waiting import scaled_s
 from tests.rigs.running_bank import Bank, Customer
@@ -28,7 +28,7 @@ MEMO = "for the glockenspiel"
 
 @dataclass(frozen=True)
 class Wire:
-    """One answer as it came; status 0 when the connection ended without one."""
+    """One raw answer. Status 0: the connection ended without an answer."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Wire:
 
     @property
     def reason(self) -> str:
-        """ErrorInfo's reason, empty when the answer has not an error's shape."""
+        """ErrorInfo's reason. Empty: the answer does not have the shape of an error."""
         try:
             details = json.loads(self.text)["details"]
         except (ValueError, KeyError, TypeError):
@@ -46,7 +46,7 @@ class Wire:
 
 @dataclass(frozen=True)
 class Case:
-    """What is sent, and the answers that are right."""
+    """The bytes to send, and the expected answer."""
 
     what: str
     raw: bytes
@@ -56,7 +56,7 @@ class Case:
 
 
 def order(payer: Customer, **changes: Any) -> dict[str, Any]:
-    """A good order, with changes."""
+    """Return a valid order with changes."""
     good = {
         "accountId": str(payer.account_id),
         "amount": {"currencyCode": "USD", "minorUnits": "1000"},
@@ -74,7 +74,7 @@ def request(
     body: bytes | None = None,
     host: str = "localhost",
 ) -> bytes:
-    """A request with the headers given, each a line; a length only with a body."""
+    """Return a request with the given header lines. It has a Content-Length only with a body."""
     head = [f"{verb} {path} HTTP/1.1", f"Host: {host}", "Connection: close", *lines]
     if token:
         head.append(f"Authorization: Bearer {token}")
@@ -84,7 +84,7 @@ def request(
 
 
 def post(payer: Customer, content: Any, *lines: str, key: str | None = None) -> bytes:
-    """An order, as JSON or as the bytes that it is."""
+    """Return a POST of an order. `content` is bytes, or is converted to JSON."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     named = f"Idempotency-Key: {uuid.uuid4() if key is None else key}"
     kind = "Content-Type: application/json"
@@ -92,7 +92,7 @@ def post(payer: Customer, content: Any, *lines: str, key: str | None = None) -> 
 
 
 async def ask(bank: Bank, raw: bytes, within_s: float = ANSWER_WITHIN_S) -> Wire:
-    """Send bytes on a connection of their own and read one answer; TimeoutError without any."""
+    """Send bytes on a new connection and read one answer. TimeoutError: no answer came."""
     where = urlsplit(bank.where["BP_GATEWAY_URL"])
     tls = ssl.create_default_context(cafile=bank.where["BP_CA_FILE"])
     reader, writer = await asyncio.open_connection(where.hostname, where.port, ssl=tls)
@@ -131,7 +131,7 @@ async def _read(reader: asyncio.StreamReader) -> Wire:
 
 
 async def refused(bank: Bank, cases: Sequence[Case]) -> list[str]:
-    """Ask each case in its turn; what was wrong with the answers, by name."""
+    """Send the cases in turn. Return each wrong answer with the name of its case."""
     found = [await _wrong(bank, case) for case in cases]
     return [each for each in found if each]
 
@@ -159,6 +159,6 @@ def _has_wrong_shape(answer: Wire) -> bool:
 
 
 def require_silence(bank: Bank, *words: str) -> None:
-    """No process of the bank wrote down whom a payment was for, or a secret."""
-    found = words_in_logs(bank.stack, (PAYEE_NAME, PAYEE_ACCOUNT, MEMO, *words))
+    """Require that no log of the bank holds a payee's data or a secret."""
+    found = find_leaks(bank.stack, (PAYEE_NAME, PAYEE_ACCOUNT, MEMO, *words))
     assert not found, found

@@ -1,1 +1,1 @@
-"""Bytes that once went over the wire, kept for ever and read by today's code."""
+"""Bytes that were once sent, kept forever; the current code must still read them."""

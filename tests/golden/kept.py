@@ -1,7 +1,7 @@
-"""A kept event: its bytes, its headers, and what it must read as; one JSON file each.
+"""Kept events: each JSON file has the bytes and headers of one event and its expected content.
 
-A file is never rewritten with other bytes. When today's code writes an event otherwise, `make
-golden` keeps the new bytes beside the old, under the next number.
+A file is never rewritten with other bytes. When the current code writes an event differently,
+`make golden` adds a file with the new bytes under the next number.
 """
 
 import json
@@ -30,7 +30,7 @@ WRITE = os.environ.get("BP_GOLDEN_WRITE") == "1"
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """One event as it went, or goes, over the wire."""
+    """One event as it was sent, or as the current code sends it."""
 
     topic: str
     name: str
@@ -41,7 +41,7 @@ class Golden:
 
     @classmethod
     def of(cls, name: str, record: Record) -> "Golden":
-        """Describe a record."""
+        """Return the description of a record."""
         headers = {key: value.decode() for key, value in record.headers}
         read = reading(record.topic, record.value)
         return cls(record.topic, name, record.key.decode(), headers, record.value.hex(), read)
@@ -54,12 +54,12 @@ class Golden:
 
 
 def reading(topic: str, value: bytes) -> dict[str, Any]:
-    """Return what today's contracts read in the bytes."""
+    """Return the content of the bytes according to the current contracts."""
     return MessageToDict(ENVELOPES[topic].FromString(value))
 
 
 def kept() -> dict[Path, Golden]:
-    """Return every kept event, under its file."""
+    """Return every kept event, by its file."""
     return {p: Golden(**json.loads(p.read_text())) for p in sorted(FOLDER.rglob("*.json"))}
 
 
@@ -70,7 +70,7 @@ def versions(golden: Golden) -> list[Path]:
 
 
 def keep(golden: Golden) -> None:
-    """Write an event under its type's next number, unless the newest file has it already."""
+    """Write an event under its type's next number, unless the newest file already has it."""
     files = versions(golden)
     if files and Golden(**json.loads(files[-1].read_text())) == golden:
         return

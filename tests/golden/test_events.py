@@ -1,4 +1,4 @@
-"""Kept events are what today's code writes, and today's consumers read every one ever kept."""
+"""The current code writes events as last kept, and current consumers read every kept event."""
 
 from pathlib import Path
 

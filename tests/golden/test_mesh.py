@@ -1,4 +1,4 @@
-"""What the proxies are told, against reviewed files; `make golden` rewrites them."""
+"""The proxies' configuration equals the reviewed files; `make golden` rewrites them."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def test_a_snapshot_is_as_reviewed(made: dict[str, Snapshot], proxy: str) -> Non
 
 
 def _brief(value: Any) -> Any:
-    """Stand a digest in place of descriptors and Lua, which have tests of their own."""
+    """Replace descriptors and Lua by a placeholder, because they have their own tests."""
     if isinstance(value, dict):
         return {
             key: "<bulky>" if key in BULKY and len(each) > BULKY_CHARS else _brief(each)

@@ -1,6 +1,6 @@
-"""Every type of event as today's code writes it, from fixed facts by mapping, relay and router.
+"""Every type of event as the current code writes it, from fixed data by mapping, relay and router.
 
-The ids, times and amounts are invented and stand still, so the bytes do too.
+The ids, times and amounts are invented and constant, so the bytes are constant too.
 """
 
 import uuid
@@ -12,7 +12,6 @@ from typing import Any
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
 
-from services.chassis.call_context import Call
 from services.chassis.kafka import Record
 from services.kernel.money import Money
 from services.payments import mapping as payments
@@ -21,7 +20,7 @@ from services.payments.transfer import Beneficiary, Transfer
 from services.relay import events_out
 from services.router.mapping import fan_out
 from services.transfers import mapping as transfers
-from services.transfers.state import BookTransfer
+from services.transfers.state import BookTransfer, BookTransferOrder
 from tests.golden.kept import Golden
 
 CUSTOMER = uuid.UUID("11111111-1111-4111-8111-111111111105")
@@ -65,7 +64,7 @@ PAYMENT_FACTS: dict[str, Transfer] = {
     "TransferCancelRefused": replace(SUBMITTED, version=4),
 }
 POSTS = frozenset({"TransferDebited", "TransferFailed", "TransferReturned", "TransferCancelled"})
-"""Facts that touch the customer's account, and so carry its position."""
+"""Events that post to the customer's account, so they carry the account's position."""
 
 BOOK_TRANSFER = BookTransfer(
     transfer_id=TRANSFER,
@@ -77,29 +76,30 @@ BOOK_TRANSFER = BookTransfer(
     memo="cena",
     create_time=MORNING,
 )
-CALL = Call(
-    method="/bp.transfers.v1.TransfersService/CreateBookTransfer",
-    caller="gateway",
-    subject=str(CUSTOMER),
-    scopes=frozenset({"transfers.write"}),
+ORDER = BookTransferOrder(
+    customer_id=CUSTOMER,
+    account_id=ACCOUNT,
+    destination_account_id=PAYEES_ACCOUNT,
+    amount=BOOK_TRANSFER.amount,
+    memo=BOOK_TRANSFER.memo,
     idempotency_key="golden-1",
-    request_id=REQUEST,
+    fingerprint=bytes(32),
+    correlation_id=REQUEST,
     traceparent=TRACE_PARENT,
-    metadata={},
     admit_time=MORNING,
 )
 
 
 def written() -> Iterator[Golden]:
-    """Yield each event of payments and transfers, and what the router makes of it."""
+    """Yield each event of payments and transfers, and the records that the router makes from it."""
     for name, transfer in PAYMENT_FACTS.items():
-        payload = payments.event_payload(transfer, name, EVENT)
+        payload = payments.event_out(transfer, name, EVENT).payload
         positions = [_position(ACCOUNT, 400_000, 7)] if name in POSTS else []
         yield from _and_routed(
             name, _relayed("payments", f"bp.payments.v1.{name}", payload, positions)
         )
     name = "BookTransferPosted"
-    payload = transfers.posted_event(EVENT, BOOK_TRANSFER, CALL).SerializeToString()
+    payload = transfers.event_out(BOOK_TRANSFER, ORDER, EVENT).payload
     positions = [_position(ACCOUNT, 397_450, 8), _position(PAYEES_ACCOUNT, 2_550, 1)]
     yield from _and_routed(
         name, _relayed("transfers", f"bp.transfers.v1.{name}", payload, positions)
@@ -107,7 +107,7 @@ def written() -> Iterator[Golden]:
 
 
 def facts_of_the_contracts() -> set[str]:
-    """Return the names of all facts that the envelopes can hold."""
+    """Return the names of all events that the envelopes can contain."""
     envelopes: tuple[Any, ...] = (PaymentEvent, TransferEvent)
     return {
         field.message_type.name
@@ -123,7 +123,7 @@ def _position(account_id: uuid.UUID, balance: int, position: int) -> dict[str, A
 def _relayed(
     topic: str, event_type: str, payload: bytes, positions: list[dict[str, Any]]
 ) -> Record:
-    """Return the record that the relay makes of an outbox row."""
+    """Return the record that the relay makes from an outbox row."""
     row = {
         "event_id": EVENT,
         "topic": topic,

@@ -13,6 +13,7 @@ from bp.customers.v1 import customers_service_pb2_grpc
 from bp.transfers.v1 import transfers_service_pb2_grpc
 
 from ops.waiting import scaled_s
+from services.chassis.customers_client import CustomersClient
 from services.chassis.grpc_server import Server
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import connect
@@ -23,7 +24,6 @@ from services.customers.settings import CustomersSettings
 from services.customers.store import Store as CustomersStore
 from services.transfers import bootstrap as transfers_bootstrap
 from services.transfers import handlers as transfers_handlers
-from services.transfers.accounts import Accounts
 from services.transfers.settings import TransfersSettings
 from services.transfers.store import Store as TransfersStore
 from tests.rigs.ledger_bank import LedgerBank
@@ -57,7 +57,7 @@ async def bank(postgres: PostgresStore) -> AsyncIterator[LedgerBank]:
 async def customers(
     postgres: PostgresStore, kafka: KafkaStore, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
-    """The customers service; its Kafka loop is started by the tests that need it."""
+    """The customers service; tests that need its Kafka loop start it."""
     settings = CustomersSettings.model_validate(
         _settings(tmp_path_factory.mktemp("customers"), "customers", kafka.bootstrap)
         | {"position_wait_s": scaled_s(4)}
@@ -90,8 +90,8 @@ async def transfers(
     store = TransfersStore(pool)
     channel = open_channel(str(customers.settings.socket_in), certificate_of("transfers"))
     tokens = PageTokens(b"sealed by the tests")
-    accounts = Accounts(channel, settings.check_timeout_s)
-    deps = transfers_handlers.Dependencies(settings, store, accounts, tokens)
+    client = CustomersClient(channel, settings.check_timeout_s)
+    deps = transfers_handlers.Dependencies(settings, store, client, tokens)
     with scaled_deadlines():
         server = Server(settings, transfers_bootstrap.apis(deps))
     await store.ensure_partitions()

@@ -1,1 +1,1 @@
-"""The simulation holds, agrees with the real database, and finds the bugs that it should find."""
+"""The simulation: its invariants hold, one seed gives one history, and planted bugs are found."""

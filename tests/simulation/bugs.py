@@ -1,13 +1,13 @@
-"""Bugs that comparable systems shipped, put back one at a time, for tests alone.
+"""Bugs that comparable systems shipped, planted one at a time, for tests only.
 
-Each is a change of one decision: of a function of production, of its transition table, of the
-clearing house's book, or of a rule that PostgreSQL keeps and the simulated store keeps for it.
+Each changes one decision: in a function of production, in its transition table, in the clearing
+house's book, or in a rule that PostgreSQL enforces and the simulated store imitates.
 """
 
 import uuid
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
@@ -30,11 +30,11 @@ from tests.simulation.wavering import wavering
 
 @dataclass(frozen=True)
 class Bug:
-    """A bug, the invariants that may name it, and within how many transfers it must be found."""
+    """A bug, the invariants that may report it, and within how many transfers one must do so."""
 
     title: str
     lesson: int
-    """Number of the line in the list of what comparable systems shipped."""
+    """Line number in the list of bugs that comparable systems shipped."""
     plant: Callable[[ExitStack], None]
     rules: tuple[str, ...]
     transfers: int = 4_000
@@ -58,7 +58,7 @@ def _replace(stack: ExitStack, owner: Any, name: str, value: Any) -> None:
 
 @contextmanager
 def planted(name: str) -> Generator[Bug]:
-    """Run with a bug."""
+    """Run the block with a bug."""
     with ExitStack() as stack:
         BUGS[name].plant(stack)
         yield BUGS[name]
@@ -174,8 +174,8 @@ def key_is_forgotten(stack: ExitStack) -> None:
 def notice_is_applied_twice(stack: ExitStack) -> None:
     rows = {
         **state.TABLE.rows,
-        (State.COMPLETED, Event.COMPLETED): State.COMPLETED,
-        (State.RETURNED, Event.RETURNED): State.RETURNED,
+        (State.COMPLETED, Event.COMPLETED): state.TABLE.rows[State.SUBMITTED, Event.COMPLETED],
+        (State.RETURNED, Event.RETURNED): state.TABLE.rows[State.SUBMITTED, Event.RETURNED],
     }
     wrong = type(state.TABLE)(state.TABLE.initial, rows)
     for module in (state, handlers):
@@ -202,7 +202,7 @@ def notice_is_recorded_first(stack: ExitStack) -> None:
         return []
 
     _replace(stack, Store, "keep_notice", wrong)
-    # Reconciliation would ask for it after six days and heal what this bug does.
+    # Without this, reconciliation asks after six days and repairs the effect of this bug.
     _replace(stack, Store, "claim_unsettled", nothing)
 
 
@@ -283,7 +283,7 @@ def router_commits_first(stack: ExitStack) -> None:
         self: broker.Broker, group: str, topic: str, partition: int, rows_max: int
     ) -> Sequence[Any]:
         records = right(self, group, topic, partition, rows_max)
-        # Committed as it is read: when the transaction is aborted, nobody reads it again.
+        # Committed at the read: if the transaction is aborted, the records are never read again.
         if group == "router" and rows_max == consumers.ROWS_MAX:
             self.commit(group, records)
         return records
@@ -295,8 +295,8 @@ def router_commits_first(stack: ExitStack) -> None:
 def book_key_is_ignored(stack: ExitStack) -> None:
     right = BookStore.post
 
-    async def wrong(self: Any, key: Any, transfer: Any, response: Any, event: Any) -> bytes:
-        fresh = type(key)(key.customer_id, f"{transfer.transfer_id}", key.fingerprint)
+    async def wrong(self: Any, order: Any, transfer: Any, response: Any, event: Any) -> bytes:
+        fresh = replace(order, idempotency_key=f"{transfer.transfer_id}")
         return await right(self, fresh, transfer, response, event)
 
     _replace(stack, BookStore, "post", wrong)

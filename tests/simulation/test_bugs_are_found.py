@@ -1,4 +1,4 @@
-"""Each bug that comparable systems shipped, put back, is found, made small and can be replayed."""
+"""Each planted bug is found, and a failure is shrunk and can be replayed."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from lab.simulator.shrink import outcome, shrunk
 from ops.waiting import scaled_s
 from tests.simulation.bugs import BUGS, planted
 
-# What a dead process had begun is swept away by the garbage collector, never awaited.
+# The garbage collector closes the coroutines of dead processes, which are never awaited.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 FIRST_SEED = 1

@@ -1,4 +1,4 @@
-"""When most requests arrive late: recalls that arrive after a query found the transfer, too."""
+"""Many requests arrive late, including recalls that arrive after a query found the transfer."""
 
 import pytest
 

@@ -1,8 +1,8 @@
-"""When the clearing house refuses what it takes a moment later, and requests arrive twice and late.
+"""The clearing house refuses a request that it accepts later, and requests arrive twice and late.
 
-A directory that changes, or one of its processes with rules of its own, judges the same request
-in two ways. What it refused it may so have accepted from another attempt: only its word that the
-key is closed allows the refund.
+A directory that changes, or one process with other rules, can judge the same request in two ways.
+So a refused request may have been accepted from another attempt. The bank may refund only after the
+clearing house confirms that the key is closed.
 """
 
 import pytest

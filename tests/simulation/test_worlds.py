@@ -1,4 +1,4 @@
-"""A hundred thousand transfers under every fault, and the promise of one seed."""
+"""100,000 transfers with every fault, the cost of the simulation, and one history for each seed."""
 
 import json
 import os
@@ -16,21 +16,21 @@ from lab.simulator.yardstick import cost_in_yardsticks
 from ops.waiting import scaled_s
 from sandbox.stack.home import REPO
 
-# What a dead process had begun is swept away by the garbage collector, never awaited.
+# The garbage collector closes the coroutines of dead processes, which are never awaited.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 TRANSFERS = 100_000
 COST_MAX = 15_000
-"""In yardsticks (lab/simulator/yardstick.py): 4,500 on a quiet host. A neighbour that takes the
-caches slows the simulation more than the yardstick, by as much as 1.8 times."""
+"""In yardsticks (lab/simulator/yardstick.py): 4,500 on a quiet host. A neighbour that uses the
+caches slows the simulation more than the yardstick, by a factor of up to 1.8."""
 PYTHON_CALLS_MAX, C_CALLS_MAX = 2_000, 1_900
-"""Calls of functions that one simulated transfer may make, of Python's and of C: 1,600 and
-1,450 today, on every host."""
+"""Function calls that one simulated transfer may make, in Python and in C. It makes 1,600 and 1,450
+on every host."""
 HANGS_AFTER_S = 300
 
 
 def _simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
-    # Coverage is measured elsewhere; here it would cost more than the simulation itself.
+    # Without coverage, which would cost more than the simulation itself.
     env = {key: value for key, value in os.environ.items() if key != "COVERAGE_PROCESS_START"}
     env["PYTHONPATH"] = os.pathsep.join((str(REPO), str(REPO / "gen")))
     command = [sys.executable, "-m", "lab.simulator", *arguments]
@@ -55,7 +55,7 @@ def test_a_hundred_thousand_transfers_keep_every_invariant_under_every_fault(
     assert told["transfers"] == TRANSFERS
     assert set(told["faults"]) == {point.name for point in Point}
     assert set(told["states"]) == {"BOOKED", "COMPLETED", "RETURNED", "FAILED", "CANCELLED"}
-    cost = f"{told['cost_in_yardsticks']} yardsticks, {COST_MAX} are allowed"
+    cost = f"{told['cost_in_yardsticks']} yardsticks, at most {COST_MAX} are allowed"
     with capsys.disabled():
         print(f"\n{TRANSFERS} simulated transfers: {told['wall_s']} s, {cost}", flush=True)
     assert 0 < told["cost_in_yardsticks"] <= COST_MAX, cost
@@ -63,7 +63,7 @@ def test_a_hundred_thousand_transfers_keep_every_invariant_under_every_fault(
 
 def test_a_simulated_transfer_costs_no_more_calls_than_its_limits() -> None:
     transfers, seeds = 500, range(1, 5)
-    outcome(seeds[0], range(1))  # what is made once a process
+    outcome(seeds[0], range(1))  # fills the caches of the process
     calls: Counter[str] = sum((_calls(seed, transfers) for seed in seeds), Counter())
     each = {kind: count / transfers / len(seeds) for kind, count in calls.items()}
     assert each["call"] <= PYTHON_CALLS_MAX, each

@@ -1,4 +1,4 @@
-"""A clearing house that judges the same request in two ways."""
+"""A clearing house whose decision about the same request changes."""
 
 import itertools
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from sandbox.partners.ach.wire import WireError, order_from
 
 
 def wavering(every: int) -> Callable[[bytes], Order]:
-    """Judge as the clearing house does, and refuse one order of so many whatever it is."""
+    """Return the clearing house's parser, changed to refuse every `every`-th order."""
     count = itertools.count(1)
 
     def judge(body: bytes) -> Order:

@@ -1,4 +1,4 @@
-"""What is sent to the bank: the requests, the moments to send them at, and the load generator.
+"""The load on the bank: the requests, the times to send them at, and the load generator.
 
 Nothing here measures the bank or reads its stores.
 """

@@ -54,7 +54,7 @@ class Plan:
     bodies: list[str]
     """… and its body. Requests are used in turn."""
     rate: float = 0.0
-    """BalanceWaiters a second, independent of the answers. 0: a closed loop."""
+    """Arrivals a second, independent of the answers. 0: a closed loop."""
     slice_s: float = 1.0
     """Length of a slice of time in the outcome."""
 

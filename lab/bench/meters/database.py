@@ -1,4 +1,4 @@
-"""What a run cost in PostgreSQL: statements, their time, and bytes written.
+"""The cost of a run in PostgreSQL: statements, their time, and bytes written.
 
 The counts come from pg_stat_statements, which counts every statement of every session, including
 BEGIN and COMMIT. The services' driver sends no batches, so a statement is a round trip. Statements

@@ -1,4 +1,4 @@
-"""What a block of code cost the bank: CPU, statements, bytes and memory, by part.
+"""The cost of a block of code for the bank: CPU, statements, bytes and memory, by part.
 
 `async with metered(…) as spent:` reads the counters before and after the block, and memory every
 few seconds inside it. `spent` is filled when the block has ended.
@@ -25,7 +25,7 @@ STATISTICS_IN = "bp_write"
 
 @dataclass(slots=True)
 class Spent:
-    """What the block cost. Empty until the block has ended."""
+    """The cost of the block. Empty until the block has ended."""
 
     seconds: float = 0.0
     cpu_s: dict[str, float] = field(default_factory=dict[str, float])

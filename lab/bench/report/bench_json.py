@@ -84,9 +84,9 @@ def _target(one: targets.Judged) -> dict[str, Any]:
         "what": target.what,
         "unit": target.unit,
         "measured": None if one.value is None else round(one.value, 3),
-        "target": f"{target.way} {target.bound:g}",
+        "target": f"{target.comparison} {target.bound:g}",
         "standing": one.standing,
-        "goal": None if target.goal is None else f"{target.way} {target.goal:.3g}",
+        "goal": None if target.goal is None else f"{target.comparison} {target.goal:.3g}",
         "goal_standing": one.goal_standing,
     }
 

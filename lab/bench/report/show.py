@@ -136,9 +136,9 @@ def _targets(figures: Mapping[str, float]) -> Table:
         table.add_row(
             target.what,
             "" if one.value is None else f"{_number(one.value)} {target.unit}",
-            f"{target.way} {_number(target.bound)}",
+            f"{target.comparison} {_number(target.bound)}",
             _coloured(one.standing),
-            "" if goal is None else f"{target.way} {_number(goal)}",
+            "" if goal is None else f"{target.comparison} {_number(goal)}",
             _coloured(one.goal_standing),
         )
     return table

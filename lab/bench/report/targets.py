@@ -8,7 +8,7 @@ from enum import StrEnum
 from statistics import mean
 
 
-class Way(StrEnum):
+class Comparison(StrEnum):
     """Whether the value must be at least or at most the bound."""
 
     AT_LEAST = "≥"
@@ -29,14 +29,14 @@ class Target:
 
     what: str
     figure: str
-    way: Way
+    comparison: Comparison
     bound: float
     """The value that must be met."""
     goal: float | None = None
     """A harder bound, to aim at. None: there is none."""
     unit: str = ""
     over: Sequence[str] = ()
-    """Divide by the mean of these figures, of those that were measured. Empty: no division."""
+    """Divide by the mean of these figures, as far as they were measured. Empty: no division."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +60,47 @@ class Judged:
     def _against(self, limit: float) -> Standing:
         if self.value is None:
             return Standing.NOT_MEASURED
-        good = self.value >= limit if self.target.way is Way.AT_LEAST else self.value <= limit
+        good = (
+            self.value >= limit
+            if self.target.comparison is Comparison.AT_LEAST
+            else self.value <= limit
+        )
         return Standing.MET if good else Standing.MISSED
 
 
 TARGETS = (
-    Target("interbank transfers", "interbank.c64.per_s", Way.AT_LEAST, 250, 400, "a second"),
-    Target("their latency, 99 of 100", "interbank.c64.p99_ms", Way.AT_MOST, 500, 300, "ms"),
+    Target("interbank transfers", "interbank.c64.per_s", Comparison.AT_LEAST, 250, 400, "a second"),
+    Target("their latency, 99 of 100", "interbank.c64.p99_ms", Comparison.AT_MOST, 500, 300, "ms"),
     Target(
         "their speed against the baseline's",
         "interbank.c64.per_s",
-        Way.AT_LEAST,
+        Comparison.AT_LEAST,
         0.25,
         1 / 3,
         over=("baseline.per_s", "baseline.after.per_s"),
     ),
-    Target("CPU of one", "interbank.cpu_ms", Way.AT_MOST, 6.5, 4.0, "ms"),
+    Target("CPU of one", "interbank.cpu_ms", Comparison.AT_MOST, 6.5, 4.0, "ms"),
     Target(
-        "lag of its events, 99 of 100", "interbank.events_lag_p99_ms", Way.AT_MOST, 1000, unit="ms"
+        "lag of its events, 99 of 100",
+        "interbank.events_lag_p99_ms",
+        Comparison.AT_MOST,
+        1000,
+        unit="ms",
     ),
-    Target("book transfers", "book.c64.per_s", Way.AT_LEAST, 500, 950, "a second"),
-    Target("ledger function, spread", "ledger.spread.per_s", Way.AT_LEAST, 5000, unit="a second"),
+    Target("book transfers", "book.c64.per_s", Comparison.AT_LEAST, 500, 950, "a second"),
+    Target(
+        "ledger function, spread", "ledger.spread.per_s", Comparison.AT_LEAST, 5000, unit="a second"
+    ),
     Target(
         "ledger function, hot against spread",
         "ledger.hot.per_s",
-        Way.AT_LEAST,
+        Comparison.AT_LEAST,
         0.9,
         over=("ledger.spread.per_s",),
     ),
-    Target("cost at 1 million against 10 thousand", "growth.cpu_ratio_1m", Way.AT_MOST, 1.2),
-    Target("warm start", "stack.up_warm_s", Way.AT_MOST, 20, unit="s"),
-    Target("memory of the stack", "stack.rss_mib", Way.AT_MOST, 2560, unit="MiB"),
+    Target("cost at 1 million against 10 thousand", "growth.cpu_ratio_1m", Comparison.AT_MOST, 1.2),
+    Target("warm start", "stack.up_warm_s", Comparison.AT_MOST, 20, unit="s"),
+    Target("memory of the stack", "stack.rss_mib", Comparison.AT_MOST, 2560, unit="MiB"),
 )
 
 

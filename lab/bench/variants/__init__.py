@@ -1,4 +1,4 @@
-"""What is measured: one module for each part of a bench, with the processes and data it needs.
+"""The measured setups: one module for each part of a bench, with its processes and data.
 
 A part takes a `Bench`, runs load, and adds its figures to the findings. It does not print or judge.
 """

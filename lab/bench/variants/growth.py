@@ -1,4 +1,4 @@
-"""What a transfer costs when many are already stored: the same run over a growing history.
+"""The cost of a transfer when many are already stored: the same run over a growing history.
 
 It has a test bench of its own, so only the history differs from one run to the next.
 """

@@ -1,8 +1,8 @@
-"""The ledger's SQL function alone under pgbench, on many accounts and on a hot one, and a peer's.
+"""Measures the SQL function of the ledger, and of a peer, alone with pgbench.
 
-No other part of the bank takes part, but the cluster is the bank's: same settings, same disk. Each
-form in which services can call the ledger is measured. `ledger.spread` and `ledger.hot` are the
-figures of the form that the services use.
+It uses many accounts and then one hot account. No other part of the bank runs, but the cluster is
+the bank's: same settings, same disk. Each form in which services can call the ledger is measured.
+`ledger.spread` and `ledger.hot` are the figures of the form that the services use.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ACCOUNTS = 10_000
 BALANCE = 10_000_000_00
 GROUPS_AT_ONCE = DEFAULT_BATCH_LIMITS.batches_max
 GROUP = 64 // GROUPS_AT_ONCE
-"""Debits of one group: what a service gathers when 64 callers wait only for the ledger."""
+"""Debits of one batch: as many as a service collects when 64 callers wait only for the ledger."""
 WARM_UP_S = 1.0
 SECONDS = 3.0
 ROUNDS = 3
@@ -95,7 +95,7 @@ def _peer_file() -> Path | None:
 
 
 async def _prepare(bench: Bench, database: str) -> bool:
-    """Open the accounts. Return whether the ledger can post groups."""
+    """Open the accounts. Return whether the ledger can post batches."""
     connection = await bench.test_bench.connect(database)
     try:
         await connection.execute(_QUERIES.account_id)

@@ -1,4 +1,4 @@
-"""What the mesh costs: the interbank run with and without sidecars between the bank's services.
+"""The cost of the mesh: the interbank run with and without sidecars between the bank's services.
 
 Without them, each transfer saves three passes through a sidecar and two mutual TLS connections:
 into payments, from payments to customers, and into customers. The gateway stays, and so does
@@ -59,7 +59,7 @@ async def _counted(bench: Bench, run: Awaitable[Result]) -> tuple[Result, dict[s
 
 
 def strays(counted: Mapping[str, int]) -> list[str]:
-    """Return why a run used sidecars that it must not use. Empty: it used none of them."""
+    """Return why a run without sidecars is void: the sidecars that it used. Empty: it used none."""
     return [f"{name}: {count} calls still went through" for name, count in counted.items() if count]
 
 

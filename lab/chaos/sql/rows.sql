@@ -1,5 +1,5 @@
 -- name: transfers
--- What the books have of some customers: every transfer, with the key that asked for it.
+-- Every transfer of some customers in the books, with the idempotency key of its request.
 SELECT 'interbank' AS kind, t.transfer_id::text, t.customer_id::text, t.idempotency_key,
     t.account_id::text, '' AS destination_account_id, t.amount, t.state
 FROM payments.interbank_transfer t
@@ -14,7 +14,7 @@ LEFT JOIN transfers.idempotency_key k
 WHERE t.customer_id = ANY ($1::uuid[]);
 
 -- name: balances
--- What accounts hold as posted.
+-- Posted balances of some accounts.
 SELECT account_id::text, balance FROM ledger.account WHERE account_id = ANY ($1::uuid[]);
 
 -- name: unsettled

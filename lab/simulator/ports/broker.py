@@ -1,4 +1,4 @@
-"""The broker in memory: topics of partitions, in which order holds for a key and no further."""
+"""A broker in memory: topics with partitions. Only records with the same key keep their order."""
 
 import asyncio
 import zlib
@@ -25,7 +25,7 @@ class Broker:
     def append(
         self, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]
     ) -> Record:
-        """Write a record behind the last of its partition."""
+        """Append a record to its partition."""
         partition = zlib.crc32(key) % PARTITIONS
         log = self.logs.setdefault((topic, partition), [])
         record = Record(topic, partition, len(log), key, value, tuple(headers))
@@ -35,7 +35,7 @@ class Broker:
         return record
 
     def unread(self, group: str, topic: str, partition: int, rows_max: int) -> list[Record]:
-        """Return what a group has not read of a partition, in order."""
+        """Return the records of a partition that a group has not read, in order."""
         log = self.logs.get((topic, partition))
         if log is None:
             return []
@@ -43,18 +43,18 @@ class Broker:
         return log[start : start + rows_max]
 
     def is_behind(self, group: str, topic: str, partition: int) -> bool:
-        """Say whether a group has not read all of a partition."""
+        """Return whether a group has not read all of a partition."""
         log = self.logs.get((topic, partition))
         return log is not None and len(log) > self._read.get((group, topic, partition), 0)
 
     def commit(self, group: str, records: Sequence[Record]) -> None:
-        """Move a group's offsets behind these records."""
+        """Move a group's offsets past these records."""
         for record in records:
             self._read[group, record.topic, record.partition] = record.offset + 1
 
 
 class Producer:
-    """The relay's producer: each partition in order, a prefix of a batch in a crash."""
+    """The relay's producer: partitions keep their order, a crash writes a prefix of a batch."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Producer:
         published: Callable[[Record], None],
         process: Process,
     ) -> None:
-        """`published` hears of each record that arrives at the broker."""
+        """`published` is called with each record that arrives at the broker."""
         self._context = context
         self._broker = broker
         self._published = published

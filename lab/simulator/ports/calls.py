@@ -1,4 +1,4 @@
-"""Calls of clients to the bank, as the gateway and the mesh carry them: lost, slow, cut off.
+"""Calls of clients to the bank through gateway and mesh, which can be lost, slow or interrupted.
 
 A client retries until it gets an answer that no retry would change.
 """
@@ -20,14 +20,14 @@ from services.kernel.errors import BankError
 TRIES_MAX = 6
 FAULTS = (Point.CALL_LOST, Point.CALL_ANSWER_LOST, Point.CALL_SLOW)
 DEADLINE_S = 10.0
-"""Of CreateInterbankTransfer in its policy."""
+"""The deadline of CreateInterbankTransfer in its policy."""
 
 _PAUSE, _LATENCY, _WORKER = 59, 60, 61
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The last answer to a client; empty when none came."""
+    """The last answer to a client. Empty: no answer came."""
 
     response: Any = None
     refusal: BankError | None = None
@@ -39,7 +39,7 @@ class Answer:
 
 
 class Calls:
-    """The way from a client to some worker of a service."""
+    """The connection from a client to any worker of a service."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -72,7 +72,7 @@ class Calls:
         call: Call,
         request: Any,
     ) -> Answer | None:
-        """Call once; return None when no answer came or the bank could not serve now."""
+        """Call once. Return None if no answer came or the bank was unavailable."""
         randomness, number = self._randomness, ENTITY.get()
         await self._loop.pause(randomness.between(0.001, 0.02, _LATENCY, number))
         fault = randomness.which(FAULTS, number)

@@ -1,7 +1,7 @@
 """The clearing house: sandbox/partners/ach itself, with its journal, behind a network that fails.
 
 Requests go through the partner's own endpoints, so its book, its tombstones, its clock and its
-webhooks are the ones that the running bank meets.
+webhooks are the same as for the running bank.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ class ClearingHouse:
     """One clearing house with a state directory that outlives its restarts."""
 
     def __init__(self, context: Context, deliver: Deliver, accepted: Callable[[str], None]) -> None:
-        """`accepted` hears the key of each transfer that the house accepts."""
+        """`accepted` is called with the key of each transfer that the house accepts."""
         self._context = context
         self._deliver = deliver
         self._accepted = accepted
@@ -89,7 +89,7 @@ class ClearingHouse:
             clock_running=False,
         )
         self.refused: set[str] = set()
-        """Keys whose payload the house will never take."""
+        """Keys whose payload the house will never accept."""
         self.network = self._open()
         self._sending: asyncio.Task[None] | None = None
 
@@ -100,7 +100,7 @@ class ClearingHouse:
         return network
 
     def transfer(self, key: str) -> HouseTransfer | None:
-        """Return what the house has under a key, without moving its clock."""
+        """Return the house's transfer with a key, without advancing its clock."""
         return self.network.book.find(key)
 
     async def serve(
@@ -138,7 +138,7 @@ class ClearingHouse:
         self.network.clock.offset_s = self._context.clock.wall_s()
 
     async def live(self) -> None:
-        """Let the clock do what is due, restart now and then, and send what is left."""
+        """Execute what is due, resend failed notices, and restart from time to time."""
         randomness = self._context.randomness
         self._sending = asyncio.create_task(self.network.sender.run())
         looked = 0
@@ -153,7 +153,7 @@ class ClearingHouse:
                     self.restart()
 
     def restart(self) -> None:
-        """Kill it and start it anew: the journal is all it remembers."""
+        """Kill the clearing house and start a new one, which has only the journal."""
         self._context.note("the clearing house restarts")
         if self._sending is not None:
             self._sending.cancel()
@@ -162,13 +162,13 @@ class ClearingHouse:
         self._sending = asyncio.get_running_loop().create_task(self.network.sender.run())
 
     def settle_everything(self) -> None:
-        """Send again what was given up."""
+        """Execute what is due, and resend the notices that were given up."""
         self._clock()
         self.network.catch_up()
         self.network.sender.revive()
 
     def is_idle(self) -> bool:
-        """Say whether nothing is left to do or to send."""
+        """Return whether nothing is left to do or to send."""
         sender = self.network.sender
         return not sender.pending and not sender.dead and self.network.book.next_due() is None
 
@@ -182,7 +182,7 @@ class ClearingHouse:
         return self.network.trace_of(transfer)
 
     def close(self) -> None:
-        """Forget everything."""
+        """Close the clearing house and delete its state."""
         self.network.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 

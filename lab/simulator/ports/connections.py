@@ -16,7 +16,7 @@ from lab.simulator.stores.schema import Schema
 _LATENCY, _WAIT, _KIND, _FATE = 1, 2, 3, 4
 
 SLOW_ANSWER_S = 0.003
-"""A statement that took longer than this to arrive is answered as late."""
+"""A statement that takes longer than this to arrive gets an answer that is just as slow."""
 
 FAULTS = (
     Point.DB_LOST_BEFORE,
@@ -34,7 +34,7 @@ BEFORE: tuple[Callable[[str], Exception], ...] = (
     asyncpg.QueryCanceledError,
     ConnectionResetError,
 )
-"""How a statement fails that did not happen."""
+"""Errors of a statement that was not executed."""
 
 AFTER: tuple[Callable[[str], Exception], ...] = (
     asyncpg.ConnectionDoesNotExistError,
@@ -42,7 +42,7 @@ AFTER: tuple[Callable[[str], Exception], ...] = (
     ConnectionResetError,
     TimeoutError,
 )
-"""How a statement fails that happened, its acknowledgement lost."""
+"""Errors of a statement that was executed, but whose acknowledgement was lost."""
 
 
 class Pool:
@@ -57,7 +57,7 @@ class Pool:
         self._process = process
 
     def fetch(self, statement: str, *args: Any) -> Coroutine[Any, Any, Sequence[Any]]:
-        """Carry out a statement and return its rows."""
+        """Execute a statement and return its rows."""
         return self._carry_out(statement, args)
 
     async def fetchrow(self, statement: str, *args: Any) -> Any:
@@ -71,7 +71,7 @@ class Pool:
         return next(iter(rows[0].values())) if rows else None
 
     async def execute(self, statement: str, *args: Any) -> str:
-        """Carry out a statement."""
+        """Execute a statement."""
         await self._carry_out(statement, args)
         return ""
 
@@ -100,7 +100,7 @@ class Pool:
             self._context.note("the acknowledgement of %s is lost", handler.__name__)
             raise AFTER[randomness.pick(len(AFTER), _KIND, entity)]("happened, unacknowledged")
         if delay_s > SLOW_ANSWER_S:
-            # The acknowledgement takes its time: much can happen between commit and answer.
+            # The acknowledgement is slow too: much can happen between commit and answer.
             await self._loop.pause(delay_s)
         if not process.runs():
             await process.gate()

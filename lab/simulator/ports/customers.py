@@ -1,17 +1,16 @@
 """What the customers service answers to payments and transfers, over a network that can fail."""
 
 import uuid
-from typing import Any
 
 import grpc
 import grpc.aio
+from bp.customers.v1.account_pb2 import Account
+from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
 
 from lab.simulator.context import Context
 from lab.simulator.processes import ENTITY, Process
 from lab.simulator.randomness import Point
 from lab.simulator.stores.people import People
-from services.payments.checks import AccountFacts
-from services.transfers.state import KnownAccount
 
 _LATENCY = 71
 
@@ -25,27 +24,31 @@ class Customers:
         self._people = people
         self._process = process
 
-    async def ask_account(self, customer_id: uuid.UUID, account_id: uuid.UUID) -> AccountFacts:
-        """Answer payments: is the account the customer's, active, and in which currency?"""
+    async def check_debit(
+        self,
+        customer_id: uuid.UUID,
+        account_id: uuid.UUID,
+        destination_account_id: uuid.UUID | None = None,
+    ) -> CheckDebitResponse:
+        """Return the customer's account and the account to credit."""
         await self._answer()
         owned = self._people.owner.get(account_id) == customer_id
-        return AccountFacts(owned, account_id not in self._people.frozen, "USD" if owned else "")
+        return CheckDebitResponse(
+            account=self._account(account_id) if owned else None,
+            destination_account=self._account(destination_account_id),
+        )
 
-    async def check(
-        self, call: Any, account_id: Any, destination_id: Any = None
-    ) -> tuple[KnownAccount | None, KnownAccount | None]:
-        """Answer transfers: return the caller's account and the account to credit."""
-        await self._answer()
-        source = self._known(account_id)
-        owned = source is not None and source.customer_id == call.customer_id
-        return source if owned else None, self._known(destination_id)
-
-    def _known(self, account_id: Any) -> KnownAccount | None:
-        owner = self._people.owner.get(account_id)
+    def _account(self, account_id: uuid.UUID | None) -> Account | None:
+        owner = self._people.owner.get(account_id) if account_id else None
         if owner is None:
             return None
-        active = account_id not in self._people.frozen
-        return KnownAccount(account_id, owner, "USD", debitable=active, creditable=True)
+        frozen = account_id in self._people.frozen
+        return Account(
+            account_id=str(account_id),
+            customer_id=str(owner),
+            currency_code="USD",
+            state=Account.State.FROZEN if frozen else Account.State.ACTIVE,
+        )
 
     async def _answer(self) -> None:
         process, randomness, entity = self._process, self._randomness, ENTITY.get()

@@ -1,4 +1,4 @@
-"""A request to a partner and its answer, in the shape in which aiohttp gives them."""
+"""A request to a partner and its answer, with the interface of aiohttp."""
 
 from collections.abc import Awaitable
 
@@ -16,7 +16,7 @@ class Reply:
 
 
 class Exchange:
-    """One request; `async with` gives its answer."""
+    """One request. `async with` waits for its answer."""
 
     def __init__(self, answer: Awaitable[Reply]) -> None:
         self._answer = answer

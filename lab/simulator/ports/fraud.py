@@ -1,4 +1,4 @@
-"""The fraud service and the way to it: it approves, reviews, declines or does not answer."""
+"""The fraud service and the network to it: it approves, reviews, declines or does not answer."""
 
 from collections.abc import Mapping
 

@@ -31,7 +31,7 @@ class Notices:
         """Notices in a queue: held, or repeated."""
 
     async def deliver(self, body: bytes, header: str) -> tuple[int | None, str]:
-        """Carry one notice; return the HTTP status, None when no answer came."""
+        """Carry one notice. Return the HTTP status (None: no answer came) and a text."""
         randomness, entity = self._context.randomness, _entity(body)
         await self._context.loop.pause(randomness.between(0.005, 0.2, _LATENCY, entity))
         if randomness.strikes(Point.NOTICE_LOST, entity):

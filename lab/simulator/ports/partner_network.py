@@ -28,7 +28,7 @@ OUTAGES = 4_000_000
 """Entities of outages begin here."""
 
 DIRECTORY = 5_000_000
-"""Added to the entity of a question to the directory of banks."""
+"""Added to the entity of a query to the directory of banks."""
 
 FAULTS = (
     Point.ACH_REQUEST_LOST,
@@ -44,7 +44,7 @@ FAULTS = (
 
 
 def key_of(request: Request) -> str:
-    """Return the key that a request carries, "" for a question to the directory."""
+    """Return the key that a request carries, "" for a query to the directory."""
     _, url, body, headers = request
     if "Idempotency-Key" in headers:
         return headers["Idempotency-Key"]
@@ -75,12 +75,12 @@ class PartnerNetwork:
         return PartnerSession(self._context, self, self._house, process)
 
     def entity_of(self, key: str) -> int:
-        """Return whose luck a request has: the transfer's operation, whichever worker sends it."""
+        """Return the entity of a request: the transfer's operation, whichever worker sends it."""
         row = self._transfers.get(uuid.UUID(key)) if key else None
         return ENTITY.get() if row is None else int(row["idempotency_key"][1:])
 
     def is_out(self) -> bool:
-        """Say whether the clearing house cannot be reached in these ten minutes."""
+        """Return whether the clearing house is unreachable in the current ten minutes."""
         window = OUTAGES + int(self._context.loop.now_s / OUTAGE_S)
         if window not in self._outages:
             self._outages[window] = self._context.randomness.strikes(Point.ACH_OUTAGE, window)
@@ -129,7 +129,7 @@ class PartnerSession:
         entity = self._network.entity_of(key)
         if not process.runs():
             await process.gate()
-        # A worker asks the directory only once, so this question must have luck of its own.
+        # A worker queries the directory only once, so this query must have its own draws.
         entity += 0 if is_asked else DIRECTORY
         fault = context.randomness.which(FAULTS, entity)
         if is_asked:

@@ -1,4 +1,4 @@
-"""The relay's way to the outbox: which relay is the leader, and when it sees a committed event.
+"""The relay's access to the outbox: which relay is the leader, and when it sees a committed event.
 
 In PostgreSQL the leader is the session that holds an advisory lock, and LISTEN wakes it.
 """
@@ -20,15 +20,15 @@ class RelayLeader:
     """The lock that makes one relay the active one, and the notifications that wake it."""
 
     def __init__(self, context: Context, committed: Callable[[Row], None]) -> None:
-        """`committed` hears of each event before any relay can see it."""
+        """`committed` is called with each event before any relay can see it."""
         self._context = context
         self._committed = committed
         self._holder: RelayConnection | None = None
         self.unseen: set[int] = set()
-        """Committed rows of the outbox that no snapshot has yet."""
+        """Committed rows of the outbox that no snapshot contains yet."""
 
     def committed(self, row: Row) -> None:
-        """Take an event whose transaction has committed."""
+        """Handle an event whose transaction has committed."""
         self._committed(row)
         randomness = self._context.randomness
         if randomness.strikes(Point.COMMIT_SEEN_LATE, 0):
@@ -47,7 +47,7 @@ class RelayLeader:
             self._holder.hears()
 
     def take(self, connection: "RelayConnection") -> bool:
-        """Give the lock to a connection if it is free; say whether the connection holds it."""
+        """Give the lock to a connection if it is free. Return whether the connection holds it."""
         if self._holder is None:
             self._holder = connection
         return self._holder is connection
@@ -75,7 +75,7 @@ class RelayConnection(Pool):
         self.hears: Callable[..., None] | None = None
 
     async def fetchval(self, statement: str, *args: Any) -> Any:
-        """As the pool does, except that taking the lock is decided for this connection."""
+        """Do as the pool does, but decide `try_lead` for this connection."""
         found = await super().fetchval(statement, *args)
         if self._handlers[statement].__name__ == "try_lead":
             return self._leader.take(self)

@@ -1,7 +1,7 @@
-"""The services that carry events on: the router, which routes in transactions, and all consumers.
+"""The services that read events: the router, which routes in transactions, and all consumers.
 
-Kafka's client is not simulated, its promises are: a transaction and its offsets commit together or
-not at all, and a record whose offset was not committed is read again.
+Kafka's client is not simulated, but its guarantees are: a transaction and its offsets commit
+together or not at all, and a record whose offset was not committed is read again.
 """
 
 import asyncio
@@ -60,13 +60,13 @@ class Group:
                 await asyncio.sleep(randomness.between(0.05, 2.0, _PAUSE, process.entity))
 
     def commit(self, process: Process, records: list[Record]) -> None:
-        """Commit the offsets behind these records, unless a fault makes them come again."""
+        """Commit the offsets after these records, unless a fault causes a second delivery."""
         if not self.context.randomness.strikes(Point.CONSUMER_AGAIN, process.entity):
             self.broker.commit(self.name, records)
 
 
 class Router:
-    """Reads each source, and writes where production's `fan_out` sends its events."""
+    """Reads each source, and writes the messages that production's `fan_out` returns."""
 
     def __init__(self, context: Context, broker: Broker) -> None:
         self._context = context

@@ -60,7 +60,7 @@ class Payments:
         """Run a worker."""
         deps = self._dependencies(process, number)
         self._run_background(process, deps)
-        api = PaymentsApi(deps, SECRET.encode())
+        api = PaymentsApi(deps)
         return {
             "create": api.create_interbank_transfer,
             "cancel": api.cancel_interbank_transfer,
@@ -69,17 +69,18 @@ class Payments:
 
     def _dependencies(self, process: Process, number: int) -> Dependencies:
         context, settings = self._context, _settings()
-        store = Store(cast(Any, Pool(context, self._schema, process)), self._schema.queries)
+        store = Store(cast(Any, Pool(context, self._schema, process)))
         ach = AchClient(cast(Any, self._network.session(process)), API_KEY)
         return Dependencies(
+            settings=settings,
             store=store,
             driver=Driver(store, ach, f"payments/{number}", settings.settlement_wait_s),
             ach=ach,
             fraud=FraudClient(cast(Any, FraudSession(context, process)), API_KEY),
-            ask_account=Customers(context, self._people, process).ask_account,
+            customers=cast(Any, Customers(context, self._people, process)),
             limits=Limits(settings.transfer_minor_units_max, settings.unscored_minor_units_max),
             tokens=PageTokens(bytes(32)),
-            wait_s=settings.answer_wait_s,
+            webhook_secret=SECRET.encode(),
         )
 
     def _run_background(self, process: Process, deps: Dependencies) -> None:

@@ -42,7 +42,7 @@ class Relays:
         broker: Broker,
         published: Callable[[Record], None],
     ) -> None:
-        """`published` hears of each record that arrives at the broker."""
+        """`published` is called with each record that arrives at the broker."""
         self._context = context
         self._schema = schema
         self._leader = leader

@@ -34,6 +34,6 @@ class Transfers:
     def start(self, process: Process, _number: int) -> dict[str, Method]:
         """Run a worker."""
         store = Store(cast(Any, Pool(self._context, self._schema, process)))
-        accounts = cast(Any, Customers(self._context, self._people, process))
-        api = TransfersApi(Dependencies(_settings(), store, accounts, PageTokens(bytes(32))))
+        customers = cast(Any, Customers(self._context, self._people, process))
+        api = TransfersApi(Dependencies(_settings(), store, customers, PageTokens(bytes(32))))
         return {"book": api.create_book_transfer}

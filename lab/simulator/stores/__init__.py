@@ -1,5 +1,5 @@
-"""What the bank has on record: its schemas in memory, one module for each.
+"""The bank's databases in memory: one module for each schema.
 
-A store is dictionaries and the rules that PostgreSQL keeps over them. It never waits, draws nothing
-at random and knows neither processes nor faults: those belong to the ports.
+A store is a set of dictionaries with the rules that PostgreSQL enforces. It never waits, draws no
+random numbers, and knows neither processes nor faults: those belong to the ports.
 """

@@ -1,7 +1,7 @@
-"""The ledger's rules in memory, refusal by refusal in the order of ledger.post and its short ways.
+"""The ledger's rules in memory, with the refusals in the order of ledger.post and its shortcuts.
 
-A test sends the same random postings through this and through the SQL functions and compares every
-refusal, balance and position; so what is proved here holds there.
+A test sends the same random postings to this module and to the SQL functions, and compares every
+refusal, balance and position. So a proof for this module holds for the SQL functions.
 """
 
 import uuid
@@ -35,23 +35,23 @@ class Leg(NamedTuple):
 
 
 class BooksWatch(Protocol):
-    """Hears of opening balances at once, and of postings after their commit."""
+    """Receives opening balances at once, and postings after their commit."""
 
     def opened(self, amount: int) -> None:
-        """Take an opening balance."""
+        """Handle an opening balance."""
         ...
 
     def posted(self, kind: str, reference: uuid.UUID, legs: Sequence[Leg]) -> None:
-        """Take a transaction."""
+        """Handle a posted transaction."""
         ...
 
     def moved(self, account_id: uuid.UUID, before: int, after: int) -> None:
-        """Take a change of a customer's balance."""
+        """Handle a change of a customer's balance."""
         ...
 
 
 class Books:
-    """Accounts, the bank's own balances, and which transactions are posted."""
+    """Accounts, the bank's own balances, and the ids of posted transactions."""
 
     def __init__(self, database: Database, watch: BooksWatch) -> None:
         self._database = database
@@ -71,7 +71,7 @@ class Books:
     def post(
         self, transaction_id: uuid.UUID, kind: str, reference: uuid.UUID, legs: Sequence[Leg]
     ) -> list[Row]:
-        """Post legs; return what they left on each customer account. Raises as PostgreSQL does."""
+        """Post legs. Return the new balance of each customer account. Raises as PostgreSQL does."""
         require_transaction_id(transaction_id, legs[0].account_id if legs else None)
         require_legs(legs)
         return self._enter(transaction_id, kind, reference, legs)
@@ -84,7 +84,7 @@ class Books:
         held: tuple[uuid.UUID, str, int],
         code: str,
     ) -> list[Row]:
-        """Take from a customer (account, currency, amount) and give to an internal account."""
+        """Debit a customer (account, currency, amount) and credit an internal account."""
         account_id, currency, amount = held
         require_amount(amount)
         return self._pair(transaction_id, kind, reference, (account_id, currency, -amount), code)
@@ -97,7 +97,7 @@ class Books:
         held: tuple[uuid.UUID, str, int],
         code: str,
     ) -> list[Row]:
-        """Give to a customer (account, currency, amount) from an internal account."""
+        """Credit a customer (account, currency, amount) and debit an internal account."""
         require_amount(held[2])
         return self._pair(transaction_id, kind, reference, held, code)
 
@@ -148,7 +148,7 @@ class Books:
 
     @staticmethod
     def covers(held: Account, amount: int) -> bool:
-        """Say whether an account may be moved by a signed amount: never below zero."""
+        """Return whether an account stays at zero or above after a signed amount."""
         return held.balance + amount >= 0
 
     def _refusal(self, transaction_id: uuid.UUID, held: Account | None, leg: Leg) -> Exception:

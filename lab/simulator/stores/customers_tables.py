@@ -1,4 +1,4 @@
-"""The schema `customers` in memory: the projected balances, all that the simulated bank writes."""
+"""The schema `customers` in memory: the projected balances, which is all that is simulated."""
 
 import uuid
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class CustomersTables:
         balances: Sequence[int],
         positions: Sequence[int],
     ) -> Sequence[Any]:
-        """Takes in absolute balances; a row with a higher position stays."""
+        """Store absolute balances. A row with a higher position stays."""
         arrived = zip(account_ids, currencies, balances, positions, strict=True)
         for account_id, currency, balance, position in arrived:
             known = self.balances.get(account_id)

@@ -1,7 +1,7 @@
-"""A database in memory: statements that happen whole or not at all, one after the other.
+"""A database in memory: statements are atomic and run one after the other.
 
-A statement is a handler that writes through `put` and `drop`; when it raises, all it wrote is
-taken back. Listeners are called after the commit.
+A statement is a handler that writes through `put` and `drop`. If it raises, its writes are rolled
+back. Listeners are called after the commit.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -30,7 +30,7 @@ def sqlstate_of(error: Any) -> str:
 
 
 class Database:
-    """Tables are dictionaries that their owners hold; here are the transactions."""
+    """The transactions. The tables are dictionaries, which the stores hold."""
 
     def __init__(self) -> None:
         self._undo: list[Undo] = []
@@ -54,7 +54,7 @@ class Database:
     def transact(
         self, handler: Handler, args: Sequence[Any], *, commit: bool = True
     ) -> Sequence[Any]:
-        """Carry out one statement; without `commit` it is rolled back, as by a crash."""
+        """Execute one statement. Without `commit` it is rolled back, as after a crash."""
         try:
             rows = handler(*args)
         except BaseException:
@@ -71,7 +71,7 @@ class Database:
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
-        """Take back what is written inside if it raises, and only that."""
+        """Roll back the writes of the block, and only those, if it raises."""
         writes, told = len(self._undo), len(self._told)
         try:
             yield

@@ -1,4 +1,4 @@
-"""The partial indexes over lease_until in memory: which transfers are to be looked at, and when."""
+"""The partial indexes on lease_until in memory: which transfers are due, and when."""
 
 import heapq
 import uuid
@@ -16,13 +16,13 @@ class Leases:
         self._states = states
         self.until: dict[uuid.UUID, datetime] = {}
         self._heap: list[tuple[datetime, uuid.UUID]] = []
-        """The same in order, with entries that may have been overtaken."""
+        """The same entries as a heap. Some of them may be outdated."""
 
     def __len__(self) -> int:
         return len(self.until)
 
     def keep(self, transfer_id: uuid.UUID, state: str, until: datetime) -> bool:
-        """Take a transfer in or out; say whether it is in."""
+        """Add or remove a transfer by its state. Return whether the index has it."""
         if state in self._states:
             self._database.put(self.until, transfer_id, until)
             heapq.heappush(self._heap, (until, transfer_id))
@@ -32,7 +32,7 @@ class Leases:
         return False
 
     def over(self, now: datetime) -> list[uuid.UUID]:
-        """Return those whose lease is over, the longest over first."""
+        """Return the transfers whose lease has ended, the oldest end first."""
         first = self.next_due()
         if first is None or first >= now:
             return []
@@ -43,7 +43,7 @@ class Leases:
         ]
 
     def next_due(self) -> datetime | None:
-        """Return when the next lease ends; None when there is none."""
+        """Return when the next lease ends. None: there is no lease."""
         heap = self._heap
         while heap and self.until.get(heap[0][1]) != heap[0][0]:
             heapq.heappop(heap)

@@ -9,19 +9,19 @@ from lab.simulator.stores.database import Database, Row
 
 
 class WorkWatch(Protocol):
-    """Hears, after the commit, of what a worker of payments must look at, and when."""
+    """Receives the work for the workers of payments, after the commit."""
 
     def leased(self, until: datetime) -> None:
-        """Take the end of a pending transfer's lease."""
+        """Handle the new lease of a pending transfer."""
         ...
 
     def kept(self) -> None:
-        """Take that a notice is kept and not applied yet."""
+        """Handle a kept notice that is not applied yet."""
         ...
 
 
 class Record(dict[str, Any]):
-    """A row that unpacks into its values, as asyncpg's does."""
+    """A row that iterates over its values, as asyncpg's does."""
 
     def __iter__(self) -> Any:
         return iter(self.values())
@@ -47,7 +47,7 @@ def notice_row(
 
 
 class NoticesTable:
-    """Notices, and what they are matched with: transfers by id and by trace number."""
+    """Notices, and the transfers to match them with: by id and by trace number."""
 
     def __init__(self, database: Database, work: WorkWatch) -> None:
         self._database = database
@@ -65,7 +65,7 @@ class NoticesTable:
         transfer_id: uuid.UUID | None,
         return_code: str,
     ) -> Sequence[Row]:
-        """Keeps a notice; a repetition changes nothing and says what became of it."""
+        """Keep a notice. A duplicate changes nothing. Return the state of the notice."""
         known = self.notices.get(notice_id)
         if known is not None:
             return [{"state": known["state"]}]
@@ -81,13 +81,13 @@ class NoticesTable:
             self._database.drop(self.kept, notice_id)
 
     def close_notice(self, notice_id: str, state: str) -> Sequence[Any]:
-        """Says what became of a notice that changed nothing."""
+        """Set the final state of a notice that changed nothing."""
         if notice_id in self.kept:
             self._set_notice(notice_id, state)
         return []
 
     def matching_notices(self, rows_max: int) -> Sequence[Record]:
-        """Kept notices whose transfer is there now, oldest first."""
+        """Return the kept notices whose transfer exists, oldest first."""
         found: list[Record] = []
         for notice_id in self.kept:
             row = self.notices[notice_id]

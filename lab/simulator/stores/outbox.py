@@ -1,8 +1,8 @@
-"""The outbox in memory: what outbox.append and the relay's statements do.
+"""The outbox in memory: outbox.append and the relay's statements.
 
-A row may be seen late: its transaction has drawn its number but the relay's snapshot does not have
-it yet, while rows of other keys with higher numbers are there. Rows of one key are seen in order,
-since each was drawn under the lock of the row that the key names.
+The relay may see a row late: its number is drawn, but the relay's snapshot does not contain it yet,
+although it contains rows of other keys with higher numbers. Rows of one key are seen in order,
+because each number is drawn under the lock of the row that the key names.
 """
 
 import uuid
@@ -14,18 +14,18 @@ from lab.simulator.stores.database import Database, Row
 
 
 class OutboxWatch(Protocol):
-    """Hears of committed events, and says which of them no relay can see yet."""
+    """Receives committed events, and knows which of them no relay can see yet."""
 
     unseen: set[int]
-    """Rows that no snapshot has yet."""
+    """Rows that no snapshot contains yet."""
 
     def committed(self, row: Row) -> None:
-        """Take a committed event."""
+        """Handle a committed event."""
         ...
 
 
 class Outbox:
-    """The queue, what was published, what was parked: the statements of services/relay."""
+    """The queue, the published and the parked events, with the statements of services/relay."""
 
     def __init__(self, database: Database, watch: OutboxWatch) -> None:
         self._database = database
@@ -38,7 +38,7 @@ class Outbox:
     def append(
         self, topic: str, key: uuid.UUID, event: Sequence[Any], positions: list[Row], now: datetime
     ) -> None:
-        """Put an event (id, type, subject, payload, traceparent) beside what caused it."""
+        """Add an event (id, type, subject, payload, traceparent) in its cause's transaction."""
         self._drawn += 1
         event_id, event_type, subject, payload, traceparent = event
         row: Row = {
@@ -57,11 +57,11 @@ class Outbox:
         self._database.tell(self._watch.committed, row)
 
     def try_lead(self) -> Sequence[Any]:
-        """Become the leader; `ports/relay_leader.py` admits one relay at a time."""
+        """Return True: `ports/relay_leader.py` decides which relay becomes the leader."""
         return [{"led": True}]
 
     def next_batch(self, rows_max: int, except_topics: Collection[str]) -> Sequence[Row]:
-        """Return the oldest events that can be seen, in order."""
+        """Return the oldest visible events, in order."""
         held: set[uuid.UUID] = set()
         batch: list[Row] = []
         unseen = self._watch.unseen
@@ -78,7 +78,7 @@ class Outbox:
     def mark_published(
         self, ids: Sequence[int], partitions: Sequence[int], offsets: Sequence[int]
     ) -> Sequence[Any]:
-        """Move acknowledged events to the record."""
+        """Move acknowledged events from the queue to the published events."""
         for number, partition, offset in zip(ids, partitions, offsets, strict=True):
             if number in self.waiting:
                 row = self._database.drop(self.waiting, number)
@@ -87,20 +87,20 @@ class Outbox:
         return [{"moved": len(ids)}]
 
     def park(self, number: int, _reason: str) -> Sequence[Any]:
-        """Take an event out of the way."""
+        """Move an event from the queue to the parked events."""
         self._database.put(self.parked, number, self._database.drop(self.waiting, number))
         return []
 
     def set_asleep(self, _asleep: bool) -> Sequence[Any]:
-        """Does nothing: `ports/relay_leader.py` wakes the relay in any case."""
+        """Do nothing: `ports/relay_leader.py` always wakes the relay."""
         return []
 
     def backlog(self) -> Sequence[Any]:
-        """Say how far the relay is behind."""
+        """Return the relay's backlog."""
         return [{"waiting": len(self.waiting), "oldest_age_s": 0.0, "parked": len(self.parked)}]
 
     def ensure_ledger_partitions(self) -> Sequence[Any]:
-        """Partitions are PostgreSQL's."""
+        """Do nothing: only PostgreSQL has partitions."""
         return []
 
     ensure_outbox_partitions = ensure_ledger_partitions

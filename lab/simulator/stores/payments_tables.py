@@ -1,7 +1,7 @@
 """The schema `payments` in memory: a method for each statement of services/payments/sql.
 
-Each says what payments.debit, payments.advance and the plain statements say, in the same order of
-checks; a test drives the real Store through both and compares.
+Each returns what payments.debit, payments.advance and the plain statements return, with the same
+order of checks. A test runs the real Store on both and compares the results.
 """
 
 import uuid
@@ -31,15 +31,15 @@ Key = tuple[int, uuid.UUID, str]
 
 
 class StepWatch(Protocol):
-    """Hears of each step of a transfer after its commit."""
+    """Receives each step of a transfer after its commit."""
 
     def stepped(self, before: Row | None, after: Row) -> None:
-        """Take a transfer's row before and after a step; None before its debit."""
+        """Handle a transfer's row before and after a step. None: the step is the debit."""
         ...
 
 
 class PaymentsTables(NoticesTable):
-    """Transfers and keys; the base class keeps the notices."""
+    """Transfers and keys. The base class has the notices."""
 
     def __init__(
         self,
@@ -60,14 +60,14 @@ class PaymentsTables(NoticesTable):
         self.unsettled = Leases(database, UNSETTLED)
 
     def debit(self, *values: Any) -> Sequence[Row]:
-        """Step 2 of the saga: key, debit, transfer and event."""
+        """Make step 2 of the saga: write key, debit, transfer and event."""
         outcome, existing = self._debit(*values)
         return [
             {"transfer_id": values[0], "outcome": outcome, "existing_transfer_id": existing},
         ]
 
     def debit_each(self, orders: Sequence[Sequence[Any]]) -> Sequence[Row]:
-        """Step 2 of several sagas, each made or refused by itself."""
+        """Make or refuse step 2 of each of several sagas independently."""
         first: dict[Key, uuid.UUID] = {}
         made = [self._debit_or_refuse(values, first) for values in orders]
         return [
@@ -79,8 +79,10 @@ class PaymentsTables(NoticesTable):
     def _debit_or_refuse(
         self, values: Sequence[Any], first: dict[Key, uuid.UUID]
     ) -> tuple[str | None, uuid.UUID | None, str | None]:
-        """Return outcome, existing transfer and refusal. A key of the group is its first order's:
-        one that comes later and finds it refused has to come again.
+        """Return outcome, existing transfer and refusal.
+
+        The first order of the batch with a key owns that key. If it is refused, a later order with
+        the same key must be sent again.
         """
         key: Key = (shard_of(values[2]), values[1], values[11])
         if first.setdefault(key, values[0]) != values[0] and key not in self.keys:
@@ -111,11 +113,11 @@ class PaymentsTables(NoticesTable):
 
     @staticmethod
     def outcome_of_key(held: tuple[bytes, uuid.UUID], fingerprint: bytes) -> tuple[str, uuid.UUID]:
-        """Say what a key that is taken means to a request."""
+        """Return what a key that is already used means for a request."""
         return "EXISTING" if held[0] == fingerprint else "REUSED", held[1]
 
     def advance(self, *values: Any) -> Sequence[Row]:
-        """Every later step: state, posting, event, key and notice."""
+        """Make a later step: write state, posting, event, key and notice."""
         (transfer_id, version, state, trace, failure, return_code, update_time, lease_until) = (
             values[:8]
         )
@@ -133,7 +135,7 @@ class PaymentsTables(NoticesTable):
         return [{"advanced": True, "accepted_response": moved["accepted_response"]}]
 
     def advance_group(self, steps: Sequence[Sequence[Any]]) -> Sequence[Row]:
-        """Later steps that post nothing."""
+        """Make several later steps that post nothing."""
         taken: list[Row] = []
         for step in steps:
             changes = (*step[2:8], step[11])
@@ -145,7 +147,7 @@ class PaymentsTables(NoticesTable):
         return taken
 
     def is_at(self, row: Row, version: int) -> bool:
-        """Say whether a transfer still stands where a step began."""
+        """Return whether a transfer still has the version at which a step began."""
         return row["version"] == version
 
     def _move(self, transfer_id: uuid.UUID, version: int, changes: Sequence[Any]) -> Row | None:
@@ -217,12 +219,12 @@ class PaymentsTables(NoticesTable):
             self._database.tell(self._work.leased, after["lease_until"])
 
     def transfer(self, _shard: int, transfer_id: uuid.UUID) -> Sequence[Row]:
-        """One transfer by its id."""
+        """Return one transfer by its id."""
         row = self.transfers.get(transfer_id)
         return [row] if row is not None else []
 
     def transfer_by_trace(self, trace_number: str) -> Sequence[Row]:
-        """The transfer that the clearing house knows by a trace number."""
+        """Return the transfer to which the clearing house gave a trace number."""
         found = self.traces.get(trace_number)
         return [{"transfer_id": found}] if found is not None else []
 
@@ -235,7 +237,7 @@ class PaymentsTables(NoticesTable):
         state: str | None,
         rows: int,
     ) -> Sequence[Row]:
-        """One page of an account's transfers, newest first."""
+        """Return a page of an account's transfers, newest first."""
         found = [
             row
             for row in self.transfers.values()
@@ -247,12 +249,12 @@ class PaymentsTables(NoticesTable):
         return sorted(found, key=lambda row: row["transfer_id"], reverse=True)[:rows]
 
     def key(self, shard: int, customer_id: uuid.UUID, idempotency_key: str) -> Sequence[Row]:
-        """What an idempotency key of a customer stands for."""
+        """Return the transfer and the fingerprint of a customer's idempotency key."""
         held = self.keys.get((shard, customer_id, idempotency_key))
         return [{"transfer_id": held[1], "fingerprint": held[0]}] if held is not None else []
 
     def keep_response(self, _shard: int, transfer_id: uuid.UUID, response: bytes) -> Sequence[Row]:
-        """Keeps an answer; the first one stays."""
+        """Store an answer. The first one stays."""
         row = self.transfers.get(transfer_id)
         if row is None:
             return []
@@ -262,13 +264,13 @@ class PaymentsTables(NoticesTable):
         return [{"accepted_response": row["accepted_response"]}]
 
     def claim_due(self, owner: str, until: datetime, now: datetime, rows_max: int) -> Sequence[Row]:
-        """Takes up pending transfers whose lease is over."""
+        """Claim pending transfers whose lease has ended."""
         return self._claim(self.pending, owner, until, now, rows_max)
 
     def claim_unsettled(
         self, owner: str, until: datetime, now: datetime, rows_max: int
     ) -> Sequence[Row]:
-        """Takes up submitted transfers for which no notice came in time."""
+        """Claim submitted transfers for which no notice came in time."""
         return self._claim(self.unsettled, owner, until, now, rows_max)
 
     def _claim(
@@ -296,7 +298,7 @@ class PaymentsTables(NoticesTable):
         kind: str,
         trace_number: str,
     ) -> Sequence[Row]:
-        """Keeps what cannot be for a person, unless the transfer has moved on."""
+        """Keep a contradiction for a person, unless the transfer has changed since."""
         row = self.transfers.get(transfer_id)
         if row is None or row["version"] != version:
             return []
@@ -307,7 +309,7 @@ class PaymentsTables(NoticesTable):
         return [{"notice_id": notice_id}]
 
     def release_leases(self, owner: str, now: datetime) -> Sequence[Any]:
-        """Ends the leases that an earlier process of this slot left."""
+        """End the leases of an earlier process of this slot."""
         for transfer_id in list(self.pending.until):
             row = self.transfers[transfer_id]
             if row["lease_owner"] == owner:
@@ -317,14 +319,14 @@ class PaymentsTables(NoticesTable):
     def postpone(
         self, _shard: int, transfer_id: uuid.UUID, version: int, until: datetime
     ) -> Sequence[Any]:
-        """Says when a pending transfer asks again."""
+        """Set when a pending transfer is retried."""
         row = self.transfers.get(transfer_id)
         if row is not None and row["version"] == version:
             self._lease({**row, "lease_until": until})
         return []
 
     def ensure_partitions(self) -> Sequence[Any]:
-        """Partitions are PostgreSQL's."""
+        """Do nothing: only PostgreSQL has partitions."""
         return []
 
 

@@ -1,4 +1,4 @@
-"""Who banks here: customers, their accounts, and which accounts are frozen.
+"""The bank's customers, their accounts, and the frozen accounts.
 
 The world opens all accounts before the first operation. Nothing is opened or frozen later.
 """
@@ -26,7 +26,7 @@ class Person:
 
 
 class People:
-    """All customers, who owns each account, and the frozen accounts."""
+    """All customers, the owner of each account, and the frozen accounts."""
 
     def __init__(self, books: Books, new_id: Callable[..., uuid.UUID]) -> None:
         self._books = books

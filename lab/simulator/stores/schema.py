@@ -1,4 +1,4 @@
-"""How production reaches a schema in memory: its own statements, each with the method that runs it.
+"""How production reaches a schema in memory: a method of the store runs each of its statements.
 
 A new store is a class with one method for each statement of its service's `queries.sql`, under the
 statement's name, and one `Schema` made from it in `world.py`.
@@ -27,7 +27,7 @@ class Schema:
     queries: Queries
     """Production's statements."""
     handlers: Mapping[str, Handler]
-    """The text of a statement -> the method that carries it out."""
+    """The text of a statement -> the method that executes it."""
 
     @classmethod
     def of(

@@ -41,7 +41,7 @@ class TransfersTables:
         self.keys: dict[Key, tuple[bytes, uuid.UUID]] = {}
 
     def post_book_transfer(self, *values: Any) -> Sequence[Row]:
-        """Key, transfer, postings and event in one transaction."""
+        """Write key, transfer, postings and event in one transaction."""
         customer_id, idempotency_key, fingerprint = values[:3]
         row: Row = dict(zip(_COLUMNS, values[3:12], strict=True))
         key: Key = (shard_of(customer_id), customer_id, idempotency_key)
@@ -66,7 +66,7 @@ class TransfersTables:
         return [{"verdict": "POSTED", "response": row["response"]}]
 
     def post_book_transfers(self, requests: Sequence[Sequence[Any]]) -> Sequence[Row]:
-        """Several transfers, each posted, replayed or refused by itself."""
+        """Post, replay or refuse each of several transfers independently."""
         first: dict[Key, uuid.UUID] = {}
         return [self._post_or_refuse(values, first) for values in requests]
 
@@ -80,13 +80,13 @@ class TransfersTables:
                 made = row | self.post_book_transfer(*values)[0]
         except asyncpg.PostgresError as refusal:
             return row | {"verdict": "REFUSED", "refusal": sqlstate_of(refusal)}
-        # Who posts knows its answer already; only a replay brings one back.
+        # The caller already has the answer of a new transfer. Only a replay returns one.
         return made | {"response": None} if made["verdict"] == "POSTED" else made
 
     def replay(
         self, customer_id: uuid.UUID, idempotency_key: str, fingerprint: bytes
     ) -> Sequence[Row]:
-        """What an idempotency key made; verdict is NULL when it made nothing."""
+        """Return the result of an idempotency key. The verdict is NULL if the key is unused."""
         held = self.keys.get((shard_of(customer_id), customer_id, idempotency_key))
         if held is None:
             return [{"verdict": None, "response": None}]
@@ -95,14 +95,14 @@ class TransfersTables:
         return [{"verdict": "REPLAYED", "response": self.made[held[1]]["response"]}]
 
     def transfer(self, _shard: int, transfer_id: uuid.UUID) -> Sequence[Row]:
-        """One transfer by id."""
+        """Return one transfer by its id."""
         row = self.made.get(transfer_id)
         return [row] if row is not None else []
 
-    def transfers(
+    def transfers_of_account(
         self, _shard: int, account_id: uuid.UUID, cursor: uuid.UUID, rows: int
     ) -> Sequence[Row]:
-        """A page of what an account paid, newest first."""
+        """Return a page of the transfers that an account paid, newest first."""
         found = [
             row
             for row in self.made.values()
@@ -111,5 +111,5 @@ class TransfersTables:
         return sorted(found, key=lambda row: row["transfer_id"], reverse=True)[:rows]
 
     def ensure_partitions(self) -> Sequence[Any]:
-        """Partitions are PostgreSQL's."""
+        """Do nothing: only PostgreSQL has partitions."""
         return []

@@ -1,1 +1,1 @@
-"""How the translated resources reach the proxies."""
+"""Delivers the translated resources to the proxies."""

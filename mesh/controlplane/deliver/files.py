@@ -1,10 +1,11 @@
-"""Delivery by files that Envoy watches: one folder a proxy.
+"""Delivery by files that Envoy watches: one folder for each proxy.
 
-`bootstrap.json` names `lds.json` and `cds.json`, whose contexts name `sds/<secret>.json` for the
-certificates that are renewed. Authorities and partners' client certificates live longer than a
-proxy and stand in the bootstrap: each watched file takes two inotify instances, of which Linux
-gives a user 128. A file is written beside the old one and renamed over it, which is the event
-that Envoy waits for, and only when it changed. What others name goes first.
+`bootstrap.json` refers to `lds.json` and `cds.json`. Their TLS contexts refer to
+`sds/<secret>.json` for certificates that are renewed. Authorities and partners' client
+certificates live longer than a proxy, so they are in the bootstrap: each watched secret takes two
+inotify instances, and Linux gives a user 128. A changed file is written under another name and
+renamed over the old one; Envoy waits for this rename. Unchanged files are not written. A file is
+written before the files that refer to it.
 """
 
 import json
@@ -33,7 +34,7 @@ def file_source(path: Path) -> core.ConfigSource:
 
 
 def secret_files(out: Path) -> SourceOf:
-    """Return where each workload's secrets lie under `out`."""
+    """Return the sources of each workload's secrets, which are files under `out`."""
 
     def source_of(workload: model.Workload) -> SecretSource:
         folder, watched = out / workload.name / "sds", workload.rotating
@@ -43,7 +44,7 @@ def secret_files(out: Path) -> SourceOf:
 
 
 def write(snapshots: Iterable[Snapshot], out: Path) -> list[Path]:
-    """Write every proxy's folder; the files that changed."""
+    """Write the folder of every proxy; return the files that changed."""
     return [path for each in snapshots for path in _write_one(each, out / each.workload.name)]
 
 
@@ -69,7 +70,7 @@ def _write_one(snapshot: Snapshot, folder: Path) -> list[Path]:
 
 
 def _unwatched(secret: dict[str, Any]) -> dict[str, Any]:
-    """A secret that is read once must not name a folder to watch; nor is it an Any."""
+    """Remove the watched folder and the type: a secret in the bootstrap is read only once."""
     kept = {key: value for key, value in secret.items() if key != "@type"}
     for part in ("tls_certificate", "validation_context"):
         if part in kept:

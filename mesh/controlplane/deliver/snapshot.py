@@ -1,7 +1,8 @@
-"""An immutable, consistent set of resources for one proxy, and how it is made from the model.
+"""An immutable, consistent set of resources for one proxy, built from the model.
 
-Consistent: every cluster that a route names and every secret that a context names is in it. The
-version is a digest of the content, so the same configuration has the same version everywhere.
+Consistent means that it contains every cluster that a route names and every secret that a TLS
+context names. The version is a digest of the content, so the same configuration has the same
+version everywhere.
 """
 
 import hashlib
@@ -24,12 +25,12 @@ from mesh.controlplane.translate.parts import SecretSource
 
 
 class SnapshotFault(ValueError):
-    """A snapshot names a resource that it does not hold; it is not delivered."""
+    """A snapshot is inconsistent, so it is not delivered; the message says why."""
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource as Envoy takes it. `json` has the field names of the .proto files."""
+    """One resource in Envoy's form. `json` uses the field names of the .proto files."""
 
     name: str
     message: betterproto2.Message
@@ -48,11 +49,11 @@ class Snapshot:
 
 
 SourceOf = Callable[[model.Workload], SecretSource]
-"""Where the secrets of a workload are to be had."""
+"""Returns the sources from which a workload's proxy gets its secrets."""
 
 
 def snapshots(mesh: model.Mesh, passed_on: PassedOn, source_of: SourceOf) -> dict[str, Snapshot]:
-    """Translate the whole mesh; one snapshot a proxy, under its name."""
+    """Translate the whole mesh; return one snapshot for each proxy, by its name."""
     made: dict[str, Snapshot] = {}
     for each in mesh.sidecars:
         source = source_of(each.workload)
@@ -93,7 +94,7 @@ def _resource(message: Listener | Cluster | Secret) -> Resource:
 
 
 def _well_named(value: Any) -> Any:
-    """Undo the encoder's splitting of names such as consecutive_5xx before and after the digit."""
+    """Restore names such as consecutive_5xx, which the encoder splits around the digit."""
     if isinstance(value, dict):
         return {k.replace("_5_xx", "_5xx"): _well_named(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -113,13 +114,17 @@ def _refuse_inconsistent(snapshot: Snapshot) -> None:
     for part in (snapshot.listeners, snapshot.clusters, snapshot.secrets):
         names = [each.name for each in part]
         if len(set(names)) != len(names):
-            raise SnapshotFault(f"{who}: two resources share a name among {sorted(names)}")
+            raise SnapshotFault(
+                f"{who}: two resources share a name, rename one of them: {sorted(names)}"
+            )
     clusters = _mentioned([each.json for each in snapshot.listeners], _cluster_names)
     for name in sorted(clusters - {each.name for each in snapshot.clusters}):
-        raise SnapshotFault(f"{who}: a route names the cluster {name}, which is not there")
+        raise SnapshotFault(f"{who}: a route names the cluster {name}, which the snapshot lacks")
     users = [each.json for each in (*snapshot.listeners, *snapshot.clusters)]
     for name in sorted(_mentioned(users, _secret_names) - {each.name for each in snapshot.secrets}):
-        raise SnapshotFault(f"{who}: a context names the secret {name}, which is not there")
+        raise SnapshotFault(
+            f"{who}: a TLS context names the secret {name}, which the snapshot lacks"
+        )
 
 
 def _mentioned(value: Any, found_in: Callable[[dict[str, Any]], set[str]]) -> set[str]:

@@ -1,1 +1,1 @@
-"""Reads mesh/config/, the descriptor set and the endpoints file; refuses what is not understood."""
+"""Reads mesh/config/ and the endpoints file; rejects everything that it does not support."""

@@ -1,7 +1,7 @@
-"""YAML documents with the line of every value, so that a fault can name it.
+"""YAML documents with the line of every value, so that an error can name the line.
 
-Knows YAML and nothing of Istio. Keys that stand twice are refused: YAML would keep the last one
-silently.
+Knows YAML but nothing about Istio. Duplicate keys are rejected, because YAML would silently keep
+only the last one.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class Document:
     lines: dict[Place, int]
 
     def line_of(self, place: Place) -> int:
-        """Return the line of a place, or of the nearest thing around it."""
+        """Return the line of a place, or of the nearest enclosing value that has one."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
@@ -38,12 +38,12 @@ class Document:
 
 
 def read_folder(folder: Path) -> list[Document]:
-    """Read every *.yaml under a folder, in the order of their names."""
+    """Read every *.yaml file under a folder, in the order of the paths."""
     return [document for path in sorted(folder.rglob("*.yaml")) for document in read_file(path)]
 
 
 def read_file(path: Path) -> Iterator[Document]:
-    """Read the documents of one file; empty ones are left out."""
+    """Read the documents of one file, without empty ones."""
     loader = yaml.SafeLoader(path.read_text())
     try:
         while loader.check_node():
@@ -68,7 +68,9 @@ def _note_lines(path: Path, node: Node, place: Place, lines: dict[Place, int]) -
         for key, value in node.value:
             inner = (*place, str(key.value))
             if inner in lines:
-                raise ConfigFault(path, key.start_mark.line + 1, f"{key.value} stands twice")
+                raise ConfigFault(
+                    path, key.start_mark.line + 1, f"{key.value} appears twice; remove one"
+                )
             lines[inner] = key.start_mark.line + 1
             _note_lines(path, value, inner, lines)
     elif isinstance(node, SequenceNode):

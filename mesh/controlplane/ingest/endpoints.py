@@ -1,7 +1,7 @@
-"""Where everything is on this machine: the endpoints file that the stack writes.
+"""The addresses of everything on this machine: the endpoints file that the stack writes.
 
-On a cluster this is Kubernetes' knowledge; here one JSON file says it. Names only places, never
-policy.
+On a cluster Kubernetes knows the addresses; on one machine this JSON file lists them. It contains
+only addresses and paths, never policy.
 """
 
 import json
@@ -20,14 +20,14 @@ class _Strict(BaseModel):
 
 
 class KeyPair(_Strict):
-    """A client certificate and its key, PEM files."""
+    """A client certificate and its key, as PEM files."""
 
     cert: Path
     key: Path
 
 
 class ServicePlace(_Strict):
-    """One service and its sidecar. Without `mtls` nothing is served, only sent."""
+    """One service and its sidecar. Without `mtls` the service only sends calls."""
 
     mtls: HostPort | None = None
     app_sockets: list[Path] = []
@@ -36,14 +36,14 @@ class ServicePlace(_Strict):
 
 
 class GatewayPlace(_Strict):
-    """The gateway."""
+    """The addresses of the gateway."""
 
     listen: HostPort
     admin: HostPort
 
 
 class Endpoints(_Strict):
-    """The whole file. `certs_dir`/<name>/{cert.pem,key.pem,ca.pem} for each mesh identity."""
+    """The whole file. Each mesh identity has `certs_dir`/<name>/{cert.pem,key.pem,ca.pem}."""
 
     services: dict[str, ServicePlace]
     gateway: GatewayPlace
@@ -54,7 +54,7 @@ class Endpoints(_Strict):
 
 
 def read(path: Path) -> Endpoints:
-    """Read and check the file; a fault names it."""
+    """Read and check the file. Raises ConfigFault, which names the file."""
     try:
         return Endpoints.model_validate(json.loads(path.read_text()))
     except (ValidationError, json.JSONDecodeError) as error:

@@ -1,14 +1,14 @@
-"""What is wrong with the mesh's configuration, said with file and line."""
+"""Errors in the mesh's configuration; they name the file and the line where they can."""
 
 from pathlib import Path
 
 
 class MeshFault(ValueError):
-    """The configuration does not hold together; the message says what is missing where."""
+    """The configuration is inconsistent; the message says what is wrong and what to do."""
 
 
 class ConfigFault(ValueError):
-    """A configuration file cannot be honoured: correct the line it names, or drop the field."""
+    """A configuration file has an error: correct the line that it names, or remove the field."""
 
     def __init__(self, path: Path, line: int, problem: str) -> None:
         super().__init__(f"{path}:{line}: {problem}")

@@ -1,4 +1,4 @@
-"""Documents become typed resources, or a fault that names the file and the line."""
+"""Validates documents: each becomes a typed resource or an error with file and line."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,14 +30,16 @@ class Resource:
 
 
 def parse(documents: Iterable[Document]) -> list[Resource]:
-    """Validate every document; two of one kind with one name are refused."""
+    """Validate every document; reject two resources with the same kind and name."""
     seen: set[tuple[str, str]] = set()
     resources: list[Resource] = []
     for document in documents:
         resource = _parse_one(document)
         key = (resource.kind, resource.metadata.name)
         if key in seen:
-            raise document.fault(("metadata", "name"), f"{key[0]} {key[1]} is there already")
+            raise document.fault(
+                ("metadata", "name"), f"{key[0]} {key[1]} already exists; rename or remove one"
+            )
         seen.add(key)
         resources.append(resource)
     return resources
@@ -54,10 +56,10 @@ def _parse_one(document: Document) -> Resource:
         raise document.fault((), "a resource must be a mapping")
     for key in value:
         if key not in _TOP:
-            raise document.fault((key,), f"unknown field {key}")
+            raise document.fault((key,), f"remove the unknown field {key}")
     kind = (str(value.get("apiVersion")), str(value.get("kind")))
     if kind not in SPECS:
-        raise document.fault(("kind",), f"{kind[0]} {kind[1]} is not honoured by this mesh")
+        raise document.fault(("kind",), f"{kind[0]} {kind[1]} is not supported here; remove it")
     return Resource(
         document,
         kind[1],
@@ -70,10 +72,10 @@ def _validated(document: Document, at: Place, shape: type[_SpecT], value: object
     try:
         return shape.model_validate(value)
     except ValidationError as error:
-        # A misspelt field is both unknown and missing; the first is what helps.
+        # A misspelt field is both unknown and missing; the report of the unknown field helps more.
         first = min(error.errors(), key=lambda each: each["type"] != _UNKNOWN)
         place = (*at, *first["loc"])
         unknown = first["type"] == _UNKNOWN
-        problem = "unknown or unhonoured field" if unknown else first["msg"]
+        problem = "unknown or unsupported field" if unknown else first["msg"]
         named = ".".join(str(part) for part in place)
         raise document.fault(place, f"{named}: {problem}") from error

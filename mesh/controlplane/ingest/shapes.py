@@ -1,8 +1,8 @@
-"""The Istio kinds that this control plane honours, field by field, and nothing else.
+"""The Istio kinds that this control plane supports, field by field.
 
-Names and meanings are Istio's own. A field that is not here is refused with file and line, since
-a cluster would honour it and one machine would not. `EdgePolicy` is the one kind of the bank's
-own: Istio has no word for token buckets by customer or for a partner's identity.
+Names and meanings are Istio's own. Any other field is rejected with file and line: a cluster would
+apply it, but one machine would not. `EdgePolicy` is the bank's only own kind, because Istio has no
+field for token buckets by customer or for a partner's identity.
 """
 
 import re
@@ -45,12 +45,12 @@ RetryCondition = Literal[
     "resource-exhausted",
     "unavailable",
 ]
-"""Istio's conditions, less those that have no effect without a further field."""
+"""Istio's conditions, without those that have no effect unless another field is set."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 
 
 class Shape(BaseModel):
-    """Strict and frozen; fields are camelCase in YAML."""
+    """A strict and frozen model; its fields are camelCase in YAML."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -62,14 +62,14 @@ class Shape(BaseModel):
 
 
 class Metadata(Shape):
-    """Of every resource; one namespace, since one machine has one."""
+    """The metadata of every resource; there is one namespace, because one machine has one."""
 
     name: Name
     namespace: Literal["bp"]
 
 
 class Port(Shape):
-    """A port of a server or of a host outside; the protocol decides whether TLS is spoken."""
+    """A port of the gateway or of an outside host; the protocol decides whether it uses TLS."""
 
     number: Annotated[int, Field(ge=1, le=65535)]
     name: str
@@ -78,13 +78,13 @@ class Port(Shape):
 
 
 class Selector(Shape):
-    """The workload a rule is for, by its label `app`."""
+    """The workload to which a rule applies, by its label `app`."""
 
     match_labels: dict[Literal["app"], str]
 
 
 class GatewayTls(Shape):
-    """The gateway's TLS; a client certificate may come, and then names a partner."""
+    """The gateway's TLS; a client certificate is optional and identifies a partner."""
 
     mode: Literal["OPTIONAL_MUTUAL"]
     credential_name: str
@@ -108,7 +108,7 @@ class GatewaySpec(Shape):
 
 
 class Retries(Shape):
-    """How often a request is sent again, for which outcomes and after what pause."""
+    """How often a request is retried, after which outcomes and with which back-off."""
 
     attempts: Annotated[int, Field(ge=0, le=10)]
     per_try_timeout: Duration | None = None
@@ -123,13 +123,13 @@ class Destination(Shape):
 
 
 class HttpDestination(Shape):
-    """Where a route leads; weights come with canaries."""
+    """The destination of a route. Weights are not supported."""
 
     destination: Destination
 
 
 class HttpRoute(Shape):
-    """One route with its time-out and retries."""
+    """One route with its timeout and retries."""
 
     route: Annotated[list[HttpDestination], Field(min_length=1, max_length=1)]
     timeout: Duration | None = None
@@ -137,21 +137,21 @@ class HttpRoute(Shape):
 
 
 class VirtualServiceSpec(Shape):
-    """The route of some hosts; methods' own time-outs come from the contracts."""
+    """The route of some hosts; the timeouts of methods come from the contracts."""
 
     hosts: Annotated[list[str], Field(min_length=1)]
     http: Annotated[list[HttpRoute], Field(min_length=1, max_length=1)]
 
 
 class TcpPool(Shape):
-    """Limits of connections to a host."""
+    """Limits on connections to a host."""
 
     max_connections: Annotated[int, Field(ge=1)] | None = None
     connect_timeout: Duration | None = None
 
 
 class HttpPool(Shape):
-    """Limits of requests to a host: the breaker that opens at once."""
+    """Limits on requests to a host; a request above a limit fails at once."""
 
     http1_max_pending_requests: Annotated[int, Field(ge=1)] | None = None
     http2_max_requests: Annotated[int, Field(ge=1)] | None = None
@@ -159,14 +159,14 @@ class HttpPool(Shape):
 
 
 class ConnectionPool(Shape):
-    """Both kinds of limits."""
+    """Limits on connections and on requests."""
 
     tcp: TcpPool | None = None
     http: HttpPool | None = None
 
 
 class OutlierDetection(Shape):
-    """The breaker that opens after failures, and for how long."""
+    """The circuit breaker: after how many failures it opens, and for how long."""
 
     consecutive_5xx_errors: Annotated[int, Field(ge=0, alias="consecutive5xxErrors")]
     split_external_local_origin_errors: bool = False
@@ -178,7 +178,7 @@ class OutlierDetection(Shape):
 
 
 class ClientTls(Shape):
-    """How a proxy connects: plain TLS, with a certificate, or as the mesh does."""
+    """How a proxy connects: TLS, TLS with a client certificate, or the mesh's own mTLS."""
 
     mode: Literal["SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]
     credential_name: str | None = None
@@ -193,7 +193,7 @@ class LoadBalancer(Shape):
 
 
 class TrafficPolicy(Shape):
-    """All that holds for connections to one host."""
+    """The traffic policy for connections to one host."""
 
     load_balancer: LoadBalancer | None = None
     connection_pool: ConnectionPool | None = None
@@ -210,7 +210,7 @@ class DestinationRuleSpec(Shape):
 
 
 class ServiceEntrySpec(Shape):
-    """A partner's host outside the mesh."""
+    """The hosts of a partner outside the mesh."""
 
     hosts: Annotated[list[str], Field(min_length=1)]
     ports: Annotated[list[Port], Field(min_length=1, max_length=1)]
@@ -225,7 +225,7 @@ class SidecarEgress(Shape):
 
 
 class OutboundTrafficPolicy(Shape):
-    """What is not listed cannot be called."""
+    """A workload cannot call a host that is not listed."""
 
     mode: Literal["REGISTRY_ONLY"]
 
@@ -237,7 +237,7 @@ class WorkloadSelector(Shape):
 
 
 class SidecarSpec(Shape):
-    """What one workload's proxy lets out."""
+    """The outgoing calls that one workload's proxy allows."""
 
     workload_selector: WorkloadSelector | None = None
     egress: Annotated[list[SidecarEgress], Field(min_length=1, max_length=1)]
@@ -245,23 +245,23 @@ class SidecarSpec(Shape):
 
 
 class Mtls(Shape):
-    """Strict: no plain text between sidecars."""
+    """STRICT: sidecars accept no plain-text connections."""
 
     mode: Literal["STRICT"]
 
 
 class PeerAuthenticationSpec(Shape):
-    """How sidecars prove who they are."""
+    """How sidecars prove their identity."""
 
     mtls: Mtls
 
 
 class AuthorizationPolicySpec(Shape):
-    """Empty: nothing is allowed but what the control plane derives from the contracts."""
+    """Empty: only the access that the control plane derives from the contracts is allowed."""
 
 
 class ClaimToHeader(Shape):
-    """A claim of the token that services get as a header."""
+    """A claim of the token that the gateway passes to services as a header."""
 
     claim: str
     header: Annotated[str, Field(pattern=r"^x-bp-[a-z-]+$")]
@@ -279,7 +279,7 @@ class JwtRule(Shape):
 
 
 class RequestAuthenticationSpec(Shape):
-    """Whose tokens a workload accepts."""
+    """The issuer whose tokens a workload accepts."""
 
     selector: Selector
     jwt_rules: Annotated[list[JwtRule], Field(min_length=1, max_length=1)]
@@ -292,7 +292,7 @@ class LogFilter(Shape):
 
 
 class LogProvider(Shape):
-    """Who writes the access log."""
+    """The program that writes the access log."""
 
     name: Literal["envoy"]
 
@@ -305,7 +305,7 @@ class AccessLogging(Shape):
 
 
 class TelemetrySpec(Shape):
-    """What proxies report."""
+    """The telemetry of the proxies."""
 
     access_logging: Annotated[list[AccessLogging], Field(min_length=1, max_length=1)]
 
@@ -327,7 +327,7 @@ class RateLimits(Shape):
 
 
 class Cors(Shape):
-    """Which web origins may call."""
+    """The web origins that may call the gateway."""
 
     allow_origins: list[str]
     allow_headers: list[str]
@@ -336,7 +336,7 @@ class Cors(Shape):
 
 
 class Limits(Shape):
-    """The largest request, and the longest wait, at the gateway."""
+    """The largest request and the longest wait at the gateway."""
 
     body_bytes: Annotated[int, Field(ge=1024)]
     headers_kib: Annotated[int, Field(ge=1, le=96, alias="headersKiB")]
@@ -346,14 +346,14 @@ class Limits(Shape):
 
 
 class PartnerIdentity(Shape):
-    """A partner and the certificate names it may come with."""
+    """A partner and the certificate names that it may use."""
 
     name: str
     principals: Annotated[list[str], Field(min_length=1)]
 
 
 class EdgePolicySpec(Shape):
-    """What Istio has no kind for: buckets, CORS, limits, partners."""
+    """Rules for which Istio has no kind: token buckets, CORS, limits, partners."""
 
     rate_limits: RateLimits
     cors: Cors

@@ -1,4 +1,4 @@
-"""Takes from Telemetry what only Envoy reads: the CEL expression that filters the access log."""
+"""Reads from Telemetry the CEL expression that filters the access log; only Envoy parses it."""
 
 from mesh.controlplane.ingest import shapes
 from mesh.controlplane.ingest.faults import MeshFault
@@ -7,8 +7,8 @@ from mesh.controlplane.passed_on import PassedOn
 
 
 def passed_on(resources: list[Resource]) -> PassedOn:
-    """Return the expressions, unread. Raises MeshFault unless there is exactly one Telemetry."""
+    """Return the expression, unparsed. Raises MeshFault unless there is exactly one Telemetry."""
     found = of_kind(resources, shapes.TelemetrySpec)
     if len(found) != 1:
-        raise MeshFault("config needs exactly one Telemetry")
+        raise MeshFault("mesh/config needs exactly one Telemetry")
     return PassedOn(log_filter=found[0][1].access_logging[0].filter.expression)

@@ -1,1 +1,1 @@
-"""From Istio's words and the contracts to the model: every name gets its place."""
+"""From Istio's kinds and the contracts to the model: every name gets its address."""

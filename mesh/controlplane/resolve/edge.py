@@ -1,4 +1,4 @@
-"""The gateway's part of the model, from Gateway, RequestAuthentication and EdgePolicy."""
+"""The gateway's part of the model, built from Gateway, RequestAuthentication and EdgePolicy."""
 
 from dataclasses import replace
 from typing import TypeVar
@@ -26,7 +26,7 @@ def resolve_edge(
     traffic: TrafficRules,
     contracts: model.Contracts,
 ) -> model.Edge:
-    """Return the gateway; a rate-limit class or a partner that the config lacks is refused."""
+    """Return the gateway. Raises MeshFault for a rate-limit class or partner without config."""
     server = _only(resources, shapes.GatewaySpec).servers[0]
     policy = _only(resources, shapes.EdgePolicySpec)
     issuer = _issuer(_only(resources, shapes.RequestAuthenticationSpec).jwt_rules[0])
@@ -58,7 +58,7 @@ def resolve_edge(
 def _only(resources: list[Resource], spec: type[_SpecT]) -> _SpecT:
     found = of_kind(resources, spec)
     if len(found) != 1:
-        raise MeshFault(f"config needs exactly one {spec.__name__.removesuffix('Spec')}")
+        raise MeshFault(f"mesh/config needs exactly one {spec.__name__.removesuffix('Spec')}")
     return found[0][1]
 
 
@@ -67,10 +67,12 @@ def _refuse_unknown(
 ) -> None:
     for route in routes:
         if route.rate_limit_class not in classes:
-            raise MeshFault(f"{route.method}: EdgePolicy has no bucket {route.rate_limit_class}")
+            raise MeshFault(
+                f"{route.method}: add to EdgePolicy the bucket {route.rate_limit_class}"
+            )
         unknown = set(route.partners) - partners
         if unknown:
-            raise MeshFault(f"{route.method}: EdgePolicy has no identity of {sorted(unknown)[0]}")
+            raise MeshFault(f"{route.method}: add to EdgePolicy the partner {sorted(unknown)[0]}")
 
 
 def _issuer(rule: shapes.JwtRule) -> model.TokenIssuer:

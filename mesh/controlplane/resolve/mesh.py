@@ -1,7 +1,8 @@
-"""Resources, contracts and places become the model; what does not hold together is refused.
+"""Builds the model from resources, contracts and addresses; rejects what is inconsistent.
 
-Pure. Access is not configured here: it follows from the contracts, default deny, and the config
-only has to say so (AuthorizationPolicy with an empty spec, PeerAuthentication STRICT).
+Pure. Access is not configured here: it follows from the contracts, and everything else is denied.
+The config only has to state this (AuthorizationPolicy with an empty spec, PeerAuthentication
+STRICT).
 """
 
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ from services.contracts import (
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that the mesh is made from."""
+    """Everything from which the mesh is built."""
 
     resources: list[Resource]
     contracts: Mapping[str, MethodContract]
@@ -50,7 +51,9 @@ def resolve(inputs: Inputs) -> model.Mesh:
     reached = {route.deployable for route in routes}
     missing = sorted(reached - targets.keys())
     if missing:
-        raise MeshFault(f"the gateway routes to {', '.join(missing)}, which endpoints do not place")
+        raise MeshFault(
+            f"the endpoints file lacks {', '.join(missing)}, to which the gateway routes"
+        )
     gateway = resolve_edge(
         inputs.resources,
         inputs.endpoints,
@@ -66,7 +69,7 @@ def resolve(inputs: Inputs) -> model.Mesh:
 def _require_closed_mesh(resources: list[Resource]) -> None:
     for spec in (shapes.PeerAuthenticationSpec, shapes.AuthorizationPolicySpec):
         if len(of_kind(resources, spec)) != 1:
-            raise MeshFault(f"config needs exactly one {spec.__name__.removesuffix('Spec')}")
+            raise MeshFault(f"mesh/config needs exactly one {spec.__name__.removesuffix('Spec')}")
 
 
 def _targets(inputs: Inputs, traffic: TrafficRules) -> dict[str, model.ServiceTarget]:
@@ -113,7 +116,7 @@ def _sidecar(
         if host.endswith(SERVICE_HOSTS):
             target = targets.get(host.removesuffix(SERVICE_HOSTS))
             if target is None:
-                raise resource.fault(("spec", "egress"), f"{host} is no service of the mesh")
+                raise resource.fault(("spec", "egress"), f"{host} is not a service of the mesh")
             services.append(target)
         else:
             partners.append(traffic.partner(host, name))
@@ -130,19 +133,19 @@ def _sidecar(
 
 
 def egress_hosts(resources: list[Resource], workload: str) -> list[tuple[str, Resource]]:
-    """Return what a workload may reach: its own Sidecar's hosts, or else the default's."""
+    """Return the hosts that a workload may call: those of its Sidecar, or of the default one."""
     found = of_kind(resources, shapes.SidecarSpec)
     own = [pair for pair in found if _selects(pair[1], workload)]
     chosen = own or [pair for pair in found if pair[1].workload_selector is None]
     if len(chosen) != 1:
-        raise MeshFault(f"{workload} needs exactly one Sidecar, or one default; has {len(chosen)}")
+        raise MeshFault(f"{workload} needs exactly one Sidecar or a default, but has {len(chosen)}")
     resource, spec = chosen[0]
     hosts: list[tuple[str, Resource]] = []
     for host in spec.egress[0].hosts:
         if host == "~/*":
             continue
         if not host.startswith("./") or "*" in host:
-            raise resource.fault(("spec", "egress"), f"{host}: name one host as ./host")
+            raise resource.fault(("spec", "egress"), f"{host}: name one host, written as ./host")
         hosts.append((host.removeprefix("./"), resource))
     return hosts
 

@@ -1,7 +1,8 @@
-"""Addresses and certificate files out of the endpoints file.
+"""Addresses and certificate files from the endpoints file.
 
-`certs_dir`/<name>/ holds cert.pem, key.pem and ca.pem as Kubernetes projects secrets: links into a
-folder that is replaced by one rename, which is why the folder itself is watched.
+`certs_dir`/<name>/ contains cert.pem, key.pem and ca.pem in the way Kubernetes projects secrets:
+they are links into a folder, and one rename replaces that folder. Therefore Envoy watches
+`certs_dir`/<name>/ itself.
 """
 
 from mesh.controlplane import model
@@ -10,13 +11,13 @@ from mesh.controlplane.ingest.faults import MeshFault
 from services.contracts import NAMESPACE
 
 SERVICE_HOSTS = f".{NAMESPACE}.svc.cluster.local"
-"""End of the name by which config/ calls a service of the mesh, as in a cluster's DNS."""
+"""The suffix of service names in config/, the same as in a cluster's DNS."""
 PARTNERS_CREDENTIAL = "partners"
 ACH_CREDENTIAL = "ach-network-client"
 
 
 def parse_address(text: str) -> model.Address:
-    """Return "127.0.0.1:8443" as an address."""
+    """Parse an address such as "127.0.0.1:8443"."""
     host, _, port = text.rpartition(":")
     return model.Address(host, int(port))
 
@@ -28,7 +29,7 @@ def certificate(endpoints: Endpoints, name: str) -> model.CertificateFiles:
 
 
 def authority(endpoints: Endpoints, name: str) -> model.AuthorityFile:
-    """Return the mesh's own authority as a mesh identity has it."""
+    """Return the mesh's own authority, from the folder of one mesh identity."""
     folder = endpoints.certs_dir / name
     return model.AuthorityFile(f"{name}-ca", folder / "ca.pem", folder)
 
@@ -40,8 +41,8 @@ def partner_authority(endpoints: Endpoints) -> model.AuthorityFile:
 
 
 def client_credential(endpoints: Endpoints, name: str) -> model.CertificateFiles:
-    """Return a client certificate by the credentialName that a DestinationRule gives."""
+    """Return the client certificate for the credentialName of a DestinationRule."""
     if name != ACH_CREDENTIAL:
-        raise MeshFault(f"no client certificate is known as {name}")
+        raise MeshFault(f"the only client certificate is ach-network-client, not {name}")
     pair = endpoints.ach_client_cert
     return model.CertificateFiles(name, pair.cert, pair.key, pair.cert.parent)

@@ -1,6 +1,6 @@
-"""Traffic policy by host: DestinationRule, VirtualService and ServiceEntry made one.
+"""The traffic policy of each host, from DestinationRule, VirtualService and ServiceEntry.
 
-What a rule leaves out gets a default here, in one place, so that nothing is unlimited.
+A value that a rule leaves out gets its default here, so that nothing is unlimited.
 """
 
 from datetime import timedelta
@@ -43,12 +43,12 @@ _RETRIES_MAX = 32
 
 
 def milliseconds(span: timedelta) -> int:
-    """Return a span in whole milliseconds."""
+    """Return a time span in whole milliseconds."""
     return span // timedelta(milliseconds=1)
 
 
 class TrafficRules:
-    """Answers what applies to a host; exact names go before wildcards."""
+    """Finds the rules for a host; exact names win over wildcards."""
 
     def __init__(self, resources: list[Resource], endpoints: Endpoints) -> None:
         self._rules = of_kind(resources, _RULES)
@@ -58,23 +58,23 @@ class TrafficRules:
         self._refuse_unknown_hosts()
 
     def of_service(self, host: str) -> model.Traffic:
-        """Return the policy towards a service of the mesh."""
+        """Return the traffic policy for a service of the mesh."""
         rule = self._rule(host, host)
         if rule.traffic_policy.tls.mode != "ISTIO_MUTUAL":
-            raise MeshFault(f"{host}: traffic inside the mesh is ISTIO_MUTUAL")
+            raise MeshFault(f"{host}: set tls mode ISTIO_MUTUAL, which the mesh requires")
         return _traffic(rule.traffic_policy, self._route(host))
 
     def partner(self, host: str, workload: str) -> model.Partner:
-        """Return a partner as one workload reaches it."""
+        """Return a partner with the traffic policy of one workload."""
         if not any(host in spec.hosts for _, spec in self._entries):
-            raise MeshFault(f"{workload} reaches {host}, which no ServiceEntry declares")
+            raise MeshFault(f"{workload} calls {host}, which has no ServiceEntry; add one")
         place = self._endpoints.partners.get(host)
         if place is None:
-            raise MeshFault(f"{workload} reaches {host}, which the endpoints file does not place")
+            raise MeshFault(f"{workload} calls {host}; the endpoints file lacks its address")
         rule = self._rule(host, workload)
         tls = rule.traffic_policy.tls
         if tls.mode == "ISTIO_MUTUAL" or tls.credential_name is None:
-            raise MeshFault(f"{host}: a partner needs tls SIMPLE or MUTUAL with a credentialName")
+            raise MeshFault(f"{host}: a partner needs tls SIMPLE or MUTUAL and a credentialName")
         client = None
         if tls.mode == "MUTUAL":
             client = client_credential(self._endpoints, tls.credential_name)
@@ -93,7 +93,7 @@ class TrafficRules:
         chosen = exact or [spec for _, spec in self._rules if _covers(spec.host, host)]
         fitting = [spec for spec in chosen if _for_workload(spec, workload)]
         if len(fitting) != 1:
-            raise MeshFault(f"{host} needs exactly one DestinationRule, has {len(fitting)}")
+            raise MeshFault(f"{host} needs exactly one DestinationRule, but has {len(fitting)}")
         return fitting[0]
 
     def _route(self, host: str) -> shapes.HttpRoute | None:
@@ -101,7 +101,7 @@ class TrafficRules:
         wild = [spec for _, spec in self._routes if any(_covers(h, host) for h in spec.hosts)]
         chosen = exact or wild
         if len(chosen) > 1:
-            raise MeshFault(f"{host} has {len(chosen)} VirtualServices")
+            raise MeshFault(f"{host} has {len(chosen)} VirtualServices; keep one")
         return chosen[0].http[0] if chosen else None
 
     def _refuse_unknown_hosts(self) -> None:
@@ -110,13 +110,17 @@ class TrafficRules:
         known.add(f"*{SERVICE_HOSTS}")
         for resource, rule in self._rules:
             if rule.host not in known:
-                raise resource.fault(("spec", "host"), f"{rule.host} is declared nowhere")
+                raise resource.fault(
+                    ("spec", "host"), f"{rule.host} is unknown; correct it or add a ServiceEntry"
+                )
         for resource, spec in self._routes:
             to = {each.destination.host for route in spec.http for each in route.route}
             if not known >= {*spec.hosts, *to}:
-                raise resource.fault(("spec", "hosts"), "names a host that is declared nowhere")
+                raise resource.fault(
+                    ("spec", "hosts"), "a host is unknown; correct it or add a ServiceEntry"
+                )
             if to != set(spec.hosts):
-                raise resource.fault(("spec", "http"), "routing to another host is not honoured")
+                raise resource.fault(("spec", "http"), "routing to another host is not supported")
 
 
 def _covers(pattern: str, host: str) -> bool:

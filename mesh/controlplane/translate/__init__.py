@@ -1,6 +1,6 @@
-"""From the model to Envoy's resources. Pure: no socket, no clock, no file.
+"""From the model to Envoy's resources. Pure: no sockets, no clock, no files.
 
-The Lua source of the request check is the one exception: it is read as part of the program.
-`SecretSource` says how a secret reaches a proxy (a watched file now, a stream later), so the same
-translation serves every way of delivery.
+The one exception is the Lua source of the request check, which is part of the program.
+`SecretSource` says how a secret reaches a proxy (a watched file or a stream), so the same
+translation works for every way of delivery.
 """

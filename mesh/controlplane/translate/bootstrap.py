@@ -1,4 +1,4 @@
-"""What a proxy starts with: who it is, where its operator's page is, where its resources come."""
+"""What a proxy starts with: its name, its admin address and the sources of its resources."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def _admin(place: model.Address | Path) -> core.Address:
 
 
 def _connection_limit() -> overload.OverloadManager:
-    """Without a limit a flood of connections takes the memory of all."""
+    """Limit the connections; without a limit, a flood of them would use all memory."""
     limit = connections.DownstreamConnectionsConfig(
         max_active_downstream_connections=_CONNECTIONS_MAX
     )

@@ -1,4 +1,4 @@
-"""Clusters: the service behind a sidecar, the services of the mesh, the partners."""
+"""Envoy clusters: the sidecar's own service, the services of the mesh, the partners."""
 
 from envoy_data_plane.envoy.config.cluster import v3 as cluster
 from envoy_data_plane.envoy.config.core import v3 as core
@@ -25,20 +25,20 @@ _IDLE_MS = 300_000
 
 
 def service_cluster_name(name: str) -> str:
-    """Return the cluster of a service of the mesh."""
+    """Return the name of the cluster of a service of the mesh."""
     return f"service/{name}"
 
 
 def partner_cluster_name(host: str) -> str:
-    """Return the cluster of a partner."""
+    """Return the name of the cluster of a partner."""
     return f"partner/{host}"
 
 
 def app_cluster(sidecar: model.Sidecar) -> cluster.Cluster:
-    """Return the workers of the sidecar's own service, each on its Unix socket."""
+    """Return the cluster of the sidecar's own service: its workers, each on its Unix socket."""
     requests = _APP_REQUESTS_MAX
     pool = model.Pool(_APP_CONNECT_MS, requests, requests, requests, requests)
-    # A worker that is gone is left out for a moment; the last one never is.
+    # An unreachable worker is ejected for a second; the last one is never ejected.
     gone = model.Breaker(0, _APP_FAILURES, _APP_EJECTED_MS, _APP_EJECTED_MS, 50)
     traffic = model.Traffic(None, None, gone, pool, least_request=False)
     return _cluster(APP, [unix(path) for path in sidecar.app_sockets], traffic, _http2())
@@ -47,7 +47,7 @@ def app_cluster(sidecar: model.Sidecar) -> cluster.Cluster:
 def service_cluster(
     workload: model.Workload, target: model.ServiceTarget, source: SecretSource
 ) -> cluster.Cluster:
-    """Return a service of the mesh, by mTLS to its sidecar."""
+    """Return the cluster of a service of the mesh, which is reached by mTLS to its sidecar."""
     name = service_cluster_name(target.name)
     built = _cluster(name, [tcp(target.place)], target.traffic, _http2())
     built.transport_socket = mesh_socket(workload, target, source)
@@ -55,7 +55,7 @@ def service_cluster(
 
 
 def partner_cluster(partner: model.Partner, source: SecretSource) -> cluster.Cluster:
-    """Return a partner, by TLS; HTTP/2 where the partner offers it by ALPN."""
+    """Return the cluster of a partner: TLS, with HTTP/2 if the partner offers it by ALPN."""
     name = partner_cluster_name(partner.host)
     built = _cluster(name, [tcp(partner.place)], partner.traffic, _negotiated())
     built.transport_socket = partner_socket(partner, source)
@@ -78,7 +78,7 @@ def _cluster(
         ),
         circuit_breakers=_thresholds(traffic.pool),
         outlier_detection=_outliers(traffic.breaker),
-        # Panic would send traffic to ejected addresses; an open breaker has to answer at once.
+        # In panic mode Envoy sends to ejected addresses, but an open breaker must answer at once.
         common_lb_config=cluster.ClusterCommonLbConfig(
             healthy_panic_threshold=types.Percent(value=0.0)
         ),
@@ -113,7 +113,7 @@ def _outliers(breaker: model.Breaker | None) -> cluster.OutlierDetection | None:
         enforcing_success_rate=0,
         interval=span(breaker.interval_ms),
         base_ejection_time=span(breaker.open_ms),
-        # Envoy would lengthen repeated ejections; the bank's table says one time, always.
+        # Envoy lengthens repeated ejections; the design document's table has one fixed time.
         max_ejection_time=span(breaker.open_ms),
         max_ejection_percent=breaker.ejected_percent_max,
     )

@@ -1,4 +1,4 @@
-"""What every HTTP connection manager here has in common: log, router, retries."""
+"""Parts that every HTTP connection manager here needs: access log, router, retries."""
 
 import betterproto2
 from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
@@ -34,7 +34,7 @@ _RETRY_ON = {
 _FIELDS = {
     "@timestamp": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
     "http.method": "%REQ(:METHOD)%",
-    # Without the query: it may hold what a customer typed.
+    # Without the query, because it may contain text that a customer typed.
     "url.path": "%PATH(NQ)%",
     "http.status": "%RESPONSE_CODE%",
     "grpc.status": "%GRPC_STATUS%",
@@ -55,12 +55,12 @@ def http_filter(name: str, config: betterproto2.Message) -> hcm.HttpFilter:
 
 
 def router_filter() -> hcm.HttpFilter:
-    """Return the last filter of every chain; Envoy's own headers stay inside."""
+    """Return the last filter of every chain; it sends no headers of Envoy's own."""
     return http_filter("envoy.filters.http.router", router.Router(suppress_envoy_headers=True))
 
 
 def cel_filter(expression: str) -> accesslog.AccessLogFilter:
-    """Return a filter by a CEL expression over the request and its response."""
+    """Return a log filter that evaluates a CEL expression over the request and its response."""
     return accesslog.AccessLogFilter(
         extension_filter=accesslog.ExtensionFilter(
             name="envoy.access_loggers.extension_filters.cel",
@@ -70,7 +70,7 @@ def cel_filter(expression: str) -> accesslog.AccessLogFilter:
 
 
 def access_log(workload: model.Workload, passed_on: PassedOn) -> accesslog.AccessLog:
-    """Return the log: JSON lines without personal data, for the requests that SREs select."""
+    """Return the access log: JSON lines without personal data, for requests that SREs select."""
     fields = {**_FIELDS, "proxy": workload.name}
     return accesslog.AccessLog(
         name="envoy.access_loggers.stdout",
@@ -84,14 +84,14 @@ def access_log(workload: model.Workload, passed_on: PassedOn) -> accesslog.Acces
 
 
 def network_filter(manager: hcm.HttpConnectionManager) -> listener.Filter:
-    """Return a connection manager as the network filter of a listener."""
+    """Return a connection manager wrapped as a listener's network filter."""
     return listener.Filter(
         name="envoy.filters.network.http_connection_manager", typed_config=packed(manager)
     )
 
 
 def retry_policy(retry: model.Retry | None) -> route.RetryPolicy | None:
-    """Return Envoy's retries: the wait grows exponentially with jitter."""
+    """Return Envoy's retry policy: the wait grows exponentially with jitter."""
     if retry is None:
         return None
     per_try = retry.per_try_timeout_ms

@@ -1,4 +1,4 @@
-"""The small Envoy values that every translation needs."""
+"""Small Envoy values that every translation needs."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -14,11 +14,11 @@ from envoy_data_plane.google.protobuf import Any, Struct
 from mesh.controlplane import model
 
 SecretSource = Callable[[str], core.ConfigSource | None]
-"""Where a proxy finds the secret of a name; None when it is given at start and never renewed."""
+"""Returns the source of a secret by its name; None means that the bootstrap contains it."""
 
 
 def packed(message: betterproto2.Message) -> Any:
-    """Return a message as the Any that Envoy's typed_config wants."""
+    """Return a message as an Any, which Envoy's typed_config requires."""
     return Any.pack(message)
 
 
@@ -35,22 +35,22 @@ def tcp(address: model.Address) -> core.Address:
 
 
 def unix(path: Path, mode: int = 0) -> core.Address:
-    """Return a Unix socket; `mode` counts only where Envoy listens."""
+    """Return the address of a Unix socket; `mode` matters only where Envoy listens."""
     return core.Address(pipe=core.Pipe(path=str(path), mode=mode))
 
 
 def exact(text: str) -> matcher.StringMatcher:
-    """Return a matcher of one string."""
+    """Return a matcher for exactly this string."""
     return matcher.StringMatcher(exact=text)
 
 
 def prefix(text: str) -> matcher.StringMatcher:
-    """Return a matcher of everything that begins so."""
+    """Return a matcher for strings with this prefix."""
     return matcher.StringMatcher(prefix=text)
 
 
 def always() -> core.RuntimeFractionalPercent:
-    """Return 100 %."""
+    """Return a fraction of 100 %."""
     return core.RuntimeFractionalPercent(
         default_value=types.FractionalPercent(
             numerator=100, denominator=types.FractionalPercentDenominatorType.HUNDRED
@@ -59,12 +59,12 @@ def always() -> core.RuntimeFractionalPercent:
 
 
 def struct(value: Mapping[str, Anything]) -> Struct:
-    """Return a JSON object as Envoy takes it."""
+    """Return a JSON object as a protobuf Struct."""
     return Struct.from_dict(value)
 
 
 def header(key: str, value: str, *, overwrite: bool = True) -> core.HeaderValueOption:
-    """Return a header to set."""
+    """Return an instruction to set a header."""
     action = core.HeaderValueOptionHeaderAppendAction
     return core.HeaderValueOption(
         header=core.HeaderValue(key=key, value=value),

@@ -1,4 +1,4 @@
-"""One sidecar: the way in (mTLS, default-deny) and the way out (a Unix socket)."""
+"""One sidecar: incoming calls by mTLS with default deny, outgoing calls from a Unix socket."""
 
 from collections import defaultdict
 
@@ -31,8 +31,8 @@ _STREAMS_MAX = 1024
 _WINDOW_BYTES = 262144
 _FORBIDDEN = 403
 _GRACE_MS = 500
-"""A sidecar lets a call take so much longer than the contract does. The service and the gateway end
-it in time with DEADLINE_EXCEEDED; a sidecar that ended it first would say UNAVAILABLE."""
+"""A sidecar's timeout is this much longer than the deadline in the contract. The service and the
+gateway end a call on time with DEADLINE_EXCEEDED; a sidecar would end it with UNAVAILABLE."""
 
 
 def listeners(
@@ -53,7 +53,7 @@ def cluster_list(sidecar: model.Sidecar, source: SecretSource) -> list[cluster.C
 
 
 def secrets(sidecar: model.Sidecar) -> list[tls.tls.Secret]:
-    """Return the secrets that the sidecar's contexts name."""
+    """Return the secrets that the sidecar's TLS contexts name."""
     found = {
         secret.name: secret
         for secret in (
@@ -75,7 +75,7 @@ def _inbound(
         http_filter("envoy.filters.http.rbac", authorization(sidecar.grants)),
         router_filter(),
     ]
-    # The service reads its caller from this header, so nobody outside may have written it.
+    # The service reads its caller's identity from this header, so the sidecar overwrites it.
     details = hcm.HttpConnectionManagerForwardClientCertDetails
     manager.forward_client_cert_details = details.SANITIZE_SET
     manager.set_current_client_cert_details = hcm.HttpConnectionManagerSetCurrentClientCertDetails(
@@ -96,7 +96,7 @@ def _inbound(
 
 
 def authorization(grants: tuple[model.Grant, ...]) -> rbac_filter.Rbac:
-    """Return default-deny: each set of callers may call its methods, exactly."""
+    """Return default deny: each set of callers may call exactly its own methods."""
     by_callers: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for grant in grants:
         by_callers[grant.principals].append(grant.path)
@@ -155,7 +155,7 @@ def _outbound(sidecar: model.Sidecar, passed_on: PassedOn) -> listener.Listener:
 
 def _service_host(target: model.ServiceTarget) -> route.VirtualHost:
     to, retry = clusters.service_cluster_name(target.name), target.traffic.retry
-    # Methods outside the contract still go to the target, whose own sidecar refuses them.
+    # Methods outside the contract still go to the target; its own sidecar rejects them.
     rest = route.Route(match=route.RouteMatch(prefix="/"), route=route.RouteAction(cluster=to))
     return route.VirtualHost(
         name=to,
@@ -181,7 +181,7 @@ def _partner_host(partner: model.Partner) -> route.VirtualHost:
 def _no_way_out() -> route.VirtualHost:
     refusal = route.DirectResponseAction(
         status=_FORBIDDEN,
-        body=core.DataSource(inline_string="not in this workload's Sidecar egress"),
+        body=core.DataSource(inline_string="this host is not in the workload's Sidecar egress"),
     )
     return route.VirtualHost(
         name="no-way-out",
@@ -200,7 +200,7 @@ def _manager(
         codec_type=codec,
         stat_prefix=name,
         access_log=[access_log(sidecar.workload, passed_on)],
-        # The request id is the gateway's (or the caller's) and is only passed on.
+        # The gateway or its caller sets the request id; sidecars only pass it on.
         preserve_external_request_id=True,
         server_header_transformation=hcm.HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,
         http2_protocol_options=core.Http2ProtocolOptions(

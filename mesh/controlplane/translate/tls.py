@@ -1,7 +1,7 @@
 """TLS: secrets, and the contexts that use them by name.
 
-Certificates come by SDS, so a renewed one is taken without a dropped connection. Inside the mesh
-it is TLS 1.3 with a client certificate, always.
+Certificates come by SDS, so a renewed certificate is loaded without a dropped connection. Inside
+the mesh every connection uses TLS 1.3 with a client certificate.
 """
 
 from envoy_data_plane.envoy.config.core import v3 as core
@@ -12,7 +12,7 @@ from mesh.controlplane import model
 from mesh.controlplane.translate.parts import SecretSource, exact, packed, prefix
 
 HANDSHAKE_MS_MAX = 10_000
-"""Without it a connection that says nothing is held as long as an idle one, an hour inside."""
+"""Without this limit Envoy keeps a silent connection as long as an idle one: an hour inside."""
 
 _VERSIONS = {
     model.TlsVersion.V1_2: tls.TlsParametersTlsProtocol.TLSv1_2,
@@ -48,7 +48,7 @@ def authority_secret(file: model.AuthorityFile) -> tls.Secret:
 def inbound_socket(
     workload: model.Workload, peer_prefix: str, source: SecretSource
 ) -> core.TransportSocket:
-    """Return the server side of mesh TLS: any identity of the trust domain, never none."""
+    """Return the server side of mesh TLS: a client must have an identity of the trust domain."""
     peers = _san(_URI, prefix(peer_prefix))
     context = _mesh_context(workload, source, peers)
     context.alpn_protocols = ["h2"]
@@ -60,14 +60,14 @@ def inbound_socket(
 def mesh_socket(
     workload: model.Workload, target: model.ServiceTarget, source: SecretSource
 ) -> core.TransportSocket:
-    """Return the client side of mesh TLS towards exactly one identity."""
+    """Return the client side of mesh TLS: the server must have exactly one identity."""
     context = _mesh_context(workload, source, _san(_URI, exact(target.identity)))
     context.alpn_protocols = ["h2"]
     return _socket(tls.UpstreamTlsContext(common_tls_context=context, sni=target.name))
 
 
 def partner_socket(partner: model.Partner, source: SecretSource) -> core.TransportSocket:
-    """Return TLS towards a partner, with the bank's client certificate where one is asked for."""
+    """Return TLS to a partner, with the bank's client certificate if the partner requires one."""
     names = [_san(_DNS, exact(name)) for name in partner.subject_names]
     context = tls.CommonTlsContext(
         tls_params=_versions(model.TlsVersion.V1_2, model.TlsVersion.V1_3),
@@ -79,7 +79,7 @@ def partner_socket(partner: model.Partner, source: SecretSource) -> core.Transpo
 
 
 def edge_socket(edge: model.Edge, source: SecretSource) -> core.TransportSocket:
-    """Return the gateway's TLS: partners may show a certificate, customers have none."""
+    """Return the gateway's TLS: partners show a client certificate, customers have none."""
     context = tls.CommonTlsContext(
         tls_params=_versions(*edge.tls_versions),
         tls_certificate_sds_secret_configs=[_reference(edge.certificate.name, source)],

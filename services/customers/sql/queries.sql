@@ -1,11 +1,11 @@
 -- name: customer
--- One customer by id.
+-- One customer by its id.
 SELECT customer_id, user_name, display_name, email, locale, create_time
 FROM customers.customer
 WHERE customer_id = $1
 
 -- name: accounts
--- A page of a customer's accounts after an id, oldest first.
+-- One page of a customer's accounts, oldest first, after an id.
 SELECT account_id, customer_id, account_type, currency, state, create_time
 FROM customers.account
 WHERE customer_id = $1 AND account_id > $2
@@ -13,7 +13,7 @@ ORDER BY account_id
 LIMIT $3
 
 -- name: balance
--- The balance of one account of one customer; an account without postings holds nothing.
+-- The balance of one account of one customer; 0 for an account without postings.
 SELECT a.account_id, a.currency, coalesce(b.balance, 0) AS balance,
     coalesce(b.position, 0) AS position
 FROM customers.account a
@@ -21,7 +21,7 @@ LEFT JOIN customers.balance b USING (account_id)
 WHERE a.account_id = $1 AND a.customer_id = $2
 
 -- name: holdings
--- Accounts with their balances, whoever holds them: all that the checks of debits need.
+-- Accounts of any customers with their balances: everything that the checks of debits need.
 SELECT a.account_id, a.customer_id, a.account_type, a.currency, a.state, a.create_time,
     coalesce(b.balance, 0) AS balance, coalesce(b.position, 0) AS position
 FROM customers.account a
@@ -35,8 +35,9 @@ FROM customers.balance
 WHERE account_id = ANY ($1::uuid[])
 
 -- name: apply_positions
--- Takes in absolute balances, each account once; a row with a higher position stays. Sorted, so
--- that two consumers cannot deadlock. One notice a batch wakes those who wait for a balance.
+-- Applies absolute balances, each account once; a row with a higher position stays. Sorted, so
+-- that two consumers cannot deadlock. One notification per batch wakes callers that wait for a
+-- balance.
 WITH applied AS (
     INSERT INTO customers.balance AS b (account_id, currency, balance, position)
     SELECT account_id, currency, balance, position

@@ -1,7 +1,7 @@
 """The clearing house over HTTPS: its JSON in, the saga's answers out.
 
-Time-outs, retries and the breaker are the sidecar's; whatever does not end in an answer of the
-clearing house itself is NO_ANSWER, never a failure.
+Timeouts, retries and the circuit breaker belong to the sidecar. A call that ends without an
+answer of the clearing house itself is NO_ANSWER, never a failure.
 """
 
 import re
@@ -20,11 +20,11 @@ BASE = "http://ach-network.example"
 DIRECTORY_TTL_S = 3600
 
 _REFUSALS = frozenset({400, 422})
-"""Statuses by which the clearing house refuses a request for its form or its content. Not 408, 409,
-425, 429 (the moment), 401, 403, 404 (who asks, and where)."""
+"""Statuses with which the clearing house refuses a request for its form or its content. Not 408,
+409, 425, 429 (they judge the moment) and 401, 403, 404 (they judge the caller or the path)."""
 
 _PLAIN = re.compile(r"[\x20-\x7e]{1,255}")
-"""A trace number or an error's code."""
+"""The form of a trace number and of an error's code."""
 
 _NO_ANSWER = Answer(Outcome.NO_ANSWER)
 _REASONS = {
@@ -44,7 +44,7 @@ def key_of(transfer: Transfer) -> str:
 
 
 class AchClient:
-    """Submits, queries and recalls transfers; knows which banks take part."""
+    """Submits, queries and recalls transfers; knows which banks are in the network."""
 
     def __init__(self, session: aiohttp.ClientSession, api_key: str) -> None:
         self._session = session
@@ -52,7 +52,7 @@ class AchClient:
         self._participants: dict[str, float] = {}
 
     async def submit(self, transfer: Transfer) -> Answer:
-        """Hand a transfer over."""
+        """Hand over a transfer."""
         beneficiary = transfer.beneficiary
         body = {
             "amount": {
@@ -72,21 +72,21 @@ class AchClient:
         return submitted(status, answer)
 
     async def query(self, transfer: Transfer) -> Answer:
-        """Ask what became of a transfer."""
+        """Ask for the state of a transfer."""
         path = f"/ach/transfer?idempotencyKey={key_of(transfer)}"
         status, answer = await self._call("GET", path)
         return queried(status, answer)
 
     async def recall(self, transfer: Transfer) -> Answer:
-        """Cancel a transfer, or forbid its late arrival."""
+        """Cancel a transfer, or have its late arrival refused."""
         body = {"idempotencyKey": key_of(transfer)}
         status, answer = await self._call("POST", "/ach/transfer/cancel", body)
         return recalled(status, answer)
 
     async def takes_part(self, routing_number: str) -> bool:
-        """Say whether a bank is in the network's directory; True when it cannot be asked.
+        """Say whether a bank is in the network's directory; True when there is no answer.
 
-        Advice before the debit: the clearing house itself decides at submission.
+        The check saves a debit and its refund; the clearing house itself decides at submission.
         """
         now = time.monotonic()
         if self._participants.get(routing_number, 0) > now:
@@ -103,7 +103,7 @@ class AchClient:
         body: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
-        """Return status and JSON; status 0 when no whole answer came."""
+        """Return status and JSON; status 0 without a complete answer."""
         try:
             async with self._session.request(
                 method,
@@ -119,7 +119,7 @@ class AchClient:
 
 
 def _text(answer: dict[str, Any], name: str) -> str:
-    """Return a field; "" for what no trace number or code is and no row or event could hold."""
+    """Return a field; "" for text that is no trace number and no code."""
     value = answer.get(name)
     return value if isinstance(value, str) and _PLAIN.fullmatch(value) else ""
 
@@ -134,7 +134,7 @@ def _trace(answer: dict[str, Any]) -> str:
 
 
 def _return_code(answer: dict[str, Any]) -> str:
-    """Return why it was returned; "" for what is no code: it was returned all the same."""
+    """Return the return code; "" for a malformed one, since the transfer is returned anyway."""
     code = _text(answer, "returnReasonCode")
     return code if return_code.is_valid(code) else ""
 
@@ -146,8 +146,8 @@ def _reason(code: str) -> str:
 def submitted(status: int, answer: dict[str, Any]) -> Answer:
     """Read the answer to a submission.
 
-    Only a tombstone says that it never will go. What judges the request itself says why it did not
-    go now; any other 4xx speaks of the moment or the caller.
+    Only a tombstone means that the clearing house will never send the transfer. A refusal of the
+    request itself gives the reason of this attempt; any other 4xx judges the moment or the caller.
     """
     trace, error = _trace(answer), _error(answer)
     if status == 202 and trace:
@@ -176,7 +176,7 @@ def queried(status: int, answer: dict[str, Any]) -> Answer:
 
 
 def recalled(status: int, answer: dict[str, Any]) -> Answer:
-    """Read the answer to a recall. Too late without a number is asked for by a query later."""
+    """Read the answer to a recall. TOO_LATE may lack a trace number; a query asks for it later."""
     if status == 200 and answer.get("state") == "CANCELLED":
         return Answer(Outcome.RECALLED)
     if status == 409 and _error(answer) == "TOO_LATE":

@@ -1,4 +1,4 @@
-"""The fraud service over HTTPS: a score before the debit, or the word that it cannot be had."""
+"""The fraud service over HTTPS: a score before the debit, or UNAVAILABLE."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 def read_score(status: int, answer: Any) -> Score:
-    """Read an answer; whatever is not a decision counts as none."""
+    """Read an answer; an unreadable one counts as UNAVAILABLE."""
     if status != 200 or not isinstance(answer, dict):
         return Score(Decision.UNAVAILABLE)
     decision, score = answer.get("decision"), answer.get("score")

@@ -1,21 +1,21 @@
 -- name: debit
--- Step 2 of the saga: key, debit, transfer and event in one round trip.
+-- Step 2 of the saga: writes key, debit, transfer and event in one round trip.
 SELECT $1 AS transfer_id, outcome, existing_transfer_id
 FROM payments.debit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
     $18, $19, $20, $21);
 
 -- name: advance
--- Every later step: state, posting, event, key and notice in one round trip.
+-- A later step: writes state, posting, event, key and notice in one round trip.
 SELECT advanced, accepted_response
 FROM payments.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
 
 -- name: debit_each
--- Step 2 of several sagas, each made or refused by itself, in one round trip and one commit.
+-- Step 2 of several sagas: makes or refuses each debit by itself, in one round trip and one commit.
 SELECT transfer_id, outcome, existing_transfer_id, refusal
 FROM payments.debit_each($1::payments.debit_order[]);
 
 -- name: advance_group
--- Later steps that post nothing, of several transfers, in one round trip and one commit.
+-- Later steps of several transfers that post nothing, in one round trip and one commit.
 SELECT event_id, accepted_response
 FROM payments.advance_group($1::payments.plain_step[]);
 
@@ -50,20 +50,20 @@ ORDER BY transfer_id DESC
 LIMIT $6;
 
 -- name: key
--- What an idempotency key of a customer stands for.
+-- The transfer and the fingerprint of a customer's idempotency key.
 SELECT transfer_id, fingerprint
 FROM payments.idempotency_key
 WHERE shard = $1 AND customer_id = $2 AND idempotency_key = $3;
 
 -- name: keep_response
--- Keeps the answer that a caller gets before the saga has ended; the first one stays.
+-- Keeps the answer that a caller gets before the saga has ended; an earlier answer stays.
 UPDATE payments.interbank_transfer
 SET accepted_response = coalesce(accepted_response, $3)
 WHERE shard = $1 AND transfer_id = $2
 RETURNING accepted_response;
 
 -- name: claim_due
--- Takes up pending transfers whose lease is over.
+-- Claims pending transfers whose lease has expired.
 UPDATE payments.interbank_transfer t
 SET lease_owner = $1, lease_until = $2, attempts = t.attempts + 1
 FROM (
@@ -81,9 +81,9 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     update_time, attempts, accepted_response;
 
 -- name: release_leases
--- Ends the leases that an earlier process of this slot left, so that they are taken up at once.
--- Rows are locked in the order of their ids, as by payments.advance_group: no two sessions that
--- lock several transfers wait for each other.
+-- Ends the leases of an earlier process of this slot, so that workers claim its transfers at once.
+-- Rows are locked in the order of their ids, as in payments.advance_group, so that two sessions
+-- that lock several transfers cannot deadlock.
 WITH left_behind AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer
@@ -97,13 +97,13 @@ FROM left_behind
 WHERE t.shard = left_behind.shard AND t.transfer_id = left_behind.transfer_id;
 
 -- name: postpone
--- Says when a pending transfer asks again.
+-- Sets when the bank asks the clearing house about a transfer again.
 UPDATE payments.interbank_transfer
 SET lease_until = $4
 WHERE shard = $1 AND transfer_id = $2 AND version = $3;
 
 -- name: claim_unsettled
--- Takes up submitted transfers for which no notice came in time.
+-- Claims submitted transfers whose notice is overdue.
 UPDATE payments.interbank_transfer t
 SET lease_owner = $1, lease_until = $2, attempts = t.attempts + 1
 FROM (
@@ -121,7 +121,7 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     update_time, attempts, accepted_response;
 
 -- name: put_aside
--- Keeps what cannot be for a person and asks for that transfer no more, unless it has moved on.
+-- Keeps a contradiction for a person and stops asking about its transfer, unless that has moved on.
 WITH aside AS (
     UPDATE payments.interbank_transfer
     SET lease_until = 'infinity'
@@ -136,7 +136,7 @@ ON CONFLICT (notice_id) DO UPDATE SET receive_time = clock_timestamp()
 RETURNING notice_id;
 
 -- name: keep_notice
--- Keeps a notice of the clearing house; a repetition changes nothing and says what became of it.
+-- Keeps a notice of the clearing house; a repeated one changes nothing. Returns the notice's state.
 WITH kept AS (
     INSERT INTO payments.ach_notice
         (notice_id, type, trace_number, transfer_id, return_code, state)
@@ -150,11 +150,11 @@ SELECT state FROM payments.ach_notice WHERE notice_id = $1
 LIMIT 1;
 
 -- name: close_notice
--- Says what became of a notice that changed nothing.
+-- Sets the state of a notice that changed nothing.
 UPDATE payments.ach_notice SET state = $2 WHERE notice_id = $1 AND state = 'KEPT';
 
 -- name: matching_notices
--- Kept notices whose transfer is there now, oldest first.
+-- Kept notices whose transfer exists, oldest first.
 SELECT n.notice_id, n.type, n.trace_number, n.transfer_id, n.return_code
 FROM payments.ach_notice n
 WHERE n.state = 'KEPT'
@@ -166,5 +166,5 @@ ORDER BY n.receive_time
 LIMIT $1;
 
 -- name: ensure_partitions
--- Makes the partitions of the coming months.
+-- Creates the partitions of the coming months.
 SELECT payments.ensure_partitions();

@@ -1,1 +1,1 @@
-"""Each commit of the transfer saga, before and after it, under each fault."""
+"""Every fault, before and after every commit of the transfer saga."""

@@ -1,4 +1,4 @@
-"""What is true of a transfer at its end, read from the database and from the clearing house."""
+"""Checks a transfer at its end, in the database and at the clearing house."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ POSTED: dict[str, tuple[set[str], ...]] = {
     "FAILED": ({_DEBIT, _REFUND},),
     "CANCELLED": ({_DEBIT, _REFUND},),
     "COMPLETED": ({_DEBIT, _SETTLE},),
-    # Sent back before it was told to be settled, or after.
+    # Returned before the notice of its settlement, or after it.
     "RETURNED": ({_DEBIT, _REFUND}, {_DEBIT, _SETTLE, _RETURN}),
 }
-"""State at the end -> the postings that may stand for it, each of them exactly once."""
+"""Final state -> the allowed sets of postings. Each posting must exist exactly once."""
 
 _TRANSFERS = """
 SELECT transfer_id, state, trace_number FROM payments.interbank_transfer
@@ -32,7 +32,7 @@ _BALANCE = "SELECT balance FROM ledger.account WHERE shard = $1 AND account_id =
 
 
 async def require_right(run: TransferRun) -> None:
-    """Raise AssertionError unless the transfer is whole, once, and as its step must end."""
+    """Raise AssertionError unless the transfer is complete, exists once and ended correctly."""
     account = run.customer.account_id
     rows: list[Any] = await run.superuser.fetch(_TRANSFERS, shard_of(account), account)
     assert [str(row["transfer_id"]) for row in rows] == [run.transfer_id], run.memo

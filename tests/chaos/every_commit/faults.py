@@ -1,6 +1,6 @@
-"""What is done to a transfer while it is held at a commit; each gives it free again.
+"""The faults that hit a transfer while it is held at a commit. Each releases it at the end.
 
-A crash is not among them: it hits all that are held at once, see rounds.py.
+A crash is not among them: it hits all held transfers at once, see rounds.py.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from tests.chaos.every_commit.rows import HANG, Cause
 from tests.chaos.every_commit.transfer_run import WITHIN_S, TransferRun
 
 REFUSALS = 2
-"""How often a commit is refused before it is taken."""
+"""How often a commit fails before it succeeds."""
 COMES_WITHIN_S = 5.0
-"""A call that is let go comes to its commit at once, or it does not come because its caller gave
-up. The wait is short, because the test holds the row meanwhile and then tries again."""
+"""A released call reaches its commit at once, or never because its caller gave up. The wait is
+short, because the test locks the row meanwhile and then tries again."""
 
 
 async def duplicate(run: TransferRun, hold: Hold) -> None:
-    """What caused the step comes once more, and is served while the first is held.
+    """Repeat the cause of the step, and serve the duplicate while the first call is held.
 
-    Before the commit the second comes as far, goes first and makes it, and the first finds the
-    transfer moved on. After it a worker takes up what is still pending, or whoever comes finds a
-    transfer that is past it.
+    Before the commit, the duplicate reaches the same commit and makes the step, so the first call
+    finds the transfer changed. After the commit, a worker resumes a transfer that is still pending,
+    or the duplicate finds a transfer that is past the step.
     """
     following = run.step.following
     if hold.when == "before":
@@ -44,13 +44,13 @@ async def duplicate(run: TransferRun, hold: Hold) -> None:
         hits = run.watch.hits
         await run.until(lambda: run.watch.hits > hits, run.cause_twice)
     elif following is not State.FAILED:
-        # The same key again; of a failed transfer it is free and would begin another.
+        # The same key again. After a failed transfer it is free and would start a new one.
         run.pay()
     hold.release()
 
 
 async def _made_by_the_second(run: TransferRun, hold: Hold) -> None:
-    """Hold two at the same commit, and let only the second go until the step is made."""
+    """Hold two calls at the same commit, and release only the second until the step is made."""
     made = run.watch.made
     after = (run.step.name, "after")
     async with asyncio.timeout(scaled_s(WITHIN_S)):
@@ -62,10 +62,10 @@ async def _made_by_the_second(run: TransferRun, hold: Hold) -> None:
 
 
 async def silence(run: TransferRun, hold: Hold) -> None:
-    """The clearing house times out on whatever it is asked about this transfer.
+    """Let every request about this transfer to the clearing house time out.
 
-    Before the commit another worker asks into the silence, while the first has its answer in
-    hand; after it whoever goes on from the following state does.
+    Before the commit, the request of another worker times out, while the first worker has its
+    answer already. After the commit, the next request from the following state times out.
     """
     faults = [await run.fault(HANG, SUBMIT, addenda=run.memo)]
     if run.transfer_id:
@@ -88,31 +88,31 @@ async def _until_fired(run: TransferRun, faults: list[str]) -> None:
         if run.way.cause is Cause.CANCEL:
             run.cause()
         if run.hold is not None:
-            # Who had asked before the silence is held too; then nobody is left to ask into it.
+            # Workers that asked before the fault are held too. Cancel them, so one asks again.
             for one in run.hold.waiting[1:]:
                 one.let_go("away")
         await run.by_another()
         await asyncio.sleep(0.3)
         return False
 
-    await until(fired, WITHIN_S, f"{run.memo}: the clearing house is asked")
+    await until(fired, WITHIN_S, f"{run.memo}: the clearing house gets a request")
 
 
 async def late(run: TransferRun, hold: Hold) -> None:
-    """The submission reaches the clearing house only now, or once more."""
+    """Let the submission reach the clearing house only now, or once more."""
     if run.transfer_id:
         await run.submit_late()
         hold.release()
         return
-    # Before the debit nothing can be on its way: the submission itself is served late.
+    # Before the debit no submission can be in flight, so the submission itself is delayed.
     await run.fault("latency", SUBMIT, addenda=run.memo)
     hold.release()
 
 
 async def refused(run: TransferRun, hold: Hold) -> None:
-    """The database ends the session in the commit, several times, and then takes it.
+    """Let the database end the session during the commit, several times before it succeeds.
 
-    After the commit it is the answer that is lost: the step is made and its maker knows nothing.
+    After the commit the answer is lost: the step is made, but the worker does not know it.
     """
     if hold.when == "after":
         hold.release("lost")
@@ -126,14 +126,14 @@ async def refused(run: TransferRun, hold: Hold) -> None:
 async def _refuse(run: TransferRun, hold: Hold) -> None:
     """Refuse the commit once.
 
-    Should a neighbour's group take it along into its own end, or its caller's time be over before
-    it came to wait, the next one is caught.
+    If the commit fails together with another batch, or its caller times out before the commit
+    waits, the next commit is caught.
     """
-    # Few at a time: each keeps a connection until it has seen the commit wait.
+    # Few at a time: each keeps a connection until its commit waits.
     async with asyncio.timeout(scaled_s(WITHIN_S)), run.gate.lockers:
         ended = False
         while not ended:
-            # Caught before the row is locked: nobody takes up a transfer that is.
+            # Caught before the row is locked: no worker claims a transfer whose row is locked.
             await run.until(lambda: bool(hold.waiting), run.cause)
             ended = await _session_ended_in(run, hold)
 
@@ -153,7 +153,7 @@ async def _session_ended_in(run: TransferRun, hold: Hold) -> bool:
         failed = run.watch.made[run.step.name, "failed"]
         for one in hold.waiting[:1]:
             one.let_go()
-        # A debit that lost its group goes alone at once.
+        # A debit whose batch failed is retried alone at once.
         for _ in range(2 if run.step.row is None else 1):
             backends = await _commits_that_wait(run, locker, failed)
             for backend in backends:
@@ -164,8 +164,8 @@ async def _session_ended_in(run: TransferRun, hold: Hold) -> bool:
 
 
 async def _commits_that_wait(run: TransferRun, locker: Any, failed: int) -> list[int]:
-    """Return the server processes that wait for what `locker` holds; none if the commit failed
-    beforehand, or does not come."""
+    """Return the server processes that wait for a lock of `locker`. Empty: the commit failed before
+    that, or did not come."""
     mine = await locker.fetchval("SELECT pg_backend_pid()")
     deadline = time.monotonic() + scaled_s(COMES_WITHIN_S)
     while time.monotonic() < deadline:
@@ -184,13 +184,13 @@ WHERE application_name LIKE 'payments/%' AND query ~ 'payments\.(advance|debit)'
 
 
 async def commits_behind(superuser: asyncpg.Pool, locker: int) -> list[int]:
-    """Return the server processes of payments whose commit waits for a locker's."""
+    """Return payments' server processes whose commit waits for a lock of `locker`."""
     rows: list[Any] = await superuser.fetch(_WAITING, locker)
     return [row["pid"] for row in rows]
 
 
 async def until_commit_waits(superuser: asyncpg.Pool, locker: Any) -> int:
-    """Return the server process of payments that waits for what `locker` holds."""
+    """Wait until a commit of payments waits for a lock of `locker`. Return its process."""
     mine = await locker.fetchval("SELECT pg_backend_pid()")
 
     async def waiting() -> list[int]:
@@ -207,6 +207,6 @@ LIVE: dict[str, Fault] = {
     "late": late,
     "refused": refused,
 }
-"""Faults that payments lives through."""
+"""Faults that the process of payments survives."""
 
 CRASH = "crash"

@@ -1,6 +1,6 @@
-"""Where a test meets payments at a commit: it sees each one come, and holds those it wants.
+"""The test's end of the gate: payments asks here at each commit, and the test can hold the call.
 
-The other end is payments_that_stops.py. Whatever no hold waits for goes on at once.
+The other end is payments_that_stops.py. A call that no hold matches continues at once.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from typing import Any
 from tests.chaos.every_commit.payments_that_stops import DEBIT, SHORT
 
 LOCKERS = 6
-"""Transfers whose rows are held at the same time."""
+"""Transfers whose rows are locked at the same time."""
 
 Debited = Callable[[str], Awaitable[None]]
 
 
 @dataclass
 class Caught:
-    """One call that is held at its commit until it has its word, or has given up by itself."""
+    """A call that is held at its commit until the test answers, or until it is cancelled."""
 
     worker: str
     word: asyncio.Future[str]
 
     def let_go(self, word: str = "go") -> None:
-        """Tell it what to do; of several words the first counts."""
+        """Answer the call. Only the first answer counts."""
         if not self.word.done():
             self.word.set_result(word)
 
 
 @dataclass
 class Hold:
-    """A commit to be caught: the next one, or all that come while it stands."""
+    """A commit to catch: the next call there, or with `every` all calls until the release."""
 
     step: str
     when: str
@@ -47,16 +47,16 @@ class Hold:
 
     @property
     def waiting(self) -> list[Caught]:
-        """Those that are held now, the first first."""
+        """The calls that are held now, in order of arrival."""
         return [one for one in self.caught if not one.word.done()]
 
     def wants(self, step: str, when: str) -> bool:
-        """Whether this hit is to be held."""
+        """Return whether this call must be held."""
         open_ = not self.over and (self.every or not self.caught)
         return open_ and (step, when) == (self.step, self.when)
 
     def release(self, word: str = "go") -> None:
-        """Let go whoever is held, and hold nobody more."""
+        """Release all held calls, and hold no more."""
         self.over = True
         for one in self.caught:
             one.let_go(word)
@@ -64,17 +64,17 @@ class Hold:
 
 @dataclass
 class Watch:
-    """What is seen of one transfer, known by its memo."""
+    """The calls about one transfer, which is identified by its memo."""
 
     on_debit: Debited
-    """Awaited with the transfer's id before anybody goes on from the debit."""
+    """Awaited with the transfer's id before any call continues after the debit."""
     transfer_id: str = ""
     holds: list[Hold] = field(default_factory=list)
     made: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How often each step was about to be committed, and was."""
+    """How often each step came to "before", "after" and "failed" of its commit."""
     hits: int = 0
     silent: Counter[str] = field(default_factory=Counter)
-    """Questions that the clearing house will not answer: they time out soon."""
+    """Number of active faults by endpoint: its requests get no answer, so they time out soon."""
 
     def hold(self, step: str, when: str, *, every: bool = False) -> Hold:
         """Catch a commit from now on."""
@@ -82,12 +82,12 @@ class Watch:
         return self.holds[-1]
 
     def open(self) -> None:
-        """Hold nobody any more."""
+        """Release all held calls about this transfer."""
         for hold in self.holds:
             hold.release()
 
     async def word_for(self, hit: dict[str, Any]) -> str:
-        """Return what a process is told, when it is time."""
+        """Return the answer to a call, which may be held before."""
         step, when = hit["step"], hit["when"]
         if when == "asked":
             return SHORT if self.silent[step] else "go"
@@ -106,11 +106,10 @@ class Watch:
 
 
 class Words:
-    """The words for one worker.
+    """The answers to one worker.
 
-    Words that are given at the same time go in one message, and the worker acts on all of them
-    before it does anything else: those that are let go together go on together, however slow the
-    host is.
+    Answers that are given at the same time go in one message, and the worker handles all of them
+    before anything else. So calls that are released together continue together on any host.
     """
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
@@ -118,7 +117,7 @@ class Words:
         self._words: list[tuple[int, str]] = []
 
     def say(self, number: int, word: str) -> None:
-        """Send a word, with all others that are given now."""
+        """Send an answer, together with all others that are given now."""
         if not self._words:
             asyncio.get_running_loop().call_soon(self._send)
         self._words.append((number, word))
@@ -130,25 +129,25 @@ class Words:
 
 @dataclass
 class Gate:
-    """All watches, and the processes that ask."""
+    """All watches, and the connections to the workers."""
 
     watches: dict[str, Watch] = field(default_factory=dict)
     lockers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOCKERS))
     _lines: dict[str, asyncio.StreamWriter] = field(default_factory=dict)
 
     def open(self) -> None:
-        """Hold nobody any more, whoever it is."""
+        """Release all held calls about all transfers."""
         for watch in self.watches.values():
             watch.open()
 
     def have_a_look(self, *, not_by: str) -> None:
-        """Have every worker but one look for what is due now, and not in a second."""
+        """Make every worker but one look for due transfers now, not in a second."""
         for worker, line in self._lines.items():
             if worker != not_by:
                 _say(line, {"look": True})
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one worker until it is gone."""
+        """Answer one worker until it disconnects."""
         worker: str = json.loads(await reader.readline())["worker"]
         self._lines[worker] = writer
         words = Words(writer)
@@ -157,14 +156,14 @@ class Gate:
             hit = json.loads(line)
             number = hit["number"]
             if hit.get("gone"):
-                # Its caller's time was over: nobody is held there any more.
+                # The call was cancelled, so it is no longer held.
                 if number in answers:
                     answers[number].cancel()
                 continue
             task = asyncio.create_task(self._answer({**hit, "worker": worker}, words))
             answers[number] = task
             task.add_done_callback(lambda _, number=number: answers.pop(number, None))
-        # The process is gone, and with it whoever waits for a word.
+        # The process has ended, and with it all calls that wait for an answer.
         for task in list(answers.values()):
             task.cancel()
         if self._lines.get(worker) is writer:

@@ -1,10 +1,10 @@
-"""Payments as it runs in production, except for four things that a test needs of it.
+"""Payments as it runs in production, with four changes for tests.
 
-Before and after each commit of the saga it asks the test whether it may go on, so that the test
-can kill it there, or do something else meanwhile. It reaches the clearing house itself, and how
-long it waits for an answer follows from whether there will be one: real timeouts are short, and
-a busy host causes none. It looks for what is due when the test says so, not only once a second.
-And its statements and leases last longer on a slow host, because the test is slower there too.
+Before and after each commit of the saga it asks the test whether to continue, so that the test can
+kill it there or do something else meanwhile. It calls the clearing house without its sidecar. The
+timeout is short only if there will be no answer, so a busy host causes no timeout. It looks for due
+transfers when the test says so, not only once a second. Its statements and leases last longer on a
+slow host, because the test is slower there too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import os
 import ssl
 import uuid
 from contextvars import ContextVar
-from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -32,37 +31,36 @@ from services.payments.driver import Driver
 from services.payments.partners import ach
 from services.payments.saga import Answer
 from services.payments.settings import PaymentsSettings
-from services.payments.state import Effect
-from services.payments.store import Debit, Lease, Store
+from services.payments.store import Debit, Store
 from services.payments.transfer import Fact, InterbankTransferOrder, Transfer
 
 PLAN = "BP_STOPS"
-"""Environment variable: where the test listens, and the way to the clearing house, as JSON."""
+"""Environment variable with JSON: the test's socket, and how to reach the clearing house."""
 
 DEBIT = "DEBIT"
-"""The step that begins a saga; every other one is named after its row of the table."""
+"""The step that begins a saga. Every other step is named after its row of the table."""
 
 SUBMIT, QUERY = "POST /ach/transfer", "GET /ach/transfer"
 RECALL = "POST /ach/transfer/cancel"
 
 SHORT = "short"
-"""The test's word for a question that the clearing house will not answer."""
+"""The test's answer for a request to which the clearing house will not reply."""
 
 SHORT_S, PATIENT_S = 1.0, scaled_s(25.0)
-"""Timeouts of a question. The longer one scales, so that no answer counts as missing on a slow
-host; it stays below the lease, which `let_work_last` scales too: nobody else takes a transfer up
-while its question is under way."""
+"""Timeouts of a request. The longer one scales, so that a slow host causes no timeout. It stays
+below the lease, which `let_work_last` scales too, so that no other worker claims a transfer whose
+request is in flight."""
 
 _step: ContextVar[str] = ContextVar("step")
 _patience_s: ContextVar[float] = ContextVar("patience_s", default=PATIENT_S)
 
 
 class Gate:
-    """The line to the test."""
+    """The connection to the test."""
 
     def __init__(self, worker: str, writer: asyncio.StreamWriter) -> None:
         self.driver: Driver | None = None
-        """Whoever is to look for what is due."""
+        """The driver that looks for due transfers when the test says so."""
         self._writer = writer
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[str]] = {}
@@ -72,9 +70,9 @@ class Gate:
     async def ask(
         self, step: str, when: str, memo: str, transfer_id: uuid.UUID, *, done: bool = True
     ) -> str:
-        """Wait for the test's word, and return it.
+        """Wait for the test's answer, and return it.
 
-        Raises what a lost connection raises, or CancelledError, when the test says so.
+        Raises the error of a lost connection, or CancelledError, if the test says so.
         """
         number = next(self._numbers)
         self._asked[number] = asyncio.get_running_loop().create_future()
@@ -92,7 +90,7 @@ class Gate:
         return word
 
     async def listen(self, reader: asyncio.StreamReader) -> None:
-        """Take what the test says, until it is gone."""
+        """Handle the test's messages until it disconnects."""
         while line := await reader.readline():
             answer = json.loads(line)
             if answer.get("look"):
@@ -105,7 +103,7 @@ class Gate:
 
     def _look(self) -> None:
         if self.driver is not None:
-            # As the worker does by itself: what fails now is done by the next look.
+            # Errors are ignored as in the worker's own loop: the next look tries again.
             look = asyncio.gather(self.driver.resume(), return_exceptions=True)
             self._looks.add(look)
             look.add_done_callback(self._looks.discard)
@@ -115,7 +113,7 @@ class Gate:
 
 
 def stop_at_commits(gate: Gate) -> None:
-    """Have each commit asked for, before it is begun and after it is made."""
+    """Ask the test before and after each commit."""
     ask, save, advance, debit = gate.ask, Driver.save, Store.advance, Store.debit
 
     async def named_save(
@@ -125,12 +123,12 @@ def stop_at_commits(gate: Gate) -> None:
         return await save(self, transfer, fact, notice_id)
 
     async def asking_advance(
-        self: Store, moved: Transfer, effect: Effect, lease_until: datetime, **kept: Any
+        self: Store, moved: Transfer, *more: Any, **kept: Any
     ) -> tuple[bool, bytes | None]:
         step = _step.get()
         await ask(step, "before", moved.memo, moved.transfer_id)
         try:
-            advanced, response = await advance(self, moved, effect, lease_until, **kept)
+            advanced, response = await advance(self, moved, *more, **kept)
         except UNREACHABLE:
             await ask(step, "failed", moved.memo, moved.transfer_id)
             raise
@@ -138,25 +136,25 @@ def stop_at_commits(gate: Gate) -> None:
         return advanced, response
 
     async def asking_debit(
-        self: Store, order: InterbankTransferOrder, transfer: Transfer, lease: Lease
+        self: Store, order: InterbankTransferOrder, transfer: Transfer, *more: Any, **named: Any
     ) -> Debit:
         await ask(DEBIT, "before", order.memo, transfer.transfer_id)
-        made = await debit(self, order, transfer, lease)
+        made = await debit(self, order, transfer, *more, **named)
         await ask(DEBIT, "after", order.memo, made.transfer_id, done=made.outcome == "DEBITED")
         return made
 
     async def staying_debit(
-        self: Store, order: InterbankTransferOrder, transfer: Transfer, lease: Lease
+        self: Store, order: InterbankTransferOrder, transfer: Transfer, *more: Any, **named: Any
     ) -> Debit:
-        # The test holds a debit for longer than its caller waits. It goes on without its caller,
-        # so that those which the test lets go together come to their commit together.
-        return await asyncio.shield(asking_debit(self, order, transfer, lease))
+        # The test holds a debit for longer than its caller waits. The debit continues without its
+        # caller, so that debits which the test releases together reach their commit together.
+        return await asyncio.shield(asking_debit(self, order, transfer, *more, **named))
 
     Driver.save, Store.advance, Store.debit = named_save, asking_advance, staying_debit
 
 
 def look_when_told(gate: Gate) -> None:
-    """Have the test say when to look for what is due, beside the look once a second."""
+    """Look for due transfers when the test says so, in addition to once a second."""
     resume = Driver.resume
 
     async def known_resume(self: Driver) -> None:
@@ -169,7 +167,7 @@ def look_when_told(gate: Gate) -> None:
 def let_work_last() -> None:
     """Scale the limits of statements and leases with the host.
 
-    A statement may wait for a row that the test holds, and a lease outlasts a question.
+    A statement may wait for a row that the test locks, and a lease must outlast a request.
     """
     open_pool, more = postgres.open_pool, scaled_s(1)
 
@@ -178,24 +176,24 @@ def let_work_last() -> None:
         return await open_pool(database, name, size, timeout_ms)
 
     postgres.COMMAND_TIMEOUT_S *= more
-    postgres.open_pool = patient_pool  # type: ignore[assignment]
+    bootstrap.open_pool = patient_pool
     driver.LEASE_S = math.ceil(driver.LEASE_S * more)
 
 
 class ToldClient(ach.AchClient):
-    """The client of the clearing house, told before each question whether it will be answered."""
+    """A client of the clearing house that asks the test for the timeout of each request."""
 
     def __init__(self, gate: Gate, session: Any, api_key: str) -> None:
         super().__init__(session, api_key)
         self._gate = gate
 
     async def submit(self, transfer: Transfer) -> Answer:
-        """Hand a transfer over."""
+        """Submit a transfer."""
         await self._be_told(SUBMIT, transfer)
         return await super().submit(transfer)
 
     async def query(self, transfer: Transfer) -> Answer:
-        """Ask what became of a transfer."""
+        """Query the state of a transfer."""
         await self._be_told(QUERY, transfer)
         return await super().query(transfer)
 
@@ -210,19 +208,19 @@ class ToldClient(ach.AchClient):
 
 
 class ClearingHouse:
-    """A session that shows the bank's certificate and waits as long as it is told."""
+    """A session with the bank's certificate and the timeout that the test chose."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     def request(self, method: str, url: str, **more: Any) -> Any:
-        """As aiohttp's session does."""
+        """Send a request as aiohttp's session does."""
         patience = aiohttp.ClientTimeout(total=_patience_s.get())
         return self._session.request(method, url, timeout=patience, **more)
 
 
 def reach_the_clearing_house(plan: dict[str, str], gate: Gate) -> aiohttp.ClientSession:
-    """Have payments ask through a session of the test's; return that session."""
+    """Make payments use a session of the test. Return that session."""
     tls = ssl.create_default_context(cafile=plan["ca"])
     tls.load_cert_chain(plan["cert"], plan["key"])
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, limit=256))

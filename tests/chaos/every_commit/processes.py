@@ -1,4 +1,4 @@
-"""Payments that stops, in the place of the ordinary one and beside it."""
+"""Runs payments_that_stops in place of the normal payments, in one or more processes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.rigs.running_bank import Bank
 PLACE = "payments"
 READY_WITHIN_S = 60.0
 ENDED_WITHIN_S = 30.0
-"""Longer than the calls under way may take at a drain; who is not gone then hangs."""
+"""Longer than a drain may take. A process that has not ended by then hangs."""
 
 
 class Payments:
-    """Starts workers that ask at the gate, and puts the ordinary payments back."""
+    """Starts workers that ask at the gate, and restores the normal payments."""
 
     def __init__(self, bank: Bank, socket: Path, gate: Gate) -> None:
         self._stack = bank.stack
@@ -36,13 +36,13 @@ class Payments:
         self._workers: list[asyncio.subprocess.Process] = []
 
     async def stand_in(self, workers: int, *, batch_interval_ms: int = 10) -> None:
-        """Take the place of payments; further workers only drive what is due."""
+        """Replace payments. Workers after the first one only drive due transfers."""
         await asyncio.to_thread(self._stack.stop, PLACE)
         settings = {"BP_BATCH_INTERVAL_MS": str(batch_interval_ms)}
         await asyncio.gather(*(self._start(slot, settings) for slot in range(workers)))
 
     async def die(self) -> None:
-        """Kill -9 the workers, and return when they are gone; the place stays empty."""
+        """Kill the workers with SIGKILL, and wait for their end. No payments runs afterwards."""
         self._kill()
         async with asyncio.timeout(scaled_s(ENDED_WITHIN_S)):
             await asyncio.gather(*(process.wait() for process in self._workers))
@@ -53,9 +53,9 @@ class Payments:
                 process.kill()
 
     async def step_aside(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End the workers, in order or by a crash, and have payments started by its supervisor."""
+        """End the workers, gracefully or by a crash, and let the supervisor start payments."""
         if number != signal.SIGKILL:
-            # A call that is held would be waited for.
+            # A graceful shutdown waits for held calls.
             self.gate.open()
         for process in self._workers:
             if process.returncode is None:
@@ -92,7 +92,9 @@ class Payments:
 
         async def ready() -> bool:
             if process.returncode is not None:
-                raise RuntimeError(f"it ended: {log.read_text(errors='replace')[-2000:]}")
+                raise RuntimeError(
+                    f"payments_that_stops ended: {log.read_text(errors='replace')[-2000:]}"
+                )
             return bool(await probe.check())
 
         await until(ready, READY_WITHIN_S, f"payments-that-stops-{slot} is ready")
@@ -110,7 +112,7 @@ class Payments:
 
 @asynccontextmanager
 async def payments_at_the_gate(bank: Bank) -> AsyncGenerator[Payments]:
-    """Have a gate, and the ordinary payments again at the end, whatever happens."""
+    """Open a gate, and always restore the normal payments at the end."""
     socket = bank.stack.home.run / "stops.sock"
     async with gate_at(socket) as gate:
         payments = Payments(bank, socket, gate)

@@ -29,7 +29,7 @@ from tests.chaos.every_commit.transfer_run import OPENING, WITHIN_S, TransferRun
 from tests.rigs.running_bank import Bank, Customer
 
 AT_ONCE = 40
-"""Transfers that are on their way at the same time."""
+"""Transfers that run at the same time."""
 SUPERUSER_CONNECTIONS = 16
 
 
@@ -57,22 +57,22 @@ CASES = tuple(
 
 @dataclass
 class Outcomes:
-    """What became of each case: None, or what was wrong."""
+    """The outcome of each case: None, or its error."""
 
     wrong: dict[str, BaseException | None] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
-    """Those that came to their end, with the books looked at: only they can be right."""
+    """Cases that ended and whose books were checked. Only these can pass."""
     broken_off: TimeoutError | None = None
-    """What ended all rounds before their time."""
+    """The timeout that ended all rounds early. None: there was none."""
     verdict: dict[str, object] = field(default_factory=dict)
 
     def require_right(self, name: str) -> None:
-        """Raise AssertionError with the case's name unless it came to a right end."""
+        """Raise AssertionError with the case's name unless the case ended correctly."""
         wrong = self.wrong.get(name)
         if wrong is not None:
             raise AssertionError(f"{name}: {type(wrong).__name__}: {wrong}") from wrong
         if name not in self.ended:
-            raise AssertionError(f"{name}: not seen to its end") from self.broken_off
+            raise AssertionError(f"{name}: did not end") from self.broken_off
 
 
 class Rounds:
@@ -85,7 +85,7 @@ class Rounds:
         self.outcomes = Outcomes()
 
     async def all(self, cases: Sequence[Case]) -> None:
-        """Run every case that can be driven; one that cannot fails."""
+        """Run every case that the test can drive. Any other case fails."""
         drivable: list[Case] = []
         for case in cases:
             try:
@@ -103,7 +103,7 @@ class Rounds:
                 await self._rounds(mine, crash=crash)
 
     async def _rounds(self, runs: dict[Case, TransferRun], *, crash: bool) -> None:
-        """Run the cases of one kind, those of as many banking days at a time."""
+        """Run the cases of one kind, in one round for each number of banking days."""
         if not crash:
             await self.payments.stand_in(workers=2)
         for days in sorted({case.step.way.days for case in runs}):
@@ -115,7 +115,7 @@ class Rounds:
     async def open_runs(
         self, named: Sequence[tuple[Step, str]], opening: Sequence[int]
     ) -> list[TransferRun]:
-        """Open a customer for each transfer, named by its memo, with what it holds at first."""
+        """Create a customer for each transfer, which its memo names, with an opening balance."""
         mark = f"{os.getpid()}-{uuid.uuid4().hex[:6]}"
         names = [f"every-commit-{mark}-{number}" for number in range(len(named))]
         opened = [
@@ -136,7 +136,7 @@ class Rounds:
         ]
 
     async def _live_round(self, runs: dict[Case, TransferRun], days: int) -> None:
-        """Have each case brought to its commit and disturbed there, many at once."""
+        """Bring each case to its commit and inject its fault there, many at once."""
         self._arm(runs)
         if days:
             await self._days_pass(runs, days)
@@ -146,7 +146,7 @@ class Rounds:
         await self._end(runs, days)
 
     async def _crash_round(self, runs: dict[Case, TransferRun], days: int) -> None:
-        """Have each case brought to its commit, and payments killed when all are there."""
+        """Bring each case to its commit, and kill payments when all are there."""
         await self.payments.stand_in(workers=1)
         self._arm(runs)
         if days:
@@ -159,8 +159,10 @@ class Rounds:
         await self._end(runs, days)
 
     async def _until_all_are_held(self, runs: dict[Case, TransferRun]) -> None:
-        """Bring back whoever was lost: a caller's time may have been over while the others were
-        still on their way. Who does not come back in time is wrong, and no other is."""
+        """Repeat lost calls: a caller may have timed out while the other cases were on their way.
+
+        Only a case that does not come back to its commit in time fails.
+        """
 
         def lost() -> dict[Case, TransferRun]:
             return {case: run for case, run in runs.items() if self._is_lost(case, run)}
@@ -171,29 +173,29 @@ class Rounds:
                     await self._each(missing, lambda case: runs[case].until_caught())
         except TimeoutError:
             for case, run in lost().items():
-                text = f"nobody was held {case.when} its commit when the crash came"
+                text = f"no call was held {case.when} its commit at the crash"
                 self.outcomes.wrong[case.name] = TimeoutError(text)
                 run.watch.open()
 
     def _is_lost(self, case: Case, run: TransferRun) -> bool:
-        """Whether nobody is held before its commit any more; after it the step is made."""
+        """Return whether no call is held at the commit. After the commit no hold is needed."""
         held = run.hold is not None and (run.hold.waiting or case.when == "after")
         return not held and self.outcomes.wrong.get(case.name) is None
 
     def _arm(self, runs: dict[Case, TransferRun]) -> None:
-        """Hold whoever comes to a case's commit, before anything is asked for."""
+        """Set a hold at the commit of each case, before any request is sent."""
         for case, run in runs.items():
             run.hold = run.watch.hold(case.step.name, case.when, every=True)
 
     async def _days_pass(self, runs: dict[Case, TransferRun], days: int) -> None:
-        """Begin all, and let the days pass of which nobody is told."""
+        """Begin all cases, and let banking days pass while the notices are held back."""
         await self._bank.control("ach", "POST", "/control/webhooks/hold")
         await self._each(runs, lambda case: runs[case].begin())
         body = {"banking_days": days, "drain_timeout_ms": 1}
         await self._bank.control("ach", "POST", "/control/clock/advance", body)
 
     async def _end(self, runs: dict[Case, TransferRun], days: int) -> None:
-        """See every case to its end, and look at the books."""
+        """Wait until every case has ended, and check the books."""
         if days:
             await self._bank.release_notices()
         await self._each(runs, lambda case: runs[case].end())
@@ -204,7 +206,7 @@ class Rounds:
     async def _each(
         self, runs: dict[Case, TransferRun], act: Callable[[Case], Awaitable[None]]
     ) -> None:
-        """Do something with each case that is still right; note what goes wrong."""
+        """Run `act` for each case that has no error yet, and record the errors."""
         at_once = asyncio.Semaphore(max(AT_ONCE, len(runs) // 2))
 
         async def one(case: Case) -> None:
@@ -214,7 +216,7 @@ class Rounds:
                 (wrong,) = await asyncio.gather(act(case), return_exceptions=True)
             self.outcomes.wrong[case.name] = wrong
             if wrong is not None:
-                # Whoever is still held for it would hold up the end of the worker.
+                # Calls that are still held would delay the shutdown of the worker.
                 runs[case].watch.open()
 
         await asyncio.gather(*(one(case) for case in runs))
@@ -233,8 +235,8 @@ class Rounds:
 
 @asynccontextmanager
 async def rounds_on(bank: Bank) -> AsyncGenerator[Rounds]:
-    """Open what the rounds need: connections of a superuser, and payments that stops at commits."""
-    # A test may hold a row for longer than the server lets a transaction be idle.
+    """Open what the rounds need: superuser connections, and payments that asks at each commit."""
+    # A test may lock a row for longer than the server lets a transaction be idle.
     patient = {"idle_in_transaction_session_timeout": "0"}
     dsn = bank.stack.dsn("bp_write")
     async with (

@@ -19,7 +19,7 @@ Row = tuple[State, Event]
 
 
 class Cause(Enum):
-    """Who causes the event, and who therefore repeats it when it is lost."""
+    """Who causes the event, and so repeats it if it is lost."""
 
     CLIENT = "the customer's request for a transfer"
     CANCEL = "the customer asks to cancel it"
@@ -28,29 +28,29 @@ class Cause(Enum):
 
 
 class Before(Enum):
-    """What happens between debit and event; those after settlement stand behind it."""
+    """What happens between the debit and the event. A row lists these in order."""
 
     SUBMITTED = "the clearing house has accepted it"
     UNKNOWN = "the bank gave up waiting for an answer"
     WAITING = "a worker waits with an answer in hand"
     CANCEL = "the customer asked to cancel it"
-    DAYS = "banking days pass, and nothing is told"
-    COMPLETED = "the clearing house tells that it settled"
+    DAYS = "banking days pass, and notices are held back"
+    COMPLETED = "the clearing house sends the notice of its settlement"
 
 
 GOOD_ACCOUNT, REFUSED_ACCOUNT = "123456", "12"
 RETURNED_ACCOUNT, LATE_RETURNED_ACCOUNT = "1239903", "1238803"
 
 DAYS_TO_BATCH, DAYS_TO_RETURN = 1, 8
-"""A batch is closed; everything is settled, and even a late return has come."""
+"""Days until a batch is closed, and days until even a late return has come."""
 
 HANG, SWALLOW = "hang", "accept_then_hang"
-"""Kinds of fault: nothing arrives; it arrives and the answer does not."""
+"""Kinds of fault: the request does not arrive; the request arrives, but the answer does not."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a step is reached and how its transfer ends once all is well again."""
+    """How a step is reached, and how its transfer ends after the fault."""
 
     cause: Cause
     ends_as: frozenset[str]
@@ -62,7 +62,7 @@ class Way:
     notice: str = ""
     """Type of the notice that is the event."""
     days: int = 0
-    """Banking days that the clearing house's clock must go on for it."""
+    """Banking days by which the clearing house's clock must advance."""
 
 
 def _ends(*states: State) -> frozenset[str]:
@@ -76,7 +76,7 @@ _UNSETTLED: dict[Row, Way] = {
     (_S.DEBITED, _E.ACCEPTED): Way(Cause.DRIVER, _ends(_S.SUBMITTED)),
     # Refused, and recalled before it is refunded.
     (_S.DEBITED, _E.RECALLED): Way(Cause.DRIVER, _ends(_S.FAILED), account=REFUSED_ACCOUNT),
-    # Taken up by another worker before the time-out is saved, it is submitted once more.
+    # If another worker claims it before the timeout is saved, it is submitted once more.
     (_S.DEBITED, _E.TIMED_OUT): Way(Cause.DRIVER, _ends(_S.FAILED, _S.SUBMITTED), submit=HANG),
     # When the request is lost, the saga may recall the transfer before the customer retries.
     (_S.DEBITED, _E.CANCEL_ASKED): Way(
@@ -101,7 +101,7 @@ _UNSETTLED: dict[Row, Way] = {
 
 
 def _told(event: Event, before: tuple[Before, ...], **partner: str) -> Way:
-    """Return the way to an event that a notice tells after settlement."""
+    """Return the way to an event that a notice reports after settlement."""
     returned = event is _E.RETURNED
     return Way(
         Cause.NOTICE,
@@ -153,7 +153,7 @@ class Step:
 
     @property
     def name(self) -> str:
-        """As payments_that_stops.py names it."""
+        """The name that payments_that_stops.py uses."""
         return DEBIT if self.row is None else f"{self.row[0].name}-{self.row[1].name}"
 
     @property
@@ -163,7 +163,7 @@ class Step:
 
     @property
     def way(self) -> Way:
-        """How to bring it about; KeyError for a row that nobody knows how to drive."""
+        """How to reach the step. KeyError: `WAYS` lacks the row."""
         return DEBIT_WAY if self.row is None else WAYS[self.row]
 
 

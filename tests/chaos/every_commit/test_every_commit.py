@@ -1,4 +1,4 @@
-"""Every commit of the saga, before and after it, under every fault: once, whole, and ended.
+"""Every fault before and after every commit of the saga: each transfer ends correctly, once.
 
 The cases come from the state table. rounds.py runs them together; each test reads the outcome of
 one case.
@@ -21,12 +21,12 @@ from tests.rigs.running_bank import Bank
 
 PARTNERS = ("ach", "fraud", "fcm", "oauth")
 ALL_WITHIN_S = 240.0
-"""Below the limit of a test, so that a hang is told with the ordinary payments back."""
+"""Below the timeout of a test, so that the normal payments is restored after a hang."""
 
 
 @pytest_asyncio.fixture(scope="module")
 async def outcomes(stack: RunningStack, request: pytest.FixtureRequest) -> AsyncGenerator[Outcomes]:
-    """What became of every case that is asked for, and the judge's verdict on the bank."""
+    """The outcome of every selected case, and the judge's verdict on the bank."""
     chosen = _chosen(request.session.items)
     bank = Bank(stack)
     for partner in PARTNERS:
@@ -36,7 +36,7 @@ async def outcomes(stack: RunningStack, request: pytest.FixtureRequest) -> Async
             async with asyncio.timeout(scaled_s(ALL_WITHIN_S)):
                 await rounds.all([case for case in CASES if case in chosen])
         except TimeoutError as error:
-            # Each case that has not come to its end then says so by its name.
+            # Each case that has not ended then fails under its own name.
             rounds.outcomes.broken_off = error
     rounds.outcomes.verdict = await bank.judged()
     yield rounds.outcomes
@@ -44,7 +44,7 @@ async def outcomes(stack: RunningStack, request: pytest.FixtureRequest) -> Async
 
 
 def _chosen(items: list[pytest.Item]) -> set[Case]:
-    """The cases that are run: all, unless some tests were named."""
+    """Return the cases to run: all, unless some tests were selected."""
     params = [getattr(getattr(item, "callspec", None), "params", {}) for item in items]
     return {one["case"] for one in params if isinstance(one.get("case"), Case)}
 

@@ -1,8 +1,8 @@
-"""Debits and steps that share a commit, broken in the middle of it: each is there once or not.
+"""A fault hits debits or steps that share a commit: each is made once or not at all.
 
-The crowd of a test shares one commit whatever the speed of the host: all of it is held before the
-commit and let go by one message. What is shared is seen from outside: rows that one transaction
-wrote carry its number.
+The requests of a test share one commit at any speed of the host: all are held before the commit and
+released by one message. The test sees the shared commit from outside, because all rows of one
+transaction have its number.
 """
 
 from __future__ import annotations
@@ -32,16 +32,15 @@ from tests.chaos.every_commit.transfer_run import AMOUNT, OPENING, WITHIN_S, Tra
 from tests.rigs.running_bank import Answer, Bank
 
 CROWD = 24
-"""Fewer than go in one group at most."""
+"""Fewer than the largest batch."""
 FEW = 8
 GIVES_UP_S = 3
-"""After so long, scaled, a group gives up a row that the test holds. It is many times what the test
-needs to kill payments meanwhile, and less than the five seconds, scaled too, after which the server
-gives up the statement."""
+"""Seconds, scaled, after which a batch gives up a row that the test locks. The test needs much less
+to kill payments meanwhile. The statement timeout is longer: five seconds, also scaled."""
 FUNCTIONS = REPO / "services" / "payments" / "sql" / "functions"
 
 AGAIN, IN_PROGRESS = {429, 503, 504}, "REQUEST_IN_PROGRESS"
-"""By which the bank says that the same request may be sent again."""
+"""Statuses and a reason by which the bank asks for a retry of the same request."""
 
 ACCEPTED = "DEBITED-ACCEPTED"
 
@@ -51,15 +50,15 @@ WHERE shard = ANY ($1::smallint[]) AND account_id = ANY ($2)
 """
 
 _GROUPS = {"payments.debit_each": "250ms", "payments.advance_group": None}
-"""The functions that commit for several transfers, and after how long each gives up a row in
-production; None: it has no such time of its own."""
+"""The functions that commit for several transfers, and the lock timeout of each in production.
+None: the function sets no lock timeout."""
 
 
 @asynccontextmanager
 async def crowd_at(
     bank: Bank, step: str, *, opening: Sequence[int] = (OPENING,) * CROWD
 ) -> AsyncGenerator[tuple[Rounds, list[TransferRun], list[Hold]]]:
-    """Have a crowd of requests held before the same step, each of a customer of its own."""
+    """Hold many requests before the same step, each of a different customer."""
     async with rounds_on(bank) as rounds, _patient_groups(rounds):
         mark = uuid.uuid4().hex[:6]
         memos = [f"group-{mark}-{number}" for number in range(len(opening))]
@@ -72,9 +71,9 @@ async def crowd_at(
 
 @asynccontextmanager
 async def _patient_groups(rounds: Rounds) -> AsyncGenerator[None]:
-    """Have a group wait for a row while a test holds it, and then again as in production.
+    """Let a batch wait for a row while a test locks it, and then restore production's timeouts.
 
-    What was there before is not put back: it may come from a session that was killed here.
+    The values before the test are not restored: they may come from a test that was killed.
     """
     patient = f"{round(1000 * scaled_s(GIVES_UP_S))}ms"
     try:
@@ -97,7 +96,7 @@ def test_the_time_that_is_put_back_is_that_of_production(function: str) -> None:
 
 
 async def _until_held(runs: Sequence[TransferRun], holds: Sequence[Hold], count: int = 1) -> None:
-    """Wait until each hold has so many requests; those that are missing are asked for again."""
+    """Wait until each hold has `count` requests. Missing requests are sent again."""
 
     async def all_there() -> bool:
         missing = [r for r, h in zip(runs, holds, strict=True) if len(h.waiting) < count]
@@ -105,7 +104,7 @@ async def _until_held(runs: Sequence[TransferRun], holds: Sequence[Hold], count:
             run.ask(count)
         return not missing
 
-    await until(all_there, WITHIN_S, f"all of the crowd at {holds[0].step}")
+    await until(all_there, WITHIN_S, f"all requests are held at {holds[0].step}")
 
 
 def _release(holds: Sequence[Hold]) -> None:
@@ -114,7 +113,7 @@ def _release(holds: Sequence[Hold]) -> None:
 
 
 async def _shared(rounds: Rounds, runs: Sequence[TransferRun]) -> list[int]:
-    """Return how many of the crowd's transfers each transaction wrote, the most first."""
+    """Return how many of the transfers each transaction wrote, the largest number first."""
     accounts = [run.customer.account_id for run in runs]
     shards = [shard_of(account) for account in accounts]
     rows: list[Any] = await rounds.superuser.fetch(_WRITERS, shards, accounts)
@@ -122,12 +121,12 @@ async def _shared(rounds: Rounds, runs: Sequence[TransferRun]) -> list[int]:
 
 
 def _last(runs: Sequence[TransferRun]) -> TransferRun:
-    """Return the one whose account a group locks last."""
+    """Return the run whose account a batch locks last."""
     return max(runs, key=lambda r: (shard_of(r.customer.account_id), r.customer.account_id))
 
 
 async def _end_right(runs: Sequence[TransferRun]) -> None:
-    """Repeat every key twice; the answers are the same, and each transfer is there once."""
+    """Retry every key twice. The answers must be the same, and each transfer must exist once."""
     await asyncio.gather(*(run.end() for run in runs))
     for run in runs:
         run.answers.append(await run.pay_until_answered())
@@ -142,7 +141,7 @@ _LOCK_TRANSFER = (
 
 @asynccontextmanager
 async def _locked(rounds: Rounds, sql: str, key: uuid.UUID) -> AsyncGenerator[PoolConnectionProxy]:
-    """Hold a row, so that the commit that needs it waits."""
+    """Lock a row, so that the commit that needs it waits."""
     async with rounds.superuser.acquire() as locker, locker.transaction():
         await locker.execute(sql, shard_of(key), key)
         yield locker
@@ -163,7 +162,7 @@ async def test_a_crash_before_the_commit_of_a_group_of_debits_leaves_all_of_it_o
             backend = await until_commit_waits(rounds.superuser, lock)
             await rounds.payments.die()
             if not committed:
-                # Nobody is there to take the answer; the wait for the row ends by itself.
+                # The client is dead, so the lock timeout ends the wait for the row.
                 await until(lambda: _gone(rounds, backend), WITHIN_S, "the server gives up")
         await until(lambda: _gone(rounds, backend), WITHIN_S, "the server is done")
         assert await _shared(rounds, runs) == ([CROWD] if committed else [])
@@ -196,7 +195,7 @@ async def test_a_session_ended_in_the_middle_of_a_group_costs_nobody_a_debit(ban
 
 
 def _is_definite(answer: Answer) -> bool:
-    """Whether an answer does not advise to send the same request again."""
+    """Return whether an answer does not ask for a retry of the same request."""
     return answer.status not in AGAIN and answer.reason != IN_PROGRESS
 
 
@@ -213,7 +212,7 @@ async def test_one_refused_debit_of_a_group_refuses_nobody_else(bank: Bank) -> N
 
 
 async def test_one_key_twice_in_a_group_is_one_debit_and_one_answer(bank: Bank) -> None:
-    # Few, so that all come long before the first of them gives up waiting for its answer.
+    # Few, so that all arrive long before the first caller gives up waiting.
     async with crowd_at(bank, DEBIT, opening=[OPENING] * FEW) as (_rounds, runs, holds):
         await _until_held(runs, holds, 2)
         _release(holds)

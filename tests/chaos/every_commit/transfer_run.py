@@ -1,8 +1,8 @@
-"""One transfer of a case: driven to its step, disturbed there, and followed to its end.
+"""One transfer of a case: driven to its step, hit by a fault there, and followed to its end.
 
-A run repeats what a real client or clearing house would repeat, until it succeeds. It ends a lease
-in the database, as time would do. Every wait is for a visible condition; none guesses the speed of
-the host.
+A run repeats what a real client or clearing house would repeat, until it succeeds. It ends leases
+in the database, as if time had passed. Every wait is for a visible condition, so none depends on
+the speed of the host.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ AMOUNT, OPENING = 100_00, 5_000_00
 AGAIN_S = 1.5
 """How long to wait for an effect before its cause is repeated."""
 INTERRUPTED_S = 5.0
-"""After so long nobody is at work on a transfer any more."""
+"""After this time no worker is busy with a transfer."""
 WITHIN_S = 60.0
-"""What has not come by then hangs: forty transfers are under way at once."""
+"""A deadline that catches a hang while forty transfers run at once."""
 
 SILENCE_MS = 1000
-"""How long the clearing house is silent once it has the request, before the line breaks."""
+"""How long the clearing house is silent after a request, before it closes the connection."""
 
 _PENDING = [state.name for state in PENDING]
 
@@ -45,7 +45,7 @@ Condition = Callable[[], bool]
 
 @dataclass
 class TransferRun:
-    """A transfer with all that was done to it."""
+    """A transfer with its requests, answers and faults."""
 
     bank: Bank
     gate: Gate
@@ -56,70 +56,70 @@ class TransferRun:
     opening: int = OPENING
     key: str = field(default_factory=lambda: str(uuid.uuid4()))
     answers: list[Answer] = field(default_factory=list)
-    """Whole answers to the request for the transfer, in the order of their coming."""
+    """Successful answers to the request for the transfer, in order of arrival."""
     hold: Hold | None = None
-    """Where it is caught at its step."""
+    """The hold at its step."""
     waiting: Hold | None = None
-    """Where whoever has its time-out in hand waits."""
+    """The hold of a worker that got a timeout and has not saved it."""
     _faults: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Faults that stand, with endpoint and kind of each."""
+    """Active faults, with endpoint and kind of each."""
     _calls: set[asyncio.Task[None]] = field(default_factory=set)
     _pays: set[asyncio.Task[None]] = field(default_factory=set)
     _causes: set[asyncio.Task[None]] = field(default_factory=set)
-    """Calls under way that cause the step's event."""
+    """Calls in flight that cause the step's event."""
     _notices: dict[str, bytes] = field(default_factory=dict)
     _heard: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Be seen at the gate."""
+        """Register at the gate."""
         self.watch = Watch(self._debited)
         self.gate.watches[self.memo] = self.watch
 
     @property
     def way(self) -> Way:
-        """How its step is brought about."""
+        """How its step is reached."""
         return self.step.way
 
     @property
     def transfer_id(self) -> str:
-        """ "" until the debit is made."""
+        """Its id, "" before the debit."""
         return self.watch.transfer_id
 
-    # What its parties do
+    # Actions of the customer, the clearing house and the workers
 
     def pay(self) -> None:
-        """Ask for the transfer; its answer is kept when it comes."""
+        """Request the transfer. The answer is kept when it arrives."""
         self._call(self._pay(), self._causes if self.step.row is None else self._pays)
 
     def ask(self, count: int) -> None:
-        """Have at least so many requests for it under way; only of a debit."""
+        """Have at least `count` requests for it in flight. Only for a debit."""
         for _ in range(count - len(self._causes)):
             self.pay()
 
     def pay_unless_asked(self) -> None:
-        """Ask again after an answer that made no transfer, as a client does."""
+        """Request it again after an answer without a transfer, as a client does."""
         if not self._pays:
             self.pay()
 
     async def pay_until_answered(
         self, is_answer: Callable[[Answer], bool] = lambda answer: answer.status == 200
     ) -> Answer:
-        """Ask with the same key until there is an answer about the transfer itself."""
+        """Retry with the same key until there is an answer about the transfer itself."""
         async with asyncio.timeout(scaled_s(WITHIN_S)):
             while not is_answer(answer := await self.pay_once()):
                 await asyncio.sleep(0.2)
         return answer
 
     def cancel(self) -> None:
-        """Ask to cancel it."""
+        """Request its cancellation."""
         self._call(self._cancel(), self._causes)
 
     def tell(self, kind: str, *, again: bool = False) -> None:
-        """Send a notice as the clearing house would; `again` under another id."""
+        """Send a notice as the clearing house does. With `again`, it has another id."""
         self._call(self._tell(kind, again=again), self._causes)
 
     def cause(self) -> None:
-        """Do what causes the step's event, unless that is under way."""
+        """Cause the step's event, unless a call that causes it is in flight."""
         match self.way.cause:
             case Cause.DRIVER:
                 self.end_lease_soon()
@@ -133,7 +133,7 @@ class TransferRun:
                 self.tell(self.way.notice)
 
     def cause_twice(self) -> None:
-        """Do it once more although it is under way."""
+        """Cause the step's event once more, although a call is in flight."""
         match self.way.cause:
             case Cause.CLIENT:
                 self.pay()
@@ -146,15 +146,15 @@ class TransferRun:
                 self._call(self.by_another(), self._calls)
 
     async def by_another(self) -> None:
-        """Let the lease be over, and have a worker look who does not hold the transfer."""
+        """End the lease, and make a worker look that does not hold the transfer."""
         await self.end_lease()
         held = self.hold.waiting if self.hold else []
         self.gate.have_a_look(not_by=held[0].worker if held else "")
 
     async def until(self, condition: Condition, again: Callable[[], None]) -> None:
-        """Wait for a condition and repeat what should bring it about."""
+        """Wait for a condition, and repeat the action that should cause it."""
         if self.way.cause is Cause.DRIVER:
-            # It comes by itself; a lease that ends now would have it made beside the test.
+            # It happens by itself. If the lease ended now, another worker would make the step.
             await self.for_a_while(condition)
 
         async def there() -> bool:
@@ -166,17 +166,17 @@ class TransferRun:
         await until(there, WITHIN_S, self.memo)
 
     async def until_caught(self) -> None:
-        """Wait until somebody is held at the step."""
+        """Wait until a call is held at the step."""
         await self.until(lambda: bool(self.hold and self.hold.waiting), self.cause)
 
     async def for_a_while(self, condition: Condition) -> None:
-        """Wait for a condition as long as nothing is repeated."""
+        """Wait for a condition until the next repetition is due."""
         pause = time.monotonic() + AGAIN_S
         while not condition() and time.monotonic() < pause:
             await asyncio.sleep(0.02)
 
     async def end_lease(self) -> None:
-        """Let the lease be over, as it would be after 45 s."""
+        """End the lease, as would happen after 45 s."""
         if self.transfer_id:
             one = uuid.UUID(self.transfer_id)
             await self.superuser.execute(
@@ -188,7 +188,7 @@ class TransferRun:
             )
 
     async def submit_late(self) -> Answer:
-        """Hand it to the clearing house past the bank, as a packet that was long on its way."""
+        """Submit it to the clearing house directly, like a request that the network delayed."""
         await self.mend(SUBMIT)
         return await self.bank.submit_to_ach(
             self.transfer_id,
@@ -198,11 +198,11 @@ class TransferRun:
             callbackReference=self.transfer_id,
         )
 
-    # What breaks
+    # Faults
 
     async def fault(self, kind: str, endpoint: str, **match: str) -> str:
-        """Break the clearing house for this transfer alone."""
-        # What arrives must have arrived: then the clearing house ends the silence, not the bank.
+        """Inject a fault of the clearing house for this transfer only."""
+        # The request must arrive, so the clearing house ends the silence, not the bank.
         params = {"ms": SILENCE_MS} if kind == SWALLOW else {}
         if kind == HANG:
             self.watch.silent[endpoint] += 1
@@ -211,25 +211,25 @@ class TransferRun:
         return one
 
     async def mend(self, endpoint: str = "") -> None:
-        """Take its faults back, all or those of one endpoint."""
+        """Remove its faults: all, or those of one endpoint."""
         for one in [one for one, (at, _) in self._faults.items() if endpoint in ("", at)]:
             await self.mend_one(one)
 
     async def mend_one(self, fault: str) -> None:
-        """Take one fault back."""
+        """Remove one fault."""
         await self.bank.control("ach", "DELETE", f"/control/faults/{fault}")
         endpoint, kind = self._faults.pop(fault, ("", ""))
         if kind == HANG:
             self.watch.silent[endpoint] -= 1
 
     async def fired(self, faults: list[str]) -> int:
-        """How often some faults hit."""
+        """Return how often the faults fired."""
         paths = [f"/control/faults/{one}" for one in faults]
         found = [await self.bank.control("ach", "GET", path) for path in paths]
         return sum(int(one.body["fired"]) for one in found)
 
     async def _debited(self, transfer_id: str) -> None:
-        """Break what is known by the transfer's id, before anybody asks."""
+        """Inject the faults that match the transfer's id, before any request names it."""
         for endpoint, kind in ((QUERY, self.way.query), (RECALL, self.way.recall)):
             if kind:
                 await self.fault(kind, endpoint, idempotencyKey=transfer_id)
@@ -237,7 +237,7 @@ class TransferRun:
     # From the debit to the step
 
     async def begin(self) -> None:
-        """Ask for it, and go up to where the clearing house's days must pass or the step comes."""
+        """Request it, and drive it to the point before its banking days or before its step."""
         if self.way.submit:
             await self.fault(self.way.submit, SUBMIT, addenda=self.memo)
         if self.step.row is None:
@@ -251,7 +251,7 @@ class TransferRun:
             await self._pass(part)
 
     async def go_on(self) -> None:
-        """Do what stands behind the days that have passed."""
+        """Do what comes after the banking days."""
         before = self.way.before
         if self.way.days:
             for part in before[before.index(Before.DAYS) + 1 :]:
@@ -277,11 +277,11 @@ class TransferRun:
                 raise ValueError("banking days pass for all at once")
 
     def end_lease_soon(self) -> None:
-        """End the lease without waiting for it."""
+        """End the lease in the background."""
         self._call(self.end_lease(), self._calls)
 
     async def state(self) -> str:
-        """Its state in the database; "" before the debit."""
+        """Return its state in the database, "" before the debit."""
         if not self.transfer_id:
             return ""
         one = uuid.UUID(self.transfer_id)
@@ -289,7 +289,7 @@ class TransferRun:
         return await self.superuser.fetchval(sql, shard_of(one), one) or ""
 
     async def until_state(self, *states: str) -> None:
-        """Wait for a state; the lease of one that was interrupted ends early."""
+        """Wait for a state. The lease of an interrupted transfer is ended early."""
         interrupted = time.monotonic() + scaled_s(INTERRUPTED_S)
 
         async def there() -> bool:
@@ -305,7 +305,7 @@ class TransferRun:
     # The end
 
     async def end(self) -> None:
-        """Repeat what was not heard, until all is heard and the transfer has come to its end."""
+        """Repeat lost requests and notices until all have arrived and the transfer has ended."""
         await self.mend()
         if self.waiting is not None:
             self.waiting.release()
@@ -318,7 +318,7 @@ class TransferRun:
             await asyncio.gather(*self._calls, *self._pays, *self._causes)
 
     async def _end_of_debit(self) -> None:
-        """Have the first answer again; a transfer that failed has none, and its key is free."""
+        """Get the first answer again. A failed transfer has none, because its key is free."""
         if self.transfer_id:
             await self._until_ended()
         if await self.state() != "FAILED":
@@ -351,7 +351,7 @@ class TransferRun:
             self.answers.append(answer)
 
     async def pay_once(self) -> Answer:
-        """Ask for the transfer and return the answer, whatever it is."""
+        """Request the transfer once, and return any answer."""
         body = {
             "accountId": str(self.customer.account_id),
             "amount": {"currencyCode": "USD", "minorUnits": str(AMOUNT)},

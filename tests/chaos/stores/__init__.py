@@ -1,1 +1,1 @@
-"""What the stores do to the bank when they fail, as docs/failure-modes.md tells it."""
+"""How the bank behaves when a store fails, as docs/failure-modes.md describes it."""

@@ -1,6 +1,6 @@
-"""Customers who pay while something breaks: each order is repeated with its key until it is taken.
+"""Customers who pay during a fault: each order is retried with its key until it is accepted.
 
-What they were told is kept, so that a test can say what a caller sees of a fault.
+All refusals are kept, so that a test can check what a caller sees of a fault.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ CLEAR = {
     (504, "DEADLINE_EXCEEDED"),
     (409, "REQUEST_IN_PROGRESS"),
 }
-"""All that a caller may be told instead of yes, each with the advice to repeat."""
+"""The only refusals that a caller may get. Each advises a retry."""
 
 
 @dataclass
 class Payer:
-    """One customer, what was taken and what was refused."""
+    """One customer, the opening balance and the accepted transfers."""
 
     customer: Customer
     before: int
@@ -37,7 +37,7 @@ class Payer:
 
 @dataclass
 class Load:
-    """Payers at work."""
+    """Customers who pay, and the refusals that they got."""
 
     bank: Bank
     payers: list[Payer]
@@ -46,17 +46,17 @@ class Load:
 
     @property
     def taken(self) -> list[str]:
-        """Every transfer that was answered with yes."""
+        """Every accepted transfer."""
         return [one for payer in self.payers for one in payer.taken]
 
     async def more(self, count: int, within_s: float = 60) -> None:
-        """Wait until so many more orders are taken."""
+        """Wait until `count` more orders are accepted."""
         wanted = len(self.taken) + count
 
         async def there() -> bool:
             return len(self.taken) >= wanted
 
-        await until(there, within_s, f"{count} more orders; refused: {self.refusals}")
+        await until(there, within_s, f"{count} more orders are accepted; refused: {self.refusals}")
 
     async def refused(self, within_s: float = 30) -> None:
         """Wait until one more order is refused."""
@@ -68,11 +68,11 @@ class Load:
         await until(there, within_s, "an order is refused")
 
     def assert_clear(self) -> None:
-        """No caller was told anything but yes or to repeat."""
+        """Require that every refusal advised a retry."""
         assert set(self.refusals) <= CLEAR, self.refusals
 
     async def assert_whole(self, within_s: float = 60) -> None:
-        """Every yes is on record once for each fact, and each payer has paid just that."""
+        """Require one audit record for each event, and the right balance of each payer."""
         taken = self.taken
         assert len(taken) == len(set(taken))
         sql = (
@@ -85,7 +85,9 @@ class Load:
             facts = [[one.rpartition(".")[2] for one in row["facts"]] for row in rows]
             return facts == [["TransferDebited", "TransferSubmitted"]] * len(taken)
 
-        await until(recorded, within_s, "debited and submitted of each transfer, once")
+        await until(
+            recorded, within_s, "each transfer has one record as debited and one as submitted"
+        )
         for payer in self.payers:
             paid = payer.before - len(payer.taken) * MINOR_UNITS
             assert await self.bank.posted(payer.customer) == paid
@@ -106,7 +108,7 @@ class Load:
 
 @contextlib.asynccontextmanager
 async def load(bank: Bank, payers: int = 4) -> AsyncGenerator[Load]:
-    """Let customers pay beside the body; afterwards each order under way is seen to its end."""
+    """Let customers pay during the block. Afterwards, wait for the orders in flight."""
     customers = [await bank.customer() for _ in range(payers)]
     paying = Load(bank, [Payer(one, await bank.posted(one)) for one in customers])
     tasks: list[asyncio.Task[Any]] = [

@@ -1,6 +1,6 @@
 """A service with a wrong clock: `python -m tests.chaos.stores.skewed SECONDS services.payments`.
 
-For tests alone. Only the time of day is wrong; monotonic time, as ever, runs as it should.
+For tests only. Only the time of day is wrong; monotonic time is right.
 """
 
 import importlib
@@ -15,9 +15,9 @@ from services.kernel import clock
 
 
 def shift(seconds: int) -> None:
-    """Let every later reader of the time of day read it so many seconds off.
+    """Shift the time of day by some seconds for every later reader.
 
-    To be called before the service is imported: its modules take `utc_now` by name.
+    Call this before the service is imported: its modules import `utc_now` by name.
     """
     real_now, real_time, real_time_ns = clock.utc_now, time.time, time.time_ns
 
@@ -30,7 +30,7 @@ def shift(seconds: int) -> None:
     def shifted_time_ns() -> int:
         return real_time_ns() + seconds * 1_000_000_000
 
-    # gRPC makes a deadline out of a time-out by Python's clock and keeps it by the machine's.
+    # gRPC converts a timeout to a deadline by Python's clock, and checks it by the machine's.
     deadlines: Any = importlib.import_module("grpc.aio._utils")
     deadlines.time = SimpleNamespace(time=real_time)
     clock.utc_now = shifted_now

@@ -1,9 +1,9 @@
-"""A stack whose stores lie on small volumes, so that a disk can be full without harming anybody.
+"""A stack whose stores are on small volumes, so that a test can fill a disk without harm.
 
-The supervisor runs in a mount namespace of its own, with a tmpfs at each store's folder: nobody
-else sees them, and they are gone when the last process of the stack is. Root needs no more for it;
-anybody else gets a user namespace as well. Where the system allows neither, the tests fail and say
-what is needed.
+The supervisor runs in its own mount namespace, with a tmpfs at each store's folder. No other
+process sees the volumes, and they disappear with the last process of the stack. Root needs nothing
+else. Any other user also gets a user namespace. If the system allows neither, the tests fail with a
+message that says what is needed.
 """
 
 import contextlib
@@ -19,30 +19,30 @@ from sandbox.stack.home import Home
 from sandbox.stack.testing import RunningStack
 
 SIZES_MIB = {"postgres": 512, "kafka": 128}
-"""Ample for a short test; the ballast fills what is left."""
+"""Enough for a short test. The ballast fills the rest."""
 
 BLOCKS_BYTES = (1024 * 1024, 4096, 1)
 
 NEEDED = """\
-Tests of full disks need a mount namespace of their own, and this machine gives none:
+Tests of full disks need their own mount namespace, and this machine does not allow one:
 {errors}
-Needed is util-linux (unshare, setpriv) and one of: root with CAP_SYS_ADMIN (in a container
-`--cap-add SYS_ADMIN`), or user namespaces for all (`sysctl kernel.unprivileged_userns_clone=1`,
+Install util-linux (unshare, setpriv). Then run as root with CAP_SYS_ADMIN (in a container
+`--cap-add SYS_ADMIN`), or allow user namespaces (`sysctl kernel.unprivileged_userns_clone=1`,
 and on Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`)."""
 
 
 class VolumesUnavailableError(AssertionError):
-    """The machine cannot give a test small volumes; the message says what is needed."""
+    """The machine does not allow small volumes. The message says what to change."""
 
 
 @dataclass(frozen=True)
 class SmallVolumes:
-    """A running stack, and its disks to fill."""
+    """A running stack whose disks a test can fill."""
 
     stack: RunningStack
 
     def _folder(self, store: str) -> Path:
-        """A store's volume, seen through the supervisor's own mounts."""
+        """Return a store's volume, as the supervisor's own mounts show it."""
         supervisor = self.stack.home.lock_file.read_text()
         return Path(f"/proc/{supervisor}/root{self.stack.home.data / store}")
 
@@ -55,13 +55,13 @@ class SmallVolumes:
                         pass
 
     def free_bytes(self, store: str) -> int:
-        """How much room is left."""
+        """Return the free space of a store's volume."""
         found = os.statvfs(self._folder(store))
         return found.f_bavail * found.f_frsize
 
     @contextlib.contextmanager
     def room_afterwards(self, store: str) -> Generator[None]:
-        """Delete the ballast after the body, also when it fails: the judge needs the stores."""
+        """Remove the ballast after the block, even if it fails: the judge needs the stores."""
         try:
             yield
         finally:
@@ -69,7 +69,7 @@ class SmallVolumes:
 
 
 def start(root: Path) -> SmallVolumes:
-    """Start a supervisor on small volumes; nothing of the stack runs yet.
+    """Start a supervisor on small volumes, without any other part of the stack.
 
     Raises VolumesUnavailableError with the remedy.
     """
@@ -85,14 +85,14 @@ def start(root: Path) -> SmallVolumes:
 
 
 def _in_namespace(mounts: str) -> tuple[str, ...]:
-    """Return the command that mounts, unseen by others, and becomes what stands behind it."""
+    """Return a command prefix: mount in a new namespace, then execute the rest of the line."""
     if os.geteuid() == 0:
-        # No user namespace: PostgreSQL runs as another user, whom one of root's would not know.
+        # No user namespace: PostgreSQL runs as another user, who would not exist in it.
         unshare, drop = ("unshare", "--mount", "--propagation", "private"), ""
     else:
         unshare = ("unshare", "--user", "--map-current-user", "--keep-caps", "--mount")
         drop = "--ambient-caps=-all --inh-caps=-all"
-    # A change of capabilities takes the signal at the caller's death away; it is asked for anew.
+    # A change of capabilities clears the signal at the parent's death, so it is set again.
     script = f'{mounts} && exec setpriv {drop} --pdeathsig TERM "$@"'
     return (*unshare, "sh", "-ec", script, "sh")
 

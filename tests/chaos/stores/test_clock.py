@@ -1,4 +1,4 @@
-"""Clocks jump and disagree: windows are kept to the second, and no decision comes out otherwise."""
+"""Clocks jump and disagree: windows are exact to the second, and all decisions stay the same."""
 
 import asyncio
 import signal
@@ -26,7 +26,7 @@ from tests.rigs.running_bank import Bank, Customer
 
 SKEW_S = 120
 MARGIN = timedelta(seconds=5)
-"""How near to the opening the test looks, on either side of it."""
+"""The longest time between a look of the test and the opening, before it or after it."""
 ROUNDED = timedelta(seconds=1)
 SUBMIT = "POST /ach/transfer"
 LONG_LEASE = """
@@ -37,7 +37,7 @@ Skewed = subprocess.Popen[bytes]
 
 
 def _next_leap(now: datetime) -> datetime:
-    """Midnight in New York of the next day that is not 24 hours long."""
+    """Return midnight in New York of the next day that is not 24 hours long."""
     day = datetime(now.year, now.month, now.day, tzinfo=ZONE) + timedelta(days=4)
     while day.utcoffset() == (day + timedelta(days=1)).utcoffset():
         day += timedelta(days=1)
@@ -49,8 +49,8 @@ async def _business_now(bank: Bank) -> datetime:
 
 
 async def _advance_to(bank: Bank, instant: datetime) -> None:
-    """Let the clearing house's clock jump to an instant, and its notices arrive."""
-    # In UTC: the difference of two times of one zone is that of the clock's face.
+    """Advance the clearing house's clock to an instant, and wait for its notices."""
+    # In UTC: Python subtracts two times of one zone as local times, without the clock change.
     left = (instant.astimezone(UTC) - (await _business_now(bank)).astimezone(UTC)).total_seconds()
     # On a slow host the clock may have passed the instant by itself.
     body = {"seconds": max(left, 0), "drain_timeout_ms": 60_000}
@@ -59,10 +59,11 @@ async def _advance_to(bank: Bank, instant: datetime) -> None:
 
 
 async def _settles_on_time_over(bank: Bank, leap: datetime) -> bool:
-    """Pay on the Friday before a leap, and require that the transfer settles at its opening.
+    """Pay on the Friday before a clock change, and require that the transfer settles on time.
 
-    The clearing house's clock runs on, so its time is read after each look at the transfer. Return
-    whether both looks came within MARGIN of the opening: on a slow host a later leap may be needed.
+    The clearing house's clock keeps running, so its time is read after each look at the transfer.
+    Return whether both looks came within MARGIN of the opening. If not, the host was too slow, and
+    the caller tries a later clock change.
     """
     friday = leap - timedelta(days=2)
     await _advance_to(bank, friday.replace(hour=21))
@@ -120,7 +121,7 @@ def _start_skewed(bank: Bank, service: str, seconds: int, environment: dict[str,
 
 @asynccontextmanager
 async def _with_skew(bank: Bank, service: str, seconds: int) -> AsyncGenerator[Skewed]:
-    """Run a service with a wrong clock in the place of its own process."""
+    """Run a service with a wrong clock in place of its own process."""
     own = Path(f"/proc/{bank.stack.pid(service)}/environ").read_bytes().decode().split("\0")
     environment = dict(one.split("=", 1) for one in own if "=" in one)
     await asyncio.to_thread(bank.stack.stop, service)
@@ -136,7 +137,7 @@ async def _with_skew(bank: Bank, service: str, seconds: int) -> AsyncGenerator[S
 
 
 async def _paged(bank: Bank, customer: Customer) -> list[str]:
-    """Read the whole list, two a page."""
+    """Return the complete list, read in pages of two."""
     found: list[str] = []
     token = ""
     while True:
@@ -149,9 +150,11 @@ async def _paged(bank: Bank, customer: Customer) -> list[str]:
 
 
 def _require_wrong(shown: str, seconds: int, begun: datetime) -> None:
-    """Require that a time written between `begun` and now was read off a clock that is wrong."""
+    """Require that a time written since `begun` comes from a clock that is `seconds` wrong."""
     right = datetime.fromisoformat(shown) - timedelta(seconds=seconds)
-    assert begun - ROUNDED <= right <= datetime.now(UTC) + ROUNDED, "its clock is wrong indeed"
+    assert begun - ROUNDED <= right <= datetime.now(UTC) + ROUNDED, (
+        "the process must use the wrong clock"
+    )
 
 
 @pytest.mark.parametrize("seconds", [SKEW_S, -SKEW_S])
@@ -180,9 +183,9 @@ async def test_payments_two_minutes_off_decides_as_it_should(bank: Bank, seconds
         left = await _debited(bank, ana)
         process.kill()
         await asyncio.to_thread(process.wait)
-        # As if its clock had been wrong by much more: the lease ends long after this test.
+        # As if its clock were wrong by much more: the lease ends long after this test.
         assert len(await bank.rows("bp_write", LONG_LEASE, uuid.UUID(left))) == 1
-    # A lease that a wrong clock gave holds nobody up: the next process of its slot ends it.
+    # A lease from a wrong clock delays nothing: the next process of its slot ends it.
     await bank.mend("ach")
     await bank.in_state(ana, left, "SUBMITTED", timeout_s=30)
     assert await bank.posted(ana) == 5_000_00 - 5 * 10_00
@@ -196,7 +199,7 @@ APART = {
     "relay": SKEW_S,
     "router": -SKEW_S,
 }
-"""Payments has the right time, has a test of its own, and is two minutes off each of these."""
+"""Clock errors in seconds. Payments, which has its own test, keeps the right time."""
 
 
 async def test_services_that_disagree_by_minutes_tell_one_story(bank: Bank) -> None:
@@ -211,13 +214,13 @@ async def test_services_that_disagree_by_minutes_tell_one_story(bank: Bank) -> N
         await bank.in_state(ana, paid, "SUBMITTED")
         await bank.two_banking_days()
         await bank.in_state(ana, paid, "COMPLETED")
-        # The read model has heard of it all, each side has been told, and all is on record.
+        # The read model, the notifications of both sides and the audit log are complete.
         await _shows(bank, ana, 5_000_00 - 17_00)
         await _shows(bank, luis, 5_000_00 + 7_00)
         await bank.pushed(ana, 2)
         await _recorded(bank, {paid: 3, booked.body["transferId"]: 1})
-        # A push that is cut off waits for its lease, which a clock ahead wrote two minutes longer.
-        await until(lambda: _all_sent(bank), 30, "no push is under way")
+        # An interrupted push waits for its lease, which a fast clock makes two minutes longer.
+        await until(lambda: _all_sent(bank), 30, "no push is pending")
 
 
 async def _all_sent(bank: Bank) -> bool:
@@ -242,7 +245,7 @@ async def _recorded(bank: Bank, wanted: dict[str, int]) -> None:
         rows = await bank.rows("bp_audit", sql, list(wanted))
         return {row["subject"]: row["n"] for row in rows} == wanted
 
-    await until(there, 30, "every event is on record")
+    await until(there, 30, "every event is recorded")
 
 
 async def _debited(bank: Bank, customer: Customer) -> str:

@@ -1,4 +1,4 @@
-"""A store's disk is full: what can go on goes on, and with room again all heals by itself."""
+"""A store's disk is full: other work continues, and with free space the bank heals by itself."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
@@ -21,7 +21,7 @@ NEXT_WAL_FILE = "SELECT pg_logical_emit_message(true, '', 'x'), pg_switch_wal()"
 
 @pytest.fixture(scope="module")
 def volumes(tmp_path_factory: pytest.TempPathFactory) -> Generator[SmallVolumes]:
-    """A whole bank of its own whose PostgreSQL and Kafka lie on small volumes."""
+    """A separate bank whose PostgreSQL and Kafka are on small volumes."""
     running = small_volumes.start(tmp_path_factory.mktemp("volumes") / "home")
     try:
         running.stack.ensure()
@@ -32,12 +32,12 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Generator[SmallVolumes]
 
 @pytest.fixture(scope="module")
 def stack(volumes: SmallVolumes) -> RunningStack:
-    """That bank in the place of the session's: `bank` is its customer and its judge."""
+    """That bank instead of the session's, so that the fixture `bank` uses and judges it."""
     return volumes.stack
 
 
 def _told(bank: Bank, part: str, what: str) -> Callable[[], Awaitable[bool]]:
-    """Return the condition that a part says something in its log that it has not said yet."""
+    """Return the condition that a part logs a text once more."""
     before = bank.stack.log(part).count(what)
 
     async def there() -> bool:
@@ -62,7 +62,7 @@ async def test_without_room_for_kafka_customers_pay_on_and_events_wait_in_the_ou
         no_room = _told(bank, "kafka", NO_ROOM)
         with volumes.room_afterwards("kafka"):
             await asyncio.to_thread(volumes.fill, "kafka")
-            await until(no_room, 30, "Kafka finds no room")
+            await until(no_room, 30, "Kafka finds no space")
             await until(lambda: _started_in_vain(bank, "kafka"), 30, "it cannot start either")
             await until(lambda: _events_wait(bank), 30, "events wait in the outbox")
             await paying.more(20)
@@ -73,7 +73,7 @@ async def test_without_room_for_kafka_customers_pay_on_and_events_wait_in_the_ou
 
 
 async def _use_up_wal(connection: asyncpg.Connection) -> None:
-    """Let the server begin new WAL files until it finds no room; load would do so later."""
+    """Make the server start new WAL files until it finds no space, as load would do later."""
 
     async def refused() -> bool:
         try:
@@ -82,7 +82,7 @@ async def _use_up_wal(connection: asyncpg.Connection) -> None:
             return True
         return False
 
-    await until(refused, 60, "PostgreSQL begins no further file of its log")
+    await until(refused, 60, "PostgreSQL cannot start another WAL file")
 
 
 async def test_without_room_for_postgres_callers_are_told_to_repeat_and_nothing_is_half_done(
@@ -93,18 +93,18 @@ async def test_without_room_for_postgres_callers_are_told_to_repeat_and_nothing_
         await bank.in_state(payer.customer, payer.taken[0], "SUBMITTED")
         no_page = _told(bank, "postgres", "could not extend file")
         no_log = _told(bank, "postgres", "PANIC")
-        # A session of its own: a new one may fail on a full disk, because it writes a cache file.
+        # Opened before the disk is full: a new session writes a cache file and may fail.
         connection = await bank.connect("bp_write")
-        # A new WAL file, so that the room for rows ends first.
+        # A new WAL file, so that the space for rows ends first.
         await connection.execute(NEXT_WAL_FILE)
         with volumes.room_afterwards("postgres"):
             await asyncio.to_thread(volumes.fill, "postgres")
-            await until(no_page, 30, "PostgreSQL finds no room for a row")
+            await until(no_page, 30, "PostgreSQL finds no space for a row")
             await paying.refused()
             assert (await bank.transfer(payer.customer, payer.taken[0]))["state"] == "SUBMITTED"
             await _use_up_wal(connection)
             connection.terminate()
-            await until(no_log, 10, "PostgreSQL finds no room for its log and ends")
+            await until(no_log, 10, "PostgreSQL finds no space for its WAL and ends")
             await until(lambda: _started_in_vain(bank, "postgres"), 20, "it cannot recover either")
             await paying.refused()
         await asyncio.to_thread(bank.stack.wait_ready, "postgres", timeout_s=WITHIN_S)

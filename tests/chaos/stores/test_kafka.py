@@ -1,4 +1,4 @@
-"""Kafka fails in the middle of things: no event is lost, none is told twice."""
+"""Kafka fails during work: no event is lost, and none has its effect twice."""
 
 import asyncio
 import signal
@@ -26,7 +26,7 @@ GROUPS = {
     "notif": ("notifications",),
 }
 JOINS, HELD_MIN = 5, 2
-"""How often a stranger joins each group, and in how many of its joins it must get partitions."""
+"""How often an extra member joins each group, and how often it must get partitions."""
 POISON = b"\xff\xffnot a message"
 
 
@@ -39,14 +39,14 @@ def _open_messages(bootstrap: str) -> int:
 
 
 async def _stop_router_in_transaction(bank: Bank) -> None:
-    """Stop the router (SIGSTOP) at moments of its work until it stands in an open transaction."""
+    """Stop the router with SIGSTOP, again and again, until it is in an open transaction."""
     bootstrap = bank.where["BP_KAFKA_BOOTSTRAP"]
 
     async def caught() -> bool:
         bank.stack.kill("router", signal.SIGSTOP)
         is_open = False
         try:
-            # It must be open at a second look too: only then is nobody about to commit it.
+            # It must be open at a second look too: then no commit is already on its way.
             looks = [await asyncio.to_thread(_open_messages, bootstrap) for _ in range(2)]
             is_open = min(looks) > 0
         finally:
@@ -68,13 +68,13 @@ async def test_a_broker_killed_within_a_router_transaction_loses_and_doubles_not
             bank.stack.kill("router", signal.SIGCONT)
         await paying.more(20)
         await asyncio.to_thread(bank.stack.wait_ready, "kafka", not_pid=killed)
-    assert not paying.refusals, "a customer does not notice that Kafka is away"
+    assert not paying.refusals, "customers must not notice that Kafka is down"
     await paying.assert_whole()
 
 
 def _join_and_leave(bootstrap: str, group: str, stop: threading.Event) -> int:
-    """Be a member that takes partitions, does nothing with them and leaves; how often it had
-    some."""
+    """Join a group, get partitions, do nothing and leave, several times. Return how often it got
+    partitions."""
     held, joins, topics = 0, 0, GROUPS[group]
     end = time.monotonic() + scaled_s(60)
     while joins < JOINS or (held < HELD_MIN and time.monotonic() < end and not stop.is_set()):
@@ -100,13 +100,13 @@ async def test_a_storm_of_rebalances_loses_and_doubles_nothing(bank: Bank) -> No
             )
         finally:
             stop.set()
-    assert min(held) >= HELD_MIN, f"each group was rebalanced with partitions handed over: {held}"
+    assert min(held) >= HELD_MIN, f"too few joins got partitions: {held}"
     assert not paying.refusals
     await paying.assert_whole()
 
 
 def _produce(bootstrap: str, topic: str, key: bytes, value: bytes, **headers: str) -> None:
-    """Write as the bank's own producers do, so that the key finds the same partition."""
+    """Publish as the bank's own producers do, so that the key selects the same partition."""
     producer = Producer(kafka.producer_settings(bootstrap, "poisoner"))
     producer.produce(topic, key=key, value=value, headers=list(headers.items()))
     assert producer.flush(scaled_s(20)) == 0
@@ -123,7 +123,7 @@ def _read(bootstrap: str, topic: str) -> list[kafka.Record]:
 
 
 POISONED = [
-    # topic            who must park it
+    # topic            groups that park it
     ("payments", {"[router]", "[customers]"}),
     ("transfers", {"[router]", "[customers]"}),
     ("auth-events", {"[router]"}),
@@ -142,7 +142,7 @@ async def test_poison_in_each_topic_is_put_aside_with_its_reason_and_what_is_beh
     poison = {topic: POISON + uuid.uuid4().bytes for topic, _ in POISONED}
     for topic, value in poison.items():
         await asyncio.to_thread(_produce, bootstrap, topic, key, value)
-    # Behind it, in the same partitions: of an account the key decides.
+    # These events follow in the same partitions, because they have the key of the same account.
     behind = await _one_of_each_behind(bank, ana, luis, bootstrap)
     for topic, who in POISONED:
 
@@ -154,12 +154,12 @@ async def test_poison_in_each_topic_is_put_aside_with_its_reason_and_what_is_beh
             return {one.header("dlq-error").partition(" ")[0] for one in mine} == who
 
         await until(parked, 30, f"{topic}.dlq has the poison from {who}")
-    await until(behind, 30, "what is behind the poison is on record")
+    await until(behind, 30, "the events after the poison are recorded")
     await bank.pushed(ana)
 
 
 async def _one_of_each_behind(bank: Bank, ana: Any, luis: Any, bootstrap: str) -> Callable[[], Any]:
-    """Send one good event into each topic; the condition that all are on record."""
+    """Send one valid event to each topic. Return the condition that all are recorded."""
     paid = (await bank.pay(ana, 1_00)).body["transferId"]
     booked = (await bank.book(ana, luis, 1_00)).body["transferId"]
     login = str(uuid.uuid4())
@@ -189,7 +189,7 @@ TORN = (
 
 
 def _tear(data: Path, topics: tuple[str, ...]) -> list[Path]:
-    """Leave the beginning of a batch at the end of each partition."""
+    """Write the beginning of a batch to the end of each partition."""
     segments = [
         max(folder.glob("*.log")) for one in topics for folder in data.glob(f"{one}-[0-9]*")
     ]
@@ -205,7 +205,7 @@ async def test_an_unclean_restart_with_torn_writes_keeps_all_that_was_acknowledg
     data = bank.stack.home.data / "kafka"
     async with load(bank) as paying:
         await paying.more(10)
-        # The stack stops Kafka by a kill, so nothing is written to its end.
+        # The stack stops Kafka with a kill, so Kafka writes nothing when it ends.
         await asyncio.to_thread(bank.stack.stop, "kafka")
         try:
             assert not (data / ".kafka_cleanshutdown").exists()

@@ -23,8 +23,8 @@ from tests.rigs.running_bank import Bank
 STARTER = "transfers"
 SHORT_LIVED = "notifications"
 LIFE_S = 270
-"""Life of the short-lived certificate. It is less than the five minutes by which a certificate
-begins before it is issued, so half of the whole life is over at once."""
+"""Seconds from issue to expiry of the short-lived certificate. Its validity begins five minutes
+before the issue, so more than half of it has passed already and a renewal is due."""
 
 
 def _keys(stack: RunningStack) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def _expires(stack: RunningStack, name: str) -> datetime:
 
 
 async def _give_short_lived_certificate(stack: RunningStack) -> datetime:
-    """Give a sidecar a certificate that has to be renewed; return when it expires."""
+    """Give a sidecar a certificate that is due for renewal. Return when it expires."""
     async with _as_operator(stack) as bao:
         uri = spiffe_id(SHORT_LIVED)
         answer = await bao.write(f"pki/issue/{SHORT_LIVED}", uri_sans=uri, ttl=f"{LIFE_S}s")
@@ -60,7 +60,7 @@ async def _give_short_lived_certificate(stack: RunningStack) -> datetime:
 
 
 async def _waits_for_openbao(stack: RunningStack, killed: int) -> int:
-    """Wait until the killed service is up to the vault's door again, and return its pid."""
+    """Wait until the killed service has restarted and waits for OpenBao. Return its pid."""
     begun = stack.log(STARTER).count("vault.waiting")
 
     async def waiting() -> int | None:
@@ -92,12 +92,12 @@ async def test_while_sealed_who_runs_goes_on_who_starts_waits_and_after_it_all_i
         await _renewed(stack)
         assert _written(stack, SHORT_LIVED) < expires, "it was renewed before it expired"
         await paying.more(10)
-    assert not paying.refusals, "nobody who ran needed OpenBao"
+    assert not paying.refusals, "running services must not need OpenBao"
     await paying.assert_whole()
 
 
 def _written(stack: RunningStack, name: str) -> datetime:
-    """Return when the certificate that is in use was written."""
+    """Return when the current certificate was written."""
     file = stack.home.certs / name / "cert.pem"
     return datetime.fromtimestamp(file.stat().st_mtime, UTC)
 
@@ -110,11 +110,11 @@ async def _served(bank: Bank, ana: Any, luis: Any) -> None:
     async def booked() -> bool:
         return (await bank.book(ana, luis, 1_00)).status == 200
 
-    await until(booked, 15, "book transfers go on")
+    await until(booked, 15, "book transfers work again")
 
 
 async def _renewed(stack: RunningStack) -> None:
-    """Wait for the next look of the supervisor's own agent."""
+    """Wait until the supervisor's own agent renews the certificate."""
 
     async def long_again() -> bool:
         return (_expires(stack, SHORT_LIVED) - datetime.now(UTC)).total_seconds() > 1800

@@ -1,4 +1,4 @@
-"""PostgreSQL fails under load: callers are told to repeat, and what they repeat is done once."""
+"""PostgreSQL fails under load: callers are told to retry, and each order is executed once."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ CROWD = 20
 """More than payments has connections to the Write DB."""
 ALL_END = "terminating any other active server processes"
 WAITS_MS = 400
-"""A session that has waited so long waits alone: groups give up after 250 ms."""
+"""A session that waits this long has a single order: batches give up after 250 ms."""
 
 
 async def test_postgres_killed_under_load_costs_the_calls_under_way_and_no_more(
@@ -67,7 +67,7 @@ async def test_an_ordered_restart_under_load_costs_the_calls_under_way_and_no_mo
 
 @asynccontextmanager
 async def _storm(bank: Bank) -> AsyncGenerator[int]:
-    """More clients than the server takes; gives how many it refused."""
+    """Connect more clients than the server accepts. Yield how many it refused."""
     dsn = bank.stack.dsn("bp_write", "bp_judge")
 
     async def client() -> asyncpg.Connection:
@@ -106,7 +106,7 @@ async def test_a_storm_of_connections_takes_none_from_the_services_and_those_los
             assert refused > 0
             await paying.more(20)
             assert before <= await _sessions(bank), "a pool keeps the connections that it has"
-            # Now payments loses its own and gets no other, as if the storm were always first.
+            # Now payments loses its connections and gets no new ones, as if the storm took all.
             async with _no_connection_for(bank, "bp_payments"):
                 await paying.refused()
         await paying.more(20, WITHIN_S)
@@ -134,8 +134,8 @@ async def _terminate(admin: asyncpg.Connection, role: str) -> None:
 
 @asynccontextmanager
 async def _rival(bank: Bank) -> AsyncGenerator[asyncpg.Connection]:
-    """Somebody else's transaction in the Write DB; the server ends it neither for a deadlock nor
-    because it is idle."""
+    """Open a competing transaction in the Write DB. The server does not end it for a deadlock or
+    for being idle."""
     connection = await bank.connect("bp_write")
     try:
         await connection.execute("SET deadlock_timeout = '1h'")
@@ -153,7 +153,7 @@ async def _held(rival: asyncpg.Connection, account_id: uuid.UUID) -> None:
 
 
 async def _waits(bank: Bank, role: str, sessions: int = 1) -> None:
-    """Wait until so many of a service's sessions wait for a lock, each by itself."""
+    """Wait until that many sessions of a service wait for a lock, each with a single order."""
     sql = (
         "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'"
         " AND clock_timestamp() - query_start > make_interval(secs => $2)"
@@ -166,7 +166,7 @@ async def _waits(bank: Bank, role: str, sessions: int = 1) -> None:
 
 
 async def _until_yes(ask: Callable[[], Awaitable[Answer]]) -> list[tuple[int, str]]:
-    """Repeat an order until it is taken; what it was refused with."""
+    """Retry an order until it is accepted. Return the refusals."""
     refusals: list[tuple[int, str]] = []
     async with asyncio.timeout(scaled_s(60)):
         while (answer := await ask()).status != 200:
@@ -214,7 +214,7 @@ async def test_the_victim_of_a_deadlock_is_done_once_when_it_is_repeated(bank: B
             await _held(rival, first.account_id)
         return _told(bank, "deadlock detected") > deadlocks
 
-    # The server looks for a deadlock once in each wait: the rival must be in it by then.
+    # The server checks for a deadlock once in each wait. By then the rival must wait too.
     async with _sessions_with(bank, "bp_transfers", "deadlock_timeout", "4s"):
         await until(made_a_deadlock, 60, "a deadlock")
     assert _told(bank, "deadlock detected") == deadlocks + 1
@@ -224,7 +224,7 @@ async def test_the_victim_of_a_deadlock_is_done_once_when_it_is_repeated(bank: B
 
 @asynccontextmanager
 async def _sessions_with(bank: Bank, role: str, setting: str, value: str) -> AsyncGenerator[None]:
-    """Have a service's sessions work with another setting than the service is written for."""
+    """Give a service's sessions another setting than the service expects."""
     admin = await bank.connect("bp_write")
     try:
         await admin.execute(f"ALTER ROLE {role} SET {setting} = '{value}'")
@@ -255,7 +255,7 @@ async def test_a_serialization_error_is_a_clear_answer_and_the_order_is_done_onc
     level = "default_transaction_isolation"
     async with _sessions_with(bank, "bp_payments", level, "repeatable read"):
         await _until_yes(_pay_once(bank, ana, 1_00))
-        # The order may have been given up at the moment when the rival commits.
+        # The order may time out just when the rival commits, so this may need several orders.
         await until(made_an_error, 60, "a serialization error")
     await _until_yes(_pay_once(bank, ana, 1_00))
     assert await bank.posted(ana) == 5_000_00 - 2_00 - orders * 7_00
@@ -308,7 +308,7 @@ async def test_a_pool_full_of_waiters_is_told_to_repeat_and_ends_no_process(bank
         for order in orders:
             calls.create_task(_until_yes(once(*order)))
         await _waits(bank, "bp_payments", pool)
-        await until(lambda: _is_well(bank, "payments"), 10, "payments says that it is well")
+        await until(lambda: _is_well(bank, "payments"), 10, "payments reports that it is healthy")
         await _waits(bank, "bp_payments", pool)
     assert bank.stack.pid("payments") == payments
     assert [await bank.posted(one) for one in crowd] == [4_993_00] * CROWD

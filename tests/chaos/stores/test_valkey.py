@@ -1,4 +1,4 @@
-"""Valkey killed, away or empty: nobody notices, since nothing of the bank keeps anything there."""
+"""Valkey killed, stopped or empty: no caller notices, because the bank stores nothing there."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ KEPT = "a-test-kept-this"
 
 
 async def _told(bank: Bank, *words: str) -> str:
-    """One command, and the first line of its answer."""
+    """Send one command and return the first line of its answer."""
     reader, writer = await asyncio.open_unix_connection(bank.where["BP_VALKEY_SOCKET"])
     try:
         writer.write(" ".join(words).encode() + b"\r\n")
@@ -35,6 +35,6 @@ async def test_without_valkey_or_with_an_empty_one_nobody_notices(bank: Bank) ->
         assert await _told(bank, "SET", KEPT, "1") == "+OK"
         assert await _told(bank, "FLUSHALL") == "+OK"
         await paying.more(10)
-        assert await _told(bank, "DBSIZE") == ":0", "what keeps something there has a row to write"
+        assert await _told(bank, "DBSIZE") == ":0", "a service uses Valkey: document its failure"
     assert not paying.refusals
     await paying.assert_whole()

@@ -1,4 +1,4 @@
-"""The clearing house's windows over New York's leaps, in spring and in autumn: pure."""
+"""The clearing house's windows across New York's clock changes in spring and autumn. Pure."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -16,7 +16,7 @@ HOUR_S = 3600.0
 @pytest.mark.parametrize(
     ("day", "batched", "settled"),
     [
-        # T, a Friday before a leap   22:00 in New York         08:30 in New York, after it
+        # T, a Friday before a change 22:00 in New York         08:30 in New York, after it
         (date(2027, 3, 12), "2027-03-13T03:00", "2027-03-16T12:30"),
         (date(2027, 11, 5), "2027-11-06T02:00", "2027-11-09T13:30"),
     ],

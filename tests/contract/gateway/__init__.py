@@ -1,1 +1,1 @@
-"""The gateway over HTTP, in front of services that answer from the request."""
+"""The gateway over HTTP, in front of test services that build their answer from the request."""

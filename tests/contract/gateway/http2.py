@@ -1,4 +1,4 @@
-"""HTTP/2 frame by frame, for requests that no client library sends; no tests."""
+"""HTTP/2 frame by frame, for requests that no client library sends. Contains no tests."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
@@ -20,13 +20,13 @@ Fields = list[tuple[str, str]]
 
 
 def frame(kind: int, flags: int, stream: int, content: bytes = b"") -> bytes:
-    """One frame (RFC 9113, 4.1)."""
+    """Return one frame (RFC 9113, 4.1)."""
     head = len(content).to_bytes(3, "big") + bytes([kind, flags])
     return head + stream.to_bytes(4, "big") + content
 
 
 def block(fields: Iterable[tuple[str, str]]) -> bytes:
-    """Fields as literals without a table (RFC 7541, 6.2.2), each shorter than 16 KB."""
+    """Encode fields as literals without a table (RFC 7541, 6.2.2), each shorter than 16 KB."""
     return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields)
 
 
@@ -39,14 +39,14 @@ def _text(text: str) -> bytes:
 
 
 def head(gateway: Gateway, verb: str = "GET", path: str = "/v1/balances/a", *more: str) -> Fields:
-    """A sound request's fields; `more` are names and values in turn."""
+    """Return the fields of a valid request; `more` alternates between names and values."""
     pseudo = [(":method", verb), (":path", path), (":scheme", "https"), (":authority", "localhost")]
     extra = list(zip(more[::2], more[1::2], strict=True))
     return [*pseudo, ("authorization", f"Bearer {gateway.token}"), *extra]
 
 
 def request(stream: int, fields: Fields) -> bytes:
-    """A request without a body."""
+    """Return a request without a body."""
     return frame(HEADERS, END_HEADERS | END_STREAM, stream, block(fields))
 
 
@@ -58,14 +58,14 @@ class Connection:
     writer: asyncio.StreamWriter
 
     async def next(self) -> tuple[int, int, int, bytes]:
-        """Kind, flags, stream and content of the next frame; IncompleteReadError at the end."""
+        """Return kind, flags, stream and content of the next frame. Raises IncompleteReadError."""
         async with asyncio.timeout(scaled_s(ANSWER_S)):
             start = await self.reader.readexactly(9)
             content = await self.reader.readexactly(int.from_bytes(start[:3], "big"))
         return start[3], start[4], int.from_bytes(start[5:], "big"), content
 
     async def answer(self, stream: int) -> bytes:
-        """What the stream's DATA frames hold, once it has ended; other streams are passed over."""
+        """Return the content of the stream's DATA frames after its end; ignore other streams."""
         body = b""
         while True:
             kind, flags, of, content = await self.next()
@@ -77,7 +77,7 @@ class Connection:
                 return body
 
     async def answers(self, streams: Iterable[int]) -> list[Answer]:
-        """Return the whole answer of each of these streams, in the order in which they end."""
+        """Return the complete answers of these streams, in the order in which the streams end."""
         decoder, waiting, whole = Decoder(), set(streams), list[Answer]()
         fields: dict[int, dict[str, str]] = {stream: {} for stream in waiting}
         bodies = dict.fromkeys(waiting, b"")
@@ -95,7 +95,7 @@ class Connection:
         return whole
 
     async def reset(self, stream: int) -> int:
-        """The code with which the gateway ended a stream."""
+        """Return the code with which the gateway reset the stream."""
         while True:
             kind, _, of, content = await self.next()
             if (kind, of) == (RST, stream):
@@ -104,7 +104,7 @@ class Connection:
 
 @asynccontextmanager
 async def connected(gateway: Gateway) -> AsyncGenerator[Connection]:
-    """Open a connection and say the preface."""
+    """Open a connection and send the preface."""
     context = gateway.trusting()
     context.set_alpn_protocols(["h2"])
     reader, writer = await asyncio.open_connection(

@@ -1,4 +1,4 @@
-"""HTTP/2 frames that no client library sends: what is wrong with one stream is that stream's."""
+"""HTTP/2 frames that no client library sends: an error affects only its own stream."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from tests.rigs.mesh.gateway import BODY, TRANSFER, Gateway
 
 
 def malformed(gateway: Gateway) -> dict[str, Fields]:
-    """Requests that RFC 9113, 8.1.1 calls malformed."""
+    """Return requests that RFC 9113, 8.1.1 calls malformed."""
     good = head(gateway)
     return {
         "a method twice": [(":method", "POST"), *good],
@@ -51,7 +51,7 @@ def malformed(gateway: Gateway) -> dict[str, Fields]:
 
 
 async def test_a_malformed_request_ends_its_stream_and_harms_no_other(gateway: Gateway) -> None:
-    """Envoy ends the whole connection unless told otherwise: that of a proxy is many callers'."""
+    """By default Envoy ends the whole connection, which a proxy may share between many callers."""
     calls = gateway.seen.calls
     for what, fields in malformed(gateway).items():
         async with connected(gateway) as connection:
@@ -91,7 +91,7 @@ async def test_a_length_that_is_not_the_bodys_reaches_no_service(gateway: Gatewa
 
 
 async def test_headers_without_end_are_cut_off(gateway: Gateway) -> None:
-    """CONTINUATION frames without the last: beyond the limit of headers, and empty ones."""
+    """CONTINUATION frames without an end: above the limit for headers, and empty ones."""
     beyond, empty = block([("x", "a" * 900)]), b""
     async with connected(gateway) as connection:
         connection.writer.write(frame(HEADERS, 0, 1, block(head(gateway))))
@@ -106,7 +106,7 @@ async def test_headers_without_end_are_cut_off(gateway: Gateway) -> None:
 
 
 async def test_requests_that_are_taken_back_at_once_keep_no_one_out(gateway: Gateway) -> None:
-    """What CVE-2023-44487 does, in small; the flood counts in its own customer's bucket alone."""
+    """A small version of CVE-2023-44487. The flood counts only in its own customer's bucket."""
     other = gateway.issuer.token("calm")
     hasty = head(gateway)
     hasty[-1] = ("authorization", f"Bearer {gateway.issuer.token('hasty')}")

@@ -1,4 +1,4 @@
-"""docs/openapi.json is what the contracts say, and says enough to call the bank."""
+"""docs/openapi.json matches the contracts and has everything a client needs to call the bank."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ _BUF = REPO / ".venv" / "bin" / "buf"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Return the document, made from proto/ now."""
+    """Return the document, freshly built from proto/."""
     out = tmp_path_factory.mktemp("openapi") / "full.binpb"
     command = [str(_BUF), "build", "-o", str(out), "--as-file-descriptor-set"]
     subprocess.run(command, cwd=REPO, check=True)

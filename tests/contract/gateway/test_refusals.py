@@ -1,4 +1,4 @@
-"""What the gateway refuses: always JSON, always with a reason of the contract."""
+"""Requests that the gateway rejects: always in JSON, always with a reason of the contract."""
 
 import asyncio
 import json
@@ -157,7 +157,7 @@ async def test_every_token_but_a_good_one_is_refused(gateway: Gateway) -> None:
 async def test_a_refused_token_is_answered_without_the_words_of_the_caller(
     gateway: Gateway,
 ) -> None:
-    """RFC 6750's challenge held the URL as it came: a quote in the query ended the realm."""
+    """Envoy's challenge (RFC 6750) has the unescaped URL: a quote in the query ends the realm."""
     for token in (None, "abc", gateway.issuer.token(SUBJECT, aud="other")):
         answer = await gateway.call("GET", '/v1/accounts?pageToken=a",realm="x', token=token)
         assert (answer.status, answer.reason) == (401, "UNAUTHENTICATED")
@@ -186,7 +186,7 @@ async def test_the_webhook_wants_the_partner_and_no_one_else(gateway: Gateway) -
 async def test_a_webhook_that_does_not_say_that_it_is_json_is_415(
     gateway: Gateway, kind: str | None
 ) -> None:
-    """It was taken as whatever it called itself, which openapi.json does not offer."""
+    """openapi.json offers only JSON for this route, so any other content type is rejected."""
     folder, calls = gateway.rig.home / "partners" / "ach-webhook", gateway.seen.calls
     gateway.rig.partner_ca.issue(folder, uri="spiffe://ach-network.example/webhooks")
     answer = await gateway.call(
@@ -266,7 +266,7 @@ async def test_large_or_many_headers_are_refused(gateway: Gateway, headers: dict
 BROKEN = [
     (b"GET /v1/accounts HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n", 400, "MALFORMED_BODY"),
     (b"POST /v1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n", 400, "MALFORMED_BODY"),
-    # What has no route, or not with this verb, is not waited for to its end.
+    # Without a route for this path and verb, the gateway does not wait for the body.
     (b"POST /v2 HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx", 404, "ROUTE_NOT_FOUND"),
     (b"PUT /v1/accounts HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n", 405, "ROUTE_NOT_FOUND"),
     (b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 403, "CALLER_FORBIDDEN"),
@@ -322,7 +322,7 @@ async def test_headers_that_grpc_cannot_carry_do_no_harm(
 
 
 BURST = 200
-"""Reads that a customer may send at once (mesh/config/gateway.yaml)."""
+"""Size of a customer's bucket for reads (mesh/config/gateway.yaml)."""
 
 
 async def test_a_flood_by_one_customer_is_slowed_and_no_other(gateway: Gateway) -> None:
@@ -365,7 +365,7 @@ async def test_a_call_beyond_its_deadline_is_a_504(gateway: Gateway) -> None:
 
 
 async def _flood(gateway: Gateway, token: str) -> list[Answer]:
-    """Send a thousand requests at once: written beforehand, or a slow host would pace them."""
+    """Send a thousand requests at once, encoded beforehand so that a slow host sends them fast."""
     hasty = [*head(gateway)[:-1], ("authorization", f"Bearer {token}")]
     streams = range(1, 201, 2)
     written = b"".join(request(stream, hasty) for stream in streams)

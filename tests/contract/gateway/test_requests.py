@@ -1,4 +1,4 @@
-"""What the gateway takes, and what of it reaches a service."""
+"""Requests that the gateway accepts, and what the service gets from them."""
 
 import asyncio
 
@@ -128,14 +128,14 @@ async def test_plain_text_is_not_spoken(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("protocol", ["websocket", "h2c", "TLS/1.3", "nosuch"])
 async def test_another_protocol_is_not_changed_to(gateway: Gateway, protocol: str) -> None:
-    """The offer is ignored (RFC 9110, 7.8): it said SCOPE_MISSING to a caller with all scopes."""
+    """The gateway ignores Upgrade (RFC 9110, 7.8) instead of answering SCOPE_MISSING."""
     headers = {"Connection": "Upgrade", "Upgrade": protocol}
     answer = await gateway.call("GET", "/v1/balances/a", headers=headers)
     assert (answer.status, answer.json["accountId"]) == (200, "a")
 
 
 async def test_a_connection_without_a_handshake_is_ended(gateway: Gateway) -> None:
-    """At the gateway and at a sidecar; Envoy holds it for as long as a well one, an hour inside."""
+    """At the gateway and at a sidecar; by default Envoy keeps it as long as an idle connection."""
     ports = (gateway.rig.gateway_port, gateway.rig.mtls["customers"])
     hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
     ended = [_ended(port, said) for port in ports for said in (b"", hello)]

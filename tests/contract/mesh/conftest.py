@@ -1,4 +1,4 @@
-"""Sidecars of four services, one server behind them, and partners outside, for all tests here."""
+"""Four sidecars, one server behind them, and outside partners, for all tests of this folder."""
 
 import shutil
 import time
@@ -19,8 +19,8 @@ from tests.rigs.mesh.upstream import Customers, Seen, serve
 SIDECARS = ("payments", "customers", "transfers", "notifications")
 ACH_TRY_S = 0.5
 FCM_S = 1.0
-# The files are the bank's own; only the times differ. They are short, so that a test need not wait
-# a minute, and scale with the host, so that what is sound has the time to answer.
+# The files are the bank's own; only the times differ. They are short, so that a test does not wait
+# a minute, and scale with the host's speed, so that a healthy partner has time to answer.
 TIMES_S = {
     "timeout: 30s": 4.0,
     "perTryTimeout: 7s": ACH_TRY_S,
@@ -33,11 +33,11 @@ TIMES_S = {
     "connectTimeout: 2s": 2.0,
 }
 INTERVAL = ("interval: 1s", "interval: 100ms")
-"""How often a sidecar looks whether the time of an open breaker is over."""
+"""How often a sidecar checks whether an open circuit breaker may close."""
 
 
 def timed(text: str) -> str:
-    """Return a partner's file with the times of the tests."""
+    """Return a partner's file with the tests' times."""
     for own, seconds in TIMES_S.items():
         name = own.partition(":")[0]
         text = text.replace(own, f"{name}: {round(1000 * scaled_s(seconds))}ms")
@@ -46,7 +46,7 @@ def timed(text: str) -> str:
 
 @dataclass
 class Mesh:
-    """What the tests call."""
+    """The running mesh, as the tests use it."""
 
     rig: Rig
     seen: Seen
@@ -55,7 +55,7 @@ class Mesh:
     fcm: Partner
 
     async def send(self, service: str, host: str, **more: Any) -> tuple[int, float]:
-        """POST through a service's sidecar; status and seconds."""
+        """POST through a service's sidecar; return the status and the seconds it took."""
         connector = aiohttp.UnixConnector(str(self.rig.socket_out(service)))
         async with aiohttp.ClientSession(connector=connector) as session:
             begin = time.monotonic()
@@ -83,7 +83,7 @@ async def mesh() -> AsyncIterator[Mesh]:
     shutil.copytree(ctl.CONFIG, config)
     for path in (config / "partners").glob("*.yaml"):
         path.write_text(timed(path.read_text()))
-    # One address that payments may reach answers with a certificate of somebody else.
+    # One service that payments may call presents the certificate of another identity.
     sidecars, needed = config / "sidecars.yaml", "./customers.bp.svc.cluster.local\n        - ./ach"
     assert needed in sidecars.read_text()
     sidecars.write_text(

@@ -1,4 +1,4 @@
-"""The way out to partners: TLS, time-outs, retries and breakers of the design document's table."""
+"""Calls to partners: TLS, timeouts, retries and circuit breakers of the design document's table."""
 
 from ops.waiting import scaled_s, until
 from tests.contract.mesh.conftest import ACH_TRY_S, FCM_S, Mesh
@@ -36,7 +36,7 @@ async def test_five_failures_open_the_breaker_and_time_closes_it(mesh: Mesh) -> 
     assert (await mesh.send("payments", ACH))[0] == 500
     status, _ = await mesh.send("payments", ACH)
     assert (status, len(mesh.ach.keys)) == (503, 5)
-    # An open breaker answers at once: the sidecar has nowhere to send to, and tries no more.
+    # With an open breaker the sidecar answers at once: no address is healthy, so it does not retry.
     retries = await mesh.counted("payments", ACH, "upstream_rq_retry")
     refused = await mesh.counted("payments", ACH, "upstream_cx_none_healthy")
     for _ in range(2):
@@ -48,7 +48,7 @@ async def test_five_failures_open_the_breaker_and_time_closes_it(mesh: Mesh) -> 
     async def closed() -> bool:
         return (await mesh.send("payments", ACH))[0] == 200
 
-    await until(closed, 5, "the breaker's end")
+    await until(closed, 5, "the breaker closes")
 
 
 async def test_fraud_is_tried_twice(mesh: Mesh) -> None:
@@ -63,13 +63,13 @@ async def test_fcm_times_out(mesh: Mesh) -> None:
     status, seconds = await mesh.send("notifications", FCM)
     assert status == 504
     assert seconds >= 0.9 * scaled_s(FCM_S)
-    # The time of the whole call was over in the first try; another would have had as long again.
+    # The first try used up the timeout of the whole call, so there is no second try.
     assert await mesh.counted("notifications", FCM, "upstream_rq_timeout") == timeouts + 1
     assert len(mesh.fcm.keys) == 1
 
 
 async def test_a_partner_that_shows_another_name_is_not_trusted(mesh: Mesh) -> None:
-    """oauth2.googleapis.com answers here with the certificate of another partner."""
+    """Here oauth2.googleapis.com presents the certificate of another partner."""
     rig = mesh.rig
     port = rig.partner_port["oauth2.googleapis.com"]
     await mesh.fcm.start(port, rig.home / "partners" / "oauth.example")

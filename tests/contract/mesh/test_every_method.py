@@ -1,7 +1,7 @@
-"""Who may call each RPC of the bank, as a table that a person has agreed to.
+"""The allowed callers of each RPC of the bank, as a table that a person has reviewed.
 
-The policies in proto/ are the source; this table is written by hand, so that a policy that opens
-a method to one more caller fails here until somebody has looked at it.
+The policies in proto/ are the source. This table is written by hand: if a policy allows another
+caller, the test fails until a person has reviewed the change and updated the table.
 """
 
 import asyncio
@@ -43,12 +43,12 @@ BESIDE = (
     "/bp.payments.v1.PaymentsService/x/../CreateInterbankTransfer",
     "/bp.payments.v1.PaymentsService/CreateInterbankTransfe%72",
 )
-"""No method of a contract: closed to all, however near the name is."""
+"""Paths that resemble a method's path but are not one; no caller may use them."""
 
 
 @pytest.fixture(scope="module")
 async def rig() -> AsyncIterator[Rig]:
-    """Every sidecar of the bank with nothing behind: who gets through finds the service away."""
+    """Return all sidecars without services: a call that gets through fails with UNAVAILABLE."""
     made = Rig()
     try:
         await made.start(SERVICES)

@@ -1,4 +1,4 @@
-"""Who gets through a sidecar, and who does not."""
+"""Which callers a sidecar accepts and which it rejects."""
 
 import asyncio
 import os
@@ -123,7 +123,7 @@ async def test_nothing_passes_beside_the_sidecar(mesh: Mesh) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert _tcp_ports_of(os.getpid()) <= set(rig.partner_port.values())
     if os.geteuid() == 0:
-        os.chmod(rig.home, 0o755)  # noqa: S103 - the folder may be entered; the sockets still not
+        os.chmod(rig.home, 0o755)  # noqa: S103 - other users may enter the folder, not open the sockets
         for path in paths:
             assert "PermissionError" in _connect_as_nobody(path)
     await server.stop(None)
@@ -144,7 +144,7 @@ async def test_a_renewed_certificate_is_taken_without_a_failed_call(mesh: Mesh) 
 
 
 def _direct(rig: Rig, folder: Path) -> grpc.aio.Channel:
-    """Return a channel straight to the customers' sidecar with a certificate of choice."""
+    """Return a channel directly to the customers' sidecar, with the certificate in the folder."""
     credentials = grpc.ssl_channel_credentials(
         rig.mesh_ca.pem.read_bytes(),
         (folder / "key.pem").read_bytes(),
@@ -169,8 +169,8 @@ async def _handshake_ends(
         context.load_cert_chain(client / "cert.pem", client / "key.pem")
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
-        # In TLS 1.3 the server's refusal of a client certificate comes after the handshake. A
-        # server that took it says its HTTP/2 settings.
+        # In TLS 1.3 the server rejects a client certificate only after the handshake. A server that
+        # accepts it sends its HTTP/2 settings.
         writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
         said = await reader.read(9)
         writer.close()

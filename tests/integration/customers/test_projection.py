@@ -1,4 +1,4 @@
-"""The projection of balances: right whatever the order, the topic and the number of deliveries."""
+"""The projection of balances is correct for any order, topic and number of deliveries."""
 
 import asyncio
 import uuid
@@ -18,7 +18,7 @@ from services.chassis import kafka
 from services.customers import events_in
 from services.customers.balance_waiters import BalanceWaiters
 from services.customers.events_in import Projection
-from services.customers.settings import CustomersSettings
+from services.customers.settings import TOPICS, CustomersSettings
 from services.kernel.ids import new_id
 from tests.rigs import sample_events
 from tests.rigs.book_transfer_calls import new_key, order
@@ -28,7 +28,7 @@ from tests.rigs.sidecar_calls import from_customer, refusal
 
 
 def event(*positions: tuple[uuid.UUID, int, int]) -> bytes:
-    """An event's bytes as far as the projection reads them: account, balance, position."""
+    """The bytes of an event that the projection reads: account, balance, position."""
     message = event_pb2.AccountPositions()
     for account_id, balance, position in positions:
         message.account_positions.add(
@@ -40,12 +40,12 @@ def event(*positions: tuple[uuid.UUID, int, int]) -> bytes:
 
 
 def record(value: bytes, topic: str = "payments", offset: int = 0) -> kafka.Record:
-    """A message as the loop hands it over."""
+    """A message as the Kafka loop passes it on."""
     return kafka.Record(topic, 0, offset, b"", value, ())
 
 
 async def outbox_messages(bank: LedgerBank, keys: Sequence[uuid.UUID]) -> list[bytes]:
-    """What the relay would publish of these accounts' transfers: payload and positions."""
+    """The messages that the relay publishes for these accounts: payload and positions."""
     write = await bank.superuser("bp_write")
     rows = await write.fetch(
         "SELECT payload, positions FROM outbox.event WHERE key = ANY ($1) ORDER BY id", list(keys)
@@ -80,7 +80,7 @@ async def test_any_order_batching_and_redelivery_over_both_topics_ends_at_the_la
     while arrived:
         size = data.draw(st.integers(1, len(arrived)))
         batch, arrived = arrived[:size], arrived[size:]
-        topics = [data.draw(st.sampled_from(events_in.TOPICS)) for _ in batch]
+        topics = [data.draw(st.sampled_from(TOPICS)) for _ in batch]
         await projection([record(event(p), t) for p, t in zip(batch, topics, strict=True)])
     for account in accounts:
         expected = truth[account, last[account]], last[account]
@@ -129,7 +129,7 @@ class Feed:
 
 @pytest_asyncio.fixture(scope="module")
 async def feed(bank: LedgerBank, customers: Running) -> AsyncIterator[Feed]:
-    """The service's own consumer runs behind what this publishes."""
+    """A publisher whose messages the service's own consumer reads."""
     stop = asyncio.Event()
     health = kafka.Health()
     loop = kafka.consume(
@@ -145,7 +145,7 @@ async def feed(bank: LedgerBank, customers: Running) -> AsyncIterator[Feed]:
 
 
 async def balance_at(stub, holder, position: int) -> tuple[int, int]:
-    """A balance that has at least the position."""
+    """A balance of at least the position."""
     answer = await stub.GetBalance(
         pb.GetBalanceRequest(account_id=str(holder.account_id), at_least_position=position),
         metadata=from_customer(holder.customer_id),
@@ -238,7 +238,7 @@ async def test_bad_messages_are_parked_with_their_reason_and_the_group_goes_on(
 
 
 def _parked(bootstrap: str, wanted: set[bytes]) -> dict[bytes, str]:
-    """Read the dead letters of `payments` until all wanted ones are found."""
+    """Read the dead-letter topic of `payments` until all wanted messages are found."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,

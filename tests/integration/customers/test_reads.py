@@ -1,4 +1,4 @@
-"""What customers tells, and to whom."""
+"""Which data customers returns, and to which caller."""
 
 import uuid
 
@@ -94,7 +94,7 @@ async def test_an_account_without_postings_holds_nothing(bank: LedgerBank, custo
 
 
 def check(customer_id: uuid.UUID, account_id: uuid.UUID, destination: str = ""):
-    """A question of payments or transfers."""
+    """A check that payments or transfers sends."""
     return pb.CheckDebitRequest(
         customer_id=str(customer_id),
         account_id=str(account_id),

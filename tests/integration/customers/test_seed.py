@@ -1,4 +1,4 @@
-"""The sandbox's customers: always the same ids and balances, however often they are planted."""
+"""The sandbox's customers have the same ids and balances however often they are seeded."""
 
 import asyncpg
 import pytest

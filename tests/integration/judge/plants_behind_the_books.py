@@ -55,7 +55,7 @@ def _tell(world: World, *, further: int, state: State) -> tuple[str, str]:
     transfer = world.victims.submitted.pop()
     told = replace(transfer, version=transfer.version + further, state=state)
     event_id = new_id()
-    payload = mapping.event_payload(told, "TransferSubmitted", event_id)
+    payload = mapping.event_out(told, "TransferSubmitted", event_id).payload
     _send(world, "payments", payload, str(transfer.account_id))
     return str(transfer.transfer_id), str(event_id)
 

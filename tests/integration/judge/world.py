@@ -4,20 +4,17 @@ import itertools
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import asyncpg
 
 from ops.judge.stores import Stores
 from services.chassis import postgres
-from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.notifications.state import Device
 from services.payments import mapping
-from services.payments.state import Event
+from services.payments.state import DEBIT, Event
 from services.payments.store import Lease, Store
 from services.payments.transfer import (
     Beneficiary,
@@ -27,16 +24,14 @@ from services.payments.transfer import (
     after,
     debited,
 )
-from services.transfers.mapping import posted_event
-from services.transfers.state import BookTransfer
-from services.transfers.store import EventOut, RequestKey
+from services.transfers import mapping as book_mapping
+from services.transfers.state import BookTransfer, BookTransferOrder
 from services.transfers.store import Store as BookStore
 from tests.integration.judge.partners import ClearingHouse, PushService
 from tests.rigs.ledger_bank import Holder, LedgerBank
 from tests.rigs.push_service import register_device
 from tests.rigs.stores import KafkaStore, PostgresStore
 
-QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
 OPENING = 10_000_00
 VICTIMS = 36
 _amounts = itertools.count(1001)
@@ -67,7 +62,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.bank = LedgerBank(self.cluster)
-        self._store = Store(self.payments, load_queries(QUERIES))
+        self._store = Store(self.payments)
         self._books = BookStore(self.transfers)
 
     @property
@@ -107,7 +102,8 @@ class World:
         transfer = debited(
             order, new_id(shard_of(order.account_id)), fraud_review=False, now=utc_now()
         )
-        await self._store.debit(order, transfer, _lease())
+        event = mapping.event_out(transfer, DEBIT.event_type, new_id())
+        await self._store.debit(order, transfer, event, _lease())
         await self._asked_in_vain(transfer)
         return transfer
 
@@ -127,9 +123,15 @@ class World:
 
     async def step(self, transfer: Transfer, event: Event, **came_along: str) -> Transfer:
         """One further step of the saga."""
-        moved, effect = after(transfer, Fact(event, **came_along), utc_now())
-        response = None if effect.frees_key else mapping.response_bytes(moved)
-        saved, _ = await self._store.advance(moved, effect, _lease().until, response=response)
+        moved, transition = after(transfer, Fact(event, **came_along), utc_now())
+        response = None if transition.frees_key else mapping.response_bytes(moved)
+        saved, _ = await self._store.advance(
+            moved,
+            transition,
+            mapping.event_out(moved, transition.event_type, new_id()),
+            _lease().until,
+            response=response,
+        )
         assert saved
         return replace(moved)
 
@@ -164,11 +166,9 @@ class World:
             memo="",
             create_time=utc_now(),
         )
-        event_id = new_id()
-        call: Any = _Call()
-        payload = posted_event(event_id, transfer, call).SerializeToString()
-        key = RequestKey(payer.customer_id, str(uuid.uuid4()), bytes(32))
-        await self._books.post(key, transfer, b"answer", EventOut(event_id, payload, None))
+        order = _book_order(transfer)
+        event = book_mapping.event_out(transfer, order, new_id())
+        await self._books.post(order, transfer, b"answer", event)
         return transfer
 
     async def fill(self) -> None:
@@ -195,11 +195,6 @@ class World:
         await self.bank.close()
 
 
-@dataclass(frozen=True)
-class _Call:
-    request_id: str = "request-1"
-
-
 def _device(holder: Holder) -> Device:
     return Device(holder.customer_id, device_of(holder.customer_id), "es")
 
@@ -211,6 +206,21 @@ def device_of(customer_id: uuid.UUID) -> str:
 
 def _lease() -> Lease:
     return Lease("payments/0", utc_now() + timedelta(minutes=10))
+
+
+def _book_order(transfer: BookTransfer) -> BookTransferOrder:
+    return BookTransferOrder(
+        customer_id=transfer.customer_id,
+        account_id=transfer.account_id,
+        destination_account_id=transfer.destination_account_id,
+        amount=transfer.amount,
+        memo=transfer.memo,
+        idempotency_key=str(uuid.uuid4()),
+        fingerprint=bytes(32),
+        correlation_id="request-1",
+        traceparent="",
+        admit_time=transfer.create_time,
+    )
 
 
 def _order(holder: Holder, cents: int) -> InterbankTransferOrder:

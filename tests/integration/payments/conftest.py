@@ -1,23 +1,18 @@
 """The store of payments and a bank of accounts, shared by the tests of a module."""
 
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import pytest_asyncio
 
-from services.chassis.postgres import load_queries
-from services.payments import mapping
 from services.payments.store import Store
 from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.stores import PostgresStore
-
-QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
 
 
 @pytest_asyncio.fixture(scope="module")
 async def store(postgres: PostgresStore) -> AsyncGenerator[Store]:
     pool = await postgres.pool("bp_payments")
-    yield Store(pool, load_queries(QUERIES))
+    yield Store(pool)
     await pool.close()
 
 

@@ -1,9 +1,14 @@
-"""An order as an app gives it."""
+"""An order as an app gives it, and its debit."""
 
 import uuid
 
+from services.kernel.clock import utc_now
+from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
-from services.payments.transfer import Beneficiary, InterbankTransferOrder
+from services.payments import mapping
+from services.payments.state import DEBIT
+from services.payments.store import Debit, Lease, Store
+from services.payments.transfer import Beneficiary, InterbankTransferOrder, Transfer, debited
 from tests.rigs.ledger_bank import Holder
 
 
@@ -20,3 +25,13 @@ def order_of(holder: Holder) -> InterbankTransferOrder:
         correlation_id="request-1",
         traceparent="",
     )
+
+
+async def debit(
+    store: Store, order: InterbankTransferOrder, lease: Lease
+) -> tuple[Transfer, Debit]:
+    """Debit an order as its handler does; return the new transfer and the outcome."""
+    transfer_id = new_id(shard_of(order.account_id))
+    transfer = debited(order, transfer_id, fraud_review=False, now=utc_now())
+    event = mapping.event_out(transfer, DEBIT.event_type, new_id())
+    return transfer, await store.debit(order, transfer, event, lease)

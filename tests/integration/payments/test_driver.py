@@ -1,9 +1,8 @@
-"""Drivers beside each other, and one whose clearing house contradicts itself: nothing is lost."""
+"""Concurrent drivers, and a clearing house that contradicts itself: nothing is lost."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -11,26 +10,22 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from ops.waiting import scaled_s
-from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
-from services.kernel.ids import new_id, shard_of
-from services.payments import mapping
 from services.payments.driver import STEPS_MAX, Driver
 from services.payments.partners.ach import AchClient
 from services.payments.saga import Answer, Outcome
 from services.payments.state import Event, State
 from services.payments.store import Store
-from services.payments.transfer import Fact, Transfer, debited
-from tests.integration.payments.orders import order_of
+from services.payments.transfer import Fact, Transfer
+from tests.integration.payments.orders import debit, order_of
 from tests.rigs.ledger_bank import Holder, LedgerBank
 from tests.rigs.stores import PostgresStore
 
-QUERIES = Path(mapping.__file__).parent / "sql" / "queries.sql"
 TRACE = "991000010000001"
 
 
 class _House:
-    """A clearing house that got the submission after all, between a query and the recall."""
+    """A clearing house that receives the submission between a query and the recall."""
 
     def __init__(self) -> None:
         self.recalled = asyncio.Event()
@@ -41,11 +36,11 @@ class _House:
         raise AssertionError
 
     async def query(self, _transfer: Transfer) -> Answer:
-        """It has not arrived yet."""
+        """Not find it, because it has not arrived yet."""
         return Answer(Outcome.NOT_FOUND)
 
     async def recall(self, _transfer: Transfer) -> Answer:
-        """Cancel it; the first answer is long on its way."""
+        """Cancel it, and answer when the test says so."""
         self.recalled.set()
         await self.answers.wait()
         return Answer(Outcome.RECALLED)
@@ -54,7 +49,7 @@ class _House:
 @pytest_asyncio.fixture
 async def store(postgres: PostgresStore) -> AsyncGenerator[Store]:
     pool = await postgres.pool("bp_payments")
-    yield Store(pool, load_queries(QUERIES))
+    yield Store(pool)
     await pool.close()
 
 
@@ -66,11 +61,8 @@ async def bank(postgres: PostgresStore) -> AsyncGenerator[LedgerBank]:
 
 
 async def _debited(store: Store, driver: Driver, holder: Holder) -> Transfer:
-    order = order_of(holder)
-    transfer_id = new_id(shard_of(order.account_id))
-    made = debited(order, transfer_id, fraud_review=False, now=utc_now())
-    await store.debit(order, made, driver.lease())
-    return made
+    transfer, _ = await debit(store, order_of(holder), driver.lease())
+    return transfer
 
 
 async def test_a_confirmed_recall_that_comes_after_another_worker_saw_it_accepted_is_not_lost(
@@ -82,7 +74,7 @@ async def test_a_confirmed_recall_that_comes_after_another_worker_saw_it_accepte
     unknown, _ = await slow.save(made, Fact(Event.TIMED_OUT))
     task = slow.start(unknown)
     await asyncio.wait_for(house.recalled.wait(), scaled_s(20))
-    # Its lease is over; the other worker hears that the clearing house has it.
+    # Its lease has expired, and the other worker learns that the clearing house has the transfer.
     submitted, _ = await quick.save(unknown, Fact(Event.ACCEPTED, trace_number=TRACE))
     assert submitted.state is State.SUBMITTED
     house.answers.set()
@@ -91,11 +83,11 @@ async def test_a_confirmed_recall_that_comes_after_another_worker_saw_it_accepte
     assert await bank.held(holder.account_id) == (5_00, 3)
 
 
-class _TwoMinds:
-    """A clearing house that sent what it was asked to recall, and says otherwise when asked."""
+class _Inconsistent:
+    """A clearing house that has sent a transfer according to a recall but not to a query."""
 
-    def __init__(self, told: Answer) -> None:
-        self.told = told
+    def __init__(self, to_query: Answer) -> None:
+        self.to_query = to_query
         self.asked = 0
 
     async def submit(self, _transfer: Transfer) -> Answer:
@@ -103,12 +95,12 @@ class _TwoMinds:
         raise AssertionError
 
     async def query(self, _transfer: Transfer) -> Answer:
-        """Say what cannot be."""
+        """Contradict the recall."""
         self.asked += 1
-        return self.told
+        return self.to_query
 
     async def recall(self, _transfer: Transfer) -> Answer:
-        """It has gone."""
+        """Refuse, because the transfer has been sent."""
         self.asked += 1
         return Answer(Outcome.TOO_LATE, TRACE)
 
@@ -121,11 +113,11 @@ CONTRADICTIONS = [
 ]
 
 
-@pytest.mark.parametrize("told", CONTRADICTIONS, ids=lambda told: told.outcome.name)
-async def test_a_clearing_house_that_contradicts_itself_is_told_posts_nothing_and_is_asked_later(
-    store: Store, bank: LedgerBank, told: Answer
+@pytest.mark.parametrize("to_query", CONTRADICTIONS, ids=lambda answer: answer.outcome.name)
+async def test_a_clearing_house_that_contradicts_itself_is_logged_posts_nothing_and_is_asked_later(
+    store: Store, bank: LedgerBank, to_query: Answer
 ) -> None:
-    holder, house = await bank.open_holder(5_00), _TwoMinds(told)
+    holder, house = await bank.open_holder(5_00), _Inconsistent(to_query)
     driver = Driver(store, cast("AchClient", house), "test/0")
     made = await _debited(store, driver, holder)
     submitted, _ = await driver.save(made, Fact(Event.ACCEPTED, trace_number=TRACE))
@@ -136,7 +128,7 @@ async def test_a_clearing_house_that_contradicts_itself_is_told_posts_nothing_an
     end_time = utc_now()
     assert driven.transfer == cancelling
     assert house.asked <= STEPS_MAX
-    errors = [one["event"] for one in logs if one["log_level"] == "error"]
+    errors = [entry["event"] for entry in logs if entry["log_level"] == "error"]
     assert errors == ["saga.contradiction"]
     assert await bank.held(holder.account_id) == (4_00, 2)
     write = await bank.superuser("bp_write")

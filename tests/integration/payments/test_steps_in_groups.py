@@ -1,4 +1,4 @@
-"""Steps of several transfers in one statement do what each alone would have done."""
+"""Steps of several transfers in one statement have the effect that each has alone."""
 
 import asyncio
 from dataclasses import replace
@@ -9,14 +9,14 @@ import asyncpg
 
 from ops.waiting import scaled_s
 from services.kernel.clock import utc_now
-from services.kernel.ids import new_id, shard_of
+from services.kernel.ids import new_id
 from services.kernel.money import Money
 from services.ledger.refusals import InsufficientFunds
 from services.payments import mapping
 from services.payments.state import Event, State
 from services.payments.store import Debit, Lease, Store
-from services.payments.transfer import Fact, InterbankTransferOrder, Transfer, after, debited
-from tests.integration.payments.orders import order_of
+from services.payments.transfer import Fact, InterbankTransferOrder, Transfer, after
+from tests.integration.payments.orders import debit, order_of
 from tests.rigs.ledger_bank import Holder, LedgerBank
 from tests.rigs.stores import PostgresStore
 
@@ -24,22 +24,23 @@ UNTIL = timedelta(seconds=30)
 
 
 async def _debit(store: Store, order: InterbankTransferOrder) -> Debit:
-    transfer_id = new_id(shard_of(order.account_id))
-    transfer = debited(order, transfer_id, fraud_review=False, now=utc_now())
-    return await store.debit(order, transfer, Lease("test/0", utc_now() + UNTIL))
+    _, outcome = await debit(store, order, Lease("test/0", utc_now() + UNTIL))
+    return outcome
 
 
 async def _debited(store: Store, holder: Holder) -> Transfer:
-    debit = await _debit(store, order_of(holder))
-    held = await store.transfer(debit.transfer_id)
-    assert debit.outcome == "DEBITED"
-    assert held is not None
-    return held.transfer
+    outcome = await _debit(store, order_of(holder))
+    stored = await store.transfer(outcome.transfer_id)
+    assert outcome.outcome == "DEBITED"
+    assert stored is not None
+    return stored.transfer
 
 
 async def _step(store: Store, transfer: Transfer, trace: str) -> tuple[bool, bytes | None]:
-    moved, effect = after(transfer, Fact(Event.ACCEPTED, trace_number=trace), utc_now())
-    return await store.advance(moved, effect, utc_now(), response=mapping.response_bytes(moved))
+    moved, transition = after(transfer, Fact(Event.ACCEPTED, trace_number=trace), utc_now())
+    event = mapping.event_out(moved, transition.event_type, new_id())
+    response = mapping.response_bytes(moved)
+    return await store.advance(moved, transition, event, utc_now(), response=response)
 
 
 async def _events(bank: LedgerBank, transfer: Transfer) -> list[str]:
@@ -57,12 +58,12 @@ async def test_each_transfer_of_a_group_takes_its_own_step(store: Store, bank: L
         *(_step(store, transfer, f"9910000{n:08d}") for n, transfer in enumerate(transfers))
     )
     for number, (transfer, (advanced, answer)) in enumerate(zip(transfers, saved, strict=True)):
-        held = await store.transfer(transfer.transfer_id)
-        assert held is not None
+        stored = await store.transfer(transfer.transfer_id)
+        assert stored is not None
         assert advanced
-        assert (held.transfer.state, held.transfer.version) == (State.SUBMITTED, 2)
-        assert held.transfer.trace_number == f"9910000{number:08d}"
-        assert held.accepted_response == answer == mapping.response_bytes(held.transfer)
+        assert (stored.transfer.state, stored.transfer.version) == (State.SUBMITTED, 2)
+        assert stored.transfer.trace_number == f"9910000{number:08d}"
+        assert stored.accepted_response == answer == mapping.response_bytes(stored.transfer)
         assert await _events(bank, transfer) == ["TransferDebited", "TransferSubmitted"]
 
 
@@ -89,9 +90,9 @@ async def test_a_transfer_that_moved_on_is_left_alone_and_the_others_go(
     )
     assert stale == (False, None)
     assert good[0]
-    held = await store.transfer(late.transfer_id)
-    assert held is not None
-    assert held.transfer.trace_number == "991000000000010"
+    stored = await store.transfer(late.transfer_id)
+    assert stored is not None
+    assert stored.transfer.trace_number == "991000000000010"
 
 
 async def test_a_step_that_cannot_be_saved_takes_no_other_of_its_group_with_it(
@@ -116,7 +117,7 @@ async def test_a_refused_debit_leaves_nothing_and_its_group_shares_a_commit_all_
 ) -> None:
     rich = [await bank.open_holder(100_00) for _ in range(4)]
     order = order_of(await bank.open_holder(0))
-    # The first goes alone; the others come while it is under way and go together.
+    # The first is a batch of its own; the others arrive while it is in flight and share a batch.
     _, refused, *transfers = await asyncio.gather(
         _debited(store, await bank.open_holder(100_00)),
         _debit(store, order),
@@ -143,15 +144,15 @@ async def test_a_key_whose_first_use_in_a_group_is_refused_is_free_for_the_secon
 ) -> None:
     order = order_of(await bank.open_holder(50_00))
     too_much = replace(order, amount=Money(50_01, "USD"), fingerprint=b"g" * 32)
-    _, refused, debit = await asyncio.gather(
+    _, refused, made = await asyncio.gather(
         _debited(store, await bank.open_holder(100_00)),
         _debit(store, too_much),
         _debit(store, order),
         return_exceptions=True,
     )
     assert isinstance(refused, InsufficientFunds)
-    assert isinstance(debit, Debit)
-    assert debit.outcome == "DEBITED"
+    assert isinstance(made, Debit)
+    assert made.outcome == "DEBITED"
     assert await bank.held(order.account_id) == (49_00, 2)
 
 

@@ -1,4 +1,4 @@
-"""Which submitted transfers are asked for, when and by whom; the others cost nothing."""
+"""Which submitted transfers a worker asks about and when; the others cost nothing."""
 
 import asyncio
 import uuid
@@ -9,13 +9,12 @@ import aiohttp
 import pytest_asyncio
 
 from services.kernel.clock import utc_now
-from services.kernel.ids import new_id, shard_of
 from services.payments.driver import Driver
 from services.payments.partners.ach import AchClient
 from services.payments.state import Event, State
 from services.payments.store import Lease, Store
-from services.payments.transfer import Fact, Notice, Transfer, debited
-from tests.integration.payments.orders import order_of
+from services.payments.transfer import Fact, Notice, Transfer
+from tests.integration.payments.orders import debit, order_of
 from tests.rigs.ledger_bank import Holder, LedgerBank
 
 WAIT_S = 1000.0
@@ -24,17 +23,14 @@ ROWS_MAX = 3
 
 @pytest_asyncio.fixture(scope="module")
 async def driver(store: Store) -> AsyncGenerator[Driver]:
-    """A driver that is never asked to drive: it saves."""
+    """A driver that only saves."""
     async with aiohttp.ClientSession() as session:
         yield Driver(store, AchClient(session, "key"), "test/0", WAIT_S)
 
 
 async def _submitted(store: Store, driver: Driver, holder: Holder) -> Transfer:
-    order = order_of(holder)
-    transfer_id = new_id(shard_of(order.account_id))
-    transfer = debited(order, transfer_id, fraud_review=False, now=utc_now())
-    await store.debit(order, transfer, driver.lease())
-    trace = str(transfer_id.int)[-15:]
+    transfer, _ = await debit(store, order_of(holder), driver.lease())
+    trace = str(transfer.transfer_id.int)[-15:]
     submitted, _ = await driver.save(transfer, Fact(Event.ACCEPTED, trace_number=trace))
     return submitted
 
@@ -80,9 +76,9 @@ async def test_what_was_put_aside_is_asked_for_no_more_and_what_moved_on_is_not_
     store: Store, driver: Driver, bank: LedgerBank
 ) -> None:
     transfer = await _submitted(store, driver, await bank.open_holder(5_00))
-    told = Notice(str(uuid.uuid4()), "transfer.not_found", "", transfer.transfer_id, "")
-    assert await store.put_aside(transfer, told)
-    assert await store.put_aside(transfer, told)
+    notice = Notice(str(uuid.uuid4()), "transfer.not_found", "", transfer.transfer_id, "")
+    assert await store.put_aside(transfer, notice)
+    assert await store.put_aside(transfer, notice)
     at_the_end = utc_now() + timedelta(days=36_500)
     claimed = await store.claim_unsettled(driver.lease(), at_the_end, 1000)
     assert transfer.transfer_id not in {one.transfer_id for one in claimed}
@@ -96,7 +92,7 @@ async def test_looking_for_what_is_due_reads_an_index_that_holds_submitted_trans
     bank: LedgerBank,
 ) -> None:
     write = await bank.superuser("bp_write")
-    await write.execute("SET enable_seqscan = off")  # tables this small are read whole otherwise
+    await write.execute("SET enable_seqscan = off")  # else the planner scans so small a table
     plan = await write.fetch(
         "EXPLAIN SELECT transfer_id FROM payments.interbank_transfer"
         " WHERE state = 'SUBMITTED' AND lease_until < now() ORDER BY lease_until LIMIT 16"

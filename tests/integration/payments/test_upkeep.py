@@ -1,4 +1,4 @@
-"""Upkeep of payments' tables beside the traffic: nobody is stopped and nobody waits in a circle."""
+"""Upkeep of payments' tables during traffic: it blocks no statement and causes no deadlock."""
 
 import asyncio
 import uuid
@@ -15,30 +15,29 @@ from ops.waiting import scaled_s, until
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.payments.store import Lease, Store
-from services.payments.transfer import Transfer, debited
-from tests.integration.payments.orders import order_of
+from services.payments.transfer import Transfer
+from tests.integration.payments.orders import debit, order_of
 from tests.rigs.ledger_bank import Holder, LedgerBank
 from tests.rigs.stores import PostgresStore
 
 WITHIN_S = 20.0
 WAITS_MS = int(scaled_s(2) * 1000)
-"""The locks that must be free are waited for so long; those of the test itself never get free."""
+"""How long a statement waits for a lock. Locks that must be free come free within that time; those
+that the test itself holds never do."""
 LOCK = "SELECT FROM payments.interbank_transfer WHERE shard = $1 AND transfer_id = $2 FOR UPDATE"
 
 
 @pytest_asyncio.fixture
 async def other(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Connection]:
-    """A session beside those of the store."""
+    """A session besides those of the store."""
     connection = await postgres.session("postgres")
     yield connection
     await connection.close()
 
 
 async def _debited(store: Store, holder: Holder, owner: str = "test/0") -> Transfer:
-    order = order_of(holder)
-    transfer_id = new_id(shard_of(order.account_id))
-    transfer = debited(order, transfer_id, fraud_review=False, now=utc_now())
-    await store.debit(order, transfer, Lease(owner, utc_now() + timedelta(seconds=60)))
+    lease = Lease(owner, utc_now() + timedelta(seconds=60))
+    transfer, _ = await debit(store, order_of(holder), lease)
     return transfer
 
 
@@ -64,7 +63,7 @@ async def test_partitions_are_made_beside_a_long_reader_and_a_writer_and_stop_ne
         async with write.transaction():
             await write.execute(f"SET LOCAL lock_timeout = {WAITS_MS}")
             await write.execute("SELECT payments.ensure_partitions($1)", before)
-            # Made and not yet committed: whoever debits now waits for nothing.
+            # The partitions are created and not committed; a debit does not wait for them.
             made = asyncio.gather(*(_debited(store, holder) for _ in range(3)))
             await asyncio.wait_for(made, scaled_s(WITHIN_S))
     assert await _partitions(bank) > before
@@ -97,14 +96,15 @@ async def test_leases_are_given_up_in_the_order_in_which_a_group_of_steps_locks(
     holder, owner = await bank.open_holder(100_00), uuid.uuid4().hex
     first, second = [await _debited(store, holder, owner) for _ in range(2)]
     assert first.transfer_id < second.transfer_id
-    # By lease and by place in the table the second stands before the first.
+    # By lease and by position in the table the second precedes the first.
     await store.postpone(first, utc_now() + timedelta(seconds=120))
     async with other.transaction():
         await other.execute(f"SET LOCAL lock_timeout = {WAITS_MS}")
         await other.execute(LOCK, *_place(first))
         released = asyncio.create_task(store.release_leases(owner, utc_now()))
         await _until_waited_for(bank, other)
-        # What the rest of the group would lock next; held by who waits for us, it is a deadlock.
+        # The batch of steps would lock this row next. If the other session held it while it waits
+        # for the first row, this would be a deadlock.
         await other.execute(LOCK, *_place(second))
     await asyncio.wait_for(released, scaled_s(WITHIN_S))
     due = await store.claim_due(Lease(owner, utc_now()), utc_now() + timedelta(seconds=1))
@@ -115,20 +115,17 @@ async def test_one_key_of_one_customer_is_never_two_transfers_whatever_shards_ac
     store: Store, bank: LedgerBank
 ) -> None:
     holder = await bank.open_holder(100_00)
-    # Customers would refuse such an account; here only the ledger knows it.
+    # Customers would refuse such an account; in this test only the ledger has it.
     astray = new_id((shard_of(holder.customer_id) + 1) % 64)
     write = await bank.superuser("bp_write")
     await write.execute("SELECT ledger.seed_accounts($1, $2)", [astray], [100_00])
     order = order_of(holder)
     stray = replace(order, account_id=astray)
     lease = Lease("test/0", utc_now() + timedelta(seconds=60))
-    transfers = [
-        debited(one, new_id(shard_of(one.account_id)), fraud_review=False, now=utc_now())
-        for one in (order, stray)
-    ]
-    assert (await store.debit(order, transfers[0], lease)).outcome == "DEBITED"
+    _, outcome = await debit(store, order, lease)
+    assert outcome.outcome == "DEBITED"
     with pytest.raises(asyncpg.CheckViolationError):
-        await store.debit(stray, transfers[1], lease)
+        await debit(store, stray, lease)
     assert await bank.held(astray) == (100_00, 1)
 
 

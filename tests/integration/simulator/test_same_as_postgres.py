@@ -13,7 +13,7 @@ import pytest_asyncio
 from lab.simulator.stores.books import Leg
 from lab.simulator.stores.database import sqlstate_of
 from services.kernel.ids import new_id, shard_of
-from services.payments.state import TABLE, Event, State, effect
+from services.payments.state import TABLE, Event, State, transition
 from tests.integration.simulator.twins import (
     Simulated,
     Twins,
@@ -181,11 +181,11 @@ class Payers:
         events = [event for event in Event if TABLE.allows(State(state), event)]
         if not events:
             return None
-        following = TABLE.next(State(state), luck.choice(events))
-        does = effect(State(state), following, told_submitted=luck.random() < 0.5)
+        event, submitted_before = luck.choice(events), luck.random() < 0.5
+        does = transition(State(state), event, submitted_before=submitted_before)
         shard = shard_of(transfer_id)
         return (
-            *(transfer_id, version - (luck.random() < 0.2), following.value),
+            *(transfer_id, version - (luck.random() < 0.2), does.to.value),
             *(luck.choice((None, f"9{luck.randrange(10**14):014d}")), None, None),
             *(datetime.now(UTC), LONG_AGO, does.posting.name if does.posting else None),
             *(new_id(shard), new_id(shard), f"bp.payments.v1.{does.event_type}", b"payload"),

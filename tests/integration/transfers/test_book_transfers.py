@@ -1,4 +1,4 @@
-"""What a book transfer does to the books, and what it refuses."""
+"""The effect of a book transfer on the books, and its refusals."""
 
 import asyncio
 import uuid
@@ -93,7 +93,7 @@ async def test_opposite_transfers_at_once_do_not_deadlock_and_conserve_money(
 async def test_a_transfer_waits_for_a_slow_check_of_its_accounts_as_long_as_it_has_time(
     bank: LedgerBank, transfers_stub
 ):
-    """It was refused with DEPENDENCY_UNAVAILABLE after two of its five seconds."""
+    """A shorter timeout refuses it with DEPENDENCY_UNAVAILABLE after two of its five seconds."""
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     holder = await bank.postgres.session("postgres", "bp_customers")
     looker = await bank.superuser("bp_customers")

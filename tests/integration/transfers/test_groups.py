@@ -1,4 +1,4 @@
-"""Transfers that come together share a commit; each is posted, replayed or refused by itself."""
+"""Concurrent transfers share a commit; each is posted, replayed or refused by itself."""
 
 import asyncio
 import uuid
@@ -16,12 +16,12 @@ from services.kernel.errors import IdempotencyKeyReused
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.transfers.errors import InsufficientFunds
-from services.transfers.state import BookTransfer
-from services.transfers.store import EventOut, RequestKey, Store
+from services.transfers.state import BookTransfer, BookTransferOrder, EventOut
+from services.transfers.store import Store
 from tests.rigs.ledger_bank import Holder, LedgerBank
 
 TOGETHER = BatchLimits(interval_s=0.05)
-"""Long enough that what a test sends at once goes in one group behind a first lone one."""
+"""Long enough that the concurrent calls of a test share one batch after a first lone call."""
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -34,7 +34,7 @@ async def pool(bank: LedgerBank) -> AsyncIterator[asyncpg.Pool]:
 
 @pytest.fixture
 def store(pool: asyncpg.Pool) -> Store:
-    """A store whose groups are as wide as a test's burst."""
+    """A store whose batches hold all concurrent calls of a test."""
     return Store(pool, TOGETHER)
 
 
@@ -52,26 +52,37 @@ def transfer(payer: Holder, payee: Holder, cents: int) -> BookTransfer:
     )
 
 
-def key_of(made: BookTransfer, key: str = "") -> RequestKey:
-    """A key of the payer, fresh unless named."""
-    return RequestKey(made.customer_id, key or uuid.uuid4().hex, made.memo.encode().ljust(32))
+def order_of(made: BookTransfer, key: str = "") -> BookTransferOrder:
+    """The order of a transfer, under a fresh key unless one is given."""
+    return BookTransferOrder(
+        customer_id=made.customer_id,
+        account_id=made.account_id,
+        destination_account_id=made.destination_account_id,
+        amount=made.amount,
+        memo=made.memo,
+        idempotency_key=key or uuid.uuid4().hex,
+        fingerprint=made.memo.encode().ljust(32),
+        correlation_id="request-1",
+        traceparent="",
+        admit_time=made.create_time,
+    )
 
 
-async def post(store: Store, made: BookTransfer, key: RequestKey) -> bytes:
+async def post(store: Store, made: BookTransfer, order: BookTransferOrder) -> bytes:
     """Post with an answer and an event that name the transfer."""
-    event = EventOut(new_id(), made.transfer_id.bytes, None)
-    return await store.post(key, made, made.transfer_id.bytes, event)
+    event = EventOut(new_id(), made.transfer_id.bytes)
+    return await store.post(order, made, made.transfer_id.bytes, event)
 
 
 async def burst(
-    store: Store, bank: LedgerBank, calls: Sequence[tuple[BookTransfer, RequestKey]]
+    store: Store, bank: LedgerBank, calls: Sequence[tuple[BookTransfer, BookTransferOrder]]
 ) -> list[bytes | BaseException]:
-    """Send a lone one, and while its group is under way all the others at once."""
+    """Send one call, and all the others at once while the first one's batch is in flight."""
     first = transfer(await bank.open_holder(1), await bank.open_holder(), 1)
-    lone = asyncio.create_task(post(store, first, key_of(first)))
+    lone = asyncio.create_task(post(store, first, order_of(first)))
     await asyncio.sleep(0)
     answers = await asyncio.gather(
-        *(post(store, made, key) for made, key in calls), return_exceptions=True
+        *(post(store, made, order) for made, order in calls), return_exceptions=True
     )
     await lone
     return answers
@@ -91,7 +102,7 @@ async def test_transfers_of_a_group_share_a_commit_and_each_has_its_own_event(
     payers = [await bank.open_holder(1_000) for _ in range(6)]
     payee = await bank.open_holder()
     made = [transfer(payer, payee, 10 + n) for n, payer in enumerate(payers)]
-    answers = await burst(store, bank, [(one, key_of(one)) for one in made])
+    answers = await burst(store, bank, [(one, order_of(one)) for one in made])
     assert answers == [one.transfer_id.bytes for one in made]
     assert await bank.held(payee.account_id) == (sum(10 + n for n in range(6)), 6)
     assert [await _events(bank, one) for one in made] == [1] * 6
@@ -110,8 +121,8 @@ async def test_a_refused_transfer_leaves_nothing_and_the_others_go(
 ) -> None:
     rich, poor = await bank.open_holder(1_000), await bank.open_holder(5)
     good, bad = transfer(rich, poor, 100), transfer(poor, rich, 106)
-    key = key_of(bad)
-    refused, answered = await burst(store, bank, [(bad, key), (good, key_of(good))])
+    key = order_of(bad)
+    refused, answered = await burst(store, bank, [(bad, key), (good, order_of(good))])
     assert isinstance(refused, InsufficientFunds)
     assert answered == good.transfer_id.bytes
     assert await store.replay(key) is None
@@ -126,7 +137,7 @@ async def test_one_key_in_one_group_is_one_transfer_and_another_payload_is_told(
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     made = [transfer(payer, payee, 300) for _ in range(4)]
     other = replace(transfer(payer, payee, 300), memo="other")
-    calls = [(one, key_of(one, "one-key")) for one in (*made, other)]
+    calls = [(one, order_of(one, "one-key")) for one in (*made, other)]
     *answers, reused = await burst(store, bank, calls)
     assert answers == [made[0].transfer_id.bytes] * 4
     assert isinstance(reused, IdempotencyKeyReused)
@@ -138,7 +149,7 @@ async def test_a_key_whose_first_use_in_the_group_is_refused_is_free_for_the_sec
 ) -> None:
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     too_much, enough = transfer(payer, payee, 1_001), transfer(payer, payee, 400)
-    calls = [(one, key_of(one, "tried-twice")) for one in (too_much, enough)]
+    calls = [(one, order_of(one, "tried-twice")) for one in (too_much, enough)]
     refused, answered = await burst(store, bank, calls)
     assert isinstance(refused, InsufficientFunds)
     assert answered == enough.transfer_id.bytes
@@ -150,7 +161,7 @@ async def test_money_received_in_a_group_may_be_paid_on_in_it(
 ) -> None:
     first, second, third = [await bank.open_holder(cents) for cents in (500, 0, 0)]
     made = [transfer(first, second, 500), transfer(second, third, 500)]
-    assert await burst(store, bank, [(one, key_of(one)) for one in made]) == [
+    assert await burst(store, bank, [(one, order_of(one)) for one in made]) == [
         one.transfer_id.bytes for one in made
     ]
     assert await bank.held(third.account_id) == (500, 1)
@@ -166,8 +177,8 @@ async def test_an_account_that_somebody_holds_holds_up_only_its_own_transfer(
             "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE", held.account_id
         )
         stuck, loose = transfer(held, other, 10), transfer(free, payee, 10)
-        blocked = asyncio.create_task(post(store, stuck, key_of(stuck)))
-        await asyncio.wait_for(post(store, loose, key_of(loose)), scaled_s(20))
+        blocked = asyncio.create_task(post(store, stuck, order_of(stuck)))
+        await asyncio.wait_for(post(store, loose, order_of(loose)), scaled_s(20))
         assert not blocked.done()
     await blocked
     await blocker.close()

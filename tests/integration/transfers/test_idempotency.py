@@ -1,4 +1,4 @@
-"""One idempotency key is one transfer, whatever befalls the calls that carry it."""
+"""One idempotency key is one transfer, whatever happens to the calls that carry it."""
 
 import asyncio
 

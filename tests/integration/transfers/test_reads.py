@@ -1,4 +1,4 @@
-"""Who sees a transfer, and how lists are paged."""
+"""Which customers see a transfer, and the pages of a list."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""A mesh without processes: the bank's own config and contracts at invented addresses."""
+"""A mesh without processes: the bank's own config and contracts with invented addresses."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ PARTNERS = (
 
 
 def endpoints(*, without: str = "") -> Endpoints:
-    """Return the places; `without` leaves one partner out."""
+    """Return the addresses; `without` leaves out one partner."""
     return Endpoints.model_validate(
         {
             "services": {
@@ -49,7 +49,7 @@ def endpoints(*, without: str = "") -> Endpoints:
 
 
 def inputs(config: Path = CONFIG, *, without: str = "") -> Inputs:
-    """Return everything that a mesh is made from."""
+    """Return everything from which a mesh is built."""
     descriptor_set = contracts.default_descriptor_set()
     return Inputs(
         resources.parse(documents.read_folder(config)),
@@ -65,12 +65,12 @@ def mesh() -> model.Mesh:
 
 
 def passed_on() -> PassedOn:
-    """Return what the bank's own config has for Envoy alone."""
+    """Return the text in the bank's own config that only Envoy parses."""
     return telemetry.passed_on(resources.parse(documents.read_folder(CONFIG)))
 
 
 def sources(workload: model.Workload) -> SecretSource:
-    """Return where secrets lie, as the delivery by files has it."""
+    """Return the sources of secrets, with the paths that the delivery by files uses."""
     return lambda name: (
         file_source(Path(f"/bp/envoy/{workload.name}/sds/{name}.json"))
         if name in workload.rotating

@@ -1,4 +1,4 @@
-"""The gateway: a real gateway in front of two services with their sidecars, and a token issuer."""
+"""A real gateway in front of two services with their sidecars, and a token issuer."""
 
 import json
 import ssl
@@ -31,7 +31,7 @@ BODY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer, read whole."""
+    """One complete HTTP answer."""
 
     status: int
     headers: Any
@@ -44,7 +44,7 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """ErrorInfo's reason; fails when the answer has not the shape of an error."""
+        """ErrorInfo's reason; fails if the answer does not have the form of an error."""
         assert self.headers["content-type"].startswith("application/json"), self
         body = self.json
         assert isinstance(body["code"], int)
@@ -63,7 +63,7 @@ class Answer:
 
 @dataclass
 class Gateway:
-    """The running gateway, and all that stands around it."""
+    """The running gateway with its token issuer, services and HTTP client."""
 
     rig: Rig
     issuer: Issuer
@@ -72,7 +72,7 @@ class Gateway:
     token: str = field(default="")
 
     async def call(self, verb: str, path: str, *, token: str | None = "", **more: Any) -> Answer:
-        """Call the gateway as the customer; `token` replaces the usual one, None sends none."""
+        """Call the gateway as the customer; `token` replaces the default one, None sends none."""
         headers = {"Idempotency-Key": "key-1"} if verb == "POST" else {}
         if token is not None:
             headers["Authorization"] = f"Bearer {token or self.token}"
@@ -90,7 +90,7 @@ class Gateway:
 
 @asynccontextmanager
 async def open_gateway() -> AsyncGenerator[Gateway]:
-    """Start everything; end everything."""
+    """Start the gateway and everything around it; stop it all at the end."""
     rig, issuer, seen = Rig(), Issuer(), Seen()
     servers = [
         await serve(rig.socket_in("payments"), Payments(seen)),

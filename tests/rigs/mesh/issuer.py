@@ -19,7 +19,7 @@ ALL_SCOPES = "accounts:read transfers:read transfers:write"
 
 
 class Issuer:
-    """Signs with ES256; publishes the key under /jwks."""
+    """Signs with ES256 and publishes the key at /jwks."""
 
     def __init__(self) -> None:
         self.key = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256", "kid": "k1"})
@@ -46,7 +46,7 @@ class Issuer:
     def token(
         self, subject: str, scope: str = ALL_SCOPES, *, lives_s: int = 300, **claims: Any
     ) -> str:
-        """Return a token; claims replace the usual ones."""
+        """Return a token; the given claims replace the default ones."""
         return jwt.encode(
             {"alg": "ES256", "kid": "k1"}, self.claims(subject, scope, lives_s, claims), self.key
         )

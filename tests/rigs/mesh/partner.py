@@ -1,4 +1,4 @@
-"""An outside partner over TLS that fails as a test asks, and counts the requests."""
+"""An outside partner over TLS that fails as a test requests and records the requests."""
 
 import asyncio
 from collections import deque
@@ -14,7 +14,7 @@ RESET = "reset"
 
 
 class Partner:
-    """Answers each request with the next of `script`, or with 200 when that is empty."""
+    """Answers each request with the next step of `script`, or with 200 when it is empty."""
 
     def __init__(self) -> None:
         self.script: deque[str | int] = deque()
@@ -23,7 +23,7 @@ class Partner:
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int, folder: Path, client_ca: Path | None = None) -> None:
-        """Serve; with `client_ca` only clients with its certificate."""
+        """Start to serve; with `client_ca`, accept only clients with a certificate from it."""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -37,7 +37,7 @@ class Partner:
             await self._runner.cleanup()
 
     def told(self, *script: str | int) -> None:
-        """Set the script and forget what was seen."""
+        """Set the script and clear the recorded requests."""
         self.script = deque(script)
         self.keys.clear()
         self.clients.clear()

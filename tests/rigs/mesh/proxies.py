@@ -1,4 +1,4 @@
-"""The proxies of a mesh on one machine: addresses, certificates, configuration, real Envoys."""
+"""The proxies of a mesh on one machine: addresses, certificates, config and real Envoys."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def identity(service: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a port on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 @dataclass
 class Rig:
-    """Everything of one test session; `close` leaves nothing behind."""
+    """All proxies of one test session; `close` stops them and removes their files."""
 
     home: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="bpm-", dir="/tmp")))
     envoys: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Rig:
     def _certificates(self) -> None:
         certs, partners = self.home / "certs", self.home / "partners"
         for name in (*SERVICES, "gateway"):
-            # Sidecars look at the URI alone; the name is for the tests' own gRPC client.
+            # Sidecars check only the URI; the DNS name is for the tests' own gRPC client.
             self.mesh_ca.issue(certs / name, dns=(name,), uri=identity(name))
         self.mesh_ca.issue(certs / "edge", dns=("localhost",))
         self.partner_ca.issue(partners / "bp-client", dns=("bp-client",))
@@ -95,26 +95,26 @@ class Rig:
             self.partner_ca.issue(partners / host, dns=(host,))
 
     def render(self, config: Path = ctl.CONFIG) -> None:
-        """Write the folders of every proxy."""
+        """Write the folder of every proxy."""
         places = self.home / "mesh" / "endpoints.json"
         places.parent.mkdir(exist_ok=True)
         places.write_text(json.dumps(self.places))
         ctl.render(config, places, self.home / "envoy")
 
     def socket_in(self, service: str) -> Path:
-        """The socket on which a service's server listens."""
+        """Return the socket on which a service's server listens."""
         return self.home / "run" / service / "in-0.sock"
 
     def socket_out(self, service: str) -> Path:
-        """The socket on which a service's sidecar takes what the service sends."""
+        """Return the socket on which a sidecar accepts its service's outgoing calls."""
         return self.home / "run" / service / "out.sock"
 
     def admin_socket(self, service: str) -> Path:
-        """The socket of a sidecar's operator's page."""
+        """Return the socket of a sidecar's admin page."""
         return self.home / "run" / service / "admin.sock"
 
     async def start(self, names: Iterable[str]) -> None:
-        """Start the proxies of these names and wait until they are ready."""
+        """Start the proxies with these names and wait until they are ready."""
         for name in names:
             await self._start(name)
         await asyncio.gather(*(self._ready(name) for name in names))
@@ -139,7 +139,7 @@ class Rig:
             if self.envoys[name].returncode is not None:
                 if "inotify" not in self._log(name):
                     raise RuntimeError(f"{name} ended:\n{self._log(name)}")
-                # Another mesh on this machine holds the user's inotify instances for now.
+                # Another mesh on this machine is using all of the user's inotify instances.
                 await self._start(name)
             return False
 
@@ -153,14 +153,14 @@ class Rig:
 
     async def _listening(self, name: str, listeners: int) -> bool:
         stats = await self.stats(name, "listener_manager")
-        # A listener counts as active before there is a worker that accepts.
+        # A listener counts as active before a worker accepts connections.
         return (
             stats.get("listener_manager.total_listeners_active", 0) >= listeners
             and stats.get("listener_manager.workers_started", 0) == 1
         )
 
     async def stats(self, name: str, filter_text: str) -> dict[str, int]:
-        """Return the proxy's counters and gauges whose names hold a text."""
+        """Return the proxy's counters and gauges whose names contain a text."""
         is_gateway = name == "gateway"
         connector = None if is_gateway else aiohttp.UnixConnector(str(self.admin_socket(name)))
         url = f"http://127.0.0.1:{self.gateway_admin_port}/stats?filter={filter_text}"
@@ -176,7 +176,7 @@ class Rig:
         return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
 
     async def close(self) -> None:
-        """End the proxies and remove the folder."""
+        """Stop the proxies and remove the folder."""
         for envoy in self.envoys.values():
             if envoy.returncode is None:
                 envoy.kill()

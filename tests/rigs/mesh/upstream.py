@@ -1,4 +1,4 @@
-"""Real grpc.aio servers behind the sidecars; they answer from the request and keep the metadata."""
+"""Real grpc.aio servers behind the sidecars; they answer from the request and record metadata."""
 
 import asyncio
 from pathlib import Path
@@ -19,7 +19,7 @@ _State = transfer_pb2.InterbankTransfer.State
 
 
 class Seen:
-    """What the last call brought."""
+    """The request and metadata of the last call, and the number of calls."""
 
     def __init__(self) -> None:
         self.metadata: dict[str, str] = {}
@@ -27,13 +27,13 @@ class Seen:
         self.calls = 0
 
     def note(self, request: Any, context: Any) -> None:
-        """Keep a call's request and metadata."""
+        """Record a call's request and metadata."""
         self.request, self.calls = request, self.calls + 1
         self.metadata = {key: str(value) for key, value in context.invocation_metadata()}
 
 
 class Payments(payments_grpc.PaymentsServiceServicer):
-    """Accepts every transfer; the memo asks for errors."""
+    """Accepts every transfer; certain memos request an error."""
 
     def __init__(self, seen: Seen) -> None:
         self.seen = seen
@@ -109,7 +109,7 @@ async def _abort(
     details[0].Pack(error_details_pb2.ErrorInfo(reason=reason, domain="bp.payments.v1"))
     details[1].Pack(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=retry_s)))
     kept = details if retry_s else details[:1]
-    status = status_pb2.Status(code=number, message="It did not happen.", details=kept)
+    status = status_pb2.Status(code=number, message="The transfer failed.", details=kept)
     trailing = list(rpc_status.to_status(status).trailing_metadata or ())
     if retry_s:
         trailing.append(("retry-after", str(retry_s)))
@@ -117,7 +117,7 @@ async def _abort(
 
 
 async def serve(socket: Path, *servicers: Payments | Customers) -> grpc.aio.Server:
-    """Serve on a Unix socket, as a service of the bank does."""
+    """Serve on a Unix socket, as the bank's services do."""
     server = grpc.aio.server()
     for servicer in servicers:
         if isinstance(servicer, Payments):

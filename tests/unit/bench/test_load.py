@@ -41,6 +41,8 @@ def test_arrivals_are_random_at_the_given_rate_and_the_same_each_time() -> None:
     gaps = [after - before for before, after in itertools.pairwise(moments)]
     mean = sum(gaps) / len(gaps)
     spread = sum((gap - mean) ** 2 for gap in gaps) / len(gaps)
-    assert spread**0.5 == pytest.approx(mean, rel=0.1), "exponential gaps vary like their mean"
+    assert spread**0.5 == pytest.approx(mean, rel=0.1), (
+        "the deviation of exponential gaps equals their mean"
+    )
     with pytest.raises(ValueError, match="above zero"):
         arrivals.poisson(0, 1)

@@ -41,7 +41,7 @@ def _report() -> dict[str, Any]:
                 "what": one.target.what,
                 "unit": one.target.unit,
                 "measured": one.value,
-                "target": f"{one.target.way} {one.target.bound:g}",
+                "target": f"{one.target.comparison} {one.target.bound:g}",
                 "standing": one.standing,
                 "goal": None,
                 "goal_standing": None,

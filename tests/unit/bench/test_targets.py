@@ -3,7 +3,7 @@
 import pytest
 
 from lab.bench.report import targets
-from lab.bench.report.targets import Standing, Target, Way
+from lab.bench.report.targets import Comparison, Standing, Target
 
 
 def _judged(measured: dict[str, float], what: str) -> targets.Judged:
@@ -31,8 +31,10 @@ def test_targets_and_goals_are_met_missed_or_not_measured() -> None:
     assert _judged({"interbank.c64.per_s": 3.0}, share.target.what).value is None
 
 
-@pytest.mark.parametrize(("way", "met"), [(Way.AT_LEAST, 5.0), (Way.AT_MOST, 5.0)])
-def test_a_value_equal_to_the_bound_meets_the_target(way: Way, met: float) -> None:
-    target = Target("anything", "a.b", way, met)
+@pytest.mark.parametrize(
+    ("comparison", "met"), [(Comparison.AT_LEAST, 5.0), (Comparison.AT_MOST, 5.0)]
+)
+def test_a_value_equal_to_the_bound_meets_the_target(comparison: Comparison, met: float) -> None:
+    target = Target("anything", "a.b", comparison, met)
     assert targets.Judged(target, met).standing is Standing.MET
     assert targets.Judged(target, met).goal_standing is None

@@ -1,1 +1,1 @@
-"""The pure parts of the fault runner: schedules, what answers mean, the reckoning."""
+"""The pure parts of the fault runner: schedules, meanings of answers, comparison with the books."""

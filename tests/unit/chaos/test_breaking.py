@@ -1,4 +1,4 @@
-"""What a fault's carrying out says when a partner cannot be reached."""
+"""The error of a fault whose partner cannot be reached."""
 
 from typing import Any, cast
 
@@ -13,13 +13,13 @@ from sandbox.client import Answer, BankClient
 
 
 class OutOfReach:
-    """A bank whose partners fail in a way of their own at each call."""
+    """A bank whose partners fail each call, with the given failures in order."""
 
     def __init__(self, failures: list[Exception]) -> None:
         self.failures = failures
 
     async def control(self, *_: Any) -> Answer:
-        """Fail as the next one; the last failure stays."""
+        """Raise the next failure. The last failure repeats."""
         raise self.failures.pop(0) if len(self.failures) > 1 else self.failures[0]
 
 
@@ -27,7 +27,7 @@ async def test_a_partner_that_never_answers_is_named_with_its_last_failure_as_th
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(breaking, "REACHED_WITHIN_S", 0.1)
-    last = ConnectionRefusedError("nobody listens")
+    last = ConnectionRefusedError("no listener")
     bank = OutOfReach([aiohttp.ServerDisconnectedError(), last])
     breaker = Breaker(cast("BankClient", bank), cast("Load", None))
     with pytest.raises(TimeoutError, match="ach's control API answers") as raised:

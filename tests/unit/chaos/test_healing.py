@@ -1,4 +1,4 @@
-"""When a bank counts as healed in time."""
+"""Which banks count as healed in time."""
 
 import pytest
 
@@ -16,11 +16,11 @@ from lab.chaos.healing import OPENING_S, Breaker, Healing
         (Healing(1, 2, None), False),
         (Healing(1, None, None), False),
         (Healing(None, None, None), False),
-        # What the breaker holds back for its minute has its time from then on.
+        # While the breaker is open, the time to settle does not run.
         (Healing(1, 2, 80, breaker_s=55), True),
         (Healing(1, 2, 86, breaker_s=55), False),
         (Healing(1, 31, 40, breaker_s=55), False),
-        # A breaker that opens again and again does not excuse everything.
+        # A breaker that opens again and again is an excuse only up to a limit.
         (Healing(1, 2, 331, breaker_s=330), False),
         # A slower host has a longer limit.
         (Healing(59, 59, 59, limit_s=60), True),
@@ -40,13 +40,13 @@ OPEN, CLOSED, SILENT = True, False, None
         ([], 0),
         ([(1, CLOSED), (2, SILENT), (90, SILENT)], 0),
         ([(1, OPEN), (2, OPEN), (3, CLOSED)], 2),
-        # Without an answer the breaker counts as it was.
+        # Without an answer the breaker keeps its last state.
         ([(1, OPEN), (9, SILENT), (20, SILENT), (21, CLOSED)], 20),
         ([(1, OPEN), (2, CLOSED), (3, SILENT)], 1),
-        # But no longer than one opening lasts: a dead sidecar does not hold transfers back.
+        # But no longer than one opening lasts: a dead sidecar is no excuse.
         ([(1, OPEN), (1 + OPENING_S, SILENT)], 1 + OPENING_S),
         ([(1, OPEN), (40, SILENT), (2 + OPENING_S, SILENT), (300, SILENT)], 40),
-        # A new opening has its own time.
+        # A new opening starts a new period.
         ([(1, OPEN), (100, SILENT), (110, OPEN), (150, SILENT), (200, SILENT)], 150),
     ],
 )

@@ -1,4 +1,4 @@
-"""Schedules: the same for a seed, bounded, and with every kind and every part within reach."""
+"""Schedules: the same for one seed, bounded, and able to draw every kind and every part."""
 
 import os
 import random

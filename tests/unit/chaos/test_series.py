@@ -1,4 +1,4 @@
-"""Schedules one after the other: which outcome ends the series, and what is then said."""
+"""Series of schedules: which outcome ends a series, and what is printed."""
 
 import json
 from collections import Counter
@@ -33,18 +33,20 @@ SOUND = Outcome(
     differences=[],
     verdict=AGREED,
 )
-LOST = Difference("taken and lost", "interbank k", "a transfer", "no such transfer")
+LOST = Difference("accepted, but missing", "interbank k", "a transfer", "no such transfer")
 
 UNSOUND = [
     pytest.param({"verdict": DISAGREED}, "judge: BOOKS: 1", id="the judge disagrees"),
-    pytest.param({"differences": [LOST]}, "taken and lost: interbank k", id="a customer does"),
+    pytest.param(
+        {"differences": [LOST]}, "accepted, but missing: interbank k", id="a customer does"
+    ),
     pytest.param({"healing": Healing(1, 2, 31)}, "NOT HEALED IN TIME", id="it heals too late"),
-    pytest.param({"healing": Healing(1)}, "NOT a fresh transfer taken", id="it does not heal"),
+    pytest.param({"healing": Healing(1)}, "a new transfer accepted: NEVER", id="it does not heal"),
 ]
 
 
 class Series:
-    """Outcomes by seed, what was struck and what was told."""
+    """Outcomes by seed, the seeds that ran, and the printed lines."""
 
     def __init__(self, reports: Path, outcomes: dict[int, Outcome | Exception]) -> None:
         self.reports = reports
@@ -81,10 +83,10 @@ async def test_the_first_that_is_not_sound_ends_it_with_exit_code_1_and_how_to_r
 ) -> None:
     series = Series(tmp_path, {7: SOUND, 8: replace(SOUND, **wrong), 9: SOUND})
     assert await series.run() == 1
-    assert series.struck == [7, 8], "nothing is judged by spoilt books"
+    assert series.struck == [7, 8], "no schedule may run on wrong books"
     report = tmp_path / "chaos-8.json"
     assert series.told[-1] == f"replay it: bpctl chaos run --seed 8; written to {report}"
-    assert "seed 8: NOT SOUND (7 events judged)" in series.told
+    assert "seed 8: FAILED (7 events judged)" in series.told
     assert any(named in line for line in series.told), series.told
     assert json.loads(report.read_text())["ok"] is False
 
@@ -96,7 +98,7 @@ async def test_a_run_that_breaks_off_says_how_to_replay_it_and_is_no_verdict(
     with pytest.raises(TimeoutError, match="the bank hangs"):
         await series.run()
     assert series.struck == [7]
-    assert "BROKEN OFF" in series.told[-1]
+    assert "INTERRUPTED" in series.told[-1]
     assert "bpctl chaos run --seed 7" in series.told[-1]
 
 
@@ -105,4 +107,4 @@ def test_no_schedule_at_all_is_refused(number: str, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as left:
         make_chaos.main(["--schedules", number])
     assert left.value.code == 2
-    assert "none at all would prove nothing" in capsys.readouterr().err
+    assert "must be at least 1" in capsys.readouterr().err

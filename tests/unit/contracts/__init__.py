@@ -1,1 +1,1 @@
-"""The reader of the policy options."""
+"""Tests of the code that reads the policy options."""

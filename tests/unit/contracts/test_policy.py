@@ -1,4 +1,4 @@
-"""A method's policy is refused when it is incomplete or contradicts itself."""
+"""A method's policy is rejected when it is incomplete or contradictory."""
 
 from collections.abc import Callable
 from typing import Any

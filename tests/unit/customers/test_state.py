@@ -1,4 +1,4 @@
-"""What customers knows without asking anyone."""
+"""Balances out of several events, and the errors of customers."""
 
 import uuid
 

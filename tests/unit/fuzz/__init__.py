@@ -1,1 +1,1 @@
-"""What the fuzzer itself is made of."""
+"""The pure parts of the fuzzer."""

@@ -1,4 +1,4 @@
-"""The answers that the gateway gives by itself."""
+"""The gateway's own answers."""
 
 from gateway import replies
 from services import contracts

@@ -1,4 +1,4 @@
-"""A configuration that cannot be honoured is refused with file and line."""
+"""An invalid configuration is rejected with file and line."""
 
 import json
 from pathlib import Path
@@ -34,9 +34,9 @@ FAULTS = [
         "PeerAuthentication",
         "  mtls: {mode: PERMISSIVE}\n",
         2,
-        "not honoured",
+        "not supported",
     ),
-    ("an unknown kind", "WasmPlugin", "  a: 1\n", 2, "WasmPlugin is not honoured"),
+    ("an unknown kind", "WasmPlugin", "  a: 1\n", 2, "WasmPlugin is not supported"),
     ("a wrong duration", "VirtualService", RULE.replace("5s", "5 seconds"), 8, "duration"),
     ("a number for a text", "VirtualService", RULE.replace("a.example]", "1]"), 5, "valid string"),
     (
@@ -47,7 +47,7 @@ FAULTS = [
         "Input should be '5xx'",
     ),
     ("two routes", "VirtualService", RULE + "    - route: []\n", 6, "at most 1 item"),
-    ("a key twice", "VirtualService", RULE + "  hosts: [b]\n", 9, "hosts stands twice"),
+    ("a key twice", "VirtualService", RULE + "  hosts: [b]\n", 9, "hosts appears twice"),
     ("no YAML", "VirtualService", "  hosts: [a\n  http: ]\n", 6, "expected"),
 ]
 
@@ -70,7 +70,7 @@ def test_a_fault_names_file_and_line(
 def test_two_resources_of_one_name_are_refused(tmp_path: Path) -> None:
     text = HEAD.format(kind="VirtualService") + RULE
     (tmp_path / "a.yaml").write_text(f"{text}---\n{text}")
-    with pytest.raises(ConfigFault, match=r"a\.yaml:12: VirtualService x is there already"):
+    with pytest.raises(ConfigFault, match=r"a\.yaml:12: VirtualService x already exists"):
         resources.parse(documents.read_folder(tmp_path))
 
 

@@ -1,4 +1,4 @@
-"""Config, contracts and places become one model, or are refused."""
+"""Config, contracts and addresses become one model, or are rejected."""
 
 import shutil
 from pathlib import Path
@@ -92,16 +92,34 @@ def _edited(tmp_path: Path, file: str, old: str, new: str) -> Path:
 
 
 EDITS = [
-    ("sidecars.yaml", "./fraud.example", "./frod.example", MeshFault, "no ServiceEntry declares"),
-    ("sidecars.yaml", "./customers.bp", "./custmers.bp", ConfigFault, "no service of the mesh"),
+    (
+        "sidecars.yaml",
+        "./fraud.example",
+        "./frod.example",
+        MeshFault,
+        "has no ServiceEntry",
+    ),
+    ("sidecars.yaml", "./customers.bp", "./custmers.bp", ConfigFault, "not a service"),
     ("sidecars.yaml", "./fraud.example", "./*.example", ConfigFault, "name one host"),
-    ("partners/fraud.yaml", "host: fraud.example", "host: frod.example", ConfigFault, "nowhere"),
-    ("partners/fraud.yaml", "app: payments", "app: audit", MeshFault, "one DestinationRule, has 0"),
-    ("partners/fraud.yaml", "mode: SIMPLE", "mode: MUTUAL", MeshFault, "no client certificate"),
-    ("services.yaml", "ISTIO_MUTUAL", "SIMPLE", MeshFault, "inside the mesh is ISTIO_MUTUAL"),
-    ("mesh.yaml", "kind: PeerAuthentication", "kind: Peer", ConfigFault, "not honoured"),
+    ("partners/fraud.yaml", "host: fraud.example", "host: frod.example", ConfigFault, "is unknown"),
+    ("partners/fraud.yaml", "app: payments", "app: audit", MeshFault, "Rule, but has 0"),
+    (
+        "partners/fraud.yaml",
+        "mode: SIMPLE",
+        "mode: MUTUAL",
+        MeshFault,
+        "the only client certificate",
+    ),
+    ("services.yaml", "ISTIO_MUTUAL", "SIMPLE", MeshFault, "set tls mode ISTIO_MUTUAL"),
+    ("mesh.yaml", "kind: PeerAuthentication", "kind: Peer", ConfigFault, "not supported"),
     ("gateway.yaml", "WRITE:", "READS:", ConfigFault, "READS"),
-    ("gateway.yaml", "name: ach-network", "name: ach", MeshFault, "no identity of ach-network"),
+    (
+        "gateway.yaml",
+        "name: ach-network",
+        "name: ach",
+        MeshFault,
+        "add to EdgePolicy the partner ach",
+    ),
 ]
 
 
@@ -123,5 +141,5 @@ def test_a_mesh_that_is_not_closed_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_partner_without_a_place_is_refused() -> None:
-    with pytest.raises(MeshFault, match="endpoints file does not place"):
+    with pytest.raises(MeshFault, match="the endpoints file lacks its address"):
         resolve(inputs(without="fraud.example"))

@@ -1,4 +1,4 @@
-"""Snapshots hold together, have versions, and are written as files."""
+"""Snapshots are consistent, have versions, and are written as files."""
 
 import json
 from dataclasses import replace

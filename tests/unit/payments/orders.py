@@ -1,4 +1,4 @@
-"""Transfers for the pure tests, made whole so that a test names only what it is about."""
+"""Complete orders and transfers, so that a pure test names only the fields that it is about."""
 
 import uuid
 from dataclasses import replace

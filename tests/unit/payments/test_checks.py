@@ -1,4 +1,4 @@
-"""Step 1 in rows: what is refused, with which reason, before anything is posted."""
+"""Step 1 in rows: which orders are refused, and with which reason, before anything is posted."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ ABSENT = AccountFacts(exists=False, active=False, currency="")
 FROZEN = AccountFacts(exists=True, active=False, currency="USD")
 IN_EUROS = AccountFacts(exists=True, active=True, currency="EUR")
 FACTS = [
-    # account                           fraud service          bank known  amount      reason
+    # account, fraud service's decision, whether the bank is in the network, amount, reason
     (GOOD, Decision.APPROVE, True, 500_00, None),
     (ABSENT, Decision.APPROVE, True, 1, "ACCOUNT_NOT_FOUND"),
     (FROZEN, Decision.APPROVE, True, 1, "ACCOUNT_FROZEN"),
@@ -57,12 +57,16 @@ FACTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("account", "decision", "known", "minor_units", "reason"), FACTS)
+@pytest.mark.parametrize(("account", "decision", "takes_part", "minor_units", "reason"), FACTS)
 def test_facts_refuse_with_their_reason(
-    account: AccountFacts, decision: Decision, known: bool, minor_units: int, reason: str | None
+    account: AccountFacts,
+    decision: Decision,
+    takes_part: bool,
+    minor_units: int,
+    reason: str | None,
 ) -> None:
     asked = order(amount=Money(minor_units, "USD"))
-    refusal = refuse_facts(asked, account, Score(decision), takes_part=known, limits=LIMITS)
+    refusal = refuse_facts(asked, account, Score(decision), takes_part=takes_part, limits=LIMITS)
     assert (refusal.reason if refusal else None) == reason
 
 

@@ -1,4 +1,4 @@
-"""What the saga asks next and what answers mean."""
+"""Which question comes next, and what the answers mean."""
 
 from itertools import product
 
@@ -41,7 +41,7 @@ def test_a_refused_transfer_is_recalled_before_anyone_is_refunded_and_keeps_its_
 def test_whatever_the_clearing_house_answers_each_fact_has_a_row_in_every_pending_state(
     state: State,
 ) -> None:
-    """So no answer can stop a driver or be passed over in silence."""
+    """So no answer can stop a driver or be lost without a log line."""
     steps, seen, facts = {saga.FIRST_STEP[state]}, set[Step](), set[Event]()
     while steps:
         seen.add(step := steps.pop())
@@ -71,37 +71,37 @@ ANSWERS = st.builds(
 
 @given(st.sampled_from(PENDING_BY_NAME), st.lists(ANSWERS, max_size=12))
 def test_a_refund_needs_the_clearing_houses_own_word(state: State, answers: list[Answer]) -> None:
-    """Whatever it answers, in whatever order: the customer is refunded only after RECALLED or
-    RETURNED, never out of silence, of NOT_FOUND or of REFUSED alone.
+    """Whatever it answers, in any order: the customer is refunded only after RECALLED or RETURNED,
+    never after NO_ANSWER, NOT_FOUND or REFUSED alone.
     """
-    now = transfer(state)
+    current = transfer(state)
     step = saga.FIRST_STEP[state]
     for answer in answers:
-        now, step = _apply(now, step, answer)
-        if now.state in CREDITED_BACK:
+        current, step = _apply(current, step, answer)
+        if current.state in CREDITED_BACK:
             assert answer.outcome in {Outcome.RECALLED, Outcome.RETURNED}
-        if now.state not in PENDING:
+        if current.state not in PENDING:
             return
 
 
-def _apply(now: Transfer, step: Step, answer: Answer) -> tuple[Transfer, Step]:
+def _apply(current: Transfer, step: Step, answer: Answer) -> tuple[Transfer, Step]:
     following = saga.after_answer(step, answer)
     if isinstance(following, Step):
-        return now, following
+        return current, following
     if following is None:
-        return now, saga.FIRST_STEP[now.state]
-    moved, _ = after(now, following, NOW)
+        return current, saga.FIRST_STEP[current.state]
+    moved, _ = after(current, following, NOW)
     return moved, saga.FIRST_STEP.get(moved.state, step)
 
 
 _O = Outcome
 ACH_ANSWERS = [
-    # what it answers             submit             query              recall
+    # status and body; the outcome for a submission, for a query, for a recall
     (202, {"achTraceNumber": "1"}, _O.ACCEPTED, _O.NO_ANSWER, _O.NO_ANSWER),
     (200, {"achTraceNumber": "1", "state": "ACCEPTED"}, _O.NO_ANSWER, _O.ACCEPTED, _O.NO_ANSWER),
     (200, {"achTraceNumber": "1", "state": "SETTLED"}, _O.NO_ANSWER, _O.SETTLED, _O.NO_ANSWER),
     (200, {"achTraceNumber": "1", "state": "RETURNED", "returnReasonCode": "R02"},
-     _O.NO_ANSWER, _O.RETURNED, _O.NO_ANSWER),  # a return code comes along
+     _O.NO_ANSWER, _O.RETURNED, _O.NO_ANSWER),  # with a return code
     (200, {"achTraceNumber": None, "state": "CANCELLED"}, _O.NO_ANSWER, _O.RECALLED, _O.RECALLED),
     (200, {"achTraceNumber": None, "state": "REJECTED", "rejectCode": "INVALID_ACCOUNT"},
      _O.NO_ANSWER, _O.REFUSED, _O.NO_ANSWER),  # the answer to its submission was lost
@@ -137,13 +137,13 @@ def test_answers_of_the_clearing_house_are_read_without_guessing(
 def test_of_facts_that_another_worker_overtook_only_a_recall_of_what_was_submitted_remains(
     state: State, event: Event
 ) -> None:
-    remains = saga.if_overtaken(transfer(state), Fact(event))
-    is_younger = (state, event) == (State.SUBMITTED, Event.RECALLED)
-    assert remains == (Fact(Event.CANCEL_ASKED) if is_younger else None)
+    remaining_fact = saga.if_overtaken(transfer(state), Fact(event))
+    is_newer = (state, event) == (State.SUBMITTED, Event.RECALLED)
+    assert remaining_fact == (Fact(Event.CANCEL_ASKED) if is_newer else None)
 
 
 UNHOLDABLE = ["991\0", "9" * 256]
-"""What no column and no event takes; a shared statement would fail for all that are in it."""
+"""Text that no column and no event can hold; it would fail the statement of a whole batch."""
 
 
 @pytest.mark.parametrize("text", UNHOLDABLE, ids=["NUL", "too long"])
@@ -160,27 +160,27 @@ def test_text_that_no_store_can_hold_is_no_answer_of_the_clearing_house(text: st
     assert queried(200, code).return_code == ""
 
 
-def _notice(kind: str, trace: str = "991000010000001") -> Notice:
-    return Notice("n1", kind, trace, None, "R03" if kind == "transfer.returned" else "")
+def _notice(notice_type: str) -> Notice:
+    code = "R03" if notice_type == "transfer.returned" else ""
+    return Notice("n1", notice_type, "991000010000001", None, code)
 
 
 @pytest.mark.parametrize(("state", "kind"), list(product(State, ("completed", "returned"))))
 def test_a_notice_moves_a_transfer_on_or_changes_nothing(state: State, kind: str) -> None:
     fact = saga.fact_of_notice(_notice(f"transfer.{kind}"))
     assert fact is not None
-    now = transfer(state)
     legal = TABLE.allows(state, fact.event)
-    judged = saga.judge_notice(now, fact, legal=legal)
-    assert (judged is NoticeVerdict.APPLY) == legal
-    gone = state in {State.FAILED, State.CANCELLED} and kind == "completed"
-    assert (judged is NoticeVerdict.CONFLICT) == gone
+    verdict = saga.judge_notice(transfer(state), fact, legal=legal)
+    assert (verdict is NoticeVerdict.APPLY) == legal
+    paid_twice = state in {State.FAILED, State.CANCELLED} and kind == "completed"
+    assert (verdict is NoticeVerdict.CONFLICT) == paid_twice
 
 
 def test_a_notice_with_another_trace_number_is_a_conflict() -> None:
-    now = transfer(State.SUBMITTED, trace_number="991000010000002")
+    other = transfer(State.SUBMITTED, trace_number="991000010000002")
     fact = saga.fact_of_notice(_notice("transfer.completed"))
     assert fact is not None
-    assert saga.judge_notice(now, fact, legal=True) is NoticeVerdict.CONFLICT
+    assert saga.judge_notice(other, fact, legal=True) is NoticeVerdict.CONFLICT
 
 
 @given(st.integers(0, 10_000))
@@ -191,7 +191,7 @@ def test_waits_between_questions_grow_to_a_minute(attempts: int) -> None:
 TRACE = "991000010000001"
 CONFLICT = NoticeVerdict.CONFLICT
 LATE_ANSWERS = [
-    # the clearing house says            what it is to a transfer submitted long ago
+    # the clearing house's answer, and what it means to an overdue SUBMITTED transfer
     (Answer(_O.ACCEPTED, TRACE), None),
     (Answer(_O.NO_ANSWER), None),
     (Answer(_O.SETTLED, TRACE), "transfer.completed"),
@@ -209,17 +209,17 @@ def test_a_late_query_tells_what_the_lost_notice_would_have_told_or_changes_noth
     answer: Answer, meaning: str | Fact | NoticeVerdict | None
 ) -> None:
     overdue = transfer(State.SUBMITTED, trace_number=TRACE)
-    told = saga.after_late_query(overdue, answer)
+    finding = saga.after_late_query(overdue, answer)
     if not isinstance(meaning, str):
-        assert told == meaning
+        assert finding == meaning
         return
-    assert isinstance(told, Notice)
-    assert (told.type, told.transfer_id) == (meaning, overdue.transfer_id)
-    assert (told.trace_number, told.return_code) == (TRACE, answer.return_code)
-    assert saga.fact_of_notice(told) == saga.fact_of_settlement(answer)
+    assert isinstance(finding, Notice)
+    assert (finding.type, finding.transfer_id) == (meaning, overdue.transfer_id)
+    assert (finding.trace_number, finding.return_code) == (TRACE, answer.return_code)
+    assert saga.fact_of_notice(finding) == saga.fact_of_settlement(answer)
     again = saga.after_late_query(overdue, answer)
     assert isinstance(again, Notice)
-    assert again.notice_id == told.notice_id
+    assert again.notice_id == finding.notice_id
 
 
 @given(st.integers(0, 10_000))

@@ -1,4 +1,4 @@
-"""The transition table: every pair of state and event, and what must hold of money."""
+"""The transition table: every pair of state and event, and the rules of money."""
 
 from itertools import product
 
@@ -7,7 +7,7 @@ from bp.payments.v1.payments_events_pb2 import PaymentEvent
 
 from services.kernel.ids import new_id
 from services.kernel.state_table import IllegalTransition
-from services.payments.mapping import event_payload, transfer_message
+from services.payments.mapping import event_out, transfer_message
 from services.payments.state import CREDITED_BACK, PENDING, TABLE, Event, Posting, State
 from services.payments.transfer import Fact, after
 from tests.unit.payments.orders import NOW, transfer
@@ -20,7 +20,7 @@ def test_each_pair_of_state_and_event_is_either_a_row_or_refused_unchanged(
     before = transfer(state)
     if (state, event) in TABLE.rows:
         moved, _ = after(before, Fact(event), NOW)
-        assert moved.state is TABLE.rows[state, event]
+        assert moved.state is TABLE.rows[state, event].to
         assert moved.version == before.version + 1
     else:
         with pytest.raises(IllegalTransition):
@@ -37,9 +37,9 @@ def _same(before: object) -> dict[str, object]:
 def test_every_step_into_a_refunded_state_posts_exactly_one_refund(
     state: State, event: Event
 ) -> None:
-    moved, effect = after(transfer(state), Fact(event), NOW)
+    moved, step = after(transfer(state), Fact(event), NOW)
     refunds = {Posting.REFUND_FROM_CLEARING, Posting.REFUND_FROM_SETTLEMENT}
-    assert (effect.posting in refunds) == (moved.state in CREDITED_BACK)
+    assert (step.posting in refunds) == (moved.state in CREDITED_BACK)
 
 
 def test_no_refunded_state_is_ever_left_so_no_refund_comes_twice() -> None:
@@ -54,15 +54,27 @@ def test_a_return_after_settlement_is_paid_from_settlement_and_not_from_clearing
 
 
 def test_a_time_out_never_refunds() -> None:
-    rows = {(s, e): n for (s, e), n in TABLE.rows.items() if e is Event.TIMED_OUT}
+    rows = [row for (_, event), row in TABLE.rows.items() if event is Event.TIMED_OUT]
     assert rows
-    assert not set(rows.values()) & CREDITED_BACK
+    assert not {row.to for row in rows} & CREDITED_BACK
 
 
 def test_only_a_failed_transfer_frees_its_key() -> None:
     for state, event in TABLE.rows:
-        moved, effect = after(transfer(state), Fact(event), NOW)
-        assert effect.frees_key == (moved.state is State.FAILED)
+        moved, step = after(transfer(state), Fact(event), NOW)
+        assert step.frees_key == (moved.state is State.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("trace_number", "event_type"),
+    [("", "TransferSubmitted"), ("991000010000001", "TransferCancelRefused")],
+)
+def test_a_cancellation_that_comes_too_late_never_writes_transfer_submitted_twice(
+    trace_number: str, event_type: str
+) -> None:
+    cancelling = transfer(State.CANCELLING, trace_number=trace_number)
+    moved, step = after(cancelling, Fact(Event.ACCEPTED, trace_number="991000010000001"), NOW)
+    assert (moved.state, step.event_type) == (State.SUBMITTED, event_type)
 
 
 def test_every_pending_state_leads_on_and_the_rest_wait_for_nothing() -> None:
@@ -72,15 +84,17 @@ def test_every_pending_state_leads_on_and_the_rest_wait_for_nothing() -> None:
 
 def test_the_diagram_shows_every_row() -> None:
     drawn = TABLE.mermaid()
-    for (state, event), following in TABLE.rows.items():
-        assert f"{state.name} --> {following.name}: {event.name.lower()}" in drawn
+    for (state, event), row in TABLE.rows.items():
+        assert f"{state.name} --> {row.to.name}: {event.name.lower()}" in drawn
 
 
 @pytest.mark.parametrize(("state", "event"), list(TABLE.rows))
 def test_every_step_tells_an_event_of_the_contract(state: State, event: Event) -> None:
-    moved, effect = after(transfer(state), Fact(event), NOW)
-    envelope = PaymentEvent.FromString(event_payload(moved, effect.event_type, new_id()))
+    moved, step = after(transfer(state), Fact(event), NOW)
+    written = event_out(moved, step.event_type, new_id())
+    envelope = PaymentEvent.FromString(written.payload)
     assert envelope.metadata.aggregate_version == moved.version
-    told = getattr(envelope, envelope.WhichOneof("event") or "")
-    assert told.DESCRIPTOR.name == effect.event_type
-    assert told.transfer == transfer_message(moved)
+    fact = getattr(envelope, envelope.WhichOneof("event") or "")
+    assert fact.DESCRIPTOR.full_name == written.event_type
+    assert fact.DESCRIPTOR.name == step.event_type
+    assert fact.transfer == transfer_message(moved)

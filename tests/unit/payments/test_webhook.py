@@ -1,4 +1,4 @@
-"""The clearing house's notices: signatures that hold, bodies that are read or refused."""
+"""The clearing house's notices: valid and forged signatures, readable and malformed bodies."""
 
 import hashlib
 import hmac
@@ -24,7 +24,7 @@ BODY = orjson.dumps(
 
 
 def signed(body: bytes, at_s: int = NOW_S, secret: bytes = SECRET) -> str:
-    """The header that the clearing house would send."""
+    """The header that the clearing house sends."""
     mac = hmac.new(secret, f"{at_s}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at_s},v1={mac}"
 
@@ -90,7 +90,7 @@ def test_a_notice_with_text_that_no_store_can_hold_is_malformed_and_no_defect(fi
 
 @pytest.mark.parametrize("code", [None, "", "R3", "r03", "R" * 200, "\u202eR03", "<script>"])
 def test_a_return_whose_code_is_none_of_nachas_is_refused(code: str | None) -> None:
-    """Such a text became the `returnCode` that customers read."""
+    """Customers read the text as their transfer's `returnCode`."""
     data = {"achTraceNumber": "991000010000001", "returnReasonCode": code}
     notice = {"id": "8f0f7d9e", "type": "transfer.returned", "data": data}
     with pytest.raises(WebhookMalformed):

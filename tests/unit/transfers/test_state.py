@@ -1,4 +1,4 @@
-"""Which book transfers may be made."""
+"""Which book transfers may be posted."""
 
 import uuid
 from dataclasses import replace
@@ -18,20 +18,29 @@ PAYER, PAYEE = uuid.UUID(int=1), uuid.UUID(int=2)
 SOURCE = KnownAccount(new_id(5), PAYER, "USD", debitable=True, creditable=True)
 DESTINATION = KnownAccount(new_id(9), PAYEE, "USD", debitable=True, creditable=True)
 ORDER = BookTransferOrder(
-    PAYER, SOURCE.account_id, DESTINATION.account_id, Money(100, "USD"), "rent"
+    customer_id=PAYER,
+    account_id=SOURCE.account_id,
+    destination_account_id=DESTINATION.account_id,
+    amount=Money(100, "USD"),
+    memo="rent",
+    idempotency_key="key-1",
+    fingerprint=b"f" * 32,
+    correlation_id="request-1",
+    traceparent="",
+    admit_time=NOW,
 )
 
 
 def test_a_transfer_carries_the_shard_of_the_debited_account():
-    transfer = state.decide(ORDER, SOURCE, DESTINATION, NOW)
+    transfer = state.decide(ORDER, SOURCE, DESTINATION)
     assert shard_of(transfer.transfer_id) == 5
     assert (transfer.customer_id, transfer.destination_customer_id) == (PAYER, PAYEE)
-    assert transfer.amount == ORDER.amount
+    assert (transfer.amount, transfer.create_time) == (ORDER.amount, NOW)
 
 
 def test_a_frozen_account_may_be_paid():
     frozen = replace(DESTINATION, debitable=False)
-    assert state.decide(ORDER, SOURCE, frozen, NOW).destination_account_id == frozen.account_id
+    assert state.decide(ORDER, SOURCE, frozen).destination_account_id == frozen.account_id
 
 
 @pytest.mark.parametrize(
@@ -52,7 +61,7 @@ def test_a_frozen_account_may_be_paid():
 )
 def test_accounts_that_cannot_take_part_are_refused(order, source, destination, refusal):
     with pytest.raises(refusal):
-        state.decide(order, source, destination, NOW)
+        state.decide(order, source, destination)
 
 
 @pytest.mark.parametrize(

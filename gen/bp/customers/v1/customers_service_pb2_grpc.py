@@ -67,7 +67,7 @@ class CustomersServiceServicer:
     """
 
     def GetMe(self, request, context):
-        """Reads the caller.
+        """Reads the data of the customer who calls.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,22 +81,22 @@ class CustomersServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetBalance(self, request, context):
-        """Reads the balance of an account of the caller, from the projection of the events.
+        """Reads the balance of one of the caller's accounts. It comes from a projection of the events.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CheckDebit(self, request, context):
-        """Says whether a customer may debit an account now, and which account would be credited.
-        Early advice: the debit itself checks the balance again.
+        """Returns the accounts and the balance with which a caller checks a debit before it makes one.
+        The debit itself checks the balance again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchCheckDebits(self, request, context):
-        """Answers several CheckDebit at once: one question, one read, whoever asks at the same moment.
+        """Answers several CheckDebit requests with one read of the database.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

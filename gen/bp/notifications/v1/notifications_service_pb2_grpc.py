@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class NotificationsServiceStub:
-    """What customers were told.
+    """Messages that were sent to customers.
     """
 
     def __init__(self, channel):
@@ -43,7 +43,7 @@ class NotificationsServiceStub:
 
 
 class NotificationsServiceServicer:
-    """What customers were told.
+    """Messages that were sent to customers.
     """
 
     def ListNotifications(self, request, context):
@@ -70,7 +70,7 @@ def add_NotificationsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NotificationsService:
-    """What customers were told.
+    """Messages that were sent to customers.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PaymentsServiceStub:
-    """Interbank transfers: the saga from a debit to the clearing house and back.
+    """Interbank transfers: credits to accounts at other banks, sent through the clearing house.
     """
 
     def __init__(self, channel):
@@ -63,42 +63,44 @@ class PaymentsServiceStub:
 
 
 class PaymentsServiceServicer:
-    """Interbank transfers: the saga from a debit to the clearing house and back.
+    """Interbank transfers: credits to accounts at other banks, sent through the clearing house.
     """
 
     def CreateInterbankTransfer(self, request, context):
         """Debits an account and sends the money through the ACH network.
-        Answers when the clearing house has it (SUBMITTED) or, after the wait of five seconds, with
-        the state as it is. A transfer that did not happen is answered 503 with RetryInfo.
+        Returns when the clearing house has accepted the transfer (SUBMITTED), or after five seconds
+        with the state that the transfer then has. If the clearing house could not accept it, the debit
+        is reversed and the call fails with 503 and RetryInfo (ACH_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetInterbankTransfer(self, request, context):
-        """Reads one transfer of the caller.
+        """Reads one of the caller's transfers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListInterbankTransfers(self, request, context):
-        """Lists the transfers of one account of the caller, newest first.
+        """Lists the transfers of one of the caller's accounts, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelInterbankTransfer(self, request, context):
-        """Cancels a transfer that has not left yet. Idempotent: a cancelled one stays so.
+        """Cancels a transfer that has not been sent yet. A repeated call has no further effect.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReceiveAchWebhook(self, request, context):
-        """Takes the clearing house's notice of a completed or returned transfer. Signed by the header
-        Ach-Signature over the raw body; applied before it is acknowledged.
+        """Receives the clearing house's notice of a completed or returned transfer. The header
+        Ach-Signature signs the raw body. The bank applies or stores the notice before it acknowledges
+        it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,7 +143,7 @@ def add_PaymentsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PaymentsService:
-    """Interbank transfers: the saga from a debit to the clearing house and back.
+    """Interbank transfers: credits to accounts at other banks, sent through the clearing house.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TransfersServiceStub:
-    """Book transfers: both accounts are the bank's, one local transaction.
+    """Book transfers: transfers between two accounts of the bank, each in one local transaction.
     """
 
     def __init__(self, channel):
@@ -53,25 +53,25 @@ class TransfersServiceStub:
 
 
 class TransfersServiceServicer:
-    """Book transfers: both accounts are the bank's, one local transaction.
+    """Book transfers: transfers between two accounts of the bank, each in one local transaction.
     """
 
     def CreateBookTransfer(self, request, context):
-        """Moves money between two accounts of the bank, at once.
+        """Moves money between two accounts of the bank immediately.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBookTransfer(self, request, context):
-        """Reads one transfer of the caller, who paid or was paid.
+        """Reads one transfer in which the caller paid or was paid.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListBookTransfers(self, request, context):
-        """Lists the transfers that one account of the caller paid, newest first.
+        """Lists the transfers that debited one of the caller's accounts, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,7 +104,7 @@ def add_TransfersServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TransfersService:
-    """Book transfers: both accounts are the bank's, one local transaction.
+    """Book transfers: transfers between two accounts of the bank, each in one local transaction.
     """
 
     @staticmethod

@@ -10,7 +10,7 @@ SELECT ledger.seed_accounts(array_agg(bench.account_id(n)), array_agg($2::bigint
 FROM generate_series(1, $1::integer) n
 
 -- name: has_groups
--- Whether the ledger posts groups.
+-- Whether the ledger can post a batch in one call.
 SELECT to_regprocedure('ledger.post_group(ledger.posting[])') IS NOT NULL
 
 -- name: posted

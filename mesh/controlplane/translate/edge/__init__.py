@@ -1,1 +1,1 @@
-"""The gateway's proxy in Envoy's words; `gateway` puts the parts together."""
+"""The gateway's proxy as Envoy resources; `gateway` puts the parts together."""

@@ -1,4 +1,4 @@
-"""Everything that the gateway's proxy gets: its listener, its clusters and its secrets."""
+"""All resources of the gateway's proxy: its listener, its clusters and its secrets."""
 
 from envoy_data_plane.envoy.config.cluster import v3 as cluster
 from envoy_data_plane.envoy.config.listener import v3 as listener
@@ -18,13 +18,13 @@ def listeners(
 
 
 def cluster_list(edge: model.Edge, source: SecretSource) -> list[cluster.Cluster]:
-    """Return the services behind the gateway, and the token issuer."""
+    """Return the clusters of the services behind the gateway and of the token issuer."""
     services = [clusters.service_cluster(edge.workload, each, source) for each in edge.services]
     return [*services, *(clusters.partner_cluster(each, source) for each in edge.partners)]
 
 
 def secrets(edge: model.Edge) -> list[tls.tls.Secret]:
-    """Return the secrets that the gateway's contexts name."""
+    """Return the secrets that the gateway's TLS contexts name."""
     return [
         tls.certificate_secret(edge.certificate),
         tls.certificate_secret(edge.workload.certificate),

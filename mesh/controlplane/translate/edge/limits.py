@@ -1,7 +1,7 @@
 """Token buckets at the gateway: one for each address, then one for each caller and class.
 
-Buckets are made when a caller first appears and the least recently used are forgotten, up to
-`tracked_max` of a kind.
+A bucket is created when a caller first appears. Each kind keeps at most `tracked_max`
+buckets and drops the least recently used.
 """
 
 from envoy_data_plane.envoy.config.route import v3 as route
@@ -21,7 +21,7 @@ _UNLIMITED = model.Bucket(per_second=1_000_000, burst=1_000_000)
 
 
 def address_limit(edge: model.Edge) -> hcm.HttpFilter:
-    """Return the bucket by address; it counts every request, routed or not."""
+    """Return the filter with a bucket for each address; it counts every request, routed or not."""
     config = _filter("edge_address", edge.tracked_max)
     config.descriptors = [_descriptor(edge.per_address, (names.ADDRESS_KEY, ""))]
     config.rate_limits = [route.RateLimit(actions=[_by_address()])]
@@ -29,7 +29,7 @@ def address_limit(edge: model.Edge) -> hcm.HttpFilter:
 
 
 def class_limit(edge: model.Edge) -> hcm.HttpFilter:
-    """Return the buckets by class and caller; a route's metadata says which class it is."""
+    """Return the filter with a bucket for each class and caller; route metadata names the class."""
     by_caller = {names.CUSTOMER_CLASS: _by_subject(), names.ADDRESS_CLASS: _by_address()}
     keys = {names.CUSTOMER_CLASS: names.SUBJECT_KEY, names.ADDRESS_CLASS: names.ADDRESS_KEY}
     config = _filter("edge_class", edge.tracked_max)
@@ -82,7 +82,7 @@ def _filter(stat: str, tracked_max: int) -> local.LocalRateLimit:
 def _descriptor(
     bucket: model.Bucket, *entries: tuple[str, str]
 ) -> ratelimit.LocalRateLimitDescriptor:
-    # An entry without a value stands for every value, each with a bucket of its own.
+    # An entry without a value matches every value; each value gets its own bucket.
     return ratelimit.LocalRateLimitDescriptor(
         entries=[ratelimit.RateLimitDescriptorEntry(key=k, value=v) for k, v in entries],
         token_bucket=_tokens(bucket),

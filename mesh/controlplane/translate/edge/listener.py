@@ -1,7 +1,7 @@
-"""The gateway's listener: TLS, then per request the filters in the order in which they refuse it.
+"""The gateway's listener: TLS, then the HTTP filters in the order in which they check a request.
 
 Address bucket, token, scopes or partner identity, caller's bucket, body size, request check,
-transcoding. An early refusal costs little; no body is buffered for a caller without a token.
+transcoding. The cheap checks come first; the gateway buffers no body for a caller without a token.
 """
 
 from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules
@@ -87,7 +87,7 @@ def _manager(edge: model.Edge, passed_on: PassedOn) -> hcm.HttpConnectionManager
         ),
         http_protocol_options=core.Http1ProtocolOptions(ignore_http_11_upgrade=[_matching(".*")]),
         http2_protocol_options=core.Http2ProtocolOptions(
-            # A malformed request ends its stream (RFC 9113, 8.1.1), not those beside it.
+            # A malformed request ends only its own stream (RFC 9113, 8.1.1), not the connection.
             override_stream_error_on_invalid_http_message=True,
             max_concurrent_streams=_STREAMS_MAX,
             initial_stream_window_size=_WINDOW_BYTES,
@@ -97,10 +97,10 @@ def _manager(edge: model.Edge, passed_on: PassedOn) -> hcm.HttpConnectionManager
 
 
 def _strip_foreign_headers() -> core.TypedExtensionConfig:
-    """Drop what only the mesh may say: identities, instructions to Envoy and to gRPC.
+    """Drop headers that only the mesh may set: identities, instructions to Envoy and to gRPC.
 
-    And what gRPC cannot carry: a server ends the whole call for such a name or such a value of
-    a header "-bin", which would be a 500 for a harmless request.
+    Also drop headers that gRPC cannot carry. A gRPC server ends the whole call if it gets such a
+    name, or such a value in a "-bin" header; a harmless request would then fail with 500.
     """
     foreign = [
         *(prefix("x-bp-"), prefix("x-envoy-"), exact("x-forwarded-client-cert")),

@@ -1,4 +1,4 @@
-"""Envoy's own answers at the gateway, as google.rpc.Status in JSON: never text, never empty."""
+"""Envoy's own error responses at the gateway, as google.rpc.Status in JSON: never plain text."""
 
 from collections.abc import Iterator
 
@@ -19,13 +19,13 @@ _NOT_IMPLEMENTED = 501
 _UNAVAILABLE = 503
 _ERRORS_FROM = 400
 _CHALLENGE = 'Bearer realm="api.bp.example"'
-"""Instead of Envoy's, whose realm is the caller's URL as it came, quotes and all."""
+"""Replaces Envoy's challenge, whose realm is the caller's URL, unescaped quotes included."""
 _NO_KEYS = "Jwks_remote_fetch_is_failed"
-"""What Envoy's filter for tokens says when it could not fetch the provider's key set."""
+"""The detail that Envoy's token filter gives when it could not fetch the provider's key set."""
 
 
 def local_replies() -> hcm.LocalReplyConfig:
-    """Return the mapping; what the Lua filter answers is JSON already and stays as it is."""
+    """Return the mapping; answers of the Lua filter are already JSON and stay unchanged."""
     return hcm.LocalReplyConfig(
         mappers=[
             hcm.ResponseMapper(filter=cel_filter("response.code_details == 'lua_response'")),
@@ -39,17 +39,17 @@ def local_replies() -> hcm.LocalReplyConfig:
 
 
 def _mappers() -> Iterator[hcm.ResponseMapper]:
-    # Without the provider's keys nobody can say that a token is bad.
+    # Without the provider's keys the gateway cannot tell whether a token is valid.
     away = next(reply for reply in REPLIES if reply.http == _UNAVAILABLE)
     no_keys = _mapper(away, cel_filter(f"response.code_details.contains('{_NO_KEYS}')"))
     no_keys.status_code = _UNAVAILABLE
     yield no_keys
-    # A token for another audience is a 403 for Envoy; for a caller it is as good as none.
+    # Envoy answers a token for another audience with 403; for a caller it is an invalid token.
     unknown = next(reply for reply in REPLIES if reply.http == _UNAUTHENTICATED)
     refused = _mapper(unknown, cel_filter("response.code_details.startsWith('jwt_authn_')"))
     refused.status_code = _UNAUTHENTICATED
     yield refused
-    # An unknown transfer coding is the caller's mistake, not a failure of the bank.
+    # An unknown transfer coding is the caller's error, not the bank's.
     malformed = next(reply for reply in REPLIES if reply.http == _MALFORMED)
     unknown_coding = _mapper(malformed, _status(accesslog.ComparisonFilterOp.EQ, _NOT_IMPLEMENTED))
     unknown_coding.status_code = _MALFORMED
@@ -60,7 +60,7 @@ def _mappers() -> Iterator[hcm.ResponseMapper]:
 
 
 def _mapper(reply: GatewayReply, applies: accesslog.AccessLogFilter) -> hcm.ResponseMapper:
-    # Which refusal a 403 is depends on the route: a scope for customers, an identity for partners.
+    # The reason of a 403 depends on the route: a scope for customers, an identity for partners.
     by_route = f"%METADATA(ROUTE:{names.EDGE}:{names.FORBIDDEN_REASON})%"
     reason = by_route if reply.http == _FORBIDDEN else None
     headers = [header("retry-after", str(reply.retry_after_s))] if reply.retry_after_s else []

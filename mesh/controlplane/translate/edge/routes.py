@@ -1,4 +1,4 @@
-"""The gateway's routes: one for each REST binding, with all that its policy asks for."""
+"""The gateway's Envoy routes: one for each REST binding, with everything its policy requires."""
 
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.rbac import v3 as rbac
@@ -36,7 +36,7 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
             header("strict-transport-security", "max-age=31536000"),
             header("x-content-type-options", "nosniff"),
         ],
-        # The transport behind the gateway is nobody's business.
+        # Callers need not know which transport the gateway uses to reach the services.
         response_headers_to_remove=["grpc-accept-encoding"],
     )
     return route.RouteConfiguration(name="edge", virtual_hosts=[host])
@@ -48,7 +48,7 @@ def _route(edge: model.Edge, each: GatewayRoute, retry: model.Retry | None) -> r
         match=_match(each, each.verb),
         route=route.RouteAction(
             cluster=service_cluster_name(each.deployable),
-            # Services see their own name as the authority, as other services send it.
+            # Services get their own name as the authority, as they do from other services.
             host_rewrite_literal=each.deployable,
             timeout=span(each.deadline_ms),
             retry_policy=retry_policy(retry),
@@ -60,7 +60,7 @@ def _route(edge: model.Edge, each: GatewayRoute, retry: model.Retry | None) -> r
 
 
 def _metadata(each: GatewayRoute) -> core.Metadata:
-    """Return what the filters read of the route: Lua, the buckets and the words of a 403."""
+    """Return what the filters read from the route: for Lua, the buckets and the reason of a 403."""
     customer = each.audience is Audience.CUSTOMER
     bucket = names.CUSTOMER_CLASS if customer else names.ADDRESS_CLASS
     words = {
@@ -72,7 +72,7 @@ def _metadata(each: GatewayRoute) -> core.Metadata:
 
 
 def _match(each: GatewayRoute, verb: str | None) -> route.RouteMatch:
-    """Match a path with one verb, or with any."""
+    """Match a path with one verb, or with any verb when it is None."""
     headers = [route.HeaderMatcher(name=":method", string_match=exact(verb))] if verb else []
     if each.regex is None:
         return route.RouteMatch(path=each.template, headers=headers)
@@ -136,7 +136,7 @@ def _claim(found: matcher.MetadataMatcher) -> rbac.Principal:
 
 
 def _options_routes(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
-    """Answer OPTIONS with what a path allows; browsers' preflights end at the CORS filter.
+    """Answer OPTIONS with the verbs that a path allows; the CORS filter answers preflights.
 
     The CORS filter works only on routes with a cluster, so the Lua filter answers, not the route.
     """
@@ -154,9 +154,9 @@ def _options_routes(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
 
 
 def _refusals(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
-    """Answer another verb with 405 and what the path allows (RFC 9110, 15.5.6), the rest with 404.
+    """Answer another verb with 405 and the allowed verbs (RFC 9110, 15.5.6), all else with 404.
 
-    Routes of their own, since without one the request's body would be waited for.
+    These are separate routes, because without a route Envoy would wait for the request's body.
     """
     found = [
         _refusal(f"not {path}", 405, _match(each, None), header("allow", _verbs(routes, path)))
@@ -168,7 +168,7 @@ def _refusals(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
 
 
 def _two_hosts() -> route.Route:
-    """Refuse two Host headers (RFC 9112, 3.2), which Envoy has joined to one by then."""
+    """Reject two Host headers (RFC 9112, 3.2); Envoy has already joined them with a comma."""
     joined = route.HeaderMatcher(
         name=":authority", string_match=matcher.StringMatcher(contains=",")
     )

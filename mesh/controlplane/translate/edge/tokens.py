@@ -1,4 +1,4 @@
-"""Customer tokens at the gateway: whose they are, and which claims the services see."""
+"""Customer tokens at the gateway: the accepted issuer, and the claims that services get."""
 
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
@@ -18,7 +18,7 @@ _TOKENS_CACHED = 2_000
 
 
 def jwt_filter(edge: model.Edge) -> hcm.HttpFilter:
-    """Return the filter; routes name the requirement, so a route without one is open."""
+    """Return the filter. A route names its requirement; a route without one needs no token."""
     requirement = jwt.JwtRequirement(provider_name=_PROVIDER)
     return http_filter(
         names.JWT,
@@ -46,8 +46,8 @@ def _provider(issuer: model.TokenIssuer) -> jwt.JwtProvider:
             jwt.JwtClaimToHeader(claim_name=claim, header_name=header)
             for claim, header in issuer.claim_headers
         ],
-        # A token is verified once and then known until it expires: an ES256 check costs more
-        # than the rest of the way through the gateway.
+        # A token is verified once and cached until it expires: verifying ES256 costs more than
+        # all other work of the gateway for a request.
         jwt_cache_config=jwt.JwtCacheConfig(jwt_cache_size=_TOKENS_CACHED),
     )
 
@@ -60,7 +60,7 @@ def _jwks(issuer: model.TokenIssuer) -> jwt.RemoteJwks:
             timeout=span(issuer.timeout_ms),
         ),
         cache_duration=span(_CACHE_MS),
-        # Fetched ahead, so that no customer waits for it and an outage of the provider does
-        # not close the bank while the keys are known.
+        # The keys are fetched ahead, so that no customer waits for them. During an outage of the
+        # provider the gateway keeps working with the keys that it has.
         async_fetch=jwt.JwksAsyncFetch(failed_refetch_duration=span(_REFETCH_MS)),
     )

@@ -1,8 +1,8 @@
 """From JSON to protobuf and back: the request check in Lua, then Envoy's transcoder.
 
-Envoy refuses `response_body` for every message but google.api.HttpBody. The contract keeps it: an
-RPC answers with a message of its own, and the REST body is the resource alone. So the transcoder
-gets a descriptor set without it, and the Lua code unwraps the answer.
+Envoy supports `response_body` only for google.api.HttpBody. The contracts use it for other
+messages: an RPC returns its own response message, and the REST body is only the resource. So the
+transcoder gets a descriptor set without `response_body`, and the Lua code unwraps the response.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ def request_check_filter(contracts: model.Contracts) -> hcm.HttpFilter:
 
 
 def transcoder_filter(edge: model.Edge) -> hcm.HttpFilter:
-    """Return the transcoder, which knows the services behind the gateway's routes and no other."""
+    """Return the transcoder, which knows only the services behind the gateway's routes."""
     return http_filter(names.TRANSCODER, _transcoder(edge))
 
 
@@ -53,7 +53,7 @@ def _transcoder(edge: model.Edge) -> transcoder.GrpcJsonTranscoder:
 
 
 def transcodable(descriptor_set: bytes) -> bytes:
-    """Return the serialised set without response_body."""
+    """Return the serialised descriptor set without response_body."""
     files = FileDescriptorSet.FromString(descriptor_set)
     for file in files.file:
         for service in file.service:

@@ -1,4 +1,4 @@
--- A group of debits in one statement and one commit, as payments posts them. The accounts are
+-- A batch of debits in one statement and one commit, as payments posts them. The accounts are
 -- drawn at random.
 SELECT count(*) FROM unnest(ledger.post_group(ARRAY(
     SELECT ROW(t.id, 'BENCH_LEDGER', t.id, ARRAY[

@@ -1,0 +1,285 @@
+"""One dialect: every service under services/ has the same files, and the same file means the same.
+
+The rules are those of CONTRIBUTING.md and of this test; a service that needs a file of its own
+names it in OWN_FILES with a reason.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services import contracts
+from tests.architecture.sources import REPO, Module, modules
+
+FILES = {
+    "README.md": "what the service owns, its RPCs, topics, tables and failure modes",
+    "__init__.py": "the package, with one sentence about it",
+    "__main__.py": "the process entry",
+    "bootstrap.py": "the only wiring",
+    "settings.py": "the one settings class, and names of topics and consumer groups",
+    "state.py": "the aggregate, its states and its transition table; pure",
+    "errors.py": "one class per cause; the docstring is the message",
+    "handlers.py": "one async function per RPC and command: load, decide, save",
+    "grpc_api.py": "each RPC: map in, handle, map out",
+    "mapping.py": "the only file that knows both protobuf and the domain",
+    "store.py": "the database, with sql/queries.sql",
+    "events_in.py": "consumed events",
+    "events_out.py": "published events",
+    "partners.py": "clients of outside systems",
+}
+"""What every service may have."""
+
+FOLDERS = frozenset({"sql", "partners"})
+
+OWN_FILES = {
+    "audit": {
+        "chain.py": "the domain: entries and how they are linked",
+        "verify.py": "pure checks of chains",
+        "inspection.py": "reads chains and topics for those checks, for bpctl",
+    },
+    "customers": {"balance_waiters.py": "callers that wait until a balance shows a posting"},
+    "notifications": {
+        "sender.py": "delivers messages with leases, retries and back-off",
+        "templates.py": "the texts of messages; pure",
+    },
+    "payments": {
+        "transfer.py": "the values of a transfer and what a fact makes of it; pure",
+        "checks.py": "whether an order may be debited; pure",
+        "saga.py": "which question comes next and what an answer means; pure",
+        "driver.py": "carries out the saga: asks and saves",
+        "reconciliation.py": "asks about transfers whose notice is overdue",
+        "webhook.py": "signature, age and form of a notice; pure",
+    },
+    "relay": {
+        "relay.py": "reads the outbox and publishes",
+        "metrics.py": "backlog and age of the outbox",
+        "upkeep.py": "partitions of the outbox",
+    },
+    "router": {
+        "pipe.py": "routes in Kafka transactions",
+        "routes.py": "what each event makes of it; pure",
+    },
+}
+
+DOMAIN = ("state", "transfer")
+"""Files that hold a service's domain values."""
+
+RPC_STATEMENTS_MAX = 3
+"""Map in, handle, map out."""
+
+SERVICES = sorted(path.parent.name for path in (REPO / "services").glob("*/__main__.py"))
+
+
+def _modules_of(service: str) -> list[Module]:
+    folder = Path("services") / service
+    return [module for module in modules() if module.path.is_relative_to(folder)]
+
+
+def _files(service: str, name: str) -> list[Module]:
+    """Return the service's file of that name, if it has one."""
+    return [module for module in _modules_of(service) if module.path.name == name]
+
+
+def _imports(module: Module) -> Iterator[str]:
+    """Yield the dotted names that a module imports, `from a import b` as a.b."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _rpcs(service: str) -> list[str]:
+    """Return the names of a service's RPCs in snake_case."""
+    methods = contracts.load().values()
+    return [_snake(method.name) for method in methods if method.deployable == service]
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _classes(module: Module) -> dict[str, ast.ClassDef]:
+    return {node.name: node for node in module.tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _coroutines(body: list[ast.stmt]) -> dict[str, ast.AsyncFunctionDef]:
+    return {node.name: node for node in body if isinstance(node, ast.AsyncFunctionDef)}
+
+
+def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Return the positional parameters as "name: type"."""
+    return [
+        f"{each.arg}: {ast.unparse(each.annotation)}"
+        for each in function.args.args
+        if each.annotation is not None
+    ]
+
+
+WITH_RPCS = [name for name in SERVICES if _rpcs(name)]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_has_the_files_of_every_service_and_those_it_names_with_a_reason(
+    service: str,
+) -> None:
+    allowed = FILES.keys() | OWN_FILES.get(service, {}).keys()
+    folder = REPO / "services" / service
+    present = {path.name for path in folder.iterdir() if path.name != "__pycache__"}
+    assert present - allowed - FOLDERS == set()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_file_is_named_that_a_service_does_not_have(service: str) -> None:
+    present = {module.path.name for module in _modules_of(service)}
+    assert OWN_FILES.get(service, {}).keys() - present == set()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_settings_are_one_class_named_after_the_service(service: str) -> None:
+    (settings,) = _files(service, "settings.py")
+    assert list(_classes(settings)) == [f"{service.capitalize()}Settings"]
+
+
+@pytest.mark.parametrize("service", WITH_RPCS)
+def test_each_rpc_is_a_handler_of_its_name_that_takes_the_dependencies_first(
+    service: str,
+) -> None:
+    (handlers,) = _files(service, "handlers.py")
+    dependencies = _classes(handlers)["Dependencies"]
+    assert any("dataclass" in ast.unparse(each) for each in dependencies.decorator_list)
+    functions = _coroutines(handlers.tree.body)
+    first = {name: _parameters(functions[name])[:1] for name in _rpcs(service) if name in functions}
+    assert first == {name: ["deps: Dependencies"] for name in _rpcs(service)}
+
+
+@pytest.mark.parametrize("service", WITH_RPCS)
+def test_the_grpc_api_takes_the_dependencies_and_each_rpc_maps_handles_and_maps(
+    service: str,
+) -> None:
+    (module,) = _files(service, "grpc_api.py")
+    api = _classes(module)[f"{service.capitalize()}Api"]
+    (init,) = [each for each in api.body if isinstance(each, ast.FunctionDef)]
+    assert _parameters(init) == ["deps: Dependencies"]
+    rpcs = _coroutines(api.body)
+    assert sorted(rpcs) == sorted(_rpcs(service))
+    statements = {name: len(rpc.body) - 1 for name, rpc in rpcs.items()}
+    assert {name: n for name, n in statements.items() if n > RPC_STATEMENTS_MAX} == {}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_only_the_mapping_knows_both_protobuf_and_the_domain(service: str) -> None:
+    domain = tuple(f"services.{service}.{name}." for name in DOMAIN)
+    both = [
+        str(module.path)
+        for module in _modules_of(service)
+        if any(name.startswith("bp.") for name in _imports(module))
+        and any(name.startswith(domain) for name in _imports(module))
+    ]
+    assert both in ([], [f"services/{service}/mapping.py"])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_grpc_api_knows_the_messages_of_its_own_service_alone(service: str) -> None:
+    files = _files(service, "grpc_api.py")
+    names = {name for module in files for name in _imports(module)}
+    messages = {name for name in names if name.startswith("bp.")}
+    assert messages <= {f"bp.{service}.v1.{service}_service_pb2"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_store_knows_neither_protobuf_nor_the_mapping(service: str) -> None:
+    banned = ("bp.", f"services.{service}.mapping")
+    names = [name for module in _files(service, "store.py") for name in _imports(module)]
+    assert [name for name in names if name.startswith(banned)] == []
+
+
+def _number_subscripts(module: Module) -> Iterator[ast.Subscript]:
+    """Yield `x[3]`, and `x[NAME]` where NAME is a number of the module."""
+    numbers = {
+        target.id
+        for node in module.tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name) and isinstance(node.value.value, int)
+    }
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Subscript):
+            index = node.slice
+            if (isinstance(index, ast.Constant) and isinstance(index.value, int)) or (
+                isinstance(index, ast.Name) and index.id in numbers
+            ):
+                yield node
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_stores_read_rows_by_the_names_of_their_columns(service: str) -> None:
+    found = [
+        f"{module.path}:{each.lineno} {ast.unparse(each)}"
+        for module in _files(service, "store.py")
+        for each in (*_number_subscripts(module), *_unpacked_rows(module))
+    ]
+    assert found == []
+
+
+def _unpacked_rows(module: Module) -> Iterator[ast.Call]:
+    """Yield `Value(*row)`, which relies on the order of the row's columns."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and any(ast.unparse(each) == "*row" for each in node.args):
+            yield node
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_named_number_is_an_index(service: str) -> None:
+    found = [
+        f"{module.path}:{each.lineno} {ast.unparse(each)}"
+        for module in _modules_of(service)
+        for each in _number_subscripts(module)
+        if isinstance(each.slice, ast.Name)
+    ]
+    assert found == []
+
+
+def _composites(service: str) -> dict[str, list[str]]:
+    """Return the composite types that a service's statements take, with their attributes."""
+    folder = REPO / "services" / service / "sql"
+    queries, schema = folder / "queries.sql", folder / "schema.sql"
+    if not queries.exists() or not schema.exists():
+        return {}
+    taken = set(re.findall(rf"::{service}\.(\w+)\[\]", queries.read_text()))
+    types = re.findall(rf"CREATE TYPE {service}\.(\w+) AS \((.*?)\n\);", schema.read_text(), re.S)
+    return {
+        name: re.findall(r"^    (\w+) ", body, re.MULTILINE)
+        for name, body in types
+        if name in taken
+    }
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_value_of_a_composite_type_has_the_attributes_of_the_type_in_their_order(
+    service: str,
+) -> None:
+    fields = {
+        name: [
+            each.target.id
+            for each in node.body
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+        ]
+        for module in _files(service, "store.py")
+        for name, node in _classes(module).items()
+        if [ast.unparse(base) for base in node.bases] == ["NamedTuple"]
+    }
+    expected = {_camel(name): attributes for name, attributes in _composites(service).items()}
+    assert {name: fields.get(name) for name in expected} == expected
+
+
+def test_the_composite_types_are_found() -> None:
+    assert set(_composites("payments")) == {"debit_order", "plain_step"}
+    assert set(_composites("transfers")) == {"request"}
