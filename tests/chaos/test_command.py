@@ -23,9 +23,7 @@ COMMAND = ("chaos", "run", "--seed", str(SEED), "--minutes", str(MINUTES), *HEAL
 pytestmark = pytest.mark.timeout(WITHIN_S + 60)
 
 
-def test_a_sound_bank_is_said_to_be_sound_with_the_seed_that_replays_it(
-    bank: Bank, stack: RunningStack
-) -> None:
+def test_a_correct_bank_passes_and_the_seed_is_printed(bank: Bank, stack: RunningStack) -> None:
     done = bpctl(stack.home.root, *COMMAND, within_s=WITHIN_S)
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -37,7 +35,7 @@ def test_a_sound_bank_is_said_to_be_sound_with_the_seed_that_replays_it(
     assert lines[-1].startswith(f"seed {SEED}: nothing lost, nothing doubled (")
 
 
-async def test_one_cent_too_much_anywhere_is_not_sound_and_is_named(
+async def test_one_cent_too_much_fails_the_run_and_its_account_is_named(
     bank: Bank, stack: RunningStack
 ) -> None:
     async with spoilt_balance(stack) as account:
@@ -57,9 +55,7 @@ async def test_one_cent_too_much_anywhere_is_not_sound_and_is_named(
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan"])
-def test_a_length_that_makes_no_schedule_is_refused_before_anything_is_struck(
-    stack: RunningStack, minutes: str
-) -> None:
+def test_an_invalid_length_is_refused_before_any_fault(stack: RunningStack, minutes: str) -> None:
     done = bpctl(stack.home.root, "chaos", "run", "--minutes", minutes)
     assert done.returncode == 2, done.stdout
     assert done.stdout == ""
@@ -67,13 +63,13 @@ def test_a_length_that_makes_no_schedule_is_refused_before_anything_is_struck(
     assert "Traceback" not in done.stderr
 
 
-def test_a_home_in_which_nothing_was_ever_started_is_said_with_the_remedy(tmp_path: Path) -> None:
+def test_a_home_without_a_stack_gives_an_error_with_the_remedy(tmp_path: Path) -> None:
     done = bpctl(tmp_path, *COMMAND)
     assert (done.returncode, done.stdout) == (3, "")
     assert "run `make up`" in done.stderr
 
 
-def test_a_stack_that_is_down_again_is_said_with_the_remedy(
+def test_a_stopped_stack_gives_an_error_with_the_remedy(
     stack: RunningStack, tmp_path: Path
 ) -> None:
     (tmp_path / stack.home.endpoints.name).write_text(stack.home.endpoints.read_text())

@@ -90,7 +90,7 @@ async def _until_yes(bank: Bank, payer: Customer, key: str) -> str:
     return answer.body["transferId"]
 
 
-async def test_orders_beyond_what_the_clearing_house_takes_wait_and_hold_up_nobody_else(
+async def test_orders_beyond_the_clearing_houses_capacity_wait_and_delay_no_other_caller(
     bank: Bank,
 ) -> None:
     payers = [await bank.customer() for _ in range(PAYERS)]

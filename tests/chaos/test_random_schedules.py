@@ -31,7 +31,7 @@ def test_every_part_of_the_bank_can_be_struck(stack: RunningStack) -> None:
 
 
 @pytest.mark.timeout(900)  # a transfer at an open breaker settles minutes after the last fault
-async def test_faults_by_chance_lose_nothing_double_nothing_and_heal(
+async def test_random_faults_lose_and_double_nothing_and_the_bank_heals(
     stack: RunningStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seed = int(os.environ.get("BP_CHAOS_SEED") or random.randrange(SEED_MAX))

@@ -30,7 +30,7 @@ async def _audited(bank: Bank, paid: list[str]) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("victim", ["relay", "router", "audit", "notifications", "kafka"])
-async def test_a_kill_in_mid_flow_loses_and_doubles_no_event(bank: Bank, victim: str) -> None:
+async def test_a_kill_under_load_loses_and_duplicates_no_event(bank: Bank, victim: str) -> None:
     ana = await bank.customer()
     third = asyncio.Event()
     paying = asyncio.create_task(_pay_many(bank, ana, third))
@@ -49,7 +49,9 @@ async def test_a_kill_in_mid_flow_loses_and_doubles_no_event(bank: Bank, victim:
     assert len(shown) == TRANSFERS
 
 
-async def test_a_bad_message_goes_to_the_dead_letters_and_the_group_goes_on(bank: Bank) -> None:
+async def test_a_bad_message_goes_to_the_dead_letter_topic_and_the_group_continues(
+    bank: Bank,
+) -> None:
     ana = await bank.customer()
     for topic in ("payments", "notifications", "audit-logs"):
         await bank.produce(topic, str(uuid.uuid4()).encode(), b"\xff\xffnot a message")

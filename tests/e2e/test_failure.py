@@ -48,7 +48,9 @@ async def test_a_request_that_the_clearing_house_calls_malformed_is_refunded_at_
     assert await bank.posted(ana) == 5_000_00
 
 
-async def test_accepted_and_then_silent_is_found_by_query_and_not_refunded(bank: Bank) -> None:
+async def test_a_transfer_accepted_without_an_answer_is_found_by_query_and_not_refunded(
+    bank: Bank,
+) -> None:
     ana = await bank.customer()
     await bank.fault("ach", kind="accept_then_hang", endpoint=SUBMIT)
     answered = await bank.pay(ana, 100_00)
@@ -58,7 +60,7 @@ async def test_accepted_and_then_silent_is_found_by_query_and_not_refunded(bank:
     assert await bank.posted(ana) == 4_900_00
 
 
-async def test_an_unknown_outcome_keeps_the_money_in_clearing_and_goes_on_by_itself(
+async def test_an_unknown_outcome_keeps_the_money_in_clearing_and_is_resolved_automatically(
     bank: Bank,
 ) -> None:
     ana = await bank.customer()
@@ -163,7 +165,7 @@ async def test_a_returned_transfer_credits_the_customer_once_and_says_why(bank: 
     await until(told, 30, "a push about the return")
 
 
-async def test_the_answer_after_the_wait_tells_the_state_of_now_and_not_of_the_debit(
+async def test_the_answer_after_the_wait_has_the_current_state(
     bank: Bank,
 ) -> None:
     ana = await bank.customer()
@@ -176,7 +178,7 @@ async def test_the_answer_after_the_wait_tells_the_state_of_now_and_not_of_the_d
     await bank.in_state(ana, answered.body["transferId"], "FAILED", timeout_s=90)
 
 
-async def test_customers_that_hang_are_an_outage_to_wait_for_and_no_defect_of_the_bank(
+async def test_a_hanging_customers_service_is_a_503_with_retry(
     bank: Bank,
 ) -> None:
     ana = await bank.customer()
@@ -217,7 +219,7 @@ async def test_a_refusal_whose_answer_was_lost_is_refunded_with_its_reason_and_c
     assert (await bank.at_ach(transfer_id))["state"] == "CANCELLED"
 
 
-async def test_a_gateway_that_could_not_fetch_the_keys_asks_for_patience_and_not_for_a_new_login(
+async def test_a_gateway_without_the_providers_keys_answers_503_with_retry_and_not_401(
     bank: Bank,
 ) -> None:
     """Regression: a gateway that started without the provider answered 401 to valid tokens."""

@@ -76,7 +76,7 @@ RAW = [b"", b"{", b"[]", b"\xff\xfe", b'{"amount":' + b"[" * 200, b"null", b"non
 
 
 @pytest.mark.parametrize("raw", RAW, ids=[str(raw)[:24] for raw in RAW])
-async def test_what_is_not_an_object_of_json_is_refused(bank: Bank, raw: bytes) -> None:
+async def test_a_body_that_is_not_a_json_object_is_refused(bank: Bank, raw: bytes) -> None:
     ana = await bank.customer()
     answer = await ask(bank, ana, raw)
     assert answer.status == 400
@@ -109,7 +109,7 @@ def confused(token: str, public_key: bytes) -> str:
     return f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
-async def test_a_token_that_does_not_hold_is_401(bank: Bank) -> None:
+async def test_an_invalid_token_is_401(bank: Bank) -> None:
     ana = await bank.customer()
     keys = (await bank.control("oauth", "GET", "/control/keys")).text.encode()
     broken = ana.token[:-6] + ("AAAAAA" if not ana.token.endswith("AAAAAA") else "BBBBBB")
@@ -135,7 +135,7 @@ async def test_a_token_without_the_scope_is_403(bank: Bank) -> None:
     require_refused(await ask(bank, ana, body(ana), token=reader), 403, "SCOPE_MISSING")
 
 
-async def test_identity_headers_from_outside_count_for_nothing(bank: Bank) -> None:
+async def test_identity_headers_from_outside_are_ignored(bank: Bank) -> None:
     ana, eve = await bank.customer(), await bank.customer()
     forged = {
         "x-bp-subject": str(ana.customer_id),
@@ -155,7 +155,7 @@ async def test_unknown_paths_and_huge_bodies_are_json_too(bank: Bank) -> None:
     require_refused(huge, 413, "REQUEST_TOO_LARGE")
 
 
-async def test_an_internal_method_has_no_way_in_from_outside(bank: Bank) -> None:
+async def test_an_internal_method_is_unreachable_from_outside(bank: Bank) -> None:
     ana = await bank.customer()
     path = "/bp.customers.v1.CustomersService/CheckDebit"
     answer = await bank.call("POST", path, ana.token, {"customerId": str(ana.customer_id)})

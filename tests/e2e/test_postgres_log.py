@@ -103,7 +103,7 @@ async def _written(bank: Bank, database: str, cause: Cause, *, talkative: bool) 
 
 @pytest.mark.judged_with_its_module
 @pytest.mark.parametrize(("database", "cause", "told", "part"), CASES)
-async def test_the_log_says_what_was_wrong_and_never_with_whose_data(
+async def test_the_log_has_the_error_and_no_personal_data(
     bank: Bank, database: str, cause: Cause, told: str, part: str
 ) -> None:
     lines = await _written(bank, database, cause, talkative=True)

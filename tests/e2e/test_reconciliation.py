@@ -110,7 +110,7 @@ async def _settled_notices(bank: Bank, transfer_id: str) -> Counter[str]:
     return await until(settled, 30, "every notice judged")
 
 
-async def test_a_transfer_that_is_still_under_way_is_left_alone_and_asked_for_later(
+async def test_a_transfer_still_in_flight_is_unchanged_and_queried_later(
     bank: Bank,
 ) -> None:
     ana = await bank.customer()
@@ -130,7 +130,7 @@ async def test_a_transfer_that_is_still_under_way_is_left_alone_and_asked_for_la
     await bank.in_state(ana, transfer_id, "COMPLETED")
 
 
-async def test_a_transfer_that_the_clearing_house_denies_is_put_aside_for_a_person(
+async def test_a_transfer_unknown_to_the_clearing_house_becomes_a_conflict(
     bank: Bank,
 ) -> None:
     ana = await bank.customer()

@@ -10,7 +10,7 @@ from tests.rigs.running_bank import Bank
 pytestmark = pytest.mark.judged_with_its_module
 
 
-async def test_a_transfer_is_submitted_settles_after_two_banking_days_and_is_told(
+async def test_a_transfer_is_submitted_settles_after_two_banking_days_and_is_notified(
     bank: Bank,
 ) -> None:
     ana = await bank.customer(5_000_00)
@@ -67,7 +67,7 @@ async def test_fifty_debits_of_a_whole_balance_succeed_exactly_once(bank: Bank) 
     assert await bank.posted(ana) == 0
 
 
-async def test_a_refusal_does_not_burn_the_key(bank: Bank) -> None:
+async def test_a_refusal_does_not_use_up_the_key(bank: Bank) -> None:
     ana, luis = await bank.customer(5_00), await bank.customer(100_00)
     key = str(uuid.uuid4())
     refused = await bank.pay(ana, 10_00, key=key)
@@ -104,7 +104,7 @@ async def test_a_lists_next_page_keeps_its_filters(bank: Bank) -> None:
     assert (moved.status, moved.reason) == (400, "PAGE_TOKEN_INVALID")
 
 
-async def test_what_is_not_the_callers_is_not_there(bank: Bank) -> None:
+async def test_other_customers_resources_are_not_found(bank: Bank) -> None:
     ana, eve = await bank.customer(), await bank.customer()
     paid = await bank.pay(ana)
     seen = await bank.call("GET", f"/v1/transfers/interbank/{paid.body['transferId']}", eve.token)

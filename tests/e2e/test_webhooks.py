@@ -59,7 +59,7 @@ async def test_a_completion_and_its_repetitions_are_applied_once(bank: Bank) -> 
     assert rows[0]["n"] == 4
 
 
-async def test_a_return_credits_once_however_often_and_in_whatever_order_it_is_told(
+async def test_a_return_credits_once_for_duplicate_and_reordered_notices(
     bank: Bank,
 ) -> None:
     ana = await bank.customer()
@@ -103,7 +103,7 @@ async def test_a_notice_of_an_unknown_transfer_is_kept(bank: Bank) -> None:
     assert [row["state"] for row in rows] == ["KEPT"]
 
 
-async def test_a_notice_with_a_foreign_trace_number_is_put_aside_for_a_person(bank: Bank) -> None:
+async def test_a_notice_with_a_foreign_trace_number_becomes_a_conflict(bank: Bank) -> None:
     ana = await bank.customer()
     paid = (await bank.pay(ana, 100_00)).body
     body = notice("returned", paid | {"traceNumber": "991000010999999"}, "R02")

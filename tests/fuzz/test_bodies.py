@@ -183,12 +183,12 @@ async def test_json_of_another_shape_is_refused(bank: Bank) -> None:
     await _nothing_passes(bank, ana, cases_of_shape(ana))
 
 
-async def test_money_that_is_none_is_refused(bank: Bank) -> None:
+async def test_a_malformed_amount_is_refused(bank: Bank) -> None:
     ana = await bank.customer()
     await _nothing_passes(bank, ana, cases_of_money(ana))
 
 
-async def test_text_that_no_one_writes_is_refused(bank: Bank) -> None:
+async def test_text_with_forbidden_characters_is_refused(bank: Bank) -> None:
     ana = await bank.customer()
     await _nothing_passes(bank, ana, cases_of_text(ana))
 
@@ -198,7 +198,7 @@ async def test_values_of_another_type_are_refused(bank: Bank) -> None:
     await _nothing_passes(bank, ana, cases_of_kind(ana))
 
 
-async def test_a_string_of_64_kb_is_refused_wherever_it_stands(bank: Bank) -> None:
+async def test_a_string_of_64_kb_is_refused_in_every_place(bank: Bank) -> None:
     ana = await bank.customer()
     text = "x" * 65_536
     bodies = {

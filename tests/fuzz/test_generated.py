@@ -18,7 +18,7 @@ LINKS_AT_LEAST = 5
 SEED = 20261124
 
 
-async def test_the_edge_does_what_its_document_says(bank: Bank, tmp_path: Path) -> None:
+async def test_the_gateway_does_what_its_document_says(bank: Bank, tmp_path: Path) -> None:
     people = [await bank.customer(BALANCE) for _ in range(3)]
     tally = await asyncio.to_thread(
         document.run, bank.stack, people, seed=SEED, examples=8, folder=tmp_path

@@ -116,7 +116,7 @@ async def test_broken_http_is_answered_in_json(bank: Bank) -> None:
     require_silence(bank, ana.token)
 
 
-async def test_what_is_not_json_is_415(bank: Bank) -> None:
+async def test_a_body_that_is_not_json_gets_415(bank: Bank) -> None:
     ana = await bank.customer()
     good, kinds = (
         json.dumps(order(ana)).encode(),
@@ -142,7 +142,7 @@ async def test_what_is_not_json_is_415(bank: Bank) -> None:
     assert await bank.posted(ana) == 5_000_00
 
 
-async def test_a_key_that_names_nothing_is_refused(bank: Bank) -> None:
+async def test_a_malformed_key_is_refused(bank: Bank) -> None:
     ana = await bank.customer()
     good = order(ana)
     keys = {
@@ -210,7 +210,7 @@ async def test_odd_headers_change_nothing(bank: Bank) -> None:
     require_silence(bank, ana.token)
 
 
-async def test_a_hostile_trace_does_not_harm_who_is_served_beside_it(bank: Bank) -> None:
+async def test_a_hostile_trace_does_not_harm_concurrent_requests(bank: Bank) -> None:
     ana, eve = await bank.customer(), await bank.customer()
     raw = [post(eve, order(eve), "traceparent: " + "0" * 3_000) for _ in range(8)]
     raw += [post(ana, order(ana)) for _ in range(8)]
@@ -218,7 +218,7 @@ async def test_a_hostile_trace_does_not_harm_who_is_served_beside_it(bank: Bank)
     assert {answer.status for answer in answers} == {200}
 
 
-async def test_what_arrives_too_slowly_is_ended(bank: Bank) -> None:
+async def test_a_request_that_arrives_too_slowly_is_ended(bank: Bank) -> None:
     ana = await bank.customer()
     whole = post(ana, order(ana))
     slow = {
@@ -264,7 +264,7 @@ async def _drip(writer: asyncio.StreamWriter, raw: bytes) -> None:
         await asyncio.sleep(1)
 
 
-async def test_many_connections_that_say_nothing_keep_no_one_out(bank: Bank) -> None:
+async def test_many_idle_connections_block_no_other_client(bank: Bank) -> None:
     ana = await bank.customer()
     where = urlsplit(bank.where["BP_GATEWAY_URL"])
     opened = [await asyncio.open_connection(where.hostname, where.port) for _ in range(200)]

@@ -16,7 +16,7 @@ INTERNAL = "/v1/transfers/internal"
 INVALID = "INVALID_ARGUMENT"
 
 
-async def test_what_is_anothers_is_not_there(bank: Bank) -> None:
+async def test_another_customers_objects_are_not_found(bank: Bank) -> None:
     ana, eve, bo = await bank.customer(), await bank.customer(), await bank.customer()
     sent = (await bank.pay(ana)).body["transferId"]
     booked = (await bank.book(ana, bo, 1_00)).body["transferId"]
@@ -48,7 +48,7 @@ async def test_what_is_anothers_is_not_there(bank: Bank) -> None:
 IDS = ["%FF", "%ED%A0%80", "a%0Ab", "%E2%80%AE", "1", "null", "*", "%25", "'", "a" * 4_000]
 
 
-async def test_an_id_that_is_none_is_refused(bank: Bank) -> None:
+async def test_a_malformed_id_is_refused(bank: Bank) -> None:
     ana = await bank.customer()
     paths = ("/v1/balances/{}", PATH + "/{}", INTERNAL + "/{}", PATH + "?accountId={}")
     cases = [
@@ -124,7 +124,7 @@ def _bent(token: str) -> dict[str, str]:
     }
 
 
-async def test_a_page_is_of_its_own_query_only(bank: Bank) -> None:
+async def test_a_page_token_is_valid_only_for_its_own_query(bank: Bank) -> None:
     ana, eve = await bank.customer(), await bank.customer()
     token = await _first_page(bank, ana)
     own, hers = f"accountId={ana.account_id}", f"accountId={eve.account_id}"

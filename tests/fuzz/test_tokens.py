@@ -121,7 +121,7 @@ async def untrue(bank: Bank, ana: Customer) -> dict[str, str]:
     return found | {"just expired": await bank.token(ana.customer_id, lifetime_s=-10)}
 
 
-async def test_a_token_that_lies_is_no_token(bank: Bank) -> None:
+async def test_a_forged_or_invalid_token_is_refused(bank: Bank) -> None:
     ana = await bank.customer()
     tokens = await forged(bank, ana) | await untrue(bank, ana)
     cases = [
@@ -162,7 +162,7 @@ async def test_a_subject_that_is_no_customer_gets_nothing(bank: Bank) -> None:
     assert (answer.status, answer.reason) == (404, "CUSTOMER_NOT_FOUND")
 
 
-async def test_an_unproved_order_debits_nothing(bank: Bank) -> None:
+async def test_an_order_with_a_forged_token_debits_nothing(bank: Bank) -> None:
     ana = await bank.customer()
     good = post(ana, order(ana))
     for token in (by_hmac(ana.token, b"", "HS256"), with_head(ana.token, alg="none")):

@@ -60,17 +60,17 @@ def test_the_balance_projection_finds_the_positions_of_every_kept_event(path: Pa
 
 
 @pytest.mark.parametrize("path", _from("audit-logs"), ids=_name)
-def test_audit_takes_every_kept_event_whole(path: Path) -> None:
+def test_audit_maps_every_kept_event_completely(path: Path) -> None:
     entry = to_entry(KEPT[path].record())
     kept.reading(entry.source_topic, entry.payload)
     assert str(entry.event_id) == KEPT[path].reads_as["eventId"]
 
 
 @pytest.mark.parametrize("path", _from("notifications"), ids=_name)
-def test_notifications_can_tell_every_kept_message(path: Path) -> None:
+def test_notifications_can_map_every_kept_message(path: Path) -> None:
     request = to_request(KEPT[path].record())
     assert request.template == KEPT[path].reads_as["notificationRequested"]["template"]
 
 
-def test_kept_events_lie_in_their_topics_folder() -> None:
+def test_kept_events_are_in_their_topics_folder() -> None:
     assert {path for path, g in KEPT.items() if path.parent != FOLDER / g.topic} == set()

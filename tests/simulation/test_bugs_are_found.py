@@ -15,7 +15,7 @@ WORLD = 500
 
 
 @pytest.mark.parametrize("name", BUGS)
-def test_a_bug_that_is_put_back_is_found_within_its_budget(name: str) -> None:
+def test_a_planted_bug_is_found_within_its_budget(name: str) -> None:
     with planted(name) as bug:
         for seed in range(FIRST_SEED, FIRST_SEED + bug.transfers // WORLD):
             failure, _ = outcome(seed, range(WORLD))

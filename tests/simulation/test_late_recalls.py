@@ -10,7 +10,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:R
 
 
 @pytest.mark.parametrize("seed", range(1, 7))
-def test_what_arrives_after_the_bank_has_given_it_up_leaves_no_transfer_in_clearing(
+def test_requests_that_arrive_late_leave_no_transfer_in_clearing(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setitem(randomness.RATES, Point.ACH_LATE, 0.4)

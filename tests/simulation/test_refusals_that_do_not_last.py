@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:R
 
 
 @pytest.mark.parametrize("seed", range(1, 7))
-def test_what_was_refused_and_refunded_never_arrives_after_all(
+def test_a_refused_and_refunded_transfer_is_never_accepted_later(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(api, "order_from", wavering(5))

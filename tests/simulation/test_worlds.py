@@ -86,7 +86,7 @@ def _calls(seed: int, transfers: int) -> Counter[str]:
     return calls
 
 
-def test_a_slow_host_makes_nothing_dearer_and_more_work_does() -> None:
+def test_the_cost_in_yardsticks_depends_on_the_work_and_not_on_the_host() -> None:
     usual = [(2.0, 0.02), (1.0, 0.02), (1.5, 0.02)]
     assert cost_in_yardsticks(usual) == pytest.approx(225)
     slower = [(work_s * 2.5, yardstick_s * 2.5) for work_s, yardstick_s in usual]

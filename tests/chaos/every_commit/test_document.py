@@ -11,7 +11,7 @@ def _line(step: Step) -> str:
     return f"| {name} | {step.following.name} | {' or '.join(sorted(step.way.ends_as))} |\n"
 
 
-def test_the_documents_table_is_that_of_the_cases() -> None:
+def test_the_documents_table_matches_the_cases() -> None:
     table = HEAD + "".join(_line(step) for step in STEPS)
     text = (REPO / "docs" / "transfer-saga.md").read_text()
     assert table in text, f"docs/transfer-saga.md lacks this table:\n{table}"

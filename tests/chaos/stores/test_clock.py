@@ -91,7 +91,7 @@ def _change(leap: datetime) -> timedelta:
     return after - before
 
 
-async def test_business_time_jumps_over_both_leaps_of_new_york_and_windows_are_kept(
+async def test_windows_are_exact_across_both_clock_changes_of_new_york(
     bank: Bank,
 ) -> None:
     changes: set[timedelta] = set()
@@ -202,7 +202,7 @@ APART = {
 """Clock errors in seconds. Payments, which has its own test, keeps the right time."""
 
 
-async def test_services_that_disagree_by_minutes_tell_one_story(bank: Bank) -> None:
+async def test_services_whose_clocks_differ_by_minutes_agree_on_every_transfer(bank: Bank) -> None:
     ana, luis = await bank.customer(), await bank.customer()
     async with AsyncExitStack() as clocks:
         skews = [_with_skew(bank, service, seconds) for service, seconds in APART.items()]
@@ -258,7 +258,7 @@ async def _debited(bank: Bank, customer: Customer) -> str:
     return await until(one, 20, "a transfer is debited")
 
 
-async def test_a_new_certificate_is_valid_already_for_who_is_two_minutes_behind(
+async def test_a_new_certificate_is_valid_for_a_clock_two_minutes_behind(
     bank: Bank,
 ) -> None:
     begun = datetime.now(UTC)

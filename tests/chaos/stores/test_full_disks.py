@@ -55,7 +55,7 @@ async def _events_wait(bank: Bank) -> bool:
     return rows[0]["n"] >= WAITING_EVENTS
 
 
-async def test_without_room_for_kafka_customers_pay_on_and_events_wait_in_the_outbox(
+async def test_with_kafkas_disk_full_customers_pay_and_events_wait_in_the_outbox(
     bank: Bank, volumes: SmallVolumes
 ) -> None:
     async with load(bank) as paying:
@@ -85,7 +85,7 @@ async def _use_up_wal(connection: asyncpg.Connection) -> None:
     await until(refused, 60, "PostgreSQL cannot start another WAL file")
 
 
-async def test_without_room_for_postgres_callers_are_told_to_repeat_and_nothing_is_half_done(
+async def test_with_postgres_disk_full_callers_are_told_to_retry_and_nothing_is_half_done(
     bank: Bank, volumes: SmallVolumes
 ) -> None:
     async with load(bank) as paying:

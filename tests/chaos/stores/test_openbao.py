@@ -71,7 +71,7 @@ async def _waits_for_openbao(stack: RunningStack, killed: int) -> int:
     return await until(waiting, 20, f"{STARTER} waits")
 
 
-async def test_while_sealed_who_runs_goes_on_who_starts_waits_and_after_it_all_is_renewed(
+async def test_while_sealed_running_services_work_and_starting_ones_wait(
     bank: Bank,
 ) -> None:
     stack = bank.stack

@@ -96,7 +96,7 @@ async def _sessions(bank: Bank) -> set[int]:
         await connection.close()
 
 
-async def test_a_storm_of_connections_takes_none_from_the_services_and_those_lost_come_back(
+async def test_a_storm_of_connections_takes_none_from_the_services_and_lost_ones_are_reopened(
     bank: Bank,
 ) -> None:
     async with load(bank) as paying:
@@ -261,7 +261,7 @@ async def test_a_serialization_error_is_a_clear_answer_and_the_order_is_done_onc
     assert await bank.posted(ana) == 5_000_00 - 2_00 - orders * 7_00
 
 
-async def test_a_statement_that_takes_too_long_is_given_up_and_holds_up_nobody_else(
+async def test_a_statement_that_takes_too_long_times_out_and_delays_no_other_caller(
     bank: Bank,
 ) -> None:
     ana, luis = await bank.customer(), await bank.customer()
@@ -291,7 +291,9 @@ async def _is_well(bank: Bank, part: str) -> bool:
     return part not in await asyncio.to_thread(bank.stack.ill)
 
 
-async def test_a_pool_full_of_waiters_is_told_to_repeat_and_ends_no_process(bank: Bank) -> None:
+async def test_callers_of_a_full_connection_pool_are_told_to_retry_and_no_process_ends(
+    bank: Bank,
+) -> None:
     crowd = [await bank.customer() for _ in range(CROWD)]
     orders = [(one, str(uuid.uuid4())) for one in crowd]
     payments, pool = (

@@ -20,7 +20,7 @@ async def _told(bank: Bank, *words: str) -> str:
         writer.transport.abort()
 
 
-async def test_without_valkey_or_with_an_empty_one_nobody_notices(bank: Bank) -> None:
+async def test_callers_do_not_notice_a_stopped_or_empty_valkey(bank: Bank) -> None:
     ana, luis = await bank.customer(), await bank.customer()
     async with load(bank) as paying:
         killed = await asyncio.to_thread(bank.stack.kill, "valkey")

@@ -21,7 +21,7 @@ HOUR_S = 3600.0
         (date(2027, 11, 5), "2027-11-06T02:00", "2027-11-09T13:30"),
     ],
 )
-def test_windows_are_times_of_new_york_before_and_after_a_leap(
+def test_windows_are_times_of_new_york_before_and_after_a_clock_change(
     day: date, batched: str, settled: str
 ) -> None:
     assert PLAN.batched_at(day) == datetime.fromisoformat(f"{batched}+00:00").timestamp()
@@ -36,7 +36,9 @@ around = st.builds(
 
 
 @given(around)
-def test_what_is_accepted_around_a_leap_has_its_windows_in_order_and_on_time(now: float) -> None:
+def test_transfers_around_a_clock_change_have_their_windows_in_order_and_on_time(
+    now: float,
+) -> None:
     day = PLAN.processing_day(now)
     batched, settling, settled = PLAN.batched_at(day), PLAN.settling_at(day), PLAN.settled_at(day)
     assert now < batched < settling < settled
@@ -46,14 +48,16 @@ def test_what_is_accepted_around_a_leap_has_its_windows_in_order_and_on_time(now
 
 
 @given(around, st.integers(0, 10))
-def test_days_go_on_by_the_calendar_whatever_a_day_is_long(now: float, days: int) -> None:
+def test_days_advance_by_the_calendar_whatever_the_length_of_a_day(now: float, days: int) -> None:
     after = PLAN.after_days(now, days)
     assert abs(after - now - days * 24 * HOUR_S) <= HOUR_S
     assert local_time(after).date() == local_time(now).date() + timedelta(days=days)
 
 
 @pytest.mark.parametrize("leap", LEAPS)
-def test_the_cut_off_is_at_ten_in_the_evening_on_the_banking_day_behind_a_leap(leap: date) -> None:
+def test_the_cut_off_is_at_ten_in_the_evening_on_the_banking_day_after_a_clock_change(
+    leap: date,
+) -> None:
     monday = leap + timedelta(days=1)
     ten = datetime.combine(monday, time(22), ZONE).astimezone(UTC).timestamp()
     assert PLAN.processing_day(ten - 1) == monday

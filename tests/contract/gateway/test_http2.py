@@ -90,7 +90,7 @@ async def test_a_length_that_is_not_the_bodys_reaches_no_service(gateway: Gatewa
         assert gateway.seen.calls == calls
 
 
-async def test_headers_without_end_are_cut_off(gateway: Gateway) -> None:
+async def test_endless_header_frames_are_cut_off(gateway: Gateway) -> None:
     """CONTINUATION frames without an end: above the limit for headers, and empty ones."""
     beyond, empty = block([("x", "a" * 900)]), b""
     async with connected(gateway) as connection:
@@ -105,7 +105,7 @@ async def test_headers_without_end_are_cut_off(gateway: Gateway) -> None:
     assert (await gateway.call("GET", "/v1/balances/a")).status == 200
 
 
-async def test_requests_that_are_taken_back_at_once_keep_no_one_out(gateway: Gateway) -> None:
+async def test_a_flood_of_reset_requests_does_not_block_other_customers(gateway: Gateway) -> None:
     """A small version of CVE-2023-44487. The flood counts only in its own customer's bucket."""
     other = gateway.issuer.token("calm")
     hasty = head(gateway)

@@ -41,7 +41,7 @@ def test_a_transfer_is_described_as_it_is_called(built: dict[str, Any]) -> None:
     assert "Retry-After" in unavailable["headers"]
 
 
-def test_every_reference_leads_somewhere(built: dict[str, Any]) -> None:
+def test_every_reference_has_a_target(built: dict[str, Any]) -> None:
     for reference in _references(built):
         place: Any = built
         for part in reference.removeprefix("#/").split("/"):

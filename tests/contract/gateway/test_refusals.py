@@ -48,7 +48,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("case", "body", "fields"), MALFORMED, ids=[m[0] for m in MALFORMED])
-async def test_a_malformed_body_is_named_by_its_field(
+async def test_the_answer_to_a_malformed_body_names_the_field(
     gateway: Gateway, case: str, body: bytes, fields: list[str]
 ) -> None:
     calls = gateway.seen.calls
@@ -110,7 +110,7 @@ async def test_a_wrong_query_is_refused(gateway: Gateway, path: str, reason: str
     assert (answer.status, answer.reason) == (400, reason)
 
 
-async def test_a_body_where_none_belongs_is_refused(gateway: Gateway) -> None:
+async def test_a_body_is_refused_if_the_method_takes_none(gateway: Gateway) -> None:
     answer = await gateway.call("GET", "/v1/balances/a", data=b"x")
     assert (answer.status, answer.reason) == (400, "MALFORMED_BODY")
 
@@ -125,14 +125,14 @@ async def test_a_body_where_none_belongs_is_refused(gateway: Gateway) -> None:
         ("k" * 256, "IDEMPOTENCY_KEY_INVALID"),
     ],
 )
-async def test_an_idempotency_key_is_asked_for(
+async def test_a_missing_or_invalid_idempotency_key_is_refused(
     gateway: Gateway, key: str | None, reason: str
 ) -> None:
     answer = await gateway.call("POST", TRANSFER, json=BODY, headers={"Idempotency-Key": key})
     assert (answer.status, answer.reason) == (400, reason)
 
 
-async def test_every_token_but_a_good_one_is_refused(gateway: Gateway) -> None:
+async def test_every_invalid_token_is_refused(gateway: Gateway) -> None:
     issuer = gateway.issuer
     good = issuer.token(SUBJECT)
     head, _, signature = good.split(".")
@@ -154,7 +154,7 @@ async def test_every_token_but_a_good_one_is_refused(gateway: Gateway) -> None:
         assert (answer.status, answer.reason) == (401, "UNAUTHENTICATED"), case
 
 
-async def test_a_refused_token_is_answered_without_the_words_of_the_caller(
+async def test_the_answer_to_a_refused_token_repeats_nothing_from_the_request(
     gateway: Gateway,
 ) -> None:
     """Envoy's challenge (RFC 6750) has the unescaped URL: a quote in the query ends the realm."""
@@ -171,7 +171,7 @@ async def test_a_missing_scope_is_refused(gateway: Gateway, scope: str) -> None:
     assert (answer.status, answer.reason) == (403, "SCOPE_MISSING")
 
 
-async def test_the_webhook_wants_the_partner_and_no_one_else(gateway: Gateway) -> None:
+async def test_only_the_partner_may_call_the_webhook(gateway: Gateway) -> None:
     path, partner_ca = "/v1/webhooks/ach", gateway.rig.partner_ca
     folder = gateway.rig.home / "partners" / "other-webhook"
     partner_ca.issue(folder, uri="spiffe://other.example/webhooks")
@@ -183,7 +183,7 @@ async def test_the_webhook_wants_the_partner_and_no_one_else(gateway: Gateway) -
 @pytest.mark.parametrize(
     "kind", [None, "", "text/plain", "application/xml", "application/grpc-web"]
 )
-async def test_a_webhook_that_does_not_say_that_it_is_json_is_415(
+async def test_a_notice_without_a_json_content_type_is_415(
     gateway: Gateway, kind: str | None
 ) -> None:
     """openapi.json offers only JSON for this route, so any other content type is rejected."""
@@ -225,7 +225,7 @@ async def test_a_client_certificate_of_another_authority_ends_the_handshake(
         ("GET", "/"),
     ],
 )
-async def test_what_has_no_route_is_not_found(gateway: Gateway, verb: str, path: str) -> None:
+async def test_a_path_without_a_route_is_not_found(gateway: Gateway, verb: str, path: str) -> None:
     answer = await gateway.call(verb, path)
     assert (answer.status, answer.reason) == (404, "ROUTE_NOT_FOUND")
 
@@ -292,7 +292,7 @@ async def test_a_broken_request_is_answered_in_json_at_once(
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 @pytest.mark.parametrize("kind", ["application/grpc", "application/grpc+proto"])
-async def test_grpc_reaches_no_service_and_is_refused_in_its_own_way(
+async def test_a_grpc_request_reaches_no_service_and_gets_a_grpc_status(
     gateway: Gateway, kind: str, verb: str
 ) -> None:
     calls = gateway.seen.calls
@@ -314,7 +314,7 @@ async def test_grpc_reaches_no_service_and_is_refused_in_its_own_way(
         {"grpc-previous-rpc-attempts": "x"},
     ],
 )
-async def test_headers_that_grpc_cannot_carry_do_no_harm(
+async def test_headers_that_grpc_cannot_carry_are_dropped(
     gateway: Gateway, headers: dict[str, str]
 ) -> None:
     answer = await gateway.call("GET", "/v1/balances/a", headers=headers)
@@ -325,7 +325,7 @@ BURST = 200
 """Size of a customer's bucket for reads (mesh/config/gateway.yaml)."""
 
 
-async def test_a_flood_by_one_customer_is_slowed_and_no_other(gateway: Gateway) -> None:
+async def test_a_flood_by_one_customer_does_not_limit_another_customer(gateway: Gateway) -> None:
     flooding, other = gateway.issuer.token("flood"), gateway.issuer.token("calm")
     answers = await _flood(gateway, flooding)
     refused = [answer for answer in answers if answer.status == 429]
@@ -337,7 +337,7 @@ async def test_a_flood_by_one_customer_is_slowed_and_no_other(gateway: Gateway) 
     assert (await gateway.call("POST", TRANSFER, token=flooding, json=BODY)).status == 200
 
 
-async def test_an_error_of_a_service_keeps_its_reason_and_says_when(gateway: Gateway) -> None:
+async def test_an_error_of_a_service_keeps_its_reason_and_retry_delay(gateway: Gateway) -> None:
     answer = await gateway.call("POST", TRANSFER, json=BODY | {"memo": "unavailable"})
     assert (answer.status, answer.reason) == (503, "ACH_UNAVAILABLE")
     assert answer.headers["retry-after"] == "7"
@@ -347,13 +347,15 @@ async def test_an_error_of_a_service_keeps_its_reason_and_says_when(gateway: Gat
     assert "retry-after" not in answer.headers
 
 
-async def test_an_error_without_details_gets_them_and_loses_its_words(gateway: Gateway) -> None:
+async def test_an_error_without_details_gets_details_and_the_gateways_message(
+    gateway: Gateway,
+) -> None:
     answer = await gateway.call("POST", TRANSFER, json=BODY | {"memo": "bare"})
     assert (answer.status, answer.reason) == (500, "INTERNAL_ERROR")
     assert "Traceback" not in answer.text + str(answer.headers)
 
 
-async def test_a_service_that_is_gone_is_a_503_with_a_time(gateway: Gateway) -> None:
+async def test_an_unreachable_service_is_a_503_with_retry_after(gateway: Gateway) -> None:
     answer = await gateway.call("GET", "/v1/transfers/internal?accountId=a")
     assert (answer.status, answer.reason) == (503, "DEPENDENCY_UNAVAILABLE")
     assert answer.headers["retry-after"] == "1"

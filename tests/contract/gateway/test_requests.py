@@ -121,13 +121,13 @@ async def test_http2_is_offered(gateway: Gateway) -> None:
     writer.close()
 
 
-async def test_plain_text_is_not_spoken(gateway: Gateway) -> None:
+async def test_the_gateway_refuses_plain_text_http(gateway: Gateway) -> None:
     with pytest.raises(aiohttp.ClientError):
         await gateway.session.get(f"http://localhost:{gateway.rig.gateway_port}/v1/accounts")
 
 
 @pytest.mark.parametrize("protocol", ["websocket", "h2c", "TLS/1.3", "nosuch"])
-async def test_another_protocol_is_not_changed_to(gateway: Gateway, protocol: str) -> None:
+async def test_the_gateway_ignores_upgrade(gateway: Gateway, protocol: str) -> None:
     """The gateway ignores Upgrade (RFC 9110, 7.8) instead of answering SCOPE_MISSING."""
     headers = {"Connection": "Upgrade", "Upgrade": protocol}
     answer = await gateway.call("GET", "/v1/balances/a", headers=headers)

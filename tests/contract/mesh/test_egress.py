@@ -10,7 +10,7 @@ FCM = "fcm.googleapis.com"
 KEY = {"Idempotency-Key": "once"}
 
 
-async def test_ach_sees_the_banks_client_certificate_and_the_key(mesh: Mesh) -> None:
+async def test_ach_gets_the_banks_client_certificate_and_the_idempotency_key(mesh: Mesh) -> None:
     mesh.ach.told()
     status, _ = await mesh.send("payments", ACH, headers=KEY)
     assert (status, mesh.ach.clients, mesh.ach.keys) == (200, ["bp-client"], ["once"])
@@ -23,7 +23,7 @@ async def test_ach_is_tried_four_times_with_one_key(mesh: Mesh) -> None:
     assert seconds >= scaled_s(ACH_TRY_S)
 
 
-async def test_a_refusal_of_ach_is_no_failure(mesh: Mesh) -> None:
+async def test_a_422_of_the_clearing_house_is_not_retried(mesh: Mesh) -> None:
     mesh.ach.told(422)
     assert (await mesh.send("payments", ACH))[0] == 422
     assert len(mesh.ach.keys) == 1

@@ -74,7 +74,7 @@ async def test_an_identity_calls_what_the_table_allows_and_nothing_else(
     assert let_in | refused == set(CALLERS), answers
 
 
-async def test_a_name_beside_a_method_is_closed_to_all(rig: Rig) -> None:
+async def test_a_path_that_resembles_a_method_is_denied_to_every_caller(rig: Rig) -> None:
     for caller in ("gateway", "payments"):
         rig.mesh_ca.issue(rig.home / "clients" / caller, uri=identity(caller))
         codes = [await _code(rig, caller, path, to="payments") for path in BESIDE]

@@ -78,7 +78,7 @@ async def test_another_services_certificate_is_refused_by_the_method(mesh: Mesh)
             assert await _code(_stub(channel).CheckDebit(_CHECK)) is expected, name
 
 
-async def test_certificates_that_prove_nothing_end_the_handshake(mesh: Mesh) -> None:
+async def test_invalid_client_certificates_end_the_handshake(mesh: Mesh) -> None:
     rig, folder = mesh.rig, mesh.rig.home / "clients"
     stranger = Authority("stranger", rig.home / "pki")
     payments = identity("payments")
@@ -115,7 +115,7 @@ async def test_a_caller_refuses_a_server_of_another_identity(mesh: Mesh) -> None
     assert sum(stats.values()) >= 1
 
 
-async def test_nothing_passes_beside_the_sidecar(mesh: Mesh) -> None:
+async def test_no_call_bypasses_the_sidecar(mesh: Mesh) -> None:
     rig = mesh.rig
     server = await serve(rig.socket_in("transfers"), Payments(Seen()))
     paths = [rig.socket_out("payments"), rig.admin_socket("payments")]

@@ -78,7 +78,7 @@ def is_signed(got: Received) -> bool:
     return hmac.compare_digest(expected, mark) and abs(got.at - int(at)) < scaled_s(30)
 
 
-async def test_a_transfer_is_batched_settles_on_the_second_banking_day_and_is_told(
+async def test_a_transfer_is_batched_settles_on_the_second_banking_day_and_is_notified(
     network: PartnerProcess, bank: Receiver
 ) -> None:
     key = new_key()
@@ -102,7 +102,7 @@ async def test_a_transfer_is_batched_settles_on_the_second_banking_day_and_is_to
     assert event["createTime"] == "2026-03-12T08:30:00.000-04:00"
 
 
-async def test_webhooks_are_signed_and_come_with_the_networks_certificate(
+async def test_notices_are_signed_and_sent_with_the_networks_certificate(
     network: PartnerProcess, bank: Receiver
 ) -> None:
     await submit(network, new_key())
@@ -149,7 +149,7 @@ async def test_a_cancelled_transfer_never_settles(network: PartnerProcess, bank:
     assert bank.received == []
 
 
-async def test_a_refused_webhook_is_sent_again_with_a_fresh_signature_until_accepted(
+async def test_a_refused_notice_is_sent_again_with_a_new_signature_until_accepted(
     network: PartnerProcess, bank: Receiver
 ) -> None:
     bank.script = [500, 503]
@@ -161,7 +161,7 @@ async def test_a_refused_webhook_is_sent_again_with_a_fresh_signature_until_acce
     assert all(is_signed(got) for got in bank.received)
 
 
-async def test_a_webhook_that_is_refused_too_often_is_dead_and_can_be_driven_again(
+async def test_a_notice_that_is_refused_too_often_is_dead_and_can_be_redelivered(
     network: PartnerProcess, bank: Receiver
 ) -> None:
     bank.script = [500] * 4
@@ -178,7 +178,7 @@ async def test_a_webhook_that_is_refused_too_often_is_dead_and_can_be_driven_aga
     assert len(bank.received) == 5
 
 
-async def test_a_delivered_webhook_can_be_repeated_or_spoilt_on_purpose(
+async def test_a_delivered_notice_can_be_repeated_or_falsified_on_purpose(
     network: PartnerProcess, bank: Receiver
 ) -> None:
     key = new_key()
@@ -194,7 +194,7 @@ async def test_a_delivered_webhook_can_be_repeated_or_spoilt_on_purpose(
         assert not is_signed(bank.received[-1])
 
 
-async def test_kill_9_keeps_traces_keys_tombstones_rejections_the_clock_and_due_webhooks(
+async def test_kill_9_keeps_traces_keys_tombstones_rejections_the_clock_and_due_notices(
     network: PartnerProcess, bank: Receiver
 ) -> None:
     key, tomb, open_key, refused = new_key(), new_key(), new_key(), new_key()
@@ -223,7 +223,7 @@ async def test_kill_9_keeps_traces_keys_tombstones_rejections_the_clock_and_due_
     assert int(newer.body["achTraceNumber"]) == int(opened.body["achTraceNumber"]) + 1
 
 
-async def test_a_delivered_webhook_is_not_sent_again_after_a_restart(
+async def test_a_delivered_notice_is_not_sent_again_after_a_restart(
     network: PartnerProcess, bank: Receiver
 ) -> None:
     await submit(network, new_key())

@@ -53,7 +53,7 @@ async def test_one_key_gives_one_transfer_and_refuses_another_payload(ach: Partn
         ({"unknown": 1}, 400, "INVALID_REQUEST"),
     ],
 )
-async def test_a_wrong_transfer_is_refused_with_its_reason_and_does_not_burn_the_key(
+async def test_a_wrong_transfer_is_refused_with_its_reason_and_does_not_use_up_the_key(
     ach: PartnerProcess, change: dict[str, object], status: int, code: str
 ) -> None:
     key = new_key()
@@ -69,7 +69,7 @@ async def test_a_wrong_transfer_is_refused_with_its_reason_and_does_not_burn_the
     assert (await find(ach, key)).body["state"] == "ACCEPTED"
 
 
-async def test_a_rejection_does_not_hide_what_the_key_stands_for_and_can_be_forbidden_for_ever(
+async def test_a_rejection_does_not_hide_an_accepted_transfer_and_its_key_can_be_cancelled(
     ach: PartnerProcess,
 ) -> None:
     taken, refused = new_key(), new_key()
@@ -122,7 +122,7 @@ async def test_pages_list_every_accepted_transfer_once(ach: PartnerProcess) -> N
     assert [key for key in seen if key in keys] == keys
 
 
-async def test_the_directory_knows_the_banks_that_take_part(ach: PartnerProcess) -> None:
+async def test_the_directory_lists_the_participating_banks(ach: PartnerProcess) -> None:
     listed = (await ach.call("GET", "/ach/participants")).body["participants"]
     assert {"routing": "021009912", "name": "Hudson Test Bank, New York"} in listed
     assert (await ach.call("GET", "/ach/participants/021009912")).status == 200
@@ -153,7 +153,7 @@ async def test_a_certificate_of_another_authority_is_refused(
         await ach.call("GET", "/ach/transfers", context=forged)
 
 
-async def test_a_good_certificate_of_somebody_else_is_refused(
+async def test_a_valid_certificate_with_another_name_is_refused(
     ach: PartnerProcess, certs: Path
 ) -> None:
     other = client_context(certs / "ca.pem", certs / "ach-webhook.pem")

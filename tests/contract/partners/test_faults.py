@@ -56,7 +56,9 @@ async def is_known(ach: PartnerProcess, key: str) -> None:
     await until(found, 15, "the transfer")
 
 
-async def test_a_counted_fault_fires_that_often_and_is_shown(ach: PartnerProcess) -> None:
+async def test_a_fault_with_a_count_fires_that_often_and_shows_its_counters(
+    ach: PartnerProcess,
+) -> None:
     fault_id = await ach.fault(kind="http_5xx", endpoint=SUBMIT, count=2, params={"status": 502})
     statuses = [(await submit(ach, new_key())).status for _ in range(3)]
     assert statuses == [502, 502, 202]

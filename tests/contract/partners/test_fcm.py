@@ -108,14 +108,14 @@ async def test_messages_and_access_tokens_outlive_kill_9(
         ({"scope": "https://www.googleapis.com/auth/drive"}, "invalid_scope"),
     ],
 )
-async def test_a_wrong_assertion_buys_nothing(
+async def test_a_wrong_assertion_gets_no_token(
     fcm: PartnerProcess, account: dict[str, Any], change: dict[str, Any], error: str
 ) -> None:
     refused = await exchange(fcm, assertion(account, **change))
     assert (refused.status, refused.body["error"]) == (400, error)
 
 
-async def test_an_assertion_that_was_altered_after_signing_buys_nothing(
+async def test_an_assertion_altered_after_signing_gets_no_token(
     fcm: PartnerProcess, account: dict[str, Any]
 ) -> None:
     header, claims, _ = assertion(account).split(".")

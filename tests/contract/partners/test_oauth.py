@@ -96,7 +96,7 @@ async def test_keys_outlive_kill_9_and_rotate_with_overlap(oauth: PartnerProcess
         await verified(oauth, old)
 
 
-async def test_a_new_key_is_published_before_it_signs_when_a_lead_is_asked(
+async def test_a_new_key_with_a_lead_time_is_published_before_it_signs(
     oauth: PartnerProcess,
 ) -> None:
     made = await oauth.control("POST", "/control/keys/rotate", {"lead_s": 600})

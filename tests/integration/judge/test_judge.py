@@ -53,7 +53,7 @@ def test_a_planted_difference_is_named(
     assert any(wanted.items() <= one.ids.items() for one in of_kind), (wanted, of_kind)
 
 
-def test_transfers_that_nobody_spoilt_are_not_named(
+def test_transfers_without_differences_are_not_reported(
     unsound: Verdict, planted: Planted, world: World
 ) -> None:
     named = {one.ids["transfer_id"] for one in unsound.findings.named if "transfer_id" in one.ids}

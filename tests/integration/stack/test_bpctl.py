@@ -18,14 +18,14 @@ def answer_of(stack: RunningStack, *arguments: str) -> str:
     return done.stdout
 
 
-def test_status_tells_every_part_as_json(stack: RunningStack) -> None:
+def test_status_lists_every_part_as_json(stack: RunningStack) -> None:
     answer = json.loads(answer_of(stack, "status", "--json"))
     states = {node["name"]: node["state"] for node in answer["nodes"]}
     assert states["postgres"] == states["kafka"] == states["gateway"] == "ready"
     assert set(states.values()) == {"ready"}
 
 
-def test_a_token_stands_alone_on_stdout_and_opens_the_gateway(stack: RunningStack) -> None:
+def test_a_token_is_printed_alone_on_stdout_and_the_gateway_accepts_it(stack: RunningStack) -> None:
     customer = str(uuid.uuid4())
     token = answer_of(stack, "token", "--customer", customer).strip()
     claims = token.split(".")[1]
@@ -40,7 +40,7 @@ def test_a_token_stands_alone_on_stdout_and_opens_the_gateway(stack: RunningStac
     assert answer["accounts"] == []
 
 
-def test_an_unknown_customer_is_said_on_stderr_with_an_exit_code(stack: RunningStack) -> None:
+def test_an_unknown_customer_is_reported_on_stderr_with_an_exit_code(stack: RunningStack) -> None:
     done = bpctl(stack.home.root, "token", "--customer", "nobody-of-that-name")
     assert done.returncode == 1
     assert done.stdout == ""
@@ -70,7 +70,7 @@ def _judged(stack: RunningStack) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-async def test_the_judges_exit_code_says_whether_all_agree_and_it_names_what_does_not(
+async def test_the_judges_exit_code_says_whether_all_stores_agree_and_it_reports_differences(
     stack: RunningStack,
 ) -> None:
     code, verdict = _judged(stack)

@@ -100,7 +100,7 @@ def test_make_alone_prints_the_targets() -> None:
     assert os.access(REPO / "bpctl", os.X_OK)
 
 
-def test_a_user_without_inotify_instances_is_told_the_remedy() -> None:
+def test_a_user_without_inotify_instances_gets_the_remedy() -> None:
     launch.require_inotify(1)
     # The child lowers its own limit of open files, so other processes are not affected.
     code = (

@@ -16,7 +16,7 @@ from sandbox.stack.home import REPO
 from sandbox.stack.supervisor import launch
 
 
-def test_a_link_inside_a_closed_folder_is_as_closed_as_the_folder(
+def test_a_link_in_a_closed_folder_counts_as_inaccessible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Regression: PostgreSQL did not start if .venv was a link in a folder closed to its user."""
@@ -81,7 +81,7 @@ def test_a_child_ends_with_the_process_that_started_it(
             os.killpg(parent.pid, signal.SIGKILL)
 
 
-def test_a_child_of_a_process_that_is_gone_does_not_begin(tmp_path: Path) -> None:
+def test_a_child_whose_parent_has_died_does_not_start(tmp_path: Path) -> None:
     command = launch.in_its_place(("touch", str(tmp_path / "begun")), None, signal.SIGKILL)
     orphan = subprocess.run(["sh", "-c", '"$@" & wait $!', "sh", *command], check=False)
     assert orphan.returncode == 1

@@ -107,7 +107,7 @@ async def test_commits_are_durable(stack_postgres: RunningStack) -> None:
     await connection.close()
 
 
-def test_no_process_of_the_bank_pushes_the_running_one_aside_when_it_wakes(
+def test_no_process_of_the_bank_preempts_the_running_one_when_it_wakes(
     stack_postgres: RunningStack,
 ) -> None:
     """Otherwise twenty processes on two cores spend much of their time on context switches."""

@@ -103,7 +103,7 @@ async def test_a_killed_store_comes_back_by_itself_with_its_data(own_stack: Runn
     await assert_remembered(own_stack)
 
 
-def test_a_second_start_finds_what_runs(own_stack: RunningStack) -> None:
+def test_a_second_start_keeps_the_running_processes(own_stack: RunningStack) -> None:
     pids = {name: row.get("pid") for name, row in own_stack.nodes().items()}
     assert not cli.ensure_supervisor(own_stack.home)
     own_stack.ensure(*PARTS)

@@ -27,7 +27,7 @@ class _Room:
         return self.file.exists()
 
 
-async def test_a_store_is_started_again_however_long_its_disk_is_full(tmp_path: Path) -> None:
+async def test_a_store_is_restarted_no_matter_how_long_its_disk_is_full(tmp_path: Path) -> None:
     """Regression: the supervisor gave up a store after twenty starts (4 min) on a full disk."""
     room = tmp_path / "room"
     room.touch()
@@ -57,7 +57,7 @@ async def test_a_store_is_started_again_however_long_its_disk_is_full(tmp_path: 
     home.remove_run()
 
 
-async def test_kafka_does_not_start_when_the_controller_before_it_could_not_write(
+async def test_kafka_does_not_start_when_the_fencing_controller_could_not_write(
     tmp_path: Path,
 ) -> None:
     """The disk is full for the fencing controller, and has space again for the broker.
@@ -100,7 +100,7 @@ async def openbao(tmp_path: Path) -> AsyncGenerator[OpenBao]:
     home.remove_run()
 
 
-async def test_openbao_is_begun_anew_when_its_keys_never_reached_the_disk(
+async def test_openbao_is_initialised_again_when_its_keys_were_never_saved(
     openbao: OpenBao,
 ) -> None:
     """Regression: after a kill between initialisation and the keys' file, no start succeeded."""
@@ -113,7 +113,7 @@ async def test_openbao_is_begun_anew_when_its_keys_never_reached_the_disk(
     assert not begun.exists()
 
 
-async def test_openbao_says_that_its_keys_are_gone_and_keeps_what_they_lock(
+async def test_openbao_reports_missing_keys_and_keeps_its_sealed_data(
     openbao: OpenBao,
 ) -> None:
     """A used store is never initialised again, because a backup may hold its keys."""
@@ -132,7 +132,7 @@ async def test_openbao_says_that_its_keys_are_gone_and_keeps_what_they_lock(
         assert openbao.keys_file.read_text() == kept
 
 
-async def test_openbao_killed_right_after_its_keys_were_kept_is_not_begun_anew_when_they_go(
+async def test_openbao_killed_after_its_keys_were_saved_is_not_initialised_again_without_them(
     openbao: OpenBao,
 ) -> None:
     """Regression: the mark of an unfinished start stayed, so losing the keys erased the store."""

@@ -109,7 +109,7 @@ async def test_a_process_starts_only_after_what_it_needs_is_ready(tmp_path: Path
     await bank.stop_all()
 
 
-async def test_a_failed_need_stops_what_depends_on_it_and_is_named(tmp_path: Path) -> None:
+async def test_a_failed_dependency_blocks_its_dependents_and_is_reported(tmp_path: Path) -> None:
     async def fail() -> None:
         raise ValueError("no disk")
 
@@ -145,7 +145,7 @@ async def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
     await bank.stop_all()
 
 
-async def test_what_runs_and_does_not_serve_is_ill(tmp_path: Path) -> None:
+async def test_a_running_process_that_does_not_serve_is_unhealthy(tmp_path: Path) -> None:
     up = tmp_path / "up"
     up.touch()
     # After a kill it stays down long enough for a slow host to see it.
@@ -222,7 +222,7 @@ def dying(tmp_path: Path, words: str, **policy: float) -> ProcessSpec:
     )
 
 
-async def test_what_was_never_ready_is_given_up_early_and_named_with_its_last_words(
+async def test_a_process_that_was_never_ready_is_given_up_early_with_the_end_of_its_log(
     tmp_path: Path,
 ) -> None:
     bank = supervisor(
@@ -248,7 +248,7 @@ async def test_what_was_never_ready_is_given_up_early_and_named_with_its_last_wo
     await bank.stop_all()
 
 
-async def test_a_second_failed_start_is_told_while_it_is_still_tried(tmp_path: Path) -> None:
+async def test_a_second_failed_start_is_reported_while_retries_continue(tmp_path: Path) -> None:
     bank = supervisor(tmp_path, dying(tmp_path, "error: no such table", first_starts_max=1000))
     ensuring = asyncio.create_task(bank.ensure([]))
     runner = bank.runners["app"]
@@ -261,7 +261,7 @@ async def test_a_second_failed_start_is_told_while_it_is_still_tried(tmp_path: P
     assert runner.trouble() == ""
 
 
-async def test_what_was_ready_once_is_not_given_up_after_a_few_failed_starts(
+async def test_a_process_that_was_ready_once_is_not_given_up_after_a_few_failed_starts(
     tmp_path: Path,
 ) -> None:
     """A dependency may be unavailable for a while; see RestartPolicy."""
@@ -351,7 +351,7 @@ def health(tmp_path_factory: pytest.TempPathFactory):
     return make
 
 
-async def test_a_process_that_answers_nothing_any_more_is_replaced(tmp_path: Path, health) -> None:
+async def test_a_process_that_stops_answering_is_restarted(tmp_path: Path, health) -> None:
     bank = supervisor(tmp_path, health())
     await bank.ensure([])
     runner = bank.runners["app"]
@@ -380,7 +380,7 @@ async def test_a_process_that_says_it_cannot_serve_is_left_alone(tmp_path: Path,
     await bank.stop_all()
 
 
-async def test_pauses_cost_no_process_when_an_answer_comes_between_them(
+async def test_a_process_is_not_killed_for_pauses_with_an_answer_in_between(
     tmp_path: Path, health
 ) -> None:
     bank = supervisor(tmp_path, health())

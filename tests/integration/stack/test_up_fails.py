@@ -59,7 +59,9 @@ async def as_superuser(stack: RunningStack, database: str, sql: str) -> None:
     await connection.close()
 
 
-async def test_a_service_that_dies_at_its_start_is_named_soon_and_given_up(own_home: Path) -> None:
+async def test_a_service_that_fails_at_its_start_is_soon_reported_and_given_up(
+    own_home: Path,
+) -> None:
     own = RunningStack.open(own_home)
     own.ensure("migrations", "vault", "topics", "certificates")
     await as_superuser(own, "postgres", "ALTER ROLE bp_customers NOLOGIN")
@@ -109,7 +111,7 @@ async def test_a_service_that_dies_at_its_start_is_named_soon_and_given_up(own_h
     ],
     ids=["unknown", "changed"],
 )
-async def test_a_database_of_another_version_of_the_bank_is_told_with_what_to_do(
+async def test_a_database_of_another_version_of_the_bank_is_reported_with_the_remedy(
     own_home: Path, breaks: str, mends: str, finding: str
 ) -> None:
     own = RunningStack.open(own_home)

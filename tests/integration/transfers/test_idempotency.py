@@ -46,7 +46,7 @@ async def test_a_key_with_another_payload_is_refused_even_if_that_would_be_refus
     assert await bank.held(payer.account_id) == (9_300, 2)
 
 
-async def test_a_refusal_does_not_burn_the_key(bank: LedgerBank, transfers_stub):
+async def test_a_refusal_does_not_use_up_the_key(bank: LedgerBank, transfers_stub):
     payer, payee = await bank.open_holder(100), await bank.open_holder(1_000)
     request = order(payer.account_id, payee.account_id, 700)
     metadata = from_customer(payer.customer_id, new_key())

@@ -66,7 +66,7 @@ def _sound() -> Told:
     )
 
 
-def test_sound_books_have_no_difference() -> None:
+def test_correct_books_have_no_difference() -> None:
     assert _sound().differences() == []
 
 
@@ -144,7 +144,7 @@ SPOILT: list[tuple[Callable[[Told], None], str]] = [
 
 
 @pytest.mark.parametrize(("spoil", "name"), SPOILT)
-def test_each_way_to_differ_is_found_alone(spoil: Callable[[Told], None], name: str) -> None:
+def test_each_kind_of_difference_is_found_alone(spoil: Callable[[Told], None], name: str) -> None:
     told = _sound()
     spoil(told)
     assert told.differences() == [name]
@@ -164,7 +164,5 @@ MEANINGS = [
 
 
 @pytest.mark.parametrize(("status", "reason", "means"), MEANINGS)
-def test_only_a_definite_answer_ends_the_repetitions(
-    status: int, reason: str, means: Meaning
-) -> None:
+def test_only_a_definite_answer_ends_the_retries(status: int, reason: str, means: Meaning) -> None:
     assert meaning(status, reason) is means

@@ -27,7 +27,7 @@ from lab.chaos.healing import OPENING_S, Breaker, Healing
         (Healing(1, 2, 61, limit_s=60), False),
     ],
 )
-def test_each_part_of_healing_has_its_time(healing: Healing, ok: bool) -> None:
+def test_each_condition_of_healing_has_a_time_limit(healing: Healing, ok: bool) -> None:
     assert healing.ok is ok
 
 
@@ -50,7 +50,7 @@ OPEN, CLOSED, SILENT = True, False, None
         ([(1, OPEN), (100, SILENT), (110, OPEN), (150, SILENT), (200, SILENT)], 150),
     ],
 )
-def test_a_sidecar_that_says_nothing_keeps_its_breaker_open_for_one_opening_at_most(
+def test_a_silent_sidecar_keeps_its_breaker_open_for_one_opening_at_most(
     answers: list[tuple[float, bool | None]], open_s: float
 ) -> None:
     known = Breaker()

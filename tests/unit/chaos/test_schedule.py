@@ -83,7 +83,7 @@ def test_every_kind_strikes_every_part_that_it_can_strike() -> None:
     assert struck == {(kind, target) for kind in Kind for target in BANK.targets(kind)}
 
 
-def test_a_new_part_is_struck_by_being_on_the_roster() -> None:
+def test_a_new_part_on_the_roster_gets_faults() -> None:
     with_fraud_desk = Roster((*NAMES, "fraud-desk", f"{PARTNER_PREFIX}kyc"))
     faults = [one for seed in range(400) for one in schedule(seed, 120, with_fraud_desk)]
     assert {one.kind for one in faults if one.target == "fraud-desk"} == {

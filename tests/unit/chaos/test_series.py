@@ -67,7 +67,7 @@ class Series:
         )
 
 
-async def test_sound_schedules_are_all_run_and_end_with_exit_code_0(tmp_path: Path) -> None:
+async def test_schedules_that_pass_are_all_run_and_end_with_exit_code_0(tmp_path: Path) -> None:
     series = Series(tmp_path, {7: SOUND, 8: SOUND})
     assert await series.run() == 0
     assert series.struck == [7, 8]
@@ -78,7 +78,7 @@ async def test_sound_schedules_are_all_run_and_end_with_exit_code_0(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("wrong", "named"), UNSOUND)
-async def test_the_first_that_is_not_sound_ends_it_with_exit_code_1_and_how_to_replay_it(
+async def test_the_first_failed_schedule_ends_the_series_with_exit_code_1_and_a_replay_command(
     tmp_path: Path, wrong: dict[str, Any], named: str
 ) -> None:
     series = Series(tmp_path, {7: SOUND, 8: replace(SOUND, **wrong), 9: SOUND})
@@ -91,7 +91,7 @@ async def test_the_first_that_is_not_sound_ends_it_with_exit_code_1_and_how_to_r
     assert json.loads(report.read_text())["ok"] is False
 
 
-async def test_a_run_that_breaks_off_says_how_to_replay_it_and_is_no_verdict(
+async def test_an_interrupted_run_has_a_replay_command_and_no_verdict(
     tmp_path: Path,
 ) -> None:
     series = Series(tmp_path, {7: TimeoutError("the bank hangs"), 8: SOUND})
@@ -103,7 +103,9 @@ async def test_a_run_that_breaks_off_says_how_to_replay_it_and_is_no_verdict(
 
 
 @pytest.mark.parametrize("number", ["0", "-3"])
-def test_no_schedule_at_all_is_refused(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fewer_than_one_schedule_is_refused(
+    number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as left:
         make_chaos.main(["--schedules", number])
     assert left.value.code == 2

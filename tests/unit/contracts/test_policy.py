@@ -94,7 +94,7 @@ INCOMPLETE = [
 @pytest.mark.parametrize(
     ("case", "path", "change", "problem"), INCOMPLETE, ids=[case[0] for case in INCOMPLETE]
 )
-def test_a_method_without_a_sound_policy_is_refused(
+def test_a_method_without_a_valid_policy_is_refused(
     case: str, path: str, change: Callable[[MethodDescriptorProto], None], problem: str
 ) -> None:
     with pytest.raises(ContractError, match=r".+") as raised:

@@ -29,7 +29,7 @@ def test_a_word_is_found_in_every_log_of_the_bank(stack: RunningStack, name: str
     assert find_leaks(stack, [PAYEE_NAME]) == [f"{name}.log has {PAYEE_NAME}…"]
 
 
-def test_a_word_is_found_in_what_was_cut_off_a_long_log(stack: RunningStack) -> None:
+def test_a_word_is_found_in_the_older_part_of_a_long_log(stack: RunningStack) -> None:
     log = stack.home.logs / "postgres.log"
     log.write_text(LINE * (LOG_BYTES_MAX // len(LINE) + 1))
     bound_all(stack.home.logs)
@@ -37,11 +37,11 @@ def test_a_word_is_found_in_what_was_cut_off_a_long_log(stack: RunningStack) -> 
     assert find_leaks(stack, [PAYEE_NAME]) == [f"postgres.log.1 has {PAYEE_NAME}…"]
 
 
-def test_what_the_partners_write_is_their_own(stack: RunningStack) -> None:
+def test_logs_of_partners_are_not_searched(stack: RunningStack) -> None:
     (stack.home.logs / "partner-ach.log").write_text(LINE)
     assert find_leaks(stack, [PAYEE_NAME]) == []
 
 
-def test_a_log_that_is_empty_proves_nothing(stack: RunningStack) -> None:
+def test_an_empty_log_is_reported(stack: RunningStack) -> None:
     (stack.home.logs / "payments.log").write_text("")
     assert find_leaks(stack, [PAYEE_NAME]) == ["the log of payments is missing or empty"]

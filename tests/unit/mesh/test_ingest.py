@@ -93,12 +93,14 @@ def test_a_mesh_without_telemetry_is_refused() -> None:
         telemetry.passed_on([])
 
 
-def test_the_banks_own_configuration_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_banks_own_configuration_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
     assert ctl.main(["check"]) == 0
     assert json.loads(capsys.readouterr().out) == {"ok": True, "proxies": 6}
 
 
-def test_check_says_the_fault_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_prints_the_error_and_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.yaml").write_text(HEAD.format(kind="VirtualService") + "  hosts: 1\n")
     assert ctl.main(["check", "--config", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith(f"{tmp_path}/a.yaml:5: spec.hosts")

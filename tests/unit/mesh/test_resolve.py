@@ -124,7 +124,7 @@ EDITS = [
 
 
 @pytest.mark.parametrize(("file", "old", "new", "kind", "problem"), EDITS)
-def test_what_does_not_hold_together_is_refused(
+def test_an_inconsistent_configuration_is_refused(
     tmp_path: Path, file: str, old: str, new: str, kind: type[Exception], problem: str
 ) -> None:
     config = _edited(tmp_path, file, old, new)
@@ -132,7 +132,7 @@ def test_what_does_not_hold_together_is_refused(
         resolve(inputs(config))
 
 
-def test_a_mesh_that_is_not_closed_is_refused(tmp_path: Path) -> None:
+def test_a_mesh_without_peer_authentication_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "config"
     shutil.copytree(CONFIG, config)
     (config / "mesh.yaml").unlink()
@@ -140,6 +140,6 @@ def test_a_mesh_that_is_not_closed_is_refused(tmp_path: Path) -> None:
         resolve(inputs(config))
 
 
-def test_a_partner_without_a_place_is_refused() -> None:
+def test_a_partner_without_an_address_is_refused() -> None:
     with pytest.raises(MeshFault, match="the endpoints file lacks its address"):
         resolve(inputs(without="fraud.example"))

@@ -35,7 +35,7 @@ def test_a_change_for_one_service_leaves_the_others_versions(made: dict[str, Sna
     assert different == {first.workload.name}
 
 
-def test_a_snapshot_that_names_what_it_lacks_is_refused() -> None:
+def test_a_snapshot_with_a_missing_resource_is_refused() -> None:
     bank = mesh()
     services = tuple(each for each in bank.edge.services if each.name != "payments")
     with pytest.raises((SnapshotFault, KeyError), match="payments"):
@@ -50,7 +50,7 @@ def test_two_clusters_of_one_name_are_refused() -> None:
         snapshots(replace(bank, sidecars=(doubled,)), passed_on(), sources)
 
 
-def test_no_workload_may_call_what_nobody_granted(made: dict[str, Snapshot]) -> None:
+def test_a_sidecar_allows_only_granted_calls(made: dict[str, Snapshot]) -> None:
     """Default deny: each sidecar's rules are ALLOW rules, exact by path and identity."""
     for name in ("payments", "customers", "transfers", "notifications", "audit"):
         text = json.dumps(made[name].listeners[0].json)

@@ -90,7 +90,7 @@ async def _give_up_after(rounds: Rounds, times: Mapping[str, str | None]) -> Non
 
 
 @pytest.mark.parametrize("function", _GROUPS)
-def test_the_time_that_is_put_back_is_that_of_production(function: str) -> None:
+def test_the_restored_lock_timeout_is_that_of_production(function: str) -> None:
     text = (FUNCTIONS / f"{function.partition('.')[2]}.sql").read_text()
     assert re.findall(r"lock_timeout = '(\w+)'", text) == [*filter(None, [_GROUPS[function]])]
 
@@ -153,7 +153,7 @@ async def _gone(rounds: Rounds, backend: int) -> bool:
 
 
 @pytest.mark.parametrize("committed", [False, True])
-async def test_a_crash_before_the_commit_of_a_group_of_debits_leaves_all_of_it_or_nothing(
+async def test_a_crash_before_the_commit_of_a_batch_of_debits_leaves_all_of_it_or_nothing(
     bank: Bank, committed: bool
 ) -> None:
     async with crowd_at(bank, DEBIT) as (rounds, runs, holds):
@@ -170,7 +170,7 @@ async def test_a_crash_before_the_commit_of_a_group_of_debits_leaves_all_of_it_o
         await _end_right(runs)
 
 
-async def test_a_crash_after_the_commit_of_a_group_and_before_any_answer_is_resumed(
+async def test_a_crash_after_the_commit_of_a_batch_and_before_any_answer_is_resumed(
     bank: Bank,
 ) -> None:
     async with crowd_at(bank, DEBIT) as (rounds, runs, holds):
@@ -184,7 +184,7 @@ async def test_a_crash_after_the_commit_of_a_group_and_before_any_answer_is_resu
         assert [run.answers[-1].body["transferId"] for run in runs] == debited
 
 
-async def test_a_session_ended_in_the_middle_of_a_group_costs_nobody_a_debit(bank: Bank) -> None:
+async def test_a_session_that_ends_during_a_batch_loses_no_debit(bank: Bank) -> None:
     async with crowd_at(bank, DEBIT) as (rounds, runs, holds):
         async with _locked(rounds, _LOCK_ACCOUNT, _last(runs).customer.account_id) as lock:
             _release(holds)
@@ -199,7 +199,7 @@ def _is_definite(answer: Answer) -> bool:
     return answer.status not in AGAIN and answer.reason != IN_PROGRESS
 
 
-async def test_one_refused_debit_of_a_group_refuses_nobody_else(bank: Bank) -> None:
+async def test_one_refused_debit_of_a_batch_refuses_no_other_debit(bank: Bank) -> None:
     opening = [OPENING] * (CROWD - 1) + [AMOUNT - 1]
     async with crowd_at(bank, DEBIT, opening=opening) as (rounds, runs, holds):
         *good, poor = runs
@@ -211,7 +211,7 @@ async def test_one_refused_debit_of_a_group_refuses_nobody_else(bank: Bank) -> N
         assert len(await _shared(rounds, [poor])) == 0
 
 
-async def test_one_key_twice_in_a_group_is_one_debit_and_one_answer(bank: Bank) -> None:
+async def test_one_key_twice_in_a_batch_is_one_debit_and_one_answer(bank: Bank) -> None:
     # Few, so that all arrive long before the first caller gives up waiting.
     async with crowd_at(bank, DEBIT, opening=[OPENING] * FEW) as (_rounds, runs, holds):
         await _until_held(runs, holds, 2)
@@ -221,7 +221,7 @@ async def test_one_key_twice_in_a_group_is_one_debit_and_one_answer(bank: Bank) 
 
 
 @pytest.mark.parametrize("committed", [False, True])
-async def test_a_crash_in_the_commit_of_a_group_of_steps_is_resumed(
+async def test_a_crash_in_the_commit_of_a_batch_of_steps_is_resumed(
     bank: Bank, committed: bool
 ) -> None:
     async with crowd_at(bank, ACCEPTED) as (rounds, runs, holds):
