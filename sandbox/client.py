@@ -189,7 +189,7 @@ class BankClient:
         """Inject a fault into a partner; return the fault's id."""
         return (await self.control(partner, "POST", "/control/faults", spec)).body["id"]
 
-    async def mend(self, partner: str) -> None:
+    async def clear_faults(self, partner: str) -> None:
         """Remove all faults of a partner."""
         await self.control(partner, "DELETE", "/control/faults")
 

@@ -36,11 +36,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         stack.ensure()
 
-        async def strike(seed: int) -> Outcome:
+        async def run_schedule(seed: int) -> Outcome:
             return await run(stack, seed, SECONDS, _tell)
 
         seeds = _seeds(options)
-        return asyncio.run(one_after_the_other(seeds, strike, stack.home.reports, _tell))
+        return asyncio.run(one_after_the_other(seeds, run_schedule, stack.home.reports, _tell))
     finally:
         if stack.started:
             stack.down()

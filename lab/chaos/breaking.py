@@ -44,7 +44,7 @@ class Breaker:
     def __init__(self, bank: BankClient, load: Load) -> None:
         self._bank = bank
         self._load = load
-        self._strikes: dict[Kind, Callable[[Fault], Awaitable[str]]] = {
+        self._injections: dict[Kind, Callable[[Fault], Awaitable[str]]] = {
             Kind.KILL: self._kill,
             Kind.PAUSE: self._pause,
             Kind.RESTART: self._restart,
@@ -55,9 +55,9 @@ class Breaker:
             Kind.BURST: self._burst,
         }
 
-    async def strike(self, fault: Fault) -> str:
+    async def inject(self, fault: Fault) -> str:
         """Carry out a fault from start to end. Return a note for the report, or "" for none."""
-        return await self._strikes[fault.kind](fault)
+        return await self._injections[fault.kind](fault)
 
     async def _kill(self, fault: Fault) -> str:
         stack, name = self._bank.stack, fault.target

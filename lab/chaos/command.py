@@ -55,14 +55,14 @@ def run_one(
         connections.fail(f"No stack runs in {home.root}: run `make up`", 3)
     chosen = random.randrange(SEED_MAX) if seed is None else seed
     stack = RunningStack(home)
-    striking = run(
+    running = run(
         stack,
         chosen,
         minutes * SECONDS,
         lambda line: typer.echo(line, err=as_json),
         healed_within_s=healed_within,
     )
-    outcome = asyncio.run(striking)
+    outcome = asyncio.run(running)
     if as_json:
         typer.echo(json.dumps(outcome.to_json()))
     else:

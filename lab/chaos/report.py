@@ -16,7 +16,7 @@ NAMED_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
+class InjectedFault:
     """A fault that was carried out, with a note about it."""
 
     fault: Fault
@@ -41,7 +41,7 @@ class Outcome:
 
     seed: int
     seconds: float
-    struck: Sequence[Struck]
+    injected: Sequence[InjectedFault]
     orders: Sequence[Order]
     answers: Counter[str]
     skipped: int
@@ -63,7 +63,7 @@ class Outcome:
             "ok": self.ok,
             "seed": self.seed,
             "seconds": self.seconds,
-            "faults": [one.to_json() for one in self.struck],
+            "faults": [one.to_json() for one in self.injected],
             "requests": len(self.orders),
             "tries": sum(order.tries for order in self.orders),
             "taken": sum(bool(order.taken_as) for order in self.orders),

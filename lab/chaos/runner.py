@@ -15,7 +15,7 @@ from lab.chaos.breaking import Breaker
 from lab.chaos.expected_balances import TERMINAL, Difference, Row, compare_with_books
 from lab.chaos.healing import BREAKER_S_MAX, CALLER, HEALED_WITHIN_S, Watch
 from lab.chaos.load import Load
-from lab.chaos.report import Outcome, Struck
+from lab.chaos.report import InjectedFault, Outcome
 from lab.chaos.schedule import CLEARING_HOUSE, Fault, Roster, schedule
 from ops.waiting import until
 from sandbox.client import BankClient
@@ -71,7 +71,7 @@ class _Run:
         self._close_breakers = close_breakers
         self._load = Load(bank, seed)
         self._breaker = Breaker(bank, self._load)
-        self._struck: list[Struck] = []
+        self._injected: list[InjectedFault] = []
 
     async def to_the_end(self, healed_within_s: float) -> Outcome:
         bank, load = self._bank, self._load
@@ -81,14 +81,14 @@ class _Run:
         await load.open()
         arriving = asyncio.create_task(load.run(self._seconds))
         try:
-            ended_s = await self._strike_all(faults)
+            ended_s = await self._inject_all(faults)
             days = self._two_banking_days
             watch = Watch(bank, load, ended_s, self._let_through, days, healed_within_s)
             healing = await watch.until_well()
             await arriving
         finally:
             arriving.cancel()
-            await self._mend(parts)
+            await self._repair(parts)
         begun_s = time.monotonic()
         await load.finish(SETTLED_WITHIN_S)
         await self._settle()
@@ -97,7 +97,7 @@ class _Run:
         return Outcome(
             seed=self._seed,
             seconds=self._seconds,
-            struck=self._struck,
+            injected=self._injected,
             orders=load.orders,
             answers=load.answers,
             skipped=load.skipped,
@@ -107,27 +107,27 @@ class _Run:
             verdict=verdict,
         )
 
-    async def _strike_all(self, faults: tuple[Fault, ...]) -> float:
+    async def _inject_all(self, faults: tuple[Fault, ...]) -> float:
         """Carry out each fault at its time. Return the monotonic time when the last one ended."""
         begun_s = time.monotonic()
 
-        async def strike(fault: Fault) -> None:
+        async def inject(fault: Fault) -> None:
             await asyncio.sleep(max(0.0, begun_s + fault.at_s - time.monotonic()))
-            struck = Struck(fault, await self._breaker.strike(fault))
-            self._struck.append(struck)
-            self._tell(struck.line())
+            injected = InjectedFault(fault, await self._breaker.inject(fault))
+            self._injected.append(injected)
+            self._tell(injected.line())
 
         async with asyncio.TaskGroup() as tasks:
             for fault in faults:
-                tasks.create_task(strike(fault))
-        self._struck.sort(key=lambda one: one.fault.at_s)
+                tasks.create_task(inject(fault))
+        self._injected.sort(key=lambda one: one.fault.at_s)
         return time.monotonic()
 
-    async def _mend(self, parts: Roster) -> None:
+    async def _repair(self, parts: Roster) -> None:
         """Repair every partner, and have the clearing house send all held and failed notices."""
         try:
             for partner in parts.partners:
-                await self._bank.mend(partner)
+                await self._bank.clear_faults(partner)
             if CLEARING_HOUSE in parts.partners:
                 await self._tell_notices()
         except aiohttp.ClientError as error:

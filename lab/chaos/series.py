@@ -11,13 +11,13 @@ from pathlib import Path
 
 from lab.chaos.report import Outcome
 
-Strike = Callable[[int], Awaitable[Outcome]]
+RunSchedule = Callable[[int], Awaitable[Outcome]]
 """Runs the schedule of a seed."""
 Tell = Callable[[str], None]
 
 
 async def one_after_the_other(
-    seeds: Sequence[int], strike: Strike, reports: Path, tell: Tell
+    seeds: Sequence[int], run_schedule: RunSchedule, reports: Path, tell: Tell
 ) -> int:
     """Run the schedules until one fails. Return the exit code: 0, or 1 after a failure.
 
@@ -26,7 +26,7 @@ async def one_after_the_other(
     for number, seed in enumerate(seeds, 1):
         tell(f"-- schedule {number} of {len(seeds)}")
         try:
-            outcome = await strike(seed)
+            outcome = await run_schedule(seed)
         except BaseException:
             tell(f"seed {seed}: INTERRUPTED, no verdict; {_replay(seed)}")
             raise

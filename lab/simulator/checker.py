@@ -266,9 +266,11 @@ class Checker:
             self._fail("every event is audited", event_id, *self._committed[event_id])
         for transfer_id, version in self._versions.items():
             if self._heard.get(transfer_id) != version:
-                self._fail("every step is told", transfer_id, version)
+                self._fail("every step has its event", transfer_id, version)
         if len(self.notified) != self.notifications_due:
-            self._fail("every customer is told once", len(self.notified), self.notifications_due)
+            self._fail(
+                "every customer is notified once", len(self.notified), self.notifications_due
+            )
 
     def _balances_are_projected(self) -> None:
         for account_id, held in self.watched.books.accounts.items():

@@ -122,11 +122,11 @@ class Randomness:
         weather = (0.2, 0.4, 0.8, 1.6)[self.pick(4, 7, 0)]
         self._rates = {point: rate * weather for point, rate in RATES.items()}
         self._sums: dict[tuple[Point, ...], float] = {}
-        self.struck: list[Fault] = []
+        self.injected: list[Fault] = []
         self.is_calm = False
         """Set at the end of a run: from then on no fault happens."""
 
-    def strikes(self, point: Point, entity: int) -> bool:
+    def injects(self, point: Point, entity: int) -> bool:
         """Return whether a fault happens at this point, this time."""
         place = (point, entity)
         number = self._numbers.get(place, 0)
@@ -161,7 +161,7 @@ class Randomness:
     def _happens(self, fault: Fault) -> bool:
         if self._allowed is not None and fault not in self._allowed:
             return False
-        self.struck.append(fault)
+        self.injected.append(fault)
         return True
 
     def between(self, low: float, high: float, what: int, entity: int) -> float:

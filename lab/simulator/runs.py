@@ -83,7 +83,7 @@ def live(seed: int, orders: int) -> Lived:
         seed=seed,
         orders=orders,
         states=states,
-        faults=Counter(fault.point.name for fault in world.randomness.struck),
+        faults=Counter(fault.point.name for fault in world.randomness.injected),
         steps=world.checker.steps,
         events=len(world.checker.audited),
         days=world.loop.now_s / 86_400,

@@ -53,9 +53,9 @@ def outcome(
     world.run()
     if world.history.broken is None:
         return None, world
-    struck = None if faults is None else tuple(faults)
+    injected = None if faults is None else tuple(faults)
     text, trace = world.history.broken, tuple(world.trace)
-    return Failure(seed, tuple(operations), struck, text, trace), world
+    return Failure(seed, tuple(operations), injected, text, trace), world
 
 
 def shrunk(failure: Failure, seconds: float = SHRINK_S) -> Failure:
@@ -68,7 +68,7 @@ def shrunk(failure: Failure, seconds: float = SHRINK_S) -> Failure:
 
     operations = least(failure.operations, lambda some: fails(some, None), end)
     _, world = outcome(failure.seed, operations)
-    faults: Sequence[Fault] = tuple(world.randomness.struck)
+    faults: Sequence[Fault] = tuple(world.randomness.injected)
     if fails(operations, faults):
         faults = least(faults, lambda some: fails(operations, some), end)
         operations = least(operations, lambda some: fails(some, faults), end)

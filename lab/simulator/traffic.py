@@ -45,21 +45,21 @@ class Traffic:
         return self._context.randomness.pick(int(DAYS * DAY_S), _BURST_AT, burst)
 
     async def misfortunes(self, machine: Machine, slots: Iterable[Slot]) -> None:
-        """Kill and freeze workers of these slots while transfers are under way."""
-        struck = tuple(slots)
+        """Kill and freeze workers of these slots while transfers are in flight."""
+        victims = tuple(slots)
         bursts = sorted({number // BURST for number in self._operations})
         for at_s, burst in sorted((self._burst_at(burst), burst) for burst in bursts):
             await asyncio.sleep(max(0.0, at_s - self._context.loop.now_s))
-            for slot in struck:
-                self._strike(machine, slot, burst)
+            for slot in victims:
+                self._inject(machine, slot, burst)
 
-    def _strike(self, machine: Machine, slot: Slot, burst: int) -> None:
+    def _inject(self, machine: Machine, slot: Slot, burst: int) -> None:
         loop, randomness, process = self._context.loop, self._context.randomness, slot.process
         place = process.entity // 1000 % 100 * 10_000 + burst
         at_s = randomness.between(0, BURST_S, _CRASH_AT, place)
-        if randomness.strikes(Point.PROCESS_CRASH, place):
+        if randomness.injects(Point.PROCESS_CRASH, place):
             loop.call_later(at_s, lambda: machine.kill(slot.process, "at a random moment"))
-        if randomness.strikes(Point.PROCESS_PAUSE, place):
+        if randomness.injects(Point.PROCESS_PAUSE, place):
             seconds = randomness.between(5, 200, _FROZEN, place)
             self._context.note("%s freezes for %.0f s", process.name, seconds)
             loop.call_later(at_s, lambda: slot.process.freeze(seconds))

@@ -170,8 +170,8 @@ class World:
         for service, count, start in self._starts:
             self.machine.start(service, count, start)
         self.context.watch(self.outside, self.house.live())
-        struck = (*self.payments_service.slots, *self.relays.slots)
-        misfortunes = self.loop.create_task(self.traffic.misfortunes(self.machine, struck))
+        victims = (*self.payments_service.slots, *self.relays.slots)
+        misfortunes = self.loop.create_task(self.traffic.misfortunes(self.machine, victims))
         await self.traffic.operate(self.clients, self.outside)
         await misfortunes
         self.randomness.is_calm = True

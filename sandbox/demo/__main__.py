@@ -20,7 +20,7 @@ PARTNERS = ("ach", "fraud", "fcm", "oauth")
 
 async def _mend(bank: BankClient) -> None:
     for partner in PARTNERS:
-        await bank.mend(partner)
+        await bank.clear_faults(partner)
 
 
 async def tell(stage: Stage, stack: RunningStack) -> None:

@@ -70,7 +70,7 @@ async def compensated(stage: Stage, bank: BankClient) -> None:
     stage.phone(pushes[0])
     title = pushes[0]["notification"]["title"]
     stage.holds(scene, "one push: Transferencia fallida", title == "Transferencia fallida")
-    await bank.mend("ach")
+    await bank.clear_faults("ach")
     scene.facts |= {"status": failed.status, "reason": failed.reason, "push": title}
 
 
@@ -95,7 +95,7 @@ async def timed_out(stage: Stage, bank: BankClient) -> None:
     stage.arrow(scene, "payments", "ACH", "GET /ach/transfer?idempotencyKey=…")
     stage.arrow(scene, "payments", "ACH", f"found: trace {done['traceNumber']}", back=True)
     stage.holds(scene, "not refunded", await bank.posted(ana) == OPENING - AMOUNT)
-    await bank.mend("ach")
+    await bank.clear_faults("ach")
     scene.facts |= {"state": done["state"], "found_by": "query"}
 
 

@@ -102,7 +102,7 @@ def _session(application_name: str, statement_timeout_ms: int) -> dict[str, str]
         "idle_in_transaction_session_timeout": "15000",
         # Statements are short: compiling one costs more than it saves.
         "jit": "off",
-        # On a table with partitions, PostgreSQL would plan each call anew. That costs more than the
+        # On a table with partitions, PostgreSQL would plan each call, which costs more than the
         # statement itself. Statements read by key, so their plans do not depend on values.
         "plan_cache_mode": "force_generic_plan",
     }

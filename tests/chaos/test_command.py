@@ -49,9 +49,9 @@ async def test_one_cent_too_much_fails_the_run_and_its_account_is_named(
     # Nothing else was wrong: the planted difference alone caused the exit code.
     assert told["differences"] == []
     assert told["healing"]["ok"]
-    struck = [(one["at_s"], one["kind"], one["target"]) for one in told["faults"]]
+    injected = [(one["at_s"], one["kind"], one["target"]) for one in told["faults"]]
     planned = schedule(SEED, MINUTES * 60, roster(stack))
-    assert struck == [(one.at_s, str(one.kind), one.target) for one in planned]
+    assert injected == [(one.at_s, str(one.kind), one.target) for one in planned]
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan"])

@@ -115,7 +115,7 @@ async def test_orders_beyond_the_clearing_houses_capacity_wait_and_delay_no_othe
 
         await until(full, 50, "all connections to the clearing house are in use")
         await until(others_are_served, 30, "others are served while all connections are in use")
-        await bank.mend("ach")
+        await bank.clear_faults("ach")
     taken = [one.result() for one in asked]
     assert len(set(taken)) == len(asked)
     await bank.close_breakers()

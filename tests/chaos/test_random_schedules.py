@@ -19,7 +19,7 @@ STORES = {"kafka", "postgres", "valkey", "openbao"}
 OUTSIDE = {"partner-ach", "partner-fraud", "partner-fcm", "partner-oauth"}
 
 
-def test_every_part_of_the_bank_can_be_struck(stack: RunningStack) -> None:
+def test_every_part_of_the_bank_can_be_injected(stack: RunningStack) -> None:
     services = {one.name for one in SERVICES}
     sidecars = {f"{one.name}-sidecar" for one in SERVICES if one.sidecar}
     wanted = services | sidecars | {GATEWAY} | STORES | OUTSIDE
@@ -43,5 +43,5 @@ async def test_random_faults_lose_and_double_nothing_and_the_bank_heals(
         stack, seed, SECONDS, told.append, close_breakers=True, healed_within_s=WATCHED_S
     )
     assert outcome.ok, "\n".join([*told, *outcome.lines()])
-    assert outcome.struck
+    assert outcome.injected
     assert sum(bool(order.taken_as) for order in outcome.orders) > len(outcome.orders) / 4

@@ -1,1 +1,1 @@
-"""Tests of what stands between two parties: wire formats, partners, schemas."""
+"""Tests of the agreements between two parties: wire formats, partners, schemas."""

@@ -103,7 +103,7 @@ async def test_a_crash_after_each_step_is_resumed_with_the_books_right(
     ana = await bank.customer(5_000_00)
     transfer_id = await stop_at(bank, ana)
     killed = await asyncio.to_thread(bank.stack.kill, "payments")
-    await bank.mend("ach")
+    await bank.clear_faults("ach")
     await asyncio.to_thread(bank.stack.wait_ready, "payments", not_pid=killed)
     ended = await bank.in_state(ana, transfer_id, ends_as, timeout_s=90)
     assert await bank.posted(ana) == minor_units

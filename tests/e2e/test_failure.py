@@ -30,7 +30,7 @@ async def test_a_compensated_failure_is_a_503_with_retry_and_the_money_is_back_o
     pushes = await bank.pushed(ana)
     assert [push["notification"]["title"] for push in pushes] == ["Transferencia fallida"]
     assert (await bank.at_ach(transfer_id)).get("state") == "CANCELLED"
-    await bank.mend("ach")
+    await bank.clear_faults("ach")
     again = await bank.pay(ana, 100_00, key=key)
     assert (again.status, again.body["state"]) == (200, "SUBMITTED")
     assert again.body["transferId"] != transfer_id
@@ -70,7 +70,7 @@ async def test_an_unknown_outcome_keeps_the_money_in_clearing_and_is_resolved_au
     transfer_id = answered.body["transferId"]
     await bank.in_state(ana, transfer_id, "OUTCOME_UNKNOWN")
     assert await bank.posted(ana) == 4_900_00
-    await bank.mend("ach")
+    await bank.clear_faults("ach")
     # The circuit breaker opens after five failures; after a minute the saga asks again.
     await bank.close_breakers()
     await bank.in_state(ana, transfer_id, "FAILED", timeout_s=120)
@@ -82,7 +82,7 @@ async def test_a_late_arrival_after_the_recall_is_refused_by_the_tombstone(bank:
     await bank.fault("ach", kind="reset", endpoint=SUBMIT)
     failed = await bank.pay(ana, 100_00)
     assert (failed.status, failed.reason) == (503, "ACH_UNAVAILABLE")
-    await bank.mend("ach")
+    await bank.clear_faults("ach")
     transfer_id = failed.body["details"][0]["metadata"]["transfer_id"]
     late = await bank.submit_to_ach(transfer_id, 100_00)
     assert (late.status, late.body["error"]["code"]) == (409, "CANCELLED")
@@ -173,7 +173,7 @@ async def test_the_answer_after_the_wait_has_the_current_state(
     await bank.fault("ach", kind="hang", endpoint="GET /ach/transfer")
     answered = await bank.pay(ana)
     assert (answered.status, answered.body["state"]) == (200, "OUTCOME_UNKNOWN")
-    await bank.mend("ach")
+    await bank.clear_faults("ach")
     await bank.close_breakers()
     await bank.in_state(ana, answered.body["transferId"], "FAILED", timeout_s=90)
 
@@ -229,7 +229,7 @@ async def test_a_gateway_without_the_providers_keys_answers_503_with_retry_and_n
         await asyncio.to_thread(bank.stack.restart, "gateway")
         refused = await bank.pay(ana)
     finally:
-        await bank.mend("oauth")
+        await bank.clear_faults("oauth")
         # The restart closes its circuit breaker for the provider, open for half a minute.
         await asyncio.to_thread(bank.stack.restart, "gateway")
     assert (refused.status, refused.reason) == (503, "DEPENDENCY_UNAVAILABLE")

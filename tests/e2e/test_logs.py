@@ -28,7 +28,7 @@ async def test_no_log_of_the_bank_holds_personal_data_or_a_secret(bank: Bank) ->
     await ask(bank, payer, amount={"currencyCode": "USD", "minorUnits": "99999999"})
     await bank.fault("ach", kind="reset", endpoint="POST /ach/transfer")
     await ask(bank, payer)
-    await bank.mend("ach")
+    await bank.clear_faults("ach")
     await ask(bank, payer)
     await bank.pushed(payer, 2)
     seed = bank.stack.credentials

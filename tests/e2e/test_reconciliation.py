@@ -148,7 +148,7 @@ async def test_a_transfer_unknown_to_the_clearing_house_becomes_a_conflict(
     assert (await entries(bank, transfer_id), await bank.posted(ana)) == (2, 4_900_00)
     rows = await bank.rows("bp_write", LEASE + " AND isfinite(lease_until)", uuid.UUID(transfer_id))
     assert rows == []
-    await bank.mend("ach")
+    await bank.clear_faults("ach")
     await bank.two_banking_days()
     await bank.in_state(ana, transfer_id, "COMPLETED")
 

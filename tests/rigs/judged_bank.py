@@ -42,10 +42,10 @@ async def bank(
     """
     running = Bank(stack)
     for partner in PARTNERS:
-        await running.mend(partner)
+        await running.clear_faults(partner)
     yield running
     for partner in PARTNERS:
-        await running.mend(partner)
+        await running.clear_faults(partner)
     if request.node.get_closest_marker("judged_with_its_module"):
         unjudged.append(request.node.name)
     else:

@@ -67,7 +67,7 @@ def planted(name: str) -> Generator[Bug]:
 REFUND = "no refund while the clearing house"
 
 
-@_bug("a time-out of the partner is taken for a failure", 4, REFUND)
+@_bug("a timeout of the partner is taken for a failure", 4, REFUND)
 def timeout_is_a_failure(stack: ExitStack) -> None:
     right = saga.after_answer
 

@@ -104,7 +104,7 @@ def test_one_seed_is_one_history_to_the_last_line() -> None:
     histories = [outcome(7, range(300), tracing=True)[1] for _ in range(2)]
     assert len(histories[0].trace) > 1_000
     assert histories[0].trace == histories[1].trace
-    assert histories[0].randomness.struck == histories[1].randomness.struck
+    assert histories[0].randomness.injected == histories[1].randomness.injected
 
 
 def test_another_seed_is_another_history() -> None:

@@ -52,7 +52,7 @@ def _since(outcome: Outcome, later_s: float = 0.0) -> datetime:
 async def drain(test_bench: TestBench, outcome: Outcome, warm_up_s: float) -> Drained:
     """Wait until every event of the run is in Kafka and in the audit log and every push is sent.
 
-    TimeoutError: events are still under way after `DRAIN_S_MAX`.
+    TimeoutError: events are still in flight after `DRAIN_S_MAX`.
     """
     audit = load_queries(_SQL / "audit.sql")
     since, deadline = _since(outcome), time.monotonic() + scaled_s(DRAIN_S_MAX)
@@ -63,7 +63,7 @@ async def drain(test_bench: TestBench, outcome: Outcome, warm_up_s: float) -> Dr
     ):
         while not await _quiet(write, record, notices, since, outcome.accepted):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"events are still under way after {scaled_s(DRAIN_S_MAX):g} s")
+                raise TimeoutError(f"events are still in flight after {scaled_s(DRAIN_S_MAX):g} s")
             await asyncio.sleep(LOOK_EVERY_S)
         seconds = time.time() - outcome.end_time
         lag = await record.fetchval(audit.lag, _since(outcome, warm_up_s))

@@ -1,7 +1,7 @@
 """The cost of the mesh: the interbank run with and without sidecars between the bank's services.
 
 Without them, each transfer saves three passes through a sidecar and two mutual TLS connections:
-into payments, from payments to customers, and into customers. The gateway stays, and so does
+into payments, from payments to customers, and into customers. The gateway stays, as does
 payments' sidecar for calls to the partners, because it is the only TLS client that payments has.
 """
 

@@ -39,7 +39,7 @@ KEPT_FOR_EVER = (
 KEPT_TOPICS = tuple(each.name for each in all_topics())
 """Topics that keep a message for each event until the retention ends."""
 GROWTH_MIB_A_MINUTE = 0.05
-"""Slower growth than this counts as none: 72 MiB a day."""
+"""Slower growth than this is ignored: 72 MiB a day."""
 PART_MIB_A_MINUTE = 0.5
 _SQL = load_queries(Path(__file__).parent / "sql" / "growing.sql")
 

@@ -76,7 +76,7 @@ class Producer:
         if not process.runs():
             await process.gate()
         await context.loop.pause(randomness.between(0.002, 0.02, _LATENCY, entity))
-        if randomness.strikes(Point.RELAY_CRASH_SENDING, entity):
+        if randomness.injects(Point.RELAY_CRASH_SENDING, entity):
             split = int(randomness.between(0, len(messages) + 1, _PREFIX, entity))
             late = int(randomness.between(split, len(messages) + 1, _PREFIX, entity))
             self._write(messages[:split])
@@ -85,7 +85,7 @@ class Producer:
             context.loop.call_later(delay_s, self._write, messages[split:late])
             await context.crash(process, "while it sends a batch")
         receipts = self._write(messages)
-        if randomness.strikes(Point.RELAY_CRASH_SENT, entity):
+        if randomness.injects(Point.RELAY_CRASH_SENT, entity):
             await context.crash(process, "after a batch was sent")
         if not process.runs():
             await process.gate()

@@ -149,7 +149,7 @@ class ClearingHouse:
             self.network.catch_up()
             if looked % int(REVIVE_S / LOOK_S) == 0:
                 self.network.sender.revive()
-                if randomness.strikes(Point.ACH_RESTART, looked):
+                if randomness.injects(Point.ACH_RESTART, looked):
                     self.restart()
 
     def restart(self) -> None:

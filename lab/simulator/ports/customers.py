@@ -55,7 +55,7 @@ class Customers:
         if not process.runs():
             await process.gate()
         await self._loop.pause(randomness.between(0.001, 0.01, _LATENCY, entity))
-        if randomness.strikes(Point.CUSTOMERS_AWAY, entity):
+        if randomness.injects(Point.CUSTOMERS_AWAY, entity):
             nothing = grpc.aio.Metadata()
             raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, nothing, nothing)
         if not process.runs():

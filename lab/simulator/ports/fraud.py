@@ -31,7 +31,7 @@ class FraudSession:
         if not process.runs():
             await process.gate()
         await self._loop.pause(randomness.between(0.001, 0.02, _LATENCY, entity))
-        if randomness.strikes(Point.FRAUD_SILENT, entity):
+        if randomness.injects(Point.FRAUD_SILENT, entity):
             raise aiohttp.ServerTimeoutError
         if not process.runs():
             await process.gate()

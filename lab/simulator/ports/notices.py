@@ -34,23 +34,23 @@ class Notices:
         """Carry one notice. Return the HTTP status (None: no answer came) and a text."""
         randomness, entity = self._context.randomness, _entity(body)
         await self._context.loop.pause(randomness.between(0.005, 0.2, _LATENCY, entity))
-        if randomness.strikes(Point.NOTICE_LOST, entity):
+        if randomness.injects(Point.NOTICE_LOST, entity):
             return None, "lost"
-        if randomness.strikes(Point.NOTICE_HELD, entity):
+        if randomness.injects(Point.NOTICE_HELD, entity):
             # It is held in a queue for days, perhaps until after the notice that follows it.
             delay_s = randomness.between(60, 7 * 86_400, _HELD, entity)
             self._outside.spawn(self._later(body, delay_s))
             return 200, ""
-        if randomness.strikes(Point.NOTICE_TWICE, entity):
+        if randomness.injects(Point.NOTICE_TWICE, entity):
             delay_s = randomness.between(0, 60, _AGAIN, entity)
             self._outside.spawn(self._later(body, delay_s))
         status = await self._receive(body, header, entity)
-        if randomness.strikes(Point.NOTICE_ANSWER_LOST, entity):
+        if randomness.injects(Point.NOTICE_ANSWER_LOST, entity):
             return None, "the answer is lost"
         return status, ""
 
     async def _later(self, body: bytes, delay_s: float) -> None:
-        """Deliver a notice until the bank takes it, from a queue that signs each attempt anew."""
+        """Deliver a notice until the bank takes it, from a queue that signs each attempt again."""
         self.under_way += 1
         await self._context.loop.pause(delay_s)
         while True:

@@ -83,7 +83,7 @@ class PartnerNetwork:
         """Return whether the clearing house is unreachable in the current ten minutes."""
         window = OUTAGES + int(self._context.loop.now_s / OUTAGE_S)
         if window not in self._outages:
-            self._outages[window] = self._context.randomness.strikes(Point.ACH_OUTAGE, window)
+            self._outages[window] = self._context.randomness.injects(Point.ACH_OUTAGE, window)
         return self._outages[window]
 
     def arrives_later(self, request: Request, entity: int) -> None:

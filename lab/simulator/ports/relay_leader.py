@@ -31,7 +31,7 @@ class RelayLeader:
         """Handle an event whose transaction has committed."""
         self._committed(row)
         randomness = self._context.randomness
-        if randomness.strikes(Point.COMMIT_SEEN_LATE, 0):
+        if randomness.injects(Point.COMMIT_SEEN_LATE, 0):
             self.unseen.add(row["id"])
             delay_s = randomness.between(0.001, 0.5, _SEEN, 0)
             self._context.loop.call_later(delay_s, self._seen, row["id"])

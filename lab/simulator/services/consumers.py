@@ -61,7 +61,7 @@ class Group:
 
     def commit(self, process: Process, records: list[Record]) -> None:
         """Commit the offsets after these records, unless a fault causes a second delivery."""
-        if not self.context.randomness.strikes(Point.CONSUMER_AGAIN, process.entity):
+        if not self.context.randomness.injects(Point.CONSUMER_AGAIN, process.entity):
             self.broker.commit(self.name, records)
 
 
@@ -81,7 +81,7 @@ class Router:
     async def _route(self, process: Process) -> None:
         async for records in self._group.batches(process):
             written = [out for record in records for out in fan_out(record)]
-            if self._context.randomness.strikes(Point.ROUTER_ABORT, process.entity):
+            if self._context.randomness.injects(Point.ROUTER_ABORT, process.entity):
                 # The transaction is aborted: nothing was written, and all is read again.
                 await asyncio.sleep(0.2)
                 continue

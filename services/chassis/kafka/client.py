@@ -230,7 +230,7 @@ def acked_producer_settings(bootstrap: str, client_id: str) -> ClientSettings:
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,
         "topic.metadata.refresh.fast.interval.ms": 100,
-        # A message for an unknown topic is refused after this time, so that others can go on.
+        # A message for an unknown topic is refused after this time, so that other topics continue.
         "topic.metadata.propagation.max.ms": 2000,
         # Errors come by `error_cb`; below this level the library's own lines repeat them as text.
         "log_level": 3,

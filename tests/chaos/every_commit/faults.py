@@ -78,7 +78,7 @@ async def silence(run: TransferRun, hold: Hold) -> None:
     if run.step.following in PENDING and not (hold.when == "before" and by_worker):
         await _until_fired(run, faults)
     for one in faults:
-        await run.mend_one(one)
+        await run.clear_fault(one)
 
 
 async def _until_fired(run: TransferRun, faults: list[str]) -> None:

@@ -30,7 +30,7 @@ async def outcomes(stack: RunningStack, request: pytest.FixtureRequest) -> Async
     chosen = _chosen(request.session.items)
     bank = Bank(stack)
     for partner in PARTNERS:
-        await bank.mend(partner)
+        await bank.clear_faults(partner)
     async with rounds_on(bank) as rounds:
         try:
             async with asyncio.timeout(scaled_s(ALL_WITHIN_S)):

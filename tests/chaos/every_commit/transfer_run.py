@@ -189,7 +189,7 @@ class TransferRun:
 
     async def submit_late(self) -> Answer:
         """Submit it to the clearing house directly, like a request that the network delayed."""
-        await self.mend(SUBMIT)
+        await self.clear_faults(SUBMIT)
         return await self.bank.submit_to_ach(
             self.transfer_id,
             AMOUNT,
@@ -210,12 +210,12 @@ class TransferRun:
         self._faults[one] = (endpoint, kind)
         return one
 
-    async def mend(self, endpoint: str = "") -> None:
+    async def clear_faults(self, endpoint: str = "") -> None:
         """Remove its faults: all, or those of one endpoint."""
         for one in [one for one, (at, _) in self._faults.items() if endpoint in ("", at)]:
-            await self.mend_one(one)
+            await self.clear_fault(one)
 
-    async def mend_one(self, fault: str) -> None:
+    async def clear_fault(self, fault: str) -> None:
         """Remove one fault."""
         await self.bank.control("ach", "DELETE", f"/control/faults/{fault}")
         endpoint, kind = self._faults.pop(fault, ("", ""))
@@ -306,7 +306,7 @@ class TransferRun:
 
     async def end(self) -> None:
         """Repeat lost requests and notices until all have arrived and the transfer has ended."""
-        await self.mend()
+        await self.clear_faults()
         if self.waiting is not None:
             self.waiting.release()
         if self.step.row is None:

@@ -186,7 +186,7 @@ async def test_payments_two_minutes_off_decides_as_it_should(bank: Bank, seconds
         # As if its clock were wrong by much more: the lease ends long after this test.
         assert len(await bank.rows("bp_write", LONG_LEASE, uuid.UUID(left))) == 1
     # A lease from a wrong clock delays nothing: the next process of its slot ends it.
-    await bank.mend("ach")
+    await bank.clear_faults("ach")
     await bank.in_state(ana, left, "SUBMITTED", timeout_s=30)
     assert await bank.posted(ana) == 5_000_00 - 5 * 10_00
 

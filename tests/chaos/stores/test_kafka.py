@@ -132,7 +132,7 @@ POISONED = [
 ]
 
 
-async def test_poison_in_each_topic_is_parked_with_its_reason_and_later_events_are_processed(
+async def test_a_bad_message_in_each_topic_is_parked_with_its_reason_and_later_events_are_processed(
     bank: Bank,
 ) -> None:
     bootstrap = bank.where["BP_KAFKA_BOOTSTRAP"]

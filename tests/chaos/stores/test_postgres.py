@@ -24,7 +24,7 @@ WAITS_MS = 400
 """A session that waits this long has a single order: batches give up after 250 ms."""
 
 
-async def test_postgres_killed_under_load_costs_the_calls_under_way_and_no_more(
+async def test_postgres_killed_under_load_costs_only_the_calls_in_flight(
     bank: Bank,
 ) -> None:
     async with load(bank) as paying:
@@ -53,7 +53,7 @@ async def test_a_crash_of_one_session_restarts_all_and_is_healed_without_the_sup
     await paying.assert_whole(WITHIN_S)
 
 
-async def test_an_ordered_restart_under_load_costs_the_calls_under_way_and_no_more(
+async def test_an_ordered_restart_under_load_costs_only_the_calls_in_flight(
     bank: Bank,
 ) -> None:
     before = bank.stack.pid("postgres")

@@ -149,7 +149,7 @@ async def test_the_time_on_record_counts_the_wait_for_the_chain(
     assert record_time >= released
 
 
-async def test_poison_is_parked_with_its_reason_and_the_rest_is_recorded(
+async def test_a_bad_message_is_parked_with_its_reason_and_the_rest_is_recorded(
     kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
 ) -> None:
     ids = [str(new_id()) for _ in range(9)]
@@ -170,7 +170,7 @@ async def test_poison_is_parked_with_its_reason_and_the_rest_is_recorded(
     assert parked[0]["dlq-original-topic"] == b"audit-logs"
 
 
-async def test_events_that_no_row_can_hold_are_parked_and_their_chain_goes_on(
+async def test_events_that_no_row_can_hold_are_parked_and_their_chain_continues(
     kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
 ) -> None:
     """A subject too long for its index blocked its chain forever."""

@@ -154,7 +154,7 @@ async def balance_at(stub, holder, position: int) -> tuple[int, int]:
     return answer.balance.ledger.minor_units, answer.balance.position
 
 
-async def test_a_caller_who_asks_for_its_position_reads_its_own_write(
+async def test_a_caller_that_asks_for_its_position_reads_its_own_write(
     bank: LedgerBank, customers_stub, feed: Feed
 ):
     holder = await bank.open_holder()
@@ -216,7 +216,7 @@ async def test_a_position_that_does_not_come_is_refused_after_two_seconds_with_a
     assert CustomersSettings.model_fields["position_wait_s"].default == 2.0
 
 
-async def test_bad_messages_are_parked_with_their_reason_and_the_group_goes_on(
+async def test_bad_messages_are_parked_with_their_reason_and_the_group_continues(
     bank: LedgerBank, customers: Running, feed: Feed
 ):
     holder = await bank.open_holder()
@@ -263,7 +263,7 @@ def _parked(bootstrap: str, wanted: set[bytes]) -> dict[bytes, str]:
     return found
 
 
-async def test_waiting_goes_on_after_the_listening_connection_was_cut(
+async def test_waiting_continues_after_the_listening_connection_was_cut(
     bank: LedgerBank, customers_stub, feed: Feed
 ):
     holder = await bank.open_holder()

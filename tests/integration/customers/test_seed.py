@@ -19,7 +19,7 @@ def superuser(bank: LedgerBank) -> planting.Connect:
     return open_connection
 
 
-async def test_named_people_hold_what_is_documented_in_ledger_and_projection(
+async def test_the_seeded_people_have_the_documented_balances_in_ledger_and_projection(
     bank: LedgerBank, superuser: planting.Connect
 ):
     await planting.open_people(superuser, people.NAMED)

@@ -14,7 +14,7 @@ from tests.integration.judge.world import World
 EMPTY_DATABASE = "postgres"
 
 
-def test_a_sound_bank_with_transfers_in_every_state_has_no_difference(sound: Verdict) -> None:
+def test_a_correct_bank_with_transfers_in_every_state_has_no_difference(sound: Verdict) -> None:
     told = sound.to_json()
     assert told["differences"] == []
     assert told["ok"]

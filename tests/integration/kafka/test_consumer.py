@@ -157,7 +157,7 @@ async def test_a_defect_is_tried_again_and_then_parked(group: Group) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_what_postgresql_refuses_of_a_message_is_parked_and_not_waited_for(
+async def test_a_message_that_postgresql_refuses_is_parked_and_not_retried(
     group: Group, error: Exception
 ) -> None:
     values = numbered(3)
@@ -169,7 +169,7 @@ async def test_what_postgresql_refuses_of_a_message_is_parked_and_not_waited_for
     assert group.parked() == [(values[1], b"DEFECT")]
 
 
-async def test_a_bad_message_as_large_as_one_may_be_holds_up_nothing_behind_it(
+async def test_a_bad_message_of_the_largest_size_delays_no_later_message(
     group: Group,
 ) -> None:
     """With the dead-letter headers it exceeds the largest message that Kafka accepts."""
@@ -191,7 +191,7 @@ async def test_a_passing_defect_is_not_parked(group: Group) -> None:
     assert group.parked() == []
 
 
-async def test_what_was_done_before_a_restart_is_not_done_again(group: Group) -> None:
+async def test_work_done_before_a_restart_is_not_repeated(group: Group) -> None:
     values = numbered(50)
     group.write(*values[:25])
     group.start()
@@ -203,7 +203,7 @@ async def test_what_was_done_before_a_restart_is_not_done_again(group: Group) ->
     assert group.done == values
 
 
-async def test_what_could_not_be_committed_is_committed_later(
+async def test_offsets_that_could_not_be_committed_are_committed_later(
     group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No further records arrived, so the offsets stayed behind until the next restart."""
@@ -304,7 +304,7 @@ def test_a_batch_holds_nothing_of_a_partition_that_left_while_it_was_read(
         assert [m.partition() for m in batch] == [n for n in kept if n == number]
 
 
-def test_a_batch_holds_what_a_partition_brings_that_left_and_came_back(
+def test_a_batch_has_the_messages_of_a_partition_that_was_revoked_and_assigned_again(
     kafka: KafkaStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A member rejoins and reads within one call: no other member has the record."""

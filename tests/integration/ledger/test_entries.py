@@ -21,7 +21,7 @@ def _partition_of_now() -> str:
 
 
 @pytest.mark.parametrize("change", ["UPDATE {} SET amount = 1", "DELETE FROM {}", "TRUNCATE {}"])
-async def test_nobody_changes_or_removes_entries(
+async def test_no_role_can_change_or_delete_entries(
     books: Books, superuser_pool: asyncpg.Pool, change: str
 ) -> None:
     await books.account(100)
@@ -30,7 +30,7 @@ async def test_nobody_changes_or_removes_entries(
             await superuser_pool.execute(change.format(table))
 
 
-async def test_an_unbalanced_insert_is_refused_whoever_makes_it(
+async def test_an_unbalanced_insert_is_refused_for_every_role(
     superuser_pool: asyncpg.Pool,
 ) -> None:
     for table in ("ledger.entry", _partition_of_now()):
@@ -112,7 +112,7 @@ CORRUPTIONS = {
 
 
 @pytest.mark.parametrize("problem", CORRUPTIONS)
-async def test_the_check_finds_what_an_intruder_changed(
+async def test_the_check_finds_the_changes_of_an_intruder(
     books: Books, superuser_pool: asyncpg.Pool, problem: str
 ) -> None:
     account = await books.account(100)

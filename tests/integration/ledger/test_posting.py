@@ -144,7 +144,7 @@ async def test_the_short_ways_refuse_amounts_that_are_not_above_zero(
         await _short_way(payments_pool, function, account, 1, "NOWHERE")
 
 
-async def test_the_short_ways_post_what_the_long_way_would(
+async def test_the_short_functions_post_the_same_as_the_general_one(
     books: Books, payments_pool: asyncpg.Pool
 ) -> None:
     account = await books.account(1_000)

@@ -188,7 +188,7 @@ async def test_a_refused_posting_of_many_legs_moves_nothing(books: Books) -> Non
     assert [(p.balance.minor_units, p.position) for p in good] == [(0, 2), (200, 2)]
 
 
-async def test_of_a_balance_that_many_want_those_get_it_who_came_first(books: Books) -> None:
+async def test_concurrent_debits_of_a_scarce_balance_are_served_in_order(books: Books) -> None:
     account = await books.account(700)
     wants = [300, 300, 300, 100, 50]
     became = await books.ledger.post_group(

@@ -231,7 +231,7 @@ async def test_a_token_that_is_not_taken_is_renewed_once_and_the_push_goes_out(
     await settled(process, to, "DELIVERED")
 
 
-async def test_a_full_queue_of_pushes_holds_its_group_up_and_loses_none(
+async def test_a_full_queue_of_pushes_pauses_its_group_and_loses_none(
     kafka: KafkaStore, process: Process, fcm: PushService
 ) -> None:
     knobs = {"waiting_pushes_max": 2, "sends_max": 1, "lease_s": 6 * LEASE_S}
@@ -288,7 +288,7 @@ async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_se
             write(kafka, asked(to).SerializeToString())
             await arrived(fcm, to.device)
 
-            async def lease_is_over() -> bool:
+            async def lease_has_expired() -> bool:
                 return bool(
                     await pool.fetchval(
                         "SELECT next_attempt_time < now() FROM notif.delivery WHERE device = $1",
@@ -296,7 +296,7 @@ async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_se
                     )
                 )
 
-            await until(lease_is_over, 30, "the lease is over")
+            await until(lease_has_expired, 30, "the lease has expired")
             late.is_away = False
             await settled(other, to, "DELIVERED")
         finally:
@@ -305,7 +305,7 @@ async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_se
     assert (await fcm.messages(to.device))["count"] == 1
 
 
-async def test_poison_is_parked_with_its_reason_and_the_group_goes_on(
+async def test_a_bad_message_is_parked_with_its_reason_and_the_group_continues(
     kafka: KafkaStore, process: Process
 ) -> None:
     to = await customer(process)

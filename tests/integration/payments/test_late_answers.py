@@ -124,7 +124,7 @@ async def test_a_transfer_that_was_refunded_as_the_wait_ended_is_no_success(
     assert await bank.held(holder.account_id) == (100_00, 3)
 
 
-async def test_what_was_accepted_is_replayed_after_the_limit_was_lowered(
+async def test_an_accepted_order_is_replayed_after_the_limit_was_lowered(
     deps: Dependencies, store: Store, bank: LedgerBank
 ) -> None:
     order = order_of(await bank.open_holder(100_00))

@@ -56,7 +56,7 @@ async def test_a_submitted_transfer_is_due_when_the_wait_for_its_notice_is_over(
     assert {one.attempts for one in claimed if one.transfer_id == transfer.transfer_id} == {1}
 
 
-async def test_workers_that_ask_at_once_share_what_is_due_and_take_no_more_than_they_may(
+async def test_concurrent_workers_share_due_transfers_and_claim_no_more_than_the_limit(
     store: Store, driver: Driver, bank: LedgerBank
 ) -> None:
     holder = await bank.open_holder(50_00)
@@ -72,7 +72,7 @@ async def test_workers_that_ask_at_once_share_what_is_due_and_take_no_more_than_
     assert len({one.transfer_id for one in made} - set(ids)) >= 1
 
 
-async def test_what_was_put_aside_is_asked_for_no_more_and_what_moved_on_is_not_put_aside(
+async def test_a_conflict_ends_the_queries_unless_the_transfer_has_moved_on(
     store: Store, driver: Driver, bank: LedgerBank
 ) -> None:
     transfer = await _submitted(store, driver, await bank.open_holder(5_00))
@@ -88,7 +88,7 @@ async def test_what_was_put_aside_is_asked_for_no_more_and_what_moved_on_is_not_
     assert not await store.put_aside(transfer, other)
 
 
-async def test_looking_for_what_is_due_reads_an_index_that_holds_submitted_transfers_alone(
+async def test_the_search_for_due_transfers_reads_an_index_of_submitted_transfers_only(
     bank: LedgerBank,
 ) -> None:
     write = await bank.superuser("bp_write")

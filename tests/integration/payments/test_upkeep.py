@@ -50,7 +50,7 @@ async def _partitions(bank: LedgerBank) -> int:
     return count
 
 
-async def test_partitions_are_made_beside_a_long_reader_and_a_writer_and_stop_neither(
+async def test_partitions_are_made_without_blocking_a_long_reader_or_a_writer(
     store: Store, bank: LedgerBank, other: asyncpg.Connection
 ) -> None:
     holder = await bank.open_holder(100_00)
@@ -90,7 +90,7 @@ async def test_a_partition_that_is_attached_is_as_the_others_are(bank: LedgerBan
     assert "fillfactor=70" in rows[0][0]
 
 
-async def test_leases_are_given_up_in_the_order_in_which_a_group_of_steps_locks(
+async def test_leases_are_released_in_the_order_in_which_a_batch_of_steps_locks(
     store: Store, bank: LedgerBank, other: asyncpg.Connection
 ) -> None:
     holder, owner = await bank.open_holder(100_00), uuid.uuid4().hex
@@ -111,7 +111,7 @@ async def test_leases_are_given_up_in_the_order_in_which_a_group_of_steps_locks(
     assert {first.transfer_id, second.transfer_id} <= {one.transfer_id for one in due}
 
 
-async def test_one_key_of_one_customer_is_never_two_transfers_whatever_shards_accounts_lie_in(
+async def test_one_key_of_one_customer_is_never_two_transfers_even_with_accounts_in_two_shards(
     store: Store, bank: LedgerBank
 ) -> None:
     holder = await bank.open_holder(100_00)

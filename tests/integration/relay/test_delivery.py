@@ -171,7 +171,7 @@ async def test_the_backlog_tells_rows_and_age(
     await relay_pool.close()
 
 
-async def test_what_rolls_back_is_never_an_event(
+async def test_a_rolled_back_change_is_never_an_event(
     payments: asyncpg.Pool, superuser: asyncpg.Pool
 ) -> None:
     account = new_id()

@@ -67,7 +67,7 @@ def _header(message: Message, name: str) -> bytes:
     return value if isinstance(value, bytes) else b""
 
 
-def test_every_event_is_audited_whole_and_customers_are_told_by_the_table(
+def test_every_event_is_audited_completely_and_customers_are_notified_by_the_table(
     kafka: KafkaStore, routers: list[RouterProcess]
 ) -> None:
     routers[0].start()
@@ -105,7 +105,7 @@ def test_every_event_is_audited_whole_and_customers_are_told_by_the_table(
     }
 
 
-def test_poison_goes_to_the_dlq_with_its_reason_and_the_group_goes_on(
+def test_a_bad_message_goes_to_the_dlq_with_its_reason_and_the_group_continues(
     kafka: KafkaStore, routers: list[RouterProcess]
 ) -> None:
     routers[0].start()
@@ -125,7 +125,7 @@ def test_poison_goes_to_the_dlq_with_its_reason_and_the_group_goes_on(
     assert int(_header(parked[0], "dlq-original-offset")) >= 0
 
 
-def test_an_event_too_large_for_the_log_holds_up_nothing_behind_it(
+def test_an_event_too_large_for_the_log_delays_no_later_event(
     kafka: KafkaStore, routers: list[RouterProcess]
 ) -> None:
     """With its envelope it exceeds Kafka's largest message: its batch was aborted forever."""

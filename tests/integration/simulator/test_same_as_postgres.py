@@ -134,7 +134,7 @@ async def test_random_postings_leave_and_are_refused_as_in_the_real_ledger(
 
 
 async def _forget(superuser: asyncpg.Pool, ids: list[uuid.UUID]) -> None:
-    """Let nobody take up these transfers or publish their events, which say nothing."""
+    """Keep workers and the relay away from these transfers and events, which are not checked."""
     await superuser.execute("DELETE FROM outbox.event WHERE subject = ANY ($1)", ids)
     await superuser.execute(
         "UPDATE payments.interbank_transfer SET state = 'COMPLETED' WHERE transfer_id = ANY ($1)",

@@ -41,7 +41,7 @@ def test_no_two_parts_get_the_same_port(tmp_path: Path) -> None:
     assert len(set(chosen)) == len(chosen)
 
 
-def test_a_long_log_is_cut_in_place_and_the_writer_goes_on(
+def test_a_long_log_is_truncated_in_place_and_the_writer_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logfiles, "LOG_BYTES_MAX", 10)
@@ -54,7 +54,7 @@ def test_a_long_log_is_cut_in_place_and_the_writer_goes_on(
     assert file.with_suffix(".log.1").read_bytes() == b"a long line of log\n"
 
 
-def test_setup_names_what_is_missing_with_one_line_to_install_it(tmp_path: Path) -> None:
+def test_setup_names_the_missing_programs_with_one_line_to_install_them(tmp_path: Path) -> None:
     script = tmp_path / "sandbox" / "stack" / "setup.py"
     (script.parent / "kafka").mkdir(parents=True)
     (tmp_path / "requirements").mkdir()

@@ -90,7 +90,7 @@ async def comes_true(condition: Callable[[], object]) -> None:
     await until(holds, 10)
 
 
-def test_closure_puts_each_node_after_what_it_needs() -> None:
+def test_closure_puts_each_node_after_its_dependencies() -> None:
     nodes = {
         "c": process("c", depends_on=("b",)),
         "a": process("a"),
@@ -99,7 +99,7 @@ def test_closure_puts_each_node_after_what_it_needs() -> None:
     assert closure(nodes, ["c"]) == ["a", "b", "c"]
 
 
-async def test_a_process_starts_only_after_what_it_needs_is_ready(tmp_path: Path) -> None:
+async def test_a_process_starts_only_after_its_dependencies_are_ready(tmp_path: Path) -> None:
     journal = Journal()
     first = JobSpec("first", journal.note("first"))
     second = process("second", depends_on=("first",), prepare=journal.note("second"))
@@ -119,7 +119,7 @@ async def test_a_failed_dependency_blocks_its_dependents_and_is_reported(tmp_pat
     assert bank.runners["app"].pid is None
 
 
-async def test_ensure_again_runs_only_what_failed(tmp_path: Path) -> None:
+async def test_a_second_ensure_runs_only_the_failed_nodes(tmp_path: Path) -> None:
     journal, broken = Journal(), [True]
 
     async def flaky() -> None:

@@ -95,7 +95,7 @@ async def test_a_service_that_fails_at_its_start_is_soon_reported_and_given_up(
 
 
 @pytest.mark.parametrize(
-    ("breaks", "mends", "finding"),
+    ("breaks", "repairs", "finding"),
     [
         (
             "INSERT INTO schema_migrations_payments (version) VALUES ('0999')",
@@ -112,7 +112,7 @@ async def test_a_service_that_fails_at_its_start_is_soon_reported_and_given_up(
     ids=["unknown", "changed"],
 )
 async def test_a_database_of_another_version_of_the_bank_is_reported_with_the_remedy(
-    own_home: Path, breaks: str, mends: str, finding: str
+    own_home: Path, breaks: str, repairs: str, finding: str
 ) -> None:
     own = RunningStack.open(own_home)
     own.ensure("migrations")
@@ -123,7 +123,7 @@ async def test_a_database_of_another_version_of_the_bank_is_reported_with_the_re
     assert f"the database bp_write of payments {finding}" in up.stderr
     assert f"`make down`, remove {own_home}, run `make up`" in up.stderr
     assert stack_command(own_home, "status").returncode == 1
-    await as_superuser(own, "bp_write", mends)
+    await as_superuser(own, "bp_write", repairs)
     assert stack_command(own_home, "up", "migrations").returncode == 0
     assert stack_command(own_home, "down").returncode == 0
 

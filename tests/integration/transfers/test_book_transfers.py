@@ -151,7 +151,7 @@ async def test_a_destination_that_is_closed_or_unknown_is_not_found(
         assert (await refused(transfers_stub, payer, request))[1] == "DESTINATION_NOT_FOUND"
 
 
-async def test_what_no_account_can_make_right_is_refused(bank: LedgerBank, transfers_stub):
+async def test_an_order_that_no_account_can_satisfy_is_refused(bank: LedgerBank, transfers_stub):
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     source, destination = payer.account_id, payee.account_id
     cases = {

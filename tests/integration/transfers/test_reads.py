@@ -10,7 +10,7 @@ from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.sidecar_calls import from_customer, refusal
 
 
-async def test_payer_and_payee_see_a_transfer_and_nobody_else(bank: LedgerBank, transfers_stub):
+async def test_only_payer_and_payee_see_a_transfer(bank: LedgerBank, transfers_stub):
     payer, payee, other = [await bank.open_holder(1_000) for _ in range(3)]
     made = await transfers_stub.CreateBookTransfer(
         order(payer.account_id, payee.account_id, 10, memo="gift"),

@@ -1,4 +1,4 @@
-"""Tokens are renewed in time, and a service that lost its token logs in anew by itself."""
+"""Tokens are renewed in time, and a service that lost its token logs in again."""
 
 import asyncio
 from datetime import datetime

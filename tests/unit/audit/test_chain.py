@@ -77,7 +77,7 @@ COLUMNS = st.sampled_from([f.name for f in fields(AuditRow) if f.name != "sequen
 
 
 @given(SIZES)
-def test_a_sound_chain_has_no_findings(size: int) -> None:
+def test_a_correct_chain_has_no_findings(size: int) -> None:
     assert check_chain(chain(size)) == []
 
 
@@ -101,7 +101,7 @@ def test_a_changed_column_of_any_link_is_found_and_the_link_named(
 
 
 @given(SIZES, st.data())
-def test_a_changed_link_with_its_hash_computed_anew_is_named_through_the_next(
+def test_a_changed_link_with_a_recomputed_hash_is_found_at_the_next_link(
     size: int, data: st.DataObject
 ) -> None:
     rows = chain(size)
@@ -187,7 +187,7 @@ def test_a_cut_tail_is_found_by_comparison_with_the_topic(size: int) -> None:
 
 
 @given(SIZES, st.data())
-def test_a_chain_computed_anew_to_its_end_is_found_by_comparison_with_the_topic(
+def test_a_chain_recomputed_to_its_end_is_found_by_comparison_with_the_topic(
     size: int, data: st.DataObject
 ) -> None:
     forged = entries(size)

@@ -16,7 +16,7 @@ TIMES = {
 
 
 @pytest.mark.parametrize("time", TIMES.values(), ids=TIMES)
-def test_a_time_that_is_none_is_the_messages_fault_and_stops_no_verification(
+def test_a_malformed_time_is_the_messages_fault_and_stops_no_verification(
     time: Timestamp,
 ) -> None:
     event = AuditEvent(event_id=str(new_id()), occur_time=time)

@@ -31,5 +31,5 @@ async def test_a_partner_that_never_answers_is_named_with_its_last_failure_as_th
     bank = OutOfReach([aiohttp.ServerDisconnectedError(), last])
     breaker = Breaker(cast("BankClient", bank), cast("Load", None))
     with pytest.raises(TimeoutError, match="ach's control API answers") as raised:
-        await breaker.strike(Fault(0, 0, Kind.RESET, CLEARING_HOUSE))
+        await breaker.inject(Fault(0, 0, Kind.RESET, CLEARING_HOUSE))
     assert raised.value.__cause__ is last

@@ -55,7 +55,7 @@ def test_a_seed_has_one_schedule_in_every_process() -> None:
 
 
 @given(SEEDS, LENGTHS, ROSTERS)
-def test_every_fault_ends_before_the_schedule_and_strikes_what_is_there(
+def test_every_fault_ends_before_the_schedule_and_hits_existing_parts(
     seed: int, seconds: float, roster: Roster
 ) -> None:
     for fault in schedule(seed, seconds, roster):
@@ -78,9 +78,9 @@ def test_two_minutes_hold_a_dozen_faults_or_more(seed: int) -> None:
     assert 12 <= len(schedule(seed, 120, BANK)) <= 60
 
 
-def test_every_kind_strikes_every_part_that_it_can_strike() -> None:
-    struck = {(one.kind, one.target) for seed in range(400) for one in schedule(seed, 120, BANK)}
-    assert struck == {(kind, target) for kind in Kind for target in BANK.targets(kind)}
+def test_every_kind_of_fault_is_injected_into_every_part_that_it_fits() -> None:
+    injected = {(one.kind, one.target) for seed in range(400) for one in schedule(seed, 120, BANK)}
+    assert injected == {(kind, target) for kind in Kind for target in BANK.targets(kind)}
 
 
 def test_a_new_part_on_the_roster_gets_faults() -> None:

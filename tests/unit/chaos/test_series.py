@@ -24,7 +24,7 @@ DISAGREED = AGREED | {
 SOUND = Outcome(
     seed=0,
     seconds=120,
-    struck=[],
+    injected=[],
     orders=[],
     answers=Counter(),
     skipped=0,
@@ -51,11 +51,11 @@ class Series:
     def __init__(self, reports: Path, outcomes: dict[int, Outcome | Exception]) -> None:
         self.reports = reports
         self.outcomes = outcomes
-        self.struck: list[int] = []
+        self.seeds: list[int] = []
         self.told: list[str] = []
 
-    async def strike(self, seed: int) -> Outcome:
-        self.struck.append(seed)
+    async def run_schedule(self, seed: int) -> Outcome:
+        self.seeds.append(seed)
         outcome = self.outcomes[seed]
         if isinstance(outcome, Exception):
             raise outcome
@@ -63,14 +63,14 @@ class Series:
 
     async def run(self) -> int:
         return await one_after_the_other(
-            [*self.outcomes], self.strike, self.reports, self.told.append
+            [*self.outcomes], self.run_schedule, self.reports, self.told.append
         )
 
 
 async def test_schedules_that_pass_are_all_run_and_end_with_exit_code_0(tmp_path: Path) -> None:
     series = Series(tmp_path, {7: SOUND, 8: SOUND})
     assert await series.run() == 0
-    assert series.struck == [7, 8]
+    assert series.seeds == [7, 8]
     assert series.told[-1] == "2 schedules: nothing lost, nothing doubled, healed each time"
     assert "seed 7: nothing lost, nothing doubled (7 events judged)" in series.told
     assert not any("replay it" in line for line in series.told)
@@ -83,7 +83,7 @@ async def test_the_first_failed_schedule_ends_the_series_with_exit_code_1_and_a_
 ) -> None:
     series = Series(tmp_path, {7: SOUND, 8: replace(SOUND, **wrong), 9: SOUND})
     assert await series.run() == 1
-    assert series.struck == [7, 8], "no schedule may run on wrong books"
+    assert series.seeds == [7, 8], "no schedule may run on wrong books"
     report = tmp_path / "chaos-8.json"
     assert series.told[-1] == f"replay it: bpctl chaos run --seed 8; written to {report}"
     assert "seed 8: FAILED (7 events judged)" in series.told
@@ -97,7 +97,7 @@ async def test_an_interrupted_run_has_a_replay_command_and_no_verdict(
     series = Series(tmp_path, {7: TimeoutError("the bank hangs"), 8: SOUND})
     with pytest.raises(TimeoutError, match="the bank hangs"):
         await series.run()
-    assert series.struck == [7]
+    assert series.seeds == [7]
     assert "INTERRUPTED" in series.told[-1]
     assert "bpctl chaos run --seed 7" in series.told[-1]
 

@@ -26,5 +26,5 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("raised", "reason"), ERRORS)
-def test_an_outage_is_told_as_one_and_a_defect_as_a_defect(raised: Exception, reason: str) -> None:
+def test_an_outage_is_a_503_and_a_defect_is_a_500(raised: Exception, reason: str) -> None:
     assert translate(raised, "/bp.payments.v1.PaymentsService/Any").reason == reason

@@ -66,7 +66,7 @@ async def _check(client: CustomersClient, request_id: str) -> str:
     return str(account_id)
 
 
-async def test_a_batch_is_one_call_with_the_trace_of_its_own_first_caller() -> None:
+async def test_a_batch_is_one_call_with_the_trace_of_its_first_caller() -> None:
     recorder = Recorder()
     client = CustomersClient(cast("Any", recorder), 3.0, BatchLimits(interval_s=0.0, items_max=2))
     names = ("a", "b", "c", "d")
@@ -76,9 +76,7 @@ async def test_a_batch_is_one_call_with_the_trace_of_its_own_first_caller() -> N
     assert recorder.calls == [(list(accounts[:2]), "a"), (list(accounts[2:]), "c")]
 
 
-async def test_callers_behind_a_silent_customers_get_its_error_while_they_wait_in_the_queue() -> (
-    None
-):
+async def test_callers_in_the_queue_get_an_error_while_customers_does_not_answer() -> None:
     """Two batches block the queue. Only the callers' own deadline ended the others' wait."""
     limits = BatchLimits(interval_s=0, items_max=1, batches_max=2)
     client = CustomersClient(cast("Any", Silent()), 0.05, limits)

@@ -26,7 +26,7 @@ def test_time_counts_from_the_first_of_an_unbroken_row_of_answers(
         assert outside_s == (0 if began_s is None else now_s - began_s)
 
 
-def test_who_is_inside_asks_nobody_and_begins_anew_when_it_is_out_again() -> None:
+def test_a_group_member_asks_no_broker_and_starts_counting_again_when_it_drops_out() -> None:
     membership = Membership(30)
     membership.outside_s(1, answered=True)
     membership.turn(True)
@@ -42,7 +42,7 @@ def test_brokers_are_asked_now_and_then() -> None:
     assert asked == list(range(0, 7, int(ASKED_EVERY_S)))
 
 
-def test_time_in_which_nobody_looked_does_not_count() -> None:
+def test_time_without_a_look_does_not_count() -> None:
     """The whole process was paused, so its client had no chance to rejoin."""
     membership = Membership(30)
     assert membership.outside_s(100, answered=True) == 0

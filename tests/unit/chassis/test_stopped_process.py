@@ -64,7 +64,7 @@ def watched(program: str) -> "subprocess.Popen[bytes]":
 
 
 @both
-def test_a_process_that_was_stopped_and_goes_on_is_not_ended(program: str) -> None:
+def test_a_process_that_was_stopped_and_continues_is_not_ended(program: str) -> None:
     """A debugger, a frozen container or a machine without memory can pause a process. After it, the
     clock has advanced, but no call of the client took longer than before."""
     with watched(program) as process:

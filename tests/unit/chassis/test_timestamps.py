@@ -14,7 +14,7 @@ ZONES = st.sampled_from([UTC, timezone.min, timezone.max])
 
 
 @given(st.timedeltas(min_value=-SPAN, max_value=SPAN), ZONES)
-def test_a_moment_is_what_the_library_makes_of_it(since: timedelta, zone: timezone) -> None:
+def test_a_timestamp_equals_the_one_of_the_library(since: timedelta, zone: timezone) -> None:
     moment = (EPOCH + since).astimezone(zone)
     expected = Timestamp()
     expected.FromDatetime(moment)

@@ -85,14 +85,14 @@ def test_the_same_event_always_has_the_same_message_and_a_suffix_another() -> No
 
 
 @given(st.text(max_size=40))
-def test_what_is_no_event_id_is_refused(text: str) -> None:
+def test_a_malformed_event_id_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"hex|badly|base 16"):
         notification_id(f"x{text}")
 
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("outcome", Outcome)
-def test_only_what_is_pending_can_change(state: State, outcome: Outcome) -> None:
+def test_only_a_pending_delivery_can_change(state: State, outcome: Outcome) -> None:
     if state is State.PENDING:
         assert DELIVERY.next(state, outcome).value in set(Notification.State.keys())
     else:
@@ -156,6 +156,6 @@ def test_a_success_without_a_name_is_no_answer(body: bytes) -> None:
         understood(push(), 200, {}, body)
 
 
-def test_the_words_of_the_channel_can_be_stored_whatever_they_are() -> None:
+def test_any_error_text_of_the_channel_can_be_stored() -> None:
     attempt = understood(push(), 200, {}, orjson.dumps({"name": "projects/p\0"}))
     assert settled(attempt, NOW, 1.0, 300.0).detail == "projects/p"

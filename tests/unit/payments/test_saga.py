@@ -38,7 +38,7 @@ def test_a_refused_transfer_is_recalled_before_anyone_is_refunded_and_keeps_its_
 
 
 @pytest.mark.parametrize("state", PENDING_BY_NAME)
-def test_whatever_the_clearing_house_answers_each_fact_has_a_row_in_every_pending_state(
+def test_every_answer_of_the_clearing_house_has_a_row_in_every_pending_state(
     state: State,
 ) -> None:
     """So no answer can stop a driver or be lost without a log line."""
@@ -134,7 +134,7 @@ def test_answers_of_the_clearing_house_are_read_without_guessing(
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(State, Event)))
-def test_of_facts_that_another_worker_overtook_only_a_recall_of_what_was_submitted_remains(
+def test_of_overtaken_facts_only_the_recall_of_a_submitted_transfer_remains(
     state: State, event: Event
 ) -> None:
     remaining_fact = saga.if_overtaken(transfer(state), Fact(event))
@@ -205,7 +205,7 @@ LATE_ANSWERS = [
 
 
 @pytest.mark.parametrize(("answer", "meaning"), LATE_ANSWERS)
-def test_a_late_query_tells_what_the_lost_notice_would_have_told_or_changes_nothing(
+def test_a_late_query_acts_like_the_lost_notice_or_changes_nothing(
     answer: Answer, meaning: str | Fact | NoticeVerdict | None
 ) -> None:
     overdue = transfer(State.SUBMITTED, trace_number=TRACE)

@@ -54,7 +54,7 @@ def test_a_book_transfer_tells_both_sides_under_different_ids() -> None:
     }
 
 
-def test_a_transfer_between_own_accounts_is_told_once() -> None:
+def test_a_transfer_between_own_accounts_sends_one_message() -> None:
     event = sample_events.book_transfer()
     event.book_transfer_posted.destination_customer_id = event.metadata.customer_id
     templates = [t.notification_requested.template for t in notifications_of(event)]
@@ -77,7 +77,7 @@ def test_every_fact_of_the_contracts_has_a_row() -> None:
     assert set(ROUTES) == facts
 
 
-def test_a_fact_that_this_program_does_not_know_tells_nobody_and_is_audited_by_its_header() -> None:
+def test_an_unknown_fact_sends_no_message_and_is_audited_by_its_header() -> None:
     event = sample_events.payment()
     event.ClearField("transfer_submitted")
     record = _record("payments", event.SerializeToString(), ce_type="bp.payments.v1.TransferHeld")
@@ -109,7 +109,7 @@ def test_an_auth_event_is_audited_by_its_headers_unopened() -> None:
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff\xff", b"\x0a\x03\x0a\x01x"])
-def test_what_is_no_event_is_parked_with_its_reason(value: bytes) -> None:
+def test_a_value_that_is_no_event_is_parked_with_its_reason(value: bytes) -> None:
     (parked,) = fan_out(_record("transfers", value))
     assert parked.topic == "transfers.dlq"
     assert parked.value == value

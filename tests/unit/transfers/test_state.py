@@ -73,7 +73,7 @@ def test_accounts_that_cannot_take_part_are_refused(order, source, destination, 
         (replace(ORDER, destination_account_id=SOURCE.account_id), errors.SameAccount),
     ],
 )
-def test_what_no_account_can_make_right_is_refused(order, refusal):
+def test_an_order_that_no_account_can_satisfy_is_refused(order, refusal):
     with pytest.raises(refusal):
         state.require_sound(order, 1_000)
 

@@ -1,7 +1,7 @@
 -- Posts a balanced transaction and returns the position of each customer account after it, in the
 -- order of the legs. Customer rows are locked in (shard, account_id) order before any of them
 -- changes, so postings cannot deadlock each other. Legs apply in the order given, and no balance
--- may be negative after any of them. Internal legs lie in the shard of the transaction's id.
+-- may be negative after any of them. Internal legs are in the shard of the transaction's id.
 CREATE OR REPLACE FUNCTION ledger.post(
     transaction_id uuid, kind text, reference uuid, legs ledger.leg[]
 ) RETURNS ledger.posted[]

@@ -1,7 +1,7 @@
--- Writes an event beside the change that caused it. Call it in the transaction of that change,
--- after the row that `key` names is locked. It notifies the relay only while the relay sleeps:
--- NOTIFY takes a lock of the whole cluster until commit and would make commits wait for each
--- other.
+-- Writes an event in addition to the change that caused it. Call it in the transaction of that
+-- change, after the row that `key` names is locked. It notifies the relay only while the relay
+-- sleeps: NOTIFY takes a lock of the whole cluster until commit and would make commits wait for
+-- each other.
 CREATE OR REPLACE FUNCTION outbox.append(
     topic text, key uuid, event_id uuid, event_type text, subject uuid, payload bytea,
     traceparent text DEFAULT NULL, positions ledger.posted[] DEFAULT '{}'

@@ -1,4 +1,4 @@
--- Writes several events beside the changes that caused them, in the order given. Call it as
+-- Writes several events in addition to the changes that caused them, in the order given. Call it as
 -- outbox.append, after all rows that the keys name are locked.
 CREATE OR REPLACE FUNCTION outbox.append_group(topic text, drafts outbox.draft[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -96,7 +96,7 @@ async def _events(bank: LedgerBank, made: BookTransfer) -> int:
     return count
 
 
-async def test_transfers_of_a_group_share_a_commit_and_each_has_its_own_event(
+async def test_transfers_of_a_batch_share_a_commit_and_each_has_its_own_event(
     store: Store, bank: LedgerBank
 ) -> None:
     payers = [await bank.open_holder(1_000) for _ in range(6)]
@@ -131,7 +131,7 @@ async def test_a_refused_transfer_leaves_nothing_and_the_others_go(
     assert await bank.held(poor.account_id) == (105, 2)
 
 
-async def test_one_key_in_one_group_is_one_transfer_and_another_payload_is_told(
+async def test_one_key_in_one_batch_is_one_transfer_and_another_payload_is_refused(
     store: Store, bank: LedgerBank
 ) -> None:
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
@@ -144,7 +144,7 @@ async def test_one_key_in_one_group_is_one_transfer_and_another_payload_is_told(
     assert await bank.held(payer.account_id) == (700, 2)
 
 
-async def test_a_key_whose_first_use_in_the_group_is_refused_is_free_for_the_second(
+async def test_a_key_whose_first_use_in_the_batch_is_refused_is_free_for_the_second(
     store: Store, bank: LedgerBank
 ) -> None:
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
@@ -156,7 +156,7 @@ async def test_a_key_whose_first_use_in_the_group_is_refused_is_free_for_the_sec
     assert await bank.held(payer.account_id) == (600, 2)
 
 
-async def test_money_received_in_a_group_may_be_paid_on_in_it(
+async def test_money_received_in_a_batch_can_be_spent_in_the_same_batch(
     store: Store, bank: LedgerBank
 ) -> None:
     first, second, third = [await bank.open_holder(cents) for cents in (500, 0, 0)]

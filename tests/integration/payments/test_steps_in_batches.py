@@ -51,7 +51,7 @@ async def _events(bank: LedgerBank, transfer: Transfer) -> list[str]:
     return [row["event_type"].rpartition(".")[2] for row in rows]
 
 
-async def test_each_transfer_of_a_group_takes_its_own_step(store: Store, bank: LedgerBank) -> None:
+async def test_each_transfer_of_a_batch_takes_its_own_step(store: Store, bank: LedgerBank) -> None:
     holders = [await bank.open_holder(100_00) for _ in range(5)]
     transfers = [await _debited(store, holder) for holder in holders for _ in range(3)]
     saved = await asyncio.gather(
@@ -67,7 +67,7 @@ async def test_each_transfer_of_a_group_takes_its_own_step(store: Store, bank: L
         assert await _events(bank, transfer) == ["TransferDebited", "TransferSubmitted"]
 
 
-async def test_two_steps_of_one_transfer_in_a_group_are_one(store: Store, bank: LedgerBank) -> None:
+async def test_two_steps_of_one_transfer_in_a_batch_are_one(store: Store, bank: LedgerBank) -> None:
     transfer = await _debited(store, await bank.open_holder(100_00))
     others = [await _debited(store, await bank.open_holder(100_00)) for _ in range(3)]
     twice = await asyncio.gather(
@@ -95,7 +95,7 @@ async def test_a_transfer_that_moved_on_is_left_alone_and_the_others_go(
     assert stored.transfer.trace_number == "991000000000010"
 
 
-async def test_a_step_that_cannot_be_saved_takes_no_other_of_its_group_with_it(
+async def test_a_step_that_cannot_be_saved_fails_no_other_of_its_batch(
     store: Store, bank: LedgerBank
 ) -> None:
     transfers = [await _debited(store, await bank.open_holder(100_00)) for _ in range(4)]
@@ -112,7 +112,7 @@ async def test_a_step_that_cannot_be_saved_takes_no_other_of_its_group_with_it(
     assert await _events(bank, transfers[3]) == ["TransferDebited"]
 
 
-async def test_a_refused_debit_leaves_nothing_and_its_group_shares_a_commit_all_the_same(
+async def test_a_refused_debit_writes_nothing_and_the_rest_of_its_batch_shares_a_commit(
     store: Store, bank: LedgerBank
 ) -> None:
     rich = [await bank.open_holder(100_00) for _ in range(4)]
@@ -139,7 +139,7 @@ async def test_a_refused_debit_leaves_nothing_and_its_group_shares_a_commit_all_
     assert commits == 1
 
 
-async def test_a_key_whose_first_use_in_a_group_is_refused_is_free_for_the_second(
+async def test_a_key_whose_first_use_in_a_batch_is_refused_is_free_for_the_second(
     store: Store, bank: LedgerBank
 ) -> None:
     order = order_of(await bank.open_holder(50_00))
@@ -168,7 +168,7 @@ async def test_of_debits_that_want_one_balance_those_succeed_that_it_covers(
     assert await bank.held(holder.account_id) == (0, 4)
 
 
-async def test_one_key_in_one_group_is_one_transfer(store: Store, bank: LedgerBank) -> None:
+async def test_one_key_in_one_batch_is_one_transfer(store: Store, bank: LedgerBank) -> None:
     order = order_of(await bank.open_holder(100_00))
     await _debited(store, await bank.open_holder(100_00))
     debits = await asyncio.gather(*(_debit(store, order) for _ in range(5)))
