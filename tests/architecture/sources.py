@@ -11,6 +11,10 @@ PACKAGES = ("services", "gateway", "mesh", "ops", "sandbox", "lab", "tools", "te
 TEXT_SUFFIXES = frozenset(
     {".py", ".md", ".proto", ".sql", ".toml", ".yaml", ".yml", ".xml", ".lua", ".in", ".json", ""}
 )
+HIDDEN = frozenset(
+    {".ci", ".devcontainer", ".editorconfig", ".github", ".gitignore", ".pre-commit-config.yaml"}
+)
+"""Names with a dot that people of this repository write."""
 _OUTSIDE = re.compile(r"^(\.|gen$|third_party$|__pycache__$)")
 """Top-level names that nobody here writes: state, caches, generated and foreign files."""
 
@@ -48,7 +52,7 @@ def texts() -> dict[Path, str]:
     """Return every text file that is written by hand, under its path in the repository."""
     found: dict[Path, str] = {}
     for top in sorted(REPO.iterdir()):
-        if _OUTSIDE.match(top.name) and top.name not in (".ci", ".gitignore"):
+        if _OUTSIDE.match(top.name) and top.name not in HIDDEN:
             continue
         for path in [top] if top.is_file() else sorted(top.rglob("*")):
             if path.is_file() and path.suffix in TEXT_SUFFIXES and path.suffix != ".binpb":

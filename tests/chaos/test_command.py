@@ -9,7 +9,7 @@ from lab.chaos.healing import WATCHED_S
 from lab.chaos.runner import roster
 from lab.chaos.schedule import schedule
 from sandbox.stack.testing import RunningStack
-from tests.rigs.bpctl import bpctl, spoilt_balance
+from tests.rigs.bpctl import bpctl, corrupted_balance
 from tests.rigs.running_bank import Bank
 
 SEED = 31
@@ -38,7 +38,7 @@ def test_a_correct_bank_passes_and_the_seed_is_printed(bank: Bank, stack: Runnin
 async def test_one_cent_too_much_fails_the_run_and_its_account_is_named(
     bank: Bank, stack: RunningStack
 ) -> None:
-    async with spoilt_balance(stack) as account:
+    async with corrupted_balance(stack) as account:
         done = bpctl(stack.home.root, *COMMAND, "--json", within_s=WITHIN_S)
     assert done.returncode == 1, done.stderr
     told = json.loads(done.stdout)

@@ -28,7 +28,7 @@ def bpctl(home: Path, *arguments: str, within_s: float = 120.0) -> subprocess.Co
 
 
 @asynccontextmanager
-async def spoilt_balance(stack: RunningStack) -> AsyncGenerator[str]:
+async def corrupted_balance(stack: RunningStack) -> AsyncGenerator[str]:
     """Add a cent to a balance without an entry; yield the account's id. Undo it at the end."""
     connection = await asyncpg.connect(stack.dsn("bp_write"))
     account = await connection.fetchval(PICK)

@@ -22,7 +22,7 @@ _AMOUNT = {"currencyCode": "USD", "minorUnits": "1"}
 MALFORMED = [
     ("not JSON", b"{", [""]),
     ("no object", b"[]", [""]),
-    ("text behind it", json.dumps(BODY).encode() + b" x", [""]),
+    ("text after it", json.dumps(BODY).encode() + b" x", [""]),
     ("a number for a text", _with(memo=5), ["memo"]),
     ("a text for an object", _with(amount="100"), ["amount"]),
     ("a list for an object", _with(amount=[_AMOUNT]), ["amount"]),

@@ -33,7 +33,7 @@ CALLERS = {
     "/bp.transfers.v1.TransfersService/ListBookTransfers": {"gateway"},
 }
 IDENTITIES = (*SERVICES, "gateway", "operator", "relay", "router")
-BESIDE = (
+SIMILAR_PATHS = (
     "/grpc.health.v1.Health/Check",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/bp.payments.v1.PaymentsService/",
@@ -77,7 +77,7 @@ async def test_an_identity_calls_what_the_table_allows_and_nothing_else(
 async def test_a_path_that_resembles_a_method_is_denied_to_every_caller(rig: Rig) -> None:
     for caller in ("gateway", "payments"):
         rig.mesh_ca.issue(rig.home / "clients" / caller, uri=identity(caller))
-        codes = [await _code(rig, caller, path, to="payments") for path in BESIDE]
+        codes = [await _code(rig, caller, path, to="payments") for path in SIMILAR_PATHS]
         assert set(codes) == {grpc.StatusCode.PERMISSION_DENIED}, (caller, codes)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ops.bpctl import connections
 from sandbox.stack.testing import RunningStack
-from tests.rigs.bpctl import bpctl, spoilt_balance
+from tests.rigs.bpctl import bpctl, corrupted_balance
 
 
 def answer_of(stack: RunningStack, *arguments: str) -> str:
@@ -75,7 +75,7 @@ async def test_the_judges_exit_code_says_whether_all_stores_agree_and_it_reports
 ) -> None:
     code, verdict = _judged(stack)
     assert (code, verdict["ok"], verdict["differences"]) == (0, True, [])
-    async with spoilt_balance(stack) as account:
+    async with corrupted_balance(stack) as account:
         code, verdict = _judged(stack)
     assert (code, verdict["ok"]) == (1, False)
     of_books = [one["ids"] for one in verdict["differences"] if one["kind"] == "BOOKS"]

@@ -126,7 +126,7 @@ def _not_cancelled(told: Told) -> None:
     told.balances[ANA] -= 50
 
 
-SPOILT: list[tuple[Callable[[Told], None], str]] = [
+CORRUPTIONS: list[tuple[Callable[[Told], None], str]] = [
     (_lost, "accepted, but missing"),
     (_doubled, "executed twice"),
     (_refused_and_made, "refused, but executed"),
@@ -143,10 +143,10 @@ SPOILT: list[tuple[Callable[[Told], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "name"), SPOILT)
-def test_each_kind_of_difference_is_found_alone(spoil: Callable[[Told], None], name: str) -> None:
+@pytest.mark.parametrize(("corrupt", "name"), CORRUPTIONS)
+def test_each_kind_of_difference_is_found_alone(corrupt: Callable[[Told], None], name: str) -> None:
     told = _sound()
-    spoil(told)
+    corrupt(told)
     assert told.differences() == [name]
 
 

@@ -13,7 +13,7 @@ from services.chassis.kafka import membership
 from services.router import pipe
 from services.router.settings import RouterSettings
 
-AGAIN = KafkaException(KafkaError(KafkaError._TIMED_OUT, "in vain", retriable=True))
+AGAIN = KafkaException(KafkaError(KafkaError._TIMED_OUT, "timed out", retriable=True))
 
 
 class Client:
