@@ -31,7 +31,9 @@ async def scratch_database(
 
 async def _add_ledger(test_bench: TestBench, name: str) -> None:
     server = test_bench.stack.postgres_server()
-    await migrate_database(server, test_bench.stack.home.logs, run_program, name, ("ledger",))
+    await migrate_database(
+        server, test_bench.stack.home.logs, run_program, name, ("chassis", "ledger")
+    )
 
 
 async def _drop(test_bench: TestBench, name: str) -> None:
