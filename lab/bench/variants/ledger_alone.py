@@ -73,7 +73,7 @@ async def ledger(bench: Bench) -> None:
     for where in ("spread", "hot"):
         figures[f"ledger.{where}.per_s"] = figures[f"ledger.{form}.{where}.per_s"]
     found.details["ledger"] = {
-        "form": f"groups of {GROUP}" if grouped else "single",
+        "form": f"batches of {GROUP}" if grouped else "single",
         "shapes": [_described(shape) for shape in shapes],
     }
     if file := bench.scale.peer or _peer_file():
