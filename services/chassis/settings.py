@@ -3,15 +3,32 @@
 Addresses and paths only: secrets come from OpenBao, by reference.
 """
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 
 class ServiceSettings(BaseSettings):
     """Settings that each service has; a service's own class adds more."""
 
     model_config = SettingsConfigDict(env_prefix="BP_", extra="ignore", frozen=True)
+
+    former_names: ClassVar[Mapping[str, str]] = {
+        "pool_connections": "BP_POOL_SIZE",
+        "batch_interval_ms": "BP_GROUP_EVERY_MS",
+        "batch_items_max": "BP_GROUP_ITEMS_MAX",
+        "batches_max": "BP_GROUPS_MAX",
+    }
+    """Setting -> its variable in the version before. A former name is read while the present one is
+    not set, so that two neighbouring versions run with the same environment."""
 
     service: str
     """Name of the service, its identity in the mesh and in OpenBao."""
@@ -43,3 +60,17 @@ class ServiceSettings(BaseSettings):
     """Most calls in one batch."""
     batches_max: int = 2
     """Most batches in flight at once; each takes a connection of the pool."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments first, then the environment, then former names in the environment."""
+        former = {**ServiceSettings.former_names, **cls.former_names}
+        given = {name: os.environ[old] for name, old in former.items() if old in os.environ}
+        return init_settings, env_settings, InitSettingsSource(settings_cls, given)

@@ -1,7 +1,8 @@
 """Structured logs in the field names of ECS, one JSON object a line, without personal data.
 
-Services log ids and reasons, never a request or a customer's data. PostgreSQL's description of a
-refused row is cut from tracebacks.
+Services log ids and reasons, never a request or a customer's data. A protobuf message that reaches
+a log line is replaced by its name. PostgreSQL's description of a refused row is cut from
+tracebacks.
 """
 
 import logging
@@ -11,6 +12,7 @@ from typing import Any, cast
 
 import orjson
 import structlog
+from google.protobuf.message import Message
 
 _LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
 
@@ -37,6 +39,16 @@ def _without_rows(
     return event
 
 
+def _without_messages(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Replace each protobuf message by its name: its fields may be a customer's data."""
+    for field, value in event.items():
+        if isinstance(value, Message):
+            event[field] = f"<{value.DESCRIPTOR.full_name}>"
+    return event
+
+
 def configure(service: str, slot: str, level: str) -> None:
     """Send the process's logs to standard output; called once, when the process starts."""
     structlog.configure(
@@ -45,6 +57,7 @@ def configure(service: str, slot: str, level: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _without_rows,
+            _without_messages,
             cast("Any", _to_ecs),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),

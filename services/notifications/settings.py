@@ -1,5 +1,8 @@
 """Settings of the notifications service."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 
 from services.chassis.settings import ServiceSettings
@@ -11,6 +14,11 @@ GROUP = "notif"
 
 class NotificationsSettings(ServiceSettings):
     """Settings of one notifications process; environment variables have the prefix BP_."""
+
+    former_names: ClassVar[Mapping[str, str]] = {
+        "waiting_pushes_max": "BP_WAITING_MAX",
+        "retry_s_max": "BP_RETRY_MAX_S",
+    }
 
     service: str = "notifications"
     pool_connections: int = 4

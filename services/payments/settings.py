@@ -1,5 +1,8 @@
 """Settings of the payments service."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from services.chassis.settings import ServiceSettings
 
 SETTLEMENT_WAIT_S = 6 * 24 * 3600.0
@@ -7,6 +10,11 @@ SETTLEMENT_WAIT_S = 6 * 24 * 3600.0
 
 class PaymentsSettings(ServiceSettings):
     """What may be tuned here."""
+
+    former_names: ClassVar[Mapping[str, str]] = {
+        "transfer_minor_units_max": "BP_TRANSFER_MAX_MINOR_UNITS",
+        "unscored_minor_units_max": "BP_UNSCORED_MAX_MINOR_UNITS",
+    }
 
     transfer_minor_units_max: int = 100_000_00
     """Most that one interbank transfer may move."""
