@@ -7,8 +7,8 @@ SHELL := /bin/bash
 .PHONY: simulate chaos chaos-saga fuzz bench bench-long
 
 # The first Python 3.11+ that runs; a version manager's shim in PATH may fail. The distribution's
-# Python comes first, because it is built with profile-guided optimisation. A Python that a version
-# manager compiled mostly is not, and the bank then uses a tenth more CPU.
+# Python comes first, because it is built with profile-guided optimisation. Version managers mostly
+# compile Python without it, and the bank then uses a tenth more CPU.
 SYSTEM_PYTHON ?= $(shell for p in .venv/bin/python /usr/bin/python3 python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 PYTHON := .venv/bin/python

@@ -1,6 +1,6 @@
 """The session's stack for every test that requests it, and the two lanes of `make test`.
 
-There is one stack a session in BP_TEST_HOME (default .bp-test). It starts lazily: a test that
+There is one stack per session, in BP_TEST_HOME (default .bp-test). It starts lazily: a test that
 requests `stack_postgres` waits only for PostgreSQL. A running stack is used and left running.
 """
 
@@ -50,7 +50,7 @@ def pytest_testnodedown(node: WorkerController) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Scale timeouts to the speed of the host; a worker with a lane keeps its own tests."""
+    """Scale timeouts to the speed of the host; a worker with a lane runs only its tests."""
     scale_timeouts(config, items)
     own = getattr(config, "workerinput", {}).get("lane")
     if own is not None:
@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def lane(item: pytest.Item) -> str:
     """Return the lane of a test: `stack` if one of its fixtures uses the stack, else `alone`.
 
-    There is one stack a session, and two workers would break it for each other.
+    There is one stack per session, and two workers would break each other's.
     """
     return "stack" if "stack_supervisor" in getattr(item, "fixturenames", ()) else "alone"
 

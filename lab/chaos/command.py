@@ -42,9 +42,11 @@ def run_one(
 ) -> None:
     """Inject random faults into the running bank while customers pay, then compare all stores.
 
-    The clearing house's clock advances by several banking days. The exit code is 0 if nothing was
-    lost or doubled and the bank healed in time, and 1 otherwise. Set BP_DEADLINE_FACTOR on a host
+    The clearing house's clock advances by several banking days. Set BP_DEADLINE_FACTOR on a host
     that is slower than the documented one: it scales the time to heal.
+
+    The exit code is 0 if nothing was lost or doubled and the bank healed in time, 1 if not, 2 if
+    an option is invalid, and 3 if no bank runs.
     """
     from lab.chaos.runner import run
     from sandbox.stack.testing import RunningStack

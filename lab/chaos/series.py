@@ -37,7 +37,8 @@ async def one_after_the_other(
         if not outcome.ok:
             tell(f"{_replay(seed)}; written to {report}")
             return 1
-    tell(f"{len(seeds)} schedules: nothing lost, nothing doubled, healed each time")
+    count = "1 schedule" if len(seeds) == 1 else f"{len(seeds)} schedules"
+    tell(f"{count}: nothing lost, nothing doubled, healed each time")
     return 0
 
 

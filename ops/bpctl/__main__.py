@@ -5,4 +5,4 @@ from __future__ import annotations
 from ops.bpctl.app import build
 
 if __name__ == "__main__":
-    build()()
+    build()(prog_name="./bpctl")

@@ -1,4 +1,4 @@
-"""The tree of commands. Each group is a module with `register(app)`; nothing else is wired here.
+"""The command tree. Each group is a module with `register(app)`; nothing else is wired here.
 
 The sandbox and the lab add their own commands where their folders are present. An operator's
 machine has neither.

@@ -21,7 +21,7 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(help="The immutable log.", no_args_is_help=True)
+    group = typer.Typer(help="Verify the audit log.", no_args_is_help=True)
     app.add_typer(group, name="audit")
 
     @group.command()

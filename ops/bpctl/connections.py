@@ -1,13 +1,14 @@
-"""How bpctl reaches a running stack: its addresses, HTTP APIs, OpenBao and databases.
+"""Connects bpctl to a running stack: its addresses, HTTP APIs, OpenBao and databases.
 
-It logs in to OpenBao with a service account of its own, like any service; its database role, the
-judge, can read everything and change nothing.
+bpctl logs in to OpenBao with its own service account, like any service. Its database role is the
+judge's, which can read everything and change nothing.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import ssl
 import urllib.error
 import urllib.parse
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 HTTP_TIMEOUT_S = 60.0
 ACCOUNT = "bpctl"
 ENDPOINTS = "endpoints.json"
+SUPERVISOR_SOCKET = "supervisor.sock"
+"""Listens in BP_RUN while the bank runs."""
 REPO = Path(__file__).resolve().parents[2]
 
 
@@ -46,6 +49,16 @@ def addresses() -> dict[str, str]:
     if not file.exists():
         fail(f"The bank was never started in {home()}. Run `make up`.", 3)
     return json.loads(file.read_text())
+
+
+def require_running() -> None:
+    """Exit with code 3 when the bank is not running."""
+    path = Path(addresses()["BP_RUN"]) / SUPERVISOR_SOCKET
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            fail("The bank is not running. Start it with `make up`.", 3)
 
 
 def call(
@@ -81,6 +94,7 @@ def call(
 
 def secret(path: str) -> dict[str, str]:
     """Return the fields of one KV secret, read with bpctl's own service account."""
+    require_running()
     addr = addresses()["BP_OPENBAO_ADDR"]
     token_file = Path(addresses()["BP_RUN"]) / ACCOUNT / "token"
     login = {"role": ACCOUNT, "jwt": token_file.read_text()}

@@ -18,7 +18,7 @@ WAIT_S = 30.0
 
 def register(app: typer.Typer) -> None:
     """Add the group `ledger`."""
-    ledger = typer.Typer(no_args_is_help=True, help="The books, and the stores that follow them.")
+    ledger = typer.Typer(no_args_is_help=True, help="Check the ledger against the other stores.")
     ledger.callback()(lambda: None)
     ledger.command()(check)
     app.add_typer(ledger, name="ledger")

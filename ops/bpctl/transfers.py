@@ -1,4 +1,4 @@
-"""`bpctl transfers …`: one transfer in every layer, and a customer's newest transfers."""
+"""`bpctl transfers …`: show one transfer in every layer, or list a customer's newest transfers."""
 
 from __future__ import annotations
 
@@ -83,13 +83,20 @@ def _show(trail: dict[str, Any]) -> None:
     _table("Saga steps", trail["steps"], ("version", "type", "occur_time", "place", "event_id"))
     _table(
         "Ledger entries",
-        trail["entries"],
+        _with_currency(trail["entries"]),
         ("kind", "account", "amount", "balance_after", "position", "post_time"),
     )
     _table("Outbox", trail["outbox"], ("event_id", "state", "topic", "partition", "offset", "time"))
     _table("Audit records", _short(trail["audit"]), ("event_id", "chain", "sequence", "hash"))
     _clearing_house(trail["clearing_house"], trail["notices"])
     _messages(trail["messages"])
+
+
+def _with_currency(entries: Any) -> Any:
+    if isinstance(entries, str):
+        return entries
+    amounts = ("amount", "balance_after")
+    return [row | {name: _money(row, name) for name in amounts} for row in entries]
 
 
 def _short(records: Any) -> Any:
@@ -124,8 +131,10 @@ def _messages(messages: Any) -> None:
     _table("Messages", rows, columns)
 
 
-def _money(row: dict[str, Any]) -> str:
-    return f"{row['amount'] / 100:,.2f} {row['currency']}"
+def _money(row: dict[str, Any], name: str = "amount") -> str:
+    if row[name] is None:
+        return ""
+    return f"{row[name] / 100:,.2f} {row['currency']}"
 
 
 def _table(title: str, rows: Any, columns: tuple[str, ...]) -> None:

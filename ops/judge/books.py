@@ -15,7 +15,7 @@ OVERDUE_S = 30
 """How long a pending transfer may wait for a worker after its lease ended."""
 
 PENDING_DEADLINE_S = 15 * 60
-"""How long a transfer may wait for an answer of the clearing house before it is a difference."""
+"""How long a transfer may wait for the clearing house's answer before the judge reports it."""
 SUBMITTED_DEADLINE_S = 5 * 24 * 3600
 """Settlement takes two banking days, with at most a long weekend between them."""
 
@@ -55,7 +55,7 @@ class Place:
 
 @dataclass(slots=True)
 class Bank:
-    """What the Write DB holds; every id is text."""
+    """The contents of the Write DB; every id is text."""
 
     interbank: dict[str, Interbank] = field(default_factory=dict[str, Interbank])
     published: dict[str, Place] = field(default_factory=dict[str, Place])
@@ -71,7 +71,7 @@ def overdue_s() -> int:
 
 
 async def read_bank(stores: Stores, findings: Findings) -> Bank:
-    """Check the Write DB by itself and return what it holds."""
+    """Check the Write DB alone and return its contents."""
     async with stores.snapshot(WRITE_DATABASE) as connection:
         await _judge(connection, findings)
         return await _facts(connection)

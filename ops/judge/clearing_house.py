@@ -30,7 +30,7 @@ MUST_BE_KNOWN = frozenset({"SUBMITTED", "COMPLETED", "RETURNED"})
 
 
 async def compare_clearing_house(stores: Stores, bank: Bank, findings: Findings) -> None:
-    """Compare both ways. A notice that is still being delivered explains an older state of ours."""
+    """Compare both ways. The bank's state may be older while a notice is being delivered."""
     seen: set[str] = set()
     async for theirs in _transfers(stores.ach_control_url):
         transfer_id = theirs["idempotencyKey"]

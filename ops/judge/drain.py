@@ -25,7 +25,7 @@ from ops.judge.topics import Part, Seen, Span, Topics
 
 POLL_S = 0.2
 SHORT_ROWS = 16
-"""A span of at most this many offsets is read at the first look."""
+"""A span of at most this many offsets is read in the first poll."""
 
 STAGES = (
     {"router": SOURCES, "customers": OUTBOX_TOPICS},
@@ -61,7 +61,10 @@ class Drain:
         self._seen: set[tuple[str, Part, Span]] = set()
 
     async def wait(self, wait_s: float, findings: Findings) -> UnderWay:
-        """Poll until nothing is in flight or the time is up; the bank's rest is a difference."""
+        """Poll until nothing is in flight or the time is up.
+
+        The bank's own work that is still in flight then is a difference.
+        """
         deadline = time.monotonic() + wait_s
         while True:
             under_way = await self._look()
@@ -74,7 +77,7 @@ class Drain:
         return under_way
 
     async def _look(self) -> UnderWay:
-        """Look at every queue once. An unreadable store counts as work in flight."""
+        """Count the work in every queue once. An unreadable store counts as work in flight."""
         under_way = UnderWay()
         try:
             await self._sagas_and_outbox(under_way)
@@ -114,7 +117,7 @@ class Drain:
         under_way.of_partners["sagas before their first answer"] = int(fresh or 0)
 
     def _groups(self) -> dict[str, int]:
-        """Look at the stages from upstream to downstream, so that no event slips past the look."""
+        """Count the lag of each stage, from upstream to downstream, so that no event is missed."""
         behind: dict[str, int] = {"transactions open": 0}
         for stage in STAGES:
             spans = self._topics.spans({one for topics in stage.values() for one in topics})
@@ -128,8 +131,8 @@ class Drain:
         """Count messages that a group has not committed.
 
         A group never commits the offset of a transaction's marker, so it always seems to lag by
-        one. A span that does not shrink between two looks is read, to count its messages; a span
-        that holds only markers is remembered.
+        one. If a span does not shrink between two polls, its messages are read and counted. Later
+        polls skip a span that holds only markers.
         """
         committed = self._topics.committed(group, parts)
         rest = {

@@ -34,7 +34,7 @@ _STEPS = frozenset((state.name, row.to.name) for (state, _), row in TABLE.rows.i
 
 @dataclass(slots=True)
 class SourceEvent:
-    """An event at its first place in its topic."""
+    """An event, and each place at which it is in its topic."""
 
     place: Place
     digest: bytes
@@ -44,13 +44,13 @@ class SourceEvent:
 
     @property
     def places(self) -> list[Place]:
-        """Every place of the event, the first one first."""
+        """Every place of the event, in the order of reading."""
         return [self.place, *self.again]
 
 
 @dataclass(slots=True)
 class Tale:
-    """What the source topics hold."""
+    """The contents of the source topics."""
 
     events: dict[str, SourceEvent] = field(default_factory=dict[str, SourceEvent])
     steps: dict[str, list[tuple[int, str]]] = field(
@@ -111,7 +111,7 @@ def _state_of(fact: Any) -> str:
 def compare_with_outbox(
     tale: Tale, bank: Bank, spans: Mapping[Part, Span], findings: Findings
 ) -> None:
-    """Check that a topic holds each published event at its acknowledged place, and no other."""
+    """Check that a topic holds each published event at its acknowledged place, and no others."""
     findings.checked["published"] += len(bank.published)
     findings.checked["events"] += len(tale.events)
     findings.checked["events_repeated"] += sum(len(e.again) for e in tale.events.values())

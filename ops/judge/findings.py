@@ -65,7 +65,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing on which two stores, or a store and a rule, disagree."""
+    """A difference between two stores, or between a store and a rule."""
 
     kind: Kind
     ids: Mapping[str, str]

@@ -1,8 +1,8 @@
-"""The judgement: wait until nothing is in flight, read every store and compare them all.
+"""Runs the judge: waits until nothing is in flight, reads every store and compares them all.
 
-While money moves, stores that are read one after the other differ for that reason alone. If a
-round finds differences and a transfer took a step meanwhile, the round is repeated while there is
-time, at most ROUNDS_MAX rounds.
+The stores are read one after the other, so transfers that advance meanwhile look like differences.
+If a round finds differences and a transfer advanced during it, the judge starts another round:
+until the time is up, and at most ROUNDS_MAX rounds.
 """
 
 import asyncio

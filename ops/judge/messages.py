@@ -31,12 +31,12 @@ class Delivery:
 
     state: str
     attempts: int
-    """The most times it may have been sent; more than one only after a crash or a refusal."""
+    """The maximum number of times it was sent; above 1 only after a crash or a refusal."""
 
 
 @dataclass(slots=True)
 class Requests:
-    """What the topic notifications holds: how often each message is requested."""
+    """The contents of the topic notifications: how often each message is requested."""
 
     asked: Counter[str] = field(default_factory=Counter[str])
     unreadable: list[Place] = field(default_factory=list[Place])
@@ -100,10 +100,10 @@ async def compare_messages(
 async def compare_pushes(
     stores: Stores, deliveries: Mapping[Push, Delivery], findings: Findings
 ) -> None:
-    """Check that the push service accepted each delivered message, at most once an attempt.
+    """Check that the push service accepted each delivered message, at most once per attempt.
 
-    A call that the sidecar retries by itself counts once. A device shows one message for a tag, so
-    the customer sees a repeated message once.
+    A call counts once, whatever the sidecar's retries. A device shows one message for a tag, so the
+    customer sees a repeated message once.
     """
     taken, full = await _taken(stores.fcm_control_url)
     findings.checked["pushes"] += taken.total()
@@ -140,7 +140,7 @@ async def _taken(base: str) -> tuple[Counter[Push], set[str]]:
 
 
 def calls(device: str, delivered: Iterable[Mapping[str, Any]]) -> list[Push]:
-    """Return the push of each call that delivered to a device."""
+    """Return one push for each call that delivered a message to the device."""
     found = {one.get("callId") or one["id"]: (device, _tag(one["message"])) for one in delivered}
     return list(found.values())
 

@@ -24,7 +24,7 @@ TOPIC = topic_of(AuditEvent).name
 
 @dataclass(slots=True)
 class Log:
-    """What the topic audit-logs holds: how often each event is in it."""
+    """The contents of the topic audit-logs: how often it holds each event."""
 
     events: Counter[str] = field(default_factory=Counter[str])
     unreadable: list[Place] = field(default_factory=list[Place])

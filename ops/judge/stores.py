@@ -1,4 +1,4 @@
-"""How the judge reaches the stores of a running bank: addresses and reading connections."""
+"""Connects the judge to the stores of a running bank: addresses and read-only connections."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager

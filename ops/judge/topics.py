@@ -23,7 +23,7 @@ from services.chassis.kafka.client import Record, to_record
 TIMEOUT_S = 15.0
 READ_ROWS = 5000
 GATHER_S = 0.02
-"""How long one poll gathers messages; the end of a partition is noticed at most so late."""
+"""How long one poll gathers messages; it also bounds the delay at the end of a partition."""
 
 FETCH_S = 5.0
 SILENCE_S = 20.0
@@ -34,7 +34,7 @@ Part = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A message as it was read; its headers are decoded on access."""
+    """A message that was read; its headers are decoded on access."""
 
     topic: str
     partition: int
@@ -56,7 +56,7 @@ class Span:
 
 
 class Topics:
-    """One broker as the judge sees it."""
+    """The judge's client of one broker."""
 
     def __init__(self, bootstrap: str) -> None:
         self._common = {"bootstrap.servers": bootstrap, "log_level": 2}
@@ -71,7 +71,7 @@ class Topics:
         return {part: Span(lows[part], high) for part, high in highs.items()}
 
     def open_messages(self, spans: Mapping[Part, Span]) -> int:
-        """Count the messages after the spans, in transactions that are still open.
+        """Count the messages beyond the spans that belong to open transactions.
 
         Kafka acknowledges a commit to the producer before each partition has its marker.
         """
@@ -106,8 +106,8 @@ class Topics:
     def committed(self, group: str, parts: Iterable[Part]) -> dict[Part, int]:
         """Return a group's committed offsets; a partition that it never committed is absent.
 
-        A consumer that never joins the group asks: the admin client (librdkafka 2.16) crashes on
-        a null pointer when the group's coordinator answers with an error.
+        The query uses a consumer that never joins the group, because the admin client (librdkafka
+        2.16) crashes on a null pointer when the group's coordinator answers with an error.
         """
         wanted = [TopicPartition(*part) for part in parts]
         if not wanted:

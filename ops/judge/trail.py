@@ -1,4 +1,4 @@
-"""One transfer in every layer: what each store knows of it, found by key, id or trace number."""
+"""Reads one transfer in every store, found by key, id or trace number."""
 
 import asyncio
 import uuid
@@ -37,7 +37,7 @@ async def find(stores: Stores, name: str) -> list[tuple[uuid.UUID, str]]:
 
 
 async def trail(stores: Stores, transfer_id: uuid.UUID, kind: str) -> Row:
-    """Return what each layer knows; an unreadable layer is replaced by a text with the error."""
+    """Return each layer's data; the error's text replaces the data of an unreadable layer."""
     text = str(transfer_id)
     (transfer,) = await _fetch(stores, WRITE_DATABASE, kind, transfer_id)
     outbox = await _fetch(stores, WRITE_DATABASE, "outbox", transfer_id)

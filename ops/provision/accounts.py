@@ -1,4 +1,4 @@
-"""Service-account tokens as Kubernetes projects them: JWTs valid for one hour, one file a service.
+"""Service-account tokens as Kubernetes projects them: JWTs for one hour, one file per service.
 
 The stack holds the issuer's private key; OpenBao holds only the public key.
 """

@@ -1,4 +1,4 @@
-"""A thin client of OpenBao's HTTP API for what the stack sets up. Services use hvac instead."""
+"""A thin client of OpenBao's HTTP API, used to provision it. Services use hvac instead."""
 
 from __future__ import annotations
 

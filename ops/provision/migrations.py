@@ -1,7 +1,7 @@
-"""Migrations by dbmate: plain SQL of each service, in order where services share a database.
+"""Migrates the databases with dbmate: plain SQL, in a fixed order within a database.
 
-dbmate stores the number of each migration it ran. The digest of the file is stored with it, so
-that a database of another version of the bank is recognised before it is changed.
+dbmate stores the number of each migration it ran. It also stores each file's digest. So a migration
+run recognises a database of another version before it changes anything.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def migrate_database(
 
 
 def foreign(applied: dict[str, str | None], held: dict[str, str]) -> str:
-    """Describe the first applied migration that this tree does not hold; empty when all match.
+    """Describe the first applied migration that is unknown here or differs; empty when all match.
     `applied` and `held` are digests by version; a digest of None is unknown and not compared."""
     unknown = sorted(applied.keys() - held.keys())
     if unknown:

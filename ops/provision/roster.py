@@ -33,7 +33,7 @@ class Service:
 
     @property
     def exists(self) -> bool:
-        """Whether the repository holds the service's process."""
+        """True when the service has a `__main__.py`."""
         return (REPO / "services" / self.name / "__main__.py").exists()
 
 

@@ -29,7 +29,7 @@ class PostgresServer:
     password: str
     """The superuser's password."""
     data_location: str
-    """What an operator removes to discard the data: a folder, or the databases at an address."""
+    """The data to remove for a fresh start: a folder, or the databases at an address."""
 
     async def connect(self, database: str) -> asyncpg.Connection:
         """Connect to a database as the superuser."""

@@ -22,8 +22,11 @@ def register(app: typer.Typer) -> None:
         customers: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many in total.")],
         as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     ) -> None:
-        """Open customers from load-000001, each with 1,000,000.00 USD; can be repeated safely."""
-        connections.addresses()  # exits with the remedy when no stack was started
+        """Open test customers load-000001, load-000002, …, each with 1,000,000.00 USD.
+
+        Safe to repeat.
+        """
+        connections.require_running()
         begun = time.monotonic()
         console = Console(stderr=True)
         with console.status("opening customers") as shown:

@@ -9,6 +9,7 @@ import typer
 
 from ops.bpctl import connections
 
+KINDS = "latency, hang, reset, http_5xx, accept_then_hang, slow_body, wrong_answer or reject"
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Name = Annotated[str, typer.Argument(help="ach, fraud, fcm or oauth.")]
 
@@ -26,15 +27,14 @@ def control_url(name: str) -> str:
     url = connections.addresses().get(f"BP_PARTNER_{name.upper()}_CONTROL_URL")
     if url is None:
         connections.fail(f"Unknown partner {name}. Use one of ach, fraud, fcm, oauth.")
+    connections.require_running()
     return url
 
 
 def partner(
     name: Name,
     action: Annotated[str, typer.Argument(help="fault, faults, clear or state.")],
-    kind: Annotated[
-        str, typer.Argument(help="latency, hang, reset, http_5xx, accept_then_hang, slow_body, …")
-    ] = "",
+    kind: Annotated[str, typer.Argument(help=f"Only for the action fault: {KINDS}.")] = "",
     endpoint: Annotated[str, typer.Option(help='Glob of "METHOD path".')] = "*",
     count: Annotated[int | None, typer.Option(help="Fire this many times.")] = None,
     rate: Annotated[float | None, typer.Option(help="Fire at this rate, 0 to 1.")] = None,
@@ -44,7 +44,10 @@ def partner(
     seed: Annotated[int | None, typer.Option(help="Seed of the random numbers of --rate.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Inject a fault into a partner, list its faults, clear them, or show its state."""
+    """Inject a fault into a partner, list its faults, clear them, or show its state.
+
+    All options except --json belong to the action fault.
+    """
     base = control_url(name)
     match action:
         case "fault":

@@ -1,1 +1,1 @@
-"""Shows the life of a transfer on the running bank; everything shown was just read from it."""
+"""Shows the life of a transfer on the running bank; it reads every value that it shows."""

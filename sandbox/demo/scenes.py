@@ -53,7 +53,7 @@ async def compensated(stage: Stage, bank: BankClient) -> None:
     """The clearing house is down: the debit is reversed and the customer is notified."""
     scene = stage.begin(
         "A transfer fails and is compensated",
-        "The clearing house answers 503 to every submission. The bank cancels the transfer there, "
+        "The clearing house answers 503 to every submission. The bank recalls the transfer, "
         "which leaves a tombstone for its key, and refunds the money only after that.",
     )
     ana = await bank.customer(OPENING)
@@ -78,9 +78,9 @@ async def timed_out(stage: Stage, bank: BankClient) -> None:
     """The clearing house accepts the transfer and never answers: a timeout is not a failure."""
     scene = stage.begin(
         "A timeout is resolved by a query",
-        "The clearing house accepts the transfer and never answers. After the sidecar's timeout of "
-        "30 s and its retries the outcome is unknown, so the bank queries by its key and finds the "
-        "transfer.",
+        "The clearing house accepts the transfer and never answers. After the sidecar's four "
+        "attempts (30 s at most) the outcome is unknown, so the bank queries by the transfer's key "
+        "and finds it.",
     )
     ana = await bank.customer(OPENING)
     await bank.fault("ach", kind="accept_then_hang", endpoint=SUBMIT)
@@ -90,7 +90,7 @@ async def timed_out(stage: Stage, bank: BankClient) -> None:
     stage.arrow(scene, "app", "gateway", f"{answered.status} {state} after 5 s", back=True)
     stage.holds(scene, "answered in time with the current state", state == "DEBITED")
     stage.balance("Ana, money in clearing", await bank.posted(ana), OPENING)
-    with stage.console.status("waiting for the timeout of 30 s"):
+    with stage.console.status("waiting for the sidecar's last attempt"):
         done = await bank.in_state(ana, answered.body["transferId"], "SUBMITTED")
     stage.arrow(scene, "payments", "ACH", "GET /ach/transfer?idempotencyKey=…")
     stage.arrow(scene, "payments", "ACH", f"found: trace {done['traceNumber']}", back=True)

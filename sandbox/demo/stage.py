@@ -1,4 +1,4 @@
-"""Draws the demo: panels, arrows between parts, balances as bars. It knows nothing of the bank."""
+"""Draws the demo: panels, arrows between parts, balances as bars. It is independent of the bank."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Scene:
 
     @property
     def ok(self) -> bool:
-        """Whether every check passed."""
+        """True when every check passed."""
         return not self.broken
 
     def report(self) -> dict[str, Any]:

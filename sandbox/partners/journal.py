@@ -15,7 +15,7 @@ import orjson
 
 
 class JournalError(RuntimeError):
-    """The journal is damaged or in use by another process; move the state_dir away or stop it."""
+    """The journal is damaged or in use; move the state_dir away, or stop the other process."""
 
 
 class Journal:

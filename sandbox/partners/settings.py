@@ -1,4 +1,4 @@
-"""The JSON config file of each partner: one typed class a partner.
+"""The JSON config file of each partner: one typed class per partner.
 
 Unknown fields are refused, so that a typo in a config file is found at start.
 """

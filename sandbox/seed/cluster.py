@@ -1,4 +1,4 @@
-"""Connects as superuser to the PostgreSQL cluster of the home that BP_HOME names."""
+"""Connects as superuser to the PostgreSQL cluster in the state directory that BP_HOME names."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Person:
 
     @property
     def email(self) -> str:
-        """An address in a reserved domain, which belongs to nobody."""
+        """An address in the reserved domain `example`, where no mailbox exists."""
         return f"{self.user_name}@customers.example"
 
 
@@ -93,7 +93,7 @@ def account_id(user_name: str, kind: str = "CHECKING") -> uuid.UUID:
 
 
 def device_token(user_name: str) -> str:
-    """Return the push token of the customer's one telephone."""
+    """Return the push token of the customer's only phone."""
     return f"device-{user_name}"
 
 

@@ -76,7 +76,7 @@ async def seed(connect: Connect) -> Seeded:
 async def load(
     connect: Connect, customers: int, progress: Callable[[int], None] = lambda _: None
 ) -> Seeded:
-    """Open load-000001 and following, `customers` in all; `progress` gets the number done."""
+    """Open `customers` customers, load-000001 and up; `progress` gets the number done."""
     return await open_people(connect, people.load_people(customers), progress)
 
 
@@ -120,7 +120,7 @@ async def _post(connection: asyncpg.Connection, ids: Sequence[object], cents: Se
 
 
 async def _write_devices(connection: asyncpg.Connection, batch: Sequence[Person]) -> None:
-    """Give each customer one telephone; called only if the notifications tables exist."""
+    """Give each customer one phone; called only if the notifications tables exist."""
     await connection.execute(
         _DEVICES,
         [people.device_token(person.user_name) for person in batch],

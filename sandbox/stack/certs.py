@@ -1,8 +1,8 @@
 """The certificate agent: issues every proxy's certificate from OpenBao's PKI and renews it.
 
-The files of one identity are swapped together, as Kubernetes does it and Envoy's file watcher
-expects: `cert.pem`, `key.pem` and `ca.pem` are links into `..data`, itself a link that one rename
-replaces. A certificate is renewed at half of its lifetime; a start keeps younger ones.
+The files of one identity are swapped together, as in Kubernetes, because Envoy's file watcher
+expects it: `cert.pem`, `key.pem` and `ca.pem` are links into `..data`, itself a link that one
+rename replaces. A certificate is renewed at half of its lifetime; a start keeps younger ones.
 """
 
 from __future__ import annotations

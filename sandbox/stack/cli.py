@@ -128,7 +128,7 @@ def down(home: Home) -> int:
 
 
 def show_status(home: Home, as_json: bool) -> int:
-    """Show every node; return 0 when none failed or keeps failing, 1 else, 3 when none runs."""
+    """Show every node; return 0 when no node fails, 1 when one does, 3 when none runs."""
     try:
         answer = control.ask(home.control_socket, cmd="status")
     except OSError:

@@ -34,7 +34,7 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        """The log files, one a process."""
+        """The log files, one per process."""
         return self.root / "logs"
 
     @property
@@ -49,17 +49,17 @@ class Home:
 
     @property
     def secrets(self) -> Path:
-        """Keys that no person would hold on a production site; directory mode 0700."""
+        """Keys that no person has access to in production; directory mode 0700."""
         return self.root / "secrets"
 
     @property
     def certs(self) -> Path:
-        """Certificates, one folder a mesh identity; the certificate agent swaps them atomically."""
+        """Certificates, one folder per identity; the certificate agent swaps them atomically."""
         return self.root / "certs"
 
     @property
     def envoy(self) -> Path:
-        """Rendered Envoy configuration, one folder a proxy."""
+        """Rendered Envoy configuration, one folder per proxy."""
         return self.root / "envoy"
 
     @property
@@ -94,7 +94,7 @@ class Home:
 
     @property
     def lock_file(self) -> Path:
-        """The running supervisor's lock, so that a home has only one."""
+        """The lock of the running supervisor: a home has at most one supervisor."""
         return self.run / "supervisor.lock"
 
     @property

@@ -1,6 +1,7 @@
 """The stack's memory: proportional set size (PSS) of the supervisor and all its descendants.
 
-PSS counts a page shared by n processes as 1/n for each, so the sum is the memory really used.
+PSS counts a page shared by n processes as 1/n for each, so the sum is the memory that is actually
+used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The plan of a home: the table of its nodes and their dependencies.
+"""The plan of a stack: the table of its nodes and their dependencies.
 
 The table is built from the parts in the repository. A service without `__main__.py`, a missing mesh
 or a missing partner is left out without an error.
@@ -32,7 +32,7 @@ GATEWAY_PORT = 8443
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of one home, from which the nodes are built."""
+    """The parts of one state directory, from which the nodes are built."""
 
     home: Home
     settings: StackSettings

@@ -1,8 +1,8 @@
-"""Loopback TCP ports of one home.
+"""Chooses the loopback TCP ports of one state directory.
 
 A port is chosen once, kept in BP_HOME/conf/ports.json and reused while it is free, so that printed
-addresses stay valid after a restart. Two homes search from different places of the range, because
-a chosen port may be bound only much later.
+addresses stay valid after a restart. Each home starts its search at a different place in the range,
+because a chosen port may be bound only much later.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RANGE = 12000
 
 
 class Ports:
-    """Ports by name; `get` is stable for a home."""
+    """Ports by name; a name keeps its port while that port is free."""
 
     def __init__(self, file: Path, preferred: Mapping[str, int] | None = None) -> None:
         """Read the ports of an earlier run; `preferred` is tried before any other port."""

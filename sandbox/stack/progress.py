@@ -28,8 +28,8 @@ REASON_CHARS_MAX = 120
 
 
 def show_until(home: Home, ended: Callable[[], bool]) -> None:
-    """Show the nodes until `ended`. A terminal gets a table that is redrawn; any output gets one
-    message for each node that keeps failing at its start."""
+    """Show the nodes until `ended`. On a terminal the table is redrawn. Each node that keeps
+    failing at its start is reported once, on any output."""
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     told = set[str]()
     if not console.is_terminal:

@@ -2,7 +2,7 @@
 
 The machine's own Python runs it before anything is installed (`python3 sandbox/stack/setup.py`), so
 it uses only the standard library. A stamp with the hash of the requirements makes it quick when
-there is nothing to do. The seconds of the first run are kept for the stack's report.
+there is nothing to do. The duration of the first run is kept for the stack's report.
 """
 
 from __future__ import annotations

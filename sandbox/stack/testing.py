@@ -33,7 +33,7 @@ class RunningStack:
 
     @classmethod
     def open(cls, root: Path, through: Sequence[str] = ()) -> RunningStack:
-        """Find or start the supervisor of a home; a started one ends with the calling process."""
+        """Find or start the supervisor of a home; a new one ends with the calling process."""
         home = Home(root.resolve())
         started = cli.ensure_supervisor(home, dies_with_caller=True, through=through)
         return cls(home, started=started)

@@ -14,7 +14,7 @@ LIST = "/bp.audit.v1.AuditService/ListAuditRecords"
 def test_a_subject_that_no_store_can_hold_is_refused_and_no_defect(
     stack: RunningStack, subject: str
 ) -> None:
-    """PostgreSQL's text holds no NUL. Regression: such a subject failed with INTERNAL_ERROR."""
+    """PostgreSQL's text cannot contain NUL: such a subject failed with INTERNAL_ERROR."""
     mesh = Mesh(stack)
     try:
         request = pb.ListAuditRecordsRequest(subject=subject).SerializeToString()

@@ -1,8 +1,8 @@
 """PostgreSQL logs that it refused a row, but never the row's data.
 
 Each error is caused twice: with the server's settings, and in a session that undoes the settings
-that hide the row. So a test that searches the wrong place fails, and each setting is proved to
-hide something.
+that hide the row. The second run proves that the test searches the right log and that each setting
+hides something.
 """
 
 import io

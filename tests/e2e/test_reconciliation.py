@@ -14,7 +14,7 @@ LEASE = "SELECT lease_until, attempts FROM payments.interbank_transfer WHERE tra
 
 
 async def wait_is_over(bank: Bank, *transfer_ids: str) -> None:
-    """End the time in which payments waits for a notice of these transfers."""
+    """End the wait of payments for notices of these transfers."""
     sql = "UPDATE payments.interbank_transfer SET lease_until = now() WHERE transfer_id = ANY($1)"
     await bank.rows("bp_write", sql, [uuid.UUID(one) for one in transfer_ids])
 
@@ -101,7 +101,7 @@ async def _applied_by_query(bank: Bank, transfer_ids: list[str]) -> int:
 
 
 async def _settled_notices(bank: Bank, transfer_id: str) -> Counter[str]:
-    """Return the states of notice and query answer when neither waits to be applied."""
+    """Wait until neither notice nor query answer is pending; count both by state."""
 
     async def settled() -> Counter[str] | None:
         told = await notices(bank, transfer_id)

@@ -16,7 +16,7 @@ CHANGE = "UPDATE ledger.account SET balance = balance + $2::bigint WHERE account
 
 
 def bpctl(home: Path, *arguments: str, within_s: float = 120.0) -> subprocess.CompletedProcess[str]:
-    """Run it on the stack of a home, as an operator does; return exit code and output."""
+    """Run bpctl on the stack of a home, as an operator does; return its exit code and output."""
     return subprocess.run(
         [str(REPO / "bpctl"), *arguments],
         env={"BP_HOME": str(home), "PATH": "/usr/bin:/bin", FACTOR_VARIABLE: f"{scaled_s(1):g}"},

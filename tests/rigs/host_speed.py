@@ -1,7 +1,7 @@
-"""How slow this host is compared with the documented one; every deadline of a session scales.
+"""Measures how slow this host is compared with the documented one, and scales every deadline.
 
-A deadline only catches a hang, so it is generous: three times what the documented host may need
-when it is quiet, times the slowness of this one, its other work included.
+A deadline only catches a hang, so it is generous: three times the need of the idle documented host,
+multiplied by the slowness of this host under its present load.
 """
 
 import os
@@ -29,7 +29,7 @@ def set_deadline_factor() -> None:
 
 
 def let_no_property_measure() -> None:
-    """Let no property test fail because the host is slow, in running or in making examples."""
+    """Disable the failures of property tests that run or generate examples slowly."""
     settings.register_profile(
         "any host", deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
@@ -47,9 +47,9 @@ def yardstick_s() -> float:
 
 
 def scale_timeouts(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Scale the time after which a test counts as hanging: the marker's, else the ini file's.
+    """Scale the timeout of each test: the marker's, else the ini file's.
 
-    A timeout on the command line is a person's own and holds as it is.
+    A timeout that is given on the command line is not scaled.
     """
     if config.getoption("timeout", None) is not None:
         return

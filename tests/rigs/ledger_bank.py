@@ -34,7 +34,7 @@ class LedgerBank:
         return self.superusers[database]
 
     async def open_holder(self, cents: int = 0, state: str = "ACTIVE") -> Holder:
-        """A new customer with one account that holds `cents`, known to ledger and customers."""
+        """Open a customer with one account that holds `cents`, in ledger and customers."""
         customer_id = new_id()
         customers = await self.superuser("bp_customers")
         await customers.execute(
@@ -63,14 +63,14 @@ class LedgerBank:
         return account_id
 
     async def held(self, account_id: uuid.UUID) -> tuple[int, int]:
-        """What the ledger says: balance and position."""
+        """Return the balance and its position in the ledger."""
         write = await self.superuser("bp_write")
         row = await write.fetchrow("SELECT balance, position FROM ledger.balance($1)", account_id)
         assert row is not None
         return row["balance"], row["position"]
 
     async def projected(self, account_id: uuid.UUID) -> tuple[int, int]:
-        """What customers says: balance and position; (0, 0) when it knows nothing."""
+        """Return the balance and its position in customers; (0, 0) when it has none."""
         customers = await self.superuser("bp_customers")
         row = await customers.fetchrow(
             "SELECT balance, position FROM customers.balance WHERE account_id = $1", account_id

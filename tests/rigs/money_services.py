@@ -81,7 +81,7 @@ async def customers(
 async def transfers(
     postgres: PostgresStore, customers: Running, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
-    """The transfers service, which asks customers."""
+    """The transfers service, which calls customers."""
     settings = TransfersSettings.model_validate(
         _settings(tmp_path_factory.mktemp("transfers"), "transfers")
         | {"check_timeout_s": scaled_s(CHECK_S)}

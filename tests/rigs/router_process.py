@@ -16,7 +16,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 @dataclass
 class RouterProcess:
-    """One slot of the router."""
+    """A router process in one slot, and its restarts."""
 
     bootstrap: str
     home: Path
@@ -59,7 +59,7 @@ class RouterProcess:
             self.start()
 
     def kill(self) -> None:
-        """Send SIGKILL, so that the broker gets no goodbye."""
+        """Send SIGKILL, so that the client cannot leave its consumer group."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()

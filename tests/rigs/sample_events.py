@@ -83,7 +83,7 @@ def write_raw(bootstrap: str, topic: str, pairs: Iterable[tuple[bytes, bytes]]) 
 def _acknowledged(bootstrap: str) -> Generator[Callable[..., None]]:
     """Yield a function that writes messages; fail if one of them is never acknowledged.
 
-    A message that the client gives up counts as flushed: only its report says that it is lost.
+    A message that the client gives up counts as flushed: only its delivery report shows the loss.
     """
     limit_s = scaled_s(WRITE_S)
     producer = Producer(

@@ -33,7 +33,7 @@ def from_customer(
 
 
 def open_channel(socket: str, *identity: tuple[str, str]) -> grpc.aio.Channel:
-    """A connection of its own to a Unix socket; `identity` is added to each call."""
+    """Open a new connection to a Unix socket; `identity` is added to each call."""
     options: list[tuple[str, Any]] = [("grpc.use_local_subchannel_pool", 1)]
     return grpc.aio.insecure_channel(
         f"unix:{socket}", options=options, interceptors=[_Sidecar(identity)] if identity else None
@@ -41,7 +41,7 @@ def open_channel(socket: str, *identity: tuple[str, str]) -> grpc.aio.Channel:
 
 
 class _Sidecar(grpc.aio.UnaryUnaryClientInterceptor):
-    """Adds what the sidecars between two services add."""
+    """Adds the metadata that the sidecars between two services add."""
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
         self._pairs = pairs
@@ -54,13 +54,13 @@ class _Sidecar(grpc.aio.UnaryUnaryClientInterceptor):
 
 
 async def raw_call(channel: grpc.aio.Channel, path: str, request: Message, metadata: Any) -> bytes:
-    """One unary call; the body as it came over the wire."""
+    """Send one unary call; return the raw body."""
     method = channel.unary_unary(path, request_serializer=type(request).SerializeToString)
     return await method(request, metadata=metadata, timeout=scaled_s(20))
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
-    """The reason in a refusal's ErrorInfo."""
+    """Return the reason in a refusal's ErrorInfo."""
     trailers = dict(error.trailing_metadata() or ())
     details = trailers["grpc-status-details-bin"]
     assert isinstance(details, bytes)
@@ -73,7 +73,7 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
 
 
 async def refusal(call: Any) -> tuple[grpc.StatusCode, str]:
-    """Await a call that must be refused; its code and reason."""
+    """Await a call that must be refused; return its code and reason."""
     try:
         await call
     except grpc.aio.AioRpcError as error:

@@ -1,4 +1,4 @@
-"""PostgreSQL and Kafka alone, for tests that need no whole stack.
+"""PostgreSQL and Kafka alone, for tests that do not need the whole stack.
 
 Each is the part that `make up` runs, with its configuration, in a home of the test session.
 """
@@ -49,7 +49,7 @@ class PostgresStore:
         return connection
 
     async def pool(self, role: str, size: int = 8, name: str = "bp_write") -> asyncpg.Pool:
-        """A pool like that of a service, except for the time limits."""
+        """A pool like a service's, with longer time limits."""
         with _scaled_limits():
             return await open_pool(self.database(role, name), f"test-{role}", size, _statement_ms())
 

@@ -1,4 +1,4 @@
-"""`make gen`: write all generated files, and update the records of what is released.
+"""`make gen`: write all generated files; record released contracts and migrations.
 
 Exit code 1 when the contracts break the released ones (tools/check/released.py) or a released
 migration was changed (tools/check/migrations.py).

@@ -1,7 +1,8 @@
 """Generates every generated and committed file in a temporary folder.
 
-`make gen` copies the folder over the tree; `make check` compares the two. Generated are gen/ (stubs
-and descriptor set), the OpenAPI document, and the diagrams in docs/ that are drawn from code.
+`make gen` copies the folder over the tree; `make check` compares the two. The generated files are
+gen/ (stubs and descriptor set), the OpenAPI document, and the diagrams in docs/ that are drawn from
+code.
 """
 
 import difflib

@@ -1,6 +1,7 @@
 """Runs the tools of this virtual environment, by full path and from the repository's root.
 
-Nothing here depends on what is checked; a check is a name and a function that raises its findings.
+This module does not depend on the code that it checks. A check is a name and a function that raises
+its findings.
 """
 
 import os

@@ -49,7 +49,7 @@ JOIN ledger.entry e ON e.shard = s.shard::smallint AND e.transaction_id = p.tran
 ORDER BY e.transaction_id, e.line;
 
 -- name: outbox
--- Where a transfer's events are: published, waiting or given up.
+-- A transfer's events in the outbox: published, waiting or parked.
 SELECT event_id::text, 'published' AS state, topic, partition, kafka_offset AS "offset",
     publish_time AS time
 FROM outbox.published WHERE subject = $1

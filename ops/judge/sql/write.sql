@@ -24,7 +24,7 @@ SELECT
     (SELECT count(*) FROM payments.ach_notice WHERE state = 'CONFLICT') AS notices_conflict;
 
 -- name: ledger_check
--- The ledger's own check of itself.
+-- The ledger's own consistency check.
 SELECT problem, account_id, transaction_id, code, currency, expected, actual,
     count(*) OVER () AS total
 FROM ledger.check()
@@ -143,8 +143,9 @@ ORDER BY 1
 LIMIT $1;
 
 -- name: in_clearing
--- Transfers whose money is in clearing past the deadline of their state, claimed or not.
--- A postponed attempt does not change update_time, so it is the time when the state was entered.
+-- Transfers whose money is in clearing past the deadline of their state, claimed or not. A
+-- postponed attempt does not change update_time, so update_time is the time when the transfer
+-- entered its state.
 SELECT t.transfer_id::text AS transfer_id, t.state, t.attempts,
     'left ' || t.state || ' within ' || d.deadline AS expected,
     'in this state since ' || t.update_time AS actual, count(*) OVER () AS total

@@ -78,7 +78,8 @@ class Endpoints:
         try:
             order = order_from(await request.read())
         except WireError as refusal:
-            # A malformed body (400) is not recorded; a refused request (422) is, with its code.
+            # A malformed body (400) is not recorded; a refused request (422) is recorded with its
+            # code.
             if refusal.status == UNPROCESSABLE:
                 self._network.reject(key, refusal.code)
             raise
@@ -140,7 +141,7 @@ class Endpoints:
 
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn errors into JSON. Runs inside the faults middleware, which sees them as answers."""
+    """Turn errors into JSON. Runs inside the faults middleware, which gets them as responses."""
     try:
         return await handler(request)
     except WireError as error:

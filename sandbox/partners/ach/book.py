@@ -1,7 +1,8 @@
 """The book of the clearing house: transfers and tombstones by idempotency key, and their states.
 
-It does no I/O and reads no clock: every method takes the instant. Replaying the same calls in the
-same order gives the same book, trace numbers included; a restart restores it in this way.
+It does no I/O and reads no clock: every method takes the time as an argument. Replaying the same
+calls in the same order gives the same book with the same trace numbers. A restart restores the book
+in this way.
 """
 
 import heapq
@@ -223,7 +224,7 @@ class Book:
 
 
 def _step(transfer: Transfer, stage: Stage) -> bool:
-    """Move one transfer by the table; return False when its state stays."""
+    """Move one transfer by the table; return False when its state does not change."""
     plan = transfer.ending
     applies = plan.return_code is not None and plan.is_late == (stage is Stage.LATE_RETURN)
     after = TRANSITIONS.get((stage, transfer.state, applies))

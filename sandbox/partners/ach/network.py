@@ -1,7 +1,7 @@
 """The clearing house as a whole: keeps book, clock, journal and notices consistent.
 
-Each command is journalled before it is answered. At start the journal is replayed through the
-same methods; then the notices that were due and not delivered are queued again.
+Each command is journalled before it is answered. At start the journal is replayed through the same
+methods; then due notices that were not delivered are queued again.
 """
 
 import asyncio
@@ -110,7 +110,7 @@ class AchNetwork:
             self._run(self.clock.now())
 
     async def tick(self) -> None:
-        """Check the clock forever, so that notices are sent without a caller."""
+        """Run due steps in an endless loop, so that notices are sent without any request."""
         while True:
             self.catch_up()
             await asyncio.sleep(TICK_S)

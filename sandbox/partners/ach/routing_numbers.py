@@ -1,7 +1,7 @@
 """Routing numbers: the check digit rule and the table of banks that this clearing house knows.
 
-All banks are made up. Most numbers are too: district digits of the Federal Reserve, an id that no
-real bank has, and the computed check digit. The others are common in test suites.
+All banks are made up. Most numbers are also made up: a Federal Reserve district, an id that no real
+bank has, and the computed check digit. The other numbers are common in test suites.
 """
 
 from functools import lru_cache
@@ -75,7 +75,7 @@ def check_digit(first_eight: str) -> int:
 
 
 def is_valid(routing: str) -> bool:
-    """Return whether it is nine ASCII digits, the ninth being the check digit of the others."""
+    """Return whether the text is nine ASCII digits and the ninth is the right check digit."""
     if len(routing) != 9 or not (routing.isascii() and routing.isdigit()):
         return False
     return check_digit(routing[:8]) == int(routing[8])

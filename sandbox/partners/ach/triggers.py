@@ -1,4 +1,4 @@
-"""Magic accounts, names and amounts, as public payment sandboxes have them.
+"""Magic accounts, names and amounts, as in public payment sandboxes.
 
 Account endings and names decide how a transfer ends; amounts and names can also break the call
 itself. README.md lists the same tables.

@@ -30,7 +30,7 @@ ERROR_CHARS_MAX = 200
 
 
 class Tamper(StrEnum):
-    """How a delivery is falsified on purpose; the bank must refuse it."""
+    """The ways to falsify a delivery on purpose; the bank must refuse each."""
 
     SIGNATURE = "signature"
     BODY = "body"

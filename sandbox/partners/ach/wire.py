@@ -1,4 +1,6 @@
-"""The JSON of the ACH API: parses and checks requests, writes answers. It knows no HTTP.
+"""The JSON of the ACH API: parses and checks requests, writes answers.
+
+This module does not handle HTTP.
 
 Checks run in the order of a validation service: form of the request, routing number, account.
 """

@@ -25,7 +25,7 @@ class Devices:
 
     def deliver(self, message_id: str, message: dict[str, Any], at: str, call_id: str = "") -> None:
         """Write one message to the journal before the sender is answered. `call_id` is the call's
-        X-Request-Id: a proxy that retries a call by itself keeps it."""
+        X-Request-Id, which stays the same when a proxy retries the call."""
         record = {"id": message_id, "time": at, "message": message, "callId": call_id}
         self._note(message["token"], self._journal.append(record))
 

@@ -1,6 +1,6 @@
 """The rules of the score: pure and deterministic.
 
-A magic beneficiary name decides the score alone; otherwise each matching rule adds its points.
+A magic beneficiary name sets the score; otherwise each matching rule adds its points.
 """
 
 from dataclasses import dataclass

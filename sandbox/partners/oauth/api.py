@@ -36,7 +36,7 @@ class OauthError(Exception):
 
 @dataclass(slots=True)
 class Counts:
-    """What the provider has done since its start."""
+    """Counters since the start of the provider."""
 
     tokens_issued: int = 0
     tokens_refused: int = 0

@@ -1,1 +1,1 @@
-"""One module a part: its command, its configuration, and its readiness probe."""
+"""One module per part: its command, its configuration, and its readiness probe."""

@@ -71,7 +71,7 @@ controlled.shutdown.enable=false
 
 @dataclass(frozen=True)
 class Kafka:
-    """One broker of one home."""
+    """The Kafka broker of one state directory."""
 
     home: Home
     port: int
@@ -96,7 +96,7 @@ class Kafka:
         return self.home.conf / "kafka.properties"
 
     def node(self) -> Node:
-        """The broker process, or the wait for an external cluster."""
+        """Return the broker process, or a job that waits for an external cluster."""
         if self.external:
             return JobSpec("kafka", lambda: wait_for(KafkaProbe(self.external)))
         return self._process()
@@ -139,11 +139,11 @@ class Kafka:
     async def _fence_the_former_broker(self, text: str) -> None:
         """Run the controller alone until it fences the broker of the previous run.
 
-        A single node that restarts is the leader of all partitions in the old metadata and resumes
-        the transactions that were being committed. Then it is leaderless for a moment, treats the
-        partitions without leader as deleted and drops the transactions' markers. Their records and
-        offsets stay undecided forever (Kafka 4.3). If the metadata have no leader from the start,
-        the node resumes the transactions only after it leads again.
+        In the old metadata, a single node that restarts is the leader of all partitions, so it
+        resumes the transactions that were being committed. For a moment the partitions then have no
+        leader: the node treats them as deleted and drops the markers of the transactions. Their
+        records and offsets stay undecided forever (Kafka 4.3). If the metadata name no leader from
+        the start, the node resumes the transactions only after it has become leader again.
 
         This also applies after `down`: a controlled shutdown is switched off, because it makes the
         node leaderless while it still commits, with the same result.

@@ -35,7 +35,7 @@ RENDER_INPUTS = ("mesh", "gateway", "gen", "services/contracts", "services/kerne
 
 @dataclass(frozen=True)
 class Mesh:
-    """The proxies of one home."""
+    """The proxies of one state directory."""
 
     home: Home
     ports: Ports
@@ -43,7 +43,7 @@ class Mesh:
 
     @property
     def exists(self) -> bool:
-        """Whether the repository can render proxies."""
+        """True when `mesh/ctl.py`, which renders the proxies, exists."""
         return (REPO / "mesh" / "ctl.py").exists()
 
     @property
@@ -136,7 +136,7 @@ class Mesh:
         )
 
     def gateway(self) -> ProcessSpec:
-        """Return the gateway. When the bank stops, it stops first and lets running requests end."""
+        """Return the gateway. At `down` it stops first and lets requests in flight finish."""
 
         async def drain() -> None:
             base = f"http://{self.gateway_admin}"

@@ -1,7 +1,7 @@
 """OpenBao: a real server with integrated storage, initialised and unsealed by the stack.
 
-The unseal key and the root token are in BP_HOME/secrets (0600). On one machine the supervisor
-enters them in place of an operator.
+The unseal key and the root token are in BP_HOME/secrets (0600). On one machine the supervisor uses
+them in place of an operator.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ GO_RUNTIME = {"GOMEMLIMIT": "160MiB", "GOGC": "50", "GOMAXPROCS": "2"}
 
 @dataclass(frozen=True)
 class OpenBao:
-    """One server of one home."""
+    """The OpenBao server of one state directory."""
 
     home: Home
     port: int
@@ -74,7 +74,8 @@ class OpenBao:
         return json.loads(self.keys_file.read_text())["root_token"]
 
     def node(self) -> Node:
-        """The server process, or the wait for an external server. Ready: unsealed and active."""
+        """Return the server process, or a job that waits for an external server. Ready: unsealed
+        and active."""
         if self.external:
             return JobSpec("openbao", lambda: wait_for(self._probe()))
         return self._process()
@@ -97,7 +98,7 @@ class OpenBao:
 
     @property
     def _beginning(self) -> Path:
-        """A marker file that exists while the storage is initialised and its keys are not saved."""
+        """A marker file that exists until the keys of the initialised storage are saved."""
         return self.keys_file.with_suffix(".begun")
 
     async def prepare(self) -> None:

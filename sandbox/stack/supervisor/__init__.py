@@ -1,1 +1,1 @@
-"""Starts, monitors and stops a table of processes and jobs. It knows nothing of the bank."""
+"""Starts, monitors and stops a table of processes and jobs. It is independent of the bank."""

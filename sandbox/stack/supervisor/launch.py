@@ -6,7 +6,7 @@ user cannot reach the repository (a clone under /root), the child keeps the one 
 directories; the permissions of directories are not changed.
 
 Small programs (util-linux's setpriv and chrt) set this up and then exec the child's own program.
-Python code between fork and exec could not: a library with threads may react to the fork (gRPC
+Python code between fork and exec is unsafe: a library with threads may react to the fork (gRPC
 restarts its threads, which abort when exec closes their files).
 """
 

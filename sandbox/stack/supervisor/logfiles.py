@@ -1,4 +1,4 @@
-"""Bounded log files: one a process, truncated in place when it grows too long.
+"""Bounded log files: one per process, truncated in place when it grows too long.
 
 Processes append to an open file descriptor, so a file is copied and truncated, not renamed. The
 last full log is kept as `.1`.

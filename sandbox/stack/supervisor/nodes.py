@@ -110,7 +110,7 @@ class ProcessSpec:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """One step that ends; it is ready when it is done. Every job can be repeated at any time."""
+    """A task that ends; it is ready when it has succeeded. Every job can be repeated safely."""
 
     name: str
     run: Action

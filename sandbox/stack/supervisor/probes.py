@@ -23,7 +23,7 @@ CHECK_TIMEOUT_S = 2.0
 
 
 class Probe(Protocol):
-    """A check whether a part serves."""
+    """Checks whether a part is serving."""
 
     async def check(self) -> bool:
         """Return True when the part answers that it is ready."""

@@ -24,7 +24,7 @@ PROBE_MAX_S = 0.25
 _DOUBLED_MAX = 20
 """How often the restart pause can be doubled."""
 TELLING_FAILED_STARTS = 2
-"""One failed start can be chance; from this many failed starts, the trouble is reported."""
+"""One failed start may be an accident; from this number on, the failures are reported."""
 
 
 class Runner:
@@ -56,7 +56,7 @@ class Runner:
         return self._process.pid if self._process is not None and alive else None
 
     async def start(self) -> None:
-        """Start keeping the process running, without waiting. No effect if that has begun."""
+        """Start the process and keep it running, without waiting. A second call has no effect."""
         if self._task is None or self._task.done():
             self.reason = ""
             self.failed_starts, self.exit_code, self._log_end = 0, None, []
@@ -172,7 +172,7 @@ class Runner:
             silent.cancel()
 
     async def _fall_silent(self) -> float:
-        """Return the seconds without an answer once they reach the limit; else never return.
+        """Wait until the time without an answer reaches the limit; return it in seconds.
 
         Time in which this supervisor itself did not run (a suspended machine) is not counted.
         """
@@ -195,7 +195,7 @@ class Runner:
 
     def trouble(self) -> str:
         """Return a message about a process that was given up or repeatedly fails to start, with the
-        end of its log; empty when there is no such trouble."""
+        end of its log; empty when there is none."""
         starting = self.state in (State.STARTING, State.BACKOFF)
         failing = starting and self.failed_starts >= TELLING_FAILED_STARTS
         if self.state is not State.FAILED and not failing:

@@ -1,7 +1,7 @@
 """The supervisor: starts nodes in the order of their dependencies and stops them by layer.
 
-It knows no part by name; it gets a table of nodes. `ensure` can be called again at any time with
-other names and starts only what is not running.
+Its only input is a table of nodes; it refers to no part by name. `ensure` can be called again at
+any time with other names and starts only what is not running.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ class Supervisor:
 
     nodes: Mapping[str, Node]
     logs: Path
-    """Folder of the log files, one a process."""
+    """Folder of the log files, one per process."""
     pids_file: Path
-    """Records the running processes, so that the next supervisor can stop them if this is killed.
+    """Records the running processes, so that the next supervisor can stop them if this one is
+    killed.
     """
     runners: dict[str, Runner] = field(default_factory=dict[str, Runner])
     jobs: dict[str, JobRun] = field(default_factory=dict[str, JobRun])

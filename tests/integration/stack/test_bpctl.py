@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ops.bpctl import connections
+from sandbox.partners.faults import Kind
 from sandbox.stack.testing import RunningStack
 from tests.rigs.bpctl import bpctl, corrupted_balance
 
@@ -45,6 +49,51 @@ def test_an_unknown_customer_is_reported_on_stderr_with_an_exit_code(stack: Runn
     assert done.returncode == 1
     assert done.stdout == ""
     assert "No customer is called nobody-of-that-name" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("token", "--customer", "ana"),
+        ("token", "--customer", str(uuid.UUID(int=1))),
+        ("transfers", "show", "rent-march"),
+        ("transfers", "list", "--customer", "ana"),
+        ("ledger", "check"),
+        ("audit", "verify"),
+        ("load", "--customers", "1"),
+        ("sandbox", "partner", "ach", "state"),
+        ("sandbox", "clock", "show"),
+    ],
+    ids=" ".join,
+)
+def test_every_command_on_a_stopped_bank_exits_with_3_and_the_remedy(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    where = {"BP_RUN": str(tmp_path / "run"), "BP_PARTNER_ACH_CONTROL_URL": "http://127.0.0.1:1"}
+    (tmp_path / connections.ENDPOINTS).write_text(json.dumps(where))
+    done = bpctl(tmp_path, *command)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "The bank is not running. Start it with `make up`.\n"
+
+
+def test_an_unreachable_part_of_a_running_bank_is_named(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    where = stack.addresses | {"BP_PARTNER_ACH_CONTROL_URL": "http://127.0.0.1:1"}
+    (tmp_path / connections.ENDPOINTS).write_text(json.dumps(where))
+    done = bpctl(tmp_path, "sandbox", "partner", "ach", "state")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "http://127.0.0.1:1" in done.stderr
+    assert "make status" in done.stderr
+
+
+def test_the_help_lists_every_kind_of_fault(tmp_path: Path) -> None:
+    text = bpctl(tmp_path, "sandbox", "partner", "--help").stdout
+    assert [kind for kind in Kind if kind not in text] == []
+
+
+def test_the_usage_names_the_program_that_an_operator_types(tmp_path: Path) -> None:
+    assert "Usage: ./bpctl" in bpctl(tmp_path, "--help").stdout
 
 
 def test_a_fault_is_set_listed_and_cleared(stack: RunningStack) -> None:

@@ -110,7 +110,7 @@ async def test_commits_are_durable(stack_postgres: RunningStack) -> None:
 def test_no_process_of_the_bank_preempts_the_running_one_when_it_wakes(
     stack_postgres: RunningStack,
 ) -> None:
-    """Otherwise twenty processes on two cores spend much of their time on context switches."""
+    """With preemption, twenty processes on two cores would mostly switch contexts."""
     running = {
         name: node["pid"] for name, node in stack_postgres.nodes().items() if node.get("pid")
     }

@@ -331,7 +331,7 @@ class Noted(GrpcAnswers):
 
 
 def silent_s() -> float:
-    """Return how long a process may not answer. On a busy host, a healthy one misses some."""
+    """Return the longest silence. On a busy host, a healthy process misses some checks."""
     return scaled_s(1.5)
 
 

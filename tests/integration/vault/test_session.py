@@ -17,7 +17,7 @@ HOUR_S = 3600
 
 
 def session(stack_openbao: RunningStack, renew_s: float) -> Vault:
-    """A session of payments that renews every so often."""
+    """A session of payments that renews its token every `renew_s` seconds."""
     settings = ServiceSettings.model_validate(
         {
             "service": "payments",

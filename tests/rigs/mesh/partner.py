@@ -1,4 +1,4 @@
-"""An outside partner over TLS that fails as a test requests and records the requests."""
+"""A partner over TLS that fails as a test requests and records the calls."""
 
 import asyncio
 from collections import deque

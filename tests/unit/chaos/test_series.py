@@ -77,6 +77,12 @@ async def test_schedules_that_pass_are_all_run_and_end_with_exit_code_0(tmp_path
     assert json.loads((tmp_path / "chaos-8.json").read_text())["ok"] is True
 
 
+async def test_one_schedule_is_reported_in_the_singular(tmp_path: Path) -> None:
+    series = Series(tmp_path, {7: SOUND})
+    assert await series.run() == 0
+    assert series.told[-1] == "1 schedule: nothing lost, nothing doubled, healed each time"
+
+
 @pytest.mark.parametrize(("wrong", "named"), UNSOUND)
 async def test_the_first_failed_schedule_ends_the_series_with_exit_code_1_and_a_replay_command(
     tmp_path: Path, wrong: dict[str, Any], named: str

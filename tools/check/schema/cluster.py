@@ -1,7 +1,7 @@
 """Starts a throw-away PostgreSQL: in a temporary folder, on a Unix socket only, not durable.
 
-Nothing here depends on what is checked. PostgreSQL refuses to run as root, so root starts it as
-another user, and the kernel stops it when the check is killed.
+This module does not depend on the code that it checks. PostgreSQL refuses to run as root, so root
+starts it as another user, and the kernel stops it when the check is killed.
 """
 
 import os
