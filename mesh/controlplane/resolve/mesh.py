@@ -35,7 +35,6 @@ class Inputs:
     resources: list[Resource]
     contracts: Mapping[str, MethodContract]
     endpoints: Endpoints
-    descriptor_set: bytes
 
 
 def resolve(inputs: Inputs) -> model.Mesh:
@@ -61,7 +60,7 @@ def resolve(inputs: Inputs) -> model.Mesh:
         routes,
         tuple(targets[name] for name in sorted(reached)),
         traffic,
-        model.Contracts(inputs.contracts, inputs.descriptor_set),
+        inputs.contracts,
     )
     return model.Mesh(sidecars, gateway)
 
