@@ -61,7 +61,8 @@ def _only(resources: list[Resource], spec: type[_SpecT]) -> _SpecT:
     found = of_kind(resources, spec)
     if len(found) != 1:
         raise MeshFault(f"mesh/config needs exactly one {spec.__name__.removesuffix('Spec')}")
-    return found[0][1]
+    (_, only), *_ = found
+    return only
 
 
 def _refuse_unknown(
