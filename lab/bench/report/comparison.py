@@ -1,6 +1,6 @@
 """`python -m lab.bench.report.comparison`: writes the comparison with other systems.
 
-The figures are those of `peers.py`. The figures of a bench are written by `page.py`, between other
+The figures come from `peers.py`. The figures of a bench are written by `page.py`, between other
 markers, so neither program changes the other's part of a document.
 """
 

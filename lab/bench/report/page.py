@@ -1,7 +1,7 @@
 """`python -m lab.bench.report.page`: writes a report's figures into the documents, and its charts.
 
-Only the text between the two markers of a document is replaced. The comparison with other systems
-has markers of its own: `comparison.py` writes it.
+Only the text between the two markers of a document is replaced. `comparison.py` writes the
+comparison with other systems between separate markers.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ SHOWN = (
     "growth.10m",
     "soak",
 )
-"""Runs, in the order of the table."""
+"""The runs, in the order of the table."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write the charts and both documents. Return 1 when a report is void.
 
-    Several files are the parts of one bench; the date is that of the last file.
+    Several files are merged as parts of one bench; the date comes from the last file.
     """
     files = [Path(argument) for argument in arguments] or [REPORT]
     reports = [json.loads(file.read_text()) for file in files]
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Merge several reports into one. If two have the same figure, the first one is used.
+    """Merge several reports into one. If two reports have the same figure, the first one counts.
 
     Figures of the stack itself are the maximum: a single part loads the stack less.
     """

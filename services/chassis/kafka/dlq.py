@@ -37,7 +37,7 @@ class DependencyDown(Exception):
 def is_down(error: Exception) -> bool:
     """Return whether a failure is an outage, so that the batch is retried and nothing is parked.
 
-    Of PostgreSQL's errors, a message can cause bad data (class 22), violated constraints (23),
+    A message can cause these errors of PostgreSQL: bad data (class 22), violated constraints (23),
     values too large for an index (54) and errors that our own functions raise (P0). A missing table
     or grant is the fault of the deployment.
     """
@@ -86,7 +86,7 @@ def parked(record: Record, reason: str, error: str) -> Parked:
     topic = record.topic + DEAD_LETTER_SUFFIX
     if is_too_large(record):
         return Parked(topic, b"", b"", headers)
-    own = [pair for pair in record.headers if not pair[0].startswith("dlq-")]
+    own = [(name, value) for name, value in record.headers if not name.startswith("dlq-")]
     return Parked(topic, record.key, record.value, [*own, *headers])
 
 
