@@ -190,7 +190,7 @@ def ask_again_after_s(transfer: Transfer, answer: Answer, settlement_wait_s: flo
     """Return the seconds until the next query about an unsettled transfer.
 
     Without an answer, as for a pending transfer. Otherwise a 24th of the first wait, doubling to
-    a sixth of it: with six days, after six hours and then up to once a day.
+    a sixth of it: with six days, after 6, 12 and 24 hours, and every 24 hours from then on.
     """
     if answer.outcome is Outcome.NO_ANSWER:
         return retry_after_s(transfer)
