@@ -82,6 +82,19 @@ async def test_a_month_whose_rows_are_in_the_default_partition_gets_none(
     ]
 
 
+@pytest.mark.parametrize("arguments", ["61, now()", "-1, now()", "0, now() - interval '11 years'"])
+async def test_a_call_for_too_many_or_distant_months_is_refused(
+    postgres: PostgresStore, arguments: str
+) -> None:
+    """2,500 months in one call filled the lock table of the whole cluster."""
+    connection = await postgres.session("bp_payments")
+    try:
+        with pytest.raises(asyncpg.InvalidParameterValueError, match="at most 60 months"):
+            await connection.execute(f"SELECT payments.ensure_partitions({arguments})")
+    finally:
+        await connection.close()
+
+
 async def _plant_toys(connection: asyncpg.Connection, instant: datetime) -> None:
     """Begin a transaction, which ends with the connection, and make a table with one stray row."""
     await connection.execute(

@@ -1,6 +1,7 @@
 -- Makes the missing monthly partitions of `parent`, from the month before `since` to `months_ahead`
 -- after it, and returns how many it made. `parent` is partitioned by ranges of UUIDv7. It runs with
--- the rights of its caller, a function of the table's owner.
+-- the rights of its caller, a function of the table's owner. The limits bound the locks that one
+-- call takes, and keep a wrong time from making months that nobody needs.
 CREATE OR REPLACE FUNCTION chassis.ensure_months(
     parent regclass, months_ahead integer, since timestamptz, finish regproc DEFAULT NULL
 ) RETURNS integer
@@ -13,6 +14,12 @@ DECLARE
     of_parent record;
     made integer := 0;
 BEGIN
+    IF months_ahead NOT BETWEEN 0 AND 60
+        OR since NOT BETWEEN now() - interval '10 years' AND now() + interval '10 years'
+    THEN
+        RAISE EXCEPTION 'no partitions for % months after %: at most 60 months, within 10 years',
+            months_ahead, since USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('chassis.ensure_months', parent::bigint));
     SELECT n.nspname AS schema, c.relname AS name, a.attname AS key_column,
         nullif(p.partdefid, 0)::regclass AS default_partition

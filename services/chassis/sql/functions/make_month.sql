@@ -1,7 +1,8 @@
--- Makes the partition of one month, under the name `partition` in its parent's schema. It fills a
--- table with all that the parent has and then attaches it, which blocks neither readers nor writers
--- of the parent; CREATE TABLE ... PARTITION OF would lock the parent against both. `finish` names a
--- function over regclass that adds what LIKE does not copy, such as statement triggers.
+-- Makes the partition of one month, under the name `partition` in its parent's schema. It creates a
+-- table like the parent and then attaches it. Unlike CREATE TABLE ... PARTITION OF, that blocks
+-- neither readers nor writers of the parent; it locks only a default partition, until the commit.
+-- `finish` names a function over regclass that adds what LIKE does not copy, such as statement
+-- triggers.
 CREATE OR REPLACE FUNCTION chassis.make_month(
     parent regclass, schema name, partition text, month timestamptz, finish regproc
 ) RETURNS void

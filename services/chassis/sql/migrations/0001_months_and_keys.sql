@@ -32,10 +32,11 @@ BEGIN
     RETURN held;
 END $$;
 
--- Makes the partition of one month, under the name `partition` in its parent's schema. It fills a
--- table with all that the parent has and then attaches it, which blocks neither readers nor writers
--- of the parent; CREATE TABLE ... PARTITION OF would lock the parent against both. `finish` names a
--- function over regclass that adds what LIKE does not copy, such as statement triggers.
+-- Makes the partition of one month, under the name `partition` in its parent's schema. It creates a
+-- table like the parent and then attaches it. Unlike CREATE TABLE ... PARTITION OF, that blocks
+-- neither readers nor writers of the parent; it locks only a default partition, until the commit.
+-- `finish` names a function over regclass that adds what LIKE does not copy, such as statement
+-- triggers.
 CREATE FUNCTION chassis.make_month(
     parent regclass, schema name, partition text, month timestamptz, finish regproc
 ) RETURNS void
@@ -54,7 +55,8 @@ END $$;
 
 -- Makes the missing monthly partitions of `parent`, from the month before `since` to `months_ahead`
 -- after it, and returns how many it made. `parent` is partitioned by ranges of UUIDv7. It runs with
--- the rights of its caller, a function of the table's owner.
+-- the rights of its caller, a function of the table's owner. The limits bound the locks that one
+-- call takes, and keep a wrong time from making months that nobody needs.
 CREATE FUNCTION chassis.ensure_months(
     parent regclass, months_ahead integer, since timestamptz, finish regproc DEFAULT NULL
 ) RETURNS integer
@@ -67,6 +69,12 @@ DECLARE
     of_parent record;
     made integer := 0;
 BEGIN
+    IF months_ahead NOT BETWEEN 0 AND 60
+        OR since NOT BETWEEN now() - interval '10 years' AND now() + interval '10 years'
+    THEN
+        RAISE EXCEPTION 'no partitions for % months after %: at most 60 months, within 10 years',
+            months_ahead, since USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('chassis.ensure_months', parent::bigint));
     SELECT n.nspname AS schema, c.relname AS name, a.attname AS key_column,
         nullif(p.partdefid, 0)::regclass AS default_partition

@@ -6,6 +6,6 @@ CREATE OR REPLACE FUNCTION notif.ensure_partitions(
 ) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT chassis.ensure_months('notif.notification', months_ahead, since)
-        + chassis.ensure_months('notif.delivery', months_ahead, since)
+    SELECT chassis.ensure_months('notif.delivery', months_ahead, since)
+        + chassis.ensure_months('notif.notification', months_ahead, since)
 $$;

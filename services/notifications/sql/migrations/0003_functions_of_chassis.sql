@@ -14,8 +14,8 @@ CREATE FUNCTION notif.ensure_partitions(
 ) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT chassis.ensure_months('notif.notification', months_ahead, since)
-        + chassis.ensure_months('notif.delivery', months_ahead, since)
+    SELECT chassis.ensure_months('notif.delivery', months_ahead, since)
+        + chassis.ensure_months('notif.notification', months_ahead, since)
 $$;
 
 GRANT EXECUTE ON FUNCTION notif.ensure_partitions(integer, timestamptz) TO bp_notifications;
