@@ -108,10 +108,10 @@ def short() -> str:
             "A unit is different work in each system. A posting of Blnk "
             f"({_pace(peers.BLNK)} a second) has no TLS, no authentication and no hash chain. A "
             f"book transfer of BP ({peers.BOOK.typical_per_s} a second) has TLS, mTLS, events, an "
-            "audit record and two pushes; it is not ahead of a bare posting. BP's gateway and sidecars with one "
-            f"durable debit and nothing else make {_pace(peers.BASELINE)} a second. What each "
-            "system does for one unit, its latency and its CPU: "
-            "[performance](docs/performance.md).",
+            "audit record and two pushes; it is not ahead of a bare posting. BP's gateway and "
+            "sidecars with one durable debit and nothing else make "
+            f"{_pace(peers.BASELINE)} a second. What each system does for one unit, its "
+            "latency and its CPU: [performance](docs/performance.md).",
         )
     )
 
