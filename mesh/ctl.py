@@ -25,9 +25,8 @@ _FAULTS = (ConfigFault, MeshFault, SnapshotFault, contracts.ContractError)
 
 def load_mesh(config: Path, places: endpoints.Endpoints) -> tuple[model.Mesh, PassedOn]:
     """Read everything; return the model and the text that Envoy gets unparsed."""
-    descriptor_set = contracts.default_descriptor_set()
     parsed = resources.parse(documents.read_folder(config))
-    mesh = resolve(Inputs(parsed, contracts.load(descriptor_set), places, descriptor_set))
+    mesh = resolve(Inputs(parsed, contracts.load(), places))
     return mesh, telemetry.passed_on(parsed)
 
 

@@ -50,8 +50,14 @@ def pytest_testnodedown(node: WorkerController) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Scale timeouts to the speed of the host; a worker with a lane keeps its own tests."""
+    """Scale timeouts to the speed of the host, and mark the tests that use the stack.
+
+    A worker with a lane keeps its own tests.
+    """
     scale_timeouts(config, items)
+    for item in items:
+        if "stack_supervisor" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.stack)
     own = getattr(config, "workerinput", {}).get("lane")
     if own is not None:
         config.hook.pytest_deselected(items=[item for item in items if lane(item) != own])
@@ -59,11 +65,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def lane(item: pytest.Item) -> str:
-    """Return the lane of a test: `stack` if one of its fixtures uses the stack, else `alone`.
+    """Return the lane of a test: `stack` by its marker, else `alone`.
 
     There is one stack a session, and two workers would break it for each other.
     """
-    return "stack" if "stack_supervisor" in getattr(item, "fixturenames", ()) else "alone"
+    return "stack" if item.get_closest_marker("stack") else "alone"
 
 
 @pytest.fixture(scope="session")

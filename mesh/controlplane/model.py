@@ -228,14 +228,6 @@ class EdgeLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Contracts:
-    """The contracts that `services.contracts` reads, and the descriptor set with them."""
-
-    methods: Mapping[str, MethodContract]
-    descriptor_set: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Edge:
     """The gateway's proxy."""
 
@@ -255,8 +247,8 @@ class Edge:
     routes: tuple[GatewayRoute, ...]
     services: tuple[ServiceTarget, ...]
     partners: tuple[Partner, ...]
-    contracts: Contracts
-    """The contracts by which bodies and queries are checked and transcoded."""
+    contracts: Mapping[str, MethodContract]
+    """The contracts by which bodies and queries are checked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ The comparisons are SQL. The rows that other stores are compared with are return
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 
@@ -98,9 +99,25 @@ async def _judge(connection: asyncpg.Connection, findings: Findings) -> None:
 async def _facts(connection: asyncpg.Connection) -> Bank:
     sql, bank = queries("write"), Bank()
     async for page in pages(connection, sql.interbank_transfers):
-        bank.interbank.update((row[0], Interbank(*row[1:])) for row in page)
+        bank.interbank.update((row["transfer_id"], _interbank(row)) for row in page)
     async for page in pages(connection, sql.published):
-        bank.published.update((row[0], Place(*row[1:])) for row in page)
+        bank.published.update((row["event_id"], _place(row)) for row in page)
     async for page in pages(connection, sql.accounts):
-        bank.accounts.update((row[0], (row[1], row[2], row[3])) for row in page)
+        for row in page:
+            account = (row["currency"], row["balance"], row["position"])
+            bank.accounts[row["account_id"]] = account
     return bank
+
+
+def _interbank(row: Any) -> Interbank:
+    return Interbank(
+        state=row["state"],
+        version=row["version"],
+        trace_number=row["trace_number"],
+        amount=row["amount"],
+        currency=row["currency"],
+    )
+
+
+def _place(row: Any) -> Place:
+    return Place(row["topic"], row["partition"], row["kafka_offset"])

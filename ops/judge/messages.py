@@ -84,7 +84,9 @@ async def compare_messages(
                 if asked_for != customer_id and (asked_for or whole):
                     findings.add(Kind.DELIVERY_UNKNOWN, asked_for, customer_id, event_id=event_id)
         async for page in pages(connection, sql.deliveries):
-            deliveries.update(((row[1], row[0]), Delivery(row[2], row[3])) for row in page)
+            for row in page:
+                delivery = Delivery(row["state"], row["attempts"])
+                deliveries[row["device"], row["event_id"]] = delivery
         overdue = await connection.fetch(sql.overdue, SAMPLES_MAX, overdue_s())
     findings.add_rows(Kind.DELIVERY_OVERDUE, overdue)
     findings.checked["messages"] += written.total()

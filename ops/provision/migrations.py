@@ -48,7 +48,7 @@ async def migrate_database(
         await run(
             (str(DBMATE), *options, *table, "migrate"),
             {"DATABASE_URL": postgres.url(database)},
-            logs / f"migrations-{service}.log",
+            logs / f"migrations-{database}-{service}.log",
         )
         await _note_digests(postgres, database, service)
 

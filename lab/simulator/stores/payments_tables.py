@@ -17,6 +17,7 @@ from lab.simulator.stores.leases import Leases
 from lab.simulator.stores.notices_table import NoticesTable, WorkWatch, notice_row
 from lab.simulator.stores.outbox import Outbox
 from services.kernel.ids import shard_of
+from services.payments.store import DebitOrder, PlainStep
 
 PENDING = frozenset({"DEBITED", "OUTCOME_UNKNOWN", "CANCELLING"})
 """States of the index interbank_transfer_due."""
@@ -61,53 +62,52 @@ class PaymentsTables(NoticesTable):
 
     def debit(self, *values: Any) -> Sequence[Row]:
         """Make step 2 of the saga: write key, debit, transfer and event."""
-        outcome, existing = self._debit(*values)
+        order = DebitOrder(*values)
+        outcome, existing = self._debit(order)
         return [
-            {"transfer_id": values[0], "outcome": outcome, "existing_transfer_id": existing},
+            {"transfer_id": order.transfer_id, "outcome": outcome, "existing_transfer_id": existing}
         ]
 
-    def debit_each(self, orders: Sequence[Sequence[Any]]) -> Sequence[Row]:
+    def debit_each(self, orders: Sequence[DebitOrder]) -> Sequence[Row]:
         """Make or refuse step 2 of each of several sagas independently."""
         first: dict[Key, uuid.UUID] = {}
-        made = [self._debit_or_refuse(values, first) for values in orders]
-        return [
-            {"transfer_id": values[0], "outcome": one[0], "existing_transfer_id": one[1]}
-            | {"refusal": one[2]}
-            for values, one in zip(orders, made, strict=True)
-        ]
+        return [self._debit_or_refuse(order, first) for order in orders]
 
-    def _debit_or_refuse(
-        self, values: Sequence[Any], first: dict[Key, uuid.UUID]
-    ) -> tuple[str | None, uuid.UUID | None, str | None]:
-        """Return outcome, existing transfer and refusal.
+    def _debit_or_refuse(self, order: DebitOrder, first: dict[Key, uuid.UUID]) -> Row:
+        """Return a row of payments.debit_each.
 
         The first order of the batch with a key owns that key. If it is refused, a later order with
         the same key must be sent again.
         """
-        key: Key = (shard_of(values[2]), values[1], values[11])
-        if first.setdefault(key, values[0]) != values[0] and key not in self.keys:
-            return None, None, None
+        row: Row = {"transfer_id": order.transfer_id, "outcome": None}
+        row |= {"existing_transfer_id": None, "refusal": None}
+        key: Key = (shard_of(order.account_id), order.customer_id, order.idempotency_key)
+        transfer_id = order.transfer_id
+        if first.setdefault(key, transfer_id) != transfer_id and key not in self.keys:
+            return row
         try:
             with self._database.savepoint():
-                return (*self._debit(*values), None)
+                outcome, existing = self._debit(order)
         except asyncpg.PostgresError as refusal:
-            return "REFUSED", None, sqlstate_of(refusal)
+            return row | {"outcome": "REFUSED", "refusal": sqlstate_of(refusal)}
+        return row | {"outcome": outcome, "existing_transfer_id": existing}
 
-    def _debit(self, *values: Any) -> tuple[str, uuid.UUID | None]:
-        row = _row_of_debit(values)
+    def _debit(self, order: DebitOrder) -> tuple[str, uuid.UUID | None]:
+        row = _row_of_debit(order)
         key: Key = (shard_of(row["account_id"]), row["customer_id"], row["idempotency_key"])
         held = self.keys.get(key)
         if held is not None:
-            return self.outcome_of_key(held, values[12])
-        self._database.put(self.keys, key, (values[12], row["transfer_id"]))
+            return self.outcome_of_key(held, order.fingerprint)
+        self._database.put(self.keys, key, (order.fingerprint, row["transfer_id"]))
         positions = self._books.debit_to_internal(
-            values[18],
+            order.transaction_id,
             "INTERBANK_DEBIT",
             row["transfer_id"],
             (row["account_id"], row["currency"], row["amount"]),
             "ACH_CLEARING",
         )
-        self._append(row, values[19], "bp.payments.v1.TransferDebited", values[20], positions)
+        event_type = "bp.payments.v1.TransferDebited"
+        self._append(row, order.event_id, event_type, order.payload, positions)
         self._write(None, row)
         return "DEBITED", None
 
@@ -134,16 +134,24 @@ class PaymentsTables(NoticesTable):
             self._set_notice(notice, "APPLIED")
         return [{"advanced": True, "accepted_response": moved["accepted_response"]}]
 
-    def advance_group(self, steps: Sequence[Sequence[Any]]) -> Sequence[Row]:
+    def advance_group(self, steps: Sequence[PlainStep]) -> Sequence[Row]:
         """Make several later steps that post nothing."""
         taken: list[Row] = []
         for step in steps:
-            changes = (*step[2:8], step[11])
-            moved = self._move(step[0], step[1], changes)
+            changes = (
+                step.next_state,
+                step.trace_number,
+                step.failure_reason,
+                step.return_code,
+                step.update_time,
+                step.lease_until,
+                step.response,
+            )
+            moved = self._move(step.transfer_id, step.expected_version, changes)
             if moved is not None:
-                self._append(moved, step[8], step[9], step[10], [])
+                self._append(moved, step.event_id, step.event_type, step.payload, [])
                 answer = moved["accepted_response"]
-                taken.append({"event_id": step[8], "accepted_response": answer})
+                taken.append({"event_id": step.event_id, "accepted_response": answer})
         return taken
 
     def is_at(self, row: Row, version: int) -> bool:
@@ -344,12 +352,12 @@ _COLUMNS = (
     "fraud_review",
     "idempotency_key",
 )
-"""The first arguments of payments.debit, in order."""
+"""The columns that an order has under the same name."""
 
 
-def _row_of_debit(values: Sequence[Any]) -> Row:
-    """Return a new row from the arguments of payments.debit."""
-    row: Row = dict(zip(_COLUMNS, values, strict=False))
+def _row_of_debit(order: DebitOrder) -> Row:
+    """Return a new row of payments.interbank_transfer."""
+    row: Row = {name: getattr(order, name) for name in _COLUMNS}
     row |= {
         "state": "DEBITED",
         "version": 1,
@@ -357,12 +365,12 @@ def _row_of_debit(values: Sequence[Any]) -> Row:
         "failure_reason": None,
         "return_code": None,
         "accepted_response": None,
-        "correlation_id": values[13],
-        "traceparent": values[14],
-        "create_time": values[15],
-        "update_time": values[15],
-        "lease_owner": values[16],
-        "lease_until": values[17],
+        "correlation_id": order.correlation_id,
+        "traceparent": order.traceparent,
+        "create_time": order.create_time,
+        "update_time": order.create_time,
+        "lease_owner": order.lease_owner,
+        "lease_until": order.lease_until,
         "attempts": 0,
     }
     return row

@@ -11,6 +11,7 @@ from lab.simulator.stores.books import Books, Leg
 from lab.simulator.stores.database import Database, Row, sqlstate_of
 from lab.simulator.stores.outbox import Outbox
 from services.kernel.ids import shard_of
+from services.transfers.store import Request
 
 Key = tuple[int, uuid.UUID, str]
 _COLUMNS = (
@@ -24,7 +25,11 @@ _COLUMNS = (
     "create_time",
     "response",
 )
-"""Arguments 4 to 12 of transfers.post_book_transfer, in order."""
+"""The columns of a book transfer that a request has under the same name."""
+
+
+def _key(request: Request) -> Key:
+    return (shard_of(request.customer_id), request.customer_id, request.idempotency_key)
 
 
 class TransfersTables:
@@ -42,42 +47,42 @@ class TransfersTables:
 
     def post_book_transfer(self, *values: Any) -> Sequence[Row]:
         """Write key, transfer, postings and event in one transaction."""
-        customer_id, idempotency_key, fingerprint = values[:3]
-        row: Row = dict(zip(_COLUMNS, values[3:12], strict=True))
-        key: Key = (shard_of(customer_id), customer_id, idempotency_key)
+        request = Request(*values)
+        row: Row = {name: getattr(request, name) for name in _COLUMNS}
+        key = _key(request)
         if key in self.keys:
-            return self.replay(customer_id, idempotency_key, fingerprint)
-        transfer_id = row["transfer_id"]
-        self._database.put(self.keys, key, (fingerprint, transfer_id))
-        self._database.put(self.made, transfer_id, row | {"customer_id": customer_id})
+            return self.replay(request.customer_id, request.idempotency_key, request.fingerprint)
+        transfer_id = request.transfer_id
+        self._database.put(self.keys, key, (request.fingerprint, transfer_id))
+        self._database.put(self.made, transfer_id, row | {"customer_id": request.customer_id})
         legs = (
             Leg(row["account_id"], None, row["currency"], -row["amount"]),
             Leg(row["destination_account_id"], None, row["currency"], row["amount"]),
         )
         positions = self._books.post(transfer_id, "BOOK_TRANSFER", transfer_id, legs)
         event = (
-            values[12],
+            request.event_id,
             "bp.transfers.v1.BookTransferPosted",
             transfer_id,
-            values[13],
-            values[14],
+            request.event_payload,
+            request.traceparent,
         )
         self._outbox.append("transfers", row["account_id"], event, positions, self._now())
         return [{"verdict": "POSTED", "response": row["response"]}]
 
-    def post_book_transfers(self, requests: Sequence[Sequence[Any]]) -> Sequence[Row]:
+    def post_book_transfers(self, requests: Sequence[Request]) -> Sequence[Row]:
         """Post, replay or refuse each of several transfers independently."""
         first: dict[Key, uuid.UUID] = {}
-        return [self._post_or_refuse(values, first) for values in requests]
+        return [self._post_or_refuse(request, first) for request in requests]
 
-    def _post_or_refuse(self, values: Sequence[Any], first: dict[Key, uuid.UUID]) -> Row:
-        key: Key = (shard_of(values[0]), values[0], values[1])
-        row: Row = {"transfer_id": values[3], "verdict": None, "response": None, "refusal": None}
-        if first.setdefault(key, values[3]) != values[3] and key not in self.keys:
+    def _post_or_refuse(self, request: Request, first: dict[Key, uuid.UUID]) -> Row:
+        key, transfer_id = _key(request), request.transfer_id
+        row: Row = {"transfer_id": transfer_id, "verdict": None, "response": None, "refusal": None}
+        if first.setdefault(key, transfer_id) != transfer_id and key not in self.keys:
             return row
         try:
             with self._database.savepoint():
-                made = row | self.post_book_transfer(*values)[0]
+                made = row | self.post_book_transfer(*request)[0]
         except asyncpg.PostgresError as refusal:
             return row | {"verdict": "REFUSED", "refusal": sqlstate_of(refusal)}
         # The caller already has the answer of a new transfer. Only a replay returns one.

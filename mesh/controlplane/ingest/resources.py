@@ -57,14 +57,14 @@ def _parse_one(document: Document) -> Resource:
     for key in value:
         if key not in _TOP:
             raise document.fault((key,), f"remove the unknown field {key}")
-    kind = (str(value.get("apiVersion")), str(value.get("kind")))
-    if kind not in SPECS:
-        raise document.fault(("kind",), f"{kind[0]} {kind[1]} is not supported here; remove it")
+    version, kind = str(value.get("apiVersion")), str(value.get("kind"))
+    if (version, kind) not in SPECS:
+        raise document.fault(("kind",), f"{version} {kind} is not supported here; remove it")
     return Resource(
         document,
-        kind[1],
+        kind,
         _validated(document, ("metadata",), Metadata, value.get("metadata")),
-        _validated(document, ("spec",), SPECS[kind], value.get("spec", {})),
+        _validated(document, ("spec",), SPECS[version, kind], value.get("spec", {})),
     )
 
 

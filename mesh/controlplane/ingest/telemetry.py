@@ -11,4 +11,5 @@ def passed_on(resources: list[Resource]) -> PassedOn:
     found = of_kind(resources, shapes.TelemetrySpec)
     if len(found) != 1:
         raise MeshFault("mesh/config needs exactly one Telemetry")
-    return PassedOn(log_filter=found[0][1].access_logging[0].filter.expression)
+    (_, spec), *_ = found
+    return PassedOn(log_filter=spec.access_logging[0].filter.expression)

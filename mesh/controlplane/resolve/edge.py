@@ -1,5 +1,6 @@
 """The gateway's part of the model, built from Gateway, RequestAuthentication and EdgePolicy."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from mesh.controlplane.ingest.faults import MeshFault
 from mesh.controlplane.ingest.resources import Resource, of_kind
 from mesh.controlplane.resolve.places import certificate, parse_address, partner_authority
 from mesh.controlplane.resolve.traffic import TrafficRules, milliseconds
+from services.contracts import MethodContract
 
 _TLS = {"TLSV1_2": model.TlsVersion.V1_2, "TLSV1_3": model.TlsVersion.V1_3}
 _SpecT = TypeVar("_SpecT", bound=shapes.Shape)
@@ -24,7 +26,7 @@ def resolve_edge(
     routes: tuple[GatewayRoute, ...],
     services: tuple[model.ServiceTarget, ...],
     traffic: TrafficRules,
-    contracts: model.Contracts,
+    contracts: Mapping[str, MethodContract],
 ) -> model.Edge:
     """Return the gateway. Raises MeshFault for a rate-limit class or partner without config."""
     server = _only(resources, shapes.GatewaySpec).servers[0]
@@ -59,7 +61,8 @@ def _only(resources: list[Resource], spec: type[_SpecT]) -> _SpecT:
     found = of_kind(resources, spec)
     if len(found) != 1:
         raise MeshFault(f"mesh/config needs exactly one {spec.__name__.removesuffix('Spec')}")
-    return found[0][1]
+    (_, only), *_ = found
+    return only
 
 
 def _refuse_unknown(

@@ -35,7 +35,6 @@ class Inputs:
     resources: list[Resource]
     contracts: Mapping[str, MethodContract]
     endpoints: Endpoints
-    descriptor_set: bytes
 
 
 def resolve(inputs: Inputs) -> model.Mesh:
@@ -61,7 +60,7 @@ def resolve(inputs: Inputs) -> model.Mesh:
         routes,
         tuple(targets[name] for name in sorted(reached)),
         traffic,
-        model.Contracts(inputs.contracts, inputs.descriptor_set),
+        inputs.contracts,
     )
     return model.Mesh(sidecars, gateway)
 
@@ -135,8 +134,8 @@ def _sidecar(
 def egress_hosts(resources: list[Resource], workload: str) -> list[tuple[str, Resource]]:
     """Return the hosts that a workload may call: those of its Sidecar, or of the default one."""
     found = of_kind(resources, shapes.SidecarSpec)
-    own = [pair for pair in found if _selects(pair[1], workload)]
-    chosen = own or [pair for pair in found if pair[1].workload_selector is None]
+    own = [(one, spec) for one, spec in found if _selects(spec, workload)]
+    chosen = own or [(one, spec) for one, spec in found if spec.workload_selector is None]
     if len(chosen) != 1:
         raise MeshFault(f"{workload} needs exactly one Sidecar or a default, but has {len(chosen)}")
     resource, spec = chosen[0]

@@ -247,7 +247,8 @@ SELECT event_id::text, topic, partition, kafka_offset FROM outbox.published;
 
 -- name: interbank_transfers
 -- Every interbank transfer, with what the clearing house and the events should agree with.
-SELECT transfer_id::text, state, version, coalesce(trace_number, ''), amount, currency
+SELECT transfer_id::text, state, version, coalesce(trace_number, '') AS trace_number, amount,
+    currency
 FROM payments.interbank_transfer;
 
 -- name: accounts

@@ -86,7 +86,7 @@ def parked(record: Record, reason: str, error: str) -> Parked:
     topic = record.topic + DEAD_LETTER_SUFFIX
     if is_too_large(record):
         return Parked(topic, b"", b"", headers)
-    own = [pair for pair in record.headers if not pair[0].startswith("dlq-")]
+    own = [(name, value) for name, value in record.headers if not name.startswith("dlq-")]
     return Parked(topic, record.key, record.value, [*own, *headers])
 
 

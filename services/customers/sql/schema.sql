@@ -8,8 +8,8 @@ ALTER SCHEMA customers OWNER TO postgres;
 GRANT USAGE ON SCHEMA customers TO bp_customers;
 GRANT USAGE ON SCHEMA customers TO bp_judge;
 
--- Accounts of customers. An account's id carries the shard of its customer, so the rows of a
--- transfer lie together.
+-- Accounts of customers. An account's id carries the shard of its customer, so all rows of a
+-- transfer are in one shard.
 CREATE TABLE customers.account (
     account_id uuid NOT NULL,
     customer_id uuid NOT NULL,

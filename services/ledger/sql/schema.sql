@@ -81,7 +81,7 @@ GRANT SELECT ON TABLE ledger.account TO bp_judge;
 
 -- One line of a transaction, never changed. amount is signed: above zero is a credit. Monthly
 -- partitions: transaction_id is a UUIDv7, so a range of ids is a range of time. The first line of a
--- transaction lies in the shard of its id, so its id is unique over all shards.
+-- transaction is in the shard of its id, so its id is unique over all shards.
 CREATE TABLE ledger.entry (
     shard smallint NOT NULL,
     transaction_id uuid NOT NULL,

@@ -69,9 +69,9 @@ CREATE INDEX book_transfer_by_account ON ONLY transfers.book_transfer USING btre
 GRANT SELECT ON TABLE transfers.book_transfer TO bp_judge;
 GRANT SELECT ON TABLE transfers.book_transfer TO bp_transfers;
 
--- Which transfer each key of a customer made, for ever: a forgotten key could pay twice. A key is
--- unique over all time, so the partitions are by shard and not by time. The answer is with the
--- transfer.
+-- The transfer of each key of a customer. A key is kept forever: a forgotten key could pay twice. A
+-- key is unique over all time, so the partitions are by shard and not by time. The answer is with
+-- the transfer.
 CREATE TABLE transfers.idempotency_key (
     shard smallint NOT NULL,
     customer_id uuid NOT NULL,

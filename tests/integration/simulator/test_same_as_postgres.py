@@ -14,6 +14,8 @@ from lab.simulator.stores.books import Leg
 from lab.simulator.stores.database import sqlstate_of
 from services.kernel.ids import new_id, shard_of
 from services.payments.state import TABLE, Event, State, transition
+from services.payments.store import DebitOrder, PlainStep
+from services.transfers.store import Request
 from tests.integration.simulator.twins import (
     Simulated,
     Twins,
@@ -153,7 +155,7 @@ class Payers:
         self.notices: list[str] = []
         self.marker = uuid.uuid4().hex
 
-    def order(self) -> tuple[Any, ...]:
+    def order(self) -> DebitOrder:
         """Return the arguments of a debit."""
         people, luck = self.people, self.luck
         account_id = luck.choice(people.accounts[:2] * 3 + people.accounts)
@@ -166,9 +168,9 @@ class Payers:
         fingerprint = bytes([luck.randrange(2)]) * 32
         lease = ("slot/0", LONG_AGO + timedelta(hours=luck.randrange(48)))
         ids = (new_id(shard), new_id(shard))
-        return (
-            *(transfer_id, people.customer_id, account_id, amount, "USD", *to, key, fingerprint),
-            *("request", "", now, *lease, *ids, b"payload"),
+        whose = (transfer_id, people.customer_id, account_id, amount, "USD")
+        return DebitOrder(
+            *(*whose, *to, key, fingerprint, "request", "", now, *lease, *ids, b"payload")
         )
 
     def step(self) -> tuple[Any, ...] | None:
@@ -192,12 +194,12 @@ class Payers:
             *(does.frees_key, luck.choice((None, b"answer")), luck.choice((None, *self.notices))),
         )
 
-    def plain(self) -> tuple[Any, ...] | None:
+    def plain(self) -> PlainStep | None:
         """Return a step that posts nothing, as a row of payments.plain_step."""
         step = self.step()
         if step is None or step[8] is not None or step[13]:
             return None
-        return (*step[:8], *step[10:13], step[14])
+        return PlainStep._make((*step[:8], *step[10:13], step[14]))
 
 
 async def _say_something(twins: Twins, payers: Payers) -> None:
@@ -214,7 +216,7 @@ async def _say_something(twins: Twins, payers: Payers) -> None:
             if step is not None:
                 await twins.say("advance", *step)
         case 6:
-            rows = {row[0]: row for _ in range(4) if (row := payers.plain()) is not None}
+            rows = {row.transfer_id: row for _ in range(4) if (row := payers.plain()) is not None}
             await twins.say("advance_group", list(rows.values()))
         case 7:
             key = f"{payers.marker}-{luck.randrange(40)}"
@@ -280,13 +282,14 @@ async def test_random_book_transfers_get_the_same_answers(
     twins = Twins(transfers_pool, "transfers", simulated.transfers, simulated.database)
     luck, marker = people.luck, uuid.uuid4().hex
 
-    def request() -> tuple[Any, ...]:
+    def request() -> Request:
         source, target = luck.sample(people.accounts, 2)
         ids = (new_id(shard_of(source)), source, people.customer_id, target)
         fingerprint = bytes([luck.randrange(2)]) * 32
         key = (people.customer_id, f"{marker}-{luck.randrange(40)}", fingerprint)
         paid = ("USD", luck.choice((1, 100, 800)), "rent", datetime.now(UTC))
-        return (*key, *ids, *paid, f"answer {ids[0]}".encode(), new_id(), b"payload", None)
+        answer = f"answer {ids[0]}".encode()
+        return Request(*key, *ids, *paid, answer, new_id(), b"payload", None)
 
     for _ in range(STATEMENTS):
         match luck.randrange(3):

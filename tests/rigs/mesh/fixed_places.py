@@ -50,12 +50,10 @@ def endpoints(*, without: str = "") -> Endpoints:
 
 def inputs(config: Path = CONFIG, *, without: str = "") -> Inputs:
     """Return everything from which a mesh is built."""
-    descriptor_set = contracts.default_descriptor_set()
     return Inputs(
         resources.parse(documents.read_folder(config)),
-        contracts.load(descriptor_set),
+        contracts.load(),
         endpoints(without=without),
-        descriptor_set,
     )
 
 

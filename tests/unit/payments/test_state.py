@@ -46,6 +46,49 @@ def test_no_refunded_state_is_ever_left_so_no_refund_comes_twice() -> None:
     assert not [state for state, _ in TABLE.rows if state in CREDITED_BACK]
 
 
+EVENT_OF = {
+    State.OUTCOME_UNKNOWN: "TransferOutcomeUnknown",
+    State.CANCELLING: "TransferCancelRequested",
+    State.SUBMITTED: "TransferSubmitted",
+    State.COMPLETED: "TransferCompleted",
+    State.RETURNED: "TransferReturned",
+    State.FAILED: "TransferFailed",
+    State.CANCELLED: "TransferCancelled",
+}
+"""The event that says that a transfer is in a state, as the contract describes it."""
+
+
+LEADS_TO = {
+    Event.ACCEPTED: State.SUBMITTED,
+    Event.TIMED_OUT: State.OUTCOME_UNKNOWN,
+    Event.RECALLED: State.FAILED,
+    Event.CANCEL_ASKED: State.CANCELLING,
+    Event.COMPLETED: State.COMPLETED,
+    Event.RETURNED: State.RETURNED,
+}
+"""Where an event leads from any state; a recall that the customer asked for ends in CANCELLED."""
+
+
+def _posting(state: State, to: State) -> Posting | None:
+    """Return what an accountant expects: where the money is before a step, and where after it."""
+    if to is State.COMPLETED:
+        return Posting.SETTLE
+    if to not in CREDITED_BACK:
+        return None
+    settled = state is State.COMPLETED
+    return Posting.REFUND_FROM_SETTLEMENT if settled else Posting.REFUND_FROM_CLEARING
+
+
+@pytest.mark.parametrize(("state", "event"), list(TABLE.rows))
+def test_each_row_leads_on_and_writes_the_event_and_the_posting_of_its_target(
+    state: State, event: Event
+) -> None:
+    asked = (state, event) == (State.CANCELLING, Event.RECALLED)
+    to = State.CANCELLED if asked else LEADS_TO[event]
+    step = TABLE.rows[state, event]
+    assert (step.to, step.event_type, step.posting) == (to, EVENT_OF[to], _posting(state, to))
+
+
 def test_a_return_after_settlement_is_paid_from_settlement_and_not_from_clearing() -> None:
     _, from_settled = after(transfer(State.COMPLETED), Fact(Event.RETURNED), NOW)
     _, from_clearing = after(transfer(State.SUBMITTED), Fact(Event.RETURNED), NOW)

@@ -5,6 +5,7 @@ messages: an RPC returns its own response message, and the REST body is only the
 transcoder gets a descriptor set without `response_body`, and the Lua code unwraps the response.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from envoy_data_plane.envoy.config.core import v3 as core
@@ -18,14 +19,15 @@ from gateway import request_check
 from mesh.controlplane import model
 from mesh.controlplane.translate.edge import names
 from mesh.controlplane.translate.http import http_filter
+from services.contracts import MethodContract, default_descriptor_set
 
 _HTTP: Any = annotations_pb2.http
 _RESPONSE_BYTES_MAX = 1048576
 
 
-def request_check_filter(contracts: model.Contracts) -> hcm.HttpFilter:
+def request_check_filter(contracts: Mapping[str, MethodContract]) -> hcm.HttpFilter:
     """Return the Lua filter; its code comes from gateway/request_check.py."""
-    source = core.DataSource(inline_string=request_check.source(contracts.methods))
+    source = core.DataSource(inline_string=request_check.source(contracts))
     return http_filter(names.LUA, lua.Lua(default_source_code=source))
 
 
@@ -37,7 +39,7 @@ def transcoder_filter(edge: model.Edge) -> hcm.HttpFilter:
 def _transcoder(edge: model.Edge) -> transcoder.GrpcJsonTranscoder:
     served = {each.method[1:].partition("/")[0] for each in edge.routes}
     return transcoder.GrpcJsonTranscoder(
-        proto_descriptor_bin=transcodable(edge.contracts.descriptor_set),
+        proto_descriptor_bin=transcodable(default_descriptor_set()),
         services=sorted(served),
         convert_grpc_status=True,
         match_incoming_request_route=True,

@@ -8,7 +8,7 @@ BEGIN
     IF uuid_extract_version(transaction_id) IS DISTINCT FROM 7 THEN
         RAISE EXCEPTION 'transaction id % is not a UUIDv7', transaction_id USING ERRCODE = 'BP007';
     ELSIF ledger.shard_of(transaction_id) <> ledger.shard_of(first_account_id) THEN
-        RAISE EXCEPTION 'transaction % lies in shard %, its first account in shard %',
+        RAISE EXCEPTION 'transaction % is in shard %, its first account is in shard %',
             transaction_id, ledger.shard_of(transaction_id), ledger.shard_of(first_account_id)
             USING ERRCODE = 'BP007';
     END IF;

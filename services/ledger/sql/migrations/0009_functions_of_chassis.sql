@@ -28,10 +28,44 @@ AS $$
         'ledger.entry', months_ahead, since, 'ledger.finish_partition')
 $$;
 
+-- Raises BP007 when the id is not a UUIDv7 or is not in the shard of the transaction's first
+-- account.
+CREATE OR REPLACE FUNCTION ledger.require_transaction_id(transaction_id uuid, first_account_id uuid)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF uuid_extract_version(transaction_id) IS DISTINCT FROM 7 THEN
+        RAISE EXCEPTION 'transaction id % is not a UUIDv7', transaction_id USING ERRCODE = 'BP007';
+    ELSIF ledger.shard_of(transaction_id) <> ledger.shard_of(first_account_id) THEN
+        RAISE EXCEPTION 'transaction % is in shard %, its first account is in shard %',
+            transaction_id, ledger.shard_of(transaction_id), ledger.shard_of(first_account_id)
+            USING ERRCODE = 'BP007';
+    END IF;
+END $$;
+
+COMMENT ON TABLE ledger.entry IS
+    'One line of a transaction, never changed. amount is signed: above zero is a credit. Monthly '
+    'partitions: transaction_id is a UUIDv7, so a range of ids is a range of time. The first line'
+    ' of a transaction is in the shard of its id, so its id is unique over all shards.';
+
 RESET ROLE;
 
 -- migrate:down
 SET ROLE ledger_owner;
+CREATE OR REPLACE FUNCTION ledger.require_transaction_id(transaction_id uuid, first_account_id uuid)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF uuid_extract_version(transaction_id) IS DISTINCT FROM 7 THEN
+        RAISE EXCEPTION 'transaction id % is not a UUIDv7', transaction_id USING ERRCODE = 'BP007';
+    ELSIF ledger.shard_of(transaction_id) <> ledger.shard_of(first_account_id) THEN
+        RAISE EXCEPTION 'transaction % lies in shard %, its first account in shard %',
+            transaction_id, ledger.shard_of(transaction_id), ledger.shard_of(first_account_id)
+            USING ERRCODE = 'BP007';
+    END IF;
+END $$;
 CREATE OR REPLACE FUNCTION ledger.ensure_partitions(
     months_ahead integer DEFAULT 3, since timestamptz DEFAULT now()
 ) RETURNS integer

@@ -12,7 +12,7 @@ DECLARE
     drawn bigint;
     age constant interval := clock_timestamp() - uuid_extract_timestamp(event_id);
 BEGIN
-    -- Such an id has no partition in outbox.published: the relay would publish it for ever.
+    -- Such an id has no partition in outbox.published: the relay would publish it forever.
     IF age IS NULL OR age NOT BETWEEN interval '-1 day' AND interval '27 days' THEN
         RAISE EXCEPTION 'event id % is not a UUIDv7 of the last 27 days', event_id
             USING ERRCODE = 'invalid_parameter_value';

@@ -65,6 +65,11 @@ END $$;
 
 DROP FUNCTION transfers.take_keys(transfers.request[]);
 
+COMMENT ON TABLE transfers.idempotency_key IS
+    'The transfer of each key of a customer. A key is kept forever: a forgotten key could pay '
+    'twice. A key is unique over all time, so the partitions are by shard and not by time. The '
+    'answer is with the transfer.';
+
 RESET ROLE;
 
 -- Here and not among the migrations of ledger, because the functions that called it are in the
