@@ -6,5 +6,5 @@ from lab.chaos import command as chaos
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands. bpctl calls this function if the lab is installed."""
+    """Add the lab's commands. bpctl calls this function if the lab is installed."""
     chaos.register(app)

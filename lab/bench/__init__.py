@@ -1,6 +1,6 @@
 """`make bench`: how many transfers the bank makes a second, their latency, and their cost.
 
-This package has the entry, the test bench, and one run of load. Its subpackages have the rest:
-`load` sends requests, `meters` measures, `variants` has the measured setups, and `report` shows and
-judges the figures. No other package may import it.
+This package contains the entry point, the test bench, and a single run of load. In its subpackages,
+`load` sends requests, `meters` measures, `variants` defines the measured setups, and `report` shows
+and judges the figures. No other package may import it.
 """

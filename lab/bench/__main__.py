@@ -39,9 +39,10 @@ PARTS: dict[str, Part] = {
     "open": transfers.arrivals,
     "ledger": ledger,
 }
-"""Parts on the main test bench, in this order: book transfers warm Kafka up for the later parts."""
+"""Parts on the main test bench, in order: book transfers run first and warm up Kafka for later
+parts."""
 APART: dict[str, Part] = {"growth": growth, "soak": soak}
-"""Parts with a test bench of their own, which starts with empty stores."""
+"""Parts that each start a separate test bench with empty stores."""
 QUICK = ("baseline", "book", "interbank", "open", "ledger")
 LONG_ONLY = ("soak",)
 
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         _on_test_bench(home, scale, found, together, fresh=own and not options.quick)
     for name in APART:
         if name in wanted:
-            keep()  # so that an interrupt in this part does not lose the earlier parts
+            keep()  # so that an interrupt in this part does not lose the results of earlier parts
             _apart(name, scale, found)
     show(found, keep())
     print(f"written to {options.report}")

@@ -1,4 +1,4 @@
-"""What all parts of a bench share: the test bench, callers, length of the runs, findings."""
+"""Shared by all parts of a bench: the test bench, callers, length of the runs, findings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab.bench.test_bench import TestBench
 QUICK_WARM_UP_S = 2.0
 QUICK_S = 6.0
 OPEN_CONNECTIONS = 256
-"""More than the requests in flight at any time, so that an arrival rarely waits for one."""
+"""More connections than requests in flight, so that an arrival rarely waits for a connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Scale:
 
 @dataclass(slots=True)
 class Findings:
-    """What has been measured so far."""
+    """The results so far."""
 
     results: list[Result] = field(default_factory=list[Result])
     figures: dict[str, float] = field(default_factory=dict[str, float])
@@ -51,9 +51,9 @@ class Findings:
     details: dict[str, Any] = field(default_factory=dict[str, Any])
     """The data behind the figures, for the report."""
     too_many: bool = False
-    """The test bench holds more transfers than the judge can keep in memory."""
+    """The test bench has more transfers than the judge can keep in memory."""
     void: list[str] = field(default_factory=list[str])
-    """Why the whole bench is void, in addition to the reasons of single runs."""
+    """Reasons why the whole bench is void, in addition to the reasons of single runs."""
 
     @property
     def reasons(self) -> list[str]:
@@ -80,7 +80,7 @@ class Bench:
     scale: Scale
     found: Findings
     say: Callable[[str], None]
-    """Reports progress. It gets the name of the next step."""
+    """Reports progress; called with the name of the next step."""
 
     async def measure(
         self,

@@ -21,12 +21,12 @@ from lab.bench.test_bench import TestBench
 from sandbox.stack.home import REPO
 
 REFUSED_SHARE_MAX = 0.001
-"""A larger share of refused requests makes a run void: it did not measure transfers."""
+"""A larger share of refused requests makes a run void, because it did not measure transfers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much load, and for how long."""
+    """The amount of load and its duration."""
 
     name: str
     """Prefix of the run's figures, such as "interbank.c64"."""
@@ -44,7 +44,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run measured."""
+    """The result of a run."""
 
     load: Load
     outcome: Outcome
@@ -52,7 +52,7 @@ class Result:
     """From the first request until the last event is in the audit log."""
     drained: completeness.Drained | None
     void: list[str] = field(default_factory=list[str])
-    """Why the run is void. Empty: it is valid."""
+    """Reasons why the run is void; empty if it is valid."""
 
     @property
     def per_s(self) -> float:
@@ -93,7 +93,7 @@ class Result:
 
 
 def _rounded(value: float) -> float:
-    """Round to at most three decimals: no figure is more exact than that."""
+    """Round to at most three decimals, because no figure is more exact."""
     return round(value) if value >= 10_000 else round(value, 3 if value < 10 else 1)
 
 
@@ -107,9 +107,9 @@ async def run(
 ) -> Result:
     """Run a load and check that every accepted transfer is complete.
 
-    `baseline_pid` is the process of the baseline when it runs in place of payments. The baseline
-    has no events, so the run does not wait for them and does not check completeness. `instead`
-    gives the pid of the process that replaces a part in this run.
+    `baseline_pid` is the process id of the baseline when it replaces payments. The baseline has no
+    events, so the run does not wait for them and does not check completeness. `instead` has the
+    process id of each process that replaces a part in this run.
     """
     prefix = f"bench-{secrets.token_hex(6)}"
     pids = test_bench.pids() | dict(instead or {})
@@ -130,7 +130,7 @@ async def run(
 
 
 def refusals(outcome: Outcome) -> list[str]:
-    """Return why too many refusals make a run void. Empty: there were few."""
+    """Return the reason if too many refusals make a run void; otherwise an empty list."""
     refused = sum(outcome.refused.values()) + outcome.unanswered
     if refused <= REFUSED_SHARE_MAX * outcome.sent:
         return []

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 Slice = tuple[int, float, float]
-"""A slice of time: the number of answers, and median and 99th percentile of their latency in ms."""
+"""A slice of time: number of answers, with median and 99th percentile of their latency in ms."""
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Return the value that `percent` of an ordered series do not exceed; 0 for an empty series."""
+    """Return the percentile of an ordered series for `percent`; 0 for an empty series."""
     if not ordered:
         return 0.0
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> float:
-    """Return the least-squares slope: the unit of `values` a unit of `times`; 0 for one point."""
+    """Return the least-squares slope of `values` over `times`; 0 for one point."""
     count = len(times)
     if count != len(values):
         raise ValueError(f"{count} times but {len(values)} values")
@@ -33,7 +33,8 @@ def slope(times: Sequence[float], values: Sequence[float]) -> float:
 def slices(
     ended_s: Sequence[float], took_ms: Sequence[float], slice_s: float, total_s: float
 ) -> list[Slice]:
-    """Cut answers into slices of time. `ended_s` is when each answer came, from the start."""
+    """Cut answers into slices of time. `ended_s` has the time of each answer in seconds from the
+    start."""
     count = max(1, round(total_s / slice_s))
     parts: list[list[float]] = [[] for _ in range(count)]
     for at, took in zip(ended_s, took_ms, strict=True):

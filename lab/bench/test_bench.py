@@ -22,7 +22,7 @@ class TestBench:
     """A running stack."""
 
     __test__: ClassVar[bool] = False
-    """pytest must not take the class for a test because of its name."""
+    """Without this, pytest would collect the class as a test because of its name."""
 
     stack: RunningStack
 

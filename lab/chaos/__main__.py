@@ -27,7 +27,7 @@ SECONDS = 120.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the schedules. Return 1 if one of them failed."""
+    """Run the schedules. Return 1 if a schedule failed."""
     options = _parser().parse_args(arguments)
     home = Home(options.home.resolve())
     if options.home == _own_home() and not control.is_running(home.control_socket):

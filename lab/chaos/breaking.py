@@ -1,4 +1,4 @@
-"""Carries out faults on a running stack: signals, graceful restarts, the partners' control APIs.
+"""Injects faults into a running stack by signals, graceful restarts and the partners' control APIs.
 
 Each fault is undone when its time ends, and also when the run is interrupted: paused processes
 continue and partners are repaired.
@@ -23,7 +23,7 @@ from ops.waiting import until
 from sandbox.client import Answer, BankClient
 
 BURST_REQUESTS = 300
-"""More than two batches of a service hold, and many times its database connections."""
+"""More than two batches of a service, and many times its database connections."""
 DOUBLED = 40
 LATENCY_MS = 1500
 NOTICED_WITHIN_S = 10.0
@@ -39,7 +39,7 @@ PARTNER_KINDS = {
 
 
 class Breaker:
-    """Carries out faults on one stack."""
+    """Injects faults into one stack."""
 
     def __init__(self, bank: BankClient, load: Load) -> None:
         self._bank = bank
@@ -56,7 +56,8 @@ class Breaker:
         }
 
     async def inject(self, fault: Fault) -> str:
-        """Carry out a fault from start to end. Return a note for the report, or "" for none."""
+        """Inject a fault, and end it when its time is up. Return a note for the report, or "" for
+        none."""
         return await self._injections[fault.kind](fault)
 
     async def _kill(self, fault: Fault) -> str:
@@ -167,7 +168,8 @@ def family(pid: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            # The name in parentheses may hold any character; state and parent follow the last one.
+            # The name in parentheses may contain any character; state and parent follow the last
+            # parenthesis.
             parent = int(stat.read_text().rpartition(")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
     found = [pid]

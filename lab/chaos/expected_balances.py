@@ -1,8 +1,8 @@
 """Compares the answers that the app received with the books, request by request. Pure.
 
-The judge compares the bank's stores with each other. This module compares the books with what the
-customers know: an accepted request is in the books once, a refused request is not, and each balance
-is the one that its owner expects from the answers.
+The judge compares the bank's stores with each other. This module compares the books with the
+answers: an accepted request is in the books once, a refused request is not, and each balance equals
+the one that the answers imply.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def compare_with_books(
 
 
 def _check_answer(order: Order) -> Iterator[Difference]:
-    """Check that the app may get this answer."""
+    """Check that this answer is allowed."""
     about = f"{order.op} {order.key}"
     if not order.definite:
         yield Difference("no definite answer", about, "accepted or refused", f"{order.tries} tries")

@@ -26,9 +26,10 @@ from sandbox.stack.testing import RunningStack
 from services.payments.state import State
 
 HEALED_WITHIN_S = 30.0
-"""The product's target on the documented host. It is scaled for this host."""
+"""The product's target on the documented host. It scales with the host."""
 WATCHED_S = 150.0
-"""The bank is watched at least this long, so that a failure shows the real time. Also scaled."""
+"""Keep watching at least this long after the last fault, so that a late recovery is measured. It
+scales too."""
 BREAKER_S_MAX = 300.0
 """The longest delay that an open breaker may cause: each opening lasts a minute on every host, and
 a breaker that opens six times in a row is a fault of the bank."""
@@ -46,17 +47,17 @@ ADMIN_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Healing:
-    """Seconds from the end of the last fault until each condition held. None: it never did."""
+    """Seconds from the end of the last fault until each condition held. None if it never held."""
 
     ready_s: float | None = None
-    """Every part was ready at the same moment."""
+    """Seconds until all parts were ready at the same time."""
     taken_s: float | None = None
-    """A new transfer was accepted, so its money is safe."""
+    """Seconds until a new transfer was accepted."""
     settled_s: float | None = None
-    """A new transfer settled, after two banking days at the clearing house."""
+    """Seconds until a new transfer settled, after two banking days at the clearing house."""
     breaker_s: float = 0.0
-    """When the breaker to the clearing house was last seen open. By contract it is open for a
-    minute: transfers are accepted meanwhile and continue afterwards."""
+    """Time at which the breaker to the clearing house was last seen open. An opening lasts a minute
+    by contract: transfers are accepted during it and continue afterwards."""
     ill: tuple[str, ...] = ()
     """Parts that did not become ready."""
     limit_s: float = HEALED_WITHIN_S
@@ -64,7 +65,8 @@ class Healing:
 
     @property
     def ok(self) -> bool:
-        """Whether each condition held in time. The time to settle starts at the breaker's close."""
+        """Return whether each condition held in time. The time to settle starts at the breaker's
+        close."""
         if self.ready_s is None or self.taken_s is None or self.settled_s is None:
             return False
         settled_s = self.settled_s - min(self.breaker_s, BREAKER_S_MAX)
@@ -73,18 +75,19 @@ class Healing:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """The observed breaker to the clearing house. Times are seconds from the last fault."""
+    """The observed state of the breaker to the clearing house. Times are seconds from the last
+    fault."""
 
     open_s: float = 0.0
-    """When the breaker last counted as open."""
+    """Last time at which the breaker counted as open."""
     said_open_s: float | None = None
-    """When its sidecar last reported it open. None after a report that it is closed."""
+    """Last time at which the sidecar reported it open; None after a report that it is closed."""
 
     def after(self, found: bool | None, at_s: float) -> Breaker:
         """Add a reading. `found`: open or not; None: the sidecar did not answer.
 
-        A sidecar may not answer on a busy host. Its breaker then keeps its last state, but no
-        longer than one opening lasts: a dead sidecar is no excuse.
+        A sidecar may not answer on a busy host. The breaker then keeps its last state, but for at
+        most one opening: a dead sidecar is no excuse.
         """
         if found:
             return Breaker(at_s, at_s)
@@ -96,7 +99,7 @@ class Breaker:
 
 
 class _TooLateError(Exception):
-    """The bank was watched long enough."""
+    """Raised when the bank has been watched long enough."""
 
 
 class Watch:
@@ -184,7 +187,8 @@ class Watch:
 
 
 async def breaker_is_open(stack: RunningStack) -> bool | None:
-    """Return whether the breaker to the clearing house is open. None: no answer of the sidecar."""
+    """Return whether the breaker to the clearing house is open. None if the sidecar does not
+    answer."""
     admin = str(stack.home.run / CALLER / "admin.sock")
     query = {"filter": BREAKER.replace(".", r"\."), "format": "json"}
     try:

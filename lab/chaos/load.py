@@ -29,7 +29,7 @@ PAUSE_FIRST_S, PAUSE_MAX_S = 0.3, 3.0
 RICH, POOR = 10, 3
 OPENING = {True: 50_000_00, False: 100_00}
 OVER = 60_000_00
-"""More than any customer has, but below the limit of one transfer."""
+"""More than any customer has, but less than the limit of one transfer."""
 
 _MIX = {
     Op.INTERBANK: 55,
@@ -58,7 +58,7 @@ class Load:
         """Account -> opening balance."""
         self.answers: Counter[str] = Counter()
         self.skipped = 0
-        """Arrivals that were not sent because too many requests were in flight."""
+        """Requests that were due but not sent, because too many requests were in flight."""
 
     async def open(self) -> None:
         """Create the customers. The poor ones have too little for several concurrent debits."""
@@ -83,7 +83,8 @@ class Load:
             self._start(self._payment(Op.INTERBANK))
 
     async def one(self) -> Order:
-        """Send one payment that will settle. Return it after the first try, definite or not."""
+        """Send one payment that will settle. Return it after the first try, even without a definite
+        answer."""
         order = self._payment(Op.INTERBANK, rich=True)
         order.beneficiary, order.left_alone = dict(BO), True
         self.orders.append(order)
@@ -105,7 +106,7 @@ class Load:
     async def finish(self, timeout_s: float) -> list[Order]:
         """Wait for the requests in flight, and return those that have no definite answer.
 
-        `timeout_s` is the deadline on the documented host. It is scaled for this host.
+        `timeout_s` is the deadline on the documented host. It scales with the host.
         """
         if self._running:
             await asyncio.wait(self._running, timeout=scaled_s(timeout_s))

@@ -1,4 +1,4 @@
-"""The requests of the load, and what an answer means to the app. Pure.
+"""The requests of the load, and the meaning of each answer to the app. Pure.
 
 An app retries a request under its key until the answer is definite: the request was accepted, or it
 was refused for a reason that the customer can fix. Any other answer says nothing about the money.
@@ -43,7 +43,7 @@ MUST_BE_REFUSED = frozenset({Op.OVER_BALANCE, Op.OTHER_PAYLOAD})
 
 
 class Meaning(StrEnum):
-    """What an answer means."""
+    """The meaning of an answer."""
 
     TAKEN = "accepted"
     REFUSED = "refused"
@@ -51,7 +51,7 @@ class Meaning(StrEnum):
 
 
 def meaning(status: int, reason: str) -> Meaning:
-    """Return what an answer means."""
+    """Return the meaning of an answer."""
     if 200 <= status < 300:
         return Meaning.TAKEN
     if status in REPEATED_STATUS or status >= SERVER_FAULT or reason == IN_PROGRESS:
@@ -76,17 +76,17 @@ class Order:
     begun_s: float = 0.0
     ended_s: float | None = None
     taken_as: str = ""
-    """Id of the transfer from the answer that accepted the request."""
+    """Id of the transfer in the answer that accepted the request."""
     taken_state: str = ""
     refused_for: str = ""
     left_alone: bool = False
-    """Whether the load must not replay or cancel it."""
+    """True if the load must not replay or cancel it."""
     defects: int = 0
     """Number of answers with status 500. A missing dependency must give 503 or 504 instead."""
 
     @property
     def definite(self) -> bool:
-        """Whether the app has a definite answer."""
+        """Return whether the app has a definite answer."""
         return bool(self.taken_as or self.refused_for)
 
     def hear(self, status: int, reason: str, transfer_id: str, state: str) -> Meaning:

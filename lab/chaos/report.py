@@ -17,7 +17,7 @@ NAMED_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class InjectedFault:
-    """A fault that was carried out, with a note about it."""
+    """An injected fault, with a note about it."""
 
     fault: Fault
     note: str
@@ -37,7 +37,7 @@ class InjectedFault:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Everything that a run found."""
+    """All findings of a run."""
 
     seed: int
     seconds: float
@@ -53,7 +53,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was lost, nothing doubled, and the bank healed in time."""
+        """Return whether nothing was lost or doubled and the bank healed in time."""
         return self.healing.ok and not self.differences and bool(self.verdict["ok"])
 
     def to_json(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class Outcome:
         }
 
     def lines(self) -> list[str]:
-        """Return the report as text lines, without the faults: they were printed as they ended."""
+        """Return the report as text lines, without the faults, which were printed as they ended."""
         told = self.to_json()
         asked = f"{told['requests']} requests in {told['tries']} tries"
         lines = [f"{asked}: {told['taken']} accepted, {told['refused']} refused"]

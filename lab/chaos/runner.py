@@ -24,7 +24,7 @@ from services.chassis.postgres import Queries, load_queries
 from services.payments.state import State
 
 SETTLED_WITHIN_S = BREAKER_S_MAX + 60.0
-"""The longest open breaker, and a minute more within which every saga retries."""
+"""The longest time of an open breaker, plus a minute in which every saga retries."""
 LATE_RETURN_DAYS = 6
 SENT = TERMINAL | {State.SUBMITTED.name}
 
@@ -32,7 +32,7 @@ Tell = Callable[[str], None]
 
 
 def roster(stack: RunningStack) -> Roster:
-    """Return all processes of the stack. A new process needs no registration to get faults."""
+    """Return all processes of the stack. A new process is included without registration."""
     rows = stack.nodes().values()
     return Roster(tuple(row["name"] for row in rows if row["kind"] == "process"))
 
@@ -49,8 +49,8 @@ async def run(
     """Run the schedule of a seed on a running stack. `tell` gets a line for each fault as it ends.
 
     With `close_breakers`, the breaker to the clearing house is closed early, once all parts are
-    ready and a transfer was accepted. `healed_within_s` is the limit on the documented host. It is
-    scaled for this host.
+    ready and a transfer was accepted. `healed_within_s` is the limit on the documented host. It
+    scales with the host.
     """
     bank = BankClient(stack)
     try:
@@ -108,7 +108,7 @@ class _Run:
         )
 
     async def _inject_all(self, faults: tuple[Fault, ...]) -> float:
-        """Carry out each fault at its time. Return the monotonic time when the last one ended."""
+        """Inject each fault at its time. Return the monotonic time when the last one ended."""
         begun_s = time.monotonic()
 
         async def inject(fault: Fault) -> None:
@@ -124,7 +124,8 @@ class _Run:
         return time.monotonic()
 
     async def _repair(self, parts: Roster) -> None:
-        """Repair every partner, and have the clearing house send all held and failed notices."""
+        """Clear the faults of every partner, and make the clearing house send all held and failed
+        notices."""
         try:
             for partner in parts.partners:
                 await self._bank.clear_faults(partner)

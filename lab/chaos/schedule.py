@@ -1,4 +1,4 @@
-"""Which faults happen when. Pure: the same seed, length and roster give the same schedule.
+"""Plans which fault happens when. Pure: the same seed, length and roster give the same schedule.
 
 A schedule has at most OVERLAP_MAX faults at once and never two on one part. All faults end before
 the schedule ends.
@@ -22,7 +22,7 @@ GAP_S = (1.5, 6.0)
 PARTNER_PREFIX = "partner-"
 CLEARING_HOUSE = "ach"
 READERS = ("relay", "router", "customers", "audit", "notifications")
-"""Parts that read from a queue. The queue fills while the part is paused."""
+"""Parts that read from a queue, which fills while the part is paused."""
 
 
 class Kind(StrEnum):
@@ -58,7 +58,7 @@ _WEIGHTS: Mapping[Kind, int] = {
 }
 
 _LASTS_S: Mapping[Kind, tuple[float, float]] = {
-    # A crash and a restart are instant. Their time keeps other faults off the part while it starts.
+    # A crash and a restart are instant. During this time the part starts, and gets no other fault.
     Kind.KILL: (6.0, 6.0),
     Kind.RESTART: (8.0, 8.0),
     Kind.PAUSE: (1.0, 8.0),
@@ -72,7 +72,8 @@ _LASTS_S: Mapping[Kind, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """The processes that can get a fault. Partners are also listed without their prefix."""
+    """The processes into which a fault can be injected. Partners are also listed without their
+    prefix."""
 
     processes: tuple[str, ...]
 
@@ -110,12 +111,13 @@ class Fault:
 
     @property
     def end_s(self) -> float:
-        """When the fault ends."""
+        """Return the time at which the fault ends."""
         return self.at_s + self.lasts_s
 
     @property
     def part(self) -> str:
-        """Name of the affected process. No other fault may affect it meanwhile."""
+        """Return the name of the affected process. No other fault may affect it during this
+        time."""
         of_partner = self.kind in PARTNER_FAULTS or self.kind in _NOTICES
         return PARTNER_PREFIX + self.target if of_partner else self.target
 

@@ -1,6 +1,6 @@
-"""Runs several schedules in turn, prints each result, and stops at the first failure.
+"""Runs several schedules one after the other, prints each result, and stops at the first failure.
 
-It does not know the bank: the caller passes the function that runs one schedule.
+It has no access to the bank: the caller passes the function that runs one schedule.
 """
 
 from __future__ import annotations

@@ -110,7 +110,8 @@ def _at_the_gateway(
                 phases=phases,
                 into=tally,
             )
-            # Examples and boundary values do not depend on the seed: only other phases repeat.
+            # Examples and boundary values do not depend on the seed, so only the other phases are
+            # repeated.
             seed, phases = seed + 1, ("fuzzing", "stateful")
     answers = ", ".join(f"{status}: {count}" for status, count in sorted(tally.answers.items()))
     print(

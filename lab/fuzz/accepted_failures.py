@@ -1,4 +1,4 @@
-"""The failures of schemathesis that are accepted, each with the reason.
+"""The accepted failures of schemathesis, each with the reason.
 
 All checks of schemathesis run. A failure is accepted only here and only for the listed answers. A
 status that is not in the document or a body without the shape of an error is never accepted.
@@ -20,7 +20,7 @@ _SCHEMA_REASONS = {"INVALID_ARGUMENT", "MALFORMED_BODY", "UNKNOWN_FIELD", "INTER
 
 @dataclass(frozen=True)
 class AcceptedFailure:
-    """A check whose failure is accepted if the answer has a certain reason of the contract."""
+    """A check whose failure is accepted if the answer has one of these reasons of the contract."""
 
     check: str
     reason: str
@@ -53,7 +53,7 @@ ACCEPTED_FAILURES = (
 
 
 def is_accepted(failure: Any, sent: Any, body: Any) -> bool:
-    """Return whether a failure is in the table above, or the data sent was not valid after all."""
+    """Return whether a failure is in the table above or was caused by invalid data."""
     name, reason = type(failure).__name__, reason_of(body)
     if name == "RejectedPositiveData" and _is_not_as_documented(sent):
         return True
@@ -61,9 +61,9 @@ def is_accepted(failure: Any, sent: Any, body: Any) -> bool:
 
 
 def _is_not_as_documented(sent: Any) -> bool:
-    """Return whether data that the generator takes for valid is invalid by the document.
+    """Return whether data that the generator considers valid is invalid by the document.
 
-    JSON Schema accepts 5.0 as an integer, but the gateway accepts one spelling of a number only.
+    JSON Schema accepts 5.0 as an integer, but the gateway accepts only one spelling of a number.
     The generator reads \\p{C} in a pattern as control characters only, but the class also has
     unassigned and private characters, which the services refuse in names.
     """
@@ -73,6 +73,6 @@ def _is_not_as_documented(sent: Any) -> bool:
 
 
 def reason_of(body: Any) -> str:
-    """Return ErrorInfo's reason of a JSON error. Empty: it has none."""
+    """Return ErrorInfo's reason from a JSON error; empty if it has none."""
     details: list[Any] = body.get("details") or [] if isinstance(body, dict) else []
     return next((str(each["reason"]) for each in details if "reason" in each), "")

@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass
 class Tally:
-    """Counts of requests, answers and checks, and what was found."""
+    """Counts of requests, answers and checks, and the findings."""
 
     requests: int = 0
     followed_links: int = 0
@@ -56,7 +56,7 @@ class Tally:
 
     @property
     def sound(self) -> bool:
-        """Whether no check failed and the run had no error."""
+        """Return whether no check failed and the run had no error."""
         return not self.findings and not self.errors
 
 

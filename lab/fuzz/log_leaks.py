@@ -1,4 +1,4 @@
-"""Finds words in the bank's logs that must not be there: payees' personal data, and secrets."""
+"""Finds forbidden words in the bank's logs: payees' personal data, and secrets."""
 
 from __future__ import annotations
 

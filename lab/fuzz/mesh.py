@@ -1,7 +1,8 @@
-"""Raw calls on the bank's internal mesh, through the sidecars, as a caller that the policy allows.
+"""Raw calls on the bank's internal mesh, through the sidecars, with the identity of an allowed
+caller.
 
-Methods of the gateway are called with the gateway's certificate. Methods between services are
-called through the calling service's sidecar. The operator has no certificate on this stack, so the
+Methods of the gateway are called with the gateway's certificate. Internal methods are called
+through the calling service's sidecar. The operator has no certificate on this stack, so the
 operator's methods are called on the service's own socket, with the header that the sidecar sets.
 """
 
@@ -33,7 +34,8 @@ _GRACE_S = 2.0
 
 @dataclass(frozen=True)
 class Reply:
-    """How one call ended. `reason` and `domain` are ErrorInfo's, and empty without ErrorInfo."""
+    """The outcome of one call. `reason` and `domain` come from ErrorInfo, and are empty without
+    one."""
 
     code: grpc.StatusCode
     reason: str = ""
@@ -110,7 +112,7 @@ def _reply(error: grpc.Call) -> Reply:
 class _Tunnel:
     """A Unix socket that forwards to a sidecar over mutual TLS, with a given certificate.
 
-    gRPC's own TLS requires a host name in the server's certificate. The mesh's certificates have
+    gRPC's own TLS requires a host name in the server's certificate. The mesh's certificates contain
     identities instead.
     """
 

@@ -1,4 +1,4 @@
-"""Generates requests of any RPC from its descriptor: sensible, hostile, and not even messages.
+"""Generates requests of any RPC from its descriptor: valid, hostile, and malformed ones.
 
 The result is the bytes on the wire. Each request may hold ids of a real customer, so that many
 requests get past the first checks and reach the SQL.
@@ -91,7 +91,7 @@ def _messages(
     def drawn(draw: st.DrawFn) -> Message:
         message = kind()
         for field in fields:
-            # Usually set: a request without its required fields fails the first check.
+            # Usually set, because a request without its required fields fails the first check.
             if not hostile or draw(st.integers(0, 7)):
                 _fill(draw, message, field, _values(field, ids, depth, hostile=hostile))
         return message

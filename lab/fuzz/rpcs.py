@@ -40,7 +40,7 @@ _SUBJECTS = st.sampled_from([*["own"] * 9, "", "not-a-uuid", "0" * 400])
 
 
 class _Bytes(bytes):
-    """A request whose repr is cut: 64 KB of it would not help the reader."""
+    """A request with a shortened repr, because a reader cannot use 64 KB of bytes."""
 
     def __repr__(self) -> str:
         shown = super().__repr__()
@@ -85,7 +85,8 @@ def attack(
     examples: int,
     seed: int,
 ) -> Tally:
-    """Send generated requests to one method. BrokenContractError: an answer broke the contract."""
+    """Send generated requests to one method. Raises BrokenContractError if an answer breaks the
+    contract."""
     tally, known = Tally(), reasons()
     config = settings(
         max_examples=examples,

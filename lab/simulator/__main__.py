@@ -1,6 +1,6 @@
 """`python -m lab.simulator --transfers N --seed S [--json]`: simulates worlds, prints the verdict.
 
-`--operations` and `--faults` replay one world, with the command that a failure prints.
+`--operations` and `--faults` replay one world; a failure prints this command.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The invariants, each checked when something happens that could break it.
 
 Stores and ports report each event to the checker. It keeps its own books and does not trust the
-tables that it watches. A broken invariant ends the run.
+tables that it watches. The first broken invariant ends the run.
 """
 
 import uuid
@@ -27,7 +27,7 @@ from services.payments.driver import LEASE_S
 from services.payments.state import PENDING, TABLE, State
 
 LEASE_S_MAX = LEASE_S + 60 + 2 * 120
-"""The longest lease or back-off, by the clock that is furthest ahead."""
+"""The longest lease or back-off, measured by the fastest clock."""
 
 _STEPS = frozenset((state, row.to) for (state, _), row in TABLE.rows.items())
 _TOLD = {
@@ -42,7 +42,7 @@ _TOLD = {
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The clearing house and the stores that the checker compares."""
+    """The clearing house and the stores, which the checker compares."""
 
     house: ClearingHouse
     books: Books
@@ -55,7 +55,7 @@ class Checker:
     """Watches one world."""
 
     watched: Watched
-    """Set by the world: these parts report to the checker, so the checker is built before them."""
+    """The world builds these parts after the checker, to which they report, and sets them here."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -77,7 +77,7 @@ class Checker:
         self.notified: dict[str, bool] = {}
         self.notifications_due = 0
         self._book_requests: set[str] = set()
-        """Ids of the requests that made book transfers; clients give one to each key."""
+        """Ids of the requests that made book transfers; clients use one id for each key."""
         self._answers: dict[str, bytes] = {}
         self.steps = 0
 
@@ -229,7 +229,7 @@ class Checker:
     # Checks at the end of the run.
 
     def finish(self) -> None:
-        """Compare all stores after everything has come to rest."""
+        """Compare all stores when no work remains."""
         self._transfers_have_ended()
         self._bank_and_house_agree()
         self._events_have_arrived()

@@ -1,8 +1,8 @@
-"""Customers who pay: they retry with the same key, click twice, change their minds, come back days
-later, and reuse keys that they should not.
+"""Customers who pay: they retry with the same key, click twice, cancel, retry days later, and
+wrongly reuse keys.
 
-The number of an operation determines what it does. So it does the same when other operations are
-left out of the run.
+The number of an operation determines what it does. Therefore it does the same when a run omits
+other operations.
 """
 
 import asyncio

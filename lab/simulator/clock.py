@@ -32,7 +32,7 @@ class Clock:
         return self.wall_s() + SKEW_S.get()
 
     def process_now(self) -> datetime:
-        """Return the time as the running process's clock has it."""
+        """Return the date and time by the running process's clock."""
         return self.start + timedelta(seconds=self._loop.now_s + SKEW_S.get())
 
 
@@ -46,7 +46,7 @@ class Ids:
     def new_id(self, shard: int | None = None) -> uuid.UUID:
         """Return a UUIDv7 of this moment, different from all earlier ones.
 
-        Its class is the one in which asyncpg hands ids to production: a UUID that costs less.
+        The class is asyncpg's faster UUID, in which production gets its ids.
         """
         self._drawn += 1
         milliseconds = int(self._clock.wall_s() * 1000)

@@ -1,6 +1,6 @@
-"""What every part of a world may use.
+"""Objects that every part of a world may use.
 
-A part takes the context and exactly the other parts that it needs as constructor arguments. No part
+A part's constructor takes the context and only the other parts that it needs. No part
 imports `world.py`, which builds them all.
 """
 
@@ -25,13 +25,13 @@ class Context:
     randomness: Randomness
     """Whether a fault happens here, and how long things take."""
     clock: Clock
-    """The true time, and the time as the running process's clock has it."""
+    """The true time, and the time by the running process's clock."""
     new_id: Callable[..., uuid.UUID]
     """Returns a new UUIDv7; takes the shard, or None for any."""
     note: Callable[..., None]
-    """Writes a line of the trace: a text with %s, and the facts to put in."""
+    """Writes a line of the trace: a text with %s, and the facts to insert."""
     fail: Callable[..., None]
-    """Reports a broken invariant, its rule first, then the facts. It ends the run."""
+    """Reports a broken invariant: the rule, then the facts. It ends the run."""
     crash: Callable[[Process, str], Awaitable[None]]
     """Kills the process that awaits it, with the reason. The await never returns."""
 

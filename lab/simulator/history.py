@@ -24,7 +24,7 @@ class History:
             self.lines.append(f"day {int(day)} {str(at)[:11]:>11}  " + text % facts)
 
     def fail(self, rule: str, *facts: object) -> None:
-        """Keep the first broken rule and end the run."""
+        """Record the first broken rule and end the run."""
         if self.broken is None:
             self.broken = f"{rule}: " + " ".join(str(fact) for fact in facts)
             self.note("VIOLATED %s", self.broken)

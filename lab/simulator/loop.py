@@ -1,4 +1,4 @@
-"""An event loop whose time is a number: when nothing is ready it jumps to the next timer.
+"""An event loop with virtual time: when no callback is ready, time jumps to the next timer.
 
 Production's coroutines run on it unchanged. There are no sockets and no threads, so one seed gives
 one order of all events.
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class Stalled(RuntimeError):
-    """Everything waits and no timer is set: nothing can ever happen again."""
+    """All tasks wait and no timer is set, so the run can never continue."""
 
 
 class _Handle(list[Any]):
@@ -68,7 +68,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self.call_at(self.now_s + delay, callback, *args, context=context)
 
     def pause(self, seconds: float) -> "asyncio.Future[Any]":
-        """Return a future that is done after some seconds: asyncio.sleep in half the steps."""
+        """Return a future that is done after some seconds: like asyncio.sleep, in half the
+        steps."""
         future: asyncio.Future[Any] = asyncio.Future(loop=self)
         self._timers_set += 1
         due = (self.now_s + seconds, self._timers_set, _Handle((_settle, (future,), None)))
@@ -88,7 +89,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._stopping = True
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run until the work is done or `stop` is called; raise what the work raises."""
+        """Run until the work is done or `stop` is called; raise the work's exception if it
+        fails."""
         task = self.create_task(work)
         task.add_done_callback(lambda _: self.stop())
         asyncio.events._set_running_loop(self)  # pyright: ignore[reportAttributeAccessIssue]
@@ -112,7 +114,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                     callback(*args)
                 else:
                     context.run(callback, *args)
-            except Exception as error:  # noqa: BLE001 a loop outlives what it calls
+            except Exception as error:  # noqa: BLE001 an event loop outlives its callbacks
                 self._on_defect(error)
 
     def _jump(self) -> None:
@@ -142,7 +144,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Ignore reports of asyncio: they are about garbage-collected tasks of dead processes."""
+        """Ignore asyncio's reports, which are about garbage-collected tasks of dead processes."""
 
 
 def _settle(future: "asyncio.Future[None]") -> None:

@@ -1,7 +1,7 @@
 """The machine that runs the bank's processes: it starts services, kills workers and replaces them.
 
-It does not know any service. The world gives it the function that starts a worker, and after a
-crash it calls this function again.
+It does not know any service. The world passes the function that starts a worker, and the machine
+calls it again after a crash.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ Method = Callable[[Any, Any], Awaitable[Any]]
 """A gRPC method: request and context in, response out."""
 
 Start = Callable[[Process, int], dict[str, Method]]
-"""Starts the worker of a number in a process; returns the methods that it serves, by name."""
+"""Starts the worker with a number in a process; returns the worker's methods by name."""
 
 FIRST_ENTITY = 1_000_000
 ENTITIES_PER_SLOT = 1000
@@ -27,7 +27,7 @@ _SKEW, _BACK = 93, 94
 
 @dataclass(slots=True)
 class Slot:
-    """A worker of a service: the process that runs now, and its methods."""
+    """A worker of a service: its current process, and its methods."""
 
     name: str
     number: int
@@ -38,7 +38,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service with its workers. It has none until the machine starts it."""
+    """A service with its workers. It has no workers until the machine starts them."""
 
     name: str
     slots: list[Slot] = field(default_factory=list[Slot])
@@ -56,7 +56,7 @@ class Machine:
         self._slots: dict[Process, Slot] = {}
         self._slots_made = 0
         self.death_listeners: list[Callable[[Process, str], None]] = []
-        """Called when a process is killed, with the reason; the process is dead by then."""
+        """Called with the reason after a process has been killed."""
 
     def start(self, service: Service, count: int, start: Start) -> None:
         """Start `count` workers of a service."""
@@ -76,12 +76,12 @@ class Machine:
         slot.methods = slot.start(slot.process, slot.number)
 
     async def crash(self, process: Process, when: str) -> None:
-        """Kill the running process. A new one replaces it, and this call never returns."""
+        """Kill the running process, and start a new one later. This call never returns."""
         self.kill(process, when)
         await process.gone()
 
     def kill(self, process: Process, when: str) -> None:
-        """Kill a process. A new one replaces it a little later."""
+        """Kill a process, and start a new one a little later."""
         if not process.alive:
             return
         self._note("%s is killed %s", process.name, when)

@@ -1,4 +1,4 @@
-"""Processes of the simulated machine: they crash, freeze, come back, and their clocks differ.
+"""Processes of the simulated machine: they crash, freeze and resume, and their clocks differ.
 
 A process acts on the world only through ports (database, partners, broker), and every port waits at
 the process's gate: a dead process stops there forever, a frozen one until it thaws. So a process
@@ -13,7 +13,7 @@ from typing import Any
 from lab.simulator.loop import VirtualLoop
 
 ENTITY: ContextVar[int] = ContextVar("entity", default=0)
-"""The number of the client's operation, or of the process, that the running task works for."""
+"""The number of the client's operation or of the process for which the running task works."""
 
 SKEW_S: ContextVar[float] = ContextVar("skew_s", default=0.0)
 """Seconds by which the running process's clock is ahead."""
@@ -23,7 +23,7 @@ SKEW_S_MAX = 60.0
 
 
 class Process:
-    """One incarnation of a process. After a crash, a new one follows."""
+    """One incarnation of a process. After a crash, a new incarnation replaces it."""
 
     def __init__(self, loop: VirtualLoop, name: str, entity: int, skew_s: float) -> None:
         self.name = name
@@ -45,7 +45,7 @@ class Process:
         self.alive = False
 
     def freeze(self, seconds: float) -> None:
-        """Stop the process for a while, as SIGSTOP does. Its state is stale when it continues."""
+        """Stop the process for a while, as SIGSTOP does. When it continues, its state is stale."""
         self._frozen_until = self._loop.now_s + seconds
 
     def runs(self) -> bool:

@@ -1,8 +1,8 @@
 """Randomness under a seed: whether a fault happens here, and how long things take. Pure.
 
 A draw depends only on the seed, the point, the entity, and how many draws came before at this point
-for this entity. So when transfers or faults are removed from a run, the rest gets the same draws.
-This makes shrinking work.
+for this entity. Therefore removing transfers or faults from a run does not change the other draws,
+as shrinking requires.
 """
 
 from collections.abc import Collection
@@ -12,15 +12,16 @@ from enum import IntEnum
 _MASK = (1 << 64) - 1
 _UNIT = 1.0 / (1 << 53)
 _QUIET_POINT = 1000
-"""Draws that are not faults have points from here on.
+"""Draws that are not faults have points from this number on.
 
-A part numbers its draws (`what`) below 1000. In use: 1-4, 7, 11-13, 31-35, 50-61, 71, 81-82, 90-97,
-101-104. Two draws of one number for one entity share a counter, so a new part takes free numbers.
+A part numbers its draws (`what`) below 1000. Used numbers: 1-4, 7, 11-13, 31-35, 50-61, 71, 81-82,
+90-97, 101-104. Two draws with one number for one entity share a counter, so a new part needs free
+numbers.
 """
 
 
 class Point(IntEnum):
-    """Where a fault can happen."""
+    """A place where a fault can happen."""
 
     DB_LOST_BEFORE = 1
     DB_LOST_AFTER = 2
@@ -152,7 +153,8 @@ class Randomness:
         return None
 
     def _sum(self, points: tuple[Point, ...]) -> float:
-        """Return the sum of the rates plus a margin for rounding: `which` checks exactly."""
+        """Return the sum of the rates plus a margin for rounding, because `which` checks
+        exactly."""
         known = self._sums.get(points)
         if known is None:
             known = self._sums[points] = sum(self._rates[point] for point in points) + 1e-9
@@ -176,7 +178,8 @@ class Randomness:
         return int(self._draw(2 * _QUIET_POINT + what, entity, 0) * count)
 
     def _draw(self, point: int, entity: int, number: int) -> float:
-        """Return 0 to 1, by splitmix64's finaliser: near inputs give unrelated outputs."""
+        """Return a number from 0 to 1 by splitmix64's finaliser, so that similar inputs give
+        unrelated outputs."""
         value = self._seed ^ (point << 48) ^ (number << 32) ^ (entity & 0xFFFFFFFF)
         value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
         value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK

@@ -1,6 +1,6 @@
 """Runs many worlds in several processes. Their seeds count up from the first.
 
-The first world that fails ends the run. It is shrunk before it is reported.
+The first failing world ends the run, and is shrunk before the report.
 """
 
 import gc
@@ -34,7 +34,8 @@ class Lived:
     days: float
     cpu_s: float
     yardstick_cpu_s: float
-    """CPU of the yardstick in the same process: mean of just before and just after the world."""
+    """CPU of the yardstick in the same process: the mean of a run before and a run after the
+    world."""
     failure: Failure | None
 
 
@@ -115,7 +116,7 @@ def _lived(jobs: list[tuple[int, int]], processes: int) -> Iterator[Lived]:
     if processes <= 1:
         yield from (live(*job) for job in jobs)
         return
-    # The garbage collector need not look at the imported modules again, here or in a child.
+    # The garbage collector need not scan the imported modules again, here or in a child.
     gc.freeze()
     with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
         yield from pool.imap(_live, jobs)

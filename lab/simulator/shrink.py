@@ -23,7 +23,7 @@ class Failure:
     seed: int
     operations: tuple[int, ...]
     faults: tuple[Fault, ...] | None
-    """The faults that happen. None: all faults of the seed."""
+    """The faults that happen; None for all faults of the seed."""
     text: str
     trace: tuple[str, ...] = ()
 
@@ -79,7 +79,7 @@ def shrunk(failure: Failure, seconds: float = SHRINK_S) -> Failure:
 def least(
     items: Sequence[Item], fails: Callable[[Sequence[Item]], bool], end: float
 ) -> Sequence[Item]:
-    """Return a subset of the items that still fails and of which no single item can be left out."""
+    """Return a subset of the items that still fails, but not without any one of its items."""
     if fails(()):
         return ()
     chunk = max(1, len(items) // 2)

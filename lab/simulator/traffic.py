@@ -1,4 +1,4 @@
-"""When operations begin, and when workers are killed or frozen: in bursts over three days."""
+"""Begins operations, and kills or freezes workers, in bursts over three days."""
 
 import asyncio
 from collections.abc import Collection, Iterable

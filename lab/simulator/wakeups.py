@@ -1,4 +1,4 @@
-"""When workers of payments wake up: a lease ends, or a notice is kept.
+"""Wakes workers of payments when a lease ends or a notice is kept.
 
 Production polls every second. Here a poll that would find nothing is skipped, so a quiet day costs
 nothing. When the same transfer stays due after many polls, the polls become ever rarer.
@@ -20,7 +20,7 @@ VAIN_WAIT_S_MAX = 3_600.0
 
 
 class Wakeups:
-    """The workers that wait, and when each wakes up at the latest."""
+    """The waiting workers, and the latest time at which each wakes up."""
 
     def __init__(self, context: Context) -> None:
         self._loop = context.loop
@@ -50,12 +50,13 @@ class Wakeups:
         return min(VAIN_WAIT_S_MAX, 2.0 ** min(looks - LOOKS_IN_VAIN, 12))
 
     async def until_unsettled(self, process: Process, unsettled: Leases) -> None:
-        """Wait until a submitted transfer's notice is overdue. This time is known days ahead."""
+        """Wait until a submitted transfer's notice is overdue. This time is known days in
+        advance."""
         while (wait_s := await self._wait_s(process, unsettled)) > 0:
             await self._loop.pause(min(wait_s, DAY_S / 8))
 
     async def _wait_s(self, process: Process, leases: Leases) -> float:
-        """Return how long nothing will be due. 0: something is due."""
+        """Return the time until a transfer is due; 0 if one is due already."""
         await process.gate()
         due, now = leases.next_due(), self._clock.process_now()
         if due is None:

@@ -1,7 +1,7 @@
 """One world: the bank, its partners, its customers and its faults, all from one seed.
 
 Only `World` builds parts, and gives each the other parts that it needs. `run` runs the operations,
-then stops all faults, waits until everything has come to rest, and compares all stores.
+then stops all faults, waits until no work remains, and compares all stores.
 """
 
 import asyncio
@@ -147,7 +147,7 @@ class World:
 
     @property
     def trace(self) -> list[str]:
-        """The lines of the trace. Empty: tracing is off."""
+        """The lines of the trace. Empty if tracing is off."""
         return self.history.lines
 
     def _defect(self, error: BaseException) -> None:

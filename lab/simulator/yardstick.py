@@ -1,4 +1,5 @@
-"""A fixed piece of Python work, timed with the worlds, so that costs of any two hosts compare.
+"""A fixed piece of Python work, timed with the worlds, so that costs on different hosts are
+comparable.
 
 It does the typical work of a world: timers in a heap, rows in dictionaries, generators that are
 resumed, short-lived small objects. It uses no code of the simulator, so changes of the simulator do
@@ -33,7 +34,7 @@ def cost_in_yardsticks(costs: Sequence[tuple[float, float]]) -> float:
     """Return the total cost of several pieces of work, in yardsticks.
 
     Each pair has the CPU seconds of one piece and of the yardstick that the same process timed with
-    it. A neighbour that uses the caches for a while slows both.
+    it. Another process that uses the CPU caches slows both.
     """
     return sum(work_s / yardstick_s for work_s, yardstick_s in costs)
 

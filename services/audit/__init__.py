@@ -1,1 +1,1 @@
-"""The immutable audit log: append-only, with every complete event in a chain of hashes."""
+"""The immutable audit log: append-only hash chains that contain every event in full."""

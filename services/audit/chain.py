@@ -1,4 +1,4 @@
-"""The chain: its links, and what the hash of a link covers. Pure.
+"""The links of a chain, and the hash of each link. Pure.
 
 Each partition of audit-logs is a separate chain, so no global lock serialises the log. Links are
 numbered from 1 without a gap. A link's hash is SHA-256 over the canonical encoding of all its other
@@ -81,7 +81,7 @@ class Head:
 
 
 def digest(row: AuditRow) -> bytes:
-    """Return the hash that a link must have, 32 bytes, by the encoding of its hash_version."""
+    """Return the 32-byte hash that a link must have under the encoding of its hash_version."""
     return _digest(row, row.sequence)
 
 
@@ -91,7 +91,7 @@ def digest_at(row: AuditRow, sequence: int) -> bytes:
 
 
 def content_digest(item: AuditRow | Entry) -> bytes:
-    """Return a digest of the event: of the columns that a link shares with its entry."""
+    """Return a digest of the columns that a link shares with its entry."""
     return hashlib.sha256(b"".join(_content(item))).digest()
 
 

@@ -4,7 +4,7 @@ from services.kernel.errors import BankError, Code
 
 
 class ChainUnknown(BankError):
-    """The chain does not exist. Choose a chain from 0 to 11; each is a partition of audit-logs."""
+    """The chain does not exist. Choose a chain from 0 to 11."""
 
     domain = "bp.audit.v1"
     reason = "CHAIN_UNKNOWN"

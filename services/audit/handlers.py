@@ -10,12 +10,12 @@ from services.audit.store import Store
 from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_digest
 
 _SEQUENCES = 2**64
-"""A cursor is the number `chain * _SEQUENCES + sequence` of the last record of a page."""
+"""A cursor is `chain * _SEQUENCES + sequence` of the last record on a page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the handlers work with."""
+    """The dependencies of the handlers."""
 
     store: Store
     tokens: PageTokens

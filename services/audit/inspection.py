@@ -1,7 +1,7 @@
-"""Reads the whole log and its topic, and has both verified; for `bpctl audit verify`.
+"""Reads the whole log and its topic and passes both to verify.py, for `bpctl audit verify`.
 
 Every event that the group has committed must be recorded. A link whose offset is past the end of
-the topic never was an event.
+the topic was never an event.
 """
 
 import asyncio
@@ -59,8 +59,8 @@ async def _inspect_chain(connection: Any, topic: "_Topic", chain: int, report: R
         async for row in whole_chain(connection, chain):
             links.feed(row)
             compared.feed_row(row)
-    # Events may arrive while the log is read. Without the later end, their links would look
-    # inserted.
+    # Events may arrive while the log is read. Compared with the earlier end of the topic, their
+    # links would look inserted.
     seen = await asyncio.to_thread(topic.span, chain)
     span = Span(span.low, span.committed, seen.high)
     report.events += await asyncio.to_thread(_compare, topic, chain, span, compared)

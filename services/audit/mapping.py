@@ -12,7 +12,7 @@ from services.chassis.kafka import BadMessage, Record
 from services.chassis.timestamps import to_timestamp
 
 SUBJECT_BYTES_MAX = 1024
-"""An aggregate's id has 36 bytes; an index entry may have at most 2,704."""
+"""An aggregate's id has 36 bytes; PostgreSQL allows an index entry at most 2,704."""
 
 
 def to_entry(record: Record) -> Entry:
@@ -44,7 +44,7 @@ def to_entry(record: Record) -> Entry:
 
 
 def _require_storable(event: AuditEvent) -> None:
-    """Refuse text that PostgreSQL would refuse: verification must know that it is not recorded."""
+    """Refuse text that PostgreSQL would refuse, so that verification skips the event too."""
     if any("\0" in text for text in (event.event_type, event.source_topic, event.subject)):
         raise BadMessage("TEXT_INVALID", "a text contains a NUL")
     if len(event.subject.encode()) > SUBJECT_BYTES_MAX:
@@ -52,7 +52,7 @@ def _require_storable(event: AuditEvent) -> None:
 
 
 def record_message(row: AuditRow) -> AuditRecord:
-    """Return a link as the contract has it."""
+    """Return a link as a message of the contract."""
     return AuditRecord(
         chain=row.chain,
         sequence=row.sequence,

@@ -22,4 +22,4 @@ class AuditSettings(ServiceSettings):
     batch_linger_ms: int = 250
     """How long records gather before they are written; no caller waits for the log."""
     partitions_ahead_months: int = 3
-    """How many months of the log have their partition ready."""
+    """How many months ahead the log has its partitions."""

@@ -31,8 +31,8 @@ class Store:
         record_time is taken under the locks, immediately before writing, because the hash covers
         it. So it never goes back along a chain, and it includes the wait for the chain's lock.
 
-        A redelivered event has the same key, so the same chain. Under the chain's lock the check
-        for recorded events is exact, and redelivered events are left out.
+        A redelivered event has the same key and therefore the same chain. Under the chain's lock
+        the check for recorded events is exact, and redelivered events are left out.
         """
         chains = sorted({entry.chain for entry in entries})
         async with self._pool.acquire() as connection, connection.transaction():

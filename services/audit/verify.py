@@ -1,9 +1,9 @@
 """Finds changed, removed, reordered and inserted links of a chain. Pure.
 
-`ChainCheck` reads only the links: their numbers have no gap, their hashes match, and each link
-names the previous one. It finds any tampering that does not recompute all later hashes.
+`ChainCheck` reads only the links. It checks that their numbers have no gap, their hashes match, and
+each link names the previous one. It finds any tampering that does not recompute all later hashes.
 `TopicCheck` compares the links with the topic that they came from. So it also finds a cut tail, a
-chain that was recomputed to its end, and links that never were events.
+chain that was recomputed to its end, and links that were never events.
 """
 
 import uuid
@@ -13,7 +13,7 @@ from enum import StrEnum
 from services.audit.chain import GENESIS, AuditRow, Entry, content_digest, digest, digest_at
 
 PLACES_MAX = 500
-"""Most places that are tried for a misplaced link; a longer disorder is reported as changes."""
+"""Most places to try for a misplaced link; a longer disorder is reported as changed links."""
 
 
 class Kind(StrEnum):
@@ -101,7 +101,7 @@ class ChainCheck:
         self._add(Kind.REMOVED, first, "", f"{span} of the chain missing")
 
     def _double(self, row: AuditRow) -> None:
-        """Of two links with the same number keep the one that follows the previous link."""
+        """Of two links with the same number, keep the one that follows the previous link."""
         assert self._last is not None  # noqa: S101 - a number repeats only after its first link
         first, keep = self._last, self._last
         if not self._fits(first) and self._fits(row):
@@ -147,7 +147,7 @@ class ChainCheck:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The offsets of a partition that were read: from `low`, before `high`.
+    """The offsets that were read from a partition: `low` inclusive, `high` exclusive.
 
     Every event before `committed` must be recorded; the group may still be writing later ones.
     """

@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """How large batches get, how often they start and how many run at once."""
+    """The limits of batches: size, time between starts, and number in flight."""
 
     interval_s: float = 0.01
     """Time between the starts of two batches; calls that arrive in between share a batch."""
@@ -75,8 +75,8 @@ class Batcher(Generic[Item, Result]):
     def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         """Take the next batch; skip items whose caller has already given up.
 
-        After a stall there are many of them, and working on them would make the present callers
-        give up too.
+        After a stall there are many such items, and the time spent on them would make the other
+        callers give up too.
         """
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         while self._waiting and len(batch) < self._limits.items_max:
@@ -100,6 +100,7 @@ class Batcher(Generic[Item, Result]):
     async def _results(self, items: Sequence[Item]) -> Sequence[Result]:
         results = await self._perform(items)
         if len(results) != len(items):
-            # The results may come from another service, and nothing says which item has none.
+            # The results may come from another service, and nothing tells which item's result is
+            # missing.
             raise ValueError(f"{len(results)} results for {len(items)} calls")
         return results

@@ -62,7 +62,8 @@ def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
 def _plain(form: re.Pattern[str], text: str) -> str:
     """Return a header's value for rows, events and further calls; malformed values become "".
 
-    The caller chose the value, and the same statement writes rows of other customers.
+    The caller chose the value, and a statement that fails on it would also fail the other
+    customers' rows in its batch.
     """
     return text if form.fullmatch(text) else ""
 

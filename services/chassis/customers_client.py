@@ -1,7 +1,7 @@
 """The client of customers: it checks the accounts of debits that other services plan.
 
-Concurrent checks of one process share one BatchCheckDebits call. The answers are the contract's
-messages; each service's mapping turns them into its own domain.
+Concurrent checks of one process share one BatchCheckDebits call. The answers are messages of the
+contract; each service's mapping.py converts them.
 """
 
 import uuid
@@ -42,11 +42,13 @@ class CustomersClient:
         *,
         within_s: float | None = None,
     ) -> CheckDebitResponse:
-        """Return the customer's account and the account to credit; an account is absent when it
-        does not exist or, for the debited one, when it is not the customer's.
+        """Return the customer's account and the account to credit.
 
-        Raises DependencyUnavailable without an answer `within_s` seconds, by default the client's
-        own timeout, and AioRpcError when customers cannot be reached.
+        An account is absent when it does not exist. The debited account is also absent when it is
+        not the customer's.
+
+        Raises DependencyUnavailable when no answer arrives within `within_s` seconds (by default
+        the client's timeout), and AioRpcError when the customers service is unreachable.
         """
         request = CheckDebitRequest(
             customer_id=str(customer_id),

@@ -31,8 +31,8 @@ def onward(call: Call) -> tuple[tuple[str, str], ...]:
 async def answered_within(answer: Awaitable[Answer], seconds: float) -> Answer:
     """Return another service's answer; raise DependencyUnavailable if it takes longer.
 
-    The time in the caller's own queue counts. A limit on the RPC alone would let the call's
-    deadline pass while earlier questions block the queue.
+    The limit includes the time in the caller's own queue. A limit on the RPC alone would let the
+    call's deadline pass while earlier questions block the queue.
     """
     try:
         async with asyncio.timeout(seconds):

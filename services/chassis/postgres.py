@@ -1,8 +1,8 @@
 """PostgreSQL for a service: a connection pool, and named SQL statements from files.
 
-The pool is small, and its size is measured: to wait for a connection costs less than many
-connections that wait for a hot row. Each connection prepares a statement once. A broken connection
-is replaced at its next use, so a restart of the server fails only the calls in flight.
+The pool is small. Measurements show that waiting for a connection costs less than many connections
+waiting for a hot row. Each connection prepares a statement once. A broken connection is replaced at
+its next use, so a restart of the server fails only the calls in flight.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 
 STATEMENT_TIMEOUT_MS = 5_000
-"""How long the server works on one statement before it cancels it."""
+"""How long the server runs one statement before cancelling it."""
 
 CONNECT_TIMEOUT_S = 5
 COMMAND_TIMEOUT_S = 10.0
@@ -66,7 +66,7 @@ class Queries:
 
 
 class _Connection(asyncpg.Connection):
-    """A connection without a reset when it returns to the pool: services set no session state."""
+    """A connection that is not reset when it returns to the pool: services set no session state."""
 
     def get_reset_query(self) -> str:
         """Return no statement, which saves a round trip for each use of the pool."""

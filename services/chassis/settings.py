@@ -27,8 +27,8 @@ class ServiceSettings(BaseSettings):
         "batch_items_max": "BP_GROUP_ITEMS_MAX",
         "batches_max": "BP_GROUPS_MAX",
     }
-    """Setting -> its variable in the version before. A former name is read while the present one is
-    not set, so that two neighbouring versions run with the same environment."""
+    """Setting -> its variable in the previous version. A former name is read while the current one
+    is not set, so that two neighbouring versions run with the same environment."""
 
     service: str
     """Name of the service, its identity in the mesh and in OpenBao."""

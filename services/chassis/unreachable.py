@@ -24,8 +24,8 @@ _UNREACHABLE_CODES = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
-        # A server that shuts down resets calls that it has not begun. It never means that this
-        # process cancelled the call: that raises CancelledError.
+        # A server that shuts down resets calls that it has not begun. This status never means that
+        # this process cancelled the call, which raises CancelledError.
         grpc.StatusCode.CANCELLED,
     }
 )

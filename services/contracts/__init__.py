@@ -3,12 +3,12 @@
 The gateway, the mesh, the boundary of each server and the OpenAPI document read contracts only
 from here, so no rule is written twice. Gateway and mesh may import nothing else of services.
 
-| module | holds |
+| module | content |
 |---|---|
 | `methods` | `MethodContract` and its parts, plain values; `ContractError` |
 | `reader` | `load`: every method of a descriptor set; `deployables` |
-| `policy` | the reading of `bp.policy.v1`, and the refusal of an invalid policy |
-| `http_routes` | the reading of `google.api.http` |
+| `policy` | reads `bp.policy.v1` and refuses an invalid policy |
+| `http_routes` | reads `google.api.http` |
 | `topics` | Kafka topics: name, partitions, dead letters; the topic of an envelope |
 | `descriptor_set` | the committed descriptor set, and ways to open one |
 

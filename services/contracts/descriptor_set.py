@@ -13,7 +13,7 @@ def default_descriptor_set() -> bytes:
 
 
 def pool_of(descriptor_set: bytes) -> DescriptorPool:
-    """Return a pool of its own with every file of a serialised FileDescriptorSet."""
+    """Return a separate pool with every file of a serialised FileDescriptorSet."""
     pool = DescriptorPool()
     for file in FileDescriptorSet.FromString(descriptor_set).file:
         pool.AddSerializedFile(file.SerializeToString())

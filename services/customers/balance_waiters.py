@@ -1,4 +1,4 @@
-"""Callers that wait until a balance shows a posting.
+"""Lets callers wait until a balance shows a posting.
 
 The projection, in any process, notifies a PostgreSQL channel after each batch. Each notification
 makes this process read all the accounts that its callers wait for, in one statement. Nothing polls.

@@ -1,4 +1,4 @@
-"""The questions that customers answers. One async function each."""
+"""The queries that the customers service answers, one async function each."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from services.customers.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the handlers work with."""
+    """The dependencies of the handlers."""
 
     settings: CustomersSettings
     store: Store

@@ -22,7 +22,7 @@ def planned_debit(request: customers_service_pb2.CheckDebitRequest) -> PlannedDe
 
 
 def check_message(checked: CheckedDebit) -> customers_service_pb2.CheckDebitResponse:
-    """Return the accounts of a planned debit as the contract has them."""
+    """Return the accounts of a planned debit as a message of the contract."""
     source, destination = checked.source, checked.destination
     return customers_service_pb2.CheckDebitResponse(
         account=account_message(source.account) if source else None,
@@ -32,7 +32,7 @@ def check_message(checked: CheckedDebit) -> customers_service_pb2.CheckDebitResp
 
 
 def customer_message(customer: Customer) -> customer_pb2.Customer:
-    """Return the customer as the contract has it."""
+    """Return the customer as a message of the contract."""
     return customer_pb2.Customer(
         customer_id=str(customer.customer_id),
         user_name=customer.user_name,
@@ -44,7 +44,7 @@ def customer_message(customer: Customer) -> customer_pb2.Customer:
 
 
 def account_message(account: Account) -> account_pb2.Account:
-    """Return the account as the contract has it."""
+    """Return the account as a message of the contract."""
     return account_pb2.Account(
         account_id=str(account.account_id),
         customer_id=str(account.customer_id),
@@ -56,7 +56,7 @@ def account_message(account: Account) -> account_pb2.Account:
 
 
 def balance_message(balance: Balance) -> account_pb2.Balance:
-    """Return the balance as the contract has it. The bank holds nothing back: all is available."""
+    """Return the balance as a message of the contract; the whole balance is available."""
     money = money_pb2.Money(
         currency_code=balance.held.currency, minor_units=balance.held.minor_units
     )

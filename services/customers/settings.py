@@ -11,11 +11,11 @@ GROUP = "customers"
 
 
 class CustomersSettings(ServiceSettings):
-    """What may be tuned here."""
+    """The settings of one customers process."""
 
     position_wait_s: float = 2.0
     """Longest time that GetBalance waits for a position."""
     page_rows_max: int = 100
-    """Most accounts of a page; the contract's limit."""
+    """Most accounts on a page; the contract sets this limit."""
     projection_linger_ms: int = 50
-    """How long the projection collects events for a batch; GetBalance may wait so much longer."""
+    """How long the projection collects events for a batch; GetBalance may wait that much longer."""

@@ -1,7 +1,7 @@
 """Customers, accounts and balances. Pure.
 
-The bank's staff change the state of an account, and no event does. So there is no table of
-transitions here.
+Only the bank's staff change the state of an account, and no event does, so there is no table of
+transitions.
 """
 
 import uuid
@@ -76,7 +76,7 @@ class PlannedDebit:
     customer_id: uuid.UUID
     account_id: uuid.UUID
     destination_id: uuid.UUID | None
-    """The account to credit, when the bank holds it."""
+    """The account to credit, if it is at this bank."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""Customers, accounts and balances in PostgreSQL: each method one statement of sql/queries.sql."""
+"""Customers, accounts and balances in PostgreSQL: each method runs one statement of
+sql/queries.sql."""
 
 import uuid
 from collections.abc import Collection

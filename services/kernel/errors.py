@@ -1,7 +1,7 @@
-"""The bank's errors: each has one cause, with a reason from the contract's enum.
+"""The bank's errors: one class for each cause, with a reason from the contract's enum.
 
-A subclass is one cause. Its docstring is the message that the caller reads: what happened, then
-what to do. The server's boundary translates an error to google.rpc.Status, once.
+A class's docstring is the message that the caller reads: what happened, then what to do. The
+server's boundary translates an error to google.rpc.Status, once.
 """
 
 from dataclasses import dataclass
@@ -73,14 +73,17 @@ class ScopeMissing(BankError):
 
 
 class CallerForbidden(BankError):
-    """The calling service may not call this method. Check the services in the method's policy."""
+    """The calling service may not call this method. Check its permissions."""
 
     reason = "CALLER_FORBIDDEN"
     code = Code.PERMISSION_DENIED
 
 
 class IdempotencyKeyMissing(BankError):
-    """The Idempotency-Key header is missing. Send a different value for each transfer."""
+    """The Idempotency-Key header is missing.
+
+    Send a new value for each new request, and the same value when you retry.
+    """
 
     reason = "IDEMPOTENCY_KEY_MISSING"
     code = Code.INVALID_ARGUMENT
@@ -94,7 +97,10 @@ class IdempotencyKeyInvalid(BankError):
 
 
 class IdempotencyKeyReused(BankError):
-    """This Idempotency-Key was used for a request with a different payload. Send a new key."""
+    """This Idempotency-Key was used for a request with a different payload.
+
+    Use a new key for a new request.
+    """
 
     reason = "IDEMPOTENCY_KEY_REUSED"
     code = Code.ALREADY_EXISTS

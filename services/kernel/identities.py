@@ -1,7 +1,7 @@
 """The names of the bank's workloads: SPIFFE ids in certificates, subjects in tokens.
 
-Only this module builds and parses such names. It handles text: other modules verify certificates
-and tokens.
+Only this module builds and parses such names. It handles only text; other modules verify
+certificates and tokens.
 """
 
 TRUST_DOMAIN = "bp.internal"

@@ -1,4 +1,4 @@
-"""Money: a whole number of minor units and a currency. Floats are never used for it."""
+"""Money: a whole number of minor units and a currency. Money is never a float."""
 
 from dataclasses import dataclass
 

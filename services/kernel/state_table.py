@@ -19,7 +19,7 @@ class IllegalTransition(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Transition(Generic[State]):
-    """What a row leads to. A service whose steps do more than change the state derives from it."""
+    """The result of a step. A service whose steps do more than change the state derives from it."""
 
     to: State
     """The state that follows."""

@@ -1,1 +1,1 @@
-"""The books of the bank: double entry in SQL functions, and a thin asyncpg face to them."""
+"""The books of the bank: double entry in SQL functions, and a thin asyncpg API for them."""

@@ -1,7 +1,8 @@
 """The asyncpg API of the ledger: one method for each SQL function, refusals as exceptions.
 
-It is for postings that stand alone. A posting that belongs to a change of state is part of the SQL
-function of that change, in the same transaction. Its caller wraps that call in `refusals()`.
+It is for postings that are not part of another change. A posting that belongs to a change of state
+is part of the SQL function of that change, in the same transaction. The service wraps its call of
+that function in `refusals()`.
 """
 
 from collections.abc import Sequence

@@ -97,7 +97,7 @@ _BY_SQLSTATE = {refusal.sqlstate: refusal for refusal in ALL}
 
 
 def refusal_of(error: asyncpg.PostgresError) -> LedgerRefusal | None:
-    """Return the refusal that an error of PostgreSQL means, or None for any other error."""
+    """Return the refusal for an error of PostgreSQL, or None if the error is no refusal."""
     refusal = _BY_SQLSTATE.get(str(getattr(error, "sqlstate", "")))
     if refusal is not None:
         return refusal(str(error))

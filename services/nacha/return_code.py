@@ -6,5 +6,5 @@ _FORM = re.compile(r"R[0-9]{2}")
 
 
 def is_valid(code: str) -> bool:
-    """Say whether a text has the form of a return reason code, such as "R03"."""
+    """Return whether a text has the form of a return reason code, such as "R03"."""
     return _FORM.fullmatch(code) is not None

@@ -1,1 +1,1 @@
-"""Messages to customers: one push for each event, also when Kafka redelivers it."""
+"""Messages to customers: one message for each event, even if Kafka redelivers it."""

@@ -10,7 +10,7 @@ from services.notifications.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the handlers work with."""
+    """The dependencies of the handlers."""
 
     store: Store
     tokens: PageTokens

@@ -41,7 +41,7 @@ def to_request(record: Record) -> Request:
 
 
 def notification_message(notification: Notification) -> notification_pb2.Notification:
-    """Return a message of the customer's list as the contract has it."""
+    """Return a listed message as a message of the contract."""
     deliver_time = notification.deliver_time
     return notification_pb2.Notification(
         event_id=notification.event_id,

@@ -26,8 +26,9 @@ ASSERTION_S = 3600
 RENEW_BEFORE_S = 300
 """How long before its expiry a token is renewed."""
 ATTEMPT_S = 15.0
-"""How long an attempt may take, with the wait for an access token. It is shorter than the margin of
-the lease (`lease_margin_s`), or another process could send the same push at the same time."""
+"""How long an attempt may take, with the wait for an access token. It must be shorter than the
+margin of the lease (`lease_margin_s`); otherwise another process could send the same push at the
+same time."""
 SEND_TIMEOUT = aiohttp.ClientTimeout(total=ATTEMPT_S)
 COLLAPSE_ID_BYTES_MAX = 64
 """APNs refuses a longer collapse id; an event id with its suffix has 45 bytes."""
@@ -64,7 +65,7 @@ class AccessTokens:
         self._renewing = asyncio.Lock()
 
     async def get(self, refused: str = "") -> str:
-        """Return a valid token; not `refused`, which a server has refused."""
+        """Return a valid token other than `refused`, which a server has refused."""
         if self._is_good(refused):
             return self._token.value
         async with self._renewing:
@@ -167,7 +168,7 @@ def understood(push: Push, status: int, headers: Mapping[str, str], body: bytes)
 
 
 def _fields(body: bytes, *names: str) -> dict[str, Any]:
-    """Return a JSON object that has some fields; raise ValueError for anything else."""
+    """Return a JSON object that has the named fields; raise ValueError for anything else."""
     document = orjson.loads(body)
     if not isinstance(document, dict) or any(name not in document for name in names):
         raise ValueError("a success without " + " or ".join(names))

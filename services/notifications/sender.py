@@ -59,7 +59,8 @@ class Sender:
         margin = timedelta(seconds=self._settings.lease_margin_s)
         while True:
             push = await self._waiting.get()
-            # If the lease ends too soon for a safe attempt, the next process to claim it sends it.
+            # If the lease ends too soon for a safe attempt, the process that claims it next sends
+            # it.
             if utc_now() + margin < push.lease_end:
                 attempt = await self._client.send(push)
                 if attempt.outcome is not Outcome.TAKEN:

@@ -42,4 +42,4 @@ class NotificationsSettings(ServiceSettings):
     poll_s: float = 1.0
     """How often the sender looks for deliveries that are due."""
     partitions_ahead_months: int = 3
-    """How many months of messages have their partition ready."""
+    """How many months ahead the messages have their partitions."""

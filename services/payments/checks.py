@@ -1,4 +1,4 @@
-"""Step 1 of the saga: may this order be debited? Pure; every refusal has its error.
+"""Step 1 of the saga: decides whether an order may be debited. Pure; each refusal has its error.
 
 The answers of customers and the fraud service are arguments. Nothing here checks the balance: the
 projection may lag behind a credit, and only the debit itself knows what the account holds.
@@ -33,7 +33,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """What customers knows about the account to debit."""
+    """What the customers service knows about the account to debit."""
 
     exists: bool
     active: bool
@@ -71,7 +71,7 @@ def refuse_facts(
     takes_part: bool,
     limits: Limits,
 ) -> BankError | None:
-    """Return the error that the facts give, or None."""
+    """Return the error that follows from the facts, or None."""
     if not account.exists:
         return errors.AccountNotFound()
     if not account.active:
@@ -93,5 +93,5 @@ def _refuse_score(order: InterbankTransferOrder, score: Score, limits: Limits) -
 
 
 def needs_review(score: Score) -> bool:
-    """Say whether a person must review the transfer later."""
+    """Return whether a person must review the transfer later."""
     return score.decision is not Decision.APPROVE

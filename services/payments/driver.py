@@ -28,8 +28,8 @@ LEASE_S = 45
 """Longer than the sidecar's timeout for one question to the clearing house (30 s)."""
 
 STEPS_MAX = 4
-"""Questions in a row; enough for any consistent clearing house. A contradiction is logged, and the
-driver asks again later."""
+"""Most questions in a row; enough for any consistent clearing house. A contradiction is logged, and
+the driver asks again later."""
 
 POLL_S = 1.0
 """How often a worker looks for transfers whose lease has expired."""
@@ -59,6 +59,7 @@ class Driver:
         self._store = store
         self._slot = slot
         self._released = False
+        """Whether the leases that this slot held before its start or an outage are released."""
         self._running: dict[uuid.UUID, asyncio.Task[Driven]] = {}
         self._ask: dict[Step, Callable[[Transfer], Awaitable[Answer]]] = {
             Step.SUBMIT: ach.submit,
@@ -71,7 +72,7 @@ class Driver:
         return Lease(self._slot, utc_now() + timedelta(seconds=LEASE_S))
 
     def start(self, transfer: Transfer) -> asyncio.Task[Driven]:
-        """Drive a transfer in a background task that outlives its callers, one task at a time."""
+        """Return the transfer's background task, started if none runs; it outlives its callers."""
         running = self._running.get(transfer.transfer_id)
         if running is not None:
             return running
@@ -108,7 +109,10 @@ class Driver:
         return Driven(transfer, response)
 
     async def _next_fact(self, transfer: Transfer) -> Fact | None:
-        """Ask until an answer is a fact; None: ask again later. The table has a row for each."""
+        """Ask until an answer is a fact; None: ask again later.
+
+        `state.TABLE` has a row for every fact that this can return.
+        """
         step, refusal = saga.FIRST_STEP[transfer.state], ""
         for _ in range(STEPS_MAX):
             answer = await self._ask[step](transfer)
@@ -116,7 +120,7 @@ class Driver:
             following = saga.after_answer(step, answer, refusal)
             if isinstance(following, Step):
                 step = following
-            elif following is None or not saga.is_of_another(transfer, following):
+            elif following is None or not saga.contradicts_trace_number(transfer, following):
                 return following
             else:
                 break
@@ -128,7 +132,7 @@ class Driver:
     async def save(
         self, transfer: Transfer, fact: Fact, notice_id: str | None = None
     ) -> tuple[Transfer, bytes | None]:
-        """Save the step that a fact makes; return the transfer as stored, moved by it or not."""
+        """Save a fact's step, unless another save came first; return the stored transfer."""
         moved, transition = after(transfer, fact, utc_now())
         event_id = new_id(shard_of(moved.transfer_id))
         event = mapping.event_out(moved, transition.event_type, event_id)
@@ -146,7 +150,10 @@ class Driver:
         return stored.transfer, stored.accepted_response
 
     def _look_again(self, state: State) -> datetime:
-        """Return when a worker may claim the transfer: after its lease or the wait for a notice."""
+        """Return when other workers may claim the transfer.
+
+        That is after the lease or, when SUBMITTED, after the wait for a notice.
+        """
         wait_s = self.settlement_wait_s if state is State.SUBMITTED else LEASE_S
         return utc_now() + timedelta(seconds=wait_s)
 
@@ -155,7 +162,7 @@ class Driver:
         await self._store.postpone(transfer, utc_now() + wait)
 
     async def resume(self) -> None:
-        """Drive the transfers that are due; at start and after an outage those of this slot too."""
+        """Drive the transfers that are due; at start and after an outage also this slot's own."""
         if not self._released:
             await self._store.release_leases(self._slot, utc_now())
             self._released = True

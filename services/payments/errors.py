@@ -24,26 +24,35 @@ class AccountNotFound(PaymentsError):
 
 
 class AccountFrozen(PaymentsError):
-    """The account is frozen or closed and cannot be debited. Contact the bank."""
+    """The account to debit is frozen or closed. Contact the bank."""
 
     reason = "ACCOUNT_FROZEN"
 
 
 class InvalidRoutingNumber(PaymentsError):
-    """The routing number's check digit is wrong. Check the number with the beneficiary."""
+    """The routing number's check digit is wrong. Check the number with the beneficiary.
+
+    If you were debited, you have been refunded.
+    """
 
     reason = "INVALID_ROUTING_NUMBER"
     code = Code.INVALID_ARGUMENT
 
 
 class UnknownRoutingNumber(PaymentsError):
-    """No bank in the ACH network has this routing number. Check it with the beneficiary."""
+    """No bank in the ACH network has this routing number. Check it with the beneficiary.
+
+    If you were debited, you have been refunded.
+    """
 
     reason = "UNKNOWN_ROUTING_NUMBER"
 
 
 class InvalidBeneficiaryAccount(PaymentsError):
-    """The clearing house refused the account number. Check it with the beneficiary."""
+    """The clearing house refused the account number, and you were refunded.
+
+    Check the number with the beneficiary.
+    """
 
     reason = "INVALID_BENEFICIARY_ACCOUNT"
 
@@ -55,7 +64,7 @@ class AmountLimitExceeded(PaymentsError):
 
 
 class AmountNotPositive(PaymentsError):
-    """The amount must be at least one minor unit. Correct the amount and try again."""
+    """The amount is not positive. Send at least one minor unit."""
 
     reason = "AMOUNT_NOT_POSITIVE"
     code = Code.INVALID_ARGUMENT
@@ -91,7 +100,10 @@ class AchUnavailable(PaymentsError):
 
 
 class AchRefused(PaymentsError):
-    """The clearing house refused the transfer. You were refunded; the details give the reason."""
+    """The clearing house refused the transfer, and you were refunded.
+
+    Correct what the details name, then send a new transfer.
+    """
 
     reason = "ACH_REFUSED"
 

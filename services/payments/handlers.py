@@ -1,4 +1,4 @@
-"""The commands and questions of payments: load, decide, save. One async function each.
+"""The commands and queries of payments, one async function each: load, decide, save.
 
 checks.py, saga.py and state.py decide; store.py saves.
 """
@@ -27,15 +27,15 @@ from services.payments.state import DEBIT, PENDING, TABLE, Event, State
 from services.payments.store import Debit, Store, StoredTransfer
 from services.payments.transfer import Fact, InterbankTransferOrder, Notice, Transfer, debited
 
-LOOK_AGAIN_S = 0.1
-"""How often a repeated request looks at a transfer that another worker drives."""
+REPLAY_POLL_S = 0.1
+"""How often a replay reads the transfer while another worker drives it."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the handlers work with."""
+    """The dependencies of the handlers."""
 
     settings: PaymentsSettings
     store: Store
@@ -44,24 +44,24 @@ class Dependencies:
     fraud: FraudClient
     customers: CustomersClient
     limits: Limits
-    """Those of the settings, as checks.py takes them."""
+    """The limits from the settings, as checks.py takes them."""
     tokens: PageTokens
     webhook_secret: bytes
     """The key with which the clearing house signs its notices."""
 
 
 async def create_interbank_transfer(deps: Dependencies, order: InterbankTransferOrder) -> bytes:
-    """Debit and submit; return the serialised answer, on a replay that of the first request."""
+    """Debit and submit; return the serialised answer. A replay returns the first answer."""
     refusal = checks.refuse_order(order, deps.limits)
     if refusal is not None:
         return await _replay_or_raise(deps, order, refusal)
     transfer_id = new_id(shard_of(order.account_id))
-    answer, score, takes_part = await asyncio.gather(
+    debit_check, score, takes_part = await asyncio.gather(
         deps.customers.check_debit(order.customer_id, order.account_id),
         deps.fraud.score(order, str(transfer_id)),
         deps.ach.takes_part(order.beneficiary.routing_number),
     )
-    account = mapping.account_facts(answer)
+    account = mapping.account_facts(debit_check)
     refusal = checks.refuse_facts(order, account, score, takes_part=takes_part, limits=deps.limits)
     if refusal is not None:
         return await _replay_or_raise(deps, order, refusal)
@@ -126,6 +126,7 @@ async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
     task = deps.driver.running(transfer_id)
     if task is not None:
         await asyncio.wait({task}, timeout=wait_s)
+    # Having waited for its own task, this process reads the transfer only once.
     deadline = asyncio.get_running_loop().time() + (0 if task else wait_s)
     while True:
         stored = await deps.store.transfer(transfer_id)
@@ -135,7 +136,7 @@ async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
             return stored.accepted_response
         if asyncio.get_running_loop().time() >= deadline:
             raise RequestInProgress
-        await asyncio.sleep(LOOK_AGAIN_S)
+        await asyncio.sleep(REPLAY_POLL_S)
 
 
 async def get_interbank_transfer(
@@ -223,7 +224,7 @@ async def match_kept_notices(deps: Dependencies) -> None:
 
 
 async def apply_notice(deps: Dependencies, notice: Notice) -> None:
-    """Apply a kept notice to its transfer; one whose transfer is unknown stays kept."""
+    """Apply a kept notice to its transfer; a notice of an unknown transfer stays kept."""
     stored = await _transfer_of(deps, notice)
     if stored is None:
         log.warning("webhook.unmatched", notice_id=notice.notice_id)
@@ -238,6 +239,7 @@ async def apply_notice(deps: Dependencies, notice: Notice) -> None:
             case NoticeVerdict.APPLY:
                 version = transfer.version
                 transfer, _ = await deps.driver.save(transfer, fact, notice.notice_id)
+                # Saved by this call; otherwise another worker moved the transfer, so judge again.
                 if transfer.version == version + 1 and transfer.state is _state_after(fact):
                     return
             case verdict:

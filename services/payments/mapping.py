@@ -32,7 +32,7 @@ _FIELDS = {
 
 
 def order_from(request: CreateInterbankTransferRequest, call: Call) -> InterbankTransferOrder:
-    """Return what the customer asks for."""
+    """Return the order in a request."""
     beneficiary = request.beneficiary
     return InterbankTransferOrder(
         customer_id=call.customer_id,
@@ -58,7 +58,7 @@ def state_from(request: ListInterbankTransfersRequest) -> State | None:
 
 
 def account_facts(answer: CheckDebitResponse) -> AccountFacts:
-    """Return what customers knows about the account to debit."""
+    """Return what the customers service knows about the account to debit."""
     return AccountFacts(
         exists=answer.HasField("account"),
         active=answer.account.state == Account.State.ACTIVE,
@@ -67,7 +67,7 @@ def account_facts(answer: CheckDebitResponse) -> AccountFacts:
 
 
 def transfer_message(transfer: Transfer) -> InterbankTransfer:
-    """Return the transfer as the contract has it."""
+    """Return the transfer as a message of the contract."""
     beneficiary = transfer.beneficiary
     return InterbankTransfer(
         transfer_id=str(transfer.transfer_id),
@@ -93,13 +93,13 @@ def transfer_message(transfer: Transfer) -> InterbankTransfer:
 
 
 def response_bytes(transfer: Transfer) -> bytes:
-    """Return the answer to a creation, as payments keeps it and replays it byte for byte."""
+    """Return the answer to a creation, which payments stores and replays byte for byte."""
     response = CreateInterbankTransferResponse(transfer=transfer_message(transfer))
     return response.SerializeToString(deterministic=True)
 
 
 def event_out(transfer: Transfer, event_type: str, event_id: uuid.UUID) -> EventOut:
-    """Return the event of a step, by the name of its message; the relay adds the positions."""
+    """Return the event of a step; `event_type` names its message. The relay adds the positions."""
     envelope = payments_events_pb2.PaymentEvent(
         metadata=EventMetadata(
             event_id=str(event_id),

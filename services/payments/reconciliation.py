@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 async def ask_for_unsettled(deps: Dependencies) -> None:
-    """Ask about the transfers that are due, batch by batch, until a batch gets no answer."""
+    """Ask about the transfers that are due, in batches; stop early if a batch gets no answer."""
     while True:
         due = await deps.store.claim_unsettled(deps.driver.lease(), utc_now(), ROWS_MAX)
         answered = await asyncio.gather(*(_ask(deps, transfer) for transfer in due))
@@ -53,7 +53,7 @@ async def _ask(deps: Dependencies, transfer: Transfer) -> bool:
 
 
 async def _put_aside(deps: Dependencies, transfer: Transfer, answer: Answer) -> None:
-    """Leave a contradiction to a person, unless the transfer has moved on since the query."""
+    """Leave a contradiction to a person, unless the transfer has changed since the query."""
     notice = Notice(
         notice_id=f"query/{transfer.transfer_id}/conflict",
         type=f"transfer.{answer.outcome.name.lower()}",

@@ -1,7 +1,6 @@
-"""Which question comes next, and what an answer of the clearing house means. Pure.
+"""Decides which question to ask the clearing house next and what its answer means. Pure.
 
-driver.py carries out these decisions; the simulator runs the same decisions against a clearing
-house of its own.
+driver.py carries out these decisions; the simulator runs them against its own clearing house.
 """
 
 from dataclasses import dataclass
@@ -52,7 +51,7 @@ FIRST_STEP = {
 UNAVAILABLE = "ACH_UNAVAILABLE"
 
 NOTICE_TYPES = {Event.COMPLETED: "transfer.completed", Event.RETURNED: "transfer.returned"}
-"""The clearing house's type of the notice of each event."""
+"""The clearing house's notice type for each event."""
 
 _BACKOFF_S_MAX = 60
 _ASKED_FIRST_SHARE = 24
@@ -62,9 +61,10 @@ _ASKED_LAST_SHARE = 6
 def after_answer(step: Step, answer: Answer, refusal: str = "") -> Fact | Step | None:
     """Return the fact that an answer states, or the next question, or None: ask again later.
 
-    NOT_FOUND is no fact: the request may still be in flight. Nor is REFUSED: another attempt may
-    be in flight, and the clearing house may accept it. Both lead to RECALL: the clearing house
-    keeps a tombstone and refuses a late arrival. `refusal` is the reason of an earlier refusal.
+    NOT_FOUND is no fact: the request may still be in flight. REFUSED is no fact either: another
+    attempt may be in flight, and the clearing house may accept it. Both lead to RECALL: the
+    clearing house keeps a tombstone and refuses a late arrival. `refusal` is the reason of an
+    earlier refusal.
     """
     settled = fact_of_settlement(answer)
     if settled is not None:
@@ -87,7 +87,7 @@ def after_answer(step: Step, answer: Answer, refusal: str = "") -> Fact | Step |
 
 
 def if_overtaken(current: Transfer, fact: Fact) -> Fact | None:
-    """Return the fact that remains when another worker has moved the transfer on; mostly None.
+    """Return the fact to save next if another worker has advanced the transfer; usually None.
 
     The other worker's ACCEPTED may be older than this confirmed recall. Then the transfer is
     cancelled, and the cancellation ends in the refund.
@@ -134,8 +134,8 @@ class NoticeVerdict(Enum):
     CONFLICT = "it contradicts what the bank did"
 
 
-def is_of_another(transfer: Transfer, fact: Fact) -> bool:
-    """Say whether a fact contradicts the trace number on record."""
+def contradicts_trace_number(transfer: Transfer, fact: Fact) -> bool:
+    """Return whether a fact contradicts the trace number on record."""
     recorded = transfer.trace_number
     return bool(recorded and fact.trace_number and recorded != fact.trace_number)
 
@@ -143,10 +143,10 @@ def is_of_another(transfer: Transfer, fact: Fact) -> bool:
 def judge_notice(transfer: Transfer, fact: Fact, *, legal: bool) -> NoticeVerdict:
     """Judge a notice against the transfer that it names.
 
-    A completion of a refunded transfer is a contradiction: the money left twice. So is another
-    trace number than the one on record: the notice belongs to another transfer.
+    A completion of a refunded transfer is a contradiction: the money left twice. A trace number
+    that differs from the one on record is another: the notice belongs to another transfer.
     """
-    if is_of_another(transfer, fact):
+    if contradicts_trace_number(transfer, fact):
         return NoticeVerdict.CONFLICT
     if legal:
         return NoticeVerdict.APPLY
@@ -158,10 +158,10 @@ def judge_notice(transfer: Transfer, fact: Fact, *, legal: bool) -> NoticeVerdic
 def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | NoticeVerdict | None:
     """Return what a query says about a SUBMITTED transfer whose settlement is overdue.
 
-    A notice: the one that seems lost. None: ask again later. CONFLICT: the answer contradicts the
-    clearing house's earlier ACCEPTED. RECALLED is no contradiction: a recall sent while the
-    outcome was unknown may have arrived after the clearing house had accepted the transfer. Then
-    the transfer is cancelled, and the cancellation ends in the refund.
+    A Notice is the one that seems lost. None means: ask again later. CONFLICT means that the answer
+    contradicts the clearing house's earlier ACCEPTED. RECALLED is no contradiction: a recall sent
+    while the outcome was unknown may have arrived after the clearing house had accepted the
+    transfer. Then the transfer is cancelled, and the cancellation ends in the refund.
     """
     if answer.outcome is Outcome.RECALLED:
         return Fact(Event.CANCEL_ASKED)
@@ -175,7 +175,7 @@ def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | Noti
 
 
 def notice_of_query(transfer: Transfer, fact: Fact) -> Notice:
-    """Return the notice that a query's answer is kept as; the same answer is the same notice."""
+    """Return the notice that stores a query's answer; equal answers give the same notice id."""
     notice_type = NOTICE_TYPES[fact.event]
     return Notice(
         notice_id=f"query/{transfer.transfer_id}/{notice_type}",
@@ -189,8 +189,8 @@ def notice_of_query(transfer: Transfer, fact: Fact) -> Notice:
 def ask_again_after_s(transfer: Transfer, answer: Answer, settlement_wait_s: float) -> float:
     """Return the seconds until the next query about an unsettled transfer.
 
-    Without an answer, as for a pending transfer. Otherwise a 24th of the first wait, doubling to
-    a sixth of it: with six days, after six hours and then up to once a day.
+    Without an answer the wait is `retry_after_s`. Otherwise it starts at 1/24 of
+    `settlement_wait_s` and doubles up to 1/6: with six days 6, 12, 24, 24 … hours.
     """
     if answer.outcome is Outcome.NO_ANSWER:
         return retry_after_s(transfer)

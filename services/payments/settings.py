@@ -9,7 +9,7 @@ SETTLEMENT_WAIT_S = 6 * 24 * 3600.0
 
 
 class PaymentsSettings(ServiceSettings):
-    """What may be tuned here."""
+    """The settings of one payments process."""
 
     former_names: ClassVar[Mapping[str, str]] = {
         "transfer_minor_units_max": "BP_TRANSFER_MAX_MINOR_UNITS",
@@ -21,12 +21,12 @@ class PaymentsSettings(ServiceSettings):
     unscored_minor_units_max: int = 1_000_00
     """Most that one transfer may move while the fraud service is unavailable."""
     check_timeout_s: float = 3.0
-    """How long a transfer may wait for the check of its account, of the ten seconds that it has.
-    Five are for the clearing house and two for the debit."""
+    """Longest wait for the account check. The call's deadline is ten seconds: five for the clearing
+    house, two for the debit, three for this."""
     list_check_timeout_s: float = 2.0
-    """How long a list may wait for the check of its account, of the three seconds that it has."""
+    """Longest wait for the account check of a list. The call's deadline is three seconds."""
     answer_wait_s: float = 5.0
-    """How long a caller waits for the clearing house before it gets the state as it is."""
+    """How long a caller waits for the clearing house before it gets the current state."""
     settlement_wait_s: float = SETTLEMENT_WAIT_S
     """How long payments waits for the clearing house's notice of a submitted transfer before it
     asks. The clearing house settles within two banking days, at most five and a half calendar

@@ -1,8 +1,8 @@
 """The interbank transfer as a state machine: each legal step and what the step does. Pure.
 
-A timeout of the clearing house is not a failure. DEBITED goes to OUTCOME_UNKNOWN, and only an
-answer leads on from there: the clearing house has the transfer (ACCEPTED), or it has confirmed
-that it will never send it (RECALLED). Only RECALLED refunds the customer. A refusal is no event:
+A timeout of the clearing house is not a failure. DEBITED goes to OUTCOME_UNKNOWN, and the bank
+asks. The customer is refunded only when the clearing house confirms that it will never send the
+transfer (RECALLED), or when the beneficiary's bank sent it back (RETURNED). A refusal is no event:
 the clearing house may accept a later attempt of a transfer that it refused, so the bank recalls a
 refused transfer just as it recalls one that the clearing house does not know.
 """
@@ -97,22 +97,22 @@ TABLE: StateTable[State, Event, Transition] = StateTable(
         (_S.COMPLETED, _E.RETURNED): _RETURNED_LATE,
     },
 )
-"""Every legal step: where it leads, what event it writes, what it posts, whether it frees the key.
-A return may come after settlement: Nacha gives the other bank days for it."""
+"""Every legal step: its next state, its event, its posting, and whether it frees the key. A return
+may come after settlement: Nacha gives the other bank days for it."""
 
 CANCEL_REFUSED = Transition(_S.SUBMITTED, "TransferCancelRefused")
 """A cancellation that came too late for a transfer that was SUBMITTED before it was CANCELLING.
 TransferSubmitted has been written already, so this step writes another event."""
 
 PENDING = frozenset({State.DEBITED, State.OUTCOME_UNKNOWN, State.CANCELLING})
-"""States in which the bank has to ask the clearing house; workers drive these transfers on."""
+"""States in which the bank has to ask the clearing house; workers drive these transfers."""
 
 CREDITED_BACK = frozenset({State.FAILED, State.CANCELLED, State.RETURNED})
-"""States in which the customer has the money again."""
+"""States in which the customer has been refunded."""
 
 
 def transition(state: State, event: Event, *, submitted_before: bool) -> Transition:
-    """Return the step that an event makes from a state; raise IllegalTransition."""
+    """Return the step that an event causes in a state; raise IllegalTransition."""
     if submitted_before and (state, event) == (State.CANCELLING, Event.ACCEPTED):
         return CANCEL_REFUSED
     return TABLE.transition(state, event)

@@ -1,4 +1,4 @@
-"""Interbank transfers in PostgreSQL: each method one statement of sql/queries.sql."""
+"""Interbank transfers in PostgreSQL: each method runs one statement of sql/queries.sql."""
 
 import uuid
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ DUE_ROWS_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class StoredTransfer:
-    """A transfer as stored, with the answer to its creation, None while it has none."""
+    """A stored transfer with the answer to its creation, None until there is one."""
 
     transfer: Transfer
     accepted_response: bytes | None
@@ -117,7 +117,7 @@ class Store:
             outcome = await self._debits.submit(row)
         except asyncpg.PostgresError:
             # A lock held too long or an error fails the whole batch. Each debit is then retried
-            # alone, so that none suffers for another.
+            # alone, so that one cannot fail the others.
             outcome = None
         if isinstance(outcome, ledger_refusals.LedgerRefusal):
             raise outcome
@@ -147,7 +147,7 @@ class Store:
     ) -> tuple[bool, bytes | None]:
         """Save a step and return whether it was saved, with the stored answer to the creation.
 
-        A transfer that another worker has moved on meanwhile is not changed.
+        A transfer that another worker has advanced meanwhile is not changed.
         """
         if transition.posting is None and not transition.frees_key and notice_id is None:
             step = _plain_step(moved, event, lease_until, response)
@@ -157,8 +157,8 @@ class Store:
                 if isinstance(error, UNREACHABLE):
                     # No step is at fault; the driver continues when the database is back.
                     raise
-                # One step of the batch cannot be saved. Each is retried alone, so that none
-                # suffers for another.
+                # One step of the batch cannot be saved. Each is retried alone, so that it cannot
+                # fail the others.
         row: Any = await self._pool.fetchrow(
             self._sql.advance,
             moved.transfer_id,
@@ -257,9 +257,9 @@ class Store:
         return [_stored_transfer(row).transfer for row in rows]
 
     async def put_aside(self, transfer: Transfer, notice: Notice) -> bool:
-        """Keep a contradiction as a notice in CONFLICT and ask about the transfer no more.
+        """Keep a contradiction as a notice in CONFLICT and stop asking about the transfer.
 
-        Returns False and changes nothing when the transfer has moved on meanwhile.
+        Returns False and changes nothing when the transfer has changed meanwhile.
         """
         shard = shard_of(transfer.transfer_id)
         kept_id = await self._pool.fetchval(

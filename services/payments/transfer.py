@@ -21,7 +21,7 @@ class Beneficiary:
 
 @dataclass(frozen=True, slots=True)
 class InterbankTransferOrder:
-    """What a customer asks for, before anything is posted."""
+    """A customer's order, before anything is posted."""
 
     customer_id: uuid.UUID
     account_id: uuid.UUID

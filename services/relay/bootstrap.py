@@ -42,7 +42,7 @@ async def main(settings: RelaySettings, stop: asyncio.Event) -> None:
     relay = Relay(settings, connect, producer, measured)
     tasks = [asyncio.create_task(step) for step in (relay.run(), upkeep.run(), vault.keep_alive())]
     stopped = asyncio.create_task(stop.wait())
-    # A task ends by itself only because of a defect: stop, so that the supervisor restarts us.
+    # A task ends only because of a defect: stop, so that the supervisor restarts us.
     ended, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
     await server.drain()
     for task in tasks:

@@ -4,7 +4,7 @@ from services.chassis.settings import ServiceSettings
 
 
 class RelaySettings(ServiceSettings):
-    """How much the relay takes at once and how often it looks.
+    """The batch size and the intervals of one relay process.
 
     Environment variables are BP_RELAY_…, so that an operator can tell them from the settings that
     every service has.
@@ -13,19 +13,20 @@ class RelaySettings(ServiceSettings):
     relay_batch_rows_max: int = 500
     """Most events that are read, sent and marked together."""
     relay_gather_ms: int = 50
-    """Pause after a batch, in which events gather. A longer pause means fewer, larger batches and
-    more lag."""
+    """Pause after a batch, during which events gather. A longer pause means fewer, larger batches
+    and more lag."""
     relay_poll_ms: int = 10
-    """Pause between looks at an empty queue while events have been flowing."""
+    """Pause between polls of an empty queue while the relay is awake."""
     relay_asleep_after_ms: int = 1_000
-    """How long the queue stays empty before the relay sleeps and writers send notices."""
+    """How long the queue stays empty before the relay sleeps and writers notify it."""
     relay_poll_asleep_ms: int = 250
-    """Pause between looks while asleep. It bounds the lag of an event whose notice was missed."""
+    """Pause between polls while the relay sleeps. It bounds the lag of an event whose notification
+    was missed."""
     relay_lead_poll_ms: int = 250
     """Pause between a standby's attempts to become the active relay."""
     relay_retry_ms: int = 500
     """Pause after PostgreSQL or Kafka failed."""
     relay_topic_pause_s: int = 10
-    """How long the relay skips a topic that Kafka does not know, so that other topics flow."""
+    """How long the relay skips a topic that Kafka does not know, so that other topics continue."""
     relay_upkeep_s: int = 15
     """Pause between rounds of upkeep: partitions, roll-up, metrics."""

@@ -24,7 +24,7 @@ class AccountNotFound(TransfersError):
 
 
 class AccountFrozen(TransfersError):
-    """The account is frozen or closed and cannot be debited. Contact the bank."""
+    """The account to debit is frozen or closed. Contact the bank."""
 
     reason = "ACCOUNT_FROZEN"
 
@@ -49,7 +49,7 @@ class AmountLimitExceeded(TransfersError):
 
 
 class AmountNotPositive(TransfersError):
-    """The amount must be at least one minor unit. Correct the amount and try again."""
+    """The amount is not positive. Send at least one minor unit."""
 
     reason = "AMOUNT_NOT_POSITIVE"
     code = Code.INVALID_ARGUMENT

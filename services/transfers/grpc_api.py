@@ -19,7 +19,7 @@ class TransfersApi:
     async def create_book_transfer(
         self, request: pb.CreateBookTransferRequest, _: Any
     ) -> pb.CreateBookTransferResponse:
-        """Move money between two accounts of the bank, at once."""
+        """Move money between two accounts of the bank, immediately."""
         order = mapping.order_from(request, current_call.get())
         answer = await handlers.create_book_transfer(self._deps, order)
         return pb.CreateBookTransferResponse.FromString(answer)

@@ -1,4 +1,4 @@
-"""The commands and questions of transfers: load, decide, save. One async function each."""
+"""The commands and queries of transfers, one async function each: load, decide, save."""
 
 import uuid
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from services.transfers.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the handlers work with."""
+    """The dependencies of the handlers."""
 
     settings: TransfersSettings
     store: Store
@@ -29,8 +29,8 @@ class Dependencies:
 async def create_book_transfer(deps: Dependencies, order: BookTransferOrder) -> bytes:
     """Post a transfer once for its key; return the serialised answer.
 
-    A repeated request gets the first answer, even if the bank would refuse it today or customers
-    does not answer. So every refusal first looks for the key.
+    A repeated request gets the first answer, even if the bank would refuse it today or the
+    customers service does not answer. So a handler looks for the key before it refuses.
     """
     try:
         return await _post(deps, order)

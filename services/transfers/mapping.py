@@ -27,7 +27,7 @@ from services.transfers.state import (
 
 
 def order_from(request: CreateBookTransferRequest, call: Call) -> BookTransferOrder:
-    """Return what the customer asks for."""
+    """Return the order in a request."""
     return BookTransferOrder(
         customer_id=call.customer_id,
         account_id=uuid.UUID(request.account_id),
@@ -43,7 +43,7 @@ def order_from(request: CreateBookTransferRequest, call: Call) -> BookTransferOr
 
 
 def known_accounts(answer: CheckDebitResponse) -> tuple[KnownAccount | None, KnownAccount | None]:
-    """Return the account to debit and the account to credit; None for one that customers lacks."""
+    """Return the account to debit and the account to credit; None for one that does not exist."""
     return (
         _known_account(answer.account) if answer.HasField("account") else None,
         _known_account(answer.destination_account)
@@ -65,7 +65,7 @@ def _known_account(account: Account) -> KnownAccount:
 
 
 def transfer_message(transfer: BookTransfer) -> BookTransferMessage:
-    """Return the transfer as the contract has it."""
+    """Return the transfer as a message of the contract."""
     return BookTransferMessage(
         transfer_id=str(transfer.transfer_id),
         account_id=str(transfer.account_id),
@@ -80,7 +80,7 @@ def transfer_message(transfer: BookTransfer) -> BookTransferMessage:
 
 
 def response_bytes(transfer: BookTransfer) -> bytes:
-    """Return the answer to a creation, as transfers keeps it and replays it byte for byte."""
+    """Return the answer to a creation, which transfers stores and replays byte for byte."""
     return CreateBookTransferResponse(transfer=transfer_message(transfer)).SerializeToString()
 
 

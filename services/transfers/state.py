@@ -1,4 +1,4 @@
-"""The book transfer and the decision whether it may be posted. Pure.
+"""The book transfer, and the rules that decide whether to post it. Pure.
 
 A book transfer is posted or it does not exist, so it has one state and no table of transitions.
 """
@@ -21,7 +21,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BookTransferOrder:
-    """What a customer asks for, before anything is posted."""
+    """A customer's order, before anything is posted."""
 
     customer_id: uuid.UUID
     account_id: uuid.UUID
@@ -38,7 +38,7 @@ class BookTransferOrder:
 
 @dataclass(frozen=True, slots=True)
 class KnownAccount:
-    """What customers knows about an account."""
+    """What the customers service knows about an account."""
 
     account_id: uuid.UUID
     customer_id: uuid.UUID
@@ -61,7 +61,7 @@ class BookTransfer:
     create_time: datetime
 
     def concerns(self, customer_id: uuid.UUID) -> bool:
-        """Say whether a customer paid or received the transfer."""
+        """Return whether a customer paid or received the transfer."""
         return customer_id in (self.customer_id, self.destination_customer_id)
 
 
@@ -74,7 +74,7 @@ class EventOut:
 
 
 def require_sound(order: BookTransferOrder, minor_units_max: int) -> None:
-    """Refuse an order that is wrong for every account; raises the classes of `errors`."""
+    """Refuse an order that is invalid for any accounts; raises the classes of `errors`."""
     if order.amount.minor_units < 1:
         raise errors.AmountNotPositive
     if order.amount.minor_units > minor_units_max:
@@ -90,7 +90,7 @@ def decide(
 ) -> BookTransfer:
     """Return the transfer to post, in its source account's shard; raises the classes of `errors`.
 
-    Nothing here checks the balance: only the posting knows it, and the posting itself refuses.
+    Nothing here checks the balance: only the posting knows it, and refuses if it is too low.
     """
     if source is None:
         raise errors.AccountNotFound(account_id=str(order.account_id))

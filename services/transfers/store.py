@@ -1,4 +1,4 @@
-"""Book transfers in PostgreSQL: each method one statement of sql/queries.sql."""
+"""Book transfers in PostgreSQL: each method runs one statement of sql/queries.sql."""
 
 import uuid
 from collections.abc import Sequence
@@ -64,12 +64,12 @@ class Store:
         return response if answer is None else answer
 
     async def _post_request(self, request: Request) -> Any:
-        """Post in a batch or else alone; return verdict and response, or raise a refusal."""
+        """Post in a batch, or alone if it fails; return verdict and response or raise a refusal."""
         try:
             row = await self._posts.submit(request)
         except asyncpg.PostgresError:
             # A lock held too long or an error fails the whole batch. Each request is then retried
-            # alone, so that none suffers for another.
+            # alone, so that one cannot fail the others.
             row = None
         if row is None or row["verdict"] is None:
             with ledger_refusals.refusals():

@@ -1,1 +1,1 @@
-"""Tests of the repository itself: its structure, its limits, and that its parts agree."""
+"""Tests of the repository itself: its structure, its limits, and the agreement of its parts."""

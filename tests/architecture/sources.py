@@ -1,4 +1,4 @@
-"""The repository's own text files, as git would keep them, and the parsed Python among them."""
+"""Lists the repository's hand-written text files and parses its Python files."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ HIDDEN = frozenset(
 )
 """Names with a dot that people of this repository write."""
 _OUTSIDE = re.compile(r"^(\.|gen$|third_party$|__pycache__$)")
-"""Top-level names that nobody here writes: state, caches, generated and foreign files."""
+"""Top-level names to skip: state, caches, generated and third-party files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Module:
 
     @property
     def name(self) -> str:
-        """Dotted name to import it by."""
+        """The dotted name under which it is imported."""
         parts = self.path.with_suffix("").parts
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

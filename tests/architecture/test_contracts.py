@@ -83,7 +83,7 @@ def test_every_method_in_the_committed_image_has_a_whole_policy() -> None:
     assert contracts.load()
 
 
-# The stubs of protobuf give an extension no type of its own.
+# The protobuf stubs have no type for an extension.
 _PERSONAL_DATA: Any = policy_pb2.personal_data
 
 

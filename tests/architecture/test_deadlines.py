@@ -1,4 +1,4 @@
-"""Tests hold on a slow or busy host: none measures time, and each deadline scales with the host.
+"""Tests pass on a slow or busy host: none measures time, and each deadline scales with the host.
 
 A test asserts an order, a count or a ratio; a deadline only catches a hang (ops/waiting.py).
 """
@@ -23,12 +23,12 @@ MAY_READ_A_CLOCK = {
     "contract/mesh/conftest.py": "for lower bounds: not before its time",
     "contract/partners/test_faults.py": "for a lower bound: not before its time",
 }
-"""Files under tests/, with the reason why a slow host fails none of them."""
+"""Exempt files under tests/, each with the reason why it cannot fail on a slow host."""
 
 SCALES = frozenset({"scaled_s", "call_timeout"})
 """Functions whose result scales with the host."""
 WAITED_OUT = frozenset({"SILENCE_S"})
-"""Waits that a correct run completes in full, so they need not scale."""
+"""Waits that always last their full time, so they need not scale."""
 PLACES = {"timeout": 0, "timeout_at": 0, "wait_for": 1, "flush": 0}
 """Functions that wait, each with the position of its deadline among the arguments."""
 WORDS = frozenset({"timeout", "request_timeout"})
@@ -60,7 +60,7 @@ def _reads_a_clock(call: ast.Call) -> bool:
 
 
 def _fixed_deadlines(call: ast.Call) -> Iterator[ast.expr]:
-    """The deadlines of a call that do not scale with the host."""
+    """Yield the deadlines of a call that do not scale with the host."""
     if ast.unparse(call.func) == "pytest.mark.timeout":
         return iter(())  # tests/conftest.py scales it
     place = PLACES.get(_name(call))
@@ -71,7 +71,7 @@ def _fixed_deadlines(call: ast.Call) -> Iterator[ast.expr]:
 
 
 def _scales(deadline: ast.expr) -> bool:
-    """Whether a deadline is scaled, not a number, or a variable that the caller has scaled."""
+    """Return whether a deadline is scaled, not a number, or a variable that the caller scaled."""
     if isinstance(deadline, ast.Constant):
         return not isinstance(deadline.value, int | float)
     if isinstance(deadline, ast.Name | ast.Attribute):

@@ -1,4 +1,4 @@
-"""One dialect: every service under services/ has the same files, and the same file means the same.
+"""Every service under services/ has the same files, and each file has the same purpose everywhere.
 
 The rules are those of CONTRIBUTING.md and of this test; a service that needs a file of its own
 names it in OWN_FILES with a reason.
@@ -30,7 +30,7 @@ FILES = {
     "events_out.py": "published events",
     "partners.py": "clients of outside systems",
 }
-"""What every service may have."""
+"""Files that every service may have."""
 
 FOLDERS = frozenset({"sql", "partners"})
 
@@ -68,7 +68,7 @@ DOMAIN = ("state", "transfer")
 """Files that hold a service's domain values."""
 
 RPC_STATEMENTS_MAX = 3
-"""Map in, handle, map out."""
+"""Three statements: map in, handle, map out."""
 
 SERVICES = sorted(path.parent.name for path in (REPO / "services").glob("*/__main__.py"))
 

@@ -8,7 +8,7 @@ from tests.architecture.sources import REPO, texts
 
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 TEST = re.compile(r"`([\w/]*\btest_\w+\.py)?(…)?(?:::(test_\w+))?`")
-"""A test by its file's path or name; without a file, a test of the file named before it."""
+"""A test with the path or name of its file; without a file, the last named file applies."""
 TARGET = re.compile(r"`make ([a-z-]+)[ `]")
 COVERAGE = REPO / "docs" / "seed-coverage.md"
 WANTED = (

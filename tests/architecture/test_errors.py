@@ -1,4 +1,4 @@
-"""Python's errors and the reasons of the contracts agree, both ways."""
+"""Every Python error has a reason in the contracts, and every reason has an error."""
 
 import importlib
 from pathlib import Path
@@ -20,7 +20,7 @@ GATEWAY_ONLY = {
     },
 }
 UNUSED = {
-    # No answer has it. buf breaking refuses to remove a released value.
+    # No answer uses it, but buf breaking refuses to remove a released value.
     "bp.notifications.v1": {"DEVICE_UNREGISTERED"},
 }
 

@@ -1,4 +1,4 @@
-"""The commit hooks, the devcontainer and the pull-request template name what exists."""
+"""Commit hooks, devcontainer and pull-request template name only things that exist."""
 
 import json
 import re

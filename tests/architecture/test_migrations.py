@@ -1,4 +1,4 @@
-"""A released migration cannot change unnoticed; the check names each way to break the rule."""
+"""The check detects every change of a released migration and names the broken rule."""
 
 import subprocess
 from collections.abc import Callable

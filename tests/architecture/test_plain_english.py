@@ -1,6 +1,7 @@
 """Plain English: phrases that make a reader stop, each with what to write instead.
 
-A list finds only what it has; `python -m tools.check.sentences` draws a page of other sentences.
+The list finds only known phrases; `python -m tools.check.sentences` prints random sentences to
+review.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The page of sentences for a reader: documents and docstrings are drawn from, code is not."""
+"""The page of random sentences comes from documents and docstrings, not from code."""
 
 from pathlib import Path
 

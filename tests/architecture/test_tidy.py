@@ -10,7 +10,7 @@ FUNCTION_LINES_MAX = 50
 MODULE_LINES_MAX = 400
 LINE_CHARACTERS_MAX = 100
 DOCSTRING_SENTENCES_MAX = 8
-"""Five are the rule. A definition that others implement, such as an encoding, may take more."""
+"""The rule is five. A definition that others implement, such as an encoding, may take more."""
 BANNED_NAMES = frozenset(
     {"common", "util", "utils", "helper", "helpers", "misc", "base", "models", "stuff", "manager"}
 )
@@ -49,7 +49,7 @@ def test_modules_are_at_most_four_hundred_lines() -> None:
 
 
 def test_lines_of_sql_and_lua_are_at_most_a_hundred_characters() -> None:
-    # ruff holds the limit for Python, buf formats the contracts.
+    # ruff enforces the limit for Python; buf formats the contracts.
     too_long = [
         f"{path}:{number}"
         for path, text in texts().items()

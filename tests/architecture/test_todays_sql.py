@@ -1,4 +1,4 @@
-"""Today's SQL is in files; the check finds and names each way in which a file can be wrong."""
+"""Current SQL is in files; the check finds each kind of error in them and names the file."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace

@@ -16,7 +16,8 @@ CUSTOMERS = 16
 
 
 def short_s() -> float:
-    """Return the seconds of a short run, scaled so that a slow host makes as many transfers."""
+    """Return the seconds of a short run, scaled so that a slow host makes equally many
+    transfers."""
     return scaled_s(0.4)
 
 

@@ -18,7 +18,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(CONTENT), CON
 
 
 USED = CONNECTIONS // 2
-"""Connections that have been used when the server closes the others."""
+"""Number of connections that have been used when the server closes the others."""
 
 
 class _Gateway:

@@ -1,1 +1,1 @@
-"""Faults on the real stack: nothing is lost and nothing is doubled."""
+"""Faults on the real stack: nothing is lost or doubled."""

@@ -14,10 +14,10 @@ from tests.rigs.running_bank import Bank
 
 SEED = 31
 MINUTES = 0.25
-"""The shortest length that the command accepts."""
+"""The shortest run that the command accepts."""
 WITHIN_S = 900.0
 HEALED = ("--healed-within", f"{WATCHED_S:g}")
-"""The time that the bank is watched: this test does not measure how fast it heals."""
+"""How long the bank is watched; this test does not measure how fast it heals."""
 COMMAND = ("chaos", "run", "--seed", str(SEED), "--minutes", str(MINUTES), *HEALED)
 
 pytestmark = pytest.mark.timeout(WITHIN_S + 60)
@@ -46,7 +46,7 @@ async def test_one_cent_too_much_fails_the_run_and_its_account_is_named(
     named = [one["ids"] for one in told["judge"]["differences"]]
     wanted = {"problem": "BALANCE_DIFFERS", "account_id": account}
     assert any(wanted.items() <= ids.items() for ids in named), named
-    # Nothing else was wrong: the planted difference alone caused the exit code.
+    # Nothing else was wrong, so the planted difference alone caused the exit code.
     assert told["differences"] == []
     assert told["healing"]["ok"]
     injected = [(one["at_s"], one["kind"], one["target"]) for one in told["faults"]]

@@ -1,8 +1,8 @@
-"""All connections to the clearing house are in use: others are served, and nothing is lost.
+"""With all connections to the clearing house in use, other calls are served and nothing is lost.
 
 In production the sidecar gives up a request after seven seconds and a connection after two, and
-five failures in a row open its breaker. A slow host cannot send enough orders before that. Here the
-sidecar waits as long as the test holds the requests, so all connections are used at any speed.
+five failures in a row open its breaker. A slow host cannot send enough orders before these limits.
+In this test the sidecar has no timeout, so all connections are used at any speed of the host.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ IN_PROGRESS = "REQUEST_IN_PROGRESS"
 """Reason of a 409: the first request with the key is still in progress."""
 NEVER = "3600s"
 TAKEN_WITHIN_S = 120
-"""Until all connections are in use, others are served, and then each order is accepted."""
+"""How long to retry an order until it is accepted."""
 
 
 def _patient(part: Any) -> Any:
@@ -51,7 +51,7 @@ def _patient(part: Any) -> Any:
 async def _questions_wait(bank: Bank) -> AsyncGenerator[None]:
     """Let payments' sidecar wait for the clearing house's answers without a limit.
 
-    It restarts for this and again at the end, which interrupts all requests that it holds.
+    The sidecar restarts before and after; each restart interrupts its requests in flight.
     """
     folder = bank.stack.home.envoy / "payments"
     kept = {file: file.read_text() for file in (folder / "lds.json", folder / "cds.json")}

@@ -30,7 +30,7 @@ def test_every_part_of_the_bank_can_be_injected(stack: RunningStack) -> None:
     assert set(parts.targets(Kind.BACKLOG)) == set(READERS)
 
 
-@pytest.mark.timeout(900)  # a transfer at an open breaker settles minutes after the last fault
+@pytest.mark.timeout(900)  # an open breaker delays a transfer for minutes
 async def test_random_faults_lose_and_double_nothing_and_the_bank_heals(
     stack: RunningStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -38,7 +38,7 @@ async def test_random_faults_lose_and_double_nothing_and_the_bank_heals(
     with capsys.disabled():
         print(f"\nBP_CHAOS_SEED={seed}", flush=True)
     told: list[str] = []
-    # The bank must heal. How fast is not tested on any host: `make chaos` measures it.
+    # The bank must heal. This test does not check how fast; `make chaos` measures that.
     outcome = await run(
         stack, seed, SECONDS, told.append, close_breakers=True, healed_within_s=WATCHED_S
     )

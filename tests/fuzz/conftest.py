@@ -1,4 +1,4 @@
-"""The running bank, judged after each module: hostile input must not make its books wrong."""
+"""The running bank, judged after each module: hostile input must not corrupt its books."""
 
 from tests.rigs.judged_bank import bank, unjudged
 

@@ -1,4 +1,4 @@
-"""Bodies that no client library would send: each is refused with its reason, nothing is debited."""
+"""Bodies that no client library would send are refused with their reason; nothing is debited."""
 
 import json
 from typing import Any
@@ -16,12 +16,12 @@ USD = "USD"
 
 
 def money(value: str) -> bytes:
-    """Return an amount whose minorUnits are exactly these characters."""
+    """Return an amount whose minorUnits consist of exactly these characters."""
     return b'{"currencyCode":"USD","minorUnits":%s}' % value.encode()
 
 
 def spelled(payer: Customer, name: str, raw: bytes) -> bytes:
-    """Return a valid order in which one field is exactly these bytes."""
+    """Return a valid order with one field replaced by exactly these bytes."""
     whole = json.dumps(order(payer, **{name: "@@"})).encode()
     return whole.replace(b'"@@"', raw)
 
@@ -147,7 +147,7 @@ def cases_of_text(ana: Customer) -> list[tuple[str, Any, str]]:
 
 
 def cases_of_kind(ana: Customer) -> list[tuple[str, Any, str]]:
-    """Return values of another JSON type than the document says."""
+    """Return values of a JSON type other than the documented one."""
     wrong: dict[str, list[Any]] = {
         "memo": [5, True, ["rent"], {"text": "rent"}],
         "accountId": [5, False, [str(ana.account_id)], {"id": str(ana.account_id)}],

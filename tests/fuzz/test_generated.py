@@ -1,4 +1,5 @@
-"""Hundreds of requests from the document and the descriptors. `make fuzz` sends more."""
+"""Hundreds of requests, generated from the OpenAPI document and the descriptors. `make fuzz` sends
+more."""
 
 import asyncio
 from pathlib import Path
@@ -43,7 +44,7 @@ async def test_every_rpc_answers_as_the_contract_says(bank: Bank) -> None:
             refused |= set() if tally.answers["OK"] else {contract.name}
     finally:
         mesh.close()
-    # A method that always refuses gets requests too poor to prove anything. The one exception needs
-    # the clearing house's signature, which no generator can guess.
+    # If a method refuses every request, the generated requests prove nothing. The one exception
+    # needs the clearing house's signature, which no generator can guess.
     assert refused == {"ReceiveAchWebhook"}
     require_silence(bank)

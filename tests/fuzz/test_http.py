@@ -1,4 +1,4 @@
-"""Broken, ambiguous or slow HTTP: one JSON answer at once, and at most one request is executed."""
+"""Broken, ambiguous or slow HTTP gets one prompt JSON answer; at most one request is executed."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def chunked(body: bytes) -> bytes:
 
 
 def smuggling(ana: Customer) -> list[Case]:
-    """Return requests whose end two servers could see in different places."""
+    """Return requests whose end two servers could locate differently."""
     body = json.dumps(order(ana)).encode()
     length, hidden = f"Content-Length: {len(body)}", b"0\r\n\r\nGET /v1/accounts HTTP/1.1\r\n\r\n"
     shapes: dict[str, bytes] = {
@@ -237,7 +237,7 @@ async def test_a_request_that_arrives_too_slowly_is_ended(bank: Bank) -> None:
 
 
 async def _slowly(bank: Bank, raw: bytes, by_bytes: bool) -> tuple[int, str]:
-    """Send a request that is never completed. The answer must come nevertheless."""
+    """Send a request that is never completed. The server must answer nevertheless."""
     if not by_bytes:
         answer = await ask(bank, raw, SLOW_WITHIN_S)
         return answer.status, answer.reason

@@ -1,4 +1,4 @@
-"""Another customer's objects and another list's page tokens are refused as if not existing."""
+"""Other customers' objects and other lists' page tokens are refused as if they did not exist."""
 
 import base64
 import uuid

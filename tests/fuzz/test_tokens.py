@@ -1,4 +1,4 @@
-"""Invalid tokens: each is treated as no token, and no log holds one."""
+"""An invalid token is treated as a missing one and never appears in a log."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Raw bytes to the gateway and back, without a client library; and the shape of a valid answer."""
+"""Sends raw bytes to the gateway without a client library, and checks the shape of the answer."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ class Wire:
 
     @property
     def reason(self) -> str:
-        """ErrorInfo's reason. Empty: the answer does not have the shape of an error."""
+        """ErrorInfo's reason. Empty if the answer does not have the shape of an error."""
         try:
             details = json.loads(self.text)["details"]
         except (ValueError, KeyError, TypeError):
@@ -92,7 +92,7 @@ def post(payer: Customer, content: Any, *lines: str, key: str | None = None) -> 
 
 
 async def ask(bank: Bank, raw: bytes, within_s: float = ANSWER_WITHIN_S) -> Wire:
-    """Send bytes on a new connection and read one answer. TimeoutError: no answer came."""
+    """Send bytes on a new connection and read one answer. Raises TimeoutError if no answer came."""
     where = urlsplit(bank.where["BP_GATEWAY_URL"])
     tls = ssl.create_default_context(cafile=bank.where["BP_CA_FILE"])
     reader, writer = await asyncio.open_connection(where.hostname, where.port, ssl=tls)
@@ -131,7 +131,7 @@ async def _read(reader: asyncio.StreamReader) -> Wire:
 
 
 async def refused(bank: Bank, cases: Sequence[Case]) -> list[str]:
-    """Send the cases in turn. Return each wrong answer with the name of its case."""
+    """Send the cases one after the other. Return each wrong answer with the name of its case."""
     found = [await _wrong(bank, case) for case in cases]
     return [each for each in found if each]
 

@@ -34,7 +34,7 @@ class Bug:
 
     title: str
     lesson: int
-    """Line number in the list of bugs that comparable systems shipped."""
+    """Its line in the list of bugs that comparable systems shipped."""
     plant: Callable[[ExitStack], None]
     rules: tuple[str, ...]
     transfers: int = 4_000
@@ -223,7 +223,7 @@ def event_precedes_its_commit(stack: ExitStack) -> None:
 
     def wrong(self: outbox.Outbox, *args: Any) -> None:
         right(self, *args)
-        # The row survives a roll-back: it was written outside the transaction.
+        # The row survives a roll-back, because it was written outside the transaction.
         undo = self._database._undo
         undo[:] = [one for one in undo if one[0] is not self.waiting]
 
@@ -283,7 +283,8 @@ def router_commits_first(stack: ExitStack) -> None:
         self: broker.Broker, group: str, topic: str, partition: int, rows_max: int
     ) -> Sequence[Any]:
         records = right(self, group, topic, partition, rows_max)
-        # Committed at the read: if the transaction is aborted, the records are never read again.
+        # The offset is committed at the read, so records of an aborted transaction are never read
+        # again.
         if group == "router" and rows_max == consumers.ROWS_MAX:
             self.commit(group, records)
         return records

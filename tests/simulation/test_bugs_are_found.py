@@ -7,7 +7,7 @@ from lab.simulator.shrink import outcome, shrunk
 from ops.waiting import scaled_s
 from tests.simulation.bugs import BUGS, planted
 
-# The garbage collector closes the coroutines of dead processes, which are never awaited.
+# Coroutines of dead processes are never awaited; the garbage collector closes them.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 FIRST_SEED = 1

@@ -1,8 +1,8 @@
 """The clearing house refuses a request that it accepts later, and requests arrive twice and late.
 
-A directory that changes, or one process with other rules, can judge the same request in two ways.
-So a refused request may have been accepted from another attempt. The bank may refund only after the
-clearing house confirms that the key is closed.
+A directory that changes, or one process with other rules, can decide the same request in two ways.
+Therefore another attempt of a refused request may have been accepted. The bank may refund only
+after the clearing house confirms that the key is closed.
 """
 
 import pytest

@@ -21,16 +21,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:R
 
 TRANSFERS = 100_000
 COST_MAX = 15_000
-"""In yardsticks (lab/simulator/yardstick.py): 4,500 on a quiet host. A neighbour that uses the
-caches slows the simulation more than the yardstick, by a factor of up to 1.8."""
+"""In yardsticks (lab/simulator/yardstick.py): 4,500 on a quiet host. Another process that uses the
+CPU caches slows the simulation up to 1.8 times more than the yardstick."""
 PYTHON_CALLS_MAX, C_CALLS_MAX = 2_000, 1_900
-"""Function calls that one simulated transfer may make, in Python and in C. It makes 1,600 and 1,450
-on every host."""
+"""Function calls that one simulated transfer may make, in Python and in C. The actual numbers are
+1,600 and 1,450 on every host."""
 HANGS_AFTER_S = 300
 
 
 def _simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
-    # Without coverage, which would cost more than the simulation itself.
+    # Coverage is off, because it would cost more than the simulation.
     env = {key: value for key, value in os.environ.items() if key != "COVERAGE_PROCESS_START"}
     env["PYTHONPATH"] = os.pathsep.join((str(REPO), str(REPO / "gen")))
     command = [sys.executable, "-m", "lab.simulator", *arguments]
@@ -91,7 +91,7 @@ def test_the_cost_in_yardsticks_depends_on_the_work_and_not_on_the_host() -> Non
     assert cost_in_yardsticks(usual) == pytest.approx(225)
     slower = [(work_s * 2.5, yardstick_s * 2.5) for work_s, yardstick_s in usual]
     assert cost_in_yardsticks(slower) == pytest.approx(225)
-    # A neighbour that comes and goes slows some worlds, with their yardsticks.
+    # Another process that runs intermittently slows some worlds, with their yardsticks.
     disturbed = [usual[0], slower[1], usual[2]]
     assert cost_in_yardsticks(disturbed) == pytest.approx(225)
     assert cost_in_yardsticks([(work_s * 2, yard_s) for work_s, yard_s in usual]) == (

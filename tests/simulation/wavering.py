@@ -1,4 +1,4 @@
-"""A clearing house whose decision about the same request changes."""
+"""Makes the clearing house change its decision about the same request."""
 
 import itertools
 from collections.abc import Callable

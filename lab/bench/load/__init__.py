@@ -1,4 +1,4 @@
-"""The load on the bank: the requests, the times to send them at, and the load generator.
+"""The load on the bank: requests, sending times, and the load generator.
 
 Nothing here measures the bank or reads its stores.
 """

@@ -1,8 +1,8 @@
 """The load generator: keep-alive TLS connections that send in a closed loop or at planned moments.
 
-It is a process of its own, so its CPU is measured apart from the bank's. Requests are built before
-the run and answers are barely parsed, because the generator shares its two cores with the bank. It
-takes two file names: a `Plan` to read and an `Outcome` to write, both JSON.
+It runs in a separate process, so its CPU is measured separately from the bank's. Requests are built
+before the run and answers are barely parsed, because the generator shares its two cores with the
+bank. It takes two file names: a `Plan` to read and an `Outcome` to write, both JSON.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ class Plan:
     ca_file: str
     connections: int
     warm_up_s: float
-    """Answers in this time count as transfers but not for the figures."""
+    """Answers in this time count as transfers but not in the figures."""
     seconds: float
     """Length of the measured time, after the warm-up."""
     key_prefix: str
     """An idempotency key is this prefix and a number."""
     heads: list[str]
-    """Each request up to the value of its key …"""
+    """Each request up to the value of its idempotency key …"""
     bodies: list[str]
-    """… and its body. Requests are used in turn."""
+    """… and its body. The generator sends the requests in order and then starts over."""
     rate: float = 0.0
     """Arrivals a second, independent of the answers. 0: a closed loop."""
     slice_s: float = 1.0
@@ -90,7 +90,7 @@ class _Run:
     sent: int = 0
     in_flight: int = 0
     over: bool = False
-    """No further request is sent."""
+    """True when no further request is to be sent."""
     free: deque[_Connection] = field(default_factory=lambda: deque["_Connection"]())
     """Free connections, oldest first, so that none idles until the gateway closes it."""
     late: deque[float] = field(default_factory=lambda: deque[float]())
@@ -129,7 +129,7 @@ class _Run:
         self.ids.append(content[quote : quote + 36].decode())
 
     def after(self, connection: _Connection) -> None:
-        """Choose what a connection does after an answer."""
+        """Choose the next request for a connection after an answer."""
         if not self.plan.rate:
             now = time.perf_counter()
             if now < self.until:
@@ -245,7 +245,7 @@ async def _connect(run: _Run) -> list[_Connection]:
 
 
 async def _arrivals(run: _Run, begun: float, moments: list[float]) -> None:
-    """Send at the planned moments. A moment in the past is sent at once."""
+    """Send at the planned moments. A request whose moment has passed is sent at once."""
     for moment in moments:
         wait_s = begun + moment - time.perf_counter()
         if wait_s > 0:

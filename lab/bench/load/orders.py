@@ -17,7 +17,7 @@ from sandbox.client import BankClient
 from sandbox.seed import people, planting
 
 CUSTOMERS = 256
-"""Enough that no customer reaches the gateway's rate limit."""
+"""Enough customers that none reaches the gateway's rate limit."""
 
 ROUTING = "021000021"
 TOKENS_AT_ONCE = 16
@@ -41,7 +41,7 @@ class Payer:
 
 
 async def payers(test_bench: TestBench, count: int = CUSTOMERS) -> list[Payer]:
-    """Create the customers that are missing and get each a token that is valid for the bench."""
+    """Create missing customers, and get each customer a token that is valid for the whole bench."""
     await planting.load(test_bench.connect, count)
     names = [person.user_name for person in people.load_people(count)]
     client, gate = BankClient(test_bench.stack), asyncio.Semaphore(TOKENS_AT_ONCE)
@@ -58,7 +58,7 @@ async def payers(test_bench: TestBench, count: int = CUSTOMERS) -> list[Payer]:
 
 
 def interbank(test_bench: TestBench, callers: Sequence[Payer]) -> list[Request]:
-    """Return one request for each customer: pay somebody at another bank."""
+    """Return one request for each customer: pay a beneficiary at another bank."""
     return [
         _request(
             test_bench,

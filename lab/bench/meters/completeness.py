@@ -92,7 +92,8 @@ async def _quiet(
 
 
 async def differences(test_bench: TestBench, outcome: Outcome, prefix: str) -> list[str]:
-    """Return what is wrong: accepted transfers that a store lacks, or transfers without an answer.
+    """Return the differences: accepted transfers that a store lacks, or transfers without an
+    answer.
 
     `prefix` is the prefix of the run's idempotency keys.
     """
@@ -122,7 +123,7 @@ async def differences(test_bench: TestBench, outcome: Outcome, prefix: str) -> l
 
 
 def _unclear(outcome: Outcome) -> int:
-    """Number of requests with an error or no answer: each may have created a transfer."""
+    """Number of requests with an error or no answer; each may still have created a transfer."""
     return sum(outcome.refused.values()) + outcome.unanswered
 
 

@@ -1,7 +1,7 @@
-"""CPU seconds by part of the bank, from /proc: what a process and its children have used.
+"""CPU seconds by part of the bank, from /proc: the time that a process and its children have used.
 
-When a process waits for an ended child, the kernel adds the child's time to the parent's sums. So
-all of PostgreSQL's backends count, including those that have ended.
+When a process waits for an ended child, the kernel adds the child's time to the parent's sums.
+Therefore all PostgreSQL backends count, including those that have ended.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 _TICKS_S = os.sysconf("SC_CLK_TCK")
 _OUTSIDE = ("partner-",)
-"""Prefixes of the parts that do not belong to the bank: the sandbox's outside world."""
+"""Prefixes of the parts that belong to the sandbox's outside world and not to the bank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,13 @@ def snapshot(pids: Mapping[str, int]) -> dict[str, float]:
 
 
 def trees(pids: Mapping[str, int]) -> dict[str, list[int]]:
-    """Return the processes of each part: its own and its children, without those of other parts."""
+    """Return the processes of each part, with its children but without the processes of other
+    parts."""
     return _trees(pids, _processes()[1])
 
 
 def between(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """Return what each part used between two snapshots, largest first."""
+    """Return the CPU that each part used between two snapshots, largest first."""
     used = {name: after[name] - before[name] for name in before if name in after}
     return dict(sorted(used.items(), key=lambda item: -item[1]))
 
@@ -54,7 +55,7 @@ class Machine:
     """CPU seconds of all cores since the machine started."""
 
     busy_s: float
-    """Busy, for any process or for the kernel."""
+    """Busy with any process or with the kernel."""
     stolen_s: float
     """Ready to run while the host ran other machines."""
 

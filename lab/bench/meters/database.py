@@ -2,7 +2,7 @@
 
 The counts come from pg_stat_statements, which counts every statement of every session, including
 BEGIN and COMMIT. The services' driver sends no batches, so a statement is a round trip. Statements
-of the superuser are left out: they are the bench's and the stack's own queries.
+of the superuser are omitted, because the bench and the stack send them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Statement:
     """Execution time on the server, including waits for locks and for the disk."""
 
     def since(self, before: Statement | None) -> Statement:
-        """Return what was added since an earlier snapshot."""
+        """Return the increase since an earlier snapshot."""
         if before is None:
             return self
         return Statement(self.role, self.text, self.calls - before.calls, self.ms - before.ms)
@@ -63,7 +63,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What PostgreSQL did between two snapshots."""
+    """PostgreSQL's work between two snapshots."""
 
     statements: tuple[Statement, ...]
     """Sorted by time, largest first."""
@@ -91,7 +91,7 @@ NO_WORK = Work((), 0, 0, 0, 0)
 
 
 def between(before: Snapshot, after: Snapshot) -> Work:
-    """Return what happened between two snapshots."""
+    """Return the work between two snapshots."""
     added = (one.since(before.statements.get(key)) for key, one in after.statements.items())
     made = sorted((one for one in added if one.calls > 0), key=lambda one: -one.ms)
     return Work(

@@ -36,7 +36,7 @@ class Spent:
     """… and CPU seconds that the host gave to other machines."""
     database: database.Work = database.NO_WORK
     kafka_bytes: int = 0
-    """Growth of Kafka's logs."""
+    """Bytes by which Kafka's logs grew."""
     memory_mib: list[tuple[float, dict[str, float]]] = field(
         default_factory=list[tuple[float, dict[str, float]]]
     )

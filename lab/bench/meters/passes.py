@@ -1,6 +1,6 @@
 """How many requests passed through the sidecars between services, as the sidecars count them.
 
-A count proves whether calls used a sidecar. It does not depend on the speed of the machine.
+The count proves whether calls used a sidecar. It does not depend on the speed of the machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COUNTERS = (
 
 
 async def count(test_bench: TestBench) -> dict[str, int]:
-    """Return the requests since each sidecar's start, by sidecar and counter."""
+    """Return the number of requests since each sidecar's start, by sidecar and counter."""
     return {
         f"{service}-sidecar {counter}": await _counter(test_bench, service, counter)
         for service, counter in COUNTERS
@@ -28,7 +28,7 @@ async def count(test_bench: TestBench) -> dict[str, int]:
 
 
 def between(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    """Return the requests between two counts."""
+    """Return the number of requests between two counts."""
     return {name: after[name] - before[name] for name in after}
 
 

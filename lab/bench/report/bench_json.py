@@ -23,8 +23,8 @@ STATEMENTS_KEPT = 16
 def figures_of(found: Findings, home: Home | None) -> dict[str, float]:
     """Return every measured figure under its flat name.
 
-    `home` is the home of the main test bench, which adds figures about its start and memory. None:
-    the main test bench was not used.
+    `home` is the home of the main test bench; with it, figures about start and memory are added.
+    None if the main test bench was not used.
     """
     figures: dict[str, float] = {}
     for result in found.results:

@@ -46,7 +46,7 @@ class Bar:
     text: str
     ours: bool = True
     low: float | None = None
-    """Start of a range. None: a single value."""
+    """Start of a range; None for a single value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def bars(title: str, rows: Sequence[Bar]) -> str:
 
 
 def stacks(title: str, rows: Sequence[Stack], named_max: int = len(PALETTE)) -> str:
-    """Draw rows of segments. The legend names the largest; the rest is one segment."""
+    """Draw rows of segments. The legend names the largest; all others are merged into one."""
     scale = _scale(max((row.total for row in rows), default=0.0))
     names = _largest(rows, named_max)
     colours = dict(zip(names, PALETTE, strict=False))

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 
 def replaced(document: str, text: str, begin: str, end: str) -> str:
-    """Return a document with a new text between two markers. ValueError: it has no markers."""
+    """Return a document with a new text between two markers. Raises ValueError if the document has
+    no markers."""
     before, found_begin, rest = document.partition(begin)
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:

@@ -1,7 +1,7 @@
 """`python -m lab.bench.report.page`: writes a report's figures into the documents, and its charts.
 
-Only the text between the two markers of a document is replaced. The comparison with other systems
-has markers of its own: `comparison.py` writes it.
+Only the text between the two markers of a document is replaced. `comparison.py` writes the
+comparison with other systems between separate markers.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ SHOWN = (
     "growth.10m",
     "soak",
 )
-"""Runs, in the order of the table."""
+"""The runs, in the order of the table."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write the charts and both documents. Return 1 when a report is void.
 
-    Several files are the parts of one bench; the date is that of the last file.
+    Several files are merged as parts of one bench; the date comes from the last file.
     """
     files = [Path(argument) for argument in arguments] or [REPORT]
     reports = [json.loads(file.read_text()) for file in files]
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Merge several reports into one. If two have the same figure, the first one is used.
+    """Merge several reports into one. If two reports have the same figure, the first one counts.
 
     Figures of the stack itself are the maximum: a single part loads the stack less.
     """
@@ -155,14 +155,15 @@ def _runs(bench: Mapping[str, Any]) -> str:
 
 def _sentence(figures: Mapping[str, float]) -> str:
     told = {
-        "mesh.hop_cpu_us": "a pass through a sidecar {:,.0f} µs of CPU",
+        "mesh.hop_cpu_us": "a pass through a sidecar costs {:,.0f} µs of CPU",
         "mesh.share": "the mesh takes {:.0%} of the throughput",
-        "growth.cpu_ratio_1m": "CPU at 1 million transfers {:.2f} times that at 10 thousand",
-        "growth.postgres_ratio_1m": "PostgreSQL's alone {:.2f} times",
-        "growth.cpu_ratio_10m": "at 10 million {:.2f} times",
+        "growth.cpu_ratio_1m": "CPU at 1 million transfers is {:.2f} times that at 10 thousand",
+        "growth.postgres_ratio_1m": "PostgreSQL's alone is {:.2f} times",
+        "growth.cpu_ratio_10m": "at 10 million it is {:.2f} times that at 10 thousand in the same "
+        "bench",
         "soak.rss_slope": "memory grows by {:.2f} MiB a minute in the soak",
-        "stack.rss_mib": "{:,.0f} MiB for the stack",
-        "stack.up_warm_s": "warm start {:.1f} s",
+        "stack.rss_mib": "the stack takes {:,.0f} MiB",
+        "stack.up_warm_s": "a warm start takes {:.1f} s",
     }
     known = [text.format(figures[name]) for name, text in told.items() if name in figures]
     text = "; ".join(known)
@@ -191,7 +192,7 @@ def _cpu(bench: Mapping[str, Any]) -> str:
     rest = sum(ms for _, ms in own[PARTS_NAMED:])
     outside = sum(ms for name, ms in parts.items() if name.startswith("partner-"))
     return (
-        f"CPU ms of one interbank transfer: {named}, the rest {rest:.2f}. Outside the bank: "
+        f"CPU ms of one interbank transfer: {named}, all others {rest:.2f}. Outside the bank: "
         f"partners {outside:.2f}, load generator {run['generator_cpu_ms']:.2f}."
     )
 

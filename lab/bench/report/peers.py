@@ -19,16 +19,16 @@ class Measured:
     system: str
     """Name and version, and the commit."""
     unit: str
-    """What one unit is, and what the system does for it."""
+    """The unit, and the work that the system does for it."""
     least_per_s: int
     most_per_s: int
     p99_ms: str
     cpu_ms: str
     """CPU of one unit."""
     typical_per_s: int | None = None
-    """Of several runs, where their range is wide."""
+    """The range over several runs, if it is wide."""
     per_s_at_64: int | None = None
-    """With 64 connections instead of 32. None: not measured."""
+    """The same with 64 connections instead of 32. None: not measured."""
     ours: bool = False
 
 
@@ -46,13 +46,13 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """What a system did with concurrent requests that contradict each other."""
+    """How a system handled concurrent requests that contradict each other."""
 
     system: str
     accepted: str
-    """Of 50 concurrent debits of a whole balance; 1 is right."""
+    """Accepted out of 50 concurrent debits of a whole balance; 1 is correct."""
     rows: str
-    """Written for one idempotency key that was sent 50 times; 1 is right."""
+    """Rows written for one idempotency key that was sent 50 times; 1 is correct."""
 
 
 DATE = "2026-11-28"
@@ -132,7 +132,7 @@ INTERBANK = Measured(
     ours=True,
 )
 SYSTEMS = (BASELINE, BLNK, BANK_OF_ANTHOS, FORMANCE_MINIMAL, BOOK, FORMANCE_DEFAULT, INTERBANK)
-"""In the order of their speed, with 32 connections."""
+"""Ordered by speed with 32 connections."""
 
 FUNCTIONS = (
     Function("BP in batches", 11_024, 9_438, ours=True),

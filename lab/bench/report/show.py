@@ -15,12 +15,12 @@ from lab.bench.runs import Result
 
 PARTS_SHOWN = 24
 OTHERS_SHARE_MAX = 0.1
-"""A larger share is more than the kernel's own work: other processes were running."""
+"""A larger share is not only the kernel's work: other processes were running."""
 STATEMENTS_SHOWN = 12
 STATEMENT_CHARS = 90
 WIDTH_IN_A_FILE = 160
 STATEMENTS_OF = ("baseline", "book.c64", "interbank.c64")
-"""Runs whose statements are printed. bench.json has those of every run."""
+"""Runs whose statements are printed; bench.json has the statements of every run."""
 _COLOURS = {Standing.MET: "green", Standing.MISSED: "red", Standing.NOT_MEASURED: "dim"}
 
 

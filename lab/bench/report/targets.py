@@ -9,14 +9,14 @@ from statistics import mean
 
 
 class Comparison(StrEnum):
-    """Whether the value must be at least or at most the bound."""
+    """The kind of bound: a minimum or a maximum."""
 
     AT_LEAST = "≥"
     AT_MOST = "≤"
 
 
 class Standing(StrEnum):
-    """Whether a target or goal was met."""
+    """The result of a comparison with a target or a goal."""
 
     MET = "met"
     MISSED = "missed"
@@ -31,30 +31,30 @@ class Target:
     figure: str
     comparison: Comparison
     bound: float
-    """The value that must be met."""
+    """The value that the figure must meet."""
     goal: float | None = None
-    """A harder bound, to aim at. None: there is none."""
+    """A stricter bound to aim for; None if there is none."""
     unit: str = ""
     over: Sequence[str] = ()
-    """Divide by the mean of these figures, as far as they were measured. Empty: no division."""
+    """Divide by the mean of those of these figures that were measured. Empty: no division."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A target with its measured value."""
+    """A target and its measured value."""
 
     target: Target
     value: float | None
-    """None: it was not measured."""
+    """None if it was not measured."""
 
     @property
     def standing(self) -> Standing:
-        """Whether the target was met."""
+        """Return whether the target was met."""
         return self._against(self.target.bound)
 
     @property
     def goal_standing(self) -> Standing | None:
-        """Whether the goal was met. None: there is no goal."""
+        """Return whether the goal was met; None if there is no goal."""
         return None if self.target.goal is None else self._against(self.target.goal)
 
     def _against(self, limit: float) -> Standing:

@@ -1,7 +1,7 @@
-"""The baseline: the same gateway, sidecars and gRPC server, with one durable debit as the work.
+"""The baseline: the same gateway, sidecars and gRPC server, which make only one durable debit.
 
-`baseline_service` runs in place of payments. The comparison of a transfer with the baseline shows
-what the saga, the events and the partners cost.
+`baseline_service` runs in place of payments. Comparing a transfer with the baseline shows the cost
+of the saga, the events and the partners.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ async def baseline(bench: Bench) -> None:
 async def baseline_again(bench: Bench) -> None:
     """Measure the baseline once more, after the transfers, if it was measured before them.
 
-    Transfers are compared with the mean of both, so a machine that changes its speed meanwhile
-    changes both sides of the comparison.
+    Transfers are compared with the mean of both, so a change of the machine's speed affects both
+    sides of the comparison.
     """
     if any(one.load.name == NAME for one in bench.found.results):
         await _measure(bench, f"{NAME}.after")

@@ -27,7 +27,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["PaymentsService"]
 
 
 class BaselineApi:
-    """Implements one method; all others return that the service is unavailable."""
+    """Implements one method; all others return UNAVAILABLE."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool

@@ -1,8 +1,8 @@
 """Makes the gateway call a service without its sidecar: on the service's socket, without mTLS.
 
 Only two things change in the files that the mesh rendered. The cluster gets another address, and
-the gateway writes the header that the sidecar derives from the gateway's certificate. The stamp of
-the rendered files is removed meanwhile, so a start of the stack renders them again.
+the gateway writes the header that the sidecar derives from the gateway's certificate. The rendered
+files' stamp is removed for this time, so a restart of the stack renders them again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sandbox.stack.supervisor.probes import http_json
 TAKEN_WITHIN_S = 15.0
 GATEWAY = "gateway"
 _FILES = {"cds.json": "cluster_manager.cds", "lds.json": "listener_manager.lds"}
-"""Each file, and the prefix of the Envoy statistics about it."""
+"""Each rendered file and the prefix of its Envoy statistics."""
 
 
 @asynccontextmanager

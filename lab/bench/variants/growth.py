@@ -1,6 +1,6 @@
 """The cost of a transfer when many are already stored: the same run over a growing history.
 
-It has a test bench of its own, so only the history differs from one run to the next.
+It uses a separate test bench, so only the history differs between runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lab.bench.variants import history
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """How much history is stored before a run."""
+    """The amount of history that is stored before a run."""
 
     name: str
     transfers: int
@@ -28,10 +28,10 @@ QUICK_AGES = (Age("2k", 2_000, 1_000), Age("20k", 20_000, 1_000))
 
 
 async def growth(bench: Bench) -> None:
-    """Measure at each age and compare with the youngest."""
+    """Measure at each age and compare the result with the youngest age."""
     requests = orders.interbank(bench.test_bench, bench.callers)
     first: Result | None = None
-    # The JVM compiles Kafka's code in this run, before the first run that is compared.
+    # In this run the JVM compiles Kafka's code, before the first compared run.
     bench.say("growth: warm-up")
     await run(bench.test_bench, bench.scale.load("growth.warm", 64, 2, 18), requests)
     for age in _ages(bench):
@@ -55,7 +55,8 @@ def _ages(bench: Bench) -> tuple[Age, ...]:
 
 
 def ratios(age: Age, young: Result, old: Result) -> dict[str, float]:
-    """Return the ratio of CPU at `age` to CPU at the youngest age: the bank's and PostgreSQL's."""
+    """Return the ratio of CPU at `age` to CPU at the youngest age, for the bank and for
+    PostgreSQL."""
 
     def ratio(before: float, after: float) -> float:
         return round(old.cpu_ms(after) / young.cpu_ms(before), 3) if before else 0.0

@@ -1,9 +1,9 @@
 """Old transfers, loaded into the Write DB by set-based SQL.
 
-The rows are those that the bank itself would have written: entries, transfers, idempotency keys
-and published events. All transfers are cancelled and refunded, and their events are older than
-Kafka's retention, so the judge finds no difference. Audit records and notifications are not loaded.
-No other transfer may run during the load.
+The rows equal those that the bank would have written: entries, transfers, idempotency keys and
+published events. All transfers are cancelled and refunded, and their events are older than Kafka's
+retention, so the judge finds no difference. Audit records and notifications are not loaded. No
+other transfer may run during the load.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def transfers_there(test_bench: TestBench) -> int:
 
 
 async def books_problems(test_bench: TestBench) -> int:
-    """Return the number of problems that the ledger's own check finds."""
+    """Return the number of problems that the ledger's check finds."""
     connection = await test_bench.connect("bp_write")
     try:
         return int(await connection.fetchval(_SQL.books_problems, timeout=600) or 0)
@@ -55,8 +55,8 @@ async def load(
     customers = [people.customer_id(name) for name in names]
     connection = await test_bench.connect("bp_write")
     try:
-        # After a power cut the history is loaded again, so commits need no flush. Triggers are off
-        # because they check each row: these rows are correct by construction and sum to zero.
+        # Commits need no flush, because a lost history is loaded again. Triggers check each row, so
+        # they are off: these rows are correct by construction and sum to zero.
         await connection.execute(
             "SET synchronous_commit = off; SET statement_timeout = 0;"
             "SET session_replication_role = replica; SET work_mem = '64MB'"

@@ -2,7 +2,7 @@
 
 It uses many accounts and then one hot account. No other part of the bank runs, but the cluster is
 the bank's: same settings, same disk. Each form in which services can call the ledger is measured.
-`ledger.spread` and `ledger.hot` are the figures of the form that the services use.
+`ledger.spread` and `ledger.hot` are the figures for the form that the services use.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GROUP = 64 // GROUPS_AT_ONCE
 WARM_UP_S = 1.0
 SECONDS = 3.0
 ROUNDS = 3
-"""The shapes are measured in turn, so a slow minute of the machine affects all of them."""
+"""The shapes are measured alternately, so a slow minute of the machine affects all of them."""
 PEER_FILE = "BP_PGLEDGER_SQL"
 """Environment variable that names a file with pgledger's SQL."""
 _QUERIES = load_queries(Path(__file__).parent / "sql" / "ledger_alone.sql")
@@ -48,7 +48,7 @@ class Shape:
 
 SINGLE = (
     Shape("single.spread", "single.sql", ACCOUNTS, 16),
-    # Few clients: many waiters on one row form a convoy, so services have small pools too.
+    # Few clients, as in the services' small pools: many waiters on one row would form a convoy.
     Shape("single.hot", "single.sql", 1, 4),
 )
 GROUPED = (
@@ -107,7 +107,8 @@ async def _prepare(bench: Bench, database: str) -> bool:
 
 
 async def _measure(bench: Bench, database: str, shapes: Sequence[Shape]) -> int:
-    """Run the shapes in turn, keep their figures, and return the number of committed postings."""
+    """Run the shapes alternately, record their figures, and return the number of committed
+    postings."""
     paces: dict[str, list[pgbench.Pace]] = {shape.name: [] for shape in shapes}
     posted = 0
     for number in range(1 if bench.scale.quick else ROUNDS):

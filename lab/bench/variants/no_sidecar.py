@@ -27,8 +27,8 @@ PASSES = len(passes.COUNTERS)
 async def mesh(bench: Bench) -> None:
     """Measure with the mesh, without sidecars, and with the mesh again.
 
-    The run in the middle is compared with the mean of the other two, so a machine that changes its
-    speed meanwhile changes both sides of the comparison.
+    The run in the middle is compared with the mean of the other two, so a change of the machine's
+    speed affects both sides of the comparison.
     """
     requests = orders.interbank(bench.test_bench, bench.callers)
     width = f"c{bench.scale.connections}"
@@ -52,14 +52,15 @@ async def mesh(bench: Bench) -> None:
 
 
 async def _counted(bench: Bench, run: Awaitable[Result]) -> tuple[Result, dict[str, int]]:
-    """Wait for a run and count the requests that pass through the sidecars meanwhile."""
+    """Wait for a run, and count the requests that pass through the sidecars during it."""
     before = await passes.count(bench.test_bench)
     result = await run
     return result, passes.between(before, await passes.count(bench.test_bench))
 
 
 def strays(counted: Mapping[str, int]) -> list[str]:
-    """Return why a run without sidecars is void: the sidecars that it used. Empty: it used none."""
+    """Return the sidecars that a run without sidecars used, which make it void; empty if it used
+    none."""
     return [f"{name}: {count} calls still went through" for name, count in counted.items() if count]
 
 

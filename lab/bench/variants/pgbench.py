@@ -18,7 +18,7 @@ _PER_S = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
 _LATENCY = re.compile(r"^latency average = ([\d.]+) ms", re.MULTILINE)
 _DONE = re.compile(r"^number of transactions actually processed: (\d+)", re.MULTILINE)
 _FAILED = re.compile(r"^number of failed transactions: (\d+)", re.MULTILINE)
-# The settings of the services' sessions, so that the plans are the same.
+# Use the settings of the services' sessions, so that the plans are the same.
 _SESSION = "-c plan_cache_mode=force_generic_plan -c jit=off"
 
 
@@ -42,7 +42,7 @@ async def run(
     seconds: float,
     settings: Mapping[str, int],
 ) -> Pace:
-    """Run a script of `SCRIPTS`. RuntimeError: pgbench failed; the message has its output."""
+    """Run a script of `SCRIPTS`. Raises RuntimeError with pgbench's output if pgbench fails."""
     values = [f"--define={name}={value}" for name, value in settings.items()]
     output = await _output(
         test_bench,
@@ -54,7 +54,8 @@ async def run(
 
 
 def parsed(output: str) -> Pace:
-    """Parse the output of pgbench. ValueError: it has no figures, so pgbench did not finish."""
+    """Parse the output of pgbench. Raises ValueError if the output has no figures, because pgbench
+    did not finish."""
     per_s, latency, done = (pattern.search(output) for pattern in (_PER_S, _LATENCY, _DONE))
     if not (per_s and latency and done):
         raise ValueError(f"pgbench printed no figures: {output[-600:]}")
@@ -63,7 +64,7 @@ def parsed(output: str) -> Pace:
 
 
 async def load_file(test_bench: TestBench, database: str, file: Path) -> None:
-    """Execute a file of SQL as the superuser. RuntimeError: a statement failed."""
+    """Execute a file of SQL as the superuser. Raises RuntimeError if a statement fails."""
     await _output(
         test_bench,
         "psql",

@@ -1,4 +1,4 @@
-"""Temporary databases in the bank's cluster, so that the bench does not change the books."""
+"""Creates temporary databases in the bank's cluster, so the bench does not change the books."""
 
 from __future__ import annotations
 

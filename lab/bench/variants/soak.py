@@ -1,7 +1,7 @@
-"""Half an hour at a steady rate: do memory, latency, tables and topics grow?
+"""Half an hour at a steady rate shows whether memory, latency, tables and topics grow.
 
 The rate is well below the bank's maximum, so no queue builds up. Tables and topics that keep every
-transfer must grow and are reported apart. Everything else that grows is reported by name.
+transfer must grow and are reported separately. Everything else that grows is reported by name.
 """
 
 from __future__ import annotations

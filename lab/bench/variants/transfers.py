@@ -1,4 +1,4 @@
-"""The parts that send transfers through the gateway: book, interbank, and interbank arrivals."""
+"""The parts that send transfers through the gateway: book, interbank, interbank at a fixed rate."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Broker:
         self.logs: dict[tuple[str, int], list[Record]] = {}
         self._read: dict[tuple[str, str, int], int] = {}
         self.arrivals: list[asyncio.Event] = []
-        """Set when a record arrives; each consumer has its own."""
+        """Each consumer's event, which is set when a record arrives."""
 
     def append(
         self, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]
@@ -80,7 +80,8 @@ class Producer:
             split = int(randomness.between(0, len(messages) + 1, _PREFIX, entity))
             late = int(randomness.between(split, len(messages) + 1, _PREFIX, entity))
             self._write(messages[:split])
-            # The rest is on the wire. It arrives after the process is dead and its successor began.
+            # The other messages are on the wire, and arrive after the process died and its
+            # successor began.
             delay_s = randomness.between(0, 3, _LATE, entity)
             context.loop.call_later(delay_s, self._write, messages[split:late])
             await context.crash(process, "while it sends a batch")

@@ -1,6 +1,6 @@
-"""Calls of clients to the bank through gateway and mesh, which can be lost, slow or interrupted.
+"""Clients' calls to the bank through gateway and mesh; a call can be lost, slow or interrupted.
 
-A client retries until it gets an answer that no retry would change.
+A client retries until it gets a final answer.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ _PAUSE, _LATENCY, _WORKER = 59, 60, 61
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The last answer to a client. Empty: no answer came."""
+    """The last answer to a client; empty if no answer came."""
 
     response: Any = None
     refusal: BankError | None = None
 
     @property
     def transfer_id(self) -> str:
-        """The transfer of a creation, "" if it was refused or never answered."""
+        """The id of the created transfer; "" if the request was refused or never answered."""
         return self.response.transfer.transfer_id if self.response is not None else ""
 
 
@@ -54,7 +54,7 @@ class Calls:
         method: str,
         request: Any,
     ) -> Answer:
-        """Call until there is an answer that no retry would change."""
+        """Call until a final answer comes, which no retry would change."""
         randomness, number = self._randomness, ENTITY.get()
         for attempt in range(TRIES_MAX):
             slot = service.slots[int(randomness.between(0, len(service.slots), _WORKER, number))]

@@ -1,4 +1,4 @@
-"""The clearing house: sandbox/partners/ach itself, with its journal, behind a network that fails.
+"""Runs the clearing house of sandbox/partners/ach, with its journal, behind an unreliable network.
 
 Requests go through the partner's own endpoints, so its book, its tombstones, its clock and its
 webhooks are the same as for the running bank.
@@ -32,7 +32,7 @@ REVIVE_S = 6 * 3600.0
 _NOWHERE = Path("/nonexistent")
 
 Deliver = Callable[[bytes, str], Awaitable[tuple[int | None, str]]]
-"""Carries a notice, body and signature, to the bank; returns status (None: no answer) and text."""
+"""Delivers a notice's body and signature to the bank; returns status (None: no answer) and text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Sender(WebhookSender):
 
 
 class ClearingHouse:
-    """One clearing house with a state directory that outlives its restarts."""
+    """One clearing house, with a state directory that survives its restarts."""
 
     def __init__(self, context: Context, deliver: Deliver, accepted: Callable[[str], None]) -> None:
         """`accepted` is called with the key of each transfer that the house accepts."""
@@ -89,7 +89,7 @@ class ClearingHouse:
             clock_running=False,
         )
         self.refused: set[str] = set()
-        """Keys whose payload the house will never accept."""
+        """Keys whose payload the clearing house will never accept."""
         self.network = self._open()
         self._sending: asyncio.Task[None] | None = None
 
@@ -106,7 +106,7 @@ class ClearingHouse:
     async def serve(
         self, method: str, url: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
-        """Answer a request as the running partner would."""
+        """Answer a request like the running partner."""
         self._clock()
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query))
@@ -153,7 +153,7 @@ class ClearingHouse:
                     self.restart()
 
     def restart(self) -> None:
-        """Kill the clearing house and start a new one, which has only the journal."""
+        """Kill the clearing house and start a new one from the journal alone."""
         self._context.note("the clearing house restarts")
         if self._sending is not None:
             self._sending.cancel()

@@ -1,4 +1,4 @@
-"""What the customers service answers to payments and transfers, over a network that can fail."""
+"""Answers payments and transfers like the customers service, over a network that can fail."""
 
 import uuid
 

@@ -37,7 +37,7 @@ class Notices:
         if randomness.injects(Point.NOTICE_LOST, entity):
             return None, "lost"
         if randomness.injects(Point.NOTICE_HELD, entity):
-            # It is held in a queue for days, perhaps until after the notice that follows it.
+            # It is held in a queue for days, perhaps until the next notice has arrived.
             delay_s = randomness.between(60, 7 * 86_400, _HELD, entity)
             self._outside.spawn(self._later(body, delay_s))
             return 200, ""

@@ -1,4 +1,4 @@
-"""The network between payments and the clearing house: it loses, delays and repeats requests.
+"""The network between payments and the clearing house, which loses, delays and repeats requests.
 
 `PartnerSession` replaces aiohttp's session and the sidecar. A request may arrive long after its
 caller gave up.
@@ -25,7 +25,7 @@ Request = tuple[str, str, bytes, Mapping[str, str]]
 """Method, address, body, headers."""
 
 OUTAGES = 4_000_000
-"""Entities of outages begin here."""
+"""Outages have entities from this number on."""
 
 DIRECTORY = 5_000_000
 """Added to the entity of a query to the directory of banks."""
@@ -129,7 +129,7 @@ class PartnerSession:
         entity = self._network.entity_of(key)
         if not process.runs():
             await process.gate()
-        # A worker queries the directory only once, so this query must have its own draws.
+        # A worker queries the directory only once, so this query needs separate draws.
         entity += 0 if is_asked else DIRECTORY
         fault = context.randomness.which(FAULTS, entity)
         if is_asked:

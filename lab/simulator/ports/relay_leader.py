@@ -1,4 +1,4 @@
-"""The relay's access to the outbox: which relay is the leader, and when it sees a committed event.
+"""Decides which relay is the leader, and when it sees a committed event of the outbox.
 
 In PostgreSQL the leader is the session that holds an advisory lock, and LISTEN wakes it.
 """
@@ -58,13 +58,13 @@ class RelayLeader:
             self._holder = None
 
     def killed(self, process: Process, _when: str) -> None:
-        """Free the lock if a dead process holds it: the server sees its socket close."""
+        """Free the lock if a dead process holds it, because the server sees the socket close."""
         if self._holder is not None and self._holder.process is process:
             self._holder = None
 
 
 class RelayConnection(Pool):
-    """A relay's single connection: it listens, and holds the lock while it lives."""
+    """A relay's only connection, which listens and can hold the lock until it closes."""
 
     def __init__(
         self, context: Context, schema: Schema, process: Process, leader: RelayLeader
@@ -75,7 +75,7 @@ class RelayConnection(Pool):
         self.hears: Callable[..., None] | None = None
 
     async def fetchval(self, statement: str, *args: Any) -> Any:
-        """Do as the pool does, but decide `try_lead` for this connection."""
+        """Execute as the pool does, but decide `try_lead` for this connection."""
         found = await super().fetchval(statement, *args)
         if self._handlers[statement].__name__ == "try_lead":
             return self._leader.take(self)

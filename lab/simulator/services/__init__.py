@@ -1,5 +1,5 @@
-"""The bank's services, one module for each, wired as their bootstraps wire them.
+"""The bank's services, one module for each, wired as in their bootstrap modules.
 
-A module builds production's objects on the ports and stores that it gets as arguments. All
-decisions are made by production code. None is repeated here.
+A module builds production's objects on the ports and stores that it gets as arguments. Production
+code makes all decisions; these modules repeat none of them.
 """

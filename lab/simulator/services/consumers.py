@@ -1,4 +1,4 @@
-"""The services that read events: the router, which routes in transactions, and all consumers.
+"""The services that read events: the router, which uses transactions, and all consumers.
 
 Kafka's client is not simulated, but its guarantees are: a transaction and its offsets commit
 together or not at all, and a record whose offset was not committed is read again.
@@ -66,7 +66,7 @@ class Group:
 
 
 class Router:
-    """Reads each source, and writes the messages that production's `fan_out` returns."""
+    """Reads each source topic and writes the messages that production's `fan_out` returns."""
 
     def __init__(self, context: Context, broker: Broker) -> None:
         self._context = context
@@ -82,7 +82,7 @@ class Router:
         async for records in self._group.batches(process):
             written = [out for record in records for out in fan_out(record)]
             if self._context.randomness.injects(Point.ROUTER_ABORT, process.entity):
-                # The transaction is aborted: nothing was written, and all is read again.
+                # The transaction is aborted: nothing was written, and all records are read again.
                 await asyncio.sleep(0.2)
                 continue
             for out in written:
@@ -120,7 +120,7 @@ class Sinks:
 
 
 class Balances:
-    """The projection of balances: production's, on its own store."""
+    """Production's projection of balances, on a separate store."""
 
     def __init__(self, context: Context, broker: Broker, schema: Schema) -> None:
         self._context = context

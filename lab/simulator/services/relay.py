@@ -23,7 +23,7 @@ PACE: dict[str, Any] = {
     "relay_poll_asleep_ms": 6 * 3_600_000,
     "relay_lead_poll_ms": 6 * 3_600_000,
 }
-"""Fewer polls than in production: an idle day must not cost a million of them."""
+"""Fewer polls than in production, because an idle day must not cost a million polls."""
 
 
 @cache

@@ -1,7 +1,7 @@
 """The ledger's rules in memory, with the refusals in the order of ledger.post and its shortcuts.
 
 A test sends the same random postings to this module and to the SQL functions, and compares every
-refusal, balance and position. So a proof for this module holds for the SQL functions.
+refusal, balance and position. Therefore a proof for this module also holds for the SQL functions.
 """
 
 import uuid
@@ -25,17 +25,17 @@ class Account(NamedTuple):
 
 
 class Leg(NamedTuple):
-    """One line of a posting: a signed amount on a customer's account or one of the bank's."""
+    """One line of a posting: a signed amount on an account of a customer or of the bank."""
 
     account_id: uuid.UUID | None
     internal_code: str | None
     currency: str
     amount: int
-    """Above zero credits, below zero debits."""
+    """Positive amounts are credits, negative ones debits."""
 
 
 class BooksWatch(Protocol):
-    """Receives opening balances at once, and postings after their commit."""
+    """Receives opening balances immediately, and postings after their commit."""
 
     def opened(self, amount: int) -> None:
         """Handle an opening balance."""
@@ -71,7 +71,8 @@ class Books:
     def post(
         self, transaction_id: uuid.UUID, kind: str, reference: uuid.UUID, legs: Sequence[Leg]
     ) -> list[Row]:
-        """Post legs. Return the new balance of each customer account. Raises as PostgreSQL does."""
+        """Post legs. Return the new balance of each customer account. Raises the same errors as
+        PostgreSQL."""
         require_transaction_id(transaction_id, legs[0].account_id if legs else None)
         require_legs(legs)
         return self._enter(transaction_id, kind, reference, legs)
@@ -162,7 +163,7 @@ class Books:
 
 
 def require_transaction_id(transaction_id: uuid.UUID, first: uuid.UUID | None) -> None:
-    """Refuse an id that is no UUIDv7 or not in the shard of the first account."""
+    """Refuse an id that is not a UUIDv7 or is not in the shard of the first account."""
     if transaction_id.version != 7:
         raise refused("BP007", "not a UUIDv7")
     if first is not None and shard_of(transaction_id) != shard_of(first):
@@ -187,12 +188,12 @@ def require_legs(legs: Sequence[Leg]) -> None:
 
 
 def require_internal(code: str) -> None:
-    """Refuse an internal account that the books do not have."""
+    """Refuse an internal account that does not exist in the books."""
     if code not in INTERNAL:
         raise refused("BP009", "no such internal account")
 
 
 def require_amount(amount: int) -> None:
-    """Refuse an amount that is not above zero or above the limit of a leg."""
+    """Refuse an amount that is not positive or exceeds the limit of a leg."""
     if not 1 <= amount <= AMOUNT_MAX:
         raise refused("BP006", "an amount above zero")

@@ -1,4 +1,4 @@
-"""The schema `customers` in memory: the projected balances, which is all that is simulated."""
+"""The schema `customers` in memory, with the projected balances only."""
 
 import uuid
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class CustomersTables:
         balances: Sequence[int],
         positions: Sequence[int],
     ) -> Sequence[Any]:
-        """Store absolute balances. A row with a higher position stays."""
+        """Store absolute balances. A row with a higher position is kept."""
         arrived = zip(account_ids, currencies, balances, positions, strict=True)
         for account_id, currency, balance, position in arrived:
             known = self.balances.get(account_id)

@@ -30,7 +30,7 @@ def sqlstate_of(error: Any) -> str:
 
 
 class Database:
-    """The transactions. The tables are dictionaries, which the stores hold."""
+    """The transactions. The tables are dictionaries in the stores."""
 
     def __init__(self) -> None:
         self._undo: list[Undo] = []
@@ -71,7 +71,7 @@ class Database:
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
-        """Roll back the writes of the block, and only those, if it raises."""
+        """Roll back only the writes of the block if it raises."""
         writes, told = len(self._undo), len(self._told)
         try:
             yield

@@ -1,4 +1,4 @@
-"""The partial indexes on lease_until in memory: which transfers are due, and when."""
+"""The partial indexes on lease_until in memory: they show which transfers are due, and when."""
 
 import heapq
 import uuid
@@ -9,7 +9,7 @@ from lab.simulator.stores.database import Database
 
 
 class Leases:
-    """The transfers in some states, by the end of their leases."""
+    """The transfers in some states, ordered by the end of their leases."""
 
     def __init__(self, database: Database, states: Collection[str]) -> None:
         self._database = database
@@ -22,7 +22,7 @@ class Leases:
         return len(self.until)
 
     def keep(self, transfer_id: uuid.UUID, state: str, until: datetime) -> bool:
-        """Add or remove a transfer by its state. Return whether the index has it."""
+        """Add or remove a transfer by its state. Return whether the index has the transfer."""
         if state in self._states:
             self._database.put(self.until, transfer_id, until)
             heapq.heappush(self._heap, (until, transfer_id))
@@ -43,7 +43,7 @@ class Leases:
         ]
 
     def next_due(self) -> datetime | None:
-        """Return when the next lease ends. None: there is no lease."""
+        """Return the end of the next lease; None if there is no lease."""
         heap = self._heap
         while heap and self.until.get(heap[0][1]) != heap[0][0]:
             heapq.heappop(heap)

@@ -1,8 +1,8 @@
 """The outbox in memory: outbox.append and the relay's statements.
 
-The relay may see a row late: its number is drawn, but the relay's snapshot does not contain it yet,
-although it contains rows of other keys with higher numbers. Rows of one key are seen in order,
-because each number is drawn under the lock of the row that the key names.
+The relay may see a row late: its snapshot may lack the row although it contains rows of other keys
+with higher numbers. Rows of one key are seen in order, because each number is drawn under the lock
+of the row that the key names.
 """
 
 import uuid
@@ -14,7 +14,7 @@ from lab.simulator.stores.database import Database, Row
 
 
 class OutboxWatch(Protocol):
-    """Receives committed events, and knows which of them no relay can see yet."""
+    """Receives committed events, and tracks which of them no relay can see yet."""
 
     unseen: set[int]
     """Rows that no snapshot contains yet."""

@@ -35,7 +35,7 @@ class StepWatch(Protocol):
     """Receives each step of a transfer after its commit."""
 
     def stepped(self, before: Row | None, after: Row) -> None:
-        """Handle a transfer's row before and after a step. None: the step is the debit."""
+        """Handle a transfer's row before and after a step. At the debit, the row before is None."""
         ...
 
 
@@ -113,7 +113,7 @@ class PaymentsTables(NoticesTable):
 
     @staticmethod
     def outcome_of_key(held: tuple[bytes, uuid.UUID], fingerprint: bytes) -> tuple[str, uuid.UUID]:
-        """Return what a key that is already used means for a request."""
+        """Return the result of a request whose key is already used."""
         return "EXISTING" if held[0] == fingerprint else "REUSED", held[1]
 
     def advance(self, *values: Any) -> Sequence[Row]:
@@ -262,7 +262,7 @@ class PaymentsTables(NoticesTable):
         return [{"transfer_id": held[1], "fingerprint": held[0]}] if held is not None else []
 
     def keep_response(self, _shard: int, transfer_id: uuid.UUID, response: bytes) -> Sequence[Row]:
-        """Store an answer. The first one stays."""
+        """Store an answer, unless there is one already."""
         row = self.transfers.get(transfer_id)
         if row is None:
             return []
@@ -306,7 +306,7 @@ class PaymentsTables(NoticesTable):
         kind: str,
         trace_number: str,
     ) -> Sequence[Row]:
-        """Keep a contradiction for a person, unless the transfer has changed since."""
+        """Store a contradiction for manual review, unless the transfer has changed since."""
         row = self.transfers.get(transfer_id)
         if row is None or row["version"] != version:
             return []
@@ -327,7 +327,7 @@ class PaymentsTables(NoticesTable):
     def postpone(
         self, _shard: int, transfer_id: uuid.UUID, version: int, until: datetime
     ) -> Sequence[Any]:
-        """Set when a pending transfer is retried."""
+        """Set the time of the next retry of a pending transfer."""
         row = self.transfers.get(transfer_id)
         if row is not None and row["version"] == version:
             self._lease({**row, "lease_until": until})

@@ -1,4 +1,4 @@
-"""How production reaches a schema in memory: a method of the store runs each of its statements.
+"""Connects production to a schema in memory: a method of the store runs each statement.
 
 A new store is a class with one method for each statement of its service's `queries.sql`, under the
 statement's name, and one `Schema` made from it in `world.py`.

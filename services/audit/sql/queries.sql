@@ -17,11 +17,12 @@ CROSS JOIN LATERAL (
 ) AS head
 
 -- name: recorded
--- Which of the events are already recorded.
+-- The events that are already recorded.
 SELECT event_id FROM audit.record WHERE event_id = ANY($1::uuid[])
 
 -- name: by_subject
--- A subject's records after a chain and sequence, oldest first; all have one key, so one chain.
+-- A subject's records after a chain and sequence, oldest first; they share a key and therefore a
+-- chain.
 SELECT chain, sequence, event_id, event_type, source_topic, source_partition, source_offset,
        subject, occur_time, log_offset, record_time, hash_version, previous_hash, hash, payload
 FROM audit.record

@@ -202,7 +202,7 @@ def consumer_settings(subscription: Subscription, health: Health) -> ClientSetti
 
 
 def producer_settings(bootstrap: str, client_id: str, linger_ms: int = 5) -> ClientSettings:
-    """Return a producer's settings: every in-sync replica acknowledges, no retry is a duplicate."""
+    """Return a producer's settings: every in-sync replica acknowledges; no retry duplicates."""
     return (
         _common(bootstrap, client_id)
         | _PRODUCER
@@ -232,7 +232,7 @@ def acked_producer_settings(bootstrap: str, client_id: str) -> ClientSettings:
         "topic.metadata.refresh.fast.interval.ms": 100,
         # A message for an unknown topic is refused after this time, so that other topics continue.
         "topic.metadata.propagation.max.ms": 2000,
-        # Errors come by `error_cb`; below this level the library's own lines repeat them as text.
+        # `error_cb` reports errors; at more verbose levels the library repeats them as text.
         "log_level": 3,
     }
 
@@ -262,12 +262,12 @@ def take(consumer: Consumer, rows_max: int, left: set[Place]) -> list[Message]:
     """Return the next batch: wait long for its first message and briefly for the rest.
 
     consume() waits until its batch is full or its timeout ends. Asking for one message first lets
-    an idle group sleep; the other messages of that fetch are then already here.
+    an idle group sleep; the client then already has the other messages of that fetch.
 
     The consumer's callbacks run inside consume() and put the partitions that it loses into `left`.
-    The client drops messages of a lost partition from the call that loses it. The first message
-    came from an earlier call, so it is dropped here. A partition lost during the first call may
-    have come back, with its message, so `left` is cleared after that call.
+    A consume() that loses a partition drops the messages of that partition. The first message came
+    from an earlier call, so `take` drops it. A partition that was lost during the first call may
+    have been assigned again, with its message, so `left` is cleared after that call.
     """
     first = consumer.consume(1, IDLE_WAIT_S)
     left.clear()
@@ -284,7 +284,7 @@ def next_offsets(records: Iterable[Record]) -> list[TopicPartition]:
 
 
 def first_offsets(records: Sequence[Record]) -> list[TopicPartition]:
-    """Return the offsets to return to when none of the records was applied."""
+    """Return the offsets to rewind to when none of the records was applied."""
     first = {(r.topic, r.partition): r.offset for r in reversed(records)}
     return [TopicPartition(topic, number, offset) for (topic, number), offset in first.items()]
 
@@ -299,7 +299,7 @@ def rewind(consumer: Consumer, records: Sequence[Record]) -> None:
 
 
 def usable(messages: Iterable[Message], health: Health) -> list[Record]:
-    """Return the records among the messages; raise a fatal error, note other errors."""
+    """Return the records among the messages; raise a fatal error, record other errors."""
     if health.fatal is not None:
         raise KafkaException(health.fatal)
     records: list[Record] = []

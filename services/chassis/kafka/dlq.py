@@ -37,7 +37,7 @@ class DependencyDown(Exception):
 def is_down(error: Exception) -> bool:
     """Return whether a failure is an outage, so that the batch is retried and nothing is parked.
 
-    Of PostgreSQL's errors, a message can cause bad data (class 22), violated constraints (23),
+    A message can cause these errors of PostgreSQL: bad data (class 22), violated constraints (23),
     values too large for an index (54) and errors that our own functions raise (P0). A missing table
     or grant is the fault of the deployment.
     """

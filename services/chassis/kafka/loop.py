@@ -42,8 +42,8 @@ COMMIT_AGAIN_S = 5.0
 CALL_S_MAX = 90.0
 """Longer than any call to the client takes, also a commit while the brokers are down."""
 CALL_LOOKS = 9
-"""The time of a call is measured in this many steps. When a process was paused as a whole, with the
-client's thread, only one step has run out after the pause, not all of them."""
+"""The time of a call is measured in this many steps. A pause of the whole process uses up only one
+step, so it does not look like a call that is stuck."""
 
 log = structlog.get_logger()
 
@@ -151,7 +151,7 @@ class _Loop:
         """Apply or park the records in order; return how many were applied or parked.
 
         A failing stretch is halved until the bad message is alone, with all records before it
-        applied. A smaller number than all means that a dependency is down.
+        applied. A result below the number of records means that a dependency is down.
         """
         position, size = 0, len(records)
         while position < len(records):

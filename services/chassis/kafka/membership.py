@@ -1,10 +1,10 @@
-"""Whether a consumer is in its group, and for how long it has been outside.
+"""Tracks whether a consumer is in its group, and how long it has been outside.
 
-A client can stay outside its group forever after a broker did not answer for some seconds. It was
+A client can stay outside its group forever after a broker did not answer for some seconds. This was
 seen with librdkafka 2.16 in two of four groups, after a pause of five seconds on a machine with a
-busy disk. There is no error; records just stop arriving. So this module measures the time since the
-brokers answer again. A process that is still outside after that time ends, and its supervisor
-restarts it.
+busy disk. There is no error; records just stop arriving. So this module measures how long a
+consumer has been outside while the brokers answer. If that is too long, the process ends, and its
+supervisor restarts it.
 """
 
 import os
@@ -26,13 +26,13 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Membership:
-    """Whether a consumer is in its group, as its callbacks report it."""
+    """Tracks whether a consumer is in its group; the client's callbacks report it."""
 
     rejoin_s_max: float
     """How long the consumer may stay outside while the brokers answer."""
     inside: bool = False
     _since_s: float | None = None
-    """Since when the consumer has been outside although every check got an answer."""
+    """When the consumer was first found outside; reset by a check without an answer."""
     _next_s: float = 0.0
     _looked_s: float = 0.0
 

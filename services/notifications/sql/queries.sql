@@ -63,7 +63,8 @@ WHERE delivery.notification_id = outcome.notification_id
 DELETE FROM notif.device WHERE token = ANY($1::text[])
 
 -- name: list_of_customer
--- A customer's messages after an id, newest first. DELIVERED means that one device was reached.
+-- A customer's messages after an id, newest first. DELIVERED means that at least one device was
+-- reached.
 SELECT notification.notification_id, notification.event_id, notification.template,
        notification.title, notification.body, notification.transfer_id, notification.create_time,
        CASE WHEN reached.delivered THEN 'DELIVERED'

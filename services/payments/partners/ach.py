@@ -21,7 +21,8 @@ DIRECTORY_TTL_S = 3600
 
 _REFUSALS = frozenset({400, 422})
 """Statuses with which the clearing house refuses a request for its form or its content. Not 408,
-409, 425, 429 (they judge the moment) and 401, 403, 404 (they judge the caller or the path)."""
+409, 425, 429 (they depend on the moment) and 401, 403, 404 (they concern the caller or the
+path)."""
 
 _PLAIN = re.compile(r"[\x20-\x7e]{1,255}")
 """The form of a trace number and of an error's code."""
@@ -44,7 +45,7 @@ def key_of(transfer: Transfer) -> str:
 
 
 class AchClient:
-    """Submits, queries and recalls transfers; knows which banks are in the network."""
+    """Submits, queries and recalls transfers; looks up banks in the network's directory."""
 
     def __init__(self, session: aiohttp.ClientSession, api_key: str) -> None:
         self._session = session
@@ -84,7 +85,7 @@ class AchClient:
         return recalled(status, answer)
 
     async def takes_part(self, routing_number: str) -> bool:
-        """Say whether a bank is in the network's directory; True when there is no answer.
+        """Return whether a bank is in the network's directory; True when there is no answer.
 
         The check saves a debit and its refund; the clearing house itself decides at submission.
         """
@@ -119,7 +120,7 @@ class AchClient:
 
 
 def _text(answer: dict[str, Any], name: str) -> str:
-    """Return a field; "" for text that is no trace number and no code."""
+    """Return a field's text; "" if it cannot be a trace number or a code."""
     value = answer.get(name)
     return value if isinstance(value, str) and _PLAIN.fullmatch(value) else ""
 
@@ -147,7 +148,8 @@ def submitted(status: int, answer: dict[str, Any]) -> Answer:
     """Read the answer to a submission.
 
     Only a tombstone means that the clearing house will never send the transfer. A refusal of the
-    request itself gives the reason of this attempt; any other 4xx judges the moment or the caller.
+    request itself gives the reason of this attempt; any other 4xx depends on the moment or concerns
+    the caller.
     """
     trace, error = _trace(answer), _error(answer)
     if status == 202 and trace:

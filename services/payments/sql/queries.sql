@@ -10,7 +10,8 @@ SELECT advanced, accepted_response
 FROM payments.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
 
 -- name: debit_each
--- Step 2 of several sagas: makes or refuses each debit by itself, in one round trip and one commit.
+-- Step 2 of several sagas: makes or refuses each debit separately, in one round trip and one
+-- commit.
 SELECT transfer_id, outcome, existing_transfer_id, refusal
 FROM payments.debit_each($1::payments.debit_order[]);
 
@@ -121,7 +122,8 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     update_time, attempts, accepted_response;
 
 -- name: put_aside
--- Keeps a contradiction for a person and stops asking about its transfer, unless that has moved on.
+-- Keeps a contradiction for a person and stops asking about its transfer, unless the transfer has
+-- changed.
 WITH aside AS (
     UPDATE payments.interbank_transfer
     SET lease_until = 'infinity'

@@ -4,7 +4,7 @@ SELECT verdict, response
 FROM transfers.post_book_transfer($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 
 -- name: post_book_transfers
--- Posts, replays or refuses each of several transfers by itself, in one round trip and one commit.
+-- Posts, replays or refuses each of several transfers separately, in one round trip and one commit.
 SELECT transfer_id, verdict, response, refusal
 FROM transfers.post_book_transfers($1::transfers.request[])
 

@@ -1,1 +1,1 @@
-"""Every fault, before and after every commit of the transfer saga."""
+"""Injects every fault before and after every commit of the transfer saga."""

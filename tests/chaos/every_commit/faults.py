@@ -1,6 +1,6 @@
 """The faults that hit a transfer while it is held at a commit. Each releases it at the end.
 
-A crash is not among them: it hits all held transfers at once, see rounds.py.
+A crash is not here, because it hits all held transfers at once: see rounds.py.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ short, because the test locks the row meanwhile and then tries again."""
 
 
 async def duplicate(run: TransferRun, hold: Hold) -> None:
-    """Repeat the cause of the step, and serve the duplicate while the first call is held.
+    """Repeat the step's cause, and let the duplicate finish while the first call is held.
 
     Before the commit, the duplicate reaches the same commit and makes the step, so the first call
     finds the transfer changed. After the commit, a worker resumes a transfer that is still pending,
@@ -44,13 +44,15 @@ async def duplicate(run: TransferRun, hold: Hold) -> None:
         hits = run.watch.hits
         await run.until(lambda: run.watch.hits > hits, run.cause_twice)
     elif following is not State.FAILED:
-        # The same key again. After a failed transfer it is free and would start a new one.
+        # Retry the same key, but not after a failed transfer: the key is free and would start a new
+        # one.
         run.pay()
     hold.release()
 
 
 async def _made_by_the_second(run: TransferRun, hold: Hold) -> None:
-    """Hold two calls at the same commit, and release only the second until the step is made."""
+    """Hold two calls at the same commit. Release the second; keep the first until the step is
+    made."""
     made = run.watch.made
     after = (run.step.name, "after")
     async with asyncio.timeout(scaled_s(WITHIN_S)):
@@ -64,8 +66,8 @@ async def _made_by_the_second(run: TransferRun, hold: Hold) -> None:
 async def silence(run: TransferRun, hold: Hold) -> None:
     """Let every request about this transfer to the clearing house time out.
 
-    Before the commit, the request of another worker times out, while the first worker has its
-    answer already. After the commit, the next request from the following state times out.
+    Before the commit, another worker's request times out after the first worker has got its answer.
+    After the commit, the next request from the following state times out.
     """
     faults = [await run.fault(HANG, SUBMIT, addenda=run.memo)]
     if run.transfer_id:
@@ -88,7 +90,8 @@ async def _until_fired(run: TransferRun, faults: list[str]) -> None:
         if run.way.cause is Cause.CANCEL:
             run.cause()
         if run.hold is not None:
-            # Workers that asked before the fault are held too. Cancel them, so one asks again.
+            # Workers that sent their request before the fault are held too. Cancel them, so one
+            # sends again.
             for one in run.hold.waiting[1:]:
                 one.let_go("away")
         await run.by_another()
@@ -99,12 +102,12 @@ async def _until_fired(run: TransferRun, faults: list[str]) -> None:
 
 
 async def late(run: TransferRun, hold: Hold) -> None:
-    """Let the submission reach the clearing house only now, or once more."""
+    """Let the submission reach the clearing house late, or a second time."""
     if run.transfer_id:
         await run.submit_late()
         hold.release()
         return
-    # Before the debit no submission can be in flight, so the submission itself is delayed.
+    # No submission can be in flight before the debit, so the later submission is delayed.
     await run.fault("latency", SUBMIT, addenda=run.memo)
     hold.release()
 
@@ -112,7 +115,7 @@ async def late(run: TransferRun, hold: Hold) -> None:
 async def refused(run: TransferRun, hold: Hold) -> None:
     """Let the database end the session during the commit, several times before it succeeds.
 
-    After the commit the answer is lost: the step is made, but the worker does not know it.
+    After the commit the answer is lost: the step is saved, but the worker cannot tell.
     """
     if hold.when == "after":
         hold.release("lost")
@@ -124,16 +127,17 @@ async def refused(run: TransferRun, hold: Hold) -> None:
 
 
 async def _refuse(run: TransferRun, hold: Hold) -> None:
-    """Refuse the commit once.
+    """Make the database refuse the commit once.
 
-    If the commit fails together with another batch, or its caller times out before the commit
-    waits, the next commit is caught.
+    If the commit fails with another batch, or its caller times out before the commit waits, this
+    catches the next commit.
     """
-    # Few at a time: each keeps a connection until its commit waits.
+    # A few at a time, because each needs a connection until its commit waits.
     async with asyncio.timeout(scaled_s(WITHIN_S)), run.gate.lockers:
         ended = False
         while not ended:
-            # Caught before the row is locked: no worker claims a transfer whose row is locked.
+            # Catch the call before locking the row: no worker claims a transfer whose row is
+            # locked.
             await run.until(lambda: bool(hold.waiting), run.cause)
             ended = await _session_ended_in(run, hold)
 
@@ -164,8 +168,8 @@ async def _session_ended_in(run: TransferRun, hold: Hold) -> bool:
 
 
 async def _commits_that_wait(run: TransferRun, locker: Any, failed: int) -> list[int]:
-    """Return the server processes that wait for a lock of `locker`. Empty: the commit failed before
-    that, or did not come."""
+    """Return the server processes that wait for a lock of `locker`. Empty if the commit failed
+    earlier or never began."""
     mine = await locker.fetchval("SELECT pg_backend_pid()")
     deadline = time.monotonic() + scaled_s(COMES_WITHIN_S)
     while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""The test's end of the gate: payments asks here at each commit, and the test can hold the call.
+"""The test's end of the gate: payments asks at each commit, and the test can hold the call.
 
 The other end is payments_that_stops.py. A call that no hold matches continues at once.
 """
@@ -37,7 +37,7 @@ class Caught:
 
 @dataclass
 class Hold:
-    """A commit to catch: the next call there, or with `every` all calls until the release."""
+    """A hold at a commit: it catches the next call, or with `every` all calls until the release."""
 
     step: str
     when: str
@@ -67,17 +67,18 @@ class Watch:
     """The calls about one transfer, which is identified by its memo."""
 
     on_debit: Debited
-    """Awaited with the transfer's id before any call continues after the debit."""
+    """Called with the transfer's id, and awaited before any call continues after the debit."""
     transfer_id: str = ""
     holds: list[Hold] = field(default_factory=list)
     made: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How often each step came to "before", "after" and "failed" of its commit."""
+    """How often each step reached "before", "after" and "failed" of its commit."""
     hits: int = 0
     silent: Counter[str] = field(default_factory=Counter)
-    """Number of active faults by endpoint: its requests get no answer, so they time out soon."""
+    """Number of active faults by endpoint; requests to these endpoints get no answer and time out
+    soon."""
 
     def hold(self, step: str, when: str, *, every: bool = False) -> Hold:
-        """Catch a commit from now on."""
+        """Start to hold calls at a commit."""
         self.holds.append(Hold(step, when, every))
         return self.holds[-1]
 
@@ -87,7 +88,7 @@ class Watch:
             hold.release()
 
     async def word_for(self, hit: dict[str, Any]) -> str:
-        """Return the answer to a call, which may be held before."""
+        """Return the answer to a call, after holding the call if a hold matches."""
         step, when = hit["step"], hit["when"]
         if when == "asked":
             return SHORT if self.silent[step] else "go"
@@ -106,10 +107,10 @@ class Watch:
 
 
 class Words:
-    """The answers to one worker.
+    """Sends the answers to one worker.
 
-    Answers that are given at the same time go in one message, and the worker handles all of them
-    before anything else. So calls that are released together continue together on any host.
+    Simultaneous answers go in one message, which the worker handles before anything else. So calls
+    that are released together continue together on any host.
     """
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
@@ -117,7 +118,7 @@ class Words:
         self._words: list[tuple[int, str]] = []
 
     def say(self, number: int, word: str) -> None:
-        """Send an answer, together with all others that are given now."""
+        """Send an answer in one message with all simultaneous answers."""
         if not self._words:
             asyncio.get_running_loop().call_soon(self._send)
         self._words.append((number, word))
@@ -129,7 +130,7 @@ class Words:
 
 @dataclass
 class Gate:
-    """All watches, and the connections to the workers."""
+    """All watched transfers, and the connections to the workers."""
 
     watches: dict[str, Watch] = field(default_factory=dict)
     lockers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOCKERS))
@@ -141,7 +142,7 @@ class Gate:
             watch.open()
 
     def have_a_look(self, *, not_by: str) -> None:
-        """Make every worker but one look for due transfers now, not in a second."""
+        """Make every worker but one look for due transfers at once."""
         for worker, line in self._lines.items():
             if worker != not_by:
                 _say(line, {"look": True})
@@ -163,7 +164,7 @@ class Gate:
             task = asyncio.create_task(self._answer({**hit, "worker": worker}, words))
             answers[number] = task
             task.add_done_callback(lambda _, number=number: answers.pop(number, None))
-        # The process has ended, and with it all calls that wait for an answer.
+        # The process has ended, so its waiting calls are gone.
         for task in list(answers.values()):
             task.cancel()
         if self._lines.get(worker) is writer:

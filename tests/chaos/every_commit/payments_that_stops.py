@@ -1,10 +1,10 @@
 """Payments as it runs in production, with four changes for tests.
 
 Before and after each commit of the saga it asks the test whether to continue, so that the test can
-kill it there or do something else meanwhile. It calls the clearing house without its sidecar. The
-timeout is short only if there will be no answer, so a busy host causes no timeout. It looks for due
-transfers when the test says so, not only once a second. Its statements and leases last longer on a
-slow host, because the test is slower there too.
+kill it or act at that point. It calls the clearing house without its sidecar. The timeout is short
+only if no answer will come, so a busy host causes no timeout. It looks for due transfers when the
+test says so, not only once a second. On a slow host its statements and leases last longer, because
+the test is slower too.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Gate:
     async def ask(
         self, step: str, when: str, memo: str, transfer_id: uuid.UUID, *, done: bool = True
     ) -> str:
-        """Wait for the test's answer, and return it.
+        """Ask the test, and return its answer.
 
         Raises the error of a lost connection, or CancelledError, if the test says so.
         """

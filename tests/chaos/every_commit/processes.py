@@ -1,4 +1,4 @@
-"""Runs payments_that_stops in place of the normal payments, in one or more processes."""
+"""Runs one or more processes of payments_that_stops in place of the normal payments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.rigs.running_bank import Bank
 PLACE = "payments"
 READY_WITHIN_S = 60.0
 ENDED_WITHIN_S = 30.0
-"""Longer than a drain may take. A process that has not ended by then hangs."""
+"""Longer than a graceful shutdown may take. A process that has not ended by then hangs."""
 
 
 class Payments:
@@ -42,7 +42,8 @@ class Payments:
         await asyncio.gather(*(self._start(slot, settings) for slot in range(workers)))
 
     async def die(self) -> None:
-        """Kill the workers with SIGKILL, and wait for their end. No payments runs afterwards."""
+        """Kill the workers with SIGKILL, and wait until they have ended. Afterwards no process of
+        payments runs."""
         self._kill()
         async with asyncio.timeout(scaled_s(ENDED_WITHIN_S)):
             await asyncio.gather(*(process.wait() for process in self._workers))

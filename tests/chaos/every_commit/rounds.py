@@ -57,13 +57,13 @@ CASES = tuple(
 
 @dataclass
 class Outcomes:
-    """The outcome of each case: None, or its error."""
+    """The outcome of each case: None if it passed, otherwise its error."""
 
     wrong: dict[str, BaseException | None] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     """Cases that ended and whose books were checked. Only these can pass."""
     broken_off: TimeoutError | None = None
-    """The timeout that ended all rounds early. None: there was none."""
+    """The timeout that ended all rounds early. None if no round timed out."""
     verdict: dict[str, object] = field(default_factory=dict)
 
     def require_right(self, name: str) -> None:
@@ -85,7 +85,7 @@ class Rounds:
         self.outcomes = Outcomes()
 
     async def all(self, cases: Sequence[Case]) -> None:
-        """Run every case that the test can drive. Any other case fails."""
+        """Run every case that has a way to its step. Any other case fails."""
         drivable: list[Case] = []
         for case in cases:
             try:
@@ -159,9 +159,10 @@ class Rounds:
         await self._end(runs, days)
 
     async def _until_all_are_held(self, runs: dict[Case, TransferRun]) -> None:
-        """Repeat lost calls: a caller may have timed out while the other cases were on their way.
+        """Repeat lost calls: a caller may have timed out before the other cases reached their
+        commits.
 
-        Only a case that does not come back to its commit in time fails.
+        A case fails only if it does not return to its commit in time.
         """
 
         def lost() -> dict[Case, TransferRun]:
@@ -178,7 +179,8 @@ class Rounds:
                 run.watch.open()
 
     def _is_lost(self, case: Case, run: TransferRun) -> bool:
-        """Return whether no call is held at the commit. After the commit no hold is needed."""
+        """Return whether no call is held at the commit. No hold is needed for a fault after the
+        commit."""
         held = run.hold is not None and (run.hold.waiting or case.when == "after")
         return not held and self.outcomes.wrong.get(case.name) is None
 
@@ -235,7 +237,7 @@ class Rounds:
 
 @asynccontextmanager
 async def rounds_on(bank: Bank) -> AsyncGenerator[Rounds]:
-    """Open what the rounds need: superuser connections, and payments that asks at each commit."""
+    """Open superuser connections, and start the payments that asks at each commit."""
     # A test may lock a row for longer than the server lets a transaction be idle.
     patient = {"idle_in_transaction_session_timeout": "0"}
     dsn = bank.stack.dsn("bp_write")

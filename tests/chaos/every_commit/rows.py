@@ -19,7 +19,7 @@ Row = tuple[State, Event]
 
 
 class Cause(Enum):
-    """Who causes the event, and so repeats it if it is lost."""
+    """The source of the event, which repeats the event if it is lost."""
 
     CLIENT = "the customer's request for a transfer"
     CANCEL = "the customer asks to cancel it"
@@ -28,7 +28,7 @@ class Cause(Enum):
 
 
 class Before(Enum):
-    """What happens between the debit and the event. A row lists these in order."""
+    """What happens between the debit and the event. Each row lists them in order."""
 
     SUBMITTED = "the clearing house has accepted it"
     UNKNOWN = "the bank gave up waiting for an answer"
@@ -74,7 +74,7 @@ DEBIT_WAY = Way(Cause.CLIENT, _ends(_S.SUBMITTED, _S.FAILED))
 
 _UNSETTLED: dict[Row, Way] = {
     (_S.DEBITED, _E.ACCEPTED): Way(Cause.DRIVER, _ends(_S.SUBMITTED)),
-    # Refused, and recalled before it is refunded.
+    # The submission is refused, and the transfer is recalled before the refund.
     (_S.DEBITED, _E.RECALLED): Way(Cause.DRIVER, _ends(_S.FAILED), account=REFUSED_ACCOUNT),
     # If another worker claims it before the timeout is saved, it is submitted once more.
     (_S.DEBITED, _E.TIMED_OUT): Way(Cause.DRIVER, _ends(_S.FAILED, _S.SUBMITTED), submit=HANG),
@@ -124,7 +124,7 @@ _SETTLED: dict[Row, Way] = {
     (_S.DEBITED, _E.RETURNED): _told(_E.RETURNED, _WAITING, submit=SWALLOW),
     (_S.OUTCOME_UNKNOWN, _E.COMPLETED): _told(_E.COMPLETED, _UNKNOWN, submit=SWALLOW, query=HANG),
     (_S.OUTCOME_UNKNOWN, _E.RETURNED): _told(_E.RETURNED, _UNKNOWN, submit=SWALLOW, query=HANG),
-    # Too late to cancel: it is in the day's batch, and not yet settled.
+    # Too late to cancel: the transfer is in the day's batch, but not yet settled.
     (_S.CANCELLING, _E.ACCEPTED): Way(
         Cause.DRIVER, _ends(_S.SUBMITTED), before=_CANCELLING, days=DAYS_TO_BATCH
     ),
@@ -158,7 +158,7 @@ class Step:
 
     @property
     def following(self) -> State:
-        """The state that it leads to."""
+        """The state after the step."""
         return TABLE.initial if self.row is None else TABLE.next(*self.row)
 
     @property

@@ -1,8 +1,8 @@
 """A fault hits debits or steps that share a commit: each is made once or not at all.
 
 The requests of a test share one commit at any speed of the host: all are held before the commit and
-released by one message. The test sees the shared commit from outside, because all rows of one
-transaction have its number.
+released by one message. The rows of a shared commit have the same transaction id, so the test can
+see which ones share it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ CROWD = 24
 """Fewer than the largest batch."""
 FEW = 8
 GIVES_UP_S = 3
-"""Seconds, scaled, after which a batch gives up a row that the test locks. The test needs much less
-to kill payments meanwhile. The statement timeout is longer: five seconds, also scaled."""
+"""Seconds, scaled, after which a batch gives up a row that the test locks. The test kills payments
+well within this time. The statement timeout is longer (five seconds, also scaled)."""
 FUNCTIONS = REPO / "services" / "payments" / "sql" / "functions"
 
 AGAIN, IN_PROGRESS = {429, 503, 504}, "REQUEST_IN_PROGRESS"
@@ -71,9 +71,10 @@ async def crowd_at(
 
 @asynccontextmanager
 async def _patient_groups(rounds: Rounds) -> AsyncGenerator[None]:
-    """Let a batch wait for a row while a test locks it, and then restore production's timeouts.
+    """Raise the lock timeouts, so that a batch waits for a row that a test locks; restore
+    production's timeouts at the end.
 
-    The values before the test are not restored: they may come from a test that was killed.
+    Earlier values are not restored, because they may come from a test that was killed.
     """
     patient = f"{round(1000 * scaled_s(GIVES_UP_S))}ms"
     try:
@@ -96,7 +97,7 @@ def test_the_restored_lock_timeout_is_that_of_production(function: str) -> None:
 
 
 async def _until_held(runs: Sequence[TransferRun], holds: Sequence[Hold], count: int = 1) -> None:
-    """Wait until each hold has `count` requests. Missing requests are sent again."""
+    """Wait until each hold has `count` requests. It sends missing requests again."""
 
     async def all_there() -> bool:
         missing = [r for r, h in zip(runs, holds, strict=True) if len(h.waiting) < count]
@@ -212,7 +213,7 @@ async def test_one_refused_debit_of_a_batch_refuses_no_other_debit(bank: Bank) -
 
 
 async def test_one_key_twice_in_a_batch_is_one_debit_and_one_answer(bank: Bank) -> None:
-    # Few, so that all arrive long before the first caller gives up waiting.
+    # A small number, so that all arrive long before the first caller times out.
     async with crowd_at(bank, DEBIT, opening=[OPENING] * FEW) as (_rounds, runs, holds):
         await _until_held(runs, holds, 2)
         _release(holds)

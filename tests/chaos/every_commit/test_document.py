@@ -1,4 +1,4 @@
-"""The table in docs/transfer-saga.md of how a transfer ends after a fault at each commit."""
+"""docs/transfer-saga.md states correctly how a transfer ends after a fault at each commit."""
 
 from sandbox.stack.home import REPO
 from tests.chaos.every_commit.rows import STEPS, Step

@@ -1,4 +1,4 @@
-"""Every fault before and after every commit of the saga: each transfer ends correctly, once.
+"""With every fault before and after every commit of the saga, each transfer ends correctly, once.
 
 The cases come from the state table. rounds.py runs them together; each test reads the outcome of
 one case.
@@ -21,7 +21,7 @@ from tests.rigs.running_bank import Bank
 
 PARTNERS = ("ach", "fraud", "fcm", "oauth")
 ALL_WITHIN_S = 240.0
-"""Below the timeout of a test, so that the normal payments is restored after a hang."""
+"""Shorter than a test's timeout, so that the normal payments is restored after a hang."""
 
 
 @pytest_asyncio.fixture(scope="module")

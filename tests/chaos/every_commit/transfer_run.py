@@ -1,8 +1,8 @@
-"""One transfer of a case: driven to its step, hit by a fault there, and followed to its end.
+"""One transfer of a case: it is driven to its step, hit by a fault there, and followed to its end.
 
-A run repeats what a real client or clearing house would repeat, until it succeeds. It ends leases
-in the database, as if time had passed. Every wait is for a visible condition, so none depends on
-the speed of the host.
+A run repeats each request or notice that a real client or clearing house would repeat. It ends
+leases early in the database. Every wait is for a visible condition, so none depends on the speed of
+the host.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.rigs.running_bank import BO, Answer, Bank, Customer
 
 AMOUNT, OPENING = 100_00, 5_000_00
 AGAIN_S = 1.5
-"""How long to wait for an effect before its cause is repeated."""
+"""How long to wait for an effect before repeating its cause."""
 INTERRUPTED_S = 5.0
 """After this time no worker is busy with a transfer."""
 WITHIN_S = 60.0
@@ -60,7 +60,7 @@ class TransferRun:
     hold: Hold | None = None
     """The hold at its step."""
     waiting: Hold | None = None
-    """The hold of a worker that got a timeout and has not saved it."""
+    """The hold of a worker that got a timeout and has not yet saved it."""
     _faults: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Active faults, with endpoint and kind of each."""
     _calls: set[asyncio.Task[None]] = field(default_factory=set)
@@ -82,13 +82,13 @@ class TransferRun:
 
     @property
     def transfer_id(self) -> str:
-        """Its id, "" before the debit."""
+        """The transfer's id; "" before the debit."""
         return self.watch.transfer_id
 
     # Actions of the customer, the clearing house and the workers
 
     def pay(self) -> None:
-        """Request the transfer. The answer is kept when it arrives."""
+        """Request the transfer. The run keeps the answer."""
         self._call(self._pay(), self._causes if self.step.row is None else self._pays)
 
     def ask(self, count: int) -> None:
@@ -119,7 +119,7 @@ class TransferRun:
         self._call(self._tell(kind, again=again), self._causes)
 
     def cause(self) -> None:
-        """Cause the step's event, unless a call that causes it is in flight."""
+        """Cause the step's event, unless a call in flight already causes it."""
         match self.way.cause:
             case Cause.DRIVER:
                 self.end_lease_soon()
@@ -146,7 +146,8 @@ class TransferRun:
                 self._call(self.by_another(), self._calls)
 
     async def by_another(self) -> None:
-        """End the lease, and make a worker look that does not hold the transfer."""
+        """End the lease, and make a worker that does not hold the transfer look for due
+        transfers."""
         await self.end_lease()
         held = self.hold.waiting if self.hold else []
         self.gate.have_a_look(not_by=held[0].worker if held else "")
@@ -154,7 +155,7 @@ class TransferRun:
     async def until(self, condition: Condition, again: Callable[[], None]) -> None:
         """Wait for a condition, and repeat the action that should cause it."""
         if self.way.cause is Cause.DRIVER:
-            # It happens by itself. If the lease ended now, another worker would make the step.
+            # The step needs no action. If the lease ended now, another worker would make it.
             await self.for_a_while(condition)
 
         async def there() -> bool:
@@ -229,7 +230,7 @@ class TransferRun:
         return sum(int(one.body["fired"]) for one in found)
 
     async def _debited(self, transfer_id: str) -> None:
-        """Inject the faults that match the transfer's id, before any request names it."""
+        """Inject the faults that match the transfer's id before any request contains the id."""
         for endpoint, kind in ((QUERY, self.way.query), (RECALL, self.way.recall)):
             if kind:
                 await self.fault(kind, endpoint, idempotencyKey=transfer_id)
@@ -251,7 +252,7 @@ class TransferRun:
             await self._pass(part)
 
     async def go_on(self) -> None:
-        """Do what comes after the banking days."""
+        """Do the actions that follow the banking days."""
         before = self.way.before
         if self.way.days:
             for part in before[before.index(Before.DAYS) + 1 :]:
@@ -281,7 +282,7 @@ class TransferRun:
         self._call(self.end_lease(), self._calls)
 
     async def state(self) -> str:
-        """Return its state in the database, "" before the debit."""
+        """Return its state in the database; "" before the debit."""
         if not self.transfer_id:
             return ""
         one = uuid.UUID(self.transfer_id)

@@ -37,7 +37,7 @@ class Payer:
 
 @dataclass
 class Load:
-    """Customers who pay, and the refusals that they got."""
+    """Customers who pay during a fault, and the refusals that they got."""
 
     bank: Bank
     payers: list[Payer]
@@ -72,7 +72,7 @@ class Load:
         assert set(self.refusals) <= CLEAR, self.refusals
 
     async def assert_whole(self, within_s: float = 60) -> None:
-        """Require one audit record for each event, and the right balance of each payer."""
+        """Require one audit record for each event, and the correct balance of each payer."""
         taken = self.taken
         assert len(taken) == len(set(taken))
         sql = (

@@ -1,6 +1,6 @@
 """A service with a wrong clock: `python -m tests.chaos.stores.skewed SECONDS services.payments`.
 
-For tests only. Only the time of day is wrong; monotonic time is right.
+For tests only. Only the time of day is wrong; monotonic time is correct.
 """
 
 import importlib

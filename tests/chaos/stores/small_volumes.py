@@ -1,9 +1,9 @@
-"""A stack whose stores are on small volumes, so that a test can fill a disk without harm.
+"""A stack whose stores are on small volumes, so that a test can safely fill a disk.
 
 The supervisor runs in its own mount namespace, with a tmpfs at each store's folder. No other
-process sees the volumes, and they disappear with the last process of the stack. Root needs nothing
-else. Any other user also gets a user namespace. If the system allows neither, the tests fail with a
-message that says what is needed.
+process sees the volumes, and they disappear with the last process of the stack. As root, this is
+enough. Any other user also needs a user namespace. If the system allows neither, the tests fail
+with a message that says what is needed.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from sandbox.stack.home import Home
 from sandbox.stack.testing import RunningStack
 
 SIZES_MIB = {"postgres": 512, "kafka": 128}
-"""Enough for a short test. The ballast fills the rest."""
+"""Enough for a short test. A ballast file fills the remaining space."""
 
 BLOCKS_BYTES = (1024 * 1024, 4096, 1)
 
@@ -69,7 +69,7 @@ class SmallVolumes:
 
 
 def start(root: Path) -> SmallVolumes:
-    """Start a supervisor on small volumes, without any other part of the stack.
+    """Start only the supervisor, on small volumes.
 
     Raises VolumesUnavailableError with the remedy.
     """
@@ -87,12 +87,12 @@ def start(root: Path) -> SmallVolumes:
 def _in_namespace(mounts: str) -> tuple[str, ...]:
     """Return a command prefix: mount in a new namespace, then execute the rest of the line."""
     if os.geteuid() == 0:
-        # No user namespace: PostgreSQL runs as another user, who would not exist in it.
+        # No user namespace: PostgreSQL runs as another user, which would not exist there.
         unshare, drop = ("unshare", "--mount", "--propagation", "private"), ""
     else:
         unshare = ("unshare", "--user", "--map-current-user", "--keep-caps", "--mount")
         drop = "--ambient-caps=-all --inh-caps=-all"
-    # A change of capabilities clears the signal at the parent's death, so it is set again.
+    # A change of capabilities clears the parent-death signal, so it is set again.
     script = f'{mounts} && exec setpriv {drop} --pdeathsig TERM "$@"'
     return (*unshare, "sh", "-ec", script, "sh")
 

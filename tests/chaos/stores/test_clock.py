@@ -1,4 +1,4 @@
-"""Clocks jump and disagree: windows are exact to the second, and all decisions stay the same."""
+"""If clocks jump or disagree, windows stay exact to the second and all decisions stay the same."""
 
 import asyncio
 import signal
@@ -26,7 +26,7 @@ from tests.rigs.running_bank import Bank, Customer
 
 SKEW_S = 120
 MARGIN = timedelta(seconds=5)
-"""The longest time between a look of the test and the opening, before it or after it."""
+"""The longest allowed time between a reading of the test and the window's opening, on each side."""
 ROUNDED = timedelta(seconds=1)
 SUBMIT = "POST /ach/transfer"
 LONG_LEASE = """
@@ -52,7 +52,7 @@ async def _advance_to(bank: Bank, instant: datetime) -> None:
     """Advance the clearing house's clock to an instant, and wait for its notices."""
     # In UTC: Python subtracts two times of one zone as local times, without the clock change.
     left = (instant.astimezone(UTC) - (await _business_now(bank)).astimezone(UTC)).total_seconds()
-    # On a slow host the clock may have passed the instant by itself.
+    # On a slow host the clock may already have passed the instant.
     body = {"seconds": max(left, 0), "drain_timeout_ms": 60_000}
     answer = await bank.control("ach", "POST", "/control/clock/advance", body)
     assert answer.status == 200, answer.text
@@ -61,9 +61,9 @@ async def _advance_to(bank: Bank, instant: datetime) -> None:
 async def _settles_on_time_over(bank: Bank, leap: datetime) -> bool:
     """Pay on the Friday before a clock change, and require that the transfer settles on time.
 
-    The clearing house's clock keeps running, so its time is read after each look at the transfer.
-    Return whether both looks came within MARGIN of the opening. If not, the host was too slow, and
-    the caller tries a later clock change.
+    The clearing house's clock keeps running, so it is read after each reading of the transfer.
+    Return whether both readings were within MARGIN of the opening. If not, the host was too slow,
+    and the caller tries a later clock change.
     """
     friday = leap - timedelta(days=2)
     await _advance_to(bank, friday.replace(hour=21))
@@ -150,7 +150,7 @@ async def _paged(bank: Bank, customer: Customer) -> list[str]:
 
 
 def _require_wrong(shown: str, seconds: int, begun: datetime) -> None:
-    """Require that a time written since `begun` comes from a clock that is `seconds` wrong."""
+    """Require that a time written since `begun` comes from a clock that is wrong by `seconds`."""
     right = datetime.fromisoformat(shown) - timedelta(seconds=seconds)
     assert begun - ROUNDED <= right <= datetime.now(UTC) + ROUNDED, (
         "the process must use the wrong clock"
@@ -183,7 +183,7 @@ async def test_payments_two_minutes_off_decides_as_it_should(bank: Bank, seconds
         left = await _debited(bank, ana)
         process.kill()
         await asyncio.to_thread(process.wait)
-        # As if its clock were wrong by much more: the lease ends long after this test.
+        # A lease as if its clock were wrong by much more: it ends long after this test.
         assert len(await bank.rows("bp_write", LONG_LEASE, uuid.UUID(left))) == 1
     # A lease from a wrong clock delays nothing: the next process of its slot ends it.
     await bank.clear_faults("ach")
@@ -199,7 +199,7 @@ APART = {
     "relay": SKEW_S,
     "router": -SKEW_S,
 }
-"""Clock errors in seconds. Payments, which has its own test, keeps the right time."""
+"""Clock errors in seconds. Payments keeps the correct time; another test gives it a wrong clock."""
 
 
 async def test_services_whose_clocks_differ_by_minutes_agree_on_every_transfer(bank: Bank) -> None:

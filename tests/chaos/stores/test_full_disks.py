@@ -1,4 +1,4 @@
-"""A store's disk is full: other work continues, and with free space the bank heals by itself."""
+"""With a store's disk full, other work continues; with free space, the bank recovers unaided."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
@@ -32,12 +32,12 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Generator[SmallVolumes]
 
 @pytest.fixture(scope="module")
 def stack(volumes: SmallVolumes) -> RunningStack:
-    """That bank instead of the session's, so that the fixture `bank` uses and judges it."""
+    """Replaces the session's bank with this one, so that the fixture `bank` uses and judges it."""
     return volumes.stack
 
 
 def _told(bank: Bank, part: str, what: str) -> Callable[[], Awaitable[bool]]:
-    """Return the condition that a part logs a text once more."""
+    """Return a condition: a part has logged a text once more."""
     before = bank.stack.log(part).count(what)
 
     async def there() -> bool:
@@ -73,7 +73,7 @@ async def test_with_kafkas_disk_full_customers_pay_and_events_wait_in_the_outbox
 
 
 async def _use_up_wal(connection: asyncpg.Connection) -> None:
-    """Make the server start new WAL files until it finds no space, as load would do later."""
+    """Make the server start new WAL files until no space is left, as load would do later."""
 
     async def refused() -> bool:
         try:
@@ -95,7 +95,7 @@ async def test_with_postgres_disk_full_callers_are_told_to_retry_and_nothing_is_
         no_log = _told(bank, "postgres", "PANIC")
         # Opened before the disk is full: a new session writes a cache file and may fail.
         connection = await bank.connect("bp_write")
-        # A new WAL file, so that the space for rows ends first.
+        # Start a new WAL file, so that the space for rows runs out first.
         await connection.execute(NEXT_WAL_FILE)
         with volumes.room_afterwards("postgres"):
             await asyncio.to_thread(volumes.fill, "postgres")

@@ -1,4 +1,4 @@
-"""Kafka fails during work: no event is lost, and none has its effect twice."""
+"""When Kafka fails under load, no event is lost and none has its effect twice."""
 
 import asyncio
 import signal
@@ -46,7 +46,7 @@ async def _stop_router_in_transaction(bank: Bank) -> None:
         bank.stack.kill("router", signal.SIGSTOP)
         is_open = False
         try:
-            # It must be open at a second look too: then no commit is already on its way.
+            # It must still be open at a second check, so that no commit is already on its way.
             looks = [await asyncio.to_thread(_open_messages, bootstrap) for _ in range(2)]
             is_open = min(looks) > 0
         finally:
@@ -73,8 +73,8 @@ async def test_a_broker_killed_within_a_router_transaction_loses_and_doubles_not
 
 
 def _join_and_leave(bootstrap: str, group: str, stop: threading.Event) -> int:
-    """Join a group, get partitions, do nothing and leave, several times. Return how often it got
-    partitions."""
+    """Join a group, get partitions, do nothing and leave, several times. Return how many times it
+    got partitions."""
     held, joins, topics = 0, 0, GROUPS[group]
     end = time.monotonic() + scaled_s(60)
     while joins < JOINS or (held < HELD_MIN and time.monotonic() < end and not stop.is_set()):
@@ -106,7 +106,7 @@ async def test_a_storm_of_rebalances_loses_and_doubles_nothing(bank: Bank) -> No
 
 
 def _produce(bootstrap: str, topic: str, key: bytes, value: bytes, **headers: str) -> None:
-    """Publish as the bank's own producers do, so that the key selects the same partition."""
+    """Publish like the bank's producers, so that the key selects the same partition."""
     producer = Producer(kafka.producer_settings(bootstrap, "poisoner"))
     producer.produce(topic, key=key, value=value, headers=list(headers.items()))
     assert producer.flush(scaled_s(20)) == 0
@@ -142,7 +142,7 @@ async def test_a_bad_message_in_each_topic_is_parked_with_its_reason_and_later_e
     poison = {topic: POISON + uuid.uuid4().bytes for topic, _ in POISONED}
     for topic, value in poison.items():
         await asyncio.to_thread(_produce, bootstrap, topic, key, value)
-    # These events follow in the same partitions, because they have the key of the same account.
+    # These events follow in the same partitions, because they have the same account as key.
     behind = await _one_of_each_behind(bank, ana, luis, bootstrap)
     for topic, who in POISONED:
 
@@ -159,7 +159,7 @@ async def test_a_bad_message_in_each_topic_is_parked_with_its_reason_and_later_e
 
 
 async def _one_of_each_behind(bank: Bank, ana: Any, luis: Any, bootstrap: str) -> Callable[[], Any]:
-    """Send one valid event to each topic. Return the condition that all are recorded."""
+    """Send one valid event to each topic. Return a condition: all are recorded."""
     paid = (await bank.pay(ana, 1_00)).body["transferId"]
     booked = (await bank.book(ana, luis, 1_00)).body["transferId"]
     login = str(uuid.uuid4())

@@ -51,7 +51,7 @@ def _expires(stack: RunningStack, name: str) -> datetime:
 
 
 async def _give_short_lived_certificate(stack: RunningStack) -> datetime:
-    """Give a sidecar a certificate that is due for renewal. Return when it expires."""
+    """Give a sidecar a certificate that is due for renewal. Return its expiry time."""
     async with _as_operator(stack) as bao:
         uri = spiffe_id(SHORT_LIVED)
         answer = await bao.write(f"pki/issue/{SHORT_LIVED}", uri_sans=uri, ttl=f"{LIFE_S}s")
@@ -97,7 +97,7 @@ async def test_while_sealed_running_services_work_and_starting_ones_wait(
 
 
 def _written(stack: RunningStack, name: str) -> datetime:
-    """Return when the current certificate was written."""
+    """Return the time at which the current certificate was written."""
     file = stack.home.certs / name / "cert.pem"
     return datetime.fromtimestamp(file.stat().st_mtime, UTC)
 

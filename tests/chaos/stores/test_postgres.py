@@ -21,7 +21,7 @@ CROWD = 20
 """More than payments has connections to the Write DB."""
 ALL_END = "terminating any other active server processes"
 WAITS_MS = 400
-"""A session that waits this long has a single order: batches give up after 250 ms."""
+"""A session that waits this long has a single order, because batches give up after 250 ms."""
 
 
 async def test_postgres_killed_under_load_costs_only_the_calls_in_flight(
@@ -67,7 +67,7 @@ async def test_an_ordered_restart_under_load_costs_only_the_calls_in_flight(
 
 @asynccontextmanager
 async def _storm(bank: Bank) -> AsyncGenerator[int]:
-    """Connect more clients than the server accepts. Yield how many it refused."""
+    """Connect more clients than the server accepts. Yield the number of refused clients."""
     dsn = bank.stack.dsn("bp_write", "bp_judge")
 
     async def client() -> asyncpg.Connection:
@@ -106,7 +106,7 @@ async def test_a_storm_of_connections_takes_none_from_the_services_and_lost_ones
             assert refused > 0
             await paying.more(20)
             assert before <= await _sessions(bank), "a pool keeps the connections that it has"
-            # Now payments loses its connections and gets no new ones, as if the storm took all.
+            # Payments loses its connections and gets no new ones, as if the storm had taken all.
             async with _no_connection_for(bank, "bp_payments"):
                 await paying.refused()
         await paying.more(20, WITHIN_S)
@@ -214,7 +214,7 @@ async def test_the_victim_of_a_deadlock_is_done_once_when_it_is_repeated(bank: B
             await _held(rival, first.account_id)
         return _told(bank, "deadlock detected") > deadlocks
 
-    # The server checks for a deadlock once in each wait. By then the rival must wait too.
+    # The server checks for a deadlock once in each wait. At that time the rival must already wait.
     async with _sessions_with(bank, "bp_transfers", "deadlock_timeout", "4s"):
         await until(made_a_deadlock, 60, "a deadlock")
     assert _told(bank, "deadlock detected") == deadlocks + 1
@@ -255,7 +255,7 @@ async def test_a_serialization_error_is_a_clear_answer_and_the_order_is_done_onc
     level = "default_transaction_isolation"
     async with _sessions_with(bank, "bp_payments", level, "repeatable read"):
         await _until_yes(_pay_once(bank, ana, 1_00))
-        # The order may time out just when the rival commits, so this may need several orders.
+        # The order may time out just as the rival commits, so several orders may be needed.
         await until(made_an_error, 60, "a serialization error")
     await _until_yes(_pay_once(bank, ana, 1_00))
     assert await bank.posted(ana) == 5_000_00 - 2_00 - orders * 7_00

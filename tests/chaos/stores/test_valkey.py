@@ -1,4 +1,4 @@
-"""Valkey killed, stopped or empty: no caller notices, because the bank stores nothing there."""
+"""No caller notices a killed, stopped or empty Valkey, because the bank stores nothing there."""
 
 import asyncio
 

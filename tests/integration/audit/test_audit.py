@@ -30,7 +30,7 @@ from tests.rigs import sample_events
 from tests.rigs.stores import KafkaStore, PostgresStore
 
 OWN_CHAIN = 99
-"""A chain that no partition of the topic writes."""
+"""A chain without a partition of the topic."""
 
 
 @dataclass
@@ -173,7 +173,7 @@ async def test_a_bad_message_is_parked_with_its_reason_and_the_rest_is_recorded(
 async def test_events_that_no_row_can_hold_are_parked_and_their_chain_continues(
     kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
 ) -> None:
-    """A subject too long for its index blocked its chain forever."""
+    """A subject that was too long for its index blocked its chain forever."""
     too_long = random.Random(7).randbytes(4000).hex()
     poison = {
         audit_event(str(new_id()), subject).SerializeToString() for subject in (too_long, "a\0b")
@@ -306,7 +306,7 @@ async def test_each_kind_of_tampering_with_the_log_is_named(
     judge = await connect(postgres.database("bp_judge", "bp_audit"), "test")
     chain = await chain_of(audit_owner, ids[0])
     undo = await audit_owner.fetch("SELECT * FROM audit.record WHERE chain = $1", chain)
-    # Switch triggers off, as a superuser of the cluster can.
+    # Disable triggers, as a superuser can.
     await audit_owner.execute("SET session_replication_role = replica")
     for statement in TAMPERING[tampering]:
         await audit_owner.execute(statement.format(chain=chain))

@@ -1,4 +1,4 @@
-"""How a service reports a call to another service that failed on the wire."""
+"""A call that fails on the wire is reported as an unavailable dependency."""
 
 import asyncio
 from pathlib import Path
@@ -24,7 +24,7 @@ async def test_a_call_that_the_other_side_resets_is_an_outage_and_no_defect(tmp_
 
 
 async def _reset_each(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Reset every request of a connection, as a server does that is shutting down."""
+    """Reset every request of a connection, like a server that is shutting down."""
     connection = H2Connection(H2Configuration(client_side=False))
     connection.initiate_connection()
     writer.write(connection.data_to_send())

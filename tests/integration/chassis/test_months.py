@@ -1,4 +1,4 @@
-"""Monthly partitions: the same functions make them for each table that grows with time."""
+"""Monthly partitions: the same functions create them for every table that grows with time."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -62,7 +62,7 @@ async def test_a_partition_that_is_made_later_equals_those_of_the_first_migratio
 async def test_a_month_whose_rows_are_in_the_default_partition_gets_none(
     postgres: PostgresStore,
 ) -> None:
-    """PostgreSQL refuses a partition for rows that the default partition holds already."""
+    """PostgreSQL refuses a partition for rows that are already in the default partition."""
     connection = await postgres.session("postgres", "bp_audit")
     may = datetime(2031, 5, 17, tzinfo=UTC)
     try:
@@ -96,7 +96,8 @@ async def test_a_call_for_too_many_or_distant_months_is_refused(
 
 
 async def _plant_toys(connection: asyncpg.Connection, instant: datetime) -> None:
-    """Begin a transaction, which ends with the connection, and make a table with one stray row."""
+    """Begin a transaction and create a table with one stray row; closing the connection rolls it
+    back."""
     await connection.execute(
         "BEGIN; CREATE SCHEMA toys; CREATE TABLE toys.game (id uuid PRIMARY KEY)"
         " PARTITION BY RANGE (id); CREATE TABLE toys.game_other PARTITION OF toys.game DEFAULT"
@@ -105,4 +106,4 @@ async def _plant_toys(connection: asyncpg.Connection, instant: datetime) -> None
 
 
 class _TakeBack(Exception):
-    """Ends a transaction whose changes no other test may see."""
+    """Rolls back a transaction whose changes no other test may see."""

@@ -145,7 +145,7 @@ async def feed(bank: LedgerBank, customers: Running) -> AsyncIterator[Feed]:
 
 
 async def balance_at(stub, holder, position: int) -> tuple[int, int]:
-    """A balance of at least the position."""
+    """Read a balance whose position is at least the given one."""
     answer = await stub.GetBalance(
         pb.GetBalanceRequest(account_id=str(holder.account_id), at_least_position=position),
         metadata=from_customer(holder.customer_id),

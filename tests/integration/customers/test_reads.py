@@ -1,4 +1,4 @@
-"""Which data customers returns, and to which caller."""
+"""Each caller gets only the data of customers that it may see."""
 
 import uuid
 
@@ -94,7 +94,7 @@ async def test_an_account_without_postings_holds_nothing(bank: LedgerBank, custo
 
 
 def check(customer_id: uuid.UUID, account_id: uuid.UUID, destination: str = ""):
-    """A check that payments or transfers sends."""
+    """A debit check as payments or transfers sends it."""
     return pb.CheckDebitRequest(
         customer_id=str(customer_id),
         account_id=str(account_id),

@@ -1,4 +1,4 @@
-"""The sandbox's customers have the same ids and balances however often they are seeded."""
+"""Seeding again changes neither ids nor balances of the sandbox's customers."""
 
 import asyncpg
 import pytest
@@ -11,7 +11,7 @@ from tests.rigs.ledger_bank import LedgerBank
 
 @pytest.fixture
 def superuser(bank: LedgerBank) -> planting.Connect:
-    """Opens the superuser's connections, as the stack does."""
+    """Opens superuser connections, as the stack does."""
 
     async def open_connection(database: str) -> asyncpg.Connection:
         return await connect(bank.postgres.database("postgres", database), "seed")

@@ -29,7 +29,7 @@ Judge = Callable[[Record], Exception | None]
 
 @dataclass
 class Group:
-    """A consumer group with its own topic, whose handler fails as a test wants."""
+    """A consumer group with its own topic; the test decides when its handler fails."""
 
     bootstrap: str
     topic: str
@@ -172,7 +172,7 @@ async def test_a_message_that_postgresql_refuses_is_parked_and_not_retried(
 async def test_a_bad_message_of_the_largest_size_delays_no_later_message(
     group: Group,
 ) -> None:
-    """With the dead-letter headers it exceeds the largest message that Kafka accepts."""
+    """With the dead-letter headers, the message would exceed Kafka's size limit."""
     values = [b"\xff" * 999_900, *numbered(1)]
     group.judge = lambda r: BadMessage("RULE_BROKEN") if r.value == values[0] else None
     group.write(*values)
@@ -241,7 +241,8 @@ async def test_two_members_share_the_partitions_and_nothing_is_done_twice(group:
 
 
 class Reader(Consumer):
-    """A member whose second read lasts until it loses a partition; its first read gets a record."""
+    """A member whose first read gets a record and whose second read lasts until it loses a
+    partition."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         super().__init__(_member(bootstrap, topic, "mine"))
@@ -283,7 +284,7 @@ def _join_behind(first: Reader, topic: str, heir: Consumer) -> None:
 def test_a_batch_holds_nothing_of_a_partition_that_left_while_it_was_read(
     kafka: KafkaStore, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """The new owner reads the record too: the router wrote it twice."""
+    """The new owner read the record too, so the router wrote it twice."""
     monkeypatch.setattr(client, "IDLE_WAIT_S", scaled_s(20))
     topic = f"topic-{uuid.uuid4()}"
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
@@ -307,7 +308,7 @@ def test_a_batch_holds_nothing_of_a_partition_that_left_while_it_was_read(
 def test_a_batch_has_the_messages_of_a_partition_that_was_revoked_and_assigned_again(
     kafka: KafkaStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A member rejoins and reads within one call: no other member has the record."""
+    """A member rejoins and reads within one call, so no other member reads the record."""
     monkeypatch.setattr(client, "IDLE_WAIT_S", scaled_s(20))
     topic = f"topic-{uuid.uuid4()}"
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})

@@ -12,7 +12,7 @@ from tests.rigs.stores import PostgresStore
 
 @pytest_asyncio.fixture(scope="session")
 async def payments_pool(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
-    """Connections of the role bp_payments, enough for the test with the most writers."""
+    """Connections of the role bp_payments, one for each writer of the largest test."""
     pool = await postgres.pool("bp_payments", 64)
     yield pool
     await pool.close()
@@ -38,7 +38,7 @@ async def judge(postgres: PostgresStore) -> AsyncGenerator[Ledger]:
 async def books(
     payments_pool: asyncpg.Pool, superuser_pool: asyncpg.Pool, judge: Ledger
 ) -> AsyncGenerator[Books]:
-    """The ledger with accounts to draw; after each test the books must balance."""
+    """The ledger and accounts for tests; after each test the books must balance."""
     books = Books(Ledger(payments_pool), Ledger(superuser_pool), judge)
     yield books
     await books.assert_right()

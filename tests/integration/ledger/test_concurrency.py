@@ -32,7 +32,7 @@ def _legs(chance: random.Random, accounts: list[UUID]) -> list[Leg]:
 
 
 async def _write(books: Books, accounts: list[UUID], seed: int, postings: int) -> int:
-    """Post at random; return the net amount that moved from the accounts to the bank."""
+    """Post random legs; return the net amount that moved from the accounts to the bank."""
     chance = random.Random(seed)
     left = 0
     for _ in range(postings):

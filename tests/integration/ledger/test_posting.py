@@ -1,4 +1,4 @@
-"""The effects of a posting, and every refusal."""
+"""What a posting changes, and every reason to refuse one."""
 
 import uuid
 

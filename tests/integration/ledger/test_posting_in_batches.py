@@ -1,4 +1,4 @@
-"""Postings in a batch have the same results as the same postings one after the other."""
+"""Postings in a batch have the same results as when they are posted one by one."""
 
 import asyncio
 import random
@@ -258,7 +258,7 @@ async def test_a_batch_whose_wait_for_a_lock_times_out_changes_nothing(
 async def test_duplicates_posted_while_a_batch_waited_are_refused_and_the_rest_is_posted(
     books: Books, postgres: PostgresStore
 ) -> None:
-    """Also when the first posting emptied the account: no caller gets INSUFFICIENT_FUNDS."""
+    """Even if the first posting emptied the account, no caller gets INSUFFICIENT_FUNDS."""
     rich, poor = await books.accounts(2, 100)
     wanted = ((rich, 10), (poor, 100))
     first = [posting(take(one, held), give(CLEARING, held)) for one, held in wanted]

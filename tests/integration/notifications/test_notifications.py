@@ -36,7 +36,7 @@ from tests.rigs.stores import KafkaStore, PostgresStore
 
 SEND = "POST /v1/*"
 LEASE_S = math.ceil(scaled_s(1))
-"""Longer than an attempt takes on this host; a push that takes longer is sent again."""
+"""Longer than one attempt takes on this host; a push that outlasts its lease is sent again."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Process:
         self.tasks = [asyncio.create_task(self.run())]
 
     async def crash(self) -> None:
-        """Stop at once; outcomes of pushes in flight are not written."""
+        """Stop at once, without writing the outcomes of pushes in flight."""
         self.stop.set()
         for task in self.tasks:
             task.cancel()
@@ -252,7 +252,7 @@ async def test_a_full_queue_of_pushes_pauses_its_group_and_loses_none(
 
 
 class LateStore(Store):
-    """A store whose database is down until `is_away` is False."""
+    """A store whose database is down while `is_away` is True."""
 
     is_away = True
 
@@ -276,7 +276,7 @@ async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_se
     fcm: PushService,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """When the database was back, the lease had ended and the outcome was not yet written."""
+    """When the database returned, the lease had expired and the outcome was not yet written."""
     monkeypatch.setattr(sender, "RETRY_S", 3.0 * LEASE_S)
     to = await customer(process)
     await process.crash()

@@ -21,7 +21,7 @@ from tests.rigs.push_service import PROJECT, PushService, push_service
 
 TOKEN = "POST /token"
 ATTEMPT_S = 2.345
-"""Long enough for all attempts to begin, and different from every other time limit."""
+"""Long enough for all attempts to begin, and different from every other timeout."""
 PUSHES = 12
 
 
@@ -59,7 +59,7 @@ def push(device: str) -> Push:
 
 
 class Limits:
-    """The time limits of attempts that run at the same time."""
+    """Counts the timeouts of attempts that run at the same time."""
 
     def __init__(self) -> None:
         self._timeout = asyncio.timeout
@@ -68,7 +68,7 @@ class Limits:
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncGenerator[None]:
-        """Behave as asyncio.timeout, and count the timeouts of attempts."""
+        """Behave like asyncio.timeout, and count the timeouts of attempts."""
         attempts = int(seconds == ATTEMPT_S)
         self.running += attempts
         self.running_max = max(self.running_max, self.running)
@@ -82,8 +82,8 @@ class Limits:
 async def test_attempts_that_wait_for_an_access_token_end_in_their_time_all_together(
     fcm: PushService, client: PushClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The time limit of an attempt started only after its wait for a token endpoint that hung. The
-    last attempt outlasted its lease, and sent a push that another worker had claimed and sent."""
+    """An attempt's timeout started only after its wait for a token endpoint that hung. The last
+    attempt outlasted its lease and repeated a push that another worker had sent."""
     limits = Limits()
     await fcm.fault(kind="hang", endpoint=TOKEN)
     with monkeypatch.context() as patched:

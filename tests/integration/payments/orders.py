@@ -1,4 +1,4 @@
-"""An order as an app gives it, and its debit."""
+"""An order as an app sends it, and its debit."""
 
 import uuid
 
@@ -13,7 +13,7 @@ from tests.rigs.ledger_bank import Holder
 
 
 def order_of(holder: Holder) -> InterbankTransferOrder:
-    """One dollar to another bank, under a key of its own."""
+    """One dollar to another bank, under a new key."""
     return InterbankTransferOrder(
         customer_id=holder.customer_id,
         account_id=holder.account_id,

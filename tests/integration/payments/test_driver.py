@@ -32,15 +32,15 @@ class _House:
         self.answers = asyncio.Event()
 
     async def submit(self, _transfer: Transfer) -> Answer:
-        """Nobody hands it over again."""
+        """Fail: the transfer must not be submitted again."""
         raise AssertionError
 
     async def query(self, _transfer: Transfer) -> Answer:
-        """Not find it, because it has not arrived yet."""
+        """Answer NOT_FOUND: the submission has not arrived yet."""
         return Answer(Outcome.NOT_FOUND)
 
     async def recall(self, _transfer: Transfer) -> Answer:
-        """Cancel it, and answer when the test says so."""
+        """Cancel the transfer, but answer only when the test allows it."""
         self.recalled.set()
         await self.answers.wait()
         return Answer(Outcome.RECALLED)
@@ -84,14 +84,14 @@ async def test_a_confirmed_recall_that_comes_after_another_worker_saw_it_accepte
 
 
 class _Inconsistent:
-    """A clearing house that has sent a transfer according to a recall but not to a query."""
+    """A clearing house whose answers disagree: only the recall says that the transfer was sent."""
 
     def __init__(self, to_query: Answer) -> None:
         self.to_query = to_query
         self.asked = 0
 
     async def submit(self, _transfer: Transfer) -> Answer:
-        """Nobody hands it over again."""
+        """Fail: the transfer must not be submitted again."""
         raise AssertionError
 
     async def query(self, _transfer: Transfer) -> Answer:
@@ -100,7 +100,7 @@ class _Inconsistent:
         return self.to_query
 
     async def recall(self, _transfer: Transfer) -> Answer:
-        """Refuse, because the transfer has been sent."""
+        """Refuse: the transfer has been sent."""
         self.asked += 1
         return Answer(Outcome.TOO_LATE, TRACE)
 

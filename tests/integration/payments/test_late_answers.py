@@ -1,4 +1,4 @@
-"""The answers to callers that waited too long, or that repeat a request after limits changed."""
+"""Answers to callers whose wait has ended, or who retry after a limit has changed."""
 
 import asyncio
 import uuid
@@ -33,12 +33,12 @@ from tests.rigs.stores import PostgresStore
 
 
 class _Overtaken(Driver):
-    """Refunds the transfer when the caller has stopped waiting, just before the caller looks."""
+    """Refunds the transfer after the caller's wait, just before the handler reads the transfer."""
 
     saga: asyncio.Task[Driven] | None = None
 
     def start(self, transfer: Transfer) -> asyncio.Task[Driven]:
-        """Begin a saga that ends after its caller's wait."""
+        """Begin a saga that outlasts its caller's wait."""
         self.transfer = transfer
         self.saga = asyncio.create_task(self._never_end())
         return self.saga
@@ -48,7 +48,7 @@ class _Overtaken(Driver):
         raise AssertionError
 
     async def refuse(self) -> None:
-        """End the saga in a refund."""
+        """End the saga with a refund."""
         await self.save(self.transfer, Fact(Event.RECALLED, reason="ACH_UNAVAILABLE"))
 
 
@@ -58,7 +58,7 @@ class _LookingStore(Store):
     driver: _Overtaken
 
     async def transfer(self, transfer_id: uuid.UUID) -> StoredTransfer | None:
-        """Let the saga end first."""
+        """End the saga with a refund, then read the transfer."""
         await self.driver.refuse()
         return await super().transfer(transfer_id)
 
@@ -107,7 +107,7 @@ def _settings(answer_wait_s: float) -> PaymentsSettings:
 
 
 class _AnyAccount:
-    """A client of customers for which every account is the customer's and active."""
+    """A stub of the customers client: every account exists, is active and belongs to the caller."""
 
     async def check_debit(self, *_: uuid.UUID) -> CheckDebitResponse:
         """Return the account."""

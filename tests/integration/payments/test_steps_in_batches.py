@@ -1,4 +1,4 @@
-"""Steps of several transfers in one statement have the effect that each has alone."""
+"""Each step in a batch has the same effect as when it is saved alone."""
 
 import asyncio
 from dataclasses import replace
@@ -117,7 +117,7 @@ async def test_a_refused_debit_writes_nothing_and_the_rest_of_its_batch_shares_a
 ) -> None:
     rich = [await bank.open_holder(100_00) for _ in range(4)]
     order = order_of(await bank.open_holder(0))
-    # The first is a batch of its own; the others arrive while it is in flight and share a batch.
+    # The first step is a batch alone; the others arrive while it is in flight and share a batch.
     _, refused, *transfers = await asyncio.gather(
         _debited(store, await bank.open_holder(100_00)),
         _debit(store, order),

@@ -1,4 +1,4 @@
-"""Which submitted transfers a worker asks about and when; the others cost nothing."""
+"""A worker queries a submitted transfer only when it is overdue; the others cost nothing."""
 
 import asyncio
 import uuid
@@ -23,7 +23,7 @@ ROWS_MAX = 3
 
 @pytest_asyncio.fixture(scope="module")
 async def driver(store: Store) -> AsyncGenerator[Driver]:
-    """A driver that only saves."""
+    """A driver that only saves steps."""
     async with aiohttp.ClientSession() as session:
         yield Driver(store, AchClient(session, "key"), "test/0", WAIT_S)
 
@@ -92,7 +92,7 @@ async def test_the_search_for_due_transfers_reads_an_index_of_submitted_transfer
     bank: LedgerBank,
 ) -> None:
     write = await bank.superuser("bp_write")
-    await write.execute("SET enable_seqscan = off")  # else the planner scans so small a table
+    await write.execute("SET enable_seqscan = off")  # else the planner scans this small table
     plan = await write.fetch(
         "EXPLAIN SELECT transfer_id FROM payments.interbank_transfer"
         " WHERE state = 'SUBMITTED' AND lease_until < now() ORDER BY lease_until LIMIT 16"

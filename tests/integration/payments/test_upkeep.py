@@ -22,14 +22,14 @@ from tests.rigs.stores import PostgresStore
 
 WITHIN_S = 20.0
 WAITS_MS = int(scaled_s(2) * 1000)
-"""How long a statement waits for a lock. Locks that must be free come free within that time; those
-that the test itself holds never do."""
+"""How long a statement waits for a lock. Expected locks are released within this time; locks that
+the test holds are not."""
 LOCK = "SELECT FROM payments.interbank_transfer WHERE shard = $1 AND transfer_id = $2 FOR UPDATE"
 
 
 @pytest_asyncio.fixture
 async def other(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Connection]:
-    """A session besides those of the store."""
+    """A session that is not in the store's pool."""
     connection = await postgres.session("postgres")
     yield connection
     await connection.close()
@@ -96,7 +96,7 @@ async def test_leases_are_released_in_the_order_in_which_a_batch_of_steps_locks(
     holder, owner = await bank.open_holder(100_00), uuid.uuid4().hex
     first, second = [await _debited(store, holder, owner) for _ in range(2)]
     assert first.transfer_id < second.transfer_id
-    # By lease and by position in the table the second precedes the first.
+    # The second precedes the first both by lease and by position in the table.
     await store.postpone(first, utc_now() + timedelta(seconds=120))
     async with other.transaction():
         await other.execute(f"SET LOCAL lock_timeout = {WAITS_MS}")
@@ -115,7 +115,7 @@ async def test_one_key_of_one_customer_is_never_two_transfers_even_with_accounts
     store: Store, bank: LedgerBank
 ) -> None:
     holder = await bank.open_holder(100_00)
-    # Customers would refuse such an account; in this test only the ledger has it.
+    # Customers would refuse this account, which exists only in the ledger.
     astray = new_id((shard_of(holder.customer_id) + 1) % 64)
     write = await bank.superuser("bp_write")
     await write.execute("SELECT ledger.seed_accounts($1, $2)", [astray], [100_00])
@@ -134,7 +134,7 @@ def _place(transfer: Transfer) -> tuple[int, uuid.UUID]:
 
 
 async def _until_waited_for(bank: LedgerBank, holder: asyncpg.Connection) -> None:
-    """Wait until some session waits for what `holder` has locked."""
+    """Wait until a session waits for a lock that `holder` has."""
     mine = await holder.fetchval("SELECT pg_backend_pid()")
     write = await bank.superuser("bp_write")
     sql = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"

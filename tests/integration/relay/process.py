@@ -1,4 +1,5 @@
-"""A relay process that a test can kill; only the source of its password differs."""
+"""A relay process that a test can kill; it differs from production only in the source of its
+password."""
 
 import asyncio
 import json
@@ -16,7 +17,7 @@ from services.relay.settings import RelaySettings
 
 
 async def main(settings: RelaySettings, stop: asyncio.Event) -> None:
-    """Relay until stopped, from the database that standard input names."""
+    """Relay from the database that standard input names, until stopped."""
     database = postgres.Database(**json.loads(sys.stdin.readline()))
 
     async def connect() -> asyncpg.Connection:

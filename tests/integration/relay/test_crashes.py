@@ -47,7 +47,7 @@ class Load:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Write while the block runs."""
+        """Run the writers during the block."""
         writers = asyncio.gather(*(self.write(account) for account in self._accounts))
         try:
             yield
@@ -67,7 +67,7 @@ async def load(payments: asyncpg.Pool, superuser: asyncpg.Pool) -> Load:
 
 
 async def _assert_all_in_order(load: Load, kafka: KafkaStore, superuser: asyncpg.Pool) -> None:
-    """Every committed event is in Kafka, in its account's order, and its offset is recorded."""
+    """Require each committed event in Kafka, in its account's order, with its offset recorded."""
     await until_drained(superuser)
     messages = await messages_of(kafka, "payments")
     order = first_seen_by_key(messages)
@@ -75,7 +75,7 @@ async def _assert_all_in_order(load: Load, kafka: KafkaStore, superuser: asyncpg
     for account, expected in load.committed.items():
         assert expected, "the load wrote nothing"
         wanted = set(expected)
-        # A debit that a crash interrupted may be committed although the writer does not know.
+        # A debit that a crash interrupted may have been committed without the writer's knowledge.
         assert [event for event in order[account] if event in wanted] == expected
         kept = await superuser.fetch(
             "SELECT event_id, partition, kafka_offset FROM outbox.published"

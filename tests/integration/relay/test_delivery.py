@@ -1,4 +1,4 @@
-"""The form of events in Kafka, the record of published events, and rows that cannot be sent."""
+"""The format of events in Kafka, the record of published events, and rows that cannot be sent."""
 
 import asyncio
 from pathlib import Path

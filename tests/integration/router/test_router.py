@@ -128,7 +128,8 @@ def test_a_bad_message_goes_to_the_dlq_with_its_reason_and_the_group_continues(
 def test_an_event_too_large_for_the_log_delays_no_later_event(
     kafka: KafkaStore, routers: list[RouterProcess]
 ) -> None:
-    """With its envelope it exceeds Kafka's largest message: its batch was aborted forever."""
+    """With its envelope the message exceeded Kafka's size limit, so its batch was aborted
+    forever."""
     routers[0].start()
     after = sample_events.payment("transfer_debited")
     key = after.transfer_debited.transfer.account_id.encode()
@@ -190,8 +191,7 @@ def test_no_event_is_lost_or_doubled_when_routers_are_killed_and_partitions_move
 def test_a_router_that_stays_outside_its_group_ends_and_the_next_one_routes(
     kafka: KafkaStore, routers: list[RouterProcess]
 ) -> None:
-    """Kafka answers, but the router gets no partitions: here a member never joins the
-    rebalance."""
+    """Kafka answers, but the router gets no partitions, because another member never rejoins."""
     event = sample_events.payment("transfer_debited")
     wanted = {event.metadata.event_id}
     idle = Consumer(

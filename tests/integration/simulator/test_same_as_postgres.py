@@ -1,4 +1,4 @@
-"""The simulated database says what PostgreSQL says, statement by statement, refusals included."""
+"""The simulated database returns the same rows and errors as PostgreSQL for each statement."""
 
 import random
 import uuid
@@ -51,7 +51,8 @@ async def transfers_pool(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool
 
 
 class People:
-    """A few accounts, the same in both databases: rich, poor, in euros, and one that is not."""
+    """The same few accounts in both databases: rich, poor, in euros, and one that does not
+    exist."""
 
     def __init__(self, luck: random.Random) -> None:
         self.luck = luck
@@ -68,7 +69,7 @@ class People:
             simulated.books.seed(account_id, currency, amount)
 
     async def compare(self, superuser: asyncpg.Pool, simulated: Simulated) -> None:
-        """Fail unless every account holds the same."""
+        """Fail unless every account has the same balance and position in both."""
         for account_id in self.accounts:
             row = await superuser.fetchrow(
                 "SELECT currency, balance, position FROM ledger.balance($1)", account_id
@@ -145,13 +146,13 @@ async def _forget(superuser: asyncpg.Pool, ids: list[uuid.UUID]) -> None:
 
 
 class Payers:
-    """Random statements of payments, about transfers that may exist, by keys that may be taken."""
+    """Random statements of payments, for transfers that may not exist and keys that may be used."""
 
     def __init__(self, people: People) -> None:
         self.people = people
         self.luck = people.luck
         self.transfers: dict[uuid.UUID, list[Any]] = {}
-        """Id -> state, version, as last seen."""
+        """Transfer id -> last seen state and version."""
         self.notices: list[str] = []
         self.marker = uuid.uuid4().hex
 
@@ -174,7 +175,7 @@ class Payers:
         )
 
     def step(self) -> tuple[Any, ...] | None:
-        """Return the arguments of payments.advance for a legal step, its version perhaps stale."""
+        """Return the arguments of payments.advance for a legal step; the version may be stale."""
         if not self.transfers:
             return None
         luck = self.luck

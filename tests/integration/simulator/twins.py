@@ -1,4 +1,4 @@
-"""Two databases side by side: every statement goes to both, and both must say the same."""
+"""Sends every statement to two databases, which must return the same result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from lab.simulator.stores.transfers_tables import TransfersTables
 
 
 class _Deaf:
-    """Takes every report and does nothing with it."""
+    """Ignores every report."""
 
     def __getattr__(self, _name: str) -> Any:
         return lambda *_: None
 
 
 class Simulated:
-    """The simulated database without any fault."""
+    """The simulated database without faults."""
 
     def __init__(self) -> None:
         deaf: Any = _Deaf()
@@ -41,14 +41,14 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class Said:
-    """What a database answered: rows, or the SQLSTATE of its refusal."""
+    """A database's answer: rows, or the SQLSTATE of its error."""
 
     rows: tuple[tuple[tuple[str, Any], ...], ...] = ()
     sqlstate: str = ""
 
 
 class Twins:
-    """One schema, real and simulated."""
+    """One schema in both databases."""
 
     def __init__(self, pool: asyncpg.Pool, service: str, tables: object, database: Database):
         self._pool = pool
@@ -90,7 +90,7 @@ def _sorted(rows: Sequence[Row]) -> tuple[tuple[tuple[str, Any], ...], ...]:
 
 
 async def outbox_rows(pool: asyncpg.Pool, subjects: Sequence[UUID]) -> list[tuple[Any, ...]]:
-    """Return what PostgreSQL's outbox holds of some transfers, in its order."""
+    """Return the rows of some transfers in PostgreSQL's outbox, in order."""
     rows: list[Any] = await pool.fetch(
         "SELECT subject, key, topic, event_id, event_type, payload, positions FROM outbox.event"
         " WHERE subject = ANY ($1) ORDER BY id",
@@ -100,7 +100,7 @@ async def outbox_rows(pool: asyncpg.Pool, subjects: Sequence[UUID]) -> list[tupl
 
 
 def simulated_outbox_rows(outbox: Outbox) -> list[tuple[Any, ...]]:
-    """Return the same of the simulated outbox."""
+    """Return the same columns of all rows in the simulated outbox."""
     columns = ("subject", "key", "topic", "event_id", "event_type", "payload")
     return [
         (*(row[column] for column in columns), [tuple(one.values()) for one in row["positions"]])

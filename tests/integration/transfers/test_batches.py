@@ -1,4 +1,4 @@
-"""Concurrent transfers share a commit; each is posted, replayed or refused by itself."""
+"""Concurrent transfers share a commit; each is posted, replayed or refused independently."""
 
 import asyncio
 import uuid
@@ -69,7 +69,7 @@ def order_of(made: BookTransfer, key: str = "") -> BookTransferOrder:
 
 
 async def post(store: Store, made: BookTransfer, order: BookTransferOrder) -> bytes:
-    """Post with an answer and an event that name the transfer."""
+    """Post a transfer; its answer and its event have its id as their bytes."""
     event = EventOut(new_id(), made.transfer_id.bytes)
     return await store.post(order, made, made.transfer_id.bytes, event)
 
@@ -77,7 +77,7 @@ async def post(store: Store, made: BookTransfer, order: BookTransferOrder) -> by
 async def burst(
     store: Store, bank: LedgerBank, calls: Sequence[tuple[BookTransfer, BookTransferOrder]]
 ) -> list[bytes | BaseException]:
-    """Send one call, and all the others at once while the first one's batch is in flight."""
+    """Send the first call, then all others at once while the first batch is in flight."""
     first = transfer(await bank.open_holder(1), await bank.open_holder(), 1)
     lone = asyncio.create_task(post(store, first, order_of(first)))
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The effect of a book transfer on the books, and its refusals."""
+"""What a book transfer changes in the books, and when it is refused."""
 
 import asyncio
 import uuid
@@ -23,7 +23,7 @@ LONGEST_WAIT_FOR_A_LOCK = """
 
 
 async def refused(stub, payer: Holder, request, key: str = "") -> tuple[grpc.StatusCode, str]:
-    """Code and reason of a transfer that must be refused."""
+    """Return code and reason of a transfer that must be refused."""
     metadata = from_customer(payer.customer_id, key or new_key())
     return await refusal(stub.CreateBookTransfer(request, metadata=metadata))
 
@@ -93,7 +93,7 @@ async def test_opposite_transfers_at_once_do_not_deadlock_and_conserve_money(
 async def test_a_transfer_waits_for_a_slow_check_of_its_accounts_as_long_as_it_has_time(
     bank: LedgerBank, transfers_stub
 ):
-    """A shorter timeout refuses it with DEPENDENCY_UNAVAILABLE after two of its five seconds."""
+    """With a shorter timeout, it got DEPENDENCY_UNAVAILABLE after two of its five seconds."""
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     holder = await bank.postgres.session("postgres", "bp_customers")
     looker = await bank.superuser("bp_customers")

@@ -1,4 +1,4 @@
-"""One idempotency key is one transfer, whatever happens to the calls that carry it."""
+"""One idempotency key creates at most one transfer, even if calls are lost or repeated."""
 
 import asyncio
 

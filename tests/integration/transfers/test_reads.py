@@ -1,4 +1,4 @@
-"""Which customers see a transfer, and the pages of a list."""
+"""Only payer and payee can read a transfer; lists are read page by page."""
 
 import uuid
 
@@ -31,7 +31,7 @@ async def test_only_payer_and_payee_see_a_transfer(bank: LedgerBank, transfers_s
 
 
 async def pages(stub, customer_id: uuid.UUID, account_id: uuid.UUID, rows: int) -> list[list[str]]:
-    """All pages of an account's list, as transfer ids."""
+    """Return the transfer ids on all pages of an account's list."""
     found: list[list[str]] = []
     token = ""
     while True:

@@ -37,7 +37,7 @@ def chain(count: int) -> list[AuditRow]:
 
 
 def check_chain(rows: Iterable[AuditRow]) -> list[Finding]:
-    """Return what is wrong with one chain, from its links alone."""
+    """Return the errors in one chain, found from its links alone."""
     check = ChainCheck(3)
     for row in rows:
         check.feed(row)
@@ -47,7 +47,7 @@ def check_chain(rows: Iterable[AuditRow]) -> list[Finding]:
 def check_against_topic(
     rows: Iterable[AuditRow], events: Iterable[Entry], span: Span
 ) -> list[Finding]:
-    """Return where one chain and its partition of the topic differ."""
+    """Return the differences between one chain and its partition of the topic."""
     check = TopicCheck(3)
     for row in rows:
         check.feed_row(row)

@@ -1,4 +1,4 @@
-"""Which events of audit-logs become entries."""
+"""An event of audit-logs with a malformed time is refused."""
 
 import pytest
 from bp.audit.v1.audit_events_pb2 import AuditEvent

@@ -1,4 +1,4 @@
-"""The commands in the documents: every part and option that they name exists."""
+"""Every part and option that a command in the documents names exists."""
 
 import re
 import shlex

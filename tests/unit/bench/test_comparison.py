@@ -1,4 +1,4 @@
-"""The comparison with other systems: its charts, its tables, and the documents that hold them."""
+"""The comparison with other systems: its charts and tables, and the documents that contain them."""
 
 from xml.etree import ElementTree
 

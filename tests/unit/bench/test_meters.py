@@ -1,4 +1,4 @@
-"""The meters' arithmetic: CPU by part, time of the machine, statements."""
+"""Arithmetic of the meters: CPU by part, CPU of the machine, statements."""
 
 import pytest
 

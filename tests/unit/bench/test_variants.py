@@ -1,4 +1,4 @@
-"""Pure functions of the variants: pgbench's output, no sidecar, growth, soak."""
+"""Pure functions of the variants: parsing pgbench's output, no_sidecar, growth and soak."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""The pure parts of the fault runner: schedules, meanings of answers, comparison with the books."""
+"""Pure parts of the fault runner: schedules, the reading of answers, comparison with the books."""

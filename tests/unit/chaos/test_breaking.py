@@ -1,4 +1,4 @@
-"""The error of a fault whose partner cannot be reached."""
+"""A fault whose partner is unreachable raises an error that has the cause."""
 
 from typing import Any, cast
 

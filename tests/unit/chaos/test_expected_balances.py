@@ -1,4 +1,4 @@
-"""The app's answers against the books: each kind of difference is found, correct books pass."""
+"""Comparing answers with the books finds each kind of difference, and correct books pass."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -44,7 +44,8 @@ def _row(kind: str, transfer_id: str, key: str, amount: int, state: str, to: str
 
 
 def _sound() -> Told:
-    """Ana paid 200 to another bank and 200 to Luis. 50 were refunded; one try failed earlier."""
+    """Ana paid 200 to another bank and 200 to Luis. 50 were refunded; one earlier attempt
+    failed."""
     cancel = replace(_order(Op.CANCEL, "k3", 50), about="t3")
     replay = replace(_order(Op.REPLAY, "k1", 200), about="t1")
     return Told(

@@ -1,4 +1,4 @@
-"""Which banks count as healed in time."""
+"""A bank has healed in time if each condition held within its limit."""
 
 import pytest
 

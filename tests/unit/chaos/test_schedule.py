@@ -1,4 +1,4 @@
-"""Schedules: the same for one seed, bounded, and able to draw every kind and every part."""
+"""A seed always gives the same bounded schedule; every kind of fault and every part is drawn."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Series of schedules: which outcome ends a series, and what is printed."""
+"""A series stops at its first failure and prints each outcome."""
 
 import json
 from collections import Counter
@@ -46,7 +46,7 @@ UNSOUND = [
 
 
 class Series:
-    """Outcomes by seed, the seeds that ran, and the printed lines."""
+    """A fake series: outcomes by seed, the seeds that ran, and the printed lines."""
 
     def __init__(self, reports: Path, outcomes: dict[int, Outcome | Exception]) -> None:
         self.reports = reports

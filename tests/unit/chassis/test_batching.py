@@ -10,7 +10,7 @@ from services.chassis.batching import Batcher, BatchLimits
 
 
 class Recorder:
-    """Doubles numbers, remembers the batches, and is as slow or as broken as a test wants."""
+    """Doubles numbers, records the batches, and blocks or fails when a test needs it."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -91,8 +91,8 @@ async def test_a_batch_with_too_few_results_fails_and_does_not_hang() -> None:
 
 
 async def test_a_call_whose_caller_has_given_up_is_not_started() -> None:
-    """After a stall of the store, a batch worked for callers that had already been refused, and the
-    present callers waited until they were refused too."""
+    """After the store stalled, batches served callers that had already timed out, so the callers
+    still waiting timed out too."""
     recorder = Recorder()
     batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=1, batches_max=1))
     slow, gone, present = (asyncio.create_task(batcher.submit(number)) for number in (7, 2, 3))

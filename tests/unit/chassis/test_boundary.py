@@ -1,4 +1,4 @@
-"""The error that a caller gets for an exception of a handler."""
+"""The error that a caller gets when a handler raises an exception."""
 
 import asyncpg
 import grpc

@@ -20,7 +20,7 @@ from services.kernel.errors import DependencyUnavailable
 
 
 class Recorder:
-    """A channel on which customers knows every account; it records each call."""
+    """A fake channel to customers that knows every account and records each call."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[list[str], str]] = []
@@ -43,7 +43,7 @@ class Recorder:
 
 
 class Silent:
-    """A channel on which customers never answers."""
+    """A fake channel to customers that never answers."""
 
     def unary_unary(self, *_: Any, **__: Any) -> Any:
         async def hang(*_: Any, **__: Any) -> Any:
@@ -53,12 +53,12 @@ class Silent:
 
 
 def _serve_call(request_id: str) -> None:
-    """Make the running task serve a call of its own."""
+    """Give the current task its own incoming call."""
     current_call.set(Call("", "gateway", "", frozenset(), "", request_id, "", {}, utc_now()))
 
 
 async def _check(client: CustomersClient, request_id: str) -> str:
-    """Check an account as the handler of a call does, in a task of its own; return its id."""
+    """Check an account as a call's handler does; return the account's id."""
     account_id = uuid.uuid4()
     _serve_call(request_id)
     answer = await client.check_debit(uuid.uuid4(), account_id)
@@ -77,7 +77,8 @@ async def test_a_batch_is_one_call_with_the_trace_of_its_first_caller() -> None:
 
 
 async def test_callers_in_the_queue_get_an_error_while_customers_does_not_answer() -> None:
-    """Two batches block the queue. Only the callers' own deadline ended the others' wait."""
+    """Two batches block the queue. Without the client's timeout, the others would wait until their
+    callers' deadlines."""
     limits = BatchLimits(interval_s=0, items_max=1, batches_max=2)
     client = CustomersClient(cast("Any", Silent()), 0.05, limits)
     _serve_call("a")

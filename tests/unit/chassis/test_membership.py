@@ -1,4 +1,4 @@
-"""How the time outside a consumer group is measured."""
+"""How the time that a consumer spends outside its group is measured."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Settings keep their former names for one version, so that two versions share an environment."""
+"""Settings accept their former names for one version, so two versions can share an environment."""
 
 import pytest
 
@@ -17,7 +17,7 @@ REQUIRED = {
 
 @pytest.fixture(autouse=True)
 def required(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set what every service needs."""
+    """Set the variables that every service requires."""
     for name, value in REQUIRED.items():
         monkeypatch.setenv(name, value)
 

@@ -50,12 +50,12 @@ both = pytest.mark.parametrize("program", [CONSUMER, ROUTER], ids=["consumer", "
 
 
 def call_s_max() -> float:
-    """Return how long the watchdogs let a call take, longer on a busy host."""
+    """Return how long the watchdogs let a call take, scaled for a slow host."""
     return scaled_s(0.5)
 
 
 def watched(program: str) -> "subprocess.Popen[bytes]":
-    """Start a program whose call to the client lasts until it reads a line."""
+    """Start a program whose client call lasts until the program reads a line."""
     command = [sys.executable, "-c", program, str(call_s_max())]
     process = subprocess.Popen(command, stdin=PIPE, stdout=PIPE, env=os.environ.copy())
     assert process.stdout is not None
@@ -65,13 +65,13 @@ def watched(program: str) -> "subprocess.Popen[bytes]":
 
 @both
 def test_a_process_that_was_stopped_and_continues_is_not_ended(program: str) -> None:
-    """A debugger, a frozen container or a machine without memory can pause a process. After it, the
-    clock has advanced, but no call of the client took longer than before."""
+    """A debugger, a frozen container or a lack of memory can pause a process. After the pause the
+    clock has advanced, but no client call took longer than usual."""
     with watched(program) as process:
         process.send_signal(signal.SIGSTOP)
         time.sleep(2 * call_s_max())
         process.send_signal(signal.SIGCONT)
-        time.sleep(0.3)  # the watches look, and the call is not over
+        time.sleep(0.3)  # the watchdogs check while the call is in progress
         told, _ = process.communicate(b"\n", timeout=scaled_s(20))
     assert (process.returncode, told) == (0, b"")
 

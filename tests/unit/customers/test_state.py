@@ -1,4 +1,4 @@
-"""Balances out of several events, and the errors of customers."""
+"""Balances computed from several events, and the errors of customers."""
 
 import uuid
 

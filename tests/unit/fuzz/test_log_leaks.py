@@ -1,4 +1,4 @@
-"""A word is found in the log of any of the bank's processes, and a missing log is reported."""
+"""The search finds a word in any log of the bank, and reports a missing log."""
 
 from pathlib import Path
 

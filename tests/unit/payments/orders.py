@@ -1,4 +1,4 @@
-"""Complete orders and transfers, so that a pure test names only the fields that it is about."""
+"""Complete orders and transfers, so that a pure test names only the fields that it tests."""
 
 import uuid
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Step 1 in rows: which orders are refused, and with which reason, before anything is posted."""
+"""Step 1 as a table: which orders are refused before posting, and for which reason."""
 
 from typing import Any
 

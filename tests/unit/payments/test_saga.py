@@ -1,4 +1,4 @@
-"""Which question comes next, and what the answers mean."""
+"""The saga's next request to the clearing house, and the meaning of each answer."""
 
 from itertools import product
 
@@ -41,7 +41,7 @@ def test_a_refused_transfer_is_recalled_before_anyone_is_refunded_and_keeps_its_
 def test_every_answer_of_the_clearing_house_has_a_row_in_every_pending_state(
     state: State,
 ) -> None:
-    """So no answer can stop a driver or be lost without a log line."""
+    """Therefore no answer can stop a driver or be lost without a log line."""
     steps, seen, facts = {saga.FIRST_STEP[state]}, set[Step](), set[Event]()
     while steps:
         seen.add(step := steps.pop())
@@ -71,8 +71,8 @@ ANSWERS = st.builds(
 
 @given(st.sampled_from(PENDING_BY_NAME), st.lists(ANSWERS, max_size=12))
 def test_a_refund_needs_the_clearing_houses_own_word(state: State, answers: list[Answer]) -> None:
-    """Whatever it answers, in any order: the customer is refunded only after RECALLED or RETURNED,
-    never after NO_ANSWER, NOT_FOUND or REFUSED alone.
+    """For any sequence of answers, the customer is refunded only after RECALLED or RETURNED, never
+    after NO_ANSWER, NOT_FOUND or REFUSED alone.
     """
     current = transfer(state)
     step = saga.FIRST_STEP[state]
@@ -143,7 +143,8 @@ def test_of_overtaken_facts_only_the_recall_of_a_submitted_transfer_remains(
 
 
 UNHOLDABLE = ["991\0", "9" * 256]
-"""Text that no column and no event can hold; it would fail the statement of a whole batch."""
+"""Text that neither a column nor an event can store; it would fail the statement of a whole
+batch."""
 
 
 @pytest.mark.parametrize("text", UNHOLDABLE, ids=["NUL", "too long"])

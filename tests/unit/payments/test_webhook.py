@@ -90,7 +90,7 @@ def test_a_notice_with_text_that_no_store_can_hold_is_malformed_and_no_defect(fi
 
 @pytest.mark.parametrize("code", [None, "", "R3", "r03", "R" * 200, "\u202eR03", "<script>"])
 def test_a_return_with_a_code_unknown_to_nacha_is_refused(code: str | None) -> None:
-    """Customers read the text as their transfer's `returnCode`."""
+    """Customers see this text as their transfer's `returnCode`."""
     data = {"achTraceNumber": "991000010000001", "returnReasonCode": code}
     notice = {"id": "8f0f7d9e", "type": "transfer.returned", "data": data}
     with pytest.raises(WebhookMalformed):

@@ -1,4 +1,4 @@
-"""What the router does when its Kafka client fails, with a client written for the tests."""
+"""The router's behaviour when its Kafka client fails, tested with a fake client."""
 
 import threading
 from collections.abc import Callable
@@ -17,7 +17,7 @@ AGAIN = KafkaException(KafkaError(KafkaError._TIMED_OUT, "timed out", retriable=
 
 
 class Client:
-    """A producer whose calls succeed only after a number of producers were made."""
+    """A fake producer whose calls fail until a given number of producers have been created."""
 
     made: int = 0
 
@@ -35,7 +35,7 @@ class Client:
 
 @pytest.fixture
 def router(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], pipe.Pipe]:
-    """A router whose producers succeed from a given number on."""
+    """A router whose producers fail before the one with a given number."""
     settings = RouterSettings.model_construct(
         service="router",
         slot="0",
@@ -58,7 +58,8 @@ def router(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], pipe.Pipe]:
 def test_a_producer_that_could_not_settle_is_not_asked_again(
     router: Callable[[int], pipe.Pipe],
 ) -> None:
-    """It waits for a coordinator that is gone, even after the brokers are back."""
+    """Such a producer waits for a coordinator that no longer exists, even after the brokers are
+    back."""
     stuck = router(3)
     stuck._writer.renew(stuck._until_done)
     assert Client.made == 4

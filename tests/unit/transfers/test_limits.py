@@ -9,7 +9,7 @@ from services.payments.settings import PaymentsSettings
 from services.transfers.settings import TransfersSettings
 
 DEBIT_S = 1.0
-"""The least time that remains for a call's own work in the database."""
+"""The minimum time that must remain for a call's own database work."""
 
 
 def _deadline_s(method: str) -> float:

@@ -56,7 +56,7 @@ FROM batch b, LATERAL (VALUES
 ) AS e (id, line, account_id, code, amount, balance, position, kind)
 
 -- name: transfers
--- The transfers, all cancelled, so the clearing house need not know them.
+-- The transfers, all cancelled, so they do not have to exist at the clearing house.
 INSERT INTO payments.interbank_transfer (shard, transfer_id, customer_id, account_id, amount,
     currency, beneficiary_name, routing_number, account_number, account_type, memo, fraud_review,
     state, version, idempotency_key, accepted_response, correlation_id, traceparent, create_time,
@@ -105,5 +105,5 @@ WHERE b.account_id = u.account_id
 SELECT count(*) FROM payments.interbank_transfer
 
 -- name: books_problems
--- Number of problems that the ledger's own check finds.
+-- Number of problems that the ledger's check finds.
 SELECT count(*) FROM ledger.check()

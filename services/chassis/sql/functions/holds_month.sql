@@ -1,5 +1,5 @@
 -- Returns whether a default partition (NULL: there is none) already holds rows of a month. Such a
--- month gets no partition of its own, because PostgreSQL refuses one.
+-- month gets no partition, because PostgreSQL would refuse to attach it.
 CREATE OR REPLACE FUNCTION chassis.holds_month(
     default_partition regclass, key_column name, month timestamptz
 ) RETURNS boolean

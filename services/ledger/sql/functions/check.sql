@@ -1,6 +1,6 @@
--- Returns every way in which the books are wrong, or no row when they are right. It is one
--- statement and so reads one snapshot: it may run while money moves. It reads all entries, so it
--- is for audits, not for requests.
+-- Returns every error in the books, or no row. It is one statement and therefore reads one
+-- snapshot, so it may run while money moves. It reads all entries, so it is for audits, not for
+-- requests.
 CREATE OR REPLACE FUNCTION ledger.check() RETURNS TABLE (
     problem text, shard smallint, account_id uuid, transaction_id uuid, code text, currency text,
     expected numeric, actual numeric

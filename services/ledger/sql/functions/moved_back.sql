@@ -1,5 +1,5 @@
--- Takes back the entries of a posting that a later leg made impossible: returns the balances and
--- positions from before them.
+-- Undoes the entries of a posting whose later leg was refused: returns the balances and positions
+-- from before them.
 CREATE OR REPLACE FUNCTION ledger.moved_back(
     lines ledger.entry[], account_ids uuid[], INOUT balances bigint[], INOUT positions bigint[]
 )
