@@ -15,7 +15,7 @@ RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 
 @dataclass(frozen=True, slots=True)
 class GatewayReply:
-    """One kind of refusal. `retry_after_s` 0 means that an unchanged retry does not help."""
+    """One kind of error response. `retry_after_s` 0 means that an unchanged retry does not help."""
 
     http: int
     code: int
@@ -24,23 +24,45 @@ class GatewayReply:
     retry_after_s: int = 0
 
 
+CALLER_FORBIDDEN = GatewayReply(
+    403, 7, "CALLER_FORBIDDEN", "The caller may not call this method. Check its permissions."
+)
 REPLIES = (
     GatewayReply(400, 3, "MALFORMED_BODY", "The request is malformed. Correct it, then retry."),
-    GatewayReply(401, 16, "UNAUTHENTICATED", "The call has no valid token. Log in again."),
     GatewayReply(
-        403, 7, "CALLER_FORBIDDEN", "The caller may not call this method. Check its permissions."
+        401, 16, "UNAUTHENTICATED", "The request has no valid credentials. Log in again and retry."
     ),
-    GatewayReply(404, 5, "ROUTE_NOT_FOUND", "No such path or resource. Check the path and ids."),
-    GatewayReply(405, 5, "ROUTE_NOT_FOUND", "The path has no such method. See the header Allow."),
+    CALLER_FORBIDDEN,
+    GatewayReply(
+        404, 5, "ROUTE_NOT_FOUND", "The path or resource does not exist. Check the path and ids."
+    ),
+    GatewayReply(
+        405,
+        5,
+        "ROUTE_NOT_FOUND",
+        "The path does not support this HTTP method. See the Allow header.",
+    ),
     GatewayReply(408, 4, "DEADLINE_EXCEEDED", "The request arrived too slowly. Please retry.", 1),
     GatewayReply(413, 3, "REQUEST_TOO_LARGE", "The body is too large. Send a smaller one."),
     GatewayReply(414, 3, "REQUEST_TOO_LARGE", "The path is too long. Send a shorter one."),
-    GatewayReply(415, 3, "MALFORMED_BODY", "The Content-Type must be application/json."),
+    GatewayReply(
+        415, 3, "MALFORMED_BODY", "The Content-Type is not supported. Send application/json."
+    ),
     GatewayReply(426, 3, "MALFORMED_BODY", "The HTTP version is too old. Use HTTP/1.1 or HTTP/2."),
-    GatewayReply(429, 8, "RATE_LIMITED", "Too many requests. Wait for Retry-After, then retry.", 1),
+    GatewayReply(
+        429,
+        8,
+        "RATE_LIMITED",
+        "Too many requests. Wait the seconds in the Retry-After header, then retry.",
+        1,
+    ),
     GatewayReply(431, 3, "REQUEST_TOO_LARGE", "The headers are too large. Send smaller ones."),
-    GatewayReply(500, 13, "INTERNAL_ERROR", "Internal error. Give support the x-request-id."),
-    GatewayReply(501, 13, "INTERNAL_ERROR", "Internal error. Give support the x-request-id."),
+    GatewayReply(
+        500, 13, "INTERNAL_ERROR", "Internal error. Contact support with the x-request-id."
+    ),
+    GatewayReply(
+        501, 13, "INTERNAL_ERROR", "Internal error. Contact support with the x-request-id."
+    ),
     GatewayReply(
         502,
         14,
@@ -59,19 +81,29 @@ REPLIES = (
         504,
         4,
         "DEADLINE_EXCEEDED",
-        "The call took longer than its deadline. Please retry with the same Idempotency-Key.",
+        "The request took longer than its deadline. Retry it with the same Idempotency-Key.",
         1,
     ),
 )
 
-FALLBACK = GatewayReply(500, 13, "INTERNAL_ERROR", "Internal error. Give support the x-request-id.")
+SCOPE_MISSING = GatewayReply(
+    403,
+    7,
+    "SCOPE_MISSING",
+    "The token lacks a scope that this method requires. Request a token with this scope.",
+)
+"""The 403 of customers' routes; all other routes answer with CALLER_FORBIDDEN."""
+
+FALLBACK = GatewayReply(
+    500, 13, "INTERNAL_ERROR", "Internal error. Contact support with the x-request-id."
+)
 
 
-def status_json(reply: GatewayReply, reason: str | None = None) -> dict[str, Any]:
+def status_json(reply: GatewayReply) -> dict[str, Any]:
     """Return a reply as google.rpc.Status in JSON."""
     info = {
         "@type": ERROR_INFO,
-        "reason": reason or reply.reason,
+        "reason": reply.reason,
         "domain": DOMAIN,
         "metadata": dict[str, str](),
     }

@@ -1,4 +1,5 @@
--- The gateway's check of requests: it rejects what Envoy's transcoder accepts or answers badly.
+-- Checks requests at the gateway: rejects invalid requests that Envoy's transcoder accepts or
+-- answers with a poor error.
 --
 -- gateway/request_check.py puts these tables before this code; it derives them from the contracts:
 --   ROUTES[name]   = {body = "json"|"raw"|"none", message = root of the body, skip = path fields,
@@ -203,7 +204,8 @@ local function check_key(headers)
     fail("IDEMPOTENCY_KEY_MISSING", "Idempotency-Key", "the header is missing")
   end
   if #key > 255 or find(key, "[^\33-\126]") or headers:getNumValues("idempotency-key") > 1 then
-    fail("IDEMPOTENCY_KEY_INVALID", "Idempotency-Key", "1 to 255 printable characters, once")
+    fail("IDEMPOTENCY_KEY_INVALID", "Idempotency-Key",
+      "send one header with 1 to 255 printable ASCII characters without spaces")
   end
 end
 
@@ -240,11 +242,11 @@ end
 
 local MESSAGES_OF = {
   UNKNOWN_FIELD = "The request has an unknown field. Remove it or correct its name.",
-  MALFORMED_BODY = "The request is malformed. Correct what the details name.",
-  IDEMPOTENCY_KEY_MISSING =
-    "The header Idempotency-Key is missing. Send a new value for each transfer.",
+  MALFORMED_BODY = "The request is malformed. Correct it as the details say, then retry.",
+  IDEMPOTENCY_KEY_MISSING = "The header Idempotency-Key is missing. " ..
+    "Send a new value for each new request, and the same value when you retry.",
   IDEMPOTENCY_KEY_INVALID =
-    "The Idempotency-Key must be 1 to 255 printable ASCII characters. Send another one.",
+    "The Idempotency-Key is not valid. Send 1 to 255 printable ASCII characters without spaces.",
 }
 
 local REFUSAL = '{"code":3,"message":"%s","details":[{"@type":"type.googleapis.com/' ..
@@ -253,14 +255,15 @@ local REFUSAL = '{"code":3,"message":"%s","details":[{"@type":"type.googleapis.c
   '"description":"%s"}]}]}'
 
 local function refuse(handle, status, fault)
-  local message = MESSAGES_OF[fault.reason]
+  local message = fault.message or MESSAGES_OF[fault.reason]
   local text = format(REFUSAL, message, fault.reason, fault.field, fault.description)
   handle:respond({[":status"] = status, ["content-type"] = "application/json"}, text)
 end
 
 local function refuse_kind(handle)
   refuse(handle, "415", {reason = "MALFORMED_BODY", field = "Content-Type",
-    description = "application/json is expected"})
+    description = "application/json is expected",
+    message = "The Content-Type is not supported. Send application/json."})
 end
 
 local function is_json(kind)
@@ -293,7 +296,7 @@ function envoy_on_request(handle)
   local sound, fault = pcall(check_head, handle, headers, route)
   if not sound then return refuse(handle, "400", fault) end
   local json = is_json(kind)
-  -- The body of a partner is signed and not read here, but its content type must be JSON.
+  -- A partner's body is signed and not read here, but its content type must be JSON.
   if route.body == "raw" and not json then return refuse_kind(handle) end
   if route.body ~= "json" then return end
   -- `headers` is no longer valid after the wait for the body, so it is fetched again.

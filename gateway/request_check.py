@@ -133,7 +133,7 @@ def _body_message(contract: MethodContract, http: HttpRoute) -> Descriptor:
 
 
 def _query_fields(message: Descriptor, without: set[str]) -> Iterator[FieldDescriptor]:
-    """Yield the fields that the query may set: those that are in neither path nor body."""
+    """Yield the fields that the query may set: those in neither the path nor the body."""
     for field in message.fields:
         if field.name not in without and field.message_type is None:
             yield field

@@ -1,7 +1,7 @@
 """The routes of the gateway, derived from the contracts: one for each REST binding.
 
-Pure: contracts in, plain values out. Nothing here knows Envoy; mesh/controlplane/translate/edge
-turns the routes into Envoy's configuration.
+Pure: contracts in, plain values out. Nothing here depends on Envoy;
+mesh/controlplane/translate/edge turns the routes into Envoy's configuration.
 """
 
 import re
@@ -15,7 +15,7 @@ _VARIABLE = re.compile(r"\{([a-z_.]+)\}")
 
 
 class BodyKind(StrEnum):
-    """What a request's body may contain."""
+    """The kind of body that a request has."""
 
     NONE = "none"
     JSON = "json"

@@ -177,7 +177,7 @@ def _responses(
 
 
 class _Failures:
-    """Collects the error responses, so that operations with equal ones share one component."""
+    """Collects the error responses, so that operations with equal responses share them."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[int, tuple[str, ...]], str] = {}
@@ -238,7 +238,7 @@ def _failure(status: int, names: list[str]) -> dict[str, Any]:
 
 
 def _reasons(descriptor_set: bytes, comments: Comments) -> dict[str, list[tuple[str, int]]]:
-    """Return each package's error reasons with the HTTP status that their comments name."""
+    """Return each package's error reasons with the HTTP statuses in their comments."""
     found: dict[str, list[tuple[str, int]]] = {}
     for package, enum in _reason_enums(descriptor_set):
         for value in enum.values:

@@ -1,8 +1,8 @@
 """OpenAPI links: from a response to the calls that can use its content.
 
-A resource's key is its first field, such as transfer_id. It links to the methods of the same
-service that have it in their path, and to every list that requires it. A page links to the next
-page.
+A resource's key is its first field, such as transfer_id. A resource links to the methods of the
+same service that have the key in their path, and to every list that requires the key. A page links
+to the next page.
 """
 
 from collections.abc import Iterator, Mapping

@@ -65,7 +65,7 @@ class Schemas:
         }
 
     def is_required(self, field: FieldDescriptor) -> bool:
-        """Return whether a request must have the field: marked, or its unset value is invalid."""
+        """Return whether a request must have the field: it is REQUIRED or its zero is invalid."""
         options = field.GetOptions()
         behaviors, rules = options.Extensions[_BEHAVIOR], options.Extensions[_RULES]
         unset_is_refused = field.enum_type is not None and 0 in rules.enum.not_in
@@ -148,7 +148,7 @@ def _rules(field: FieldDescriptor) -> validate_pb2.FieldRules:
 
 
 def _int64_text(field: FieldDescriptor) -> dict[str, Any]:
-    """Allow 18 digits: no pattern says which numbers of 19 digits fit, and no field needs one."""
+    """Allow 18 digits: no simple pattern excludes 19-digit overflows, and no field needs 19."""
     sign = "-?" if _lowest(field) < 0 else ""
     return {"type": "string", "format": "int64", "pattern": f"^{sign}(0|[1-9][0-9]{{0,17}})$"}
 

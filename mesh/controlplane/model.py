@@ -71,7 +71,7 @@ class Retry:
 class Breaker:
     """`failures` in a row eject the address for `open_ms`; an open breaker answers at once.
 
-    A failure is a 5xx response or no response; 0 means that these do not count. `reach_failures`
+    A failure is a 5xx response or no response; 0 means that failures do not count. `reach_failures`
     is the limit for failures to connect, which are then counted separately.
     """
 
@@ -113,7 +113,7 @@ class TlsVersion(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """A certificate chain and its key. A rename in the folder `watched` means a new certificate."""
+    """A certificate chain and its key. A rename in the folder `watched` signals a new one."""
 
     name: str
     cert: Path
@@ -145,7 +145,7 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class ServiceTarget:
-    """A service of the mesh, from its callers' side."""
+    """A service of the mesh, as its callers see it."""
 
     name: str
     identity: str
@@ -159,7 +159,7 @@ class ServiceTarget:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What every proxy has: an identity, certificates and an admin address."""
+    """The part that all proxies share: an identity, certificates and an admin address."""
 
     name: str
     identity: str
@@ -248,7 +248,7 @@ class Edge:
     services: tuple[ServiceTarget, ...]
     partners: tuple[Partner, ...]
     contracts: Mapping[str, MethodContract]
-    """The contracts by which bodies and queries are checked."""
+    """The contracts with which bodies and queries are checked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""A protoc plugin around grpc_tools: messages, type stubs and gRPC classes in one pass.
+"""A protoc plugin that wraps grpc_tools: it generates messages, stubs and gRPC classes in one pass.
 
 buf sends a CodeGeneratorRequest to a plugin's standard input. grpc_tools contains protoc and its
 Python generators, but not as separate plugins. This plugin passes the request's descriptors to
-that protoc and returns the files that protoc wrote.
+protoc and returns the files that protoc wrote.
 """
 
 import subprocess

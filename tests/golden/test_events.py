@@ -1,4 +1,4 @@
-"""The current code writes events as last kept, and current consumers read every kept event."""
+"""The current code writes the newest kept events, and consumers read every kept event."""
 
 from pathlib import Path
 

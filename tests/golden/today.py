@@ -1,4 +1,4 @@
-"""Every type of event as the current code writes it, from fixed data by mapping, relay and router.
+"""Builds each type of event from fixed data with the current mapping, relay and router.
 
 The ids, times and amounts are invented and constant, so the bytes are constant too.
 """

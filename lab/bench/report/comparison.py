@@ -56,28 +56,32 @@ def whole() -> str:
     """Return the comparison for docs/performance.md."""
     return "\n\n".join(
         (
-            f"{SETTING}A ratio of two figures is good to ± 0.15. The host's speed changes by up to "
-            "2.5 times between hours, so figures of another sitting must not be compared with "
-            "these.",
+            f"{SETTING}A ratio of two figures is accurate to ± 0.15. The host's speed changes by "
+            "up to 2.5 times between hours, so figures of another sitting must not be compared "
+            "with these.",
             "![Units a second in one sitting](img/peers.svg)",
             _systems(),
             "BP's transfers are not ahead of a bare posting. A book transfer costs 9.3 ms of CPU; "
-            "a posting of Blnk costs 5.6 to 6.5 ms. For that, the book transfer has TLS, mTLS, "
+            "a posting of Blnk costs 5.6 to 6.5 ms. In return, the book transfer has TLS, mTLS, "
             "events, an audit record and two pushes. BP's baseline is ahead, but it is a part of "
-            "the bench and no product: gateway, sidecars and one durable debit.",
+            "the bench, not a product: gateway, sidecars and one durable debit.",
             "![SQL alone](img/peers-functions.svg)",
-            "The SQL functions under pgbench, on many accounts and on one hot account. In batches, "
-            "BP posts several transfers with one statement, as its services do.",
+            "The chart shows the SQL functions under pgbench, on many accounts and on one hot "
+            "account. In batches, BP posts several transfers with one statement, as its services "
+            "do.",
             "What the systems do with contradictory requests, three tries each:",
             _races(),
-            "In Bank of Anthos, balances went down to -24,999,949.00, the cached balances of 400 "
-            "of 1,000 accounts were wrong, and 8 connections made 1.9 logins a second.",
+            "In Bank of Anthos, one balance fell to -24,999,949.00, the cached balances of 400 of "
+            "1,000 accounts were wrong, and 8 connections made 1.9 logins a second.",
         )
     )
 
 
 def _systems() -> str:
-    titles = ("system, version", "one unit", "a second", "with 64 connections", "p99 ms", "CPU ms")
+    titles = (
+        *("system, version", "one unit", "a second", "with 64 connections"),
+        *("p99 ms", "CPU ms a unit"),
+    )
     rows = [
         (one.system, one.unit, _pace(one), str(one.per_s_at_64 or ""), one.p99_ms, one.cpu_ms)
         for one in peers.SYSTEMS
@@ -102,12 +106,12 @@ def short() -> str:
             f"{SETTING}The figures of the bench above are from another hour, and the host's speed "
             "changes by up to 2.5 times between hours. So compare only figures of this chart.",
             "A unit is different work in each system. A posting of Blnk "
-            f"({_pace(peers.BLNK)} a second) has no TLS and no authentication. A book transfer of "
-            f"BP ({peers.BOOK.typical_per_s} a second) has TLS, mTLS, events, an audit record and "
-            "two pushes; it is not ahead of a bare posting. BP's gateway and sidecars with one "
-            f"durable debit and nothing else make {_pace(peers.BASELINE)} a second. What each "
-            "system does for one unit, its latency and its CPU: "
-            "[performance](docs/performance.md).",
+            f"({_pace(peers.BLNK)} a second) has no TLS, no authentication and no hash chain. A "
+            f"book transfer of BP ({peers.BOOK.typical_per_s} a second) has TLS, mTLS, events, an "
+            "audit record and two pushes; it is not ahead of a bare posting. BP's gateway and "
+            "sidecars with one durable debit and nothing else make "
+            f"{_pace(peers.BASELINE)} a second. What each system does for one unit, its "
+            "latency and its CPU: [performance](docs/performance.md).",
         )
     )
 

@@ -155,14 +155,15 @@ def _runs(bench: Mapping[str, Any]) -> str:
 
 def _sentence(figures: Mapping[str, float]) -> str:
     told = {
-        "mesh.hop_cpu_us": "a pass through a sidecar {:,.0f} µs of CPU",
+        "mesh.hop_cpu_us": "a pass through a sidecar costs {:,.0f} µs of CPU",
         "mesh.share": "the mesh takes {:.0%} of the throughput",
-        "growth.cpu_ratio_1m": "CPU at 1 million transfers {:.2f} times that at 10 thousand",
-        "growth.postgres_ratio_1m": "PostgreSQL's alone {:.2f} times",
-        "growth.cpu_ratio_10m": "at 10 million {:.2f} times",
+        "growth.cpu_ratio_1m": "CPU at 1 million transfers is {:.2f} times that at 10 thousand",
+        "growth.postgres_ratio_1m": "PostgreSQL's alone is {:.2f} times",
+        "growth.cpu_ratio_10m": "at 10 million it is {:.2f} times that at 10 thousand in the same "
+        "bench",
         "soak.rss_slope": "memory grows by {:.2f} MiB a minute in the soak",
-        "stack.rss_mib": "{:,.0f} MiB for the stack",
-        "stack.up_warm_s": "warm start {:.1f} s",
+        "stack.rss_mib": "the stack takes {:,.0f} MiB",
+        "stack.up_warm_s": "a warm start takes {:.1f} s",
     }
     known = [text.format(figures[name]) for name, text in told.items() if name in figures]
     text = "; ".join(known)
@@ -191,7 +192,7 @@ def _cpu(bench: Mapping[str, Any]) -> str:
     rest = sum(ms for _, ms in own[PARTS_NAMED:])
     outside = sum(ms for name, ms in parts.items() if name.startswith("partner-"))
     return (
-        f"CPU ms of one interbank transfer: {named}, the rest {rest:.2f}. Outside the bank: "
+        f"CPU ms of one interbank transfer: {named}, all others {rest:.2f}. Outside the bank: "
         f"partners {outside:.2f}, load generator {run['generator_cpu_ms']:.2f}."
     )
 

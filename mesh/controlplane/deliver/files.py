@@ -2,8 +2,8 @@
 
 `bootstrap.json` refers to `lds.json` and `cds.json`. Their TLS contexts refer to
 `sds/<secret>.json` for certificates that are renewed. Authorities and partners' client
-certificates live longer than a proxy, so they are in the bootstrap: each watched secret takes two
-inotify instances, and Linux gives a user 128. A changed file is written under another name and
+certificates stay valid while a proxy runs, so they are in the bootstrap: each watched secret takes
+two inotify instances, and Linux gives a user 128. A changed file is written under another name and
 renamed over the old one; Envoy waits for this rename. Unchanged files are not written. A file is
 written before the files that refer to it.
 """

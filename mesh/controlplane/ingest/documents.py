@@ -1,7 +1,7 @@
 """YAML documents with the line of every value, so that an error can name the line.
 
-Knows YAML but nothing about Istio. Duplicate keys are rejected, because YAML would silently keep
-only the last one.
+Parses only YAML and does not know Istio's kinds. Duplicate keys are rejected, because YAML would
+silently keep only the last one.
 """
 
 from collections.abc import Iterator

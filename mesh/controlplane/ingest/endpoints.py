@@ -1,7 +1,7 @@
-"""The addresses of everything on this machine: the endpoints file that the stack writes.
+"""Reads the endpoints file, which the stack writes: the addresses of all processes.
 
-On a cluster Kubernetes knows the addresses; on one machine this JSON file lists them. It contains
-only addresses and paths, never policy.
+On a cluster Kubernetes provides the addresses; on one machine this JSON file lists them. The file
+contains only addresses and paths, never policy.
 """
 
 import json
@@ -27,7 +27,7 @@ class KeyPair(_Strict):
 
 
 class ServicePlace(_Strict):
-    """One service and its sidecar. Without `mtls` the service only sends calls."""
+    """One service and its sidecar. A service without `mtls` only makes calls."""
 
     mtls: HostPort | None = None
     app_sockets: list[Path] = []

@@ -1,8 +1,8 @@
 """The Istio kinds that this control plane supports, field by field.
 
 Names and meanings are Istio's own. Any other field is rejected with file and line: a cluster would
-apply it, but one machine would not. `EdgePolicy` is the bank's only own kind, because Istio has no
-field for token buckets by customer or for a partner's identity.
+apply it, but one machine would not. `EdgePolicy` is the only kind that the bank defines,
+because Istio has no field for token buckets by customer or for a partner's identity.
 """
 
 import re
@@ -62,7 +62,7 @@ class Shape(BaseModel):
 
 
 class Metadata(Shape):
-    """The metadata of every resource; there is one namespace, because one machine has one."""
+    """The metadata of every resource. All resources are in the bank's one namespace."""
 
     name: Name
     namespace: Literal["bp"]
@@ -187,7 +187,7 @@ class ClientTls(Shape):
 
 
 class LoadBalancer(Shape):
-    """How one of several endpoints is chosen."""
+    """The load balancing between several endpoints."""
 
     simple: Literal["ROUND_ROBIN", "LEAST_REQUEST"]
 
@@ -245,13 +245,13 @@ class SidecarSpec(Shape):
 
 
 class Mtls(Shape):
-    """STRICT: sidecars accept no plain-text connections."""
+    """STRICT: sidecars reject plain-text connections."""
 
     mode: Literal["STRICT"]
 
 
 class PeerAuthenticationSpec(Shape):
-    """How sidecars prove their identity."""
+    """The policy by which sidecars accept only mutual TLS."""
 
     mtls: Mtls
 

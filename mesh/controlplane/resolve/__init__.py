@@ -1,1 +1,1 @@
-"""From Istio's kinds and the contracts to the model: every name gets its address."""
+"""Builds the model from Istio's kinds and the contracts: every name gets its address."""

@@ -1,4 +1,4 @@
-"""Builds the model from resources, contracts and addresses; rejects what is inconsistent.
+"""Builds the model from resources, contracts and addresses; rejects inconsistencies.
 
 Pure. Access is not configured here: it follows from the contracts, and everything else is denied.
 The config only has to state this (AuthorizationPolicy with an empty spec, PeerAuthentication
@@ -30,7 +30,7 @@ from services.contracts import (
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything from which the mesh is built."""
+    """The inputs from which the mesh is built."""
 
     resources: list[Resource]
     contracts: Mapping[str, MethodContract]

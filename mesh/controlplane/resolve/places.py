@@ -1,7 +1,7 @@
 """Addresses and certificate files from the endpoints file.
 
-`certs_dir`/<name>/ contains cert.pem, key.pem and ca.pem in the way Kubernetes projects secrets:
-they are links into a folder, and one rename replaces that folder. Therefore Envoy watches
+`certs_dir`/<name>/ contains cert.pem, key.pem and ca.pem as Kubernetes projects secrets: they are
+links into a folder, and one rename replaces that folder. Therefore Envoy watches
 `certs_dir`/<name>/ itself.
 """
 

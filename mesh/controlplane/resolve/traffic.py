@@ -48,7 +48,7 @@ def milliseconds(span: timedelta) -> int:
 
 
 class TrafficRules:
-    """Finds the rules for a host; exact names win over wildcards."""
+    """Finds the rules for a host; exact names take precedence over wildcards."""
 
     def __init__(self, resources: list[Resource], endpoints: Endpoints) -> None:
         self._rules = of_kind(resources, _RULES)

@@ -1,6 +1,6 @@
-"""From the model to Envoy's resources. Pure: no sockets, no clock, no files.
+"""Translates the model into Envoy's resources. Pure: no sockets, no clock, no files.
 
 The one exception is the Lua source of the request check, which is part of the program.
 `SecretSource` says how a secret reaches a proxy (a watched file or a stream), so the same
-translation works for every way of delivery.
+translation works for every delivery method.
 """

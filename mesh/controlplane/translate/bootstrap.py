@@ -1,4 +1,4 @@
-"""What a proxy starts with: its name, its admin address and the sources of its resources."""
+"""The bootstrap of a proxy: its name, its admin address and the sources of its resources."""
 
 from pathlib import Path
 

@@ -55,7 +55,7 @@ def http_filter(name: str, config: betterproto2.Message) -> hcm.HttpFilter:
 
 
 def router_filter() -> hcm.HttpFilter:
-    """Return the last filter of every chain; it sends no headers of Envoy's own."""
+    """Return the last filter of every chain; it adds no Envoy headers."""
     return http_filter("envoy.filters.http.router", router.Router(suppress_envoy_headers=True))
 
 

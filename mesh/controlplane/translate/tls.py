@@ -12,7 +12,7 @@ from mesh.controlplane import model
 from mesh.controlplane.translate.parts import SecretSource, exact, packed, prefix
 
 HANDSHAKE_MS_MAX = 10_000
-"""Without this limit Envoy keeps a silent connection as long as an idle one: an hour inside."""
+"""Without it, Envoy keeps a silent connection as long as an idle one: an hour in the mesh."""
 
 _VERSIONS = {
     model.TlsVersion.V1_2: tls.TlsParametersTlsProtocol.TLSv1_2,

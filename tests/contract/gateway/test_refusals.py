@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway import replies
 from ops.waiting import scaled_s
 from tests.contract.gateway.http2 import connected, head, request
 from tests.rigs.mesh.gateway import BODY, SUBJECT, TRANSFER, Answer, Gateway
@@ -87,6 +88,7 @@ async def test_a_deep_body_is_refused(gateway: Gateway) -> None:
 async def test_another_content_type_is_refused(gateway: Gateway, kind: str) -> None:
     answer = await _post(gateway, _with(), {"Content-Type": kind})
     assert (answer.status, answer.reason) == (415, "MALFORMED_BODY")
+    assert "Content-Type is not supported" in answer.json["message"]
 
 
 @pytest.mark.parametrize(
@@ -169,6 +171,7 @@ async def test_a_missing_scope_is_refused(gateway: Gateway, scope: str) -> None:
     token = gateway.issuer.token(SUBJECT, scope)
     answer = await gateway.call("POST", TRANSFER, token=token, json=BODY)
     assert (answer.status, answer.reason) == (403, "SCOPE_MISSING")
+    assert answer.json["message"] == replies.SCOPE_MISSING.message
 
 
 async def test_only_the_partner_may_call_the_webhook(gateway: Gateway) -> None:
@@ -178,6 +181,7 @@ async def test_only_the_partner_may_call_the_webhook(gateway: Gateway) -> None:
     for context in (gateway.trusting(), gateway.trusting("other-webhook")):
         answer = await gateway.call("POST", path, data=b"{}", ssl=context)
         assert (answer.status, answer.reason) == (403, "CALLER_FORBIDDEN")
+        assert answer.json["message"] == replies.CALLER_FORBIDDEN.message
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ async def test_the_gateway_ignores_upgrade(gateway: Gateway, protocol: str) -> N
 
 
 async def test_a_connection_without_a_handshake_is_ended(gateway: Gateway) -> None:
-    """At the gateway and at a sidecar; by default Envoy keeps it as long as an idle connection."""
+    """Applies to gateway and sidecars; by default Envoy keeps it as long as an idle connection."""
     ports = (gateway.rig.gateway_port, gateway.rig.mtls["customers"])
     hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
     ended = [_ended(port, said) for port in ports for said in (b"", hello)]

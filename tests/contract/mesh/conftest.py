@@ -19,8 +19,8 @@ from tests.rigs.mesh.upstream import Customers, Seen, serve
 SIDECARS = ("payments", "customers", "transfers", "notifications")
 ACH_TRY_S = 0.5
 FCM_S = 1.0
-# The files are the bank's own; only the times differ. They are short, so that a test does not wait
-# a minute, and scale with the host's speed, so that a healthy partner has time to answer.
+# The files are the bank's own; only the times differ. The times are short, so that a test does not
+# wait a minute, and scale with the host's speed, so that a healthy partner has time to answer.
 TIMES_S = {
     "timeout: 30s": 4.0,
     "perTryTimeout: 7s": ACH_TRY_S,

@@ -72,7 +72,7 @@ class Gateway:
     token: str = field(default="")
 
     async def call(self, verb: str, path: str, *, token: str | None = "", **more: Any) -> Answer:
-        """Call the gateway as the customer; `token` replaces the default one, None sends none."""
+        """Call the gateway as the customer; `token` replaces the default, None sends no token."""
         headers = {"Idempotency-Key": "key-1"} if verb == "POST" else {}
         if token is not None:
             headers["Authorization"] = f"Bearer {token or self.token}"

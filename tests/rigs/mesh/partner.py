@@ -1,4 +1,4 @@
-"""A partner over TLS that fails as a test requests and records the calls."""
+"""A partner over TLS that fails as a test's script says and records its requests."""
 
 import asyncio
 from collections import deque
@@ -23,7 +23,7 @@ class Partner:
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int, folder: Path, client_ca: Path | None = None) -> None:
-        """Start to serve; with `client_ca`, accept only clients with a certificate from it."""
+        """Start the server; with `client_ca`, accept only clients with a certificate from it."""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)

@@ -1,4 +1,4 @@
-"""Certificate authorities that live for one test session."""
+"""Certificate authorities that exist for one test session."""
 
 import ipaddress
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Real grpc.aio servers behind the sidecars; they answer from the request and record metadata."""
+"""Real grpc.aio servers behind the sidecars; answers are built from the request."""
 
 import asyncio
 from pathlib import Path
@@ -33,7 +33,7 @@ class Seen:
 
 
 class Payments(payments_grpc.PaymentsServiceServicer):
-    """Accepts every transfer; certain memos request an error."""
+    """Accepts every transfer; certain memos trigger an error."""
 
     def __init__(self, seen: Seen) -> None:
         self.seen = seen

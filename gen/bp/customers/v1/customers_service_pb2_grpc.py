@@ -67,7 +67,7 @@ class CustomersServiceServicer:
     """
 
     def GetMe(self, request, context):
-        """Reads the data of the customer who calls.
+        """Reads the calling customer's data.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,8 +88,8 @@ class CustomersServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CheckDebit(self, request, context):
-        """Returns the accounts and the balance with which a caller checks a debit before it makes one.
-        The debit itself checks the balance again.
+        """Returns the accounts and the balance that a caller needs to check a planned debit. The debit
+        checks the balance again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -69,7 +69,7 @@ class PaymentsServiceServicer:
     def CreateInterbankTransfer(self, request, context):
         """Debits an account and sends the money through the ACH network.
         Returns when the clearing house has accepted the transfer (SUBMITTED), or after five seconds
-        with the state that the transfer then has. If the clearing house could not accept it, the debit
+        with the transfer's state at that time. If the clearing house could not accept it, the debit
         is reversed and the call fails with 503 and RetryInfo (ACH_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -91,7 +91,7 @@ class PaymentsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelInterbankTransfer(self, request, context):
-        """Cancels a transfer that has not been sent yet. A repeated call has no further effect.
+        """Cancels a transfer that the clearing house has not sent yet. A repeated call has no further effect.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,8 +99,8 @@ class PaymentsServiceServicer:
 
     def ReceiveAchWebhook(self, request, context):
         """Receives the clearing house's notice of a completed or returned transfer. The header
-        Ach-Signature signs the raw body. The bank applies or stores the notice before it acknowledges
-        it.
+        Ach-Signature contains the signature of the raw body. The bank applies or stores the notice
+        before it acknowledges it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

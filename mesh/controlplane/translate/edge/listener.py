@@ -1,7 +1,8 @@
 """The gateway's listener: TLS, then the HTTP filters in the order in which they check a request.
 
-Address bucket, token, scopes or partner identity, caller's bucket, body size, request check,
-transcoding. The cheap checks come first; the gateway buffers no body for a caller without a token.
+The order is: address bucket, token, scopes or partner identity, caller's bucket, body size,
+request check, transcoding. The cheap checks come first; the gateway buffers no body for a caller
+without a token.
 """
 
 from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules

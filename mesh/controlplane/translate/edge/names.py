@@ -17,6 +17,7 @@ SUBJECT_HEADER = "x-bp-subject"
 # Metadata of the routes, and the keys in it.
 EDGE = "bp.edge"
 FORBIDDEN_REASON = "forbidden_reason"
+FORBIDDEN_MESSAGE = "forbidden_message"
 CUSTOMER_CLASS = "customer_class"
 ADDRESS_CLASS = "address_class"
 

@@ -1,6 +1,7 @@
 """Envoy's own error responses at the gateway, as google.rpc.Status in JSON: never plain text."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
 from envoy_data_plane.envoy.config.core import v3 as core
@@ -44,7 +45,7 @@ def _mappers() -> Iterator[hcm.ResponseMapper]:
     no_keys = _mapper(away, cel_filter(f"response.code_details.contains('{_NO_KEYS}')"))
     no_keys.status_code = _UNAVAILABLE
     yield no_keys
-    # Envoy answers a token for another audience with 403; for a caller it is an invalid token.
+    # Envoy answers a token for another audience with 403; to the caller it is an invalid token.
     unknown = next(reply for reply in REPLIES if reply.http == _UNAUTHENTICATED)
     refused = _mapper(unknown, cel_filter("response.code_details.startsWith('jwt_authn_')"))
     refused.status_code = _UNAUTHENTICATED
@@ -60,16 +61,19 @@ def _mappers() -> Iterator[hcm.ResponseMapper]:
 
 
 def _mapper(reply: GatewayReply, applies: accesslog.AccessLogFilter) -> hcm.ResponseMapper:
-    # The reason of a 403 depends on the route: a scope for customers, an identity for partners.
-    by_route = f"%METADATA(ROUTE:{names.EDGE}:{names.FORBIDDEN_REASON})%"
-    reason = by_route if reply.http == _FORBIDDEN else None
+    # The reason and message of a 403 depend on the route: a customer lacks a scope, a partner
+    # lacks an accepted certificate.
+    if reply.http == _FORBIDDEN:
+        by_route = {"reason": names.FORBIDDEN_REASON, "message": names.FORBIDDEN_MESSAGE}
+        texts = {at: f"%METADATA(ROUTE:{names.EDGE}:{key})%" for at, key in by_route.items()}
+        reply = replace(reply, **texts)
     headers = [header("retry-after", str(reply.retry_after_s))] if reply.retry_after_s else []
     if reply.http == _UNAUTHENTICATED:
         headers.append(header("www-authenticate", _CHALLENGE))
     return hcm.ResponseMapper(
         filter=applies,
         body_format_override=core.SubstitutionFormatString(
-            json_format=struct(status_json(reply, reason)), content_type=_JSON
+            json_format=struct(status_json(reply)), content_type=_JSON
         ),
         headers_to_add=headers,
     )

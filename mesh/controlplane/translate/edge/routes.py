@@ -9,6 +9,7 @@ from envoy_data_plane.envoy.extensions.filters.http.rbac import v3 as rbac_filte
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Any
 
+from gateway.replies import CALLER_FORBIDDEN, SCOPE_MISSING, GatewayReply
 from gateway.routes import GatewayRoute
 from mesh.controlplane import model
 from mesh.controlplane.translate.clusters import service_cluster_name
@@ -60,15 +61,17 @@ def _route(edge: model.Edge, each: GatewayRoute, retry: model.Retry | None) -> r
 
 
 def _metadata(each: GatewayRoute) -> core.Metadata:
-    """Return what the filters read from the route: for Lua, the buckets and the reason of a 403."""
+    """Return the metadata that filters read: keys for Lua, the token bucket, the text of a 403."""
     customer = each.audience is Audience.CUSTOMER
     bucket = names.CUSTOMER_CLASS if customer else names.ADDRESS_CLASS
-    words = {
-        names.FORBIDDEN_REASON: "SCOPE_MISSING" if customer else "CALLER_FORBIDDEN",
-        bucket: each.rate_limit_class,
-    }
+    forbidden = _forbidden(SCOPE_MISSING if customer else CALLER_FORBIDDEN)
+    edge = {**forbidden, bucket: each.rate_limit_class}
     lua = {"method": each.method, "route": each.name}
-    return core.Metadata(filter_metadata={names.LUA: struct(lua), names.EDGE: struct(words)})
+    return core.Metadata(filter_metadata={names.LUA: struct(lua), names.EDGE: struct(edge)})
+
+
+def _forbidden(reply: GatewayReply) -> dict[str, str]:
+    return {names.FORBIDDEN_REASON: reply.reason, names.FORBIDDEN_MESSAGE: reply.message}
 
 
 def _match(each: GatewayRoute, verb: str | None) -> route.RouteMatch:
@@ -154,7 +157,7 @@ def _options_routes(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
 
 
 def _refusals(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
-    """Answer another verb with 405 and the allowed verbs (RFC 9110, 15.5.6), all else with 404.
+    """Answer another verb with 405 and the allowed verbs (RFC 9110, 15.5.6), another path with 404.
 
     These are separate routes, because without a route Envoy would wait for the request's body.
     """
@@ -183,9 +186,7 @@ def _refusal(
         name=name,
         match=match,
         direct_response=route.DirectResponseAction(status=status),
-        metadata=core.Metadata(
-            filter_metadata={names.EDGE: struct({names.FORBIDDEN_REASON: "CALLER_FORBIDDEN"})}
-        ),
+        metadata=core.Metadata(filter_metadata={names.EDGE: struct(_forbidden(CALLER_FORBIDDEN))}),
         response_headers_to_add=list(headers),
         typed_per_filter_config={each: off for each in (names.BUFFER, names.LUA, names.TRANSCODER)},
     )

@@ -47,7 +47,7 @@ def _provider(issuer: model.TokenIssuer) -> jwt.JwtProvider:
             for claim, header in issuer.claim_headers
         ],
         # A token is verified once and cached until it expires: verifying ES256 costs more than
-        # all other work of the gateway for a request.
+        # everything else that the gateway does for a request.
         jwt_cache_config=jwt.JwtCacheConfig(jwt_cache_size=_TOKENS_CACHED),
     )
 
@@ -60,7 +60,7 @@ def _jwks(issuer: model.TokenIssuer) -> jwt.RemoteJwks:
             timeout=span(issuer.timeout_ms),
         ),
         cache_duration=span(_CACHE_MS),
-        # The keys are fetched ahead, so that no customer waits for them. During an outage of the
-        # provider the gateway keeps working with the keys that it has.
+        # The keys are fetched in advance, so that no customer waits for them. During an outage of
+        # the provider the gateway keeps working with the keys that it has.
         async_fetch=jwt.JwksAsyncFetch(failed_refetch_duration=span(_REFETCH_MS)),
     )

@@ -1,4 +1,4 @@
-"""From JSON to protobuf and back: the request check in Lua, then Envoy's transcoder.
+"""Converts JSON to protobuf and back: the request check in Lua, then Envoy's transcoder.
 
 Envoy supports `response_body` only for google.api.HttpBody. The contracts use it for other
 messages: an RPC returns its own response message, and the REST body is only the resource. So the
