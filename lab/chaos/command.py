@@ -54,7 +54,7 @@ def run_one(
     connections.addresses()  # exits with a remedy if no stack was ever started
     home = home_from_environment()
     if not control.is_running(home.control_socket):
-        connections.fail(f"No stack runs in {home.root}: run `make up`", 3)
+        connections.fail("The bank is not running. Start it with `make up`.", 3)
     chosen = random.randrange(SEED_MAX) if seed is None else seed
     stack = RunningStack(home)
     running = run(

@@ -66,7 +66,7 @@ def test_an_invalid_length_is_refused_before_any_fault(stack: RunningStack, minu
 def test_a_home_without_a_stack_gives_an_error_with_the_remedy(tmp_path: Path) -> None:
     done = bpctl(tmp_path, *COMMAND)
     assert (done.returncode, done.stdout) == (3, "")
-    assert "run `make up`" in done.stderr.lower()
+    assert "Run `make up`" in done.stderr
 
 
 def test_a_stopped_stack_gives_an_error_with_the_remedy(
@@ -75,5 +75,5 @@ def test_a_stopped_stack_gives_an_error_with_the_remedy(
     (tmp_path / stack.home.endpoints.name).write_text(stack.home.endpoints.read_text())
     done = bpctl(tmp_path, *COMMAND)
     assert (done.returncode, done.stdout) == (3, "")
-    assert "run `make up`" in done.stderr.lower()
+    assert "Start it with `make up`" in done.stderr
     assert "Traceback" not in done.stderr
