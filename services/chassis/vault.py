@@ -33,7 +33,7 @@ class VaultUnavailable(ConnectionError):
 
 
 @contextmanager
-def _outages() -> Generator[None]:
+def _as_unreachable() -> Generator[None]:
     """Raise VaultUnavailable for the answers of a sealed or failing server."""
     try:
         yield
@@ -65,7 +65,7 @@ class Vault:
     def _login(self) -> None:
         jwt = self._settings.service_account_token_file.read_text().strip()
         body = {"role": self._settings.service, "jwt": jwt}
-        with _outages():
+        with _as_unreachable():
             answer = self._client.adapter.post("/v1/auth/kubernetes/login", json=body)
         self._client.token = answer["auth"]["client_token"]
 
@@ -82,7 +82,7 @@ class Vault:
             return self._read(path)
 
     def _read(self, path: str) -> dict[str, str]:
-        with _outages():
+        with _as_unreachable():
             answer = self._client.secrets.kv.v2.read_secret_version(
                 path=path, mount_point="secret", raise_on_deleted_version=True
             )

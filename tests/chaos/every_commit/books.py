@@ -37,7 +37,7 @@ async def require_right(run: TransferRun) -> None:
     rows: list[Any] = await run.superuser.fetch(_TRANSFERS, shard_of(account), account)
     assert [str(row["transfer_id"]) for row in rows] == [run.transfer_id], run.memo
     state, trace = rows[0]["state"], rows[0]["trace_number"]
-    assert state in run.way.ends_as, run.memo
+    assert state in run.scenario.ends_as, run.memo
     one = uuid.UUID(run.transfer_id)
     postings: list[Any] = await run.superuser.fetch(_POSTINGS, shard_of(one), one)
     kinds = Counter(row["kind"] for row in postings)

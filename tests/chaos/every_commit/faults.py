@@ -38,7 +38,7 @@ async def duplicate(run: TransferRun, hold: Hold) -> None:
     following = run.step.following
     if hold.when == "before":
         await _made_by_the_second(run, hold)
-    elif run.way.cause in {Cause.CANCEL, Cause.NOTICE}:
+    elif run.scenario.cause in {Cause.CANCEL, Cause.NOTICE}:
         run.cause_twice()
     elif following in PENDING:
         hits = run.watch.hits
@@ -73,7 +73,7 @@ async def silence(run: TransferRun, hold: Hold) -> None:
     if run.transfer_id:
         for endpoint in (QUERY, RECALL):
             faults.append(await run.fault(HANG, endpoint, idempotencyKey=run.transfer_id))
-    by_worker = run.way.cause is Cause.DRIVER
+    by_worker = run.scenario.cause is Cause.DRIVER
     if hold.when == "before" and by_worker:
         await _until_fired(run, faults)
     hold.release()
@@ -87,7 +87,7 @@ async def _until_fired(run: TransferRun, faults: list[str]) -> None:
     async def fired() -> bool:
         if await run.fired(faults):
             return True
-        if run.way.cause is Cause.CANCEL:
+        if run.scenario.cause is Cause.CANCEL:
             run.cause()
         if run.hold is not None:
             # Workers that sent their request before the fault are held too. Cancel them, so one

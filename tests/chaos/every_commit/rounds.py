@@ -85,11 +85,11 @@ class Rounds:
         self.outcomes = Outcomes()
 
     async def all(self, cases: Sequence[Case]) -> None:
-        """Run every case that has a way to its step. Any other case fails."""
+        """Run every case that has a scenario for its step. Any other case fails."""
         drivable: list[Case] = []
         for case in cases:
             try:
-                _ = case.step.way
+                _ = case.step.scenario
             except KeyError as error:
                 self.outcomes.wrong[case.name] = error
             else:
@@ -106,8 +106,8 @@ class Rounds:
         """Run the cases of one kind, in one round for each number of banking days."""
         if not crash:
             await self.payments.stand_in(workers=2)
-        for days in sorted({case.step.way.days for case in runs}):
-            mine = {case: run for case, run in runs.items() if case.step.way.days == days}
+        for days in sorted({case.step.scenario.days for case in runs}):
+            mine = {case: run for case, run in runs.items() if case.step.scenario.days == days}
             await (self._crash_round(mine, days) if crash else self._live_round(mine, days))
         if not crash:
             await self.payments.step_aside()

@@ -1,7 +1,7 @@
 """How a test drives a transfer to each row of the saga's table, and how the transfer then ends.
 
-`WAYS` names every row; a test fails when one is missing. A way says how the clearing house treats
-the transfer, what happens before the row's event, and who causes the event itself.
+`SCENARIOS` names every row; a test fails when one is missing. A scenario says how the clearing
+house treats the transfer, what happens before the row's event, and who causes the event itself.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ HANG, SWALLOW = "hang", "accept_then_hang"
 
 
 @dataclass(frozen=True)
-class Way:
+class Scenario:
     """How a step is reached, and how its transfer ends after the fault."""
 
     cause: Cause
@@ -70,40 +70,40 @@ def _ends(*states: State) -> frozenset[str]:
 
 
 # A submission that is lost on its way is recalled.
-DEBIT_WAY = Way(Cause.CLIENT, _ends(_S.SUBMITTED, _S.FAILED))
+DEBIT_SCENARIO = Scenario(Cause.CLIENT, _ends(_S.SUBMITTED, _S.FAILED))
 
-_UNSETTLED: dict[Row, Way] = {
-    (_S.DEBITED, _E.ACCEPTED): Way(Cause.DRIVER, _ends(_S.SUBMITTED)),
+_UNSETTLED: dict[Row, Scenario] = {
+    (_S.DEBITED, _E.ACCEPTED): Scenario(Cause.DRIVER, _ends(_S.SUBMITTED)),
     # The submission is refused, and the transfer is recalled before the refund.
-    (_S.DEBITED, _E.RECALLED): Way(Cause.DRIVER, _ends(_S.FAILED), account=REFUSED_ACCOUNT),
+    (_S.DEBITED, _E.RECALLED): Scenario(Cause.DRIVER, _ends(_S.FAILED), account=REFUSED_ACCOUNT),
     # If another worker claims it before the timeout is saved, it is submitted once more.
-    (_S.DEBITED, _E.TIMED_OUT): Way(Cause.DRIVER, _ends(_S.FAILED, _S.SUBMITTED), submit=HANG),
+    (_S.DEBITED, _E.TIMED_OUT): Scenario(Cause.DRIVER, _ends(_S.FAILED, _S.SUBMITTED), submit=HANG),
     # When the request is lost, the saga may recall the transfer before the customer retries.
-    (_S.DEBITED, _E.CANCEL_ASKED): Way(
+    (_S.DEBITED, _E.CANCEL_ASKED): Scenario(
         Cause.CANCEL, _ends(_S.CANCELLED, _S.FAILED), submit=HANG, before=(Before.WAITING,)
     ),
-    (_S.OUTCOME_UNKNOWN, _E.ACCEPTED): Way(Cause.DRIVER, _ends(_S.SUBMITTED), submit=SWALLOW),
-    (_S.OUTCOME_UNKNOWN, _E.RECALLED): Way(Cause.DRIVER, _ends(_S.FAILED), submit=HANG),
-    (_S.OUTCOME_UNKNOWN, _E.CANCEL_ASKED): Way(
+    (_S.OUTCOME_UNKNOWN, _E.ACCEPTED): Scenario(Cause.DRIVER, _ends(_S.SUBMITTED), submit=SWALLOW),
+    (_S.OUTCOME_UNKNOWN, _E.RECALLED): Scenario(Cause.DRIVER, _ends(_S.FAILED), submit=HANG),
+    (_S.OUTCOME_UNKNOWN, _E.CANCEL_ASKED): Scenario(
         Cause.CANCEL,
         _ends(_S.CANCELLED, _S.FAILED),
         submit=HANG,
         query=HANG,
         before=(Before.UNKNOWN,),
     ),
-    (_S.CANCELLING, _E.RECALLED): Way(
+    (_S.CANCELLING, _E.RECALLED): Scenario(
         Cause.DRIVER, _ends(_S.CANCELLED), before=(Before.SUBMITTED, Before.CANCEL)
     ),
-    (_S.SUBMITTED, _E.CANCEL_ASKED): Way(
+    (_S.SUBMITTED, _E.CANCEL_ASKED): Scenario(
         Cause.CANCEL, _ends(_S.CANCELLED), before=(Before.SUBMITTED,)
     ),
 }
 
 
-def _told(event: Event, before: tuple[Before, ...], **partner: str) -> Way:
-    """Return the way to an event that a notice reports after settlement."""
+def _told(event: Event, before: tuple[Before, ...], **partner: str) -> Scenario:
+    """Return the scenario of an event that a notice reports after settlement."""
     returned = event is _E.RETURNED
-    return Way(
+    return Scenario(
         Cause.NOTICE,
         _ends(TABLE.next(_S.SUBMITTED, event)),
         account=RETURNED_ACCOUNT if returned else GOOD_ACCOUNT,
@@ -119,20 +119,20 @@ _UNKNOWN = (Before.UNKNOWN, Before.DAYS)
 _CANCELLING = (Before.SUBMITTED, Before.DAYS, Before.CANCEL)
 _SUBMITTED = (Before.SUBMITTED, Before.DAYS)
 
-_SETTLED: dict[Row, Way] = {
+_SETTLED: dict[Row, Scenario] = {
     (_S.DEBITED, _E.COMPLETED): _told(_E.COMPLETED, _WAITING, submit=SWALLOW),
     (_S.DEBITED, _E.RETURNED): _told(_E.RETURNED, _WAITING, submit=SWALLOW),
     (_S.OUTCOME_UNKNOWN, _E.COMPLETED): _told(_E.COMPLETED, _UNKNOWN, submit=SWALLOW, query=HANG),
     (_S.OUTCOME_UNKNOWN, _E.RETURNED): _told(_E.RETURNED, _UNKNOWN, submit=SWALLOW, query=HANG),
     # Too late to cancel: the transfer is in the day's batch, but not yet settled.
-    (_S.CANCELLING, _E.ACCEPTED): Way(
+    (_S.CANCELLING, _E.ACCEPTED): Scenario(
         Cause.DRIVER, _ends(_S.SUBMITTED), before=_CANCELLING, days=DAYS_TO_BATCH
     ),
     (_S.CANCELLING, _E.COMPLETED): _told(_E.COMPLETED, _CANCELLING, recall=HANG),
     (_S.CANCELLING, _E.RETURNED): _told(_E.RETURNED, _CANCELLING, recall=HANG),
     (_S.SUBMITTED, _E.COMPLETED): _told(_E.COMPLETED, _SUBMITTED),
     (_S.SUBMITTED, _E.RETURNED): _told(_E.RETURNED, _SUBMITTED),
-    (_S.COMPLETED, _E.RETURNED): Way(
+    (_S.COMPLETED, _E.RETURNED): Scenario(
         Cause.NOTICE,
         _ends(_S.RETURNED),
         account=LATE_RETURNED_ACCOUNT,
@@ -142,7 +142,7 @@ _SETTLED: dict[Row, Way] = {
     ),
 }
 
-WAYS: dict[Row, Way] = _UNSETTLED | _SETTLED
+SCENARIOS: dict[Row, Scenario] = _UNSETTLED | _SETTLED
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,9 @@ class Step:
         return TABLE.initial if self.row is None else TABLE.next(*self.row)
 
     @property
-    def way(self) -> Way:
-        """How to reach the step. KeyError: `WAYS` lacks the row."""
-        return DEBIT_WAY if self.row is None else WAYS[self.row]
+    def scenario(self) -> Scenario:
+        """How to reach the step. KeyError: `SCENARIOS` lacks the row."""
+        return DEBIT_SCENARIO if self.row is None else SCENARIOS[self.row]
 
 
 STEPS = (Step(), *(Step(row) for row in TABLE.rows))

@@ -8,7 +8,7 @@ HEAD = "| commit | leads to | after any fault there it ends as |\n|---|---|---|\
 
 def _line(step: Step) -> str:
     name = "debit" if step.row is None else f"{step.row[0].name}, {step.row[1].name.lower()}"
-    return f"| {name} | {step.following.name} | {' or '.join(sorted(step.way.ends_as))} |\n"
+    return f"| {name} | {step.following.name} | {' or '.join(sorted(step.scenario.ends_as))} |\n"
 
 
 def test_the_documents_table_matches_the_cases() -> None:

@@ -16,7 +16,7 @@ from ops.waiting import scaled_s
 from sandbox.stack.testing import RunningStack
 from services.payments.state import TABLE
 from tests.chaos.every_commit.rounds import CASES, Case, Outcomes, rounds_on
-from tests.chaos.every_commit.rows import WAYS
+from tests.chaos.every_commit.rows import SCENARIOS
 from tests.rigs.running_bank import Bank
 
 PARTNERS = ("ach", "fraud", "fcm", "oauth")
@@ -50,7 +50,7 @@ def _chosen(items: list[pytest.Item]) -> set[Case]:
 
 
 def test_every_row_of_the_table_can_be_driven_and_no_other() -> None:
-    assert WAYS.keys() == TABLE.rows.keys()
+    assert SCENARIOS.keys() == TABLE.rows.keys()
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

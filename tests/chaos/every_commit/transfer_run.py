@@ -24,7 +24,7 @@ from services.kernel.ids import shard_of
 from services.payments.state import PENDING
 from tests.chaos.every_commit.gate import Gate, Hold, Watch
 from tests.chaos.every_commit.payments_that_stops import QUERY, RECALL, SUBMIT
-from tests.chaos.every_commit.rows import HANG, SWALLOW, Before, Cause, Step, Way
+from tests.chaos.every_commit.rows import HANG, SWALLOW, Before, Cause, Scenario, Step
 from tests.rigs.running_bank import BO, Answer, Bank, Customer
 
 AMOUNT, OPENING = 100_00, 5_000_00
@@ -76,9 +76,9 @@ class TransferRun:
         self.gate.watches[self.memo] = self.watch
 
     @property
-    def way(self) -> Way:
+    def scenario(self) -> Scenario:
         """How its step is reached."""
-        return self.step.way
+        return self.step.scenario
 
     @property
     def transfer_id(self) -> str:
@@ -120,7 +120,7 @@ class TransferRun:
 
     def cause(self) -> None:
         """Cause the step's event, unless a call in flight already causes it."""
-        match self.way.cause:
+        match self.scenario.cause:
             case Cause.DRIVER:
                 self.end_lease_soon()
             case _ if self._causes:
@@ -130,18 +130,18 @@ class TransferRun:
             case Cause.CANCEL:
                 self.cancel()
             case Cause.NOTICE:
-                self.tell(self.way.notice)
+                self.tell(self.scenario.notice)
 
     def cause_twice(self) -> None:
         """Cause the step's event once more, although a call is in flight."""
-        match self.way.cause:
+        match self.scenario.cause:
             case Cause.CLIENT:
                 self.pay()
             case Cause.CANCEL:
                 self.cancel()
             case Cause.NOTICE:
-                self.tell(self.way.notice)
-                self.tell(self.way.notice, again=True)
+                self.tell(self.scenario.notice)
+                self.tell(self.scenario.notice, again=True)
             case Cause.DRIVER:
                 self._call(self.by_another(), self._calls)
 
@@ -154,7 +154,7 @@ class TransferRun:
 
     async def until(self, condition: Condition, again: Callable[[], None]) -> None:
         """Wait for a condition, and repeat the action that should cause it."""
-        if self.way.cause is Cause.DRIVER:
+        if self.scenario.cause is Cause.DRIVER:
             # The step needs no action. If the lease ended now, another worker would make it.
             await self.for_a_while(condition)
 
@@ -194,7 +194,7 @@ class TransferRun:
         return await self.bank.submit_to_ach(
             self.transfer_id,
             AMOUNT,
-            account=self.way.account,
+            account=self.scenario.account,
             addenda=self.memo,
             callbackReference=self.transfer_id,
         )
@@ -231,7 +231,7 @@ class TransferRun:
 
     async def _debited(self, transfer_id: str) -> None:
         """Inject the faults that match the transfer's id before any request contains the id."""
-        for endpoint, kind in ((QUERY, self.way.query), (RECALL, self.way.recall)):
+        for endpoint, kind in ((QUERY, self.scenario.query), (RECALL, self.scenario.recall)):
             if kind:
                 await self.fault(kind, endpoint, idempotencyKey=transfer_id)
 
@@ -239,22 +239,22 @@ class TransferRun:
 
     async def begin(self) -> None:
         """Request it, and drive it to the point before its banking days or before its step."""
-        if self.way.submit:
-            await self.fault(self.way.submit, SUBMIT, addenda=self.memo)
+        if self.scenario.submit:
+            await self.fault(self.scenario.submit, SUBMIT, addenda=self.memo)
         if self.step.row is None:
             return
-        if Before.WAITING in self.way.before:
+        if Before.WAITING in self.scenario.before:
             self.waiting = self.watch.hold("DEBITED-TIMED_OUT", "before", every=True)
         self.pay()
         await self.until(lambda: bool(self.transfer_id), self.pay_unless_asked)
-        before = [*self.way.before, Before.DAYS]
+        before = [*self.scenario.before, Before.DAYS]
         for part in before[: before.index(Before.DAYS)]:
             await self._pass(part)
 
     async def go_on(self) -> None:
         """Do the actions that follow the banking days."""
-        before = self.way.before
-        if self.way.days:
+        before = self.scenario.before
+        if self.scenario.days:
             for part in before[before.index(Before.DAYS) + 1 :]:
                 await self._pass(part)
 
@@ -312,8 +312,8 @@ class TransferRun:
             self.waiting.release()
         if self.step.row is None:
             await self._end_of_debit()
-        if self.way.notice:
-            await self.until(lambda: self.way.notice in self._heard, self.cause)
+        if self.scenario.notice:
+            await self.until(lambda: self.scenario.notice in self._heard, self.cause)
         await self._until_ended()
         async with asyncio.timeout(scaled_s(WITHIN_S)):
             await asyncio.gather(*self._calls, *self._pays, *self._causes)
@@ -329,15 +329,15 @@ class TransferRun:
 
     async def _until_ended(self) -> None:
         async def ended() -> bool:
-            if await self.state() in self.way.ends_as:
+            if await self.state() in self.scenario.ends_as:
                 return True
-            if self.way.cause is Cause.CANCEL and not self._causes:
+            if self.scenario.cause is Cause.CANCEL and not self._causes:
                 self.cancel()
             await self.end_lease()
             await asyncio.sleep(0.3)
             return False
 
-        await until(ended, WITHIN_S, f"{self.memo} ends as one of {sorted(self.way.ends_as)}")
+        await until(ended, WITHIN_S, f"{self.memo} ends as one of {sorted(self.scenario.ends_as)}")
 
     # Calls
 
@@ -356,7 +356,7 @@ class TransferRun:
         body = {
             "accountId": str(self.customer.account_id),
             "amount": {"currencyCode": "USD", "minorUnits": str(AMOUNT)},
-            "beneficiary": BO | {"accountNumber": self.way.account},
+            "beneficiary": BO | {"accountNumber": self.scenario.account},
             "memo": self.memo,
         }
         path, headers = "/v1/transfers/interbank", {"Idempotency-Key": self.key}

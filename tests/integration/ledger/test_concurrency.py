@@ -17,10 +17,10 @@ WRITERS = 64
 POSTINGS_EACH = 20
 
 
-def _legs(chance: random.Random, accounts: list[UUID]) -> list[Leg]:
+def _legs(randomness: random.Random, accounts: list[UUID]) -> list[Leg]:
     """Return random legs over two accounts in any order, some against internal accounts."""
-    payer, payee = chance.sample(accounts, 2)
-    amount = chance.randint(1, 400)
+    payer, payee = randomness.sample(accounts, 2)
+    amount = randomness.randint(1, 400)
     shapes = [
         [take(payer, amount), give(payee, amount)],
         [give(payee, amount), take(payer, amount)],
@@ -28,15 +28,15 @@ def _legs(chance: random.Random, accounts: list[UUID]) -> list[Leg]:
         [give(payee, amount), take(CLEARING, amount)],
         [take(payer, amount + 1), give(payee, amount), give("FEES", 1)],
     ]
-    return chance.choice(shapes)
+    return randomness.choice(shapes)
 
 
 async def _write(books: Books, accounts: list[UUID], seed: int, postings: int) -> int:
     """Post random legs; return the net amount that moved from the accounts to the bank."""
-    chance = random.Random(seed)
+    randomness = random.Random(seed)
     left = 0
     for _ in range(postings):
-        legs = _legs(chance, accounts)
+        legs = _legs(randomness, accounts)
         try:
             await books.post(*legs)
         except InsufficientFunds:

@@ -215,8 +215,8 @@ async def test_batches_and_single_postings_race_without_deadlock_and_conserve_mo
     accounts = await books.accounts(6, 5_000)
 
     async def write(seed: int) -> None:
-        chance = random.Random(seed)
-        pairs = [chance.sample(accounts, 2) for _ in range(chance.choice([1, 8, 40]))]
+        randomness = random.Random(seed)
+        pairs = [randomness.sample(accounts, 2) for _ in range(randomness.choice([1, 8, 40]))]
         batch = [posting(take(a, 7), give(b, 7)) for a, b in pairs]
         became = await books.ledger.post_group(batch)
         assert {type(one) for one in became} <= {tuple, InsufficientFunds}

@@ -105,14 +105,14 @@ async def test_relays_killed_at_random_moments_lose_nothing_and_keep_the_order(
     load: Load,
     relay_log: Path,
 ) -> None:
-    chance = random.Random()
+    randomness = random.Random()
     knobs = {"BP_RELAY_BATCH_ROWS_MAX": "20", "BP_RELAY_LEAD_POLL_MS": "20"}
     async with load.running():
         # Two relays, so that the standby takes over while the last batch of the killed one arrives.
         relays = [await start_relay(postgres, kafka, relay_log, **knobs) for _ in range(2)]
         for _ in range(8):
             await _published_more(superuser)
-            await asyncio.sleep(chance.uniform(0.0, 1.0))
+            await asyncio.sleep(randomness.uniform(0.0, 1.0))
             await relays.pop(0).kill()
             relays.append(await start_relay(postgres, kafka, relay_log, **knobs))
     try:

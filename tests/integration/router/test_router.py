@@ -168,14 +168,14 @@ async def test_no_event_is_lost_or_doubled_when_the_broker_is_killed(
 def test_no_event_is_lost_or_doubled_when_routers_are_killed_and_partitions_move(
     kafka: KafkaStore, routers: list[RouterProcess]
 ) -> None:
-    chance = random.Random(7)
+    randomness = random.Random(7)
     wanted: set[str] = set()
     routers[0].start()
     for round_ in range(4):
         events = [sample_events.payment() for _ in range(400)]
         wanted.update(e.metadata.event_id for e in events)
         sample_events.write(kafka.bootstrap, "payments", events)
-        seen = chance.randrange(1, 400 * (round_ + 1))
+        seen = randomness.randrange(1, 400 * (round_ + 1))
         until_true(partial(_progressed, kafka, wanted, seen))
         if round_ == 1:
             routers[1].start()
