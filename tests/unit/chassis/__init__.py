@@ -1,0 +1,1 @@
+"""Tests of the chassis without stores: batching, settings, status, telemetry."""
