@@ -1,4 +1,4 @@
-"""How long the bank takes to heal by itself after the last fault.
+"""How long the bank takes to recover without help after the last fault.
 
 It is healed when three conditions hold, each with its own time: every part answers that it is
 ready, a new transfer is accepted, and a new transfer settles at the clearing house.

@@ -41,7 +41,7 @@ class UnderWay:
     """Counts of the work in flight."""
 
     of_bank: dict[str, int] = field(default_factory=dict[str, int])
-    """Work that the bank must finish by itself."""
+    """Work that the bank must finish without help."""
     of_partners: dict[str, int] = field(default_factory=dict[str, int])
     """Work that may wait for a partner."""
 

@@ -86,7 +86,7 @@ class Difference:
 
 @dataclass(slots=True)
 class Findings:
-    """What was compared, and the differences: all are counted, some of each kind are listed."""
+    """The compared items and the differences: all are counted, some of each kind are listed."""
 
     checked: Counter[str] = field(default_factory=Counter[str])
     counts: Counter[Kind] = field(default_factory=Counter[Kind])

@@ -1,6 +1,6 @@
 """Runs the judge: waits until nothing is in flight, reads every store and compares them all.
 
-The stores are read one after the other, so transfers that advance meanwhile look like differences.
+The stores are read in turn, so transfers that advance between two reads look like differences.
 If a round finds differences and a transfer advanced during it, the judge starts another round:
 until the time is up, and at most ROUNDS_MAX rounds.
 """
@@ -44,7 +44,7 @@ class Verdict:
         return self.findings.ok
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report: the verdict, what was compared, and the differences."""
+        """Return the report: the verdict, the compared items, and the differences."""
         counts = self.findings.counts
         return {
             "ok": self.ok,

@@ -88,7 +88,7 @@ class Driver:
     def _ended(self, transfer_id: uuid.UUID, task: "asyncio.Task[Driven]") -> None:
         self._running.pop(transfer_id, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # The lease expires by itself, and then a worker takes up the transfer again.
+            # When the lease expires, a worker takes up the transfer again.
             log.warning("saga.interrupted", transfer_id=str(transfer_id), exc_info=error)
             if isinstance(error, UNREACHABLE):
                 # The database failed: this worker takes up the transfer as soon as the database

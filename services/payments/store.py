@@ -147,7 +147,7 @@ class Store:
     ) -> tuple[bool, bytes | None]:
         """Save a step and return whether it was saved, with the stored answer to the creation.
 
-        A transfer that another worker has advanced meanwhile is not changed.
+        A transfer that another worker has advanced is not changed.
         """
         if transition.posting is None and not transition.frees_key and notice_id is None:
             step = _plain_step(moved, event, lease_until, response)
@@ -259,7 +259,7 @@ class Store:
     async def put_aside(self, transfer: Transfer, notice: Notice) -> bool:
         """Keep a contradiction as a notice in CONFLICT and stop asking about the transfer.
 
-        Returns False and changes nothing when the transfer has changed meanwhile.
+        Returns False and changes nothing when another worker has changed the transfer.
         """
         shard = shard_of(transfer.transfer_id)
         kept_id = await self._pool.fetchval(

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 
 class Stopped(Exception):
-    """The process must end; the next process handles what is not committed."""
+    """The process must end; the next process handles the uncommitted messages."""
 
 
 class Writer:

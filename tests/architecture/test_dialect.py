@@ -1,6 +1,6 @@
 """Every service under services/ has the same files, and each file has the same purpose everywhere.
 
-The rules are those of CONTRIBUTING.md and of this test; a service that needs a file of its own
+The rules are those of CONTRIBUTING.md and of this test; a service that needs an additional file
 names it in OWN_FILES with a reason.
 """
 

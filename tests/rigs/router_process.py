@@ -46,7 +46,7 @@ class RouterProcess:
             )
 
     def ends(self) -> int:
-        """Wait until the process ends by itself; return the exit code."""
+        """Wait until the process ends without a signal; return the exit code."""
         assert self.process is not None
         return self.process.wait(timeout=scaled_s(EXITS_S))
 

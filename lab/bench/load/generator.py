@@ -103,7 +103,7 @@ class _Run:
     shown: list[str] = field(default_factory=list[str])
 
     def settle(self) -> None:
-        """End the run when no request is left to send or to wait for."""
+        """End the run when no request is pending."""
         if self.over and not self.in_flight and not self.late:
             self.idle.set()
 

@@ -28,7 +28,7 @@ def folder_bytes(folder: Path, suffix: str = "") -> int:
                 try:
                     total += os.stat(os.path.join(path, name)).st_size
                 except OSError:
-                    continue  # the file was deleted meanwhile
+                    continue  # the file was deleted after the listing
     return total
 
 

@@ -162,7 +162,7 @@ async def _prove(bench: Bench, database: str, posted: int) -> None:
 
 
 async def _peer(bench: Bench, file: Path) -> None:
-    """Measure pgledger's SQL in a database of its own."""
+    """Measure pgledger's SQL in a separate database."""
     async with scratch_database(bench.test_bench, "bp_bench_pgledger", ledger=False) as database:
         await pgbench.load_file(bench.test_bench, database, file)
         connection = await bench.test_bench.connect(database)

@@ -138,7 +138,7 @@ class ClearingHouse:
         self.network.clock.offset_s = self._context.clock.wall_s()
 
     async def live(self) -> None:
-        """Execute what is due, resend failed notices, and restart from time to time."""
+        """Execute due steps, resend failed notices, and restart from time to time."""
         randomness = self._context.randomness
         self._sending = asyncio.create_task(self.network.sender.run())
         looked = 0
@@ -162,13 +162,13 @@ class ClearingHouse:
         self._sending = asyncio.get_running_loop().create_task(self.network.sender.run())
 
     def settle_everything(self) -> None:
-        """Execute what is due, and resend the notices that were given up."""
+        """Execute due steps, and resend the notices that were given up."""
         self._clock()
         self.network.catch_up()
         self.network.sender.revive()
 
     def is_idle(self) -> bool:
-        """Return whether nothing is left to do or to send."""
+        """Return whether no step and no notice is pending."""
         sender = self.network.sender
         return not sender.pending and not sender.dead and self.network.book.next_due() is None
 

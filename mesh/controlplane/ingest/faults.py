@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 class MeshFault(ValueError):
-    """The configuration is inconsistent; the message says what is wrong and what to do."""
+    """The configuration is inconsistent; the message names the fault and the remedy."""
 
 
 class ConfigFault(ValueError):

@@ -38,7 +38,7 @@ def last_errors(file: Path, since: int) -> list[str]:
         return []
     with file.open("rb") as log:
         length = log.seek(0, 2)
-        start = since if since <= length else 0  # it was truncated meanwhile
+        start = since if since <= length else 0  # it was truncated after `since` was taken
         log.seek(max(start, length - TAIL_BYTES))
         lines = log.read().decode(errors="replace").splitlines()
     written = [line.rstrip() for line in lines if line.strip()]

@@ -25,7 +25,7 @@ REFUSALS = 2
 """How often a commit fails before it succeeds."""
 COMES_WITHIN_S = 5.0
 """A released call reaches its commit at once, or never because its caller gave up. The wait is
-short, because the test locks the row meanwhile and then tries again."""
+short, because the test locks the row and then tries again."""
 
 
 async def duplicate(run: TransferRun, hold: Hold) -> None:

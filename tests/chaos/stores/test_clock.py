@@ -121,7 +121,7 @@ def _start_skewed(bank: Bank, service: str, seconds: int, environment: dict[str,
 
 @asynccontextmanager
 async def _with_skew(bank: Bank, service: str, seconds: int) -> AsyncGenerator[Skewed]:
-    """Run a service with a wrong clock in place of its own process."""
+    """Replace the process of a service by one with a wrong clock."""
     own = Path(f"/proc/{bank.stack.pid(service)}/environ").read_bytes().decode().split("\0")
     environment = dict(one.split("=", 1) for one in own if "=" in one)
     await asyncio.to_thread(bank.stack.stop, service)

@@ -73,7 +73,7 @@ async def test_with_kafkas_disk_full_customers_pay_and_events_wait_in_the_outbox
 
 
 async def _use_up_wal(connection: asyncpg.Connection) -> None:
-    """Make the server start new WAL files until no space is left, as load would do later."""
+    """Make the server start new WAL files until the disk is full, as load would do later."""
 
     async def refused() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Stores that start after a full disk or a crash recover, or report what is missing."""
+"""Stores that start after a full disk or a crash recover, or report the missing file."""
 
 import signal
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""The client of customers: concurrent checks are one call, and a silent customers blocks nobody."""
+"""The client of customers: concurrent checks are one call, and no caller waits forever."""
 
 import asyncio
 import uuid

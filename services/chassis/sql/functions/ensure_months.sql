@@ -1,7 +1,7 @@
 -- Makes the missing monthly partitions of `parent`, from the month before `since` to `months_ahead`
 -- after it, and returns how many it made. `parent` is partitioned by ranges of UUIDv7. It runs with
 -- the rights of its caller, a function of the table's owner. The limits bound the locks that one
--- call takes, and keep a wrong time from making months that nobody needs.
+-- call takes, and keep a wrong time from making useless months.
 CREATE OR REPLACE FUNCTION chassis.ensure_months(
     parent regclass, months_ahead integer, since timestamptz, finish regproc DEFAULT NULL
 ) RETURNS integer

@@ -14,7 +14,7 @@ AS $$
 $$;
 
 -- Returns whether a default partition (NULL: there is none) already holds rows of a month. Such a
--- month gets no partition of its own, because PostgreSQL refuses one.
+-- month gets no partition, because PostgreSQL refuses one.
 CREATE FUNCTION chassis.holds_month(
     default_partition regclass, key_column name, month timestamptz
 ) RETURNS boolean
@@ -56,7 +56,7 @@ END $$;
 -- Makes the missing monthly partitions of `parent`, from the month before `since` to `months_ahead`
 -- after it, and returns how many it made. `parent` is partitioned by ranges of UUIDv7. It runs with
 -- the rights of its caller, a function of the table's owner. The limits bound the locks that one
--- call takes, and keep a wrong time from making months that nobody needs.
+-- call takes, and keep a wrong time from making useless months.
 CREATE FUNCTION chassis.ensure_months(
     parent regclass, months_ahead integer, since timestamptz, finish regproc DEFAULT NULL
 ) RETURNS integer
@@ -134,7 +134,7 @@ BEGIN
     RETURN coalesce(taken, '{}');
 END $$;
 
--- The functions run with the rights of their caller, so they give nobody access to a table.
+-- The functions run with the rights of their caller, so they give no access to a table.
 GRANT USAGE ON SCHEMA chassis TO PUBLIC;
 
 -- migrate:down
