@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 import ssl
 import tempfile
 import threading
@@ -72,11 +73,12 @@ class Mesh:
         return Reply(grpc.StatusCode.OK)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection and remove the sockets."""
         for channel in self._channels.values():
             channel.close()
         for tunnel in self._tunnels:
             tunnel.close()
+        shutil.rmtree(self._folder)
 
     def _channel(self, caller: str, service: str) -> grpc.Channel:
         key = (caller, service)

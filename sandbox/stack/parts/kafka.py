@@ -91,6 +91,11 @@ class Kafka:
         return self.home.data / "kafka"
 
     @property
+    def unpacked(self) -> Path:
+        """Native libraries that the broker unpacks. A killed JVM does not remove them."""
+        return self.home.data / "kafka-unpacked"
+
+    @property
     def configuration(self) -> Path:
         """server.properties."""
         return self.home.conf / "kafka.properties"
@@ -118,6 +123,8 @@ class Kafka:
     async def prepare(self) -> None:
         """Write jars and configuration; format the log directory at the first start."""
         await asyncio.to_thread(fetch_libs, self.libs)
+        shutil.rmtree(self.unpacked, ignore_errors=True)
+        self.unpacked.mkdir(parents=True)
         text = CONFIGURATION.format(
             port=self.port, controller_port=self.controller_port, data=self.data
         )
@@ -169,7 +176,7 @@ class Kafka:
         await process.wait()
 
     def _java(self, *options: str) -> tuple[str, ...]:
-        return ("java", *options, "-cp", f"{self.libs}/*")
+        return ("java", *options, f"-Djava.io.tmpdir={self.unpacked}", "-cp", f"{self.libs}/*")
 
 
 async def _until_told(process: asyncio.subprocess.Process, log: Path) -> None:

@@ -103,6 +103,18 @@ async def test_a_killed_store_comes_back_by_itself_with_its_data(own_stack: Runn
     await assert_remembered(own_stack)
 
 
+def test_kafka_unpacks_its_libraries_inside_the_home(own_stack: RunningStack) -> None:
+    producer = Producer(
+        {"bootstrap.servers": own_stack.addresses["BP_KAFKA_BOOTSTRAP"], "compression.type": "lz4"}
+    )
+    producer.produce("payments.dlq", b"packed" * 100)
+    assert producer.flush(scaled_s(10)) == 0
+    maps = Path(f"/proc/{own_stack.nodes()['kafka']['pid']}/maps").read_text()
+    native = {line.split()[-1] for line in maps.splitlines() if "liblz4-java" in line}
+    assert native
+    assert all(Path(path).is_relative_to(own_stack.home.data) for path in native), native
+
+
 def test_a_second_start_keeps_the_running_processes(own_stack: RunningStack) -> None:
     pids = {name: row.get("pid") for name, row in own_stack.nodes().items()}
     assert not cli.ensure_supervisor(own_stack.home)
