@@ -1,7 +1,11 @@
 """The session's stack for every test that requests it, and the two lanes of `make test`.
 
-There is one stack per session, in BP_TEST_HOME (default .bp-test). It starts lazily: a test that
-requests `stack_postgres` waits only for PostgreSQL. A running stack is used and left running.
+There is one stack per session. It starts lazily: a test that requests `stack_postgres` waits only
+for PostgreSQL. A running stack is used and left running.
+
+The stack is in BP_TEST_HOME and keeps its data. By default it is in .bp-test and each session
+starts it empty: the judge reads every store from its first record, so the transfers of earlier
+sessions would make each judgement slower.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from tests.rigs.host_speed import (
     set_deadline_factor,
 )
 
+HOME = ".bp-test"
 LANES = ("stack", "alone")
 FREE_LANES = pytest.StashKey[list[str]]()
 
@@ -79,7 +84,7 @@ def stack_supervisor(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
     if worker is not None and "lane" not in worker:
         pytest.fail("Workers would share one stack. Run with `-n 2 --dist each`, or without -n.")
     root = os.environ.get("BP_TEST_HOME")
-    running = RunningStack.open(REPO / ".bp-test" if root is None else REPO / root)
+    running = RunningStack.open(REPO / root) if root else RunningStack.open_empty(REPO / HOME)
     yield running
     if running.started:
         running.down()

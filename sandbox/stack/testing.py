@@ -7,6 +7,7 @@ supervisor's answer, never for a guessed time.
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from ops.provision.stores import PostgresServer
 from ops.waiting import scaled_s
 from sandbox.stack import cli
 from sandbox.stack.home import Home
-from sandbox.stack.supervisor import control
+from sandbox.stack.supervisor import control, orphans
 
 READY_WITHIN_S = 90.0
 
@@ -37,6 +38,16 @@ class RunningStack:
         home = Home(root.resolve())
         started = cli.ensure_supervisor(home, dies_with_caller=True, through=through)
         return cls(home, started=started)
+
+    @classmethod
+    def open_empty(cls, root: Path) -> RunningStack:
+        """Find the running stack of a home, or start one without the data of earlier runs."""
+        home = Home(root.resolve())
+        if not control.is_running(home.control_socket):
+            orphans.end_all(home.pids_file)
+            home.remove_run()
+            shutil.rmtree(home.root, ignore_errors=True)
+        return cls.open(root)
 
     def ensure(self, *names: str) -> None:
         """Start these nodes and their dependencies; without names, all nodes."""

@@ -9,8 +9,8 @@ from lab.bench.bench import Bench, Findings, Scale
 from lab.bench.load import orders
 from lab.bench.load.orders import Payer
 from lab.bench.test_bench import TestBench
-from ops.waiting import scaled_s
 from sandbox.stack.testing import RunningStack
+from tests.rigs.host_speed import waited_out_s
 
 CUSTOMERS = 16
 
@@ -18,7 +18,7 @@ CUSTOMERS = 16
 def short_s() -> float:
     """Return the seconds of a short run, scaled so that a slow host makes equally many
     transfers."""
-    return scaled_s(0.4)
+    return waited_out_s(0.4)
 
 
 @pytest.fixture(name="test_bench", scope="session")

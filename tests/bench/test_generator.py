@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lab.bench.load import generator
-from ops.waiting import scaled_s
 from sandbox.partners import ca
+from tests.rigs.host_speed import waited_out_s
 
 CONNECTIONS = 6
 CONTENT = b'{"transferId":"019b0000-0000-7000-8000-000000000000"}'
@@ -57,7 +57,7 @@ class _Gateway:
 def moments(_per_s: float, _seconds: float) -> list[float]:
     """Return arrivals on half of the connections, then a pause, then more than the server can
     handle. In the pause even a slow host sees which connections were closed."""
-    pause_s = scaled_s(0.3)
+    pause_s = waited_out_s(0.3)
     return [*[0.0] * USED, *(pause_s + 0.05 * number for number in range(30))]
 
 

@@ -1,5 +1,6 @@
 """Runs `bpctl` on a running stack, and corrupts a balance for commands that must report it."""
 
+import os
 import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,15 +12,18 @@ from ops.waiting import FACTOR_VARIABLE, scaled_s
 from sandbox.stack.home import REPO
 from sandbox.stack.testing import RunningStack
 
+INHERITED = (FACTOR_VARIABLE, "COVERAGE_PROCESS_START")
 PICK = "SELECT account_id FROM ledger.account LIMIT 1"
 CHANGE = "UPDATE ledger.account SET balance = balance + $2::bigint WHERE account_id = $1"
 
 
 def bpctl(home: Path, *arguments: str, within_s: float = 120.0) -> subprocess.CompletedProcess[str]:
     """Run bpctl on the stack of a home, as an operator does; return its exit code and output."""
+    environment = {"BP_HOME": str(home), "PATH": "/usr/bin:/bin"}
+    environment |= {name: os.environ[name] for name in INHERITED if name in os.environ}
     return subprocess.run(
         [str(REPO / "bpctl"), *arguments],
-        env={"BP_HOME": str(home), "PATH": "/usr/bin:/bin", FACTOR_VARIABLE: f"{scaled_s(1):g}"},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,

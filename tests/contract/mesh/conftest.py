@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 
 from mesh import ctl
-from ops.waiting import scaled_s
+from tests.rigs.host_speed import waited_out_s
 from tests.rigs.mesh.partner import Partner
 from tests.rigs.mesh.proxies import Rig, identity
 from tests.rigs.mesh.upstream import Customers, Seen, serve
@@ -40,7 +40,7 @@ def timed(text: str) -> str:
     """Return a partner's file with the tests' times."""
     for own, seconds in TIMES_S.items():
         name = own.partition(":")[0]
-        text = text.replace(own, f"{name}: {round(1000 * scaled_s(seconds))}ms")
+        text = text.replace(own, f"{name}: {round(1000 * waited_out_s(seconds))}ms")
     return text.replace(*INTERVAL)
 
 

@@ -1,7 +1,8 @@
 """Calls to partners: TLS, timeouts, retries and circuit breakers of the design document's table."""
 
-from ops.waiting import scaled_s, until
+from ops.waiting import until
 from tests.contract.mesh.conftest import ACH_TRY_S, FCM_S, Mesh
+from tests.rigs.host_speed import waited_out_s
 from tests.rigs.mesh.partner import HANG, RESET
 
 ACH = "ach-network.example"
@@ -20,7 +21,7 @@ async def test_ach_is_tried_four_times_with_one_key(mesh: Mesh) -> None:
     mesh.ach.told(503, RESET, HANG)
     status, seconds = await mesh.send("payments", ACH, headers=KEY)
     assert (status, mesh.ach.keys) == (200, ["once"] * 4)
-    assert seconds >= scaled_s(ACH_TRY_S)
+    assert seconds >= waited_out_s(ACH_TRY_S)
 
 
 async def test_a_422_of_the_clearing_house_is_not_retried(mesh: Mesh) -> None:
@@ -62,7 +63,7 @@ async def test_fcm_times_out(mesh: Mesh) -> None:
     timeouts = await mesh.counted("notifications", FCM, "upstream_rq_timeout")
     status, seconds = await mesh.send("notifications", FCM)
     assert status == 504
-    assert seconds >= 0.9 * scaled_s(FCM_S)
+    assert seconds >= 0.9 * waited_out_s(FCM_S)
     # The first try used up the timeout of the whole call, so there is no second try.
     assert await mesh.counted("notifications", FCM, "upstream_rq_timeout") == timeouts + 1
     assert len(mesh.fcm.keys) == 1

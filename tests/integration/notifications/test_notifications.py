@@ -14,7 +14,7 @@ from bp.notifications.v1 import notifications_service_pb2 as pb
 from bp.notifications.v1.notification_pb2 import Notification, Template
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 
-from ops.waiting import scaled_s, until
+from ops.waiting import until
 from services.chassis import kafka as chassis_kafka
 from services.chassis.call_context import Call, current_call
 from services.chassis.http_client import partner_session
@@ -31,11 +31,12 @@ from services.notifications.settings import NotificationsSettings
 from services.notifications.state import Device, Push, Settled
 from services.notifications.store import Store
 from tests.rigs import sample_events
+from tests.rigs.host_speed import waited_out_s
 from tests.rigs.push_service import PROJECT, PushService, push_service, register_device
 from tests.rigs.stores import KafkaStore, PostgresStore
 
 SEND = "POST /v1/*"
-LEASE_S = math.ceil(scaled_s(1))
+LEASE_S = math.ceil(waited_out_s(1))
 """Longer than one attempt takes on this host; a push that outlasts its lease is sent again."""
 
 

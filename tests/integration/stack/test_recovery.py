@@ -19,6 +19,7 @@ from confluent_kafka import Consumer, Producer
 from ops.provision.bao_client import BaoClient
 from ops.waiting import scaled_s, until_true
 from sandbox.stack import cli, memory
+from sandbox.stack.home import Home
 from sandbox.stack.supervisor import control, orphans
 from sandbox.stack.testing import RunningStack
 
@@ -120,6 +121,22 @@ def test_a_second_start_keeps_the_running_processes(own_stack: RunningStack) -> 
     assert not cli.ensure_supervisor(own_stack.home)
     own_stack.ensure(*PARTS)
     assert {name: row.get("pid") for name, row in own_stack.nodes().items()} == pids
+
+
+def test_an_empty_start_discards_the_data_of_a_stopped_stack_only(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.create()
+    old = home.data / "old"
+    old.touch()
+    empty = RunningStack.open_empty(home.root)
+    try:
+        assert empty.started
+        assert not old.exists()
+        old.touch()
+        assert not RunningStack.open_empty(home.root).started
+        assert old.exists()
+    finally:
+        empty.down()
 
 
 def test_down_stops_every_process(own_stack: RunningStack) -> None:

@@ -13,7 +13,7 @@ from typing import cast
 
 import pytest
 
-from ops.waiting import scaled_s, until
+from ops.waiting import until
 from sandbox.stack import home as home_module
 from sandbox.stack.home import Home
 from sandbox.stack.supervisor.nodes import (
@@ -29,6 +29,7 @@ from sandbox.stack.supervisor.nodes import (
 )
 from sandbox.stack.supervisor.probes import GrpcAnswers, GrpcHealthProbe
 from sandbox.stack.supervisor.supervisor import StackError, Supervisor
+from tests.rigs.host_speed import waited_out_s
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(3600)")
 DEAF = (
@@ -332,7 +333,7 @@ class Noted(GrpcAnswers):
 
 def silent_s() -> float:
     """Return the longest silence. On a busy host, a healthy process misses some checks."""
-    return scaled_s(1.5)
+    return waited_out_s(1.5)
 
 
 @pytest.fixture

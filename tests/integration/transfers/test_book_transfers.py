@@ -10,9 +10,10 @@ import pytest
 from bp.transfers.v1 import transfers_events_pb2
 from bp.transfers.v1 import transfers_service_pb2 as pb
 
-from ops.waiting import scaled_s, until
+from ops.waiting import until
 from services.chassis.postgres import connect
 from tests.rigs.book_transfer_calls import new_key, order
+from tests.rigs.host_speed import waited_out_s
 from tests.rigs.ledger_bank import Holder, LedgerBank
 from tests.rigs.sidecar_calls import from_customer, refusal
 
@@ -97,7 +98,7 @@ async def test_a_transfer_waits_for_a_slow_check_of_its_accounts_as_long_as_it_h
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()
     holder = await bank.postgres.session("postgres", "bp_customers")
     looker = await bank.superuser("bp_customers")
-    slow = timedelta(seconds=scaled_s(2.2))
+    slow = timedelta(seconds=waited_out_s(2.2))
 
     async def is_slow_or_over() -> bool:
         waited: timedelta | None = await looker.fetchval(LONGEST_WAIT_FOR_A_LOCK)

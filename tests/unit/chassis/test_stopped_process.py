@@ -10,6 +10,7 @@ from subprocess import PIPE
 import pytest
 
 from ops.waiting import scaled_s
+from tests.rigs.host_speed import waited_out_s
 
 CONSUMER = """
 import asyncio, sys
@@ -51,7 +52,7 @@ both = pytest.mark.parametrize("program", [CONSUMER, ROUTER], ids=["consumer", "
 
 def call_s_max() -> float:
     """Return how long the watchdogs let a call take, scaled for a slow host."""
-    return scaled_s(0.5)
+    return waited_out_s(0.5)
 
 
 def watched(program: str) -> "subprocess.Popen[bytes]":

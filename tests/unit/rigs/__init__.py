@@ -1,0 +1,1 @@
+"""The rigs that tests share."""
