@@ -151,7 +151,7 @@ class Checker:
         self._versions[transfer_id] = self._versions.get(transfer_id, 0) + 1
         if after["version"] != self._versions[transfer_id]:
             self._fail("versions follow without a gap", transfer_id, after["version"])
-        if state is State.FAILED:
+        if state is State.FAILED and after["accepted_response"] is None:
             self._live.pop(self._of_key[transfer_id], None)
         if state in PENDING:
             until = self._context.clock.now() + timedelta(seconds=LEASE_S_MAX)

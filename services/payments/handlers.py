@@ -107,17 +107,25 @@ async def _answer(deps: Dependencies, task: "asyncio.Task[Driven]", transfer: Tr
     done, _ = await asyncio.wait({task}, timeout=deps.settings.answer_wait_s)
     if not done:
         stored = await deps.store.transfer(transfer.transfer_id)
-        current = stored.transfer if stored else transfer
-        if current.state is State.FAILED:
-            raise errors.compensated(current.failure_reason, str(current.transfer_id))
-        response = mapping.response_bytes(current)
-        return await deps.store.keep_response(current.transfer_id, response)
+        return await _keep_answer(deps, stored.transfer if stored else transfer)
     driven = task.result()
-    if driven.transfer.state is State.FAILED:
-        raise errors.compensated(driven.transfer.failure_reason, str(transfer.transfer_id))
-    return driven.response or await deps.store.keep_response(
-        transfer.transfer_id, mapping.response_bytes(driven.transfer)
-    )
+    return driven.response or await _keep_answer(deps, driven.transfer)
+
+
+async def _keep_answer(deps: Dependencies, transfer: Transfer) -> bytes:
+    """Return the answer under the transfer's key: the first one, or now the transfer as it is.
+
+    From then on the key stays in use. If the transfer has failed without an answer, its key is
+    free, and this raises the error of a compensated transfer.
+    """
+    response = mapping.response_bytes(transfer)
+    answer = await deps.store.keep_response(transfer.transfer_id, response)
+    if answer is not None:
+        return answer
+    if transfer.state is not State.FAILED:
+        stored = await deps.store.transfer(transfer.transfer_id)
+        transfer = stored.transfer if stored else transfer
+    raise errors.compensated(transfer.failure_reason, str(transfer.transfer_id))
 
 
 async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
@@ -130,10 +138,10 @@ async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
     deadline = asyncio.get_running_loop().time() + (0 if task else wait_s)
     while True:
         stored = await deps.store.transfer(transfer_id)
-        if stored is not None and stored.transfer.state is State.FAILED:
-            raise errors.compensated(stored.transfer.failure_reason, str(transfer_id))
         if stored is not None and stored.accepted_response is not None:
             return stored.accepted_response
+        if stored is not None and stored.transfer.state is State.FAILED:
+            raise errors.compensated(stored.transfer.failure_reason, str(transfer_id))
         if asyncio.get_running_loop().time() >= deadline:
             raise RequestInProgress
         await asyncio.sleep(REPLAY_POLL_S)

@@ -225,8 +225,11 @@ class Store:
         )
         return (row["transfer_id"], row["fingerprint"]) if row else None
 
-    async def keep_response(self, transfer_id: uuid.UUID, response: bytes) -> bytes:
-        """Keep an answer unless the transfer has one already; return the kept one."""
+    async def keep_response(self, transfer_id: uuid.UUID, response: bytes) -> bytes | None:
+        """Keep an answer unless the transfer has one already; return the kept one.
+
+        Returns None for a transfer that has failed without an answer: its key is free.
+        """
         return await self._pool.fetchval(
             self._sql.keep_response, shard_of(transfer_id), transfer_id, response
         )

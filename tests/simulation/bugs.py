@@ -170,6 +170,11 @@ def key_is_forgotten(stack: ExitStack) -> None:
     _replace(stack, payments_tables.PaymentsTables, "_move", wrong)
 
 
+@_bug("a key that was answered is freed when its transfer fails", 6, "a key names one transfer")
+def answered_key_is_freed(stack: ExitStack) -> None:
+    _replace(stack, payments_tables.PaymentsTables, "is_unanswered", lambda _self, _row: True)
+
+
 @_bug("a repeated notice is applied again", 4, "a transfer", "a step is one of the table")
 def notice_is_applied_twice(stack: ExitStack) -> None:
     rows = {

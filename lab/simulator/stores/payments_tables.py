@@ -128,7 +128,7 @@ class PaymentsTables(NoticesTable):
             return [{"advanced": False, "accepted_response": None}]
         positions = self._post(posting, transaction_id, moved)
         self._append(moved, event_id, event_type, payload, positions)
-        if frees:
+        if frees and self.is_unanswered(moved):
             self._free_key(moved)
         if notice is not None and notice in self.notices:
             self._set_notice(notice, "APPLIED")
@@ -153,6 +153,10 @@ class PaymentsTables(NoticesTable):
                 answer = moved["accepted_response"]
                 taken.append({"event_id": step.event_id, "accepted_response": answer})
         return taken
+
+    def is_unanswered(self, row: Row) -> bool:
+        """Return whether no answer was given under a transfer's key."""
+        return row["accepted_response"] is None
 
     def is_at(self, row: Row, version: int) -> bool:
         """Return whether a transfer still has the version at which a step began."""
@@ -262,11 +266,11 @@ class PaymentsTables(NoticesTable):
         return [{"transfer_id": held[1], "fingerprint": held[0]}] if held is not None else []
 
     def keep_response(self, _shard: int, transfer_id: uuid.UUID, response: bytes) -> Sequence[Row]:
-        """Store an answer, unless there is one already."""
+        """Store an answer, unless there is one already or the transfer has failed."""
         row = self.transfers.get(transfer_id)
-        if row is None:
+        if row is None or (row["state"] == "FAILED" and self.is_unanswered(row)):
             return []
-        if row["accepted_response"] is None:
+        if self.is_unanswered(row):
             row = {**row, "accepted_response": response}
             self._database.put(self.transfers, transfer_id, row)
         return [{"accepted_response": row["accepted_response"]}]

@@ -160,10 +160,12 @@ ORDER BY 1
 LIMIT $1;
 
 -- name: keys
--- Transfers without their key, and keys without their transfer. A failed transfer frees its key.
+-- Transfers without their key, and keys without their transfer. A failed transfer frees its key,
+-- unless the bank had already answered the request.
 SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id, t.state,
     coalesce(t.idempotency_key, k.idempotency_key) AS idempotency_key,
-    CASE WHEN t.transfer_id IS NULL THEN 'a transfer' WHEN t.state = 'FAILED' THEN 'no key'
+    CASE WHEN t.transfer_id IS NULL THEN 'a transfer'
+        WHEN t.state = 'FAILED' AND t.accepted_response IS NULL THEN 'no key'
         ELSE t.idempotency_key END AS expected,
     CASE WHEN t.transfer_id IS NULL THEN 'no transfer'
         ELSE coalesce(k.idempotency_key, 'no key') END AS actual,
@@ -172,7 +174,7 @@ FROM payments.interbank_transfer t
 FULL JOIN payments.idempotency_key k
     ON k.shard = t.shard AND k.customer_id = t.customer_id AND k.transfer_id = t.transfer_id
 WHERE t.transfer_id IS NULL
-   OR (t.state = 'FAILED') <> (k.transfer_id IS NULL)
+   OR (t.state = 'FAILED' AND t.accepted_response IS NULL) <> (k.transfer_id IS NULL)
    OR k.idempotency_key <> t.idempotency_key
 ORDER BY 1
 LIMIT $1;

@@ -57,10 +57,11 @@ FROM payments.idempotency_key
 WHERE shard = $1 AND customer_id = $2 AND idempotency_key = $3;
 
 -- name: keep_response
--- Keeps the answer that a caller gets before the saga has ended; an earlier answer stays.
+-- Keeps the answer that a caller gets before the saga has ended; an earlier answer stays. A transfer
+-- that has failed without an answer gets none, because its key is free.
 UPDATE payments.interbank_transfer
 SET accepted_response = coalesce(accepted_response, $3)
-WHERE shard = $1 AND transfer_id = $2
+WHERE shard = $1 AND transfer_id = $2 AND (accepted_response IS NOT NULL OR state <> 'FAILED')
 RETURNING accepted_response;
 
 -- name: claim_due

@@ -157,6 +157,18 @@ async def key_gone(world: World) -> Ids:
     return {"transfer_id": str(transfer)}
 
 
+async def answered_key_gone(world: World) -> Ids:
+    """A transfer failed after its request was answered, and its key was freed nevertheless."""
+    transfer = world.victims.failed.pop().transfer_id
+    await _write(
+        world,
+        "UPDATE payments.interbank_transfer SET accepted_response = '\\x00'"
+        " WHERE transfer_id = $1",
+        transfer,
+    )
+    return {"transfer_id": str(transfer)}
+
+
 async def key_of_nothing(world: World) -> Ids:
     transfer = new_id(0)
     await _write(
@@ -367,6 +379,7 @@ PLANTS = (
     (Kind.ENTRY_WITHOUT_CAUSE, entry_without_cause),
     (Kind.SAGA_OVERDUE, saga_overdue),
     (Kind.KEY, key_gone),
+    (Kind.KEY, answered_key_gone),
     (Kind.KEY, key_of_nothing),
     (Kind.KEY, key_of_two),
     (Kind.KEY, book_key_gone),

@@ -52,15 +52,27 @@ class _Overtaken(Driver):
         await self.save(self.transfer, Fact(Event.RECALLED, reason="ACH_UNAVAILABLE"))
 
 
-class _LookingStore(Store):
-    """A store whose transfer is refunded just before it is read."""
+class _OvertakenStore(Store):
+    """A store whose transfer is refunded just before a statement of the handler."""
 
     driver: _Overtaken
+    before = ""
+    """Name of the method that runs the statement."""
 
     async def transfer(self, transfer_id: uuid.UUID) -> StoredTransfer | None:
-        """End the saga with a refund, then read the transfer."""
-        await self.driver.refuse()
+        """Read the transfer, perhaps after its refund."""
+        await self._refuse_before("transfer")
         return await super().transfer(transfer_id)
+
+    async def keep_response(self, transfer_id: uuid.UUID, response: bytes) -> bytes | None:
+        """Keep the answer, perhaps after the refund."""
+        await self._refuse_before("keep_response")
+        return await super().keep_response(transfer_id, response)
+
+    async def _refuse_before(self, method: str) -> None:
+        if method == self.before:
+            self.before = ""
+            await self.driver.refuse()
 
 
 @pytest_asyncio.fixture
@@ -81,7 +93,7 @@ async def store(postgres: PostgresStore) -> AsyncGenerator[Store]:
 async def deps(postgres: PostgresStore, tmp_path: Path) -> AsyncGenerator[Dependencies]:
     """Payments whose partners are unreachable and whose callers do not wait."""
     pool = await postgres.pool("bp_payments")
-    store = _LookingStore(pool)
+    store = _OvertakenStore(pool)
     connector = aiohttp.UnixConnector(path=str(tmp_path / "nobody"))
     async with aiohttp.ClientSession(connector=connector) as session:
         ach = AchClient(session, "key")
@@ -115,13 +127,28 @@ class _AnyAccount:
         return CheckDebitResponse(account=account)
 
 
+@pytest.mark.parametrize("before", ["transfer", "keep_response"])
 async def test_a_transfer_that_was_refunded_as_the_wait_ended_is_no_success(
-    deps: Dependencies, bank: LedgerBank
+    deps: Dependencies, bank: LedgerBank, before: str
 ) -> None:
     holder = await bank.open_holder(100_00)
+    cast("_OvertakenStore", deps.store).before = before
     with pytest.raises(errors.AchUnavailable):
         await handlers.create_interbank_transfer(deps, order_of(holder))
     assert await bank.held(holder.account_id) == (100_00, 3)
+
+
+async def test_a_key_answered_with_success_stays_in_use_when_its_transfer_fails_later(
+    deps: Dependencies, bank: LedgerBank
+) -> None:
+    order = order_of(await bank.open_holder(100_00))
+    first = await handlers.create_interbank_transfer(deps, order)
+    await cast("_Overtaken", deps.driver).refuse()
+    assert await bank.held(order.account_id) == (100_00, 3)
+    assert await handlers.create_interbank_transfer(deps, order) == first
+    with pytest.raises(IdempotencyKeyReused):
+        await handlers.create_interbank_transfer(deps, replace(order, fingerprint=b"g" * 32))
+    assert await bank.held(order.account_id) == (100_00, 3)
 
 
 async def test_an_accepted_order_is_replayed_after_the_limit_was_lowered(

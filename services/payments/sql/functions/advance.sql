@@ -1,7 +1,8 @@
 -- Takes any later step of the saga in one round trip: the state, the posting that the transition
 -- table names, the event, the key, and the notice that caused the step. It changes nothing and
 -- returns false when the transfer is no longer at `expected_version`, so a step may be repeated at
--- any time. `posting` is NULL, SETTLE, REFUND_FROM_CLEARING or REFUND_FROM_SETTLEMENT.
+-- any time. `posting` is NULL, SETTLE, REFUND_FROM_CLEARING or REFUND_FROM_SETTLEMENT. A key under
+-- which the bank has given an answer is never freed, because the same request would pay again.
 CREATE OR REPLACE FUNCTION payments.advance(
     transfer_id uuid, expected_version integer, next_state text, trace_number text,
     failure_reason text, return_code text, update_time timestamptz, lease_until timestamptz,
@@ -34,7 +35,7 @@ BEGIN
         payload, moved.traceparent,
         payments.post_transition(posting, transaction_id, transfer_id, moved.account_id,
             moved.currency, moved.amount));
-    IF frees_key THEN
+    IF frees_key AND accepted_response IS NULL THEN
         DELETE FROM payments.idempotency_key k
         WHERE k.shard = moved.shard AND k.customer_id = moved.customer_id
           AND k.idempotency_key = moved.idempotency_key
