@@ -18,10 +18,11 @@ from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.payments import mapping, saga
 from services.payments.partners.ach import AchClient
+from services.payments.rows import Lease
 from services.payments.saga import Answer, Step
 from services.payments.settings import SETTLEMENT_WAIT_S
 from services.payments.state import PENDING, State
-from services.payments.store import Lease, Store
+from services.payments.store import Store
 from services.payments.transfer import Fact, Transfer, after
 
 LEASE_S = 45

@@ -21,10 +21,11 @@ from services.payments.checks import Limits
 from services.payments.driver import Driven, Driver
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
+from services.payments.rows import Debit, StoredTransfer
 from services.payments.saga import NoticeVerdict
 from services.payments.settings import PaymentsSettings
 from services.payments.state import DEBIT, PENDING, TABLE, Event, State
-from services.payments.store import Debit, Store, StoredTransfer
+from services.payments.store import Store
 from services.payments.transfer import Fact, InterbankTransferOrder, Notice, Transfer, debited
 
 REPLAY_POLL_S = 0.1
@@ -51,21 +52,31 @@ class Dependencies:
 
 
 async def create_interbank_transfer(deps: Dependencies, order: InterbankTransferOrder) -> bytes:
-    """Debit and submit; return the serialised answer. A replay returns the first answer."""
+    """Debit and submit; return the serialised answer. A replay returns the first answer.
+
+    The key comes before all questions, so that a replay needs no other service.
+    """
     refusal = checks.refuse_order(order, deps.limits)
+    replayed = await _replay_of_key(deps, order)
+    if replayed is not None:
+        return replayed
     if refusal is not None:
-        return await _replay_or_raise(deps, order, refusal)
-    transfer_id = new_id(shard_of(order.account_id))
+        raise refusal
     debit_check, score, takes_part = await asyncio.gather(
         deps.customers.check_debit(order.customer_id, order.account_id),
-        deps.fraud.score(order, str(transfer_id)),
+        deps.fraud.score(order),
         deps.ach.takes_part(order.beneficiary.routing_number),
     )
     account = mapping.account_facts(debit_check)
     refusal = checks.refuse_facts(order, account, score, takes_part=takes_part, limits=deps.limits)
     if refusal is not None:
-        return await _replay_or_raise(deps, order, refusal)
+        # A request with the same key may have been accepted since; then it stays accepted.
+        replayed = await _replay_of_key(deps, order)
+        if replayed is None:
+            raise refusal
+        return replayed
     review = checks.needs_review(score)
+    transfer_id = new_id(shard_of(order.account_id))
     transfer = debited(order, transfer_id, fraud_review=review, now=utc_now())
     debit = await _debit(deps, order, transfer)
     if debit.outcome == "REUSED":
@@ -86,20 +97,17 @@ async def _debit(deps: Dependencies, order: InterbankTransferOrder, transfer: Tr
         raise errors.AccountNotFound from None
 
 
-async def _replay_or_raise(
-    deps: Dependencies, order: InterbankTransferOrder, refusal: Exception
-) -> bytes:
-    """Replay the answer of the key's transfer; raise the refusal if the key has none.
+async def _replay_of_key(deps: Dependencies, order: InterbankTransferOrder) -> bytes | None:
+    """Return the answer of the transfer that has the order's key, or None if the key is free.
 
     An accepted request stays accepted, even if the bank would refuse it today.
     """
-    existing = await deps.store.key(order)
-    if existing is None:
-        raise refusal
-    transfer_id, fingerprint = existing
-    if fingerprint != order.fingerprint:
+    used = await deps.store.key(order)
+    if used is None:
+        return None
+    if used.fingerprint != order.fingerprint:
         raise IdempotencyKeyReused
-    return await _replay(deps, transfer_id)
+    return await _replay(deps, used.transfer_id)
 
 
 async def _answer(deps: Dependencies, task: "asyncio.Task[Driven]", transfer: Transfer) -> bytes:

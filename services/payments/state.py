@@ -54,8 +54,8 @@ class Transition(state_table.Transition[State]):
     """Name of the event's message in bp.payments.v1; every step writes one event."""
     posting: Posting | None = None
     frees_key: bool = False
-    """Whether the customer may use the idempotency key again: only after a failed transfer, and only
-    if no answer was given under the key."""
+    """Whether the customer may use the idempotency key again: only after a failed transfer, and
+    only if no answer was given under the key."""
 
 
 _S = State

@@ -2,11 +2,10 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
 
@@ -14,11 +13,23 @@ from services.chassis.batching import DEFAULT_BATCH_LIMITS, Batcher, BatchLimits
 from services.chassis.postgres import load_queries
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.ids import new_id, shard_of
-from services.kernel.money import Money
 from services.ledger import refusals as ledger_refusals
+from services.payments.rows import (
+    Debit,
+    DebitOrder,
+    Lease,
+    PlainStep,
+    StoredTransfer,
+    UsedKey,
+    debit_of_row,
+    debit_order,
+    notice_of_row,
+    outcome_of_debit,
+    plain_step,
+    stored_transfer,
+)
 from services.payments.state import State, Transition
 from services.payments.transfer import (
-    Beneficiary,
     EventOut,
     InterbankTransferOrder,
     Notice,
@@ -28,80 +39,13 @@ from services.payments.transfer import (
 DUE_ROWS_MAX = 64
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTransfer:
-    """A stored transfer with the answer to its creation, None until there is one."""
-
-    transfer: Transfer
-    accepted_response: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Debit:
-    """The outcome of a debit."""
-
-    outcome: str
-    """DEBITED, EXISTING (a replay) or REUSED (the key belongs to another payload)."""
-    transfer_id: uuid.UUID
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """Which worker drives a transfer, and until when no other worker claims it."""
-
-    owner: str
-    until: datetime
-
-
-class DebitOrder(NamedTuple):
-    """A value of the type payments.debit_order: the arguments of payments.debit, in order."""
-
-    transfer_id: uuid.UUID
-    customer_id: uuid.UUID
-    account_id: uuid.UUID
-    amount: int
-    currency: str
-    beneficiary_name: str
-    routing_number: str
-    account_number: str
-    account_type: str
-    memo: str
-    fraud_review: bool
-    idempotency_key: str
-    fingerprint: bytes
-    correlation_id: str
-    traceparent: str
-    create_time: datetime
-    lease_owner: str
-    lease_until: datetime
-    transaction_id: uuid.UUID
-    event_id: uuid.UUID
-    payload: bytes
-
-
-class PlainStep(NamedTuple):
-    """A value of the type payments.plain_step: a step that posts nothing."""
-
-    transfer_id: uuid.UUID
-    expected_version: int
-    next_state: str
-    trace_number: str | None
-    failure_reason: str | None
-    return_code: str | None
-    update_time: datetime
-    lease_until: datetime
-    event_id: uuid.UUID
-    event_type: str
-    payload: bytes
-    response: bytes | None
-
-
 class Store:
     """The schema `payments` of the Write DB."""
 
     def __init__(self, pool: asyncpg.Pool, limits: BatchLimits = DEFAULT_BATCH_LIMITS) -> None:
         self._pool = pool
         self._sql = load_queries(Path(__file__).with_name("sql") / "queries.sql")
+        self._keys = Batcher(self._find_keys, limits)
         self._debits = Batcher(self._debit_each, limits)
         self._steps = Batcher(self._advance_group, limits)
 
@@ -112,7 +56,7 @@ class Store:
 
         Raises the refusals of services.ledger; a refused debit writes nothing.
         """
-        row = _debit_order(order, transfer, event, lease)
+        row = debit_order(order, transfer, event, lease)
         try:
             outcome = await self._debits.submit(row)
         except asyncpg.PostgresError:
@@ -128,12 +72,12 @@ class Store:
     ) -> list[Debit | ledger_refusals.LedgerRefusal | None]:
         """Make the debits that can be made; None for an order that has to be retried alone."""
         rows: list[Any] = await self._pool.fetch(self._sql.debit_each, orders)
-        outcomes = {row["transfer_id"]: _outcome(row) for row in rows}
+        outcomes = {row["transfer_id"]: outcome_of_debit(row) for row in rows}
         return [outcomes[order.transfer_id] for order in orders]
 
     async def _debit_alone(self, order: DebitOrder) -> Debit:
         with ledger_refusals.refusals():
-            return _debit(await self._pool.fetchrow(self._sql.debit, *order))
+            return debit_of_row(await self._pool.fetchrow(self._sql.debit, *order))
 
     async def advance(
         self,
@@ -150,7 +94,7 @@ class Store:
         A transfer that another worker has advanced is not changed.
         """
         if transition.posting is None and not transition.frees_key and notice_id is None:
-            step = _plain_step(moved, event, lease_until, response)
+            step = plain_step(moved, event, lease_until, response)
             try:
                 return await self._steps.submit(step)
             except asyncpg.PostgresError as error:
@@ -191,7 +135,7 @@ class Store:
     async def transfer(self, transfer_id: uuid.UUID) -> StoredTransfer | None:
         """Return a transfer, or None."""
         row = await self._pool.fetchrow(self._sql.transfer, shard_of(transfer_id), transfer_id)
-        return _stored_transfer(row) if row else None
+        return stored_transfer(row) if row else None
 
     async def transfer_by_trace(self, trace_number: str) -> uuid.UUID | None:
         """Return the id of the transfer with a trace number, or None."""
@@ -216,14 +160,21 @@ class Store:
             state.value if state else None,
             rows,
         )
-        return [_stored_transfer(row).transfer for row in found]
+        return [stored_transfer(row).transfer for row in found]
 
-    async def key(self, order: InterbankTransferOrder) -> tuple[uuid.UUID, bytes] | None:
-        """Return the transfer and the fingerprint of an idempotency key, or None."""
-        row = await self._pool.fetchrow(
-            self._sql.key, shard_of(order.account_id), order.customer_id, order.idempotency_key
+    async def key(self, order: InterbankTransferOrder) -> UsedKey | None:
+        """Return the transfer that has the order's idempotency key, or None."""
+        return await self._keys.submit(order)
+
+    async def _find_keys(self, orders: Sequence[InterbankTransferOrder]) -> list[UsedKey | None]:
+        rows = await self._pool.fetch(
+            self._sql.find_keys,
+            [shard_of(order.account_id) for order in orders],
+            [order.customer_id for order in orders],
+            [order.idempotency_key for order in orders],
         )
-        return (row["transfer_id"], row["fingerprint"]) if row else None
+        found = {row["number"]: UsedKey(row["transfer_id"], row["fingerprint"]) for row in rows}
+        return [found.get(number) for number in range(1, len(orders) + 1)]
 
     async def keep_response(self, transfer_id: uuid.UUID, response: bytes) -> bytes | None:
         """Keep an answer unless the transfer has one already; return the kept one.
@@ -239,7 +190,7 @@ class Store:
         rows = await self._pool.fetch(
             self._sql.claim_due, lease.owner, lease.until, now, DUE_ROWS_MAX
         )
-        return [_stored_transfer(row).transfer for row in rows]
+        return [stored_transfer(row).transfer for row in rows]
 
     async def release_leases(self, owner: str, now: datetime) -> None:
         """End the leases of an earlier process of the same slot."""
@@ -257,7 +208,7 @@ class Store:
         rows = await self._pool.fetch(
             self._sql.claim_unsettled, lease.owner, lease.until, now, rows_max
         )
-        return [_stored_transfer(row).transfer for row in rows]
+        return [stored_transfer(row).transfer for row in rows]
 
     async def put_aside(self, transfer: Transfer, notice: Notice) -> bool:
         """Keep a contradiction as a notice in CONFLICT and stop asking about the transfer.
@@ -295,107 +246,8 @@ class Store:
     async def matching_notices(self) -> list[Notice]:
         """Return kept notices whose transfer exists."""
         rows = await self._pool.fetch(self._sql.matching_notices, DUE_ROWS_MAX)
-        return [_notice(row) for row in rows]
+        return [notice_of_row(row) for row in rows]
 
     async def ensure_partitions(self) -> None:
         """Create the partitions of the coming months."""
         await self._pool.execute(self._sql.ensure_partitions)
-
-
-def _debit_order(
-    order: InterbankTransferOrder, transfer: Transfer, event: EventOut, lease: Lease
-) -> DebitOrder:
-    beneficiary = order.beneficiary
-    return DebitOrder(
-        transfer_id=transfer.transfer_id,
-        customer_id=order.customer_id,
-        account_id=order.account_id,
-        amount=order.amount.minor_units,
-        currency=order.amount.currency,
-        beneficiary_name=beneficiary.name,
-        routing_number=beneficiary.routing_number,
-        account_number=beneficiary.account_number,
-        account_type=beneficiary.account_type,
-        memo=order.memo,
-        fraud_review=transfer.fraud_review,
-        idempotency_key=order.idempotency_key,
-        fingerprint=order.fingerprint,
-        correlation_id=order.correlation_id,
-        traceparent=order.traceparent,
-        create_time=transfer.create_time,
-        lease_owner=lease.owner,
-        lease_until=lease.until,
-        transaction_id=new_id(shard_of(order.account_id)),
-        event_id=event.event_id,
-        payload=event.payload,
-    )
-
-
-def _outcome(row: Any) -> Debit | ledger_refusals.LedgerRefusal | None:
-    if row["outcome"] == "REFUSED":
-        return ledger_refusals.refusal_of_verdict(row["refusal"])
-    return _debit(row) if row["outcome"] else None
-
-
-def _debit(row: Any) -> Debit:
-    existing = row["existing_transfer_id"]
-    # A transfer that finds its own key was saved by its batch; only the answer was lost.
-    outcome = "DEBITED" if existing == row["transfer_id"] else row["outcome"]
-    return Debit(outcome, existing or row["transfer_id"])
-
-
-def _plain_step(
-    moved: Transfer, event: EventOut, lease_until: datetime, response: bytes | None
-) -> PlainStep:
-    return PlainStep(
-        transfer_id=moved.transfer_id,
-        expected_version=moved.version - 1,
-        next_state=moved.state.value,
-        trace_number=moved.trace_number or None,
-        failure_reason=moved.failure_reason or None,
-        return_code=moved.return_code or None,
-        update_time=moved.update_time,
-        lease_until=lease_until,
-        event_id=event.event_id,
-        event_type=event.event_type,
-        payload=event.payload,
-        response=response,
-    )
-
-
-def _stored_transfer(row: Any) -> StoredTransfer:
-    transfer = Transfer(
-        transfer_id=row["transfer_id"],
-        customer_id=row["customer_id"],
-        account_id=row["account_id"],
-        amount=Money(row["amount"], row["currency"]),
-        beneficiary=Beneficiary(
-            name=row["beneficiary_name"],
-            routing_number=row["routing_number"],
-            account_number=row["account_number"],
-            account_type=row["account_type"],
-        ),
-        memo=row["memo"],
-        state=State(row["state"]),
-        version=row["version"],
-        fraud_review=row["fraud_review"],
-        correlation_id=row["correlation_id"],
-        traceparent=row["traceparent"],
-        create_time=row["create_time"],
-        update_time=row["update_time"],
-        trace_number=row["trace_number"] or "",
-        failure_reason=row["failure_reason"] or "",
-        return_code=row["return_code"] or "",
-        attempts=row["attempts"],
-    )
-    return StoredTransfer(transfer, row["accepted_response"])
-
-
-def _notice(row: Any) -> Notice:
-    return Notice(
-        notice_id=row["notice_id"],
-        type=row["type"],
-        trace_number=row["trace_number"],
-        transfer_id=row["transfer_id"],
-        return_code=row["return_code"],
-    )

@@ -34,6 +34,16 @@ class InterbankTransferOrder:
     traceparent: str
 
 
+_ORDERS = uuid.UUID("5d0c5a40-6f8e-4d0b-9a39-1f0c7a1f3f52")
+"""Namespace of the ids of orders."""
+
+
+def order_id(order: InterbankTransferOrder) -> uuid.UUID:
+    """Return an id of the customer's order: the same one each time that the order is repeated."""
+    name = f"{order.customer_id}/{order.idempotency_key}/{order.fingerprint.hex()}"
+    return uuid.uuid5(_ORDERS, name)
+
+
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """A transfer, with the fields of its row."""

@@ -48,6 +48,7 @@ OWN_FILES = {
     "payments": {
         "transfer.py": "the values of a transfer and what a fact makes of it; pure",
         "checks.py": "whether an order may be debited; pure",
+        "rows.py": "the values that statements take and return; pure",
         "saga.py": "which question comes next and what an answer means; pure",
         "driver.py": "carries out the saga: asks and saves",
         "reconciliation.py": "asks about transfers whose notice is overdue",
@@ -63,6 +64,9 @@ OWN_FILES = {
         "routes.py": "what each event makes of it; pure",
     },
 }
+
+STORE = ("store.py", "rows.py")
+"""Files that know a service's tables."""
 
 DOMAIN = ("state", "transfer")
 """Files that hold a service's domain values."""
@@ -223,7 +227,8 @@ def _number_subscripts(module: Module) -> Iterator[ast.Subscript]:
 def test_stores_read_rows_by_the_names_of_their_columns(service: str) -> None:
     found = [
         f"{module.path}:{each.lineno} {ast.unparse(each)}"
-        for module in _files(service, "store.py")
+        for file in STORE
+        for module in _files(service, file)
         for each in (*_number_subscripts(module), *_unpacked_rows(module))
     ]
     assert found == []
@@ -272,7 +277,8 @@ def test_a_value_of_a_composite_type_has_the_attributes_of_the_type_in_their_ord
             for each in node.body
             if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
         ]
-        for module in _files(service, "store.py")
+        for file in STORE
+        for module in _files(service, file)
         for name, node in _classes(module).items()
         if [ast.unparse(base) for base in node.bases] == ["NamedTuple"]
     }

@@ -17,7 +17,7 @@ from lab.simulator.stores.leases import Leases
 from lab.simulator.stores.notices_table import NoticesTable, WorkWatch, notice_row
 from lab.simulator.stores.outbox import Outbox
 from services.kernel.ids import shard_of
-from services.payments.store import DebitOrder, PlainStep
+from services.payments.rows import DebitOrder, PlainStep
 
 PENDING = frozenset({"DEBITED", "OUTCOME_UNKNOWN", "CANCELLING"})
 """States of the index interbank_transfer_due."""
@@ -260,10 +260,16 @@ class PaymentsTables(NoticesTable):
         ]
         return sorted(found, key=lambda row: row["transfer_id"], reverse=True)[:rows]
 
-    def key(self, shard: int, customer_id: uuid.UUID, idempotency_key: str) -> Sequence[Row]:
-        """Return the transfer and the fingerprint of a customer's idempotency key."""
-        held = self.keys.get((shard, customer_id, idempotency_key))
-        return [{"transfer_id": held[1], "fingerprint": held[0]}] if held is not None else []
+    def find_keys(
+        self, shards: Sequence[int], customer_ids: Sequence[uuid.UUID], keys: Sequence[str]
+    ) -> Sequence[Row]:
+        """Return the transfers and the fingerprints of the idempotency keys that are in use."""
+        asked = zip(shards, customer_ids, keys, strict=True)
+        return [
+            {"number": number, "transfer_id": held[1], "fingerprint": held[0]}
+            for number, key in enumerate(asked, start=1)
+            if (held := self.keys.get(key)) is not None
+        ]
 
     def keep_response(self, _shard: int, transfer_id: uuid.UUID, response: bytes) -> Sequence[Row]:
         """Store an answer, unless there is one already or the transfer has failed."""

@@ -7,7 +7,7 @@ import orjson
 import structlog
 
 from services.payments.checks import Decision, Score
-from services.payments.transfer import InterbankTransferOrder
+from services.payments.transfer import InterbankTransferOrder, order_id
 
 BASE = "http://fraud.example"
 
@@ -34,10 +34,13 @@ class FraudClient:
             "Content-Type": "application/json",
         }
 
-    async def score(self, order: InterbankTransferOrder, transfer_id: str) -> Score:
-        """Return the score; UNAVAILABLE when there is no answer, never an exception."""
+    async def score(self, order: InterbankTransferOrder) -> Score:
+        """Return the score; UNAVAILABLE when there is no answer, never an exception.
+
+        The fraud service sees one transaction, however often the customer repeats the order.
+        """
         body = {
-            "transactionId": transfer_id,
+            "transactionId": str(order_id(order)),
             "customerId": str(order.customer_id),
             "accountId": str(order.account_id),
             "amount": {

@@ -50,15 +50,23 @@ WHERE shard = $1 AND account_id = $2 AND customer_id = $3
 ORDER BY transfer_id DESC
 LIMIT $6;
 
--- name: key
--- The transfer and the fingerprint of a customer's idempotency key.
-SELECT transfer_id, fingerprint
-FROM payments.idempotency_key
-WHERE shard = $1 AND customer_id = $2 AND idempotency_key = $3;
+-- name: find_keys
+-- The transfer and the fingerprint of each idempotency key that is in use, with the key's number in
+-- the arrays. LIMIT makes PostgreSQL look up each key by the index.
+SELECT o.number, k.transfer_id, k.fingerprint
+FROM unnest($1::smallint[], $2::uuid[], $3::text[])
+    WITH ORDINALITY AS o (shard, customer_id, idempotency_key, number)
+CROSS JOIN LATERAL (
+    SELECT k.transfer_id, k.fingerprint
+    FROM payments.idempotency_key k
+    WHERE k.shard = o.shard AND k.customer_id = o.customer_id
+      AND k.idempotency_key = o.idempotency_key
+    LIMIT 1
+) AS k;
 
 -- name: keep_response
--- Keeps the answer that a caller gets before the saga has ended; an earlier answer stays. A transfer
--- that has failed without an answer gets none, because its key is free.
+-- Keeps the answer that a caller gets before the saga has ended; an earlier answer stays. A
+-- transfer that has failed without an answer gets none, because its key is free.
 UPDATE payments.interbank_transfer
 SET accepted_response = coalesce(accepted_response, $3)
 WHERE shard = $1 AND transfer_id = $2 AND (accepted_response IS NOT NULL OR state <> 'FAILED')

@@ -29,9 +29,10 @@ from services.chassis.unreachable import UNREACHABLE
 from services.payments import bootstrap, driver
 from services.payments.driver import Driver
 from services.payments.partners import ach
+from services.payments.rows import Debit
 from services.payments.saga import Answer
 from services.payments.settings import PaymentsSettings
-from services.payments.store import Debit, Store
+from services.payments.store import Store
 from services.payments.transfer import Fact, InterbankTransferOrder, Transfer
 
 PLAN = "BP_STOPS"

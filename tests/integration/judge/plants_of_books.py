@@ -160,22 +160,15 @@ async def key_gone(world: World) -> Ids:
 async def answered_key_gone(world: World) -> Ids:
     """A transfer failed after its request was answered, and its key was freed nevertheless."""
     transfer = world.victims.failed.pop().transfer_id
-    await _write(
-        world,
-        "UPDATE payments.interbank_transfer SET accepted_response = '\\x00'"
-        " WHERE transfer_id = $1",
-        transfer,
-    )
+    sql = "UPDATE payments.interbank_transfer SET accepted_response = '' WHERE transfer_id = $1"
+    await _write(world, sql, transfer)
     return {"transfer_id": str(transfer)}
 
 
 async def key_of_nothing(world: World) -> Ids:
     transfer = new_id(0)
-    await _write(
-        world,
-        "INSERT INTO payments.idempotency_key VALUES (0, $1, 'orphan', '\\x00', $1)",
-        transfer,
-    )
+    sql = "INSERT INTO payments.idempotency_key VALUES (0, $1, 'orphan', '\\x00', $1)"
+    await _write(world, sql, transfer)
     return {"transfer_id": str(transfer), "idempotency_key": "orphan"}
 
 

@@ -14,8 +14,9 @@ from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.notifications.state import Device
 from services.payments import mapping
+from services.payments.rows import Lease
 from services.payments.state import DEBIT, Event
-from services.payments.store import Lease, Store
+from services.payments.store import Store
 from services.payments.transfer import (
     Beneficiary,
     Fact,

@@ -6,8 +6,9 @@ from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.payments import mapping
+from services.payments.rows import Debit, Lease
 from services.payments.state import DEBIT
-from services.payments.store import Debit, Lease, Store
+from services.payments.store import Store
 from services.payments.transfer import Beneficiary, InterbankTransferOrder, Transfer, debited
 from tests.rigs.ledger_bank import Holder
 

@@ -18,15 +18,16 @@ from ops.waiting import scaled_s
 from services.chassis.page_tokens import PageTokens
 from services.kernel.errors import IdempotencyKeyReused
 from services.payments import errors, handlers
-from services.payments.checks import Limits
+from services.payments.checks import Limits, Score
 from services.payments.driver import Driven, Driver
 from services.payments.handlers import Dependencies
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
+from services.payments.rows import StoredTransfer
 from services.payments.settings import PaymentsSettings
 from services.payments.state import Event
-from services.payments.store import Store, StoredTransfer
-from services.payments.transfer import Fact, Transfer
+from services.payments.store import Store
+from services.payments.transfer import Fact, InterbankTransferOrder, Transfer
 from tests.integration.payments.orders import order_of
 from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.stores import PostgresStore
@@ -149,6 +150,32 @@ async def test_a_key_answered_with_success_stays_in_use_when_its_transfer_fails_
     with pytest.raises(IdempotencyKeyReused):
         await handlers.create_interbank_transfer(deps, replace(order, fingerprint=b"g" * 32))
     assert await bank.held(order.account_id) == (100_00, 3)
+
+
+class _Down:
+    """A stub of a client whose service does not answer."""
+
+    async def check_debit(self, *_: uuid.UUID) -> CheckDebitResponse:
+        """Fail: a replay needs no other service."""
+        raise AssertionError
+
+    async def score(self, _order: InterbankTransferOrder) -> Score:
+        """Fail: a replay needs no other service."""
+        raise AssertionError
+
+    async def takes_part(self, _routing_number: str) -> bool:
+        """Fail: a replay needs no other service."""
+        raise AssertionError
+
+
+async def test_a_replay_asks_no_other_service(deps: Dependencies, bank: LedgerBank) -> None:
+    order = order_of(await bank.open_holder(100_00))
+    first = await handlers.create_interbank_transfer(deps, order)
+    down = cast("Any", _Down())
+    alone = replace(deps, customers=down, fraud=down, ach=down)
+    assert await handlers.create_interbank_transfer(alone, order) == first
+    with pytest.raises(IdempotencyKeyReused):
+        await handlers.create_interbank_transfer(alone, replace(order, fingerprint=b"g" * 32))
 
 
 async def test_an_accepted_order_is_replayed_after_the_limit_was_lowered(

@@ -13,8 +13,9 @@ from services.kernel.ids import new_id
 from services.kernel.money import Money
 from services.ledger.refusals import InsufficientFunds
 from services.payments import mapping
+from services.payments.rows import Debit, Lease
 from services.payments.state import Event, State
-from services.payments.store import Debit, Lease, Store
+from services.payments.store import Store
 from services.payments.transfer import Fact, InterbankTransferOrder, Transfer, after
 from tests.integration.payments.orders import debit, order_of
 from tests.rigs.ledger_bank import Holder, LedgerBank

@@ -11,8 +11,9 @@ import pytest_asyncio
 from services.kernel.clock import utc_now
 from services.payments.driver import Driver
 from services.payments.partners.ach import AchClient
+from services.payments.rows import Lease
 from services.payments.state import Event, State
-from services.payments.store import Lease, Store
+from services.payments.store import Store
 from services.payments.transfer import Fact, Notice, Transfer
 from tests.integration.payments.orders import debit, order_of
 from tests.rigs.ledger_bank import Holder, LedgerBank

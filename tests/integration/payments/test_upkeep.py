@@ -14,7 +14,8 @@ import pytest_asyncio
 from ops.waiting import scaled_s, until
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
-from services.payments.store import Lease, Store
+from services.payments.rows import Lease
+from services.payments.store import Store
 from services.payments.transfer import Transfer
 from tests.integration.payments.orders import debit, order_of
 from tests.rigs.ledger_bank import Holder, LedgerBank

@@ -13,8 +13,8 @@ import pytest_asyncio
 from lab.simulator.stores.books import Leg
 from lab.simulator.stores.database import sqlstate_of
 from services.kernel.ids import new_id, shard_of
+from services.payments.rows import DebitOrder, PlainStep
 from services.payments.state import TABLE, Event, State, transition
-from services.payments.store import DebitOrder, PlainStep
 from services.transfers.store import Request
 from tests.integration.simulator.twins import (
     Simulated,
@@ -220,8 +220,9 @@ async def _say_something(twins: Twins, payers: Payers) -> None:
             rows = {row.transfer_id: row for _ in range(4) if (row := payers.plain()) is not None}
             await twins.say("advance_group", list(rows.values()))
         case 7:
-            key = f"{payers.marker}-{luck.randrange(40)}"
-            await twins.say("key", shard_of(people.customer_id), people.customer_id, key)
+            keys = [f"{payers.marker}-{luck.randrange(40)}" for _ in range(3)]
+            whose = people.customer_id
+            await twins.say("find_keys", [shard_of(whose)] * 3, [whose] * 3, keys)
         case 8:
             answer = luck.choice((b"first", b"second"))
             await twins.say("keep_response", shard_of(some), some, answer)
