@@ -50,7 +50,7 @@ test: setup-dev ## Run all tests on real stores, with coverage (ARGS="tests/unit
 	@$(PYTHON) -m coverage combine -q
 	@$(PYTHON) -m coverage report $(if $(ARGS),--fail-under=0)
 
-quick: setup-dev ## Run the tests that start no process (architecture, unit, golden) and the type check
+quick: setup-dev ## Run the tests that need no running part (architecture, unit, golden) and the type check
 	@$(PYTHON) -m pytest tests/architecture tests/unit tests/golden
 	@$(PYTHON) -m tools.check types
 

@@ -3,9 +3,9 @@
 There is one stack per session. It starts lazily: a test that requests `stack_postgres` waits only
 for PostgreSQL. A running stack is used and left running.
 
-The stack is in BP_TEST_HOME and keeps its data. By default it is in .bp-test and each session
-starts it empty: the judge reads every store from its first record, so the transfers of earlier
-sessions would make each judgement slower.
+BP_TEST_HOME names the stack's folder, whose data is kept. Without it the folder is .bp-test, and a
+session that starts the stack removes the data first: the judge reads every store from its first
+record, so the transfers of earlier sessions would make each judgement slower.
 """
 
 from __future__ import annotations

@@ -133,8 +133,8 @@ async def _ids(stack: RunningStack, people: Sequence[Customer]) -> Ids:
 def _on_the_mesh(
     stack: RunningStack, people: Sequence[Customer], options: argparse.Namespace
 ) -> list[str]:
-    mesh, found, calls, begun = Mesh(stack), list[str](), 0, time.monotonic()
     ids = asyncio.run(_ids(stack, people))
+    mesh, found, calls, begun = Mesh(stack), list[str](), 0, time.monotonic()
     try:
         for contract in rpcs.methods():
             try:

@@ -74,11 +74,13 @@ class Mesh:
 
     def close(self) -> None:
         """Close every connection and remove the sockets."""
-        for channel in self._channels.values():
-            channel.close()
-        for tunnel in self._tunnels:
-            tunnel.close()
-        shutil.rmtree(self._folder)
+        try:
+            for channel in self._channels.values():
+                channel.close()
+            for tunnel in self._tunnels:
+                tunnel.close()
+        finally:
+            shutil.rmtree(self._folder)
 
     def _channel(self, caller: str, service: str) -> grpc.Channel:
         key = (caller, service)

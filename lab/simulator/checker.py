@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bp.audit.v1.audit_events_pb2 import AuditEvent
+from bp.event.v1 import topics_pb2
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
 
@@ -23,6 +24,7 @@ from lab.simulator.stores.payments_tables import PaymentsTables
 from lab.simulator.stores.transfers_tables import TransfersTables
 from sandbox.partners.ach.book import State as HouseState
 from services.chassis.kafka import Record
+from services.contracts.topics import topic
 from services.payments.driver import LEASE_S
 from services.payments.state import PENDING, TABLE, State
 
@@ -213,7 +215,7 @@ class Checker:
         if audited.event_id in self.audited:
             return
         self.audited[audited.event_id] = True
-        if audited.source_topic != "payments":
+        if audited.source_topic != topic(topics_pb2.PAYMENTS).name:
             return
         metadata = PaymentEvent.FromString(audited.payload).metadata
         transfer_id = uuid.UUID(metadata.aggregate_id)

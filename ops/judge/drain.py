@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from confluent_kafka import KafkaException
 
@@ -51,14 +52,27 @@ class UnderWay:
         return not any(self.of_bank.values()) and not any(self.of_partners.values())
 
 
+class Uncommitted(NamedTuple):
+    """Offsets of a partition that a consumer group has not committed."""
+
+    group: str
+    part: Part
+    span: Span
+
+    @property
+    def offsets(self) -> int:
+        """How many offsets there are; not all of them hold a message."""
+        return self.span.high - self.span.low
+
+
 class Drain:
     """Polls queues, consumer groups and sagas until they are empty."""
 
     def __init__(self, stores: Stores, topics: Topics) -> None:
         self._stores = stores
         self._topics = topics
-        self._markers: set[tuple[str, Part, Span]] = set()
-        self._seen: set[tuple[str, Part, Span]] = set()
+        self._markers: set[Uncommitted] = set()
+        self._seen: set[Uncommitted] = set()
 
     async def wait(self, wait_s: float, findings: Findings) -> UnderWay:
         """Poll until nothing is in flight or the time is up.
@@ -136,17 +150,15 @@ class Drain:
         """
         committed = self._topics.committed(group, parts)
         rest = {
-            (group, part, Span(max(committed.get(part, span.low), span.low), span.high))
+            Uncommitted(group, part, Span(max(committed.get(part, span.low), span.low), span.high))
             for part, span in parts.items()
         }
-        rest = {item for item in rest if item[2].low < item[2].high} - self._markers
-        standing = {
-            item for item in rest if item in self._seen or item[2].high - item[2].low <= SHORT_ROWS
-        }
+        rest = {one for one in rest if one.offsets > 0} - self._markers
+        standing = {one for one in rest if one in self._seen or one.offsets <= SHORT_ROWS}
         self._seen |= rest
-        messages = self._count({part: span for _, part, span in standing})
-        self._markers |= {item for item in standing if not messages[item[1]]}
-        moving = sum(span.high - span.low for _, _, span in rest - standing)
+        messages = self._count({one.part: one.span for one in standing})
+        self._markers |= {one for one in standing if not messages[one.part]}
+        moving = sum(one.offsets for one in rest - standing)
         return moving + sum(messages.values())
 
     def _count(self, spans: Mapping[Part, Span]) -> dict[Part, int]:

@@ -34,7 +34,8 @@ def _compare(
     seen: tuple[str, int, int],
     findings: Findings,
 ) -> None:
-    if posted is None or posted[2] == 0:
+    _, _, position = posted or (None, None, 0)
+    if posted is None or position == 0:
         findings.add(Kind.PROJECTION_UNKNOWN, None, _told(*seen), account_id=account_id)
     elif posted != seen:
         findings.add(Kind.PROJECTION, _told(*posted), _told(*seen), account_id=account_id)

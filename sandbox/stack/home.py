@@ -105,12 +105,23 @@ class Home:
     def create(self) -> None:
         """Create the directories that are missing."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for path in (self.logs, self.data, self.conf, self.certs, self.reports, self.envoy):
-            path.mkdir(parents=True, exist_ok=True)
-        self.mesh_endpoints.parent.mkdir(exist_ok=True)
-        self.partners.mkdir(exist_ok=True)
-        self.secrets.mkdir(mode=0o700, exist_ok=True)
+        for path in self._folders():
+            path.mkdir(mode=0o700 if path == self.secrets else 0o777, exist_ok=True)
         self._create_run()
+
+    def _folders(self) -> tuple[Path, ...]:
+        """Return every folder of the home except the run directory."""
+        return (
+            *(self.logs, self.data, self.conf, self.certs, self.reports, self.envoy),
+            *(self.mesh_endpoints.parent, self.partners, self.secrets),
+        )
+
+    def remove_data(self) -> None:
+        """Remove all that earlier runs left, but for the run directory with its lock."""
+        for folder in self._folders():
+            if folder.exists():
+                shutil.rmtree(folder)
+        self.create()
 
     def remove_run(self) -> None:
         """Remove a run directory in /tmp once nothing runs; the next start creates it again."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import signal
 from collections.abc import Awaitable, Callable
-from typing import IO
 
 from ops.provision.bao_client import BaoError
-from sandbox.stack import endpoints, plan
+from sandbox.stack import endpoints, lock, plan
 from sandbox.stack.home import Home
 from sandbox.stack.settings import StackSettings
 from sandbox.stack.supervisor import orphans
@@ -25,25 +22,12 @@ def main(home: Home) -> None:
     """Run until `down` or SIGTERM. Exits at once when another supervisor holds the home."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home.create()
-    held = _lock(home)
-    if held is None:
-        log.info("another supervisor holds %s", home.root)
-        return
-    with held:
+    with lock.held(home) as own:
+        if not own:
+            log.info("another supervisor holds %s", home.root)
+            return
         asyncio.run(_serve(home))
         home.remove_run()
-
-
-def _lock(home: Home) -> IO[str] | None:
-    held = home.lock_file.open("w")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        held.close()
-        return None
-    held.write(str(os.getpid()))
-    held.flush()
-    return held
 
 
 def _own_commands(parts: plan.Parts, stop: Callable[[], Awaitable[None]]) -> dict[str, Command]:

@@ -7,7 +7,6 @@ supervisor's answer, never for a guessed time.
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from typing import Any
 from ops.provision.credentials import Credentials, load_or_make
 from ops.provision.stores import PostgresServer
 from ops.waiting import scaled_s
-from sandbox.stack import cli
+from sandbox.stack import cli, lock
 from sandbox.stack.home import Home
 from sandbox.stack.supervisor import control, orphans
 
@@ -41,12 +40,19 @@ class RunningStack:
 
     @classmethod
     def open_empty(cls, root: Path) -> RunningStack:
-        """Find the running stack of a home, or start one without the data of earlier runs."""
+        """Find the running stack of a home, or start one without the data of earlier runs.
+
+        Raises ValueError if `root` is a link, which may lead to data that somebody needs.
+        """
+        if root.is_symlink():
+            raise ValueError(f"{root} is a link; set BP_TEST_HOME to use a folder with its data")
         home = Home(root.resolve())
-        if not control.is_running(home.control_socket):
-            orphans.end_all(home.pids_file)
-            home.remove_run()
-            shutil.rmtree(home.root, ignore_errors=True)
+        home.create()
+        # A supervisor holds the lock from before it listens until after it has ended.
+        with lock.held(home) as own:
+            if own:
+                orphans.end_all(home.pids_file)
+                home.remove_data()
         return cls.open(root)
 
     def ensure(self, *names: str) -> None:

@@ -26,6 +26,7 @@ from services.transfers import bootstrap as transfers_bootstrap
 from services.transfers import handlers as transfers_handlers
 from services.transfers.settings import TransfersSettings
 from services.transfers.store import Store as TransfersStore
+from tests.rigs.host_speed import waited_out_s
 from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.services_in_process import Running, background, scaled_deadlines
 from tests.rigs.sidecar_calls import certificate_of, open_channel
@@ -84,7 +85,7 @@ async def transfers(
     """The transfers service, which calls customers."""
     settings = TransfersSettings.model_validate(
         _settings(tmp_path_factory.mktemp("transfers"), "transfers")
-        | {"check_timeout_s": scaled_s(CHECK_S)}
+        | {"check_timeout_s": waited_out_s(CHECK_S)}
     )
     pool = await postgres.pool("bp_transfers")
     store = TransfersStore(pool)

@@ -20,7 +20,8 @@ CHARTS = REPO / "docs" / "img"
 SETTING = (
     f"All systems ran on the same machine in one sitting ({peers.DATE}, {peers.MACHINE}). "
     "PostgreSQL 18.6 used fsync and synchronous commit for all. The load generator ran on the same "
-    "machine: a closed loop with 32 connections, 20 s after 8 s of warm-up, in turn with BP. "
+    "machine. It kept 32 requests in flight for 20 s, after 8 s of warm-up, and alternated between "
+    "BP and the other system. "
 )
 
 
@@ -105,10 +106,10 @@ def short() -> str:
             "![Units a second in one sitting](docs/img/peers.svg)",
             f"{SETTING}The figures of the bench above are from another hour, and the host's speed "
             "changes by up to 2.5 times between hours. So compare only figures of this chart.",
-            "A unit is different work in each system. A posting of Blnk "
+            "Each system does different work for one unit. A posting of Blnk "
             f"({_pace(peers.BLNK)} a second) has no TLS, no authentication and no hash chain. A "
             f"book transfer of BP ({peers.BOOK.typical_per_s} a second) has TLS, mTLS, events, an "
-            "audit record and two pushes; it is not ahead of a bare posting. BP's gateway and "
+            "audit record and two pushes; it is slower than a bare posting. BP's gateway and "
             "sidecars with one durable debit and nothing else make "
             f"{_pace(peers.BASELINE)} a second. What each system does for one unit, its "
             "latency and its CPU: [performance](docs/performance.md).",

@@ -78,7 +78,7 @@ def figures(result: Result, memory: list[tuple[float, dict[str, float]]]) -> dic
     """Return two slopes a minute: the memory of all parts, and the p99 latency."""
     minutes = [at / 60 for at, _ in memory]
     first = round(result.load.warm_up_s / result.load.slice_s)
-    p99 = [one[2] for one in result.outcome.slices][first:]
+    p99 = [p99_ms for *_, p99_ms in result.outcome.slices][first:]
     at = [n * result.load.slice_s / 60 for n in range(len(p99))]
     return {
         "soak.rss_slope": round(series.slope(minutes, [sum(p.values()) for _, p in memory]), 3),

@@ -99,7 +99,8 @@ class Books:
         code: str,
     ) -> list[Row]:
         """Credit a customer (account, currency, amount) and debit an internal account."""
-        require_amount(held[2])
+        _, _, amount = held
+        require_amount(amount)
         return self._pair(transaction_id, kind, reference, held, code)
 
     def _pair(

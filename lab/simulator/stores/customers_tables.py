@@ -24,7 +24,7 @@ class CustomersTables:
         """Store absolute balances. A row with a higher position is kept."""
         arrived = zip(account_ids, currencies, balances, positions, strict=True)
         for account_id, currency, balance, position in arrived:
-            known = self.balances.get(account_id)
-            if known is None or known[2] < position:
+            _, _, known = self.balances.get(account_id, (currency, 0, -1))
+            if known < position:
                 self._database.put(self.balances, account_id, (currency, balance, position))
         return []

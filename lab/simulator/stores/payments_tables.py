@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import asyncpg
+from bp.event.v1 import topics_pb2
 
 from lab.simulator.stores.books import Books, Leg
 from lab.simulator.stores.database import Database, Row, sqlstate_of
 from lab.simulator.stores.leases import Leases
 from lab.simulator.stores.notices_table import NoticesTable, WorkWatch, notice_row
 from lab.simulator.stores.outbox import Outbox
+from services.contracts.topics import topic
 from services.kernel.ids import shard_of
 from services.payments.rows import DebitOrder, PlainStep
 
@@ -27,6 +29,8 @@ UNSETTLED = frozenset({"SUBMITTED"})
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 """PostgreSQL's infinity, as asyncpg reads it."""
+
+_TOPIC = topic(topics_pb2.PAYMENTS).name
 
 Key = tuple[int, uuid.UUID, str]
 
@@ -114,7 +118,8 @@ class PaymentsTables(NoticesTable):
     @staticmethod
     def outcome_of_key(held: tuple[bytes, uuid.UUID], fingerprint: bytes) -> tuple[str, uuid.UUID]:
         """Return the result of a request whose key is already used."""
-        return "EXISTING" if held[0] == fingerprint else "REUSED", held[1]
+        held_for, transfer_id = held
+        return "EXISTING" if held_for == fingerprint else "REUSED", transfer_id
 
     def advance(self, *values: Any) -> Sequence[Row]:
         """Make a later step: write state, posting, event, key and notice."""
@@ -208,12 +213,12 @@ class PaymentsTables(NoticesTable):
         self, row: Row, event_id: uuid.UUID, event_type: str, payload: bytes, positions: list[Row]
     ) -> None:
         event = (event_id, event_type, row["transfer_id"], payload, row["traceparent"])
-        self._outbox.append("payments", row["account_id"], event, positions, self._now())
+        self._outbox.append(_TOPIC, row["account_id"], event, positions, self._now())
 
     def _free_key(self, row: Row) -> None:
         key: Key = (shard_of(row["account_id"]), row["customer_id"], row["idempotency_key"])
-        held = self.keys.get(key)
-        if held is not None and held[1] == row["transfer_id"]:
+        _, holder = self.keys.get(key, (b"", None))
+        if holder == row["transfer_id"]:
             self._database.drop(self.keys, key)
 
     def _write(self, before: Row | None, after: Row) -> None:

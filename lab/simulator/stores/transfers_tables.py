@@ -6,12 +6,16 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
+from bp.event.v1 import topics_pb2
 
 from lab.simulator.stores.books import Books, Leg
 from lab.simulator.stores.database import Database, Row, sqlstate_of
 from lab.simulator.stores.outbox import Outbox
+from services.contracts.topics import topic
 from services.kernel.ids import shard_of
 from services.transfers.store import Request
+
+_TOPIC = topic(topics_pb2.TRANSFERS).name
 
 Key = tuple[int, uuid.UUID, str]
 _COLUMNS = (
@@ -67,7 +71,7 @@ class TransfersTables:
             request.event_payload,
             request.traceparent,
         )
-        self._outbox.append("transfers", row["account_id"], event, positions, self._now())
+        self._outbox.append(_TOPIC, row["account_id"], event, positions, self._now())
         return [{"verdict": "POSTED", "response": row["response"]}]
 
     def post_book_transfers(self, requests: Sequence[Request]) -> Sequence[Row]:
@@ -95,9 +99,10 @@ class TransfersTables:
         held = self.keys.get((shard_of(customer_id), customer_id, idempotency_key))
         if held is None:
             return [{"verdict": None, "response": None}]
-        if held[0] != fingerprint:
+        held_for, transfer_id = held
+        if held_for != fingerprint:
             return [{"verdict": "REUSED", "response": None}]
-        return [{"verdict": "REPLAYED", "response": self.made[held[1]]["response"]}]
+        return [{"verdict": "REPLAYED", "response": self.made[transfer_id]["response"]}]
 
     def transfer(self, _shard: int, transfer_id: uuid.UUID) -> Sequence[Row]:
         """Return one transfer by its id."""

@@ -20,6 +20,7 @@ from tests.chaos.every_commit.gate import Hold
 from tests.chaos.every_commit.payments_that_stops import QUERY, RECALL, SUBMIT
 from tests.chaos.every_commit.rows import HANG, Cause
 from tests.chaos.every_commit.transfer_run import WITHIN_S, TransferRun
+from tests.rigs.host_speed import waited_out_s
 
 REFUSALS = 2
 """How often a commit fails before it succeeds."""
@@ -171,7 +172,7 @@ async def _commits_that_wait(run: TransferRun, locker: Any, failed: int) -> list
     """Return the server processes that wait for a lock of `locker`. Empty if the commit failed
     earlier or never began."""
     mine = await locker.fetchval("SELECT pg_backend_pid()")
-    deadline = time.monotonic() + scaled_s(COMES_WITHIN_S)
+    deadline = time.monotonic() + waited_out_s(COMES_WITHIN_S)
     while time.monotonic() < deadline:
         backends = await commits_behind(run.superuser, mine)
         if backends or run.watch.made[run.step.name, "failed"] > failed:

@@ -49,7 +49,7 @@ SELECT xmin::text AS writer FROM payments.interbank_transfer
 WHERE shard = ANY ($1::smallint[]) AND account_id = ANY ($2)
 """
 
-_GROUPS = {"payments.debit_each": "250ms", "payments.advance_group": None}
+_FUNCTIONS = {"payments.debit_each": "250ms", "payments.advance_group": None}
 """The functions that commit for several transfers, and the lock timeout of each in production.
 None: the function sets no lock timeout."""
 
@@ -59,9 +59,9 @@ async def crowd_at(
     bank: Bank, step: str, *, opening: Sequence[int] = (OPENING,) * CROWD
 ) -> AsyncGenerator[tuple[Rounds, list[TransferRun], list[Hold]]]:
     """Hold many requests before the same step, each of a different customer."""
-    async with rounds_on(bank) as rounds, _patient_groups(rounds):
+    async with rounds_on(bank) as rounds, _patient_batches(rounds):
         mark = uuid.uuid4().hex[:6]
-        memos = [f"group-{mark}-{number}" for number in range(len(opening))]
+        memos = [f"batch-{mark}-{number}" for number in range(len(opening))]
         runs = await rounds.open_runs([(Step(), memo) for memo in memos], opening)
         await rounds.payments.stand_in(workers=1)
         holds = [run.watch.hold(step, "before", every=True) for run in runs]
@@ -70,7 +70,7 @@ async def crowd_at(
 
 
 @asynccontextmanager
-async def _patient_groups(rounds: Rounds) -> AsyncGenerator[None]:
+async def _patient_batches(rounds: Rounds) -> AsyncGenerator[None]:
     """Raise the lock timeouts, so that a batch waits for a row that a test locks; restore
     production's timeouts at the end.
 
@@ -78,10 +78,10 @@ async def _patient_groups(rounds: Rounds) -> AsyncGenerator[None]:
     """
     patient = f"{round(1000 * scaled_s(GIVES_UP_S))}ms"
     try:
-        await _give_up_after(rounds, dict.fromkeys(_GROUPS, patient))
+        await _give_up_after(rounds, dict.fromkeys(_FUNCTIONS, patient))
         yield
     finally:
-        await _give_up_after(rounds, _GROUPS)
+        await _give_up_after(rounds, _FUNCTIONS)
 
 
 async def _give_up_after(rounds: Rounds, times: Mapping[str, str | None]) -> None:
@@ -90,10 +90,10 @@ async def _give_up_after(rounds: Rounds, times: Mapping[str, str | None]) -> Non
         await rounds.superuser.execute(f"ALTER FUNCTION {function} {setting}")
 
 
-@pytest.mark.parametrize("function", _GROUPS)
+@pytest.mark.parametrize("function", _FUNCTIONS)
 def test_the_restored_lock_timeout_is_that_of_production(function: str) -> None:
     text = (FUNCTIONS / f"{function.partition('.')[2]}.sql").read_text()
-    assert re.findall(r"lock_timeout = '(\w+)'", text) == [*filter(None, [_GROUPS[function]])]
+    assert re.findall(r"lock_timeout = '(\w+)'", text) == [*filter(None, [_FUNCTIONS[function]])]
 
 
 async def _until_held(runs: Sequence[TransferRun], holds: Sequence[Hold], count: int = 1) -> None:

@@ -25,6 +25,7 @@ from services.payments.state import PENDING
 from tests.chaos.every_commit.gate import Gate, Hold, Watch
 from tests.chaos.every_commit.payments_that_stops import QUERY, RECALL, SUBMIT
 from tests.chaos.every_commit.rows import HANG, SWALLOW, Before, Cause, Scenario, Step
+from tests.rigs.host_speed import waited_out_s
 from tests.rigs.running_bank import BO, Answer, Bank, Customer
 
 AMOUNT, OPENING = 100_00, 5_000_00
@@ -34,7 +35,6 @@ INTERRUPTED_S = 5.0
 """After this time no worker is busy with a transfer."""
 WITHIN_S = 60.0
 """A deadline that catches a hang while forty transfers run at once."""
-
 SILENCE_MS = 1000
 """How long the clearing house is silent after a request, before it closes the connection."""
 
@@ -291,7 +291,7 @@ class TransferRun:
 
     async def until_state(self, *states: str) -> None:
         """Wait for a state. The lease of an interrupted transfer is ended early."""
-        interrupted = time.monotonic() + scaled_s(INTERRUPTED_S)
+        interrupted = time.monotonic() + waited_out_s(INTERRUPTED_S)
 
         async def there() -> bool:
             if await self.state() in states:

@@ -17,6 +17,7 @@ from services.chassis import kafka
 from services.contracts.topics import all_topics
 from services.kernel.ids import new_id
 from tests.chaos.stores.load import load
+from tests.rigs.host_speed import waited_out_s
 from tests.rigs.running_bank import Bank
 
 GROUPS = {
@@ -83,7 +84,7 @@ def _join_and_leave(bootstrap: str, group: str, stop: threading.Event) -> int:
         settings = kafka.consumer_settings(subscription, kafka.Health())
         member = Consumer(settings, logger=kafka.client_logger())
         member.subscribe(list(topics))
-        deadline = time.monotonic() + scaled_s(4)
+        deadline = time.monotonic() + waited_out_s(4)
         while not member.assignment() and time.monotonic() < deadline and not stop.is_set():
             member.poll(0.05)
         held += bool(member.assignment())

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, Producer
 
 from ops.provision.bao_client import BaoClient
 from ops.waiting import scaled_s, until_true
-from sandbox.stack import cli, memory
+from sandbox.stack import cli, lock, memory
 from sandbox.stack.home import Home
 from sandbox.stack.supervisor import control, orphans
 from sandbox.stack.testing import RunningStack
@@ -137,6 +137,29 @@ def test_an_empty_start_discards_the_data_of_a_stopped_stack_only(tmp_path: Path
         assert old.exists()
     finally:
         empty.down()
+
+
+def test_an_empty_start_removes_nothing_while_another_process_has_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home")
+    home.create()
+    old = home.data / "old"
+    old.touch()
+    monkeypatch.setattr(cli, "ensure_supervisor", lambda *_args, **_options: False)
+    with lock.held(home):
+        RunningStack.open_empty(home.root)
+    assert old.exists()
+
+
+def test_an_empty_start_refuses_a_link_and_leaves_what_it_leads_to(tmp_path: Path) -> None:
+    thesis = tmp_path / "folder" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.touch()
+    (tmp_path / "link").symlink_to(thesis.parent)
+    with pytest.raises(ValueError, match="is a link"):
+        RunningStack.open_empty(tmp_path / "link")
+    assert [*thesis.parent.iterdir()] == [thesis]
 
 
 def test_down_stops_every_process(own_stack: RunningStack) -> None:
