@@ -269,12 +269,14 @@ class PaymentsTables(NoticesTable):
         self, shards: Sequence[int], customer_ids: Sequence[uuid.UUID], keys: Sequence[str]
     ) -> Sequence[Row]:
         """Return the transfers and the fingerprints of the idempotency keys that are in use."""
-        asked = zip(shards, customer_ids, keys, strict=True)
-        return [
-            {"number": number, "transfer_id": held[1], "fingerprint": held[0]}
-            for number, key in enumerate(asked, start=1)
-            if (held := self.keys.get(key)) is not None
-        ]
+        rows: list[Row] = []
+        for number, key in enumerate(zip(shards, customer_ids, keys, strict=True), start=1):
+            if key in self.keys:
+                fingerprint, transfer_id = self.keys[key]
+                rows.append(
+                    {"number": number, "transfer_id": transfer_id, "fingerprint": fingerprint}
+                )
+        return rows
 
     def keep_response(self, _shard: int, transfer_id: uuid.UUID, response: bytes) -> Sequence[Row]:
         """Store an answer, unless there is one already or the transfer has failed."""
