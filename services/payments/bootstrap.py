@@ -63,12 +63,14 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
         )
         server = Server(settings, apis(deps))
         matching = partial(handlers.match_kept_notices, deps)
+        giving_up = partial(handlers.give_up_old_notices, deps)
         reconciling = partial(reconciliation.ask_for_unsettled, deps)
         await server.start()
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(repeat("saga", deps.driver.resume, POLL_S)),
                 tasks.create_task(repeat("notices", matching, MATCH_NOTICES_S)),
+                tasks.create_task(repeat("old notices", giving_up, UPKEEP_S)),
                 tasks.create_task(repeat("unsettled", reconciling, reconciliation.EVERY_S)),
                 tasks.create_task(repeat("partitions", store.ensure_partitions, UPKEEP_S)),
                 tasks.create_task(vault.keep_alive()),

@@ -7,6 +7,7 @@ import asyncio
 import time
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
@@ -30,6 +31,10 @@ from services.payments.transfer import Fact, InterbankTransferOrder, Notice, Tra
 
 REPLAY_POLL_S = 0.1
 """How often a replay reads the transfer while another worker drives it."""
+
+NOTICE_WAIT = timedelta(days=10)
+"""How long a notice waits for its transfer. A transfer exists before it is sent, so a notice
+without one concerns another bank, or data that this bank has lost."""
 
 log = structlog.get_logger()
 
@@ -234,9 +239,18 @@ async def take_in_notice(deps: Dependencies, notice: Notice) -> None:
 
 
 async def match_kept_notices(deps: Dependencies) -> None:
-    """Apply the kept notices whose transfers have appeared since."""
-    for notice in await deps.store.matching_notices():
+    """Apply the kept notices whose transfers have appeared since.
+
+    A notice of a type that only another version knows stays kept for that version.
+    """
+    for notice in await deps.store.matching_notices([*saga.NOTICE_TYPES.values()]):
         await apply_notice(deps, notice)
+
+
+async def give_up_old_notices(deps: Dependencies) -> None:
+    """Leave to a person the notices that have matched no transfer for `NOTICE_WAIT`."""
+    for notice in await deps.store.give_up_notices(utc_now() - NOTICE_WAIT):
+        log.error("webhook.never_matched", notice_id=notice.notice_id, type=notice.type)
 
 
 async def apply_notice(deps: Dependencies, notice: Notice) -> None:

@@ -143,14 +143,15 @@ def contradicts_trace_number(transfer: Transfer, fact: Fact) -> bool:
 def judge_notice(transfer: Transfer, fact: Fact, *, legal: bool) -> NoticeVerdict:
     """Judge a notice against the transfer that it names.
 
-    A completion of a refunded transfer is a contradiction: the money left twice. A trace number
-    that differs from the one on record is another: the notice belongs to another transfer.
+    A completion or a return of a refunded transfer is a contradiction: the money did leave the
+    bank, although the clearing house had confirmed that it would not. A trace number that differs
+    from the one on record is another: the notice belongs to another transfer.
     """
     if contradicts_trace_number(transfer, fact):
         return NoticeVerdict.CONFLICT
     if legal:
         return NoticeVerdict.APPLY
-    if transfer.state in {State.FAILED, State.CANCELLED} and fact.event is Event.COMPLETED:
+    if transfer.state in {State.FAILED, State.CANCELLED}:
         return NoticeVerdict.CONFLICT
     return NoticeVerdict.STALE
 

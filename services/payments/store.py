@@ -243,9 +243,14 @@ class Store:
         """Set the state of a notice that changed nothing."""
         await self._pool.execute(self._sql.close_notice, notice.notice_id, state)
 
-    async def matching_notices(self) -> list[Notice]:
-        """Return kept notices whose transfer exists."""
-        rows = await self._pool.fetch(self._sql.matching_notices, DUE_ROWS_MAX)
+    async def matching_notices(self, types: Sequence[str]) -> list[Notice]:
+        """Return kept notices of these types whose transfer exists."""
+        rows = await self._pool.fetch(self._sql.matching_notices, DUE_ROWS_MAX, types)
+        return [notice_of_row(row) for row in rows]
+
+    async def give_up_notices(self, before: datetime) -> list[Notice]:
+        """Set the notices that were kept before an instant to CONFLICT, and return them."""
+        rows = await self._pool.fetch(self._sql.give_up_notices, before)
         return [notice_of_row(row) for row in rows]
 
     async def ensure_partitions(self) -> None:

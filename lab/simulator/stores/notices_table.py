@@ -1,7 +1,7 @@
 """The clearing house's notices in memory: the part of the schema `payments` that keeps them."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -49,11 +49,13 @@ def notice_row(
 class NoticesTable:
     """Notices, and the transfers to match them with: by id and by trace number."""
 
-    def __init__(self, database: Database, work: WorkWatch) -> None:
+    def __init__(self, database: Database, work: WorkWatch, now: Callable[[], datetime]) -> None:
         self._database = database
         self._work = work
+        self._now = now
         self.notices: dict[str, Row] = {}
-        self.kept: dict[str, bool] = {}
+        self.kept: dict[str, datetime] = {}
+        """Notices that wait for their transfer, with the time of their arrival."""
         self.transfers: dict[uuid.UUID, Row] = {}
         self.traces: dict[str, uuid.UUID] = {}
 
@@ -71,7 +73,7 @@ class NoticesTable:
             return [{"state": known["state"]}]
         row = notice_row(notice_id, kind, trace_number, transfer_id, return_code, "KEPT")
         self._database.put(self.notices, notice_id, row)
-        self._database.put(self.kept, notice_id, True)
+        self._database.put(self.kept, notice_id, self._now())
         self._database.tell(self._work.kept)
         return [{"state": "KEPT"}]
 
@@ -86,11 +88,23 @@ class NoticesTable:
             self._set_notice(notice_id, state)
         return []
 
-    def matching_notices(self, rows_max: int) -> Sequence[Record]:
-        """Return the kept notices whose transfer exists, oldest first."""
+    def matching_notices(self, rows_max: int, types: Sequence[str]) -> Sequence[Record]:
+        """Return the kept notices of these types whose transfer exists, oldest first."""
         found: list[Record] = []
         for notice_id in self.kept:
             row = self.notices[notice_id]
-            if row["transfer_id"] in self.transfers or row["trace_number"] in self.traces:
-                found.append(Record(list(row.items())[:-1]))
+            known = row["transfer_id"] in self.transfers or row["trace_number"] in self.traces
+            if known and row["type"] in types:
+                found.append(_without_state(row))
         return found[:rows_max]
+
+    def give_up_notices(self, before: datetime) -> Sequence[Record]:
+        """Set the notices that were kept before an instant to CONFLICT."""
+        old = [notice_id for notice_id, at in self.kept.items() if at < before]
+        for notice_id in old:
+            self._set_notice(notice_id, "CONFLICT")
+        return [_without_state(self.notices[notice_id]) for notice_id in old]
+
+
+def _without_state(row: Row) -> Record:
+    return Record((name, value) for name, value in row.items() if name != "state")

@@ -55,11 +55,10 @@ class PaymentsTables(NoticesTable):
         work: WorkWatch,
         now: Callable[[], datetime],
     ) -> None:
-        super().__init__(database, work)
+        super().__init__(database, work, now)
         self._steps = steps
         self._books = books
         self._outbox = outbox
-        self._now = now
         self.keys: dict[Key, tuple[bytes, uuid.UUID]] = {}
         self.pending = Leases(database, PENDING)
         self.unsettled = Leases(database, UNSETTLED)

@@ -165,16 +165,22 @@ LIMIT 1;
 UPDATE payments.ach_notice SET state = $2 WHERE notice_id = $1 AND state = 'KEPT';
 
 -- name: matching_notices
--- Kept notices whose transfer exists, oldest first.
+-- Kept notices of the given types whose transfer exists, oldest first.
 SELECT n.notice_id, n.type, n.trace_number, n.transfer_id, n.return_code
 FROM payments.ach_notice n
-WHERE n.state = 'KEPT'
+WHERE n.state = 'KEPT' AND n.type = ANY ($2::text[])
   AND (EXISTS (SELECT FROM payments.interbank_transfer t
                WHERE t.shard = ledger.shard_of(n.transfer_id) AND t.transfer_id = n.transfer_id)
        OR EXISTS (SELECT FROM payments.interbank_transfer t
                   WHERE t.trace_number = n.trace_number))
 ORDER BY n.receive_time
 LIMIT $1;
+
+-- name: give_up_notices
+-- Ends the wait of kept notices that came before an instant and match nothing.
+UPDATE payments.ach_notice SET state = 'CONFLICT'
+WHERE state = 'KEPT' AND receive_time < $1
+RETURNING notice_id, type, trace_number, transfer_id, return_code;
 
 -- name: ensure_partitions
 -- Creates the partitions of the coming months.

@@ -173,8 +173,8 @@ def test_a_notice_moves_a_transfer_on_or_changes_nothing(state: State, kind: str
     legal = TABLE.allows(state, fact.event)
     verdict = saga.judge_notice(transfer(state), fact, legal=legal)
     assert (verdict is NoticeVerdict.APPLY) == legal
-    paid_twice = state in {State.FAILED, State.CANCELLED} and kind == "completed"
-    assert (verdict is NoticeVerdict.CONFLICT) == paid_twice
+    left_after_its_refund = state in {State.FAILED, State.CANCELLED}
+    assert (verdict is NoticeVerdict.CONFLICT) == left_after_its_refund
 
 
 def test_a_notice_with_another_trace_number_is_a_conflict() -> None:

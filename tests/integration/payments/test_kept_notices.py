@@ -1,0 +1,91 @@
+"""Kept notices wait for their transfer, for a limited time, and do not delay each other."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from services.kernel.clock import utc_now
+from services.payments import handlers
+from services.payments.driver import Driver
+from services.payments.handlers import Dependencies
+from services.payments.state import Event, State
+from services.payments.store import DUE_ROWS_MAX, Store
+from services.payments.transfer import Fact, Notice, Transfer
+from tests.integration.payments.orders import debit, order_of
+from tests.rigs.ledger_bank import LedgerBank
+
+
+class _Deps:
+    """The dependencies that notices need: the store, and a driver that only saves."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.driver = Driver(store, cast("Any", _NoHouse()), "test/0")
+
+
+class _NoHouse:
+    """A clearing house that nobody asks."""
+
+    submit = query = recall = None
+
+
+@pytest.fixture
+def deps(store: Store) -> Dependencies:
+    return cast("Any", _Deps(store))
+
+
+def notice_about(transfer: Transfer, kind: str) -> Notice:
+    return Notice(str(uuid.uuid4()), kind, "", transfer.transfer_id, "")
+
+
+async def submitted(deps: Dependencies, bank: LedgerBank) -> Transfer:
+    holder = await bank.open_holder(5_00)
+    transfer, _ = await debit(deps.store, order_of(holder), deps.driver.lease())
+    trace = str(transfer.transfer_id.int)[-15:]
+    moved, _ = await deps.driver.save(transfer, Fact(Event.ACCEPTED, trace_number=trace))
+    return moved
+
+
+async def state_of(bank: LedgerBank, notice: Notice) -> str | None:
+    write = await bank.superuser("bp_write")
+    sql = "SELECT state FROM payments.ach_notice WHERE notice_id = $1"
+    return await write.fetchval(sql, notice.notice_id)
+
+
+async def test_notices_of_a_type_of_another_version_stay_kept_and_keep_no_other_waiting(
+    deps: Dependencies, bank: LedgerBank
+) -> None:
+    transfer = await submitted(deps, bank)
+    for _ in range(DUE_ROWS_MAX):
+        unknown = notice_about(transfer, "transfer.corrected")
+        await deps.store.keep_notice(unknown)
+    known = notice_about(transfer, "transfer.completed")
+    await deps.store.keep_notice(known)
+    await handlers.match_kept_notices(deps)
+    stored = await deps.store.transfer(transfer.transfer_id)
+    assert stored is not None
+    assert stored.transfer.state is State.COMPLETED
+    assert await state_of(bank, known) == "APPLIED"
+    assert await state_of(bank, unknown) == "KEPT"
+
+
+async def test_a_notice_that_never_matches_becomes_a_conflict_and_is_logged(
+    deps: Dependencies, bank: LedgerBank
+) -> None:
+    stranger = Notice(str(uuid.uuid4()), "transfer.completed", "", uuid.uuid4(), "")
+    young = Notice(str(uuid.uuid4()), "transfer.completed", "", uuid.uuid4(), "")
+    for notice in (stranger, young):
+        await deps.store.keep_notice(notice)
+    write = await bank.superuser("bp_write")
+    received: datetime = utc_now() - handlers.NOTICE_WAIT - timedelta(minutes=1)
+    sql = "UPDATE payments.ach_notice SET receive_time = $2 WHERE notice_id = $1"
+    await write.execute(sql, stranger.notice_id, received)
+    with capture_logs() as logs:
+        await handlers.give_up_old_notices(deps)
+    assert await state_of(bank, stranger) == "CONFLICT"
+    assert await state_of(bank, young) == "KEPT"
+    told = [one["notice_id"] for one in logs if one["event"] == "webhook.never_matched"]
+    assert told == [stranger.notice_id]
