@@ -15,6 +15,8 @@ from services.chassis.settings import ServiceSettings
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+Begun = Callable[[], None]
+
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
@@ -51,14 +53,18 @@ class Batcher(Generic[Item, Result]):
         """
         self._perform = perform
         self._limits = limits
-        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._waiting: deque[tuple[Item, asyncio.Future[Result], Begun | None]] = deque()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
 
-    async def submit(self, item: Item) -> Result:
-        """Carry out one call, in a batch with calls that arrive at the same time."""
+    async def submit(self, item: Item, begun: Begun | None = None) -> Result:
+        """Carry out one call, in a batch with calls that arrive at the same time.
+
+        `begun` is called when the batch starts. Cancelled before that, the call has no effect;
+        cancelled later, it is carried out and only its result is lost.
+        """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        self._waiting.append((item, future, begun))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
         return await future
@@ -80,8 +86,10 @@ class Batcher(Generic[Item, Result]):
         """
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         while self._waiting and len(batch) < self._limits.items_max:
-            item, future = self._waiting.popleft()
+            item, future, begun = self._waiting.popleft()
             if not future.done():
+                if begun is not None:
+                    begun()
                 batch.append((item, future))
         return batch
 

@@ -27,6 +27,8 @@ from services.payments.store import Store
 
 MATCH_NOTICES_S = 5
 UPKEEP_S = 24 * 60 * 60
+SAGAS_END_WITHIN_S = 3.0
+"""How long running sagas may take after the last call, before other workers take them up."""
 
 
 def apis(deps: Dependencies) -> dict[ServiceDescriptor, object]:
@@ -67,8 +69,8 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
         reconciling = partial(reconciliation.ask_for_unsettled, deps)
         await server.start()
         async with asyncio.TaskGroup() as tasks:
+            resuming = tasks.create_task(repeat("saga", deps.driver.resume, POLL_S))
             background = [
-                tasks.create_task(repeat("saga", deps.driver.resume, POLL_S)),
                 tasks.create_task(repeat("notices", matching, MATCH_NOTICES_S)),
                 tasks.create_task(repeat("old notices", giving_up, UPKEEP_S)),
                 tasks.create_task(repeat("unsettled", reconciling, reconciliation.EVERY_S)),
@@ -76,6 +78,8 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
                 tasks.create_task(vault.keep_alive()),
             ]
             await stop.wait()
+            resuming.cancel()
             await server.drain()
+            await deps.driver.drain(SAGAS_END_WITHIN_S)
             for task in background:
                 task.cancel()

@@ -7,15 +7,18 @@ key and each save its version.
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 import structlog
 
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.clock import utc_now
+from services.kernel.errors import BankError
 from services.kernel.ids import new_id, shard_of
+from services.ledger.refusals import LedgerRefusal
 from services.payments import mapping, saga
 from services.payments.partners.ach import AchClient
 from services.payments.rows import Lease
@@ -34,6 +37,8 @@ the driver asks again later."""
 
 POLL_S = 1.0
 """How often a worker looks for transfers whose lease has expired."""
+
+Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -62,6 +67,7 @@ class Driver:
         self._released = False
         """Whether the leases that this slot held before its start or an outage are released."""
         self._running: dict[uuid.UUID, asyncio.Task[Driven]] = {}
+        self._carried: set[asyncio.Task[Any]] = set()
         self._ask: dict[Step, Callable[[Transfer], Awaitable[Answer]]] = {
             Step.SUBMIT: ach.submit,
             Step.QUERY: ach.query,
@@ -81,6 +87,36 @@ class Driver:
         self._running[transfer.transfer_id] = task
         task.add_done_callback(lambda done: self._ended(transfer.transfer_id, done))
         return task
+
+    def carry_through(self, action: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Run an action in a task that outlives its caller; `drain` waits for it too."""
+        task = asyncio.create_task(action)
+        self._carried.add(task)
+        task.add_done_callback(self._carried_through)
+        return task
+
+    def _carried_through(self, task: "asyncio.Task[Any]") -> None:
+        self._carried.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, BankError | LedgerRefusal):
+            # A refusal concerns the caller alone, who may have given up.
+            log.warning("saga.not_begun", exc_info=error)
+
+    async def drain(self, seconds: float) -> None:
+        """Let running tasks end, at most for `seconds`, and give back the leases of the rest.
+
+        Another worker then takes up their transfers at once.
+        """
+        deadline = asyncio.get_running_loop().time() + seconds
+        while tasks := {*self._carried, *self._running.values()}:
+            left_s = deadline - asyncio.get_running_loop().time()
+            if left_s <= 0:
+                break
+            await asyncio.wait(tasks, timeout=left_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._store.release_leases(self._slot, utc_now())
 
     def running(self, transfer_id: uuid.UUID) -> asyncio.Task[Driven] | None:
         """Return the task that drives a transfer in this process, or None."""

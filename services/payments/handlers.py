@@ -8,6 +8,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 import structlog
 
@@ -37,6 +38,13 @@ NOTICE_WAIT = timedelta(days=10)
 without one concerns another bank, or data that this bank has lost."""
 
 log = structlog.get_logger()
+
+
+class Started(NamedTuple):
+    """The outcome of a debit, and the task of the saga that it started."""
+
+    debit: Debit
+    saga_task: "asyncio.Task[Driven] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +91,38 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
     review = checks.needs_review(score)
     transfer_id = new_id(shard_of(order.account_id))
     transfer = debited(order, transfer_id, fraud_review=review, now=utc_now())
-    debit = await _debit(deps, order, transfer)
+    debit, saga_task = await _debit(deps, order, transfer)
     if debit.outcome == "REUSED":
         raise IdempotencyKeyReused
-    if debit.outcome == "EXISTING":
+    if saga_task is None:
         return await _replay(deps, debit.transfer_id)
-    return await _answer(deps, deps.driver.start(transfer), transfer)
+    return await _answer(deps, saga_task, transfer)
 
 
-async def _debit(deps: Dependencies, order: InterbankTransferOrder, transfer: Transfer) -> Debit:
-    event_id = new_id(shard_of(transfer.transfer_id))
-    event = mapping.event_out(transfer, DEBIT.event_type, event_id)
+async def _debit(deps: Dependencies, order: InterbankTransferOrder, transfer: Transfer) -> Started:
+    """Debit an order and start its saga, also if the caller gives up after the debit has begun."""
+    begun = asyncio.Event()
+    task = deps.driver.carry_through(_debit_and_start(deps, order, transfer, begun))
     try:
-        return await deps.store.debit(order, transfer, event, deps.driver.lease())
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not begun.is_set():
+            task.cancel()
+        raise
     except ledger_refusals.InsufficientFunds:
         raise errors.InsufficientFunds from None
     except ledger_refusals.AccountUnknown:
         raise errors.AccountNotFound from None
+
+
+async def _debit_and_start(
+    deps: Dependencies, order: InterbankTransferOrder, transfer: Transfer, begun: asyncio.Event
+) -> Started:
+    event_id = new_id(shard_of(transfer.transfer_id))
+    event = mapping.event_out(transfer, DEBIT.event_type, event_id)
+    debit = await deps.store.debit(order, transfer, event, deps.driver.lease(), begun.set)
+    saga_task = deps.driver.start(transfer) if debit.outcome == "DEBITED" else None
+    return Started(debit, saga_task)
 
 
 async def _replay_of_key(deps: Dependencies, order: InterbankTransferOrder) -> bytes | None:
@@ -142,7 +165,11 @@ async def _keep_answer(deps: Dependencies, transfer: Transfer) -> bytes:
 
 
 async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
-    """Return the first answer; wait for it while the first request is in flight."""
+    """Return the first answer; wait for it while the first request is in flight.
+
+    If the wait ends first, the answer is the transfer as it is. This worker then drives it too: the
+    one that began may have ended.
+    """
     wait_s = deps.settings.answer_wait_s
     task = deps.driver.running(transfer_id)
     if task is not None:
@@ -156,7 +183,10 @@ async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
         if stored is not None and stored.transfer.state is State.FAILED:
             raise errors.compensated(stored.transfer.failure_reason, str(transfer_id))
         if asyncio.get_running_loop().time() >= deadline:
-            raise RequestInProgress
+            if stored is None:
+                raise RequestInProgress
+            deps.driver.start(stored.transfer)
+            return await _keep_answer(deps, stored.transfer)
         await asyncio.sleep(REPLAY_POLL_S)
 
 

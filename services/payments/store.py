@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from services.chassis.batching import DEFAULT_BATCH_LIMITS, Batcher, BatchLimits
+from services.chassis.batching import DEFAULT_BATCH_LIMITS, Batcher, BatchLimits, Begun
 from services.chassis.postgres import load_queries
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.ids import new_id, shard_of
@@ -50,15 +50,21 @@ class Store:
         self._steps = Batcher(self._advance_group, limits)
 
     async def debit(
-        self, order: InterbankTransferOrder, transfer: Transfer, event: EventOut, lease: Lease
+        self,
+        order: InterbankTransferOrder,
+        transfer: Transfer,
+        event: EventOut,
+        lease: Lease,
+        begun: Begun | None = None,
     ) -> Debit:
         """Post the debit with key, transfer and event, or return the transfer that has the key.
 
-        Raises the refusals of services.ledger; a refused debit writes nothing.
+        `begun` is called when the debit starts; cancelled before that, it writes nothing. Raises
+        the refusals of services.ledger; a refused debit writes nothing.
         """
         row = debit_order(order, transfer, event, lease)
         try:
-            outcome = await self._debits.submit(row)
+            outcome = await self._debits.submit(row, begun)
         except asyncpg.PostgresError:
             # A lock held too long or an error fails the whole batch. Each debit is then retried
             # alone, so that one cannot fail the others.

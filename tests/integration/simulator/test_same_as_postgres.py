@@ -250,7 +250,12 @@ async def _say_of_notices(twins: Twins, payers: Payers, some: uuid.UUID) -> None
         version = payers.transfers.get(some, ["", 1])[1] - (luck.random() < 0.2)
         aside = (f"{notice_id}-aside", "transfer.not_found", "")
         await twins.say("put_aside", shard_of(some), some, version, *aside)
-    await twins.say("matching_notices", 64, only=set(payers.transfers))
+    await twins.say(
+        "matching_notices",
+        64,
+        ["transfer.completed", "transfer.returned"],
+        only=set(payers.transfers),
+    )
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -1,0 +1,213 @@
+"""Callers that give up, and workers that stop: no debit waits for the end of its lease."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any, cast
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from bp.customers.v1.account_pb2 import Account
+from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
+
+from lab.simulator.services.places import NOWHERE
+from ops.waiting import until
+from services.chassis.batching import BatchLimits
+from services.chassis.page_tokens import PageTokens
+from services.kernel.clock import utc_now
+from services.payments import handlers, mapping
+from services.payments.checks import Decision, Limits, Score
+from services.payments.driver import Driver
+from services.payments.handlers import Dependencies
+from services.payments.rows import Lease
+from services.payments.saga import Answer, Outcome
+from services.payments.settings import PaymentsSettings
+from services.payments.state import State
+from services.payments.store import Store
+from services.payments.transfer import InterbankTransferOrder, Transfer
+from tests.integration.payments.orders import debit, order_of
+from tests.rigs.ledger_bank import LedgerBank
+from tests.rigs.stores import PostgresStore
+
+TRACE = "991000010000077"
+WAITS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND query LIKE '%payments.debit%'
+"""
+
+
+class _House:
+    """A clearing house that answers when the test allows it."""
+
+    def __init__(self) -> None:
+        self.answers = asyncio.Event()
+        self.asked: set[str] = set()
+
+    async def submit(self, transfer: Transfer) -> Answer:
+        """Accept the transfer."""
+        self.asked.add(str(transfer.transfer_id))
+        await self.answers.wait()
+        return Answer(Outcome.ACCEPTED, trace_number=TRACE)
+
+    query = recall = submit
+
+    async def takes_part(self, _routing_number: str) -> bool:
+        """Know every bank."""
+        return True
+
+
+class _Friends:
+    """Customers and the fraud service: every account is sound, every order is approved."""
+
+    async def check_debit(self, *_: object) -> CheckDebitResponse:
+        """Return the account."""
+        account = Account(state=Account.State.ACTIVE, currency_code="USD")
+        return CheckDebitResponse(account=account)
+
+    async def score(self, _order: InterbankTransferOrder) -> Score:
+        """Approve."""
+        return Score(Decision.APPROVE, 1)
+
+
+@pytest.fixture
+def house() -> _House:
+    return _House()
+
+
+@pytest_asyncio.fixture
+async def deps(postgres: PostgresStore, house: _House) -> AsyncGenerator[Dependencies]:
+    """Payments with one debit at a time, so that a second one waits in the queue."""
+    pool = await postgres.pool("bp_payments")
+    store = Store(pool, BatchLimits(interval_s=0.0, items_max=1, batches_max=1))
+    driver = Driver(store, cast("Any", house), "test/0")
+    friends = cast("Any", _Friends())
+    yield Dependencies(
+        settings=PaymentsSettings(service="payments", answer_wait_s=0.2, **NOWHERE),
+        store=store,
+        driver=driver,
+        ach=cast("Any", house),
+        fraud=friends,
+        customers=friends,
+        limits=Limits(transfer_max=100_00, unscored_max=100_00),
+        tokens=PageTokens.of({"page_token_key": "0" * 64}),
+        webhook_secret=b"",
+    )
+    house.answers.set()
+    await driver.drain(60.0)
+    await pool.close()
+
+
+async def _state(bank: LedgerBank, order: InterbankTransferOrder) -> str | None:
+    write = await bank.superuser("bp_write")
+    sql = "SELECT state FROM payments.interbank_transfer WHERE idempotency_key = $1"
+    return await write.fetchval(sql, order.idempotency_key)
+
+
+async def _until_state(bank: LedgerBank, order: InterbankTransferOrder, state: State) -> None:
+    async def there() -> bool:
+        return await _state(bank, order) == state.value
+
+    await until(there, 3, f"the transfer is {state.name}, long before its lease ends")
+
+
+async def _until_debit_waits(bank: LedgerBank) -> None:
+    looker = await bank.superuser("bp_write")
+
+    async def waits() -> bool:
+        return bool(await looker.fetchval(WAITS))
+
+    await until(waits, 10, "the debit waits for the account")
+
+
+async def test_a_debit_that_has_begun_starts_its_saga_without_its_caller(
+    deps: Dependencies, house: _House, bank: LedgerBank, postgres: PostgresStore
+) -> None:
+    holder = await bank.open_holder(5_00)
+    order, queued = order_of(holder), order_of(await bank.open_holder(5_00))
+    house.answers.set()
+    locker: asyncpg.Connection = await postgres.session("postgres")
+    async with locker.transaction():
+        sql = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
+        await locker.execute(sql, holder.account_id)
+        calls = [
+            asyncio.create_task(handlers.create_interbank_transfer(deps, one))
+            for one in (order, queued)
+        ]
+        await _until_debit_waits(bank)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    await locker.close()
+    await _until_state(bank, order, State.SUBMITTED)
+    assert await bank.held(holder.account_id) == (4_00, 2)
+
+
+async def test_a_caller_that_gives_up_in_the_queue_is_not_debited(
+    deps: Dependencies, bank: LedgerBank
+) -> None:
+    holder = await bank.open_holder(5_00)
+    begun: list[str] = []
+
+    async def never(_orders: Any) -> Any:
+        begun.append("batch")
+        await asyncio.Event().wait()
+
+    # The first batch does not end, so the second order stays in the queue.
+    debits = cast("Any", deps.store)._debits
+    debits._perform = never
+    calls = [
+        asyncio.create_task(handlers.create_interbank_transfer(deps, order_of(holder)))
+        for _ in range(2)
+    ]
+
+    async def in_the_queue() -> bool:
+        return begun == ["batch"] and len(debits._waiting) == 1
+
+    await until(in_the_queue, 10, "one order is in a batch and one waits")
+    (_, waiting, _) = debits._waiting[0]
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    await until(lambda: _cancelled(waiting), 10, "the waiting order is dropped")
+    for task in [*debits._in_flight]:
+        task.cancel()
+    assert await bank.held(holder.account_id) == (5_00, 1)
+
+
+async def _cancelled(future: "asyncio.Future[Any]") -> bool:
+    return future.cancelled()
+
+
+async def test_a_repetition_of_an_abandoned_transfer_drives_it_and_answers_with_its_state(
+    deps: Dependencies, house: _House, bank: LedgerBank
+) -> None:
+    holder = await bank.open_holder(5_00)
+    order = order_of(holder)
+    # Another worker debited it and was killed; its lease is not over.
+    transfer, _ = await debit(deps.store, order, Lease("gone/0", deps.driver.lease().until))
+    answer = await handlers.create_interbank_transfer(deps, order)
+    assert answer == mapping.response_bytes(transfer)
+    house.answers.set()
+    await _until_state(bank, order, State.SUBMITTED)
+    assert await handlers.create_interbank_transfer(deps, order) == answer
+    assert await bank.held(holder.account_id) == (4_00, 2)
+
+
+async def test_a_worker_that_stops_lets_its_sagas_end_and_gives_back_the_leases_of_the_rest(
+    deps: Dependencies, house: _House, bank: LedgerBank
+) -> None:
+    order = order_of(await bank.open_holder(5_00))
+    await handlers.create_interbank_transfer(deps, order)
+    draining = asyncio.create_task(deps.driver.drain(60.0))
+    await asyncio.sleep(0)
+    house.answers.set()
+    await draining
+    assert await _state(bank, order) == "SUBMITTED"
+    house.answers.clear()
+    hanging = order_of(await bank.open_holder(5_00))
+    await handlers.create_interbank_transfer(deps, hanging)
+    await deps.driver.drain(0.0)
+    due = await deps.store.claim_due(Lease("other/0", utc_now()), utc_now())
+    write = await bank.superuser("bp_write")
+    sql = "SELECT transfer_id FROM payments.interbank_transfer WHERE idempotency_key = $1"
+    assert await write.fetchval(sql, hanging.idempotency_key) in {one.transfer_id for one in due}
