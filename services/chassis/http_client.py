@@ -5,12 +5,20 @@ import aiohttp
 from services.chassis.settings import ServiceSettings
 
 CONNECTIONS_MAX = 256
-"""Most requests in flight at once; one partner that hangs must not block the others."""
+"""Most requests in flight at once to one partner."""
+
+TOTAL_S = 40.0
+"""Longer than the sidecar's longest timeout for a partner (30 s), and shorter than the shortest
+lease under which a worker asks a partner (45 s)."""
 
 
 def partner_session(settings: ServiceSettings) -> aiohttp.ClientSession:
-    """Return a session. Request http://<partner host>/path; the sidecar makes it HTTPS."""
+    """Return a session for one partner. Request http://<partner host>/path; the sidecar makes it
+    HTTPS.
+
+    Each partner has its own, so that requests that hang at one leave connections to the others.
+    """
     connector = aiohttp.UnixConnector(path=str(settings.socket_out), limit=CONNECTIONS_MAX)
     # The sidecar's route has the real timeout; this one only catches a sidecar that is down.
-    timeout = aiohttp.ClientTimeout(total=60, sock_connect=2)
+    timeout = aiohttp.ClientTimeout(total=TOTAL_S, sock_connect=2)
     return aiohttp.ClientSession(connector=connector, timeout=timeout)

@@ -46,18 +46,19 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
     pool = await open_pool(database, f"payments/{settings.slot}", settings.pool_connections)
     async with (
         pool,
-        partner_session(settings) as session,
+        partner_session(settings) as ach_session,
+        partner_session(settings) as fraud_session,
         channel_to("customers", settings) as channel,
     ):
         batch_limits = BatchLimits.of(settings)
         store = Store(pool, batch_limits)
-        ach = AchClient(session, ach_secret["api_key"])
+        ach = AchClient(ach_session, ach_secret["api_key"])
         deps = Dependencies(
             settings=settings,
             store=store,
             driver=Driver(store, ach, f"payments/{settings.slot}", settings.settlement_wait_s),
             ach=ach,
-            fraud=FraudClient(session, fraud_secret["bearer_token"]),
+            fraud=FraudClient(fraud_session, fraud_secret["bearer_token"]),
             customers=CustomersClient(channel, settings.check_timeout_s, batch_limits),
             limits=Limits(settings.transfer_minor_units_max, settings.unscored_minor_units_max),
             tokens=tokens,

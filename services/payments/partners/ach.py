@@ -4,6 +4,7 @@ Timeouts, retries and the circuit breaker belong to the sidecar. A call that end
 answer of the clearing house itself is NO_ANSWER, never a failure.
 """
 
+import asyncio
 import re
 import time
 from typing import Any
@@ -18,11 +19,17 @@ from services.payments.transfer import Transfer
 
 BASE = "http://ach-network.example"
 DIRECTORY_TTL_S = 3600
+DIRECTORY_WITHIN_S = 2.0
+"""The directory is advice, for which no customer waits longer."""
 
 _REFUSALS = frozenset({400, 422})
 """Statuses with which the clearing house refuses a request for its form or its content. Not 408,
 409, 425, 429 (they depend on the moment) and 401, 403, 404 (they concern the caller or the
 path)."""
+
+_EXPECTED = frozenset({200, 202, 404, 409}) | _REFUSALS
+"""Statuses that the clearing house's protocol has. Any other one is logged, such as 401 when the
+bank's API key has expired: to the saga it is no answer."""
 
 _PLAIN = re.compile(r"[\x20-\x7e]{1,255}")
 """The form of a trace number and of an error's code."""
@@ -92,7 +99,12 @@ class AchClient:
         now = time.monotonic()
         if self._participants.get(routing_number, 0) > now:
             return True
-        status, _ = await self._call("GET", f"/ach/participants/{routing_number}")
+        try:
+            async with asyncio.timeout(DIRECTORY_WITHIN_S):
+                status, _ = await self._call("GET", f"/ach/participants/{routing_number}")
+        except TimeoutError:
+            log.warning("ach.directory_silent")
+            return True
         if status == 200:
             self._participants[routing_number] = now + DIRECTORY_TTL_S
         return status != 404
@@ -113,6 +125,8 @@ class AchClient:
                 headers=self._headers | (headers or {}),
             ) as response:
                 content = orjson.loads(await response.read() or b"{}")
+                if response.status not in _EXPECTED:
+                    log.warning("ach.unexpected_answer", method=method, status=response.status)
                 return response.status, content if isinstance(content, dict) else {}
         except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
             log.warning("ach.no_answer", method=method, error=type(error).__name__)
