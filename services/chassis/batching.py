@@ -5,6 +5,7 @@ A batch does not wait for the one before it, so a slow batch does not delay the 
 """
 
 import asyncio
+import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,16 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Begun = Callable[[], None]
+
+
+def _own(error: BaseException) -> BaseException:
+    """Return a caller's own copy of a batch's error: each raise adds to an error's traceback, and
+    keeps alive the frames in it."""
+    try:
+        copied = copy.copy(error)
+    except TypeError:  # an error whose class cannot be called with its arguments
+        return error
+    return copied.with_traceback(error.__traceback__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,7 @@ class Batcher(Generic[Item, Result]):
         if isinstance(results, BaseException):
             for _, future in batch:
                 if not future.done():
-                    future.set_exception(results)
+                    future.set_exception(_own(results))
             return
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from pydantic import Field
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -56,9 +57,9 @@ class ServiceSettings(BaseSettings):
     batch_interval_ms: float = 10
     """Time between the starts of two batches of calls that are saved together. A call that finds no
     other call waiting starts at once. Consumers of Kafka have `batch_linger_ms` instead."""
-    batch_items_max: int = 64
-    """Most calls in one batch."""
-    batches_max: int = 2
+    batch_items_max: int = Field(default=64, ge=1, le=100)
+    """Most calls in one batch; customers' BatchCheckDebits takes at most 100."""
+    batches_max: int = Field(default=2, ge=1)
     """Most batches in flight at once; each takes a connection of the pool."""
 
     @classmethod

@@ -59,7 +59,6 @@ class CurrencyUnsupported(TransfersError):
     """One of the accounts is not held in this currency. Use the currency of both accounts."""
 
     reason = "CURRENCY_UNSUPPORTED"
-    code = Code.INVALID_ARGUMENT
 
 
 class TransferNotFound(TransfersError):

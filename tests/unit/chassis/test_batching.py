@@ -65,9 +65,41 @@ async def test_each_caller_of_a_failed_batch_gets_the_error_and_the_next_batch_r
     batcher = Batcher(Recorder(), BatchLimits(interval_s=0.0, items_max=2))
     answers = await asyncio.gather(*map(batcher.submit, (12, 13, 14)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [ConnectionError, ConnectionError, int]
+    assert [str(answer) for answer in answers] == ["lost", "lost", "28"]
+    assert answers[0] is not answers[1], "each raise would add to the traceback of the other caller"
     with pytest.raises(ConnectionError):
         await batcher.submit(13)
     assert await batcher.submit(1) == 2
+
+
+async def test_an_error_that_cannot_be_copied_reaches_every_caller_too() -> None:
+    class Stubborn(Exception):
+        def __init__(self, code: int, *, detail: str) -> None:
+            super().__init__(code)
+            self.detail = detail
+
+    async def fail(_items: Sequence[int]) -> list[int]:
+        raise Stubborn(5, detail="no room")
+
+    batcher = Batcher(fail, BatchLimits(interval_s=0.0, items_max=2))
+    answers = await asyncio.gather(*map(batcher.submit, (1, 2)), return_exceptions=True)
+    assert [getattr(answer, "detail", "") for answer in answers] == ["no room", "no room"]
+
+
+async def test_begun_is_called_when_the_batch_starts_and_not_for_a_caller_that_gave_up() -> None:
+    recorder, begun = Recorder(), list[int]()
+    batcher = Batcher(recorder, BatchLimits(interval_s=0.0, items_max=1, batches_max=1))
+    calls = [
+        asyncio.create_task(batcher.submit(number, lambda n=number: begun.append(n)))
+        for number in (7, 2, 3)
+    ]
+    while not recorder.batches:
+        await asyncio.sleep(0)
+    assert begun == [7]
+    calls[1].cancel()
+    recorder.open.set()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert begun == [7, 3]
 
 
 async def test_a_caller_that_gives_up_does_not_delay_the_others() -> None:

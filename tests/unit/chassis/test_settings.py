@@ -1,6 +1,9 @@
 """Settings accept their former names for one version, so two versions can share an environment."""
 
 import pytest
+from bp.customers.v1.customers_service_pb2 import BatchCheckDebitsRequest
+from buf.validate import validate_pb2
+from pydantic import ValidationError
 
 from services.chassis.settings import ServiceSettings
 from services.notifications.settings import NotificationsSettings
@@ -37,6 +40,16 @@ def test_the_present_name_has_precedence(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("BP_TRANSFER_MAX_MINOR_UNITS", "5000")
     monkeypatch.setenv("BP_TRANSFER_MINOR_UNITS_MAX", "7000")
     assert PaymentsSettings.model_validate({}).transfer_minor_units_max == 7000
+
+
+def test_a_batch_is_no_larger_than_customers_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    field = BatchCheckDebitsRequest.DESCRIPTOR.fields_by_name["requests"]
+    most: int = field.GetOptions().Extensions[validate_pb2.field].repeated.max_items
+    monkeypatch.setenv("BP_BATCH_ITEMS_MAX", str(most))
+    assert PaymentsSettings.model_validate({}).batch_items_max == most
+    monkeypatch.setenv("BP_BATCH_ITEMS_MAX", str(most + 1))
+    with pytest.raises(ValidationError, match="batch_items_max"):
+        PaymentsSettings.model_validate({})
 
 
 @pytest.mark.parametrize("kind", [ServiceSettings, PaymentsSettings, NotificationsSettings])
