@@ -7,7 +7,8 @@ rely on a known caller, the scopes, a valid Idempotency-Key and a request that f
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import grpc
@@ -133,7 +134,26 @@ def translate(error: Exception, method: str) -> errors.BankError:
     return errors.InternalError()
 
 
-def guarded(contract: MethodContract, handler: Handler) -> Handler:
+class CallLimit:
+    """Limits the calls that a process serves at once, and so the queues in which calls wait."""
+
+    def __init__(self, calls_max: int) -> None:
+        self._calls_max = calls_max
+        self._running = 0
+
+    @contextmanager
+    def place(self) -> Generator[None]:
+        """Hold one place during the block; raise RateLimited if all are taken."""
+        if self._running >= self._calls_max:
+            raise errors.RateLimited
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+
+def guarded(contract: MethodContract, handler: Handler, limit: CallLimit) -> Handler:
     """Wrap one unary handler with its policy, its deadline and the translation of errors."""
     deadline_s = contract.deadline_ms / 1000
 
@@ -142,8 +162,9 @@ def guarded(contract: MethodContract, handler: Handler) -> Handler:
             metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
             current_call.set(admit(contract, metadata))
             require_valid(request)
-            async with asyncio.timeout(deadline_s):
-                return await handler(request, context)
+            with limit.place():
+                async with asyncio.timeout(deadline_s):
+                    return await handler(request, context)
         except Exception as error:  # noqa: BLE001 - the process's edge: a caller gets every error as a Status
             answer = translate(error, contract.path)
         status = statuses.to_status(answer)

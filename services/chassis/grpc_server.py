@@ -37,22 +37,25 @@ def _snake(name: str) -> str:
 
 
 def _method_handler(
-    method: MethodDescriptor, api: object, contract: MethodContract
+    method: MethodDescriptor, api: object, contract: MethodContract, limit: boundary.CallLimit
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     request = message_factory.GetMessageClass(method.input_type)
     response = message_factory.GetMessageClass(method.output_type)
     return grpc.unary_unary_rpc_method_handler(
-        cast("Any", boundary.guarded(contract, getattr(api, _snake(method.name)))),
+        cast("Any", boundary.guarded(contract, getattr(api, _snake(method.name)), limit)),
         request_deserializer=boundary.reader(request),
         response_serializer=response.SerializeToString,
     )
 
 
 def _service_handler(
-    service: ServiceDescriptor, api: object, methods: Mapping[str, MethodContract]
+    service: ServiceDescriptor,
+    api: object,
+    methods: Mapping[str, MethodContract],
+    limit: boundary.CallLimit,
 ) -> grpc.GenericRpcHandler:
     handlers = {
-        m.name: _method_handler(m, api, methods[f"/{service.full_name}/{m.name}"])
+        m.name: _method_handler(m, api, methods[f"/{service.full_name}/{m.name}"], limit)
         for m in service.methods
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
@@ -68,7 +71,10 @@ class Server:
         self._health = cast("Any", health).aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         methods = contracts.load()
-        handlers = tuple(_service_handler(service, api, methods) for service, api in apis.items())
+        limit = boundary.CallLimit(settings.calls_max)
+        handlers = tuple(
+            _service_handler(service, api, methods, limit) for service, api in apis.items()
+        )
         self._server.add_generic_rpc_handlers(handlers)
 
     async def start(self) -> None:

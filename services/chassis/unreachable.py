@@ -24,6 +24,7 @@ _UNREACHABLE_CODES = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
         # A server that shuts down resets calls that it has not begun. This status never means that
         # this process cancelled the call, which raises CancelledError.
         grpc.StatusCode.CANCELLED,

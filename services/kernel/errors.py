@@ -17,6 +17,7 @@ class Code(Enum):
     NOT_FOUND = 5
     ALREADY_EXISTS = 6
     PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
     ABORTED = 10
     INTERNAL = 13
@@ -111,6 +112,14 @@ class RequestInProgress(BankError):
 
     reason = "REQUEST_IN_PROGRESS"
     code = Code.ABORTED
+    retry_after_s = 1
+
+
+class RateLimited(BankError):
+    """The bank has too many requests at the moment. Retry after the given time."""
+
+    reason = "RATE_LIMITED"
+    code = Code.RESOURCE_EXHAUSTED
     retry_after_s = 1
 
 

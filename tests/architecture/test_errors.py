@@ -14,7 +14,6 @@ GATEWAY_ONLY = {
         # Answered by the gateway, before any service is asked.
         "UNKNOWN_FIELD",
         "MALFORMED_BODY",
-        "RATE_LIMITED",
         "ROUTE_NOT_FOUND",
         "REQUEST_TOO_LARGE",
     },

@@ -5,7 +5,8 @@ import grpc
 import grpc.aio
 import pytest
 
-from services.chassis.boundary import translate
+from services.chassis.boundary import CallLimit, translate
+from services.kernel.errors import RateLimited
 
 
 def _from_another_service(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
@@ -13,6 +14,7 @@ def _from_another_service(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
 
 
 ERRORS = [
+    (_from_another_service(grpc.StatusCode.RESOURCE_EXHAUSTED), "DEPENDENCY_UNAVAILABLE"),
     (_from_another_service(grpc.StatusCode.UNAVAILABLE), "DEPENDENCY_UNAVAILABLE"),
     (_from_another_service(grpc.StatusCode.DEADLINE_EXCEEDED), "DEPENDENCY_UNAVAILABLE"),
     (_from_another_service(grpc.StatusCode.CANCELLED), "DEPENDENCY_UNAVAILABLE"),
@@ -28,3 +30,15 @@ ERRORS = [
 @pytest.mark.parametrize(("raised", "reason"), ERRORS)
 def test_an_outage_is_a_503_and_a_defect_is_a_500(raised: Exception, reason: str) -> None:
     assert translate(raised, "/bp.payments.v1.PaymentsService/Any").reason == reason
+
+
+def test_calls_beyond_the_limit_are_refused_until_one_ends() -> None:
+    limit = CallLimit(2)
+    with limit.place():
+        with pytest.raises(KeyError), limit.place():
+            raise KeyError
+        with limit.place(), pytest.raises(RateLimited) as refused, limit.place():
+            pytest.fail("a third call was admitted")
+        assert refused.value.retry_after_s
+        with limit.place():
+            pass
