@@ -1,5 +1,6 @@
 """The caller and the metadata of a call, read once and available to the handlers."""
 
+import re
 import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -7,7 +8,9 @@ from datetime import datetime
 
 from services.kernel import identities
 
-_URI = "URI="
+_PAIR = re.compile(
+    r'(?P<name>[A-Za-z]+)=(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^",;]*))(?=[,;]|\Z)'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,31 @@ current_call: ContextVar[Call] = ContextVar("current_call")
 
 
 def service_account(forwarded_client_cert: str) -> str:
-    """Return the service account in Envoy's x-forwarded-client-cert, or "" if there is none."""
-    for part in forwarded_client_cert.split(";"):
-        if part.startswith(_URI):
-            account = identities.service_account(part.removeprefix(_URI).split(",")[0])
-            if account is not None:
-                return account
-    return ""
+    """Return the service account in Envoy's x-forwarded-client-cert, or "" if there is none.
+
+    The header has an element for each proxy; the last one is that of this service's own
+    sidecar. It must name exactly one URI: a certificate with two identities is nobody's.
+    """
+    uris = [value for name, value in _last_element(forwarded_client_cert) if name == "URI"]
+    if len(uris) != 1:
+        return ""
+    return identities.service_account(uris[0]) or ""
+
+
+def _last_element(header: str) -> list[tuple[str, str]]:
+    """Return the pairs of the last element, none of a malformed header.
+
+    Elements are separated by commas and pairs by semicolons. A value that contains one of them is
+    in double quotes, in which a backslash precedes a quote.
+    """
+    pairs: list[tuple[str, str]] = []
+    position, separator = 0, ","
+    while separator:
+        pair = _PAIR.match(header, position)
+        if pair is None:
+            return []
+        if separator == ",":
+            pairs = []
+        pairs.append((pair["name"], pair["quoted"] or pair["plain"] or ""))
+        separator, position = header[pair.end() : pair.end() + 1], pair.end() + 1
+    return pairs

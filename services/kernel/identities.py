@@ -4,6 +4,8 @@ Only this module builds and parses such names. It handles only text; other modul
 certificates and tokens.
 """
 
+import re
+
 TRUST_DOMAIN = "bp.internal"
 NAMESPACE = "bp"
 GATEWAY = "gateway"
@@ -11,6 +13,8 @@ GATEWAY = "gateway"
 
 SPIFFE_PREFIX = f"spiffe://{TRUST_DOMAIN}/"
 """Every SPIFFE id of the trust domain begins with this."""
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+"""The form of a service account's name in Kubernetes: a DNS label."""
 _SERVICE_ACCOUNTS = f"{SPIFFE_PREFIX}ns/{NAMESPACE}/sa/"
 
 
@@ -23,7 +27,8 @@ def service_account(uri: str) -> str | None:
     """Return the service account that a SPIFFE id names; None for any other URI."""
     if not uri.startswith(_SERVICE_ACCOUNTS):
         return None
-    return uri.removeprefix(_SERVICE_ACCOUNTS)
+    name = uri.removeprefix(_SERVICE_ACCOUNTS)
+    return name if _NAME.fullmatch(name) else None
 
 
 def token_subject(name: str) -> str:
