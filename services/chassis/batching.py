@@ -5,6 +5,7 @@ A batch does not wait for the one before it, so a slow batch does not delay the 
 """
 
 import asyncio
+import contextvars
 import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -67,6 +68,7 @@ class Batcher(Generic[Item, Result]):
         self._waiting: deque[tuple[Item, asyncio.Future[Result], Begun | None]] = deque()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
+        self._context = contextvars.copy_context()
 
     async def submit(self, item: Item, begun: Begun | None = None) -> Result:
         """Carry out one call, in a batch with calls that arrive at the same time.
@@ -77,7 +79,9 @@ class Batcher(Generic[Item, Result]):
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future, begun))
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+            # Not the context of the call that happens to come first: its ids would be in log lines
+            # about other calls.
+            self._worker = asyncio.create_task(self._work(), context=self._context.copy())
         return await future
 
     async def _work(self) -> None:

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError, Message
 
 from services.chassis import status as statuses
 from services.chassis.call_context import Call, current_call, service_account
+from services.chassis.telemetry import bind_request
 from services.chassis.unreachable import is_unreachable
 from services.contracts import Audience, MethodContract
 from services.kernel import errors
@@ -160,6 +161,10 @@ def guarded(contract: MethodContract, handler: Handler, limit: CallLimit) -> Han
     async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
             metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
+            bind_request(
+                _plain(_REQUEST_ID, metadata.get("x-request-id", "")),
+                _plain(_TRACEPARENT, metadata.get("traceparent", "")),
+            )
             current_call.set(admit(contract, metadata))
             require_valid(request)
             with limit.place():

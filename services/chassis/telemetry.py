@@ -49,6 +49,17 @@ def _without_messages(
     return event
 
 
+def bind_request(request_id: str, traceparent: str) -> None:
+    """Add the ids of a request to every later line of the running task and of tasks it starts.
+
+    `traceparent` is the W3C header; empty ids are left out.
+    """
+    _, _, rest = traceparent.partition("-")
+    trace_id, _, _ = rest.partition("-")
+    ids = {"http.request.id": request_id, "trace.id": trace_id}
+    structlog.contextvars.bind_contextvars(**{name: value for name, value in ids.items() if value})
+
+
 def configure(service: str, slot: str, level: str) -> None:
     """Send the process's logs to standard output; called once, when the process starts."""
     structlog.configure(

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from services.chassis.telemetry import bind_request
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.clock import utc_now
 from services.kernel.errors import BankError
@@ -133,6 +134,7 @@ class Driver:
                 self._released = False
 
     async def _drive(self, transfer: Transfer) -> Driven:
+        bind_request(transfer.correlation_id, transfer.traceparent)
         response: bytes | None = None
         while transfer.state in PENDING:
             fact = await self._next_fact(transfer)

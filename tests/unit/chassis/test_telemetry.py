@@ -1,13 +1,21 @@
-"""The details of an error in a log line."""
+"""Which details of an error and of a call a log line has."""
 
+import asyncio
 import json
+import uuid
+from typing import Any, cast
 
 import asyncpg
 import pytest
 import structlog
+from bp.payments.v1.payments_service_pb2 import GetInterbankTransferRequest
 from bp.type.v1.account_ref_pb2 import AccountRef
 
-from services.chassis import telemetry
+from services import contracts
+from services.chassis import boundary, telemetry
+from tests.rigs.sidecar_calls import SCOPES, certificate_of
+
+REQUEST_ID, TRACE_ID = "r-17", "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 def test_the_row_that_postgresql_would_not_take_is_not_in_the_log(
@@ -37,6 +45,49 @@ def test_a_message_is_logged_by_its_name_alone(capsys: pytest.CaptureFixture[str
     line = capsys.readouterr().out
     assert json.loads(line)["request"] == "<bp.type.v1.AccountRef>"
     assert "Rivera" not in line
+
+
+async def test_each_line_of_a_call_has_its_request_id_and_its_trace_id(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The error of a defect tells the caller to name the request id, so a line must have it."""
+    try:
+        telemetry.configure("payments", "0", "INFO")
+        await asyncio.create_task(_defect())
+        structlog.get_logger().info("after the call")
+    finally:
+        structlog.reset_defaults()
+        structlog.contextvars.clear_contextvars()
+    defect, after = map(json.loads, capsys.readouterr().out.splitlines())
+    assert defect["message"] == "call.defect"
+    assert (defect["http.request.id"], defect["trace.id"]) == (REQUEST_ID, TRACE_ID)
+    assert not {"http.request.id", "trace.id"} & after.keys()
+
+
+class _Context:
+    """The context of a call through the gateway; `abort` only ends the call."""
+
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        return [
+            certificate_of("gateway"),
+            ("x-bp-subject", str(uuid.uuid4())),
+            ("x-bp-scope", SCOPES),
+            ("x-request-id", REQUEST_ID),
+            ("traceparent", f"00-{TRACE_ID}-00f067aa0ba902b7-01"),
+        ]
+
+    async def abort(self, *_: object) -> None:
+        """Do nothing: the test reads the log."""
+
+
+async def _defect() -> None:
+    async def handler(_request: object, _context: object) -> None:
+        raise KeyError
+
+    contract = contracts.load()["/bp.payments.v1.PaymentsService/GetInterbankTransfer"]
+    request = GetInterbankTransferRequest(transfer_id=str(uuid.uuid4()))
+    call = boundary.guarded(contract, handler, boundary.CallLimit(1))
+    await call(request, cast("Any", _Context()))
 
 
 def _chained() -> Exception:
