@@ -23,6 +23,7 @@ from ops.judge.stores import (
 )
 from ops.judge.topics import Topics
 from services.notifications.state import notification_id
+from services.payments.transfer import id_of
 from services.router import routes
 from services.router.mapping import ENVELOPES
 
@@ -44,7 +45,7 @@ async def trail(stores: Stores, transfer_id: uuid.UUID, kind: str) -> Row:
     trace = transfer.get("trace_number")
     event_ids = [row["event_id"] for row in outbox]
     return {
-        "transfer": {"transfer_id": text, "kind": kind, **transfer},
+        "transfer": {"transfer_id": text, "kind": kind, **transfer, **_fraud_transaction(transfer)},
         "customer": await _readable(_user_name(stores, transfer["customer_id"])),
         "steps": await _readable(_steps(stores, outbox)),
         "entries": await _readable(_fetch(stores, WRITE_DATABASE, "entries", transfer_id)),
@@ -54,6 +55,15 @@ async def trail(stores: Stores, transfer_id: uuid.UUID, kind: str) -> Row:
         "notices": await _readable(_fetch(stores, WRITE_DATABASE, "notices", text, trace)),
         "messages": await _readable(_messages(stores, event_ids)),
     }
+
+
+def _fraud_transaction(transfer: Row) -> Row:
+    """Return the id by which the fraud service knows the order, while its key is in use."""
+    fingerprint = transfer.get("fingerprint")
+    if not fingerprint or "beneficiary_name" not in transfer:
+        return {}
+    key, digest = transfer["idempotency_key"], bytes.fromhex(fingerprint)
+    return {"fraud_transaction_id": str(id_of(transfer["customer_id"], key, digest))}
 
 
 async def newest(stores: Stores, customer_id: uuid.UUID, rows: int) -> list[Row]:

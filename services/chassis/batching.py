@@ -25,8 +25,10 @@ def _own(error: BaseException) -> BaseException:
     keeps alive the frames in it."""
     try:
         copied = copy.copy(error)
-    except TypeError:  # an error whose class cannot be called with its arguments
+    except Exception:  # noqa: BLE001 - some classes cannot be called with their arguments
         return error
+    copied.__cause__, copied.__context__ = error.__cause__, error.__context__
+    copied.__suppress_context__ = error.__suppress_context__
     return copied.with_traceback(error.__traceback__)
 
 
@@ -83,6 +85,11 @@ class Batcher(Generic[Item, Result]):
             # about other calls.
             self._worker = asyncio.create_task(self._work(), context=self._context.copy())
         return await future
+
+    async def settle(self) -> None:
+        """Wait until no batch is in flight, also batches whose callers have given up."""
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)
 
     async def _work(self) -> None:
         while batch := self._next_batch():

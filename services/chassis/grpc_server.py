@@ -18,7 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from services import contracts
 from services.chassis import boundary, telemetry
 from services.chassis.settings import ServiceSettings
-from services.contracts import MethodContract
+from services.contracts import Audience, MethodContract
 
 GC_OBJECTS = 20_000
 """New objects between two runs of the garbage collector."""
@@ -52,10 +52,11 @@ def _service_handler(
     service: ServiceDescriptor,
     api: object,
     methods: Mapping[str, MethodContract],
-    limit: boundary.CallLimit,
+    limits: Mapping[Audience, boundary.CallLimit],
 ) -> grpc.GenericRpcHandler:
+    contracts_of = {m.name: methods[f"/{service.full_name}/{m.name}"] for m in service.methods}
     handlers = {
-        m.name: _method_handler(m, api, methods[f"/{service.full_name}/{m.name}"], limit)
+        m.name: _method_handler(m, api, contracts_of[m.name], limits[contracts_of[m.name].audience])
         for m in service.methods
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
@@ -71,9 +72,9 @@ class Server:
         self._health = cast("Any", health).aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         methods = contracts.load()
-        limit = boundary.CallLimit(settings.calls_max)
+        limits = {one: boundary.CallLimit(settings.calls_max) for one in Audience}
         handlers = tuple(
-            _service_handler(service, api, methods, limit) for service, api in apis.items()
+            _service_handler(service, api, methods, limits) for service, api in apis.items()
         )
         self._server.add_generic_rpc_handlers(handlers)
 

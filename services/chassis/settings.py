@@ -55,8 +55,8 @@ class ServiceSettings(BaseSettings):
     """Database connections of this process. A large pool is slower: its connections queue for a hot
     row."""
     calls_max: int = Field(default=1024, ge=1)
-    """Most calls that this process serves at once; the others get RATE_LIMITED. Each call waits in
-    at most one queue, so this also bounds the queues."""
+    """Most calls of one audience (customers, partners, services) that this process serves at once;
+    the others get RATE_LIMITED. So customers cannot take the places of other services."""
     batch_interval_ms: float = 10
     """Time between the starts of two batches of calls that are saved together. A call that finds no
     other call waiting starts at once. Consumers of Kafka have `batch_linger_ms` instead."""

@@ -24,7 +24,6 @@ _UNREACHABLE_CODES = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
         # A server that shuts down resets calls that it has not begun. This status never means that
         # this process cancelled the call, which raises CancelledError.
         grpc.StatusCode.CANCELLED,
@@ -35,5 +34,8 @@ _UNREACHABLE_CODES = frozenset(
 def is_unreachable(error: BaseException) -> bool:
     """Return whether the error means that a store or another service is temporarily unreachable."""
     if isinstance(error, grpc.aio.AioRpcError):
-        return error.code() in _UNREACHABLE_CODES
+        # Without a time to retry, RESOURCE_EXHAUSTED is a message that is too large: a defect.
+        overloaded = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        retriable = any(name == "retry-after" for name, _ in error.trailing_metadata() or ())
+        return error.code() in _UNREACHABLE_CODES or (overloaded and retriable)
     return isinstance(error, UNREACHABLE)

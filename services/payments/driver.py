@@ -26,7 +26,7 @@ from services.payments.rows import Lease
 from services.payments.saga import Answer, Step
 from services.payments.settings import SETTLEMENT_WAIT_S
 from services.payments.state import PENDING, State
-from services.payments.store import Store
+from services.payments.store import Attempt, Store
 from services.payments.transfer import Fact, Transfer, after
 
 LEASE_S = 45
@@ -35,6 +35,9 @@ LEASE_S = 45
 STEPS_MAX = 4
 """Most questions in a row; enough for any consistent clearing house. A contradiction is logged, and
 the driver asks again later."""
+
+RELEASE_WITHIN_S = 2.0
+"""How long a worker that stops tries to give back its leases; otherwise they end by themselves."""
 
 POLL_S = 1.0
 """How often a worker looks for transfers whose lease has expired."""
@@ -89,19 +92,25 @@ class Driver:
         task.add_done_callback(lambda done: self._ended(transfer.transfer_id, done))
         return task
 
-    def carry_through(self, action: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Run an action in a task that outlives its caller; `drain` waits for it too."""
-        task = asyncio.create_task(action)
+    def carry_through(
+        self, debit: Coroutine[Any, Any, Result], attempt: Attempt
+    ) -> asyncio.Task[Result]:
+        """Run a debit in a task that outlives its caller; `drain` waits for it too."""
+        task = asyncio.create_task(debit)
         self._carried.add(task)
-        task.add_done_callback(self._carried_through)
+        task.add_done_callback(lambda done: self._carried_through(done, attempt))
         return task
 
-    def _carried_through(self, task: "asyncio.Task[Any]") -> None:
+    def _carried_through(self, task: "asyncio.Task[Any]", attempt: Attempt) -> None:
         self._carried.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, BankError | LedgerRefusal):
-            # A refusal concerns the caller alone, who may have given up.
-            log.warning("saga.not_begun", exc_info=error)
+        if error is None or isinstance(error, BankError | LedgerRefusal):
+            return
+        if attempt.abandoned:
+            log.warning("saga.debit_interrupted", exc_info=error)
+        if isinstance(error, UNREACHABLE):
+            # The debit may have been written: this worker looks for it when the database is back.
+            self._released = False
 
     async def drain(self, seconds: float) -> None:
         """Let running tasks end, at most for `seconds`, and give back the leases of the rest.
@@ -117,7 +126,13 @@ class Driver:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._store.release_leases(self._slot, utc_now())
+        try:
+            async with asyncio.timeout(RELEASE_WITHIN_S):
+                # A batch continues without its callers, and its transfers have leases too.
+                await self._store.settle()
+                await self._store.release_leases(self._slot, utc_now())
+        except UNREACHABLE as error:
+            log.warning("saga.leases_kept", error=type(error).__name__)
 
     def running(self, transfer_id: uuid.UUID) -> asyncio.Task[Driven] | None:
         """Return the task that drives a transfer in this process, or None."""

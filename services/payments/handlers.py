@@ -27,7 +27,7 @@ from services.payments.rows import Debit, StoredTransfer
 from services.payments.saga import NoticeVerdict
 from services.payments.settings import PaymentsSettings
 from services.payments.state import DEBIT, PENDING, TABLE, Event, State
-from services.payments.store import Store
+from services.payments.store import Attempt, Store
 from services.payments.transfer import Fact, InterbankTransferOrder, Notice, Transfer, debited
 
 REPLAY_POLL_S = 0.1
@@ -101,12 +101,12 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
 
 async def _debit(deps: Dependencies, order: InterbankTransferOrder, transfer: Transfer) -> Started:
     """Debit an order and start its saga, also if the caller gives up after the debit has begun."""
-    begun = asyncio.Event()
-    task = deps.driver.carry_through(_debit_and_start(deps, order, transfer, begun))
+    attempt = Attempt()
+    task = deps.driver.carry_through(_debit_and_start(deps, order, transfer, attempt), attempt)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        if not begun.is_set():
+        if attempt.abandon():
             task.cancel()
         raise
     except ledger_refusals.InsufficientFunds:
@@ -116,11 +116,11 @@ async def _debit(deps: Dependencies, order: InterbankTransferOrder, transfer: Tr
 
 
 async def _debit_and_start(
-    deps: Dependencies, order: InterbankTransferOrder, transfer: Transfer, begun: asyncio.Event
+    deps: Dependencies, order: InterbankTransferOrder, transfer: Transfer, attempt: Attempt
 ) -> Started:
     event_id = new_id(shard_of(transfer.transfer_id))
     event = mapping.event_out(transfer, DEBIT.event_type, event_id)
-    debit = await deps.store.debit(order, transfer, event, deps.driver.lease(), begun.set)
+    debit = await deps.store.debit(order, transfer, event, deps.driver.lease(), attempt)
     saga_task = deps.driver.start(transfer) if debit.outcome == "DEBITED" else None
     return Started(debit, saga_task)
 
@@ -279,7 +279,8 @@ async def match_kept_notices(deps: Dependencies) -> None:
 
 async def give_up_old_notices(deps: Dependencies) -> None:
     """Leave to a person the notices that have matched no transfer for `NOTICE_WAIT`."""
-    for notice in await deps.store.give_up_notices(utc_now() - NOTICE_WAIT):
+    types = [*saga.NOTICE_TYPES.values()]
+    for notice in await deps.store.give_up_notices(utc_now() - NOTICE_WAIT, types):
         log.error("webhook.never_matched", notice_id=notice.notice_id, type=notice.type)
 
 

@@ -1,7 +1,9 @@
 """Interbank transfers in PostgreSQL: each method runs one statement of sql/queries.sql."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from services.chassis.batching import DEFAULT_BATCH_LIMITS, Batcher, BatchLimits, Begun
+from services.chassis.batching import DEFAULT_BATCH_LIMITS, Batcher, BatchLimits
 from services.chassis.postgres import load_queries
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.ids import new_id, shard_of
@@ -38,6 +40,41 @@ from services.payments.transfer import (
 
 DUE_ROWS_MAX = 64
 
+ALONE_MAX = 2
+"""Most debits that are retried alone at once, each on a connection of its own. The others wait for
+a place, so that a locked account does not take every connection."""
+
+OUTCOME_UNKNOWN = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+"""Errors after which a statement may have been committed. After any other error of the server it
+was rolled back."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One debit: whether it may have been written, and whether somebody waits for it."""
+
+    begun: bool = False
+    abandoned: bool = False
+
+    def begin(self) -> None:
+        """Note that the statement starts."""
+        self.begun = True
+
+    def undone(self) -> None:
+        """Note that the statement was rolled back; raise CancelledError if nobody waits."""
+        self.begun = False
+        if self.abandoned:
+            raise asyncio.CancelledError
+
+    def abandon(self) -> bool:
+        """Note that nobody waits any more; return whether the debit can still be dropped."""
+        self.abandoned = True
+        return not self.begun
+
 
 class Store:
     """The schema `payments` of the Write DB."""
@@ -48,6 +85,7 @@ class Store:
         self._keys = Batcher(self._find_keys, limits)
         self._debits = Batcher(self._debit_each, limits)
         self._steps = Batcher(self._advance_group, limits)
+        self._alone = asyncio.Semaphore(ALONE_MAX)
 
     async def debit(
         self,
@@ -55,23 +93,26 @@ class Store:
         transfer: Transfer,
         event: EventOut,
         lease: Lease,
-        begun: Begun | None = None,
+        attempt: Attempt | None = None,
     ) -> Debit:
         """Post the debit with key, transfer and event, or return the transfer that has the key.
 
-        `begun` is called when the debit starts; cancelled before that, it writes nothing. Raises
-        the refusals of services.ledger; a refused debit writes nothing.
+        `attempt` tells whether the debit may have been written, and stops a retry for which nobody
+        waits. Raises the refusals of services.ledger; a refused debit writes nothing.
         """
+        attempt = attempt or Attempt()
         row = debit_order(order, transfer, event, lease)
         try:
-            outcome = await self._debits.submit(row, begun)
-        except asyncpg.PostgresError:
+            outcome = await self._debits.submit(row, attempt.begin)
+        except asyncpg.PostgresError as error:
             # A lock held too long or an error fails the whole batch. Each debit is then retried
             # alone, so that one cannot fail the others.
             outcome = None
+            if not isinstance(error, OUTCOME_UNKNOWN):
+                attempt.undone()
         if isinstance(outcome, ledger_refusals.LedgerRefusal):
             raise outcome
-        return outcome or await self._debit_alone(row)
+        return outcome or await self._debit_alone(row, attempt)
 
     async def _debit_each(
         self, orders: Sequence[DebitOrder]
@@ -81,7 +122,12 @@ class Store:
         outcomes = {row["transfer_id"]: outcome_of_debit(row) for row in rows}
         return [outcomes[order.transfer_id] for order in orders]
 
-    async def _debit_alone(self, order: DebitOrder) -> Debit:
+    async def _debit_alone(self, order: DebitOrder, attempt: Attempt) -> Debit:
+        async with self._alone:
+            attempt.begin()
+            return await self._debit_one(order)
+
+    async def _debit_one(self, order: DebitOrder) -> Debit:
         with ledger_refusals.refusals():
             return debit_of_row(await self._pool.fetchrow(self._sql.debit, *order))
 
@@ -137,6 +183,11 @@ class Store:
         )
         responses = {row["event_id"]: row["accepted_response"] for row in rows}
         return [(step.event_id in responses, responses.get(step.event_id)) for step in steps]
+
+    async def settle(self) -> None:
+        """Wait until no batch is being written."""
+        await self._debits.settle()
+        await self._steps.settle()
 
     async def transfer(self, transfer_id: uuid.UUID) -> StoredTransfer | None:
         """Return a transfer, or None."""
@@ -254,9 +305,12 @@ class Store:
         rows = await self._pool.fetch(self._sql.matching_notices, DUE_ROWS_MAX, types)
         return [notice_of_row(row) for row in rows]
 
-    async def give_up_notices(self, before: datetime) -> list[Notice]:
-        """Set the notices that were kept before an instant to CONFLICT, and return them."""
-        rows = await self._pool.fetch(self._sql.give_up_notices, before)
+    async def give_up_notices(self, before: datetime, types: Sequence[str]) -> list[Notice]:
+        """Set the notices that were kept before an instant to CONFLICT, and return them.
+
+        Notices of these types whose transfer exists are left.
+        """
+        rows = await self._pool.fetch(self._sql.give_up_notices, before, types)
         return [notice_of_row(row) for row in rows]
 
     async def ensure_partitions(self) -> None:

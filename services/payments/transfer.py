@@ -40,8 +40,12 @@ _ORDERS = uuid.UUID("5d0c5a40-6f8e-4d0b-9a39-1f0c7a1f3f52")
 
 def order_id(order: InterbankTransferOrder) -> uuid.UUID:
     """Return an id of the customer's order: the same one each time that the order is repeated."""
-    name = f"{order.customer_id}/{order.idempotency_key}/{order.fingerprint.hex()}"
-    return uuid.uuid5(_ORDERS, name)
+    return id_of(str(order.customer_id), order.idempotency_key, order.fingerprint)
+
+
+def id_of(customer_id: str, idempotency_key: str, fingerprint: bytes) -> uuid.UUID:
+    """Return the id of the order that a customer made with a key, for the payload of a digest."""
+    return uuid.uuid5(_ORDERS, f"{customer_id}/{idempotency_key}/{fingerprint.hex()}")
 
 
 @dataclass(frozen=True, slots=True)

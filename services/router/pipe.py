@@ -93,7 +93,7 @@ class Pipe:
             linger_ms=settings.batch_linger_ms,
             batch_rows_max=settings.batch_rows_max,
         )
-        self._membership = Membership(settings.rejoin_s_max)
+        self._membership = Membership(settings.kafka_bootstrap, settings.rejoin_s_max)
         self._left: set[kafka.Place] = set()
         self._writer = Writer(settings)
 
@@ -153,7 +153,7 @@ class Pipe:
             log.info("router.producer_renewed")
         records = kafka.usable(messages, self._health)
         if not records:
-            self._membership.look(consumer)
+            self._membership.look()
             return
         try:
             self._transact(consumer, self._writer.producer, records)
@@ -207,7 +207,7 @@ class Pipe:
 
         If the retries keep failing although the brokers answer, the process ends.
         """
-        patience = Membership(self._subscription.rejoin_s_max)
+        patience = Membership(self._subscription.bootstrap, self._subscription.rejoin_s_max)
         while True:
             try:
                 with self._call():
@@ -218,7 +218,7 @@ class Pipe:
                 self._health.turn(False, error=error.args[0].name())
                 if self._stop.wait(BACKOFF_S):
                     raise Stopped from error
-                patience.look(self._writer.producer)
+                patience.look()
             else:
                 return
 

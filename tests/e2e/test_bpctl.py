@@ -57,6 +57,7 @@ async def test_an_interbank_transfer_is_shown_in_every_layer_by_key_id_and_trace
         "account_number_end": "3456",
     }
     assert wanted.items() <= trail["transfer"].items()
+    assert uuid.UUID(trail["transfer"]["fraud_transaction_id"])
     steps = ["TransferDebited", "TransferSubmitted", "TransferCompleted"]
     assert [step["type"] for step in trail["steps"]] == steps
     kinds = [(entry["kind"], entry["amount"]) for entry in trail["entries"]]

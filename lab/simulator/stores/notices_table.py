@@ -98,9 +98,11 @@ class NoticesTable:
                 found.append(_without_state(row))
         return found[:rows_max]
 
-    def give_up_notices(self, before: datetime) -> Sequence[Record]:
-        """Set the notices that were kept before an instant to CONFLICT."""
-        old = [notice_id for notice_id, at in self.kept.items() if at < before]
+    def give_up_notices(self, before: datetime, types: Sequence[str]) -> Sequence[Record]:
+        """Set old kept notices to CONFLICT, except those that match a transfer."""
+        matching = {row["notice_id"] for row in self.matching_notices(len(self.kept), types)}
+        late = {notice_id for notice_id, at in self.kept.items() if at < before}
+        old = sorted(late - matching)
         for notice_id in old:
             self._set_notice(notice_id, "CONFLICT")
         return [_without_state(self.notices[notice_id]) for notice_id in old]

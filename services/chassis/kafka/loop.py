@@ -59,7 +59,7 @@ class _Loop:
         self._handler = handler
         self._health = health
         self._parking = Parking(subscription)
-        self._membership = Membership(subscription.rejoin_s_max)
+        self._membership = Membership(subscription.bootstrap, subscription.rejoin_s_max)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{subscription.group}")
         self._backoff_s = BACKOFF_FIRST_S
         self._applied: dict[Place, int] = {}
@@ -127,7 +127,7 @@ class _Loop:
         messages = await self._in_thread(take, consumer, s.batch_rows_max, self._left)
         records = usable(messages, self._health)
         if not records:
-            await self._in_thread(self._membership.look, consumer)
+            await self._in_thread(self._membership.look)
             return await self._commit_due(consumer)
         done = await self._settle(records)
         if done:

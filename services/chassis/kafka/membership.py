@@ -5,18 +5,24 @@ seen with librdkafka 2.16 in two of four groups, after a pause of five seconds o
 busy disk. There is no error; records just stop arriving. So this module measures how long a
 consumer has been outside while the brokers answer. If that is too long, the process ends, and its
 supervisor restarts it.
+
+A new client asks the brokers. The stuck one gets no answer to that question either: twice a router
+and an audit consumer stayed outside for more than ten minutes, because each question timed out and
+looked like a broker that is down.
 """
 
 import os
 import time
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import structlog
 from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 ASKED_EVERY_S = 2.0
-ANSWER_S = 1.0
+ANSWER_S = 5.0
+"""Long enough for a broker on a busy machine; nobody waits for it but a consumer without work."""
 LOOKED_EVERY_S_MAX = 20.0
 """A longer time between two checks means that the process was paused in between."""
 EXIT_STUCK = 70
@@ -28,6 +34,8 @@ log = structlog.get_logger()
 class Membership:
     """Tracks whether a consumer is in its group; the client's callbacks report it."""
 
+    bootstrap: str
+    """Kafka's bootstrap servers."""
     rejoin_s_max: float
     """How long the consumer may stay outside while the brokers answer."""
     inside: bool = False
@@ -57,19 +65,21 @@ class Membership:
             self._since_s = now_s
         return 0.0 if self._since_s is None else now_s - self._since_s
 
-    def look(self, consumer: Any) -> None:
+    def look(self) -> None:
         """End the process if the consumer is outside for too long; call it after an empty read."""
         now_s = time.monotonic()
         if not self.is_due(now_s):
             return
-        outside_s = self.outside_s(now_s, answered=_answers(consumer))
+        outside_s = self.outside_s(now_s, answered=brokers_answer(self.bootstrap))
         if outside_s > self.rejoin_s_max:
             end_process("kafka.left_behind", outside_s)
 
 
-def _answers(consumer: Any) -> bool:
+def brokers_answer(bootstrap: str) -> bool:
+    """Return whether the brokers answer a new client."""
+    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     try:
-        consumer.list_topics(timeout=ANSWER_S)
+        client.list_topics(timeout=ANSWER_S)
     except KafkaException:
         return False
     return True

@@ -52,17 +52,9 @@ LIMIT $6;
 
 -- name: find_keys
 -- The transfer and the fingerprint of each idempotency key that is in use, with the key's number in
--- the arrays. LIMIT makes PostgreSQL look up each key by the index.
-SELECT o.number, k.transfer_id, k.fingerprint
-FROM unnest($1::smallint[], $2::uuid[], $3::text[])
-    WITH ORDINALITY AS o (shard, customer_id, idempotency_key, number)
-CROSS JOIN LATERAL (
-    SELECT k.transfer_id, k.fingerprint
-    FROM payments.idempotency_key k
-    WHERE k.shard = o.shard AND k.customer_id = o.customer_id
-      AND k.idempotency_key = o.idempotency_key
-    LIMIT 1
-) AS k;
+-- the arrays.
+SELECT number, transfer_id, fingerprint
+FROM payments.find_keys($1::smallint[], $2::uuid[], $3::text[]);
 
 -- name: keep_response
 -- Keeps the answer that a caller gets before the saga has ended; an earlier answer stays. A
@@ -177,10 +169,16 @@ ORDER BY n.receive_time
 LIMIT $1;
 
 -- name: give_up_notices
--- Ends the wait of kept notices that came before an instant and match nothing.
-UPDATE payments.ach_notice SET state = 'CONFLICT'
-WHERE state = 'KEPT' AND receive_time < $1
-RETURNING notice_id, type, trace_number, transfer_id, return_code;
+-- Ends the wait of kept notices that came before an instant. Notices of the given types whose
+-- transfer exists are left: they are about to be applied.
+UPDATE payments.ach_notice n SET state = 'CONFLICT'
+WHERE n.state = 'KEPT' AND n.receive_time < $1
+  AND NOT (n.type = ANY ($2::text[])
+    AND (EXISTS (SELECT FROM payments.interbank_transfer t
+                 WHERE t.shard = ledger.shard_of(n.transfer_id) AND t.transfer_id = n.transfer_id)
+         OR EXISTS (SELECT FROM payments.interbank_transfer t
+                    WHERE t.trace_number = n.trace_number)))
+RETURNING n.notice_id, n.type, n.trace_number, n.transfer_id, n.return_code;
 
 -- name: ensure_partitions
 -- Creates the partitions of the coming months.

@@ -80,7 +80,7 @@ GRANT SELECT ON TABLE payments.ach_notice TO bp_judge;
 GRANT SELECT,INSERT,UPDATE ON TABLE payments.ach_notice TO bp_payments;
 
 -- One accepted request of a customer for each key, as long as the bank keeps transfers. A refused
--- request has no row. A compensated failure removes the row again.
+-- request has no row. A failure that compensated before any answer removes the row.
 CREATE TABLE payments.idempotency_key (
     shard smallint NOT NULL,
     customer_id uuid NOT NULL,
@@ -176,6 +176,9 @@ GRANT EXECUTE ON FUNCTION payments.debit_each(payments.debit_order[]) TO bp_paym
 -- functions/ensure_partitions.sql, owned by postgres
 GRANT EXECUTE ON FUNCTION payments.ensure_partitions(integer, timestamp with time zone) TO
     bp_payments;
+
+-- functions/find_keys.sql, owned by postgres
+GRANT EXECUTE ON FUNCTION payments.find_keys(smallint[], uuid[], text[]) TO bp_payments;
 
 -- functions/finish_partition.sql, owned by postgres
 -- Only its owner may execute payments.finish_partition(regclass).

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from typing import Any, cast
 
 import asyncpg
@@ -9,9 +10,10 @@ import pytest
 import pytest_asyncio
 from bp.customers.v1.account_pb2 import Account
 from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
+from structlog.testing import capture_logs
 
 from lab.simulator.services.places import NOWHERE
-from ops.waiting import until
+from ops.waiting import scaled_s, until
 from services.chassis.batching import BatchLimits
 from services.chassis.page_tokens import PageTokens
 from services.kernel.clock import utc_now
@@ -23,7 +25,7 @@ from services.payments.rows import Lease
 from services.payments.saga import Answer, Outcome
 from services.payments.settings import PaymentsSettings
 from services.payments.state import State
-from services.payments.store import Store
+from services.payments.store import ALONE_MAX, Store
 from services.payments.transfer import InterbankTransferOrder, Transfer
 from tests.integration.payments.orders import debit, order_of
 from tests.rigs.ledger_bank import LedgerBank
@@ -123,20 +125,16 @@ async def test_a_debit_that_has_begun_starts_its_saga_without_its_caller(
     deps: Dependencies, house: _House, bank: LedgerBank, postgres: PostgresStore
 ) -> None:
     holder = await bank.open_holder(5_00)
-    order, queued = order_of(holder), order_of(await bank.open_holder(5_00))
+    order = order_of(holder)
     house.answers.set()
     locker: asyncpg.Connection = await postgres.session("postgres")
     async with locker.transaction():
         sql = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
         await locker.execute(sql, holder.account_id)
-        calls = [
-            asyncio.create_task(handlers.create_interbank_transfer(deps, one))
-            for one in (order, queued)
-        ]
+        call = asyncio.create_task(handlers.create_interbank_transfer(deps, order))
         await _until_debit_waits(bank)
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
     await locker.close()
     await _until_state(bank, order, State.SUBMITTED)
     assert await bank.held(holder.account_id) == (4_00, 2)
@@ -207,7 +205,47 @@ async def test_a_worker_that_stops_lets_its_sagas_end_and_gives_back_the_leases_
     hanging = order_of(await bank.open_holder(5_00))
     await handlers.create_interbank_transfer(deps, hanging)
     await deps.driver.drain(0.0)
-    due = await deps.store.claim_due(Lease("other/0", utc_now()), utc_now())
     write = await bank.superuser("bp_write")
-    sql = "SELECT transfer_id FROM payments.interbank_transfer WHERE idempotency_key = $1"
-    assert await write.fetchval(sql, hanging.idempotency_key) in {one.transfer_id for one in due}
+    sql = "SELECT lease_until FROM payments.interbank_transfer WHERE idempotency_key = $1"
+    lease_until: datetime | None = await write.fetchval(sql, hanging.idempotency_key)
+    assert lease_until is not None
+    assert lease_until <= utc_now()
+
+
+async def test_debits_for_which_nobody_waits_are_dropped_when_their_batch_was_rolled_back(
+    deps: Dependencies, bank: LedgerBank, postgres: PostgresStore
+) -> None:
+    """Each was retried alone for five seconds, ahead of the calls of other customers."""
+    holder = await bank.open_holder(50_00)
+    locker: asyncpg.Connection = await postgres.session("postgres")
+    async with locker.transaction():
+        sql = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
+        await locker.execute(sql, holder.account_id)
+        calls = [
+            asyncio.create_task(handlers.create_interbank_transfer(deps, order_of(holder)))
+            for _ in range(20)
+        ]
+        await _until_debit_waits(bank)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+        async def few_are_left() -> bool:
+            return len(deps.driver._carried) <= ALONE_MAX + 1
+
+        await until(few_are_left, 20, "only debits that have begun are left")
+        other = order_of(await bank.open_holder(5_00))
+        await asyncio.wait_for(handlers.create_interbank_transfer(deps, other), scaled_s(20))
+    await locker.close()
+
+
+async def test_a_stop_without_a_database_keeps_the_leases_and_fails_nothing(
+    deps: Dependencies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(Store, "release_leases", away)
+    with capture_logs() as logs:
+        await deps.driver.drain(0.0)
+    assert [one["event"] for one in logs] == ["saga.leases_kept"]

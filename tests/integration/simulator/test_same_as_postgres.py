@@ -232,7 +232,7 @@ async def _say_something(twins: Twins, payers: Payers) -> None:
             await twins.say("claim_due", "slot/1", until, now, 64, only=known)
             await twins.say("claim_unsettled", "slot/1", until, now, 64, only=known)
         case 10:
-            await twins.say("give_up_notices", LONG_AGO)
+            await twins.say("give_up_notices", LONG_AGO, ["transfer.completed"])
             version = payers.transfers[some][1] if known else 1
             await twins.say("postpone", shard_of(some), some, version, LONG_AGO)
         case _:

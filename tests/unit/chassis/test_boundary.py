@@ -9,12 +9,14 @@ from services.chassis.boundary import CallLimit, translate
 from services.kernel.errors import RateLimited
 
 
-def _from_another_service(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
-    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata())
+def _from_another_service(code: grpc.StatusCode, retry_after: str = "") -> grpc.aio.AioRpcError:
+    trailers = grpc.aio.Metadata(*([("retry-after", retry_after)] if retry_after else []))
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers)
 
 
 ERRORS = [
-    (_from_another_service(grpc.StatusCode.RESOURCE_EXHAUSTED), "DEPENDENCY_UNAVAILABLE"),
+    (_from_another_service(grpc.StatusCode.RESOURCE_EXHAUSTED), "INTERNAL_ERROR"),
+    (_from_another_service(grpc.StatusCode.RESOURCE_EXHAUSTED, "1"), "DEPENDENCY_UNAVAILABLE"),
     (_from_another_service(grpc.StatusCode.UNAVAILABLE), "DEPENDENCY_UNAVAILABLE"),
     (_from_another_service(grpc.StatusCode.DEADLINE_EXCEEDED), "DEPENDENCY_UNAVAILABLE"),
     (_from_another_service(grpc.StatusCode.CANCELLED), "DEPENDENCY_UNAVAILABLE"),

@@ -18,7 +18,7 @@ LOOKS = st.lists(
 def test_time_counts_from_the_first_of_an_unbroken_row_of_answers(
     looks: list[tuple[float, bool]],
 ) -> None:
-    membership, now_s, began_s = Membership(30), 0.0, None
+    membership, now_s, began_s = Membership("", 30), 0.0, None
     for step_s, answered in looks:
         now_s += step_s
         began_s = (now_s if began_s is None else began_s) if answered else None
@@ -27,7 +27,7 @@ def test_time_counts_from_the_first_of_an_unbroken_row_of_answers(
 
 
 def test_a_group_member_asks_no_broker_and_starts_counting_again_when_it_drops_out() -> None:
-    membership = Membership(30)
+    membership = Membership("", 30)
     membership.outside_s(1, answered=True)
     membership.turn(True)
     assert not membership.is_due(100)
@@ -37,14 +37,14 @@ def test_a_group_member_asks_no_broker_and_starts_counting_again_when_it_drops_o
 
 
 def test_brokers_are_asked_now_and_then() -> None:
-    membership = Membership(30)
+    membership = Membership("", 30)
     asked = [at for at in range(7) if membership.is_due(at)]
     assert asked == list(range(0, 7, int(ASKED_EVERY_S)))
 
 
 def test_time_without_a_look_does_not_count() -> None:
     """The whole process was paused, so its client had no chance to rejoin."""
-    membership = Membership(30)
+    membership = Membership("", 30)
     assert membership.outside_s(100, answered=True) == 0
     assert membership.outside_s(102, answered=True) == 2
     assert membership.outside_s(200, answered=True) == 0

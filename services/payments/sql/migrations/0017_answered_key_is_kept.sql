@@ -1,6 +1,8 @@
 -- migrate:up
 
--- The key of a transfer that was answered stays in use, even if the transfer fails later.
+-- The key of a transfer that was answered stays in use, even if the transfer fails later. Keys that
+-- were freed before get their rows back. The payload's digest is gone, so a repeated request is
+-- refused as one with another payload, and pays nothing.
 
 -- Takes any later step of the saga in one round trip: the state, the posting that the transition
 -- table names, the event, the key, and the notice that caused the step. It changes nothing and
@@ -50,7 +52,47 @@ BEGIN
     END IF;
 END $$;
 
+-- Finds the idempotency keys that are in use: the transfer and the fingerprint of each, with the
+-- key's number in the arrays. The settings make PostgreSQL look up each row by its key, even when a
+-- young table has no statistics.
+CREATE OR REPLACE FUNCTION payments.find_keys(
+    shards smallint[], customer_ids uuid[], idempotency_keys text[]
+) RETURNS TABLE (number bigint, transfer_id uuid, fingerprint bytea)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT o.number, k.transfer_id, k.fingerprint
+    FROM unnest(shards, customer_ids, idempotency_keys)
+        WITH ORDINALITY AS o (shard, customer_id, idempotency_key, number)
+    JOIN payments.idempotency_key k
+      ON k.shard = o.shard AND k.customer_id = o.customer_id
+     AND k.idempotency_key = o.idempotency_key;
+END $$;
+
+REVOKE EXECUTE ON FUNCTION payments.find_keys(smallint[], uuid[], text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION payments.find_keys(smallint[], uuid[], text[]) TO bp_payments;
+
+COMMENT ON TABLE payments.idempotency_key IS
+    'One accepted request of a customer for each key, as long as the bank keeps transfers. A '
+    'refused request has no row. A failure that compensated before any answer removes the row.';
+
+INSERT INTO payments.idempotency_key (shard, customer_id, idempotency_key, fingerprint, transfer_id)
+SELECT t.shard, t.customer_id, t.idempotency_key, '', t.transfer_id
+FROM payments.interbank_transfer t
+WHERE t.state = 'FAILED' AND t.accepted_response IS NOT NULL
+ORDER BY t.shard, t.customer_id, t.idempotency_key
+ON CONFLICT DO NOTHING;
+
 -- migrate:down
+DROP FUNCTION payments.find_keys(smallint[], uuid[], text[]);
+
+COMMENT ON TABLE payments.idempotency_key IS
+    'One accepted request of a customer for each key, as long as the bank keeps transfers. A '
+    'refused request has no row. A compensated failure removes the row again.';
+
 -- Takes any later step of the saga in one round trip: the state, the posting that the transition
 -- table names, the event, the key, and the notice that caused the step. It changes nothing and
 -- returns false when the transfer is no longer at `expected_version`, so a step may be repeated at
