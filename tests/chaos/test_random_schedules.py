@@ -11,7 +11,7 @@ from lab.chaos.schedule import READERS, Kind
 from ops.provision.roster import GATEWAY, SERVICES
 from sandbox.stack.testing import RunningStack
 
-SECONDS = 25.0
+SECONDS = 45.0
 SEED_MAX = 1_000_000
 
 

@@ -6,9 +6,9 @@ busy disk. There is no error; records just stop arriving. So this module measure
 consumer has been outside while the brokers answer. If that is too long, the process ends, and its
 supervisor restarts it.
 
-A new client asks the brokers. The stuck one gets no answer to that question either: twice a router
-and an audit consumer stayed outside for more than ten minutes, because each question timed out and
-looked like a broker that is down.
+A new client asks the brokers, because a question to the stuck one can time out and then looks like
+a broker that is down. When a router and an audit consumer stayed outside for twelve minutes, the
+watch was asking their own clients.
 """
 
 import os

@@ -140,14 +140,13 @@ def test_an_empty_start_discards_the_data_of_a_stopped_stack_only(tmp_path: Path
 
 
 def test_an_empty_start_removes_nothing_while_another_process_has_the_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     home = Home(tmp_path / "home")
     home.create()
     old = home.data / "old"
     old.touch()
-    monkeypatch.setattr(cli, "ensure_supervisor", lambda *_args, **_options: False)
-    with lock.held(home):
+    with lock.held(home), pytest.raises(TimeoutError, match="did not start"):
         RunningStack.open_empty(home.root)
     assert old.exists()
 
