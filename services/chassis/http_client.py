@@ -5,7 +5,8 @@ import aiohttp
 from services.chassis.settings import ServiceSettings
 
 CONNECTIONS_MAX = 256
-"""Most requests in flight at once; one partner that hangs must not block the others."""
+"""The largest number of requests in flight at once. One partner that hangs must not block the
+others."""
 
 
 def partner_session(settings: ServiceSettings) -> aiohttp.ClientSession:

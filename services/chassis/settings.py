@@ -57,9 +57,9 @@ class ServiceSettings(BaseSettings):
     """Time between the starts of two batches of calls that are saved together. A call that finds no
     other call waiting starts at once. Consumers of Kafka have `batch_linger_ms` instead."""
     batch_items_max: int = 64
-    """Most calls in one batch."""
+    """The largest number of calls in one batch."""
     batches_max: int = 2
-    """Most batches in flight at once; each takes a connection of the pool."""
+    """The largest number of batches in flight at once; each takes a connection of the pool."""
 
     @classmethod
     def settings_customise_sources(

@@ -28,8 +28,8 @@ LEASE_S = 45
 """Longer than the sidecar's timeout for one question to the clearing house (30 s)."""
 
 STEPS_MAX = 4
-"""Most questions in a row; enough for any consistent clearing house. A contradiction is logged, and
-the driver asks again later."""
+"""The largest number of questions in a row; enough for any consistent clearing house. A
+contradiction is logged, and the driver asks again later."""
 
 POLL_S = 1.0
 """How often a worker looks for transfers whose lease has expired."""

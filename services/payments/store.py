@@ -103,7 +103,7 @@ class Store:
         self._pool = pool
         self._sql = load_queries(Path(__file__).with_name("sql") / "queries.sql")
         self._debits = Batcher(self._debit_each, limits)
-        self._steps = Batcher(self._advance_group, limits)
+        self._steps = Batcher(self._advance_batch, limits)
 
     async def debit(
         self, order: InterbankTransferOrder, transfer: Transfer, event: EventOut, lease: Lease
@@ -180,7 +180,7 @@ class Store:
         )
         return row["advanced"], row["accepted_response"]
 
-    async def _advance_group(self, steps: Sequence[PlainStep]) -> list[tuple[bool, bytes | None]]:
+    async def _advance_batch(self, steps: Sequence[PlainStep]) -> list[tuple[bool, bytes | None]]:
         """Save steps that post nothing, each as `advance` does."""
         rows: list[Any] = await self._pool.fetch(
             self._sql.advance_group, sorted(steps, key=attrgetter("transfer_id"))

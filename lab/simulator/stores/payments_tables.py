@@ -263,8 +263,11 @@ class PaymentsTables(NoticesTable):
 
     def key(self, shard: int, customer_id: uuid.UUID, idempotency_key: str) -> Sequence[Row]:
         """Return the transfer and the fingerprint of a customer's idempotency key."""
-        held = self.keys.get((shard, customer_id, idempotency_key))
-        return [{"transfer_id": held[1], "fingerprint": held[0]}] if held is not None else []
+        match self.keys.get((shard, customer_id, idempotency_key)):
+            case None:
+                return []
+            case fingerprint, transfer_id:
+                return [{"transfer_id": transfer_id, "fingerprint": fingerprint}]
 
     def keep_response(self, _shard: int, transfer_id: uuid.UUID, response: bytes) -> Sequence[Row]:
         """Store an answer, unless there is one already."""
