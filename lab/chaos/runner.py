@@ -180,7 +180,7 @@ class _Run:
         rows = await self._ask(lambda c: c.fetch(_sql().transfers, customers))
         held = await self._ask(lambda c: c.fetch(_sql().balances, list(load.opened)))
         books = [Row(**dict(row)) for row in rows]
-        return compare_with_books(load.orders, books, load.opened, {row[0]: row[1] for row in held})
+        return compare_with_books(load.orders, books, load.opened, dict(held))
 
     async def _ask(self, question: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
         connection = await asyncpg.connect(self._bank.stack.dsn("bp_write", "bp_judge"))

@@ -135,9 +135,9 @@ def schedule(seed: int, seconds: float, roster: Roster) -> tuple[Fault, ...]:
         at_s = round(at_s + dice.uniform(*GAP_S), 1)
         if fault is None or fault.end_s > seconds - QUIET_S:
             continue
-        under_way = [one for one in chosen if one.end_s > fault.at_s]
-        taken = {one.part for one in under_way}
-        if len(under_way) < OVERLAP_MAX and fault.part not in taken:
+        running = [one for one in chosen if one.end_s > fault.at_s]
+        taken = {one.part for one in running}
+        if len(running) < OVERLAP_MAX and fault.part not in taken:
             chosen.append(fault)
     return tuple(chosen)
 

@@ -72,8 +72,8 @@ def run(
 ) -> Tally:
     """Call every operation `examples` times in each phase.
 
-    The first customer sends the requests. The second must not see any data of the first. The third
-    receives the payments.
+    The first customer sends the requests. The second customer must not see any data of the first.
+    The third receives the payments.
     """
     tally = Tally() if into is None else into
     config = SchemathesisConfig.from_dict(_config(stack, people, seed, examples, folder, phases))

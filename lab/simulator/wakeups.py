@@ -13,10 +13,11 @@ from lab.simulator.context import Context
 from lab.simulator.processes import SKEW_S_MAX, Process
 from lab.simulator.stores.leases import Leases
 
-LOOKS_IN_VAIN = 60
-"""After this many polls without progress, a second apart as in production, polls become rarer."""
+POLLS_WITHOUT_PROGRESS = 60
+"""So many polls are a second apart, as in production. If they bring no progress, later polls are
+rarer."""
 
-VAIN_WAIT_S_MAX = 3_600.0
+EXTRA_WAIT_S_MAX = 3_600.0
 
 
 class Wakeups:
@@ -28,26 +29,26 @@ class Wakeups:
         self._for_leases: list[asyncio.Future[None]] = []
         self._for_notices: list[asyncio.Future[None]] = []
         self._looks_at = float("inf")
-        self._in_vain: dict[int, tuple[datetime | None, int]] = {}
+        self._without_progress: dict[int, tuple[datetime | None, int]] = {}
         """Process -> the earliest due time at its last poll, and how many polls found it."""
 
     async def until_due(self, process: Process, pending: Leases) -> None:
         """Wait until a pending transfer's lease has ended, by this process's clock."""
-        vain_s = self._vain_s(process, pending)
-        while (wait_s := await self._wait_s(process, pending)) > 0 or vain_s:
-            wait_s, vain_s = max(wait_s, vain_s), 0.0
+        extra_s = self._extra_wait_s(process, pending)
+        while (wait_s := await self._wait_s(process, pending)) > 0 or extra_s:
+            wait_s, extra_s = max(wait_s, extra_s), 0.0
             self._looks_at = min(self._looks_at, self._loop.now_s + wait_s)
             await self._until_woken(self._for_leases, wait_s)
 
-    def _vain_s(self, process: Process, pending: Leases) -> float:
+    def _extra_wait_s(self, process: Process, pending: Leases) -> float:
         """Return the extra wait after many polls that found the same transfer due."""
         due = pending.next_due()
-        before, looks = self._in_vain.get(process.entity, (None, 0))
+        before, looks = self._without_progress.get(process.entity, (None, 0))
         looks = looks + 1 if due is not None and due == before else 0
-        self._in_vain[process.entity] = due, looks
-        if looks < LOOKS_IN_VAIN:
+        self._without_progress[process.entity] = due, looks
+        if looks < POLLS_WITHOUT_PROGRESS:
             return 0.0
-        return min(VAIN_WAIT_S_MAX, 2.0 ** min(looks - LOOKS_IN_VAIN, 12))
+        return min(EXTRA_WAIT_S_MAX, 2.0 ** min(looks - POLLS_WITHOUT_PROGRESS, 12))
 
     async def until_unsettled(self, process: Process, unsettled: Leases) -> None:
         """Wait until a submitted transfer's notice is overdue. This time is known days in

@@ -192,7 +192,7 @@ class World:
         tables = self.payments
         return (
             self.house.is_idle()
-            and not self.notices.under_way
+            and not self.notices.in_flight
             and not tables.pending
             and not tables.kept
             and not self.outbox.waiting

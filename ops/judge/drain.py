@@ -38,7 +38,7 @@ TOPICS = tuple(sorted({one for stage in STAGES for topics in stage.values() for 
 
 
 @dataclass(slots=True)
-class UnderWay:
+class InFlight:
     """Counts of the work in flight."""
 
     of_bank: dict[str, int] = field(default_factory=dict[str, int])
@@ -74,44 +74,44 @@ class Drain:
         self._markers: set[Uncommitted] = set()
         self._seen: set[Uncommitted] = set()
 
-    async def wait(self, wait_s: float, findings: Findings) -> UnderWay:
+    async def wait(self, wait_s: float, findings: Findings) -> InFlight:
         """Poll until nothing is in flight or the time is up.
 
         The bank's own work that is still in flight then is a difference.
         """
         deadline = time.monotonic() + wait_s
         while True:
-            under_way = await self._look()
-            if under_way.nothing or time.monotonic() >= deadline:
+            in_flight = await self._look()
+            if in_flight.nothing or time.monotonic() >= deadline:
                 break
             await asyncio.sleep(POLL_S)
-        for what, count in under_way.of_bank.items():
+        for what, count in in_flight.of_bank.items():
             if count:
                 findings.add(Kind.NOT_DRAINED, 0, count, what=what, after_s=round(wait_s))
-        return under_way
+        return in_flight
 
-    async def _look(self) -> UnderWay:
+    async def _look(self) -> InFlight:
         """Count the work in every queue once. An unreadable store counts as work in flight."""
-        under_way = UnderWay()
+        in_flight = InFlight()
         try:
-            await self._sagas_and_outbox(under_way)
+            await self._sagas_and_outbox(in_flight)
         except UNREADABLE as error:
-            under_way.of_bank[f"{WRITE_DATABASE}: {type(error).__name__}"] = 1
+            in_flight.of_bank[f"{WRITE_DATABASE}: {type(error).__name__}"] = 1
         try:
-            under_way.of_bank.update(await asyncio.to_thread(self._groups))
+            in_flight.of_bank.update(await asyncio.to_thread(self._groups))
         except (KafkaException, OSError) as error:
-            under_way.of_bank[f"kafka: {type(error).__name__}"] = 1
+            in_flight.of_bank[f"kafka: {type(error).__name__}"] = 1
         try:
             async with partner_api() as get:
                 state = await get(f"{self._stores.ach_control_url}/control/state")
-            under_way.of_partners["notices of the clearing house"] = state["webhooks"]["pending"]
+            in_flight.of_partners["notices of the clearing house"] = state["webhooks"]["pending"]
         except (OSError, KeyError) as error:
-            under_way.of_partners[f"clearing house: {type(error).__name__}"] = 1
+            in_flight.of_partners[f"clearing house: {type(error).__name__}"] = 1
         try:
-            under_way.of_partners["deliveries pending"] = await self._deliveries()
+            in_flight.of_partners["deliveries pending"] = await self._deliveries()
         except UNREADABLE as error:
-            under_way.of_bank[f"{NOTIFICATIONS_DATABASE}: {type(error).__name__}"] = 1
-        return under_way
+            in_flight.of_bank[f"{NOTIFICATIONS_DATABASE}: {type(error).__name__}"] = 1
+        return in_flight
 
     async def _deliveries(self) -> int:
         connection = await self._stores.connect(NOTIFICATIONS_DATABASE)
@@ -120,15 +120,15 @@ class Drain:
         finally:
             await connection.close()
 
-    async def _sagas_and_outbox(self, under_way: UnderWay) -> None:
+    async def _sagas_and_outbox(self, in_flight: InFlight) -> None:
         sql = queries("write")
         connection = await self._stores.connect(WRITE_DATABASE)
         try:
             fresh = await connection.fetchval(sql.fresh_sagas)
-            under_way.of_bank["outbox"] = int(await connection.fetchval(sql.outbox_depth) or 0)
+            in_flight.of_bank["outbox"] = int(await connection.fetchval(sql.outbox_depth) or 0)
         finally:
             await connection.close()
-        under_way.of_partners["sagas before their first answer"] = int(fresh or 0)
+        in_flight.of_partners["sagas before their first answer"] = int(fresh or 0)
 
     def _groups(self) -> dict[str, int]:
         """Count the lag of each stage, from upstream to downstream, so that no event is missed."""

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaException
 from ops.judge import messages, record
 from ops.judge.books import Bank, Place, read_bank
 from ops.judge.clearing_house import compare_clearing_house
-from ops.judge.drain import TOPICS, Drain, UnderWay
+from ops.judge.drain import TOPICS, Drain, InFlight
 from ops.judge.events import SOURCES, Tale, compare_with_outbox, compare_with_transfers
 from ops.judge.findings import Findings, Kind
 from ops.judge.messages import Requests, compare_messages, compare_pushes, compare_requests
@@ -35,7 +35,7 @@ class Verdict:
     """The result of a judgement."""
 
     findings: Findings
-    under_way: UnderWay
+    in_flight: InFlight
     seconds: float
 
     @property
@@ -50,7 +50,7 @@ class Verdict:
             "ok": self.ok,
             "seconds": round(self.seconds, 3),
             "checked": dict(self.findings.checked),
-            "waiting_for_partners": {k: n for k, n in self.under_way.of_partners.items() if n},
+            "waiting_for_partners": {k: n for k, n in self.in_flight.of_partners.items() if n},
             "difference_counts": {kind.name: counts[kind] for kind in Kind if counts[kind]},
             "differences": [one.to_json() for one in self.findings.named],
         }
@@ -73,13 +73,13 @@ async def _judged(stores: Stores, topics: Topics, wait_s: float) -> Verdict:
         rounds += 1
         findings = Findings()
         left_s = max(0.0, wait_s - (time.monotonic() - began))
-        under_way = await drain.wait(left_s, findings)
+        in_flight = await drain.wait(left_s, findings)
         before = await _activity(stores)
         await _Round(stores, topics, findings).run()
         still = before is not None and await _activity(stores) == before
         seconds = time.monotonic() - began
         if findings.ok or still or seconds >= wait_s or rounds == ROUNDS_MAX:
-            return Verdict(findings, under_way, seconds)
+            return Verdict(findings, in_flight, seconds)
 
 
 async def _activity(stores: Stores) -> int | None:

@@ -36,7 +36,7 @@ async def happy(stage: Stage, bank: BankClient) -> None:
     stage.arrow(scene, "clock", "ACH", "two banking days pass")
     await bank.two_banking_days()
     done = await bank.in_state(ana, paid.body["transferId"], "COMPLETED")
-    stage.arrow(scene, "payments", "ACH", "signed webhook transfer.completed", back=True)
+    stage.arrow(scene, "payments", "ACH", "signed notice transfer.completed", back=True)
     stage.holds(scene, "COMPLETED", done["state"] == "COMPLETED")
     stage.phone((await bank.pushed(ana, 2))[-1])
     scene.facts |= {"state": done["state"], "trace": done["traceNumber"]}

@@ -95,7 +95,7 @@ class Home:
     @property
     def lock_file(self) -> Path:
         """The lock of the running supervisor: a home has at most one supervisor."""
-        return self.run / "supervisor.lock"
+        return self.root / "supervisor.lock"
 
     @property
     def pids_file(self) -> Path:
@@ -117,7 +117,9 @@ class Home:
         )
 
     def remove_data(self) -> None:
-        """Remove all that earlier runs left, but for the run directory with its lock."""
+        """Remove what earlier runs left, except the lock and the run directory."""
+        for file in (self.endpoints, self.env_file):
+            file.unlink(missing_ok=True)
         for folder in self._folders():
             if folder.exists():
                 shutil.rmtree(folder)

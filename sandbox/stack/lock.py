@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TextIO
 
 from sandbox.stack.home import Home
 
+_RETRY_S = 0.02
+
 
 @contextmanager
-def held(home: Home) -> Generator[bool]:
-    """Hold the lock during the block; False if another process has it."""
+def held(home: Home, *, wait_s: float = 0.0) -> Generator[bool]:
+    """Hold the lock during the block; False if another process still has it after `wait_s`."""
+    deadline = time.monotonic() + wait_s
     with home.lock_file.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield True
+        while not (own := _taken(file)) and time.monotonic() < deadline:
+            time.sleep(_RETRY_S)
+        if own:
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+        yield own
+
+
+def _taken(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable
 
 from ops.provision.bao_client import BaoError
+from ops.waiting import scaled_s
 from sandbox.stack import endpoints, lock, plan
 from sandbox.stack.home import Home
 from sandbox.stack.settings import StackSettings
@@ -15,17 +16,24 @@ from sandbox.stack.supervisor import orphans
 from sandbox.stack.supervisor.control_server import Answer, Command, ControlServer, Request
 from sandbox.stack.supervisor.supervisor import Supervisor
 
+LOCKED_WITHIN_S = 5.0
+
 log = logging.getLogger("stack")
 
 
 def main(home: Home) -> None:
-    """Run until `down` or SIGTERM. Exits at once when another supervisor holds the home."""
+    """Run until `down` or SIGTERM. Exits when another supervisor keeps the home.
+
+    The lock may be free in a moment: a supervisor that was told to end, or a test's empty start,
+    holds it a little longer than others can see.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home.create()
-    with lock.held(home) as own:
+    with lock.held(home, wait_s=scaled_s(LOCKED_WITHIN_S)) as own:
         if not own:
             log.info("another supervisor holds %s", home.root)
             return
+        home.create()  # again, because the former supervisor may have removed the run directory
         asyncio.run(_serve(home))
         home.remove_run()
 

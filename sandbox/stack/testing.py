@@ -49,10 +49,16 @@ class RunningStack:
         home = Home(root.resolve())
         home.create()
         # A supervisor holds the lock from before it listens until after it has ended.
-        with lock.held(home) as own:
-            if own:
-                orphans.end_all(home.pids_file)
-                home.remove_data()
+        deadline = time.monotonic() + scaled_s(READY_WITHIN_S)
+        while not control.is_running(home.control_socket):
+            with lock.held(home) as own:
+                if own:
+                    orphans.end_all(home.pids_file)
+                    home.remove_data()
+                    break
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"another process holds {home.lock_file}, but runs no bank")
+            time.sleep(0.02)
         return cls.open(root)
 
     def ensure(self, *names: str) -> None:

@@ -18,7 +18,7 @@ class AuditSettings(ServiceSettings):
     pool_connections: int = 3
     """One connection writes, the others serve reads."""
     batch_rows_max: int = 2000
-    """Most records in one transaction."""
+    """The largest number of records in one transaction."""
     batch_linger_ms: int = 250
     """How long records gather before they are written; no caller waits for the log."""
     partitions_ahead_months: int = 3

@@ -13,7 +13,8 @@ from enum import StrEnum
 from services.audit.chain import GENESIS, AuditRow, Entry, content_digest, digest, digest_at
 
 PLACES_MAX = 500
-"""Most places to try for a misplaced link; a longer disorder is reported as changed links."""
+"""The largest number of places to try for a misplaced link; a longer disorder is reported as
+changed links."""
 
 
 class Kind(StrEnum):

@@ -39,9 +39,9 @@ class BatchLimits:
     interval_s: float = 0.01
     """Time between the starts of two batches; calls that arrive in between share a batch."""
     items_max: int = 64
-    """Most calls in one batch."""
+    """The largest number of calls in one batch."""
     batches_max: int = 2
-    """Most batches in flight at once; each takes a connection of the pool."""
+    """The largest number of batches in flight at once; each takes a connection of the pool."""
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> "BatchLimits":

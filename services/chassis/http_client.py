@@ -5,7 +5,7 @@ import aiohttp
 from services.chassis.settings import ServiceSettings
 
 CONNECTIONS_MAX = 256
-"""Most requests in flight at once to one partner."""
+"""The largest number of requests in flight at once to one partner."""
 
 TOTAL_S = 40.0
 """Longer than the sidecar's longest timeout for a partner (30 s), and shorter than the shortest

@@ -55,15 +55,16 @@ class ServiceSettings(BaseSettings):
     """Database connections of this process. A large pool is slower: its connections queue for a hot
     row."""
     calls_max: int = Field(default=1024, ge=1)
-    """Most calls of one audience (customers, partners, services) that this process serves at once;
-    the others get RATE_LIMITED. So customers cannot take the places of other services."""
+    """The largest number of calls of one audience (customers, partners, services) that this process
+    serves at once; the others get RATE_LIMITED. So customers cannot take the places of other
+    services."""
     batch_interval_ms: float = 10
     """Time between the starts of two batches of calls that are saved together. A call that finds no
     other call waiting starts at once. Consumers of Kafka have `batch_linger_ms` instead."""
     batch_items_max: int = Field(default=64, ge=1, le=100)
-    """Most calls in one batch; customers' BatchCheckDebits takes at most 100."""
+    """The largest number of calls in one batch; customers' BatchCheckDebits takes 100."""
     batches_max: int = Field(default=2, ge=1)
-    """Most batches in flight at once; each takes a connection of the pool."""
+    """The largest number of batches in flight at once; each takes a connection of the pool."""
 
     @classmethod
     def settings_customise_sources(

@@ -6,12 +6,10 @@ order between topics nor a redelivery matters: the highest position of an accoun
 
 from collections.abc import Sequence
 
-from google.protobuf.message import DecodeError
-
-from services.chassis.kafka import BadMessage, Record, Subscription
+from services.chassis.kafka import Record, Subscription
 from services.customers import mapping
 from services.customers.settings import GROUP, TOPICS, CustomersSettings
-from services.customers.state import Balance, latest
+from services.customers.state import latest
 from services.customers.store import Store
 
 
@@ -30,15 +28,8 @@ class Projection:
 
     async def __call__(self, records: Sequence[Record]) -> None:
         """Apply a batch; raise BadMessage for an event that is unreadable or impossible."""
-        balances = latest(balance for record in records for balance in _balances(record))
+        balances = latest(
+            balance for record in records for balance in mapping.balances_of_event(record.value)
+        )
         if balances:
             await self._store.apply(balances)
-
-
-def _balances(record: Record) -> list[Balance]:
-    try:
-        return mapping.balances_of_event(record.value)
-    except DecodeError as error:
-        raise BadMessage("UNDECODABLE", str(error)) from error
-    except ValueError as error:
-        raise BadMessage("INVALID_POSITION", str(error)) from error

@@ -5,7 +5,9 @@ import uuid
 from bp.customers.v1 import account_pb2, customer_pb2, customers_service_pb2
 from bp.event.v1 import event_pb2
 from bp.type.v1 import money_pb2
+from google.protobuf.message import DecodeError
 
+from services.chassis.kafka import BadMessage
 from services.chassis.timestamps import to_timestamp
 from services.customers.state import Account, Balance, CheckedDebit, Customer, PlannedDebit
 from services.kernel.money import Money
@@ -71,11 +73,16 @@ def balance_message(balance: Balance) -> account_pb2.Balance:
 def balances_of_event(payload: bytes) -> list[Balance]:
     """Return the balances in an event: field 15 of every envelope; other fields are not read.
 
-    Raises DecodeError for bytes that are no protobuf message and ValueError for an impossible
-    position.
+    Raises BadMessage for bytes that are no protobuf message and for an impossible position.
     """
-    event = event_pb2.AccountPositions.FromString(payload)
-    return [_balance(position) for position in event.account_positions]
+    try:
+        event = event_pb2.AccountPositions.FromString(payload)
+    except DecodeError as error:
+        raise BadMessage("UNDECODABLE", str(error)) from error
+    try:
+        return [_balance(position) for position in event.account_positions]
+    except ValueError as error:
+        raise BadMessage("INVALID_POSITION", str(error)) from error
 
 
 def _balance(position: event_pb2.AccountPosition) -> Balance:

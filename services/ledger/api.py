@@ -141,13 +141,11 @@ class Ledger:
         return tuple(_verdict(row) for row in found)
 
     async def statement(
-        self, account_id: UUID, below_position: int | None = None, page_rows: int = 50
+        self, account_id: UUID, cursor: int | None = None, rows: int = 50
     ) -> tuple[StatementLine, ...]:
-        """Return a page of entries, newest first; the next page is below its last position."""
-        rows = await self._pool.fetch(
-            self._queries.statement, account_id, below_position, page_rows
-        )
-        return tuple(_statement_line(row) for row in rows)
+        """Return a page of entries, newest first; its last position is the next page's cursor."""
+        found = await self._pool.fetch(self._queries.statement, account_id, cursor, rows)
+        return tuple(_statement_line(row) for row in found)
 
     async def check(self) -> tuple[Difference, ...]:
         """Return every error in the books. Reads all tables; for bp_judge."""

@@ -23,13 +23,14 @@ class NotificationsSettings(ServiceSettings):
     service: str = "notifications"
     pool_connections: int = 4
     batch_rows_max: int = 500
-    """Most requests that one statement writes."""
+    """The largest number of requests that one statement writes."""
     batch_linger_ms: int = 200
     """How long requests gather before they are written."""
     sends_max: int = 32
-    """Most pushes in flight at once."""
+    """The largest number of pushes in flight at once."""
     waiting_pushes_max: int = 2000
-    """Most deliveries that are leased and not yet sent; at this number the group stops reading."""
+    """The largest number of deliveries that are leased and not yet sent. At this number the group
+    stops reading."""
     lease_s: int = 60
     """For how long only this process sends a delivery; after a crash, another process sends it when
     the lease ends."""

@@ -33,8 +33,8 @@ LEASE_S = 45
 """Longer than the sidecar's timeout for one question to the clearing house (30 s)."""
 
 STEPS_MAX = 4
-"""Most questions in a row; enough for any consistent clearing house. A contradiction is logged, and
-the driver asks again later."""
+"""The largest number of questions in a row; enough for any consistent clearing house. A
+contradiction is logged, and the driver asks again later."""
 
 RELEASE_WITHIN_S = 2.0
 """How long a worker that stops tries to give back its leases; otherwise they end by themselves."""

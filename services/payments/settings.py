@@ -17,9 +17,9 @@ class PaymentsSettings(ServiceSettings):
     }
 
     transfer_minor_units_max: int = 100_000_00
-    """Most that one interbank transfer may move."""
+    """The largest amount that one interbank transfer may move."""
     unscored_minor_units_max: int = 1_000_00
-    """Most that one transfer may move while the fraud service is unavailable."""
+    """The largest amount that one transfer may move while the fraud service is unavailable."""
     check_timeout_s: float = 3.0
     """Longest wait for the account check. The call's deadline is ten seconds: five for the clearing
     house, two for the debit, three for this."""

@@ -41,8 +41,8 @@ from services.payments.transfer import (
 DUE_ROWS_MAX = 64
 
 ALONE_MAX = 2
-"""Most debits that are retried alone at once, each on a connection of its own. The others wait for
-a place, so that a locked account does not take every connection."""
+"""The largest number of debits that are retried alone at once, each on a connection of its own. The
+others wait for a place, so that a locked account does not take every connection."""
 
 OUTCOME_UNKNOWN = (
     asyncpg.PostgresConnectionError,
@@ -84,7 +84,7 @@ class Store:
         self._sql = load_queries(Path(__file__).with_name("sql") / "queries.sql")
         self._keys = Batcher(self._find_keys, limits)
         self._debits = Batcher(self._debit_each, limits)
-        self._steps = Batcher(self._advance_group, limits)
+        self._steps = Batcher(self._advance_batch, limits)
         self._alone = asyncio.Semaphore(ALONE_MAX)
 
     async def debit(
@@ -176,7 +176,7 @@ class Store:
         )
         return row["advanced"], row["accepted_response"]
 
-    async def _advance_group(self, steps: Sequence[PlainStep]) -> list[tuple[bool, bytes | None]]:
+    async def _advance_batch(self, steps: Sequence[PlainStep]) -> list[tuple[bool, bytes | None]]:
         """Save steps that post nothing, each as `advance` does."""
         rows: list[Any] = await self._pool.fetch(
             self._sql.advance_group, sorted(steps, key=attrgetter("transfer_id"))

@@ -11,7 +11,7 @@ class RelaySettings(ServiceSettings):
     """
 
     relay_batch_rows_max: int = 500
-    """Most events that are read, sent and marked together."""
+    """The largest number of events that are read, sent and marked together."""
     relay_gather_ms: int = 50
     """Pause after a batch, during which events gather. A longer pause means fewer, larger batches
     and more lag."""

@@ -19,7 +19,7 @@ class RouterSettings(ServiceSettings):
 
     service: str = "router"
     batch_rows_max: int = 2000
-    """Most source events in one transaction."""
+    """The largest number of source events in one transaction."""
     batch_linger_ms: int = 200
     """How long events gather before they are routed. A longer wait means fewer transactions, and
     each transaction writes a marker to every partition that it touched."""

@@ -7,9 +7,9 @@ class TransfersSettings(ServiceSettings):
     """The settings of one transfers process."""
 
     amount_minor_units_max: int = 1_000_000_00
-    """Most that one book transfer may move, 1,000,000.00."""
+    """The largest amount that one book transfer may move, 1,000,000.00."""
     page_rows_max: int = 100
-    """Most transfers on a page; the contract sets this limit."""
+    """The largest number of transfers on a page; the contract sets this limit."""
     check_timeout_s: float = 4.0
     """Longest wait for the account check. The call's deadline is five seconds: four for this, one
     for the posting."""

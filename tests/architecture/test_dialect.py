@@ -184,7 +184,7 @@ def test_only_the_mapping_knows_both_protobuf_and_the_domain(service: str) -> No
     both = [
         str(module.path)
         for module in _modules_of(service)
-        if any(name.startswith("bp.") for name in _imports(module))
+        if any(name.startswith(("bp.", "google.protobuf.")) for name in _imports(module))
         and any(name.startswith(domain) for name in _imports(module))
     ]
     assert both in ([], [f"services/{service}/mapping.py"])

@@ -1,9 +1,9 @@
 """Measures how slow this host is compared with the documented one, and scales every deadline.
 
 A deadline only catches a hang and costs nothing in a test that passes, so it is very generous: ten
-times the need of the idle documented host, twelve times on a slower one. A time that a passing test
-waits out is three times as long as there, and grows with the slowness of this host under its
-present load.
+times the need of the idle documented host, twelve times on a slower one. A passing test waits out
+some times to their end, such as a lease: these are three times as long as on the idle documented
+host, and longer on a host that is slow now.
 """
 
 import os

@@ -10,13 +10,14 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from ops.waiting import scaled_s
+from services.kernel.identities import spiffe_id
 
 SCOPES = "accounts:read transfers:read transfers:write"
 
 
 def certificate_of(service: str) -> tuple[str, str]:
     """The header that a sidecar sets for a caller's certificate."""
-    return "x-forwarded-client-cert", f"URI=spiffe://bp.internal/ns/bp/sa/{service}"
+    return "x-forwarded-client-cert", f"URI={spiffe_id(service)}"
 
 
 def from_customer(

@@ -132,4 +132,4 @@ def _lacking(what: str, count: int) -> str:
 
 
 def _column(rows: Iterable[Any]) -> set[str]:
-    return {row[0] for row in rows}
+    return {value for (value,) in rows}

@@ -224,7 +224,7 @@ def _ledger(bench: Mapping[str, Any]) -> str:
             _number(figures[f"ledger.{name}.per_s"]),
             _number(figures[f"ledger.{name}.call_ms"]),
         )
-        for kind in ("single", "group", "pgledger")
+        for kind in ("single", "batch", "pgledger")
         for where in ("spread", "hot")
         if f"ledger.{(name := f'{kind}.{where}')}.per_s" in figures
     ]

@@ -22,8 +22,8 @@ from services.chassis.postgres import load_queries
 
 ACCOUNTS = 10_000
 BALANCE = 10_000_000_00
-GROUPS_AT_ONCE = DEFAULT_BATCH_LIMITS.batches_max
-GROUP = 64 // GROUPS_AT_ONCE
+BATCHES_AT_ONCE = DEFAULT_BATCH_LIMITS.batches_max
+BATCH = 64 // BATCHES_AT_ONCE
 """Debits of one batch: as many as a service collects when 64 callers wait only for the ledger."""
 WARM_UP_S = 1.0
 SECONDS = 3.0
@@ -43,7 +43,7 @@ class Shape:
     script: str
     accounts: int
     clients: int
-    group: int = 1
+    batch: int = 1
 
 
 SINGLE = (
@@ -51,9 +51,9 @@ SINGLE = (
     # Few clients, as in the services' small pools: many waiters on one row would form a convoy.
     Shape("single.hot", "single.sql", 1, 4),
 )
-GROUPED = (
-    Shape("group.spread", "group.sql", ACCOUNTS, GROUPS_AT_ONCE, GROUP),
-    Shape("group.hot", "group.sql", 1, GROUPS_AT_ONCE, GROUP),
+BATCHED = (
+    Shape("batch.spread", "batch.sql", ACCOUNTS, BATCHES_AT_ONCE, BATCH),
+    Shape("batch.hot", "batch.sql", 1, BATCHES_AT_ONCE, BATCH),
 )
 PEER = (
     Shape("pgledger.spread", "peer_spread.sql", ACCOUNTS, 16),
@@ -65,15 +65,15 @@ async def ledger(bench: Bench) -> None:
     """Measure the ledger, and the peer if its SQL file is given."""
     figures, found = bench.found.figures, bench.found
     async with scratch_database(bench.test_bench, "bp_bench_ledger") as database:
-        grouped = await _prepare(bench, database)
-        shapes = (*SINGLE, *(GROUPED if grouped else ()))
+        batched = await _prepare(bench, database)
+        shapes = (*SINGLE, *(BATCHED if batched else ()))
         posted = await _measure(bench, database, shapes)
         await _prove(bench, database, posted)
-    form = "group" if grouped else "single"
+    form = "batch" if batched else "single"
     for where in ("spread", "hot"):
         figures[f"ledger.{where}.per_s"] = figures[f"ledger.{form}.{where}.per_s"]
     found.details["ledger"] = {
-        "form": f"batches of {GROUP}" if grouped else "single",
+        "form": f"batches of {BATCH}" if batched else "single",
         "shapes": [_described(shape) for shape in shapes],
     }
     if file := bench.scale.peer or _peer_file():
@@ -85,7 +85,7 @@ def _described(shape: Shape) -> dict[str, Any]:
         "name": shape.name,
         "clients": shape.clients,
         "accounts": shape.accounts,
-        "debits_a_call": shape.group,
+        "debits_a_call": shape.batch,
     }
 
 
@@ -101,7 +101,7 @@ async def _prepare(bench: Bench, database: str) -> bool:
         await connection.execute(_QUERIES.account_id)
         await connection.fetchval(_QUERIES.accounts, ACCOUNTS, BALANCE)
         await connection.execute("VACUUM ANALYZE")
-        return bool(await connection.fetchval(_QUERIES.has_groups))
+        return bool(await connection.fetchval(_QUERIES.has_batches))
     finally:
         await connection.close()
 
@@ -116,13 +116,13 @@ async def _measure(bench: Bench, database: str, shapes: Sequence[Shape]) -> int:
             bench.say(f"ledger, {shape.name}, round {number + 1}")
             warm_up, pace = await _round(bench, database, shape)
             paces[shape.name].append(pace)
-            posted += (warm_up.done + pace.done) * shape.group
+            posted += (warm_up.done + pace.done) * shape.batch
             if failed := warm_up.failed + pace.failed:
                 bench.found.void.append(f"ledger, {shape.name}: {failed} transactions failed")
     for shape in shapes:
         bench.found.figures |= {
             f"ledger.{shape.name}.per_s": round(
-                statistics.mean(pace.per_s for pace in paces[shape.name]) * shape.group, 1
+                statistics.mean(pace.per_s for pace in paces[shape.name]) * shape.batch, 1
             ),
             f"ledger.{shape.name}.call_ms": round(
                 statistics.mean(pace.latency_ms for pace in paces[shape.name]), 3
@@ -141,7 +141,7 @@ async def _round(bench: Bench, database: str, shape: Shape) -> tuple[pgbench.Pac
             shape.script,
             clients=shape.clients,
             seconds=seconds,
-            settings={"accounts": shape.accounts, "group": shape.group},
+            settings={"accounts": shape.accounts, "batch": shape.batch},
         )
 
     return await run(WARM_UP_S), await run(bench.scale.seconds or SECONDS)

@@ -1,7 +1,7 @@
 """Runs the clearing house of sandbox/partners/ach, with its journal, behind an unreliable network.
 
 Requests go through the partner's own endpoints, so its book, its tombstones, its clock and its
-webhooks are the same as for the running bank.
+notices are the same as for the running bank.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from sandbox.partners.ach.api import Endpoints, errors
 from sandbox.partners.ach.book import State
 from sandbox.partners.ach.book import Transfer as HouseTransfer
 from sandbox.partners.ach.network import AchNetwork
-from sandbox.partners.ach.webhooks import Webhook, WebhookSender
+from sandbox.partners.ach.notices import Notice, NoticeSender
 from sandbox.partners.settings import AchSettings, TlsSettings, WebhookSettings
 
 SECRET = "a secret of the simulation"
@@ -49,8 +49,8 @@ class Asked:
         return self.body
 
 
-class Sender(WebhookSender):
-    """The partner's own sender of webhooks, on the simulated network."""
+class Sender(NoticeSender):
+    """The partner's own sender of notices, on the simulated network."""
 
     deliver: Deliver
 
@@ -187,4 +187,4 @@ class ClearingHouse:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-__all__ = ["SECRET", "ClearingHouse", "Webhook"]
+__all__ = ["SECRET", "ClearingHouse", "Notice"]

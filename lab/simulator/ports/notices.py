@@ -11,7 +11,7 @@ from lab.simulator.machine import Service
 from lab.simulator.ports.clearing_house import SECRET
 from lab.simulator.processes import Process
 from lab.simulator.randomness import Point
-from sandbox.partners.ach.webhooks import signature
+from sandbox.partners.ach.notices import signature
 from services.chassis.call_context import Call, current_call
 from services.kernel.errors import BankError
 
@@ -27,7 +27,7 @@ class Notices:
         self._context = context
         self._outside = outside
         self._payments = payments
-        self.under_way = 0
+        self.in_flight = 0
         """Notices in a queue: held, or repeated."""
 
     async def deliver(self, body: bytes, header: str) -> tuple[int | None, str]:
@@ -51,13 +51,13 @@ class Notices:
 
     async def _later(self, body: bytes, delay_s: float) -> None:
         """Deliver a notice until the bank takes it, from a queue that signs each attempt again."""
-        self.under_way += 1
+        self.in_flight += 1
         await self._context.loop.pause(delay_s)
         while True:
             header = signature(SECRET, body, int(self._context.clock.wall_s()))
             status = await self._receive(body, header, _entity(body))
             if status is not None and status < 300:
-                self.under_way -= 1
+                self.in_flight -= 1
                 return
             await self._context.loop.pause(60)
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sandbox.partners.ach.book import Transfer
 from sandbox.partners.ach.clock import rfc3339
 from sandbox.partners.ach.network import AchNetwork
-from sandbox.partners.ach.webhooks import Tamper, Webhook
+from sandbox.partners.ach.notices import Notice, Tamper
 from sandbox.partners.ach.wire import resource
 from sandbox.partners.control import ControlError, control_app, number, parsed
 from sandbox.partners.faults import Faults
@@ -134,7 +134,7 @@ class _WebhookEndpoints:
             return answer({"answers": answers})
         return answer({"queued": self._sender.enqueue(events)})
 
-    def _chosen(self, body: _Redeliver) -> list[Webhook]:
+    def _chosen(self, body: _Redeliver) -> list[Notice]:
         book = self._network.book
         if body.idempotency_key is not None:
             transfer = book.find(body.idempotency_key)
@@ -176,7 +176,7 @@ def _shown(network: AchNetwork, transfer: Transfer) -> dict[str, Any]:
     }
 
 
-def _delivery(network: AchNetwork, event: Webhook) -> str:
+def _delivery(network: AchNetwork, event: Notice) -> str:
     if event.id in network.sender.pending:
         return "pending"
     return "dead" if event.id in network.sender.dead else "delivered"

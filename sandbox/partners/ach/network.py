@@ -12,8 +12,8 @@ from typing import Any
 
 from sandbox.partners.ach.book import Book, Order, State, Transfer
 from sandbox.partners.ach.clock import BusinessClock, Schedule
+from sandbox.partners.ach.notices import Notice, NoticeSender, events_of
 from sandbox.partners.ach.triggers import Ending, ending
-from sandbox.partners.ach.webhooks import Webhook, WebhookSender, events_of
 from sandbox.partners.journal import Journal
 from sandbox.partners.settings import AchSettings
 
@@ -34,7 +34,7 @@ class AchNetwork:
     """One clearing house with one journal."""
 
     def __init__(
-        self, settings: AchSettings, sender_kind: type[WebhookSender] = WebhookSender
+        self, settings: AchSettings, sender_kind: type[NoticeSender] = NoticeSender
     ) -> None:
         """Open the journal and replay it; the simulation passes its own kind of sender."""
         self.schedule = Schedule(settings.cutoff, settings.settlement)
@@ -90,7 +90,7 @@ class AchNetwork:
         self.catch_up()
         return self.book.find(key)
 
-    def events_of(self, transfer: Transfer) -> list[Webhook]:
+    def events_of(self, transfer: Transfer) -> list[Notice]:
         """Return the notices of a transfer so far."""
         trace = self.trace_of(transfer)
         return events_of(transfer, trace, self.schedule) if trace is not None else []

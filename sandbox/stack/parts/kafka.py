@@ -135,8 +135,7 @@ class Kafka:
             return
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(parents=True, exist_ok=True)
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c")
+        tool = ("kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c")
         await launch.run(
             (*self._java(*JVM), *tool, str(self.configuration)),
             env=launch.child_environment({}),
@@ -188,6 +187,17 @@ async def _until_told(process: asyncio.subprocess.Process, log: Path) -> None:
         if process.returncode is not None or FENCED in decided:
             return
         await asyncio.sleep(FENCING_POLL_S)
+
+
+def new_cluster_id() -> str:
+    """Return 22 random characters of base64url; the first is not "-", as in Kafka's Uuid class.
+
+    The tools on Kafka's command line read an id that begins with "-" as an option.
+    """
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
 
 
 def default_libs() -> Path:

@@ -29,7 +29,7 @@ REST_WAIT_S = 0.002
 FETCH_BYTES_MIN = 262_144
 
 BATCH_ROWS_MAX = 500
-"""Most records of a batch, for a group that does not set it."""
+"""The largest number of records of a batch, for a group that does not set it."""
 
 LOG_EVERY_S = 5.0
 
@@ -71,7 +71,7 @@ class Subscription:
     """Name of this process in the group and in logs, such as "audit-0"."""
     topics: tuple[str, ...]
     batch_rows_max: int = BATCH_ROWS_MAX
-    """Most records that a handler gets at once."""
+    """The largest number of records that a handler gets at once."""
     linger_ms: int = 20
     """How long the broker gathers messages before it answers a fetch. A longer wait means fewer and
     larger batches, and more latency."""

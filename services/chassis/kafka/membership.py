@@ -6,13 +6,13 @@ busy disk. There is no error; records just stop arriving. So this module measure
 consumer has been outside while the brokers answer. If that is too long, the process ends, and its
 supervisor restarts it.
 
-A new client asks the brokers, because a question to the stuck one can time out and then looks like
-a broker that is down. When a router and an audit consumer stayed outside for twelve minutes, the
-watch was asking their own clients.
+A new client asks the brokers, because a stuck one can time out while they answer.
 """
 
 import os
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient
 
 ASKED_EVERY_S = 2.0
 ANSWER_S = 5.0
-"""Long enough for a broker on a busy machine; nobody waits for it but a consumer without work."""
+"""Long enough for a broker on a busy machine."""
 LOOKED_EVERY_S_MAX = 20.0
 """A longer time between two checks means that the process was paused in between."""
 EXIT_STUCK = 70
@@ -41,20 +41,15 @@ class Membership:
     inside: bool = False
     _since_s: float | None = None
     """When the consumer was first found outside; reset by a check without an answer."""
-    _next_s: float = 0.0
     _looked_s: float = 0.0
+    _asked_s: float = -ASKED_EVERY_S
+    _question: "_Question | None" = None
+    """The last question, until its answer is used; at most one is open."""
 
     def turn(self, inside: bool) -> None:
         """Record what a callback of the client reports."""
         self.inside = inside
         self._since_s = None
-
-    def is_due(self, now_s: float) -> bool:
-        """Return whether to ask the brokers; if so, set the time of the next check."""
-        if self.inside or now_s < self._next_s:
-            return False
-        self._next_s = now_s + ASKED_EVERY_S
-        return True
 
     def outside_s(self, now_s: float, *, answered: bool) -> float:
         """Return for how long the consumer has been outside while the brokers answered."""
@@ -66,23 +61,45 @@ class Membership:
         return 0.0 if self._since_s is None else now_s - self._since_s
 
     def look(self) -> None:
-        """End the process if the consumer is outside for too long; call it after an empty read."""
-        now_s = time.monotonic()
-        if not self.is_due(now_s):
+        """End the process if the consumer is outside for too long; call it after an empty read.
+
+        Never waits: it takes the answer to the last question and asks the next one.
+        """
+        if self.inside:
             return
-        outside_s = self.outside_s(now_s, answered=brokers_answer(self.bootstrap))
-        if outside_s > self.rejoin_s_max:
-            end_process("kafka.left_behind", outside_s)
+        now_s = time.monotonic()
+        if self._question is not None:
+            if self._question.is_alive():
+                if now_s - self._asked_s > ANSWER_S:
+                    self._since_s = None
+                return
+            outside_s = self.outside_s(now_s, answered=self._question.answered)
+            self._question = None
+            if outside_s > self.rejoin_s_max:
+                end_process("kafka.left_behind", outside_s)
+        if now_s >= self._asked_s + ASKED_EVERY_S:
+            self._asked_s = now_s
+            self._question = _Question(self.bootstrap)
 
 
-def brokers_answer(bootstrap: str) -> bool:
-    """Return whether the brokers answer a new client."""
-    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    try:
-        client.list_topics(timeout=ANSWER_S)
-    except KafkaException:
-        return False
-    return True
+class _Question(threading.Thread):
+    """Asks the brokers once, with a new client; `answered` is valid when the thread has ended.
+
+    A thread, because closing a client takes as long as the name server that it has asked.
+    """
+
+    def __init__(self, bootstrap: str) -> None:
+        super().__init__(daemon=True, name="kafka-membership")
+        self._brokers = bootstrap
+        self.answered = False
+        self.start()
+
+    def run(self) -> None:
+        """Ask, then close the client."""
+        client = AdminClient({"bootstrap.servers": self._brokers, "log_level": 0})
+        with suppress(KafkaException):
+            client.list_topics(timeout=ANSWER_S)
+            self.answered = True
 
 
 def end_process(event: str, seconds: float) -> NoReturn:

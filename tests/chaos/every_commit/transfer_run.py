@@ -77,7 +77,7 @@ class TransferRun:
 
     @property
     def scenario(self) -> Scenario:
-        """How its step is reached."""
+        """What the test does to reach this step."""
         return self.step.scenario
 
     @property

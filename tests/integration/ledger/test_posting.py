@@ -32,8 +32,8 @@ async def test_the_statement_pages_from_the_newest_entry(books: Books) -> None:
     ana = await books.account(1_000)
     for minor_units in (1, 2, 3):
         await books.debit(ana, minor_units)
-    newest = await books.ledger.statement(ana, page_rows=2)
-    older = await books.ledger.statement(ana, newest[-1].position, page_rows=2)
+    newest = await books.ledger.statement(ana, rows=2)
+    older = await books.ledger.statement(ana, newest[-1].position, rows=2)
     assert [line.amount.minor_units for line in (*newest, *older)] == [-3, -2, -1, 1_000]
     assert [line.balance_after.minor_units for line in newest] == [994, 997]
 

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import asyncpg
@@ -125,9 +126,10 @@ def test_a_second_start_keeps_the_running_processes(own_stack: RunningStack) -> 
 
 def test_an_empty_start_discards_the_data_of_a_stopped_stack_only(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    home.create()
     old = home.data / "old"
+    stopped = RunningStack.open(home.root)
     old.touch()
+    stopped.down()
     empty = RunningStack.open_empty(home.root)
     try:
         assert empty.started
@@ -146,9 +148,28 @@ def test_an_empty_start_removes_nothing_while_another_process_has_the_home(
     home.create()
     old = home.data / "old"
     old.touch()
-    with lock.held(home), pytest.raises(TimeoutError, match="did not start"):
-        RunningStack.open_empty(home.root)
-    assert old.exists()
+    with ThreadPoolExecutor(1) as pool:
+        with lock.held(home):
+            opening = pool.submit(RunningStack.open_empty, home.root)
+            assert wait([opening], timeout=scaled_s(0.05)).done == set()
+            assert old.exists()
+        empty = opening.result()
+    try:
+        assert empty.started
+        assert not old.exists()
+    finally:
+        empty.down()
+
+
+def test_a_supervisor_waits_for_a_lock_that_becomes_free(tmp_path: Path) -> None:
+    """Like that of a supervisor that is just ending, or of an empty start in another process."""
+    home = Home(tmp_path / "home")
+    home.create()
+    with ThreadPoolExecutor(1) as pool:
+        with lock.held(home):
+            opening = pool.submit(RunningStack.open, home.root)
+            assert wait([opening], timeout=scaled_s(0.05)).done == set()
+        opening.result().down()
 
 
 def test_an_empty_start_refuses_a_link_and_leaves_what_it_leads_to(tmp_path: Path) -> None:

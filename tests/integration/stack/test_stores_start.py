@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -54,6 +55,21 @@ async def test_a_store_is_restarted_no_matter_how_long_its_disk_is_full(tmp_path
     room.touch()
     assert await store.wait_ready()
     await bank.stop_all()
+    home.remove_run()
+
+
+async def test_kafka_is_formatted_even_if_the_first_random_id_begins_with_a_dash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of 64 random ids does, and Kafka's tool reads such an id as an option."""
+    drawn = iter([UUID(bytes=b"\xf8" * 16), UUID(bytes=b"\x07" * 16)])
+    monkeypatch.setattr("uuid.uuid4", lambda: next(drawn))
+    home = Home(tmp_path)
+    home.create()
+    ports = Ports(home.conf / "ports.json", {})
+    kafka = Kafka(home, ports.get("kafka"), ports.get("controller"), default_libs(), 128)
+    await kafka.prepare()
+    assert "cluster.id=BwcHBwcH" in (kafka.data / "meta.properties").read_text()
     home.remove_run()
 
 

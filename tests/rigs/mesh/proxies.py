@@ -13,6 +13,7 @@ import aiohttp
 
 from mesh import ctl
 from ops.waiting import until
+from services.kernel.identities import spiffe_id
 from tests.rigs.mesh.pki import Authority
 
 SERVICES = ("payments", "transfers", "customers", "notifications", "audit")
@@ -29,7 +30,7 @@ _ENVOY = Path(ctl.__file__).parents[1] / ".venv" / "bin" / "envoy"
 
 def identity(service: str) -> str:
     """Return the SPIFFE id of a service account of the mesh."""
-    return f"spiffe://bp.internal/ns/bp/sa/{service}"
+    return spiffe_id(service)
 
 
 def free_port() -> int:

@@ -9,7 +9,7 @@ AS $$ SELECT ('019b0000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid $$
 SELECT ledger.seed_accounts(array_agg(bench.account_id(n)), array_agg($2::bigint))
 FROM generate_series(1, $1::integer) n
 
--- name: has_groups
+-- name: has_batches
 -- Whether the ledger can post a batch in one call.
 SELECT to_regprocedure('ledger.post_group(ledger.posting[])') IS NOT NULL
 

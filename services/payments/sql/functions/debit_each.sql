@@ -1,7 +1,7 @@
 -- Debits each order that can be debited. `outcome` is that of payments.debit, or REFUSED with the
 -- SQLSTATE that payments.debit would raise. It is NULL when the order has to be sent again: its
--- key was that of a refused order of this group, or was freed a moment ago. A refusal leaves
--- nothing behind, not even the key. A lock held too long fails the group, so that the others need
+-- key was that of a refused order of this batch, or was freed a moment ago. A refusal leaves
+-- nothing behind, not even the key. A lock held too long fails the batch, so that the others need
 -- not wait; the callers then debit one by one. The settings make PostgreSQL look up each row by
 -- its key, even when a young table has no statistics.
 CREATE OR REPLACE FUNCTION payments.debit_each(orders payments.debit_order[])

@@ -1,6 +1,6 @@
 -- Posts each book transfer that can be posted. The verdict on a request is that of
 -- transfers.post_book_transfer, or REFUSED with the SQLSTATE that it would raise. It is NULL when
--- the request has to be sent again, because its key was that of a refused request of this group. A
+-- the request has to be sent again, because its key was that of a refused request of this batch. A
 -- refusal leaves nothing behind. The settings make PostgreSQL look up each row by its key, even
 -- when a young table has no statistics.
 CREATE OR REPLACE FUNCTION transfers.post_book_transfers(requests transfers.request[])

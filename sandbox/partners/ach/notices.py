@@ -38,7 +38,7 @@ class Tamper(StrEnum):
 
 
 @dataclass(slots=True)
-class Webhook:
+class Notice:
     """One notice for the bank, with the attempts made since the start of this process."""
 
     id: str
@@ -53,12 +53,12 @@ class Webhook:
         return {**event, "attempts": self.attempts, "lastError": self.last_error}
 
 
-def events_of(transfer: Transfer, trace: str, plan: Schedule) -> list[Webhook]:
+def events_of(transfer: Transfer, trace: str, plan: Schedule) -> list[Notice]:
     """Return all notices of a transfer so far, oldest first."""
     day, late = transfer.processing_day, transfer.ending.is_late
     if day is None:
         return []
-    events: list[Webhook] = []
+    events: list[Notice] = []
     if transfer.state is State.SETTLED or (transfer.state is State.RETURNED and late):
         at = plan.settled_at(day)
         events.append(_event(transfer, trace, "transfer.completed", State.SETTLED, at))
@@ -68,13 +68,13 @@ def events_of(transfer: Transfer, trace: str, plan: Schedule) -> list[Webhook]:
     return events
 
 
-def _event(transfer: Transfer, trace: str, kind: str, state: State, at: float) -> Webhook:
+def _event(transfer: Transfer, trace: str, kind: str, state: State, at: float) -> Notice:
     data = {"achTraceNumber": trace, "idempotencyKey": transfer.key, "state": state}
     if state is State.RETURNED:
         data["returnReasonCode"] = transfer.ending.return_code or ""
     event_id = str(uuid.uuid5(NAMESPACE, f"{trace}:{transfer.key}:{kind}"))
     event = {"id": event_id, "type": kind, "createTime": rfc3339(at), "data": data}
-    return Webhook(event_id, transfer.key, orjson.dumps(event))
+    return Notice(event_id, transfer.key, orjson.dumps(event))
 
 
 def signature(secret: str, body: bytes, at: int) -> str:
@@ -83,7 +83,7 @@ def signature(secret: str, body: bytes, at: int) -> str:
     return f"t={at},v1={digest}"
 
 
-class WebhookSender:
+class NoticeSender:
     """Delivers notices with bounded concurrency and retries; `dead` holds the failed ones."""
 
     def __init__(
@@ -92,17 +92,17 @@ class WebhookSender:
         """`record(notice id, "delivered" or "dead")` is called when a delivery ends."""
         self._settings = settings
         self._record = record
-        self._queue: asyncio.Queue[Webhook] = asyncio.Queue()
+        self._queue: asyncio.Queue[Notice] = asyncio.Queue()
         self._gate = asyncio.Event()
         self._gate.set()
         self._context: tuple[tuple[float, ...], ssl.SSLContext] | None = None
         self._session: aiohttp.ClientSession | None = None
-        self.pending: dict[str, Webhook] = {}
-        self.dead: dict[str, Webhook] = {}
+        self.pending: dict[str, Notice] = {}
+        self.dead: dict[str, Notice] = {}
         self.delivered = 0
         self.attempts = 0
 
-    def enqueue(self, events: Iterable[Webhook]) -> int:
+    def enqueue(self, events: Iterable[Notice]) -> int:
         """Queue notices that are not queued yet; return how many, 0 without a webhook target."""
         count = 0
         if self._settings is None:
@@ -155,7 +155,7 @@ class WebhookSender:
             await asyncio.sleep(0.01)
         return True
 
-    async def send_tampered(self, event: Webhook, tamper: Tamper) -> dict[str, Any]:
+    async def send_tampered(self, event: Notice, tamper: Tamper) -> dict[str, Any]:
         """Send one falsified notice, never retried or recorded; return the bank's answer."""
         settings, session = self._settings, self._session
         if settings is None or session is None:
@@ -177,7 +177,7 @@ class WebhookSender:
             await self._gate.wait()
             await self._attempt(settings, event)
 
-    async def _attempt(self, settings: WebhookSettings, event: Webhook) -> None:
+    async def _attempt(self, settings: WebhookSettings, event: Notice) -> None:
         session = self._session
         if session is None:
             return
@@ -198,7 +198,7 @@ class WebhookSender:
             _backoff_s(settings, event.attempts), self._queue.put_nowait, event
         )
 
-    def _end(self, event: Webhook, fate: str) -> None:
+    def _end(self, event: Notice, fate: str) -> None:
         # Recorded after the answer: a crash in between sends the notice again and loses none.
         self._record(event.id, fate)
         self.pending.pop(event.id, None)
