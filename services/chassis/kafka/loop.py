@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -32,6 +32,10 @@ from services.chassis.kafka.membership import Membership, end_process
 
 DEFECT_ATTEMPTS_MAX = 4
 """Attempts at a single record that fails because of a defect, before it is parked."""
+SETTLE_S_MAX = 20.0
+"""After this time a batch with defects is left at the next parked record: its offsets are committed
+and the rest is read again. Kafka takes the partitions from a member that polls less often than
+every five minutes, and the whole batch would be delivered and parked again."""
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
 COMMIT_EVERY_S = 0.5
@@ -49,6 +53,15 @@ log = structlog.get_logger()
 
 Handler = Callable[[Sequence[Record]], Awaitable[None]]
 """Applies a batch, in order and idempotently; raises BadMessage, DependencyDown or any defect."""
+
+
+class _Settled(NamedTuple):
+    """What became of a batch."""
+
+    rows: int
+    """How many records, from the first on, were applied or parked."""
+    is_down: bool
+    """Whether the rest has to wait for a dependency."""
 
 
 class _Loop:
@@ -129,14 +142,15 @@ class _Loop:
         if not records:
             await self._in_thread(self._membership.look)
             return await self._commit_due(consumer)
-        done = await self._settle(records)
-        if done:
-            offsets = next_offsets(records[:done])
+        settled = await self._settle(records)
+        if settled.rows:
+            offsets = next_offsets(records[: settled.rows])
             self._applied |= {(p.topic, p.partition): p.offset for p in offsets}
             await self._commit_due(consumer)
-            self._health.applied += done
-        if done < len(records):
-            await self._in_thread(rewind, consumer, records[done:])
+            self._health.applied += settled.rows
+        if settled.rows < len(records):
+            await self._in_thread(rewind, consumer, records[settled.rows :])
+        if settled.is_down:
             await asyncio.sleep(self._backoff_s)
             self._backoff_s = min(self._backoff_s * 2, BACKOFF_MAX_S)
         else:
@@ -147,13 +161,13 @@ class _Loop:
         if self._applied and time.monotonic() >= self._commit_time + COMMIT_EVERY_S:
             await self._in_thread(self._commit, consumer)
 
-    async def _settle(self, records: list[Record]) -> int:
+    async def _settle(self, records: list[Record]) -> _Settled:
         """Apply or park the records in order; return how many were applied or parked.
 
         A failing stretch is halved until the bad message is alone, with all records before it
-        applied. A result below the number of records means that a dependency is down.
+        applied. Ends early if a dependency is down, or at a parked record after SETTLE_S_MAX.
         """
-        position, size = 0, len(records)
+        position, size, begun_s = 0, len(records), time.monotonic()
         while position < len(records):
             stretch = records[position : position + size]
             try:
@@ -161,16 +175,18 @@ class _Loop:
             except Exception as error:  # noqa: BLE001 - the edge between the loop and any handler
                 if is_down(error):
                     self._health.turn(False, error=repr(error))
-                    return position
+                    return _Settled(position, is_down=True)
                 if len(stretch) > 1:
                     size = len(stretch) // 2
                     continue
                 if not await self._parked(stretch[0], error):
-                    return position
+                    return _Settled(position, is_down=True)
+                if time.monotonic() - begun_s >= SETTLE_S_MAX:
+                    return _Settled(position + 1, is_down=False)
             position += len(stretch)
             size *= 2
         self._health.turn(True)
-        return position
+        return _Settled(position, is_down=False)
 
     async def _apply(self, stretch: list[Record]) -> None:
         attempts = DEFECT_ATTEMPTS_MAX if len(stretch) == 1 else 1

@@ -147,6 +147,28 @@ async def test_a_defect_is_tried_again_and_then_parked(group: Group) -> None:
     assert group.parked() == [(values[2], b"DEFECT")]
 
 
+async def test_the_offsets_are_committed_between_defects_after_some_time(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """500 defects took 700 s in one batch: the partition was lost, and the batch came again."""
+    monkeypatch.setattr(loop, "SETTLE_S_MAX", 0.0)
+    values = numbered(4)
+    committed: dict[bytes, int] = {}
+
+    def judge(record: Record) -> Exception | None:
+        if record.value not in committed:
+            committed[record.value] = sum(group.committed())
+        return BadMessage("RULE_BROKEN") if record.value in values[1:] else None
+
+    group.judge = judge
+    group.write(*values)
+    group.start()
+    await until(_value(lambda: group.health.parked == 3))
+    assert [committed[value] for value in values[1:]] == [0, 2, 3]
+    assert [value for value, _ in group.parked()] == values[1:]
+    assert group.done == values[:1]
+
+
 @pytest.mark.parametrize(
     "error",
     [
