@@ -39,7 +39,7 @@ class Store:
             await connection.execute(self._queries.lock_chains, chains)
             heads = await connection.fetch(self._queries.heads, chains)
             ids = [entry.event_id for entry in entries]
-            recorded = await connection.fetch(self._queries.recorded, ids)
+            recorded = await connection.fetch(self._queries.recorded, ids, min(ids), max(ids))
             fresh = _first_of_each(entries, {row["event_id"] for row in recorded})
             ends = {h["chain"]: Head(h["sequence"], h["hash"]) for h in heads}
             rows = link(fresh, ends, utc_now())

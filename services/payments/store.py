@@ -40,6 +40,8 @@ from services.payments.transfer import (
 
 DUE_ROWS_MAX = 64
 
+_LAST = uuid.UUID(int=(1 << 128) - 1)
+
 ALONE_MAX = 2
 """The largest number of debits that are retried alone at once, each on a connection of its own. The
 others wait for a place, so that a locked account does not take every connection."""
@@ -208,15 +210,12 @@ class Store:
         rows: int,
     ) -> list[Transfer]:
         """Return one page of an account's transfers, newest first."""
-        found = await self._pool.fetch(
-            self._sql.transfers_of_account,
-            shard_of(account_id),
-            account_id,
-            customer_id,
-            cursor,
-            state.value if state else None,
-            rows,
-        )
+        page = (shard_of(account_id), account_id, customer_id, cursor or _LAST)
+        if state is None:
+            found = await self._pool.fetch(self._sql.transfers_of_account, *page, rows)
+        else:
+            sql = self._sql.transfers_of_account_in_state
+            found = await self._pool.fetch(sql, *page, state.value, rows)
         return [stored_transfer(row).transfer for row in found]
 
     async def key(self, order: InterbankTransferOrder) -> UsedKey | None:

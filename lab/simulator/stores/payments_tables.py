@@ -249,20 +249,40 @@ class PaymentsTables(NoticesTable):
         _shard: int,
         account_id: uuid.UUID,
         customer_id: uuid.UUID,
-        cursor: uuid.UUID | None,
-        state: str | None,
+        cursor: uuid.UUID,
         rows: int,
     ) -> Sequence[Row]:
         """Return a page of an account's transfers, newest first."""
+        return self._page(account_id, customer_id, cursor, None)[:rows]
+
+    def transfers_of_account_in_state(
+        self,
+        _shard: int,
+        account_id: uuid.UUID,
+        customer_id: uuid.UUID,
+        cursor: uuid.UUID,
+        state: str,
+        rows: int,
+    ) -> Sequence[Row]:
+        """Return a page of an account's transfers that are in a state, newest first."""
+        return self._page(account_id, customer_id, cursor, state)[:rows]
+
+    def _page(
+        self,
+        account_id: uuid.UUID,
+        customer_id: uuid.UUID,
+        cursor: uuid.UUID,
+        state: str | None,
+    ) -> list[Row]:
         found = [
             row
             for row in self.transfers.values()
             if row["account_id"] == account_id
             and row["customer_id"] == customer_id
-            and (cursor is None or row["transfer_id"] < cursor)
+            and row["transfer_id"] < cursor
             and state in (None, row["state"])
         ]
-        return sorted(found, key=lambda row: row["transfer_id"], reverse=True)[:rows]
+        return sorted(found, key=lambda row: row["transfer_id"], reverse=True)
 
     def find_keys(
         self, shards: Sequence[int], customer_ids: Sequence[uuid.UUID], keys: Sequence[str]

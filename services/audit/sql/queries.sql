@@ -17,8 +17,9 @@ CROSS JOIN LATERAL (
 ) AS head
 
 -- name: recorded
--- The events that are already recorded.
-SELECT event_id FROM audit.record WHERE event_id = ANY($1::uuid[])
+-- The events that are already recorded. The range of ids limits the search to their months.
+SELECT event_id FROM audit.record
+WHERE event_id = ANY($1::uuid[]) AND event_id BETWEEN $2 AND $3
 
 -- name: by_subject
 -- A subject's records after a chain and sequence, oldest first; they share a key and therefore a

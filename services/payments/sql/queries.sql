@@ -44,9 +44,18 @@ SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
     attempts, accepted_response
 FROM payments.interbank_transfer
-WHERE shard = $1 AND account_id = $2 AND customer_id = $3
-  AND ($4::uuid IS NULL OR transfer_id < $4)
-  AND ($5::text IS NULL OR state = $5)
+WHERE shard = $1 AND account_id = $2 AND customer_id = $3 AND transfer_id < $4
+ORDER BY transfer_id DESC
+LIMIT $5;
+
+-- name: transfers_of_account_in_state
+-- One page of an account's transfers that are in a state, newest first, after an id.
+SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
+    account_number, account_type, memo, fraud_review, state, version, trace_number,
+    failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
+    attempts, accepted_response
+FROM payments.interbank_transfer
+WHERE shard = $1 AND account_id = $2 AND customer_id = $3 AND transfer_id < $4 AND state = $5
 ORDER BY transfer_id DESC
 LIMIT $6;
 

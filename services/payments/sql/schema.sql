@@ -141,6 +141,9 @@ ALTER TABLE ONLY payments.interbank_transfer
 CREATE INDEX interbank_transfer_by_account ON ONLY payments.interbank_transfer USING btree (shard,
     account_id, transfer_id);
 
+CREATE INDEX interbank_transfer_by_state ON ONLY payments.interbank_transfer USING btree (shard,
+    account_id, state, transfer_id);
+
 -- For the transfer of a notice that has no key of the bank.
 CREATE INDEX interbank_transfer_by_trace ON ONLY payments.interbank_transfer USING btree
     (trace_number) WHERE (trace_number IS NOT NULL);

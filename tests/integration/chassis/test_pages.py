@@ -1,0 +1,55 @@
+"""Pages seek: their statements read an index from the cursor on, whatever lies before it.
+
+A generic plan, which PostgreSQL uses after some calls, cannot drop a condition such as "the cursor
+is NULL or ...", so it reads and discards every row before the page.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from services.chassis.postgres import load_queries
+from tests.rigs.stores import PostgresStore
+
+SERVICES = Path(__file__).parents[3] / "services"
+
+LAST = "uuid_in('ffffffff-ffff-ffff-ffff-ffffffffffff')"
+"""The cursor of a first page."""
+
+PAGES = {
+    "payments transfers_of_account": ("bp_write", f"0, {LAST}, {LAST}, {LAST}, 50", "transfer_id"),
+    "payments transfers_of_account_in_state": (
+        "bp_write",
+        f"0, {LAST}, {LAST}, {LAST}, 'FAILED', 50",
+        "transfer_id state",
+    ),
+    "transfers transfers_of_account": ("bp_write", f"0, {LAST}, {LAST}, 50", "transfer_id"),
+    "customers accounts": ("bp_customers", f"{LAST}, {LAST}, 50", "account_id"),
+    "audit by_subject": ("bp_audit", "'transfers/1', 0, 0, 50", "chain sequence"),
+    "audit by_chain": ("bp_audit", "0, 0, 50", "sequence"),
+    "audit recorded": ("bp_audit", f"ARRAY[{LAST}], {LAST}, {LAST}", "event_id"),
+}
+"""Service and query -> the database, arguments, and the columns that must bound the index scan."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_a_page_begins_in_the_index(postgres: PostgresStore, page: str) -> None:
+    service, name = page.split()
+    database, arguments, columns = PAGES[page]
+    sql = getattr(load_queries(SERVICES / service / "sql" / "queries.sql"), name).rstrip("; \n")
+    connection = await postgres.session("postgres", database)
+    try:
+        await connection.execute(
+            "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
+            f" SET enable_bitmapscan = off; PREPARE page AS {sql}"
+        )
+        plan = [row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE page({arguments})")]
+    finally:
+        await connection.close()
+    bounds = [line for line in plan if "Index Cond" in line]
+    filters = [line for line in plan if "Filter" in line]
+    assert bounds, plan
+    for column in columns.split():
+        assert all(re.search(rf"\b{column}\b", line) for line in bounds), plan
+        assert not any(re.search(rf"\b{column}\b", line) for line in filters), plan
