@@ -14,8 +14,7 @@ from lab.simulator.processes import SKEW_S_MAX, Process
 from lab.simulator.stores.leases import Leases
 
 POLLS_WITHOUT_PROGRESS = 60
-"""So many polls are a second apart, as in production. If they bring no progress, later polls are
-rarer."""
+"""The first polls, this many, are a second apart, as in production. Later ones are rarer."""
 
 EXTRA_WAIT_S_MAX = 3_600.0
 

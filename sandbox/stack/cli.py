@@ -87,7 +87,7 @@ def ensure_supervisor(
     no process. `through` is a command prefix that executes the rest of its arguments."""
     if control.is_running(home.control_socket):
         return False
-    home.create()
+    home.logs.mkdir(parents=True, exist_ok=True)
     with (home.logs / "supervisor.log").open("ab") as log:
         command = [*through, sys.executable, "-m", "sandbox.stack", "supervise"]
         process = subprocess.Popen(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -15,11 +15,14 @@ _RETRY_S = 0.02
 
 
 @contextmanager
-def held(home: Home, *, wait_s: float = 0.0) -> Generator[bool]:
-    """Hold the lock during the block; False if another process still has it after `wait_s`."""
-    deadline = time.monotonic() + wait_s
+def held(home: Home, gives_up: Callable[[], bool] = lambda: True) -> Generator[bool]:
+    """Hold the lock during the block, or yield False.
+
+    While another process has the lock, `gives_up` says whether to stop trying.
+    """
+    home.root.mkdir(parents=True, exist_ok=True)
     with home.lock_file.open("a") as file:
-        while not (own := _taken(file)) and time.monotonic() < deadline:
+        while not (own := _taken(file)) and not gives_up():
             time.sleep(_RETRY_S)
         if own:
             file.truncate(0)

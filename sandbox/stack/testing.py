@@ -42,12 +42,12 @@ class RunningStack:
     def open_empty(cls, root: Path) -> RunningStack:
         """Find the running stack of a home, or start one without the data of earlier runs.
 
-        Raises ValueError if `root` is a link, which may lead to data that somebody needs.
+        Raises ValueError if `root` is a link, which may lead to data that somebody needs, and
+        TimeoutError if another process holds the home's lock and runs no bank.
         """
         if root.is_symlink():
             raise ValueError(f"{root} is a link; set BP_TEST_HOME to use a folder with its data")
         home = Home(root.resolve())
-        home.create()
         # A supervisor holds the lock from before it listens until after it has ended.
         deadline = time.monotonic() + scaled_s(READY_WITHIN_S)
         while not control.is_running(home.control_socket):

@@ -94,6 +94,7 @@ class Pipe:
             batch_rows_max=settings.batch_rows_max,
         )
         self._membership = Membership(settings.kafka_bootstrap, settings.rejoin_s_max)
+        self._patience = Membership(settings.kafka_bootstrap, settings.rejoin_s_max)
         self._left: set[kafka.Place] = set()
         self._writer = Writer(settings)
 
@@ -207,7 +208,7 @@ class Pipe:
 
         If the retries keep failing although the brokers answer, the process ends.
         """
-        patience = Membership(self._subscription.bootstrap, self._subscription.rejoin_s_max)
+        self._patience.turn(False)
         while True:
             try:
                 with self._call():
@@ -218,7 +219,7 @@ class Pipe:
                 self._health.turn(False, error=error.args[0].name())
                 if self._stop.wait(BACKOFF_S):
                     raise Stopped from error
-                patience.look()
+                self._patience.look()
             else:
                 return
 

@@ -6,13 +6,12 @@ busy disk. There is no error; records just stop arriving. So this module measure
 consumer has been outside while the brokers answer. If that is too long, the process ends, and its
 supervisor restarts it.
 
-A new client asks the brokers, because a stuck one can time out while they answer.
+A stuck client can time out although the brokers answer, so a new client asks them.
 """
 
 import os
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -42,9 +41,8 @@ class Membership:
     _since_s: float | None = None
     """When the consumer was first found outside; reset by a check without an answer."""
     _looked_s: float = 0.0
-    _asked_s: float = -ASKED_EVERY_S
     _question: "_Question | None" = None
-    """The last question, until its answer is used; at most one is open."""
+    """The last question. The next one is asked when its thread has ended: one is open at most."""
 
     def turn(self, inside: bool) -> None:
         """Record what a callback of the client reports."""
@@ -63,43 +61,53 @@ class Membership:
     def look(self) -> None:
         """End the process if the consumer is outside for too long; call it after an empty read.
 
-        Never waits: it takes the answer to the last question and asks the next one.
+        Never waits: it uses the answer to the last question and asks the next one.
         """
         if self.inside:
             return
         now_s = time.monotonic()
         if self._question is not None:
-            if self._question.is_alive():
-                if now_s - self._asked_s > ANSWER_S:
-                    self._since_s = None
+            answered = self._question.take(now_s)
+            if answered is not None:
+                outside_s = self.outside_s(now_s, answered=answered)
+                if outside_s > self.rejoin_s_max:
+                    end_process("kafka.left_behind", outside_s)
+            if self._question.is_alive() or now_s < self._question.asked_s + ASKED_EVERY_S:
                 return
-            outside_s = self.outside_s(now_s, answered=self._question.answered)
-            self._question = None
-            if outside_s > self.rejoin_s_max:
-                end_process("kafka.left_behind", outside_s)
-        if now_s >= self._asked_s + ASKED_EVERY_S:
-            self._asked_s = now_s
-            self._question = _Question(self.bootstrap)
+        self._question = _Question(self.bootstrap, now_s)
 
 
 class _Question(threading.Thread):
-    """Asks the brokers once, with a new client; `answered` is valid when the thread has ended.
+    """Asks the brokers once, with a new client.
 
-    A thread, because closing a client takes as long as the name server that it has asked.
+    A thread, because closing a client waits for a name look-up that is still running.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, now_s: float) -> None:
         super().__init__(daemon=True, name="kafka-membership")
+        self.asked_s = now_s
         self._brokers = bootstrap
-        self.answered = False
+        self._answered: bool | None = None
+        self._taken = False
         self.start()
 
     def run(self) -> None:
-        """Ask, then close the client."""
+        """Ask, and close the client afterwards."""
         client = AdminClient({"bootstrap.servers": self._brokers, "log_level": 0})
-        with suppress(KafkaException):
+        try:
             client.list_topics(timeout=ANSWER_S)
-            self.answered = True
+        except KafkaException:
+            self._answered = False
+        else:
+            self._answered = True
+
+    def take(self, now_s: float) -> bool | None:
+        """Return once whether the brokers answered in time; None before and afterwards."""
+        answered = self._answered
+        if self._taken or (answered is None and now_s - self.asked_s <= ANSWER_S):
+            return None
+        self._taken = True
+        return bool(answered)
 
 
 def end_process(event: str, seconds: float) -> NoReturn:

@@ -22,17 +22,16 @@ class Ended(Exception):
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[Producer]:
-    """The producers that the router made, in order."""
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Producer]:
+    """The producers that were asked to settle the slot's last transaction, in order."""
     producers: list[Producer] = []
 
-    class Counted(Producer):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
+    class Noted(Producer):
+        def init_transactions(self, *args: Any, **kwargs: Any) -> None:
             producers.append(self)
+            super().init_transactions(*args, **kwargs)
 
-    monkeypatch.setattr(pipe, "Producer", Counted)
-    monkeypatch.setattr(pipe, "CALL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(pipe, "Producer", Noted)
     monkeypatch.setattr(pipe, "BACKOFF_S", 0.05)
     return producers
 
@@ -50,20 +49,29 @@ def _router(bootstrap: str, stop: threading.Event) -> pipe.Pipe:
     return pipe.Pipe(settings, stop, chassis_kafka.Health())
 
 
-def test_a_producer_that_could_not_settle_is_not_asked_again(made: list[Producer]) -> None:
+def test_a_producer_that_could_not_settle_is_not_asked_again(
+    asked: list[Producer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Such a producer waits for a coordinator that no longer exists, even after the brokers are
     back."""
+    monkeypatch.setattr(pipe, "CALL_TIMEOUT_S", 0.2)
     stop = threading.Event()
     router = _router("127.0.0.1:1", stop)
     with ThreadPoolExecutor(1) as pool:
         settling = pool.submit(router._writer.renew, router._until_done)
         try:
-            until_true(lambda: len(made) >= 4)
+            until_true(lambda: len(asked) >= 3)
         finally:
             stop.set()
         with pytest.raises(pipe.Stopped):
             settling.result()
-    assert len(set(map(id, made))) == len(made)
+    assert len(set(map(id, asked))) == len(asked)
+
+
+def test_a_producer_that_could_settle_is_kept(asked: list[Producer], kafka: KafkaStore) -> None:
+    router = _router(kafka.bootstrap, threading.Event())
+    router._writer.renew(router._until_done)
+    assert asked[-1] is router._writer.producer
 
 
 def test_a_call_without_success_while_the_brokers_answer_ends_the_process(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -20,7 +22,7 @@ from confluent_kafka import Consumer, Producer
 from ops.provision.bao_client import BaoClient
 from ops.waiting import scaled_s, until_true
 from sandbox.stack import cli, lock, memory
-from sandbox.stack.home import Home
+from sandbox.stack.home import REPO, Home
 from sandbox.stack.supervisor import control, orphans
 from sandbox.stack.testing import RunningStack
 
@@ -149,27 +151,55 @@ def test_an_empty_start_removes_nothing_while_another_process_has_the_home(
     old = home.data / "old"
     old.touch()
     with ThreadPoolExecutor(1) as pool:
+        # A supervisor ends with the thread that started it, so it is stopped inside this block.
         with lock.held(home):
             opening = pool.submit(RunningStack.open_empty, home.root)
             assert wait([opening], timeout=scaled_s(0.05)).done == set()
             assert old.exists()
         empty = opening.result()
-    try:
-        assert empty.started
-        assert not old.exists()
-    finally:
-        empty.down()
+        try:
+            assert empty.started
+            assert not old.exists()
+        finally:
+            empty.down()
+
+
+def _openers(file: Path) -> int:
+    """Return how many processes, this one included, have a file open."""
+    opened = 0
+    for process in Path("/proc").glob("[0-9]*/fd"):
+        try:
+            opened += any(each.readlink() == file for each in process.iterdir())
+        except OSError:  # the process has ended, or belongs to another user
+            continue
+    return opened
 
 
 def test_a_supervisor_waits_for_a_lock_that_becomes_free(tmp_path: Path) -> None:
     """Like that of a supervisor that is just ending, or of an empty start in another process."""
     home = Home(tmp_path / "home")
-    home.create()
     with ThreadPoolExecutor(1) as pool:
         with lock.held(home):
             opening = pool.submit(RunningStack.open, home.root)
-            assert wait([opening], timeout=scaled_s(0.05)).done == set()
+            until_true(lambda: _openers(home.lock_file) == 2, 15, "the supervisor tries the lock")
         opening.result().down()
+
+
+def test_of_two_starts_at_once_one_serves_and_the_other_ends(tmp_path: Path) -> None:
+    """A start that waited for the lock served the home after `make down`."""
+    home = Home(tmp_path / "home")
+    command = [sys.executable, "-m", "sandbox.stack", "supervise"]
+    env = {**os.environ, "BP_HOME": str(home.root)}
+    both = [subprocess.Popen(command, cwd=REPO, env=env) for _ in range(2)]
+    try:
+        until_true(lambda: any(one.poll() is not None for one in both), 15, "the end of one")
+        assert control.is_running(home.control_socket)
+        assert cli.down(home) == 0
+        assert [one.wait(scaled_s(15)) for one in both] == [0, 0]
+    finally:
+        for one in both:
+            one.kill()
+            one.wait()
 
 
 def test_an_empty_start_refuses_a_link_and_leaves_what_it_leads_to(tmp_path: Path) -> None:
