@@ -59,6 +59,29 @@ async def test_a_partition_that_is_made_later_equals_those_of_the_first_migratio
         await connection.close()
 
 
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Kiritimati"])
+async def test_months_begin_at_midnight_utc_in_every_time_zone_of_the_session(
+    postgres: PostgresStore, zone: str
+) -> None:
+    """A server in New York had a day without a partition, and the service restarted all day."""
+    connection = await postgres.session("postgres", "bp_audit")
+    may = datetime(2031, 5, 1, tzinfo=UTC)
+    try:
+        await _plant_toys(connection, datetime(2031, 9, 1, tzinfo=UTC))
+        await connection.execute(f"SET timezone = '{zone}'")
+        await connection.execute("SELECT chassis.ensure_months('toys.game', 0, $1)", may)
+        bounds = await connection.fetchval(
+            "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'game_2031_05'"
+        )
+        ids = [
+            await connection.fetchval("SELECT chassis.id_floor($1)", each)
+            for each in (may, datetime(2031, 6, 1, tzinfo=UTC))
+        ]
+    finally:
+        await connection.close()
+    assert bounds == f"FOR VALUES FROM ('{ids[0]}') TO ('{ids[1]}')"
+
+
 async def test_a_month_whose_rows_are_in_the_default_partition_gets_none(
     postgres: PostgresStore,
 ) -> None:
