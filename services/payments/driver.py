@@ -156,8 +156,9 @@ class Driver:
             if fact is None:
                 await self._postpone(transfer)
                 break
+            asked_in = transfer.state
             transfer, response = await self.save(transfer, fact)
-            remaining_fact = saga.if_overtaken(transfer, fact)
+            remaining_fact = saga.if_overtaken(asked_in, transfer, fact)
             if remaining_fact is not None:
                 transfer, response = await self.save(transfer, remaining_fact)
         return Driven(transfer, response)

@@ -86,15 +86,16 @@ def after_answer(step: Step, answer: Answer, refusal: str = "") -> Fact | Step |
             return None
 
 
-def if_overtaken(current: Transfer, fact: Fact) -> Fact | None:
+def if_overtaken(asked_in: State, current: Transfer, fact: Fact) -> Fact | None:
     """Return the fact to save next if another worker has advanced the transfer; usually None.
 
-    The other worker's ACCEPTED may be older than this confirmed recall. Then the transfer is
-    cancelled, and the cancellation ends in the refund.
+    The other worker's ACCEPTED is older than this confirmed recall, because the clearing house
+    accepts nothing after a recall. `asked_in` is the state in which the bank asked: only a recall
+    in CANCELLING was the customer's wish.
     """
-    if fact.event is Event.RECALLED and current.state is State.SUBMITTED:
-        return Fact(Event.CANCEL_ASKED)
-    return None
+    if fact.event is not Event.RECALLED or current.state is not State.SUBMITTED:
+        return None
+    return Fact(Event.CANCEL_ASKED) if asked_in is State.CANCELLING else fact
 
 
 def fact_of_settlement(answer: Answer) -> Fact | None:
@@ -162,10 +163,10 @@ def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | Noti
     A Notice is the one that seems lost. None means: ask again later. CONFLICT means that the answer
     contradicts the clearing house's earlier ACCEPTED. RECALLED is no contradiction: a recall sent
     while the outcome was unknown may have arrived after the clearing house had accepted the
-    transfer. Then the transfer is cancelled, and the cancellation ends in the refund.
+    transfer. The transfer fails and is refunded.
     """
     if answer.outcome is Outcome.RECALLED:
-        return Fact(Event.CANCEL_ASKED)
+        return Fact(Event.RECALLED, reason=UNAVAILABLE)
     other_trace = answer.trace_number and answer.trace_number != transfer.trace_number
     fact = fact_of_settlement(answer)
     if answer.outcome is Outcome.NO_ANSWER:

@@ -36,8 +36,15 @@ class Bank(BankClient):
             "name": BO["name"],
             **fields,
         }
-        headers = {"X-Api-Key": self.stack.credentials.ach_api_key, "Idempotency-Key": key}
-        url = self.where["BP_PARTNER_ACH_URL"] + "/ach/transfer"
+        return await self._ask_ach("/ach/transfer", body, {"Idempotency-Key": key})
+
+    async def recall_at_ach(self, key: str) -> Answer:
+        """Recall a transfer at the clearing house without the bank, as a late packet would."""
+        return await self._ask_ach("/ach/transfer/cancel", {"idempotencyKey": key}, {})
+
+    async def _ask_ach(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        headers = {"X-Api-Key": self.stack.credentials.ach_api_key, **headers}
+        url = self.where["BP_PARTNER_ACH_URL"] + path
         async with self.session.post(
             url, json=body, headers=headers, ssl=self._partner_tls("bp-client")
         ) as response:

@@ -245,44 +245,24 @@ class PaymentsTables(NoticesTable):
         return [{"transfer_id": found}] if found is not None else []
 
     def transfers_of_account(
-        self,
-        _shard: int,
-        account_id: uuid.UUID,
-        customer_id: uuid.UUID,
-        cursor: uuid.UUID,
-        rows: int,
+        self, _shard: int, account: uuid.UUID, customer: uuid.UUID, cursor: uuid.UUID, rows: int
     ) -> Sequence[Row]:
         """Return a page of an account's transfers, newest first."""
-        return self._page(account_id, customer_id, cursor, None)[:rows]
-
-    def transfers_of_account_in_state(
-        self,
-        _shard: int,
-        account_id: uuid.UUID,
-        customer_id: uuid.UUID,
-        cursor: uuid.UUID,
-        state: str,
-        rows: int,
-    ) -> Sequence[Row]:
-        """Return a page of an account's transfers that are in a state, newest first."""
-        return self._page(account_id, customer_id, cursor, state)[:rows]
-
-    def _page(
-        self,
-        account_id: uuid.UUID,
-        customer_id: uuid.UUID,
-        cursor: uuid.UUID,
-        state: str | None,
-    ) -> list[Row]:
         found = [
             row
             for row in self.transfers.values()
-            if row["account_id"] == account_id
-            and row["customer_id"] == customer_id
+            if (row["account_id"], row["customer_id"]) == (account, customer)
             and row["transfer_id"] < cursor
-            and state in (None, row["state"])
         ]
-        return sorted(found, key=lambda row: row["transfer_id"], reverse=True)
+        return sorted(found, key=lambda row: row["transfer_id"], reverse=True)[:rows]
+
+    def transfers_of_account_in_state(
+        self, shard: int, account: uuid.UUID, customer: uuid.UUID, cursor: uuid.UUID, *more: Any
+    ) -> Sequence[Row]:
+        """Return a page of an account's transfers that are in a state, newest first."""
+        state, rows = more
+        found = self.transfers_of_account(shard, account, customer, cursor, len(self.transfers))
+        return [row for row in found if row["state"] == state][:rows]
 
     def find_keys(
         self, shards: Sequence[int], customer_ids: Sequence[uuid.UUID], keys: Sequence[str]

@@ -74,7 +74,7 @@ async def silence(run: TransferRun, hold: Hold) -> None:
     if run.transfer_id:
         for endpoint in (QUERY, RECALL):
             faults.append(await run.fault(HANG, endpoint, idempotencyKey=run.transfer_id))
-    by_worker = run.scenario.cause is Cause.DRIVER
+    by_worker = run.scenario.is_by_worker
     if hold.when == "before" and by_worker:
         await _until_fired(run, faults)
     hold.release()

@@ -24,6 +24,7 @@ class Cause(Enum):
     CLIENT = "the customer's request for a transfer"
     CANCEL = "the customer asks to cancel it"
     DRIVER = "an answer of the clearing house to a worker's question"
+    QUERY = "an answer to a query about a transfer whose notice is overdue"
     NOTICE = "a notice of the clearing house"
 
 
@@ -34,6 +35,7 @@ class Before(Enum):
     UNKNOWN = "the bank gave up waiting for an answer"
     WAITING = "a worker waits with an answer in hand"
     CANCEL = "the customer asked to cancel it"
+    GONE = "the clearing house has recalled it, for a request that the network delayed"
     DAYS = "banking days pass, and notices are held back"
     COMPLETED = "the clearing house sends the notice of its settlement"
 
@@ -64,6 +66,11 @@ class Scenario:
     days: int = 0
     """Banking days by which the clearing house's clock must advance."""
 
+    @property
+    def is_by_worker(self) -> bool:
+        """Whether a worker finds the event by itself, once the lease has ended."""
+        return self.cause in {Cause.DRIVER, Cause.QUERY}
+
 
 def _ends(*states: State) -> frozenset[str]:
     return frozenset(state.name for state in states)
@@ -93,6 +100,9 @@ _UNSETTLED: dict[Row, Scenario] = {
     ),
     (_S.CANCELLING, _E.RECALLED): Scenario(
         Cause.DRIVER, _ends(_S.CANCELLED), before=(Before.SUBMITTED, Before.CANCEL)
+    ),
+    (_S.SUBMITTED, _E.RECALLED): Scenario(
+        Cause.QUERY, _ends(_S.FAILED), before=(Before.SUBMITTED, Before.GONE)
     ),
     (_S.SUBMITTED, _E.CANCEL_ASKED): Scenario(
         Cause.CANCEL, _ends(_S.CANCELLED), before=(Before.SUBMITTED,)

@@ -8,8 +8,6 @@ the host.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
 import time
 import uuid
@@ -20,6 +18,7 @@ import aiohttp
 import asyncpg
 
 from ops.waiting import scaled_s, until
+from sandbox.partners.ach.notices import signature
 from services.kernel.ids import shard_of
 from services.payments.state import PENDING
 from tests.chaos.every_commit.gate import Gate, Hold, Watch
@@ -121,7 +120,7 @@ class TransferRun:
     def cause(self) -> None:
         """Cause the step's event, unless a call in flight already causes it."""
         match self.scenario.cause:
-            case Cause.DRIVER:
+            case Cause.DRIVER | Cause.QUERY:
                 self.end_lease_soon()
             case _ if self._causes:
                 pass
@@ -142,7 +141,7 @@ class TransferRun:
             case Cause.NOTICE:
                 self.tell(self.scenario.notice)
                 self.tell(self.scenario.notice, again=True)
-            case Cause.DRIVER:
+            case Cause.DRIVER | Cause.QUERY:
                 self._call(self.by_another(), self._calls)
 
     async def by_another(self) -> None:
@@ -154,7 +153,7 @@ class TransferRun:
 
     async def until(self, condition: Condition, again: Callable[[], None]) -> None:
         """Wait for a condition, and repeat the action that should cause it."""
-        if self.scenario.cause is Cause.DRIVER:
+        if self.scenario.is_by_worker:
             # The step needs no action. If the lease ended now, another worker would make it.
             await self.for_a_while(condition)
 
@@ -185,7 +184,7 @@ class TransferRun:
                 " WHERE shard = $1 AND transfer_id = $2 AND state = ANY($3)",
                 shard_of(one),
                 one,
-                _PENDING,
+                [*_PENDING, "SUBMITTED"] if self.scenario.cause is Cause.QUERY else _PENDING,
             )
 
     async def submit_late(self) -> Answer:
@@ -271,6 +270,9 @@ class TransferRun:
                 made = self.watch.made
                 step = ("SUBMITTED-CANCEL_ASKED", "after")
                 await self.until(lambda: made[step] > 0, self.cancel)
+            case Before.GONE:
+                recalled = await self.bank.recall_at_ach(self.transfer_id)
+                assert recalled.status == 200, recalled.body
             case Before.COMPLETED:
                 self.tell("completed")
                 await self.until_state("COMPLETED")
@@ -371,11 +373,9 @@ class TransferRun:
         if body is None or again:
             body = await self._notice(kind)
             self._notices.setdefault(kind, body)
-        now = int(time.time())
-        secret = self.bank.stack.credentials.ach_webhook_secret.encode()
-        mac = hmac.new(secret, f"{now}.".encode() + body, hashlib.sha256).hexdigest()
+        secret = self.bank.stack.credentials.ach_webhook_secret
+        told = body, signature(secret, body, int(time.time()))
         try:
-            told = body, f"t={now},v1={mac}"
             answer = await self.bank.as_ach("POST", "/v1/webhooks/ach", *told, certificate=True)
         except (aiohttp.ClientError, OSError):
             return

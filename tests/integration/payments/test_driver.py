@@ -79,7 +79,7 @@ async def test_a_confirmed_recall_that_comes_after_another_worker_saw_it_accepte
     assert submitted.state is State.SUBMITTED
     house.answers.set()
     driven = await asyncio.wait_for(task, scaled_s(20))
-    assert driven.transfer.state is State.CANCELLED
+    assert driven.transfer.state is State.FAILED
     assert await bank.held(holder.account_id) == (5_00, 3)
 
 

@@ -133,13 +133,19 @@ def test_answers_of_the_clearing_house_are_read_without_guessing(
     assert tuple(answer.outcome for answer in read) == (submit, query, recall)
 
 
-@pytest.mark.parametrize(("state", "event"), list(product(State, Event)))
+@pytest.mark.parametrize(
+    ("asked_in", "state", "event"), list(product(saga.FIRST_STEP, State, Event))
+)
 def test_of_overtaken_facts_only_the_recall_of_a_submitted_transfer_remains(
-    state: State, event: Event
+    asked_in: State, state: State, event: Event
 ) -> None:
-    remaining_fact = saga.if_overtaken(transfer(state), Fact(event))
-    is_newer = (state, event) == (State.SUBMITTED, Event.RECALLED)
-    assert remaining_fact == (Fact(Event.CANCEL_ASKED) if is_newer else None)
+    fact = Fact(event, reason="ACCOUNT_CLOSED")
+    remaining_fact = saga.if_overtaken(asked_in, transfer(state), fact)
+    if (state, event) != (State.SUBMITTED, Event.RECALLED):
+        assert remaining_fact is None
+    else:
+        of_customer = asked_in is State.CANCELLING
+        assert remaining_fact == (Fact(Event.CANCEL_ASKED) if of_customer else fact)
 
 
 UNHOLDABLE = ["991\0", "9" * 256]
@@ -198,7 +204,7 @@ LATE_ANSWERS = [
     (Answer(_O.SETTLED, TRACE), "transfer.completed"),
     (Answer(_O.RETURNED, TRACE, return_code="R02"), "transfer.returned"),
     (Answer(_O.NOT_FOUND), CONFLICT),
-    (Answer(_O.RECALLED), Fact(Event.CANCEL_ASKED)),
+    (Answer(_O.RECALLED), Fact(Event.RECALLED, reason="ACH_UNAVAILABLE")),
     (Answer(_O.ACCEPTED, "991000010000002"), CONFLICT),
     (Answer(_O.SETTLED, "991000010000002"), CONFLICT),
     (Answer(_O.RETURNED, "991000010000002", return_code="R02"), CONFLICT),
