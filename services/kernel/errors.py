@@ -115,6 +115,14 @@ class RequestInProgress(BankError):
     retry_after_s = 1
 
 
+class AccountBusy(BankError):
+    """Another transaction holds this account. Retry shortly with the same Idempotency-Key."""
+
+    reason = "ACCOUNT_BUSY"
+    code = Code.ABORTED
+    retry_after_s = 1
+
+
 class RateLimited(BankError):
     """The bank has too many requests at the moment. Retry after the given time."""
 

@@ -12,10 +12,13 @@ from typing import Any
 import asyncpg
 
 from services.chassis.batching import DEFAULT_BATCH_LIMITS, Batcher, BatchLimits
+from services.chassis.lone_calls import LoneCalls
 from services.chassis.postgres import load_queries
 from services.chassis.unreachable import UNREACHABLE
+from services.kernel.errors import AccountBusy
 from services.kernel.ids import new_id, shard_of
 from services.ledger import refusals as ledger_refusals
+from services.ledger.held_accounts import HeldAccounts
 from services.payments.rows import (
     Debit,
     DebitOrder,
@@ -87,7 +90,8 @@ class Store:
         self._keys = Batcher(self._find_keys, limits)
         self._debits = Batcher(self._debit_each, limits)
         self._steps = Batcher(self._advance_batch, limits)
-        self._alone = asyncio.Semaphore(ALONE_MAX)
+        self._held = HeldAccounts(pool)
+        self._alone = LoneCalls(ALONE_MAX)
 
     async def debit(
         self,
@@ -104,14 +108,18 @@ class Store:
         """
         attempt = attempt or Attempt()
         row = debit_order(order, transfer, event, lease)
-        try:
-            outcome = await self._debits.submit(row, attempt.begin)
-        except asyncpg.PostgresError as error:
-            # A lock held too long or an error fails the whole batch. Each debit is then retried
-            # alone, so that one cannot fail the others.
-            outcome = None
-            if not isinstance(error, OUTCOME_UNKNOWN):
-                attempt.undone()
+        outcome = None
+        if self._held.remembered([order.account_id]) is None:
+            try:
+                outcome = await self._debits.submit(row, attempt.begin)
+            except asyncpg.PostgresError as error:
+                # An error fails the whole batch. Each debit is then retried alone, so that one
+                # cannot fail the others.
+                if not isinstance(error, OUTCOME_UNKNOWN):
+                    attempt.undone()
+            else:
+                if outcome is None:
+                    attempt.undone()
         if isinstance(outcome, ledger_refusals.LedgerRefusal):
             raise outcome
         return outcome or await self._debit_alone(row, attempt)
@@ -120,14 +128,22 @@ class Store:
         self, orders: Sequence[DebitOrder]
     ) -> list[Debit | ledger_refusals.LedgerRefusal | None]:
         """Make the debits that can be made; None for an order that has to be retried alone."""
-        rows: list[Any] = await self._pool.fetch(self._sql.debit_each, orders)
+        try:
+            rows: list[Any] = await self._pool.fetch(self._sql.debit_each, orders)
+        except asyncpg.LockNotAvailableError:
+            held = await self._held.among(order.account_id for order in orders)
+            free = [order for order in orders if order.account_id not in held]
+            rows = await self._pool.fetch(self._sql.debit_each, free) if free else []
         outcomes = {row["transfer_id"]: outcome_of_debit(row) for row in rows}
-        return [outcomes[order.transfer_id] for order in orders]
+        return [outcomes.get(order.transfer_id) for order in orders]
 
     async def _debit_alone(self, order: DebitOrder, attempt: Attempt) -> Debit:
-        async with self._alone:
+        async with self._alone.turn(order.account_id):
             attempt.begin()
-            return await self._debit_one(order)
+            try:
+                return await self._debit_one(order)
+            except asyncpg.LockNotAvailableError as error:
+                raise AccountBusy from error
 
     async def _debit_one(self, order: DebitOrder) -> Debit:
         with ledger_refusals.refusals():

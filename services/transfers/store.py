@@ -9,13 +9,18 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from services.chassis.batching import DEFAULT_BATCH_LIMITS, Batcher, BatchLimits
+from services.chassis.lone_calls import LoneCalls
 from services.chassis.postgres import load_queries
-from services.kernel.errors import IdempotencyKeyReused
+from services.kernel.errors import AccountBusy, IdempotencyKeyReused
 from services.kernel.ids import shard_of
 from services.kernel.money import Money
 from services.ledger import refusals as ledger_refusals
+from services.ledger.held_accounts import HeldAccounts
 from services.transfers.errors import InsufficientFunds
 from services.transfers.state import BookTransfer, BookTransferOrder, EventOut
+
+ALONE_MAX = 2
+"""The largest number of requests that are posted alone at once, each on a connection of its own."""
 
 _LAST = uuid.UUID(int=(1 << 128) - 1)
 
@@ -47,6 +52,8 @@ class Store:
         self._pool = pool
         self._sql = load_queries(Path(__file__).with_name("sql") / "queries.sql")
         self._posts = Batcher(self._post_each, limits)
+        self._held = HeldAccounts(pool)
+        self._alone = LoneCalls(ALONE_MAX)
 
     async def post(
         self, order: BookTransferOrder, transfer: BookTransfer, response: bytes, event: EventOut
@@ -65,24 +72,44 @@ class Store:
 
     async def _post_request(self, request: Request) -> Any:
         """Post in a batch, or alone if it fails; return verdict and response or raise a refusal."""
-        try:
-            row = await self._posts.submit(request)
-        except asyncpg.PostgresError:
-            # A lock held too long or an error fails the whole batch. Each request is then retried
-            # alone, so that one cannot fail the others.
-            row = None
+        row = None
+        if self._held.remembered(_accounts(request)) is None:
+            try:
+                row = await self._posts.submit(request)
+            except asyncpg.PostgresError:
+                # An error fails the whole batch. Each request is then retried alone, so that one
+                # cannot fail the others.
+                row = None
         if row is None or row["verdict"] is None:
-            with ledger_refusals.refusals():
-                return await self._pool.fetchrow(self._sql.post_book_transfer, *request)
+            return await self._post_alone(request)
         if row["verdict"] == "REFUSED":
             raise ledger_refusals.refusal_of_verdict(row["refusal"])
         return row
 
     async def _post_each(self, requests: Sequence[Request]) -> list[Any]:
-        """Post the requests that can be posted; return a row with the verdict on each."""
-        rows: list[Any] = await self._pool.fetch(self._sql.post_book_transfers, requests)
+        """Post the requests that can be posted; return a row with the verdict on each, or None for
+        a request of an account that another session holds."""
+        try:
+            rows: list[Any] = await self._pool.fetch(self._sql.post_book_transfers, requests)
+        except asyncpg.LockNotAvailableError:
+            held = await self._held.among(one for each in requests for one in _accounts(each))
+            free = [each for each in requests if not held.intersection(_accounts(each))]
+            rows = await self._pool.fetch(self._sql.post_book_transfers, free) if free else []
         verdicts = {row["transfer_id"]: row for row in rows}
-        return [verdicts[request.transfer_id] for request in requests]
+        return [verdicts.get(request.transfer_id) for request in requests]
+
+    async def _post_alone(self, request: Request) -> Any:
+        """Post a request in a transaction of its own; raise AccountBusy if an account stays held.
+
+        Requests about a held account wait for each other, and the others for nobody.
+        """
+        key = self._held.remembered(_accounts(request)) or request.account_id
+        async with self._alone.turn(key):
+            try:
+                with ledger_refusals.refusals():
+                    return await self._pool.fetchrow(self._sql.post_book_transfer, *request)
+            except asyncpg.LockNotAvailableError as error:
+                raise AccountBusy from error
 
     async def replay(self, order: BookTransferOrder) -> bytes | None:
         """Return the stored answer of an order's key, or None; raise IdempotencyKeyReused."""
@@ -112,6 +139,10 @@ class Store:
     async def ensure_partitions(self) -> None:
         """Create the partitions of the coming months."""
         await self._pool.execute(self._sql.ensure_partitions)
+
+
+def _accounts(request: Request) -> tuple[uuid.UUID, uuid.UUID]:
+    return request.account_id, request.destination_account_id
 
 
 def _request(

@@ -218,6 +218,9 @@ GRANT EXECUTE ON FUNCTION ledger.ensure_partitions(integer, timestamp with time 
 -- functions/has_month.sql, owned by ledger_owner
 -- Only its owner may execute ledger.has_month(uuid).
 
+-- functions/held_accounts.sql, owned by ledger_owner
+GRANT EXECUTE ON FUNCTION ledger.held_accounts(uuid[]) TO bp_payments, bp_transfers;
+
 -- functions/internal_balance.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.internal_balance(text, text) TO bp_judge, bp_payments,
     bp_transfers;

@@ -9,7 +9,16 @@ SERVICES = ("bp_payments", "bp_transfers", "bp_relay")
 POSTERS = {
     *("balance", "credit", "credit_from_internal", "credit_internal", "debit"),
     *("debit_internal", "debit_to_internal", "ensure_partitions"),
-    *("internal_balance", "new_id", "open_account", "post", "post_group", "shard_of", "statement"),
+    *(
+        "held_accounts",
+        "internal_balance",
+        "new_id",
+        "open_account",
+        "post",
+        "post_group",
+        "shard_of",
+        "statement",
+    ),
 }
 UPKEEP = {"ensure_partitions", "new_id", "roll_up", "shard_of"}
 MAY_EXECUTE = {

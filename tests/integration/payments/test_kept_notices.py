@@ -59,9 +59,9 @@ async def test_notices_of_a_type_of_another_version_stay_kept_and_keep_no_other_
     deps: Dependencies, bank: LedgerBank
 ) -> None:
     transfer = await submitted(deps, bank)
-    for _ in range(DUE_ROWS_MAX):
-        unknown = notice_about(transfer, "transfer.corrected")
-        await deps.store.keep_notice(unknown)
+    unknown = [notice_about(transfer, "transfer.corrected") for _ in range(DUE_ROWS_MAX)]
+    for notice in unknown:
+        await deps.store.keep_notice(notice)
     known = notice_about(transfer, "transfer.completed")
     await deps.store.keep_notice(known)
     await handlers.match_kept_notices(deps)
@@ -69,7 +69,7 @@ async def test_notices_of_a_type_of_another_version_stay_kept_and_keep_no_other_
     assert stored is not None
     assert stored.transfer.state is State.COMPLETED
     assert await state_of(bank, known) == "APPLIED"
-    assert await state_of(bank, unknown) == "KEPT"
+    assert await state_of(bank, unknown[0]) == "KEPT"
 
 
 async def test_a_notice_that_never_matches_becomes_a_conflict_and_is_logged(

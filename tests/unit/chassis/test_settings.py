@@ -1,5 +1,7 @@
 """Settings accept their former names for one version, so two versions can share an environment."""
 
+from typing import Any
+
 import pytest
 from bp.customers.v1.customers_service_pb2 import BatchCheckDebitsRequest
 from buf.validate import validate_pb2
@@ -44,7 +46,8 @@ def test_the_present_name_has_precedence(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_batch_is_no_larger_than_customers_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     field = BatchCheckDebitsRequest.DESCRIPTOR.fields_by_name["requests"]
-    most: int = field.GetOptions().Extensions[validate_pb2.field].repeated.max_items
+    rules: Any = field.GetOptions().Extensions
+    most: int = rules[validate_pb2.field].repeated.max_items
     monkeypatch.setenv("BP_BATCH_ITEMS_MAX", str(most))
     assert PaymentsSettings.model_validate({}).batch_items_max == most
     monkeypatch.setenv("BP_BATCH_ITEMS_MAX", str(most + 1))

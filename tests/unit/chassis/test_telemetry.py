@@ -71,7 +71,7 @@ class _Context:
             ("x-bp-subject", str(uuid.uuid4())),
             ("x-bp-scope", SCOPES),
             ("x-request-id", REQUEST_ID),
-            ("traceparent", f"00-{TRACE_ID}-00f067aa0ba902b7-01"),
+            ("traceparent", f"00-{TRACE_ID}-0000000000000007-01"),
         ]
 
     async def abort(self, *_: object) -> None:

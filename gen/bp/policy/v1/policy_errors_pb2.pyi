@@ -24,6 +24,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROUTE_NOT_FOUND: _ClassVar[ErrorReason]
     REQUEST_TOO_LARGE: _ClassVar[ErrorReason]
     INTERNAL_ERROR: _ClassVar[ErrorReason]
+    ACCOUNT_BUSY: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_ARGUMENT: ErrorReason
 UNKNOWN_FIELD: ErrorReason
@@ -42,3 +43,4 @@ DEADLINE_EXCEEDED: ErrorReason
 ROUTE_NOT_FOUND: ErrorReason
 REQUEST_TOO_LARGE: ErrorReason
 INTERNAL_ERROR: ErrorReason
+ACCOUNT_BUSY: ErrorReason

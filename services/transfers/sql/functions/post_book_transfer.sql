@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION transfers.post_book_transfer(
     currency text, amount bigint, memo text, create_time timestamptz, response bytea,
     event_id uuid, event_payload bytea, traceparent text
 ) RETURNS transfers.outcome
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
 AS $$
 BEGIN
     INSERT INTO transfers.idempotency_key
