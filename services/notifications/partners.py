@@ -176,9 +176,13 @@ def _fields(body: bytes, *names: str) -> dict[str, Any]:
 
 
 def _error_code(body: bytes) -> str:
-    """Return FCM's errorCode; "" when the answer is not from FCM, for example from a proxy."""
+    """Return FCM's errorCode, or else the status of Google's error model; "" when the answer is not
+    from FCM, for example from a proxy."""
     try:
-        details = orjson.loads(body)["error"]["details"]
-        return next((str(d["errorCode"]) for d in details if "errorCode" in d), "")
-    except (ValueError, KeyError, TypeError):
+        error = orjson.loads(body)["error"]
+        details = error.get("details", ())
+        return next((str(d["errorCode"]) for d in details if "errorCode" in d), "") or str(
+            error.get("status", "")
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
         return ""

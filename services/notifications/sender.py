@@ -2,7 +2,7 @@
 
 A delivery is PENDING in the database before it is sent, and its outcome is written after. A crash
 in between leaves it PENDING under a lease. When the lease ends, it is sent again with the same tag,
-so the device shows one message. A push that cannot be sent is retried until it can.
+so the device shows one message. A push that cannot be sent is retried for three days.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from services.chassis.unreachable import UNREACHABLE
 from services.kernel.clock import utc_now
 from services.notifications.partners import PushClient
 from services.notifications.settings import NotificationsSettings
-from services.notifications.state import Attempt, Outcome, Push, settled
+from services.notifications.state import Attempt, Outcome, Push, Retries, State, settled
 from services.notifications.store import Store
 
 CLAIM_ROWS_MAX = 200
@@ -36,6 +36,8 @@ class Sender:
         self._waiting: asyncio.Queue[Push] = asyncio.Queue(settings.waiting_pushes_max)
         self._ended: asyncio.Queue[Attempt] = asyncio.Queue(settings.waiting_pushes_max)
         self._owes_outcomes = False
+        expiry = timedelta(seconds=settings.expiry_s)
+        self._retries = Retries(settings.retry_first_s, settings.retry_s_max, expiry)
 
     async def accept(self, pushes: Sequence[Push]) -> None:
         """Queue pushes; wait while the queue is full."""
@@ -79,8 +81,10 @@ class Sender:
                 self._ended.task_done()
 
     async def _written(self, batch: Sequence[Attempt]) -> None:
-        s = self._settings
-        outcomes = [settled(a, utc_now(), s.retry_first_s, s.retry_s_max) for a in batch]
+        outcomes = [settled(attempt, utc_now(), self._retries) for attempt in batch]
+        for one in outcomes:
+            if one.state is State.UNDELIVERABLE:
+                log.warning("push.undeliverable", event_id=one.push.event_id, detail=one.detail)
         while True:
             try:
                 await self._store.settle(outcomes)

@@ -40,6 +40,8 @@ class NotificationsSettings(ServiceSettings):
     """Wait before the second attempt; it doubles with each attempt."""
     retry_s_max: float = 300.0
     """Longest wait between two attempts."""
+    expiry_s: float = 259_200.0
+    """A message that could not be sent for three days is UNDELIVERABLE."""
     poll_s: float = 1.0
     """How often the sender looks for deliveries that are due."""
     partitions_ahead_months: int = 3

@@ -25,6 +25,7 @@ class Outcome(Enum):
     DEVICE_GONE = "the channel does not know the device"
     REFUSED = "the channel will never accept it"
     POSTPONED = "the channel could not accept it yet"
+    EXPIRED = "the channel could not accept it for so long that the message is old"
 
 
 DELIVERY: StateTable[State, Outcome, Transition[State]] = StateTable(
@@ -34,6 +35,7 @@ DELIVERY: StateTable[State, Outcome, Transition[State]] = StateTable(
         (State.PENDING, Outcome.DEVICE_GONE): Transition(State.UNDELIVERABLE),
         (State.PENDING, Outcome.REFUSED): Transition(State.UNDELIVERABLE),
         (State.PENDING, Outcome.POSTPONED): Transition(State.PENDING),
+        (State.PENDING, Outcome.EXPIRED): Transition(State.UNDELIVERABLE),
     },
 )
 
@@ -90,6 +92,8 @@ class Push:
     title: str
     body: str
     transfer_id: str
+    create_time: datetime
+    """When the message was written."""
     attempts: int
     """Number of earlier attempts."""
     lease_end: datetime
@@ -105,6 +109,18 @@ class Attempt:
     detail: str = ""
     retry_after_s: float = 0.0
     """The wait that the channel asked for; 0 if it asked for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """When a postponed push is sent again."""
+
+    first_s: float
+    """Wait before the second attempt."""
+    s_max: float
+    """Longest wait between two attempts, unless the channel asks for a longer one."""
+    expiry: timedelta
+    """A message of this age is not sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +150,20 @@ def notification_id(event_id: str) -> uuid.UUID:
     return uuid.UUID(bytes=event.bytes[:8] + bytes(rest))
 
 
-def settled(attempt: Attempt, now: datetime, first_s: float, max_s: float) -> Settled:
+def settled(attempt: Attempt, now: datetime, retries: Retries) -> Settled:
     """Return the effect of an attempt; each postponement of a delivery doubles its wait."""
-    doubled_s = min(first_s * 2 ** min(attempt.push.attempts, 20), max_s)
-    wait_s = max(doubled_s, attempt.retry_after_s)
-    state = DELIVERY.next(State.PENDING, attempt.outcome)
+    doubled_s = min(retries.first_s * 2 ** min(attempt.push.attempts, 20), retries.s_max)
+    next_time = now + timedelta(seconds=max(doubled_s, attempt.retry_after_s))
+    outcome = attempt.outcome
+    if outcome is Outcome.POSTPONED and next_time - attempt.push.create_time > retries.expiry:
+        outcome = Outcome.EXPIRED
+    state = DELIVERY.next(State.PENDING, outcome)
     return Settled(
         push=attempt.push,
         state=state,
-        next_attempt_time=now + timedelta(seconds=wait_s),
+        next_attempt_time=next_time,
         deliver_time=now if state is State.DELIVERED else None,
         # The channel chose this text, and PostgreSQL stores no NUL.
         detail=attempt.detail.replace("\0", ""),
-        device_gone=attempt.outcome is Outcome.DEVICE_GONE,
+        device_gone=outcome is Outcome.DEVICE_GONE,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 
 from services.chassis.postgres import load_queries
+from services.kernel.clock import utc_now
 from services.notifications.state import Device, Notification, Push, Request, Settled, State
 from services.notifications.templates import Text
 
@@ -109,6 +110,7 @@ def _push(device: str, message: Message, lease_end: datetime) -> Push:
         title=message.text.title,
         body=message.text.body,
         transfer_id=message.request.transfer_id,
+        create_time=utc_now(),
         attempts=0,
         lease_end=lease_end,
     )

@@ -17,6 +17,9 @@ from services.relay.store import QUERIES_FILE
 PARTITIONS_EVERY = 240
 """Rounds between two checks of the partitions, which are made months ahead."""
 
+ROLL_UP_ROWS_MAX = 50_000
+"""The largest number of amounts that one statement folds."""
+
 log = structlog.get_logger()
 
 
@@ -35,7 +38,7 @@ class Upkeep:
         while True:
             try:
                 await self.observe()
-                await self._pool.fetchval(self._queries.roll_up)
+                await self.roll_up()
                 if rounds % PARTITIONS_EVERY == 0:
                     await self.ensure_partitions()
                 rounds += 1
@@ -51,6 +54,12 @@ class Upkeep:
         self._metrics.parked.set(parked)
         if parked or oldest_age_s > self._every_s:
             log.warning("outbox.behind", waiting=waiting, age_s=oldest_age_s, parked=parked)
+
+    async def roll_up(self) -> None:
+        """Fold internal amounts into their checkpoints until few are left."""
+        folded = ROLL_UP_ROWS_MAX
+        while folded >= ROLL_UP_ROWS_MAX:
+            folded = await self._pool.fetchval(self._queries.roll_up, ROLL_UP_ROWS_MAX)
 
     async def ensure_partitions(self) -> None:
         """Create the partitions of the coming months, in the ledger and in the outbox."""

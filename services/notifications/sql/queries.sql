@@ -41,7 +41,7 @@ WHERE delivery.notification_id = due.notification_id
   AND delivery.device = due.device
 RETURNING delivery.notification_id, delivery.device, delivery.attempts - 1 AS attempts,
           notification.event_id, notification.template, notification.title, notification.body,
-          notification.transfer_id
+          notification.transfer_id, notification.create_time
 
 -- name: settle
 -- Writes the outcomes of a batch of attempts. Only a pending delivery changes its state.

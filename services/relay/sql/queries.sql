@@ -32,5 +32,5 @@ SELECT ledger.ensure_partitions()
 SELECT outbox.ensure_partitions()
 
 -- name: roll_up
--- Folds internal amounts into their checkpoints.
-SELECT ledger.roll_up()
+-- Folds internal amounts into their checkpoints; returns how many.
+SELECT ledger.roll_up($1)

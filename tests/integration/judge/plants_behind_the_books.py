@@ -183,7 +183,8 @@ async def delivered_but_never_taken(world: World) -> Ids:
 
 
 async def _push(world: World, device: str, event_id: str) -> Ids:
-    push = Push(new_id(), device, event_id, "TRANSFER_SUBMITTED", "t", "b", "", 0, utc_now())
+    now = utc_now()
+    push = Push(new_id(), device, event_id, "TRANSFER_SUBMITTED", "t", "b", "", now, 0, now)
     connector = aiohttp.UnixConnector(str(world.push.socket))
     async with aiohttp.ClientSession(connector=connector) as session:
         attempt = await world.push.client(session).send(push)

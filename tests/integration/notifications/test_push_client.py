@@ -53,6 +53,7 @@ def push(device: str) -> Push:
         title="Dinero enviado",
         body="Enviaste 1,00 USD.",
         transfer_id=str(new_id()),
+        create_time=utc_now(),
         attempts=0,
         lease_end=utc_now() + timedelta(minutes=1),
     )

@@ -1,6 +1,7 @@
 """Texts, amounts and ids of notifications, and the state of a delivery after an attempt."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -18,6 +19,7 @@ from services.notifications.state import (
     Attempt,
     Outcome,
     Push,
+    Retries,
     State,
     notification_id,
     settled,
@@ -25,6 +27,7 @@ from services.notifications.state import (
 from services.notifications.templates import TEXTS, amount_text, render
 
 NOW = datetime(2026, 7, 4, tzinfo=UTC)
+RETRIES = Retries(first_s=1.0, s_max=300.0, expiry=timedelta(days=3))
 
 
 def push(attempts: int = 0) -> Push:
@@ -36,6 +39,7 @@ def push(attempts: int = 0) -> Push:
         title="Dinero recibido",
         body="Recibiste 1,00 USD.",
         transfer_id="t",
+        create_time=NOW,
         attempts=attempts,
         lease_end=NOW,
     )
@@ -102,15 +106,22 @@ def test_only_a_pending_delivery_can_change(state: State, outcome: Outcome) -> N
 
 def test_a_postponed_push_waits_twice_as_long_each_time_but_not_for_ever() -> None:
     waits = [
-        settled(Attempt(push(n), Outcome.POSTPONED), NOW, 1.0, 300.0).next_attempt_time - NOW
+        settled(Attempt(push(n), Outcome.POSTPONED), NOW, RETRIES).next_attempt_time - NOW
         for n in (0, 1, 2, 30)
     ]
     assert waits == [timedelta(seconds=s) for s in (1, 2, 4, 300)]
 
 
+@pytest.mark.parametrize(("age_days", "state"), [(2.9, State.PENDING), (3.0, State.UNDELIVERABLE)])
+def test_a_push_that_could_not_be_sent_for_days_expires(age_days: float, state: State) -> None:
+    old = replace(push(), create_time=NOW - timedelta(days=age_days))
+    assert settled(Attempt(old, Outcome.POSTPONED), NOW, RETRIES).state is state
+    assert settled(Attempt(old, Outcome.TAKEN), NOW, RETRIES).state is State.DELIVERED
+
+
 def test_a_push_waits_as_long_as_the_channel_asks() -> None:
     attempt = Attempt(push(), Outcome.POSTPONED, retry_after_s=60)
-    assert settled(attempt, NOW, 1.0, 300.0).next_attempt_time == NOW + timedelta(seconds=60)
+    assert settled(attempt, NOW, RETRIES).next_attempt_time == NOW + timedelta(seconds=60)
 
 
 def test_the_event_id_collapses_repeats_on_both_platforms() -> None:
@@ -133,6 +144,9 @@ ANSWERS = [
     (503, _error("UNAVAILABLE"), Outcome.POSTPONED),
     (401, _error("UNAUTHENTICATED"), Outcome.POSTPONED),
     (404, b"no route", Outcome.POSTPONED),
+    (400, b"no route", Outcome.POSTPONED),
+    (400, b'{"error": {"code": 400, "status": "INVALID_ARGUMENT"}}', Outcome.REFUSED),
+    (400, b'{"error": "invalid"}', Outcome.POSTPONED),
     (503, b"upstream connect error", Outcome.POSTPONED),
 ]
 
@@ -147,7 +161,7 @@ def test_only_the_push_services_own_word_ends_a_delivery(
 @pytest.mark.parametrize("asked", ["9" * 20, "9" * 400])
 def test_a_channel_that_asks_for_ages_is_tried_again_the_next_day(asked: str) -> None:
     attempt = understood(push(), 429, {"Retry-After": asked}, b"")
-    assert settled(attempt, NOW, 1.0, 300.0).next_attempt_time == NOW + timedelta(days=1)
+    assert settled(attempt, NOW, RETRIES).next_attempt_time == NOW + timedelta(days=1)
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b"whole but no JSON"])
@@ -158,4 +172,4 @@ def test_a_success_without_a_name_is_no_answer(body: bytes) -> None:
 
 def test_any_error_text_of_the_channel_can_be_stored() -> None:
     attempt = understood(push(), 200, {}, orjson.dumps({"name": "projects/p\0"}))
-    assert settled(attempt, NOW, 1.0, 300.0).detail == "projects/p"
+    assert settled(attempt, NOW, RETRIES).detail == "projects/p"
