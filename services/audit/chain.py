@@ -78,6 +78,7 @@ class Head:
 
     sequence: int = 0
     hash: bytes = GENESIS
+    record_time: datetime = _EPOCH
 
 
 def digest(row: AuditRow) -> bytes:
@@ -135,12 +136,15 @@ def _raw(value: bytes) -> bytes:
 def link(
     entries: Iterable[Entry], heads: Mapping[int, Head], record_time: datetime
 ) -> list[AuditRow]:
-    """Return the entries as links that continue the heads, in order; each chain is separate."""
+    """Return the entries as links that continue the heads, in order; each chain is separate.
+
+    The time never goes back along a chain, although the clocks of two processes may differ.
+    """
     ends = dict(heads)
     rows: list[AuditRow] = []
     for entry in entries:
         row = _linked(entry, ends.get(entry.chain, Head()), record_time)
-        ends[entry.chain] = Head(row.sequence, row.hash)
+        ends[entry.chain] = Head(row.sequence, row.hash, row.record_time)
         rows.append(row)
     return rows
 
@@ -157,7 +161,7 @@ def _linked(entry: Entry, head: Head, record_time: datetime) -> AuditRow:
         subject=entry.subject,
         occur_time=entry.occur_time,
         log_offset=entry.log_offset,
-        record_time=record_time,
+        record_time=max(record_time, head.record_time),
         hash_version=HASH_VERSION,
         previous_hash=head.hash,
         hash=b"",

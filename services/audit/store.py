@@ -29,7 +29,7 @@ class Store:
         """Append the events that are not yet recorded; return their number.
 
         record_time is taken under the locks, immediately before writing, because the hash covers
-        it. So it never goes back along a chain, and it includes the wait for the chain's lock.
+        it. So it includes the wait for the chain's lock.
 
         A redelivered event has the same key and therefore the same chain. Under the chain's lock
         the check for recorded events is exact, and redelivered events are left out.
@@ -41,7 +41,7 @@ class Store:
             ids = [entry.event_id for entry in entries]
             recorded = await connection.fetch(self._queries.recorded, ids, min(ids), max(ids))
             fresh = _first_of_each(entries, {row["event_id"] for row in recorded})
-            ends = {h["chain"]: Head(h["sequence"], h["hash"]) for h in heads}
+            ends = {h["chain"]: Head(h["sequence"], h["hash"], h["record_time"]) for h in heads}
             rows = link(fresh, ends, utc_now())
             if rows:
                 await connection.copy_records_to_table(

@@ -6,10 +6,10 @@ ORDER BY chain
 
 -- name: heads
 -- The last link of each chain; a chain without records has no row.
-SELECT wanted.chain, head.sequence, head.hash
+SELECT wanted.chain, head.sequence, head.hash, head.record_time
 FROM unnest($1::smallint[]) AS wanted (chain)
 CROSS JOIN LATERAL (
-    SELECT record.sequence, record.hash
+    SELECT record.sequence, record.hash, record.record_time
     FROM audit.record
     WHERE record.chain = wanted.chain
     ORDER BY record.sequence DESC

@@ -36,6 +36,19 @@ def chain(count: int) -> list[AuditRow]:
     return link(entries(count), {}, RECORD_TIME)
 
 
+def _head(rows: list[AuditRow]) -> Head:
+    return Head(rows[-1].sequence, rows[-1].hash, rows[-1].record_time)
+
+
+def test_the_time_never_goes_back_along_a_chain() -> None:
+    """Another process, whose clock is behind, continues the chain."""
+    first, *more = entries(3)
+    rows = link([first], {}, RECORD_TIME)
+    later = link(more, {3: _head(rows)}, RECORD_TIME - timedelta(minutes=2))
+    assert [row.record_time for row in later] == [RECORD_TIME] * 2
+    assert check_chain([*rows, *later]) == []
+
+
 def check_chain(rows: Iterable[AuditRow]) -> list[Finding]:
     """Return the errors in one chain, found from its links alone."""
     check = ChainCheck(3)
@@ -85,7 +98,7 @@ def test_a_correct_chain_has_no_findings(size: int) -> None:
 def test_batches_continue_each_others_chain(size: int) -> None:
     first = chain(size)
     more = [replace(e, event_id=uuid.UUID(int=5000 + e.log_offset)) for e in entries(3)]
-    second = link(more, {3: Head(first[-1].sequence, first[-1].hash)}, RECORD_TIME)
+    second = link(more, {3: _head(first)}, RECORD_TIME)
     assert check_chain(first + second) == []
 
 
