@@ -23,7 +23,7 @@ from services.payments.checks import Limits
 from services.payments.driver import Driven, Driver
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
-from services.payments.rows import Debit, StoredTransfer
+from services.payments.rows import Debit
 from services.payments.saga import NoticeVerdict
 from services.payments.settings import PaymentsSettings
 from services.payments.state import DEBIT, PENDING, TABLE, Event, State
@@ -286,11 +286,20 @@ async def give_up_old_notices(deps: Dependencies) -> None:
 
 async def apply_notice(deps: Dependencies, notice: Notice) -> None:
     """Apply a kept notice to its transfer; a notice of an unknown transfer stays kept."""
-    stored = await _transfer_of(deps, notice)
+    fact = saga.fact_of_notice(notice)
+    transfer_id = notice.transfer_id
+    if transfer_id is None and notice.trace_number:
+        known = await deps.store.transfers_by_trace(notice.trace_number)
+        found = saga.transfer_of_trace(known, fact)
+        if found is NoticeVerdict.CONFLICT:
+            log.error("webhook.ambiguous", notice_id=notice.notice_id)
+            await deps.store.close_notice(notice, found.name)
+            return
+        transfer_id = found
+    stored = await deps.store.transfer(transfer_id) if transfer_id else None
     if stored is None:
         log.warning("webhook.unmatched", notice_id=notice.notice_id)
         return
-    fact = saga.fact_of_notice(notice)
     if fact is None:
         raise errors.WebhookMalformed
     transfer = stored.transfer
@@ -312,11 +321,3 @@ async def apply_notice(deps: Dependencies, notice: Notice) -> None:
 
 def _state_after(fact: Fact) -> State:
     return State.COMPLETED if fact.event is Event.COMPLETED else State.RETURNED
-
-
-async def _transfer_of(deps: Dependencies, notice: Notice) -> StoredTransfer | None:
-    stored = await deps.store.transfer(notice.transfer_id) if notice.transfer_id else None
-    if stored is not None or not notice.trace_number:
-        return stored
-    transfer_id = await deps.store.transfer_by_trace(notice.trace_number)
-    return await deps.store.transfer(transfer_id) if transfer_id else None

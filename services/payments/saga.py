@@ -3,10 +3,13 @@
 driver.py carries out these decisions; the simulator runs them against its own clearing house.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
+from uuid import UUID
 
-from services.payments.state import Event, State
+from services.payments.state import TABLE, Event, State
 from services.payments.transfer import Fact, Notice, Transfer
 
 
@@ -155,6 +158,21 @@ def judge_notice(transfer: Transfer, fact: Fact, *, legal: bool) -> NoticeVerdic
     if transfer.state in {State.FAILED, State.CANCELLED}:
         return NoticeVerdict.CONFLICT
     return NoticeVerdict.STALE
+
+
+def transfer_of_trace(
+    known: Mapping[UUID, State], fact: Fact | None
+) -> UUID | Literal[NoticeVerdict.CONFLICT] | None:
+    """Return the transfer of a notice that has only a trace number; CONFLICT if several fit.
+
+    `known` has the transfers with this number, newest first: the clearing house's numbers start
+    again after some years. The notice is about the only one for which its step is legal. If there
+    is none, it is a repetition, and the newest transfer decides what becomes of it.
+    """
+    legal = [one for one, state in known.items() if fact and TABLE.allows(state, fact.event)]
+    if len(legal) > 1:
+        return NoticeVerdict.CONFLICT
+    return next(iter(legal or known), None)
 
 
 def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | NoticeVerdict | None:

@@ -212,9 +212,10 @@ class Store:
         row = await self._pool.fetchrow(self._sql.transfer, shard_of(transfer_id), transfer_id)
         return stored_transfer(row) if row else None
 
-    async def transfer_by_trace(self, trace_number: str) -> uuid.UUID | None:
-        """Return the id of the transfer with a trace number, or None."""
-        return await self._pool.fetchval(self._sql.transfer_by_trace, trace_number)
+    async def transfers_by_trace(self, trace_number: str) -> dict[uuid.UUID, State]:
+        """Return the transfers with a trace number and their states, newest first."""
+        rows: list[Any] = await self._pool.fetch(self._sql.transfers_by_trace, trace_number)
+        return {row["transfer_id"]: State(row["state"]) for row in rows}
 
     async def transfers_of_account(
         self,

@@ -93,7 +93,8 @@ class NoticesTable:
         found: list[Record] = []
         for notice_id in self.kept:
             row = self.notices[notice_id]
-            known = row["transfer_id"] in self.transfers or row["trace_number"] in self.traces
+            key = row["transfer_id"]
+            known = key in self.transfers or (key is None and row["trace_number"] in self.traces)
             if known and row["type"] in types:
                 found.append(_without_state(row))
         return found[:rows_max]

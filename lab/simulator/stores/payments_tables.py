@@ -239,10 +239,10 @@ class PaymentsTables(NoticesTable):
         row = self.transfers.get(transfer_id)
         return [row] if row is not None else []
 
-    def transfer_by_trace(self, trace_number: str) -> Sequence[Row]:
+    def transfers_by_trace(self, trace_number: str) -> Sequence[Row]:
         """Return the transfer to which the clearing house gave a trace number."""
         found = self.traces.get(trace_number)
-        return [{"transfer_id": found}] if found is not None else []
+        return [self.transfers[found]] if found is not None else []
 
     def transfers_of_account(
         self, _shard: int, account: uuid.UUID, customer: uuid.UUID, cursor: uuid.UUID, rows: int

@@ -29,13 +29,14 @@ SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name,
 FROM payments.interbank_transfer
 WHERE shard = $1 AND transfer_id = $2;
 
--- name: transfer_by_trace
--- The transfer that the clearing house knows by a trace number.
-SELECT transfer_id
+-- name: transfers_by_trace
+-- The transfers that the clearing house has known by a trace number, newest first. There are
+-- several when its sequence of numbers has started again.
+SELECT transfer_id, state
 FROM payments.interbank_transfer
 WHERE trace_number = $1
 ORDER BY transfer_id DESC
-LIMIT 1;
+LIMIT 10;
 
 -- name: transfers_of_account
 -- One page of an account's transfers, newest first, after an id.
@@ -172,8 +173,8 @@ FROM payments.ach_notice n
 WHERE n.state = 'KEPT' AND n.type = ANY ($2::text[])
   AND (EXISTS (SELECT FROM payments.interbank_transfer t
                WHERE t.shard = ledger.shard_of(n.transfer_id) AND t.transfer_id = n.transfer_id)
-       OR EXISTS (SELECT FROM payments.interbank_transfer t
-                  WHERE t.trace_number = n.trace_number))
+       OR n.transfer_id IS NULL AND EXISTS (
+           SELECT FROM payments.interbank_transfer t WHERE t.trace_number = n.trace_number))
 ORDER BY n.receive_time
 LIMIT $1;
 
@@ -185,8 +186,8 @@ WHERE n.state = 'KEPT' AND n.receive_time < $1
   AND NOT (n.type = ANY ($2::text[])
     AND (EXISTS (SELECT FROM payments.interbank_transfer t
                  WHERE t.shard = ledger.shard_of(n.transfer_id) AND t.transfer_id = n.transfer_id)
-         OR EXISTS (SELECT FROM payments.interbank_transfer t
-                    WHERE t.trace_number = n.trace_number)))
+         OR n.transfer_id IS NULL AND EXISTS (
+             SELECT FROM payments.interbank_transfer t WHERE t.trace_number = n.trace_number)))
 RETURNING n.notice_id, n.type, n.trace_number, n.transfer_id, n.return_code;
 
 -- name: ensure_partitions

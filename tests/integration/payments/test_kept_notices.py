@@ -90,3 +90,24 @@ async def test_a_notice_that_never_matches_becomes_a_conflict_and_is_logged(
     assert await state_of(bank, young) == await state_of(bank, matching) == "KEPT"
     told = [one["notice_id"] for one in logs if one["event"] == "webhook.never_matched"]
     assert told == [stranger.notice_id]
+
+
+async def test_a_notice_without_a_key_is_never_applied_to_one_of_two_transfers_that_fit(
+    deps: Dependencies, bank: LedgerBank
+) -> None:
+    old, trace = await submitted(deps, bank), f"9910{uuid.uuid4().int % 10**11:011d}"
+    write = await bank.superuser("bp_write")
+    new = await submitted(deps, bank)
+    sql = "UPDATE payments.interbank_transfer SET trace_number = $2 WHERE transfer_id = ANY ($1)"
+    await write.execute(sql, [old.transfer_id, new.transfer_id], trace)
+    notice = Notice(str(uuid.uuid4()), "transfer.completed", trace, None, "")
+    await handlers.take_in_notice(deps, notice)
+    assert await state_of(bank, notice) == "CONFLICT"
+    unknown = Notice(str(uuid.uuid4()), "transfer.completed", trace, uuid.uuid4(), "")
+    await handlers.take_in_notice(deps, unknown)
+    await handlers.match_kept_notices(deps)
+    assert await state_of(bank, unknown) == "KEPT"
+    for one in (old, new):
+        stored = await deps.store.transfer(one.transfer_id)
+        assert stored is not None
+        assert stored.transfer.state is State.SUBMITTED

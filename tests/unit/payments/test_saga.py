@@ -1,6 +1,7 @@
 """The saga's next request to the clearing house, and the meaning of each answer."""
 
 from itertools import product
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -227,6 +228,29 @@ def test_a_late_query_acts_like_the_lost_notice_or_changes_nothing(
     again = saga.after_late_query(overdue, answer)
     assert isinstance(again, Notice)
     assert again.notice_id == finding.notice_id
+
+
+OLD, NEW = UUID(int=1), UUID(int=2)
+RETURNED, COMPLETED = Fact(Event.RETURNED), Fact(Event.COMPLETED)
+TRACED = [
+    # the transfers with the number, newest first, the notice's fact, and the transfer it is about
+    ({}, COMPLETED, None),
+    ({NEW: State.SUBMITTED}, COMPLETED, NEW),
+    ({NEW: State.COMPLETED}, COMPLETED, NEW),
+    ({NEW: State.SUBMITTED, OLD: State.COMPLETED}, COMPLETED, NEW),
+    ({NEW: State.FAILED, OLD: State.SUBMITTED}, COMPLETED, OLD),
+    ({NEW: State.SUBMITTED, OLD: State.COMPLETED}, RETURNED, CONFLICT),
+    ({NEW: State.RETURNED, OLD: State.RETURNED}, RETURNED, NEW),
+    ({NEW: State.SUBMITTED}, None, NEW),
+]
+
+
+@pytest.mark.parametrize(("known", "fact", "found"), TRACED)
+def test_a_notice_with_only_a_trace_number_is_about_the_only_transfer_that_fits(
+    known: dict[UUID, State], fact: Fact | None, found: UUID | NoticeVerdict | None
+) -> None:
+    """Numbers start again after some years, and the newest transfer took an old one's return."""
+    assert saga.transfer_of_trace(known, fact) == found
 
 
 @given(st.integers(0, 10_000))
