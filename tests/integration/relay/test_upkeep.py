@@ -16,13 +16,18 @@ async def test_one_round_folds_all_internal_amounts(
     monkeypatch.setattr(upkeep, "ROLL_UP_ROWS_MAX", 2)
     bank, pool = LedgerBank(postgres), await postgres.pool("bp_relay")
     write = await bank.superuser("bp_write")
-    pending = "SELECT count(*) FROM ledger.internal_pending"
+
+    async def pending() -> int:
+        count: int | None = await write.fetchval("SELECT count(*) FROM ledger.internal_pending")
+        assert count is not None
+        return count
+
     try:
         for cents in range(1, 6):
             await bank.open_holder(cents)
-        assert await write.fetchval(pending) >= 5
+        assert await pending() >= 5
         await Upkeep(pool, Metrics(), 1.0).roll_up()
-        assert await write.fetchval(pending) < 2
+        assert await pending() < 2
     finally:
         await pool.close()
         await bank.close()
