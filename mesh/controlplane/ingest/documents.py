@@ -62,8 +62,13 @@ def read_file(path: Path) -> Iterator[Document]:
         loader.dispose()
 
 
-def _note_lines(path: Path, node: Node, place: Place, lines: dict[Place, int]) -> None:
+def _note_lines(
+    path: Path, node: Node, place: Place, lines: dict[Place, int], within: tuple[Node, ...] = ()
+) -> None:
     lines.setdefault(place, node.start_mark.line + 1)
+    if any(node is one for one in within):
+        raise ConfigFault(path, node.start_mark.line + 1, "an alias contains itself; remove it")
+    within = (*within, node)
     if isinstance(node, MappingNode):
         for key, value in node.value:
             inner = (*place, str(key.value))
@@ -72,7 +77,7 @@ def _note_lines(path: Path, node: Node, place: Place, lines: dict[Place, int]) -
                     path, key.start_mark.line + 1, f"{key.value} appears twice; remove one"
                 )
             lines[inner] = key.start_mark.line + 1
-            _note_lines(path, value, inner, lines)
+            _note_lines(path, value, inner, lines, within)
     elif isinstance(node, SequenceNode):
         for index, value in enumerate(node.value):
-            _note_lines(path, value, (*place, index), lines)
+            _note_lines(path, value, (*place, index), lines, within)

@@ -7,9 +7,9 @@ because Istio has no field for token buckets by customer or for a partner's iden
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?$")
@@ -20,7 +20,10 @@ def _duration(value: Any) -> timedelta:
     if match is None:
         raise ValueError("must be a duration such as 30s, 1m30s or 250ms")
     hours, minutes, seconds, millis = (float(part or 0) for part in match.groups())
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds, milliseconds=millis)
+    span = timedelta(hours=hours, minutes=minutes, seconds=seconds, milliseconds=millis)
+    if not span:
+        raise ValueError("must be longer than zero, which Envoy reads as without a limit")
+    return span
 
 
 def _split(value: Any) -> Any:
@@ -68,13 +71,21 @@ class Metadata(Shape):
     namespace: Literal["bp"]
 
 
-class Port(Shape):
-    """A port of the gateway or of an outside host; the protocol decides whether it uses TLS."""
+class GatewayPort(Shape):
+    """The port of the gateway, which always uses TLS."""
 
     number: Annotated[int, Field(ge=1, le=65535)]
     name: str
-    protocol: Literal["HTTP", "HTTPS"]
-    target_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    protocol: Literal["HTTPS"]
+
+
+class PartnerPort(Shape):
+    """The port of a partner: services send plain HTTP to their sidecar, which adds TLS."""
+
+    number: Literal[80]
+    name: str
+    protocol: Literal["HTTP"]
+    target_port: Literal[443]
 
 
 class Selector(Shape):
@@ -83,27 +94,39 @@ class Selector(Shape):
     match_labels: dict[Literal["app"], str]
 
 
+class OfGateway(Shape):
+    """The gateway as the workload to which a rule applies."""
+
+    match_labels: dict[Literal["app"], Literal["gateway"]]
+
+
 class GatewayTls(Shape):
     """The gateway's TLS; a client certificate is optional and identifies a partner."""
 
     mode: Literal["OPTIONAL_MUTUAL"]
-    credential_name: str
+    credential_name: Literal["edge"]
     min_protocol_version: Literal["TLSV1_2", "TLSV1_3"]
     max_protocol_version: Literal["TLSV1_2", "TLSV1_3"]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_protocol_version > self.max_protocol_version:
+            raise ValueError("minProtocolVersion is above maxProtocolVersion")
+        return self
 
 
 class GatewayServer(Shape):
     """One listener of the gateway."""
 
-    port: Port
-    hosts: list[Literal["*"]]
+    port: GatewayPort
+    hosts: Annotated[list[Literal["*"]], Field(min_length=1, max_length=1)]
     tls: GatewayTls
 
 
 class GatewaySpec(Shape):
     """The gateway: one server for all hosts."""
 
-    selector: dict[Literal["app"], str]
+    selector: dict[Literal["app"], Literal["gateway"]]
     servers: Annotated[list[GatewayServer], Field(min_length=1, max_length=1)]
 
 
@@ -134,6 +157,13 @@ class HttpRoute(Shape):
     route: Annotated[list[HttpDestination], Field(min_length=1, max_length=1)]
     timeout: Duration | None = None
     retries: Retries | None = None
+
+    @model_validator(mode="after")
+    def _tries_fit(self) -> Self:
+        per_try = self.retries.per_try_timeout if self.retries else None
+        if self.timeout and per_try and per_try > self.timeout:
+            raise ValueError("retries.perTryTimeout is longer than timeout, which ends the try")
+        return self
 
 
 class VirtualServiceSpec(Shape):
@@ -213,7 +243,7 @@ class ServiceEntrySpec(Shape):
     """The hosts of a partner outside the mesh."""
 
     hosts: Annotated[list[str], Field(min_length=1)]
-    ports: Annotated[list[Port], Field(min_length=1, max_length=1)]
+    ports: Annotated[list[PartnerPort], Field(min_length=1, max_length=1)]
     location: Literal["MESH_EXTERNAL"]
     resolution: Literal["DNS"]
 
@@ -281,7 +311,7 @@ class JwtRule(Shape):
 class RequestAuthenticationSpec(Shape):
     """The issuer whose tokens a workload accepts."""
 
-    selector: Selector
+    selector: OfGateway
     jwt_rules: Annotated[list[JwtRule], Field(min_length=1, max_length=1)]
 
 

@@ -11,6 +11,7 @@ from mesh.controlplane.ingest.endpoints import Endpoints
 from mesh.controlplane.ingest.faults import MeshFault
 from mesh.controlplane.ingest.resources import Resource, of_kind
 from mesh.controlplane.resolve.places import (
+    PARTNERS_CREDENTIAL,
     SERVICE_HOSTS,
     client_credential,
     parse_address,
@@ -76,6 +77,8 @@ class TrafficRules:
         if tls.mode == "ISTIO_MUTUAL" or tls.credential_name is None:
             raise MeshFault(f"{host}: a partner needs tls SIMPLE or MUTUAL and a credentialName")
         client = None
+        if tls.mode == "SIMPLE" and tls.credential_name != PARTNERS_CREDENTIAL:
+            raise MeshFault(f"{host}: the only authority is partners, not {tls.credential_name}")
         if tls.mode == "MUTUAL":
             client = client_credential(self._endpoints, tls.credential_name)
         return model.Partner(

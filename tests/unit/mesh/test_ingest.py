@@ -20,6 +20,23 @@ RULE = """  hosts: [a.example]
       timeout: 5s
 """
 
+GATEWAY = """  selector: {app: gateway}
+  servers:
+    - port: {number: 443, name: https, protocol: HTTPS}
+      hosts: ["*"]
+      tls:
+        mode: OPTIONAL_MUTUAL
+        credentialName: edge
+        minProtocolVersion: TLSV1_2
+        maxProtocolVersion: TLSV1_3
+"""
+ENTRY = """  hosts: [a.example]
+  location: MESH_EXTERNAL
+  resolution: DNS
+  ports:
+    - {number: 80, name: http, protocol: HTTP, targetPort: 443}
+"""
+
 FAULTS = [
     ("an unknown field", "VirtualService", RULE + "      mirror: {host: b}\n", 9, "mirror: unk"),
     (
@@ -46,6 +63,27 @@ FAULTS = [
         9,
         "Input should be '5xx'",
     ),
+    ("a zero duration", "VirtualService", RULE.replace("5s", "0s"), 8, "longer than zero"),
+    (
+        "a try that outlasts the route",
+        "VirtualService",
+        RULE + "      retries: {attempts: 1, perTryTimeout: 6s}\n",
+        7,
+        "longer than timeout",
+    ),
+    ("a gateway without TLS", "Gateway", GATEWAY.replace("HTTPS", "HTTP"), 7, "'HTTPS'"),
+    ("a gateway without hosts", "Gateway", GATEWAY.replace('"*"', ""), 8, "at least 1 item"),
+    ("another workload's gateway", "Gateway", GATEWAY.replace("app: g", "app: p"), 5, "'gateway'"),
+    ("another certificate", "Gateway", GATEWAY.replace("edge", "egde"), 11, "'edge'"),
+    (
+        "TLS versions in the wrong order",
+        "Gateway",
+        GATEWAY.replace("TLSV1_2", "?").replace("TLSV1_3", "TLSV1_2").replace("?", "TLSV1_3"),
+        9,
+        "is above",
+    ),
+    ("another port", "ServiceEntry", ENTRY.replace("443", "8443"), 9, "should be 443"),
+    ("an alias of itself", "VirtualService", "  http: &me [*me]\n", 5, "contains itself"),
     ("two routes", "VirtualService", RULE + "    - route: []\n", 6, "at most 1 item"),
     ("a key twice", "VirtualService", RULE + "  hosts: [b]\n", 9, "hosts appears twice"),
     ("no YAML", "VirtualService", "  hosts: [a\n  http: ]\n", 6, "expected"),

@@ -110,6 +110,13 @@ EDITS = [
         MeshFault,
         "the only client certificate",
     ),
+    (
+        "partners/fraud.yaml",
+        "credentialName: partners",
+        "credentialName: partner",
+        MeshFault,
+        "the only authority",
+    ),
     ("services.yaml", "ISTIO_MUTUAL", "SIMPLE", MeshFault, "set tls mode ISTIO_MUTUAL"),
     ("mesh.yaml", "kind: PeerAuthentication", "kind: Peer", ConfigFault, "not supported"),
     ("gateway.yaml", "WRITE:", "READS:", ConfigFault, "READS"),
