@@ -5,51 +5,12 @@ apply it, but one machine would not. `EdgePolicy` is the only kind that the bank
 because Istio has no field for token buckets by customer or for a partner's identity.
 """
 
-import re
-from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-_DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?$")
-
-
-def _duration(value: Any) -> timedelta:
-    match = _DURATION.match(value) if isinstance(value, str) and value else None
-    if match is None:
-        raise ValueError("must be a duration such as 30s, 1m30s or 250ms")
-    hours, minutes, seconds, millis = (float(part or 0) for part in match.groups())
-    span = timedelta(hours=hours, minutes=minutes, seconds=seconds, milliseconds=millis)
-    if not span:
-        raise ValueError("must be longer than zero, which Envoy reads as without a limit")
-    return span
-
-
-def _split(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return tuple(each.strip() for each in value.split(",")) if value else None
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-RetryCondition = Literal[
-    "5xx",
-    "gateway-error",
-    "retriable-4xx",
-    "envoy-ratelimited",
-    "reset",
-    "reset-before-request",
-    "connect-failure",
-    "refused-stream",
-    "cancelled",
-    "deadline-exceeded",
-    "internal",
-    "resource-exhausted",
-    "unavailable",
-]
-"""Istio's conditions, without those that have no effect unless another field is set."""
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+from mesh.controlplane.ingest.values import Duration, Name, RetryCondition, split
 
 
 class Shape(BaseModel):
@@ -135,7 +96,7 @@ class Retries(Shape):
 
     attempts: Annotated[int, Field(ge=0, le=10)]
     per_try_timeout: Duration | None = None
-    retry_on: Annotated[tuple[RetryCondition, ...] | None, BeforeValidator(_split)] = None
+    retry_on: Annotated[tuple[RetryCondition, ...] | None, BeforeValidator(split)] = None
     backoff: Duration | None = None
 
 

@@ -10,6 +10,7 @@ from mesh.controlplane.ingest import shapes
 from mesh.controlplane.ingest.endpoints import Endpoints
 from mesh.controlplane.ingest.faults import MeshFault
 from mesh.controlplane.ingest.resources import Resource, of_kind
+from mesh.controlplane.ingest.values import RetryCondition
 from mesh.controlplane.resolve.places import (
     PARTNERS_CREDENTIAL,
     SERVICE_HOSTS,
@@ -20,7 +21,7 @@ from mesh.controlplane.resolve.places import (
 
 _ROUTES = shapes.VirtualServiceSpec
 _RULES = shapes.DestinationRuleSpec
-_CAUSES: dict[shapes.RetryCondition, model.RetryCause] = {
+_CAUSES: dict[RetryCondition, model.RetryCause] = {
     "5xx": model.RetryCause.SERVER_ERROR,
     "gateway-error": model.RetryCause.GATEWAY_ERROR,
     "retriable-4xx": model.RetryCause.CONFLICT,
