@@ -21,6 +21,7 @@ def _duration(value: Any) -> timedelta:
 
 
 def split(value: Any) -> Any:
+    """Return the parts of a text with commas; None for an empty text, other values unchanged."""
     if not isinstance(value, str):
         return value
     return tuple(each.strip() for each in value.split(",")) if value else None

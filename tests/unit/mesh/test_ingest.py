@@ -74,7 +74,7 @@ FAULTS = [
     ("a gateway without TLS", "Gateway", GATEWAY.replace("HTTPS", "HTTP"), 7, "'HTTPS'"),
     ("a gateway without hosts", "Gateway", GATEWAY.replace('"*"', ""), 8, "at least 1 item"),
     ("another workload's gateway", "Gateway", GATEWAY.replace("app: g", "app: p"), 5, "'gateway'"),
-    ("another certificate", "Gateway", GATEWAY.replace("edge", "egde"), 11, "'edge'"),
+    ("another certificate", "Gateway", GATEWAY.replace("edge", "rim"), 11, "'edge'"),
     (
         "TLS versions in the wrong order",
         "Gateway",
