@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from mesh.controlplane.ingest.values import Duration, Name, RetryCondition, split
+from mesh.controlplane.ingest.values import Duration, Name, RetryCondition, SpiffeId, split
 
 
 class Shape(BaseModel):
@@ -340,7 +340,7 @@ class PartnerIdentity(Shape):
     """A partner and the certificate names that it may use."""
 
     name: str
-    principals: Annotated[list[str], Field(min_length=1)]
+    principals: Annotated[list[SpiffeId], Field(min_length=1)]
 
 
 class EdgePolicySpec(Shape):

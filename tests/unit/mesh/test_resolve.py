@@ -122,6 +122,13 @@ EDITS = [
     ("gateway.yaml", "WRITE:", "READS:", ConfigFault, "READS"),
     (
         "gateway.yaml",
+        "spiffe://ach-network.example/webhooks",
+        "",
+        ConfigFault,
+        "principals.0: String should match",
+    ),
+    (
+        "gateway.yaml",
         "name: ach-network",
         "name: ach",
         MeshFault,
