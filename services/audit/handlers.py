@@ -7,7 +7,7 @@ from services.audit.chain import AuditRow
 from services.audit.errors import ChainUnknown
 from services.audit.settings import CHAINS
 from services.audit.store import Store
-from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_digest
+from services.chassis.page_tokens import PageTokens, page_rows, query_digest
 
 _SEQUENCES = 2**64
 """A cursor is `chain * _SEQUENCES + sequence` of the last record on a page."""
@@ -33,7 +33,7 @@ async def list_audit_records(
     digest = query_digest("ListAuditRecords", subject or chain)
     cursor = deps.tokens.open(page_token, digest)
     after_chain, after_sequence = divmod(cursor.int if cursor else 0, _SEQUENCES)
-    rows_max = page_size or DEFAULT_PAGE_SIZE
+    rows_max = page_rows(page_size)
     if subject:
         found = await deps.store.list_by_subject(subject, after_chain, after_sequence, rows_max + 1)
     else:

@@ -13,7 +13,14 @@ from google.protobuf.message import DecodeError
 from services.kernel.errors import PageTokenInvalid
 
 _SEAL_BYTES = 16
-DEFAULT_PAGE_SIZE = 50
+PAGE_ROWS_MAX = 100
+"""The largest number of rows on a page, as the contracts say."""
+_PAGE_ROWS = 50
+
+
+def page_rows(page_size: int) -> int:
+    """Return the rows of a page for a request's page_size: 0 means 50, and above 100 means 100."""
+    return min(page_size or _PAGE_ROWS, PAGE_ROWS_MAX)
 
 
 def query_digest(*parts: object) -> bytes:

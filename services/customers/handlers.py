@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_digest
+from services.chassis.page_tokens import PageTokens, page_rows, query_digest
 from services.customers.balance_waiters import BalanceWaiters
 from services.customers.errors import AccountNotFound, CustomerNotFound, PositionNotReached
 from services.customers.settings import CustomersSettings
@@ -46,7 +46,7 @@ async def list_accounts(
     """
     digest = query_digest("ListAccounts", customer_id)
     cursor = deps.tokens.open(page_token, digest)
-    rows = min(page_size or DEFAULT_PAGE_SIZE, deps.settings.page_rows_max)
+    rows = page_rows(page_size)
     accounts = await deps.store.accounts(customer_id, cursor=cursor, rows=rows + 1)
     if len(accounts) <= rows:
         return accounts, ""

@@ -15,7 +15,5 @@ class CustomersSettings(ServiceSettings):
 
     position_wait_s: float = 2.0
     """Longest time that GetBalance waits for a position."""
-    page_rows_max: int = 100
-    """The largest number of accounts on a page; the contract sets this limit."""
     projection_linger_ms: int = 50
     """How long the projection collects events for a batch; GetBalance may wait that much longer."""

@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import dataclass
 
-from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_digest
+from services.chassis.page_tokens import PageTokens, page_rows, query_digest
 from services.notifications.state import Notification
 from services.notifications.store import Store
 
@@ -25,7 +25,7 @@ async def list_notifications(
     """
     digest = query_digest("ListNotifications", customer_id)
     cursor = deps.tokens.open(page_token, digest)
-    rows_max = page_size or DEFAULT_PAGE_SIZE
+    rows_max = page_rows(page_size)
     found = await deps.store.list_of_customer(customer_id, cursor, rows_max + 1)
     if len(found) <= rows_max:
         return found, ""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import structlog
 
 from services.chassis.customers_client import CustomersClient
-from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_digest
+from services.chassis.page_tokens import PageTokens, page_rows, query_digest
 from services.kernel.clock import utc_now
 from services.kernel.errors import IdempotencyKeyReused, RequestInProgress
 from services.kernel.ids import new_id, shard_of
@@ -215,7 +215,7 @@ async def list_interbank_transfers(
     """
     state_name = state.value if state else None
     digest = query_digest("ListInterbankTransfers", customer_id, account_id, state_name)
-    rows = page_size or DEFAULT_PAGE_SIZE
+    rows = page_rows(page_size)
     cursor = deps.tokens.open(page_token, digest)
     transfers = await deps.store.transfers_of_account(
         customer_id, account_id, state=state, cursor=cursor, rows=rows + 1

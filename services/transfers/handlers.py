@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import grpc.aio
 
 from services.chassis.customers_client import CustomersClient
-from services.chassis.page_tokens import DEFAULT_PAGE_SIZE, PageTokens, query_digest
+from services.chassis.page_tokens import PageTokens, page_rows, query_digest
 from services.kernel.errors import BankError
 from services.kernel.ids import new_id
 from services.transfers import mapping, state
@@ -81,7 +81,7 @@ async def list_book_transfers(
     source, _ = mapping.known_accounts(answer)
     if source is None:
         raise AccountNotFound(account_id=str(account_id))
-    rows = min(page_size or DEFAULT_PAGE_SIZE, deps.settings.page_rows_max)
+    rows = page_rows(page_size)
     transfers = await deps.store.transfers_of_account(account_id, cursor=cursor, rows=rows + 1)
     if len(transfers) <= rows:
         return transfers, ""

@@ -8,8 +8,6 @@ class TransfersSettings(ServiceSettings):
 
     amount_minor_units_max: int = 1_000_000_00
     """The largest amount that one book transfer may move, 1,000,000.00."""
-    page_rows_max: int = 100
-    """The largest number of transfers on a page; the contract sets this limit."""
     check_timeout_s: float = 4.0
     """Longest wait for the account check. The call's deadline is five seconds: four for this, one
     for the posting."""

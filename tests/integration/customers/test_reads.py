@@ -7,6 +7,7 @@ import pytest
 from bp.customers.v1 import account_pb2
 from bp.customers.v1 import customers_service_pb2 as pb
 
+from services.chassis.page_tokens import PAGE_ROWS_MAX
 from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.sidecar_calls import certificate_of, from_customer, refusal
 
@@ -49,6 +50,18 @@ async def test_accounts_are_listed_once_each_in_the_order_they_were_opened(
         token = page.next_page_token
     assert token == ""
     assert listed == [str(account_id) for account_id in sorted(opened)]
+
+
+async def test_a_page_that_is_larger_than_the_largest_has_the_largest_size(
+    bank: LedgerBank, customers_stub
+):
+    holder = await bank.open_holder()
+    opened = [await bank.open_account(holder.customer_id) for _ in range(PAGE_ROWS_MAX)]
+    page = await customers_stub.ListAccounts(
+        pb.ListAccountsRequest(page_size=2**31 - 1), metadata=from_customer(holder.customer_id)
+    )
+    assert len(page.accounts) == PAGE_ROWS_MAX == len(opened)
+    assert page.next_page_token
 
 
 async def test_a_page_token_that_is_forged_or_another_customers_is_refused(

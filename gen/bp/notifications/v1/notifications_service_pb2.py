@@ -28,7 +28,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/bp/notifications/v1/notifications_service.proto\x12\x13\x62p.notifications.v1\x1a&bp/notifications/v1/notification.proto\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\"k\n\x18ListNotificationsRequest\x12&\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x8c\x01\n\x19ListNotificationsResponse\x12G\n\rnotifications\x18\x01 \x03(\x0b\x32!.bp.notifications.v1.NotificationR\rnotifications\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xc4\x01\n\x14NotificationsService\x12\xab\x01\n\x11ListNotifications\x12-.bp.notifications.v1.ListNotificationsRequest\x1a..bp.notifications.v1.ListNotificationsResponse\"7\x90\x02\x01\xa2\xbb\x18\x17\x08\x02\x12\raccounts:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notificationsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/bp/notifications/v1/notifications_service.proto\x12\x13\x62p.notifications.v1\x1a&bp/notifications/v1/notification.proto\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\"i\n\x18ListNotificationsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x8c\x01\n\x19ListNotificationsResponse\x12G\n\rnotifications\x18\x01 \x03(\x0b\x32!.bp.notifications.v1.NotificationR\rnotifications\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xc4\x01\n\x14NotificationsService\x12\xab\x01\n\x11ListNotifications\x12-.bp.notifications.v1.ListNotificationsRequest\x1a..bp.notifications.v1.ListNotificationsResponse\"7\x90\x02\x01\xa2\xbb\x18\x17\x08\x02\x12\raccounts:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notificationsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,15 +36,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.notifications.v1.notific
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LISTNOTIFICATIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTNOTIFICATIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
+  _globals['_LISTNOTIFICATIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTNOTIFICATIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTNOTIFICATIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
   _globals['_NOTIFICATIONSSERVICE'].methods_by_name['ListNotifications']._loaded_options = None
   _globals['_NOTIFICATIONSSERVICE'].methods_by_name['ListNotifications']._serialized_options = b'\220\002\001\242\273\030\027\010\002\022\raccounts:read*\002\010\0030\001\202\323\344\223\002\023\022\021/v1/notifications'
   _globals['_LISTNOTIFICATIONSREQUEST']._serialized_start=198
-  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_end=305
-  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_start=308
-  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_end=448
-  _globals['_NOTIFICATIONSSERVICE']._serialized_start=451
-  _globals['_NOTIFICATIONSSERVICE']._serialized_end=647
+  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_end=303
+  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_start=306
+  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_end=446
+  _globals['_NOTIFICATIONSSERVICE']._serialized_start=449
+  _globals['_NOTIFICATIONSSERVICE']._serialized_end=645
 # @@protoc_insertion_point(module_scope)
