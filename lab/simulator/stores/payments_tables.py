@@ -346,7 +346,7 @@ class PaymentsTables(NoticesTable):
         """Set the time of the next retry of a pending transfer."""
         row = self.transfers.get(transfer_id)
         if row is not None and row["version"] == version:
-            self._lease({**row, "lease_until": until})
+            self._lease({**row, "lease_owner": "", "lease_until": until})
         return []
 
     def ensure_partitions(self) -> Sequence[Any]:

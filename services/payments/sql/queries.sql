@@ -109,9 +109,10 @@ FROM left_behind
 WHERE t.shard = left_behind.shard AND t.transfer_id = left_behind.transfer_id;
 
 -- name: postpone
--- Sets when the bank asks the clearing house about a transfer again.
+-- Sets when the bank asks the clearing house about a transfer again. Nobody works on it until then,
+-- so release_leases leaves it alone.
 UPDATE payments.interbank_transfer
-SET lease_until = $4
+SET lease_owner = '', lease_until = $4
 WHERE shard = $1 AND transfer_id = $2 AND version = $3;
 
 -- name: claim_unsettled

@@ -83,6 +83,16 @@ async def test_a_confirmed_recall_that_comes_after_another_worker_saw_it_accepte
     assert await bank.held(holder.account_id) == (5_00, 3)
 
 
+async def _lease_until(bank: LedgerBank, transfer: Transfer) -> datetime:
+    write = await bank.superuser("bp_write")
+    until: datetime | None = await write.fetchval(
+        "SELECT lease_until FROM payments.interbank_transfer WHERE transfer_id = $1",
+        transfer.transfer_id,
+    )
+    assert until is not None
+    return until
+
+
 class _Inconsistent:
     """A clearing house whose answers disagree: only the recall says that the transfer was sent."""
 
@@ -131,10 +141,28 @@ async def test_a_clearing_house_that_contradicts_itself_is_logged_posts_nothing_
     errors = [entry["event"] for entry in logs if entry["log_level"] == "error"]
     assert errors == ["saga.contradiction"]
     assert await bank.held(holder.account_id) == (4_00, 2)
-    write = await bank.superuser("bp_write")
-    asked_again: datetime | None = await write.fetchval(
-        "SELECT lease_until FROM payments.interbank_transfer WHERE transfer_id = $1",
-        made.transfer_id,
-    )
-    assert asked_again is not None
+    asked_again = await _lease_until(bank, made)
     assert begin_time < asked_again <= end_time + timedelta(seconds=60)
+
+
+class _Silent:
+    """A clearing house that never answers."""
+
+    async def submit(self, _transfer: Transfer) -> Answer:
+        """Give no answer."""
+        return Answer(Outcome.NO_ANSWER)
+
+    query = recall = submit
+
+
+async def test_a_transfer_that_has_to_wait_is_not_asked_about_earlier_after_an_outage(
+    store: Store, bank: LedgerBank
+) -> None:
+    """The worker released all leases of its slot, and with them each back-off."""
+    holder = await bank.open_holder(5_00)
+    driver = Driver(store, cast("AchClient", _Silent()), "test/waiting")
+    driven = await driver.start(await _debited(store, driver, holder))
+    assert driven.transfer.state is State.OUTCOME_UNKNOWN
+    until = await _lease_until(bank, driven.transfer)
+    await store.release_leases("test/waiting", utc_now())
+    assert await _lease_until(bank, driven.transfer) == until > utc_now() - timedelta(seconds=1)

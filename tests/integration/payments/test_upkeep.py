@@ -98,7 +98,13 @@ async def test_leases_are_released_in_the_order_in_which_a_batch_of_steps_locks(
     first, second = [await _debited(store, holder, owner) for _ in range(2)]
     assert first.transfer_id < second.transfer_id
     # The second precedes the first both by lease and by position in the table.
-    await store.postpone(first, utc_now() + timedelta(seconds=120))
+    write = await bank.superuser("bp_write")
+    await write.execute(
+        "UPDATE payments.interbank_transfer SET lease_until = $3"
+        " WHERE shard = $1 AND transfer_id = $2",
+        *_place(first),
+        utc_now() + timedelta(seconds=120),
+    )
     async with other.transaction():
         await other.execute(f"SET LOCAL lock_timeout = {WAITS_MS}")
         await other.execute(LOCK, *_place(first))
