@@ -5,24 +5,29 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TextIO
 
 from sandbox.stack.home import Home
+from sandbox.stack.supervisor import control
 
 _RETRY_S = 0.02
 
 
 @contextmanager
-def held(home: Home, gives_up: Callable[[], bool] = lambda: True) -> Generator[bool]:
-    """Hold the lock during the block, or yield False.
+def held(home: Home, wait_s: float = 0.0) -> Generator[bool]:
+    """Hold the lock during the block; False if another process still has it after `wait_s`.
 
-    While another process has the lock, `gives_up` says whether to stop trying.
+    Does not wait for a supervisor that answers. One that ends stops answering before it releases
+    the lock.
     """
     home.root.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + wait_s
     with home.lock_file.open("a") as file:
-        while not (own := _taken(file)) and not gives_up():
+        while not (own := _taken(file)) and time.monotonic() < deadline:
+            if control.is_running(home.control_socket):
+                break
             time.sleep(_RETRY_S)
         if own:
             file.truncate(0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import time
 from collections.abc import Awaitable, Callable
 
 from ops.provision.bao_client import BaoError
@@ -13,12 +12,11 @@ from ops.waiting import scaled_s
 from sandbox.stack import endpoints, lock, plan
 from sandbox.stack.home import Home
 from sandbox.stack.settings import StackSettings
-from sandbox.stack.supervisor import control, orphans
+from sandbox.stack.supervisor import orphans
 from sandbox.stack.supervisor.control_server import Answer, Command, ControlServer, Request
 from sandbox.stack.supervisor.supervisor import Supervisor
 
 LOCKED_WITHIN_S = 5.0
-"""The former supervisor closes its socket before it releases the lock."""
 
 log = logging.getLogger("stack")
 
@@ -26,12 +24,7 @@ log = logging.getLogger("stack")
 def main(home: Home) -> None:
     """Run until `down` or SIGTERM. Exits when another supervisor serves the home."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    deadline = time.monotonic() + scaled_s(LOCKED_WITHIN_S)
-
-    def gives_up() -> bool:
-        return control.is_running(home.control_socket) or time.monotonic() > deadline
-
-    with lock.held(home, gives_up) as own:
+    with lock.held(home, scaled_s(LOCKED_WITHIN_S)) as own:
         if not own:
             log.info("another supervisor holds %s", home.root)
             return

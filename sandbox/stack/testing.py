@@ -49,16 +49,12 @@ class RunningStack:
             raise ValueError(f"{root} is a link; set BP_TEST_HOME to use a folder with its data")
         home = Home(root.resolve())
         # A supervisor holds the lock from before it listens until after it has ended.
-        deadline = time.monotonic() + scaled_s(READY_WITHIN_S)
-        while not control.is_running(home.control_socket):
-            with lock.held(home) as own:
-                if own:
-                    orphans.end_all(home.pids_file)
-                    home.remove_data()
-                    break
-            if time.monotonic() > deadline:
+        with lock.held(home, scaled_s(READY_WITHIN_S)) as own:
+            if own:
+                orphans.end_all(home.pids_file)
+                home.remove_data()
+            elif not control.is_running(home.control_socket):
                 raise TimeoutError(f"another process holds {home.lock_file}, but runs no bank")
-            time.sleep(0.02)
         return cls.open(root)
 
     def ensure(self, *names: str) -> None:
