@@ -20,6 +20,7 @@ from lab.simulator.stores import books, outbox, payments_tables
 from sandbox.partners.ach import api, book
 from services.payments import handlers, saga, state
 from services.payments.partners import ach
+from services.payments.rows import UsedKey
 from services.payments.saga import Answer, Outcome, Step
 from services.payments.state import Event, State
 from services.payments.store import Store
@@ -116,7 +117,13 @@ def tombstone_is_forgotten(stack: ExitStack) -> None:
     _replace(stack, book.Book, "cancel", wrong)
 
 
-@_bug("a retry carries a new key to the clearing house", 4, "nothing is submitted", "bank and")
+@_bug(
+    "a retry carries a new key to the clearing house",
+    4,
+    "nothing is submitted",
+    "bank and",
+    "every notice is applied or stale",
+)
 def retry_has_a_new_key(stack: ExitStack) -> None:
     def wrong(transfer: Any) -> str:
         fresh = transfer.transfer_id.int ^ (transfer.attempts << 64)
@@ -154,7 +161,14 @@ def key_takes_another_payload(stack: ExitStack) -> None:
     def wrong(held: tuple[bytes, Any], _fingerprint: bytes) -> tuple[str, Any]:
         return "EXISTING", held[1]
 
+    right = Store.key
+
+    async def wrong_key(self: Store, order: Any) -> UsedKey | None:
+        used = await right(self, order)
+        return used and used._replace(fingerprint=order.fingerprint)
+
     _replace(stack, payments_tables.PaymentsTables, "outcome_of_key", staticmethod(wrong))
+    _replace(stack, Store, "key", wrong_key)
 
 
 @_bug("a key is forgotten once its transfer is sent", 6, "a key names one transfer")

@@ -22,6 +22,7 @@ CLEAR = {
     (503, "ACH_UNAVAILABLE"),
     (504, "DEADLINE_EXCEEDED"),
     (409, "REQUEST_IN_PROGRESS"),
+    (409, "ACCOUNT_BUSY"),
 }
 """The only refusals that a caller may get. Each advises a retry."""
 
