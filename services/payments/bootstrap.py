@@ -76,6 +76,7 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
                 tasks.create_task(repeat("old notices", giving_up, UPKEEP_S)),
                 tasks.create_task(repeat("unsettled", reconciling, reconciliation.EVERY_S)),
                 tasks.create_task(repeat("partitions", store.ensure_partitions, UPKEEP_S)),
+                tasks.create_task(repeat("old declines", store.drop_old_declines, UPKEEP_S)),
                 tasks.create_task(vault.keep_alive()),
             ]
             await stop.wait()

@@ -35,10 +35,12 @@ from services.payments.rows import (
 )
 from services.payments.state import State, Transition
 from services.payments.transfer import (
+    Decline,
     EventOut,
     InterbankTransferOrder,
     Notice,
     Transfer,
+    order_id,
 )
 
 DUE_ROWS_MAX = 64
@@ -235,6 +237,28 @@ class Store:
             found = await self._pool.fetch(sql, *page, state.value, rows)
         return [stored_transfer(row).transfer for row in found]
 
+    async def decline(self, decline: Decline, event: EventOut) -> None:
+        """Write the record of a declined order, and its event."""
+        order = decline.order
+        await self._pool.execute(
+            self._sql.decline,
+            decline.decline_id,
+            order.customer_id,
+            order.account_id,
+            order.amount.minor_units,
+            order.amount.currency,
+            order.beneficiary.name,
+            order.beneficiary.routing_number,
+            order.beneficiary.account_number,
+            decline.reason,
+            order_id(order),
+            order.correlation_id,
+            decline.decline_time,
+            event.event_id,
+            event.payload,
+            order.traceparent,
+        )
+
     async def key(self, order: InterbankTransferOrder) -> UsedKey | None:
         """Return the transfer that has the order's idempotency key, or None."""
         return await self._keys.submit(order)
@@ -332,3 +356,7 @@ class Store:
     async def ensure_partitions(self) -> None:
         """Create the partitions of the coming months."""
         await self._pool.execute(self._sql.ensure_partitions)
+
+    async def drop_old_declines(self) -> None:
+        """Drop the declined orders that are older than the bank keeps them."""
+        await self._pool.execute(self._sql.drop_old_declines)

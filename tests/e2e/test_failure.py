@@ -139,6 +139,39 @@ async def test_a_refusal_for_the_customers_reasons_posts_nothing(
     assert kinds == ["OPENING_BALANCE"]
 
 
+DECLINES = [
+    ({"name": "FRAUD DECLINE"}, 10_00, "FRAUD_DECLINED"),
+    ({}, 100_000_01, "AMOUNT_LIMIT_EXCEEDED"),
+]
+
+
+@pytest.mark.judged_with_its_module
+@pytest.mark.parametrize(("beneficiary", "minor_units", "reason"), DECLINES)
+async def test_a_declined_order_is_on_record_and_in_the_audit_trail_and_sends_no_message(
+    bank: Bank, beneficiary: dict[str, str], minor_units: int, reason: str
+) -> None:
+    ana = await bank.customer(5_000_00)
+    refused = await bank.pay(ana, minor_units, **beneficiary)
+    assert refused.reason == reason
+    sql = (
+        "SELECT decline_id, customer_id, amount, reason, fraud_transaction_id"
+        " FROM payments.declined_order WHERE account_id = $1"
+    )
+    (row,) = await bank.rows("bp_write", sql, ana.account_id)
+    assert (str(row["customer_id"]), row["amount"]) == (str(ana.customer_id), minor_units)
+    assert row["reason"] == reason
+    assert row["fraud_transaction_id"] is not None
+
+    async def audited() -> bool:
+        sql = "SELECT event_type FROM audit.record WHERE subject = $1"
+        found = await bank.rows("bp_audit", sql, str(row["decline_id"]))
+        return [one["event_type"] for one in found] == ["bp.payments.v1.TransferDeclined"]
+
+    await until(audited, 30, "the audit record of the declined order")
+    sql = "SELECT event_id FROM notif.notification WHERE customer_id = $1"
+    assert await bank.rows("bp_notifications", sql, row["customer_id"]) == []
+
+
 async def test_without_the_fraud_service_small_amounts_are_flagged_and_large_ones_refused(
     bank: Bank,
 ) -> None:

@@ -54,6 +54,7 @@ GRANT USAGE ON SCHEMA ledger TO bp_transfers;
 GRANT USAGE ON SCHEMA ledger TO bp_relay;
 GRANT USAGE ON SCHEMA ledger TO bp_judge;
 GRANT USAGE ON SCHEMA ledger TO outbox_owner;
+GRANT USAGE ON SCHEMA ledger TO payments_owner;
 GRANT USAGE ON SCHEMA ledger TO transfers_owner;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE ledger_owner IN SCHEMA ledger GRANT SELECT ON TABLES TO bp_judge;

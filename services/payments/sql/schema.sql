@@ -3,7 +3,7 @@
 -- The partitions that hold one month are left out; a function makes them.
 
 CREATE SCHEMA payments;
-ALTER SCHEMA payments OWNER TO postgres;
+ALTER SCHEMA payments OWNER TO payments_owner;
 
 -- One debit of a group: the arguments of payments.debit.
 CREATE TYPE payments.debit_order AS (
@@ -29,7 +29,7 @@ CREATE TYPE payments.debit_order AS (
     event_id uuid,
     payload bytea
 );
-ALTER TYPE payments.debit_order OWNER TO postgres;
+ALTER TYPE payments.debit_order OWNER TO payments_owner;
 
 -- A later step of one transfer that posts nothing, so the ledger cannot refuse it and it locks no
 -- account.
@@ -47,10 +47,13 @@ CREATE TYPE payments.plain_step AS (
     payload bytea,
     response bytea
 );
-ALTER TYPE payments.plain_step OWNER TO postgres;
+ALTER TYPE payments.plain_step OWNER TO payments_owner;
 
 GRANT USAGE ON SCHEMA payments TO bp_payments;
 GRANT USAGE ON SCHEMA payments TO bp_judge;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE payments_owner IN SCHEMA payments GRANT SELECT ON TABLES TO
+    bp_judge;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA payments GRANT SELECT ON TABLES TO bp_judge;
 
@@ -67,7 +70,7 @@ CREATE TABLE payments.ach_notice (
     CONSTRAINT ach_notice_state_check CHECK ((state = ANY (ARRAY['KEPT'::text, 'APPLIED'::text,
         'STALE'::text, 'CONFLICT'::text])))
 );
-ALTER TABLE payments.ach_notice OWNER TO postgres;
+ALTER TABLE payments.ach_notice OWNER TO payments_owner;
 
 ALTER TABLE ONLY payments.ach_notice
     ADD CONSTRAINT ach_notice_pkey PRIMARY KEY (notice_id);
@@ -78,6 +81,36 @@ CREATE INDEX ach_notice_kept ON payments.ach_notice USING btree (receive_time) W
 
 GRANT SELECT ON TABLE payments.ach_notice TO bp_judge;
 GRANT SELECT,INSERT,UPDATE ON TABLE payments.ach_notice TO bp_payments;
+
+-- Orders that a control of the bank declined (fraud, frozen account, largest amount), one row for
+-- each attempt. Monthly partitions: decline_id is a UUIDv7. They are dropped after five years, as
+-- long as 31 CFR 1010.430 asks banks to keep records.
+CREATE TABLE payments.declined_order (
+    decline_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    beneficiary_name text NOT NULL,
+    routing_number text NOT NULL,
+    account_number text NOT NULL,
+    reason text NOT NULL,
+    fraud_transaction_id uuid NOT NULL,
+    correlation_id text NOT NULL,
+    decline_time timestamp with time zone NOT NULL,
+    CONSTRAINT declined_order_amount_check CHECK ((amount > 0))
+)
+PARTITION BY RANGE (decline_id);
+ALTER TABLE payments.declined_order OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.declined_order
+    ADD CONSTRAINT declined_order_pkey PRIMARY KEY (decline_id);
+
+-- For the declined orders of a customer, by time.
+CREATE INDEX declined_order_by_customer ON ONLY payments.declined_order USING btree (customer_id,
+    decline_id);
+
+GRANT SELECT ON TABLE payments.declined_order TO bp_judge;
 
 -- One accepted request of a customer for each key, as long as the bank keeps transfers. A refused
 -- request has no row. A failure that compensated before any answer removes the row.
@@ -90,7 +123,7 @@ CREATE TABLE payments.idempotency_key (
     CONSTRAINT key_in_shard_of_customer CHECK ((shard = (get_byte(uuid_send(customer_id), 15) &
         63)))
 );
-ALTER TABLE payments.idempotency_key OWNER TO postgres;
+ALTER TABLE payments.idempotency_key OWNER TO payments_owner;
 
 ALTER TABLE ONLY payments.idempotency_key
     ADD CONSTRAINT idempotency_key_pkey PRIMARY KEY (shard, customer_id, idempotency_key);
@@ -132,7 +165,7 @@ CREATE TABLE payments.interbank_transfer (
         63)) AND (shard = (get_byte(uuid_send(account_id), 15) & 63))))
 )
 PARTITION BY RANGE (transfer_id);
-ALTER TABLE payments.interbank_transfer OWNER TO postgres;
+ALTER TABLE payments.interbank_transfer OWNER TO payments_owner;
 
 ALTER TABLE ONLY payments.interbank_transfer
     ADD CONSTRAINT interbank_transfer_pkey PRIMARY KEY (shard, transfer_id);
@@ -176,14 +209,21 @@ GRANT EXECUTE ON FUNCTION payments.debit(uuid, uuid, uuid, bigint, text, text, t
 -- functions/debit_each.sql, owned by postgres
 GRANT EXECUTE ON FUNCTION payments.debit_each(payments.debit_order[]) TO bp_payments;
 
--- functions/ensure_partitions.sql, owned by postgres
+-- functions/decline.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.decline(uuid, uuid, uuid, bigint, text, text, text, text, text,
+    uuid, text, timestamp with time zone, uuid, bytea, text) TO bp_payments;
+
+-- functions/drop_old_declines.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.drop_old_declines() TO bp_payments;
+
+-- functions/ensure_partitions.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.ensure_partitions(integer, timestamp with time zone) TO
     bp_payments;
 
 -- functions/find_keys.sql, owned by postgres
 GRANT EXECUTE ON FUNCTION payments.find_keys(smallint[], uuid[], text[]) TO bp_payments;
 
--- functions/finish_partition.sql, owned by postgres
+-- functions/finish_partition.sql, owned by payments_owner
 -- Only its owner may execute payments.finish_partition(regclass).
 
 -- functions/free_refused_keys.sql, owned by postgres

@@ -21,6 +21,7 @@ GRANT USAGE ON SCHEMA outbox TO bp_payments;
 GRANT USAGE ON SCHEMA outbox TO bp_transfers;
 GRANT USAGE ON SCHEMA outbox TO bp_relay;
 GRANT USAGE ON SCHEMA outbox TO bp_judge;
+GRANT USAGE ON SCHEMA outbox TO payments_owner;
 GRANT USAGE ON SCHEMA outbox TO transfers_owner;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE outbox_owner IN SCHEMA outbox GRANT SELECT ON TABLES TO bp_judge;
@@ -122,7 +123,7 @@ GRANT SELECT ON TABLE outbox.relay_state TO bp_judge;
 
 -- functions/append.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.append(text, uuid, uuid, text, uuid, bytea, text, ledger.posted[])
-    TO bp_payments, bp_transfers, transfers_owner;
+    TO bp_payments, bp_transfers, payments_owner, transfers_owner;
 
 -- functions/append_group.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.append_group(text, outbox.draft[]) TO bp_payments, bp_transfers,
