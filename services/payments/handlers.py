@@ -145,6 +145,8 @@ async def _debit_and_start(
     event = mapping.event_out(transfer, DEBIT.event_type, event_id)
     debit = await deps.store.debit(order, transfer, event, deps.driver.lease(), attempt)
     saga_task = deps.driver.start(transfer) if debit.outcome == "DEBITED" else None
+    if saga_task is not None and transfer.fraud_review:
+        log.warning("order.in_review", transfer_id=str(transfer.transfer_id))
     return Started(debit, saga_task)
 
 
@@ -262,10 +264,7 @@ async def cancel_interbank_transfer(
     Raises TransferNotFound and NotCancellable.
     """
     transfer = await get_interbank_transfer(deps, customer_id, transfer_id)
-    while transfer.state not in {State.CANCELLING, State.CANCELLED}:
-        if not TABLE.allows(transfer.state, Event.CANCEL_ASKED):
-            raise errors.NotCancellable
-        transfer, _ = await deps.driver.save(transfer, Fact(Event.CANCEL_ASKED))
+    transfer = await request_cancellation(deps, transfer)
     if transfer.state is State.CANCELLED:
         return transfer
     task = deps.driver.start(transfer)
@@ -273,6 +272,18 @@ async def cancel_interbank_transfer(
     transfer = await get_interbank_transfer(deps, customer_id, transfer_id)
     if transfer.state not in PENDING | {State.CANCELLED}:
         raise errors.NotCancellable
+    return transfer
+
+
+async def request_cancellation(deps: Dependencies, transfer: Transfer) -> Transfer:
+    """Save that a transfer is to be cancelled; return it in CANCELLING or CANCELLED.
+
+    Raises NotCancellable.
+    """
+    while transfer.state not in {State.CANCELLING, State.CANCELLED}:
+        if not TABLE.allows(transfer.state, Event.CANCEL_ASKED):
+            raise errors.NotCancellable
+        transfer, _ = await deps.driver.save(transfer, Fact(Event.CANCEL_ASKED))
     return transfer
 
 

@@ -21,7 +21,7 @@ from services.chassis.idempotency import fingerprint
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
 from services.payments.checks import AccountFacts
-from services.payments.state import State
+from services.payments.state import DEBIT, State
 from services.payments.transfer import (
     Beneficiary,
     Decline,
@@ -88,7 +88,6 @@ def transfer_message(transfer: Transfer) -> InterbankTransfer:
         update_time=to_timestamp(transfer.update_time),
         failure_reason=transfer.failure_reason,
         return_code=transfer.return_code,
-        fraud_review=transfer.fraud_review,
     )
 
 
@@ -122,7 +121,10 @@ def event_out(transfer: Transfer, event_type: str, event_id: uuid.UUID) -> Event
             of=transfer,
         )
     )
-    getattr(envelope, _FIELDS[event_type]).transfer.CopyFrom(transfer_message(transfer))
+    fact = getattr(envelope, _FIELDS[event_type])
+    fact.transfer.CopyFrom(transfer_message(transfer))
+    if event_type == DEBIT.event_type:
+        fact.in_review = transfer.fraud_review
     return EventOut(event_id, f"bp.payments.v1.{event_type}", envelope.SerializeToString())
 
 

@@ -360,3 +360,12 @@ class Store:
     async def drop_old_declines(self) -> None:
         """Drop the declined orders that are older than the bank keeps them."""
         await self._pool.execute(self._sql.drop_old_declines)
+
+    async def refused_reviews(self) -> list[uuid.UUID]:
+        """Return transfers that a reviewer refused and no worker has taken up."""
+        rows = await self._pool.fetch(self._sql.refused_reviews, DUE_ROWS_MAX)
+        return [row["transfer_id"] for row in rows]
+
+    async def set_review_effect(self, transfer_id: uuid.UUID, effect: str) -> None:
+        """Set what a refusal did."""
+        await self._pool.execute(self._sql.set_review_effect, transfer_id, effect)

@@ -52,6 +52,7 @@ OWN_FILES = {
         "saga.py": "which question comes next and what an answer means; pure",
         "driver.py": "carries out the saga: asks and saves",
         "reconciliation.py": "asks about transfers whose notice is overdue",
+        "reviews.py": "cancels the transfers that a reviewer refused",
         "webhook.py": "signature, age and form of a notice; pure",
     },
     "relay": {

@@ -1,12 +1,14 @@
 """A partner or a service of the bank fails: no money is lost or duplicated."""
 
 import asyncio
+import json
 import signal
 import uuid
 
 import pytest
 
 from ops.waiting import until
+from tests.rigs.bpctl import bpctl
 from tests.rigs.running_bank import Bank
 
 SUBMIT = "POST /ach/transfer"
@@ -172,7 +174,7 @@ async def test_a_declined_order_is_on_record_and_in_the_audit_trail_and_sends_no
     assert await bank.rows("bp_notifications", sql, row["customer_id"]) == []
 
 
-async def test_without_the_fraud_service_small_amounts_are_flagged_and_large_ones_refused(
+async def test_without_the_fraud_service_small_amounts_are_reviewed_and_large_ones_refused(
     bank: Bank,
 ) -> None:
     ana = await bank.customer()
@@ -181,7 +183,25 @@ async def test_without_the_fraud_service_small_amounts_are_flagged_and_large_one
     assert (large.status, large.reason) == (503, "FRAUD_CHECK_UNAVAILABLE")
     assert await bank.posted(ana) == 5_000_00
     small = await bank.pay(ana, 1_000_00)
-    assert (small.status, small.body["fraudReview"]) == (200, True)
+    assert (small.status, small.body["state"]) == (200, "SUBMITTED")
+    assert "fraudReview" not in small.body
+    transfer_id = small.body["transferId"]
+    home = bank.stack.home.root
+
+    async def operate(*arguments: str) -> str:
+        done = await asyncio.to_thread(bpctl, home, "reviews", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    queue = json.loads(await operate("list", "--rows", "1000", "--json"))["reviews"]
+    assert transfer_id in {one["transfer_id"] for one in queue}
+    said = await operate("refuse", transfer_id, "--note", "unknown payee", "--by", "eva")
+    assert said.startswith("REFUSED by eva.")
+    await bank.in_state(ana, transfer_id, "CANCELLED")
+    assert await bank.posted(ana) == 5_000_00
+    review = json.loads(await operate("show", transfer_id, "--json"))
+    assert (review["reviewer"], review["note"]) == ("eva", "unknown payee")
+    assert (review["review"], review["state"]) == ("REFUSED", "CANCELLED")
 
 
 async def test_a_returned_transfer_credits_the_customer_once_and_says_why(bank: Bank) -> None:

@@ -38,3 +38,11 @@ class DeclinesTable(NoticesTable):
     def drop_old_declines(self) -> Sequence[Any]:
         """Do nothing: no simulated world lasts for five years."""
         return []
+
+    def refused_reviews(self, _rows_max: int) -> Sequence[Any]:
+        """Return nothing: no simulated person reviews transfers."""
+        return []
+
+    def set_review_effect(self, _transfer_id: uuid.UUID, _effect: str) -> Sequence[Any]:
+        """Do nothing: no simulated person reviews transfers."""
+        return []

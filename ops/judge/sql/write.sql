@@ -223,11 +223,13 @@ ORDER BY p.id
 LIMIT $1;
 
 -- name: event_counts
--- Transfers that wrote more or fewer events than they had steps.
+-- Transfers that wrote more or fewer events than they had steps. A declined order writes one event.
 WITH steps AS (
     SELECT transfer_id, version AS steps FROM payments.interbank_transfer
     UNION ALL
     SELECT transfer_id, 1 FROM transfers.book_transfer
+    UNION ALL
+    SELECT decline_id, 1 FROM payments.declined_order
 ), told AS (
     SELECT s.subject, count(*) AS events
     FROM (SELECT subject FROM outbox.published WHERE topic IN ('payments', 'transfers')

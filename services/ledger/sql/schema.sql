@@ -284,7 +284,7 @@ GRANT EXECUTE ON FUNCTION ledger.roll_up(integer) TO bp_relay;
 
 -- functions/shard_of.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.shard_of(uuid) TO bp_judge, bp_payments, bp_relay, bp_transfers,
-    transfers_owner;
+    payments_owner, transfers_owner;
 
 -- functions/statement.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.statement(uuid, bigint, integer) TO bp_judge, bp_payments,

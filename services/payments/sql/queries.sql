@@ -202,3 +202,15 @@ SELECT payments.ensure_partitions();
 -- name: drop_old_declines
 -- Drops the declined orders that are older than the bank keeps them.
 SELECT payments.drop_old_declines();
+
+-- name: refused_reviews
+-- Transfers that a reviewer refused and no worker has taken up, oldest first.
+SELECT transfer_id
+FROM payments.review_decision
+WHERE effect = 'REQUESTED'
+ORDER BY transfer_id
+LIMIT $1;
+
+-- name: set_review_effect
+-- Sets what a refusal did.
+SELECT payments.set_review_effect($1, $2);

@@ -51,6 +51,7 @@ ALTER TYPE payments.plain_step OWNER TO payments_owner;
 
 GRANT USAGE ON SCHEMA payments TO bp_payments;
 GRANT USAGE ON SCHEMA payments TO bp_judge;
+GRANT USAGE ON SCHEMA payments TO bp_reviewer;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE payments_owner IN SCHEMA payments GRANT SELECT ON TABLES TO
     bp_judge;
@@ -185,6 +186,10 @@ CREATE INDEX interbank_transfer_by_trace ON ONLY payments.interbank_transfer USI
 CREATE INDEX interbank_transfer_due ON ONLY payments.interbank_transfer USING btree (lease_until)
     WHERE (state = ANY (ARRAY['DEBITED'::text, 'OUTCOME_UNKNOWN'::text, 'CANCELLING'::text]));
 
+-- For the transfers that a person has to review, oldest first.
+CREATE INDEX interbank_transfer_in_review ON ONLY payments.interbank_transfer USING btree
+    (transfer_id) WHERE fraud_review;
+
 -- For the submitted transfers without a notice, which the bank asks the clearing house about at
 -- lease_until.
 CREATE INDEX interbank_transfer_unsettled ON ONLY payments.interbank_transfer USING btree
@@ -192,6 +197,35 @@ CREATE INDEX interbank_transfer_unsettled ON ONLY payments.interbank_transfer US
 
 GRANT SELECT ON TABLE payments.interbank_transfer TO bp_judge;
 GRANT SELECT,INSERT,UPDATE ON TABLE payments.interbank_transfer TO bp_payments;
+
+-- What a person decided about a transfer in review, never changed except for effect.
+CREATE TABLE payments.review_decision (
+    transfer_id uuid NOT NULL,
+    decision text NOT NULL,
+    effect text NOT NULL,
+    reviewer text NOT NULL,
+    note text NOT NULL,
+    decide_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT review_decision_decision_check CHECK ((decision = ANY (ARRAY['CLEARED'::text,
+        'REFUSED'::text]))),
+    CONSTRAINT review_decision_effect_check CHECK ((effect = ANY (ARRAY['NONE'::text,
+        'REQUESTED'::text, 'CANCELLING'::text, 'TOO_LATE'::text, 'NOT_NEEDED'::text]))),
+    CONSTRAINT review_decision_note_check CHECK (((note <> ''::text) AND (octet_length(note) <=
+        2000))),
+    CONSTRAINT review_decision_reviewer_check CHECK (((reviewer <> ''::text) AND
+        (octet_length(reviewer) <= 128)))
+);
+ALTER TABLE payments.review_decision OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.review_decision
+    ADD CONSTRAINT review_decision_pkey PRIMARY KEY (transfer_id);
+
+-- For the refusals that payments has to take up.
+CREATE INDEX review_decision_requested ON payments.review_decision USING btree (transfer_id) WHERE
+    (effect = 'REQUESTED'::text);
+
+GRANT SELECT ON TABLE payments.review_decision TO bp_judge;
+GRANT SELECT ON TABLE payments.review_decision TO bp_payments;
 
 -- functions/advance.sql, owned by postgres
 GRANT EXECUTE ON FUNCTION payments.advance(uuid, integer, text, text, text, text, timestamp with
@@ -208,6 +242,9 @@ GRANT EXECUTE ON FUNCTION payments.debit(uuid, uuid, uuid, bigint, text, text, t
 
 -- functions/debit_each.sql, owned by postgres
 GRANT EXECUTE ON FUNCTION payments.debit_each(payments.debit_order[]) TO bp_payments;
+
+-- functions/decide_review.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.decide_review(uuid, text, text, text) TO bp_reviewer;
 
 -- functions/decline.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.decline(uuid, uuid, uuid, bigint, text, text, text, text, text,
@@ -247,3 +284,6 @@ GRANT EXECUTE ON FUNCTION payments.post_transition(text, uuid, uuid, uuid, text,
 
 -- functions/postings_of.sql, owned by postgres
 GRANT EXECUTE ON FUNCTION payments.postings_of(payments.debit_order[]) TO bp_payments;
+
+-- functions/set_review_effect.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.set_review_effect(uuid, text) TO bp_payments;

@@ -41,10 +41,12 @@ class PaymentEvent(_message.Message):
     def __init__(self, metadata: _Optional[_Union[_event_pb2.EventMetadata, _Mapping]] = ..., transfer_debited: _Optional[_Union[TransferDebited, _Mapping]] = ..., transfer_submitted: _Optional[_Union[TransferSubmitted, _Mapping]] = ..., transfer_completed: _Optional[_Union[TransferCompleted, _Mapping]] = ..., transfer_failed: _Optional[_Union[TransferFailed, _Mapping]] = ..., transfer_returned: _Optional[_Union[TransferReturned, _Mapping]] = ..., transfer_cancelled: _Optional[_Union[TransferCancelled, _Mapping]] = ..., transfer_outcome_unknown: _Optional[_Union[TransferOutcomeUnknown, _Mapping]] = ..., transfer_cancel_requested: _Optional[_Union[TransferCancelRequested, _Mapping]] = ..., transfer_cancel_refused: _Optional[_Union[TransferCancelRefused, _Mapping]] = ..., transfer_declined: _Optional[_Union[TransferDeclined, _Mapping]] = ..., account_positions: _Optional[_Iterable[_Union[_event_pb2.AccountPosition, _Mapping]]] = ...) -> None: ...
 
 class TransferDebited(_message.Message):
-    __slots__ = ("transfer",)
+    __slots__ = ("transfer", "in_review")
     TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    IN_REVIEW_FIELD_NUMBER: _ClassVar[int]
     transfer: _interbank_transfer_pb2.InterbankTransfer
-    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+    in_review: bool
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ..., in_review: _Optional[bool] = ...) -> None: ...
 
 class TransferSubmitted(_message.Message):
     __slots__ = ("transfer",)
