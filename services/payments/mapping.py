@@ -20,6 +20,7 @@ from services.chassis.call_context import Call
 from services.chassis.idempotency import fingerprint
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
+from services.payments import errors
 from services.payments.checks import AccountFacts
 from services.payments.state import DEBIT, State
 from services.payments.transfer import (
@@ -86,7 +87,7 @@ def transfer_message(transfer: Transfer) -> InterbankTransfer:
         trace_number=transfer.trace_number,
         create_time=to_timestamp(transfer.create_time),
         update_time=to_timestamp(transfer.update_time),
-        failure_reason=transfer.failure_reason,
+        failure_reason=errors.public_reason(transfer.failure_reason),
         return_code=transfer.return_code,
     )
 

@@ -79,6 +79,7 @@ class Transfer:
     update_time: datetime
     trace_number: str = ""
     failure_reason: str = ""
+    """A name of PaymentsErrorReason, or ACH_REFUSED/ and the clearing house's own code."""
     return_code: str = ""
     attempts: int = 0
 
