@@ -42,6 +42,7 @@ OWN_FILES = {
     },
     "customers": {"balance_waiters.py": "callers that wait until a balance shows a posting"},
     "notifications": {
+        "languages.py": "asks customers for the language of messages",
         "sender.py": "delivers messages with leases, retries and back-off",
         "templates.py": "the texts of messages; pure",
     },
