@@ -49,6 +49,7 @@ def _jobs(deps: Dependencies) -> list[tuple[str, Callable[[], Awaitable[None]], 
         ("reviews", partial(reviews.carry_out_refusals, deps), reviews.EVERY_S),
         ("partitions", deps.store.ensure_partitions, UPKEEP_S),
         ("old declines", deps.store.drop_old_declines, UPKEEP_S),
+        ("old keys", deps.store.forget_keys, UPKEEP_S),
     ]
 
 

@@ -45,6 +45,9 @@ from services.payments.transfer import (
 
 DUE_ROWS_MAX = 64
 
+KEYS_MAX = 1_000
+"""The largest number of transfers whose keys one statement forgets."""
+
 _LAST = uuid.UUID(int=(1 << 128) - 1)
 
 ALONE_MAX = 2
@@ -369,3 +372,8 @@ class Store:
     async def set_review_effect(self, transfer_id: uuid.UUID, effect: str) -> None:
         """Set what a refusal did."""
         await self._pool.execute(self._sql.set_review_effect, transfer_id, effect)
+
+    async def forget_keys(self) -> None:
+        """Forget the idempotency keys that are older than the bank honours them, in batches."""
+        while await self._pool.fetchval(self._sql.forget_keys, KEYS_MAX) >= KEYS_MAX:
+            pass

@@ -46,3 +46,7 @@ class DeclinesTable(NoticesTable):
     def set_review_effect(self, _transfer_id: uuid.UUID, _effect: str) -> Sequence[Any]:
         """Do nothing: no simulated person reviews transfers."""
         return []
+
+    def forget_keys(self, _rows_max: int) -> Sequence[Any]:
+        """Forget nothing: no simulated world lasts for 400 days."""
+        return [{"forget_keys": 0}]

@@ -183,21 +183,23 @@ GRANT EXECUTE ON FUNCTION ledger.credit(uuid, text, bigint) TO bp_payments, bp_t
 
 -- functions/credit_from_internal.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.credit_from_internal(uuid, text, uuid, uuid, text, bigint, text) TO
-    bp_payments, bp_transfers;
+    bp_payments, bp_transfers, payments_owner;
 
 -- functions/credit_internal.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.credit_internal(text, text, bigint) TO bp_payments, bp_transfers;
+GRANT EXECUTE ON FUNCTION ledger.credit_internal(text, text, bigint) TO bp_payments, bp_transfers,
+    payments_owner;
 
 -- functions/debit.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.debit(uuid, text, bigint) TO bp_payments, bp_transfers,
-    transfers_owner;
+    payments_owner, transfers_owner;
 
 -- functions/debit_internal.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.debit_internal(text, text, bigint) TO bp_payments, bp_transfers;
+GRANT EXECUTE ON FUNCTION ledger.debit_internal(text, text, bigint) TO bp_payments, bp_transfers,
+    payments_owner;
 
 -- functions/debit_to_internal.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.debit_to_internal(uuid, text, uuid, uuid, text, bigint, text) TO
-    bp_payments, bp_transfers;
+    bp_payments, bp_transfers, payments_owner;
 
 -- functions/decide_group.sql, owned by ledger_owner
 -- Only its owner may execute ledger.decide_group(ledger.posting[], text[], boolean[], uuid[],
@@ -246,11 +248,11 @@ GRANT EXECUTE ON FUNCTION ledger.open_account(uuid, text) TO bp_payments, bp_tra
 
 -- functions/post.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.post(uuid, text, uuid, ledger.leg[]) TO bp_payments, bp_transfers,
-    transfers_owner;
+    payments_owner, transfers_owner;
 
 -- functions/post_group.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.post_group(ledger.posting[]) TO bp_payments, bp_transfers,
-    transfers_owner;
+    payments_owner, transfers_owner;
 
 -- functions/post_pair.sql, owned by ledger_owner
 -- Only its owner may execute ledger.post_pair(uuid, text, uuid, uuid, text, bigint, text).

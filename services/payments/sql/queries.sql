@@ -214,3 +214,8 @@ LIMIT $1;
 -- name: set_review_effect
 -- Sets what a refusal did.
 SELECT payments.set_review_effect($1, $2);
+
+-- name: forget_keys
+-- Forgets some idempotency keys that are older than the bank honours them; returns how many
+-- transfers it looked at.
+SELECT payments.forget_keys($1);

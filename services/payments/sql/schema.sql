@@ -81,7 +81,11 @@ CREATE INDEX ach_notice_kept ON payments.ach_notice USING btree (receive_time) W
     'KEPT'::text);
 
 GRANT SELECT ON TABLE payments.ach_notice TO bp_judge;
-GRANT SELECT,INSERT,UPDATE ON TABLE payments.ach_notice TO bp_payments;
+GRANT SELECT,INSERT ON TABLE payments.ach_notice TO bp_payments;
+
+GRANT UPDATE(state) ON TABLE payments.ach_notice TO bp_payments;
+
+GRANT UPDATE(receive_time) ON TABLE payments.ach_notice TO bp_payments;
 
 -- Orders that a control of the bank declined (fraud, frozen account, largest amount), one row for
 -- each attempt. Monthly partitions: decline_id is a UUIDv7. They are dropped after five years, as
@@ -113,8 +117,8 @@ CREATE INDEX declined_order_by_customer ON ONLY payments.declined_order USING bt
 
 GRANT SELECT ON TABLE payments.declined_order TO bp_judge;
 
--- One accepted request of a customer for each key, as long as the bank keeps transfers. A refused
--- request has no row. A failure that compensated before any answer removes the row.
+-- One accepted request of a customer for each key, for 400 days. A refused request has no row. A
+-- failure that compensated before any answer removes the row.
 CREATE TABLE payments.idempotency_key (
     shard smallint NOT NULL,
     customer_id uuid NOT NULL,
@@ -130,7 +134,7 @@ ALTER TABLE ONLY payments.idempotency_key
     ADD CONSTRAINT idempotency_key_pkey PRIMARY KEY (shard, customer_id, idempotency_key);
 
 GRANT SELECT ON TABLE payments.idempotency_key TO bp_judge;
-GRANT SELECT,INSERT,DELETE ON TABLE payments.idempotency_key TO bp_payments;
+GRANT SELECT ON TABLE payments.idempotency_key TO bp_payments;
 
 -- One row a transfer, which is also its saga. Monthly partitions: transfer_id is a UUIDv7, so a
 -- range of ids is a range of time.
@@ -196,7 +200,27 @@ CREATE INDEX interbank_transfer_unsettled ON ONLY payments.interbank_transfer US
     (lease_until) WHERE (state = 'SUBMITTED'::text);
 
 GRANT SELECT ON TABLE payments.interbank_transfer TO bp_judge;
-GRANT SELECT,INSERT,UPDATE ON TABLE payments.interbank_transfer TO bp_payments;
+GRANT SELECT ON TABLE payments.interbank_transfer TO bp_payments;
+
+GRANT UPDATE(accepted_response) ON TABLE payments.interbank_transfer TO bp_payments;
+
+GRANT UPDATE(lease_owner) ON TABLE payments.interbank_transfer TO bp_payments;
+
+GRANT UPDATE(lease_until) ON TABLE payments.interbank_transfer TO bp_payments;
+
+GRANT UPDATE(attempts) ON TABLE payments.interbank_transfer TO bp_payments;
+
+-- How far the keys of each shard are forgotten: up to the transfer `through`.
+CREATE TABLE payments.keys_forgotten (
+    shard smallint NOT NULL,
+    through uuid NOT NULL
+);
+ALTER TABLE payments.keys_forgotten OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.keys_forgotten
+    ADD CONSTRAINT keys_forgotten_pkey PRIMARY KEY (shard);
+
+GRANT SELECT ON TABLE payments.keys_forgotten TO bp_judge;
 
 -- What a person decided about a transfer in review, never changed except for effect.
 CREATE TABLE payments.review_decision (
@@ -227,20 +251,20 @@ CREATE INDEX review_decision_requested ON payments.review_decision USING btree (
 GRANT SELECT ON TABLE payments.review_decision TO bp_judge;
 GRANT SELECT ON TABLE payments.review_decision TO bp_payments;
 
--- functions/advance.sql, owned by postgres
+-- functions/advance.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.advance(uuid, integer, text, text, text, text, timestamp with
     time zone, timestamp with time zone, text, uuid, uuid, text, bytea, boolean, bytea, text) TO
     bp_payments;
 
--- functions/advance_group.sql, owned by postgres
+-- functions/advance_group.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.advance_group(payments.plain_step[]) TO bp_payments;
 
--- functions/debit.sql, owned by postgres
+-- functions/debit.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.debit(uuid, uuid, uuid, bigint, text, text, text, text, text,
     text, boolean, text, bytea, text, text, timestamp with time zone, text, timestamp with time
     zone, uuid, uuid, bytea) TO bp_payments;
 
--- functions/debit_each.sql, owned by postgres
+-- functions/debit_each.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.debit_each(payments.debit_order[]) TO bp_payments;
 
 -- functions/decide_review.sql, owned by payments_owner
@@ -257,33 +281,32 @@ GRANT EXECUTE ON FUNCTION payments.drop_old_declines() TO bp_payments;
 GRANT EXECUTE ON FUNCTION payments.ensure_partitions(integer, timestamp with time zone) TO
     bp_payments;
 
--- functions/find_keys.sql, owned by postgres
+-- functions/find_keys.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.find_keys(smallint[], uuid[], text[]) TO bp_payments;
 
 -- functions/finish_partition.sql, owned by payments_owner
 -- Only its owner may execute payments.finish_partition(regclass).
 
--- functions/free_refused_keys.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.free_refused_keys(payments.debit_order[], ledger.verdict[]) TO
-    bp_payments;
+-- functions/forget_keys.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.forget_keys(integer) TO bp_payments;
 
--- functions/keep_debited.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.keep_debited(payments.debit_order[], ledger.verdict[]) TO
-    bp_payments;
+-- functions/free_refused_keys.sql, owned by payments_owner
+-- Only its owner may execute payments.free_refused_keys(payments.debit_order[], ledger.verdict[]).
 
--- functions/outcomes_of_debits.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.outcomes_of_debits(payments.debit_order[], ledger.verdict[]) TO
-    bp_payments;
+-- functions/keep_debited.sql, owned by payments_owner
+-- Only its owner may execute payments.keep_debited(payments.debit_order[], ledger.verdict[]).
 
--- functions/outcomes_of_keys.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.outcomes_of_keys(payments.debit_order[], uuid[]) TO bp_payments;
+-- functions/outcomes_of_debits.sql, owned by payments_owner
+-- Only its owner may execute payments.outcomes_of_debits(payments.debit_order[], ledger.verdict[]).
 
--- functions/post_transition.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.post_transition(text, uuid, uuid, uuid, text, bigint) TO
-    bp_payments;
+-- functions/outcomes_of_keys.sql, owned by payments_owner
+-- Only its owner may execute payments.outcomes_of_keys(payments.debit_order[], uuid[]).
 
--- functions/postings_of.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.postings_of(payments.debit_order[]) TO bp_payments;
+-- functions/post_transition.sql, owned by payments_owner
+-- Only its owner may execute payments.post_transition(text, uuid, uuid, uuid, text, bigint).
+
+-- functions/postings_of.sql, owned by payments_owner
+-- Only its owner may execute payments.postings_of(payments.debit_order[]).
 
 -- functions/set_review_effect.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.set_review_effect(uuid, text) TO bp_payments;

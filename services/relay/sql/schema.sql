@@ -85,8 +85,8 @@ ALTER TABLE ONLY outbox.parked
 
 GRANT SELECT ON TABLE outbox.parked TO bp_judge;
 
--- Where each event is in Kafka. Monthly partitions: event_id is a UUIDv7, so a range of ids is a
--- range of time.
+-- Where each event is in Kafka, for 60 days: longer than Kafka keeps its topics, because the judge
+-- compares both. Monthly partitions: event_id is a UUIDv7, so a range of ids is a range of time.
 CREATE TABLE outbox.published (
     event_id uuid NOT NULL,
     topic text NOT NULL,
@@ -127,10 +127,13 @@ GRANT EXECUTE ON FUNCTION outbox.append(text, uuid, uuid, text, uuid, bytea, tex
 
 -- functions/append_group.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.append_group(text, outbox.draft[]) TO bp_payments, bp_transfers,
-    transfers_owner;
+    payments_owner, transfers_owner;
 
 -- functions/backlog.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.backlog() TO bp_judge, bp_relay;
+
+-- functions/drop_published.sql, owned by outbox_owner
+GRANT EXECUTE ON FUNCTION outbox.drop_published() TO bp_relay;
 
 -- functions/ensure_partitions.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.ensure_partitions(integer, timestamp with time zone) TO bp_relay;

@@ -3,7 +3,7 @@
 -- Drops the monthly partitions of `parent` that ended more than `keep` ago, and returns how many it
 -- dropped. It drops only partitions with the names that chassis.ensure_months gives. It runs with
 -- the rights of its caller, a function of the table's owner. Statements on `parent` may wait for
--- the drop, so it fails when it waits 250 ms for a lock; the next upkeep tries again.
+-- the drop, so it stops when it waits 250 ms for a lock; the next upkeep tries again.
 CREATE FUNCTION chassis.drop_months(parent regclass, keep interval) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 SET lock_timeout = '250ms'
@@ -25,7 +25,11 @@ BEGIN
           AND to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month' <= now() - keep
         ORDER BY c.relname
     LOOP
-        EXECUTE format('DROP TABLE %s', old.partition);
+        BEGIN
+            EXECUTE format('DROP TABLE %s', old.partition);
+        EXCEPTION WHEN lock_not_available THEN
+            RETURN dropped;
+        END;
         dropped := dropped + 1;
     END LOOP;
     RETURN dropped;
