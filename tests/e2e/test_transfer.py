@@ -147,4 +147,4 @@ async def test_a_push_is_in_the_language_that_customers_keeps_for_the_customer(b
         await connection.close()
     await bank.pay(eva, 10_00)
     (push,) = await bank.pushed(eva)
-    assert push["message"]["notification"]["title"] == "Transfer sent"
+    assert push["notification"]["title"] == "Transfer sent"
