@@ -23,7 +23,6 @@ _INTERBANK = {
     "updateTime": "2026-12-01T15:04:05.310200Z",
     "failureReason": "",
     "returnCode": "",
-    "fraudReview": False,
 }
 
 EXAMPLES: dict[str, dict[str, Any]] = {

@@ -1,7 +1,8 @@
 """Connects bpctl to a running stack: its addresses, HTTP APIs, OpenBao and databases.
 
 bpctl logs in to OpenBao with its own service account, like any service. Its database role is the
-judge's, which can read everything and change nothing.
+judge's, which can read everything and change nothing. Only `bpctl reviews` has another one, the
+reviewer's, which can record a decision about a transfer in review.
 """
 
 from __future__ import annotations
@@ -108,11 +109,20 @@ async def connect(database: str) -> asyncpg.Connection:
     return await judge_login()(database)
 
 
+async def connect_reviewer() -> asyncpg.Connection:
+    """Connect to the Write DB as the reviewer, who may only record decisions."""
+    return await _login("reviewer")("bp_write")
+
+
 def judge_login() -> Callable[[str], Awaitable[asyncpg.Connection]]:
     """Read the judge's password once; return a function that connects to a database."""
+    return _login("judge")
+
+
+def _login(name: str) -> Callable[[str], Awaitable[asyncpg.Connection]]:
     import asyncpg  # imported here: most commands need no database and start faster without it
 
-    login = secret("database/postgres/judge")
+    login = secret(f"database/postgres/{name}")
 
     async def open_database(database: str) -> asyncpg.Connection:
         return await asyncpg.connect(

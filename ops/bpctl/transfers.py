@@ -66,28 +66,28 @@ def list_newest(
         typer.echo(json.dumps({"transfers": found}))
         return
     columns = ("create_time", "kind", "state", "amount", "trace_number", "transfer_id")
-    shown = [row | {"amount": _money(row)} for row in found]
-    _table(f"Newest transfers of {customer}", shown, columns)
+    shown = [row | {"amount": money(row)} for row in found]
+    table(f"Newest transfers of {customer}", shown, columns)
 
 
 def _show(trail: dict[str, Any]) -> None:
     transfer = trail["transfer"]
     request = {"customer": f"{trail['customer']} ({transfer['customer_id']})"}
     request |= {k: v for k, v in transfer.items() if v not in (None, "") and k != "customer_id"}
-    request["amount"] = _money(transfer)
-    _table(
+    request["amount"] = money(transfer)
+    table(
         f"Transfer {transfer['transfer_id']}",
         [{"field": k.replace("_", " "), "value": v} for k, v in request.items()],
         ("field", "value"),
     )
-    _table("Saga steps", trail["steps"], ("version", "type", "occur_time", "place", "event_id"))
-    _table(
+    table("Saga steps", trail["steps"], ("version", "type", "occur_time", "place", "event_id"))
+    table(
         "Ledger entries",
         _with_currency(trail["entries"]),
         ("kind", "account", "amount", "balance_after", "position", "post_time"),
     )
-    _table("Outbox", trail["outbox"], ("event_id", "state", "topic", "partition", "offset", "time"))
-    _table("Audit records", _short(trail["audit"]), ("event_id", "chain", "sequence", "hash"))
+    table("Outbox", trail["outbox"], ("event_id", "state", "topic", "partition", "offset", "time"))
+    table("Audit records", _short(trail["audit"]), ("event_id", "chain", "sequence", "hash"))
     _clearing_house(trail["clearing_house"], trail["notices"])
     _messages(trail["messages"])
 
@@ -96,7 +96,7 @@ def _with_currency(entries: Any) -> Any:
     if isinstance(entries, str):
         return entries
     amounts = ("amount", "balance_after")
-    return [row | {name: _money(row, name) for name in amounts} for row in entries]
+    return [row | {name: money(row, name) for name in amounts} for row in entries]
 
 
 def _short(records: Any) -> Any:
@@ -107,20 +107,20 @@ def _short(records: Any) -> Any:
 
 def _clearing_house(theirs: Any, notices: Any) -> None:
     if theirs is None:
-        _table("Clearing house", [], ())
+        table("Clearing house", [], ())
         return
     if isinstance(theirs, str):
-        _table("Clearing house", theirs, ())
+        table("Clearing house", theirs, ())
         return
     columns = ("state", "achTraceNumber", "acceptTime", "effectiveDate", "returnReasonCode")
-    _table("Clearing house", [theirs], columns)
+    table("Clearing house", [theirs], columns)
     columns = ("type", "state", "trace_number", "return_code", "receive_time", "notice_id")
-    _table("Clearing house notices", notices, columns)
+    table("Clearing house notices", notices, columns)
 
 
 def _messages(messages: Any) -> None:
     if isinstance(messages, str):
-        _table("Messages", messages, ())
+        table("Messages", messages, ())
         return
     rows: list[dict[str, Any]] = []
     for message in messages:
@@ -128,16 +128,18 @@ def _messages(messages: Any) -> None:
             taken = "\n".join(one.rsplit("/", 1)[-1] for one in delivery.get("taken", []))
             rows.append(message | delivery | {"push": taken})
     columns = ("template", "title", "channel", "device", "state", "deliver_time", "push")
-    _table("Messages", rows, columns)
+    table("Messages", rows, columns)
 
 
-def _money(row: dict[str, Any], name: str = "amount") -> str:
+def money(row: dict[str, Any], name: str = "amount") -> str:
+    """Return the amount in a field of a row, with its currency; "" for none."""
     if row[name] is None:
         return ""
     return f"{row[name] / 100:,.2f} {row['currency']}"
 
 
-def _table(title: str, rows: Any, columns: tuple[str, ...]) -> None:
+def table(title: str, rows: Any, columns: tuple[str, ...]) -> None:
+    """Print rows as a table of these columns, or a text in place of the rows."""
     from rich.console import Console
     from rich.table import Table
 
@@ -145,10 +147,10 @@ def _table(title: str, rows: Any, columns: tuple[str, ...]) -> None:
     if isinstance(rows, str) or not rows:
         console.print(f"[bold]{title}[/]: {rows or 'none'}")
         return
-    table = Table(title=title, title_justify="left", title_style="bold")
+    shown = Table(title=title, title_justify="left", title_style="bold")
     for name in columns:
-        table.add_column(name.replace("_", " "), overflow="fold")
+        shown.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         values = [row.get(name) for name in columns]
-        table.add_row(*("" if value is None else str(value) for value in values))
-    console.print(table)
+        shown.add_row(*("" if value is None else str(value) for value in values))
+    console.print(shown)

@@ -90,6 +90,9 @@ class Tale:
         fact: Any = routes.fact_of(event)
         if fact is None:
             return
+        if "transfer" not in fact.DESCRIPTOR.fields_by_name:
+            # A declined order has no transfer, so it has no steps.
+            return
         version = event.metadata.aggregate_version
         self.steps[event.metadata.aggregate_id].append((version, _state_of(fact)))
         if not routes.ROUTES.get(fact.DESCRIPTOR.full_name):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import asyncpg
 
-from ops.provision.roster import JUDGE, MIGRATIONS, SERVICES
+from ops.provision.roster import JUDGE, MIGRATIONS, REVIEWER, SERVICES, WRITE_DATABASE
 from ops.provision.stores import PostgresServer
 
 JUDGE_ROLE = f"bp_{JUDGE}"
@@ -15,7 +15,7 @@ JUDGE_ROLE = f"bp_{JUDGE}"
 def logins() -> dict[str, tuple[str, ...]]:
     """Return each role with the databases it may connect to; the judge may read all of them."""
     services = {s.role: (s.database,) for s in SERVICES if s.database is not None}
-    return services | {JUDGE_ROLE: tuple(MIGRATIONS)}
+    return services | {JUDGE_ROLE: tuple(MIGRATIONS), f"bp_{REVIEWER}": (WRITE_DATABASE,)}
 
 
 async def provision(postgres: PostgresServer, password_of: Callable[[str], str]) -> None:

@@ -14,6 +14,8 @@ REPO = Path(__file__).resolve().parents[2]
 
 WRITE_DATABASE = "bp_write"
 JUDGE = "judge"
+REVIEWER = "reviewer"
+"""The login that records decisions of reviewers, and can do nothing else."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ops.provision.credentials import Credentials
-from ops.provision.roster import JUDGE, SERVICES, WRITE_DATABASE
+from ops.provision.roster import JUDGE, REVIEWER, SERVICES, WRITE_DATABASE
 from ops.provision.stores import PostgresServer
 from ops.provision.vault import Secrets
 
@@ -40,7 +40,8 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
             "page_token_key": credentials.derived(f"page-token/{service.name}")
         }
     owners = {service.name: service.database for service in SERVICES if service.database}
-    for name, database in {**owners, JUDGE: WRITE_DATABASE}.items():
+    operators = {JUDGE: WRITE_DATABASE, REVIEWER: WRITE_DATABASE}
+    for name, database in {**owners, **operators}.items():
         role = f"bp_{name}"
         secrets[f"database/postgres/{name}"] = {
             "username": role,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ops.provision.bao_client import BaoClient
-from ops.provision.roster import JUDGE, SERVICES, mesh_identities
+from ops.provision.roster import JUDGE, REVIEWER, SERVICES, mesh_identities
 from services.kernel.identities import spiffe_id, token_subject
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -52,7 +52,10 @@ def readable_paths() -> dict[str, list[str]]:
     """Return the API paths that each service account may use; everything else is denied."""
     paths: dict[str, list[str]] = {
         CERT_AGENT: [f"pki/issue/{name}" for name in (*mesh_identities(), GATEWAY_ROLE)],
-        BPCTL: ["secret/data/external/oauth", f"secret/data/database/postgres/{JUDGE}"],
+        BPCTL: [
+            "secret/data/external/oauth",
+            *(f"secret/data/database/postgres/{name}" for name in (JUDGE, REVIEWER)),
+        ],
     }
     for service in SERVICES:
         own = [f"secret/data/{path}" for path in (f"service/{service.name}", *service.secrets)]

@@ -57,3 +57,11 @@ class CustomersApi:
         debits = [mapping.planned_debit(check) for check in request.requests]
         checked = await handlers.batch_check_debits(self._deps, debits)
         return pb.BatchCheckDebitsResponse(responses=map(mapping.check_message, checked))
+
+    async def batch_get_locales(
+        self, request: pb.BatchGetLocalesRequest, _: Any
+    ) -> pb.BatchGetLocalesResponse:
+        """Read the languages of several customers."""
+        ids = {uuid.UUID(customer_id) for customer_id in request.customer_ids}
+        locales = await handlers.batch_get_locales(self._deps, ids)
+        return pb.BatchGetLocalesResponse(locales={str(k): v for k, v in locales.items()})

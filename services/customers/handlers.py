@@ -1,7 +1,7 @@
 """The queries that the customers service answers, one async function each."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.chassis.page_tokens import PageTokens, page_rows, query_digest
@@ -35,6 +35,13 @@ async def get_me(deps: Dependencies, customer_id: uuid.UUID) -> Customer:
     if customer is None:
         raise CustomerNotFound
     return customer
+
+
+async def batch_get_locales(
+    deps: Dependencies, customer_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, str]:
+    """Return the languages of the customers that exist, by id."""
+    return await deps.store.locales(customer_ids)
 
 
 async def list_accounts(

@@ -33,6 +33,11 @@ class Store:
         row = await self._pool.fetchrow(self._sql.customer, customer_id)
         return None if row is None else _customer(row)
 
+    async def locales(self, customer_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+        """Return the languages of the customers that exist, by id."""
+        found = await self._pool.fetch(self._sql.locales, list(customer_ids))
+        return {row["customer_id"]: row["locale"] for row in found}
+
     async def accounts(
         self, customer_id: uuid.UUID, *, cursor: uuid.UUID | None, rows: int
     ) -> list[Account]:

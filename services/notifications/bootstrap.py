@@ -8,6 +8,7 @@ import structlog
 from bp.notifications.v1 import notifications_service_pb2
 
 from services.chassis import kafka, postgres
+from services.chassis.grpc_client import channel_to
 from services.chassis.grpc_server import Server
 from services.chassis.http_client import partner_session
 from services.chassis.page_tokens import PageTokens
@@ -16,6 +17,7 @@ from services.chassis.vault import open_vault
 from services.notifications.events_in import Requests, subscription
 from services.notifications.grpc_api import NotificationsApi
 from services.notifications.handlers import Dependencies
+from services.notifications.languages import CustomersLanguages
 from services.notifications.partners import AccessTokens, PushClient
 from services.notifications.sender import Sender
 from services.notifications.settings import NotificationsSettings
@@ -37,12 +39,16 @@ async def main(settings: NotificationsSettings, stop: asyncio.Event) -> None:
     tokens = PageTokens.of(await vault.secret("service/notifications"))
     name = f"notifications/{settings.slot}"
     pool = await postgres.open_pool(database, name, settings.pool_connections)
-    async with pool, partner_session(settings) as session:
+    async with (
+        pool,
+        partner_session(settings) as session,
+        channel_to("customers", settings) as channel,
+    ):
         access = AccessTokens(session, json.loads(push_secret["service_account"]))
         store = Store(pool)
         partitions = partial(store.ensure_partitions, settings.partitions_ahead_months)
         sender = Sender(store, PushClient(session, access, push_secret["project_id"]), settings)
-        requests = Requests(store, sender, settings)
+        requests = Requests(store, sender, CustomersLanguages(channel).of, settings)
         server = Server(settings, {SERVICE: NotificationsApi(Dependencies(store, tokens))})
         await server.start()
         async with asyncio.TaskGroup() as group:

@@ -1,11 +1,13 @@
 """Consumer group `notif`: writes a batch of requests in one statement, then sends the pushes."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
 from services.chassis.kafka import Record, Subscription
 from services.kernel.clock import utc_now
 from services.notifications import templates
+from services.notifications.languages import Languages
 from services.notifications.mapping import to_request
 from services.notifications.sender import Sender
 from services.notifications.settings import GROUP, TOPIC, NotificationsSettings
@@ -27,22 +29,42 @@ def subscription(settings: NotificationsSettings) -> Subscription:
 class Requests:
     """Handles the batches of the group."""
 
-    def __init__(self, store: Store, sender: Sender, settings: NotificationsSettings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sender: Sender,
+        languages: Languages,
+        settings: NotificationsSettings,
+    ) -> None:
         self._store = store
+        self._languages = languages
         self._sender = sender
         self._lease = timedelta(seconds=settings.lease_s)
 
     async def ask(self, records: Sequence[Record]) -> None:
         """Write the batch and send the new messages; redelivered requests change nothing."""
         requests = [to_request(record) for record in records]
-        devices = await self._store.devices_of(request.customer_id for request in requests)
-        messages = [_message(request, devices.get(request.customer_id, [])) for request in requests]
+        customers = {request.customer_id for request in requests}
+        devices, languages = await asyncio.gather(
+            self._store.devices_of(customers), self._languages(customers)
+        )
+        messages = [
+            _message(
+                request,
+                devices.get(request.customer_id, []),
+                languages.get(request.customer_id),
+            )
+            for request in requests
+        ]
         pushes = await self._store.ask(messages, utc_now() + self._lease)
         await self._sender.accept(pushes)
 
 
-def _message(request: Request, devices: list[Device]) -> Message:
-    """Write the text in the customer's language: that of the device that was registered last."""
-    locale = devices[0].locale if devices else templates.DEFAULT_LOCALE
-    text = templates.render(request.template, locale, request.amount, request.reason)
+def _message(request: Request, devices: list[Device], language: str | None) -> Message:
+    """Write the text in the customer's language.
+
+    If it is not known, the language is that of the device that was registered last.
+    """
+    known = devices[0].locale if devices else templates.DEFAULT_LOCALE
+    text = templates.render(request.template, language or known, request.amount, request.reason)
     return Message(request, text, devices)

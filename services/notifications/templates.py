@@ -54,11 +54,11 @@ TEXTS: Mapping[str, Mapping[str, Text]] = {
     "TRANSFER_CANCELLED": {
         "es": Text(
             "Transferencia cancelada",
-            "Cancelaste tu transferencia de {amount}. El dinero está en tu cuenta.",
+            "Tu transferencia de {amount} fue cancelada. El dinero está en tu cuenta.",
         ),
         "en": Text(
             "Transfer cancelled",
-            "You cancelled your transfer of {amount}. The money is in your account.",
+            "Your transfer of {amount} was cancelled. The money is in your account.",
         ),
     },
     "TRANSFER_RECEIVED": {

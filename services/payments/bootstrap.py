@@ -1,6 +1,7 @@
 """The wiring of the payments service; nothing else here."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from bp.payments.v1 import payments_service_pb2
@@ -15,7 +16,7 @@ from services.chassis.page_tokens import PageTokens
 from services.chassis.periodic import repeat
 from services.chassis.postgres import Database, open_pool
 from services.chassis.vault import open_vault
-from services.payments import handlers, reconciliation
+from services.payments import handlers, reconciliation, reviews
 from services.payments.checks import Limits
 from services.payments.driver import POLL_S, Driver
 from services.payments.grpc_api import PaymentsApi
@@ -34,6 +35,22 @@ SAGAS_END_WITHIN_S = 3.0
 def apis(deps: Dependencies) -> dict[ServiceDescriptor, object]:
     """Return the API objects under the services of the contract."""
     return {payments_service_pb2.DESCRIPTOR.services_by_name["PaymentsService"]: PaymentsApi(deps)}
+
+
+def _jobs(deps: Dependencies) -> list[tuple[str, Callable[[], Awaitable[None]], float]]:
+    """Return the background jobs: name, function, and seconds between two runs."""
+    matching = partial(handlers.match_kept_notices, deps)
+    giving_up = partial(handlers.give_up_old_notices, deps)
+    reconciling = partial(reconciliation.ask_for_unsettled, deps)
+    return [
+        ("notices", matching, MATCH_NOTICES_S),
+        ("old notices", giving_up, UPKEEP_S),
+        ("unsettled", reconciling, reconciliation.EVERY_S),
+        ("reviews", partial(reviews.carry_out_refusals, deps), reviews.EVERY_S),
+        ("partitions", deps.store.ensure_partitions, UPKEEP_S),
+        ("old declines", deps.store.drop_old_declines, UPKEEP_S),
+        ("old keys", deps.store.forget_keys, UPKEEP_S),
+    ]
 
 
 async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
@@ -65,17 +82,11 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
             webhook_secret=ach_secret["webhook_secret"].encode(),
         )
         server = Server(settings, apis(deps))
-        matching = partial(handlers.match_kept_notices, deps)
-        giving_up = partial(handlers.give_up_old_notices, deps)
-        reconciling = partial(reconciliation.ask_for_unsettled, deps)
         await server.start()
         async with asyncio.TaskGroup() as tasks:
             resuming = tasks.create_task(repeat("saga", deps.driver.resume, POLL_S))
             background = [
-                tasks.create_task(repeat("notices", matching, MATCH_NOTICES_S)),
-                tasks.create_task(repeat("old notices", giving_up, UPKEEP_S)),
-                tasks.create_task(repeat("unsettled", reconciling, reconciliation.EVERY_S)),
-                tasks.create_task(repeat("partitions", store.ensure_partitions, UPKEEP_S)),
+                *(tasks.create_task(repeat(*job)) for job in _jobs(deps)),
                 tasks.create_task(vault.keep_alive()),
             ]
             await stop.wait()

@@ -92,6 +92,24 @@ def _refuse_score(order: InterbankTransferOrder, score: Score, limits: Limits) -
     return None
 
 
+RECORDED: frozenset[str] = frozenset(
+    {
+        errors.AccountFrozen.reason,
+        errors.AmountLimitExceeded.reason,
+        errors.FraudDeclined.reason,
+    }
+)
+"""Reasons of the refusals that are kept on record: those with which a control of the bank stops a
+well-formed order, which an examiner asks for. The other refusals are the caller's mistakes (a
+malformed order, an unknown account or bank), the balance, or a service that is unavailable; a
+record of them would tell nothing about the bank's controls."""
+
+
+def is_recorded(refusal: BankError) -> bool:
+    """Return whether a refusal is kept on record."""
+    return refusal.reason in RECORDED
+
+
 def needs_review(score: Score) -> bool:
     """Return whether a person must review the transfer later."""
     return score.decision is not Decision.APPROVE

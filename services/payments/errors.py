@@ -102,7 +102,7 @@ class AchUnavailable(PaymentsError):
 class AchRefused(PaymentsError):
     """The clearing house refused the transfer, and you were refunded.
 
-    Correct what the details name, then send a new transfer.
+    Check the beneficiary's details, then send a new transfer.
     """
 
     reason = "ACH_REFUSED"
@@ -146,9 +146,16 @@ _BY_REASON: dict[str, type[PaymentsError]] = {
 }
 
 
+def public_reason(failure_reason: str) -> str:
+    """Return why a transfer failed as the customer reads it: a name of PaymentsErrorReason, or "".
+
+    The clearing house's own code is for operators: it may tell more than the customer may know.
+    """
+    if not failure_reason or failure_reason in _BY_REASON:
+        return failure_reason
+    return AchRefused.reason
+
+
 def compensated(failure_reason: str, transfer_id: str) -> PaymentsError:
     """Return the error of a transfer that failed and was refunded."""
-    error = _BY_REASON.get(failure_reason)
-    if error is not None:
-        return error(transfer_id=transfer_id)
-    return AchRefused(transfer_id=transfer_id, ach_reason=failure_reason)
+    return _BY_REASON.get(failure_reason, AchRefused)(transfer_id=transfer_id)

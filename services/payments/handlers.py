@@ -15,7 +15,7 @@ import structlog
 from services.chassis.customers_client import CustomersClient
 from services.chassis.page_tokens import PageTokens, page_rows, query_digest
 from services.kernel.clock import utc_now
-from services.kernel.errors import IdempotencyKeyReused, RequestInProgress
+from services.kernel.errors import BankError, IdempotencyKeyReused, RequestInProgress
 from services.kernel.ids import new_id, shard_of
 from services.ledger import refusals as ledger_refusals
 from services.payments import checks, errors, mapping, saga, webhook
@@ -28,7 +28,14 @@ from services.payments.saga import NoticeVerdict
 from services.payments.settings import PaymentsSettings
 from services.payments.state import DEBIT, PENDING, TABLE, Event, State
 from services.payments.store import Attempt, Store
-from services.payments.transfer import Fact, InterbankTransferOrder, Notice, Transfer, debited
+from services.payments.transfer import (
+    Decline,
+    Fact,
+    InterbankTransferOrder,
+    Notice,
+    Transfer,
+    debited,
+)
 
 REPLAY_POLL_S = 0.1
 """How often a replay reads the transfer while another worker drives it."""
@@ -74,7 +81,7 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
     if replayed is not None:
         return replayed
     if refusal is not None:
-        raise refusal
+        raise await _on_record(deps, order, refusal)
     debit_check, score, takes_part = await asyncio.gather(
         deps.customers.check_debit(order.customer_id, order.account_id),
         deps.fraud.score(order),
@@ -86,7 +93,7 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
         # A request with the same key may have been accepted since; then it stays accepted.
         replayed = await _replay_of_key(deps, order)
         if replayed is None:
-            raise refusal
+            raise await _on_record(deps, order, refusal)
         return replayed
     review = checks.needs_review(score)
     transfer_id = new_id(shard_of(order.account_id))
@@ -97,6 +104,22 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
     if saga_task is None:
         return await _replay(deps, debit.transfer_id)
     return await _answer(deps, saga_task, transfer)
+
+
+async def _on_record(
+    deps: Dependencies, order: InterbankTransferOrder, refusal: BankError
+) -> BankError:
+    """Return the refusal, kept on record if a control of the bank caused it.
+
+    The record commits before the caller gets the refusal. Each attempt has a record; the rate limit
+    of the method bounds how many a customer can cause.
+    """
+    if checks.is_recorded(refusal):
+        home = shard_of(order.account_id)
+        decline = Decline(new_id(home), order, refusal.reason, utc_now())
+        await deps.store.decline(decline, mapping.decline_event(decline, new_id(home)))
+        log.info("order.declined", decline_id=str(decline.decline_id), error_reason=refusal.reason)
+    return refusal
 
 
 async def _debit(deps: Dependencies, order: InterbankTransferOrder, transfer: Transfer) -> Started:
@@ -122,6 +145,8 @@ async def _debit_and_start(
     event = mapping.event_out(transfer, DEBIT.event_type, event_id)
     debit = await deps.store.debit(order, transfer, event, deps.driver.lease(), attempt)
     saga_task = deps.driver.start(transfer) if debit.outcome == "DEBITED" else None
+    if saga_task is not None and transfer.fraud_review:
+        log.warning("order.in_review", transfer_id=str(transfer.transfer_id))
     return Started(debit, saga_task)
 
 
@@ -239,10 +264,7 @@ async def cancel_interbank_transfer(
     Raises TransferNotFound and NotCancellable.
     """
     transfer = await get_interbank_transfer(deps, customer_id, transfer_id)
-    while transfer.state not in {State.CANCELLING, State.CANCELLED}:
-        if not TABLE.allows(transfer.state, Event.CANCEL_ASKED):
-            raise errors.NotCancellable
-        transfer, _ = await deps.driver.save(transfer, Fact(Event.CANCEL_ASKED))
+    transfer = await request_cancellation(deps, transfer)
     if transfer.state is State.CANCELLED:
         return transfer
     task = deps.driver.start(transfer)
@@ -250,6 +272,18 @@ async def cancel_interbank_transfer(
     transfer = await get_interbank_transfer(deps, customer_id, transfer_id)
     if transfer.state not in PENDING | {State.CANCELLED}:
         raise errors.NotCancellable
+    return transfer
+
+
+async def request_cancellation(deps: Dependencies, transfer: Transfer) -> Transfer:
+    """Save that a transfer is to be cancelled; return it in CANCELLING or CANCELLED.
+
+    Raises NotCancellable.
+    """
+    while transfer.state not in {State.CANCELLING, State.CANCELLED}:
+        if not TABLE.allows(transfer.state, Event.CANCEL_ASKED):
+            raise errors.NotCancellable
+        transfer, _ = await deps.driver.save(transfer, Fact(Event.CANCEL_ASKED))
     return transfer
 
 

@@ -1,6 +1,7 @@
 """Between protobuf and the domain of payments; no other file knows both."""
 
 import uuid
+from datetime import datetime
 
 from bp.customers.v1.account_pb2 import Account
 from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
@@ -19,9 +20,17 @@ from services.chassis.call_context import Call
 from services.chassis.idempotency import fingerprint
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
+from services.payments import errors
 from services.payments.checks import AccountFacts
-from services.payments.state import State
-from services.payments.transfer import Beneficiary, EventOut, InterbankTransferOrder, Transfer
+from services.payments.state import DEBIT, State
+from services.payments.transfer import (
+    Beneficiary,
+    Decline,
+    EventOut,
+    InterbankTransferOrder,
+    Transfer,
+    order_id,
+)
 
 _FIELDS = {
     field.message_type.name: field.name
@@ -68,27 +77,31 @@ def account_facts(answer: CheckDebitResponse) -> AccountFacts:
 
 def transfer_message(transfer: Transfer) -> InterbankTransfer:
     """Return the transfer as a message of the contract."""
-    beneficiary = transfer.beneficiary
     return InterbankTransfer(
         transfer_id=str(transfer.transfer_id),
         account_id=str(transfer.account_id),
-        amount=MoneyMessage(
-            currency_code=transfer.amount.currency, minor_units=transfer.amount.minor_units
-        ),
-        beneficiary=AccountRef(
-            name=beneficiary.name,
-            routing_number=beneficiary.routing_number,
-            account_number=beneficiary.account_number,
-            account_type=beneficiary.account_type,
-        ),
+        amount=_money(transfer.amount),
+        beneficiary=_account_ref(transfer.beneficiary),
         memo=transfer.memo,
         state=transfer.state.value,
         trace_number=transfer.trace_number,
         create_time=to_timestamp(transfer.create_time),
         update_time=to_timestamp(transfer.update_time),
-        failure_reason=transfer.failure_reason,
+        failure_reason=errors.public_reason(transfer.failure_reason),
         return_code=transfer.return_code,
-        fraud_review=transfer.fraud_review,
+    )
+
+
+def _money(amount: Money) -> MoneyMessage:
+    return MoneyMessage(currency_code=amount.currency, minor_units=amount.minor_units)
+
+
+def _account_ref(beneficiary: Beneficiary) -> AccountRef:
+    return AccountRef(
+        name=beneficiary.name,
+        routing_number=beneficiary.routing_number,
+        account_number=beneficiary.account_number,
+        account_type=beneficiary.account_type,
     )
 
 
@@ -101,15 +114,52 @@ def response_bytes(transfer: Transfer) -> bytes:
 def event_out(transfer: Transfer, event_type: str, event_id: uuid.UUID) -> EventOut:
     """Return the event of a step; `event_type` names its message. The relay adds the positions."""
     envelope = payments_events_pb2.PaymentEvent(
-        metadata=EventMetadata(
-            event_id=str(event_id),
-            occur_time=to_timestamp(transfer.update_time),
-            aggregate_id=str(transfer.transfer_id),
-            aggregate_version=transfer.version,
-            correlation_id=transfer.correlation_id,
-            causation_id=transfer.correlation_id,
-            customer_id=str(transfer.customer_id),
+        metadata=_metadata(
+            event_id,
+            transfer.update_time,
+            transfer.transfer_id,
+            transfer.version,
+            of=transfer,
         )
     )
-    getattr(envelope, _FIELDS[event_type]).transfer.CopyFrom(transfer_message(transfer))
+    fact = getattr(envelope, _FIELDS[event_type])
+    fact.transfer.CopyFrom(transfer_message(transfer))
+    if event_type == DEBIT.event_type:
+        fact.in_review = transfer.fraud_review
     return EventOut(event_id, f"bp.payments.v1.{event_type}", envelope.SerializeToString())
+
+
+def decline_event(decline: Decline, event_id: uuid.UUID) -> EventOut:
+    """Return the event of a declined order."""
+    order = decline.order
+    envelope = payments_events_pb2.PaymentEvent(
+        metadata=_metadata(event_id, decline.decline_time, decline.decline_id, 1, of=order),
+        transfer_declined=payments_events_pb2.TransferDeclined(
+            account_id=str(order.account_id),
+            amount=_money(order.amount),
+            beneficiary=_account_ref(order.beneficiary),
+            reason=decline.reason,
+            fraud_transaction_id=str(order_id(order)),
+        ),
+    )
+    payload = envelope.SerializeToString()
+    return EventOut(event_id, "bp.payments.v1.TransferDeclined", payload)
+
+
+def _metadata(
+    event_id: uuid.UUID,
+    occur_time: datetime,
+    aggregate_id: uuid.UUID,
+    version: int,
+    *,
+    of: Transfer | InterbankTransferOrder,
+) -> EventMetadata:
+    return EventMetadata(
+        event_id=str(event_id),
+        occur_time=to_timestamp(occur_time),
+        aggregate_id=str(aggregate_id),
+        aggregate_version=version,
+        correlation_id=of.correlation_id,
+        causation_id=of.correlation_id,
+        customer_id=str(of.customer_id),
+    )

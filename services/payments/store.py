@@ -35,13 +35,18 @@ from services.payments.rows import (
 )
 from services.payments.state import State, Transition
 from services.payments.transfer import (
+    Decline,
     EventOut,
     InterbankTransferOrder,
     Notice,
     Transfer,
+    order_id,
 )
 
 DUE_ROWS_MAX = 64
+
+KEYS_MAX = 1_000
+"""The largest number of transfers whose keys one statement forgets."""
 
 _LAST = uuid.UUID(int=(1 << 128) - 1)
 
@@ -235,6 +240,28 @@ class Store:
             found = await self._pool.fetch(sql, *page, state.value, rows)
         return [stored_transfer(row).transfer for row in found]
 
+    async def decline(self, decline: Decline, event: EventOut) -> None:
+        """Write the record of a declined order, and its event."""
+        order = decline.order
+        await self._pool.execute(
+            self._sql.decline,
+            decline.decline_id,
+            order.customer_id,
+            order.account_id,
+            order.amount.minor_units,
+            order.amount.currency,
+            order.beneficiary.name,
+            order.beneficiary.routing_number,
+            order.beneficiary.account_number,
+            decline.reason,
+            order_id(order),
+            order.correlation_id,
+            decline.decline_time,
+            event.event_id,
+            event.payload,
+            order.traceparent,
+        )
+
     async def key(self, order: InterbankTransferOrder) -> UsedKey | None:
         """Return the transfer that has the order's idempotency key, or None."""
         return await self._keys.submit(order)
@@ -332,3 +359,21 @@ class Store:
     async def ensure_partitions(self) -> None:
         """Create the partitions of the coming months."""
         await self._pool.execute(self._sql.ensure_partitions)
+
+    async def drop_old_declines(self) -> None:
+        """Drop the declined orders that are older than the bank keeps them."""
+        await self._pool.execute(self._sql.drop_old_declines)
+
+    async def refused_reviews(self) -> list[uuid.UUID]:
+        """Return transfers that a reviewer refused and no worker has taken up."""
+        rows = await self._pool.fetch(self._sql.refused_reviews, DUE_ROWS_MAX)
+        return [row["transfer_id"] for row in rows]
+
+    async def set_review_effect(self, transfer_id: uuid.UUID, effect: str) -> None:
+        """Set what a refusal did."""
+        await self._pool.execute(self._sql.set_review_effect, transfer_id, effect)
+
+    async def forget_keys(self) -> None:
+        """Forget the idempotency keys that are older than the bank honours them, in batches."""
+        while await self._pool.fetchval(self._sql.forget_keys, KEYS_MAX) >= KEYS_MAX:
+            pass

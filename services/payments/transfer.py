@@ -49,6 +49,18 @@ def id_of(customer_id: str, idempotency_key: str, fingerprint: bytes) -> uuid.UU
 
 
 @dataclass(frozen=True, slots=True)
+class Decline:
+    """An order that the bank declined before any debit."""
+
+    decline_id: uuid.UUID
+    """UUIDv7 in the shard of the account; each attempt has one of its own."""
+    order: InterbankTransferOrder
+    reason: str
+    """A name of PaymentsErrorReason."""
+    decline_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer:
     """A transfer, with the fields of its row."""
 
@@ -67,6 +79,7 @@ class Transfer:
     update_time: datetime
     trace_number: str = ""
     failure_reason: str = ""
+    """A name of PaymentsErrorReason, or ACH_REFUSED/ and the clearing house's own code."""
     return_code: str = ""
     attempts: int = 0
 

@@ -41,6 +41,7 @@ class Upkeep:
                 await self.roll_up()
                 if rounds % PARTITIONS_EVERY == 0:
                     await self.ensure_partitions()
+                    await self.drop_published()
                 rounds += 1
             except UNREACHABLE as error:
                 log.warning("upkeep.failed", error=type(error).__name__, detail=str(error))
@@ -65,3 +66,7 @@ class Upkeep:
         """Create the partitions of the coming months, in the ledger and in the outbox."""
         await self._pool.fetchval(self._queries.ensure_ledger_partitions)
         await self._pool.fetchval(self._queries.ensure_outbox_partitions)
+
+    async def drop_published(self) -> None:
+        """Drop the published events that are older than they are kept."""
+        await self._pool.fetchval(self._queries.drop_published)

@@ -61,6 +61,8 @@ ROUTES: Mapping[str, tuple[Route, ...]] = {
     "bp.payments.v1.TransferOutcomeUnknown": (),
     "bp.payments.v1.TransferCancelRequested": (),
     "bp.payments.v1.TransferCancelRefused": (),
+    # A message about a declined order could warn a fraudster.
+    "bp.payments.v1.TransferDeclined": (),
     "bp.transfers.v1.BookTransferPosted": (
         Route(Template.TRANSFER_SENT),
         Route(

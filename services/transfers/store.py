@@ -45,6 +45,10 @@ class Request(NamedTuple):
     traceparent: str | None
 
 
+KEYS_MAX = 1_000
+"""The largest number of transfers whose keys one statement forgets."""
+
+
 class Store:
     """The schema `transfers` of the Write DB."""
 
@@ -139,6 +143,11 @@ class Store:
     async def ensure_partitions(self) -> None:
         """Create the partitions of the coming months."""
         await self._pool.execute(self._sql.ensure_partitions)
+
+    async def forget_keys(self) -> None:
+        """Forget the idempotency keys that are older than the bank honours them, in batches."""
+        while await self._pool.fetchval(self._sql.forget_keys, KEYS_MAX) >= KEYS_MAX:
+            pass
 
 
 def _accounts(request: Request) -> tuple[uuid.UUID, uuid.UUID]:

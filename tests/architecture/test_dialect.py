@@ -42,6 +42,7 @@ OWN_FILES = {
     },
     "customers": {"balance_waiters.py": "callers that wait until a balance shows a posting"},
     "notifications": {
+        "languages.py": "asks customers for the language of messages",
         "sender.py": "delivers messages with leases, retries and back-off",
         "templates.py": "the texts of messages; pure",
     },
@@ -52,6 +53,7 @@ OWN_FILES = {
         "saga.py": "which question comes next and what an answer means; pure",
         "driver.py": "carries out the saga: asks and saves",
         "reconciliation.py": "asks about transfers whose notice is overdue",
+        "reviews.py": "cancels the transfers that a reviewer refused",
         "webhook.py": "signature, age and form of a notice; pure",
     },
     "relay": {

@@ -1,12 +1,14 @@
 """A partner or a service of the bank fails: no money is lost or duplicated."""
 
 import asyncio
+import json
 import signal
 import uuid
 
 import pytest
 
 from ops.waiting import until
+from tests.rigs.bpctl import bpctl
 from tests.rigs.running_bank import Bank
 
 SUBMIT = "POST /ach/transfer"
@@ -139,7 +141,40 @@ async def test_a_refusal_for_the_customers_reasons_posts_nothing(
     assert kinds == ["OPENING_BALANCE"]
 
 
-async def test_without_the_fraud_service_small_amounts_are_flagged_and_large_ones_refused(
+DECLINES = [
+    ({"name": "FRAUD DECLINE"}, 10_00, "FRAUD_DECLINED"),
+    ({}, 100_000_01, "AMOUNT_LIMIT_EXCEEDED"),
+]
+
+
+@pytest.mark.judged_with_its_module
+@pytest.mark.parametrize(("beneficiary", "minor_units", "reason"), DECLINES)
+async def test_a_declined_order_is_on_record_and_in_the_audit_trail_and_sends_no_message(
+    bank: Bank, beneficiary: dict[str, str], minor_units: int, reason: str
+) -> None:
+    ana = await bank.customer(5_000_00)
+    refused = await bank.pay(ana, minor_units, **beneficiary)
+    assert refused.reason == reason
+    sql = (
+        "SELECT decline_id, customer_id, amount, reason, fraud_transaction_id"
+        " FROM payments.declined_order WHERE account_id = $1"
+    )
+    (row,) = await bank.rows("bp_write", sql, ana.account_id)
+    assert (str(row["customer_id"]), row["amount"]) == (str(ana.customer_id), minor_units)
+    assert row["reason"] == reason
+    assert row["fraud_transaction_id"] is not None
+
+    async def audited() -> bool:
+        sql = "SELECT event_type FROM audit.record WHERE subject = $1"
+        found = await bank.rows("bp_audit", sql, str(row["decline_id"]))
+        return [one["event_type"] for one in found] == ["bp.payments.v1.TransferDeclined"]
+
+    await until(audited, 30, "the audit record of the declined order")
+    sql = "SELECT event_id FROM notif.notification WHERE customer_id = $1"
+    assert await bank.rows("bp_notifications", sql, row["customer_id"]) == []
+
+
+async def test_without_the_fraud_service_small_amounts_are_reviewed_and_large_ones_refused(
     bank: Bank,
 ) -> None:
     ana = await bank.customer()
@@ -148,7 +183,25 @@ async def test_without_the_fraud_service_small_amounts_are_flagged_and_large_one
     assert (large.status, large.reason) == (503, "FRAUD_CHECK_UNAVAILABLE")
     assert await bank.posted(ana) == 5_000_00
     small = await bank.pay(ana, 1_000_00)
-    assert (small.status, small.body["fraudReview"]) == (200, True)
+    assert (small.status, small.body["state"]) == (200, "SUBMITTED")
+    assert "fraudReview" not in small.body
+    transfer_id = small.body["transferId"]
+    home = bank.stack.home.root
+
+    async def operate(*arguments: str) -> str:
+        done = await asyncio.to_thread(bpctl, home, "reviews", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    queue = json.loads(await operate("list", "--rows", "1000", "--json"))["reviews"]
+    assert transfer_id in {one["transfer_id"] for one in queue}
+    said = await operate("refuse", transfer_id, "--note", "unknown payee", "--by", "eva")
+    assert said.startswith("REFUSED by eva.")
+    await bank.in_state(ana, transfer_id, "CANCELLED")
+    assert await bank.posted(ana) == 5_000_00
+    review = json.loads(await operate("show", transfer_id, "--json"))
+    assert (review["reviewer"], review["note"]) == ("eva", "unknown payee")
+    assert (review["review"], review["state"]) == ("REFUSED", "CANCELLED")
 
 
 async def test_a_returned_transfer_credits_the_customer_once_and_says_why(bank: Bank) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 
+import asyncpg
 import pytest
 
 from tests.rigs.running_bank import Bank
@@ -133,3 +134,17 @@ async def test_the_list_of_anothers_account_is_not_found_and_not_empty(bank: Ban
     assert (foreign.status, foreign.reason) == (404, "ACCOUNT_NOT_FOUND")
     own = await bank.call("GET", path.format(eve.account_id), eve.token)
     assert (own.status, own.body["transfers"]) == (200, [])
+
+
+async def test_a_push_is_in_the_language_that_customers_keeps_for_the_customer(bank: Bank) -> None:
+    eva = await bank.customer()
+    connection = await asyncpg.connect(bank.stack.dsn("bp_customers"))
+    try:
+        await connection.execute(
+            "UPDATE customers.customer SET locale = 'en' WHERE customer_id = $1", eva.customer_id
+        )
+    finally:
+        await connection.close()
+    await bank.pay(eva, 10_00)
+    (push,) = await bank.pushed(eva)
+    assert push["notification"]["title"] == "Transfer sent"

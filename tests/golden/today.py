@@ -16,7 +16,7 @@ from services.chassis.kafka import Record
 from services.kernel.money import Money
 from services.payments import mapping as payments
 from services.payments.state import State
-from services.payments.transfer import Beneficiary, Transfer
+from services.payments.transfer import Beneficiary, Decline, InterbankTransferOrder, Transfer
 from services.relay import events_out
 from services.router.mapping import fan_out
 from services.transfers import mapping as transfers
@@ -63,6 +63,22 @@ PAYMENT_FACTS: dict[str, Transfer] = {
     "TransferCancelRequested": replace(SUBMITTED, state=State.CANCELLING, version=3),
     "TransferCancelRefused": replace(SUBMITTED, version=4),
 }
+DECLINE = Decline(
+    decline_id=TRANSFER,
+    order=InterbankTransferOrder(
+        customer_id=CUSTOMER,
+        account_id=ACCOUNT,
+        amount=DEBITED.amount,
+        beneficiary=DEBITED.beneficiary,
+        memo=DEBITED.memo,
+        idempotency_key="golden-2",
+        fingerprint=bytes(32),
+        correlation_id=REQUEST,
+        traceparent=TRACE_PARENT,
+    ),
+    reason="FRAUD_DECLINED",
+    decline_time=MORNING,
+)
 POSTS = frozenset({"TransferDebited", "TransferFailed", "TransferReturned", "TransferCancelled"})
 """Events that post to the customer's account, so they carry the account's position."""
 
@@ -98,6 +114,9 @@ def written() -> Iterator[Golden]:
         yield from _and_routed(
             name, _relayed("payments", f"bp.payments.v1.{name}", payload, positions)
         )
+    name = "TransferDeclined"
+    payload = payments.decline_event(DECLINE, EVENT).payload
+    yield from _and_routed(name, _relayed("payments", f"bp.payments.v1.{name}", payload, []))
     name = "BookTransferPosted"
     payload = transfers.event_out(BOOK_TRANSFER, ORDER, EVENT).payload
     positions = [_position(ACCOUNT, 397_450, 8), _position(PAYEES_ACCOUNT, 2_550, 1)]

@@ -14,8 +14,9 @@ from bp.event.v1 import topics_pb2
 
 from lab.simulator.stores.books import Books, Leg
 from lab.simulator.stores.database import Database, Row, sqlstate_of
+from lab.simulator.stores.declines_table import DeclinesTable
 from lab.simulator.stores.leases import Leases
-from lab.simulator.stores.notices_table import NoticesTable, WorkWatch, notice_row
+from lab.simulator.stores.notices_table import WorkWatch, notice_row
 from lab.simulator.stores.outbox import Outbox
 from services.contracts.topics import topic
 from services.kernel.ids import shard_of
@@ -43,8 +44,8 @@ class StepWatch(Protocol):
         ...
 
 
-class PaymentsTables(NoticesTable):
-    """Transfers and keys. The base class has the notices."""
+class PaymentsTables(DeclinesTable):
+    """Transfers and keys. The base classes have the declined orders and the notices."""
 
     def __init__(
         self,
@@ -55,10 +56,9 @@ class PaymentsTables(NoticesTable):
         work: WorkWatch,
         now: Callable[[], datetime],
     ) -> None:
-        super().__init__(database, work, now)
+        super().__init__(database, outbox, work, now)
         self._steps = steps
         self._books = books
-        self._outbox = outbox
         self.keys: dict[Key, tuple[bytes, uuid.UUID]] = {}
         self.pending = Leases(database, PENDING)
         self.unsettled = Leases(database, UNSETTLED)

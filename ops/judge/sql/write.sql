@@ -161,7 +161,7 @@ LIMIT $1;
 
 -- name: keys
 -- Transfers without their key, and keys without their transfer. A failed transfer frees its key,
--- unless the bank had already answered the request.
+-- unless the bank had already answered the request. Keys are forgotten after 400 days.
 SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id, t.state,
     coalesce(t.idempotency_key, k.idempotency_key) AS idempotency_key,
     CASE WHEN t.transfer_id IS NULL THEN 'a transfer'
@@ -175,12 +175,13 @@ FULL JOIN payments.idempotency_key k
     ON k.shard = t.shard AND k.customer_id = t.customer_id AND k.transfer_id = t.transfer_id
 WHERE t.transfer_id IS NULL
    OR (t.state = 'FAILED' AND t.accepted_response IS NULL) <> (k.transfer_id IS NULL)
+       AND t.transfer_id > chassis.id_floor(now() - interval '400 days')
    OR k.idempotency_key <> t.idempotency_key
 ORDER BY 1
 LIMIT $1;
 
 -- name: book_keys
--- Book transfers without exactly one key, which they keep forever; and keys without a transfer.
+-- Book transfers of the last 400 days without exactly one key, and keys without a transfer.
 SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id,
     CASE WHEN t.transfer_id IS NULL THEN 'a transfer' ELSE 'one key' END AS expected,
     CASE WHEN t.transfer_id IS NULL THEN 'no transfer'
@@ -191,7 +192,8 @@ FULL JOIN (
     SELECT customer_id, transfer_id, array_agg(idempotency_key ORDER BY idempotency_key) AS keys
     FROM transfers.idempotency_key GROUP BY customer_id, transfer_id
 ) AS k ON k.customer_id = t.customer_id AND k.transfer_id = t.transfer_id
-WHERE t.transfer_id IS NULL OR k.transfer_id IS NULL OR cardinality(k.keys) <> 1
+WHERE t.transfer_id IS NULL OR cardinality(k.keys) <> 1
+   OR k.transfer_id IS NULL AND t.transfer_id > chassis.id_floor(now() - interval '400 days')
 ORDER BY 1
 LIMIT $1;
 
@@ -223,11 +225,19 @@ ORDER BY p.id
 LIMIT $1;
 
 -- name: event_counts
--- Transfers that wrote more or fewer events than they had steps.
-WITH steps AS (
+-- Transfers that wrote more or fewer events than they had steps. A declined order writes one event.
+-- Transfers from months whose published events were dropped are left out.
+WITH horizon AS (
+    SELECT chassis.id_floor(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp
+        AT TIME ZONE 'UTC') AS first_id
+    FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+    WHERE h.inhparent = 'outbox.published'::regclass
+), steps AS (
     SELECT transfer_id, version AS steps FROM payments.interbank_transfer
     UNION ALL
     SELECT transfer_id, 1 FROM transfers.book_transfer
+    UNION ALL
+    SELECT decline_id, 1 FROM payments.declined_order
 ), told AS (
     SELECT s.subject, count(*) AS events
     FROM (SELECT subject FROM outbox.published WHERE topic IN ('payments', 'transfers')
@@ -241,6 +251,7 @@ SELECT coalesce(s.transfer_id, t.subject)::text AS transfer_id, coalesce(s.steps
 FROM steps s
 FULL JOIN told t ON t.subject = s.transfer_id
 WHERE coalesce(s.steps, 0) <> coalesce(t.events, 0)
+  AND coalesce(s.transfer_id, t.subject) >= (SELECT first_id FROM horizon)
 ORDER BY 1
 LIMIT $1;
 

@@ -18,6 +18,9 @@ ALTER TYPE chassis.request_key OWNER TO postgres;
 
 GRANT USAGE ON SCHEMA chassis TO PUBLIC;
 
+-- functions/drop_months.sql, owned by postgres
+GRANT EXECUTE ON FUNCTION chassis.drop_months(regclass, interval) TO PUBLIC;
+
 -- functions/ensure_months.sql, owned by postgres
 GRANT EXECUTE ON FUNCTION chassis.ensure_months(regclass, integer, timestamp with time zone,
     regproc) TO PUBLIC;

@@ -4,6 +4,12 @@ SELECT customer_id, user_name, display_name, email, locale, create_time
 FROM customers.customer
 WHERE customer_id = $1
 
+-- name: locales
+-- The languages of some customers.
+SELECT customer_id, locale
+FROM customers.customer
+WHERE customer_id = ANY ($1::uuid[])
+
 -- name: accounts
 -- One page of a customer's accounts, oldest first, after an id.
 SELECT account_id, customer_id, account_type, currency, state, create_time

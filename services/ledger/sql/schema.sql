@@ -54,6 +54,7 @@ GRANT USAGE ON SCHEMA ledger TO bp_transfers;
 GRANT USAGE ON SCHEMA ledger TO bp_relay;
 GRANT USAGE ON SCHEMA ledger TO bp_judge;
 GRANT USAGE ON SCHEMA ledger TO outbox_owner;
+GRANT USAGE ON SCHEMA ledger TO payments_owner;
 GRANT USAGE ON SCHEMA ledger TO transfers_owner;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE ledger_owner IN SCHEMA ledger GRANT SELECT ON TABLES TO bp_judge;
@@ -182,21 +183,23 @@ GRANT EXECUTE ON FUNCTION ledger.credit(uuid, text, bigint) TO bp_payments, bp_t
 
 -- functions/credit_from_internal.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.credit_from_internal(uuid, text, uuid, uuid, text, bigint, text) TO
-    bp_payments, bp_transfers;
+    bp_payments, bp_transfers, payments_owner;
 
 -- functions/credit_internal.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.credit_internal(text, text, bigint) TO bp_payments, bp_transfers;
+GRANT EXECUTE ON FUNCTION ledger.credit_internal(text, text, bigint) TO bp_payments, bp_transfers,
+    payments_owner;
 
 -- functions/debit.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.debit(uuid, text, bigint) TO bp_payments, bp_transfers,
-    transfers_owner;
+    payments_owner, transfers_owner;
 
 -- functions/debit_internal.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.debit_internal(text, text, bigint) TO bp_payments, bp_transfers;
+GRANT EXECUTE ON FUNCTION ledger.debit_internal(text, text, bigint) TO bp_payments, bp_transfers,
+    payments_owner;
 
 -- functions/debit_to_internal.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.debit_to_internal(uuid, text, uuid, uuid, text, bigint, text) TO
-    bp_payments, bp_transfers;
+    bp_payments, bp_transfers, payments_owner;
 
 -- functions/decide_group.sql, owned by ledger_owner
 -- Only its owner may execute ledger.decide_group(ledger.posting[], text[], boolean[], uuid[],
@@ -245,11 +248,11 @@ GRANT EXECUTE ON FUNCTION ledger.open_account(uuid, text) TO bp_payments, bp_tra
 
 -- functions/post.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.post(uuid, text, uuid, ledger.leg[]) TO bp_payments, bp_transfers,
-    transfers_owner;
+    payments_owner, transfers_owner;
 
 -- functions/post_group.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.post_group(ledger.posting[]) TO bp_payments, bp_transfers,
-    transfers_owner;
+    payments_owner, transfers_owner;
 
 -- functions/post_pair.sql, owned by ledger_owner
 -- Only its owner may execute ledger.post_pair(uuid, text, uuid, uuid, text, bigint, text).
@@ -283,7 +286,7 @@ GRANT EXECUTE ON FUNCTION ledger.roll_up(integer) TO bp_relay;
 
 -- functions/shard_of.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.shard_of(uuid) TO bp_judge, bp_payments, bp_relay, bp_transfers,
-    transfers_owner;
+    payments_owner, transfers_owner;
 
 -- functions/statement.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.statement(uuid, bigint, integer) TO bp_judge, bp_payments,

@@ -35,11 +35,12 @@ _PLAIN = re.compile(r"[\x20-\x7e]{1,255}")
 """The form of a trace number and of an error's code."""
 
 _NO_ANSWER = Answer(Outcome.NO_ANSWER)
-_REASONS = {
+REASONS = {
     "INVALID_ROUTING_NUMBER": "INVALID_ROUTING_NUMBER",
     "UNKNOWN_ROUTING_NUMBER": "UNKNOWN_ROUTING_NUMBER",
     "INVALID_ACCOUNT": "INVALID_BENEFICIARY_ACCOUNT",
 }
+"""Codes of the clearing house that tell the customer what to correct -> the bank's reason."""
 
 _ENDED = {"SETTLED": Outcome.SETTLED, "RETURNED": Outcome.RETURNED}
 
@@ -155,7 +156,11 @@ def _return_code(answer: dict[str, Any]) -> str:
 
 
 def _reason(code: str) -> str:
-    return _REASONS.get(code, code)
+    """Return the bank's reason for a code of the clearing house, or ACH_REFUSED and the code.
+
+    The prefix keeps the code apart from the bank's reasons, which may have the same name.
+    """
+    return REASONS.get(code, f"ACH_REFUSED/{code}")
 
 
 def submitted(status: int, answer: dict[str, Any]) -> Answer:

@@ -4,6 +4,10 @@ SELECT $1 AS transfer_id, outcome, existing_transfer_id
 FROM payments.debit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
     $18, $19, $20, $21);
 
+-- name: decline
+-- Keeps a declined order on record and writes its event, in one round trip and one commit.
+SELECT payments.decline($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+
 -- name: advance
 -- A later step: writes state, posting, event, key and notice in one round trip.
 SELECT advanced, accepted_response
@@ -194,3 +198,24 @@ RETURNING n.notice_id, n.type, n.trace_number, n.transfer_id, n.return_code;
 -- name: ensure_partitions
 -- Creates the partitions of the coming months.
 SELECT payments.ensure_partitions();
+
+-- name: drop_old_declines
+-- Drops the declined orders that are older than the bank keeps them.
+SELECT payments.drop_old_declines();
+
+-- name: refused_reviews
+-- Transfers that a reviewer refused and no worker has taken up, oldest first.
+SELECT transfer_id
+FROM payments.review_decision
+WHERE effect = 'REQUESTED'
+ORDER BY transfer_id
+LIMIT $1;
+
+-- name: set_review_effect
+-- Sets what a refusal did.
+SELECT payments.set_review_effect($1, $2);
+
+-- name: forget_keys
+-- Forgets some idempotency keys that are older than the bank honours them; returns how many
+-- transfers it looked at.
+SELECT payments.forget_keys($1);

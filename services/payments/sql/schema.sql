@@ -3,7 +3,7 @@
 -- The partitions that hold one month are left out; a function makes them.
 
 CREATE SCHEMA payments;
-ALTER SCHEMA payments OWNER TO postgres;
+ALTER SCHEMA payments OWNER TO payments_owner;
 
 -- One debit of a group: the arguments of payments.debit.
 CREATE TYPE payments.debit_order AS (
@@ -29,7 +29,7 @@ CREATE TYPE payments.debit_order AS (
     event_id uuid,
     payload bytea
 );
-ALTER TYPE payments.debit_order OWNER TO postgres;
+ALTER TYPE payments.debit_order OWNER TO payments_owner;
 
 -- A later step of one transfer that posts nothing, so the ledger cannot refuse it and it locks no
 -- account.
@@ -47,10 +47,14 @@ CREATE TYPE payments.plain_step AS (
     payload bytea,
     response bytea
 );
-ALTER TYPE payments.plain_step OWNER TO postgres;
+ALTER TYPE payments.plain_step OWNER TO payments_owner;
 
 GRANT USAGE ON SCHEMA payments TO bp_payments;
 GRANT USAGE ON SCHEMA payments TO bp_judge;
+GRANT USAGE ON SCHEMA payments TO bp_reviewer;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE payments_owner IN SCHEMA payments GRANT SELECT ON TABLES TO
+    bp_judge;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA payments GRANT SELECT ON TABLES TO bp_judge;
 
@@ -67,7 +71,7 @@ CREATE TABLE payments.ach_notice (
     CONSTRAINT ach_notice_state_check CHECK ((state = ANY (ARRAY['KEPT'::text, 'APPLIED'::text,
         'STALE'::text, 'CONFLICT'::text])))
 );
-ALTER TABLE payments.ach_notice OWNER TO postgres;
+ALTER TABLE payments.ach_notice OWNER TO payments_owner;
 
 ALTER TABLE ONLY payments.ach_notice
     ADD CONSTRAINT ach_notice_pkey PRIMARY KEY (notice_id);
@@ -77,10 +81,44 @@ CREATE INDEX ach_notice_kept ON payments.ach_notice USING btree (receive_time) W
     'KEPT'::text);
 
 GRANT SELECT ON TABLE payments.ach_notice TO bp_judge;
-GRANT SELECT,INSERT,UPDATE ON TABLE payments.ach_notice TO bp_payments;
+GRANT SELECT,INSERT ON TABLE payments.ach_notice TO bp_payments;
 
--- One accepted request of a customer for each key, as long as the bank keeps transfers. A refused
--- request has no row. A failure that compensated before any answer removes the row.
+GRANT UPDATE(state) ON TABLE payments.ach_notice TO bp_payments;
+
+GRANT UPDATE(receive_time) ON TABLE payments.ach_notice TO bp_payments;
+
+-- Orders that a control of the bank declined (fraud, frozen account, largest amount), one row for
+-- each attempt. Monthly partitions: decline_id is a UUIDv7. They are dropped after five years, as
+-- long as 31 CFR 1010.430 asks banks to keep records.
+CREATE TABLE payments.declined_order (
+    decline_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    beneficiary_name text NOT NULL,
+    routing_number text NOT NULL,
+    account_number text NOT NULL,
+    reason text NOT NULL,
+    fraud_transaction_id uuid NOT NULL,
+    correlation_id text NOT NULL,
+    decline_time timestamp with time zone NOT NULL,
+    CONSTRAINT declined_order_amount_check CHECK ((amount > 0))
+)
+PARTITION BY RANGE (decline_id);
+ALTER TABLE payments.declined_order OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.declined_order
+    ADD CONSTRAINT declined_order_pkey PRIMARY KEY (decline_id);
+
+-- For the declined orders of a customer, by time.
+CREATE INDEX declined_order_by_customer ON ONLY payments.declined_order USING btree (customer_id,
+    decline_id);
+
+GRANT SELECT ON TABLE payments.declined_order TO bp_judge;
+
+-- One accepted request of a customer for each key, for 400 days. A refused request has no row. A
+-- failure that compensated before any answer removes the row.
 CREATE TABLE payments.idempotency_key (
     shard smallint NOT NULL,
     customer_id uuid NOT NULL,
@@ -90,13 +128,13 @@ CREATE TABLE payments.idempotency_key (
     CONSTRAINT key_in_shard_of_customer CHECK ((shard = (get_byte(uuid_send(customer_id), 15) &
         63)))
 );
-ALTER TABLE payments.idempotency_key OWNER TO postgres;
+ALTER TABLE payments.idempotency_key OWNER TO payments_owner;
 
 ALTER TABLE ONLY payments.idempotency_key
     ADD CONSTRAINT idempotency_key_pkey PRIMARY KEY (shard, customer_id, idempotency_key);
 
 GRANT SELECT ON TABLE payments.idempotency_key TO bp_judge;
-GRANT SELECT,INSERT,DELETE ON TABLE payments.idempotency_key TO bp_payments;
+GRANT SELECT ON TABLE payments.idempotency_key TO bp_payments;
 
 -- One row a transfer, which is also its saga. Monthly partitions: transfer_id is a UUIDv7, so a
 -- range of ids is a range of time.
@@ -132,7 +170,7 @@ CREATE TABLE payments.interbank_transfer (
         63)) AND (shard = (get_byte(uuid_send(account_id), 15) & 63))))
 )
 PARTITION BY RANGE (transfer_id);
-ALTER TABLE payments.interbank_transfer OWNER TO postgres;
+ALTER TABLE payments.interbank_transfer OWNER TO payments_owner;
 
 ALTER TABLE ONLY payments.interbank_transfer
     ADD CONSTRAINT interbank_transfer_pkey PRIMARY KEY (shard, transfer_id);
@@ -152,58 +190,123 @@ CREATE INDEX interbank_transfer_by_trace ON ONLY payments.interbank_transfer USI
 CREATE INDEX interbank_transfer_due ON ONLY payments.interbank_transfer USING btree (lease_until)
     WHERE (state = ANY (ARRAY['DEBITED'::text, 'OUTCOME_UNKNOWN'::text, 'CANCELLING'::text]));
 
+-- For the transfers that a person has to review, oldest first.
+CREATE INDEX interbank_transfer_in_review ON ONLY payments.interbank_transfer USING btree
+    (transfer_id) WHERE fraud_review;
+
 -- For the submitted transfers without a notice, which the bank asks the clearing house about at
 -- lease_until.
 CREATE INDEX interbank_transfer_unsettled ON ONLY payments.interbank_transfer USING btree
     (lease_until) WHERE (state = 'SUBMITTED'::text);
 
 GRANT SELECT ON TABLE payments.interbank_transfer TO bp_judge;
-GRANT SELECT,INSERT,UPDATE ON TABLE payments.interbank_transfer TO bp_payments;
+GRANT SELECT ON TABLE payments.interbank_transfer TO bp_payments;
 
--- functions/advance.sql, owned by postgres
+GRANT UPDATE(accepted_response) ON TABLE payments.interbank_transfer TO bp_payments;
+
+GRANT UPDATE(lease_owner) ON TABLE payments.interbank_transfer TO bp_payments;
+
+GRANT UPDATE(lease_until) ON TABLE payments.interbank_transfer TO bp_payments;
+
+GRANT UPDATE(attempts) ON TABLE payments.interbank_transfer TO bp_payments;
+
+-- How far the keys of each shard are forgotten: up to the transfer `through`.
+CREATE TABLE payments.keys_forgotten (
+    shard smallint NOT NULL,
+    through uuid NOT NULL
+);
+ALTER TABLE payments.keys_forgotten OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.keys_forgotten
+    ADD CONSTRAINT keys_forgotten_pkey PRIMARY KEY (shard);
+
+GRANT SELECT ON TABLE payments.keys_forgotten TO bp_judge;
+
+-- What a person decided about a transfer in review, never changed except for effect.
+CREATE TABLE payments.review_decision (
+    transfer_id uuid NOT NULL,
+    decision text NOT NULL,
+    effect text NOT NULL,
+    reviewer text NOT NULL,
+    note text NOT NULL,
+    decide_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT review_decision_decision_check CHECK ((decision = ANY (ARRAY['CLEARED'::text,
+        'REFUSED'::text]))),
+    CONSTRAINT review_decision_effect_check CHECK ((effect = ANY (ARRAY['NONE'::text,
+        'REQUESTED'::text, 'CANCELLING'::text, 'TOO_LATE'::text, 'NOT_NEEDED'::text]))),
+    CONSTRAINT review_decision_note_check CHECK (((note <> ''::text) AND (octet_length(note) <=
+        2000))),
+    CONSTRAINT review_decision_reviewer_check CHECK (((reviewer <> ''::text) AND
+        (octet_length(reviewer) <= 128)))
+);
+ALTER TABLE payments.review_decision OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.review_decision
+    ADD CONSTRAINT review_decision_pkey PRIMARY KEY (transfer_id);
+
+-- For the refusals that payments has to take up.
+CREATE INDEX review_decision_requested ON payments.review_decision USING btree (transfer_id) WHERE
+    (effect = 'REQUESTED'::text);
+
+GRANT SELECT ON TABLE payments.review_decision TO bp_judge;
+GRANT SELECT ON TABLE payments.review_decision TO bp_payments;
+
+-- functions/advance.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.advance(uuid, integer, text, text, text, text, timestamp with
     time zone, timestamp with time zone, text, uuid, uuid, text, bytea, boolean, bytea, text) TO
     bp_payments;
 
--- functions/advance_group.sql, owned by postgres
+-- functions/advance_group.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.advance_group(payments.plain_step[]) TO bp_payments;
 
--- functions/debit.sql, owned by postgres
+-- functions/debit.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.debit(uuid, uuid, uuid, bigint, text, text, text, text, text,
     text, boolean, text, bytea, text, text, timestamp with time zone, text, timestamp with time
     zone, uuid, uuid, bytea) TO bp_payments;
 
--- functions/debit_each.sql, owned by postgres
+-- functions/debit_each.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.debit_each(payments.debit_order[]) TO bp_payments;
 
--- functions/ensure_partitions.sql, owned by postgres
+-- functions/decide_review.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.decide_review(uuid, text, text, text) TO bp_reviewer;
+
+-- functions/decline.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.decline(uuid, uuid, uuid, bigint, text, text, text, text, text,
+    uuid, text, timestamp with time zone, uuid, bytea, text) TO bp_payments;
+
+-- functions/drop_old_declines.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.drop_old_declines() TO bp_payments;
+
+-- functions/ensure_partitions.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.ensure_partitions(integer, timestamp with time zone) TO
     bp_payments;
 
--- functions/find_keys.sql, owned by postgres
+-- functions/find_keys.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.find_keys(smallint[], uuid[], text[]) TO bp_payments;
 
--- functions/finish_partition.sql, owned by postgres
+-- functions/finish_partition.sql, owned by payments_owner
 -- Only its owner may execute payments.finish_partition(regclass).
 
--- functions/free_refused_keys.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.free_refused_keys(payments.debit_order[], ledger.verdict[]) TO
-    bp_payments;
+-- functions/forget_keys.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.forget_keys(integer) TO bp_payments;
 
--- functions/keep_debited.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.keep_debited(payments.debit_order[], ledger.verdict[]) TO
-    bp_payments;
+-- functions/free_refused_keys.sql, owned by payments_owner
+-- Only its owner may execute payments.free_refused_keys(payments.debit_order[], ledger.verdict[]).
 
--- functions/outcomes_of_debits.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.outcomes_of_debits(payments.debit_order[], ledger.verdict[]) TO
-    bp_payments;
+-- functions/keep_debited.sql, owned by payments_owner
+-- Only its owner may execute payments.keep_debited(payments.debit_order[], ledger.verdict[]).
 
--- functions/outcomes_of_keys.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.outcomes_of_keys(payments.debit_order[], uuid[]) TO bp_payments;
+-- functions/outcomes_of_debits.sql, owned by payments_owner
+-- Only its owner may execute payments.outcomes_of_debits(payments.debit_order[], ledger.verdict[]).
 
--- functions/post_transition.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.post_transition(text, uuid, uuid, uuid, text, bigint) TO
-    bp_payments;
+-- functions/outcomes_of_keys.sql, owned by payments_owner
+-- Only its owner may execute payments.outcomes_of_keys(payments.debit_order[], uuid[]).
 
--- functions/postings_of.sql, owned by postgres
-GRANT EXECUTE ON FUNCTION payments.postings_of(payments.debit_order[]) TO bp_payments;
+-- functions/post_transition.sql, owned by payments_owner
+-- Only its owner may execute payments.post_transition(text, uuid, uuid, uuid, text, bigint).
+
+-- functions/postings_of.sql, owned by payments_owner
+-- Only its owner may execute payments.postings_of(payments.debit_order[]).
+
+-- functions/set_review_effect.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.set_review_effect(uuid, text) TO bp_payments;

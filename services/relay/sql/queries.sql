@@ -34,3 +34,7 @@ SELECT outbox.ensure_partitions()
 -- name: roll_up
 -- Folds internal amounts into their checkpoints; returns how many.
 SELECT ledger.roll_up($1)
+
+-- name: drop_published
+-- Drops the published events that are older than they are kept; returns how many months.
+SELECT outbox.drop_published()

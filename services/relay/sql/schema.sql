@@ -21,6 +21,7 @@ GRANT USAGE ON SCHEMA outbox TO bp_payments;
 GRANT USAGE ON SCHEMA outbox TO bp_transfers;
 GRANT USAGE ON SCHEMA outbox TO bp_relay;
 GRANT USAGE ON SCHEMA outbox TO bp_judge;
+GRANT USAGE ON SCHEMA outbox TO payments_owner;
 GRANT USAGE ON SCHEMA outbox TO transfers_owner;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE outbox_owner IN SCHEMA outbox GRANT SELECT ON TABLES TO bp_judge;
@@ -84,8 +85,8 @@ ALTER TABLE ONLY outbox.parked
 
 GRANT SELECT ON TABLE outbox.parked TO bp_judge;
 
--- Where each event is in Kafka. Monthly partitions: event_id is a UUIDv7, so a range of ids is a
--- range of time.
+-- Where each event is in Kafka, for 60 days: longer than Kafka keeps its topics, because the judge
+-- compares both. Monthly partitions: event_id is a UUIDv7, so a range of ids is a range of time.
 CREATE TABLE outbox.published (
     event_id uuid NOT NULL,
     topic text NOT NULL,
@@ -122,14 +123,17 @@ GRANT SELECT ON TABLE outbox.relay_state TO bp_judge;
 
 -- functions/append.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.append(text, uuid, uuid, text, uuid, bytea, text, ledger.posted[])
-    TO bp_payments, bp_transfers, transfers_owner;
+    TO bp_payments, bp_transfers, payments_owner, transfers_owner;
 
 -- functions/append_group.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.append_group(text, outbox.draft[]) TO bp_payments, bp_transfers,
-    transfers_owner;
+    payments_owner, transfers_owner;
 
 -- functions/backlog.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.backlog() TO bp_judge, bp_relay;
+
+-- functions/drop_published.sql, owned by outbox_owner
+GRANT EXECUTE ON FUNCTION outbox.drop_published() TO bp_relay;
 
 -- functions/ensure_partitions.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.ensure_partitions(integer, timestamp with time zone) TO bp_relay;

@@ -31,3 +31,8 @@ LIMIT $4
 -- name: ensure_partitions
 -- Creates the partitions of the coming months, also those of the ledger, which postings need.
 SELECT transfers.ensure_partitions() + ledger.ensure_partitions()
+
+-- name: forget_keys
+-- Forgets some idempotency keys that are older than the bank honours them; returns how many
+-- transfers it looked at.
+SELECT transfers.forget_keys($1)

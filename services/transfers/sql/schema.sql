@@ -69,9 +69,9 @@ CREATE INDEX book_transfer_by_account ON ONLY transfers.book_transfer USING btre
 GRANT SELECT ON TABLE transfers.book_transfer TO bp_judge;
 GRANT SELECT ON TABLE transfers.book_transfer TO bp_transfers;
 
--- The transfer of each key of a customer. A key is kept forever: a forgotten key could pay twice. A
--- key is unique over all time, so the partitions are by shard and not by time. The answer is with
--- the transfer.
+-- The transfer of each key of a customer, for 400 days: a forgotten key could pay twice. A key is
+-- unique over all time, so the partitions are by shard and not by time. The answer is with the
+-- transfer.
 CREATE TABLE transfers.idempotency_key (
     shard smallint NOT NULL,
     customer_id uuid NOT NULL,
@@ -170,9 +170,24 @@ ALTER TABLE ONLY transfers.idempotency_key_3
 
 GRANT SELECT ON TABLE transfers.idempotency_key_3 TO bp_judge;
 
+-- How far the keys are forgotten: up to the book transfer `through` of each shard.
+CREATE TABLE transfers.keys_forgotten (
+    shard smallint NOT NULL,
+    through uuid NOT NULL
+);
+ALTER TABLE transfers.keys_forgotten OWNER TO transfers_owner;
+
+ALTER TABLE ONLY transfers.keys_forgotten
+    ADD CONSTRAINT keys_forgotten_pkey PRIMARY KEY (shard);
+
+GRANT SELECT ON TABLE transfers.keys_forgotten TO bp_judge;
+
 -- functions/ensure_partitions.sql, owned by transfers_owner
 GRANT EXECUTE ON FUNCTION transfers.ensure_partitions(integer, timestamp with time zone) TO
     bp_transfers;
+
+-- functions/forget_keys.sql, owned by transfers_owner
+GRANT EXECUTE ON FUNCTION transfers.forget_keys(integer) TO bp_transfers;
 
 -- functions/post_book_transfer.sql, owned by transfers_owner
 GRANT EXECUTE ON FUNCTION transfers.post_book_transfer(uuid, text, bytea, uuid, uuid, uuid, uuid,

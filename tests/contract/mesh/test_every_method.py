@@ -22,6 +22,7 @@ CALLERS = {
     "/bp.customers.v1.CustomersService/GetBalance": {"gateway"},
     "/bp.customers.v1.CustomersService/CheckDebit": {"payments", "transfers"},
     "/bp.customers.v1.CustomersService/BatchCheckDebits": {"payments", "transfers"},
+    "/bp.customers.v1.CustomersService/BatchGetLocales": {"notifications"},
     "/bp.notifications.v1.NotificationsService/ListNotifications": {"gateway"},
     "/bp.payments.v1.PaymentsService/CreateInterbankTransfer": {"gateway"},
     "/bp.payments.v1.PaymentsService/GetInterbankTransfer": {"gateway"},

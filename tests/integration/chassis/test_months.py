@@ -12,6 +12,7 @@ TABLES = {
     "ledger.entry": "bp_write",
     "outbox.published": "bp_write",
     "payments.interbank_transfer": "bp_write",
+    "payments.declined_order": "bp_write",
     "transfers.book_transfer": "bp_write",
     "notif.notification": "bp_notifications",
     "notif.delivery": "bp_notifications",

@@ -56,7 +56,7 @@ async def readers(
         asyncio.create_task(asyncio.to_thread(pipe.run)),
         *(asyncio.create_task(work) for work in _groups(pools, broker, stop)),
     ]
-    notifying = asyncio.create_task(_notify(pools["notifications"], broker, push, stop))
+    notifying = asyncio.create_task(_notify(pools, broker, push, stop))
     try:
         yield
     finally:
@@ -96,14 +96,15 @@ def _groups(pools: dict[str, asyncpg.Pool], broker: KafkaStore, stop: asyncio.Ev
 
 
 async def _notify(
-    pool: asyncpg.Pool, broker: KafkaStore, push: PushService, stop: asyncio.Event
+    pools: dict[str, asyncpg.Pool], broker: KafkaStore, push: PushService, stop: asyncio.Event
 ) -> None:
     shared = _shared("notifications", broker, socket_out=push.socket)
     settings = NotificationsSettings.model_validate(shared)
-    store = NotificationsStore(pool)
+    store = NotificationsStore(pools["notifications"])
+    languages = CustomersStore(pools["customers"])
     async with partner_session(settings) as session:
         sender = Sender(store, push.client(session), settings)
-        requests = Requests(store, sender, settings)
+        requests = Requests(store, sender, languages.locales, settings)
         async with asyncio.TaskGroup() as group:
             group.create_task(sender.run())
             group.create_task(kafka.consume(notif_subscription(settings), requests.ask, stop))

@@ -19,6 +19,7 @@ from services.chassis import kafka as chassis_kafka
 from services.chassis.call_context import Call, current_call
 from services.chassis.http_client import partner_session
 from services.chassis.page_tokens import PageTokens
+from services.customers.store import Store as CustomersStore
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from services.notifications import sender
@@ -46,6 +47,7 @@ class Process:
 
     settings: NotificationsSettings
     store: Store
+    customers: CustomersStore
     fcm: PushService
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
@@ -55,7 +57,7 @@ class Process:
             access = AccessTokens(session, self.fcm.account)
             client = PushClient(session, access, PROJECT)
             pushes = Sender(self.store, client, self.settings)
-            requests = Requests(self.store, pushes, self.settings)
+            requests = Requests(self.store, pushes, self.customers.locales, self.settings)
             async with asyncio.TaskGroup() as group:
                 group.create_task(pushes.run())
                 group.create_task(
@@ -96,8 +98,11 @@ async def process(
         retry_first_s=0.2,
         poll_s=0.1,
     )
-    async with await postgres.pool("bp_notifications", 4, "bp_notifications") as pool:
-        one = Process(settings, Store(pool), fcm)
+    async with (
+        await postgres.pool("bp_notifications", 4, "bp_notifications") as pool,
+        await postgres.pool("bp_customers", 2, "bp_customers") as customers,
+    ):
+        one = Process(settings, Store(pool), CustomersStore(customers), fcm)
         one.start()
         yield one
         await one.crash()
@@ -184,6 +189,27 @@ async def test_an_event_that_comes_three_times_is_pushed_once_in_the_customers_l
     assert shown["data"]["eventId"] == event.metadata.event_id
 
 
+async def test_a_message_is_in_the_customers_language_even_if_the_device_has_another(
+    kafka: KafkaStore, process: Process, fcm: PushService, postgres: PostgresStore
+) -> None:
+    to = await customer(process)
+    superuser = await postgres.session("postgres", "bp_customers")
+    try:
+        await superuser.execute(
+            "INSERT INTO customers.customer (customer_id, user_name, display_name, email, locale)"
+            " VALUES ($1, $2, 'Eva', 'eva@example.com', 'en')",
+            to.customer_id,
+            f"u{to.customer_id.hex}",
+        )
+    finally:
+        await superuser.close()
+    write(kafka, asked(to).SerializeToString())
+    await settled(process, to, "DELIVERED")
+    shown = (await fcm.messages(to.device))["shown"][0]["message"]["notification"]
+    assert shown["title"] == "Transfer failed"
+    assert "USD 1,500.00" in shown["body"]
+
+
 async def test_a_crash_between_push_and_record_is_pushed_again_and_shown_once(
     kafka: KafkaStore, process: Process, fcm: PushService
 ) -> None:
@@ -236,7 +262,9 @@ async def test_a_full_queue_of_pushes_pauses_its_group_and_loses_none(
     kafka: KafkaStore, process: Process, fcm: PushService
 ) -> None:
     knobs = {"waiting_pushes_max": 2, "sends_max": 1, "lease_s": 6 * LEASE_S}
-    narrow = Process(process.settings.model_copy(update=knobs), process.store, fcm)
+    narrow = Process(
+        process.settings.model_copy(update=knobs), process.store, process.customers, fcm
+    )
     people = [await customer(process) for _ in range(12)]
     await process.crash()
     await fcm.fault(kind="latency", endpoint=SEND, params={"ms": 200})
@@ -283,7 +311,7 @@ async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_se
     await process.crash()
     async with await postgres.pool("bp_notifications", 2, "bp_notifications") as pool:
         late = LateStore(pool)
-        other = Process(process.settings, late, fcm)
+        other = Process(process.settings, late, process.customers, fcm)
         other.start()
         try:
             write(kafka, asked(to).SerializeToString())

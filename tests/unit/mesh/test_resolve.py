@@ -22,7 +22,7 @@ def _sidecar(name: str) -> model.Sidecar:
 REACH = [
     ("payments", ["customers"], ["ach-network.example", "fraud.example"]),
     ("transfers", ["customers"], []),
-    ("notifications", [], ["fcm.googleapis.com", "oauth2.googleapis.com"]),
+    ("notifications", ["customers"], ["fcm.googleapis.com", "oauth2.googleapis.com"]),
     ("customers", [], []),
     ("audit", [], []),
 ]

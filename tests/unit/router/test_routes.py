@@ -1,7 +1,10 @@
 """Which event sends customers which notification."""
 
+import uuid
+
 import pytest
 from bp.notifications.v1.notification_pb2 import Template
+from bp.payments.v1.payments_errors_pb2 import PaymentsErrorReason
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
 
@@ -34,6 +37,13 @@ def test_an_interbank_event_tells_its_customer(fact: str, templates: list[Templa
         assert asked.customer_id == event.metadata.customer_id
         assert asked.transfer_id == event.metadata.aggregate_id
         assert asked.amount == getattr(event, fact).transfer.amount
+
+
+def test_a_declined_order_tells_nobody() -> None:
+    event = PaymentEvent()
+    event.metadata.customer_id = str(uuid.uuid4())
+    event.transfer_declined.reason = PaymentsErrorReason.FRAUD_DECLINED
+    assert notifications_of(event) == []
 
 
 def test_a_book_transfer_tells_both_sides_under_different_ids() -> None:

@@ -60,6 +60,11 @@ class CustomersServiceStub:
                 request_serializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchCheckDebitsRequest.SerializeToString,
                 response_deserializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchCheckDebitsResponse.FromString,
                 _registered_method=True)
+        self.BatchGetLocales = channel.unary_unary(
+                '/bp.customers.v1.CustomersService/BatchGetLocales',
+                request_serializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetLocalesRequest.SerializeToString,
+                response_deserializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetLocalesResponse.FromString,
+                _registered_method=True)
 
 
 class CustomersServiceServicer:
@@ -102,6 +107,13 @@ class CustomersServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetLocales(self, request, context):
+        """Reads the languages in which customers get their messages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CustomersServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -129,6 +141,11 @@ def add_CustomersServiceServicer_to_server(servicer, server):
                     servicer.BatchCheckDebits,
                     request_deserializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchCheckDebitsRequest.FromString,
                     response_serializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchCheckDebitsResponse.SerializeToString,
+            ),
+            'BatchGetLocales': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetLocales,
+                    request_deserializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetLocalesRequest.FromString,
+                    response_serializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetLocalesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -267,6 +284,33 @@ class CustomersService:
             '/bp.customers.v1.CustomersService/BatchCheckDebits',
             bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchCheckDebitsRequest.SerializeToString,
             bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchCheckDebitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetLocales(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bp.customers.v1.CustomersService/BatchGetLocales',
+            bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetLocalesRequest.SerializeToString,
+            bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetLocalesResponse.FromString,
             options,
             channel_credentials,
             insecure,

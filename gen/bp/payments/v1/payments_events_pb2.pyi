@@ -1,6 +1,9 @@
 from bp.event.v1 import event_pb2 as _event_pb2
 from bp.event.v1 import topics_pb2 as _topics_pb2
 from bp.payments.v1 import interbank_transfer_pb2 as _interbank_transfer_pb2
+from bp.payments.v1 import payments_errors_pb2 as _payments_errors_pb2
+from bp.type.v1 import account_ref_pb2 as _account_ref_pb2
+from bp.type.v1 import money_pb2 as _money_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -10,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PaymentEvent(_message.Message):
-    __slots__ = ("metadata", "transfer_debited", "transfer_submitted", "transfer_completed", "transfer_failed", "transfer_returned", "transfer_cancelled", "transfer_outcome_unknown", "transfer_cancel_requested", "transfer_cancel_refused", "account_positions")
+    __slots__ = ("metadata", "transfer_debited", "transfer_submitted", "transfer_completed", "transfer_failed", "transfer_returned", "transfer_cancelled", "transfer_outcome_unknown", "transfer_cancel_requested", "transfer_cancel_refused", "transfer_declined", "account_positions")
     METADATA_FIELD_NUMBER: _ClassVar[int]
     TRANSFER_DEBITED_FIELD_NUMBER: _ClassVar[int]
     TRANSFER_SUBMITTED_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +24,7 @@ class PaymentEvent(_message.Message):
     TRANSFER_OUTCOME_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     TRANSFER_CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     TRANSFER_CANCEL_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_DECLINED_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_POSITIONS_FIELD_NUMBER: _ClassVar[int]
     metadata: _event_pb2.EventMetadata
     transfer_debited: TransferDebited
@@ -32,14 +36,17 @@ class PaymentEvent(_message.Message):
     transfer_outcome_unknown: TransferOutcomeUnknown
     transfer_cancel_requested: TransferCancelRequested
     transfer_cancel_refused: TransferCancelRefused
+    transfer_declined: TransferDeclined
     account_positions: _containers.RepeatedCompositeFieldContainer[_event_pb2.AccountPosition]
-    def __init__(self, metadata: _Optional[_Union[_event_pb2.EventMetadata, _Mapping]] = ..., transfer_debited: _Optional[_Union[TransferDebited, _Mapping]] = ..., transfer_submitted: _Optional[_Union[TransferSubmitted, _Mapping]] = ..., transfer_completed: _Optional[_Union[TransferCompleted, _Mapping]] = ..., transfer_failed: _Optional[_Union[TransferFailed, _Mapping]] = ..., transfer_returned: _Optional[_Union[TransferReturned, _Mapping]] = ..., transfer_cancelled: _Optional[_Union[TransferCancelled, _Mapping]] = ..., transfer_outcome_unknown: _Optional[_Union[TransferOutcomeUnknown, _Mapping]] = ..., transfer_cancel_requested: _Optional[_Union[TransferCancelRequested, _Mapping]] = ..., transfer_cancel_refused: _Optional[_Union[TransferCancelRefused, _Mapping]] = ..., account_positions: _Optional[_Iterable[_Union[_event_pb2.AccountPosition, _Mapping]]] = ...) -> None: ...
+    def __init__(self, metadata: _Optional[_Union[_event_pb2.EventMetadata, _Mapping]] = ..., transfer_debited: _Optional[_Union[TransferDebited, _Mapping]] = ..., transfer_submitted: _Optional[_Union[TransferSubmitted, _Mapping]] = ..., transfer_completed: _Optional[_Union[TransferCompleted, _Mapping]] = ..., transfer_failed: _Optional[_Union[TransferFailed, _Mapping]] = ..., transfer_returned: _Optional[_Union[TransferReturned, _Mapping]] = ..., transfer_cancelled: _Optional[_Union[TransferCancelled, _Mapping]] = ..., transfer_outcome_unknown: _Optional[_Union[TransferOutcomeUnknown, _Mapping]] = ..., transfer_cancel_requested: _Optional[_Union[TransferCancelRequested, _Mapping]] = ..., transfer_cancel_refused: _Optional[_Union[TransferCancelRefused, _Mapping]] = ..., transfer_declined: _Optional[_Union[TransferDeclined, _Mapping]] = ..., account_positions: _Optional[_Iterable[_Union[_event_pb2.AccountPosition, _Mapping]]] = ...) -> None: ...
 
 class TransferDebited(_message.Message):
-    __slots__ = ("transfer",)
+    __slots__ = ("transfer", "in_review")
     TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    IN_REVIEW_FIELD_NUMBER: _ClassVar[int]
     transfer: _interbank_transfer_pb2.InterbankTransfer
-    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+    in_review: bool
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ..., in_review: _Optional[bool] = ...) -> None: ...
 
 class TransferSubmitted(_message.Message):
     __slots__ = ("transfer",)
@@ -88,3 +95,17 @@ class TransferCancelRefused(_message.Message):
     TRANSFER_FIELD_NUMBER: _ClassVar[int]
     transfer: _interbank_transfer_pb2.InterbankTransfer
     def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+
+class TransferDeclined(_message.Message):
+    __slots__ = ("account_id", "amount", "beneficiary", "reason", "fraud_transaction_id")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    BENEFICIARY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FRAUD_TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    amount: _money_pb2.Money
+    beneficiary: _account_ref_pb2.AccountRef
+    reason: _payments_errors_pb2.PaymentsErrorReason
+    fraud_transaction_id: str
+    def __init__(self, account_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., beneficiary: _Optional[_Union[_account_ref_pb2.AccountRef, _Mapping]] = ..., reason: _Optional[_Union[_payments_errors_pb2.PaymentsErrorReason, str]] = ..., fraud_transaction_id: _Optional[str] = ...) -> None: ...

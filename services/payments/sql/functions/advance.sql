@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION payments.advance(
     frees_key boolean, response bytea, notice_id text,
     OUT advanced boolean, OUT accepted_response bytea
 )
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_variable
 DECLARE

@@ -3,7 +3,7 @@
 -- no row.
 CREATE OR REPLACE FUNCTION payments.advance_group(steps payments.plain_step[])
 RETURNS TABLE (event_id uuid, accepted_response bytea)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
 AS $$
 #variable_conflict use_column

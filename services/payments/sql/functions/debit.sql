@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION payments.debit(
     transaction_id uuid, event_id uuid, payload bytea,
     OUT outcome text, OUT existing_transfer_id uuid
 )
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_variable
 DECLARE

@@ -6,7 +6,7 @@
 -- its key, even when a young table has no statistics.
 CREATE OR REPLACE FUNCTION payments.debit_each(orders payments.debit_order[])
 RETURNS TABLE (transfer_id uuid, outcome text, existing_transfer_id uuid, refusal text)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms'
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms'
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
 AS $$
 #variable_conflict use_column

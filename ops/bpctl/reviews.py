@@ -1,0 +1,132 @@
+"""`bpctl reviews …`: the transfers that a person has to review, and the person's decisions.
+
+Reading uses the judge's role. A decision uses the reviewer's, which can do nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import uuid
+from typing import Annotated, Any
+
+import typer
+
+from ops.bpctl import connections
+from ops.bpctl.transfers import Json, money, table
+
+LIST_ROWS = 50
+
+OPEN = """
+SELECT transfer_id, create_time, state, amount, currency
+FROM payments.interbank_transfer
+WHERE fraud_review
+ORDER BY transfer_id
+LIMIT $1
+"""
+ONE = """
+SELECT t.transfer_id, t.create_time, t.state, t.amount, t.currency, t.customer_id, t.account_id,
+    t.beneficiary_name, t.routing_number, right(t.account_number, 4) AS account_number_end,
+    t.trace_number, CASE WHEN t.fraud_review THEN 'OPEN' ELSE r.decision END AS review,
+    r.reviewer, r.note, r.decide_time, r.effect
+FROM payments.interbank_transfer t
+LEFT JOIN payments.review_decision r USING (transfer_id)
+WHERE t.shard = ledger.shard_of($1) AND t.transfer_id = $1
+    AND (t.fraud_review OR r.transfer_id IS NOT NULL)
+"""
+DECIDE = "SELECT payments.decide_review($1, $2, $3, $4)"
+
+EFFECTS = {
+    "NONE": "The transfer continues.",
+    "REQUESTED": "The bank now asks the clearing house to cancel it. Whether that succeeded is in"
+    " its state: `bpctl reviews show {transfer_id}`.",
+    "TOO_LATE": "It has settled, so it cannot be cancelled. Ask the beneficiary's bank to return"
+    " it.",
+    "NOT_NEEDED": "The customer has been credited again, so there is nothing to cancel.",
+}
+"""Effect of a decision -> what the reviewer has to know."""
+
+Transfer = Annotated[str, typer.Argument(help="Id of the transfer.")]
+Note = Annotated[str, typer.Option(help="Why, for the record.")]
+Reviewer = Annotated[str, typer.Option("--by", help="Who decides; default: the login name.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `reviews`."""
+    reviews = typer.Typer(no_args_is_help=True, help="Transfers that a person has to review.")
+    reviews.command("list")(list_open)
+    for command in (show, clear, refuse):
+        reviews.command()(command)
+    app.add_typer(reviews, name="reviews")
+
+
+def list_open(
+    rows: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = LIST_ROWS,
+    as_json: Json = False,
+) -> None:
+    """List the transfers that wait for a person, oldest first."""
+    found = [dict(row) for row in asyncio.run(_rows(OPEN, rows))]
+    if as_json:
+        typer.echo(json.dumps({"reviews": found}, default=str))
+        return
+    shown = [row | {"amount": money(row)} for row in found]
+    table("Open reviews", shown, ("create_time", "transfer_id", "amount", "state"))
+
+
+def show(transfer: Transfer, as_json: Json = False) -> None:
+    """Show one transfer in review, or a decision. Exit code 1 when it was never in review."""
+    found = asyncio.run(_rows(ONE, _id(transfer)))
+    if not found:
+        connections.fail(f"{transfer} was never in review. `bpctl reviews list` shows which are.")
+    row = dict(found[0])
+    if as_json:
+        typer.echo(json.dumps(row, default=str))
+        return
+    row["amount"] = money(row)
+    fields = [{"field": k.replace("_", " "), "value": v} for k, v in row.items() if v is not None]
+    table(f"Review of {transfer}", fields, ("field", "value"))
+
+
+def clear(transfer: Transfer, note: Note, by: Reviewer = "") -> None:
+    """End a review: the transfer is as the customer wants it, and continues."""
+    _decide(transfer, "CLEARED", by, note)
+
+
+def refuse(transfer: Transfer, note: Note, by: Reviewer = "") -> None:
+    """End a review and cancel the transfer, if it can still be cancelled."""
+    _decide(transfer, "REFUSED", by, note)
+
+
+def _decide(transfer: str, decision: str, by: str, note: str) -> None:
+    transfer_id, reviewer = _id(transfer), by.strip() or getpass.getuser()
+    if not note.strip():
+        connections.fail("The note is empty. Say why, for the record.")
+    effect = asyncio.run(_record(transfer_id, decision, reviewer, note.strip()))
+    if effect is None:
+        connections.fail(f"{transfer} is not in review. `bpctl reviews list` shows which are.")
+    told = EFFECTS[effect].format(transfer_id=transfer_id)
+    typer.echo(f"{decision} by {reviewer}. {told}")
+
+
+async def _rows(sql: str, argument: Any) -> list[Any]:
+    connection = await connections.connect("bp_write")
+    try:
+        return await connection.fetch(sql, argument)
+    finally:
+        await connection.close()
+
+
+async def _record(transfer_id: uuid.UUID, decision: str, reviewer: str, note: str) -> str | None:
+    connection = await connections.connect_reviewer()
+    try:
+        return await connection.fetchval(DECIDE, transfer_id, decision, reviewer, note)
+    finally:
+        await connection.close()
+
+
+def _id(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        connections.fail(f"{text} is no id of a transfer. `bpctl reviews list` shows the ids.")

@@ -1,0 +1,46 @@
+"""Asks customers for the language in which each customer gets messages."""
+
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+import grpc.aio
+import structlog
+from bp.customers.v1.customers_service_pb2 import BatchGetLocalesRequest, BatchGetLocalesResponse
+from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
+
+from services.chassis.unreachable import is_unreachable
+
+WITHIN_S = 2.0
+"""Longest wait for the languages of a batch of messages."""
+
+Languages = Callable[[Collection[uuid.UUID]], Awaitable[Mapping[uuid.UUID, str]]]
+"""Customers -> the languages of those that are known."""
+
+log = structlog.get_logger()
+
+
+class CustomersLanguages:
+    """The client of customers.
+
+    A message in the language of the app is better than a late one, so without an answer no language
+    is known, and the message is in that of the device.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = CustomersServiceStub(channel)
+
+    async def of(self, customer_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, str]:
+        """Return the languages of customers, none if customers is unreachable."""
+        if not customer_ids:
+            return {}
+        request = BatchGetLocalesRequest(customer_ids=[str(one) for one in customer_ids])
+        try:
+            answer: BatchGetLocalesResponse = await self._stub.BatchGetLocales(
+                request, timeout=WITHIN_S
+            )
+        except grpc.aio.AioRpcError as error:
+            if not is_unreachable(error):
+                raise
+            log.warning("languages.unknown", code=error.code().name)
+            return {}
+        return {uuid.UUID(one): locale for one, locale in answer.locales.items()}

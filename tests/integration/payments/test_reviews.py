@@ -1,0 +1,161 @@
+"""Transfers in review: the queue, what a person decides, and what a refusal does."""
+
+from collections.abc import AsyncGenerator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from ops.waiting import until
+from services.kernel.clock import utc_now
+from services.kernel.ids import new_id, shard_of
+from services.payments import mapping, reviews
+from services.payments.driver import Driver
+from services.payments.handlers import Dependencies
+from services.payments.partners.ach import AchClient
+from services.payments.saga import Answer, Outcome
+from services.payments.state import DEBIT, Event, State
+from services.payments.store import Store
+from services.payments.transfer import Fact, Transfer, debited
+from tests.integration.payments.orders import order_of
+from tests.rigs.ledger_bank import LedgerBank
+from tests.rigs.stores import PostgresStore
+
+WITHIN_S = 20.0
+TRACE = "991000010000001"
+DECIDE = "SELECT payments.decide_review($1, $2, 'eva', 'called the customer')"
+QUEUE = "SELECT transfer_id FROM payments.interbank_transfer WHERE fraud_review"
+
+
+class _House:
+    """A clearing house that still has every transfer and cancels it."""
+
+    async def recall(self, _transfer: Transfer) -> Answer:
+        """Cancel it."""
+        return Answer(Outcome.RECALLED)
+
+    async def submit(self, _transfer: Transfer) -> Answer:
+        """Fail: nothing is submitted here."""
+        raise AssertionError
+
+    query = submit
+
+
+@pytest_asyncio.fixture
+async def reviewer(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Connection]:
+    connection = await postgres.session("bp_reviewer")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def deps(store: Store) -> Dependencies:
+    driver = Driver(store, cast("AchClient", _House()), "test/0")
+    return cast("Dependencies", SimpleNamespace(store=store, driver=driver))
+
+
+async def _flagged(deps: Dependencies, bank: LedgerBank) -> Transfer:
+    holder = await bank.open_holder(5_00)
+    order = order_of(holder)
+    transfer_id = new_id(shard_of(order.account_id))
+    transfer = debited(order, transfer_id, fraud_review=True, now=utc_now())
+    event = mapping.event_out(transfer, DEBIT.event_type, new_id())
+    await deps.store.debit(order, transfer, event, deps.driver.lease())
+    return transfer
+
+
+async def _submitted(deps: Dependencies, transfer: Transfer) -> Transfer:
+    moved, _ = await deps.driver.save(transfer, Fact(Event.ACCEPTED, trace_number=TRACE))
+    return moved
+
+
+async def _decision(bank: LedgerBank, transfer: Transfer) -> Any:
+    write = await bank.superuser("bp_write")
+    sql = "SELECT * FROM payments.review_decision WHERE transfer_id = $1"
+    return await write.fetchrow(sql, transfer.transfer_id)
+
+
+async def _queue(bank: LedgerBank) -> set[Any]:
+    write = await bank.superuser("bp_write")
+    return {row["transfer_id"] for row in await write.fetch(QUEUE)}
+
+
+async def test_a_flagged_transfer_is_in_the_queue_until_a_person_clears_it(
+    deps: Dependencies, bank: LedgerBank, reviewer: asyncpg.Connection
+) -> None:
+    transfer = await _flagged(deps, bank)
+    assert transfer.transfer_id in await _queue(bank)
+    assert await reviewer.fetchval(DECIDE, transfer.transfer_id, "CLEARED") == "NONE"
+    assert transfer.transfer_id not in await _queue(bank)
+    row = await _decision(bank, transfer)
+    assert (row["reviewer"], row["note"]) == ("eva", "called the customer")
+    # A second decision changes nothing.
+    assert await reviewer.fetchval(DECIDE, transfer.transfer_id, "REFUSED") is None
+    assert await _decision(bank, transfer) == row
+    # The saga continues.
+    assert (await _submitted(deps, transfer)).state is State.SUBMITTED
+
+
+async def test_a_refused_transfer_that_can_be_cancelled_is_cancelled_and_refunded(
+    deps: Dependencies, bank: LedgerBank, reviewer: asyncpg.Connection
+) -> None:
+    transfer = await _submitted(deps, await _flagged(deps, bank))
+    assert await reviewer.fetchval(DECIDE, transfer.transfer_id, "REFUSED") == "REQUESTED"
+    await reviews.carry_out_refusals(deps)
+
+    async def cancelled() -> bool:
+        stored = await deps.store.transfer(transfer.transfer_id)
+        return stored is not None and stored.transfer.state is State.CANCELLED
+
+    await until(cancelled, WITHIN_S, "the refused transfer is cancelled")
+    assert await bank.held(transfer.account_id) == (5_00, 3)
+    assert (await _decision(bank, transfer))["effect"] == "CANCELLING"
+    assert transfer.transfer_id not in await deps.store.refused_reviews()
+
+
+async def test_a_refusal_after_the_settlement_says_that_it_is_too_late(
+    deps: Dependencies, bank: LedgerBank, reviewer: asyncpg.Connection
+) -> None:
+    transfer = await _submitted(deps, await _flagged(deps, bank))
+    completed, _ = await deps.driver.save(transfer, Fact(Event.COMPLETED, trace_number=TRACE))
+    assert await reviewer.fetchval(DECIDE, completed.transfer_id, "REFUSED") == "TOO_LATE"
+    await reviews.carry_out_refusals(deps)
+    stored = await deps.store.transfer(completed.transfer_id)
+    assert stored is not None
+    assert stored.transfer.state is State.COMPLETED
+
+
+async def test_a_settlement_that_comes_before_the_refusal_is_taken_up_is_too_late_too(
+    deps: Dependencies, bank: LedgerBank, reviewer: asyncpg.Connection
+) -> None:
+    transfer = await _submitted(deps, await _flagged(deps, bank))
+    assert await reviewer.fetchval(DECIDE, transfer.transfer_id, "REFUSED") == "REQUESTED"
+    await deps.driver.save(transfer, Fact(Event.COMPLETED, trace_number=TRACE))
+    await reviews.carry_out_refusals(deps)
+    assert (await _decision(bank, transfer))["effect"] == "TOO_LATE"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT transfer_id FROM payments.interbank_transfer",
+        "UPDATE payments.review_decision SET note = ''",
+        "SELECT payments.set_review_effect(uuidv7(), 'NONE')",
+        "SELECT payments.find_keys('{}', '{}', '{}')",
+        "SELECT ledger.balance(uuidv7())",
+    ],
+)
+async def test_the_reviewers_login_can_only_decide(
+    reviewer: asyncpg.Connection, statement: str
+) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await reviewer.execute(statement)
+
+
+async def test_the_queue_is_read_by_its_index_alone(bank: LedgerBank) -> None:
+    write = await bank.superuser("bp_write")
+    rows = await write.fetch(f"EXPLAIN {QUEUE} ORDER BY transfer_id LIMIT 50")
+    plan = "\n".join(row[0] for row in rows)
+    assert "Seq Scan" not in plan, plan
