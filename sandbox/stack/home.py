@@ -73,6 +73,11 @@ class Home:
         return self.root / "reports"
 
     @property
+    def audit_heads(self) -> Path:
+        """Signed heads of the audit log; outside `data`, so they outlive a lost database."""
+        return self.root / "audit-heads"
+
+    @property
     def mesh_endpoints(self) -> Path:
         """The addresses that the mesh translation needs."""
         return self.root / "mesh" / "endpoints.json"
@@ -113,7 +118,7 @@ class Home:
         """Return every folder of the home except the run directory."""
         return (
             *(self.logs, self.data, self.conf, self.certs, self.reports, self.envoy),
-            *(self.mesh_endpoints.parent, self.partners, self.secrets),
+            *(self.mesh_endpoints.parent, self.partners, self.secrets, self.audit_heads),
         )
 
     def remove_data(self) -> None:
