@@ -110,8 +110,9 @@ class Home:
     def create(self) -> None:
         """Create the directories that are missing."""
         self.root.mkdir(parents=True, exist_ok=True)
+        private = (self.secrets, self.audit_heads)
         for path in self._folders():
-            path.mkdir(mode=0o700 if path == self.secrets else 0o777, exist_ok=True)
+            path.mkdir(mode=0o700 if path in private else 0o777, exist_ok=True)
         self._create_run()
 
     def _folders(self) -> tuple[Path, ...]:
