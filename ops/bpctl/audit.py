@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Annotated
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
@@ -12,10 +16,31 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.bpctl import connections
-from services.audit.inspection import Report, inspect
+from ops.waiting import until
+from services.audit.head_files import HeadFiles, HeadStore
+from services.audit.heads import Mark, Signed
+from services.audit.inspection import Report, Trust, inspect
+from services.audit.notary import KEY, MARK_PATH, mark_of, verdicts, verification_of
+from services.audit.settings import HEADS_FOLDER
+from services.audit.signing import CHANNEL
+from services.audit.verify import ALL_CHAINS
+
+if TYPE_CHECKING:
+    import asyncpg
 
 FINDINGS_SHOWN_MAX = 200
 
+SIGNED_WITHIN_S = 10.0
+"""How long a verification waits for a new signed head."""
+
+SinceHead = Annotated[
+    bool,
+    typer.Option(
+        "--since-head/--all",
+        help="Read each chain from its last signed head instead of from its start. A chain that"
+        " no longer has that head is still read from its start.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
@@ -25,9 +50,11 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="audit")
 
     @group.command()
-    def verify(as_json: Json = False) -> None:  # pyright: ignore[reportUnusedFunction]
+    def verify(  # pyright: ignore[reportUnusedFunction]
+        as_json: Json = False, since_head: SinceHead = False
+    ) -> None:
         """Find any changed, removed, reordered or inserted record. Exit code 1 if there is one."""
-        report = asyncio.run(_report())
+        report = asyncio.run(_report(since_head))
         if as_json:
             typer.echo(orjson.dumps(_facts(report)).decode())
         else:
@@ -35,12 +62,51 @@ def register(app: typer.Typer) -> None:
         raise typer.Exit(0 if report.ok else 1)
 
 
-async def _report() -> Report:
+async def _report(since_head: bool) -> Report:
     connection = await connections.connect("bp_audit")
+    token = connections.vault_token()
+    heads = HeadFiles(_heads_folder())
     try:
-        return await inspect(connection, connections.addresses()["BP_KAFKA_BOOTSTRAP"])
+        await _have_signed(connection, heads)
+        return await inspect(
+            connection,
+            connections.addresses()["BP_KAFKA_BOOTSTRAP"],
+            Trust(heads, partial(_verified, token), partial(_mark, token)),
+            since_head=since_head,
+        )
     finally:
         await connection.close()
+
+
+def _heads_folder() -> Path:
+    return Path(os.environ.get("BP_HEADS_FOLDER") or connections.home() / HEADS_FOLDER)
+
+
+async def _have_signed(connection: asyncpg.Connection, heads: HeadStore) -> None:
+    """Ask the audit service for a signed head; without one in time, verify with the last one."""
+    before = await asyncio.to_thread(heads.last)
+
+    async def signed() -> bool:
+        return await asyncio.to_thread(heads.last) != before
+
+    await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
+    with suppress(TimeoutError):
+        await until(signed, SIGNED_WITHIN_S, "the audit service signs the heads")
+
+
+async def _verified(token: str, batch: list[Signed]) -> list[bool]:
+    answer = await asyncio.to_thread(
+        connections.vault_call,
+        *("POST", f"transit/verify/{KEY}", token, verification_of(batch)),
+    )
+    return verdicts(answer)
+
+
+async def _mark(token: str) -> Mark:
+    answer = await asyncio.to_thread(
+        connections.vault_call, "GET", f"secret/data/{MARK_PATH}", token
+    )
+    return mark_of(answer["data"]["data"])
 
 
 def _facts(report: Report) -> dict[str, object]:
@@ -49,6 +115,8 @@ def _facts(report: Report) -> dict[str, object]:
         "chains": report.chains,
         "records": report.records,
         "events": report.events,
+        "signed_heads": report.signed_heads,
+        "notes": report.notes,
         "findings": [asdict(finding) for finding in report.findings],
     }
 
@@ -58,12 +126,16 @@ def _show(report: Report) -> None:
     console.print(
         f"{report.records:,} records in {report.chains} chains,"
         f" compared with {report.events:,} events in the topic"
+        f" and {report.signed_heads:,} signed heads"
     )
+    for note in report.notes[:FINDINGS_SHOWN_MAX]:
+        console.print(f"[yellow]{note}[/]")
     if report.ok:
         console.print("[green]no record was changed, removed, reordered or inserted[/]")
         return
     table = Table("finding", "chain", "sequence", "event", "reason")
     for one in report.findings[:FINDINGS_SHOWN_MAX]:
-        table.add_row(one.kind, str(one.chain), str(one.sequence or ""), one.event_id, one.detail)
+        chain = "" if one.chain == ALL_CHAINS else str(one.chain)
+        table.add_row(one.kind, chain, str(one.sequence or ""), one.event_id, one.detail)
     console.print(table)
     console.print(f"[red]{len(report.findings)} findings[/]")

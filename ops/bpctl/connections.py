@@ -93,15 +93,24 @@ def call(
     return json.loads(text) if text else {}
 
 
-def secret(path: str) -> dict[str, str]:
-    """Return the fields of one KV secret, read with bpctl's own service account."""
+def vault_token() -> str:
+    """Log in to OpenBao with bpctl's own service account; return the token."""
     require_running()
     addr = addresses()["BP_OPENBAO_ADDR"]
     token_file = Path(addresses()["BP_RUN"]) / ACCOUNT / "token"
     login = {"role": ACCOUNT, "jwt": token_file.read_text()}
-    token = call("POST", f"{addr}/v1/auth/kubernetes/login", login)["auth"]["client_token"]
-    answer = call("GET", f"{addr}/v1/secret/data/{path}", headers={"X-Vault-Token": token})
-    return answer["data"]["data"]
+    return call("POST", f"{addr}/v1/auth/kubernetes/login", login)["auth"]["client_token"]
+
+
+def vault_call(method: str, path: str, token: str, body: Any = None) -> Any:
+    """Send a request to OpenBao's API with a token of `vault_token`; return the answer."""
+    url = f"{addresses()['BP_OPENBAO_ADDR']}/v1/{path}"
+    return call(method, url, body, headers={"X-Vault-Token": token})
+
+
+def secret(path: str) -> dict[str, str]:
+    """Return the fields of one KV secret, read with bpctl's own service account."""
+    return vault_call("GET", f"secret/data/{path}", vault_token())["data"]["data"]
 
 
 async def connect(database: str) -> asyncpg.Connection:

@@ -6,11 +6,12 @@ Mounts, root certificate and secrets are read first, so a second run creates no 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ops.provision.bao_client import BaoClient
 from ops.provision.roster import JUDGE, REVIEWER, SERVICES, mesh_identities
+from services.audit import notary
 from services.kernel.identities import spiffe_id, token_subject
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -26,6 +27,9 @@ LOGIN_SKEW_S = 180
 CERT_AGENT = "cert-agent"
 BPCTL = "bpctl"
 ROOT_TTL = "87600h"
+AUDIT_KEY, AUDIT_MARK = notary.KEY, notary.MARK_PATH
+MARK_VERSIONS = 10
+"""How many past marks of the signed heads OpenBao keeps."""
 
 Secrets = Mapping[str, Mapping[str, Any]]
 
@@ -34,6 +38,7 @@ async def provision(addr: str, token: str, issuer_public_key: str, secrets: Secr
     """Write mounts, root certificate, roles, policies and the given KV secrets (fields by path)."""
     async with BaoClient(addr, token) as bao:
         await _mount(bao)
+        await _signing_key(bao)
         await _root_certificate(bao)
         await bao.write(
             "auth/kubernetes/config",
@@ -43,8 +48,9 @@ async def provision(addr: str, token: str, issuer_public_key: str, secrets: Secr
         await asyncio.gather(
             *(_pki_role(bao, name) for name in mesh_identities()),
             _edge_role(bao),
-            *(_login_role(bao, name, paths) for name, paths in readable_paths().items()),
+            *(_login_role(bao, name, rules) for name, rules in policies().items()),
             *(_secret(bao, path, fields) for path, fields in secrets.items()),
+            _first_mark(bao),
         )
 
 
@@ -65,10 +71,29 @@ def readable_paths() -> dict[str, list[str]]:
     return paths
 
 
+def policies() -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return each account's capabilities by API path; everything else is denied."""
+    rules: dict[str, dict[str, tuple[str, ...]]] = {
+        name: dict.fromkeys(paths, ("update",) if name == CERT_AGENT else ("read",))
+        for name, paths in readable_paths().items()
+    }
+    verify = {f"transit/verify/{AUDIT_KEY}": ("update",)}
+    mark = f"secret/data/{AUDIT_MARK}"
+    rules["audit"] |= {
+        **verify,
+        f"transit/sign/{AUDIT_KEY}": ("update",),
+        mark: ("read", "create", "update"),
+    }
+    rules[BPCTL] |= {**verify, mark: ("read",)}
+    return rules
+
+
 async def _mount(bao: BaoClient) -> None:
     mounts = await bao.read("sys/mounts") or {}
     if "secret/" not in mounts:
         await bao.write("sys/mounts/secret", type="kv", options={"version": "2"})
+    if "transit/" not in mounts:
+        await bao.write("sys/mounts/transit", type="transit")
     if "pki/" not in mounts:
         await bao.write("sys/mounts/pki", type="pki", config={"max_lease_ttl": ROOT_TTL})
     logins = await bao.read("sys/auth") or {}
@@ -90,6 +115,24 @@ async def _root_certificate(bao: BaoClient) -> None:
         key_bits=256,
         max_path_length=0,
     )
+
+
+async def _signing_key(bao: BaoClient) -> None:
+    """Make the key that signs the heads of the audit log. It can be neither read nor deleted."""
+    if await bao.read(f"transit/keys/{AUDIT_KEY}") is None:
+        await bao.write(
+            f"transit/keys/{AUDIT_KEY}",
+            type="ed25519",
+            exportable=False,
+            allow_plaintext_backup=False,
+        )
+
+
+async def _first_mark(bao: BaoClient) -> None:
+    """Write the mark before the first signed head; an existing mark is kept."""
+    if await bao.read(f"secret/data/{AUDIT_MARK}") is None:
+        await bao.write(f"secret/metadata/{AUDIT_MARK}", max_versions=MARK_VERSIONS)
+        await bao.write(f"secret/data/{AUDIT_MARK}", data=notary.first_mark())
 
 
 async def _pki_role(bao: BaoClient, name: str) -> None:
@@ -131,10 +174,12 @@ async def _edge_role(bao: BaoClient) -> None:
     )
 
 
-async def _login_role(bao: BaoClient, name: str, paths: list[str]) -> None:
-    verb = "update" if name == CERT_AGENT else "read"
-    rules = [f'path "{path}" {{ capabilities = ["{verb}"] }}' for path in paths]
-    await bao.write(f"sys/policies/acl/{name}", policy="\n".join(rules) or "# nothing")
+async def _login_role(bao: BaoClient, name: str, rules: Mapping[str, Iterable[str]]) -> None:
+    lines = [
+        f'path "{path}" {{ capabilities = [{", ".join(map(_quoted, capabilities))}] }}'
+        for path, capabilities in rules.items()
+    ]
+    await bao.write(f"sys/policies/acl/{name}", policy="\n".join(lines) or "# nothing")
     await bao.write(
         f"auth/kubernetes/role/{name}",
         role_type="jwt",
@@ -146,6 +191,10 @@ async def _login_role(bao: BaoClient, name: str, paths: list[str]) -> None:
         token_max_ttl="24h",
         clock_skew_leeway=LOGIN_SKEW_S,
     )
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"'
 
 
 async def _secret(bao: BaoClient, path: str, fields: Mapping[str, Any]) -> None:

@@ -73,6 +73,11 @@ class Home:
         return self.root / "reports"
 
     @property
+    def audit_heads(self) -> Path:
+        """Signed heads of the audit log; outside `data`, so they outlive a lost database."""
+        return self.root / "audit-heads"
+
+    @property
     def mesh_endpoints(self) -> Path:
         """The addresses that the mesh translation needs."""
         return self.root / "mesh" / "endpoints.json"
@@ -105,15 +110,16 @@ class Home:
     def create(self) -> None:
         """Create the directories that are missing."""
         self.root.mkdir(parents=True, exist_ok=True)
+        private = (self.secrets, self.audit_heads)
         for path in self._folders():
-            path.mkdir(mode=0o700 if path == self.secrets else 0o777, exist_ok=True)
+            path.mkdir(mode=0o700 if path in private else 0o777, exist_ok=True)
         self._create_run()
 
     def _folders(self) -> tuple[Path, ...]:
         """Return every folder of the home except the run directory."""
         return (
             *(self.logs, self.data, self.conf, self.certs, self.reports, self.envoy),
-            *(self.mesh_endpoints.parent, self.partners, self.secrets),
+            *(self.mesh_endpoints.parent, self.partners, self.secrets, self.audit_heads),
         )
 
     def remove_data(self) -> None:

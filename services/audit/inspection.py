@@ -1,4 +1,5 @@
-"""Reads the whole log and its topic and passes both to verify.py, for `bpctl audit verify`.
+"""Reads the log, its topic and the signed heads, and passes them to the checks of `verify.py`,
+`verify_heads.py` and `positions.py`, for `bpctl audit verify`.
 
 Every event that the group has committed must be recorded. A link whose offset is past the end of
 the topic was never an event.
@@ -6,22 +7,34 @@ the topic was never an event.
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from services.audit.chain import AuditRow, Head
+from services.audit.head_files import HeadStore
+from services.audit.heads import Mark, Signed
+from services.audit.notary import VERIFIED_TOGETHER_MAX
+from services.audit.positions import PositionsCheck, position_of
+from services.audit.settings import CHAINS
+from services.audit.store import recorded_ids, repeated_positions, whole_chain
+from services.audit.topic import Topic
+from services.audit.verify import ChainCheck, Finding, Kind, Span, TopicCheck
+from services.audit.verify_heads import HeadsCheck, StatementsCheck, Trusted
 
-from services.audit.chain import Entry
-from services.audit.mapping import to_entry
-from services.audit.settings import CHAINS, GROUP, TOPIC
-from services.audit.store import whole_chain
-from services.audit.verify import ChainCheck, Finding, Span, TopicCheck
-from services.chassis.kafka import BadMessage, to_record
+Verify = Callable[[list[Signed]], Awaitable[list[bool]]]
+"""Tells of each statement whether its signature is valid."""
 
-READ_ROWS = 1000
-READ_WAIT_S = 0.05
-TIMEOUT_S = 15.0
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What the log is verified against, in addition to its topic."""
+
+    heads: HeadStore
+    verify: Verify
+    mark: Callable[[], Awaitable[Mark]]
+    """Reads the mark of the last statement."""
 
 
 @dataclass(slots=True)
@@ -32,7 +45,11 @@ class Report:
     records: int = 0
     events: int = 0
     """Events of the topic that were compared."""
+    signed_heads: int = 0
+    """Signed statements that were checked."""
     findings: list[Finding] = field(default_factory=list[Finding])
+    notes: list[str] = field(default_factory=list[str])
+    """Facts that are no sign of tampering, such as a time in which no head was signed."""
 
     @property
     def ok(self) -> bool:
@@ -40,86 +57,130 @@ class Report:
         return not self.findings
 
 
-async def inspect(connection: Any, bootstrap: str, chains: int = CHAINS) -> Report:
-    """Verify every chain, alone and against its partition; the connection only reads."""
+async def inspect(
+    connection: Any,
+    bootstrap: str,
+    trust: Trust,
+    *,
+    since_head: bool = False,
+    chains: int = CHAINS,
+) -> Report:
+    """Verify every chain, alone, against its partition and against the signed heads.
+
+    With `since_head`, a chain is read from the last signed head, and from its start only if it no
+    longer has that head. The connection only reads.
+    """
     report = Report()
-    topic = await asyncio.to_thread(_Topic, bootstrap)
+    trusted = await _statements(trust, report)
+    topic = await asyncio.to_thread(Topic, bootstrap)
+    inspection = _Inspection(connection, topic, trusted, report, since_head)
     try:
         for chain in range(chains):
-            await _inspect_chain(connection, topic, chain, report)
+            await inspection.chain(chain)
+        await inspection.positions(chains)
     finally:
         await asyncio.to_thread(topic.close)
     return report
 
 
-async def _inspect_chain(connection: Any, topic: "_Topic", chain: int, report: Report) -> None:
-    span = await asyncio.to_thread(topic.span, chain)
-    links, compared = ChainCheck(chain), TopicCheck(chain)
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        async for row in whole_chain(connection, chain):
-            links.feed(row)
-            compared.feed_row(row)
-    # Events may arrive while the log is read. Compared with the earlier end of the topic, their
-    # links would look inserted.
-    seen = await asyncio.to_thread(topic.span, chain)
-    span = Span(span.low, span.committed, seen.high)
-    report.events += await asyncio.to_thread(_compare, topic, chain, span, compared)
-    report.chains += 1
-    report.records += links.rows
-    report.findings += links.finish() + compared.finish(span)
+async def _statements(trust: Trust, report: Report) -> Trusted:
+    # The mark first: a statement that is signed meanwhile is then no missing one.
+    mark = await trust.mark()
+    check = StatementsCheck()
+    statements = trust.heads.statements()
+    while batch := list(islice(statements, VERIFIED_TOGETHER_MAX)):
+        for signed, genuine in zip(batch, await trust.verify(batch), strict=True):
+            check.feed(signed, genuine=genuine)
+    report.findings += check.finish(mark)
+    report.notes += check.notes
+    report.signed_heads = check.count
+    return check.trusted
 
 
-def _compare(topic: "_Topic", chain: int, span: Span, compared: TopicCheck) -> int:
-    count = 0
-    for entry in topic.entries(chain, span):
-        compared.feed_entry(entry, span)
-        count += 1
-    return count
+@dataclass(slots=True)
+class _Inspection:
+    """One verification: what it reads from, and what it has collected over the chains."""
 
+    connection: Any
+    topic: Topic
+    trusted: Trusted
+    report: Report
+    since_head: bool
+    seen: PositionsCheck = field(default_factory=PositionsCheck)
+    committed: dict[int, int] = field(default_factory=dict[int, int])
 
-class _Topic:
-    """The topic audit-logs, read outside any consumer group. Its calls block."""
+    async def chain(self, chain: int) -> None:
+        """Verify one chain."""
+        span = await asyncio.to_thread(self.topic.span, chain)
+        head = await self._start(chain)
+        links, compared = ChainCheck(chain, head), TopicCheck(chain)
+        heads = HeadsCheck(chain, self.trusted, head.sequence)
+        async with self.connection.transaction(isolation="repeatable_read", readonly=True):
+            async for row in whole_chain(self.connection, chain, head.sequence):
+                heads.feed(row)
+                compared.feed_row(row)
+                self._place(row, chain)
+                if row.sequence > head.sequence:
+                    links.feed(row)
+        # Events may arrive while the log is read. Compared with the earlier end of the topic, their
+        # links would look inserted.
+        seen = await asyncio.to_thread(self.topic.span, chain)
+        span = Span(max(span.low, seen.low), span.committed, seen.high)
+        self.report.events += await asyncio.to_thread(self._compare, chain, span, compared)
+        self.committed[chain] = span.committed
+        self.report.chains += 1
+        self.report.records += links.rows
+        found = await self._unknown(compared.finish(span), head)
+        self.report.findings += links.finish() + found + heads.finish()
 
-    def __init__(self, bootstrap: str) -> None:
-        common = {"bootstrap.servers": bootstrap, "enable.auto.commit": False, "log_level": 3}
-        self._reader = Consumer(
-            common
-            | {
-                "group.id": f"audit-verify-{uuid.uuid4()}",
-                "isolation.level": "read_committed",
-                "enable.partition.eof": True,
-                # An empty fetch reports the end of a partition, so fetches must not wait.
-                "fetch.wait.max.ms": 10,
-            }
-        )
-        self._group = Consumer(common | {"group.id": GROUP})
+    async def _start(self, chain: int) -> Head:
+        """Return the last signed head if the chain is read from there and still has it."""
+        last = self.trusted.last.head(chain) if self.since_head and self.trusted.last else None
+        if last is None:
+            return Head()
+        async with self.connection.transaction(isolation="repeatable_read", readonly=True):
+            async for row in whole_chain(self.connection, chain, last.sequence):
+                if (row.sequence, row.hash) == (last.sequence, last.hash):
+                    return Head(last.sequence, last.hash, last.record_time)
+                break
+        return Head()
 
-    def close(self) -> None:
-        """Close the connections to the broker."""
-        self._reader.close()
-        self._group.close()
+    def _place(self, row: AuditRow, chain: int) -> None:
+        """Take the link's position; before the first statement, repetitions were not noted."""
+        first = self.trusted.first
+        head = first.head(chain) if first is not None else None
+        counts = first is not None and (head is None or row.sequence > head.sequence)
+        self.seen.feed(position_of(row), chain, counts=counts and not self.since_head)
 
-    def span(self, chain: int) -> Span:
-        """Return the partition's first offset, end offset and the group's committed offset."""
-        place = TopicPartition(TOPIC, chain)
-        low, high = self._reader.get_watermark_offsets(place, timeout=TIMEOUT_S)
-        (committed,) = self._group.committed([place], timeout=TIMEOUT_S)
-        return Span(low, max(committed.offset, low), high)
+    def _compare(self, chain: int, span: Span, compared: TopicCheck) -> int:
+        count = 0
+        for entry in self.topic.entries(chain, span.low):
+            compared.feed_entry(entry, span)
+            count += 1
+        return count
 
-    def entries(self, chain: int, span: Span) -> Iterator[Entry]:
-        """Yield the events of a span; skip invalid messages, which were parked."""
-        if span.low >= span.high:
+    async def _unknown(self, found: list[Finding], head: Head) -> list[Finding]:
+        """Leave out events that are on record before the head from which the chain was read."""
+        if not head.sequence:
+            return found
+        absent = [uuid.UUID(one.event_id) for one in found if one.kind is Kind.REMOVED]
+        known = {str(one) for one in await recorded_ids(self.connection, absent)}
+        return [one for one in found if one.event_id not in known or one.kind is not Kind.REMOVED]
+
+    async def positions(self, chains: int) -> None:
+        """Find events of the source topics that have no record."""
+        if self.since_head:
             return
-        self._reader.assign([TopicPartition(TOPIC, chain, span.low)])
-        while True:
-            for message in self._reader.consume(READ_ROWS, READ_WAIT_S):
-                error = message.error()
-                if error is not None:
-                    # The client's own error codes have a leading underscore.
-                    if error.code() == KafkaError._PARTITION_EOF:
-                        return
-                    raise KafkaException(error)
-                try:
-                    yield to_entry(to_record(message))
-                except BadMessage:
-                    continue
+        self.seen.excuse(await repeated_positions(self.connection))
+        places = {chain: self.committed[chain] for chain in range(chains)}
+        excused = await asyncio.to_thread(self._excused, places)
+        self.seen.excuse(excused)
+        self.report.findings += self.seen.finish()
+
+    def _excused(self, places: dict[int, int]) -> Iterable[tuple[str, int, int]]:
+        waiting: Iterator[tuple[str, int, int]] = (
+            position_of(entry)
+            for chain, offset in places.items()
+            for entry in self.topic.entries(chain, offset, settled=False)
+        )
+        return {*waiting, *self.topic.parked(self.seen.topics())}

@@ -64,4 +64,9 @@ def record_message(row: AuditRow) -> AuditRecord:
         hash=row.hash,
         payload=row.payload,
         record_time=to_timestamp(row.record_time),
+        source_partition=row.source_partition,
+        source_offset=row.source_offset,
+        log_offset=row.log_offset,
+        occur_time=to_timestamp(row.occur_time),
+        hash_version=row.hash_version,
     )

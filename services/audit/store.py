@@ -1,7 +1,8 @@
 """The log in PostgreSQL: appends a batch in one transaction and reads pages."""
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import asyncpg
 
 from services.audit.chain import AuditRow, Entry, Head, link
+from services.audit.heads import ChainHead
+from services.audit.positions import Position, position_of
+from services.audit.settings import CHAINS
 from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
 
@@ -40,7 +44,7 @@ class Store:
             heads = await connection.fetch(self._queries.heads, chains)
             ids = [entry.event_id for entry in entries]
             recorded = await connection.fetch(self._queries.recorded, ids, min(ids), max(ids))
-            fresh = _first_of_each(entries, {row["event_id"] for row in recorded})
+            fresh, repeated = _told_apart(entries, {row["event_id"]: row for row in recorded})
             ends = {h["chain"]: Head(h["sequence"], h["hash"], h["record_time"]) for h in heads}
             rows = link(fresh, ends, utc_now())
             if rows:
@@ -50,7 +54,19 @@ class Store:
                     columns=COLUMNS,
                     records=[tuple(getattr(row, name) for name in COLUMNS) for row in rows],
                 )
+            if repeated:
+                await connection.execute(self._queries.note_repeated, *zip(*repeated, strict=True))
         return len(rows)
+
+    @asynccontextmanager
+    async def turn_to_sign(self) -> AsyncGenerator[tuple[ChainHead, ...] | None]:
+        """Yield the heads of all chains, under the lock of signing; None if another one has it."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            if await connection.fetchval(self._queries.try_lock_signing):
+                rows = await connection.fetch(self._queries.heads, range(CHAINS))
+                yield tuple(ChainHead(**row) for row in rows)
+            else:
+                yield None
 
     async def list_by_subject(
         self, subject: str, chain: int, sequence: int, rows: int
@@ -69,17 +85,43 @@ class Store:
         await self._pool.execute(self._queries.ensure_partitions, months_ahead)
 
 
-async def whole_chain(connection: Any, chain: int) -> AsyncIterator[AuditRow]:
-    """Yield all links of a chain in order; the connection must be in a transaction."""
+async def whole_chain(
+    connection: Any, chain: int, from_sequence: int = 0
+) -> AsyncIterator[AuditRow]:
+    """Yield the links of a chain in order; the connection must be in a transaction."""
     query = load_queries(_QUERIES).whole_chain
-    async for row in connection.cursor(query, chain, prefetch=CURSOR_ROWS):
+    async for row in connection.cursor(query, chain, from_sequence, prefetch=CURSOR_ROWS):
         yield AuditRow(**row)
 
 
-def _first_of_each(entries: Sequence[Entry], recorded: set[uuid.UUID]) -> list[Entry]:
-    """Return the first entry of each event that is not recorded yet."""
-    fresh: dict[uuid.UUID, Entry] = {}
+async def recorded_ids(connection: Any, ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Return which of the events are on record."""
+    query = load_queries(_QUERIES).recorded
+    rows = await connection.fetch(query, ids, min(ids), max(ids)) if ids else []
+    return {row["event_id"] for row in rows}
+
+
+async def repeated_positions(connection: Any) -> list[Position]:
+    """Return the positions of source topics that repeat a recorded event."""
+    rows = await connection.fetch(load_queries(_QUERIES).repeated)
+    return [tuple(row) for row in rows]
+
+
+def _told_apart(
+    entries: Sequence[Entry], recorded: Mapping[uuid.UUID, Any]
+) -> tuple[list[Entry], list[tuple[str, int, int, uuid.UUID]]]:
+    """Return the first entry of each new event, and the positions that repeat an event."""
+    known = {
+        event_id: (row["source_topic"], row["source_partition"], row["source_offset"])
+        for event_id, row in recorded.items()
+    }
+    fresh: list[Entry] = []
+    repeated: list[tuple[str, int, int, uuid.UUID]] = []
     for entry in entries:
-        if entry.event_id not in recorded:
-            fresh.setdefault(entry.event_id, entry)
-    return list(fresh.values())
+        position = position_of(entry)
+        if entry.event_id not in known:
+            known[entry.event_id] = position
+            fresh.append(entry)
+        elif known[entry.event_id] != position:
+            repeated.append((*position, entry.event_id))
+    return fresh, repeated

@@ -10,7 +10,15 @@ import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.audit.chain import GENESIS, AuditRow, Entry, content_digest, digest, digest_at
+from services.audit.chain import (
+    GENESIS,
+    AuditRow,
+    Entry,
+    Head,
+    content_digest,
+    digest,
+    digest_at,
+)
 
 PLACES_MAX = 500
 """The largest number of places to try for a misplaced link; a longer disorder is reported as
@@ -18,12 +26,26 @@ changed links."""
 
 
 class Kind(StrEnum):
-    """How a link was tampered with."""
+    """How the log was tampered with, or what it lacks."""
 
     CHANGED = "changed"
     REMOVED = "removed"
     REORDERED = "reordered"
     INSERTED = "inserted"
+    HEAD_MISMATCH = "head mismatch"
+    """The chain no longer has a link that a signed statement names."""
+    HEAD_FORGED = "head forged"
+    """A statement was changed, or its signature is not valid; the sequence is its number."""
+    HEAD_MISSING = "head missing"
+    """Statements are missing; the sequence is the first one's number."""
+    UNSIGNED = "unsigned"
+    """Links were written after the last signed head, and no head is being signed."""
+    GAP = "gap"
+    """An event of a source topic has no record."""
+
+
+ALL_CHAINS = -1
+"""The chain of a finding that is not about one chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +54,7 @@ class Finding:
 
     kind: Kind
     chain: int
+    """ALL_CHAINS when the finding is not about one chain."""
     sequence: int
     """Number of the link; 0 when only its place in the topic is known."""
     event_id: str
@@ -42,13 +65,14 @@ class Finding:
 class ChainCheck:
     """Takes the links of one chain in the order of their numbers; `finish` returns the findings."""
 
-    def __init__(self, chain: int) -> None:
+    def __init__(self, chain: int, head: Head = Head()) -> None:  # noqa: B008 - it is frozen
+        """Start after a link that is known to be right; without one, at the start of the chain."""
         self._chain = chain
         self._findings: list[Finding] = []
         self._before_hash = GENESIS
         self._last: AuditRow | None = None
-        self._last_hash = GENESIS
-        self._last_number = 0
+        self._last_hash = head.hash
+        self._last_number = head.sequence
         self._unsound: list[AuditRow] = []
         self._skipped: set[uuid.UUID] = set()
         self._places: list[int] = []

@@ -7,7 +7,7 @@ hvac blocks, so each call runs in a thread.
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -87,6 +87,22 @@ class Vault:
                 path=path, mount_point="secret", raise_on_deleted_version=True
             )
         return cast("dict[str, str]", answer["data"]["data"])
+
+    async def write(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a POST to an API path, such as "transit/sign/<key>", and return the answer."""
+        return await asyncio.to_thread(self._write, path, dict(body))
+
+    def _write(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self._post(path, body)
+        except hvac.exceptions.Forbidden:
+            self._login()
+            return self._post(path, body)
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        with _as_unreachable():
+            answer = self._client.adapter.post(f"/v1/{path}", json=body)
+        return cast("dict[str, Any]", answer)
 
     async def keep_alive(self) -> None:
         """Renew the token every 45 minutes, and sooner after a failure, until cancelled."""

@@ -37,8 +37,16 @@ FOLDERS = frozenset({"sql", "partners"})
 OWN_FILES = {
     "audit": {
         "chain.py": "the domain: entries and how they are linked",
+        "heads.py": "signed statements about the heads of all chains; pure",
         "verify.py": "pure checks of chains",
-        "inspection.py": "reads chains and topics for those checks, for bpctl",
+        "verify_heads.py": "pure checks of signed statements, and of chains against them",
+        "positions.py": "pure check of the offsets of source topics",
+        "inspection.py": "reads chains, topics and heads for those checks, for bpctl",
+        "topic.py": "reads audit-logs and dead letters outside any group, for those checks",
+        "notary.py": "signs statements with OpenBao and keeps the mark of the last one",
+        "head_files.py": "keeps signed statements outside the database",
+        "signing.py": "signs every minute and when asked",
+        "retention.py": "deletes recorded and signed events from audit-logs",
     },
     "customers": {"balance_waiters.py": "callers that wait until a balance shows a posting"},
     "notifications": {

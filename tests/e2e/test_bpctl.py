@@ -114,4 +114,6 @@ async def test_the_audit_log_of_the_running_bank_verifies(bank: Bank) -> None:
     after = json.loads(await printed(bank, "audit", "verify", "--json"))
     assert (after["ok"], after["findings"]) == (True, [])
     assert after["records"] >= before["records"] + 2
+    # Each verification has the heads signed first.
+    assert after["signed_heads"] > before["signed_heads"] > 0
     assert "no record was changed" in await printed(bank, "audit", "verify")

@@ -5,7 +5,14 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from tests.rigs.stores import KafkaStore, PostgresStore, kafka_store, postgres_store
+from tests.rigs.stores import (
+    KafkaStore,
+    OpenBaoStore,
+    PostgresStore,
+    kafka_store,
+    openbao_store,
+    postgres_store,
+)
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -19,4 +26,11 @@ async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[P
 async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[KafkaStore]:
     """A Kafka with the bank's topics."""
     async with kafka_store(tmp_path_factory.mktemp("kafka")) as store:
+        yield store
+
+
+@pytest_asyncio.fixture(scope="session")
+async def openbao(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[OpenBaoStore]:
+    """An OpenBao with the bank's keys and policies."""
+    async with openbao_store(tmp_path_factory.mktemp("openbao")) as store:
         yield store

@@ -1,4 +1,4 @@
-"""PostgreSQL and Kafka alone, for tests that do not need the whole stack.
+"""PostgreSQL, Kafka and OpenBao alone, for tests that do not need the whole stack.
 
 Each is the part that `make up` runs, with its configuration, in a home of the test session.
 """
@@ -13,10 +13,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from ops.provision import databases, migrations, topics
+from ops.provision import accounts, databases, migrations, topics, vault
+from ops.provision.credentials import load_or_make
 from ops.waiting import scaled_s
 from sandbox.stack.home import Home
 from sandbox.stack.parts import kafka as kafka_part
+from sandbox.stack.parts.openbao import OpenBao
 from sandbox.stack.parts.postgres import Postgres
 from sandbox.stack.ports import is_free
 from sandbox.stack.supervisor.launch import run_program
@@ -65,6 +67,19 @@ class KafkaStore:
     def bootstrap(self) -> str:
         """host:port for clients."""
         return self.part.bootstrap
+
+
+@dataclass(frozen=True)
+class OpenBaoStore:
+    """An unsealed OpenBao with the bank's policies and keys, and the accounts' tokens in files."""
+
+    part: OpenBao
+    runner: Runner
+    home: Home
+
+    def token_file(self, account: str) -> Path:
+        """The service-account token of a service or of bpctl."""
+        return self.home.run / account / "token"
 
 
 def _statement_ms() -> int:
@@ -121,3 +136,16 @@ async def kafka_store(folder: Path) -> AsyncGenerator[KafkaStore]:
     async with _running(part.node(), home) as runner:
         await topics.create(part.bootstrap)
         yield KafkaStore(part, runner)
+
+
+@asynccontextmanager
+async def openbao_store(folder: Path) -> AsyncGenerator[OpenBaoStore]:
+    """Run OpenBao, provisioned without any secret of the services."""
+    home = Home(folder)
+    home.create()
+    part = OpenBao(home, _free_port(), _free_port())
+    issuer = load_or_make(home.secrets).service_account_issuer_key
+    async with _running(part.node(), home) as runner:
+        await vault.provision(part.addr, part.root_token(), accounts.public_key_pem(issuer), {})
+        accounts.write_all(home.run, issuer)
+        yield OpenBaoStore(part, runner, home)

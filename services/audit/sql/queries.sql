@@ -6,10 +6,10 @@ ORDER BY chain
 
 -- name: heads
 -- The last link of each chain; a chain without records has no row.
-SELECT wanted.chain, head.sequence, head.hash, head.record_time
+SELECT wanted.chain, head.sequence, head.hash, head.record_time, head.log_offset
 FROM unnest($1::smallint[]) AS wanted (chain)
 CROSS JOIN LATERAL (
-    SELECT record.sequence, record.hash, record.record_time
+    SELECT record.sequence, record.hash, record.record_time, record.log_offset
     FROM audit.record
     WHERE record.chain = wanted.chain
     ORDER BY record.sequence DESC
@@ -17,9 +17,20 @@ CROSS JOIN LATERAL (
 ) AS head
 
 -- name: recorded
--- The events that are already recorded. The range of ids limits the search to their months.
-SELECT event_id FROM audit.record
+-- The events that are already recorded, with their places in the source topics. The range of ids
+-- limits the search to their months.
+SELECT event_id, source_topic, source_partition, source_offset FROM audit.record
 WHERE event_id = ANY($1::uuid[]) AND event_id BETWEEN $2 AND $3
+
+-- name: note_repeated
+-- Notes offsets of source topics that repeat a recorded event; known ones are left out.
+INSERT INTO audit.repeated (source_topic, source_partition, source_offset, event_id)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::uuid[])
+ON CONFLICT DO NOTHING
+
+-- name: try_lock_signing
+-- Locks the signing of heads until the transaction ends; false if another process holds the lock.
+SELECT pg_try_advisory_xact_lock(20311, 0)
 
 -- name: by_subject
 -- A subject's records after a chain and sequence, oldest first; they share a key and therefore a
@@ -41,12 +52,18 @@ ORDER BY sequence
 LIMIT $3
 
 -- name: whole_chain
--- All records of a chain, in order, for verification.
+-- The records of a chain from a sequence, in order, for verification.
 SELECT chain, sequence, event_id, event_type, source_topic, source_partition, source_offset,
        subject, occur_time, log_offset, record_time, hash_version, previous_hash, hash, payload
 FROM audit.record
-WHERE chain = $1
+WHERE chain = $1 AND sequence >= $2
 ORDER BY sequence, record_time
+
+-- name: repeated
+-- The offsets that repeat an event which is on record, for verification.
+SELECT source_topic, source_partition, source_offset
+FROM audit.repeated
+WHERE EXISTS (SELECT FROM audit.record WHERE record.event_id = repeated.event_id)
 
 -- name: ensure_partitions
 -- Creates the missing partitions of the coming months.

@@ -89,6 +89,30 @@ CREATE INDEX record_other_subject_chain_sequence_idx ON audit.record_other USING
 CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON audit.record_other FOR EACH STATEMENT EXECUTE
     FUNCTION audit.refuse();
 
+-- Offsets of source topics that repeat an event whose record names another offset. It grows only
+-- when the relay sends an event again, which a crash makes it do.
+CREATE TABLE audit.repeated (
+    source_topic text NOT NULL,
+    source_partition integer NOT NULL,
+    source_offset bigint NOT NULL,
+    event_id uuid NOT NULL,
+    note_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+ALTER TABLE audit.repeated OWNER TO audit_owner;
+
+ALTER TABLE ONLY audit.repeated
+    ADD CONSTRAINT repeated_pkey PRIMARY KEY (source_topic, source_partition, source_offset,
+        event_id);
+
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON audit.repeated FOR EACH ROW EXECUTE FUNCTION
+    audit.refuse();
+
+CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON audit.repeated FOR EACH STATEMENT EXECUTE
+    FUNCTION audit.refuse();
+
+GRANT SELECT,INSERT ON TABLE audit.repeated TO bp_audit;
+GRANT SELECT ON TABLE audit.repeated TO bp_judge;
+
 -- functions/ensure_partitions.sql, owned by audit_owner
 GRANT EXECUTE ON FUNCTION audit.ensure_partitions(integer, timestamp with time zone) TO bp_audit;
 

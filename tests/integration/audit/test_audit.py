@@ -3,102 +3,26 @@
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from bp.audit.v1 import audit_service_pb2 as pb
-from bp.audit.v1.audit_events_pb2 import AuditEvent
 
 from ops.waiting import until
 from services.audit.chain import Entry
-from services.audit.events_in import Recorder, subscription
 from services.audit.grpc_api import AuditApi
 from services.audit.handlers import Dependencies
-from services.audit.inspection import inspect
-from services.audit.settings import AuditSettings
-from services.audit.store import Store
-from services.chassis import kafka as chassis_kafka
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import connect
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
+from tests.integration.audit.rig import Audit, audit_event, chain_of, on_record, recorded
 from tests.rigs import sample_events
 from tests.rigs.stores import KafkaStore, PostgresStore
 
 OWN_CHAIN = 99
 """A chain without a partition of the topic."""
-
-
-@dataclass
-class Audit:
-    """The service's consumer and store, in this process, with real stores."""
-
-    settings: AuditSettings
-    store: Store
-    health: chassis_kafka.Health
-    stop: asyncio.Event
-    task: "asyncio.Task[None] | None" = None
-
-    def start(self) -> None:
-        self.stop.clear()
-        handler = Recorder(self.store).record
-        self.task = asyncio.create_task(
-            chassis_kafka.consume(subscription(self.settings), handler, self.stop, self.health)
-        )
-
-    async def end(self) -> None:
-        self.stop.set()
-        if self.task is not None:
-            await self.task
-
-
-@pytest_asyncio.fixture(scope="module")
-async def audit(
-    kafka: KafkaStore, postgres: PostgresStore, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Audit]:
-    pool = await postgres.pool("bp_audit", 3, "bp_audit")
-    settings = AuditSettings(
-        home=tmp_path_factory.getbasetemp(),
-        socket_in=tmp_path_factory.getbasetemp() / "x",
-        openbao_addr="",
-        service_account_token_file=tmp_path_factory.getbasetemp() / "y",
-        kafka_bootstrap=kafka.bootstrap,
-    )
-    one = Audit(settings, Store(pool), chassis_kafka.Health(), asyncio.Event())
-    one.start()
-    yield one
-    await one.end()
-    await pool.close()
-
-
-def audit_event(event_id: str, subject: str = "") -> AuditEvent:
-    event = AuditEvent(
-        event_id=event_id,
-        event_type="bp.payments.v1.TransferDebited",
-        source_topic="payments",
-        subject=subject or str(uuid.uuid4()),
-        payload=b"whole event",
-    )
-    event.occur_time.GetCurrentTime()
-    return event
-
-
-async def on_record(owner: asyncpg.Connection, ids: list[str]) -> int:
-    query = "SELECT count(*) FROM audit.record WHERE event_id = ANY($1::uuid[])"
-    count: int | None = await owner.fetchval(query, ids)
-    assert count is not None
-    return count
-
-
-async def recorded(owner: asyncpg.Connection, ids: list[str], count: int) -> None:
-    async def enough() -> bool:
-        return await on_record(owner, ids) >= count
-
-    await until(enough)
 
 
 async def test_redelivered_events_are_on_record_once(
@@ -244,19 +168,8 @@ async def test_pages_of_a_chain_and_of_a_subject_follow_on_without_gap(
         assert not wanted or sorted(e for _, e in found) == sorted(ids)
 
 
-async def chain_of(owner: asyncpg.Connection, event_id: str) -> int:
-    query = "SELECT chain FROM audit.record WHERE event_id = $1"
-    chain: int | None = await owner.fetchval(query, event_id)
-    assert chain is not None
-    return chain
-
-
-async def test_an_untouched_log_has_no_findings(
-    kafka: KafkaStore, audit: Audit, postgres: PostgresStore
-) -> None:
-    judge = await connect(postgres.database("bp_judge", "bp_audit"), "test")
-    report = await inspect(judge, kafka.bootstrap)
-    await judge.close()
+async def test_an_untouched_log_has_no_findings(audit: Audit) -> None:
+    report = await audit.verified()
     assert report.findings == []
     assert report.records > 0
     assert report.events >= report.records
@@ -290,7 +203,6 @@ TAMPERING = {
 async def test_each_kind_of_tampering_with_the_log_is_named(
     kafka: KafkaStore,
     audit: Audit,
-    postgres: PostgresStore,
     audit_owner: asyncpg.Connection,
     tampering: str,
 ) -> None:
@@ -303,15 +215,13 @@ async def test_each_kind_of_tampering_with_the_log_is_named(
     await recorded(audit_owner, ids, 8)
     # Stop the consumer, so that all offsets are committed and no more events arrive.
     await audit.end()
-    judge = await connect(postgres.database("bp_judge", "bp_audit"), "test")
     chain = await chain_of(audit_owner, ids[0])
     undo = await audit_owner.fetch("SELECT * FROM audit.record WHERE chain = $1", chain)
     # Disable triggers, as a superuser can.
     await audit_owner.execute("SET session_replication_role = replica")
     for statement in TAMPERING[tampering]:
         await audit_owner.execute(statement.format(chain=chain))
-    found = await inspect(judge, kafka.bootstrap)
-    await judge.close()
+    found = await audit.verified()
     await audit_owner.execute(f"DELETE FROM audit.record WHERE chain = {chain}")
     await audit_owner.copy_records_to_table("record", schema_name="audit", records=undo)
     audit.start()

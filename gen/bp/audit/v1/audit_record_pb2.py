@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62p/audit/v1/audit_record.proto\x12\x0b\x62p.audit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\x02\n\x0b\x41uditRecord\x12\x14\n\x05\x63hain\x18\x01 \x01(\x05R\x05\x63hain\x12\x1a\n\x08sequence\x18\x02 \x01(\x03R\x08sequence\x12\x19\n\x08\x65vent_id\x18\x03 \x01(\tR\x07\x65ventId\x12\x1d\n\nevent_type\x18\x04 \x01(\tR\teventType\x12!\n\x0csource_topic\x18\x05 \x01(\tR\x0bsourceTopic\x12\x18\n\x07subject\x18\x06 \x01(\tR\x07subject\x12#\n\rprevious_hash\x18\x07 \x01(\x0cR\x0cpreviousHash\x12\x12\n\x04hash\x18\x08 \x01(\x0cR\x04hash\x12\x1d\n\x07payload\x18\t \x01(\x0c\x42\x03\x80\x01\x01R\x07payload\x12;\n\x0brecord_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrecordTimeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62p/audit/v1/audit_record.proto\x12\x0b\x62p.audit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x04\n\x0b\x41uditRecord\x12\x14\n\x05\x63hain\x18\x01 \x01(\x05R\x05\x63hain\x12\x1a\n\x08sequence\x18\x02 \x01(\x03R\x08sequence\x12\x19\n\x08\x65vent_id\x18\x03 \x01(\tR\x07\x65ventId\x12\x1d\n\nevent_type\x18\x04 \x01(\tR\teventType\x12!\n\x0csource_topic\x18\x05 \x01(\tR\x0bsourceTopic\x12\x18\n\x07subject\x18\x06 \x01(\tR\x07subject\x12#\n\rprevious_hash\x18\x07 \x01(\x0cR\x0cpreviousHash\x12\x12\n\x04hash\x18\x08 \x01(\x0cR\x04hash\x12\x1d\n\x07payload\x18\t \x01(\x0c\x42\x03\x80\x01\x01R\x07payload\x12;\n\x0brecord_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrecordTime\x12)\n\x10source_partition\x18\x0b \x01(\x05R\x0fsourcePartition\x12#\n\rsource_offset\x18\x0c \x01(\x03R\x0csourceOffset\x12\x1d\n\nlog_offset\x18\r \x01(\x03R\tlogOffset\x12\x39\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampR\toccurTime\x12!\n\x0chash_version\x18\x0f \x01(\x05R\x0bhashVersionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,5 +35,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITRECORD'].fields_by_name['payload']._loaded_options = None
   _globals['_AUDITRECORD'].fields_by_name['payload']._serialized_options = b'\200\001\001'
   _globals['_AUDITRECORD']._serialized_start=81
-  _globals['_AUDITRECORD']._serialized_end=412
+  _globals['_AUDITRECORD']._serialized_end=617
 # @@protoc_insertion_point(module_scope)

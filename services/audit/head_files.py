@@ -1,0 +1,91 @@
+"""Keeps signed statements outside the database: append-only, one file for each day (UTC).
+
+`HeadStore` is what signing and verification need of the place. An object store with object lock can
+replace the files: it would keep each statement as an object named by its number.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from services.audit.heads import Signed, parse
+
+SUFFIX = ".heads"
+
+
+class HeadStore(Protocol):
+    """A place for signed statements that is not the database of the log."""
+
+    def append(self, signed: Signed) -> None:
+        """Keep a statement; return when it is durable."""
+        ...
+
+    def statements(self) -> Iterator[Signed]:
+        """Yield every statement in the order in which they were kept."""
+        ...
+
+    def last(self) -> Signed | None:
+        """Return the statement that was kept last, None if there is none."""
+        ...
+
+
+class HeadFiles:
+    """Statements in a folder. A file is only appended to, and each line is synced to the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def append(self, signed: Signed) -> None:
+        """Keep a statement; return when it is on the disk."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = self._folder / f"{signed.statement.sign_time:%Y-%m-%d}{SUFFIX}"
+        made = not file.exists()
+        descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            # A crash may have left half a line, which then gets a line of its own.
+            _write(descriptor, _line_end(descriptor) + signed.line + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if made:
+            _sync_folder(self._folder)
+
+    def statements(self) -> Iterator[Signed]:
+        """Yield every statement in order; skip lines that a crash cut off."""
+        for file in self._files():
+            with file.open("rb") as lines:
+                for line in lines:
+                    signed = parse(line.rstrip(b"\n"))
+                    if signed is not None:
+                        yield signed
+
+    def last(self) -> Signed | None:
+        """Return the last complete statement, None if there is none."""
+        for file in reversed(self._files()):
+            for line in reversed(file.read_bytes().split(b"\n")):
+                signed = parse(line)
+                if signed is not None:
+                    return signed
+        return None
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob(f"*{SUFFIX}"))
+
+
+def _line_end(descriptor: int) -> bytes:
+    size = os.fstat(descriptor).st_size
+    return b"\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else b""
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

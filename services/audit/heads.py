@@ -1,0 +1,153 @@
+"""Signed statements about the heads of all chains. Pure.
+
+A hash chain alone does not stop a superuser of the database, who can recompute every hash. So the
+service signs a statement of all heads with a key that OpenBao never hands out, and keeps it outside
+the database. A statement is one line:
+
+- its body, JSON with sorted names: number, sign_time, previous, heads
+- a tab, then the signature over the body, as OpenBao's transit engine writes it
+
+Statements are numbered from 1 without a gap, and each names the SHA-256 of the line before it (32
+zero bytes for the first). So a missing or changed statement is found like a missing link.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.audit.chain import GENESIS
+
+_FORM = "bp.audit.heads.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """The last link of a chain; a chain without links has none."""
+
+    chain: int
+    sequence: int
+    hash: bytes
+    record_time: datetime
+    log_offset: int
+    """Offset of the link's event in audit-logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """The heads of all chains at one time."""
+
+    number: int
+    sign_time: datetime
+    previous: bytes
+    """Digest of the line before, 32 bytes."""
+    heads: tuple[ChainHead, ...]
+    """By number of the chain."""
+
+    def head(self, chain: int) -> ChainHead | None:
+        """Return the head of a chain, None if the chain had no link."""
+        return next((head for head in self.heads if head.chain == chain), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A statement as it is kept."""
+
+    statement: Statement
+    body: bytes
+    signature: str
+    """`vault:v<version of the key>:<base64>`."""
+
+    @property
+    def line(self) -> bytes:
+        """The kept line, without its line feed."""
+        return self.body + b"\t" + self.signature.encode()
+
+    @property
+    def digest(self) -> bytes:
+        """The digest by which the next statement names this one, 32 bytes."""
+        return hashlib.sha256(self.line).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Number and digest of the last statement, which OpenBao keeps too."""
+
+    number: int = 0
+    digest: bytes = GENESIS
+
+    @classmethod
+    def of(cls, signed: Signed) -> "Mark":
+        """Return the mark of a statement."""
+        return cls(signed.statement.number, signed.digest)
+
+
+def next_statement(
+    marks: Iterable[Mark], heads: Iterable[ChainHead], now: datetime, last: Statement | None
+) -> Statement:
+    """Return the statement after the highest of the marks.
+
+    The time never goes back, although the clocks of two processes may differ.
+    """
+    mark = max(marks, key=lambda one: one.number)
+    return Statement(
+        number=mark.number + 1,
+        sign_time=max(now, last.sign_time) if last is not None else now,
+        previous=mark.digest,
+        heads=tuple(sorted(heads, key=lambda head: head.chain)),
+    )
+
+
+def encode(statement: Statement) -> bytes:
+    """Return the body of a statement, the bytes that are signed."""
+    facts = {
+        "form": _FORM,
+        "number": statement.number,
+        "sign_time": _text(statement.sign_time),
+        "previous": statement.previous.hex(),
+        "heads": [
+            {
+                "chain": head.chain,
+                "sequence": head.sequence,
+                "hash": head.hash.hex(),
+                "record_time": _text(head.record_time),
+                "log_offset": head.log_offset,
+            }
+            for head in statement.heads
+        ],
+    }
+    return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
+
+
+def parse(line: bytes) -> Signed | None:
+    """Return the statement of a line, None for a line that is no complete statement."""
+    body, _, signature = line.partition(b"\t")
+    try:
+        facts = json.loads(body)
+        statement = Statement(
+            number=int(facts["number"]),
+            sign_time=datetime.fromisoformat(facts["sign_time"]),
+            previous=bytes.fromhex(facts["previous"]),
+            heads=tuple(_head(head) for head in facts["heads"]),
+        )
+        # Another encoding of the same facts is not what was signed.
+        if not signature or encode(statement) != body:
+            return None
+        return Signed(statement, body, signature.decode("ascii"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _head(facts: dict[str, str]) -> ChainHead:
+    return ChainHead(
+        chain=int(facts["chain"]),
+        sequence=int(facts["sequence"]),
+        hash=bytes.fromhex(facts["hash"]),
+        record_time=datetime.fromisoformat(facts["record_time"]),
+        log_offset=int(facts["log_offset"]),
+    )
+
+
+def _text(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat()

@@ -1,0 +1,96 @@
+"""Signs the heads of all chains every minute, and when a verification asks for it.
+
+Order of one round: read the heads, sign, keep the statement outside the database, keep its mark in
+OpenBao. A crash between any two steps leaves a sequence that the next round continues.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import asyncpg
+import structlog
+
+from services.audit.head_files import HeadStore
+from services.audit.heads import ChainHead, Mark, Signed, Statement, next_statement
+from services.audit.notary import Notary
+from services.audit.store import Store
+from services.chassis.unreachable import UNREACHABLE
+from services.kernel.clock import utc_now
+
+CHANNEL = "audit_heads"
+"""A NOTIFY on this channel asks for a statement now."""
+UNCHANGED_MAX = timedelta(hours=1)
+"""Heads that did not change are signed again after this time."""
+RETRY_S = 5.0
+
+log = structlog.get_logger()
+
+
+def _is_fresh(last: Statement | None, heads: tuple[ChainHead, ...], now: datetime) -> bool:
+    return last is not None and last.heads == heads and now - last.sign_time < UNCHANGED_MAX
+
+
+class Signer:
+    """Signs for all processes of the service: one of them at a time, under a lock."""
+
+    def __init__(self, store: Store, heads: HeadStore, notary: Notary) -> None:
+        self._store = store
+        self._heads = heads
+        self._notary = notary
+        self._mark = Mark()
+        self._missing: Mark | None = None
+
+    async def sign(self, *, even_unchanged: bool = False) -> Signed | None:
+        """Sign the heads; None if they did not change, or if another process is signing."""
+        async with self._store.turn_to_sign() as heads:
+            if heads is None:
+                return None
+            last = await asyncio.to_thread(self._heads.last)
+            kept = Mark.of(last) if last is not None else Mark()
+            now = utc_now()
+            statement = None if last is None else last.statement
+            if not even_unchanged and _is_fresh(statement, heads, now):
+                return None
+            marks = (kept, await self._notary.mark(), self._mark)
+            self._warn_of_missing(kept, marks)
+            signed = await self._notary.sign(next_statement(marks, heads, now, statement))
+            await asyncio.to_thread(self._heads.append, signed)
+            self._mark = Mark.of(signed)
+            await self._notary.keep_mark(self._mark)
+            return signed
+
+    def _warn_of_missing(self, kept: Mark, marks: tuple[Mark, ...]) -> None:
+        """Log that statements are missing; the next one shows the gap, because numbers continue."""
+        highest = max(marks, key=lambda mark: mark.number)
+        if highest.number > kept.number and highest != self._missing:
+            self._missing = highest
+            log.error("audit.heads_missing", kept=kept.number, signed=highest.number)
+
+    async def run(
+        self, connect: Callable[[], Awaitable[asyncpg.Connection]], every_s: float
+    ) -> None:
+        """Sign every `every_s` seconds and when asked, until cancelled; retry after an outage."""
+        while True:
+            try:
+                await self._listening(connect, every_s)
+            except UNREACHABLE as error:
+                log.warning("audit.signing_waits", error=type(error).__name__)
+            await asyncio.sleep(min(every_s, RETRY_S))
+
+    async def _listening(
+        self, connect: Callable[[], Awaitable[asyncpg.Connection]], every_s: float
+    ) -> None:
+        connection = await connect()
+        asked = asyncio.Event()
+        try:
+            await connection.add_listener(CHANNEL, lambda *_: asked.set())
+            while not connection.is_closed():
+                even_unchanged = asked.is_set()
+                asked.clear()
+                await self.sign(even_unchanged=even_unchanged)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asked.wait(), every_s)
+        finally:
+            connection.terminate()

@@ -1,0 +1,156 @@
+"""The audit service's parts in one process, on real stores."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import hvac
+from bp.audit.v1.audit_events_pb2 import AuditEvent
+
+from ops.waiting import until
+from services.audit.events_in import Recorder, subscription
+from services.audit.head_files import HeadFiles
+from services.audit.heads import Mark, Signed
+from services.audit.inspection import Report, Trust, inspect
+from services.audit.notary import KEY, MARK_PATH, Notary, mark_of, verdicts, verification_of
+from services.audit.settings import AuditSettings
+from services.audit.signing import Signer
+from services.audit.store import Store
+from services.chassis import kafka as chassis_kafka
+from services.chassis.postgres import connect
+from services.chassis.vault import Vault
+from tests.rigs.stores import KafkaStore, OpenBaoStore, PostgresStore
+
+
+@dataclass
+class Audit:
+    """The service's consumer, store and signer, in this process, with real stores."""
+
+    settings: AuditSettings
+    postgres: PostgresStore
+    openbao: OpenBaoStore
+    store: Store
+    heads: HeadFiles
+    signer: Signer
+    health: chassis_kafka.Health
+    stop: asyncio.Event
+    task: "asyncio.Task[None] | None" = None
+
+    def start(self) -> None:
+        """Consume until `end`."""
+        self.stop.clear()
+        handler = Recorder(self.store).record
+        self.task = asyncio.create_task(
+            chassis_kafka.consume(subscription(self.settings), handler, self.stop, self.health)
+        )
+
+    async def end(self) -> None:
+        """Stop the consumer, so that all offsets are committed and no more events arrive."""
+        self.stop.set()
+        if self.task is not None:
+            await self.task
+
+    async def sign(self) -> Signed:
+        """Sign the heads now."""
+        signed = await self.signer.sign(even_unchanged=True)
+        assert signed is not None
+        return signed
+
+    def trust(self) -> Trust:
+        """What `bpctl audit verify` trusts, read with bpctl's own rights."""
+        operator = hvac.Client(url=self.openbao.part.addr)
+        jwt = self.openbao.token_file("bpctl").read_text()
+        login = operator.adapter.post(
+            "/v1/auth/kubernetes/login", json={"role": "bpctl", "jwt": jwt}
+        )
+        operator.token = login["auth"]["client_token"]
+
+        async def verify(batch: list[Signed]) -> list[bool]:
+            path = f"/v1/transit/verify/{KEY}"
+            return verdicts(operator.adapter.post(path, json=verification_of(batch)))
+
+        async def mark() -> Mark:
+            answer = operator.adapter.get(f"/v1/secret/data/{MARK_PATH}")
+            return mark_of(answer["data"]["data"])
+
+        return Trust(self.heads, verify, mark)
+
+    async def verified(self, *, since_head: bool = False) -> Report:
+        """Verify the log as an operator does."""
+        judge = await connect(self.postgres.database("bp_judge", "bp_audit"), "test")
+        try:
+            bootstrap = self.settings.kafka_bootstrap
+            return await inspect(judge, bootstrap, self.trust(), since_head=since_head)
+        finally:
+            await judge.close()
+
+
+@asynccontextmanager
+async def running_audit(
+    kafka: KafkaStore, postgres: PostgresStore, openbao: OpenBaoStore, folder: Path
+) -> AsyncGenerator[Audit]:
+    """Run the service's consumer; `folder` keeps the signed heads."""
+    pool = await postgres.pool("bp_audit", 3, "bp_audit")
+    settings = AuditSettings(
+        home=folder,
+        socket_in=folder / "x",
+        openbao_addr=openbao.part.addr,
+        service_account_token_file=openbao.token_file("audit"),
+        kafka_bootstrap=kafka.bootstrap,
+    )
+    vault = Vault(settings)
+    await vault.login()
+    store, heads = Store(pool), HeadFiles(settings.heads)
+    signer = Signer(store, heads, Notary(vault))
+    health = chassis_kafka.Health()
+    one = Audit(settings, postgres, openbao, store, heads, signer, health, asyncio.Event())
+    one.start()
+    yield one
+    await one.end()
+    await pool.close()
+
+
+def audit_event(
+    event_id: str, subject: str = "", position: tuple[str, int, int] = ("payments", 0, 0)
+) -> AuditEvent:
+    """Return an event of audit-logs; `position` is its topic, partition and offset."""
+    event = AuditEvent(
+        event_id=event_id,
+        event_type="bp.payments.v1.TransferDebited",
+        source_topic=position[0],
+        source_partition=position[1],
+        source_offset=position[2],
+        subject=subject or str(uuid.uuid4()),
+        payload=b"whole event",
+    )
+    event.occur_time.GetCurrentTime()
+    return event
+
+
+async def on_record(owner: asyncpg.Connection, ids: list[str]) -> int:
+    """Count the records of events."""
+    query = "SELECT count(*) FROM audit.record WHERE event_id = ANY($1::uuid[])"
+    count: int | None = await owner.fetchval(query, ids)
+    assert count is not None
+    return count
+
+
+async def recorded(owner: asyncpg.Connection, ids: list[str], count: int) -> None:
+    """Wait until that many of the events are recorded."""
+
+    async def enough() -> bool:
+        return await on_record(owner, ids) >= count
+
+    await until(enough)
+
+
+async def chain_of(owner: asyncpg.Connection, event_id: str) -> int:
+    """Return the chain of an event."""
+    query = "SELECT chain FROM audit.record WHERE event_id = $1"
+    chain: int | None = await owner.fetchval(query, event_id)
+    assert chain is not None
+    return chain

@@ -1,0 +1,182 @@
+"""Events of a source topic without a record are named by their offsets."""
+
+import uuid
+from datetime import UTC
+
+import asyncpg
+from bp.audit.v1 import audit_service_pb2 as pb
+from bp.audit.v1.audit_record_pb2 import AuditRecord
+
+from ops.waiting import until
+from services.audit.chain import AuditRow, digest
+from services.audit.grpc_api import AuditApi
+from services.audit.handlers import Dependencies
+from services.audit.mapping import to_entry
+from services.audit.settings import TOPIC
+from services.audit.verify import Kind
+from services.chassis.kafka import to_record
+from services.chassis.page_tokens import PageTokens
+from services.kernel.ids import new_id
+from tests.integration.audit.rig import Audit, audit_event, recorded
+from tests.rigs import sample_events
+from tests.rigs.stores import KafkaStore, PostgresStore
+
+KEYS = (b"a", b"b", b"c", b"d", b"e")
+"""Keys of several chains, as one source partition has."""
+
+
+def write(kafka: KafkaStore, source: str, offsets: dict[int, str]) -> None:
+    """Write the audit events of a partition of a source topic: event ids by offset."""
+    sample_events.write_raw(
+        kafka.bootstrap,
+        TOPIC,
+        [
+            (
+                KEYS[int(event_id[-1], 16) % len(KEYS)],
+                audit_event(event_id, source, (source, 0, offset)).SerializeToString(),
+            )
+            for offset, event_id in offsets.items()
+        ],
+    )
+
+
+def ids_at(offsets: range) -> dict[int, str]:
+    return {offset: str(new_id()) for offset in offsets}
+
+
+async def gaps(audit: Audit, source: str) -> list[str]:
+    """Return the details of the gaps of one source topic."""
+    found = (await audit.verified()).findings
+    return [one.detail for one in found if one.kind is Kind.GAP and f"{source}/" in one.detail]
+
+
+def row_of(record: AuditRecord) -> AuditRow:
+    """Return the link that a caller of the API can rebuild from a record."""
+    return AuditRow(
+        chain=record.chain,
+        sequence=record.sequence,
+        event_id=uuid.UUID(record.event_id),
+        event_type=record.event_type,
+        source_topic=record.source_topic,
+        source_partition=record.source_partition,
+        source_offset=record.source_offset,
+        subject=record.subject,
+        occur_time=record.occur_time.ToDatetime(UTC),
+        log_offset=record.log_offset,
+        record_time=record.record_time.ToDatetime(UTC),
+        hash_version=record.hash_version,
+        previous_hash=record.previous_hash,
+        hash=b"",
+        payload=record.payload,
+    )
+
+
+async def test_events_that_never_reached_the_log_are_named_by_their_offsets(
+    kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
+) -> None:
+    events = ids_at(range(30))
+    lost = {0, 7, 8, 21}
+    kept = {offset: one for offset, one in events.items() if offset not in lost}
+    write(kafka, "lossy", kept)
+    await recorded(audit_owner, list(kept.values()), len(kept))
+    assert await gaps(audit, "lossy") == [
+        "offset 0 of lossy/0 not recorded",
+        "offsets 7 to 8 of lossy/0 not recorded",
+        "offset 21 of lossy/0 not recorded",
+    ]
+    late = {offset: events[offset] for offset in lost}
+    write(kafka, "lossy", late)
+    await recorded(audit_owner, list(late.values()), len(late))
+    assert await gaps(audit, "lossy") == []
+
+
+async def test_an_event_that_the_relay_sent_twice_leaves_no_gap(
+    kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
+) -> None:
+    events = ids_at(range(10))
+    again = {6 + offset: events[offset] for offset in range(4, 10)}
+    after = {16: str(new_id())}
+    write(kafka, "repeated", events | again | after)
+    await recorded(audit_owner, [*events.values(), *after.values()], 11)
+    # Other chains may still be writing: what they have not recorded yet is no gap either.
+    assert await gaps(audit, "repeated") == []
+    query = "SELECT source_offset FROM audit.repeated WHERE source_topic = 'repeated' ORDER BY 1"
+
+    async def noted() -> bool:
+        return [row[0] for row in await audit_owner.fetch(query)] == [*range(10, 16)]
+
+    await until(noted, what="the repeated offsets are noted")
+    assert await gaps(audit, "repeated") == []
+
+
+async def test_a_note_of_a_repetition_excuses_only_an_event_on_record(
+    kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
+) -> None:
+    events = ids_at(range(3))
+    lost = {1: events.pop(1)}
+    write(kafka, "excused", events)
+    await recorded(audit_owner, list(events.values()), 2)
+    note = (
+        "INSERT INTO audit.repeated (source_topic, source_partition, source_offset, event_id)"
+        " VALUES ('excused', 0, 1, $1)"
+    )
+    await audit_owner.execute(note, str(new_id()))
+    assert await gaps(audit, "excused") == ["offset 1 of excused/0 not recorded"]
+    write(kafka, "excused", lost)
+    await recorded(audit_owner, list(lost.values()), 1)
+
+
+async def test_an_event_that_audit_parked_leaves_no_gap(
+    kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
+) -> None:
+    events = ids_at(range(3))
+    parked = audit_event(events.pop(1), "a\0b", ("parked", 0, 1))
+    sample_events.write_raw(kafka.bootstrap, TOPIC, [(KEYS[0], parked.SerializeToString())])
+    write(kafka, "parked", events)
+    await recorded(audit_owner, list(events.values()), 2)
+    assert await gaps(audit, "parked") == []
+
+
+async def test_a_chain_that_waits_for_its_records_is_no_gap(
+    kafka: KafkaStore, postgres: PostgresStore, audit: Audit, audit_owner: asyncpg.Connection
+) -> None:
+    """The events of one source partition are in several chains, and one may lag."""
+    first = ids_at(range(10))
+    write(kafka, "lagging", first)
+    await recorded(audit_owner, list(first.values()), 10)
+    chains = await audit_owner.fetch(
+        "SELECT chain, event_id::text FROM audit.record WHERE source_topic = 'lagging'"
+    )
+    by_chain = {row["chain"]: row["event_id"] for row in chains}
+    slow, fast = sorted(by_chain)[:2]
+    keys = {one: KEYS[int(by_chain[one][-1], 16) % len(KEYS)] for one in (slow, fast)}
+    holder = await postgres.session("postgres", "bp_audit")
+    late, early = str(new_id()), str(new_id())
+    async with holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock(20310, $1)", slow)
+        for key, event_id, offset in ((keys[slow], late, 10), (keys[fast], early, 11)):
+            value = audit_event(event_id, position=("lagging", 0, offset)).SerializeToString()
+            sample_events.write_raw(kafka.bootstrap, TOPIC, [(key, value)])
+        (written,) = (
+            m for m in sample_events.read_all(kafka.bootstrap, TOPIC) if m.value() == value
+        )
+        # A later event is recorded although an earlier one waits, as with two processes.
+        await audit.store.append([to_entry(to_record(written))])
+        assert await gaps(audit, "lagging") == []
+    await holder.close()
+    await recorded(audit_owner, [late, early], 2)
+    assert await gaps(audit, "lagging") == []
+
+
+async def test_a_record_shows_all_that_its_hash_covers(
+    kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
+) -> None:
+    events = ids_at(range(5))
+    write(kafka, "shown", events)
+    await recorded(audit_owner, list(events.values()), 5)
+    api = AuditApi(Dependencies(audit.store, PageTokens(b"key")))
+    page = await api.list_audit_records(pb.ListAuditRecordsRequest(subject="shown"), None)
+    assert {one.event_id for one in page.audit_records} == set(events.values())
+    assert {one.source_offset for one in page.audit_records} == set(range(5))
+    for record in page.audit_records:
+        assert digest(row_of(record)) == record.hash

@@ -1,0 +1,177 @@
+"""The topic audit-logs keeps every event until it is recorded and signed."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+
+from ops.provision import topics
+from ops.waiting import scaled_s, until
+from sandbox.stack.parts import kafka as kafka_part
+from services.audit.retention import Reach, Trimmer
+from services.audit.settings import CHAINS, TOPIC
+from services.chassis.kafka import producer_settings
+from services.kernel.clock import utc_now
+from services.kernel.ids import new_id
+from tests.integration.audit.rig import Audit, audit_event, chain_of, recorded, running_audit
+from tests.rigs.stores import (
+    KafkaStore,
+    OpenBaoStore,
+    PostgresStore,
+    kafka_store,
+    openbao_store,
+    postgres_store,
+)
+
+KEY = b"one account"
+OLD = timedelta(days=30)
+CONTROL = "payments"
+"""A topic that keeps its messages for the broker's retention, seven days."""
+
+
+@pytest_asyncio.fixture(scope="module")
+async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresStore]:
+    """A log of its own: its offsets are those of the eager Kafka."""
+    async with postgres_store(tmp_path_factory.mktemp("pg")) as store:
+        yield store
+
+
+@pytest_asyncio.fixture(scope="module")
+async def openbao(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OpenBaoStore]:
+    """An OpenBao that knows no signed head of another log."""
+    async with openbao_store(tmp_path_factory.mktemp("openbao")) as store:
+        yield store
+
+
+@pytest_asyncio.fixture(scope="module")
+async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KafkaStore]:
+    """A Kafka that applies the retention of its topics every second instead of every 5 minutes."""
+    often = "log.retention.check.interval.ms=1000\nlog.initial.task.delay.ms=500\n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kafka_part, "CONFIGURATION", kafka_part.CONFIGURATION + often)
+        async with kafka_store(tmp_path_factory.mktemp("kafka")) as store:
+            yield store
+
+
+@pytest_asyncio.fixture(scope="module")
+async def audit(
+    kafka: KafkaStore,
+    postgres: PostgresStore,
+    openbao: OpenBaoStore,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Audit]:
+    """The audit service, which reads the eager Kafka; it is stopped until a test starts it."""
+    folder = tmp_path_factory.mktemp("audit")
+    async with running_audit(kafka, postgres, openbao, folder) as one:
+        await one.end()
+        yield one
+
+
+def write(kafka: KafkaStore, topic: str, ids: list[str], age: timedelta) -> None:
+    """Write events that Kafka has held for `age`."""
+    time_ms = int((utc_now() - age).timestamp() * 1000)
+    producer = Producer(producer_settings(kafka.bootstrap, "test"))
+    for one in ids:
+        value = audit_event(one).SerializeToString()
+        producer.produce(topic, value=value, key=KEY, timestamp=time_ms)
+    assert producer.flush(scaled_s(30)) == 0
+
+
+def spans(kafka: KafkaStore, topic: str, partitions: int) -> dict[int, tuple[int, int]]:
+    """Return the first and end offsets of the partitions that were ever written."""
+    reader = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "test"})
+    try:
+        found = {
+            number: reader.get_watermark_offsets(TopicPartition(topic, number), scaled_s(10))
+            for number in range(partitions)
+        }
+    finally:
+        reader.close()
+    return {number: span for number, span in found.items() if span[1]}
+
+
+def new_ids(count: int) -> list[str]:
+    return [str(new_id()) for _ in range(count)]
+
+
+async def test_events_outlive_an_outage_of_audit_that_is_longer_than_any_retention(
+    kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
+) -> None:
+    ids = new_ids(20)
+    write(kafka, TOPIC, ids, OLD)
+    write(kafka, CONTROL, new_ids(20), OLD)
+
+    async def control_expired() -> bool:
+        return all(low == high for low, high in spans(kafka, CONTROL, 6).values())
+
+    await until(control_expired, 60, "Kafka applies its retention")
+    assert [low for low, _ in spans(kafka, TOPIC, CHAINS).values()] == [0]
+    audit.start()
+    await recorded(audit_owner, ids, 20)
+    await audit.end()
+
+
+async def test_only_events_that_are_committed_signed_and_old_are_deleted(
+    kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
+) -> None:
+    trimmer = Trimmer(kafka.bootstrap, audit.heads, timedelta(days=7))
+    signed, unsigned, young, waiting = (new_ids(5) for _ in range(4))
+    write(kafka, TOPIC, signed, OLD)
+    audit.start()
+    await recorded(audit_owner, signed, 5)
+    assert await trimmer.trim() == {}, "nothing was signed"
+    last = await audit.sign()
+    write(kafka, TOPIC, unsigned, OLD)
+    await recorded(audit_owner, unsigned, 5)
+    await audit.end()
+    chain = await chain_of(audit_owner, signed[0])
+    head = last.statement.head(chain)
+    assert head is not None
+    assert await trimmer.trim() == {chain: head.log_offset + 1}, "the signed events"
+    assert spans(kafka, TOPIC, CHAINS)[chain][0] == head.log_offset + 1
+    # Events that are not committed stay, and so do young ones.
+    write(kafka, TOPIC, young, timedelta(days=1))
+    audit.start()
+    await recorded(audit_owner, young, 5)
+    await audit.end()
+    await audit.sign()
+    write(kafka, TOPIC, waiting, OLD)
+    assert await trimmer.trim() == {chain: head.log_offset + 6}, "all but the young and later ones"
+    assert await trimmer.trim() == {}
+    assert (await audit.verified()).findings == []
+
+
+async def test_the_topic_of_an_earlier_version_gets_the_retention_too(
+    kafka: KafkaStore,
+) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    former = ConfigEntry("retention.ms", "604800000", incremental_operation=AlterConfigOpType.SET)
+    place = ConfigResource(ConfigResource.Type.TOPIC, TOPIC, incremental_configs=[former])
+    for changed in admin.incremental_alter_configs([place]).values():
+        changed.result()
+    await topics.create(kafka.bootstrap)
+    for name in topics.kept_forever():
+        described = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name)])
+        (settings,) = (future.result() for future in described.values())
+        assert settings["retention.ms"].value == "-1", name
+    assert TOPIC in topics.kept_forever()
+
+
+@pytest.mark.parametrize(
+    ("reach", "end"),
+    [
+        (Reach(low=0, committed=10, signed=10, aged=10), 10),
+        (Reach(low=0, committed=3, signed=10, aged=10), 3),
+        (Reach(low=0, committed=10, signed=3, aged=10), 3),
+        (Reach(low=0, committed=10, signed=10, aged=3), 3),
+        (Reach(low=3, committed=10, signed=3, aged=10), None),
+        (Reach(low=5, committed=0, signed=10, aged=10), None),
+    ],
+)
+def test_the_earliest_bound_decides(reach: Reach, end: int | None) -> None:
+    assert reach.deletable() == end

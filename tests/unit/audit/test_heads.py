@@ -1,0 +1,136 @@
+"""Signed statements, and the offsets that must have a record."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.audit.chain import AuditRow, Entry, link
+from services.audit.heads import ChainHead, Mark, Signed, encode, next_statement, parse
+from services.audit.positions import PositionsCheck
+from services.audit.verify import Kind
+from services.audit.verify_heads import UNSIGNED_MAX, HeadsCheck, StatementsCheck
+from services.kernel.ids import new_id
+
+NOW = datetime(2026, 7, 4, 12, 0, 0, 123_456, tzinfo=UTC)
+CHAIN = 3
+
+
+def rows(count: int) -> list[AuditRow]:
+    entries = [
+        Entry(
+            chain=CHAIN,
+            event_id=new_id(),
+            event_type="bp.payments.v1.TransferDebited",
+            source_topic="payments",
+            source_partition=1,
+            source_offset=n,
+            subject="s",
+            occur_time=NOW,
+            log_offset=2 * n,
+            payload=b"e",
+        )
+        for n in range(count)
+    ]
+    return link(entries, {}, NOW)
+
+
+def head_of(row: AuditRow) -> ChainHead:
+    return ChainHead(row.chain, row.sequence, row.hash, row.record_time, row.log_offset)
+
+
+def signed_after(last: Signed | None, head: ChainHead, now: datetime) -> Signed:
+    marks = [Mark(), Mark.of(last)] if last else [Mark()]
+    statement = next_statement(marks, [head], now, last.statement if last else None)
+    return Signed(statement, encode(statement), "vault:v1:AA==")
+
+
+def statements(*heads: ChainHead, each: timedelta = timedelta(minutes=1)) -> list[Signed]:
+    signed: list[Signed] = []
+    for number, head in enumerate(heads):
+        signed.append(signed_after(signed[-1] if signed else None, head, NOW + number * each))
+    return signed
+
+
+def checked(signed: list[Signed]) -> StatementsCheck:
+    check = StatementsCheck()
+    for one in signed:
+        check.feed(one, genuine=True)
+    return check
+
+
+def test_a_statement_is_read_back_from_its_line_and_no_other_form_of_it_is() -> None:
+    (one,) = statements(head_of(rows(1)[0]))
+    assert parse(one.line) == one
+    spaced = one.body.replace(b":", b": ", 1) + b"\t" + one.signature.encode()
+    for line in (b"", one.body, one.line[:-40], one.line[:80], b"{}\tx", spaced, b"\xff\tx"):
+        assert parse(line) is None
+
+
+def test_the_time_of_statements_never_goes_back() -> None:
+    head = head_of(rows(1)[0])
+    first = signed_after(None, head, NOW)
+    second = signed_after(first, head, NOW - timedelta(minutes=2))
+    assert second.statement.sign_time == NOW
+    assert checked([first, second]).finish(Mark.of(second)) == []
+
+
+def test_a_link_whose_hash_differs_from_its_signed_head_is_named_once_with_the_first_head() -> None:
+    links = rows(9)
+    check = checked(statements(*(head_of(row) for row in links[2::3])))
+    heads = HeadsCheck(CHAIN, check.trusted)
+    for row in links[:4] + [replace(row, hash=bytes(32)) for row in links[4:]]:
+        heads.feed(row)
+    (found,) = heads.finish()
+    assert (found.kind, found.chain, found.sequence) == (Kind.HEAD_MISMATCH, CHAIN, 6)
+    assert "(2 signed heads differ)" in found.detail
+
+
+def test_a_forged_statement_proves_nothing() -> None:
+    links = rows(2)
+    check = StatementsCheck()
+    (one,) = statements(head_of(links[1]))
+    check.feed(one, genuine=False)
+    assert [f.kind for f in check.finish(Mark())] == [Kind.HEAD_FORGED]
+    assert check.trusted.of(CHAIN) == {}
+
+
+@pytest.mark.parametrize("late_s", [-1, 1])
+def test_an_end_that_is_unsigned_for_too_long_is_named(late_s: int) -> None:
+    link_time = NOW + UNSIGNED_MAX + timedelta(seconds=late_s)
+    links = rows(2)
+    heads = HeadsCheck(CHAIN, checked(statements(head_of(links[0]))).trusted)
+    for row in (links[0], replace(links[1], record_time=link_time)):
+        heads.feed(row)
+    assert [f.kind for f in heads.finish()] == ([Kind.UNSIGNED] if late_s > 0 else [])
+
+
+def test_a_time_without_signatures_is_a_note_only_if_links_were_written() -> None:
+    first, second = (head_of(row) for row in rows(2))
+    day = timedelta(days=1)
+    assert checked(statements(first, first, each=day)).notes == []
+    (note,) = checked(statements(first, replace(second, record_time=NOW + day), each=day)).notes
+    assert "no head was signed from 2026-07-04 12:00:00 to 2026-07-05 12:00:00" in note
+
+
+def gaps(check: PositionsCheck) -> list[str]:
+    return [found.detail.removesuffix(" of t/0 not recorded") for found in check.finish()]
+
+
+def test_offsets_from_before_the_first_signed_head_are_not_judged() -> None:
+    """Each of the two chains has older links, in which repetitions were not noted."""
+    check = PositionsCheck()
+    for offset, chain in ((0, 0), (3, 6)):
+        check.feed(("t", 0, offset), chain, counts=False)
+    check.feed(("t", 0, 7), 0)
+    assert gaps(check) == [], "the other chain has no link that counts yet"
+    check.feed(("t", 0, 10), 6)
+    check.feed(("t", 0, 13), 0)
+    assert gaps(check) == ["offsets 11 to 12"]
+
+
+def test_offsets_above_the_last_recorded_one_are_not_judged() -> None:
+    check = PositionsCheck()
+    check.feed(("t", 0, 0), 0)
+    check.excuse([("t", 0, 9)])
+    assert gaps(check) == []
