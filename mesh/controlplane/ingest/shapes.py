@@ -327,12 +327,13 @@ class Cors(Shape):
 
 
 class Limits(Shape):
-    """The largest request and the longest wait at the gateway."""
+    """The largest request, the longest wait and the longest-lived token at the gateway."""
 
     body_bytes: Annotated[int, Field(ge=1024)]
     headers_kib: Annotated[int, Field(ge=1, le=96, alias="headersKiB")]
     headers_count: Annotated[int, Field(ge=10)]
     request_timeout: Duration
+    token_lifetime: Duration
     idle_timeout: Duration
 
 

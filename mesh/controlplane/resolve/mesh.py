@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gateway.routes import gateway_routes
 from mesh.controlplane import model
+from mesh.controlplane.drain import CALL_MS_MAX
 from mesh.controlplane.ingest import shapes
 from mesh.controlplane.ingest.endpoints import Endpoints, ServicePlace
 from mesh.controlplane.ingest.faults import MeshFault
@@ -40,6 +41,7 @@ class Inputs:
 def resolve(inputs: Inputs) -> model.Mesh:
     """Return the model. Raises MeshFault or ConfigFault."""
     _require_closed_mesh(inputs.resources)
+    _refuse_long_calls(inputs.contracts)
     traffic = TrafficRules(inputs.resources, inputs.endpoints)
     targets = _targets(inputs, traffic)
     sidecars = tuple(
@@ -69,6 +71,15 @@ def _require_closed_mesh(resources: list[Resource]) -> None:
     for spec in (shapes.PeerAuthenticationSpec, shapes.AuthorizationPolicySpec):
         if len(of_kind(resources, spec)) != 1:
             raise MeshFault(f"mesh/config needs exactly one {spec.__name__.removesuffix('Spec')}")
+
+
+def _refuse_long_calls(contracts: Mapping[str, MethodContract]) -> None:
+    for contract in contracts.values():
+        if contract.deadline_ms > CALL_MS_MAX:
+            raise MeshFault(
+                f"{contract.path}: set a deadline of at most {CALL_MS_MAX // 1000} s, because an "
+                "edit of the mesh ends calls that take longer"
+            )
 
 
 def _targets(inputs: Inputs, traffic: TrafficRules) -> dict[str, model.ServiceTarget]:

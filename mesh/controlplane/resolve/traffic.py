@@ -6,6 +6,7 @@ A value that a rule leaves out gets its default here, so that nothing is unlimit
 from datetime import timedelta
 
 from mesh.controlplane import model
+from mesh.controlplane.drain import CALL_MS_MAX
 from mesh.controlplane.ingest import shapes
 from mesh.controlplane.ingest.endpoints import Endpoints
 from mesh.controlplane.ingest.faults import MeshFault
@@ -125,6 +126,12 @@ class TrafficRules:
                 )
             if to != set(spec.hosts):
                 raise resource.fault(("spec", "http"), "routing to another host is not supported")
+            timeout = spec.http[0].timeout
+            if timeout and milliseconds(timeout) > CALL_MS_MAX:
+                raise resource.fault(
+                    ("spec", "http", 0, "timeout"),
+                    f"set at most {CALL_MS_MAX // 1000}s: an edit ends calls that take longer",
+                )
 
 
 def _covers(pattern: str, host: str) -> bool:

@@ -1,15 +1,18 @@
 """Config, contracts and addresses become one model, or are rejected."""
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
 
 from mesh.controlplane import model
 from mesh.controlplane.ingest.faults import ConfigFault, MeshFault
 from mesh.controlplane.ingest.shapes import RetryCondition
 from mesh.controlplane.resolve.mesh import resolve
+from mesh.controlplane.translate.edge.tokens import jwt_filter
 from mesh.controlplane.translate.http import retry_policy
 from mesh.ctl import CONFIG
 from tests.rigs.mesh.fixed_places import inputs, mesh
@@ -127,6 +130,18 @@ EDITS = [
         ConfigFault,
         "principals.0: String should match",
     ),
+    ("partners/ach-network.yaml", "timeout: 30s", "timeout: 46s", ConfigFault, "set at most 45s"),
+    ("gateway.yaml", "requestTimeout: 15s", "requestTimeout: 16s", ConfigFault, "at most 15s"),
+    (
+        "partners/oauth.yaml",
+        "timeout: 5s",
+        "timeout: 4s",
+        ConfigFault,
+        "oauth.yaml:22:.*timeout",
+    ),
+    ("partners/oauth.yaml", "5xx,reset", "reset", ConfigFault, "oauth.yaml:27:.*set 5xx"),
+    ("partners/oauth.yaml", "5xx,reset", "5xx,retriable-4xx", ConfigFault, "nothing else"),
+    ("partners/oauth.yaml", "backoff: 250ms", "backoff: 2s", ConfigFault, "not shorter"),
     (
         "gateway.yaml",
         "name: ach-network",
@@ -144,6 +159,24 @@ def test_an_inconsistent_configuration_is_refused(
     config = _edited(tmp_path, file, old, new)
     with pytest.raises(kind, match=problem):
         resolve(inputs(config))
+
+
+def test_the_issuers_traffic_policy_applies_to_the_fetch_of_its_keys() -> None:
+    """The fetch passes through no route, so the filter itself has to have the policy."""
+    made = mesh()
+    packed = jwt_filter(made.edge).typed_config
+    assert packed
+    config = jwt.JwtAuthentication.parse(packed.value)
+    keys = config.providers["oauth"].remote_jwks
+    assert keys
+    assert keys.retry_policy
+    assert keys.retry_policy.retry_back_off
+    assert keys.retry_policy.num_retries == 2
+    back_off = keys.retry_policy.retry_back_off
+    assert (back_off.base_interval, back_off.max_interval) == (
+        timedelta(milliseconds=250),
+        timedelta(milliseconds=1500),
+    )
 
 
 def test_a_mesh_without_peer_authentication_is_refused(tmp_path: Path) -> None:
