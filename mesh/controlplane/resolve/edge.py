@@ -10,7 +10,7 @@ from mesh.controlplane import model
 from mesh.controlplane.drain import ARRIVAL_MS_MAX
 from mesh.controlplane.ingest import shapes
 from mesh.controlplane.ingest.endpoints import Endpoints
-from mesh.controlplane.ingest.faults import MeshFault
+from mesh.controlplane.ingest.faults import Absent, Fault, Faults, MeshFault
 from mesh.controlplane.ingest.resources import Resource, of_kind
 from mesh.controlplane.resolve.places import certificate, parse_address, partner_authority
 from mesh.controlplane.resolve.traffic import TrafficRules, milliseconds
@@ -50,6 +50,7 @@ def resolve_edge(
     classes = {**limits.per_customer, **limits.per_partner}
     partners = {each.name: tuple(each.principals) for each in policy.partners}
     _refuse_unknown(routes, set(classes), set(partners))
+    _refuse_unneeded(resources, routes)
     public = certificate(endpoints, server.tls.credential_name)
     return model.Edge(
         workload=replace(workload, rotating=workload.rotating | {public.name}),
@@ -83,7 +84,7 @@ def _refuse_slow_arrivals(resources: list[Resource], limits: shapes.Limits) -> N
 def _only(resources: list[Resource], spec: type[_SpecT]) -> _SpecT:
     found = of_kind(resources, spec)
     if len(found) != 1:
-        raise MeshFault(f"mesh/config needs exactly one {spec.__name__.removesuffix('Spec')}")
+        raise Absent(f"mesh/config needs exactly one {spec.__name__.removesuffix('Spec')}")
     (_, only), *_ = found
     return only
 
@@ -99,6 +100,28 @@ def _refuse_unknown(
         unknown = set(route.partners) - partners
         if unknown:
             raise MeshFault(f"{route.method}: add to EdgePolicy the partner {sorted(unknown)[0]}")
+
+
+def _refuse_unneeded(resources: list[Resource], routes: tuple[GatewayRoute, ...]) -> None:
+    """Refuse buckets and partners of EdgePolicy that no contract names: they have no effect."""
+    [(resource, policy)] = of_kind(resources, shapes.EdgePolicySpec)
+    classes = {each.rate_limit_class for each in routes}
+    named = {partner for each in routes for partner in each.partners}
+    limits = policy.rate_limits
+    buckets = [("perCustomer", each) for each in limits.per_customer]
+    buckets += [("perPartner", each) for each in limits.per_partner]
+    faults: list[Fault] = [
+        resource.fault(("spec", "rateLimits", kind, each), f"no contract has the class {each}")
+        for kind, each in buckets
+        if each not in classes
+    ]
+    faults += [
+        resource.fault(("spec", "partners", index), f"no contract has the partner {each.name}")
+        for index, each in enumerate(policy.partners)
+        if each.name not in named
+    ]
+    if faults:
+        raise Faults(faults)
 
 
 def _issuer(rule: shapes.JwtRule, limits: shapes.Limits) -> model.TokenIssuer:

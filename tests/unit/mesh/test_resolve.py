@@ -9,7 +9,7 @@ import pytest
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
 
 from mesh.controlplane import model
-from mesh.controlplane.ingest.faults import ConfigFault, MeshFault
+from mesh.controlplane.ingest.faults import ConfigFault, Faults, MeshFault
 from mesh.controlplane.ingest.shapes import RetryCondition
 from mesh.controlplane.resolve.mesh import resolve
 from mesh.controlplane.translate.edge.tokens import jwt_filter
@@ -99,28 +99,28 @@ EDITS = [
         "sidecars.yaml",
         "./fraud.example",
         "./frod.example",
-        MeshFault,
+        ConfigFault,
         "has no ServiceEntry",
     ),
-    ("sidecars.yaml", "./customers.bp", "./custmers.bp", ConfigFault, "not a service"),
+    ("sidecars.yaml", "./customers.bp", "./custmers.bp", Faults, "not a service"),
     ("sidecars.yaml", "./fraud.example", "./*.example", ConfigFault, "name one host"),
-    ("partners/fraud.yaml", "host: fraud.example", "host: frod.example", ConfigFault, "is unknown"),
-    ("partners/fraud.yaml", "app: payments", "app: audit", MeshFault, "Rule, but has 0"),
+    ("partners/fraud.yaml", "host: fraud.example", "host: frod.example", Faults, "is unknown"),
+    ("partners/fraud.yaml", "app: payments", "app: audit", ConfigFault, "Rule, but has 0"),
     (
         "partners/fraud.yaml",
         "mode: SIMPLE",
         "mode: MUTUAL",
-        MeshFault,
+        ConfigFault,
         "the only client certificate",
     ),
     (
         "partners/fraud.yaml",
         "credentialName: partners",
         "credentialName: partner",
-        MeshFault,
+        ConfigFault,
         "the only authority",
     ),
-    ("services.yaml", "ISTIO_MUTUAL", "SIMPLE", MeshFault, "set tls mode ISTIO_MUTUAL"),
+    ("services.yaml", "ISTIO_MUTUAL", "SIMPLE", ConfigFault, "yaml:8: set ISTIO_MUTUAL"),
     ("mesh.yaml", "kind: PeerAuthentication", "kind: Peer", ConfigFault, "not supported"),
     ("gateway.yaml", "WRITE:", "READS:", ConfigFault, "READS"),
     (
@@ -188,5 +188,5 @@ def test_a_mesh_without_peer_authentication_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_partner_without_an_address_is_refused() -> None:
-    with pytest.raises(MeshFault, match="the endpoints file lacks its address"):
+    with pytest.raises(ConfigFault, match="the endpoints file lacks its address"):
         resolve(inputs(without="fraud.example"))
