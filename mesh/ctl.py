@@ -8,26 +8,36 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from mesh.controlplane import model
-from mesh.controlplane.deliver import files
+from mesh.controlplane.deliver import files, validation
 from mesh.controlplane.deliver.snapshot import SnapshotFault, snapshots
 from mesh.controlplane.ingest import documents, endpoints, resources, telemetry
-from mesh.controlplane.ingest.faults import ConfigFault, MeshFault
+from mesh.controlplane.ingest.faults import ConfigFault, Fault, Faults, Findings, MeshFault
 from mesh.controlplane.passed_on import PassedOn
 from mesh.controlplane.resolve.mesh import Inputs, resolve
 from services import contracts
 
 CONFIG = Path(__file__).with_name("config")
-_FAULTS = (ConfigFault, MeshFault, SnapshotFault, contracts.ContractError)
+_FAULTS = (
+    *(ConfigFault, MeshFault, Faults, SnapshotFault),
+    *(contracts.ContractError, validation.ValidatorMissing),
+)
+_OF_CEL = ("parse filter expression", "create an expression")
 
 
 def load_mesh(config: Path, places: endpoints.Endpoints) -> tuple[model.Mesh, PassedOn]:
     """Read everything; return the model and the text that Envoy gets unparsed."""
-    parsed = resources.parse(documents.read_folder(config))
-    mesh = resolve(Inputs(parsed, contracts.load(), places))
-    return mesh, telemetry.passed_on(parsed)
+    findings = Findings()
+    parsed = resources.parse(documents.read_folder(config, findings), findings)
+    text, later = list[PassedOn](), Findings()
+    with later.noted():
+        text.append(telemetry.passed_on(parsed))
+    before = findings.followed_by(later)
+    mesh = resolve(Inputs(parsed, contracts.load(), places), before)
+    return mesh, text[0]
 
 
 def render(config: Path, places_file: Path, out: Path) -> list[Path]:
@@ -38,9 +48,28 @@ def render(config: Path, places_file: Path, out: Path) -> list[Path]:
 
 
 def check(config: Path) -> int:
-    """Translate with placeholder addresses; return the number of proxies."""
+    """Translate with placeholder addresses and have Envoy validate the result.
+
+    Returns the number of proxies. Takes 0.15 s for each of them.
+    """
     mesh, passed_on = load_mesh(config, _any_places())
-    return len(snapshots(mesh, passed_on, files.secret_files(Path("/nowhere"))))
+    findings = Findings()
+    with tempfile.TemporaryDirectory(prefix="bp-mesh-") as name:
+        folder = Path(name)
+        made = snapshots(mesh, passed_on, validation.unread_secrets(folder))
+        for proxy, snapshot in made.items():
+            if reason := validation.refusal(snapshot, folder):
+                findings.add(_refused(config, proxy, reason))
+    findings.end()
+    return len(made)
+
+
+def _refused(config: Path, proxy: str, reason: str) -> Fault:
+    """Return Envoy's refusal; a CEL expression has one place, whichever proxy refused it."""
+    if any(sign in reason for sign in _OF_CEL):
+        parsed = resources.parse(documents.read_folder(config))
+        return telemetry.expression_fault(parsed, f"Envoy refuses the expression: {reason}")
+    return MeshFault(f"{proxy}: Envoy refuses the configuration: {reason}")
 
 
 def _any_places() -> endpoints.Endpoints:

@@ -7,6 +7,7 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -109,10 +110,10 @@ async def _measure(
     test_bench: TestBench, scale: Scale, found: Findings, wanted: Sequence[Part]
 ) -> None:
     console = Console(stderr=True)
-    callers = await orders.payers(test_bench)
-    bench = Bench(test_bench, callers, scale, found, lambda what: console.print(f"[dim]{what}[/]"))
+    bench = Bench(test_bench, (), scale, found, lambda what: console.print(f"[dim]{what}[/]"))
     for part in wanted:
-        await part(bench)
+        # New tokens for each part, because a token is valid for an hour and the bench takes longer.
+        await part(replace(bench, callers=await orders.payers(test_bench)))
     if not bench.found.too_many:
         await judged(bench)
 

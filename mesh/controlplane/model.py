@@ -203,6 +203,9 @@ class TokenIssuer:
     jwks_uri: str
     jwks_partner: str
     timeout_ms: int
+    """For a fetch of the keys with all its retries."""
+    lifetime_ms_max: int
+    """A token may be valid for at most this long after the request that shows it."""
     claim_headers: tuple[tuple[str, str], ...]
 
 

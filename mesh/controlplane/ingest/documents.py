@@ -13,7 +13,7 @@ import yaml
 from yaml.constructor import ConstructorError
 from yaml.nodes import MappingNode, Node, SequenceNode
 
-from mesh.controlplane.ingest.faults import ConfigFault
+from mesh.controlplane.ingest.faults import ConfigFault, Findings
 
 Place = tuple[str | int, ...]
 
@@ -32,14 +32,24 @@ class Document:
             place = place[:-1]
         return self.lines.get(place, 1)
 
-    def fault(self, place: Place, problem: str) -> ConfigFault:
+    def fault(self, place: Place, problem: str, *, absent: bool = False) -> ConfigFault:
         """Return the error for a place in this document."""
-        return ConfigFault(self.path, self.line_of(place), problem)
+        return ConfigFault(self.path, self.line_of(place), problem, absent=absent)
 
 
-def read_folder(folder: Path) -> list[Document]:
-    """Read every *.yaml file under a folder, in the order of the paths."""
-    return [document for path in sorted(folder.rglob("*.yaml")) for document in read_file(path)]
+def read_folder(folder: Path, findings: Findings | None = None) -> list[Document]:
+    """Read every *.yaml file under a folder, in the order of the paths.
+
+    Notes the errors of all files in `findings`, or raises them if there is none.
+    """
+    noted = Findings() if findings is None else findings
+    found: list[Document] = []
+    for path in sorted(folder.rglob("*.yaml")):
+        with noted.noted():
+            found.extend(read_file(path))
+    if findings is None:
+        noted.end()
+    return found
 
 
 def read_file(path: Path) -> Iterator[Document]:

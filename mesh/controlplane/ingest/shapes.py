@@ -7,22 +7,10 @@ because Istio has no field for token buckets by customer or for a partner's iden
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, Field, model_validator
 
+from mesh.controlplane.ingest.shape import CLUSTER_ONLY, Shape
 from mesh.controlplane.ingest.values import Duration, Name, RetryCondition, SpiffeId, split
-
-
-class Shape(BaseModel):
-    """A strict and frozen model; its fields are camelCase in YAML."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        alias_generator=to_camel,
-        arbitrary_types_allowed=True,
-    )
 
 
 class Metadata(Shape):
@@ -35,8 +23,8 @@ class Metadata(Shape):
 class GatewayPort(Shape):
     """The port of the gateway, which always uses TLS."""
 
-    number: Annotated[int, Field(ge=1, le=65535)]
-    name: str
+    number: Annotated[int, Field(ge=1, le=65535), CLUSTER_ONLY]
+    name: Annotated[str, CLUSTER_ONLY]
     protocol: Literal["HTTPS"]
 
 
@@ -44,7 +32,7 @@ class PartnerPort(Shape):
     """The port of a partner: services send plain HTTP to their sidecar, which adds TLS."""
 
     number: Literal[80]
-    name: str
+    name: Annotated[str, CLUSTER_ONLY]
     protocol: Literal["HTTP"]
     target_port: Literal[443]
 
@@ -174,7 +162,7 @@ class ClientTls(Shape):
     mode: Literal["SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]
     credential_name: str | None = None
     sni: str | None = None
-    subject_alt_names: list[str] = []
+    subject_alt_names: list[str] = Field(default_factory=list)
 
 
 class LoadBalancer(Shape):
@@ -327,12 +315,13 @@ class Cors(Shape):
 
 
 class Limits(Shape):
-    """The largest request and the longest wait at the gateway."""
+    """The largest request, the longest wait and the longest-lived token at the gateway."""
 
     body_bytes: Annotated[int, Field(ge=1024)]
     headers_kib: Annotated[int, Field(ge=1, le=96, alias="headersKiB")]
     headers_count: Annotated[int, Field(ge=10)]
     request_timeout: Duration
+    token_lifetime: Duration
     idle_timeout: Duration
 
 

@@ -5,16 +5,18 @@ The config only has to state this (AuthorizationPolicy with an empty spec, PeerA
 STRICT).
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.routes import gateway_routes
 from mesh.controlplane import model
+from mesh.controlplane.drain import CALL_MS_MAX
 from mesh.controlplane.ingest import shapes
 from mesh.controlplane.ingest.endpoints import Endpoints, ServicePlace
-from mesh.controlplane.ingest.faults import MeshFault
-from mesh.controlplane.ingest.resources import Resource, of_kind
+from mesh.controlplane.ingest.faults import Absent, Findings, MeshFault
+from mesh.controlplane.ingest.resources import Resource, of_kind, refuse_unread
 from mesh.controlplane.resolve.edge import resolve_edge
 from mesh.controlplane.resolve.places import SERVICE_HOSTS, authority, certificate, parse_address
 from mesh.controlplane.resolve.traffic import TrafficRules
@@ -37,23 +39,49 @@ class Inputs:
     endpoints: Endpoints
 
 
-def resolve(inputs: Inputs) -> model.Mesh:
-    """Return the model. Raises MeshFault or ConfigFault."""
-    _require_closed_mesh(inputs.resources)
-    traffic = TrafficRules(inputs.resources, inputs.endpoints)
-    targets = _targets(inputs, traffic)
+def resolve(inputs: Inputs, findings: Findings | None = None) -> model.Mesh:
+    """Return the model. Raises MeshFault or ConfigFault, or Faults if there are several.
+
+    A field or a host that nothing needs is an error too. It is reported when no other error ended
+    a step early, because that step might have read the field. `findings` has the errors of the
+    steps before; after them, something is perhaps absent only because it has an error.
+    """
+    before, findings = findings, Findings()
+    if before is not None and not before.complete:
+        findings.complete = False
+    with findings.noted():
+        _require_closed_mesh(inputs.resources)
+    with findings.noted():
+        _refuse_long_calls(inputs.contracts)
+    traffic = TrafficRules(inputs.resources, inputs.endpoints, findings)
+    targets = _targets(inputs, traffic, findings)
     sidecars = tuple(
-        _sidecar(name, place, inputs, targets, traffic)
+        _sidecar(name, place, inputs, targets, traffic, findings)
         for name, place in sorted(inputs.endpoints.services.items())
     )
+    edge: list[model.Edge] = []
+    with findings.noted():
+        edge.append(_edge(inputs, targets, traffic))
+    if findings.complete:
+        traffic.refuse_uncalled()
+        # Only ingest/telemetry.py reads Telemetry.
+        others = [e for e in inputs.resources if not isinstance(e.spec, shapes.TelemetrySpec)]
+        refuse_unread(others, findings)
+    if before is not None:
+        findings = before.followed_by(findings)
+    findings.end()
+    return model.Mesh(sidecars, edge[0])
+
+
+def _edge(
+    inputs: Inputs, targets: dict[str, model.ServiceTarget], traffic: TrafficRules
+) -> model.Edge:
     routes = gateway_routes(inputs.contracts)
     reached = {route.deployable for route in routes}
     missing = sorted(reached - targets.keys())
     if missing:
-        raise MeshFault(
-            f"the endpoints file lacks {', '.join(missing)}, to which the gateway routes"
-        )
-    gateway = resolve_edge(
+        raise Absent(f"the endpoints file lacks {', '.join(missing)}, to which the gateway routes")
+    return resolve_edge(
         inputs.resources,
         inputs.endpoints,
         _workload(GATEWAY, inputs, parse_address(inputs.endpoints.gateway.admin)),
@@ -62,30 +90,41 @@ def resolve(inputs: Inputs) -> model.Mesh:
         traffic,
         inputs.contracts,
     )
-    return model.Mesh(sidecars, gateway)
 
 
 def _require_closed_mesh(resources: list[Resource]) -> None:
     for spec in (shapes.PeerAuthenticationSpec, shapes.AuthorizationPolicySpec):
         if len(of_kind(resources, spec)) != 1:
-            raise MeshFault(f"mesh/config needs exactly one {spec.__name__.removesuffix('Spec')}")
+            raise Absent(f"mesh/config needs exactly one {spec.__name__.removesuffix('Spec')}")
 
 
-def _targets(inputs: Inputs, traffic: TrafficRules) -> dict[str, model.ServiceTarget]:
+def _refuse_long_calls(contracts: Mapping[str, MethodContract]) -> None:
+    for contract in contracts.values():
+        if contract.deadline_ms > CALL_MS_MAX:
+            raise MeshFault(
+                f"{contract.path}: set a deadline of at most {CALL_MS_MAX // 1000} s, because an "
+                "edit of the mesh ends calls that take longer"
+            )
+
+
+def _targets(
+    inputs: Inputs, traffic: TrafficRules, findings: Findings
+) -> dict[str, model.ServiceTarget]:
     served = deployables(dict(inputs.contracts))
     targets: dict[str, model.ServiceTarget] = {}
     for name, place in inputs.endpoints.services.items():
         if place.mtls is None:
             continue
-        targets[name] = model.ServiceTarget(
-            name=name,
-            identity=spiffe_id(name),
-            host=f"{name}{SERVICE_HOSTS}",
-            place=parse_address(place.mtls),
-            methods=_grants(name, inputs.contracts),
-            grpc_services=served.get(name, ()),
-            traffic=traffic.of_service(f"{name}{SERVICE_HOSTS}"),
-        )
+        with findings.noted():
+            targets[name] = model.ServiceTarget(
+                name=name,
+                identity=spiffe_id(name),
+                host=f"{name}{SERVICE_HOSTS}",
+                place=parse_address(place.mtls),
+                methods=_grants(name, inputs.contracts),
+                grpc_services=served.get(name, ()),
+                traffic=traffic.of_service(f"{name}{SERVICE_HOSTS}"),
+            )
     return targets
 
 
@@ -108,17 +147,23 @@ def _sidecar(
     inputs: Inputs,
     targets: dict[str, model.ServiceTarget],
     traffic: TrafficRules,
+    findings: Findings,
 ) -> model.Sidecar:
     services: list[model.ServiceTarget] = []
     partners: list[model.Partner] = []
-    for host, resource in egress_hosts(inputs.resources, name):
-        if host.endswith(SERVICE_HOSTS):
-            target = targets.get(host.removesuffix(SERVICE_HOSTS))
-            if target is None:
-                raise resource.fault(("spec", "egress"), f"{host} is not a service of the mesh")
-            services.append(target)
-        else:
-            partners.append(traffic.partner(host, name))
+    hosts: list[_Egress] = []
+    with findings.noted():
+        hosts = egress_hosts(inputs.resources, name)
+    for each in hosts:
+        with findings.noted(), each.located():
+            each.check()
+            if each.host.endswith(SERVICE_HOSTS):
+                target = targets.get(each.host.removesuffix(SERVICE_HOSTS))
+                if target is None:
+                    raise Absent(f"{each.host} is not a service of the mesh")
+                services.append(target)
+            else:
+                partners.append(traffic.partner(each.host, name))
     return model.Sidecar(
         workload=_workload(name, inputs, place.admin_socket),
         peer_prefix=SPIFFE_PREFIX,
@@ -131,22 +176,45 @@ def _sidecar(
     )
 
 
-def egress_hosts(resources: list[Resource], workload: str) -> list[tuple[str, Resource]]:
+@dataclass(frozen=True)
+class _Egress:
+    """One line of a Sidecar: a host that a workload may call."""
+
+    resource: Resource
+    index: int
+    text: str
+
+    @property
+    def host(self) -> str:
+        """The host without its namespace."""
+        return self.text.removeprefix("./")
+
+    def check(self) -> None:
+        """Refuse a line that does not name one host."""
+        if not self.text.startswith("./") or "*" in self.text:
+            raise MeshFault(f"{self.text}: name one host, written as ./host")
+
+    @contextmanager
+    def located(self) -> Generator[None]:
+        """Give an error about this host the place of its line."""
+        try:
+            yield
+        except MeshFault as fault:
+            place = ("spec", "egress", 0, "hosts", self.index)
+            absent = isinstance(fault, Absent)
+            raise self.resource.fault(place, str(fault), absent=absent) from fault
+
+
+def egress_hosts(resources: list[Resource], workload: str) -> list[_Egress]:
     """Return the hosts that a workload may call: those of its Sidecar, or of the default one."""
     found = of_kind(resources, shapes.SidecarSpec)
     own = [(one, spec) for one, spec in found if _selects(spec, workload)]
     chosen = own or [(one, spec) for one, spec in found if spec.workload_selector is None]
     if len(chosen) != 1:
-        raise MeshFault(f"{workload} needs exactly one Sidecar or a default, but has {len(chosen)}")
+        raise Absent(f"{workload} needs exactly one Sidecar or a default, but has {len(chosen)}")
     resource, spec = chosen[0]
-    hosts: list[tuple[str, Resource]] = []
-    for host in spec.egress[0].hosts:
-        if host == "~/*":
-            continue
-        if not host.startswith("./") or "*" in host:
-            raise resource.fault(("spec", "egress"), f"{host}: name one host, written as ./host")
-        hosts.append((host.removeprefix("./"), resource))
-    return hosts
+    hosts = enumerate(spec.egress[0].hosts)
+    return [_Egress(resource, index, text) for index, text in hosts if text != "~/*"]
 
 
 def _selects(spec: shapes.SidecarSpec, workload: str) -> bool:

@@ -3,12 +3,15 @@
 A value that a rule leaves out gets its default here, so that nothing is unlimited.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from mesh.controlplane import model
+from mesh.controlplane.drain import CALL_MS_MAX
 from mesh.controlplane.ingest import shapes
+from mesh.controlplane.ingest.documents import Place
 from mesh.controlplane.ingest.endpoints import Endpoints
-from mesh.controlplane.ingest.faults import MeshFault
+from mesh.controlplane.ingest.faults import Absent, Findings, MeshFault
 from mesh.controlplane.ingest.resources import Resource, of_kind
 from mesh.controlplane.ingest.values import RetryCondition
 from mesh.controlplane.resolve.places import (
@@ -52,28 +55,48 @@ def milliseconds(span: timedelta) -> int:
 class TrafficRules:
     """Finds the rules for a host; exact names take precedence over wildcards."""
 
-    def __init__(self, resources: list[Resource], endpoints: Endpoints) -> None:
+    def __init__(self, resources: list[Resource], endpoints: Endpoints, findings: Findings) -> None:
         self._rules = of_kind(resources, _RULES)
         self._routes = of_kind(resources, _ROUTES)
         self._entries = of_kind(resources, shapes.ServiceEntrySpec)
         self._endpoints = endpoints
+        self._findings = findings
+        self._called: set[str] = set()
         self._refuse_unknown_hosts()
 
     def of_service(self, host: str) -> model.Traffic:
         """Return the traffic policy for a service of the mesh."""
-        rule = self._rule(host, host)
+        resource, rule = self._rule(host, host)
         if rule.traffic_policy.tls.mode != "ISTIO_MUTUAL":
-            raise MeshFault(f"{host}: set tls mode ISTIO_MUTUAL, which the mesh requires")
+            self._findings.add(
+                resource.fault(
+                    ("spec", "trafficPolicy", "tls", "mode"),
+                    "set ISTIO_MUTUAL, which the mesh requires between services",
+                )
+            )
         return _traffic(rule.traffic_policy, self._route(host))
+
+    def refuse_uncalled(self) -> None:
+        """Note each host of a ServiceEntry that no workload calls."""
+        for resource, spec in self._entries:
+            for index, host in enumerate(spec.hosts):
+                if host not in self._called:
+                    self._findings.add(
+                        resource.fault(
+                            ("spec", "hosts", index),
+                            f"no workload calls {host}; add it to a Sidecar or remove it",
+                        )
+                    )
 
     def partner(self, host: str, workload: str) -> model.Partner:
         """Return a partner with the traffic policy of one workload."""
+        self._called.add(host)
         if not any(host in spec.hosts for _, spec in self._entries):
-            raise MeshFault(f"{workload} calls {host}, which has no ServiceEntry; add one")
+            raise Absent(f"{workload} calls {host}, which has no ServiceEntry; add one")
         place = self._endpoints.partners.get(host)
         if place is None:
             raise MeshFault(f"{workload} calls {host}; the endpoints file lacks its address")
-        rule = self._rule(host, workload)
+        _, rule = self._rule(host, workload)
         tls = rule.traffic_policy.tls
         if tls.mode == "ISTIO_MUTUAL" or tls.credential_name is None:
             raise MeshFault(f"{host}: a partner needs tls SIMPLE or MUTUAL and a credentialName")
@@ -92,12 +115,12 @@ class TrafficRules:
             traffic=_traffic(rule.traffic_policy, self._route(host)),
         )
 
-    def _rule(self, host: str, workload: str) -> shapes.DestinationRuleSpec:
-        exact = [spec for _, spec in self._rules if spec.host == host]
-        chosen = exact or [spec for _, spec in self._rules if _covers(spec.host, host)]
-        fitting = [spec for spec in chosen if _for_workload(spec, workload)]
+    def _rule(self, host: str, workload: str) -> tuple[Resource, shapes.DestinationRuleSpec]:
+        exact = [each for each in self._rules if each[1].host == host]
+        chosen = exact or [each for each in self._rules if _covers(each[1].host, host)]
+        fitting = [each for each in chosen if _for_workload(each[1], workload)]
         if len(fitting) != 1:
-            raise MeshFault(f"{host} needs exactly one DestinationRule, but has {len(fitting)}")
+            raise Absent(f"{host} needs exactly one DestinationRule, but has {len(fitting)}")
         return fitting[0]
 
     def _route(self, host: str) -> shapes.HttpRoute | None:
@@ -114,17 +137,32 @@ class TrafficRules:
         known.add(f"*{SERVICE_HOSTS}")
         for resource, rule in self._rules:
             if rule.host not in known:
-                raise resource.fault(
-                    ("spec", "host"), f"{rule.host} is unknown; correct it or add a ServiceEntry"
+                self._findings.add(
+                    resource.fault(
+                        ("spec", "host"),
+                        f"{rule.host} is unknown; correct it or add a ServiceEntry",
+                        absent=True,
+                    )
                 )
         for resource, spec in self._routes:
-            to = {each.destination.host for route in spec.http for each in route.route}
-            if not known >= {*spec.hosts, *to}:
-                raise resource.fault(
-                    ("spec", "hosts"), "a host is unknown; correct it or add a ServiceEntry"
-                )
-            if to != set(spec.hosts):
-                raise resource.fault(("spec", "http"), "routing to another host is not supported")
+            for place, problem in _route_problems(spec, known):
+                absent = place == ("spec", "hosts")
+                self._findings.add(resource.fault(place, problem, absent=absent))
+
+
+def _route_problems(
+    spec: shapes.VirtualServiceSpec, known: set[str]
+) -> Iterator[tuple[Place, str]]:
+    to = {each.destination.host for route in spec.http for each in route.route}
+    if not known >= {*spec.hosts, *to}:
+        yield ("spec", "hosts"), "a host is unknown; correct it or add a ServiceEntry"
+    if to != set(spec.hosts):
+        yield ("spec", "http"), "routing to another host is not supported"
+    timeout = spec.http[0].timeout
+    if timeout and milliseconds(timeout) > CALL_MS_MAX:
+        seconds = CALL_MS_MAX // 1000
+        problem = f"set at most {seconds}s: an edit ends calls that take longer"
+        yield ("spec", "http", 0, "timeout"), problem
 
 
 def _covers(pattern: str, host: str) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mesh.controlplane.drain import DRAIN_OPTIONS
 from ops.provision.roster import GATEWAY, SERVICES, Service, present
 from ops.waiting import scaled_s
 from sandbox.stack import packages
@@ -26,7 +27,6 @@ from sandbox.stack.supervisor.nodes import Layer, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.probes import HttpProbe, http_json, http_status
 
 ENVOY = packages.folder_of("envoy") / "_bin" / "envoy"
-DRAIN_S = 2
 GATEWAY_DRAIN_S = 10
 INOTIFY_PER_PROXY = 12
 ACTIVE_STAT = "downstream_rq_active"
@@ -141,7 +141,8 @@ class Mesh:
         async def drain() -> None:
             base = f"http://{self.gateway_admin}"
             await http_status("POST", f"{base}/healthcheck/fail")
-            await http_status("POST", f"{base}/drain_listeners?graceful&skip_exit")
+            # Not ?graceful: new connections would be accepted for the whole drain time.
+            await http_status("POST", f"{base}/drain_listeners")
             while await self._requests_active(base):  # noqa: ASYNC110 another process
                 await asyncio.sleep(0.05)
 
@@ -171,7 +172,7 @@ class Mesh:
             *(str(ENVOY), "-c", str(bootstrap), "--concurrency", "1"),
             # No shared memory, so that it cannot collide with another Envoy of this machine.
             *("--disable-hot-restart", "--log-level", "warning"),
-            *("--drain-time-s", str(DRAIN_S), "--parent-shutdown-time-s", str(DRAIN_S + 1)),
+            *DRAIN_OPTIONS,
         )
 
 

@@ -146,6 +146,8 @@ async def test_every_invalid_token_is_refused(gateway: Gateway) -> None:
         "another issuer": issuer.token(SUBJECT, iss="https://evil.example"),
         "another audience": issuer.token(SUBJECT, aud="other"),
         "no expiry": issuer.token(SUBJECT, exp=None),
+        "valid for ten years": issuer.token(SUBJECT, lives_s=10 * 365 * 86_400),
+        "valid for two hours": issuer.token(SUBJECT, lives_s=7_200),
         "another payload": f"{head}.{issuer.token('x').split('.')[1]}.{signature}",
         "HMAC with the public key": issuer.confused_token(SUBJECT),
         "unsigned": issuer.unsigned_token(SUBJECT),

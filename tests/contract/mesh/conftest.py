@@ -11,6 +11,7 @@ import grpc.aio
 import pytest
 
 from mesh import ctl
+from mesh.controlplane.drain import CALL_MS_MAX
 from tests.rigs.host_speed import waited_out_s
 from tests.rigs.mesh.partner import Partner
 from tests.rigs.mesh.proxies import Rig, identity
@@ -29,9 +30,10 @@ TIMES_S = {
     "timeout: 5s": 5.0,
     "perTryTimeout: 2400ms": 0.4,
     "timeout: 10s": FCM_S,
-    "perTryTimeout: 3s": FCM_S,
     "connectTimeout: 2s": 2.0,
 }
+NO_TRY_TIMEOUT = ("        perTryTimeout: 3s\n", "")
+"""FCM's tries have the whole timeout, so that one hanging try uses it up."""
 INTERVAL = ("interval: 1s", "interval: 100ms")
 """How often a sidecar checks whether an open circuit breaker may close."""
 
@@ -40,8 +42,9 @@ def timed(text: str) -> str:
     """Return a partner's file with the tests' times."""
     for own, seconds in TIMES_S.items():
         name = own.partition(":")[0]
-        text = text.replace(own, f"{name}: {round(1000 * waited_out_s(seconds))}ms")
-    return text.replace(*INTERVAL)
+        milliseconds = min(round(1000 * waited_out_s(seconds)), CALL_MS_MAX)
+        text = text.replace(own, f"{name}: {milliseconds}ms")
+    return text.replace(*NO_TRY_TIMEOUT).replace(*INTERVAL)
 
 
 @dataclass
@@ -82,7 +85,9 @@ async def mesh() -> AsyncIterator[Mesh]:
     config = rig.home / "config"
     shutil.copytree(ctl.CONFIG, config)
     for path in (config / "partners").glob("*.yaml"):
-        path.write_text(timed(path.read_text()))
+        # Only the gateway calls the token issuer, and no test here uses it.
+        if path.name != "oauth.yaml":
+            path.write_text(timed(path.read_text()))
     # One service that payments may call presents the certificate of another identity.
     sidecars, needed = config / "sidecars.yaml", "./customers.bp.svc.cluster.local\n        - ./ach"
     assert needed in sidecars.read_text()

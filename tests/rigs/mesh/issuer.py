@@ -19,10 +19,12 @@ ALL_SCOPES = "accounts:read transfers:read transfers:write"
 
 
 class Issuer:
-    """Signs with ES256 and publishes the key at /jwks."""
+    """Signs with ES256 and publishes its keys at /jwks; `fetches` counts the answers."""
 
     def __init__(self) -> None:
-        self.key = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256", "kid": "k1"})
+        self.key = _key("k1")
+        self.published = [self.key]
+        self.fetches = 0
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int, folder: Path) -> None:
@@ -41,15 +43,32 @@ class Issuer:
             await self._runner.cleanup()
 
     async def _jwks(self, _request: web.Request) -> web.Response:
-        return web.json_response(KeySet([self.key]).as_dict(private=False))
+        self.fetches += 1
+        return web.json_response(KeySet(list(self.published)).as_dict(private=False))
+
+    def publish(self, kid: str) -> ECKey:
+        """Add a key to the published ones and return it; the first key still signs."""
+        key = _key(kid)
+        self.published.append(key)
+        return key
+
+    def withdraw(self, key: ECKey) -> None:
+        """Publish a key no longer, which revokes all tokens that it has signed."""
+        self.published.remove(key)
 
     def token(
-        self, subject: str, scope: str = ALL_SCOPES, *, lives_s: int = 300, **claims: Any
+        self,
+        subject: str,
+        scope: str = ALL_SCOPES,
+        *,
+        lives_s: int = 300,
+        key: ECKey | None = None,
+        **claims: Any,
     ) -> str:
-        """Return a token; the given claims replace the default ones."""
-        return jwt.encode(
-            {"alg": "ES256", "kid": "k1"}, self.claims(subject, scope, lives_s, claims), self.key
-        )
+        """Return a token, signed by `key` or the first key; the claims replace the default ones."""
+        signer = key or self.key
+        header = {"alg": "ES256", "kid": str(signer.kid)}
+        return jwt.encode(header, self.claims(subject, scope, lives_s, claims), signer)
 
     def claims(
         self, subject: str, scope: str, lives_s: int, replaced: dict[str, Any]
@@ -77,6 +96,10 @@ class Issuer:
         """Return a token of algorithm "none"."""
         claims = self.claims(subject, ALL_SCOPES, 300, {})
         return f"{_encoded({'alg': 'none'})}.{_encoded(claims)}."
+
+
+def _key(kid: str) -> ECKey:
+    return ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256", "kid": kid})
 
 
 def _encoded(part: dict[str, Any]) -> str:

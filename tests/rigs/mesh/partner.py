@@ -11,6 +11,7 @@ from tests.rigs.mesh.tls import server_context
 OK = "ok"
 HANG = "hang"
 RESET = "reset"
+HOLD = "hold"
 
 
 class Partner:
@@ -20,6 +21,8 @@ class Partner:
         self.script: deque[str | int] = deque()
         self.keys: list[str] = []
         self.clients: list[str] = []
+        self.release = asyncio.Event()
+        """Ends the wait of the requests whose step is HOLD."""
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int, folder: Path, client_ca: Path | None = None) -> None:
@@ -51,6 +54,8 @@ class Partner:
         step = self.script.popleft() if self.script else OK
         if step == HANG:
             await asyncio.sleep(3600)
+        if step == HOLD:
+            await self.release.wait()
         if step == RESET and transport is not None:
             transport.abort()
         return web.json_response({}, status=step if isinstance(step, int) else 200)

@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from mesh import ctl
+from mesh.controlplane.drain import DRAIN_OPTIONS
 from ops.waiting import until
 from services.kernel.identities import spiffe_id
 from tests.rigs.mesh.pki import Authority
@@ -95,12 +96,12 @@ class Rig:
         for host in PARTNERS:
             self.partner_ca.issue(partners / host, dns=(host,))
 
-    def render(self, config: Path = ctl.CONFIG) -> None:
-        """Write the folder of every proxy."""
+    def render(self, config: Path = ctl.CONFIG) -> list[Path]:
+        """Write the folder of every proxy; return the files that changed."""
         places = self.home / "mesh" / "endpoints.json"
         places.parent.mkdir(exist_ok=True)
         places.write_text(json.dumps(self.places))
-        ctl.render(config, places, self.home / "envoy")
+        return ctl.render(config, places, self.home / "envoy")
 
     def socket_in(self, service: str) -> Path:
         """Return the socket on which a service's server listens."""
@@ -127,6 +128,7 @@ class Rig:
                 "-c",
                 str(self.home / "envoy" / name / "bootstrap.json"),
                 *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"),
+                *DRAIN_OPTIONS,
                 stdout=log,
                 stderr=log,
             )

@@ -25,6 +25,8 @@ class Seen:
         self.metadata: dict[str, str] = {}
         self.request: Any = None
         self.calls = 0
+        self.release = asyncio.Event()
+        """Ends the wait of transfers with the memo "held"."""
 
     def note(self, request: Any, context: Any) -> None:
         """Record a call's request and metadata."""
@@ -42,6 +44,8 @@ class Payments(payments_grpc.PaymentsServiceServicer):
         self.seen.note(request, context)
         if request.memo == "unavailable":
             await _abort(context, grpc.StatusCode.UNAVAILABLE, 14, "ACH_UNAVAILABLE", retry_s=7)
+        if request.memo == "held":
+            await self.seen.release.wait()
         if request.memo == "no funds":
             await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, 3, "INSUFFICIENT_FUNDS")
         if request.memo == "bare":

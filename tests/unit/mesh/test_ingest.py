@@ -141,4 +141,6 @@ def test_check_prints_the_error_and_fails(
 ) -> None:
     (tmp_path / "a.yaml").write_text(HEAD.format(kind="VirtualService") + "  hosts: 1\n")
     assert ctl.main(["check", "--config", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith(f"{tmp_path}/a.yaml:5: spec.hosts")
+    found = capsys.readouterr().err.splitlines()
+    assert found[0].startswith(f"{tmp_path}/a.yaml:4: spec.http: ")
+    assert found[1].startswith(f"{tmp_path}/a.yaml:5: spec.hosts: ")

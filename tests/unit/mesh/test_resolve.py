@@ -1,15 +1,18 @@
 """Config, contracts and addresses become one model, or are rejected."""
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
 
 from mesh.controlplane import model
-from mesh.controlplane.ingest.faults import ConfigFault, MeshFault
+from mesh.controlplane.ingest.faults import ConfigFault, Faults, MeshFault
 from mesh.controlplane.ingest.shapes import RetryCondition
 from mesh.controlplane.resolve.mesh import resolve
+from mesh.controlplane.translate.edge.tokens import jwt_filter
 from mesh.controlplane.translate.http import retry_policy
 from mesh.ctl import CONFIG
 from tests.rigs.mesh.fixed_places import inputs, mesh
@@ -96,28 +99,28 @@ EDITS = [
         "sidecars.yaml",
         "./fraud.example",
         "./frod.example",
-        MeshFault,
+        ConfigFault,
         "has no ServiceEntry",
     ),
-    ("sidecars.yaml", "./customers.bp", "./custmers.bp", ConfigFault, "not a service"),
+    ("sidecars.yaml", "./customers.bp", "./custmers.bp", Faults, "not a service"),
     ("sidecars.yaml", "./fraud.example", "./*.example", ConfigFault, "name one host"),
-    ("partners/fraud.yaml", "host: fraud.example", "host: frod.example", ConfigFault, "is unknown"),
-    ("partners/fraud.yaml", "app: payments", "app: audit", MeshFault, "Rule, but has 0"),
+    ("partners/fraud.yaml", "host: fraud.example", "host: frod.example", Faults, "is unknown"),
+    ("partners/fraud.yaml", "app: payments", "app: audit", ConfigFault, "Rule, but has 0"),
     (
         "partners/fraud.yaml",
         "mode: SIMPLE",
         "mode: MUTUAL",
-        MeshFault,
+        ConfigFault,
         "the only client certificate",
     ),
     (
         "partners/fraud.yaml",
         "credentialName: partners",
         "credentialName: partner",
-        MeshFault,
+        ConfigFault,
         "the only authority",
     ),
-    ("services.yaml", "ISTIO_MUTUAL", "SIMPLE", MeshFault, "set tls mode ISTIO_MUTUAL"),
+    ("services.yaml", "ISTIO_MUTUAL", "SIMPLE", ConfigFault, "yaml:8: set ISTIO_MUTUAL"),
     ("mesh.yaml", "kind: PeerAuthentication", "kind: Peer", ConfigFault, "not supported"),
     ("gateway.yaml", "WRITE:", "READS:", ConfigFault, "READS"),
     (
@@ -127,6 +130,18 @@ EDITS = [
         ConfigFault,
         "principals.0: String should match",
     ),
+    ("partners/ach-network.yaml", "timeout: 30s", "timeout: 46s", ConfigFault, "set at most 45s"),
+    ("gateway.yaml", "requestTimeout: 15s", "requestTimeout: 16s", ConfigFault, "at most 15s"),
+    (
+        "partners/oauth.yaml",
+        "timeout: 5s",
+        "timeout: 4s",
+        ConfigFault,
+        "oauth.yaml:22:.*timeout",
+    ),
+    ("partners/oauth.yaml", "5xx,reset", "reset", ConfigFault, "oauth.yaml:27:.*set 5xx"),
+    ("partners/oauth.yaml", "5xx,reset", "5xx,retriable-4xx", ConfigFault, "nothing else"),
+    ("partners/oauth.yaml", "backoff: 250ms", "backoff: 2s", ConfigFault, "not shorter"),
     (
         "gateway.yaml",
         "name: ach-network",
@@ -146,6 +161,24 @@ def test_an_inconsistent_configuration_is_refused(
         resolve(inputs(config))
 
 
+def test_the_issuers_traffic_policy_applies_to_the_fetch_of_its_keys() -> None:
+    """The fetch passes through no route, so the filter itself has to have the policy."""
+    made = mesh()
+    packed = jwt_filter(made.edge).typed_config
+    assert packed
+    config = jwt.JwtAuthentication.parse(packed.value)
+    keys = config.providers["oauth"].remote_jwks
+    assert keys
+    assert keys.retry_policy
+    assert keys.retry_policy.retry_back_off
+    assert keys.retry_policy.num_retries == 2
+    back_off = keys.retry_policy.retry_back_off
+    assert (back_off.base_interval, back_off.max_interval) == (
+        timedelta(milliseconds=250),
+        timedelta(milliseconds=1500),
+    )
+
+
 def test_a_mesh_without_peer_authentication_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "config"
     shutil.copytree(CONFIG, config)
@@ -155,5 +188,5 @@ def test_a_mesh_without_peer_authentication_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_partner_without_an_address_is_refused() -> None:
-    with pytest.raises(MeshFault, match="the endpoints file lacks its address"):
+    with pytest.raises(ConfigFault, match="the endpoints file lacks its address"):
         resolve(inputs(without="fraud.example"))

@@ -1,4 +1,9 @@
-"""Customer tokens at the gateway: the accepted issuer, and the claims that services get."""
+"""Customer tokens at the gateway: the accepted issuer, and the claims that services get.
+
+Every request has its signature verified, which costs 0.05 to 0.1 ms of CPU, about 2 % of a
+transfer. Envoy's cache of verified tokens would save it, but an entry stays until the token
+expires: a token whose key is withdrawn would be accepted until then.
+"""
 
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
@@ -12,9 +17,11 @@ from mesh.controlplane.translate.parts import span
 
 _PROVIDER = "oauth"
 _SKEW_S = 5
-_CACHE_MS = 300_000
+_KEYS_EVERY_MS = 5_000
+"""How old the gateway's key set may be: a new key is accepted and a withdrawn one refused after
+this time and one fetch. Envoy cannot fetch the keys when it meets an unknown key id. A duration
+above five seconds would be fetched five seconds early; this one is fetched on time."""
 _REFETCH_MS = 1_000
-_TOKENS_CACHED = 2_000
 
 
 def jwt_filter(edge: model.Edge) -> hcm.HttpFilter:
@@ -23,20 +30,22 @@ def jwt_filter(edge: model.Edge) -> hcm.HttpFilter:
     return http_filter(
         names.JWT,
         jwt.JwtAuthentication(
-            providers={_PROVIDER: _provider(edge.issuer)},
+            providers={_PROVIDER: _provider(edge.issuer, _retry(edge))},
             requirement_map={names.CUSTOMER_REQUIREMENT: requirement},
             bypass_cors_preflight=True,
         ),
     )
 
 
-def _provider(issuer: model.TokenIssuer) -> jwt.JwtProvider:
+def _provider(issuer: model.TokenIssuer, retry: core.RetryPolicy | None) -> jwt.JwtProvider:
     return jwt.JwtProvider(
         issuer=issuer.issuer,
         audiences=list(issuer.audiences),
         require_expiration=True,
+        # The issuer's clock may be ahead of the gateway's by the skew.
+        max_lifetime=span(issuer.lifetime_ms_max + 1000 * _SKEW_S),
         clock_skew_seconds=_SKEW_S,
-        remote_jwks=_jwks(issuer),
+        remote_jwks=_jwks(issuer, retry),
         from_headers=[jwt.JwtHeader(name="authorization", value_prefix="Bearer ")],
         payload_in_metadata=names.CLAIMS,
         normalize_payload_in_metadata=jwt.JwtProviderNormalizePayload(
@@ -46,21 +55,34 @@ def _provider(issuer: model.TokenIssuer) -> jwt.JwtProvider:
             jwt.JwtClaimToHeader(claim_name=claim, header_name=header)
             for claim, header in issuer.claim_headers
         ],
-        # A token is verified once and cached until it expires: verifying ES256 costs more than
-        # everything else that the gateway does for a request.
-        jwt_cache_config=jwt.JwtCacheConfig(jwt_cache_size=_TOKENS_CACHED),
     )
 
 
-def _jwks(issuer: model.TokenIssuer) -> jwt.RemoteJwks:
+def _jwks(issuer: model.TokenIssuer, retry: core.RetryPolicy | None) -> jwt.RemoteJwks:
     return jwt.RemoteJwks(
         http_uri=core.HttpUri(
             uri=issuer.jwks_uri,
             cluster=partner_cluster_name(issuer.jwks_partner),
             timeout=span(issuer.timeout_ms),
         ),
-        cache_duration=span(_CACHE_MS),
+        retry_policy=retry,
+        cache_duration=span(_KEYS_EVERY_MS),
         # The keys are fetched in advance, so that no customer waits for them. During an outage of
         # the provider the gateway keeps working with the keys that it has.
         async_fetch=jwt.JwksAsyncFetch(failed_refetch_duration=span(_REFETCH_MS)),
+    )
+
+
+def _retry(edge: model.Edge) -> core.RetryPolicy | None:
+    """Return the retries of the key fetch. The longest wait is also the timeout of a try."""
+    found = (each.traffic.retry for each in edge.partners if each.host == edge.issuer.jwks_partner)
+    retry = next(found, None)
+    if retry is None:
+        return None
+    return core.RetryPolicy(
+        num_retries=retry.attempts,
+        retry_back_off=core.BackoffStrategy(
+            base_interval=span(retry.backoff_ms),
+            max_interval=span(retry.per_try_timeout_ms or retry.backoff_ms),
+        ),
     )
