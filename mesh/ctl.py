@@ -61,7 +61,7 @@ def _any_places() -> endpoints.Endpoints:
     return endpoints.Endpoints.model_validate(
         {
             "services": dict.fromkeys(names, service),
-            "gateway": {"listen": "127.0.0.1:1", "admin": "127.0.0.1:1"},
+            "gateway": {"listen": "127.0.0.1:1", "admin_socket": "/run/admin.sock"},
             "partners": dict.fromkeys(hosts, "127.0.0.1:1"),
             "certs_dir": "/certs",
             "partner_ca": "/partners/ca.pem",

@@ -39,7 +39,7 @@ class GatewayPlace(_Strict):
     """The addresses of the gateway."""
 
     listen: HostPort
-    admin: HostPort
+    admin_socket: Path
 
 
 class Endpoints(_Strict):

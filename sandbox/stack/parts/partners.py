@@ -16,7 +16,7 @@ from ops.provision import secrets
 from ops.provision.credentials import Credentials
 from sandbox.stack.home import REPO, Home
 from sandbox.stack.ports import Ports
-from sandbox.stack.supervisor import launch
+from sandbox.stack.supervisor import launch, private
 from sandbox.stack.supervisor.nodes import Layer, ProcessSpec
 from sandbox.stack.supervisor.probes import HttpProbe
 
@@ -54,9 +54,9 @@ class Partners:
         """Return the port on which a partner's clients reach it."""
         return self.ports.get(f"partner-{name}")
 
-    def control_url(self, name: str) -> str:
-        """Return the URL of a partner's control API: health, faults, clock."""
-        return f"http://127.0.0.1:{self.ports.get(f'partner-{name}-control')}"
+    def control_socket(self, name: str) -> Path:
+        """Return the Unix socket of a partner's control API: health, faults, clock, tokens."""
+        return self.home.run / f"partner-{name}" / "control.sock"
 
     def hosts(self) -> dict[str, str]:
         """Return the addresses on this machine by host name."""
@@ -90,10 +90,10 @@ class Partners:
 
         async def prepare() -> None:
             state = self.home.partners / name
-            state.mkdir(exist_ok=True)
+            private.folder(state)
+            private.folder(self.control_socket(name).parent)
             text = json.dumps({**self._shared(name, state), **extra[name]()}, indent=1)
-            file.touch(mode=0o600)
-            file.write_text(text)
+            private.write(file, text)
 
         # The clearing house verifies the gateway with a CA file that the certificate agent writes.
         needs = ("partner-authority", "certificates") if name == "ach" else ("partner-authority",)
@@ -102,7 +102,7 @@ class Partners:
             layer=Layer.PARTNER,
             command=(sys.executable, "-m", f"sandbox.partners.{name}", "--config", str(file)),
             env={"PYTHONPATH": str(REPO)},
-            probe=HttpProbe(f"{self.control_url(name)}/healthz"),
+            probe=HttpProbe("http://partner/healthz", str(self.control_socket(name))),
             depends_on=needs,
             prepare=prepare,
         )
@@ -114,7 +114,7 @@ class Partners:
         return {
             "host": "127.0.0.1",
             "port": self.port(name),
-            "control_port": self.ports.get(f"partner-{name}-control"),
+            "control_socket": str(self.control_socket(name)),
             "tls": tls,
             "state_dir": str(state),
         }

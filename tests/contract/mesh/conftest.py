@@ -29,7 +29,7 @@ TIMES_S = {
     "timeout: 5s": 5.0,
     "perTryTimeout: 2400ms": 0.4,
     "timeout: 10s": FCM_S,
-    "perTryTimeout: 3s": 5.0,
+    "perTryTimeout: 3s": FCM_S,
     "connectTimeout: 2s": 2.0,
 }
 INTERVAL = ("interval: 1s", "interval: 100ms")

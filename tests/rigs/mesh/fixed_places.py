@@ -35,7 +35,7 @@ def endpoints(*, without: str = "") -> Endpoints:
                 }
                 for number, name in enumerate(SERVICES)
             },
-            "gateway": {"listen": "127.0.0.1:8443", "admin": "127.0.0.1:22100"},
+            "gateway": {"listen": "127.0.0.1:8443", "admin_socket": "/bp/run/gateway/admin.sock"},
             "partners": {
                 host: f"127.0.0.1:{23000 + number}"
                 for number, host in enumerate(PARTNERS)

@@ -56,10 +56,9 @@ class Rig:
 
     def _places(self) -> dict[str, object]:
         run = self.home / "run"
-        for name in SERVICES:
+        for name in (*SERVICES, "gateway"):
             (run / name).mkdir(parents=True)
         self.mtls = {name: free_port() for name in SERVICES}
-        self.gateway_admin_port = free_port()
         self.gateway_port = free_port()
         self.partner_port = {host: free_port() for host in PARTNERS}
         return {
@@ -74,7 +73,7 @@ class Rig:
             },
             "gateway": {
                 "listen": f"127.0.0.1:{self.gateway_port}",
-                "admin": f"127.0.0.1:{self.gateway_admin_port}",
+                "admin_socket": str(self.admin_socket("gateway")),
             },
             "partners": {host: f"127.0.0.1:{port}" for host, port in self.partner_port.items()},
             "certs_dir": str(self.home / "certs"),
@@ -110,9 +109,9 @@ class Rig:
         """Return the socket on which a sidecar accepts its service's outgoing calls."""
         return self.home / "run" / service / "out.sock"
 
-    def admin_socket(self, service: str) -> Path:
-        """Return the socket of a sidecar's admin page."""
-        return self.home / "run" / service / "admin.sock"
+    def admin_socket(self, name: str) -> Path:
+        """Return the socket of a proxy's admin page."""
+        return self.home / "run" / name / "admin.sock"
 
     async def start(self, names: Iterable[str]) -> None:
         """Start the proxies with these names and wait until they are ready."""
@@ -162,9 +161,8 @@ class Rig:
 
     async def stats(self, name: str, filter_text: str) -> dict[str, int]:
         """Return the proxy's counters and gauges whose names contain a text."""
-        is_gateway = name == "gateway"
-        connector = None if is_gateway else aiohttp.UnixConnector(str(self.admin_socket(name)))
-        url = f"http://127.0.0.1:{self.gateway_admin_port}/stats?filter={filter_text}"
+        connector = aiohttp.UnixConnector(str(self.admin_socket(name)))
+        url = f"http://envoy/stats?filter={filter_text}"
         try:
             async with (
                 aiohttp.ClientSession(connector=connector) as session,
