@@ -234,7 +234,8 @@ class Edge:
     workload: Workload
     listen: Address
     certificate: CertificateFiles
-    partner_authority: AuthorityFile
+    webhook_authority: AuthorityFile
+    """Signs the client certificates with which partners call the gateway."""
     tls_versions: tuple[TlsVersion, TlsVersion]
     """The lowest and the highest accepted version."""
     issuer: TokenIssuer

@@ -19,7 +19,7 @@ from ops.waiting import scaled_s
 from sandbox.stack import packages
 from sandbox.stack.certs import EDGE
 from sandbox.stack.home import REPO, Home
-from sandbox.stack.parts.partners import Partners
+from sandbox.stack.parts.partners import WEBHOOK_CLIENTS, Partners
 from sandbox.stack.ports import Ports
 from sandbox.stack.supervisor import launch, private
 from sandbox.stack.supervisor.nodes import Layer, ProcessSpec, StopPolicy
@@ -71,7 +71,6 @@ class Mesh:
     def endpoints(self) -> dict[str, Any]:
         """The addresses that the mesh translation reads."""
         meshed = {service.name: self._service(service) for service in SERVICES if service.sidecar}
-        ca = self.partners.ca
         return {
             "services": meshed,
             "gateway": {
@@ -80,11 +79,8 @@ class Mesh:
             },
             "partners": self.partners.hosts(),
             "certs_dir": str(self.home.certs),
-            "partner_ca": str(ca / "ca.pem"),
-            "ach_client_cert": {
-                "cert": str(ca / "bp-client.pem"),
-                "key": str(ca / "bp-client.key"),
-            },
+            "webhook_ca": str(self.partners.authority_file(WEBHOOK_CLIENTS)),
+            "credentials": self.partners.credential_files(),
         }
 
     def _service(self, service: Service) -> dict[str, Any]:

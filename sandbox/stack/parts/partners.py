@@ -1,4 +1,4 @@
-"""The partners: one process each, with certificates from the partners' own authority.
+"""The partners: one process each, with certificates from the partners' own authorities.
 
 The stack only writes their configuration; they import none of the bank's code.
 """
@@ -29,6 +29,13 @@ HOSTS = {
     "oauth.example": "oauth",
 }
 NAMES = ("ach", "fraud", "fcm", "oauth")
+CREDENTIALS = {"ach-network-client": "ach", "fraud": "fraud", "fcm": "fcm", "oauth": "oauth"}
+"""The partner of each credentialName in mesh/config/partners."""
+ACH_MEMBERS = "ach-members"
+"""Signs the bank's certificate for the clearing house."""
+WEBHOOK_CLIENTS = "webhook-clients"
+"""Signs the certificates with which partners call the bank's webhooks."""
+CLIENT_FILES = {"cert": "pem", "key": "key"}
 WEBHOOK_PATH = "/v1/webhooks/ach"
 
 
@@ -47,8 +54,22 @@ class Partners:
 
     @property
     def ca(self) -> Path:
-        """The partners' certificate authority, certificates, and the FCM service account."""
+        """The partners' certificate authorities, certificates, and the FCM service account."""
         return self.home.partners / "ca"
+
+    def authority_file(self, issuer: str) -> Path:
+        """Return the certificate of an authority: a partner's name, or one of the clients'."""
+        return self.ca / f"{issuer}-ca.pem"
+
+    def credential_files(self) -> dict[str, dict[str, Any]]:
+        """Return the files of each credentialName, for the mesh translation."""
+        files: dict[str, dict[str, Any]] = {
+            credential: {"ca": str(self.authority_file(name))}
+            for credential, name in CREDENTIALS.items()
+        }
+        pair = {kind: str(self.ca / f"bp-client.{end}") for kind, end in CLIENT_FILES.items()}
+        files["ach-network-client"]["client"] = pair
+        return files
 
     def port(self, name: str) -> int:
         """Return the port on which a partner's clients reach it."""
@@ -110,7 +131,7 @@ class Partners:
     def _shared(self, name: str, state: Path) -> dict[str, Any]:
         tls = {"cert": str(self.ca / f"{name}.pem"), "key": str(self.ca / f"{name}.key")}
         if name == "ach":
-            tls["client_ca"] = str(self.ca / "ca.pem")
+            tls["client_ca"] = str(self.authority_file(ACH_MEMBERS))
         return {
             "host": "127.0.0.1",
             "port": self.port(name),

@@ -170,14 +170,14 @@ async def running(
     tls: dict[str, str] = {"cert": str(certs / f"{name}.pem"), "key": str(certs / f"{name}.key")}
     client_cert = None
     if name == "ach":
-        tls["client_ca"] = str(certs / "ca.pem")
+        tls["client_ca"] = str(certs / "ach-members-ca.pem")
         client_cert = certs / "bp-client.pem"
     directory.mkdir(parents=True, exist_ok=True)
     # A short folder: the path of a Unix socket is limited to 107 bytes.
     sockets = Path(tempfile.mkdtemp(prefix="bpp-"))
     places = {"port": free_port(), "control_socket": str(sockets / "control.sock")}
     config = {**places, "tls": tls, "state_dir": str(directory / "state"), **extra}
-    context = client_context(certs / "ca.pem", client_cert)
+    context = client_context(certs / f"{name}-ca.pem", client_cert)
     async with aiohttp.ClientSession() as session:
         partner = PartnerProcess(name, config, directory, session, context)
         try:

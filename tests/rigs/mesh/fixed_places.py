@@ -42,8 +42,14 @@ def endpoints(*, without: str = "") -> Endpoints:
                 if host != without
             },
             "certs_dir": "/bp/certs",
-            "partner_ca": "/bp/partners/ca.pem",
-            "ach_client_cert": {"cert": "/bp/partners/c.pem", "key": "/bp/partners/c.key"},
+            "webhook_ca": "/bp/partners/webhooks-ca.pem",
+            "credentials": {
+                **{n: {"ca": f"/bp/partners/{n}-ca.pem"} for n in ("fraud", "fcm", "oauth")},
+                "ach-network-client": {
+                    "ca": "/bp/partners/ach-ca.pem",
+                    "client": {"cert": "/bp/partners/c.pem", "key": "/bp/partners/c.key"},
+                },
+            },
         }
     )
 

@@ -24,6 +24,13 @@ PARTNERS = (
     "oauth2.googleapis.com",
     "oauth.example",
 )
+CREDENTIALS = {
+    "ach-network-client": ("ach-network.example",),
+    "fraud": ("fraud.example",),
+    "fcm": ("fcm.googleapis.com", "oauth2.googleapis.com"),
+    "oauth": ("oauth.example",),
+}
+"""The hosts of each credentialName."""
 READY_S = 45.0
 _ENVOY = Path(ctl.__file__).parents[1] / ".venv" / "bin" / "envoy"
 
@@ -49,7 +56,11 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.mesh_ca = Authority("mesh", self.home / "pki")
+        # Signs the client certificates with which partners call the gateway.
         self.partner_ca = Authority("partners", self.home / "pki")
+        # Signs the bank's certificate for the clearing house.
+        self.ach_members_ca = Authority("ach-members", self.home / "pki")
+        self.server_ca = {name: Authority(name, self.home / "pki") for name in CREDENTIALS}
         self.places = self._places()
         self._certificates()
         self.render()
@@ -77,12 +88,19 @@ class Rig:
             },
             "partners": {host: f"127.0.0.1:{port}" for host, port in self.partner_port.items()},
             "certs_dir": str(self.home / "certs"),
-            "partner_ca": str(self.home / "partners" / "bp-client" / "ca.pem"),
-            "ach_client_cert": {
-                "cert": str(self.home / "partners" / "bp-client" / "cert.pem"),
-                "key": str(self.home / "partners" / "bp-client" / "key.pem"),
+            "webhook_ca": str(self.partner_ca.pem),
+            "credentials": {
+                name: {
+                    "ca": str(authority.pem),
+                    "client": self._client() if name == "ach-network-client" else None,
+                }
+                for name, authority in self.server_ca.items()
             },
         }
+
+    def _client(self) -> dict[str, str]:
+        folder = self.home / "partners" / "bp-client"
+        return {"cert": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
 
     def _certificates(self) -> None:
         certs, partners = self.home / "certs", self.home / "partners"
@@ -90,9 +108,10 @@ class Rig:
             # Sidecars check only the URI; the DNS name is for the tests' own gRPC client.
             self.mesh_ca.issue(certs / name, dns=(name,), uri=identity(name))
         self.mesh_ca.issue(certs / "edge", dns=("localhost",))
-        self.partner_ca.issue(partners / "bp-client", dns=("bp-client",))
-        for host in PARTNERS:
-            self.partner_ca.issue(partners / host, dns=(host,))
+        self.ach_members_ca.issue(partners / "bp-client", dns=("bp-client",))
+        for name, hosts in CREDENTIALS.items():
+            for host in hosts:
+                self.server_ca[name].issue(partners / host, dns=(host,))
 
     def render(self, config: Path = ctl.CONFIG) -> None:
         """Write the folder of every proxy."""
