@@ -63,9 +63,14 @@ def entries(root: Path) -> Iterator[tuple[str, int]]:
                 yield str(path.relative_to(root)), mode
 
 
+def everything(root: Path) -> list[tuple[str, int]]:
+    """Return a folder and everything below it."""
+    return [(".", root.stat().st_mode), *entries(root)]
+
+
 def usable_by_a_stranger(root: Path) -> list[str]:
     """Return the paths below `root` that a user of no group of the bank can read, write or use."""
-    found = [(".", root.stat().st_mode), *entries(root)]
+    found = everything(root)
     if os.geteuid() != 0:  # only root may become another user; others compare modes
         return open_to_others(found)
     ids = (f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups")
@@ -110,7 +115,9 @@ def test_a_strangers_attempts_find_what_is_open(tmp_path: Path) -> None:
             server.listen()
             tmp_path.chmod(0o711)
             found = set(usable_by_a_stranger(tmp_path))
+            assert set(open_to_others(everything(tmp_path))) == found
         assert (f"{folder}/socket" in found) == (folder == "open")
+        (tmp_path / folder / "socket").unlink()
     assert {"open", "open/file"} <= found
     assert {".", "closed", "closed/file"}.isdisjoint(found)
 
