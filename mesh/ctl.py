@@ -90,11 +90,17 @@ def _any_places() -> endpoints.Endpoints:
     return endpoints.Endpoints.model_validate(
         {
             "services": dict.fromkeys(names, service),
-            "gateway": {"listen": "127.0.0.1:1", "admin": "127.0.0.1:1"},
+            "gateway": {"listen": "127.0.0.1:1", "admin_socket": "/run/admin.sock"},
             "partners": dict.fromkeys(hosts, "127.0.0.1:1"),
             "certs_dir": "/certs",
-            "partner_ca": "/partners/ca.pem",
-            "ach_client_cert": {"cert": "/partners/c.pem", "key": "/partners/c.key"},
+            "webhook_ca": "/partners/webhooks-ca.pem",
+            "credentials": {
+                **{name: {"ca": f"/partners/{name}-ca.pem"} for name in ("fraud", "fcm", "oauth")},
+                "ach-network-client": {
+                    "ca": "/partners/ach-ca.pem",
+                    "client": {"cert": "/partners/c.pem", "key": "/partners/c.key"},
+                },
+            },
         }
     )
 

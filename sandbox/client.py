@@ -69,10 +69,12 @@ class BankClient:
         self._tls = ssl.create_default_context(cafile=self.where["BP_CA_FILE"])
         connector = aiohttp.TCPConnector(limit=200)
         self.session = aiohttp.ClientSession(connector=connector)
+        self._controls: dict[str, aiohttp.ClientSession] = {}
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.session.close()
+        for session in (self.session, *self._controls.values()):
+            await session.close()
 
     async def connect(self, database: str) -> asyncpg.Connection:
         """Connect to one of the bank's databases as its superuser."""
@@ -181,8 +183,11 @@ class BankClient:
 
     async def control(self, partner: str, method: str, path: str, body: Any = None) -> Answer:
         """Send one request to a partner's control API."""
-        url = self.where[f"BP_PARTNER_{partner.upper()}_CONTROL_URL"] + path
-        async with self.session.request(method, url, json=body) as response:
+        if partner not in self._controls:
+            socket = self.where[f"BP_PARTNER_{partner.upper()}_CONTROL_SOCKET"]
+            connector = aiohttp.UnixConnector(socket, limit=200)
+            self._controls[partner] = aiohttp.ClientSession("http://partner", connector=connector)
+        async with self._controls[partner].request(method, path, json=body) as response:
             return await read_answer(response)
 
     async def fault(self, partner: str, **spec: Any) -> str:

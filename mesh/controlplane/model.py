@@ -165,8 +165,8 @@ class Workload:
     identity: str
     certificate: CertificateFiles
     authority: AuthorityFile
-    admin: Address | Path
-    """The address of the admin page; for a sidecar a Unix socket that only its user can open."""
+    admin_socket: Path
+    """The Unix socket of the admin page, which can stop the proxy. Only its user can open it."""
     rotating: frozenset[str]
     """Names of the secrets that are renewed while the proxy runs."""
 
@@ -237,7 +237,8 @@ class Edge:
     workload: Workload
     listen: Address
     certificate: CertificateFiles
-    partner_authority: AuthorityFile
+    webhook_authority: AuthorityFile
+    """Signs the client certificates with which partners call the gateway."""
     tls_versions: tuple[TlsVersion, TlsVersion]
     """The lowest and the highest accepted version."""
     issuer: TokenIssuer

@@ -7,6 +7,7 @@ reviewer's, which can record a decision about a transfer in review.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -90,6 +91,36 @@ def call(
         fail(f"{method} {url}: {error.code} {error.read().decode(errors='replace')}")
     except OSError as error:
         fail(f"{method} {url}: {error}. Check with `make status` that the bank runs.", 3)
+    return json.loads(text) if text else {}
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("partner", timeout=scaled_s(HTTP_TIMEOUT_S))
+        self._path = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def call_socket(path: Path, method: str, target: str, body: Any = None) -> Any:
+    """Send an HTTP request over the Unix socket `path`, as `call` does over TCP."""
+    connection = _SocketConnection(path)
+    data = None if body is None else json.dumps(body)
+    try:
+        connection.request(method, target, data, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        fail(f"{method} {path} {target}: {error}. Check with `make status` that the bank runs.", 3)
+    finally:
+        connection.close()
+    if answer.status >= http.client.BAD_REQUEST:
+        fail(f"{method} {path} {target}: {answer.status} {text.decode(errors='replace')}")
     return json.loads(text) if text else {}
 
 

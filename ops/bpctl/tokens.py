@@ -41,7 +41,7 @@ def issue(subject: str, scope: str = "") -> dict[str, str]:
     if scope:
         form["scope"] = scope
     url = f"{where['BP_PARTNER_OAUTH_URL']}/token"
-    return connections.call("POST", url, form=form, ca_file=where["BP_PARTNER_CA_FILE"])
+    return connections.call("POST", url, form=form, ca_file=where["BP_PARTNER_OAUTH_CA_FILE"])
 
 
 def customer_id(name: str) -> str:

@@ -1,6 +1,7 @@
 """Compares the clearing house's transfers with the bank's, each by its idempotency key."""
 
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ops.judge.books import Bank, Interbank
@@ -32,7 +33,7 @@ MUST_BE_KNOWN = frozenset({"SUBMITTED", "COMPLETED", "RETURNED"})
 async def compare_clearing_house(stores: Stores, bank: Bank, findings: Findings) -> None:
     """Compare both ways. The bank's state may be older while a notice is being delivered."""
     seen: set[str] = set()
-    async for theirs in _transfers(stores.ach_control_url):
+    async for theirs in _transfers(stores.ach_control):
         transfer_id = theirs["idempotencyKey"]
         seen.add(transfer_id)
         ours = bank.interbank.get(transfer_id)
@@ -46,11 +47,11 @@ async def compare_clearing_house(stores: Stores, bank: Bank, findings: Findings)
             findings.add(Kind.ACH_LOST, ours.state, None, transfer_id=transfer_id)
 
 
-async def _transfers(base: str) -> AsyncIterator[dict[str, Any]]:
+async def _transfers(control: Path) -> AsyncIterator[dict[str, Any]]:
     cursor: str | None = "0"
-    async with partner_api() as get:
+    async with partner_api(control) as get:
         while cursor is not None:
-            page = await get(f"{base}/control/transfers?cursor={cursor}&limit={PAGE}")
+            page = await get(f"/control/transfers?cursor={cursor}&limit={PAGE}")
             for transfer in page["transfers"]:
                 yield transfer
             cursor = page["nextCursor"]

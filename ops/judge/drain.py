@@ -102,8 +102,8 @@ class Drain:
         except (KafkaException, OSError) as error:
             in_flight.of_bank[f"kafka: {type(error).__name__}"] = 1
         try:
-            async with partner_api() as get:
-                state = await get(f"{self._stores.ach_control_url}/control/state")
+            async with partner_api(self._stores.ach_control) as get:
+                state = await get("/control/state")
             in_flight.of_partners["notices of the clearing house"] = state["webhooks"]["pending"]
         except (OSError, KeyError) as error:
             in_flight.of_partners[f"clearing house: {type(error).__name__}"] = 1

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
@@ -107,7 +108,7 @@ async def compare_pushes(
     A call counts once, whatever the sidecar's retries. A device shows one message for a tag, so the
     customer sees a repeated message once.
     """
-    taken, full = await _taken(stores.fcm_control_url)
+    taken, full = await _taken(stores.fcm_control)
     findings.checked["pushes"] += taken.total()
     for (device, event_id), delivery in deliveries.items():
         if delivery.state == "DELIVERED" and device not in full and not taken[device, event_id]:
@@ -121,17 +122,15 @@ async def compare_pushes(
             findings.add(Kind.PUSH_UNKNOWN, 0, count, event_id=event_id, device=device)
 
 
-async def _taken(base: str) -> tuple[Counter[Push], set[str]]:
+async def _taken(control: Path) -> tuple[Counter[Push], set[str]]:
     """Return how often each tag reached each device, and the devices whose list is truncated."""
     taken: Counter[Push] = Counter()
     full: set[str] = set()
-    async with partner_api() as get:
-        devices = [one["token"] for one in (await get(f"{base}/control/devices"))["devices"]]
+    async with partner_api(control) as get:
+        devices = [one["token"] for one in (await get("/control/devices"))["devices"]]
 
         async def read(device: str) -> None:
-            found = await get(
-                f"{base}/control/messages?device={device}&limit={DEVICE_MESSAGES_MAX}"
-            )
+            found = await get(f"/control/messages?device={device}&limit={DEVICE_MESSAGES_MAX}")
             taken.update(calls(device, found["delivered"]))
             if found["count"] >= DEVICE_MESSAGES_MAX:
                 full.add(device)

@@ -34,9 +34,11 @@ class Stores:
     connect: Callable[[str], Awaitable["asyncpg.Connection"]]
     """Database name -> a connection of the role bp_judge."""
     kafka_bootstrap: str
-    ach_control_url: str
-    """The clearing house's control API. Calls of the public API would use up injected faults."""
-    fcm_control_url: str
+    ach_control: Path
+    """The Unix socket of the clearing house's control API. Calls of the public API would use up
+    injected faults."""
+    fcm_control: Path
+    """The Unix socket of the push service's control API."""
 
     @classmethod
     def of(
@@ -48,8 +50,8 @@ class Stores:
         return cls(
             connect=connect,
             kafka_bootstrap=addresses["BP_KAFKA_BOOTSTRAP"],
-            ach_control_url=addresses["BP_PARTNER_ACH_CONTROL_URL"],
-            fcm_control_url=addresses["BP_PARTNER_FCM_CONTROL_URL"],
+            ach_control=Path(addresses["BP_PARTNER_ACH_CONTROL_SOCKET"]),
+            fcm_control=Path(addresses["BP_PARTNER_FCM_CONTROL_SOCKET"]),
         )
 
     @asynccontextmanager
@@ -78,22 +80,27 @@ def queries(name: str) -> Queries:
 
 
 @asynccontextmanager
-async def partner_api() -> AsyncGenerator[Callable[[str], Awaitable[Any]]]:
-    """Yield a function from URL to JSON.
+async def partner_api(socket: Path) -> AsyncGenerator[Callable[[str], Awaitable[Any]]]:
+    """Yield a function from a path of the control API at `socket` to JSON.
 
     It raises FileNotFoundError for a 404, and OSError for any other failure.
     """
     timeout = aiohttp.ClientTimeout(total=scaled_s(HTTP_TIMEOUT_S))
-    async with aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session:
+    async with aiohttp.ClientSession(
+        "http://partner",
+        connector=aiohttp.UnixConnector(str(socket)),
+        timeout=timeout,
+        raise_for_status=True,
+    ) as session:
 
-        async def get(url: str) -> Any:
+        async def get(path: str) -> Any:
             try:
-                async with session.get(url) as answer:
+                async with session.get(path) as answer:
                     return orjson.loads(await answer.read())
             except aiohttp.ClientResponseError as error:
                 kind = FileNotFoundError if error.status == HTTP_NOT_FOUND else OSError
-                raise kind(f"{url}: {error.status}") from error
+                raise kind(f"{socket} {path}: {error.status}") from error
             except (aiohttp.ClientError, TimeoutError) as error:
-                raise OSError(f"{url}: {error!r}") from error
+                raise OSError(f"{socket} {path}: {error!r}") from error
 
         yield get

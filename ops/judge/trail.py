@@ -140,9 +140,9 @@ def _step(row: Row, record: Any) -> Row:
 async def _clearing_house(stores: Stores, transfer_id: str, kind: str) -> Row | None:
     if kind != "interbank":
         return None
-    async with partner_api() as get:
+    async with partner_api(stores.ach_control) as get:
         try:
-            found = await get(f"{stores.ach_control_url}/control/transfers/{transfer_id}")
+            found = await get(f"/control/transfers/{transfer_id}")
         except FileNotFoundError:
             return None
     found.pop("account", None)
@@ -172,10 +172,10 @@ async def _messages(stores: Stores, event_ids: Sequence[str]) -> list[Row]:
 async def _pushes(stores: Stores, devices: set[str]) -> Mapping[tuple[str, str], list[str]]:
     """Return the push service's message ids by device and tag."""
     found: dict[tuple[str, str], list[str]] = {}
-    async with partner_api() as get:
+    async with partner_api(stores.fcm_control) as get:
         for device in devices:
-            url = f"{stores.fcm_control_url}/control/messages"
-            answer = await get(f"{url}?device={device}&limit={DEVICE_MESSAGES_MAX}")
+            path = f"/control/messages?device={device}&limit={DEVICE_MESSAGES_MAX}"
+            answer = await get(path)
             for one in answer["delivered"]:
                 tag = one["message"].get("android", {}).get("notification", {}).get("tag", "")
                 found.setdefault((device, tag), []).append(one["id"])

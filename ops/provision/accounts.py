@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from ops.provision.vault import ISSUER, readable_paths
+from ops.provision.vault import CERT_AGENT, ISSUER, readable_paths
 from services.kernel.identities import NAMESPACE, token_subject
 
 TOKEN_TTL_S = 3600
@@ -52,8 +52,14 @@ def mint(private_pem: str, name: str, lifetime_s: int = TOKEN_TTL_S) -> str:
 
 
 def write_all(run: Path, private_pem: str) -> None:
-    """Write a new token for every account into its folder under `run`."""
+    """Write a new token for every account into its folder under `run`.
+
+    The certificate agent may issue every identity. It has the issuer's key and mints a token of a
+    minute when it needs one, so its token is never in a file.
+    """
     for name in readable_paths():
+        if name == CERT_AGENT:
+            continue
         folder = run / name
         folder.mkdir(mode=0o700, exist_ok=True)
         write_token(folder / "token", mint(private_pem, name))

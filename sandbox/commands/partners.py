@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,13 +23,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(sandbox, name="sandbox")
 
 
-def control_url(name: str) -> str:
-    """Return the URL of a partner's control API."""
-    url = connections.addresses().get(f"BP_PARTNER_{name.upper()}_CONTROL_URL")
-    if url is None:
+def control(name: str, method: str, path: str, body: Any = None) -> Any:
+    """Call a partner's control API; return the JSON answer."""
+    socket = connections.addresses().get(f"BP_PARTNER_{name.upper()}_CONTROL_SOCKET")
+    if socket is None:
         connections.fail(f"Unknown partner {name}. Use one of ach, fraud, fcm, oauth.")
     connections.require_running()
-    return url
+    return connections.call_socket(Path(socket), method, path, body)
 
 
 def partner(
@@ -48,19 +49,18 @@ def partner(
 
     All options except --json belong to the action fault.
     """
-    base = control_url(name)
     match action:
         case "fault":
             limits = {"count": count, "rate": rate, "amount_minor_units": amount, "seed": seed}
             spec = {"kind": kind, "endpoint": endpoint, **_given(limits)}
             spec["params"] = _given({"ms": ms, "status": status})
-            _show(connections.call("POST", f"{base}/control/faults", spec), as_json)
+            _show(control(name, "POST", "/control/faults", spec), as_json)
         case "faults":
-            _show(connections.call("GET", f"{base}/control/faults"), as_json)
+            _show(control(name, "GET", "/control/faults"), as_json)
         case "clear":
-            _show(connections.call("DELETE", f"{base}/control/faults"), as_json)
+            _show(control(name, "DELETE", "/control/faults"), as_json)
         case "state":
-            _show(connections.call("GET", f"{base}/control/state"), as_json)
+            _show(control(name, "GET", "/control/state"), as_json)
         case _:
             connections.fail(f"Unknown action {action}. Use one of fault, faults, clear, state.")
 
@@ -71,7 +71,7 @@ def _clock() -> typer.Typer:
     @clock.command()
     def show(as_json: Json = False) -> None:  # pyright: ignore[reportUnusedFunction]
         """Show the clearing house's business time."""
-        _show(connections.call("GET", f"{control_url('ach')}/control/clock"), as_json)
+        _show(control("ach", "GET", "/control/clock"), as_json)
 
     @clock.command()
     def advance(  # pyright: ignore[reportUnusedFunction]
@@ -82,10 +82,8 @@ def _clock() -> typer.Typer:
     ) -> None:
         """Advance the clock; default two banking days, after which a transfer has settled."""
         options = _given({"banking_days": banking_days, "days": days, "seconds": seconds})
-        answer = connections.call(
-            "POST", f"{control_url('ach')}/control/clock/advance", options or {"banking_days": 2}
-        )
-        _show(answer, as_json)
+        spec = options or {"banking_days": 2}
+        _show(control("ach", "POST", "/control/clock/advance", spec), as_json)
 
     return clock
 

@@ -13,6 +13,7 @@ from sandbox.demo.scenes import SCENES
 from sandbox.demo.stage import Stage
 from sandbox.stack import cli
 from sandbox.stack.home import Home, home_from_environment
+from sandbox.stack.supervisor import private
 from sandbox.stack.testing import RunningStack
 
 PARTNERS = ("ach", "fraud", "fcm", "oauth")
@@ -46,7 +47,7 @@ def _write(home: Home, stage: Stage, *, ok: bool, seconds: float) -> None:
         "scenes": [scene.report() for scene in stage.scenes],
     }
     home.reports.mkdir(parents=True, exist_ok=True)
-    (home.reports / "demo.json").write_text(json.dumps(report, indent=1, default=str) + "\n")
+    private.write(home.reports / "demo.json", json.dumps(report, indent=1, default=str) + "\n")
 
 
 def main() -> int:

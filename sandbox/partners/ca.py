@@ -1,5 +1,7 @@
-"""The partners' own certificate authority: `python -m sandbox.partners.ca --out DIR`.
+"""The partners' certificate authorities: `python -m sandbox.partners.ca --out DIR`.
 
+Each partner has its own, and client certificates have others than servers. So a wrongly issued
+certificate harms only the partner whose authority issued it.
 Creates missing files and renews expiring certificates, so it can run at every start. Also makes
 the Google service account that FCM knows, in Google's JSON format.
 """
@@ -18,6 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+ACH_MEMBERS = "ach-members"
+"""The clearing house's authority for the banks that call it."""
+WEBHOOK_CLIENTS = "webhook-clients"
+"""The authority for the partners that call the bank's webhooks."""
 VALID_DAYS = 825
 RENEW_DAYS = 30
 FCM_EMAIL = "push@{project}.iam.gserviceaccount.com"
@@ -26,9 +32,10 @@ TOKEN_URI = "https://oauth2.googleapis.com/token"
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One certificate to issue: file stem, common name, names it is valid for, its use."""
+    """One certificate to issue: its file, authority, common name, alternative names and use."""
 
     stem: str
+    issuer: str
     common_name: str
     dns: tuple[str, ...] = ()
     uri: str | None = None
@@ -36,13 +43,14 @@ class Leaf:
 
 
 LEAVES = (
-    Leaf("ach", "ach-network.example", ("ach-network.example",)),
-    Leaf("fraud", "fraud.example", ("fraud.example",)),
-    Leaf("fcm", "fcm.googleapis.com", ("fcm.googleapis.com", "oauth2.googleapis.com")),
-    Leaf("oauth", "oauth.example", ("oauth.example",)),
-    Leaf("bp-client", "bp-client", client=True),
+    Leaf("ach", "ach", "ach-network.example", ("ach-network.example",)),
+    Leaf("fraud", "fraud", "fraud.example", ("fraud.example",)),
+    Leaf("fcm", "fcm", "fcm.googleapis.com", ("fcm.googleapis.com", "oauth2.googleapis.com")),
+    Leaf("oauth", "oauth", "oauth.example", ("oauth.example",)),
+    Leaf("bp-client", ACH_MEMBERS, "bp-client", client=True),
     Leaf(
         "ach-webhook",
+        WEBHOOK_CLIENTS,
         "ach-network.example",
         uri="spiffe://ach-network.example/webhooks",
         client=True,
@@ -51,24 +59,35 @@ LEAVES = (
 
 
 def write_all(out: Path, project: str) -> None:
-    """Create the authority, the certificates and the service account if missing or expiring."""
+    """Create the authorities, the certificates and the service account if missing or expiring."""
     out.mkdir(parents=True, exist_ok=True)
-    ca_cert, ca_key = _authority(out)
     for leaf in LEAVES:
-        if _is_due(out / f"{leaf.stem}.pem", ca_cert):
-            _issue(out, leaf, ca_cert, ca_key)
+        issue(out, leaf)
     _service_account(out, project)
 
 
-def _authority(out: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    cert_path, key_path = out / "ca.pem", out / "ca.key"
+def authority_file(out: Path, issuer: str) -> Path:
+    """Return the file of an authority's certificate."""
+    return out / f"{issuer}-ca.pem"
+
+
+def issue(out: Path, leaf: Leaf) -> None:
+    """Issue a certificate if it is missing, about to expire, or from another authority."""
+    ca_cert, ca_key = _authority(out, leaf.issuer)
+    if _is_due(out / f"{leaf.stem}.pem", ca_cert):
+        _issue(out, leaf, ca_cert, ca_key)
+
+
+def _authority(out: Path, issuer: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    cert_path = authority_file(out, issuer)
+    key_path = cert_path.with_suffix(".key")
     if cert_path.exists() and key_path.exists():
         cert = x509.load_pem_x509_certificate(cert_path.read_bytes())
         key = serialization.load_pem_private_key(key_path.read_bytes(), None)
         if isinstance(key, ec.EllipticCurvePrivateKey) and not _expires_soon(cert):
             return cert, key
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name("Partners Sandbox CA")
+    name = _name(f"Partners Sandbox CA {issuer}")
     usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
     cert = (
         _builder(name, name, key.public_key())

@@ -1,4 +1,4 @@
-"""The control API of every partner: health, counts, faults. Plain HTTP on 127.0.0.1 only.
+"""The control API of every partner: health, counts, faults. Plain HTTP on a Unix socket.
 
 A partner adds its own routes to the app that `control_app` returns.
 """

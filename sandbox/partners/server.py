@@ -1,5 +1,6 @@
-"""Runs a partner's process: a TLS server for its clients, plain HTTP for its control API.
+"""Runs a partner's process: a TLS server for its clients, a Unix socket for its control API.
 
+The control API can mint any customer's token. Only the same operating-system user may connect.
 The control server is bound last, so an answer to `GET /healthz` means that both servers listen.
 """
 
@@ -7,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import ssl
 from collections.abc import Awaitable, Callable
@@ -22,7 +24,8 @@ from sandbox.partners.settings import PartnerSettings, SettingsT, TlsSettings, l
 
 REQUEST_BYTES_MAX = 64 * 1024
 BACKLOG = 1024
-CONTROL_HOST = "127.0.0.1"
+UMASK = 0o077
+"""Only the partner's own user can open the files and sockets that it creates."""
 GC_OBJECTS = 20_000
 """New objects between two runs of the cycle collector; the partners share the bank's cores."""
 
@@ -61,6 +64,7 @@ def main(name: str, kind: type[SettingsT], build: Callable[[SettingsT], Partner]
     parser = argparse.ArgumentParser(prog=f"sandbox.partners.{name}")
     parser.add_argument("--config", type=Path, required=True, help="JSON file, see settings.py")
     settings = load(kind, parser.parse_args().config)
+    os.umask(UMASK)
 
     async def run() -> None:
         # Built inside the loop, because partners hold asyncio queues and events.
@@ -82,8 +86,13 @@ async def serve(settings: PartnerSettings, partner: Partner) -> None:
     tasks = [_started(work) for work in partner.background]
     public, control = _runner(partner.app), _runner(partner.control)
     try:
-        await _listen(public, settings.host, settings.port, server_context(settings.tls))
-        await _listen(control, CONTROL_HOST, settings.control_port, None)
+        await public.setup()
+        context = server_context(settings.tls)
+        await web.TCPSite(
+            public, settings.host, settings.port, ssl_context=context, backlog=BACKLOG
+        ).start()
+        await control.setup()
+        await web.UnixSite(control, settings.control_socket, backlog=BACKLOG).start()
         await _first_of(stop, tasks)
     finally:
         await public.cleanup()
@@ -101,13 +110,6 @@ def _started(work: Callable[[], Awaitable[None]]) -> asyncio.Future[None]:
 
 def _runner(app: web.Application) -> web.AppRunner:
     return web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-
-
-async def _listen(
-    runner: web.AppRunner, host: str, port: int, context: ssl.SSLContext | None
-) -> None:
-    await runner.setup()
-    await web.TCPSite(runner, host, port, ssl_context=context, backlog=BACKLOG).start()
 
 
 async def _first_of(stop: asyncio.Event, tasks: list[asyncio.Future[None]]) -> None:

@@ -29,11 +29,14 @@ class TlsSettings(Strict):
 
 
 class PartnerSettings(Strict):
-    """The settings of every partner: its addresses, its certificate and its state directory."""
+    """The settings of every partner: its addresses, its certificate and its state directory.
+
+    `control_socket` is the Unix socket of the control API.
+    """
 
     host: str = "127.0.0.1"
     port: Port
-    control_port: Port
+    control_socket: Path
     tls: TlsSettings
     state_dir: Path
 

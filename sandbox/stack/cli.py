@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from ops.waiting import scaled_s
 from sandbox.stack import memory, progress
 from sandbox.stack.home import REPO, Home, home_from_environment
-from sandbox.stack.supervisor import control, launch
+from sandbox.stack.supervisor import control, launch, private
 
 UP_WITHIN_S = 240.0
 DOWN_WITHIN_S = 120.0
@@ -87,8 +87,8 @@ def ensure_supervisor(
     no process. `through` is a command prefix that executes the rest of its arguments."""
     if control.is_running(home.control_socket):
         return False
-    home.logs.mkdir(parents=True, exist_ok=True)
-    with (home.logs / "supervisor.log").open("ab") as log:
+    home.create_folders()
+    with private.appending(home.logs / "supervisor.log") as log:
         command = [*through, sys.executable, "-m", "sandbox.stack", "supervise"]
         process = subprocess.Popen(
             launch.in_its_place(command, None, signal.SIGTERM) if dies_with_caller else command,
@@ -98,6 +98,7 @@ def ensure_supervisor(
             stdout=log,
             stderr=log,
             start_new_session=True,
+            umask=private.UMASK,
         )
     deadline = time.monotonic() + scaled_s(15)
     while not control.is_running(home.control_socket):

@@ -7,20 +7,23 @@ import shlex
 
 from sandbox.stack.parts.partners import NAMES
 from sandbox.stack.plan import Parts
+from sandbox.stack.supervisor import private
 
 
 def addresses(parts: Parts) -> dict[str, str]:
     """Return values by variable name; secrets are given only by their file's path."""
     home = parts.home
     controls = {
-        f"BP_PARTNER_{name.upper()}_CONTROL_URL": parts.partners.control_url(name) for name in NAMES
+        f"BP_PARTNER_{name.upper()}_CONTROL_SOCKET": str(parts.partners.control_socket(name))
+        for name in NAMES
     }
     return {
         **controls,
         "BP_GATEWAY_URL": parts.mesh.gateway_url,
-        "BP_GATEWAY_ADMIN": parts.mesh.gateway_admin,
+        "BP_GATEWAY_ADMIN_SOCKET": str(parts.mesh.gateway_admin),
         "BP_CA_FILE": str(parts.mesh.ca_file),
-        "BP_PARTNER_CA_FILE": str(parts.partners.ca / "ca.pem"),
+        "BP_PARTNER_ACH_CA_FILE": str(parts.partners.authority_file("ach")),
+        "BP_PARTNER_OAUTH_CA_FILE": str(parts.partners.authority_file("oauth")),
         "BP_PARTNER_ACH_URL": f"https://localhost:{parts.partners.port('ach')}",
         "BP_PARTNER_OAUTH_URL": f"https://localhost:{parts.partners.port('oauth')}",
         "BP_HOME": str(home.root),
@@ -39,6 +42,6 @@ def addresses(parts: Parts) -> dict[str, str]:
 def write(parts: Parts) -> None:
     """Write BP_HOME/endpoints.json and BP_HOME/env."""
     values = addresses(parts)
-    parts.home.endpoints.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+    private.write(parts.home.endpoints, json.dumps(values, indent=1, sort_keys=True) + "\n")
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(values.items())]
-    parts.home.env_file.write_text("\n".join(lines) + "\n")
+    private.write(parts.home.env_file, "\n".join(lines) + "\n")

@@ -2,6 +2,9 @@
 
 `Home` defines every path under BP_HOME. The kernel limits Unix socket paths to 107 bytes, so the
 run directory of a deep BP_HOME is in /tmp, and BP_HOME/run is a link to it.
+
+Other users of the machine can list nothing and read nothing. They may pass three folders (0711),
+because PostgreSQL runs as another user when the bank runs as root.
 """
 
 from __future__ import annotations
@@ -9,9 +12,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from sandbox.stack.supervisor import private
 
 REPO = Path(__file__).resolve().parents[2]
 RUN_DIR_CHARS_MAX = 64
@@ -49,7 +55,7 @@ class Home:
 
     @property
     def secrets(self) -> Path:
-        """Keys that no person has access to in production; directory mode 0700."""
+        """Keys that no person has access to in production."""
         return self.root / "secrets"
 
     @property
@@ -108,12 +114,25 @@ class Home:
         return self.run / "pids.json"
 
     def create(self) -> None:
-        """Create the directories that are missing."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        private = (self.secrets, self.audit_heads)
-        for path in self._folders():
-            path.mkdir(mode=0o700 if path in private else 0o777, exist_ok=True)
+        """Create the directories that are missing; close those that other users can read."""
+        self.create_folders()
         self._create_run()
+
+    def create_root(self) -> None:
+        """Create BP_HOME itself."""
+        if self.root.exists():
+            private.narrow(self.root, private.PASSABLE_MODE)
+        else:
+            private.folder(self.root, private.PASSABLE_MODE)
+
+    def create_folders(self) -> None:
+        """Create everything except the run directory."""
+        self.create_root()
+        for path in self._folders():
+            passable = path == self.data
+            private.folder(path, private.PASSABLE_MODE if passable else private.FOLDER_MODE)
+        for path in self.data.iterdir():
+            private.narrow(path)
 
     def _folders(self) -> tuple[Path, ...]:
         """Return every folder of the home except the run directory."""
@@ -139,11 +158,13 @@ class Home:
             shutil.rmtree(self.run, ignore_errors=True)
 
     def _create_run(self) -> None:
-        # 0711, because PostgreSQL may run as another user and must reach its socket folder.
-        self.run.mkdir(mode=0o711, exist_ok=True)
-        if self.run.stat().st_uid != os.getuid():
+        self.run.mkdir(mode=private.FOLDER_MODE, exist_ok=True)
+        found = self.run.lstat()
+        if found.st_uid != os.getuid():
             raise PermissionError(f"{self.run} belongs to another user; remove it or move BP_HOME")
-        self.run.chmod(0o711)
+        if stat.S_ISLNK(found.st_mode):
+            raise PermissionError(f"{self.run} is a link; remove it or move BP_HOME")
+        private.folder(self.run, private.PASSABLE_MODE)
         link = self.root / "run"
         if self.run != link and not link.is_symlink():
             link.symlink_to(self.run)

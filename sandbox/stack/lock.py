@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from sandbox.stack.home import Home
-from sandbox.stack.supervisor import control
+from sandbox.stack.supervisor import control, private
 
 _RETRY_S = 0.02
 
@@ -22,9 +22,11 @@ def held(home: Home, wait_s: float = 0.0) -> Generator[bool]:
     Does not wait for a supervisor that answers. One that ends stops answering before it releases
     the lock.
     """
-    home.root.mkdir(parents=True, exist_ok=True)
+    home.create_root()
     deadline = time.monotonic() + wait_s
-    with home.lock_file.open("a") as file:
+    with open(home.lock_file, "a", opener=private.opener) as file:
+        # A user that can open the file can also lock it.
+        os.fchmod(file.fileno(), private.FILE_MODE)
         while not (own := _taken(file)) and time.monotonic() < deadline:
             if control.is_running(home.control_socket):
                 break

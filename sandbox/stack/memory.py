@@ -15,7 +15,7 @@ from typing import Any
 
 from sandbox.stack.home import Home
 from sandbox.stack.setup import SETUP_REPORT
-from sandbox.stack.supervisor import control
+from sandbox.stack.supervisor import control, private
 
 
 def pss_kib(pid: int) -> int:
@@ -71,5 +71,5 @@ def write_report(home: Home, up_s: float | None) -> dict[str, Any]:
     setup_file = Path(sys.prefix) / SETUP_REPORT
     if setup_file.exists():
         report["setup_s"] = json.loads(setup_file.read_text())["setup_s"]
-    file.write_text(json.dumps(report, indent=1) + "\n")
+    private.write(file, json.dumps(report, indent=1) + "\n")
     return report

@@ -13,6 +13,8 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+from sandbox.stack.supervisor import private
+
 LOWEST = 10240
 RANGE = 12000
 
@@ -32,7 +34,7 @@ class Ports:
         if name not in self._confirmed:
             self._confirmed.add(name)
             self._chosen[name] = self._choose(name)
-            self._file.write_text(json.dumps(self._chosen, indent=1, sort_keys=True))
+            private.write(self._file, json.dumps(self._chosen, indent=1, sort_keys=True))
         return self._chosen[name]
 
     def _choose(self, name: str) -> int:

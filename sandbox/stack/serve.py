@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +13,7 @@ from ops.waiting import scaled_s
 from sandbox.stack import endpoints, lock, plan
 from sandbox.stack.home import Home
 from sandbox.stack.settings import StackSettings
-from sandbox.stack.supervisor import orphans
+from sandbox.stack.supervisor import orphans, private
 from sandbox.stack.supervisor.control_server import Answer, Command, ControlServer, Request
 from sandbox.stack.supervisor.supervisor import Supervisor
 
@@ -23,6 +24,7 @@ log = logging.getLogger("stack")
 
 def main(home: Home) -> None:
     """Run until `down` or SIGTERM. Exits when another supervisor serves the home."""
+    os.umask(private.UMASK)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     with lock.held(home, scaled_s(LOCKED_WITHIN_S)) as own:
         if not own:

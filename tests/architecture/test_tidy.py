@@ -134,3 +134,15 @@ def test_only_the_edges_of_processes_catch_everything() -> None:
         if module.path.parts[0] in PACKAGES[:3] and BROAD_EXCEPT.search(module.text)
     ]
     assert len(broad) <= 3, broad
+
+
+def test_a_file_gets_its_mode_when_it_is_created() -> None:
+    # After a creation with the umask's mode, another user can open the file before the chmod.
+    found = [
+        f"{module.path}:{node.lineno}"
+        for module in modules()
+        if module.path.parts[0] != "tests" and module.path.name != "private.py"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and node.attr == "chmod"
+    ]
+    assert found == []

@@ -58,7 +58,7 @@ def by_hmac(token: str, secret: bytes, kind: str, **changes: Any) -> str:
 
 async def public_keys(bank: Bank) -> dict[str, bytes]:
     """Return the provider's public keys in each form that a careless verifier could use."""
-    tls = ssl.create_default_context(cafile=bank.where["BP_PARTNER_CA_FILE"])
+    tls = ssl.create_default_context(cafile=bank.where["BP_PARTNER_OAUTH_CA_FILE"])
     async with bank.session.get(bank.where["BP_PARTNER_OAUTH_URL"] + "/jwks", ssl=tls) as answer:
         text = await answer.read()
     found = {"the key set": text}

@@ -81,7 +81,7 @@ async def push_service(folder: Path) -> AsyncGenerator[PushService]:
     settings = FcmSettings.model_validate(
         {
             "port": 1,
-            "control_port": 2,
+            "control_socket": folder / "control.sock",
             "tls": {"cert": folder / "unused", "key": folder / "unused"},
             "state_dir": folder / "state",
             "project_id": PROJECT,

@@ -86,12 +86,12 @@ class Bank(BankClient):
         await self.control("ach", "POST", "/control/webhooks/drain", {"timeout_ms": drain_ms})
 
     def _partner_tls(self, certificate: str) -> ssl.SSLContext:
-        tls = ssl.create_default_context(cafile=self.where["BP_PARTNER_CA_FILE"])
+        tls = ssl.create_default_context(cafile=self.where["BP_PARTNER_ACH_CA_FILE"])
         self._show(tls, certificate)
         return tls
 
     def _show(self, tls: ssl.SSLContext, certificate: str) -> None:
-        folder = Path(self.where["BP_PARTNER_CA_FILE"]).parent
+        folder = Path(self.where["BP_PARTNER_ACH_CA_FILE"]).parent
         tls.load_cert_chain(folder / f"{certificate}.pem", folder / f"{certificate}.key")
 
     async def produce(self, topic: str, key: bytes, value: bytes) -> None:

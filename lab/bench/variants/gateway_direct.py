@@ -99,8 +99,8 @@ _WHO = tuple(_FILES.values())
 
 
 async def _taken(test_bench: TestBench) -> dict[str, int]:
-    base = f"http://{test_bench.where['BP_GATEWAY_ADMIN']}"
-    answer: Any = await http_json(f"{base}/stats?filter=ds.update_&format=json")
+    socket = test_bench.where["BP_GATEWAY_ADMIN_SOCKET"]
+    answer: Any = await http_json("http://envoy/stats?filter=ds.update_&format=json", socket)
     return {one["name"]: one["value"] for one in answer["stats"] if "value" in one}
 
 

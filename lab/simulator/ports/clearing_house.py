@@ -78,7 +78,7 @@ class ClearingHouse:
         self.folder = Path(tempfile.mkdtemp(prefix="bp-simulated-ach-"))
         self._settings = AchSettings(
             port=1,
-            control_port=1,
+            control_socket=_NOWHERE,
             tls=TlsSettings(cert=_NOWHERE, key=_NOWHERE),
             state_dir=self.folder,
             api_key="not asked here",

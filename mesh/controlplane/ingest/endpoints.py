@@ -26,6 +26,14 @@ class KeyPair(_Strict):
     key: Path
 
 
+class Credential(_Strict):
+    """The files of one credentialName: the only authority that may sign the certificate of the
+    partner's server, and the bank's client certificate if the partner requires one."""
+
+    ca: Path
+    client: KeyPair | None = None
+
+
 class ServicePlace(_Strict):
     """One service and its sidecar. A service without `mtls` only makes calls."""
 
@@ -39,7 +47,7 @@ class GatewayPlace(_Strict):
     """The addresses of the gateway."""
 
     listen: HostPort
-    admin: HostPort
+    admin_socket: Path
 
 
 class Endpoints(_Strict):
@@ -49,8 +57,11 @@ class Endpoints(_Strict):
     gateway: GatewayPlace
     partners: dict[str, HostPort]
     certs_dir: Path
-    partner_ca: Path
-    ach_client_cert: KeyPair
+    webhook_ca: Path
+    """The authority of the client certificates with which partners call the gateway. It signs no
+    server's certificate."""
+    credentials: dict[str, Credential]
+    """By the credentialName of a DestinationRule."""
 
 
 def read(path: Path) -> Endpoints:

@@ -12,7 +12,7 @@ from mesh.controlplane.ingest import shapes
 from mesh.controlplane.ingest.endpoints import Endpoints
 from mesh.controlplane.ingest.faults import Absent, Fault, Faults, MeshFault
 from mesh.controlplane.ingest.resources import Resource, of_kind
-from mesh.controlplane.resolve.places import certificate, parse_address, partner_authority
+from mesh.controlplane.resolve.places import certificate, parse_address, webhook_authority
 from mesh.controlplane.resolve.traffic import TrafficRules, milliseconds
 from services.contracts import MethodContract
 
@@ -56,7 +56,7 @@ def resolve_edge(
         workload=replace(workload, rotating=workload.rotating | {public.name}),
         listen=parse_address(endpoints.gateway.listen),
         certificate=public,
-        partner_authority=partner_authority(endpoints),
+        webhook_authority=webhook_authority(endpoints),
         tls_versions=(_TLS[server.tls.min_protocol_version], _TLS[server.tls.max_protocol_version]),
         issuer=issuer,
         per_address=_bucket(limits.per_address),

@@ -84,7 +84,7 @@ def _edge(
     return resolve_edge(
         inputs.resources,
         inputs.endpoints,
-        _workload(GATEWAY, inputs, parse_address(inputs.endpoints.gateway.admin)),
+        _workload(GATEWAY, inputs, inputs.endpoints.gateway.admin_socket),
         routes,
         tuple(targets[name] for name in sorted(reached)),
         traffic,
@@ -221,12 +221,12 @@ def _selects(spec: shapes.SidecarSpec, workload: str) -> bool:
     return spec.workload_selector is not None and spec.workload_selector.labels == {"app": workload}
 
 
-def _workload(name: str, inputs: Inputs, admin: model.Address | Path) -> model.Workload:
+def _workload(name: str, inputs: Inputs, admin: Path) -> model.Workload:
     return model.Workload(
         name=name,
         identity=spiffe_id(name),
         certificate=certificate(inputs.endpoints, name),
         authority=authority(inputs.endpoints, name),
-        admin=admin,
+        admin_socket=admin,
         rotating=frozenset({name}),
     )

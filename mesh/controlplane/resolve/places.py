@@ -12,8 +12,6 @@ from services.contracts import NAMESPACE
 
 SERVICE_HOSTS = f".{NAMESPACE}.svc.cluster.local"
 """The suffix of service names in config/, the same as in a cluster's DNS."""
-PARTNERS_CREDENTIAL = "partners"
-ACH_CREDENTIAL = "ach-network-client"
 
 
 def parse_address(text: str) -> model.Address:
@@ -34,15 +32,27 @@ def authority(endpoints: Endpoints, name: str) -> model.AuthorityFile:
     return model.AuthorityFile(f"{name}-ca", folder / "ca.pem", folder)
 
 
-def partner_authority(endpoints: Endpoints) -> model.AuthorityFile:
-    """Return the authority that signs the partners' certificates."""
-    path = endpoints.partner_ca
-    return model.AuthorityFile(f"{PARTNERS_CREDENTIAL}-ca", path, path.parent)
+def webhook_authority(endpoints: Endpoints) -> model.AuthorityFile:
+    """Return the authority of the client certificates with which partners call the gateway."""
+    path = endpoints.webhook_ca
+    return model.AuthorityFile("webhook-clients-ca", path, path.parent)
 
 
-def client_credential(endpoints: Endpoints, name: str) -> model.CertificateFiles:
-    """Return the client certificate for the credentialName of a DestinationRule."""
-    if name != ACH_CREDENTIAL:
-        raise MeshFault(f"the only client certificate is ach-network-client, not {name}")
-    pair = endpoints.ach_client_cert
-    return model.CertificateFiles(name, pair.cert, pair.key, pair.cert.parent)
+def credential(
+    endpoints: Endpoints, name: str, *, mutual: bool
+) -> tuple[model.AuthorityFile, model.CertificateFiles | None]:
+    """Return the authority and the client certificate for the credentialName of a DestinationRule.
+
+    `mutual` says whether its tls mode is MUTUAL. Raises MeshFault unless the mode fits.
+    """
+    found = endpoints.credentials.get(name)
+    if found is None:
+        raise MeshFault(f"the endpoints file lacks the files of credentialName {name}")
+    if mutual != (found.client is not None):
+        needed = "SIMPLE: it has no client certificate" if mutual else "MUTUAL"
+        raise MeshFault(f"credentialName {name} needs tls mode {needed}")
+    authority = model.AuthorityFile(f"partner-{name}-ca", found.ca, found.ca.parent)
+    pair = found.client
+    if pair is None:
+        return authority, None
+    return authority, model.CertificateFiles(name, pair.cert, pair.key, pair.cert.parent)

@@ -15,11 +15,9 @@ from mesh.controlplane.ingest.faults import Absent, Findings, MeshFault
 from mesh.controlplane.ingest.resources import Resource, of_kind
 from mesh.controlplane.ingest.values import RetryCondition
 from mesh.controlplane.resolve.places import (
-    PARTNERS_CREDENTIAL,
     SERVICE_HOSTS,
-    client_credential,
+    credential,
     parse_address,
-    partner_authority,
 )
 
 _ROUTES = shapes.VirtualServiceSpec
@@ -63,6 +61,7 @@ class TrafficRules:
         self._findings = findings
         self._called: set[str] = set()
         self._refuse_unknown_hosts()
+        self._refuse_shared_credentials()
 
     def of_service(self, host: str) -> model.Traffic:
         """Return the traffic policy for a service of the mesh."""
@@ -100,17 +99,15 @@ class TrafficRules:
         tls = rule.traffic_policy.tls
         if tls.mode == "ISTIO_MUTUAL" or tls.credential_name is None:
             raise MeshFault(f"{host}: a partner needs tls SIMPLE or MUTUAL and a credentialName")
-        client = None
-        if tls.mode == "SIMPLE" and tls.credential_name != PARTNERS_CREDENTIAL:
-            raise MeshFault(f"{host}: the only authority is partners, not {tls.credential_name}")
-        if tls.mode == "MUTUAL":
-            client = client_credential(self._endpoints, tls.credential_name)
+        authority, client = credential(
+            self._endpoints, tls.credential_name, mutual=tls.mode == "MUTUAL"
+        )
         return model.Partner(
             host=host,
             place=parse_address(place),
             sni=tls.sni or host,
             subject_names=tuple(tls.subject_alt_names) or (host,),
-            authority=partner_authority(self._endpoints),
+            authority=authority,
             client=client,
             traffic=_traffic(rule.traffic_policy, self._route(host)),
         )
@@ -148,6 +145,26 @@ class TrafficRules:
             for place, problem in _route_problems(spec, known):
                 absent = place == ("spec", "hosts")
                 self._findings.add(resource.fault(place, problem, absent=absent))
+
+    def _refuse_shared_credentials(self) -> None:
+        """Refuse two partners with one authority: each could issue the other's certificate."""
+        owners: dict[str, frozenset[str]] = {}
+        for resource, rule in self._rules:
+            name = rule.traffic_policy.tls.credential_name
+            if name is None:
+                continue
+            partner = next(
+                (frozenset(spec.hosts) for _, spec in self._entries if rule.host in spec.hosts),
+                frozenset({rule.host}),
+            )
+            if owners.setdefault(name, partner) != partner:
+                self._findings.add(
+                    resource.fault(
+                        ("spec", "trafficPolicy", "tls"),
+                        f"credentialName {name} belongs to {min(owners[name])}; give each partner"
+                        " one",
+                    )
+                )
 
 
 def _route_problems(

@@ -1,6 +1,4 @@
-"""The bootstrap of a proxy: its name, its admin address and the sources of its resources."""
-
-from pathlib import Path
+"""The bootstrap of a proxy: its name, its admin socket and the sources of its resources."""
 
 from envoy_data_plane.envoy.config.bootstrap import v3 as bootstrap
 from envoy_data_plane.envoy.config.core import v3 as core
@@ -10,9 +8,10 @@ from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections 
 )
 
 from mesh.controlplane import model
-from mesh.controlplane.translate.parts import packed, tcp, unix
+from mesh.controlplane.translate.parts import packed, unix
 
 _CONNECTIONS_MAX = 20_000
+_ADMIN_MODE = 0o600
 
 
 def bootstrap_of(
@@ -23,16 +22,12 @@ def bootstrap_of(
     """Return a bootstrap whose listeners and clusters come from the two sources."""
     return bootstrap.Bootstrap(
         node=core.Node(id=f"{workload.name}-0", cluster=workload.name),
-        admin=bootstrap.Admin(address=_admin(workload.admin)),
+        admin=bootstrap.Admin(address=unix(workload.admin_socket, mode=_ADMIN_MODE)),
         dynamic_resources=bootstrap.BootstrapDynamicResources(
             lds_config=listeners, cds_config=clusters
         ),
         overload_manager=_connection_limit(),
     )
-
-
-def _admin(place: model.Address | Path) -> core.Address:
-    return unix(place, mode=0o600) if isinstance(place, Path) else tcp(place)
 
 
 def _connection_limit() -> overload.OverloadManager:

@@ -83,7 +83,7 @@ def edge_socket(edge: model.Edge, source: SecretSource) -> core.TransportSocket:
     context = tls.CommonTlsContext(
         tls_params=_versions(*edge.tls_versions),
         tls_certificate_sds_secret_configs=[_reference(edge.certificate.name, source)],
-        validation_context_sds_secret_config=_reference(edge.partner_authority.name, source),
+        validation_context_sds_secret_config=_reference(edge.webhook_authority.name, source),
         alpn_protocols=["h2", "http/1.1"],
     )
     return _socket(

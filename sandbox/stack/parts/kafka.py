@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.stack.home import Home
-from sandbox.stack.supervisor import launch
+from sandbox.stack.supervisor import launch, private
 from sandbox.stack.supervisor.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.probes import KafkaProbe, wait_for
 
@@ -124,17 +124,17 @@ class Kafka:
         """Write jars and configuration; format the log directory at the first start."""
         await asyncio.to_thread(fetch_libs, self.libs)
         shutil.rmtree(self.unpacked, ignore_errors=True)
-        self.unpacked.mkdir(parents=True)
+        private.folder(self.unpacked)
         text = CONFIGURATION.format(
             port=self.port, controller_port=self.controller_port, data=self.data
         )
-        self.configuration.write_text(text)
+        private.write(self.configuration, text)
         if (self.data / "meta.properties").exists():
             if (self.data / "__cluster_metadata-0").exists():
                 await self._fence_the_former_broker(text)
             return
         shutil.rmtree(self.data, ignore_errors=True)
-        self.data.mkdir(parents=True, exist_ok=True)
+        private.folder(self.data)
         tool = ("kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c")
         await launch.run(
             (*self._java(*JVM), *tool, str(self.configuration)),
@@ -161,7 +161,7 @@ class Kafka:
             f"listeners=CONTROLLER://127.0.0.1:{self.controller_port}",
             "broker.session.timeout.ms=1000",
         ]
-        alone.write_text("\n".join(lines) + "\n")
+        private.write(alone, "\n".join(lines) + "\n")
         log = self.home.logs / "kafka-controller.log"
         log.unlink(missing_ok=True)
         command = self._java(*JVM, TELL_FENCING)
@@ -215,7 +215,8 @@ def fetch_libs(libs: Path) -> None:
     command = ("mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies")
     options = (f"-DoutputDirectory={draft}", "-DincludeScope=runtime")
     try:
-        subprocess.run([*command, *options], check=True)
+        # Other users of the virtual environment read the jars.
+        subprocess.run([*command, *options], check=True, umask=0o022)
         draft.rename(libs)
     except OSError:
         if not libs.exists():  # a concurrent setup may have finished first

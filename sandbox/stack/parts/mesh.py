@@ -20,14 +20,16 @@ from ops.waiting import scaled_s
 from sandbox.stack import packages
 from sandbox.stack.certs import EDGE
 from sandbox.stack.home import REPO, Home
-from sandbox.stack.parts.partners import Partners
+from sandbox.stack.parts.partners import WEBHOOK_CLIENTS, Partners
 from sandbox.stack.ports import Ports
-from sandbox.stack.supervisor import launch
+from sandbox.stack.supervisor import launch, private
 from sandbox.stack.supervisor.nodes import Layer, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.probes import HttpProbe, http_json, http_status
 
 ENVOY = packages.folder_of("envoy") / "_bin" / "envoy"
 GATEWAY_DRAIN_S = 10
+ADMIN = "http://envoy"
+"""The host in requests to an admin socket; Envoy ignores it."""
 INOTIFY_PER_PROXY = 12
 ACTIVE_STAT = "downstream_rq_active"
 RENDER_INPUTS = ("mesh", "gateway", "gen", "services/contracts", "services/kernel")
@@ -57,9 +59,9 @@ class Mesh:
         return f"https://localhost:{self.ports.get('gateway')}"
 
     @property
-    def gateway_admin(self) -> str:
-        """host:port of the gateway's admin interface (loopback)."""
-        return f"127.0.0.1:{self.ports.get('gateway-admin')}"
+    def gateway_admin(self) -> Path:
+        """The Unix socket of the gateway's admin interface, which can stop the gateway."""
+        return self.home.run / GATEWAY / "admin.sock"
 
     @property
     def ca_file(self) -> Path:
@@ -69,20 +71,16 @@ class Mesh:
     def endpoints(self) -> dict[str, Any]:
         """The addresses that the mesh translation reads."""
         meshed = {service.name: self._service(service) for service in SERVICES if service.sidecar}
-        ca = self.partners.ca
         return {
             "services": meshed,
             "gateway": {
                 "listen": self.gateway_address,
-                "admin": self.gateway_admin,
+                "admin_socket": str(self.gateway_admin),
             },
             "partners": self.partners.hosts(),
             "certs_dir": str(self.home.certs),
-            "partner_ca": str(ca / "ca.pem"),
-            "ach_client_cert": {
-                "cert": str(ca / "bp-client.pem"),
-                "key": str(ca / "bp-client.key"),
-            },
+            "webhook_ca": str(self.partners.authority_file(WEBHOOK_CLIENTS)),
+            "credentials": self.partners.credential_files(),
         }
 
     def _service(self, service: Service) -> dict[str, Any]:
@@ -98,7 +96,7 @@ class Mesh:
         """Write the addresses and have the mesh write every proxy's configuration. Translation
         takes seconds, so it is skipped when its inputs have not changed."""
         file = self.home.mesh_endpoints
-        file.write_text(json.dumps(self.endpoints(), indent=1) + "\n")
+        private.write(file, json.dumps(self.endpoints(), indent=1) + "\n")
         stamp, wanted = self.home.mesh_endpoints.with_name("rendered.sha256"), _digest(file)
         if stamp.exists() and stamp.read_text() == wanted:
             return
@@ -109,27 +107,24 @@ class Mesh:
             env=launch.child_environment({"PYTHONPATH": f"{REPO}:{REPO / 'gen'}"}),
             log=self.home.logs / "mesh-render.log",
         )
-        stamp.write_text(wanted)
+        private.write(stamp, wanted)
 
     def sidecars(self) -> list[ProcessSpec]:
         """Return a proxy for each service that exists and needs one."""
         return [self._sidecar(service) for service in present() if service.sidecar]
 
     def _sidecar(self, service: Service) -> ProcessSpec:
-        admin = str(self.home.run / service.name / "admin.sock")
+        folder = self.home.run / service.name
+        admin = folder / "admin.sock"
 
         async def prepare() -> None:
-            launch.require_inotify(INOTIFY_PER_PROXY)
-            folder = self.home.run / service.name
-            folder.mkdir(mode=0o700, exist_ok=True)
-            for name in ("out.sock", "admin.sock"):
-                (folder / name).unlink(missing_ok=True)
+            _prepare(admin, folder / "out.sock")
 
         return ProcessSpec(
             name=f"{service.name}-sidecar",
             layer=Layer.SIDECAR,
             command=self._command(service.name),
-            probe=HttpProbe("http://envoy/ready", unix_socket=admin),
+            probe=HttpProbe(f"{ADMIN}/ready", unix_socket=str(admin)),
             depends_on=("certificates", "mesh"),
             prepare=prepare,
             stop=StopPolicy(kill_after_s=scaled_s(5)),
@@ -139,30 +134,31 @@ class Mesh:
         """Return the gateway. At `down` it stops first and lets requests in flight finish."""
 
         async def drain() -> None:
-            base = f"http://{self.gateway_admin}"
-            await http_status("POST", f"{base}/healthcheck/fail")
+            admin = str(self.gateway_admin)
+            await http_status("POST", f"{ADMIN}/healthcheck/fail", admin)
             # Not ?graceful: new connections would be accepted for the whole drain time.
-            await http_status("POST", f"{base}/drain_listeners")
-            while await self._requests_active(base):  # noqa: ASYNC110 another process
+            await http_status("POST", f"{ADMIN}/drain_listeners", admin)
+            while await self._requests_active():  # noqa: ASYNC110 another process
                 await asyncio.sleep(0.05)
 
         async def prepare() -> None:
-            launch.require_inotify(INOTIFY_PER_PROXY)
+            _prepare(self.gateway_admin)
 
         services = tuple(f"{s.name}-sidecar" for s in present() if s.sidecar)
         return ProcessSpec(
             name=GATEWAY,
             layer=Layer.GATEWAY,
             command=self._command(GATEWAY),
-            probe=HttpProbe(f"http://{self.gateway_admin}/ready"),
+            probe=HttpProbe(f"{ADMIN}/ready", unix_socket=str(self.gateway_admin)),
             depends_on=("certificates", "mesh", *services),
             prepare=prepare,
             stop=StopPolicy(kill_after_s=scaled_s(GATEWAY_DRAIN_S), drain=drain),
         )
 
-    async def _requests_active(self, base: str) -> bool:
+    async def _requests_active(self) -> bool:
         """Return whether a caller still waits for an answer; False if the proxy is unreachable."""
-        answer = await http_json(f"{base}/stats?filter={ACTIVE_STAT}&format=json")
+        url = f"{ADMIN}/stats?filter={ACTIVE_STAT}&format=json"
+        answer = await http_json(url, str(self.gateway_admin))
         stats: list[dict[str, Any]] = (answer or {}).get("stats", [])
         return any(stat["value"] for stat in stats if not stat["name"].startswith("http.admin."))
 
@@ -174,6 +170,14 @@ class Mesh:
             *("--disable-hot-restart", "--log-level", "warning"),
             *DRAIN_OPTIONS,
         )
+
+
+def _prepare(*sockets: Path) -> None:
+    """Check the limits of this user; make the folder of a proxy's sockets; remove stale ones."""
+    launch.require_inotify(INOTIFY_PER_PROXY)
+    for socket in sockets:
+        private.folder(socket.parent)
+        socket.unlink(missing_ok=True)
 
 
 def _digest(endpoints: Path) -> str:

@@ -19,6 +19,7 @@ import aiohttp
 
 from sandbox.stack import packages
 from sandbox.stack.home import Home
+from sandbox.stack.supervisor import private
 from sandbox.stack.supervisor.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.probes import HttpProbe, wait_for
 
@@ -110,9 +111,9 @@ class OpenBao:
         elif self._beginning.exists():
             # Killed before the keys were saved: the storage was never used and cannot be unsealed.
             shutil.rmtree(data, ignore_errors=True)
-        data.mkdir(parents=True, exist_ok=True)
+        private.folder(data)
         text = CONFIGURATION.format(port=self.port, cluster_port=self.cluster_port, data=data)
-        (self.home.conf / "openbao.hcl").write_text(text)
+        private.write(self.home.conf / "openbao.hcl", text)
 
     async def open(self) -> None:
         """Initialise at the first start, and unseal. Raises RuntimeError when that fails."""
@@ -145,7 +146,7 @@ class OpenBao:
             await asyncio.sleep(0.05)
 
     async def _initialise(self, session: aiohttp.ClientSession) -> None:
-        self._beginning.touch()
+        private.write(self._beginning, "")
         body = {"secret_shares": 1, "secret_threshold": 1}
         async with session.put("/v1/sys/init", json=body) as answer:
             answer.raise_for_status()

@@ -1,4 +1,4 @@
-"""The partners: one process each, with certificates from the partners' own authority.
+"""The partners: one process each, with certificates from the partners' own authorities.
 
 The stack only writes their configuration; they import none of the bank's code.
 """
@@ -16,7 +16,7 @@ from ops.provision import secrets
 from ops.provision.credentials import Credentials
 from sandbox.stack.home import REPO, Home
 from sandbox.stack.ports import Ports
-from sandbox.stack.supervisor import launch
+from sandbox.stack.supervisor import launch, private
 from sandbox.stack.supervisor.nodes import Layer, ProcessSpec
 from sandbox.stack.supervisor.probes import HttpProbe
 
@@ -29,6 +29,13 @@ HOSTS = {
     "oauth.example": "oauth",
 }
 NAMES = ("ach", "fraud", "fcm", "oauth")
+CREDENTIALS = {"ach-network-client": "ach", "fraud": "fraud", "fcm": "fcm", "oauth": "oauth"}
+"""The partner of each credentialName in mesh/config/partners."""
+ACH_MEMBERS = "ach-members"
+"""Signs the bank's certificate for the clearing house."""
+WEBHOOK_CLIENTS = "webhook-clients"
+"""Signs the certificates with which partners call the bank's webhooks."""
+CLIENT_FILES = {"cert": "pem", "key": "key"}
 WEBHOOK_PATH = "/v1/webhooks/ach"
 
 
@@ -47,16 +54,30 @@ class Partners:
 
     @property
     def ca(self) -> Path:
-        """The partners' certificate authority, certificates, and the FCM service account."""
+        """The partners' certificate authorities, certificates, and the FCM service account."""
         return self.home.partners / "ca"
+
+    def authority_file(self, issuer: str) -> Path:
+        """Return the certificate of an authority: a partner's name, or one of the clients'."""
+        return self.ca / f"{issuer}-ca.pem"
+
+    def credential_files(self) -> dict[str, dict[str, Any]]:
+        """Return the files of each credentialName, for the mesh translation."""
+        files: dict[str, dict[str, Any]] = {
+            credential: {"ca": str(self.authority_file(name))}
+            for credential, name in CREDENTIALS.items()
+        }
+        pair = {kind: str(self.ca / f"bp-client.{end}") for kind, end in CLIENT_FILES.items()}
+        files["ach-network-client"]["client"] = pair
+        return files
 
     def port(self, name: str) -> int:
         """Return the port on which a partner's clients reach it."""
         return self.ports.get(f"partner-{name}")
 
-    def control_url(self, name: str) -> str:
-        """Return the URL of a partner's control API: health, faults, clock."""
-        return f"http://127.0.0.1:{self.ports.get(f'partner-{name}-control')}"
+    def control_socket(self, name: str) -> Path:
+        """Return the Unix socket of a partner's control API: health, faults, clock, tokens."""
+        return self.home.run / f"partner-{name}" / "control.sock"
 
     def hosts(self) -> dict[str, str]:
         """Return the addresses on this machine by host name."""
@@ -90,10 +111,10 @@ class Partners:
 
         async def prepare() -> None:
             state = self.home.partners / name
-            state.mkdir(exist_ok=True)
+            private.folder(state)
+            private.folder(self.control_socket(name).parent)
             text = json.dumps({**self._shared(name, state), **extra[name]()}, indent=1)
-            file.touch(mode=0o600)
-            file.write_text(text)
+            private.write(file, text)
 
         # The clearing house verifies the gateway with a CA file that the certificate agent writes.
         needs = ("partner-authority", "certificates") if name == "ach" else ("partner-authority",)
@@ -102,7 +123,7 @@ class Partners:
             layer=Layer.PARTNER,
             command=(sys.executable, "-m", f"sandbox.partners.{name}", "--config", str(file)),
             env={"PYTHONPATH": str(REPO)},
-            probe=HttpProbe(f"{self.control_url(name)}/healthz"),
+            probe=HttpProbe("http://partner/healthz", str(self.control_socket(name))),
             depends_on=needs,
             prepare=prepare,
         )
@@ -110,11 +131,11 @@ class Partners:
     def _shared(self, name: str, state: Path) -> dict[str, Any]:
         tls = {"cert": str(self.ca / f"{name}.pem"), "key": str(self.ca / f"{name}.key")}
         if name == "ach":
-            tls["client_ca"] = str(self.ca / "ca.pem")
+            tls["client_ca"] = str(self.authority_file(ACH_MEMBERS))
         return {
             "host": "127.0.0.1",
             "port": self.port(name),
-            "control_port": self.ports.get(f"partner-{name}-control"),
+            "control_socket": str(self.control_socket(name)),
             "tls": tls,
             "state_dir": str(state),
         }

@@ -15,7 +15,7 @@ from ops.provision.stores import SUPERUSER, PostgresServer
 from ops.waiting import scaled_s
 from sandbox.stack import packages
 from sandbox.stack.home import Home
-from sandbox.stack.supervisor import launch, orphans
+from sandbox.stack.supervisor import launch, orphans, private
 from sandbox.stack.supervisor.launch import OsUser
 from sandbox.stack.supervisor.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.probes import SqlProbe, wait_for
@@ -27,7 +27,7 @@ CONFIGURATION = """\
 listen_addresses = '127.0.0.1'
 port = {port}
 unix_socket_directories = '{sockets}'
-unix_socket_permissions = 0777
+unix_socket_permissions = 0700
 password_encryption = scram-sha-256
 max_connections = 150
 superuser_reserved_connections = 5
@@ -144,15 +144,17 @@ class Postgres:
     async def prepare(self) -> None:
         """Create the cluster if missing, write its configuration, remove a crash's pid file."""
         user = self._user()
-        self.sockets.mkdir(exist_ok=True)
+        private.folder(self.sockets)
+        if user is not None:
+            os.chown(self.sockets, user.uid, user.gid)
         if not (self.data / "PG_VERSION").exists():
             await self._init(user)
         configuration = CONFIGURATION.format(port=self.port, sockets=self.sockets)
-        (self.data / "postgresql.conf").write_text(configuration)
-        (self.data / "pg_hba.conf").write_text(ACCESS)
+        private.write(self.data / "postgresql.conf", configuration)
+        private.write(self.data / "pg_hba.conf", ACCESS)
         self._remove_stale_pid_file()
         if user is not None:
-            for path in (self.sockets, self.data, *self.data.glob("*.conf")):
+            for path in (self.data, *self.data.glob("*.conf")):
                 os.chown(path, user.uid, user.gid)
 
     def _user(self) -> OsUser | None:
@@ -160,10 +162,9 @@ class Postgres:
 
     async def _init(self, user: OsUser | None) -> None:
         shutil.rmtree(self.data, ignore_errors=True)
-        self.data.mkdir(parents=True, mode=0o700, exist_ok=True)
+        private.folder(self.data)
         password_file = self.sockets / "init-password"
-        password_file.write_text(self.password)
-        password_file.chmod(0o600)
+        private.write(password_file, self.password)
         if user is not None:
             os.chown(self.data, user.uid, user.gid)
             os.chown(password_file, user.uid, user.gid)

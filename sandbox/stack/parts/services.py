@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ops.provision.roster import Service, present
 from ops.waiting import scaled_s
 from sandbox.stack.home import REPO, Home
+from sandbox.stack.supervisor import private
 from sandbox.stack.supervisor.nodes import Layer, Liveness, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.probes import GrpcAnswers, GrpcHealthProbe
 
@@ -38,7 +39,7 @@ class Services:
         socket = folder / "in-0.sock"
 
         async def prepare() -> None:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            private.folder(folder)
             socket.unlink(missing_ok=True)
 
         return ProcessSpec(

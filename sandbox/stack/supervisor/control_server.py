@@ -11,10 +11,12 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sandbox.stack.supervisor import private
 from sandbox.stack.supervisor.supervisor import StackError, Supervisor
 
 Request = dict[str, Any]
@@ -53,9 +55,9 @@ class ControlServer:
     async def serve(self, path: Path) -> asyncio.Server:
         """Listen on `path`; the socket of a crashed supervisor is replaced."""
         path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._session, str(path), limit=LINE_BYTES_MAX)
-        path.chmod(0o600)
-        return server
+        listener = socket.socket(socket.AF_UNIX)
+        private.bind(listener, path)
+        return await asyncio.start_unix_server(self._session, sock=listener, limit=LINE_BYTES_MAX)
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

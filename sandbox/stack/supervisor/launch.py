@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.waiting import FACTOR_VARIABLE
+from sandbox.stack.supervisor import private
 
 LOG_TAIL_CHARS = 600
 
@@ -64,9 +65,9 @@ async def start(
     user: OsUser | None = None,
     death_signal: signal.Signals = signal.SIGKILL,
 ) -> asyncio.subprocess.Process:
-    """Start `command` with its output appended to `log`. Call from the main thread only: the
-    kernel ties the death signal to the thread that forked."""
-    with log.open("ab") as output:
+    """Start `command` with its output appended to `log`; its files are for its user only. Call from
+    the main thread only: the kernel ties the death signal to the thread that forked."""
+    with private.appending(log) as output:
         return await asyncio.create_subprocess_exec(
             *in_its_place(command, user, death_signal),
             env=dict(env),
@@ -75,6 +76,7 @@ async def start(
             stdout=output,
             stderr=output,
             start_new_session=True,
+            umask=private.UMASK,
         )
 
 

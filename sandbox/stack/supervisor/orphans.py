@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ops.waiting import scaled_s
+from sandbox.stack.supervisor import private
 
 END_WITHIN_S = 8.0
 
@@ -23,9 +24,7 @@ END_WITHIN_S = 8.0
 def record(file: Path, pids: Mapping[str, int | None]) -> None:
     """Write pid and start time of each process, atomically."""
     rows = {name: [pid, start_time(pid)] for name, pid in pids.items() if pid is not None}
-    draft = file.with_suffix(".draft")
-    draft.write_text(json.dumps(rows))
-    draft.replace(file)
+    private.write(file, json.dumps(rows))
 
 
 def end_all(file: Path) -> list[str]:

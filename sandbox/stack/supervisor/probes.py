@@ -185,10 +185,10 @@ async def http_status(method: str, url: str, unix_socket: str | None = None) -> 
         return 0
 
 
-async def http_json(url: str) -> Any:
+async def http_json(url: str, unix_socket: str | None = None) -> Any:
     """Return the JSON of a GET, or None when there is no answer."""
     try:
-        async with _session(None) as session, session.get(url) as answer:
+        async with _session(unix_socket) as session, session.get(url) as answer:
             return await answer.json(content_type=None)
     except (aiohttp.ClientError, OSError, TimeoutError):
         return None

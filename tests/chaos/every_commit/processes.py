@@ -101,11 +101,11 @@ class Payments:
         await until(ready, READY_WITHIN_S, f"payments-that-stops-{slot} is ready")
 
     def _plan(self) -> dict[str, str]:
-        folder = Path(self._where["BP_PARTNER_CA_FILE"]).parent
+        folder = Path(self._where["BP_PARTNER_ACH_CA_FILE"]).parent
         return {
             "gate": str(self._socket),
             "ach_url": self._where["BP_PARTNER_ACH_URL"],
-            "ca": self._where["BP_PARTNER_CA_FILE"],
+            "ca": self._where["BP_PARTNER_ACH_CA_FILE"],
             "cert": str(folder / "bp-client.pem"),
             "key": str(folder / "bp-client.key"),
         }

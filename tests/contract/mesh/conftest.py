@@ -103,7 +103,7 @@ async def mesh() -> AsyncIterator[Mesh]:
     partners["fcm.googleapis.com"] = made.fcm
     try:
         for host, partner in partners.items():
-            mutual = rig.partner_ca.pem if partner is made.ach else None
+            mutual = rig.ach_members_ca.pem if partner is made.ach else None
             await partner.start(rig.partner_port[host], rig.home / "partners" / host, mutual)
         await rig.start(SIDECARS)
         yield made

@@ -17,6 +17,26 @@ async def test_ach_gets_the_banks_client_certificate_and_the_idempotency_key(mes
     assert (status, mesh.ach.clients, mesh.ach.keys) == (200, ["bp-client"], ["once"])
 
 
+async def test_a_partners_certificate_from_another_authority_is_refused(mesh: Mesh) -> None:
+    rig, folder = mesh.rig, mesh.rig.home / "partners" / FRAUD
+    mesh.fraud.told()
+    for name, authority in (("fcm", rig.server_ca["fcm"]), ("webhooks", rig.partner_ca)):
+        before = await mesh.counted("payments", FRAUD, "ssl.fail_verify_error")
+        await mesh.fraud.close()
+        authority.issue(folder, dns=(FRAUD,))
+        await mesh.fraud.start(rig.partner_port[FRAUD], folder)
+        assert ((await mesh.send("payments", FRAUD))[0], mesh.fraud.keys) == (503, []), name
+        assert await mesh.counted("payments", FRAUD, "ssl.fail_verify_error") > before
+    await mesh.fraud.close()
+    rig.server_ca["fraud"].issue(folder, dns=(FRAUD,))
+    await mesh.fraud.start(rig.partner_port[FRAUD], folder)
+
+    async def accepted() -> bool:
+        return (await mesh.send("payments", FRAUD))[0] == 200
+
+    await until(accepted, 10, "the sidecar calls the partner again")
+
+
 async def test_ach_is_tried_four_times_with_one_key(mesh: Mesh) -> None:
     mesh.ach.told(503, RESET, HANG)
     status, seconds = await mesh.send("payments", ACH, headers=KEY)

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import shutil
 import socket
 import ssl
 import sys
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -52,7 +54,7 @@ class Answer:
 
 @dataclass(slots=True)
 class PartnerProcess:
-    """One partner's process with a client for both of its ports."""
+    """One partner's process with a client for its port and its control socket."""
 
     name: str
     config: dict[str, Any]
@@ -111,9 +113,15 @@ class PartnerProcess:
             return await _answer(got)
 
     async def control(self, method: str, path: str, body: Any = None) -> Answer:
-        """Call the control port."""
-        url = f"http://127.0.0.1:{self.config['control_port']}{path}"
-        async with self.session.request(method, url, json=body, timeout=call_timeout()) as got:
+        """Call the control API."""
+        async with (
+            aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(self.config["control_socket"])
+            ) as session,
+            session.request(
+                method, f"http://partner{path}", json=body, timeout=call_timeout()
+            ) as got,
+        ):
             return await _answer(got)
 
     async def fault(self, **spec: Any) -> str:
@@ -162,12 +170,14 @@ async def running(
     tls: dict[str, str] = {"cert": str(certs / f"{name}.pem"), "key": str(certs / f"{name}.key")}
     client_cert = None
     if name == "ach":
-        tls["client_ca"] = str(certs / "ca.pem")
+        tls["client_ca"] = str(certs / "ach-members-ca.pem")
         client_cert = certs / "bp-client.pem"
     directory.mkdir(parents=True, exist_ok=True)
-    ports = {"port": free_port(), "control_port": free_port()}
-    config = {**ports, "tls": tls, "state_dir": str(directory / "state"), **extra}
-    context = client_context(certs / "ca.pem", client_cert)
+    # A short folder: the path of a Unix socket is limited to 107 bytes.
+    sockets = Path(tempfile.mkdtemp(prefix="bpp-"))
+    places = {"port": free_port(), "control_socket": str(sockets / "control.sock")}
+    config = {**places, "tls": tls, "state_dir": str(directory / "state"), **extra}
+    context = client_context(certs / f"{name}-ca.pem", client_cert)
     async with aiohttp.ClientSession() as session:
         partner = PartnerProcess(name, config, directory, session, context)
         try:
@@ -175,3 +185,4 @@ async def running(
             yield partner
         finally:
             await partner.kill()
+            shutil.rmtree(sockets)

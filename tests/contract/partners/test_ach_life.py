@@ -29,7 +29,7 @@ def bank_certs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def bank(bank_certs: Path, certs: Path) -> AsyncIterator[Receiver]:
-    async with receiver(bank_certs, certs / "ca.pem") as taking:
+    async with receiver(bank_certs, certs / "webhook-clients-ca.pem") as taking:
         yield taking
 
 
@@ -42,7 +42,7 @@ async def network(
         "secret": SECRET,
         "cert": str(certs / "ach-webhook.pem"),
         "key": str(certs / "ach-webhook.key"),
-        "bank_ca": str(bank_certs / "ca.pem"),
+        "bank_ca": str(bank_certs / "oauth-ca.pem"),
         "backoff_first_ms": 20,
         "attempts_max": 4,
     }

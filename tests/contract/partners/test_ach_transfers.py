@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sandbox.partners.ca import write_all
+from sandbox.partners.ca import ACH_MEMBERS, Leaf, issue, write_all
 from tests.contract.partners.orders import cancel, find, new_key, order, submit
 from tests.contract.partners.processes import PartnerProcess, client_context
 
@@ -141,21 +141,23 @@ async def test_a_caller_without_a_client_certificate_is_refused(
     ach: PartnerProcess, certs: Path
 ) -> None:
     with pytest.raises((aiohttp.ClientError, ssl.SSLError, ConnectionError)):
-        await ach.call("GET", "/ach/transfers", context=client_context(certs / "ca.pem"))
+        await ach.call("GET", "/ach/transfers", context=client_context(certs / "ach-ca.pem"))
 
 
 async def test_a_certificate_of_another_authority_is_refused(
     ach: PartnerProcess, certs: Path, tmp_path: Path
 ) -> None:
     write_all(tmp_path, "bp-sandbox")
-    forged = client_context(certs / "ca.pem", tmp_path / "bp-client.pem")
-    with pytest.raises((aiohttp.ClientError, ssl.SSLError, ConnectionError)):
-        await ach.call("GET", "/ach/transfers", context=forged)
+    for client in (tmp_path / "bp-client.pem", certs / "ach-webhook.pem", certs / "oauth.pem"):
+        forged = client_context(certs / "ach-ca.pem", client)
+        with pytest.raises((aiohttp.ClientError, ssl.SSLError, ConnectionError)):
+            await ach.call("GET", "/ach/transfers", context=forged)
 
 
 async def test_a_valid_certificate_with_another_name_is_refused(
     ach: PartnerProcess, certs: Path
 ) -> None:
-    other = client_context(certs / "ca.pem", certs / "ach-webhook.pem")
+    issue(certs, Leaf("other-bank", ACH_MEMBERS, "other-bank", client=True))
+    other = client_context(certs / "ach-ca.pem", certs / "other-bank.pem")
     refused = await ach.call("GET", "/ach/transfers", context=other)
     assert (refused.status, refused.body["error"]["code"]) == (403, "CLIENT_NOT_ALLOWED")

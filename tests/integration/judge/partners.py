@@ -22,10 +22,10 @@ from tests.rigs.push_service import PROJECT, service_account
 
 @dataclass(frozen=True)
 class ClearingHouse:
-    """The network, and the URL of its control API."""
+    """The network, and the Unix socket of its control API."""
 
     network: AchNetwork
-    control_url: str
+    control: Path
 
     def submit(self, key: str, minor_units: int, account: str = "123456") -> str:
         """Submit a transfer; return its trace number."""
@@ -47,11 +47,11 @@ class ClearingHouse:
 
 @dataclass(frozen=True)
 class PushService:
-    """The push service's socket, its service account, and the URL of its control API."""
+    """The push service's socket, its service account, and the Unix socket of its control API."""
 
     socket: Path
     account: dict[str, str]
-    control_url: str
+    control: Path
 
     def client(self, session: aiohttp.ClientSession) -> PushClient:
         """Return the client that the notifications service uses."""
@@ -67,8 +67,8 @@ async def clearing_house(folder: Path) -> AsyncGenerator[ClearingHouse]:
         | {"clock_start": "2026-03-10T10:00:00-04:00"}
     )
     network = AchNetwork(settings)
-    async with _served(ach_control(network, Faults())) as url:
-        yield ClearingHouse(network, url)
+    async with _served(ach_control(network, Faults()), folder / "ach-control.sock") as control:
+        yield ClearingHouse(network, control)
     network.close()
 
 
@@ -92,8 +92,8 @@ async def push_service(folder: Path) -> AsyncGenerator[PushService]:
     public = web.AppRunner(partner.app, shutdown_timeout=0.1)
     await public.setup()
     await web.UnixSite(public, str(folder / "fcm.sock")).start()
-    async with _served(partner.control) as url:
-        yield PushService(folder / "fcm.sock", account, url)
+    async with _served(partner.control, folder / "fcm-control.sock") as control:
+        yield PushService(folder / "fcm.sock", account, control)
     await public.cleanup()
     for close in partner.closers:
         close()
@@ -101,15 +101,14 @@ async def push_service(folder: Path) -> AsyncGenerator[PushService]:
 
 def _shared(folder: Path) -> dict[str, Any]:
     tls = {"cert": folder / "unused", "key": folder / "unused"}
-    return {"port": 1, "control_port": 2, "tls": tls, "state_dir": folder / "state"}
+    control = folder / "unused.sock"
+    return {"port": 1, "control_socket": control, "tls": tls, "state_dir": folder / "state"}
 
 
 @asynccontextmanager
-async def _served(app: web.Application) -> AsyncGenerator[str]:
+async def _served(app: web.Application, socket: Path) -> AsyncGenerator[Path]:
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    yield f"http://{host}:{port}"
+    await web.UnixSite(runner, socket).start()
+    yield socket
     await runner.cleanup()

@@ -75,7 +75,7 @@ class World:
                 self.cluster.database("bp_judge", database), "judge", 60_000
             )
 
-        return Stores(connect, self.broker.bootstrap, self.ach.control_url, self.push.control_url)
+        return Stores(connect, self.broker.bootstrap, self.ach.control, self.push.control)
 
     async def owner(self, database: str, *, lawless: bool = False) -> asyncpg.Connection:
         """Connect to a database as superuser; `lawless` disables all triggers."""

@@ -69,7 +69,10 @@ def test_an_unknown_customer_is_reported_on_stderr_with_an_exit_code(stack: Runn
 def test_every_command_on_a_stopped_bank_exits_with_3_and_the_remedy(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    where = {"BP_RUN": str(tmp_path / "run"), "BP_PARTNER_ACH_CONTROL_URL": "http://127.0.0.1:1"}
+    where = {
+        "BP_RUN": str(tmp_path / "run"),
+        "BP_PARTNER_ACH_CONTROL_SOCKET": str(tmp_path / "ach.sock"),
+    }
     (tmp_path / connections.ENDPOINTS).write_text(json.dumps(where))
     done = bpctl(tmp_path, *command)
     assert (done.returncode, done.stdout) == (3, "")
@@ -79,11 +82,12 @@ def test_every_command_on_a_stopped_bank_exits_with_3_and_the_remedy(
 def test_an_unreachable_part_of_a_running_bank_is_named(
     stack: RunningStack, tmp_path: Path
 ) -> None:
-    where = stack.addresses | {"BP_PARTNER_ACH_CONTROL_URL": "http://127.0.0.1:1"}
+    socket = str(tmp_path / "ach.sock")
+    where = stack.addresses | {"BP_PARTNER_ACH_CONTROL_SOCKET": socket}
     (tmp_path / connections.ENDPOINTS).write_text(json.dumps(where))
     done = bpctl(tmp_path, "sandbox", "partner", "ach", "state")
     assert (done.returncode, done.stdout) == (3, "")
-    assert "http://127.0.0.1:1" in done.stderr
+    assert socket in done.stderr
     assert "make status" in done.stderr
 
 

@@ -35,15 +35,21 @@ def endpoints(*, without: str = "") -> Endpoints:
                 }
                 for number, name in enumerate(SERVICES)
             },
-            "gateway": {"listen": "127.0.0.1:8443", "admin": "127.0.0.1:22100"},
+            "gateway": {"listen": "127.0.0.1:8443", "admin_socket": "/bp/run/gateway/admin.sock"},
             "partners": {
                 host: f"127.0.0.1:{23000 + number}"
                 for number, host in enumerate(PARTNERS)
                 if host != without
             },
             "certs_dir": "/bp/certs",
-            "partner_ca": "/bp/partners/ca.pem",
-            "ach_client_cert": {"cert": "/bp/partners/c.pem", "key": "/bp/partners/c.key"},
+            "webhook_ca": "/bp/partners/webhooks-ca.pem",
+            "credentials": {
+                **{n: {"ca": f"/bp/partners/{n}-ca.pem"} for n in ("fraud", "fcm", "oauth")},
+                "ach-network-client": {
+                    "ca": "/bp/partners/ach-ca.pem",
+                    "client": {"cert": "/bp/partners/c.pem", "key": "/bp/partners/c.key"},
+                },
+            },
         }
     )
 

@@ -25,6 +25,13 @@ PARTNERS = (
     "oauth2.googleapis.com",
     "oauth.example",
 )
+CREDENTIALS = {
+    "ach-network-client": ("ach-network.example",),
+    "fraud": ("fraud.example",),
+    "fcm": ("fcm.googleapis.com", "oauth2.googleapis.com"),
+    "oauth": ("oauth.example",),
+}
+"""The hosts of each credentialName."""
 READY_S = 45.0
 _ENVOY = Path(ctl.__file__).parents[1] / ".venv" / "bin" / "envoy"
 
@@ -50,17 +57,20 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.mesh_ca = Authority("mesh", self.home / "pki")
+        # Signs the client certificates with which partners call the gateway.
         self.partner_ca = Authority("partners", self.home / "pki")
+        # Signs the bank's certificate for the clearing house.
+        self.ach_members_ca = Authority("ach-members", self.home / "pki")
+        self.server_ca = {name: Authority(name, self.home / "pki") for name in CREDENTIALS}
         self.places = self._places()
         self._certificates()
         self.render()
 
     def _places(self) -> dict[str, object]:
         run = self.home / "run"
-        for name in SERVICES:
+        for name in (*SERVICES, "gateway"):
             (run / name).mkdir(parents=True)
         self.mtls = {name: free_port() for name in SERVICES}
-        self.gateway_admin_port = free_port()
         self.gateway_port = free_port()
         self.partner_port = {host: free_port() for host in PARTNERS}
         return {
@@ -75,16 +85,23 @@ class Rig:
             },
             "gateway": {
                 "listen": f"127.0.0.1:{self.gateway_port}",
-                "admin": f"127.0.0.1:{self.gateway_admin_port}",
+                "admin_socket": str(self.admin_socket("gateway")),
             },
             "partners": {host: f"127.0.0.1:{port}" for host, port in self.partner_port.items()},
             "certs_dir": str(self.home / "certs"),
-            "partner_ca": str(self.home / "partners" / "bp-client" / "ca.pem"),
-            "ach_client_cert": {
-                "cert": str(self.home / "partners" / "bp-client" / "cert.pem"),
-                "key": str(self.home / "partners" / "bp-client" / "key.pem"),
+            "webhook_ca": str(self.partner_ca.pem),
+            "credentials": {
+                name: {
+                    "ca": str(authority.pem),
+                    "client": self._client() if name == "ach-network-client" else None,
+                }
+                for name, authority in self.server_ca.items()
             },
         }
+
+    def _client(self) -> dict[str, str]:
+        folder = self.home / "partners" / "bp-client"
+        return {"cert": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
 
     def _certificates(self) -> None:
         certs, partners = self.home / "certs", self.home / "partners"
@@ -92,9 +109,10 @@ class Rig:
             # Sidecars check only the URI; the DNS name is for the tests' own gRPC client.
             self.mesh_ca.issue(certs / name, dns=(name,), uri=identity(name))
         self.mesh_ca.issue(certs / "edge", dns=("localhost",))
-        self.partner_ca.issue(partners / "bp-client", dns=("bp-client",))
-        for host in PARTNERS:
-            self.partner_ca.issue(partners / host, dns=(host,))
+        self.ach_members_ca.issue(partners / "bp-client", dns=("bp-client",))
+        for name, hosts in CREDENTIALS.items():
+            for host in hosts:
+                self.server_ca[name].issue(partners / host, dns=(host,))
 
     def render(self, config: Path = ctl.CONFIG) -> list[Path]:
         """Write the folder of every proxy; return the files that changed."""
@@ -111,9 +129,9 @@ class Rig:
         """Return the socket on which a sidecar accepts its service's outgoing calls."""
         return self.home / "run" / service / "out.sock"
 
-    def admin_socket(self, service: str) -> Path:
-        """Return the socket of a sidecar's admin page."""
-        return self.home / "run" / service / "admin.sock"
+    def admin_socket(self, name: str) -> Path:
+        """Return the socket of a proxy's admin page."""
+        return self.home / "run" / name / "admin.sock"
 
     async def start(self, names: Iterable[str]) -> None:
         """Start the proxies with these names and wait until they are ready."""
@@ -164,9 +182,8 @@ class Rig:
 
     async def stats(self, name: str, filter_text: str) -> dict[str, int]:
         """Return the proxy's counters and gauges whose names contain a text."""
-        is_gateway = name == "gateway"
-        connector = None if is_gateway else aiohttp.UnixConnector(str(self.admin_socket(name)))
-        url = f"http://127.0.0.1:{self.gateway_admin_port}/stats?filter={filter_text}"
+        connector = aiohttp.UnixConnector(str(self.admin_socket(name)))
+        url = f"http://envoy/stats?filter={filter_text}"
         try:
             async with (
                 aiohttp.ClientSession(connector=connector) as session,

@@ -29,5 +29,6 @@ def secrets(edge: model.Edge) -> list[tls.tls.Secret]:
         tls.certificate_secret(edge.certificate),
         tls.certificate_secret(edge.workload.certificate),
         tls.authority_secret(edge.workload.authority),
-        tls.authority_secret(edge.partner_authority),
+        tls.authority_secret(edge.webhook_authority),
+        *(tls.authority_secret(partner.authority) for partner in edge.partners),
     ]

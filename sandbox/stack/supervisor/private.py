@@ -1,0 +1,64 @@
+"""Files and folders that only the bank's own user can open, whatever the umask of the process.
+
+A file gets its mode when it is created: between a creation and a later chmod, another user could
+open it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+UMASK = 0o077
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+PASSABLE_MODE = 0o711
+"""A folder that other users may pass on the way to a folder of theirs, but may not list."""
+
+
+def opener(path: str, flags: int) -> int:
+    """Open a file for `open(…, opener=opener)`; a new file gets mode 0600."""
+    return os.open(path, flags, FILE_MODE)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file with mode 0600 atomically; an older file's mode does not matter."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with open(draft, "x", opener=opener) as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def appending(path: Path) -> BinaryIO:
+    """Open a log to append to it."""
+    return open(path, "ab", opener=opener)
+
+
+def bind(listener: socket.socket, path: Path) -> None:
+    """Bind a Unix socket whose file has mode 0600 from the start. The umask belongs to the whole
+    process, so call this where no other thread creates files."""
+    before = os.umask(0o777 & ~FILE_MODE)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+
+
+def folder(path: Path, mode: int = FOLDER_MODE) -> None:
+    """Create a folder with this mode, or give it to a folder that exists."""
+    path.mkdir(mode=mode & FOLDER_MODE, parents=True, exist_ok=True)
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
+
+
+def narrow(path: Path, mode: int = FOLDER_MODE) -> None:
+    """Remove the rights that `mode` lacks. Another user's folder and a shared one such as /tmp
+    stay as they are."""
+    found = path.stat()
+    owned = found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX
+    if owned and found.st_mode & 0o777 & ~mode:
+        path.chmod(found.st_mode & mode)
