@@ -1,8 +1,8 @@
 """The gateway's listener: TLS, then the HTTP filters in the order in which they check a request.
 
-The order is: address bucket, token, scopes or partner identity, caller's bucket, body size,
-request check, transcoding. The cheap checks come first; the gateway buffers no body for a caller
-without a token.
+The order is: address bucket, caller's headers, token, scopes or partner identity, caller's bucket,
+body size, request check, transcoding. The cheap checks come first; the gateway buffers no body for
+a caller without a token.
 """
 
 from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules
@@ -21,6 +21,7 @@ from mesh.controlplane import model
 from mesh.controlplane.passed_on import PassedOn
 from mesh.controlplane.translate import tls
 from mesh.controlplane.translate.edge import names
+from mesh.controlplane.translate.edge.caller import caller_filter
 from mesh.controlplane.translate.edge.limits import address_limit, class_limit
 from mesh.controlplane.translate.edge.replies import local_replies
 from mesh.controlplane.translate.edge.routes import route_configuration
@@ -128,6 +129,7 @@ def _filters(edge: model.Edge) -> list[hcm.HttpFilter]:
     return [
         http_filter(names.CORS, cors.Cors()),
         address_limit(edge),
+        caller_filter(),
         jwt_filter(edge),
         http_filter(names.RBAC, rbac_filter.Rbac()),
         class_limit(edge),
