@@ -282,6 +282,14 @@ local function media_fault(headers, route)
   return coding_fault(headers) or accept_fault(headers)
 end
 
+-- The transcoder knows only the plain spelling of the colon before a custom verb. No other part of a
+-- path with a route has an encoded colon.
+local function decode_colon(headers)
+  local path, query = match(headers:get(":path"), "^([^?]*)(.*)$")
+  local plain, found = string.gsub(path, "%%3[Aa]", ":")
+  if found > 0 then headers:replace(":path", plain .. query) end
+end
+
 function envoy_on_request(handle)
   local metadata = handle:metadata()
   local allow = metadata:get("allow")
@@ -298,6 +306,7 @@ function envoy_on_request(handle)
   if not sound then return refuse(handle, fault) end
   fault = media_fault(headers, route)
   if fault then return refuse(handle, fault) end
+  decode_colon(headers)
   if route.body ~= "json" then return end
   -- With an empty body the content type has no meaning, so it is checked after the wait.
   fault = kind_fault(headers)

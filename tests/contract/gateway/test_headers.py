@@ -1,10 +1,12 @@
 """The headers in which a client describes itself: credentials, and what it sends and accepts."""
 
+import asyncio
 import gzip
 import json
 
 import pytest
 
+from ops.waiting import scaled_s
 from tests.rigs.mesh.gateway import BODY, SUBJECT, TRANSFER, Answer, Gateway
 
 JSON = {"Content-Type": "application/json"}
@@ -138,6 +140,18 @@ async def test_a_client_that_does_not_accept_json_gets_406(gateway: Gateway, acc
         assert (answer.status, answer.reason) == (406, "NOT_ACCEPTABLE")
         assert answer.fields == ["Accept"]
     assert gateway.seen.calls == calls
+
+
+async def test_an_old_http_version_has_its_own_reason(gateway: Gateway) -> None:
+    reader, writer = await asyncio.open_connection(
+        "localhost", gateway.rig.gateway_port, ssl=gateway.trusting()
+    )
+    writer.write(b"GET /v1/accounts HTTP/1.0\r\nHost: a\r\n\r\n")
+    async with asyncio.timeout(scaled_s(5)):
+        head, _, body = (await reader.read(65_536)).decode().partition("\r\n\r\n")
+    writer.close()
+    assert head.startswith("HTTP/1.1 426 ")
+    assert json.loads(body)["details"][0]["reason"] == "HTTP_VERSION_UNSUPPORTED"
 
 
 async def _post(gateway: Gateway, data: bytes, headers: dict[str, str]) -> Answer:

@@ -69,7 +69,7 @@ def _manager(edge: model.Edge, passed_on: PassedOn) -> hcm.HttpConnectionManager
         access_log=[access_log(edge.workload, passed_on)],
         route_config=route_configuration(edge),
         http_filters=_filters(edge),
-        local_reply_config=local_replies(),
+        local_reply_config=local_replies(edge.cors),
         early_header_mutation_extensions=[_strip_foreign_headers()],
         use_remote_address=True,
         always_set_request_id_in_response=True,

@@ -29,6 +29,7 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
             _two_hosts(),
             *(_route(edge, each, retries[each.deployable]) for each in edge.routes),
             *_options_routes(edge.routes),
+            *_unknown_preflights(edge),
             *_refusals(edge.routes),
         ],
         typed_per_filter_config={names.CORS: packed(_cors(edge))},
@@ -154,6 +155,37 @@ def _options_routes(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
         )
         for path, each in _by_template(routes).items()
     ]
+
+
+def _unknown_preflights(edge: model.Edge) -> list[route.Route]:
+    """Let the CORS filter answer a preflight of an unknown path: a browser then shows the 404.
+
+    The filter answers every request that these routes match, so none reaches the cluster.
+    """
+    asked = route.HeaderMatcher(
+        name="access-control-request-method",
+        string_match=matcher.StringMatcher(safe_regex=matcher.RegexMatcher(regex=".+")),
+    )
+    verb = route.HeaderMatcher(name=":method", string_match=exact("OPTIONS"))
+    return [
+        route.Route(
+            name=f"preflight from {origin}",
+            match=route.RouteMatch(
+                prefix="/",
+                headers=[
+                    verb,
+                    asked,
+                    route.HeaderMatcher(name="origin", string_match=exact(origin)),
+                ],
+            ),
+            route=route.RouteAction(cluster=service_cluster_name(edge.services[0].name)),
+        )
+        for origin in edge.cors.allow_origins
+    ]
+
+
+def _from_origin(origin: str) -> route.HeaderMatcher:
+    return route.HeaderMatcher(name="origin", string_match=exact(origin))
 
 
 def _refusals(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
