@@ -129,7 +129,7 @@ def _filters(edge: model.Edge) -> list[hcm.HttpFilter]:
     return [
         http_filter(names.CORS, cors.Cors()),
         address_limit(edge),
-        caller_filter(),
+        caller_filter(edge),
         jwt_filter(edge),
         http_filter(names.RBAC, rbac_filter.Rbac()),
         class_limit(edge),

@@ -18,6 +18,13 @@ from mesh.controlplane.translate.http import retry_policy
 from mesh.controlplane.translate.parts import exact, header, packed, span, struct
 from services.contracts import Audience
 
+_BUCKETS = {
+    Audience.CUSTOMER: names.CUSTOMER_CLASS,
+    Audience.PARTNER: names.PARTNER_CLASS,
+    Audience.PUBLIC: names.ADDRESS_CLASS,
+}
+"""Whose bucket a request uses, by the audience of its method."""
+
 
 def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
     """Return every route of the gateway, in one virtual host with CORS."""
@@ -56,7 +63,6 @@ def _route(edge: model.Edge, each: GatewayRoute, retry: model.Retry | None) -> r
             retry_policy=retry_policy(retry),
         ),
         metadata=_metadata(each),
-        request_headers_to_add=[header("x-bp-partner", p) for p in each.partners],
         typed_per_filter_config=_per_filter(edge, each),
     )
 
@@ -64,9 +70,8 @@ def _route(edge: model.Edge, each: GatewayRoute, retry: model.Retry | None) -> r
 def _metadata(each: GatewayRoute) -> core.Metadata:
     """Return the metadata that filters read: keys for Lua, the token bucket, the text of a 403."""
     customer = each.audience is Audience.CUSTOMER
-    bucket = names.CUSTOMER_CLASS if customer else names.ADDRESS_CLASS
     forbidden = _forbidden(SCOPE_MISSING if customer else CALLER_FORBIDDEN)
-    edge = {**forbidden, bucket: each.rate_limit_class}
+    edge = {**forbidden, _BUCKETS[each.audience]: each.rate_limit_class}
     lua = {"method": each.method, "route": each.name}
     return core.Metadata(filter_metadata={names.LUA: struct(lua), names.EDGE: struct(edge)})
 
