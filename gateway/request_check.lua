@@ -282,8 +282,8 @@ local function media_fault(headers, route)
   return coding_fault(headers) or accept_fault(headers)
 end
 
--- The transcoder knows only the plain spelling of the colon before a custom verb. No other part of a
--- path with a route has an encoded colon.
+-- The transcoder knows only the plain spelling of the colon before a custom verb. No other part of
+-- a path with a route has an encoded colon.
 local function decode_colon(headers)
   local path, query = match(headers:get(":path"), "^([^?]*)(.*)$")
   local plain, found = string.gsub(path, "%%3[Aa]", ":")

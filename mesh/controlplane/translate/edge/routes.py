@@ -177,11 +177,7 @@ def _unknown_preflights(edge: model.Edge) -> list[route.Route]:
             name=f"preflight from {origin}",
             match=route.RouteMatch(
                 prefix="/",
-                headers=[
-                    verb,
-                    asked,
-                    route.HeaderMatcher(name="origin", string_match=exact(origin)),
-                ],
+                headers=[verb, asked, _from_origin(origin)],
             ),
             route=route.RouteAction(cluster=service_cluster_name(edge.services[0].name)),
         )
