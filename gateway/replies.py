@@ -42,13 +42,24 @@ REPLIES = (
         "ROUTE_NOT_FOUND",
         "The path does not support this HTTP method. See the Allow header.",
     ),
+    GatewayReply(
+        406,
+        3,
+        "NOT_ACCEPTABLE",
+        "The response is always application/json. Add it to the Accept header.",
+    ),
     GatewayReply(408, 4, "DEADLINE_EXCEEDED", "The request arrived too slowly. Please retry.", 1),
     GatewayReply(413, 3, "REQUEST_TOO_LARGE", "The body is too large. Send a smaller one."),
     GatewayReply(414, 3, "REQUEST_TOO_LARGE", "The path is too long. Send a shorter one."),
     GatewayReply(
-        415, 3, "MALFORMED_BODY", "The Content-Type is not supported. Send application/json."
+        415,
+        3,
+        "UNSUPPORTED_MEDIA_TYPE",
+        "The type of the body is not supported. Send application/json in UTF-8, uncompressed.",
     ),
-    GatewayReply(426, 3, "MALFORMED_BODY", "The HTTP version is too old. Use HTTP/1.1 or HTTP/2."),
+    GatewayReply(
+        426, 3, "HTTP_VERSION_UNSUPPORTED", "The HTTP version is too old. Use HTTP/1.1 or HTTP/2."
+    ),
     GatewayReply(
         429,
         8,

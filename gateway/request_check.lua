@@ -1,7 +1,8 @@
 -- Checks requests at the gateway: rejects invalid requests that Envoy's transcoder accepts or
 -- answers with a poor error.
 --
--- gateway/request_check.py puts these tables before this code; it derives them from the contracts:
+-- gateway/request_check.py puts media.lua and these tables before this code; it derives the tables
+-- from the contracts:
 --   ROUTES[name]   = {body = "json"|"raw"|"none", message = root of the body, skip = path fields,
 --                     query = allowed parameters as in MESSAGES,
 --                     key = needs Idempotency-Key, unwrap = field}
@@ -254,22 +255,12 @@ local REFUSAL = '{"code":3,"message":"%s","details":[{"@type":"type.googleapis.c
   '"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"%s",' ..
   '"description":"%s"}]}]}'
 
-local function refuse(handle, status, fault)
+local function refuse(handle, fault)
   local message = fault.message or MESSAGES_OF[fault.reason]
   local text = format(REFUSAL, message, fault.reason, fault.field, fault.description)
-  handle:respond({[":status"] = status, ["content-type"] = "application/json"}, text)
-end
-
-local function refuse_kind(handle)
-  refuse(handle, "415", {reason = "MALFORMED_BODY", field = "Content-Type",
-    description = "application/json is expected",
-    message = "The Content-Type is not supported. Send application/json."})
-end
-
-local function is_json(kind)
-  if not kind then return false end
-  kind = string.lower(kind)
-  return kind == "application/json" or find(kind, "^application/json *;") ~= nil
+  local headers = {[":status"] = fault.status or "400", ["content-type"] = "application/json"}
+  if fault.offer then headers[fault.offer[1]] = fault.offer[2] end
+  handle:respond(headers, text)
 end
 
 local function check_head(handle, headers, route)
@@ -283,6 +274,22 @@ local function check_head(handle, headers, route)
   end
 end
 
+-- A partner's body is signed and not read here, but it must be JSON without a coding. Its answer is
+-- empty, so its Accept has no effect: a refused notice would only delay the money.
+local function media_fault(headers, route)
+  if route.body == "none" then return accept_fault(headers) end
+  if route.body == "raw" then return coding_fault(headers) or kind_fault(headers) end
+  return coding_fault(headers) or accept_fault(headers)
+end
+
+-- The transcoder knows only the plain spelling of the colon before a custom verb. No other part of
+-- a path with a route has an encoded colon.
+local function decode_colon(headers)
+  local path, query = match(headers:get(":path"), "^([^?]*)(.*)$")
+  local plain, found = string.gsub(path, "%%3[Aa]", ":")
+  if found > 0 then headers:replace(":path", plain .. query) end
+end
+
 function envoy_on_request(handle)
   local metadata = handle:metadata()
   local allow = metadata:get("allow")
@@ -292,13 +299,17 @@ function envoy_on_request(handle)
   local headers = handle:headers()
   local kind = headers:get("content-type")
   -- The transcoder passes gRPC requests on unchanged. Envoy turns this refusal into a gRPC status.
-  if kind and find(string.lower(kind), "^application/grpc") then return refuse_kind(handle) end
+  if kind and find(string.lower(kind), "^application/grpc") then
+    return refuse(handle, MEDIA_FAULTS.kind)
+  end
   local sound, fault = pcall(check_head, handle, headers, route)
-  if not sound then return refuse(handle, "400", fault) end
-  local json = is_json(kind)
-  -- A partner's body is signed and not read here, but its content type must be JSON.
-  if route.body == "raw" and not json then return refuse_kind(handle) end
+  if not sound then return refuse(handle, fault) end
+  fault = media_fault(headers, route)
+  if fault then return refuse(handle, fault) end
+  decode_colon(headers)
   if route.body ~= "json" then return end
+  -- With an empty body the content type has no meaning, so it is checked after the wait.
+  fault = kind_fault(headers)
   -- `headers` is no longer valid after the wait for the body, so it is fetched again.
   local body = handle:body(true)
   local length = body:length()
@@ -307,9 +318,9 @@ function envoy_on_request(handle)
     handle:headers():replace("content-type", "application/json")
     return
   end
-  if not json then return refuse_kind(handle) end
+  if fault then return refuse(handle, fault) end
   sound, fault = pcall(check_body, body:getBytes(0, length), route)
-  if not sound then refuse(handle, "400", fault) end
+  if not sound then refuse(handle, fault) end
 end
 
 local function unwrap(handle, field)

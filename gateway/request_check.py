@@ -1,4 +1,4 @@
-"""The Lua source of the request check: tables derived from the contracts, then request_check.lua.
+"""The Lua source of the request check: tables from the contracts, media.lua, request_check.lua.
 
 Envoy's transcoder silently drops unknown JSON fields and accepts some wrong types. The tables list
 what a body may contain, so that the Lua code can reject everything else.
@@ -15,7 +15,7 @@ from gateway.replies import REPLIES, status_json
 from gateway.routes import BodyKind, GatewayRoute, gateway_routes
 from services.contracts import HttpRoute, MethodContract
 
-_CODE = Path(__file__).with_suffix(".lua")
+_CODE = tuple(Path(__file__).with_name(name) for name in ("media.lua", "request_check.lua"))
 _KINDS = {
     FieldDescriptor.TYPE_STRING: "string",
     FieldDescriptor.TYPE_BYTES: "bytes",
@@ -50,7 +50,7 @@ def source(contracts: Mapping[str, MethodContract]) -> str:
         ("REPLIES", replies),
     ]
     prelude = "\n".join(f"local {name} = {literal(value)}" for name, value in parts)
-    return f"{prelude}\n{_CODE.read_text()}"
+    return "\n".join([prelude, *(path.read_text() for path in _CODE)])
 
 
 def literal(value: Any) -> str:

@@ -12,6 +12,10 @@ from enum import StrEnum
 from services.contracts import Audience, HttpRoute, MethodContract
 
 _VARIABLE = re.compile(r"\{([a-z_.]+)\}")
+# A custom verb follows a colon (AIP-136), which clients may write as %3A (RFC 3986, 2.1). So the
+# value of a variable has no colon in either spelling.
+_COLON = "(?::|%3[Aa])"
+_VALUE = "(?:[^/:%]|%[^3/:]|%3[^Aa/:])+"
 
 
 class BodyKind(StrEnum):
@@ -55,8 +59,7 @@ class GatewayRoute:
         parts = _VARIABLE.split(self.template)
         if len(parts) == 1:
             return None
-        # A custom verb follows a colon (AIP-136), so a variable must not match a colon.
-        return "[^/:]+".join(re.escape(text) for text in parts[::2])
+        return _VALUE.join(re.escape(text).replace(":", _COLON) for text in parts[::2])
 
 
 def gateway_routes(contracts: Mapping[str, MethodContract]) -> tuple[GatewayRoute, ...]:

@@ -204,6 +204,8 @@ def _failures(
         found[403] = []
     if contract.audience is Audience.CUSTOMER:
         found[401] = []
+    if route.body is not BodyKind.RAW:
+        found[406] = []
     if route.body is not BodyKind.NONE:
         found[415] = []
     if route.idempotency_key_required:

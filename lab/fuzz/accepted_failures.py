@@ -15,7 +15,14 @@ VERBS = {"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 the request as malformed (400 in JSON) before a route could answer 405."""
 
 _INTEGRAL_FLOAT = re.compile(r": -?\d+(\.0|e\+\d+)[,}]")
-_SCHEMA_REASONS = {"INVALID_ARGUMENT", "MALFORMED_BODY", "UNKNOWN_FIELD", "INTERNAL_ERROR"}
+_SCHEMA_REASONS = {
+    "INVALID_ARGUMENT",
+    "MALFORMED_BODY",
+    "UNKNOWN_FIELD",
+    "UNSUPPORTED_MEDIA_TYPE",
+    "NOT_ACCEPTABLE",
+    "INTERNAL_ERROR",
+}
 
 
 @dataclass(frozen=True)

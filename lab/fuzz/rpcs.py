@@ -104,6 +104,7 @@ def attack(
         metadata = {
             "x-bp-subject": own if subject == "own" else subject,
             "x-bp-scope": SCOPES,
+            "x-bp-partner": next(iter(contract.partners), ""),
             "idempotency-key": key,
             "traceparent": trace,
             "x-request-id": key,

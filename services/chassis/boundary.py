@@ -41,6 +41,7 @@ def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
     from_gateway = caller == GATEWAY and contract.audience is not Audience.INTERNAL
     if not from_gateway and caller not in contract.services:
         raise errors.CallerForbidden
+    partner = _partner(contract, metadata) if from_gateway else ""
     subject = metadata.get("x-bp-subject", "")
     scopes = frozenset(metadata.get("x-bp-scope", "").split())
     if contract.audience is Audience.CUSTOMER:
@@ -58,6 +59,7 @@ def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
         traceparent=_plain(_TRACEPARENT, metadata.get("traceparent", "")),
         metadata=metadata,
         admit_time=utc_now(),
+        partner=partner,
     )
 
 
@@ -68,6 +70,16 @@ def _plain(form: re.Pattern[str], text: str) -> str:
     customers' rows in its batch.
     """
     return text if form.fullmatch(text) else ""
+
+
+def _partner(contract: MethodContract, metadata: dict[str, str]) -> str:
+    """Return the partner's name, which the gateway reads in the client certificate."""
+    if contract.audience is not Audience.PARTNER:
+        return ""
+    name = metadata.get("x-bp-partner", "")
+    if name not in contract.partners:
+        raise errors.CallerForbidden
+    return name
 
 
 def _require_customer(contract: MethodContract, subject: str, scopes: frozenset[str]) -> None:

@@ -35,6 +35,8 @@ class Call:
     """All text metadata, for the few methods that need other headers."""
     admit_time: datetime
     """When the boundary admitted the call."""
+    partner: str = ""
+    """The partner that called, by its client certificate; only for audience PARTNER."""
 
     @property
     def customer_id(self) -> uuid.UUID:

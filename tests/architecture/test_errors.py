@@ -16,6 +16,9 @@ GATEWAY_ONLY = {
         "MALFORMED_BODY",
         "ROUTE_NOT_FOUND",
         "REQUEST_TOO_LARGE",
+        "UNSUPPORTED_MEDIA_TYPE",
+        "NOT_ACCEPTABLE",
+        "HTTP_VERSION_UNSUPPORTED",
     },
 }
 UNUSED = {

@@ -16,6 +16,7 @@ from tests.rigs.running_bank import Bank, Customer
 pytestmark = pytest.mark.judged_with_its_module
 
 MALFORMED, LARGE, NOWHERE = "MALFORMED_BODY", "REQUEST_TOO_LARGE", "ROUTE_NOT_FOUND"
+MEDIA, OLD = "UNSUPPORTED_MEDIA_TYPE", "HTTP_VERSION_UNSUPPORTED"
 READ = "/v1/accounts"
 KIND = "Content-Type: application/json"
 SLOW_WITHIN_S = 20.0
@@ -80,8 +81,8 @@ def broken(ana: Customer) -> list[Case]:
             400,
             MALFORMED,
         ),
-        "HTTP/1.0": (b"GET /v1/accounts HTTP/1.0\r\nHost: a\r\n\r\n", 426, MALFORMED),
-        "HTTP/0.9": (b"GET /v1/accounts\r\n\r\n", 426, MALFORMED),
+        "HTTP/1.0": (b"GET /v1/accounts HTTP/1.0\r\nHost: a\r\n\r\n", 426, OLD),
+        "HTTP/0.9": (b"GET /v1/accounts\r\n\r\n", 426, OLD),
         "noise": (b"\0\xff" * 40 + b"\r\n\r\n", 400, MALFORMED),
         "a tunnel": (b"CONNECT evil:443 HTTP/1.1\r\nHost: evil\r\n\r\n", 403, "CALLER_FORBIDDEN"),
         "a path of 30 KB": (request("GET", "/" + "a" * 30_000), 431, LARGE),
@@ -136,8 +137,27 @@ async def test_a_body_that_is_not_json_gets_415(bank: Bank) -> None:
     for kind in kinds:
         lines = [f"Content-Type: {kind}", f"Idempotency-Key: {uuid.uuid4()}"]
         raw = request("POST", PATH, *lines, token=ana.token, body=good)
-        cases.append(Case(f"kind {kind!r}", raw, 415, MALFORMED))
-    cases.append(Case("two kinds", post(ana, good, "Content-Type: text/plain"), 415, MALFORMED))
+        cases.append(Case(f"kind {kind!r}", raw, 415, MEDIA))
+    cases.append(Case("two kinds", post(ana, good, "Content-Type: text/plain"), 415, MEDIA))
+    assert await refused(bank, cases) == []
+    assert await bank.posted(ana) == 5_000_00
+
+
+async def test_unknown_codings_and_unacceptable_answers_are_refused(bank: Bank) -> None:
+    ana = await bank.customer()
+    good = json.dumps(order(ana)).encode()
+    cases = [
+        Case(line, post(ana, good, line), status, reason)
+        for line, status, reason in (
+            ("content-encoding: nosuch", 415, MEDIA),
+            ("content-encoding: gzip", 415, MEDIA),
+            ("content-encoding: \xff", 415, MEDIA),
+            ("content-encoding: " + "identity," * 900 + "gzip", 415, MEDIA),
+            ("accept: text/plain", 406, "NOT_ACCEPTABLE"),
+            ("accept: \xff", 406, "NOT_ACCEPTABLE"),
+            ("accept: " + "a/b;q=1," * 900, 406, "NOT_ACCEPTABLE"),
+        )
+    ]
     assert await refused(bank, cases) == []
     assert await bank.posted(ana) == 5_000_00
 
@@ -178,9 +198,7 @@ HARMLESS = [
     "grpc-previous-rpc-attempts: x",
     "te: gzip",
     "range: bytes=0-1",
-    "accept: text/plain",
     "accept-encoding: nosuch",
-    "content-encoding: nosuch",
     "x-http-method-override: DELETE",
     "x-forwarded-for: \xe9, 127.0.0.1",
     "x-request-id: \xff\xfe",

@@ -103,12 +103,18 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(gateway: Gateway) -> AsyncGenerator[Connection]:
-    """Open a connection and send the preface."""
-    context = gateway.trusting()
+async def connected(
+    gateway: Gateway, client: str | None = None, source: str = "127.0.0.1"
+) -> AsyncGenerator[Connection]:
+    """Open a connection from an address, with a partner's certificate or none; send the preface."""
+    context = gateway.trusting(client)
     context.set_alpn_protocols(["h2"])
     reader, writer = await asyncio.open_connection(
-        "localhost", gateway.rig.gateway_port, ssl=context
+        "127.0.0.1",
+        gateway.rig.gateway_port,
+        ssl=context,
+        server_hostname="localhost",
+        local_addr=(source, 0),
     )
     writer.write(PREFACE + frame(SETTINGS, 0, 0))
     try:

@@ -87,7 +87,7 @@ async def test_a_deep_body_is_refused(gateway: Gateway) -> None:
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "a/json"])
 async def test_another_content_type_is_refused(gateway: Gateway, kind: str) -> None:
     answer = await _post(gateway, _with(), {"Content-Type": kind})
-    assert (answer.status, answer.reason) == (415, "MALFORMED_BODY")
+    assert (answer.status, answer.reason) == (415, "UNSUPPORTED_MEDIA_TYPE")
     assert "Content-Type is not supported" in answer.json["message"]
 
 
@@ -204,7 +204,7 @@ async def test_a_notice_without_a_json_content_type_is_415(
         headers={"Content-Type": kind},
         skip_auto_headers=["Content-Type"],
     )
-    assert (answer.status, answer.reason) == (415, "MALFORMED_BODY")
+    assert (answer.status, answer.reason) == (415, "UNSUPPORTED_MEDIA_TYPE")
     assert gateway.seen.calls == calls
 
 
@@ -229,6 +229,8 @@ async def test_a_client_certificate_of_another_authority_ends_the_handshake(
         ("GET", "/v1/transfers/interbank/a/b"),
         ("POST", "/v1/transfers/interbank/a:refund"),
         ("GET", "/"),
+        ("GET", "/v1/accounts/"),
+        ("POST", f"{TRANSFER}/"),
     ],
 )
 async def test_a_path_without_a_route_is_not_found(gateway: Gateway, verb: str, path: str) -> None:
@@ -305,7 +307,7 @@ async def test_a_grpc_request_reaches_no_service_and_gets_a_grpc_status(
     data = b"\0\0\0\0\0" if verb == "POST" else None
     answer = await gateway.call(verb, TRANSFER, data=data, headers={"Content-Type": kind})
     assert answer.headers["grpc-status"] == "2"
-    assert "MALFORMED_BODY" in answer.headers["grpc-message"]
+    assert "UNSUPPORTED_MEDIA_TYPE" in answer.headers["grpc-message"]
     assert gateway.seen.calls == calls
 
 

@@ -69,6 +69,20 @@ async def test_a_custom_verb_needs_no_body(gateway: Gateway) -> None:
         assert (answer.status, answer.json["transferId"]) == (200, "abc")
 
 
+@pytest.mark.parametrize("colon", ["%3A", "%3a"])
+async def test_a_custom_verb_is_found_after_an_encoded_colon(gateway: Gateway, colon: str) -> None:
+    """Clients that encode a path's segments write ":" as %3A, which RFC 3986, 2.1 allows."""
+    path = f"{TRANSFER}/a-b{colon}cancel"
+    answer = await gateway.call("POST", path, encoded=True)
+    assert (answer.status, answer.json["transferId"]) == (200, "a-b")
+    answer = await gateway.call("GET", path, encoded=True)
+    assert (answer.status, answer.headers["allow"]) == (405, "POST, OPTIONS")
+    answer = await gateway.call("POST", f"{TRANSFER}/a-b{colon}refund", encoded=True)
+    assert (answer.status, answer.reason) == (404, "ROUTE_NOT_FOUND")
+    answer = await gateway.call("GET", f"/v1/balances/a{colon}b", encoded=True)
+    assert (answer.status, answer.reason) == (404, "ROUTE_NOT_FOUND")
+
+
 async def test_a_page_of_a_hundred_rows_passes(gateway: Gateway) -> None:
     answer = await gateway.call("GET", f"{TRANSFER}?accountId=a&pageSize=100")
     assert len(answer.json["transfers"]) == 100

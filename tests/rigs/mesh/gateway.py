@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from tests.rigs.mesh.issuer import Issuer
 from tests.rigs.mesh.proxies import Rig
@@ -72,12 +73,16 @@ class Gateway:
     token: str = field(default="")
 
     async def call(self, verb: str, path: str, *, token: str | None = "", **more: Any) -> Answer:
-        """Call the gateway as the customer; `token` replaces the default, None sends no token."""
+        """Call the gateway as the customer; `token` replaces the default, None sends no token.
+
+        `encoded` sends the path as it is; otherwise the client decodes what needs no encoding.
+        """
         headers = {"Idempotency-Key": "key-1"} if verb == "POST" else {}
         if token is not None:
             headers["Authorization"] = f"Bearer {token or self.token}"
         headers |= more.pop("headers", {})
-        url = f"https://localhost:{self.rig.gateway_port}{path}"
+        text = f"https://localhost:{self.rig.gateway_port}{path}"
+        url = URL(text, encoded=more.pop("encoded", False))
         kept = {key: value for key, value in headers.items() if value is not None}
         async with self.session.request(verb, url, headers=kept, **more) as response:
             return Answer(response.status, response.headers, await response.text())

@@ -25,6 +25,9 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REQUEST_TOO_LARGE: _ClassVar[ErrorReason]
     INTERNAL_ERROR: _ClassVar[ErrorReason]
     ACCOUNT_BUSY: _ClassVar[ErrorReason]
+    UNSUPPORTED_MEDIA_TYPE: _ClassVar[ErrorReason]
+    NOT_ACCEPTABLE: _ClassVar[ErrorReason]
+    HTTP_VERSION_UNSUPPORTED: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_ARGUMENT: ErrorReason
 UNKNOWN_FIELD: ErrorReason
@@ -44,3 +47,6 @@ ROUTE_NOT_FOUND: ErrorReason
 REQUEST_TOO_LARGE: ErrorReason
 INTERNAL_ERROR: ErrorReason
 ACCOUNT_BUSY: ErrorReason
+UNSUPPORTED_MEDIA_TYPE: ErrorReason
+NOT_ACCEPTABLE: ErrorReason
+HTTP_VERSION_UNSUPPORTED: ErrorReason

@@ -30,16 +30,20 @@ def address_limit(edge: model.Edge) -> hcm.HttpFilter:
 
 def class_limit(edge: model.Edge) -> hcm.HttpFilter:
     """Return the filter with a bucket for each class and caller; route metadata names the class."""
-    by_caller = {names.CUSTOMER_CLASS: _by_subject(), names.ADDRESS_CLASS: _by_address()}
-    keys = {names.CUSTOMER_CLASS: names.SUBJECT_KEY, names.ADDRESS_CLASS: names.ADDRESS_KEY}
+    by_caller = {
+        names.CUSTOMER_CLASS: (names.SUBJECT_KEY, _by_subject()),
+        names.PARTNER_CLASS: (names.PARTNER_KEY, _by_partner()),
+        names.ADDRESS_CLASS: (names.ADDRESS_KEY, _by_address()),
+    }
     config = _filter("edge_class", edge.tracked_max)
     config.descriptors = [
         _descriptor(bucket, (kind, name), (key, ""))
         for name, bucket in edge.classes
-        for kind, key in keys.items()
+        for kind, (key, _) in by_caller.items()
     ]
     config.rate_limits = [
-        route.RateLimit(actions=[_by_class(kind), caller]) for kind, caller in by_caller.items()
+        route.RateLimit(actions=[_by_class(kind), caller])
+        for kind, (_, caller) in by_caller.items()
     ]
     return http_filter(names.LIMIT_CLASS, config)
 
@@ -49,10 +53,16 @@ def _by_address() -> route.RateLimitAction:
 
 
 def _by_subject() -> route.RateLimitAction:
+    return _by_header(names.SUBJECT_HEADER, names.SUBJECT_KEY)
+
+
+def _by_partner() -> route.RateLimitAction:
+    return _by_header(names.PARTNER_HEADER, names.PARTNER_KEY)
+
+
+def _by_header(name: str, key: str) -> route.RateLimitAction:
     return route.RateLimitAction(
-        request_headers=route.RateLimitActionRequestHeaders(
-            header_name=names.SUBJECT_HEADER, descriptor_key=names.SUBJECT_KEY
-        )
+        request_headers=route.RateLimitActionRequestHeaders(header_name=name, descriptor_key=key)
     )
 
 

@@ -1,8 +1,8 @@
 """The gateway's listener: TLS, then the HTTP filters in the order in which they check a request.
 
-The order is: address bucket, token, scopes or partner identity, caller's bucket, body size,
-request check, transcoding. The cheap checks come first; the gateway buffers no body for a caller
-without a token.
+The order is: address bucket, caller's headers, token, scopes or partner identity, caller's bucket,
+body size, request check, transcoding. The cheap checks come first; the gateway buffers no body for
+a caller without a token.
 """
 
 from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules
@@ -21,6 +21,7 @@ from mesh.controlplane import model
 from mesh.controlplane.passed_on import PassedOn
 from mesh.controlplane.translate import tls
 from mesh.controlplane.translate.edge import names
+from mesh.controlplane.translate.edge.caller import caller_filter
 from mesh.controlplane.translate.edge.limits import address_limit, class_limit
 from mesh.controlplane.translate.edge.replies import local_replies
 from mesh.controlplane.translate.edge.routes import route_configuration
@@ -68,7 +69,7 @@ def _manager(edge: model.Edge, passed_on: PassedOn) -> hcm.HttpConnectionManager
         access_log=[access_log(edge.workload, passed_on)],
         route_config=route_configuration(edge),
         http_filters=_filters(edge),
-        local_reply_config=local_replies(),
+        local_reply_config=local_replies(edge.cors),
         early_header_mutation_extensions=[_strip_foreign_headers()],
         use_remote_address=True,
         always_set_request_id_in_response=True,
@@ -128,6 +129,7 @@ def _filters(edge: model.Edge) -> list[hcm.HttpFilter]:
     return [
         http_filter(names.CORS, cors.Cors()),
         address_limit(edge),
+        caller_filter(edge),
         jwt_filter(edge),
         http_filter(names.RBAC, rbac_filter.Rbac()),
         class_limit(edge),

@@ -1,13 +1,17 @@
 """Envoy's own error responses at the gateway, as google.rpc.Status in JSON: never plain text."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
 from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
+from envoy_data_plane.envoy.type.matcher import v3 as matcher
 
 from gateway.replies import FALLBACK, REPLIES, GatewayReply, status_json
+from mesh.controlplane import model
 from mesh.controlplane.translate.edge import names
 from mesh.controlplane.translate.http import cel_filter
 from mesh.controlplane.translate.parts import header, struct
@@ -25,12 +29,17 @@ _NO_KEYS = "Jwks_remote_fetch_is_failed"
 """The detail that Envoy's token filter gives when it could not fetch the provider's key set."""
 
 
-def local_replies() -> hcm.LocalReplyConfig:
-    """Return the mapping; answers of the Lua filter are already JSON and stay unchanged."""
+def local_replies(policy: model.Cors) -> hcm.LocalReplyConfig:
+    """Return the mapping; answers of the Lua filter are already JSON and stay unchanged.
+
+    The CORS filter skips answers without a route to a service, so the mappers add its headers.
+    """
+    plain = list(_mappers())
     return hcm.LocalReplyConfig(
         mappers=[
             hcm.ResponseMapper(filter=cel_filter("response.code_details == 'lua_response'")),
-            *_mappers(),
+            *(_readable(policy, each) for each in plain),
+            *plain,
         ],
         body_format=core.SubstitutionFormatString(
             text_format_source=core.DataSource(inline_string="%LOCAL_REPLY_BODY%"),
@@ -58,6 +67,29 @@ def _mappers() -> Iterator[hcm.ResponseMapper]:
     for reply in REPLIES:
         yield _mapper(reply, _status(accesslog.ComparisonFilterOp.EQ, reply.http))
     yield _mapper(FALLBACK, _status(accesslog.ComparisonFilterOp.GE, _ERRORS_FROM))
+
+
+def _readable(policy: model.Cors, plain: hcm.ResponseMapper) -> hcm.ResponseMapper:
+    """Return the mapper for requests from an allowed origin: its browser lets the app read it."""
+    allowed = route.HeaderMatcher(
+        name="origin",
+        string_match=matcher.StringMatcher(
+            safe_regex=matcher.RegexMatcher(
+                regex="|".join(re.escape(origin) for origin in policy.allow_origins)
+            )
+        ),
+    )
+    from_app = accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=allowed))
+    both = [from_app, plain.filter] if plain.filter else [from_app]
+    return replace(
+        plain,
+        filter=accesslog.AccessLogFilter(and_filter=accesslog.AndFilter(filters=both)),
+        headers_to_add=[
+            *plain.headers_to_add,
+            header("access-control-allow-origin", "%REQ(origin)%"),
+            header("access-control-expose-headers", ", ".join(policy.expose_headers)),
+        ],
+    )
 
 
 def _mapper(reply: GatewayReply, applies: accesslog.AccessLogFilter) -> hcm.ResponseMapper:

@@ -18,6 +18,13 @@ from mesh.controlplane.translate.http import retry_policy
 from mesh.controlplane.translate.parts import exact, header, packed, span, struct
 from services.contracts import Audience
 
+_BUCKETS = {
+    Audience.CUSTOMER: names.CUSTOMER_CLASS,
+    Audience.PARTNER: names.PARTNER_CLASS,
+    Audience.PUBLIC: names.ADDRESS_CLASS,
+}
+"""Whose bucket a request uses, by the audience of its method."""
+
 
 def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
     """Return every route of the gateway, in one virtual host with CORS."""
@@ -29,6 +36,7 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
             _two_hosts(),
             *(_route(edge, each, retries[each.deployable]) for each in edge.routes),
             *_options_routes(edge.routes),
+            *_unknown_preflights(edge),
             *_refusals(edge.routes),
         ],
         typed_per_filter_config={names.CORS: packed(_cors(edge))},
@@ -55,7 +63,6 @@ def _route(edge: model.Edge, each: GatewayRoute, retry: model.Retry | None) -> r
             retry_policy=retry_policy(retry),
         ),
         metadata=_metadata(each),
-        request_headers_to_add=[header("x-bp-partner", p) for p in each.partners],
         typed_per_filter_config=_per_filter(edge, each),
     )
 
@@ -63,9 +70,8 @@ def _route(edge: model.Edge, each: GatewayRoute, retry: model.Retry | None) -> r
 def _metadata(each: GatewayRoute) -> core.Metadata:
     """Return the metadata that filters read: keys for Lua, the token bucket, the text of a 403."""
     customer = each.audience is Audience.CUSTOMER
-    bucket = names.CUSTOMER_CLASS if customer else names.ADDRESS_CLASS
     forbidden = _forbidden(SCOPE_MISSING if customer else CALLER_FORBIDDEN)
-    edge = {**forbidden, bucket: each.rate_limit_class}
+    edge = {**forbidden, _BUCKETS[each.audience]: each.rate_limit_class}
     lua = {"method": each.method, "route": each.name}
     return core.Metadata(filter_metadata={names.LUA: struct(lua), names.EDGE: struct(edge)})
 
@@ -154,6 +160,33 @@ def _options_routes(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
         )
         for path, each in _by_template(routes).items()
     ]
+
+
+def _unknown_preflights(edge: model.Edge) -> list[route.Route]:
+    """Let the CORS filter answer a preflight of an unknown path: a browser then shows the 404.
+
+    The filter answers every request that these routes match, so none reaches the cluster.
+    """
+    asked = route.HeaderMatcher(
+        name="access-control-request-method",
+        string_match=matcher.StringMatcher(safe_regex=matcher.RegexMatcher(regex=".+")),
+    )
+    verb = route.HeaderMatcher(name=":method", string_match=exact("OPTIONS"))
+    return [
+        route.Route(
+            name=f"preflight from {origin}",
+            match=route.RouteMatch(
+                prefix="/",
+                headers=[verb, asked, _from_origin(origin)],
+            ),
+            route=route.RouteAction(cluster=service_cluster_name(edge.services[0].name)),
+        )
+        for origin in edge.cors.allow_origins
+    ]
+
+
+def _from_origin(origin: str) -> route.HeaderMatcher:
+    return route.HeaderMatcher(name="origin", string_match=exact(origin))
 
 
 def _refusals(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
