@@ -94,7 +94,7 @@ UNREAD = [
     (
         "a partner that no contract names",
         ("gateway.yaml", "  partners:\n", f"  partners:\n{PARTNER}"),
-        ["gateway.yaml:63: no contract has the partner x"],
+        ["gateway.yaml:64: no contract has the partner x"],
     ),
 ]
 
@@ -130,7 +130,7 @@ def test_one_check_reports_the_errors_of_all_files_in_order(
         "partners/ach-network.yaml:22: set at most 45s: an edit ends calls that take longer",
         "partners/oauth.yaml:9: spec.location: Input should be 'MESH_EXTERNAL'",
         f"partners/oauth.yaml:41: {OUTLIERS}.consecutive5xxErrors: Input should be a valid integer",
-        "sidecars.yaml:36: ./*.googleapis.com: name one host, written as ./host",
+        "sidecars.yaml:37: ./*.googleapis.com: name one host, written as ./host",
     ]
 
 
