@@ -1,12 +1,12 @@
 """Fingerprints: two requests are the same when message type and payload are equal.
 
 The contract says which fields are UUIDs. RFC 9562 writes them in either case, and some platforms
-write capitals, so a fingerprint is over the small letters.
+write capitals, so a fingerprint covers the small letters.
 """
 
 import hashlib
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from buf.validate import validate_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -27,7 +27,7 @@ def _canonical(request: Message) -> Message:
     fields = _uuid_fields(request.DESCRIPTOR)
     if all(getattr(request, name) == getattr(request, name).lower() for name in fields):
         return request
-    copy = cast("Message", type(request).FromString(request.SerializeToString()))
+    copy = type(request).FromString(request.SerializeToString())
     for name in fields:
         setattr(copy, name, getattr(copy, name).lower())
     return copy
