@@ -15,7 +15,7 @@ from services.nacha import return_code
 from services.payments.errors import WebhookMalformed, WebhookSignatureInvalid
 from services.payments.saga import fact_of_notice
 from services.payments.state import Event
-from services.payments.transfer import Notice
+from services.payments.transfer import Fact, Notice
 
 TOLERANCE_S = 300
 _TEXT_MAX = 255
@@ -54,9 +54,16 @@ def read_notice(body: bytes) -> Notice:
     fact = fact_of_notice(notice)
     if fact is None or not (notice.trace_number or notice.transfer_id):
         raise WebhookMalformed
-    if fact.event is Event.RETURNED and not return_code.is_valid(fact.return_code):
+    if not _agrees(fact, _text(data, "state", needed=False), notice.return_code):
         raise WebhookMalformed
     return notice
+
+
+def _agrees(fact: Fact, state: str, code: str) -> bool:
+    """Return whether a notice's state and code, which may be "", say the same as its type."""
+    if fact.event is Event.RETURNED:
+        return state in {"", "RETURNED"} and return_code.is_valid(code)
+    return state in {"", "SETTLED"} and not code
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -88,10 +88,45 @@ def test_a_notice_with_text_that_no_store_can_hold_is_malformed_and_no_defect(fi
         read_notice(orjson.dumps(notice))
 
 
-@pytest.mark.parametrize("code", [None, "", "R3", "r03", "R" * 200, "\u202eR03", "<script>"])
+@pytest.mark.parametrize(
+    "code", [None, "", "R3", "r03", "R61", "R99", "R" * 200, "\u202eR03", "<script>"]
+)
 def test_a_return_with_a_code_unknown_to_nacha_is_refused(code: str | None) -> None:
     """Customers see this text as their transfer's `returnCode`."""
     data = {"achTraceNumber": "991000010000001", "returnReasonCode": code}
     notice = {"id": "8f0f7d9e", "type": "transfer.returned", "data": data}
     with pytest.raises(WebhookMalformed):
         read_notice(orjson.dumps(notice))
+
+
+CONTRADICTIONS = {
+    "a completion of a returned transfer": ("transfer.completed", "RETURNED", "R03"),
+    "a completion with a return code": ("transfer.completed", "SETTLED", "R03"),
+    "a completion of a cancelled transfer": ("transfer.completed", "CANCELLED", ""),
+    "a return of a settled transfer": ("transfer.returned", "SETTLED", "R03"),
+    "a state that is no text": ("transfer.completed", 7, ""),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "code"), CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys()
+)
+def test_a_notice_that_contradicts_itself_is_refused(kind: str, state: object, code: str) -> None:
+    data = {"achTraceNumber": "991000010000001", "state": state, "returnReasonCode": code}
+    with pytest.raises(WebhookMalformed):
+        read_notice(orjson.dumps({"id": "8f0f7d9e", "type": kind, "data": data}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "code"),
+    [
+        ("transfer.completed", "SETTLED", ""),
+        ("transfer.completed", None, None),
+        ("transfer.returned", "RETURNED", "R03"),
+    ],
+)
+def test_a_notice_whose_fields_agree_is_read(
+    kind: str, state: str | None, code: str | None
+) -> None:
+    data = {"achTraceNumber": "991000010000001", "state": state, "returnReasonCode": code}
+    assert read_notice(orjson.dumps({"id": "8f0f7d9e", "type": kind, "data": data})).type == kind
