@@ -263,8 +263,17 @@ async def receive_ach_webhook(deps: Dependencies, signature: str, body: bytes) -
 
 
 async def take_in_notice(deps: Dependencies, notice: Notice) -> None:
-    """Keep a notice and apply it, unless it is a repetition of one that was applied."""
-    if await deps.store.keep_notice(notice) == "KEPT":
+    """Keep a notice and apply it, unless it is a repetition of one that was applied.
+
+    A person looks into a notice of an unknown type, and into one whose id another notice has.
+    """
+    kept = await deps.store.keep_notice(notice)
+    if kept == "REUSED":
+        log.error("webhook.notice_id_reused", notice_id=notice.notice_id, type=notice.type)
+        await deps.store.keep_conflict(webhook.reused(notice))
+    elif kept == "KEPT" and saga.fact_of_notice(notice) is None:
+        log.warning("webhook.unknown_type", notice_id=notice.notice_id, type=notice.type)
+    elif kept == "KEPT":
         await apply_notice(deps, notice)
 
 

@@ -188,6 +188,18 @@ def stored_transfer(row: Any) -> StoredTransfer:
     return StoredTransfer(transfer, row["accepted_response"])
 
 
+def notice_values(notice: Notice) -> tuple[str, str, str, uuid.UUID | None, str, bytes | None]:
+    """Return the columns of payments.ach_notice in which a notice is kept."""
+    return (
+        notice.notice_id,
+        notice.type,
+        notice.trace_number,
+        notice.transfer_id,
+        notice.return_code,
+        notice.content,
+    )
+
+
 def notice_of_row(row: Any) -> Notice:
     """Read a row of payments.ach_notice."""
     return Notice(

@@ -29,6 +29,7 @@ from services.payments.rows import (
     debit_of_row,
     debit_order,
     notice_of_row,
+    notice_values,
     outcome_of_debit,
     plain_step,
     stored_transfer,
@@ -301,16 +302,16 @@ class Store:
         return kept_id is not None
 
     async def keep_notice(self, notice: Notice) -> str:
-        """Keep a notice and return its state: KEPT, or that of the same notice kept before."""
-        state = await self._pool.fetchval(
-            self._sql.keep_notice,
-            notice.notice_id,
-            notice.type,
-            notice.trace_number,
-            notice.transfer_id,
-            notice.return_code,
-        )
+        """Keep a notice and return its state: KEPT, or that of the same notice kept before.
+
+        REUSED means that another notice has the id; then nothing was kept.
+        """
+        state = await self._pool.fetchval(self._sql.keep_notice, *notice_values(notice))
         return state or "KEPT"
+
+    async def keep_conflict(self, notice: Notice) -> None:
+        """Keep a notice for a person."""
+        await self._pool.execute(self._sql.keep_conflict, *notice_values(notice))
 
     async def close_notice(self, notice: Notice, state: str) -> None:
         """Set the state of a notice that changed nothing."""

@@ -7,18 +7,20 @@ the tolerance is harmless, because the bank applies each notice id once.
 import hashlib
 import hmac
 import uuid
+from dataclasses import replace
 from typing import Any, cast
 
 import orjson
 
 from services.nacha import return_code
 from services.payments.errors import WebhookMalformed, WebhookSignatureInvalid
-from services.payments.saga import fact_of_notice
+from services.payments.saga import NOTICE_TYPES, fact_of_notice
 from services.payments.state import Event
 from services.payments.transfer import Fact, Notice
 
 TOLERANCE_S = 300
 _TEXT_MAX = 255
+_DIGEST_CHARS = 16
 
 
 def require_signature(header: str, body: bytes, secret: bytes, now_s: int) -> None:
@@ -35,14 +37,25 @@ def require_signature(header: str, body: bytes, secret: bytes, now_s: int) -> No
 
 
 def read_notice(body: bytes) -> Notice:
-    """Return the notice in a body, or raise WebhookMalformed."""
+    """Return the notice in a body, or raise WebhookMalformed.
+
+    A notice of an unknown type may have any data: a person reads it.
+    """
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise WebhookMalformed from None
-    if not isinstance(document, dict) or not isinstance(document.get("data"), dict):
+    if not isinstance(document, dict):
         raise WebhookMalformed
     fields = cast("dict[str, Any]", document)
+    if _text(fields, "type") in NOTICE_TYPES.values():
+        return _known(fields)
+    return _unknown(fields, body)
+
+
+def _known(fields: dict[str, Any]) -> Notice:
+    if not isinstance(fields.get("data"), dict):
+        raise WebhookMalformed
     data = cast("dict[str, Any]", fields["data"])
     notice = Notice(
         notice_id=_text(fields, "id"),
@@ -57,6 +70,26 @@ def read_notice(body: bytes) -> Notice:
     if not _agrees(fact, _text(data, "state", needed=False), notice.return_code):
         raise WebhookMalformed
     return notice
+
+
+def _unknown(fields: dict[str, Any], body: bytes) -> Notice:
+    """Return a notice of an unknown type, with the transfer that it seems to name."""
+    data = fields.get("data")
+    named = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+    return Notice(
+        notice_id=_text(fields, "id"),
+        type=_text(fields, "type"),
+        trace_number="",
+        transfer_id=_uuid(str(named.get("idempotencyKey"))),
+        return_code="",
+        content=body,
+    )
+
+
+def reused(notice: Notice) -> Notice:
+    """Return a notice under an id of its own: another notice has its id. Equal ones get one id."""
+    digest = hashlib.sha256(repr(notice).encode()).hexdigest()[:_DIGEST_CHARS]
+    return replace(notice, notice_id=f"{notice.notice_id}#{digest}")
 
 
 def _agrees(fact: Fact, state: str, code: str) -> bool:

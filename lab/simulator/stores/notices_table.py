@@ -66,16 +66,26 @@ class NoticesTable:
         trace_number: str,
         transfer_id: uuid.UUID | None,
         return_code: str,
+        _content: bytes | None = None,
     ) -> Sequence[Row]:
-        """Keep a notice. A duplicate changes nothing. Return the state of the notice."""
+        """Keep a notice. A duplicate changes nothing. Return the notice's state, or REUSED."""
         known = self.notices.get(notice_id)
-        if known is not None:
-            return [{"state": known["state"]}]
         row = notice_row(notice_id, kind, trace_number, transfer_id, return_code, "KEPT")
+        if known is not None:
+            same = Record(row, state="") == Record(known, state="")
+            return [{"state": known["state"] if same else "REUSED"}]
         self._database.put(self.notices, notice_id, row)
         self._database.put(self.kept, notice_id, self._now())
         self._database.tell(self._work.kept)
         return [{"state": "KEPT"}]
+
+    def keep_conflict(self, notice_id: str, *values: Any) -> Sequence[Any]:
+        """Keep a notice for a person. A duplicate changes nothing."""
+        kind, trace_number, transfer_id, return_code, _content = values
+        if notice_id not in self.notices:
+            notice = (notice_id, kind, trace_number, transfer_id, return_code, "CONFLICT")
+            self._database.put(self.notices, notice_id, notice_row(*notice))
+        return []
 
     def _set_notice(self, notice_id: str, state: str) -> None:
         self._database.put(self.notices, notice_id, Record(self.notices[notice_id], state=state))

@@ -150,18 +150,29 @@ ON CONFLICT (notice_id) DO UPDATE SET receive_time = clock_timestamp()
 RETURNING notice_id;
 
 -- name: keep_notice
--- Keeps a notice of the clearing house; a repeated one changes nothing. Returns the notice's state.
+-- Keeps a notice of the clearing house; a repeated one changes nothing. Returns the notice's state,
+-- or REUSED if its id belongs to a notice with other content.
 WITH kept AS (
     INSERT INTO payments.ach_notice
-        (notice_id, type, trace_number, transfer_id, return_code, state)
-    VALUES ($1, $2, $3, $4, $5, 'KEPT')
+        (notice_id, type, trace_number, transfer_id, return_code, content, state)
+    VALUES ($1, $2, $3, $4, $5, $6, 'KEPT')
     ON CONFLICT DO NOTHING
     RETURNING state
 )
 SELECT state FROM kept
 UNION ALL
-SELECT state FROM payments.ach_notice WHERE notice_id = $1
+SELECT CASE WHEN (type, trace_number, return_code) = ($2, $3, $5)
+        AND transfer_id IS NOT DISTINCT FROM $4 AND coalesce(content = $6, true)
+    THEN state ELSE 'REUSED' END
+FROM payments.ach_notice WHERE notice_id = $1
 LIMIT 1;
+
+-- name: keep_conflict
+-- Keeps a notice for a person; a repeated one changes nothing.
+INSERT INTO payments.ach_notice
+    (notice_id, type, trace_number, transfer_id, return_code, content, state)
+VALUES ($1, $2, $3, $4, $5, $6, 'CONFLICT')
+ON CONFLICT DO NOTHING;
 
 -- name: close_notice
 -- Sets the state of a notice that changed nothing.

@@ -64,6 +64,7 @@ CREATE TABLE payments.ach_notice (
     return_code text NOT NULL,
     state text NOT NULL,
     receive_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    content bytea,
     CONSTRAINT ach_notice_state_check CHECK ((state = ANY (ARRAY['KEPT'::text, 'APPLIED'::text,
         'STALE'::text, 'CONFLICT'::text])))
 );

@@ -243,7 +243,11 @@ async def _say_of_notices(twins: Twins, payers: Payers, some: uuid.UUID) -> None
     luck = payers.luck
     notice_id = f"{payers.marker}-n{luck.randrange(8)}"
     payers.notices.append(notice_id)
-    await twins.say("keep_notice", notice_id, "transfer.completed", f"t{notice_id}", some, "")
+    await twins.say("keep_notice", notice_id, "transfer.completed", f"t{notice_id}", some, "", None)
+    if luck.random() < 0.2:
+        reused = (f"{notice_id}#1", "transfer.returned", f"t{notice_id}", some, "R03", None)
+        payers.notices.append(reused[0])
+        await twins.say("keep_conflict", *reused)
     if luck.random() < 0.4:
         await twins.say("close_notice", notice_id, luck.choice(("STALE", "CONFLICT")))
     if luck.random() < 0.2:
@@ -273,7 +277,10 @@ async def test_random_statements_of_payments_get_the_same_answers(
     for transfer_id in payers.transfers:
         await twins.say("transfer", shard_of(transfer_id), transfer_id)
     for notice_id in set(payers.notices):
-        await twins.say("keep_notice", notice_id, "again", "", None, "")
+        row = simulated.payments.notices[notice_id]
+        content = (row["type"], row["trace_number"], row["transfer_id"], row["return_code"])
+        await twins.say("keep_notice", notice_id, *content, None)
+        await twins.say("keep_notice", notice_id, "again", "", None, "", None)
     await people.compare(superuser, simulated)
     made = list(simulated.payments.transfers)
     assert await outbox_rows(superuser, made) == simulated_outbox_rows(simulated.outbox)

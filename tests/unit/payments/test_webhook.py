@@ -77,7 +77,7 @@ def test_a_body_is_read_or_refused_and_never_breaks_the_reader(body: bytes) -> N
     except WebhookMalformed:
         return
     assert notice.notice_id
-    assert notice.trace_number or notice.transfer_id
+    assert notice.trace_number or notice.transfer_id or notice.content is not None
 
 
 @pytest.mark.parametrize("field", ["id", "achTraceNumber", "returnReasonCode"])
@@ -130,3 +130,12 @@ def test_a_notice_whose_fields_agree_is_read(
 ) -> None:
     data = {"achTraceNumber": "991000010000001", "state": state, "returnReasonCode": code}
     assert read_notice(orjson.dumps({"id": "8f0f7d9e", "type": kind, "data": data})).type == kind
+
+
+@pytest.mark.parametrize("data", [{}, None, [], {"achTraceNumber": 7, "idempotencyKey": "a\0"}])
+def test_a_notice_of_an_unknown_type_is_read_with_its_whole_content(data: object) -> None:
+    """A new type of the clearing house is kept for a person, whatever its data look like."""
+    body = orjson.dumps({"id": "8f0f7d9e", "type": "transfer.noc", "data": data})
+    notice = read_notice(body)
+    assert (notice.type, notice.content) == ("transfer.noc", body)
+    assert (notice.trace_number, notice.transfer_id) == ("", None)
