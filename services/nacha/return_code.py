@@ -1,8 +1,8 @@
 """Return reason codes of Nacha's rules, with which an entry comes back.
 
 The receiving bank and the operator return entries with R01 to R47, R50 to R53 and, for
-international entries, R80 to R85. R61 to R77 dishonour or contest a return and concern the two banks
-only. The other numbers have no meaning.
+international entries, R80 to R85. R61 to R77 dishonour or contest a return and concern only the
+two banks. The other numbers have no meaning.
 """
 
 import re
