@@ -7,7 +7,7 @@ rely on a known caller, the scopes, a valid Idempotency-Key and a request that f
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -59,6 +59,15 @@ def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
         metadata=metadata,
         admit_time=utc_now(),
     )
+
+
+def text_metadata(pairs: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
+    """Return the text metadata of a call; several lines of a header are one list (RFC 9110)."""
+    joined: dict[str, str] = {}
+    for name, value in pairs:
+        if isinstance(value, str):
+            joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
 
 
 def _plain(form: re.Pattern[str], text: str) -> str:
@@ -160,7 +169,7 @@ def guarded(contract: MethodContract, handler: Handler, limit: CallLimit) -> Han
 
     async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
-            metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
+            metadata = text_metadata(context.invocation_metadata() or ())
             bind_request(
                 _plain(_REQUEST_ID, metadata.get("x-request-id", "")),
                 _plain(_TRACEPARENT, metadata.get("traceparent", "")),

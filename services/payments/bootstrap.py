@@ -1,7 +1,9 @@
 """The wiring of the payments service; nothing else here."""
 
 import asyncio
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
 from bp.payments.v1 import payments_service_pb2
 from google.protobuf.descriptor import ServiceDescriptor
@@ -24,8 +26,11 @@ from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
 from services.payments.settings import PaymentsSettings
 from services.payments.store import Store
+from services.payments.webhook_secrets import WebhookSecrets
 
 MATCH_NOTICES_S = 5
+SECRETS_S = 60
+"""How often the secrets of the webhook are read again, so that a removed one becomes invalid."""
 UPKEEP_S = 24 * 60 * 60
 SAGAS_END_WITHIN_S = 3.0
 """How long running sagas may take after the last call, before other workers take them up."""
@@ -36,11 +41,27 @@ def apis(deps: Dependencies) -> dict[ServiceDescriptor, object]:
     return {payments_service_pb2.DESCRIPTOR.services_by_name["PaymentsService"]: PaymentsApi(deps)}
 
 
+def _background(deps: Dependencies) -> list[Coroutine[Any, Any, None]]:
+    """Return the work that repeats until the process stops, the saga's own excepted."""
+    matching = partial(handlers.match_kept_notices, deps)
+    giving_up = partial(handlers.give_up_old_notices, deps)
+    reconciling = partial(reconciliation.ask_for_unsettled, deps)
+    return [
+        repeat("notices", matching, MATCH_NOTICES_S),
+        repeat("old notices", giving_up, UPKEEP_S),
+        repeat("unsettled", reconciling, reconciliation.EVERY_S),
+        repeat("secrets", deps.webhook_secrets.refresh, SECRETS_S),
+        repeat("partitions", deps.store.ensure_partitions, UPKEEP_S),
+    ]
+
+
 async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
     """Serve until `stop`; a background task that dies ends the process."""
     vault = await open_vault(settings)
     database = Database.from_secret(await vault.secret("database/postgres/payments"))
-    ach_secret = await vault.secret("external/ach-network")
+    read_ach_secret = partial(vault.secret, "external/ach-network")
+    ach_secret = await read_ach_secret()
+    webhook_secrets = WebhookSecrets(ach_secret, read_ach_secret)
     fraud_secret = await vault.secret("external/fraud")
     tokens = PageTokens.of(await vault.secret("service/payments"))
     pool = await open_pool(database, f"payments/{settings.slot}", settings.pool_connections)
@@ -62,21 +83,14 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
             customers=CustomersClient(channel, settings.check_timeout_s, batch_limits),
             limits=Limits(settings.transfer_minor_units_max, settings.unscored_minor_units_max),
             tokens=tokens,
-            webhook_secret=ach_secret["webhook_secret"].encode(),
+            webhook_secrets=webhook_secrets,
         )
         server = Server(settings, apis(deps))
-        matching = partial(handlers.match_kept_notices, deps)
-        giving_up = partial(handlers.give_up_old_notices, deps)
-        reconciling = partial(reconciliation.ask_for_unsettled, deps)
         await server.start()
         async with asyncio.TaskGroup() as tasks:
             resuming = tasks.create_task(repeat("saga", deps.driver.resume, POLL_S))
             background = [
-                tasks.create_task(repeat("notices", matching, MATCH_NOTICES_S)),
-                tasks.create_task(repeat("old notices", giving_up, UPKEEP_S)),
-                tasks.create_task(repeat("unsettled", reconciling, reconciliation.EVERY_S)),
-                tasks.create_task(repeat("partitions", store.ensure_partitions, UPKEEP_S)),
-                tasks.create_task(vault.keep_alive()),
+                tasks.create_task(work) for work in (*_background(deps), vault.keep_alive())
             ]
             await stop.wait()
             resuming.cancel()

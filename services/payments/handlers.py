@@ -29,6 +29,7 @@ from services.payments.settings import PaymentsSettings
 from services.payments.state import DEBIT, PENDING, TABLE, Event, State
 from services.payments.store import Attempt, Store
 from services.payments.transfer import Fact, InterbankTransferOrder, Notice, Transfer, debited
+from services.payments.webhook_secrets import WebhookSecrets
 
 REPLAY_POLL_S = 0.1
 """How often a replay reads the transfer while another worker drives it."""
@@ -60,8 +61,8 @@ class Dependencies:
     limits: Limits
     """The limits from the settings, as checks.py takes them."""
     tokens: PageTokens
-    webhook_secret: bytes
-    """The key with which the clearing house signs its notices."""
+    webhook_secrets: WebhookSecrets
+    """The keys with which the clearing house signs its notices."""
 
 
 async def create_interbank_transfer(deps: Dependencies, order: InterbankTransferOrder) -> bytes:
@@ -258,7 +259,13 @@ async def receive_ach_webhook(deps: Dependencies, signature: str, body: bytes) -
 
     Raises WebhookSignatureInvalid and WebhookMalformed.
     """
-    webhook.require_signature(signature, body, deps.webhook_secret, int(time.time()))
+    now_s = int(time.time())
+    try:
+        webhook.require_signature(signature, body, deps.webhook_secrets.valid, now_s)
+    except errors.WebhookSignatureInvalid:
+        if not await deps.webhook_secrets.refresh_after_refusal():
+            raise
+        webhook.require_signature(signature, body, deps.webhook_secrets.valid, now_s)
     await take_in_notice(deps, webhook.read_notice(body))
 
 

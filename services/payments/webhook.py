@@ -1,12 +1,16 @@
 """The clearing house's notice: its signature, its age and its form. Pure.
 
-Header Ach-Signature: `t=<unix seconds>,v1=<hex HMAC-SHA-256 of "<t>.<body>">`. A replay within
-the tolerance is harmless, because the bank applies each notice id once.
+Header Ach-Signature: `t=<unix seconds>,v1=<hex HMAC-SHA-256 of "<t>.<body>">`. There may be several
+signatures, header lines and blanks after commas. One good signature is enough, so that the clearing
+house can change its secret. A replay within the tolerance is harmless, because the bank applies
+each notice id once.
 """
 
 import hashlib
 import hmac
+import re
 import uuid
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -20,20 +24,42 @@ from services.payments.transfer import Fact, Notice
 
 TOLERANCE_S = 300
 _TEXT_MAX = 255
+_TIMES_MAX = 4
+_SIGNATURES_MAX = 8
+_TIME = re.compile(r"[0-9]{1,12}")
+_MAC = re.compile(r"[0-9A-Fa-f]{64}")
 _DIGEST_CHARS = 16
 
 
-def require_signature(header: str, body: bytes, secret: bytes, now_s: int) -> None:
-    """Raise WebhookSignatureInvalid unless the header signs this body and is recent."""
-    parts = dict(part.split("=", 1) for part in header.split(",") if "=" in part)
-    signed_at, signature = parts.get("t", ""), parts.get("v1", "")
-    if not (signed_at.isascii() and signed_at.isdigit() and len(signed_at) <= 12):
+def require_signature(header: str, body: bytes, secrets: Iterable[bytes], now_s: int) -> None:
+    """Raise WebhookSignatureInvalid unless one of the secrets signed this body recently.
+
+    `secrets` are the valid ones: two while the clearing house changes its secret.
+    """
+    times, signatures = _parameters(header)
+    recent = [one for one in times if abs(now_s - int(one)) <= TOLERANCE_S]
+    expected = [
+        hmac.digest(secret, signed_at.encode() + b"." + body, "sha256")
+        for signed_at in recent
+        for secret in secrets
+        if secret
+    ]
+    # Every pair is compared, so that the time does not tell which one is equal.
+    equal = [hmac.compare_digest(one, other) for one in expected for other in signatures]
+    if not any(equal):
         raise WebhookSignatureInvalid
-    expected = hmac.new(secret, signed_at.encode() + b"." + body, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected.encode(), signature.encode()):
+
+
+def _parameters(header: str) -> tuple[set[str], list[bytes]]:
+    """Return the times and the signatures of a header; parameters of another name are ignored."""
+    named = [part.strip(" \t").partition("=") for part in header.split(",")]
+    times = {value for name, _, value in named if name == "t" and _TIME.fullmatch(value)}
+    signatures = [
+        bytes.fromhex(value) for name, _, value in named if name == "v1" and _MAC.fullmatch(value)
+    ]
+    if len(times) > _TIMES_MAX or len(signatures) > _SIGNATURES_MAX:
         raise WebhookSignatureInvalid
-    if abs(now_s - int(signed_at)) > TOLERANCE_S:
-        raise WebhookSignatureInvalid
+    return times, signatures
 
 
 def read_notice(body: bytes) -> Notice:

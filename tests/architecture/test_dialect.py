@@ -53,6 +53,7 @@ OWN_FILES = {
         "driver.py": "carries out the saga: asks and saves",
         "reconciliation.py": "asks about transfers whose notice is overdue",
         "webhook.py": "signature, age and form of a notice; pure",
+        "webhook_secrets.py": "the valid keys of signatures, read again during a rotation",
     },
     "relay": {
         "relay.py": "reads the outbox and publishes",

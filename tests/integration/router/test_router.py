@@ -1,7 +1,7 @@
 """The router writes exactly once after any crash, and a bad message does not stop it."""
 
-import json
 import asyncio
+import json
 import random
 import signal
 from collections import Counter
