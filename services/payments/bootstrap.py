@@ -19,7 +19,7 @@ from services.chassis.postgres import Database, open_pool
 from services.chassis.vault import open_vault
 from services.payments import handlers, reconciliation
 from services.payments.checks import Limits
-from services.payments.driver import POLL_S, Driver
+from services.payments.driver import POLL_S, TRACES_S, Driver
 from services.payments.grpc_api import PaymentsApi
 from services.payments.handlers import Dependencies
 from services.payments.partners.ach import AchClient
@@ -51,6 +51,7 @@ def _background(deps: Dependencies) -> list[Coroutine[Any, Any, None]]:
         repeat("old notices", giving_up, UPKEEP_S),
         repeat("unsettled", reconciling, reconciliation.EVERY_S),
         repeat("secrets", deps.webhook_secrets.refresh, SECRETS_S),
+        repeat("traces", deps.driver.check_trace_numbers, TRACES_S),
         repeat("partitions", deps.store.ensure_partitions, UPKEEP_S),
     ]
 

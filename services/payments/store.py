@@ -218,6 +218,16 @@ class Store:
         rows: list[Any] = await self._pool.fetch(self._sql.transfers_by_trace, trace_number)
         return {row["transfer_id"]: State(row["state"]) for row in rows}
 
+    async def taken_traces(self, transfers: Sequence[Transfer], since: datetime) -> list[uuid.UUID]:
+        """Return those transfers whose trace number another one since an instant has too."""
+        rows: list[Any] = await self._pool.fetch(
+            self._sql.taken_traces,
+            [one.transfer_id for one in transfers],
+            [one.trace_number for one in transfers],
+            since,
+        )
+        return [row["transfer_id"] for row in rows]
+
     async def transfers_of_account(
         self,
         customer_id: uuid.UUID,

@@ -118,6 +118,18 @@ class NoticesTable:
             self._set_notice(notice_id, "CONFLICT")
         return [_without_state(self.notices[notice_id]) for notice_id in old]
 
+    def taken_traces(
+        self, ids: Sequence[uuid.UUID], traces: Sequence[str], since: datetime
+    ) -> Sequence[Row]:
+        """Return those transfers whose trace number another one has that is not too old."""
+        floor = int(since.timestamp() * 1000) << 80
+        rows = [row for one, row in self.transfers.items() if one.int >= floor]
+        return [
+            {"transfer_id": one}
+            for one, trace in zip(ids, traces, strict=True)
+            if any(row["trace_number"] == trace and row["transfer_id"] != one for row in rows)
+        ]
+
 
 def _without_state(row: Row) -> Record:
     return Record((name, value) for name, value in row.items() if name != "state")

@@ -38,6 +38,17 @@ WHERE trace_number = $1
 ORDER BY transfer_id DESC
 LIMIT 10;
 
+-- name: taken_traces
+-- Those of some transfers whose trace number another transfer since an instant has too. It must be
+-- read after the transfers are saved, so that of two concurrent ones at least one is found.
+SELECT a.transfer_id
+FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS a (transfer_id, trace_number, number)
+WHERE EXISTS (
+    SELECT FROM payments.interbank_transfer t
+    WHERE t.trace_number = a.trace_number AND t.transfer_id <> a.transfer_id
+      AND t.transfer_id >= chassis.id_floor($3))
+ORDER BY a.number;
+
 -- name: transfers_of_account
 -- One page of an account's transfers, newest first, after an id.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
