@@ -18,7 +18,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 
 from services.chassis import status as statuses
-from services.chassis.call_context import Call, current_call, service_account
+from services.chassis.call_context import Call, answer_headers, current_call, service_account
 from services.chassis.telemetry import bind_request
 from services.chassis.unreachable import is_unreachable
 from services.contracts import Audience, MethodContract
@@ -163,6 +163,18 @@ class CallLimit:
             self._running -= 1
 
 
+async def _answered(
+    handler: Handler, request: Any, context: grpc.aio.ServicerContext[Any, Any]
+) -> Any:
+    """Return the handler's answer, and send the headers that it noted."""
+    headers: dict[str, str] = {}
+    answer_headers.set(headers)
+    answer = await handler(request, context)
+    if headers:
+        await context.send_initial_metadata(cast("Any", tuple(headers.items())))
+    return answer
+
+
 def guarded(contract: MethodContract, handler: Handler, limit: CallLimit) -> Handler:
     """Wrap one unary handler with its policy, its deadline and the translation of errors."""
     deadline_s = contract.deadline_ms / 1000
@@ -178,7 +190,7 @@ def guarded(contract: MethodContract, handler: Handler, limit: CallLimit) -> Han
             require_valid(request)
             with limit.place():
                 async with asyncio.timeout(deadline_s):
-                    return await handler(request, context)
+                    return await _answered(handler, request, context)
         except Exception as error:  # noqa: BLE001 - the process's edge: a caller gets every error as a Status
             answer = translate(error, contract.path)
         status = statuses.to_status(answer)

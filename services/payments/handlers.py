@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import structlog
 
+from services.chassis.call_context import note_replay
 from services.chassis.customers_client import CustomersClient
 from services.chassis.page_tokens import PageTokens, page_rows, query_digest
 from services.kernel.clock import utc_now
@@ -180,6 +181,7 @@ async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
     while True:
         stored = await deps.store.transfer(transfer_id)
         if stored is not None and stored.accepted_response is not None:
+            note_replay()
             return stored.accepted_response
         if stored is not None and stored.transfer.state is State.FAILED:
             raise errors.compensated(stored.transfer.failure_reason, str(transfer_id))
@@ -187,7 +189,9 @@ async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
             if stored is None:
                 raise RequestInProgress
             deps.driver.start(stored.transfer)
-            return await _keep_answer(deps, stored.transfer)
+            answer = await _keep_answer(deps, stored.transfer)
+            note_replay()
+            return answer
         await asyncio.sleep(REPLAY_POLL_S)
 
 
