@@ -46,10 +46,12 @@ def _background(deps: Dependencies) -> list[Coroutine[Any, Any, None]]:
     matching = partial(handlers.match_kept_notices, deps)
     giving_up = partial(handlers.give_up_old_notices, deps)
     reconciling = partial(reconciliation.ask_for_unsettled, deps)
+    returns = partial(reconciliation.ask_for_late_returns, deps)
     return [
         repeat("notices", matching, MATCH_NOTICES_S),
         repeat("old notices", giving_up, UPKEEP_S),
         repeat("unsettled", reconciling, reconciliation.EVERY_S),
+        repeat("late returns", returns, reconciliation.EVERY_S),
         repeat("secrets", deps.webhook_secrets.refresh, SECRETS_S),
         repeat("traces", deps.driver.check_trace_numbers, TRACES_S),
         repeat("partitions", deps.store.ensure_partitions, UPKEEP_S),
@@ -78,7 +80,13 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
         deps = Dependencies(
             settings=settings,
             store=store,
-            driver=Driver(store, ach, f"payments/{settings.slot}", settings.settlement_wait_s),
+            driver=Driver(
+                store,
+                ach,
+                f"payments/{settings.slot}",
+                settings.settlement_wait_s,
+                settings.return_wait_s,
+            ),
             ach=ach,
             fraud=FraudClient(fraud_session, fraud_secret["bearer_token"]),
             customers=CustomersClient(channel, settings.check_timeout_s, batch_limits),

@@ -26,7 +26,7 @@ from services.payments import mapping, saga
 from services.payments.partners.ach import AchClient
 from services.payments.rows import Lease
 from services.payments.saga import Answer, Step
-from services.payments.settings import SETTLEMENT_WAIT_S
+from services.payments.settings import RETURN_WAIT_S, SETTLEMENT_WAIT_S
 from services.payments.state import PENDING, State
 from services.payments.store import Attempt, Store
 from services.payments.transfer import Fact, Transfer, after
@@ -80,7 +80,9 @@ class Driver:
         ach: AchClient,
         slot: str,
         settlement_wait_s: float = SETTLEMENT_WAIT_S,
+        return_wait_s: float = RETURN_WAIT_S,
     ) -> None:
+        self._waits_s = {State.SUBMITTED: settlement_wait_s, State.COMPLETED: return_wait_s}
         self.settlement_wait_s = settlement_wait_s
         self._store = store
         self._slot = slot
@@ -227,10 +229,10 @@ class Driver:
     def _look_again(self, state: State) -> datetime:
         """Return when other workers may claim the transfer.
 
-        That is after the lease or, when SUBMITTED, after the wait for a notice.
+        That is after the lease or, when SUBMITTED, after the wait for a notice. For a COMPLETED
+        transfer it is the time of its first check for a late return.
         """
-        wait_s = self.settlement_wait_s if state is State.SUBMITTED else LEASE_S
-        return utc_now() + timedelta(seconds=wait_s)
+        return utc_now() + timedelta(seconds=self._waits_s.get(state, LEASE_S))
 
     async def check_trace_numbers(self) -> None:
         """Log each transfer whose new trace number another recent transfer has too.

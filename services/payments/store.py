@@ -24,6 +24,7 @@ from services.payments.rows import (
     DebitOrder,
     Lease,
     PlainStep,
+    ReturnCheck,
     StoredTransfer,
     UsedKey,
     debit_of_row,
@@ -32,6 +33,7 @@ from services.payments.rows import (
     notice_values,
     outcome_of_debit,
     plain_step,
+    return_check,
     stored_transfer,
 )
 from services.payments.state import State, Transition
@@ -293,6 +295,22 @@ class Store:
             self._sql.claim_unsettled, lease.owner, lease.until, now, rows_max
         )
         return [stored_transfer(row).transfer for row in rows]
+
+    async def claim_return_checks(
+        self, lease: Lease, now: datetime, rows_max: int
+    ) -> list[ReturnCheck]:
+        """Claim checks for late returns that are due."""
+        rows = await self._pool.fetch(self._sql.claim_return_checks, lease.until, now, rows_max)
+        return [return_check(row) for row in rows]
+
+    async def check_return_at(self, transfer_id: uuid.UUID, due_time: datetime) -> None:
+        """Set when a transfer is checked for a late return, if a check is left."""
+        sql = self._sql.check_return_at
+        await self._pool.execute(sql, shard_of(transfer_id), transfer_id, due_time)
+
+    async def end_return_checks(self, transfer_id: uuid.UUID) -> None:
+        """Check a transfer for late returns no more."""
+        await self._pool.execute(self._sql.end_return_checks, shard_of(transfer_id), transfer_id)
 
     async def put_aside(self, transfer: Transfer, notice: Notice) -> bool:
         """Keep a contradiction as a notice in CONFLICT and stop asking about the transfer.

@@ -51,7 +51,7 @@ OWN_FILES = {
         "rows.py": "the values that statements take and return; pure",
         "saga.py": "which question comes next and what an answer means; pure",
         "driver.py": "carries out the saga: asks and saves",
-        "reconciliation.py": "asks about transfers whose notice is overdue",
+        "reconciliation.py": "asks about transfers whose notice may be lost",
         "webhook.py": "signature, age and form of a notice; pure",
         "webhook_secrets.py": "the valid keys of signatures, read again during a rotation",
     },

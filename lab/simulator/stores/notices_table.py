@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from lab.simulator.stores.database import Database, Row
+from lab.simulator.stores.return_checks import ReturnChecks
 
 
 class WorkWatch(Protocol):
@@ -46,17 +47,16 @@ def notice_row(
     )
 
 
-class NoticesTable:
+class NoticesTable(ReturnChecks):
     """Notices, and the transfers to match them with: by id and by trace number."""
 
     def __init__(self, database: Database, work: WorkWatch, now: Callable[[], datetime]) -> None:
-        self._database = database
+        super().__init__(database)
         self._work = work
         self._now = now
         self.notices: dict[str, Row] = {}
         self.kept: dict[str, datetime] = {}
         """Notices that wait for their transfer, with the time of their arrival."""
-        self.transfers: dict[uuid.UUID, Row] = {}
         self.traces: dict[str, uuid.UUID] = {}
 
     def keep_notice(

@@ -144,6 +144,37 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     trace_number, failure_reason, return_code, correlation_id, traceparent, create_time,
     update_time, attempts, accepted_response;
 
+-- name: claim_return_checks
+-- Claims the checks for late returns that are due, with their transfers.
+WITH due AS (
+    SELECT shard, transfer_id
+    FROM payments.late_return_check
+    WHERE due_time < $2
+    ORDER BY due_time
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE payments.late_return_check c
+    SET due_time = $1, attempts = c.attempts + 1
+    FROM due
+    WHERE c.shard = due.shard AND c.transfer_id = due.transfer_id
+    RETURNING c.shard, c.transfer_id, c.settle_time, c.attempts
+)
+SELECT c.settle_time, c.attempts, t.transfer_id, customer_id, account_id, amount,
+    currency, beneficiary_name, routing_number, account_number, account_type, memo, fraud_review,
+    state, version, trace_number, failure_reason, return_code, correlation_id, traceparent,
+    create_time, update_time, accepted_response
+FROM claimed c
+JOIN payments.interbank_transfer t ON t.shard = c.shard AND t.transfer_id = c.transfer_id;
+
+-- name: check_return_at
+-- Sets when the bank checks a transfer for a late return, if a check is left.
+UPDATE payments.late_return_check SET due_time = $3 WHERE shard = $1 AND transfer_id = $2;
+
+-- name: end_return_checks
+-- Ends the checks of a transfer for late returns.
+DELETE FROM payments.late_return_check WHERE shard = $1 AND transfer_id = $2;
+
 -- name: put_aside
 -- Keeps a contradiction for a person and stops asking about its transfer, unless the transfer has
 -- changed.

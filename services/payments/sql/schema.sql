@@ -161,6 +161,26 @@ CREATE INDEX interbank_transfer_unsettled ON ONLY payments.interbank_transfer US
 GRANT SELECT ON TABLE payments.interbank_transfer TO bp_judge;
 GRANT SELECT,INSERT,UPDATE ON TABLE payments.interbank_transfer TO bp_payments;
 
+-- The completed transfers about which the bank asks the clearing house once more at due_time,
+-- because the notice of a late return may be lost. A row is removed after its last check.
+CREATE TABLE payments.late_return_check (
+    shard smallint NOT NULL,
+    transfer_id uuid NOT NULL,
+    settle_time timestamp with time zone NOT NULL,
+    due_time timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL
+);
+ALTER TABLE payments.late_return_check OWNER TO postgres;
+
+ALTER TABLE ONLY payments.late_return_check
+    ADD CONSTRAINT late_return_check_pkey PRIMARY KEY (shard, transfer_id);
+
+-- For the transfers to ask about now.
+CREATE INDEX late_return_check_due ON payments.late_return_check USING btree (due_time);
+
+GRANT SELECT ON TABLE payments.late_return_check TO bp_judge;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE payments.late_return_check TO bp_payments;
+
 -- functions/advance.sql, owned by postgres
 GRANT EXECUTE ON FUNCTION payments.advance(uuid, integer, text, text, text, text, timestamp with
     time zone, timestamp with time zone, text, uuid, uuid, text, bytea, boolean, bytea, text) TO

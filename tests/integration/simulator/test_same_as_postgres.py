@@ -231,12 +231,23 @@ async def _say_something(twins: Twins, payers: Payers) -> None:
             now = LONG_AGO + timedelta(hours=luck.randrange(96))
             await twins.say("claim_due", "slot/1", until, now, 64, only=known)
             await twins.say("claim_unsettled", "slot/1", until, now, 64, only=known)
+            await _say_of_return_checks(twins, payers, some, now)
         case 10:
             await twins.say("give_up_notices", LONG_AGO, ["transfer.completed"])
             version = payers.transfers[some][1] if known else 1
             await twins.say("postpone", shard_of(some), some, version, LONG_AGO)
         case _:
             await _say_of_notices(twins, payers, some)
+
+
+async def _say_of_return_checks(
+    twins: Twins, payers: Payers, some: uuid.UUID, now: datetime
+) -> None:
+    until = now + timedelta(seconds=45)
+    await twins.say("claim_return_checks", until, now, 64, only=set(payers.transfers))
+    await twins.say("check_return_at", shard_of(some), some, now)
+    if payers.luck.random() < 0.2:
+        await twins.say("end_return_checks", shard_of(some), some)
 
 
 async def _say_of_notices(twins: Twins, payers: Payers, some: uuid.UUID) -> None:
