@@ -7,7 +7,7 @@ rely on a known caller, the scopes, a valid Idempotency-Key and a request that f
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 
 from services.chassis import status as statuses
-from services.chassis.call_context import Call, current_call, service_account
+from services.chassis.call_context import Call, answer_headers, current_call, service_account
 from services.chassis.telemetry import bind_request
 from services.chassis.unreachable import is_unreachable
 from services.contracts import Audience, MethodContract
@@ -61,6 +61,15 @@ def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
         admit_time=utc_now(),
         partner=partner,
     )
+
+
+def text_metadata(pairs: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
+    """Return the text metadata of a call; several lines of a header are one list (RFC 9110)."""
+    joined: dict[str, str] = {}
+    for name, value in pairs:
+        if isinstance(value, str):
+            joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
 
 
 def _plain(form: re.Pattern[str], text: str) -> str:
@@ -166,13 +175,25 @@ class CallLimit:
             self._running -= 1
 
 
+async def _answered(
+    handler: Handler, request: Any, context: grpc.aio.ServicerContext[Any, Any]
+) -> Any:
+    """Return the handler's answer, and send the headers that it noted."""
+    headers: dict[str, str] = {}
+    answer_headers.set(headers)
+    answer = await handler(request, context)
+    if headers:
+        await context.send_initial_metadata(cast("Any", tuple(headers.items())))
+    return answer
+
+
 def guarded(contract: MethodContract, handler: Handler, limit: CallLimit) -> Handler:
     """Wrap one unary handler with its policy, its deadline and the translation of errors."""
     deadline_s = contract.deadline_ms / 1000
 
     async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
-            metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
+            metadata = text_metadata(context.invocation_metadata() or ())
             bind_request(
                 _plain(_REQUEST_ID, metadata.get("x-request-id", "")),
                 _plain(_TRACEPARENT, metadata.get("traceparent", "")),
@@ -181,7 +202,7 @@ def guarded(contract: MethodContract, handler: Handler, limit: CallLimit) -> Han
             require_valid(request)
             with limit.place():
                 async with asyncio.timeout(deadline_s):
-                    return await handler(request, context)
+                    return await _answered(handler, request, context)
         except Exception as error:  # noqa: BLE001 - the process's edge: a caller gets every error as a Status
             answer = translate(error, contract.path)
         status = statuses.to_status(answer)

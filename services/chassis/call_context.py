@@ -44,6 +44,20 @@ class Call:
         return uuid.UUID(self.subject)
 
 
+REPLAYED_HEADER = "idempotent-replayed"
+"""Says that an answer is the first answer to the request's Idempotency-Key, and "true"."""
+
+answer_headers: ContextVar[dict[str, str]] = ContextVar("answer_headers")
+"""The headers that the boundary adds to the answer of the running task's call."""
+
+
+def note_replay() -> None:
+    """Add to the call's answer that it repeats an earlier one; without a call do nothing."""
+    headers = answer_headers.get(None)
+    if headers is not None:
+        headers[REPLAYED_HEADER] = "true"
+
+
 current_call: ContextVar[Call] = ContextVar("current_call")
 """The call that the running task serves."""
 

@@ -1,11 +1,44 @@
-"""Fingerprints: two requests are the same when message type and payload are equal."""
+"""Fingerprints: two requests are the same when message type and payload are equal.
+
+The contract says which fields are UUIDs. RFC 9562 writes them in either case, and some platforms
+write capitals, so a fingerprint covers the small letters.
+"""
 
 import hashlib
+from functools import lru_cache
+from typing import Any
 
+from buf.validate import validate_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+
+_RULES: Any = validate_pb2.field
 
 
 def fingerprint(request: Message) -> bytes:
     """Return the SHA-256 of the request's type and payload, 32 bytes."""
     name = request.DESCRIPTOR.full_name.encode()
-    return hashlib.sha256(name + b"\0" + request.SerializeToString(deterministic=True)).digest()
+    payload = _canonical(request).SerializeToString(deterministic=True)
+    return hashlib.sha256(name + b"\0" + payload).digest()
+
+
+def _canonical(request: Message) -> Message:
+    """Return the request with its UUIDs in small letters; a copy only if one has capitals."""
+    fields = _uuid_fields(request.DESCRIPTOR)
+    if all(getattr(request, name) == getattr(request, name).lower() for name in fields):
+        return request
+    copy = type(request).FromString(request.SerializeToString())
+    for name in fields:
+        setattr(copy, name, getattr(copy, name).lower())
+    return copy
+
+
+@lru_cache
+def _uuid_fields(message: Descriptor) -> tuple[str, ...]:
+    """Return the names of a request's own fields that the contract declares as UUIDs."""
+    return tuple(field.name for field in message.fields if _is_uuid(field))
+
+
+def _is_uuid(field: FieldDescriptor) -> bool:
+    rules = field.GetOptions().Extensions[_RULES]
+    return rules.string.uuid and not field.is_repeated

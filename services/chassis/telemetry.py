@@ -27,7 +27,12 @@ def _to_ecs(_logger: object, method: str, event: structlog.typing.EventDict) -> 
         "message": event.pop("event"),
     }
     line.update(event)
-    return orjson.dumps(line, default=str).decode()
+    return orjson.dumps(line, default=_text).decode()
+
+
+def _text(value: object) -> str:
+    """Return a value that JSON does not have; headers of Kafka, for example, are bytes."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _without_rows(

@@ -18,15 +18,18 @@ from services.chassis.postgres import Database, open_pool
 from services.chassis.vault import open_vault
 from services.payments import handlers, reconciliation, reviews
 from services.payments.checks import Limits
-from services.payments.driver import POLL_S, Driver
+from services.payments.driver import POLL_S, TRACES_S, Driver
 from services.payments.grpc_api import PaymentsApi
 from services.payments.handlers import Dependencies
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
 from services.payments.settings import PaymentsSettings
 from services.payments.store import Store
+from services.payments.webhook_secrets import WebhookSecrets
 
 MATCH_NOTICES_S = 5
+SECRETS_S = 60
+"""How often the secrets of the webhook are read again, so that a removed one becomes invalid."""
 UPKEEP_S = 24 * 60 * 60
 SAGAS_END_WITHIN_S = 3.0
 """How long running sagas may take after the last call, before other workers take them up."""
@@ -42,11 +45,15 @@ def _jobs(deps: Dependencies) -> list[tuple[str, Callable[[], Awaitable[None]], 
     matching = partial(handlers.match_kept_notices, deps)
     giving_up = partial(handlers.give_up_old_notices, deps)
     reconciling = partial(reconciliation.ask_for_unsettled, deps)
+    returns = partial(reconciliation.ask_for_late_returns, deps)
     return [
         ("notices", matching, MATCH_NOTICES_S),
         ("old notices", giving_up, UPKEEP_S),
         ("unsettled", reconciling, reconciliation.EVERY_S),
+        ("late returns", returns, reconciliation.EVERY_S),
         ("reviews", partial(reviews.carry_out_refusals, deps), reviews.EVERY_S),
+        ("secrets", deps.webhook_secrets.refresh, SECRETS_S),
+        ("traces", deps.driver.check_trace_numbers, TRACES_S),
         ("partitions", deps.store.ensure_partitions, UPKEEP_S),
         ("old declines", deps.store.drop_old_declines, UPKEEP_S),
         ("old keys", deps.store.forget_keys, UPKEEP_S),
@@ -57,7 +64,9 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
     """Serve until `stop`; a background task that dies ends the process."""
     vault = await open_vault(settings)
     database = Database.from_secret(await vault.secret("database/postgres/payments"))
-    ach_secret = await vault.secret("external/ach-network")
+    read_ach_secret = partial(vault.secret, "external/ach-network")
+    ach_secret = await read_ach_secret()
+    webhook_secrets = WebhookSecrets(ach_secret, read_ach_secret)
     fraud_secret = await vault.secret("external/fraud")
     tokens = PageTokens.of(await vault.secret("service/payments"))
     pool = await open_pool(database, f"payments/{settings.slot}", settings.pool_connections)
@@ -73,13 +82,19 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
         deps = Dependencies(
             settings=settings,
             store=store,
-            driver=Driver(store, ach, f"payments/{settings.slot}", settings.settlement_wait_s),
+            driver=Driver(
+                store,
+                ach,
+                f"payments/{settings.slot}",
+                settings.settlement_wait_s,
+                settings.return_wait_s,
+            ),
             ach=ach,
             fraud=FraudClient(fraud_session, fraud_secret["bearer_token"]),
             customers=CustomersClient(channel, settings.check_timeout_s, batch_limits),
             limits=Limits(settings.transfer_minor_units_max, settings.unscored_minor_units_max),
             tokens=tokens,
-            webhook_secret=ach_secret["webhook_secret"].encode(),
+            webhook_secrets=webhook_secrets,
         )
         server = Server(settings, apis(deps))
         await server.start()

@@ -7,11 +7,18 @@ projection may lag behind a credit, and only the debit itself knows what the acc
 from dataclasses import dataclass
 from enum import Enum
 
-from services.kernel.errors import BankError
+from services.kernel.errors import BankError, FieldViolation, InvalidArgument
 from services.kernel.money import CURRENCY
 from services.nacha import routing_number
+from services.nacha.line_text import line_text
 from services.payments import errors
 from services.payments.transfer import InterbankTransferOrder
+
+NAME_CHARS_MAX = 22
+"""Width of the name in a Nacha entry."""
+
+MEMO_CHARS_MAX = 80
+"""Width of the payment information in a Nacha addenda record."""
 
 
 class Decision(Enum):
@@ -60,7 +67,25 @@ def refuse_order(order: InterbankTransferOrder, limits: Limits) -> BankError | N
         return errors.CurrencyUnsupported()
     if not routing_number.is_valid(order.beneficiary.routing_number):
         return errors.InvalidRoutingNumber()
-    return None
+    return _refuse_texts(order)
+
+
+def _refuse_texts(order: InterbankTransferOrder) -> BankError | None:
+    """Return the error of a name or memo that no Nacha record can hold, or None."""
+    texts = {
+        "beneficiary.name": (order.beneficiary.name, NAME_CHARS_MAX),
+        "memo": (order.memo, MEMO_CHARS_MAX),
+    }
+    violations = [
+        FieldViolation(
+            field,
+            f"an ACH entry cannot carry this text; use up to {chars_max} Latin letters, digits and"
+            " common punctuation",
+        )
+        for field, (text, chars_max) in texts.items()
+        if (line := line_text(text)) is None or len(line) > chars_max
+    ]
+    return InvalidArgument(*violations) if violations else None
 
 
 def refuse_facts(

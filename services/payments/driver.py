@@ -7,9 +7,11 @@ key and each save its version.
 
 import asyncio
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, TypeVar
 
 import structlog
@@ -24,7 +26,7 @@ from services.payments import mapping, saga
 from services.payments.partners.ach import AchClient
 from services.payments.rows import Lease
 from services.payments.saga import Answer, Step
-from services.payments.settings import SETTLEMENT_WAIT_S
+from services.payments.settings import RETURN_WAIT_S, SETTLEMENT_WAIT_S
 from services.payments.state import PENDING, State
 from services.payments.store import Attempt, Store
 from services.payments.transfer import Fact, Transfer, after
@@ -41,6 +43,20 @@ RELEASE_WITHIN_S = 2.0
 
 POLL_S = 1.0
 """How often a worker looks for transfers whose lease has expired."""
+
+TRACE_NUMBER_UNIQUE_FOR = timedelta(days=75)
+"""How long a trace number names one transfer: until its last possible return, 60 days after
+settlement, and some days for the notice. Later the clearing house may use the number again."""
+
+TRACES_S = 5.0
+"""How often a worker looks for trace numbers that other transfers have. It does not look in the
+acceptance itself, so that no caller waits for it."""
+
+TRACES_MAX = 1000
+"""The largest number of trace numbers in one statement."""
+
+UNCHECKED_MAX = 100_000
+"""The largest number of trace numbers that wait during an outage; the oldest are dropped."""
 
 Result = TypeVar("Result")
 
@@ -64,7 +80,9 @@ class Driver:
         ach: AchClient,
         slot: str,
         settlement_wait_s: float = SETTLEMENT_WAIT_S,
+        return_wait_s: float = RETURN_WAIT_S,
     ) -> None:
+        self._waits_s = {State.SUBMITTED: settlement_wait_s, State.COMPLETED: return_wait_s}
         self.settlement_wait_s = settlement_wait_s
         self._store = store
         self._slot = slot
@@ -72,6 +90,8 @@ class Driver:
         """Whether the leases that this slot held before its start or an outage are released."""
         self._running: dict[uuid.UUID, asyncio.Task[Driven]] = {}
         self._carried: set[asyncio.Task[Any]] = set()
+        self._unchecked: deque[Transfer] = deque(maxlen=UNCHECKED_MAX)
+        """Transfers whose trace number is new."""
         self._ask: dict[Step, Callable[[Transfer], Awaitable[Answer]]] = {
             Step.SUBMIT: ach.submit,
             Step.QUERY: ach.query,
@@ -198,6 +218,8 @@ class Driver:
             moved, transition, event, look_again, response=response, notice_id=notice_id
         )
         if advanced:
+            if moved.trace_number != transfer.trace_number:
+                self._unchecked.append(moved)
             return moved, accepted_response
         stored = await self._store.transfer(transfer.transfer_id)
         if stored is None:
@@ -207,10 +229,23 @@ class Driver:
     def _look_again(self, state: State) -> datetime:
         """Return when other workers may claim the transfer.
 
-        That is after the lease or, when SUBMITTED, after the wait for a notice.
+        That is after the lease or, when SUBMITTED, after the wait for a notice. For a COMPLETED
+        transfer it is the time of its first check for a late return.
         """
-        wait_s = self.settlement_wait_s if state is State.SUBMITTED else LEASE_S
-        return utc_now() + timedelta(seconds=wait_s)
+        return utc_now() + timedelta(seconds=self._waits_s.get(state, LEASE_S))
+
+    async def check_trace_numbers(self) -> None:
+        """Log each transfer whose new trace number another recent transfer has too.
+
+        Nothing is posted: a notice that has only this number waits for a person.
+        """
+        while self._unchecked:
+            some = [*islice(self._unchecked, TRACES_MAX)]
+            taken = await self._store.taken_traces(some, utc_now() - TRACE_NUMBER_UNIQUE_FOR)
+            for transfer_id in taken:
+                log.error("saga.trace_number_taken", transfer_id=str(transfer_id))
+            for _ in some:
+                self._unchecked.popleft()
 
     async def _postpone(self, transfer: Transfer) -> None:
         wait = timedelta(seconds=saga.retry_after_s(transfer))

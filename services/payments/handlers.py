@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import structlog
 
+from services.chassis.call_context import note_replay
 from services.chassis.customers_client import CustomersClient
 from services.chassis.page_tokens import PageTokens, page_rows, query_digest
 from services.kernel.clock import utc_now
@@ -36,6 +37,7 @@ from services.payments.transfer import (
     Transfer,
     debited,
 )
+from services.payments.webhook_secrets import WebhookSecrets
 
 REPLAY_POLL_S = 0.1
 """How often a replay reads the transfer while another worker drives it."""
@@ -67,8 +69,8 @@ class Dependencies:
     limits: Limits
     """The limits from the settings, as checks.py takes them."""
     tokens: PageTokens
-    webhook_secret: bytes
-    """The key with which the clearing house signs its notices."""
+    webhook_secrets: WebhookSecrets
+    """The keys with which the clearing house signs its notices."""
 
 
 async def create_interbank_transfer(deps: Dependencies, order: InterbankTransferOrder) -> bytes:
@@ -204,6 +206,7 @@ async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
     while True:
         stored = await deps.store.transfer(transfer_id)
         if stored is not None and stored.accepted_response is not None:
+            note_replay()
             return stored.accepted_response
         if stored is not None and stored.transfer.state is State.FAILED:
             raise errors.compensated(stored.transfer.failure_reason, str(transfer_id))
@@ -211,7 +214,9 @@ async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
             if stored is None:
                 raise RequestInProgress
             deps.driver.start(stored.transfer)
-            return await _keep_answer(deps, stored.transfer)
+            answer = await _keep_answer(deps, stored.transfer)
+            note_replay()
+            return answer
         await asyncio.sleep(REPLAY_POLL_S)
 
 
@@ -292,13 +297,31 @@ async def receive_ach_webhook(deps: Dependencies, signature: str, body: bytes) -
 
     Raises WebhookSignatureInvalid and WebhookMalformed.
     """
-    webhook.require_signature(signature, body, deps.webhook_secret, int(time.time()))
+    now_s = int(time.time())
+    try:
+        webhook.require_signature(signature, body, deps.webhook_secrets.valid, now_s)
+    except errors.WebhookSignatureInvalid:
+        if not await deps.webhook_secrets.refresh_after_refusal():
+            raise
+        webhook.require_signature(signature, body, deps.webhook_secrets.valid, now_s)
     await take_in_notice(deps, webhook.read_notice(body))
 
 
 async def take_in_notice(deps: Dependencies, notice: Notice) -> None:
-    """Keep a notice and apply it, unless it is a repetition of one that was applied."""
-    if await deps.store.keep_notice(notice) == "KEPT":
+    """Keep a notice and apply it, unless it is a repetition of one that was applied.
+
+    A person looks into a notice of an unknown type, and into one whose id another notice has.
+    """
+    kept = await deps.store.keep_notice(notice)
+    if kept == "REUSED":
+        log.error("webhook.notice_id_reused", notice_id=notice.notice_id, type=notice.type)
+        await deps.store.keep_conflict(webhook.reused(notice))
+        if notice.transfer_id is not None:
+            # If it is a late return, the clearing house's own answer credits the customer.
+            await deps.store.check_return_at(notice.transfer_id, utc_now())
+    elif kept == "KEPT" and saga.fact_of_notice(notice) is None:
+        log.warning("webhook.unknown_type", notice_id=notice.notice_id, type=notice.type)
+    elif kept == "KEPT":
         await apply_notice(deps, notice)
 
 

@@ -1,4 +1,6 @@
-"""Asks the clearing house about transfers whose notice is overdue: the notice may be lost.
+"""Asks the clearing house about transfers whose notice may be lost.
+
+Those are submitted transfers whose notice is overdue, and completed ones when a return window ends.
 
 saga.py decides what an answer means. An answer is kept and applied like a notice, so a notice
 that arrives later changes nothing.
@@ -12,7 +14,9 @@ import structlog
 from services.kernel.clock import utc_now
 from services.payments import handlers, saga
 from services.payments.handlers import Dependencies
+from services.payments.rows import ReturnCheck
 from services.payments.saga import Answer, NoticeVerdict, Outcome
+from services.payments.state import State
 from services.payments.transfer import Fact, Notice, Transfer
 
 ROWS_MAX = 16
@@ -50,6 +54,48 @@ async def _ask(deps: Dependencies, transfer: Transfer) -> bool:
         wait_s = saga.ask_again_after_s(transfer, answer, deps.driver.settlement_wait_s)
         await deps.store.postpone(transfer, utc_now() + timedelta(seconds=wait_s))
     return answer.outcome is not Outcome.NO_ANSWER
+
+
+async def ask_for_late_returns(deps: Dependencies) -> None:
+    """Ask about completed transfers whose return window has ended, in batches as above."""
+    while True:
+        due = await deps.store.claim_return_checks(deps.driver.lease(), utc_now(), ROWS_MAX)
+        answered = await asyncio.gather(*(_check(deps, one) for one in due))
+        if len(due) < ROWS_MAX or not any(answered):
+            return
+
+
+async def _check(deps: Dependencies, check: ReturnCheck) -> bool:
+    """Check one transfer for a late return; return whether the clearing house answered."""
+    transfer = check.transfer
+    if transfer.state is not State.COMPLETED:
+        await deps.store.end_return_checks(transfer.transfer_id)
+        return True
+    answer = await deps.ach.query(transfer)
+    if answer.outcome is Outcome.NO_ANSWER:
+        retry_time = utc_now() + timedelta(seconds=saga.retry_after_s(transfer))
+        await deps.store.check_return_at(transfer.transfer_id, retry_time)
+        return False
+    finding = saga.after_return_query(transfer, answer)
+    if finding is None:
+        await _wait_for_next_window(deps, check)
+    elif isinstance(finding, Notice):
+        log.warning("reconciliation.return_missed", transfer_id=str(transfer.transfer_id))
+        await handlers.take_in_notice(deps, finding)
+    else:
+        await _put_aside(deps, transfer, answer)
+        await deps.store.end_return_checks(transfer.transfer_id)
+    return True
+
+
+async def _wait_for_next_window(deps: Dependencies, check: ReturnCheck) -> None:
+    """Schedule the check after the next return window, or end the checks after the last one."""
+    waits_s = (deps.settings.return_wait_s, deps.settings.late_return_wait_s)
+    next_time = saga.next_return_check(check.settle_time, waits_s, utc_now())
+    if next_time is None:
+        await deps.store.end_return_checks(check.transfer.transfer_id)
+    else:
+        await deps.store.check_return_at(check.transfer.transfer_id, next_time)
 
 
 async def _put_aside(deps: Dependencies, transfer: Transfer, answer: Answer) -> None:

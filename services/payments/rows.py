@@ -35,6 +35,15 @@ class Debit:
     transfer_id: uuid.UUID
 
 
+@dataclass(frozen=True, slots=True)
+class ReturnCheck:
+    """A completed transfer that may have been returned late."""
+
+    transfer: Transfer
+    """`attempts` are those of this check."""
+    settle_time: datetime
+
+
 class UsedKey(NamedTuple):
     """An idempotency key that is in use."""
 
@@ -186,6 +195,23 @@ def stored_transfer(row: Any) -> StoredTransfer:
         attempts=row["attempts"],
     )
     return StoredTransfer(transfer, row["accepted_response"])
+
+
+def return_check(row: Any) -> ReturnCheck:
+    """Read a row of claim_return_checks."""
+    return ReturnCheck(stored_transfer(row).transfer, row["settle_time"])
+
+
+def notice_values(notice: Notice) -> tuple[str, str, str, uuid.UUID | None, str, bytes | None]:
+    """Return the columns of payments.ach_notice in which a notice is kept."""
+    return (
+        notice.notice_id,
+        notice.type,
+        notice.trace_number,
+        notice.transfer_id,
+        notice.return_code,
+        notice.content,
+    )
 
 
 def notice_of_row(row: Any) -> Notice:

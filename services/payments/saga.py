@@ -3,8 +3,9 @@
 driver.py carries out these decisions; the simulator runs them against its own clearing house.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Literal
 from uuid import UUID
@@ -192,6 +193,29 @@ def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | Noti
     if other_trace or (fact is None and answer.outcome is not Outcome.ACCEPTED):
         return NoticeVerdict.CONFLICT
     return notice_of_query(transfer, fact) if fact else None
+
+
+def after_return_query(transfer: Transfer, answer: Answer) -> Notice | NoticeVerdict | None:
+    """Return what a query says about a COMPLETED transfer whose return window has ended.
+
+    A Notice is that of a return, which seems lost. None means that there is no return: it is
+    settled, or the clearing house does not know it any more. CONFLICT means that the answer
+    contradicts the settlement. NO_ANSWER is no answer, so it must not come here.
+    """
+    if answer.outcome is Outcome.NOT_FOUND:
+        return None
+    fact = fact_of_settlement(answer)
+    if fact is None or contradicts_trace_number(transfer, fact):
+        return NoticeVerdict.CONFLICT
+    return notice_of_query(transfer, fact) if fact.event is Event.RETURNED else None
+
+
+def next_return_check(
+    settle_time: datetime, waits_s: Iterable[float], now: datetime
+) -> datetime | None:
+    """Return the first end of a return window after `now`, or None after the last one."""
+    ends = (settle_time + timedelta(seconds=wait_s) for wait_s in waits_s)
+    return min((end for end in ends if end > now), default=None)
 
 
 def notice_of_query(transfer: Transfer, fact: Fact) -> Notice:

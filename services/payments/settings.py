@@ -6,6 +6,8 @@ from typing import ClassVar
 from services.chassis.settings import ServiceSettings
 
 SETTLEMENT_WAIT_S = 6 * 24 * 3600.0
+RETURN_WAIT_S = 6 * 24 * 3600.0
+LATE_RETURN_WAIT_S = 62 * 24 * 3600.0
 
 
 class PaymentsSettings(ServiceSettings):
@@ -27,6 +29,11 @@ class PaymentsSettings(ServiceSettings):
     """Longest wait for the account check of a list. The call's deadline is three seconds."""
     answer_wait_s: float = 5.0
     """How long a caller waits for the clearing house before it gets the current state."""
+    return_wait_s: float = RETURN_WAIT_S
+    """How long after settlement payments asks the clearing house whether a transfer was returned.
+    A bank returns within two banking days; the rest is for weekends, holidays and the notice."""
+    late_return_wait_s: float = LATE_RETURN_WAIT_S
+    """The same for returns of unauthorised entries, for which a bank has 60 calendar days."""
     settlement_wait_s: float = SETTLEMENT_WAIT_S
     """How long payments waits for the clearing house's notice of a submitted transfer before it
     asks. The clearing house settles within two banking days, at most five and a half calendar

@@ -24,13 +24,16 @@ from services.payments.rows import (
     DebitOrder,
     Lease,
     PlainStep,
+    ReturnCheck,
     StoredTransfer,
     UsedKey,
     debit_of_row,
     debit_order,
     notice_of_row,
+    notice_values,
     outcome_of_debit,
     plain_step,
+    return_check,
     stored_transfer,
 )
 from services.payments.state import State, Transition
@@ -222,6 +225,16 @@ class Store:
         rows: list[Any] = await self._pool.fetch(self._sql.transfers_by_trace, trace_number)
         return {row["transfer_id"]: State(row["state"]) for row in rows}
 
+    async def taken_traces(self, transfers: Sequence[Transfer], since: datetime) -> list[uuid.UUID]:
+        """Return those transfers whose trace number another one since an instant has too."""
+        rows: list[Any] = await self._pool.fetch(
+            self._sql.taken_traces,
+            [one.transfer_id for one in transfers],
+            [one.trace_number for one in transfers],
+            since,
+        )
+        return [row["transfer_id"] for row in rows]
+
     async def transfers_of_account(
         self,
         customer_id: uuid.UUID,
@@ -310,6 +323,22 @@ class Store:
         )
         return [stored_transfer(row).transfer for row in rows]
 
+    async def claim_return_checks(
+        self, lease: Lease, now: datetime, rows_max: int
+    ) -> list[ReturnCheck]:
+        """Claim checks for late returns that are due."""
+        rows = await self._pool.fetch(self._sql.claim_return_checks, lease.until, now, rows_max)
+        return [return_check(row) for row in rows]
+
+    async def check_return_at(self, transfer_id: uuid.UUID, due_time: datetime) -> None:
+        """Set when a transfer is checked for a late return, if a check is left."""
+        sql = self._sql.check_return_at
+        await self._pool.execute(sql, shard_of(transfer_id), transfer_id, due_time)
+
+    async def end_return_checks(self, transfer_id: uuid.UUID) -> None:
+        """Check a transfer for late returns no more."""
+        await self._pool.execute(self._sql.end_return_checks, shard_of(transfer_id), transfer_id)
+
     async def put_aside(self, transfer: Transfer, notice: Notice) -> bool:
         """Keep a contradiction as a notice in CONFLICT and stop asking about the transfer.
 
@@ -328,16 +357,16 @@ class Store:
         return kept_id is not None
 
     async def keep_notice(self, notice: Notice) -> str:
-        """Keep a notice and return its state: KEPT, or that of the same notice kept before."""
-        state = await self._pool.fetchval(
-            self._sql.keep_notice,
-            notice.notice_id,
-            notice.type,
-            notice.trace_number,
-            notice.transfer_id,
-            notice.return_code,
-        )
+        """Keep a notice and return its state: KEPT, or that of the same notice kept before.
+
+        REUSED means that another notice has the id; then nothing was kept.
+        """
+        state = await self._pool.fetchval(self._sql.keep_notice, *notice_values(notice))
         return state or "KEPT"
+
+    async def keep_conflict(self, notice: Notice) -> None:
+        """Keep a notice for a person."""
+        await self._pool.execute(self._sql.keep_conflict, *notice_values(notice))
 
     async def close_notice(self, notice: Notice, state: str) -> None:
         """Set the state of a notice that changed nothing."""

@@ -105,6 +105,8 @@ class Notice:
     transfer_id: uuid.UUID | None
     """The idempotency key that the notice carries; None when it is missing or no UUID."""
     return_code: str
+    content: bytes | None = None
+    """The whole body of a notice of an unknown type; None for any other notice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,48 +1,87 @@
 """The clearing house's notice: its signature, its age and its form. Pure.
 
-Header Ach-Signature: `t=<unix seconds>,v1=<hex HMAC-SHA-256 of "<t>.<body>">`. A replay within
-the tolerance is harmless, because the bank applies each notice id once.
+Header Ach-Signature: `t=<unix seconds>,v1=<hex HMAC-SHA-256 of "<t>.<body>">`. There may be several
+signatures, header lines and blanks after commas. One good signature is enough, so that the clearing
+house can change its secret. A replay within the tolerance is harmless, because the bank applies
+each notice id once.
 """
 
 import hashlib
 import hmac
+import re
 import uuid
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, cast
 
 import orjson
 
 from services.nacha import return_code
 from services.payments.errors import WebhookMalformed, WebhookSignatureInvalid
-from services.payments.saga import fact_of_notice
+from services.payments.saga import NOTICE_TYPES, fact_of_notice
 from services.payments.state import Event
-from services.payments.transfer import Notice
+from services.payments.transfer import Fact, Notice
 
 TOLERANCE_S = 300
 _TEXT_MAX = 255
+_TIMES_MAX = 4
+_SIGNATURES_MAX = 8
+_TIME = re.compile(r"[0-9]{1,12}")
+_MAC = re.compile(r"[0-9A-Fa-f]{64}")
+_DIGEST_CHARS = 16
 
 
-def require_signature(header: str, body: bytes, secret: bytes, now_s: int) -> None:
-    """Raise WebhookSignatureInvalid unless the header signs this body and is recent."""
-    parts = dict(part.split("=", 1) for part in header.split(",") if "=" in part)
-    signed_at, signature = parts.get("t", ""), parts.get("v1", "")
-    if not (signed_at.isascii() and signed_at.isdigit() and len(signed_at) <= 12):
+def require_signature(header: str, body: bytes, secrets: Iterable[bytes], now_s: int) -> None:
+    """Raise WebhookSignatureInvalid unless one of the secrets signed this body recently.
+
+    `secrets` are the valid ones: two while the clearing house changes its secret.
+    """
+    times, signatures = _parameters(header)
+    recent = [one for one in times if abs(now_s - int(one)) <= TOLERANCE_S]
+    expected = [
+        hmac.digest(secret, signed_at.encode() + b"." + body, "sha256")
+        for signed_at in recent
+        for secret in secrets
+        if secret
+    ]
+    # Every pair is compared, so that the time does not tell which one is equal.
+    equal = [hmac.compare_digest(one, other) for one in expected for other in signatures]
+    if not any(equal):
         raise WebhookSignatureInvalid
-    expected = hmac.new(secret, signed_at.encode() + b"." + body, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected.encode(), signature.encode()):
+
+
+def _parameters(header: str) -> tuple[set[str], list[bytes]]:
+    """Return the times and the signatures of a header; parameters of another name are ignored."""
+    named = [part.strip(" \t").partition("=") for part in header.split(",")]
+    times = {value for name, _, value in named if name == "t" and _TIME.fullmatch(value)}
+    signatures = [
+        bytes.fromhex(value) for name, _, value in named if name == "v1" and _MAC.fullmatch(value)
+    ]
+    if len(times) > _TIMES_MAX or len(signatures) > _SIGNATURES_MAX:
         raise WebhookSignatureInvalid
-    if abs(now_s - int(signed_at)) > TOLERANCE_S:
-        raise WebhookSignatureInvalid
+    return times, signatures
 
 
 def read_notice(body: bytes) -> Notice:
-    """Return the notice in a body, or raise WebhookMalformed."""
+    """Return the notice in a body, or raise WebhookMalformed.
+
+    A notice of an unknown type may have any data: a person reads it.
+    """
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise WebhookMalformed from None
-    if not isinstance(document, dict) or not isinstance(document.get("data"), dict):
+    if not isinstance(document, dict):
         raise WebhookMalformed
     fields = cast("dict[str, Any]", document)
+    if _text(fields, "type") in NOTICE_TYPES.values():
+        return _known(fields)
+    return _unknown(fields, body)
+
+
+def _known(fields: dict[str, Any]) -> Notice:
+    if not isinstance(fields.get("data"), dict):
+        raise WebhookMalformed
     data = cast("dict[str, Any]", fields["data"])
     notice = Notice(
         notice_id=_text(fields, "id"),
@@ -54,9 +93,36 @@ def read_notice(body: bytes) -> Notice:
     fact = fact_of_notice(notice)
     if fact is None or not (notice.trace_number or notice.transfer_id):
         raise WebhookMalformed
-    if fact.event is Event.RETURNED and not return_code.is_valid(fact.return_code):
+    if not _agrees(fact, _text(data, "state", needed=False), notice.return_code):
         raise WebhookMalformed
     return notice
+
+
+def _unknown(fields: dict[str, Any], body: bytes) -> Notice:
+    """Return a notice of an unknown type, with the transfer that it seems to name."""
+    data = fields.get("data")
+    named = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+    return Notice(
+        notice_id=_text(fields, "id"),
+        type=_text(fields, "type"),
+        trace_number="",
+        transfer_id=_uuid(str(named.get("idempotencyKey"))),
+        return_code="",
+        content=body,
+    )
+
+
+def reused(notice: Notice) -> Notice:
+    """Return a notice under an id of its own: another notice has its id. Equal ones get one id."""
+    digest = hashlib.sha256(repr(notice).encode()).hexdigest()[:_DIGEST_CHARS]
+    return replace(notice, notice_id=f"{notice.notice_id}#{digest}")
+
+
+def _agrees(fact: Fact, state: str, code: str) -> bool:
+    """Return whether a notice's state and code, which may be "", say the same as its type."""
+    if fact.event is Event.RETURNED:
+        return state in {"", "RETURNED"} and return_code.is_valid(code)
+    return state in {"", "SETTLED"} and not code
 
 
 def _uuid(text: str) -> uuid.UUID | None:

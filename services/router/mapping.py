@@ -36,6 +36,12 @@ class Outgoing:
     value: bytes
     headers: Headers
 
+    @property
+    def dead_letter_reason(self) -> str:
+        """Why the record goes to a dead-letter topic; "" for any other record."""
+        reason = dict(self.headers).get("dlq-reason")
+        return reason.decode() if isinstance(reason, bytes) else reason or ""
+
 
 def fan_out(record: Record) -> list[Outgoing]:
     """Return the outgoing records; an unreadable record becomes one dead letter."""

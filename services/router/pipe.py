@@ -182,8 +182,7 @@ class Pipe:
     def _write(self, producer: Producer, out: Outgoing) -> None:
         if out.topic.endswith(DEAD_LETTER_SUFFIX):
             self._health.parked += 1
-            reason = dict(out.headers).get("dlq-reason")
-            log.error("router.parked", topic=out.topic, reason=reason)
+            log.error("router.parked", topic=out.topic, reason=out.dead_letter_reason)
         while True:
             try:
                 producer.produce(out.topic, value=out.value, key=out.key, headers=out.headers)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import grpc.aio
 
+from services.chassis.call_context import note_replay
 from services.chassis.customers_client import CustomersClient
 from services.chassis.page_tokens import PageTokens, page_rows, query_digest
 from services.kernel.errors import BankError
@@ -13,7 +14,7 @@ from services.transfers import mapping, state
 from services.transfers.errors import AccountNotFound, TransferNotFound
 from services.transfers.settings import TransfersSettings
 from services.transfers.state import BookTransfer, BookTransferOrder
-from services.transfers.store import Store
+from services.transfers.store import Posted, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,18 @@ async def create_book_transfer(deps: Dependencies, order: BookTransferOrder) -> 
     customers service does not answer. So a handler looks for the key before it refuses.
     """
     try:
-        return await _post(deps, order)
+        posted = await _post(deps, order)
     except (BankError, grpc.aio.AioRpcError):
-        answer = await deps.store.replay(order)
-        if answer is None:
+        found = await deps.store.replay(order)
+        if found is None:
             raise
-        return answer
+        posted = found
+    if not posted.is_new:
+        note_replay()
+    return posted.response
 
 
-async def _post(deps: Dependencies, order: BookTransferOrder) -> bytes:
+async def _post(deps: Dependencies, order: BookTransferOrder) -> Posted:
     state.require_sound(order, deps.settings.amount_minor_units_max)
     answer = await deps.customers.check_debit(
         order.customer_id, order.account_id, order.destination_account_id

@@ -49,6 +49,14 @@ KEYS_MAX = 1_000
 """The largest number of transfers whose keys one statement forgets."""
 
 
+class Posted(NamedTuple):
+    """The answer to a posted transfer."""
+
+    response: bytes
+    is_new: bool
+    """Whether this call posted it; otherwise an earlier one with the same key did."""
+
+
 class Store:
     """The schema `transfers` of the Write DB."""
 
@@ -61,7 +69,7 @@ class Store:
 
     async def post(
         self, order: BookTransferOrder, transfer: BookTransfer, response: bytes, event: EventOut
-    ) -> bytes:
+    ) -> Posted:
         """Post a transfer and return `response`, or the stored answer if the key has a transfer.
 
         Raises InsufficientFunds and IdempotencyKeyReused; a refused request writes nothing.
@@ -72,7 +80,7 @@ class Store:
         except ledger_refusals.InsufficientFunds as refusal:
             raise InsufficientFunds(account_id=str(transfer.account_id)) from refusal
         answer = _answer(row)
-        return response if answer is None else answer
+        return Posted(response, is_new=True) if answer is None else answer
 
     async def _post_request(self, request: Request) -> Any:
         """Post in a batch, or alone if it fails; return verdict and response or raise a refusal."""
@@ -115,7 +123,7 @@ class Store:
             except asyncpg.LockNotAvailableError as error:
                 raise AccountBusy from error
 
-    async def replay(self, order: BookTransferOrder) -> bytes | None:
+    async def replay(self, order: BookTransferOrder) -> Posted | None:
         """Return the stored answer of an order's key, or None; raise IdempotencyKeyReused."""
         row = await self._pool.fetchrow(
             self._sql.replay, order.customer_id, order.idempotency_key, order.fingerprint
@@ -176,12 +184,13 @@ def _request(
     )
 
 
-def _answer(row: asyncpg.Record | None) -> bytes | None:
-    if row is None or row["verdict"] is None:
+def _answer(row: asyncpg.Record | None) -> Posted | None:
+    """Return the stored answer of a row's key, or None; raise IdempotencyKeyReused."""
+    if row is None or (row["response"] is None and row["verdict"] != "REUSED"):
         return None
     if row["verdict"] == "REUSED":
         raise IdempotencyKeyReused
-    return row["response"]
+    return Posted(row["response"], is_new=row["verdict"] == "POSTED")
 
 
 def _transfer(row: asyncpg.Record) -> BookTransfer:

@@ -60,9 +60,10 @@ OWN_FILES = {
         "rows.py": "the values that statements take and return; pure",
         "saga.py": "which question comes next and what an answer means; pure",
         "driver.py": "carries out the saga: asks and saves",
-        "reconciliation.py": "asks about transfers whose notice is overdue",
+        "reconciliation.py": "asks about transfers whose notice may be lost",
         "reviews.py": "cancels the transfers that a reviewer refused",
         "webhook.py": "signature, age and form of a notice; pure",
+        "webhook_secrets.py": "the valid keys of signatures, read again during a rotation",
     },
     "relay": {
         "relay.py": "reads the outbox and publishes",

@@ -56,6 +56,25 @@ async def test_a_transfer_whose_notices_are_all_lost_ends_by_query_and_a_late_on
     assert (await entries(bank, transfer_id), await bank.posted(ana)) == (4, balance)
 
 
+async def test_a_late_return_whose_notice_is_lost_credits_the_customer(bank: Bank) -> None:
+    ana = await bank.customer()
+    paid = (await bank.pay(ana, 100_00, accountNumber="1238803")).body
+    transfer_id = paid["transferId"]
+    await bank.two_banking_days()
+    await bank.in_state(ana, transfer_id, "COMPLETED")
+    try:
+        for _ in range(3):
+            await bank.two_banking_days_untold()
+        assert (await bank.transfer(ana, transfer_id))["state"] == "COMPLETED"
+        sql = "UPDATE payments.late_return_check SET due_time = now() WHERE transfer_id = $1"
+        await bank.rows("bp_write", sql, uuid.UUID(transfer_id))
+        ended = await bank.in_state(ana, transfer_id, "RETURNED")
+        assert (ended["returnCode"], await bank.posted(ana)) == ("R03", 5_000_00)
+    finally:
+        await bank.release_notices()
+    assert await notices(bank, transfer_id) == {"APPLIED": 2, "STALE": 1}
+
+
 async def test_a_notice_and_a_query_at_the_same_time_are_applied_once(bank: Bank) -> None:
     ana = await bank.customer()
     numbers = ["123456", "1239902"] * 8

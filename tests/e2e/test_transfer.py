@@ -37,6 +37,8 @@ async def test_the_same_key_and_payload_replay_the_first_answer_byte_for_byte(ba
     await bank.in_state(ana, first.body["transferId"], "COMPLETED")
     again = await bank.pay(ana, 10_00, key=key)
     assert (again.status, again.text) == (200, first.text)
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
     other = await bank.pay(ana, 11_00, key=key)
     assert (other.status, other.reason) == (409, "IDEMPOTENCY_KEY_REUSED")
     assert await bank.posted(ana) == 4_990_00

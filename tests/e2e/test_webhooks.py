@@ -89,7 +89,8 @@ async def test_a_forged_notice_changes_nothing(bank: Bank) -> None:
 
 
 async def test_a_malformed_notice_is_refused_with_a_reason(bank: Bank) -> None:
-    for body in (b"", b"[]", b"{", b'{"id": 1}', b'{"id":"a","type":"x","data":{}}'):
+    empty = b'{"id":"a","type":"transfer.completed","data":{}}'
+    for body in (b"", b"[]", b"{", b'{"id": 1}', b'{"id":"a"}', empty):
         answer = await send(bank, body)
         assert (answer.status, answer.reason) == (400, "WEBHOOK_MALFORMED")
 

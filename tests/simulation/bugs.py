@@ -25,6 +25,7 @@ from services.payments.saga import Answer, Outcome, Step
 from services.payments.state import Event, State
 from services.payments.store import Store
 from services.payments.transfer import Fact, Notice
+from services.transfers.store import Posted
 from services.transfers.store import Store as BookStore
 from tests.simulation.wavering import wavering
 
@@ -315,7 +316,7 @@ def router_commits_first(stack: ExitStack) -> None:
 def book_key_is_ignored(stack: ExitStack) -> None:
     right = BookStore.post
 
-    async def wrong(self: Any, order: Any, transfer: Any, response: Any, event: Any) -> bytes:
+    async def wrong(self: Any, order: Any, transfer: Any, response: Any, event: Any) -> Posted:
         fresh = replace(order, idempotency_key=f"{transfer.transfer_id}")
         return await right(self, fresh, transfer, response, event)
 

@@ -27,8 +27,14 @@ from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
 from services.payments.settings import PaymentsSettings
 from services.payments.store import Store
+from services.payments.webhook_secrets import WebhookSecrets
 
 API_KEY = "not asked here"
+_FIELDS = {"webhook_secret": SECRET}
+
+
+async def _fields() -> dict[str, str]:
+    return _FIELDS
 
 
 @cache
@@ -80,7 +86,7 @@ class Payments:
             customers=cast(Any, Customers(context, self._people, process)),
             limits=Limits(settings.transfer_minor_units_max, settings.unscored_minor_units_max),
             tokens=PageTokens(bytes(32)),
-            webhook_secret=SECRET.encode(),
+            webhook_secrets=WebhookSecrets(_FIELDS, _fields),
         )
 
     def _run_background(self, process: Process, deps: Dependencies) -> None:

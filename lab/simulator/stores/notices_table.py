@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from lab.simulator.stores.database import Database, Row
+from lab.simulator.stores.return_checks import ReturnChecks
 
 
 class WorkWatch(Protocol):
@@ -46,17 +47,16 @@ def notice_row(
     )
 
 
-class NoticesTable:
+class NoticesTable(ReturnChecks):
     """Notices, and the transfers to match them with: by id and by trace number."""
 
     def __init__(self, database: Database, work: WorkWatch, now: Callable[[], datetime]) -> None:
-        self._database = database
+        super().__init__(database)
         self._work = work
         self._now = now
         self.notices: dict[str, Row] = {}
         self.kept: dict[str, datetime] = {}
         """Notices that wait for their transfer, with the time of their arrival."""
-        self.transfers: dict[uuid.UUID, Row] = {}
         self.traces: dict[str, uuid.UUID] = {}
 
     def keep_notice(
@@ -66,16 +66,26 @@ class NoticesTable:
         trace_number: str,
         transfer_id: uuid.UUID | None,
         return_code: str,
+        _content: bytes | None = None,
     ) -> Sequence[Row]:
-        """Keep a notice. A duplicate changes nothing. Return the state of the notice."""
+        """Keep a notice. A duplicate changes nothing. Return the notice's state, or REUSED."""
         known = self.notices.get(notice_id)
-        if known is not None:
-            return [{"state": known["state"]}]
         row = notice_row(notice_id, kind, trace_number, transfer_id, return_code, "KEPT")
+        if known is not None:
+            same = Record(row, state="") == Record(known, state="")
+            return [{"state": known["state"] if same else "REUSED"}]
         self._database.put(self.notices, notice_id, row)
         self._database.put(self.kept, notice_id, self._now())
         self._database.tell(self._work.kept)
         return [{"state": "KEPT"}]
+
+    def keep_conflict(self, notice_id: str, *values: Any) -> Sequence[Any]:
+        """Keep a notice for a person. A duplicate changes nothing."""
+        kind, trace_number, transfer_id, return_code, _content = values
+        if notice_id not in self.notices:
+            notice = (notice_id, kind, trace_number, transfer_id, return_code, "CONFLICT")
+            self._database.put(self.notices, notice_id, notice_row(*notice))
+        return []
 
     def _set_notice(self, notice_id: str, state: str) -> None:
         self._database.put(self.notices, notice_id, Record(self.notices[notice_id], state=state))
@@ -107,6 +117,18 @@ class NoticesTable:
         for notice_id in old:
             self._set_notice(notice_id, "CONFLICT")
         return [_without_state(self.notices[notice_id]) for notice_id in old]
+
+    def taken_traces(
+        self, ids: Sequence[uuid.UUID], traces: Sequence[str], since: datetime
+    ) -> Sequence[Row]:
+        """Return those transfers whose trace number another one has that is not too old."""
+        floor = int(since.timestamp() * 1000) << 80
+        rows = [row for one, row in self.transfers.items() if one.int >= floor]
+        return [
+            {"transfer_id": one}
+            for one, trace in zip(ids, traces, strict=True)
+            if any(row["trace_number"] == trace and row["transfer_id"] != one for row in rows)
+        ]
 
 
 def _without_state(row: Row) -> Record:

@@ -136,6 +136,7 @@ class PaymentsTables(DeclinesTable):
             self._free_key(moved)
         if notice is not None and notice in self.notices:
             self._set_notice(notice, "APPLIED")
+        self.note_state(transfer_id, state, update_time, lease_until)
         return [{"advanced": True, "accepted_response": moved["accepted_response"]}]
 
     def advance_group(self, steps: Sequence[PlainStep]) -> Sequence[Row]:

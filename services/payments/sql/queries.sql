@@ -42,6 +42,17 @@ WHERE trace_number = $1
 ORDER BY transfer_id DESC
 LIMIT 10;
 
+-- name: taken_traces
+-- Those of some transfers whose trace number another transfer since an instant has too. It must be
+-- read after the transfers are saved, so that of two concurrent ones at least one is found.
+SELECT a.transfer_id
+FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS a (transfer_id, trace_number, number)
+WHERE EXISTS (
+    SELECT FROM payments.interbank_transfer t
+    WHERE t.trace_number = a.trace_number AND t.transfer_id <> a.transfer_id
+      AND t.transfer_id >= chassis.id_floor($3))
+ORDER BY a.number;
+
 -- name: transfers_of_account
 -- One page of an account's transfers, newest first, after an id.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
@@ -137,6 +148,37 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     trace_number, failure_reason, return_code, correlation_id, traceparent, create_time,
     update_time, attempts, accepted_response;
 
+-- name: claim_return_checks
+-- Claims the checks for late returns that are due, with their transfers.
+WITH due AS (
+    SELECT shard, transfer_id
+    FROM payments.late_return_check
+    WHERE due_time < $2
+    ORDER BY due_time
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE payments.late_return_check c
+    SET due_time = $1, attempts = c.attempts + 1
+    FROM due
+    WHERE c.shard = due.shard AND c.transfer_id = due.transfer_id
+    RETURNING c.shard, c.transfer_id, c.settle_time, c.attempts
+)
+SELECT c.settle_time, c.attempts, t.transfer_id, customer_id, account_id, amount,
+    currency, beneficiary_name, routing_number, account_number, account_type, memo, fraud_review,
+    state, version, trace_number, failure_reason, return_code, correlation_id, traceparent,
+    create_time, update_time, accepted_response
+FROM claimed c
+JOIN payments.interbank_transfer t ON t.shard = c.shard AND t.transfer_id = c.transfer_id;
+
+-- name: check_return_at
+-- Sets when the bank checks a transfer for a late return, if a check is left.
+UPDATE payments.late_return_check SET due_time = $3 WHERE shard = $1 AND transfer_id = $2;
+
+-- name: end_return_checks
+-- Ends the checks of a transfer for late returns.
+DELETE FROM payments.late_return_check WHERE shard = $1 AND transfer_id = $2;
+
 -- name: put_aside
 -- Keeps a contradiction for a person and stops asking about its transfer, unless the transfer has
 -- changed.
@@ -154,18 +196,29 @@ ON CONFLICT (notice_id) DO UPDATE SET receive_time = clock_timestamp()
 RETURNING notice_id;
 
 -- name: keep_notice
--- Keeps a notice of the clearing house; a repeated one changes nothing. Returns the notice's state.
+-- Keeps a notice of the clearing house; a repeated one changes nothing. Returns the notice's state,
+-- or REUSED if its id belongs to a notice with other content.
 WITH kept AS (
     INSERT INTO payments.ach_notice
-        (notice_id, type, trace_number, transfer_id, return_code, state)
-    VALUES ($1, $2, $3, $4, $5, 'KEPT')
+        (notice_id, type, trace_number, transfer_id, return_code, content, state)
+    VALUES ($1, $2, $3, $4, $5, $6, 'KEPT')
     ON CONFLICT DO NOTHING
     RETURNING state
 )
 SELECT state FROM kept
 UNION ALL
-SELECT state FROM payments.ach_notice WHERE notice_id = $1
+SELECT CASE WHEN (type, trace_number, return_code) = ($2, $3, $5)
+        AND transfer_id IS NOT DISTINCT FROM $4 AND coalesce(content = $6, true)
+    THEN state ELSE 'REUSED' END
+FROM payments.ach_notice WHERE notice_id = $1
 LIMIT 1;
+
+-- name: keep_conflict
+-- Keeps a notice for a person; a repeated one changes nothing.
+INSERT INTO payments.ach_notice
+    (notice_id, type, trace_number, transfer_id, return_code, content, state)
+VALUES ($1, $2, $3, $4, $5, $6, 'CONFLICT')
+ON CONFLICT DO NOTHING;
 
 -- name: close_notice
 -- Sets the state of a notice that changed nothing.

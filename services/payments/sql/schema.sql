@@ -68,6 +68,7 @@ CREATE TABLE payments.ach_notice (
     return_code text NOT NULL,
     state text NOT NULL,
     receive_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    content bytea,
     CONSTRAINT ach_notice_state_check CHECK ((state = ANY (ARRAY['KEPT'::text, 'APPLIED'::text,
         'STALE'::text, 'CONFLICT'::text])))
 );
@@ -221,6 +222,26 @@ ALTER TABLE ONLY payments.keys_forgotten
     ADD CONSTRAINT keys_forgotten_pkey PRIMARY KEY (shard);
 
 GRANT SELECT ON TABLE payments.keys_forgotten TO bp_judge;
+
+-- The completed transfers about which the bank asks the clearing house once more at due_time,
+-- because the notice of a late return may be lost. A row is removed after its last check.
+CREATE TABLE payments.late_return_check (
+    shard smallint NOT NULL,
+    transfer_id uuid NOT NULL,
+    settle_time timestamp with time zone NOT NULL,
+    due_time timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL
+);
+ALTER TABLE payments.late_return_check OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.late_return_check
+    ADD CONSTRAINT late_return_check_pkey PRIMARY KEY (shard, transfer_id);
+
+-- For the transfers to ask about now.
+CREATE INDEX late_return_check_due ON payments.late_return_check USING btree (due_time);
+
+GRANT SELECT ON TABLE payments.late_return_check TO bp_judge;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE payments.late_return_check TO bp_payments;
 
 -- What a person decided about a transfer in review, never changed except for effect.
 CREATE TABLE payments.review_decision (

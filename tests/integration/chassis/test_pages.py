@@ -24,6 +24,7 @@ PAGES = {
         f"0, {LAST}, {LAST}, {LAST}, 'FAILED', 50",
         "transfer_id state",
     ),
+    "payments taken_traces": ("bp_write", f"ARRAY[{LAST}], ARRAY['1'], now()", "trace_number"),
     "transfers transfers_of_account": ("bp_write", f"0, {LAST}, {LAST}, 50", "transfer_id"),
     "customers accounts": ("bp_customers", f"{LAST}, {LAST}, 50", "account_id"),
     "audit by_subject": ("bp_audit", "'transfers/1', 0, 0, 50", "chain sequence"),

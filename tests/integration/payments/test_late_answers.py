@@ -108,7 +108,7 @@ async def deps(postgres: PostgresStore, tmp_path: Path) -> AsyncGenerator[Depend
             customers=cast("Any", _AnyAccount()),
             limits=Limits(transfer_max=100_00, unscored_max=100_00),
             tokens=PageTokens.of({"page_token_key": "0" * 64}),
-            webhook_secret=b"",
+            webhook_secrets=cast("Any", None),
         )
         if store.driver.saga is not None:
             store.driver.saga.cancel()

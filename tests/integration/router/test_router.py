@@ -1,6 +1,7 @@
 """The router writes exactly once after any crash, and a bad message does not stop it."""
 
 import asyncio
+import json
 import random
 import signal
 from collections import Counter
@@ -123,6 +124,9 @@ def test_a_bad_message_goes_to_the_dlq_with_its_reason_and_the_group_continues(
     assert _header(parked[0], "dlq-reason") == b"UNDECODABLE"
     assert _header(parked[0], "dlq-original-topic") == b"payments"
     assert int(_header(parked[0], "dlq-original-offset")) >= 0
+    written = (routers[0].home / f"router-{routers[0].slot}.log").read_text()
+    told = [json.loads(line) for line in written.splitlines() if "router.parked" in line]
+    assert "UNDECODABLE" in {line["reason"] for line in told}
 
 
 def test_an_event_too_large_for_the_log_delays_no_later_event(

@@ -231,6 +231,7 @@ async def _say_something(twins: Twins, payers: Payers) -> None:
             now = LONG_AGO + timedelta(hours=luck.randrange(96))
             await twins.say("claim_due", "slot/1", until, now, 64, only=known)
             await twins.say("claim_unsettled", "slot/1", until, now, 64, only=known)
+            await _say_of_return_checks(twins, payers, some, now)
         case 10:
             await twins.say("give_up_notices", LONG_AGO, ["transfer.completed"])
             version = payers.transfers[some][1] if known else 1
@@ -239,11 +240,25 @@ async def _say_something(twins: Twins, payers: Payers) -> None:
             await _say_of_notices(twins, payers, some)
 
 
+async def _say_of_return_checks(
+    twins: Twins, payers: Payers, some: uuid.UUID, now: datetime
+) -> None:
+    until = now + timedelta(seconds=45)
+    await twins.say("claim_return_checks", until, now, 64, only=set(payers.transfers))
+    await twins.say("check_return_at", shard_of(some), some, now)
+    if payers.luck.random() < 0.2:
+        await twins.say("end_return_checks", shard_of(some), some)
+
+
 async def _say_of_notices(twins: Twins, payers: Payers, some: uuid.UUID) -> None:
     luck = payers.luck
     notice_id = f"{payers.marker}-n{luck.randrange(8)}"
     payers.notices.append(notice_id)
-    await twins.say("keep_notice", notice_id, "transfer.completed", f"t{notice_id}", some, "")
+    await twins.say("keep_notice", notice_id, "transfer.completed", f"t{notice_id}", some, "", None)
+    if luck.random() < 0.2:
+        reused = (f"{notice_id}#1", "transfer.returned", f"t{notice_id}", some, "R03", None)
+        payers.notices.append(reused[0])
+        await twins.say("keep_conflict", *reused)
     if luck.random() < 0.4:
         await twins.say("close_notice", notice_id, luck.choice(("STALE", "CONFLICT")))
     if luck.random() < 0.2:
@@ -273,7 +288,10 @@ async def test_random_statements_of_payments_get_the_same_answers(
     for transfer_id in payers.transfers:
         await twins.say("transfer", shard_of(transfer_id), transfer_id)
     for notice_id in set(payers.notices):
-        await twins.say("keep_notice", notice_id, "again", "", None, "")
+        row = simulated.payments.notices[notice_id]
+        content = (row["type"], row["trace_number"], row["transfer_id"], row["return_code"])
+        await twins.say("keep_notice", notice_id, *content, None)
+        await twins.say("keep_notice", notice_id, "again", "", None, "", None)
     await people.compare(superuser, simulated)
     made = list(simulated.payments.transfers)
     assert await outbox_rows(superuser, made) == simulated_outbox_rows(simulated.outbox)

@@ -71,7 +71,7 @@ def order_of(made: BookTransfer, key: str = "") -> BookTransferOrder:
 async def post(store: Store, made: BookTransfer, order: BookTransferOrder) -> bytes:
     """Post a transfer; its answer and its event have its id as their bytes."""
     event = EventOut(new_id(), made.transfer_id.bytes)
-    return await store.post(order, made, made.transfer_id.bytes, event)
+    return (await store.post(order, made, made.transfer_id.bytes, event)).response
 
 
 async def burst(

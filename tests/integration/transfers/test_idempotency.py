@@ -1,6 +1,7 @@
 """One idempotency key creates at most one transfer, even if calls are lost or repeated."""
 
 import asyncio
+from typing import Any
 
 import grpc
 from bp.transfers.v1 import transfers_service_pb2 as pb
@@ -29,6 +30,18 @@ async def test_one_key_from_fifty_connections_makes_one_transfer_and_one_body(
     assert len(set(bodies)) == 1
     assert await bank.held(payer.account_id) == (9_300, 2)
     assert await bank.held(payee.account_id) == (700, 1)
+
+
+async def test_a_replay_says_so_in_a_header(bank: LedgerBank, transfers_stub):
+    payer, payee = await bank.open_holder(10_000), await bank.open_holder()
+    metadata = from_customer(payer.customer_id, new_key())
+    told: list[Any] = []
+    for cents in (700, 700, 20_000_000_00):
+        call = transfers_stub.CreateBookTransfer(
+            order(payer.account_id, payee.account_id, cents), metadata=metadata
+        )
+        told.append(dict(await call.initial_metadata()).get("idempotent-replayed"))
+    assert told == [None, "true", None]
 
 
 async def test_a_key_with_another_payload_is_refused_even_if_that_would_be_refused_anyway(

@@ -5,7 +5,9 @@ import grpc
 import grpc.aio
 import pytest
 
+from services.chassis import boundary
 from services.chassis.boundary import CallLimit, translate
+from services.kernel import errors
 from services.kernel.errors import RateLimited
 
 
@@ -44,3 +46,15 @@ def test_calls_beyond_the_limit_are_refused_until_one_ends() -> None:
         assert refused.value.retry_after_s
         with limit.place():
             pass
+
+
+def test_the_lines_of_a_header_become_one_list() -> None:
+    pairs = [("ach-signature", "t=1,v1=a"), ("other", "x"), ("ach-signature", "v1=b"), ("b", b"c")]
+    joined = boundary.text_metadata(pairs)
+    assert joined == {"ach-signature": "t=1,v1=a, v1=b", "other": "x"}
+
+
+def test_a_key_that_was_sent_twice_is_no_key() -> None:
+    pairs = [("idempotency-key", "one"), ("idempotency-key", "two")]
+    with pytest.raises(errors.IdempotencyKeyInvalid):
+        boundary._require_key(boundary.text_metadata(pairs)["idempotency-key"])

@@ -100,3 +100,9 @@ def _chained() -> Exception:
     error = LookupError("no transfer")
     error.__cause__ = refused
     return error
+
+
+@pytest.mark.parametrize(("value", "shown"), [(b"UNDECODABLE", "UNDECODABLE"), (b"\xff", "\ufffd")])
+def test_bytes_are_logged_as_text(value: bytes, shown: str) -> None:
+    line = telemetry._to_ecs(None, "error", {"event": "x", "timestamp": "t", "reason": value})
+    assert json.loads(line)["reason"] == shown

@@ -71,6 +71,8 @@ class PaymentsServiceServicer:
         Returns when the clearing house has accepted the transfer (SUBMITTED), or after five seconds
         with the transfer's state at that time. If the clearing house could not accept it, the debit
         is reversed and the call fails with 503 and RetryInfo (ACH_UNAVAILABLE).
+        A repeated request gets the first answer again, with the header Idempotent-Replayed: true.
+        GetInterbankTransfer returns the transfer's present state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

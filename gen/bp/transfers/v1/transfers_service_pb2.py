@@ -30,7 +30,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'bp/transfers/v1/transfers_service.proto\x12\x0f\x62p.transfers.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a#bp/transfers/v1/book_transfer.proto\x1a\x16\x62p/type/v1/money.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xf8\x01\n\x19\x43reateBookTransferRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12\x42\n\x16\x64\x65stination_account_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\x14\x64\x65stinationAccountId\x12\x35\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x11.bp.type.v1.MoneyB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x06\x61mount\x12\x33\n\x04memo\x18\x04 \x01(\tB\x1f\x80\x01\x01\xe2\x41\x01\x01\xbaH\x11r\x0f\x18P2\x0b^[^\\p{C}]*$\xa8\xbb\x18\x03R\x04memo\"W\n\x1a\x43reateBookTransferResponse\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\"G\n\x16GetBookTransferRequest\x12-\n\x0btransfer_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\ntransferId\"T\n\x17GetBookTransferResponse\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\"\x96\x01\n\x18ListBookTransfersRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x80\x01\n\x19ListBookTransfersResponse\x12;\n\ttransfers\x18\x01 \x03(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\ttransfers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb8\x04\n\x10TransfersService\x12\xb9\x01\n\x12\x43reateBookTransfer\x12*.bp.transfers.v1.CreateBookTransferRequest\x1a+.bp.transfers.v1.CreateBookTransferResponse\"J\xa2\xbb\x18\x1b\x08\x02\x12\x0ftransfers:write*\x02\x08\x05\x30\x02\x38\x01\x82\xd3\xe4\x93\x02%\"\x16/v1/transfers/internal:\x01*b\x08transfer\x12\xbb\x01\n\x0fGetBookTransfer\x12\'.bp.transfers.v1.GetBookTransferRequest\x1a(.bp.transfers.v1.GetBookTransferResponse\"U\x90\x02\x01\xa2\xbb\x18\x18\x08\x02\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x30\x12$/v1/transfers/internal/{transfer_id}b\x08transfer\x12\xa9\x01\n\x11ListBookTransfers\x12).bp.transfers.v1.ListBookTransfersRequest\x1a*.bp.transfers.v1.ListBookTransfersResponse\"=\x90\x02\x01\xa2\xbb\x18\x18\x08\x02\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/transfers/internalb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'bp/transfers/v1/transfers_service.proto\x12\x0f\x62p.transfers.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a#bp/transfers/v1/book_transfer.proto\x1a\x16\x62p/type/v1/money.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xbb\x04\n\x19\x43reateBookTransferRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12\x42\n\x16\x64\x65stination_account_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\x14\x64\x65stinationAccountId\x12\x35\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x11.bp.type.v1.MoneyB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x06\x61mount\x12\xf5\x02\n\x04memo\x18\x04 \x01(\tB\xe0\x02\x80\x01\x01\xe2\x41\x01\x01\xbaH\xd1\x02r.\x18P2*^[\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Zs}\xe2\x80\x8c\xe2\x80\x8d]*$\xba\x01\x9d\x02\n\x0cmemo.visible\x12Tmust have a visible character, begin and end with one, and join only what is visible\x1a\xb6\x01this == \'\' || this.matches(r\'^\\p{Zs}*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*(?:.*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*)?\\p{Zs}*$\')\xa8\xbb\x18\x03R\x04memo\"W\n\x1a\x43reateBookTransferResponse\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\"G\n\x16GetBookTransferRequest\x12-\n\x0btransfer_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\ntransferId\"T\n\x17GetBookTransferResponse\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\"\x96\x01\n\x18ListBookTransfersRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x80\x01\n\x19ListBookTransfersResponse\x12;\n\ttransfers\x18\x01 \x03(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\ttransfers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb8\x04\n\x10TransfersService\x12\xb9\x01\n\x12\x43reateBookTransfer\x12*.bp.transfers.v1.CreateBookTransferRequest\x1a+.bp.transfers.v1.CreateBookTransferResponse\"J\xa2\xbb\x18\x1b\x08\x02\x12\x0ftransfers:write*\x02\x08\x05\x30\x02\x38\x01\x82\xd3\xe4\x93\x02%\"\x16/v1/transfers/internal:\x01*b\x08transfer\x12\xbb\x01\n\x0fGetBookTransfer\x12\'.bp.transfers.v1.GetBookTransferRequest\x1a(.bp.transfers.v1.GetBookTransferResponse\"U\x90\x02\x01\xa2\xbb\x18\x18\x08\x02\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x30\x12$/v1/transfers/internal/{transfer_id}b\x08transfer\x12\xa9\x01\n\x11ListBookTransfers\x12).bp.transfers.v1.ListBookTransfersRequest\x1a*.bp.transfers.v1.ListBookTransfersResponse\"=\x90\x02\x01\xa2\xbb\x18\x18\x08\x02\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/transfers/internalb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,7 +44,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEBOOKTRANSFERREQUEST'].fields_by_name['amount']._loaded_options = None
   _globals['_CREATEBOOKTRANSFERREQUEST'].fields_by_name['amount']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
   _globals['_CREATEBOOKTRANSFERREQUEST'].fields_by_name['memo']._loaded_options = None
-  _globals['_CREATEBOOKTRANSFERREQUEST'].fields_by_name['memo']._serialized_options = b'\200\001\001\342A\001\001\272H\021r\017\030P2\013^[^\\p{C}]*$\250\273\030\003'
+  _globals['_CREATEBOOKTRANSFERREQUEST'].fields_by_name['memo']._serialized_options = b'\200\001\001\342A\001\001\272H\321\002r.\030P2*^[\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Zs}\342\200\214\342\200\215]*$\272\001\235\002\n\014memo.visible\022Tmust have a visible character, begin and end with one, and join only what is visible\032\266\001this == \'\' || this.matches(r\'^\\p{Zs}*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*(?:.*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*)?\\p{Zs}*$\')\250\273\030\003'
   _globals['_GETBOOKTRANSFERREQUEST'].fields_by_name['transfer_id']._loaded_options = None
   _globals['_GETBOOKTRANSFERREQUEST'].fields_by_name['transfer_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
   _globals['_LISTBOOKTRANSFERSREQUEST'].fields_by_name['account_id']._loaded_options = None
@@ -60,17 +60,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRANSFERSSERVICE'].methods_by_name['ListBookTransfers']._loaded_options = None
   _globals['_TRANSFERSSERVICE'].methods_by_name['ListBookTransfers']._serialized_options = b'\220\002\001\242\273\030\030\010\002\022\016transfers:read*\002\010\0030\001\202\323\344\223\002\030\022\026/v1/transfers/internal'
   _globals['_CREATEBOOKTRANSFERREQUEST']._serialized_start=241
-  _globals['_CREATEBOOKTRANSFERREQUEST']._serialized_end=489
-  _globals['_CREATEBOOKTRANSFERRESPONSE']._serialized_start=491
-  _globals['_CREATEBOOKTRANSFERRESPONSE']._serialized_end=578
-  _globals['_GETBOOKTRANSFERREQUEST']._serialized_start=580
-  _globals['_GETBOOKTRANSFERREQUEST']._serialized_end=651
-  _globals['_GETBOOKTRANSFERRESPONSE']._serialized_start=653
-  _globals['_GETBOOKTRANSFERRESPONSE']._serialized_end=737
-  _globals['_LISTBOOKTRANSFERSREQUEST']._serialized_start=740
-  _globals['_LISTBOOKTRANSFERSREQUEST']._serialized_end=890
-  _globals['_LISTBOOKTRANSFERSRESPONSE']._serialized_start=893
-  _globals['_LISTBOOKTRANSFERSRESPONSE']._serialized_end=1021
-  _globals['_TRANSFERSSERVICE']._serialized_start=1024
-  _globals['_TRANSFERSSERVICE']._serialized_end=1592
+  _globals['_CREATEBOOKTRANSFERREQUEST']._serialized_end=812
+  _globals['_CREATEBOOKTRANSFERRESPONSE']._serialized_start=814
+  _globals['_CREATEBOOKTRANSFERRESPONSE']._serialized_end=901
+  _globals['_GETBOOKTRANSFERREQUEST']._serialized_start=903
+  _globals['_GETBOOKTRANSFERREQUEST']._serialized_end=974
+  _globals['_GETBOOKTRANSFERRESPONSE']._serialized_start=976
+  _globals['_GETBOOKTRANSFERRESPONSE']._serialized_end=1060
+  _globals['_LISTBOOKTRANSFERSREQUEST']._serialized_start=1063
+  _globals['_LISTBOOKTRANSFERSREQUEST']._serialized_end=1213
+  _globals['_LISTBOOKTRANSFERSRESPONSE']._serialized_start=1216
+  _globals['_LISTBOOKTRANSFERSRESPONSE']._serialized_end=1344
+  _globals['_TRANSFERSSERVICE']._serialized_start=1347
+  _globals['_TRANSFERSSERVICE']._serialized_end=1915
 # @@protoc_insertion_point(module_scope)

@@ -58,6 +58,7 @@ class TransfersServiceServicer:
 
     def CreateBookTransfer(self, request, context):
         """Moves money between two accounts of the bank immediately.
+        A repeated request gets the first answer again, with the header Idempotent-Replayed: true.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

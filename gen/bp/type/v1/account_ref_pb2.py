@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62p/type/v1/account_ref.proto\x12\nbp.type.v1\x1a\x1b\x62uf/validate/validate.proto\"\x8d\x02\n\nAccountRef\x12\x30\n\x04name\x18\x01 \x01(\tB\x1c\x80\x01\x01\xbaH\x16r\x11\x10\x01\x18\x16\x32\x0b^[^\\p{C}]+$\xc8\x01\x01R\x04name\x12;\n\x0erouting_number\x18\x02 \x01(\tB\x14\xbaH\x11r\x0c\x32\n^[0-9]{9}$\xc8\x01\x01R\rroutingNumber\x12H\n\x0e\x61\x63\x63ount_number\x18\x03 \x01(\tB!\x80\x01\x01\xbaH\x1br\x16\x32\x14^[0-9A-Za-z-]{1,17}$\xc8\x01\x01R\raccountNumber\x12\x46\n\x0c\x61\x63\x63ount_type\x18\x04 \x01(\x0e\x32\x17.bp.type.v1.AccountTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x61\x63\x63ountType*F\n\x0b\x41\x63\x63ountType\x12\x1c\n\x18\x41\x43\x43OUNT_TYPE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x43HECKING\x10\x01\x12\x0b\n\x07SAVINGS\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62p/type/v1/account_ref.proto\x12\nbp.type.v1\x1a\x1b\x62uf/validate/validate.proto\"\xce\x04\n\nAccountRef\x12\xf0\x02\n\x04name\x18\x01 \x01(\tB\xdb\x02\x80\x01\x01\xbaH\xd4\x02r0\x10\x01\x18\x16\x32*^[\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Zs}\xe2\x80\x8c\xe2\x80\x8d]+$\xba\x01\x9b\x02\n\x18\x61\x63\x63ount_ref.name.visible\x12Tmust have a visible character, begin and end with one, and join only what is visible\x1a\xa8\x01this.matches(r\'^\\p{Zs}*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*(?:.*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*)?\\p{Zs}*$\')\xc8\x01\x01R\x04name\x12;\n\x0erouting_number\x18\x02 \x01(\tB\x14\xbaH\x11r\x0c\x32\n^[0-9]{9}$\xc8\x01\x01R\rroutingNumber\x12H\n\x0e\x61\x63\x63ount_number\x18\x03 \x01(\tB!\x80\x01\x01\xbaH\x1br\x16\x32\x14^[0-9A-Za-z-]{1,17}$\xc8\x01\x01R\raccountNumber\x12\x46\n\x0c\x61\x63\x63ount_type\x18\x04 \x01(\x0e\x32\x17.bp.type.v1.AccountTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x61\x63\x63ountType*F\n\x0b\x41\x63\x63ountType\x12\x1c\n\x18\x41\x43\x43OUNT_TYPE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x43HECKING\x10\x01\x12\x0b\n\x07SAVINGS\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,15 +33,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.type.v1.account_ref_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACCOUNTREF'].fields_by_name['name']._loaded_options = None
-  _globals['_ACCOUNTREF'].fields_by_name['name']._serialized_options = b'\200\001\001\272H\026r\021\020\001\030\0262\013^[^\\p{C}]+$\310\001\001'
+  _globals['_ACCOUNTREF'].fields_by_name['name']._serialized_options = b'\200\001\001\272H\324\002r0\020\001\030\0262*^[\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Zs}\342\200\214\342\200\215]+$\272\001\233\002\n\030account_ref.name.visible\022Tmust have a visible character, begin and end with one, and join only what is visible\032\250\001this.matches(r\'^\\p{Zs}*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*(?:.*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*)?\\p{Zs}*$\')\310\001\001'
   _globals['_ACCOUNTREF'].fields_by_name['routing_number']._loaded_options = None
   _globals['_ACCOUNTREF'].fields_by_name['routing_number']._serialized_options = b'\272H\021r\0142\n^[0-9]{9}$\310\001\001'
   _globals['_ACCOUNTREF'].fields_by_name['account_number']._loaded_options = None
   _globals['_ACCOUNTREF'].fields_by_name['account_number']._serialized_options = b'\200\001\001\272H\033r\0262\024^[0-9A-Za-z-]{1,17}$\310\001\001'
   _globals['_ACCOUNTREF'].fields_by_name['account_type']._loaded_options = None
   _globals['_ACCOUNTREF'].fields_by_name['account_type']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_ACCOUNTTYPE']._serialized_start=345
-  _globals['_ACCOUNTTYPE']._serialized_end=415
+  _globals['_ACCOUNTTYPE']._serialized_start=666
+  _globals['_ACCOUNTTYPE']._serialized_end=736
   _globals['_ACCOUNTREF']._serialized_start=74
-  _globals['_ACCOUNTREF']._serialized_end=343
+  _globals['_ACCOUNTREF']._serialized_end=664
 # @@protoc_insertion_point(module_scope)

@@ -2,7 +2,8 @@
 -- table names, the event, the key, and the notice that caused the step. It changes nothing and
 -- returns false when the transfer is no longer at `expected_version`, so a step may be repeated at
 -- any time. `posting` is NULL, SETTLE, REFUND_FROM_CLEARING or REFUND_FROM_SETTLEMENT. A key under
--- which the bank has given an answer is never freed, because the same request would pay again.
+-- which the bank has given an answer is never freed, because the same request would pay again. A
+-- completed transfer gets a check for a late return at `lease_until`, and a returned one loses it.
 CREATE OR REPLACE FUNCTION payments.advance(
     transfer_id uuid, expected_version integer, next_state text, trace_number text,
     failure_reason text, return_code text, update_time timestamptz, lease_until timestamptz,
@@ -43,5 +44,13 @@ BEGIN
     END IF;
     IF notice_id IS NOT NULL THEN
         UPDATE payments.ach_notice n SET state = 'APPLIED' WHERE n.notice_id = advance.notice_id;
+    END IF;
+    IF next_state = 'COMPLETED' THEN
+        INSERT INTO payments.late_return_check (shard, transfer_id, settle_time, due_time)
+        VALUES (moved.shard, transfer_id, update_time, lease_until)
+        ON CONFLICT DO NOTHING;
+    ELSIF next_state = 'RETURNED' THEN
+        DELETE FROM payments.late_return_check c
+        WHERE c.shard = moved.shard AND c.transfer_id = advance.transfer_id;
     END IF;
 END $$;

@@ -20,6 +20,7 @@ ALTER TYPE payments.debit_order OWNER TO payments_owner;
 ALTER TYPE payments.plain_step OWNER TO payments_owner;
 ALTER TABLE payments.idempotency_key OWNER TO payments_owner;
 ALTER TABLE payments.ach_notice OWNER TO payments_owner;
+ALTER TABLE payments.late_return_check OWNER TO payments_owner;
 ALTER TABLE payments.interbank_transfer OWNER TO payments_owner;
 DO $$
 DECLARE
@@ -48,6 +49,7 @@ BEGIN
     END LOOP;
 END $$;
 ALTER TABLE payments.interbank_transfer OWNER TO CURRENT_USER;
+ALTER TABLE payments.late_return_check OWNER TO CURRENT_USER;
 ALTER TABLE payments.ach_notice OWNER TO CURRENT_USER;
 ALTER TABLE payments.idempotency_key OWNER TO CURRENT_USER;
 ALTER TYPE payments.plain_step OWNER TO CURRENT_USER;

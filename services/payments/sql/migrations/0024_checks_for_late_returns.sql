@@ -1,0 +1,129 @@
+-- migrate:up
+
+CREATE TABLE payments.late_return_check (
+    shard smallint NOT NULL,
+    transfer_id uuid NOT NULL,
+    settle_time timestamptz NOT NULL,
+    due_time timestamptz NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    PRIMARY KEY (shard, transfer_id)
+);
+
+COMMENT ON TABLE payments.late_return_check IS
+    'The completed transfers about which the bank asks the clearing house once more at due_time, '
+    'because the notice of a late return may be lost. A row is removed after its last check.';
+COMMENT ON COLUMN payments.late_return_check.attempts IS 'How often the check was claimed.';
+
+CREATE INDEX late_return_check_due ON payments.late_return_check (due_time);
+
+COMMENT ON INDEX payments.late_return_check_due IS 'For the transfers to ask about now.';
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON payments.late_return_check TO bp_payments;
+
+-- Takes any later step of the saga in one round trip: the state, the posting that the transition
+-- table names, the event, the key, and the notice that caused the step. It changes nothing and
+-- returns false when the transfer is no longer at `expected_version`, so a step may be repeated at
+-- any time. `posting` is NULL, SETTLE, REFUND_FROM_CLEARING or REFUND_FROM_SETTLEMENT. A key under
+-- which the bank has given an answer is never freed, because the same request would pay again. A
+-- completed transfer gets a check for a late return at `lease_until`, and a returned one loses it.
+CREATE OR REPLACE FUNCTION payments.advance(
+    transfer_id uuid, expected_version integer, next_state text, trace_number text,
+    failure_reason text, return_code text, update_time timestamptz, lease_until timestamptz,
+    posting text, transaction_id uuid, event_id uuid, event_type text, payload bytea,
+    frees_key boolean, response bytea, notice_id text,
+    OUT advanced boolean, OUT accepted_response bytea
+)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    moved record;
+BEGIN
+    UPDATE payments.interbank_transfer t
+    SET state = next_state, version = t.version + 1, trace_number = advance.trace_number,
+        failure_reason = advance.failure_reason, return_code = advance.return_code,
+        update_time = advance.update_time, lease_until = advance.lease_until, attempts = 0,
+        accepted_response = coalesce(t.accepted_response, response)
+    WHERE t.shard = ledger.shard_of(advance.transfer_id) AND t.transfer_id = advance.transfer_id
+      AND t.version = expected_version
+    RETURNING t.shard, t.customer_id, t.account_id, t.amount, t.currency, t.idempotency_key,
+        t.traceparent, t.accepted_response
+    INTO moved;
+    advanced := FOUND;
+    IF NOT advanced THEN
+        RETURN;
+    END IF;
+    accepted_response := moved.accepted_response;
+    PERFORM outbox.append('payments', moved.account_id, event_id, event_type, transfer_id,
+        payload, moved.traceparent,
+        payments.post_transition(posting, transaction_id, transfer_id, moved.account_id,
+            moved.currency, moved.amount));
+    IF frees_key AND accepted_response IS NULL THEN
+        DELETE FROM payments.idempotency_key k
+        WHERE k.shard = moved.shard AND k.customer_id = moved.customer_id
+          AND k.idempotency_key = moved.idempotency_key
+          AND k.transfer_id = advance.transfer_id;
+    END IF;
+    IF notice_id IS NOT NULL THEN
+        UPDATE payments.ach_notice n SET state = 'APPLIED' WHERE n.notice_id = advance.notice_id;
+    END IF;
+    IF next_state = 'COMPLETED' THEN
+        INSERT INTO payments.late_return_check (shard, transfer_id, settle_time, due_time)
+        VALUES (moved.shard, transfer_id, update_time, lease_until)
+        ON CONFLICT DO NOTHING;
+    ELSIF next_state = 'RETURNED' THEN
+        DELETE FROM payments.late_return_check c
+        WHERE c.shard = moved.shard AND c.transfer_id = advance.transfer_id;
+    END IF;
+END $$;
+
+-- migrate:down
+-- Takes any later step of the saga in one round trip: the state, the posting that the transition
+-- table names, the event, the key, and the notice that caused the step. It changes nothing and
+-- returns false when the transfer is no longer at `expected_version`, so a step may be repeated at
+-- any time. `posting` is NULL, SETTLE, REFUND_FROM_CLEARING or REFUND_FROM_SETTLEMENT. A key under
+-- which the bank has given an answer is never freed, because the same request would pay again.
+CREATE OR REPLACE FUNCTION payments.advance(
+    transfer_id uuid, expected_version integer, next_state text, trace_number text,
+    failure_reason text, return_code text, update_time timestamptz, lease_until timestamptz,
+    posting text, transaction_id uuid, event_id uuid, event_type text, payload bytea,
+    frees_key boolean, response bytea, notice_id text,
+    OUT advanced boolean, OUT accepted_response bytea
+)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    moved record;
+BEGIN
+    UPDATE payments.interbank_transfer t
+    SET state = next_state, version = t.version + 1, trace_number = advance.trace_number,
+        failure_reason = advance.failure_reason, return_code = advance.return_code,
+        update_time = advance.update_time, lease_until = advance.lease_until, attempts = 0,
+        accepted_response = coalesce(t.accepted_response, response)
+    WHERE t.shard = ledger.shard_of(advance.transfer_id) AND t.transfer_id = advance.transfer_id
+      AND t.version = expected_version
+    RETURNING t.shard, t.customer_id, t.account_id, t.amount, t.currency, t.idempotency_key,
+        t.traceparent, t.accepted_response
+    INTO moved;
+    advanced := FOUND;
+    IF NOT advanced THEN
+        RETURN;
+    END IF;
+    accepted_response := moved.accepted_response;
+    PERFORM outbox.append('payments', moved.account_id, event_id, event_type, transfer_id,
+        payload, moved.traceparent,
+        payments.post_transition(posting, transaction_id, transfer_id, moved.account_id,
+            moved.currency, moved.amount));
+    IF frees_key AND accepted_response IS NULL THEN
+        DELETE FROM payments.idempotency_key k
+        WHERE k.shard = moved.shard AND k.customer_id = moved.customer_id
+          AND k.idempotency_key = moved.idempotency_key
+          AND k.transfer_id = advance.transfer_id;
+    END IF;
+    IF notice_id IS NOT NULL THEN
+        UPDATE payments.ach_notice n SET state = 'APPLIED' WHERE n.notice_id = advance.notice_id;
+    END IF;
+END $$;
+
+DROP TABLE payments.late_return_check;

@@ -1,0 +1,91 @@
+"""A trace number that another recent transfer has raises an alarm when the bank learns of it."""
+
+import uuid
+from typing import Any, cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from services.kernel.clock import utc_now
+from services.payments import handlers
+from services.payments.driver import TRACE_NUMBER_UNIQUE_FOR, Driver
+from services.payments.state import Event, State
+from services.payments.store import Store
+from services.payments.transfer import Fact, Notice, Transfer
+from tests.integration.payments.orders import debit, order_of
+from tests.rigs.ledger_bank import LedgerBank
+
+
+class _NoHouse:
+    """A clearing house that nobody asks."""
+
+    submit = query = recall = None
+
+
+@pytest.fixture
+def driver(store: Store) -> Driver:
+    return Driver(store, cast("Any", _NoHouse()), "test/0")
+
+
+async def accepted(driver: Driver, store: Store, bank: LedgerBank, trace: str) -> Transfer:
+    holder = await bank.open_holder(5_00)
+    transfer, _ = await debit(store, order_of(holder), driver.lease())
+    moved, _ = await driver.save(transfer, Fact(Event.ACCEPTED, trace_number=trace))
+    return moved
+
+
+def a_trace() -> str:
+    return f"9910{uuid.uuid4().int % 10**11:011d}"
+
+
+async def alarms(driver: Driver) -> list[str]:
+    with capture_logs() as logs:
+        await driver.check_trace_numbers()
+    return [one["transfer_id"] for one in logs if one["event"] == "saga.trace_number_taken"]
+
+
+async def test_an_acceptance_with_the_trace_number_of_another_transfer_raises_one_alarm(
+    driver: Driver, store: Store, bank: LedgerBank
+) -> None:
+    trace = a_trace()
+    first = await accepted(driver, store, bank, trace)
+    await accepted(driver, store, bank, a_trace())
+    assert await alarms(driver) == []
+    second = await accepted(driver, store, bank, trace)
+    assert await alarms(driver) == [str(second.transfer_id)]
+    assert await alarms(driver) == []
+    returned = Notice(str(uuid.uuid4()), "transfer.returned", trace, None, "R03")
+    await handlers.take_in_notice(cast("Any", _Deps(store, driver)), returned)
+    for one in (first, second):
+        stored = await store.transfer(one.transfer_id)
+        assert stored is not None
+        assert stored.transfer.state is State.SUBMITTED, "a person decides whose return it is"
+
+
+class _Deps:
+    """The dependencies that notices need."""
+
+    def __init__(self, store: Store, driver: Driver) -> None:
+        self.store, self.driver = store, driver
+
+
+async def test_two_acceptances_at_once_with_one_trace_number_raise_an_alarm(
+    driver: Driver, store: Store, bank: LedgerBank
+) -> None:
+    trace = a_trace()
+    both = [await accepted(driver, store, bank, trace) for _ in range(2)]
+    assert await alarms(driver) == [str(one.transfer_id) for one in both]
+
+
+async def test_a_number_that_was_used_long_ago_is_free_again(
+    store: Store, bank: LedgerBank, driver: Driver
+) -> None:
+    """The clearing house's sequence starts again after some time."""
+    trace = a_trace()
+    await accepted(driver, store, bank, trace)
+    second = await accepted(driver, store, bank, trace)
+    since = utc_now() + TRACE_NUMBER_UNIQUE_FOR
+    assert await store.taken_traces([second], since) == []
+    assert await store.taken_traces([second], utc_now() - TRACE_NUMBER_UNIQUE_FOR) == [
+        second.transfer_id
+    ]
