@@ -113,10 +113,13 @@ class Driver:
         return task
 
     def carry_through(
-        self, debit: Coroutine[Any, Any, Result], attempt: Attempt
+        self, work: Coroutine[Any, Any, Result], attempt: Attempt
     ) -> asyncio.Task[Result]:
-        """Run a debit in a task that outlives its caller; `drain` waits for it too."""
-        task = asyncio.create_task(debit)
+        """Run a debit or a cancellation in a task that outlives its caller.
+
+        `drain` waits for it too.
+        """
+        task = asyncio.create_task(work)
         self._carried.add(task)
         task.add_done_callback(lambda done: self._carried_through(done, attempt))
         return task

@@ -269,11 +269,11 @@ async def cancel_interbank_transfer(
     Raises TransferNotFound and NotCancellable.
     """
     transfer = await get_interbank_transfer(deps, customer_id, transfer_id)
-    transfer = await request_cancellation(deps, transfer)
-    if transfer.state is State.CANCELLED:
-        return transfer
-    task = deps.driver.start(transfer)
-    await asyncio.wait({task}, timeout=deps.settings.answer_wait_s)
+    # A caller that gives up must not leave the transfer CANCELLING until its lease ends.
+    cancelling = deps.driver.carry_through(_cancel_and_start(deps, transfer), Attempt())
+    saga_task = await asyncio.shield(cancelling)
+    if saga_task is not None:
+        await asyncio.wait({saga_task}, timeout=deps.settings.answer_wait_s)
     transfer = await get_interbank_transfer(deps, customer_id, transfer_id)
     if transfer.state not in PENDING | {State.CANCELLED}:
         raise errors.NotCancellable
@@ -290,6 +290,14 @@ async def request_cancellation(deps: Dependencies, transfer: Transfer) -> Transf
             raise errors.NotCancellable
         transfer, _ = await deps.driver.save(transfer, Fact(Event.CANCEL_ASKED))
     return transfer
+
+
+async def _cancel_and_start(
+    deps: Dependencies, transfer: Transfer
+) -> "asyncio.Task[Driven] | None":
+    """Make a transfer CANCELLING and return its saga's task, or None if it is CANCELLED already."""
+    transfer = await request_cancellation(deps, transfer)
+    return deps.driver.start(transfer) if transfer.state is State.CANCELLING else None
 
 
 async def receive_ach_webhook(deps: Dependencies, signature: str, body: bytes) -> None:

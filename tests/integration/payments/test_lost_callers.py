@@ -51,7 +51,12 @@ class _House:
         await self.answers.wait()
         return Answer(Outcome.ACCEPTED, trace_number=TRACE)
 
-    query = recall = submit
+    query = submit
+
+    async def recall(self, _transfer: Transfer) -> Answer:
+        """Cancel the transfer."""
+        await self.answers.wait()
+        return Answer(Outcome.RECALLED)
 
     async def takes_part(self, _routing_number: str) -> bool:
         """Know every bank."""
@@ -138,6 +143,40 @@ async def test_a_debit_that_has_begun_starts_its_saga_without_its_caller(
     await locker.close()
     await _until_state(bank, order, State.SUBMITTED)
     assert await bank.held(holder.account_id) == (4_00, 2)
+
+
+async def test_a_cancellation_that_has_begun_is_continued_without_its_caller(
+    deps: Dependencies, house: _House, bank: LedgerBank, postgres: PostgresStore
+) -> None:
+    order = order_of(await bank.open_holder(5_00))
+    house.answers.set()
+    await handlers.create_interbank_transfer(deps, order)
+    await _until_state(bank, order, State.SUBMITTED)
+    write = await bank.superuser("bp_write")
+    sql = "SELECT transfer_id FROM payments.interbank_transfer WHERE idempotency_key = $1"
+    transfer_id: Any = await write.fetchval(sql, order.idempotency_key)
+    locker: asyncpg.Connection = await postgres.session("postgres")
+    async with locker.transaction():
+        sql = "SELECT FROM payments.interbank_transfer WHERE transfer_id = $1 FOR UPDATE"
+        await locker.execute(sql, transfer_id)
+        call = asyncio.create_task(
+            handlers.cancel_interbank_transfer(deps, order.customer_id, transfer_id)
+        )
+        await _until_step_waits(bank)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+    await locker.close()
+    await _until_state(bank, order, State.CANCELLED)
+
+
+async def _until_step_waits(bank: LedgerBank) -> None:
+    looker = await bank.superuser("bp_write")
+    waiting = WAITS.replace("debit", "advance")
+
+    async def waits() -> bool:
+        return bool(await looker.fetchval(waiting))
+
+    await until(waits, 10, "the cancellation waits for the transfer")
 
 
 async def test_a_caller_that_gives_up_in_the_queue_is_not_debited(
