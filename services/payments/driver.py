@@ -23,12 +23,13 @@ from services.kernel.errors import BankError
 from services.kernel.ids import new_id, shard_of
 from services.ledger.refusals import LedgerRefusal
 from services.payments import mapping, saga
+from services.payments.attempt import Attempt
 from services.payments.partners.ach import AchClient
 from services.payments.rows import Lease
 from services.payments.saga import Answer, Step
 from services.payments.settings import RETURN_WAIT_S, SETTLEMENT_WAIT_S
 from services.payments.state import PENDING, State
-from services.payments.store import Attempt, Store
+from services.payments.store import Store
 from services.payments.transfer import Fact, Transfer, after
 
 LEASE_S = 45

@@ -20,6 +20,7 @@ from services.kernel.errors import BankError, IdempotencyKeyReused, RequestInPro
 from services.kernel.ids import new_id, shard_of
 from services.ledger import refusals as ledger_refusals
 from services.payments import checks, errors, mapping, saga, webhook
+from services.payments.attempt import Attempt
 from services.payments.checks import Limits
 from services.payments.driver import Driven, Driver
 from services.payments.partners.ach import AchClient
@@ -28,7 +29,7 @@ from services.payments.rows import Debit
 from services.payments.saga import NoticeVerdict
 from services.payments.settings import PaymentsSettings
 from services.payments.state import DEBIT, PENDING, TABLE, Event, State
-from services.payments.store import Attempt, Store
+from services.payments.store import Store
 from services.payments.transfer import (
     Decline,
     Fact,

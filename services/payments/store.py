@@ -1,9 +1,7 @@
 """Interbank transfers in PostgreSQL: each method runs one statement of sql/queries.sql."""
 
-import asyncio
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
@@ -19,6 +17,7 @@ from services.kernel.errors import AccountBusy
 from services.kernel.ids import new_id, shard_of
 from services.ledger import refusals as ledger_refusals
 from services.ledger.held_accounts import HeldAccounts
+from services.payments.attempt import Attempt
 from services.payments.rows import (
     Debit,
     DebitOrder,
@@ -64,29 +63,6 @@ OUTCOME_UNKNOWN = (
 )
 """Errors after which a statement may have been committed. After any other error of the server it
 was rolled back."""
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One debit: whether it may have been written, and whether somebody waits for it."""
-
-    begun: bool = False
-    abandoned: bool = False
-
-    def begin(self) -> None:
-        """Note that the statement starts."""
-        self.begun = True
-
-    def undone(self) -> None:
-        """Note that the statement was rolled back; raise CancelledError if nobody waits."""
-        self.begun = False
-        if self.abandoned:
-            raise asyncio.CancelledError
-
-    def abandon(self) -> bool:
-        """Note that nobody waits any more; return whether the debit can still be dropped."""
-        self.abandoned = True
-        return not self.begun
 
 
 class Store:

@@ -57,6 +57,7 @@ OWN_FILES = {
     "payments": {
         "transfer.py": "the values of a transfer and what a fact makes of it; pure",
         "checks.py": "whether an order may be debited; pure",
+        "attempt.py": "whether a debit may have been written, and whether somebody waits; pure",
         "rows.py": "the values that statements take and return; pure",
         "saga.py": "which question comes next and what an answer means; pure",
         "driver.py": "carries out the saga: asks and saves",

@@ -8,8 +8,9 @@ import asyncpg
 from services.chassis.batching import BatchLimits
 from services.kernel.clock import utc_now
 from services.kernel.errors import AccountBusy
+from services.payments.attempt import Attempt
 from services.payments.rows import Debit, DebitOrder, Lease
-from services.payments.store import Attempt, Store
+from services.payments.store import Store
 from tests.integration.payments.orders import debit, order_of
 from tests.rigs.ledger_bank import Holder, LedgerBank
 from tests.rigs.stores import PostgresStore

@@ -1,0 +1,27 @@
+"""What a worker knows of one debit while it runs; pure."""
+
+import asyncio
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One debit: whether it may have been written, and whether somebody waits for it."""
+
+    begun: bool = False
+    abandoned: bool = False
+
+    def begin(self) -> None:
+        """Note that the statement starts."""
+        self.begun = True
+
+    def undone(self) -> None:
+        """Note that the statement was rolled back; raise CancelledError if nobody waits."""
+        self.begun = False
+        if self.abandoned:
+            raise asyncio.CancelledError
+
+    def abandon(self) -> bool:
+        """Note that nobody waits any more; return whether the debit can still be dropped."""
+        self.abandoned = True
+        return not self.begun
