@@ -47,3 +47,16 @@ class TransfersApi:
         return pb.ListBookTransfersResponse(
             transfers=map(mapping.transfer_message, transfers), next_page_token=token
         )
+
+    async def list_entries(self, request: pb.ListEntriesRequest, _: Any) -> pb.ListEntriesResponse:
+        """List the entries of one account of the caller."""
+        entries, token = await handlers.list_entries(
+            self._deps,
+            current_call.get().customer_id,
+            mapping.entry_filter(request),
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return pb.ListEntriesResponse(
+            entries=map(mapping.entry_message, entries), next_page_token=token
+        )

@@ -13,6 +13,7 @@ from services.transfers import mapping, state
 from services.transfers.errors import AccountNotFound, TransferNotFound
 from services.transfers.settings import TransfersSettings
 from services.transfers.state import BookTransfer, BookTransferOrder
+from services.transfers.statement import Entry, EntryFilter
 from services.transfers.store import Store
 
 
@@ -76,13 +77,42 @@ async def list_book_transfers(
     """
     digest = query_digest("ListBookTransfers", customer_id, account_id)
     cursor = deps.tokens.open(page_token, digest)
-    within_s = deps.settings.list_check_timeout_s
-    answer = await deps.customers.check_debit(customer_id, account_id, within_s=within_s)
-    source, _ = mapping.known_accounts(answer)
-    if source is None:
-        raise AccountNotFound(account_id=str(account_id))
+    await _require_own_account(deps, customer_id, account_id)
     rows = page_rows(page_size)
     transfers = await deps.store.transfers_of_account(account_id, cursor=cursor, rows=rows + 1)
     if len(transfers) <= rows:
         return transfers, ""
     return transfers[:rows], deps.tokens.seal(digest, transfers[rows - 1].transfer_id)
+
+
+async def list_entries(
+    deps: Dependencies,
+    customer_id: uuid.UUID,
+    wanted: EntryFilter,
+    *,
+    page_size: int,
+    page_token: str,
+) -> tuple[list[Entry], str]:
+    """Return one page of an account's entries and the token of the next, "" on the last.
+
+    Raises AccountNotFound for an account that is not the customer's, and PageTokenInvalid.
+    """
+    digest = query_digest("ListEntries", customer_id, wanted)
+    cursor = deps.tokens.open(page_token, digest)
+    await _require_own_account(deps, customer_id, wanted.account_id)
+    below = cursor.int if cursor else None
+    page = await deps.store.statement.entries(wanted, below=below, rows=page_rows(page_size))
+    if page.next_below is None:
+        return page.entries, ""
+    # A token holds a UUID; here its number is the position below which the next page starts.
+    return page.entries, deps.tokens.seal(digest, uuid.UUID(int=page.next_below))
+
+
+async def _require_own_account(
+    deps: Dependencies, customer_id: uuid.UUID, account_id: uuid.UUID
+) -> None:
+    within_s = deps.settings.list_check_timeout_s
+    answer = await deps.customers.check_debit(customer_id, account_id, within_s=within_s)
+    source, _ = mapping.known_accounts(answer)
+    if source is None:
+        raise AccountNotFound(account_id=str(account_id))

@@ -18,6 +18,7 @@ from services.ledger import refusals as ledger_refusals
 from services.ledger.held_accounts import HeldAccounts
 from services.transfers.errors import InsufficientFunds
 from services.transfers.state import BookTransfer, BookTransferOrder, EventOut
+from services.transfers.statement_store import StatementStore
 
 ALONE_MAX = 2
 """The largest number of requests that are posted alone at once, each on a connection of its own."""
@@ -49,6 +50,7 @@ class Store:
     """The schema `transfers` of the Write DB."""
 
     def __init__(self, pool: asyncpg.Pool, limits: BatchLimits = DEFAULT_BATCH_LIMITS) -> None:
+        self.statement = StatementStore(pool)
         self._pool = pool
         self._sql = load_queries(Path(__file__).with_name("sql") / "queries.sql")
         self._posts = Batcher(self._post_each, limits)

@@ -51,6 +51,7 @@ ALTER TYPE payments.plain_step OWNER TO postgres;
 
 GRANT USAGE ON SCHEMA payments TO bp_payments;
 GRANT USAGE ON SCHEMA payments TO bp_judge;
+GRANT USAGE ON SCHEMA payments TO bp_transfers;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA payments GRANT SELECT ON TABLES TO bp_judge;
 
@@ -167,6 +168,9 @@ GRANT EXECUTE ON FUNCTION payments.advance(uuid, integer, text, text, text, text
 
 -- functions/advance_group.sql, owned by postgres
 GRANT EXECUTE ON FUNCTION payments.advance_group(payments.plain_step[]) TO bp_payments;
+
+-- functions/beneficiary.sql, owned by postgres
+GRANT EXECUTE ON FUNCTION payments.beneficiary(uuid) TO bp_transfers;
 
 -- functions/debit.sql, owned by postgres
 GRANT EXECUTE ON FUNCTION payments.debit(uuid, uuid, uuid, bigint, text, text, text, text, text,

@@ -38,6 +38,24 @@ async def test_a_page_begins_in_the_index(postgres: PostgresStore, page: str) ->
     service, name = page.split()
     database, arguments, columns = PAGES[page]
     sql = getattr(load_queries(SERVICES / service / "sql" / "queries.sql"), name).rstrip("; \n")
+    await _begins_in_the_index(postgres, database, sql, arguments, columns)
+
+
+async def test_a_page_of_a_statement_begins_in_the_index(postgres: PostgresStore) -> None:
+    """A plan does not show what a function reads, so this plans the function's own statement."""
+    file = SERVICES / "ledger" / "sql" / "functions" / "statement.sql"
+    body = file.read_text().split("$$")[1]
+    parameters = ("statement.account_id", "above_position", "below_position", "kinds")
+    for number, name in enumerate((*parameters, "received_only", "page_rows"), 1):
+        body = body.replace(name, f"${number}")
+    body = body.replace("($4 IS", "($4::text[] IS")
+    arguments = f"{LAST}, 0, 1000, ARRAY['BOOK_TRANSFER'], false, 50"
+    await _begins_in_the_index(postgres, "bp_write", body, arguments, "account_id position")
+
+
+async def _begins_in_the_index(
+    postgres: PostgresStore, database: str, sql: str, arguments: str, columns: str
+) -> None:
     connection = await postgres.session("postgres", database)
     try:
         await connection.execute(

@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from bp.policy.v1 import policy_pb2 as bp_dot_policy_dot_v1_dot_policy__pb2
+from bp.transfers.v1 import account_entry_pb2 as bp_dot_transfers_dot_v1_dot_account__entry__pb2
 from bp.transfers.v1 import book_transfer_pb2 as bp_dot_transfers_dot_v1_dot_book__transfer__pb2
 from bp.type.v1 import money_pb2 as bp_dot_type_dot_v1_dot_money__pb2
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
@@ -30,7 +31,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'bp/transfers/v1/transfers_service.proto\x12\x0f\x62p.transfers.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a#bp/transfers/v1/book_transfer.proto\x1a\x16\x62p/type/v1/money.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xf8\x01\n\x19\x43reateBookTransferRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12\x42\n\x16\x64\x65stination_account_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\x14\x64\x65stinationAccountId\x12\x35\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x11.bp.type.v1.MoneyB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x06\x61mount\x12\x33\n\x04memo\x18\x04 \x01(\tB\x1f\x80\x01\x01\xe2\x41\x01\x01\xbaH\x11r\x0f\x18P2\x0b^[^\\p{C}]*$\xa8\xbb\x18\x03R\x04memo\"W\n\x1a\x43reateBookTransferResponse\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\"G\n\x16GetBookTransferRequest\x12-\n\x0btransfer_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\ntransferId\"T\n\x17GetBookTransferResponse\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\"\x96\x01\n\x18ListBookTransfersRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x80\x01\n\x19ListBookTransfersResponse\x12;\n\ttransfers\x18\x01 \x03(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\ttransfers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb8\x04\n\x10TransfersService\x12\xb9\x01\n\x12\x43reateBookTransfer\x12*.bp.transfers.v1.CreateBookTransferRequest\x1a+.bp.transfers.v1.CreateBookTransferResponse\"J\xa2\xbb\x18\x1b\x08\x02\x12\x0ftransfers:write*\x02\x08\x05\x30\x02\x38\x01\x82\xd3\xe4\x93\x02%\"\x16/v1/transfers/internal:\x01*b\x08transfer\x12\xbb\x01\n\x0fGetBookTransfer\x12\'.bp.transfers.v1.GetBookTransferRequest\x1a(.bp.transfers.v1.GetBookTransferResponse\"U\x90\x02\x01\xa2\xbb\x18\x18\x08\x02\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x30\x12$/v1/transfers/internal/{transfer_id}b\x08transfer\x12\xa9\x01\n\x11ListBookTransfers\x12).bp.transfers.v1.ListBookTransfersRequest\x1a*.bp.transfers.v1.ListBookTransfersResponse\"=\x90\x02\x01\xa2\xbb\x18\x18\x08\x02\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/transfers/internalb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'bp/transfers/v1/transfers_service.proto\x12\x0f\x62p.transfers.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a#bp/transfers/v1/account_entry.proto\x1a#bp/transfers/v1/book_transfer.proto\x1a\x16\x62p/type/v1/money.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xf8\x01\n\x19\x43reateBookTransferRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12\x42\n\x16\x64\x65stination_account_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\x14\x64\x65stinationAccountId\x12\x35\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x11.bp.type.v1.MoneyB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x06\x61mount\x12\x33\n\x04memo\x18\x04 \x01(\tB\x1f\x80\x01\x01\xe2\x41\x01\x01\xbaH\x11r\x0f\x18P2\x0b^[^\\p{C}]*$\xa8\xbb\x18\x03R\x04memo\"W\n\x1a\x43reateBookTransferResponse\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\"G\n\x16GetBookTransferRequest\x12-\n\x0btransfer_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\ntransferId\"T\n\x17GetBookTransferResponse\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\"\x96\x01\n\x18ListBookTransfersRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x80\x01\n\x19ListBookTransfersResponse\x12;\n\ttransfers\x18\x01 \x03(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\ttransfers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xcc\x03\n\x12ListEntriesRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12\x42\n\x04type\x18\x02 \x01(\x0e\x32\".bp.transfers.v1.AccountEntry.TypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x06R\x04type\x12|\n\x10\x63reate_time_from\x18\x03 \x01(\tBR\xbaHOrJ2H^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z$\xd8\x01\x01R\x0e\x63reateTimeFrom\x12x\n\x0e\x63reate_time_to\x18\x04 \x01(\tBR\xbaHOrJ2H^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z$\xd8\x01\x01R\x0c\x63reateTimeTo\x12$\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"v\n\x13ListEntriesResponse\x12\x37\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.bp.transfers.v1.AccountEntryR\x07\x65ntries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xec\x05\n\x10TransfersService\x12\xb9\x01\n\x12\x43reateBookTransfer\x12*.bp.transfers.v1.CreateBookTransferRequest\x1a+.bp.transfers.v1.CreateBookTransferResponse\"J\xa2\xbb\x18\x1b\x08\x02\x12\x0ftransfers:write*\x02\x08\x05\x30\x02\x38\x01\x82\xd3\xe4\x93\x02%\"\x16/v1/transfers/internal:\x01*b\x08transfer\x12\xbb\x01\n\x0fGetBookTransfer\x12\'.bp.transfers.v1.GetBookTransferRequest\x1a(.bp.transfers.v1.GetBookTransferResponse\"U\x90\x02\x01\xa2\xbb\x18\x18\x08\x02\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x30\x12$/v1/transfers/internal/{transfer_id}b\x08transfer\x12\xa9\x01\n\x11ListBookTransfers\x12).bp.transfers.v1.ListBookTransfersRequest\x1a*.bp.transfers.v1.ListBookTransfersResponse\"=\x90\x02\x01\xa2\xbb\x18\x18\x08\x02\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/transfers/internal\x12\xb1\x01\n\x0bListEntries\x12#.bp.transfers.v1.ListEntriesRequest\x1a$.bp.transfers.v1.ListEntriesResponse\"W\x90\x02\x01\xa2\xbb\x18\'\x08\x02\x12\raccounts:read\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02#\x12!/v1/accounts/{account_id}/entriesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,24 +54,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTBOOKTRANSFERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTBOOKTRANSFERSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTBOOKTRANSFERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['account_id']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['account_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['type']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['type']._serialized_options = b'\272H\007\202\001\004\020\001 \006'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['create_time_from']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['create_time_from']._serialized_options = b'\272HOrJ2H^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z$\330\001\001'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['create_time_to']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['create_time_to']._serialized_options = b'\272HOrJ2H^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z$\330\001\001'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
   _globals['_TRANSFERSSERVICE'].methods_by_name['CreateBookTransfer']._loaded_options = None
   _globals['_TRANSFERSSERVICE'].methods_by_name['CreateBookTransfer']._serialized_options = b'\242\273\030\033\010\002\022\017transfers:write*\002\010\0050\0028\001\202\323\344\223\002%\"\026/v1/transfers/internal:\001*b\010transfer'
   _globals['_TRANSFERSSERVICE'].methods_by_name['GetBookTransfer']._loaded_options = None
   _globals['_TRANSFERSSERVICE'].methods_by_name['GetBookTransfer']._serialized_options = b'\220\002\001\242\273\030\030\010\002\022\016transfers:read*\002\010\0030\001\202\323\344\223\0020\022$/v1/transfers/internal/{transfer_id}b\010transfer'
   _globals['_TRANSFERSSERVICE'].methods_by_name['ListBookTransfers']._loaded_options = None
   _globals['_TRANSFERSSERVICE'].methods_by_name['ListBookTransfers']._serialized_options = b'\220\002\001\242\273\030\030\010\002\022\016transfers:read*\002\010\0030\001\202\323\344\223\002\030\022\026/v1/transfers/internal'
-  _globals['_CREATEBOOKTRANSFERREQUEST']._serialized_start=241
-  _globals['_CREATEBOOKTRANSFERREQUEST']._serialized_end=489
-  _globals['_CREATEBOOKTRANSFERRESPONSE']._serialized_start=491
-  _globals['_CREATEBOOKTRANSFERRESPONSE']._serialized_end=578
-  _globals['_GETBOOKTRANSFERREQUEST']._serialized_start=580
-  _globals['_GETBOOKTRANSFERREQUEST']._serialized_end=651
-  _globals['_GETBOOKTRANSFERRESPONSE']._serialized_start=653
-  _globals['_GETBOOKTRANSFERRESPONSE']._serialized_end=737
-  _globals['_LISTBOOKTRANSFERSREQUEST']._serialized_start=740
-  _globals['_LISTBOOKTRANSFERSREQUEST']._serialized_end=890
-  _globals['_LISTBOOKTRANSFERSRESPONSE']._serialized_start=893
-  _globals['_LISTBOOKTRANSFERSRESPONSE']._serialized_end=1021
-  _globals['_TRANSFERSSERVICE']._serialized_start=1024
-  _globals['_TRANSFERSSERVICE']._serialized_end=1592
+  _globals['_TRANSFERSSERVICE'].methods_by_name['ListEntries']._loaded_options = None
+  _globals['_TRANSFERSSERVICE'].methods_by_name['ListEntries']._serialized_options = b'\220\002\001\242\273\030\'\010\002\022\raccounts:read\022\016transfers:read*\002\010\0030\001\202\323\344\223\002#\022!/v1/accounts/{account_id}/entries'
+  _globals['_CREATEBOOKTRANSFERREQUEST']._serialized_start=278
+  _globals['_CREATEBOOKTRANSFERREQUEST']._serialized_end=526
+  _globals['_CREATEBOOKTRANSFERRESPONSE']._serialized_start=528
+  _globals['_CREATEBOOKTRANSFERRESPONSE']._serialized_end=615
+  _globals['_GETBOOKTRANSFERREQUEST']._serialized_start=617
+  _globals['_GETBOOKTRANSFERREQUEST']._serialized_end=688
+  _globals['_GETBOOKTRANSFERRESPONSE']._serialized_start=690
+  _globals['_GETBOOKTRANSFERRESPONSE']._serialized_end=774
+  _globals['_LISTBOOKTRANSFERSREQUEST']._serialized_start=777
+  _globals['_LISTBOOKTRANSFERSREQUEST']._serialized_end=927
+  _globals['_LISTBOOKTRANSFERSRESPONSE']._serialized_start=930
+  _globals['_LISTBOOKTRANSFERSRESPONSE']._serialized_end=1058
+  _globals['_LISTENTRIESREQUEST']._serialized_start=1061
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1521
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1523
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1641
+  _globals['_TRANSFERSSERVICE']._serialized_start=1644
+  _globals['_TRANSFERSSERVICE']._serialized_end=2392
 # @@protoc_insertion_point(module_scope)
