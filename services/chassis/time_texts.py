@@ -3,6 +3,14 @@
 from datetime import UTC, datetime
 
 from services.kernel.errors import FieldViolation, InvalidArgument
+from services.kernel.time_range import TimeRange
+
+
+def time_range(create_time_from: str, create_time_to: str) -> TimeRange:
+    """Return the range of a list's filters, "" for no limit; raise InvalidArgument."""
+    return TimeRange(
+        moment_of(create_time_from, "createTimeFrom"), moment_of(create_time_to, "createTimeTo")
+    )
 
 
 def moment_of(text: str, field: str) -> datetime | None:

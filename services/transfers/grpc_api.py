@@ -36,11 +36,11 @@ class TransfersApi:
     async def list_book_transfers(
         self, request: pb.ListBookTransfersRequest, _: Any
     ) -> pb.ListBookTransfersResponse:
-        """List what one account of the caller paid."""
+        """List what one account of the caller paid or received."""
         transfers, token = await handlers.list_book_transfers(
             self._deps,
             current_call.get().customer_id,
-            uuid.UUID(request.account_id),
+            mapping.transfer_filter(request),
             page_size=request.page_size,
             page_token=request.page_token,
         )

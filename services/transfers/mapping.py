@@ -10,21 +10,24 @@ from bp.transfers.v1.book_transfer_pb2 import BookTransfer as BookTransferMessag
 from bp.transfers.v1.transfers_service_pb2 import (
     CreateBookTransferRequest,
     CreateBookTransferResponse,
+    ListBookTransfersRequest,
     ListEntriesRequest,
 )
 from bp.type.v1.money_pb2 import Money as MoneyMessage
 
 from services.chassis.call_context import Call
 from services.chassis.idempotency import fingerprint
-from services.chassis.time_texts import moment_of
+from services.chassis.time_texts import time_range
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
 from services.transfers.state import (
     BookTransfer,
     BookTransferOrder,
+    Direction,
     EventOut,
     KnownAccount,
     State,
+    TransferFilter,
 )
 from services.transfers.statement import Entry, EntryFilter, EntryType, OtherParty
 
@@ -64,6 +67,16 @@ def _known_account(account: Account) -> KnownAccount:
         currency=account.currency_code,
         debitable=active,
         creditable=active or account.state == Account.State.FROZEN,
+    )
+
+
+def transfer_filter(request: ListBookTransfersRequest) -> TransferFilter:
+    """Return which transfers a request lists; raise InvalidArgument for a time that is none."""
+    received = request.direction == ListBookTransfersRequest.Direction.RECEIVED
+    return TransferFilter(
+        account_id=uuid.UUID(request.account_id),
+        direction=Direction.RECEIVED if received else Direction.PAID,
+        created=time_range(request.create_time_from, request.create_time_to),
     )
 
 
@@ -111,8 +124,7 @@ def entry_filter(request: ListEntriesRequest) -> EntryFilter:
     return EntryFilter(
         account_id=uuid.UUID(request.account_id),
         type=EntryType(type_name) if request.type else None,
-        time_from=moment_of(request.create_time_from, "createTimeFrom"),
-        time_to=moment_of(request.create_time_to, "createTimeTo"),
+        created=time_range(request.create_time_from, request.create_time_to),
     )
 
 

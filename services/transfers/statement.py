@@ -4,8 +4,12 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 from services.kernel.money import Money
+from services.kernel.time_range import ANY_TIME, TimeRange
+
+Row = TypeVar("Row")
 
 
 class EntryType(StrEnum):
@@ -25,10 +29,7 @@ class EntryFilter:
 
     account_id: uuid.UUID
     type: EntryType | None = None
-    time_from: datetime | None = None
-    """The first moment."""
-    time_to: datetime | None = None
-    """The moment after the last one."""
+    created: TimeRange = ANY_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,10 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class EntryPage:
-    """One page of entries."""
+class Page(Generic[Row]):
+    """One page of a list whose cursor is the position of an entry."""
 
-    entries: list[Entry]
+    rows: list[Row]
     next_below: int | None
     """The position below which the next page starts; None on the last page."""
 
@@ -71,12 +72,12 @@ def type_of(kind: str) -> EntryType:
     return EntryType(kind) if kind in EntryType.__members__ else EntryType.OTHER
 
 
-def page_of(found: list[Entry], rows: int, above: int, floor: int) -> EntryPage:
+def page_of(found: list[tuple[int, Row]], rows: int, above: int, floor: int) -> Page[Row]:
     """Return the page of a read of up to `rows` + 1 entries above `floor`, newest first.
 
-    `above` is the position below the oldest entry of the list, so `floor` equals it when the read
-    saw the list's end.
+    Each row comes with its position. `above` is the position below the list's oldest entry, so
+    `floor` equals it when the read saw the list's end.
     """
     if len(found) > rows:
-        return EntryPage(found[:rows], found[rows - 1].position)
-    return EntryPage(found, floor + 1 if floor > above else None)
+        return Page([row for _, row in found[:rows]], found[rows - 1][0])
+    return Page([row for _, row in found], floor + 1 if floor > above else None)

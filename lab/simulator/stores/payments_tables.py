@@ -245,14 +245,16 @@ class PaymentsTables(NoticesTable):
         return [self.transfers[found]] if found is not None else []
 
     def transfers_of_account(
-        self, _shard: int, account: uuid.UUID, customer: uuid.UUID, cursor: uuid.UUID, rows: int
+        self, _shard: int, account: uuid.UUID, customer: uuid.UUID, cursor: uuid.UUID, *more: Any
     ) -> Sequence[Row]:
         """Return a page of an account's transfers, newest first."""
+        first_id, start, end, rows = more
         found = [
             row
             for row in self.transfers.values()
             if (row["account_id"], row["customer_id"]) == (account, customer)
-            and row["transfer_id"] < cursor
+            and first_id <= row["transfer_id"] < cursor
+            and start <= row["create_time"] < end
         ]
         return sorted(found, key=lambda row: row["transfer_id"], reverse=True)[:rows]
 
@@ -260,8 +262,9 @@ class PaymentsTables(NoticesTable):
         self, shard: int, account: uuid.UUID, customer: uuid.UUID, cursor: uuid.UUID, *more: Any
     ) -> Sequence[Row]:
         """Return a page of an account's transfers that are in a state, newest first."""
-        state, rows = more
-        found = self.transfers_of_account(shard, account, customer, cursor, len(self.transfers))
+        *bounds, state, rows = more
+        page = (cursor, *bounds, len(self.transfers))
+        found = self.transfers_of_account(shard, account, customer, *page)
         return [row for row in found if row["state"] == state][:rows]
 
     def find_keys(

@@ -17,14 +17,25 @@ SERVICES = Path(__file__).parents[3] / "services"
 LAST = "uuid_in('ffffffff-ffff-ffff-ffff-ffffffffffff')"
 """The cursor of a first page."""
 
+FIRST = "uuid_in('00000000-0000-0000-0000-000000000000')"
+"""The lowest id of a list without a limit of time."""
+
 PAGES = {
-    "payments transfers_of_account": ("bp_write", f"0, {LAST}, {LAST}, {LAST}, 50", "transfer_id"),
+    "payments transfers_of_account": (
+        "bp_write",
+        f"0, {LAST}, {LAST}, {LAST}, {FIRST}, now(), now(), 50",
+        "transfer_id",
+    ),
     "payments transfers_of_account_in_state": (
         "bp_write",
-        f"0, {LAST}, {LAST}, {LAST}, 'FAILED', 50",
+        f"0, {LAST}, {LAST}, {LAST}, {FIRST}, now(), now(), 'FAILED', 50",
         "transfer_id state",
     ),
-    "transfers transfers_of_account": ("bp_write", f"0, {LAST}, {LAST}, 50", "transfer_id"),
+    "transfers transfers_of_account": (
+        "bp_write",
+        f"0, {LAST}, {LAST}, 50, {FIRST}, now(), now()",
+        "transfer_id",
+    ),
     "customers accounts": ("bp_customers", f"{LAST}, {LAST}, 50", "account_id"),
     "audit by_subject": ("bp_audit", "'transfers/1', 0, 0, 50", "chain sequence"),
     "audit by_chain": ("bp_audit", "0, 0, 50", "sequence"),

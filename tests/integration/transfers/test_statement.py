@@ -187,6 +187,7 @@ async def test_a_range_of_time_has_its_first_moment_and_not_its_last(
     assert await positions(create_time_from=moments[3], create_time_to=moments[1]) == [3, 2]
     assert await positions(create_time_from=moments[1], create_time_to=moments[3]) == []
     assert await positions(create_time_from=moments[0] + timedelta(days=1)) == []
+    assert await positions(create_time_from=datetime(1970, 1, 1, tzinfo=UTC)) == [5, 4, 3, 2, 1]
 
 
 async def test_a_statement_of_a_foreign_account_or_a_wrong_filter_is_refused(

@@ -76,7 +76,8 @@ class TransfersServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListBookTransfers(self, request, context):
-        """Lists the transfers that debited one of the caller's accounts, newest first.
+        """Lists the transfers that one of the caller's accounts paid, or those that it received, newest
+        first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
