@@ -27,6 +27,9 @@ PENDING = frozenset({"DEBITED", "OUTCOME_UNKNOWN", "CANCELLING"})
 UNSETTLED = frozenset({"SUBMITTED"})
 """States of the index interbank_transfer_unsettled."""
 
+TIMES = {"SUBMITTED": "submit_time", "COMPLETED": "complete_time", "RETURNED": "return_time"}
+"""States whose first step has a column of its own for its time."""
+
 NEVER = datetime.max.replace(tzinfo=UTC)
 """PostgreSQL's infinity, as asyncpg reads it."""
 
@@ -184,6 +187,8 @@ class PaymentsTables(NoticesTable):
             "attempts": 0,
             "accepted_response": response if kept is None else kept,
         }
+        if column := TIMES.get(state):
+            moved[column] = row[column] or update_time
         self._write(row, moved)
         return moved
 
@@ -358,17 +363,8 @@ class PaymentsTables(NoticesTable):
 
 
 _COLUMNS = (
-    "transfer_id",
-    "customer_id",
-    "account_id",
-    "amount",
-    "currency",
-    "beneficiary_name",
-    "routing_number",
-    "account_number",
-    "account_type",
-    "memo",
-    "fraud_review",
+    *("transfer_id", "customer_id", "account_id", "amount", "currency", "beneficiary_name"),
+    *("routing_number", "account_number", "account_type", "memo", "fraud_review"),
     "idempotency_key",
 )
 """The columns that an order has under the same name."""
@@ -377,6 +373,7 @@ _COLUMNS = (
 def _row_of_debit(order: DebitOrder) -> Row:
     """Return a new row of payments.interbank_transfer."""
     row: Row = {name: getattr(order, name) for name in _COLUMNS}
+    row |= dict.fromkeys(TIMES.values())
     row |= {
         "state": "DEBITED",
         "version": 1,

@@ -25,7 +25,7 @@ FROM payments.advance_group($1::payments.plain_step[]);
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
-    attempts, accepted_response
+    attempts, accepted_response, submit_time, complete_time, return_time
 FROM payments.interbank_transfer
 WHERE shard = $1 AND transfer_id = $2;
 
@@ -44,7 +44,7 @@ LIMIT 10;
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
-    attempts, accepted_response
+    attempts, accepted_response, submit_time, complete_time, return_time
 FROM payments.interbank_transfer
 WHERE shard = $1 AND account_id = $2 AND customer_id = $3 AND transfer_id < $4
     AND transfer_id >= $5 AND create_time >= $6 AND create_time < $7
@@ -57,7 +57,7 @@ LIMIT $8;
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
-    attempts, accepted_response
+    attempts, accepted_response, submit_time, complete_time, return_time
 FROM payments.interbank_transfer
 WHERE shard = $1 AND account_id = $2 AND customer_id = $3 AND transfer_id < $4
     AND transfer_id >= $5 AND create_time >= $6 AND create_time < $7 AND state = $8
@@ -94,7 +94,7 @@ WHERE t.shard = due.shard AND t.transfer_id = due.transfer_id
 RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_name,
     routing_number, account_number, account_type, memo, fraud_review, state, version,
     trace_number, failure_reason, return_code, correlation_id, traceparent, create_time,
-    update_time, attempts, accepted_response;
+    update_time, attempts, accepted_response, submit_time, complete_time, return_time;
 
 -- name: release_leases
 -- Ends the leases of an earlier process of this slot, so that workers claim its transfers at once.
@@ -135,7 +135,7 @@ WHERE t.shard = due.shard AND t.transfer_id = due.transfer_id
 RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_name,
     routing_number, account_number, account_type, memo, fraud_review, state, version,
     trace_number, failure_reason, return_code, correlation_id, traceparent, create_time,
-    update_time, attempts, accepted_response;
+    update_time, attempts, accepted_response, submit_time, complete_time, return_time;
 
 -- name: put_aside
 -- Keeps a contradiction for a person and stops asking about its transfer, unless the transfer has

@@ -128,6 +128,9 @@ CREATE TABLE payments.interbank_transfer (
     lease_owner text NOT NULL,
     lease_until timestamp with time zone NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
+    submit_time timestamp with time zone,
+    complete_time timestamp with time zone,
+    return_time timestamp with time zone,
     CONSTRAINT interbank_transfer_amount_check CHECK ((amount > 0)),
     CONSTRAINT transfer_shard_of_account CHECK (((shard = (get_byte(uuid_send(transfer_id), 15) &
         63)) AND (shard = (get_byte(uuid_send(account_id), 15) & 63))))

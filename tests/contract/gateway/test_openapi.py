@@ -68,12 +68,13 @@ def _references(value: Any) -> list[str]:
     return [r for each in value for r in _references(each)] if isinstance(value, list) else []
 
 
-CREATED_BY = {"InterbankTransfer": "CreateInterbankTransferRequest"}
-CREATED_BY |= {"BookTransfer": "CreateBookTransferRequest"}
+CREATED_BY = {
+    "InterbankTransfer": "CreateInterbankTransferRequest",
+    "BookTransfer": "CreateBookTransferRequest",
+}
 """Resources that a caller creates -> the request. The bank alone creates the others."""
 
-RESOURCES = ("InterbankTransfer", "BookTransfer", "AccountEntry", "Counterparty", "Account")
-RESOURCES += ("Balance", "Customer")
+RESOURCES = (*CREATED_BY, "AccountEntry", "Counterparty", "Account", "Balance", "Customer")
 NOT_DECLARED = {"failureReason", "fraudReview"}
 """Fields whose behaviour the contract does not declare yet."""
 

@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class InterbankTransfer(_message.Message):
-    __slots__ = ("transfer_id", "account_id", "amount", "beneficiary", "memo", "state", "trace_number", "create_time", "update_time", "failure_reason", "return_code", "fraud_review")
+    __slots__ = ("transfer_id", "account_id", "amount", "beneficiary", "memo", "state", "trace_number", "create_time", "update_time", "failure_reason", "return_code", "fraud_review", "version", "etag", "submit_time", "complete_time", "return_time", "expected_settlement_date")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[InterbankTransfer.State]
@@ -47,6 +47,12 @@ class InterbankTransfer(_message.Message):
     FAILURE_REASON_FIELD_NUMBER: _ClassVar[int]
     RETURN_CODE_FIELD_NUMBER: _ClassVar[int]
     FRAUD_REVIEW_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    SUBMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_TIME_FIELD_NUMBER: _ClassVar[int]
+    RETURN_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_SETTLEMENT_DATE_FIELD_NUMBER: _ClassVar[int]
     transfer_id: str
     account_id: str
     amount: _money_pb2.Money
@@ -59,4 +65,10 @@ class InterbankTransfer(_message.Message):
     failure_reason: str
     return_code: str
     fraud_review: bool
-    def __init__(self, transfer_id: _Optional[str] = ..., account_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., beneficiary: _Optional[_Union[_account_ref_pb2.AccountRef, _Mapping]] = ..., memo: _Optional[str] = ..., state: _Optional[_Union[InterbankTransfer.State, str]] = ..., trace_number: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure_reason: _Optional[str] = ..., return_code: _Optional[str] = ..., fraud_review: _Optional[bool] = ...) -> None: ...
+    version: int
+    etag: str
+    submit_time: _timestamp_pb2.Timestamp
+    complete_time: _timestamp_pb2.Timestamp
+    return_time: _timestamp_pb2.Timestamp
+    expected_settlement_date: str
+    def __init__(self, transfer_id: _Optional[str] = ..., account_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., beneficiary: _Optional[_Union[_account_ref_pb2.AccountRef, _Mapping]] = ..., memo: _Optional[str] = ..., state: _Optional[_Union[InterbankTransfer.State, str]] = ..., trace_number: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure_reason: _Optional[str] = ..., return_code: _Optional[str] = ..., fraud_review: _Optional[bool] = ..., version: _Optional[int] = ..., etag: _Optional[str] = ..., submit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., return_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expected_settlement_date: _Optional[str] = ...) -> None: ...
