@@ -99,7 +99,10 @@ class Schemas:
             value = {"type": "array", "items": value}
         if taken and not self.is_required(field):
             value = _or_null(value)
-        return {**value, "description": self._comments.of(field.full_name)}
+        description: dict[str, Any] = {"description": self._comments.of(field.full_name)}
+        if field_behavior_pb2.OUTPUT_ONLY in field.GetOptions().Extensions[_BEHAVIOR]:
+            description["readOnly"] = True
+        return {**value, **description}
 
     def _value(self, field: FieldDescriptor, *, taken: bool) -> dict[str, Any]:
         if field.message_type is not None:

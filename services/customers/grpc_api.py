@@ -32,7 +32,11 @@ class CustomersApi:
             page_token=request.page_token,
         )
         return pb.ListAccountsResponse(
-            accounts=map(mapping.account_message, accounts), next_page_token=token
+            accounts=[
+                mapping.own_account_message(account, self._deps.settings.routing_number)
+                for account in accounts
+            ],
+            next_page_token=token,
         )
 
     async def get_balance(self, request: pb.GetBalanceRequest, _: Any) -> pb.GetBalanceResponse:

@@ -9,11 +9,11 @@ from services.customers.balance_waiters import BalanceWaiters
 from services.customers.errors import AccountNotFound, CustomerNotFound, PositionNotReached
 from services.customers.settings import CustomersSettings
 from services.customers.state import (
-    Account,
     Balance,
     CheckedDebit,
     Customer,
     Holding,
+    OwnAccount,
     PlannedDebit,
 )
 from services.customers.store import Store
@@ -46,7 +46,7 @@ async def batch_get_locales(
 
 async def list_accounts(
     deps: Dependencies, customer_id: uuid.UUID, *, page_size: int, page_token: str
-) -> tuple[list[Account], str]:
+) -> tuple[list[OwnAccount], str]:
     """Return one page of a customer's accounts and the token of the next, "" on the last.
 
     Raises PageTokenInvalid.
@@ -57,7 +57,7 @@ async def list_accounts(
     accounts = await deps.store.accounts(customer_id, cursor=cursor, rows=rows + 1)
     if len(accounts) <= rows:
         return accounts, ""
-    return accounts[:rows], deps.tokens.seal(digest, accounts[rows - 1].account_id)
+    return accounts[:rows], deps.tokens.seal(digest, accounts[rows - 1].holding.account.account_id)
 
 
 async def get_balance(

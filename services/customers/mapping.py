@@ -9,7 +9,14 @@ from google.protobuf.message import DecodeError
 
 from services.chassis.kafka import BadMessage
 from services.chassis.timestamps import to_timestamp
-from services.customers.state import Account, Balance, CheckedDebit, Customer, PlannedDebit
+from services.customers.state import (
+    Account,
+    Balance,
+    CheckedDebit,
+    Customer,
+    OwnAccount,
+    PlannedDebit,
+)
 from services.kernel.money import Money
 
 
@@ -46,7 +53,7 @@ def customer_message(customer: Customer) -> customer_pb2.Customer:
 
 
 def account_message(account: Account) -> account_pb2.Account:
-    """Return the account as a message of the contract."""
+    """Return the account as other services see it, without its numbers and its balance."""
     return account_pb2.Account(
         account_id=str(account.account_id),
         customer_id=str(account.customer_id),
@@ -55,6 +62,15 @@ def account_message(account: Account) -> account_pb2.Account:
         state=account.state.value,
         create_time=to_timestamp(account.create_time),
     )
+
+
+def own_account_message(own: OwnAccount, routing_number: str) -> account_pb2.Account:
+    """Return the account as its owner sees it, with its numbers and its balance."""
+    message = account_message(own.holding.account)
+    message.account_number = own.account_number
+    message.routing_number = routing_number
+    message.balance.CopyFrom(balance_message(own.holding.balance))
+    return message
 
 
 def balance_message(balance: Balance) -> account_pb2.Balance:

@@ -70,6 +70,15 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnAccount:
+    """An account as its owner sees it."""
+
+    holding: Holding
+    account_number: str
+    """The number under which other banks pay the account in."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedDebit:
     """A debit of a customer's account that another service is about to post."""
 

@@ -15,6 +15,7 @@ from services.customers.state import (
     Balance,
     Customer,
     Holding,
+    OwnAccount,
 )
 from services.kernel.money import Money
 
@@ -40,10 +41,13 @@ class Store:
 
     async def accounts(
         self, customer_id: uuid.UUID, *, cursor: uuid.UUID | None, rows: int
-    ) -> list[Account]:
+    ) -> list[OwnAccount]:
         """Return up to `rows` accounts of a customer, opened after `cursor`, oldest first."""
         found = await self._pool.fetch(self._sql.accounts, customer_id, cursor or _FIRST, rows)
-        return [_account(row) for row in found]
+        return [
+            OwnAccount(Holding(_account(row), _balance(row)), row["account_number"])
+            for row in found
+        ]
 
     async def balance(self, customer_id: uuid.UUID, account_id: uuid.UUID) -> Balance | None:
         """Return the balance of an account, or None when it is not this customer's."""

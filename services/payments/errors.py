@@ -88,7 +88,8 @@ class FraudCheckUnavailable(PaymentsError):
 
     reason = "FRAUD_CHECK_UNAVAILABLE"
     code = Code.UNAVAILABLE
-    retry_after_s = 30
+    # The fraud service's circuit breaker opens for 120 s (mesh/config/partners/fraud.yaml).
+    retry_after_s = 150
 
 
 class AchUnavailable(PaymentsError):
@@ -96,7 +97,9 @@ class AchUnavailable(PaymentsError):
 
     reason = "ACH_UNAVAILABLE"
     code = Code.UNAVAILABLE
-    retry_after_s = 30
+    # The clearing house's circuit breaker opens for 60 s (mesh/config/partners/ach-network.yaml).
+    # An earlier retry would only make another failed transfer.
+    retry_after_s = 90
 
 
 class AchRefused(PaymentsError):

@@ -6,6 +6,7 @@ from typing import Any
 from bp.payments.v1 import payments_service_pb2 as pb
 
 from services.chassis.call_context import current_call
+from services.chassis.time_texts import time_range
 from services.payments import handlers, mapping
 from services.payments.handlers import Dependencies
 
@@ -42,6 +43,7 @@ class PaymentsApi:
             current_call.get().customer_id,
             uuid.UUID(request.account_id),
             state=mapping.state_from(request),
+            created=time_range(request.create_time_from, request.create_time_to),
             page_size=request.page_size,
             page_token=request.page_token,
         )

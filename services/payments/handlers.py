@@ -18,6 +18,7 @@ from services.chassis.page_tokens import PageTokens, page_rows, query_digest
 from services.kernel.clock import utc_now
 from services.kernel.errors import BankError, IdempotencyKeyReused, RequestInProgress
 from services.kernel.ids import new_id, shard_of
+from services.kernel.time_range import ANY_TIME, TimeRange
 from services.ledger import refusals as ledger_refusals
 from services.payments import checks, errors, mapping, saga, webhook
 from services.payments.attempt import Attempt
@@ -237,6 +238,7 @@ async def list_interbank_transfers(
     account_id: uuid.UUID,
     *,
     state: State | None,
+    created: TimeRange = ANY_TIME,
     page_size: int,
     page_token: str,
 ) -> tuple[list[Transfer], str]:
@@ -245,11 +247,11 @@ async def list_interbank_transfers(
     Raises AccountNotFound for an account that is not the customer's, and PageTokenInvalid.
     """
     state_name = state.value if state else None
-    digest = query_digest("ListInterbankTransfers", customer_id, account_id, state_name)
+    digest = query_digest("ListInterbankTransfers", customer_id, account_id, state_name, created)
     rows = page_rows(page_size)
     cursor = deps.tokens.open(page_token, digest)
     transfers = await deps.store.transfers_of_account(
-        customer_id, account_id, state=state, cursor=cursor, rows=rows + 1
+        customer_id, account_id, state=state, created=created, cursor=cursor, rows=rows + 1
     )
     # The statement reads the customer's own rows, so only an empty page needs a check of the owner.
     if not transfers:

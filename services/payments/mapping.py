@@ -15,11 +15,13 @@ from bp.payments.v1.payments_service_pb2 import (
 )
 from bp.type.v1.account_ref_pb2 import AccountRef, AccountType
 from bp.type.v1.money_pb2 import Money as MoneyMessage
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.call_context import Call
 from services.chassis.idempotency import fingerprint
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
+from services.nacha.settlement import expected_date
 from services.payments import errors
 from services.payments.checks import AccountFacts
 from services.payments.state import DEBIT, State
@@ -89,6 +91,12 @@ def transfer_message(transfer: Transfer) -> InterbankTransfer:
         update_time=to_timestamp(transfer.update_time),
         failure_reason=errors.public_reason(transfer.failure_reason),
         return_code=transfer.return_code,
+        version=transfer.version,
+        etag=f'"{transfer.version}"',
+        submit_time=_timestamp(transfer.submit_time),
+        complete_time=_timestamp(transfer.complete_time),
+        return_time=_timestamp(transfer.return_time),
+        expected_settlement_date=_settlement_date(transfer.submit_time),
     )
 
 
@@ -103,6 +111,14 @@ def _account_ref(beneficiary: Beneficiary) -> AccountRef:
         account_number=beneficiary.account_number,
         account_type=beneficiary.account_type,
     )
+
+
+def _timestamp(moment: datetime | None) -> Timestamp | None:
+    return to_timestamp(moment) if moment else None
+
+
+def _settlement_date(submit_time: datetime | None) -> str:
+    return expected_date(submit_time).isoformat() if submit_time else ""
 
 
 def response_bytes(transfer: Transfer) -> bytes:

@@ -193,6 +193,9 @@ def stored_transfer(row: Any) -> StoredTransfer:
         failure_reason=row["failure_reason"] or "",
         return_code=row["return_code"] or "",
         attempts=row["attempts"],
+        submit_time=row["submit_time"],
+        complete_time=row["complete_time"],
+        return_time=row["return_time"],
     )
     return StoredTransfer(transfer, row["accepted_response"])
 

@@ -15,6 +15,7 @@ from services.chassis.postgres import load_queries
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.errors import AccountBusy
 from services.kernel.ids import new_id, shard_of
+from services.kernel.time_range import TimeRange
 from services.ledger import refusals as ledger_refusals
 from services.ledger.held_accounts import HeldAccounts
 from services.payments.attempt import Attempt
@@ -217,11 +218,14 @@ class Store:
         account_id: uuid.UUID,
         *,
         state: State | None,
+        created: TimeRange,
         cursor: uuid.UUID | None,
         rows: int,
     ) -> list[Transfer]:
-        """Return one page of an account's transfers, newest first."""
-        page = (shard_of(account_id), account_id, customer_id, cursor or _LAST)
+        """Return one page of an account's transfers of a range of time, newest first."""
+        below = min(cursor or _LAST, created.end_id)
+        bounds = (below, created.first_id, created.start, created.end)
+        page = (shard_of(account_id), account_id, customer_id, *bounds)
         if state is None:
             found = await self._pool.fetch(self._sql.transfers_of_account, *page, rows)
         else:

@@ -82,6 +82,12 @@ class Transfer:
     """A name of PaymentsErrorReason, or ACH_REFUSED/ and the clearing house's own code."""
     return_code: str = ""
     attempts: int = 0
+    submit_time: datetime | None = None
+    """When the bank learned that the clearing house had accepted it."""
+    complete_time: datetime | None = None
+    """When the bank learned that it had settled."""
+    return_time: datetime | None = None
+    """When the bank learned that it had been returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,4 +159,18 @@ def after(transfer: Transfer, fact: Fact, now: datetime) -> tuple[Transfer, Tran
         update_time=now,
         attempts=0,
     )
-    return moved, step
+    return _timed(moved), step
+
+
+def _timed(moved: Transfer) -> Transfer:
+    """Return a transfer with the time of its last step; payments.advance stores the same."""
+    now = moved.update_time
+    match moved.state:
+        case State.SUBMITTED:
+            return replace(moved, submit_time=moved.submit_time or now)
+        case State.COMPLETED:
+            return replace(moved, complete_time=now)
+        case State.RETURNED:
+            return replace(moved, return_time=now)
+        case _:
+            return moved

@@ -36,14 +36,27 @@ class TransfersApi:
     async def list_book_transfers(
         self, request: pb.ListBookTransfersRequest, _: Any
     ) -> pb.ListBookTransfersResponse:
-        """List what one account of the caller paid."""
+        """List what one account of the caller paid or received."""
         transfers, token = await handlers.list_book_transfers(
             self._deps,
             current_call.get().customer_id,
-            uuid.UUID(request.account_id),
+            mapping.transfer_filter(request),
             page_size=request.page_size,
             page_token=request.page_token,
         )
         return pb.ListBookTransfersResponse(
             transfers=map(mapping.transfer_message, transfers), next_page_token=token
+        )
+
+    async def list_entries(self, request: pb.ListEntriesRequest, _: Any) -> pb.ListEntriesResponse:
+        """List the entries of one account of the caller."""
+        entries, token = await handlers.list_entries(
+            self._deps,
+            current_call.get().customer_id,
+            mapping.entry_filter(request),
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return pb.ListEntriesResponse(
+            entries=map(mapping.entry_message, entries), next_page_token=token
         )

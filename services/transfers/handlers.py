@@ -13,7 +13,8 @@ from services.kernel.ids import new_id
 from services.transfers import mapping, state
 from services.transfers.errors import AccountNotFound, TransferNotFound
 from services.transfers.settings import TransfersSettings
-from services.transfers.state import BookTransfer, BookTransferOrder
+from services.transfers.state import BookTransfer, BookTransferOrder, Direction, TransferFilter
+from services.transfers.statement import Entry, EntryFilter
 from services.transfers.store import Posted, Store
 
 
@@ -69,24 +70,62 @@ async def get_book_transfer(
 async def list_book_transfers(
     deps: Dependencies,
     customer_id: uuid.UUID,
-    account_id: uuid.UUID,
+    wanted: TransferFilter,
     *,
     page_size: int,
     page_token: str,
 ) -> tuple[list[BookTransfer], str]:
-    """Return one page of what an account paid and the token of the next, "" on the last.
+    """Return one page of an account's transfers and the token of the next, "" on the last.
 
     Raises AccountNotFound for an account that is not the customer's, and PageTokenInvalid.
     """
-    digest = query_digest("ListBookTransfers", customer_id, account_id)
+    digest = query_digest("ListBookTransfers", customer_id, wanted)
     cursor = deps.tokens.open(page_token, digest)
+    await _require_own_account(deps, customer_id, wanted.account_id)
+    rows = page_rows(page_size)
+    if wanted.direction is Direction.RECEIVED:
+        page = await deps.store.statement.received(wanted, below=_position(cursor), rows=rows)
+        return page.rows, _token_below(deps, digest, page.next_below)
+    transfers = await deps.store.transfers_of_account(wanted, cursor=cursor, rows=rows + 1)
+    if len(transfers) <= rows:
+        return transfers, ""
+    return transfers[:rows], deps.tokens.seal(digest, transfers[rows - 1].transfer_id)
+
+
+async def list_entries(
+    deps: Dependencies,
+    customer_id: uuid.UUID,
+    wanted: EntryFilter,
+    *,
+    page_size: int,
+    page_token: str,
+) -> tuple[list[Entry], str]:
+    """Return one page of an account's entries and the token of the next, "" on the last.
+
+    Raises AccountNotFound for an account that is not the customer's, and PageTokenInvalid.
+    """
+    digest = query_digest("ListEntries", customer_id, wanted)
+    cursor = deps.tokens.open(page_token, digest)
+    await _require_own_account(deps, customer_id, wanted.account_id)
+    rows = page_rows(page_size)
+    page = await deps.store.statement.entries(wanted, below=_position(cursor), rows=rows)
+    return page.rows, _token_below(deps, digest, page.next_below)
+
+
+def _position(cursor: uuid.UUID | None) -> int | None:
+    """Return the position below which a page of entries starts: the number of the token's UUID."""
+    return None if cursor is None else cursor.int
+
+
+def _token_below(deps: Dependencies, digest: bytes, position: int | None) -> str:
+    return "" if position is None else deps.tokens.seal(digest, uuid.UUID(int=position))
+
+
+async def _require_own_account(
+    deps: Dependencies, customer_id: uuid.UUID, account_id: uuid.UUID
+) -> None:
     within_s = deps.settings.list_check_timeout_s
     answer = await deps.customers.check_debit(customer_id, account_id, within_s=within_s)
     source, _ = mapping.known_accounts(answer)
     if source is None:
         raise AccountNotFound(account_id=str(account_id))
-    rows = page_rows(page_size)
-    transfers = await deps.store.transfers_of_account(account_id, cursor=cursor, rows=rows + 1)
-    if len(transfers) <= rows:
-        return transfers, ""
-    return transfers[:rows], deps.tokens.seal(digest, transfers[rows - 1].transfer_id)

@@ -5,25 +5,31 @@ import uuid
 from bp.customers.v1.account_pb2 import Account
 from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
 from bp.event.v1.event_pb2 import EventMetadata
-from bp.transfers.v1 import transfers_events_pb2
+from bp.transfers.v1 import account_entry_pb2, transfers_events_pb2
 from bp.transfers.v1.book_transfer_pb2 import BookTransfer as BookTransferMessage
 from bp.transfers.v1.transfers_service_pb2 import (
     CreateBookTransferRequest,
     CreateBookTransferResponse,
+    ListBookTransfersRequest,
+    ListEntriesRequest,
 )
 from bp.type.v1.money_pb2 import Money as MoneyMessage
 
 from services.chassis.call_context import Call
 from services.chassis.idempotency import fingerprint
+from services.chassis.time_texts import time_range
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
 from services.transfers.state import (
     BookTransfer,
     BookTransferOrder,
+    Direction,
     EventOut,
     KnownAccount,
     State,
+    TransferFilter,
 )
+from services.transfers.statement import Entry, EntryFilter, EntryType, OtherParty
 
 
 def order_from(request: CreateBookTransferRequest, call: Call) -> BookTransferOrder:
@@ -64,15 +70,23 @@ def _known_account(account: Account) -> KnownAccount:
     )
 
 
+def transfer_filter(request: ListBookTransfersRequest) -> TransferFilter:
+    """Return which transfers a request lists; raise InvalidArgument for a time that is none."""
+    received = request.direction == ListBookTransfersRequest.Direction.RECEIVED
+    return TransferFilter(
+        account_id=uuid.UUID(request.account_id),
+        direction=Direction.RECEIVED if received else Direction.PAID,
+        created=time_range(request.create_time_from, request.create_time_to),
+    )
+
+
 def transfer_message(transfer: BookTransfer) -> BookTransferMessage:
     """Return the transfer as a message of the contract."""
     return BookTransferMessage(
         transfer_id=str(transfer.transfer_id),
         account_id=str(transfer.account_id),
         destination_account_id=str(transfer.destination_account_id),
-        amount=MoneyMessage(
-            currency_code=transfer.amount.currency, minor_units=transfer.amount.minor_units
-        ),
+        amount=_money(transfer.amount),
         memo=transfer.memo,
         state=State.COMPLETED.value,
         create_time=to_timestamp(transfer.create_time),
@@ -102,3 +116,41 @@ def event_out(transfer: BookTransfer, order: BookTransferOrder, event_id: uuid.U
         ),
     )
     return EventOut(event_id, envelope.SerializeToString())
+
+
+def entry_filter(request: ListEntriesRequest) -> EntryFilter:
+    """Return which entries a request lists; raise InvalidArgument for a time that is none."""
+    type_name = account_entry_pb2.AccountEntry.Type.Name(request.type)
+    return EntryFilter(
+        account_id=uuid.UUID(request.account_id),
+        type=EntryType(type_name) if request.type else None,
+        created=time_range(request.create_time_from, request.create_time_to),
+    )
+
+
+def entry_message(entry: Entry) -> account_entry_pb2.AccountEntry:
+    """Return the entry as a message of the contract."""
+    opening = entry.type is EntryType.OPENING_BALANCE
+    return account_entry_pb2.AccountEntry(
+        account_id=str(entry.account_id),
+        position=entry.position,
+        type=entry.type.value,
+        amount=_money(entry.amount),
+        balance=_money(entry.balance),
+        transfer_id="" if opening else str(entry.reference),
+        counterparty=_counterparty(entry.other) if entry.other else None,
+        create_time=to_timestamp(entry.create_time),
+    )
+
+
+def _counterparty(other: OtherParty) -> account_entry_pb2.Counterparty:
+    return account_entry_pb2.Counterparty(
+        account_id=str(other.account_id) if other.account_id else "",
+        name=other.name,
+        routing_number=other.routing_number,
+        account_number_ending=other.account_number_ending,
+    )
+
+
+def _money(money: Money) -> MoneyMessage:
+    return MoneyMessage(currency_code=money.currency, minor_units=money.minor_units)

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
+from services.kernel.time_range import ANY_TIME, TimeRange
 from services.transfers import errors
 
 
@@ -63,6 +64,22 @@ class BookTransfer:
     def concerns(self, customer_id: uuid.UUID) -> bool:
         """Return whether a customer paid or received the transfer."""
         return customer_id in (self.customer_id, self.destination_customer_id)
+
+
+class Direction(StrEnum):
+    """Which transfers of an account a list has; names of the contract."""
+
+    PAID = "PAID"
+    RECEIVED = "RECEIVED"
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFilter:
+    """Which transfers to list."""
+
+    account_id: uuid.UUID
+    direction: Direction = Direction.PAID
+    created: TimeRange = ANY_TIME
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from services.chassis.lone_calls import LoneCalls
 from services.chassis.postgres import load_queries
 from services.kernel.errors import AccountBusy, IdempotencyKeyReused
 from services.kernel.ids import shard_of
-from services.kernel.money import Money
 from services.ledger import refusals as ledger_refusals
 from services.ledger.held_accounts import HeldAccounts
 from services.transfers.errors import InsufficientFunds
-from services.transfers.state import BookTransfer, BookTransferOrder, EventOut
+from services.transfers.state import BookTransfer, BookTransferOrder, EventOut, TransferFilter
+from services.transfers.statement_store import StatementStore, book_transfer
 
 ALONE_MAX = 2
 """The largest number of requests that are posted alone at once, each on a connection of its own."""
@@ -61,6 +61,7 @@ class Store:
     """The schema `transfers` of the Write DB."""
 
     def __init__(self, pool: asyncpg.Pool, limits: BatchLimits = DEFAULT_BATCH_LIMITS) -> None:
+        self.statement = StatementStore(pool)
         self._pool = pool
         self._sql = load_queries(Path(__file__).with_name("sql") / "queries.sql")
         self._posts = Batcher(self._post_each, limits)
@@ -133,20 +134,23 @@ class Store:
     async def transfer(self, transfer_id: uuid.UUID) -> BookTransfer | None:
         """Return a transfer, or None."""
         row = await self._pool.fetchrow(self._sql.transfer, shard_of(transfer_id), transfer_id)
-        return None if row is None else _transfer(row)
+        return None if row is None else book_transfer(row)
 
     async def transfers_of_account(
-        self, account_id: uuid.UUID, *, cursor: uuid.UUID | None, rows: int
+        self, wanted: TransferFilter, *, cursor: uuid.UUID | None, rows: int
     ) -> list[BookTransfer]:
         """Return up to `rows` transfers that an account paid, older than `cursor`, newest first."""
         found = await self._pool.fetch(
             self._sql.transfers_of_account,
-            shard_of(account_id),
-            account_id,
-            cursor or _LAST,
+            shard_of(wanted.account_id),
+            wanted.account_id,
+            min(cursor or _LAST, wanted.created.end_id),
             rows,
+            wanted.created.first_id,
+            wanted.created.start,
+            wanted.created.end,
         )
-        return [_transfer(row) for row in found]
+        return [book_transfer(row) for row in found]
 
     async def ensure_partitions(self) -> None:
         """Create the partitions of the coming months."""
@@ -191,16 +195,3 @@ def _answer(row: asyncpg.Record | None) -> Posted | None:
     if row["verdict"] == "REUSED":
         raise IdempotencyKeyReused
     return Posted(row["response"], is_new=row["verdict"] == "POSTED")
-
-
-def _transfer(row: asyncpg.Record) -> BookTransfer:
-    return BookTransfer(
-        transfer_id=row["transfer_id"],
-        customer_id=row["customer_id"],
-        account_id=row["account_id"],
-        destination_customer_id=row["destination_customer_id"],
-        destination_account_id=row["destination_account_id"],
-        amount=Money(row["amount"], row["currency"]),
-        memo=row["memo"],
-        create_time=row["create_time"],
-    )

@@ -75,6 +75,10 @@ OWN_FILES = {
         "pipe.py": "routes in Kafka transactions",
         "routes.py": "what each event makes of it; pure",
     },
+    "transfers": {
+        "statement.py": "the values of an account's statement and how it is paged; pure",
+        "statement_store.py": "reads the statement from the books, with sql/statement.sql",
+    },
 }
 
 STORE = ("store.py", "rows.py")

@@ -49,15 +49,25 @@ DEBITED = Transfer(
     create_time=MORNING,
     update_time=MORNING,
 )
-SUBMITTED = replace(DEBITED, state=State.SUBMITTED, version=2, trace_number=TRACE_NUMBER)
+SUBMITTED = replace(
+    DEBITED,
+    state=State.SUBMITTED,
+    version=2,
+    trace_number=TRACE_NUMBER,
+    submit_time=MORNING,
+)
 PAYMENT_FACTS: dict[str, Transfer] = {
     "TransferDebited": DEBITED,
     "TransferSubmitted": SUBMITTED,
-    "TransferCompleted": replace(SUBMITTED, state=State.COMPLETED, version=3),
+    "TransferCompleted": replace(
+        SUBMITTED, state=State.COMPLETED, version=3, complete_time=MORNING
+    ),
     "TransferFailed": replace(
         DEBITED, state=State.FAILED, version=3, failure_reason="ACH_UNAVAILABLE"
     ),
-    "TransferReturned": replace(SUBMITTED, state=State.RETURNED, version=3, return_code="R03"),
+    "TransferReturned": replace(
+        SUBMITTED, state=State.RETURNED, version=3, return_code="R03", return_time=MORNING
+    ),
     "TransferCancelled": replace(DEBITED, state=State.CANCELLED, version=3),
     "TransferOutcomeUnknown": replace(DEBITED, state=State.OUTCOME_UNKNOWN, version=2),
     "TransferCancelRequested": replace(SUBMITTED, state=State.CANCELLING, version=3),

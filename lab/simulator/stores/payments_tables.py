@@ -28,6 +28,9 @@ PENDING = frozenset({"DEBITED", "OUTCOME_UNKNOWN", "CANCELLING"})
 UNSETTLED = frozenset({"SUBMITTED"})
 """States of the index interbank_transfer_unsettled."""
 
+TIMES = {"SUBMITTED": "submit_time", "COMPLETED": "complete_time", "RETURNED": "return_time"}
+"""States whose first step has a column of its own for its time."""
+
 NEVER = datetime.max.replace(tzinfo=UTC)
 """PostgreSQL's infinity, as asyncpg reads it."""
 
@@ -185,6 +188,8 @@ class PaymentsTables(DeclinesTable):
             "attempts": 0,
             "accepted_response": response if kept is None else kept,
         }
+        if column := TIMES.get(state):
+            moved[column] = row[column] or update_time
         self._write(row, moved)
         return moved
 
@@ -246,14 +251,16 @@ class PaymentsTables(DeclinesTable):
         return [self.transfers[found]] if found is not None else []
 
     def transfers_of_account(
-        self, _shard: int, account: uuid.UUID, customer: uuid.UUID, cursor: uuid.UUID, rows: int
+        self, _shard: int, account: uuid.UUID, customer: uuid.UUID, cursor: uuid.UUID, *more: Any
     ) -> Sequence[Row]:
         """Return a page of an account's transfers, newest first."""
+        first_id, start, end, rows = more
         found = [
             row
             for row in self.transfers.values()
             if (row["account_id"], row["customer_id"]) == (account, customer)
-            and row["transfer_id"] < cursor
+            and first_id <= row["transfer_id"] < cursor
+            and start <= row["create_time"] < end
         ]
         return sorted(found, key=lambda row: row["transfer_id"], reverse=True)[:rows]
 
@@ -261,8 +268,9 @@ class PaymentsTables(DeclinesTable):
         self, shard: int, account: uuid.UUID, customer: uuid.UUID, cursor: uuid.UUID, *more: Any
     ) -> Sequence[Row]:
         """Return a page of an account's transfers that are in a state, newest first."""
-        state, rows = more
-        found = self.transfers_of_account(shard, account, customer, cursor, len(self.transfers))
+        *bounds, state, rows = more
+        page = (cursor, *bounds, len(self.transfers))
+        found = self.transfers_of_account(shard, account, customer, *page)
         return [row for row in found if row["state"] == state][:rows]
 
     def find_keys(
@@ -356,17 +364,8 @@ class PaymentsTables(DeclinesTable):
 
 
 _COLUMNS = (
-    "transfer_id",
-    "customer_id",
-    "account_id",
-    "amount",
-    "currency",
-    "beneficiary_name",
-    "routing_number",
-    "account_number",
-    "account_type",
-    "memo",
-    "fraud_review",
+    *("transfer_id", "customer_id", "account_id", "amount", "currency", "beneficiary_name"),
+    *("routing_number", "account_number", "account_type", "memo", "fraud_review"),
     "idempotency_key",
 )
 """The columns that an order has under the same name."""
@@ -375,6 +374,7 @@ _COLUMNS = (
 def _row_of_debit(order: DebitOrder) -> Row:
     """Return a new row of payments.interbank_transfer."""
     row: Row = {name: getattr(order, name) for name in _COLUMNS}
+    row |= dict.fromkeys(TIMES.values())
     row |= {
         "state": "DEBITED",
         "version": 1,

@@ -110,13 +110,16 @@ class TransfersTables:
         return [row] if row is not None else []
 
     def transfers_of_account(
-        self, _shard: int, account_id: uuid.UUID, cursor: uuid.UUID, rows: int
+        self, _shard: int, account_id: uuid.UUID, cursor: uuid.UUID, rows: int, *bounds: Any
     ) -> Sequence[Row]:
         """Return a page of the transfers that an account paid, newest first."""
+        first_id, start, end = bounds
         found = [
             row
             for row in self.made.values()
-            if row["account_id"] == account_id and row["transfer_id"] < cursor
+            if row["account_id"] == account_id
+            and first_id <= row["transfer_id"] < cursor
+            and start <= row["create_time"] < end
         ]
         return sorted(found, key=lambda row: row["transfer_id"], reverse=True)[:rows]
 

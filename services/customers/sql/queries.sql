@@ -11,11 +11,19 @@ FROM customers.customer
 WHERE customer_id = ANY ($1::uuid[])
 
 -- name: accounts
--- One page of a customer's accounts, oldest first, after an id.
-SELECT account_id, customer_id, account_type, currency, state, create_time
-FROM customers.account
-WHERE customer_id = $1 AND account_id > $2
-ORDER BY account_id
+-- One page of a customer's accounts with their balances, oldest first, after an id. Each balance is
+-- read by its key.
+SELECT a.account_id, a.customer_id, a.account_type, a.currency, a.state, a.create_time,
+    a.account_number, coalesce(b.balance, 0) AS balance, coalesce(b.position, 0) AS position
+FROM customers.account a
+LEFT JOIN LATERAL (
+    SELECT b.balance, b.position
+    FROM customers.balance b
+    WHERE b.account_id = a.account_id
+    LIMIT 1
+) b ON true
+WHERE a.customer_id = $1 AND a.account_id > $2
+ORDER BY a.account_id
 LIMIT $3
 
 -- name: balance

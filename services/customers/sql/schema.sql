@@ -5,6 +5,15 @@
 CREATE SCHEMA customers;
 ALTER SCHEMA customers OWNER TO postgres;
 
+-- The next account number.
+CREATE SEQUENCE customers.account_number
+    START WITH 1000000001
+    INCREMENT BY 1
+    NO MINVALUE
+    MAXVALUE 9999999999
+    CACHE 1;
+ALTER SEQUENCE customers.account_number OWNER TO postgres;
+
 GRANT USAGE ON SCHEMA customers TO bp_customers;
 GRANT USAGE ON SCHEMA customers TO bp_judge;
 
@@ -17,6 +26,8 @@ CREATE TABLE customers.account (
     currency text DEFAULT 'USD'::text NOT NULL,
     state text DEFAULT 'ACTIVE'::text NOT NULL,
     create_time timestamp with time zone DEFAULT now() NOT NULL,
+    account_number text NOT NULL,
+    CONSTRAINT account_account_number_check CHECK ((account_number ~ '^[0-9]{10}$'::text)),
     CONSTRAINT account_account_type_check CHECK ((account_type = ANY (ARRAY['CHECKING'::text,
         'SAVINGS'::text]))),
     CONSTRAINT account_currency_check CHECK ((currency = 'USD'::text)),
@@ -26,6 +37,14 @@ CREATE TABLE customers.account (
         'CLOSED'::text])))
 );
 ALTER TABLE customers.account OWNER TO postgres;
+
+ALTER SEQUENCE customers.account_number OWNED BY customers.account.account_number;
+
+ALTER TABLE ONLY customers.account ALTER COLUMN account_number SET DEFAULT
+    (nextval('customers.account_number'::regclass))::text;
+
+ALTER TABLE ONLY customers.account
+    ADD CONSTRAINT account_account_number_key UNIQUE (account_number);
 
 ALTER TABLE ONLY customers.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (account_id);

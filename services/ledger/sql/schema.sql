@@ -246,6 +246,9 @@ GRANT EXECUTE ON FUNCTION ledger.new_id(integer) TO bp_judge, bp_payments, bp_re
 -- functions/open_account.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.open_account(uuid, text) TO bp_payments, bp_transfers;
 
+-- functions/position_before.sql, owned by ledger_owner
+GRANT EXECUTE ON FUNCTION ledger.position_before(uuid, timestamp with time zone) TO bp_transfers;
+
 -- functions/post.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.post(uuid, text, uuid, ledger.leg[]) TO bp_payments, bp_transfers,
     payments_owner, transfers_owner;
@@ -289,8 +292,8 @@ GRANT EXECUTE ON FUNCTION ledger.shard_of(uuid) TO bp_judge, bp_payments, bp_rel
     payments_owner, transfers_owner;
 
 -- functions/statement.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.statement(uuid, bigint, integer) TO bp_judge, bp_payments,
-    bp_transfers;
+GRANT EXECUTE ON FUNCTION ledger.statement(uuid, bigint, integer, bigint, text[], boolean) TO
+    bp_judge, bp_payments, bp_transfers;
 
 -- functions/write_group.sql, owned by ledger_owner
 -- Only its owner may execute ledger.write_group(ledger.entry[], uuid[], bigint[], bigint[]).

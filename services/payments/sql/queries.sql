@@ -29,7 +29,7 @@ FROM payments.advance_group($1::payments.plain_step[]);
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
-    attempts, accepted_response
+    attempts, accepted_response, submit_time, complete_time, return_time
 FROM payments.interbank_transfer
 WHERE shard = $1 AND transfer_id = $2;
 
@@ -54,26 +54,30 @@ WHERE EXISTS (
 ORDER BY a.number;
 
 -- name: transfers_of_account
--- One page of an account's transfers, newest first, after an id.
+-- One page of an account's transfers of a range of time, newest first, after an id. The range
+-- limits the ids too, so a page starts in the index.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
-    attempts, accepted_response
+    attempts, accepted_response, submit_time, complete_time, return_time
 FROM payments.interbank_transfer
 WHERE shard = $1 AND account_id = $2 AND customer_id = $3 AND transfer_id < $4
+    AND transfer_id >= $5 AND create_time >= $6 AND create_time < $7
 ORDER BY transfer_id DESC
-LIMIT $5;
+LIMIT $8;
 
 -- name: transfers_of_account_in_state
--- One page of an account's transfers that are in a state, newest first, after an id.
+-- One page of an account's transfers of a range of time that are in a state, newest first, after an
+-- id.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
-    attempts, accepted_response
+    attempts, accepted_response, submit_time, complete_time, return_time
 FROM payments.interbank_transfer
-WHERE shard = $1 AND account_id = $2 AND customer_id = $3 AND transfer_id < $4 AND state = $5
+WHERE shard = $1 AND account_id = $2 AND customer_id = $3 AND transfer_id < $4
+    AND transfer_id >= $5 AND create_time >= $6 AND create_time < $7 AND state = $8
 ORDER BY transfer_id DESC
-LIMIT $6;
+LIMIT $9;
 
 -- name: find_keys
 -- The transfer and the fingerprint of each idempotency key that is in use, with the key's number in
@@ -105,7 +109,7 @@ WHERE t.shard = due.shard AND t.transfer_id = due.transfer_id
 RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_name,
     routing_number, account_number, account_type, memo, fraud_review, state, version,
     trace_number, failure_reason, return_code, correlation_id, traceparent, create_time,
-    update_time, attempts, accepted_response;
+    update_time, attempts, accepted_response, submit_time, complete_time, return_time;
 
 -- name: release_leases
 -- Ends the leases of an earlier process of this slot, so that workers claim its transfers at once.
@@ -146,7 +150,7 @@ WHERE t.shard = due.shard AND t.transfer_id = due.transfer_id
 RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_name,
     routing_number, account_number, account_type, memo, fraud_review, state, version,
     trace_number, failure_reason, return_code, correlation_id, traceparent, create_time,
-    update_time, attempts, accepted_response;
+    update_time, attempts, accepted_response, submit_time, complete_time, return_time;
 
 -- name: claim_return_checks
 -- Claims the checks for late returns that are due, with their transfers.

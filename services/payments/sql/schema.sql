@@ -51,6 +51,7 @@ ALTER TYPE payments.plain_step OWNER TO payments_owner;
 
 GRANT USAGE ON SCHEMA payments TO bp_payments;
 GRANT USAGE ON SCHEMA payments TO bp_judge;
+GRANT USAGE ON SCHEMA payments TO bp_transfers;
 GRANT USAGE ON SCHEMA payments TO bp_reviewer;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE payments_owner IN SCHEMA payments GRANT SELECT ON TABLES TO
@@ -166,6 +167,9 @@ CREATE TABLE payments.interbank_transfer (
     lease_owner text NOT NULL,
     lease_until timestamp with time zone NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
+    submit_time timestamp with time zone,
+    complete_time timestamp with time zone,
+    return_time timestamp with time zone,
     CONSTRAINT interbank_transfer_amount_check CHECK ((amount > 0)),
     CONSTRAINT transfer_shard_of_account CHECK (((shard = (get_byte(uuid_send(transfer_id), 15) &
         63)) AND (shard = (get_byte(uuid_send(account_id), 15) & 63))))
@@ -279,6 +283,9 @@ GRANT EXECUTE ON FUNCTION payments.advance(uuid, integer, text, text, text, text
 
 -- functions/advance_group.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.advance_group(payments.plain_step[]) TO bp_payments;
+
+-- functions/beneficiary.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.beneficiary(uuid) TO bp_transfers;
 
 -- functions/debit.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.debit(uuid, uuid, uuid, bigint, text, text, text, text, text,

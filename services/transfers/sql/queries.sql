@@ -20,11 +20,13 @@ FROM transfers.book_transfer
 WHERE shard = $1 AND transfer_id = $2
 
 -- name: transfers_of_account
--- One page of the transfers that an account paid, newest first, after an id.
+-- One page of the transfers that an account paid in a range of time, newest first, after an id. The
+-- range limits the ids too, so a page starts in the index.
 SELECT transfer_id, customer_id, account_id, destination_customer_id, destination_account_id,
     currency, amount, memo, create_time
 FROM transfers.book_transfer
-WHERE shard = $1 AND account_id = $2 AND transfer_id < $3
+WHERE shard = $1 AND account_id = $2 AND transfer_id < $3 AND transfer_id >= $5
+    AND create_time >= $6 AND create_time < $7
 ORDER BY transfer_id DESC
 LIMIT $4
 

@@ -66,3 +66,30 @@ def _references(value: Any) -> list[str]:
         own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
         return own + [r for each in value.values() for r in _references(each)]
     return [r for each in value for r in _references(each)] if isinstance(value, list) else []
+
+
+CREATED_BY = {
+    "InterbankTransfer": "CreateInterbankTransferRequest",
+    "BookTransfer": "CreateBookTransferRequest",
+}
+"""Resources that a caller creates -> the request. The bank alone creates the others."""
+
+RESOURCES = (*CREATED_BY, "AccountEntry", "Counterparty", "Account", "Balance", "Customer")
+NOT_DECLARED = {"failureReason", "fraudReview"}
+"""Fields whose behaviour the contract does not declare yet."""
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+def test_what_only_the_bank_sets_is_read_only(built: dict[str, Any], resource: str) -> None:
+    schemas = built["components"]["schemas"]
+    fields = schemas[resource]["properties"]
+    asked = schemas[CREATED_BY[resource]]["properties"] if resource in CREATED_BY else {}
+    for name, schema in fields.items():
+        if name not in NOT_DECLARED:
+            assert schema.get("readOnly", False) is (name not in asked), name
+
+
+def test_a_request_has_no_read_only_field(built: dict[str, Any]) -> None:
+    for request in CREATED_BY.values():
+        for schema in built["components"]["schemas"][request]["properties"].values():
+            assert "readOnly" not in schema

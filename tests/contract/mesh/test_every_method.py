@@ -32,6 +32,7 @@ CALLERS = {
     "/bp.transfers.v1.TransfersService/CreateBookTransfer": {"gateway"},
     "/bp.transfers.v1.TransfersService/GetBookTransfer": {"gateway"},
     "/bp.transfers.v1.TransfersService/ListBookTransfers": {"gateway"},
+    "/bp.transfers.v1.TransfersService/ListEntries": {"gateway"},
 }
 IDENTITIES = (*SERVICES, "gateway", "operator", "relay", "router")
 SIMILAR_PATHS = (

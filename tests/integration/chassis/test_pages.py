@@ -17,15 +17,26 @@ SERVICES = Path(__file__).parents[3] / "services"
 LAST = "uuid_in('ffffffff-ffff-ffff-ffff-ffffffffffff')"
 """The cursor of a first page."""
 
+FIRST = "uuid_in('00000000-0000-0000-0000-000000000000')"
+"""The lowest id of a list without a limit of time."""
+
 PAGES = {
-    "payments transfers_of_account": ("bp_write", f"0, {LAST}, {LAST}, {LAST}, 50", "transfer_id"),
+    "payments transfers_of_account": (
+        "bp_write",
+        f"0, {LAST}, {LAST}, {LAST}, {FIRST}, now(), now(), 50",
+        "transfer_id",
+    ),
     "payments transfers_of_account_in_state": (
         "bp_write",
-        f"0, {LAST}, {LAST}, {LAST}, 'FAILED', 50",
+        f"0, {LAST}, {LAST}, {LAST}, {FIRST}, now(), now(), 'FAILED', 50",
         "transfer_id state",
     ),
     "payments taken_traces": ("bp_write", f"ARRAY[{LAST}], ARRAY['1'], now()", "trace_number"),
-    "transfers transfers_of_account": ("bp_write", f"0, {LAST}, {LAST}, 50", "transfer_id"),
+    "transfers transfers_of_account": (
+        "bp_write",
+        f"0, {LAST}, {LAST}, 50, {FIRST}, now(), now()",
+        "transfer_id",
+    ),
     "customers accounts": ("bp_customers", f"{LAST}, {LAST}, 50", "account_id"),
     "audit by_subject": ("bp_audit", "'transfers/1', 0, 0, 50", "chain sequence"),
     "audit by_chain": ("bp_audit", "0, 0, 50", "sequence"),
@@ -39,6 +50,24 @@ async def test_a_page_begins_in_the_index(postgres: PostgresStore, page: str) ->
     service, name = page.split()
     database, arguments, columns = PAGES[page]
     sql = getattr(load_queries(SERVICES / service / "sql" / "queries.sql"), name).rstrip("; \n")
+    await _begins_in_the_index(postgres, database, sql, arguments, columns)
+
+
+async def test_a_page_of_a_statement_begins_in_the_index(postgres: PostgresStore) -> None:
+    """A plan does not show what a function reads, so this plans the function's own statement."""
+    file = SERVICES / "ledger" / "sql" / "functions" / "statement.sql"
+    body = file.read_text().split("$$")[1]
+    parameters = ("statement.account_id", "above_position", "below_position", "kinds")
+    for number, name in enumerate((*parameters, "received_only", "page_rows"), 1):
+        body = body.replace(name, f"${number}")
+    body = body.replace("($4 IS", "($4::text[] IS")
+    arguments = f"{LAST}, 0, 1000, ARRAY['BOOK_TRANSFER'], false, 50"
+    await _begins_in_the_index(postgres, "bp_write", body, arguments, "account_id position")
+
+
+async def _begins_in_the_index(
+    postgres: PostgresStore, database: str, sql: str, arguments: str, columns: str
+) -> None:
     connection = await postgres.session("postgres", database)
     try:
         await connection.execute(

@@ -8,6 +8,7 @@ from bp.customers.v1 import account_pb2
 from bp.customers.v1 import customers_service_pb2 as pb
 
 from services.chassis.page_tokens import PAGE_ROWS_MAX
+from services.nacha import routing_number
 from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.sidecar_calls import certificate_of, from_customer, refusal
 
@@ -50,6 +51,50 @@ async def test_accounts_are_listed_once_each_in_the_order_they_were_opened(
         token = page.next_page_token
     assert token == ""
     assert listed == [str(account_id) for account_id in sorted(opened)]
+
+
+async def test_an_owner_sees_the_numbers_and_the_balance_of_each_account(
+    bank: LedgerBank, customers_stub
+):
+    holder = await bank.open_holder()
+    await bank.open_account(holder.customer_id)
+    customers = await bank.superuser("bp_customers")
+    await customers.execute(
+        "INSERT INTO customers.balance (account_id, currency, balance, position)"
+        " VALUES ($1, 'USD', 1234, 7)",
+        holder.account_id,
+    )
+    page = await customers_stub.ListAccounts(
+        pb.ListAccountsRequest(), metadata=from_customer(holder.customer_id)
+    )
+    assert len(page.accounts) == 2
+    for account in page.accounts:
+        alone = await customers_stub.GetBalance(
+            pb.GetBalanceRequest(account_id=account.account_id),
+            metadata=from_customer(holder.customer_id),
+        )
+        assert account.balance == alone.balance
+        assert routing_number.is_valid(account.routing_number)
+        assert len(account.account_number) == 10
+    assert {(a.balance.position, a.balance.available.minor_units) for a in page.accounts} == {
+        (7, 1234),
+        (0, 0),
+    }
+    assert len({account.account_number for account in page.accounts}) == 2
+
+
+async def test_another_service_sees_neither_numbers_nor_a_payees_balance(
+    bank: LedgerBank, customers_stub
+):
+    payer, payee = await bank.open_holder(), await bank.open_holder()
+    checked = await customers_stub.CheckDebit(
+        check(payer.customer_id, payer.account_id, str(payee.account_id)),
+        metadata=(certificate_of("transfers"),),
+    )
+    for account in (checked.account, checked.destination_account):
+        assert account.account_id
+        assert not account.account_number
+        assert not account.HasField("balance")
 
 
 async def test_a_page_that_is_larger_than_the_largest_has_the_largest_size(

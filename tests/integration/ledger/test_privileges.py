@@ -23,7 +23,7 @@ POSTERS = {
 UPKEEP = {"ensure_partitions", "new_id", "roll_up", "shard_of"}
 MAY_EXECUTE = {
     "bp_payments": POSTERS,
-    "bp_transfers": POSTERS,
+    "bp_transfers": POSTERS | {"position_before"},
     "bp_relay": UPKEEP,
     "bp_judge": {
         *("balance", "check", "internal_balance", "new_id", "shard_of", "statement"),

@@ -32,6 +32,8 @@ def _match(verb: str, path: str) -> str | None:
         ("GET", "/v1/transfers/interbank/1/2", None),
         ("GET", "/v1/transfers/interbank/", None),
         ("GET", "/v1/customers/me", "GetMe"),
+        ("GET", "/v1/accounts", "ListAccounts"),
+        ("GET", "/v1/accounts/1-2/entries", "ListEntries"),
         ("POST", "/v1/webhooks/ach", "ReceiveAchWebhook"),
     ],
 )

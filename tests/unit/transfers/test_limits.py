@@ -32,6 +32,10 @@ def _default(settings: Any, name: str) -> float:
             [_default(TransfersSettings, "list_check_timeout_s")],
         ),
         (
+            "transfers.v1.TransfersService/ListEntries",
+            [_default(TransfersSettings, "list_check_timeout_s")],
+        ),
+        (
             "payments.v1.PaymentsService/CreateInterbankTransfer",
             [
                 _default(PaymentsSettings, "check_timeout_s"),

@@ -23,22 +23,29 @@ _sym_db = _symbol_database.Default()
 
 
 from bp.policy.v1 import policy_pb2 as bp_dot_policy_dot_v1_dot_policy__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62p/customers/v1/customer.proto\x12\x0f\x62p.customers.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x01\n\x08\x43ustomer\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\x12$\n\tuser_name\x18\x02 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x01R\x08userName\x12*\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x01R\x0b\x64isplayName\x12\x1d\n\x05\x65mail\x18\x04 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x01R\x05\x65mail\x12\x16\n\x06locale\x18\x05 \x01(\tR\x06locale\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTimeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62p/customers/v1/customer.proto\x12\x0f\x62p.customers.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x02\n\x08\x43ustomer\x12%\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03R\ncustomerId\x12(\n\tuser_name\x18\x02 \x01(\tB\x0b\x80\x01\x01\xe2\x41\x01\x03\xa8\xbb\x18\x01R\x08userName\x12.\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x0b\x80\x01\x01\xe2\x41\x01\x03\xa8\xbb\x18\x01R\x0b\x64isplayName\x12!\n\x05\x65mail\x18\x04 \x01(\tB\x0b\x80\x01\x01\xe2\x41\x01\x03\xa8\xbb\x18\x01R\x05\x65mail\x12\x1c\n\x06locale\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03R\x06locale\x12\x41\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTimeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.customers.v1.customer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CUSTOMER'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_CUSTOMER'].fields_by_name['customer_id']._serialized_options = b'\342A\001\003'
   _globals['_CUSTOMER'].fields_by_name['user_name']._loaded_options = None
-  _globals['_CUSTOMER'].fields_by_name['user_name']._serialized_options = b'\200\001\001\250\273\030\001'
+  _globals['_CUSTOMER'].fields_by_name['user_name']._serialized_options = b'\200\001\001\342A\001\003\250\273\030\001'
   _globals['_CUSTOMER'].fields_by_name['display_name']._loaded_options = None
-  _globals['_CUSTOMER'].fields_by_name['display_name']._serialized_options = b'\200\001\001\250\273\030\001'
+  _globals['_CUSTOMER'].fields_by_name['display_name']._serialized_options = b'\200\001\001\342A\001\003\250\273\030\001'
   _globals['_CUSTOMER'].fields_by_name['email']._loaded_options = None
-  _globals['_CUSTOMER'].fields_by_name['email']._serialized_options = b'\200\001\001\250\273\030\001'
-  _globals['_CUSTOMER']._serialized_start=112
-  _globals['_CUSTOMER']._serialized_end=353
+  _globals['_CUSTOMER'].fields_by_name['email']._serialized_options = b'\200\001\001\342A\001\003\250\273\030\001'
+  _globals['_CUSTOMER'].fields_by_name['locale']._loaded_options = None
+  _globals['_CUSTOMER'].fields_by_name['locale']._serialized_options = b'\342A\001\003'
+  _globals['_CUSTOMER'].fields_by_name['create_time']._loaded_options = None
+  _globals['_CUSTOMER'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_CUSTOMER']._serialized_start=145
+  _globals['_CUSTOMER']._serialized_end=416
 # @@protoc_insertion_point(module_scope)

@@ -79,7 +79,7 @@ class CustomersServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAccounts(self, request, context):
-        """Lists the caller's accounts.
+        """Lists the caller's accounts with their numbers and balances.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

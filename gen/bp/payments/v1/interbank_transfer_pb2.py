@@ -25,20 +25,47 @@ _sym_db = _symbol_database.Default()
 from bp.policy.v1 import policy_pb2 as bp_dot_policy_dot_v1_dot_policy__pb2
 from bp.type.v1 import account_ref_pb2 as bp_dot_type_dot_v1_dot_account__ref__pb2
 from bp.type.v1 import money_pb2 as bp_dot_type_dot_v1_dot_money__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'bp/payments/v1/interbank_transfer.proto\x12\x0e\x62p.payments.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1c\x62p/type/v1/account_ref.proto\x1a\x16\x62p/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x05\n\x11InterbankTransfer\x12\x1f\n\x0btransfer_id\x18\x01 \x01(\tR\ntransferId\x12\x1d\n\naccount_id\x18\x02 \x01(\tR\taccountId\x12)\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x11.bp.type.v1.MoneyR\x06\x61mount\x12\x38\n\x0b\x62\x65neficiary\x18\x04 \x01(\x0b\x32\x16.bp.type.v1.AccountRefR\x0b\x62\x65neficiary\x12\x1b\n\x04memo\x18\x05 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x03R\x04memo\x12=\n\x05state\x18\x06 \x01(\x0e\x32\'.bp.payments.v1.InterbankTransfer.StateR\x05state\x12!\n\x0ctrace_number\x18\x07 \x01(\tR\x0btraceNumber\x12;\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12%\n\x0e\x66\x61ilure_reason\x18\n \x01(\tR\rfailureReason\x12\x1f\n\x0breturn_code\x18\x0b \x01(\tR\nreturnCode\"\x97\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x44\x45\x42ITED\x10\x01\x12\x13\n\x0fOUTCOME_UNKNOWN\x10\x02\x12\x0e\n\nCANCELLING\x10\x03\x12\r\n\tSUBMITTED\x10\x04\x12\r\n\tCOMPLETED\x10\x05\x12\x0c\n\x08RETURNED\x10\x06\x12\n\n\x06\x46\x41ILED\x10\x07\x12\r\n\tCANCELLED\x10\x08J\x04\x08\x0c\x10\rR\x0c\x66raud_reviewb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'bp/payments/v1/interbank_transfer.proto\x12\x0e\x62p.payments.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1c\x62p/type/v1/account_ref.proto\x1a\x16\x62p/type/v1/money.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x08\n\x11InterbankTransfer\x12%\n\x0btransfer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03R\ntransferId\x12\x1d\n\naccount_id\x18\x02 \x01(\tR\taccountId\x12)\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x11.bp.type.v1.MoneyR\x06\x61mount\x12\x38\n\x0b\x62\x65neficiary\x18\x04 \x01(\x0b\x32\x16.bp.type.v1.AccountRefR\x0b\x62\x65neficiary\x12\x1b\n\x04memo\x18\x05 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x03R\x04memo\x12\x43\n\x05state\x18\x06 \x01(\x0e\x32\'.bp.payments.v1.InterbankTransfer.StateB\x04\xe2\x41\x01\x03R\x05state\x12\'\n\x0ctrace_number\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03R\x0btraceNumber\x12\x41\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x41\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nupdateTime\x12+\n\x0e\x66\x61ilure_reason\x18\n \x01(\tB\x04\xe2\x41\x01\x03R\rfailureReason\x12%\n\x0breturn_code\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03R\nreturnCode\x12\x1e\n\x07version\x18\x14 \x01(\x03\x42\x04\xe2\x41\x01\x03R\x07version\x12\x18\n\x04\x65tag\x18\x15 \x01(\tB\x04\xe2\x41\x01\x03R\x04\x65tag\x12\x41\n\x0bsubmit_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nsubmitTime\x12\x45\n\rcomplete_time\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x0c\x63ompleteTime\x12\x41\n\x0breturn_time\x18\x18 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nreturnTime\x12>\n\x18\x65xpected_settlement_date\x18\x19 \x01(\tB\x04\xe2\x41\x01\x03R\x16\x65xpectedSettlementDate\"\x97\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x44\x45\x42ITED\x10\x01\x12\x13\n\x0fOUTCOME_UNKNOWN\x10\x02\x12\x0e\n\nCANCELLING\x10\x03\x12\r\n\tSUBMITTED\x10\x04\x12\r\n\tCOMPLETED\x10\x05\x12\x0c\n\x08RETURNED\x10\x06\x12\n\n\x06\x46\x41ILED\x10\x07\x12\r\n\tCANCELLED\x10\x08J\x04\x08\x0c\x10\rR\x0c\x66raud_reviewb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.payments.v1.interbank_transfer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['transfer_id']._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['transfer_id']._serialized_options = b'\342A\001\003'
   _globals['_INTERBANKTRANSFER'].fields_by_name['memo']._loaded_options = None
   _globals['_INTERBANKTRANSFER'].fields_by_name['memo']._serialized_options = b'\200\001\001\250\273\030\003'
-  _globals['_INTERBANKTRANSFER']._serialized_start=174
-  _globals['_INTERBANKTRANSFER']._serialized_end=853
-  _globals['_INTERBANKTRANSFER_STATE']._serialized_start=682
-  _globals['_INTERBANKTRANSFER_STATE']._serialized_end=833
+  _globals['_INTERBANKTRANSFER'].fields_by_name['state']._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['state']._serialized_options = b'\342A\001\003'
+  _globals['_INTERBANKTRANSFER'].fields_by_name['trace_number']._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['trace_number']._serialized_options = b'\342A\001\003'
+  _globals['_INTERBANKTRANSFER'].fields_by_name['create_time']._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_INTERBANKTRANSFER'].fields_by_name['update_time']._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
+  _globals['_INTERBANKTRANSFER'].fields_by_name['failure_reason']._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['failure_reason']._serialized_options = b'\342A\001\003'
+  _globals['_INTERBANKTRANSFER'].fields_by_name['return_code']._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['return_code']._serialized_options = b'\342A\001\003'
+  _globals['_INTERBANKTRANSFER'].fields_by_name['version']._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['version']._serialized_options = b'\342A\001\003'
+  _globals['_INTERBANKTRANSFER'].fields_by_name['etag']._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
+  _globals['_INTERBANKTRANSFER'].fields_by_name['submit_time']._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['submit_time']._serialized_options = b'\342A\001\003'
+  _globals['_INTERBANKTRANSFER'].fields_by_name['complete_time']._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['complete_time']._serialized_options = b'\342A\001\003'
+  _globals['_INTERBANKTRANSFER'].fields_by_name['return_time']._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['return_time']._serialized_options = b'\342A\001\003'
+  _globals['_INTERBANKTRANSFER'].fields_by_name['expected_settlement_date']._loaded_options = None
+  _globals['_INTERBANKTRANSFER'].fields_by_name['expected_settlement_date']._serialized_options = b'\342A\001\003'
+  _globals['_INTERBANKTRANSFER']._serialized_start=207
+  _globals['_INTERBANKTRANSFER']._serialized_end=1255
+  _globals['_INTERBANKTRANSFER_STATE']._serialized_start=1084
+  _globals['_INTERBANKTRANSFER_STATE']._serialized_end=1235
 # @@protoc_insertion_point(module_scope)

@@ -45,16 +45,20 @@ class GetInterbankTransferResponse(_message.Message):
     def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
 
 class ListInterbankTransfersRequest(_message.Message):
-    __slots__ = ("account_id", "state", "page_size", "page_token")
+    __slots__ = ("account_id", "state", "page_size", "page_token", "create_time_from", "create_time_to")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FROM_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_TO_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     state: _interbank_transfer_pb2.InterbankTransfer.State
     page_size: int
     page_token: str
-    def __init__(self, account_id: _Optional[str] = ..., state: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer.State, str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    create_time_from: str
+    create_time_to: str
+    def __init__(self, account_id: _Optional[str] = ..., state: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer.State, str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., create_time_from: _Optional[str] = ..., create_time_to: _Optional[str] = ...) -> None: ...
 
 class ListInterbankTransfersResponse(_message.Message):
     __slots__ = ("transfers", "next_page_token")

@@ -71,6 +71,10 @@ class PaymentsServiceServicer:
         Returns when the clearing house has accepted the transfer (SUBMITTED), or after five seconds
         with the transfer's state at that time. If the clearing house could not accept it, the debit
         is reversed and the call fails with 503 and RetryInfo (ACH_UNAVAILABLE).
+        The failed transfer stays in the lists, and the customer gets a push message about it. A retry
+        makes another transfer, with the same key or with a new one. If that fails too, the customer
+        gets another push message. So wait for the time in Retry-After before a retry, and retry
+        automatically only a few times.
         A repeated request gets the first answer again, with the header Idempotent-Replayed: true.
         GetInterbankTransfer returns the transfer's present state.
         """

@@ -24,20 +24,27 @@ _sym_db = _symbol_database.Default()
 
 from bp.policy.v1 import policy_pb2 as bp_dot_policy_dot_v1_dot_policy__pb2
 from bp.type.v1 import money_pb2 as bp_dot_type_dot_v1_dot_money__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#bp/transfers/v1/book_transfer.proto\x12\x0f\x62p.transfers.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a\x16\x62p/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf3\x02\n\x0c\x42ookTransfer\x12\x1f\n\x0btransfer_id\x18\x01 \x01(\tR\ntransferId\x12\x1d\n\naccount_id\x18\x02 \x01(\tR\taccountId\x12\x34\n\x16\x64\x65stination_account_id\x18\x03 \x01(\tR\x14\x64\x65stinationAccountId\x12)\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x11.bp.type.v1.MoneyR\x06\x61mount\x12\x1b\n\x04memo\x18\x05 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x03R\x04memo\x12\x39\n\x05state\x18\x06 \x01(\x0e\x32#.bp.transfers.v1.BookTransfer.StateR\x05state\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"-\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\r\n\tCOMPLETED\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#bp/transfers/v1/book_transfer.proto\x12\x0f\x62p.transfers.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a\x16\x62p/type/v1/money.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x03\n\x0c\x42ookTransfer\x12%\n\x0btransfer_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03R\ntransferId\x12\x1d\n\naccount_id\x18\x02 \x01(\tR\taccountId\x12\x34\n\x16\x64\x65stination_account_id\x18\x03 \x01(\tR\x14\x64\x65stinationAccountId\x12)\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x11.bp.type.v1.MoneyR\x06\x61mount\x12\x1b\n\x04memo\x18\x05 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x03R\x04memo\x12?\n\x05state\x18\x06 \x01(\x0e\x32#.bp.transfers.v1.BookTransfer.StateB\x04\xe2\x41\x01\x03R\x05state\x12\x41\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\"-\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\r\n\tCOMPLETED\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.transfers.v1.book_transfer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_BOOKTRANSFER'].fields_by_name['transfer_id']._loaded_options = None
+  _globals['_BOOKTRANSFER'].fields_by_name['transfer_id']._serialized_options = b'\342A\001\003'
   _globals['_BOOKTRANSFER'].fields_by_name['memo']._loaded_options = None
   _globals['_BOOKTRANSFER'].fields_by_name['memo']._serialized_options = b'\200\001\001\250\273\030\003'
-  _globals['_BOOKTRANSFER']._serialized_start=141
-  _globals['_BOOKTRANSFER']._serialized_end=512
-  _globals['_BOOKTRANSFER_STATE']._serialized_start=467
-  _globals['_BOOKTRANSFER_STATE']._serialized_end=512
+  _globals['_BOOKTRANSFER'].fields_by_name['state']._loaded_options = None
+  _globals['_BOOKTRANSFER'].fields_by_name['state']._serialized_options = b'\342A\001\003'
+  _globals['_BOOKTRANSFER'].fields_by_name['create_time']._loaded_options = None
+  _globals['_BOOKTRANSFER'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_BOOKTRANSFER']._serialized_start=174
+  _globals['_BOOKTRANSFER']._serialized_end=563
+  _globals['_BOOKTRANSFER_STATE']._serialized_start=518
+  _globals['_BOOKTRANSFER_STATE']._serialized_end=563
 # @@protoc_insertion_point(module_scope)

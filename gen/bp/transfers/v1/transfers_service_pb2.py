@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from bp.policy.v1 import policy_pb2 as bp_dot_policy_dot_v1_dot_policy__pb2
+from bp.transfers.v1 import account_entry_pb2 as bp_dot_transfers_dot_v1_dot_account__entry__pb2
 from bp.transfers.v1 import book_transfer_pb2 as bp_dot_transfers_dot_v1_dot_book__transfer__pb2
 from bp.type.v1 import money_pb2 as bp_dot_type_dot_v1_dot_money__pb2
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
@@ -30,7 +31,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'bp/transfers/v1/transfers_service.proto\x12\x0f\x62p.transfers.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a#bp/transfers/v1/book_transfer.proto\x1a\x16\x62p/type/v1/money.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xbb\x04\n\x19\x43reateBookTransferRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12\x42\n\x16\x64\x65stination_account_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\x14\x64\x65stinationAccountId\x12\x35\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x11.bp.type.v1.MoneyB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x06\x61mount\x12\xf5\x02\n\x04memo\x18\x04 \x01(\tB\xe0\x02\x80\x01\x01\xe2\x41\x01\x01\xbaH\xd1\x02r.\x18P2*^[\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Zs}\xe2\x80\x8c\xe2\x80\x8d]*$\xba\x01\x9d\x02\n\x0cmemo.visible\x12Tmust have a visible character, begin and end with one, and join only what is visible\x1a\xb6\x01this == \'\' || this.matches(r\'^\\p{Zs}*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*(?:.*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*)?\\p{Zs}*$\')\xa8\xbb\x18\x03R\x04memo\"W\n\x1a\x43reateBookTransferResponse\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\"G\n\x16GetBookTransferRequest\x12-\n\x0btransfer_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\ntransferId\"T\n\x17GetBookTransferResponse\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\"\x96\x01\n\x18ListBookTransfersRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x80\x01\n\x19ListBookTransfersResponse\x12;\n\ttransfers\x18\x01 \x03(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\ttransfers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb8\x04\n\x10TransfersService\x12\xb9\x01\n\x12\x43reateBookTransfer\x12*.bp.transfers.v1.CreateBookTransferRequest\x1a+.bp.transfers.v1.CreateBookTransferResponse\"J\xa2\xbb\x18\x1b\x08\x02\x12\x0ftransfers:write*\x02\x08\x05\x30\x02\x38\x01\x82\xd3\xe4\x93\x02%\"\x16/v1/transfers/internal:\x01*b\x08transfer\x12\xbb\x01\n\x0fGetBookTransfer\x12\'.bp.transfers.v1.GetBookTransferRequest\x1a(.bp.transfers.v1.GetBookTransferResponse\"U\x90\x02\x01\xa2\xbb\x18\x18\x08\x02\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x30\x12$/v1/transfers/internal/{transfer_id}b\x08transfer\x12\xa9\x01\n\x11ListBookTransfers\x12).bp.transfers.v1.ListBookTransfersRequest\x1a*.bp.transfers.v1.ListBookTransfersResponse\"=\x90\x02\x01\xa2\xbb\x18\x18\x08\x02\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/transfers/internalb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'bp/transfers/v1/transfers_service.proto\x12\x0f\x62p.transfers.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a#bp/transfers/v1/account_entry.proto\x1a#bp/transfers/v1/book_transfer.proto\x1a\x16\x62p/type/v1/money.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xbb\x04\n\x19\x43reateBookTransferRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12\x42\n\x16\x64\x65stination_account_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\x14\x64\x65stinationAccountId\x12\x35\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x11.bp.type.v1.MoneyB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x06\x61mount\x12\xf5\x02\n\x04memo\x18\x04 \x01(\tB\xe0\x02\x80\x01\x01\xe2\x41\x01\x01\xbaH\xd1\x02r.\x18P2*^[\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Zs}\xe2\x80\x8c\xe2\x80\x8d]*$\xba\x01\x9d\x02\n\x0cmemo.visible\x12Tmust have a visible character, begin and end with one, and join only what is visible\x1a\xb6\x01this == \'\' || this.matches(r\'^\\p{Zs}*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*(?:.*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*)?\\p{Zs}*$\')\xa8\xbb\x18\x03R\x04memo\"W\n\x1a\x43reateBookTransferResponse\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\"G\n\x16GetBookTransferRequest\x12-\n\x0btransfer_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\ntransferId\"T\n\x17GetBookTransferResponse\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\"\xab\x04\n\x18ListBookTransfersRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12[\n\tdirection\x18\x04 \x01(\x0e\x32\x33.bp.transfers.v1.ListBookTransfersRequest.DirectionB\x08\xbaH\x05\x82\x01\x02\x10\x01R\tdirection\x12|\n\x10\x63reate_time_from\x18\x05 \x01(\tBR\xbaHOrJ2H^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z$\xd8\x01\x01R\x0e\x63reateTimeFrom\x12x\n\x0e\x63reate_time_to\x18\x06 \x01(\tBR\xbaHOrJ2H^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z$\xd8\x01\x01R\x0c\x63reateTimeTo\">\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x08\n\x04PAID\x10\x01\x12\x0c\n\x08RECEIVED\x10\x02\"\x80\x01\n\x19ListBookTransfersResponse\x12;\n\ttransfers\x18\x01 \x03(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\ttransfers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xcc\x03\n\x12ListEntriesRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12\x42\n\x04type\x18\x02 \x01(\x0e\x32\".bp.transfers.v1.AccountEntry.TypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x06R\x04type\x12|\n\x10\x63reate_time_from\x18\x03 \x01(\tBR\xbaHOrJ2H^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z$\xd8\x01\x01R\x0e\x63reateTimeFrom\x12x\n\x0e\x63reate_time_to\x18\x04 \x01(\tBR\xbaHOrJ2H^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z$\xd8\x01\x01R\x0c\x63reateTimeTo\x12$\n\tpage_size\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"v\n\x13ListEntriesResponse\x12\x37\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.bp.transfers.v1.AccountEntryR\x07\x65ntries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xec\x05\n\x10TransfersService\x12\xb9\x01\n\x12\x43reateBookTransfer\x12*.bp.transfers.v1.CreateBookTransferRequest\x1a+.bp.transfers.v1.CreateBookTransferResponse\"J\xa2\xbb\x18\x1b\x08\x02\x12\x0ftransfers:write*\x02\x08\x05\x30\x02\x38\x01\x82\xd3\xe4\x93\x02%\"\x16/v1/transfers/internal:\x01*b\x08transfer\x12\xbb\x01\n\x0fGetBookTransfer\x12\'.bp.transfers.v1.GetBookTransferRequest\x1a(.bp.transfers.v1.GetBookTransferResponse\"U\x90\x02\x01\xa2\xbb\x18\x18\x08\x02\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x30\x12$/v1/transfers/internal/{transfer_id}b\x08transfer\x12\xa9\x01\n\x11ListBookTransfers\x12).bp.transfers.v1.ListBookTransfersRequest\x1a*.bp.transfers.v1.ListBookTransfersResponse\"=\x90\x02\x01\xa2\xbb\x18\x18\x08\x02\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/transfers/internal\x12\xb1\x01\n\x0bListEntries\x12#.bp.transfers.v1.ListEntriesRequest\x1a$.bp.transfers.v1.ListEntriesResponse\"W\x90\x02\x01\xa2\xbb\x18\'\x08\x02\x12\raccounts:read\x12\x0etransfers:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02#\x12!/v1/accounts/{account_id}/entriesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,24 +54,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTBOOKTRANSFERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTBOOKTRANSFERSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTBOOKTRANSFERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_LISTBOOKTRANSFERSREQUEST'].fields_by_name['direction']._loaded_options = None
+  _globals['_LISTBOOKTRANSFERSREQUEST'].fields_by_name['direction']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_LISTBOOKTRANSFERSREQUEST'].fields_by_name['create_time_from']._loaded_options = None
+  _globals['_LISTBOOKTRANSFERSREQUEST'].fields_by_name['create_time_from']._serialized_options = b'\272HOrJ2H^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z$\330\001\001'
+  _globals['_LISTBOOKTRANSFERSREQUEST'].fields_by_name['create_time_to']._loaded_options = None
+  _globals['_LISTBOOKTRANSFERSREQUEST'].fields_by_name['create_time_to']._serialized_options = b'\272HOrJ2H^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z$\330\001\001'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['account_id']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['account_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['type']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['type']._serialized_options = b'\272H\007\202\001\004\020\001 \006'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['create_time_from']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['create_time_from']._serialized_options = b'\272HOrJ2H^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z$\330\001\001'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['create_time_to']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['create_time_to']._serialized_options = b'\272HOrJ2H^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z$\330\001\001'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
   _globals['_TRANSFERSSERVICE'].methods_by_name['CreateBookTransfer']._loaded_options = None
   _globals['_TRANSFERSSERVICE'].methods_by_name['CreateBookTransfer']._serialized_options = b'\242\273\030\033\010\002\022\017transfers:write*\002\010\0050\0028\001\202\323\344\223\002%\"\026/v1/transfers/internal:\001*b\010transfer'
   _globals['_TRANSFERSSERVICE'].methods_by_name['GetBookTransfer']._loaded_options = None
   _globals['_TRANSFERSSERVICE'].methods_by_name['GetBookTransfer']._serialized_options = b'\220\002\001\242\273\030\030\010\002\022\016transfers:read*\002\010\0030\001\202\323\344\223\0020\022$/v1/transfers/internal/{transfer_id}b\010transfer'
   _globals['_TRANSFERSSERVICE'].methods_by_name['ListBookTransfers']._loaded_options = None
   _globals['_TRANSFERSSERVICE'].methods_by_name['ListBookTransfers']._serialized_options = b'\220\002\001\242\273\030\030\010\002\022\016transfers:read*\002\010\0030\001\202\323\344\223\002\030\022\026/v1/transfers/internal'
-  _globals['_CREATEBOOKTRANSFERREQUEST']._serialized_start=241
-  _globals['_CREATEBOOKTRANSFERREQUEST']._serialized_end=812
-  _globals['_CREATEBOOKTRANSFERRESPONSE']._serialized_start=814
-  _globals['_CREATEBOOKTRANSFERRESPONSE']._serialized_end=901
-  _globals['_GETBOOKTRANSFERREQUEST']._serialized_start=903
-  _globals['_GETBOOKTRANSFERREQUEST']._serialized_end=974
-  _globals['_GETBOOKTRANSFERRESPONSE']._serialized_start=976
-  _globals['_GETBOOKTRANSFERRESPONSE']._serialized_end=1060
-  _globals['_LISTBOOKTRANSFERSREQUEST']._serialized_start=1063
-  _globals['_LISTBOOKTRANSFERSREQUEST']._serialized_end=1213
-  _globals['_LISTBOOKTRANSFERSRESPONSE']._serialized_start=1216
-  _globals['_LISTBOOKTRANSFERSRESPONSE']._serialized_end=1344
-  _globals['_TRANSFERSSERVICE']._serialized_start=1347
-  _globals['_TRANSFERSSERVICE']._serialized_end=1915
+  _globals['_TRANSFERSSERVICE'].methods_by_name['ListEntries']._loaded_options = None
+  _globals['_TRANSFERSSERVICE'].methods_by_name['ListEntries']._serialized_options = b'\220\002\001\242\273\030\'\010\002\022\raccounts:read\022\016transfers:read*\002\010\0030\001\202\323\344\223\002#\022!/v1/accounts/{account_id}/entries'
+  _globals['_CREATEBOOKTRANSFERREQUEST']._serialized_start=278
+  _globals['_CREATEBOOKTRANSFERREQUEST']._serialized_end=849
+  _globals['_CREATEBOOKTRANSFERRESPONSE']._serialized_start=851
+  _globals['_CREATEBOOKTRANSFERRESPONSE']._serialized_end=938
+  _globals['_GETBOOKTRANSFERREQUEST']._serialized_start=940
+  _globals['_GETBOOKTRANSFERREQUEST']._serialized_end=1011
+  _globals['_GETBOOKTRANSFERRESPONSE']._serialized_start=1013
+  _globals['_GETBOOKTRANSFERRESPONSE']._serialized_end=1097
+  _globals['_LISTBOOKTRANSFERSREQUEST']._serialized_start=1100
+  _globals['_LISTBOOKTRANSFERSREQUEST']._serialized_end=1655
+  _globals['_LISTBOOKTRANSFERSREQUEST_DIRECTION']._serialized_start=1593
+  _globals['_LISTBOOKTRANSFERSREQUEST_DIRECTION']._serialized_end=1655
+  _globals['_LISTBOOKTRANSFERSRESPONSE']._serialized_start=1658
+  _globals['_LISTBOOKTRANSFERSRESPONSE']._serialized_end=1786
+  _globals['_LISTENTRIESREQUEST']._serialized_start=1789
+  _globals['_LISTENTRIESREQUEST']._serialized_end=2249
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=2251
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=2369
+  _globals['_TRANSFERSSERVICE']._serialized_start=2372
+  _globals['_TRANSFERSSERVICE']._serialized_end=3120
 # @@protoc_insertion_point(module_scope)

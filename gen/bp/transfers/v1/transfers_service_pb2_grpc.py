@@ -50,6 +50,11 @@ class TransfersServiceStub:
                 request_serializer=bp_dot_transfers_dot_v1_dot_transfers__service__pb2.ListBookTransfersRequest.SerializeToString,
                 response_deserializer=bp_dot_transfers_dot_v1_dot_transfers__service__pb2.ListBookTransfersResponse.FromString,
                 _registered_method=True)
+        self.ListEntries = channel.unary_unary(
+                '/bp.transfers.v1.TransfersService/ListEntries',
+                request_serializer=bp_dot_transfers_dot_v1_dot_transfers__service__pb2.ListEntriesRequest.SerializeToString,
+                response_deserializer=bp_dot_transfers_dot_v1_dot_transfers__service__pb2.ListEntriesResponse.FromString,
+                _registered_method=True)
 
 
 class TransfersServiceServicer:
@@ -72,7 +77,17 @@ class TransfersServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListBookTransfers(self, request, context):
-        """Lists the transfers that debited one of the caller's accounts, newest first.
+        """Lists the transfers that one of the caller's accounts paid, or those that it received, newest
+        first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEntries(self, request, context):
+        """Lists the entries of one of the caller's accounts, newest first: all money paid and received,
+        with the balance after each entry. It reads the books themselves, so it has every entry as soon
+        as it is posted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,6 +110,11 @@ def add_TransfersServiceServicer_to_server(servicer, server):
                     servicer.ListBookTransfers,
                     request_deserializer=bp_dot_transfers_dot_v1_dot_transfers__service__pb2.ListBookTransfersRequest.FromString,
                     response_serializer=bp_dot_transfers_dot_v1_dot_transfers__service__pb2.ListBookTransfersResponse.SerializeToString,
+            ),
+            'ListEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEntries,
+                    request_deserializer=bp_dot_transfers_dot_v1_dot_transfers__service__pb2.ListEntriesRequest.FromString,
+                    response_serializer=bp_dot_transfers_dot_v1_dot_transfers__service__pb2.ListEntriesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +199,33 @@ class TransfersService:
             '/bp.transfers.v1.TransfersService/ListBookTransfers',
             bp_dot_transfers_dot_v1_dot_transfers__service__pb2.ListBookTransfersRequest.SerializeToString,
             bp_dot_transfers_dot_v1_dot_transfers__service__pb2.ListBookTransfersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bp.transfers.v1.TransfersService/ListEntries',
+            bp_dot_transfers_dot_v1_dot_transfers__service__pb2.ListEntriesRequest.SerializeToString,
+            bp_dot_transfers_dot_v1_dot_transfers__service__pb2.ListEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

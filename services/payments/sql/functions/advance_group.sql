@@ -14,7 +14,13 @@ BEGIN
         SET state = s.next_state, version = t.version + 1, trace_number = s.trace_number,
             failure_reason = s.failure_reason, return_code = s.return_code,
             update_time = s.update_time, lease_until = s.lease_until, attempts = 0,
-            accepted_response = coalesce(t.accepted_response, s.response)
+            accepted_response = coalesce(t.accepted_response, s.response),
+            submit_time = CASE WHEN s.next_state = 'SUBMITTED'
+                THEN coalesce(t.submit_time, s.update_time) ELSE t.submit_time END,
+            complete_time = CASE WHEN s.next_state = 'COMPLETED'
+                THEN coalesce(t.complete_time, s.update_time) ELSE t.complete_time END,
+            return_time = CASE WHEN s.next_state = 'RETURNED'
+                THEN coalesce(t.return_time, s.update_time) ELSE t.return_time END
         FROM unnest(steps) AS s
         WHERE t.shard = ledger.shard_of(s.transfer_id) AND t.transfer_id = s.transfer_id
           AND t.version = s.expected_version

@@ -43,7 +43,13 @@ BEGIN
     SET state = next_state, version = t.version + 1, trace_number = advance.trace_number,
         failure_reason = advance.failure_reason, return_code = advance.return_code,
         update_time = advance.update_time, lease_until = advance.lease_until, attempts = 0,
-        accepted_response = coalesce(t.accepted_response, response)
+        accepted_response = coalesce(t.accepted_response, response),
+        submit_time = CASE WHEN next_state = 'SUBMITTED'
+            THEN coalesce(t.submit_time, advance.update_time) ELSE t.submit_time END,
+        complete_time = CASE WHEN next_state = 'COMPLETED'
+            THEN coalesce(t.complete_time, advance.update_time) ELSE t.complete_time END,
+        return_time = CASE WHEN next_state = 'RETURNED'
+            THEN coalesce(t.return_time, advance.update_time) ELSE t.return_time END
     WHERE t.shard = ledger.shard_of(advance.transfer_id) AND t.transfer_id = advance.transfer_id
       AND t.version = expected_version
     RETURNING t.shard, t.customer_id, t.account_id, t.amount, t.currency, t.idempotency_key,
@@ -100,7 +106,13 @@ BEGIN
     SET state = next_state, version = t.version + 1, trace_number = advance.trace_number,
         failure_reason = advance.failure_reason, return_code = advance.return_code,
         update_time = advance.update_time, lease_until = advance.lease_until, attempts = 0,
-        accepted_response = coalesce(t.accepted_response, response)
+        accepted_response = coalesce(t.accepted_response, response),
+        submit_time = CASE WHEN next_state = 'SUBMITTED'
+            THEN coalesce(t.submit_time, advance.update_time) ELSE t.submit_time END,
+        complete_time = CASE WHEN next_state = 'COMPLETED'
+            THEN coalesce(t.complete_time, advance.update_time) ELSE t.complete_time END,
+        return_time = CASE WHEN next_state = 'RETURNED'
+            THEN coalesce(t.return_time, advance.update_time) ELSE t.return_time END
     WHERE t.shard = ledger.shard_of(advance.transfer_id) AND t.transfer_id = advance.transfer_id
       AND t.version = expected_version
     RETURNING t.shard, t.customer_id, t.account_id, t.amount, t.currency, t.idempotency_key,

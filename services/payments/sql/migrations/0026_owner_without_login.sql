@@ -33,10 +33,12 @@ BEGIN
     END LOOP;
 END $$;
 ALTER FUNCTION payments.finish_partition(regclass) OWNER TO payments_owner;
+ALTER FUNCTION payments.beneficiary(uuid) OWNER TO payments_owner;
 ALTER FUNCTION payments.ensure_partitions(integer, timestamptz) OWNER TO payments_owner;
 
 -- migrate:down
 ALTER FUNCTION payments.ensure_partitions(integer, timestamptz) OWNER TO CURRENT_USER;
+ALTER FUNCTION payments.beneficiary(uuid) OWNER TO CURRENT_USER;
 ALTER FUNCTION payments.finish_partition(regclass) OWNER TO CURRENT_USER;
 DO $$
 DECLARE

@@ -1,0 +1,27 @@
+"""Reads the moments that filters of lists carry as text."""
+
+from datetime import UTC, datetime
+
+from services.kernel.errors import FieldViolation, InvalidArgument
+from services.kernel.time_range import TimeRange
+
+
+def time_range(create_time_from: str, create_time_to: str) -> TimeRange:
+    """Return the range of a list's filters, "" for no limit; raise InvalidArgument."""
+    return TimeRange(
+        moment_of(create_time_from, "createTimeFrom"), moment_of(create_time_to, "createTimeTo")
+    )
+
+
+def moment_of(text: str, field: str) -> datetime | None:
+    """Return the moment of an RFC 3339 text in UTC, None for ""; raise InvalidArgument.
+
+    `field` is the parameter's name as the caller writes it.
+    """
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidArgument(FieldViolation(field, "no such date or time")) from None
+    return moment.astimezone(UTC)

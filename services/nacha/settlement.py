@@ -1,0 +1,22 @@
+"""When a transfer in the standard (next-day) batch settles. Pure.
+
+The times are those of the bank's agreement with the clearing house, in New York's time.
+"""
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from services.nacha.banking_days import add_banking_days
+
+ZONE = ZoneInfo("America/New_York")
+CUTOFF = time(22, 0)
+"""A transfer accepted at this time or later is in the batch of the next banking day."""
+SETTLEMENT_DAYS = 2
+"""Banking days between the day of the batch and the settlement."""
+
+
+def expected_date(submit_time: datetime) -> date:
+    """Return the date on which a transfer accepted at an aware time settles."""
+    local = submit_time.astimezone(ZONE)
+    day = local.date() + timedelta(days=local.time() >= CUTOFF)
+    return add_banking_days(day, SETTLEMENT_DAYS)

@@ -1,0 +1,83 @@
+"""The statement of an account: its entries, and which of them a caller asks for. Pure."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from services.kernel.money import Money
+from services.kernel.time_range import ANY_TIME, TimeRange
+
+Row = TypeVar("Row")
+
+
+class EntryType(StrEnum):
+    """What caused an entry; the names of AccountEntry.Type, and of the ledger's kinds but OTHER."""
+
+    OPENING_BALANCE = "OPENING_BALANCE"
+    BOOK_TRANSFER = "BOOK_TRANSFER"
+    INTERBANK_DEBIT = "INTERBANK_DEBIT"
+    INTERBANK_REFUND = "INTERBANK_REFUND"
+    INTERBANK_RETURN = "INTERBANK_RETURN"
+    OTHER = "OTHER"
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which entries of an account to list."""
+
+    account_id: uuid.UUID
+    type: EntryType | None = None
+    created: TimeRange = ANY_TIME
+
+
+@dataclass(frozen=True, slots=True)
+class OtherParty:
+    """The other party of an entry; "" for what it does not have."""
+
+    account_id: uuid.UUID | None
+    """Its account at this bank, if it has one."""
+    name: str = ""
+    routing_number: str = ""
+    account_number_ending: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of an account; `amount` is above zero for money received."""
+
+    account_id: uuid.UUID
+    position: int
+    type: EntryType
+    amount: Money
+    balance: Money
+    reference: uuid.UUID
+    """The transfer, or the account for an opening balance."""
+    other: OtherParty | None
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """One page of a list whose cursor is the position of an entry."""
+
+    rows: list[Row]
+    next_below: int | None
+    """The position below which the next page starts; None on the last page."""
+
+
+def type_of(kind: str) -> EntryType:
+    """Return the type of a ledger's kind."""
+    return EntryType(kind) if kind in EntryType.__members__ else EntryType.OTHER
+
+
+def page_of(found: list[tuple[int, Row]], rows: int, above: int, floor: int) -> Page[Row]:
+    """Return the page of a read of up to `rows` + 1 entries above `floor`, newest first.
+
+    Each row comes with its position. `above` is the position below the list's oldest entry, so
+    `floor` equals it when the read saw the list's end.
+    """
+    if len(found) > rows:
+        return Page([row for _, row in found[:rows]], found[rows - 1][0])
+    return Page([row for _, row in found], floor + 1 if floor > above else None)
