@@ -80,8 +80,10 @@ def _to_next_page(source: Method) -> Iterator[tuple[str, dict[str, Any]]]:
     if _NEXT not in answer.fields_by_name or _TOKEN not in request.fields_by_name:
         return
     token, following = request.fields_by_name[_TOKEN], answer.fields_by_name[_NEXT]
+    places = {True: "path", False: "query"}
     parameters = {
-        field.json_name: f"$request.query.{field.json_name}"
+        field.json_name: f"$request.{places[field.name in source.route.variables]}."
+        f"{field.json_name}"
         for field in request.fields
         if _is_required(field)
     }

@@ -52,6 +52,8 @@ _FITTING = {
     "account_number": PAYEE_ACCOUNT,
     "name": PAYEE_NAME,
     "page_token": "",
+    "create_time_from": "2026-01-01T00:00:00Z",
+    "create_time_to": "",
     "content_type": "application/json",
 }
 _WIRE_KINDS = {

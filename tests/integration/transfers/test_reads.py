@@ -122,7 +122,7 @@ async def test_a_list_is_limited_to_a_range_of_time(
     assert await listed(create_time_from=text) == [made[3], made[2]]
     assert await listed(create_time_to=text) == [made[1], made[0]]
     assert await listed(create_time_from=text, create_time_to=text) == []
-    wide = {"create_time_from": "0001-01-01T00:00:00Z", "create_time_to": "9999-12-31T23:59:59Z"}
+    wide = {"create_time_from": "1970-01-01T00:00:00Z", "create_time_to": "2999-12-31T23:59:59Z"}
     assert await listed(**wide) == made[::-1]
 
 
