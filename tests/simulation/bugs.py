@@ -124,6 +124,7 @@ def tombstone_is_forgotten(stack: ExitStack) -> None:
     "nothing is submitted",
     "bank and",
     "every notice is applied or stale",
+    REFUND,
 )
 def retry_has_a_new_key(stack: ExitStack) -> None:
     def wrong(transfer: Any) -> str:

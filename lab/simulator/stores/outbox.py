@@ -99,6 +99,10 @@ class Outbox:
         """Return the relay's backlog."""
         return [{"waiting": len(self.waiting), "oldest_age_s": 0.0, "parked": len(self.parked)}]
 
+    def drop_published(self) -> Sequence[Any]:
+        """Drop nothing: no simulated world lasts for 60 days."""
+        return [{"drop_published": 0}]
+
     def ensure_ledger_partitions(self) -> Sequence[Any]:
         """Do nothing: only PostgreSQL has partitions."""
         return []

@@ -96,7 +96,7 @@ async def edited() -> AsyncIterator[Edited]:
         rig, ach = gateway.rig, Partner()
         config = rig.home / "config"
         shutil.copytree(ctl.CONFIG, config)
-        await ach.start(rig.partner_port[ACH], rig.home / "partners" / ACH, rig.partner_ca.pem)
+        await ach.start(rig.partner_port[ACH], rig.home / "partners" / ACH, rig.ach_members_ca.pem)
         try:
             yield Edited(gateway, ach, config)
         finally:
