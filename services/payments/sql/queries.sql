@@ -171,7 +171,7 @@ WITH due AS (
 SELECT c.settle_time, c.attempts, t.transfer_id, customer_id, account_id, amount,
     currency, beneficiary_name, routing_number, account_number, account_type, memo, fraud_review,
     state, version, trace_number, failure_reason, return_code, correlation_id, traceparent,
-    create_time, update_time, accepted_response
+    create_time, update_time, accepted_response, submit_time, complete_time, return_time
 FROM claimed c
 JOIN payments.interbank_transfer t ON t.shard = c.shard AND t.transfer_id = c.transfer_id;
 

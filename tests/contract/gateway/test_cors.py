@@ -29,7 +29,9 @@ async def test_a_refusal_has_the_same_cors_headers_as_any_answer(
     answer = await gateway.call(verb, path, data=data, headers=ORIGIN | headers)
     assert answer.status == status
     assert answer.headers.getall("access-control-allow-origin") == [APP]
-    assert answer.headers.getall("access-control-expose-headers") == ["retry-after, x-request-id"]
+    assert answer.headers.getall("access-control-expose-headers") == [
+        "idempotent-replayed, retry-after, x-request-id"
+    ]
     for foreign in ("https://app.bp.example.evil.example", "https://appxbp.example", "null"):
         other = await gateway.call(verb, path, data=data, headers=headers | {"Origin": foreign})
         assert other.status == status
