@@ -8,8 +8,6 @@ import structlog
 from bp.customers.v1.customers_service_pb2 import BatchGetLocalesRequest, BatchGetLocalesResponse
 from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 
-from services.chassis.unreachable import is_unreachable
-
 WITHIN_S = 2.0
 """Longest wait for the languages of a batch of messages."""
 
@@ -30,7 +28,10 @@ class CustomersLanguages:
         self._stub = CustomersServiceStub(channel)
 
     async def of(self, customer_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, str]:
-        """Return the languages of customers, none if customers is unreachable."""
+        """Return the languages of customers; none without an answer of customers.
+
+        During a release, an older customers does not have the call yet.
+        """
         if not customer_ids:
             return {}
         request = BatchGetLocalesRequest(customer_ids=[str(one) for one in customer_ids])
@@ -39,8 +40,6 @@ class CustomersLanguages:
                 request, timeout=WITHIN_S
             )
         except grpc.aio.AioRpcError as error:
-            if not is_unreachable(error):
-                raise
             log.warning("languages.unknown", code=error.code().name)
             return {}
         return {uuid.UUID(one): locale for one, locale in answer.locales.items()}

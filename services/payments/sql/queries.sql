@@ -153,19 +153,18 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     update_time, attempts, accepted_response, submit_time, complete_time, return_time;
 
 -- name: claim_return_checks
--- Claims the checks for late returns that are due, with their transfers.
-WITH due AS (
-    SELECT shard, transfer_id
-    FROM payments.late_return_check
-    WHERE due_time < $2
-    ORDER BY due_time
-    LIMIT $3
-    FOR UPDATE SKIP LOCKED
-), claimed AS (
+-- Claims the checks for late returns that are due, with their transfers. By ctid, because a plan that
+-- does not know the limit would join with the whole table.
+WITH claimed AS (
     UPDATE payments.late_return_check c
     SET due_time = $1, attempts = c.attempts + 1
-    FROM due
-    WHERE c.shard = due.shard AND c.transfer_id = due.transfer_id
+    WHERE c.ctid = ANY (ARRAY(
+        SELECT due.ctid
+        FROM payments.late_return_check due
+        WHERE due.due_time < $2
+        ORDER BY due.due_time
+        LIMIT $3
+        FOR UPDATE SKIP LOCKED))
     RETURNING c.shard, c.transfer_id, c.settle_time, c.attempts
 )
 SELECT c.settle_time, c.attempts, t.transfer_id, customer_id, account_id, amount,

@@ -83,3 +83,29 @@ async def _begins_in_the_index(
     for column in columns.split():
         assert all(re.search(rf"\b{column}\b", line) for line in bounds), plan
         assert not any(re.search(rf"\b{column}\b", line) for line in filters), plan
+
+
+async def test_a_claim_of_return_checks_reads_only_those_that_are_due(
+    postgres: PostgresStore,
+) -> None:
+    sql = load_queries(SERVICES / "payments" / "sql" / "queries.sql").claim_return_checks
+    connection = await postgres.session("postgres", "bp_write")
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(
+            "INSERT INTO payments.late_return_check (shard, transfer_id, settle_time, due_time)"
+            " SELECT 0, gen_random_uuid(), now(), now() + interval '1 day'"
+            " FROM generate_series(1, 40000)"
+        )
+        await connection.execute("ANALYZE payments.late_return_check")
+        await connection.execute(
+            f"SET LOCAL plan_cache_mode = force_generic_plan; PREPARE claim AS {sql}"
+        )
+        rows = await connection.fetch("EXPLAIN EXECUTE claim(now(), now(), 16)")
+    finally:
+        await transaction.rollback()
+        await connection.close()
+    plan = [row[0] for row in rows]
+    assert not any("Seq Scan on late_return_check" in line for line in plan), plan
+    assert any("late_return_check_due" in line for line in plan), plan
