@@ -142,6 +142,8 @@ def event_out(transfer: Transfer, event_type: str, event_id: uuid.UUID) -> Event
     fact.transfer.CopyFrom(transfer_message(transfer))
     if event_type == DEBIT.event_type:
         fact.in_review = transfer.fraud_review
+    if "requested_by" in fact.DESCRIPTOR.fields_by_name and transfer.cancel_requester:
+        fact.requested_by = transfer.cancel_requester.value
     return EventOut(event_id, f"bp.payments.v1.{event_type}", envelope.SerializeToString())
 
 

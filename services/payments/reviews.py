@@ -10,6 +10,7 @@ import structlog
 from services.payments import errors, handlers
 from services.payments.handlers import Dependencies
 from services.payments.state import CREDITED_BACK
+from services.payments.transfer import Requester
 
 EVERY_S = 5
 """How often a worker looks for refusals."""
@@ -38,7 +39,8 @@ async def _cancel(deps: Dependencies, transfer_id: uuid.UUID) -> str:
     if stored is None:
         raise LookupError(f"transfer {transfer_id} does not exist")
     try:
-        deps.driver.start(await handlers.request_cancellation(deps, stored.transfer))
+        bank = Requester.BANK
+        deps.driver.start(await handlers.request_cancellation(deps, stored.transfer, bank))
     except errors.NotCancellable:
         stored = await deps.store.transfer(transfer_id)
         ended = stored is not None and stored.transfer.state in CREDITED_BACK

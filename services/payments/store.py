@@ -42,6 +42,7 @@ from services.payments.transfer import (
     EventOut,
     InterbankTransferOrder,
     Notice,
+    Requester,
     Transfer,
     order_id,
 )
@@ -148,7 +149,9 @@ class Store:
 
         A transfer that another worker has advanced is not changed.
         """
-        if transition.posting is None and not transition.frees_key and notice_id is None:
+        plain = transition.posting is None and not transition.frees_key and notice_id is None
+        # A plain step into CANCELLING is a request of the customer.
+        if plain and moved.cancel_requester is not Requester.BANK:
             step = plain_step(moved, event, lease_until, response)
             try:
                 return await self._steps.submit(step)
@@ -176,6 +179,7 @@ class Store:
             transition.frees_key,
             response,
             notice_id,
+            moved.cancel_requester.value if moved.cancel_requester else None,
         )
         return row["advanced"], row["accepted_response"]
 

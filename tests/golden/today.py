@@ -16,7 +16,13 @@ from services.chassis.kafka import Record
 from services.kernel.money import Money
 from services.payments import mapping as payments
 from services.payments.state import State
-from services.payments.transfer import Beneficiary, Decline, InterbankTransferOrder, Transfer
+from services.payments.transfer import (
+    Beneficiary,
+    Decline,
+    InterbankTransferOrder,
+    Requester,
+    Transfer,
+)
 from services.relay import events_out
 from services.router.mapping import fan_out
 from services.transfers import mapping as transfers
@@ -68,10 +74,14 @@ PAYMENT_FACTS: dict[str, Transfer] = {
     "TransferReturned": replace(
         SUBMITTED, state=State.RETURNED, version=3, return_code="R03", return_time=MORNING
     ),
-    "TransferCancelled": replace(DEBITED, state=State.CANCELLED, version=3),
+    "TransferCancelled": replace(
+        DEBITED, state=State.CANCELLED, version=3, cancel_requester=Requester.CUSTOMER
+    ),
     "TransferOutcomeUnknown": replace(DEBITED, state=State.OUTCOME_UNKNOWN, version=2),
-    "TransferCancelRequested": replace(SUBMITTED, state=State.CANCELLING, version=3),
-    "TransferCancelRefused": replace(SUBMITTED, version=4),
+    "TransferCancelRequested": replace(
+        SUBMITTED, state=State.CANCELLING, version=3, cancel_requester=Requester.BANK
+    ),
+    "TransferCancelRefused": replace(SUBMITTED, version=4, cancel_requester=Requester.BANK),
 }
 DECLINE = Decline(
     decline_id=TRANSFER,

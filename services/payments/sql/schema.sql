@@ -170,6 +170,7 @@ CREATE TABLE payments.interbank_transfer (
     submit_time timestamp with time zone,
     complete_time timestamp with time zone,
     return_time timestamp with time zone,
+    cancel_requester text,
     CONSTRAINT interbank_transfer_amount_check CHECK ((amount > 0)),
     CONSTRAINT transfer_shard_of_account CHECK (((shard = (get_byte(uuid_send(transfer_id), 15) &
         63)) AND (shard = (get_byte(uuid_send(account_id), 15) & 63))))
@@ -278,8 +279,8 @@ GRANT SELECT ON TABLE payments.review_decision TO bp_payments;
 
 -- functions/advance.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.advance(uuid, integer, text, text, text, text, timestamp with
-    time zone, timestamp with time zone, text, uuid, uuid, text, bytea, boolean, bytea, text) TO
-    bp_payments;
+    time zone, timestamp with time zone, text, uuid, uuid, text, bytea, boolean, bytea, text, text)
+    TO bp_payments;
 
 -- functions/advance_group.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.advance_group(payments.plain_step[]) TO bp_payments;

@@ -4,6 +4,7 @@ import itertools
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 
@@ -122,7 +123,7 @@ class World:
             transfer.transfer_id,
         )
 
-    async def step(self, transfer: Transfer, event: Event, **came_along: str) -> Transfer:
+    async def step(self, transfer: Transfer, event: Event, **came_along: Any) -> Transfer:
         """One further step of the saga."""
         moved, transition = after(transfer, Fact(event, **came_along), utc_now())
         response = None if transition.frees_key else mapping.response_bytes(moved)

@@ -7,18 +7,19 @@ from typing import Any, cast
 import asyncpg
 import pytest
 import pytest_asyncio
+from bp.payments.v1.payments_events_pb2 import CancelRequester, PaymentEvent
 
 from ops.waiting import until
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
-from services.payments import mapping, reviews
+from services.payments import handlers, mapping, reviews
 from services.payments.driver import Driver
 from services.payments.handlers import Dependencies
 from services.payments.partners.ach import AchClient
 from services.payments.saga import Answer, Outcome
 from services.payments.state import DEBIT, Event, State
 from services.payments.store import Store
-from services.payments.transfer import Fact, Transfer, debited
+from services.payments.transfer import Fact, Requester, Transfer, debited
 from tests.integration.payments.orders import order_of
 from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.stores import PostgresStore
@@ -26,6 +27,7 @@ from tests.rigs.stores import PostgresStore
 WITHIN_S = 20.0
 TRACE = "991000010000001"
 DECIDE = "SELECT payments.decide_review($1, $2, 'eva', 'called the customer')"
+REQUESTED, CANCELLED = "transfer_cancel_requested", "transfer_cancelled"
 QUEUE = "SELECT transfer_id FROM payments.interbank_transfer WHERE fraud_review"
 
 
@@ -82,6 +84,33 @@ async def _queue(bank: LedgerBank) -> set[Any]:
     return {row["transfer_id"] for row in await write.fetch(QUEUE)}
 
 
+async def _cancelled(deps: Dependencies, transfer: Transfer) -> Transfer:
+    """Wait until a transfer is cancelled; return it."""
+
+    async def cancelled() -> Transfer | None:
+        stored = await deps.store.transfer(transfer.transfer_id)
+        ended = stored is not None and stored.transfer.state is State.CANCELLED
+        return stored.transfer if stored and ended else None
+
+    return await until(cancelled, WITHIN_S, "the refused transfer is cancelled")
+
+
+async def _events(bank: LedgerBank, transfer: Transfer) -> list[PaymentEvent]:
+    write = await bank.superuser("bp_write")
+    sql = "SELECT payload FROM outbox.event WHERE subject = $1 ORDER BY id"
+    rows = await write.fetch(sql, transfer.transfer_id)
+    return [PaymentEvent.FromString(row["payload"]) for row in rows]
+
+
+async def _requesters(bank: LedgerBank, transfer: Transfer) -> set[int]:
+    """Return the requesters that the events of a cancellation name."""
+    events = await _events(bank, transfer)
+    return {
+        *(e.transfer_cancel_requested.requested_by for e in events if e.HasField(REQUESTED)),
+        *(e.transfer_cancelled.requested_by for e in events if e.HasField(CANCELLED)),
+    }
+
+
 async def test_a_flagged_transfer_is_in_the_queue_until_a_person_clears_it(
     deps: Dependencies, bank: LedgerBank, reviewer: asyncpg.Connection
 ) -> None:
@@ -105,14 +134,22 @@ async def test_a_refused_transfer_that_can_be_cancelled_is_cancelled_and_refunde
     assert await reviewer.fetchval(DECIDE, transfer.transfer_id, "REFUSED") == "REQUESTED"
     await reviews.carry_out_refusals(deps)
 
-    async def cancelled() -> bool:
-        stored = await deps.store.transfer(transfer.transfer_id)
-        return stored is not None and stored.transfer.state is State.CANCELLED
-
-    await until(cancelled, WITHIN_S, "the refused transfer is cancelled")
+    assert (await _cancelled(deps, transfer)).cancel_requester is Requester.BANK
+    assert await _requesters(bank, transfer) == {CancelRequester.BANK}
     assert await bank.held(transfer.account_id) == (5_00, 3)
     assert (await _decision(bank, transfer))["effect"] == "CANCELLING"
     assert transfer.transfer_id not in await deps.store.refused_reviews()
+
+
+async def test_a_cancellation_that_the_customer_requested_first_stays_the_customers(
+    deps: Dependencies, bank: LedgerBank, reviewer: asyncpg.Connection
+) -> None:
+    transfer = await _submitted(deps, await _flagged(deps, bank))
+    assert await reviewer.fetchval(DECIDE, transfer.transfer_id, "REFUSED") == "REQUESTED"
+    await handlers.request_cancellation(deps, transfer, Requester.CUSTOMER)
+    await reviews.carry_out_refusals(deps)
+    assert (await _cancelled(deps, transfer)).cancel_requester is Requester.CUSTOMER
+    assert await _requesters(bank, transfer) == {CancelRequester.CUSTOMER}
 
 
 async def test_a_refusal_after_the_settlement_says_that_it_is_too_late(

@@ -5,12 +5,22 @@ from bp.payments.v1 import payments_errors_pb2 as _payments_errors_pb2
 from bp.type.v1 import account_ref_pb2 as _account_ref_pb2
 from bp.type.v1 import money_pb2 as _money_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class CancelRequester(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CANCEL_REQUESTER_UNSPECIFIED: _ClassVar[CancelRequester]
+    CUSTOMER: _ClassVar[CancelRequester]
+    BANK: _ClassVar[CancelRequester]
+CANCEL_REQUESTER_UNSPECIFIED: CancelRequester
+CUSTOMER: CancelRequester
+BANK: CancelRequester
 
 class PaymentEvent(_message.Message):
     __slots__ = ("metadata", "transfer_debited", "transfer_submitted", "transfer_completed", "transfer_failed", "transfer_returned", "transfer_cancelled", "transfer_outcome_unknown", "transfer_cancel_requested", "transfer_cancel_refused", "transfer_declined", "account_positions")
@@ -73,10 +83,12 @@ class TransferReturned(_message.Message):
     def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
 
 class TransferCancelled(_message.Message):
-    __slots__ = ("transfer",)
+    __slots__ = ("transfer", "requested_by")
     TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
     transfer: _interbank_transfer_pb2.InterbankTransfer
-    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+    requested_by: CancelRequester
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ..., requested_by: _Optional[_Union[CancelRequester, str]] = ...) -> None: ...
 
 class TransferOutcomeUnknown(_message.Message):
     __slots__ = ("transfer",)
@@ -85,16 +97,20 @@ class TransferOutcomeUnknown(_message.Message):
     def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
 
 class TransferCancelRequested(_message.Message):
-    __slots__ = ("transfer",)
+    __slots__ = ("transfer", "requested_by")
     TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
     transfer: _interbank_transfer_pb2.InterbankTransfer
-    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+    requested_by: CancelRequester
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ..., requested_by: _Optional[_Union[CancelRequester, str]] = ...) -> None: ...
 
 class TransferCancelRefused(_message.Message):
-    __slots__ = ("transfer",)
+    __slots__ = ("transfer", "requested_by")
     TRANSFER_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
     transfer: _interbank_transfer_pb2.InterbankTransfer
-    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ...) -> None: ...
+    requested_by: CancelRequester
+    def __init__(self, transfer: _Optional[_Union[_interbank_transfer_pb2.InterbankTransfer, _Mapping]] = ..., requested_by: _Optional[_Union[CancelRequester, str]] = ...) -> None: ...
 
 class TransferDeclined(_message.Message):
     __slots__ = ("account_id", "amount", "beneficiary", "reason", "fraud_transaction_id")
