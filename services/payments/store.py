@@ -43,6 +43,7 @@ from services.payments.transfer import (
     InterbankTransferOrder,
     Notice,
     Requester,
+    Review,
     Transfer,
     order_id,
 )
@@ -377,14 +378,15 @@ class Store:
         """Drop the declined orders that are older than the bank keeps them."""
         await self._pool.execute(self._sql.drop_old_declines)
 
-    async def refused_reviews(self) -> list[uuid.UUID]:
-        """Return transfers that a reviewer refused and no worker has taken up."""
-        rows = await self._pool.fetch(self._sql.refused_reviews, DUE_ROWS_MAX)
-        return [row["transfer_id"] for row in rows]
+    async def unreported_reviews(self) -> list[Review]:
+        """Return the decisions of reviewers whose event is not written yet."""
+        rows = await self._pool.fetch(self._sql.unreported_reviews, DUE_ROWS_MAX)
+        return [Review(**row) for row in rows]
 
-    async def set_review_effect(self, transfer_id: uuid.UUID, effect: str) -> None:
-        """Set what a refusal did."""
-        await self._pool.execute(self._sql.set_review_effect, transfer_id, effect)
+    async def report_review(self, review: Review, event: EventOut) -> bool:
+        """Save the effect of a decision with its event; False if another worker was first."""
+        values = (review.transfer_id, review.effect, event.event_id, event.payload)
+        return await self._pool.fetchval(self._sql.report_review, *values)
 
     async def forget_keys(self) -> None:
         """Forget the idempotency keys that are older than the bank honours them, in batches."""

@@ -70,6 +70,20 @@ class Decline:
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """What a reviewer decided about a transfer in review, with the fields of its row."""
+
+    transfer_id: uuid.UUID
+    decision: str
+    """A name of TransferReviewed.Decision."""
+    effect: str
+    """A name of TransferReviewed.Effect, or REQUESTED for a refusal that is not taken up yet."""
+    reviewer: str
+    note: str
+    decide_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer:
     """A transfer, with the fields of its row."""
 

@@ -21,6 +21,7 @@ from services.payments.transfer import (
     Decline,
     InterbankTransferOrder,
     Requester,
+    Review,
     Transfer,
 )
 from services.relay import events_out
@@ -99,6 +100,7 @@ DECLINE = Decline(
     reason="FRAUD_DECLINED",
     decline_time=MORNING,
 )
+REVIEW = Review(TRANSFER, "REFUSED", "CANCELLING", "eva", "unknown payee", MORNING)
 POSTS = frozenset({"TransferDebited", "TransferFailed", "TransferReturned", "TransferCancelled"})
 """Events that post to the customer's account, so they carry the account's position."""
 
@@ -136,6 +138,9 @@ def written() -> Iterator[Golden]:
         )
     name = "TransferDeclined"
     payload = payments.decline_event(DECLINE, EVENT).payload
+    yield from _and_routed(name, _relayed("payments", f"bp.payments.v1.{name}", payload, []))
+    name = "TransferReviewed"
+    payload = payments.review_event(REVIEW, SUBMITTED, EVENT).payload
     yield from _and_routed(name, _relayed("payments", f"bp.payments.v1.{name}", payload, []))
     name = "BookTransferPosted"
     payload = transfers.event_out(BOOK_TRANSFER, ORDER, EVENT).payload

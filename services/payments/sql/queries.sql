@@ -267,17 +267,17 @@ SELECT payments.ensure_partitions();
 -- Drops the declined orders that are older than the bank keeps them.
 SELECT payments.drop_old_declines();
 
--- name: refused_reviews
--- Transfers that a reviewer refused and no worker has taken up, oldest first.
-SELECT transfer_id
+-- name: unreported_reviews
+-- Decisions of reviewers whose event is not written yet, by transfer.
+SELECT transfer_id, decision, effect, reviewer, note, decide_time
 FROM payments.review_decision
-WHERE effect = 'REQUESTED'
+WHERE event_id IS NULL
 ORDER BY transfer_id
 LIMIT $1;
 
--- name: set_review_effect
--- Sets what a refusal did.
-SELECT payments.set_review_effect($1, $2);
+-- name: report_review
+-- Saves the effect of a decision and writes its event, in one round trip and one commit.
+SELECT payments.report_review($1, $2, $3, $4);
 
 -- name: forget_keys
 -- Forgets some idempotency keys that are older than the bank honours them; returns how many
