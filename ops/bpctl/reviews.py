@@ -28,7 +28,8 @@ LIMIT $1
 ONE = """
 SELECT t.transfer_id, t.create_time, t.state, t.amount, t.currency, t.customer_id, t.account_id,
     t.beneficiary_name, t.routing_number, right(t.account_number, 4) AS account_number_end,
-    t.trace_number, CASE WHEN t.fraud_review THEN 'OPEN' ELSE r.decision END AS review,
+    t.trace_number, t.cancel_requester,
+    CASE WHEN t.fraud_review THEN 'OPEN' ELSE r.decision END AS review,
     r.reviewer, r.note, r.decide_time, r.effect
 FROM payments.interbank_transfer t
 LEFT JOIN payments.review_decision r USING (transfer_id)

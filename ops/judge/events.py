@@ -91,7 +91,7 @@ class Tale:
         if fact is None:
             return
         if "transfer" not in fact.DESCRIPTOR.fields_by_name:
-            # A declined order has no transfer, so it has no steps.
+            # A declined order has no transfer, and a review is no step of its transfer.
             return
         version = event.metadata.aggregate_version
         self.steps[event.metadata.aggregate_id].append((version, _state_of(fact)))

@@ -36,6 +36,7 @@ from services.payments.transfer import (
     Fact,
     InterbankTransferOrder,
     Notice,
+    Requester,
     Transfer,
     debited,
 )
@@ -283,7 +284,9 @@ async def cancel_interbank_transfer(
     return transfer
 
 
-async def request_cancellation(deps: Dependencies, transfer: Transfer) -> Transfer:
+async def request_cancellation(
+    deps: Dependencies, transfer: Transfer, requester: Requester
+) -> Transfer:
     """Save that a transfer is to be cancelled; return it in CANCELLING or CANCELLED.
 
     Raises NotCancellable.
@@ -291,7 +294,10 @@ async def request_cancellation(deps: Dependencies, transfer: Transfer) -> Transf
     while transfer.state not in {State.CANCELLING, State.CANCELLED}:
         if not TABLE.allows(transfer.state, Event.CANCEL_ASKED):
             raise errors.NotCancellable
-        transfer, _ = await deps.driver.save(transfer, Fact(Event.CANCEL_ASKED))
+        asked = Fact(Event.CANCEL_ASKED, requester=requester)
+        transfer, _ = await deps.driver.save(transfer, asked)
+        cancelled = {"transfer_id": str(transfer.transfer_id), "state": transfer.state.value}
+        log.info("transfer.cancel_requested", requested_by=requester.value, **cancelled)
     return transfer
 
 
@@ -299,7 +305,7 @@ async def _cancel_and_start(
     deps: Dependencies, transfer: Transfer
 ) -> "asyncio.Task[Driven] | None":
     """Make a transfer CANCELLING and return its saga's task, or None if it is CANCELLED already."""
-    transfer = await request_cancellation(deps, transfer)
+    transfer = await request_cancellation(deps, transfer, Requester.CUSTOMER)
     return deps.driver.start(transfer) if transfer.state is State.CANCELLING else None
 
 

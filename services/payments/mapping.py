@@ -30,6 +30,7 @@ from services.payments.transfer import (
     Decline,
     EventOut,
     InterbankTransferOrder,
+    Review,
     Transfer,
     order_id,
 )
@@ -142,6 +143,8 @@ def event_out(transfer: Transfer, event_type: str, event_id: uuid.UUID) -> Event
     fact.transfer.CopyFrom(transfer_message(transfer))
     if event_type == DEBIT.event_type:
         fact.in_review = transfer.fraud_review
+    if "requested_by" in fact.DESCRIPTOR.fields_by_name and transfer.cancel_requester:
+        fact.requested_by = transfer.cancel_requester.value
     return EventOut(event_id, f"bp.payments.v1.{event_type}", envelope.SerializeToString())
 
 
@@ -160,6 +163,20 @@ def decline_event(decline: Decline, event_id: uuid.UUID) -> EventOut:
     )
     payload = envelope.SerializeToString()
     return EventOut(event_id, "bp.payments.v1.TransferDeclined", payload)
+
+
+def review_event(review: Review, transfer: Transfer, event_id: uuid.UUID) -> EventOut:
+    """Return the event of a reviewer's decision; `review` has its final effect."""
+    envelope = payments_events_pb2.PaymentEvent(
+        metadata=_metadata(event_id, review.decide_time, review.transfer_id, 0, of=transfer),
+        transfer_reviewed=payments_events_pb2.TransferReviewed(
+            decision=review.decision,
+            effect=review.effect,
+            reviewer=review.reviewer,
+            note=review.note,
+        ),
+    )
+    return EventOut(event_id, "bp.payments.v1.TransferReviewed", envelope.SerializeToString())
 
 
 def _metadata(

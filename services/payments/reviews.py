@@ -1,46 +1,56 @@
-"""Carries out what a reviewer refused: the transfer is cancelled if it can still be cancelled.
+"""Carries out and reports what reviewers decided: a refused transfer is cancelled if possible.
 
-`bpctl reviews refuse` records the refusal; a worker takes it up. Nothing here decides for a person.
+`bpctl reviews` records a decision; a worker takes it up. Nothing here decides for a person.
 """
 
-import uuid
+from dataclasses import replace
 
 import structlog
 
-from services.payments import errors, handlers
+from services.kernel.ids import new_id, shard_of
+from services.payments import errors, handlers, mapping
 from services.payments.handlers import Dependencies
-from services.payments.state import CREDITED_BACK
+from services.payments.state import CREDITED_BACK, State
+from services.payments.transfer import Requester, Transfer
 
 EVERY_S = 5
-"""How often a worker looks for refusals."""
+"""How often a worker looks for decisions."""
 
 log = structlog.get_logger()
 
 
-async def carry_out_refusals(deps: Dependencies) -> None:
-    """Take up the refusals that no worker has taken up yet.
+async def take_up_decisions(deps: Dependencies) -> None:
+    """Carry out the refusals among the new decisions, and write the event of each decision.
 
-    After a crash a refusal is taken up again, which is harmless: a transfer that is already
-    CANCELLING is not asked about twice.
+    After a crash a decision is taken up again, which is harmless: a transfer that is already
+    CANCELLING is not asked about twice, and each decision gets one event.
     """
-    for transfer_id in await deps.store.refused_reviews():
-        effect = await _cancel(deps, transfer_id)
-        await deps.store.set_review_effect(transfer_id, effect)
-        log.warning("review.refused", transfer_id=str(transfer_id), effect=effect)
+    for review in await deps.store.unreported_reviews():
+        stored = await deps.store.transfer(review.transfer_id)
+        if stored is None:
+            raise LookupError(f"transfer {review.transfer_id} does not exist")
+        if review.effect == "REQUESTED":
+            review = replace(review, effect=await _cancel(deps, stored.transfer))
+        event_id = new_id(shard_of(review.transfer_id))
+        event = mapping.review_event(review, stored.transfer, event_id)
+        if await deps.store.report_review(review, event):
+            decided = {"decision": review.decision, "effect": review.effect}
+            log.warning("review.decided", transfer_id=str(review.transfer_id), **decided)
 
 
-async def _cancel(deps: Dependencies, transfer_id: uuid.UUID) -> str:
+async def _cancel(deps: Dependencies, transfer: Transfer) -> str:
     """Request the cancellation of a transfer; return the effect as payments.review_decision has it.
 
     CANCELLING does not say that the clearing house agrees: the transfer's state will.
     """
-    stored = await deps.store.transfer(transfer_id)
-    if stored is None:
-        raise LookupError(f"transfer {transfer_id} does not exist")
     try:
-        deps.driver.start(await handlers.request_cancellation(deps, stored.transfer))
+        transfer = await handlers.request_cancellation(deps, transfer, Requester.BANK)
     except errors.NotCancellable:
-        stored = await deps.store.transfer(transfer_id)
+        stored = await deps.store.transfer(transfer.transfer_id)
         ended = stored is not None and stored.transfer.state in CREDITED_BACK
         return "NOT_NEEDED" if ended else "TOO_LATE"
+    if transfer.state is State.CANCELLING:
+        deps.driver.start(transfer)
+    elif transfer.cancel_requester is not Requester.BANK:
+        return "NOT_NEEDED"
     return "CANCELLING"

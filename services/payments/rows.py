@@ -14,6 +14,7 @@ from services.payments.transfer import (
     EventOut,
     InterbankTransferOrder,
     Notice,
+    Requester,
     Transfer,
 )
 
@@ -196,6 +197,7 @@ def stored_transfer(row: Any) -> StoredTransfer:
         submit_time=row["submit_time"],
         complete_time=row["complete_time"],
         return_time=row["return_time"],
+        cancel_requester=Requester(requester) if (requester := row["cancel_requester"]) else None,
     )
     return StoredTransfer(transfer, row["accepted_response"])
 

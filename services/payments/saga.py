@@ -11,7 +11,7 @@ from typing import Literal
 from uuid import UUID
 
 from services.payments.state import TABLE, Event, State
-from services.payments.transfer import Fact, Notice, Transfer
+from services.payments.transfer import Fact, Notice, Requester, Transfer
 
 
 class Step(Enum):
@@ -95,11 +95,13 @@ def if_overtaken(asked_in: State, current: Transfer, fact: Fact) -> Fact | None:
 
     The other worker's ACCEPTED is older than this confirmed recall, because the clearing house
     accepts nothing after a recall. `asked_in` is the state in which the bank asked: only a recall
-    in CANCELLING was the customer's wish.
+    in CANCELLING belongs to a cancellation, which keeps its requester.
     """
     if fact.event is not Event.RECALLED or current.state is not State.SUBMITTED:
         return None
-    return Fact(Event.CANCEL_ASKED) if asked_in is State.CANCELLING else fact
+    if asked_in is not State.CANCELLING:
+        return fact
+    return Fact(Event.CANCEL_ASKED, requester=current.cancel_requester or Requester.CUSTOMER)
 
 
 def fact_of_settlement(answer: Answer) -> Fact | None:

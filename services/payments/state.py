@@ -33,7 +33,7 @@ class Event(Enum):
     ACCEPTED = "the clearing house has it, with a trace number"
     TIMED_OUT = "the clearing house did not answer, so the outcome is unknown"
     RECALLED = "the clearing house confirmed that it will never send it"
-    CANCEL_ASKED = "the customer asked to cancel it"
+    CANCEL_ASKED = "the customer or the bank asked to cancel it"
     COMPLETED = "the clearing house settled it"
     RETURNED = "the beneficiary's bank sent it back"
 

@@ -42,6 +42,8 @@ from services.payments.transfer import (
     EventOut,
     InterbankTransferOrder,
     Notice,
+    Requester,
+    Review,
     Transfer,
     order_id,
 )
@@ -148,7 +150,9 @@ class Store:
 
         A transfer that another worker has advanced is not changed.
         """
-        if transition.posting is None and not transition.frees_key and notice_id is None:
+        plain = transition.posting is None and not transition.frees_key and notice_id is None
+        # A plain step into CANCELLING is a request of the customer.
+        if plain and moved.cancel_requester is not Requester.BANK:
             step = plain_step(moved, event, lease_until, response)
             try:
                 return await self._steps.submit(step)
@@ -176,6 +180,7 @@ class Store:
             transition.frees_key,
             response,
             notice_id,
+            moved.cancel_requester.value if moved.cancel_requester else None,
         )
         return row["advanced"], row["accepted_response"]
 
@@ -373,14 +378,15 @@ class Store:
         """Drop the declined orders that are older than the bank keeps them."""
         await self._pool.execute(self._sql.drop_old_declines)
 
-    async def refused_reviews(self) -> list[uuid.UUID]:
-        """Return transfers that a reviewer refused and no worker has taken up."""
-        rows = await self._pool.fetch(self._sql.refused_reviews, DUE_ROWS_MAX)
-        return [row["transfer_id"] for row in rows]
+    async def unreported_reviews(self) -> list[Review]:
+        """Return the decisions of reviewers whose event is not written yet."""
+        rows = await self._pool.fetch(self._sql.unreported_reviews, DUE_ROWS_MAX)
+        return [Review(**row) for row in rows]
 
-    async def set_review_effect(self, transfer_id: uuid.UUID, effect: str) -> None:
-        """Set what a refusal did."""
-        await self._pool.execute(self._sql.set_review_effect, transfer_id, effect)
+    async def report_review(self, review: Review, event: EventOut) -> bool:
+        """Save the effect of a decision with its event; False if another worker was first."""
+        values = (review.transfer_id, review.effect, event.event_id, event.payload)
+        return await self._pool.fetchval(self._sql.report_review, *values)
 
     async def forget_keys(self) -> None:
         """Forget the idempotency keys that are older than the bank honours them, in batches."""

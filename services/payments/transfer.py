@@ -3,9 +3,18 @@
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import Enum
 
 from services.kernel.money import Money
 from services.payments.state import TABLE, Event, State, Transition, transition
+
+
+class Requester(Enum):
+    """Who requested a cancellation; the names of CancelRequester in the contract."""
+
+    CUSTOMER = "CUSTOMER"
+    BANK = "BANK"
+    """A reviewer refused the transfer. The customer must not learn that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,20 @@ class Decline:
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """What a reviewer decided about a transfer in review, with the fields of its row."""
+
+    transfer_id: uuid.UUID
+    decision: str
+    """A name of TransferReviewed.Decision."""
+    effect: str
+    """A name of TransferReviewed.Effect, or REQUESTED for a refusal that is not taken up yet."""
+    reviewer: str
+    note: str
+    decide_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer:
     """A transfer, with the fields of its row."""
 
@@ -88,6 +111,8 @@ class Transfer:
     """When the bank learned that it had settled."""
     return_time: datetime | None = None
     """When the bank learned that it had been returned."""
+    cancel_requester: Requester | None = None
+    """Who requested the last cancellation; None without one, or if it was before this was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +123,8 @@ class Fact:
     trace_number: str = ""
     reason: str = ""
     return_code: str = ""
+    requester: Requester = Requester.CUSTOMER
+    """Who asked to cancel it; only of CANCEL_ASKED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +176,7 @@ def debited(
 def after(transfer: Transfer, fact: Fact, now: datetime) -> tuple[Transfer, Transition]:
     """Return the transfer after a fact, and the step that leads there; raise IllegalTransition."""
     step = transition(transfer.state, fact.event, submitted_before=transfer.trace_number != "")
+    asked = fact.event is Event.CANCEL_ASKED
     moved = replace(
         transfer,
         state=step.to,
@@ -158,6 +186,7 @@ def after(transfer: Transfer, fact: Fact, now: datetime) -> tuple[Transfer, Tran
         return_code=fact.return_code if step.to is State.RETURNED else transfer.return_code,
         update_time=now,
         attempts=0,
+        cancel_requester=fact.requester if asked else transfer.cancel_requester,
     )
     return _timed(moved), step
 

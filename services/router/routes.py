@@ -63,6 +63,8 @@ ROUTES: Mapping[str, tuple[Route, ...]] = {
     "bp.payments.v1.TransferCancelRefused": (),
     # A message about a declined order could warn a fraudster.
     "bp.payments.v1.TransferDeclined": (),
+    # The customer must not learn of a review.
+    "bp.payments.v1.TransferReviewed": (),
     "bp.transfers.v1.BookTransferPosted": (
         Route(Template.TRANSFER_SENT),
         Route(

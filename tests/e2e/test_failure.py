@@ -203,6 +203,13 @@ async def test_without_the_fraud_service_small_amounts_are_reviewed_and_large_on
     assert (review["reviewer"], review["note"]) == ("eva", "unknown payee")
     assert (review["review"], review["state"]) == ("REFUSED", "CANCELLED")
 
+    async def audited() -> bool:
+        sql = "SELECT event_type FROM audit.record WHERE subject = $1"
+        found = await bank.rows("bp_audit", sql, transfer_id)
+        return "bp.payments.v1.TransferReviewed" in {one["event_type"] for one in found}
+
+    await until(audited, 30, "the audit record of the review")
+
 
 async def test_a_returned_transfer_credits_the_customer_once_and_says_why(bank: Bank) -> None:
     ana = await bank.customer()

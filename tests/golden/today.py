@@ -16,7 +16,14 @@ from services.chassis.kafka import Record
 from services.kernel.money import Money
 from services.payments import mapping as payments
 from services.payments.state import State
-from services.payments.transfer import Beneficiary, Decline, InterbankTransferOrder, Transfer
+from services.payments.transfer import (
+    Beneficiary,
+    Decline,
+    InterbankTransferOrder,
+    Requester,
+    Review,
+    Transfer,
+)
 from services.relay import events_out
 from services.router.mapping import fan_out
 from services.transfers import mapping as transfers
@@ -68,10 +75,14 @@ PAYMENT_FACTS: dict[str, Transfer] = {
     "TransferReturned": replace(
         SUBMITTED, state=State.RETURNED, version=3, return_code="R03", return_time=MORNING
     ),
-    "TransferCancelled": replace(DEBITED, state=State.CANCELLED, version=3),
+    "TransferCancelled": replace(
+        DEBITED, state=State.CANCELLED, version=3, cancel_requester=Requester.CUSTOMER
+    ),
     "TransferOutcomeUnknown": replace(DEBITED, state=State.OUTCOME_UNKNOWN, version=2),
-    "TransferCancelRequested": replace(SUBMITTED, state=State.CANCELLING, version=3),
-    "TransferCancelRefused": replace(SUBMITTED, version=4),
+    "TransferCancelRequested": replace(
+        SUBMITTED, state=State.CANCELLING, version=3, cancel_requester=Requester.BANK
+    ),
+    "TransferCancelRefused": replace(SUBMITTED, version=4, cancel_requester=Requester.BANK),
 }
 DECLINE = Decline(
     decline_id=TRANSFER,
@@ -89,6 +100,7 @@ DECLINE = Decline(
     reason="FRAUD_DECLINED",
     decline_time=MORNING,
 )
+REVIEW = Review(TRANSFER, "REFUSED", "CANCELLING", "eva", "unknown payee", MORNING)
 POSTS = frozenset({"TransferDebited", "TransferFailed", "TransferReturned", "TransferCancelled"})
 """Events that post to the customer's account, so they carry the account's position."""
 
@@ -126,6 +138,9 @@ def written() -> Iterator[Golden]:
         )
     name = "TransferDeclined"
     payload = payments.decline_event(DECLINE, EVENT).payload
+    yield from _and_routed(name, _relayed("payments", f"bp.payments.v1.{name}", payload, []))
+    name = "TransferReviewed"
+    payload = payments.review_event(REVIEW, SUBMITTED, EVENT).payload
     yield from _and_routed(name, _relayed("payments", f"bp.payments.v1.{name}", payload, []))
     name = "BookTransferPosted"
     payload = transfers.event_out(BOOK_TRANSFER, ORDER, EVENT).payload

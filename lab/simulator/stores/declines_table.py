@@ -39,11 +39,11 @@ class DeclinesTable(NoticesTable):
         """Do nothing: no simulated world lasts for five years."""
         return []
 
-    def refused_reviews(self, _rows_max: int) -> Sequence[Any]:
+    def unreported_reviews(self, _rows_max: int) -> Sequence[Any]:
         """Return nothing: no simulated person reviews transfers."""
         return []
 
-    def set_review_effect(self, _transfer_id: uuid.UUID, _effect: str) -> Sequence[Any]:
+    def report_review(self, *_values: Any) -> Sequence[Any]:
         """Do nothing: no simulated person reviews transfers."""
         return []
 

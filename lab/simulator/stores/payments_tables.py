@@ -125,12 +125,10 @@ class PaymentsTables(DeclinesTable):
 
     def advance(self, *values: Any) -> Sequence[Row]:
         """Make a later step: write state, posting, event, key and notice."""
-        (transfer_id, version, state, trace, failure, return_code, update_time, lease_until) = (
-            values[:8]
-        )
-        posting, transaction_id, event_id, event_type, payload, frees, response, notice = values[8:]
-        changes = (state, trace, failure, return_code, update_time, lease_until, response)
-        moved = self._move(transfer_id, version, changes)
+        transfer_id, version, state, _, _, _, update_time, lease_until = values[:8]
+        posting, transaction_id, event_id, event_type, payload, frees = values[8:14]
+        response, notice, requester = values[14:]
+        moved = self._move(transfer_id, version, (*values[2:8], response, requester or "CUSTOMER"))
         if moved is None:
             return [{"advanced": False, "accepted_response": None}]
         positions = self._post(posting, transaction_id, moved)
@@ -154,6 +152,7 @@ class PaymentsTables(DeclinesTable):
                 step.update_time,
                 step.lease_until,
                 step.response,
+                "CUSTOMER",
             )
             moved = self._move(step.transfer_id, step.expected_version, changes)
             if moved is not None:
@@ -174,7 +173,7 @@ class PaymentsTables(DeclinesTable):
         row = self.transfers.get(transfer_id)
         if row is None or not self.is_at(row, version):
             return None
-        state, trace, failure, return_code, update_time, lease_until, response = changes
+        state, trace, failure, return_code, update_time, lease_until, response, requester = changes
         kept = row["accepted_response"]
         moved = {
             **row,
@@ -188,6 +187,8 @@ class PaymentsTables(DeclinesTable):
             "attempts": 0,
             "accepted_response": response if kept is None else kept,
         }
+        if state == "CANCELLING":
+            moved["cancel_requester"] = requester
         if column := TIMES.get(state):
             moved[column] = row[column] or update_time
         self._write(row, moved)
@@ -381,6 +382,7 @@ def _row_of_debit(order: DebitOrder) -> Row:
         "trace_number": None,
         "failure_reason": None,
         "return_code": None,
+        "cancel_requester": None,
         "accepted_response": None,
         "correlation_id": order.correlation_id,
         "traceparent": order.traceparent,

@@ -15,6 +15,7 @@ ORDER BY transfer_id;
 SELECT t.customer_id::text, t.account_id::text, t.amount, t.currency, t.beneficiary_name,
     t.routing_number, right(t.account_number, 4) AS account_number_end, t.account_type, t.memo,
     t.fraud_review, t.state, t.version, t.trace_number, t.failure_reason, t.return_code,
+    t.cancel_requester,
     t.idempotency_key, encode(k.fingerprint, 'hex') AS fingerprint, t.correlation_id,
     t.traceparent, t.create_time, t.update_time, t.lease_owner, t.lease_until, t.attempts
 FROM payments.interbank_transfer t

@@ -225,15 +225,17 @@ ORDER BY p.id
 LIMIT $1;
 
 -- name: event_counts
--- Transfers that wrote more or fewer events than they had steps. A declined order writes one event.
--- Transfers from months whose published events were dropped are left out.
+-- Transfers that wrote more or fewer events than they had steps. A declined order and a review have
+-- one event each. Transfers from months whose published events were dropped are left out.
 WITH horizon AS (
     SELECT chassis.id_floor(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp
         AT TIME ZONE 'UTC') AS first_id
     FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
     WHERE h.inhparent = 'outbox.published'::regclass
 ), steps AS (
-    SELECT transfer_id, version AS steps FROM payments.interbank_transfer
+    SELECT t.transfer_id, t.version + (r.event_id IS NOT NULL)::int AS steps
+    FROM payments.interbank_transfer t
+    LEFT JOIN payments.review_decision r USING (transfer_id)
     UNION ALL
     SELECT transfer_id, 1 FROM transfers.book_transfer
     UNION ALL

@@ -11,7 +11,8 @@ SELECT payments.decline($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 
 -- name: advance
 -- A later step: writes state, posting, event, key and notice in one round trip.
 SELECT advanced, accepted_response
-FROM payments.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
+FROM payments.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+    $17);
 
 -- name: debit_each
 -- Step 2 of several sagas: makes or refuses each debit separately, in one round trip and one
@@ -29,7 +30,8 @@ FROM payments.advance_group($1::payments.plain_step[]);
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
-    attempts, accepted_response, submit_time, complete_time, return_time
+    attempts, accepted_response, submit_time, complete_time, return_time,
+    cancel_requester
 FROM payments.interbank_transfer
 WHERE shard = $1 AND transfer_id = $2;
 
@@ -59,7 +61,8 @@ ORDER BY a.number;
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
-    attempts, accepted_response, submit_time, complete_time, return_time
+    attempts, accepted_response, submit_time, complete_time, return_time,
+    cancel_requester
 FROM payments.interbank_transfer
 WHERE shard = $1 AND account_id = $2 AND customer_id = $3 AND transfer_id < $4
     AND transfer_id >= $5 AND create_time >= $6 AND create_time < $7
@@ -72,7 +75,8 @@ LIMIT $8;
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
-    attempts, accepted_response, submit_time, complete_time, return_time
+    attempts, accepted_response, submit_time, complete_time, return_time,
+    cancel_requester
 FROM payments.interbank_transfer
 WHERE shard = $1 AND account_id = $2 AND customer_id = $3 AND transfer_id < $4
     AND transfer_id >= $5 AND create_time >= $6 AND create_time < $7 AND state = $8
@@ -109,7 +113,8 @@ WHERE t.shard = due.shard AND t.transfer_id = due.transfer_id
 RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_name,
     routing_number, account_number, account_type, memo, fraud_review, state, version,
     trace_number, failure_reason, return_code, correlation_id, traceparent, create_time,
-    update_time, attempts, accepted_response, submit_time, complete_time, return_time;
+    update_time, attempts, accepted_response, submit_time, complete_time, return_time,
+    cancel_requester;
 
 -- name: release_leases
 -- Ends the leases of an earlier process of this slot, so that workers claim its transfers at once.
@@ -150,7 +155,8 @@ WHERE t.shard = due.shard AND t.transfer_id = due.transfer_id
 RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_name,
     routing_number, account_number, account_type, memo, fraud_review, state, version,
     trace_number, failure_reason, return_code, correlation_id, traceparent, create_time,
-    update_time, attempts, accepted_response, submit_time, complete_time, return_time;
+    update_time, attempts, accepted_response, submit_time, complete_time, return_time,
+    cancel_requester;
 
 -- name: claim_return_checks
 -- Claims the checks for late returns that are due, with their transfers. By ctid, because a plan that
@@ -170,7 +176,8 @@ WITH claimed AS (
 SELECT c.settle_time, c.attempts, t.transfer_id, customer_id, account_id, amount,
     currency, beneficiary_name, routing_number, account_number, account_type, memo, fraud_review,
     state, version, trace_number, failure_reason, return_code, correlation_id, traceparent,
-    create_time, update_time, accepted_response, submit_time, complete_time, return_time
+    create_time, update_time, accepted_response, submit_time, complete_time, return_time,
+    cancel_requester
 FROM claimed c
 JOIN payments.interbank_transfer t ON t.shard = c.shard AND t.transfer_id = c.transfer_id;
 
@@ -259,17 +266,17 @@ SELECT payments.ensure_partitions();
 -- Drops the declined orders that are older than the bank keeps them.
 SELECT payments.drop_old_declines();
 
--- name: refused_reviews
--- Transfers that a reviewer refused and no worker has taken up, oldest first.
-SELECT transfer_id
+-- name: unreported_reviews
+-- Decisions of reviewers whose event is not written yet, by transfer.
+SELECT transfer_id, decision, effect, reviewer, note, decide_time
 FROM payments.review_decision
-WHERE effect = 'REQUESTED'
+WHERE event_id IS NULL
 ORDER BY transfer_id
 LIMIT $1;
 
--- name: set_review_effect
--- Sets what a refusal did.
-SELECT payments.set_review_effect($1, $2);
+-- name: report_review
+-- Saves the effect of a decision and writes its event, in one round trip and one commit.
+SELECT payments.report_review($1, $2, $3, $4);
 
 -- name: forget_keys
 -- Forgets some idempotency keys that are older than the bank honours them; returns how many

@@ -170,6 +170,7 @@ CREATE TABLE payments.interbank_transfer (
     submit_time timestamp with time zone,
     complete_time timestamp with time zone,
     return_time timestamp with time zone,
+    cancel_requester text,
     CONSTRAINT interbank_transfer_amount_check CHECK ((amount > 0)),
     CONSTRAINT transfer_shard_of_account CHECK (((shard = (get_byte(uuid_send(transfer_id), 15) &
         63)) AND (shard = (get_byte(uuid_send(account_id), 15) & 63))))
@@ -247,7 +248,7 @@ CREATE INDEX late_return_check_due ON payments.late_return_check USING btree (du
 GRANT SELECT ON TABLE payments.late_return_check TO bp_judge;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE payments.late_return_check TO bp_payments;
 
--- What a person decided about a transfer in review, never changed except for effect.
+-- What a person decided about a transfer in review, never changed except for effect and event_id.
 CREATE TABLE payments.review_decision (
     transfer_id uuid NOT NULL,
     decision text NOT NULL,
@@ -255,6 +256,7 @@ CREATE TABLE payments.review_decision (
     reviewer text NOT NULL,
     note text NOT NULL,
     decide_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    event_id uuid,
     CONSTRAINT review_decision_decision_check CHECK ((decision = ANY (ARRAY['CLEARED'::text,
         'REFUSED'::text]))),
     CONSTRAINT review_decision_effect_check CHECK ((effect = ANY (ARRAY['NONE'::text,
@@ -273,13 +275,17 @@ ALTER TABLE ONLY payments.review_decision
 CREATE INDEX review_decision_requested ON payments.review_decision USING btree (transfer_id) WHERE
     (effect = 'REQUESTED'::text);
 
+-- For the decisions that payments has to carry out and report.
+CREATE INDEX review_decision_unreported ON payments.review_decision USING btree (transfer_id) WHERE
+    (event_id IS NULL);
+
 GRANT SELECT ON TABLE payments.review_decision TO bp_judge;
 GRANT SELECT ON TABLE payments.review_decision TO bp_payments;
 
 -- functions/advance.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.advance(uuid, integer, text, text, text, text, timestamp with
-    time zone, timestamp with time zone, text, uuid, uuid, text, bytea, boolean, bytea, text) TO
-    bp_payments;
+    time zone, timestamp with time zone, text, uuid, uuid, text, bytea, boolean, bytea, text, text)
+    TO bp_payments;
 
 -- functions/advance_group.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.advance_group(payments.plain_step[]) TO bp_payments;
@@ -335,6 +341,9 @@ GRANT EXECUTE ON FUNCTION payments.forget_keys(integer) TO bp_payments;
 
 -- functions/postings_of.sql, owned by payments_owner
 -- Only its owner may execute payments.postings_of(payments.debit_order[]).
+
+-- functions/report_review.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.report_review(uuid, text, uuid, bytea) TO bp_payments;
 
 -- functions/set_review_effect.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.set_review_effect(uuid, text) TO bp_payments;

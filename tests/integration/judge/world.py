@@ -4,6 +4,7 @@ import itertools
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 
@@ -96,16 +97,30 @@ class World:
         await register_device(notifications, _device(holder))
         return holder
 
-    async def debit(self, holder: Holder | None = None) -> Transfer:
+    async def debit(self, holder: Holder | None = None, *, fraud_review: bool = False) -> Transfer:
         """Run the saga's first step: a transfer in DEBITED whose submission had no answer."""
         holder = holder or await self.holder()
         order = _order(holder, next(_amounts))
         transfer = debited(
-            order, new_id(shard_of(order.account_id)), fraud_review=False, now=utc_now()
+            order, new_id(shard_of(order.account_id)), fraud_review=fraud_review, now=utc_now()
         )
         event = mapping.event_out(transfer, DEBIT.event_type, new_id())
         await self._store.debit(order, transfer, event, _lease())
         await self._asked_in_vain(transfer)
+        return transfer
+
+    async def reviewed(self) -> Transfer:
+        """Make a transfer that a reviewer cleared, with the event of the decision."""
+        transfer = await self.debit(fraud_review=True)
+        reviewer = await self.cluster.session("bp_reviewer")
+        try:
+            decide = "SELECT payments.decide_review($1, 'CLEARED', 'eva', 'known payee')"
+            await reviewer.execute(decide, transfer.transfer_id)
+        finally:
+            await reviewer.close()
+        (review,) = await self._store.unreported_reviews()
+        event = mapping.review_event(review, transfer, new_id(shard_of(transfer.transfer_id)))
+        assert await self._store.report_review(review, event)
         return transfer
 
     async def unknown(self) -> Transfer:
@@ -122,7 +137,7 @@ class World:
             transfer.transfer_id,
         )
 
-    async def step(self, transfer: Transfer, event: Event, **came_along: str) -> Transfer:
+    async def step(self, transfer: Transfer, event: Event, **came_along: Any) -> Transfer:
         """One further step of the saga."""
         moved, transition = after(transfer, Fact(event, **came_along), utc_now())
         response = None if transition.frees_key else mapping.response_bytes(moved)
@@ -185,6 +200,7 @@ class World:
         await self.step(completed, Event.RETURNED, return_code="R02")
         await self.cancelled()
         await self.unknown()
+        await self.reviewed()
         victims = self.victims
         victims.submitted = [await self.submitted() for _ in range(VICTIMS)]
         victims.failed = [await self.failed() for _ in range(3)]

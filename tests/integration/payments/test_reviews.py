@@ -1,24 +1,28 @@
 """Transfers in review: the queue, what a person decides, and what a refusal does."""
 
+import uuid
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from bp.payments.v1.payments_events_pb2 import CancelRequester, PaymentEvent, TransferReviewed
 
 from ops.waiting import until
+from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
-from services.payments import mapping, reviews
+from services.payments import handlers, mapping, reviews
 from services.payments.driver import Driver
 from services.payments.handlers import Dependencies
 from services.payments.partners.ach import AchClient
 from services.payments.saga import Answer, Outcome
 from services.payments.state import DEBIT, Event, State
 from services.payments.store import Store
-from services.payments.transfer import Fact, Transfer, debited
+from services.payments.transfer import Fact, Requester, Review, Transfer, debited
 from tests.integration.payments.orders import order_of
 from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.stores import PostgresStore
@@ -26,6 +30,10 @@ from tests.rigs.stores import PostgresStore
 WITHIN_S = 20.0
 TRACE = "991000010000001"
 DECIDE = "SELECT payments.decide_review($1, $2, 'eva', 'called the customer')"
+REQUESTED, CANCELLED = "transfer_cancel_requested", "transfer_cancelled"
+REVIEWED = "transfer_reviewed"
+REFUSED = TransferReviewed.REFUSED
+QUERIES = Path(reviews.__file__).with_name("sql") / "queries.sql"
 QUEUE = "SELECT transfer_id FROM payments.interbank_transfer WHERE fraud_review"
 
 
@@ -82,6 +90,39 @@ async def _queue(bank: LedgerBank) -> set[Any]:
     return {row["transfer_id"] for row in await write.fetch(QUEUE)}
 
 
+async def _cancelled(deps: Dependencies, transfer: Transfer) -> Transfer:
+    """Wait until a transfer is cancelled; return it."""
+
+    async def cancelled() -> Transfer | None:
+        stored = await deps.store.transfer(transfer.transfer_id)
+        ended = stored is not None and stored.transfer.state is State.CANCELLED
+        return stored.transfer if stored and ended else None
+
+    return await until(cancelled, WITHIN_S, "the refused transfer is cancelled")
+
+
+async def _events(bank: LedgerBank, transfer: Transfer) -> list[PaymentEvent]:
+    write = await bank.superuser("bp_write")
+    sql = "SELECT payload FROM outbox.event WHERE subject = $1 ORDER BY id"
+    rows = await write.fetch(sql, transfer.transfer_id)
+    return [PaymentEvent.FromString(row["payload"]) for row in rows]
+
+
+async def _reports(bank: LedgerBank, transfer: Transfer) -> list[tuple[int, int]]:
+    """Return decision and effect of each event of a review."""
+    found = [e.transfer_reviewed for e in await _events(bank, transfer) if e.HasField(REVIEWED)]
+    return [(fact.decision, fact.effect) for fact in found]
+
+
+async def _requesters(bank: LedgerBank, transfer: Transfer) -> set[int]:
+    """Return the requesters that the events of a cancellation name."""
+    events = await _events(bank, transfer)
+    return {
+        *(e.transfer_cancel_requested.requested_by for e in events if e.HasField(REQUESTED)),
+        *(e.transfer_cancelled.requested_by for e in events if e.HasField(CANCELLED)),
+    }
+
+
 async def test_a_flagged_transfer_is_in_the_queue_until_a_person_clears_it(
     deps: Dependencies, bank: LedgerBank, reviewer: asyncpg.Connection
 ) -> None:
@@ -103,16 +144,91 @@ async def test_a_refused_transfer_that_can_be_cancelled_is_cancelled_and_refunde
 ) -> None:
     transfer = await _submitted(deps, await _flagged(deps, bank))
     assert await reviewer.fetchval(DECIDE, transfer.transfer_id, "REFUSED") == "REQUESTED"
-    await reviews.carry_out_refusals(deps)
+    await reviews.take_up_decisions(deps)
 
-    async def cancelled() -> bool:
-        stored = await deps.store.transfer(transfer.transfer_id)
-        return stored is not None and stored.transfer.state is State.CANCELLED
-
-    await until(cancelled, WITHIN_S, "the refused transfer is cancelled")
+    assert (await _cancelled(deps, transfer)).cancel_requester is Requester.BANK
+    assert await _requesters(bank, transfer) == {CancelRequester.BANK}
     assert await bank.held(transfer.account_id) == (5_00, 3)
     assert (await _decision(bank, transfer))["effect"] == "CANCELLING"
-    assert transfer.transfer_id not in await deps.store.refused_reviews()
+    assert await _reports(bank, transfer) == [
+        (TransferReviewed.REFUSED, TransferReviewed.CANCELLING)
+    ]
+
+
+async def test_a_cancellation_that_the_customer_requested_first_stays_the_customers(
+    deps: Dependencies, bank: LedgerBank, reviewer: asyncpg.Connection
+) -> None:
+    transfer = await _submitted(deps, await _flagged(deps, bank))
+    assert await reviewer.fetchval(DECIDE, transfer.transfer_id, "REFUSED") == "REQUESTED"
+    await handlers.request_cancellation(deps, transfer, Requester.CUSTOMER)
+    await reviews.take_up_decisions(deps)
+    assert (await _cancelled(deps, transfer)).cancel_requester is Requester.CUSTOMER
+    assert await _requesters(bank, transfer) == {CancelRequester.CUSTOMER}
+
+
+async def test_a_refusal_of_a_transfer_that_its_customer_has_cancelled_is_not_needed(
+    deps: Dependencies, bank: LedgerBank, reviewer: asyncpg.Connection
+) -> None:
+    transfer = await _submitted(deps, await _flagged(deps, bank))
+    assert await reviewer.fetchval(DECIDE, transfer.transfer_id, "REFUSED") == "REQUESTED"
+    asked = await handlers.request_cancellation(deps, transfer, Requester.CUSTOMER)
+    await deps.driver.save(asked, Fact(Event.RECALLED))
+    await reviews.take_up_decisions(deps)
+    assert (await _decision(bank, transfer))["effect"] == "NOT_NEEDED"
+    assert await _reports(bank, transfer) == [
+        (TransferReviewed.REFUSED, TransferReviewed.NOT_NEEDED)
+    ]
+
+
+async def test_each_decision_has_one_event_for_the_audit_trail(
+    deps: Dependencies, bank: LedgerBank, reviewer: asyncpg.Connection
+) -> None:
+    transfer = await _flagged(deps, bank)
+    await reviewer.fetchval(DECIDE, transfer.transfer_id, "CLEARED")
+    (review,) = [
+        one
+        for one in await deps.store.unreported_reviews()
+        if one.transfer_id == transfer.transfer_id
+    ]
+    await reviews.take_up_decisions(deps)
+    await reviews.take_up_decisions(deps)
+    assert await _reports(bank, transfer) == [(TransferReviewed.CLEARED, TransferReviewed.NONE)]
+    # A worker that read the decision before the other one reported it writes nothing.
+    event = mapping.review_event(review, transfer, new_id(shard_of(transfer.transfer_id)))
+    assert await deps.store.report_review(review, event) is False
+    assert len(await _reports(bank, transfer)) == 1
+    row = await _decision(bank, transfer)
+    told = (await _events(bank, transfer))[-1]
+    assert told.metadata.event_id == str(row["event_id"])
+    assert told.metadata.customer_id == str(transfer.customer_id)
+    assert (told.transfer_reviewed.reviewer, told.transfer_reviewed.note) == (
+        "eva",
+        "called the customer",
+    )
+
+
+async def test_an_effect_whose_event_cannot_be_written_is_not_saved(
+    deps: Dependencies, bank: LedgerBank, reviewer: asyncpg.Connection
+) -> None:
+    transfer = await _flagged(deps, bank)
+    await reviewer.fetchval(DECIDE, transfer.transfer_id, "REFUSED")
+    before = await _decision(bank, transfer)
+    review = Review(transfer.transfer_id, "REFUSED", "CANCELLING", "eva", "why", utc_now())
+    with pytest.raises(asyncpg.InvalidParameterValueError):
+        await deps.store.report_review(review, mapping.review_event(review, transfer, uuid.uuid4()))
+    assert await _decision(bank, transfer) == before
+    await reviews.take_up_decisions(deps)
+    await _cancelled(deps, transfer)
+
+
+async def test_decisions_without_an_event_are_found_by_an_index(bank: LedgerBank) -> None:
+    write = await bank.superuser("bp_write")
+    async with write.transaction():
+        await write.execute("SET LOCAL enable_seqscan = off")
+        sql = load_queries(QUERIES).unreported_reviews.replace("$1", "64")
+        rows = await write.fetch(f"EXPLAIN {sql}")
+    plan = "\n".join(row[0] for row in rows)
+    assert "review_decision_unreported" in plan, plan
 
 
 async def test_a_refusal_after_the_settlement_says_that_it_is_too_late(
@@ -121,7 +237,7 @@ async def test_a_refusal_after_the_settlement_says_that_it_is_too_late(
     transfer = await _submitted(deps, await _flagged(deps, bank))
     completed, _ = await deps.driver.save(transfer, Fact(Event.COMPLETED, trace_number=TRACE))
     assert await reviewer.fetchval(DECIDE, completed.transfer_id, "REFUSED") == "TOO_LATE"
-    await reviews.carry_out_refusals(deps)
+    await reviews.take_up_decisions(deps)
     stored = await deps.store.transfer(completed.transfer_id)
     assert stored is not None
     assert stored.transfer.state is State.COMPLETED
@@ -133,8 +249,9 @@ async def test_a_settlement_that_comes_before_the_refusal_is_taken_up_is_too_lat
     transfer = await _submitted(deps, await _flagged(deps, bank))
     assert await reviewer.fetchval(DECIDE, transfer.transfer_id, "REFUSED") == "REQUESTED"
     await deps.driver.save(transfer, Fact(Event.COMPLETED, trace_number=TRACE))
-    await reviews.carry_out_refusals(deps)
+    await reviews.take_up_decisions(deps)
     assert (await _decision(bank, transfer))["effect"] == "TOO_LATE"
+    assert await _reports(bank, transfer) == [(REFUSED, TransferReviewed.TOO_LATE)]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +260,7 @@ async def test_a_settlement_that_comes_before_the_refusal_is_taken_up_is_too_lat
         "SELECT transfer_id FROM payments.interbank_transfer",
         "UPDATE payments.review_decision SET note = ''",
         "SELECT payments.set_review_effect(uuidv7(), 'NONE')",
+        "SELECT payments.report_review(uuidv7(), 'NONE', uuidv7(), '')",
         "SELECT payments.find_keys('{}', '{}', '{}')",
         "SELECT ledger.balance(uuidv7())",
     ],

@@ -193,6 +193,7 @@ class Payers:
             *(datetime.now(UTC), LONG_AGO, does.posting.name if does.posting else None),
             *(new_id(shard), new_id(shard), f"bp.payments.v1.{does.event_type}", b"payload"),
             *(does.frees_key, luck.choice((None, b"answer")), luck.choice((None, *self.notices))),
+            luck.choice((None, "CUSTOMER", "BANK")),
         )
 
     def plain(self) -> PlainStep | None:

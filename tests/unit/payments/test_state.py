@@ -66,7 +66,7 @@ LEADS_TO = {
     Event.COMPLETED: State.COMPLETED,
     Event.RETURNED: State.RETURNED,
 }
-"""Where an event leads from any state; a recall that the customer asked for ends in CANCELLED."""
+"""Where an event leads from any state; a recall for a cancellation ends in CANCELLED."""
 
 
 def _posting(state: State, to: State) -> Posting | None:

@@ -4,11 +4,13 @@
 -- any time. `posting` is NULL, SETTLE, REFUND_FROM_CLEARING or REFUND_FROM_SETTLEMENT. A key under
 -- which the bank has given an answer is never freed, because the same request would pay again. A
 -- completed transfer gets a check for a late return at `lease_until`, and a returned one loses it.
+-- `cancel_requester` counts only in a step into CANCELLING; NULL is the customer.
 CREATE OR REPLACE FUNCTION payments.advance(
     transfer_id uuid, expected_version integer, next_state text, trace_number text,
     failure_reason text, return_code text, update_time timestamptz, lease_until timestamptz,
     posting text, transaction_id uuid, event_id uuid, event_type text, payload bytea,
     frees_key boolean, response bytea, notice_id text,
+    cancel_requester text DEFAULT NULL,
     OUT advanced boolean, OUT accepted_response bytea
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
@@ -27,7 +29,9 @@ BEGIN
         complete_time = CASE WHEN next_state = 'COMPLETED'
             THEN coalesce(t.complete_time, advance.update_time) ELSE t.complete_time END,
         return_time = CASE WHEN next_state = 'RETURNED'
-            THEN coalesce(t.return_time, advance.update_time) ELSE t.return_time END
+            THEN coalesce(t.return_time, advance.update_time) ELSE t.return_time END,
+        cancel_requester = CASE WHEN next_state = 'CANCELLING'
+            THEN coalesce(advance.cancel_requester, 'CUSTOMER') ELSE t.cancel_requester END
     WHERE t.shard = ledger.shard_of(advance.transfer_id) AND t.transfer_id = advance.transfer_id
       AND t.version = expected_version
     RETURNING t.shard, t.customer_id, t.account_id, t.amount, t.currency, t.idempotency_key,

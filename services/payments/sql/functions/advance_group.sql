@@ -1,6 +1,6 @@
 -- Takes steps of several transfers that post nothing, so no account is locked. Returns the event
 -- of each step that it took. A transfer that is no longer at `expected_version` is skipped and has
--- no row.
+-- no row. A step into CANCELLING is a request of the customer.
 CREATE OR REPLACE FUNCTION payments.advance_group(steps payments.plain_step[])
 RETURNS TABLE (event_id uuid, accepted_response bytea)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -20,7 +20,9 @@ BEGIN
             complete_time = CASE WHEN s.next_state = 'COMPLETED'
                 THEN coalesce(t.complete_time, s.update_time) ELSE t.complete_time END,
             return_time = CASE WHEN s.next_state = 'RETURNED'
-                THEN coalesce(t.return_time, s.update_time) ELSE t.return_time END
+                THEN coalesce(t.return_time, s.update_time) ELSE t.return_time END,
+            cancel_requester = CASE WHEN s.next_state = 'CANCELLING'
+                THEN 'CUSTOMER' ELSE t.cancel_requester END
         FROM unnest(steps) AS s
         WHERE t.shard = ledger.shard_of(s.transfer_id) AND t.transfer_id = s.transfer_id
           AND t.version = s.expected_version
