@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.bpctl import connections
+from ops.display import shown
 from ops.waiting import until
 from services.audit.head_files import HeadFiles, HeadStore
 from services.audit.heads import Mark, Signed
@@ -129,13 +130,14 @@ def _show(report: Report) -> None:
         f" and {report.signed_heads:,} signed heads"
     )
     for note in report.notes[:FINDINGS_SHOWN_MAX]:
-        console.print(f"[yellow]{note}[/]")
+        console.print(shown(note, "yellow"))
     if report.ok:
         console.print("[green]no record was changed, removed, reordered or inserted[/]")
         return
     table = Table("finding", "chain", "sequence", "event", "reason")
     for one in report.findings[:FINDINGS_SHOWN_MAX]:
         chain = "" if one.chain == ALL_CHAINS else str(one.chain)
-        table.add_row(one.kind, chain, str(one.sequence or ""), one.event_id, one.detail)
+        sequence = str(one.sequence or "")
+        table.add_row(one.kind, chain, sequence, shown(one.event_id), shown(one.detail))
     console.print(table)
     console.print(f"[red]{len(report.findings)} findings[/]")

@@ -52,6 +52,9 @@ def stores() -> Any:
 def _show(verdict: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from ops.display import shown
 
     console = Console()
     checked = Table("item", "number", title="Compared", title_justify="left")
@@ -59,7 +62,8 @@ def _show(verdict: dict[str, Any]) -> None:
         checked.add_row(name.replace("_", " "), f"{number:,}")
     console.print(checked)
     for what, number in verdict["waiting_for_partners"].items():
-        console.print(f"[yellow]waiting for a partner:[/] {what}: {number:,}")
+        waiting = ("waiting for a partner: ", "yellow")
+        console.print(Text.assemble(waiting, shown(what), f": {number:,}"))
     if verdict["ok"]:
         console.print(
             f"[bold green]The books balance and all stores agree[/] ({verdict['seconds']} s)"
@@ -67,12 +71,8 @@ def _show(verdict: dict[str, Any]) -> None:
         return
     found = Table("kind", "ids", "expected", "actual", title="Differences", title_justify="left")
     for one in verdict["differences"]:
-        ids = "\n".join(f"{name} {value}" for name, value in one["ids"].items())
-        found.add_row(one["kind"], ids, _text(one["expected"]), _text(one["actual"]))
+        ids = [f"{name} {value}" for name, value in one["ids"].items()]
+        found.add_row(*(map(shown, (one["kind"], ids, one["expected"], one["actual"]))))
     console.print(found)
     for kind, number in verdict["difference_counts"].items():
-        console.print(f"[bold red]{kind}[/]: {number:,}")
-
-
-def _text(value: Any) -> str:
-    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+        console.print(Text.assemble(shown(kind, "bold red"), f": {number:,}"))

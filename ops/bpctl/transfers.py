@@ -125,7 +125,7 @@ def _messages(messages: Any) -> None:
     rows: list[dict[str, Any]] = []
     for message in messages:
         for delivery in message["deliveries"] or [{}]:
-            taken = "\n".join(one.rsplit("/", 1)[-1] for one in delivery.get("taken", []))
+            taken = [one.rsplit("/", 1)[-1] for one in delivery.get("taken", [])]
             rows.append(message | delivery | {"push": taken})
     columns = ("template", "title", "channel", "device", "state", "deliver_time", "push")
     table("Messages", rows, columns)
@@ -139,18 +139,24 @@ def money(row: dict[str, Any], name: str = "amount") -> str:
 
 
 def table(title: str, rows: Any, columns: tuple[str, ...]) -> None:
-    """Print rows as a table of these columns, or a text in place of the rows."""
+    """Print rows as a table of these columns, or a text in place of the rows.
+
+    A list in a row has one line for each of its values.
+    """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from ops.display import shown
 
     console = Console()
     if isinstance(rows, str) or not rows:
-        console.print(f"[bold]{title}[/]: {rows or 'none'}")
+        console.print(Text.assemble(shown(title, "bold"), ": ", shown(rows or "none")))
         return
-    shown = Table(title=title, title_justify="left", title_style="bold")
+    printed = Table(title=shown(title, "bold"), title_justify="left")
     for name in columns:
-        shown.add_column(name.replace("_", " "), overflow="fold")
+        printed.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         values = [row.get(name) for name in columns]
-        shown.add_row(*("" if value is None else str(value) for value in values))
-    console.print(shown)
+        printed.add_row(*(shown("" if value is None else value) for value in values))
+    console.print(printed)

@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 
+from ops.display import shown
 from sandbox.client import Answer, BankClient, Customer
 from sandbox.demo.stage import Scene, Stage
 
@@ -154,7 +155,7 @@ async def balanced(stage: Stage, bank: BankClient) -> None:
         label, count = name.replace("_", " "), verdict["checked"].get(name, 0)
         stage.console.print(f"            {label:<24} {count:>8}")
     for difference in verdict["differences"]:
-        stage.console.print(f"            [red]{difference}[/red]")
+        stage.console.print(shown(f"            {difference}", "red"))
     stage.holds(scene, "sum is zero, no negative balance, all stores agree", verdict["ok"])
     scene.facts |= {"compared": sum(verdict["checked"].values()), "ok": verdict["ok"]}
 

@@ -11,6 +11,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ops.display import shown
+
 ARROW_WIDTH = 14
 BAR_WIDTH = 24
 
@@ -90,8 +92,8 @@ class Stage:
 
     def phone(self, push: dict[str, Any]) -> None:
         """Draw a push message as the customer's telephone shows it."""
-        shown = push["notification"]
-        body = f"[bold]{shown['title']}[/bold]\n{shown['body']}"
+        push_text = push["notification"]
+        body = Text.assemble(shown(push_text["title"], "bold"), "\n", shown(push_text["body"]))
         panel = Panel(body, title="📱 BP", width=60, border_style="magenta")
         self.console.print(panel, justify="center")
 

@@ -4,7 +4,8 @@
 run directory of a deep BP_HOME is in /tmp, and BP_HOME/run is a link to it.
 
 Other users of the machine can list nothing and read nothing. They may pass three folders (0711),
-because PostgreSQL runs as another user when the bank runs as root.
+because PostgreSQL runs as another user when the bank runs as root. A folder that is a link or that
+another user owns is refused, because its owner could read and replace what the bank writes there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,8 @@ class Home:
 
     def create_root(self) -> None:
         """Create BP_HOME itself."""
-        if self.root.exists():
+        if os.path.lexists(self.root):
+            private.require_own(self.root)
             private.narrow(self.root, private.PASSABLE_MODE)
         else:
             private.folder(self.root, private.PASSABLE_MODE)
@@ -130,6 +131,8 @@ class Home:
         self.create_root()
         for path in self._folders():
             passable = path == self.data
+            if os.path.lexists(path):
+                private.require_own(path)
             private.folder(path, private.PASSABLE_MODE if passable else private.FOLDER_MODE)
         for path in self.data.iterdir():
             private.narrow(path)
@@ -159,11 +162,7 @@ class Home:
 
     def _create_run(self) -> None:
         self.run.mkdir(mode=private.FOLDER_MODE, exist_ok=True)
-        found = self.run.lstat()
-        if found.st_uid != os.getuid():
-            raise PermissionError(f"{self.run} belongs to another user; remove it or move BP_HOME")
-        if stat.S_ISLNK(found.st_mode):
-            raise PermissionError(f"{self.run} is a link; remove it or move BP_HOME")
+        private.require_own(self.run)
         private.folder(self.run, private.PASSABLE_MODE)
         link = self.root / "run"
         if self.run != link and not link.is_symlink():

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from ops.display import shown
 from sandbox.stack.home import Home
 from sandbox.stack.supervisor import control
 
@@ -62,7 +63,7 @@ def _tell_troubles(console: Console, nodes: list[dict[str, Any]], told: set[str]
     for node in nodes:
         if node["trouble"] and node["name"] not in told:
             told.add(node["name"])
-            console.print(f"{node['name']}: {node['trouble']}")
+            console.print(shown(f"{node['name']}: {node['trouble']}".split("\n")), highlight=False)
 
 
 def _picture(nodes: list[dict[str, Any]]) -> Table:
@@ -91,15 +92,14 @@ def print_status(nodes: list[dict[str, Any]]) -> None:
             str(node.get("pid") or ""),
             str(node.get("restarts") or ""),
             f"{node['ready_after_s']:.2f} s" if node["ready_after_s"] else "",
-            node["reason"].partition("\n")[0][:REASON_CHARS_MAX],
+            shown(node["reason"].partition("\n")[0][:REASON_CHARS_MAX]),
         )
     console = Console()
     console.print(table)
     for node in nodes:
         if node["trouble"]:
-            console.print(
-                f"{node['name']}: {node['trouble']}", markup=False, highlight=False, soft_wrap=True
-            )
+            trouble = shown(f"{node['name']}: {node['trouble']}".split("\n"))
+            console.print(trouble, highlight=False, soft_wrap=True)
 
 
 def show_summary(home: Home, report: dict[str, Any]) -> None:

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from services.audit.heads import Signed, parse
+from services.audit.heads import LINE_BYTES_MAX, Signed, parse
 
 SUFFIX = ".heads"
+BLOCK_BYTES = 65_536
+"""A file is read backwards in blocks of this size."""
 
 
 class HeadStore(Protocol):
@@ -54,16 +56,15 @@ class HeadFiles:
     def statements(self) -> Iterator[Signed]:
         """Yield every statement in order; skip lines that a crash cut off."""
         for file in self._files():
-            with file.open("rb") as lines:
-                for line in lines:
-                    signed = parse(line.rstrip(b"\n"))
-                    if signed is not None:
-                        yield signed
+            for line in _lines(file):
+                signed = parse(line)
+                if signed is not None:
+                    yield signed
 
     def last(self) -> Signed | None:
         """Return the last complete statement, None if there is none."""
         for file in reversed(self._files()):
-            for line in reversed(file.read_bytes().split(b"\n")):
+            for line in _lines_from_end(file):
                 signed = parse(line)
                 if signed is not None:
                     return signed
@@ -71,6 +72,30 @@ class HeadFiles:
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{SUFFIX}"))
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    """Yield the lines without their line feeds; of a line that is too long, only its start."""
+    with file.open("rb") as kept:
+        starts = True
+        while part := kept.readline(LINE_BYTES_MAX + 1):
+            if starts:
+                yield part.removesuffix(b"\n")
+            starts = part.endswith(b"\n")
+
+
+def _lines_from_end(file: Path) -> Iterator[bytes]:
+    """Yield the lines from the last to the first; of a line that is too long, only a part."""
+    with file.open("rb") as kept:
+        end, rest = kept.seek(0, os.SEEK_END), b""
+        while end:
+            begin = max(0, end - BLOCK_BYTES)
+            kept.seek(begin)
+            first, *whole = (kept.read(end - begin) + rest).split(b"\n")
+            yield from reversed(whole)
+            # A part that is too long stays too long whatever precedes it.
+            end, rest = begin, first[: LINE_BYTES_MAX + 1]
+        yield rest
 
 
 def _line_end(descriptor: int) -> bytes:

@@ -21,6 +21,9 @@ from services.audit.chain import GENESIS
 
 _FORM = "bp.audit.heads.v1"
 
+LINE_BYTES_MAX = 65_536
+"""A longer line is no statement; a statement of twelve chains has about 3 KB."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
@@ -122,6 +125,8 @@ def encode(statement: Statement) -> bytes:
 
 def parse(line: bytes) -> Signed | None:
     """Return the statement of a line, None for a line that is no complete statement."""
+    if len(line) > LINE_BYTES_MAX:
+        return None
     body, _, signature = line.partition(b"\t")
     try:
         facts = json.loads(body)
@@ -135,7 +140,7 @@ def parse(line: bytes) -> Signed | None:
         if not signature or encode(statement) != body:
             return None
         return Signed(statement, body, signature.decode("ascii"))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

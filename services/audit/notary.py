@@ -5,7 +5,10 @@ The key is not exportable. This service may sign and verify; operators may verif
 
 import base64
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import hvac.exceptions
 
 from services.audit.heads import Mark, Signed, Statement, encode
 from services.chassis.vault import Vault
@@ -14,7 +17,18 @@ KEY = "audit-heads"
 """Name of the transit key."""
 MARK_PATH = "audit/heads"
 """KV path of the mark."""
-VERIFIED_TOGETHER_MAX = 500
+VERIFIED_TOGETHER_MAX = 200
+"""Statements in one request; OpenBao refuses a request with more than about 500 JSON strings, and
+each statement has two."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMark:
+    """The mark as OpenBao keeps it."""
+
+    mark: Mark
+    version: int
+    """Version of the KV secret, for a check-and-set write."""
 
 
 class Notary:
@@ -29,14 +43,22 @@ class Notary:
         answer = await self._vault.write(f"transit/sign/{KEY}", {"input": _base64(body)})
         return Signed(statement, body, str(answer["data"]["signature"]))
 
-    async def mark(self) -> Mark:
+    async def mark(self) -> KeptMark:
         """Return the mark of the last statement."""
-        return mark_of(await self._vault.secret(MARK_PATH))
+        secret = await self._vault.versioned_secret(MARK_PATH)
+        return KeptMark(mark_of(secret.fields), secret.version)
 
-    async def keep_mark(self, mark: Mark) -> None:
-        """Replace the mark."""
+    async def keep_mark(self, mark: Mark, *, version: int) -> bool:
+        """Replace the mark of this version; False if another process replaced it meanwhile."""
         facts = {"number": str(mark.number), "digest": mark.digest.hex()}
-        await self._vault.write(f"secret/data/{MARK_PATH}", {"data": facts})
+        body = {"options": {"cas": version}, "data": facts}
+        try:
+            await self._vault.write(f"secret/data/{MARK_PATH}", body)
+        except hvac.exceptions.InvalidRequest as error:
+            if "check-and-set" not in str(error):
+                raise
+            return False
+        return True
 
 
 def first_mark() -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Signs the heads of all chains every minute, and when a verification asks for it.
 
-Order of one round: read the heads, sign, keep the statement outside the database, keep its mark in
-OpenBao. A crash between any two steps leaves a sequence that the next round continues.
+Order of one round: read the heads, sign, confirm that the lock is still held, keep the statement
+outside the database, keep its mark in OpenBao. A crash between any two steps leaves a sequence that
+the next round continues.
 """
 
 import asyncio
@@ -24,6 +25,9 @@ CHANNEL = "audit_heads"
 UNCHANGED_MAX = timedelta(hours=1)
 """Heads that did not change are signed again after this time."""
 RETRY_S = 5.0
+ASKED_EVERY_S = 5.0
+"""Requests sign at most once in this time, because many roles may send them. `bpctl audit verify`
+waits longer."""
 
 log = structlog.get_logger()
 
@@ -44,21 +48,26 @@ class Signer:
 
     async def sign(self, *, even_unchanged: bool = False) -> Signed | None:
         """Sign the heads; None if they did not change, or if another process is signing."""
-        async with self._store.turn_to_sign() as heads:
-            if heads is None:
+        async with self._store.turn_to_sign() as turn:
+            if turn is None:
                 return None
+            heads = turn.heads
             last = await asyncio.to_thread(self._heads.last)
             kept = Mark.of(last) if last is not None else Mark()
             now = utc_now()
             statement = None if last is None else last.statement
             if not even_unchanged and _is_fresh(statement, heads, now):
                 return None
-            marks = (kept, await self._notary.mark(), self._mark)
+            known = await self._notary.mark()
+            marks = (kept, known.mark, self._mark)
             self._warn_of_missing(kept, marks)
             signed = await self._notary.sign(next_statement(marks, heads, now, statement))
+            # OpenBao may have answered after the session ended and another process signed.
+            await turn.confirm()
             await asyncio.to_thread(self._heads.append, signed)
             self._mark = Mark.of(signed)
-            await self._notary.keep_mark(self._mark)
+            if not await self._notary.keep_mark(self._mark, version=known.version):
+                log.error("audit.signed_twice", number=self._mark.number)
             return signed
 
     def _warn_of_missing(self, kept: Mark, marks: tuple[Mark, ...]) -> None:
@@ -83,14 +92,19 @@ class Signer:
         self, connect: Callable[[], Awaitable[asyncpg.Connection]], every_s: float
     ) -> None:
         connection = await connect()
-        asked = asyncio.Event()
+        asked, clock = asyncio.Event(), asyncio.get_running_loop().time
+        next_asked = clock()
         try:
             await connection.add_listener(CHANNEL, lambda *_: asked.set())
             while not connection.is_closed():
                 even_unchanged = asked.is_set()
                 asked.clear()
                 await self.sign(even_unchanged=even_unchanged)
+                if even_unchanged:
+                    next_asked = clock() + ASKED_EVERY_S
                 with suppress(TimeoutError):
                     await asyncio.wait_for(asked.wait(), every_s)
+                    # Requests that arrive before its end are answered by the same statement.
+                    await asyncio.sleep(next_asked - clock())
         finally:
             connection.terminate()

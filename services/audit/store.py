@@ -1,9 +1,10 @@
 """The log in PostgreSQL: appends a batch in one transaction and reads pages."""
 
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,16 @@ COLUMNS = tuple(field.name for field in fields(AuditRow))
 CURSOR_ROWS = 1000
 
 _QUERIES = Path(__file__).parent / "sql" / "queries.sql"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A process's turn to sign."""
+
+    heads: tuple[ChainHead, ...]
+    """The heads of all chains when the turn began."""
+    confirm: Callable[[], Awaitable[object]]
+    """Raises if the session ended, because its lock ended too."""
 
 
 class Store:
@@ -59,12 +70,13 @@ class Store:
         return len(rows)
 
     @asynccontextmanager
-    async def turn_to_sign(self) -> AsyncGenerator[tuple[ChainHead, ...] | None]:
-        """Yield the heads of all chains, under the lock of signing; None if another one has it."""
+    async def turn_to_sign(self) -> AsyncGenerator[Turn | None]:
+        """Yield a turn under the lock of signing; None if another process has it."""
         async with self._pool.acquire() as connection, connection.transaction():
             if await connection.fetchval(self._queries.try_lock_signing):
                 rows = await connection.fetch(self._queries.heads, range(CHAINS))
-                yield tuple(ChainHead(**row) for row in rows)
+                heads = tuple(ChainHead(**row) for row in rows)
+                yield Turn(heads, partial(connection.execute, self._queries.confirm_session))
             else:
                 yield None
 

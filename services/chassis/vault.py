@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 import hvac
@@ -26,6 +27,14 @@ OPEN_WITHIN_S = 45.0
 OPEN_RETRY_S = 0.5
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class VersionedSecret:
+    """A secret and the version that a check-and-set write must name."""
+
+    fields: dict[str, str]
+    version: int
 
 
 class VaultUnavailable(ConnectionError):
@@ -71,9 +80,13 @@ class Vault:
 
     async def secret(self, path: str) -> dict[str, str]:
         """Read one secret of the mount `secret`, such as "external/fraud"."""
+        return (await self.versioned_secret(path)).fields
+
+    async def versioned_secret(self, path: str) -> VersionedSecret:
+        """Read one secret of the mount `secret` with its version."""
         return await asyncio.to_thread(self._secret, path)
 
-    def _secret(self, path: str) -> dict[str, str]:
+    def _secret(self, path: str) -> VersionedSecret:
         try:
             return self._read(path)
         except hvac.exceptions.Forbidden:
@@ -81,12 +94,13 @@ class Vault:
             self._login()
             return self._read(path)
 
-    def _read(self, path: str) -> dict[str, str]:
+    def _read(self, path: str) -> VersionedSecret:
         with _as_unreachable():
             answer = self._client.secrets.kv.v2.read_secret_version(
                 path=path, mount_point="secret", raise_on_deleted_version=True
             )
-        return cast("dict[str, str]", answer["data"]["data"])
+        fields = cast("dict[str, str]", answer["data"]["data"])
+        return VersionedSecret(fields, int(answer["data"]["metadata"]["version"]))
 
     async def write(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Send a POST to an API path, such as "transit/sign/<key>", and return the answer."""

@@ -55,6 +55,15 @@ def folder(path: Path, mode: int = FOLDER_MODE) -> None:
         path.chmod(mode)
 
 
+def require_own(path: Path) -> None:
+    """Raise PermissionError if a path is a link or belongs to another user."""
+    found = path.lstat()
+    if found.st_uid != os.geteuid():
+        raise PermissionError(f"{path} belongs to another user; remove it or move BP_HOME")
+    if stat.S_ISLNK(found.st_mode):
+        raise PermissionError(f"{path} is a link; remove it or move BP_HOME")
+
+
 def narrow(path: Path, mode: int = FOLDER_MODE) -> None:
     """Remove the rights that `mode` lacks. Another user's folder and a shared one such as /tmp
     stay as they are."""

@@ -32,6 +32,10 @@ ON CONFLICT DO NOTHING
 -- Locks the signing of heads until the transaction ends; false if another process holds the lock.
 SELECT pg_try_advisory_xact_lock(20311, 0)
 
+-- name: confirm_session
+-- Fails if the session ended, and with it the lock of signing.
+SELECT 1
+
 -- name: by_subject
 -- A subject's records after a chain and sequence, oldest first; they share a key and therefore a
 -- chain.

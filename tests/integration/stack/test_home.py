@@ -112,3 +112,28 @@ def test_a_user_without_inotify_instances_gets_the_remedy() -> None:
     )
     assert done.returncode == 1
     assert "sudo sysctl fs.inotify.max_user_instances" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["", "conf", "data", "secrets", "mesh"])
+def test_a_folder_that_is_a_link_is_refused(tmp_path: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    home = Home(tmp_path / "home")
+    if name:
+        home.root.mkdir()
+    (home.root / name if name else home.root).symlink_to(elsewhere)
+    with pytest.raises(PermissionError, match=r"is a link; remove it or move BP_HOME"):
+        home.create()
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+@pytest.mark.parametrize("name", ["", "conf", "data", "secrets", "mesh"])
+def test_a_folder_of_another_user_is_refused(tmp_path: Path, name: str) -> None:
+    home = Home(tmp_path / "home")
+    folder = home.root / name
+    folder.mkdir(parents=True)
+    os.chown(folder, 64_999, 64_999)
+    with pytest.raises(PermissionError, match="belongs to another user"):
+        home.create()
+    assert not (home.secrets.exists() and list(home.secrets.iterdir()))

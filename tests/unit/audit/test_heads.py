@@ -134,3 +134,17 @@ def test_offsets_above_the_last_recorded_one_are_not_judged() -> None:
     check.feed(("t", 0, 0), 0)
     check.excuse([("t", 0, 9)])
     assert gaps(check) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 200_000 + b"\tx",
+        b'{"number":1e999}\tx',
+        b"[" * 5_000 + b"\tx",
+        b'{"number":1,"sign_time":"2026-07-04","previous":"","heads":[{"chain":Infinity}]}\tx',
+    ],
+    ids=["long", "infinite number", "nested", "infinite chain"],
+)
+def test_a_hostile_line_is_no_statement(line: bytes) -> None:
+    assert parse(line) is None

@@ -1,0 +1,107 @@
+"""Signing: how many heads it may sign, how often it is asked, and that one process signs."""
+
+import asyncio
+from functools import partial
+
+import asyncpg
+
+from ops.waiting import until
+from services.audit.heads import Signed, Statement
+from services.audit.notary import Notary
+from services.audit.signing import CHANNEL, Signer
+from services.chassis.postgres import connect
+from services.chassis.vault import Vault
+from tests.integration.audit.rig import Audit
+from tests.rigs.stores import PostgresStore
+
+STATEMENTS = 501
+ASKED_APART_S = 4.0
+"""Less than the service's five seconds, because two clocks measure it."""
+
+
+async def test_more_signed_heads_than_openbao_takes_in_one_request_are_verified(
+    audit: Audit,
+) -> None:
+    while (await audit.sign()).statement.number < STATEMENTS:
+        pass
+    report = await audit.verified()
+    assert report.signed_heads >= STATEMENTS
+    assert report.findings == []
+
+
+async def test_many_requests_for_a_head_sign_few(audit: Audit, postgres: PostgresStore) -> None:
+    before = (await audit.sign()).statement.number
+    service = partial(connect, postgres.database("bp_audit", "bp_audit"), "test")
+    judge = await connect(postgres.database("bp_judge", "bp_audit"), "test")
+    signing = asyncio.create_task(audit.signer.run(service, 3600))
+
+    async def three_signed() -> bool:
+        await judge.execute("SELECT pg_notify($1, '')", CHANNEL)
+        last = audit.heads.last()
+        return last is not None and last.statement.number >= before + 3
+
+    try:
+        await until(three_signed)
+    finally:
+        signing.cancel()
+        await asyncio.gather(signing, return_exceptions=True)
+        await judge.close()
+    new = [s.statement for s in audit.heads.statements() if s.statement.number > before]
+    # The first one is signed at once, and the last one has no later one.
+    apart = (new[-1].sign_time - new[-2].sign_time).total_seconds()
+    assert apart >= ASKED_APART_S
+
+
+class SlowNotary(Notary):
+    """Signs when it is let, as an OpenBao that is slow to answer."""
+
+    def __init__(self, vault: Vault) -> None:
+        super().__init__(vault)
+        self.signing = asyncio.Event()
+        self.let = asyncio.Event()
+
+    async def sign(self, statement: Statement) -> Signed:
+        """Wait, then sign."""
+        self.signing.set()
+        await self.let.wait()
+        return await super().sign(statement)
+
+
+async def outcome_of_two_signers(
+    audit: Audit, owner: asyncpg.Connection
+) -> tuple[Signed, Signed | BaseException | None]:
+    """Let a signer lose its session while OpenBao answers and another one signs."""
+    vault = Vault(audit.settings)
+    await vault.login()
+    slow = SlowNotary(vault)
+    delayed = asyncio.create_task(Signer(audit.store, audit.heads, slow).sign(even_unchanged=True))
+    await slow.signing.wait()
+    ended = await owner.fetch(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks"
+        " WHERE locktype = 'advisory' AND classid = 20311"
+    )
+    assert len(ended) == 1
+    between = await audit.sign()
+    slow.let.set()
+    (outcome,) = await asyncio.gather(delayed, return_exceptions=True)
+    return between, outcome
+
+
+async def test_a_signer_whose_session_ended_keeps_no_statement(
+    audit: Audit, audit_owner: asyncpg.Connection
+) -> None:
+    await audit.sign()
+    between, outcome = await outcome_of_two_signers(audit, audit_owner)
+    assert isinstance(outcome, BaseException), "its lock is lost"
+    assert audit.heads.last() == between
+    assert (await audit.verified()).findings == []
+
+
+async def test_a_mark_that_another_process_moved_is_not_replaced(audit: Audit) -> None:
+    vault = Vault(audit.settings)
+    await vault.login()
+    notary = Notary(vault)
+    kept = await notary.mark()
+    signed = await audit.sign()
+    assert not await notary.keep_mark(kept.mark, version=kept.version)
+    assert (await notary.mark()).mark.number == signed.statement.number

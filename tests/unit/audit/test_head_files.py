@@ -1,0 +1,48 @@
+"""Files of signed heads: a reader takes what it needs, whatever the files contain."""
+
+import tracemalloc
+from pathlib import Path
+
+from services.audit.head_files import HeadFiles
+from services.audit.heads import LINE_BYTES_MAX
+from tests.unit.audit.test_heads import head_of, rows, statements
+
+FILLED_BYTES = 20_000_000
+READ_BYTES_MAX = 2_000_000
+
+
+def test_the_last_statement_is_read_from_the_end_of_a_large_file(tmp_path: Path) -> None:
+    (one,) = statements(head_of(rows(1)[0]))
+    files = HeadFiles(tmp_path)
+    files.append(one)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes((one.line + b"\n") * (FILLED_BYTES // len(one.line)))
+    tracemalloc.start()
+    try:
+        assert files.last() == one
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < READ_BYTES_MAX
+
+
+def test_the_last_statement_is_found_before_lines_that_are_none(tmp_path: Path) -> None:
+    (one,) = statements(head_of(rows(1)[0]))
+    files = HeadFiles(tmp_path)
+    files.append(one)
+    (file,) = tmp_path.iterdir()
+    for bad in (b"\n", b"half a line", b"\n" + b"x" * 5 * LINE_BYTES_MAX, b"\n" * 100_000):
+        with file.open("ab") as out:
+            out.write(bad)
+        assert files.last() == one
+
+
+def test_the_end_of_a_line_that_is_too_long_is_no_statement(tmp_path: Path) -> None:
+    first, second = statements(*(head_of(row) for row in rows(2)))
+    files = HeadFiles(tmp_path)
+    files.append(first)
+    (file,) = tmp_path.iterdir()
+    with file.open("ab") as out:
+        out.write(b"x" * LINE_BYTES_MAX + first.line + b"\n")
+    files.append(second)
+    assert list(files.statements()) == [first, second]
