@@ -133,14 +133,16 @@ class BankClient:
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
         return await self.call("POST", "/v1/transfers/interbank", customer.token, body, headers)
 
-    async def book(self, payer: Customer, payee: Customer, minor_units: int) -> Answer:
+    async def book(
+        self, payer: Customer, payee: Customer, minor_units: int, *, key: str = ""
+    ) -> Answer:
         """Request a book transfer."""
         body = {
             "accountId": str(payer.account_id),
             "destinationAccountId": str(payee.account_id),
             "amount": {"currencyCode": "USD", "minorUnits": str(minor_units)},
         }
-        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
         return await self.call("POST", "/v1/transfers/internal", payer.token, body, headers)
 
     async def transfer(self, customer: Customer, transfer_id: str) -> dict[str, Any]:

@@ -84,7 +84,8 @@ _KEY_HEADER = {
     "required": True,
     "description": (
         "Identifies the request. A retry with the same key and payload is answered again, but "
-        "executed only once, for 400 days. Another payload is an error (IDEMPOTENCY_KEY_REUSED)."
+        "executed only once, for 400 days. Another payload, or a transfer of another kind, is an "
+        "error (IDEMPOTENCY_KEY_REUSED)."
     ),
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     "example": "8f14e45f-ceea-467f-a0e6-5d9c1c1f2b3a",

@@ -70,6 +70,7 @@ class Checker:
         self._live: dict[tuple[uuid.UUID, str], uuid.UUID] = {}
         self._of_key: dict[uuid.UUID, tuple[uuid.UUID, str]] = {}
         self._amounts: dict[tuple[uuid.UUID, str], set[int]] = {}
+        """The amounts that a key moved; those of book transfers are negative."""
         self._refunded: set[uuid.UUID] = set()
         self._versions: dict[uuid.UUID, int] = {}
         self._committed: dict[str, tuple[uuid.UUID, str]] = {}
@@ -78,8 +79,6 @@ class Checker:
         self.audited: dict[str, bool] = {}
         self.notified: dict[str, bool] = {}
         self.notifications_due = 0
-        self._book_requests: set[str] = set()
-        """Ids of the requests that made book transfers; clients use one id for each key."""
         self._answers: dict[str, bytes] = {}
         self.steps = 0
 
@@ -180,7 +179,8 @@ class Checker:
             self._fail("a key with another payload is refused", transfer_id, *asked)
 
     def key_refused(self, customer_id: uuid.UUID, key: str, amount: int) -> None:
-        """Check a refusal of a reused key: a transfer of another amount must have used it."""
+        """Check a refusal of a reused key: another transfer must have used it. The amount of a book
+        transfer is negative."""
         if not self._amounts.get((customer_id, key), set()) - {amount}:
             self._fail("a refusal leaves the key free", key, amount)
 
@@ -192,15 +192,14 @@ class Checker:
         self._committed[str(row["event_id"])] = (row["subject"], name)
         self.notifications_due += _TOLD.get(name, 0)
         if name == "BookTransferPosted":
-            self._booked(TransferEvent.FromString(row["payload"]).metadata.correlation_id)
             book = self.watched.book_transfers.made[row["subject"]]
+            # The id of a client's request has its key.
+            request_id = TransferEvent.FromString(row["payload"]).metadata.correlation_id
+            key = (book["customer_id"], request_id.removeprefix("request-"))
+            self._debited(row["subject"], key)
+            self._amounts.setdefault(key, set()).add(-book["amount"])
             is_own = book["customer_id"] == book["destination_customer_id"]
             self.notifications_due += 1 if is_own else 2
-
-    def _booked(self, request_id: str) -> None:
-        if request_id in self._book_requests:
-            self._fail("a key names one transfer", request_id)
-        self._book_requests.add(request_id)
 
     def published(self, record: Record) -> None:
         """Record a message that the relay published."""

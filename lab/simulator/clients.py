@@ -1,5 +1,5 @@
 """Customers who pay: they retry with the same key, click twice, cancel, retry days later, and
-wrongly reuse keys.
+wrongly reuse keys, also for a transfer of another kind.
 
 The number of an operation determines what it does. Therefore it does the same when a run omits
 other operations.
@@ -79,14 +79,18 @@ class Clients:
         """Run one operation from its first request to its last."""
         ENTITY.set(number)
         pick = self._pick
-        if pick(100, _KIND, number) < 12:
-            await self._pay_inside(number)
-            return
         customer = self._people[pick(len(self._people), _CUSTOMER, number)]
+        if pick(100, _KIND, number) < 12:
+            await self._pay_inside(number, customer, f"b{number}")
+            return
         habit = pick(100, _HABIT, number)
         payment = Payment(number, customer, self._order(number, customer))
         if habit < 8:
             first, _ = await asyncio.gather(self._insist(payment), self._insist(payment))
+        elif 60 <= habit < 66:
+            first, _ = await asyncio.gather(
+                self._insist(payment), self._pay_inside(number, customer, payment.key)
+            )
         else:
             first = await self._insist(payment)
         await self._afterwards(payment, first, habit)
@@ -134,9 +138,8 @@ class Clients:
             return f"1234{'99' if ending < 5 else '88'}{code}"
         return "12" if ending < 10 else "12345670"
 
-    async def _pay_inside(self, number: int) -> None:
+    async def _pay_inside(self, number: int, customer: Person, key: str) -> None:
         pick, people = self._pick, self._people
-        customer = people[pick(len(people), _CUSTOMER, number)]
         payee = people[pick(len(people), _TO, number)]
         source = customer.accounts[0]
         target = next(one for one in reversed(payee.accounts) if one != source)
@@ -146,14 +149,17 @@ class Clients:
             amount=Money(currency_code="USD", minor_units=1 + pick(200_000, _SMALL, number)),
             memo="rent",
         )
-        key, customer_id = f"b{number}", customer.customer_id
+        customer_id = customer.customer_id
         times = 2 if pick(4, _HABIT, number) == 0 else 1
-        await asyncio.gather(
+        answers = await asyncio.gather(
             *(
                 self._calls.until_told(self._transfers, key, customer_id, "book", request)
                 for _ in range(times)
             )
         )
+        for answer in answers:
+            if answer.refusal is not None and answer.refusal.reason == "IDEMPOTENCY_KEY_REUSED":
+                self._checker.key_refused(customer_id, key, -request.amount.minor_units)
 
     async def _insist(
         self, payment: Payment, request: payments_pb.CreateInterbankTransferRequest | None = None

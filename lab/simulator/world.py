@@ -100,7 +100,9 @@ class World:
         self.payments = PaymentsTables(
             database, self.books, self.outbox, self.checker, self.wakeups, now
         )
-        self.book_transfers = TransfersTables(database, self.books, self.outbox, now)
+        self.book_transfers = TransfersTables(
+            database, self.books, self.outbox, self.payments.keys, now
+        )
         self.customers = CustomersTables(database)
         self.people = People(self.books, self.context.new_id)
         self._schemas = {

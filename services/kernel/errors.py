@@ -98,7 +98,7 @@ class IdempotencyKeyInvalid(BankError):
 
 
 class IdempotencyKeyReused(BankError):
-    """This Idempotency-Key was used for a request with a different payload.
+    """This Idempotency-Key was used for another request.
 
     Use a new key for a new request.
     """

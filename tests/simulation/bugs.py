@@ -16,11 +16,12 @@ import asyncpg
 from lab.simulator import world
 from lab.simulator.ports import broker
 from lab.simulator.services import consumers
-from lab.simulator.stores import books, outbox, payments_tables
+from lab.simulator.stores import books, outbox, payments_tables, transfers_tables
 from sandbox.partners.ach import api, book
+from services.kernel.ids import shard_of
 from services.payments import handlers, saga, state
 from services.payments.partners import ach
-from services.payments.rows import UsedKey
+from services.payments.rows import DebitOrder, UsedKey
 from services.payments.saga import Answer, Outcome, Step
 from services.payments.state import Event, State
 from services.payments.store import Store
@@ -142,17 +143,17 @@ def crash_is_never_resumed(stack: ExitStack) -> None:
     _replace(stack, Store, "claim_due", wrong)
 
 
-@_bug("a refusal burns the key", 6, "a refusal leaves the key free", "an answer is")
+@_bug("a refusal burns the key", 6, "a refusal leaves the key free")
 def refusal_burns_the_key(stack: ExitStack) -> None:
     right = payments_tables.PaymentsTables._debit
 
-    def wrong(self: Any, *values: Any) -> Any:
+    def wrong(self: Any, order: DebitOrder) -> Any:
         try:
             with self._database.savepoint():
-                return right(self, *values)
+                return right(self, order)
         except asyncpg.PostgresError:
-            key = (values[2].bytes[15] & 63, values[1], values[11])
-            self.keys.setdefault(key, (values[12], values[0]))
+            key = (shard_of(order.account_id), order.customer_id, order.idempotency_key)
+            self.keys.setdefault(key, (order.fingerprint, order.transfer_id))
             raise
 
     _replace(stack, payments_tables.PaymentsTables, "_debit", wrong)
@@ -322,3 +323,15 @@ def book_key_is_ignored(stack: ExitStack) -> None:
         return await right(self, fresh, transfer, response, event)
 
     _replace(stack, BookStore, "post", wrong)
+
+
+@_bug("the key of an interbank transfer is free for a book transfer", 6, "a key names one transfer")
+def each_service_has_its_own_keys(stack: ExitStack) -> None:
+    tables = transfers_tables.TransfersTables
+    right = tables.__init__
+
+    def wrong(self: Any, *args: Any) -> None:
+        right(self, *args)
+        self.keys = {}
+
+    _replace(stack, tables, "__init__", wrong)

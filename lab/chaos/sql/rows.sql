@@ -8,7 +8,7 @@ UNION ALL
 SELECT 'book', t.transfer_id::text, t.customer_id::text, coalesce(k.idempotency_key, ''),
     t.account_id::text, t.destination_account_id::text, t.amount, 'POSTED'
 FROM transfers.book_transfer t
-LEFT JOIN transfers.idempotency_key k
+LEFT JOIN payments.idempotency_key k
     ON k.shard = ledger.shard_of(t.customer_id) AND k.customer_id = t.customer_id
     AND k.transfer_id = t.transfer_id
 WHERE t.customer_id = ANY ($1::uuid[]);

@@ -37,17 +37,22 @@ def _key(request: Request) -> Key:
 
 
 class TransfersTables:
-    """Book transfers and their keys."""
+    """Book transfers. `keys` has the fingerprint and the transfer of each key of both services."""
 
     def __init__(
-        self, database: Database, books: Books, outbox: Outbox, now: Callable[[], datetime]
+        self,
+        database: Database,
+        books: Books,
+        outbox: Outbox,
+        keys: dict[Key, tuple[bytes, uuid.UUID]],
+        now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._books = books
         self._outbox = outbox
         self._now = now
         self.made: dict[uuid.UUID, Row] = {}
-        self.keys: dict[Key, tuple[bytes, uuid.UUID]] = {}
+        self.keys = keys
 
     def post_book_transfer(self, *values: Any) -> Sequence[Row]:
         """Write key, transfer, postings and event in one transaction."""

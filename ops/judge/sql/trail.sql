@@ -7,7 +7,10 @@ UNION
 SELECT transfer_id, 'book' FROM transfers.book_transfer
 WHERE shard = ledger.shard_of($1) AND transfer_id = $1
 UNION
-SELECT transfer_id, 'book' FROM transfers.idempotency_key WHERE idempotency_key = $2
+SELECT k.transfer_id, 'book' FROM payments.idempotency_key k
+JOIN transfers.book_transfer t
+    ON t.shard = ledger.shard_of(k.transfer_id) AND t.transfer_id = k.transfer_id
+WHERE k.idempotency_key = $2
 ORDER BY transfer_id;
 
 -- name: interbank
@@ -30,7 +33,7 @@ SELECT t.customer_id::text, t.account_id::text, t.destination_customer_id::text,
     t.destination_account_id::text, t.amount, t.currency, t.memo, 'COMPLETED' AS state,
     1 AS version, k.idempotency_key, encode(k.fingerprint, 'hex') AS fingerprint, t.create_time
 FROM transfers.book_transfer t
-LEFT JOIN transfers.idempotency_key k
+LEFT JOIN payments.idempotency_key k
     ON k.shard = ledger.shard_of(t.customer_id) AND k.customer_id = t.customer_id
     AND k.transfer_id = t.transfer_id
 WHERE t.shard = ledger.shard_of($1) AND t.transfer_id = $1;

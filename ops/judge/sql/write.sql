@@ -19,7 +19,7 @@ SELECT
     (SELECT count(*) FROM ledger.entry) AS entries,
     (SELECT count(*) FROM payments.interbank_transfer) AS interbank_transfers,
     (SELECT count(*) FROM transfers.book_transfer) AS book_transfers,
-    (SELECT count(*) FROM payments.idempotency_key) AS interbank_keys,
+    (SELECT count(*) FROM payments.idempotency_key) AS idempotency_keys,
     (SELECT count(*) FROM payments.ach_notice WHERE state = 'KEPT') AS notices_kept,
     (SELECT count(*) FROM payments.ach_notice WHERE state = 'CONFLICT') AS notices_conflict;
 
@@ -160,8 +160,9 @@ ORDER BY 1
 LIMIT $1;
 
 -- name: keys
--- Transfers without their key, and keys without their transfer. A failed transfer frees its key,
--- unless the bank had already answered the request. Keys are forgotten after 400 days.
+-- Interbank transfers without their key, and keys without an interbank or book transfer. A failed
+-- transfer frees its key, unless the bank had already answered the request. Keys are forgotten
+-- after 400 days.
 SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id, t.state,
     coalesce(t.idempotency_key, k.idempotency_key) AS idempotency_key,
     CASE WHEN t.transfer_id IS NULL THEN 'a transfer'
@@ -173,7 +174,9 @@ SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id, t.state,
 FROM payments.interbank_transfer t
 FULL JOIN payments.idempotency_key k
     ON k.shard = t.shard AND k.customer_id = t.customer_id AND k.transfer_id = t.transfer_id
-WHERE t.transfer_id IS NULL
+LEFT JOIN transfers.book_transfer b
+    ON b.customer_id = k.customer_id AND b.transfer_id = k.transfer_id
+WHERE t.transfer_id IS NULL AND b.transfer_id IS NULL
    OR (t.state = 'FAILED' AND t.accepted_response IS NULL) <> (k.transfer_id IS NULL)
        AND t.transfer_id > chassis.id_floor(now() - interval '400 days')
    OR k.idempotency_key <> t.idempotency_key
@@ -181,19 +184,16 @@ ORDER BY 1
 LIMIT $1;
 
 -- name: book_keys
--- Book transfers of the last 400 days without exactly one key, and keys without a transfer.
-SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id,
-    CASE WHEN t.transfer_id IS NULL THEN 'a transfer' ELSE 'one key' END AS expected,
-    CASE WHEN t.transfer_id IS NULL THEN 'no transfer'
-        ELSE coalesce(array_to_string(k.keys, ' and '), 'no key') END AS actual,
+-- Book transfers of the last 400 days without exactly one key.
+SELECT t.transfer_id::text, 'one key' AS expected,
+    coalesce(string_agg(k.idempotency_key, ' and ' ORDER BY k.idempotency_key), 'no key') AS actual,
     count(*) OVER () AS total
 FROM transfers.book_transfer t
-FULL JOIN (
-    SELECT customer_id, transfer_id, array_agg(idempotency_key ORDER BY idempotency_key) AS keys
-    FROM transfers.idempotency_key GROUP BY customer_id, transfer_id
-) AS k ON k.customer_id = t.customer_id AND k.transfer_id = t.transfer_id
-WHERE t.transfer_id IS NULL OR cardinality(k.keys) <> 1
-   OR k.transfer_id IS NULL AND t.transfer_id > chassis.id_floor(now() - interval '400 days')
+LEFT JOIN payments.idempotency_key k
+    ON k.customer_id = t.customer_id AND k.transfer_id = t.transfer_id
+GROUP BY t.transfer_id
+HAVING count(k.transfer_id) > 1
+    OR count(k.transfer_id) = 0 AND t.transfer_id > chassis.id_floor(now() - interval '400 days')
 ORDER BY 1
 LIMIT $1;
 

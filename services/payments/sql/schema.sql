@@ -53,6 +53,7 @@ GRANT USAGE ON SCHEMA payments TO bp_payments;
 GRANT USAGE ON SCHEMA payments TO bp_judge;
 GRANT USAGE ON SCHEMA payments TO bp_transfers;
 GRANT USAGE ON SCHEMA payments TO bp_reviewer;
+GRANT USAGE ON SCHEMA payments TO transfers_owner;
 
 ALTER DEFAULT PRIVILEGES FOR ROLE payments_owner IN SCHEMA payments GRANT SELECT ON TABLES TO
     bp_judge;
@@ -119,8 +120,8 @@ CREATE INDEX declined_order_by_customer ON ONLY payments.declined_order USING bt
 
 GRANT SELECT ON TABLE payments.declined_order TO bp_judge;
 
--- One accepted request of a customer for each key, for 400 days. A refused request has no row. A
--- failure that compensated before any answer removes the row.
+-- One accepted request of a customer for each key, for 400 days: an interbank or a book transfer. A
+-- refused request has no row. A failure that compensated before any answer removes the row.
 CREATE TABLE payments.idempotency_key (
     shard smallint NOT NULL,
     customer_id uuid NOT NULL,
@@ -137,6 +138,7 @@ ALTER TABLE ONLY payments.idempotency_key
 
 GRANT SELECT ON TABLE payments.idempotency_key TO bp_judge;
 GRANT SELECT ON TABLE payments.idempotency_key TO bp_payments;
+GRANT SELECT,INSERT,DELETE ON TABLE payments.idempotency_key TO transfers_owner;
 
 -- One row a transfer, which is also its saga. Monthly partitions: transfer_id is a UUIDv7, so a
 -- range of ids is a range of time.

@@ -191,18 +191,7 @@ async def key_of_two(world: World) -> Ids:
 
 async def book_key_gone(world: World) -> Ids:
     transfer = world.victims.book.pop().transfer_id
-    await _write(world, "DELETE FROM transfers.idempotency_key WHERE transfer_id = $1", transfer)
-    return {"transfer_id": str(transfer)}
-
-
-async def book_key_of_nothing(world: World) -> Ids:
-    transfer = new_id(0)
-    await _write(
-        world,
-        "INSERT INTO transfers.idempotency_key VALUES (0, $1, 'orphan', $2, $1)",
-        transfer,
-        bytes(32),
-    )
+    await _write(world, "DELETE FROM payments.idempotency_key WHERE transfer_id = $1", transfer)
     return {"transfer_id": str(transfer)}
 
 
@@ -210,8 +199,8 @@ async def book_transfer_of_two_keys(world: World) -> Ids:
     transfer = world.victims.book.pop().transfer_id
     await _write(
         world,
-        "INSERT INTO transfers.idempotency_key SELECT shard, customer_id, 'another', fingerprint,"
-        " transfer_id FROM transfers.idempotency_key WHERE transfer_id = $1",
+        "INSERT INTO payments.idempotency_key SELECT shard, customer_id, 'another', fingerprint,"
+        " transfer_id FROM payments.idempotency_key WHERE transfer_id = $1",
         transfer,
     )
     return {"transfer_id": str(transfer)}
@@ -376,7 +365,6 @@ PLANTS = (
     (Kind.KEY, key_of_nothing),
     (Kind.KEY, key_of_two),
     (Kind.KEY, book_key_gone),
-    (Kind.KEY, book_key_of_nothing),
     (Kind.KEY, book_transfer_of_two_keys),
     (Kind.CLEARING_OVERDUE, unanswered_for_an_hour),
     (Kind.CLEARING_OVERDUE, submitted_and_never_settled),

@@ -334,3 +334,43 @@ async def test_random_book_transfers_get_the_same_answers(
     assert await outbox_rows(superuser, list(made)) == simulated_outbox_rows(simulated.outbox)
     assert len(made) >= 15
     await _forget(superuser, list(made))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_keys_of_both_services_get_the_same_answers(
+    superuser: asyncpg.Pool, payments_pool: asyncpg.Pool, transfers_pool: asyncpg.Pool, seed: int
+) -> None:
+    simulated, people = Simulated(), People(random.Random(3000 + seed))
+    await people.open(superuser, simulated)
+    payments = Twins(payments_pool, "payments", simulated.payments, simulated.database)
+    transfers = Twins(transfers_pool, "transfers", simulated.transfers, simulated.database)
+    payers, luck = Payers(people), people.luck
+
+    def request() -> Request:
+        source, target = luck.sample(people.accounts, 2)
+        ids = (new_id(shard_of(source)), source, people.customer_id, target)
+        key = (people.customer_id, f"{payers.marker}-{luck.randrange(40)}", b"book" * 8)
+        paid = ("USD", luck.choice((1, 100, 800)), "rent", datetime.now(UTC))
+        return Request(*key, *ids, *paid, b"answer", new_id(), b"payload", None)
+
+    verdicts: set[Any] = set()
+    for _ in range(STATEMENTS):
+        match luck.randrange(5):
+            case 0 | 1:
+                await _say_something(payments, payers)
+                rows = simulated.payments.transfers
+                payers.transfers = {one: [r["state"], r["version"]] for one, r in rows.items()}
+                continue
+            case 2:
+                said = await transfers.say("post_book_transfer", *request())
+            case 3:
+                orders = [request() for _ in range(luck.randrange(1, 6))]
+                said = await transfers.say("post_book_transfers", orders)
+            case _:
+                said = await transfers.say("replay", *request()[:3])
+        verdicts |= {dict(row)["verdict"] for row in said.rows}
+    await people.compare(superuser, simulated)
+    made = [*simulated.payments.transfers, *simulated.transfers.made]
+    assert await outbox_rows(superuser, made) == simulated_outbox_rows(simulated.outbox)
+    assert verdicts >= {"POSTED", "REPLAYED", "REUSED"}
+    await _forget(superuser, made)

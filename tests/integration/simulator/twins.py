@@ -32,7 +32,9 @@ class Simulated:
         self.books = Books(self.database, deaf)
         self.outbox = Outbox(self.database, deaf)
         self.payments = PaymentsTables(self.database, self.books, self.outbox, deaf, deaf, _now)
-        self.transfers = TransfersTables(self.database, self.books, self.outbox, _now)
+        self.transfers = TransfersTables(
+            self.database, self.books, self.outbox, self.payments.keys, _now
+        )
 
 
 def _now() -> datetime:

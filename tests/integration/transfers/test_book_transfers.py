@@ -172,7 +172,7 @@ async def test_an_order_that_no_account_can_satisfy_is_refused(bank: LedgerBank,
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO transfers.idempotency_key VALUES (0, uuidv7(), 'k', sha256(''), uuidv7())",
+        "INSERT INTO payments.idempotency_key VALUES (0, uuidv7(), 'k', sha256(''), uuidv7())",
         "DELETE FROM transfers.book_transfer",
         "UPDATE ledger.account SET balance = 1",
         "SELECT ledger.seed_accounts('{}', '{}')",

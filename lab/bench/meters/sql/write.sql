@@ -5,8 +5,6 @@ SELECT count(*) FROM outbox.event
 -- name: transfers
 -- Transfers of a run in any state, found by the prefix of its idempotency keys.
 SELECT transfer_id::text FROM payments.idempotency_key WHERE starts_with(idempotency_key, $1)
-UNION ALL
-SELECT transfer_id::text FROM transfers.idempotency_key WHERE starts_with(idempotency_key, $1)
 
 -- name: posted
 -- Transfers with entries in the books since an instant.

@@ -1,7 +1,8 @@
 -- Forgets keys that are older than 400 days, and returns how many old transfers it looked at, at
 -- most `rows_max`. A transfer does not have its key, so all old keys of its customer are removed at
--- once. It reads only transfers that it has not looked at before, so its cost does not depend on
--- how many the bank keeps. The service calls it daily.
+-- once, also those of interbank transfers, which end at the same age. It reads only transfers that
+-- it has not looked at before, so its cost does not depend on how many the bank keeps. The service
+-- calls it daily.
 CREATE OR REPLACE FUNCTION transfers.forget_keys(rows_max integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
@@ -29,7 +30,7 @@ BEGIN
             ORDER BY b.transfer_id LIMIT rows_max - looked_at
         ) t;
         CONTINUE WHEN old = '{}';
-        DELETE FROM transfers.idempotency_key k
+        DELETE FROM payments.idempotency_key k
         USING unnest(payers) AS p (customer_id)
         WHERE k.shard = ledger.shard_of(p.customer_id) AND k.customer_id = p.customer_id
           AND k.transfer_id < before;

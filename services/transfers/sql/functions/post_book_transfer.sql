@@ -1,6 +1,7 @@
 -- Posts a book transfer, once for each key of a customer. A second call with the key waits until
--- the first commits and then replays it. If the first is refused, it raises the refusal, its key
--- is rolled back, and the second call posts. Raises what ledger.post raises.
+-- the first commits and then replays it. If the first is refused, it raises the refusal, its key is
+-- rolled back, and the second call posts. The key of an interbank transfer is REUSED. Raises what
+-- ledger.post raises.
 CREATE OR REPLACE FUNCTION transfers.post_book_transfer(
     customer_id uuid, idempotency_key text, fingerprint bytea,
     transfer_id uuid, account_id uuid, destination_customer_id uuid, destination_account_id uuid,
@@ -9,16 +10,22 @@ CREATE OR REPLACE FUNCTION transfers.post_book_transfer(
 ) RETURNS transfers.outcome
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
 AS $$
+DECLARE
+    known transfers.outcome;
 BEGIN
-    INSERT INTO transfers.idempotency_key
-        (shard, customer_id, idempotency_key, fingerprint, transfer_id)
-    VALUES (ledger.shard_of(post_book_transfer.customer_id), post_book_transfer.customer_id,
-        post_book_transfer.idempotency_key, post_book_transfer.fingerprint,
-        post_book_transfer.transfer_id)
-    ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN
-        RETURN transfers.replay(customer_id, idempotency_key, fingerprint);
-    END IF;
+    LOOP
+        INSERT INTO payments.idempotency_key
+            (shard, customer_id, idempotency_key, fingerprint, transfer_id)
+        VALUES (ledger.shard_of(post_book_transfer.customer_id), post_book_transfer.customer_id,
+            post_book_transfer.idempotency_key, post_book_transfer.fingerprint,
+            post_book_transfer.transfer_id)
+        ON CONFLICT DO NOTHING;
+        EXIT WHEN FOUND;
+        known := transfers.replay(customer_id, idempotency_key, fingerprint);
+        -- Compensating an interbank transfer may have freed the key in between: then try again.
+        CONTINUE WHEN known.verdict IS NULL;
+        RETURN known;
+    END LOOP;
     INSERT INTO transfers.book_transfer (shard, transfer_id, customer_id, account_id,
         destination_customer_id, destination_account_id, currency, amount, memo, create_time,
         response)

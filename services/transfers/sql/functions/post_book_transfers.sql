@@ -1,8 +1,8 @@
 -- Posts each book transfer that can be posted. The verdict on a request is that of
 -- transfers.post_book_transfer, or REFUSED with the SQLSTATE that it would raise. It is NULL when
--- the request has to be sent again, because its key was that of a refused request of this batch. A
--- refusal leaves nothing behind. The settings make PostgreSQL look up each row by its key, even
--- when a young table has no statistics.
+-- the request has to be sent again, because its key was that of a refused request of this batch or
+-- was freed a moment ago. A refusal leaves nothing behind. The settings make PostgreSQL look up
+-- each row by its key, even when a young table has no statistics.
 CREATE OR REPLACE FUNCTION transfers.post_book_transfers(requests transfers.request[])
 RETURNS TABLE (transfer_id uuid, verdict text, response bytea, refusal text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms'
@@ -10,7 +10,7 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    taken constant uuid[] := chassis.take_keys('transfers.idempotency_key', ARRAY(
+    taken constant uuid[] := chassis.take_keys('payments.idempotency_key', ARRAY(
         SELECT ROW(ledger.shard_of(r.customer_id), r.customer_id, r.idempotency_key,
             r.fingerprint, r.transfer_id)::chassis.request_key
         FROM unnest(requests) r));
@@ -33,7 +33,7 @@ BEGIN
         SELECT ROW(r.account_id, r.event_id, 'bp.transfers.v1.BookTransferPosted', r.transfer_id,
             r.event_payload, r.traceparent, r.positions)::outbox.draft
         FROM ROWS FROM (unnest(tried), unnest(verdicts)) r WHERE r.refusal IS NULL));
-    DELETE FROM transfers.idempotency_key k
+    DELETE FROM payments.idempotency_key k
     USING ROWS FROM (unnest(tried), unnest(verdicts)) r
     WHERE r.refusal IS NOT NULL AND k.shard = ledger.shard_of(r.customer_id)
       AND k.customer_id = r.customer_id AND k.idempotency_key = r.idempotency_key;

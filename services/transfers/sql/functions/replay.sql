@@ -1,5 +1,6 @@
 -- Returns the outcome that an idempotency key of a customer has already, or NULL when the key is
--- new. It is VOLATILE so that each of its statements sees what was committed while its caller
+-- new. The key of an interbank transfer is REUSED, because the fingerprints of the two requests
+-- differ. It is VOLATILE so that each of its statements sees what was committed while its caller
 -- waited.
 CREATE OR REPLACE FUNCTION transfers.replay(
     customer_id uuid, idempotency_key text, fingerprint bytea
@@ -8,10 +9,10 @@ RETURNS transfers.outcome
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    known transfers.idempotency_key;
+    known payments.idempotency_key;
     answer bytea;
 BEGIN
-    SELECT * INTO known FROM transfers.idempotency_key k
+    SELECT * INTO known FROM payments.idempotency_key k
     WHERE k.shard = ledger.shard_of(replay.customer_id)
       AND k.customer_id = replay.customer_id AND k.idempotency_key = replay.idempotency_key;
     IF NOT FOUND THEN
