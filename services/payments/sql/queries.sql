@@ -159,8 +159,8 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     cancel_requester;
 
 -- name: claim_return_checks
--- Claims the checks for late returns that are due, with their transfers. By ctid, because a plan that
--- does not know the limit would join with the whole table.
+-- Claims the checks for late returns that are due, with their transfers. By ctid, because a plan
+-- that does not know the limit would join with the whole table.
 WITH claimed AS (
     UPDATE payments.late_return_check c
     SET due_time = $1, attempts = c.attempts + 1
