@@ -7,8 +7,11 @@ status that is not in the document or a body without the shape of an error is ne
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from services.nacha.line_text import line_text
 
 VERBS = {"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 """Verbs to try on each path. QUERY is left out: Envoy's HTTP/1 parser does not know it and rejects
@@ -72,11 +75,26 @@ def _is_not_as_documented(sent: Any) -> bool:
 
     JSON Schema accepts 5.0 as an integer, but the gateway accepts only one spelling of a number.
     The generator reads \\p{C} in a pattern as control characters only, but the class also has
-    unassigned and private characters, which the services refuse in names.
+    unassigned and private characters, which the services refuse in names. And a pattern does not
+    say that a person must see a text and an ACH entry must carry it; the field's description does.
     """
     text = json.dumps(sent, ensure_ascii=False) if isinstance(sent, dict | list) else ""
     odd = any(unicodedata.category(char).startswith("C") for char in text)
-    return odd or bool(_INTEGRAL_FLOAT.search(text))
+    return odd or bool(_INTEGRAL_FLOAT.search(text)) or any(map(_is_no_name, _texts(sent)))
+
+
+def _texts(sent: Any) -> Iterator[str]:
+    if isinstance(sent, str):
+        yield sent
+    elif isinstance(sent, dict | list):
+        for part in sent.values() if isinstance(sent, dict) else sent:
+            yield from _texts(part)
+
+
+def _is_no_name(text: str) -> bool:
+    """Return whether no ACH entry can carry a text, or it begins with a combining mark."""
+    begins = unicodedata.category(text.strip()[:1] or "a")
+    return line_text(text) is None or begins.startswith("M")
 
 
 def reason_of(body: Any) -> str:

@@ -8,7 +8,14 @@ from typing import Any
 
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    Message,
+    Producer,
+    TopicPartition,
+)
 
 from ops.waiting import scaled_s
 from services.chassis.kafka import producer_settings
@@ -114,7 +121,7 @@ def read_all(bootstrap: str, topic: str) -> list[Message]:
         }
     )
     partitions = reader.list_topics(topic, timeout=scaled_s(10)).topics[topic].partitions
-    reader.assign([TopicPartition(topic, number, 0) for number in partitions])
+    reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
     found: list[Message] = []
     ended: set[int] = set()
     while len(ended) < len(partitions):

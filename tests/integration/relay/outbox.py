@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 import asyncpg
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from ops.waiting import scaled_s, until, until_true
 from sandbox.stack.home import REPO
@@ -128,7 +128,7 @@ def _messages_of(bootstrap: str, topic: str) -> list[Message]:
         for partition in partitions:
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition))
             wanted += high - low
-        consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
+        consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
         found: list[Message] = []
 
         def all_read() -> bool:
