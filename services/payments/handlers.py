@@ -16,7 +16,7 @@ from services.chassis.call_context import note_replay
 from services.chassis.customers_client import CustomersClient
 from services.chassis.page_tokens import PageTokens, page_rows, query_digest
 from services.kernel.clock import utc_now
-from services.kernel.errors import BankError, IdempotencyKeyReused, RequestInProgress
+from services.kernel.errors import AccountBusy, BankError, IdempotencyKeyReused, RequestInProgress
 from services.kernel.ids import new_id, shard_of
 from services.kernel.time_range import ANY_TIME, TimeRange
 from services.ledger import refusals as ledger_refusals
@@ -306,7 +306,7 @@ async def _cancel_and_start(
 async def receive_ach_webhook(deps: Dependencies, signature: str, body: bytes) -> None:
     """Take in the notice of a webhook; returns only when its effect is durable.
 
-    Raises WebhookSignatureInvalid and WebhookMalformed.
+    Raises WebhookSignatureInvalid, WebhookMalformed, and AccountBusy: then the notice is kept.
     """
     now_s = int(time.time())
     try:
@@ -339,10 +339,14 @@ async def take_in_notice(deps: Dependencies, notice: Notice) -> None:
 async def match_kept_notices(deps: Dependencies) -> None:
     """Apply the kept notices whose transfers have appeared since.
 
-    A notice of a type that only another version knows stays kept for that version.
+    A notice of a type that only another version knows stays kept for that version. One of an
+    account that another transaction holds stays kept for the next run.
     """
     for notice in await deps.store.matching_notices([*saga.NOTICE_TYPES.values()]):
-        await apply_notice(deps, notice)
+        try:
+            await apply_notice(deps, notice)
+        except AccountBusy:
+            log.warning("webhook.account_busy", notice_id=notice.notice_id)
 
 
 async def give_up_old_notices(deps: Dependencies) -> None:

@@ -7,6 +7,7 @@ import uuid
 
 import structlog
 
+from services.kernel.errors import AccountBusy
 from services.payments import errors, handlers
 from services.payments.handlers import Dependencies
 from services.payments.state import CREDITED_BACK
@@ -21,10 +22,15 @@ async def carry_out_refusals(deps: Dependencies) -> None:
     """Take up the refusals that no worker has taken up yet.
 
     After a crash a refusal is taken up again, which is harmless: a transfer that is already
-    CANCELLING is not asked about twice.
+    CANCELLING is not asked about twice. A refusal whose transfer another transaction holds is
+    taken up in the next run.
     """
     for transfer_id in await deps.store.refused_reviews():
-        effect = await _cancel(deps, transfer_id)
+        try:
+            effect = await _cancel(deps, transfer_id)
+        except AccountBusy:
+            log.warning("review.account_busy", transfer_id=str(transfer_id))
+            continue
         await deps.store.set_review_effect(transfer_id, effect)
         log.warning("review.refused", transfer_id=str(transfer_id), effect=effect)
 
