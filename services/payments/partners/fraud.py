@@ -19,7 +19,9 @@ def read_score(status: int, answer: Any) -> Score:
     if status != 200 or not isinstance(answer, dict):
         return Score(Decision.UNAVAILABLE)
     decision, score = answer.get("decision"), answer.get("score")
-    if decision not in {"APPROVE", "REVIEW", "DECLINE"} or not isinstance(score, int):
+    if not isinstance(decision, str) or not isinstance(score, int):
+        return Score(Decision.UNAVAILABLE)
+    if decision not in {"APPROVE", "REVIEW", "DECLINE"}:
         return Score(Decision.UNAVAILABLE)
     return Score(Decision(decision), score)
 
