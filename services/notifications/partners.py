@@ -16,6 +16,7 @@ import structlog
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from services.chassis.http_client import read_answer
 from services.notifications.state import Attempt, Outcome, Push
 
 TOKEN_URL = "http://oauth2.googleapis.com/token"  # noqa: S105 - an address; the sidecar adds TLS
@@ -79,7 +80,7 @@ class AccessTokens:
     async def _bought(self) -> _Token:
         form = {"grant_type": GRANT, "assertion": self._assertion()}
         async with self._session.post(TOKEN_URL, data=form, timeout=SEND_TIMEOUT) as answer:
-            body = await answer.read()
+            body = await read_answer(answer)
             if answer.status != 200:
                 raise TokenRefused(f"{answer.status}: {body[:300].decode(errors='replace')}")
         granted = _object(body)
@@ -134,7 +135,7 @@ class PushClient:
         async with self._session.post(
             self._url, data=body, headers=headers, timeout=SEND_TIMEOUT
         ) as answer:
-            return answer.status, answer.headers, await answer.read()
+            return answer.status, answer.headers, await read_answer(answer)
 
 
 def message(push: Push) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import aiohttp
 import orjson
 import structlog
 
+from services.chassis.http_client import read_answer
 from services.nacha import return_code
 from services.payments.saga import Answer, Outcome
 from services.payments.transfer import Transfer
@@ -125,7 +126,7 @@ class AchClient:
                 data=orjson.dumps(body) if body is not None else None,
                 headers=self._headers | (headers or {}),
             ) as response:
-                content = orjson.loads(await response.read() or b"{}")
+                content = orjson.loads(await read_answer(response) or b"{}")
                 if response.status not in _EXPECTED:
                     log.warning("ach.unexpected_answer", method=method, status=response.status)
                 return response.status, content if isinstance(content, dict) else {}
