@@ -250,15 +250,14 @@ async def list_interbank_transfers(
     digest = query_digest("ListInterbankTransfers", customer_id, account_id, state_name, created)
     rows = page_rows(page_size)
     cursor = deps.tokens.open(page_token, digest)
+    # Before the read, which for another customer's account would scan its whole history.
+    within_s = deps.settings.list_check_timeout_s
+    answer = await deps.customers.check_debit(customer_id, account_id, within_s=within_s)
+    if not mapping.account_facts(answer).exists:
+        raise errors.AccountNotFound
     transfers = await deps.store.transfers_of_account(
         customer_id, account_id, state=state, created=created, cursor=cursor, rows=rows + 1
     )
-    # The statement reads the customer's own rows, so only an empty page needs a check of the owner.
-    if not transfers:
-        within_s = deps.settings.list_check_timeout_s
-        answer = await deps.customers.check_debit(customer_id, account_id, within_s=within_s)
-        if not mapping.account_facts(answer).exists:
-            raise errors.AccountNotFound
     if len(transfers) <= rows:
         return transfers, ""
     return transfers[:rows], deps.tokens.seal(digest, transfers[rows - 1].transfer_id)
