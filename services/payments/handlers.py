@@ -85,6 +85,10 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
     if replayed is not None:
         return replayed
     if refusal is not None:
+        if checks.is_recorded(refusal):
+            answer = await deps.customers.check_debit(order.customer_id, order.account_id)
+            if not mapping.account_facts(answer).exists:
+                raise refusal
         raise await _on_record(deps, order, refusal)
     debit_check, score, takes_part = await asyncio.gather(
         deps.customers.check_debit(order.customer_id, order.account_id),
@@ -115,8 +119,8 @@ async def _on_record(
 ) -> BankError:
     """Return the refusal, kept on record if a control of the bank caused it.
 
-    The record commits before the caller gets the refusal. Each attempt has a record; the rate limit
-    of the method bounds how many a customer can cause.
+    The account must be the customer's. The record commits before the caller gets the refusal. Each
+    attempt has a record; the rate limit of the method bounds how many a customer can cause.
     """
     if checks.is_recorded(refusal):
         home = shard_of(order.account_id)

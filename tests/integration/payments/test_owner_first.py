@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any, cast
 
 import aiohttp
@@ -12,6 +13,7 @@ from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
 
 from lab.simulator.services.places import NOWHERE
 from services.chassis.page_tokens import PageTokens
+from services.kernel.money import Money
 from services.payments import errors, handlers
 from services.payments.checks import Limits
 from services.payments.driver import Driver
@@ -98,3 +100,26 @@ async def test_the_list_of_another_customers_account_is_refused_before_it_is_rea
     assert [one.transfer_id for one in await _listed(deps, owner, owner.account_id)] == [
         made.transfer_id
     ]
+
+
+async def test_only_an_order_of_the_callers_own_account_is_kept_on_record(
+    deps: Dependencies, bank: LedgerBank
+) -> None:
+    owner, other = await _holder(deps, bank), await _holder(deps, bank)
+    own = replace(order_of(owner), amount=Money(LIMIT + 1, "USD"))
+    unknown = uuid.uuid4()
+    for order in (
+        own,
+        replace(own, customer_id=other.customer_id),
+        replace(own, account_id=unknown),
+    ):
+        with pytest.raises(errors.AmountLimitExceeded):
+            await handlers.create_interbank_transfer(deps, order)
+    write = await bank.superuser("bp_write")
+    rows = await write.fetch(
+        "SELECT customer_id, account_id FROM payments.declined_order"
+        " WHERE account_id = ANY ($1) OR customer_id = ANY ($2)",
+        [owner.account_id, unknown],
+        [owner.customer_id, other.customer_id],
+    )
+    assert [(*row,) for row in rows] == [(owner.customer_id, owner.account_id)]
