@@ -7,6 +7,9 @@ from services.chassis.settings import ServiceSettings
 CONNECTIONS_MAX = 256
 """The largest number of requests in flight at once to one partner."""
 
+ANSWER_BYTES_MAX = 64 * 1024
+"""The largest body of a partner's answer; the longest one in their protocols is below 4 KiB."""
+
 TOTAL_S = 40.0
 """Longer than the sidecar's longest timeout for a partner (30 s), and shorter than the shortest
 lease under which a worker asks a partner (45 s)."""
@@ -21,4 +24,25 @@ def partner_session(settings: ServiceSettings) -> aiohttp.ClientSession:
     connector = aiohttp.UnixConnector(path=str(settings.socket_out), limit=CONNECTIONS_MAX)
     # The sidecar's route has the real timeout; this one only catches a sidecar that is down.
     timeout = aiohttp.ClientTimeout(total=TOTAL_S, sock_connect=2)
-    return aiohttp.ClientSession(connector=connector, timeout=timeout)
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        headers={"Accept-Encoding": "identity"},
+        auto_decompress=False,
+    )
+
+
+async def read_answer(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body of a partner's answer.
+
+    Raises aiohttp.ClientPayloadError, as for a connection that breaks, if the body is longer than
+    `ANSWER_BYTES_MAX` or has a Content-Encoding: a few compressed bytes can fill the memory.
+    """
+    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise aiohttp.ClientPayloadError("the answer has a Content-Encoding")
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > ANSWER_BYTES_MAX:
+            raise aiohttp.ClientPayloadError(f"the answer exceeds {ANSWER_BYTES_MAX} bytes")
+    return bytes(body)

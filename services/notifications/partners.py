@@ -16,6 +16,7 @@ import structlog
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from services.chassis.http_client import read_answer
 from services.notifications.state import Attempt, Outcome, Push
 
 TOKEN_URL = "http://oauth2.googleapis.com/token"  # noqa: S105 - an address; the sidecar adds TLS
@@ -79,13 +80,16 @@ class AccessTokens:
     async def _bought(self) -> _Token:
         form = {"grant_type": GRANT, "assertion": self._assertion()}
         async with self._session.post(TOKEN_URL, data=form, timeout=SEND_TIMEOUT) as answer:
-            body = await answer.read()
+            body = await read_answer(answer)
             if answer.status != 200:
                 raise TokenRefused(f"{answer.status}: {body[:300].decode(errors='replace')}")
-        granted = _fields(body, "access_token", "expires_in")
-        expires_s = float(str(granted["expires_in"]))
+        granted = _object(body)
+        expires = granted.get("expires_in")
+        if not isinstance(expires, int | float | str):
+            raise ValueError("a success without expires_in")
+        expires_s = float(expires)
         lifetime_s = max(expires_s - RENEW_BEFORE_S, expires_s / 2)
-        return _Token(str(granted["access_token"]), time.monotonic() + lifetime_s)
+        return _Token(_text(granted, "access_token"), time.monotonic() + lifetime_s)
 
     def _assertion(self) -> str:
         now = int(time.time())
@@ -131,7 +135,7 @@ class PushClient:
         async with self._session.post(
             self._url, data=body, headers=headers, timeout=SEND_TIMEOUT
         ) as answer:
-            return answer.status, answer.headers, await answer.read()
+            return answer.status, answer.headers, await read_answer(answer)
 
 
 def message(push: Push) -> dict[str, Any]:
@@ -155,7 +159,7 @@ def message(push: Push) -> dict[str, Any]:
 def understood(push: Push, status: int, headers: Mapping[str, str], body: bytes) -> Attempt:
     """Return what an answer means for the delivery; raise ValueError for a malformed 200."""
     if status == 200:
-        return Attempt(push, Outcome.TAKEN, str(_fields(body, "name")["name"]))
+        return Attempt(push, Outcome.TAKEN, _text(_object(body), "name"))
     code = _error_code(body)
     detail = f"{status} {code}".strip()
     if code == "UNREGISTERED":
@@ -167,12 +171,20 @@ def understood(push: Push, status: int, headers: Mapping[str, str], body: bytes)
     return Attempt(push, Outcome.POSTPONED, detail, asked_s)
 
 
-def _fields(body: bytes, *names: str) -> dict[str, Any]:
-    """Return a JSON object that has the named fields; raise ValueError for anything else."""
+def _object(body: bytes) -> dict[str, Any]:
+    """Return a JSON object; raise ValueError for anything else."""
     document = orjson.loads(body)
-    if not isinstance(document, dict) or any(name not in document for name in names):
-        raise ValueError("a success without " + " or ".join(names))
+    if not isinstance(document, dict):
+        raise ValueError("a success without a JSON object")
     return cast("dict[str, Any]", document)
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    """Return a field's text; raise ValueError for a value of another type, which may be nested."""
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise ValueError(f"a success without {name}")
+    return value
 
 
 def _error_code(body: bytes) -> str:
@@ -180,9 +192,8 @@ def _error_code(body: bytes) -> str:
     from FCM, for example from a proxy."""
     try:
         error = orjson.loads(body)["error"]
-        details = error.get("details", ())
-        return next((str(d["errorCode"]) for d in details if "errorCode" in d), "") or str(
-            error.get("status", "")
-        )
+        found = [one["errorCode"] for one in error.get("details", ()) if "errorCode" in one]
+        codes = (code for code in (*found, error.get("status")) if isinstance(code, str) and code)
+        return next(codes, "")
     except (ValueError, KeyError, TypeError, AttributeError):
         return ""

@@ -19,7 +19,7 @@ import structlog
 from services.chassis.telemetry import bind_request
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.clock import utc_now
-from services.kernel.errors import BankError
+from services.kernel.errors import AccountBusy, BankError
 from services.kernel.ids import new_id, shard_of
 from services.ledger.refusals import LedgerRefusal
 from services.payments import mapping, saga
@@ -181,10 +181,16 @@ class Driver:
                 await self._postpone(transfer)
                 break
             asked_in = transfer.state
-            transfer, response = await self.save(transfer, fact)
-            remaining_fact = saga.if_overtaken(asked_in, transfer, fact)
-            if remaining_fact is not None:
-                transfer, response = await self.save(transfer, remaining_fact)
+            try:
+                transfer, response = await self.save(transfer, fact)
+                remaining_fact = saga.if_overtaken(asked_in, transfer, fact)
+                if remaining_fact is not None:
+                    transfer, response = await self.save(transfer, remaining_fact)
+            except AccountBusy:
+                # Another transaction holds the account: a refund waits, and nothing is lost.
+                log.warning("saga.account_busy", transfer_id=str(transfer.transfer_id))
+                await self._postpone(transfer)
+                break
         return Driven(transfer, response)
 
     async def _next_fact(self, transfer: Transfer) -> Fact | None:

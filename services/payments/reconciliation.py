@@ -7,11 +7,13 @@ that arrives later changes nothing.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import timedelta
 
 import structlog
 
 from services.kernel.clock import utc_now
+from services.kernel.errors import AccountBusy
 from services.payments import handlers, saga
 from services.payments.handlers import Dependencies
 from services.payments.rows import ReturnCheck
@@ -31,9 +33,20 @@ async def ask_for_unsettled(deps: Dependencies) -> None:
     """Ask about the transfers that are due, in batches; stop early if a batch gets no answer."""
     while True:
         due = await deps.store.claim_unsettled(deps.driver.lease(), utc_now(), ROWS_MAX)
-        answered = await asyncio.gather(*(_ask(deps, transfer) for transfer in due))
+        asked = (_unless_busy(transfer, _ask(deps, transfer)) for transfer in due)
+        answered = await asyncio.gather(*asked)
         if len(due) < ROWS_MAX or not any(answered):
             return
+
+
+async def _unless_busy(transfer: Transfer, work: Awaitable[bool]) -> bool:
+    """Do the work on one transfer. If another transaction holds its account, the clearing house has
+    answered, and another worker asks again after the lease."""
+    try:
+        return await work
+    except AccountBusy:
+        log.warning("reconciliation.account_busy", transfer_id=str(transfer.transfer_id))
+        return True
 
 
 async def _ask(deps: Dependencies, transfer: Transfer) -> bool:
@@ -60,7 +73,8 @@ async def ask_for_late_returns(deps: Dependencies) -> None:
     """Ask about completed transfers whose return window has ended, in batches as above."""
     while True:
         due = await deps.store.claim_return_checks(deps.driver.lease(), utc_now(), ROWS_MAX)
-        answered = await asyncio.gather(*(_check(deps, one) for one in due))
+        checked = (_unless_busy(one.transfer, _check(deps, one)) for one in due)
+        answered = await asyncio.gather(*checked)
         if len(due) < ROWS_MAX or not any(answered):
             return
 

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import structlog
 
+from services.kernel.errors import AccountBusy
 from services.kernel.ids import new_id, shard_of
 from services.payments import errors, handlers, mapping
 from services.payments.handlers import Dependencies
 from services.payments.state import CREDITED_BACK, State
-from services.payments.transfer import Requester, Transfer
+from services.payments.transfer import Requester, Review, Transfer
 
 EVERY_S = 5
 """How often a worker looks for decisions."""
@@ -23,19 +24,27 @@ async def take_up_decisions(deps: Dependencies) -> None:
     """Carry out the refusals among the new decisions, and write the event of each decision.
 
     After a crash a decision is taken up again, which is harmless: a transfer that is already
-    CANCELLING is not asked about twice, and each decision gets one event.
+    CANCELLING is not asked about twice, and each decision gets one event. A decision about a
+    transfer that another transaction holds is taken up in the next run.
     """
     for review in await deps.store.unreported_reviews():
-        stored = await deps.store.transfer(review.transfer_id)
-        if stored is None:
-            raise LookupError(f"transfer {review.transfer_id} does not exist")
-        if review.effect == "REQUESTED":
-            review = replace(review, effect=await _cancel(deps, stored.transfer))
-        event_id = new_id(shard_of(review.transfer_id))
-        event = mapping.review_event(review, stored.transfer, event_id)
-        if await deps.store.report_review(review, event):
-            decided = {"decision": review.decision, "effect": review.effect}
-            log.warning("review.decided", transfer_id=str(review.transfer_id), **decided)
+        try:
+            await _take_up(deps, review)
+        except AccountBusy:
+            log.warning("review.account_busy", transfer_id=str(review.transfer_id))
+
+
+async def _take_up(deps: Dependencies, review: Review) -> None:
+    stored = await deps.store.transfer(review.transfer_id)
+    if stored is None:
+        raise LookupError(f"transfer {review.transfer_id} does not exist")
+    if review.effect == "REQUESTED":
+        review = replace(review, effect=await _cancel(deps, stored.transfer))
+    event_id = new_id(shard_of(review.transfer_id))
+    event = mapping.review_event(review, stored.transfer, event_id)
+    if await deps.store.report_review(review, event):
+        decided = {"decision": review.decision, "effect": review.effect}
+        log.warning("review.decided", transfer_id=str(review.transfer_id), **decided)
 
 
 async def _cancel(deps: Dependencies, transfer: Transfer) -> str:

@@ -148,7 +148,7 @@ class Store:
     ) -> tuple[bool, bytes | None]:
         """Save a step and return whether it was saved, with the stored answer to the creation.
 
-        A transfer that another worker has advanced is not changed.
+        A transfer that another worker has advanced is not changed. Raises AccountBusy.
         """
         plain = transition.posting is None and not transition.frees_key and notice_id is None
         # A plain step into CANCELLING is a request of the customer.
@@ -162,8 +162,7 @@ class Store:
                     raise
                 # One step of the batch cannot be saved. Each is retried alone, so that it cannot
                 # fail the others.
-        row: Any = await self._pool.fetchrow(
-            self._sql.advance,
+        return await self._advance_alone(
             moved.transfer_id,
             moved.version - 1,
             moved.state.value,
@@ -182,6 +181,12 @@ class Store:
             notice_id,
             moved.cancel_requester.value if moved.cancel_requester else None,
         )
+
+    async def _advance_alone(self, *step: object) -> tuple[bool, bytes | None]:
+        try:
+            row: Any = await self._pool.fetchrow(self._sql.advance, *step)
+        except asyncpg.LockNotAvailableError as error:
+            raise AccountBusy from error
         return row["advanced"], row["accepted_response"]
 
     async def _advance_batch(self, steps: Sequence[PlainStep]) -> list[tuple[bool, bytes | None]]:

@@ -102,11 +102,12 @@ def _unknown(fields: dict[str, Any], body: bytes) -> Notice:
     """Return a notice of an unknown type, with the transfer that it seems to name."""
     data = fields.get("data")
     named = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+    key = named.get("idempotencyKey")
     return Notice(
         notice_id=_text(fields, "id"),
         type=_text(fields, "type"),
         trace_number="",
-        transfer_id=_uuid(str(named.get("idempotencyKey"))),
+        transfer_id=_uuid(key) if isinstance(key, str) else None,
         return_code="",
         content=body,
     )

@@ -13,6 +13,7 @@ import aiohttp
 import orjson
 import structlog
 
+from services.chassis.http_client import read_answer
 from services.nacha import return_code
 from services.payments.saga import Answer, Outcome
 from services.payments.transfer import Transfer
@@ -125,7 +126,7 @@ class AchClient:
                 data=orjson.dumps(body) if body is not None else None,
                 headers=self._headers | (headers or {}),
             ) as response:
-                content = orjson.loads(await response.read() or b"{}")
+                content = orjson.loads(await read_answer(response) or b"{}")
                 if response.status not in _EXPECTED:
                     log.warning("ach.unexpected_answer", method=method, status=response.status)
                 return response.status, content if isinstance(content, dict) else {}
@@ -135,7 +136,7 @@ class AchClient:
 
 
 def _text(answer: dict[str, Any], name: str) -> str:
-    """Return a field's text; "" if it cannot be a trace number or a code."""
+    """Return a field's text; "" if it cannot be a state, a trace number or a code."""
     value = answer.get(name)
     return value if isinstance(value, str) and _PLAIN.fullmatch(value) else ""
 
@@ -185,20 +186,20 @@ def queried(status: int, answer: dict[str, Any]) -> Answer:
     trace = _trace(answer)
     if status == 404 and _error(answer) == "NOT_FOUND":
         return Answer(Outcome.NOT_FOUND)
-    if status == 200 and answer.get("state") == "CANCELLED":
+    if status == 200 and _text(answer, "state") == "CANCELLED":
         return Answer(Outcome.RECALLED)
-    rejected = _text(answer, "rejectCode") if answer.get("state") == "REJECTED" else ""
+    rejected = _text(answer, "rejectCode") if _text(answer, "state") == "REJECTED" else ""
     if status == 200 and rejected:
         return Answer(Outcome.REFUSED, reason=_reason(rejected))
     if status == 200 and trace:
-        outcome = _ENDED.get(str(answer.get("state")), Outcome.ACCEPTED)
+        outcome = _ENDED.get(_text(answer, "state"), Outcome.ACCEPTED)
         return Answer(outcome, trace, return_code=_return_code(answer))
     return _NO_ANSWER
 
 
 def recalled(status: int, answer: dict[str, Any]) -> Answer:
     """Read the answer to a recall. TOO_LATE may lack a trace number; a query asks for it later."""
-    if status == 200 and answer.get("state") == "CANCELLED":
+    if status == 200 and _text(answer, "state") == "CANCELLED":
         return Answer(Outcome.RECALLED)
     if status == 409 and _error(answer) == "TOO_LATE":
         return Answer(Outcome.TOO_LATE, _trace(answer))

@@ -6,6 +6,7 @@ import aiohttp
 import orjson
 import structlog
 
+from services.chassis.http_client import read_answer
 from services.payments.checks import Decision, Score
 from services.payments.transfer import InterbankTransferOrder, order_id
 
@@ -19,7 +20,9 @@ def read_score(status: int, answer: Any) -> Score:
     if status != 200 or not isinstance(answer, dict):
         return Score(Decision.UNAVAILABLE)
     decision, score = answer.get("decision"), answer.get("score")
-    if decision not in {"APPROVE", "REVIEW", "DECLINE"} or not isinstance(score, int):
+    if not isinstance(decision, str) or not isinstance(score, int):
+        return Score(Decision.UNAVAILABLE)
+    if decision not in {"APPROVE", "REVIEW", "DECLINE"}:
         return Score(Decision.UNAVAILABLE)
     return Score(Decision(decision), score)
 
@@ -58,7 +61,9 @@ class FraudClient:
             async with self._session.post(
                 f"{BASE}/v1/score", data=orjson.dumps(body), headers=self._headers
             ) as response:
-                return read_score(response.status, orjson.loads(await response.read() or b"null"))
+                return read_score(
+                    response.status, orjson.loads(await read_answer(response) or b"null")
+                )
         except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
             log.warning("fraud.no_answer", error=type(error).__name__)
             return Score(Decision.UNAVAILABLE)

@@ -1,0 +1,223 @@
+"""An account that another transaction holds delays only its own steps, and ends no process."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from lab.simulator.services.places import NOWHERE
+from ops.waiting import scaled_s
+from services.kernel.errors import AccountBusy
+from services.payments import handlers, reconciliation, reviews
+from services.payments.driver import Driver
+from services.payments.handlers import Dependencies
+from services.payments.saga import Answer, Outcome
+from services.payments.settings import PaymentsSettings
+from services.payments.state import Event, State
+from services.payments.store import Store
+from services.payments.transfer import Fact, Notice, Transfer
+from tests.integration.payments.orders import debit, order_of
+from tests.rigs.ledger_bank import Holder, LedgerBank
+from tests.rigs.stores import PostgresStore
+
+SETTINGS = PaymentsSettings(service="payments", **NOWHERE)
+
+
+class _House:
+    """A clearing house that refuses each submission and has returned every transfer."""
+
+    async def submit(self, _transfer: Transfer) -> Answer:
+        """Refuse it."""
+        return Answer(Outcome.REFUSED, reason="INVALID_BENEFICIARY_ACCOUNT")
+
+    async def recall(self, _transfer: Transfer) -> Answer:
+        """Cancel it."""
+        return Answer(Outcome.RECALLED)
+
+    async def query(self, transfer: Transfer) -> Answer:
+        """Say that it was returned."""
+        return Answer(Outcome.RETURNED, transfer.trace_number, return_code="R10")
+
+
+class _Bank:
+    """Two customers; another transaction holds the account of the first one."""
+
+    def __init__(self, store: Store, bank: LedgerBank, locker: asyncpg.Connection) -> None:
+        self.store, self.bank, self._locker = store, bank, locker
+        driver = Driver(store, cast("Any", _House()), "test/0")
+        self.driver = driver
+        self.deps = cast(
+            "Dependencies",
+            SimpleNamespace(store=store, driver=driver, ach=_House(), settings=SETTINGS),
+        )
+
+    async def open(self) -> None:
+        """Open both accounts."""
+        self.held = await self.bank.open_holder(5_00)
+        self.free = await self.bank.open_holder(5_00)
+
+    async def both(self, *facts: Event) -> tuple[Transfer, Transfer]:
+        """Return a transfer of each customer after some facts."""
+        return await self._moved(self.held, facts), await self._moved(self.free, facts)
+
+    async def _moved(self, holder: Holder, facts: tuple[Event, ...]) -> Transfer:
+        transfer, _ = await debit(self.store, order_of(holder), self.driver.lease())
+        trace = str(transfer.transfer_id.int)[-15:]
+        for event in facts:
+            transfer, _ = await self.driver.save(transfer, Fact(event, trace_number=trace))
+        return transfer
+
+    async def while_held(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Do some work while another transaction holds the first account."""
+        async with self._locker.transaction():
+            sql = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
+            await self._locker.execute(sql, self.held.account_id)
+            await work()
+
+    async def due(self, sql: str, transfers: tuple[Transfer, ...]) -> None:
+        """Run a statement on the ids of the transfers."""
+        write = await self.bank.superuser("bp_write")
+        await write.execute(sql, [one.transfer_id for one in transfers])
+
+    async def states(self, transfers: tuple[Transfer, ...]) -> list[State]:
+        """Return the stored states."""
+        found = [await self.store.transfer(one.transfer_id) for one in transfers]
+        return [one.transfer.state for one in found if one is not None]
+
+
+@pytest_asyncio.fixture
+async def payments(
+    postgres: PostgresStore, store: Store, bank: LedgerBank
+) -> AsyncGenerator[_Bank]:
+    locker = await postgres.session("postgres")
+    payments = _Bank(store, bank, locker)
+    await payments.open()
+    yield payments
+    await locker.close()
+
+
+def _returned(transfer: Transfer) -> Notice:
+    return Notice(
+        notice_id=uuid.uuid4().hex,
+        type="transfer.returned",
+        trace_number=transfer.trace_number,
+        transfer_id=transfer.transfer_id,
+        return_code="R10",
+    )
+
+
+async def test_a_kept_notice_of_a_held_account_blocks_no_other_notice(payments: _Bank) -> None:
+    transfers = await payments.both(Event.ACCEPTED)
+    for transfer in transfers:
+        await payments.store.keep_notice(_returned(transfer))
+
+    async def match() -> None:
+        await handlers.match_kept_notices(payments.deps)
+
+    await payments.while_held(match)
+    assert await payments.states(transfers) == [State.SUBMITTED, State.RETURNED]
+    await match()
+    assert await payments.states(transfers) == [State.RETURNED, State.RETURNED]
+
+
+async def test_a_notice_of_a_held_account_is_refused_as_busy_and_kept(payments: _Bank) -> None:
+    """The clearing house repeats a notice that is not acknowledged."""
+    transfers = await payments.both(Event.ACCEPTED)
+    notice = _returned(transfers[0])
+
+    async def receive() -> None:
+        with pytest.raises(AccountBusy):
+            await handlers.take_in_notice(payments.deps, notice)
+
+    await payments.while_held(receive)
+    assert (await payments.states(transfers))[0] is State.SUBMITTED
+    await handlers.take_in_notice(payments.deps, notice)
+    assert (await payments.states(transfers))[0] is State.RETURNED
+
+
+OVERDUE = """UPDATE payments.interbank_transfer SET lease_until = now() - interval '1 s'
+    WHERE transfer_id = ANY ($1)"""
+IN_REVIEW = """WITH flagged AS (
+        UPDATE payments.interbank_transfer SET fraud_review = true WHERE transfer_id = ANY ($1)
+        RETURNING transfer_id)
+    INSERT INTO payments.review_decision (transfer_id, decision, reviewer, note, effect)
+    SELECT transfer_id, 'REFUSED', 'eva', 'called the customer', 'REQUESTED' FROM flagged"""
+WINDOW_ENDED = """UPDATE payments.late_return_check
+    SET due_time = now() - interval '1 s' WHERE transfer_id = ANY ($1)"""
+
+
+@pytest.mark.parametrize(
+    ("facts", "due", "job"),
+    [
+        ((Event.ACCEPTED,), OVERDUE, reconciliation.ask_for_unsettled),
+        ((Event.ACCEPTED, Event.COMPLETED), WINDOW_ENDED, reconciliation.ask_for_late_returns),
+    ],
+)
+async def test_an_answer_about_a_held_account_blocks_no_other_answer(
+    payments: _Bank,
+    facts: tuple[Event, ...],
+    due: str,
+    job: Callable[[Dependencies], Awaitable[None]],
+) -> None:
+    transfers = await payments.both(*facts)
+    await payments.due(due, transfers)
+    await payments.while_held(lambda: job(payments.deps))
+    assert await payments.states(transfers) == [transfers[0].state, State.RETURNED]
+    await payments.due(due, transfers)
+    await job(payments.deps)
+    assert await payments.states(transfers) == [State.RETURNED, State.RETURNED]
+
+
+async def test_a_refund_to_a_held_account_is_made_later(payments: _Bank) -> None:
+    transfers = await payments.both()
+
+    async def drive() -> None:
+        tasks = [payments.driver.start(one) for one in transfers]
+        done = await asyncio.wait_for(asyncio.gather(*tasks), scaled_s(20))
+        assert [one.transfer.state for one in done] == [State.DEBITED, State.FAILED]
+
+    await payments.while_held(drive)
+    await payments.due(OVERDUE, transfers)
+    await payments.driver.resume()
+    task = payments.driver.running(transfers[0].transfer_id)
+    assert task is not None
+    await asyncio.wait_for(task, scaled_s(20))
+    assert await payments.states(transfers) == [State.FAILED, State.FAILED]
+    assert await payments.bank.held(payments.held.account_id) == (5_00, 3)
+
+
+async def _wait_briefly_for_locks(pool: asyncpg.Pool) -> None:
+    """Let each session of a pool wait for a lock for less time than a statement may run."""
+    sessions = [await pool.acquire() for _ in range(pool.get_size())]
+    for session in sessions:
+        await session.execute("SET lock_timeout = '300ms'")
+        await pool.release(session)
+
+
+async def test_a_refused_review_of_a_held_transfer_blocks_no_other_refusal(
+    postgres: PostgresStore, bank: LedgerBank
+) -> None:
+    pool = await postgres.pool("bp_payments")
+    await _wait_briefly_for_locks(pool)
+    locker = await postgres.session("postgres")
+    payments = _Bank(store := Store(pool), bank, locker)
+    await payments.open()
+    transfers = await payments.both(Event.ACCEPTED)
+    await payments.due(IN_REVIEW, transfers)
+    held = min(one.transfer_id for one in transfers)
+    async with locker.transaction():
+        sql = "SELECT FROM payments.interbank_transfer WHERE transfer_id = $1 FOR UPDATE"
+        await locker.execute(sql, held)
+        await reviews.take_up_decisions(payments.deps)
+    assert [one.transfer_id for one in await store.unreported_reviews()] == [held]
+    await reviews.take_up_decisions(payments.deps)
+    assert await store.unreported_reviews() == []
+    await payments.driver.drain(scaled_s(20))
+    assert await payments.states(transfers) == [State.CANCELLED, State.CANCELLED]
+    await locker.close()
+    await pool.close()
