@@ -117,6 +117,7 @@ def _facts(report: Report) -> dict[str, object]:
         "records": report.records,
         "events": report.events,
         "signed_heads": report.signed_heads,
+        "excused_offsets": report.excused_offsets,
         "notes": report.notes,
         "findings": [asdict(finding) for finding in report.findings],
     }
@@ -129,6 +130,10 @@ def _show(report: Report) -> None:
         f" compared with {report.events:,} events in the topic"
         f" and {report.signed_heads:,} signed heads"
     )
+    if report.excused_offsets:
+        console.print(
+            f"{report.excused_offsets:,} offsets without a record are repeated, parked or waiting"
+        )
     for note in report.notes[:FINDINGS_SHOWN_MAX]:
         console.print(shown(note, "yellow"))
     if report.ok:

@@ -45,6 +45,8 @@ class Report:
     records: int = 0
     events: int = 0
     """Events of the topic that were compared."""
+    excused_offsets: int = 0
+    """Offsets of source topics that have no record because they are repeated, parked or waiting."""
     signed_heads: int = 0
     """Signed statements that were checked."""
     findings: list[Finding] = field(default_factory=list[Finding])
@@ -176,6 +178,7 @@ class _Inspection:
         excused = await asyncio.to_thread(self._excused, places)
         self.seen.excuse(excused)
         self.report.findings += self.seen.finish()
+        self.report.excused_offsets = self.seen.excused()
 
     def _excused(self, places: dict[int, int]) -> Iterable[tuple[str, int, int]]:
         waiting: Iterator[tuple[str, int, int]] = (

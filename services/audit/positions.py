@@ -62,6 +62,14 @@ class PositionsCheck:
         for topic, partition, offset in positions:
             self._known.setdefault((topic, partition), set()).add(offset)
 
+    def excused(self) -> int:
+        """Return the number of offsets up to the last recorded ones that rightly have no link."""
+        return sum(
+            offset < max(seen.offsets)
+            for source, seen in self._sources.items()
+            for offset in self._known.get(source, set()).difference(seen.offsets)
+        )
+
     def topics(self) -> list[str]:
         """Return the source topics of the links, sorted."""
         return sorted({topic for topic, _ in self._sources})

@@ -64,10 +64,16 @@ WHERE chain = $1 AND sequence >= $2
 ORDER BY sequence, record_time
 
 -- name: repeated
--- The offsets that repeat an event which is on record, for verification.
+-- The offsets that repeat an event which is on record, for verification. Nothing signs these rows,
+-- so the record must be of the same topic and partition, as a repetition by the relay always is.
 SELECT source_topic, source_partition, source_offset
 FROM audit.repeated
-WHERE EXISTS (SELECT FROM audit.record WHERE record.event_id = repeated.event_id)
+WHERE EXISTS (
+    SELECT FROM audit.record
+    WHERE record.event_id = repeated.event_id
+        AND record.source_topic = repeated.source_topic
+        AND record.source_partition = repeated.source_partition
+)
 
 -- name: ensure_partitions
 -- Creates the missing partitions of the coming months.

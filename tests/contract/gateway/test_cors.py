@@ -49,3 +49,14 @@ async def test_a_preflight_of_an_unknown_path_lets_the_browser_read_the_404(
     for headers in (foreign, ORIGIN, ORIGIN | {"Access-Control-Request-Method": ""}):
         answer = await gateway.call("OPTIONS", "/v1/nothing", token=None, headers=headers)
         assert (answer.status, answer.reason) == (404, "ROUTE_NOT_FOUND")
+
+
+async def test_a_preflight_uses_the_bucket_of_its_address(gateway: Gateway) -> None:
+    counter = "edge_address.http_local_rate_limit.ok"
+    before = await gateway.rig.stats("gateway", counter)
+    asked = ORIGIN | {"Access-Control-Request-Method": "POST"}
+    for path in (TRANSFER, "/v1/nothing"):
+        answer = await gateway.call("OPTIONS", path, token=None, headers=asked)
+        assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, APP)
+    after = await gateway.rig.stats("gateway", counter)
+    assert sum(after.values()) == sum(before.values()) + 2

@@ -122,6 +122,14 @@ async def test_a_note_of_a_repetition_excuses_only_an_event_on_record(
     )
     await audit_owner.execute(note, str(new_id()))
     assert await gaps(audit, "excused") == ["offset 1 of excused/0 not recorded"]
+    elsewhere = ids_at(range(1))
+    write(kafka, "elsewhere", elsewhere)
+    await recorded(audit_owner, list(elsewhere.values()), 1)
+    await audit_owner.execute(note, elsewhere[0])
+    assert await gaps(audit, "excused") == ["offset 1 of excused/0 not recorded"]
+    excused_before = (await audit.verified()).excused_offsets
+    await audit_owner.execute(note, events[0])
+    assert (await audit.verified()).excused_offsets == excused_before + 1
     write(kafka, "excused", lost)
     await recorded(audit_owner, list(lost.values()), 1)
 

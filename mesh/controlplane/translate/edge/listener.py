@@ -1,8 +1,8 @@
 """The gateway's listener: TLS, then the HTTP filters in the order in which they check a request.
 
-The order is: address bucket, caller's headers, token, scopes or partner identity, caller's bucket,
-body size, request check, transcoding. The cheap checks come first; the gateway buffers no body for
-a caller without a token.
+The order is: address bucket, CORS, caller's headers, token, scopes or partner identity, caller's
+bucket, body size, request check, transcoding. The cheap checks come first; the gateway buffers no
+body for a caller without a token.
 """
 
 from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules
@@ -127,8 +127,8 @@ def _removal(key: matcher.StringMatcher) -> mutation_rules.HeaderMutation:
 
 def _filters(edge: model.Edge) -> list[hcm.HttpFilter]:
     return [
-        http_filter(names.CORS, cors.Cors()),
         address_limit(edge),
+        http_filter(names.CORS, cors.Cors()),
         caller_filter(edge),
         jwt_filter(edge),
         http_filter(names.RBAC, rbac_filter.Rbac()),
