@@ -338,7 +338,7 @@ async def take_in_notice(deps: Dependencies, notice: Notice) -> None:
         await deps.store.keep_conflict(webhook.reused(notice))
         if notice.transfer_id is not None:
             # If it is a late return, the clearing house's own answer credits the customer.
-            await deps.store.check_return_at(notice.transfer_id, utc_now())
+            await deps.store.check_return_at(notice.transfer_id, utc_now() + webhook.REUSED_ID_WAIT)
     elif kept == "KEPT" and saga.fact_of_notice(notice) is None:
         log.warning("webhook.unknown_type", notice_id=notice.notice_id, type=notice.type)
     elif kept == "KEPT":

@@ -115,7 +115,7 @@ async def _wait_for_next_window(deps: Dependencies, check: ReturnCheck) -> None:
 async def _put_aside(deps: Dependencies, transfer: Transfer, answer: Answer) -> None:
     """Leave a contradiction to a person, unless the transfer has changed since the query."""
     notice = Notice(
-        notice_id=f"query/{transfer.transfer_id}/conflict",
+        notice_id=f"{saga.OWN_NOTICE_IDS}{transfer.transfer_id}/conflict",
         type=f"transfer.{answer.outcome.name.lower()}",
         trace_number=answer.trace_number,
         transfer_id=transfer.transfer_id,

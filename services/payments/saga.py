@@ -54,6 +54,9 @@ FIRST_STEP = {
 
 UNAVAILABLE = "ACH_UNAVAILABLE"
 
+OWN_NOTICE_IDS = "query/"
+"""The beginning of the notice ids that the bank itself gives; no webhook may use it."""
+
 NOTICE_TYPES = {Event.COMPLETED: "transfer.completed", Event.RETURNED: "transfer.returned"}
 """The clearing house's notice type for each event."""
 
@@ -224,7 +227,7 @@ def notice_of_query(transfer: Transfer, fact: Fact) -> Notice:
     """Return the notice that stores a query's answer; equal answers give the same notice id."""
     notice_type = NOTICE_TYPES[fact.event]
     return Notice(
-        notice_id=f"query/{transfer.transfer_id}/{notice_type}",
+        notice_id=f"{OWN_NOTICE_IDS}{transfer.transfer_id}/{notice_type}",
         type=notice_type,
         trace_number=fact.trace_number,
         transfer_id=transfer.transfer_id,

@@ -12,17 +12,21 @@ import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, cast
 
 import orjson
 
 from services.nacha import return_code
 from services.payments.errors import WebhookMalformed, WebhookSignatureInvalid
-from services.payments.saga import NOTICE_TYPES, fact_of_notice
+from services.payments.saga import NOTICE_TYPES, OWN_NOTICE_IDS, fact_of_notice
 from services.payments.state import Event
 from services.payments.transfer import Fact, Notice
 
 TOLERANCE_S = 300
+REUSED_ID_WAIT = timedelta(minutes=1)
+"""How long after a notice with a used id the bank queries its transfer: not at once, so that a
+query whose answer has a used id does not cause the next one."""
 _TEXT_MAX = 255
 _TIMES_MAX = 4
 _SIGNATURES_MAX = 8
@@ -74,6 +78,8 @@ def read_notice(body: bytes) -> Notice:
     if not isinstance(document, dict):
         raise WebhookMalformed
     fields = cast("dict[str, Any]", document)
+    if _text(fields, "id").startswith(OWN_NOTICE_IDS):
+        raise WebhookMalformed
     if _text(fields, "type") in NOTICE_TYPES.values():
         return _known(fields)
     return _unknown(fields, body)

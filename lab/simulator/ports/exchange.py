@@ -1,6 +1,6 @@
 """A request to a partner and its answer, with the interface of aiohttp."""
 
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 
 
 class Reply:
@@ -8,11 +8,17 @@ class Reply:
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status = status
+        self.headers: dict[str, str] = {}
         self._body = body
 
-    async def read(self) -> bytes:
-        """Return the body."""
-        return self._body
+    @property
+    def content(self) -> "Reply":
+        """The stream of the body, as aiohttp has it."""
+        return self
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        """Return the body in one part."""
+        yield self._body
 
 
 class Exchange:

@@ -168,9 +168,25 @@ async def test_a_late_return_under_a_used_notice_id_is_not_lost(payments: _Bank)
     await handlers.take_in_notice(payments.deps, late)
     assert await payments.state(transfer) is State.COMPLETED
     payments.ach.answers[transfer.transfer_id] = returned
+    await payments.days_pass(transfer, 1)
     await payments.look()
     assert await payments.state(transfer) is State.RETURNED
     assert await payments.bank.held(payments.holder.account_id) == (5_00, 3)
+
+
+async def test_a_used_notice_id_causes_no_query_within_a_minute(payments: _Bank) -> None:
+    """Each query found the id used again and made the next one due at once, so a worker never
+    stopped."""
+    transfer, notice_id = await payments.completed(), str(uuid.uuid4())
+    await handlers.take_in_notice(
+        payments.deps, Notice(notice_id, "transfer.completed", "", transfer.transfer_id, "")
+    )
+    before = utc_now()
+    late = Notice(notice_id, "transfer.returned", "", transfer.transfer_id, "R10")
+    await handlers.take_in_notice(payments.deps, late)
+    due = await payments.due_time(transfer)
+    assert due is not None
+    assert timedelta(minutes=1) <= due - before < timedelta(minutes=5)
 
 
 async def test_the_search_for_due_checks_seeks_by_its_index(bank: LedgerBank) -> None:

@@ -170,6 +170,15 @@ def test_a_notice_whose_fields_agree_is_read(
     assert read_notice(orjson.dumps({"id": "8f0f7d9e", "type": kind, "data": data})).type == kind
 
 
+@pytest.mark.parametrize("kind", ["transfer.returned", "transfer.noc"])
+def test_a_notice_under_an_id_that_the_bank_itself_gives_is_malformed(kind: str) -> None:
+    """The bank keeps the answer to its own query under such an id."""
+    notice = orjson.loads(BODY) | {"type": kind}
+    notice["id"] = "query/0195f4a0-0000-7000-8000-000000000000/transfer.returned"
+    with pytest.raises(WebhookMalformed):
+        read_notice(orjson.dumps(notice))
+
+
 @pytest.mark.parametrize("data", [{}, None, [], {"achTraceNumber": 7, "idempotencyKey": "a\0"}])
 def test_a_notice_of_an_unknown_type_is_read_with_its_whole_content(data: object) -> None:
     """A new type of the clearing house is kept for a person, whatever its data look like."""
