@@ -16,7 +16,7 @@ from services.chassis.page_tokens import PageTokens
 from services.chassis.periodic import repeat
 from services.chassis.postgres import Database, open_pool
 from services.chassis.vault import open_vault
-from services.payments import handlers, reconciliation, reviews
+from services.payments import notices, reconciliation, reviews
 from services.payments.checks import Limits
 from services.payments.driver import POLL_S, TRACES_S, Driver
 from services.payments.grpc_api import PaymentsApi
@@ -42,8 +42,8 @@ def apis(deps: Dependencies) -> dict[ServiceDescriptor, object]:
 
 def _jobs(deps: Dependencies) -> list[tuple[str, Callable[[], Awaitable[None]], float]]:
     """Return the background jobs: name, function, and seconds between two runs."""
-    matching = partial(handlers.match_kept_notices, deps)
-    giving_up = partial(handlers.give_up_old_notices, deps)
+    matching = partial(notices.match_kept_notices, deps)
+    giving_up = partial(notices.give_up_old_notices, deps)
     reconciling = partial(reconciliation.ask_for_unsettled, deps)
     returns = partial(reconciliation.ask_for_late_returns, deps)
     return [

@@ -14,7 +14,7 @@ import structlog
 
 from services.kernel.clock import utc_now
 from services.kernel.errors import AccountBusy
-from services.payments import handlers, saga
+from services.payments import notices, saga
 from services.payments.handlers import Dependencies
 from services.payments.rows import ReturnCheck
 from services.payments.saga import Answer, NoticeVerdict, Outcome
@@ -56,7 +56,7 @@ async def _ask(deps: Dependencies, transfer: Transfer) -> bool:
     transfer_id = str(transfer.transfer_id)
     if isinstance(finding, Notice):
         log.warning("reconciliation.notice_missed", transfer_id=transfer_id, type=finding.type)
-        await handlers.take_in_notice(deps, finding)
+        await notices.take_in_notice(deps, finding)
     elif isinstance(finding, Fact):
         log.warning("reconciliation.recalled", transfer_id=transfer_id)
         moved, _ = await deps.driver.save(transfer, finding)
@@ -95,7 +95,7 @@ async def _check(deps: Dependencies, check: ReturnCheck) -> bool:
         await _wait_for_next_window(deps, check)
     elif isinstance(finding, Notice):
         log.warning("reconciliation.return_missed", transfer_id=str(transfer.transfer_id))
-        await handlers.take_in_notice(deps, finding)
+        await notices.take_in_notice(deps, finding)
     else:
         await _put_aside(deps, transfer, answer)
         await deps.store.end_return_checks(transfer.transfer_id)

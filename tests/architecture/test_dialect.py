@@ -61,6 +61,7 @@ OWN_FILES = {
         "rows.py": "the values that statements take and return; pure",
         "saga.py": "which question comes next and what an answer means; pure",
         "driver.py": "carries out the saga: asks and saves",
+        "notices.py": "takes in the clearing house's notices and applies them",
         "reconciliation.py": "asks about transfers whose notice may be lost",
         "reviews.py": "cancels the transfers that a reviewer refused",
         "webhook.py": "signature, age and form of a notice; pure",

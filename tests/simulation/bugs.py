@@ -19,7 +19,7 @@ from lab.simulator.services import consumers
 from lab.simulator.stores import books, outbox, payments_tables, transfers_tables
 from sandbox.partners.ach import api, book
 from services.kernel.ids import shard_of
-from services.payments import handlers, saga, state
+from services.payments import handlers, notices, saga, state
 from services.payments.partners import ach
 from services.payments.rows import DebitOrder, UsedKey
 from services.payments.saga import Answer, Outcome, Step
@@ -200,7 +200,7 @@ def notice_is_applied_twice(stack: ExitStack) -> None:
         (State.RETURNED, Event.RETURNED): state.TABLE.rows[State.SUBMITTED, Event.RETURNED],
     }
     wrong = type(state.TABLE)(state.TABLE.initial, rows)
-    for module in (state, handlers):
+    for module in (state, handlers, notices):
         _replace(stack, module, "TABLE", wrong)
     transfer = __import__("services.payments.transfer", fromlist=["TABLE"])
     _replace(stack, transfer, "TABLE", wrong)

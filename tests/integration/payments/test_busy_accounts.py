@@ -13,7 +13,7 @@ import pytest_asyncio
 from lab.simulator.services.places import NOWHERE
 from ops.waiting import scaled_s
 from services.kernel.errors import AccountBusy
-from services.payments import handlers, reconciliation, reviews
+from services.payments import notices, reconciliation, reviews
 from services.payments.driver import Driver
 from services.payments.handlers import Dependencies
 from services.payments.saga import Answer, Outcome
@@ -117,7 +117,7 @@ async def test_a_kept_notice_of_a_held_account_blocks_no_other_notice(payments: 
         await payments.store.keep_notice(_returned(transfer))
 
     async def match() -> None:
-        await handlers.match_kept_notices(payments.deps)
+        await notices.match_kept_notices(payments.deps)
 
     await payments.while_held(match)
     assert await payments.states(transfers) == [State.SUBMITTED, State.RETURNED]
@@ -132,11 +132,11 @@ async def test_a_notice_of_a_held_account_is_refused_as_busy_and_kept(payments: 
 
     async def receive() -> None:
         with pytest.raises(AccountBusy):
-            await handlers.take_in_notice(payments.deps, notice)
+            await notices.take_in_notice(payments.deps, notice)
 
     await payments.while_held(receive)
     assert (await payments.states(transfers))[0] is State.SUBMITTED
-    await handlers.take_in_notice(payments.deps, notice)
+    await notices.take_in_notice(payments.deps, notice)
     assert (await payments.states(transfers))[0] is State.RETURNED
 
 

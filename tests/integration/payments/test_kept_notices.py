@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.kernel.clock import utc_now
-from services.payments import handlers
+from services.payments import notices
 from services.payments.driver import Driver
 from services.payments.handlers import Dependencies
 from services.payments.state import Event, State
@@ -64,7 +64,7 @@ async def test_notices_of_a_type_of_another_version_stay_kept_and_keep_no_other_
         await deps.store.keep_notice(notice)
     known = notice_about(transfer, "transfer.completed")
     await deps.store.keep_notice(known)
-    await handlers.match_kept_notices(deps)
+    await notices.match_kept_notices(deps)
     stored = await deps.store.transfer(transfer.transfer_id)
     assert stored is not None
     assert stored.transfer.state is State.COMPLETED
@@ -81,11 +81,11 @@ async def test_a_notice_that_never_matches_becomes_a_conflict_and_is_logged(
     for notice in (stranger, young, matching):
         await deps.store.keep_notice(notice)
     write = await bank.superuser("bp_write")
-    received: datetime = utc_now() - handlers.NOTICE_WAIT - timedelta(minutes=1)
+    received: datetime = utc_now() - notices.NOTICE_WAIT - timedelta(minutes=1)
     sql = "UPDATE payments.ach_notice SET receive_time = $2 WHERE notice_id = ANY ($1)"
     await write.execute(sql, [stranger.notice_id, matching.notice_id], received)
     with capture_logs() as logs:
-        await handlers.give_up_old_notices(deps)
+        await notices.give_up_old_notices(deps)
     assert await state_of(bank, stranger) == "CONFLICT"
     assert await state_of(bank, young) == await state_of(bank, matching) == "KEPT"
     told = [one["notice_id"] for one in logs if one["event"] == "webhook.never_matched"]
@@ -101,11 +101,11 @@ async def test_a_notice_without_a_key_is_never_applied_to_one_of_two_transfers_t
     sql = "UPDATE payments.interbank_transfer SET trace_number = $2 WHERE transfer_id = ANY ($1)"
     await write.execute(sql, [old.transfer_id, new.transfer_id], trace)
     notice = Notice(str(uuid.uuid4()), "transfer.completed", trace, None, "")
-    await handlers.take_in_notice(deps, notice)
+    await notices.take_in_notice(deps, notice)
     assert await state_of(bank, notice) == "CONFLICT"
     unknown = Notice(str(uuid.uuid4()), "transfer.completed", trace, uuid.uuid4(), "")
-    await handlers.take_in_notice(deps, unknown)
-    await handlers.match_kept_notices(deps)
+    await notices.take_in_notice(deps, unknown)
+    await notices.match_kept_notices(deps)
     assert await state_of(bank, unknown) == "KEPT"
     for one in (old, new):
         stored = await deps.store.transfer(one.transfer_id)

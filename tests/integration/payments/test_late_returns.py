@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from lab.simulator.services.places import NOWHERE
 from services.kernel.clock import utc_now
-from services.payments import handlers, reconciliation
+from services.payments import notices, reconciliation
 from services.payments.driver import Driver
 from services.payments.handlers import Dependencies
 from services.payments.saga import Answer, Outcome
@@ -128,7 +128,7 @@ async def test_a_late_return_whose_notice_was_lost_credits_the_customer(
 async def test_a_return_by_notice_ends_the_checks(payments: _Bank) -> None:
     transfer = await payments.completed()
     notice = Notice(str(uuid.uuid4()), "transfer.returned", "", transfer.transfer_id, "R03")
-    await handlers.take_in_notice(payments.deps, notice)
+    await notices.take_in_notice(payments.deps, notice)
     assert await payments.due_time(transfer) is None
 
 
@@ -163,9 +163,9 @@ async def test_a_late_return_under_a_used_notice_id_is_not_lost(payments: _Bank)
     """Its notice is a CONFLICT, but the clearing house itself confirms the return."""
     transfer, notice_id = await payments.completed(), str(uuid.uuid4())
     completion = Notice(notice_id, "transfer.completed", "", transfer.transfer_id, "")
-    await handlers.take_in_notice(payments.deps, completion)
+    await notices.take_in_notice(payments.deps, completion)
     late = Notice(notice_id, "transfer.returned", "", transfer.transfer_id, "R10")
-    await handlers.take_in_notice(payments.deps, late)
+    await notices.take_in_notice(payments.deps, late)
     assert await payments.state(transfer) is State.COMPLETED
     payments.ach.answers[transfer.transfer_id] = returned
     await payments.days_pass(transfer, 1)
@@ -178,12 +178,12 @@ async def test_a_used_notice_id_causes_no_query_within_a_minute(payments: _Bank)
     """Each query found the id used again and made the next one due at once, so a worker never
     stopped."""
     transfer, notice_id = await payments.completed(), str(uuid.uuid4())
-    await handlers.take_in_notice(
+    await notices.take_in_notice(
         payments.deps, Notice(notice_id, "transfer.completed", "", transfer.transfer_id, "")
     )
     before = utc_now()
     late = Notice(notice_id, "transfer.returned", "", transfer.transfer_id, "R10")
-    await handlers.take_in_notice(payments.deps, late)
+    await notices.take_in_notice(payments.deps, late)
     due = await payments.due_time(transfer)
     assert due is not None
     assert timedelta(minutes=1) <= due - before < timedelta(minutes=5)

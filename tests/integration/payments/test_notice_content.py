@@ -10,7 +10,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from services.payments import handlers
+from services.payments import notices
 from services.payments.driver import Driver
 from services.payments.handlers import Dependencies
 from services.payments.state import Event, State
@@ -76,10 +76,10 @@ async def test_another_notice_under_a_used_id_is_a_conflict_for_a_person(
 ) -> None:
     first, notice_id = await submitted(deps, bank), str(uuid.uuid4())
     second = await submitted(deps, bank) if other else first
-    await handlers.take_in_notice(deps, completion(first, notice_id))
+    await notices.take_in_notice(deps, completion(first, notice_id))
     with capture_logs() as logs:
         for _ in range(2):
-            await handlers.take_in_notice(deps, return_of(second, notice_id))
+            await notices.take_in_notice(deps, return_of(second, notice_id))
     told = [one for one in logs if one["event"] == "webhook.notice_id_reused"]
     assert [one["notice_id"] for one in told] == [notice_id] * 2
     rows = await kept_about(bank, second)
@@ -93,7 +93,7 @@ async def test_a_repeated_notice_is_no_conflict(deps: Dependencies, bank: Ledger
     notice = completion(transfer, str(uuid.uuid4()))
     with capture_logs() as logs:
         for _ in range(3):
-            await handlers.take_in_notice(deps, notice)
+            await notices.take_in_notice(deps, notice)
     assert [one for one in logs if one["log_level"] == "error"] == []
     assert [row["state"] for row in await kept_about(bank, transfer)] == ["APPLIED"]
 
@@ -106,7 +106,7 @@ async def test_a_notice_of_an_unknown_type_is_kept_with_its_content_for_a_person
     corrected = {"changeCode": "C01", "correctedData": "123457"}
     body = orjson.dumps({"id": notice_id, "type": "transfer.noc", "data": data | corrected})
     with capture_logs() as logs:
-        await handlers.take_in_notice(deps, read_notice(body))
+        await notices.take_in_notice(deps, read_notice(body))
     assert [(one["event"], one["type"]) for one in logs if "webhook" in one["event"]] == [
         ("webhook.unknown_type", "transfer.noc")
     ]
@@ -123,7 +123,7 @@ async def test_other_content_of_an_unknown_type_under_a_used_id_is_kept_too(
     notice_id = str(uuid.uuid4())
     for digit in (1, 2, 2):
         body = orjson.dumps({"id": notice_id, "type": "network.status", "data": {"n": digit}})
-        await handlers.take_in_notice(deps, read_notice(body))
+        await notices.take_in_notice(deps, read_notice(body))
     write = await bank.superuser("bp_write")
     sql = "SELECT state FROM payments.ach_notice WHERE notice_id LIKE $1 ORDER BY receive_time"
     rows: Any = await write.fetch(sql, f"{notice_id}%")

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.kernel.clock import utc_now
-from services.payments import handlers
+from services.payments import notices
 from services.payments.driver import TRACE_NUMBER_UNIQUE_FOR, Driver
 from services.payments.state import Event, State
 from services.payments.store import Store
@@ -55,7 +55,7 @@ async def test_an_acceptance_with_the_trace_number_of_another_transfer_raises_on
     assert await alarms(driver) == [str(second.transfer_id)]
     assert await alarms(driver) == []
     returned = Notice(str(uuid.uuid4()), "transfer.returned", trace, None, "R03")
-    await handlers.take_in_notice(cast("Any", _Deps(store, driver)), returned)
+    await notices.take_in_notice(cast("Any", _Deps(store, driver)), returned)
     for one in (first, second):
         stored = await store.transfer(one.transfer_id)
         assert stored is not None

@@ -1,0 +1,115 @@
+"""The clearing house's notices: taken in, kept until their transfer is known, and applied.
+
+webhook.py reads a notice, saga.py judges it; store.py saves.
+"""
+
+import time
+from datetime import timedelta
+
+import structlog
+
+from services.kernel.clock import utc_now
+from services.kernel.errors import AccountBusy
+from services.payments import errors, saga, webhook
+from services.payments.handlers import Dependencies
+from services.payments.saga import NoticeVerdict
+from services.payments.state import TABLE, Event, State
+from services.payments.transfer import Fact, Notice
+
+NOTICE_WAIT = timedelta(days=10)
+"""How long a notice waits for its transfer. A transfer exists before it is sent, so a notice
+without one concerns another bank, or data that this bank has lost."""
+
+log = structlog.get_logger()
+
+
+async def receive_ach_webhook(deps: Dependencies, signature: str, body: bytes) -> None:
+    """Take in the notice of a webhook; returns only when its effect is durable.
+
+    Raises WebhookSignatureInvalid, WebhookMalformed, and AccountBusy: then the notice is kept.
+    """
+    now_s = int(time.time())
+    try:
+        webhook.require_signature(signature, body, deps.webhook_secrets.valid, now_s)
+    except errors.WebhookSignatureInvalid:
+        if not await deps.webhook_secrets.refresh_after_refusal():
+            raise
+        webhook.require_signature(signature, body, deps.webhook_secrets.valid, now_s)
+    await take_in_notice(deps, webhook.read_notice(body))
+
+
+async def take_in_notice(deps: Dependencies, notice: Notice) -> None:
+    """Keep a notice and apply it, unless it is a repetition of one that was applied.
+
+    A person looks into a notice of an unknown type, and into one whose id another notice has.
+    """
+    kept = await deps.store.keep_notice(notice)
+    if kept == "REUSED":
+        log.error("webhook.notice_id_reused", notice_id=notice.notice_id, type=notice.type)
+        await deps.store.keep_conflict(webhook.reused(notice))
+        if notice.transfer_id is not None:
+            # If it is a late return, the clearing house's own answer credits the customer.
+            await deps.store.check_return_at(notice.transfer_id, utc_now() + webhook.REUSED_ID_WAIT)
+    elif kept == "KEPT" and saga.fact_of_notice(notice) is None:
+        log.warning("webhook.unknown_type", notice_id=notice.notice_id, type=notice.type)
+    elif kept == "KEPT":
+        await apply_notice(deps, notice)
+
+
+async def match_kept_notices(deps: Dependencies) -> None:
+    """Apply the kept notices whose transfers have appeared since.
+
+    A notice of a type that only another version knows stays kept for that version. One of an
+    account that another transaction holds stays kept for the next run.
+    """
+    for notice in await deps.store.matching_notices([*saga.NOTICE_TYPES.values()]):
+        try:
+            await apply_notice(deps, notice)
+        except AccountBusy:
+            log.warning("webhook.account_busy", notice_id=notice.notice_id)
+
+
+async def give_up_old_notices(deps: Dependencies) -> None:
+    """Leave to a person the notices that have matched no transfer for `NOTICE_WAIT`."""
+    types = [*saga.NOTICE_TYPES.values()]
+    for notice in await deps.store.give_up_notices(utc_now() - NOTICE_WAIT, types):
+        log.error("webhook.never_matched", notice_id=notice.notice_id, type=notice.type)
+
+
+async def apply_notice(deps: Dependencies, notice: Notice) -> None:
+    """Apply a kept notice to its transfer; a notice of an unknown transfer stays kept."""
+    fact = saga.fact_of_notice(notice)
+    transfer_id = notice.transfer_id
+    if transfer_id is None and notice.trace_number:
+        known = await deps.store.transfers_by_trace(notice.trace_number)
+        found = saga.transfer_of_trace(known, fact)
+        if found is NoticeVerdict.CONFLICT:
+            log.error("webhook.ambiguous", notice_id=notice.notice_id)
+            await deps.store.close_notice(notice, found.name)
+            return
+        transfer_id = found
+    stored = await deps.store.transfer(transfer_id) if transfer_id else None
+    if stored is None:
+        log.warning("webhook.unmatched", notice_id=notice.notice_id)
+        return
+    if fact is None:
+        raise errors.WebhookMalformed
+    transfer = stored.transfer
+    while True:
+        legal = TABLE.allows(transfer.state, fact.event)
+        match saga.judge_notice(transfer, fact, legal=legal):
+            case NoticeVerdict.APPLY:
+                version = transfer.version
+                transfer, _ = await deps.driver.save(transfer, fact, notice.notice_id)
+                # Saved by this call; otherwise another worker moved the transfer, so judge again.
+                if transfer.version == version + 1 and transfer.state is _state_after(fact):
+                    return
+            case verdict:
+                if verdict is NoticeVerdict.CONFLICT:
+                    log.error("webhook.conflict", transfer_id=str(transfer.transfer_id))
+                await deps.store.close_notice(notice, verdict.name)
+                return
+
+
+def _state_after(fact: Fact) -> State:
+    return State.COMPLETED if fact.event is Event.COMPLETED else State.RETURNED
