@@ -18,9 +18,9 @@ from services.chassis.postgres import Database, open_pool
 from services.chassis.vault import open_vault
 from services.payments import notices, reconciliation, reviews
 from services.payments.checks import Limits
+from services.payments.dependencies import Dependencies
 from services.payments.driver import POLL_S, TRACES_S, Driver
 from services.payments.grpc_api import PaymentsApi
-from services.payments.handlers import Dependencies
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
 from services.payments.settings import PaymentsSettings

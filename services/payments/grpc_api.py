@@ -7,8 +7,8 @@ from bp.payments.v1 import payments_service_pb2 as pb
 
 from services.chassis.call_context import current_call
 from services.chassis.time_texts import time_range
-from services.payments import handlers, mapping, notices
-from services.payments.handlers import Dependencies
+from services.payments import handlers, mapping
+from services.payments.dependencies import Dependencies
 
 
 class PaymentsApi:
@@ -65,5 +65,5 @@ class PaymentsApi:
     ) -> pb.ReceiveAchWebhookResponse:
         """Keep and apply a notice of the clearing house, then acknowledge it."""
         signature = current_call.get().metadata.get("ach-signature", "")
-        await notices.receive_ach_webhook(self._deps, signature, request.body.data)
+        await handlers.receive_ach_webhook(self._deps, signature, request.body.data)
         return pb.ReceiveAchWebhookResponse()

@@ -4,30 +4,25 @@ checks.py, saga.py and state.py decide; store.py saves.
 """
 
 import asyncio
+import time
 import uuid
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import structlog
 
 from services.chassis.call_context import note_replay
-from services.chassis.customers_client import CustomersClient
-from services.chassis.page_tokens import PageTokens, page_rows, query_digest
+from services.chassis.page_tokens import page_rows, query_digest
 from services.kernel.clock import utc_now
 from services.kernel.errors import BankError, IdempotencyKeyReused, RequestInProgress
 from services.kernel.ids import new_id, shard_of
 from services.kernel.time_range import ANY_TIME, TimeRange
 from services.ledger import refusals as ledger_refusals
-from services.payments import checks, errors, mapping
+from services.payments import checks, errors, mapping, notices, webhook
 from services.payments.attempt import Attempt
-from services.payments.checks import Limits
-from services.payments.driver import Driven, Driver
-from services.payments.partners.ach import AchClient
-from services.payments.partners.fraud import FraudClient
+from services.payments.dependencies import Dependencies
+from services.payments.driver import Driven
 from services.payments.rows import Debit
-from services.payments.settings import PaymentsSettings
 from services.payments.state import DEBIT, PENDING, TABLE, Event, State
-from services.payments.store import Store
 from services.payments.transfer import (
     Decline,
     Fact,
@@ -36,7 +31,6 @@ from services.payments.transfer import (
     Transfer,
     debited,
 )
-from services.payments.webhook_secrets import WebhookSecrets
 
 REPLAY_POLL_S = 0.1
 """How often a replay reads the transfer while another worker drives it."""
@@ -49,23 +43,6 @@ class Started(NamedTuple):
 
     debit: Debit
     saga_task: "asyncio.Task[Driven] | None"
-
-
-@dataclass(frozen=True, slots=True)
-class Dependencies:
-    """The dependencies of the handlers."""
-
-    settings: PaymentsSettings
-    store: Store
-    driver: Driver
-    ach: AchClient
-    fraud: FraudClient
-    customers: CustomersClient
-    limits: Limits
-    """The limits from the settings, as checks.py takes them."""
-    tokens: PageTokens
-    webhook_secrets: WebhookSecrets
-    """The keys with which the clearing house signs its notices."""
 
 
 async def create_interbank_transfer(deps: Dependencies, order: InterbankTransferOrder) -> bytes:
@@ -302,3 +279,18 @@ async def _cancel_and_start(
     """Make a transfer CANCELLING and return its saga's task, or None if it is CANCELLED already."""
     transfer = await request_cancellation(deps, transfer, Requester.CUSTOMER)
     return deps.driver.start(transfer) if transfer.state is State.CANCELLING else None
+
+
+async def receive_ach_webhook(deps: Dependencies, signature: str, body: bytes) -> None:
+    """Take in the notice of a webhook; returns only when its effect is durable.
+
+    Raises WebhookSignatureInvalid, WebhookMalformed, and AccountBusy: then the notice is kept.
+    """
+    now_s = int(time.time())
+    try:
+        webhook.require_signature(signature, body, deps.webhook_secrets.valid, now_s)
+    except errors.WebhookSignatureInvalid:
+        if not await deps.webhook_secrets.refresh_after_refusal():
+            raise
+        webhook.require_signature(signature, body, deps.webhook_secrets.valid, now_s)
+    await notices.take_in_notice(deps, webhook.read_notice(body))

@@ -3,7 +3,6 @@
 webhook.py reads a notice, saga.py judges it; store.py saves.
 """
 
-import time
 from datetime import timedelta
 
 import structlog
@@ -11,7 +10,7 @@ import structlog
 from services.kernel.clock import utc_now
 from services.kernel.errors import AccountBusy
 from services.payments import errors, saga, webhook
-from services.payments.handlers import Dependencies
+from services.payments.dependencies import Dependencies
 from services.payments.saga import NoticeVerdict
 from services.payments.state import TABLE, Event, State
 from services.payments.transfer import Fact, Notice
@@ -21,21 +20,6 @@ NOTICE_WAIT = timedelta(days=10)
 without one concerns another bank, or data that this bank has lost."""
 
 log = structlog.get_logger()
-
-
-async def receive_ach_webhook(deps: Dependencies, signature: str, body: bytes) -> None:
-    """Take in the notice of a webhook; returns only when its effect is durable.
-
-    Raises WebhookSignatureInvalid, WebhookMalformed, and AccountBusy: then the notice is kept.
-    """
-    now_s = int(time.time())
-    try:
-        webhook.require_signature(signature, body, deps.webhook_secrets.valid, now_s)
-    except errors.WebhookSignatureInvalid:
-        if not await deps.webhook_secrets.refresh_after_refusal():
-            raise
-        webhook.require_signature(signature, body, deps.webhook_secrets.valid, now_s)
-    await take_in_notice(deps, webhook.read_notice(body))
 
 
 async def take_in_notice(deps: Dependencies, notice: Notice) -> None:

@@ -15,7 +15,7 @@ import structlog
 from services.kernel.clock import utc_now
 from services.kernel.errors import AccountBusy
 from services.payments import notices, saga
-from services.payments.handlers import Dependencies
+from services.payments.dependencies import Dependencies
 from services.payments.rows import ReturnCheck
 from services.payments.saga import Answer, NoticeVerdict, Outcome
 from services.payments.state import State

@@ -10,7 +10,7 @@ import structlog
 from services.kernel.errors import AccountBusy
 from services.kernel.ids import new_id, shard_of
 from services.payments import errors, handlers, mapping
-from services.payments.handlers import Dependencies
+from services.payments.dependencies import Dependencies
 from services.payments.state import CREDITED_BACK, State
 from services.payments.transfer import Requester, Review, Transfer
 

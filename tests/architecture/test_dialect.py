@@ -57,6 +57,7 @@ OWN_FILES = {
     "payments": {
         "transfer.py": "the values of a transfer and what a fact makes of it; pure",
         "checks.py": "whether an order may be debited; pure",
+        "dependencies.py": "what the handlers need",
         "attempt.py": "whether a debit may have been written, and whether somebody waits; pure",
         "rows.py": "the values that statements take and return; pure",
         "saga.py": "which question comes next and what an answer means; pure",
@@ -174,7 +175,11 @@ def test_each_rpc_is_a_handler_of_its_name_that_takes_the_dependencies_first(
     service: str,
 ) -> None:
     (handlers,) = _files(service, "handlers.py")
-    dependencies = _classes(handlers)["Dependencies"]
+    dependencies = {
+        name: one
+        for file in (handlers, *_files(service, "dependencies.py"))
+        for name, one in _classes(file).items()
+    }["Dependencies"]
     assert any("dataclass" in ast.unparse(each) for each in dependencies.decorator_list)
     functions = _coroutines(handlers.tree.body)
     first = {name: _parameters(functions[name])[:1] for name in _rpcs(service) if name in functions}

@@ -20,9 +20,9 @@ from services.chassis.page_tokens import PageTokens
 from services.chassis.periodic import repeat
 from services.payments import bootstrap, reconciliation
 from services.payments.checks import Limits
+from services.payments.dependencies import Dependencies
 from services.payments.driver import POLL_S, Driver
 from services.payments.grpc_api import PaymentsApi
-from services.payments.handlers import Dependencies
 from services.payments.notices import match_kept_notices
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient

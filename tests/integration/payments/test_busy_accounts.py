@@ -14,8 +14,8 @@ from lab.simulator.services.places import NOWHERE
 from ops.waiting import scaled_s
 from services.kernel.errors import AccountBusy
 from services.payments import notices, reconciliation, reviews
+from services.payments.dependencies import Dependencies
 from services.payments.driver import Driver
-from services.payments.handlers import Dependencies
 from services.payments.saga import Answer, Outcome
 from services.payments.settings import PaymentsSettings
 from services.payments.state import Event, State

@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from services.kernel.clock import utc_now
 from services.payments import notices
+from services.payments.dependencies import Dependencies
 from services.payments.driver import Driver
-from services.payments.handlers import Dependencies
 from services.payments.state import Event, State
 from services.payments.store import DUE_ROWS_MAX, Store
 from services.payments.transfer import Fact, Notice, Transfer

@@ -19,8 +19,8 @@ from services.chassis.page_tokens import PageTokens
 from services.kernel.errors import IdempotencyKeyReused
 from services.payments import errors, handlers
 from services.payments.checks import Limits, Score
+from services.payments.dependencies import Dependencies
 from services.payments.driver import Driven, Driver
-from services.payments.handlers import Dependencies
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
 from services.payments.rows import StoredTransfer

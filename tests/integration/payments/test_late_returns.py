@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from lab.simulator.services.places import NOWHERE
 from services.kernel.clock import utc_now
 from services.payments import notices, reconciliation
+from services.payments.dependencies import Dependencies
 from services.payments.driver import Driver
-from services.payments.handlers import Dependencies
 from services.payments.saga import Answer, Outcome
 from services.payments.settings import PaymentsSettings
 from services.payments.state import Event, State

@@ -19,8 +19,8 @@ from services.chassis.page_tokens import PageTokens
 from services.kernel.clock import utc_now
 from services.payments import handlers, mapping
 from services.payments.checks import Decision, Limits, Score
+from services.payments.dependencies import Dependencies
 from services.payments.driver import Driver
-from services.payments.handlers import Dependencies
 from services.payments.rows import Lease
 from services.payments.saga import Answer, Outcome
 from services.payments.settings import PaymentsSettings

@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.payments import notices
+from services.payments.dependencies import Dependencies
 from services.payments.driver import Driver
-from services.payments.handlers import Dependencies
 from services.payments.state import Event, State
 from services.payments.store import Store
 from services.payments.transfer import Fact, Notice, Transfer

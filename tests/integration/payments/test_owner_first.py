@@ -16,8 +16,8 @@ from services.chassis.page_tokens import PageTokens
 from services.kernel.money import Money
 from services.payments import errors, handlers
 from services.payments.checks import Limits
+from services.payments.dependencies import Dependencies
 from services.payments.driver import Driver
-from services.payments.handlers import Dependencies
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
 from services.payments.settings import PaymentsSettings

@@ -16,8 +16,8 @@ from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.payments import handlers, mapping, reviews
+from services.payments.dependencies import Dependencies
 from services.payments.driver import Driver
-from services.payments.handlers import Dependencies
 from services.payments.partners.ach import AchClient
 from services.payments.saga import Answer, Outcome
 from services.payments.state import DEBIT, Event, State
