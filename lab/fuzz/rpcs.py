@@ -96,7 +96,8 @@ def attack(
         print_blob=False,
     )
 
-    @seeded(seed)
+    # Each method has its own keys, because one key of a customer is one request at any method.
+    @seeded(f"{seed} {contract.path}")
     @config
     @given(requests(contract.request, ids).map(_Bytes), _KEYS, _TRACES, _SUBJECTS)
     def each(request: _Bytes, key: str, trace: str, subject: str) -> None:

@@ -72,7 +72,7 @@ async def test_a_connection_that_the_server_closed_is_not_used_again(
     server = await asyncio.start_server(gateway.serve, "127.0.0.1", 0, ssl=context)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        outcome = await generator.drive(_plan(port, tmp_path / "ca.pem"))
+        outcome = await generator.drive(_plan(port, ca.authority_file(tmp_path, "ach")))
     assert gateway.closed == CONNECTIONS - USED
     assert outcome.sent == USED + 30
     assert (outcome.accepted, outcome.unanswered, outcome.refused) == (outcome.sent, 0, {})

@@ -104,8 +104,9 @@ def processes(stack: RunningStack) -> list[int]:
 
 def test_a_strangers_attempts_find_what_is_open(tmp_path: Path) -> None:
     assert STRANGER not in {entry.pw_uid for entry in pwd.getpwall()}
-    (tmp_path / "open").mkdir(mode=0o755)
-    (tmp_path / "closed").mkdir(mode=0o700)
+    for folder, mode in (("open", 0o755), ("closed", 0o700)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder).chmod(mode)  # whatever the umask of this process
     for folder in ("open", "closed"):
         (tmp_path / folder / "file").write_text("a customer's name")
         (tmp_path / folder / "file").chmod(0o644)
