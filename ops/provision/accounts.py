@@ -6,6 +6,7 @@ The stack holds the issuer's private key; OpenBao holds only the public key.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import uuid
 from pathlib import Path
@@ -55,10 +56,10 @@ def write_all(run: Path, private_pem: str) -> None:
     """Write a new token for every account into its folder under `run`.
 
     The certificate agent may issue every identity. It has the issuer's key and mints a token of a
-    minute when it needs one, so its token is never in a file; one that an earlier version wrote is
+    minute when it needs one, so its token is never in a file; the folder of an earlier version is
     removed.
     """
-    (run / CERT_AGENT / "token").unlink(missing_ok=True)
+    shutil.rmtree(run / CERT_AGENT, ignore_errors=True)
     for name in readable_paths():
         if name == CERT_AGENT:
             continue

@@ -1,7 +1,8 @@
 """Migrates the databases with dbmate: plain SQL, in a fixed order within a database.
 
 dbmate stores the number of each migration it ran. It also stores each file's digest. So a migration
-run recognises a database of another version before it changes anything.
+run recognises a database of another version before it changes anything. A migration's folder may
+have `reworded.sha256`, the digests of earlier texts that differ from a file in comments only.
 """
 
 from __future__ import annotations
@@ -53,13 +54,17 @@ async def migrate_database(
         await _note_digests(postgres, database, service)
 
 
-def foreign(applied: dict[str, str | None], held: dict[str, str]) -> str:
+def foreign(
+    applied: dict[str, str | None], held: dict[str, str], reworded: frozenset[str] = frozenset()
+) -> str:
     """Describe the first applied migration that is unknown here or differs; empty when all match.
-    `applied` and `held` are digests by version; a digest of None is unknown and not compared."""
+    `applied` and `held` are digests by version; a digest of None is unknown and not compared, and
+    one of `reworded` is that of the same statements with other comments."""
     unknown = sorted(applied.keys() - held.keys())
     if unknown:
         return f"ran migration {unknown[0]}, which this version of the bank does not have"
-    changed = sorted(v for v, digest in applied.items() if digest not in (None, held[v]))
+    known = {None, *reworded}
+    changed = sorted(v for v, digest in applied.items() if digest not in {held[v], *known})
     return f"ran a different migration {changed[0]} than this version's" if changed else ""
 
 
@@ -69,7 +74,8 @@ async def _refuse_foreign(
     connection = await postgres.connect(database)
     try:
         for service in services:
-            finding = foreign(await _applied(connection, service), _held(service))
+            applied = await _applied(connection, service)
+            finding = foreign(applied, _held(service), _reworded(service))
             if finding:
                 raise IncompatibleDatabase(
                     f"the database {database} of {service} {finding}: another version of the bank"
@@ -88,6 +94,12 @@ def _held(service: str) -> dict[str, str]:
     """Digest of each migration file by version, which is the number at the start of its name."""
     files = (SERVICES / service / "sql" / "migrations").glob("*.sql")
     return {f.name.partition("_")[0]: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def _reworded(service: str) -> frozenset[str]:
+    file = SERVICES / service / "sql" / "migrations" / "reworded.sha256"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return frozenset(line.split()[0] for line in lines)
 
 
 async def _applied(connection: asyncpg.Connection, service: str) -> dict[str, str | None]:

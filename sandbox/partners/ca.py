@@ -24,6 +24,7 @@ ACH_MEMBERS = "ach-members"
 """The clearing house's authority for the banks that call it."""
 WEBHOOK_CLIENTS = "webhook-clients"
 """The authority for the partners that call the bank's webhooks."""
+EARLIER_AUTHORITY = ("ca.key", "ca.pem")
 VALID_DAYS = 825
 RENEW_DAYS = 30
 FCM_EMAIL = "push@{project}.iam.gserviceaccount.com"
@@ -59,8 +60,11 @@ LEAVES = (
 
 
 def write_all(out: Path, project: str) -> None:
-    """Create the authorities, the certificates and the service account if missing or expiring."""
+    """Create the authorities, the certificates and the service account if missing or expiring.
+    Remove the authority that vouched for all partners in earlier versions."""
     out.mkdir(parents=True, exist_ok=True)
+    for name in EARLIER_AUTHORITY:
+        (out / name).unlink(missing_ok=True)
     for leaf in LEAVES:
         issue(out, leaf)
     _service_account(out, project)

@@ -109,14 +109,21 @@ class Home:
         return self.root / "supervisor.lock"
 
     @property
+    def earlier_lock_file(self) -> Path:
+        """Where earlier versions had the lock."""
+        return self.run / "supervisor.lock"
+
+    @property
     def pids_file(self) -> Path:
         """The processes of the last supervisor, so that the next one can stop its orphans."""
         return self.run / "pids.json"
 
     def create(self) -> None:
-        """Create the directories that are missing; close those that other users can read."""
+        """Create the directories that are missing; close what earlier versions left open."""
         self.create_folders()
         self._create_run()
+        for path in (self.root, self.run):
+            private.narrow_all(path, frozenset({self.data, self.run}))
 
     def create_root(self) -> None:
         """Create BP_HOME itself."""
@@ -134,8 +141,6 @@ class Home:
             if os.path.lexists(path):
                 private.require_own(path)
             private.folder(path, private.PASSABLE_MODE if passable else private.FOLDER_MODE)
-        for path in self.data.iterdir():
-            private.narrow(path)
 
     def _folders(self) -> tuple[Path, ...]:
         """Return every folder of the home except the run directory."""

@@ -162,7 +162,7 @@ LIMIT $1;
 -- name: keys
 -- Interbank transfers without their key, and keys without an interbank or book transfer. A failed
 -- transfer frees its key, unless the bank had already answered the request. Keys are forgotten
--- after 400 days.
+-- after 400 days. A transfer whose key belongs to a book transfer is on record.
 SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id, t.state,
     coalesce(t.idempotency_key, k.idempotency_key) AS idempotency_key,
     CASE WHEN t.transfer_id IS NULL THEN 'a transfer'
@@ -179,21 +179,28 @@ LEFT JOIN transfers.book_transfer b
 WHERE t.transfer_id IS NULL AND b.transfer_id IS NULL
    OR (t.state = 'FAILED' AND t.accepted_response IS NULL) <> (k.transfer_id IS NULL)
        AND t.transfer_id > chassis.id_floor(now() - interval '400 days')
+       AND NOT (k.transfer_id IS NULL AND EXISTS (
+           SELECT FROM payments.transfer_without_key w
+           WHERE w.shard = t.shard AND w.transfer_id = t.transfer_id))
    OR k.idempotency_key <> t.idempotency_key
 ORDER BY 1
 LIMIT $1;
 
 -- name: book_keys
--- Book transfers of the last 400 days without exactly one key.
+-- Book transfers of the last 400 days without exactly one key. A transfer whose key belongs to an
+-- interbank transfer is on record.
 SELECT t.transfer_id::text, 'one key' AS expected,
     coalesce(string_agg(k.idempotency_key, ' and ' ORDER BY k.idempotency_key), 'no key') AS actual,
     count(*) OVER () AS total
 FROM transfers.book_transfer t
 LEFT JOIN payments.idempotency_key k
     ON k.customer_id = t.customer_id AND k.transfer_id = t.transfer_id
+LEFT JOIN payments.transfer_without_key w
+    ON w.shard = t.shard AND w.transfer_id = t.transfer_id
 GROUP BY t.transfer_id
 HAVING count(k.transfer_id) > 1
-    OR count(k.transfer_id) = 0 AND t.transfer_id > chassis.id_floor(now() - interval '400 days')
+    OR count(k.transfer_id) = 0 AND count(w.transfer_id) = 0
+        AND t.transfer_id > chassis.id_floor(now() - interval '400 days')
 ORDER BY 1
 LIMIT $1;
 

@@ -284,6 +284,20 @@ CREATE INDEX review_decision_unreported ON payments.review_decision USING btree 
 GRANT SELECT ON TABLE payments.review_decision TO bp_judge;
 GRANT SELECT ON TABLE payments.review_decision TO bp_payments;
 
+-- Interbank and book transfers whose key belongs to another transfer: earlier versions accepted one
+-- key of a customer at both services. Only migrations add rows. Every other accepted transfer of
+-- the last 400 days has its key.
+CREATE TABLE payments.transfer_without_key (
+    shard smallint NOT NULL,
+    transfer_id uuid NOT NULL
+);
+ALTER TABLE payments.transfer_without_key OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.transfer_without_key
+    ADD CONSTRAINT transfer_without_key_pkey PRIMARY KEY (shard, transfer_id);
+
+GRANT SELECT ON TABLE payments.transfer_without_key TO bp_judge;
+
 -- functions/advance.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.advance(uuid, integer, text, text, text, text, timestamp with
     time zone, timestamp with time zone, text, uuid, uuid, text, bytea, boolean, bytea, text, text)
