@@ -22,7 +22,7 @@ from services.audit.chain import GENESIS
 _FORM = "bp.audit.heads.v1"
 
 LINE_BYTES_MAX = 65_536
-"""A longer line is no statement; a statement of twelve chains has about 3 KB."""
+"""A longer line is not a statement; a statement of twelve chains has about 3 KB."""
 
 
 @dataclass(frozen=True, slots=True)

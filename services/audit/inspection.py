@@ -24,7 +24,7 @@ from services.audit.verify import ChainCheck, Finding, Kind, Span, TopicCheck
 from services.audit.verify_heads import HeadsCheck, StatementsCheck, Trusted
 
 Verify = Callable[[list[Signed]], Awaitable[list[bool]]]
-"""Tells of each statement whether its signature is valid."""
+"""Returns for each statement whether its signature is valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ async def inspect(
     since_head: bool = False,
     chains: int = CHAINS,
 ) -> Report:
-    """Verify every chain, alone, against its partition and against the signed heads.
+    """Verify every chain: by itself, against its partition and against the signed heads.
 
     With `since_head`, a chain is read from the last signed head, and from its start only if it no
     longer has that head. The connection only reads.
@@ -86,7 +86,7 @@ async def inspect(
 
 
 async def _statements(trust: Trust, report: Report) -> Trusted:
-    # The mark first: a statement that is signed meanwhile is then no missing one.
+    # The mark is read first, so that a statement signed meanwhile does not look missing.
     mark = await trust.mark()
     check = StatementsCheck()
     statements = trust.heads.statements()
@@ -148,7 +148,10 @@ class _Inspection:
         return Head()
 
     def _place(self, row: AuditRow, chain: int) -> None:
-        """Take the link's position; before the first statement, repetitions were not noted."""
+        """Take a link's position; it counts only after the first statement.
+
+        Before that, repetitions were not noted.
+        """
         first = self.trusted.first
         head = first.head(chain) if first is not None else None
         counts = first is not None and (head is None or row.sequence > head.sequence)

@@ -48,7 +48,10 @@ class PositionsCheck:
         self._known: dict[Source, set[int]] = {}
 
     def feed(self, position: Position, chain: int, *, counts: bool = True) -> None:
-        """Take the position of a link. Links that do not count only bound where gaps are judged."""
+        """Take the position of a link.
+
+        Links that do not count only tell from which offset on gaps are judged.
+        """
         topic, partition, offset = position
         seen = self._sources.setdefault((topic, partition), _Seen())
         seen.offsets.append(offset)
@@ -63,7 +66,7 @@ class PositionsCheck:
             self._known.setdefault((topic, partition), set()).add(offset)
 
     def excused(self) -> int:
-        """Return the number of offsets up to the last recorded ones that rightly have no link."""
+        """Return how many offsets below the last recorded ones rightly have no link."""
         return sum(
             offset < max(seen.offsets)
             for source, seen in self._sources.items()

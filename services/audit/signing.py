@@ -26,8 +26,8 @@ UNCHANGED_MAX = timedelta(hours=1)
 """Heads that did not change are signed again after this time."""
 RETRY_S = 5.0
 ASKED_EVERY_S = 5.0
-"""Requests sign at most once in this time, because many roles may send them. `bpctl audit verify`
-waits longer."""
+"""Requests cause at most one signature in this time, because many roles may send them.
+`bpctl audit verify` waits longer."""
 
 log = structlog.get_logger()
 

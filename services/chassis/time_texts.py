@@ -1,4 +1,4 @@
-"""Reads the moments that filters of lists carry as text."""
+"""Reads the times that callers write as text in the filters of lists."""
 
 from datetime import UTC, datetime
 

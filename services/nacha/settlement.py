@@ -1,6 +1,6 @@
 """When a transfer in the standard (next-day) batch settles. Pure.
 
-The times are those of the bank's agreement with the clearing house, in New York's time.
+The times come from the bank's agreement with the clearing house and are in New York time.
 """
 
 from datetime import date, datetime, time, timedelta

@@ -40,7 +40,7 @@ STEPS_MAX = 4
 contradiction is logged, and the driver asks again later."""
 
 RELEASE_WITHIN_S = 2.0
-"""How long a worker that stops tries to give back its leases; otherwise they end by themselves."""
+"""How long a stopping worker tries to release its leases; after that they expire by themselves."""
 
 POLL_S = 1.0
 """How often a worker looks for transfers whose lease has expired."""
@@ -50,8 +50,8 @@ TRACE_NUMBER_UNIQUE_FOR = timedelta(days=75)
 settlement, and some days for the notice. Later the clearing house may use the number again."""
 
 TRACES_S = 5.0
-"""How often a worker looks for trace numbers that other transfers have. It does not look in the
-acceptance itself, so that no caller waits for it."""
+"""How often a worker checks whether another transfer has one of its new trace numbers. It does not
+check while it saves the acceptance, so that no caller waits for the check."""
 
 TRACES_MAX = 1000
 """The largest number of trace numbers in one statement."""
@@ -137,9 +137,9 @@ class Driver:
             self._released = False
 
     async def drain(self, seconds: float) -> None:
-        """Let running tasks end, at most for `seconds`, and give back the leases of the rest.
+        """Give running tasks `seconds` to end; stop the rest and release their leases.
 
-        Another worker then takes up their transfers at once.
+        Another worker then continues their transfers at once.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         while tasks := {*self._carried, *self._running.values()}:
@@ -245,7 +245,7 @@ class Driver:
         return utc_now() + timedelta(seconds=self._waits_s.get(state, LEASE_S))
 
     async def check_trace_numbers(self) -> None:
-        """Log each transfer whose new trace number another recent transfer has too.
+        """Log each transfer whose new trace number also belongs to another recent transfer.
 
         Nothing is posted: a notice that has only this number waits for a person.
         """

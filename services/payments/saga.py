@@ -55,7 +55,7 @@ FIRST_STEP = {
 UNAVAILABLE = "ACH_UNAVAILABLE"
 
 OWN_NOTICE_IDS = "query/"
-"""The beginning of the notice ids that the bank itself gives; no webhook may use it."""
+"""The prefix of the notice ids that the bank itself gives; the clearing house may not use it."""
 
 NOTICE_TYPES = {Event.COMPLETED: "transfer.completed", Event.RETURNED: "transfer.returned"}
 """The clearing house's notice type for each event."""
@@ -155,7 +155,7 @@ def judge_notice(transfer: Transfer, fact: Fact, *, legal: bool) -> NoticeVerdic
 
     A completion or a return of a refunded transfer is a contradiction: the money did leave the
     bank, although the clearing house had confirmed that it would not. A trace number that differs
-    from the one on record is another: the notice belongs to another transfer.
+    from the one on record is a contradiction too: the notice belongs to another transfer.
     """
     if contradicts_trace_number(transfer, fact):
         return NoticeVerdict.CONFLICT
@@ -171,9 +171,10 @@ def transfer_of_trace(
 ) -> UUID | Literal[NoticeVerdict.CONFLICT] | None:
     """Return the transfer of a notice that has only a trace number; CONFLICT if several fit.
 
-    `known` has the transfers with this number, newest first: the clearing house's numbers start
-    again after some years. The notice is about the only one for which its step is legal. If there
-    is none, it is a repetition, and the newest transfer decides what becomes of it.
+    `known` has the transfers with this number, newest first. There may be several, because the
+    clearing house uses its numbers again after some years. The notice is about the only transfer
+    for which its step is legal. If there is none, the notice is a repetition, and it is judged
+    against the newest transfer.
     """
     legal = [one for one, state in known.items() if fact and TABLE.allows(state, fact.event)]
     if len(legal) > 1:
@@ -203,9 +204,9 @@ def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | Noti
 def after_return_query(transfer: Transfer, answer: Answer) -> Notice | NoticeVerdict | None:
     """Return what a query says about a COMPLETED transfer whose return window has ended.
 
-    A Notice is that of a return, which seems lost. None means that there is no return: it is
-    settled, or the clearing house does not know it any more. CONFLICT means that the answer
-    contradicts the settlement. NO_ANSWER is no answer, so it must not come here.
+    A Notice is the notice of a return, which seems lost. None means that there is no return: the
+    transfer is settled, or the clearing house no longer knows it. CONFLICT means that the answer
+    contradicts the settlement. The caller must handle NO_ANSWER itself.
     """
     if answer.outcome is Outcome.NOT_FOUND:
         return None

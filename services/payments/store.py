@@ -90,8 +90,8 @@ class Store:
     ) -> Debit:
         """Post the debit with key, transfer and event, or return the transfer that has the key.
 
-        `attempt` tells whether the debit may have been written, and stops a retry for which nobody
-        waits. Raises the refusals of services.ledger; a refused debit writes nothing.
+        `attempt` says whether the debit may have been written, and stops a retry for which no
+        caller waits. Raises the refusals of services.ledger; a refused debit writes nothing.
         """
         attempt = attempt or Attempt()
         row = debit_order(order, transfer, event, lease)
@@ -213,7 +213,7 @@ class Store:
         return {row["transfer_id"]: State(row["state"]) for row in rows}
 
     async def taken_traces(self, transfers: Sequence[Transfer], since: datetime) -> list[uuid.UUID]:
-        """Return those transfers whose trace number another one since an instant has too."""
+        """Return those of the transfers whose number another transfer, created since, has too."""
         rows: list[Any] = await self._pool.fetch(
             self._sql.taken_traces,
             [one.transfer_id for one in transfers],
@@ -326,7 +326,7 @@ class Store:
         await self._pool.execute(sql, shard_of(transfer_id), transfer_id, due_time)
 
     async def end_return_checks(self, transfer_id: uuid.UUID) -> None:
-        """Check a transfer for late returns no more."""
+        """End the checks of a transfer for late returns."""
         await self._pool.execute(self._sql.end_return_checks, shard_of(transfer_id), transfer_id)
 
     async def put_aside(self, transfer: Transfer, notice: Notice) -> bool:
@@ -370,7 +370,7 @@ class Store:
     async def give_up_notices(self, before: datetime, types: Sequence[str]) -> list[Notice]:
         """Set the notices that were kept before an instant to CONFLICT, and return them.
 
-        Notices of these types whose transfer exists are left.
+        Notices of these types whose transfer exists are not changed.
         """
         rows = await self._pool.fetch(self._sql.give_up_notices, before, types)
         return [notice_of_row(row) for row in rows]
@@ -380,7 +380,7 @@ class Store:
         await self._pool.execute(self._sql.ensure_partitions)
 
     async def drop_old_declines(self) -> None:
-        """Drop the declined orders that are older than the bank keeps them."""
+        """Drop the declined orders that the bank no longer has to keep."""
         await self._pool.execute(self._sql.drop_old_declines)
 
     async def unreported_reviews(self) -> list[Review]:
@@ -394,6 +394,6 @@ class Store:
         return await self._pool.fetchval(self._sql.report_review, *values)
 
     async def forget_keys(self) -> None:
-        """Forget the idempotency keys that are older than the bank honours them, in batches."""
+        """Delete, in batches, the idempotency keys that the bank no longer honours."""
         while await self._pool.fetchval(self._sql.forget_keys, KEYS_MAX) >= KEYS_MAX:
             pass

@@ -25,8 +25,8 @@ from services.payments.transfer import Fact, Notice
 
 TOLERANCE_S = 300
 REUSED_ID_WAIT = timedelta(minutes=1)
-"""How long after a notice with a used id the bank queries its transfer: not at once, so that a
-query whose answer has a used id does not cause the next one."""
+"""How long the bank waits before it queries the transfer of a notice with a used id. Without the
+wait, a query whose answer has a used id would cause the next query at once."""
 _TEXT_MAX = 255
 _TIMES_MAX = 4
 _SIGNATURES_MAX = 8
@@ -48,7 +48,7 @@ def require_signature(header: str, body: bytes, secrets: Iterable[bytes], now_s:
         for secret in secrets
         if secret
     ]
-    # Every pair is compared, so that the time does not tell which one is equal.
+    # Every pair is compared, so that the time taken does not reveal which pair is equal.
     equal = [hmac.compare_digest(one, other) for one in expected for other in signatures]
     if not any(equal):
         raise WebhookSignatureInvalid
@@ -69,7 +69,7 @@ def _parameters(header: str) -> tuple[set[str], list[bytes]]:
 def read_notice(body: bytes) -> Notice:
     """Return the notice in a body, or raise WebhookMalformed.
 
-    A notice of an unknown type may have any data: a person reads it.
+    A notice of an unknown type may have any data, because a person reads it.
     """
     try:
         document = orjson.loads(body)
@@ -120,7 +120,7 @@ def _unknown(fields: dict[str, Any], body: bytes) -> Notice:
 
 
 def reused(notice: Notice) -> Notice:
-    """Return a notice under an id of its own: another notice has its id. Equal ones get one id."""
+    """Return a notice whose id is taken under a new id; equal notices get the same new id."""
     digest = hashlib.sha256(repr(notice).encode()).hexdigest()[:_DIGEST_CHARS]
     return replace(notice, notice_id=f"{notice.notice_id}#{digest}")
 

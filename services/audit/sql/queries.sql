@@ -33,7 +33,7 @@ ON CONFLICT DO NOTHING
 SELECT pg_try_advisory_xact_lock(20311, 0)
 
 -- name: confirm_session
--- Fails if the session ended, and with it the lock of signing.
+-- Fails if the session has ended, because its lock of signing has then ended too.
 SELECT 1
 
 -- name: by_subject
@@ -64,8 +64,8 @@ WHERE chain = $1 AND sequence >= $2
 ORDER BY sequence, record_time
 
 -- name: repeated
--- The offsets that repeat an event which is on record, for verification. Nothing signs these rows,
--- so the record must be of the same topic and partition, as a repetition by the relay always is.
+-- The offsets that repeat an event which is on record, for verification. These rows are not signed,
+-- so the record must be of the same topic and partition; the relay always repeats an event there.
 SELECT source_topic, source_partition, source_offset
 FROM audit.repeated
 WHERE EXISTS (

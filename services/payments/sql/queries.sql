@@ -36,8 +36,8 @@ FROM payments.interbank_transfer
 WHERE shard = $1 AND transfer_id = $2;
 
 -- name: transfers_by_trace
--- The transfers that the clearing house has known by a trace number, newest first. There are
--- several when its sequence of numbers has started again.
+-- The transfers to which the clearing house gave a trace number, newest first. There are several
+-- when its sequence of numbers has started again.
 SELECT transfer_id, state
 FROM payments.interbank_transfer
 WHERE trace_number = $1
@@ -45,8 +45,9 @@ ORDER BY transfer_id DESC
 LIMIT 10;
 
 -- name: taken_traces
--- Those of some transfers whose trace number another transfer since an instant has too. It must be
--- read after the transfers are saved, so that of two concurrent ones at least one is found.
+-- Those of the given transfers whose trace number also belongs to another transfer, created since
+-- an instant. Run it after the transfers are saved, so that of two concurrent transfers with one
+-- number at least one is found.
 SELECT a.transfer_id
 FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS a (transfer_id, trace_number, number)
 WHERE EXISTS (
@@ -133,7 +134,7 @@ FROM left_behind
 WHERE t.shard = left_behind.shard AND t.transfer_id = left_behind.transfer_id;
 
 -- name: postpone
--- Sets when the bank asks the clearing house about a transfer again. Nobody works on it until then,
+-- Sets when the bank asks the clearing house about a transfer again. No worker has it until then,
 -- so release_leases leaves it alone.
 UPDATE payments.interbank_transfer
 SET lease_owner = '', lease_until = $4
@@ -159,8 +160,8 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     cancel_requester;
 
 -- name: claim_return_checks
--- Claims the checks for late returns that are due, with their transfers. By ctid, because a plan
--- that does not know the limit would join with the whole table.
+-- Claims the checks for late returns that are due, with their transfers. It finds the rows by ctid,
+-- because a plan that does not know the limit would join with the whole table.
 WITH claimed AS (
     UPDATE payments.late_return_check c
     SET due_time = $1, attempts = c.attempts + 1
@@ -247,8 +248,8 @@ ORDER BY n.receive_time
 LIMIT $1;
 
 -- name: give_up_notices
--- Ends the wait of kept notices that came before an instant. Notices of the given types whose
--- transfer exists are left: they are about to be applied.
+-- Sets to CONFLICT the kept notices that came before an instant. Notices of the given types whose
+-- transfer exists are not changed, because they are about to be applied.
 UPDATE payments.ach_notice n SET state = 'CONFLICT'
 WHERE n.state = 'KEPT' AND n.receive_time < $1
   AND NOT (n.type = ANY ($2::text[])
@@ -263,7 +264,7 @@ RETURNING n.notice_id, n.type, n.trace_number, n.transfer_id, n.return_code;
 SELECT payments.ensure_partitions();
 
 -- name: drop_old_declines
--- Drops the declined orders that are older than the bank keeps them.
+-- Drops the declined orders that the bank no longer has to keep.
 SELECT payments.drop_old_declines();
 
 -- name: unreported_reviews
@@ -279,6 +280,6 @@ LIMIT $1;
 SELECT payments.report_review($1, $2, $3, $4);
 
 -- name: forget_keys
--- Forgets some idempotency keys that are older than the bank honours them; returns how many
--- transfers it looked at.
+-- Deletes some idempotency keys that the bank no longer honours; returns how many transfers it
+-- looked at.
 SELECT payments.forget_keys($1);
