@@ -46,4 +46,4 @@ RetryCondition = Literal[
 """Istio's conditions, without those that have no effect unless another field is set."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 SpiffeId = Annotated[str, Field(pattern=r"^spiffe://[a-z0-9._-]+/[!-~]+$")]
-"""A caller without a certificate has the empty name, which no rule may admit."""
+"""A caller without a certificate has an empty name; no rule may admit it."""

@@ -139,9 +139,9 @@ def _issuer(rule: shapes.JwtRule, limits: shapes.Limits) -> model.TokenIssuer:
 def _refuse_other_fetches(
     resources: list[Resource], issuer: model.TokenIssuer, traffic: model.Traffic
 ) -> None:
-    """Refuse what Envoy does not do for a fetch of keys, which passes through no route.
+    """Refuse settings that Envoy cannot apply to a fetch of keys, which passes through no route.
 
-    It has one timeout, which RequestAuthentication sets, and retries after every server error.
+    A fetch has one timeout, set by RequestAuthentication, and retries after every server error.
     """
     resource = next(
         each
