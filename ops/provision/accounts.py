@@ -54,9 +54,9 @@ def mint(private_pem: str, name: str, lifetime_s: int = TOKEN_TTL_S) -> str:
 def write_all(run: Path, private_pem: str) -> None:
     """Write a new token for every account into its folder under `run`.
 
-    The certificate agent may issue every identity. It has the issuer's key and mints a token of a
-    minute when it needs one, so its token is never in a file; one that an earlier version wrote is
-    removed.
+    The certificate agent may issue every identity. It has the issuer's key and mints a token for
+    one minute when it needs one, so its token is never in a file. A token file that an earlier
+    version wrote is removed.
     """
     (run / CERT_AGENT / "token").unlink(missing_ok=True)
     for name in readable_paths():
