@@ -51,7 +51,7 @@ class Report:
     """Signed statements that were checked."""
     findings: list[Finding] = field(default_factory=list[Finding])
     notes: list[str] = field(default_factory=list[str])
-    """Facts that are no sign of tampering, such as a time in which no head was signed."""
+    """Facts that are not a sign of tampering, such as a time in which no head was signed."""
 
     @property
     def ok(self) -> bool:
@@ -124,8 +124,8 @@ class _Inspection:
                 self._place(row, chain)
                 if row.sequence > head.sequence:
                     links.feed(row)
-        # Events may arrive while the log is read. Compared with the earlier end of the topic, their
-        # links would look inserted.
+        # Events may arrive while the log is read, so the end of the topic is read after it. With
+        # the earlier end, their links would look inserted.
         seen = await asyncio.to_thread(self.topic.span, chain)
         span = Span(max(span.low, seen.low), span.committed, seen.high)
         self.report.events += await asyncio.to_thread(self._compare, chain, span, compared)

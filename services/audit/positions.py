@@ -50,7 +50,7 @@ class PositionsCheck:
     def feed(self, position: Position, chain: int, *, counts: bool = True) -> None:
         """Take the position of a link.
 
-        Links that do not count only tell from which offset on gaps are judged.
+        A link that does not count only helps to find the offset from which gaps are judged.
         """
         topic, partition, offset = position
         seen = self._sources.setdefault((topic, partition), _Seen())

@@ -1,8 +1,8 @@
 """Signs the heads of all chains every minute, and when a verification asks for it.
 
 Order of one round: read the heads, sign, confirm that the lock is still held, keep the statement
-outside the database, keep its mark in OpenBao. A crash between any two steps leaves a sequence that
-the next round continues.
+outside the database, keep its mark in OpenBao. After a crash between any two steps, the next round
+can continue the sequence.
 """
 
 import asyncio

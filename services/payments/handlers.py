@@ -87,7 +87,7 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
 async def _on_record(
     deps: Dependencies, order: InterbankTransferOrder, refusal: BankError
 ) -> BankError:
-    """Return the refusal, kept on record if a control of the bank caused it.
+    """Return the refusal; keep it on record if a control of the bank caused it.
 
     The account must be the customer's. The record commits before the caller gets the refusal. Each
     attempt has a record; the rate limit of the method bounds how many a customer can cause.
@@ -152,7 +152,7 @@ async def _answer(deps: Dependencies, task: "asyncio.Task[Driven]", transfer: Tr
 
 
 async def _keep_answer(deps: Dependencies, transfer: Transfer) -> bytes:
-    """Return the first answer under the transfer's key; without one, the transfer becomes it.
+    """Return the first answer to the key. If there is none yet, this transfer becomes the answer.
 
     From then on the key stays in use. If the transfer has failed without an answer, its key is
     free, and this raises the error of a compensated transfer.
@@ -224,7 +224,7 @@ async def list_interbank_transfers(
     digest = query_digest("ListInterbankTransfers", customer_id, account_id, state_name, created)
     rows = page_rows(page_size)
     cursor = deps.tokens.open(page_token, digest)
-    # The owner is checked first: a read for another customer would scan the whole account.
+    # The owner is checked first, because a read for another customer scans the whole account.
     within_s = deps.settings.list_check_timeout_s
     answer = await deps.customers.check_debit(customer_id, account_id, within_s=within_s)
     if not mapping.account_facts(answer).exists:

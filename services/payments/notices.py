@@ -1,6 +1,6 @@
 """The clearing house's notices: taken in, kept until their transfer is known, and applied.
 
-webhook.py reads a notice, saga.py judges it; store.py saves.
+webhook.py reads a notice, saga.py judges it, and store.py saves it.
 """
 
 from datetime import timedelta

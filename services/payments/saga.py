@@ -97,8 +97,8 @@ def if_overtaken(asked_in: State, current: Transfer, fact: Fact) -> Fact | None:
     """Return the fact to save next if another worker has advanced the transfer; usually None.
 
     The other worker's ACCEPTED is older than this confirmed recall, because the clearing house
-    accepts nothing after a recall. `asked_in` is the state in which the bank asked: only a recall
-    in CANCELLING belongs to a cancellation, which keeps its requester.
+    accepts nothing after a recall. `asked_in` is the state in which the bank asked. Only a recall
+    in CANCELLING belongs to a cancellation; the new fact then keeps its requester.
     """
     if fact.event is not Event.RECALLED or current.state is not State.SUBMITTED:
         return None
@@ -186,9 +186,9 @@ def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | Noti
     """Return what a query says about a SUBMITTED transfer whose settlement is overdue.
 
     A Notice is the one that seems lost. None means: ask again later. CONFLICT means that the answer
-    contradicts the clearing house's earlier ACCEPTED. RECALLED is no contradiction: a recall sent
-    while the outcome was unknown may have arrived after the clearing house had accepted the
-    transfer. The transfer fails and is refunded.
+    contradicts the clearing house's earlier ACCEPTED. RECALLED does not contradict it: a recall
+    that was sent while the outcome was unknown may have arrived after the clearing house had
+    accepted the transfer. Then the transfer fails and is refunded.
     """
     if answer.outcome is Outcome.RECALLED:
         return Fact(Event.RECALLED, reason=UNAVAILABLE)

@@ -232,7 +232,7 @@ class Store:
         cursor: uuid.UUID | None,
         rows: int,
     ) -> list[Transfer]:
-        """Return one page of an account's transfers of a range of time, newest first."""
+        """Return one page of an account's transfers in a range of time, newest first."""
         below = min(cursor or _LAST, created.end_id)
         bounds = (below, created.first_id, created.start, created.end)
         page = (shard_of(account_id), account_id, customer_id, *bounds)
@@ -280,9 +280,9 @@ class Store:
         return [found.get(number) for number in range(1, len(orders) + 1)]
 
     async def keep_response(self, transfer_id: uuid.UUID, response: bytes) -> bytes | None:
-        """Keep an answer unless the transfer has one already; return the kept one.
+        """Keep an answer unless the transfer has one already; return the answer that is kept.
 
-        Returns None for a transfer that has failed without an answer: its key is free.
+        Returns None for a transfer that has failed without an answer, because its key is free.
         """
         return await self._pool.fetchval(
             self._sql.keep_response, shard_of(transfer_id), transfer_id, response
@@ -321,7 +321,7 @@ class Store:
         return [return_check(row) for row in rows]
 
     async def check_return_at(self, transfer_id: uuid.UUID, due_time: datetime) -> None:
-        """Set when a transfer is checked for a late return, if a check is left."""
+        """Set when a transfer is next checked for a late return, if it still has a check."""
         sql = self._sql.check_return_at
         await self._pool.execute(sql, shard_of(transfer_id), transfer_id, due_time)
 

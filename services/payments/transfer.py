@@ -53,7 +53,7 @@ def order_id(order: InterbankTransferOrder) -> uuid.UUID:
 
 
 def id_of(customer_id: str, idempotency_key: str, fingerprint: bytes) -> uuid.UUID:
-    """Return the id of the order of a customer, from its key and the digest of its payload."""
+    """Return the id of a customer's order, from its key and the digest of its payload."""
     return uuid.uuid5(_ORDERS, f"{customer_id}/{idempotency_key}/{fingerprint.hex()}")
 
 
@@ -192,7 +192,7 @@ def after(transfer: Transfer, fact: Fact, now: datetime) -> tuple[Transfer, Tran
 
 
 def _timed(moved: Transfer) -> Transfer:
-    """Return a transfer with the time of its last step; payments.advance stores the same."""
+    """Return a transfer with the time of its last step; payments.advance stores the same time."""
     now = moved.update_time
     match moved.state:
         case State.SUBMITTED:

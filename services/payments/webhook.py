@@ -38,7 +38,7 @@ _DIGEST_CHARS = 16
 def require_signature(header: str, body: bytes, secrets: Iterable[bytes], now_s: int) -> None:
     """Raise WebhookSignatureInvalid unless one of the secrets signed this body recently.
 
-    `secrets` are the valid ones: two while the clearing house changes its secret.
+    `secrets` are the valid secrets: two of them while the clearing house changes its secret.
     """
     times, signatures = _parameters(header)
     recent = [one for one in times if abs(now_s - int(one)) <= TOLERANCE_S]
@@ -55,7 +55,7 @@ def require_signature(header: str, body: bytes, secrets: Iterable[bytes], now_s:
 
 
 def _parameters(header: str) -> tuple[set[str], list[bytes]]:
-    """Return the times and the signatures of a header; parameters of another name are ignored."""
+    """Return the times and the signatures of a header; ignore parameters with another name."""
     named = [part.strip(" \t").partition("=") for part in header.split(",")]
     times = {value for name, _, value in named if name == "t" and _TIME.fullmatch(value)}
     signatures = [

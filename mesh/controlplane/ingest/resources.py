@@ -35,7 +35,7 @@ class Resource:
 def parse(documents: Iterable[Document], findings: Findings | None = None) -> list[Resource]:
     """Validate every document; reject two resources with the same kind and name.
 
-    Notes the errors of all documents in `findings`, or raises them if there is none.
+    Notes the errors of all documents in `findings`; without `findings`, raises them.
     """
     seen: set[tuple[str, str]] = set()
     resources: list[Resource] = []

@@ -150,7 +150,7 @@ def _refuse_other_fetches(
     )
     at = ("spec", "http", 0)
     if traffic.timeout_ms != issuer.timeout_ms:
-        raise resource.fault((*at, "timeout"), "set the timeout of the jwtRules, which applies")
+        raise resource.fault((*at, "timeout"), "set the timeout of the jwtRules; only it applies")
     if traffic.retry is None:
         return
     causes = set(traffic.retry.on)

@@ -196,7 +196,7 @@ class _Egress:
 
     @contextmanager
     def located(self) -> Generator[None]:
-        """Give an error about this host the place of its line."""
+        """Add the place of this line to an error about its host."""
         try:
             yield
         except MeshFault as fault:

@@ -56,7 +56,7 @@ Handler = Callable[[Sequence[Record]], Awaitable[None]]
 
 
 class _Settled(NamedTuple):
-    """What became of a batch."""
+    """How far a batch was processed."""
 
     rows: int
     """How many records, from the first on, were applied or parked."""
@@ -164,7 +164,7 @@ class _Loop:
     async def _settle(self, records: list[Record]) -> _Settled:
         """Apply or park the records in order; return how many were applied or parked.
 
-        A failing stretch is halved until the bad message is alone, with all records before it
+        Failing records are halved until the bad message is alone and all records before it are
         applied. Ends early if a dependency is down, or at a parked record after SETTLE_S_MAX.
         """
         position, size, begun_s = 0, len(records), time.monotonic()

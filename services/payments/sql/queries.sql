@@ -57,7 +57,7 @@ WHERE EXISTS (
 ORDER BY a.number;
 
 -- name: transfers_of_account
--- One page of an account's transfers of a range of time, newest first, after an id. The range
+-- One page of an account's transfers in a range of time, newest first, after an id. The range
 -- limits the ids too, so a page starts in the index.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
@@ -71,8 +71,8 @@ ORDER BY transfer_id DESC
 LIMIT $8;
 
 -- name: transfers_of_account_in_state
--- One page of an account's transfers of a range of time that are in a state, newest first, after an
--- id.
+-- One page of an account's transfers that are in a state, in a range of time, newest first, after
+-- an id.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
@@ -183,7 +183,7 @@ FROM claimed c
 JOIN payments.interbank_transfer t ON t.shard = c.shard AND t.transfer_id = c.transfer_id;
 
 -- name: check_return_at
--- Sets when the bank checks a transfer for a late return, if a check is left.
+-- Sets when the bank next checks a transfer for a late return, if it still has a check.
 UPDATE payments.late_return_check SET due_time = $3 WHERE shard = $1 AND transfer_id = $2;
 
 -- name: end_return_checks
@@ -268,7 +268,7 @@ SELECT payments.ensure_partitions();
 SELECT payments.drop_old_declines();
 
 -- name: unreported_reviews
--- Decisions of reviewers whose event is not written yet, by transfer.
+-- Decisions of reviewers whose event is not written yet, in the order of their transfers.
 SELECT transfer_id, decision, effect, reviewer, note, decide_time
 FROM payments.review_decision
 WHERE event_id IS NULL

@@ -15,7 +15,7 @@ from tests.rigs.stores import PostgresStore
 async def test_one_round_folds_all_internal_amounts(
     postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before, a round folded the rows of one statement, but a busy ledger posts more than that."""
+    """Between two rounds, a busy ledger posts more rows than one statement folds."""
     monkeypatch.setattr(upkeep, "ROLL_UP_ROWS_MAX", 2)
     bank, pool = LedgerBank(postgres), await postgres.pool("bp_relay")
     write = await bank.superuser("bp_write")

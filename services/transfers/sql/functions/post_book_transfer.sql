@@ -1,6 +1,6 @@
 -- Posts a book transfer, once for each key of a customer. A second call with the key waits until
 -- the first commits and then replays it. If the first is refused, it raises the refusal, its key is
--- rolled back, and the second call posts. A key of an interbank transfer is REUSED. Raises what
+-- rolled back, and the second call posts. The key of an interbank transfer is REUSED. Raises what
 -- ledger.post raises.
 CREATE OR REPLACE FUNCTION transfers.post_book_transfer(
     customer_id uuid, idempotency_key text, fingerprint bytea,
