@@ -86,7 +86,7 @@ async def inspect(
 
 
 async def _statements(trust: Trust, report: Report) -> Trusted:
-    # The mark is read first, so that a statement signed meanwhile does not look missing.
+    # The mark first: a statement that is signed meanwhile is then no missing one.
     mark = await trust.mark()
     check = StatementsCheck()
     statements = trust.heads.statements()
@@ -124,8 +124,8 @@ class _Inspection:
                 self._place(row, chain)
                 if row.sequence > head.sequence:
                     links.feed(row)
-        # Events may arrive while the log is read, so the end of the topic is read after it. With
-        # the earlier end, their links would look inserted.
+        # Events may arrive while the log is read. Compared with the earlier end of the topic, their
+        # links would look inserted.
         seen = await asyncio.to_thread(self.topic.span, chain)
         span = Span(max(span.low, seen.low), span.committed, seen.high)
         self.report.events += await asyncio.to_thread(self._compare, chain, span, compared)
@@ -148,10 +148,7 @@ class _Inspection:
         return Head()
 
     def _place(self, row: AuditRow, chain: int) -> None:
-        """Take a link's position; it counts only after the first statement.
-
-        Before that, repetitions were not noted.
-        """
+        """Take the link's position; before the first statement, repetitions were not noted."""
         first = self.trusted.first
         head = first.head(chain) if first is not None else None
         counts = first is not None and (head is None or row.sequence > head.sequence)

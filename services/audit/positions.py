@@ -66,7 +66,7 @@ class PositionsCheck:
             self._known.setdefault((topic, partition), set()).add(offset)
 
     def excused(self) -> int:
-        """Return how many offsets below the last recorded ones rightly have no link."""
+        """Return the number of offsets up to the last recorded ones that rightly have no link."""
         return sum(
             offset < max(seen.offsets)
             for source, seen in self._sources.items()

@@ -52,7 +52,7 @@ answer_headers: ContextVar[dict[str, str]] = ContextVar("answer_headers")
 
 
 def note_replay() -> None:
-    """Note in the call's answer that it repeats an earlier one; without a call, do nothing."""
+    """Add to the call's answer that it repeats an earlier one; without a call do nothing."""
     headers = answer_headers.get(None)
     if headers is not None:
         headers[REPLAYED_HEADER] = "true"

@@ -50,8 +50,8 @@ TRACE_NUMBER_UNIQUE_FOR = timedelta(days=75)
 settlement, and some days for the notice. Later the clearing house may use the number again."""
 
 TRACES_S = 5.0
-"""How often a worker checks whether another transfer has one of its new trace numbers. It does not
-check while it saves the acceptance, so that no caller waits for the check."""
+"""How often a worker looks for trace numbers that other transfers have. It does not look in the
+acceptance itself, so that no caller waits for it."""
 
 TRACES_MAX = 1000
 """The largest number of trace numbers in one statement."""
@@ -245,7 +245,7 @@ class Driver:
         return utc_now() + timedelta(seconds=self._waits_s.get(state, LEASE_S))
 
     async def check_trace_numbers(self) -> None:
-        """Log each transfer whose new trace number also belongs to another recent transfer.
+        """Log each transfer whose new trace number another recent transfer has too.
 
         Nothing is posted: a notice that has only this number waits for a person.
         """

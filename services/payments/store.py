@@ -213,7 +213,7 @@ class Store:
         return {row["transfer_id"]: State(row["state"]) for row in rows}
 
     async def taken_traces(self, transfers: Sequence[Transfer], since: datetime) -> list[uuid.UUID]:
-        """Return those of the transfers whose number another transfer, created since, has too."""
+        """Return those transfers whose trace number another one since an instant has too."""
         rows: list[Any] = await self._pool.fetch(
             self._sql.taken_traces,
             [one.transfer_id for one in transfers],
@@ -380,7 +380,7 @@ class Store:
         await self._pool.execute(self._sql.ensure_partitions)
 
     async def drop_old_declines(self) -> None:
-        """Drop the declined orders that the bank no longer has to keep."""
+        """Drop the declined orders that are older than the bank keeps them."""
         await self._pool.execute(self._sql.drop_old_declines)
 
     async def unreported_reviews(self) -> list[Review]:

@@ -64,8 +64,8 @@ WHERE chain = $1 AND sequence >= $2
 ORDER BY sequence, record_time
 
 -- name: repeated
--- The offsets that repeat an event which is on record, for verification. These rows are not signed,
--- so the record must be of the same topic and partition; the relay always repeats an event there.
+-- The offsets that repeat an event which is on record, for verification. Nothing signs these rows,
+-- so the record must be of the same topic and partition, as a repetition by the relay always is.
 SELECT source_topic, source_partition, source_offset
 FROM audit.repeated
 WHERE EXISTS (

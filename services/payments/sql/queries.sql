@@ -45,9 +45,8 @@ ORDER BY transfer_id DESC
 LIMIT 10;
 
 -- name: taken_traces
--- Those of the given transfers whose trace number also belongs to another transfer, created since
--- an instant. Run it after the transfers are saved, so that of two concurrent transfers with one
--- number at least one is found.
+-- Those of some transfers whose trace number another transfer since an instant has too. It must be
+-- read after the transfers are saved, so that of two concurrent ones at least one is found.
 SELECT a.transfer_id
 FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS a (transfer_id, trace_number, number)
 WHERE EXISTS (
@@ -134,7 +133,7 @@ FROM left_behind
 WHERE t.shard = left_behind.shard AND t.transfer_id = left_behind.transfer_id;
 
 -- name: postpone
--- Sets when the bank asks the clearing house about a transfer again. No worker has it until then,
+-- Sets when the bank asks the clearing house about a transfer again. Nobody works on it until then,
 -- so release_leases leaves it alone.
 UPDATE payments.interbank_transfer
 SET lease_owner = '', lease_until = $4
@@ -160,8 +159,8 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     cancel_requester;
 
 -- name: claim_return_checks
--- Claims the checks for late returns that are due, with their transfers. It finds the rows by ctid,
--- because a plan that does not know the limit would join with the whole table.
+-- Claims the checks for late returns that are due, with their transfers. By ctid, because a plan
+-- that does not know the limit would join with the whole table.
 WITH claimed AS (
     UPDATE payments.late_return_check c
     SET due_time = $1, attempts = c.attempts + 1
@@ -183,7 +182,7 @@ FROM claimed c
 JOIN payments.interbank_transfer t ON t.shard = c.shard AND t.transfer_id = c.transfer_id;
 
 -- name: check_return_at
--- Sets when the bank next checks a transfer for a late return, if it still has a check.
+-- Sets when the bank checks a transfer for a late return, if a check is left.
 UPDATE payments.late_return_check SET due_time = $3 WHERE shard = $1 AND transfer_id = $2;
 
 -- name: end_return_checks
@@ -248,8 +247,8 @@ ORDER BY n.receive_time
 LIMIT $1;
 
 -- name: give_up_notices
--- Sets to CONFLICT the kept notices that came before an instant. Notices of the given types whose
--- transfer exists are not changed, because they are about to be applied.
+-- Ends the wait of kept notices that came before an instant. Notices of the given types whose
+-- transfer exists are left: they are about to be applied.
 UPDATE payments.ach_notice n SET state = 'CONFLICT'
 WHERE n.state = 'KEPT' AND n.receive_time < $1
   AND NOT (n.type = ANY ($2::text[])
