@@ -62,7 +62,7 @@ class Decline:
     """An order that the bank declined before any debit."""
 
     decline_id: uuid.UUID
-    """UUIDv7 in the shard of the account; each attempt has its own id."""
+    """UUIDv7 in the shard of the account; each attempt has one of its own."""
     order: InterbankTransferOrder
     reason: str
     """A name of PaymentsErrorReason."""

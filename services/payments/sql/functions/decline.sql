@@ -1,5 +1,5 @@
--- Keeps a declined order on record and writes its event. It locks nothing, so the event has no
--- defined order among the account's other events.
+-- Keeps a declined order on record and writes its event. Nothing is locked, so the event is ordered
+-- with no other event of the account.
 CREATE OR REPLACE FUNCTION payments.decline(
     decline_id uuid, customer_id uuid, account_id uuid, amount bigint, currency text,
     beneficiary_name text, routing_number text, account_number text, reason text,
