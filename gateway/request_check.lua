@@ -274,8 +274,8 @@ local function check_head(handle, headers, route)
   end
 end
 
--- A partner's body is signed and not read here, but it must be JSON without a coding. Its answer is
--- empty, so its Accept has no effect: a refused notice would only delay the money.
+-- A partner's body is signed and not read here, but it must be JSON without a content coding. The
+-- answer is empty, so the Accept header has no effect: a refused notice would only delay the money.
 local function media_fault(headers, route)
   if route.body == "none" then return accept_fault(headers) end
   if route.body == "raw" then return coding_fault(headers) or kind_fault(headers) end
@@ -283,7 +283,7 @@ local function media_fault(headers, route)
 end
 
 -- The transcoder knows only the plain spelling of the colon before a custom verb. No other part of
--- a path with a route has an encoded colon.
+-- a path that matches a route has an encoded colon.
 local function decode_colon(headers)
   local path, query = match(headers:get(":path"), "^([^?]*)(.*)$")
   local plain, found = string.gsub(path, "%%3[Aa]", ":")
@@ -308,7 +308,7 @@ function envoy_on_request(handle)
   if fault then return refuse(handle, fault) end
   decode_colon(headers)
   if route.body ~= "json" then return end
-  -- With an empty body the content type has no meaning, so it is checked after the wait.
+  -- If the body is empty, the content type has no meaning, so its fault is used after the wait.
   fault = kind_fault(headers)
   -- `headers` is no longer valid after the wait for the body, so it is fetched again.
   local body = handle:body(true)

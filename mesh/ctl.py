@@ -65,7 +65,7 @@ def check(config: Path) -> int:
 
 
 def _refused(config: Path, proxy: str, reason: str) -> Fault:
-    """Return Envoy's refusal; a CEL expression has one place, whichever proxy refused it."""
+    """Return Envoy's refusal. All proxies share the CEL expression, so it has one place."""
     if any(sign in reason for sign in _OF_CEL):
         parsed = resources.parse(documents.read_folder(config))
         return telemetry.expression_fault(parsed, f"Envoy refuses the expression: {reason}")

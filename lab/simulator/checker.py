@@ -193,7 +193,7 @@ class Checker:
         self.notifications_due += _TOLD.get(name, 0)
         if name == "BookTransferPosted":
             book = self.watched.book_transfers.made[row["subject"]]
-            # The id of a client's request has its key.
+            # The id of a client's request contains the key.
             request_id = TransferEvent.FromString(row["payload"]).metadata.correlation_id
             key = (book["customer_id"], request_id.removeprefix("request-"))
             self._debited(row["subject"], key)

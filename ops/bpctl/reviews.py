@@ -1,6 +1,7 @@
 """`bpctl reviews …`: the transfers that a person has to review, and the person's decisions.
 
-Reading uses the judge's role. A decision uses the reviewer's, which can do nothing else.
+Reading uses the judge's database role. A decision uses the reviewer's role, which can do nothing
+else.
 """
 
 from __future__ import annotations
@@ -46,11 +47,11 @@ EFFECTS = {
     " it.",
     "NOT_NEEDED": "The customer has been credited again, so there is nothing to cancel.",
 }
-"""Effect of a decision -> what the reviewer has to know."""
+"""Effect of a decision -> what the reviewer reads about it."""
 
 Transfer = Annotated[str, typer.Argument(help="Id of the transfer.")]
-Note = Annotated[str, typer.Option(help="Why, for the record.")]
-Reviewer = Annotated[str, typer.Option("--by", help="Who decides; default: the login name.")]
+Note = Annotated[str, typer.Option(help="The reason of the decision, for the record.")]
+Reviewer = Annotated[str, typer.Option("--by", help="The reviewer; default: the login name.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -63,7 +64,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_open(
-    rows: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = LIST_ROWS,
+    rows: Annotated[int, typer.Option(min=1, max=1000, help="How many to list.")] = LIST_ROWS,
     as_json: Json = False,
 ) -> None:
     """List the transfers that wait for a person, oldest first."""
@@ -79,7 +80,7 @@ def show(transfer: Transfer, as_json: Json = False) -> None:
     """Show one transfer in review, or a decision. Exit code 1 when it was never in review."""
     found = asyncio.run(_rows(ONE, _id(transfer)))
     if not found:
-        connections.fail(f"{transfer} was never in review. `bpctl reviews list` shows which are.")
+        connections.fail(f"{transfer} was never in review. See `bpctl reviews list`.")
     row = dict(found[0])
     if as_json:
         typer.echo(json.dumps(row, default=str))
@@ -90,7 +91,7 @@ def show(transfer: Transfer, as_json: Json = False) -> None:
 
 
 def clear(transfer: Transfer, note: Note, by: Reviewer = "") -> None:
-    """End a review: the transfer is as the customer wants it, and continues."""
+    """End a review without a cancellation: the transfer is what the customer wants."""
     _decide(transfer, "CLEARED", by, note)
 
 
@@ -102,10 +103,10 @@ def refuse(transfer: Transfer, note: Note, by: Reviewer = "") -> None:
 def _decide(transfer: str, decision: str, by: str, note: str) -> None:
     transfer_id, reviewer = _id(transfer), by.strip() or getpass.getuser()
     if not note.strip():
-        connections.fail("The note is empty. Say why, for the record.")
+        connections.fail("The note is empty. Give the reason of the decision.")
     effect = asyncio.run(_record(transfer_id, decision, reviewer, note.strip()))
     if effect is None:
-        connections.fail(f"{transfer} is not in review. `bpctl reviews list` shows which are.")
+        connections.fail(f"{transfer} is not in review. See `bpctl reviews list`.")
     told = EFFECTS[effect].format(transfer_id=transfer_id)
     typer.echo(f"{decision} by {reviewer}. {told}")
 
@@ -130,4 +131,4 @@ def _id(text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
-        connections.fail(f"{text} is no id of a transfer. `bpctl reviews list` shows the ids.")
+        connections.fail(f"{text} is not a transfer id. `bpctl reviews list` shows the ids.")

@@ -58,7 +58,7 @@ async def trail(stores: Stores, transfer_id: uuid.UUID, kind: str) -> Row:
 
 
 def _fraud_transaction(transfer: Row) -> Row:
-    """Return the id by which the fraud service knows the order, while its key is in use."""
+    """Return the fraud service's id of the order; it is known only while the key is in use."""
     fingerprint = transfer.get("fingerprint")
     if not fingerprint or "beneficiary_name" not in transfer:
         return {}

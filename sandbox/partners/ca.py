@@ -1,7 +1,7 @@
 """The partners' certificate authorities: `python -m sandbox.partners.ca --out DIR`.
 
-Each partner has its own, and client certificates have others than servers. So a wrongly issued
-certificate harms only the partner whose authority issued it.
+Each partner has its own authority, and client certificates come from other authorities than server
+certificates. So a wrongly issued certificate harms only the partner whose authority issued it.
 Creates missing files and renews expiring certificates, so it can run at every start. Also makes
 the Google service account that FCM knows, in Google's JSON format.
 """

@@ -3,9 +3,9 @@
 `Home` defines every path under BP_HOME. The kernel limits Unix socket paths to 107 bytes, so the
 run directory of a deep BP_HOME is in /tmp, and BP_HOME/run is a link to it.
 
-Other users of the machine can list nothing and read nothing. They may pass three folders (0711),
-because PostgreSQL runs as another user when the bank runs as root. A folder that is a link or that
-another user owns is refused, because its owner could read and replace what the bank writes there.
+Other users of the machine can list nothing and read nothing. They can only pass through three
+folders (0711), because PostgreSQL runs as another user when the bank runs as root. A folder that is
+a link, or that another user owns, is refused, because that user could read and replace its files.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Home:
 
     @property
     def secrets(self) -> Path:
-        """Keys that no person has access to in production."""
+        """Keys to which no person has access in production."""
         return self.root / "secrets"
 
     @property

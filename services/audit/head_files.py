@@ -1,7 +1,7 @@
 """Keeps signed statements outside the database: append-only, one file for each day (UTC).
 
-`HeadStore` is what signing and verification need of the place. An object store with object lock can
-replace the files: it would keep each statement as an object named by its number.
+`HeadStore` is the interface that signing and verification use. An object store with object lock can
+implement it too: it would keep each statement as an object named by its number.
 """
 
 import os
@@ -45,7 +45,7 @@ class HeadFiles:
         made = not file.exists()
         descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            # A crash may have left half a line, which then gets a line of its own.
+            # A crash may have left half a line; a line feed separates it from this one.
             _write(descriptor, _line_end(descriptor) + signed.line + b"\n")
             os.fsync(descriptor)
         finally:

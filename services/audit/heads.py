@@ -22,7 +22,7 @@ from services.audit.chain import GENESIS
 _FORM = "bp.audit.heads.v1"
 
 LINE_BYTES_MAX = 65_536
-"""A longer line is no statement; a statement of twelve chains has about 3 KB."""
+"""A longer line is not a statement; a statement of twelve chains has about 3 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Mark:
 def next_statement(
     marks: Iterable[Mark], heads: Iterable[ChainHead], now: datetime, last: Statement | None
 ) -> Statement:
-    """Return the statement after the highest of the marks.
+    """Return the statement that follows the highest of the marks.
 
     The time never goes back, although the clocks of two processes may differ.
     """
@@ -124,7 +124,7 @@ def encode(statement: Statement) -> bytes:
 
 
 def parse(line: bytes) -> Signed | None:
-    """Return the statement of a line, None for a line that is no complete statement."""
+    """Return the statement in a line; None if the line is not a complete statement."""
     if len(line) > LINE_BYTES_MAX:
         return None
     body, _, signature = line.partition(b"\t")
@@ -136,7 +136,7 @@ def parse(line: bytes) -> Signed | None:
             previous=bytes.fromhex(facts["previous"]),
             heads=tuple(_head(head) for head in facts["heads"]),
         )
-        # Another encoding of the same facts is not what was signed.
+        # Another encoding of the same facts is refused, because it was not signed.
         if not signature or encode(statement) != body:
             return None
         return Signed(statement, body, signature.decode("ascii"))

@@ -24,7 +24,7 @@ from services.audit.verify import ChainCheck, Finding, Kind, Span, TopicCheck
 from services.audit.verify_heads import HeadsCheck, StatementsCheck, Trusted
 
 Verify = Callable[[list[Signed]], Awaitable[list[bool]]]
-"""Tells of each statement whether its signature is valid."""
+"""Returns for each statement whether its signature is valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Report:
     """Signed statements that were checked."""
     findings: list[Finding] = field(default_factory=list[Finding])
     notes: list[str] = field(default_factory=list[str])
-    """Facts that are no sign of tampering, such as a time in which no head was signed."""
+    """Facts that are not a sign of tampering, such as a time in which no head was signed."""
 
     @property
     def ok(self) -> bool:
@@ -67,7 +67,7 @@ async def inspect(
     since_head: bool = False,
     chains: int = CHAINS,
 ) -> Report:
-    """Verify every chain, alone, against its partition and against the signed heads.
+    """Verify every chain: by itself, against its partition and against the signed heads.
 
     With `since_head`, a chain is read from the last signed head, and from its start only if it no
     longer has that head. The connection only reads.

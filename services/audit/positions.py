@@ -48,7 +48,10 @@ class PositionsCheck:
         self._known: dict[Source, set[int]] = {}
 
     def feed(self, position: Position, chain: int, *, counts: bool = True) -> None:
-        """Take the position of a link. Links that do not count only bound where gaps are judged."""
+        """Take the position of a link.
+
+        A link that does not count only helps to find the offset from which gaps are judged.
+        """
         topic, partition, offset = position
         seen = self._sources.setdefault((topic, partition), _Seen())
         seen.offsets.append(offset)

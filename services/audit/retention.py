@@ -65,7 +65,7 @@ class Trimmer:
             raise ConnectionError(str(error)) from error
 
     def _trim(self, statement: Statement, before: datetime) -> dict[int, int]:
-        # Without a subscription, a client with the group's id is no member: it only reads offsets.
+        # Without a subscription, this client is not a member of the group: it only reads offsets.
         settings = {"bootstrap.servers": self._bootstrap, "group.id": GROUP, "log_level": 3}
         reader = Consumer({**settings, "enable.auto.commit": False})
         try:

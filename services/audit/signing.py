@@ -1,8 +1,8 @@
 """Signs the heads of all chains every minute, and when a verification asks for it.
 
 Order of one round: read the heads, sign, confirm that the lock is still held, keep the statement
-outside the database, keep its mark in OpenBao. A crash between any two steps leaves a sequence that
-the next round continues.
+outside the database, keep its mark in OpenBao. After a crash between any two steps, the next round
+can continue the sequence.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ UNCHANGED_MAX = timedelta(hours=1)
 """Heads that did not change are signed again after this time."""
 RETRY_S = 5.0
 ASKED_EVERY_S = 5.0
-"""Requests sign at most once in this time, because many roles may send them. `bpctl audit verify`
-waits longer."""
+"""Requests cause at most one signature in this time, because many roles may send them.
+`bpctl audit verify` waits longer."""
 
 log = structlog.get_logger()
 

@@ -24,7 +24,7 @@ TIMEOUT_S = 15.0
 
 
 class Topic:
-    """The topic audit-logs, and the dead-letter topics of what it is made from."""
+    """The topic audit-logs, and the dead-letter topics of audit-logs and of its source topics."""
 
     def __init__(self, bootstrap: str) -> None:
         self._common = {"bootstrap.servers": bootstrap, "enable.auto.commit": False, "log_level": 3}
@@ -57,7 +57,7 @@ class Topic:
     def entries(self, chain: int, low: int, *, settled: bool = True) -> Iterator[Entry]:
         """Yield the events from an offset to the end; skip invalid messages, which were parked.
 
-        Without `settled`, also events of transactions that are still open.
+        With `settled` false, the events of open transactions are included.
         """
         reader = self._settled if settled else self._all
         for message in _read(reader, TOPIC, chain, low):
@@ -81,7 +81,7 @@ class Topic:
 
 
 def _read(reader: Consumer, topic: str, number: int, low: int) -> Iterator[Message]:
-    """Yield the messages of a partition from an offset to its end when the end is reached."""
+    """Yield the messages of a partition from an offset on; stop at the partition's end."""
     place = TopicPartition(topic, number, low)
     first, end = reader.get_watermark_offsets(place, timeout=TIMEOUT_S)
     if max(first, low) >= end:

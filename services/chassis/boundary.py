@@ -82,7 +82,7 @@ def _plain(form: re.Pattern[str], text: str) -> str:
 
 
 def _partner(contract: MethodContract, metadata: dict[str, str]) -> str:
-    """Return the partner's name, which the gateway reads in the client certificate."""
+    """Return the partner's name, which the gateway reads from the client certificate."""
     if contract.audience is not Audience.PARTNER:
         return ""
     name = metadata.get("x-bp-partner", "")

@@ -19,7 +19,8 @@ def partner_session(settings: ServiceSettings) -> aiohttp.ClientSession:
     """Return a session for one partner. Request http://<partner host>/path; the sidecar makes it
     HTTPS.
 
-    Each partner has its own, so that requests that hang at one leave connections to the others.
+    Each partner has its own session, so requests that hang at one partner leave connections free
+    for the others.
     """
     connector = aiohttp.UnixConnector(path=str(settings.socket_out), limit=CONNECTIONS_MAX)
     # The sidecar's route has the real timeout; this one only catches a sidecar that is down.

@@ -1,7 +1,7 @@
 """Fingerprints: two requests are the same when message type and payload are equal.
 
-The contract says which fields are UUIDs. RFC 9562 writes them in either case, and some platforms
-write capitals, so a fingerprint covers the small letters.
+The contract says which fields are UUIDs. RFC 9562 allows capitals and small letters in a UUID, and
+some platforms write capitals. So a fingerprint is computed from the small letters.
 """
 
 import hashlib

@@ -75,7 +75,7 @@ class OwnAccount:
 
     holding: Holding
     account_number: str
-    """The number under which other banks pay the account in."""
+    """The account number that other banks use to pay into the account."""
 
 
 @dataclass(frozen=True, slots=True)

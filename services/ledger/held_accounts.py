@@ -10,8 +10,8 @@ from services.chassis.postgres import load_queries
 from services.ledger.api import QUERIES_FILE
 
 REMEMBERED_S = 1.0
-"""For how long an account that was held stays out of batches: each batch with it costs a quarter of
-a second."""
+"""How long an account that was held stays out of batches. Each batch with such an account waits a
+quarter of a second for it."""
 
 
 class HeldAccounts:

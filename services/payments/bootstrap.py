@@ -32,7 +32,7 @@ SECRETS_S = 60
 """How often the secrets of the webhook are read again, so that a removed one becomes invalid."""
 UPKEEP_S = 24 * 60 * 60
 SAGAS_END_WITHIN_S = 3.0
-"""How long running sagas may take after the last call, before other workers take them up."""
+"""How long running sagas may take after the last call, before other workers continue them."""
 
 
 def apis(deps: Dependencies) -> dict[ServiceDescriptor, object]:

@@ -40,7 +40,7 @@ STEPS_MAX = 4
 contradiction is logged, and the driver asks again later."""
 
 RELEASE_WITHIN_S = 2.0
-"""How long a worker that stops tries to give back its leases; otherwise they end by themselves."""
+"""How long a stopping worker tries to release its leases; after that they expire by themselves."""
 
 POLL_S = 1.0
 """How often a worker looks for transfers whose lease has expired."""
@@ -137,9 +137,9 @@ class Driver:
             self._released = False
 
     async def drain(self, seconds: float) -> None:
-        """Let running tasks end, at most for `seconds`, and give back the leases of the rest.
+        """Give running tasks `seconds` to end; stop the rest and release their leases.
 
-        Another worker then takes up their transfers at once.
+        Another worker then continues their transfers at once.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         while tasks := {*self._carried, *self._running.values()}:

@@ -48,7 +48,7 @@ class Started(NamedTuple):
 async def create_interbank_transfer(deps: Dependencies, order: InterbankTransferOrder) -> bytes:
     """Debit and submit; return the serialised answer. A replay returns the first answer.
 
-    The key comes before all questions, so that a replay needs no other service.
+    The key is looked up before any other service is called, so a replay needs no other service.
     """
     refusal = checks.refuse_order(order, deps.limits)
     replayed = await _replay_of_key(deps, order)
@@ -68,7 +68,7 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
     account = mapping.account_facts(debit_check)
     refusal = checks.refuse_facts(order, account, score, takes_part=takes_part, limits=deps.limits)
     if refusal is not None:
-        # A request with the same key may have been accepted since; then it stays accepted.
+        # Another request with this key may have been accepted meanwhile, and stays accepted.
         replayed = await _replay_of_key(deps, order)
         if replayed is None:
             raise await _on_record(deps, order, refusal)
@@ -87,7 +87,7 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
 async def _on_record(
     deps: Dependencies, order: InterbankTransferOrder, refusal: BankError
 ) -> BankError:
-    """Return the refusal, kept on record if a control of the bank caused it.
+    """Return the refusal; keep it on record if a control of the bank caused it.
 
     The account must be the customer's. The record commits before the caller gets the refusal. Each
     attempt has a record; the rate limit of the method bounds how many a customer can cause.
@@ -101,7 +101,7 @@ async def _on_record(
 
 
 async def _debit(deps: Dependencies, order: InterbankTransferOrder, transfer: Transfer) -> Started:
-    """Debit an order and start its saga, also if the caller gives up after the debit has begun."""
+    """Debit an order and start its saga, even if the caller gives up once the debit has begun."""
     attempt = Attempt()
     task = deps.driver.carry_through(_debit_and_start(deps, order, transfer, attempt), attempt)
     try:
@@ -152,7 +152,7 @@ async def _answer(deps: Dependencies, task: "asyncio.Task[Driven]", transfer: Tr
 
 
 async def _keep_answer(deps: Dependencies, transfer: Transfer) -> bytes:
-    """Return the answer under the transfer's key: the first one, or now the transfer as it is.
+    """Return the first answer to the key. If there is none yet, this transfer becomes the answer.
 
     From then on the key stays in use. If the transfer has failed without an answer, its key is
     free, and this raises the error of a compensated transfer.
@@ -170,8 +170,8 @@ async def _keep_answer(deps: Dependencies, transfer: Transfer) -> bytes:
 async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
     """Return the first answer; wait for it while the first request is in flight.
 
-    If the wait ends first, the answer is the transfer as it is. This worker then drives it too: the
-    one that began may have ended.
+    If the wait ends first, the answer is the transfer in its current state. Then this worker drives
+    the transfer too, because the worker that began it may have stopped.
     """
     wait_s = deps.settings.answer_wait_s
     task = deps.driver.running(transfer_id)
@@ -224,7 +224,7 @@ async def list_interbank_transfers(
     digest = query_digest("ListInterbankTransfers", customer_id, account_id, state_name, created)
     rows = page_rows(page_size)
     cursor = deps.tokens.open(page_token, digest)
-    # Before the read, which for another customer's account would scan its whole history.
+    # The owner is checked first, because a read for another customer scans the whole account.
     within_s = deps.settings.list_check_timeout_s
     answer = await deps.customers.check_debit(customer_id, account_id, within_s=within_s)
     if not mapping.account_facts(answer).exists:
@@ -284,7 +284,8 @@ async def _cancel_and_start(
 async def receive_ach_webhook(deps: Dependencies, signature: str, body: bytes) -> None:
     """Take in the notice of a webhook; returns only when its effect is durable.
 
-    Raises WebhookSignatureInvalid, WebhookMalformed, and AccountBusy: then the notice is kept.
+    Raises WebhookSignatureInvalid and WebhookMalformed. Also raises AccountBusy; the notice is then
+    kept and applied later.
     """
     now_s = int(time.time())
     try:

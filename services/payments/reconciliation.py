@@ -40,8 +40,8 @@ async def ask_for_unsettled(deps: Dependencies) -> None:
 
 
 async def _unless_busy(transfer: Transfer, work: Awaitable[bool]) -> bool:
-    """Do the work on one transfer. If another transaction holds its account, the clearing house has
-    answered, and another worker asks again after the lease."""
+    """Do the work on one transfer; return whether the clearing house answered. An account is found
+    busy only after an answer; then a worker asks again when the lease ends."""
     try:
         return await work
     except AccountBusy:

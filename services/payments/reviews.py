@@ -23,9 +23,9 @@ log = structlog.get_logger()
 async def take_up_decisions(deps: Dependencies) -> None:
     """Carry out the refusals among the new decisions, and write the event of each decision.
 
-    After a crash a decision is taken up again, which is harmless: a transfer that is already
-    CANCELLING is not asked about twice, and each decision gets one event. A decision about a
-    transfer that another transaction holds is taken up in the next run.
+    After a crash a decision is taken up again. That is harmless, because no second cancellation is
+    requested and each decision gets one event. A decision about a transfer that another
+    transaction holds is taken up in the next run.
     """
     for review in await deps.store.unreported_reviews():
         try:
@@ -50,7 +50,8 @@ async def _take_up(deps: Dependencies, review: Review) -> None:
 async def _cancel(deps: Dependencies, transfer: Transfer) -> str:
     """Request the cancellation of a transfer; return the effect as payments.review_decision has it.
 
-    CANCELLING does not say that the clearing house agrees: the transfer's state will.
+    The effect CANCELLING does not mean that the clearing house agrees. The transfer's next state
+    shows whether it does.
     """
     try:
         transfer = await handlers.request_cancellation(deps, transfer, Requester.BANK)

@@ -41,7 +41,7 @@ class ReturnCheck:
     """A completed transfer that may have been returned late."""
 
     transfer: Transfer
-    """`attempts` are those of this check."""
+    """Its field `attempts` counts the attempts of this check."""
     settle_time: datetime
 
 

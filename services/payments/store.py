@@ -90,8 +90,8 @@ class Store:
     ) -> Debit:
         """Post the debit with key, transfer and event, or return the transfer that has the key.
 
-        `attempt` tells whether the debit may have been written, and stops a retry for which nobody
-        waits. Raises the refusals of services.ledger; a refused debit writes nothing.
+        `attempt` says whether the debit may have been written, and stops a retry for which no
+        caller waits. Raises the refusals of services.ledger; a refused debit writes nothing.
         """
         attempt = attempt or Attempt()
         row = debit_order(order, transfer, event, lease)
@@ -232,7 +232,7 @@ class Store:
         cursor: uuid.UUID | None,
         rows: int,
     ) -> list[Transfer]:
-        """Return one page of an account's transfers of a range of time, newest first."""
+        """Return one page of an account's transfers in a range of time, newest first."""
         below = min(cursor or _LAST, created.end_id)
         bounds = (below, created.first_id, created.start, created.end)
         page = (shard_of(account_id), account_id, customer_id, *bounds)
@@ -280,9 +280,9 @@ class Store:
         return [found.get(number) for number in range(1, len(orders) + 1)]
 
     async def keep_response(self, transfer_id: uuid.UUID, response: bytes) -> bytes | None:
-        """Keep an answer unless the transfer has one already; return the kept one.
+        """Keep an answer unless the transfer has one already; return the answer that is kept.
 
-        Returns None for a transfer that has failed without an answer: its key is free.
+        Returns None for a transfer that has failed without an answer, because its key is free.
         """
         return await self._pool.fetchval(
             self._sql.keep_response, shard_of(transfer_id), transfer_id, response
@@ -321,12 +321,12 @@ class Store:
         return [return_check(row) for row in rows]
 
     async def check_return_at(self, transfer_id: uuid.UUID, due_time: datetime) -> None:
-        """Set when a transfer is checked for a late return, if a check is left."""
+        """Set when a transfer is next checked for a late return, if it still has a check."""
         sql = self._sql.check_return_at
         await self._pool.execute(sql, shard_of(transfer_id), transfer_id, due_time)
 
     async def end_return_checks(self, transfer_id: uuid.UUID) -> None:
-        """Check a transfer for late returns no more."""
+        """End the checks of a transfer for late returns."""
         await self._pool.execute(self._sql.end_return_checks, shard_of(transfer_id), transfer_id)
 
     async def put_aside(self, transfer: Transfer, notice: Notice) -> bool:
@@ -370,7 +370,7 @@ class Store:
     async def give_up_notices(self, before: datetime, types: Sequence[str]) -> list[Notice]:
         """Set the notices that were kept before an instant to CONFLICT, and return them.
 
-        Notices of these types whose transfer exists are left.
+        Notices of these types whose transfer exists are not changed.
         """
         rows = await self._pool.fetch(self._sql.give_up_notices, before, types)
         return [notice_of_row(row) for row in rows]
@@ -394,6 +394,6 @@ class Store:
         return await self._pool.fetchval(self._sql.report_review, *values)
 
     async def forget_keys(self) -> None:
-        """Forget the idempotency keys that are older than the bank honours them, in batches."""
+        """Delete, in batches, the idempotency keys that the bank no longer honours."""
         while await self._pool.fetchval(self._sql.forget_keys, KEYS_MAX) >= KEYS_MAX:
             pass

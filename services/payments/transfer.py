@@ -14,7 +14,7 @@ class Requester(Enum):
 
     CUSTOMER = "CUSTOMER"
     BANK = "BANK"
-    """A reviewer refused the transfer. The customer must not learn that."""
+    """A reviewer refused the transfer. The customer must not learn this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,12 @@ _ORDERS = uuid.UUID("5d0c5a40-6f8e-4d0b-9a39-1f0c7a1f3f52")
 
 
 def order_id(order: InterbankTransferOrder) -> uuid.UUID:
-    """Return an id of the customer's order: the same one each time that the order is repeated."""
+    """Return the id of a customer's order; a repetition of the order has the same id."""
     return id_of(str(order.customer_id), order.idempotency_key, order.fingerprint)
 
 
 def id_of(customer_id: str, idempotency_key: str, fingerprint: bytes) -> uuid.UUID:
-    """Return the id of the order that a customer made with a key, for the payload of a digest."""
+    """Return the id of a customer's order, from its key and the digest of its payload."""
     return uuid.uuid5(_ORDERS, f"{customer_id}/{idempotency_key}/{fingerprint.hex()}")
 
 
@@ -112,7 +112,7 @@ class Transfer:
     return_time: datetime | None = None
     """When the bank learned that it had been returned."""
     cancel_requester: Requester | None = None
-    """Who requested the last cancellation; None without one, or if it was before this was kept."""
+    """Who requested the last cancellation; None without one, or for an old, unrecorded one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Fact:
     reason: str = ""
     return_code: str = ""
     requester: Requester = Requester.CUSTOMER
-    """Who asked to cancel it; only of CANCEL_ASKED."""
+    """Who requested the cancellation; only for CANCEL_ASKED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ def after(transfer: Transfer, fact: Fact, now: datetime) -> tuple[Transfer, Tran
 
 
 def _timed(moved: Transfer) -> Transfer:
-    """Return a transfer with the time of its last step; payments.advance stores the same."""
+    """Return a transfer with the time of its last step; payments.advance stores the same time."""
     now = moved.update_time
     match moved.state:
         case State.SUBMITTED:

@@ -71,7 +71,7 @@ def _known_account(account: Account) -> KnownAccount:
 
 
 def transfer_filter(request: ListBookTransfersRequest) -> TransferFilter:
-    """Return which transfers a request lists; raise InvalidArgument for a time that is none."""
+    """Return which transfers a request lists; raise InvalidArgument for an invalid time."""
     received = request.direction == ListBookTransfersRequest.Direction.RECEIVED
     return TransferFilter(
         account_id=uuid.UUID(request.account_id),
@@ -119,7 +119,7 @@ def event_out(transfer: BookTransfer, order: BookTransferOrder, event_id: uuid.U
 
 
 def entry_filter(request: ListEntriesRequest) -> EntryFilter:
-    """Return which entries a request lists; raise InvalidArgument for a time that is none."""
+    """Return which entries a request lists; raise InvalidArgument for an invalid time."""
     type_name = account_entry_pb2.AccountEntry.Type.Name(request.type)
     return EntryFilter(
         account_id=uuid.UUID(request.account_id),

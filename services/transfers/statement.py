@@ -13,7 +13,7 @@ Row = TypeVar("Row")
 
 
 class EntryType(StrEnum):
-    """What caused an entry; the names of AccountEntry.Type, and of the ledger's kinds but OTHER."""
+    """What caused an entry; names of AccountEntry.Type. Except OTHER, also the ledger's kinds."""
 
     OPENING_BALANCE = "OPENING_BALANCE"
     BOOK_TRANSFER = "BOOK_TRANSFER"
@@ -34,7 +34,7 @@ class EntryFilter:
 
 @dataclass(frozen=True, slots=True)
 class OtherParty:
-    """The other party of an entry; "" for what it does not have."""
+    """The other party of an entry; "" for a fact that it does not have."""
 
     account_id: uuid.UUID | None
     """Its account at this bank, if it has one."""

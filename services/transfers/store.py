@@ -114,7 +114,7 @@ class Store:
     async def _post_alone(self, request: Request) -> Any:
         """Post a request in a transaction of its own; raise AccountBusy if an account stays held.
 
-        Requests about a held account wait for each other, and the others for nobody.
+        Requests about the same held account wait for each other; the others do not wait.
         """
         key = self._held.remembered(_accounts(request)) or request.account_id
         async with self._alone.turn(key):
@@ -157,7 +157,7 @@ class Store:
         await self._pool.execute(self._sql.ensure_partitions)
 
     async def forget_keys(self) -> None:
-        """Forget the idempotency keys that are older than the bank honours them, in batches."""
+        """Delete, in batches, the idempotency keys that the bank no longer honours."""
         while await self._pool.fetchval(self._sql.forget_keys, KEYS_MAX) >= KEYS_MAX:
             pass
 

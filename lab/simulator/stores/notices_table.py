@@ -121,7 +121,7 @@ class NoticesTable(ReturnChecks):
     def taken_traces(
         self, ids: Sequence[uuid.UUID], traces: Sequence[str], since: datetime
     ) -> Sequence[Row]:
-        """Return those transfers whose trace number another one has that is not too old."""
+        """Return those of the transfers whose number another transfer, created since, has too."""
         floor = int(since.timestamp() * 1000) << 80
         rows = [row for one, row in self.transfers.items() if one.int >= floor]
         return [

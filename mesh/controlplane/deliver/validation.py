@@ -1,7 +1,7 @@
-"""Asks Envoy itself whether it accepts a snapshot: one run of `envoy --mode validate` each.
+"""Asks Envoy itself whether it accepts a snapshot, by one run of `envoy --mode validate` for each.
 
 A run binds no address, connects to nothing and takes 0.15 s. It parses CEL and Lua, compiles
-regular expressions and checks each field's limits, so that no such rule is written here again.
+regular expressions and checks each field's limits, so these rules are not repeated here.
 Secrets are not read: they exist only where a proxy runs.
 """
 
@@ -26,7 +26,7 @@ class ValidatorMissing(RuntimeError):
 
 
 def unread_secrets(folder: Path) -> SourceOf:
-    """Return sources that have no secrets, in a folder that `refusal` uses too."""
+    """Return sources without secrets, in the folder that `refusal` uses too."""
     empty = folder / "secrets.json"
     empty.write_text(_NO_SECRETS)
     return lambda _workload: lambda _name: file_source(empty)
@@ -48,7 +48,7 @@ def refusal(snapshot: Snapshot, folder: Path) -> str | None:
 
 
 def _static(snapshot: Snapshot, folder: Path) -> dict[str, Any]:
-    """Return a bootstrap that has all resources in itself; Envoy validates nothing else."""
+    """Return a bootstrap that contains all resources; Envoy validates only what it contains."""
     source = file_source(folder / "secrets.json")
     start = bootstrap_of(snapshot.workload, source, source)
     made = start.to_dict(casing=betterproto2.Casing.SNAKE)

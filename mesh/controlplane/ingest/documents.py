@@ -40,7 +40,7 @@ class Document:
 def read_folder(folder: Path, findings: Findings | None = None) -> list[Document]:
     """Read every *.yaml file under a folder, in the order of the paths.
 
-    Notes the errors of all files in `findings`, or raises them if there is none.
+    Notes the errors of all files in `findings`; without `findings`, raises them.
     """
     noted = Findings() if findings is None else findings
     found: list[Document] = []

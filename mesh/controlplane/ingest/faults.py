@@ -10,7 +10,7 @@ class MeshFault(ValueError):
 
 
 class Absent(MeshFault):
-    """Something that is needed is absent, perhaps only because it has an error itself."""
+    """Something that is needed is absent; perhaps it exists but has an error."""
 
 
 class ConfigFault(ValueError):
@@ -22,7 +22,7 @@ class ConfigFault(ValueError):
         self.line = line
         self.problem = problem
         self.absent = absent
-        """Whether the error is that something else is absent, as in Absent."""
+        """Whether the error says that something else is absent, as Absent does."""
 
 
 Fault = MeshFault | ConfigFault
@@ -42,7 +42,7 @@ class Findings:
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self.complete = True
-        """False after an error that ended a step early: what is unread may be read later."""
+        """False if an error ended a step early: its rest might have read the unread fields."""
 
     def add(self, fault: Fault) -> None:
         """Note an error after which the step continues."""
@@ -61,7 +61,7 @@ class Findings:
             self._faults.extend(several.faults)
 
     def followed_by(self, later: "Findings") -> "Findings":
-        """Return both; errors that are perhaps consequences of these are left out."""
+        """Return the errors of both, without those of `later` that these may have caused."""
         both = Findings()
         kept = [e for e in later._faults if self.complete or not _absent(e)]
         both._faults = [*self._faults, *kept]

@@ -35,7 +35,7 @@ class Resource:
 def parse(documents: Iterable[Document], findings: Findings | None = None) -> list[Resource]:
     """Validate every document; reject two resources with the same kind and name.
 
-    Notes the errors of all documents in `findings`, or raises them if there is none.
+    Notes the errors of all documents in `findings`; without `findings`, raises them.
     """
     seen: set[tuple[str, str]] = set()
     resources: list[Resource] = []
@@ -63,7 +63,7 @@ def of_kind(resources: Iterable[Resource], spec: type[_SpecT]) -> list[tuple[Res
 
 
 def refuse_unread(resources: Iterable[Resource], findings: Findings) -> None:
-    """Note each field that nothing has read since its resource was parsed: it has no effect."""
+    """Note an error for each field that nothing read after parsing, because it has no effect."""
     for each in resources:
         for place in unread(each.spec, ("spec",)):
             named = ".".join(str(part) for part in place)
@@ -97,7 +97,7 @@ def _validated(document: Document, at: Place, shape: type[_SpecT], value: object
 
 
 def _causes(error: ValidationError) -> list[ErrorDetails]:
-    """Return the errors to report: a misspelt field is unknown and missing, and counts once."""
+    """Return the errors to report: a misspelt field is reported as unknown, not also as missing."""
     found = error.errors()
     within = {each["loc"][:-1] for each in found if each["type"] == _UNKNOWN}
     return [each for each in found if each["type"] != _MISSING or each["loc"][:-1] not in within]

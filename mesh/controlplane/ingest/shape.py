@@ -1,7 +1,7 @@
 """The base of all Istio kinds: a strict, frozen model that knows which of its fields were read.
 
-A field that the file sets and that nothing reads has no effect here, although a cluster may apply
-it. So the control plane refuses it, without a list of the fields that it supports.
+If a file sets a field that nothing reads, the field has no effect here, although a cluster may
+apply it. So the control plane refuses the field. It needs no list of the fields that it supports.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from pydantic.alias_generators import to_camel
 
 CLUSTER_ONLY = "only a cluster uses this value"
-"""Marks a field that describes the cluster, such as a port: here, the endpoints file decides."""
+"""Marks a field that describes the cluster, such as a port; the endpoints file replaces it here."""
 
 Place = tuple[str | int, ...]
 
@@ -38,7 +38,7 @@ class Shape(BaseModel):
 
 
 def forget(shape: Shape) -> None:
-    """Forget what was read so far, as by the validation."""
+    """Forget which fields were read so far; the validation reads them too."""
     for _, value in shape:
         for _, inner in _shapes(value):
             forget(inner)
@@ -48,7 +48,7 @@ def forget(shape: Shape) -> None:
 def unread(shape: Shape, at: Place) -> Iterator[Place]:
     """Yield the place of each field that the file sets and nothing has read, outermost first.
 
-    A field that can have only one value is honoured by its validation.
+    A field that can have only one value needs no reader: its validation is enough.
     """
     read = frozenset(shape._read)  # pyright: ignore[reportPrivateUsage]
     for name, field in type(shape).model_fields.items():

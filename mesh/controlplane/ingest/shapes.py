@@ -111,7 +111,7 @@ class HttpRoute(Shape):
     def _tries_fit(self) -> Self:
         per_try = self.retries.per_try_timeout if self.retries else None
         if self.timeout and per_try and per_try > self.timeout:
-            raise ValueError("retries.perTryTimeout is longer than timeout, which ends the try")
+            raise ValueError("retries.perTryTimeout is longer than timeout and has no effect")
         return self
 
 

@@ -16,12 +16,12 @@ def _duration(value: Any) -> timedelta:
     hours, minutes, seconds, millis = (float(part or 0) for part in match.groups())
     span = timedelta(hours=hours, minutes=minutes, seconds=seconds, milliseconds=millis)
     if not span:
-        raise ValueError("must be longer than zero, which Envoy reads as without a limit")
+        raise ValueError("must be longer than zero; Envoy reads zero as no limit")
     return span
 
 
 def split(value: Any) -> Any:
-    """Return the parts of a text with commas; None for an empty text, other values unchanged."""
+    """Split a text at its commas; return None for an empty text, and other values unchanged."""
     if not isinstance(value, str):
         return value
     return tuple(each.strip() for each in value.split(",")) if value else None
@@ -46,4 +46,4 @@ RetryCondition = Literal[
 """Istio's conditions, without those that have no effect unless another field is set."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 SpiffeId = Annotated[str, Field(pattern=r"^spiffe://[a-z0-9._-]+/[!-~]+$")]
-"""A caller without a certificate has the empty name, which no rule may admit."""
+"""A caller without a certificate has an empty name; no rule may admit it."""

@@ -139,9 +139,9 @@ def _issuer(rule: shapes.JwtRule, limits: shapes.Limits) -> model.TokenIssuer:
 def _refuse_other_fetches(
     resources: list[Resource], issuer: model.TokenIssuer, traffic: model.Traffic
 ) -> None:
-    """Refuse what Envoy does not do for a fetch of keys, which passes through no route.
+    """Refuse settings that Envoy cannot apply to a fetch of keys, which passes through no route.
 
-    It has one timeout, which RequestAuthentication sets, and retries after every server error.
+    A fetch has one timeout, set by RequestAuthentication, and retries after every server error.
     """
     resource = next(
         each
@@ -150,7 +150,7 @@ def _refuse_other_fetches(
     )
     at = ("spec", "http", 0)
     if traffic.timeout_ms != issuer.timeout_ms:
-        raise resource.fault((*at, "timeout"), "set the timeout of the jwtRules, which applies")
+        raise resource.fault((*at, "timeout"), "set the timeout of the jwtRules; only it applies")
     if traffic.retry is None:
         return
     causes = set(traffic.retry.on)

@@ -42,9 +42,9 @@ class Inputs:
 def resolve(inputs: Inputs, findings: Findings | None = None) -> model.Mesh:
     """Return the model. Raises MeshFault or ConfigFault, or Faults if there are several.
 
-    A field or a host that nothing needs is an error too. It is reported when no other error ended
-    a step early, because that step might have read the field. `findings` has the errors of the
-    steps before; after them, something is perhaps absent only because it has an error.
+    A field or a host that nothing needs is an error too. It is reported only if no step ended
+    early, because the rest of that step might have used it. `findings` has the errors of the
+    earlier steps; something may be absent only because of one of these errors.
     """
     before, findings = findings, Findings()
     if before is not None and not before.complete:
@@ -196,7 +196,7 @@ class _Egress:
 
     @contextmanager
     def located(self) -> Generator[None]:
-        """Give an error about this host the place of its line."""
+        """Add the place of this line to an error about its host."""
         try:
             yield
         except MeshFault as fault:

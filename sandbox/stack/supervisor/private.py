@@ -1,6 +1,6 @@
 """Files and folders that only the bank's own user can open, whatever the umask of the process.
 
-A file gets its mode when it is created: between a creation and a later chmod, another user could
+A file gets its mode when it is created: between its creation and a later chmod, another user could
 open it.
 """
 
@@ -17,7 +17,7 @@ UMASK = 0o077
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 PASSABLE_MODE = 0o711
-"""A folder that other users may pass on the way to a folder of theirs, but may not list."""
+"""A folder that other users may pass through to their own folder, but may not list."""
 
 
 def opener(path: str, flags: int) -> int:

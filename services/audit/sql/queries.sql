@@ -33,7 +33,7 @@ ON CONFLICT DO NOTHING
 SELECT pg_try_advisory_xact_lock(20311, 0)
 
 -- name: confirm_session
--- Fails if the session ended, and with it the lock of signing.
+-- Fails if the session has ended, because its lock of signing has then ended too.
 SELECT 1
 
 -- name: by_subject

@@ -20,7 +20,7 @@ FROM unnest(ledger.post($1, $2, $3, $4::ledger.leg[]))
 SELECT refusal, positions FROM unnest(ledger.post_group($1::ledger.posting[]))
 
 -- name: held_accounts
--- The accounts, of those given, whose rows another session holds.
+-- Those of the given accounts whose rows another session holds.
 SELECT ledger.held_accounts($1::uuid[])
 
 -- name: debit_to_internal

@@ -21,7 +21,7 @@ from services.payments.transfer import Transfer
 BASE = "http://ach-network.example"
 DIRECTORY_TTL_S = 3600
 DIRECTORY_WITHIN_S = 2.0
-"""The directory is advice, for which no customer waits longer."""
+"""The longest wait for the directory. Its answer is only advice, so no customer waits longer."""
 
 _REFUSALS = frozenset({400, 422})
 """Statuses with which the clearing house refuses a request for its form or its content. Not 408,
@@ -29,8 +29,8 @@ _REFUSALS = frozenset({400, 422})
 path)."""
 
 _EXPECTED = frozenset({200, 202, 404, 409}) | _REFUSALS
-"""Statuses that the clearing house's protocol has. Any other one is logged, such as 401 when the
-bank's API key has expired: to the saga it is no answer."""
+"""Statuses that the clearing house's protocol defines. Any other status, such as 401 when the
+bank's API key has expired, is logged, and the saga treats it as a missing answer."""
 
 _PLAIN = re.compile(r"[\x20-\x7e]{1,255}")
 """The form of a trace number and of an error's code."""

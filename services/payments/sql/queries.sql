@@ -36,8 +36,8 @@ FROM payments.interbank_transfer
 WHERE shard = $1 AND transfer_id = $2;
 
 -- name: transfers_by_trace
--- The transfers that the clearing house has known by a trace number, newest first. There are
--- several when its sequence of numbers has started again.
+-- The transfers to which the clearing house gave a trace number, newest first. There are several
+-- when its sequence of numbers has started again.
 SELECT transfer_id, state
 FROM payments.interbank_transfer
 WHERE trace_number = $1
@@ -56,7 +56,7 @@ WHERE EXISTS (
 ORDER BY a.number;
 
 -- name: transfers_of_account
--- One page of an account's transfers of a range of time, newest first, after an id. The range
+-- One page of an account's transfers in a range of time, newest first, after an id. The range
 -- limits the ids too, so a page starts in the index.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
@@ -70,8 +70,8 @@ ORDER BY transfer_id DESC
 LIMIT $8;
 
 -- name: transfers_of_account_in_state
--- One page of an account's transfers of a range of time that are in a state, newest first, after an
--- id.
+-- One page of an account's transfers that are in a state, in a range of time, newest first, after
+-- an id.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
@@ -263,11 +263,11 @@ RETURNING n.notice_id, n.type, n.trace_number, n.transfer_id, n.return_code;
 SELECT payments.ensure_partitions();
 
 -- name: drop_old_declines
--- Drops the declined orders that are older than the bank keeps them.
+-- Drops the declined orders that the bank no longer has to keep.
 SELECT payments.drop_old_declines();
 
 -- name: unreported_reviews
--- Decisions of reviewers whose event is not written yet, by transfer.
+-- Decisions of reviewers whose event is not written yet, in the order of their transfers.
 SELECT transfer_id, decision, effect, reviewer, note, decide_time
 FROM payments.review_decision
 WHERE event_id IS NULL
@@ -279,6 +279,6 @@ LIMIT $1;
 SELECT payments.report_review($1, $2, $3, $4);
 
 -- name: forget_keys
--- Forgets some idempotency keys that are older than the bank honours them; returns how many
--- transfers it looked at.
+-- Deletes some idempotency keys that the bank no longer honours; returns how many transfers it
+-- looked at.
 SELECT payments.forget_keys($1);

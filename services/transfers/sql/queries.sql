@@ -35,6 +35,6 @@ LIMIT $4
 SELECT transfers.ensure_partitions() + ledger.ensure_partitions()
 
 -- name: forget_keys
--- Forgets some idempotency keys that are older than the bank honours them; returns how many
--- transfers it looked at.
+-- Deletes some idempotency keys that the bank no longer honours; returns how many transfers it
+-- looked at.
 SELECT transfers.forget_keys($1)

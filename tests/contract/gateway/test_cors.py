@@ -1,4 +1,4 @@
-"""Cross-origin requests of the web app: every answer is one that its browser lets it read."""
+"""Cross-origin requests of the web app: the browser lets the app read every answer."""
 
 import pytest
 

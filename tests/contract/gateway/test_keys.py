@@ -56,7 +56,7 @@ async def test_a_token_that_was_accepted_is_refused_once_its_key_is_withdrawn(
 async def test_a_key_that_replaces_another_under_its_id_is_the_one_that_counts(
     gateway: Gateway, new_key: ECKey
 ) -> None:
-    """The key set changes without a new key id, as after a provider lost its keys."""
+    """The key set changes without a new key id, as when a provider has lost its keys."""
     issuer = gateway.issuer
     old = issuer.token(SUBJECT, key=new_key)
     assert await _statuses(gateway, old) == [200]

@@ -22,7 +22,7 @@ from tests.rigs import sample_events
 from tests.rigs.stores import KafkaStore, PostgresStore
 
 KEYS = (b"a", b"b", b"c", b"d", b"e")
-"""Keys of several chains, as one source partition has."""
+"""Keys of events in several chains; one source partition has such events."""
 
 
 def write(kafka: KafkaStore, source: str, offsets: dict[int, str]) -> None:

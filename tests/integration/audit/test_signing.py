@@ -1,4 +1,4 @@
-"""Signing: how many heads it may sign, how often it is asked, and that one process signs."""
+"""Signing of many heads, after many requests, and by only one process at a time."""
 
 import asyncio
 from functools import partial
@@ -47,13 +47,13 @@ async def test_many_requests_for_a_head_sign_few(audit: Audit, postgres: Postgre
         await asyncio.gather(signing, return_exceptions=True)
         await judge.close()
     new = [s.statement for s in audit.heads.statements() if s.statement.number > before]
-    # The first one is signed at once, and the last one has no later one.
+    # The first statement is signed at once, so only the last two show the wait between statements.
     apart = (new[-1].sign_time - new[-2].sign_time).total_seconds()
     assert apart >= ASKED_APART_S
 
 
 class SlowNotary(Notary):
-    """Signs when it is let, as an OpenBao that is slow to answer."""
+    """Signs when the test allows it, like an OpenBao that answers slowly."""
 
     def __init__(self, vault: Vault) -> None:
         super().__init__(vault)

@@ -36,7 +36,7 @@ CONTROL = "payments"
 
 @pytest_asyncio.fixture(scope="module")
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresStore]:
-    """A log of its own: its offsets are those of the eager Kafka."""
+    """A separate log, because its offsets are those of the eager Kafka."""
     async with postgres_store(tmp_path_factory.mktemp("pg")) as store:
         yield store
 

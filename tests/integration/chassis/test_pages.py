@@ -1,4 +1,4 @@
-"""Pages seek: their statements read an index from the cursor on, whatever lies before it.
+"""Pages seek: their statements read an index from the cursor on, and no row before it.
 
 A generic plan, which PostgreSQL uses after some calls, cannot drop a condition such as "the cursor
 is NULL or ...", so it reads and discards every row before the page.

@@ -1,4 +1,4 @@
-"""An account that another transaction holds delays only its own steps, and ends no process."""
+"""An account that another transaction holds delays only its own steps, and stops no process."""
 
 import asyncio
 import uuid

@@ -220,7 +220,7 @@ async def test_a_repetition_of_an_abandoned_transfer_drives_it_and_answers_with_
 ) -> None:
     holder = await bank.open_holder(5_00)
     order = order_of(holder)
-    # Another worker debited it and was killed; its lease is not over.
+    # Another worker debited it and was killed; its lease has not ended.
     transfer, _ = await debit(deps.store, order, Lease("gone/0", deps.driver.lease().until))
     answer = await handlers.create_interbank_transfer(deps, order)
     assert answer == mapping.response_bytes(transfer)
@@ -254,7 +254,7 @@ async def test_a_worker_that_stops_lets_its_sagas_end_and_gives_back_the_leases_
 async def test_debits_for_which_nobody_waits_are_dropped_when_their_batch_was_rolled_back(
     deps: Dependencies, bank: LedgerBank, postgres: PostgresStore
 ) -> None:
-    """Each was retried alone for five seconds, ahead of the calls of other customers."""
+    """Each debit was retried alone for five seconds, ahead of the calls of other customers."""
     holder = await bank.open_holder(50_00)
     locker: asyncpg.Connection = await postgres.session("postgres")
     async with locker.transaction():

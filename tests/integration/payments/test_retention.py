@@ -48,7 +48,7 @@ class _TakeBack(Exception):
 
 
 def _id_of(instant: datetime, shard: int) -> uuid.UUID:
-    """Return an id like those that were given at an instant."""
+    """Return an id like those that the bank gave at an instant."""
     milliseconds = int(instant.timestamp() * 1000)
     return uuid.UUID(bytes=milliseconds.to_bytes(6, "big") + new_id(shard).bytes[6:])
 
@@ -129,7 +129,7 @@ DATABASES = {
 
 
 def _newest_down(service: str) -> str:
-    """Return the part that a roll-back of a service has to pass before any older one."""
+    """Return the newest refusing `migrate:down`, which a roll-back runs before all older ones."""
     folder = SERVICES / service / "sql" / "migrations"
     refusing = [f for f in sorted(folder.glob("*.sql")) if "object_in_use" in f.read_text()]
     return refusing[-1].read_text().partition("-- migrate:down")[2]

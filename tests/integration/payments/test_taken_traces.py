@@ -17,7 +17,7 @@ from tests.rigs.ledger_bank import LedgerBank
 
 
 class _NoHouse:
-    """A clearing house that nobody asks."""
+    """A clearing house that no test asks."""
 
     submit = query = recall = None
 

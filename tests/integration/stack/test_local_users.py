@@ -69,7 +69,7 @@ def everything(root: Path) -> list[tuple[str, int]]:
 
 
 def usable_by_a_stranger(root: Path) -> list[str]:
-    """Return the paths below `root` that a user of no group of the bank can read, write or use."""
+    """Return the paths below `root` that a user outside the bank's groups can access."""
     found = everything(root)
     if os.geteuid() != 0:  # only root may become another user; others compare modes
         return open_to_others(found)
@@ -86,7 +86,7 @@ def usable_by_a_stranger(root: Path) -> list[str]:
 
 
 def open_to_others(found: list[tuple[str, int]]) -> list[str]:
-    """Return the paths with a right for group or others, if each folder above lets them pass."""
+    """Return the paths that grant group or others a right and that these users can reach."""
     modes = dict(found)
     return [
         path

@@ -53,7 +53,7 @@ class Issuer:
         return key
 
     def withdraw(self, key: ECKey) -> None:
-        """Publish a key no longer, which revokes all tokens that it has signed."""
+        """Stop publishing a key, which revokes all tokens that it has signed."""
         self.published.remove(key)
 
     def token(

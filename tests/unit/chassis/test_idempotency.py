@@ -33,7 +33,7 @@ def test_a_uuid_in_capitals_is_the_same_request() -> None:
 
 
 def test_a_fingerprint_of_small_letters_is_that_of_earlier_versions() -> None:
-    """Keys are stored forever, so their fingerprints keep their value."""
+    """Fingerprints are stored with their keys, so an update must not change their values."""
     stored = "e506645d320aace1"
     assert fingerprint(interbank(ACCOUNT, account_number="42")).hex()[:16] == stored
 

@@ -1,4 +1,4 @@
-"""`mesh.ctl check` reports everything that is wrong, and Envoy accepts what it accepts."""
+"""`mesh.ctl check` reports every error, and Envoy accepts each configuration that passes."""
 
 import shutil
 from pathlib import Path
@@ -113,7 +113,7 @@ def test_what_nothing_reads_is_refused(
 def test_one_check_reports_the_errors_of_all_files_in_order(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Errors of form and of meaning together, without consequences of one another."""
+    """Errors of form and of meaning are reported together, without those that they cause."""
     config = _edited(
         tmp_path,
         ("sidecars.yaml", "./fraud.example", "./frod"),

@@ -70,7 +70,7 @@ def _mappers() -> Iterator[hcm.ResponseMapper]:
 
 
 def _readable(policy: model.Cors, plain: hcm.ResponseMapper) -> hcm.ResponseMapper:
-    """Return the mapper for requests from an allowed origin: its browser lets the app read it."""
+    """Return the mapper for requests from an allowed origin, so that the app may read the reply."""
     allowed = route.HeaderMatcher(
         name="origin",
         string_match=matcher.StringMatcher(

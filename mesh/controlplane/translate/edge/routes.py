@@ -163,7 +163,7 @@ def _options_routes(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
 
 
 def _unknown_preflights(edge: model.Edge) -> list[route.Route]:
-    """Let the CORS filter answer a preflight of an unknown path: a browser then shows the 404.
+    """Let the CORS filter answer a preflight of an unknown path, so that the app can read the 404.
 
     The filter answers every request that these routes match, so none reaches the cluster.
     """

@@ -18,9 +18,9 @@ from mesh.controlplane.translate.parts import span
 _PROVIDER = "oauth"
 _SKEW_S = 5
 _KEYS_EVERY_MS = 5_000
-"""How old the gateway's key set may be: a new key is accepted and a withdrawn one refused after
-this time and one fetch. Envoy cannot fetch the keys when it meets an unknown key id. A duration
-above five seconds would be fetched five seconds early; this one is fetched on time."""
+"""How old the gateway's key set may be: after this time and one fetch, a new key is accepted and a
+withdrawn key refused. Envoy cannot fetch the keys when it meets an unknown key id. With a duration
+above five seconds, Envoy would fetch the keys five seconds early; with this one it is on time."""
 _REFETCH_MS = 1_000
 
 

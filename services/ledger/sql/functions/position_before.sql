@@ -1,5 +1,5 @@
--- Returns how many entries of an account were posted before a moment (NULL: all of them). It
--- searches the positions by halves, so it reads some twenty entries of the largest account.
+-- Returns how many entries of an account were posted before a moment (NULL: all of them). It does a
+-- binary search over the positions, so it reads about twenty entries of the largest account.
 CREATE OR REPLACE FUNCTION ledger.position_before(account_id uuid, moment timestamptz)
 RETURNS bigint
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
