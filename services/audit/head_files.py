@@ -24,7 +24,7 @@ class HeadStore(Protocol):
         ...
 
     def statements(self) -> Iterator[Signed]:
-        """Yield every statement in the order in which they were kept."""
+        """Return every statement that is kept now, in the order in which they were kept."""
         ...
 
     def last(self) -> Signed | None:
@@ -54,12 +54,8 @@ class HeadFiles:
             _sync_folder(self._folder)
 
     def statements(self) -> Iterator[Signed]:
-        """Yield every statement in order; skip lines that a crash cut off."""
-        for file in self._files():
-            for line in _lines(file):
-                signed = parse(line)
-                if signed is not None:
-                    yield signed
+        """Return every statement that is kept now, in order, without lines that a crash cut off."""
+        return _statements([(file, file.stat().st_size) for file in self._files()])
 
     def last(self) -> Signed | None:
         """Return the last complete statement, None if there is none."""
@@ -74,11 +70,20 @@ class HeadFiles:
         return sorted(self._folder.glob(f"*{SUFFIX}"))
 
 
-def _lines(file: Path) -> Iterator[bytes]:
+def _statements(files: list[tuple[Path, int]]) -> Iterator[Signed]:
+    """Yield the statements in the first bytes of each file."""
+    for file, size in files:
+        for line in _lines(file, size):
+            signed = parse(line)
+            if signed is not None:
+                yield signed
+
+
+def _lines(file: Path, size: int) -> Iterator[bytes]:
     """Yield the lines without their line feeds; of a line that is too long, only its start."""
     with file.open("rb") as kept:
         starts = True
-        while part := kept.readline(LINE_BYTES_MAX + 1):
+        while part := kept.readline(min(LINE_BYTES_MAX + 1, size - kept.tell())):
             if starts:
                 yield part.removesuffix(b"\n")
             starts = part.endswith(b"\n")

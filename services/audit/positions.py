@@ -5,15 +5,16 @@ offsets of audit-logs, where the router's transactions leave control records. Ea
 source partition must therefore be recorded, be the repetition of a recorded event, or be parked.
 
 The events of one source partition are in several chains. Only offsets after the point where all of
-these chains are known are judged.
+these chains are known are judged. The chains are read together, so the known offsets are few
+ranges.
 """
 
-from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
 from services.audit.chain import AuditRow, Entry
+from services.audit.ranges import Ranges
 from services.audit.verify import ALL_CHAINS, Finding, Kind
 
 Source = tuple[str, int]
@@ -29,15 +30,25 @@ def position_of(item: AuditRow | Entry) -> Position:
 
 GAPS_MAX = 200
 """The largest number of gaps to report for one source partition."""
+RANGES_MAX = 250_000
+"""The largest number of ranges to keep for one source partition; beyond it is not judged."""
 
 
 @dataclass(slots=True)
 class _Seen:
-    offsets: "array[int]" = field(default_factory=lambda: array("q"))
+    recorded: Ranges = field(default_factory=Ranges)
+    excused: Ranges = field(default_factory=Ranges)
     before: set[int] = field(default_factory=set[int])
     """Chains that have links from before the first position that counts."""
     first: dict[int, int] = field(default_factory=dict[int, int])
     """Chain -> offset of its first link that counts."""
+    scattered: bool = False
+    """There are more ranges than are kept."""
+
+    def limit(self) -> None:
+        if len(self.recorded) > RANGES_MAX or len(self.excused) > RANGES_MAX:
+            self.scattered = True
+            self.recorded, self.excused = Ranges(), Ranges()
 
 
 class PositionsCheck:
@@ -45,30 +56,36 @@ class PositionsCheck:
 
     def __init__(self) -> None:
         self._sources: dict[Source, _Seen] = {}
-        self._known: dict[Source, set[int]] = {}
 
     def feed(self, position: Position, chain: int, *, counts: bool = True) -> None:
         """Take the position of a link. Links that do not count only bound where gaps are judged."""
         topic, partition, offset = position
-        seen = self._sources.setdefault((topic, partition), _Seen())
-        seen.offsets.append(offset)
+        seen = self._of((topic, partition))
         if counts:
             seen.first.setdefault(chain, offset)
         else:
             seen.before.add(chain)
+        if not seen.scattered:
+            seen.recorded.add(offset)
+            seen.limit()
 
     def excuse(self, positions: Iterable[Position]) -> None:
         """Take positions that rightly have no link: repeated, parked or not recorded yet."""
         for topic, partition, offset in positions:
-            self._known.setdefault((topic, partition), set()).add(offset)
+            seen = self._of((topic, partition))
+            if not seen.scattered:
+                seen.excused.add(offset)
+                seen.limit()
+
+    def is_before_last(self, position: Position) -> bool:
+        """Return whether a later offset of the same source partition was fed."""
+        topic, partition, offset = position
+        seen = self._sources.get((topic, partition))
+        return seen is not None and offset < seen.recorded.last
 
     def excused(self) -> int:
         """Return the number of offsets up to the last recorded ones that rightly have no link."""
-        return sum(
-            offset < max(seen.offsets)
-            for source, seen in self._sources.items()
-            for offset in self._known.get(source, set()).difference(seen.offsets)
-        )
+        return sum(_known(seen).count() - seen.recorded.count() for seen in self._sources.values())
 
     def topics(self) -> list[str]:
         """Return the source topics of the links, sorted."""
@@ -76,31 +93,34 @@ class PositionsCheck:
 
     def finish(self) -> list[Finding]:
         """Return the gaps in the order of topics, partitions and offsets."""
-        return [
-            _finding(source, first, last)
-            for source in sorted(self._sources)
-            for first, last in self._gaps(source)
-        ]
+        return [finding for source in sorted(self._sources) for finding in self._found_in(source)]
 
-    def _gaps(self, source: Source) -> list[tuple[int, int]]:
+    def _of(self, source: Source) -> _Seen:
+        seen = self._sources.get(source)
+        if seen is None:
+            seen = self._sources[source] = _Seen()
+        return seen
+
+    def _found_in(self, source: Source) -> list[Finding]:
         seen = self._sources[source]
+        if seen.scattered:
+            detail = f"the offsets of {source[0]}/{source[1]} have over {RANGES_MAX:,} gaps"
+            return [Finding(Kind.GAP, ALL_CHAINS, 0, "", detail)]
         if not seen.before <= seen.first.keys():
             return []
         begin = max((seen.first[chain] for chain in seen.before), default=0)
-        found = _missing(begin, sorted({*seen.offsets, *self._known.get(source, ())}))
-        last = max(seen.offsets)
-        return [gap for gap in islice(found, GAPS_MAX) if gap[1] < last]
+        return [_gap(source, *gap) for gap in islice(_known(seen).gaps(begin), GAPS_MAX)]
 
 
-def _missing(begin: int, offsets: Iterable[int]) -> Iterator[tuple[int, int]]:
-    expected = begin
-    for offset in offsets:
-        if offset > expected:
-            yield expected, offset - 1
-        expected = max(expected, offset + 1)
+def _known(seen: _Seen) -> Ranges:
+    """Return the offsets that need no explanation, up to the last recorded one."""
+    known = Ranges()
+    known.update(seen.recorded)
+    known.update(seen.excused.up_to(seen.recorded.last))
+    return known
 
 
-def _finding(source: Source, first: int, last: int) -> Finding:
+def _gap(source: Source, first: int, last: int) -> Finding:
     topic, partition = source
     offsets = f"offset {first}" if first == last else f"offsets {first} to {last}"
     detail = f"{offsets} of {topic}/{partition} not recorded"

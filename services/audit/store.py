@@ -18,7 +18,7 @@ from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
 
 COLUMNS = tuple(field.name for field in fields(AuditRow))
-CURSOR_ROWS = 1000
+CURSOR_ROWS = 250
 
 _QUERIES = Path(__file__).parent / "sql" / "queries.sql"
 
@@ -99,7 +99,7 @@ class Store:
 
 async def whole_chain(
     connection: Any, chain: int, from_sequence: int = 0
-) -> AsyncIterator[AuditRow]:
+) -> AsyncGenerator[AuditRow]:
     """Yield the links of a chain in order; the connection must be in a transaction."""
     query = load_queries(_QUERIES).whole_chain
     async for row in connection.cursor(query, chain, from_sequence, prefetch=CURSOR_ROWS):
@@ -113,10 +113,12 @@ async def recorded_ids(connection: Any, ids: Sequence[uuid.UUID]) -> set[uuid.UU
     return {row["event_id"] for row in rows}
 
 
-async def repeated_positions(connection: Any) -> list[Position]:
-    """Return the positions of source topics that repeat a recorded event."""
-    rows = await connection.fetch(load_queries(_QUERIES).repeated)
-    return [tuple(row) for row in rows]
+async def repeated_positions(connection: Any) -> AsyncIterator[Position]:
+    """Yield the positions of source topics that repeat a recorded event, in order; the connection
+    must be in a transaction.
+    """
+    async for row in connection.cursor(load_queries(_QUERIES).repeated, prefetch=CURSOR_ROWS):
+        yield tuple(row)
 
 
 def _told_apart(

@@ -74,6 +74,7 @@ WHERE EXISTS (
         AND record.source_topic = repeated.source_topic
         AND record.source_partition = repeated.source_partition
 )
+ORDER BY source_topic, source_partition, source_offset
 
 -- name: ensure_partitions
 -- Creates the missing partitions of the coming months.

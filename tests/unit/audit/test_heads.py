@@ -1,5 +1,6 @@
 """Signed statements, and the offsets that must have a record."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +9,7 @@ import pytest
 from services.audit.chain import AuditRow, Entry, link
 from services.audit.heads import ChainHead, Mark, Signed, encode, next_statement, parse
 from services.audit.positions import PositionsCheck
-from services.audit.verify import Kind
+from services.audit.verify import Finding, Kind
 from services.audit.verify_heads import UNSIGNED_MAX, HeadsCheck, StatementsCheck
 from services.kernel.ids import new_id
 
@@ -53,10 +54,21 @@ def statements(*heads: ChainHead, each: timedelta = timedelta(minutes=1)) -> lis
 
 
 def checked(signed: list[Signed]) -> StatementsCheck:
-    check = StatementsCheck()
+    check = StatementsCheck(Mark.of(signed[-1]))
     for one in signed:
         check.feed(one, genuine=True)
     return check
+
+
+def compared(signed: list[Signed], links: Iterable[AuditRow]) -> list[Finding]:
+    """Return where a chain differs from the statements about it."""
+    heads = HeadsCheck(CHAIN)
+    for one in signed:
+        heads.feed_head(one.statement)
+    for row in links:
+        heads.feed(row)
+    heads.end()
+    return heads.finish(signed[-1].statement)
 
 
 def test_a_statement_is_read_back_from_its_line_and_no_other_form_of_it_is() -> None:
@@ -72,37 +84,34 @@ def test_the_time_of_statements_never_goes_back() -> None:
     first = signed_after(None, head, NOW)
     second = signed_after(first, head, NOW - timedelta(minutes=2))
     assert second.statement.sign_time == NOW
-    assert checked([first, second]).finish(Mark.of(second)) == []
+    assert checked([first, second]).finish() == []
 
 
 def test_a_link_whose_hash_differs_from_its_signed_head_is_named_once_with_the_first_head() -> None:
     links = rows(9)
-    check = checked(statements(*(head_of(row) for row in links[2::3])))
-    heads = HeadsCheck(CHAIN, check.trusted)
-    for row in links[:4] + [replace(row, hash=bytes(32)) for row in links[4:]]:
-        heads.feed(row)
-    (found,) = heads.finish()
+    signed = statements(*(head_of(row) for row in links[2::3]))
+    other = links[:4] + [replace(row, hash=bytes(32)) for row in links[4:]]
+    (found,) = compared(signed, other)
     assert (found.kind, found.chain, found.sequence) == (Kind.HEAD_MISMATCH, CHAIN, 6)
     assert "(2 signed heads differ)" in found.detail
 
 
 def test_a_forged_statement_proves_nothing() -> None:
     links = rows(2)
-    check = StatementsCheck()
+    check = StatementsCheck(Mark())
     (one,) = statements(head_of(links[1]))
     check.feed(one, genuine=False)
-    assert [f.kind for f in check.finish(Mark())] == [Kind.HEAD_FORGED]
-    assert check.trusted.of(CHAIN) == {}
+    assert [f.kind for f in check.finish()] == [Kind.HEAD_FORGED]
+    assert (check.first, check.last) == (None, None)
 
 
 @pytest.mark.parametrize("late_s", [-1, 1])
 def test_an_end_that_is_unsigned_for_too_long_is_named(late_s: int) -> None:
     link_time = NOW + UNSIGNED_MAX + timedelta(seconds=late_s)
     links = rows(2)
-    heads = HeadsCheck(CHAIN, checked(statements(head_of(links[0]))).trusted)
-    for row in (links[0], replace(links[1], record_time=link_time)):
-        heads.feed(row)
-    assert [f.kind for f in heads.finish()] == ([Kind.UNSIGNED] if late_s > 0 else [])
+    late = (links[0], replace(links[1], record_time=link_time))
+    found = compared(statements(head_of(links[0])), late)
+    assert [f.kind for f in found] == ([Kind.UNSIGNED] if late_s > 0 else [])
 
 
 def test_a_time_without_signatures_is_a_note_only_if_links_were_written() -> None:

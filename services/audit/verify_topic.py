@@ -1,0 +1,109 @@
+"""Compares a chain's links with the topic that they came from. Pure.
+
+So it finds a cut tail, a chain that was recomputed to its end, and links that were never events.
+Links and events come in step, by their offsets in the topic. Only what has no counterpart yet is
+kept, within a limit.
+"""
+
+import uuid
+from dataclasses import dataclass
+
+from services.audit.chain import AuditRow, Entry, content_digest
+from services.audit.verify import Finding, Findings, Kind
+
+WAITING_MAX = 10_000
+"""The largest number of links, and of events, that wait for a counterpart out of order."""
+LOOKED_UP_TOGETHER = 1000
+"""Events without a link are looked up in the log in groups of this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What a partition of audit-logs holds."""
+
+    low: int
+    """Its first offset."""
+    committed: int
+    """Every event before this offset must be recorded; later ones may still be written."""
+
+
+class TopicCheck:
+    """Takes a chain's links and the partition's entries; `finish` returns where they differ."""
+
+    def __init__(self, chain: int, span: Span) -> None:
+        self.span = span
+        self._rows: dict[int, AuditRow] = {}
+        self._entries: dict[int, Entry] = {}
+        self._findings = Findings(chain)
+        self._unknown: list[Entry] = []
+        self._ended = False
+
+    def feed_row(self, row: AuditRow) -> None:
+        """Take a link; links older than the topic's first offset are not compared."""
+        if row.log_offset < self.span.low:
+            return
+        entry = self._entries.get(row.log_offset)
+        if entry is not None and entry.event_id == row.event_id:
+            del self._entries[row.log_offset]
+            self._compare(row, entry)
+            return
+        other = self._rows.pop(row.log_offset, None)
+        if other is not None:
+            self._never_an_event(other)
+        self._rows[row.log_offset] = row
+        if len(self._rows) > WAITING_MAX:
+            self._never_an_event(self._rows.pop(next(iter(self._rows))))
+
+    def feed_entry(self, entry: Entry) -> None:
+        """Take an event of the topic, in the order of offsets."""
+        row = self._rows.get(entry.log_offset)
+        if row is not None and row.event_id == entry.event_id:
+            del self._rows[entry.log_offset]
+            self._compare(row, entry)
+        elif entry.log_offset >= self.span.committed:
+            return
+        elif self._ended:
+            self._unknown.append(entry)
+        else:
+            self._entries[entry.log_offset] = entry
+            if len(self._entries) > WAITING_MAX:
+                self._unknown.append(self._entries.pop(next(iter(self._entries))))
+
+    def end_of_rows(self) -> None:
+        """Expect no further link, so entries need not wait for one."""
+        self._ended = True
+        self._unknown += self._entries.values()
+        self._entries.clear()
+
+    def unknown(self, *, at_least: int = 1) -> list[Entry]:
+        """Take the events without a link, if there are so many; look up which are on record."""
+        if len(self._unknown) < at_least:
+            return []
+        unknown, self._unknown = self._unknown, []
+        return unknown
+
+    def lost(self, entry: Entry) -> None:
+        """Report an event that is not on record, also not at another offset."""
+        detail = f"event at offset {entry.log_offset} of the topic is not recorded"
+        self._findings.add(Kind.REMOVED, 0, str(entry.event_id), detail)
+
+    def finish(self, low: int) -> list[Finding]:
+        """Return all findings; `low` is the topic's first offset when it was read to its end."""
+        for row in self._rows.values():
+            if row.log_offset >= low:
+                self._never_an_event(row)
+        return sorted(self._findings.all(), key=lambda f: (f.sequence, f.detail))
+
+    def _compare(self, row: AuditRow, entry: Entry) -> None:
+        if content_digest(row) != content_digest(entry):
+            detail = f"differs from the event at offset {row.log_offset} of the topic"
+            self._findings.add(Kind.CHANGED, row.sequence, str(row.event_id), detail)
+
+    def _never_an_event(self, row: AuditRow) -> None:
+        detail = f"no such event at offset {row.log_offset} of the topic"
+        self._findings.add(Kind.INSERTED, row.sequence, str(row.event_id), detail)
+
+
+def ids_of(entries: list[Entry]) -> list[uuid.UUID]:
+    """Return the ids of the events."""
+    return [entry.event_id for entry in entries]
