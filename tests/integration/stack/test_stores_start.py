@@ -1,5 +1,6 @@
 """Stores that start after a full disk or a crash recover, or report the missing file."""
 
+import asyncio
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -159,3 +160,59 @@ async def test_openbao_killed_after_its_keys_were_saved_is_not_initialised_again
     openbao.keys_file.unlink()
     await openbao.prepare()
     assert any((openbao.home.data / "openbao").iterdir())
+
+
+class Squatter:
+    """Another user's program on OpenBao's port; it answers like a sealed OpenBao."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.received: list[bytes] = []
+        self._server: asyncio.Server | None = None
+
+    async def listen(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.received.append(await reader.read(65_536))
+        body = b'{"initialized":true,"sealed":true}'
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+        writer.write(head + str(len(body)).encode() + b"\r\n\r\n" + body)
+        writer.write_eof()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before the start", "while it starts"])
+async def test_a_program_that_took_the_port_of_openbao_receives_nothing(
+    openbao: OpenBao, late: bool
+) -> None:
+    squatter = Squatter(openbao.port)
+    node = openbao.node()
+    assert isinstance(node, ProcessSpec)
+    prepare = node.prepare
+    assert prepare is not None
+
+    async def prepare_too_early() -> None:
+        await squatter.close()
+        await prepare()
+        await squatter.listen()
+
+    if not late:
+        await squatter.listen()
+    restart = RestartPolicy(delay_first_s=0.01, first_starts_max=1)
+    spec = replace(node, restart=restart, prepare=prepare_too_early if late else prepare)
+    bank = Supervisor({"openbao": spec}, openbao.home.logs, openbao.home.pids_file)
+    reason = "address already in use" if late else "taken by another process"
+    try:
+        with pytest.raises(StackError, match=reason):
+            await bank.ensure([])
+    finally:
+        await bank.stop_all()
+        await squatter.close()
+    assert squatter.received == []
+    async with _opened(openbao):
+        pass
