@@ -41,7 +41,9 @@ class HeadFiles:
     def append(self, signed: Signed) -> None:
         """Keep a statement; return when it is on the disk."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = self._folder / f"{signed.statement.sign_time:%Y-%m-%d}{SUFFIX}"
+        # After a clock was ahead, its file stays the last one, so that the order is kept.
+        day = self._folder / f"{signed.statement.sign_time:%Y-%m-%d}{SUFFIX}"
+        file = max([day, *self._files()])
         made = not file.exists()
         descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:

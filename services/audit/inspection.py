@@ -13,21 +13,23 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from services.audit.chain import AuditRow, Entry, Head
+from services.audit.chain import Entry, Head
 from services.audit.head_files import HeadStore
 from services.audit.heads import Mark, Signed, Statement
 from services.audit.notary import VERIFIED_TOGETHER_MAX
-from services.audit.positions import Position, PositionsCheck, position_of
-from services.audit.reading import ChainReading, Reading
+from services.audit.positions import Position, PositionsCheck, judged, position_of
+from services.audit.reading import NEVER, ChainReading, Reading
 from services.audit.settings import CHAINS
-from services.audit.store import recorded_ids, repeated_positions, whole_chain
+from services.audit.store import notes_of_chain, recorded_sources, whole_chain
 from services.audit.topic import READ_ROWS, Topic
 from services.audit.verify import Finding
 from services.audit.verify_heads import StatementsCheck
 from services.audit.verify_topic import LOOKED_UP_TOGETHER, Span, TopicCheck, ids_of
+from services.kernel.clock import utc_now
 
 Item = TypeVar("Item")
 Verify = Callable[[list[Signed]], Awaitable[list[bool]]]
@@ -91,10 +93,10 @@ async def inspect(
 class _Statements:
     """The statements that were kept at the start, verified as they are read."""
 
-    def __init__(self, trust: Trust, mark: Mark) -> None:
+    def __init__(self, trust: Trust, mark: Mark, now: datetime) -> None:
         self._trust = trust
         self._kept = trust.heads.statements()
-        self.check = StatementsCheck(mark)
+        self.check = StatementsCheck(mark, now)
 
     async def genuine(self) -> AsyncGenerator[Statement]:
         """Yield the statements whose signature is valid, in order."""
@@ -117,6 +119,8 @@ class _Inspection:
     seen: PositionsCheck = field(default_factory=PositionsCheck)
     spans: dict[int, Span] = field(default_factory=dict[int, Span])
     """What each partition of the topic holds, read before the log."""
+    oldest: datetime = NEVER
+    """record_time of the oldest link that was read."""
     held: dict[int, int] = field(default_factory=dict[int, int])
     """Chain -> sequence of the first link whose event the topic may still hold."""
 
@@ -125,7 +129,7 @@ class _Inspection:
         # The mark first: a statement that is signed meanwhile is then no missing one. Statements
         # before the log: each then has its links.
         mark = await self.trust.mark()
-        statements = _Statements(self.trust, mark)
+        statements = _Statements(self.trust, mark, utc_now())
         for chain in range(self.chains):
             self.spans[chain] = await asyncio.to_thread(self.topic.span, chain)
         async with self.connection.transaction(isolation="repeatable_read", readonly=True):
@@ -159,8 +163,9 @@ class _Inspection:
         for chain in range(self.chains):
             start = starts.get(chain, Head())
             links = whole_chain(self.connection, chain, start.sequence)
-            found[chain] = ChainReading(chain, links, start)
-        return Reading(found, statements)
+            notes = notes_of_chain(self.connection, chain)
+            found[chain] = ChainReading(chain, links, notes, start)
+        return Reading(found, statements, self.seen.excuse)
 
     async def _read(
         self, reading: Reading, statements: StatementsCheck, *, since_head: bool
@@ -170,7 +175,8 @@ class _Inspection:
                 if row.log_offset >= self.spans[one.chain].low:
                     self.held.setdefault(one.chain, row.sequence)
                 if not since_head:
-                    counts = _counts(row, statements.first)
+                    self.oldest = min(self.oldest, row.record_time)
+                    counts = judged(row, statements.first, self.oldest)
                     self.seen.feed(position_of(row), one.chain, counts=counts)
 
     async def _compare(self, one: ChainReading) -> None:
@@ -180,6 +186,8 @@ class _Inspection:
         span = self.spans[chain]
         check = TopicCheck(chain, Span(max(span.low, low), span.committed))
         entries = _Entries(self.topic.entries(chain, check.span.low), check)
+        async for note, _ in notes_of_chain(self.connection, chain):
+            check.feed_note(note)
         if chain in self.held:
             async for row in whole_chain(self.connection, chain, self.held[chain]):
                 await entries.feed_to(row.log_offset)
@@ -197,15 +205,17 @@ class _Inspection:
     async def _look_up(self, check: TopicCheck, *, at_least: int = 1) -> None:
         """Report events that have no link where they are expected and are not on record at all."""
         unknown = check.unknown(at_least=at_least)
-        known = await recorded_ids(self.connection, ids_of(unknown))
+        known = await recorded_sources(self.connection, ids_of(unknown))
         for entry in unknown:
+            topic, partition, _ = position = position_of(entry)
             if entry.event_id not in known:
                 check.lost(entry)
+            elif known[entry.event_id] == (topic, partition):
+                # An earlier version of the service may have left out the note.
+                self.seen.excuse([position])
 
     async def _gaps(self) -> None:
         """Find events of the source topics that have no record."""
-        async for position in repeated_positions(self.connection):
-            self.seen.excuse([position])
         await asyncio.to_thread(lambda: self.seen.excuse(self._excused()))
         self.report.findings += self.seen.finish()
         self.report.excused_offsets = self.seen.excused()
@@ -220,8 +230,11 @@ class _Inspection:
         yield from self.topic.parked(self.seen.topics())
 
     def _conclude(self, reading: Reading, statements: StatementsCheck) -> None:
+        now = utc_now()
         for one in reading.chains.values():
-            self.report.findings += one.check.finish() + one.heads.finish(statements.last)
+            self.report.findings += one.check.finish() + one.heads.finish(statements.last, now)
+            self.report.notes += one.heads.notes
+            self.report.findings += one.notes.finish()
             self.report.records += one.check.rows
         self.report.chains = self.chains
         self.report.findings += statements.finish()
@@ -263,11 +276,3 @@ class _Entries:
 
 def _taken(items: Iterator[Item], count: int) -> list[Item]:
     return list(islice(items, count))
-
-
-def _counts(row: AuditRow, first: Statement | None) -> bool:
-    """Return whether gaps are judged from this link; before the first statement, repetitions were
-    not noted.
-    """
-    head = first.head(row.chain) if first is not None else None
-    return first is not None and (head is None or row.sequence > head.sequence)

@@ -11,9 +11,11 @@ ranges.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import islice
 
 from services.audit.chain import AuditRow, Entry
+from services.audit.heads import Statement
 from services.audit.ranges import Ranges
 from services.audit.verify import ALL_CHAINS, Finding, Kind
 
@@ -26,6 +28,27 @@ Position = tuple[str, int, int]
 def position_of(item: AuditRow | Entry) -> Position:
     """Return where the event was first written."""
     return item.source_topic, item.source_partition, item.source_offset
+
+
+UPGRADED_AFTER = timedelta(minutes=15)
+"""A log with a link so much older than its first signed notes is one of an earlier version."""
+RELEASE_MAX = timedelta(days=1)
+"""How long processes of an earlier version may still record when others sign notes."""
+
+
+def judged(row: AuditRow, first: Statement | None, oldest: datetime) -> bool:
+    """Return whether gaps are judged from this link.
+
+    `first` is the first statement that covers notes of repetitions, `oldest` the time of the first
+    link. An earlier version writes no notes that are signed, also during a rolling release.
+    """
+    if first is None:
+        return False
+    head = first.head(row.chain)
+    if head is not None and row.sequence <= head.sequence:
+        return False
+    upgraded = first.sign_time - oldest > UPGRADED_AFTER
+    return not upgraded or row.record_time > first.sign_time + RELEASE_MAX
 
 
 GAPS_MAX = 200

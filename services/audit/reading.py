@@ -5,16 +5,19 @@ which are in several chains, come almost in the order of their offsets, and the 
 chains are needed at about the same time. None of them is kept for the length of the log.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from services.audit.chain import AuditRow, Head
 from services.audit.heads import Statement
+from services.audit.notes import Note, NoteHead, NotesCheck
+from services.audit.positions import Position
 from services.audit.verify import ChainCheck
 from services.audit.verify_heads import HeadsCheck
 
-_NEVER = datetime.max.replace(tzinfo=UTC)
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""A time after every link."""
 
 
 def due_time(row: AuditRow) -> datetime:
@@ -28,7 +31,13 @@ def due_time(row: AuditRow) -> datetime:
 class ChainReading:
     """One chain: its next link, and the checks that need its links in order."""
 
-    def __init__(self, chain: int, links: AsyncIterator[AuditRow], start: Head) -> None:
+    def __init__(
+        self,
+        chain: int,
+        links: AsyncIterator[AuditRow],
+        notes: AsyncIterator[tuple[Note, bool]],
+        start: Head,
+    ) -> None:
         self.chain = chain
         self.start = start
         """The link from which the chain is read; without one, all of it is read."""
@@ -36,8 +45,10 @@ class ChainReading:
         self.heads = HeadsCheck(chain, start.sequence)
         self.row: AuditRow | None = None
         """The next link; None at the end of the chain."""
-        self.due = _NEVER
+        self.due = NEVER
+        self.notes = NotesCheck(chain)
         self._links = links
+        self._notes = notes
 
     async def advance(self) -> None:
         """Read the next link."""
@@ -46,6 +57,25 @@ class ChainReading:
             self.heads.end()
         else:
             self.due = due_time(self.row)
+
+    async def feed_head(self, statement: Statement) -> list[Position]:
+        """Take the chain's signed head; return what the notes up to it excuse."""
+        self.heads.feed_head(statement)
+        head = statement.head(self.chain)
+        if head is None or not statement.covers_notes:
+            return []
+        while self.notes.end.sequence < head.notes and await self.feed_note():
+            pass
+        return self.notes.signed(NoteHead(head.notes, head.notes_hash), head.log_offset)
+
+    async def feed_note(self) -> bool:
+        """Take the next note; False at the end."""
+        found = await anext(self._notes, None)
+        if found is None:
+            return False
+        note, on_record = found
+        self.notes.feed(note, on_record=on_record)
+        return True
 
     def feed(self, row: AuditRow) -> None:
         """Check the link."""
@@ -60,6 +90,8 @@ class Reading:
 
     chains: Mapping[int, ChainReading]
     statements: AsyncIterator[Statement]
+    excuse: Callable[[Iterable[Position]], None]
+    """Takes positions that hold a repeated event."""
     _full: set[int] = field(default_factory=set[int])
 
     async def links(self) -> AsyncGenerator[tuple[ChainReading, AuditRow]]:
@@ -80,6 +112,10 @@ class Reading:
                 del going[one.chain]
         while await self._next_statement():
             pass
+        for one in self.chains.values():
+            # They are checked, but excuse nothing before they are signed.
+            while await one.feed_note():
+                pass
 
     def _next(self, going: Mapping[int, ChainReading]) -> ChainReading:
         self._full = {chain for chain in self._full & going.keys() if going[chain].heads.is_full}
@@ -92,7 +128,7 @@ class Reading:
         if statement is None:
             return False
         for one in self.chains.values():
-            one.heads.feed_head(statement)
+            self.excuse(await one.feed_head(statement))
             if one.heads.is_full:
                 self._full.add(one.chain)
         return True

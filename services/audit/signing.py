@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 def _is_fresh(last: Statement | None, heads: tuple[ChainHead, ...], now: datetime) -> bool:
-    return last is not None and last.heads == heads and now - last.sign_time < UNCHANGED_MAX
+    return last is not None and last.heads == heads and abs(now - last.sign_time) < UNCHANGED_MAX
 
 
 class Signer:

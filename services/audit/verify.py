@@ -41,6 +41,10 @@ class Kind(StrEnum):
     """Statements are missing; the sequence is the first one's number."""
     UNSIGNED = "unsigned"
     """Links were written after the last signed head, and no head is being signed."""
+    NOTE_FORGED = "note forged"
+    """A note of a repeated event was changed, added or removed."""
+    CLOCK = "clock"
+    """The last link or the last statement has a time in the future."""
     GAP = "gap"
     """An event of a source topic has no record."""
 

@@ -7,10 +7,10 @@ Statements and links come in step: a statement waits only until its links are re
 """
 
 from collections import deque
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from services.audit.chain import AuditRow
+from services.audit.chain import CLOCKS_APART_MAX, AuditRow
 from services.audit.heads import ChainHead, Mark, Signed, Statement
 from services.audit.verify import ALL_CHAINS, Finding, Findings, Kind
 
@@ -18,6 +18,7 @@ UNSIGNED_MAX = timedelta(minutes=15)
 """Links are signed within a minute; after this time without a signed head, signing has stopped."""
 
 
+_SECONDS = "%Y-%m-%d %H:%M:%S"
 NOTES_MAX = 200
 """The largest number of notes to keep; further ones are counted."""
 WAITING_MAX = 10_000
@@ -35,8 +36,9 @@ class SignedHead(NamedTuple):
 class StatementsCheck:
     """Takes the statements in order; `finish` returns the findings."""
 
-    def __init__(self, mark: Mark) -> None:
-        """Start with the mark, which was read before the statements."""
+    def __init__(self, mark: Mark, now: datetime) -> None:
+        """Start with the mark, which was read before the statements, and the time."""
+        self._now = now
         self._mark = mark
         self._findings = Findings(ALL_CHAINS)
         self._before = Mark()
@@ -46,7 +48,7 @@ class StatementsCheck:
         self._notes_more = 0
         self.count = 0
         self.first: Statement | None = None
-        """The first genuine statement."""
+        """The first genuine statement that covers the notes of repeated events."""
         self.last: Statement | None = None
         """The last genuine statement."""
 
@@ -65,6 +67,9 @@ class StatementsCheck:
 
     def finish(self) -> list[Finding]:
         """Return all findings."""
+        if self.last is not None and self.last.sign_time - self._now > CLOCKS_APART_MAX:
+            detail = f"statement {self.last.number} is dated {self.last.sign_time:{_SECONDS}}"
+            self._add(Kind.CLOCK, self.last.number, f"{detail}, in the future")
         last, mark = self._before.number, self._mark
         if mark.number > last:
             detail = f"{_span(last + 1, mark.number)} missing: OpenBao knows {mark.number}"
@@ -77,7 +82,7 @@ class StatementsCheck:
     @property
     def notes(self) -> list[str]:
         """Facts that are no sign of tampering."""
-        more = f"{self._notes_more} further times without a signed head"
+        more = f"{self._notes_more} further notes about statements"
         return [*self._notes, more] if self._notes_more else self._notes
 
     def _sequence(self, signed: Signed) -> None:
@@ -99,7 +104,8 @@ class StatementsCheck:
         self._note_late(statement)
         for head in statement.heads:
             self._continues(statement.number, head)
-        self.first = self.first or statement
+        if statement.covers_notes:
+            self.first = self.first or statement
         self.last = statement
 
     def _continues(self, number: int, head: ChainHead) -> None:
@@ -116,15 +122,24 @@ class StatementsCheck:
             self._findings.take(finding)
 
     def _note_late(self, statement: Statement) -> None:
-        """Note a time in which links were written and none was signed."""
+        """Note a time in which links were written and none was signed, and a clock that was ahead.
+
+        A link's own time counts only up to the time of its signature.
+        """
         last = self.last
         if last is None:
             return
-        late = [h for h in statement.heads if h.record_time - last.sign_time > UNSIGNED_MAX]
-        if late and len(self._notes) < NOTES_MAX:
-            span = f"{last.sign_time:%Y-%m-%d %H:%M:%S} to {statement.sign_time:%Y-%m-%d %H:%M:%S}"
-            self._notes.append(f"no head was signed from {span} although links were written")
-        elif late:
+        times = (min(head.record_time, statement.sign_time) for head in statement.heads)
+        span = f"{last.sign_time:{_SECONDS}} to {statement.sign_time:{_SECONDS}}"
+        if any(time - last.sign_time > UNSIGNED_MAX for time in times):
+            self._note(f"no head was signed from {span} although links were written")
+        if statement.sign_time < last.sign_time:
+            self._note(f"the time went back from {span} after statement {last.number}")
+
+    def _note(self, note: str) -> None:
+        if len(self._notes) < NOTES_MAX:
+            self._notes.append(note)
+        else:
             self._notes_more += 1
 
     def _add(self, kind: Kind, number: int, detail: str) -> None:
@@ -145,6 +160,8 @@ class HeadsCheck:
         self._first: tuple[SignedHead, str, str] | None = None
         self._differing = 0
         self._end: AuditRow | None = None
+        self._unsigned_since: datetime | None = None
+        self._ahead = 0
         self._ended = False
 
     @property
@@ -180,6 +197,12 @@ class HeadsCheck:
             head = self._waiting.popleft()
             if head.hash != row.hash:
                 self._differs(head, str(row.event_id), "the link has another hash")
+            elif row.record_time - head.statement.sign_time > CLOCKS_APART_MAX:
+                self._ahead += 1
+        if row.sequence <= self._highest:
+            self._unsigned_since = None
+        else:
+            self._unsigned_since = self._unsigned_since or row.record_time
         self._end = row
 
     def end(self) -> None:
@@ -187,8 +210,18 @@ class HeadsCheck:
         self._ended = True
         self._skip_to(self._highest + 1)
 
-    def finish(self, last: Statement | None) -> list[Finding]:
-        """Return the first signed head that the chain no longer has, and an unsigned end.
+    @property
+    def notes(self) -> list[str]:
+        """Facts that are no sign of tampering."""
+        if not self._ahead:
+            return []
+        return [
+            f"{self._ahead} signed links of chain {self._chain} are dated after their signature"
+        ]
+
+    def finish(self, last: Statement | None, now: datetime) -> list[Finding]:
+        """Return the first signed head that the chain no longer has, an unsigned end, and an end
+        that is dated in the future.
 
         `last` is the last genuine statement.
         """
@@ -197,12 +230,16 @@ class HeadsCheck:
             head, event_id, fault = self._first
             detail = (
                 f"signed head {head.statement.number} of"
-                f" {head.statement.sign_time:%Y-%m-%d %H:%M:%S}: {fault}"
+                f" {head.statement.sign_time:{_SECONDS}}: {fault}"
                 f" ({self._differing} signed heads differ)"
             )
             mismatch = Kind.HEAD_MISMATCH
             findings.append(Finding(mismatch, self._chain, head.sequence, event_id, detail))
-        return findings + self._unsigned(last)
+        end = self._end
+        if end is not None and end.record_time - now > CLOCKS_APART_MAX:
+            detail = f"the last link is dated {end.record_time:{_SECONDS}}, in the future"
+            findings.append(Finding(Kind.CLOCK, self._chain, end.sequence, "", detail))
+        return findings + self._unsigned(last, now)
 
     def _skip_to(self, sequence: int) -> None:
         """Pass over signed heads of links that the chain does not have."""
@@ -213,11 +250,17 @@ class HeadsCheck:
         self._first = self._first or (head, event_id, fault)
         self._differing += 1
 
-    def _unsigned(self, last: Statement | None) -> list[Finding]:
-        end = self._end
-        if end is None or (last is not None and end.record_time - last.sign_time <= UNSIGNED_MAX):
+    def _unsigned(self, last: Statement | None, now: datetime) -> list[Finding]:
+        """Report links that should be signed. Times in the future prove nothing."""
+        end, since = self._end, self._unsigned_since
+        if end is None or since is None:
             return []
-        since = f"since {last.sign_time:%Y-%m-%d %H:%M:%S}" if last is not None else "yet"
+        ended = min(end.record_time, now)
+        if last is not None and max(ended - min(last.sign_time, now), end.record_time - since) <= (
+            UNSIGNED_MAX
+        ):
+            return []
+        since = f"since {last.sign_time:{_SECONDS}}" if last is not None else "yet"
         detail = f"no head was signed {since}"
         return [Finding(Kind.UNSIGNED, self._chain, end.sequence, "", detail)]
 

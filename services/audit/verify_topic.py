@@ -9,6 +9,8 @@ import uuid
 from dataclasses import dataclass
 
 from services.audit.chain import AuditRow, Entry, content_digest
+from services.audit.notes import Note
+from services.audit.positions import position_of
 from services.audit.verify import Finding, Findings, Kind
 
 WAITING_MAX = 10_000
@@ -34,9 +36,15 @@ class TopicCheck:
         self.span = span
         self._rows: dict[int, AuditRow] = {}
         self._entries: dict[int, Entry] = {}
+        self._notes: dict[int, Note] = {}
         self._findings = Findings(chain)
         self._unknown: list[Entry] = []
         self._ended = False
+
+    def feed_note(self, note: Note) -> None:
+        """Take a note of a repeated event, before the events; too many are not compared."""
+        if note.log_offset >= self.span.low and len(self._notes) < WAITING_MAX:
+            self._notes[note.log_offset] = note
 
     def feed_row(self, row: AuditRow) -> None:
         """Take a link; links older than the topic's first offset are not compared."""
@@ -56,6 +64,12 @@ class TopicCheck:
 
     def feed_entry(self, entry: Entry) -> None:
         """Take an event of the topic, in the order of offsets."""
+        note = self._notes.pop(entry.log_offset, None)
+        if note is not None and (note.event_id, note.position) != (
+            entry.event_id,
+            position_of(entry),
+        ):
+            self._no_repetition(note)
         row = self._rows.get(entry.log_offset)
         if row is not None and row.event_id == entry.event_id:
             del self._rows[entry.log_offset]
@@ -92,12 +106,19 @@ class TopicCheck:
         for row in self._rows.values():
             if row.log_offset >= low:
                 self._never_an_event(row)
+        for note in self._notes.values():
+            if note.log_offset >= low:
+                self._no_repetition(note)
         return sorted(self._findings.all(), key=lambda f: (f.sequence, f.detail))
 
     def _compare(self, row: AuditRow, entry: Entry) -> None:
         if content_digest(row) != content_digest(entry):
             detail = f"differs from the event at offset {row.log_offset} of the topic"
             self._findings.add(Kind.CHANGED, row.sequence, str(row.event_id), detail)
+
+    def _no_repetition(self, note: Note) -> None:
+        detail = f"no such repetition at offset {note.log_offset} of the topic"
+        self._findings.add(Kind.NOTE_FORGED, note.sequence, str(note.event_id), detail)
 
     def _never_an_event(self, row: AuditRow) -> None:
         detail = f"no such event at offset {row.log_offset} of the topic"

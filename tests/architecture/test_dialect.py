@@ -41,6 +41,7 @@ OWN_FILES = {
         "verify.py": "pure checks of chains",
         "verify_heads.py": "pure checks of signed statements, and of chains against them",
         "verify_topic.py": "pure comparison of chains with the topic",
+        "notes.py": "notes of repeated events as hash chains, and their check; pure",
         "positions.py": "pure check of the offsets of source topics",
         "ranges.py": "sets of offsets as ranges; pure",
         "reading.py": "reads chains and statements in step",

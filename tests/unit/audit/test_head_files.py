@@ -5,7 +5,7 @@ from pathlib import Path
 
 from services.audit.head_files import HeadFiles
 from services.audit.heads import LINE_BYTES_MAX
-from tests.unit.audit.test_heads import head_of, rows, statements
+from tests.unit.audit.test_heads import NOW, YEAR, head_of, rows, signed_after, statements
 
 FILLED_BYTES = 20_000_000
 READ_BYTES_MAX = 2_000_000
@@ -35,6 +35,17 @@ def test_the_last_statement_is_found_before_lines_that_are_none(tmp_path: Path) 
         with file.open("ab") as out:
             out.write(bad)
         assert files.last() == one
+
+
+def test_statements_stay_in_order_after_a_clock_was_ahead(tmp_path: Path) -> None:
+    head = head_of(rows(1)[0])
+    ahead = signed_after(None, head, NOW + YEAR)
+    after = signed_after(ahead, head, NOW)
+    files = HeadFiles(tmp_path)
+    for one in (ahead, after):
+        files.append(one)
+    assert list(files.statements()) == [ahead, after]
+    assert files.last() == after
 
 
 def test_the_end_of_a_line_that_is_too_long_is_no_statement(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.audit.chain import AuditRow, Entry, link
+from services.audit.chain import AuditRow, Entry, Head, link
 from services.audit.heads import ChainHead, Mark, Signed, encode, next_statement, parse
 from services.audit.positions import PositionsCheck
 from services.audit.verify import Finding, Kind
@@ -15,6 +15,8 @@ from services.kernel.ids import new_id
 
 NOW = datetime(2026, 7, 4, 12, 0, 0, 123_456, tzinfo=UTC)
 CHAIN = 3
+YEAR = timedelta(days=365)
+LATER = NOW + 2 * YEAR
 
 
 def rows(count: int) -> list[AuditRow]:
@@ -53,14 +55,16 @@ def statements(*heads: ChainHead, each: timedelta = timedelta(minutes=1)) -> lis
     return signed
 
 
-def checked(signed: list[Signed]) -> StatementsCheck:
-    check = StatementsCheck(Mark.of(signed[-1]))
+def checked(signed: list[Signed], now: datetime = LATER) -> StatementsCheck:
+    check = StatementsCheck(Mark.of(signed[-1]), now)
     for one in signed:
         check.feed(one, genuine=True)
     return check
 
 
-def compared(signed: list[Signed], links: Iterable[AuditRow]) -> list[Finding]:
+def compared(
+    signed: list[Signed], links: Iterable[AuditRow], now: datetime = LATER
+) -> list[Finding]:
     """Return where a chain differs from the statements about it."""
     heads = HeadsCheck(CHAIN)
     for one in signed:
@@ -68,7 +72,7 @@ def compared(signed: list[Signed], links: Iterable[AuditRow]) -> list[Finding]:
     for row in links:
         heads.feed(row)
     heads.end()
-    return heads.finish(signed[-1].statement)
+    return heads.finish(signed[-1].statement, now)
 
 
 def test_a_statement_is_read_back_from_its_line_and_no_other_form_of_it_is() -> None:
@@ -98,7 +102,7 @@ def test_a_link_whose_hash_differs_from_its_signed_head_is_named_once_with_the_f
 
 def test_a_forged_statement_proves_nothing() -> None:
     links = rows(2)
-    check = StatementsCheck(Mark())
+    check = StatementsCheck(Mark(), NOW)
     (one,) = statements(head_of(links[1]))
     check.feed(one, genuine=False)
     assert [f.kind for f in check.finish()] == [Kind.HEAD_FORGED]
@@ -157,3 +161,55 @@ def test_offsets_above_the_last_recorded_one_are_not_judged() -> None:
 )
 def test_a_hostile_line_is_no_statement(line: bytes) -> None:
     assert parse(line) is None
+
+
+def test_a_clock_that_was_ahead_does_not_date_later_statements() -> None:
+    head = head_of(rows(1)[0])
+    ahead = signed_after(None, head, NOW + YEAR)
+    after = signed_after(ahead, head, NOW)
+    assert after.statement.sign_time == NOW
+    check = checked([ahead, after])
+    assert check.finish() == []
+    (note,) = check.notes
+    assert "went back from 2027-07-04 12:00:00 to 2026-07-04 12:00:00 after statement 1" in note
+
+
+def test_a_statement_of_the_future_is_named_while_it_is_the_last_one() -> None:
+    ahead = signed_after(None, head_of(rows(1)[0]), NOW + YEAR)
+    (found,) = checked([ahead], NOW).finish()
+    assert (found.kind, found.sequence) == (Kind.CLOCK, 1)
+    assert checked([ahead], NOW + YEAR).finish() == []
+
+
+def dated(row: AuditRow, time: datetime) -> AuditRow:
+    return replace(row, record_time=time)
+
+
+def test_a_statement_of_the_future_does_not_hide_that_signing_has_stopped() -> None:
+    links = rows(3)
+    late = [dated(links[1], NOW), dated(links[2], NOW + UNSIGNED_MAX + timedelta(seconds=1))]
+    ahead = signed_after(None, head_of(links[0]), NOW + YEAR)
+    found = compared([ahead], [links[0], *late], late[-1].record_time)
+    assert [f.kind for f in found] == [Kind.UNSIGNED]
+
+
+def test_a_link_of_the_future_is_named_while_it_is_the_last_one_and_is_not_unsigned() -> None:
+    links = rows(3)
+    future = dated(links[1], NOW + YEAR)
+    signed = statements(head_of(links[0]), head_of(future))
+    kinds = [f.kind for f in compared(signed, [links[0], future], NOW)]
+    assert kinds == [Kind.CLOCK]
+    assert checked(signed).notes == []
+    after = dated(links[2], NOW + timedelta(minutes=1))
+    assert compared(signed, [links[0], future, after], NOW + timedelta(minutes=1)) == []
+
+
+def test_a_time_that_is_far_ahead_is_not_continued_along_a_chain() -> None:
+    first, second = rows(2)
+    head = Head(first.sequence, first.hash, NOW + YEAR)
+    entry = Entry(*(getattr(second, name) for name in Entry.__slots__))
+    (after,) = link([entry], {CHAIN: head}, NOW)
+    assert after.record_time == NOW
+    near = Head(first.sequence, first.hash, NOW + timedelta(minutes=1))
+    (after,) = link([entry], {CHAIN: near}, NOW)
+    assert after.record_time == near.record_time

@@ -13,6 +13,7 @@ from services.audit import verify as verify_chain
 from services.audit import verify_topic
 from services.audit.chain import AuditRow, Entry, Head, link
 from services.audit.heads import ChainHead, Mark, Signed, Statement, encode, next_statement
+from services.audit.notes import Note
 from services.audit.positions import PositionsCheck, position_of
 from services.audit.reading import ChainReading, Reading
 from services.audit.verify import ChainCheck, Kind
@@ -20,6 +21,7 @@ from services.audit.verify_heads import StatementsCheck
 from services.audit.verify_topic import Span, TopicCheck
 
 START = datetime(2026, 7, 4, 12, tzinfo=UTC)
+LATER = START + timedelta(days=9)
 CHAINS = 4
 ROWS = 400
 EVERY = 20
@@ -62,6 +64,12 @@ async def links(chain: int, count: int) -> AsyncGenerator[AuditRow]:
         yield row
 
 
+async def none() -> AsyncGenerator[tuple[Note, bool]]:
+    """Yield no note of a repeated event."""
+    for _ in ():
+        yield _
+
+
 async def statements(check: StatementsCheck, count: int) -> AsyncGenerator[Statement]:
     """Yield a statement after each EVERY events, from the links as they were recorded then."""
     recorded = {chain: rows_of(chain, count) for chain in range(CHAINS)}
@@ -85,12 +93,14 @@ async def statements(check: StatementsCheck, count: int) -> AsyncGenerator[State
 
 async def verify(count: int) -> None:
     """Verify that many events, as an inspection does."""
-    check, positions = StatementsCheck(Mark()), PositionsCheck()
-    chains = {n: ChainReading(n, links(n, count), Head()) for n in range(CHAINS)}
-    async for one, row in Reading(chains, statements(check, count)).links():
+    check, positions = StatementsCheck(Mark(), LATER), PositionsCheck()
+    chains = {n: ChainReading(n, links(n, count), none(), Head()) for n in range(CHAINS)}
+    async for one, row in Reading(chains, statements(check, count), positions.excuse).links():
         positions.feed(position_of(row), one.chain)
     found = [
-        f for one in chains.values() for f in one.check.finish() + one.heads.finish(check.last)
+        f
+        for one in chains.values()
+        for f in one.check.finish() + one.heads.finish(check.last, LATER)
     ]
     assert found + check.finish() + positions.finish() == []
     assert sum(one.check.rows for one in chains.values()) == count
