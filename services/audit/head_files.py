@@ -4,6 +4,7 @@
 replace the files: it would keep each statement as an object named by its number.
 """
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Protocol
 from services.audit.heads import LINE_BYTES_MAX, Signed, parse
 
 SUFFIX = ".heads"
+LOCK = "lock"
+"""One process at a time appends. The place must support flock, as local disks and NFSv4 do."""
 BLOCK_BYTES = 65_536
 """A file is read backwards in blocks of this size."""
 
@@ -19,8 +22,11 @@ BLOCK_BYTES = 65_536
 class HeadStore(Protocol):
     """A place for signed statements that is not the database of the log."""
 
-    def append(self, signed: Signed) -> None:
-        """Keep a statement; return when it is durable."""
+    def append(self, signed: Signed) -> bool:
+        """Keep a statement and return True when it is durable.
+
+        False if a statement with this number or a later one is kept already.
+        """
         ...
 
     def statements(self) -> Iterator[Signed]:
@@ -38,9 +44,22 @@ class HeadFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def append(self, signed: Signed) -> None:
-        """Keep a statement; return when it is on the disk."""
+    def append(self, signed: Signed) -> bool:
+        """Keep a statement and return True when it is on the disk.
+
+        False if a statement with this number or a later one is kept already: a process that lost
+        its turn while it signed.
+        """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self._folder / LOCK).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            last = self.last()
+            if last is not None and last.statement.number >= signed.statement.number:
+                return False
+            self._append(signed)
+        return True
+
+    def _append(self, signed: Signed) -> None:
         # After a clock was ahead, its file stays the last one, so that the order is kept.
         day = self._folder / f"{signed.statement.sign_time:%Y-%m-%d}{SUFFIX}"
         file = max([day, *self._files()])

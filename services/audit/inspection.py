@@ -82,8 +82,9 @@ async def inspect(
     longer has that head. The connection only reads.
     """
     topic = await asyncio.to_thread(Topic, bootstrap)
-    inspection = _Inspection(connection, topic, trust, chains)
     try:
+        seen = PositionsCheck(await asyncio.to_thread(topic.partitions))
+        inspection = _Inspection(connection, topic, trust, chains, seen)
         await inspection.run(since_head)
     finally:
         await asyncio.to_thread(topic.close)
@@ -115,8 +116,8 @@ class _Inspection:
     topic: Topic
     trust: Trust
     chains: int
+    seen: PositionsCheck
     report: Report = field(default_factory=Report)
-    seen: PositionsCheck = field(default_factory=PositionsCheck)
     spans: dict[int, Span] = field(default_factory=dict[int, Span])
     """What each partition of the topic holds, read before the log."""
     oldest: datetime = NEVER
@@ -177,12 +178,12 @@ class _Inspection:
                 if not since_head:
                     self.oldest = min(self.oldest, row.record_time)
                     counts = judged(row, statements.first, self.oldest)
-                    self.seen.feed(position_of(row), one.chain, counts=counts)
+                    self.seen.feed(row, counts=counts)
 
     async def _compare(self, one: ChainReading) -> None:
         """Compare the end of a chain with its partition of the topic."""
         chain = one.chain
-        low = (await asyncio.to_thread(self.topic.span, chain)).low
+        low = await asyncio.to_thread(self.topic.first_offset, chain)
         span = self.spans[chain]
         check = TopicCheck(chain, Span(max(span.low, low), span.committed))
         entries = _Entries(self.topic.entries(chain, check.span.low), check)
@@ -199,8 +200,8 @@ class _Inspection:
         await self._look_up(check)
         self.report.events += entries.count
         # Meanwhile events may have been deleted from the topic.
-        now = await asyncio.to_thread(self.topic.span, chain)
-        self.report.findings += check.finish(now.low)
+        low = await asyncio.to_thread(self.topic.first_offset, chain)
+        self.report.findings += check.finish(low)
 
     async def _look_up(self, check: TopicCheck, *, at_least: int = 1) -> None:
         """Report events that have no link where they are expected and are not on record at all."""
@@ -217,7 +218,8 @@ class _Inspection:
     async def _gaps(self) -> None:
         """Find events of the source topics that have no record."""
         await asyncio.to_thread(lambda: self.seen.excuse(self._excused()))
-        self.report.findings += self.seen.finish()
+        ends = await asyncio.to_thread(self.topic.ends, self.seen.sources())
+        self.report.findings += self.seen.finish(ends)
         self.report.excused_offsets = self.seen.excused()
 
     def _excused(self) -> Iterator[Position]:
@@ -227,7 +229,7 @@ class _Inspection:
                 # A later event is on record, so this one matters.
                 if self.seen.is_before_last(position):
                     yield position
-        yield from self.topic.parked(self.seen.topics())
+        yield from self.topic.parked(sorted({topic for topic, _ in self.seen.sources()}))
 
     def _conclude(self, reading: Reading, statements: StatementsCheck) -> None:
         now = utc_now()

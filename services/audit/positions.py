@@ -5,11 +5,11 @@ offsets of audit-logs, where the router's transactions leave control records. Ea
 source partition must therefore be recorded, be the repetition of a recorded event, or be parked.
 
 The events of one source partition are in several chains. Only offsets after the point where all of
-these chains are known are judged. The chains are read together, so the known offsets are few
-ranges.
+these chains are known are judged, and only offsets that Kafka gave. The chains are read together,
+so the known offsets are few ranges.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -17,7 +17,7 @@ from itertools import islice
 from services.audit.chain import AuditRow, Entry
 from services.audit.heads import Statement
 from services.audit.ranges import Ranges
-from services.audit.verify import ALL_CHAINS, Finding, Kind
+from services.audit.verify import ALL_CHAINS, Finding, Findings, Kind
 
 Source = tuple[str, int]
 """Topic and partition."""
@@ -67,6 +67,8 @@ class _Seen:
     """Chain -> offset of its first link that counts."""
     scattered: bool = False
     """There are more ranges than are kept."""
+    highest: AuditRow | None = None
+    """The link with the highest offset."""
 
     def limit(self) -> None:
         if len(self.recorded) > RANGES_MAX or len(self.excused) > RANGES_MAX:
@@ -77,24 +79,35 @@ class _Seen:
 class PositionsCheck:
     """Takes the positions of all links, then all other known positions; `finish` names gaps."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Container[Source]) -> None:
+        """Start with the source partitions that Kafka has."""
+        self._existing = sources
         self._sources: dict[Source, _Seen] = {}
+        self._impossible = Findings(ALL_CHAINS)
 
-    def feed(self, position: Position, chain: int, *, counts: bool = True) -> None:
-        """Take the position of a link. Links that do not count only bound where gaps are judged."""
-        topic, partition, offset = position
+    def feed(self, row: AuditRow, *, counts: bool = True) -> None:
+        """Take a link. Links that do not count only bound where gaps are judged."""
+        topic, partition, offset = position_of(row)
+        chain = row.chain
+        if (topic, partition) not in self._existing or offset < 0:
+            self._take_impossible(row, f"Kafka has no offset {offset} of {topic}/{partition}")
+            return
         seen = self._of((topic, partition))
         if counts:
             seen.first.setdefault(chain, offset)
         else:
             seen.before.add(chain)
         if not seen.scattered:
+            if offset > seen.recorded.last:
+                seen.highest = row
             seen.recorded.add(offset)
             seen.limit()
 
     def excuse(self, positions: Iterable[Position]) -> None:
         """Take positions that rightly have no link: repeated, parked or not recorded yet."""
         for topic, partition, offset in positions:
+            if (topic, partition) not in self._existing:
+                continue
             seen = self._of((topic, partition))
             if not seen.scattered:
                 seen.excused.add(offset)
@@ -110,13 +123,36 @@ class PositionsCheck:
         """Return the number of offsets up to the last recorded ones that rightly have no link."""
         return sum(_known(seen).count() - seen.recorded.count() for seen in self._sources.values())
 
-    def topics(self) -> list[str]:
-        """Return the source topics of the links, sorted."""
-        return sorted({topic for topic, _ in self._sources})
+    def sources(self) -> list[Source]:
+        """Return the source partitions of the links that Kafka has, sorted."""
+        return sorted(self._sources)
 
-    def finish(self) -> list[Finding]:
-        """Return the gaps in the order of topics, partitions and offsets."""
-        return [finding for source in sorted(self._sources) for finding in self._found_in(source)]
+    def finish(self, ends: Mapping[Source, int]) -> list[Finding]:
+        """Return the gaps in the order of topics, partitions and offsets, and impossible positions.
+
+        `ends` has the end of each source partition, read after the links: the offset after its
+        last event. Offsets that Kafka never gave are not gaps.
+        """
+        for source, seen in sorted(self._sources.items()):
+            self._bound(seen, ends.get(source, 0))
+        gaps = [one for source in sorted(self._sources) for one in self._found_in(source)]
+        return gaps + self._impossible.all()
+
+    def _bound(self, seen: _Seen, end: int) -> None:
+        """Leave out the offsets from the end on, and name the highest."""
+        row = seen.highest
+        if row is None or row.source_offset < end:
+            return
+        possible = seen.recorded.up_to(end)
+        beyond = seen.recorded.count() - possible.count()
+        place = f"{row.source_topic}/{row.source_partition}"
+        detail = f"has offset {row.source_offset} of {place}, whose end is {end}"
+        self._take_impossible(row, f"{detail} ({beyond} offsets beyond the end)")
+        seen.recorded = possible
+
+    def _take_impossible(self, row: AuditRow, detail: str) -> None:
+        found = Finding(Kind.POSITION, row.chain, row.sequence, str(row.event_id), detail)
+        self._impossible.take(found)
 
     def _of(self, source: Source) -> _Seen:
         seen = self._sources.get(source)

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from services.audit.chain import Entry
 from services.audit.mapping import to_entry
-from services.audit.positions import Position
+from services.audit.positions import Position, Source
 from services.audit.settings import GROUP, TOPIC
 from services.audit.verify_topic import Span
 from services.chassis.kafka import BadMessage, Record, to_record
@@ -55,6 +55,22 @@ class Topic:
         low, _ = self._settled.get_watermark_offsets(place, timeout=TIMEOUT_S)
         (committed,) = self._group.committed([place], timeout=TIMEOUT_S)
         return Span(low, max(committed.offset, low))
+
+    def first_offset(self, chain: int) -> int:
+        """Return the partition's first offset."""
+        return self._offsets(TOPIC, chain)[0]
+
+    def partitions(self) -> set[Source]:
+        """Return the partitions of every topic."""
+        topics = self._all.list_topics(timeout=TIMEOUT_S).topics
+        return {(name, number) for name, topic in topics.items() for number in topic.partitions}
+
+    def ends(self, sources: Iterable[Source]) -> dict[Source, int]:
+        """Return the end of each partition: the offset after its last message."""
+        return {source: self._offsets(*source)[1] for source in sources}
+
+    def _offsets(self, topic: str, number: int) -> tuple[int, int]:
+        return self._all.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_S)
 
     def entries(self, chain: int, low: int, *, settled: bool = True) -> Iterator[Entry]:
         """Yield the events from an offset to the end; skip invalid messages, which were parked.

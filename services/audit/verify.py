@@ -45,6 +45,8 @@ class Kind(StrEnum):
     """A note of a repeated event was changed, added or removed."""
     CLOCK = "clock"
     """The last link or the last statement has a time in the future."""
+    POSITION = "position"
+    """A record has an offset of a source topic that Kafka never gave."""
     GAP = "gap"
     """An event of a source topic has no record."""
 

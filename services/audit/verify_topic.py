@@ -74,19 +74,18 @@ class TopicCheck:
         if row is not None and row.event_id == entry.event_id:
             del self._rows[entry.log_offset]
             self._compare(row, entry)
-        elif entry.log_offset >= self.span.committed:
-            return
         elif self._ended:
-            self._unknown.append(entry)
+            self._has_no_row(entry)
         else:
             self._entries[entry.log_offset] = entry
             if len(self._entries) > WAITING_MAX:
-                self._unknown.append(self._entries.pop(next(iter(self._entries))))
+                self._has_no_row(self._entries.pop(next(iter(self._entries))))
 
     def end_of_rows(self) -> None:
         """Expect no further link, so entries need not wait for one."""
         self._ended = True
-        self._unknown += self._entries.values()
+        for entry in self._entries.values():
+            self._has_no_row(entry)
         self._entries.clear()
 
     def unknown(self, *, at_least: int = 1) -> list[Entry]:
@@ -110,6 +109,10 @@ class TopicCheck:
             if note.log_offset >= low:
                 self._no_repetition(note)
         return sorted(self._findings.all(), key=lambda f: (f.sequence, f.detail))
+
+    def _has_no_row(self, entry: Entry) -> None:
+        if entry.log_offset < self.span.committed:
+            self._unknown.append(entry)
 
     def _compare(self, row: AuditRow, entry: Entry) -> None:
         if content_digest(row) != content_digest(entry):

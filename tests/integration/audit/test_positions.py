@@ -22,7 +22,7 @@ from services.audit.verify import Kind
 from services.chassis.kafka import to_record
 from services.chassis.page_tokens import PageTokens
 from services.kernel.ids import new_id
-from tests.integration.audit.rig import Audit, audit_event, recorded
+from tests.integration.audit.rig import Audit, audit_event, fill_source, recorded
 from tests.rigs import sample_events
 from tests.rigs.stores import KafkaStore, PostgresStore
 
@@ -32,6 +32,7 @@ KEYS = (b"a", b"b", b"c", b"d", b"e")
 
 def write(kafka: KafkaStore, source: str, offsets: dict[int, str]) -> None:
     """Write the audit events of a partition of a source topic: event ids by offset."""
+    fill_source(kafka, source, max(offsets) + 1)
     sample_events.write_raw(
         kafka.bootstrap,
         TOPIC,
@@ -237,6 +238,7 @@ async def test_a_chain_that_waits_for_its_records_is_no_gap(
 ) -> None:
     """The events of one source partition are in several chains, and one may lag."""
     first = ids_at(range(10))
+    fill_source(kafka, "lagging", 12)
     write(kafka, "lagging", first)
     await recorded(audit_owner, list(first.values()), 10)
     chains = await audit_owner.fetch(

@@ -209,6 +209,11 @@ def test_a_cut_tail_is_found_by_comparison_with_the_topic(size: int) -> None:
     assert _against_topic(rows[:-1], size) == {(Kind.REMOVED, str(rows[-1].event_id))}
 
 
+@given(SIZES)
+def test_links_of_events_that_are_not_committed_yet_are_no_finding(size: int) -> None:
+    assert check_against_topic(chain(size - 1), entries(size), Span(low=0, committed=0)) == []
+
+
 @given(SIZES, st.data())
 def test_a_chain_recomputed_to_its_end_is_found_by_comparison_with_the_topic(
     size: int, data: st.DataObject

@@ -8,7 +8,12 @@ import pytest
 
 from services.audit.chain import AuditRow, Entry, Head, link
 from services.audit.heads import ChainHead, Mark, Signed, encode, next_statement, parse
-from services.audit.positions import PositionsCheck
+from services.audit.positions import (
+    RELEASE_MAX,
+    UPGRADED_AFTER,
+    PositionsCheck,
+    judged,
+)
 from services.audit.verify import Finding, Kind
 from services.audit.verify_heads import UNSIGNED_MAX, HeadsCheck, StatementsCheck
 from services.kernel.ids import new_id
@@ -126,25 +131,36 @@ def test_a_time_without_signatures_is_a_note_only_if_links_were_written() -> Non
     assert "no head was signed from 2026-07-04 12:00:00 to 2026-07-05 12:00:00" in note
 
 
-def gaps(check: PositionsCheck) -> list[str]:
-    return [found.detail.removesuffix(" of t/0 not recorded") for found in check.finish()]
+def at(offset: int, chain: int = 0, topic: str = "t") -> AuditRow:
+    """Return a link of a source topic's offset."""
+    (row,) = rows(1)
+    return replace(row, chain=chain, source_topic=topic, source_partition=0, source_offset=offset)
+
+
+def positions() -> PositionsCheck:
+    return PositionsCheck({("t", 0)})
+
+
+def gaps(check: PositionsCheck, end: int = 100) -> list[str]:
+    found = check.finish({("t", 0): end})
+    return [one.detail.removesuffix(" of t/0 not recorded") for one in found]
 
 
 def test_offsets_from_before_the_first_signed_head_are_not_judged() -> None:
     """Each of the two chains has older links, in which repetitions were not noted."""
-    check = PositionsCheck()
+    check = positions()
     for offset, chain in ((0, 0), (3, 6)):
-        check.feed(("t", 0, offset), chain, counts=False)
-    check.feed(("t", 0, 7), 0)
+        check.feed(at(offset, chain), counts=False)
+    check.feed(at(7))
     assert gaps(check) == [], "the other chain has no link that counts yet"
-    check.feed(("t", 0, 10), 6)
-    check.feed(("t", 0, 13), 0)
+    check.feed(at(10, 6))
+    check.feed(at(13))
     assert gaps(check) == ["offsets 11 to 12"]
 
 
 def test_offsets_above_the_last_recorded_one_are_not_judged() -> None:
-    check = PositionsCheck()
-    check.feed(("t", 0, 0), 0)
+    check = positions()
+    check.feed(at(0))
     check.excuse([("t", 0, 9)])
     assert gaps(check) == []
 
@@ -213,3 +229,32 @@ def test_a_time_that_is_far_ahead_is_not_continued_along_a_chain() -> None:
     near = Head(first.sequence, first.hash, NOW + timedelta(minutes=1))
     (after,) = link([entry], {CHAIN: near}, NOW)
     assert after.record_time == near.record_time
+
+
+def test_an_offset_that_kafka_never_gave_is_named_and_is_no_gap() -> None:
+    check = positions()
+    for offset in (0, 1, 3, 10**12):
+        check.feed(at(offset))
+    gap, impossible = check.finish({("t", 0): 5})
+    assert (gap.kind, gap.detail) == (Kind.GAP, "offset 2 of t/0 not recorded")
+    assert (impossible.kind, impossible.chain, impossible.sequence) == (Kind.POSITION, 0, 1)
+    assert "offset 1000000000000 of t/0, whose end is 5" in impossible.detail
+
+
+def test_a_record_of_a_topic_that_kafka_does_not_have_is_named() -> None:
+    check = positions()
+    check.feed(at(0))
+    check.feed(at(10**12, topic="unknown"))
+    assert [one.kind for one in check.finish({("t", 0): 1})] == [Kind.POSITION]
+
+
+def test_the_first_day_after_an_upgrade_is_not_judged() -> None:
+    """Processes of the earlier version still record, and note no repetition."""
+    (signed,) = statements(replace(head_of(rows(1)[0]), chain=0))
+    first, new = signed.statement, NOW - timedelta(minutes=1)
+    row = replace(at(5), sequence=9, record_time=NOW + RELEASE_MAX)
+    assert judged(row, first, new)
+    assert not judged(row, first, NOW - UPGRADED_AFTER - timedelta(minutes=1))
+    later = replace(row, record_time=row.record_time + timedelta(seconds=1))
+    assert judged(later, first, NOW - YEAR)
+    assert not judged(later, None, new)

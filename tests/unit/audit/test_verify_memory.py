@@ -14,7 +14,7 @@ from services.audit import verify_topic
 from services.audit.chain import AuditRow, Entry, Head, link
 from services.audit.heads import ChainHead, Mark, Signed, Statement, encode, next_statement
 from services.audit.notes import Note
-from services.audit.positions import PositionsCheck, position_of
+from services.audit.positions import PositionsCheck
 from services.audit.reading import ChainReading, Reading
 from services.audit.verify import ChainCheck, Kind
 from services.audit.verify_heads import StatementsCheck
@@ -22,6 +22,8 @@ from services.audit.verify_topic import Span, TopicCheck
 
 START = datetime(2026, 7, 4, 12, tzinfo=UTC)
 LATER = START + timedelta(days=9)
+SOURCE = ("payments", 1)
+ENDS = {SOURCE: 0}
 CHAINS = 4
 ROWS = 400
 EVERY = 20
@@ -93,16 +95,16 @@ async def statements(check: StatementsCheck, count: int) -> AsyncGenerator[State
 
 async def verify(count: int) -> None:
     """Verify that many events, as an inspection does."""
-    check, positions = StatementsCheck(Mark(), LATER), PositionsCheck()
+    check, positions = StatementsCheck(Mark(), LATER), PositionsCheck(ENDS)
     chains = {n: ChainReading(n, links(n, count), none(), Head()) for n in range(CHAINS)}
-    async for one, row in Reading(chains, statements(check, count), positions.excuse).links():
-        positions.feed(position_of(row), one.chain)
+    async for _, row in Reading(chains, statements(check, count), positions.excuse).links():
+        positions.feed(row)
     found = [
         f
         for one in chains.values()
         for f in one.check.finish() + one.heads.finish(check.last, LATER)
     ]
-    assert found + check.finish() + positions.finish() == []
+    assert found + check.finish() + positions.finish({SOURCE: count}) == []
     assert sum(one.check.rows for one in chains.values()) == count
 
 
