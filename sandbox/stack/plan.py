@@ -104,7 +104,7 @@ def build_nodes(parts: Parts) -> dict[str, Node]:
         nodes.append(JobSpec("seed-data", lambda: _plant(parts), ("migrations",)))
     nodes += Services(
         parts.home,
-        parts.openbao.addr,
+        parts.openbao.private_addr,
         parts.kafka.bootstrap,
         parts.settings.silent_s_max,
         parts.settings.settlement_wait_s,

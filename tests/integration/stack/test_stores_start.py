@@ -14,9 +14,13 @@ from ops.waiting import until
 from sandbox.stack.home import Home
 from sandbox.stack.parts.kafka import Kafka, default_libs
 from sandbox.stack.parts.openbao import OpenBao
+from sandbox.stack.parts.services import Services
 from sandbox.stack.ports import Ports
+from sandbox.stack.supervisor import private
 from sandbox.stack.supervisor.nodes import Layer, ProcessSpec, RestartPolicy, State
 from sandbox.stack.supervisor.supervisor import StackError, Supervisor
+from services.chassis.settings import ServiceSettings
+from services.chassis.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -216,3 +220,32 @@ async def test_a_program_that_took_the_port_of_openbao_receives_nothing(
     assert squatter.received == []
     async with _opened(openbao):
         pass
+
+
+async def test_a_service_sends_its_token_to_no_program_on_the_port_of_openbao(
+    openbao: OpenBao,
+) -> None:
+    """OpenBao is down, and another user's program listens on its port."""
+    squatter = Squatter(openbao.port)
+    await squatter.listen()
+    home = openbao.home
+    services = {one.name: one for one in Services(home, openbao.private_addr, "unused:1").specs()}
+    token_file = home.run / "payments" / "token"
+    private.folder(token_file.parent)
+    private.write(token_file, "a token")
+    settings = ServiceSettings.model_validate(
+        {
+            "service": "payments",
+            "home": home.root,
+            "socket_in": Path("unused"),
+            "openbao_addr": services["payments"].env["BP_OPENBAO_ADDR"],
+            "service_account_token_file": token_file,
+        }
+    )
+    vault = Vault(settings)
+    try:
+        with pytest.raises(OSError, match="No such file"):
+            await vault.login()
+    finally:
+        await squatter.close()
+    assert squatter.received == []
