@@ -107,6 +107,7 @@ class OpenBao:
             command=(str(BINARY), "server", f"-config={configuration}"),
             env={"BAO_ADDR": self.addr, **GO_RUNTIME},
             probe=HttpProbe(f"http://openbao{HEALTH}", str(self.socket)),
+            ports=(self.port,),
             prepare=self.prepare,
             after_start=self.open,
             stop=StopPolicy(signal=signal.SIGTERM),

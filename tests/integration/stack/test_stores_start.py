@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import socket
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -249,3 +251,30 @@ async def test_a_service_sends_its_token_to_no_program_on_the_port_of_openbao(
     finally:
         await squatter.close()
     assert squatter.received == []
+
+
+async def test_a_process_is_not_ready_while_another_program_has_its_port(tmp_path: Path) -> None:
+    """The other program answers the probe, and would receive what is meant for the process."""
+    home = Home(tmp_path)
+    home.create()
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        port = squatter.getsockname()[1]
+        spec = ProcessSpec(
+            name="store",
+            layer=Layer.STORE,
+            command=("/bin/sleep", "3600"),
+            probe=_Room(Path("/")),
+            ports=(port,),
+            ready_within_s=0.5,
+            restart=RestartPolicy(delay_first_s=0.01, first_starts_max=1),
+        )
+        bank = Supervisor({"store": spec}, home.logs, home.pids_file)
+        with pytest.raises(StackError, match=f"does not listen on port {port}; not ready"):
+            await bank.ensure([])
+        await bank.stop_all()
+    serves = (sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1")
+    spec = replace(spec, command=serves, ready_within_s=60)
+    bank = Supervisor({"store": spec}, home.logs, home.pids_file)
+    await bank.ensure([])
+    await bank.stop_all()
+    home.remove_run()
