@@ -24,7 +24,7 @@ from services.audit.notary import VERIFIED_TOGETHER_MAX
 from services.audit.positions import Position, PositionsCheck, judged, position_of
 from services.audit.reading import NEVER, ChainReading, Reading
 from services.audit.settings import CHAINS
-from services.audit.store import notes_of_chain, recorded_sources, whole_chain
+from services.audit.store import keep_session, notes_of_chain, recorded_sources, whole_chain
 from services.audit.topic import READ_ROWS, Topic
 from services.audit.verify import Finding
 from services.audit.verify_heads import StatementsCheck
@@ -133,6 +133,7 @@ class _Inspection:
         statements = _Statements(self.trust, mark, utc_now())
         for chain in range(self.chains):
             self.spans[chain] = await asyncio.to_thread(self.topic.span, chain)
+        await keep_session(self.connection)
         async with self.connection.transaction(isolation="repeatable_read", readonly=True):
             starts: dict[int, Head] = {}
             if since_head:

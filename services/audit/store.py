@@ -115,6 +115,11 @@ class Store:
         await self._pool.execute(self._queries.ensure_partitions, months_ahead)
 
 
+async def keep_session(connection: Any) -> None:
+    """Let the session wait in a transaction for as long as a verification takes."""
+    await connection.execute(load_queries(_QUERIES).keep_session)
+
+
 async def whole_chain(
     connection: Any, chain: int, from_sequence: int = 0
 ) -> AsyncGenerator[AuditRow]:

@@ -104,6 +104,10 @@ WHERE chain = $1 AND sequence > $2
 ORDER BY sequence
 LIMIT $3
 
+-- name: keep_session
+-- Lets the session wait in a transaction: a verification also reads Kafka and asks OpenBao.
+SET idle_in_transaction_session_timeout = 0
+
 -- name: whole_chain
 -- The records of a chain from a sequence, in order, for verification.
 SELECT chain, sequence, event_id, event_type, source_topic, source_partition, source_offset,

@@ -88,6 +88,8 @@ class Audit:
     async def verified(self, *, since_head: bool = False) -> Report:
         """Verify the log as an operator does."""
         judge = await connect(self.postgres.database("bp_judge", "bp_audit"), "test")
+        # A verification waits for Kafka and OpenBao while its transaction is open.
+        await judge.execute("SET idle_in_transaction_session_timeout = 1")
         try:
             bootstrap = self.settings.kafka_bootstrap
             return await inspect(judge, bootstrap, self.trust(), since_head=since_head)
