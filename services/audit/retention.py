@@ -85,10 +85,17 @@ class Trimmer:
 
 
 def _ends(reader: Consumer, statement: Statement, before: datetime) -> dict[int, int]:
-    """Return the offsets before which events may be deleted, by chain."""
+    """Return the offsets before which events may be deleted, by chain.
+
+    A partition for which Kafka cannot say it waits until the next time; the others do not.
+    """
     found: dict[int, int] = {}
     for head in statement.heads:
-        end = _reach(reader, head.chain, head.log_offset + 1, before).deletable()
+        try:
+            end = _reach(reader, head.chain, head.log_offset + 1, before).deletable()
+        except KafkaException as error:
+            log.warning("audit.trimming_waits", chain=head.chain, error=str(error))
+            continue
         if end is not None:
             found[head.chain] = end
     return found

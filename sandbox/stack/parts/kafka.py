@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.stack.home import Home
+from sandbox.stack.ports import require_free
 from sandbox.stack.supervisor import launch, private
 from sandbox.stack.supervisor.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.probes import KafkaProbe, wait_for
@@ -113,6 +114,7 @@ class Kafka:
             layer=Layer.STORE,
             command=(*self._java(*heap, *JVM), "kafka.Kafka", str(self.configuration)),
             probe=KafkaProbe(self.bootstrap),
+            ports=(self.port,),
             cwd=self.home.data,
             prepare=self.prepare,
             # SIGKILL, like a crash: a controlled shutdown makes the only node leaderless while it
@@ -122,6 +124,8 @@ class Kafka:
 
     async def prepare(self) -> None:
         """Write jars and configuration; format the log directory at the first start."""
+        require_free(self.port, "Kafka")
+        require_free(self.controller_port, "Kafka")
         await asyncio.to_thread(fetch_libs, self.libs)
         shutil.rmtree(self.unpacked, ignore_errors=True)
         private.folder(self.unpacked)

@@ -90,19 +90,31 @@ CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON audit.record_other FOR EACH 
     FUNCTION audit.refuse();
 
 -- Offsets of source topics that repeat an event whose record names another offset. It grows only
--- when the relay sends an event again, which a crash makes it do.
+-- when the relay sends an event again, which a crash makes it do. services/audit/notes.py says what
+-- hash covers. A row without a chain comes from an earlier version.
 CREATE TABLE audit.repeated (
     source_topic text NOT NULL,
     source_partition integer NOT NULL,
     source_offset bigint NOT NULL,
     event_id uuid NOT NULL,
-    note_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    note_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    chain smallint,
+    sequence bigint,
+    log_offset bigint,
+    previous_hash bytea,
+    hash bytea,
+    CONSTRAINT repeated_chained CHECK ((num_nonnulls(chain, sequence, log_offset, previous_hash,
+        hash) = ANY (ARRAY[0, 5])))
 );
 ALTER TABLE audit.repeated OWNER TO audit_owner;
 
 ALTER TABLE ONLY audit.repeated
     ADD CONSTRAINT repeated_pkey PRIMARY KEY (source_topic, source_partition, source_offset,
         event_id);
+
+-- For the notes of one chain, in order.
+CREATE UNIQUE INDEX repeated_chain ON audit.repeated USING btree (chain, sequence) WHERE (chain IS
+    NOT NULL);
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON audit.repeated FOR EACH ROW EXECUTE FUNCTION
     audit.refuse();

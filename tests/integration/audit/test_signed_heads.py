@@ -15,6 +15,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from services.audit.chain import AuditRow, Head, digest
+from services.audit.head_files import SUFFIX
 from services.audit.inspection import Report
 from services.audit.notary import KEY
 from services.audit.settings import TOPIC
@@ -146,7 +147,7 @@ async def test_deleted_and_changed_files_of_heads_are_named_with_the_missing_num
     kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
 ) -> None:
     await write_signed(kafka, audit, audit_owner, 30)
-    (file,) = audit.settings.heads.iterdir()
+    (file,) = audit.settings.heads.glob(f"*{SUFFIX}")
     kept = file.read_bytes()
     lines = kept.splitlines(keepends=True)
     count = len(lines)
@@ -170,7 +171,7 @@ async def test_numbers_continue_after_all_heads_are_deleted_so_the_gap_stays_vis
     audit: Audit,
 ) -> None:
     last = await audit.sign()
-    (file,) = audit.settings.heads.iterdir()
+    (file,) = audit.settings.heads.glob(f"*{SUFFIX}")
     kept = file.read_bytes()
     try:
         file.unlink()
@@ -186,7 +187,7 @@ async def test_numbers_continue_after_all_heads_are_deleted_so_the_gap_stays_vis
 
 async def test_half_a_line_that_a_crash_left_is_no_finding(audit: Audit) -> None:
     last = await audit.sign()
-    (file,) = audit.settings.heads.iterdir()
+    (file,) = audit.settings.heads.glob(f"*{SUFFIX}")
     with file.open("ab") as out:
         out.write(last.line[:100])
     assert audit.heads.last() == last

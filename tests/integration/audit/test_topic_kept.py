@@ -1,7 +1,9 @@
 """The topic audit-logs keeps every event until it is recorded and signed."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -13,6 +15,8 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from ops.provision import topics
 from ops.waiting import scaled_s, until
 from sandbox.stack.parts import kafka as kafka_part
+from services.audit.head_files import HeadFiles
+from services.audit.heads import Signed, encode
 from services.audit.retention import Reach, Trimmer
 from services.audit.settings import CHAINS, TOPIC
 from services.chassis.kafka import producer_settings
@@ -144,6 +148,26 @@ async def test_only_events_that_are_committed_signed_and_old_are_deleted(
     assert await trimmer.trim() == {chain: head.log_offset + 6}, "all but the young and later ones"
     assert await trimmer.trim() == {}
     assert (await audit.verified()).findings == []
+
+
+async def test_a_partition_that_kafka_does_not_know_stops_no_other(
+    kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    ids = new_ids(5)
+    write(kafka, TOPIC, ids, OLD)
+    audit.start()
+    await recorded(audit_owner, ids, 5)
+    await audit.end()
+    signed = await audit.sign()
+    chain = await chain_of(audit_owner, ids[0])
+    head = signed.statement.head(chain)
+    assert head is not None
+    heads = tuple(replace(head, chain=number) for number in (CHAINS + 1, chain))
+    unknown = HeadFiles(tmp_path)
+    statement = replace(signed.statement, heads=heads)
+    unknown.append(Signed(statement, encode(statement), signed.signature))
+    trimmer = Trimmer(kafka.bootstrap, unknown, timedelta())
+    assert await trimmer.trim() == {chain: head.log_offset + 1}
 
 
 async def test_the_topic_of_an_earlier_version_gets_the_retention_too(
