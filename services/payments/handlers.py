@@ -78,7 +78,11 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
     transfer = debited(order, transfer_id, fraud_review=review, now=utc_now())
     debit, saga_task = await _debit(deps, order, transfer)
     if debit.outcome == "REUSED":
-        raise IdempotencyKeyReused
+        # The key was taken after the look above: perhaps by an earlier version, for this request.
+        replayed = await _replay_of_key(deps, order)
+        if replayed is None:
+            raise IdempotencyKeyReused
+        return replayed
     if saga_task is None:
         return await _replay(deps, debit.transfer_id)
     return await _answer(deps, saga_task, transfer)
@@ -136,7 +140,7 @@ async def _replay_of_key(deps: Dependencies, order: InterbankTransferOrder) -> b
     used = await deps.store.key(order)
     if used is None:
         return None
-    if used.fingerprint != order.fingerprint:
+    if not order.is_for(used.fingerprint):
         raise IdempotencyKeyReused
     return await _replay(deps, used.transfer_id)
 
