@@ -224,8 +224,7 @@ async def list_interbank_transfers(
 
     Raises AccountNotFound for an account that is not the customer's, and PageTokenInvalid.
     """
-    state_name = state.value if state else None
-    digest = query_digest("ListInterbankTransfers", customer_id, account_id, state_name, created)
+    digest = _list_digest(customer_id, account_id, state, created)
     rows = page_rows(page_size)
     cursor = deps.tokens.open(page_token, digest)
     # Before the read, which for another customer's account would scan its whole history.
@@ -239,6 +238,17 @@ async def list_interbank_transfers(
     if len(transfers) <= rows:
         return transfers, ""
     return transfers[:rows], deps.tokens.seal(digest, transfers[rows - 1].transfer_id)
+
+
+def _list_digest(
+    customer_id: uuid.UUID, account_id: uuid.UUID, state: State | None, created: TimeRange
+) -> bytes:
+    state_name = state.value if state else None
+    return query_digest(
+        *("ListInterbankTransfers", customer_id, account_id, state_name),
+        time_from=created.time_from,
+        time_to=created.time_to,
+    )
 
 
 async def cancel_interbank_transfer(
