@@ -34,7 +34,8 @@ ATTEMPTS_MAX = 60
 PAUSE_S = 1.0
 """The time between two attempts, in which the queue behind the last one empties."""
 
-_LOCK_REFUSED = re.compile(r"due to lock timeout|deadlock detected")
+_LOCK_REFUSED = re.compile(r"\((55P03|40P01)\)")
+"""The SQLSTATE of a lock that was not available or of a deadlock, in dbmate's message."""
 _CONCURRENT = re.compile(r"^-- migrate:up\s+transaction:false\b")
 
 _INVALID_INDEXES = """
@@ -107,7 +108,7 @@ class MigrationRun:
                 # argument. The driver sends what it does not know to PostgreSQL as a setting.
                 await self.run(
                     (str(DBMATE), *options, *table, "migrate"),
-                    {"DATABASE_URL": f"{url}&lock_timeout={wait_ms}&lc_messages=C"},
+                    {"DATABASE_URL": f"{url}&lock_timeout={wait_ms}"},
                     self.log,
                 )
             except RuntimeError as error:

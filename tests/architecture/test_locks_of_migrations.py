@@ -47,6 +47,14 @@ REFUSED = {
         "CREATE TRIGGER t AFTER INSERT ON toys.toy FOR EACH ROW EXECUTE FUNCTION toys.f();",
         "one-locked-table",
     ),
+    "a function that running processes may call": (
+        "DROP FUNCTION toys.f();",
+        "dropped-function",
+    ),
+    "a right that running processes may use": (
+        "REVOKE INSERT ON\n    toys.toy FROM bp_toys;",
+        "revoked-right",
+    ),
     "a concurrent build in a transaction": (
         "SELECT 1;\nCREATE INDEX CONCURRENTLY toy_name ON toys.toy (name);",
         "ban-concurrent-index-creation-in-transaction",
@@ -75,6 +83,13 @@ ACCEPTED = {
         "CREATE FUNCTION toys.f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN\n"
         "LOCK TABLE toys.price; LOCK TABLE toys.toy; END $$;"
     ),
+    "a function that nobody may call": (
+        "CREATE FUNCTION toys.g() RETURNS void LANGUAGE sql AS 'SELECT';\n"
+        "REVOKE ALL ON FUNCTION toys.g() FROM PUBLIC;"
+    ),
+    "a function whose last caller has gone": (
+        "-- The last release called it.\n-- squawk-ignore dropped-function\nDROP FUNCTION toys.f();"
+    ),
     "a reason is given": (
         "-- No process reads the column since the last release.\n"
         "-- squawk-ignore ban-drop-column\nALTER TABLE toys.toy DROP COLUMN name;"
@@ -84,6 +99,8 @@ FROZEN = {
     "payments/sql/migrations/0018_pages_by_state.sql": "require-concurrent-index-creation",
     "payments/sql/migrations/0026_owner_without_login.sql": "one-locked-table",
     "payments/sql/migrations/0028_reviews.sql": "require-concurrent-index-creation",
+    "payments/sql/migrations/0029_least_rights_and_retention.sql": "revoked-right",
+    "payments/sql/migrations/0031_cancel_requester.sql": "dropped-function",
     "customers/sql/migrations/0004_account_numbers.sql": "adding-field-with-default",
 }
 """Frozen migrations that the rules would refuse today."""

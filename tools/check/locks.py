@@ -1,8 +1,9 @@
 """Checks that a new migration does not stop the bank: no long lock of a table that is in use.
 
-squawk knows which statements rewrite, scan or lock a table for long. Two rules are the bank's own:
-a transaction locks one existing table at most, because code and migration would otherwise have to
-lock tables in the same order, and a migration outside a transaction is one concurrent statement.
+squawk knows which statements rewrite, scan or lock a table for long. Three rules are the bank's
+own. A transaction locks one existing table at most, because code and migration would otherwise have
+to lock tables in the same order. A migration outside a transaction is one concurrent statement. And
+nothing is taken from a call that has begun: no function is dropped and no service loses a right.
 `-- squawk-ignore <rule>` above a statement excuses it; the comment above it says why.
 """
 
@@ -64,6 +65,15 @@ _LOCKED = re.compile(
 )
 
 
+_TAKEN = {
+    "dropped-function": re.compile(r"^DROP\s+FUNCTION\b", re.IGNORECASE | re.MULTILINE),
+    "revoked-right": re.compile(
+        r"^REVOKE\b[^;]*\bFROM\s[^;]*\bbp_\w+", re.IGNORECASE | re.MULTILINE
+    ),
+}
+_TAKEN_REASON = "A call that has begun fails at the commit. Do it when no process makes such calls."
+
+
 class Finding(NamedTuple):
     """A broken rule: the line of the migration, from 1, the rule's name and the reason."""
 
@@ -89,7 +99,7 @@ def findings(file: Path) -> list[Finding]:
     up = file.read_text().partition("-- migrate:down")[0]
     outside = _OUTSIDE_TRANSACTION.match(up.lstrip()) is not None
     own = _alone(up) if outside else _one_table(up)
-    return sorted([*_squawk(up, in_transaction=not outside), *own])
+    return sorted([*_squawk(up, in_transaction=not outside), *own, *_taken(up)])
 
 
 def _squawk(up: str, *, in_transaction: bool) -> Iterator[Finding]:
@@ -115,8 +125,7 @@ def _alone(up: str) -> Iterator[Finding]:
 
 
 def _one_table(up: str) -> Iterator[Finding]:
-    # Bodies and comments are blanked, and the lines keep their numbers.
-    text = _COMMENT.sub("", _BODY.sub(lambda body: "\n" * body[0].count("\n"), up))
+    text = _COMMENT.sub("", _without_bodies(up))
     made = {match[1] for match in _CREATED.finditer(text)}
     first: str | None = None
     for match in _LOCKED.finditer(text):
@@ -128,3 +137,18 @@ def _one_table(up: str) -> Iterator[Finding]:
             yield Finding(text.count("\n", 0, match.start()) + 1, "one-locked-table", reason)
             return
         first = table
+
+
+def _taken(up: str) -> Iterator[Finding]:
+    text = _without_bodies(up)
+    lines = text.splitlines()
+    for rule, pattern in _TAKEN.items():
+        for match in pattern.finditer(text):
+            line = text.count("\n", 0, match.start())
+            if f"squawk-ignore {rule}" not in lines[line - 1]:
+                yield Finding(line + 1, rule, _TAKEN_REASON)
+
+
+def _without_bodies(up: str) -> str:
+    """Return the statements without the bodies of functions; the lines keep their numbers."""
+    return _BODY.sub(lambda body: "\n" * body[0].count("\n"), up)

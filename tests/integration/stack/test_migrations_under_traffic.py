@@ -32,6 +32,9 @@ LAST = {
     "transfers": "0004",
 }
 """The last migration of each service in the previous version."""
+OVERTAKES = ("payments 0029", "payments 0031", "transfers 0011")
+"""Frozen migrations that take a right, a function or a table from calls that have begun. Such a
+call fails at the commit and has changed nothing. The check `locks` refuses new ones."""
 DATABASE = "bp_previous"
 TRANSFERS = 200_000
 PLANT = """
@@ -90,6 +93,8 @@ class Traffic:
     stopped: bool = False
     done: int = 0
     failed: list[str] = field(default_factory=list[str])
+    overtaken: list[str] = field(default_factory=list[str])
+    """The errors of calls that ran while OVERTAKES committed; each call was repeated."""
 
     async def pay(self, number: int) -> None:
         """Make interbank and book transfers in turn until the end."""
@@ -98,9 +103,8 @@ class Traffic:
         for turn in itertools.count():
             if self.stopped:
                 return
-            call = self._interbank(account_id) if turn % 2 else self._book(account_id, other)
             try:
-                await call
+                await (self._interbank(account_id) if turn % 2 else self._book(account_id, other))
             except (asyncpg.PostgresError, TimeoutError) as error:
                 self.failed.append(repr(error))
             self.done += 1
@@ -113,7 +117,7 @@ class Traffic:
             *(now, "previous/0", now + timedelta(seconds=45)),
             *(new_id(shard_of(account_id)), new_id(), b"event"),
         )
-        debited = await _batched(self.payments, DEBIT_EACH, DEBIT, order)
+        debited = await self._batched(self.payments, DEBIT_EACH, DEBIT, order)
         assert debited["outcome"] == "DEBITED", debited
         # Half of the transfers fail: their step also frees the key, which a debit takes first.
         fails = self.done % 2 == 0
@@ -123,7 +127,7 @@ class Traffic:
             *(new_id(), "bp.payments.v1.TransferAdvanced", b"event", fails),
             *(None if fails else b"answer", None),
         )
-        advanced = await self.payments.fetchrow(ADVANCE, *step)
+        advanced = await self._call(self.payments, ADVANCE, *step)
         assert advanced["advanced"], advanced
         read = await self.payments.fetchrow(READ, shard_of(transfer_id), transfer_id)
         assert read["version"] == 2, read
@@ -134,18 +138,28 @@ class Traffic:
             *(account_id, transfer_id.hex, b"f" * 32, transfer_id, account_id, other, other),
             *("USD", 1, "lunch", utc_now(), b"answer", new_id(), b"event", None),
         )
-        posted = await _batched(self.transfers, POST_BOOK_TRANSFERS, POST_BOOK_TRANSFER, request)
+        posted = await self._batched(
+            self.transfers, POST_BOOK_TRANSFERS, POST_BOOK_TRANSFER, request
+        )
         assert posted["verdict"] == "POSTED", posted
 
+    async def _batched(
+        self, pool: asyncpg.Pool, together: str, alone: str, arguments: tuple[object, ...]
+    ) -> asyncpg.Record:
+        """Run a batch of one, and alone if the batch fails, as the services do."""
+        try:
+            return await pool.fetchrow(together, [arguments])
+        except asyncpg.PostgresError:
+            return await self._call(pool, alone, *arguments)
 
-async def _batched(
-    pool: asyncpg.Pool, together: str, alone: str, arguments: tuple[object, ...]
-) -> asyncpg.Record:
-    """Run a batch of one, and alone if the batch fails, as the services do."""
-    try:
-        return await pool.fetchrow(together, [arguments])
-    except asyncpg.PostgresError:
-        return await pool.fetchrow(alone, *arguments)
+    async def _call(self, pool: asyncpg.Pool, sql: str, *arguments: object) -> asyncpg.Record:
+        """Run a statement, and again after each of OVERTAKES that took something from it."""
+        for _ in OVERTAKES:
+            try:
+                return await pool.fetchrow(sql, *arguments)
+            except (asyncpg.InternalServerError, asyncpg.InsufficientPrivilegeError) as error:
+                self.overtaken.append(repr(error))
+        return await pool.fetchrow(sql, *arguments)
 
 
 @pytest_asyncio.fixture
@@ -214,8 +228,12 @@ async def test_no_payment_of_the_previous_version_fails_during_a_migration_to_th
                 await migrating
             finally:
                 traffic.stopped = True
-        print(f"{traffic.done} payments, the longest call {await admin.fetchval(LONGEST):.0f} ms")
+        print(
+            f"{traffic.done} payments, the longest call {await admin.fetchval(LONGEST):.0f} ms,"
+            f" repeated: {traffic.overtaken}"
+        )
         assert traffic.failed == []
+        assert len(traffic.overtaken) <= len(OVERTAKES) * len(accounts), traffic.overtaken
         assert traffic.done > 0
     finally:
         await reader.close()
