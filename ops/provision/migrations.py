@@ -1,23 +1,21 @@
 """Migrates the databases with dbmate: plain SQL, in a fixed order within a database.
 
-dbmate stores the number of each migration it ran. It also stores each file's digest. So a migration
-run recognises a database of another version before it changes anything. A migration's folder may
-have `reworded.sha256`, the digests of earlier texts that differ from a file in comments only.
+dbmate stores the number of each migration that it ran, and this module each file's digest. So a run
+recognises a database of another version before it changes anything. A migration's folder may have
+`reworded.sha256`, the digests of earlier texts that differ from a file in comments only.
+`migration_run.py` runs dbmate so that the bank keeps working meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import sys
 from pathlib import Path
 
-import asyncpg
-
+from ops.provision.migration_run import MigrationRun, applied_digests, migrations_table
 from ops.provision.roster import MIGRATIONS, REPO
 from ops.provision.stores import PostgresServer, RunProgram
 
-DBMATE = Path(sys.prefix) / "bin" / "dbmate"
 SERVICES = REPO / "services"
 
 
@@ -38,19 +36,14 @@ async def migrate(postgres: PostgresServer, logs: Path, run: RunProgram) -> None
 async def migrate_database(
     postgres: PostgresServer, logs: Path, run: RunProgram, database: str, services: tuple[str, ...]
 ) -> None:
-    """Migrate one database, its services in this order."""
+    """Migrate one database, its services in this order. Raises TableInUse when a migration does not
+    get its locks, and what `run` raises when one fails."""
     for service in services:
         folder = SERVICES / service / "sql" / "migrations"
         if not folder.exists():
             continue
-        options = ("--no-dump-schema", "--migrations-dir", str(folder))
-        table = ("--migrations-table", _table(service))
-        # The URL holds the password, so it is passed in dbmate's environment, not as an argument.
-        await run(
-            (str(DBMATE), *options, *table, "migrate"),
-            {"DATABASE_URL": postgres.url(database)},
-            logs / f"migrations-{database}-{service}.log",
-        )
+        log = logs / f"migrations-{database}-{service}.log"
+        await MigrationRun(postgres, run, database, service, folder, log).finish()
         await _note_digests(postgres, database, service)
 
 
@@ -74,7 +67,7 @@ async def _refuse_foreign(
     connection = await postgres.connect(database)
     try:
         for service in services:
-            applied = await _applied(connection, service)
+            applied = await applied_digests(connection, service)
             finding = foreign(applied, _held(service), _reworded(service))
             if finding:
                 raise IncompatibleDatabase(
@@ -84,10 +77,6 @@ async def _refuse_foreign(
                 )
     finally:
         await connection.close()
-
-
-def _table(service: str) -> str:
-    return f"schema_migrations_{service}"
 
 
 def _held(service: str) -> dict[str, str]:
@@ -102,17 +91,8 @@ def _reworded(service: str) -> frozenset[str]:
     return frozenset(line.split()[0] for line in lines)
 
 
-async def _applied(connection: asyncpg.Connection, service: str) -> dict[str, str | None]:
-    if await connection.fetchval("SELECT to_regclass($1)", f"public.{_table(service)}") is None:
-        return {}
-    # Read through JSON, because an older database's table has no column `digest` yet.
-    sql = f"SELECT version, to_jsonb(d) ->> 'digest' AS digest FROM public.{_table(service)} d"  # noqa: S608
-    rows = await connection.fetch(sql)
-    return {row["version"]: row["digest"] for row in rows}
-
-
 async def _note_digests(postgres: PostgresServer, database: str, service: str) -> None:
-    connection, table = await postgres.connect(database), f"public.{_table(service)}"
+    connection, table = await postgres.connect(database), migrations_table(service)
     held = _held(service)
     try:
         await connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS digest text")

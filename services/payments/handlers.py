@@ -78,7 +78,11 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
     transfer = debited(order, transfer_id, fraud_review=review, now=utc_now())
     debit, saga_task = await _debit(deps, order, transfer)
     if debit.outcome == "REUSED":
-        raise IdempotencyKeyReused
+        # The key was taken after the look above: perhaps by an earlier version, for this request.
+        replayed = await _replay_of_key(deps, order)
+        if replayed is None:
+            raise IdempotencyKeyReused
+        return replayed
     if saga_task is None:
         return await _replay(deps, debit.transfer_id)
     return await _answer(deps, saga_task, transfer)
@@ -136,7 +140,7 @@ async def _replay_of_key(deps: Dependencies, order: InterbankTransferOrder) -> b
     used = await deps.store.key(order)
     if used is None:
         return None
-    if used.fingerprint != order.fingerprint:
+    if not order.is_for(used.fingerprint):
         raise IdempotencyKeyReused
     return await _replay(deps, used.transfer_id)
 
@@ -220,8 +224,7 @@ async def list_interbank_transfers(
 
     Raises AccountNotFound for an account that is not the customer's, and PageTokenInvalid.
     """
-    state_name = state.value if state else None
-    digest = query_digest("ListInterbankTransfers", customer_id, account_id, state_name, created)
+    digest = _list_digest(customer_id, account_id, state, created)
     rows = page_rows(page_size)
     cursor = deps.tokens.open(page_token, digest)
     # The owner is checked first, because a read for another customer scans the whole account.
@@ -235,6 +238,17 @@ async def list_interbank_transfers(
     if len(transfers) <= rows:
         return transfers, ""
     return transfers[:rows], deps.tokens.seal(digest, transfers[rows - 1].transfer_id)
+
+
+def _list_digest(
+    customer_id: uuid.UUID, account_id: uuid.UUID, state: State | None, created: TimeRange
+) -> bytes:
+    state_name = state.value if state else None
+    return query_digest(
+        *("ListInterbankTransfers", customer_id, account_id, state_name),
+        time_from=created.time_from,
+        time_to=created.time_to,
+    )
 
 
 async def cancel_interbank_transfer(

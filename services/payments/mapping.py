@@ -18,7 +18,7 @@ from bp.type.v1.money_pb2 import Money as MoneyMessage
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.call_context import Call
-from services.chassis.idempotency import fingerprint
+from services.chassis.idempotency import fingerprint, former_fingerprint
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
 from services.nacha.settlement import expected_date
@@ -59,6 +59,7 @@ def order_from(request: CreateInterbankTransferRequest, call: Call) -> Interbank
         memo=request.memo,
         idempotency_key=call.idempotency_key,
         fingerprint=fingerprint(request),
+        former_fingerprint=former_fingerprint(request),
         correlation_id=call.request_id,
         traceparent=call.traceparent,
     )

@@ -41,6 +41,12 @@ class InterbankTransferOrder:
     fingerprint: bytes
     correlation_id: str
     traceparent: str
+    former_fingerprint: bytes | None = None
+    """What an earlier version stored for the same request; None if it is the same."""
+
+    def is_for(self, stored: bytes) -> bool:
+        """Return whether a key's stored fingerprint is that of this order."""
+        return stored in (self.fingerprint, self.former_fingerprint)
 
 
 _ORDERS = uuid.UUID("5d0c5a40-6f8e-4d0b-9a39-1f0c7a1f3f52")

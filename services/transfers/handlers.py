@@ -79,7 +79,7 @@ async def list_book_transfers(
 
     Raises AccountNotFound for an account that is not the customer's, and PageTokenInvalid.
     """
-    digest = query_digest("ListBookTransfers", customer_id, wanted)
+    digest = _list_digest(customer_id, wanted)
     cursor = deps.tokens.open(page_token, digest)
     await _require_own_account(deps, customer_id, wanted.account_id)
     rows = page_rows(page_size)
@@ -104,12 +104,30 @@ async def list_entries(
 
     Raises AccountNotFound for an account that is not the customer's, and PageTokenInvalid.
     """
-    digest = query_digest("ListEntries", customer_id, wanted)
+    digest = _entries_digest(customer_id, wanted)
     cursor = deps.tokens.open(page_token, digest)
     await _require_own_account(deps, customer_id, wanted.account_id)
     rows = page_rows(page_size)
     page = await deps.store.statement.entries(wanted, below=_position(cursor), rows=rows)
     return page.rows, _token_below(deps, digest, page.next_below)
+
+
+def _list_digest(customer_id: uuid.UUID, wanted: TransferFilter) -> bytes:
+    return query_digest(
+        *("ListBookTransfers", customer_id, wanted.account_id),
+        direction=None if wanted.direction is Direction.PAID else wanted.direction,
+        time_from=wanted.created.time_from,
+        time_to=wanted.created.time_to,
+    )
+
+
+def _entries_digest(customer_id: uuid.UUID, wanted: EntryFilter) -> bytes:
+    return query_digest(
+        *("ListEntries", customer_id, wanted.account_id),
+        type=wanted.type,
+        time_from=wanted.created.time_from,
+        time_to=wanted.created.time_to,
+    )
 
 
 def _position(cursor: uuid.UUID | None) -> int | None:

@@ -16,7 +16,7 @@ from bp.transfers.v1.transfers_service_pb2 import (
 from bp.type.v1.money_pb2 import Money as MoneyMessage
 
 from services.chassis.call_context import Call
-from services.chassis.idempotency import fingerprint
+from services.chassis.idempotency import fingerprint, former_fingerprint
 from services.chassis.time_texts import time_range
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
@@ -42,6 +42,7 @@ def order_from(request: CreateBookTransferRequest, call: Call) -> BookTransferOr
         memo=request.memo,
         idempotency_key=call.idempotency_key,
         fingerprint=fingerprint(request),
+        former_fingerprint=former_fingerprint(request),
         correlation_id=call.request_id,
         traceparent=call.traceparent,
         admit_time=call.admit_time,

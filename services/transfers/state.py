@@ -35,6 +35,8 @@ class BookTransferOrder:
     traceparent: str
     admit_time: datetime
     """When the bank admitted the order; the transfer's create_time."""
+    former_fingerprint: bytes | None = None
+    """What an earlier version stored for the same request; None if it is the same."""
 
 
 @dataclass(frozen=True, slots=True)

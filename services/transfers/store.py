@@ -126,10 +126,16 @@ class Store:
 
     async def replay(self, order: BookTransferOrder) -> Posted | None:
         """Return the stored answer of an order's key, or None; raise IdempotencyKeyReused."""
-        row = await self._pool.fetchrow(
-            self._sql.replay, order.customer_id, order.idempotency_key, order.fingerprint
-        )
+        row = await self._replay(order, order.fingerprint)
+        if row["verdict"] == "REUSED" and order.former_fingerprint is not None:
+            row = await self._replay(order, order.former_fingerprint)
         return _answer(row)
+
+    async def _replay(self, order: BookTransferOrder, fingerprint: bytes) -> Any:
+        """Return the verdict on a fingerprint, NULL for a free key, and the stored answer."""
+        return await self._pool.fetchrow(
+            self._sql.replay, order.customer_id, order.idempotency_key, fingerprint
+        )
 
     async def transfer(self, transfer_id: uuid.UUID) -> BookTransfer | None:
         """Return a transfer, or None."""
