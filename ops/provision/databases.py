@@ -10,6 +10,8 @@ from ops.provision.roster import JUDGE, MIGRATIONS, REVIEWER, SERVICES, WRITE_DA
 from ops.provision.stores import PostgresServer
 
 JUDGE_ROLE = f"bp_{JUDGE}"
+OTHER_DATABASES = ("postgres", "template1")
+"""PostgreSQL's own databases, to which only administrators connect."""
 
 
 def logins() -> dict[str, tuple[str, ...]]:
@@ -49,6 +51,8 @@ async def _create_roles(connection: asyncpg.Connection, password_of: Callable[[s
         for database in databases:
             await connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {role}")
     await connection.execute(f"GRANT pg_read_all_data, pg_monitor TO {JUDGE_ROLE}")
+    for database in OTHER_DATABASES:
+        await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
 
 
 async def _prepare_database(postgres: PostgresServer, database: str) -> None:

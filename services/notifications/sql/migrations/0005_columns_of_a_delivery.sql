@@ -1,0 +1,13 @@
+-- migrate:up
+
+-- The service writes outcomes of deliveries; it neither registers devices nor redirects a delivery.
+REVOKE INSERT ON notif.device FROM bp_notifications;
+REVOKE UPDATE ON notif.delivery FROM bp_notifications;
+GRANT UPDATE (state, attempts, next_attempt_time, deliver_time, detail)
+    ON notif.delivery TO bp_notifications;
+
+-- migrate:down
+REVOKE UPDATE (state, attempts, next_attempt_time, deliver_time, detail)
+    ON notif.delivery FROM bp_notifications;
+GRANT UPDATE ON notif.delivery TO bp_notifications;
+GRANT INSERT ON notif.device TO bp_notifications;
