@@ -85,7 +85,7 @@ class NoticesTable(ReturnChecks):
         if notice_id not in self.notices:
             notice = (notice_id, kind, trace_number, transfer_id, return_code, "CONFLICT")
             self._database.put(self.notices, notice_id, notice_row(*notice))
-        return []
+        return [{"keep_conflict": None}]
 
     def _set_notice(self, notice_id: str, state: str) -> None:
         self._database.put(self.notices, notice_id, Record(self.notices[notice_id], state=state))
@@ -96,7 +96,7 @@ class NoticesTable(ReturnChecks):
         """Set the final state of a notice that changed nothing."""
         if notice_id in self.kept:
             self._set_notice(notice_id, state)
-        return []
+        return [{"close_notice": None}]
 
     def matching_notices(self, rows_max: int, types: Sequence[str]) -> Sequence[Record]:
         """Return the kept notices of these types whose transfer exists, oldest first."""

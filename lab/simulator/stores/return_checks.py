@@ -41,10 +41,10 @@ class ReturnChecks:
         check = self.return_checks.get(transfer_id)
         if check is not None:
             self._database.put(self.return_checks, transfer_id, {**check, "due_time": due})
-        return []
+        return [{"check_return_at": None}]
 
     def end_return_checks(self, _shard: int, transfer_id: uuid.UUID) -> Sequence[Any]:
         """End the checks of a transfer."""
         if transfer_id in self.return_checks:
             self._database.drop(self.return_checks, transfer_id)
-        return []
+        return [{"end_return_checks": None}]

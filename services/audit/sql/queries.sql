@@ -1,8 +1,6 @@
 -- name: lock_chains
 -- Locks the chains until the transaction ends; the fixed order prevents deadlocks.
-SELECT pg_advisory_xact_lock(20310, chain)
-FROM unnest($1::integer[]) AS wanted (chain)
-ORDER BY chain
+SELECT audit.lock_chains($1)
 
 -- name: heads
 -- The last link of each chain; a chain without records has no row.
@@ -79,7 +77,7 @@ ORDER BY repeated.sequence
 
 -- name: try_lock_signing
 -- Locks the signing of heads until the transaction ends; false if another process holds the lock.
-SELECT pg_try_advisory_xact_lock(20311, 0)
+SELECT audit.try_lock_signing()
 
 -- name: confirm_session
 -- Fails if the session has ended, because its lock of signing has then ended too.

@@ -159,80 +159,49 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     cancel_requester;
 
 -- name: claim_return_checks
--- Claims the checks for late returns that are due, with their transfers. By ctid, because a plan
--- that does not know the limit would join with the whole table.
-WITH claimed AS (
-    UPDATE payments.late_return_check c
-    SET due_time = $1, attempts = c.attempts + 1
-    WHERE c.ctid = ANY (ARRAY(
-        SELECT due.ctid
-        FROM payments.late_return_check due
-        WHERE due.due_time < $2
-        ORDER BY due.due_time
-        LIMIT $3
-        FOR UPDATE SKIP LOCKED))
-    RETURNING c.shard, c.transfer_id, c.settle_time, c.attempts
-)
-SELECT c.settle_time, c.attempts, t.transfer_id, customer_id, account_id, amount,
-    currency, beneficiary_name, routing_number, account_number, account_type, memo, fraud_review,
-    state, version, trace_number, failure_reason, return_code, correlation_id, traceparent,
-    create_time, update_time, accepted_response, submit_time, complete_time, return_time,
-    cancel_requester
-FROM claimed c
-JOIN payments.interbank_transfer t ON t.shard = c.shard AND t.transfer_id = c.transfer_id;
+-- Claims the checks for late returns that are due, with their transfers. Each is read by its key.
+SELECT c.settle_time, c.attempts, t.transfer_id, t.customer_id, t.account_id, t.amount, t.currency,
+    t.beneficiary_name, t.routing_number, t.account_number, t.account_type, t.memo, t.fraud_review,
+    t.state, t.version, t.trace_number, t.failure_reason, t.return_code, t.correlation_id,
+    t.traceparent, t.create_time, t.update_time, t.accepted_response, t.submit_time,
+    t.complete_time, t.return_time, t.cancel_requester
+FROM payments.claim_return_checks($1, $2, $3) c
+CROSS JOIN LATERAL (
+    SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
+        account_number, account_type, memo, fraud_review, state, version, trace_number,
+        failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
+        accepted_response, submit_time, complete_time, return_time, cancel_requester
+    FROM payments.interbank_transfer i
+    WHERE i.shard = c.shard AND i.transfer_id = c.transfer_id
+    LIMIT 1
+) t;
 
 -- name: check_return_at
 -- Sets when the bank checks a transfer for a late return, if a check is left.
-UPDATE payments.late_return_check SET due_time = $3 WHERE shard = $1 AND transfer_id = $2;
+SELECT payments.check_return_at($1, $2, $3);
 
 -- name: end_return_checks
 -- Ends the checks of a transfer for late returns.
-DELETE FROM payments.late_return_check WHERE shard = $1 AND transfer_id = $2;
+SELECT payments.end_return_checks($1, $2);
 
 -- name: put_aside
 -- Keeps a contradiction for a person and stops asking about its transfer, unless the transfer has
 -- changed.
-WITH aside AS (
-    UPDATE payments.interbank_transfer
-    SET lease_until = 'infinity'
-    WHERE shard = $1 AND transfer_id = $2 AND version = $3
-    RETURNING transfer_id
-)
-INSERT INTO payments.ach_notice
-    (notice_id, type, trace_number, transfer_id, return_code, state)
-SELECT $4, $5, $6, transfer_id, '', 'CONFLICT'
-FROM aside
-ON CONFLICT (notice_id) DO UPDATE SET receive_time = clock_timestamp()
-RETURNING notice_id;
+SELECT kept_id AS notice_id
+FROM payments.put_aside($1, $2, $3, $4, $5, $6);
 
 -- name: keep_notice
 -- Keeps a notice of the clearing house; a repeated one changes nothing. Returns the notice's state,
 -- or REUSED if its id belongs to a notice with other content.
-WITH kept AS (
-    INSERT INTO payments.ach_notice
-        (notice_id, type, trace_number, transfer_id, return_code, content, state)
-    VALUES ($1, $2, $3, $4, $5, $6, 'KEPT')
-    ON CONFLICT DO NOTHING
-    RETURNING state
-)
-SELECT state FROM kept
-UNION ALL
-SELECT CASE WHEN (type, trace_number, return_code) = ($2, $3, $5)
-        AND transfer_id IS NOT DISTINCT FROM $4 AND coalesce(content = $6, true)
-    THEN state ELSE 'REUSED' END
-FROM payments.ach_notice WHERE notice_id = $1
-LIMIT 1;
+SELECT payments.keep_notice($1, $2, $3, $4, $5, $6) AS state;
 
 -- name: keep_conflict
 -- Keeps a notice for a person; a repeated one changes nothing.
-INSERT INTO payments.ach_notice
-    (notice_id, type, trace_number, transfer_id, return_code, content, state)
-VALUES ($1, $2, $3, $4, $5, $6, 'CONFLICT')
-ON CONFLICT DO NOTHING;
+SELECT payments.keep_conflict($1, $2, $3, $4, $5, $6);
 
 -- name: close_notice
 -- Sets the state of a notice that changed nothing.
-UPDATE payments.ach_notice SET state = $2 WHERE notice_id = $1 AND state = 'KEPT';
+SELECT payments.close_notice($1, $2);
 
 -- name: matching_notices
 -- Kept notices of the given types whose transfer exists, oldest first.
@@ -249,14 +218,8 @@ LIMIT $1;
 -- name: give_up_notices
 -- Ends the wait of kept notices that came before an instant. Notices of the given types whose
 -- transfer exists are left: they are about to be applied.
-UPDATE payments.ach_notice n SET state = 'CONFLICT'
-WHERE n.state = 'KEPT' AND n.receive_time < $1
-  AND NOT (n.type = ANY ($2::text[])
-    AND (EXISTS (SELECT FROM payments.interbank_transfer t
-                 WHERE t.shard = ledger.shard_of(n.transfer_id) AND t.transfer_id = n.transfer_id)
-         OR n.transfer_id IS NULL AND EXISTS (
-             SELECT FROM payments.interbank_transfer t WHERE t.trace_number = n.trace_number)))
-RETURNING n.notice_id, n.type, n.trace_number, n.transfer_id, n.return_code;
+SELECT notice_id, type, trace_number, transfer_id, return_code
+FROM payments.give_up_notices($1, $2);
 
 -- name: ensure_partitions
 -- Creates the partitions of the coming months.

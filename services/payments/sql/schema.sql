@@ -83,6 +83,13 @@ ALTER TABLE ONLY payments.ach_notice
 CREATE INDEX ach_notice_kept ON payments.ach_notice USING btree (receive_time) WHERE (state =
     'KEPT'::text);
 
+ALTER TABLE payments.ach_notice ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY keep ON payments.ach_notice FOR INSERT WITH CHECK ((state = ANY (ARRAY['KEPT'::text,
+    'CONFLICT'::text])));
+
+CREATE POLICY read ON payments.ach_notice FOR SELECT USING (true);
+
 GRANT SELECT ON TABLE payments.ach_notice TO bp_judge;
 GRANT SELECT,INSERT ON TABLE payments.ach_notice TO bp_payments;
 
@@ -247,8 +254,16 @@ ALTER TABLE ONLY payments.late_return_check
 -- For the transfers to ask about now.
 CREATE INDEX late_return_check_due ON payments.late_return_check USING btree (due_time);
 
+ALTER TABLE payments.late_return_check ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY read ON payments.late_return_check FOR SELECT USING (true);
+
 GRANT SELECT ON TABLE payments.late_return_check TO bp_judge;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE payments.late_return_check TO bp_payments;
+GRANT SELECT,DELETE ON TABLE payments.late_return_check TO bp_payments;
+
+GRANT UPDATE(due_time) ON TABLE payments.late_return_check TO bp_payments;
+
+GRANT UPDATE(attempts) ON TABLE payments.late_return_check TO bp_payments;
 
 -- What a person decided about a transfer in review, never changed except for effect and event_id.
 CREATE TABLE payments.review_decision (
@@ -309,6 +324,17 @@ GRANT EXECUTE ON FUNCTION payments.advance_group(payments.plain_step[]) TO bp_pa
 -- functions/beneficiary.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.beneficiary(uuid) TO bp_transfers;
 
+-- functions/check_return_at.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.check_return_at(smallint, uuid, timestamp with time zone) TO
+    bp_payments;
+
+-- functions/claim_return_checks.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.claim_return_checks(timestamp with time zone, timestamp with time
+    zone, integer) TO bp_payments;
+
+-- functions/close_notice.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.close_notice(text, text) TO bp_payments;
+
 -- functions/debit.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.debit(uuid, uuid, uuid, bigint, text, text, text, text, text,
     text, boolean, text, bytea, text, text, timestamp with time zone, text, timestamp with time
@@ -327,6 +353,9 @@ GRANT EXECUTE ON FUNCTION payments.decline(uuid, uuid, uuid, bigint, text, text,
 -- functions/drop_old_declines.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.drop_old_declines() TO bp_payments;
 
+-- functions/end_return_checks.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.end_return_checks(smallint, uuid) TO bp_payments;
+
 -- functions/ensure_partitions.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.ensure_partitions(integer, timestamp with time zone) TO
     bp_payments;
@@ -343,8 +372,18 @@ GRANT EXECUTE ON FUNCTION payments.forget_keys(integer) TO bp_payments;
 -- functions/free_refused_keys.sql, owned by payments_owner
 -- Only its owner may execute payments.free_refused_keys(payments.debit_order[], ledger.verdict[]).
 
+-- functions/give_up_notices.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.give_up_notices(timestamp with time zone, text[]) TO bp_payments;
+
+-- functions/keep_conflict.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.keep_conflict(text, text, text, uuid, text, bytea) TO
+    bp_payments;
+
 -- functions/keep_debited.sql, owned by payments_owner
 -- Only its owner may execute payments.keep_debited(payments.debit_order[], ledger.verdict[]).
+
+-- functions/keep_notice.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.keep_notice(text, text, text, uuid, text, bytea) TO bp_payments;
 
 -- functions/outcomes_of_debits.sql, owned by payments_owner
 -- Only its owner may execute payments.outcomes_of_debits(payments.debit_order[], ledger.verdict[]).
@@ -357,6 +396,10 @@ GRANT EXECUTE ON FUNCTION payments.forget_keys(integer) TO bp_payments;
 
 -- functions/postings_of.sql, owned by payments_owner
 -- Only its owner may execute payments.postings_of(payments.debit_order[]).
+
+-- functions/put_aside.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.put_aside(smallint, uuid, integer, text, text, text) TO
+    bp_payments;
 
 -- functions/report_review.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.report_review(uuid, text, uuid, bytea) TO bp_payments;

@@ -1,6 +1,6 @@
 -- name: try_lead
--- Takes the lock of the active relay; false if another relay holds it.
-SELECT pg_try_advisory_lock(hashtextextended('outbox.relay', 0))
+-- Becomes the active relay until the session ends; false if another relay is active.
+SELECT outbox.try_lead()
 
 -- name: next_batch
 -- The oldest waiting events, in order.

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from ops.provision import databases
 from ops.waiting import scaled_s, until
 from services.chassis.settings import ServiceSettings
 from tests.chaos.stores.load import CLEAR, load
@@ -122,7 +123,8 @@ async def _no_connection_for(bank: Bank, role: str) -> AsyncGenerator[None]:
         await _terminate(admin, role)
         yield
     finally:
-        await admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
+        limit = databases.LIMITS[role].connections
+        await admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT {limit}")
         await admin.close()
 
 

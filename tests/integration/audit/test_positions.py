@@ -246,7 +246,7 @@ async def test_a_chain_that_waits_for_its_records_is_no_gap(
     holder = await postgres.session("postgres", "bp_audit")
     late, early = str(new_id()), str(new_id())
     async with holder.transaction():
-        await holder.execute("SELECT pg_advisory_xact_lock(20310, $1)", slow)
+        await holder.execute("SELECT audit.lock_chains(ARRAY[$1::integer])", slow)
         for key, event_id, offset in ((keys[slow], late, 10), (keys[fast], early, 11)):
             value = audit_event(event_id, position=("lagging", 0, offset)).SerializeToString()
             sample_events.write_raw(kafka.bootstrap, TOPIC, [(key, value)])

@@ -106,7 +106,7 @@ def _row(leg: Leg) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_random_postings_leave_and_are_refused_as_in_the_real_ledger(
-    superuser: asyncpg.Pool, payments_pool: asyncpg.Pool, seed: int
+    superuser: asyncpg.Pool, seed: int
 ) -> None:
     simulated, people = Simulated(), People(random.Random(seed))
     await people.open(superuser, simulated)
@@ -119,7 +119,7 @@ async def test_random_postings_leave_and_are_refused_as_in_the_real_ledger(
         args = (transaction_id, "TEST", transaction_id)
         try:
             sql = "SELECT * FROM unnest(ledger.post($1, $2, $3, $4::ledger.leg[]))"
-            found: list[Any] = await payments_pool.fetch(sql, *args, [_row(leg) for leg in legs])
+            found: list[Any] = await superuser.fetch(sql, *args, [_row(leg) for leg in legs])
             there: Any = [tuple(row) for row in found]
             ids.append(transaction_id)
         except asyncpg.PostgresError as error:
