@@ -102,11 +102,10 @@ class Store:
             except asyncpg.PostgresError as error:
                 # An error fails the whole batch. Each debit is then retried alone, so that one
                 # cannot fail the others.
-                if not isinstance(error, OUTCOME_UNKNOWN):
-                    attempt.undone()
-            else:
-                if outcome is None:
-                    attempt.undone()
+                if isinstance(error, OUTCOME_UNKNOWN):
+                    attempt.lose(error)
+            if outcome is None and attempt.lost is None:
+                attempt.undone()
         if isinstance(outcome, ledger_refusals.LedgerRefusal):
             raise outcome
         return outcome or await self._debit_alone(row, attempt)
