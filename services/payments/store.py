@@ -37,6 +37,7 @@ from services.payments.rows import (
     stored_transfer,
 )
 from services.payments.state import State, Transition
+from services.payments.traces import TraceStore
 from services.payments.transfer import (
     Decline,
     EventOut,
@@ -79,6 +80,7 @@ class Store:
         self._steps = Batcher(self._advance_batch, limits)
         self._held = HeldAccounts(pool)
         self._alone = LoneCalls(ALONE_MAX)
+        self.traces = TraceStore(pool, self._sql)
 
     async def debit(
         self,
@@ -210,16 +212,6 @@ class Store:
         """Return the transfers with a trace number and their states, newest first."""
         rows: list[Any] = await self._pool.fetch(self._sql.transfers_by_trace, trace_number)
         return {row["transfer_id"]: State(row["state"]) for row in rows}
-
-    async def taken_traces(self, transfers: Sequence[Transfer], since: datetime) -> list[uuid.UUID]:
-        """Return those transfers whose trace number another one since an instant has too."""
-        rows: list[Any] = await self._pool.fetch(
-            self._sql.taken_traces,
-            [one.transfer_id for one in transfers],
-            [one.trace_number for one in transfers],
-            since,
-        )
-        return [row["transfer_id"] for row in rows]
 
     async def transfers_of_account(
         self,

@@ -55,6 +55,39 @@ WHERE EXISTS (
       AND t.transfer_id >= chassis.id_floor($3))
 ORDER BY a.number;
 
+-- name: learned_traces
+-- Transfers whose trace number the bank learned in a range of time, the oldest first. Their next
+-- question follows the step by a fixed time, so the indexes of the questions find them. It may also
+-- return some that were asked about since.
+SELECT transfer_id, trace_number, learn_time
+FROM (
+    (SELECT t.transfer_id, t.trace_number, t.lease_until - $3::interval AS learn_time
+     FROM payments.interbank_transfer t
+     WHERE t.state = 'SUBMITTED' AND t.lease_until > $1::timestamptz + $3
+         AND t.lease_until <= $2::timestamptz + $3
+     ORDER BY t.lease_until
+     LIMIT $5)
+    UNION ALL
+    (SELECT c.transfer_id, (SELECT t.trace_number FROM payments.interbank_transfer t
+         WHERE t.shard = c.shard AND t.transfer_id = c.transfer_id),
+         c.due_time - $4::interval
+     FROM payments.late_return_check c
+     WHERE c.due_time > $1 + $4 AND c.due_time <= $2 + $4
+     ORDER BY c.due_time
+     LIMIT $5)
+) AS learned
+ORDER BY learn_time
+LIMIT $5;
+
+-- name: traces_mark
+-- Up to which instant the trace numbers of a slot are compared.
+SELECT through FROM payments.traces_compared WHERE slot = $1;
+
+-- name: move_traces_mark
+-- Sets up to which instant the trace numbers of a slot are compared.
+INSERT INTO payments.traces_compared (slot, through) VALUES ($1, $2)
+ON CONFLICT (slot) DO UPDATE SET through = excluded.through;
+
 -- name: transfers_of_account
 -- One page of an account's transfers of a range of time, newest first, after an id. The range
 -- limits the ids too, so a page starts in the index.

@@ -284,6 +284,21 @@ CREATE INDEX review_decision_unreported ON payments.review_decision USING btree 
 GRANT SELECT ON TABLE payments.review_decision TO bp_judge;
 GRANT SELECT ON TABLE payments.review_decision TO bp_payments;
 
+-- How far each worker's new trace numbers are compared with those of other transfers.
+CREATE TABLE payments.traces_compared (
+    slot text NOT NULL,
+    through timestamp with time zone NOT NULL,
+    CONSTRAINT traces_compared_slot_check CHECK (((octet_length(slot) >= 1) AND (octet_length(slot)
+        <= 128)))
+);
+ALTER TABLE payments.traces_compared OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.traces_compared
+    ADD CONSTRAINT traces_compared_pkey PRIMARY KEY (slot);
+
+GRANT SELECT ON TABLE payments.traces_compared TO bp_judge;
+GRANT SELECT,INSERT,UPDATE ON TABLE payments.traces_compared TO bp_payments;
+
 -- functions/advance.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.advance(uuid, integer, text, text, text, text, timestamp with
     time zone, timestamp with time zone, text, uuid, uuid, text, bytea, boolean, bytea, text, text)
