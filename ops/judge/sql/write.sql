@@ -198,13 +198,20 @@ ORDER BY 1
 LIMIT $1;
 
 -- name: traces_doubled
--- Trace numbers of more than one transfer.
-SELECT t.trace_number, 'one transfer' AS expected,
-    array_agg(t.transfer_id::text ORDER BY t.transfer_id) AS actual, count(*) OVER () AS total
-FROM payments.interbank_transfer t
-WHERE t.trace_number IS NOT NULL
-GROUP BY t.trace_number
-HAVING count(*) > 1
+-- Trace numbers of more than one transfer within 75 days. After that time the clearing house may
+-- use a number again.
+SELECT n.trace_number, 'one transfer within 75 days' AS expected,
+    array_agg(n.transfer_id::text ORDER BY n.transfer_id) AS actual, count(*) OVER () AS total
+FROM (
+    SELECT t.trace_number, t.transfer_id,
+        t.create_time - lag(t.create_time) OVER same AS since_last,
+        lead(t.create_time) OVER same - t.create_time AS until_next
+    FROM payments.interbank_transfer t
+    WHERE t.trace_number IS NOT NULL
+    WINDOW same AS (PARTITION BY t.trace_number ORDER BY t.create_time, t.transfer_id)
+) AS n
+WHERE least(n.since_last, n.until_next) < interval '75 days'
+GROUP BY n.trace_number
 ORDER BY 1
 LIMIT $1;
 
