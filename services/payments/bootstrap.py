@@ -55,7 +55,7 @@ def _jobs(deps: Dependencies) -> list[tuple[str, Callable[[], Awaitable[None]], 
         ("secrets", deps.webhook_secrets.refresh, SECRETS_S),
         ("traces", deps.driver.traces.compare, traces.EVERY_S),
         ("partitions", deps.store.ensure_partitions, UPKEEP_S),
-        ("old declines", deps.store.drop_old_declines, UPKEEP_S),
+        ("old declines", deps.store.declines.drop_old, UPKEEP_S),
         ("old keys", deps.store.forget_keys, UPKEEP_S),
     ]
 

@@ -241,7 +241,6 @@ class Driver:
     async def resume(self) -> None:
         """Drive the transfers that are due; at start and after an outage also this slot's own."""
         if not self._released:
-            await self._store.release_leases(self._slot, utc_now())
-            self._released = True
+            self._released = await self._store.release_leases(self._slot, utc_now()) == 0
         for transfer in await self._store.claim_due(self.lease(), utc_now()):
             self.start(transfer)

@@ -95,7 +95,7 @@ async def _on_record(
     if checks.is_recorded(refusal):
         home = shard_of(order.account_id)
         decline = Decline(new_id(home), order, refusal.reason, utc_now())
-        await deps.store.decline(decline, mapping.decline_event(decline, new_id(home)))
+        await deps.store.declines.record(decline, mapping.decline_event(decline, new_id(home)))
         log.info("order.declined", decline_id=str(decline.decline_id), error_reason=refusal.reason)
     return refusal
 

@@ -60,6 +60,8 @@ OWN_FILES = {
         "dependencies.py": "what the handlers need",
         "attempt.py": "whether a debit may have been written, and whether somebody waits; pure",
         "rows.py": "the values that statements take and return; pure",
+        "declines.py": "the records of declined orders",
+        "traces.py": "compares new trace numbers with those of other transfers",
         "saga.py": "which question comes next and what an answer means; pure",
         "driver.py": "carries out the saga: asks and saves",
         "notices.py": "takes in the clearing house's notices and applies them",

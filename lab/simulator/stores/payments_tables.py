@@ -348,7 +348,7 @@ class PaymentsTables(DeclinesTable):
             row = self.transfers[transfer_id]
             if row["lease_owner"] == owner:
                 self._lease({**row, "lease_until": now})
-        return []
+        return [{"held": 0}]
 
     def postpone(
         self, _shard: int, transfer_id: uuid.UUID, version: int, until: datetime

@@ -25,6 +25,10 @@ FROM payments.debit_each($1::payments.debit_order[]);
 SELECT event_id, accepted_response
 FROM payments.advance_group($1::payments.plain_step[]);
 
+-- name: held_transfers
+-- The transfers, of those given, whose rows another session holds.
+SELECT payments.held_transfers($1::uuid[]);
+
 -- name: transfer
 -- One transfer by its id.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
@@ -151,26 +155,38 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
 
 -- name: release_leases
 -- Ends the leases of an earlier process of this slot, so that workers claim its transfers at once.
--- Rows are locked in the order of their ids, as in payments.advance_group, so that two sessions
--- that lock several transfers cannot deadlock.
+-- Returns how many are left because another session holds the row: they are tried again.
 WITH left_behind AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer
     WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_owner = $1
-    ORDER BY transfer_id
-    FOR NO KEY UPDATE
+), free AS (
+    SELECT shard, transfer_id
+    FROM payments.interbank_transfer
+    WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_owner = $1
+    FOR NO KEY UPDATE SKIP LOCKED
+), released AS (
+    UPDATE payments.interbank_transfer t
+    SET lease_until = $2
+    FROM free
+    WHERE t.shard = free.shard AND t.transfer_id = free.transfer_id
+    RETURNING t.transfer_id
 )
-UPDATE payments.interbank_transfer t
-SET lease_until = $2
-FROM left_behind
-WHERE t.shard = left_behind.shard AND t.transfer_id = left_behind.transfer_id;
+SELECT (SELECT count(*) FROM left_behind) - (SELECT count(*) FROM released) AS held;
 
 -- name: postpone
 -- Sets when the bank asks the clearing house about a transfer again. Nobody works on it until then,
--- so release_leases leaves it alone.
-UPDATE payments.interbank_transfer
+-- so release_leases leaves it alone. A transfer that another session holds keeps its lease.
+UPDATE payments.interbank_transfer t
 SET lease_owner = '', lease_until = $4
-WHERE shard = $1 AND transfer_id = $2 AND version = $3;
+FROM (
+    SELECT shard, transfer_id
+    FROM payments.interbank_transfer
+    WHERE shard = $1 AND transfer_id = $2 AND version = $3
+    FOR NO KEY UPDATE SKIP LOCKED
+) AS free
+WHERE t.shard = free.shard AND t.transfer_id = free.transfer_id
+    AND t.shard = $1 AND t.transfer_id = $2;
 
 -- name: claim_unsettled
 -- Claims submitted transfers whose notice is overdue.

@@ -344,6 +344,9 @@ GRANT EXECUTE ON FUNCTION payments.forget_keys(integer) TO bp_payments;
 -- functions/free_refused_keys.sql, owned by payments_owner
 -- Only its owner may execute payments.free_refused_keys(payments.debit_order[], ledger.verdict[]).
 
+-- functions/held_transfers.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.held_transfers(uuid[]) TO bp_payments;
+
 -- functions/keep_debited.sql, owned by payments_owner
 -- Only its owner may execute payments.keep_debited(payments.debit_order[], ledger.verdict[]).
 

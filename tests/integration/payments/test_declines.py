@@ -27,7 +27,7 @@ async def test_a_declined_order_is_written_with_its_event_and_posts_nothing(
 ) -> None:
     holder = await bank.open_holder(100_00)
     decline = _decline_of(holder)
-    await store.decline(decline, mapping.decline_event(decline, new_id()))
+    await store.declines.record(decline, mapping.decline_event(decline, new_id()))
     write = await bank.superuser("bp_write")
     row = await write.fetchrow(
         "SELECT * FROM payments.declined_order WHERE decline_id = $1", decline.decline_id
@@ -57,7 +57,7 @@ async def test_a_decline_whose_event_cannot_be_written_leaves_no_row(
 ) -> None:
     decline = _decline_of(await bank.open_holder(100_00))
     with pytest.raises(asyncpg.InvalidParameterValueError):
-        await store.decline(decline, mapping.decline_event(decline, uuid.uuid4()))
+        await store.declines.record(decline, mapping.decline_event(decline, uuid.uuid4()))
     write = await bank.superuser("bp_write")
     sql = "SELECT count(*) FROM payments.declined_order WHERE decline_id = $1"
     assert await write.fetchval(sql, decline.decline_id) == 0
@@ -73,7 +73,7 @@ async def test_declined_orders_are_kept_for_five_years_and_then_dropped_by_month
     for since in (four, six):
         await write.execute("SELECT payments.ensure_partitions(0, $1)", since)
     assert {_month(four), _month(six)} <= await _months(write)
-    await store.drop_old_declines()
+    await store.declines.drop_old()
     left = await _months(write)
     assert recent | {_month(four)} <= left
     assert _month(six) not in left
