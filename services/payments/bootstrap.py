@@ -16,7 +16,7 @@ from services.chassis.page_tokens import PageTokens
 from services.chassis.periodic import repeat
 from services.chassis.postgres import Database, open_pool
 from services.chassis.vault import open_vault
-from services.payments import notices, reconciliation, reviews, traces
+from services.payments import declines, notices, reconciliation, reviews, traces
 from services.payments.checks import Limits
 from services.payments.dependencies import Dependencies
 from services.payments.driver import POLL_S, Driver
@@ -54,6 +54,7 @@ def _jobs(deps: Dependencies) -> list[tuple[str, Callable[[], Awaitable[None]], 
         ("reviews", partial(reviews.take_up_decisions, deps), reviews.EVERY_S),
         ("secrets", deps.webhook_secrets.refresh, SECRETS_S),
         ("traces", deps.driver.traces.compare, traces.EVERY_S),
+        ("further declines", deps.store.declines.report_further, declines.EVERY_S),
         ("partitions", deps.store.ensure_partitions, UPKEEP_S),
         ("old declines", deps.store.declines.drop_old, UPKEEP_S),
         ("old keys", deps.store.forget_keys, UPKEEP_S),

@@ -89,14 +89,16 @@ async def _on_record(
 ) -> BankError:
     """Return the refusal, kept on record if a control of the bank caused it.
 
-    The account must be the customer's. The record commits before the caller gets the refusal. Each
-    attempt has a record; the rate limit of the method bounds how many a customer can cause.
+    The account must be the customer's. The record commits before the caller gets the refusal. A
+    repeated order has one record.
     """
     if checks.is_recorded(refusal):
         home = shard_of(order.account_id)
         decline = Decline(new_id(home), order, refusal.reason, utc_now())
-        await deps.store.declines.record(decline, mapping.decline_event(decline, new_id(home)))
-        log.info("order.declined", decline_id=str(decline.decline_id), error_reason=refusal.reason)
+        event = mapping.decline_event(decline, new_id(home))
+        if await deps.store.declines.record(decline, event):
+            declined = {"decline_id": str(decline.decline_id), "error_reason": refusal.reason}
+            log.info("order.declined", **declined)
     return refusal
 
 

@@ -87,7 +87,7 @@ class Store:
         self._held = HeldAccounts(pool)
         self._alone = LoneCalls(ALONE_MAX)
         self.traces = TraceStore(pool, self._sql)
-        self.declines = DeclineStore(pool, self._sql)
+        self.declines = DeclineStore(pool, self._sql, limits)
 
     async def debit(
         self,

@@ -62,11 +62,22 @@ class Decline:
     """An order that the bank declined before any debit."""
 
     decline_id: uuid.UUID
-    """UUIDv7 in the shard of the account; each attempt has one of its own."""
+    """UUIDv7 in the shard of the account."""
     order: InterbankTransferOrder
     reason: str
     """A name of PaymentsErrorReason."""
     decline_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherDeclines:
+    """The declined orders of a customer's hour beyond those on record."""
+
+    customer_id: uuid.UUID
+    hour: datetime
+    """The beginning of the hour, in UTC."""
+    recorded: int
+    further: int
 
 
 @dataclass(frozen=True, slots=True)

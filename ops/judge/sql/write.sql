@@ -232,8 +232,9 @@ ORDER BY p.id
 LIMIT $1;
 
 -- name: event_counts
--- Transfers that wrote more or fewer events than they had steps. A declined order and a review have
--- one event each. Transfers from months whose published events were dropped are left out.
+-- Transfers that wrote more or fewer events than they had steps. A declined order, an hour of
+-- further ones and a review have one event each. Transfers from months whose published events were
+-- dropped are left out.
 WITH horizon AS (
     SELECT chassis.id_floor(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp
         AT TIME ZONE 'UTC') AS first_id
@@ -247,6 +248,8 @@ WITH horizon AS (
     SELECT transfer_id, 1 FROM transfers.book_transfer
     UNION ALL
     SELECT decline_id, 1 FROM payments.declined_order
+    UNION ALL
+    SELECT report_id, 1 FROM payments.declines_of_hour WHERE report_id IS NOT NULL
 ), told AS (
     SELECT s.subject, count(*) AS events
     FROM (SELECT subject FROM outbox.published WHERE topic IN ('payments', 'transfers')

@@ -4,9 +4,21 @@ SELECT $1 AS transfer_id, outcome, existing_transfer_id
 FROM payments.debit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
     $18, $19, $20, $21);
 
--- name: decline
--- Keeps a declined order on record and writes its event, in one round trip and one commit.
-SELECT payments.decline($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+-- name: decline_group
+-- Keeps declined orders on record and writes their events, in one round trip and one commit.
+SELECT decline_id, outcome FROM payments.decline_group($1::payments.decline_row[], $2);
+
+-- name: unreported_declines
+-- The hours before an instant with declined orders beyond those on record, without an event.
+SELECT customer_id, hour, recorded, further
+FROM payments.declines_of_hour
+WHERE further > 0 AND report_id IS NULL AND hour < $1
+ORDER BY hour
+LIMIT $2;
+
+-- name: report_declines
+-- Writes the event about the further declined orders of an hour.
+SELECT payments.report_declines($1, $2, $3, $4, $5);
 
 -- name: advance
 -- A later step: writes state, posting, event, key and notice in one round trip.

@@ -31,6 +31,26 @@ CREATE TYPE payments.debit_order AS (
 );
 ALTER TYPE payments.debit_order OWNER TO payments_owner;
 
+-- The arguments of payments.decline, for decline_group.
+CREATE TYPE payments.decline_row AS (
+    decline_id uuid,
+    customer_id uuid,
+    account_id uuid,
+    amount bigint,
+    currency text,
+    beneficiary_name text,
+    routing_number text,
+    account_number text,
+    reason text,
+    fraud_transaction_id uuid,
+    correlation_id text,
+    decline_time timestamp with time zone,
+    event_id uuid,
+    payload bytea,
+    traceparent text
+);
+ALTER TYPE payments.decline_row OWNER TO payments_owner;
+
 -- A later step of one transfer that posts nothing, so the ledger cannot refuse it and it locks no
 -- account.
 CREATE TYPE payments.plain_step AS (
@@ -91,8 +111,9 @@ GRANT UPDATE(state) ON TABLE payments.ach_notice TO bp_payments;
 GRANT UPDATE(receive_time) ON TABLE payments.ach_notice TO bp_payments;
 
 -- Orders that a control of the bank declined (fraud, frozen account, largest amount), one row for
--- each attempt. Monthly partitions: decline_id is a UUIDv7. They are dropped after five years, as
--- long as 31 CFR 1010.430 asks banks to keep records.
+-- each order and reason, up to a limit for each customer and hour. Monthly partitions: decline_id
+-- is a UUIDv7. They are dropped after five years, as long as 31 CFR 1010.430 asks banks to keep
+-- records.
 CREATE TABLE payments.declined_order (
     decline_id uuid NOT NULL,
     customer_id uuid NOT NULL,
@@ -118,7 +139,33 @@ ALTER TABLE ONLY payments.declined_order
 CREATE INDEX declined_order_by_customer ON ONLY payments.declined_order USING btree (customer_id,
     decline_id);
 
+-- For the record of an order that is repeated.
+CREATE INDEX declined_order_by_order ON ONLY payments.declined_order USING btree (customer_id,
+    fraud_transaction_id, reason);
+
 GRANT SELECT ON TABLE payments.declined_order TO bp_judge;
+
+-- How many orders of a customer were declined in an hour. Rows with further orders are kept for
+-- five years, the others for a day.
+CREATE TABLE payments.declines_of_hour (
+    customer_id uuid NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    account_id uuid NOT NULL,
+    recorded integer DEFAULT 0 NOT NULL,
+    further bigint DEFAULT 0 NOT NULL,
+    report_id uuid
+);
+ALTER TABLE payments.declines_of_hour OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.declines_of_hour
+    ADD CONSTRAINT declines_of_hour_pkey PRIMARY KEY (customer_id, hour);
+
+-- For the hours whose further orders have no event yet.
+CREATE INDEX declines_of_hour_unreported ON payments.declines_of_hour USING btree (hour) WHERE
+    ((further > 0) AND (report_id IS NULL));
+
+GRANT SELECT ON TABLE payments.declines_of_hour TO bp_judge;
+GRANT SELECT ON TABLE payments.declines_of_hour TO bp_payments;
 
 -- One accepted request of a customer for each key, for 400 days: an interbank or a book transfer. A
 -- refused request has no row. A failure that compensated before any answer removes the row.
@@ -325,6 +372,9 @@ GRANT EXECUTE ON FUNCTION payments.decide_review(uuid, text, text, text) TO bp_r
 GRANT EXECUTE ON FUNCTION payments.decline(uuid, uuid, uuid, bigint, text, text, text, text, text,
     uuid, text, timestamp with time zone, uuid, bytea, text) TO bp_payments;
 
+-- functions/decline_group.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.decline_group(payments.decline_row[], integer) TO bp_payments;
+
 -- functions/drop_old_declines.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.drop_old_declines() TO bp_payments;
 
@@ -361,6 +411,10 @@ GRANT EXECUTE ON FUNCTION payments.held_transfers(uuid[]) TO bp_payments;
 
 -- functions/postings_of.sql, owned by payments_owner
 -- Only its owner may execute payments.postings_of(payments.debit_order[]).
+
+-- functions/report_declines.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.report_declines(uuid, timestamp with time zone, uuid, uuid,
+    bytea) TO bp_payments;
 
 -- functions/report_review.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.report_review(uuid, text, uuid, bytea) TO bp_payments;

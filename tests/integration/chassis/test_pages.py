@@ -32,6 +32,7 @@ PAGES = {
         "transfer_id state",
     ),
     "payments taken_traces": ("bp_write", f"ARRAY[{LAST}], ARRAY['1'], now()", "trace_number"),
+    "payments unreported_declines": ("bp_write", "now(), 64", "hour"),
     "transfers transfers_of_account": (
         "bp_write",
         f"0, {LAST}, {LAST}, 50, {FIRST}, now(), now()",
