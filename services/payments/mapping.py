@@ -199,6 +199,7 @@ def review_event(review: Review, transfer: Transfer, event_id: uuid.UUID) -> Eve
             effect=review.effect,
             reviewer=review.reviewer,
             note=review.note,
+            os_user=review.os_user,
         ),
     )
     return EventOut(event_id, "bp.payments.v1.TransferReviewed", envelope.SerializeToString())

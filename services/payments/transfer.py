@@ -90,8 +90,11 @@ class Review:
     effect: str
     """A name of TransferReviewed.Effect, or REQUESTED for a refusal that is not taken up yet."""
     reviewer: str
+    """The name that the reviewer gave."""
     note: str
     decide_time: datetime
+    os_user: str = ""
+    """The operating-system user of the reviewer; "" if it was not recorded."""
 
 
 @dataclass(frozen=True, slots=True)

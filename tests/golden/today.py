@@ -102,7 +102,9 @@ DECLINE = Decline(
     decline_time=MORNING,
 )
 FURTHER = FurtherDeclines(CUSTOMER, MORNING.replace(minute=0, microsecond=0), 100, 25)
-REVIEW = Review(TRANSFER, "REFUSED", "CANCELLING", "eva", "unknown payee", MORNING)
+REVIEW = Review(
+    TRANSFER, "REFUSED", "CANCELLING", "eva", "unknown payee", MORNING, "eva (uid 1000)"
+)
 POSTS = frozenset({"TransferDebited", "TransferFailed", "TransferReturned", "TransferCancelled"})
 """Events that post to the customer's account, so they carry the account's position."""
 

@@ -329,7 +329,7 @@ SELECT payments.drop_old_declines();
 
 -- name: unreported_reviews
 -- Decisions of reviewers whose event is not written yet, by transfer.
-SELECT transfer_id, decision, effect, reviewer, note, decide_time
+SELECT transfer_id, decision, effect, reviewer, note, decide_time, coalesce(os_user, '') AS os_user
 FROM payments.review_decision
 WHERE event_id IS NULL
 ORDER BY transfer_id

@@ -306,12 +306,15 @@ CREATE TABLE payments.review_decision (
     note text NOT NULL,
     decide_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     event_id uuid,
+    os_user text,
     CONSTRAINT review_decision_decision_check CHECK ((decision = ANY (ARRAY['CLEARED'::text,
         'REFUSED'::text]))),
     CONSTRAINT review_decision_effect_check CHECK ((effect = ANY (ARRAY['NONE'::text,
         'REQUESTED'::text, 'CANCELLING'::text, 'TOO_LATE'::text, 'NOT_NEEDED'::text]))),
     CONSTRAINT review_decision_note_check CHECK (((note <> ''::text) AND (octet_length(note) <=
         2000))),
+    CONSTRAINT review_decision_os_user_check CHECK (((os_user <> ''::text) AND
+        (octet_length(os_user) <= 128))),
     CONSTRAINT review_decision_reviewer_check CHECK (((reviewer <> ''::text) AND
         (octet_length(reviewer) <= 128)))
 );
@@ -366,7 +369,7 @@ GRANT EXECUTE ON FUNCTION payments.debit(uuid, uuid, uuid, bigint, text, text, t
 GRANT EXECUTE ON FUNCTION payments.debit_each(payments.debit_order[]) TO bp_payments;
 
 -- functions/decide_review.sql, owned by payments_owner
-GRANT EXECUTE ON FUNCTION payments.decide_review(uuid, text, text, text) TO bp_reviewer;
+GRANT EXECUTE ON FUNCTION payments.decide_review(uuid, text, text, text, text) TO bp_reviewer;
 
 -- functions/decline.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.decline(uuid, uuid, uuid, bigint, text, text, text, text, text,

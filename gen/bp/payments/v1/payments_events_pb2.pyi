@@ -145,7 +145,7 @@ class FurtherOrdersDeclined(_message.Message):
     def __init__(self, hour_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., recorded_orders: _Optional[int] = ..., further_orders: _Optional[int] = ...) -> None: ...
 
 class TransferReviewed(_message.Message):
-    __slots__ = ("decision", "effect", "reviewer", "note")
+    __slots__ = ("decision", "effect", "reviewer", "note", "os_user")
     class Decision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         DECISION_UNSPECIFIED: _ClassVar[TransferReviewed.Decision]
@@ -170,8 +170,10 @@ class TransferReviewed(_message.Message):
     EFFECT_FIELD_NUMBER: _ClassVar[int]
     REVIEWER_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    OS_USER_FIELD_NUMBER: _ClassVar[int]
     decision: TransferReviewed.Decision
     effect: TransferReviewed.Effect
     reviewer: str
     note: str
-    def __init__(self, decision: _Optional[_Union[TransferReviewed.Decision, str]] = ..., effect: _Optional[_Union[TransferReviewed.Effect, str]] = ..., reviewer: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
+    os_user: str
+    def __init__(self, decision: _Optional[_Union[TransferReviewed.Decision, str]] = ..., effect: _Optional[_Union[TransferReviewed.Effect, str]] = ..., reviewer: _Optional[str] = ..., note: _Optional[str] = ..., os_user: _Optional[str] = ...) -> None: ...

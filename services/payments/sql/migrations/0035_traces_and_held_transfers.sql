@@ -1,9 +1,24 @@
 -- migrate:up
 
--- One transfer that another session holds delays no others: a batch of steps gives up soon, and
--- only the held transfers leave it.
 SET ROLE payments_owner;
 
+-- Trace numbers are compared every few seconds, and a process that is killed does not compare its
+-- last ones. The mark says from when on its next process has to.
+CREATE TABLE payments.traces_compared (
+    slot    text NOT NULL PRIMARY KEY CHECK (octet_length(slot) BETWEEN 1 AND 128),
+    through timestamptz NOT NULL
+);
+COMMENT ON TABLE payments.traces_compared IS
+    'How far each worker''s new trace numbers are compared with those of other transfers.';
+COMMENT ON COLUMN payments.traces_compared.slot IS 'The name of the worker, as in lease_owner.';
+COMMENT ON COLUMN payments.traces_compared.through IS
+    'Trace numbers that the worker learned before are compared.';
+
+GRANT SELECT, INSERT, UPDATE ON payments.traces_compared TO bp_payments;
+GRANT SELECT ON payments.traces_compared TO bp_judge;
+
+-- One transfer that another session holds delays no others: a batch of steps gives up soon, and
+-- only the held transfers leave it.
 -- Takes steps of several transfers that post nothing, so no account is locked. Returns the event
 -- of each step that it took. A transfer that is no longer at `expected_version` is skipped and has
 -- no row. A step into CANCELLING is a request of the customer. A lock held too long fails the
@@ -114,5 +129,7 @@ BEGIN
     )
     SELECT t.event_id, t.accepted_response FROM told t WHERE t.drawn IS NOT NULL;
 END $$;
+
+DROP TABLE payments.traces_compared;
 
 RESET ROLE;
