@@ -228,6 +228,9 @@ GRANT EXECUTE ON FUNCTION ledger.held_accounts(uuid[]) TO bp_payments, bp_transf
 GRANT EXECUTE ON FUNCTION ledger.internal_balance(text, text) TO bp_judge, bp_payments,
     bp_transfers;
 
+-- functions/last_position.sql, owned by ledger_owner
+-- Only its owner may execute ledger.last_position(uuid, timestamp with time zone).
+
 -- functions/latest.sql, owned by ledger_owner
 -- Only its owner may execute ledger.latest(ledger.posted[]).
 
