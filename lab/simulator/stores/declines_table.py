@@ -68,14 +68,6 @@ class DeclinesTable(NoticesTable):
         """Do nothing: no simulated world lasts for five years."""
         return []
 
-    def unreported_reviews(self, _rows_max: int) -> Sequence[Any]:
-        """Return nothing: no simulated person reviews transfers."""
-        return []
-
-    def report_review(self, *_values: Any) -> Sequence[Any]:
-        """Do nothing: no simulated person reviews transfers."""
-        return []
-
     def forget_keys(self, _rows_max: int) -> Sequence[Any]:
         """Forget nothing: no simulated world lasts for 400 days."""
         return [{"forget_keys": 0}]

@@ -20,6 +20,10 @@ class WorkWatch(Protocol):
         """Handle a kept notice that is not applied yet."""
         ...
 
+    def decided(self) -> None:
+        """Handle a reviewer's decision that is not carried out yet."""
+        ...
+
 
 class Record(dict[str, Any]):
     """A row that iterates over its values, as asyncpg's does."""
