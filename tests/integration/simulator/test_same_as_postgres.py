@@ -13,7 +13,7 @@ import pytest_asyncio
 from lab.simulator.stores.books import Leg
 from lab.simulator.stores.database import sqlstate_of
 from services.kernel.ids import new_id, shard_of
-from services.payments.rows import DebitOrder, DeclineRow, PlainStep
+from services.payments.rows import DebitOrder, PlainStep
 from services.payments.state import TABLE, Event, State, transition
 from services.transfers.store import Request
 from tests.integration.simulator.twins import (
@@ -378,44 +378,3 @@ async def test_keys_of_both_services_get_the_same_answers(
     assert await outbox_rows(superuser, made) == simulated_outbox_rows(simulated.outbox)
     assert verdicts >= {"POSTED", "REPLAYED", "REUSED"}
     await _forget(superuser, made)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-async def test_reviews_and_declined_orders_get_the_same_answers(
-    superuser: asyncpg.Pool, payments_pool: asyncpg.Pool, seed: int
-) -> None:
-    simulated, people = Simulated(), People(random.Random(4000 + seed))
-    await people.open(superuser, simulated)
-    twins = Twins(payments_pool, "payments", simulated.payments, simulated.database)
-    payers, luck, effects = Payers(people), people.luck, set[str]()
-    for _ in range(STATEMENTS // 2):
-        await _say_something(twins, payers)
-        rows = simulated.payments.transfers
-        payers.transfers = {one: [row["state"], row["version"]] for one, row in rows.items()}
-    for transfer_id in [*simulated.payments.in_review] * 2:
-        values = (transfer_id, luck.choice(("CLEARED", "REFUSED")), "eva", "why", "eva (uid 1)")
-        sql = "SELECT payments.decide_review($1, $2, $3, $4, $5)"
-        (here,) = simulated.database.transact(simulated.payments.decide_review, values)
-        assert here["decide_review"] == await superuser.fetchval(sql, *values)
-        effects.add(here["decide_review"] or "")
-        report = (transfer_id, "NOT_NEEDED", new_id(), b"payload")
-        await twins.say("report_review", *report)
-    assert effects >= {"", "NONE"}
-    declined: list[uuid.UUID] = []
-    for _ in range(10):
-        some = [_declined(payers) for _ in range(luck.randrange(1, 5))]
-        declined += [row.decline_id for row in some]
-        await twins.say("decline_group", some, 6)
-    subjects = [*simulated.payments.transfers, *declined]
-    assert await outbox_rows(superuser, subjects) == simulated_outbox_rows(simulated.outbox)
-    await _forget(superuser, subjects)
-
-
-def _declined(payers: Payers) -> DeclineRow:
-    """Return one of a few orders, declined for one of two reasons, in one hour."""
-    luck, people = payers.luck, payers.people
-    to = ("Bo", "021000021", "123", luck.choice(("FRAUD_DECLINED", "ACCOUNT_FROZEN")))
-    order_id = uuid.uuid5(people.customer_id, str(luck.randrange(5)))
-    hour = LONG_AGO + timedelta(minutes=luck.randrange(60))
-    whose = (new_id(0), people.customer_id, people.accounts[0], 100, "USD")
-    return DeclineRow(*whose, *to, order_id, "request", hour, new_id(0), b"payload", "")
