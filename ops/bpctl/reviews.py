@@ -7,14 +7,13 @@ else.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import uuid
 from typing import Annotated, Any
 
 import typer
 
-from ops.bpctl import connections
+from ops.bpctl import connections, reviewer
 from ops.bpctl.transfers import Json, money, table
 
 LIST_ROWS = 50
@@ -31,13 +30,13 @@ SELECT t.transfer_id, t.create_time, t.state, t.amount, t.currency, t.customer_i
     t.beneficiary_name, t.routing_number, right(t.account_number, 4) AS account_number_end,
     t.trace_number, t.cancel_requester,
     CASE WHEN t.fraud_review THEN 'OPEN' ELSE r.decision END AS review,
-    r.reviewer, r.note, r.decide_time, r.effect
+    r.reviewer, r.os_user, r.note, r.decide_time, r.effect
 FROM payments.interbank_transfer t
 LEFT JOIN payments.review_decision r USING (transfer_id)
 WHERE t.shard = ledger.shard_of($1) AND t.transfer_id = $1
     AND (t.fraud_review OR r.transfer_id IS NOT NULL)
 """
-DECIDE = "SELECT payments.decide_review($1, $2, $3, $4)"
+DECIDE = "SELECT payments.decide_review($1, $2, $3, $4, $5)"
 
 EFFECTS = {
     "NONE": "The transfer continues.",
@@ -51,7 +50,12 @@ EFFECTS = {
 
 Transfer = Annotated[str, typer.Argument(help="Id of the transfer.")]
 Note = Annotated[str, typer.Option(help="The reason of the decision, for the record.")]
-Reviewer = Annotated[str, typer.Option("--by", help="The reviewer; default: the login name.")]
+Reviewer = Annotated[
+    str,
+    typer.Option(
+        "--by", help="Your name; default: your operating-system user, which is recorded anyway."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -101,14 +105,18 @@ def refuse(transfer: Transfer, note: Note, by: Reviewer = "") -> None:
 
 
 def _decide(transfer: str, decision: str, by: str, note: str) -> None:
-    transfer_id, reviewer = _id(transfer), by.strip() or getpass.getuser()
+    transfer_id, os_user = _id(transfer), reviewer.os_user()
+    try:
+        name = reviewer.checked_name(by or os_user.partition(" (")[0])
+    except ValueError as error:
+        connections.fail(f"{error}. Give it with --by.")
     if not note.strip():
         connections.fail("The note is empty. Give the reason of the decision.")
-    effect = asyncio.run(_record(transfer_id, decision, reviewer, note.strip()))
+    effect = asyncio.run(_record(transfer_id, decision, name, note.strip(), os_user))
     if effect is None:
         connections.fail(f"{transfer} is not in review. See `bpctl reviews list`.")
     told = EFFECTS[effect].format(transfer_id=transfer_id)
-    typer.echo(f"{decision} by {reviewer}. {told}")
+    typer.echo(f"{decision} by {name}, as {os_user}. {told}")
 
 
 async def _rows(sql: str, argument: Any) -> list[Any]:
@@ -119,10 +127,16 @@ async def _rows(sql: str, argument: Any) -> list[Any]:
         await connection.close()
 
 
-async def _record(transfer_id: uuid.UUID, decision: str, reviewer: str, note: str) -> str | None:
+async def _record(
+    transfer_id: uuid.UUID, decision: str, name: str, note: str, os_user: str
+) -> str | None:
+    import asyncpg  # imported here: most commands need no database and start faster without it
+
     connection = await connections.connect_reviewer()
     try:
-        return await connection.fetchval(DECIDE, transfer_id, decision, reviewer, note)
+        return await connection.fetchval(DECIDE, transfer_id, decision, name, note, os_user)
+    except asyncpg.RaiseError as error:
+        connections.fail(f"{error}. Another person has to decide.")
     finally:
         await connection.close()
 

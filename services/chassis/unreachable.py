@@ -15,6 +15,8 @@ UNREACHABLE: tuple[type[Exception], ...] = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
+    # Another session holds a row for longer than the statement may wait.
+    asyncpg.LockNotAvailableError,
     # asyncpg raises this when the server closes a connection while the pool hands it out.
     asyncpg.InternalClientError,
 )

@@ -10,10 +10,16 @@ class Attempt:
 
     begun: bool = False
     abandoned: bool = False
+    lost: Exception | None = None
+    """The error with which the answer to a statement was lost: the debit may have been written."""
 
     def begin(self) -> None:
         """Note that the statement starts."""
         self.begun = True
+
+    def lose(self, error: Exception) -> None:
+        """Note that the answer to the statement is lost."""
+        self.lost = error
 
     def undone(self) -> None:
         """Note that the statement was rolled back; raise CancelledError if no caller waits."""

@@ -16,10 +16,10 @@ from services.chassis.page_tokens import PageTokens
 from services.chassis.periodic import repeat
 from services.chassis.postgres import Database, open_pool
 from services.chassis.vault import open_vault
-from services.payments import notices, reconciliation, reviews
+from services.payments import declines, notices, reconciliation, reviews, traces
 from services.payments.checks import Limits
 from services.payments.dependencies import Dependencies
-from services.payments.driver import POLL_S, TRACES_S, Driver
+from services.payments.driver import POLL_S, Driver
 from services.payments.grpc_api import PaymentsApi
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
@@ -53,9 +53,10 @@ def _jobs(deps: Dependencies) -> list[tuple[str, Callable[[], Awaitable[None]], 
         ("late returns", returns, reconciliation.EVERY_S),
         ("reviews", partial(reviews.take_up_decisions, deps), reviews.EVERY_S),
         ("secrets", deps.webhook_secrets.refresh, SECRETS_S),
-        ("traces", deps.driver.check_trace_numbers, TRACES_S),
+        ("traces", deps.driver.traces.compare, traces.EVERY_S),
+        ("further declines", deps.store.declines.report_further, declines.EVERY_S),
         ("partitions", deps.store.ensure_partitions, UPKEEP_S),
-        ("old declines", deps.store.drop_old_declines, UPKEEP_S),
+        ("old declines", deps.store.declines.drop_old, UPKEEP_S),
         ("old keys", deps.store.forget_keys, UPKEEP_S),
     ]
 

@@ -13,7 +13,7 @@ import structlog
 from services.chassis.call_context import note_replay
 from services.chassis.page_tokens import page_rows, query_digest
 from services.kernel.clock import utc_now
-from services.kernel.errors import BankError, IdempotencyKeyReused, RequestInProgress
+from services.kernel.errors import AccountBusy, BankError, IdempotencyKeyReused, RequestInProgress
 from services.kernel.ids import new_id, shard_of
 from services.kernel.time_range import ANY_TIME, TimeRange
 from services.ledger import refusals as ledger_refusals
@@ -93,14 +93,16 @@ async def _on_record(
 ) -> BankError:
     """Return the refusal; keep it on record if a control of the bank caused it.
 
-    The account must be the customer's. The record commits before the caller gets the refusal. Each
-    attempt has a record; the rate limit of the method bounds how many a customer can cause.
+    The account must be the customer's. The record commits before the caller gets the refusal. A
+    repeated order has one record.
     """
     if checks.is_recorded(refusal):
         home = shard_of(order.account_id)
         decline = Decline(new_id(home), order, refusal.reason, utc_now())
-        await deps.store.decline(decline, mapping.decline_event(decline, new_id(home)))
-        log.info("order.declined", decline_id=str(decline.decline_id), error_reason=refusal.reason)
+        event = mapping.decline_event(decline, new_id(home))
+        if await deps.store.declines.record(decline, event):
+            declined = {"decline_id": str(decline.decline_id), "error_reason": refusal.reason}
+            log.info("order.declined", **declined)
     return refusal
 
 
@@ -125,11 +127,32 @@ async def _debit_and_start(
 ) -> Started:
     event_id = new_id(shard_of(transfer.transfer_id))
     event = mapping.event_out(transfer, DEBIT.event_type, event_id)
-    debit = await deps.store.debit(order, transfer, event, deps.driver.lease(), attempt)
+    try:
+        debit = await deps.store.debit(order, transfer, event, deps.driver.lease(), attempt)
+    except AccountBusy as busy:
+        debit = await _debit_of_key(deps, order, transfer)
+        if debit is None:
+            if attempt.lost is None:
+                raise
+            # The statement whose answer was lost may still commit, so the driver looks for it.
+            raise attempt.lost from busy
     saga_task = deps.driver.start(transfer) if debit.outcome == "DEBITED" else None
     if saga_task is not None and transfer.fraud_review:
         log.warning("order.in_review", transfer_id=str(transfer.transfer_id))
     return Started(debit, saga_task)
+
+
+async def _debit_of_key(
+    deps: Dependencies, order: InterbankTransferOrder, transfer: Transfer
+) -> Debit | None:
+    """Return the outcome of a debit by its key, or None if the key is free."""
+    used = await deps.store.key(order)
+    if used is None:
+        return None
+    if used.transfer_id == transfer.transfer_id:
+        return Debit("DEBITED", used.transfer_id)
+    same = used.fingerprint == order.fingerprint
+    return Debit("EXISTING" if same else "REUSED", used.transfer_id)
 
 
 async def _replay_of_key(deps: Dependencies, order: InterbankTransferOrder) -> bytes | None:

@@ -1,7 +1,7 @@
 """Between protobuf and the domain of payments; no other file knows both."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bp.customers.v1.account_pb2 import Account
 from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
@@ -29,6 +29,7 @@ from services.payments.transfer import (
     Beneficiary,
     Decline,
     EventOut,
+    FurtherDeclines,
     InterbankTransferOrder,
     Review,
     Transfer,
@@ -166,6 +167,30 @@ def decline_event(decline: Decline, event_id: uuid.UUID) -> EventOut:
     return EventOut(event_id, "bp.payments.v1.TransferDeclined", payload)
 
 
+def further_declines_event(
+    declines: FurtherDeclines, report_id: uuid.UUID, event_id: uuid.UUID
+) -> EventOut:
+    """Return the event about an hour's declined orders beyond those on record."""
+    envelope = payments_events_pb2.PaymentEvent(
+        metadata=EventMetadata(
+            event_id=str(event_id),
+            occur_time=to_timestamp(declines.hour + timedelta(hours=1)),
+            aggregate_id=str(report_id),
+            aggregate_version=1,
+            correlation_id=str(report_id),
+            causation_id=str(report_id),
+            customer_id=str(declines.customer_id),
+        ),
+        further_orders_declined=payments_events_pb2.FurtherOrdersDeclined(
+            hour_start_time=to_timestamp(declines.hour),
+            recorded_orders=declines.recorded,
+            further_orders=declines.further,
+        ),
+    )
+    payload = envelope.SerializeToString()
+    return EventOut(event_id, "bp.payments.v1.FurtherOrdersDeclined", payload)
+
+
 def review_event(review: Review, transfer: Transfer, event_id: uuid.UUID) -> EventOut:
     """Return the event of a reviewer's decision; `review` has its final effect."""
     envelope = payments_events_pb2.PaymentEvent(
@@ -175,6 +200,7 @@ def review_event(review: Review, transfer: Transfer, event_id: uuid.UUID) -> Eve
             effect=review.effect,
             reviewer=review.reviewer,
             note=review.note,
+            os_user=review.os_user,
         ),
     )
     return EventOut(event_id, "bp.payments.v1.TransferReviewed", envelope.SerializeToString())

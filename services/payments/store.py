@@ -19,6 +19,7 @@ from services.kernel.time_range import TimeRange
 from services.ledger import refusals as ledger_refusals
 from services.ledger.held_accounts import HeldAccounts
 from services.payments.attempt import Attempt
+from services.payments.declines import DeclineStore
 from services.payments.rows import (
     Debit,
     DebitOrder,
@@ -37,15 +38,14 @@ from services.payments.rows import (
     stored_transfer,
 )
 from services.payments.state import State, Transition
+from services.payments.traces import TraceStore
 from services.payments.transfer import (
-    Decline,
     EventOut,
     InterbankTransferOrder,
     Notice,
     Requester,
     Review,
     Transfer,
-    order_id,
 )
 
 DUE_ROWS_MAX = 64
@@ -68,6 +68,13 @@ OUTCOME_UNKNOWN = (
 was rolled back."""
 
 
+HELD = asyncpg.LockNotAvailableError
+"""Raised when another session holds a row for longer than a statement may wait."""
+
+Step = tuple[bool, bytes | None]
+"""Whether a step was saved, and the stored answer to the creation."""
+
+
 class Store:
     """The schema `payments` of the Write DB."""
 
@@ -79,6 +86,8 @@ class Store:
         self._steps = Batcher(self._advance_batch, limits)
         self._held = HeldAccounts(pool)
         self._alone = LoneCalls(ALONE_MAX)
+        self.traces = TraceStore(pool, self._sql)
+        self.declines = DeclineStore(pool, self._sql, limits)
 
     async def debit(
         self,
@@ -102,11 +111,10 @@ class Store:
             except asyncpg.PostgresError as error:
                 # An error fails the whole batch. Each debit is then retried alone, so that one
                 # cannot fail the others.
-                if not isinstance(error, OUTCOME_UNKNOWN):
-                    attempt.undone()
-            else:
-                if outcome is None:
-                    attempt.undone()
+                if isinstance(error, OUTCOME_UNKNOWN):
+                    attempt.lose(error)
+            if outcome is None and attempt.lost is None:
+                attempt.undone()
         if isinstance(outcome, ledger_refusals.LedgerRefusal):
             raise outcome
         return outcome or await self._debit_alone(row, attempt)
@@ -117,7 +125,7 @@ class Store:
         """Make the debits that can be made; None for an order that has to be retried alone."""
         try:
             rows: list[Any] = await self._pool.fetch(self._sql.debit_each, orders)
-        except asyncpg.LockNotAvailableError:
+        except HELD:
             held = await self._held.among(order.account_id for order in orders)
             free = [order for order in orders if order.account_id not in held]
             rows = await self._pool.fetch(self._sql.debit_each, free) if free else []
@@ -129,7 +137,7 @@ class Store:
             attempt.begin()
             try:
                 return await self._debit_one(order)
-            except asyncpg.LockNotAvailableError as error:
+            except HELD as error:
                 raise AccountBusy from error
 
     async def _debit_one(self, order: DebitOrder) -> Debit:
@@ -145,7 +153,7 @@ class Store:
         *,
         response: bytes | None = None,
         notice_id: str | None = None,
-    ) -> tuple[bool, bytes | None]:
+    ) -> Step:
         """Save a step and return whether it was saved, with the stored answer to the creation.
 
         A transfer that another worker has advanced is not changed. Raises AccountBusy.
@@ -155,13 +163,16 @@ class Store:
         if plain and moved.cancel_requester is not Requester.BANK:
             step = plain_step(moved, event, lease_until, response)
             try:
-                return await self._steps.submit(step)
+                saved = await self._steps.submit(step)
             except asyncpg.PostgresError as error:
-                if isinstance(error, UNREACHABLE):
+                if isinstance(error, UNREACHABLE) and not isinstance(error, HELD):
                     # No step is at fault; the driver continues when the database is back.
                     raise
                 # One step of the batch cannot be saved. Each is retried alone, so that it cannot
                 # fail the others.
+                saved = None
+            if saved is not None:
+                return saved
         return await self._advance_alone(
             moved.transfer_id,
             moved.version - 1,
@@ -182,20 +193,29 @@ class Store:
             moved.cancel_requester.value if moved.cancel_requester else None,
         )
 
-    async def _advance_alone(self, *step: object) -> tuple[bool, bytes | None]:
+    async def _advance_alone(self, *step: object) -> Step:
         try:
             row: Any = await self._pool.fetchrow(self._sql.advance, *step)
-        except asyncpg.LockNotAvailableError as error:
+        except HELD as error:
             raise AccountBusy from error
         return row["advanced"], row["accepted_response"]
 
-    async def _advance_batch(self, steps: Sequence[PlainStep]) -> list[tuple[bool, bytes | None]]:
-        """Save steps that post nothing, each as `advance` does."""
-        rows: list[Any] = await self._pool.fetch(
-            self._sql.advance_group, sorted(steps, key=attrgetter("transfer_id"))
-        )
-        responses = {row["event_id"]: row["accepted_response"] for row in rows}
-        return [(step.event_id in responses, responses.get(step.event_id)) for step in steps]
+    async def _advance_batch(self, steps: Sequence[PlainStep]) -> list[Step | None]:
+        """Save steps that post nothing, each as `advance` does; None for a held transfer."""
+        steps_in_order = sorted(steps, key=attrgetter("transfer_id"))
+        held: frozenset[uuid.UUID] = frozenset()
+        try:
+            rows: list[Any] = await self._pool.fetch(self._sql.advance_group, steps_in_order)
+        except HELD:
+            ids = [step.transfer_id for step in steps]
+            held = frozenset(await self._pool.fetchval(self._sql.held_transfers, ids))
+            free = [step for step in steps_in_order if step.transfer_id not in held]
+            rows = await self._pool.fetch(self._sql.advance_group, free) if free else []
+        saved = {row["event_id"]: row["accepted_response"] for row in rows}
+        return [
+            None if step.transfer_id in held else (step.event_id in saved, saved.get(step.event_id))
+            for step in steps
+        ]
 
     async def settle(self) -> None:
         """Wait until no batch is being written."""
@@ -211,16 +231,6 @@ class Store:
         """Return the transfers with a trace number and their states, newest first."""
         rows: list[Any] = await self._pool.fetch(self._sql.transfers_by_trace, trace_number)
         return {row["transfer_id"]: State(row["state"]) for row in rows}
-
-    async def taken_traces(self, transfers: Sequence[Transfer], since: datetime) -> list[uuid.UUID]:
-        """Return those transfers whose trace number another one since an instant has too."""
-        rows: list[Any] = await self._pool.fetch(
-            self._sql.taken_traces,
-            [one.transfer_id for one in transfers],
-            [one.trace_number for one in transfers],
-            since,
-        )
-        return [row["transfer_id"] for row in rows]
 
     async def transfers_of_account(
         self,
@@ -242,28 +252,6 @@ class Store:
             sql = self._sql.transfers_of_account_in_state
             found = await self._pool.fetch(sql, *page, state.value, rows)
         return [stored_transfer(row).transfer for row in found]
-
-    async def decline(self, decline: Decline, event: EventOut) -> None:
-        """Write the record of a declined order, and its event."""
-        order = decline.order
-        await self._pool.execute(
-            self._sql.decline,
-            decline.decline_id,
-            order.customer_id,
-            order.account_id,
-            order.amount.minor_units,
-            order.amount.currency,
-            order.beneficiary.name,
-            order.beneficiary.routing_number,
-            order.beneficiary.account_number,
-            decline.reason,
-            order_id(order),
-            order.correlation_id,
-            decline.decline_time,
-            event.event_id,
-            event.payload,
-            order.traceparent,
-        )
 
     async def key(self, order: InterbankTransferOrder) -> UsedKey | None:
         """Return the transfer that has the order's idempotency key, or None."""
@@ -295,9 +283,9 @@ class Store:
         )
         return [stored_transfer(row).transfer for row in rows]
 
-    async def release_leases(self, owner: str, now: datetime) -> None:
-        """End the leases of an earlier process of the same slot."""
-        await self._pool.execute(self._sql.release_leases, owner, now)
+    async def release_leases(self, owner: str, now: datetime) -> int:
+        """End the leases of an earlier process of the same slot; return how many are held."""
+        return await self._pool.fetchval(self._sql.release_leases, owner, now)
 
     async def postpone(self, transfer: Transfer, until: datetime) -> None:
         """Set when the bank asks the clearing house about a transfer again."""
@@ -378,10 +366,6 @@ class Store:
     async def ensure_partitions(self) -> None:
         """Create the partitions of the coming months."""
         await self._pool.execute(self._sql.ensure_partitions)
-
-    async def drop_old_declines(self) -> None:
-        """Drop the declined orders that are older than the bank keeps them."""
-        await self._pool.execute(self._sql.drop_old_declines)
 
     async def unreported_reviews(self) -> list[Review]:
         """Return the decisions of reviewers whose event is not written yet."""

@@ -68,11 +68,22 @@ class Decline:
     """An order that the bank declined before any debit."""
 
     decline_id: uuid.UUID
-    """UUIDv7 in the shard of the account; each attempt has one of its own."""
+    """UUIDv7 in the shard of the account."""
     order: InterbankTransferOrder
     reason: str
     """A name of PaymentsErrorReason."""
     decline_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherDeclines:
+    """The declined orders of a customer's hour beyond those on record."""
+
+    customer_id: uuid.UUID
+    hour: datetime
+    """The beginning of the hour, in UTC."""
+    recorded: int
+    further: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +96,11 @@ class Review:
     effect: str
     """A name of TransferReviewed.Effect, or REQUESTED for a refusal that is not taken up yet."""
     reviewer: str
+    """The name that the reviewer gave."""
     note: str
     decide_time: datetime
+    os_user: str = ""
+    """The operating-system user of the reviewer; "" if it was not recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ OWN_FILES = {
         "dependencies.py": "what the handlers need",
         "attempt.py": "whether a debit may have been written, and whether somebody waits; pure",
         "rows.py": "the values that statements take and return; pure",
+        "declines.py": "the records of declined orders",
+        "traces.py": "compares new trace numbers with those of other transfers",
         "saga.py": "which question comes next and what an answer means; pure",
         "driver.py": "carries out the saga: asks and saves",
         "notices.py": "takes in the clearing house's notices and applies them",
@@ -313,5 +315,5 @@ def test_a_value_of_a_composite_type_has_the_attributes_of_the_type_in_their_ord
 
 
 def test_the_composite_types_are_found() -> None:
-    assert set(_composites("payments")) == {"debit_order", "plain_step"}
+    assert set(_composites("payments")) == {"debit_order", "decline_row", "plain_step"}
     assert set(_composites("transfers")) == {"request"}

@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from ops.bpctl.reviewer import os_user
 from ops.waiting import until
 from tests.rigs.bpctl import bpctl
 from tests.rigs.running_bank import Bank
@@ -196,11 +197,12 @@ async def test_without_the_fraud_service_small_amounts_are_reviewed_and_large_on
     queue = json.loads(await operate("list", "--rows", "1000", "--json"))["reviews"]
     assert transfer_id in {one["transfer_id"] for one in queue}
     said = await operate("refuse", transfer_id, "--note", "unknown payee", "--by", "eva")
-    assert said.startswith("REFUSED by eva.")
+    assert said.startswith(f"REFUSED by eva, as {os_user()}.")
     await bank.in_state(ana, transfer_id, "CANCELLED")
     assert await bank.posted(ana) == 5_000_00
     review = json.loads(await operate("show", transfer_id, "--json"))
     assert (review["reviewer"], review["note"]) == ("eva", "unknown payee")
+    assert review["os_user"] == os_user()
     assert (review["review"], review["state"]) == ("REFUSED", "CANCELLED")
 
     async def audited() -> bool:

@@ -19,6 +19,7 @@ from services.payments.state import State
 from services.payments.transfer import (
     Beneficiary,
     Decline,
+    FurtherDeclines,
     InterbankTransferOrder,
     Requester,
     Review,
@@ -100,7 +101,10 @@ DECLINE = Decline(
     reason="FRAUD_DECLINED",
     decline_time=MORNING,
 )
-REVIEW = Review(TRANSFER, "REFUSED", "CANCELLING", "eva", "unknown payee", MORNING)
+FURTHER = FurtherDeclines(CUSTOMER, MORNING.replace(minute=0, microsecond=0), 100, 25)
+REVIEW = Review(
+    TRANSFER, "REFUSED", "CANCELLING", "eva", "unknown payee", MORNING, "eva (uid 1000)"
+)
 POSTS = frozenset({"TransferDebited", "TransferFailed", "TransferReturned", "TransferCancelled"})
 """Events that post to the customer's account, so they carry the account's position."""
 
@@ -138,6 +142,9 @@ def written() -> Iterator[Golden]:
         )
     name = "TransferDeclined"
     payload = payments.decline_event(DECLINE, EVENT).payload
+    yield from _and_routed(name, _relayed("payments", f"bp.payments.v1.{name}", payload, []))
+    name = "FurtherOrdersDeclined"
+    payload = payments.further_declines_event(FURTHER, TRANSFER, EVENT).payload
     yield from _and_routed(name, _relayed("payments", f"bp.payments.v1.{name}", payload, []))
     name = "TransferReviewed"
     payload = payments.review_event(REVIEW, SUBMITTED, EVENT).payload

@@ -205,13 +205,20 @@ ORDER BY 1
 LIMIT $1;
 
 -- name: traces_doubled
--- Trace numbers of more than one transfer.
-SELECT t.trace_number, 'one transfer' AS expected,
-    array_agg(t.transfer_id::text ORDER BY t.transfer_id) AS actual, count(*) OVER () AS total
-FROM payments.interbank_transfer t
-WHERE t.trace_number IS NOT NULL
-GROUP BY t.trace_number
-HAVING count(*) > 1
+-- Trace numbers of more than one transfer within 75 days. After that time the clearing house may
+-- use a number again.
+SELECT n.trace_number, 'one transfer within 75 days' AS expected,
+    array_agg(n.transfer_id::text ORDER BY n.transfer_id) AS actual, count(*) OVER () AS total
+FROM (
+    SELECT t.trace_number, t.transfer_id,
+        t.create_time - lag(t.create_time) OVER same AS since_last,
+        lead(t.create_time) OVER same - t.create_time AS until_next
+    FROM payments.interbank_transfer t
+    WHERE t.trace_number IS NOT NULL
+    WINDOW same AS (PARTITION BY t.trace_number ORDER BY t.create_time, t.transfer_id)
+) AS n
+WHERE least(n.since_last, n.until_next) < interval '75 days'
+GROUP BY n.trace_number
 ORDER BY 1
 LIMIT $1;
 
@@ -232,8 +239,9 @@ ORDER BY p.id
 LIMIT $1;
 
 -- name: event_counts
--- Transfers that wrote more or fewer events than they had steps. A declined order and a review have
--- one event each. Transfers from months whose published events were dropped are left out.
+-- Transfers that wrote more or fewer events than they had steps. A declined order, an hour of
+-- further ones and a review have one event each. Transfers from months whose published events were
+-- dropped are left out.
 WITH horizon AS (
     SELECT chassis.id_floor(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp
         AT TIME ZONE 'UTC') AS first_id
@@ -247,6 +255,8 @@ WITH horizon AS (
     SELECT transfer_id, 1 FROM transfers.book_transfer
     UNION ALL
     SELECT decline_id, 1 FROM payments.declined_order
+    UNION ALL
+    SELECT report_id, 1 FROM payments.declines_of_hour WHERE report_id IS NOT NULL
 ), told AS (
     SELECT s.subject, count(*) AS events
     FROM (SELECT subject FROM outbox.published WHERE topic IN ('payments', 'transfers')

@@ -223,6 +223,9 @@ GRANT EXECUTE ON FUNCTION ledger.held_accounts(uuid[]) TO bp_payments, bp_transf
 -- functions/internal_balance.sql, owned by ledger_owner
 -- Only its owner may execute ledger.internal_balance(text, text).
 
+-- functions/last_position.sql, owned by ledger_owner
+-- Only its owner may execute ledger.last_position(uuid, timestamp with time zone).
+
 -- functions/latest.sql, owned by ledger_owner
 -- Only its owner may execute ledger.latest(ledger.posted[]).
 

@@ -4,9 +4,21 @@ SELECT $1 AS transfer_id, outcome, existing_transfer_id
 FROM payments.debit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
     $18, $19, $20, $21);
 
--- name: decline
--- Keeps a declined order on record and writes its event, in one round trip and one commit.
-SELECT payments.decline($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+-- name: decline_group
+-- Keeps declined orders on record and writes their events, in one round trip and one commit.
+SELECT decline_id, outcome FROM payments.decline_group($1::payments.decline_row[], $2);
+
+-- name: unreported_declines
+-- The hours before an instant with declined orders beyond those on record, without an event.
+SELECT customer_id, hour, recorded, further
+FROM payments.declines_of_hour
+WHERE further > 0 AND report_id IS NULL AND hour < $1
+ORDER BY hour
+LIMIT $2;
+
+-- name: report_declines
+-- Writes the event about the further declined orders of an hour.
+SELECT payments.report_declines($1, $2, $3, $4, $5);
 
 -- name: advance
 -- A later step: writes state, posting, event, key and notice in one round trip.
@@ -24,6 +36,10 @@ FROM payments.debit_each($1::payments.debit_order[]);
 -- Later steps of several transfers that post nothing, in one round trip and one commit.
 SELECT event_id, accepted_response
 FROM payments.advance_group($1::payments.plain_step[]);
+
+-- name: held_transfers
+-- The transfers, of those given, whose rows another session holds.
+SELECT payments.held_transfers($1::uuid[]);
 
 -- name: transfer
 -- One transfer by its id.
@@ -54,6 +70,39 @@ WHERE EXISTS (
     WHERE t.trace_number = a.trace_number AND t.transfer_id <> a.transfer_id
       AND t.transfer_id >= chassis.id_floor($3))
 ORDER BY a.number;
+
+-- name: learned_traces
+-- Transfers whose trace number the bank learned in a range of time, the oldest first. Their next
+-- question follows the step by a fixed time, so the indexes of the questions find them. It may also
+-- return some that were asked about since.
+SELECT transfer_id, trace_number, learn_time
+FROM (
+    (SELECT t.transfer_id, t.trace_number, t.lease_until - $3::interval AS learn_time
+     FROM payments.interbank_transfer t
+     WHERE t.state = 'SUBMITTED' AND t.lease_until > $1::timestamptz + $3
+         AND t.lease_until <= $2::timestamptz + $3
+     ORDER BY t.lease_until
+     LIMIT $5)
+    UNION ALL
+    (SELECT c.transfer_id, (SELECT t.trace_number FROM payments.interbank_transfer t
+         WHERE t.shard = c.shard AND t.transfer_id = c.transfer_id),
+         c.due_time - $4::interval
+     FROM payments.late_return_check c
+     WHERE c.due_time > $1 + $4 AND c.due_time <= $2 + $4
+     ORDER BY c.due_time
+     LIMIT $5)
+) AS learned
+ORDER BY learn_time
+LIMIT $5;
+
+-- name: traces_mark
+-- Up to which instant the trace numbers of a slot are compared.
+SELECT through FROM payments.traces_compared WHERE slot = $1;
+
+-- name: move_traces_mark
+-- Sets up to which instant the trace numbers of a slot are compared.
+INSERT INTO payments.traces_compared (slot, through) VALUES ($1, $2)
+ON CONFLICT (slot) DO UPDATE SET through = excluded.through;
 
 -- name: transfers_of_account
 -- One page of an account's transfers in a range of time, newest first, after an id. The range
@@ -118,26 +167,38 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
 
 -- name: release_leases
 -- Ends the leases of an earlier process of this slot, so that workers claim its transfers at once.
--- Rows are locked in the order of their ids, as in payments.advance_group, so that two sessions
--- that lock several transfers cannot deadlock.
+-- Returns how many are left because another session holds the row: they are tried again.
 WITH left_behind AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer
     WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_owner = $1
-    ORDER BY transfer_id
-    FOR NO KEY UPDATE
+), free AS (
+    SELECT shard, transfer_id
+    FROM payments.interbank_transfer
+    WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_owner = $1
+    FOR NO KEY UPDATE SKIP LOCKED
+), released AS (
+    UPDATE payments.interbank_transfer t
+    SET lease_until = $2
+    FROM free
+    WHERE t.shard = free.shard AND t.transfer_id = free.transfer_id
+    RETURNING t.transfer_id
 )
-UPDATE payments.interbank_transfer t
-SET lease_until = $2
-FROM left_behind
-WHERE t.shard = left_behind.shard AND t.transfer_id = left_behind.transfer_id;
+SELECT (SELECT count(*) FROM left_behind) - (SELECT count(*) FROM released) AS held;
 
 -- name: postpone
 -- Sets when the bank asks the clearing house about a transfer again. Nobody works on it until then,
--- so release_leases leaves it alone.
-UPDATE payments.interbank_transfer
+-- so release_leases leaves it alone. A transfer that another session holds keeps its lease.
+UPDATE payments.interbank_transfer t
 SET lease_owner = '', lease_until = $4
-WHERE shard = $1 AND transfer_id = $2 AND version = $3;
+FROM (
+    SELECT shard, transfer_id
+    FROM payments.interbank_transfer
+    WHERE shard = $1 AND transfer_id = $2 AND version = $3
+    FOR NO KEY UPDATE SKIP LOCKED
+) AS free
+WHERE t.shard = free.shard AND t.transfer_id = free.transfer_id
+    AND t.shard = $1 AND t.transfer_id = $2;
 
 -- name: claim_unsettled
 -- Claims submitted transfers whose notice is overdue.
@@ -231,7 +292,7 @@ SELECT payments.drop_old_declines();
 
 -- name: unreported_reviews
 -- Decisions of reviewers whose event is not written yet, in the order of their transfers.
-SELECT transfer_id, decision, effect, reviewer, note, decide_time
+SELECT transfer_id, decision, effect, reviewer, note, decide_time, coalesce(os_user, '') AS os_user
 FROM payments.review_decision
 WHERE event_id IS NULL
 ORDER BY transfer_id
