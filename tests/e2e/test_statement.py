@@ -1,10 +1,11 @@
 """The statement, the numbers and the times of transfers through the gateway."""
 
 from datetime import date, datetime
+from typing import Any
 
 import pytest
 
-from tests.rigs.running_bank import Bank
+from tests.rigs.running_bank import Bank, Customer
 
 pytestmark = pytest.mark.judged_with_its_module
 
@@ -27,7 +28,19 @@ async def test_a_statement_has_what_came_in_and_went_out_and_a_transfer_its_date
     ]
     assert [one["balance"]["minorUnits"] for one in entries] == ["4500", "4000"]
     assert entries[0]["transferId"] == received.body["transferId"]
-    assert entries[0]["counterparty"]["accountId"] == str(luis.account_id)
+    assert entries[0]["counterparty"] == {
+        "accountId": str(luis.account_id),
+        "name": "Guest Customer",
+        "routingNumber": "",
+        "accountNumberEnding": "",
+    }
+    paid = await bank.call("GET", f"/v1/accounts/{luis.account_id}/entries?pageSize=1", luis.token)
+    assert paid.body["entries"][0]["counterparty"] == {
+        "accountId": str(ana.account_id),
+        "name": "Guest Customer",
+        "routingNumber": "",
+        "accountNumberEnding": (await account_of(bank, ana))["accountNumber"][-4:],
+    }
     moment = entries[1]["createTime"]
     rest = f"{path}?pageSize=2&pageToken={first.body['nextPageToken']}"
     oldest = await bank.call("GET", rest, ana.token)
@@ -48,7 +61,13 @@ async def test_a_statement_has_what_came_in_and_went_out_and_a_transfer_its_date
         ana.token,
     )
     assert [one["transferId"] for one in listed.body["transfers"]] == [received.body["transferId"]]
-    accounts = await bank.call("GET", "/v1/accounts", ana.token)
-    (account,) = accounts.body["accounts"]
+    account = await account_of(bank, ana)
     assert len(account["accountNumber"]) == 10
     assert account["balance"]["accountId"] == str(ana.account_id)
+
+
+async def account_of(bank: Bank, customer: Customer) -> dict[str, Any]:
+    """Return the customer's only account."""
+    accounts = await bank.call("GET", "/v1/accounts", customer.token)
+    (account,) = accounts.body["accounts"]
+    return account
