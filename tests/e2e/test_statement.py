@@ -28,19 +28,7 @@ async def test_a_statement_has_what_came_in_and_went_out_and_a_transfer_its_date
     ]
     assert [one["balance"]["minorUnits"] for one in entries] == ["4500", "4000"]
     assert entries[0]["transferId"] == received.body["transferId"]
-    assert entries[0]["counterparty"] == {
-        "accountId": str(luis.account_id),
-        "name": "Guest Customer",
-        "routingNumber": "",
-        "accountNumberEnding": "",
-    }
-    paid = await bank.call("GET", f"/v1/accounts/{luis.account_id}/entries?pageSize=1", luis.token)
-    assert paid.body["entries"][0]["counterparty"] == {
-        "accountId": str(ana.account_id),
-        "name": "Guest Customer",
-        "routingNumber": "",
-        "accountNumberEnding": (await account_of(bank, ana))["accountNumber"][-4:],
-    }
+    assert entries[0]["counterparty"]["accountId"] == str(luis.account_id)
     moment = entries[1]["createTime"]
     rest = f"{path}?pageSize=2&pageToken={first.body['nextPageToken']}"
     oldest = await bank.call("GET", rest, ana.token)
@@ -64,6 +52,32 @@ async def test_a_statement_has_what_came_in_and_went_out_and_a_transfer_its_date
     account = await account_of(bank, ana)
     assert len(account["accountNumber"]) == 10
     assert account["balance"]["accountId"] == str(ana.account_id)
+
+
+async def test_payer_and_payee_see_each_others_names_and_only_the_payer_a_number(
+    bank: Bank,
+) -> None:
+    ana, luis = await bank.customer(), await bank.customer()
+    assert (await bank.book(luis, ana, 5_00)).status == 200
+    assert await counterparty_of(bank, ana) == {
+        "accountId": str(luis.account_id),
+        "name": "Guest Customer",
+        "routingNumber": "",
+        "accountNumberEnding": "",
+    }
+    assert await counterparty_of(bank, luis) == {
+        "accountId": str(ana.account_id),
+        "name": "Guest Customer",
+        "routingNumber": "",
+        "accountNumberEnding": (await account_of(bank, ana))["accountNumber"][-4:],
+    }
+
+
+async def counterparty_of(bank: Bank, customer: Customer) -> dict[str, str]:
+    """Return the other party of the newest entry of the customer's account."""
+    path = f"/v1/accounts/{customer.account_id}/entries?pageSize=1"
+    statement = await bank.call("GET", path, customer.token)
+    return statement.body["entries"][0]["counterparty"]
 
 
 async def account_of(bank: Bank, customer: Customer) -> dict[str, Any]:

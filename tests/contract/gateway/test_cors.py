@@ -30,7 +30,7 @@ async def test_a_refusal_has_the_same_cors_headers_as_any_answer(
     assert answer.status == status
     assert answer.headers.getall("access-control-allow-origin") == [APP]
     assert answer.headers.getall("access-control-expose-headers") == [
-        "idempotent-replayed, retry-after, x-request-id"
+        "etag, idempotent-replayed, retry-after, x-request-id"
     ]
     for foreign in ("https://app.bp.example.evil.example", "https://appxbp.example", "null"):
         other = await gateway.call(verb, path, data=data, headers=headers | {"Origin": foreign})
