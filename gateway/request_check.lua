@@ -5,7 +5,8 @@
 -- from the contracts:
 --   ROUTES[name]   = {body = "json"|"raw"|"none", message = root of the body, skip = path fields,
 --                     query = allowed parameters as in MESSAGES,
---                     key = needs Idempotency-Key, unwrap = field}
+--                     key = needs Idempotency-Key, unwrap = field,
+--                     etag = the answer has the header ETag}
 --   MESSAGES[name] = {[name in JSON] = {canonical name, kind, repeated, message or enum}}
 --   ENUMS[name]    = {[value's name] = true}
 --   REPLIES[http]  = google.rpc.Status as JSON text
@@ -282,6 +283,14 @@ local function media_fault(headers, route)
   return coding_fault(headers) or accept_fault(headers)
 end
 
+-- The response has its own code, so the tags that the caller has are kept in the stream's metadata.
+local KEPT = "envoy.filters.http.lua"
+
+local function keep_known_tags(handle, headers)
+  local known = headers:get("if-none-match")
+  if known then handle:streamInfo():dynamicMetadata():set(KEPT, "known_tags", known) end
+end
+
 -- The transcoder knows only the plain spelling of the colon before a custom verb. No other part of
 -- a path that matches a route has an encoded colon.
 local function decode_colon(headers)
@@ -307,6 +316,7 @@ function envoy_on_request(handle)
   fault = media_fault(headers, route)
   if fault then return refuse(handle, fault) end
   decode_colon(headers)
+  if route.etag then keep_known_tags(handle, headers) end
   if route.body ~= "json" then return end
   -- If the body is empty, the content type has no meaning, so its fault is used after the wait.
   fault = kind_fault(headers)
@@ -331,6 +341,30 @@ local function unwrap(handle, field)
   if sub(text, 1, #head) == head then body:setBytes(sub(text, #head + 1, -2)) end
 end
 
+-- Tells whether the caller has the resource of this tag. The comparison is the weak one of
+-- RFC 9110, 13.1.2, so a W/ before a tag has no effect.
+local function is_known(handle, tag)
+  local kept = handle:streamInfo():dynamicMetadata():get(KEPT)
+  local known = kept and kept["known_tags"] or ""
+  if find(known, "^%s*%*%s*$") then return true end
+  for each in string.gmatch(known, '"[^"]*"') do
+    if each == tag then return true end
+  end
+  return false
+end
+
+-- Makes the answer a 304. Its length is that of the 200: in HTTP/1 an answer without a length would
+-- get a coding, and with it bytes that do not belong to a 304 (RFC 9110, 8.6).
+local function leave_out_body(handle)
+  local body = handle:body()
+  local length = body and body:length() or 0
+  if body then body:setBytes("") end
+  local headers = handle:headers()
+  headers:replace(":status", "304")
+  headers:remove("content-type")
+  headers:replace("content-length", tostring(length))
+end
+
 -- Services send an ErrorInfo with each error. A proxy sends none, so the gateway adds its own.
 local function complete(handle, status)
   local body = handle:body()
@@ -350,5 +384,8 @@ function envoy_on_response(handle)
   local status = handle:headers():get(":status")
   if status >= "400" then return complete(handle, status) end
   local route = ROUTES[handle:metadata():get("route")]
-  if route and route.unwrap then unwrap(handle, route.unwrap) end
+  if not route then return end
+  if route.unwrap then unwrap(handle, route.unwrap) end
+  local tag = route.etag and handle:headers():get("etag")
+  if tag and is_known(handle, tag) then leave_out_body(handle) end
 end

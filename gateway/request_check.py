@@ -84,6 +84,8 @@ class _Tables:
         row["key"] = route.idempotency_key_required
         if route.response_field:
             row["unwrap"] = route.response_field
+        if route.has_etag:
+            row["etag"] = True
         if route.body is BodyKind.JSON:
             root = _body_message(contract, http)
             self._note(root)

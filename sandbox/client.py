@@ -8,6 +8,7 @@ import itertools
 import os
 import ssl
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +41,8 @@ class Answer:
     status: int
     text: str
     body: Any
-    headers: dict[str, str]
+    headers: Mapping[str, str]
+    """By name, in any case."""
 
     @property
     def reason(self) -> str:
@@ -246,4 +248,4 @@ async def read_answer(response: aiohttp.ClientResponse) -> Answer:
     text = await response.text()
     is_json = "json" in response.headers.get("Content-Type", "")
     body: Any = await response.json() if is_json and text else {}
-    return Answer(response.status, text, body, dict(response.headers))
+    return Answer(response.status, text, body, response.headers)

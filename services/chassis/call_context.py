@@ -47,15 +47,27 @@ class Call:
 REPLAYED_HEADER = "idempotent-replayed"
 """The header, with the value "true", of an answer that repeats the key's first answer."""
 
+ETAG_HEADER = "etag"
+"""The entity tag of the resource that an answer contains (RFC 9110, 8.8.3)."""
+
 answer_headers: ContextVar[dict[str, str]] = ContextVar("answer_headers")
 """The headers that the boundary adds to the answer of the running task's call."""
 
 
 def note_replay() -> None:
     """Add to the call's answer that it repeats an earlier one; without a call do nothing."""
+    _note(REPLAYED_HEADER, "true")
+
+
+def note_etag(etag: str) -> None:
+    """Add the entity tag, quotes included, to the call's answer; without a call do nothing."""
+    _note(ETAG_HEADER, etag)
+
+
+def _note(name: str, value: str) -> None:
     headers = answer_headers.get(None)
     if headers is not None:
-        headers[REPLAYED_HEADER] = "true"
+        headers[name] = value
 
 
 current_call: ContextVar[Call] = ContextVar("current_call")

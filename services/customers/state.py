@@ -79,6 +79,15 @@ class OwnAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountHolder:
+    """What another customer may see of an account that it paid or that paid it."""
+
+    name: str
+    account_number_ending: str
+    """The last four digits of the number; "" for a closed account."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedDebit:
     """A debit of a customer's account that another service is about to post."""
 

@@ -80,6 +80,11 @@ def account_facts(answer: CheckDebitResponse) -> AccountFacts:
     )
 
 
+def etag(transfer: Transfer) -> str:
+    """Return the transfer's strong entity tag, with its quotes (RFC 9110, 8.8.3)."""
+    return f'"{transfer.version}"'
+
+
 def transfer_message(transfer: Transfer) -> InterbankTransfer:
     """Return the transfer as a message of the contract."""
     return InterbankTransfer(
@@ -95,7 +100,7 @@ def transfer_message(transfer: Transfer) -> InterbankTransfer:
         failure_reason=errors.public_reason(transfer.failure_reason),
         return_code=transfer.return_code,
         version=transfer.version,
-        etag=f'"{transfer.version}"',
+        etag=etag(transfer),
         submit_time=_timestamp(transfer.submit_time),
         complete_time=_timestamp(transfer.complete_time),
         return_time=_timestamp(transfer.return_time),

@@ -12,9 +12,10 @@ from services.kernel.errors import BankError
 from services.kernel.ids import new_id
 from services.transfers import mapping, state
 from services.transfers.errors import AccountNotFound, TransferNotFound
+from services.transfers.holders import HoldersClient
 from services.transfers.settings import TransfersSettings
 from services.transfers.state import BookTransfer, BookTransferOrder, Direction, TransferFilter
-from services.transfers.statement import Entry, EntryFilter
+from services.transfers.statement import Entry, EntryFilter, accounts_of_others, named
 from services.transfers.store import Posted, Store
 
 
@@ -25,6 +26,7 @@ class Dependencies:
     settings: TransfersSettings
     store: Store
     customers: CustomersClient
+    holders: HoldersClient
     tokens: PageTokens
 
 
@@ -102,6 +104,8 @@ async def list_entries(
 ) -> tuple[list[Entry], str]:
     """Return one page of an account's entries and the token of the next, "" on the last.
 
+    One call asks customers for the names of all other parties of a page.
+
     Raises AccountNotFound for an account that is not the customer's, and PageTokenInvalid.
     """
     digest = _entries_digest(customer_id, wanted)
@@ -109,7 +113,9 @@ async def list_entries(
     await _require_own_account(deps, customer_id, wanted.account_id)
     rows = page_rows(page_size)
     page = await deps.store.statement.entries(wanted, below=_position(cursor), rows=rows)
-    return page.rows, _token_below(deps, digest, page.next_below)
+    holders = await deps.holders.of(accounts_of_others(page.rows))
+    entries = [named(entry, holders) for entry in page.rows]
+    return entries, _token_below(deps, digest, page.next_below)
 
 
 def _list_digest(customer_id: uuid.UUID, wanted: TransferFilter) -> bytes:

@@ -3,7 +3,7 @@
 import uuid
 
 from bp.customers.v1.account_pb2 import Account
-from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
+from bp.customers.v1.customers_service_pb2 import BatchGetHoldersResponse, CheckDebitResponse
 from bp.event.v1.event_pb2 import EventMetadata
 from bp.transfers.v1 import account_entry_pb2, transfers_events_pb2
 from bp.transfers.v1.book_transfer_pb2 import BookTransfer as BookTransferMessage
@@ -29,7 +29,7 @@ from services.transfers.state import (
     State,
     TransferFilter,
 )
-from services.transfers.statement import Entry, EntryFilter, EntryType, OtherParty
+from services.transfers.statement import Entry, EntryFilter, EntryType, Holder, OtherParty
 
 
 def order_from(request: CreateBookTransferRequest, call: Call) -> BookTransferOrder:
@@ -69,6 +69,14 @@ def _known_account(account: Account) -> KnownAccount:
         debitable=active,
         creditable=active or account.state == Account.State.FROZEN,
     )
+
+
+def known_holders(answer: BatchGetHoldersResponse) -> dict[uuid.UUID, Holder]:
+    """Return what customers knows about the holders of accounts, by account."""
+    return {
+        uuid.UUID(account_id): Holder(holder.name, holder.account_number_ending)
+        for account_id, holder in answer.holders.items()
+    }
 
 
 def transfer_filter(request: ListBookTransfersRequest) -> TransferFilter:

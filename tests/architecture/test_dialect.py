@@ -84,6 +84,7 @@ OWN_FILES = {
         "routes.py": "what each event makes of it; pure",
     },
     "transfers": {
+        "holders.py": "asks customers for the names on a statement",
         "statement.py": "the values of an account's statement and how it is paged; pure",
         "statement_store.py": "reads the statement from the books, with sql/statement.sql",
     },

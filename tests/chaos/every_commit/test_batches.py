@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from asyncpg.pool import PoolConnectionProxy
 
-from ops.waiting import scaled_s, until
+from ops.waiting import until
 from sandbox.stack.home import REPO
 from services.kernel.ids import shard_of
 from tests.chaos.every_commit.books import require_right
@@ -29,14 +29,16 @@ from tests.chaos.every_commit.payments_that_stops import DEBIT
 from tests.chaos.every_commit.rounds import Rounds, rounds_on
 from tests.chaos.every_commit.rows import Step
 from tests.chaos.every_commit.transfer_run import AMOUNT, OPENING, WITHIN_S, TransferRun
+from tests.rigs.host_speed import waited_out_s
 from tests.rigs.running_bank import Answer, Bank
 
 CROWD = 24
 """Fewer than the largest batch."""
 FEW = 8
 GIVES_UP_S = 3
-"""Seconds, scaled, after which a batch gives up a row that the test locks. The test kills payments
-well within this time. The statement timeout is longer (five seconds, also scaled)."""
+"""Seconds, scaled as a time that a test waits out, after which a batch gives up a row that the test
+locks: one test waits for it. The test kills payments well within this time. The statement timeout
+is longer (five seconds, scaled as a deadline)."""
 FUNCTIONS = REPO / "services" / "payments" / "sql" / "functions"
 
 AGAIN, IN_PROGRESS = {429, 503, 504}, "REQUEST_IN_PROGRESS"
@@ -76,7 +78,7 @@ async def _patient_batches(rounds: Rounds) -> AsyncGenerator[None]:
 
     Earlier values are not restored, because they may come from a test that was killed.
     """
-    patient = f"{round(1000 * scaled_s(GIVES_UP_S))}ms"
+    patient = f"{round(1000 * waited_out_s(GIVES_UP_S))}ms"
     try:
         await _give_up_after(rounds, dict.fromkeys(_FUNCTIONS, patient))
         yield

@@ -4,8 +4,9 @@ The gateway fetches the key set every five seconds. The tests count the fetches,
 measures time.
 """
 
+from dataclasses import dataclass
+
 import pytest
-from joserfc.jwk import ECKey
 
 from ops.waiting import until
 from tests.rigs.mesh.gateway import SUBJECT, Gateway
@@ -27,41 +28,58 @@ async def _statuses(gateway: Gateway, *tokens: str) -> list[int]:
     return [(await gateway.call("GET", BALANCE, token=token)).status for token in tokens]
 
 
-@pytest.fixture
-async def new_key(gateway: Gateway) -> ECKey:
-    """Return a key that was published without lead time, and that the gateway has fetched."""
-    key = gateway.issuer.publish("k2")
+@dataclass(frozen=True)
+class Statuses:
+    """The answers to a token of each kind, before and after the issuer's second change."""
+
+    revoked: list[int]
+    replaced: list[int]
+    successor: list[int]
+    lasting: list[int]
+
+
+@pytest.fixture(scope="module")
+async def statuses(gateway: Gateway) -> Statuses:
+    """Change the issuer's keys twice; return how the gateway answered tokens of each key.
+
+    Two keys are published without lead time. Then one is withdrawn, and the other one replaced by
+    a key of the same id. All tests share the two changes, because each takes two fetches.
+    """
+    issuer = gateway.issuer
+    withdrawn, replaced = issuer.publish("k2"), issuer.publish("k3")
     await _fetched_anew(gateway)
-    return key
+    revoked, old = issuer.token(SUBJECT, key=withdrawn), issuer.token(SUBJECT, key=replaced)
+    lasting = issuer.token(SUBJECT)
+    before = await _statuses(gateway, revoked, revoked, old, lasting)
+    issuer.withdraw(withdrawn)
+    issuer.withdraw(replaced)
+    successor = issuer.publish("k3")
+    await _fetched_anew(gateway)
+    new = issuer.token(SUBJECT, key=successor)
+    after = await _statuses(gateway, revoked, revoked, old, lasting, new)
+    issuer.withdraw(successor)
+    return Statuses(
+        revoked=before[:2] + after[:2],
+        replaced=[before[2], after[2]],
+        successor=[after[4]],
+        lasting=[before[3], after[3]],
+    )
 
 
-async def test_tokens_of_a_new_key_are_accepted_after_the_next_fetch(
-    gateway: Gateway, new_key: ECKey
-) -> None:
-    assert await _statuses(gateway, gateway.issuer.token(SUBJECT, key=new_key)) == [200]
-    gateway.issuer.withdraw(new_key)
+async def test_tokens_of_a_new_key_are_accepted_after_the_next_fetch(statuses: Statuses) -> None:
+    assert statuses.revoked[:2] == [200, 200]
 
 
 async def test_a_token_that_was_accepted_is_refused_once_its_key_is_withdrawn(
-    gateway: Gateway, new_key: ECKey
+    statuses: Statuses,
 ) -> None:
-    issuer = gateway.issuer
-    revoked, valid = issuer.token(SUBJECT, key=new_key), issuer.token(SUBJECT)
-    assert await _statuses(gateway, revoked, revoked, valid) == [200, 200, 200]
-    issuer.withdraw(new_key)
-    await _fetched_anew(gateway)
-    assert await _statuses(gateway, revoked, revoked, valid) == [401, 401, 200]
+    assert statuses.revoked == [200, 200, 401, 401]
+    assert statuses.lasting == [200, 200]
 
 
 async def test_a_key_that_replaces_another_under_its_id_is_the_one_that_counts(
-    gateway: Gateway, new_key: ECKey
+    statuses: Statuses,
 ) -> None:
     """The key set changes without a new key id, as when a provider has lost its keys."""
-    issuer = gateway.issuer
-    old = issuer.token(SUBJECT, key=new_key)
-    assert await _statuses(gateway, old) == [200]
-    issuer.withdraw(new_key)
-    successor = issuer.publish("k2")
-    await _fetched_anew(gateway)
-    assert await _statuses(gateway, old, issuer.token(SUBJECT, key=successor)) == [401, 200]
-    issuer.withdraw(successor)
+    assert statuses.replaced == [200, 401]
+    assert statuses.successor == [200]
