@@ -127,7 +127,7 @@ class _Inspection:
 
     async def run(self, since_head: bool) -> None:
         """Verify all chains."""
-        # The mark first: a statement that is signed meanwhile is then no missing one. Statements
+        # The mark comes first, so a statement signed meanwhile does not look missing. Statements
         # before the log: each then has its links.
         mark = await self.trust.mark()
         statements = _Statements(self.trust, mark, utc_now())

@@ -120,7 +120,7 @@ class PositionsCheck:
         return seen is not None and offset < seen.recorded.last
 
     def excused(self) -> int:
-        """Return the number of offsets up to the last recorded ones that rightly have no link."""
+        """Return how many offsets below the last recorded ones rightly have no link."""
         return sum(_known(seen).count() - seen.recorded.count() for seen in self._sources.values())
 
     def sources(self) -> list[Source]:

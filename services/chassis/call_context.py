@@ -55,7 +55,7 @@ answer_headers: ContextVar[dict[str, str]] = ContextVar("answer_headers")
 
 
 def note_replay() -> None:
-    """Add to the call's answer that it repeats an earlier one; without a call do nothing."""
+    """Note in the call's answer that it repeats an earlier one; without a call, do nothing."""
     _note(REPLAYED_HEADER, "true")
 
 

@@ -61,8 +61,9 @@ ORDER BY transfer_id DESC
 LIMIT 10;
 
 -- name: taken_traces
--- Those of some transfers whose trace number another transfer since an instant has too. It must be
--- read after the transfers are saved, so that of two concurrent ones at least one is found.
+-- Those of the given transfers whose trace number also belongs to another transfer, created since
+-- an instant. Run it after the transfers are saved, so that of two concurrent transfers with one
+-- number at least one is found.
 SELECT a.transfer_id
 FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS a (transfer_id, trace_number, number)
 WHERE EXISTS (
@@ -187,7 +188,7 @@ WITH left_behind AS (
 SELECT (SELECT count(*) FROM left_behind) - (SELECT count(*) FROM released) AS held;
 
 -- name: postpone
--- Sets when the bank asks the clearing house about a transfer again. Nobody works on it until then,
+-- Sets when the bank asks the clearing house about a transfer again. No worker has it until then,
 -- so release_leases leaves it alone. A transfer that another session holds keeps its lease.
 UPDATE payments.interbank_transfer t
 SET lease_owner = '', lease_until = $4
@@ -238,7 +239,7 @@ CROSS JOIN LATERAL (
 ) t;
 
 -- name: check_return_at
--- Sets when the bank checks a transfer for a late return, if a check is left.
+-- Sets when the bank next checks a transfer for a late return, if it still has a check.
 SELECT payments.check_return_at($1, $2, $3);
 
 -- name: end_return_checks
@@ -277,8 +278,8 @@ ORDER BY n.receive_time
 LIMIT $1;
 
 -- name: give_up_notices
--- Ends the wait of kept notices that came before an instant. Notices of the given types whose
--- transfer exists are left: they are about to be applied.
+-- Sets to CONFLICT the kept notices that came before an instant. Notices of the given types whose
+-- transfer exists are not changed, because they are about to be applied.
 SELECT notice_id, type, trace_number, transfer_id, return_code
 FROM payments.give_up_notices($1, $2);
 

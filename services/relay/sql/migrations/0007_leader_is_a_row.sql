@@ -1,8 +1,8 @@
 -- migrate:up
 
 -- The active relay is a session that a row names, because any login of the database could take the
--- advisory lock of before and so stop the relay. And only owners of schemas append events. No process
--- uses the rights that are taken.
+-- advisory lock of the previous version and so stop the relay. And only owners of schemas append
+-- events: no process uses the rights that are taken.
 
 -- squawk-ignore revoked-right
 REVOKE EXECUTE ON FUNCTION
