@@ -57,28 +57,35 @@ EXECUTE payments.close_notice
 EXECUTE payments.debit
 EXECUTE payments.debit_each
 EXECUTE payments.decline
+EXECUTE payments.decline_group
 EXECUTE payments.drop_old_declines
 EXECUTE payments.end_return_checks
 EXECUTE payments.ensure_partitions
 EXECUTE payments.find_keys
 EXECUTE payments.forget_keys
 EXECUTE payments.give_up_notices
+EXECUTE payments.held_transfers
 EXECUTE payments.keep_conflict
 EXECUTE payments.keep_notice
 EXECUTE payments.put_aside
+EXECUTE payments.report_declines
 EXECUTE payments.report_review
 EXECUTE payments.set_review_effect
 SELECT payments.ach_notice
+SELECT payments.declines_of_hour
 SELECT payments.idempotency_key
 SELECT payments.interbank_transfer
+SELECT payments.late_return_check
 SELECT payments.review_decision
+SELECT payments.traces_compared
+INSERT payments.traces_compared
 UPDATE(accepted_response, attempts, lease_owner, lease_until) payments.interbank_transfer
+UPDATE payments.traces_compared
 """
 
 OF_THE_PREVIOUS_PAYMENTS = """
 INSERT payments.ach_notice
 UPDATE(receive_time, state) payments.ach_notice
-SELECT payments.late_return_check
 UPDATE(attempts, due_time) payments.late_return_check
 DELETE payments.late_return_check
 """
@@ -150,7 +157,11 @@ MAY = {
     ("bp_audit", "bp_audit"): OF_AUDIT,
 }
 
-ELSEWHERE = {"EXECUTE ledger.held_accounts", "EXECUTE payments.set_review_effect"}
+ELSEWHERE = {
+    "EXECUTE ledger.held_accounts",
+    "EXECUTE payments.decline",
+    "EXECUTE payments.set_review_effect",
+}
 """Executed by services/ledger/held_accounts.py, and by the previous version of payments."""
 
 READS_ALL = "bp_judge"
