@@ -131,7 +131,7 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON audit.repeated FOR EACH RO
 CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON audit.repeated FOR EACH STATEMENT EXECUTE
     FUNCTION audit.refuse();
 
-GRANT INSERT ON TABLE audit.repeated TO bp_audit;
+GRANT SELECT,INSERT ON TABLE audit.repeated TO bp_audit;
 GRANT SELECT ON TABLE audit.repeated TO bp_judge;
 
 -- One row; a process that signs heads locks it.

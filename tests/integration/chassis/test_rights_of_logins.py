@@ -143,6 +143,7 @@ EXECUTE audit.ensure_partitions
 EXECUTE audit.lock_chains
 EXECUTE audit.try_lock_signing
 SELECT audit.record
+SELECT audit.repeated
 INSERT audit.record
 INSERT audit.repeated
 """

@@ -3,10 +3,6 @@
 -- Any login of the database could take the advisory locks of the chains and of the signing, and so
 -- stop the log. Rows that no login may lock replace them.
 
--- No process uses this right.
--- squawk-ignore revoked-right
-REVOKE SELECT ON audit.repeated FROM bp_audit;
-
 SET ROLE audit_owner;
 
 CREATE TABLE audit.chain_lock (
@@ -79,4 +75,3 @@ DROP FUNCTION audit.lock_chains(integer[]);
 DROP FUNCTION audit.previous_version_holds(integer, integer);
 DROP TABLE audit.signing_lock;
 DROP TABLE audit.chain_lock;
-GRANT SELECT ON audit.repeated TO bp_audit;
