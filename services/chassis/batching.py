@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 Begun = Callable[[], None]
 
 
-def _own(error: BaseException) -> BaseException:
+def own_copy(error: BaseException) -> BaseException:
     """Return a caller's own copy of a batch's error. Each raise adds frames to an error's traceback
     and keeps them in memory."""
     try:
@@ -121,7 +121,7 @@ class Batcher(Generic[Item, Result]):
         if isinstance(results, BaseException):
             for _, future in batch:
                 if not future.done():
-                    future.set_exception(_own(results))
+                    future.set_exception(own_copy(results))
             return
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():

@@ -8,11 +8,11 @@ from datetime import timedelta
 import structlog
 
 from services.kernel.clock import utc_now
-from services.kernel.errors import AccountBusy
 from services.payments import errors, saga, webhook
 from services.payments.dependencies import Dependencies
 from services.payments.saga import NoticeVerdict
 from services.payments.state import TABLE, Event, State
+from services.payments.store import BUSY
 from services.payments.transfer import Fact, Notice
 
 NOTICE_WAIT = timedelta(days=10)
@@ -49,7 +49,7 @@ async def match_kept_notices(deps: Dependencies) -> None:
     for notice in await deps.store.matching_notices([*saga.NOTICE_TYPES.values()]):
         try:
             await apply_notice(deps, notice)
-        except AccountBusy:
+        except BUSY:
             log.warning("webhook.account_busy", notice_id=notice.notice_id)
 
 

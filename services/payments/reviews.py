@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import structlog
 
-from services.kernel.errors import AccountBusy
 from services.kernel.ids import new_id, shard_of
 from services.payments import errors, handlers, mapping
 from services.payments.dependencies import Dependencies
 from services.payments.state import CREDITED_BACK, State
+from services.payments.store import BUSY
 from services.payments.transfer import Requester, Review, Transfer
 
 EVERY_S = 5
@@ -30,7 +30,7 @@ async def take_up_decisions(deps: Dependencies) -> None:
     for review in await deps.store.unreported_reviews():
         try:
             await _take_up(deps, review)
-        except AccountBusy:
+        except BUSY:
             log.warning("review.account_busy", transfer_id=str(review.transfer_id))
 
 

@@ -17,7 +17,8 @@ from services.kernel.errors import AccountBusy
 from services.kernel.ids import new_id, shard_of
 from services.kernel.time_range import TimeRange
 from services.ledger import refusals as ledger_refusals
-from services.ledger.held_accounts import HeldAccounts
+from services.ledger.held_orders import HELD, HeldOrders
+from services.ledger.holds import Holds, Key, Locks
 from services.payments.attempt import Attempt
 from services.payments.declines import DeclineStore
 from services.payments.rows import (
@@ -67,9 +68,8 @@ OUTCOME_UNKNOWN = (
 """Errors after which a statement may have been committed. After any other error of the server it
 was rolled back."""
 
-
-HELD = asyncpg.LockNotAvailableError
-"""Raised when another session holds a row for longer than a statement may wait."""
+BUSY = (AccountBusy, HELD)
+"""Raised when another session holds a row. Background work then continues with other rows."""
 
 Step = tuple[bool, bytes | None]
 """Whether a step was saved, and the stored answer to the creation."""
@@ -84,7 +84,8 @@ class Store:
         self._keys = Batcher(self._find_keys, limits)
         self._debits = Batcher(self._debit_each, limits)
         self._steps = Batcher(self._advance_batch, limits)
-        self._held = HeldAccounts(pool)
+        holds = Holds(pool, self._sql.held_keys)
+        self._held = HeldOrders(holds, self._debit_each, _locks_of, limits.items_max)
         self._alone = LoneCalls(ALONE_MAX)
         self.traces = TraceStore(pool, self._sql)
         self.declines = DeclineStore(pool, self._sql, limits)
@@ -104,31 +105,36 @@ class Store:
         """
         attempt = attempt or Attempt()
         row = debit_order(order, transfer, event, lease)
-        outcome = None
-        if self._held.remembered([order.account_id]) is None:
-            try:
-                outcome = await self._debits.submit(row, attempt.begin)
-            except asyncpg.PostgresError as error:
-                # An error fails the whole batch. Each debit is then retried alone, so that one
-                # cannot fail the others.
-                if isinstance(error, OUTCOME_UNKNOWN):
-                    attempt.lose(error)
-            if outcome is None and attempt.lost is None:
-                attempt.undone()
+        try:
+            outcome = await self._debit_in_a_batch(row, attempt)
+        except asyncpg.PostgresError as error:
+            # An error fails the whole batch. Each debit is then retried alone, so that one cannot
+            # fail the others.
+            outcome = None
+            if isinstance(error, OUTCOME_UNKNOWN) and attempt.begun:
+                attempt.lose(error)
+        if outcome is None and attempt.lost is None:
+            attempt.undone()
         if isinstance(outcome, ledger_refusals.LedgerRefusal):
             raise outcome
         return outcome or await self._debit_alone(row, attempt)
+
+    async def _debit_in_a_batch(
+        self, row: DebitOrder, attempt: Attempt
+    ) -> Debit | ledger_refusals.LedgerRefusal | None:
+        """Debit in the next batch, or with the orders that wait for rows of another session."""
+        if not self._held.remembers(row):
+            try:
+                return await self._debits.submit(row, attempt.begin)
+            except HELD:
+                attempt.undone()
+        return await self._held.submit(row, attempt)
 
     async def _debit_each(
         self, orders: Sequence[DebitOrder]
     ) -> list[Debit | ledger_refusals.LedgerRefusal | None]:
         """Make the debits that can be made; None for an order that has to be retried alone."""
-        try:
-            rows: list[Any] = await self._pool.fetch(self._sql.debit_each, orders)
-        except HELD:
-            held = await self._held.among(order.account_id for order in orders)
-            free = [order for order in orders if order.account_id not in held]
-            rows = await self._pool.fetch(self._sql.debit_each, free) if free else []
+        rows: list[Any] = await self._pool.fetch(self._sql.debit_each, orders)
         outcomes = {row["transfer_id"]: outcome_of_debit(row) for row in rows}
         return [outcomes.get(order.transfer_id) for order in orders]
 
@@ -220,6 +226,7 @@ class Store:
     async def settle(self) -> None:
         """Wait until no batch is being written."""
         await self._debits.settle()
+        await self._held.settle()
         await self._steps.settle()
 
     async def transfer(self, transfer_id: uuid.UUID) -> StoredTransfer | None:
@@ -381,3 +388,7 @@ class Store:
         """Delete, in batches, the idempotency keys that the bank no longer honours."""
         while await self._pool.fetchval(self._sql.forget_keys, KEYS_MAX) >= KEYS_MAX:
             pass
+
+
+def _locks_of(order: DebitOrder) -> Locks:
+    return Locks((order.account_id,), Key(order.customer_id, order.idempotency_key))

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,8 @@ from services.chassis.postgres import load_queries
 from services.kernel.errors import AccountBusy, IdempotencyKeyReused
 from services.kernel.ids import shard_of
 from services.ledger import refusals as ledger_refusals
-from services.ledger.held_accounts import HeldAccounts
+from services.ledger.held_orders import HELD, HeldOrders
+from services.ledger.holds import Holds, Key, Locks
 from services.transfers.errors import InsufficientFunds
 from services.transfers.state import BookTransfer, BookTransferOrder, EventOut, TransferFilter
 from services.transfers.statement_store import StatementStore, book_transfer
@@ -65,7 +67,8 @@ class Store:
         self._pool = pool
         self._sql = load_queries(Path(__file__).with_name("sql") / "queries.sql")
         self._posts = Batcher(self._post_each, limits)
-        self._held = HeldAccounts(pool)
+        holds = Holds(pool, self._sql.held_keys)
+        self._held = HeldOrders(holds, self._post_each, _locks_of, limits.items_max)
         self._alone = LoneCalls(ALONE_MAX)
 
     async def post(
@@ -85,43 +88,41 @@ class Store:
 
     async def _post_request(self, request: Request) -> Any:
         """Post in a batch, or alone if it fails; return verdict and response or raise a refusal."""
-        row = None
-        if self._held.remembered(_accounts(request)) is None:
-            try:
-                row = await self._posts.submit(request)
-            except asyncpg.PostgresError:
-                # An error fails the whole batch. Each request is then retried alone, so that one
-                # cannot fail the others.
-                row = None
+        try:
+            row = await self._post_in_a_batch(request)
+        except asyncpg.PostgresError:
+            # An error fails the whole batch. Each request is then retried alone, so that one cannot
+            # fail the others.
+            row = None
         if row is None or row["verdict"] is None:
             return await self._post_alone(request)
         if row["verdict"] == "REFUSED":
             raise ledger_refusals.refusal_of_verdict(row["refusal"])
         return row
 
+    async def _post_in_a_batch(self, request: Request) -> Any:
+        """Post in the next batch, or with the requests that wait for rows of another session."""
+        if not self._held.remembers(request):
+            with suppress(HELD):
+                return await self._posts.submit(request)
+        return await self._held.submit(request)
+
     async def _post_each(self, requests: Sequence[Request]) -> list[Any]:
-        """Post the requests that can be posted; return a row with the verdict on each, or None for
-        a request of an account that another session holds."""
-        try:
-            rows: list[Any] = await self._pool.fetch(self._sql.post_book_transfers, requests)
-        except asyncpg.LockNotAvailableError:
-            held = await self._held.among(one for each in requests for one in _accounts(each))
-            free = [each for each in requests if not held.intersection(_accounts(each))]
-            rows = await self._pool.fetch(self._sql.post_book_transfers, free) if free else []
+        """Post the requests that can be posted; return a row with the verdict on each."""
+        rows: list[Any] = await self._pool.fetch(self._sql.post_book_transfers, requests)
         verdicts = {row["transfer_id"]: row for row in rows}
         return [verdicts.get(request.transfer_id) for request in requests]
 
     async def _post_alone(self, request: Request) -> Any:
-        """Post a request in a transaction of its own; raise AccountBusy if an account stays held.
+        """Post a request in a transaction of its own; raise AccountBusy if an account is held.
 
-        Requests about the same held account wait for each other; the others do not wait.
+        Requests of the same account wait for each other; the others do not wait.
         """
-        key = self._held.remembered(_accounts(request)) or request.account_id
-        async with self._alone.turn(key):
+        async with self._alone.turn(request.account_id):
             try:
                 with ledger_refusals.refusals():
                     return await self._pool.fetchrow(self._sql.post_book_transfer, *request)
-            except asyncpg.LockNotAvailableError as error:
+            except HELD as error:
                 raise AccountBusy from error
 
     async def replay(self, order: BookTransferOrder) -> Posted | None:
@@ -168,8 +169,9 @@ class Store:
             pass
 
 
-def _accounts(request: Request) -> tuple[uuid.UUID, uuid.UUID]:
-    return request.account_id, request.destination_account_id
+def _locks_of(request: Request) -> Locks:
+    accounts = (request.account_id, request.destination_account_id)
+    return Locks(accounts, Key(request.customer_id, request.idempotency_key))
 
 
 def _request(

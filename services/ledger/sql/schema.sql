@@ -220,6 +220,9 @@ GRANT EXECUTE ON FUNCTION ledger.ensure_partitions(integer, timestamp with time 
 -- functions/held_accounts.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.held_accounts(uuid[]) TO bp_payments, bp_transfers;
 
+-- functions/holders_of_accounts.sql, owned by ledger_owner
+GRANT EXECUTE ON FUNCTION ledger.holders_of_accounts(uuid[]) TO bp_payments, bp_transfers;
+
 -- functions/internal_balance.sql, owned by ledger_owner
 -- Only its owner may execute ledger.internal_balance(text, text).
 

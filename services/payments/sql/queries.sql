@@ -307,3 +307,7 @@ SELECT payments.report_review($1, $2, $3, $4);
 -- Deletes some idempotency keys that the bank no longer honours; returns how many transfers it
 -- looked at.
 SELECT payments.forget_keys($1);
+
+-- name: held_keys
+-- The numbers of those keys in the arrays that another session takes or frees now.
+SELECT payments.held_keys($1::uuid[], $2::text[]);

@@ -443,6 +443,9 @@ GRANT EXECUTE ON FUNCTION payments.forget_keys(integer) TO bp_payments;
 -- functions/give_up_notices.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.give_up_notices(timestamp with time zone, text[]) TO bp_payments;
 
+-- functions/held_keys.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.held_keys(uuid[], text[]) TO bp_payments, bp_transfers;
+
 -- functions/held_transfers.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.held_transfers(uuid[]) TO bp_payments;
 

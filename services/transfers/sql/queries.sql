@@ -38,3 +38,7 @@ SELECT transfers.ensure_partitions() + ledger.ensure_partitions()
 -- Deletes some idempotency keys that the bank no longer honours; returns how many transfers it
 -- looked at.
 SELECT transfers.forget_keys($1)
+
+-- name: held_keys
+-- The numbers of those keys in the arrays that another session takes or frees now.
+SELECT payments.held_keys($1::uuid[], $2::text[])

@@ -48,6 +48,7 @@ WHERE has_database_privilege($1, current_database(), r)
 
 OF_PAYMENTS = """
 EXECUTE ledger.held_accounts
+EXECUTE ledger.holders_of_accounts
 EXECUTE ledger.shard_of
 EXECUTE payments.advance
 EXECUTE payments.advance_group
@@ -64,6 +65,7 @@ EXECUTE payments.ensure_partitions
 EXECUTE payments.find_keys
 EXECUTE payments.forget_keys
 EXECUTE payments.give_up_notices
+EXECUTE payments.held_keys
 EXECUTE payments.held_transfers
 EXECUTE payments.keep_conflict
 EXECUTE payments.keep_notice
@@ -94,10 +96,12 @@ DELETE payments.late_return_check
 OF_TRANSFERS = """
 EXECUTE ledger.ensure_partitions
 EXECUTE ledger.held_accounts
+EXECUTE ledger.holders_of_accounts
 EXECUTE ledger.position_before
 EXECUTE ledger.shard_of
 EXECUTE ledger.statement
 EXECUTE payments.beneficiary
+EXECUTE payments.held_keys
 EXECUTE transfers.ensure_partitions
 EXECUTE transfers.forget_keys
 EXECUTE transfers.post_book_transfer
@@ -160,10 +164,11 @@ MAY = {
 
 ELSEWHERE = {
     "EXECUTE ledger.held_accounts",
+    "EXECUTE ledger.holders_of_accounts",
     "EXECUTE payments.decline",
     "EXECUTE payments.set_review_effect",
 }
-"""Executed by services/ledger/held_accounts.py, and by the previous version of payments."""
+"""Executed by services/ledger/holds.py, and by the previous version of payments and transfers."""
 
 READS_ALL = "bp_judge"
 EXECUTED_BY_THE_JUDGE = {"EXECUTE ledger.check", "EXECUTE ledger.shard_of"}

@@ -249,9 +249,9 @@ async def test_a_debit_whose_answer_was_lost_is_driven_although_its_account_is_b
     async with locker.transaction():
         sql = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
         await locker.execute(sql, holder.account_id)
-        # This debit waits for the account alone; the retry of the first one waits for its turn.
+        # This debit waits for the account; the first one is then retried.
         other = asyncio.create_task(handlers.create_interbank_transfer(deps, order_of(holder)))
-        await until(lambda: _has_line(store), 10, "the other debit runs alone")
+        await until(lambda: _is_waiting(store), 10, "the other debit waits")
         assert store.lost is not None
         store.lost.set()
         answer = await call
@@ -265,8 +265,8 @@ async def test_a_debit_whose_answer_was_lost_is_driven_although_its_account_is_b
     await pool.close()
 
 
-async def _has_line(store: Store) -> bool:
-    return bool(store._alone._lines)
+async def _is_waiting(store: Store) -> bool:
+    return store._held.waiting == 1
 
 
 async def test_a_debit_whose_answer_was_lost_and_that_may_still_commit_is_no_busy_account(
