@@ -274,6 +274,13 @@ WHERE coalesce(s.steps, 0) <> coalesce(t.events, 0)
 ORDER BY 1
 LIMIT $1;
 
+-- name: published_from
+-- The first event id of the oldest month whose published events are on record.
+SELECT chassis.id_floor(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp
+    AT TIME ZONE 'UTC')
+FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+WHERE h.inhparent = 'outbox.published'::regclass;
+
 -- name: published
 -- Topic, partition and offset of every published event.
 SELECT event_id::text, topic, partition, kafka_offset FROM outbox.published;
