@@ -256,6 +256,8 @@ WITH horizon AS (
     UNION ALL
     SELECT decline_id, 1 FROM payments.declined_order
     UNION ALL
+    SELECT decline_id, 1 FROM transfers.declined_order
+    UNION ALL
     SELECT report_id, 1 FROM payments.declines_of_hour WHERE report_id IS NOT NULL
 ), told AS (
     SELECT s.subject, count(*) AS events

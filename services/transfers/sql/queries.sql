@@ -38,3 +38,11 @@ SELECT transfers.ensure_partitions() + ledger.ensure_partitions()
 -- Deletes some idempotency keys that the bank no longer honours; returns how many transfers it
 -- looked at.
 SELECT transfers.forget_keys($1)
+
+-- name: decline_group
+-- Keeps declined orders on record and writes their events, in one round trip and one commit.
+SELECT decline_id, outcome FROM transfers.decline_group($1::transfers.decline_row[], $2)
+
+-- name: drop_old_declines
+-- Drops the declined orders that the bank no longer has to keep.
+SELECT transfers.drop_old_declines()
