@@ -102,7 +102,12 @@ class World:
             database, self.books, self.outbox, self.checker, self.wakeups, now
         )
         self.book_transfers = TransfersTables(
-            database, self.books, self.outbox, self.payments.keys, now
+            database,
+            self.books,
+            self.outbox,
+            self.payments.keys,
+            self.payments.declines_of_hour,
+            now,
         )
         self.customers = CustomersTables(database)
         self.reviewers = Reviewers(self.context, database, self.payments)

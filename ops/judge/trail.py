@@ -22,8 +22,8 @@ from ops.judge.stores import (
     queries,
 )
 from ops.judge.topics import Topics
+from services.kernel.ids import order_id_of
 from services.notifications.state import notification_id
-from services.payments.transfer import id_of
 from services.router import routes
 from services.router.mapping import ENVELOPES
 
@@ -63,7 +63,7 @@ def _fraud_transaction(transfer: Row) -> Row:
     if not fingerprint or "beneficiary_name" not in transfer:
         return {}
     key, digest = transfer["idempotency_key"], bytes.fromhex(fingerprint)
-    return {"fraud_transaction_id": str(id_of(transfer["customer_id"], key, digest))}
+    return {"fraud_transaction_id": str(order_id_of(transfer["customer_id"], key, digest))}
 
 
 async def newest(stores: Stores, customer_id: uuid.UUID, rows: int) -> list[Row]:

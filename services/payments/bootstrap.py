@@ -1,7 +1,8 @@
 """The wiring of the payments service; nothing else here."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 
 from bp.payments.v1 import payments_service_pb2
@@ -61,6 +62,15 @@ def _jobs(deps: Dependencies) -> list[tuple[str, Callable[[], Awaitable[None]], 
     ]
 
 
+@asynccontextmanager
+async def open_partners(
+    settings: PaymentsSettings, ach_key: str, fraud_token: str
+) -> AsyncGenerator[tuple[AchClient, FraudClient]]:
+    """Open the clients of the partners, each with connections of its own."""
+    async with partner_session(settings) as ach, partner_session(settings) as fraud:
+        yield AchClient(ach, ach_key), FraudClient(fraud, fraud_token)
+
+
 async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
     """Serve until `stop`; a background task that dies ends the process."""
     vault = await open_vault(settings)
@@ -69,17 +79,16 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
     ach_secret = await read_ach_secret()
     webhook_secrets = WebhookSecrets(ach_secret, read_ach_secret)
     fraud_secret = await vault.secret("external/fraud")
+    partner_keys = (ach_secret["api_key"], fraud_secret["bearer_token"])
     tokens = PageTokens.of(await vault.secret("service/payments"))
     pool = await open_pool(database, f"payments/{settings.slot}", settings.pool_connections)
     async with (
         pool,
-        partner_session(settings) as ach_session,
-        partner_session(settings) as fraud_session,
+        open_partners(settings, *partner_keys) as (ach, fraud),
         channel_to("customers", settings) as channel,
     ):
         batch_limits = BatchLimits.of(settings)
         store = Store(pool, batch_limits)
-        ach = AchClient(ach_session, ach_secret["api_key"])
         deps = Dependencies(
             settings=settings,
             store=store,
@@ -91,7 +100,7 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
                 settings.return_wait_s,
             ),
             ach=ach,
-            fraud=FraudClient(fraud_session, fraud_secret["bearer_token"]),
+            fraud=fraud,
             customers=CustomersClient(channel, settings.check_timeout_s, batch_limits),
             limits=Limits(settings.transfer_minor_units_max, settings.unscored_minor_units_max),
             tokens=tokens,

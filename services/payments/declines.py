@@ -1,27 +1,22 @@
 """Declined orders: the records of what a control of the bank stopped.
 
-A repeated order has one record for each reason. Beyond a limit for each customer and hour orders
-are only counted, and one event says how many.
+Beyond a limit for each customer and hour orders are only counted. One event says how many, book
+transfers of the service transfers included.
 """
 
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import asyncpg
 import structlog
 
-from services.chassis.batching import Batcher, BatchLimits
+from services.chassis.batching import BatchLimits
+from services.chassis.declines import RECORDED_PER_HOUR_MAX, DeclineRecorder
 from services.chassis.postgres import Queries
-from services.chassis.unreachable import UNREACHABLE
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from services.payments import mapping
 from services.payments.rows import DeclineRow, decline_row
 from services.payments.transfer import Decline, EventOut, FurtherDeclines
-
-RECORDED_PER_HOUR_MAX = 100
-"""The largest number of declined orders of one customer in an hour that have a record each."""
 
 EVERY_S = 60.0
 """How often a worker reports hours that have ended."""
@@ -46,30 +41,16 @@ class DeclineStore:
     ) -> None:
         self._pool = pool
         self._sql = sql
-        self._per_hour_max = per_hour_max
-        self._batches = Batcher(self._record_each, limits)
+        self._recorder: DeclineRecorder[DeclineRow] = DeclineRecorder(
+            pool, sql.decline_group, limits, per_hour_max
+        )
 
     async def record(self, decline: Decline, event: EventOut) -> bool:
         """Record a declined order and write its event; return whether it has a record of its own.
 
         A repetition has none, and neither has an order beyond the limit of its customer and hour.
         """
-        order = decline_row(decline, event)
-        try:
-            return await self._batches.submit(order)
-        except asyncpg.PostgresError as error:
-            if isinstance(error, UNREACHABLE):
-                raise
-        # One order of the batch cannot be recorded. Each is retried alone.
-        (recorded,) = await self._record_each([order])
-        return recorded
-
-    async def _record_each(self, orders: Sequence[DeclineRow]) -> list[bool]:
-        rows: list[Any] = await self._pool.fetch(
-            self._sql.decline_group, orders, self._per_hour_max
-        )
-        recorded = {row["decline_id"] for row in rows if row["outcome"] == "RECORDED"}
-        return [order.decline_id in recorded for order in orders]
+        return await self._recorder.record(decline_row(decline, event))
 
     async def report_further(self) -> None:
         """Write the event of each ended hour that has orders beyond the limit."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
+from services.kernel.ids import order_id_of
 from services.kernel.money import Money
 from services.payments.state import TABLE, Event, State, Transition, transition
 
@@ -49,18 +50,9 @@ class InterbankTransferOrder:
         return stored in (self.fingerprint, self.former_fingerprint)
 
 
-_ORDERS = uuid.UUID("5d0c5a40-6f8e-4d0b-9a39-1f0c7a1f3f52")
-"""Namespace of the ids of orders."""
-
-
 def order_id(order: InterbankTransferOrder) -> uuid.UUID:
     """Return the id of a customer's order; a repetition of the order has the same id."""
-    return id_of(str(order.customer_id), order.idempotency_key, order.fingerprint)
-
-
-def id_of(customer_id: str, idempotency_key: str, fingerprint: bytes) -> uuid.UUID:
-    """Return the id of a customer's order, from its key and the digest of its payload."""
-    return uuid.uuid5(_ORDERS, f"{customer_id}/{idempotency_key}/{fingerprint.hex()}")
+    return order_id_of(order.customer_id, order.idempotency_key, order.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

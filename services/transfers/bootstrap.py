@@ -46,6 +46,7 @@ async def main(settings: TransfersSettings, stop: asyncio.Event) -> None:
                 tasks.create_task(vault.keep_alive()),
                 tasks.create_task(repeat("partitions", store.ensure_partitions, UPKEEP_S)),
                 tasks.create_task(repeat("old keys", store.forget_keys, UPKEEP_S)),
+                tasks.create_task(repeat("old declines", store.drop_old_declines, UPKEEP_S)),
             ]
             await server.start()
             await stop.wait()

@@ -4,19 +4,29 @@ import uuid
 from dataclasses import dataclass
 
 import grpc.aio
+import structlog
 
 from services.chassis.call_context import note_replay
 from services.chassis.customers_client import CustomersClient
 from services.chassis.page_tokens import PageTokens, page_rows, query_digest
+from services.kernel.clock import utc_now
 from services.kernel.errors import BankError
-from services.kernel.ids import new_id
+from services.kernel.ids import new_id, shard_of
 from services.transfers import mapping, state
-from services.transfers.errors import AccountNotFound, TransferNotFound
+from services.transfers.errors import AccountNotFound, AmountLimitExceeded, TransferNotFound
 from services.transfers.holders import HoldersClient
 from services.transfers.settings import TransfersSettings
-from services.transfers.state import BookTransfer, BookTransferOrder, Direction, TransferFilter
+from services.transfers.state import (
+    BookTransfer,
+    BookTransferOrder,
+    Decline,
+    Direction,
+    TransferFilter,
+)
 from services.transfers.statement import Entry, EntryFilter, accounts_of_others, named
 from services.transfers.store import Posted, Store
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +48,10 @@ async def create_book_transfer(deps: Dependencies, order: BookTransferOrder) -> 
     """
     try:
         posted = await _post(deps, order)
-    except (BankError, grpc.aio.AioRpcError):
+    except (BankError, grpc.aio.AioRpcError) as refusal:
         found = await deps.store.replay(order)
         if found is None:
+            await _keep_on_record(deps, order, refusal)
             raise
         posted = found
     if not posted.is_new:
@@ -57,6 +68,28 @@ async def _post(deps: Dependencies, order: BookTransferOrder) -> Posted:
     transfer = state.decide(order, source, destination)
     event = mapping.event_out(transfer, order, new_id())
     return await deps.store.post(order, transfer, mapping.response_bytes(transfer), event)
+
+
+async def _keep_on_record(
+    deps: Dependencies, order: BookTransferOrder, refusal: BankError | grpc.aio.AioRpcError
+) -> None:
+    """Keep a refusal on record if a control of the bank caused it.
+
+    The account must be the caller's. The record commits before the caller gets the refusal. A
+    repeated order has one record.
+    """
+    if not isinstance(refusal, BankError) or not state.is_recorded(refusal):
+        return
+    if isinstance(refusal, AmountLimitExceeded):
+        # The amount is checked before the account.
+        answer = await deps.customers.check_debit(order.customer_id, order.account_id)
+        if mapping.known_accounts(answer)[0] is None:
+            return
+    home = shard_of(order.account_id)
+    decline = Decline(new_id(home), order, refusal.reason, utc_now())
+    if await deps.store.decline(decline, mapping.decline_event(decline, new_id(home))):
+        declined = {"decline_id": str(decline.decline_id), "error_reason": refusal.reason}
+        log.info("order.declined", **declined)
 
 
 async def get_book_transfer(

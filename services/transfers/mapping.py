@@ -23,6 +23,7 @@ from services.kernel.money import Money
 from services.transfers.state import (
     BookTransfer,
     BookTransferOrder,
+    Decline,
     Direction,
     EventOut,
     KnownAccount,
@@ -122,6 +123,30 @@ def event_out(transfer: BookTransfer, order: BookTransferOrder, event_id: uuid.U
         book_transfer_posted=transfers_events_pb2.BookTransferPosted(
             transfer=transfer_message(transfer),
             destination_customer_id=str(transfer.destination_customer_id),
+        ),
+    )
+    return EventOut(event_id, envelope.SerializeToString())
+
+
+def decline_event(decline: Decline, event_id: uuid.UUID) -> EventOut:
+    """Return the event of a declined order."""
+    order = decline.order
+    envelope = transfers_events_pb2.TransferEvent(
+        metadata=EventMetadata(
+            event_id=str(event_id),
+            occur_time=to_timestamp(decline.decline_time),
+            aggregate_id=str(decline.decline_id),
+            aggregate_version=1,
+            correlation_id=order.correlation_id,
+            causation_id=order.correlation_id,
+            customer_id=str(order.customer_id),
+        ),
+        book_transfer_declined=transfers_events_pb2.BookTransferDeclined(
+            account_id=str(order.account_id),
+            destination_account_id=str(order.destination_account_id),
+            amount=_money(order.amount),
+            reason=decline.reason,
+            order_id=str(order.order_id),
         ),
     )
     return EventOut(event_id, envelope.SerializeToString())

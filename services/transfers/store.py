@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from services.chassis.batching import DEFAULT_BATCH_LIMITS, Batcher, BatchLimits
+from services.chassis.declines import RECORDED_PER_HOUR_MAX, DeclineRecorder
 from services.chassis.lone_calls import LoneCalls
 from services.chassis.postgres import load_queries
 from services.kernel.errors import AccountBusy, IdempotencyKeyReused
@@ -18,7 +19,13 @@ from services.ledger import refusals as ledger_refusals
 from services.ledger.held_orders import HELD, HeldOrders
 from services.ledger.holds import Holds, Key, Locks
 from services.transfers.errors import InsufficientFunds
-from services.transfers.state import BookTransfer, BookTransferOrder, EventOut, TransferFilter
+from services.transfers.state import (
+    BookTransfer,
+    BookTransferOrder,
+    Decline,
+    EventOut,
+    TransferFilter,
+)
 from services.transfers.statement_store import StatementStore, book_transfer
 
 ALONE_MAX = 2
@@ -47,6 +54,24 @@ class Request(NamedTuple):
     traceparent: str | None
 
 
+class DeclineRow(NamedTuple):
+    """A value of the type transfers.decline_row: an order for transfers.decline_group."""
+
+    decline_id: uuid.UUID
+    customer_id: uuid.UUID
+    account_id: uuid.UUID
+    destination_account_id: uuid.UUID
+    amount: int
+    currency: str
+    reason: str
+    order_id: uuid.UUID
+    correlation_id: str
+    decline_time: datetime
+    event_id: uuid.UUID
+    payload: bytes
+    traceparent: str | None
+
+
 KEYS_MAX = 1_000
 """The largest number of transfers whose keys one statement forgets."""
 
@@ -62,7 +87,12 @@ class Posted(NamedTuple):
 class Store:
     """The schema `transfers` of the Write DB."""
 
-    def __init__(self, pool: asyncpg.Pool, limits: BatchLimits = DEFAULT_BATCH_LIMITS) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        limits: BatchLimits = DEFAULT_BATCH_LIMITS,
+        declines_per_hour_max: int = RECORDED_PER_HOUR_MAX,
+    ) -> None:
         self.statement = StatementStore(pool)
         self._pool = pool
         self._sql = load_queries(Path(__file__).with_name("sql") / "queries.sql")
@@ -70,6 +100,9 @@ class Store:
         holds = Holds(pool, self._sql.held_keys)
         self._held = HeldOrders(holds, self._post_each, _locks_of, limits.items_max)
         self._alone = LoneCalls(ALONE_MAX)
+        self._declines: DeclineRecorder[DeclineRow] = DeclineRecorder(
+            pool, self._sql.decline_group, limits, declines_per_hour_max
+        )
 
     async def post(
         self, order: BookTransferOrder, transfer: BookTransfer, response: bytes, event: EventOut
@@ -124,6 +157,17 @@ class Store:
                     return await self._pool.fetchrow(self._sql.post_book_transfer, *request)
             except HELD as error:
                 raise AccountBusy from error
+
+    async def decline(self, decline: Decline, event: EventOut) -> bool:
+        """Record a declined order and write its event; return whether it has a record of its own.
+
+        A repetition has none, and neither has an order beyond the limit of its customer and hour.
+        """
+        return await self._declines.record(_decline_row(decline, event))
+
+    async def drop_old_declines(self) -> None:
+        """Drop the declined orders that are older than the bank keeps them."""
+        await self._pool.execute(self._sql.drop_old_declines)
 
     async def replay(self, order: BookTransferOrder) -> Posted | None:
         """Return the stored answer of an order's key, or None; raise IdempotencyKeyReused."""
@@ -192,6 +236,25 @@ def _request(
         response=response,
         event_id=event.event_id,
         event_payload=event.payload,
+        traceparent=order.traceparent or None,
+    )
+
+
+def _decline_row(decline: Decline, event: EventOut) -> DeclineRow:
+    order = decline.order
+    return DeclineRow(
+        decline_id=decline.decline_id,
+        customer_id=order.customer_id,
+        account_id=order.account_id,
+        destination_account_id=order.destination_account_id,
+        amount=order.amount.minor_units,
+        currency=order.amount.currency,
+        reason=decline.reason,
+        order_id=order.order_id,
+        correlation_id=order.correlation_id,
+        decline_time=decline.decline_time,
+        event_id=event.event_id,
+        payload=event.payload,
         traceparent=order.traceparent or None,
     )
 

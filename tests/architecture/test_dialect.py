@@ -317,4 +317,4 @@ def test_a_value_of_a_composite_type_has_the_attributes_of_the_type_in_their_ord
 
 def test_the_composite_types_are_found() -> None:
     assert set(_composites("payments")) == {"debit_order", "decline_row", "plain_step"}
-    assert set(_composites("transfers")) == {"request"}
+    assert set(_composites("transfers")) == {"decline_row", "request"}

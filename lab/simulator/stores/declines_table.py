@@ -16,6 +16,35 @@ from services.payments.rows import DeclineRow
 _TOPIC = topic(topics_pb2.PAYMENTS).name
 
 
+Hours = dict[tuple[uuid.UUID, datetime], tuple[int, int]]
+"""Customer and hour -> declined orders on record, and further ones."""
+
+
+class DeclineCounts:
+    """Which declined orders get a record; both services share the hours."""
+
+    def __init__(self, database: Database, hours: Hours) -> None:
+        self._database = database
+        self._hours = hours
+        self._before: dict[tuple[uuid.UUID, uuid.UUID, str], bool] = {}
+        """Customer, order and reason of each record."""
+
+    def outcome(
+        self, known: tuple[uuid.UUID, uuid.UUID, str], time: datetime, recorded_max: int
+    ) -> str:
+        """Count an order by its customer, order and reason; return RECORDED if it gets a record."""
+        if known in self._before:
+            return "REPEATED"
+        hour = (known[0], time.replace(minute=0, second=0, microsecond=0))
+        recorded, further = self._hours.get(hour, (0, 0))
+        if recorded >= recorded_max:
+            self._database.put(self._hours, hour, (recorded, further + 1))
+            return "FURTHER"
+        self._database.put(self._hours, hour, (recorded + 1, 0))
+        self._database.put(self._before, known, True)
+        return "RECORDED"
+
+
 class DeclinesTable(NoticesTable):
     """Declined orders. The base class has the notices."""
 
@@ -26,10 +55,8 @@ class DeclinesTable(NoticesTable):
         self._outbox = outbox
         self.declined: dict[uuid.UUID, int] = {}
         """Declined orders with their amounts in minor units."""
-        self.declined_before: dict[tuple[uuid.UUID, uuid.UUID, str], uuid.UUID] = {}
-        """Customer, order and reason -> its record."""
-        self.declines_of_hour: dict[tuple[uuid.UUID, datetime], tuple[int, int]] = {}
-        """Customer and hour -> declined orders on record, and further ones."""
+        self.declines_of_hour: Hours = {}
+        self._counts = DeclineCounts(database, self.declines_of_hour)
 
     def decline_group(self, orders: Sequence[DeclineRow], recorded_max: int) -> Sequence[Any]:
         """Keep declined orders on record and write their events."""
@@ -40,16 +67,9 @@ class DeclinesTable(NoticesTable):
 
     def _decline(self, order: DeclineRow, recorded_max: int) -> str:
         known = (order.customer_id, order.fraud_transaction_id, order.reason)
-        if known in self.declined_before:
-            return "REPEATED"
-        start = order.decline_time.replace(minute=0, second=0, microsecond=0)
-        hour = (order.customer_id, start)
-        recorded, further = self.declines_of_hour.get(hour, (0, 0))
-        if recorded >= recorded_max:
-            self._database.put(self.declines_of_hour, hour, (recorded, further + 1))
-            return "FURTHER"
-        self._database.put(self.declines_of_hour, hour, (recorded + 1, 0))
-        self._database.put(self.declined_before, known, order.decline_id)
+        outcome = self._counts.outcome(known, order.decline_time, recorded_max)
+        if outcome != "RECORDED":
+            return outcome
         self._database.put(self.declined, order.decline_id, order.amount)
         event_type = "bp.payments.v1.TransferDeclined"
         event = (order.event_id, event_type, order.decline_id, order.payload, order.traceparent)

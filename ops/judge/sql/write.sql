@@ -256,6 +256,8 @@ WITH horizon AS (
     UNION ALL
     SELECT decline_id, 1 FROM payments.declined_order
     UNION ALL
+    SELECT decline_id, 1 FROM transfers.declined_order
+    UNION ALL
     SELECT report_id, 1 FROM payments.declines_of_hour WHERE report_id IS NOT NULL
 ), told AS (
     SELECT s.subject, count(*) AS events
@@ -273,6 +275,13 @@ WHERE coalesce(s.steps, 0) <> coalesce(t.events, 0)
   AND coalesce(s.transfer_id, t.subject) >= (SELECT first_id FROM horizon)
 ORDER BY 1
 LIMIT $1;
+
+-- name: published_from
+-- The first event id of the oldest month whose published events are on record.
+SELECT chassis.id_floor(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp
+    AT TIME ZONE 'UTC')
+FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+WHERE h.inhparent = 'outbox.published'::regclass;
 
 -- name: published
 -- Topic, partition and offset of every published event.

@@ -61,6 +61,7 @@ share.coordinator.state.topic.num.partitions=3
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+offsets.retention.minutes=525600
 log.retention.hours=168
 log.segment.bytes=67108864
 log.cleaner.dedupe.buffer.size=4194304

@@ -173,6 +173,7 @@ CREATE INDEX declines_of_hour_unreported ON payments.declines_of_hour USING btre
 
 GRANT SELECT ON TABLE payments.declines_of_hour TO bp_judge;
 GRANT SELECT ON TABLE payments.declines_of_hour TO bp_payments;
+GRANT SELECT,INSERT,UPDATE ON TABLE payments.declines_of_hour TO transfers_owner;
 
 -- One accepted request of a customer for each key, for 400 days: an interbank or a book transfer. A
 -- refused request has no row. A failure that compensated before any answer removes the row.

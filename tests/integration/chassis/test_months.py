@@ -14,6 +14,7 @@ TABLES = {
     "payments.interbank_transfer": "bp_write",
     "payments.declined_order": "bp_write",
     "transfers.book_transfer": "bp_write",
+    "transfers.declined_order": "bp_write",
     "notif.notification": "bp_notifications",
     "notif.delivery": "bp_notifications",
     "audit.record": "bp_audit",

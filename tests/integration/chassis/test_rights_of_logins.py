@@ -102,6 +102,8 @@ EXECUTE ledger.shard_of
 EXECUTE ledger.statement
 EXECUTE payments.beneficiary
 EXECUTE payments.held_keys
+EXECUTE transfers.decline_group
+EXECUTE transfers.drop_old_declines
 EXECUTE transfers.ensure_partitions
 EXECUTE transfers.forget_keys
 EXECUTE transfers.post_book_transfer

@@ -8,6 +8,7 @@ import pytest
 
 from services.kernel.ids import new_id
 from services.payments.rows import DeclineRow
+from services.transfers.store import DeclineRow as BookDeclineRow
 from tests.integration.simulator.test_same_as_postgres import (
     LONG_AGO,
     SEEDS,
@@ -30,10 +31,12 @@ from tests.rigs.stores import PostgresStore
 async def test_reviews_and_declined_orders_get_the_same_answers(
     postgres: PostgresStore, seed: int
 ) -> None:
-    superuser, payments_pool = [await postgres.pool(one, 2) for one in ("postgres", "bp_payments")]
+    roles = ("postgres", "bp_payments", "bp_transfers")
+    superuser, payments_pool, transfers_pool = [await postgres.pool(one, 2) for one in roles]
     simulated, people = Simulated(), People(random.Random(4000 + seed))
     await people.open(superuser, simulated)
     twins = Twins(payments_pool, "payments", simulated.payments, simulated.database)
+    book_twins = Twins(transfers_pool, "transfers", simulated.transfers, simulated.database)
     payers, luck, effects = Payers(people), people.luck, set[str]()
     for _ in range(STATEMENTS // 2):
         await _say_something(twins, payers)
@@ -52,12 +55,16 @@ async def test_reviews_and_declined_orders_get_the_same_answers(
     for _ in range(10):
         some = [_declined(payers) for _ in range(luck.randrange(1, 5))]
         declined += [row.decline_id for row in some]
-        await twins.say("decline_group", some, 6)
+        await twins.say("decline_group", some, 8)
+        books = [_declined_book_transfer(payers) for _ in range(luck.randrange(1, 5))]
+        declined += [row.decline_id for row in books]
+        await book_twins.say("decline_group", books, 8)
     subjects = [*simulated.payments.transfers, *declined]
     assert await outbox_rows(superuser, subjects) == simulated_outbox_rows(simulated.outbox)
     await _forget(superuser, subjects)
     await superuser.close()
     await payments_pool.close()
+    await transfers_pool.close()
 
 
 def _declined(payers: Payers) -> DeclineRow:
@@ -68,3 +75,13 @@ def _declined(payers: Payers) -> DeclineRow:
     hour = LONG_AGO + timedelta(minutes=luck.randrange(60))
     whose = (new_id(0), people.customer_id, people.accounts[0], 100, "USD")
     return DeclineRow(*whose, *to, order_id, "request", hour, new_id(0), b"payload", "")
+
+
+def _declined_book_transfer(payers: Payers) -> BookDeclineRow:
+    """Return one of a few book transfers, declined in the hour of the interbank orders."""
+    luck, people = payers.luck, payers.people
+    order_id = uuid.uuid5(people.customer_id, f"book {luck.randrange(5)}")
+    hour = LONG_AGO + timedelta(minutes=luck.randrange(60))
+    whose = (new_id(0), people.customer_id, people.accounts[0], people.accounts[1], 100, "USD")
+    reason = luck.choice(("AMOUNT_LIMIT_EXCEEDED", "ACCOUNT_FROZEN"))
+    return BookDeclineRow(*whose, reason, order_id, "request", hour, new_id(0), b"payload", None)
