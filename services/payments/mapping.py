@@ -105,6 +105,7 @@ def transfer_message(transfer: Transfer) -> InterbankTransfer:
         complete_time=_timestamp(transfer.complete_time),
         return_time=_timestamp(transfer.return_time),
         expected_settlement_date=_settlement_date(transfer.submit_time),
+        cancel_requester=transfer.cancel_requester.value if transfer.cancel_requester else None,
     )
 
 

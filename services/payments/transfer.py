@@ -11,11 +11,12 @@ from services.payments.state import TABLE, Event, State, Transition, transition
 
 
 class Requester(Enum):
-    """Who requested a cancellation; the names of CancelRequester in the contract."""
+    """Who requested a cancellation; the names of InterbankTransfer.Requester and of CancelRequester
+    in the contract."""
 
     CUSTOMER = "CUSTOMER"
     BANK = "BANK"
-    """A reviewer refused the transfer. The customer must not learn this."""
+    """A reviewer refused the transfer. The customer must not learn this reason."""
 
 
 @dataclass(frozen=True, slots=True)
