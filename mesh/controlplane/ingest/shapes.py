@@ -36,7 +36,7 @@ class Metadata(Shape):
 
 
 class GatewayPort(Shape):
-    """The gateway's public port. On one machine the endpoints file has the port behind it."""
+    """The gateway's public port. The endpoints file has the port on which it listens."""
 
     number: Literal[443]
     name: Literal["https"]

@@ -1,4 +1,4 @@
-"""Whatever value stands in a file of config/, a check ends with errors that name lines, or passes.
+"""For any value in a file of config/, a check passes or ends with errors that name lines.
 
 No value causes another exception. Envoy is not asked here: tests/unit/mesh/test_check.py does.
 """
@@ -40,7 +40,7 @@ ODD = [
     *("", " ", "\x00", "\n", "é", "\u0661s", "\ud800", "*", "~/*", "./", "./*", "x" * 5000),
     *("0s", "0.0004s", "99999999999999h", f"{'9' * 5000}s", "1ns", "-1s", "1.0005s", "8760h"),
     *("https://", "https://x.example", "spiffe://a/\"]]'", "a.example/", "%REQ(x)%", ",", "5xx,"),
-    *("respons.code", "response.code", "true", "(" * 3000, "edge", "gateway", "payments", "bp"),
+    *("reply.code", "response.code", "true", "(" * 3000, "edge", "gateway", "payments", "bp"),
     *("fraud.example", "*.bp.svc.cluster.local", "audit.bp.svc.cluster.local", "./fraud.example"),
     *("ISTIO_MUTUAL", "MUTUAL", "oauth", "x-bp-partner", "sub", "Telemetry", "VirtualService"),
 ]

@@ -65,7 +65,7 @@ VALUES = [
     ("sidecars.yaml", "./fraud.example", "./ach-network.example", 15, "appears twice"),
     ("sidecars.yaml", "./fraud.example", "~/*", 15, "~/* allows no host"),
     # The expression of the access log.
-    ("mesh.yaml", "response.code >= 500", "respons.code >= 500", 22, "respons is unknown"),
+    ("mesh.yaml", "response.code >= 500", "reply.code >= 500", 22, "reply is unknown"),
 ]
 
 
@@ -149,7 +149,7 @@ def test_an_expression_that_may_be_true_passes_unchanged(expression: str) -> Non
 
 
 BAD = [
-    ("respons.code >= 500", "respons is unknown"),
+    ("reply.code >= 500", "reply is unknown"),
     ("response.cod >= 500", "response.cod is unknown"),
     ("[1].exists(code, cod == 1)", "cod is unknown"),
     ("request.duration", "must be a bool, but is of type duration"),
