@@ -114,7 +114,8 @@ def _parse_one(document: Document) -> Resource:
             findings.add(document.fault((str(key),), f"remove the unknown field {key}"))
     version, kind = str(value.get("apiVersion")), str(value.get("kind"))
     if _supported_kind(document) is None:
-        raise document.fault(("kind",), f"{version} {kind} is not supported here; remove it")
+        named = " ".join(f"{version} {kind}".split())
+        raise document.fault(("kind",), f"{named} is not supported here; remove it")
     with findings.noted():
         metadata = _validated(document, ("metadata",), Metadata, value.get("metadata"))
     with findings.noted():

@@ -229,7 +229,7 @@ def _none_or_some(hosts: list[str]) -> list[str]:
 class SidecarEgress(Shape):
     """The hosts that a workload may call; an empty list is the same as "~/*"."""
 
-    hosts: Annotated[list[str], AfterValidator(once), AfterValidator(_none_or_some)]
+    hosts: Annotated[list[Visible], AfterValidator(once), AfterValidator(_none_or_some)]
 
 
 class OutboundTrafficPolicy(Shape):

@@ -214,11 +214,14 @@ def egress_hosts(resources: list[Resource], workload: str) -> list[_Egress]:
     chosen = own or [(one, spec) for one, spec in found if spec.workload_selector is None]
     if not chosen:
         raise Absent(f"{workload} needs a Sidecar or a default one, but has none", "Sidecar")
+    lines = [
+        _Egress(resource, index, text)
+        for resource, spec in chosen
+        for index, text in enumerate(spec.egress[0].hosts)
+    ]
     for another, _ in chosen[1:]:
         raise another.fault(("spec",), f"{workload} has another Sidecar already; remove one")
-    resource, spec = chosen[0]
-    hosts = enumerate(spec.egress[0].hosts)
-    return [_Egress(resource, index, text) for index, text in hosts if text != "~/*"]
+    return [each for each in lines if each.text != "~/*"]
 
 
 def _selects(spec: shapes.SidecarSpec, workload: str) -> bool:

@@ -239,9 +239,19 @@ def test_a_listener_that_envoy_refuses_is_named_with_the_field_and_the_rule(
 ) -> None:
     """Envoy adds the whole listener to its reason, which is left out."""
     edge = mesh().edge
-    made = model.Mesh((), replace(edge, cors=replace(edge.cors, allow_origins=())))
+    made = model.Mesh((), replace(edge, limits=replace(edge.limits, headers_count=0)))
     snapshot = snapshots(made, passed_on(), validation.unread_secrets(tmp_path))["gateway"]
     [refusal] = validation.refusals(snapshot, tmp_path)
     said = str(ctl.refusal_fault([], "gateway", refusal))
-    assert said.startswith("gateway: Envoy refuses the listener edge: LocalReplyConfig.Mappers[1]")
-    assert said.endswith("SafeRegex.Regex: value length must be at least 1 characters")
+    assert said == (
+        "gateway: Envoy refuses the listener edge: "
+        "CommonHttpProtocolOptions.MaxHeadersCount: value must be greater than or equal to 1"
+    )
+
+
+def test_envoy_accepts_many_long_origins(tmp_path: Path) -> None:
+    edge = mesh().edge
+    origins = tuple(f"https://{number}.{'app.' * 20}bp.example" for number in range(20))
+    made = model.Mesh((), replace(edge, cors=replace(edge.cors, allow_origins=origins)))
+    snapshot = snapshots(made, passed_on(), validation.unread_secrets(tmp_path))["gateway"]
+    assert validation.refusals(snapshot, tmp_path) == []
