@@ -10,9 +10,6 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 from pydantic.alias_generators import to_camel
 
-CLUSTER_ONLY = "only a cluster uses this value"
-"""Marks a field that describes the cluster, such as a port; the endpoints file replaces it here."""
-
 Place = tuple[str | int, ...]
 
 
@@ -52,7 +49,7 @@ def unread(shape: Shape, at: Place) -> Iterator[Place]:
     """
     read = frozenset(shape._read)  # pyright: ignore[reportPrivateUsage]
     for name, field in type(shape).model_fields.items():
-        if name not in shape.model_fields_set or CLUSTER_ONLY in field.metadata:
+        if name not in shape.model_fields_set:
             continue
         place = (*at, field.alias or name)
         if name not in read and not _fixed(field.annotation):
@@ -72,7 +69,7 @@ def _shapes(value: Any) -> Iterator[tuple[Place, Shape]]:
 
 
 def _fixed(annotation: Any) -> bool:
-    """Return whether a type has only one value, apart from what only a cluster uses."""
+    """Return whether a type has only one value."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return len(inner) == 1
@@ -82,5 +79,5 @@ def _fixed(annotation: Any) -> bool:
         return all(_fixed(each) for each in inner)
     if isinstance(annotation, type) and issubclass(annotation, Shape):
         fields = annotation.model_fields.values()
-        return all(CLUSTER_ONLY in each.metadata or _fixed(each.annotation) for each in fields)
+        return all(_fixed(each.annotation) for each in fields)
     return False

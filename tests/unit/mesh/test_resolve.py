@@ -9,7 +9,7 @@ import pytest
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
 
 from mesh.controlplane import model
-from mesh.controlplane.ingest.faults import ConfigFault, Faults, MeshFault
+from mesh.controlplane.ingest.faults import ConfigFault, Faults
 from mesh.controlplane.ingest.shapes import RetryCondition
 from mesh.controlplane.resolve.mesh import resolve
 from mesh.controlplane.translate.edge.tokens import jwt_filter
@@ -160,8 +160,8 @@ EDITS = [
         "gateway.yaml",
         "name: ach-network",
         "name: ach",
-        MeshFault,
-        "add to EdgePolicy the partner ach",
+        Faults,
+        "gateway.yaml:63: .*: add to EdgePolicy the partner ach-network",
     ),
 ]
 
@@ -197,7 +197,7 @@ def test_a_mesh_without_peer_authentication_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "config"
     shutil.copytree(CONFIG, config)
     (config / "mesh.yaml").unlink()
-    with pytest.raises(MeshFault, match="exactly one PeerAuthentication"):
+    with pytest.raises(Faults, match="exactly one PeerAuthentication"):
         resolve(inputs(config))
 
 

@@ -1,6 +1,5 @@
 """Envoy's own error responses at the gateway, as google.rpc.Status in JSON: never plain text."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -8,13 +7,12 @@ from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
-from envoy_data_plane.envoy.type.matcher import v3 as matcher
 
 from gateway.replies import FALLBACK, REPLIES, GatewayReply, status_json
 from mesh.controlplane import model
 from mesh.controlplane.translate.edge import names
 from mesh.controlplane.translate.http import cel_filter
-from mesh.controlplane.translate.parts import header, struct
+from mesh.controlplane.translate.parts import exact, header, struct
 
 _JSON = "application/json"
 _MALFORMED = 400
@@ -71,15 +69,7 @@ def _mappers() -> Iterator[hcm.ResponseMapper]:
 
 def _readable(policy: model.Cors, plain: hcm.ResponseMapper) -> hcm.ResponseMapper:
     """Return the mapper for requests from an allowed origin, so that the app may read the reply."""
-    allowed = route.HeaderMatcher(
-        name="origin",
-        string_match=matcher.StringMatcher(
-            safe_regex=matcher.RegexMatcher(
-                regex="|".join(re.escape(origin) for origin in policy.allow_origins)
-            )
-        ),
-    )
-    from_app = accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=allowed))
+    from_app = _from_any_of(policy.allow_origins)
     both = [from_app, plain.filter] if plain.filter else [from_app]
     return replace(
         plain,
@@ -90,6 +80,21 @@ def _readable(policy: model.Cors, plain: hcm.ResponseMapper) -> hcm.ResponseMapp
             header("access-control-expose-headers", ", ".join(policy.expose_headers)),
         ],
     )
+
+
+def _from_any_of(origins: tuple[str, ...]) -> accesslog.AccessLogFilter:
+    """Match each origin on its own: Envoy limits the size of a regular expression."""
+    each = [
+        accesslog.AccessLogFilter(
+            header_filter=accesslog.HeaderFilter(
+                header=route.HeaderMatcher(name="origin", string_match=exact(origin))
+            )
+        )
+        for origin in origins
+    ]
+    if len(each) == 1:
+        return each[0]
+    return accesslog.AccessLogFilter(or_filter=accesslog.OrFilter(filters=each))
 
 
 def _mapper(reply: GatewayReply, applies: accesslog.AccessLogFilter) -> hcm.ResponseMapper:
