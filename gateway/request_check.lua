@@ -1,12 +1,13 @@
 -- Checks requests at the gateway: rejects invalid requests that Envoy's transcoder accepts or
 -- answers with a poor error.
 --
--- gateway/request_check.py puts media.lua and these tables before this code; it derives the tables
--- from the contracts:
+-- gateway/request_check.py puts the other files and these tables before this code; it derives the
+-- tables from the contracts:
 --   ROUTES[name]   = {body = "json"|"raw"|"none", message = root of the body, skip = path fields,
 --                     query = allowed parameters as in MESSAGES,
 --                     key = needs Idempotency-Key, unwrap = field,
---                     etag = the answer has the header ETag}
+--                     etag = the answer has the header ETag,
+--                     customer = the caller is a customer with a token}
 --   MESSAGES[name] = {[name in JSON] = {canonical name, kind, repeated, message or enum}}
 --   ENUMS[name]    = {[value's name] = true}
 --   REPLIES[http]  = google.rpc.Status as JSON text
@@ -283,14 +284,6 @@ local function media_fault(headers, route)
   return coding_fault(headers) or accept_fault(headers)
 end
 
--- The response has its own code, so the tags that the caller has are kept in the stream's metadata.
-local KEPT = "envoy.filters.http.lua"
-
-local function keep_known_tags(handle, headers)
-  local known = headers:get("if-none-match")
-  if known then handle:streamInfo():dynamicMetadata():set(KEPT, "known_tags", known) end
-end
-
 -- The transcoder knows only the plain spelling of the colon before a custom verb. No other part of
 -- a path that matches a route has an encoded colon.
 local function decode_colon(headers)
@@ -306,6 +299,7 @@ function envoy_on_request(handle)
   local route = ROUTES[metadata:get("route")]
   if not route then return end
   local headers = handle:headers()
+  if route.customer and not has_sound_token(handle, headers) then return unauthenticated(handle) end
   local kind = headers:get("content-type")
   -- The transcoder passes gRPC requests on unchanged. Envoy turns this refusal into a gRPC status.
   if kind and find(string.lower(kind), "^application/grpc") then
@@ -316,6 +310,7 @@ function envoy_on_request(handle)
   fault = media_fault(headers, route)
   if fault then return refuse(handle, fault) end
   decode_colon(headers)
+  if headers:get(":method") == "HEAD" then answer_as_get(handle, headers) end
   if route.etag then keep_known_tags(handle, headers) end
   if route.body ~= "json" then return end
   -- If the body is empty, the content type has no meaning, so its fault is used after the wait.
@@ -331,61 +326,4 @@ function envoy_on_request(handle)
   if fault then return refuse(handle, fault) end
   sound, fault = pcall(check_body, body:getBytes(0, length), route)
   if not sound then refuse(handle, fault) end
-end
-
-local function unwrap(handle, field)
-  local body = handle:body()
-  if not body then return end
-  local text = body:getBytes(0, body:length())
-  local head = '{"' .. field .. '":'
-  if sub(text, 1, #head) == head then body:setBytes(sub(text, #head + 1, -2)) end
-end
-
--- Tells whether the caller has the resource of this tag. The comparison is the weak one of
--- RFC 9110, 13.1.2, so a W/ before a tag has no effect.
-local function is_known(handle, tag)
-  local kept = handle:streamInfo():dynamicMetadata():get(KEPT)
-  local known = kept and kept["known_tags"] or ""
-  if find(known, "^%s*%*%s*$") then return true end
-  for each in string.gmatch(known, '"[^"]*"') do
-    if each == tag then return true end
-  end
-  return false
-end
-
--- Makes the answer a 304. Its length is that of the 200: in HTTP/1 an answer without a length would
--- get a coding, and with it bytes that do not belong to a 304 (RFC 9110, 8.6).
-local function leave_out_body(handle)
-  local body = handle:body()
-  local length = body and body:length() or 0
-  if body then body:setBytes("") end
-  local headers = handle:headers()
-  headers:replace(":status", "304")
-  headers:remove("content-type")
-  headers:replace("content-length", tostring(length))
-end
-
--- Services send an ErrorInfo with each error. A proxy sends none, so the gateway adds its own.
-local function complete(handle, status)
-  local body = handle:body()
-  if not body then return end
-  local headers = handle:headers()
-  local text = body:getBytes(0, body:length())
-  if not find(text, "google.rpc.ErrorInfo", 1, true) then
-    text = REPLIES[tonumber(status)] or REPLIES[500]
-    body:setBytes(text)
-    headers:replace("content-type", "application/json")
-  end
-  local delay = match(text, '"retryDelay": *"(%d+)')
-  if delay and not headers:get("retry-after") then headers:add("retry-after", delay) end
-end
-
-function envoy_on_response(handle)
-  local status = handle:headers():get(":status")
-  if status >= "400" then return complete(handle, status) end
-  local route = ROUTES[handle:metadata():get("route")]
-  if not route then return end
-  if route.unwrap then unwrap(handle, route.unwrap) end
-  local tag = route.etag and handle:headers():get("etag")
-  if tag and is_known(handle, tag) then leave_out_body(handle) end
 end

@@ -9,7 +9,7 @@ import os
 import ssl
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -24,6 +24,8 @@ from sandbox.stack.testing import RunningStack
 
 DRAIN_S = 60.0
 """How long the judge waits for work in flight."""
+TOKEN_LIFE_S = 900
+"""As long as the provider's own tokens live; the gateway accepts none that lives much longer."""
 SCOPES = "transfers:write transfers:read accounts:read"
 BO = {
     "name": "Bo Rivera",
@@ -54,7 +56,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Customer:
-    """One customer with a checking account and a token valid for one hour."""
+    """One customer with a checking account and a token, valid for a quarter of an hour."""
 
     user_name: str
     customer_id: uuid.UUID
@@ -93,9 +95,13 @@ class BankClient:
 
     async def token(self, subject: uuid.UUID | str, **claims: Any) -> str:
         """Have the provider sign a token with any claims, valid or not."""
-        body = {"subject": str(subject), "scope": SCOPES, "lifetime_s": 3600, **claims}
+        body = {"subject": str(subject), "scope": SCOPES, "lifetime_s": TOKEN_LIFE_S, **claims}
         answer = await self.control("oauth", "POST", "/control/tokens", body)
         return answer.body["access_token"]
+
+    async def renewed(self, customer: Customer) -> Customer:
+        """Return the customer with a new token."""
+        return replace(customer, token=await self.token(customer.customer_id))
 
     async def call(
         self,

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import pytest
 
 from ops.waiting import until
+from sandbox.stack.parts.mesh import GatewayProbe
 from tests.rigs.mesh.gateway import SUBJECT, Gateway
 
+KEY_SERVER = "oauth.example"
 BALANCE = "/v1/balances/0190a8a0-0000-7000-8000-000000000007"
 
 
@@ -83,3 +85,36 @@ async def test_a_key_that_replaces_another_under_its_id_is_the_one_that_counts(
     """The key set changes without a new key id, as when a provider has lost its keys."""
     assert statuses.replaced == [200, 401]
     assert statuses.successor == [200]
+
+
+async def test_a_gateway_that_starts_without_keys_has_them_soon_after_the_provider_is_back(
+    gateway: Gateway,
+) -> None:
+    """The circuit breaker of the key server opens, but only for a second.
+
+    Between the provider's return and the first key set, few fetches fail. With a breaker that stays
+    open for half a minute, about thirty would.
+    """
+    rig, probe = gateway.rig, GatewayProbe(gateway.rig.admin_socket("gateway"))
+    errors = await rig.stats("gateway", "lua.errors")
+    assert sum(errors.values()) == 0  # the package's check sees only the new process
+    await gateway.issuer.close()
+    await rig.kill("gateway")
+    await rig.start(["gateway"])
+
+    async def breaker_opened() -> bool:
+        opened = await rig.stats("gateway", f"{KEY_SERVER}.outlier_detection.ejections_enforced")
+        return sum(opened.values()) > 0
+
+    await until(breaker_opened, 30, "the breaker of the key server opens")
+    assert not await probe.check()
+    assert await _statuses(gateway, gateway.token) == [503]
+    failed_before = await _failed_fetches(gateway)
+    await gateway.issuer.start(rig.partner_port[KEY_SERVER], rig.home / "partners" / KEY_SERVER)
+    await until(probe.check, 60, "the gateway has the keys")
+    assert await _failed_fetches(gateway) - failed_before <= 6
+    assert await _statuses(gateway, gateway.token) == [200]
+
+
+async def _failed_fetches(gateway: Gateway) -> int:
+    return sum((await gateway.rig.stats("gateway", "jwt_authn.jwks_fetch_failed")).values())

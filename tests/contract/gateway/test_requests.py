@@ -124,7 +124,7 @@ async def test_preflight_and_options_say_what_is_allowed(gateway: Gateway) -> No
     answer = await gateway.call("OPTIONS", TRANSFER, token=None, headers=foreign)
     assert "access-control-allow-origin" not in answer.headers
     answer = await gateway.call("OPTIONS", TRANSFER, token=None)
-    assert (answer.status, answer.headers["allow"]) == (204, "GET, POST, OPTIONS")
+    assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, POST, OPTIONS")
 
 
 async def test_http2_is_offered(gateway: Gateway) -> None:

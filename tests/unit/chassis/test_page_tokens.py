@@ -4,9 +4,12 @@ import itertools
 import uuid
 from datetime import UTC, datetime
 
+import protovalidate
 import pytest
+from google.protobuf.message_factory import GetMessageClass
 
-from services.chassis.page_tokens import PageTokens, query_digest
+from services import contracts
+from services.chassis.page_tokens import PAGE_ROWS_MAX, PageTokens, page_rows, query_digest
 from services.kernel.errors import PageTokenInvalid
 from services.kernel.time_range import ANY_TIME, TimeRange
 from services.payments.handlers import _list_digest as interbank_digest
@@ -68,3 +71,27 @@ def test_a_token_opens_only_the_list_and_the_filters_that_it_was_made_for() -> N
         else:
             with pytest.raises(PageTokenInvalid, match="Start at the first page"):
                 TOKENS.open(token, opened)
+
+
+PAGED = [
+    contract
+    for contract in contracts.load().values()
+    if "page_size" in contract.request.fields_by_name
+]
+
+
+@pytest.mark.parametrize("contract", PAGED, ids=lambda contract: contract.path)
+def test_a_page_size_above_the_maximum_means_the_maximum(
+    contract: contracts.MethodContract,
+) -> None:
+    """AIP-158: the service coerces it. Only a negative number is an error."""
+    for size in (0, PAGE_ROWS_MAX, PAGE_ROWS_MAX + 1, 2**31 - 1):
+        assert "page_size" not in _violated(contract, size)
+        assert page_rows(size) == (min(size, PAGE_ROWS_MAX) or 50)
+    assert "page_size" in _violated(contract, -1)
+
+
+def _violated(contract: contracts.MethodContract, page_size: int) -> set[str]:
+    request = GetMessageClass(contract.request)(page_size=page_size)
+    paths = [each.proto.field for each in protovalidate.collect_violations(request)]
+    return {element.field_name for path in paths if path for element in path.elements}

@@ -8,7 +8,7 @@ from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 
-from gateway.replies import FALLBACK, REPLIES, GatewayReply, status_json
+from gateway.replies import CHALLENGE, FALLBACK, REPLIES, GatewayReply, status_json
 from mesh.controlplane import model
 from mesh.controlplane.translate.edge import names
 from mesh.controlplane.translate.http import cel_filter
@@ -21,8 +21,6 @@ _FORBIDDEN = 403
 _NOT_IMPLEMENTED = 501
 _UNAVAILABLE = 503
 _ERRORS_FROM = 400
-_CHALLENGE = 'Bearer realm="api.bp.example"'
-"""Replaces Envoy's challenge, whose realm is the caller's URL, unescaped quotes included."""
 _NO_KEYS = "Jwks_remote_fetch_is_failed"
 """The detail that Envoy's token filter gives when it could not fetch the provider's key set."""
 
@@ -106,7 +104,8 @@ def _mapper(reply: GatewayReply, applies: accesslog.AccessLogFilter) -> hcm.Resp
         reply = replace(reply, **texts)
     headers = [header("retry-after", str(reply.retry_after_s))] if reply.retry_after_s else []
     if reply.http == _UNAUTHENTICATED:
-        headers.append(header("www-authenticate", _CHALLENGE))
+        # It replaces Envoy's challenge, whose realm is the caller's URL, unescaped quotes included.
+        headers.append(header("www-authenticate", CHALLENGE))
     return hcm.ResponseMapper(
         filter=applies,
         body_format_override=core.SubstitutionFormatString(
