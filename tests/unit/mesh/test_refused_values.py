@@ -29,7 +29,7 @@ VALUES = [
     (GATEWAY, "requestTimeout: 15s", "requestTimeout: 0.0004s", 59, WHOLE),
     (GATEWAY, "maxAge: 10m", "maxAge: 0.0004s", 54, WHOLE),
     (GATEWAY, "maxAge: 10m", "maxAge: 400ms", 54, "whole number of seconds"),
-    (GATEWAY, "tokenLifetime: 1h", "tokenLifetime: 1500ms", 61, "whole number of seconds"),
+    (GATEWAY, "tokenLifetime: 15m", "tokenLifetime: 1500ms", 61, "whole number of seconds"),
     # Numbers.
     (ACH, "maxConnections: 256", f"maxConnections: {HUGE}", 38, "less than or equal"),
     (ACH, "maxRetries: 32", f"maxRetries: {10**30}", 39, "less than or equal"),
