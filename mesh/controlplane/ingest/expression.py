@@ -81,6 +81,7 @@ _FUNCTIONS = {
 _MACROS = {"all": _BOOL, "exists": _BOOL, "exists_one": _BOOL, "map": _LIST, "filter": _LIST}
 _WORDS = {
     **{"true": _BOOL, "false": _BOOL, "null": _NULL},
+    **dict.fromkeys((*_NUMBERS, _BOOL, _STRING, "bytes", "list", "map", "null_type"), "type"),
     # The first words of functions and constants with longer names, such as math.greatest.
     **dict.fromkeys(("base64", "google", "lists", "math", "optional", "re", "sets"), _ANY),
 }

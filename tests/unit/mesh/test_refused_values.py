@@ -136,6 +136,8 @@ GOOD = [
     "metadata.filter_metadata['a'].b",
     "request.time.getHours() > 3 && size(request.path) > 3u",
     "r'\\d' != request.path // a comment",
+    "type(response.code) == int && string(response.code).startsWith('5')",
+    "request.duration - duration('1s') > response.backend_latency",
     "unknown_function(request.duration)",
     "response.code >= ",
     "(" * 3000,
