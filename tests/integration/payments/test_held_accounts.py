@@ -147,3 +147,16 @@ async def test_an_order_that_nobody_waits_for_is_not_debited_when_its_account_is
     assert await paid[1] == "DEBITED"
     await noting.settle()
     assert await bank.held(holder.account_id) == (1_00, 2)
+
+
+@pytest.mark.parametrize(
+    "look", ["ledger.holders_of_accounts('{}')", "payments.held_keys('{}', '{}')"]
+)
+async def test_a_look_for_held_rows_waits_for_no_disk_and_no_standby(
+    locker: asyncpg.Connection, look: str
+) -> None:
+    """It would wait as long as the commits that it looks for, and hold rows meanwhile."""
+    async with locker.transaction():
+        await locker.execute(f"SELECT {look}")
+        assert await locker.fetchval("SHOW synchronous_commit") == "off"
+    assert await locker.fetchval("SHOW synchronous_commit") == "on"
