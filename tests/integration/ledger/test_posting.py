@@ -42,11 +42,16 @@ async def test_internal_accounts_sum_over_shards_before_and_after_a_roll_up(
     books: Books, superuser_pool: asyncpg.Pool
 ) -> None:
     before = (await books.ledger.internal_balance("RETURNS", "USD")).minor_units
-    for account in await books.accounts(10, 1_000):
-        await books.post(take(account, 7), give("RETURNS", 7))
-    assert (await books.ledger.internal_balance("RETURNS", "USD")).minor_units == before + 70
-    assert await superuser_pool.fetchval("SELECT ledger.roll_up()") >= 10
-    assert (await books.ledger.internal_balance("RETURNS", "USD")).minor_units == before + 70
+    accounts = await books.accounts(10, 1_000)
+    # The second time each shard has a checkpoint already.
+    for sum_of_all in (before + 70, before + 140):
+        for account in accounts:
+            await books.post(take(account, 7), give("RETURNS", 7))
+        for folded_min in (10, 0):
+            held = await books.ledger.internal_balance("RETURNS", "USD")
+            assert held.minor_units == sum_of_all
+            assert await superuser_pool.fetchval("SELECT ledger.roll_up()") >= folded_min
+        assert (await books.ledger.internal_balance("RETURNS", "USD")).minor_units == sum_of_all
     assert await superuser_pool.fetchval("SELECT ledger.roll_up()") == 0
     await books.assert_right()
 
