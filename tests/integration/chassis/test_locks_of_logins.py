@@ -77,7 +77,7 @@ async def test_two_calls_at_once_make_each_month_once(postgres: PostgresStore) -
                 second.fetchval(f"SELECT transfers.ensure_partitions(1, {far})")
             )
             await until(lambda: looker.fetchval(waiting, pid), 20, "the second call waits")
-            assert (made, await again) == (2 * 3, 0)  # three months of each of the two tables
+        assert (made, await again) == (2 * 3, 0)  # three months of each of the two tables
     finally:
         for one in (first, second, looker):
             await one.close()
