@@ -127,7 +127,8 @@ LOGGED = """
 INSERT INTO audit.record (chain, sequence, event_id, event_type, source_topic, source_partition,
     source_offset, subject, occur_time, log_offset, record_time, hash_version, previous_hash, hash,
     payload)
-SELECT 0, 1, uuidv7(), 'e', 't', 0, 0, 's', now(), 0, now(), 1, h, h, ''
+SELECT 0, (SELECT coalesce(max(sequence), 0) + 1 FROM audit.record WHERE chain = 0), uuidv7(),
+    'e', 't', 0, 0, 's', now(), 0, now(), 1, h, h, ''
 FROM decode(repeat('00', 32), 'hex') h
 """
 PUBLISHED = """
