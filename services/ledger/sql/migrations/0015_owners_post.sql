@@ -1,27 +1,15 @@
 -- migrate:up
 
--- Logins of services reach the books only through functions of their own schema, which run as the
--- schema's owner. And a login can no longer stop the roll-up with an advisory lock. No process uses
--- the rights that are taken.
+-- The relay and the judge lose rights that no process uses; migration 0017 of transfers takes those
+-- of payments and transfers. And a login can no longer stop the roll-up with an advisory lock.
 
 -- squawk-ignore revoked-right
 REVOKE EXECUTE ON FUNCTION
-    ledger.credit(uuid, text, bigint), ledger.credit_internal(text, text, bigint),
-    ledger.debit(uuid, text, bigint), ledger.debit_internal(text, text, bigint),
-    ledger.credit_from_internal(uuid, text, uuid, uuid, text, bigint, text),
-    ledger.debit_to_internal(uuid, text, uuid, uuid, text, bigint, text),
-    ledger.post(uuid, text, uuid, ledger.leg[]), ledger.post_group(ledger.posting[]),
-    ledger.open_account(uuid, text)
-    FROM bp_payments, bp_transfers;
--- squawk-ignore revoked-right
-REVOKE EXECUTE ON FUNCTION
     ledger.balance(uuid), ledger.internal_balance(text, text), ledger.new_id(integer)
-    FROM bp_payments, bp_transfers, bp_relay, bp_judge;
+    FROM bp_relay, bp_judge;
 -- squawk-ignore revoked-right
 REVOKE EXECUTE ON FUNCTION ledger.statement(uuid, bigint, integer, bigint, text[], boolean)
-    FROM bp_payments, bp_judge;
--- squawk-ignore revoked-right
-REVOKE EXECUTE ON FUNCTION ledger.ensure_partitions(integer, timestamptz) FROM bp_payments;
+    FROM bp_judge;
 -- squawk-ignore revoked-right
 REVOKE EXECUTE ON FUNCTION ledger.shard_of(uuid) FROM bp_relay;
 
@@ -82,19 +70,8 @@ BEGIN
 END $$;
 
 GRANT EXECUTE ON FUNCTION ledger.shard_of(uuid) TO bp_relay;
-GRANT EXECUTE ON FUNCTION ledger.ensure_partitions(integer, timestamptz) TO bp_payments;
 GRANT EXECUTE ON FUNCTION ledger.statement(uuid, bigint, integer, bigint, text[], boolean)
-    TO bp_payments, bp_judge;
-GRANT EXECUTE ON FUNCTION ledger.new_id(integer) TO bp_payments, bp_transfers, bp_relay, bp_judge;
-GRANT EXECUTE ON FUNCTION ledger.balance(uuid), ledger.internal_balance(text, text)
-    TO bp_payments, bp_transfers, bp_judge;
-GRANT EXECUTE ON FUNCTION
-    ledger.credit(uuid, text, bigint), ledger.credit_internal(text, text, bigint),
-    ledger.debit(uuid, text, bigint), ledger.debit_internal(text, text, bigint),
-    ledger.credit_from_internal(uuid, text, uuid, uuid, text, bigint, text),
-    ledger.debit_to_internal(uuid, text, uuid, uuid, text, bigint, text),
-    ledger.post(uuid, text, uuid, ledger.leg[]), ledger.post_group(ledger.posting[]),
-    ledger.open_account(uuid, text)
-    TO bp_payments, bp_transfers;
-
+    TO bp_judge;
+GRANT EXECUTE ON FUNCTION ledger.new_id(integer) TO bp_relay, bp_judge;
+GRANT EXECUTE ON FUNCTION ledger.balance(uuid), ledger.internal_balance(text, text) TO bp_judge;
 RESET ROLE;

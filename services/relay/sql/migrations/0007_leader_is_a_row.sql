@@ -1,16 +1,8 @@
 -- migrate:up
 
 -- The active relay is a session that a row names, because any login of the database could take the
--- advisory lock of the previous version and so stop the relay. And only owners of schemas append
--- events: no process uses the rights that are taken.
+-- advisory lock of the previous version and so stop the relay. The judge does not use backlog().
 
--- squawk-ignore revoked-right
-REVOKE EXECUTE ON FUNCTION
-    outbox.append(text, uuid, uuid, text, uuid, bytea, text, ledger.posted[]),
-    outbox.append_group(text, outbox.draft[])
-    FROM bp_payments, bp_transfers;
--- squawk-ignore revoked-right
-REVOKE USAGE ON SCHEMA outbox FROM bp_payments, bp_transfers;
 -- squawk-ignore revoked-right
 REVOKE EXECUTE ON FUNCTION outbox.backlog() FROM bp_judge;
 
@@ -124,8 +116,3 @@ DROP TABLE outbox.leader;
 RESET ROLE;
 REVOKE pg_read_all_stats FROM outbox_owner;
 GRANT EXECUTE ON FUNCTION outbox.backlog() TO bp_judge;
-GRANT USAGE ON SCHEMA outbox TO bp_payments, bp_transfers;
-GRANT EXECUTE ON FUNCTION
-    outbox.append(text, uuid, uuid, text, uuid, bytea, text, ledger.posted[]),
-    outbox.append_group(text, outbox.draft[])
-    TO bp_payments, bp_transfers;
