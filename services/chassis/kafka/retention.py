@@ -99,7 +99,7 @@ class Trimmer:
     ) -> int | None:
         """Delete what is settled in one partition; return its new first offset, None if unchanged.
 
-        A partition for which Kafka cannot do it waits until the next time; the others do not.
+        If Kafka cannot delete in a partition, only that partition waits until the next time.
         """
         try:
             end = reader.reach(topic, number, limit).deletable()
