@@ -1,4 +1,4 @@
-"""A value that cannot work, or that nothing honours, is refused with its line."""
+"""A value that cannot work or has no effect is refused, and the error names its line."""
 
 from pathlib import Path
 
