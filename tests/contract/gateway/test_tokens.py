@@ -1,4 +1,4 @@
-"""Claims of a correctly signed token that no provider should issue: each is a 401, never a 503."""
+"""Claims of a correctly signed token that no provider should issue get a 401, never a 503."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The boundary admits a partner by a name that the policy has, and a customer by any UUID."""
+"""The boundary admits a partner by a name in the policy, a customer by a UUID in any spelling."""
 
 import uuid
 

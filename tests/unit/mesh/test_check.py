@@ -173,7 +173,7 @@ def test_an_expression_that_envoy_cannot_parse_is_refused(
 def test_an_expression_that_envoy_refuses_hides_no_other_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Six errors of five files are six findings, each at its own line."""
+    """Six errors in five files give six findings, each at its own line."""
     config = _edited(
         tmp_path,
         ("partners/ach-network.yaml", "timeout: 30s", "timeout: 0s"),
