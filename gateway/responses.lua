@@ -46,8 +46,8 @@ local function is_known(handle, tag)
   return false
 end
 
--- Keeps the length of the whole answer (RFC 9110, 8.6). Without a length, Envoy would add a transfer
--- coding in HTTP/1, whose bytes would follow an answer that must not have a body.
+-- Keeps the length of the whole answer (RFC 9110, 8.6). Without a length, Envoy would add a
+-- transfer coding in HTTP/1, whose bytes would follow an answer that must not have a body.
 local function leave_out_body(handle)
   local body = handle:body()
   local length = body and body:length() or 0
