@@ -1,5 +1,5 @@
 -- Checks the claims of a customer's token. Envoy's token filter has verified the signature, issuer
--- and audience, has kept the claims in the stream's metadata and has made headers of some of them.
+-- and audience, kept the claims in the stream's metadata and copied some of them into headers.
 --
 -- gateway/request_check.py puts this table before the code:
 --   TOKEN = {lifetime_s = longest remaining lifetime, skew_s = how long a token is accepted after
@@ -16,8 +16,8 @@ local function is_time(value)
   return type(value) == "number" and value >= 0 and value <= INTEGER_MAX and value % 1 == 0
 end
 
--- Envoy computes with times in a type in which a number near 2^63 overflows: to Envoy, a token that
--- expires then has a short lifetime.
+-- Envoy's arithmetic with times overflows near 2^63, so Envoy takes a token with such an expiry for
+-- a short-lived one.
 local function has_sound_times(claims)
   local now, expiry = os.time(), claims.exp
   for _, name in ipairs({"iat", "nbf"}) do

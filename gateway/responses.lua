@@ -35,8 +35,8 @@ local function unwrap(handle, field)
   if string.sub(text, 1, #head) == head then body:setBytes(string.sub(text, #head + 1, -2)) end
 end
 
--- Tells whether the caller has the resource of this tag. The comparison is the weak one of
--- RFC 9110, 13.1.2, so a W/ before a tag has no effect.
+-- Returns whether the caller already has the resource with this tag. The comparison is the weak one
+-- of RFC 9110, 13.1.2, so a W/ before a tag has no effect.
 local function is_known(handle, tag)
   local known = kept(handle, "known_tags") or ""
   if string.find(known, "^%s*%*%s*$") then return true end
@@ -46,8 +46,8 @@ local function is_known(handle, tag)
   return false
 end
 
--- Keeps the length of the whole answer (RFC 9110, 8.6): in HTTP/1 an answer without a length would
--- get a coding, and with it bytes that do not belong to an answer without a body.
+-- Keeps the length of the whole answer (RFC 9110, 8.6). Without a length, Envoy would add a
+-- transfer coding in HTTP/1, whose bytes would follow an answer that must not have a body.
 local function leave_out_body(handle)
   local body = handle:body()
   local length = body and body:length() or 0

@@ -25,7 +25,7 @@ from sandbox.stack.testing import RunningStack
 DRAIN_S = 60.0
 """How long the judge waits for work in flight."""
 TOKEN_LIFE_S = 900
-"""As long as the provider's own tokens live; the gateway accepts none that lives much longer."""
+"""The lifetime of the provider's own tokens; the gateway refuses a much longer one."""
 SCOPES = "transfers:write transfers:read accounts:read"
 BO = {
     "name": "Bo Rivera",
@@ -44,7 +44,7 @@ class Answer:
     text: str
     body: Any
     headers: Mapping[str, str]
-    """By name, in any case."""
+    """By name; upper and lower case are the same."""
 
     @property
     def reason(self) -> str:

@@ -82,14 +82,14 @@ _ETAG = {
     "ETag": {"description": "The resource's field `etag`.", "schema": {"type": "string"}},
 }
 _NOT_MODIFIED = {
-    "description": "The caller has the resource as it is; no body.",
+    "description": "The caller already has the current resource; no body.",
     "headers": _ETAG,
 }
 _KNOWN_HEADER = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
-    "description": "Entity tags that the caller has, or `*`. If one is the present one: 304.",
+    "description": "Entity tags that the caller has, or `*`. If one of them is current: 304.",
     "schema": {"type": "string", "maxLength": 255, "pattern": "^[ -~]*$"},
     "example": '"2"',
 }

@@ -42,7 +42,7 @@ class Load:
 
     @property
     def whole_s(self) -> float:
-        """The time in which requests are sent, with the warm-up."""
+        """How long requests are sent, including the warm-up."""
         return self.warm_up_s + self.seconds
 
     def sliced(self, slice_s: float) -> Load:

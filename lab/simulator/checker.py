@@ -220,7 +220,7 @@ class Checker:
         metadata = PaymentEvent.FromString(audited.payload).metadata
         transfer_id = uuid.UUID(metadata.aggregate_id)
         if metadata.aggregate_version == 0:
-            # A review is no step of the transfer.
+            # A review is not a step of the transfer.
             self._reviewed[transfer_id] += 1
             return
         heard = self._heard.get(transfer_id, 0)

@@ -130,7 +130,7 @@ class Randomness:
         """Set at the end of a run: from then on no fault happens, unless its place allows it."""
 
     def injects(self, point: Point, entity: int, *, in_calm: bool = False) -> bool:
-        """Return whether a fault happens at this point, this time; `in_calm`: also at the end."""
+        """Return whether a fault happens at this point now; with `in_calm`, also at the end."""
         place = (point, entity)
         number = self._numbers.get(place, 0)
         self._numbers[place] = number + 1

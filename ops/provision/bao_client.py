@@ -16,7 +16,7 @@ class BaoClient:
     """One session with one token."""
 
     def __init__(self, addr: str, token: str = "") -> None:
-        """Keep the address, an URL or `unix://` and the path of a socket, and the token; `async
+        """Keep the token and the address: a URL, or `unix://` and the path of a socket. `async
         with` opens the session."""
         self._addr = addr
         self._headers = {"X-Vault-Token": token} if token else {}

@@ -19,9 +19,9 @@ OTHER_DATABASES = ("postgres", "template1")
 class Limits:
     """What one login may take from the server.
 
-    The connections of all logins together are fewer than the server admits, so a login that takes
-    all of its own leaves those of the others. Each is twice what the processes of a service use,
-    because two versions run during a release. The timeouts are for sessions that set none.
+    The limits of all logins together are below what the server admits, so a login that uses up its
+    limit takes no connection from the others. Each limit is twice what the processes of a service
+    use, because two versions run during a release. The timeouts are for sessions that set none.
     """
 
     connections: int

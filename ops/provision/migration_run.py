@@ -30,9 +30,9 @@ LOCK_WAIT_MS = 200
 CONCURRENT_LOCK_WAIT_MS = 600_000
 """How long a build of an index waits for older transactions; it blocks no reader or writer."""
 ATTEMPTS_MAX = 60
-"""How often a migration is tried that does not get its locks."""
+"""How often a migration that does not get its locks is tried."""
 PAUSE_S = 1.0
-"""The time between two attempts, in which the queue behind the last one empties."""
+"""The time between two attempts; statements that waited for the last one run in it."""
 
 _LOCK_REFUSED = re.compile(r"\((55P03|40P01)\)")
 """The SQLSTATE of a lock that was not available or of a deadlock, in dbmate's message."""
@@ -171,7 +171,7 @@ class MigrationRun:
             await connection.close()
         return TableInUse(
             f"the {what} of {self.service} did not get a lock in {self.database} in"
-            f" {ATTEMPTS_MAX} attempts, and left nothing behind. The oldest transaction there:"
+            f" {ATTEMPTS_MAX} attempts, and changed nothing. The oldest transaction there:"
             f" {oldest or 'none now'}. End it or wait for its end, and migrate again."
         )
 

@@ -143,8 +143,8 @@ def link(
 ) -> list[AuditRow]:
     """Return the entries as links that continue the heads, in order; each chain is separate.
 
-    The time never goes back along a chain, although the clocks of two processes may differ. Only a
-    time that is far ahead is not continued.
+    The time never goes back along a chain, although the clocks of two processes may differ. The
+    only exception: after a time that is far ahead, it goes back to the current time.
     """
     ends = dict(heads)
     rows: list[AuditRow] = []

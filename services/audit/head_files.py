@@ -47,8 +47,8 @@ class HeadFiles:
     def append(self, signed: Signed) -> bool:
         """Keep a statement and return True when it is on the disk.
 
-        False if a statement with this number or a later one is kept already: a process that lost
-        its turn while it signed.
+        False if a statement with this number or a later one is kept already, because this process
+        lost its turn while it signed.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self._folder / LOCK).open("a") as lock:
@@ -60,7 +60,7 @@ class HeadFiles:
         return True
 
     def _append(self, signed: Signed) -> None:
-        # After a clock was ahead, its file stays the last one, so that the order is kept.
+        # If a clock was ahead, statements still go to its file, so that they stay in order.
         day = self._folder / f"{signed.statement.sign_time:%Y-%m-%d}{SUFFIX}"
         file = max([day, *self._files()])
         made = not file.exists()

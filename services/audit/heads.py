@@ -104,8 +104,8 @@ def next_statement(
 ) -> Statement:
     """Return the statement that follows the highest of the marks.
 
-    The time never goes back, although the clocks of two processes may differ. Only a time that is
-    far ahead is not continued, because its clock was wrong.
+    The time never goes back, although the clocks of two processes may differ. The only exception:
+    after a time that is far ahead, it goes back to `now`, because that clock was wrong.
     """
     mark = max(marks, key=lambda one: one.number)
     return Statement(

@@ -127,8 +127,8 @@ class _Inspection:
 
     async def run(self, since_head: bool) -> None:
         """Verify all chains."""
-        # The mark comes first, so a statement signed meanwhile does not look missing. Statements
-        # before the log: each then has its links.
+        # The mark is read first, so that a statement signed meanwhile does not look missing. The
+        # statements are read before the log, so that the log has the links of each.
         mark = await self.trust.mark()
         statements = _Statements(self.trust, mark, utc_now())
         for chain in range(self.chains):

@@ -20,7 +20,7 @@ _MAGIC = b"bp.audit.repeated.v1\0"
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One note, column by column. A row without a chain is of an earlier version and is no note.
+    """One note, column by column. A row without a chain, of an earlier version, does not count.
 
     The hash is SHA-256 over "bp.audit.repeated.v1", a zero byte and the other columns in this
     order, in the encoding of `chain.py`.
@@ -39,7 +39,7 @@ class Note:
 
     @property
     def position(self) -> Position:
-        """Where the event is a second time."""
+        """The place that holds the event a second time."""
         return self.source_topic, self.source_partition, self.source_offset
 
 
@@ -110,10 +110,10 @@ class NotesCheck:
         self.end = NoteHead(note.sequence, note.hash)
 
     def signed(self, head: NoteHead, log_offset: int) -> list[Position]:
-        """Return the positions of the notes up to a signed head, which were fed.
+        """Take a signed head; return the positions of the notes up to it.
 
-        Nothing is excused by notes that differ from the head. `log_offset` is that of the chain's
-        signed link: earlier events of audit-logs were handled, so later notes are of later ones.
+        Notes that differ from the head excuse nothing. `log_offset` is that of the chain's signed
+        link: earlier events of audit-logs were handled, so later notes are about later events.
         """
         self._recorded = log_offset
         positions, self._waiting = self._waiting, []

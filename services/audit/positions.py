@@ -31,16 +31,16 @@ def position_of(item: AuditRow | Entry) -> Position:
 
 
 UPGRADED_AFTER = timedelta(minutes=15)
-"""A log with a link so much older than its first signed notes is one of an earlier version."""
+"""A log whose oldest link is this much older than its first signed notes has had an upgrade."""
 RELEASE_MAX = timedelta(days=1)
-"""How long processes of an earlier version may still record when others sign notes."""
+"""How long processes of an earlier version may still record after others sign notes."""
 
 
 def judged(row: AuditRow, first: Statement | None, oldest: datetime) -> bool:
-    """Return whether gaps are judged from this link.
+    """Return whether this link counts in the check for gaps.
 
     `first` is the first statement that covers notes of repetitions, `oldest` the time of the first
-    link. An earlier version writes no notes that are signed, also during a rolling release.
+    link. The notes of an earlier version are not signed, even during a rolling release.
     """
     if first is None:
         return False
@@ -54,7 +54,7 @@ def judged(row: AuditRow, first: Statement | None, oldest: datetime) -> bool:
 GAPS_MAX = 200
 """The largest number of gaps to report for one source partition."""
 RANGES_MAX = 250_000
-"""The largest number of ranges to keep for one source partition; beyond it is not judged."""
+"""The largest number of ranges to keep for one source partition; with more, it is not checked."""
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class PositionsCheck:
         self._impossible = Findings(ALL_CHAINS)
 
     def feed(self, row: AuditRow, *, counts: bool = True) -> None:
-        """Take a link. Links that do not count only bound where gaps are judged."""
+        """Take a link. A link that does not count only limits where gaps are looked for."""
         topic, partition, offset = position_of(row)
         chain = row.chain
         if (topic, partition) not in self._existing or offset < 0:

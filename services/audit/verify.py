@@ -23,7 +23,7 @@ PLACES_MAX = 500
 """The largest number of places to try for a misplaced link, and of misplaced links; a longer
 disorder is reported as changed links."""
 FINDINGS_MAX = 1000
-"""The largest number of findings to name of one check; further ones are counted."""
+"""The largest number of findings that one check names; further ones are counted."""
 
 
 class Kind(StrEnum):

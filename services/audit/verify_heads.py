@@ -81,7 +81,7 @@ class StatementsCheck:
 
     @property
     def notes(self) -> list[str]:
-        """Facts that are no sign of tampering."""
+        """Facts that are not signs of tampering."""
         more = f"{self._notes_more} further notes about statements"
         return [*self._notes, more] if self._notes_more else self._notes
 
@@ -212,7 +212,7 @@ class HeadsCheck:
 
     @property
     def notes(self) -> list[str]:
-        """Facts that are no sign of tampering."""
+        """Facts that are not signs of tampering."""
         if not self._ahead:
             return []
         return [

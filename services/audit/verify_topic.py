@@ -89,14 +89,14 @@ class TopicCheck:
         self._entries.clear()
 
     def unknown(self, *, at_least: int = 1) -> list[Entry]:
-        """Take the events without a link, if there are so many; look up which are on record."""
+        """Return and forget the events without a link, if there are at least so many."""
         if len(self._unknown) < at_least:
             return []
         unknown, self._unknown = self._unknown, []
         return unknown
 
     def lost(self, entry: Entry) -> None:
-        """Report an event that is not on record, also not at another offset."""
+        """Report an event that is not on record at any offset."""
         detail = f"event at offset {entry.log_offset} of the topic is not recorded"
         self._findings.add(Kind.REMOVED, 0, str(entry.event_id), detail)
 

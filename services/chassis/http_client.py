@@ -66,7 +66,7 @@ def json_of(body: bytes) -> Any:
 def log_unexpected_answer(partner: str, call: str, status: int) -> None:
     """Log an answer that the partner's protocol does not define, or that cannot be used.
 
-    Never its body, which may contain personal data or a secret.
+    The body is never logged, because it may contain personal data or a secret.
     """
     log.warning(f"{partner}.unexpected_answer", call=call, status=status)
 

@@ -23,8 +23,8 @@ def fingerprint(request: Message) -> bytes:
 def former_fingerprint(request: Message) -> bytes | None:
     """Return the fingerprint that versions before 2026-12 stored for a request with capitals in a
     UUID: that of the request as it was sent. None for all other requests, whose fingerprint is the
-    same. It may be deleted 400 days after the last process of such a version has ended, because
-    their keys are forgotten then.
+    same. This function may be deleted 400 days after the last process of such a version has ended,
+    because the keys of that version are forgotten then.
     """
     return None if _canonical(request) is request else _digest(request)
 

@@ -33,10 +33,10 @@ WAITING_MAX = 1_000
 
 
 class Caller(Protocol):
-    """What the caller of an order sees of it."""
+    """What the caller of an order learns about it."""
 
     abandoned: bool
-    """Whether nobody waits for the order any more. It is then not begun."""
+    """Whether the caller has given up; the order is then not started."""
 
     def begin(self) -> None:
         """Note that the statement starts."""
@@ -46,7 +46,7 @@ class Caller(Protocol):
 
 
 class _Patient:
-    """A caller that needs to see nothing."""
+    """A caller that needs to learn nothing."""
 
     abandoned = False
 
@@ -62,7 +62,7 @@ PATIENT = _Patient()
 
 @dataclass(slots=True, eq=False)
 class WaitingOrder(Generic[Item, Result]):
-    """An order that waits, and its end."""
+    """An order that waits, and its result."""
 
     item: Item
     locks: Locks

@@ -85,7 +85,7 @@ class Holds:
         return held
 
     def _remember(self, rows: Iterable[Hashable], held: Collection[Hashable]) -> None:
-        """Remember the held ones of some rows, and forget the others and what is long ago."""
+        """Remember which of these rows are held; forget the others, and what has expired."""
         now_s = time.monotonic()
         found_free = {row for row in rows if row not in held}
         lasting = {

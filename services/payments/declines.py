@@ -22,7 +22,7 @@ EVERY_S = 60.0
 """How often a worker reports hours that have ended."""
 
 REPORT_AFTER = timedelta(hours=1, minutes=10)
-"""How long after its beginning an hour is reported: no order of it is still being written."""
+"""How long after its start an hour is reported; by then all its orders have been written."""
 
 ROWS_MAX = 64
 

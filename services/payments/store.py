@@ -291,7 +291,7 @@ class Store:
         return [stored_transfer(row).transfer for row in rows]
 
     async def release_leases(self, owner: str, now: datetime) -> int:
-        """End the leases of an earlier process of the same slot; return how many are held."""
+        """End the leases of an earlier process of this slot; return how many rows are locked."""
         return await self._pool.fetchval(self._sql.release_leases, owner, now)
 
     async def postpone(self, transfer: Transfer, until: datetime) -> None:

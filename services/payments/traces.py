@@ -36,8 +36,8 @@ MARK_BEHIND = timedelta(minutes=1)
 """How far the mark stays behind the last comparison: longer than a step takes to be saved."""
 
 SINCE_MARK_MAX = timedelta(hours=1)
-"""How much time after the mark is compared at a start. The mark moves every few seconds, so a
-process that was killed learned nothing later."""
+"""The range of time after the mark that is compared at a start. The mark moves every few seconds,
+so a process that was killed learned no number after this range."""
 
 log = structlog.get_logger()
 
@@ -52,7 +52,8 @@ class Learned(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """After which time a transfer is asked about. Its index gives the time of the step."""
+    """How long after a step the bank asks about its transfer. The time of the question is indexed,
+    and gives the time of the step."""
 
     settlement: timedelta
     completion: timedelta
@@ -66,7 +67,7 @@ class TraceStore:
         self._sql = sql
 
     async def taken(self, learned: Sequence[Learned], since: datetime) -> list[uuid.UUID]:
-        """Return those transfers whose trace number another one since an instant has too."""
+        """Return those whose trace number also belongs to another transfer since an instant."""
         ids = [one.transfer_id for one in learned]
         traces = [one.trace_number for one in learned]
         rows: list[Any] = await self._pool.fetch(self._sql.taken_traces, ids, traces, since)
@@ -101,13 +102,13 @@ class TraceChecks:
         self._turn = asyncio.Lock()
 
     def note(self, transfer_id: uuid.UUID, trace_number: str, learn_time: datetime) -> None:
-        """Have a new trace number compared."""
+        """Add a new trace number to those to compare."""
         self._new.append(Learned(transfer_id, trace_number, learn_time))
 
     async def compare(self) -> None:
-        """Log each transfer whose new trace number another recent transfer has too.
+        """Log each transfer whose new trace number also belongs to another recent transfer.
 
-        After a start, those that an earlier process of this slot may have learned last are
+        After a start, the numbers that an earlier process of this slot may have learned last are
         compared again.
         """
         async with self._turn:

@@ -137,7 +137,7 @@ async def list_entries(
 ) -> tuple[list[Entry], str]:
     """Return one page of an account's entries and the token of the next, "" on the last.
 
-    One call asks customers for the names of all other parties of a page.
+    One call asks customers for the names of all other parties on a page.
 
     Raises AccountNotFound for an account that is not the customer's, and PageTokenInvalid.
     """

@@ -20,7 +20,7 @@ class HoldersClient:
     """The client of customers.
 
     A statement without names is better than none: the money on it comes from the books. So without
-    an answer no holder is known. During a release, an older customers does not have the call.
+    an answer no holder is known. During a release, an older version of customers lacks the call.
     """
 
     def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:

@@ -46,7 +46,7 @@ class OtherParty:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """What customers tells about the holder of an account."""
+    """What customers returns about the holder of an account."""
 
     name: str
     account_number_ending: str

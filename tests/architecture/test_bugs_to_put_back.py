@@ -23,7 +23,7 @@ after = 'wrong'
 @pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS)
 def test_a_bug_changes_one_place_and_its_test_exists(bug: Bug) -> None:
     text = (REPO / bug.file).read_text()
-    assert text.count(bug.before) == 1, f"{bug.file} has the text before not exactly once"
+    assert text.count(bug.before) == 1, f"{bug.file} must have the text `before` exactly once"
     assert bug.after != bug.before
     if bug.file.suffix == ".py":
         ast.parse(text.replace(bug.before, bug.after))

@@ -1,7 +1,7 @@
 """Lists known bugs, puts one back into a copy of the repository, or checks that tests find them.
 
-    python -m tools.bugs list         # or --missing: the rows of docs/known-bugs.md without a bug
-    python -m tools.bugs check NAME…  # or --quick: those that need no running part; or --all
+    python -m tools.bugs list         # or --missing: rows of docs/known-bugs.md without an entry
+    python -m tools.bugs check NAME…  # or --quick: those that need no running service; or --all
     python -m tools.bugs put NAME     # prints the folder of the copy
 
 In the folder that `put` prints, every command works as in the repository: `make simulate`,
@@ -43,11 +43,11 @@ def _options() -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("list", help="print each bug with its area and its test")
-    shown.add_argument("--missing", action="store_true", help="print the rows without a bug")
+    shown.add_argument("--missing", action="store_true", help="print the rows without an entry")
     check = commands.add_parser("check", help="put bugs back and run the tests that find them")
     check.add_argument("names", nargs="*", metavar="NAME")
-    check.add_argument("--quick", action="store_true", help="all that need no running part")
-    check.add_argument("--all", action="store_true", help="all; takes over an hour")
+    check.add_argument("--quick", action="store_true", help="check bugs without services")
+    check.add_argument("--all", action="store_true", help="check all bugs; takes over an hour")
     put = commands.add_parser("put", help="put a bug into a copy of the repository")
     put.add_argument("names", nargs=1, metavar="NAME")
     return parser.parse_args()
@@ -69,7 +69,7 @@ def _missing(bugs: Sequence[Bug]) -> int:
     without = [row for row in rows if not any(row.names(bug.test) for bug in bugs)]
     for row in without:
         print(f"- {row.text}")
-    print(f"{len(without)} of {len(rows)} rows without a bug")
+    print(f"{len(without)} of {len(rows)} rows without an entry")
     return 0
 
 

@@ -41,14 +41,14 @@ def temporary_copy() -> Generator[Path]:
 
 
 def put(copy: Path, bug: Bug) -> None:
-    """Put a bug into a copy; raise ValueError if its text is not there exactly once.
+    """Put a bug into a copy; raise ValueError unless its text is there exactly once.
 
     For a SQL function this also adds a migration, so new databases of the copy have the bug.
     """
     path = copy / bug.file
     right = path.read_text()
     if right.count(bug.before) != 1:
-        raise ValueError(f"{bug.name}: the text before is not in {bug.file} exactly once")
+        raise ValueError(f"{bug.name}: {bug.file} must have the text `before` exactly once")
     wrong = right.replace(bug.before, bug.after)
     _write(path, wrong)
     if bug.is_of_sql_function:
@@ -76,7 +76,7 @@ def _migration(copy: Path, bug: Bug) -> Path:
 def _write(path: Path, text: str) -> None:
     """Write a file with a time that it never had before.
 
-    Python takes a compiled module as current if time in seconds and size are those of its source.
+    Python reuses a compiled module if its source still has the same size and time in seconds.
     """
     path.write_text(text)
     changed_s = 1_000_000_000 + next(_changes_s)

@@ -8,7 +8,7 @@ from tools.bugs.table import REPO
 
 DOCUMENT = REPO / "docs" / "known-bugs.md"
 _NAMED = re.compile(r"`(tests/[\w/.]+)?(::\w+)?`")
-"""A test by the path of its file, its name, or both. A name alone is in the file named last."""
+"""A test by the path of its file, its name, or both. A name alone is in the last named file."""
 
 
 @dataclass(frozen=True, slots=True)

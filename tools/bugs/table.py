@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 REPO = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent / "table"
 WITHOUT_STACK = ("tests/architecture/", "tests/golden/", "tests/simulation/", "tests/unit/")
-"""Folders whose tests need no running part."""
+"""Folders whose tests need no running service."""
 _FIELDS = {"test", "file", "before", "after"}
 
 
@@ -34,22 +34,22 @@ class Bug:
 
     @property
     def is_quick(self) -> bool:
-        """Whether its test needs no running part."""
+        """Whether its test needs no running service."""
         return self.test.startswith(WITHOUT_STACK)
 
     @property
     def is_of_sql_function(self) -> bool:
-        """Whether it is in a SQL function, which only a migration brings into a database."""
+        """Whether it is in a SQL function, which only a migration changes in a database."""
         return self.file.parts[-3:-1] == ("sql", "functions")
 
 
 def read_bugs(folder: Path = FOLDER) -> dict[str, Bug]:
-    """Return all bugs by name; raise ValueError for an entry that is malformed or twice there."""
+    """Return all bugs by name; raise ValueError for an entry that is malformed or repeated."""
     bugs: dict[str, Bug] = {}
     for path in sorted(folder.glob("*.toml")):
         for name, entry in tomllib.loads(path.read_text()).items():
             if name in bugs or entry.keys() != _FIELDS:
-                raise ValueError(f"{path.name}: {name} is twice there or has other fields")
+                raise ValueError(f"{path.name}: {name} appears twice or has wrong fields")
             file = PurePosixPath(entry["file"])
             bugs[name] = Bug(name, path.stem, entry["test"], file, entry["before"], entry["after"])
     return bugs

@@ -21,7 +21,7 @@ _FINDING = re.compile(r"^(?:FAILED|ERROR) (tests/\S+.*)$", re.MULTILINE)
 
 
 class Verdict(Enum):
-    """What came of a bug."""
+    """The result of checking a bug."""
 
     FOUND = "found"
     MISSED = "MISSED"

@@ -3,7 +3,7 @@
 squawk knows which statements rewrite, scan or lock a table for long. Three rules are the bank's
 own. A transaction locks one existing table at most, because code and migration would otherwise have
 to lock tables in the same order. A migration outside a transaction is one concurrent statement. And
-nothing is taken from a call that has begun: no function is dropped and no service loses a right.
+running calls lose nothing: no function is dropped and no service loses a right.
 `-- squawk-ignore <rule>` above a statement excuses it; the comment above it says why.
 """
 
@@ -71,7 +71,7 @@ _TAKEN = {
         r"^REVOKE\b[^;]*\bFROM\s[^;]*\bbp_\w+", re.IGNORECASE | re.MULTILINE
     ),
 }
-_TAKEN_REASON = "A call that has begun fails at the commit. Do it when no process makes such calls."
+_TAKEN_REASON = "Running calls fail when this commits. Do it when no process makes such calls."
 
 
 class Finding(NamedTuple):

@@ -76,7 +76,7 @@ async def soak(bench: Bench) -> None:
 
 
 async def _later(bench: Bench, load: Load) -> list[list[orders.Request]]:
-    """Return the requests with the tokens of later: the run is longer than a token is valid."""
+    """Return the requests with later tokens, because the run is longer than a token is valid."""
     begins = range(1, 1 + int(load.whole_s // TOKENS_USED_S))
     return [
         orders.interbank(

@@ -156,5 +156,5 @@ def _problem(node: Node, lines: dict[Place, int], within: tuple[Node, ...]) -> s
     if len(lines) > _VALUES_MAX:
         return f"the document has more than {_VALUES_MAX} values, aliases included; split it"
     if node.tag not in _TAGS:
-        return f"{node.tag.rpartition(':')[2]} is no type of JSON; write the value in quotes"
+        return f"{node.tag.rpartition(':')[2]} is not a JSON type; write the value in quotes"
     return None

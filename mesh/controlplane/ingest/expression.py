@@ -1,8 +1,8 @@
 """Checks a CEL expression for names and types with which it can never be true.
 
 Envoy parses an expression and knows its functions, but it does not check names and types: with an
-unknown attribute every evaluation fails, and the access log stays empty. A syntax error and an
-unknown function are Envoy's to name, so such an expression passes here.
+unknown attribute every evaluation fails, and the access log stays empty. Envoy itself reports
+syntax errors and unknown functions, so such an expression passes here.
 Attributes: https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/advanced/attributes
 Grammar: https://github.com/google/cel-spec/blob/master/doc/langdef.md
 """

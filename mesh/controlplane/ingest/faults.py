@@ -12,11 +12,11 @@ class MeshFault(ValueError):
     """The configuration is inconsistent; the message names the fault and the remedy."""
 
     absent: str | None = None
-    """The kind of the resource that is absent, if that is the error; perhaps it has an error."""
+    """If the error is that a resource is absent: its kind. It may exist but have an error."""
 
 
 class Absent(MeshFault):
-    """A resource that is needed is absent; perhaps it exists but has an error."""
+    """A resource that is needed is absent, or exists but has an error."""
 
     def __init__(self, problem: str, kind: str) -> None:
         super().__init__(problem)

@@ -79,7 +79,7 @@ def of_kind(resources: Iterable[Resource], spec: type[_SpecT]) -> list[tuple[Res
 
 
 def the_only(resources: Iterable[Resource], spec: type[_SpecT]) -> tuple[Resource, _SpecT]:
-    """Return the resource whose spec is of a type. Raises an error if there is none or another."""
+    """Return the one resource with a spec of this type; raise an error if there is not one."""
     found, kind = of_kind(resources, spec), spec.__name__.removesuffix("Spec")
     if not found:
         raise Absent(f"mesh/config needs exactly one {kind}", kind)

@@ -72,7 +72,7 @@ class TrafficRules:
         self._called: set[str] = set()
         self._unknown_called = False
         self.finished: list[Resource] = []
-        """The resources from which everything has been read that a host needs."""
+        """The resources from which everything that a host needs has been read."""
         self._refuse_unknown_hosts()
         self._refuse_shared_credentials()
 

@@ -32,7 +32,7 @@ def _sockets_on(port: int) -> set[str]:
 
 
 def _sockets_of(pid: int) -> set[str]:
-    """Return the inodes of the sockets that the process has open; none if it ended."""
+    """Return the inodes of the process's open sockets; none if it has ended."""
     found: set[str] = set()
     try:
         for file in Path(f"/proc/{pid}/fd").iterdir():

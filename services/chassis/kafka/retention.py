@@ -1,8 +1,8 @@
 """Deletes records that every reading group has read; Kafka itself deletes none by age or size.
 
 So a group that is down, however long, loses no record. The contract names the groups of each topic.
-A record is deleted when all of them have committed it and it is older than a margin. A group that
-is gone keeps the records, and a line in the log says which group and for how long.
+A record is deleted when all of them have committed it and it is older than a margin. The records of
+a group that no longer runs stay, and a line in the log names the group and the age.
 """
 
 import asyncio
@@ -99,7 +99,7 @@ class Trimmer:
     ) -> int | None:
         """Delete what is settled in one partition; return its new first offset, None if unchanged.
 
-        A partition for which Kafka cannot do it waits until the next time; the others do not.
+        If Kafka cannot delete in a partition, only that partition waits until the next time.
         """
         try:
             end = reader.reach(topic, number, limit).deletable()
@@ -197,7 +197,7 @@ class _Reader:
     def _times_from(self, place: TopicPartition) -> Iterator[int]:
         """Yield the time of the first record from an offset, in milliseconds since 1970.
 
-        After the last record there may be only a marker of a transaction, which is no record.
+        After the last record there may be only a transaction marker, which is not a record.
         """
         client = self._client(self._own)
         client.assign([place])

@@ -168,7 +168,7 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
 
 -- name: release_leases
 -- Ends the leases of an earlier process of this slot, so that workers claim its transfers at once.
--- Returns how many are left because another session holds the row: they are tried again.
+-- Returns how many it skips because another session holds the row: they are tried again.
 WITH left_behind AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer

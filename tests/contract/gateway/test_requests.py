@@ -149,8 +149,8 @@ async def test_the_gateway_ignores_upgrade(gateway: Gateway, protocol: str) -> N
 
 
 async def test_a_connection_without_a_handshake_is_ended(gateway: Gateway) -> None:
-    """Applies to gateway and sidecars. By default Envoy ends it only as an idle connection; on a
-    slow host the test might wait that long, so Envoy's counter decides.
+    """The timeout applies to gateway and sidecars. By default, Envoy only ends idle connections. On
+    a slow host the test might wait that long, so it checks Envoy's counter instead.
     """
     ports = {"gateway": gateway.rig.gateway_port, "customers": gateway.rig.mtls["customers"]}
     before = {name: await _handshakes_ended(gateway, name) for name in ports}

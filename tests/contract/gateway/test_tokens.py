@@ -1,4 +1,4 @@
-"""Claims of a correctly signed token that no provider should issue: each is a 401, never a 503."""
+"""Claims of a correctly signed token that no provider should issue get a 401, never a 503."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ async def _statuses(gateway: Gateway, token: str) -> list[int]:
 
 
 async def _accepted(gateway: Gateway, claim: str, texts: list[str | None]) -> dict[str | None, int]:
-    """Return the texts of a claim that were not answered with 401 by each method."""
+    """Return the texts of a claim that did not get a 401 from every method."""
     statuses = [await _statuses(gateway, _token(gateway, **{claim: text})) for text in texts]
     pairs = zip(texts, statuses, strict=True)
     return {text: max(set(found) - {401}) for text, found in pairs if set(found) != {401}}

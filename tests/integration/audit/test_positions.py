@@ -149,7 +149,7 @@ async def test_an_event_that_the_relay_sent_twice_leaves_no_gap(
 async def test_a_repetition_that_an_earlier_version_did_not_note_leaves_no_gap(
     kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
 ) -> None:
-    """During a rolling release, processes that write notes and others that do not take turns."""
+    """During a rolling release, processes that write notes alternate with others that do not."""
     events = ids_at(range(10))
     again = {6 + offset: events[offset] for offset in range(4, 10)}
     after = {16: str(new_id())}

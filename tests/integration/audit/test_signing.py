@@ -77,7 +77,7 @@ class SlowNotary(Notary):
 
 
 async def end_turn(owner: asyncpg.Connection) -> None:
-    """End the session that has the turn to sign."""
+    """End the session that holds the lock for signing."""
     ended = await owner.fetch(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks"
         " WHERE locktype = 'advisory' AND classid = 20311"
@@ -112,7 +112,7 @@ async def test_a_signer_whose_session_ended_keeps_no_statement(
 
 
 class SlowHeads(HeadFiles):
-    """Keeps a statement when it is let, as a process that was suspended."""
+    """Keeps a statement only when the test allows it, like a suspended process."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

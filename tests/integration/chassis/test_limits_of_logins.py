@@ -1,4 +1,4 @@
-"""A login that takes all its connections leaves the others theirs, and has timeouts of its own."""
+"""A login that uses up its connections takes none from the others, and has its own timeouts."""
 
 import asyncio
 

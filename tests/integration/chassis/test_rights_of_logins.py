@@ -1,4 +1,4 @@
-"""A login that is taken over reaches only what its service's code calls.
+"""An attacker with the login of a service reaches only what the service's code calls.
 
 The list below is complete: a right that is missing here or in the database fails the test.
 Functions of schema `chassis` are left out, because they run with the rights of their caller.

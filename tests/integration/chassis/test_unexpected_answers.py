@@ -25,7 +25,7 @@ Call = Callable[[aiohttp.ClientSession, Path], Awaitable[Any]]
 
 
 class _Partners:
-    """Answers every path with one answer, and the token endpoint with a token if it is told to."""
+    """Gives every path the same answer, except a token at the token endpoint if a test wants it."""
 
     def __init__(self) -> None:
         self.status = 200

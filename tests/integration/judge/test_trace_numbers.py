@@ -60,6 +60,6 @@ async def test_only_transfers_within_75_days_may_not_share_a_trace_number(
 
 
 class _NoHouse:
-    """A clearing house that nobody asks."""
+    """A clearing house that gets no question."""
 
     submit = query = recall = None

@@ -1,4 +1,4 @@
-"""The books in the roles of the superuser and the judge: no login of a service may post itself."""
+"""The books as the superuser and the judge use them: no login of a service may post directly."""
 
 from collections.abc import AsyncGenerator
 

@@ -43,7 +43,7 @@ class _OldAccount:
         self.posted: list[datetime] = []
 
     async def open(self) -> None:
-        """Make the months and let the account be old."""
+        """Create the months, and make the account old."""
         now = utc_now()
         for years in (YEARS, YEARS - 5):
             since = now - timedelta(days=365 * years)
@@ -69,7 +69,7 @@ class _OldAccount:
         )
 
     async def check(self, moment: datetime) -> None:
-        """Compare the answer for a moment with plain counting."""
+        """Compare the answer for a moment with a simple count."""
         sql = "SELECT ledger.position_before($1, $2)"
         found = await self.write.fetchval(sql, self.account_id, moment)
         assert found == sum(posted < moment for posted in self.posted), moment
@@ -117,7 +117,7 @@ async def test_entries_around_the_end_of_a_month_may_have_ids_of_the_other_month
 async def test_the_search_reads_few_partitions_of_an_old_account(
     account: _OldAccount, days_ago: float
 ) -> None:
-    """It read every month of the account's life for each of some twenty steps."""
+    """Before, each of about twenty steps read every month of the account's life."""
     for days in range(3000, -1, -10):
         await account.post(_day(days))
     before = {*map(tuple, await account.write.fetch(SCANS))}

@@ -97,7 +97,7 @@ async def _step(store: Store, transfer: Transfer) -> bool:
 
 
 async def test_only_the_step_of_a_held_transfer_leaves_its_batch(held: _Held) -> None:
-    """The others waited for it for five seconds, and then each was saved alone."""
+    """Before, the others waited for it for five seconds, and then each was saved alone."""
     steps = [asyncio.create_task(_step(held.store, one)) for one in held.all]
     saved = await asyncio.wait_for(asyncio.gather(*steps[1:]), scaled_s(20))
     assert saved == [True] * 3

@@ -235,7 +235,7 @@ class _LosesOneAnswer(Store):
 async def test_a_debit_whose_answer_was_lost_is_driven_although_its_account_is_busy_now(
     deps: Dependencies, house: _House, bank: LedgerBank, postgres: PostgresStore
 ) -> None:
-    """The caller got a 409, and the transfer waited for the end of its lease."""
+    """Before, the caller got a 409, and the transfer waited for the end of its lease."""
     pool = await postgres.pool("bp_payments")
     store = _LosesOneAnswer(pool, BatchLimits(interval_s=0.0, batches_max=2))
     driver = Driver(store, cast("Any", house), "test/0")
@@ -272,7 +272,7 @@ async def _is_waiting(store: Store) -> bool:
 async def test_a_debit_whose_answer_was_lost_and_that_may_still_commit_is_no_busy_account(
     deps: Dependencies, bank: LedgerBank, postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker looks for it again, as after any debit with an unknown outcome."""
+    """The worker looks for the debit again, as after any unknown outcome of a debit."""
 
     async def lose(*_: object) -> None:
         raise asyncpg.ConnectionDoesNotExistError

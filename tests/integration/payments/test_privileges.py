@@ -46,7 +46,7 @@ async def test_the_service_cannot_change_a_transfer_without_its_functions(
 async def test_statements_of_the_previous_version_change_no_notice_and_no_check(
     postgres: PostgresStore, bank: LedgerBank
 ) -> None:
-    """They keep their rights for a release, so they must fail neither."""
+    """They keep their rights for one release, so they must raise no error either."""
     write = await bank.superuser("bp_write")
     await write.execute(
         "INSERT INTO payments.late_return_check VALUES (0, uuidv7(), now(), 'infinity');"

@@ -148,7 +148,7 @@ HELD = {
     "customers": NOTHING,
     "audit": LOGGED,
 }
-"""What a service holds, and a statement that plants it. The others hold what the test debits."""
+"""Service -> a statement that plants a record of it. The others hold what the test debits."""
 DATABASES = {service: name for name, services in MIGRATIONS.items() for service in services}
 
 

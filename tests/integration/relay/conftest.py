@@ -1,4 +1,4 @@
-"""The outbox in the role of the superuser: no login of a service may append an event itself.
+"""The outbox in the role of the superuser: no login of a service may append an event directly.
 
 These tests kill their stores and count every event, so they have their own stores.
 """

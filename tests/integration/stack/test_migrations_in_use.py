@@ -1,4 +1,4 @@
-"""Migrations of a database that is in use: they wait for no lock for long, and leave no remains."""
+"""Migrations of a database in use: they never wait long for a lock, and a failed one is undone."""
 
 import asyncio
 import re

@@ -33,8 +33,8 @@ LAST = {
 }
 """The last migration of each service in the previous version."""
 OVERTAKES = ("payments 0029", "payments 0031", "transfers 0011")
-"""Frozen migrations that take a right, a function or a table from calls that have begun. Such a
-call fails at the commit and has changed nothing. The check `locks` refuses new ones."""
+"""Frozen migrations that remove a right, a function or a table that running calls use. Such a call
+fails when the migration commits, and has changed nothing. The check `locks` refuses new ones."""
 DATABASE = "bp_previous"
 TRANSFERS = 200_000
 PLANT = """
@@ -146,14 +146,14 @@ class Traffic:
     async def _batched(
         self, pool: asyncpg.Pool, together: str, alone: str, arguments: tuple[object, ...]
     ) -> asyncpg.Record:
-        """Run a batch of one, and alone if the batch fails, as the services do."""
+        """Run an order as a batch of one, then alone if the batch fails, as the services do."""
         try:
             return await pool.fetchrow(together, [arguments])
         except asyncpg.PostgresError:
             return await self._call(pool, alone, *arguments)
 
     async def _call(self, pool: asyncpg.Pool, sql: str, *arguments: object) -> asyncpg.Record:
-        """Run a statement, and again after each of OVERTAKES that took something from it."""
+        """Run a statement; repeat it after each of OVERTAKES that removed something it uses."""
         for _ in OVERTAKES:
             try:
                 return await pool.fetchrow(sql, *arguments)

@@ -88,8 +88,8 @@ def _lock_order(holder: Holder) -> tuple[int, Any]:
 async def test_a_held_payer_locks_no_payee_for_other_payers(
     pool: asyncpg.Pool, bank: LedgerBank
 ) -> None:
-    """A transfer of the held payer locked the payee and waited a second, again and again, so other
-    payers of this payee were refused."""
+    """Before, a transfer of the held payer locked the payee and waited a second, again and again,
+    so other payers of this payee were refused."""
     store, holders = Noting(pool), [await bank.open_holder(10_00) for _ in range(2)]
     payee, payer = sorted(holders, key=_lock_order)
     others = [await bank.open_holder(10_00) for _ in range(20)]
@@ -110,7 +110,7 @@ async def test_a_held_payer_locks_no_payee_for_other_payers(
 async def test_only_the_transfer_of_a_held_key_leaves_the_batch(
     pool: asyncpg.Pool, bank: LedgerBank
 ) -> None:
-    """Every transfer of the batch was posted alone, and some were refused."""
+    """Before, every transfer of the batch was posted alone, and some were refused."""
     store, payee, payer = Noting(pool), await bank.open_holder(), await bank.open_holder(10_00)
     made = transfer(payer, payee, 10)
     order = order_of(made)
@@ -128,7 +128,7 @@ async def test_only_the_transfer_of_a_held_key_leaves_the_batch(
 async def test_a_short_hold_of_a_payee_refuses_nothing_and_costs_few_statements(
     pool: asyncpg.Pool, bank: LedgerBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A commit of the bank's own that took 0.4 s made every transfer to its payee wait alone."""
+    """Before, when the bank's own commit took 0.4 s, each transfer to its payee waited alone."""
     monkeypatch.setattr(held_orders, "PATIENCE_S", 60.0)
     store, payer, payee = Noting(pool), await bank.open_holder(10_00), await bank.open_holder()
     made = [transfer(payer, payee, 1) for _ in range(ORDERS)]

@@ -156,7 +156,7 @@ async def test_a_payer_sees_whom_it_paid_and_a_payee_by_whom_it_was_paid(
 async def test_a_statement_comes_without_names_when_customers_cannot_tell_them(
     bank: LedgerBank, customers: Running, transfers: Running, tmp_path: Path
 ):
-    """During a release an older customers does not have the call; the money is in the books."""
+    """During a release, an older version of customers lacks the call; the money is in the books."""
     other_customers = grpc.aio.server()
     other_customers.add_insecure_port(f"unix:{tmp_path}/none.sock")
     await other_customers.start()

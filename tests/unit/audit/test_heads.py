@@ -132,7 +132,7 @@ def test_a_time_without_signatures_is_a_note_only_if_links_were_written() -> Non
 
 
 def at(offset: int, chain: int = 0, topic: str = "t") -> AuditRow:
-    """Return a link of a source topic's offset."""
+    """Return a link for an offset of a source topic."""
     (row,) = rows(1)
     return replace(row, chain=chain, source_topic=topic, source_partition=0, source_offset=offset)
 

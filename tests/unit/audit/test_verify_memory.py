@@ -29,13 +29,13 @@ ROWS = 400
 EVERY = 20
 """Links of all chains between two statements."""
 LAG = 40
-"""How many events later the last chain is recorded than the other ones."""
+"""By how many events the last chain is recorded later than the others."""
 LIMIT = 30
 GROWTH_MAX = 1.3
 
 
 def entry(number: int) -> Entry:
-    """Return an event of one source partition; its chain is as good as random."""
+    """Return an event of one source partition; its chain is almost random."""
     return Entry(
         chain=number * 7919 % 31 % CHAINS,
         event_id=uuid.UUID(int=number + 1),

@@ -1,4 +1,4 @@
-"""Topics keep what a group has not read, each for another time; the judge allows for it."""
+"""Topics keep unread records, each for a different time, and the judge allows for that."""
 
 import uuid
 from collections import Counter

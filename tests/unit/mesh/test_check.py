@@ -173,7 +173,7 @@ def test_an_expression_that_envoy_cannot_parse_is_refused(
 def test_an_expression_that_envoy_refuses_hides_no_other_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Six errors of five files are six findings, each at its own line."""
+    """Six errors in five files give six findings, each at its own line."""
     config = _edited(
         tmp_path,
         ("partners/ach-network.yaml", "timeout: 30s", "timeout: 0s"),
@@ -216,7 +216,7 @@ def test_a_field_without_effect_is_refused_although_another_file_has_an_error(
 
 
 def test_a_cluster_that_envoy_refuses_has_the_place_of_its_rule(tmp_path: Path) -> None:
-    """All values of config/ that Envoy refuses are refused earlier, so the model is changed."""
+    """The check refuses such a value in config/ before Envoy does, so this changes the model."""
     made = mesh()
     payments = next(each for each in made.sidecars if each.workload.name == "payments")
     fraud = next(each for each in payments.partners if each.host == "fraud.example")

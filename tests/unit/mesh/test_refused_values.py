@@ -1,4 +1,4 @@
-"""A value that cannot work, or that nothing honours, is refused with its line."""
+"""A value that cannot work or has no effect is refused, and the error names its line."""
 
 from pathlib import Path
 
@@ -89,8 +89,8 @@ FILES = [
     ("an escape beyond Unicode", b'a: 1\nb: "\\U00110000"\n', 2, "an escape names no character"),
     ("a number that Python refuses", b"a: " + b"9" * 5000, 1, "does not fit its type"),
     ("a tag that does not fit", b"a: !!int x\n", 1, "does not fit its type"),
-    ("a date", b"a: 2026-01-01\n", 1, "timestamp is no type of JSON"),
-    ("a date that does not exist", b"a: 2026-13-45\n", 1, "timestamp is no type of JSON"),
+    ("a date", b"a: 2026-01-01\n", 1, "timestamp is not a JSON type"),
+    ("a date that does not exist", b"a: 2026-13-45\n", 1, "timestamp is not a JSON type"),
     ("a list as a key", b"? [1]\n: 2\n", 1, "a key must be a text"),
     ("deep nesting", b"a: " + b"[" * 200 + b"]" * 200, 1, "nested more than 32 deep"),
     ("nesting beyond the parser's", b"a: " + b"[" * 600 + b"]" * 600, 1, "nested more"),
