@@ -154,7 +154,9 @@ class HeldOrders(Generic[Item, Result]):
 
     async def _round(self, orders: Sequence[WaitingOrder[Item, Result]]) -> list[bool]:
         """Carry out the orders whose rows are free; return for each order whether it has ended."""
-        for batch in batches(await self._free(orders)):
+        # Orders whose batch has not failed come first: a lock that no look finds delays none.
+        free = sorted(await self._free(orders), key=lambda order: -order.together_max)
+        for batch in batches(free):
             await self._carry_out(batch)
         now_s = asyncio.get_running_loop().time()
         for order in orders:

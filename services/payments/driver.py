@@ -72,8 +72,9 @@ class Driver:
         self.settlement_wait_s = settlement_wait_s
         self._store = store
         self._slot = slot
-        self._released = False
-        """Whether the leases that this slot held before its start or an outage are released."""
+        self._interrupt_time: datetime | None = utc_now()
+        """When this process started or a task last met an outage. The leases that began before are
+        not released yet; None if they are."""
         self._running: dict[uuid.UUID, asyncio.Task[Driven]] = {}
         self._carried: set[asyncio.Task[Any]] = set()
         waits = Waits(timedelta(seconds=settlement_wait_s), timedelta(seconds=return_wait_s))
@@ -119,7 +120,7 @@ class Driver:
             log.warning("saga.debit_interrupted", exc_info=error)
         if isinstance(error, UNREACHABLE):
             # The debit may have been written: this worker looks for it when the database is back.
-            self._released = False
+            self._interrupt_time = utc_now()
 
     async def drain(self, seconds: float) -> None:
         """Give running tasks `seconds` to end; stop the rest and release their leases.
@@ -156,7 +157,7 @@ class Driver:
             if isinstance(error, UNREACHABLE):
                 # The database failed: this worker takes up the transfer as soon as the database
                 # is back, before the lease expires. Tasks that are still running are not affected.
-                self._released = False
+                self._interrupt_time = utc_now()
 
     async def _drive(self, transfer: Transfer) -> Driven:
         bind_request(transfer.correlation_id, transfer.traceparent)
@@ -240,7 +241,12 @@ class Driver:
 
     async def resume(self) -> None:
         """Drive the transfers that are due; at start and after an outage also this slot's own."""
-        if not self._released:
-            self._released = await self._store.release_leases(self._slot, utc_now()) == 0
+        interrupted = self._interrupt_time
+        if interrupted is not None:
+            # Later leases end later: those of running tasks are not affected.
+            ending_by = interrupted + timedelta(seconds=LEASE_S)
+            held = await self._store.release_leases(self._slot, utc_now(), ending_by)
+            if held == 0 and self._interrupt_time == interrupted:
+                self._interrupt_time = None
         for transfer in await self._store.claim_due(self.lease(), utc_now()):
             self.start(transfer)

@@ -290,9 +290,11 @@ class Store:
         )
         return [stored_transfer(row).transfer for row in rows]
 
-    async def release_leases(self, owner: str, now: datetime) -> int:
-        """End the leases of an earlier process of this slot; return how many rows are locked."""
-        return await self._pool.fetchval(self._sql.release_leases, owner, now)
+    async def release_leases(
+        self, owner: str, now: datetime, ending_by: datetime | None = None
+    ) -> int:
+        """End the leases of a slot that end by an instant; return how many rows are locked."""
+        return await self._pool.fetchval(self._sql.release_leases, owner, now, ending_by)
 
     async def postpone(self, transfer: Transfer, until: datetime) -> None:
         """Set when the bank asks the clearing house about a transfer again."""

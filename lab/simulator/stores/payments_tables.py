@@ -347,11 +347,11 @@ class PaymentsTables(ReviewsTable):
             self._database.put(self.notices, notice_id, notice_row(*notice))
         return [{"notice_id": notice_id}]
 
-    def release_leases(self, owner: str, now: datetime) -> Sequence[Any]:
-        """End the leases of an earlier process of this slot."""
+    def release_leases(self, owner: str, now: datetime, by: datetime | None) -> Sequence[Any]:
+        """End the leases of a slot that end by an instant."""
         for transfer_id in list(self.pending.until):
             row = self.transfers[transfer_id]
-            if row["lease_owner"] == owner:
+            if row["lease_owner"] == owner and (by is None or row["lease_until"] <= by):
                 self._lease({**row, "lease_until": now})
         return [{"held": 0}]
 

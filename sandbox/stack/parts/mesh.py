@@ -33,9 +33,10 @@ ADMIN = "http://envoy"
 INOTIFY_PER_PROXY = 12
 ACTIVE_STAT = "downstream_rq_active"
 KEYS_STAT = "jwt_authn.jwks_fetch_success"
-READY_WITHIN_S = 300.0
-"""How long the gateway may wait for the token issuer's keys before it is restarted. Meanwhile it
-serves the partners, which need no token."""
+READY_WITHIN_S = 366 * 86_400.0
+"""How long the gateway may wait for the token issuer's keys: a year, so as long as the issuer is
+down. Meanwhile it serves the partners, which need no token, so it is neither restarted nor given
+up."""
 RENDER_INPUTS = ("mesh", "gateway", "gen", "services/contracts", "services/kernel")
 
 
@@ -167,7 +168,7 @@ class Mesh:
             command=self._command(GATEWAY),
             probe=GatewayProbe(self.gateway_admin),
             depends_on=("certificates", "mesh", *services),
-            ready_within_s=scaled_s(READY_WITHIN_S),
+            ready_within_s=READY_WITHIN_S,
             prepare=prepare,
             stop=StopPolicy(kill_after_s=scaled_s(GATEWAY_DRAIN_S), drain=drain),
         )

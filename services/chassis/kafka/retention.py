@@ -139,9 +139,16 @@ class _Reader:
     def reach(self, topic: Topic, number: int, limit: int | None) -> Reach:
         """Return how far a partition is settled; log each group that keeps old records."""
         place = TopicPartition(topic.name, number)
+        # The offsets of the groups come first: a partition that grows passes none of them.
+        read = {group: self._committed(group, place) for group in topic.reader_groups}
         low, high = self._client(self._own).get_watermark_offsets(place, timeout=TIMEOUT_S)
         aged = self._aged(topic.name, number, high)
-        read = {group: self._committed(group, place) for group in topic.reader_groups}
+        for group, offset in read.items():
+            if offset > high:
+                # The partition has lost its end, and new records have the offsets of lost ones.
+                place_of = {"topic": topic.name, "partition": number}
+                log.error("kafka.commit_past_the_end", group=group, offset=offset, **place_of)
+                read[group] = 0
         for group, offset in read.items():
             if max(offset, low) < aged:
                 self._tell_unread(group, topic.name, number, max(offset, low))

@@ -85,6 +85,21 @@ async def test_the_group_that_is_furthest_behind_keeps_the_records(
     assert not [line for line in logs if line["event"] == UNREAD]
 
 
+async def test_offsets_past_the_end_of_a_partition_release_no_record(
+    kafka: KafkaStore, topic: Topic
+) -> None:
+    """A partition that was restored from an older copy gives new records the offsets of lost ones,
+    which every group had committed."""
+    for group in topic.reader_groups:
+        commit(kafka, group, topic, 0, 500)
+    write(kafka, topic, 0, [OLD] * 10)
+    with capture_logs() as logs:
+        assert await Trimmer(kafka.bootstrap, MARGIN).trim([topic]) == {}
+    assert first_offset(kafka, topic, 0) == 0
+    past = [line["group"] for line in logs if line["event"] == "kafka.commit_past_the_end"]
+    assert past == [*topic.reader_groups]
+
+
 async def test_a_record_that_every_group_has_read_stays_for_the_margin(
     kafka: KafkaStore, topic: Topic
 ) -> None:

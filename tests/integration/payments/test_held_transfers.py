@@ -16,7 +16,7 @@ from services.kernel.clock import utc_now
 from services.kernel.errors import AccountBusy
 from services.kernel.ids import new_id
 from services.payments import mapping
-from services.payments.driver import Driver
+from services.payments.driver import LEASE_S, Driver
 from services.payments.rows import Lease
 from services.payments.saga import Answer, Outcome
 from services.payments.state import Event, State
@@ -78,7 +78,7 @@ async def held(postgres: PostgresStore, bank: LedgerBank) -> AsyncGenerator[_Hel
         await session.execute("SET lock_timeout = 0; SET statement_timeout = 0")
         await pool.release(session)
     store, slot = _Noting(pool), f"test/{uuid.uuid4().hex}"
-    lease = Lease(slot, utc_now() + timedelta(seconds=60))
+    lease = Lease(slot, utc_now() + timedelta(seconds=LEASE_S))
     made = [await debit(store, order_of(await bank.open_holder(5_00)), lease) for _ in range(4)]
     held = _Held(store, slot, [transfer for transfer, _ in made])
     locker = await postgres.session("postgres")
@@ -118,6 +118,18 @@ async def test_the_lease_of_a_held_transfer_keeps_no_other_lease(held: _Held) ->
     assert driver.running(held.first.transfer_id) is None
     await held.let_go()
     await until(lambda: resumed(held.all[:1]), 20, "a later try releases the lease that was held")
+    await driver.drain(scaled_s(20))
+
+
+async def test_a_held_transfer_ends_no_lease_that_began_later(
+    held: _Held, bank: LedgerBank
+) -> None:
+    """The worker ended the leases of its own running transfers in each round, for other workers."""
+    driver = Driver(held.store, cast("Any", _House()), held.slot)
+    made = await debit(held.store, order_of(await bank.open_holder(5_00)), driver.lease())
+    await asyncio.wait_for(driver.resume(), scaled_s(20))
+    assert driver.running(made[0].transfer_id) is None, "it stays with its lease"
+    await held.let_go()
     await driver.drain(scaled_s(20))
 
 
