@@ -19,7 +19,7 @@ from services.audit.head_files import SUFFIX
 from services.audit.inspection import Report
 from services.audit.notary import KEY
 from services.audit.settings import TOPIC
-from services.audit.verify import ALL_CHAINS, Kind
+from services.audit.verify import ALL_CHAINS, Finding, Kind
 from services.kernel.ids import new_id
 from tests.integration.audit.rig import Audit, audit_event, chain_of, recorded
 from tests.rigs import sample_events
@@ -96,6 +96,11 @@ def first_signed(audit: Audit, chain: int, sequence: int) -> int:
     return min(head.sequence for head in heads if head is not None and head.sequence >= sequence)
 
 
+def but_gaps(report: Report) -> list[Finding]:
+    """Return the findings without gaps: a removed link leaves one if its source topic exists."""
+    return [finding for finding in report.findings if finding.kind is not Kind.GAP]
+
+
 @pytest.mark.parametrize("since_head", [False, True], ids=["all", "since the last head"])
 async def test_a_chain_recomputed_after_a_forgery_and_a_removal_is_named_with_its_first_wrong_head(
     audit: Audit, audit_owner: asyncpg.Connection, signed_chain: int, since_head: bool
@@ -105,7 +110,7 @@ async def test_a_chain_recomputed_after_a_forgery_and_a_removal_is_named_with_it
     await rewrite(audit_owner, [*rows[:10], forged, *rows[11:20], *rows[21:]], signed_chain)
     report = await audit.verified(since_head=since_head)
     wanted = (Kind.HEAD_MISMATCH, signed_chain, first_signed(audit, signed_chain, 11))
-    assert [(f.kind, f.chain, f.sequence) for f in report.findings] == [wanted]
+    assert [(f.kind, f.chain, f.sequence) for f in but_gaps(report)] == [wanted]
 
 
 async def test_links_cut_off_after_a_signed_head_are_named(
@@ -114,7 +119,7 @@ async def test_links_cut_off_after_a_signed_head_are_named(
     rows = await links(audit_owner, signed_chain)
     await rewrite(audit_owner, rows[:-3], signed_chain)
     report = await audit.verified()
-    (found,) = report.findings
+    (found,) = but_gaps(report)
     assert (found.kind, found.chain) == (Kind.HEAD_MISMATCH, signed_chain)
     assert (found.sequence, "the link is gone" in found.detail) == (len(rows), True)
 
@@ -124,7 +129,7 @@ async def test_a_removed_chain_is_named(
 ) -> None:
     await rewrite(audit_owner, [], signed_chain)
     report = await audit.verified()
-    assert [(f.kind, f.chain) for f in report.findings] == [(Kind.HEAD_MISMATCH, signed_chain)]
+    assert [(f.kind, f.chain) for f in but_gaps(report)] == [(Kind.HEAD_MISMATCH, signed_chain)]
 
 
 async def test_a_link_that_is_written_after_the_last_head_is_no_finding(
