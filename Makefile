@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo up down status logs test quick check gen golden
-.PHONY: simulate chaos chaos-saga fuzz bench bench-long
+.PHONY: simulate chaos chaos-saga fuzz bugs bench bench-long
 
 # The first Python 3.11+ that runs; a version manager's shim in PATH may fail. The distribution's
 # Python comes first, because it is built with profile-guided optimisation. Version managers mostly
@@ -71,6 +71,9 @@ chaos: setup ## Run twenty random fault schedules on a separate bank (ARGS="--se
 
 chaos-saga: setup-dev ## Test every commit of the saga under every fault; two minutes, part of `test`
 	@$(PYTHON) -m pytest tests/chaos/every_commit $(ARGS)
+
+bugs: setup-dev ## Put known bugs back into a copy and check that tests find them (ARGS="put NAME" keeps the copy)
+	@$(PYTHON) -m tools.bugs $(or $(ARGS),check --quick)
 
 bench: setup ## Measure the bank for 15 minutes into .bp/reports/bench.json (ARGS=--quick: one minute)
 	@$(PYTHON) -m lab.bench $(ARGS)

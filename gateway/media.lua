@@ -1,7 +1,7 @@
 -- The media types, charsets and codings of requests and responses: plain JSON in UTF-8 both ways.
 --
--- A fault has an HTTP status, a reason, the header at fault, and the header of the answer that says
--- what the gateway accepts (RFC 9110, 12.5 and 15.5.16).
+-- A fault has an HTTP status, a reason and the name of the wrong header. `offer` is the header of
+-- the answer that says what the gateway accepts (RFC 9110, 12.5 and 15.5.16).
 
 local MEDIA_FAULTS = {
   kind = {
@@ -47,7 +47,8 @@ local function kind_fault(headers)
   if not is_utf8(kind) then return MEDIA_FAULTS.charset end
 end
 
--- Returns the fault of a Content-Encoding, or nil. The code would read compressed bytes as JSON.
+-- Returns the fault of a Content-Encoding, or nil. Without this check, compressed bytes would be
+-- read as JSON.
 local function coding_fault(headers)
   for coding in string.gmatch(headers:get("content-encoding") or "", "[^,%s]+") do
     if string.lower(coding) ~= "identity" then return MEDIA_FAULTS.coding end
@@ -57,7 +58,7 @@ end
 local RANKS = {["*"] = 1, ["*/*"] = 1, ["application/*"] = 2, ["application/json"] = 3}
 
 -- Returns the fault of an Accept, or nil. The most specific range decides. Some clients send a
--- single star, or a quality without its zero: both are read as they are meant.
+-- single star for */*, or a quality such as .5 for 0.5: both are accepted.
 local function accept_fault(headers)
   local accept = string.lower(headers:get("accept") or "")
   if not string.find(accept, "[^,%s]") then return end

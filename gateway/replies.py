@@ -11,6 +11,8 @@ from typing import Any
 DOMAIN = "bp.policy.v1"
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
+CHALLENGE = 'Bearer realm="api.bp.example"'
+"""The header WWW-Authenticate of every 401 (RFC 6750, 3)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 -- Checks requests at the gateway: rejects invalid requests that Envoy's transcoder accepts or
 -- answers with a poor error.
 --
--- gateway/request_check.py puts media.lua and these tables before this code; it derives the tables
--- from the contracts:
+-- gateway/request_check.py puts the other files and these tables before this code; it derives the
+-- tables from the contracts:
 --   ROUTES[name]   = {body = "json"|"raw"|"none", message = root of the body, skip = path fields,
 --                     query = allowed parameters as in MESSAGES,
---                     key = needs Idempotency-Key, unwrap = field}
+--                     key = needs Idempotency-Key, unwrap = field,
+--                     etag = the answer has the header ETag,
+--                     customer = the caller is a customer with a token}
 --   MESSAGES[name] = {[name in JSON] = {canonical name, kind, repeated, message or enum}}
 --   ENUMS[name]    = {[value's name] = true}
 --   REPLIES[http]  = google.rpc.Status as JSON text
@@ -274,8 +276,8 @@ local function check_head(handle, headers, route)
   end
 end
 
--- A partner's body is signed and not read here, but it must be JSON without a coding. Its answer is
--- empty, so its Accept has no effect: a refused notice would only delay the money.
+-- A partner's body is signed and not read here, but it must be JSON without a content coding. The
+-- answer is empty, so the Accept header has no effect: a refused notice would only delay the money.
 local function media_fault(headers, route)
   if route.body == "none" then return accept_fault(headers) end
   if route.body == "raw" then return coding_fault(headers) or kind_fault(headers) end
@@ -283,7 +285,7 @@ local function media_fault(headers, route)
 end
 
 -- The transcoder knows only the plain spelling of the colon before a custom verb. No other part of
--- a path with a route has an encoded colon.
+-- a path that matches a route has an encoded colon.
 local function decode_colon(headers)
   local path, query = match(headers:get(":path"), "^([^?]*)(.*)$")
   local plain, found = string.gsub(path, "%%3[Aa]", ":")
@@ -297,6 +299,7 @@ function envoy_on_request(handle)
   local route = ROUTES[metadata:get("route")]
   if not route then return end
   local headers = handle:headers()
+  if route.customer and not has_sound_token(handle, headers) then return unauthenticated(handle) end
   local kind = headers:get("content-type")
   -- The transcoder passes gRPC requests on unchanged. Envoy turns this refusal into a gRPC status.
   if kind and find(string.lower(kind), "^application/grpc") then
@@ -307,8 +310,10 @@ function envoy_on_request(handle)
   fault = media_fault(headers, route)
   if fault then return refuse(handle, fault) end
   decode_colon(headers)
+  if headers:get(":method") == "HEAD" then answer_as_get(handle, headers) end
+  if route.etag then keep_known_tags(handle, headers) end
   if route.body ~= "json" then return end
-  -- With an empty body the content type has no meaning, so it is checked after the wait.
+  -- If the body is empty, the content type has no meaning, so its fault is used after the wait.
   fault = kind_fault(headers)
   -- `headers` is no longer valid after the wait for the body, so it is fetched again.
   local body = handle:body(true)
@@ -321,34 +326,4 @@ function envoy_on_request(handle)
   if fault then return refuse(handle, fault) end
   sound, fault = pcall(check_body, body:getBytes(0, length), route)
   if not sound then refuse(handle, fault) end
-end
-
-local function unwrap(handle, field)
-  local body = handle:body()
-  if not body then return end
-  local text = body:getBytes(0, body:length())
-  local head = '{"' .. field .. '":'
-  if sub(text, 1, #head) == head then body:setBytes(sub(text, #head + 1, -2)) end
-end
-
--- Services send an ErrorInfo with each error. A proxy sends none, so the gateway adds its own.
-local function complete(handle, status)
-  local body = handle:body()
-  if not body then return end
-  local headers = handle:headers()
-  local text = body:getBytes(0, body:length())
-  if not find(text, "google.rpc.ErrorInfo", 1, true) then
-    text = REPLIES[tonumber(status)] or REPLIES[500]
-    body:setBytes(text)
-    headers:replace("content-type", "application/json")
-  end
-  local delay = match(text, '"retryDelay": *"(%d+)')
-  if delay and not headers:get("retry-after") then headers:add("retry-after", delay) end
-end
-
-function envoy_on_response(handle)
-  local status = handle:headers():get(":status")
-  if status >= "400" then return complete(handle, status) end
-  local route = ROUTES[handle:metadata():get("route")]
-  if route and route.unwrap then unwrap(handle, route.unwrap) end
 end

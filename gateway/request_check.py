@@ -1,4 +1,4 @@
-"""The Lua source of the request check: tables from the contracts, media.lua, request_check.lua.
+"""The Lua source of the request check: tables from the contracts, then the files of Lua code.
 
 Envoy's transcoder silently drops unknown JSON fields and accepts some wrong types. The tables list
 what a body may contain, so that the Lua code can reject everything else.
@@ -6,16 +6,18 @@ what a body may contain, so that the Lua code can reject everything else.
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from gateway.replies import REPLIES, status_json
+from gateway.replies import CHALLENGE, REPLIES, status_json
 from gateway.routes import BodyKind, GatewayRoute, gateway_routes
-from services.contracts import HttpRoute, MethodContract
+from services.contracts import Audience, HttpRoute, MethodContract
 
-_CODE = tuple(Path(__file__).with_name(name) for name in ("media.lua", "request_check.lua"))
+_FILES = ("media.lua", "claims.lua", "responses.lua", "request_check.lua")
+_CODE = tuple(Path(__file__).with_name(name) for name in _FILES)
 _KINDS = {
     FieldDescriptor.TYPE_STRING: "string",
     FieldDescriptor.TYPE_BYTES: "bytes",
@@ -35,7 +37,19 @@ _KINDS = {
 _STRINGS = {"google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"}
 
 
-def source(contracts: Mapping[str, MethodContract]) -> str:
+@dataclass(frozen=True, slots=True)
+class TokenRules:
+    """What the check of a customer's token needs from the policy."""
+
+    lifetime_s: int
+    """The longest remaining lifetime, with the tolerance for the issuer's clock."""
+    skew_s: int
+    """How long a token is accepted after its expiry."""
+    headers: tuple[str, ...]
+    """Names of the headers that the token filter makes from claims."""
+
+
+def source(contracts: Mapping[str, MethodContract], rules: TokenRules) -> str:
     """Return the filter's whole source."""
     tables = _Tables()
     route_tables = {
@@ -48,13 +62,14 @@ def source(contracts: Mapping[str, MethodContract]) -> str:
         ("MESSAGES", tables.messages),
         ("ENUMS", tables.enums),
         ("REPLIES", replies),
+        ("TOKEN", {**asdict(rules), "challenge": CHALLENGE}),
     ]
     prelude = "\n".join(f"local {name} = {literal(value)}" for name, value in parts)
     return "\n".join([prelude, *(path.read_text() for path in _CODE)])
 
 
 def literal(value: Any) -> str:
-    """Return a value made of str, bool, int, list and dict as a Lua literal."""
+    """Return a value made of str, bool, int, list, tuple and dict as a Lua literal."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -62,7 +77,7 @@ def literal(value: Any) -> str:
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         return f'"{escaped}"'
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "{" + ",".join(literal(each) for each in value) + "}"
     if isinstance(value, dict):
         return "{" + ",".join(f"[{literal(k)}]={literal(v)}" for k, v in value.items()) + "}"
@@ -84,6 +99,10 @@ class _Tables:
         row["key"] = route.idempotency_key_required
         if route.response_field:
             row["unwrap"] = route.response_field
+        if route.has_etag:
+            row["etag"] = True
+        if route.audience is Audience.CUSTOMER:
+            row["customer"] = True
         if route.body is BodyKind.JSON:
             root = _body_message(contract, http)
             self._note(root)

@@ -47,6 +47,8 @@ class GatewayRoute:
     body: BodyKind
     response_field: str
     """The response field that becomes the body; empty means the whole response."""
+    has_etag: bool
+    """Whether the service sends the header ETag: a resource with a field etag is read."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -87,11 +89,18 @@ def _route(contract: MethodContract, http: HttpRoute, number: int) -> GatewayRou
         idempotency_key_required=contract.idempotency_key_required,
         body=_body_kind(contract, http),
         response_field=_json_name(contract, http.response_body),
+        has_etag=http.verb == "GET" and _has_etag(contract, http),
     )
 
 
 def _json_name(contract: MethodContract, field: str) -> str:
     return contract.response.fields_by_name[field].json_name if field else ""
+
+
+def _has_etag(contract: MethodContract, http: HttpRoute) -> bool:
+    field = contract.response.fields_by_name.get(http.response_body)
+    resource = field.message_type if field else None
+    return resource is not None and "etag" in resource.fields_by_name
 
 
 def _body_kind(contract: MethodContract, http: HttpRoute) -> BodyKind:

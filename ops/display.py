@@ -1,4 +1,4 @@
-"""Text for the terminal: what a customer or a partner wrote is data, never markup or a command.
+"""Text for the terminal: text from a customer or a partner is data, never markup or a command.
 
 Rich reads brackets in a string as markup, and a terminal obeys control characters. A `Text` has no
 markup, and each control character in it is written as an escape such as `\\x1b`.

@@ -8,7 +8,8 @@ import itertools
 import os
 import ssl
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -23,6 +24,8 @@ from sandbox.stack.testing import RunningStack
 
 DRAIN_S = 60.0
 """How long the judge waits for work in flight."""
+TOKEN_LIFE_S = 900
+"""The lifetime of the provider's own tokens; the gateway refuses a much longer one."""
 SCOPES = "transfers:write transfers:read accounts:read"
 BO = {
     "name": "Bo Rivera",
@@ -40,7 +43,8 @@ class Answer:
     status: int
     text: str
     body: Any
-    headers: dict[str, str]
+    headers: Mapping[str, str]
+    """By name; upper and lower case are the same."""
 
     @property
     def reason(self) -> str:
@@ -52,7 +56,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Customer:
-    """One customer with a checking account and a token valid for one hour."""
+    """One customer with a checking account and a token, valid for a quarter of an hour."""
 
     user_name: str
     customer_id: uuid.UUID
@@ -91,9 +95,13 @@ class BankClient:
 
     async def token(self, subject: uuid.UUID | str, **claims: Any) -> str:
         """Have the provider sign a token with any claims, valid or not."""
-        body = {"subject": str(subject), "scope": SCOPES, "lifetime_s": 3600, **claims}
+        body = {"subject": str(subject), "scope": SCOPES, "lifetime_s": TOKEN_LIFE_S, **claims}
         answer = await self.control("oauth", "POST", "/control/tokens", body)
         return answer.body["access_token"]
+
+    async def renewed(self, customer: Customer) -> Customer:
+        """Return the customer with a new token."""
+        return replace(customer, token=await self.token(customer.customer_id))
 
     async def call(
         self,
@@ -246,4 +254,4 @@ async def read_answer(response: aiohttp.ClientResponse) -> Answer:
     text = await response.text()
     is_json = "json" in response.headers.get("Content-Type", "")
     body: Any = await response.json() if is_json and text else {}
-    return Answer(response.status, text, body, dict(response.headers))
+    return Answer(response.status, text, body, response.headers)

@@ -78,6 +78,21 @@ _SECURITY = {
     },
     "partner": {"type": "mutualTLS", "description": "Client certificate of the partner."},
 }
+_ETAG = {
+    "ETag": {"description": "The resource's field `etag`.", "schema": {"type": "string"}},
+}
+_NOT_MODIFIED = {
+    "description": "The caller already has the current resource; no body.",
+    "headers": _ETAG,
+}
+_KNOWN_HEADER = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "Entity tags that the caller has, or `*`. If one of them is current: 304.",
+    "schema": {"type": "string", "maxLength": 255, "pattern": "^[ -~]*$"},
+    "example": '"2"',
+}
 _KEY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -139,6 +154,8 @@ def _parameters(
 ) -> Iterator[dict[str, Any]]:
     if route.idempotency_key_required:
         yield _KEY_HEADER
+    if route.has_etag:
+        yield _KNOWN_HEADER
     for name in route.variables:
         field = contract.request.fields_by_name[name]
         yield schemas.parameter(field, "path", required=True)
@@ -172,6 +189,9 @@ def _responses(
     answers: dict[str, Any] = {
         "200": {"description": "The call succeeded.", "content": {"application/json": content}}
     }
+    if route.has_etag:
+        answers["200"]["headers"] = _ETAG
+        answers["304"] = _NOT_MODIFIED
     for status, names in sorted(_failures(route, contract, reasons).items()):
         answers[str(status)] = failures.reference(status, names)
     return answers

@@ -112,7 +112,7 @@ async def _measure(
     console = Console(stderr=True)
     bench = Bench(test_bench, (), scale, found, lambda what: console.print(f"[dim]{what}[/]"))
     for part in wanted:
-        # New tokens for each part, because a token is valid for an hour and the bench takes longer.
+        # New tokens for each part, because the bench takes longer than a token is valid.
         await part(replace(bench, callers=await orders.payers(test_bench)))
     if not bench.found.too_many:
         await judged(bench)

@@ -89,11 +89,17 @@ class Bench:
         *,
         baseline_pid: int | None = None,
         instead: Mapping[str, int] | None = None,
+        later: Sequence[Sequence[Request]] = (),
     ) -> Result:
         """Run a load and add its result to the findings. See `runs.run` for the arguments."""
         self.say(f"{load.name}: {load.warm_up_s + load.seconds:g} s")
         result = await run(
-            self.test_bench, load, requests, baseline_pid=baseline_pid, instead=instead
+            self.test_bench,
+            load,
+            requests,
+            baseline_pid=baseline_pid,
+            instead=instead,
+            later=later,
         )
         self.found.results.append(result)
         return result

@@ -18,10 +18,13 @@ from lab.bench.load.orders import Request
 from lab.bench.meters import completeness
 from lab.bench.meters.meter import Spent, metered
 from lab.bench.test_bench import TestBench
+from sandbox.client import TOKEN_LIFE_S
 from sandbox.stack.home import REPO
 
 REFUSED_SHARE_MAX = 0.001
 """A larger share of refused requests makes a run void, because it did not measure transfers."""
+TOKENS_USED_S = TOKEN_LIFE_S * 2 / 3
+"""How long a run uses its tokens before it changes to new ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,11 @@ class Load:
     rate: float = 0.0
     """Arrivals a second, independent of the answers. 0: a closed loop."""
     slice_s: float = 1.0
+
+    @property
+    def whole_s(self) -> float:
+        """How long requests are sent, including the warm-up."""
+        return self.warm_up_s + self.seconds
 
     def sliced(self, slice_s: float) -> Load:
         """Return the same load with slices of another length."""
@@ -104,12 +112,14 @@ async def run(
     *,
     baseline_pid: int | None = None,
     instead: Mapping[str, int] | None = None,
+    later: Sequence[Sequence[Request]] = (),
 ) -> Result:
     """Run a load and check that every accepted transfer is complete.
 
     `baseline_pid` is the process id of the baseline when it replaces payments. The baseline has no
     events, so the run does not wait for them and does not check completeness. `instead` has the
-    process id of each process that replaces a part in this run.
+    process id of each process that replaces a part in this run. `later` has the same requests with
+    new tokens, for each further `TOKENS_USED_S` of the run.
     """
     prefix = f"bench-{secrets.token_hex(6)}"
     pids = test_bench.pids() | dict(instead or {})
@@ -117,7 +127,7 @@ async def run(
         pids["payments"] = baseline_pid
     drained = None
     async with metered(test_bench, pids) as spent:
-        outcome = await _generate(test_bench, load, requests, prefix)
+        outcome = await _generate(test_bench, load, requests, prefix, later)
         void = refusals(outcome)
         if baseline_pid is None:
             try:
@@ -139,7 +149,11 @@ def refusals(outcome: Outcome) -> list[str]:
 
 
 async def _generate(
-    test_bench: TestBench, load: Load, requests: Sequence[Request], prefix: str
+    test_bench: TestBench,
+    load: Load,
+    requests: Sequence[Request],
+    prefix: str,
+    later: Sequence[Sequence[Request]],
 ) -> Outcome:
     plan = Plan(
         host=test_bench.gateway_host,
@@ -153,6 +167,8 @@ async def _generate(
         bodies=[body for _, body in requests],
         rate=load.rate,
         slice_s=load.slice_s,
+        later_heads=[[head for head, _ in each] for each in later],
+        heads_s=TOKENS_USED_S,
     )
     with tempfile.TemporaryDirectory() as folder:
         plan_file, outcome_file = Path(folder) / "plan.json", Path(folder) / "outcome.json"

@@ -18,13 +18,16 @@ import aiohttp
 
 from lab.chaos.orders import NO_ANSWER, Meaning, Op, Order
 from ops.waiting import scaled_s
-from sandbox.client import BO, BankClient, Customer
+from sandbox.client import BO, TOKEN_LIFE_S, BankClient, Customer
 
 PER_S = 10.0
 IN_FLIGHT_MAX = 400
 CALL_S = 16.0
 """Longer than the gateway's own limit for a call."""
 PAUSE_FIRST_S, PAUSE_MAX_S = 0.3, 3.0
+RENEW_AFTER_S = TOKEN_LIFE_S / 3
+"""New tokens are requested well before the old ones expire, because the provider may be down."""
+RENEW_AGAIN_S = 5.0
 
 RICH, POOR = 10, 3
 OPENING = {True: 50_000_00, False: 100_00}
@@ -70,12 +73,31 @@ class Load:
     async def run(self, seconds: float) -> None:
         """Send arrivals for the given time. Requests in flight continue afterwards."""
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            if len(self._running) < IN_FLIGHT_MAX:
-                self._start(self._rolled())
-            else:
-                self.skipped += 1
-            await asyncio.sleep(min(left, self._dice.expovariate(PER_S)))
+        renewing = asyncio.create_task(self._renew_tokens())
+        try:
+            while (left := end - time.monotonic()) > 0:
+                if len(self._running) < IN_FLIGHT_MAX:
+                    self._start(self._rolled())
+                else:
+                    self.skipped += 1
+                await asyncio.sleep(min(left, self._dice.expovariate(PER_S)))
+        finally:
+            renewing.cancel()
+
+    async def _renew_tokens(self) -> None:
+        """Give every customer a new token from time to time, as an app does."""
+        while True:
+            await asyncio.sleep(RENEW_AFTER_S)
+            for at, customer in enumerate(self._customers):
+                self._customers[at] = await self._renewed(customer)
+
+    async def _renewed(self, customer: Customer) -> Customer:
+        while True:
+            try:
+                async with asyncio.timeout(scaled_s(CALL_S)):
+                    return await self._bank.renewed(customer)
+            except (aiohttp.ClientError, OSError, TimeoutError):
+                await asyncio.sleep(RENEW_AGAIN_S)
 
     def burst(self, count: int) -> None:
         """Send `count` requests at once."""

@@ -65,12 +65,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fuzz(stack: RunningStack, options: argparse.Namespace) -> list[str]:
     people = asyncio.run(open_people(stack))
-    found = [*_at_the_gateway(stack, people, options), *_on_the_mesh(stack, people, options)]
+    found, shown = _at_the_gateway(stack, people, options)
+    people = asyncio.run(_renewed(stack, people))
+    found += _on_the_mesh(stack, people, options)
     verdict = asyncio.run(_judged(stack))
     print(
         f"judge: {'all stores agree' if verdict else 'the stores disagree; run bpctl ledger check'}"
     )
-    secrets_of_all = [one for person in people for one in (person.token, person.user_name)]
+    secrets_of_all = [
+        one for person in (*shown, *people) for one in (person.token, person.user_name)
+    ]
     written = find_leaks(stack, (PAYEE_NAME, PAYEE_ACCOUNT, *secrets_of_all))
     print(f"logs: {'no personal data and no secrets' if not written else 'see the findings'}")
     found += written
@@ -86,6 +90,15 @@ async def open_people(stack: RunningStack, count: int = 3) -> list[Customer]:
         await client.close()
 
 
+async def _renewed(stack: RunningStack, people: Sequence[Customer]) -> list[Customer]:
+    """Return the customers with new tokens: a round may take most of the lifetime of a token."""
+    client = BankClient(stack)
+    try:
+        return [await client.renewed(person) for person in people]
+    finally:
+        await client.close()
+
+
 async def _judged(stack: RunningStack) -> bool:
     client = BankClient(stack)
     try:
@@ -96,8 +109,9 @@ async def _judged(stack: RunningStack) -> bool:
 
 def _at_the_gateway(
     stack: RunningStack, people: Sequence[Customer], options: argparse.Namespace
-) -> list[str]:
-    tally, begun, seed = document.Tally(), time.monotonic(), options.seed
+) -> tuple[list[str], list[Customer]]:
+    """Return the findings, and the customers with each token that they used."""
+    tally, begun, seed, shown = document.Tally(), time.monotonic(), options.seed, list(people)
     phases = document.PHASES
     with tempfile.TemporaryDirectory() as folder:
         while tally.requests < options.cases:
@@ -113,13 +127,15 @@ def _at_the_gateway(
             # Examples and boundary values do not depend on the seed, so only the other phases are
             # repeated.
             seed, phases = seed + 1, ("fuzzing", "stateful")
+            people = asyncio.run(_renewed(stack, people))
+            shown += people
     answers = ", ".join(f"{status}: {count}" for status, count in sorted(tally.answers.items()))
     print(
         f"gateway: {tally.requests} requests in {time.monotonic() - begun:.0f} s,"
         f" {tally.followed_links} from links, {tally.checks.total()} checks of"
         f" {len(tally.checks)} kinds; {answers}"
     )
-    return [*map(str, tally.findings), *tally.errors]
+    return [*map(str, tally.findings), *tally.errors], shown
 
 
 async def _ids(stack: RunningStack, people: Sequence[Customer]) -> Ids:

@@ -75,8 +75,8 @@ def _is_not_as_documented(sent: Any) -> bool:
 
     JSON Schema accepts 5.0 as an integer, but the gateway accepts only one spelling of a number.
     The generator reads \\p{C} in a pattern as control characters only, but the class also has
-    unassigned and private characters, which the services refuse in names. And a pattern does not
-    say that a person must see a text and an ACH entry must carry it; the field's description does.
+    unassigned and private characters, which the services refuse in names. A pattern cannot say
+    that a text must be visible and fit in an ACH entry; only the field's description says it.
     """
     text = json.dumps(sent, ensure_ascii=False) if isinstance(sent, dict | list) else ""
     odd = any(unicodedata.category(char).startswith("C") for char in text)
@@ -92,7 +92,7 @@ def _texts(sent: Any) -> Iterator[str]:
 
 
 def _is_no_name(text: str) -> bool:
-    """Return whether no ACH entry can carry a text, or it begins with a combining mark."""
+    """Return whether a text does not fit in an ACH entry, or begins with a combining mark."""
     begins = unicodedata.category(text.strip()[:1] or "a")
     return line_text(text) is None or begins.startswith("M")
 

@@ -75,6 +75,7 @@ class Checker:
         self._versions: dict[uuid.UUID, int] = {}
         self._committed: dict[str, tuple[uuid.UUID, str]] = {}
         self._heard: dict[uuid.UUID, int] = {}
+        self._reviewed: Counter[uuid.UUID] = Counter()
         self._published: set[str] = set()
         self.audited: dict[str, bool] = {}
         self.notified: dict[str, bool] = {}
@@ -193,7 +194,7 @@ class Checker:
         self.notifications_due += _TOLD.get(name, 0)
         if name == "BookTransferPosted":
             book = self.watched.book_transfers.made[row["subject"]]
-            # The id of a client's request has its key.
+            # The id of a client's request contains the key.
             request_id = TransferEvent.FromString(row["payload"]).metadata.correlation_id
             key = (book["customer_id"], request_id.removeprefix("request-"))
             self._debited(row["subject"], key)
@@ -218,6 +219,10 @@ class Checker:
             return
         metadata = PaymentEvent.FromString(audited.payload).metadata
         transfer_id = uuid.UUID(metadata.aggregate_id)
+        if metadata.aggregate_version == 0:
+            # A review is not a step of the transfer.
+            self._reviewed[transfer_id] += 1
+            return
         heard = self._heard.get(transfer_id, 0)
         self._heard[transfer_id] = metadata.aggregate_version
         if metadata.aggregate_version != heard + 1:
@@ -235,6 +240,7 @@ class Checker:
         self._bank_and_house_agree()
         self._events_have_arrived()
         self._balances_are_projected()
+        self._reviews_are_carried_out()
 
     def _transfers_have_ended(self) -> None:
         for transfer_id, row in self.watched.payments.transfers.items():
@@ -272,6 +278,21 @@ class Checker:
             self._fail(
                 "every customer is notified once", len(self.notified), self.notifications_due
             )
+
+    def _reviews_are_carried_out(self) -> None:
+        payments = self.watched.payments
+        if payments.return_checks:
+            self._fail("every check for a late return ends", *payments.return_checks)
+        for transfer_id, decided in payments.decisions.items():
+            if decided["effect"] == "REQUESTED" or self._reviewed[transfer_id] != 1:
+                self._fail("each decision has one event", transfer_id, decided["effect"])
+        for transfer_id, row in payments.transfers.items():
+            decided = payments.decisions.get(transfer_id)
+            refused = decided is not None and decided["decision"] == "REFUSED"
+            if row["cancel_requester"] == "BANK" and not refused:
+                self._fail("the bank cancels only what a reviewer refused", transfer_id)
+            if row["fraud_review"]:
+                self._fail("each review is decided", transfer_id)
 
     def _balances_are_projected(self) -> None:
         for account_id, held in self.watched.books.accounts.items():

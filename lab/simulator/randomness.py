@@ -15,7 +15,7 @@ _QUIET_POINT = 1000
 """Draws that are not faults have points from this number on.
 
 A part numbers its draws (`what`) below 1000. Used numbers: 1-4, 7, 11-13, 31-35, 50-61, 71, 81-82,
-90-97, 101-104. Two draws with one number for one entity share a counter, so a new part needs free
+90-97, 101-106. Two draws with one number for one entity share a counter, so a new part needs free
 numbers.
 """
 
@@ -43,6 +43,7 @@ class Point(IntEnum):
     NOTICE_ANSWER_LOST = 31
     NOTICE_TWICE = 32
     NOTICE_HELD = 33
+    NOTICE_GONE = 34
     CALL_LOST = 40
     CALL_ANSWER_LOST = 41
     CALL_SLOW = 42
@@ -78,6 +79,7 @@ RATES: dict[Point, float] = {
     Point.NOTICE_ANSWER_LOST: 0.03,
     Point.NOTICE_TWICE: 0.04,
     Point.NOTICE_HELD: 0.02,
+    Point.NOTICE_GONE: 0.08,
     Point.CALL_LOST: 0.02,
     Point.CALL_ANSWER_LOST: 0.02,
     Point.CALL_SLOW: 0.02,
@@ -125,14 +127,15 @@ class Randomness:
         self._sums: dict[tuple[Point, ...], float] = {}
         self.injected: list[Fault] = []
         self.is_calm = False
-        """Set at the end of a run: from then on no fault happens."""
+        """Set at the end of a run: from then on no fault happens, unless its place allows it."""
 
-    def injects(self, point: Point, entity: int) -> bool:
-        """Return whether a fault happens at this point, this time."""
+    def injects(self, point: Point, entity: int, *, in_calm: bool = False) -> bool:
+        """Return whether a fault happens at this point now; with `in_calm`, also at the end."""
         place = (point, entity)
         number = self._numbers.get(place, 0)
         self._numbers[place] = number + 1
-        if self.is_calm or self._draw(point, entity, number) >= self._rates[point]:
+        is_calm = self.is_calm and not in_calm
+        if is_calm or self._draw(point, entity, number) >= self._rates[point]:
             return False
         return self._happens(Fault(point, entity, number))
 

@@ -27,6 +27,7 @@ class Wakeups:
         self._clock = context.clock
         self._for_leases: list[asyncio.Future[None]] = []
         self._for_notices: list[asyncio.Future[None]] = []
+        self._for_reviews: list[asyncio.Future[None]] = []
         self._looks_at = float("inf")
         self._without_progress: dict[int, tuple[datetime | None, int]] = {}
         """Process -> the earliest due time at its last poll, and how many polls found it."""
@@ -50,8 +51,8 @@ class Wakeups:
         return min(EXTRA_WAIT_S_MAX, 2.0 ** min(looks - POLLS_WITHOUT_PROGRESS, 12))
 
     async def until_unsettled(self, process: Process, unsettled: Leases) -> None:
-        """Wait until a submitted transfer's notice is overdue. This time is known days in
-        advance."""
+        """Wait until a submitted transfer's notice is overdue, or a return window has ended. These
+        times are known days in advance."""
         while (wait_s := await self._wait_s(process, unsettled)) > 0:
             await self._loop.pause(min(wait_s, DAY_S / 8))
 
@@ -67,6 +68,12 @@ class Wakeups:
         """Wait until there is a kept notice that is not applied."""
         while not kept:
             await self._until_woken(self._for_notices, DAY_S)
+        await process.gate()
+
+    async def until_decided(self, process: Process, unreported: Sized) -> None:
+        """Wait until there is a reviewer's decision that is not carried out."""
+        while not unreported:
+            await self._until_woken(self._for_reviews, DAY_S)
         await process.gate()
 
     async def _until_woken(self, wakers: "list[asyncio.Future[None]]", wait_s: float) -> None:
@@ -88,6 +95,10 @@ class Wakeups:
     def kept(self) -> None:
         """Wake the workers that apply kept notices."""
         _wake_all(self._for_notices)
+
+    def decided(self) -> None:
+        """Wake the workers that carry out what reviewers decided."""
+        _wake_all(self._for_reviews)
 
 
 def _wake_all(wakers: "list[asyncio.Future[None]]") -> None:

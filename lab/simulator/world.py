@@ -22,6 +22,7 @@ from lab.simulator.ports.partner_network import PartnerNetwork
 from lab.simulator.ports.relay_leader import RelayLeader
 from lab.simulator.processes import Process
 from lab.simulator.randomness import Fault, Randomness
+from lab.simulator.reviewers import Reviewers
 from lab.simulator.services.consumers import Balances, Router, Sinks
 from lab.simulator.services.payments import Payments
 from lab.simulator.services.relay import Relays
@@ -38,7 +39,7 @@ from lab.simulator.stores.transfers_tables import TransfersTables
 from lab.simulator.traffic import Traffic
 from lab.simulator.wakeups import Wakeups
 
-QUIET_DAYS_MAX = 40
+QUIET_DAYS_MAX = 60
 
 STARTS = (
     datetime(2026, 3, 5, 14, 0, tzinfo=UTC),
@@ -101,9 +102,15 @@ class World:
             database, self.books, self.outbox, self.checker, self.wakeups, now
         )
         self.book_transfers = TransfersTables(
-            database, self.books, self.outbox, self.payments.keys, now
+            database,
+            self.books,
+            self.outbox,
+            self.payments.keys,
+            self.payments.declines_of_hour,
+            now,
         )
         self.customers = CustomersTables(database)
+        self.reviewers = Reviewers(self.context, database, self.payments)
         self.people = People(self.books, self.context.new_id)
         self._schemas = {
             "payments": Schema.of(database, "payments", self.payments),
@@ -172,6 +179,7 @@ class World:
         for service, count, start in self._starts:
             self.machine.start(service, count, start)
         self.context.watch(self.outside, self.house.live())
+        self.context.watch(self.outside, self.reviewers.work())
         victims = (*self.payments_service.slots, *self.relays.slots)
         misfortunes = self.loop.create_task(self.traffic.misfortunes(self.machine, victims))
         await self.traffic.operate(self.clients, self.outside)
@@ -197,5 +205,8 @@ class World:
             and not self.notices.in_flight
             and not tables.pending
             and not tables.kept
+            and not tables.in_review
+            and not tables.unreported
+            and not tables.return_checks
             and not self.outbox.waiting
         )

@@ -203,9 +203,9 @@ class TokenIssuer:
     jwks_uri: str
     jwks_partner: str
     timeout_ms: int
-    """For a fetch of the keys with all its retries."""
+    """The timeout of one fetch of the keys, with all its retries."""
     lifetime_ms_max: int
-    """A token may be valid for at most this long after the request that shows it."""
+    """A token is refused if it is still valid for longer than this when a request shows it."""
     claim_headers: tuple[tuple[str, str], ...]
 
 

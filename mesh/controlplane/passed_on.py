@@ -1,7 +1,7 @@
 """Text that SREs write in Envoy's own language; `translate` gets it in addition to the model.
 
-The control plane passes it on without parsing it. So every expression that Envoy accepts works,
-and the model stays free of Envoy's language.
+The control plane passes it on unchanged, and the model stays free of Envoy's language. Only
+ingest/expression.py reads it, to refuse an expression that can never be true.
 """
 
 from dataclasses import dataclass

@@ -107,12 +107,19 @@ class _SocketConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def call_socket(path: Path, method: str, target: str, body: Any = None) -> Any:
+def call_socket(
+    path: Path,
+    method: str,
+    target: str,
+    body: Any = None,
+    headers: dict[str, str] | None = None,
+) -> Any:
     """Send an HTTP request over the Unix socket `path`, as `call` does over TCP."""
     connection = _SocketConnection(path)
     data = None if body is None else json.dumps(body)
     try:
-        connection.request(method, target, data, {"Content-Type": "application/json"})
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        connection.request(method, target, data, sent)
         answer = connection.getresponse()
         text = answer.read()
     except (OSError, http.client.HTTPException) as error:
@@ -127,16 +134,25 @@ def call_socket(path: Path, method: str, target: str, body: Any = None) -> Any:
 def vault_token() -> str:
     """Log in to OpenBao with bpctl's own service account; return the token."""
     require_running()
-    addr = addresses()["BP_OPENBAO_ADDR"]
     token_file = Path(addresses()["BP_RUN"]) / ACCOUNT / "token"
     login = {"role": ACCOUNT, "jwt": token_file.read_text()}
-    return call("POST", f"{addr}/v1/auth/kubernetes/login", login)["auth"]["client_token"]
+    return _openbao("POST", "auth/kubernetes/login", login)["auth"]["client_token"]
 
 
 def vault_call(method: str, path: str, token: str, body: Any = None) -> Any:
     """Send a request to OpenBao's API with a token of `vault_token`; return the answer."""
-    url = f"{addresses()['BP_OPENBAO_ADDR']}/v1/{path}"
-    return call(method, url, body, headers={"X-Vault-Token": token})
+    return _openbao(method, path, body, {"X-Vault-Token": token})
+
+
+def _openbao(method: str, path: str, body: Any, headers: dict[str, str] | None = None) -> Any:
+    """Send a request over OpenBao's Unix socket, or to an OpenBao outside the bank."""
+    known = addresses()
+    # A bank that an earlier version started has only the public address.
+    addr = known.get("BP_OPENBAO_PRIVATE_ADDR", known["BP_OPENBAO_ADDR"])
+    scheme, _, socket_path = addr.partition("://")
+    if scheme == "unix":
+        return call_socket(Path(socket_path), method, f"/v1/{path}", body, headers)
+    return call(method, f"{addr}/v1/{path}", body, headers=headers)
 
 
 def secret(path: str) -> dict[str, str]:

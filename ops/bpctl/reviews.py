@@ -1,19 +1,19 @@
 """`bpctl reviews …`: the transfers that a person has to review, and the person's decisions.
 
-Reading uses the judge's role. A decision uses the reviewer's, which can do nothing else.
+Reading uses the judge's database role. A decision uses the reviewer's role, which can do nothing
+else.
 """
 
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import uuid
 from typing import Annotated, Any
 
 import typer
 
-from ops.bpctl import connections
+from ops.bpctl import connections, reviewer
 from ops.bpctl.transfers import Json, money, table
 
 LIST_ROWS = 50
@@ -30,13 +30,13 @@ SELECT t.transfer_id, t.create_time, t.state, t.amount, t.currency, t.customer_i
     t.beneficiary_name, t.routing_number, right(t.account_number, 4) AS account_number_end,
     t.trace_number, t.cancel_requester,
     CASE WHEN t.fraud_review THEN 'OPEN' ELSE r.decision END AS review,
-    r.reviewer, r.note, r.decide_time, r.effect
+    r.reviewer, r.os_user, r.note, r.decide_time, r.effect
 FROM payments.interbank_transfer t
 LEFT JOIN payments.review_decision r USING (transfer_id)
 WHERE t.shard = ledger.shard_of($1) AND t.transfer_id = $1
     AND (t.fraud_review OR r.transfer_id IS NOT NULL)
 """
-DECIDE = "SELECT payments.decide_review($1, $2, $3, $4)"
+DECIDE = "SELECT payments.decide_review($1, $2, $3, $4, $5)"
 
 EFFECTS = {
     "NONE": "The transfer continues.",
@@ -46,11 +46,16 @@ EFFECTS = {
     " it.",
     "NOT_NEEDED": "The customer has been credited again, so there is nothing to cancel.",
 }
-"""Effect of a decision -> what the reviewer has to know."""
+"""Effect of a decision -> what the reviewer reads about it."""
 
 Transfer = Annotated[str, typer.Argument(help="Id of the transfer.")]
-Note = Annotated[str, typer.Option(help="Why, for the record.")]
-Reviewer = Annotated[str, typer.Option("--by", help="Who decides; default: the login name.")]
+Note = Annotated[str, typer.Option(help="The reason of the decision, for the record.")]
+Reviewer = Annotated[
+    str,
+    typer.Option(
+        "--by", help="Your name; default: your operating-system user, which is recorded anyway."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -63,7 +68,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_open(
-    rows: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = LIST_ROWS,
+    rows: Annotated[int, typer.Option(min=1, max=1000, help="How many to list.")] = LIST_ROWS,
     as_json: Json = False,
 ) -> None:
     """List the transfers that wait for a person, oldest first."""
@@ -79,7 +84,7 @@ def show(transfer: Transfer, as_json: Json = False) -> None:
     """Show one transfer in review, or a decision. Exit code 1 when it was never in review."""
     found = asyncio.run(_rows(ONE, _id(transfer)))
     if not found:
-        connections.fail(f"{transfer} was never in review. `bpctl reviews list` shows which are.")
+        connections.fail(f"{transfer} was never in review. See `bpctl reviews list`.")
     row = dict(found[0])
     if as_json:
         typer.echo(json.dumps(row, default=str))
@@ -90,7 +95,7 @@ def show(transfer: Transfer, as_json: Json = False) -> None:
 
 
 def clear(transfer: Transfer, note: Note, by: Reviewer = "") -> None:
-    """End a review: the transfer is as the customer wants it, and continues."""
+    """End a review without a cancellation: the transfer is what the customer wants."""
     _decide(transfer, "CLEARED", by, note)
 
 
@@ -100,14 +105,18 @@ def refuse(transfer: Transfer, note: Note, by: Reviewer = "") -> None:
 
 
 def _decide(transfer: str, decision: str, by: str, note: str) -> None:
-    transfer_id, reviewer = _id(transfer), by.strip() or getpass.getuser()
+    transfer_id, os_user = _id(transfer), reviewer.os_user()
+    try:
+        name = reviewer.checked_name(by or os_user.partition(" (")[0])
+    except ValueError as error:
+        connections.fail(f"{error}. Give it with --by.")
     if not note.strip():
-        connections.fail("The note is empty. Say why, for the record.")
-    effect = asyncio.run(_record(transfer_id, decision, reviewer, note.strip()))
+        connections.fail("The note is empty. Give the reason of the decision.")
+    effect = asyncio.run(_record(transfer_id, decision, name, note.strip(), os_user))
     if effect is None:
-        connections.fail(f"{transfer} is not in review. `bpctl reviews list` shows which are.")
+        connections.fail(f"{transfer} is not in review. See `bpctl reviews list`.")
     told = EFFECTS[effect].format(transfer_id=transfer_id)
-    typer.echo(f"{decision} by {reviewer}. {told}")
+    typer.echo(f"{decision} by {name}, as {os_user}. {told}")
 
 
 async def _rows(sql: str, argument: Any) -> list[Any]:
@@ -118,10 +127,16 @@ async def _rows(sql: str, argument: Any) -> list[Any]:
         await connection.close()
 
 
-async def _record(transfer_id: uuid.UUID, decision: str, reviewer: str, note: str) -> str | None:
+async def _record(
+    transfer_id: uuid.UUID, decision: str, name: str, note: str, os_user: str
+) -> str | None:
+    import asyncpg  # imported here: most commands need no database and start faster without it
+
     connection = await connections.connect_reviewer()
     try:
-        return await connection.fetchval(DECIDE, transfer_id, decision, reviewer, note)
+        return await connection.fetchval(DECIDE, transfer_id, decision, name, note, os_user)
+    except asyncpg.RaiseError as error:
+        connections.fail(f"{error}. Another person has to decide.")
     finally:
         await connection.close()
 
@@ -130,4 +145,4 @@ def _id(text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
-        connections.fail(f"{text} is no id of a transfer. `bpctl reviews list` shows the ids.")
+        connections.fail(f"{text} is not a transfer id. `bpctl reviews list` shows the ids.")

@@ -132,7 +132,7 @@ def _messages(messages: Any) -> None:
 
 
 def money(row: dict[str, Any], name: str = "amount") -> str:
-    """Return the amount in a field of a row, with its currency; "" for none."""
+    """Return the amount in a field of a row, with its currency; "" if there is none."""
     if row[name] is None:
         return ""
     return f"{row[name] / 100:,.2f} {row['currency']}"

@@ -3,6 +3,7 @@
 The comparisons are SQL. The rows that other stores are compared with are returned as plain values.
 """
 
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ PENDING_DEADLINE_S = 15 * 60
 """How long a transfer may wait for the clearing house's answer before the judge reports it."""
 SUBMITTED_DEADLINE_S = 5 * 24 * 3600
 """Settlement takes two banking days, with at most a long weekend between them."""
+
+FIRST_ID = uuid.UUID(int=0)
 
 _LISTED = {
     "interbank_postings": Kind.POSTINGS,
@@ -60,6 +63,8 @@ class Bank:
 
     interbank: dict[str, Interbank] = field(default_factory=dict[str, Interbank])
     published: dict[str, Place] = field(default_factory=dict[str, Place])
+    published_from: uuid.UUID = FIRST_ID
+    """The first event id of the months whose published events are on record."""
     accounts: dict[str, tuple[str, int, int]] = field(
         default_factory=dict[str, tuple[str, int, int]]
     )
@@ -100,6 +105,7 @@ async def _facts(connection: asyncpg.Connection) -> Bank:
     sql, bank = queries("write"), Bank()
     async for page in pages(connection, sql.interbank_transfers):
         bank.interbank.update((row["transfer_id"], _interbank(row)) for row in page)
+    bank.published_from = await connection.fetchval(sql.published_from) or FIRST_ID
     async for page in pages(connection, sql.published):
         bank.published.update((row["event_id"], _place(row)) for row in page)
     async for page in pages(connection, sql.accounts):

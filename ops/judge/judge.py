@@ -23,7 +23,7 @@ from ops.judge.messages import Requests, compare_messages, compare_pushes, compa
 from ops.judge.projection import compare_projection
 from ops.judge.record import Log
 from ops.judge.stores import UNREADABLE, WRITE_DATABASE, Stores, queries
-from ops.judge.topics import Part, Seen, Span, Topics
+from ops.judge.topics import Part, Seen, Span, Topics, is_whole
 from services.contracts.topics import DEAD_LETTER_SUFFIX
 
 ROUNDS_MAX = 3
@@ -150,11 +150,12 @@ class _Round:
     def _behind_the_router(self, spans: Mapping[Part, Span]) -> list[Awaitable[Any]]:
         stores, findings, tale = self._stores, self._findings, self._tale
         sources = _of(spans, *SOURCES)
-        record.compare_log(tale, self._log, _of(spans, record.TOPIC), findings)
-        compare_requests(tale, self._requests, _of(spans, messages.TOPIC), findings)
+        whole = is_whole(sources)
+        record.compare_log(tale, self._log, _of(spans, record.TOPIC), whole, findings)
+        compare_requests(tale, self._requests, _of(spans, messages.TOPIC), whole, findings)
         return [
             self._read("bp_audit", record.compare_record(stores, tale, sources, findings), None),
-            self._messages(all(span.low == 0 for span in sources.values())),
+            self._messages(whole),
         ]
 
     async def _messages(self, whole: bool) -> None:

@@ -13,7 +13,7 @@ from ops.judge.books import Place
 from ops.judge.events import SourceEvent, Tale
 from ops.judge.findings import Findings, Kind
 from ops.judge.stores import AUDIT_DATABASE, Stores
-from ops.judge.topics import Part, Seen, Span
+from ops.judge.topics import Part, Seen, Span, is_whole
 from services.audit.settings import CHAINS
 from services.audit.store import whole_chain
 from services.audit.verify import ChainCheck
@@ -37,25 +37,25 @@ class Log:
             self.unreadable.append(Place(record.topic, record.partition, record.offset))
 
 
-def compare_log(tale: Tale, log: Log, spans: Mapping[Part, Span], findings: Findings) -> None:
-    """Check that the topic audit-logs holds every source event and no other."""
+def compare_log(
+    tale: Tale, log: Log, spans: Mapping[Part, Span], whole: bool, findings: Findings
+) -> None:
+    """Check that the topic audit-logs holds every source event and no other.
+
+    `whole` means that Kafka still holds every source event, so that another event is a difference.
+    """
     findings.checked["audit_log_events"] += len(log.events)
     findings.checked["audit_log_repeated"] += log.events.total() - len(log.events)
-    if not _is_whole(spans):
+    if not is_whole(spans):
         return
     for event_id in tale.events.keys() - log.events.keys():
         place = tale.events[event_id].place
         findings.add(Kind.AUDIT_LOG_LOST, "once", "never", event_id=event_id, topic=place.topic)
-    for event_id in log.events.keys() - tale.events.keys():
+    for event_id in log.events.keys() - tale.events.keys() if whole else ():
         findings.add(Kind.AUDIT_LOG_UNKNOWN, "an event", "no event", event_id=event_id)
     for place in log.unreadable:
         at = f"{place.topic}/{place.partition}@{place.offset}"
         findings.add(Kind.EVENT_UNREADABLE, "an event", at, topic=place.topic)
-
-
-def _is_whole(spans: Mapping[Part, Span]) -> bool:
-    """Return whether Kafka still holds every message since the first."""
-    return all(span.low == 0 for span in spans.values())
 
 
 async def compare_record(
@@ -63,7 +63,7 @@ async def compare_record(
 ) -> None:
     """Check that each event has one record with its payload and source, and verify each chain."""
     recorded: Counter[str] = Counter()
-    whole = _is_whole(spans)
+    whole = is_whole(spans)
     async with stores.snapshot(AUDIT_DATABASE) as connection:
         for chain in range(CHAINS):
             check = ChainCheck(chain)

@@ -35,7 +35,7 @@ class Stores:
     """Database name -> a connection of the role bp_judge."""
     kafka_bootstrap: str
     ach_control: Path
-    """The Unix socket of the clearing house's control API. Calls of the public API would use up
+    """The Unix socket of the clearing house's control API. Calls to its public API would use up
     injected faults."""
     fcm_control: Path
     """The Unix socket of the push service's control API."""

@@ -55,6 +55,11 @@ class Span:
     high: int
 
 
+def is_whole(spans: Mapping[Part, Span]) -> bool:
+    """Return whether Kafka still holds every message since the first."""
+    return all(span.low == 0 for span in spans.values())
+
+
 class Topics:
     """The judge's client of one broker."""
 

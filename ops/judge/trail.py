@@ -22,8 +22,8 @@ from ops.judge.stores import (
     queries,
 )
 from ops.judge.topics import Topics
+from services.kernel.ids import order_id_of
 from services.notifications.state import notification_id
-from services.payments.transfer import id_of
 from services.router import routes
 from services.router.mapping import ENVELOPES
 
@@ -58,12 +58,12 @@ async def trail(stores: Stores, transfer_id: uuid.UUID, kind: str) -> Row:
 
 
 def _fraud_transaction(transfer: Row) -> Row:
-    """Return the id by which the fraud service knows the order, while its key is in use."""
+    """Return the fraud service's id of the order; it is known only while the key is in use."""
     fingerprint = transfer.get("fingerprint")
     if not fingerprint or "beneficiary_name" not in transfer:
         return {}
     key, digest = transfer["idempotency_key"], bytes.fromhex(fingerprint)
-    return {"fraud_transaction_id": str(id_of(transfer["customer_id"], key, digest))}
+    return {"fraud_transaction_id": str(order_id_of(transfer["customer_id"], key, digest))}
 
 
 async def newest(stores: Stores, customer_id: uuid.UUID, rows: int) -> list[Row]:

@@ -6,6 +6,7 @@ The stack holds the issuer's private key; OpenBao holds only the public key.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import uuid
 from pathlib import Path
@@ -54,11 +55,11 @@ def mint(private_pem: str, name: str, lifetime_s: int = TOKEN_TTL_S) -> str:
 def write_all(run: Path, private_pem: str) -> None:
     """Write a new token for every account into its folder under `run`.
 
-    The certificate agent may issue every identity. It has the issuer's key and mints a token of a
-    minute when it needs one, so its token is never in a file; one that an earlier version wrote is
-    removed.
+    The certificate agent may issue every identity. It has the issuer's key and mints a token for
+    one minute when it needs one, so its token is never in a file. The folder that an earlier
+    version used for it is removed.
     """
-    (run / CERT_AGENT / "token").unlink(missing_ok=True)
+    shutil.rmtree(run / CERT_AGENT, ignore_errors=True)
     for name in readable_paths():
         if name == CERT_AGENT:
             continue

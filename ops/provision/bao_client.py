@@ -16,7 +16,8 @@ class BaoClient:
     """One session with one token."""
 
     def __init__(self, addr: str, token: str = "") -> None:
-        """Keep the address and the token; `async with` opens the session."""
+        """Keep the token and the address: a URL, or `unix://` and the path of a socket. `async
+        with` opens the session."""
         self._addr = addr
         self._headers = {"X-Vault-Token": token} if token else {}
         self._session: aiohttp.ClientSession | None = None
@@ -24,7 +25,12 @@ class BaoClient:
     async def __aenter__(self) -> Self:
         """Open the session."""
         timeout = aiohttp.ClientTimeout(total=15)
-        self._session = aiohttp.ClientSession(self._addr, headers=self._headers, timeout=timeout)
+        scheme, _, path = self._addr.partition("://")
+        connector = aiohttp.UnixConnector(path) if scheme == "unix" else None
+        base = "http://openbao" if connector else self._addr
+        self._session = aiohttp.ClientSession(
+            base, headers=self._headers, timeout=timeout, connector=connector
+        )
         return self
 
     async def __aexit__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import asyncpg
 
@@ -10,6 +11,36 @@ from ops.provision.roster import JUDGE, MIGRATIONS, REVIEWER, SERVICES, WRITE_DA
 from ops.provision.stores import PostgresServer
 
 JUDGE_ROLE = f"bp_{JUDGE}"
+OTHER_DATABASES = ("postgres", "template1")
+"""PostgreSQL's own databases, to which only administrators connect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one login may take from the server.
+
+    The limits of all logins together are below what the server admits, so a login that uses up its
+    limit takes no connection from the others. Each limit is twice what the processes of a service
+    use, because two versions run during a release. The timeouts are for sessions that set none.
+    """
+
+    connections: int
+    statement_timeout_s: int = 30
+    """Also the time for which a statement waits for a lock."""
+    idle_in_transaction_s: int = 30
+
+
+LIMITS = {
+    "bp_payments": Limits(32),
+    "bp_transfers": Limits(32),
+    "bp_customers": Limits(27),
+    "bp_notifications": Limits(12),
+    "bp_audit": Limits(12),
+    "bp_relay": Limits(8),
+    "bp_reviewer": Limits(4),
+    # It reads whole tables, and verifies a batch of the log while a cursor waits.
+    JUDGE_ROLE: Limits(16, statement_timeout_s=900, idle_in_transaction_s=60),
+}
 
 
 def logins() -> dict[str, tuple[str, ...]]:
@@ -46,9 +77,23 @@ async def _create_roles(connection: asyncpg.Connection, password_of: Callable[[s
         if role not in known:
             # The role is a constant and the password a hex digest, so neither needs quoting.
             await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        await _limit(connection, role)
         for database in databases:
             await connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {role}")
     await connection.execute(f"GRANT pg_read_all_data, pg_monitor TO {JUDGE_ROLE}")
+    for database in OTHER_DATABASES:
+        await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
+
+
+async def _limit(connection: asyncpg.Connection, role: str) -> None:
+    limits = LIMITS[role]
+    await connection.execute(
+        f"ALTER ROLE {role} CONNECTION LIMIT {limits.connections};"
+        f"ALTER ROLE {role} SET statement_timeout = '{limits.statement_timeout_s}s';"
+        f"ALTER ROLE {role} SET lock_timeout = '{limits.statement_timeout_s}s';"
+        f"ALTER ROLE {role} SET idle_in_transaction_session_timeout"
+        f" = '{limits.idle_in_transaction_s}s'"
+    )
 
 
 async def _prepare_database(postgres: PostgresServer, database: str) -> None:

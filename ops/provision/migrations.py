@@ -1,22 +1,21 @@
 """Migrates the databases with dbmate: plain SQL, in a fixed order within a database.
 
-dbmate stores the number of each migration it ran. It also stores each file's digest. So a migration
-run recognises a database of another version before it changes anything.
+dbmate stores the number of each migration that it ran, and this module each file's digest. So a run
+recognises a database of another version before it changes anything. A migration's folder may have
+`reworded.sha256`, the digests of earlier texts that differ from a file in comments only.
+`migration_run.py` runs dbmate so that the bank keeps working meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import sys
 from pathlib import Path
 
-import asyncpg
-
+from ops.provision.migration_run import MigrationRun, applied_digests, migrations_table
 from ops.provision.roster import MIGRATIONS, REPO
 from ops.provision.stores import PostgresServer, RunProgram
 
-DBMATE = Path(sys.prefix) / "bin" / "dbmate"
 SERVICES = REPO / "services"
 
 
@@ -37,29 +36,28 @@ async def migrate(postgres: PostgresServer, logs: Path, run: RunProgram) -> None
 async def migrate_database(
     postgres: PostgresServer, logs: Path, run: RunProgram, database: str, services: tuple[str, ...]
 ) -> None:
-    """Migrate one database, its services in this order."""
+    """Migrate one database, its services in this order. Raises TableInUse when a migration does not
+    get its locks, and what `run` raises when one fails."""
     for service in services:
         folder = SERVICES / service / "sql" / "migrations"
         if not folder.exists():
             continue
-        options = ("--no-dump-schema", "--migrations-dir", str(folder))
-        table = ("--migrations-table", _table(service))
-        # The URL holds the password, so it is passed in dbmate's environment, not as an argument.
-        await run(
-            (str(DBMATE), *options, *table, "migrate"),
-            {"DATABASE_URL": postgres.url(database)},
-            logs / f"migrations-{database}-{service}.log",
-        )
+        log = logs / f"migrations-{database}-{service}.log"
+        await MigrationRun(postgres, run, database, service, folder, log).finish()
         await _note_digests(postgres, database, service)
 
 
-def foreign(applied: dict[str, str | None], held: dict[str, str]) -> str:
+def foreign(
+    applied: dict[str, str | None], held: dict[str, str], reworded: frozenset[str] = frozenset()
+) -> str:
     """Describe the first applied migration that is unknown here or differs; empty when all match.
-    `applied` and `held` are digests by version; a digest of None is unknown and not compared."""
+    `applied` and `held` are digests by version; a digest of None is unknown and not compared, and
+    one of `reworded` is that of the same statements with other comments."""
     unknown = sorted(applied.keys() - held.keys())
     if unknown:
         return f"ran migration {unknown[0]}, which this version of the bank does not have"
-    changed = sorted(v for v, digest in applied.items() if digest not in (None, held[v]))
+    known = {None, *reworded}
+    changed = sorted(v for v, digest in applied.items() if digest not in {held[v], *known})
     return f"ran a different migration {changed[0]} than this version's" if changed else ""
 
 
@@ -69,7 +67,8 @@ async def _refuse_foreign(
     connection = await postgres.connect(database)
     try:
         for service in services:
-            finding = foreign(await _applied(connection, service), _held(service))
+            applied = await applied_digests(connection, service)
+            finding = foreign(applied, _held(service), _reworded(service))
             if finding:
                 raise IncompatibleDatabase(
                     f"the database {database} of {service} {finding}: another version of the bank"
@@ -80,27 +79,20 @@ async def _refuse_foreign(
         await connection.close()
 
 
-def _table(service: str) -> str:
-    return f"schema_migrations_{service}"
-
-
 def _held(service: str) -> dict[str, str]:
     """Digest of each migration file by version, which is the number at the start of its name."""
     files = (SERVICES / service / "sql" / "migrations").glob("*.sql")
     return {f.name.partition("_")[0]: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
-async def _applied(connection: asyncpg.Connection, service: str) -> dict[str, str | None]:
-    if await connection.fetchval("SELECT to_regclass($1)", f"public.{_table(service)}") is None:
-        return {}
-    # Read through JSON, because an older database's table has no column `digest` yet.
-    sql = f"SELECT version, to_jsonb(d) ->> 'digest' AS digest FROM public.{_table(service)} d"  # noqa: S608
-    rows = await connection.fetch(sql)
-    return {row["version"]: row["digest"] for row in rows}
+def _reworded(service: str) -> frozenset[str]:
+    file = SERVICES / service / "sql" / "migrations" / "reworded.sha256"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return frozenset(line.split()[0] for line in lines)
 
 
 async def _note_digests(postgres: PostgresServer, database: str, service: str) -> None:
-    connection, table = await postgres.connect(database), f"public.{_table(service)}"
+    connection, table = await postgres.connect(database), migrations_table(service)
     held = _held(service)
     try:
         await connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS digest text")

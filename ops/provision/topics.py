@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from bp.audit.v1.audit_events_pb2 import AuditEvent
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
-from services.contracts.topics import DEAD_LETTER_PARTITIONS, all_topics, topic_of
+from services.contracts.topics import DEAD_LETTER_PARTITIONS, all_topics
 
-KEPT_FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+KEPT = {"retention.ms": "-1", "retention.bytes": "-1"}
+"""Kafka deletes nothing by age or size: a group that is down would lose unread records.
+
+The router and the audit service delete what every group has read. A dead letter is the only copy of
+its message, and explains why the audit log has no record of it; operators delete it.
+"""
 
 
 def partitions() -> dict[str, int]:
@@ -22,17 +26,8 @@ def partitions() -> dict[str, int]:
     return found | {each.dead_letters: DEAD_LETTER_PARTITIONS for each in all_topics()}
 
 
-def kept_forever() -> set[str]:
-    """Return the topics from which Kafka deletes nothing by age or size.
-
-    The audit service deletes from audit-logs what it has recorded and signed. A dead letter is the
-    only copy of its message, and explains why the audit log has no record of it.
-    """
-    return {topic_of(AuditEvent).name, *(each.dead_letters for each in all_topics())}
-
-
 async def create(bootstrap: str) -> None:
-    """Create the topics that do not exist yet, and set how long the topics keep messages."""
+    """Create the topics that do not exist yet, and let no topic delete records by age or size."""
     await asyncio.to_thread(_create, bootstrap)
 
 
@@ -40,17 +35,13 @@ def _create(bootstrap: str) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     known = admin.list_topics(timeout=10).topics
     wanted = [
-        NewTopic(name, num_partitions=count, replication_factor=-1, config=_settings(name))
+        NewTopic(name, num_partitions=count, replication_factor=-1, config=KEPT)
         for name, count in partitions().items()
         if name not in known
     ]
     if wanted:
         _created(admin, wanted)
-    _keep(admin, kept_forever() & known.keys())
-
-
-def _settings(name: str) -> dict[str, str]:
-    return KEPT_FOREVER if name in kept_forever() else {}
+    _keep(admin, partitions().keys() & known.keys())
 
 
 def _created(admin: AdminClient, wanted: list[NewTopic]) -> None:
@@ -70,7 +61,7 @@ def _keep(admin: AdminClient, names: Iterable[str]) -> None:
             name,
             incremental_configs=[
                 ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
-                for key, value in KEPT_FOREVER.items()
+                for key, value in KEPT.items()
             ],
         )
         for name in names

@@ -1,7 +1,7 @@
 """The partners' certificate authorities: `python -m sandbox.partners.ca --out DIR`.
 
-Each partner has its own, and client certificates have others than servers. So a wrongly issued
-certificate harms only the partner whose authority issued it.
+Each partner has its own authority, and client certificates come from other authorities than server
+certificates. So a wrongly issued certificate harms only the partner whose authority issued it.
 Creates missing files and renews expiring certificates, so it can run at every start. Also makes
 the Google service account that FCM knows, in Google's JSON format.
 """
@@ -24,6 +24,7 @@ ACH_MEMBERS = "ach-members"
 """The clearing house's authority for the banks that call it."""
 WEBHOOK_CLIENTS = "webhook-clients"
 """The authority for the partners that call the bank's webhooks."""
+EARLIER_AUTHORITY = ("ca.key", "ca.pem")
 VALID_DAYS = 825
 RENEW_DAYS = 30
 FCM_EMAIL = "push@{project}.iam.gserviceaccount.com"
@@ -59,8 +60,11 @@ LEAVES = (
 
 
 def write_all(out: Path, project: str) -> None:
-    """Create the authorities, the certificates and the service account if missing or expiring."""
+    """Create the authorities, the certificates and the service account if missing or expiring.
+    Remove the authority that vouched for all partners in earlier versions."""
     out.mkdir(parents=True, exist_ok=True)
+    for name in EARLIER_AUTHORITY:
+        (out / name).unlink(missing_ok=True)
     for leaf in LEAVES:
         issue(out, leaf)
     _service_account(out, project)

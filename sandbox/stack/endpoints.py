@@ -30,6 +30,7 @@ def addresses(parts: Parts) -> dict[str, str]:
         "BP_RUN": str(home.run),
         "BP_KAFKA_BOOTSTRAP": parts.kafka.bootstrap,
         "BP_OPENBAO_ADDR": parts.openbao.addr,
+        "BP_OPENBAO_PRIVATE_ADDR": parts.openbao.private_addr,
         "BP_OPENBAO_KEYS_FILE": str(parts.openbao.keys_file),
         "BP_POSTGRES_HOST": parts.postgres.host,
         "BP_POSTGRES_PORT": str(parts.postgres.port),

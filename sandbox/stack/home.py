@@ -3,9 +3,9 @@
 `Home` defines every path under BP_HOME. The kernel limits Unix socket paths to 107 bytes, so the
 run directory of a deep BP_HOME is in /tmp, and BP_HOME/run is a link to it.
 
-Other users of the machine can list nothing and read nothing. They may pass three folders (0711),
-because PostgreSQL runs as another user when the bank runs as root. A folder that is a link or that
-another user owns is refused, because its owner could read and replace what the bank writes there.
+Other users of the machine can list nothing and read nothing. They can only pass through three
+folders (0711), because PostgreSQL runs as another user when the bank runs as root. A folder that is
+a link, or that another user owns, is refused, because that user could read and replace its files.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Home:
 
     @property
     def secrets(self) -> Path:
-        """Keys that no person has access to in production."""
+        """Keys to which no person has access in production."""
         return self.root / "secrets"
 
     @property
@@ -109,14 +109,21 @@ class Home:
         return self.root / "supervisor.lock"
 
     @property
+    def earlier_lock_file(self) -> Path:
+        """Where earlier versions had the lock."""
+        return self.run / "supervisor.lock"
+
+    @property
     def pids_file(self) -> Path:
         """The processes of the last supervisor, so that the next one can stop its orphans."""
         return self.run / "pids.json"
 
     def create(self) -> None:
-        """Create the directories that are missing; close those that other users can read."""
+        """Create the directories that are missing; close what earlier versions left open."""
         self.create_folders()
         self._create_run()
+        for path in (self.root, self.run):
+            private.narrow_all(path, frozenset({self.data, self.run}))
 
     def create_root(self) -> None:
         """Create BP_HOME itself."""
@@ -134,8 +141,6 @@ class Home:
             if os.path.lexists(path):
                 private.require_own(path)
             private.folder(path, private.PASSABLE_MODE if passable else private.FOLDER_MODE)
-        for path in self.data.iterdir():
-            private.narrow(path)
 
     def _folders(self) -> tuple[Path, ...]:
         """Return every folder of the home except the run directory."""

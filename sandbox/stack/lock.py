@@ -38,6 +38,22 @@ def held(home: Home, wait_s: float = 0.0) -> Generator[bool]:
         yield own
 
 
+def earlier_ended(home: Home, wait_s: float = 0.0) -> bool:
+    """Remove the lock file of a version that kept it elsewhere; False if a supervisor of that
+    version still has it after `wait_s`."""
+    deadline = time.monotonic() + wait_s
+    try:
+        handle = os.open(home.earlier_lock_file, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return True
+    with os.fdopen(handle, "r+") as file:
+        while not (own := _taken(file)) and time.monotonic() < deadline:
+            time.sleep(_RETRY_S)
+        if own:
+            home.earlier_lock_file.unlink()
+    return own
+
+
 def _taken(file: TextIO) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -80,7 +80,7 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
         valkey=Valkey(home),
         partners=partners,
         mesh=Mesh(home, ports, partners),
-        cert_agent=CertAgent(home, openbao.addr, made.service_account_issuer_key),
+        cert_agent=CertAgent(home, openbao.private_addr, made.service_account_issuer_key),
     )
 
 
@@ -104,7 +104,7 @@ def build_nodes(parts: Parts) -> dict[str, Node]:
         nodes.append(JobSpec("seed-data", lambda: _plant(parts), ("migrations",)))
     nodes += Services(
         parts.home,
-        parts.openbao.addr,
+        parts.openbao.private_addr,
         parts.kafka.bootstrap,
         parts.settings.silent_s_max,
         parts.settings.settlement_wait_s,
@@ -144,7 +144,7 @@ def _stores(parts: Parts) -> list[Node]:
     async def vault() -> None:
         issuer = accounts.public_key_pem(parts.credentials.service_account_issuer_key)
         kv = secrets.kv_secrets(parts.credentials, postgres.server, parts.partners.ca)
-        await provision_vault.provision(bao.addr, bao.root_token(), issuer, kv)
+        await provision_vault.provision(bao.private_addr, bao.root_token(), issuer, kv)
         parts.cert_agent.refresh_tokens()
 
     async def roles() -> None:

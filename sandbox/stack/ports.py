@@ -57,6 +57,15 @@ class Ports:
         raise RuntimeError(f"no free loopback port between {begin} and {end}")
 
 
+def require_free(port: int, program: str) -> None:
+    """Raise RuntimeError with the remedy when another process listens on the loopback port."""
+    if not is_free(port):
+        raise RuntimeError(
+            f"port {port} of {program} is taken by another process: end that process, or run"
+            " `make down` and `make up` to choose another port"
+        )
+
+
 def is_free(port: int) -> bool:
     """Return whether no process listens on the loopback port; TIME_WAIT does not count."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

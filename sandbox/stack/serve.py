@@ -31,6 +31,9 @@ def main(home: Home) -> None:
             log.info("another supervisor holds %s", home.root)
             return
         home.create()
+        if not lock.earlier_ended(home, scaled_s(LOCKED_WITHIN_S)):
+            log.info("a supervisor of an earlier version still holds %s", home.root)
+            return
         asyncio.run(_serve(home))
         home.remove_run()
 

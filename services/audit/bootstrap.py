@@ -12,7 +12,7 @@ from services.audit.grpc_api import AuditApi
 from services.audit.handlers import Dependencies
 from services.audit.head_files import HeadFiles
 from services.audit.notary import Notary
-from services.audit.retention import Trimmer
+from services.audit.retention import LogTrimmer
 from services.audit.settings import AuditSettings
 from services.audit.signing import Signer
 from services.audit.store import Store
@@ -43,7 +43,7 @@ async def main(settings: AuditSettings, stop: asyncio.Event) -> None:
         heads = HeadFiles(settings.heads)
         signer = Signer(store, heads, Notary(vault))
         margin = timedelta(days=settings.topic_margin_days)
-        trimmer = Trimmer(settings.kafka_bootstrap, heads, margin)
+        trimmer = LogTrimmer(settings.kafka_bootstrap, heads, margin)
         listening = partial(postgres.connect, database, f"{name}/signing")
         async with asyncio.TaskGroup() as group:
             recording = group.create_task(

@@ -25,6 +25,9 @@ HASH_VERSION = 1
 GENESIS = bytes(32)
 """The previous hash of a chain's first link."""
 
+CLOCKS_APART_MAX = timedelta(minutes=5)
+"""How far the clocks of two processes may differ. A time that is further ahead was wrong."""
+
 _MAGIC = b"bp.audit.v1\0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -100,13 +103,13 @@ def _digest(row: AuditRow, sequence: int) -> bytes:
     content = _content(row)
     parts = [
         _MAGIC,
-        _number(row.chain),
-        _number(sequence),
+        encoded_number(row.chain),
+        encoded_number(sequence),
         *content[:-1],
-        _number(row.log_offset),
-        _number((row.record_time - _EPOCH) // _MICROSECOND),
-        _number(row.hash_version),
-        _raw(row.previous_hash),
+        encoded_number(row.log_offset),
+        encoded_number((row.record_time - _EPOCH) // _MICROSECOND),
+        encoded_number(row.hash_version),
+        encoded_bytes(row.previous_hash),
         content[-1],
     ]
     return hashlib.sha256(b"".join(parts)).digest()
@@ -114,22 +117,24 @@ def _digest(row: AuditRow, sequence: int) -> bytes:
 
 def _content(item: AuditRow | Entry) -> list[bytes]:
     return [
-        _raw(item.event_id.bytes),
-        _raw(item.event_type.encode()),
-        _raw(item.source_topic.encode()),
-        _number(item.source_partition),
-        _number(item.source_offset),
-        _raw(item.subject.encode()),
-        _number((item.occur_time - _EPOCH) // _MICROSECOND),
-        _raw(item.payload),
+        encoded_bytes(item.event_id.bytes),
+        encoded_bytes(item.event_type.encode()),
+        encoded_bytes(item.source_topic.encode()),
+        encoded_number(item.source_partition),
+        encoded_number(item.source_offset),
+        encoded_bytes(item.subject.encode()),
+        encoded_number((item.occur_time - _EPOCH) // _MICROSECOND),
+        encoded_bytes(item.payload),
     ]
 
 
-def _number(value: int) -> bytes:
+def encoded_number(value: int) -> bytes:
+    """Return an integer in the canonical encoding."""
     return _NUMBER.pack(8, value)
 
 
-def _raw(value: bytes) -> bytes:
+def encoded_bytes(value: bytes) -> bytes:
+    """Return bytes in the canonical encoding."""
     return _LENGTH.pack(len(value)) + value
 
 
@@ -138,7 +143,8 @@ def link(
 ) -> list[AuditRow]:
     """Return the entries as links that continue the heads, in order; each chain is separate.
 
-    The time never goes back along a chain, although the clocks of two processes may differ.
+    The time never goes back along a chain, although the clocks of two processes may differ. The
+    only exception: after a time that is far ahead, it goes back to the current time.
     """
     ends = dict(heads)
     rows: list[AuditRow] = []
@@ -147,6 +153,11 @@ def link(
         ends[entry.chain] = Head(row.sequence, row.hash, row.record_time)
         rows.append(row)
     return rows
+
+
+def continued(now: datetime, before: datetime) -> datetime:
+    """Return the time to write after `before`."""
+    return before if timedelta() < before - now <= CLOCKS_APART_MAX else now
 
 
 def _linked(entry: Entry, head: Head, record_time: datetime) -> AuditRow:
@@ -161,7 +172,7 @@ def _linked(entry: Entry, head: Head, record_time: datetime) -> AuditRow:
         subject=entry.subject,
         occur_time=entry.occur_time,
         log_offset=entry.log_offset,
-        record_time=max(record_time, head.record_time),
+        record_time=continued(record_time, head.record_time),
         hash_version=HASH_VERSION,
         previous_hash=head.hash,
         hash=b"",

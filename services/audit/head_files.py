@@ -1,9 +1,10 @@
 """Keeps signed statements outside the database: append-only, one file for each day (UTC).
 
-`HeadStore` is what signing and verification need of the place. An object store with object lock can
-replace the files: it would keep each statement as an object named by its number.
+`HeadStore` is the interface that signing and verification use. An object store with object lock can
+implement it too: it would keep each statement as an object named by its number.
 """
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Protocol
 from services.audit.heads import LINE_BYTES_MAX, Signed, parse
 
 SUFFIX = ".heads"
+LOCK = "lock"
+"""One process at a time appends. The place must support flock, as local disks and NFSv4 do."""
 BLOCK_BYTES = 65_536
 """A file is read backwards in blocks of this size."""
 
@@ -19,12 +22,15 @@ BLOCK_BYTES = 65_536
 class HeadStore(Protocol):
     """A place for signed statements that is not the database of the log."""
 
-    def append(self, signed: Signed) -> None:
-        """Keep a statement; return when it is durable."""
+    def append(self, signed: Signed) -> bool:
+        """Keep a statement and return True when it is durable.
+
+        False if a statement with this number or a later one is kept already.
+        """
         ...
 
     def statements(self) -> Iterator[Signed]:
-        """Yield every statement in the order in which they were kept."""
+        """Return every statement that is kept now, in the order in which they were kept."""
         ...
 
     def last(self) -> Signed | None:
@@ -38,14 +44,29 @@ class HeadFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def append(self, signed: Signed) -> None:
-        """Keep a statement; return when it is on the disk."""
+    def append(self, signed: Signed) -> bool:
+        """Keep a statement and return True when it is on the disk.
+
+        False if a statement with this number or a later one is kept already, because this process
+        lost its turn while it signed.
+        """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = self._folder / f"{signed.statement.sign_time:%Y-%m-%d}{SUFFIX}"
+        with (self._folder / LOCK).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            last = self.last()
+            if last is not None and last.statement.number >= signed.statement.number:
+                return False
+            self._append(signed)
+        return True
+
+    def _append(self, signed: Signed) -> None:
+        # If a clock was ahead, statements still go to its file, so that they stay in order.
+        day = self._folder / f"{signed.statement.sign_time:%Y-%m-%d}{SUFFIX}"
+        file = max([day, *self._files()])
         made = not file.exists()
         descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            # A crash may have left half a line, which then gets a line of its own.
+            # A crash may have left half a line; a line feed separates it from this one.
             _write(descriptor, _line_end(descriptor) + signed.line + b"\n")
             os.fsync(descriptor)
         finally:
@@ -54,12 +75,8 @@ class HeadFiles:
             _sync_folder(self._folder)
 
     def statements(self) -> Iterator[Signed]:
-        """Yield every statement in order; skip lines that a crash cut off."""
-        for file in self._files():
-            for line in _lines(file):
-                signed = parse(line)
-                if signed is not None:
-                    yield signed
+        """Return every statement that is kept now, in order, without lines that a crash cut off."""
+        return _statements([(file, file.stat().st_size) for file in self._files()])
 
     def last(self) -> Signed | None:
         """Return the last complete statement, None if there is none."""
@@ -74,11 +91,20 @@ class HeadFiles:
         return sorted(self._folder.glob(f"*{SUFFIX}"))
 
 
-def _lines(file: Path) -> Iterator[bytes]:
+def _statements(files: list[tuple[Path, int]]) -> Iterator[Signed]:
+    """Yield the statements in the first bytes of each file."""
+    for file, size in files:
+        for line in _lines(file, size):
+            signed = parse(line)
+            if signed is not None:
+                yield signed
+
+
+def _lines(file: Path, size: int) -> Iterator[bytes]:
     """Yield the lines without their line feeds; of a line that is too long, only its start."""
     with file.open("rb") as kept:
         starts = True
-        while part := kept.readline(LINE_BYTES_MAX + 1):
+        while part := kept.readline(min(LINE_BYTES_MAX + 1, size - kept.tell())):
             if starts:
                 yield part.removesuffix(b"\n")
             starts = part.endswith(b"\n")

@@ -4,11 +4,13 @@ A hash chain alone does not stop a superuser of the database, who can recompute 
 service signs a statement of all heads with a key that OpenBao never hands out, and keeps it outside
 the database. A statement is one line:
 
-- its body, JSON with sorted names: number, sign_time, previous, heads
+- its body, JSON with sorted names: form, number, sign_time, previous, heads
 - a tab, then the signature over the body, as OpenBao's transit engine writes it
 
 Statements are numbered from 1 without a gap, and each names the SHA-256 of the line before it (32
 zero bytes for the first). So a missing or changed statement is found like a missing link.
+
+Statements of form v1 do not name the last note of repeated events; they stay verifiable.
 """
 
 import hashlib
@@ -17,12 +19,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from services.audit.chain import GENESIS
+from services.audit.chain import GENESIS, continued
 
-_FORM = "bp.audit.heads.v1"
+FORM_WITHOUT_NOTES = "bp.audit.heads.v1"
+FORM = "bp.audit.heads.v2"
 
 LINE_BYTES_MAX = 65_536
-"""A longer line is no statement; a statement of twelve chains has about 3 KB."""
+"""A longer line is not a statement; a statement of twelve chains has about 3 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,10 @@ class ChainHead:
     record_time: datetime
     log_offset: int
     """Offset of the link's event in audit-logs."""
+    notes: int = 0
+    """Number of the chain's last note of a repeated event; 0 if there is none."""
+    notes_hash: bytes = GENESIS
+    """Hash of that note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,12 @@ class Statement:
     """Digest of the line before, 32 bytes."""
     heads: tuple[ChainHead, ...]
     """By number of the chain."""
+    form: str = FORM
+
+    @property
+    def covers_notes(self) -> bool:
+        """Whether the heads name the last notes of repeated events."""
+        return self.form != FORM_WITHOUT_NOTES
 
     def head(self, chain: int) -> ChainHead | None:
         """Return the head of a chain, None if the chain had no link."""
@@ -89,14 +102,15 @@ class Mark:
 def next_statement(
     marks: Iterable[Mark], heads: Iterable[ChainHead], now: datetime, last: Statement | None
 ) -> Statement:
-    """Return the statement after the highest of the marks.
+    """Return the statement that follows the highest of the marks.
 
-    The time never goes back, although the clocks of two processes may differ.
+    The time never goes back, although the clocks of two processes may differ. The only exception:
+    after a time that is far ahead, it goes back to `now`, because that clock was wrong.
     """
     mark = max(marks, key=lambda one: one.number)
     return Statement(
         number=mark.number + 1,
-        sign_time=max(now, last.sign_time) if last is not None else now,
+        sign_time=continued(now, last.sign_time) if last is not None else now,
         previous=mark.digest,
         heads=tuple(sorted(heads, key=lambda head: head.chain)),
     )
@@ -105,26 +119,17 @@ def next_statement(
 def encode(statement: Statement) -> bytes:
     """Return the body of a statement, the bytes that are signed."""
     facts = {
-        "form": _FORM,
+        "form": statement.form,
         "number": statement.number,
         "sign_time": _text(statement.sign_time),
         "previous": statement.previous.hex(),
-        "heads": [
-            {
-                "chain": head.chain,
-                "sequence": head.sequence,
-                "hash": head.hash.hex(),
-                "record_time": _text(head.record_time),
-                "log_offset": head.log_offset,
-            }
-            for head in statement.heads
-        ],
+        "heads": [_facts(head, statement.form) for head in statement.heads],
     }
     return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
 
 
 def parse(line: bytes) -> Signed | None:
-    """Return the statement of a line, None for a line that is no complete statement."""
+    """Return the statement in a line; None if the line is not a complete statement."""
     if len(line) > LINE_BYTES_MAX:
         return None
     body, _, signature = line.partition(b"\t")
@@ -135,13 +140,33 @@ def parse(line: bytes) -> Signed | None:
             sign_time=datetime.fromisoformat(facts["sign_time"]),
             previous=bytes.fromhex(facts["previous"]),
             heads=tuple(_head(head) for head in facts["heads"]),
+            form=_known_form(facts["form"]),
         )
-        # Another encoding of the same facts is not what was signed.
+        # Another encoding of the same facts is refused, because it was not signed.
         if not signature or encode(statement) != body:
             return None
         return Signed(statement, body, signature.decode("ascii"))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _facts(head: ChainHead, form: str) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "chain": head.chain,
+        "sequence": head.sequence,
+        "hash": head.hash.hex(),
+        "record_time": _text(head.record_time),
+        "log_offset": head.log_offset,
+    }
+    if form == FORM_WITHOUT_NOTES:
+        return facts
+    return facts | {"notes": head.notes, "notes_hash": head.notes_hash.hex()}
+
+
+def _known_form(form: str) -> str:
+    if form not in (FORM, FORM_WITHOUT_NOTES):
+        raise ValueError(form)
+    return form
 
 
 def _head(facts: dict[str, str]) -> ChainHead:
@@ -151,6 +176,8 @@ def _head(facts: dict[str, str]) -> ChainHead:
         hash=bytes.fromhex(facts["hash"]),
         record_time=datetime.fromisoformat(facts["record_time"]),
         log_offset=int(facts["log_offset"]),
+        notes=int(facts.get("notes", 0)),
+        notes_hash=bytes.fromhex(facts.get("notes_hash", GENESIS.hex())),
     )
 
 

@@ -1,30 +1,39 @@
 """Reads the log, its topic and the signed heads, and passes them to the checks of `verify.py`,
-`verify_heads.py` and `positions.py`, for `bpctl audit verify`.
+`verify_heads.py`, `verify_topic.py` and `positions.py`, for `bpctl audit verify`.
+
+The log is read once, all chains in step (`reading.py`). Links whose events the topic still holds
+are read again, chain by chain, in step with the topic. So the memory does not grow with the log.
 
 Every event that the group has committed must be recorded. A link whose offset is past the end of
 the topic was never an event.
 """
 
 import asyncio
-import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
-from services.audit.chain import AuditRow, Head
+from services.audit.chain import Entry, Head
 from services.audit.head_files import HeadStore
-from services.audit.heads import Mark, Signed
+from services.audit.heads import Mark, Signed, Statement
 from services.audit.notary import VERIFIED_TOGETHER_MAX
-from services.audit.positions import PositionsCheck, position_of
+from services.audit.positions import Position, PositionsCheck, judged, position_of
+from services.audit.reading import NEVER, ChainReading, Reading
 from services.audit.settings import CHAINS
-from services.audit.store import recorded_ids, repeated_positions, whole_chain
-from services.audit.topic import Topic
-from services.audit.verify import ChainCheck, Finding, Kind, Span, TopicCheck
-from services.audit.verify_heads import HeadsCheck, StatementsCheck, Trusted
+from services.audit.store import keep_session, notes_of_chain, recorded_sources, whole_chain
+from services.audit.topic import READ_ROWS, Topic
+from services.audit.verify import Finding
+from services.audit.verify_heads import StatementsCheck
+from services.audit.verify_topic import LOOKED_UP_TOGETHER, Span, TopicCheck, ids_of
+from services.kernel.clock import utc_now
 
+Item = TypeVar("Item")
 Verify = Callable[[list[Signed]], Awaitable[list[bool]]]
-"""Tells of each statement whether its signature is valid."""
+"""Returns for each statement whether its signature is valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class Report:
     """Signed statements that were checked."""
     findings: list[Finding] = field(default_factory=list[Finding])
     notes: list[str] = field(default_factory=list[str])
-    """Facts that are no sign of tampering, such as a time in which no head was signed."""
+    """Facts that are not a sign of tampering, such as a time in which no head was signed."""
 
     @property
     def ok(self) -> bool:
@@ -67,36 +76,36 @@ async def inspect(
     since_head: bool = False,
     chains: int = CHAINS,
 ) -> Report:
-    """Verify every chain, alone, against its partition and against the signed heads.
+    """Verify every chain: by itself, against its partition and against the signed heads.
 
     With `since_head`, a chain is read from the last signed head, and from its start only if it no
     longer has that head. The connection only reads.
     """
-    report = Report()
-    trusted = await _statements(trust, report)
     topic = await asyncio.to_thread(Topic, bootstrap)
-    inspection = _Inspection(connection, topic, trusted, report, since_head)
     try:
-        for chain in range(chains):
-            await inspection.chain(chain)
-        await inspection.positions(chains)
+        seen = PositionsCheck(await asyncio.to_thread(topic.partitions))
+        inspection = _Inspection(connection, topic, trust, chains, seen)
+        await inspection.run(since_head)
     finally:
         await asyncio.to_thread(topic.close)
-    return report
+    return inspection.report
 
 
-async def _statements(trust: Trust, report: Report) -> Trusted:
-    # The mark first: a statement that is signed meanwhile is then no missing one.
-    mark = await trust.mark()
-    check = StatementsCheck()
-    statements = trust.heads.statements()
-    while batch := list(islice(statements, VERIFIED_TOGETHER_MAX)):
-        for signed, genuine in zip(batch, await trust.verify(batch), strict=True):
-            check.feed(signed, genuine=genuine)
-    report.findings += check.finish(mark)
-    report.notes += check.notes
-    report.signed_heads = check.count
-    return check.trusted
+class _Statements:
+    """The statements that were kept at the start, verified as they are read."""
+
+    def __init__(self, trust: Trust, mark: Mark, now: datetime) -> None:
+        self._trust = trust
+        self._kept = trust.heads.statements()
+        self.check = StatementsCheck(mark, now)
+
+    async def genuine(self) -> AsyncGenerator[Statement]:
+        """Yield the statements whose signature is valid, in order."""
+        while batch := await asyncio.to_thread(_taken, self._kept, VERIFIED_TOGETHER_MAX):
+            for signed, genuine in zip(batch, await self._trust.verify(batch), strict=True):
+                self.check.feed(signed, genuine=genuine)
+                if genuine:
+                    yield signed.statement
 
 
 @dataclass(slots=True)
@@ -105,85 +114,168 @@ class _Inspection:
 
     connection: Any
     topic: Topic
-    trusted: Trusted
-    report: Report
-    since_head: bool
-    seen: PositionsCheck = field(default_factory=PositionsCheck)
-    committed: dict[int, int] = field(default_factory=dict[int, int])
+    trust: Trust
+    chains: int
+    seen: PositionsCheck
+    report: Report = field(default_factory=Report)
+    spans: dict[int, Span] = field(default_factory=dict[int, Span])
+    """What each partition of the topic holds, read before the log."""
+    oldest: datetime = NEVER
+    """record_time of the oldest link that was read."""
+    held: dict[int, int] = field(default_factory=dict[int, int])
+    """Chain -> sequence of the first link whose event the topic may still hold."""
 
-    async def chain(self, chain: int) -> None:
-        """Verify one chain."""
-        span = await asyncio.to_thread(self.topic.span, chain)
-        head = await self._start(chain)
-        links, compared = ChainCheck(chain, head), TopicCheck(chain)
-        heads = HeadsCheck(chain, self.trusted, head.sequence)
+    async def run(self, since_head: bool) -> None:
+        """Verify all chains."""
+        # The mark is read first, so that a statement signed meanwhile does not look missing. The
+        # statements are read before the log, so that the log has the links of each.
+        mark = await self.trust.mark()
+        statements = _Statements(self.trust, mark, utc_now())
+        for chain in range(self.chains):
+            self.spans[chain] = await asyncio.to_thread(self.topic.span, chain)
+        await keep_session(self.connection)
         async with self.connection.transaction(isolation="repeatable_read", readonly=True):
-            async for row in whole_chain(self.connection, chain, head.sequence):
-                heads.feed(row)
-                compared.feed_row(row)
-                self._place(row, chain)
-                if row.sequence > head.sequence:
-                    links.feed(row)
-        # Events may arrive while the log is read. Compared with the earlier end of the topic, their
-        # links would look inserted.
-        seen = await asyncio.to_thread(self.topic.span, chain)
-        span = Span(max(span.low, seen.low), span.committed, seen.high)
-        self.report.events += await asyncio.to_thread(self._compare, chain, span, compared)
-        self.committed[chain] = span.committed
-        self.report.chains += 1
-        self.report.records += links.rows
-        found = await self._unknown(compared.finish(span), head)
-        self.report.findings += links.finish() + found + heads.finish()
+            starts: dict[int, Head] = {}
+            if since_head:
+                starts = await self._starts()
+            reading = self._reading(starts, statements.genuine())
+            await self._read(reading, statements.check, since_head=since_head)
+            for one in reading.chains.values():
+                await self._compare(one)
+            if not since_head:
+                await self._gaps()
+        self._conclude(reading, statements.check)
 
-    async def _start(self, chain: int) -> Head:
-        """Return the last signed head if the chain is read from there and still has it."""
-        last = self.trusted.last.head(chain) if self.since_head and self.trusted.last else None
-        if last is None:
-            return Head()
-        async with self.connection.transaction(isolation="repeatable_read", readonly=True):
-            async for row in whole_chain(self.connection, chain, last.sequence):
-                if (row.sequence, row.hash) == (last.sequence, last.hash):
-                    return Head(last.sequence, last.hash, last.record_time)
-                break
-        return Head()
+    async def _starts(self) -> dict[int, Head]:
+        """Return the last signed heads of the chains that still have them."""
+        last = await asyncio.to_thread(self.trust.heads.last)
+        if last is None or not all(await self.trust.verify([last])):
+            return {}
+        found: dict[int, Head] = {}
+        for head in last.statement.heads:
+            links = whole_chain(self.connection, head.chain, head.sequence)
+            async with aclosing(links):
+                row = await anext(links, None)
+            if row is not None and (row.sequence, row.hash) == (head.sequence, head.hash):
+                found[head.chain] = Head(head.sequence, head.hash, head.record_time)
+        return found
 
-    def _place(self, row: AuditRow, chain: int) -> None:
-        """Take the link's position; before the first statement, repetitions were not noted."""
-        first = self.trusted.first
-        head = first.head(chain) if first is not None else None
-        counts = first is not None and (head is None or row.sequence > head.sequence)
-        self.seen.feed(position_of(row), chain, counts=counts and not self.since_head)
+    def _reading(self, starts: dict[int, Head], statements: AsyncGenerator[Statement]) -> Reading:
+        found: dict[int, ChainReading] = {}
+        for chain in range(self.chains):
+            start = starts.get(chain, Head())
+            links = whole_chain(self.connection, chain, start.sequence)
+            notes = notes_of_chain(self.connection, chain)
+            found[chain] = ChainReading(chain, links, notes, start)
+        return Reading(found, statements, self.seen.excuse)
 
-    def _compare(self, chain: int, span: Span, compared: TopicCheck) -> int:
-        count = 0
-        for entry in self.topic.entries(chain, span.low):
-            compared.feed_entry(entry, span)
-            count += 1
-        return count
+    async def _read(
+        self, reading: Reading, statements: StatementsCheck, *, since_head: bool
+    ) -> None:
+        async with aclosing(reading.links()) as links:
+            async for one, row in links:
+                if row.log_offset >= self.spans[one.chain].low:
+                    self.held.setdefault(one.chain, row.sequence)
+                if not since_head:
+                    self.oldest = min(self.oldest, row.record_time)
+                    counts = judged(row, statements.first, self.oldest)
+                    self.seen.feed(row, counts=counts)
 
-    async def _unknown(self, found: list[Finding], head: Head) -> list[Finding]:
-        """Leave out events that are on record before the head from which the chain was read."""
-        if not head.sequence:
-            return found
-        absent = [uuid.UUID(one.event_id) for one in found if one.kind is Kind.REMOVED]
-        known = {str(one) for one in await recorded_ids(self.connection, absent)}
-        return [one for one in found if one.event_id not in known or one.kind is not Kind.REMOVED]
+    async def _compare(self, one: ChainReading) -> None:
+        """Compare the end of a chain with its partition of the topic."""
+        chain = one.chain
+        low = await asyncio.to_thread(self.topic.first_offset, chain)
+        span = self.spans[chain]
+        check = TopicCheck(chain, Span(max(span.low, low), span.committed))
+        entries = _Entries(self.topic.entries(chain, check.span.low), check)
+        async for note, _ in notes_of_chain(self.connection, chain):
+            check.feed_note(note)
+        if chain in self.held:
+            async for row in whole_chain(self.connection, chain, self.held[chain]):
+                await entries.feed_to(row.log_offset)
+                check.feed_row(row)
+                await self._look_up(check, at_least=LOOKED_UP_TOGETHER)
+        check.end_of_rows()
+        while await entries.feed_block():
+            await self._look_up(check, at_least=LOOKED_UP_TOGETHER)
+        await self._look_up(check)
+        self.report.events += entries.count
+        # Meanwhile events may have been deleted from the topic.
+        low = await asyncio.to_thread(self.topic.first_offset, chain)
+        self.report.findings += check.finish(low)
 
-    async def positions(self, chains: int) -> None:
+    async def _look_up(self, check: TopicCheck, *, at_least: int = 1) -> None:
+        """Report events that have no link where they are expected and are not on record at all."""
+        unknown = check.unknown(at_least=at_least)
+        known = await recorded_sources(self.connection, ids_of(unknown))
+        for entry in unknown:
+            topic, partition, _ = position = position_of(entry)
+            if entry.event_id not in known:
+                check.lost(entry)
+            elif known[entry.event_id] == (topic, partition):
+                # An earlier version of the service may have left out the note.
+                self.seen.excuse([position])
+
+    async def _gaps(self) -> None:
         """Find events of the source topics that have no record."""
-        if self.since_head:
-            return
-        self.seen.excuse(await repeated_positions(self.connection))
-        places = {chain: self.committed[chain] for chain in range(chains)}
-        excused = await asyncio.to_thread(self._excused, places)
-        self.seen.excuse(excused)
-        self.report.findings += self.seen.finish()
+        await asyncio.to_thread(lambda: self.seen.excuse(self._excused()))
+        ends = await asyncio.to_thread(self.topic.ends, self.seen.sources())
+        self.report.findings += self.seen.finish(ends)
         self.report.excused_offsets = self.seen.excused()
 
-    def _excused(self, places: dict[int, int]) -> Iterable[tuple[str, int, int]]:
-        waiting: Iterator[tuple[str, int, int]] = (
-            position_of(entry)
-            for chain, offset in places.items()
-            for entry in self.topic.entries(chain, offset, settled=False)
-        )
-        return {*waiting, *self.topic.parked(self.seen.topics())}
+    def _excused(self) -> Iterator[Position]:
+        for chain, span in self.spans.items():
+            for entry in self.topic.entries(chain, span.committed, settled=False):
+                position = position_of(entry)
+                # A later event is on record, so this one matters.
+                if self.seen.is_before_last(position):
+                    yield position
+        yield from self.topic.parked(sorted({topic for topic, _ in self.seen.sources()}))
+
+    def _conclude(self, reading: Reading, statements: StatementsCheck) -> None:
+        now = utc_now()
+        for one in reading.chains.values():
+            self.report.findings += one.check.finish() + one.heads.finish(statements.last, now)
+            self.report.notes += one.heads.notes
+            self.report.findings += one.notes.finish()
+            self.report.records += one.check.rows
+        self.report.chains = self.chains
+        self.report.findings += statements.finish()
+        self.report.notes += statements.notes
+        self.report.signed_heads = statements.count
+
+
+class _Entries:
+    """Passes the events of a partition to its check, in step with the links."""
+
+    def __init__(self, entries: Iterator[Entry], check: TopicCheck) -> None:
+        self._entries = entries
+        self._check = check
+        self._block: deque[Entry] = deque()
+        self._ended = False
+        self.count = 0
+        """How many events were read."""
+
+    async def feed_to(self, offset: int) -> None:
+        """Feed the events up to an offset, or to the end of the partition."""
+        while await self._filled() and self._block[0].log_offset <= offset:
+            self._check.feed_entry(self._block.popleft())
+
+    async def feed_block(self) -> bool:
+        """Feed some events; False at the end of the partition."""
+        if not await self._filled():
+            return False
+        while self._block:
+            self._check.feed_entry(self._block.popleft())
+        return True
+
+    async def _filled(self) -> bool:
+        if not self._block and not self._ended:
+            self._block.extend(await asyncio.to_thread(_taken, self._entries, READ_ROWS))
+            self.count += len(self._block)
+            self._ended = not self._block
+        return bool(self._block)
+
+
+def _taken(items: Iterator[Item], count: int) -> list[Item]:
+    return list(islice(items, count))

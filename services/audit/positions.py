@@ -5,16 +5,19 @@ offsets of audit-logs, where the router's transactions leave control records. Ea
 source partition must therefore be recorded, be the repetition of a recorded event, or be parked.
 
 The events of one source partition are in several chains. Only offsets after the point where all of
-these chains are known are judged.
+these chains are known are judged, and only offsets that Kafka gave. The chains are read together,
+so the known offsets are few ranges.
 """
 
-from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import islice
 
 from services.audit.chain import AuditRow, Entry
-from services.audit.verify import ALL_CHAINS, Finding, Kind
+from services.audit.heads import Statement
+from services.audit.ranges import Ranges
+from services.audit.verify import ALL_CHAINS, Finding, Findings, Kind
 
 Source = tuple[str, int]
 """Topic and partition."""
@@ -27,80 +30,156 @@ def position_of(item: AuditRow | Entry) -> Position:
     return item.source_topic, item.source_partition, item.source_offset
 
 
+UPGRADED_AFTER = timedelta(minutes=15)
+"""A log whose oldest link is this much older than its first signed notes has had an upgrade."""
+RELEASE_MAX = timedelta(days=1)
+"""How long processes of an earlier version may still record after others sign notes."""
+
+
+def judged(row: AuditRow, first: Statement | None, oldest: datetime) -> bool:
+    """Return whether this link counts in the check for gaps.
+
+    `first` is the first statement that covers notes of repetitions, `oldest` the time of the first
+    link. The notes of an earlier version are not signed, even during a rolling release.
+    """
+    if first is None:
+        return False
+    head = first.head(row.chain)
+    if head is not None and row.sequence <= head.sequence:
+        return False
+    upgraded = first.sign_time - oldest > UPGRADED_AFTER
+    return not upgraded or row.record_time > first.sign_time + RELEASE_MAX
+
+
 GAPS_MAX = 200
 """The largest number of gaps to report for one source partition."""
+RANGES_MAX = 250_000
+"""The largest number of ranges to keep for one source partition; with more, it is not checked."""
 
 
 @dataclass(slots=True)
 class _Seen:
-    offsets: "array[int]" = field(default_factory=lambda: array("q"))
+    recorded: Ranges = field(default_factory=Ranges)
+    excused: Ranges = field(default_factory=Ranges)
     before: set[int] = field(default_factory=set[int])
     """Chains that have links from before the first position that counts."""
     first: dict[int, int] = field(default_factory=dict[int, int])
     """Chain -> offset of its first link that counts."""
+    scattered: bool = False
+    """There are more ranges than are kept."""
+    highest: AuditRow | None = None
+    """The link with the highest offset."""
+
+    def limit(self) -> None:
+        if len(self.recorded) > RANGES_MAX or len(self.excused) > RANGES_MAX:
+            self.scattered = True
+            self.recorded, self.excused = Ranges(), Ranges()
 
 
 class PositionsCheck:
     """Takes the positions of all links, then all other known positions; `finish` names gaps."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Container[Source]) -> None:
+        """Start with the source partitions that Kafka has."""
+        self._existing = sources
         self._sources: dict[Source, _Seen] = {}
-        self._known: dict[Source, set[int]] = {}
+        self._impossible = Findings(ALL_CHAINS)
 
-    def feed(self, position: Position, chain: int, *, counts: bool = True) -> None:
-        """Take the position of a link. Links that do not count only bound where gaps are judged."""
-        topic, partition, offset = position
-        seen = self._sources.setdefault((topic, partition), _Seen())
-        seen.offsets.append(offset)
+    def feed(self, row: AuditRow, *, counts: bool = True) -> None:
+        """Take a link. A link that does not count only limits where gaps are looked for."""
+        topic, partition, offset = position_of(row)
+        chain = row.chain
+        if (topic, partition) not in self._existing or offset < 0:
+            self._take_impossible(row, f"Kafka has no offset {offset} of {topic}/{partition}")
+            return
+        seen = self._of((topic, partition))
         if counts:
             seen.first.setdefault(chain, offset)
         else:
             seen.before.add(chain)
+        if not seen.scattered:
+            if offset > seen.recorded.last:
+                seen.highest = row
+            seen.recorded.add(offset)
+            seen.limit()
 
     def excuse(self, positions: Iterable[Position]) -> None:
         """Take positions that rightly have no link: repeated, parked or not recorded yet."""
         for topic, partition, offset in positions:
-            self._known.setdefault((topic, partition), set()).add(offset)
+            if (topic, partition) not in self._existing:
+                continue
+            seen = self._of((topic, partition))
+            if not seen.scattered:
+                seen.excused.add(offset)
+                seen.limit()
+
+    def is_before_last(self, position: Position) -> bool:
+        """Return whether a later offset of the same source partition was fed."""
+        topic, partition, offset = position
+        seen = self._sources.get((topic, partition))
+        return seen is not None and offset < seen.recorded.last
 
     def excused(self) -> int:
-        """Return the number of offsets up to the last recorded ones that rightly have no link."""
-        return sum(
-            offset < max(seen.offsets)
-            for source, seen in self._sources.items()
-            for offset in self._known.get(source, set()).difference(seen.offsets)
-        )
+        """Return how many offsets below the last recorded ones rightly have no link."""
+        return sum(_known(seen).count() - seen.recorded.count() for seen in self._sources.values())
 
-    def topics(self) -> list[str]:
-        """Return the source topics of the links, sorted."""
-        return sorted({topic for topic, _ in self._sources})
+    def sources(self) -> list[Source]:
+        """Return the source partitions of the links that Kafka has, sorted."""
+        return sorted(self._sources)
 
-    def finish(self) -> list[Finding]:
-        """Return the gaps in the order of topics, partitions and offsets."""
-        return [
-            _finding(source, first, last)
-            for source in sorted(self._sources)
-            for first, last in self._gaps(source)
-        ]
+    def finish(self, ends: Mapping[Source, int]) -> list[Finding]:
+        """Return the gaps in the order of topics, partitions and offsets, and impossible positions.
 
-    def _gaps(self, source: Source) -> list[tuple[int, int]]:
+        `ends` has the end of each source partition, read after the links: the offset after its
+        last event. Offsets that Kafka never gave are not gaps.
+        """
+        for source, seen in sorted(self._sources.items()):
+            self._bound(seen, ends.get(source, 0))
+        gaps = [one for source in sorted(self._sources) for one in self._found_in(source)]
+        return gaps + self._impossible.all()
+
+    def _bound(self, seen: _Seen, end: int) -> None:
+        """Leave out the offsets from the end on, and name the highest."""
+        row = seen.highest
+        if row is None or row.source_offset < end:
+            return
+        possible = seen.recorded.up_to(end)
+        beyond = seen.recorded.count() - possible.count()
+        place = f"{row.source_topic}/{row.source_partition}"
+        detail = f"has offset {row.source_offset} of {place}, whose end is {end}"
+        self._take_impossible(row, f"{detail} ({beyond} offsets beyond the end)")
+        seen.recorded = possible
+
+    def _take_impossible(self, row: AuditRow, detail: str) -> None:
+        found = Finding(Kind.POSITION, row.chain, row.sequence, str(row.event_id), detail)
+        self._impossible.take(found)
+
+    def _of(self, source: Source) -> _Seen:
+        seen = self._sources.get(source)
+        if seen is None:
+            seen = self._sources[source] = _Seen()
+        return seen
+
+    def _found_in(self, source: Source) -> list[Finding]:
         seen = self._sources[source]
+        if seen.scattered:
+            detail = f"the offsets of {source[0]}/{source[1]} have over {RANGES_MAX:,} gaps"
+            return [Finding(Kind.GAP, ALL_CHAINS, 0, "", detail)]
         if not seen.before <= seen.first.keys():
             return []
         begin = max((seen.first[chain] for chain in seen.before), default=0)
-        found = _missing(begin, sorted({*seen.offsets, *self._known.get(source, ())}))
-        last = max(seen.offsets)
-        return [gap for gap in islice(found, GAPS_MAX) if gap[1] < last]
+        return [_gap(source, *gap) for gap in islice(_known(seen).gaps(begin), GAPS_MAX)]
 
 
-def _missing(begin: int, offsets: Iterable[int]) -> Iterator[tuple[int, int]]:
-    expected = begin
-    for offset in offsets:
-        if offset > expected:
-            yield expected, offset - 1
-        expected = max(expected, offset + 1)
+def _known(seen: _Seen) -> Ranges:
+    """Return the offsets that need no explanation, up to the last recorded one."""
+    known = Ranges()
+    known.update(seen.recorded)
+    known.update(seen.excused.up_to(seen.recorded.last))
+    return known
 
 
-def _finding(source: Source, first: int, last: int) -> Finding:
+def _gap(source: Source, first: int, last: int) -> Finding:
     topic, partition = source
     offsets = f"offset {first}" if first == last else f"offsets {first} to {last}"
     detail = f"{offsets} of {topic}/{partition} not recorded"

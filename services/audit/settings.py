@@ -6,10 +6,10 @@ from bp.audit.v1.audit_events_pb2 import AuditEvent
 from pydantic import Field
 
 from services.chassis.settings import ServiceSettings
-from services.contracts.topics import topic_of
+from services.contracts.topics import read_by, topic_of
 
-TOPIC = topic_of(AuditEvent).name
 GROUP = "audit"
+(TOPIC,) = read_by(GROUP)
 CHAINS = topic_of(AuditEvent).partitions
 """Each partition of the topic is a chain."""
 HEADS_FOLDER = "audit-heads"

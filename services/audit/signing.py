@@ -1,8 +1,8 @@
 """Signs the heads of all chains every minute, and when a verification asks for it.
 
 Order of one round: read the heads, sign, confirm that the lock is still held, keep the statement
-outside the database, keep its mark in OpenBao. A crash between any two steps leaves a sequence that
-the next round continues.
+outside the database, keep its mark in OpenBao. After a crash between any two steps, the next round
+can continue the sequence.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ UNCHANGED_MAX = timedelta(hours=1)
 """Heads that did not change are signed again after this time."""
 RETRY_S = 5.0
 ASKED_EVERY_S = 5.0
-"""Requests sign at most once in this time, because many roles may send them. `bpctl audit verify`
-waits longer."""
+"""Requests cause at most one signature in this time, because many roles may send them.
+`bpctl audit verify` waits longer."""
 
 log = structlog.get_logger()
 
 
 def _is_fresh(last: Statement | None, heads: tuple[ChainHead, ...], now: datetime) -> bool:
-    return last is not None and last.heads == heads and now - last.sign_time < UNCHANGED_MAX
+    return last is not None and last.heads == heads and abs(now - last.sign_time) < UNCHANGED_MAX
 
 
 class Signer:
@@ -47,7 +47,9 @@ class Signer:
         self._missing: Mark | None = None
 
     async def sign(self, *, even_unchanged: bool = False) -> Signed | None:
-        """Sign the heads; None if they did not change, or if another process is signing."""
+        """Sign the heads; None if they did not change, or if another process is signing or has
+        signed meanwhile.
+        """
         async with self._store.turn_to_sign() as turn:
             if turn is None:
                 return None
@@ -62,9 +64,12 @@ class Signer:
             marks = (kept, known.mark, self._mark)
             self._warn_of_missing(kept, marks)
             signed = await self._notary.sign(next_statement(marks, heads, now, statement))
-            # OpenBao may have answered after the session ended and another process signed.
+            # OpenBao may have answered after the session ended and another process signed. The
+            # session may also end now, so the place of the statements checks the number again.
             await turn.confirm()
-            await asyncio.to_thread(self._heads.append, signed)
+            if not await asyncio.to_thread(self._heads.append, signed):
+                log.warning("audit.turn_lost", number=signed.statement.number)
+                return None
             self._mark = Mark.of(signed)
             if not await self._notary.keep_mark(self._mark, version=known.version):
                 log.error("audit.signed_twice", number=self._mark.number)

@@ -1,9 +1,9 @@
 """The log in PostgreSQL: appends a batch in one transaction and reads pages."""
 
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,15 @@ import asyncpg
 
 from services.audit.chain import AuditRow, Entry, Head, link
 from services.audit.heads import ChainHead
-from services.audit.positions import Position, position_of
+from services.audit.notes import Note, NoteHead, noted
+from services.audit.positions import position_of
 from services.audit.settings import CHAINS
 from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
 
 COLUMNS = tuple(field.name for field in fields(AuditRow))
-CURSOR_ROWS = 1000
+NOTE_COLUMNS = tuple(field.name for field in fields(Note))
+CURSOR_ROWS = 250
 
 _QUERIES = Path(__file__).parent / "sql" / "queries.sql"
 
@@ -66,16 +68,32 @@ class Store:
                     records=[tuple(getattr(row, name) for name in COLUMNS) for row in rows],
                 )
             if repeated:
-                await connection.execute(self._queries.note_repeated, *zip(*repeated, strict=True))
+                await self._note(connection, repeated)
         return len(rows)
+
+    async def _note(self, connection: Any, repeated: Sequence[Entry]) -> None:
+        """Note repetitions that have no note; the chains are locked, so the check is exact."""
+        wanted = {(*position_of(entry), entry.event_id): entry for entry in repeated}
+        columns = zip(*wanted, strict=True)
+        for known in await connection.fetch(self._queries.already_noted, *columns):
+            wanted.pop(tuple(known), None)
+        chains = sorted({entry.chain for entry in wanted.values()})
+        heads = await connection.fetch(self._queries.note_heads, chains)
+        ends = {row["chain"]: NoteHead(row["sequence"], row["hash"]) for row in heads}
+        await connection.copy_records_to_table(
+            "repeated",
+            schema_name="audit",
+            columns=NOTE_COLUMNS,
+            records=[astuple(note) for note in noted(wanted.values(), ends)],
+        )
 
     @asynccontextmanager
     async def turn_to_sign(self) -> AsyncGenerator[Turn | None]:
         """Yield a turn under the lock of signing; None if another process has it."""
         async with self._pool.acquire() as connection, connection.transaction():
             if await connection.fetchval(self._queries.try_lock_signing):
-                rows = await connection.fetch(self._queries.heads, range(CHAINS))
-                heads = tuple(ChainHead(**row) for row in rows)
+                rows = await connection.fetch(self._queries.heads_to_sign, range(CHAINS))
+                heads = tuple(_chain_head(row) for row in rows)
                 yield Turn(heads, partial(connection.execute, self._queries.confirm_session))
             else:
                 yield None
@@ -97,43 +115,58 @@ class Store:
         await self._pool.execute(self._queries.ensure_partitions, months_ahead)
 
 
+async def keep_session(connection: Any) -> None:
+    """Let the session wait in a transaction for as long as a verification takes."""
+    await connection.execute(load_queries(_QUERIES).keep_session)
+
+
 async def whole_chain(
     connection: Any, chain: int, from_sequence: int = 0
-) -> AsyncIterator[AuditRow]:
+) -> AsyncGenerator[AuditRow]:
     """Yield the links of a chain in order; the connection must be in a transaction."""
     query = load_queries(_QUERIES).whole_chain
     async for row in connection.cursor(query, chain, from_sequence, prefetch=CURSOR_ROWS):
         yield AuditRow(**row)
 
 
-async def recorded_ids(connection: Any, ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    """Return which of the events are on record."""
+async def recorded_sources(
+    connection: Any, ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, tuple[str, int]]:
+    """Return the source partition of each of the events that is on record."""
     query = load_queries(_QUERIES).recorded
     rows = await connection.fetch(query, ids, min(ids), max(ids)) if ids else []
-    return {row["event_id"] for row in rows}
+    return {row["event_id"]: (row["source_topic"], row["source_partition"]) for row in rows}
 
 
-async def repeated_positions(connection: Any) -> list[Position]:
-    """Return the positions of source topics that repeat a recorded event."""
-    rows = await connection.fetch(load_queries(_QUERIES).repeated)
-    return [tuple(row) for row in rows]
+async def notes_of_chain(connection: Any, chain: int) -> AsyncGenerator[tuple[Note, bool]]:
+    """Yield the notes of a chain in order, each with whether its event is on record in the same
+    source partition; the connection must be in a transaction.
+    """
+    query = load_queries(_QUERIES).notes_of_chain
+    async for row in connection.cursor(query, chain, prefetch=CURSOR_ROWS):
+        *columns, on_record = row
+        yield Note(*columns), on_record
+
+
+def _chain_head(row: Any) -> ChainHead:
+    return ChainHead(**{name: value for name, value in row.items() if value is not None})
 
 
 def _told_apart(
     entries: Sequence[Entry], recorded: Mapping[uuid.UUID, Any]
-) -> tuple[list[Entry], list[tuple[str, int, int, uuid.UUID]]]:
-    """Return the first entry of each new event, and the positions that repeat an event."""
+) -> tuple[list[Entry], list[Entry]]:
+    """Return the first entry of each new event, and the entries that repeat one elsewhere."""
     known = {
         event_id: (row["source_topic"], row["source_partition"], row["source_offset"])
         for event_id, row in recorded.items()
     }
     fresh: list[Entry] = []
-    repeated: list[tuple[str, int, int, uuid.UUID]] = []
+    repeated: list[Entry] = []
     for entry in entries:
         position = position_of(entry)
         if entry.event_id not in known:
             known[entry.event_id] = position
             fresh.append(entry)
         elif known[entry.event_id] != position:
-            repeated.append((*position, entry.event_id))
+            repeated.append(entry)
     return fresh, repeated

@@ -12,9 +12,9 @@ from google.protobuf.message import DecodeError
 
 from services.audit.chain import Entry
 from services.audit.mapping import to_entry
-from services.audit.positions import Position
+from services.audit.positions import Position, Source
 from services.audit.settings import GROUP, TOPIC
-from services.audit.verify import Span
+from services.audit.verify_topic import Span
 from services.chassis.kafka import BadMessage, Record, to_record
 from services.contracts.topics import DEAD_LETTER_PARTITIONS, DEAD_LETTER_SUFFIX
 
@@ -24,7 +24,7 @@ TIMEOUT_S = 15.0
 
 
 class Topic:
-    """The topic audit-logs, and the dead-letter topics of what it is made from."""
+    """The topic audit-logs, and the dead-letter topics of audit-logs and of its source topics."""
 
     def __init__(self, bootstrap: str) -> None:
         self._common = {"bootstrap.servers": bootstrap, "enable.auto.commit": False, "log_level": 3}
@@ -37,6 +37,8 @@ class Topic:
             "group.id": f"audit-verify-{uuid.uuid4()}",
             "isolation.level": isolation,
             "enable.partition.eof": True,
+            # Events may be deleted while they are read; the rest must not be skipped.
+            "auto.offset.reset": "earliest",
             # An empty fetch reports the end of a partition, so fetches must not wait.
             "fetch.wait.max.ms": 10,
         }
@@ -48,16 +50,32 @@ class Topic:
             client.close()
 
     def span(self, chain: int) -> Span:
-        """Return the partition's first offset, end offset and the group's committed offset."""
+        """Return the partition's first offset and the group's committed offset."""
         place = TopicPartition(TOPIC, chain)
-        low, high = self._settled.get_watermark_offsets(place, timeout=TIMEOUT_S)
+        low, _ = self._settled.get_watermark_offsets(place, timeout=TIMEOUT_S)
         (committed,) = self._group.committed([place], timeout=TIMEOUT_S)
-        return Span(low, max(committed.offset, low), high)
+        return Span(low, max(committed.offset, low))
+
+    def first_offset(self, chain: int) -> int:
+        """Return the partition's first offset."""
+        return self._offsets(TOPIC, chain)[0]
+
+    def partitions(self) -> set[Source]:
+        """Return the partitions of every topic."""
+        topics = self._all.list_topics(timeout=TIMEOUT_S).topics
+        return {(name, number) for name, topic in topics.items() for number in topic.partitions}
+
+    def ends(self, sources: Iterable[Source]) -> dict[Source, int]:
+        """Return the end of each partition: the offset after its last message."""
+        return {source: self._offsets(*source)[1] for source in sources}
+
+    def _offsets(self, topic: str, number: int) -> tuple[int, int]:
+        return self._all.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_S)
 
     def entries(self, chain: int, low: int, *, settled: bool = True) -> Iterator[Entry]:
         """Yield the events from an offset to the end; skip invalid messages, which were parked.
 
-        Without `settled`, also events of transactions that are still open.
+        With `settled` false, the events of open transactions are included.
         """
         reader = self._settled if settled else self._all
         for message in _read(reader, TOPIC, chain, low):
@@ -81,7 +99,7 @@ class Topic:
 
 
 def _read(reader: Consumer, topic: str, number: int, low: int) -> Iterator[Message]:
-    """Yield the messages of a partition from an offset to its end when the end is reached."""
+    """Yield the messages of a partition from an offset on; stop at the partition's end."""
     place = TopicPartition(topic, number, low)
     first, end = reader.get_watermark_offsets(place, timeout=TIMEOUT_S)
     if max(first, low) >= end:

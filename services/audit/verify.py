@@ -2,27 +2,28 @@
 
 `ChainCheck` reads only the links. It checks that their numbers have no gap, their hashes match, and
 each link names the previous one. It finds any tampering that does not recompute all later hashes.
-`TopicCheck` compares the links with the topic that they came from. So it also finds a cut tail, a
-chain that was recomputed to its end, and links that were never events.
+Its memory does not grow with the chain: findings and links that are kept for a second look have
+limits.
 """
 
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
 from services.audit.chain import (
     GENESIS,
     AuditRow,
-    Entry,
     Head,
-    content_digest,
     digest,
     digest_at,
 )
 
 PLACES_MAX = 500
-"""The largest number of places to try for a misplaced link; a longer disorder is reported as
-changed links."""
+"""The largest number of places to try for a misplaced link, and of misplaced links; a longer
+disorder is reported as changed links."""
+FINDINGS_MAX = 1000
+"""The largest number of findings that one check names; further ones are counted."""
 
 
 class Kind(StrEnum):
@@ -40,6 +41,12 @@ class Kind(StrEnum):
     """Statements are missing; the sequence is the first one's number."""
     UNSIGNED = "unsigned"
     """Links were written after the last signed head, and no head is being signed."""
+    NOTE_FORGED = "note forged"
+    """A note of a repeated event was changed, added or removed."""
+    CLOCK = "clock"
+    """The last link or the last statement has a time in the future."""
+    POSITION = "position"
+    """A record has an offset of a source topic that Kafka never gave."""
     GAP = "gap"
     """An event of a source topic has no record."""
 
@@ -62,15 +69,43 @@ class Finding:
     detail: str
 
 
+class Findings:
+    """The first findings of a check, and the number of further ones."""
+
+    def __init__(self, chain: int) -> None:
+        self._chain = chain
+        self._named: list[Finding] = []
+        self._more: Counter[Kind] = Counter()
+
+    def add(self, kind: Kind, sequence: int, event_id: str, detail: str) -> None:
+        """Take a finding of the chain."""
+        self.take(Finding(kind, self._chain, sequence, event_id, detail))
+
+    def take(self, finding: Finding) -> None:
+        """Take a finding."""
+        if len(self._named) < FINDINGS_MAX:
+            self._named.append(finding)
+        else:
+            self._more[finding.kind] += 1
+
+    def all(self) -> list[Finding]:
+        """Return the findings in the order in which they came, then one for further ones."""
+        further = [
+            Finding(kind, self._chain, 0, "", f"{count} further findings of this kind")
+            for kind, count in sorted(self._more.items())
+        ]
+        return self._named + further
+
+
 class ChainCheck:
     """Takes the links of one chain in the order of their numbers; `finish` returns the findings."""
 
     def __init__(self, chain: int, head: Head = Head()) -> None:  # noqa: B008 - it is frozen
         """Start after a link that is known to be right; without one, at the start of the chain."""
-        self._chain = chain
-        self._findings: list[Finding] = []
+        self._findings = Findings(chain)
         self._before_hash = GENESIS
         self._last: AuditRow | None = None
+        self._last_is_sound = True
         self._last_hash = head.hash
         self._last_number = head.sequence
         self._unsound: list[AuditRow] = []
@@ -91,14 +126,14 @@ class ChainCheck:
         if not gap and row.previous_hash != self._last_hash:
             self._broken_link(row, sound)
         if not sound:
-            self._unsound.append(row)
-            self._places.append(row.sequence)
+            self._keep_unsound(row)
         self._before_hash = self._last_hash
+        self._last_is_sound = sound
         self._last, self._last_hash, self._last_number = row, row.hash, row.sequence
 
     def finish(self) -> list[Finding]:
         """Return all findings in the order of the links."""
-        self._places.append(self._last_number + 1)
+        self._may_belong_at(self._last_number + 1)
         moved: dict[int, int] = {}
         for row in self._unsound:
             place = self._place_of(row)
@@ -110,7 +145,8 @@ class ChainCheck:
             else:
                 self._find(Kind.CHANGED, row, "its content does not match its hash")
         self._vacated(moved)
-        return sorted(set(self._findings), key=lambda f: (f.sequence, f.kind, f.detail))
+        found = set(self._findings.all())
+        return sorted(found, key=lambda f: (not f.sequence, f.sequence, f.kind, f.detail))
 
     def _vacated(self, moved: dict[int, int]) -> None:
         """Report places whose link was moved away and to which no other link belongs."""
@@ -120,8 +156,19 @@ class ChainCheck:
             if place < end:
                 self._add(Kind.REMOVED, place, "", f"link {place} is gone, later links moved up")
 
+    def _keep_unsound(self, row: AuditRow) -> None:
+        """Keep a link whose place is looked for at the end."""
+        if len(self._unsound) < PLACES_MAX:
+            self._unsound.append(row)
+        else:
+            self._find(Kind.CHANGED, row, "its content does not match its hash")
+        self._may_belong_at(row.sequence)
+
+    def _may_belong_at(self, *places: int) -> None:
+        self._places += places[: PLACES_MAX - len(self._places)]
+
     def _missing(self, first: int, last: int) -> None:
-        self._places += range(first, min(last, first + PLACES_MAX) + 1)
+        self._may_belong_at(*range(first, min(last, first + PLACES_MAX) + 1))
         span = f"link {first}" if first == last else f"links {first} to {last}"
         self._add(Kind.REMOVED, first, "", f"{span} of the chain missing")
 
@@ -131,6 +178,7 @@ class ChainCheck:
         first, keep = self._last, self._last
         if not self._fits(first) and self._fits(row):
             keep = row
+            self._last_is_sound = True
             self._unsound = [r for r in self._unsound if r is not first]
         other = row if keep is first else first
         self._last, self._last_hash = keep, keep.hash
@@ -146,19 +194,18 @@ class ChainCheck:
             if sound:
                 self._find(Kind.CHANGED, row, "hash recomputed: it names a link before the first")
             return
-        last_sound = not (self._unsound and self._unsound[-1] is last)
         if row.previous_hash == self._before_hash:
-            self._places.append(last.sequence)
-            if last_sound:
+            self._may_belong_at(last.sequence)
+            if self._last_is_sound:
                 self._find(Kind.INSERTED, last, "the next link names the link before this one")
-            else:
+            elif self._unsound and self._unsound[-1] is last:
                 self._skipped.add(last.event_id)
-        elif sound and last_sound:
+        elif sound and self._last_is_sound:
             self._find(Kind.CHANGED, last, "hash recomputed: the next link names another hash")
 
     def _place_of(self, row: AuditRow) -> int | None:
         """Return the sequence number for which the link's hash is correct, or None."""
-        for place in self._places[:PLACES_MAX]:
+        for place in self._places:
             if place != row.sequence and digest_at(row, place) == row.hash:
                 return place
         return None
@@ -167,57 +214,4 @@ class ChainCheck:
         self._add(kind, row.sequence, str(row.event_id), detail)
 
     def _add(self, kind: Kind, sequence: int, event_id: str, detail: str) -> None:
-        self._findings.append(Finding(kind, self._chain, sequence, event_id, detail))
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The offsets that were read from a partition: `low` inclusive, `high` exclusive.
-
-    Every event before `committed` must be recorded; the group may still be writing later ones.
-    """
-
-    low: int
-    committed: int
-    high: int
-
-
-class TopicCheck:
-    """Takes a chain's links, then the partition's entries; `finish` returns where they differ."""
-
-    def __init__(self, chain: int) -> None:
-        self._chain = chain
-        self._rows: dict[uuid.UUID, tuple[int, int, bytes]] = {}
-        self._seen: set[uuid.UUID] = set()
-        self._findings: list[Finding] = []
-
-    def feed_row(self, row: AuditRow) -> None:
-        """Take a link; only its place and a digest of its content are kept."""
-        self._rows[row.event_id] = (row.sequence, row.log_offset, content_digest(row))
-
-    def feed_entry(self, entry: Entry, span: Span) -> None:
-        """Take an event of the topic, in the order of offsets."""
-        found = self._rows.get(entry.event_id)
-        event_id = str(entry.event_id)
-        if found is None:
-            if entry.log_offset < span.committed:
-                detail = f"event at offset {entry.log_offset} of the topic is not recorded"
-                self._findings.append(Finding(Kind.REMOVED, self._chain, 0, event_id, detail))
-            return
-        sequence, offset, content = found
-        # The topic may contain the same event again at a later offset; the first one counts.
-        if entry.log_offset != offset:
-            return
-        self._seen.add(entry.event_id)
-        if content != content_digest(entry):
-            detail = f"differs from the event at offset {offset} of the topic"
-            self._findings.append(Finding(Kind.CHANGED, self._chain, sequence, event_id, detail))
-
-    def finish(self, span: Span) -> list[Finding]:
-        """Return all findings; links older than the topic's first offset are not compared."""
-        for event_id, (sequence, offset, _) in self._rows.items():
-            if event_id not in self._seen and offset >= span.low:
-                detail = f"no such event at offset {offset} of the topic"
-                finding = Finding(Kind.INSERTED, self._chain, sequence, str(event_id), detail)
-                self._findings.append(finding)
-        return sorted(self._findings, key=lambda f: (f.sequence, f.detail))
+        self._findings.add(kind, sequence, event_id, detail)

@@ -20,9 +20,9 @@ Result = TypeVar("Result")
 Begun = Callable[[], None]
 
 
-def _own(error: BaseException) -> BaseException:
-    """Return a caller's own copy of a batch's error: each raise adds to an error's traceback, and
-    keeps alive the frames in it."""
+def own_copy(error: BaseException) -> BaseException:
+    """Return a caller's own copy of a batch's error. Each raise adds frames to an error's traceback
+    and keeps them in memory."""
     try:
         copied = copy.copy(error)
     except Exception:  # noqa: BLE001 - some classes cannot be called with their arguments
@@ -75,19 +75,19 @@ class Batcher(Generic[Item, Result]):
     async def submit(self, item: Item, begun: Begun | None = None) -> Result:
         """Carry out one call, in a batch with calls that arrive at the same time.
 
-        `begun` is called when the batch starts. Cancelled before that, the call has no effect;
-        cancelled later, it is carried out and only its result is lost.
+        `begun` is called when the batch starts. A call that is cancelled before that has no effect;
+        a call that is cancelled later is still carried out, and only its result is lost.
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future, begun))
         if self._worker is None or self._worker.done():
-            # Not the context of the call that happens to come first: its ids would be in log lines
-            # about other calls.
+            # The batches do not run in the context of the first call: its ids would then be in log
+            # lines about other calls.
             self._worker = asyncio.create_task(self._work(), context=self._context.copy())
         return await future
 
     async def settle(self) -> None:
-        """Wait until no batch is in flight, also batches whose callers have given up."""
+        """Wait until no batch is in flight, including batches whose callers have given up."""
         while self._in_flight:
             await asyncio.wait(self._in_flight)
 
@@ -121,7 +121,7 @@ class Batcher(Generic[Item, Result]):
         if isinstance(results, BaseException):
             for _, future in batch:
                 if not future.done():
-                    future.set_exception(_own(results))
+                    future.set_exception(own_copy(results))
             return
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():

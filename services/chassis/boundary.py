@@ -32,6 +32,11 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
+_UUID = re.compile(
+    r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE
+)
+"""A UUID with its hyphens or without. Python's own parser also takes spaces and underscores."""
+
 log = structlog.get_logger()
 
 
@@ -45,7 +50,7 @@ def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
     subject = metadata.get("x-bp-subject", "")
     scopes = frozenset(metadata.get("x-bp-scope", "").split())
     if contract.audience is Audience.CUSTOMER:
-        _require_customer(contract, subject, scopes)
+        subject = _customer(contract, subject, scopes)
     key = metadata.get("idempotency-key", "")
     if contract.idempotency_key_required:
         _require_key(key)
@@ -82,7 +87,7 @@ def _plain(form: re.Pattern[str], text: str) -> str:
 
 
 def _partner(contract: MethodContract, metadata: dict[str, str]) -> str:
-    """Return the partner's name, which the gateway reads in the client certificate."""
+    """Return the partner's name, which the gateway reads from the client certificate."""
     if contract.audience is not Audience.PARTNER:
         return ""
     name = metadata.get("x-bp-partner", "")
@@ -91,13 +96,13 @@ def _partner(contract: MethodContract, metadata: dict[str, str]) -> str:
     return name
 
 
-def _require_customer(contract: MethodContract, subject: str, scopes: frozenset[str]) -> None:
-    try:
-        uuid.UUID(subject)
-    except ValueError:
-        raise errors.Unauthenticated from None
+def _customer(contract: MethodContract, subject: str, scopes: frozenset[str]) -> str:
+    """Return the customer's id in its one spelling: small letters with hyphens."""
+    if not _UUID.fullmatch(subject):
+        raise errors.Unauthenticated
     if not scopes.issuperset(contract.scopes):
         raise errors.ScopeMissing(scopes=" ".join(contract.scopes))
+    return str(uuid.UUID(subject))
 
 
 def _require_key(key: str) -> None:

@@ -45,17 +45,29 @@ class Call:
 
 
 REPLAYED_HEADER = "idempotent-replayed"
-"""Says that an answer is the first answer to the request's Idempotency-Key, and "true"."""
+"""The header, with the value "true", of an answer that repeats the key's first answer."""
+
+ETAG_HEADER = "etag"
+"""The entity tag of the resource that an answer contains (RFC 9110, 8.8.3)."""
 
 answer_headers: ContextVar[dict[str, str]] = ContextVar("answer_headers")
 """The headers that the boundary adds to the answer of the running task's call."""
 
 
 def note_replay() -> None:
-    """Add to the call's answer that it repeats an earlier one; without a call do nothing."""
+    """Note in the call's answer that it repeats an earlier one; without a call, do nothing."""
+    _note(REPLAYED_HEADER, "true")
+
+
+def note_etag(etag: str) -> None:
+    """Add the entity tag, quotes included, to the call's answer; without a call do nothing."""
+    _note(ETAG_HEADER, etag)
+
+
+def _note(name: str, value: str) -> None:
     headers = answer_headers.get(None)
     if headers is not None:
-        headers[REPLAYED_HEADER] = "true"
+        headers[name] = value
 
 
 current_call: ContextVar[Call] = ContextVar("current_call")
@@ -65,8 +77,8 @@ current_call: ContextVar[Call] = ContextVar("current_call")
 def service_account(forwarded_client_cert: str) -> str:
     """Return the service account in Envoy's x-forwarded-client-cert, or "" if there is none.
 
-    The header has an element for each proxy; the last one is that of this service's own
-    sidecar. It must name exactly one URI: a certificate with two identities is nobody's.
+    The header has an element for each proxy; this service's own sidecar wrote the last one.
+    It must name exactly one URI, because a certificate with two identities is not accepted.
     """
     uris = [value for name, value in _last_element(forwarded_client_cert) if name == "URI"]
     if len(uris) != 1:
@@ -75,7 +87,7 @@ def service_account(forwarded_client_cert: str) -> str:
 
 
 def _last_element(header: str) -> list[tuple[str, str]]:
-    """Return the pairs of the last element, none of a malformed header.
+    """Return the pairs of the last element; no pairs if the header is malformed.
 
     Elements are separated by commas and pairs by semicolons. A value that contains one of them is
     in double quotes, in which a backslash precedes a quote.

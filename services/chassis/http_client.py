@@ -1,6 +1,10 @@
 """HTTP to partners, through the sidecar's Unix socket: it adds TLS, retries and breakers."""
 
+from typing import Any
+
 import aiohttp
+import orjson
+import structlog
 
 from services.chassis.settings import ServiceSettings
 
@@ -14,12 +18,15 @@ TOTAL_S = 40.0
 """Longer than the sidecar's longest timeout for a partner (30 s), and shorter than the shortest
 lease under which a worker asks a partner (45 s)."""
 
+log = structlog.get_logger()
+
 
 def partner_session(settings: ServiceSettings) -> aiohttp.ClientSession:
     """Return a session for one partner. Request http://<partner host>/path; the sidecar makes it
     HTTPS.
 
-    Each partner has its own, so that requests that hang at one leave connections to the others.
+    Each partner has its own session, so requests that hang at one partner leave connections free
+    for the others.
     """
     connector = aiohttp.UnixConnector(path=str(settings.socket_out), limit=CONNECTIONS_MAX)
     # The sidecar's route has the real timeout; this one only catches a sidecar that is down.
@@ -46,3 +53,24 @@ async def read_answer(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > ANSWER_BYTES_MAX:
             raise aiohttp.ClientPayloadError(f"the answer exceeds {ANSWER_BYTES_MAX} bytes")
     return bytes(body)
+
+
+def json_of(body: bytes) -> Any:
+    """Return the value of a JSON text; None for an empty or unreadable one."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def log_unexpected_answer(partner: str, call: str, status: int) -> None:
+    """Log an answer that the partner's protocol does not define, or that cannot be used.
+
+    The body is never logged, because it may contain personal data or a secret.
+    """
+    log.warning(f"{partner}.unexpected_answer", call=call, status=status)
+
+
+def log_no_answer(partner: str, call: str, error: Exception) -> None:
+    """Log a call without a complete answer of the partner."""
+    log.warning(f"{partner}.no_answer", call=call, error=type(error).__name__)

@@ -1,7 +1,7 @@
 """Fingerprints: two requests are the same when message type and payload are equal.
 
-The contract says which fields are UUIDs. RFC 9562 writes them in either case, and some platforms
-write capitals, so a fingerprint covers the small letters.
+The contract says which fields are UUIDs. RFC 9562 allows capitals and small letters in a UUID, and
+some platforms write capitals. So a fingerprint is computed from the small letters.
 """
 
 import hashlib
@@ -17,9 +17,21 @@ _RULES: Any = validate_pb2.field
 
 def fingerprint(request: Message) -> bytes:
     """Return the SHA-256 of the request's type and payload, 32 bytes."""
+    return _digest(_canonical(request))
+
+
+def former_fingerprint(request: Message) -> bytes | None:
+    """Return the fingerprint that versions before 2026-12 stored for a request with capitals in a
+    UUID: that of the request as it was sent. None for all other requests, whose fingerprint is the
+    same. This function may be deleted 400 days after the last process of such a version has ended,
+    because the keys of that version are forgotten then.
+    """
+    return None if _canonical(request) is request else _digest(request)
+
+
+def _digest(request: Message) -> bytes:
     name = request.DESCRIPTOR.full_name.encode()
-    payload = _canonical(request).SerializeToString(deterministic=True)
-    return hashlib.sha256(name + b"\0" + payload).digest()
+    return hashlib.sha256(name + b"\0" + request.SerializeToString(deterministic=True)).digest()
 
 
 def _canonical(request: Message) -> Message:

@@ -1,7 +1,7 @@
-"""Carries out calls alone that cannot be part of a batch, on few connections.
+"""Carries out calls that cannot be part of a batch, each alone and all on few connections.
 
 Calls with the same key, such as an account, run one after the other. So a row that stays locked
-takes one place, and calls about other rows have the rest.
+takes one place, and the other places are free for calls about other rows.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class _Line:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     calls: int = 0
     is_busy: bool = False
-    """Whether a call found its row locked for too long. Those that wait would find the same."""
+    """Whether a call found its row locked for too long. The waiting calls would find the same."""
 
 
 class LoneCalls:
@@ -33,7 +33,7 @@ class LoneCalls:
 
     @asynccontextmanager
     async def turn(self, key: Hashable) -> AsyncGenerator[None]:
-        """Wait for the turn of a key's call.
+        """Wait until it is this call's turn among the calls with its key.
 
         The block raises AccountBusy when its row stays locked. Then all calls that wait for the key
         raise it too, and later calls try again.

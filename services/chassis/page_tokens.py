@@ -23,9 +23,14 @@ def page_rows(page_size: int) -> int:
     return min(page_size or _PAGE_ROWS, PAGE_ROWS_MAX)
 
 
-def query_digest(*parts: object) -> bytes:
-    """Return the digest of a list's method, caller and filters."""
-    return hashlib.sha256("\0".join(str(part) for part in parts).encode()).digest()
+def query_digest(*parts: object, **filters: object) -> bytes:
+    """Return the digest of a list's method, caller and filters.
+
+    A filter that is None is not part of the digest. So a release that adds a filter keeps the
+    tokens of lists that do not use it, and the version before it accepts the new ones.
+    """
+    used = [f"{name}={value}" for name, value in filters.items() if value is not None]
+    return hashlib.sha256("\0".join([*map(str, parts), *used]).encode()).digest()
 
 
 class PageTokens:

@@ -42,7 +42,7 @@ class ServiceSettings(BaseSettings):
     socket_out: Path | None = None
     """The sidecar's Unix socket for calls to other services and to partners."""
     openbao_addr: str
-    """URL of OpenBao."""
+    """URL of OpenBao, or `unix://` and the path of its socket on one machine."""
     service_account_token_file: Path
     """JWT of the service account, as Kubernetes projects it."""
     kafka_bootstrap: str = ""

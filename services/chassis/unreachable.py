@@ -15,6 +15,8 @@ UNREACHABLE: tuple[type[Exception], ...] = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
+    # Another session holds a row for longer than the statement may wait.
+    asyncpg.LockNotAvailableError,
     # asyncpg raises this when the server closes a connection while the pool hands it out.
     asyncpg.InternalClientError,
 )
@@ -34,7 +36,7 @@ _UNREACHABLE_CODES = frozenset(
 def is_unreachable(error: BaseException) -> bool:
     """Return whether the error means that a store or another service is temporarily unreachable."""
     if isinstance(error, grpc.aio.AioRpcError):
-        # Without a time to retry, RESOURCE_EXHAUSTED is a message that is too large: a defect.
+        # RESOURCE_EXHAUSTED without a time to retry means that a message is too large: a defect.
         overloaded = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         retriable = any(name == "retry-after" for name, _ in error.trailing_metadata() or ())
         return error.code() in _UNREACHABLE_CODES or (overloaded and retriable)

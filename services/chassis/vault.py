@@ -16,10 +16,12 @@ import hvac
 import hvac.exceptions
 import structlog
 
+from services.chassis import unix_http
 from services.chassis.settings import ServiceSettings
 
 RENEW_S = 45 * 60
 RETRY_S = 15
+TIMEOUT_S = 5
 
 OPEN_WITHIN_S = 45.0
 """How long a starting service waits for OpenBao; a service has one minute to become ready."""
@@ -60,7 +62,7 @@ class Vault:
     def __init__(self, settings: ServiceSettings, renew_s: float = RENEW_S) -> None:
         self._settings = settings
         self._renew_s = renew_s
-        self._client: Any = hvac.Client(url=settings.openbao_addr, timeout=5)
+        self._client: Any = _client(settings.openbao_addr)
 
     @property
     def token(self) -> str:
@@ -139,6 +141,13 @@ class Vault:
             log.warning("vault.login_failed", error=type(error).__name__)
             return False
         return True
+
+
+def _client(addr: str) -> Any:
+    if not addr.startswith(unix_http.SCHEME):
+        return hvac.Client(url=addr, timeout=TIMEOUT_S)
+    session = unix_http.session(addr.removeprefix(unix_http.SCHEME))
+    return hvac.Client(url=f"http://{unix_http.HOST}", timeout=TIMEOUT_S, session=session)
 
 
 async def open_vault(settings: ServiceSettings) -> Vault:

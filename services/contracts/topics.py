@@ -23,6 +23,8 @@ class Topic:
 
     name: str
     partitions: int
+    reader_groups: tuple[str, ...]
+    """Consumer groups that must read every record before it is deleted."""
 
     @property
     def dead_letters(self) -> str:
@@ -35,7 +37,7 @@ def topic(number: topics_pb2.Topic) -> Topic:
     """Return a topic by its number in the contract, such as topics_pb2.PAYMENTS."""
     value = topics_pb2.Topic.DESCRIPTOR.values_by_number[number]
     spec = value.GetOptions().Extensions[_SPEC]
-    return Topic(spec.name, spec.partitions)
+    return Topic(spec.name, spec.partitions, tuple(spec.reader_groups))
 
 
 def topic_of(envelope: type[Message]) -> Topic:
@@ -47,3 +49,15 @@ def all_topics() -> tuple[Topic, ...]:
     """Return every topic, in the order of the contract."""
     numbers = topics_pb2.Topic.DESCRIPTOR.values_by_number
     return tuple(topic(number) for number in numbers if number != topics_pb2.TOPIC_UNSPECIFIED)
+
+
+def read_by(group: str) -> tuple[str, ...]:
+    """Return the names of the topics that a consumer group reads.
+
+    Raises ValueError for a group without a topic in the contract: its records could be deleted
+    before it reads them.
+    """
+    names = tuple(each.name for each in all_topics() if group in each.reader_groups)
+    if not names:
+        raise ValueError(f"no topic of the contract has the reader group {group}")
+    return names

@@ -69,3 +69,13 @@ class CustomersApi:
         ids = {uuid.UUID(customer_id) for customer_id in request.customer_ids}
         locales = await handlers.batch_get_locales(self._deps, ids)
         return pb.BatchGetLocalesResponse(locales={str(k): v for k, v in locales.items()})
+
+    async def batch_get_holders(
+        self, request: pb.BatchGetHoldersRequest, _: Any
+    ) -> pb.BatchGetHoldersResponse:
+        """Read the holders of several accounts."""
+        ids = {uuid.UUID(account_id) for account_id in request.account_ids}
+        holders = await handlers.batch_get_holders(self._deps, ids)
+        return pb.BatchGetHoldersResponse(
+            holders={str(k): mapping.holder_message(v) for k, v in holders.items()}
+        )

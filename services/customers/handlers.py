@@ -9,6 +9,7 @@ from services.customers.balance_waiters import BalanceWaiters
 from services.customers.errors import AccountNotFound, CustomerNotFound, PositionNotReached
 from services.customers.settings import CustomersSettings
 from services.customers.state import (
+    AccountHolder,
     Balance,
     CheckedDebit,
     Customer,
@@ -42,6 +43,13 @@ async def batch_get_locales(
 ) -> dict[uuid.UUID, str]:
     """Return the languages of the customers that exist, by id."""
     return await deps.store.locales(customer_ids)
+
+
+async def batch_get_holders(
+    deps: Dependencies, account_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, AccountHolder]:
+    """Return the holders of the accounts that exist, by account."""
+    return await deps.store.holders(account_ids)
 
 
 async def list_accounts(

@@ -11,6 +11,7 @@ from services.chassis.kafka import BadMessage
 from services.chassis.timestamps import to_timestamp
 from services.customers.state import (
     Account,
+    AccountHolder,
     Balance,
     CheckedDebit,
     Customer,
@@ -71,6 +72,13 @@ def own_account_message(own: OwnAccount, routing_number: str) -> account_pb2.Acc
     message.routing_number = routing_number
     message.balance.CopyFrom(balance_message(own.holding.balance))
     return message
+
+
+def holder_message(holder: AccountHolder) -> account_pb2.AccountHolder:
+    """Return the holder of an account as a message of the contract."""
+    return account_pb2.AccountHolder(
+        name=holder.name, account_number_ending=holder.account_number_ending
+    )
 
 
 def balance_message(balance: Balance) -> account_pb2.Balance:

@@ -1,13 +1,10 @@
 """Settings of the customers service."""
 
-from bp.payments.v1.payments_events_pb2 import PaymentEvent
-from bp.transfers.v1.transfers_events_pb2 import TransferEvent
-
 from services.chassis.settings import ServiceSettings
-from services.contracts.topics import topic_of
+from services.contracts.topics import read_by
 
-TOPICS = (topic_of(PaymentEvent).name, topic_of(TransferEvent).name)
 GROUP = "customers"
+TOPICS = read_by(GROUP)
 
 
 class CustomersSettings(ServiceSettings):

@@ -75,7 +75,16 @@ class OwnAccount:
 
     holding: Holding
     account_number: str
-    """The number under which other banks pay the account in."""
+    """The account number that other banks use to pay into the account."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountHolder:
+    """What another customer may see of an account that it paid or that paid it."""
+
+    name: str
+    account_number_ending: str
+    """The last four digits of the number; "" for a closed account."""
 
 
 @dataclass(frozen=True, slots=True)

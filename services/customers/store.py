@@ -10,6 +10,7 @@ import asyncpg
 from services.chassis.postgres import load_queries
 from services.customers.state import (
     Account,
+    AccountHolder,
     AccountState,
     AccountType,
     Balance,
@@ -58,6 +59,14 @@ class Store:
         """Return accounts of any customers with their balances, by id."""
         found = await self._pool.fetch(self._sql.holdings, list(account_ids))
         return {row["account_id"]: Holding(_account(row), _balance(row)) for row in found}
+
+    async def holders(self, account_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, AccountHolder]:
+        """Return the holders of the accounts that exist, by account."""
+        found = await self._pool.fetch(self._sql.holders, list(account_ids))
+        return {
+            row["account_id"]: AccountHolder(row["name"], row["account_number_ending"])
+            for row in found
+        }
 
     async def positions(self, account_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
         """Return the positions of the accounts that have a balance."""

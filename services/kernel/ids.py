@@ -10,6 +10,9 @@ import uuid
 
 SHARDS = 64
 
+_ORDERS = uuid.UUID("5d0c5a40-6f8e-4d0b-9a39-1f0c7a1f3f52")
+"""Namespace of the ids of orders."""
+
 
 def shard_of(identifier: uuid.UUID) -> int:
     """Return the shard, 0 to 63, that an id carries."""
@@ -25,3 +28,13 @@ def new_id(shard: int | None = None) -> uuid.UUID:
     if shard is not None:
         raw[15] = (raw[15] & ~(SHARDS - 1) & 0xFF) | shard
     return uuid.UUID(bytes=bytes(raw))
+
+
+def order_id_of(
+    customer_id: uuid.UUID | str, idempotency_key: str, fingerprint: bytes
+) -> uuid.UUID:
+    """Return the id of a customer's order, from its key and the digest of its payload.
+
+    A repetition of the order has the same id.
+    """
+    return uuid.uuid5(_ORDERS, f"{customer_id}/{idempotency_key}/{fingerprint.hex()}")

@@ -1,4 +1,4 @@
-"""A range of time by which lists are limited, and the ids that rows of that time have. Pure."""
+"""A range of time that limits a list, and the range of ids that its rows have. Pure."""
 
 import uuid
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class TimeRange:
 
     @property
     def first_id(self) -> uuid.UUID:
-        """An id that is not above that of any row in the range."""
+        """An id that is not above the id of any row in the range."""
         return _floor(max(self.start, _EPOCH + ID_MARGIN) - ID_MARGIN)
 
     @property

@@ -21,7 +21,10 @@ def is_banking_day(day: date) -> bool:
 
 
 def add_banking_days(day: date, count: int) -> date:
-    """Return the banking day `count` banking days after `day`, or after the next banking day."""
+    """Return the day that is `count` banking days after `day`.
+
+    If `day` is not a banking day, counting starts at the next banking day.
+    """
     while not is_banking_day(day):
         day += timedelta(days=1)
     for _ in range(count):

@@ -1,7 +1,7 @@
 """A text as a record of a Nacha file holds it: printable ASCII (Nacha rules, appendix 3). Pure.
 
-Accents are dropped, and letters and punctuation that have a customary ASCII form get it. Any other
-character has no place in a record.
+Accents are dropped, and letters and punctuation are replaced by their customary ASCII form. A
+record cannot hold any other character.
 """
 
 import unicodedata
@@ -60,7 +60,7 @@ _FORMS = str.maketrans(
 def line_text(text: str) -> str | None:
     """Return a text in printable ASCII, or None if it has a character without an ASCII form.
 
-    None also stands for a text of which nothing can be seen in ASCII.
+    Also returns None if the text in ASCII has only blanks; an empty text stays empty.
     """
     parts = unicodedata.normalize("NFKD", text.translate(_FORMS)).translate(_FORMS)
     line = "".join(one for one in parts if unicodedata.category(one) != "Mn")

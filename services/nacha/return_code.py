@@ -1,4 +1,4 @@
-"""Return reason codes of Nacha's rules, with which an entry comes back.
+"""The return reason codes of Nacha's rules: each says why an entry was returned.
 
 The receiving bank and the operator return entries with R01 to R47, R50 to R53 and, for
 international entries, R80 to R85. R61 to R77 dishonour or contest a return and concern only the

@@ -1,6 +1,6 @@
 """When a transfer in the standard (next-day) batch settles. Pure.
 
-The times are those of the bank's agreement with the clearing house, in New York's time.
+The times come from the bank's agreement with the clearing house and are in New York time.
 """
 
 from datetime import date, datetime, time, timedelta
@@ -16,7 +16,7 @@ SETTLEMENT_DAYS = 2
 
 
 def expected_date(submit_time: datetime) -> date:
-    """Return the date on which a transfer accepted at an aware time settles."""
+    """Return the settlement date of a transfer, from its time of acceptance (with a time zone)."""
     local = submit_time.astimezone(ZONE)
     day = local.date() + timedelta(days=local.time() >= CUTOFF)
     return add_banking_days(day, SETTLEMENT_DAYS)

@@ -12,7 +12,7 @@ WITHIN_S = 2.0
 """Longest wait for the languages of a batch of messages."""
 
 Languages = Callable[[Collection[uuid.UUID]], Awaitable[Mapping[uuid.UUID, str]]]
-"""Customers -> the languages of those that are known."""
+"""Ids of customers -> the languages of the customers that are known."""
 
 log = structlog.get_logger()
 
@@ -20,17 +20,17 @@ log = structlog.get_logger()
 class CustomersLanguages:
     """The client of customers.
 
-    A message in the language of the app is better than a late one, so without an answer no language
-    is known, and the message is in that of the device.
+    A message in the device's language is better than a late one. So if the service does not answer,
+    messages are in the language of the device.
     """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = CustomersServiceStub(channel)
 
     async def of(self, customer_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, str]:
-        """Return the languages of customers; none without an answer of customers.
+        """Return the languages of customers; none if the service does not answer.
 
-        During a release, an older customers does not have the call yet.
+        During a release, an earlier version of the service does not have the call yet.
         """
         if not customer_ids:
             return {}

@@ -12,11 +12,10 @@ from typing import Any, cast
 
 import aiohttp
 import orjson
-import structlog
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from services.chassis.http_client import read_answer
+from services.chassis.http_client import log_no_answer, log_unexpected_answer, read_answer
 from services.notifications.state import Attempt, Outcome, Push
 
 TOKEN_URL = "http://oauth2.googleapis.com/token"  # noqa: S105 - an address; the sidecar adds TLS
@@ -31,6 +30,8 @@ ATTEMPT_S = 15.0
 margin of the lease (`lease_margin_s`); otherwise another process could send the same push at the
 same time."""
 SEND_TIMEOUT = aiohttp.ClientTimeout(total=ATTEMPT_S)
+PARTNER = "push"
+"""Its name in the log."""
 COLLAPSE_ID_BYTES_MAX = 64
 """APNs refuses a longer collapse id; an event id with its suffix has 45 bytes."""
 
@@ -39,8 +40,6 @@ ASKED_S_MAX = 86_400.0
 
 FOR_GOOD = {"INVALID_ARGUMENT", "SENDER_ID_MISMATCH"}
 """FCM error codes with which FCM refuses a message permanently."""
-
-log = structlog.get_logger()
 
 
 class TokenRefused(Exception):
@@ -51,6 +50,19 @@ class TokenRefused(Exception):
 class _Token:
     value: str
     renew_time: float
+
+
+def _granted(status: int, body: bytes) -> _Token:
+    """Return the token of an answer; raise TokenRefused, and ValueError for a malformed 200."""
+    if status != 200:
+        raise TokenRefused(f"{status}: {body[:300].decode(errors='replace')}")
+    granted = _object(body)
+    expires = granted.get("expires_in")
+    if not isinstance(expires, int | float | str):
+        raise ValueError("a success without expires_in")
+    expires_s = float(expires)
+    lifetime_s = max(expires_s - RENEW_BEFORE_S, expires_s / 2)
+    return _Token(_text(granted, "access_token"), time.monotonic() + lifetime_s)
 
 
 class AccessTokens:
@@ -80,16 +92,12 @@ class AccessTokens:
     async def _bought(self) -> _Token:
         form = {"grant_type": GRANT, "assertion": self._assertion()}
         async with self._session.post(TOKEN_URL, data=form, timeout=SEND_TIMEOUT) as answer:
-            body = await read_answer(answer)
-            if answer.status != 200:
-                raise TokenRefused(f"{answer.status}: {body[:300].decode(errors='replace')}")
-        granted = _object(body)
-        expires = granted.get("expires_in")
-        if not isinstance(expires, int | float | str):
-            raise ValueError("a success without expires_in")
-        expires_s = float(expires)
-        lifetime_s = max(expires_s - RENEW_BEFORE_S, expires_s / 2)
-        return _Token(_text(granted, "access_token"), time.monotonic() + lifetime_s)
+            status, body = answer.status, await read_answer(answer)
+        try:
+            return _granted(status, body)
+        except (TokenRefused, ValueError):
+            log_unexpected_answer(PARTNER, "token", status)
+            raise
 
     def _assertion(self) -> str:
         now = int(time.time())
@@ -119,6 +127,8 @@ class PushClient:
             async with asyncio.timeout(ATTEMPT_S):
                 return await self._send(push)
         except (TimeoutError, aiohttp.ClientError, OSError, TokenRefused, ValueError) as error:
+            if not isinstance(error, TokenRefused | ValueError):
+                log_no_answer(PARTNER, "send", error)
             return Attempt(push, Outcome.POSTPONED, f"{type(error).__name__}: {error}"[:300])
 
     async def _send(self, push: Push) -> Attempt:
@@ -128,7 +138,14 @@ class PushClient:
         if status == 401:
             token = await self._tokens.get(refused=token)
             status, headers, answer = await self._post(body, token)
-        return understood(push, status, headers, answer)
+        try:
+            attempt = understood(push, status, headers, answer)
+        except ValueError:
+            log_unexpected_answer(PARTNER, "send", status)
+            raise
+        if attempt.outcome is Outcome.POSTPONED:
+            log_unexpected_answer(PARTNER, "send", status)
+        return attempt
 
     async def _post(self, body: bytes, token: str) -> tuple[int, Mapping[str, str], bytes]:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}

@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
-
 from services.chassis.settings import ServiceSettings
-from services.contracts.topics import topic_of
+from services.contracts.topics import read_by
 
-TOPIC = topic_of(NotificationEvent).name
 GROUP = "notif"
+(TOPIC,) = read_by(GROUP)
 
 
 class NotificationsSettings(ServiceSettings):

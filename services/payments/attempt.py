@@ -6,22 +6,28 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Attempt:
-    """One debit: whether it may have been written, and whether somebody waits for it."""
+    """One debit: whether it may have been written, and whether a caller waits for it."""
 
     begun: bool = False
     abandoned: bool = False
+    lost: Exception | None = None
+    """The error with which the answer to a statement was lost: the debit may have been written."""
 
     def begin(self) -> None:
         """Note that the statement starts."""
         self.begun = True
 
+    def lose(self, error: Exception) -> None:
+        """Note that the answer to the statement is lost."""
+        self.lost = error
+
     def undone(self) -> None:
-        """Note that the statement was rolled back; raise CancelledError if nobody waits."""
+        """Note that the statement was rolled back; raise CancelledError if no caller waits."""
         self.begun = False
         if self.abandoned:
             raise asyncio.CancelledError
 
     def abandon(self) -> bool:
-        """Note that nobody waits any more; return whether the debit can still be dropped."""
+        """Note that no caller waits any more; return whether the debit can still be dropped."""
         self.abandoned = True
         return not self.begun

@@ -1,7 +1,8 @@
 """The wiring of the payments service; nothing else here."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 
 from bp.payments.v1 import payments_service_pb2
@@ -16,10 +17,10 @@ from services.chassis.page_tokens import PageTokens
 from services.chassis.periodic import repeat
 from services.chassis.postgres import Database, open_pool
 from services.chassis.vault import open_vault
-from services.payments import notices, reconciliation, reviews
+from services.payments import declines, notices, reconciliation, reviews, traces
 from services.payments.checks import Limits
 from services.payments.dependencies import Dependencies
-from services.payments.driver import POLL_S, TRACES_S, Driver
+from services.payments.driver import POLL_S, Driver
 from services.payments.grpc_api import PaymentsApi
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
@@ -32,7 +33,7 @@ SECRETS_S = 60
 """How often the secrets of the webhook are read again, so that a removed one becomes invalid."""
 UPKEEP_S = 24 * 60 * 60
 SAGAS_END_WITHIN_S = 3.0
-"""How long running sagas may take after the last call, before other workers take them up."""
+"""How long running sagas may take after the last call, before other workers continue them."""
 
 
 def apis(deps: Dependencies) -> dict[ServiceDescriptor, object]:
@@ -53,11 +54,21 @@ def _jobs(deps: Dependencies) -> list[tuple[str, Callable[[], Awaitable[None]], 
         ("late returns", returns, reconciliation.EVERY_S),
         ("reviews", partial(reviews.take_up_decisions, deps), reviews.EVERY_S),
         ("secrets", deps.webhook_secrets.refresh, SECRETS_S),
-        ("traces", deps.driver.check_trace_numbers, TRACES_S),
+        ("traces", deps.driver.traces.compare, traces.EVERY_S),
+        ("further declines", deps.store.declines.report_further, declines.EVERY_S),
         ("partitions", deps.store.ensure_partitions, UPKEEP_S),
-        ("old declines", deps.store.drop_old_declines, UPKEEP_S),
+        ("old declines", deps.store.declines.drop_old, UPKEEP_S),
         ("old keys", deps.store.forget_keys, UPKEEP_S),
     ]
+
+
+@asynccontextmanager
+async def open_partners(
+    settings: PaymentsSettings, ach_key: str, fraud_token: str
+) -> AsyncGenerator[tuple[AchClient, FraudClient]]:
+    """Open the clients of the partners, each with connections of its own."""
+    async with partner_session(settings) as ach, partner_session(settings) as fraud:
+        yield AchClient(ach, ach_key), FraudClient(fraud, fraud_token)
 
 
 async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
@@ -68,17 +79,16 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
     ach_secret = await read_ach_secret()
     webhook_secrets = WebhookSecrets(ach_secret, read_ach_secret)
     fraud_secret = await vault.secret("external/fraud")
+    partner_keys = (ach_secret["api_key"], fraud_secret["bearer_token"])
     tokens = PageTokens.of(await vault.secret("service/payments"))
     pool = await open_pool(database, f"payments/{settings.slot}", settings.pool_connections)
     async with (
         pool,
-        partner_session(settings) as ach_session,
-        partner_session(settings) as fraud_session,
+        open_partners(settings, *partner_keys) as (ach, fraud),
         channel_to("customers", settings) as channel,
     ):
         batch_limits = BatchLimits.of(settings)
         store = Store(pool, batch_limits)
-        ach = AchClient(ach_session, ach_secret["api_key"])
         deps = Dependencies(
             settings=settings,
             store=store,
@@ -90,7 +100,7 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
                 settings.return_wait_s,
             ),
             ach=ach,
-            fraud=FraudClient(fraud_session, fraud_secret["bearer_token"]),
+            fraud=fraud,
             customers=CustomersClient(channel, settings.check_timeout_s, batch_limits),
             limits=Limits(settings.transfer_minor_units_max, settings.unscored_minor_units_max),
             tokens=tokens,

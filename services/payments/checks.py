@@ -71,7 +71,7 @@ def refuse_order(order: InterbankTransferOrder, limits: Limits) -> BankError | N
 
 
 def _refuse_texts(order: InterbankTransferOrder) -> BankError | None:
-    """Return the error of a name or memo that no Nacha record can hold, or None."""
+    """Return the error of a name or memo that a Nacha record cannot hold, or None."""
     texts = {
         "beneficiary.name": (order.beneficiary.name, NAME_CHARS_MAX),
         "memo": (order.memo, MEMO_CHARS_MAX),
@@ -124,10 +124,10 @@ RECORDED: frozenset[str] = frozenset(
         errors.FraudDeclined.reason,
     }
 )
-"""Reasons of the refusals that are kept on record: those with which a control of the bank stops a
-well-formed order, which an examiner asks for. The other refusals are the caller's mistakes (a
-malformed order, an unknown account or bank), the balance, or a service that is unavailable; a
-record of them would tell nothing about the bank's controls."""
+"""Reasons of the refusals that are kept on record, because an examiner asks for them: a control of
+the bank stopped a well-formed order. The other refusals come from a caller's mistake (a malformed
+order, an unknown account or bank), the balance, or an unavailable service; a record of them would
+say nothing about the bank's controls."""
 
 
 def is_recorded(refusal: BankError) -> bool:

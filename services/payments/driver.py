@@ -7,11 +7,9 @@ key and each save its version.
 
 import asyncio
 import uuid
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any, TypeVar
 
 import structlog
@@ -30,6 +28,7 @@ from services.payments.saga import Answer, Step
 from services.payments.settings import RETURN_WAIT_S, SETTLEMENT_WAIT_S
 from services.payments.state import PENDING, State
 from services.payments.store import Store
+from services.payments.traces import TraceChecks, Waits
 from services.payments.transfer import Fact, Transfer, after
 
 LEASE_S = 45
@@ -40,24 +39,10 @@ STEPS_MAX = 4
 contradiction is logged, and the driver asks again later."""
 
 RELEASE_WITHIN_S = 2.0
-"""How long a worker that stops tries to give back its leases; otherwise they end by themselves."""
+"""How long a stopping worker tries to release its leases; after that they expire by themselves."""
 
 POLL_S = 1.0
 """How often a worker looks for transfers whose lease has expired."""
-
-TRACE_NUMBER_UNIQUE_FOR = timedelta(days=75)
-"""How long a trace number names one transfer: until its last possible return, 60 days after
-settlement, and some days for the notice. Later the clearing house may use the number again."""
-
-TRACES_S = 5.0
-"""How often a worker looks for trace numbers that other transfers have. It does not look in the
-acceptance itself, so that no caller waits for it."""
-
-TRACES_MAX = 1000
-"""The largest number of trace numbers in one statement."""
-
-UNCHECKED_MAX = 100_000
-"""The largest number of trace numbers that wait during an outage; the oldest are dropped."""
 
 Result = TypeVar("Result")
 
@@ -87,12 +72,13 @@ class Driver:
         self.settlement_wait_s = settlement_wait_s
         self._store = store
         self._slot = slot
-        self._released = False
-        """Whether the leases that this slot held before its start or an outage are released."""
+        self._interrupt_time: datetime | None = utc_now()
+        """When this process started or a task last met an outage. The leases that began before are
+        not released yet; None if they are."""
         self._running: dict[uuid.UUID, asyncio.Task[Driven]] = {}
         self._carried: set[asyncio.Task[Any]] = set()
-        self._unchecked: deque[Transfer] = deque(maxlen=UNCHECKED_MAX)
-        """Transfers whose trace number is new."""
+        waits = Waits(timedelta(seconds=settlement_wait_s), timedelta(seconds=return_wait_s))
+        self.traces = TraceChecks(store.traces, slot, waits)
         self._ask: dict[Step, Callable[[Transfer], Awaitable[Answer]]] = {
             Step.SUBMIT: ach.submit,
             Step.QUERY: ach.query,
@@ -134,12 +120,12 @@ class Driver:
             log.warning("saga.debit_interrupted", exc_info=error)
         if isinstance(error, UNREACHABLE):
             # The debit may have been written: this worker looks for it when the database is back.
-            self._released = False
+            self._interrupt_time = utc_now()
 
     async def drain(self, seconds: float) -> None:
-        """Let running tasks end, at most for `seconds`, and give back the leases of the rest.
+        """Give running tasks `seconds` to end; stop the rest and release their leases.
 
-        Another worker then takes up their transfers at once.
+        Another worker then continues their transfers at once.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         while tasks := {*self._carried, *self._running.values()}:
@@ -155,6 +141,7 @@ class Driver:
                 # A batch continues without its callers, and its transfers have leases too.
                 await self._store.settle()
                 await self._store.release_leases(self._slot, utc_now())
+                await self.traces.compare()
         except UNREACHABLE as error:
             log.warning("saga.leases_kept", error=type(error).__name__)
 
@@ -170,7 +157,7 @@ class Driver:
             if isinstance(error, UNREACHABLE):
                 # The database failed: this worker takes up the transfer as soon as the database
                 # is back, before the lease expires. Tasks that are still running are not affected.
-                self._released = False
+                self._interrupt_time = utc_now()
 
     async def _drive(self, transfer: Transfer) -> Driven:
         bind_request(transfer.correlation_id, transfer.traceparent)
@@ -224,12 +211,16 @@ class Driver:
         unanswered = transition.frees_key or moved.state in PENDING
         response = None if unanswered else mapping.response_bytes(moved)
         look_again = self._look_again(moved.state)
-        advanced, accepted_response = await self._store.advance(
-            moved, transition, event, look_again, response=response, notice_id=notice_id
-        )
+        advanced, accepted_response = True, None
+        try:
+            advanced, accepted_response = await self._store.advance(
+                moved, transition, event, look_again, response=response, notice_id=notice_id
+            )
+        finally:
+            # Also after an error: the step may have been saved.
+            if advanced and moved.trace_number != transfer.trace_number:
+                self.traces.note(moved.transfer_id, moved.trace_number, moved.update_time)
         if advanced:
-            if moved.trace_number != transfer.trace_number:
-                self._unchecked.append(moved)
             return moved, accepted_response
         stored = await self._store.transfer(transfer.transfer_id)
         if stored is None:
@@ -244,27 +235,18 @@ class Driver:
         """
         return utc_now() + timedelta(seconds=self._waits_s.get(state, LEASE_S))
 
-    async def check_trace_numbers(self) -> None:
-        """Log each transfer whose new trace number another recent transfer has too.
-
-        Nothing is posted: a notice that has only this number waits for a person.
-        """
-        while self._unchecked:
-            some = [*islice(self._unchecked, TRACES_MAX)]
-            taken = await self._store.taken_traces(some, utc_now() - TRACE_NUMBER_UNIQUE_FOR)
-            for transfer_id in taken:
-                log.error("saga.trace_number_taken", transfer_id=str(transfer_id))
-            for _ in some:
-                self._unchecked.popleft()
-
     async def _postpone(self, transfer: Transfer) -> None:
         wait = timedelta(seconds=saga.retry_after_s(transfer))
         await self._store.postpone(transfer, utc_now() + wait)
 
     async def resume(self) -> None:
         """Drive the transfers that are due; at start and after an outage also this slot's own."""
-        if not self._released:
-            await self._store.release_leases(self._slot, utc_now())
-            self._released = True
+        interrupted = self._interrupt_time
+        if interrupted is not None:
+            # Later leases end later: those of running tasks are not affected.
+            ending_by = interrupted + timedelta(seconds=LEASE_S)
+            held = await self._store.release_leases(self._slot, utc_now(), ending_by)
+            if held == 0 and self._interrupt_time == interrupted:
+                self._interrupt_time = None
         for transfer in await self._store.claim_due(self.lease(), utc_now()):
             self.start(transfer)

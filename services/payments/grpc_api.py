@@ -5,7 +5,7 @@ from typing import Any
 
 from bp.payments.v1 import payments_service_pb2 as pb
 
-from services.chassis.call_context import current_call
+from services.chassis.call_context import current_call, note_etag
 from services.chassis.time_texts import time_range
 from services.payments import handlers, mapping
 from services.payments.dependencies import Dependencies
@@ -32,6 +32,7 @@ class PaymentsApi:
         transfer = await handlers.get_interbank_transfer(
             self._deps, current_call.get().customer_id, uuid.UUID(request.transfer_id)
         )
+        note_etag(mapping.etag(transfer))
         return pb.GetInterbankTransferResponse(transfer=mapping.transfer_message(transfer))
 
     async def list_interbank_transfers(

@@ -13,7 +13,7 @@ import structlog
 from services.chassis.call_context import note_replay
 from services.chassis.page_tokens import page_rows, query_digest
 from services.kernel.clock import utc_now
-from services.kernel.errors import BankError, IdempotencyKeyReused, RequestInProgress
+from services.kernel.errors import AccountBusy, BankError, IdempotencyKeyReused, RequestInProgress
 from services.kernel.ids import new_id, shard_of
 from services.kernel.time_range import ANY_TIME, TimeRange
 from services.ledger import refusals as ledger_refusals
@@ -48,7 +48,7 @@ class Started(NamedTuple):
 async def create_interbank_transfer(deps: Dependencies, order: InterbankTransferOrder) -> bytes:
     """Debit and submit; return the serialised answer. A replay returns the first answer.
 
-    The key comes before all questions, so that a replay needs no other service.
+    The key is looked up before any other service is called, so a replay needs no other service.
     """
     refusal = checks.refuse_order(order, deps.limits)
     replayed = await _replay_of_key(deps, order)
@@ -68,7 +68,7 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
     account = mapping.account_facts(debit_check)
     refusal = checks.refuse_facts(order, account, score, takes_part=takes_part, limits=deps.limits)
     if refusal is not None:
-        # A request with the same key may have been accepted since; then it stays accepted.
+        # Another request with this key may have been accepted meanwhile, and stays accepted.
         replayed = await _replay_of_key(deps, order)
         if replayed is None:
             raise await _on_record(deps, order, refusal)
@@ -78,7 +78,11 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
     transfer = debited(order, transfer_id, fraud_review=review, now=utc_now())
     debit, saga_task = await _debit(deps, order, transfer)
     if debit.outcome == "REUSED":
-        raise IdempotencyKeyReused
+        # The key was taken after the look above: perhaps by an earlier version, for this request.
+        replayed = await _replay_of_key(deps, order)
+        if replayed is None:
+            raise IdempotencyKeyReused
+        return replayed
     if saga_task is None:
         return await _replay(deps, debit.transfer_id)
     return await _answer(deps, saga_task, transfer)
@@ -87,21 +91,23 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
 async def _on_record(
     deps: Dependencies, order: InterbankTransferOrder, refusal: BankError
 ) -> BankError:
-    """Return the refusal, kept on record if a control of the bank caused it.
+    """Return the refusal; keep it on record if a control of the bank caused it.
 
-    The account must be the customer's. The record commits before the caller gets the refusal. Each
-    attempt has a record; the rate limit of the method bounds how many a customer can cause.
+    The account must be the customer's. The record commits before the caller gets the refusal. A
+    repeated order has one record.
     """
     if checks.is_recorded(refusal):
         home = shard_of(order.account_id)
         decline = Decline(new_id(home), order, refusal.reason, utc_now())
-        await deps.store.decline(decline, mapping.decline_event(decline, new_id(home)))
-        log.info("order.declined", decline_id=str(decline.decline_id), error_reason=refusal.reason)
+        event = mapping.decline_event(decline, new_id(home))
+        if await deps.store.declines.record(decline, event):
+            declined = {"decline_id": str(decline.decline_id), "error_reason": refusal.reason}
+            log.info("order.declined", **declined)
     return refusal
 
 
 async def _debit(deps: Dependencies, order: InterbankTransferOrder, transfer: Transfer) -> Started:
-    """Debit an order and start its saga, also if the caller gives up after the debit has begun."""
+    """Debit an order and start its saga, even if the caller gives up once the debit has begun."""
     attempt = Attempt()
     task = deps.driver.carry_through(_debit_and_start(deps, order, transfer, attempt), attempt)
     try:
@@ -121,11 +127,32 @@ async def _debit_and_start(
 ) -> Started:
     event_id = new_id(shard_of(transfer.transfer_id))
     event = mapping.event_out(transfer, DEBIT.event_type, event_id)
-    debit = await deps.store.debit(order, transfer, event, deps.driver.lease(), attempt)
+    try:
+        debit = await deps.store.debit(order, transfer, event, deps.driver.lease(), attempt)
+    except AccountBusy as busy:
+        debit = await _debit_of_key(deps, order, transfer)
+        if debit is None:
+            if attempt.lost is None:
+                raise
+            # The statement whose answer was lost may still commit, so the driver looks for it.
+            raise attempt.lost from busy
     saga_task = deps.driver.start(transfer) if debit.outcome == "DEBITED" else None
     if saga_task is not None and transfer.fraud_review:
         log.warning("order.in_review", transfer_id=str(transfer.transfer_id))
     return Started(debit, saga_task)
+
+
+async def _debit_of_key(
+    deps: Dependencies, order: InterbankTransferOrder, transfer: Transfer
+) -> Debit | None:
+    """Return the outcome of a debit by its key, or None if the key is free."""
+    used = await deps.store.key(order)
+    if used is None:
+        return None
+    if used.transfer_id == transfer.transfer_id:
+        return Debit("DEBITED", used.transfer_id)
+    same = used.fingerprint == order.fingerprint
+    return Debit("EXISTING" if same else "REUSED", used.transfer_id)
 
 
 async def _replay_of_key(deps: Dependencies, order: InterbankTransferOrder) -> bytes | None:
@@ -136,7 +163,7 @@ async def _replay_of_key(deps: Dependencies, order: InterbankTransferOrder) -> b
     used = await deps.store.key(order)
     if used is None:
         return None
-    if used.fingerprint != order.fingerprint:
+    if not order.is_for(used.fingerprint):
         raise IdempotencyKeyReused
     return await _replay(deps, used.transfer_id)
 
@@ -152,7 +179,7 @@ async def _answer(deps: Dependencies, task: "asyncio.Task[Driven]", transfer: Tr
 
 
 async def _keep_answer(deps: Dependencies, transfer: Transfer) -> bytes:
-    """Return the answer under the transfer's key: the first one, or now the transfer as it is.
+    """Return the first answer to the key. If there is none yet, this transfer becomes the answer.
 
     From then on the key stays in use. If the transfer has failed without an answer, its key is
     free, and this raises the error of a compensated transfer.
@@ -170,8 +197,8 @@ async def _keep_answer(deps: Dependencies, transfer: Transfer) -> bytes:
 async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
     """Return the first answer; wait for it while the first request is in flight.
 
-    If the wait ends first, the answer is the transfer as it is. This worker then drives it too: the
-    one that began may have ended.
+    If the wait ends first, the answer is the transfer in its current state. Then this worker drives
+    the transfer too, because the worker that began it may have stopped.
     """
     wait_s = deps.settings.answer_wait_s
     task = deps.driver.running(transfer_id)
@@ -220,11 +247,10 @@ async def list_interbank_transfers(
 
     Raises AccountNotFound for an account that is not the customer's, and PageTokenInvalid.
     """
-    state_name = state.value if state else None
-    digest = query_digest("ListInterbankTransfers", customer_id, account_id, state_name, created)
+    digest = _list_digest(customer_id, account_id, state, created)
     rows = page_rows(page_size)
     cursor = deps.tokens.open(page_token, digest)
-    # Before the read, which for another customer's account would scan its whole history.
+    # The owner is checked first, because a read for another customer scans the whole account.
     within_s = deps.settings.list_check_timeout_s
     answer = await deps.customers.check_debit(customer_id, account_id, within_s=within_s)
     if not mapping.account_facts(answer).exists:
@@ -235,6 +261,17 @@ async def list_interbank_transfers(
     if len(transfers) <= rows:
         return transfers, ""
     return transfers[:rows], deps.tokens.seal(digest, transfers[rows - 1].transfer_id)
+
+
+def _list_digest(
+    customer_id: uuid.UUID, account_id: uuid.UUID, state: State | None, created: TimeRange
+) -> bytes:
+    state_name = state.value if state else None
+    return query_digest(
+        *("ListInterbankTransfers", customer_id, account_id, state_name),
+        time_from=created.time_from,
+        time_to=created.time_to,
+    )
 
 
 async def cancel_interbank_transfer(
@@ -284,7 +321,8 @@ async def _cancel_and_start(
 async def receive_ach_webhook(deps: Dependencies, signature: str, body: bytes) -> None:
     """Take in the notice of a webhook; returns only when its effect is durable.
 
-    Raises WebhookSignatureInvalid, WebhookMalformed, and AccountBusy: then the notice is kept.
+    Raises WebhookSignatureInvalid and WebhookMalformed. Also raises AccountBusy; the notice is then
+    kept and applied later.
     """
     now_s = int(time.time())
     try:

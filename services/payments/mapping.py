@@ -1,7 +1,7 @@
 """Between protobuf and the domain of payments; no other file knows both."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bp.customers.v1.account_pb2 import Account
 from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
@@ -18,7 +18,7 @@ from bp.type.v1.money_pb2 import Money as MoneyMessage
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.call_context import Call
-from services.chassis.idempotency import fingerprint
+from services.chassis.idempotency import fingerprint, former_fingerprint
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
 from services.nacha.settlement import expected_date
@@ -29,6 +29,7 @@ from services.payments.transfer import (
     Beneficiary,
     Decline,
     EventOut,
+    FurtherDeclines,
     InterbankTransferOrder,
     Review,
     Transfer,
@@ -59,6 +60,7 @@ def order_from(request: CreateInterbankTransferRequest, call: Call) -> Interbank
         memo=request.memo,
         idempotency_key=call.idempotency_key,
         fingerprint=fingerprint(request),
+        former_fingerprint=former_fingerprint(request),
         correlation_id=call.request_id,
         traceparent=call.traceparent,
     )
@@ -78,6 +80,11 @@ def account_facts(answer: CheckDebitResponse) -> AccountFacts:
     )
 
 
+def etag(transfer: Transfer) -> str:
+    """Return the transfer's strong entity tag, with its quotes (RFC 9110, 8.8.3)."""
+    return f'"{transfer.version}"'
+
+
 def transfer_message(transfer: Transfer) -> InterbankTransfer:
     """Return the transfer as a message of the contract."""
     return InterbankTransfer(
@@ -93,11 +100,12 @@ def transfer_message(transfer: Transfer) -> InterbankTransfer:
         failure_reason=errors.public_reason(transfer.failure_reason),
         return_code=transfer.return_code,
         version=transfer.version,
-        etag=f'"{transfer.version}"',
+        etag=etag(transfer),
         submit_time=_timestamp(transfer.submit_time),
         complete_time=_timestamp(transfer.complete_time),
         return_time=_timestamp(transfer.return_time),
         expected_settlement_date=_settlement_date(transfer.submit_time),
+        cancel_requester=transfer.cancel_requester.value if transfer.cancel_requester else None,
     )
 
 
@@ -165,6 +173,30 @@ def decline_event(decline: Decline, event_id: uuid.UUID) -> EventOut:
     return EventOut(event_id, "bp.payments.v1.TransferDeclined", payload)
 
 
+def further_declines_event(
+    declines: FurtherDeclines, report_id: uuid.UUID, event_id: uuid.UUID
+) -> EventOut:
+    """Return the event about an hour's declined orders beyond those on record."""
+    envelope = payments_events_pb2.PaymentEvent(
+        metadata=EventMetadata(
+            event_id=str(event_id),
+            occur_time=to_timestamp(declines.hour + timedelta(hours=1)),
+            aggregate_id=str(report_id),
+            aggregate_version=1,
+            correlation_id=str(report_id),
+            causation_id=str(report_id),
+            customer_id=str(declines.customer_id),
+        ),
+        further_orders_declined=payments_events_pb2.FurtherOrdersDeclined(
+            hour_start_time=to_timestamp(declines.hour),
+            recorded_orders=declines.recorded,
+            further_orders=declines.further,
+        ),
+    )
+    payload = envelope.SerializeToString()
+    return EventOut(event_id, "bp.payments.v1.FurtherOrdersDeclined", payload)
+
+
 def review_event(review: Review, transfer: Transfer, event_id: uuid.UUID) -> EventOut:
     """Return the event of a reviewer's decision; `review` has its final effect."""
     envelope = payments_events_pb2.PaymentEvent(
@@ -174,6 +206,7 @@ def review_event(review: Review, transfer: Transfer, event_id: uuid.UUID) -> Eve
             effect=review.effect,
             reviewer=review.reviewer,
             note=review.note,
+            os_user=review.os_user,
         ),
     )
     return EventOut(event_id, "bp.payments.v1.TransferReviewed", envelope.SerializeToString())

@@ -1,6 +1,6 @@
 """The clearing house's notices: taken in, kept until their transfer is known, and applied.
 
-webhook.py reads a notice, saga.py judges it; store.py saves.
+webhook.py reads a notice, saga.py judges it, and store.py saves it.
 """
 
 from datetime import timedelta
@@ -8,11 +8,11 @@ from datetime import timedelta
 import structlog
 
 from services.kernel.clock import utc_now
-from services.kernel.errors import AccountBusy
 from services.payments import errors, saga, webhook
 from services.payments.dependencies import Dependencies
 from services.payments.saga import NoticeVerdict
 from services.payments.state import TABLE, Event, State
+from services.payments.store import BUSY
 from services.payments.transfer import Fact, Notice
 
 NOTICE_WAIT = timedelta(days=10)
@@ -23,9 +23,9 @@ log = structlog.get_logger()
 
 
 async def take_in_notice(deps: Dependencies, notice: Notice) -> None:
-    """Keep a notice and apply it, unless it is a repetition of one that was applied.
+    """Keep a notice and apply it, unless the same notice was applied before.
 
-    A person looks into a notice of an unknown type, and into one whose id another notice has.
+    A notice of an unknown type, or with the id of another notice, is kept for a person.
     """
     kept = await deps.store.keep_notice(notice)
     if kept == "REUSED":
@@ -41,20 +41,20 @@ async def take_in_notice(deps: Dependencies, notice: Notice) -> None:
 
 
 async def match_kept_notices(deps: Dependencies) -> None:
-    """Apply the kept notices whose transfers have appeared since.
+    """Apply the kept notices whose transfers exist by now.
 
-    A notice of a type that only another version knows stays kept for that version. One of an
-    account that another transaction holds stays kept for the next run.
+    A notice of a type that only another version knows stays kept for that version. A notice about
+    an account that another transaction holds stays kept for the next run.
     """
     for notice in await deps.store.matching_notices([*saga.NOTICE_TYPES.values()]):
         try:
             await apply_notice(deps, notice)
-        except AccountBusy:
+        except BUSY:
             log.warning("webhook.account_busy", notice_id=notice.notice_id)
 
 
 async def give_up_old_notices(deps: Dependencies) -> None:
-    """Leave to a person the notices that have matched no transfer for `NOTICE_WAIT`."""
+    """Set to CONFLICT, for a person, the notices that matched no transfer for `NOTICE_WAIT`."""
     types = [*saga.NOTICE_TYPES.values()]
     for notice in await deps.store.give_up_notices(utc_now() - NOTICE_WAIT, types):
         log.error("webhook.never_matched", notice_id=notice.notice_id, type=notice.type)
@@ -85,7 +85,7 @@ async def apply_notice(deps: Dependencies, notice: Notice) -> None:
             case NoticeVerdict.APPLY:
                 version = transfer.version
                 transfer, _ = await deps.driver.save(transfer, fact, notice.notice_id)
-                # Saved by this call; otherwise another worker moved the transfer, so judge again.
+                # If this call did not save it, another worker moved the transfer: judge again.
                 if transfer.version == version + 1 and transfer.state is _state_after(fact):
                     return
             case verdict:

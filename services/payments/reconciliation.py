@@ -13,12 +13,12 @@ from datetime import timedelta
 import structlog
 
 from services.kernel.clock import utc_now
-from services.kernel.errors import AccountBusy
 from services.payments import notices, saga
 from services.payments.dependencies import Dependencies
 from services.payments.rows import ReturnCheck
 from services.payments.saga import Answer, NoticeVerdict, Outcome
 from services.payments.state import State
+from services.payments.store import BUSY
 from services.payments.transfer import Fact, Notice, Transfer
 
 ROWS_MAX = 16
@@ -40,11 +40,11 @@ async def ask_for_unsettled(deps: Dependencies) -> None:
 
 
 async def _unless_busy(transfer: Transfer, work: Awaitable[bool]) -> bool:
-    """Do the work on one transfer. If another transaction holds its account, the clearing house has
-    answered, and another worker asks again after the lease."""
+    """Do the work on one transfer; return whether the clearing house answered. An account is found
+    busy only after an answer; then a worker asks again when the lease ends."""
     try:
         return await work
-    except AccountBusy:
+    except BUSY:
         log.warning("reconciliation.account_busy", transfer_id=str(transfer.transfer_id))
         return True
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import structlog
 
-from services.kernel.errors import AccountBusy
 from services.kernel.ids import new_id, shard_of
 from services.payments import errors, handlers, mapping
 from services.payments.dependencies import Dependencies
 from services.payments.state import CREDITED_BACK, State
+from services.payments.store import BUSY
 from services.payments.transfer import Requester, Review, Transfer
 
 EVERY_S = 5
@@ -23,14 +23,14 @@ log = structlog.get_logger()
 async def take_up_decisions(deps: Dependencies) -> None:
     """Carry out the refusals among the new decisions, and write the event of each decision.
 
-    After a crash a decision is taken up again, which is harmless: a transfer that is already
-    CANCELLING is not asked about twice, and each decision gets one event. A decision about a
-    transfer that another transaction holds is taken up in the next run.
+    After a crash a decision is taken up again. That is harmless, because no second cancellation is
+    requested and each decision gets one event. A decision about a transfer that another
+    transaction holds is taken up in the next run.
     """
     for review in await deps.store.unreported_reviews():
         try:
             await _take_up(deps, review)
-        except AccountBusy:
+        except BUSY:
             log.warning("review.account_busy", transfer_id=str(review.transfer_id))
 
 
@@ -50,7 +50,8 @@ async def _take_up(deps: Dependencies, review: Review) -> None:
 async def _cancel(deps: Dependencies, transfer: Transfer) -> str:
     """Request the cancellation of a transfer; return the effect as payments.review_decision has it.
 
-    CANCELLING does not say that the clearing house agrees: the transfer's state will.
+    The effect CANCELLING does not mean that the clearing house agrees. The transfer's next state
+    shows whether it does.
     """
     try:
         transfer = await handlers.request_cancellation(deps, transfer, Requester.BANK)

@@ -11,11 +11,13 @@ from services.ledger import refusals as ledger_refusals
 from services.payments.state import State
 from services.payments.transfer import (
     Beneficiary,
+    Decline,
     EventOut,
     InterbankTransferOrder,
     Notice,
     Requester,
     Transfer,
+    order_id,
 )
 
 
@@ -41,7 +43,7 @@ class ReturnCheck:
     """A completed transfer that may have been returned late."""
 
     transfer: Transfer
-    """`attempts` are those of this check."""
+    """Its field `attempts` counts the attempts of this check."""
     settle_time: datetime
 
 
@@ -85,6 +87,26 @@ class DebitOrder(NamedTuple):
     transaction_id: uuid.UUID
     event_id: uuid.UUID
     payload: bytes
+
+
+class DeclineRow(NamedTuple):
+    """A value of the type payments.decline_row: the arguments of payments.decline, in order."""
+
+    decline_id: uuid.UUID
+    customer_id: uuid.UUID
+    account_id: uuid.UUID
+    amount: int
+    currency: str
+    beneficiary_name: str
+    routing_number: str
+    account_number: str
+    reason: str
+    fraud_transaction_id: uuid.UUID
+    correlation_id: str
+    decline_time: datetime
+    event_id: uuid.UUID
+    payload: bytes
+    traceparent: str
 
 
 class PlainStep(NamedTuple):
@@ -131,6 +153,28 @@ def debit_order(
         transaction_id=new_id(shard_of(order.account_id)),
         event_id=event.event_id,
         payload=event.payload,
+    )
+
+
+def decline_row(decline: Decline, event: EventOut) -> DeclineRow:
+    """Return the arguments of payments.decline for a declined order."""
+    order = decline.order
+    return DeclineRow(
+        decline_id=decline.decline_id,
+        customer_id=order.customer_id,
+        account_id=order.account_id,
+        amount=order.amount.minor_units,
+        currency=order.amount.currency,
+        beneficiary_name=order.beneficiary.name,
+        routing_number=order.beneficiary.routing_number,
+        account_number=order.beneficiary.account_number,
+        reason=decline.reason,
+        fraud_transaction_id=order_id(order),
+        correlation_id=order.correlation_id,
+        decline_time=decline.decline_time,
+        event_id=event.event_id,
+        payload=event.payload,
+        traceparent=order.traceparent,
     )
 
 

@@ -55,7 +55,7 @@ FIRST_STEP = {
 UNAVAILABLE = "ACH_UNAVAILABLE"
 
 OWN_NOTICE_IDS = "query/"
-"""The beginning of the notice ids that the bank itself gives; no webhook may use it."""
+"""The prefix of the notice ids that the bank itself gives; the clearing house may not use it."""
 
 NOTICE_TYPES = {Event.COMPLETED: "transfer.completed", Event.RETURNED: "transfer.returned"}
 """The clearing house's notice type for each event."""
@@ -97,8 +97,8 @@ def if_overtaken(asked_in: State, current: Transfer, fact: Fact) -> Fact | None:
     """Return the fact to save next if another worker has advanced the transfer; usually None.
 
     The other worker's ACCEPTED is older than this confirmed recall, because the clearing house
-    accepts nothing after a recall. `asked_in` is the state in which the bank asked: only a recall
-    in CANCELLING belongs to a cancellation, which keeps its requester.
+    accepts nothing after a recall. `asked_in` is the state in which the bank asked. Only a recall
+    in CANCELLING belongs to a cancellation; the new fact then keeps its requester.
     """
     if fact.event is not Event.RECALLED or current.state is not State.SUBMITTED:
         return None
@@ -155,7 +155,7 @@ def judge_notice(transfer: Transfer, fact: Fact, *, legal: bool) -> NoticeVerdic
 
     A completion or a return of a refunded transfer is a contradiction: the money did leave the
     bank, although the clearing house had confirmed that it would not. A trace number that differs
-    from the one on record is another: the notice belongs to another transfer.
+    from the one on record is a contradiction too: the notice belongs to another transfer.
     """
     if contradicts_trace_number(transfer, fact):
         return NoticeVerdict.CONFLICT
@@ -171,9 +171,10 @@ def transfer_of_trace(
 ) -> UUID | Literal[NoticeVerdict.CONFLICT] | None:
     """Return the transfer of a notice that has only a trace number; CONFLICT if several fit.
 
-    `known` has the transfers with this number, newest first: the clearing house's numbers start
-    again after some years. The notice is about the only one for which its step is legal. If there
-    is none, it is a repetition, and the newest transfer decides what becomes of it.
+    `known` has the transfers with this number, newest first. There may be several, because the
+    clearing house uses its numbers again after some years. The notice is about the only transfer
+    for which its step is legal. If there is none, the notice is a repetition, and it is judged
+    against the newest transfer.
     """
     legal = [one for one, state in known.items() if fact and TABLE.allows(state, fact.event)]
     if len(legal) > 1:
@@ -185,9 +186,9 @@ def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | Noti
     """Return what a query says about a SUBMITTED transfer whose settlement is overdue.
 
     A Notice is the one that seems lost. None means: ask again later. CONFLICT means that the answer
-    contradicts the clearing house's earlier ACCEPTED. RECALLED is no contradiction: a recall sent
-    while the outcome was unknown may have arrived after the clearing house had accepted the
-    transfer. The transfer fails and is refunded.
+    contradicts the clearing house's earlier ACCEPTED. RECALLED does not contradict it: a recall
+    that was sent while the outcome was unknown may have arrived after the clearing house had
+    accepted the transfer. Then the transfer fails and is refunded.
     """
     if answer.outcome is Outcome.RECALLED:
         return Fact(Event.RECALLED, reason=UNAVAILABLE)
@@ -203,9 +204,9 @@ def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | Noti
 def after_return_query(transfer: Transfer, answer: Answer) -> Notice | NoticeVerdict | None:
     """Return what a query says about a COMPLETED transfer whose return window has ended.
 
-    A Notice is that of a return, which seems lost. None means that there is no return: it is
-    settled, or the clearing house does not know it any more. CONFLICT means that the answer
-    contradicts the settlement. NO_ANSWER is no answer, so it must not come here.
+    A Notice is the notice of a return, which seems lost. None means that there is no return: the
+    transfer is settled, or the clearing house no longer knows it. CONFLICT means that the answer
+    contradicts the settlement. The caller must handle NO_ANSWER itself.
     """
     if answer.outcome is Outcome.NOT_FOUND:
         return None

@@ -31,7 +31,8 @@ class PaymentsSettings(ServiceSettings):
     """How long a caller waits for the clearing house before it gets the current state."""
     return_wait_s: float = RETURN_WAIT_S
     """How long after settlement payments asks the clearing house whether a transfer was returned.
-    A bank returns within two banking days; the rest is for weekends, holidays and the notice."""
+    A bank has two banking days for a return; the rest allows for weekends, holidays and the
+    notice."""
     late_return_wait_s: float = LATE_RETURN_WAIT_S
     """The same for returns of unauthorised entries, for which a bank has 60 calendar days."""
     settlement_wait_s: float = SETTLEMENT_WAIT_S

@@ -17,8 +17,10 @@ from services.kernel.errors import AccountBusy
 from services.kernel.ids import new_id, shard_of
 from services.kernel.time_range import TimeRange
 from services.ledger import refusals as ledger_refusals
-from services.ledger.held_accounts import HeldAccounts
+from services.ledger.held_orders import HELD, HeldOrders
+from services.ledger.holds import Holds, Key, Locks
 from services.payments.attempt import Attempt
+from services.payments.declines import DeclineStore
 from services.payments.rows import (
     Debit,
     DebitOrder,
@@ -37,15 +39,14 @@ from services.payments.rows import (
     stored_transfer,
 )
 from services.payments.state import State, Transition
+from services.payments.traces import TraceStore
 from services.payments.transfer import (
-    Decline,
     EventOut,
     InterbankTransferOrder,
     Notice,
     Requester,
     Review,
     Transfer,
-    order_id,
 )
 
 DUE_ROWS_MAX = 64
@@ -67,6 +68,12 @@ OUTCOME_UNKNOWN = (
 """Errors after which a statement may have been committed. After any other error of the server it
 was rolled back."""
 
+BUSY = (AccountBusy, HELD)
+"""Raised when another session holds a row. Background work then continues with other rows."""
+
+Step = tuple[bool, bytes | None]
+"""Whether a step was saved, and the stored answer to the creation."""
+
 
 class Store:
     """The schema `payments` of the Write DB."""
@@ -77,8 +84,11 @@ class Store:
         self._keys = Batcher(self._find_keys, limits)
         self._debits = Batcher(self._debit_each, limits)
         self._steps = Batcher(self._advance_batch, limits)
-        self._held = HeldAccounts(pool)
+        holds = Holds(pool, self._sql.held_keys)
+        self._held = HeldOrders(holds, self._debit_each, _locks_of, limits.items_max)
         self._alone = LoneCalls(ALONE_MAX)
+        self.traces = TraceStore(pool, self._sql)
+        self.declines = DeclineStore(pool, self._sql, limits)
 
     async def debit(
         self,
@@ -90,37 +100,41 @@ class Store:
     ) -> Debit:
         """Post the debit with key, transfer and event, or return the transfer that has the key.
 
-        `attempt` tells whether the debit may have been written, and stops a retry for which nobody
-        waits. Raises the refusals of services.ledger; a refused debit writes nothing.
+        `attempt` says whether the debit may have been written, and stops a retry for which no
+        caller waits. Raises the refusals of services.ledger; a refused debit writes nothing.
         """
         attempt = attempt or Attempt()
         row = debit_order(order, transfer, event, lease)
-        outcome = None
-        if self._held.remembered([order.account_id]) is None:
-            try:
-                outcome = await self._debits.submit(row, attempt.begin)
-            except asyncpg.PostgresError as error:
-                # An error fails the whole batch. Each debit is then retried alone, so that one
-                # cannot fail the others.
-                if not isinstance(error, OUTCOME_UNKNOWN):
-                    attempt.undone()
-            else:
-                if outcome is None:
-                    attempt.undone()
+        try:
+            outcome = await self._debit_in_a_batch(row, attempt)
+        except asyncpg.PostgresError as error:
+            # An error fails the whole batch. Each debit is then retried alone, so that one cannot
+            # fail the others.
+            outcome = None
+            if isinstance(error, OUTCOME_UNKNOWN) and attempt.begun:
+                attempt.lose(error)
+        if outcome is None and attempt.lost is None:
+            attempt.undone()
         if isinstance(outcome, ledger_refusals.LedgerRefusal):
             raise outcome
         return outcome or await self._debit_alone(row, attempt)
+
+    async def _debit_in_a_batch(
+        self, row: DebitOrder, attempt: Attempt
+    ) -> Debit | ledger_refusals.LedgerRefusal | None:
+        """Debit in the next batch, or with the orders that wait for rows of another session."""
+        if not self._held.remembers(row):
+            try:
+                return await self._debits.submit(row, attempt.begin)
+            except HELD:
+                attempt.undone()
+        return await self._held.submit(row, attempt)
 
     async def _debit_each(
         self, orders: Sequence[DebitOrder]
     ) -> list[Debit | ledger_refusals.LedgerRefusal | None]:
         """Make the debits that can be made; None for an order that has to be retried alone."""
-        try:
-            rows: list[Any] = await self._pool.fetch(self._sql.debit_each, orders)
-        except asyncpg.LockNotAvailableError:
-            held = await self._held.among(order.account_id for order in orders)
-            free = [order for order in orders if order.account_id not in held]
-            rows = await self._pool.fetch(self._sql.debit_each, free) if free else []
+        rows: list[Any] = await self._pool.fetch(self._sql.debit_each, orders)
         outcomes = {row["transfer_id"]: outcome_of_debit(row) for row in rows}
         return [outcomes.get(order.transfer_id) for order in orders]
 
@@ -129,7 +143,7 @@ class Store:
             attempt.begin()
             try:
                 return await self._debit_one(order)
-            except asyncpg.LockNotAvailableError as error:
+            except HELD as error:
                 raise AccountBusy from error
 
     async def _debit_one(self, order: DebitOrder) -> Debit:
@@ -145,7 +159,7 @@ class Store:
         *,
         response: bytes | None = None,
         notice_id: str | None = None,
-    ) -> tuple[bool, bytes | None]:
+    ) -> Step:
         """Save a step and return whether it was saved, with the stored answer to the creation.
 
         A transfer that another worker has advanced is not changed. Raises AccountBusy.
@@ -155,13 +169,16 @@ class Store:
         if plain and moved.cancel_requester is not Requester.BANK:
             step = plain_step(moved, event, lease_until, response)
             try:
-                return await self._steps.submit(step)
+                saved = await self._steps.submit(step)
             except asyncpg.PostgresError as error:
-                if isinstance(error, UNREACHABLE):
+                if isinstance(error, UNREACHABLE) and not isinstance(error, HELD):
                     # No step is at fault; the driver continues when the database is back.
                     raise
                 # One step of the batch cannot be saved. Each is retried alone, so that it cannot
                 # fail the others.
+                saved = None
+            if saved is not None:
+                return saved
         return await self._advance_alone(
             moved.transfer_id,
             moved.version - 1,
@@ -182,24 +199,34 @@ class Store:
             moved.cancel_requester.value if moved.cancel_requester else None,
         )
 
-    async def _advance_alone(self, *step: object) -> tuple[bool, bytes | None]:
+    async def _advance_alone(self, *step: object) -> Step:
         try:
             row: Any = await self._pool.fetchrow(self._sql.advance, *step)
-        except asyncpg.LockNotAvailableError as error:
+        except HELD as error:
             raise AccountBusy from error
         return row["advanced"], row["accepted_response"]
 
-    async def _advance_batch(self, steps: Sequence[PlainStep]) -> list[tuple[bool, bytes | None]]:
-        """Save steps that post nothing, each as `advance` does."""
-        rows: list[Any] = await self._pool.fetch(
-            self._sql.advance_group, sorted(steps, key=attrgetter("transfer_id"))
-        )
-        responses = {row["event_id"]: row["accepted_response"] for row in rows}
-        return [(step.event_id in responses, responses.get(step.event_id)) for step in steps]
+    async def _advance_batch(self, steps: Sequence[PlainStep]) -> list[Step | None]:
+        """Save steps that post nothing, each as `advance` does; None for a held transfer."""
+        steps_in_order = sorted(steps, key=attrgetter("transfer_id"))
+        held: frozenset[uuid.UUID] = frozenset()
+        try:
+            rows: list[Any] = await self._pool.fetch(self._sql.advance_group, steps_in_order)
+        except HELD:
+            ids = [step.transfer_id for step in steps]
+            held = frozenset(await self._pool.fetchval(self._sql.held_transfers, ids))
+            free = [step for step in steps_in_order if step.transfer_id not in held]
+            rows = await self._pool.fetch(self._sql.advance_group, free) if free else []
+        saved = {row["event_id"]: row["accepted_response"] for row in rows}
+        return [
+            None if step.transfer_id in held else (step.event_id in saved, saved.get(step.event_id))
+            for step in steps
+        ]
 
     async def settle(self) -> None:
         """Wait until no batch is being written."""
         await self._debits.settle()
+        await self._held.settle()
         await self._steps.settle()
 
     async def transfer(self, transfer_id: uuid.UUID) -> StoredTransfer | None:
@@ -212,16 +239,6 @@ class Store:
         rows: list[Any] = await self._pool.fetch(self._sql.transfers_by_trace, trace_number)
         return {row["transfer_id"]: State(row["state"]) for row in rows}
 
-    async def taken_traces(self, transfers: Sequence[Transfer], since: datetime) -> list[uuid.UUID]:
-        """Return those transfers whose trace number another one since an instant has too."""
-        rows: list[Any] = await self._pool.fetch(
-            self._sql.taken_traces,
-            [one.transfer_id for one in transfers],
-            [one.trace_number for one in transfers],
-            since,
-        )
-        return [row["transfer_id"] for row in rows]
-
     async def transfers_of_account(
         self,
         customer_id: uuid.UUID,
@@ -232,7 +249,7 @@ class Store:
         cursor: uuid.UUID | None,
         rows: int,
     ) -> list[Transfer]:
-        """Return one page of an account's transfers of a range of time, newest first."""
+        """Return one page of an account's transfers in a range of time, newest first."""
         below = min(cursor or _LAST, created.end_id)
         bounds = (below, created.first_id, created.start, created.end)
         page = (shard_of(account_id), account_id, customer_id, *bounds)
@@ -242,28 +259,6 @@ class Store:
             sql = self._sql.transfers_of_account_in_state
             found = await self._pool.fetch(sql, *page, state.value, rows)
         return [stored_transfer(row).transfer for row in found]
-
-    async def decline(self, decline: Decline, event: EventOut) -> None:
-        """Write the record of a declined order, and its event."""
-        order = decline.order
-        await self._pool.execute(
-            self._sql.decline,
-            decline.decline_id,
-            order.customer_id,
-            order.account_id,
-            order.amount.minor_units,
-            order.amount.currency,
-            order.beneficiary.name,
-            order.beneficiary.routing_number,
-            order.beneficiary.account_number,
-            decline.reason,
-            order_id(order),
-            order.correlation_id,
-            decline.decline_time,
-            event.event_id,
-            event.payload,
-            order.traceparent,
-        )
 
     async def key(self, order: InterbankTransferOrder) -> UsedKey | None:
         """Return the transfer that has the order's idempotency key, or None."""
@@ -280,9 +275,9 @@ class Store:
         return [found.get(number) for number in range(1, len(orders) + 1)]
 
     async def keep_response(self, transfer_id: uuid.UUID, response: bytes) -> bytes | None:
-        """Keep an answer unless the transfer has one already; return the kept one.
+        """Keep an answer unless the transfer has one already; return the answer that is kept.
 
-        Returns None for a transfer that has failed without an answer: its key is free.
+        Returns None for a transfer that has failed without an answer, because its key is free.
         """
         return await self._pool.fetchval(
             self._sql.keep_response, shard_of(transfer_id), transfer_id, response
@@ -295,9 +290,11 @@ class Store:
         )
         return [stored_transfer(row).transfer for row in rows]
 
-    async def release_leases(self, owner: str, now: datetime) -> None:
-        """End the leases of an earlier process of the same slot."""
-        await self._pool.execute(self._sql.release_leases, owner, now)
+    async def release_leases(
+        self, owner: str, now: datetime, ending_by: datetime | None = None
+    ) -> int:
+        """End the leases of a slot that end by an instant; return how many rows are locked."""
+        return await self._pool.fetchval(self._sql.release_leases, owner, now, ending_by)
 
     async def postpone(self, transfer: Transfer, until: datetime) -> None:
         """Set when the bank asks the clearing house about a transfer again."""
@@ -321,12 +318,12 @@ class Store:
         return [return_check(row) for row in rows]
 
     async def check_return_at(self, transfer_id: uuid.UUID, due_time: datetime) -> None:
-        """Set when a transfer is checked for a late return, if a check is left."""
+        """Set when a transfer is next checked for a late return, if it still has a check."""
         sql = self._sql.check_return_at
         await self._pool.execute(sql, shard_of(transfer_id), transfer_id, due_time)
 
     async def end_return_checks(self, transfer_id: uuid.UUID) -> None:
-        """Check a transfer for late returns no more."""
+        """End the checks of a transfer for late returns."""
         await self._pool.execute(self._sql.end_return_checks, shard_of(transfer_id), transfer_id)
 
     async def put_aside(self, transfer: Transfer, notice: Notice) -> bool:
@@ -370,7 +367,7 @@ class Store:
     async def give_up_notices(self, before: datetime, types: Sequence[str]) -> list[Notice]:
         """Set the notices that were kept before an instant to CONFLICT, and return them.
 
-        Notices of these types whose transfer exists are left.
+        Notices of these types whose transfer exists are not changed.
         """
         rows = await self._pool.fetch(self._sql.give_up_notices, before, types)
         return [notice_of_row(row) for row in rows]
@@ -378,10 +375,6 @@ class Store:
     async def ensure_partitions(self) -> None:
         """Create the partitions of the coming months."""
         await self._pool.execute(self._sql.ensure_partitions)
-
-    async def drop_old_declines(self) -> None:
-        """Drop the declined orders that are older than the bank keeps them."""
-        await self._pool.execute(self._sql.drop_old_declines)
 
     async def unreported_reviews(self) -> list[Review]:
         """Return the decisions of reviewers whose event is not written yet."""
@@ -394,6 +387,10 @@ class Store:
         return await self._pool.fetchval(self._sql.report_review, *values)
 
     async def forget_keys(self) -> None:
-        """Forget the idempotency keys that are older than the bank honours them, in batches."""
+        """Delete, in batches, the idempotency keys that the bank no longer honours."""
         while await self._pool.fetchval(self._sql.forget_keys, KEYS_MAX) >= KEYS_MAX:
             pass
+
+
+def _locks_of(order: DebitOrder) -> Locks:
+    return Locks((order.account_id,), Key(order.customer_id, order.idempotency_key))

@@ -5,16 +5,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
+from services.kernel.ids import order_id_of
 from services.kernel.money import Money
 from services.payments.state import TABLE, Event, State, Transition, transition
 
 
 class Requester(Enum):
-    """Who requested a cancellation; the names of CancelRequester in the contract."""
+    """Who requested a cancellation; the names of InterbankTransfer.Requester and of CancelRequester
+    in the contract."""
 
     CUSTOMER = "CUSTOMER"
     BANK = "BANK"
-    """A reviewer refused the transfer. The customer must not learn that."""
+    """A reviewer refused the transfer. The customer must not learn this reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +43,17 @@ class InterbankTransferOrder:
     fingerprint: bytes
     correlation_id: str
     traceparent: str
+    former_fingerprint: bytes | None = None
+    """What an earlier version stored for the same request; None if it is the same."""
 
-
-_ORDERS = uuid.UUID("5d0c5a40-6f8e-4d0b-9a39-1f0c7a1f3f52")
-"""Namespace of the ids of orders."""
+    def is_for(self, stored: bytes) -> bool:
+        """Return whether a key's stored fingerprint is that of this order."""
+        return stored in (self.fingerprint, self.former_fingerprint)
 
 
 def order_id(order: InterbankTransferOrder) -> uuid.UUID:
-    """Return an id of the customer's order: the same one each time that the order is repeated."""
-    return id_of(str(order.customer_id), order.idempotency_key, order.fingerprint)
-
-
-def id_of(customer_id: str, idempotency_key: str, fingerprint: bytes) -> uuid.UUID:
-    """Return the id of the order that a customer made with a key, for the payload of a digest."""
-    return uuid.uuid5(_ORDERS, f"{customer_id}/{idempotency_key}/{fingerprint.hex()}")
+    """Return the id of a customer's order; a repetition of the order has the same id."""
+    return order_id_of(order.customer_id, order.idempotency_key, order.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +61,22 @@ class Decline:
     """An order that the bank declined before any debit."""
 
     decline_id: uuid.UUID
-    """UUIDv7 in the shard of the account; each attempt has one of its own."""
+    """UUIDv7 in the shard of the account."""
     order: InterbankTransferOrder
     reason: str
     """A name of PaymentsErrorReason."""
     decline_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherDeclines:
+    """The declined orders of a customer's hour beyond those on record."""
+
+    customer_id: uuid.UUID
+    hour: datetime
+    """The beginning of the hour, in UTC."""
+    recorded: int
+    further: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +89,11 @@ class Review:
     effect: str
     """A name of TransferReviewed.Effect, or REQUESTED for a refusal that is not taken up yet."""
     reviewer: str
+    """The name that the reviewer gave."""
     note: str
     decide_time: datetime
+    os_user: str = ""
+    """The operating-system user of the reviewer; "" if it was not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +125,7 @@ class Transfer:
     return_time: datetime | None = None
     """When the bank learned that it had been returned."""
     cancel_requester: Requester | None = None
-    """Who requested the last cancellation; None without one, or if it was before this was kept."""
+    """Who requested the last cancellation; None without one, or for an old, unrecorded one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +137,7 @@ class Fact:
     reason: str = ""
     return_code: str = ""
     requester: Requester = Requester.CUSTOMER
-    """Who asked to cancel it; only of CANCEL_ASKED."""
+    """Who requested the cancellation; only for CANCEL_ASKED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +205,7 @@ def after(transfer: Transfer, fact: Fact, now: datetime) -> tuple[Transfer, Tran
 
 
 def _timed(moved: Transfer) -> Transfer:
-    """Return a transfer with the time of its last step; payments.advance stores the same."""
+    """Return a transfer with the time of its last step; payments.advance stores the same time."""
     now = moved.update_time
     match moved.state:
         case State.SUBMITTED:

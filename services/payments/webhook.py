@@ -25,8 +25,8 @@ from services.payments.transfer import Fact, Notice
 
 TOLERANCE_S = 300
 REUSED_ID_WAIT = timedelta(minutes=1)
-"""How long after a notice with a used id the bank queries its transfer: not at once, so that a
-query whose answer has a used id does not cause the next one."""
+"""How long the bank waits before it queries the transfer of a notice with a used id. Without the
+wait, a query whose answer has a used id would cause the next query at once."""
 _TEXT_MAX = 255
 _TIMES_MAX = 4
 _SIGNATURES_MAX = 8
@@ -38,7 +38,7 @@ _DIGEST_CHARS = 16
 def require_signature(header: str, body: bytes, secrets: Iterable[bytes], now_s: int) -> None:
     """Raise WebhookSignatureInvalid unless one of the secrets signed this body recently.
 
-    `secrets` are the valid ones: two while the clearing house changes its secret.
+    `secrets` are the valid secrets: two of them while the clearing house changes its secret.
     """
     times, signatures = _parameters(header)
     recent = [one for one in times if abs(now_s - int(one)) <= TOLERANCE_S]
@@ -48,14 +48,14 @@ def require_signature(header: str, body: bytes, secrets: Iterable[bytes], now_s:
         for secret in secrets
         if secret
     ]
-    # Every pair is compared, so that the time does not tell which one is equal.
+    # Every pair is compared, so that the time taken does not reveal which pair is equal.
     equal = [hmac.compare_digest(one, other) for one in expected for other in signatures]
     if not any(equal):
         raise WebhookSignatureInvalid
 
 
 def _parameters(header: str) -> tuple[set[str], list[bytes]]:
-    """Return the times and the signatures of a header; parameters of another name are ignored."""
+    """Return the times and the signatures of a header; ignore parameters with another name."""
     named = [part.strip(" \t").partition("=") for part in header.split(",")]
     times = {value for name, _, value in named if name == "t" and _TIME.fullmatch(value)}
     signatures = [
@@ -69,7 +69,7 @@ def _parameters(header: str) -> tuple[set[str], list[bytes]]:
 def read_notice(body: bytes) -> Notice:
     """Return the notice in a body, or raise WebhookMalformed.
 
-    A notice of an unknown type may have any data: a person reads it.
+    A notice of an unknown type may have any data, because a person reads it.
     """
     try:
         document = orjson.loads(body)
@@ -120,7 +120,7 @@ def _unknown(fields: dict[str, Any], body: bytes) -> Notice:
 
 
 def reused(notice: Notice) -> Notice:
-    """Return a notice under an id of its own: another notice has its id. Equal ones get one id."""
+    """Return a notice whose id is taken under a new id; equal notices get the same new id."""
     digest = hashlib.sha256(repr(notice).encode()).hexdigest()[:_DIGEST_CHARS]
     return replace(notice, notice_id=f"{notice.notice_id}#{digest}")
 

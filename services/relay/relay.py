@@ -52,8 +52,7 @@ class Relay:
         connection = await self._connect()
         try:
             queue = OutboxQueue(connection)
-            # PostgreSQL sends no notification when a lock becomes free, and waiting for the lock in
-            # the server would block the connection.
+            # PostgreSQL sends no notification when the session of the leader ends.
             while not await queue.try_lead():  # noqa: ASYNC110
                 await asyncio.sleep(self._settings.relay_lead_poll_ms / 1000)
             self._metrics.leading.set(1)
@@ -62,7 +61,7 @@ class Relay:
             await queue.set_asleep(False)
             await self._drain_for_ever(queue)
         finally:
-            # Terminate instead of close: the server may be down, and the lock ends with the socket.
+            # Terminate instead of close: the server may be down, and the lead ends with the socket.
             connection.terminate()
 
     async def _drain_for_ever(self, queue: OutboxQueue) -> None:

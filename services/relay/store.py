@@ -1,6 +1,6 @@
-"""The queue of the active relay, over one connection that also holds the lock and listens.
+"""The queue of the active relay, over one connection that also leads and listens.
 
-A relay that loses this connection also loses the lock, and can no longer mark events. So two relays
+A relay that loses this connection also loses the lead, and can no longer mark events. So two relays
 never mark events at the same time.
 """
 

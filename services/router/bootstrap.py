@@ -1,16 +1,22 @@
-"""The only wiring of the router: a health server, the pipe in its thread, and its watchdog."""
+"""The only wiring of the router: a health server, the pipe in its thread, its watchdog, and the
+deletion of old records that every group has read.
+"""
 
 import asyncio
 import threading
+from datetime import timedelta
+from functools import partial
 
 from services.chassis import kafka
 from services.chassis.grpc_server import Server
 from services.chassis.kafka.membership import end_process
+from services.chassis.periodic import repeat
 from services.router.pipe import CALL_TIMEOUT_S, Pipe
-from services.router.settings import RouterSettings
+from services.router.settings import TRIMMED, RouterSettings
 
 STUCK_S = 2.5 * CALL_TIMEOUT_S
 WATCH_S = 1.0
+TRIM_S = 3600
 
 
 async def _watch(pipe: Pipe) -> None:
@@ -35,11 +41,18 @@ async def main(settings: RouterSettings, stop: asyncio.Event) -> None:
     pipe = Pipe(settings, stopping, kafka.Health())
     server = Server(settings, {})
     await server.start()
+    trimmer = kafka.Trimmer(settings.kafka_bootstrap, timedelta(days=settings.topic_margin_days))
+    trim = partial(trimmer.trim, TRIMMED)
     watching = asyncio.create_task(_watch(pipe))
+    trimming = asyncio.create_task(repeat("trimming", trim, TRIM_S))
     routing = asyncio.create_task(asyncio.to_thread(pipe.run))
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({routing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait({routing, trimming, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopping.set()
     await server.drain()
     await routing
     watching.cancel()
+    trimming.cancel()
+    if trimming in done:
+        # A defect, which its task raises again.
+        await trimming

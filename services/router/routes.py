@@ -63,8 +63,10 @@ ROUTES: Mapping[str, tuple[Route, ...]] = {
     "bp.payments.v1.TransferCancelRefused": (),
     # A message about a declined order could warn a fraudster.
     "bp.payments.v1.TransferDeclined": (),
+    "bp.payments.v1.FurtherOrdersDeclined": (),
     # The customer must not learn of a review.
     "bp.payments.v1.TransferReviewed": (),
+    "bp.transfers.v1.BookTransferDeclined": (),
     "bp.transfers.v1.BookTransferPosted": (
         Route(Template.TRANSFER_SENT),
         Route(

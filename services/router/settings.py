@@ -1,17 +1,18 @@
 """Settings of the router: how large a transaction may grow and how long it may wait."""
 
 from bp.event.v1 import topics_pb2
+from pydantic import Field
 
 from services.chassis.settings import ServiceSettings
-from services.contracts.topics import topic
+from services.contracts.topics import all_topics, read_by, topic
 
-SOURCES = tuple(
-    topic(one).name for one in (topics_pb2.PAYMENTS, topics_pb2.TRANSFERS, topics_pb2.AUTH_EVENTS)
-)
+GROUP = "router"
+SOURCES = read_by(GROUP)
 """Topics that the router reads. Events of `auth-events` are audited; customers get no message."""
 NOTIFICATIONS = topic(topics_pb2.NOTIFICATIONS).name
 AUDIT_LOGS = topic(topics_pb2.AUDIT_LOGS).name
-GROUP = "router"
+TRIMMED = tuple(each for each in all_topics() if each.name != AUDIT_LOGS)
+"""Topics whose old records the router deletes. The audit service deletes those of audit-logs."""
 
 
 class RouterSettings(ServiceSettings):
@@ -25,3 +26,5 @@ class RouterSettings(ServiceSettings):
     each transaction writes a marker to every partition that it touched."""
     transaction_timeout_ms: int = 15_000
     """After this time the broker aborts the transaction of a process that has died."""
+    topic_margin_days: int = Field(default=7, ge=0)
+    """How long a topic keeps a record that all its groups have read."""

@@ -15,6 +15,7 @@ from services.chassis.postgres import Database, open_pool
 from services.chassis.vault import open_vault
 from services.transfers.grpc_api import TransfersApi
 from services.transfers.handlers import Dependencies
+from services.transfers.holders import HoldersClient
 from services.transfers.settings import TransfersSettings
 from services.transfers.store import Store
 
@@ -38,12 +39,14 @@ async def main(settings: TransfersSettings, stop: asyncio.Event) -> None:
         batch_limits = BatchLimits.of(settings)
         store = Store(pool, batch_limits)
         customers = CustomersClient(channel, settings.check_timeout_s, batch_limits)
-        server = Server(settings, apis(Dependencies(settings, store, customers, tokens)))
+        holders = HoldersClient(channel, settings.holders_timeout_s)
+        server = Server(settings, apis(Dependencies(settings, store, customers, holders, tokens)))
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(vault.keep_alive()),
                 tasks.create_task(repeat("partitions", store.ensure_partitions, UPKEEP_S)),
                 tasks.create_task(repeat("old keys", store.forget_keys, UPKEEP_S)),
+                tasks.create_task(repeat("old declines", store.drop_old_declines, UPKEEP_S)),
             ]
             await server.start()
             await stop.wait()

@@ -4,18 +4,29 @@ import uuid
 from dataclasses import dataclass
 
 import grpc.aio
+import structlog
 
 from services.chassis.call_context import note_replay
 from services.chassis.customers_client import CustomersClient
 from services.chassis.page_tokens import PageTokens, page_rows, query_digest
+from services.kernel.clock import utc_now
 from services.kernel.errors import BankError
-from services.kernel.ids import new_id
+from services.kernel.ids import new_id, shard_of
 from services.transfers import mapping, state
-from services.transfers.errors import AccountNotFound, TransferNotFound
+from services.transfers.errors import AccountNotFound, AmountLimitExceeded, TransferNotFound
+from services.transfers.holders import HoldersClient
 from services.transfers.settings import TransfersSettings
-from services.transfers.state import BookTransfer, BookTransferOrder, Direction, TransferFilter
-from services.transfers.statement import Entry, EntryFilter
+from services.transfers.state import (
+    BookTransfer,
+    BookTransferOrder,
+    Decline,
+    Direction,
+    TransferFilter,
+)
+from services.transfers.statement import Entry, EntryFilter, accounts_of_others, named
 from services.transfers.store import Posted, Store
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,7 @@ class Dependencies:
     settings: TransfersSettings
     store: Store
     customers: CustomersClient
+    holders: HoldersClient
     tokens: PageTokens
 
 
@@ -36,9 +48,10 @@ async def create_book_transfer(deps: Dependencies, order: BookTransferOrder) -> 
     """
     try:
         posted = await _post(deps, order)
-    except (BankError, grpc.aio.AioRpcError):
+    except (BankError, grpc.aio.AioRpcError) as refusal:
         found = await deps.store.replay(order)
         if found is None:
+            await _keep_on_record(deps, order, refusal)
             raise
         posted = found
     if not posted.is_new:
@@ -55,6 +68,28 @@ async def _post(deps: Dependencies, order: BookTransferOrder) -> Posted:
     transfer = state.decide(order, source, destination)
     event = mapping.event_out(transfer, order, new_id())
     return await deps.store.post(order, transfer, mapping.response_bytes(transfer), event)
+
+
+async def _keep_on_record(
+    deps: Dependencies, order: BookTransferOrder, refusal: BankError | grpc.aio.AioRpcError
+) -> None:
+    """Keep a refusal on record if a control of the bank caused it.
+
+    The account must be the caller's. The record commits before the caller gets the refusal. A
+    repeated order has one record.
+    """
+    if not isinstance(refusal, BankError) or not state.is_recorded(refusal):
+        return
+    if isinstance(refusal, AmountLimitExceeded):
+        # The amount is checked before the account.
+        answer = await deps.customers.check_debit(order.customer_id, order.account_id)
+        if mapping.known_accounts(answer)[0] is None:
+            return
+    home = shard_of(order.account_id)
+    decline = Decline(new_id(home), order, refusal.reason, utc_now())
+    if await deps.store.decline(decline, mapping.decline_event(decline, new_id(home))):
+        declined = {"decline_id": str(decline.decline_id), "error_reason": refusal.reason}
+        log.info("order.declined", **declined)
 
 
 async def get_book_transfer(
@@ -79,7 +114,7 @@ async def list_book_transfers(
 
     Raises AccountNotFound for an account that is not the customer's, and PageTokenInvalid.
     """
-    digest = query_digest("ListBookTransfers", customer_id, wanted)
+    digest = _list_digest(customer_id, wanted)
     cursor = deps.tokens.open(page_token, digest)
     await _require_own_account(deps, customer_id, wanted.account_id)
     rows = page_rows(page_size)
@@ -102,14 +137,36 @@ async def list_entries(
 ) -> tuple[list[Entry], str]:
     """Return one page of an account's entries and the token of the next, "" on the last.
 
+    One call asks customers for the names of all other parties on a page.
+
     Raises AccountNotFound for an account that is not the customer's, and PageTokenInvalid.
     """
-    digest = query_digest("ListEntries", customer_id, wanted)
+    digest = _entries_digest(customer_id, wanted)
     cursor = deps.tokens.open(page_token, digest)
     await _require_own_account(deps, customer_id, wanted.account_id)
     rows = page_rows(page_size)
     page = await deps.store.statement.entries(wanted, below=_position(cursor), rows=rows)
-    return page.rows, _token_below(deps, digest, page.next_below)
+    holders = await deps.holders.of(accounts_of_others(page.rows))
+    entries = [named(entry, holders) for entry in page.rows]
+    return entries, _token_below(deps, digest, page.next_below)
+
+
+def _list_digest(customer_id: uuid.UUID, wanted: TransferFilter) -> bytes:
+    return query_digest(
+        *("ListBookTransfers", customer_id, wanted.account_id),
+        direction=None if wanted.direction is Direction.PAID else wanted.direction,
+        time_from=wanted.created.time_from,
+        time_to=wanted.created.time_to,
+    )
+
+
+def _entries_digest(customer_id: uuid.UUID, wanted: EntryFilter) -> bytes:
+    return query_digest(
+        *("ListEntries", customer_id, wanted.account_id),
+        type=wanted.type,
+        time_from=wanted.created.time_from,
+        time_to=wanted.created.time_to,
+    )
 
 
 def _position(cursor: uuid.UUID | None) -> int | None:

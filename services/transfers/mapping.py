@@ -3,7 +3,7 @@
 import uuid
 
 from bp.customers.v1.account_pb2 import Account
-from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
+from bp.customers.v1.customers_service_pb2 import BatchGetHoldersResponse, CheckDebitResponse
 from bp.event.v1.event_pb2 import EventMetadata
 from bp.transfers.v1 import account_entry_pb2, transfers_events_pb2
 from bp.transfers.v1.book_transfer_pb2 import BookTransfer as BookTransferMessage
@@ -16,20 +16,21 @@ from bp.transfers.v1.transfers_service_pb2 import (
 from bp.type.v1.money_pb2 import Money as MoneyMessage
 
 from services.chassis.call_context import Call
-from services.chassis.idempotency import fingerprint
+from services.chassis.idempotency import fingerprint, former_fingerprint
 from services.chassis.time_texts import time_range
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
 from services.transfers.state import (
     BookTransfer,
     BookTransferOrder,
+    Decline,
     Direction,
     EventOut,
     KnownAccount,
     State,
     TransferFilter,
 )
-from services.transfers.statement import Entry, EntryFilter, EntryType, OtherParty
+from services.transfers.statement import Entry, EntryFilter, EntryType, Holder, OtherParty
 
 
 def order_from(request: CreateBookTransferRequest, call: Call) -> BookTransferOrder:
@@ -42,6 +43,7 @@ def order_from(request: CreateBookTransferRequest, call: Call) -> BookTransferOr
         memo=request.memo,
         idempotency_key=call.idempotency_key,
         fingerprint=fingerprint(request),
+        former_fingerprint=former_fingerprint(request),
         correlation_id=call.request_id,
         traceparent=call.traceparent,
         admit_time=call.admit_time,
@@ -70,8 +72,16 @@ def _known_account(account: Account) -> KnownAccount:
     )
 
 
+def known_holders(answer: BatchGetHoldersResponse) -> dict[uuid.UUID, Holder]:
+    """Return what customers knows about the holders of accounts, by account."""
+    return {
+        uuid.UUID(account_id): Holder(holder.name, holder.account_number_ending)
+        for account_id, holder in answer.holders.items()
+    }
+
+
 def transfer_filter(request: ListBookTransfersRequest) -> TransferFilter:
-    """Return which transfers a request lists; raise InvalidArgument for a time that is none."""
+    """Return which transfers a request lists; raise InvalidArgument for an invalid time."""
     received = request.direction == ListBookTransfersRequest.Direction.RECEIVED
     return TransferFilter(
         account_id=uuid.UUID(request.account_id),
@@ -118,8 +128,32 @@ def event_out(transfer: BookTransfer, order: BookTransferOrder, event_id: uuid.U
     return EventOut(event_id, envelope.SerializeToString())
 
 
+def decline_event(decline: Decline, event_id: uuid.UUID) -> EventOut:
+    """Return the event of a declined order."""
+    order = decline.order
+    envelope = transfers_events_pb2.TransferEvent(
+        metadata=EventMetadata(
+            event_id=str(event_id),
+            occur_time=to_timestamp(decline.decline_time),
+            aggregate_id=str(decline.decline_id),
+            aggregate_version=1,
+            correlation_id=order.correlation_id,
+            causation_id=order.correlation_id,
+            customer_id=str(order.customer_id),
+        ),
+        book_transfer_declined=transfers_events_pb2.BookTransferDeclined(
+            account_id=str(order.account_id),
+            destination_account_id=str(order.destination_account_id),
+            amount=_money(order.amount),
+            reason=decline.reason,
+            order_id=str(order.order_id),
+        ),
+    )
+    return EventOut(event_id, envelope.SerializeToString())
+
+
 def entry_filter(request: ListEntriesRequest) -> EntryFilter:
-    """Return which entries a request lists; raise InvalidArgument for a time that is none."""
+    """Return which entries a request lists; raise InvalidArgument for an invalid time."""
     type_name = account_entry_pb2.AccountEntry.Type.Name(request.type)
     return EntryFilter(
         account_id=uuid.UUID(request.account_id),

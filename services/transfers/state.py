@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from services.kernel.ids import new_id, shard_of
+from services.kernel.errors import BankError
+from services.kernel.ids import new_id, order_id_of, shard_of
 from services.kernel.money import Money
 from services.kernel.time_range import ANY_TIME, TimeRange
 from services.transfers import errors
@@ -35,6 +36,13 @@ class BookTransferOrder:
     traceparent: str
     admit_time: datetime
     """When the bank admitted the order; the transfer's create_time."""
+    former_fingerprint: bytes | None = None
+    """What an earlier version stored for the same request; None if it is the same."""
+
+    @property
+    def order_id(self) -> uuid.UUID:
+        """The id of the order; a repetition of the order has the same id."""
+        return order_id_of(self.customer_id, self.idempotency_key, self.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,18 @@ class BookTransfer:
         return customer_id in (self.customer_id, self.destination_customer_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """An order that the bank declined before any posting."""
+
+    decline_id: uuid.UUID
+    """UUIDv7 in the shard of the account."""
+    order: BookTransferOrder
+    reason: str
+    """A name of TransfersErrorReason."""
+    decline_time: datetime
+
+
 class Direction(StrEnum):
     """Which transfers of an account a list has; names of the contract."""
 
@@ -88,6 +108,18 @@ class EventOut:
 
     event_id: uuid.UUID
     payload: bytes
+
+
+RECORDED: frozenset[str] = frozenset(
+    {errors.AccountFrozen.reason, errors.AmountLimitExceeded.reason}
+)
+"""Reasons of the refusals that are kept on record, because an examiner asks for them: a control of
+the bank stopped a well-formed order."""
+
+
+def is_recorded(refusal: BankError) -> bool:
+    """Return whether a refusal is kept on record."""
+    return refusal.reason in RECORDED
 
 
 def require_sound(order: BookTransferOrder, minor_units_max: int) -> None:

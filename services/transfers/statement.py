@@ -1,7 +1,8 @@
 """The statement of an account: its entries, and which of them a caller asks for. Pure."""
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -13,7 +14,7 @@ Row = TypeVar("Row")
 
 
 class EntryType(StrEnum):
-    """What caused an entry; the names of AccountEntry.Type, and of the ledger's kinds but OTHER."""
+    """What caused an entry; names of AccountEntry.Type. Except OTHER, also the ledger's kinds."""
 
     OPENING_BALANCE = "OPENING_BALANCE"
     BOOK_TRANSFER = "BOOK_TRANSFER"
@@ -34,13 +35,22 @@ class EntryFilter:
 
 @dataclass(frozen=True, slots=True)
 class OtherParty:
-    """The other party of an entry; "" for what it does not have."""
+    """The other party of an entry; "" for a fact that it does not have."""
 
     account_id: uuid.UUID | None
     """Its account at this bank, if it has one."""
     name: str = ""
     routing_number: str = ""
     account_number_ending: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What customers returns about the holder of an account."""
+
+    name: str
+    account_number_ending: str
+    """The last four digits of the account's number; "" for a closed account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,30 @@ class Page(Generic[Row]):
 def type_of(kind: str) -> EntryType:
     """Return the type of a ledger's kind."""
     return EntryType(kind) if kind in EntryType.__members__ else EntryType.OTHER
+
+
+def accounts_of_others(entries: Iterable[Entry]) -> set[uuid.UUID]:
+    """Return the accounts of this bank that are the other party of an entry."""
+    return {
+        entry.other.account_id
+        for entry in entries
+        if entry.other is not None and entry.other.account_id is not None
+    }
+
+
+def named(entry: Entry, holders: Mapping[uuid.UUID, Holder]) -> Entry:
+    """Return the entry with the name of its other party, if that is a known account of this bank.
+
+    A payer needs the end of the number to recognise the account that it paid. A payee learns only
+    who paid it.
+    """
+    other = entry.other
+    holder = holders.get(other.account_id) if other and other.account_id else None
+    if other is None or holder is None:
+        return entry
+    paid = entry.amount.minor_units < 0
+    ending = holder.account_number_ending if paid else ""
+    return replace(entry, other=replace(other, name=holder.name, account_number_ending=ending))
 
 
 def page_of(found: list[tuple[int, Row]], rows: int, above: int, floor: int) -> Page[Row]:

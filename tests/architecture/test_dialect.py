@@ -40,7 +40,11 @@ OWN_FILES = {
         "heads.py": "signed statements about the heads of all chains; pure",
         "verify.py": "pure checks of chains",
         "verify_heads.py": "pure checks of signed statements, and of chains against them",
+        "verify_topic.py": "pure comparison of chains with the topic",
+        "notes.py": "notes of repeated events as hash chains, and their check; pure",
         "positions.py": "pure check of the offsets of source topics",
+        "ranges.py": "sets of offsets as ranges; pure",
+        "reading.py": "reads chains and statements in step",
         "inspection.py": "reads chains, topics and heads for those checks, for bpctl",
         "topic.py": "reads audit-logs and dead letters outside any group, for those checks",
         "notary.py": "signs statements with OpenBao and keeps the mark of the last one",
@@ -60,6 +64,8 @@ OWN_FILES = {
         "dependencies.py": "what the handlers need",
         "attempt.py": "whether a debit may have been written, and whether somebody waits; pure",
         "rows.py": "the values that statements take and return; pure",
+        "declines.py": "the records of declined orders",
+        "traces.py": "compares new trace numbers with those of other transfers",
         "saga.py": "which question comes next and what an answer means; pure",
         "driver.py": "carries out the saga: asks and saves",
         "notices.py": "takes in the clearing house's notices and applies them",
@@ -78,6 +84,7 @@ OWN_FILES = {
         "routes.py": "what each event makes of it; pure",
     },
     "transfers": {
+        "holders.py": "asks customers for the names on a statement",
         "statement.py": "the values of an account's statement and how it is paged; pure",
         "statement_store.py": "reads the statement from the books, with sql/statement.sql",
     },
@@ -309,5 +316,5 @@ def test_a_value_of_a_composite_type_has_the_attributes_of_the_type_in_their_ord
 
 
 def test_the_composite_types_are_found() -> None:
-    assert set(_composites("payments")) == {"debit_order", "plain_step"}
-    assert set(_composites("transfers")) == {"request"}
+    assert set(_composites("payments")) == {"debit_order", "decline_row", "plain_step"}
+    assert set(_composites("transfers")) == {"decline_row", "request"}

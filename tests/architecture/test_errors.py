@@ -6,7 +6,7 @@ from pathlib import Path
 from google.protobuf.descriptor import EnumDescriptor
 
 from services import contracts
-from services.kernel.errors import BankError
+from services.kernel.errors import BankError, Code
 from tests.architecture.sources import REPO
 
 GATEWAY_ONLY = {
@@ -78,6 +78,14 @@ def test_every_reason_of_the_contracts_is_raised_or_named_as_the_gateways() -> N
         if reason not in GATEWAY_ONLY.get(domain, set()) | UNUSED.get(domain, set())
     } - raised
     assert unused == set()
+
+
+def test_a_reason_of_several_domains_has_one_code() -> None:
+    codes: dict[str, set[Code]] = {}
+    for error in _errors():
+        codes.setdefault(error.reason, set()).add(error.code)
+    assert {reason: found for reason, found in codes.items() if len(found) > 1} == {}
+    assert codes["CURRENCY_UNSUPPORTED"] == {Code.FAILED_PRECONDITION}
 
 
 def test_no_reason_of_the_gateway_alone_is_raised_by_a_service() -> None:

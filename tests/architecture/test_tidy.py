@@ -137,7 +137,7 @@ def test_only_the_edges_of_processes_catch_everything() -> None:
 
 
 def test_a_file_gets_its_mode_when_it_is_created() -> None:
-    # After a creation with the umask's mode, another user can open the file before the chmod.
+    # If a file is created with the umask's mode, another user can open it before the chmod.
     found = [
         f"{module.path}:{node.lineno}"
         for module in modules()

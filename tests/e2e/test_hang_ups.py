@@ -19,7 +19,7 @@ from tests.rigs.running_bank import Bank
 pytestmark = pytest.mark.judged_with_its_module
 
 PATIENCE_MS = range(1, 41)
-"""After how long each app hangs up: from before the gateway has read the request to the answer."""
+"""When each app hangs up: from before the gateway has read the request to after the answer."""
 
 LANES = 4
 """How many apps call at once. With more, most requests would wait when their apps hang up."""
@@ -55,8 +55,8 @@ async def _hang_up_each(calls: Sequence[Coroutine[Any, Any, Answer]]) -> None:
 async def _driven(bank: Bank, customer: Customer) -> None:
     """Wait until no transfer of the customer is in progress, although its request is not repeated.
 
-    Each step must come before the lease of the step before it ends: the worker that began the
-    transfer continued it, and no other had to take it up.
+    Each step must come before the lease of the previous step ends. Then the worker that began the
+    transfer has continued it, and no other worker had to take it up.
     """
 
     found: list[dict[str, Any]] = []

@@ -1,10 +1,11 @@
 """The statement, the numbers and the times of transfers through the gateway."""
 
 from datetime import date, datetime
+from typing import Any
 
 import pytest
 
-from tests.rigs.running_bank import Bank
+from tests.rigs.running_bank import Bank, Customer
 
 pytestmark = pytest.mark.judged_with_its_module
 
@@ -48,7 +49,39 @@ async def test_a_statement_has_what_came_in_and_went_out_and_a_transfer_its_date
         ana.token,
     )
     assert [one["transferId"] for one in listed.body["transfers"]] == [received.body["transferId"]]
-    accounts = await bank.call("GET", "/v1/accounts", ana.token)
-    (account,) = accounts.body["accounts"]
+    account = await account_of(bank, ana)
     assert len(account["accountNumber"]) == 10
     assert account["balance"]["accountId"] == str(ana.account_id)
+
+
+async def test_payer_and_payee_see_each_others_names_and_only_the_payer_a_number(
+    bank: Bank,
+) -> None:
+    ana, luis = await bank.customer(), await bank.customer()
+    assert (await bank.book(luis, ana, 5_00)).status == 200
+    assert await counterparty_of(bank, ana) == {
+        "accountId": str(luis.account_id),
+        "name": "Guest Customer",
+        "routingNumber": "",
+        "accountNumberEnding": "",
+    }
+    assert await counterparty_of(bank, luis) == {
+        "accountId": str(ana.account_id),
+        "name": "Guest Customer",
+        "routingNumber": "",
+        "accountNumberEnding": (await account_of(bank, ana))["accountNumber"][-4:],
+    }
+
+
+async def counterparty_of(bank: Bank, customer: Customer) -> dict[str, str]:
+    """Return the other party of the newest entry of the customer's account."""
+    path = f"/v1/accounts/{customer.account_id}/entries?pageSize=1"
+    statement = await bank.call("GET", path, customer.token)
+    return statement.body["entries"][0]["counterparty"]
+
+
+async def account_of(bank: Bank, customer: Customer) -> dict[str, Any]:
+    """Return the customer's only account."""
+    accounts = await bank.call("GET", "/v1/accounts", customer.token)
+    (account,) = accounts.body["accounts"]
+    return account

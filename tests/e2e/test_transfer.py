@@ -20,8 +20,15 @@ async def test_a_transfer_is_submitted_settles_after_two_banking_days_and_is_not
     assert accepted.body["state"] == "SUBMITTED"
     assert len(accepted.body["traceNumber"]) == 15
     assert await bank.posted(ana) == 4_000_00
+    path = f"/v1/transfers/interbank/{accepted.body['transferId']}"
+    first = await bank.call("GET", path, ana.token)
+    assert (first.status, first.headers.get("etag")) == (200, accepted.body["etag"]), first
+    poll = {"If-None-Match": first.body["etag"]}
+    assert (await bank.call("GET", path, ana.token, headers=poll)).status == 304
     await bank.two_banking_days()
     settled = await bank.in_state(ana, accepted.body["transferId"], "COMPLETED")
+    newer = await bank.call("GET", path, ana.token, headers=poll)
+    assert (newer.status, newer.headers["etag"]) == (200, settled["etag"])
     assert settled["traceNumber"] == accepted.body["traceNumber"]
     assert await bank.posted(ana) == 4_000_00
     await bank.pushed(ana, 2)

@@ -19,6 +19,7 @@ from services.payments.state import State
 from services.payments.transfer import (
     Beneficiary,
     Decline,
+    FurtherDeclines,
     InterbankTransferOrder,
     Requester,
     Review,
@@ -28,6 +29,7 @@ from services.relay import events_out
 from services.router.mapping import fan_out
 from services.transfers import mapping as transfers
 from services.transfers.state import BookTransfer, BookTransferOrder
+from services.transfers.state import Decline as BookDecline
 from tests.golden.kept import Golden
 
 CUSTOMER = uuid.UUID("11111111-1111-4111-8111-111111111105")
@@ -100,7 +102,10 @@ DECLINE = Decline(
     reason="FRAUD_DECLINED",
     decline_time=MORNING,
 )
-REVIEW = Review(TRANSFER, "REFUSED", "CANCELLING", "eva", "unknown payee", MORNING)
+FURTHER = FurtherDeclines(CUSTOMER, MORNING.replace(minute=0, microsecond=0), 100, 25)
+REVIEW = Review(
+    TRANSFER, "REFUSED", "CANCELLING", "eva", "unknown payee", MORNING, "eva (uid 1000)"
+)
 POSTS = frozenset({"TransferDebited", "TransferFailed", "TransferReturned", "TransferCancelled"})
 """Events that post to the customer's account, so they carry the account's position."""
 
@@ -127,6 +132,8 @@ ORDER = BookTransferOrder(
     admit_time=MORNING,
 )
 
+BOOK_DECLINE = BookDecline(TRANSFER, ORDER, "AMOUNT_LIMIT_EXCEEDED", MORNING)
+
 
 def written() -> Iterator[Golden]:
     """Yield each event of payments and transfers, and the records that the router makes from it."""
@@ -139,9 +146,15 @@ def written() -> Iterator[Golden]:
     name = "TransferDeclined"
     payload = payments.decline_event(DECLINE, EVENT).payload
     yield from _and_routed(name, _relayed("payments", f"bp.payments.v1.{name}", payload, []))
+    name = "FurtherOrdersDeclined"
+    payload = payments.further_declines_event(FURTHER, TRANSFER, EVENT).payload
+    yield from _and_routed(name, _relayed("payments", f"bp.payments.v1.{name}", payload, []))
     name = "TransferReviewed"
     payload = payments.review_event(REVIEW, SUBMITTED, EVENT).payload
     yield from _and_routed(name, _relayed("payments", f"bp.payments.v1.{name}", payload, []))
+    name = "BookTransferDeclined"
+    payload = transfers.decline_event(BOOK_DECLINE, EVENT).payload
+    yield from _and_routed(name, _relayed("transfers", f"bp.transfers.v1.{name}", payload, []))
     name = "BookTransferPosted"
     payload = transfers.event_out(BOOK_TRANSFER, ORDER, EVENT).payload
     positions = [_position(ACCOUNT, 397_450, 8), _position(PAYEES_ACCOUNT, 2_550, 1)]

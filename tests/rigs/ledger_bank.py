@@ -33,15 +33,18 @@ class LedgerBank:
             self.superusers[database] = await self.postgres.session("postgres", database)
         return self.superusers[database]
 
-    async def open_holder(self, cents: int = 0, state: str = "ACTIVE") -> Holder:
+    async def open_holder(
+        self, cents: int = 0, state: str = "ACTIVE", name: str = "Test Person"
+    ) -> Holder:
         """Open a customer with one account that holds `cents`, in ledger and customers."""
         customer_id = new_id()
         customers = await self.superuser("bp_customers")
         await customers.execute(
             "INSERT INTO customers.customer (customer_id, user_name, display_name, email, locale)"
-            " VALUES ($1, $2, 'Test Person', 'person@example.com', 'es')",
+            " VALUES ($1, $2, $3, 'person@example.com', 'es')",
             customer_id,
             f"u{customer_id.hex}",
+            name,
         )
         return Holder(customer_id, await self.open_account(customer_id, cents, state))
 
@@ -61,6 +64,15 @@ class LedgerBank:
         write = await self.superuser("bp_write")
         await write.execute("SELECT ledger.seed_accounts($1, $2)", [account_id], [cents])
         return account_id
+
+    async def number_of(self, account_id: uuid.UUID) -> str:
+        """Return the number of an account."""
+        customers = await self.superuser("bp_customers")
+        row = await customers.fetchrow(
+            "SELECT account_number FROM customers.account WHERE account_id = $1", account_id
+        )
+        assert row is not None
+        return row["account_number"]
 
     async def held(self, account_id: uuid.UUID) -> tuple[int, int]:
         """Return the balance and its position in the ledger."""

@@ -24,6 +24,7 @@ from services.customers.settings import CustomersSettings
 from services.customers.store import Store as CustomersStore
 from services.transfers import bootstrap as transfers_bootstrap
 from services.transfers import handlers as transfers_handlers
+from services.transfers.holders import HoldersClient
 from services.transfers.settings import TransfersSettings
 from services.transfers.store import Store as TransfersStore
 from tests.rigs.host_speed import waited_out_s
@@ -33,6 +34,7 @@ from tests.rigs.sidecar_calls import certificate_of, open_channel
 from tests.rigs.stores import KafkaStore, PostgresStore
 
 CHECK_S: float = TransfersSettings.model_fields["check_timeout_s"].default
+HOLDERS_S: float = TransfersSettings.model_fields["holders_timeout_s"].default
 
 
 def _settings(folder: Path, service: str, kafka_bootstrap: str = "") -> dict[str, object]:
@@ -92,7 +94,8 @@ async def transfers(
     channel = open_channel(str(customers.settings.socket_in), certificate_of("transfers"))
     tokens = PageTokens(b"sealed by the tests")
     client = CustomersClient(channel, settings.check_timeout_s)
-    deps = transfers_handlers.Dependencies(settings, store, client, tokens)
+    holders = HoldersClient(channel, waited_out_s(HOLDERS_S))
+    deps = transfers_handlers.Dependencies(settings, store, client, holders, tokens)
     with scaled_deadlines():
         server = Server(settings, transfers_bootstrap.apis(deps))
     await store.ensure_partitions()

@@ -146,6 +146,8 @@ async def openbao_store(folder: Path) -> AsyncGenerator[OpenBaoStore]:
     part = OpenBao(home, _free_port(), _free_port())
     issuer = load_or_make(home.secrets).service_account_issuer_key
     async with _running(part.node(), home) as runner:
-        await vault.provision(part.addr, part.root_token(), accounts.public_key_pem(issuer), {})
+        await vault.provision(
+            part.private_addr, part.root_token(), accounts.public_key_pem(issuer), {}
+        )
         accounts.write_all(home.run, issuer)
         yield OpenBaoStore(part, runner, home)

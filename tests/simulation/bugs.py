@@ -16,7 +16,13 @@ import asyncpg
 from lab.simulator import world
 from lab.simulator.ports import broker
 from lab.simulator.services import consumers
-from lab.simulator.stores import books, outbox, payments_tables, transfers_tables
+from lab.simulator.stores import (
+    books,
+    outbox,
+    payments_tables,
+    reviews_table,
+    transfers_tables,
+)
 from sandbox.partners.ach import api, book
 from services.kernel.ids import shard_of
 from services.payments import handlers, notices, saga, state
@@ -124,6 +130,7 @@ def tombstone_is_forgotten(stack: ExitStack) -> None:
     4,
     "nothing is submitted",
     "bank and",
+    "every transfer ends",
     "every notice is applied or stale",
     REFUND,
 )
@@ -335,3 +342,31 @@ def each_service_has_its_own_keys(stack: ExitStack) -> None:
         self.keys = {}
 
     _replace(stack, tables, "__init__", wrong)
+
+
+@_bug(
+    "nobody asks whether a settled transfer was returned",
+    12,
+    "bank and clearing house agree",
+)
+def late_returns_are_not_asked_about(stack: ExitStack) -> None:
+    def wrong(_transfer: Any, _answer: Any) -> None:
+        return None
+
+    _replace(stack, saga, "after_return_query", wrong)
+
+
+@_bug("two workers report one decision of a reviewer", 12, "each decision has one event")
+def decision_is_reported_twice(stack: ExitStack) -> None:
+    right = reviews_table.ReviewsTable.report_review
+
+    def wrong(self: Any, transfer_id: uuid.UUID, *values: Any) -> Sequence[Any]:
+        self.unreported.setdefault(transfer_id, True)
+        return right(self, transfer_id, *values)
+
+    _replace(stack, reviews_table.ReviewsTable, "report_review", wrong)
+
+
+@_bug("the bank cancels what a reviewer cleared", 12, "the bank cancels only what a reviewer")
+def cleared_transfer_is_cancelled(stack: ExitStack) -> None:
+    _replace(stack, reviews_table, "_effect", lambda _decision, _state: "REQUESTED")

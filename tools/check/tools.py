@@ -51,3 +51,14 @@ def run(tool: str, *arguments: str | Path) -> str:
     if done.returncode != 0:
         raise CheckFailed((done.stdout + done.stderr).strip() or f"{tool}: exit {done.returncode}")
     return done.stdout
+
+
+def output(*command: str | Path) -> str:
+    """Return the standard output of a program whose exit code says only that it found something;
+    raise CheckFailed when it writes nothing there."""
+    done = subprocess.run(
+        [*map(str, command)], env=environment(), capture_output=True, text=True, check=False
+    )
+    if not done.stdout:
+        raise CheckFailed(done.stderr.strip() or f"{command[0]}: exit {done.returncode}")
+    return done.stdout

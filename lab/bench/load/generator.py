@@ -57,6 +57,10 @@ class Plan:
     """Arrivals a second, independent of the answers. 0: a closed loop."""
     slice_s: float = 1.0
     """Length of a slice of time in the outcome."""
+    later_heads: list[list[str]] = field(default_factory=list[list[str]])
+    """Heads with new tokens. One after the other, they replace the former ones …"""
+    heads_s: float = 0.0
+    """… one list each time this many seconds have passed."""
 
 
 @dataclass(slots=True)
@@ -106,6 +110,11 @@ class _Run:
         """End the run when no request is pending."""
         if self.over and not self.in_flight and not self.late:
             self.idle.set()
+
+    def use(self, heads: list[str]) -> None:
+        """Replace the heads of the requests."""
+        bodies = [body for _, body in self.requests]
+        self.requests = [(head.encode(), body) for head, body in zip(heads, bodies, strict=True)]
 
     def next_request(self) -> bytes:
         number = self.sent
@@ -216,6 +225,9 @@ async def drive(plan: Plan) -> Outcome:
     begin_time, cpu = time.time(), time.process_time()
     begun = time.perf_counter()
     run.until = begun + total_s
+    loop = asyncio.get_running_loop()
+    for number, heads in enumerate(plan.later_heads, start=1):
+        loop.call_later(number * plan.heads_s, run.use, heads)
     with suppress(TimeoutError):
         async with asyncio.timeout(total_s + scaled_s(GRACE_S)):
             if plan.rate:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.bench.test_bench import TestBench
-from sandbox.client import BankClient
+from sandbox.client import TOKEN_LIFE_S, BankClient
 from sandbox.seed import people, planting
 
 CUSTOMERS = 256
@@ -21,8 +21,6 @@ CUSTOMERS = 256
 
 ROUTING = "021000021"
 TOKENS_AT_ONCE = 16
-TOKEN_LIFE_S = 3600
-"""The longest that the gateway accepts; a part of the bench that takes longer gets new tokens."""
 
 Request = tuple[str, str]
 """The text up to the value of the idempotency key, and the body."""
@@ -41,8 +39,14 @@ class Payer:
         return str(people.account_id(self.user_name))
 
 
-async def payers(test_bench: TestBench, count: int = CUSTOMERS) -> list[Payer]:
-    """Create missing customers, and get each customer a token that is valid for an hour."""
+async def payers(
+    test_bench: TestBench, count: int = CUSTOMERS, *, begin_in_s: float = 0.0
+) -> list[Payer]:
+    """Create missing customers, and get each customer a token.
+
+    With `begin_in_s` the gateway accepts the tokens from then on, not earlier: their lifetime is
+    counted from then. So a long run can have its later tokens before it starts.
+    """
     await planting.load(test_bench.connect, count)
     names = [person.user_name for person in people.load_people(count)]
     client, gate = BankClient(test_bench.stack), asyncio.Semaphore(TOKENS_AT_ONCE)
@@ -50,7 +54,7 @@ async def payers(test_bench: TestBench, count: int = CUSTOMERS) -> list[Payer]:
     async def payer(name: str) -> Payer:
         async with gate:
             subject = people.customer_id(name)
-            return Payer(name, await client.token(subject, lifetime_s=TOKEN_LIFE_S))
+            return Payer(name, await client.token(subject, lifetime_s=begin_in_s + TOKEN_LIFE_S))
 
     try:
         return list(await asyncio.gather(*map(payer, names)))

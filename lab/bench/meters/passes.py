@@ -17,8 +17,8 @@ COUNTERS = (
 )
 """Service and counter of its sidecar: into payments, from payments to customers.
 
-customers' own sidecar counts calls of notifications too. A call of payments reaches it only from
-payments' sidecar, so the second counter covers both.
+The sidecar of customers also counts calls from notifications. A call from payments reaches it only
+through the sidecar of payments, so the second counter stands for both sidecars.
 """
 
 

@@ -37,7 +37,7 @@ async def growth(bench: Bench) -> None:
     for age in _ages(bench):
         there = await history.transfers_there(bench.test_bench)
         await history.load(bench.test_bench, max(1, age.transfers - there), age.accounts, bench.say)
-        # Ten million transfers take longer to load than a token is valid.
+        # Loading ten million transfers takes longer than a token is valid.
         requests = orders.interbank(bench.test_bench, await orders.payers(bench.test_bench))
         load = bench.scale.load(f"growth.{age.name}", bench.scale.connections, 6, 20)
         result = await bench.measure(load, requests)

@@ -42,7 +42,7 @@ async def _start(
     test_bench: TestBench, service: str, module: str, more: Mapping[str, str]
 ) -> asyncio.subprocess.Process:
     home, where = test_bench.stack.home, test_bench.where
-    services = Services(home, where["BP_OPENBAO_ADDR"], where["BP_KAFKA_BOOTSTRAP"]).specs()
+    services = Services(home, where["BP_OPENBAO_PRIVATE_ADDR"], where["BP_KAFKA_BOOTSTRAP"]).specs()
     spec = next(spec for spec in services if spec.name == service)
     log = home.logs / f"bench-{module.rpartition('.')[2]}.log"
     process = await launch.start(

@@ -16,7 +16,7 @@ from lab.bench import series
 from lab.bench.bench import Bench
 from lab.bench.load import orders
 from lab.bench.meters import meter, storage
-from lab.bench.runs import Result
+from lab.bench.runs import TOKENS_USED_S, Load, Result
 from services.chassis.postgres import load_queries
 from services.contracts.topics import all_topics
 
@@ -59,7 +59,8 @@ async def soak(bench: Bench) -> None:
     sizes: list[tuple[float, dict[str, int]]] = []
     watching = asyncio.create_task(_watch(bench, sizes))
     try:
-        result = await bench.measure(load, orders.interbank(bench.test_bench, bench.callers))
+        requests = orders.interbank(bench.test_bench, bench.callers)
+        result = await bench.measure(load, requests, later=await _later(bench, load))
     finally:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -72,6 +73,18 @@ async def soak(bench: Bench) -> None:
         "tables_and_topics_growing": _by_name(growing(stored)),
         "kept_for_ever": _by_name(kept(stored)),
     }
+
+
+async def _later(bench: Bench, load: Load) -> list[list[orders.Request]]:
+    """Return the requests with later tokens, because the run is longer than a token is valid."""
+    begins = range(1, 1 + int(load.whole_s // TOKENS_USED_S))
+    return [
+        orders.interbank(
+            bench.test_bench,
+            await orders.payers(bench.test_bench, begin_in_s=number * TOKENS_USED_S),
+        )
+        for number in begins
+    ]
 
 
 def figures(result: Result, memory: list[tuple[float, dict[str, float]]]) -> dict[str, float]:

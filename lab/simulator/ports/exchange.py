@@ -13,7 +13,7 @@ class Reply:
 
     @property
     def content(self) -> "Reply":
-        """The stream of the body, as aiohttp has it."""
+        """The stream of the body, like aiohttp's."""
         return self
 
     async def iter_any(self) -> AsyncIterator[bytes]:

@@ -1,6 +1,6 @@
 """Decides which relay is the leader, and when it sees a committed event of the outbox.
 
-In PostgreSQL the leader is the session that holds an advisory lock, and LISTEN wakes it.
+In PostgreSQL the leader is the session that `outbox.leader` names, and LISTEN wakes it.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _SEEN = 97
 
 
 class RelayLeader:
-    """The lock that makes one relay the active one, and the notifications that wake it."""
+    """The place of the active relay, and the notifications that wake it."""
 
     def __init__(self, context: Context, committed: Callable[[Row], None]) -> None:
         """`committed` is called with each event before any relay can see it."""
@@ -47,24 +47,24 @@ class RelayLeader:
             self._holder.hears()
 
     def take(self, connection: "RelayConnection") -> bool:
-        """Give the lock to a connection if it is free. Return whether the connection holds it."""
+        """Give the place to a connection if it is free. Return whether the connection has it."""
         if self._holder is None:
             self._holder = connection
         return self._holder is connection
 
     def leave(self, connection: "RelayConnection") -> None:
-        """Free the lock if a connection that ends holds it."""
+        """Free the place if a connection that ends has it."""
         if self._holder is connection:
             self._holder = None
 
     def killed(self, process: Process, _when: str) -> None:
-        """Free the lock if a dead process holds it, because the server sees the socket close."""
+        """Free the place if a dead process has it, because the server sees the socket close."""
         if self._holder is not None and self._holder.process is process:
             self._holder = None
 
 
 class RelayConnection(Pool):
-    """A relay's only connection, which listens and can hold the lock until it closes."""
+    """A relay's only connection, which listens and can lead until it closes."""
 
     def __init__(
         self, context: Context, schema: Schema, process: Process, leader: RelayLeader
@@ -86,5 +86,5 @@ class RelayConnection(Pool):
         self.hears = callback
 
     def terminate(self) -> None:
-        """Close the connection and free the lock."""
+        """Close the connection and free the place."""
         self._leader.leave(self)

@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any, cast
 
+from lab.simulator.clock import DAY_S
 from lab.simulator.context import Context
 from lab.simulator.machine import Method
 from lab.simulator.ports.clearing_house import SECRET
@@ -18,7 +19,7 @@ from lab.simulator.stores.schema import Schema
 from lab.simulator.wakeups import Wakeups
 from services.chassis.page_tokens import PageTokens
 from services.chassis.periodic import repeat
-from services.payments import bootstrap, reconciliation
+from services.payments import bootstrap, reconciliation, reviews
 from services.payments.checks import Limits
 from services.payments.dependencies import Dependencies
 from services.payments.driver import POLL_S, Driver
@@ -40,8 +41,11 @@ async def _fields() -> dict[str, str]:
 
 @cache
 def _settings() -> PaymentsSettings:
-    # Callers get an answer sooner than in production, so that waiting for it costs fewer polls.
-    return PaymentsSettings(service="payments", answer_wait_s=1.5, **NOWHERE)
+    # Callers get an answer sooner than in production, so that waiting for it costs fewer polls. The
+    # second return window ends sooner too, after the clearing house's last return.
+    return PaymentsSettings(
+        service="payments", answer_wait_s=1.5, late_return_wait_s=12 * DAY_S, **NOWHERE
+    )
 
 
 class Payments:
@@ -105,7 +109,17 @@ class Payments:
             await wakeups.until_unsettled(process, tables.unsettled)
             await reconciliation.ask_for_unsettled(deps)
 
+        async def returns() -> None:
+            await wakeups.until_unsettled(process, tables.checks_due)
+            await reconciliation.ask_for_late_returns(deps)
+
+        async def decisions() -> None:
+            await wakeups.until_decided(process, tables.unreported)
+            await reviews.take_up_decisions(deps)
+
         watch = self._context.watch
         watch(process, repeat("saga", saga, POLL_S))
         watch(process, repeat("notices", notices, bootstrap.MATCH_NOTICES_S))
         watch(process, repeat("unsettled", unsettled, reconciliation.EVERY_S))
+        watch(process, repeat("late returns", returns, reconciliation.EVERY_S))
+        watch(process, repeat("reviews", decisions, reviews.EVERY_S))

@@ -35,5 +35,7 @@ class Transfers:
         """Run a worker."""
         store = Store(cast(Any, Pool(self._context, self._schema, process)))
         customers = cast(Any, Customers(self._context, self._people, process))
-        api = TransfersApi(Dependencies(_settings(), store, customers, PageTokens(bytes(32))))
+        statements = cast(Any, None)  # Simulated customers read no statement.
+        tokens = PageTokens(bytes(32))
+        api = TransfersApi(Dependencies(_settings(), store, customers, statements, tokens))
         return {"book": api.create_book_transfer}

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from lab.simulator.stores.database import Database, Row
@@ -18,6 +18,10 @@ class WorkWatch(Protocol):
 
     def kept(self) -> None:
         """Handle a kept notice that is not applied yet."""
+        ...
+
+    def decided(self) -> None:
+        """Handle a reviewer's decision that is not carried out yet."""
         ...
 
 
@@ -58,6 +62,8 @@ class NoticesTable(ReturnChecks):
         self.kept: dict[str, datetime] = {}
         """Notices that wait for their transfer, with the time of their arrival."""
         self.traces: dict[str, uuid.UUID] = {}
+        self.marks: dict[str, datetime] = {}
+        """Worker slot -> up to which instant its trace numbers are compared."""
 
     def keep_notice(
         self,
@@ -85,7 +91,7 @@ class NoticesTable(ReturnChecks):
         if notice_id not in self.notices:
             notice = (notice_id, kind, trace_number, transfer_id, return_code, "CONFLICT")
             self._database.put(self.notices, notice_id, notice_row(*notice))
-        return []
+        return [{"keep_conflict": None}]
 
     def _set_notice(self, notice_id: str, state: str) -> None:
         self._database.put(self.notices, notice_id, Record(self.notices[notice_id], state=state))
@@ -96,7 +102,7 @@ class NoticesTable(ReturnChecks):
         """Set the final state of a notice that changed nothing."""
         if notice_id in self.kept:
             self._set_notice(notice_id, state)
-        return []
+        return [{"close_notice": None}]
 
     def matching_notices(self, rows_max: int, types: Sequence[str]) -> Sequence[Record]:
         """Return the kept notices of these types whose transfer exists, oldest first."""
@@ -121,7 +127,7 @@ class NoticesTable(ReturnChecks):
     def taken_traces(
         self, ids: Sequence[uuid.UUID], traces: Sequence[str], since: datetime
     ) -> Sequence[Row]:
-        """Return those transfers whose trace number another one has that is not too old."""
+        """Return those of the transfers whose number another transfer, created since, has too."""
         floor = int(since.timestamp() * 1000) << 80
         rows = [row for one, row in self.transfers.items() if one.int >= floor]
         return [
@@ -129,6 +135,39 @@ class NoticesTable(ReturnChecks):
             for one, trace in zip(ids, traces, strict=True)
             if any(row["trace_number"] == trace and row["transfer_id"] != one for row in rows)
         ]
+
+    def learned_traces(
+        self,
+        after: datetime,
+        until: datetime,
+        settlement_wait: timedelta,
+        return_wait: timedelta,
+        rows_max: int,
+    ) -> Sequence[Row]:
+        """Return transfers whose trace number was learned in a range of time, the oldest first."""
+        times = {
+            one: row["lease_until"] - settlement_wait
+            for one, row in self.transfers.items()
+            if row["state"] == "SUBMITTED"
+        } | {one: check["due_time"] - return_wait for one, check in self.return_checks.items()}
+        learned = sorted((time, one) for one, time in times.items() if after < time <= until)
+        return [
+            {
+                "transfer_id": one,
+                "trace_number": self.transfers[one]["trace_number"],
+                "learn_time": time,
+            }
+            for time, one in learned[:rows_max]
+        ]
+
+    def traces_mark(self, slot: str) -> Sequence[Row]:
+        """Return up to which instant the trace numbers of a slot are compared."""
+        return [{"through": self.marks[slot]}] if slot in self.marks else []
+
+    def move_traces_mark(self, slot: str, through: datetime) -> Sequence[Row]:
+        """Set up to which instant the trace numbers of a slot are compared."""
+        self._database.put(self.marks, slot, through)
+        return []
 
 
 def _without_state(row: Row) -> Record:

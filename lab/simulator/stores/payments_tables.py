@@ -14,10 +14,10 @@ from bp.event.v1 import topics_pb2
 
 from lab.simulator.stores.books import Books, Leg
 from lab.simulator.stores.database import Database, Row, sqlstate_of
-from lab.simulator.stores.declines_table import DeclinesTable
 from lab.simulator.stores.leases import Leases
 from lab.simulator.stores.notices_table import WorkWatch, notice_row
 from lab.simulator.stores.outbox import Outbox
+from lab.simulator.stores.reviews_table import ReviewsTable
 from services.contracts.topics import topic
 from services.kernel.ids import shard_of
 from services.payments.rows import DebitOrder, PlainStep
@@ -47,8 +47,8 @@ class StepWatch(Protocol):
         ...
 
 
-class PaymentsTables(DeclinesTable):
-    """Transfers and keys. The base classes have the declined orders and the notices."""
+class PaymentsTables(ReviewsTable):
+    """Transfers and keys. The base classes have reviews, declined orders, notices and checks."""
 
     def __init__(
         self,
@@ -115,6 +115,7 @@ class PaymentsTables(DeclinesTable):
         event_type = "bp.payments.v1.TransferDebited"
         self._append(row, order.event_id, event_type, order.payload, positions)
         self._write(None, row)
+        self.note_review(row)
         return "DEBITED", None
 
     @staticmethod
@@ -287,6 +288,10 @@ class PaymentsTables(DeclinesTable):
                 )
         return rows
 
+    def held_keys(self, _customer_ids: Sequence[uuid.UUID], _keys: Sequence[str]) -> Sequence[Row]:
+        """Return no key, because a statement ends before the next one begins."""
+        return [{"held_keys": []}]
+
     def keep_response(self, _shard: int, transfer_id: uuid.UUID, response: bytes) -> Sequence[Row]:
         """Store an answer, unless there is one already or the transfer has failed."""
         row = self.transfers.get(transfer_id)
@@ -342,13 +347,13 @@ class PaymentsTables(DeclinesTable):
             self._database.put(self.notices, notice_id, notice_row(*notice))
         return [{"notice_id": notice_id}]
 
-    def release_leases(self, owner: str, now: datetime) -> Sequence[Any]:
-        """End the leases of an earlier process of this slot."""
+    def release_leases(self, owner: str, now: datetime, by: datetime | None) -> Sequence[Any]:
+        """End the leases of a slot that end by an instant."""
         for transfer_id in list(self.pending.until):
             row = self.transfers[transfer_id]
-            if row["lease_owner"] == owner:
+            if row["lease_owner"] == owner and (by is None or row["lease_until"] <= by):
                 self._lease({**row, "lease_until": now})
-        return []
+        return [{"held": 0}]
 
     def postpone(
         self, _shard: int, transfer_id: uuid.UUID, version: int, until: datetime

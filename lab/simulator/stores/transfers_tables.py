@@ -10,10 +10,11 @@ from bp.event.v1 import topics_pb2
 
 from lab.simulator.stores.books import Books, Leg
 from lab.simulator.stores.database import Database, Row, sqlstate_of
+from lab.simulator.stores.declines_table import DeclineCounts, Hours
 from lab.simulator.stores.outbox import Outbox
 from services.contracts.topics import topic
 from services.kernel.ids import shard_of
-from services.transfers.store import Request
+from services.transfers.store import DeclineRow, Request
 
 _TOPIC = topic(topics_pb2.TRANSFERS).name
 
@@ -37,7 +38,8 @@ def _key(request: Request) -> Key:
 
 
 class TransfersTables:
-    """Book transfers. `keys` has the fingerprint and the transfer of each key of both services."""
+    """Book transfers. `keys` has the fingerprint and the transfer of each key of both services, and
+    `hours` counts the declined orders of both."""
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class TransfersTables:
         books: Books,
         outbox: Outbox,
         keys: dict[Key, tuple[bytes, uuid.UUID]],
+        hours: Hours,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -53,6 +56,7 @@ class TransfersTables:
         self._now = now
         self.made: dict[uuid.UUID, Row] = {}
         self.keys = keys
+        self._counts = DeclineCounts(database, hours)
 
     def post_book_transfer(self, *values: Any) -> Sequence[Row]:
         """Write key, transfer, postings and event in one transaction."""
@@ -97,6 +101,10 @@ class TransfersTables:
         # The caller already has the answer of a new transfer. Only a replay returns one.
         return made | {"response": None} if made["verdict"] == "POSTED" else made
 
+    def held_keys(self, _customer_ids: Sequence[uuid.UUID], _keys: Sequence[str]) -> Sequence[Row]:
+        """Return no key, because a statement ends before the next one begins."""
+        return [{"held_keys": []}]
+
     def replay(
         self, customer_id: uuid.UUID, idempotency_key: str, fingerprint: bytes
     ) -> Sequence[Row]:
@@ -108,6 +116,26 @@ class TransfersTables:
         if held_for != fingerprint:
             return [{"verdict": "REUSED", "response": None}]
         return [{"verdict": "REPLAYED", "response": self.made[transfer_id]["response"]}]
+
+    def decline_group(self, orders: Sequence[DeclineRow], recorded_max: int) -> Sequence[Row]:
+        """Keep declined orders on record and write their events."""
+        return [
+            {"decline_id": order.decline_id, "outcome": self._decline(order, recorded_max)}
+            for order in orders
+        ]
+
+    def _decline(self, order: DeclineRow, recorded_max: int) -> str:
+        known = (order.customer_id, order.order_id, order.reason)
+        outcome = self._counts.outcome(known, order.decline_time, recorded_max)
+        if outcome == "RECORDED":
+            event_type = "bp.transfers.v1.BookTransferDeclined"
+            event = (order.event_id, event_type, order.decline_id, order.payload, order.traceparent)
+            self._outbox.append(_TOPIC, order.account_id, event, [], self._now())
+        return outcome
+
+    def drop_old_declines(self) -> Sequence[Any]:
+        """Do nothing: no simulated world lasts for five years."""
+        return []
 
     def transfer(self, _shard: int, transfer_id: uuid.UUID) -> Sequence[Row]:
         """Return one transfer by its id."""

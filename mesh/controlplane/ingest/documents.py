@@ -1,7 +1,7 @@
 """YAML documents with the line of every value, so that an error can name the line.
 
 Parses only YAML and does not know Istio's kinds. Duplicate keys are rejected, because YAML would
-silently keep only the last one.
+silently keep only the last one. Only the types that JSON has too are read.
 """
 
 from collections.abc import Iterator
@@ -10,12 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from yaml.constructor import ConstructorError
-from yaml.nodes import MappingNode, Node, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.reader import ReaderError
 
-from mesh.controlplane.ingest.faults import ConfigFault, Findings
+from mesh.controlplane.ingest.faults import ANY_KIND, ConfigFault, Findings
 
 Place = tuple[str | int, ...]
+
+_TAGS = {
+    f"tag:yaml.org,2002:{each}"
+    for each in ("null", "bool", "int", "float", "str", "seq", "map", "merge")
+}
+_VALUES_MAX = 10_000
+_DEPTH_MAX = 32
+_TOO_DEEP = f"values are nested more than {_DEPTH_MAX} deep; remove some levels"
+_OTHER_NAMES = (".yml", ".json")
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class Document:
             place = place[:-1]
         return self.lines.get(place, 1)
 
-    def fault(self, place: Place, problem: str, *, absent: bool = False) -> ConfigFault:
+    def fault(self, place: Place, problem: str, *, absent: str | None = None) -> ConfigFault:
         """Return the error for a place in this document."""
         return ConfigFault(self.path, self.line_of(place), problem, absent=absent)
 
@@ -40,54 +49,112 @@ class Document:
 def read_folder(folder: Path, findings: Findings | None = None) -> list[Document]:
     """Read every *.yaml file under a folder, in the order of the paths.
 
-    Notes the errors of all files in `findings`, or raises them if there is none.
+    Notes the errors of all files in `findings`; without `findings`, raises them.
     """
     noted = Findings() if findings is None else findings
     found: list[Document] = []
-    for path in sorted(folder.rglob("*.yaml")):
-        with noted.noted():
-            found.extend(read_file(path))
+    for path in sorted(folder.rglob("*")):
+        with noted.reading(ANY_KIND):
+            if path.suffix in _OTHER_NAMES:
+                raise ConfigFault(path, 1, "only *.yaml files are read; rename or remove this one")
+            if path.suffix == ".yaml":
+                found.extend(read_file(path))
     if findings is None:
         noted.end()
     return found
 
 
 def read_file(path: Path) -> Iterator[Document]:
-    """Read the documents of one file, without empty ones."""
-    loader = yaml.SafeLoader(path.read_text())
+    """Read the documents of one file, without empty ones. Raises only ConfigFault."""
+    text = _text(path)
+    try:
+        yield from _documents(path, text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigFault(path, line, str(error.problem)) from error
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigFault(path, line, "a character is not allowed in YAML; remove it") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigFault(path, 1, f"cannot be read: {error.strerror}") from error
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigFault(path, line, "the text is not UTF-8; save it as UTF-8") from error
+
+
+def _documents(path: Path, text: str) -> Iterator[Document]:
+    loader = yaml.SafeLoader(text)
+    try:
+        for node in _nodes(path, loader):
+            lines: dict[Place, int] = {}
+            _note_lines(path, node, (), lines)
+            value = _value(path, loader, node)
+            if value is not None:
+                yield Document(path, value, lines)
+    finally:
+        loader.dispose()
+
+
+def _nodes(path: Path, loader: yaml.SafeLoader) -> Iterator[Node]:
+    """Yield the documents' nodes. The parser is recursive, and it converts escapes unchecked."""
     try:
         while loader.check_node():
             node = loader.get_node()
-            if node is None:
-                continue
-            lines: dict[Place, int] = {}
-            _note_lines(path, node, (), lines)
-            value = loader.construct_document(node)
-            if value is not None:
-                yield Document(path, value, lines)
-    except (yaml.MarkedYAMLError, ConstructorError) as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigFault(path, line, str(error.problem)) from error
-    finally:
-        loader.dispose()
+            if node is not None:
+                yield node
+    except RecursionError as error:
+        raise ConfigFault(path, loader.line + 1, _TOO_DEEP) from error
+    except (ValueError, OverflowError) as error:
+        problem = "an escape names no character; correct it"
+        raise ConfigFault(path, loader.line + 1, problem) from error
+
+
+def _value(path: Path, loader: yaml.SafeLoader, node: Node) -> Any:
+    """Construct the value; a text with an explicit tag, such as `!!int x`, may have no value."""
+    try:
+        return loader.construct_document(node)
+    except (ValueError, LookupError, ArithmeticError) as error:
+        line = node.start_mark.line + 1
+        raise ConfigFault(path, line, f"a value does not fit its type: {error}") from error
 
 
 def _note_lines(
     path: Path, node: Node, place: Place, lines: dict[Place, int], within: tuple[Node, ...] = ()
 ) -> None:
-    lines.setdefault(place, node.start_mark.line + 1)
-    if any(node is one for one in within):
-        raise ConfigFault(path, node.start_mark.line + 1, "an alias contains itself; remove it")
+    line = node.start_mark.line + 1
+    lines.setdefault(place, line)
+    if problem := _problem(node, lines, within):
+        raise ConfigFault(path, line, problem)
     within = (*within, node)
     if isinstance(node, MappingNode):
         for key, value in node.value:
-            inner = (*place, str(key.value))
+            at = key.start_mark.line + 1
+            if not isinstance(key, ScalarNode) or key.tag not in _TAGS:
+                raise ConfigFault(path, at, "a key must be a text")
+            inner = (*place, key.value)
             if inner in lines:
-                raise ConfigFault(
-                    path, key.start_mark.line + 1, f"{key.value} appears twice; remove one"
-                )
-            lines[inner] = key.start_mark.line + 1
+                raise ConfigFault(path, at, f"{key.value} appears twice; remove one")
+            lines[inner] = at
             _note_lines(path, value, inner, lines, within)
     elif isinstance(node, SequenceNode):
         for index, value in enumerate(node.value):
             _note_lines(path, value, (*place, index), lines, within)
+
+
+def _problem(node: Node, lines: dict[Place, int], within: tuple[Node, ...]) -> str | None:
+    if any(node is one for one in within):
+        return "an alias contains itself; remove it"
+    if len(within) > _DEPTH_MAX:
+        return _TOO_DEEP
+    if len(lines) > _VALUES_MAX:
+        return f"the document has more than {_VALUES_MAX} values, aliases included; split it"
+    if node.tag not in _TAGS:
+        return f"{node.tag.rpartition(':')[2]} is not a JSON type; write the value in quotes"
+    return None

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from mesh.controlplane.ingest.faults import ConfigFault
 
@@ -67,6 +67,8 @@ class Endpoints(_Strict):
 def read(path: Path) -> Endpoints:
     """Read and check the file. Raises ConfigFault, which names the file."""
     try:
-        return Endpoints.model_validate(json.loads(path.read_text()))
-    except (ValidationError, json.JSONDecodeError) as error:
+        return Endpoints.model_validate(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise ConfigFault(path, 1, f"cannot be read: {error.strerror}") from error
+    except ValueError as error:
         raise ConfigFault(path, 1, str(error)) from error

@@ -4,25 +4,35 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+ANY_KIND = "*"
+"""In place of a kind: a resource whose kind is unknown because its file could not be read."""
+
 
 class MeshFault(ValueError):
     """The configuration is inconsistent; the message names the fault and the remedy."""
 
+    absent: str | None = None
+    """If the error is that a resource is absent: its kind. It may exist but have an error."""
+
 
 class Absent(MeshFault):
-    """Something that is needed is absent, perhaps only because it has an error itself."""
+    """A resource that is needed is absent, or exists but has an error."""
+
+    def __init__(self, problem: str, kind: str) -> None:
+        super().__init__(problem)
+        self.absent = kind
 
 
 class ConfigFault(ValueError):
     """A configuration file has an error: correct the line that it names, or remove the field."""
 
-    def __init__(self, path: Path, line: int, problem: str, *, absent: bool = False) -> None:
+    def __init__(self, path: Path, line: int, problem: str, *, absent: str | None = None) -> None:
         super().__init__(f"{path}:{line}: {problem}")
         self.path = path
         self.line = line
         self.problem = problem
         self.absent = absent
-        """Whether the error is that something else is absent, as in Absent."""
+        """The kind of the resource that is absent, as for Absent."""
 
 
 Fault = MeshFault | ConfigFault
@@ -42,7 +52,9 @@ class Findings:
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self.complete = True
-        """False after an error that ended a step early: what is unread may be read later."""
+        """False if an error ended a step early: its rest might have read the unread fields."""
+        self.lost: set[str] = set()
+        """The kinds of the resources that could not be read."""
 
     def add(self, fault: Fault) -> None:
         """Note an error after which the step continues."""
@@ -60,12 +72,26 @@ class Findings:
             self.complete = False
             self._faults.extend(several.faults)
 
+    @contextmanager
+    def reading(self, kind: str) -> Generator[None]:
+        """Note the error that makes a resource of this kind, or of any kind, unreadable."""
+        before = len(self._faults)
+        with self.noted():
+            yield
+        if len(self._faults) > before:
+            self.lost.add(kind)
+
+    def may_lack(self, kind: str) -> bool:
+        """Return whether a resource of this kind could not be read, so that it seems absent."""
+        return bool(self.lost & {kind, ANY_KIND})
+
     def followed_by(self, later: "Findings") -> "Findings":
-        """Return both; errors that are perhaps consequences of these are left out."""
+        """Return the errors of both, without those of `later` that these may have caused."""
         both = Findings()
-        kept = [e for e in later._faults if self.complete or not _absent(e)]
+        kept = [e for e in later._faults if e.absent is None or not self.may_lack(e.absent)]
         both._faults = [*self._faults, *kept]
         both.complete = self.complete and later.complete
+        both.lost = self.lost | later.lost
         return both
 
     def end(self) -> None:
@@ -76,10 +102,6 @@ class Findings:
             raise ordered[0]
         if ordered:
             raise Faults(ordered)
-
-
-def _absent(fault: Fault) -> bool:
-    return fault.absent if isinstance(fault, ConfigFault) else isinstance(fault, Absent)
 
 
 def _place(fault: Fault) -> tuple[str, int, str]:

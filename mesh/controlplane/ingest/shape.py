@@ -1,7 +1,7 @@
 """The base of all Istio kinds: a strict, frozen model that knows which of its fields were read.
 
-A field that the file sets and that nothing reads has no effect here, although a cluster may apply
-it. So the control plane refuses it, without a list of the fields that it supports.
+If a file sets a field that nothing reads, the field has no effect here, although a cluster may
+apply it. So the control plane refuses the field. It needs no list of the fields that it supports.
 """
 
 from collections.abc import Iterator
@@ -9,9 +9,6 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 from pydantic.alias_generators import to_camel
-
-CLUSTER_ONLY = "only a cluster uses this value"
-"""Marks a field that describes the cluster, such as a port: here, the endpoints file decides."""
 
 Place = tuple[str | int, ...]
 
@@ -38,7 +35,7 @@ class Shape(BaseModel):
 
 
 def forget(shape: Shape) -> None:
-    """Forget what was read so far, as by the validation."""
+    """Forget which fields were read so far; the validation reads them too."""
     for _, value in shape:
         for _, inner in _shapes(value):
             forget(inner)
@@ -48,11 +45,11 @@ def forget(shape: Shape) -> None:
 def unread(shape: Shape, at: Place) -> Iterator[Place]:
     """Yield the place of each field that the file sets and nothing has read, outermost first.
 
-    A field that can have only one value is honoured by its validation.
+    A field that can have only one value needs no reader: its validation is enough.
     """
     read = frozenset(shape._read)  # pyright: ignore[reportPrivateUsage]
     for name, field in type(shape).model_fields.items():
-        if name not in shape.model_fields_set or CLUSTER_ONLY in field.metadata:
+        if name not in shape.model_fields_set:
             continue
         place = (*at, field.alias or name)
         if name not in read and not _fixed(field.annotation):
@@ -72,7 +69,7 @@ def _shapes(value: Any) -> Iterator[tuple[Place, Shape]]:
 
 
 def _fixed(annotation: Any) -> bool:
-    """Return whether a type has only one value, apart from what only a cluster uses."""
+    """Return whether a type has only one value."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return len(inner) == 1
@@ -82,5 +79,5 @@ def _fixed(annotation: Any) -> bool:
         return all(_fixed(each) for each in inner)
     if isinstance(annotation, type) and issubclass(annotation, Shape):
         fields = annotation.model_fields.values()
-        return all(CLUSTER_ONLY in each.metadata or _fixed(each.annotation) for each in fields)
+        return all(_fixed(each.annotation) for each in fields)
     return False

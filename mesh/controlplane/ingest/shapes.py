@@ -1,16 +1,31 @@
 """The Istio kinds that this control plane supports, field by field.
 
 Names and meanings are Istio's own. Any other field is rejected with file and line: a cluster would
-apply it, but one machine would not. `EdgePolicy` is the only kind that the bank defines,
-because Istio has no field for token buckets by customer or for a partner's identity.
+apply it, but one machine would not. The bank's own kind, EdgePolicy, is in edge_policy.py.
 """
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mesh.controlplane.ingest.shape import CLUSTER_ONLY, Shape
-from mesh.controlplane.ingest.values import Duration, Name, RetryCondition, SpiffeId, split
+from mesh.controlplane.ingest.edge_policy import EdgePolicySpec
+from mesh.controlplane.ingest.expression import logged
+from mesh.controlplane.ingest.shape import Shape
+from mesh.controlplane.ingest.values import (
+    Count,
+    CountOrZero,
+    Duration,
+    Host,
+    HostPattern,
+    HttpsUri,
+    Name,
+    RetryCondition,
+    Visible,
+    once,
+    split,
+)
+
+_NO_HOST = "~/*"
 
 
 class Metadata(Shape):
@@ -21,10 +36,10 @@ class Metadata(Shape):
 
 
 class GatewayPort(Shape):
-    """The port of the gateway, which always uses TLS."""
+    """The gateway's public port. The endpoints file has the port on which it listens."""
 
-    number: Annotated[int, Field(ge=1, le=65535), CLUSTER_ONLY]
-    name: Annotated[str, CLUSTER_ONLY]
+    number: Literal[443]
+    name: Literal["https"]
     protocol: Literal["HTTPS"]
 
 
@@ -32,7 +47,7 @@ class PartnerPort(Shape):
     """The port of a partner: services send plain HTTP to their sidecar, which adds TLS."""
 
     number: Literal[80]
-    name: Annotated[str, CLUSTER_ONLY]
+    name: Literal["http"]
     protocol: Literal["HTTP"]
     target_port: Literal[443]
 
@@ -40,13 +55,13 @@ class PartnerPort(Shape):
 class Selector(Shape):
     """The workload to which a rule applies, by its label `app`."""
 
-    match_labels: dict[Literal["app"], str]
+    match_labels: Annotated[dict[Literal["app"], Name], Field(min_length=1)]
 
 
 class OfGateway(Shape):
     """The gateway as the workload to which a rule applies."""
 
-    match_labels: dict[Literal["app"], Literal["gateway"]]
+    match_labels: Annotated[dict[Literal["app"], Literal["gateway"]], Field(min_length=1)]
 
 
 class GatewayTls(Shape):
@@ -75,8 +90,13 @@ class GatewayServer(Shape):
 class GatewaySpec(Shape):
     """The gateway: one server for all hosts."""
 
-    selector: dict[Literal["app"], Literal["gateway"]]
+    selector: Annotated[dict[Literal["app"], Literal["gateway"]], Field(min_length=1)]
     servers: Annotated[list[GatewayServer], Field(min_length=1, max_length=1)]
+
+
+RetryConditions = Annotated[
+    tuple[RetryCondition, ...], Field(min_length=1), AfterValidator(once), BeforeValidator(split)
+]
 
 
 class Retries(Shape):
@@ -84,14 +104,14 @@ class Retries(Shape):
 
     attempts: Annotated[int, Field(ge=0, le=10)]
     per_try_timeout: Duration | None = None
-    retry_on: Annotated[tuple[RetryCondition, ...] | None, BeforeValidator(split)] = None
+    retry_on: RetryConditions | None = None
     backoff: Duration | None = None
 
 
 class Destination(Shape):
     """A host of the mesh or a partner."""
 
-    host: str
+    host: HostPattern
 
 
 class HttpDestination(Shape):
@@ -111,30 +131,30 @@ class HttpRoute(Shape):
     def _tries_fit(self) -> Self:
         per_try = self.retries.per_try_timeout if self.retries else None
         if self.timeout and per_try and per_try > self.timeout:
-            raise ValueError("retries.perTryTimeout is longer than timeout, which ends the try")
+            raise ValueError("retries.perTryTimeout is longer than timeout and has no effect")
         return self
 
 
 class VirtualServiceSpec(Shape):
     """The route of some hosts; the timeouts of methods come from the contracts."""
 
-    hosts: Annotated[list[str], Field(min_length=1)]
+    hosts: Annotated[list[HostPattern], Field(min_length=1), AfterValidator(once)]
     http: Annotated[list[HttpRoute], Field(min_length=1, max_length=1)]
 
 
 class TcpPool(Shape):
     """Limits on connections to a host."""
 
-    max_connections: Annotated[int, Field(ge=1)] | None = None
+    max_connections: Count | None = None
     connect_timeout: Duration | None = None
 
 
 class HttpPool(Shape):
     """Limits on requests to a host; a request above a limit fails at once."""
 
-    http1_max_pending_requests: Annotated[int, Field(ge=1)] | None = None
-    http2_max_requests: Annotated[int, Field(ge=1)] | None = None
-    max_retries: Annotated[int, Field(ge=0)] | None = None
+    http1_max_pending_requests: Count | None = None
+    http2_max_requests: Count | None = None
+    max_retries: CountOrZero | None = None
 
 
 class ConnectionPool(Shape):
@@ -147,22 +167,25 @@ class ConnectionPool(Shape):
 class OutlierDetection(Shape):
     """The circuit breaker: after how many failures it opens, and for how long."""
 
-    consecutive_5xx_errors: Annotated[int, Field(ge=0, alias="consecutive5xxErrors")]
+    consecutive_5xx_errors: Annotated[CountOrZero, Field(alias="consecutive5xxErrors")]
     split_external_local_origin_errors: bool = False
-    consecutive_local_origin_failures: Annotated[int, Field(ge=1)] | None = None
+    consecutive_local_origin_failures: Count | None = None
     interval: Duration
     base_ejection_time: Duration
     max_ejection_percent: Annotated[int, Field(ge=0, le=100)]
     min_health_percent: Literal[0]
 
 
+SubjectAltNames = Annotated[list[Host], Field(min_length=1), AfterValidator(once)]
+
+
 class ClientTls(Shape):
     """How a proxy connects: TLS, TLS with a client certificate, or the mesh's own mTLS."""
 
     mode: Literal["SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]
-    credential_name: str | None = None
-    sni: str | None = None
-    subject_alt_names: list[str] = Field(default_factory=list)
+    credential_name: Name | None = None
+    sni: Host | None = None
+    subject_alt_names: SubjectAltNames | None = None
 
 
 class LoadBalancer(Shape):
@@ -183,7 +206,7 @@ class TrafficPolicy(Shape):
 class DestinationRuleSpec(Shape):
     """The traffic policy of a host, for all callers or for one workload."""
 
-    host: str
+    host: HostPattern
     workload_selector: Selector | None = None
     traffic_policy: TrafficPolicy
 
@@ -191,16 +214,22 @@ class DestinationRuleSpec(Shape):
 class ServiceEntrySpec(Shape):
     """The hosts of a partner outside the mesh."""
 
-    hosts: Annotated[list[str], Field(min_length=1)]
+    hosts: Annotated[list[Host], Field(min_length=1), AfterValidator(once)]
     ports: Annotated[list[PartnerPort], Field(min_length=1, max_length=1)]
     location: Literal["MESH_EXTERNAL"]
     resolution: Literal["DNS"]
 
 
-class SidecarEgress(Shape):
-    """The hosts that a workload may call."""
+def _none_or_some(hosts: list[str]) -> list[str]:
+    if _NO_HOST in hosts and len(hosts) > 1:
+        raise ValueError(f"{_NO_HOST} allows no host; remove it, or the other hosts")
+    return hosts
 
-    hosts: list[str]
+
+class SidecarEgress(Shape):
+    """The hosts that a workload may call; an empty list is the same as "~/*"."""
+
+    hosts: Annotated[list[Visible], AfterValidator(once), AfterValidator(_none_or_some)]
 
 
 class OutboundTrafficPolicy(Shape):
@@ -212,7 +241,7 @@ class OutboundTrafficPolicy(Shape):
 class WorkloadSelector(Shape):
     """The workload of a Sidecar, by its label `app`."""
 
-    labels: dict[Literal["app"], str]
+    labels: Annotated[dict[Literal["app"], Name], Field(min_length=1)]
 
 
 class SidecarSpec(Shape):
@@ -242,18 +271,35 @@ class AuthorizationPolicySpec(Shape):
 class ClaimToHeader(Shape):
     """A claim of the token that the gateway passes to services as a header."""
 
-    claim: str
-    header: Annotated[str, Field(pattern=r"^x-bp-[a-z-]+$")]
+    claim: Literal["sub", "scope"]
+    header: Literal["x-bp-subject", "x-bp-scope"]
+
+    @model_validator(mode="after")
+    def _is_read(self) -> Self:
+        if _CLAIM_HEADERS[self.claim] != self.header:
+            raise ValueError(f"services read {self.claim} from {_CLAIM_HEADERS[self.claim]}")
+        return self
+
+
+_CLAIM_HEADERS = {"sub": "x-bp-subject", "scope": "x-bp-scope"}
+"""The gateway sets the other x-bp- headers itself, and services read no header but these."""
+
+
+def _all_claims(found: list[ClaimToHeader]) -> list[ClaimToHeader]:
+    claims = once([each.claim for each in found])
+    for each in _CLAIM_HEADERS.keys() - claims:
+        raise ValueError(f"add the claim {each}, which services need")
+    return found
 
 
 class JwtRule(Shape):
     """One issuer of tokens, its keys and its audience."""
 
-    issuer: str
-    audiences: Annotated[list[str], Field(min_length=1)]
-    jwks_uri: Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(/\S*)?$")]
+    issuer: HttpsUri
+    audiences: Annotated[list[Visible], Field(min_length=1), AfterValidator(once)]
+    jwks_uri: HttpsUri
     forward_original_token: Literal[False] = False
-    output_claim_to_headers: list[ClaimToHeader]
+    output_claim_to_headers: Annotated[list[ClaimToHeader], AfterValidator(_all_claims)]
     timeout: Duration
 
 
@@ -267,7 +313,7 @@ class RequestAuthenticationSpec(Shape):
 class LogFilter(Shape):
     """Which requests are logged, as a CEL expression."""
 
-    expression: str
+    expression: Annotated[str, AfterValidator(logged)]
 
 
 class LogProvider(Shape):
@@ -287,58 +333,6 @@ class TelemetrySpec(Shape):
     """The telemetry of the proxies."""
 
     access_logging: Annotated[list[AccessLogging], Field(min_length=1, max_length=1)]
-
-
-class Bucket(Shape):
-    """A token bucket."""
-
-    per_second: Annotated[int, Field(ge=1)]
-    burst: Annotated[int, Field(ge=1)]
-
-
-class RateLimits(Shape):
-    """The gateway's buckets, by address, customer and partner, for each class of the contracts."""
-
-    per_address: Bucket
-    per_customer: dict[Literal["READ", "WRITE"], Bucket]
-    per_partner: dict[Literal["WEBHOOK"], Bucket]
-    tracked_max: Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-class Cors(Shape):
-    """The web origins that may call the gateway."""
-
-    allow_origins: list[str]
-    allow_headers: list[str]
-    expose_headers: list[str]
-    max_age: Duration
-
-
-class Limits(Shape):
-    """The largest request, the longest wait and the longest-lived token at the gateway."""
-
-    body_bytes: Annotated[int, Field(ge=1024)]
-    headers_kib: Annotated[int, Field(ge=1, le=96, alias="headersKiB")]
-    headers_count: Annotated[int, Field(ge=10)]
-    request_timeout: Duration
-    token_lifetime: Duration
-    idle_timeout: Duration
-
-
-class PartnerIdentity(Shape):
-    """A partner and the certificate names that it may use."""
-
-    name: str
-    principals: Annotated[list[SpiffeId], Field(min_length=1)]
-
-
-class EdgePolicySpec(Shape):
-    """Rules for which Istio has no kind: token buckets, CORS, limits, partners."""
-
-    rate_limits: RateLimits
-    cors: Cors
-    limits: Limits
-    partners: list[PartnerIdentity]
 
 
 SPECS: dict[tuple[str, str], type[Shape]] = {

@@ -1,33 +1,97 @@
-"""The values of Istio's fields: durations, retry conditions and names."""
+"""The values of Istio's fields: durations, counts, names, and lists in which nothing is repeated.
+
+A value that Envoy would refuse, cut off or read as no limit is refused here, where its line is
+known.
+"""
 
 import re
+from collections.abc import Hashable, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from fractions import Fraction
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-_DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?$")
+_DURATION = re.compile(
+    r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+(?:\.[0-9]+)?)s)?(?:([0-9]+)ms)?", re.ASCII
+)
+_DURATION_CHARS_MAX = 32
+_UNITS_MS = (3_600_000, 60_000, 1000, 1)
+_DURATION_HOURS_MAX = 8760
+_UINT32_MAX = 2**32 - 1
+_HOST_CHARS_MAX = 253
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = rf"{_LABEL}(\.{_LABEL})*"
+_ORIGIN = rf"(http|https)://{_HOST}(:[0-9]{{1,5}})?"
+_DEFAULT_PORTS = (("http:", ":80"), ("https:", ":443"))
+_HeldT = TypeVar("_HeldT", bound=Hashable)
 
 
 def _duration(value: Any) -> timedelta:
-    match = _DURATION.match(value) if isinstance(value, str) and value else None
+    match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
     if match is None:
         raise ValueError("must be a duration such as 30s, 1m30s or 250ms")
-    hours, minutes, seconds, millis = (float(part or 0) for part in match.groups())
-    span = timedelta(hours=hours, minutes=minutes, seconds=seconds, milliseconds=millis)
-    if not span:
-        raise ValueError("must be longer than zero, which Envoy reads as without a limit")
+    if len(match[0]) > _DURATION_CHARS_MAX:
+        raise ValueError(f"must be at most {_DURATION_HOURS_MAX}h, in at most 32 characters")
+    parts = zip(match.groups(), _UNITS_MS, strict=True)
+    millis = sum(Fraction(part or 0) * unit for part, unit in parts)
+    if not millis:
+        raise ValueError("must be longer than zero; Envoy reads zero as no limit")
+    if millis != int(millis):
+        raise ValueError("must be a whole number of milliseconds, at least 1ms")
+    if millis > _DURATION_HOURS_MAX * _UNITS_MS[0]:
+        raise ValueError(f"must be at most {_DURATION_HOURS_MAX}h")
+    return timedelta(milliseconds=int(millis))
+
+
+def _whole_seconds(span: timedelta) -> timedelta:
+    if span.microseconds:
+        raise ValueError("must be a whole number of seconds, at least 1s")
     return span
 
 
 def split(value: Any) -> Any:
-    """Return the parts of a text with commas; None for an empty text, other values unchanged."""
+    """Split a text at its commas; return no part for an empty text, and other values unchanged."""
     if not isinstance(value, str):
         return value
-    return tuple(each.strip() for each in value.split(",")) if value else None
+    return tuple(each.strip() for each in value.split(",")) if value else ()
+
+
+def once(values: Sequence[_HeldT]) -> Sequence[_HeldT]:
+    """Refuse a list that repeats a value."""
+    for index, each in enumerate(values):
+        if each in values[:index]:
+            raise ValueError(f"{each} appears twice; remove one")
+    return values
+
+
+def _host(value: str) -> str:
+    if len(value) > _HOST_CHARS_MAX or not re.fullmatch(_HOST, value):
+        raise ValueError("must be a host name such as partner.example")
+    return value
+
+
+def _host_pattern(value: str) -> str:
+    _host(value.removeprefix("*."))
+    return value
+
+
+def _origin(value: str) -> str:
+    if not re.fullmatch(_ORIGIN, value):
+        raise ValueError("must be an origin such as https://app.bp.example, without a path")
+    for scheme, port in _DEFAULT_PORTS:
+        if value.startswith(scheme) and value.endswith(port):
+            raise ValueError(f"must be without {port}, which browsers leave out")
+    return value
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+"""Whole milliseconds, from 1 ms to a year: the model has milliseconds."""
+Seconds = Annotated[Duration, AfterValidator(_whole_seconds)]
+"""A duration that a protocol counts in seconds, such as the age of a preflight's answer."""
+Count = Annotated[int, Field(ge=1, le=_UINT32_MAX)]
+"""At least one; Envoy's own limit is 32 bits."""
+CountOrZero = Annotated[int, Field(ge=0, le=_UINT32_MAX)]
 RetryCondition = Literal[
     "5xx",
     "gateway-error",
@@ -45,5 +109,15 @@ RetryCondition = Literal[
 ]
 """Istio's conditions, without those that have no effect unless another field is set."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+Host = Annotated[str, AfterValidator(_host)]
+HostPattern = Annotated[str, AfterValidator(_host_pattern)]
+"""A host, or "*." and the end of the names of several hosts."""
+Origin = Annotated[str, AfterValidator(_origin)]
+"""A web origin as browsers send it (RFC 6454, 6.2)."""
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
+"""A name that the gateway accepts; `*` would not stand for `authorization`."""
+HttpsUri = Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(/[!-~]*)?$")]
+Visible = Annotated[str, Field(pattern=r"^[!-~]+$")]
+"""ASCII characters without spaces."""
 SpiffeId = Annotated[str, Field(pattern=r"^spiffe://[a-z0-9._-]+/[!-~]+$")]
-"""A caller without a certificate has the empty name, which no rule may admit."""
+"""A caller without a certificate has an empty name; no rule may admit it."""

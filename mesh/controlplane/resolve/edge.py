@@ -1,17 +1,17 @@
 """The gateway's part of the model, built from Gateway, RequestAuthentication and EdgePolicy."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from gateway.routes import GatewayRoute
 from mesh.controlplane import model
 from mesh.controlplane.drain import ARRIVAL_MS_MAX
-from mesh.controlplane.ingest import shapes
+from mesh.controlplane.ingest import edge_policy, shapes
 from mesh.controlplane.ingest.endpoints import Endpoints
-from mesh.controlplane.ingest.faults import Absent, Fault, Faults, MeshFault
-from mesh.controlplane.ingest.resources import Resource, of_kind
+from mesh.controlplane.ingest.faults import ConfigFault, Findings
+from mesh.controlplane.ingest.resources import Resource, of_kind, the_only
 from mesh.controlplane.resolve.places import certificate, parse_address, webhook_authority
 from mesh.controlplane.resolve.traffic import TrafficRules, milliseconds
 from services.contracts import MethodContract
@@ -29,147 +29,188 @@ _SERVER_ERRORS = {
 _SpecT = TypeVar("_SpecT", bound=shapes.Shape)
 
 
-def resolve_edge(
-    resources: list[Resource],
-    endpoints: Endpoints,
-    workload: model.Workload,
-    routes: tuple[GatewayRoute, ...],
-    services: tuple[model.ServiceTarget, ...],
+@dataclass(frozen=True)
+class Around:
+    """The inputs of the gateway's part, apart from the traffic policies."""
+
+    resources: list[Resource]
+    endpoints: Endpoints
+    workload: model.Workload
+    routes: tuple[GatewayRoute, ...]
+    services: tuple[model.ServiceTarget, ...]
+    contracts: Mapping[str, MethodContract]
+
+
+def resolve_edge(around: Around, traffic: TrafficRules, findings: Findings) -> model.Edge | None:
+    """Return the gateway. Notes every error in `findings`; returns None if a part is absent."""
+    gateway = _only(around.resources, shapes.GatewaySpec, findings)
+    policy = _only(around.resources, edge_policy.EdgePolicySpec, findings)
+    rule = None
+    with findings.noted(), traffic.all_calls_known():
+        rule = the_only(around.resources, shapes.RequestAuthenticationSpec)
+    provider = _provider(rule, around, traffic, findings) if rule else None
+    if policy:
+        for fault in _policy_faults(*policy, around.routes):
+            findings.add(fault)
+    if not (gateway and policy and rule and provider):
+        return None
+    return _edge(around, gateway[1], policy[1], rule[1], provider)
+
+
+def _only(
+    resources: list[Resource], spec: type[_SpecT], findings: Findings
+) -> tuple[Resource, _SpecT] | None:
+    with findings.noted():
+        return the_only(resources, spec)
+    return None
+
+
+def _provider(
+    found: tuple[Resource, shapes.RequestAuthenticationSpec],
+    around: Around,
     traffic: TrafficRules,
-    contracts: Mapping[str, MethodContract],
+    findings: Findings,
+) -> model.Partner | None:
+    resource, spec = found
+    rule = spec.jwt_rules[0]
+    with findings.noted():
+        with resource.located(("spec", "jwtRules", 0, "jwksUri")):
+            provider = traffic.partner(_host(rule), around.workload.name)
+        for fault in _fetch_faults(around.resources, rule, provider.traffic):
+            findings.add(fault)
+        return provider
+    return None
+
+
+def _edge(
+    around: Around,
+    gateway: shapes.GatewaySpec,
+    policy: edge_policy.EdgePolicySpec,
+    rule: shapes.RequestAuthenticationSpec,
+    provider: model.Partner,
 ) -> model.Edge:
-    """Return the gateway. Raises MeshFault for a rate-limit class or partner without config."""
-    server = _only(resources, shapes.GatewaySpec).servers[0]
-    policy = _only(resources, shapes.EdgePolicySpec)
-    rule = _only(resources, shapes.RequestAuthenticationSpec).jwt_rules[0]
-    issuer = _issuer(rule, policy.limits)
-    provider = traffic.partner(issuer.jwks_partner, workload.name)
-    _refuse_other_fetches(resources, issuer, provider.traffic)
-    _refuse_slow_arrivals(resources, policy.limits)
-    limits = policy.rate_limits
+    tls, limits = gateway.servers[0].tls, policy.rate_limits
     classes = {**limits.per_customer, **limits.per_partner}
     partners = {each.name: tuple(each.principals) for each in policy.partners}
-    _refuse_unknown(routes, set(classes), set(partners))
-    _refuse_unneeded(resources, routes)
-    public = certificate(endpoints, server.tls.credential_name)
+    workload = around.workload
+    public = certificate(around.endpoints, tls.credential_name)
     return model.Edge(
         workload=replace(workload, rotating=workload.rotating | {public.name}),
-        listen=parse_address(endpoints.gateway.listen),
+        listen=parse_address(around.endpoints.gateway.listen),
         certificate=public,
-        webhook_authority=webhook_authority(endpoints),
-        tls_versions=(_TLS[server.tls.min_protocol_version], _TLS[server.tls.max_protocol_version]),
-        issuer=issuer,
+        webhook_authority=webhook_authority(around.endpoints),
+        tls_versions=(_TLS[tls.min_protocol_version], _TLS[tls.max_protocol_version]),
+        issuer=_issuer(rule.jwt_rules[0], policy.limits),
         per_address=_bucket(limits.per_address),
         classes=tuple((name, _bucket(bucket)) for name, bucket in sorted(classes.items())),
         tracked_max=limits.tracked_max,
         cors=_cors(policy.cors),
         limits=_limits(policy.limits),
         partner_principals=tuple(sorted(partners.items())),
-        routes=routes,
-        services=services,
+        routes=around.routes,
+        services=around.services,
         partners=(provider,),
-        contracts=contracts,
+        contracts=around.contracts,
     )
 
 
-def _refuse_slow_arrivals(resources: list[Resource], limits: shapes.Limits) -> None:
-    if milliseconds(limits.request_timeout) > ARRIVAL_MS_MAX:
-        [(resource, _)] = of_kind(resources, shapes.EdgePolicySpec)
-        raise resource.fault(
+def _policy_faults(
+    resource: Resource, policy: edge_policy.EdgePolicySpec, routes: tuple[GatewayRoute, ...]
+) -> Iterator[ConfigFault]:
+    if milliseconds(policy.limits.request_timeout) > ARRIVAL_MS_MAX:
+        yield resource.fault(
             ("spec", "limits", "requestTimeout"),
             f"set at most {ARRIVAL_MS_MAX // 1000}s: an edit ends requests that arrive more slowly",
         )
+    yield from _unknown(resource, policy, routes)
+    yield from _unneeded(resource, policy, routes)
 
 
-def _only(resources: list[Resource], spec: type[_SpecT]) -> _SpecT:
-    found = of_kind(resources, spec)
-    if len(found) != 1:
-        raise Absent(f"mesh/config needs exactly one {spec.__name__.removesuffix('Spec')}")
-    (_, only), *_ = found
-    return only
+def _unknown(
+    resource: Resource, policy: edge_policy.EdgePolicySpec, routes: tuple[GatewayRoute, ...]
+) -> Iterator[ConfigFault]:
+    """Yield an error for each bucket and partner that a contract names and EdgePolicy lacks."""
+    limits = policy.rate_limits
+    classes = {*limits.per_customer, *limits.per_partner}
+    for needed in sorted({each.rate_limit_class for each in routes} - classes):
+        method = next(each.method for each in routes if each.rate_limit_class == needed)
+        problem = f"{method}: add to EdgePolicy the bucket {needed}"
+        yield resource.fault(("spec", "rateLimits"), problem)
+    named = {partner for each in routes for partner in each.partners}
+    for needed in sorted(named - {each.name for each in policy.partners}):
+        method = next(each.method for each in routes if needed in each.partners)
+        problem = f"{method}: add to EdgePolicy the partner {needed}"
+        yield resource.fault(("spec", "partners"), problem)
 
 
-def _refuse_unknown(
-    routes: tuple[GatewayRoute, ...], classes: set[str], partners: set[str]
-) -> None:
-    for route in routes:
-        if route.rate_limit_class not in classes:
-            raise MeshFault(
-                f"{route.method}: add to EdgePolicy the bucket {route.rate_limit_class}"
-            )
-        unknown = set(route.partners) - partners
-        if unknown:
-            raise MeshFault(f"{route.method}: add to EdgePolicy the partner {sorted(unknown)[0]}")
-
-
-def _refuse_unneeded(resources: list[Resource], routes: tuple[GatewayRoute, ...]) -> None:
-    """Refuse buckets and partners of EdgePolicy that no contract names: they have no effect."""
-    [(resource, policy)] = of_kind(resources, shapes.EdgePolicySpec)
+def _unneeded(
+    resource: Resource, policy: edge_policy.EdgePolicySpec, routes: tuple[GatewayRoute, ...]
+) -> Iterator[ConfigFault]:
+    """Yield an error for each bucket and partner that no contract names: it has no effect."""
     classes = {each.rate_limit_class for each in routes}
     named = {partner for each in routes for partner in each.partners}
     limits = policy.rate_limits
     buckets = [("perCustomer", each) for each in limits.per_customer]
     buckets += [("perPartner", each) for each in limits.per_partner]
-    faults: list[Fault] = [
-        resource.fault(("spec", "rateLimits", kind, each), f"no contract has the class {each}")
-        for kind, each in buckets
-        if each not in classes
-    ]
-    faults += [
-        resource.fault(("spec", "partners", index), f"no contract has the partner {each.name}")
-        for index, each in enumerate(policy.partners)
-        if each.name not in named
-    ]
-    if faults:
-        raise Faults(faults)
+    for kind, each in buckets:
+        if each not in classes:
+            place = ("spec", "rateLimits", kind, each)
+            yield resource.fault(place, f"no contract has the class {each}")
+    for index, partner in enumerate(policy.partners):
+        if partner.name not in named:
+            place = ("spec", "partners", index)
+            yield resource.fault(place, f"no contract has the partner {partner.name}")
 
 
-def _issuer(rule: shapes.JwtRule, limits: shapes.Limits) -> model.TokenIssuer:
+def _host(rule: shapes.JwtRule) -> str:
+    return urlsplit(rule.jwks_uri).netloc
+
+
+def _issuer(rule: shapes.JwtRule, limits: edge_policy.Limits) -> model.TokenIssuer:
     return model.TokenIssuer(
         issuer=rule.issuer,
         audiences=tuple(rule.audiences),
         jwks_uri=rule.jwks_uri,
-        jwks_partner=urlsplit(rule.jwks_uri).netloc,
+        jwks_partner=_host(rule),
         timeout_ms=milliseconds(rule.timeout),
         lifetime_ms_max=milliseconds(limits.token_lifetime),
         claim_headers=tuple((each.claim, each.header) for each in rule.output_claim_to_headers),
     )
 
 
-def _refuse_other_fetches(
-    resources: list[Resource], issuer: model.TokenIssuer, traffic: model.Traffic
-) -> None:
-    """Refuse what Envoy does not do for a fetch of keys, which passes through no route.
+def _fetch_faults(
+    resources: list[Resource], rule: shapes.JwtRule, traffic: model.Traffic
+) -> Iterator[ConfigFault]:
+    """Yield settings that Envoy cannot apply to a fetch of keys, which passes through no route.
 
-    It has one timeout, which RequestAuthentication sets, and retries after every server error.
+    A fetch has one timeout, set by RequestAuthentication, and retries after every server error.
     """
-    resource = next(
-        each
-        for each, spec in of_kind(resources, shapes.VirtualServiceSpec)
-        if issuer.jwks_partner in spec.hosts
-    )
+    routes = of_kind(resources, shapes.VirtualServiceSpec)
+    resource = next((each for each, spec in routes if _host(rule) in spec.hosts), None)
+    if resource is None:
+        return
     at = ("spec", "http", 0)
-    if traffic.timeout_ms != issuer.timeout_ms:
-        raise resource.fault((*at, "timeout"), "set the timeout of the jwtRules, which applies")
+    if traffic.timeout_ms != milliseconds(rule.timeout):
+        yield resource.fault((*at, "timeout"), "set the timeout of the jwtRules; only it applies")
     if traffic.retry is None:
         return
     causes = set(traffic.retry.on)
     if model.RetryCause.SERVER_ERROR not in causes or not causes <= _SERVER_ERRORS:
-        raise resource.fault(
+        yield resource.fault(
             (*at, "retries", "retryOn"),
             "set 5xx: keys are fetched again after every server error and after nothing else",
         )
     if (traffic.retry.per_try_timeout_ms or 0) < traffic.retry.backoff_ms:
-        raise resource.fault(
+        yield resource.fault(
             (*at, "retries"), "set a perTryTimeout that is not shorter than backoff"
         )
 
 
-def _bucket(bucket: shapes.Bucket) -> model.Bucket:
+def _bucket(bucket: edge_policy.Bucket) -> model.Bucket:
     return model.Bucket(bucket.per_second, bucket.burst)
 
 
-def _cors(cors: shapes.Cors) -> model.Cors:
+def _cors(cors: edge_policy.Cors) -> model.Cors:
     return model.Cors(
         allow_origins=tuple(cors.allow_origins),
         allow_headers=tuple(cors.allow_headers),
@@ -178,7 +219,7 @@ def _cors(cors: shapes.Cors) -> model.Cors:
     )
 
 
-def _limits(limits: shapes.Limits) -> model.EdgeLimits:
+def _limits(limits: edge_policy.Limits) -> model.EdgeLimits:
     return model.EdgeLimits(
         body_bytes=limits.body_bytes,
         headers_kib=limits.headers_kib,

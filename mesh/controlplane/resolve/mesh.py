@@ -5,8 +5,8 @@ The config only has to state this (AuthorizationPolicy with an empty spec, PeerA
 STRICT).
 """
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from mesh.controlplane.drain import CALL_MS_MAX
 from mesh.controlplane.ingest import shapes
 from mesh.controlplane.ingest.endpoints import Endpoints, ServicePlace
 from mesh.controlplane.ingest.faults import Absent, Findings, MeshFault
-from mesh.controlplane.ingest.resources import Resource, of_kind, refuse_unread
-from mesh.controlplane.resolve.edge import resolve_edge
+from mesh.controlplane.ingest.resources import Resource, of_kind, refuse_unread, the_only
+from mesh.controlplane.resolve.edge import Around, resolve_edge
 from mesh.controlplane.resolve.places import SERVICE_HOSTS, authority, certificate, parse_address
 from mesh.controlplane.resolve.traffic import TrafficRules
 from services.contracts import (
@@ -42,15 +42,14 @@ class Inputs:
 def resolve(inputs: Inputs, findings: Findings | None = None) -> model.Mesh:
     """Return the model. Raises MeshFault or ConfigFault, or Faults if there are several.
 
-    A field or a host that nothing needs is an error too. It is reported when no other error ended
-    a step early, because that step might have read the field. `findings` has the errors of the
-    steps before; after them, something is perhaps absent only because it has an error.
+    A field or a host that nothing needs is an error too. It is reported only if no step that might
+    use it ended early. `findings` has the errors of the earlier steps; a resource may be absent
+    only because of one of these errors.
     """
-    before, findings = findings, Findings()
-    if before is not None and not before.complete:
-        findings.complete = False
-    with findings.noted():
-        _require_closed_mesh(inputs.resources)
+    before, findings = findings or Findings(), Findings()
+    for spec in (shapes.PeerAuthenticationSpec, shapes.AuthorizationPolicySpec):
+        with findings.noted():
+            the_only(inputs.resources, spec)
     with findings.noted():
         _refuse_long_calls(inputs.contracts)
     traffic = TrafficRules(inputs.resources, inputs.endpoints, findings)
@@ -59,43 +58,51 @@ def resolve(inputs: Inputs, findings: Findings | None = None) -> model.Mesh:
         _sidecar(name, place, inputs, targets, traffic, findings)
         for name, place in sorted(inputs.endpoints.services.items())
     )
-    edge: list[model.Edge] = []
-    with findings.noted():
-        edge.append(_edge(inputs, targets, traffic))
-    if findings.complete:
+    edge = _edge(inputs, targets, traffic, findings)
+    if not (before.may_lack("Sidecar") or before.may_lack("RequestAuthentication")):
         traffic.refuse_uncalled()
+    complete = before.complete and findings.complete
+    refuse_unread(_finished(inputs.resources, traffic, complete=complete), findings)
+    before.followed_by(findings).end()
+    if edge is None:
+        raise MeshFault("the gateway has no configuration; add it")
+    return model.Mesh(sidecars, edge)
+
+
+def _finished(
+    resources: list[Resource], traffic: TrafficRules, *, complete: bool
+) -> list[Resource]:
+    """Return the resources of which no other field can be read any more."""
+    if complete:
         # Only ingest/telemetry.py reads Telemetry.
-        others = [e for e in inputs.resources if not isinstance(e.spec, shapes.TelemetrySpec)]
-        refuse_unread(others, findings)
-    if before is not None:
-        findings = before.followed_by(findings)
-    findings.end()
-    return model.Mesh(sidecars, edge[0])
+        return [each for each in resources if not isinstance(each.spec, shapes.TelemetrySpec)]
+    sidecars = [each for each, _ in of_kind(resources, shapes.SidecarSpec)]
+    return [*traffic.finished, *sidecars]
 
 
 def _edge(
-    inputs: Inputs, targets: dict[str, model.ServiceTarget], traffic: TrafficRules
-) -> model.Edge:
+    inputs: Inputs,
+    targets: dict[str, model.ServiceTarget],
+    traffic: TrafficRules,
+    findings: Findings,
+) -> model.Edge | None:
     routes = gateway_routes(inputs.contracts)
     reached = {route.deployable for route in routes}
-    missing = sorted(reached - targets.keys())
-    if missing:
-        raise Absent(f"the endpoints file lacks {', '.join(missing)}, to which the gateway routes")
-    return resolve_edge(
+    served = {name for name, place in inputs.endpoints.services.items() if place.mtls}
+    with findings.noted():
+        if missing := sorted(reached - served):
+            raise MeshFault(
+                f"the endpoints file lacks {', '.join(missing)}, to which the gateway routes"
+            )
+    around = Around(
         inputs.resources,
         inputs.endpoints,
         _workload(GATEWAY, inputs, inputs.endpoints.gateway.admin_socket),
         routes,
-        tuple(targets[name] for name in sorted(reached)),
-        traffic,
+        tuple(targets[name] for name in sorted(reached & targets.keys())),
         inputs.contracts,
     )
-
-
-def _require_closed_mesh(resources: list[Resource]) -> None:
-    for spec in (shapes.PeerAuthenticationSpec, shapes.AuthorizationPolicySpec):
-        if len(of_kind(resources, spec)) != 1:
-            raise Absent(f"mesh/config needs exactly one {spec.__name__.removesuffix('Spec')}")
+    return resolve_edge(around, traffic, findings)
 
 
 def _refuse_long_calls(contracts: Mapping[str, MethodContract]) -> None:
@@ -152,18 +159,19 @@ def _sidecar(
     services: list[model.ServiceTarget] = []
     partners: list[model.Partner] = []
     hosts: list[_Egress] = []
-    with findings.noted():
+    with findings.noted(), traffic.all_calls_known():
         hosts = egress_hosts(inputs.resources, name)
     for each in hosts:
         with findings.noted(), each.located():
-            each.check()
-            if each.host.endswith(SERVICE_HOSTS):
-                target = targets.get(each.host.removesuffix(SERVICE_HOSTS))
-                if target is None:
-                    raise Absent(f"{each.host} is not a service of the mesh")
-                services.append(target)
-            else:
+            with traffic.all_calls_known():
+                each.check()
+            called = each.host.removesuffix(SERVICE_HOSTS)
+            if called == each.host:
                 partners.append(traffic.partner(each.host, name))
+            elif called in targets:
+                services.append(targets[called])
+            elif called not in inputs.endpoints.services:
+                raise MeshFault(f"{each.host} is not a service of the mesh")
     return model.Sidecar(
         workload=_workload(name, inputs, place.admin_socket),
         peer_prefix=SPIFFE_PREFIX,
@@ -194,15 +202,9 @@ class _Egress:
         if not self.text.startswith("./") or "*" in self.text:
             raise MeshFault(f"{self.text}: name one host, written as ./host")
 
-    @contextmanager
-    def located(self) -> Generator[None]:
-        """Give an error about this host the place of its line."""
-        try:
-            yield
-        except MeshFault as fault:
-            place = ("spec", "egress", 0, "hosts", self.index)
-            absent = isinstance(fault, Absent)
-            raise self.resource.fault(place, str(fault), absent=absent) from fault
+    def located(self) -> AbstractContextManager[None]:
+        """Add the place of this line to an error about its host."""
+        return self.resource.located(("spec", "egress", 0, "hosts", self.index))
 
 
 def egress_hosts(resources: list[Resource], workload: str) -> list[_Egress]:
@@ -210,11 +212,16 @@ def egress_hosts(resources: list[Resource], workload: str) -> list[_Egress]:
     found = of_kind(resources, shapes.SidecarSpec)
     own = [(one, spec) for one, spec in found if _selects(spec, workload)]
     chosen = own or [(one, spec) for one, spec in found if spec.workload_selector is None]
-    if len(chosen) != 1:
-        raise Absent(f"{workload} needs exactly one Sidecar or a default, but has {len(chosen)}")
-    resource, spec = chosen[0]
-    hosts = enumerate(spec.egress[0].hosts)
-    return [_Egress(resource, index, text) for index, text in hosts if text != "~/*"]
+    if not chosen:
+        raise Absent(f"{workload} needs a Sidecar or a default one, but has none", "Sidecar")
+    lines = [
+        _Egress(resource, index, text)
+        for resource, spec in chosen
+        for index, text in enumerate(spec.egress[0].hosts)
+    ]
+    for another, _ in chosen[1:]:
+        raise another.fault(("spec",), f"{workload} has another Sidecar already; remove one")
+    return [each for each in lines if each.text != "~/*"]
 
 
 def _selects(spec: shapes.SidecarSpec, workload: str) -> bool:

@@ -3,7 +3,8 @@
 A value that a rule leaves out gets its default here, so that nothing is unlimited.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from mesh.controlplane import model
@@ -11,7 +12,7 @@ from mesh.controlplane.drain import CALL_MS_MAX
 from mesh.controlplane.ingest import shapes
 from mesh.controlplane.ingest.documents import Place
 from mesh.controlplane.ingest.endpoints import Endpoints
-from mesh.controlplane.ingest.faults import Absent, Findings, MeshFault
+from mesh.controlplane.ingest.faults import Absent, ConfigFault, Findings, MeshFault
 from mesh.controlplane.ingest.resources import Resource, of_kind
 from mesh.controlplane.ingest.values import RetryCondition
 from mesh.controlplane.resolve.places import (
@@ -20,6 +21,7 @@ from mesh.controlplane.resolve.places import (
     parse_address,
 )
 
+_ENTRY = "ServiceEntry"
 _ROUTES = shapes.VirtualServiceSpec
 _RULES = shapes.DestinationRuleSpec
 _CAUSES: dict[RetryCondition, model.RetryCause] = {
@@ -50,6 +52,14 @@ def milliseconds(span: timedelta) -> int:
     return span // timedelta(milliseconds=1)
 
 
+def rule_of(resources: list[Resource], host: str) -> Resource | None:
+    """Return the DestinationRule that applies to a host, if there is one."""
+    rules = of_kind(resources, _RULES)
+    exact = [each for each, rule in rules if rule.host == host]
+    wild = [each for each, rule in rules if _covers(rule.host, host)]
+    return next(iter([*exact, *wild]), None)
+
+
 class TrafficRules:
     """Finds the rules for a host; exact names take precedence over wildcards."""
 
@@ -60,6 +70,9 @@ class TrafficRules:
         self._endpoints = endpoints
         self._findings = findings
         self._called: set[str] = set()
+        self._unknown_called = False
+        self.finished: list[Resource] = []
+        """The resources from which everything that a host needs has been read."""
         self._refuse_unknown_hosts()
         self._refuse_shared_credentials()
 
@@ -73,10 +86,24 @@ class TrafficRules:
                     "set ISTIO_MUTUAL, which the mesh requires between services",
                 )
             )
-        return _traffic(rule.traffic_policy, self._route(host))
+        route = self._route(host)
+        traffic = _traffic(rule.traffic_policy, route[1] if route else None, timeout_ms=None)
+        self._finish(resource, route)
+        return traffic
+
+    @contextmanager
+    def all_calls_known(self) -> Generator[None]:
+        """Note that an error hides which host is called: it may be any partner."""
+        try:
+            yield
+        except (MeshFault, ConfigFault):
+            self._unknown_called = True
+            raise
 
     def refuse_uncalled(self) -> None:
-        """Note each host of a ServiceEntry that no workload calls."""
+        """Note each host of a ServiceEntry that no workload calls, if all calls are known."""
+        if self._unknown_called:
+            return
         for resource, spec in self._entries:
             for index, host in enumerate(spec.hosts):
                 if host not in self._called:
@@ -89,44 +116,61 @@ class TrafficRules:
 
     def partner(self, host: str, workload: str) -> model.Partner:
         """Return a partner with the traffic policy of one workload."""
+        with self.all_calls_known():
+            if not any(host in spec.hosts for _, spec in self._entries):
+                raise Absent(f"{workload} calls {host}, which has no ServiceEntry; add one", _ENTRY)
         self._called.add(host)
-        if not any(host in spec.hosts for _, spec in self._entries):
-            raise Absent(f"{workload} calls {host}, which has no ServiceEntry; add one")
         place = self._endpoints.partners.get(host)
         if place is None:
             raise MeshFault(f"{workload} calls {host}; the endpoints file lacks its address")
-        _, rule = self._rule(host, workload)
+        resource, rule = self._rule(host, workload)
+        found = self._route(host)
+        route = found[1] if found else None
+        timeout = route.timeout if route else None
+        timeout_ms = None if timeout is None else milliseconds(timeout)
+        traffic = _traffic(rule.traffic_policy, route, timeout_ms=timeout_ms)
         tls = rule.traffic_policy.tls
-        if tls.mode == "ISTIO_MUTUAL" or tls.credential_name is None:
-            raise MeshFault(f"{host}: a partner needs tls SIMPLE or MUTUAL and a credentialName")
-        authority, client = credential(
-            self._endpoints, tls.credential_name, mutual=tls.mode == "MUTUAL"
-        )
+        sni, names = tls.sni or host, tuple(tls.subject_alt_names or (host,))
+        self._finish(resource, found)
+        with resource.located(("spec", "trafficPolicy", "tls", "credentialName")):
+            authority, client = self._credential(host, tls)
         return model.Partner(
             host=host,
             place=parse_address(place),
-            sni=tls.sni or host,
-            subject_names=tuple(tls.subject_alt_names) or (host,),
+            sni=sni,
+            subject_names=names,
             authority=authority,
             client=client,
-            traffic=_traffic(rule.traffic_policy, self._route(host)),
+            traffic=traffic,
         )
+
+    def _credential(
+        self, host: str, tls: shapes.ClientTls
+    ) -> tuple[model.AuthorityFile, model.CertificateFiles | None]:
+        name, mutual = tls.credential_name, tls.mode == "MUTUAL"
+        if name is None or tls.mode == "ISTIO_MUTUAL":
+            raise MeshFault(f"{host}: a partner needs tls SIMPLE or MUTUAL and a credentialName")
+        return credential(self._endpoints, name, mutual=mutual)
+
+    def _finish(self, rule: Resource, route: tuple[Resource, shapes.HttpRoute] | None) -> None:
+        self.finished += [rule, *([route[0]] if route else [])]
 
     def _rule(self, host: str, workload: str) -> tuple[Resource, shapes.DestinationRuleSpec]:
         exact = [each for each in self._rules if each[1].host == host]
         chosen = exact or [each for each in self._rules if _covers(each[1].host, host)]
         fitting = [each for each in chosen if _for_workload(each[1], workload)]
         if len(fitting) != 1:
-            raise Absent(f"{host} needs exactly one DestinationRule, but has {len(fitting)}")
+            problem = f"{host} needs exactly one DestinationRule, but has {len(fitting)}"
+            raise MeshFault(problem) if fitting else Absent(problem, "DestinationRule")
         return fitting[0]
 
-    def _route(self, host: str) -> shapes.HttpRoute | None:
-        exact = [spec for _, spec in self._routes if host in spec.hosts]
-        wild = [spec for _, spec in self._routes if any(_covers(h, host) for h in spec.hosts)]
+    def _route(self, host: str) -> tuple[Resource, shapes.HttpRoute] | None:
+        exact = [each for each in self._routes if host in each[1].hosts]
+        wild = [each for each in self._routes if any(_covers(h, host) for h in each[1].hosts)]
         chosen = exact or wild
         if len(chosen) > 1:
             raise MeshFault(f"{host} has {len(chosen)} VirtualServices; keep one")
-        return chosen[0].http[0] if chosen else None
+        return (chosen[0][0], chosen[0][1].http[0]) if chosen else None
 
     def _refuse_unknown_hosts(self) -> None:
         known = {host for _, spec in self._entries for host in spec.hosts}
@@ -138,12 +182,12 @@ class TrafficRules:
                     resource.fault(
                         ("spec", "host"),
                         f"{rule.host} is unknown; correct it or add a ServiceEntry",
-                        absent=True,
+                        absent=_ENTRY,
                     )
                 )
         for resource, spec in self._routes:
             for place, problem in _route_problems(spec, known):
-                absent = place == ("spec", "hosts")
+                absent = _ENTRY if place == ("spec", "hosts") else None
                 self._findings.add(resource.fault(place, problem, absent=absent))
 
     def _refuse_shared_credentials(self) -> None:
@@ -176,7 +220,10 @@ def _route_problems(
     if to != set(spec.hosts):
         yield ("spec", "http"), "routing to another host is not supported"
     timeout = spec.http[0].timeout
-    if timeout and milliseconds(timeout) > CALL_MS_MAX:
+    if timeout and any(host.endswith(SERVICE_HOSTS) for host in spec.hosts):
+        problem = "remove it: the contracts have the timeouts of the bank's services"
+        yield ("spec", "http", 0, "timeout"), problem
+    elif timeout and milliseconds(timeout) > CALL_MS_MAX:
         seconds = CALL_MS_MAX // 1000
         problem = f"set at most {seconds}s: an edit ends calls that take longer"
         yield ("spec", "http", 0, "timeout"), problem
@@ -191,11 +238,12 @@ def _for_workload(spec: shapes.DestinationRuleSpec, workload: str) -> bool:
     return selector is None or selector.match_labels == {"app": workload}
 
 
-def _traffic(policy: shapes.TrafficPolicy, route: shapes.HttpRoute | None) -> model.Traffic:
-    timeout = route.timeout if route else None
+def _traffic(
+    policy: shapes.TrafficPolicy, route: shapes.HttpRoute | None, *, timeout_ms: int | None
+) -> model.Traffic:
     balancer = policy.load_balancer
     return model.Traffic(
-        timeout_ms=None if timeout is None else milliseconds(timeout),
+        timeout_ms=timeout_ms,
         retry=_retry(route.retries) if route and route.retries else None,
         breaker=_breaker(policy.outlier_detection),
         pool=_pool(policy.connection_pool or shapes.ConnectionPool()),

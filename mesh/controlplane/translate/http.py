@@ -1,5 +1,7 @@
 """Parts that every HTTP connection manager here needs: access log, router, retries."""
 
+from pathlib import Path
+
 import betterproto2
 from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
 from envoy_data_plane.envoy.config.core import v3 as core
@@ -12,7 +14,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager i
 
 from mesh.controlplane import model
 from mesh.controlplane.passed_on import PassedOn
-from mesh.controlplane.translate.parts import packed, span, struct
+from mesh.controlplane.translate.parts import packed, span, struct, unix
 
 BUFFER_BYTES = 65536
 _BACKOFF_GROWTH = 10
@@ -80,6 +82,26 @@ def access_log(workload: model.Workload, passed_on: PassedOn) -> accesslog.Acces
                 log_format=core.SubstitutionFormatString(json_format=struct(fields))
             )
         ),
+    )
+
+
+def log_listener(expression: str) -> listener.Listener:
+    """Return a listener that only logs, so that Envoy can validate an expression on its own."""
+    log = accesslog.AccessLog(
+        name="envoy.access_loggers.stdout",
+        filter=cel_filter(expression),
+        typed_config=packed(stream.StdoutAccessLog()),
+    )
+    manager = hcm.HttpConnectionManager(
+        stat_prefix="log",
+        access_log=[log],
+        route_config=route.RouteConfiguration(name="log"),
+        http_filters=[router_filter()],
+    )
+    return listener.Listener(
+        name="log",
+        address=unix(Path("/run/log.sock")),
+        filter_chains=[listener.FilterChain(filters=[network_filter(manager)])],
     )
 
 

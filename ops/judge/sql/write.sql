@@ -162,7 +162,7 @@ LIMIT $1;
 -- name: keys
 -- Interbank transfers without their key, and keys without an interbank or book transfer. A failed
 -- transfer frees its key, unless the bank had already answered the request. Keys are forgotten
--- after 400 days.
+-- after 400 days. A transfer whose key belongs to a book transfer is on record.
 SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id, t.state,
     coalesce(t.idempotency_key, k.idempotency_key) AS idempotency_key,
     CASE WHEN t.transfer_id IS NULL THEN 'a transfer'
@@ -179,32 +179,46 @@ LEFT JOIN transfers.book_transfer b
 WHERE t.transfer_id IS NULL AND b.transfer_id IS NULL
    OR (t.state = 'FAILED' AND t.accepted_response IS NULL) <> (k.transfer_id IS NULL)
        AND t.transfer_id > chassis.id_floor(now() - interval '400 days')
+       AND NOT (k.transfer_id IS NULL AND EXISTS (
+           SELECT FROM payments.transfer_without_key w
+           WHERE w.shard = t.shard AND w.transfer_id = t.transfer_id))
    OR k.idempotency_key <> t.idempotency_key
 ORDER BY 1
 LIMIT $1;
 
 -- name: book_keys
--- Book transfers of the last 400 days without exactly one key.
+-- Book transfers of the last 400 days without exactly one key. A transfer whose key belongs to an
+-- interbank transfer is on record.
 SELECT t.transfer_id::text, 'one key' AS expected,
     coalesce(string_agg(k.idempotency_key, ' and ' ORDER BY k.idempotency_key), 'no key') AS actual,
     count(*) OVER () AS total
 FROM transfers.book_transfer t
 LEFT JOIN payments.idempotency_key k
     ON k.customer_id = t.customer_id AND k.transfer_id = t.transfer_id
+LEFT JOIN payments.transfer_without_key w
+    ON w.shard = t.shard AND w.transfer_id = t.transfer_id
 GROUP BY t.transfer_id
 HAVING count(k.transfer_id) > 1
-    OR count(k.transfer_id) = 0 AND t.transfer_id > chassis.id_floor(now() - interval '400 days')
+    OR count(k.transfer_id) = 0 AND count(w.transfer_id) = 0
+        AND t.transfer_id > chassis.id_floor(now() - interval '400 days')
 ORDER BY 1
 LIMIT $1;
 
 -- name: traces_doubled
--- Trace numbers of more than one transfer.
-SELECT t.trace_number, 'one transfer' AS expected,
-    array_agg(t.transfer_id::text ORDER BY t.transfer_id) AS actual, count(*) OVER () AS total
-FROM payments.interbank_transfer t
-WHERE t.trace_number IS NOT NULL
-GROUP BY t.trace_number
-HAVING count(*) > 1
+-- Trace numbers of more than one transfer within 75 days. After that time the clearing house may
+-- use a number again.
+SELECT n.trace_number, 'one transfer within 75 days' AS expected,
+    array_agg(n.transfer_id::text ORDER BY n.transfer_id) AS actual, count(*) OVER () AS total
+FROM (
+    SELECT t.trace_number, t.transfer_id,
+        t.create_time - lag(t.create_time) OVER same AS since_last,
+        lead(t.create_time) OVER same - t.create_time AS until_next
+    FROM payments.interbank_transfer t
+    WHERE t.trace_number IS NOT NULL
+    WINDOW same AS (PARTITION BY t.trace_number ORDER BY t.create_time, t.transfer_id)
+) AS n
+WHERE least(n.since_last, n.until_next) < interval '75 days'
+GROUP BY n.trace_number
 ORDER BY 1
 LIMIT $1;
 
@@ -225,8 +239,9 @@ ORDER BY p.id
 LIMIT $1;
 
 -- name: event_counts
--- Transfers that wrote more or fewer events than they had steps. A declined order and a review have
--- one event each. Transfers from months whose published events were dropped are left out.
+-- Transfers that wrote more or fewer events than they had steps. A declined order, an hour of
+-- further ones and a review have one event each. Transfers from months whose published events were
+-- dropped are left out.
 WITH horizon AS (
     SELECT chassis.id_floor(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp
         AT TIME ZONE 'UTC') AS first_id
@@ -240,6 +255,10 @@ WITH horizon AS (
     SELECT transfer_id, 1 FROM transfers.book_transfer
     UNION ALL
     SELECT decline_id, 1 FROM payments.declined_order
+    UNION ALL
+    SELECT decline_id, 1 FROM transfers.declined_order
+    UNION ALL
+    SELECT report_id, 1 FROM payments.declines_of_hour WHERE report_id IS NOT NULL
 ), told AS (
     SELECT s.subject, count(*) AS events
     FROM (SELECT subject FROM outbox.published WHERE topic IN ('payments', 'transfers')
@@ -256,6 +275,13 @@ WHERE coalesce(s.steps, 0) <> coalesce(t.events, 0)
   AND coalesce(s.transfer_id, t.subject) >= (SELECT first_id FROM horizon)
 ORDER BY 1
 LIMIT $1;
+
+-- name: published_from
+-- The first event id of the oldest month whose published events are on record.
+SELECT chassis.id_floor(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp
+    AT TIME ZONE 'UTC')
+FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+WHERE h.inhparent = 'outbox.published'::regclass;
 
 -- name: published
 -- Topic, partition and offset of every published event.

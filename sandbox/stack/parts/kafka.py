@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.stack.home import Home
+from sandbox.stack.ports import require_free
 from sandbox.stack.supervisor import launch, private
 from sandbox.stack.supervisor.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.probes import KafkaProbe, wait_for
@@ -60,6 +61,7 @@ share.coordinator.state.topic.num.partitions=3
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+offsets.retention.minutes=525600
 log.retention.hours=168
 log.segment.bytes=67108864
 log.cleaner.dedupe.buffer.size=4194304
@@ -113,6 +115,7 @@ class Kafka:
             layer=Layer.STORE,
             command=(*self._java(*heap, *JVM), "kafka.Kafka", str(self.configuration)),
             probe=KafkaProbe(self.bootstrap),
+            ports=(self.port,),
             cwd=self.home.data,
             prepare=self.prepare,
             # SIGKILL, like a crash: a controlled shutdown makes the only node leaderless while it
@@ -122,6 +125,8 @@ class Kafka:
 
     async def prepare(self) -> None:
         """Write jars and configuration; format the log directory at the first start."""
+        require_free(self.port, "Kafka")
+        require_free(self.controller_port, "Kafka")
         await asyncio.to_thread(fetch_libs, self.libs)
         shutil.rmtree(self.unpacked, ignore_errors=True)
         private.folder(self.unpacked)

@@ -32,7 +32,24 @@ ADMIN = "http://envoy"
 """The host in requests to an admin socket; Envoy ignores it."""
 INOTIFY_PER_PROXY = 12
 ACTIVE_STAT = "downstream_rq_active"
+KEYS_STAT = "jwt_authn.jwks_fetch_success"
+READY_WITHIN_S = 366 * 86_400.0
+"""How long the gateway may wait for the token issuer's keys: a year, so as long as the issuer is
+down. Meanwhile it serves the partners, which need no token, so it is neither restarted nor given
+up."""
 RENDER_INPUTS = ("mesh", "gateway", "gen", "services/contracts", "services/kernel")
+
+
+@dataclass(frozen=True)
+class GatewayProbe:
+    """The gateway listens and has the token issuer's keys; without keys customers get 503."""
+
+    admin_socket: Path
+
+    async def check(self) -> bool:
+        """Return True when both are true."""
+        status = await http_status("GET", f"{ADMIN}/ready", str(self.admin_socket))
+        return status == 200 and bool(await _counted(self.admin_socket, KEYS_STAT))
 
 
 @dataclass(frozen=True)
@@ -149,18 +166,16 @@ class Mesh:
             name=GATEWAY,
             layer=Layer.GATEWAY,
             command=self._command(GATEWAY),
-            probe=HttpProbe(f"{ADMIN}/ready", unix_socket=str(self.gateway_admin)),
+            probe=GatewayProbe(self.gateway_admin),
             depends_on=("certificates", "mesh", *services),
+            ready_within_s=READY_WITHIN_S,
             prepare=prepare,
             stop=StopPolicy(kill_after_s=scaled_s(GATEWAY_DRAIN_S), drain=drain),
         )
 
     async def _requests_active(self) -> bool:
         """Return whether a caller still waits for an answer; False if the proxy is unreachable."""
-        url = f"{ADMIN}/stats?filter={ACTIVE_STAT}&format=json"
-        answer = await http_json(url, str(self.gateway_admin))
-        stats: list[dict[str, Any]] = (answer or {}).get("stats", [])
-        return any(stat["value"] for stat in stats if not stat["name"].startswith("http.admin."))
+        return bool(await _counted(self.gateway_admin, ACTIVE_STAT))
 
     def _command(self, name: str) -> tuple[str, ...]:
         bootstrap = self.home.envoy / name / "bootstrap.json"
@@ -170,6 +185,14 @@ class Mesh:
             *("--disable-hot-restart", "--log-level", "warning"),
             *DRAIN_OPTIONS,
         )
+
+
+async def _counted(admin_socket: Path, stat: str) -> int:
+    """Return a statistic of a proxy's own listeners; 0 if the proxy is unreachable."""
+    url = f"{ADMIN}/stats?filter={stat}&format=json"
+    answer = await http_json(url, str(admin_socket))
+    stats: list[dict[str, Any]] = (answer or {}).get("stats", [])
+    return sum(stat["value"] for stat in stats if not stat["name"].startswith("http.admin."))
 
 
 def _prepare(*sockets: Path) -> None:

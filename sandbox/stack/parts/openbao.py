@@ -1,7 +1,8 @@
 """OpenBao: a real server with integrated storage, initialised and unsealed by the stack.
 
 The unseal key and the root token are in BP_HOME/secrets (0600). On one machine the supervisor uses
-them in place of an operator.
+them in place of an operator. It sends them over a Unix socket in the private run directory only,
+because any user of the machine may listen on a TCP port that OpenBao does not hold at the moment.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import aiohttp
 
 from sandbox.stack import packages
 from sandbox.stack.home import Home
+from sandbox.stack.ports import require_free
 from sandbox.stack.supervisor import private
 from sandbox.stack.supervisor.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.probes import HttpProbe, wait_for
@@ -43,8 +45,14 @@ listener "tcp" {{
   cluster_address = "127.0.0.1:{cluster_port}"
   tls_disable = true
 }}
+
+listener "unix" {{
+  address = "{socket}"
+  socket_mode = "0600"
+}}
 """
 # Low memory is preferred to few garbage collections.
+HEALTH = "/v1/sys/health"
 GO_RUNTIME = {"GOMEMLIMIT": "160MiB", "GOGC": "50", "GOMAXPROCS": "2"}
 
 
@@ -64,6 +72,16 @@ class OpenBao:
         return self.external or f"http://127.0.0.1:{self.port}"
 
     @property
+    def socket(self) -> Path:
+        """The Unix socket of the API."""
+        return self.home.run / "openbao.sock"
+
+    @property
+    def private_addr(self) -> str:
+        """The API address for secrets: only this user's OpenBao can listen there."""
+        return self.external or f"unix://{self.socket}"
+
+    @property
     def keys_file(self) -> Path:
         """Unseal key and root token, 0600."""
         return self.home.secrets / "openbao-init.json"
@@ -78,11 +96,8 @@ class OpenBao:
         """Return the server process, or a job that waits for an external server. Ready: unsealed
         and active."""
         if self.external:
-            return JobSpec("openbao", lambda: wait_for(self._probe()))
+            return JobSpec("openbao", lambda: wait_for(HttpProbe(f"{self.external}{HEALTH}")))
         return self._process()
-
-    def _probe(self) -> HttpProbe:
-        return HttpProbe(f"{self.addr}/v1/sys/health")
 
     def _process(self) -> ProcessSpec:
         configuration = self.home.conf / "openbao.hcl"
@@ -91,7 +106,8 @@ class OpenBao:
             layer=Layer.STORE,
             command=(str(BINARY), "server", f"-config={configuration}"),
             env={"BAO_ADDR": self.addr, **GO_RUNTIME},
-            probe=self._probe(),
+            probe=HttpProbe(f"http://openbao{HEALTH}", str(self.socket)),
+            ports=(self.port,),
             prepare=self.prepare,
             after_start=self.open,
             stop=StopPolicy(signal=signal.SIGTERM),
@@ -112,13 +128,18 @@ class OpenBao:
             # Killed before the keys were saved: the storage was never used and cannot be unsealed.
             shutil.rmtree(data, ignore_errors=True)
         private.folder(data)
-        text = CONFIGURATION.format(port=self.port, cluster_port=self.cluster_port, data=data)
+        require_free(self.port, "OpenBao")
+        require_free(self.cluster_port, "OpenBao")
+        text = CONFIGURATION.format(
+            port=self.port, cluster_port=self.cluster_port, data=data, socket=self.socket
+        )
         private.write(self.home.conf / "openbao.hcl", text)
 
     async def open(self) -> None:
         """Initialise at the first start, and unseal. Raises RuntimeError when that fails."""
         try:
-            async with aiohttp.ClientSession(self.addr) as session:
+            connector = aiohttp.UnixConnector(str(self.socket))
+            async with aiohttp.ClientSession("http://openbao", connector=connector) as session:
                 status = await self._seal_status(session)
                 if not status["initialized"]:
                     await self._initialise(session)

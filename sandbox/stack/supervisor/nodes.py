@@ -87,8 +87,9 @@ class ProcessSpec:
     """One long-running process.
 
     `prepare` runs before every start (to write configuration, to remove files of a crash).
-    `after_start` runs after the start (to unseal, for example), before the first probe. The kernel
-    sends `death_signal` when the supervisor itself dies.
+    `after_start` runs after the start (to unseal, for example), before the first probe. The process
+    is not ready before it listens on each of `ports` itself. The kernel sends `death_signal` when
+    the supervisor itself dies.
     """
 
     name: str
@@ -106,6 +107,7 @@ class ProcessSpec:
     death_signal: signal.Signals = signal.SIGKILL
     prepare: Action | None = None
     after_start: Action | None = None
+    ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Files and folders that only the bank's own user can open, whatever the umask of the process.
 
-A file gets its mode when it is created: between a creation and a later chmod, another user could
+A file gets its mode when it is created: between its creation and a later chmod, another user could
 open it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -16,7 +17,7 @@ UMASK = 0o077
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 PASSABLE_MODE = 0o711
-"""A folder that other users may pass on the way to a folder of theirs, but may not list."""
+"""A folder that other users may pass through to their own folder, but may not list."""
 
 
 def opener(path: str, flags: int) -> int:
@@ -65,9 +66,18 @@ def require_own(path: Path) -> None:
 
 
 def narrow(path: Path, mode: int = FOLDER_MODE) -> None:
-    """Remove the rights that `mode` lacks. Another user's folder and a shared one such as /tmp
-    stay as they are."""
-    found = path.stat()
+    """Remove the rights that `mode` lacks. A link, another user's file and a shared folder such as
+    /tmp stay as they are."""
+    found = path.lstat()
     owned = found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX
-    if owned and found.st_mode & 0o777 & ~mode:
+    if owned and not stat.S_ISLNK(found.st_mode) and found.st_mode & 0o777 & ~mode:
         path.chmod(found.st_mode & mode)
+
+
+def narrow_all(folder: Path, passable: frozenset[Path]) -> None:
+    """Remove the rights of other users from everything below a folder, parents before children.
+    Folders of `passable` keep PASSABLE_MODE. Links are not followed."""
+    for inner, names, files in os.walk(folder):
+        for path in (Path(inner, name) for name in (*names, *files)):
+            with contextlib.suppress(FileNotFoundError):  # a process of the last run still ends
+                narrow(path, PASSABLE_MODE if path in passable else FOLDER_MODE)

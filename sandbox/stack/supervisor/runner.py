@@ -14,7 +14,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from sandbox.stack.supervisor import launch, logfiles
+from sandbox.stack.supervisor import launch, listening, logfiles
 from sandbox.stack.supervisor.nodes import ProcessSpec, State
 
 log = logging.getLogger("stack")
@@ -124,7 +124,7 @@ class Runner:
 
     async def _run_once(self) -> str:
         """Start, wait until ready, wait for the end; return how it ended, as text."""
-        begun = time.monotonic()
+        begun, within_s = time.monotonic(), self.spec.ready_within_s
         await self._set(State.STARTING)
         if self.spec.prepare is not None:
             await self.spec.prepare()
@@ -137,17 +137,17 @@ class Runner:
             death_signal=self.spec.death_signal,
         )
         exited = asyncio.create_task(process.wait())
-        ready = asyncio.create_task(self._become_ready())
+        ready = asyncio.create_task(self._become_ready(process.pid))
         try:
             await asyncio.wait(
                 (exited, ready),
-                timeout=self.spec.ready_within_s,
+                timeout=within_s,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if exited.done():
                 return f"{self._ending(exited.result())} before it was ready"
             if not ready.done():
-                return f"not ready within {self.spec.ready_within_s:g} s"
+                return f"{self._missing_port(process.pid)}not ready within {within_s:g} s"
             ready.result()
             self.ready_after_s = time.monotonic() - begun
             self.failed_starts, self._is_up, self._was_up = 0, True, True
@@ -207,11 +207,16 @@ class Runner:
             return f"{head} has no new lines"
         return "\n    ".join((f"{head} ends:", *self._log_end))
 
-    async def _become_ready(self) -> None:
+    def _missing_port(self, pid: int) -> str:
+        missing = [port for port in self.spec.ports if not listening.listens(pid, port)]
+        return f"it does not listen on port {missing[0]}; " if missing else ""
+
+    async def _become_ready(self, pid: int) -> None:
         if self.spec.after_start is not None:
             await self.spec.after_start()
         pause_s = PROBE_FIRST_S
-        while not await self.spec.probe.check():
+        # Another program may listen on a port, and would answer the probe.
+        while self._missing_port(pid) or not await self.spec.probe.check():
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.3, PROBE_MAX_S)
 

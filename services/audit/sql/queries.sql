@@ -1,8 +1,6 @@
 -- name: lock_chains
 -- Locks the chains until the transaction ends; the fixed order prevents deadlocks.
-SELECT pg_advisory_xact_lock(20310, chain)
-FROM unnest($1::integer[]) AS wanted (chain)
-ORDER BY chain
+SELECT audit.lock_chains($1)
 
 -- name: heads
 -- The last link of each chain; a chain without records has no row.
@@ -22,18 +20,67 @@ CROSS JOIN LATERAL (
 SELECT event_id, source_topic, source_partition, source_offset FROM audit.record
 WHERE event_id = ANY($1::uuid[]) AND event_id BETWEEN $2 AND $3
 
--- name: note_repeated
--- Notes offsets of source topics that repeat a recorded event; known ones are left out.
-INSERT INTO audit.repeated (source_topic, source_partition, source_offset, event_id)
-SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::uuid[])
-ON CONFLICT DO NOTHING
+-- name: heads_to_sign
+-- The last link and the last note of each chain; a chain without records has no row.
+SELECT wanted.chain, head.sequence, head.hash, head.record_time, head.log_offset,
+       note.sequence AS notes, note.hash AS notes_hash
+FROM unnest($1::smallint[]) AS wanted (chain)
+CROSS JOIN LATERAL (
+    SELECT record.sequence, record.hash, record.record_time, record.log_offset
+    FROM audit.record
+    WHERE record.chain = wanted.chain
+    ORDER BY record.sequence DESC
+    LIMIT 1
+) AS head
+LEFT JOIN LATERAL (
+    SELECT repeated.sequence, repeated.hash
+    FROM audit.repeated
+    WHERE repeated.chain = wanted.chain
+    ORDER BY repeated.sequence DESC
+    LIMIT 1
+) AS note ON true
+
+-- name: note_heads
+-- The last note of each chain; a chain without notes has no row.
+SELECT wanted.chain, note.sequence, note.hash
+FROM unnest($1::smallint[]) AS wanted (chain)
+CROSS JOIN LATERAL (
+    SELECT repeated.sequence, repeated.hash
+    FROM audit.repeated
+    WHERE repeated.chain = wanted.chain
+    ORDER BY repeated.sequence DESC
+    LIMIT 1
+) AS note
+
+-- name: already_noted
+-- Which of these repetitions have a note.
+SELECT repeated.source_topic, repeated.source_partition, repeated.source_offset, repeated.event_id
+FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::uuid[])
+    AS wanted (source_topic, source_partition, source_offset, event_id)
+JOIN audit.repeated USING (source_topic, source_partition, source_offset, event_id)
+
+-- name: notes_of_chain
+-- The notes of a chain in order, for verification. `on_record` says whether the event has a record
+-- of the same topic and partition, as a repetition by the relay always has.
+SELECT repeated.chain, repeated.sequence, repeated.source_topic, repeated.source_partition,
+       repeated.source_offset, repeated.log_offset, repeated.event_id, repeated.previous_hash,
+       repeated.hash,
+       EXISTS (
+           SELECT FROM audit.record
+           WHERE record.event_id = repeated.event_id
+               AND record.source_topic = repeated.source_topic
+               AND record.source_partition = repeated.source_partition
+       ) AS on_record
+FROM audit.repeated
+WHERE repeated.chain = $1
+ORDER BY repeated.sequence
 
 -- name: try_lock_signing
 -- Locks the signing of heads until the transaction ends; false if another process holds the lock.
-SELECT pg_try_advisory_xact_lock(20311, 0)
+SELECT audit.try_lock_signing()
 
 -- name: confirm_session
--- Fails if the session ended, and with it the lock of signing.
+-- Fails if the session has ended, because its lock of signing has then ended too.
 SELECT 1
 
 -- name: by_subject
@@ -55,6 +102,10 @@ WHERE chain = $1 AND sequence > $2
 ORDER BY sequence
 LIMIT $3
 
+-- name: keep_session
+-- Lets the session wait in a transaction: a verification also reads Kafka and asks OpenBao.
+SET idle_in_transaction_session_timeout = 0
+
 -- name: whole_chain
 -- The records of a chain from a sequence, in order, for verification.
 SELECT chain, sequence, event_id, event_type, source_topic, source_partition, source_offset,
@@ -62,18 +113,6 @@ SELECT chain, sequence, event_id, event_type, source_topic, source_partition, so
 FROM audit.record
 WHERE chain = $1 AND sequence >= $2
 ORDER BY sequence, record_time
-
--- name: repeated
--- The offsets that repeat an event which is on record, for verification. Nothing signs these rows,
--- so the record must be of the same topic and partition, as a repetition by the relay always is.
-SELECT source_topic, source_partition, source_offset
-FROM audit.repeated
-WHERE EXISTS (
-    SELECT FROM audit.record
-    WHERE record.event_id = repeated.event_id
-        AND record.source_topic = repeated.source_topic
-        AND record.source_partition = repeated.source_partition
-)
 
 -- name: ensure_partitions
 -- Creates the missing partitions of the coming months.

@@ -8,6 +8,15 @@ ALTER SCHEMA audit OWNER TO audit_owner;
 GRANT USAGE ON SCHEMA audit TO bp_audit;
 GRANT USAGE ON SCHEMA audit TO bp_judge;
 
+-- One row for each chain; a process that appends to the chain locks it.
+CREATE TABLE audit.chain_lock (
+    chain integer NOT NULL
+);
+ALTER TABLE audit.chain_lock OWNER TO audit_owner;
+
+ALTER TABLE ONLY audit.chain_lock
+    ADD CONSTRAINT chain_lock_pkey PRIMARY KEY (chain);
+
 -- One link of a chain; a chain is a partition of the topic audit-logs. Monthly partitions: event_id
 -- is a UUIDv7, so a range of ids is a range of time, and event_id is unique over all of them.
 -- services/audit/chain.py says what hash covers, under the number in hash_version; a new column
@@ -90,19 +99,31 @@ CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON audit.record_other FOR EACH 
     FUNCTION audit.refuse();
 
 -- Offsets of source topics that repeat an event whose record names another offset. It grows only
--- when the relay sends an event again, which a crash makes it do.
+-- when the relay sends an event again, which a crash makes it do. services/audit/notes.py says what
+-- hash covers. A row without a chain comes from an earlier version.
 CREATE TABLE audit.repeated (
     source_topic text NOT NULL,
     source_partition integer NOT NULL,
     source_offset bigint NOT NULL,
     event_id uuid NOT NULL,
-    note_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    note_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    chain smallint,
+    sequence bigint,
+    log_offset bigint,
+    previous_hash bytea,
+    hash bytea,
+    CONSTRAINT repeated_chained CHECK ((num_nonnulls(chain, sequence, log_offset, previous_hash,
+        hash) = ANY (ARRAY[0, 5])))
 );
 ALTER TABLE audit.repeated OWNER TO audit_owner;
 
 ALTER TABLE ONLY audit.repeated
     ADD CONSTRAINT repeated_pkey PRIMARY KEY (source_topic, source_partition, source_offset,
         event_id);
+
+-- For the notes of one chain, in order.
+CREATE UNIQUE INDEX repeated_chain ON audit.repeated USING btree (chain, sequence) WHERE (chain IS
+    NOT NULL);
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON audit.repeated FOR EACH ROW EXECUTE FUNCTION
     audit.refuse();
@@ -113,11 +134,30 @@ CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON audit.repeated FOR EACH STAT
 GRANT SELECT,INSERT ON TABLE audit.repeated TO bp_audit;
 GRANT SELECT ON TABLE audit.repeated TO bp_judge;
 
+-- One row; a process that signs heads locks it.
+CREATE TABLE audit.signing_lock (
+    only_row boolean DEFAULT true NOT NULL,
+    CONSTRAINT signing_lock_only_row_check CHECK (only_row)
+);
+ALTER TABLE audit.signing_lock OWNER TO audit_owner;
+
+ALTER TABLE ONLY audit.signing_lock
+    ADD CONSTRAINT signing_lock_pkey PRIMARY KEY (only_row);
+
 -- functions/ensure_partitions.sql, owned by audit_owner
 GRANT EXECUTE ON FUNCTION audit.ensure_partitions(integer, timestamp with time zone) TO bp_audit;
 
 -- functions/finish_partition.sql, owned by audit_owner
 -- Only its owner may execute audit.finish_partition(regclass).
 
+-- functions/lock_chains.sql, owned by audit_owner
+GRANT EXECUTE ON FUNCTION audit.lock_chains(integer[]) TO bp_audit;
+
+-- functions/previous_version_holds.sql, owned by audit_owner
+-- Only its owner may execute audit.previous_version_holds(integer, integer).
+
 -- functions/refuse.sql, owned by audit_owner
 -- Only its owner may execute audit.refuse().
+
+-- functions/try_lock_signing.sql, owned by audit_owner
+GRANT EXECUTE ON FUNCTION audit.try_lock_signing() TO bp_audit;

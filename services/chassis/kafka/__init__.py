@@ -30,6 +30,7 @@ from services.chassis.kafka.dlq import (
 )
 from services.chassis.kafka.loop import Handler, consume
 from services.chassis.kafka.producer import AckedProducer, OutgoingMessage, Receipt, Refusal
+from services.chassis.kafka.retention import Trimmer
 
 __all__ = [
     "AckedProducer",
@@ -45,6 +46,7 @@ __all__ = [
     "Record",
     "Refusal",
     "Subscription",
+    "Trimmer",
     "client_logger",
     "consume",
     "consumer_settings",

@@ -33,9 +33,9 @@ from services.chassis.kafka.membership import Membership, end_process
 DEFECT_ATTEMPTS_MAX = 4
 """Attempts at a single record that fails because of a defect, before it is parked."""
 SETTLE_S_MAX = 20.0
-"""After this time a batch with defects is left at the next parked record: its offsets are committed
-and the rest is read again. Kafka takes the partitions from a member that polls less often than
-every five minutes, and the whole batch would be delivered and parked again."""
+"""After this time a batch with defects ends at the next parked record: its offsets are committed
+and the rest is read again. Kafka takes the partitions from a member that does not poll for five
+minutes; then the whole batch would be delivered and parked again."""
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
 COMMIT_EVERY_S = 0.5
@@ -56,7 +56,7 @@ Handler = Callable[[Sequence[Record]], Awaitable[None]]
 
 
 class _Settled(NamedTuple):
-    """What became of a batch."""
+    """How far a batch was processed."""
 
     rows: int
     """How many records, from the first on, were applied or parked."""
@@ -164,7 +164,7 @@ class _Loop:
     async def _settle(self, records: list[Record]) -> _Settled:
         """Apply or park the records in order; return how many were applied or parked.
 
-        A failing stretch is halved until the bad message is alone, with all records before it
+        Failing records are halved until the bad message is alone and all records before it are
         applied. Ends early if a dependency is down, or at a parked record after SETTLE_S_MAX.
         """
         position, size, begun_s = 0, len(records), time.monotonic()

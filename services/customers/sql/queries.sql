@@ -42,6 +42,16 @@ FROM customers.account a
 LEFT JOIN customers.balance b USING (account_id)
 WHERE a.account_id = ANY ($1::uuid[])
 
+-- name: holders
+-- What other customers may see of the holders of some accounts. The database gives only the end of
+-- a number, and none of a closed account: nobody can pay it, so nobody needs to recognise it.
+SELECT a.account_id, c.display_name AS name,
+    CASE WHEN a.state = 'CLOSED' THEN '' ELSE right(a.account_number, 4) END
+        AS account_number_ending
+FROM customers.account a
+JOIN customers.customer c USING (customer_id)
+WHERE a.account_id = ANY ($1::uuid[])
+
 -- name: positions
 -- The positions of accounts that callers wait for.
 SELECT account_id, position

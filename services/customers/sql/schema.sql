@@ -76,8 +76,14 @@ ALTER TABLE customers.balance OWNER TO postgres;
 ALTER TABLE ONLY customers.balance
     ADD CONSTRAINT balance_pkey PRIMARY KEY (account_id);
 
-GRANT SELECT,INSERT,UPDATE ON TABLE customers.balance TO bp_customers;
+GRANT SELECT,INSERT ON TABLE customers.balance TO bp_customers;
 GRANT SELECT ON TABLE customers.balance TO bp_judge;
+
+GRANT UPDATE(currency) ON TABLE customers.balance TO bp_customers;
+
+GRANT UPDATE(balance) ON TABLE customers.balance TO bp_customers;
+
+GRANT UPDATE("position") ON TABLE customers.balance TO bp_customers;
 
 -- Customers of the bank.
 CREATE TABLE customers.customer (

@@ -19,9 +19,9 @@ FROM unnest(ledger.post($1, $2, $3, $4::ledger.leg[]))
 -- Posts a batch of transactions in one statement; each is posted or refused separately.
 SELECT refusal, positions FROM unnest(ledger.post_group($1::ledger.posting[]))
 
--- name: held_accounts
--- The accounts, of those given, whose rows another session holds.
-SELECT ledger.held_accounts($1::uuid[])
+-- name: holders_of_accounts
+-- Those of the given accounts whose rows another session holds, each with its holder.
+SELECT account_id, holder FROM ledger.holders_of_accounts($1::uuid[])
 
 -- name: debit_to_internal
 -- Moves money from a customer's account to an internal account.

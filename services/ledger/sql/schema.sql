@@ -172,42 +172,38 @@ GRANT SELECT ON TABLE ledger.internal_pending TO bp_judge;
 -- Only its owner may execute ledger.append_only().
 
 -- functions/balance.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.balance(uuid) TO bp_judge, bp_payments, bp_transfers;
+-- Only its owner may execute ledger.balance(uuid).
 
 -- functions/check.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger."check"() TO bp_judge;
 
 -- functions/credit.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.credit(uuid, text, bigint) TO bp_payments, bp_transfers,
-    transfers_owner;
+GRANT EXECUTE ON FUNCTION ledger.credit(uuid, text, bigint) TO transfers_owner;
 
 -- functions/credit_from_internal.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.credit_from_internal(uuid, text, uuid, uuid, text, bigint, text) TO
-    bp_payments, bp_transfers, payments_owner;
+    payments_owner;
 
 -- functions/credit_internal.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.credit_internal(text, text, bigint) TO bp_payments, bp_transfers,
-    payments_owner;
+GRANT EXECUTE ON FUNCTION ledger.credit_internal(text, text, bigint) TO payments_owner;
 
 -- functions/debit.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.debit(uuid, text, bigint) TO bp_payments, bp_transfers,
-    payments_owner, transfers_owner;
+GRANT EXECUTE ON FUNCTION ledger.debit(uuid, text, bigint) TO payments_owner, transfers_owner;
 
 -- functions/debit_internal.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.debit_internal(text, text, bigint) TO bp_payments, bp_transfers,
-    payments_owner;
+GRANT EXECUTE ON FUNCTION ledger.debit_internal(text, text, bigint) TO payments_owner;
 
 -- functions/debit_to_internal.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.debit_to_internal(uuid, text, uuid, uuid, text, bigint, text) TO
-    bp_payments, bp_transfers, payments_owner;
+    payments_owner;
 
 -- functions/decide_group.sql, owned by ledger_owner
 -- Only its owner may execute ledger.decide_group(ledger.posting[], text[], boolean[], uuid[],
 -- ledger.posted[]).
 
 -- functions/ensure_partitions.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.ensure_partitions(integer, timestamp with time zone) TO
-    bp_payments, bp_relay, bp_transfers;
+GRANT EXECUTE ON FUNCTION ledger.ensure_partitions(integer, timestamp with time zone) TO bp_relay,
+    bp_transfers;
 
 -- functions/entries_balance.sql, owned by ledger_owner
 -- Only its owner may execute ledger.entries_balance().
@@ -224,9 +220,14 @@ GRANT EXECUTE ON FUNCTION ledger.ensure_partitions(integer, timestamp with time 
 -- functions/held_accounts.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.held_accounts(uuid[]) TO bp_payments, bp_transfers;
 
+-- functions/holders_of_accounts.sql, owned by ledger_owner
+GRANT EXECUTE ON FUNCTION ledger.holders_of_accounts(uuid[]) TO bp_payments, bp_transfers;
+
 -- functions/internal_balance.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.internal_balance(text, text) TO bp_judge, bp_payments,
-    bp_transfers;
+-- Only its owner may execute ledger.internal_balance(text, text).
+
+-- functions/last_position.sql, owned by ledger_owner
+-- Only its owner may execute ledger.last_position(uuid, timestamp with time zone).
 
 -- functions/latest.sql, owned by ledger_owner
 -- Only its owner may execute ledger.latest(ledger.posted[]).
@@ -241,21 +242,20 @@ GRANT EXECUTE ON FUNCTION ledger.internal_balance(text, text) TO bp_judge, bp_pa
 -- Only its owner may execute ledger.moved_back(ledger.entry[], uuid[], bigint[], bigint[]).
 
 -- functions/new_id.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.new_id(integer) TO bp_judge, bp_payments, bp_relay, bp_transfers;
+-- Only its owner may execute ledger.new_id(integer).
 
 -- functions/open_account.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.open_account(uuid, text) TO bp_payments, bp_transfers;
+-- Only its owner may execute ledger.open_account(uuid, text).
 
 -- functions/position_before.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.position_before(uuid, timestamp with time zone) TO bp_transfers;
 
 -- functions/post.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.post(uuid, text, uuid, ledger.leg[]) TO bp_payments, bp_transfers,
-    payments_owner, transfers_owner;
+GRANT EXECUTE ON FUNCTION ledger.post(uuid, text, uuid, ledger.leg[]) TO payments_owner,
+    transfers_owner;
 
 -- functions/post_group.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.post_group(ledger.posting[]) TO bp_payments, bp_transfers,
-    payments_owner, transfers_owner;
+GRANT EXECUTE ON FUNCTION ledger.post_group(ledger.posting[]) TO payments_owner, transfers_owner;
 
 -- functions/post_pair.sql, owned by ledger_owner
 -- Only its owner may execute ledger.post_pair(uuid, text, uuid, uuid, text, bigint, text).
@@ -288,12 +288,12 @@ GRANT EXECUTE ON FUNCTION ledger.roll_up(integer) TO bp_relay;
 -- Only its owner may execute ledger.seed_accounts(uuid[], bigint[], text).
 
 -- functions/shard_of.sql, owned by ledger_owner
-GRANT EXECUTE ON FUNCTION ledger.shard_of(uuid) TO bp_judge, bp_payments, bp_relay, bp_transfers,
+GRANT EXECUTE ON FUNCTION ledger.shard_of(uuid) TO bp_judge, bp_payments, bp_transfers,
     payments_owner, transfers_owner;
 
 -- functions/statement.sql, owned by ledger_owner
 GRANT EXECUTE ON FUNCTION ledger.statement(uuid, bigint, integer, bigint, text[], boolean) TO
-    bp_judge, bp_payments, bp_transfers;
+    bp_transfers;
 
 -- functions/write_group.sql, owned by ledger_owner
 -- Only its owner may execute ledger.write_group(ledger.entry[], uuid[], bigint[], bigint[]).

@@ -36,8 +36,18 @@ ALTER TABLE ONLY notif.delivery
 CREATE INDEX delivery_pending ON ONLY notif.delivery USING btree (next_attempt_time) WHERE (state =
     'PENDING'::text);
 
-GRANT SELECT,INSERT,UPDATE ON TABLE notif.delivery TO bp_notifications;
+GRANT SELECT,INSERT ON TABLE notif.delivery TO bp_notifications;
 GRANT SELECT ON TABLE notif.delivery TO bp_judge;
+
+GRANT UPDATE(state) ON TABLE notif.delivery TO bp_notifications;
+
+GRANT UPDATE(attempts) ON TABLE notif.delivery TO bp_notifications;
+
+GRANT UPDATE(next_attempt_time) ON TABLE notif.delivery TO bp_notifications;
+
+GRANT UPDATE(deliver_time) ON TABLE notif.delivery TO bp_notifications;
+
+GRANT UPDATE(detail) ON TABLE notif.delivery TO bp_notifications;
 
 -- Deliveries whose month has no partition.
 CREATE TABLE notif.delivery_other (
@@ -79,7 +89,7 @@ ALTER TABLE ONLY notif.device
 -- For the devices of a customer.
 CREATE INDEX device_customer ON notif.device USING btree (customer_id);
 
-GRANT SELECT,INSERT,DELETE ON TABLE notif.device TO bp_notifications;
+GRANT SELECT,DELETE ON TABLE notif.device TO bp_notifications;
 GRANT SELECT ON TABLE notif.device TO bp_judge;
 
 -- Messages to customers, written once. The id is derived from the event's, so an event that comes

@@ -13,24 +13,27 @@ import aiohttp
 import orjson
 import structlog
 
-from services.chassis.http_client import read_answer
+from services.chassis.http_client import (
+    json_of,
+    log_no_answer,
+    log_unexpected_answer,
+    read_answer,
+)
 from services.nacha import return_code
 from services.payments.saga import Answer, Outcome
 from services.payments.transfer import Transfer
 
 BASE = "http://ach-network.example"
+PARTNER = "ach"
+"""Its name in the log."""
 DIRECTORY_TTL_S = 3600
 DIRECTORY_WITHIN_S = 2.0
-"""The directory is advice, for which no customer waits longer."""
+"""The longest wait for the directory. Its answer is only advice, so no customer waits longer."""
 
 _REFUSALS = frozenset({400, 422})
 """Statuses with which the clearing house refuses a request for its form or its content. Not 408,
 409, 425, 429 (they depend on the moment) and 401, 403, 404 (they concern the caller or the
 path)."""
-
-_EXPECTED = frozenset({200, 202, 404, 409}) | _REFUSALS
-"""Statuses that the clearing house's protocol has. Any other one is logged, such as 401 when the
-bank's API key has expired: to the saga it is no answer."""
 
 _PLAIN = re.compile(r"[\x20-\x7e]{1,255}")
 """The form of a trace number and of an error's code."""
@@ -76,22 +79,21 @@ class AchClient:
             "addenda": transfer.memo,
             "callbackReference": key_of(transfer),
         }
-        status, answer = await self._call(
-            "POST", "/ach/transfer", body, {"Idempotency-Key": key_of(transfer)}
-        )
-        return submitted(status, answer)
+        key = {"Idempotency-Key": key_of(transfer)}
+        status, answer = await self._call("submit", "POST", "/ach/transfer", body, key)
+        return _logged("submit", status, submitted(status, answer))
 
     async def query(self, transfer: Transfer) -> Answer:
         """Ask for the state of a transfer."""
         path = f"/ach/transfer?idempotencyKey={key_of(transfer)}"
-        status, answer = await self._call("GET", path)
-        return queried(status, answer)
+        status, answer = await self._call("query", "GET", path)
+        return _logged("query", status, queried(status, answer))
 
     async def recall(self, transfer: Transfer) -> Answer:
         """Cancel a transfer, or have its late arrival refused."""
         body = {"idempotencyKey": key_of(transfer)}
-        status, answer = await self._call("POST", "/ach/transfer/cancel", body)
-        return recalled(status, answer)
+        status, answer = await self._call("recall", "POST", "/ach/transfer/cancel", body)
+        return _logged("recall", status, recalled(status, answer))
 
     async def takes_part(self, routing_number: str) -> bool:
         """Return whether a bank is in the network's directory; True when there is no answer.
@@ -103,22 +105,26 @@ class AchClient:
             return True
         try:
             async with asyncio.timeout(DIRECTORY_WITHIN_S):
-                status, _ = await self._call("GET", f"/ach/participants/{routing_number}")
+                path = f"/ach/participants/{routing_number}"
+                status, _ = await self._call("directory", "GET", path)
         except TimeoutError:
             log.warning("ach.directory_silent")
             return True
         if status == 200:
             self._participants[routing_number] = now + DIRECTORY_TTL_S
+        elif status not in {0, 404}:
+            log_unexpected_answer(PARTNER, "directory", status)
         return status != 404
 
     async def _call(
         self,
+        call: str,
         method: str,
         path: str,
         body: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
-        """Return status and JSON; status 0 without a complete answer."""
+        """Return status and JSON; status 0 without a complete and readable answer."""
         try:
             async with self._session.request(
                 method,
@@ -126,13 +132,23 @@ class AchClient:
                 data=orjson.dumps(body) if body is not None else None,
                 headers=self._headers | (headers or {}),
             ) as response:
-                content = orjson.loads(await read_answer(response) or b"{}")
-                if response.status not in _EXPECTED:
-                    log.warning("ach.unexpected_answer", method=method, status=response.status)
-                return response.status, content if isinstance(content, dict) else {}
-        except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
-            log.warning("ach.no_answer", method=method, error=type(error).__name__)
+                status, text = response.status, await read_answer(response) or b"{}"
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log_no_answer(PARTNER, call, error)
             return 0, {}
+        content = json_of(text)
+        if content is None:
+            log_unexpected_answer(PARTNER, call, status)
+            return 0, {}
+        return status, content if isinstance(content, dict) else {}
+
+
+def _logged(call: str, status: int, answer: Answer) -> Answer:
+    """Return the answer; log one that the protocol does not define, such as a 401 when the bank's
+    API key has expired. The saga treats it as a missing answer."""
+    if status and answer.outcome is Outcome.NO_ANSWER:
+        log_unexpected_answer(PARTNER, call, status)
+    return answer
 
 
 def _text(answer: dict[str, Any], name: str) -> str:

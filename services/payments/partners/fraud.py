@@ -4,15 +4,19 @@ from typing import Any
 
 import aiohttp
 import orjson
-import structlog
 
-from services.chassis.http_client import read_answer
+from services.chassis.http_client import (
+    json_of,
+    log_no_answer,
+    log_unexpected_answer,
+    read_answer,
+)
 from services.payments.checks import Decision, Score
 from services.payments.transfer import InterbankTransferOrder, order_id
 
 BASE = "http://fraud.example"
-
-log = structlog.get_logger()
+PARTNER, CALL = "fraud", "score"
+"""Names of the partner and of the call in the log."""
 
 
 def read_score(status: int, answer: Any) -> Score:
@@ -61,9 +65,11 @@ class FraudClient:
             async with self._session.post(
                 f"{BASE}/v1/score", data=orjson.dumps(body), headers=self._headers
             ) as response:
-                return read_score(
-                    response.status, orjson.loads(await read_answer(response) or b"null")
-                )
-        except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
-            log.warning("fraud.no_answer", error=type(error).__name__)
+                status, answer = response.status, await read_answer(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log_no_answer(PARTNER, CALL, error)
             return Score(Decision.UNAVAILABLE)
+        score = read_score(status, json_of(answer))
+        if score.decision is Decision.UNAVAILABLE:
+            log_unexpected_answer(PARTNER, CALL, status)
+        return score

@@ -4,9 +4,21 @@ SELECT $1 AS transfer_id, outcome, existing_transfer_id
 FROM payments.debit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
     $18, $19, $20, $21);
 
--- name: decline
--- Keeps a declined order on record and writes its event, in one round trip and one commit.
-SELECT payments.decline($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+-- name: decline_group
+-- Keeps declined orders on record and writes their events, in one round trip and one commit.
+SELECT decline_id, outcome FROM payments.decline_group($1::payments.decline_row[], $2);
+
+-- name: unreported_declines
+-- The hours before an instant with declined orders beyond those on record, without an event.
+SELECT customer_id, hour, recorded, further
+FROM payments.declines_of_hour
+WHERE further > 0 AND report_id IS NULL AND hour < $1
+ORDER BY hour
+LIMIT $2;
+
+-- name: report_declines
+-- Writes the event about the further declined orders of an hour.
+SELECT payments.report_declines($1, $2, $3, $4, $5);
 
 -- name: advance
 -- A later step: writes state, posting, event, key and notice in one round trip.
@@ -25,6 +37,10 @@ FROM payments.debit_each($1::payments.debit_order[]);
 SELECT event_id, accepted_response
 FROM payments.advance_group($1::payments.plain_step[]);
 
+-- name: held_transfers
+-- The transfers, of those given, whose rows another session holds.
+SELECT payments.held_transfers($1::uuid[]);
+
 -- name: transfer
 -- One transfer by its id.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
@@ -36,8 +52,8 @@ FROM payments.interbank_transfer
 WHERE shard = $1 AND transfer_id = $2;
 
 -- name: transfers_by_trace
--- The transfers that the clearing house has known by a trace number, newest first. There are
--- several when its sequence of numbers has started again.
+-- The transfers to which the clearing house gave a trace number, newest first. There are several
+-- when its sequence of numbers has started again.
 SELECT transfer_id, state
 FROM payments.interbank_transfer
 WHERE trace_number = $1
@@ -45,8 +61,9 @@ ORDER BY transfer_id DESC
 LIMIT 10;
 
 -- name: taken_traces
--- Those of some transfers whose trace number another transfer since an instant has too. It must be
--- read after the transfers are saved, so that of two concurrent ones at least one is found.
+-- Those of the given transfers whose trace number also belongs to another transfer, created since
+-- an instant. Run it after the transfers are saved, so that of two concurrent transfers with one
+-- number at least one is found.
 SELECT a.transfer_id
 FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS a (transfer_id, trace_number, number)
 WHERE EXISTS (
@@ -55,8 +72,41 @@ WHERE EXISTS (
       AND t.transfer_id >= chassis.id_floor($3))
 ORDER BY a.number;
 
+-- name: learned_traces
+-- Transfers whose trace number the bank learned in a range of time, the oldest first. Their next
+-- question follows the step by a fixed time, so the indexes of the questions find them. It may also
+-- return some that were asked about since.
+SELECT transfer_id, trace_number, learn_time
+FROM (
+    (SELECT t.transfer_id, t.trace_number, t.lease_until - $3::interval AS learn_time
+     FROM payments.interbank_transfer t
+     WHERE t.state = 'SUBMITTED' AND t.lease_until > $1::timestamptz + $3
+         AND t.lease_until <= $2::timestamptz + $3
+     ORDER BY t.lease_until
+     LIMIT $5)
+    UNION ALL
+    (SELECT c.transfer_id, (SELECT t.trace_number FROM payments.interbank_transfer t
+         WHERE t.shard = c.shard AND t.transfer_id = c.transfer_id),
+         c.due_time - $4::interval
+     FROM payments.late_return_check c
+     WHERE c.due_time > $1 + $4 AND c.due_time <= $2 + $4
+     ORDER BY c.due_time
+     LIMIT $5)
+) AS learned
+ORDER BY learn_time
+LIMIT $5;
+
+-- name: traces_mark
+-- Up to which instant the trace numbers of a slot are compared.
+SELECT through FROM payments.traces_compared WHERE slot = $1;
+
+-- name: move_traces_mark
+-- Sets up to which instant the trace numbers of a slot are compared.
+INSERT INTO payments.traces_compared (slot, through) VALUES ($1, $2)
+ON CONFLICT (slot) DO UPDATE SET through = excluded.through;
+
 -- name: transfers_of_account
--- One page of an account's transfers of a range of time, newest first, after an id. The range
+-- One page of an account's transfers in a range of time, newest first, after an id. The range
 -- limits the ids too, so a page starts in the index.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
@@ -70,8 +120,8 @@ ORDER BY transfer_id DESC
 LIMIT $8;
 
 -- name: transfers_of_account_in_state
--- One page of an account's transfers of a range of time that are in a state, newest first, after an
--- id.
+-- One page of an account's transfers that are in a state, in a range of time, newest first, after
+-- an id.
 SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
     account_number, account_type, memo, fraud_review, state, version, trace_number,
     failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
@@ -117,27 +167,42 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     cancel_requester;
 
 -- name: release_leases
--- Ends the leases of an earlier process of this slot, so that workers claim its transfers at once.
--- Rows are locked in the order of their ids, as in payments.advance_group, so that two sessions
--- that lock several transfers cannot deadlock.
+-- Ends the leases of this slot that end by an instant (NULL: all), so that workers claim its
+-- transfers at once. Returns how many it skips because another session holds the row: they are
+-- tried again.
 WITH left_behind AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer
     WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_owner = $1
-    ORDER BY transfer_id
-    FOR NO KEY UPDATE
+        AND ($3::timestamptz IS NULL OR lease_until <= $3)
+), free AS (
+    SELECT shard, transfer_id
+    FROM payments.interbank_transfer
+    WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_owner = $1
+        AND ($3::timestamptz IS NULL OR lease_until <= $3)
+    FOR NO KEY UPDATE SKIP LOCKED
+), released AS (
+    UPDATE payments.interbank_transfer t
+    SET lease_until = $2
+    FROM free
+    WHERE t.shard = free.shard AND t.transfer_id = free.transfer_id
+    RETURNING t.transfer_id
 )
-UPDATE payments.interbank_transfer t
-SET lease_until = $2
-FROM left_behind
-WHERE t.shard = left_behind.shard AND t.transfer_id = left_behind.transfer_id;
+SELECT (SELECT count(*) FROM left_behind) - (SELECT count(*) FROM released) AS held;
 
 -- name: postpone
--- Sets when the bank asks the clearing house about a transfer again. Nobody works on it until then,
--- so release_leases leaves it alone.
-UPDATE payments.interbank_transfer
+-- Sets when the bank asks the clearing house about a transfer again. No worker has it until then,
+-- so release_leases leaves it alone. A transfer that another session holds keeps its lease.
+UPDATE payments.interbank_transfer t
 SET lease_owner = '', lease_until = $4
-WHERE shard = $1 AND transfer_id = $2 AND version = $3;
+FROM (
+    SELECT shard, transfer_id
+    FROM payments.interbank_transfer
+    WHERE shard = $1 AND transfer_id = $2 AND version = $3
+    FOR NO KEY UPDATE SKIP LOCKED
+) AS free
+WHERE t.shard = free.shard AND t.transfer_id = free.transfer_id
+    AND t.shard = $1 AND t.transfer_id = $2;
 
 -- name: claim_unsettled
 -- Claims submitted transfers whose notice is overdue.
@@ -159,80 +224,49 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     cancel_requester;
 
 -- name: claim_return_checks
--- Claims the checks for late returns that are due, with their transfers. By ctid, because a plan
--- that does not know the limit would join with the whole table.
-WITH claimed AS (
-    UPDATE payments.late_return_check c
-    SET due_time = $1, attempts = c.attempts + 1
-    WHERE c.ctid = ANY (ARRAY(
-        SELECT due.ctid
-        FROM payments.late_return_check due
-        WHERE due.due_time < $2
-        ORDER BY due.due_time
-        LIMIT $3
-        FOR UPDATE SKIP LOCKED))
-    RETURNING c.shard, c.transfer_id, c.settle_time, c.attempts
-)
-SELECT c.settle_time, c.attempts, t.transfer_id, customer_id, account_id, amount,
-    currency, beneficiary_name, routing_number, account_number, account_type, memo, fraud_review,
-    state, version, trace_number, failure_reason, return_code, correlation_id, traceparent,
-    create_time, update_time, accepted_response, submit_time, complete_time, return_time,
-    cancel_requester
-FROM claimed c
-JOIN payments.interbank_transfer t ON t.shard = c.shard AND t.transfer_id = c.transfer_id;
+-- Claims the checks for late returns that are due, with their transfers. Each is read by its key.
+SELECT c.settle_time, c.attempts, t.transfer_id, t.customer_id, t.account_id, t.amount, t.currency,
+    t.beneficiary_name, t.routing_number, t.account_number, t.account_type, t.memo, t.fraud_review,
+    t.state, t.version, t.trace_number, t.failure_reason, t.return_code, t.correlation_id,
+    t.traceparent, t.create_time, t.update_time, t.accepted_response, t.submit_time,
+    t.complete_time, t.return_time, t.cancel_requester
+FROM payments.claim_return_checks($1, $2, $3) c
+CROSS JOIN LATERAL (
+    SELECT transfer_id, customer_id, account_id, amount, currency, beneficiary_name, routing_number,
+        account_number, account_type, memo, fraud_review, state, version, trace_number,
+        failure_reason, return_code, correlation_id, traceparent, create_time, update_time,
+        accepted_response, submit_time, complete_time, return_time, cancel_requester
+    FROM payments.interbank_transfer i
+    WHERE i.shard = c.shard AND i.transfer_id = c.transfer_id
+    LIMIT 1
+) t;
 
 -- name: check_return_at
--- Sets when the bank checks a transfer for a late return, if a check is left.
-UPDATE payments.late_return_check SET due_time = $3 WHERE shard = $1 AND transfer_id = $2;
+-- Sets when the bank next checks a transfer for a late return, if it still has a check.
+SELECT payments.check_return_at($1, $2, $3);
 
 -- name: end_return_checks
 -- Ends the checks of a transfer for late returns.
-DELETE FROM payments.late_return_check WHERE shard = $1 AND transfer_id = $2;
+SELECT payments.end_return_checks($1, $2);
 
 -- name: put_aside
 -- Keeps a contradiction for a person and stops asking about its transfer, unless the transfer has
 -- changed.
-WITH aside AS (
-    UPDATE payments.interbank_transfer
-    SET lease_until = 'infinity'
-    WHERE shard = $1 AND transfer_id = $2 AND version = $3
-    RETURNING transfer_id
-)
-INSERT INTO payments.ach_notice
-    (notice_id, type, trace_number, transfer_id, return_code, state)
-SELECT $4, $5, $6, transfer_id, '', 'CONFLICT'
-FROM aside
-ON CONFLICT (notice_id) DO UPDATE SET receive_time = clock_timestamp()
-RETURNING notice_id;
+SELECT kept_id AS notice_id
+FROM payments.put_aside($1, $2, $3, $4, $5, $6);
 
 -- name: keep_notice
 -- Keeps a notice of the clearing house; a repeated one changes nothing. Returns the notice's state,
 -- or REUSED if its id belongs to a notice with other content.
-WITH kept AS (
-    INSERT INTO payments.ach_notice
-        (notice_id, type, trace_number, transfer_id, return_code, content, state)
-    VALUES ($1, $2, $3, $4, $5, $6, 'KEPT')
-    ON CONFLICT DO NOTHING
-    RETURNING state
-)
-SELECT state FROM kept
-UNION ALL
-SELECT CASE WHEN (type, trace_number, return_code) = ($2, $3, $5)
-        AND transfer_id IS NOT DISTINCT FROM $4 AND coalesce(content = $6, true)
-    THEN state ELSE 'REUSED' END
-FROM payments.ach_notice WHERE notice_id = $1
-LIMIT 1;
+SELECT payments.keep_notice($1, $2, $3, $4, $5, $6) AS state;
 
 -- name: keep_conflict
 -- Keeps a notice for a person; a repeated one changes nothing.
-INSERT INTO payments.ach_notice
-    (notice_id, type, trace_number, transfer_id, return_code, content, state)
-VALUES ($1, $2, $3, $4, $5, $6, 'CONFLICT')
-ON CONFLICT DO NOTHING;
+SELECT payments.keep_conflict($1, $2, $3, $4, $5, $6);
 
 -- name: close_notice
 -- Sets the state of a notice that changed nothing.
-UPDATE payments.ach_notice SET state = $2 WHERE notice_id = $1 AND state = 'KEPT';
+SELECT payments.close_notice($1, $2);
 
 -- name: matching_notices
 -- Kept notices of the given types whose transfer exists, oldest first.
@@ -247,28 +281,22 @@ ORDER BY n.receive_time
 LIMIT $1;
 
 -- name: give_up_notices
--- Ends the wait of kept notices that came before an instant. Notices of the given types whose
--- transfer exists are left: they are about to be applied.
-UPDATE payments.ach_notice n SET state = 'CONFLICT'
-WHERE n.state = 'KEPT' AND n.receive_time < $1
-  AND NOT (n.type = ANY ($2::text[])
-    AND (EXISTS (SELECT FROM payments.interbank_transfer t
-                 WHERE t.shard = ledger.shard_of(n.transfer_id) AND t.transfer_id = n.transfer_id)
-         OR n.transfer_id IS NULL AND EXISTS (
-             SELECT FROM payments.interbank_transfer t WHERE t.trace_number = n.trace_number)))
-RETURNING n.notice_id, n.type, n.trace_number, n.transfer_id, n.return_code;
+-- Sets to CONFLICT the kept notices that came before an instant. Notices of the given types whose
+-- transfer exists are not changed, because they are about to be applied.
+SELECT notice_id, type, trace_number, transfer_id, return_code
+FROM payments.give_up_notices($1, $2);
 
 -- name: ensure_partitions
 -- Creates the partitions of the coming months.
 SELECT payments.ensure_partitions();
 
 -- name: drop_old_declines
--- Drops the declined orders that are older than the bank keeps them.
+-- Drops the declined orders that the bank no longer has to keep.
 SELECT payments.drop_old_declines();
 
 -- name: unreported_reviews
--- Decisions of reviewers whose event is not written yet, by transfer.
-SELECT transfer_id, decision, effect, reviewer, note, decide_time
+-- Decisions of reviewers whose event is not written yet, in the order of their transfers.
+SELECT transfer_id, decision, effect, reviewer, note, decide_time, coalesce(os_user, '') AS os_user
 FROM payments.review_decision
 WHERE event_id IS NULL
 ORDER BY transfer_id
@@ -279,6 +307,10 @@ LIMIT $1;
 SELECT payments.report_review($1, $2, $3, $4);
 
 -- name: forget_keys
--- Forgets some idempotency keys that are older than the bank honours them; returns how many
--- transfers it looked at.
+-- Deletes some idempotency keys that the bank no longer honours; returns how many transfers it
+-- looked at.
 SELECT payments.forget_keys($1);
+
+-- name: held_keys
+-- The numbers of those keys in the arrays that another session takes or frees now.
+SELECT payments.held_keys($1::uuid[], $2::text[]);

@@ -31,6 +31,26 @@ CREATE TYPE payments.debit_order AS (
 );
 ALTER TYPE payments.debit_order OWNER TO payments_owner;
 
+-- The arguments of payments.decline, for decline_group.
+CREATE TYPE payments.decline_row AS (
+    decline_id uuid,
+    customer_id uuid,
+    account_id uuid,
+    amount bigint,
+    currency text,
+    beneficiary_name text,
+    routing_number text,
+    account_number text,
+    reason text,
+    fraud_transaction_id uuid,
+    correlation_id text,
+    decline_time timestamp with time zone,
+    event_id uuid,
+    payload bytea,
+    traceparent text
+);
+ALTER TYPE payments.decline_row OWNER TO payments_owner;
+
 -- A later step of one transfer that posts nothing, so the ledger cannot refuse it and it locks no
 -- account.
 CREATE TYPE payments.plain_step AS (
@@ -83,6 +103,13 @@ ALTER TABLE ONLY payments.ach_notice
 CREATE INDEX ach_notice_kept ON payments.ach_notice USING btree (receive_time) WHERE (state =
     'KEPT'::text);
 
+ALTER TABLE payments.ach_notice ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY keep ON payments.ach_notice FOR INSERT WITH CHECK ((state = ANY (ARRAY['KEPT'::text,
+    'CONFLICT'::text])));
+
+CREATE POLICY read ON payments.ach_notice FOR SELECT USING (true);
+
 GRANT SELECT ON TABLE payments.ach_notice TO bp_judge;
 GRANT SELECT,INSERT ON TABLE payments.ach_notice TO bp_payments;
 
@@ -91,8 +118,9 @@ GRANT UPDATE(state) ON TABLE payments.ach_notice TO bp_payments;
 GRANT UPDATE(receive_time) ON TABLE payments.ach_notice TO bp_payments;
 
 -- Orders that a control of the bank declined (fraud, frozen account, largest amount), one row for
--- each attempt. Monthly partitions: decline_id is a UUIDv7. They are dropped after five years, as
--- long as 31 CFR 1010.430 asks banks to keep records.
+-- each order and reason, up to a limit for each customer and hour. Monthly partitions: decline_id
+-- is a UUIDv7. They are dropped after five years, as long as 31 CFR 1010.430 asks banks to keep
+-- records.
 CREATE TABLE payments.declined_order (
     decline_id uuid NOT NULL,
     customer_id uuid NOT NULL,
@@ -118,7 +146,34 @@ ALTER TABLE ONLY payments.declined_order
 CREATE INDEX declined_order_by_customer ON ONLY payments.declined_order USING btree (customer_id,
     decline_id);
 
+-- For the record of an order that is repeated.
+CREATE INDEX declined_order_by_order ON ONLY payments.declined_order USING btree (customer_id,
+    fraud_transaction_id, reason);
+
 GRANT SELECT ON TABLE payments.declined_order TO bp_judge;
+
+-- How many orders of a customer were declined in an hour. Rows with further orders are kept for
+-- five years, the others for a day.
+CREATE TABLE payments.declines_of_hour (
+    customer_id uuid NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    account_id uuid NOT NULL,
+    recorded integer DEFAULT 0 NOT NULL,
+    further bigint DEFAULT 0 NOT NULL,
+    report_id uuid
+);
+ALTER TABLE payments.declines_of_hour OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.declines_of_hour
+    ADD CONSTRAINT declines_of_hour_pkey PRIMARY KEY (customer_id, hour);
+
+-- For the hours whose further orders have no event yet.
+CREATE INDEX declines_of_hour_unreported ON payments.declines_of_hour USING btree (hour) WHERE
+    ((further > 0) AND (report_id IS NULL));
+
+GRANT SELECT ON TABLE payments.declines_of_hour TO bp_judge;
+GRANT SELECT ON TABLE payments.declines_of_hour TO bp_payments;
+GRANT SELECT,INSERT,UPDATE ON TABLE payments.declines_of_hour TO transfers_owner;
 
 -- One accepted request of a customer for each key, for 400 days: an interbank or a book transfer. A
 -- refused request has no row. A failure that compensated before any answer removes the row.
@@ -247,8 +302,16 @@ ALTER TABLE ONLY payments.late_return_check
 -- For the transfers to ask about now.
 CREATE INDEX late_return_check_due ON payments.late_return_check USING btree (due_time);
 
+ALTER TABLE payments.late_return_check ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY read ON payments.late_return_check FOR SELECT USING (true);
+
 GRANT SELECT ON TABLE payments.late_return_check TO bp_judge;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE payments.late_return_check TO bp_payments;
+GRANT SELECT,DELETE ON TABLE payments.late_return_check TO bp_payments;
+
+GRANT UPDATE(due_time) ON TABLE payments.late_return_check TO bp_payments;
+
+GRANT UPDATE(attempts) ON TABLE payments.late_return_check TO bp_payments;
 
 -- What a person decided about a transfer in review, never changed except for effect and event_id.
 CREATE TABLE payments.review_decision (
@@ -259,12 +322,15 @@ CREATE TABLE payments.review_decision (
     note text NOT NULL,
     decide_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     event_id uuid,
+    os_user text,
     CONSTRAINT review_decision_decision_check CHECK ((decision = ANY (ARRAY['CLEARED'::text,
         'REFUSED'::text]))),
     CONSTRAINT review_decision_effect_check CHECK ((effect = ANY (ARRAY['NONE'::text,
         'REQUESTED'::text, 'CANCELLING'::text, 'TOO_LATE'::text, 'NOT_NEEDED'::text]))),
     CONSTRAINT review_decision_note_check CHECK (((note <> ''::text) AND (octet_length(note) <=
         2000))),
+    CONSTRAINT review_decision_os_user_check CHECK (((os_user <> ''::text) AND
+        (octet_length(os_user) <= 128))),
     CONSTRAINT review_decision_reviewer_check CHECK (((reviewer <> ''::text) AND
         (octet_length(reviewer) <= 128)))
 );
@@ -284,6 +350,35 @@ CREATE INDEX review_decision_unreported ON payments.review_decision USING btree 
 GRANT SELECT ON TABLE payments.review_decision TO bp_judge;
 GRANT SELECT ON TABLE payments.review_decision TO bp_payments;
 
+-- How far each worker's new trace numbers are compared with those of other transfers.
+CREATE TABLE payments.traces_compared (
+    slot text NOT NULL,
+    through timestamp with time zone NOT NULL,
+    CONSTRAINT traces_compared_slot_check CHECK (((octet_length(slot) >= 1) AND (octet_length(slot)
+        <= 128)))
+);
+ALTER TABLE payments.traces_compared OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.traces_compared
+    ADD CONSTRAINT traces_compared_pkey PRIMARY KEY (slot);
+
+GRANT SELECT ON TABLE payments.traces_compared TO bp_judge;
+GRANT SELECT,INSERT,UPDATE ON TABLE payments.traces_compared TO bp_payments;
+
+-- Interbank and book transfers whose key belongs to another transfer: earlier versions accepted one
+-- key of a customer at both services. Only migrations add rows. Every other accepted transfer of
+-- the last 400 days has its key.
+CREATE TABLE payments.transfer_without_key (
+    shard smallint NOT NULL,
+    transfer_id uuid NOT NULL
+);
+ALTER TABLE payments.transfer_without_key OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.transfer_without_key
+    ADD CONSTRAINT transfer_without_key_pkey PRIMARY KEY (shard, transfer_id);
+
+GRANT SELECT ON TABLE payments.transfer_without_key TO bp_judge;
+
 -- functions/advance.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.advance(uuid, integer, text, text, text, text, timestamp with
     time zone, timestamp with time zone, text, uuid, uuid, text, bytea, boolean, bytea, text, text)
@@ -295,6 +390,17 @@ GRANT EXECUTE ON FUNCTION payments.advance_group(payments.plain_step[]) TO bp_pa
 -- functions/beneficiary.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.beneficiary(uuid) TO bp_transfers;
 
+-- functions/check_return_at.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.check_return_at(smallint, uuid, timestamp with time zone) TO
+    bp_payments;
+
+-- functions/claim_return_checks.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.claim_return_checks(timestamp with time zone, timestamp with time
+    zone, integer) TO bp_payments;
+
+-- functions/close_notice.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.close_notice(text, text) TO bp_payments;
+
 -- functions/debit.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.debit(uuid, uuid, uuid, bigint, text, text, text, text, text,
     text, boolean, text, bytea, text, text, timestamp with time zone, text, timestamp with time
@@ -304,14 +410,20 @@ GRANT EXECUTE ON FUNCTION payments.debit(uuid, uuid, uuid, bigint, text, text, t
 GRANT EXECUTE ON FUNCTION payments.debit_each(payments.debit_order[]) TO bp_payments;
 
 -- functions/decide_review.sql, owned by payments_owner
-GRANT EXECUTE ON FUNCTION payments.decide_review(uuid, text, text, text) TO bp_reviewer;
+GRANT EXECUTE ON FUNCTION payments.decide_review(uuid, text, text, text, text) TO bp_reviewer;
 
 -- functions/decline.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.decline(uuid, uuid, uuid, bigint, text, text, text, text, text,
     uuid, text, timestamp with time zone, uuid, bytea, text) TO bp_payments;
 
+-- functions/decline_group.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.decline_group(payments.decline_row[], integer) TO bp_payments;
+
 -- functions/drop_old_declines.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.drop_old_declines() TO bp_payments;
+
+-- functions/end_return_checks.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.end_return_checks(smallint, uuid) TO bp_payments;
 
 -- functions/ensure_partitions.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.ensure_partitions(integer, timestamp with time zone) TO
@@ -329,8 +441,24 @@ GRANT EXECUTE ON FUNCTION payments.forget_keys(integer) TO bp_payments;
 -- functions/free_refused_keys.sql, owned by payments_owner
 -- Only its owner may execute payments.free_refused_keys(payments.debit_order[], ledger.verdict[]).
 
+-- functions/give_up_notices.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.give_up_notices(timestamp with time zone, text[]) TO bp_payments;
+
+-- functions/held_keys.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.held_keys(uuid[], text[]) TO bp_payments, bp_transfers;
+
+-- functions/held_transfers.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.held_transfers(uuid[]) TO bp_payments;
+
+-- functions/keep_conflict.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.keep_conflict(text, text, text, uuid, text, bytea) TO
+    bp_payments;
+
 -- functions/keep_debited.sql, owned by payments_owner
 -- Only its owner may execute payments.keep_debited(payments.debit_order[], ledger.verdict[]).
+
+-- functions/keep_notice.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.keep_notice(text, text, text, uuid, text, bytea) TO bp_payments;
 
 -- functions/outcomes_of_debits.sql, owned by payments_owner
 -- Only its owner may execute payments.outcomes_of_debits(payments.debit_order[], ledger.verdict[]).
@@ -343,6 +471,14 @@ GRANT EXECUTE ON FUNCTION payments.forget_keys(integer) TO bp_payments;
 
 -- functions/postings_of.sql, owned by payments_owner
 -- Only its owner may execute payments.postings_of(payments.debit_order[]).
+
+-- functions/put_aside.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.put_aside(smallint, uuid, integer, text, text, text) TO
+    bp_payments;
+
+-- functions/report_declines.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.report_declines(uuid, timestamp with time zone, uuid, uuid,
+    bytea) TO bp_payments;
 
 -- functions/report_review.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.report_review(uuid, text, uuid, bytea) TO bp_payments;

@@ -1,6 +1,6 @@
 -- name: try_lead
--- Takes the lock of the active relay; false if another relay holds it.
-SELECT pg_try_advisory_lock(hashtextextended('outbox.relay', 0))
+-- Becomes the active relay until the session ends; false if another relay is active.
+SELECT outbox.try_lead()
 
 -- name: next_batch
 -- The oldest waiting events, in order.
@@ -32,9 +32,9 @@ SELECT ledger.ensure_partitions()
 SELECT outbox.ensure_partitions()
 
 -- name: roll_up
--- Folds internal amounts into their checkpoints; returns how many.
+-- Folds internal amounts into their checkpoints; returns how many it folded.
 SELECT ledger.roll_up($1)
 
 -- name: drop_published
--- Drops the published events that are older than they are kept; returns how many months.
+-- Drops the published events whose retention has ended; returns how many months it dropped.
 SELECT outbox.drop_published()

@@ -17,8 +17,6 @@ CREATE TYPE outbox.draft AS (
 );
 ALTER TYPE outbox.draft OWNER TO outbox_owner;
 
-GRANT USAGE ON SCHEMA outbox TO bp_payments;
-GRANT USAGE ON SCHEMA outbox TO bp_transfers;
 GRANT USAGE ON SCHEMA outbox TO bp_relay;
 GRANT USAGE ON SCHEMA outbox TO bp_judge;
 GRANT USAGE ON SCHEMA outbox TO payments_owner;
@@ -62,6 +60,22 @@ ALTER TABLE ONLY outbox.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (id);
 
 GRANT SELECT ON TABLE outbox.event TO bp_judge;
+
+-- The session of the active relay: a random name, its process id and its start. When it has ended,
+-- any relay may take over. One row.
+CREATE TABLE outbox.leader (
+    only_row boolean DEFAULT true NOT NULL,
+    session uuid NOT NULL,
+    pid integer NOT NULL,
+    start_time timestamp with time zone NOT NULL,
+    CONSTRAINT leader_only_row_check CHECK (only_row)
+);
+ALTER TABLE outbox.leader OWNER TO outbox_owner;
+
+ALTER TABLE ONLY outbox.leader
+    ADD CONSTRAINT leader_pkey PRIMARY KEY (only_row);
+
+GRANT SELECT ON TABLE outbox.leader TO bp_judge;
 
 -- Events that Kafka or the mapping refuses for good, with the reason, until an operator acts.
 CREATE TABLE outbox.parked (
@@ -123,20 +137,23 @@ GRANT SELECT ON TABLE outbox.relay_state TO bp_judge;
 
 -- functions/append.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.append(text, uuid, uuid, text, uuid, bytea, text, ledger.posted[])
-    TO bp_payments, bp_transfers, payments_owner, transfers_owner;
+    TO payments_owner, transfers_owner;
 
 -- functions/append_group.sql, owned by outbox_owner
-GRANT EXECUTE ON FUNCTION outbox.append_group(text, outbox.draft[]) TO bp_payments, bp_transfers,
-    payments_owner, transfers_owner;
+GRANT EXECUTE ON FUNCTION outbox.append_group(text, outbox.draft[]) TO payments_owner,
+    transfers_owner;
 
 -- functions/backlog.sql, owned by outbox_owner
-GRANT EXECUTE ON FUNCTION outbox.backlog() TO bp_judge, bp_relay;
+GRANT EXECUTE ON FUNCTION outbox.backlog() TO bp_relay;
 
 -- functions/drop_published.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.drop_published() TO bp_relay;
 
 -- functions/ensure_partitions.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.ensure_partitions(integer, timestamp with time zone) TO bp_relay;
+
+-- functions/is_connected.sql, owned by outbox_owner
+-- Only its owner may execute outbox.is_connected(integer, timestamp with time zone).
 
 -- functions/mark_published.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.mark_published(bigint[], integer[], bigint[]) TO bp_relay;
@@ -149,6 +166,9 @@ GRANT EXECUTE ON FUNCTION outbox.park(bigint, text) TO bp_relay;
 
 -- functions/set_asleep.sql, owned by outbox_owner
 GRANT EXECUTE ON FUNCTION outbox.set_asleep(boolean) TO bp_relay;
+
+-- functions/try_lead.sql, owned by outbox_owner
+GRANT EXECUTE ON FUNCTION outbox.try_lead() TO bp_relay;
 
 -- functions/unpark.sql, owned by outbox_owner
 -- Only its owner may execute outbox.unpark(bigint).

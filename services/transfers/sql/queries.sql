@@ -35,6 +35,18 @@ LIMIT $4
 SELECT transfers.ensure_partitions() + ledger.ensure_partitions()
 
 -- name: forget_keys
--- Forgets some idempotency keys that are older than the bank honours them; returns how many
--- transfers it looked at.
+-- Deletes some idempotency keys that the bank no longer honours; returns how many transfers it
+-- looked at.
 SELECT transfers.forget_keys($1)
+
+-- name: decline_group
+-- Keeps declined orders on record and writes their events, in one round trip and one commit.
+SELECT decline_id, outcome FROM transfers.decline_group($1::transfers.decline_row[], $2)
+
+-- name: drop_old_declines
+-- Drops the declined orders that the bank no longer has to keep.
+SELECT transfers.drop_old_declines()
+
+-- name: held_keys
+-- The numbers of those keys in the arrays that another session takes or frees now.
+SELECT payments.held_keys($1::uuid[], $2::text[])

@@ -5,6 +5,24 @@
 CREATE SCHEMA transfers;
 ALTER SCHEMA transfers OWNER TO transfers_owner;
 
+-- One declined order with its event, for transfers.decline_group.
+CREATE TYPE transfers.decline_row AS (
+    decline_id uuid,
+    customer_id uuid,
+    account_id uuid,
+    destination_account_id uuid,
+    amount bigint,
+    currency text,
+    reason text,
+    order_id uuid,
+    correlation_id text,
+    decline_time timestamp with time zone,
+    event_id uuid,
+    payload bytea,
+    traceparent text
+);
+ALTER TYPE transfers.decline_row OWNER TO transfers_owner;
+
 -- What became of a request: POSTED now, REPLAYED from an earlier request with this key, or REUSED
 -- when the key belongs to another payload. response is the answer, NULL for REUSED.
 CREATE TYPE transfers.outcome AS (
@@ -69,6 +87,39 @@ CREATE INDEX book_transfer_by_account ON ONLY transfers.book_transfer USING btre
 GRANT SELECT ON TABLE transfers.book_transfer TO bp_judge;
 GRANT SELECT ON TABLE transfers.book_transfer TO bp_transfers;
 
+-- Book transfers that a control of the bank declined (frozen account, largest amount), one row for
+-- each order and reason, up to a limit for each customer and hour. Monthly partitions: decline_id
+-- is a UUIDv7. They are dropped after five years, as long as 31 CFR 1010.430 asks banks to keep
+-- records.
+CREATE TABLE transfers.declined_order (
+    decline_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    destination_account_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    reason text NOT NULL,
+    order_id uuid NOT NULL,
+    correlation_id text NOT NULL,
+    decline_time timestamp with time zone NOT NULL,
+    CONSTRAINT declined_order_amount_check CHECK ((amount > 0))
+)
+PARTITION BY RANGE (decline_id);
+ALTER TABLE transfers.declined_order OWNER TO transfers_owner;
+
+ALTER TABLE ONLY transfers.declined_order
+    ADD CONSTRAINT declined_order_pkey PRIMARY KEY (decline_id);
+
+-- For the declined orders of a customer, by time.
+CREATE INDEX declined_order_by_customer ON ONLY transfers.declined_order USING btree (customer_id,
+    decline_id);
+
+-- For the record of an order that is repeated.
+CREATE INDEX declined_order_by_order ON ONLY transfers.declined_order USING btree (customer_id,
+    order_id, reason);
+
+GRANT SELECT ON TABLE transfers.declined_order TO bp_judge;
+
 -- How far the keys are forgotten: up to the book transfer `through` of each shard.
 CREATE TABLE transfers.keys_forgotten (
     shard smallint NOT NULL,
@@ -80,6 +131,12 @@ ALTER TABLE ONLY transfers.keys_forgotten
     ADD CONSTRAINT keys_forgotten_pkey PRIMARY KEY (shard);
 
 GRANT SELECT ON TABLE transfers.keys_forgotten TO bp_judge;
+
+-- functions/decline_group.sql, owned by transfers_owner
+GRANT EXECUTE ON FUNCTION transfers.decline_group(transfers.decline_row[], integer) TO bp_transfers;
+
+-- functions/drop_old_declines.sql, owned by transfers_owner
+GRANT EXECUTE ON FUNCTION transfers.drop_old_declines() TO bp_transfers;
 
 -- functions/ensure_partitions.sql, owned by transfers_owner
 GRANT EXECUTE ON FUNCTION transfers.ensure_partitions(integer, timestamp with time zone) TO

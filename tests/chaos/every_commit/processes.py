@@ -71,7 +71,9 @@ class Payments:
 
     async def _start(self, slot: int, settings: dict[str, str]) -> None:
         home, where = self._stack.home, self._where
-        services = Services(home, where["BP_OPENBAO_ADDR"], where["BP_KAFKA_BOOTSTRAP"]).specs()
+        services = Services(
+            home, where["BP_OPENBAO_PRIVATE_ADDR"], where["BP_KAFKA_BOOTSTRAP"]
+        ).specs()
         spec = next(spec for spec in services if spec.name == PLACE)
         socket = Path(spec.env["BP_SOCKET_IN"]).with_name(f"in-{slot}.sock")
         socket.unlink(missing_ok=True)

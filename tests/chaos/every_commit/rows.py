@@ -35,7 +35,7 @@ class Before(Enum):
     UNKNOWN = "the bank gave up waiting for an answer"
     WAITING = "a worker waits with an answer in hand"
     CANCEL = "the customer asked to cancel it"
-    GONE = "the clearing house has recalled it, for a request that the network delayed"
+    GONE = "the network delayed a recall, which has arrived at the clearing house"
     DAYS = "banking days pass, and notices are held back"
     COMPLETED = "the clearing house sends the notice of its settlement"
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from asyncpg.pool import PoolConnectionProxy
 
-from ops.waiting import scaled_s, until
+from ops.waiting import until
 from sandbox.stack.home import REPO
 from services.kernel.ids import shard_of
 from tests.chaos.every_commit.books import require_right
@@ -29,14 +29,16 @@ from tests.chaos.every_commit.payments_that_stops import DEBIT
 from tests.chaos.every_commit.rounds import Rounds, rounds_on
 from tests.chaos.every_commit.rows import Step
 from tests.chaos.every_commit.transfer_run import AMOUNT, OPENING, WITHIN_S, TransferRun
+from tests.rigs.host_speed import waited_out_s
 from tests.rigs.running_bank import Answer, Bank
 
 CROWD = 24
 """Fewer than the largest batch."""
 FEW = 8
 GIVES_UP_S = 3
-"""Seconds, scaled, after which a batch gives up a row that the test locks. The test kills payments
-well within this time. The statement timeout is longer (five seconds, also scaled)."""
+"""Seconds, scaled as a time that a test waits out, after which a batch gives up a row that the test
+locks: one test waits for it. The test kills payments well within this time. The statement timeout
+is longer (five seconds, scaled as a deadline)."""
 FUNCTIONS = REPO / "services" / "payments" / "sql" / "functions"
 
 AGAIN, IN_PROGRESS = {429, 503, 504}, "REQUEST_IN_PROGRESS"
@@ -49,9 +51,8 @@ SELECT xmin::text AS writer FROM payments.interbank_transfer
 WHERE shard = ANY ($1::smallint[]) AND account_id = ANY ($2)
 """
 
-_FUNCTIONS = {"payments.debit_each": "250ms", "payments.advance_group": None}
-"""The functions that commit for several transfers, and the lock timeout of each in production.
-None: the function sets no lock timeout."""
+_FUNCTIONS = {"payments.debit_each": "250ms", "payments.advance_group": "250ms"}
+"""The functions that commit for several transfers, and the lock timeout of each in production."""
 
 
 @asynccontextmanager
@@ -76,7 +77,7 @@ async def _patient_batches(rounds: Rounds) -> AsyncGenerator[None]:
 
     Earlier values are not restored, because they may come from a test that was killed.
     """
-    patient = f"{round(1000 * scaled_s(GIVES_UP_S))}ms"
+    patient = f"{round(1000 * waited_out_s(GIVES_UP_S))}ms"
     try:
         await _give_up_after(rounds, dict.fromkeys(_FUNCTIONS, patient))
         yield
@@ -84,16 +85,16 @@ async def _patient_batches(rounds: Rounds) -> AsyncGenerator[None]:
         await _give_up_after(rounds, _FUNCTIONS)
 
 
-async def _give_up_after(rounds: Rounds, times: Mapping[str, str | None]) -> None:
+async def _give_up_after(rounds: Rounds, times: Mapping[str, str]) -> None:
     for function, time in times.items():
-        setting = f"SET lock_timeout = '{time}'" if time else "RESET lock_timeout"
-        await rounds.superuser.execute(f"ALTER FUNCTION {function} {setting}")
+        sql = f"ALTER FUNCTION {function} SET lock_timeout = '{time}'"
+        await rounds.superuser.execute(sql)
 
 
 @pytest.mark.parametrize("function", _FUNCTIONS)
 def test_the_restored_lock_timeout_is_that_of_production(function: str) -> None:
     text = (FUNCTIONS / f"{function.partition('.')[2]}.sql").read_text()
-    assert re.findall(r"lock_timeout = '(\w+)'", text) == [*filter(None, [_FUNCTIONS[function]])]
+    assert re.findall(r"lock_timeout = '(\w+)'", text) == [_FUNCTIONS[function]]
 
 
 async def _until_held(runs: Sequence[TransferRun], holds: Sequence[Hold], count: int = 1) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from ops.provision import databases
 from ops.waiting import scaled_s, until
 from services.chassis.settings import ServiceSettings
 from tests.chaos.stores.load import CLEAR, load
@@ -20,8 +21,8 @@ STORM_CLIENTS = 160
 CROWD = 20
 """More readers than payments has connections to the Write DB."""
 ALL_END = "terminating any other active server processes"
-WAITS_MS = 400
-"""A session that waits this long has a single order, because batches give up after 250 ms."""
+WAITS_MS = 20
+"""Longer than the waits of normal work, and much shorter than those of a batch (250 ms)."""
 
 
 async def test_postgres_killed_under_load_costs_only_the_calls_in_flight(
@@ -122,7 +123,8 @@ async def _no_connection_for(bank: Bank, role: str) -> AsyncGenerator[None]:
         await _terminate(admin, role)
         yield
     finally:
-        await admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
+        limit = databases.LIMITS[role].connections
+        await admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT {limit}")
         await admin.close()
 
 
@@ -153,7 +155,7 @@ async def _held(rival: asyncpg.Connection, account_id: uuid.UUID) -> None:
 
 
 async def _waits(bank: Bank, role: str, sessions: int = 1) -> None:
-    """Wait until that many sessions of a service wait for a lock, each with a single order."""
+    """Wait until that many sessions of a service wait for a lock."""
     sql = (
         "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'"
         " AND clock_timestamp() - query_start > make_interval(secs => $2)"
@@ -215,8 +217,8 @@ async def test_the_victim_of_a_deadlock_is_done_once_when_it_is_repeated(bank: B
         return _told(bank, "deadlock detected") > deadlocks
 
     # The server checks for a deadlock once in each wait. At that time the rival must already wait,
-    # so several orders may be needed. A transfer that is posted alone waits for a second.
-    async with _sessions_with(bank, "bp_transfers", "deadlock_timeout", "800ms"):
+    # so several orders may be needed. A batch waits for 250 ms.
+    async with _sessions_with(bank, "bp_transfers", "deadlock_timeout", "200ms"):
         await until(made_a_deadlock, 60, "a deadlock")
     assert _told(bank, "deadlock detected") == deadlocks + 1
     assert await bank.posted(ana) == 5_000_00 - orders * 7_00

@@ -4,12 +4,15 @@ The gateway fetches the key set every five seconds. The tests count the fetches,
 measures time.
 """
 
+from dataclasses import dataclass
+
 import pytest
-from joserfc.jwk import ECKey
 
 from ops.waiting import until
+from sandbox.stack.parts.mesh import GatewayProbe
 from tests.rigs.mesh.gateway import SUBJECT, Gateway
 
+KEY_SERVER = "oauth.example"
 BALANCE = "/v1/balances/0190a8a0-0000-7000-8000-000000000007"
 
 
@@ -27,41 +30,91 @@ async def _statuses(gateway: Gateway, *tokens: str) -> list[int]:
     return [(await gateway.call("GET", BALANCE, token=token)).status for token in tokens]
 
 
-@pytest.fixture
-async def new_key(gateway: Gateway) -> ECKey:
-    """Return a key that was published without lead time, and that the gateway has fetched."""
-    key = gateway.issuer.publish("k2")
+@dataclass(frozen=True)
+class Statuses:
+    """The answers to a token of each kind, before and after the issuer's second change."""
+
+    revoked: list[int]
+    replaced: list[int]
+    successor: list[int]
+    lasting: list[int]
+
+
+@pytest.fixture(scope="module")
+async def statuses(gateway: Gateway) -> Statuses:
+    """Change the issuer's keys twice; return how the gateway answered tokens of each key.
+
+    Two keys are published without lead time. Then one is withdrawn, and the other one replaced by
+    a key of the same id. All tests share the two changes, because each takes two fetches.
+    """
+    issuer = gateway.issuer
+    withdrawn, replaced = issuer.publish("k2"), issuer.publish("k3")
     await _fetched_anew(gateway)
-    return key
+    revoked, old = issuer.token(SUBJECT, key=withdrawn), issuer.token(SUBJECT, key=replaced)
+    lasting = issuer.token(SUBJECT)
+    before = await _statuses(gateway, revoked, revoked, old, lasting)
+    issuer.withdraw(withdrawn)
+    issuer.withdraw(replaced)
+    successor = issuer.publish("k3")
+    await _fetched_anew(gateway)
+    new = issuer.token(SUBJECT, key=successor)
+    after = await _statuses(gateway, revoked, revoked, old, lasting, new)
+    issuer.withdraw(successor)
+    return Statuses(
+        revoked=before[:2] + after[:2],
+        replaced=[before[2], after[2]],
+        successor=[after[4]],
+        lasting=[before[3], after[3]],
+    )
 
 
-async def test_tokens_of_a_new_key_are_accepted_after_the_next_fetch(
-    gateway: Gateway, new_key: ECKey
-) -> None:
-    assert await _statuses(gateway, gateway.issuer.token(SUBJECT, key=new_key)) == [200]
-    gateway.issuer.withdraw(new_key)
+async def test_tokens_of_a_new_key_are_accepted_after_the_next_fetch(statuses: Statuses) -> None:
+    assert statuses.revoked[:2] == [200, 200]
 
 
 async def test_a_token_that_was_accepted_is_refused_once_its_key_is_withdrawn(
-    gateway: Gateway, new_key: ECKey
+    statuses: Statuses,
 ) -> None:
-    issuer = gateway.issuer
-    revoked, valid = issuer.token(SUBJECT, key=new_key), issuer.token(SUBJECT)
-    assert await _statuses(gateway, revoked, revoked, valid) == [200, 200, 200]
-    issuer.withdraw(new_key)
-    await _fetched_anew(gateway)
-    assert await _statuses(gateway, revoked, revoked, valid) == [401, 401, 200]
+    assert statuses.revoked == [200, 200, 401, 401]
+    assert statuses.lasting == [200, 200]
 
 
 async def test_a_key_that_replaces_another_under_its_id_is_the_one_that_counts(
-    gateway: Gateway, new_key: ECKey
+    statuses: Statuses,
 ) -> None:
-    """The key set changes without a new key id, as after a provider lost its keys."""
-    issuer = gateway.issuer
-    old = issuer.token(SUBJECT, key=new_key)
-    assert await _statuses(gateway, old) == [200]
-    issuer.withdraw(new_key)
-    successor = issuer.publish("k2")
-    await _fetched_anew(gateway)
-    assert await _statuses(gateway, old, issuer.token(SUBJECT, key=successor)) == [401, 200]
-    issuer.withdraw(successor)
+    """The key set changes without a new key id, as when a provider has lost its keys."""
+    assert statuses.replaced == [200, 401]
+    assert statuses.successor == [200]
+
+
+async def test_a_gateway_that_starts_without_keys_has_them_soon_after_the_provider_is_back(
+    gateway: Gateway,
+) -> None:
+    """The circuit breaker of the key server opens, but only for a second.
+
+    Between the provider's return and the first key set, few fetches fail. With a breaker that stays
+    open for half a minute, about thirty would.
+    """
+    rig, probe = gateway.rig, GatewayProbe(gateway.rig.admin_socket("gateway"))
+    errors = await rig.stats("gateway", "lua.errors")
+    assert sum(errors.values()) == 0  # the package's check sees only the new process
+    await gateway.issuer.close()
+    await rig.kill("gateway")
+    await rig.start(["gateway"])
+
+    async def breaker_opened() -> bool:
+        opened = await rig.stats("gateway", f"{KEY_SERVER}.outlier_detection.ejections_enforced")
+        return sum(opened.values()) > 0
+
+    await until(breaker_opened, 30, "the breaker of the key server opens")
+    assert not await probe.check()
+    assert await _statuses(gateway, gateway.token) == [503]
+    failed_before = await _failed_fetches(gateway)
+    await gateway.issuer.start(rig.partner_port[KEY_SERVER], rig.home / "partners" / KEY_SERVER)
+    await until(probe.check, 60, "the gateway has the keys")
+    assert await _failed_fetches(gateway) - failed_before <= 6
+    assert await _statuses(gateway, gateway.token) == [200]
+
+
+async def _failed_fetches(gateway: Gateway) -> int:
+    return sum((await gateway.rig.stats("gateway", "jwt_authn.jwks_fetch_failed")).values())

@@ -45,7 +45,7 @@ async def test_a_caller_that_names_itself_a_partner_gains_nothing(gateway: Gatew
 
 
 async def test_a_partner_has_one_bucket_for_all_its_addresses(gateway: Gateway) -> None:
-    """Thirty addresses send a hundred notices each: too few for an address, too many together."""
+    """Thirty addresses send a hundred notices each: more than the bucket has in total."""
     client = _certificate(gateway, PARTNER)
     fields = head(gateway, "POST", PATH, "content-type", "application/json")
     streams = range(1, 201, 2)

@@ -147,7 +147,7 @@ async def test_every_invalid_token_is_refused(gateway: Gateway) -> None:
         "another audience": issuer.token(SUBJECT, aud="other"),
         "no expiry": issuer.token(SUBJECT, exp=None),
         "valid for ten years": issuer.token(SUBJECT, lives_s=10 * 365 * 86_400),
-        "valid for two hours": issuer.token(SUBJECT, lives_s=7_200),
+        "valid for longer than the provider's tokens": issuer.token(SUBJECT, lives_s=1_200),
         "another payload": f"{head}.{issuer.token('x').split('.')[1]}.{signature}",
         "HMAC with the public key": issuer.confused_token(SUBJECT),
         "unsigned": issuer.unsigned_token(SUBJECT),
@@ -241,8 +241,8 @@ async def test_a_path_without_a_route_is_not_found(gateway: Gateway, verb: str, 
 @pytest.mark.parametrize(
     ("verb", "path", "allow"),
     [
-        ("DELETE", "/v1/accounts", "GET, OPTIONS"),
-        ("TRACE", TRANSFER, "GET, POST, OPTIONS"),
+        ("DELETE", "/v1/accounts", "GET, HEAD, OPTIONS"),
+        ("TRACE", TRANSFER, "GET, HEAD, POST, OPTIONS"),
         ("GET", f"{TRANSFER}/a:cancel", "POST, OPTIONS"),
         ("PUT", "/v1/webhooks/ach", "POST, OPTIONS"),
     ],
@@ -253,11 +253,6 @@ async def test_another_verb_is_answered_with_what_is_allowed(
     answer = await gateway.call(verb, path, token=None)
     assert (answer.status, answer.reason) == (405, "ROUTE_NOT_FOUND")
     assert answer.headers["allow"] == allow
-
-
-async def test_head_has_headers_and_no_body(gateway: Gateway) -> None:
-    answer = await gateway.call("HEAD", "/v1/accounts")
-    assert (answer.status, answer.text, answer.headers["allow"]) == (405, "", "GET, OPTIONS")
 
 
 async def test_a_large_body_is_refused(gateway: Gateway) -> None:

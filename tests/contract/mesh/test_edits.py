@@ -22,7 +22,7 @@ COUNTERS = {
     "cds.json": "cluster_manager.cds.update_success",
 }
 IN_FLIGHT_S = 3.0
-"""Calls stay in flight for so long after an edit. A drain of two seconds cut them."""
+"""How long calls stay in flight after an edit. A drain of two seconds would cut them."""
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Edited:
             except aiohttp.ClientError as error:
                 self.statuses.append(0)
                 self.errors.append(repr(error))
-            # Fewer than a customer's bucket of reads admits.
+            # This makes fewer reads than a customer's bucket admits.
             await asyncio.sleep(0.02)
 
 

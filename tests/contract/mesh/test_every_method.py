@@ -23,6 +23,7 @@ CALLERS = {
     "/bp.customers.v1.CustomersService/CheckDebit": {"payments", "transfers"},
     "/bp.customers.v1.CustomersService/BatchCheckDebits": {"payments", "transfers"},
     "/bp.customers.v1.CustomersService/BatchGetLocales": {"notifications"},
+    "/bp.customers.v1.CustomersService/BatchGetHolders": {"transfers"},
     "/bp.notifications.v1.NotificationsService/ListNotifications": {"gateway"},
     "/bp.payments.v1.PaymentsService/CreateInterbankTransfer": {"gateway"},
     "/bp.payments.v1.PaymentsService/GetInterbankTransfer": {"gateway"},

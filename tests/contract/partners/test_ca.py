@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from sandbox.partners.ca import LEAVES, Leaf, write_all
+from sandbox.partners.ca import EARLIER_AUTHORITY, LEAVES, Leaf, write_all
 
 SERVERS = {
     "ach": {"ach-network.example"},
@@ -32,6 +32,13 @@ def test_a_second_run_changes_nothing_and_replaces_only_what_is_missing(
     after = contents(tmp_path)
     changed = {name for name in after if after[name] != before.get(name)}
     assert changed == {"fraud.pem", "fraud.key"}
+
+
+def test_the_authority_that_vouched_for_all_partners_before_is_removed(tmp_path: Path) -> None:
+    for name in EARLIER_AUTHORITY:
+        (tmp_path / name).write_text("of an earlier version")
+    write_all(tmp_path, "bp-sandbox")
+    assert not {*EARLIER_AUTHORITY} & contents(tmp_path).keys()
 
 
 @pytest.mark.parametrize("name", SERVERS)

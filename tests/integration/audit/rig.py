@@ -10,8 +10,10 @@ from pathlib import Path
 import asyncpg
 import hvac
 from bp.audit.v1.audit_events_pb2 import AuditEvent
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
-from ops.waiting import until
+from ops.waiting import scaled_s, until
 from services.audit.events_in import Recorder, subscription
 from services.audit.head_files import HeadFiles
 from services.audit.heads import Mark, Signed
@@ -23,7 +25,11 @@ from services.audit.store import Store
 from services.chassis import kafka as chassis_kafka
 from services.chassis.postgres import connect
 from services.chassis.vault import Vault
+from tests.rigs import sample_events
 from tests.rigs.stores import KafkaStore, OpenBaoStore, PostgresStore
+
+SAMPLED = "sampled"
+"""The source topic of sample events: every one claims its first offset."""
 
 
 @dataclass
@@ -82,6 +88,8 @@ class Audit:
     async def verified(self, *, since_head: bool = False) -> Report:
         """Verify the log as an operator does."""
         judge = await connect(self.postgres.database("bp_judge", "bp_audit"), "test")
+        # A verification waits for Kafka and OpenBao while its transaction is open.
+        await judge.execute("SET idle_in_transaction_session_timeout = 1")
         try:
             bootstrap = self.settings.kafka_bootstrap
             return await inspect(judge, bootstrap, self.trust(), since_head=since_head)
@@ -94,11 +102,12 @@ async def running_audit(
     kafka: KafkaStore, postgres: PostgresStore, openbao: OpenBaoStore, folder: Path
 ) -> AsyncGenerator[Audit]:
     """Run the service's consumer; `folder` keeps the signed heads."""
+    fill_source(kafka, SAMPLED, 1)
     pool = await postgres.pool("bp_audit", 3, "bp_audit")
     settings = AuditSettings(
         home=folder,
         socket_in=folder / "x",
-        openbao_addr=openbao.part.addr,
+        openbao_addr=openbao.part.private_addr,
         service_account_token_file=openbao.token_file("audit"),
         kafka_bootstrap=kafka.bootstrap,
     )
@@ -114,8 +123,18 @@ async def running_audit(
     await pool.close()
 
 
+def fill_source(kafka: KafkaStore, topic: str, count: int) -> None:
+    """Give a source topic, which has one partition, at least so many messages."""
+    client = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    if topic not in client.list_topics(timeout=scaled_s(10)).topics:
+        (made,) = client.create_topics([NewTopic(topic, 1)]).values()
+        made.result()
+    there = len(list(sample_events.read_all(kafka.bootstrap, topic)))
+    sample_events.write_raw(kafka.bootstrap, topic, [(b"key", b"event")] * (count - there))
+
+
 def audit_event(
-    event_id: str, subject: str = "", position: tuple[str, int, int] = ("payments", 0, 0)
+    event_id: str, subject: str = "", position: tuple[str, int, int] = (SAMPLED, 0, 0)
 ) -> AuditEvent:
     """Return an event of audit-logs; `position` is its topic, partition and offset."""
     event = AuditEvent(

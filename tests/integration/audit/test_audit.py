@@ -59,9 +59,9 @@ async def test_the_time_on_record_counts_the_wait_for_the_chain(
         payload=b"e",
     )
     holder = await postgres.session("postgres", "bp_audit")
-    waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+    waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
     async with holder.transaction():
-        await holder.execute("SELECT pg_advisory_xact_lock(20310, $1)", OWN_CHAIN)
+        await holder.execute("SELECT audit.lock_chains(ARRAY[$1::integer])", OWN_CHAIN)
         appending = asyncio.create_task(audit.store.append([entry]))
         await until(lambda: audit_owner.fetchval(waiting))
         released = utc_now()
@@ -71,6 +71,29 @@ async def test_the_time_on_record_counts_the_wait_for_the_chain(
     record_time: datetime | None = await audit_owner.fetchval(sql, entry.event_id)
     assert record_time is not None
     assert record_time >= released
+
+
+async def test_a_process_of_the_previous_version_and_a_new_one_write_a_chain_in_turn(
+    postgres: PostgresStore, audit: Audit, audit_owner: asyncpg.Connection
+) -> None:
+    """The previous version locks chains and signing with advisory locks."""
+    waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+    previous = await postgres.session("bp_audit", "bp_audit")
+    new = await postgres.session("bp_audit", "bp_audit")
+    async with previous.transaction():
+        await previous.execute("SELECT pg_advisory_xact_lock(20310, $1)", OWN_CHAIN)
+        await previous.execute("SELECT pg_advisory_xact_lock(20311, 0)")
+        assert not await new.fetchval("SELECT audit.try_lock_signing()")
+        locking = asyncio.create_task(
+            new.execute("SELECT audit.lock_chains(ARRAY[$1::integer])", OWN_CHAIN)
+        )
+        await until(lambda: audit_owner.fetchval(waiting))
+    await locking
+    async with new.transaction():
+        assert await new.fetchval("SELECT audit.try_lock_signing()")
+        assert not await previous.fetchval("SELECT pg_try_advisory_xact_lock(20311, 0)")
+    await previous.close()
+    await new.close()
 
 
 async def test_a_bad_message_is_parked_with_its_reason_and_the_rest_is_recorded(

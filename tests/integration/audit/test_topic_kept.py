@@ -1,24 +1,33 @@
-"""The topic audit-logs keeps every event until it is recorded and signed."""
+"""Topics keep every event until it is read; audit-logs until it is recorded and signed."""
 
 from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from bp.event.v1 import topics_pb2
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.cimpl import NewTopic
 
 from ops.provision import topics
 from ops.waiting import scaled_s, until
 from sandbox.stack.parts import kafka as kafka_part
-from services.audit.retention import Reach, Trimmer
+from services.audit.head_files import HeadFiles
+from services.audit.heads import Signed, encode
+from services.audit.retention import LogTrimmer
 from services.audit.settings import CHAINS, TOPIC
 from services.chassis.kafka import producer_settings
+from services.contracts.topics import all_topics, topic
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from tests.integration.audit.rig import Audit, audit_event, chain_of, recorded, running_audit
+from tests.rigs.router_process import RouterProcess
 from tests.rigs.stores import (
     KafkaStore,
     OpenBaoStore,
@@ -30,13 +39,13 @@ from tests.rigs.stores import (
 
 KEY = b"one account"
 OLD = timedelta(days=30)
-CONTROL = "payments"
+CONTROL = "control"
 """A topic that keeps its messages for the broker's retention, seven days."""
 
 
 @pytest_asyncio.fixture(scope="module")
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresStore]:
-    """A log of its own: its offsets are those of the eager Kafka."""
+    """A separate log, because its offsets are those of the eager Kafka."""
     async with postgres_store(tmp_path_factory.mktemp("pg")) as store:
         yield store
 
@@ -99,18 +108,25 @@ def new_ids(count: int) -> list[str]:
     return [str(new_id()) for _ in range(count)]
 
 
-async def test_events_outlive_an_outage_of_audit_that_is_longer_than_any_retention(
+async def test_events_outlive_an_outage_of_a_reader_that_is_longer_than_any_retention(
     kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
 ) -> None:
     ids = new_ids(20)
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    for made in admin.create_topics([NewTopic(CONTROL, 1)]).values():
+        made.result()
     write(kafka, TOPIC, ids, OLD)
-    write(kafka, CONTROL, new_ids(20), OLD)
+    others = [each.name for each in all_topics() if each.name != TOPIC]
+    for name in (*others, CONTROL):
+        write(kafka, name, new_ids(20), OLD)
 
     async def control_expired() -> bool:
-        return all(low == high for low, high in spans(kafka, CONTROL, 6).values())
+        return all(low == high for low, high in spans(kafka, CONTROL, 1).values())
 
     await until(control_expired, 60, "Kafka applies its retention")
-    assert [low for low, _ in spans(kafka, TOPIC, CHAINS).values()] == [0]
+    for name in (TOPIC, *others):
+        partitions = topics.partitions()[name]
+        assert [low for low, _ in spans(kafka, name, partitions).values()] == [0], name
     audit.start()
     await recorded(audit_owner, ids, 20)
     await audit.end()
@@ -119,7 +135,7 @@ async def test_events_outlive_an_outage_of_audit_that_is_longer_than_any_retenti
 async def test_only_events_that_are_committed_signed_and_old_are_deleted(
     kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection
 ) -> None:
-    trimmer = Trimmer(kafka.bootstrap, audit.heads, timedelta(days=7))
+    trimmer = LogTrimmer(kafka.bootstrap, audit.heads, timedelta(days=7))
     signed, unsigned, young, waiting = (new_ids(5) for _ in range(4))
     write(kafka, TOPIC, signed, OLD)
     audit.start()
@@ -146,32 +162,61 @@ async def test_only_events_that_are_committed_signed_and_old_are_deleted(
     assert (await audit.verified()).findings == []
 
 
-async def test_the_topic_of_an_earlier_version_gets_the_retention_too(
+async def test_a_partition_that_kafka_does_not_know_stops_no_other(
+    kafka: KafkaStore, audit: Audit, audit_owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    ids = new_ids(5)
+    write(kafka, TOPIC, ids, OLD)
+    audit.start()
+    await recorded(audit_owner, ids, 5)
+    await audit.end()
+    signed = await audit.sign()
+    chain = await chain_of(audit_owner, ids[0])
+    head = signed.statement.head(chain)
+    assert head is not None
+    heads = tuple(replace(head, chain=number) for number in (CHAINS + 1, chain))
+    unknown = HeadFiles(tmp_path)
+    statement = replace(signed.statement, heads=heads)
+    unknown.append(Signed(statement, encode(statement), signed.signature))
+    trimmer = LogTrimmer(kafka.bootstrap, unknown, timedelta())
+    assert await trimmer.trim() == {chain: head.log_offset + 1}
+
+
+async def test_a_topic_of_an_earlier_version_deletes_nothing_by_age_either(
     kafka: KafkaStore,
 ) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     former = ConfigEntry("retention.ms", "604800000", incremental_operation=AlterConfigOpType.SET)
-    place = ConfigResource(ConfigResource.Type.TOPIC, TOPIC, incremental_configs=[former])
-    for changed in admin.incremental_alter_configs([place]).values():
+    places = [
+        ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[former])
+        for name in (TOPIC, "payments", "transfers")
+    ]
+    for changed in admin.incremental_alter_configs(places).values():
         changed.result()
     await topics.create(kafka.bootstrap)
-    for name in topics.kept_forever():
+    for name in topics.partitions():
         described = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name)])
         (settings,) = (future.result() for future in described.values())
         assert settings["retention.ms"].value == "-1", name
-    assert TOPIC in topics.kept_forever()
 
 
-@pytest.mark.parametrize(
-    ("reach", "end"),
-    [
-        (Reach(low=0, committed=10, signed=10, aged=10), 10),
-        (Reach(low=0, committed=3, signed=10, aged=10), 3),
-        (Reach(low=0, committed=10, signed=3, aged=10), 3),
-        (Reach(low=0, committed=10, signed=10, aged=3), 3),
-        (Reach(low=3, committed=10, signed=3, aged=10), None),
-        (Reach(low=5, committed=0, signed=10, aged=10), None),
-    ],
-)
-def test_the_earliest_bound_decides(reach: Reach, end: int | None) -> None:
-    assert reach.deletable() == end
+async def test_a_router_deletes_what_every_group_of_a_topic_has_read(
+    kafka: KafkaStore, tmp_path: Path
+) -> None:
+    write(kafka, "payments", new_ids(3), OLD)
+    read = spans(kafka, "payments", 6)
+    assert any(low < high for low, high in read.values())
+    for group in topic(topics_pb2.PAYMENTS).reader_groups:
+        with closing(Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": group})) as reader:
+            ends = [TopicPartition("payments", number, end) for number, (_, end) in read.items()]
+            reader.commit(offsets=ends, asynchronous=False)
+    router = RouterProcess(kafka.bootstrap, tmp_path)
+    router.start()
+    try:
+
+        async def deleted() -> bool:
+            return all(low == high for low, high in spans(kafka, "payments", 6).values())
+
+        await until(deleted, 60, "the router deletes what was read")
+    finally:
+        assert router.stop() == 0

@@ -1,4 +1,4 @@
-"""Pages seek: their statements read an index from the cursor on, whatever lies before it.
+"""Pages seek: their statements read an index from the cursor on, and no row before it.
 
 A generic plan, which PostgreSQL uses after some calls, cannot drop a condition such as "the cursor
 is NULL or ...", so it reads and discards every row before the page.
@@ -31,7 +31,9 @@ PAGES = {
         f"0, {LAST}, {LAST}, {LAST}, {FIRST}, now(), now(), 'FAILED', 50",
         "transfer_id state",
     ),
+    "payments claim_return_checks": ("bp_write", "now(), now(), 16", "shard transfer_id"),
     "payments taken_traces": ("bp_write", f"ARRAY[{LAST}], ARRAY['1'], now()", "trace_number"),
+    "payments unreported_declines": ("bp_write", "now(), 64", "hour"),
     "transfers transfers_of_account": (
         "bp_write",
         f"0, {LAST}, {LAST}, 50, {FIRST}, now(), now()",
@@ -65,30 +67,57 @@ async def test_a_page_of_a_statement_begins_in_the_index(postgres: PostgresStore
     await _begins_in_the_index(postgres, "bp_write", body, arguments, "account_id position")
 
 
+async def test_new_trace_numbers_are_found_by_the_indexes_of_the_next_question(
+    postgres: PostgresStore,
+) -> None:
+    sql = load_queries(SERVICES / "payments" / "sql" / "queries.sql").learned_traces
+    times = "now(), now(), interval '6 days', interval '6 days', 1000"
+    plan = await _plan(postgres, "bp_write", sql, times)
+    scans = [line for line in plan if re.search(r"Scan on (interbank_transfer|late_return)", line)]
+    assert not scans, plan
+    bounds = [line for line in plan if "Index Cond" in line]
+    assert any("lease_until" in line for line in bounds), plan
+    assert any("due_time" in line for line in bounds), plan
+    assert not any("lease_until" in line or "due_time" in line for line in _filters(plan)), plan
+
+
 async def _begins_in_the_index(
     postgres: PostgresStore, database: str, sql: str, arguments: str, columns: str
 ) -> None:
+    plan = await _plan(postgres, database, sql, arguments)
+    bounds = [line for line in plan if "Index Cond" in line]
+    assert bounds, plan
+    for column in columns.split():
+        assert all(re.search(rf"\b{column}\b", line) for line in bounds), plan
+        assert not any(re.search(rf"\b{column}\b", line) for line in _filters(plan)), plan
+
+
+async def _plan(postgres: PostgresStore, database: str, sql: str, arguments: str) -> list[str]:
+    """Return the lines of a statement's generic plan."""
     connection = await postgres.session("postgres", database)
     try:
         await connection.execute(
             "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
             f" SET enable_bitmapscan = off; PREPARE page AS {sql}"
         )
-        plan = [row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE page({arguments})")]
+        return [row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE page({arguments})")]
     finally:
         await connection.close()
-    bounds = [line for line in plan if "Index Cond" in line]
-    filters = [line for line in plan if "Filter" in line]
-    assert bounds, plan
-    for column in columns.split():
-        assert all(re.search(rf"\b{column}\b", line) for line in bounds), plan
-        assert not any(re.search(rf"\b{column}\b", line) for line in filters), plan
+
+
+def _filters(plan: list[str]) -> list[str]:
+    return [line for line in plan if "Filter" in line]
 
 
 async def test_a_claim_of_return_checks_reads_only_those_that_are_due(
     postgres: PostgresStore,
 ) -> None:
-    sql = load_queries(SERVICES / "payments" / "sql" / "queries.sql").claim_return_checks
+    """A plan does not show what a function reads, so this plans the function's own statement."""
+    file = SERVICES / "payments" / "sql" / "functions" / "claim_return_checks.sql"
+    sql = file.read_text().split("$$")[1]
+    for number, name in enumerate((" until,", " before\n", " rows_max\n"), 1):
+        assert name in sql
+        sql = sql.replace(name, f" ${number}{name[-1]}")
     connection = await postgres.session("postgres", "bp_write")
     transaction = connection.transaction()
     await transaction.start()
@@ -100,7 +129,8 @@ async def test_a_claim_of_return_checks_reads_only_those_that_are_due(
         )
         await connection.execute("ANALYZE payments.late_return_check")
         await connection.execute(
-            f"SET LOCAL plan_cache_mode = force_generic_plan; PREPARE claim AS {sql}"
+            "SET LOCAL plan_cache_mode = force_generic_plan;"
+            f" PREPARE claim (timestamptz, timestamptz, integer) AS {sql}"
         )
         rows = await connection.fetch("EXPLAIN EXECUTE claim(now(), now(), 16)")
     finally:

@@ -97,6 +97,37 @@ async def test_another_service_sees_neither_numbers_nor_a_payees_balance(
         assert not account.HasField("balance")
 
 
+async def test_of_a_holder_transfers_sees_the_name_and_the_end_of_an_open_accounts_number(
+    bank: LedgerBank, customers_stub
+):
+    ana, eva = await bank.open_holder(name="Ana Torres"), await bank.open_holder(name="Eva Sol")
+    closed = await bank.open_account(eva.customer_id, state="CLOSED")
+    frozen = await bank.open_account(eva.customer_id, state="FROZEN")
+    asked = [ana.account_id, eva.account_id, closed, frozen, uuid.uuid4()]
+    answer = await customers_stub.BatchGetHolders(
+        pb.BatchGetHoldersRequest(account_ids=map(str, asked)),
+        metadata=(certificate_of("transfers"),),
+    )
+    endings = [(await bank.number_of(account_id))[-4:] for account_id in asked[:4]]
+    assert {key: (one.name, one.account_number_ending) for key, one in answer.holders.items()} == {
+        str(ana.account_id): ("Ana Torres", endings[0]),
+        str(eva.account_id): ("Eva Sol", endings[1]),
+        str(closed): ("Eva Sol", ""),
+        str(frozen): ("Eva Sol", endings[3]),
+    }
+
+
+async def test_only_transfers_reads_the_names_of_holders(bank: LedgerBank, customers_stub):
+    holder = await bank.open_holder()
+    request = pb.BatchGetHoldersRequest(account_ids=[str(holder.account_id)])
+    forbidden = (grpc.StatusCode.PERMISSION_DENIED, "CALLER_FORBIDDEN")
+    for caller in ("payments", "notifications"):
+        call = customers_stub.BatchGetHolders(request, metadata=(certificate_of(caller),))
+        assert await refusal(call) == forbidden
+    customer = customers_stub.BatchGetHolders(request, metadata=from_customer(holder.customer_id))
+    assert await refusal(customer) == forbidden
+
+
 async def test_a_page_that_is_larger_than_the_largest_has_the_largest_size(
     bank: LedgerBank, customers_stub
 ):

@@ -1,4 +1,4 @@
-"""The books in the roles of payments, the superuser and the judge."""
+"""The books as the superuser and the judge use them: no login of a service may post directly."""
 
 from collections.abc import AsyncGenerator
 
@@ -11,9 +11,9 @@ from tests.rigs.stores import PostgresStore
 
 
 @pytest_asyncio.fixture(scope="session")
-async def payments_pool(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
-    """Connections of the role bp_payments, one for each writer of the largest test."""
-    pool = await postgres.pool("bp_payments", 64)
+async def writers_pool(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
+    """Connections of the superuser, one for each writer of the largest test."""
+    pool = await postgres.pool("postgres", 64)
     yield pool
     await pool.close()
 
@@ -36,9 +36,9 @@ async def judge(postgres: PostgresStore) -> AsyncGenerator[Ledger]:
 
 @pytest_asyncio.fixture(scope="session")
 async def books(
-    payments_pool: asyncpg.Pool, superuser_pool: asyncpg.Pool, judge: Ledger
+    writers_pool: asyncpg.Pool, superuser_pool: asyncpg.Pool, judge: Ledger
 ) -> AsyncGenerator[Books]:
     """The ledger and accounts for tests; after each test the books must balance."""
-    books = Books(Ledger(payments_pool), Ledger(superuser_pool), judge)
+    books = Books(Ledger(writers_pool), Ledger(superuser_pool), judge)
     yield books
     await books.assert_right()

@@ -143,7 +143,7 @@ async def test_the_books_stay_right_when_writers_are_cut_off_in_the_middle(
     for _ in range(5):
         await superuser_pool.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE usename = 'bp_payments' AND state = 'active' LIMIT 3"
+            " WHERE query LIKE '%ledger.%' AND pid <> pg_backend_pid() AND state = 'active' LIMIT 3"
         )
     await storm
     await books.assert_right()

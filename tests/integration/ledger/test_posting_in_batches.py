@@ -243,7 +243,7 @@ async def test_a_batch_whose_wait_for_a_lock_times_out_changes_nothing(
 ) -> None:
     held, free = await books.accounts(2, 100)
     blocker = await postgres.session("postgres")
-    waiter = await connect(postgres.database("bp_payments"), "waiter")
+    waiter = await connect(postgres.database("postgres"), "waiter")
     await waiter.execute("SET lock_timeout = '100ms'")
     batch = [posting(take(one, 10), give(CLEARING, 10)).to_row() for one in (free, held)]
     async with blocker.transaction():
@@ -264,7 +264,7 @@ async def test_duplicates_posted_while_a_batch_waited_are_refused_and_the_rest_i
     first = [posting(take(one, held), give(CLEARING, held)) for one, held in wanted]
     batch = [*first, posting(take(rich, 20), give(CLEARING, 20))]
     looker = await connect(postgres.database("postgres"), "looker")
-    other = await postgres.session("bp_payments")
+    other = await postgres.session("postgres")
     async with other.transaction():
         rows = [one.to_row() for one in first]
         await other.execute("SELECT ledger.post_group($1::ledger.posting[])", rows)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from bp.notifications.v1 import notifications_service_pb2 as pb
@@ -49,6 +50,8 @@ class Process:
     store: Store
     customers: CustomersStore
     fcm: PushService
+    owner: asyncpg.Pool
+    """The service may not register a device, so tests do it as the superuser."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
 
@@ -101,8 +104,9 @@ async def process(
     async with (
         await postgres.pool("bp_notifications", 4, "bp_notifications") as pool,
         await postgres.pool("bp_customers", 2, "bp_customers") as customers,
+        await postgres.pool("postgres", 1, "bp_notifications") as owner,
     ):
-        one = Process(settings, Store(pool), CustomersStore(customers), fcm)
+        one = Process(settings, Store(pool), CustomersStore(customers), fcm, owner)
         one.start()
         yield one
         await one.crash()
@@ -119,7 +123,7 @@ class Customer:
 async def customer(process: Process, ending: str = "") -> Customer:
     customer_id = uuid.uuid4()
     one = Customer(customer_id, f"device-{customer_id}{ending}")
-    await register_device(process.store._pool, Device(customer_id, one.device, "es"))
+    await register_device(process.owner, Device(customer_id, one.device, "es"))
     return one
 
 
@@ -263,7 +267,11 @@ async def test_a_full_queue_of_pushes_pauses_its_group_and_loses_none(
 ) -> None:
     knobs = {"waiting_pushes_max": 2, "sends_max": 1, "lease_s": 6 * LEASE_S}
     narrow = Process(
-        process.settings.model_copy(update=knobs), process.store, process.customers, fcm
+        process.settings.model_copy(update=knobs),
+        process.store,
+        process.customers,
+        fcm,
+        process.owner,
     )
     people = [await customer(process) for _ in range(12)]
     await process.crash()
@@ -311,7 +319,7 @@ async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_se
     await process.crash()
     async with await postgres.pool("bp_notifications", 2, "bp_notifications") as pool:
         late = LateStore(pool)
-        other = Process(process.settings, late, process.customers, fcm)
+        other = Process(process.settings, late, process.customers, fcm, process.owner)
         other.start()
         try:
             write(kafka, asked(to).SerializeToString())

@@ -1,8 +1,9 @@
-"""An account that another transaction holds delays only its own steps, and ends no process."""
+"""An account that another transaction holds delays only its own steps, and stops no process."""
 
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -199,8 +200,14 @@ async def _wait_briefly_for_locks(pool: asyncpg.Pool) -> None:
         await pool.release(session)
 
 
-async def test_a_refused_review_of_a_held_transfer_blocks_no_other_refusal(
-    postgres: PostgresStore, bank: LedgerBank
+LOCK_TRANSFER = "SELECT FROM payments.interbank_transfer WHERE transfer_id = $1 FOR UPDATE"
+LOCK_DECISION = "SELECT FROM payments.review_decision WHERE transfer_id = $1 FOR UPDATE"
+LOCK_NOTICE = "SELECT FROM payments.ach_notice WHERE transfer_id = $1 FOR UPDATE"
+
+
+@pytest.mark.parametrize("lock", [LOCK_TRANSFER, LOCK_DECISION])
+async def test_a_refused_review_of_a_held_row_blocks_no_other_refusal(
+    postgres: PostgresStore, bank: LedgerBank, lock: str
 ) -> None:
     pool = await postgres.pool("bp_payments")
     await _wait_briefly_for_locks(pool)
@@ -211,13 +218,36 @@ async def test_a_refused_review_of_a_held_transfer_blocks_no_other_refusal(
     await payments.due(IN_REVIEW, transfers)
     held = min(one.transfer_id for one in transfers)
     async with locker.transaction():
-        sql = "SELECT FROM payments.interbank_transfer WHERE transfer_id = $1 FOR UPDATE"
-        await locker.execute(sql, held)
+        await locker.execute(lock, held)
         await reviews.take_up_decisions(payments.deps)
     assert [one.transfer_id for one in await store.unreported_reviews()] == [held]
     await reviews.take_up_decisions(payments.deps)
     assert await store.unreported_reviews() == []
     await payments.driver.drain(scaled_s(20))
     assert await payments.states(transfers) == [State.CANCELLED, State.CANCELLED]
+    await locker.close()
+    await pool.close()
+
+
+async def test_a_kept_notice_whose_row_is_held_blocks_no_other_notice(
+    postgres: PostgresStore, bank: LedgerBank
+) -> None:
+    pool = await postgres.pool("bp_payments")
+    await _wait_briefly_for_locks(pool)
+    locker = await postgres.session("postgres")
+    payments = _Bank(store := Store(pool), bank, locker)
+    await payments.open()
+    transfers = await payments.both(Event.ACCEPTED, Event.COMPLETED)
+    stale = [replace(_returned(one), type="transfer.completed") for one in transfers]
+    for notice in stale:
+        await store.keep_notice(notice)
+    types = [one.type for one in stale]
+    first = (await store.matching_notices(types))[0]
+    async with locker.transaction():
+        await locker.execute(LOCK_NOTICE, first.transfer_id)
+        await notices.match_kept_notices(payments.deps)
+    assert await store.matching_notices(types) == [first]
+    await notices.match_kept_notices(payments.deps)
+    assert await store.matching_notices(types) == []
     await locker.close()
     await pool.close()

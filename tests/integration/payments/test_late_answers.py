@@ -18,12 +18,12 @@ from ops.waiting import scaled_s
 from services.chassis.page_tokens import PageTokens
 from services.kernel.errors import IdempotencyKeyReused
 from services.payments import errors, handlers
-from services.payments.checks import Limits, Score
+from services.payments.checks import Decision, Limits, Score
 from services.payments.dependencies import Dependencies
 from services.payments.driver import Driven, Driver
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
-from services.payments.rows import StoredTransfer
+from services.payments.rows import StoredTransfer, UsedKey
 from services.payments.settings import PaymentsSettings
 from services.payments.state import Event
 from services.payments.store import Store
@@ -168,6 +168,18 @@ class _Down:
         raise AssertionError
 
 
+class _Calm:
+    """A stub of the clients of partners that object to nothing."""
+
+    async def score(self, _order: InterbankTransferOrder) -> Score:
+        """Return a score that accepts."""
+        return Score(Decision.APPROVE)
+
+    async def takes_part(self, _routing_number: str) -> bool:
+        """Return that the other bank takes part."""
+        return True
+
+
 async def test_a_replay_asks_no_other_service(deps: Dependencies, bank: LedgerBank) -> None:
     order = order_of(await bank.open_holder(100_00))
     first = await handlers.create_interbank_transfer(deps, order)
@@ -193,3 +205,42 @@ async def test_an_accepted_order_is_replayed_after_the_limit_was_lowered(
         await handlers.create_interbank_transfer(stricter, other)
     with pytest.raises(errors.AmountLimitExceeded):
         await handlers.create_interbank_transfer(stricter, replace(order, idempotency_key="fresh"))
+
+
+FORMER, CANONICAL = b"r" * 32, b"c" * 32
+
+
+class _KeyNotSeenYet(Store):
+    """A store whose first look at a key comes before another process takes it."""
+
+    looks = 0
+
+    async def key(self, order: InterbankTransferOrder) -> UsedKey | None:
+        """Return None at first, then what the key is used for."""
+        self.looks += 1
+        return None if self.looks == 1 else await super().key(order)
+
+
+@pytest.mark.parametrize("store_class", [Store, _KeyNotSeenYet])
+async def test_a_request_that_an_earlier_version_accepted_under_its_fingerprint_is_replayed(
+    deps: Dependencies, postgres: PostgresStore, bank: LedgerBank, store_class: type[Store]
+) -> None:
+    holder = await bank.open_holder(100_00)
+    sent = replace(order_of(holder), fingerprint=FORMER)
+    first = await handlers.create_interbank_transfer(deps, sent)
+    repeated = replace(sent, fingerprint=CANONICAL, former_fingerprint=FORMER)
+    pool = await postgres.pool("bp_payments", 1)
+    try:
+        today = replace(
+            deps,
+            store=store_class(pool),
+            fraud=cast("Any", _Calm()),
+            ach=cast("Any", _Calm()),
+        )
+        assert await handlers.create_interbank_transfer(today, repeated) == first
+        other = replace(sent, fingerprint=CANONICAL, former_fingerprint=b"o" * 32)
+        with pytest.raises(IdempotencyKeyReused):
+            await handlers.create_interbank_transfer(today, other)
+    finally:
+        await pool.close()
+    assert await bank.held(holder.account_id) == (99_00, 2)

@@ -1,4 +1,4 @@
-"""A completed transfer is asked about again when a return window has ended, and not more often."""
+"""Payments asks about a completed transfer again when a return window has ended, not more often."""
 
 import uuid
 from collections.abc import Callable
@@ -160,7 +160,7 @@ async def test_a_contradiction_is_for_a_person_and_a_forgotten_transfer_is_none(
 
 
 async def test_a_late_return_under_a_used_notice_id_is_not_lost(payments: _Bank) -> None:
-    """Its notice is a CONFLICT, but the clearing house itself confirms the return."""
+    """The return's notice is a CONFLICT, but the clearing house itself confirms the return."""
     transfer, notice_id = await payments.completed(), str(uuid.uuid4())
     completion = Notice(notice_id, "transfer.completed", "", transfer.transfer_id, "")
     await notices.take_in_notice(payments.deps, completion)
@@ -175,8 +175,7 @@ async def test_a_late_return_under_a_used_notice_id_is_not_lost(payments: _Bank)
 
 
 async def test_a_used_notice_id_causes_no_query_within_a_minute(payments: _Bank) -> None:
-    """Each query found the id used again and made the next one due at once, so a worker never
-    stopped."""
+    """Each query found a used id and made the next query due at once, so a worker never stopped."""
     transfer, notice_id = await payments.completed(), str(uuid.uuid4())
     await notices.take_in_notice(
         payments.deps, Notice(notice_id, "transfer.completed", "", transfer.transfer_id, "")

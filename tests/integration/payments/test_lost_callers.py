@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -17,6 +18,8 @@ from ops.waiting import scaled_s, until
 from services.chassis.batching import BatchLimits
 from services.chassis.page_tokens import PageTokens
 from services.kernel.clock import utc_now
+from services.kernel.errors import AccountBusy
+from services.kernel.ids import new_id, shard_of
 from services.payments import handlers, mapping
 from services.payments.checks import Decision, Limits, Score
 from services.payments.dependencies import Dependencies
@@ -215,12 +218,93 @@ async def _cancelled(future: "asyncio.Future[Any]") -> bool:
     return future.cancelled()
 
 
+class _LosesOneAnswer(Store):
+    """Loses the connection once, after the commit of a batch of debits."""
+
+    lost: "asyncio.Event | None" = None
+
+    async def _debit_each(self, orders: Any) -> Any:
+        outcomes = await super()._debit_each(orders)
+        if self.lost is None:
+            self.lost = asyncio.Event()
+            await self.lost.wait()
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed")
+        return outcomes
+
+
+async def test_a_debit_whose_answer_was_lost_is_driven_although_its_account_is_busy_now(
+    deps: Dependencies, house: _House, bank: LedgerBank, postgres: PostgresStore
+) -> None:
+    """Before, the caller got a 409, and the transfer waited for the end of its lease."""
+    pool = await postgres.pool("bp_payments")
+    store = _LosesOneAnswer(pool, BatchLimits(interval_s=0.0, batches_max=2))
+    driver = Driver(store, cast("Any", house), "test/0")
+    deps = replace(deps, store=store, driver=driver)
+    house.answers.set()
+    holder = await bank.open_holder(5_00)
+    order = order_of(holder)
+    call = asyncio.create_task(handlers.create_interbank_transfer(deps, order))
+    await _until_state(bank, order, State.DEBITED)
+    locker: asyncpg.Connection = await postgres.session("postgres")
+    async with locker.transaction():
+        sql = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
+        await locker.execute(sql, holder.account_id)
+        # This debit waits for the account; the first one is then retried.
+        other = asyncio.create_task(handlers.create_interbank_transfer(deps, order_of(holder)))
+        await until(lambda: _is_waiting(store), 10, "the other debit waits")
+        assert store.lost is not None
+        store.lost.set()
+        answer = await call
+        with pytest.raises(AccountBusy):
+            await other
+    await _until_state(bank, order, State.SUBMITTED)
+    assert await handlers.create_interbank_transfer(deps, order) == answer
+    assert await bank.held(holder.account_id) == (4_00, 2)
+    await driver.drain(60.0)
+    await locker.close()
+    await pool.close()
+
+
+async def _is_waiting(store: Store) -> bool:
+    return store._held.waiting == 1
+
+
+async def test_a_debit_whose_answer_was_lost_and_that_may_still_commit_is_no_busy_account(
+    deps: Dependencies, bank: LedgerBank, postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker looks for the debit again, as after any unknown outcome of a debit."""
+
+    async def lose(*_: object) -> None:
+        raise asyncpg.ConnectionDoesNotExistError
+
+    monkeypatch.setattr(cast("Any", deps.store)._debits, "_perform", lose)
+    await deps.driver.resume()
+    order = order_of(await bank.open_holder(5_00))
+    first: asyncpg.Connection = await postgres.session("postgres")
+    transaction = first.transaction()
+    await transaction.start()
+    # The first statement, which still runs, holds the key.
+    await first.execute(
+        "INSERT INTO payments.idempotency_key VALUES ($1, $2, $3, $4, $5)",
+        shard_of(order.account_id),
+        order.customer_id,
+        order.idempotency_key,
+        order.fingerprint,
+        new_id(shard_of(order.account_id)),
+    )
+    with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+        await handlers.create_interbank_transfer(deps, order)
+    await transaction.rollback()
+    await first.close()
+    assert deps.driver._interrupt_time is not None
+
+
 async def test_a_repetition_of_an_abandoned_transfer_drives_it_and_answers_with_its_state(
     deps: Dependencies, house: _House, bank: LedgerBank
 ) -> None:
     holder = await bank.open_holder(5_00)
     order = order_of(holder)
-    # Another worker debited it and was killed; its lease is not over.
+    # Another worker debited it and was killed; its lease has not ended.
     transfer, _ = await debit(deps.store, order, Lease("gone/0", deps.driver.lease().until))
     answer = await handlers.create_interbank_transfer(deps, order)
     assert answer == mapping.response_bytes(transfer)
@@ -254,7 +338,7 @@ async def test_a_worker_that_stops_lets_its_sagas_end_and_gives_back_the_leases_
 async def test_debits_for_which_nobody_waits_are_dropped_when_their_batch_was_rolled_back(
     deps: Dependencies, bank: LedgerBank, postgres: PostgresStore
 ) -> None:
-    """Each was retried alone for five seconds, ahead of the calls of other customers."""
+    """Each debit was retried alone for five seconds, ahead of the calls of other customers."""
     holder = await bank.open_holder(50_00)
     locker: asyncpg.Connection = await postgres.session("postgres")
     async with locker.transaction():

@@ -1,6 +1,6 @@
 """Notices whose id was used for another notice, and notices of a type that the bank does not know.
 
-None is lost: it is kept for a person, and the clearing house gets an acknowledgement.
+No notice is lost: each is kept for a person, and the clearing house gets an acknowledgement.
 """
 
 import uuid
@@ -30,7 +30,7 @@ class _Deps:
 
 
 class _NoHouse:
-    """A clearing house that nobody asks."""
+    """A clearing house that no test asks."""
 
     submit = query = recall = None
 

@@ -1,4 +1,4 @@
-"""What a caller causes with the id of an account that is not its own: no search and no record."""
+"""A caller that sends the id of another customer's account causes no search and no record."""
 
 import uuid
 from collections.abc import AsyncGenerator

@@ -17,6 +17,10 @@ FORBIDDEN = [
     "INSERT INTO payments.idempotency_key VALUES (0, uuidv7(), 'k', '', uuidv7())",
     "UPDATE payments.ach_notice SET transfer_id = NULL",
     "DELETE FROM payments.ach_notice",
+    "UPDATE payments.late_return_check SET settle_time = now()",
+    "INSERT INTO payments.late_return_check VALUES (0, uuidv7(), now(), now())",
+    "TRUNCATE payments.late_return_check",
+    "SELECT ledger.statement(uuidv7(), 1, 1)",
     "DELETE FROM payments.declined_order",
     "UPDATE payments.review_decision SET reviewer = 'x'",
     "SELECT payments.decide_review(uuidv7(), 'CLEARED', 'x', 'x')",
@@ -37,6 +41,39 @@ async def test_the_service_cannot_change_a_transfer_without_its_functions(
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def test_statements_of_the_previous_version_change_no_notice_and_no_check(
+    postgres: PostgresStore, bank: LedgerBank
+) -> None:
+    """They keep their rights for one release, so they must raise no error either."""
+    write = await bank.superuser("bp_write")
+    await write.execute(
+        "INSERT INTO payments.late_return_check VALUES (0, uuidv7(), now(), 'infinity');"
+        "INSERT INTO payments.ach_notice (notice_id, type, trace_number, return_code, state)"
+        " VALUES (uuidv7()::text, 'transfer.unknown', '', '', 'KEPT')"
+    )
+    connection = await postgres.session("bp_payments")
+    try:
+        done = [
+            await connection.execute("DELETE FROM payments.late_return_check"),
+            await connection.execute("UPDATE payments.late_return_check SET due_time = now()"),
+            await connection.execute("UPDATE payments.ach_notice SET state = 'CONFLICT'"),
+        ]
+        keep = (
+            "INSERT INTO payments.ach_notice (notice_id, type, trace_number, return_code, state)"
+            " VALUES (uuidv7()::text, 'transfer.unknown', '', '', $1) ON CONFLICT DO NOTHING"
+        )
+        kept = await connection.execute(keep, "KEPT")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(keep, "APPLIED")
+    finally:
+        await connection.close()
+        await write.execute(
+            "DELETE FROM payments.late_return_check WHERE due_time = 'infinity';"
+            "DELETE FROM payments.ach_notice WHERE type = 'transfer.unknown'"
+        )
+    assert [*done, kept] == ["DELETE 0", "UPDATE 0", "UPDATE 0", "INSERT 0 1"]
 
 
 @pytest.mark.parametrize("schema", ["payments", "transfers", "ledger", "outbox"])

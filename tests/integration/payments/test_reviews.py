@@ -29,7 +29,7 @@ from tests.rigs.stores import PostgresStore
 
 WITHIN_S = 20.0
 TRACE = "991000010000001"
-DECIDE = "SELECT payments.decide_review($1, $2, 'eva', 'called the customer')"
+DECIDE = "SELECT payments.decide_review($1, $2, 'eva', 'called the customer', 'eva.n (uid 1000)')"
 REQUESTED, CANCELLED = "transfer_cancel_requested", "transfer_cancelled"
 REVIEWED = "transfer_reviewed"
 REFUSED = TransferReviewed.REFUSED
@@ -205,6 +205,43 @@ async def test_each_decision_has_one_event_for_the_audit_trail(
         "eva",
         "called the customer",
     )
+    assert told.transfer_reviewed.os_user == row["os_user"] == "eva.n (uid 1000)"
+
+
+async def test_a_decision_of_the_previous_version_has_no_user(
+    deps: Dependencies, bank: LedgerBank, reviewer: asyncpg.Connection
+) -> None:
+    transfer = await _flagged(deps, bank)
+    former = "SELECT payments.decide_review($1, 'CLEARED', 'eva', 'known payee')"
+    assert await reviewer.fetchval(former, transfer.transfer_id) == "NONE"
+    await reviews.take_up_decisions(deps)
+    assert (await _events(bank, transfer))[-1].transfer_reviewed.os_user == ""
+    assert (await _decision(bank, transfer))["os_user"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("", asyncpg.InvalidParameterValueError),
+        (" eva", asyncpg.InvalidParameterValueError),
+        ("eva\x1b[2K", asyncpg.InvalidParameterValueError),
+        ("e" * 65, asyncpg.InvalidParameterValueError),
+        ("bo RIVERA", asyncpg.RaiseError),
+    ],
+)
+async def test_a_name_that_names_nobody_or_the_beneficiary_decides_nothing(
+    deps: Dependencies,
+    bank: LedgerBank,
+    reviewer: asyncpg.Connection,
+    name: str,
+    error: type[asyncpg.PostgresError],
+) -> None:
+    transfer = await _flagged(deps, bank)
+    sql = "SELECT payments.decide_review($1, 'CLEARED', $2, 'why', 'eva.n (uid 1000)')"
+    with pytest.raises(error):
+        await reviewer.fetchval(sql, transfer.transfer_id, name)
+    assert transfer.transfer_id in await _queue(bank)
+    assert await _decision(bank, transfer) is None
 
 
 async def test_an_effect_whose_event_cannot_be_written_is_not_saved(

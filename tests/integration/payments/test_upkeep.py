@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from ops.waiting import scaled_s, until
+from ops.waiting import scaled_s
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.payments.rows import Lease
@@ -91,33 +91,6 @@ async def test_a_partition_that_is_attached_is_as_the_others_are(bank: LedgerBan
     assert "fillfactor=70" in rows[0][0]
 
 
-async def test_leases_are_released_in_the_order_in_which_a_batch_of_steps_locks(
-    store: Store, bank: LedgerBank, other: asyncpg.Connection
-) -> None:
-    holder, owner = await bank.open_holder(100_00), uuid.uuid4().hex
-    first, second = [await _debited(store, holder, owner) for _ in range(2)]
-    assert first.transfer_id < second.transfer_id
-    # The second precedes the first both by lease and by position in the table.
-    write = await bank.superuser("bp_write")
-    await write.execute(
-        "UPDATE payments.interbank_transfer SET lease_until = $3"
-        " WHERE shard = $1 AND transfer_id = $2",
-        *_place(first),
-        utc_now() + timedelta(seconds=120),
-    )
-    async with other.transaction():
-        await other.execute(f"SET LOCAL lock_timeout = {WAITS_MS}")
-        await other.execute(LOCK, *_place(first))
-        released = asyncio.create_task(store.release_leases(owner, utc_now()))
-        await _until_waited_for(bank, other)
-        # The batch of steps would lock this row next. If the other session held it while it waits
-        # for the first row, this would be a deadlock.
-        await other.execute(LOCK, *_place(second))
-    await asyncio.wait_for(released, scaled_s(WITHIN_S))
-    due = await store.claim_due(Lease(owner, utc_now()), utc_now() + timedelta(seconds=1))
-    assert {first.transfer_id, second.transfer_id} <= {one.transfer_id for one in due}
-
-
 async def test_one_key_of_one_customer_is_never_two_transfers_even_with_accounts_in_two_shards(
     store: Store, bank: LedgerBank
 ) -> None:
@@ -138,11 +111,3 @@ async def test_one_key_of_one_customer_is_never_two_transfers_even_with_accounts
 
 def _place(transfer: Transfer) -> tuple[int, uuid.UUID]:
     return shard_of(transfer.transfer_id), transfer.transfer_id
-
-
-async def _until_waited_for(bank: LedgerBank, holder: asyncpg.Connection) -> None:
-    """Wait until a session waits for a lock that `holder` has."""
-    mine = await holder.fetchval("SELECT pg_backend_pid()")
-    write = await bank.superuser("bp_write")
-    sql = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"
-    await until(lambda: write.fetchval(sql, mine), WITHIN_S, "a session waits for the lock")

@@ -1,4 +1,4 @@
-"""The outbox in the roles of payments and the superuser.
+"""The outbox in the role of the superuser: no login of a service may append an event directly.
 
 These tests kill their stores and count every event, so they have their own stores.
 """
@@ -29,8 +29,8 @@ async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Kafk
 
 @pytest_asyncio.fixture(scope="session")
 async def payments(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Pool]:
-    """Connections of the role bp_payments."""
-    pool = await postgres.pool("bp_payments", 8)
+    """Connections of writers, as the functions of payments append events."""
+    pool = await postgres.pool("postgres", 8)
     yield pool
     await pool.close()
 

@@ -127,8 +127,8 @@ async def test_only_one_relay_leads_and_the_standby_takes_over(
 ) -> None:
     async def leaders() -> int:
         return await superuser.fetchval(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
-            " AND (classid::bigint << 32 | objid::bigint) = hashtextextended('outbox.relay', 0)"
+            "SELECT count(*) FROM outbox.leader l JOIN pg_stat_activity a"
+            " ON a.pid = l.pid AND a.backend_start = l.start_time"
         )
 
     async def connected() -> bool:

@@ -1,4 +1,4 @@
-"""The relay's upkeep keeps pace with the ledger, whatever it posts between two rounds."""
+"""The relay's upkeep keeps pace with the ledger, however much it posts between two rounds."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from tests.rigs.stores import PostgresStore
 async def test_one_round_folds_all_internal_amounts(
     postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A round folded one statement's rows, and a busy ledger posts more than that."""
+    """Between two rounds, a busy ledger posts more rows than one statement folds."""
     monkeypatch.setattr(upkeep, "ROLL_UP_ROWS_MAX", 2)
     bank, pool = LedgerBank(postgres), await postgres.pool("bp_relay")
     write = await bank.superuser("bp_write")

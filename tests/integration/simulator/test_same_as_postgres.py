@@ -106,7 +106,7 @@ def _row(leg: Leg) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_random_postings_leave_and_are_refused_as_in_the_real_ledger(
-    superuser: asyncpg.Pool, payments_pool: asyncpg.Pool, seed: int
+    superuser: asyncpg.Pool, seed: int
 ) -> None:
     simulated, people = Simulated(), People(random.Random(seed))
     await people.open(superuser, simulated)
@@ -119,7 +119,7 @@ async def test_random_postings_leave_and_are_refused_as_in_the_real_ledger(
         args = (transaction_id, "TEST", transaction_id)
         try:
             sql = "SELECT * FROM unnest(ledger.post($1, $2, $3, $4::ledger.leg[]))"
-            found: list[Any] = await payments_pool.fetch(sql, *args, [_row(leg) for leg in legs])
+            found: list[Any] = await superuser.fetch(sql, *args, [_row(leg) for leg in legs])
             there: Any = [tuple(row) for row in found]
             ids.append(transaction_id)
         except asyncpg.PostgresError as error:
@@ -247,6 +247,10 @@ async def _say_of_return_checks(
     until = now + timedelta(seconds=45)
     await twins.say("claim_return_checks", until, now, 64, only=set(payers.transfers))
     await twins.say("check_return_at", shard_of(some), some, now)
+    waits = (LONG_AGO - timedelta(days=9), now, timedelta(days=1), timedelta(hours=5))
+    await twins.say("learned_traces", *waits, 1000, only=set(payers.transfers))
+    await twins.say("move_traces_mark", f"{payers.marker}/0", now)
+    await twins.say("traces_mark", f"{payers.marker}/0")
     if payers.luck.random() < 0.2:
         await twins.say("end_return_checks", shard_of(some), some)
 

@@ -33,7 +33,12 @@ class Simulated:
         self.outbox = Outbox(self.database, deaf)
         self.payments = PaymentsTables(self.database, self.books, self.outbox, deaf, deaf, _now)
         self.transfers = TransfersTables(
-            self.database, self.books, self.outbox, self.payments.keys, _now
+            self.database,
+            self.books,
+            self.outbox,
+            self.payments.keys,
+            self.payments.declines_of_hour,
+            _now,
         )
 
 

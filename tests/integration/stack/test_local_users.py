@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ops.provision.vault import CERT_AGENT
-from sandbox.stack import memory
+from sandbox.stack import lock, memory
 from sandbox.stack.home import REPO, Home
 from sandbox.stack.testing import RunningStack
 
@@ -69,7 +69,7 @@ def everything(root: Path) -> list[tuple[str, int]]:
 
 
 def usable_by_a_stranger(root: Path) -> list[str]:
-    """Return the paths below `root` that a user of no group of the bank can read, write or use."""
+    """Return the paths below `root` that a user outside the bank's groups can access."""
     found = everything(root)
     if os.geteuid() != 0:  # only root may become another user; others compare modes
         return open_to_others(found)
@@ -86,7 +86,7 @@ def usable_by_a_stranger(root: Path) -> list[str]:
 
 
 def open_to_others(found: list[tuple[str, int]]) -> list[str]:
-    """Return the paths with a right for group or others, if each folder above lets them pass."""
+    """Return the paths that grant group or others a right and that these users can reach."""
     modes = dict(found)
     return [
         path
@@ -210,6 +210,45 @@ def test_the_folders_of_a_home_are_closed_whatever_the_umask(tmp_path: Path, uma
     finally:
         os.umask(before)
     assert usable_by_a_stranger(home.root) == []
+
+
+@pytest.fixture
+def open_home(tmp_path: Path) -> Iterator[Home]:
+    """A home as the first versions made it: modes by umask 022, the lock in the run directory."""
+    home = Home(tmp_path / "home")
+    before = os.umask(0o022)
+    try:
+        for folder in ("logs", "data/kafka/payments-0", "certs/payments"):
+            (home.root / folder).mkdir(parents=True)
+        for folder in ("relay", "pg"):
+            (home.run / folder).mkdir(parents=True)
+        for file in ("env", "logs/payments.log", "data/kafka/payments-0/0.log"):
+            (home.root / file).write_text("a customer's name")
+        home.earlier_lock_file.write_text("1")
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(home.run / "relay" / "in-0.metrics.sock"))
+    finally:
+        os.umask(before)
+    yield home
+    home.remove_run()
+
+
+def test_what_an_earlier_version_left_open_is_closed_at_every_depth(
+    open_home: Home, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("not of the bank")
+    outside.chmod(0o644)
+    (open_home.logs / "link").symlink_to(outside)
+    open_home.create()
+    assert lock.earlier_ended(open_home)
+    # A process that entered an inner folder before could still read there: each one is closed.
+    for root, passable in ((open_home.root, {".", "data", "run"}), (open_home.run, {"."})):
+        modes = {path: stat.S_IMODE(mode) for path, mode in everything(root)}
+        still_open = {path: mode for path, mode in modes.items() if mode & 0o077}
+        assert still_open == dict.fromkeys(passable & modes.keys(), 0o711)
+        assert usable_by_a_stranger(root) == []
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o644
 
 
 def test_a_run_directory_that_is_another_users_link_is_refused(tmp_path: Path) -> None:

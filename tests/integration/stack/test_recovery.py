@@ -6,6 +6,7 @@ part.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -183,6 +184,23 @@ def test_a_supervisor_waits_for_a_lock_that_becomes_free(tmp_path: Path) -> None
             opening = pool.submit(RunningStack.open, home.root)
             until_true(lambda: _openers(home.lock_file) == 2, 15, "the supervisor tries the lock")
         opening.result().down()
+
+
+def test_a_supervisor_waits_for_one_of_a_version_with_another_lock_file(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.create()
+    with ThreadPoolExecutor(1) as pool:
+        with open(home.earlier_lock_file, "w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            assert not lock.earlier_ended(home)
+            opening = pool.submit(RunningStack.open, home.root)
+            until_true(lambda: _openers(home.earlier_lock_file) == 2, 15, "it tries this lock too")
+            assert not control.is_running(home.control_socket)
+        running = opening.result()
+        try:
+            assert not home.earlier_lock_file.exists()
+        finally:
+            running.down()
 
 
 def test_of_two_starts_at_once_one_serves_and_the_other_ends(tmp_path: Path) -> None:

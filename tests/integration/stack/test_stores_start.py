@@ -1,6 +1,9 @@
 """Stores that start after a full disk or a crash recover, or report the missing file."""
 
+import asyncio
 import signal
+import socket
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,9 +16,13 @@ from ops.waiting import until
 from sandbox.stack.home import Home
 from sandbox.stack.parts.kafka import Kafka, default_libs
 from sandbox.stack.parts.openbao import OpenBao
+from sandbox.stack.parts.services import Services
 from sandbox.stack.ports import Ports
+from sandbox.stack.supervisor import private
 from sandbox.stack.supervisor.nodes import Layer, ProcessSpec, RestartPolicy, State
 from sandbox.stack.supervisor.supervisor import StackError, Supervisor
+from services.chassis.settings import ServiceSettings
+from services.chassis.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -159,3 +166,115 @@ async def test_openbao_killed_after_its_keys_were_saved_is_not_initialised_again
     openbao.keys_file.unlink()
     await openbao.prepare()
     assert any((openbao.home.data / "openbao").iterdir())
+
+
+class Squatter:
+    """Another user's program on OpenBao's port; it answers like a sealed OpenBao."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.received: list[bytes] = []
+        self._server: asyncio.Server | None = None
+
+    async def listen(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.received.append(await reader.read(65_536))
+        body = b'{"initialized":true,"sealed":true}'
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+        writer.write(head + str(len(body)).encode() + b"\r\n\r\n" + body)
+        writer.write_eof()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before the start", "while it starts"])
+async def test_a_program_that_took_the_port_of_openbao_receives_nothing(
+    openbao: OpenBao, late: bool
+) -> None:
+    squatter = Squatter(openbao.port)
+    node = openbao.node()
+    assert isinstance(node, ProcessSpec)
+    prepare = node.prepare
+    assert prepare is not None
+
+    async def prepare_too_early() -> None:
+        await squatter.close()
+        await prepare()
+        await squatter.listen()
+
+    if not late:
+        await squatter.listen()
+    restart = RestartPolicy(delay_first_s=0.01, first_starts_max=1)
+    spec = replace(node, restart=restart, prepare=prepare_too_early if late else prepare)
+    bank = Supervisor({"openbao": spec}, openbao.home.logs, openbao.home.pids_file)
+    reason = "address already in use" if late else "taken by another process"
+    try:
+        with pytest.raises(StackError, match=reason):
+            await bank.ensure([])
+    finally:
+        await bank.stop_all()
+        await squatter.close()
+    assert squatter.received == []
+    async with _opened(openbao):
+        pass
+
+
+async def test_a_service_sends_its_token_to_no_program_on_the_port_of_openbao(
+    openbao: OpenBao,
+) -> None:
+    """OpenBao is down, and another user's program listens on its port."""
+    squatter = Squatter(openbao.port)
+    await squatter.listen()
+    home = openbao.home
+    services = {one.name: one for one in Services(home, openbao.private_addr, "unused:1").specs()}
+    token_file = home.run / "payments" / "token"
+    private.folder(token_file.parent)
+    private.write(token_file, "a token")
+    settings = ServiceSettings.model_validate(
+        {
+            "service": "payments",
+            "home": home.root,
+            "socket_in": Path("unused"),
+            "openbao_addr": services["payments"].env["BP_OPENBAO_ADDR"],
+            "service_account_token_file": token_file,
+        }
+    )
+    vault = Vault(settings)
+    try:
+        with pytest.raises(OSError, match="No such file"):
+            await vault.login()
+    finally:
+        await squatter.close()
+    assert squatter.received == []
+
+
+async def test_a_process_is_not_ready_while_another_program_has_its_port(tmp_path: Path) -> None:
+    """The other program answers the probe, and would receive what is meant for the process."""
+    home = Home(tmp_path)
+    home.create()
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        port = squatter.getsockname()[1]
+        spec = ProcessSpec(
+            name="store",
+            layer=Layer.STORE,
+            command=("/bin/sleep", "3600"),
+            probe=_Room(Path("/")),
+            ports=(port,),
+            ready_within_s=0.5,
+            restart=RestartPolicy(delay_first_s=0.01, first_starts_max=1),
+        )
+        bank = Supervisor({"store": spec}, home.logs, home.pids_file)
+        with pytest.raises(StackError, match=f"does not listen on port {port}; not ready"):
+            await bank.ensure([])
+        await bank.stop_all()
+    serves = (sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1")
+    spec = replace(spec, command=serves, ready_within_s=60)
+    bank = Supervisor({"store": spec}, home.logs, home.pids_file)
+    await bank.ensure([])
+    await bank.stop_all()
+    home.remove_run()

@@ -135,3 +135,5 @@ def test_a_database_that_is_older_or_of_the_same_version_is_not_foreign() -> Non
     assert foreign({"0001": None, "0002": "b"}, held) == ""
     assert foreign({"0001": "b"}, held) != ""
     assert foreign({"0003": None}, held) != ""
+    assert foreign({"0001": "before"}, held, frozenset({"before"})) == ""
+    assert foreign({"0003": "before"}, held, frozenset({"before"})) != ""

@@ -1,9 +1,11 @@
 """One idempotency key creates at most one transfer, even if calls are lost or repeated."""
 
 import asyncio
+import hashlib
 from typing import Any
 
 import grpc
+import pytest
 from bp.transfers.v1 import transfers_service_pb2 as pb
 
 from tests.rigs.book_transfer_calls import new_key, order
@@ -104,3 +106,29 @@ async def test_a_transfer_without_a_key_is_refused(bank: LedgerBank, transfers_s
     request: pb.CreateBookTransferRequest = order(payer.account_id, payee.account_id, 5)
     call = transfers_stub.CreateBookTransfer(request, metadata=from_customer(payer.customer_id))
     assert (await refusal(call))[1] == "IDEMPOTENCY_KEY_MISSING"
+
+
+async def test_a_request_in_capitals_that_an_earlier_version_accepted_is_replayed(
+    bank: LedgerBank, transfers_channel: grpc.aio.Channel
+):
+    payer, payee = await bank.open_holder(10_000), await bank.open_holder()
+    request = order(payer.account_id, payee.account_id, 700)
+    request.account_id = request.account_id.upper()
+    request.destination_account_id = request.destination_account_id.upper()
+    key = new_key()
+    metadata = from_customer(payer.customer_id, key)
+    first = await raw_call(transfers_channel, CREATE, request, metadata)
+    # The earlier version's fingerprint is the digest of the request as it was sent.
+    sent = b"bp.transfers.v1.CreateBookTransferRequest\0" + request.SerializeToString()
+    write = await bank.superuser("bp_write")
+    changed = await write.execute(
+        "UPDATE payments.idempotency_key SET fingerprint = $2 WHERE idempotency_key = $1",
+        key,
+        hashlib.sha256(sent).digest(),
+    )
+    assert changed == "UPDATE 1"
+    assert await raw_call(transfers_channel, CREATE, request, metadata) == first
+    request.memo = "another"
+    with pytest.raises(grpc.aio.AioRpcError, match="ALREADY_EXISTS"):
+        await raw_call(transfers_channel, CREATE, request, metadata)
+    assert await bank.held(payer.account_id) == (9_300, 2)

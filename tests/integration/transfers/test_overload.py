@@ -12,6 +12,7 @@ from services.chassis.grpc_server import Server
 from services.chassis.page_tokens import PageTokens
 from services.transfers import bootstrap
 from services.transfers.handlers import Dependencies
+from services.transfers.holders import HoldersClient
 from tests.rigs.book_transfer_calls import new_key, order
 from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.services_in_process import Running, scaled_deadlines
@@ -33,7 +34,9 @@ async def test_a_call_beyond_the_limit_is_told_to_retry_and_the_first_one_ends(
     settings = transfers.settings.model_copy(update={"socket_in": socket, "calls_max": 1})
     asking = open_channel(str(customers.settings.socket_in), certificate_of("transfers"))
     client = CustomersClient(asking, settings.check_timeout_s)
-    deps = Dependencies(settings, transfers.store, client, PageTokens(b"sealed by the test"))
+    holders = HoldersClient(asking, settings.holders_timeout_s)
+    tokens = PageTokens(b"sealed by the test")
+    deps = Dependencies(settings, transfers.store, client, holders, tokens)
     with scaled_deadlines():
         server = Server(settings, bootstrap.apis(deps))
     await server.start()

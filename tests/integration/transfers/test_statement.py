@@ -2,12 +2,18 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import grpc
+import grpc.aio
 import pytest_asyncio
 from bp.transfers.v1 import transfers_service_pb2 as pb
-from bp.transfers.v1.account_entry_pb2 import AccountEntry
+from bp.transfers.v1.account_entry_pb2 import AccountEntry, Counterparty
+from bp.transfers.v1.transfers_service_pb2_grpc import TransfersServiceStub
 
+from services.chassis.customers_client import CustomersClient
+from services.chassis.grpc_server import Server
+from services.chassis.page_tokens import PageTokens
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from services.payments import mapping as payments_mapping
@@ -16,10 +22,14 @@ from services.payments.rows import Lease
 from services.payments.state import Event
 from services.payments.store import Store as PaymentsStore
 from services.payments.transfer import Fact, Transfer, after
+from services.transfers import bootstrap
+from services.transfers.handlers import Dependencies
+from services.transfers.holders import HoldersClient
 from tests.integration.payments.orders import debit, order_of
 from tests.rigs.book_transfer_calls import new_key, order
 from tests.rigs.ledger_bank import Holder, LedgerBank
-from tests.rigs.sidecar_calls import from_customer, refusal
+from tests.rigs.services_in_process import Running, scaled_deadlines
+from tests.rigs.sidecar_calls import certificate_of, from_customer, open_channel, refusal
 from tests.rigs.stores import PostgresStore
 
 
@@ -111,6 +121,67 @@ async def test_a_payee_sees_what_it_received_with_the_running_balance(
     assert not paid[2].HasField("counterparty")
     assert paid[0].amount.currency_code == "USD"
     assert paid[0].create_time.seconds >= paid[1].create_time.seconds > 0
+
+
+async def test_a_payer_sees_whom_it_paid_and_a_payee_by_whom_it_was_paid(
+    bank: LedgerBank, transfers_stub
+):
+    """The payee of a transfer does not learn its payer's number."""
+    ana = await bank.open_holder(1_000, name="Ana Torres")
+    luis, eva = await bank.open_holder(name="Luis Gil"), await bank.open_holder(name="Eva Sol")
+    await pay(transfers_stub, ana, luis, 1)
+    await pay(transfers_stub, ana, eva, 2)
+    await pay(transfers_stub, luis, ana, 1)
+
+    async def others(holder: Holder) -> list[tuple[str, str, str, str]]:
+        ((entries),) = await listed(transfers_stub, holder)
+        return [
+            (one.name, one.account_number_ending, one.account_id, one.routing_number)
+            for one in (entry.counterparty for entry in entries if entry.transfer_id)
+        ]
+
+    endings = {one: (await bank.number_of(one.account_id))[-4:] for one in (ana, luis, eva)}
+    assert await others(ana) == [
+        ("Luis Gil", "", str(luis.account_id), ""),
+        ("Eva Sol", endings[eva], str(eva.account_id), ""),
+        ("Luis Gil", endings[luis], str(luis.account_id), ""),
+    ]
+    assert await others(luis) == [
+        ("Ana Torres", endings[ana], str(ana.account_id), ""),
+        ("Ana Torres", "", str(ana.account_id), ""),
+    ]
+    assert await others(eva) == [("Ana Torres", "", str(ana.account_id), "")]
+
+
+async def test_a_statement_comes_without_names_when_customers_cannot_tell_them(
+    bank: LedgerBank, customers: Running, transfers: Running, tmp_path: Path
+):
+    """During a release, an older version of customers lacks the call; the money is in the books."""
+    other_customers = grpc.aio.server()
+    other_customers.add_insecure_port(f"unix:{tmp_path}/none.sock")
+    await other_customers.start()
+    asking = open_channel(str(customers.settings.socket_in), certificate_of("transfers"))
+    async with asking, open_channel(f"{tmp_path}/none.sock") as nameless:
+        deps = Dependencies(
+            transfers.settings,
+            transfers.store,
+            CustomersClient(asking, transfers.settings.check_timeout_s),
+            HoldersClient(nameless, transfers.settings.check_timeout_s),
+            PageTokens(b"sealed by the test"),
+        )
+        payer, payee = await bank.open_holder(1_000), await bank.open_holder()
+        settings = transfers.settings.model_copy(update={"socket_in": tmp_path / "in.sock"})
+        with scaled_deadlines():
+            server = Server(settings, bootstrap.apis(deps))
+        await server.start()
+        async with open_channel(f"{tmp_path}/in.sock") as channel:
+            stub = TransfersServiceStub(channel)
+            await pay(stub, payer, payee, 5)
+            ((paid, _),) = await listed(stub, payer)
+        await server.drain()
+    await other_customers.stop(None)
+    assert rows_of([paid])[0][:4] == (2, "BOOK_TRANSFER", -5, 995)
+    assert paid.counterparty == Counterparty(account_id=str(payee.account_id))
 
 
 async def test_refunds_and_returns_of_interbank_transfers_are_in_the_statement(

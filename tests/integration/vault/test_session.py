@@ -23,7 +23,7 @@ def session(stack_openbao: RunningStack, renew_s: float) -> Vault:
             "service": "payments",
             "home": stack_openbao.home.root,
             "socket_in": Path("unused"),
-            "openbao_addr": stack_openbao.addresses["BP_OPENBAO_ADDR"],
+            "openbao_addr": stack_openbao.addresses["BP_OPENBAO_PRIVATE_ADDR"],
             "service_account_token_file": stack_openbao.home.run / "payments" / "token",
         }
     )

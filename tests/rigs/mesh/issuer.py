@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.jwk import ECKey, KeySet
 
 from tests.rigs.mesh.tls import server_context
@@ -53,7 +53,7 @@ class Issuer:
         return key
 
     def withdraw(self, key: ECKey) -> None:
-        """Publish a key no longer, which revokes all tokens that it has signed."""
+        """Stop publishing a key, which revokes all tokens that it has signed."""
         self.published.remove(key)
 
     def token(
@@ -69,6 +69,11 @@ class Issuer:
         signer = key or self.key
         header = {"alg": "ES256", "kid": str(signer.kid)}
         return jwt.encode(header, self.claims(subject, scope, lives_s, claims), signer)
+
+    def signed(self, payload: str) -> str:
+        """Return a token, signed by the first key, whose payload is any text, JSON or not."""
+        header = {"alg": "ES256", "kid": str(self.key.kid)}
+        return jws.serialize_compact(header, payload.encode(), self.key)
 
     def claims(
         self, subject: str, scope: str, lives_s: int, replaced: dict[str, Any]

@@ -139,6 +139,11 @@ class Rig:
             await self._start(name)
         await asyncio.gather(*(self._ready(name) for name in names))
 
+    async def kill(self, name: str) -> None:
+        """Kill a proxy and wait for its end."""
+        self.envoys[name].kill()
+        await self.envoys[name].wait()
+
     async def _start(self, name: str) -> None:
         with (self.home / f"{name}.log").open("wb") as log:
             self.envoys[name] = await asyncio.create_subprocess_exec(

@@ -17,6 +17,9 @@ from grpc_status import rpc_status
 
 _State = transfer_pb2.InterbankTransfer.State
 
+ETAG = '"2"'
+"""The entity tag of each transfer that is read."""
+
 
 class Seen:
     """The request and metadata of the last call, and the number of calls."""
@@ -60,6 +63,15 @@ class Payments(payments_grpc.PaymentsServiceServicer):
                 state=_State.SUBMITTED,
                 trace_number="123456789012345",
             )
+        )
+
+    async def GetInterbankTransfer(self, request: Any, context: Any) -> Any:
+        self.seen.note(request, context)
+        if request.transfer_id == "missing":
+            await _abort(context, grpc.StatusCode.NOT_FOUND, 5, "TRANSFER_NOT_FOUND")
+        await context.send_initial_metadata((("etag", ETAG),))
+        return payments.GetInterbankTransferResponse(
+            transfer=transfer_pb2.InterbankTransfer(transfer_id=request.transfer_id, etag=ETAG)
         )
 
     async def CancelInterbankTransfer(self, request: Any, context: Any) -> Any:

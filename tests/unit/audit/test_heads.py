@@ -1,19 +1,27 @@
 """Signed statements, and the offsets that must have a record."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.audit.chain import AuditRow, Entry, link
+from services.audit.chain import AuditRow, Entry, Head, link
 from services.audit.heads import ChainHead, Mark, Signed, encode, next_statement, parse
-from services.audit.positions import PositionsCheck
-from services.audit.verify import Kind
+from services.audit.positions import (
+    RELEASE_MAX,
+    UPGRADED_AFTER,
+    PositionsCheck,
+    judged,
+)
+from services.audit.verify import Finding, Kind
 from services.audit.verify_heads import UNSIGNED_MAX, HeadsCheck, StatementsCheck
 from services.kernel.ids import new_id
 
 NOW = datetime(2026, 7, 4, 12, 0, 0, 123_456, tzinfo=UTC)
 CHAIN = 3
+YEAR = timedelta(days=365)
+LATER = NOW + 2 * YEAR
 
 
 def rows(count: int) -> list[AuditRow]:
@@ -52,11 +60,24 @@ def statements(*heads: ChainHead, each: timedelta = timedelta(minutes=1)) -> lis
     return signed
 
 
-def checked(signed: list[Signed]) -> StatementsCheck:
-    check = StatementsCheck()
+def checked(signed: list[Signed], now: datetime = LATER) -> StatementsCheck:
+    check = StatementsCheck(Mark.of(signed[-1]), now)
     for one in signed:
         check.feed(one, genuine=True)
     return check
+
+
+def compared(
+    signed: list[Signed], links: Iterable[AuditRow], now: datetime = LATER
+) -> list[Finding]:
+    """Return where a chain differs from the statements about it."""
+    heads = HeadsCheck(CHAIN)
+    for one in signed:
+        heads.feed_head(one.statement)
+    for row in links:
+        heads.feed(row)
+    heads.end()
+    return heads.finish(signed[-1].statement, now)
 
 
 def test_a_statement_is_read_back_from_its_line_and_no_other_form_of_it_is() -> None:
@@ -72,37 +93,34 @@ def test_the_time_of_statements_never_goes_back() -> None:
     first = signed_after(None, head, NOW)
     second = signed_after(first, head, NOW - timedelta(minutes=2))
     assert second.statement.sign_time == NOW
-    assert checked([first, second]).finish(Mark.of(second)) == []
+    assert checked([first, second]).finish() == []
 
 
 def test_a_link_whose_hash_differs_from_its_signed_head_is_named_once_with_the_first_head() -> None:
     links = rows(9)
-    check = checked(statements(*(head_of(row) for row in links[2::3])))
-    heads = HeadsCheck(CHAIN, check.trusted)
-    for row in links[:4] + [replace(row, hash=bytes(32)) for row in links[4:]]:
-        heads.feed(row)
-    (found,) = heads.finish()
+    signed = statements(*(head_of(row) for row in links[2::3]))
+    other = links[:4] + [replace(row, hash=bytes(32)) for row in links[4:]]
+    (found,) = compared(signed, other)
     assert (found.kind, found.chain, found.sequence) == (Kind.HEAD_MISMATCH, CHAIN, 6)
     assert "(2 signed heads differ)" in found.detail
 
 
 def test_a_forged_statement_proves_nothing() -> None:
     links = rows(2)
-    check = StatementsCheck()
+    check = StatementsCheck(Mark(), NOW)
     (one,) = statements(head_of(links[1]))
     check.feed(one, genuine=False)
-    assert [f.kind for f in check.finish(Mark())] == [Kind.HEAD_FORGED]
-    assert check.trusted.of(CHAIN) == {}
+    assert [f.kind for f in check.finish()] == [Kind.HEAD_FORGED]
+    assert (check.first, check.last) == (None, None)
 
 
 @pytest.mark.parametrize("late_s", [-1, 1])
 def test_an_end_that_is_unsigned_for_too_long_is_named(late_s: int) -> None:
     link_time = NOW + UNSIGNED_MAX + timedelta(seconds=late_s)
     links = rows(2)
-    heads = HeadsCheck(CHAIN, checked(statements(head_of(links[0]))).trusted)
-    for row in (links[0], replace(links[1], record_time=link_time)):
-        heads.feed(row)
-    assert [f.kind for f in heads.finish()] == ([Kind.UNSIGNED] if late_s > 0 else [])
+    late = (links[0], replace(links[1], record_time=link_time))
+    found = compared(statements(head_of(links[0])), late)
+    assert [f.kind for f in found] == ([Kind.UNSIGNED] if late_s > 0 else [])
 
 
 def test_a_time_without_signatures_is_a_note_only_if_links_were_written() -> None:
@@ -113,25 +131,36 @@ def test_a_time_without_signatures_is_a_note_only_if_links_were_written() -> Non
     assert "no head was signed from 2026-07-04 12:00:00 to 2026-07-05 12:00:00" in note
 
 
-def gaps(check: PositionsCheck) -> list[str]:
-    return [found.detail.removesuffix(" of t/0 not recorded") for found in check.finish()]
+def at(offset: int, chain: int = 0, topic: str = "t") -> AuditRow:
+    """Return a link for an offset of a source topic."""
+    (row,) = rows(1)
+    return replace(row, chain=chain, source_topic=topic, source_partition=0, source_offset=offset)
+
+
+def positions() -> PositionsCheck:
+    return PositionsCheck({("t", 0)})
+
+
+def gaps(check: PositionsCheck, end: int = 100) -> list[str]:
+    found = check.finish({("t", 0): end})
+    return [one.detail.removesuffix(" of t/0 not recorded") for one in found]
 
 
 def test_offsets_from_before_the_first_signed_head_are_not_judged() -> None:
     """Each of the two chains has older links, in which repetitions were not noted."""
-    check = PositionsCheck()
+    check = positions()
     for offset, chain in ((0, 0), (3, 6)):
-        check.feed(("t", 0, offset), chain, counts=False)
-    check.feed(("t", 0, 7), 0)
+        check.feed(at(offset, chain), counts=False)
+    check.feed(at(7))
     assert gaps(check) == [], "the other chain has no link that counts yet"
-    check.feed(("t", 0, 10), 6)
-    check.feed(("t", 0, 13), 0)
+    check.feed(at(10, 6))
+    check.feed(at(13))
     assert gaps(check) == ["offsets 11 to 12"]
 
 
 def test_offsets_above_the_last_recorded_one_are_not_judged() -> None:
-    check = PositionsCheck()
-    check.feed(("t", 0, 0), 0)
+    check = positions()
+    check.feed(at(0))
     check.excuse([("t", 0, 9)])
     assert gaps(check) == []
 
@@ -148,3 +177,84 @@ def test_offsets_above_the_last_recorded_one_are_not_judged() -> None:
 )
 def test_a_hostile_line_is_no_statement(line: bytes) -> None:
     assert parse(line) is None
+
+
+def test_a_clock_that_was_ahead_does_not_date_later_statements() -> None:
+    head = head_of(rows(1)[0])
+    ahead = signed_after(None, head, NOW + YEAR)
+    after = signed_after(ahead, head, NOW)
+    assert after.statement.sign_time == NOW
+    check = checked([ahead, after])
+    assert check.finish() == []
+    (note,) = check.notes
+    assert "went back from 2027-07-04 12:00:00 to 2026-07-04 12:00:00 after statement 1" in note
+
+
+def test_a_statement_of_the_future_is_named_while_it_is_the_last_one() -> None:
+    ahead = signed_after(None, head_of(rows(1)[0]), NOW + YEAR)
+    (found,) = checked([ahead], NOW).finish()
+    assert (found.kind, found.sequence) == (Kind.CLOCK, 1)
+    assert checked([ahead], NOW + YEAR).finish() == []
+
+
+def dated(row: AuditRow, time: datetime) -> AuditRow:
+    return replace(row, record_time=time)
+
+
+def test_a_statement_of_the_future_does_not_hide_that_signing_has_stopped() -> None:
+    links = rows(3)
+    late = [dated(links[1], NOW), dated(links[2], NOW + UNSIGNED_MAX + timedelta(seconds=1))]
+    ahead = signed_after(None, head_of(links[0]), NOW + YEAR)
+    found = compared([ahead], [links[0], *late], late[-1].record_time)
+    assert [f.kind for f in found] == [Kind.UNSIGNED]
+
+
+def test_a_link_of_the_future_is_named_while_it_is_the_last_one_and_is_not_unsigned() -> None:
+    links = rows(3)
+    future = dated(links[1], NOW + YEAR)
+    signed = statements(head_of(links[0]), head_of(future))
+    kinds = [f.kind for f in compared(signed, [links[0], future], NOW)]
+    assert kinds == [Kind.CLOCK]
+    assert checked(signed).notes == []
+    after = dated(links[2], NOW + timedelta(minutes=1))
+    assert compared(signed, [links[0], future, after], NOW + timedelta(minutes=1)) == []
+
+
+def test_a_time_that_is_far_ahead_is_not_continued_along_a_chain() -> None:
+    first, second = rows(2)
+    head = Head(first.sequence, first.hash, NOW + YEAR)
+    entry = Entry(*(getattr(second, name) for name in Entry.__slots__))
+    (after,) = link([entry], {CHAIN: head}, NOW)
+    assert after.record_time == NOW
+    near = Head(first.sequence, first.hash, NOW + timedelta(minutes=1))
+    (after,) = link([entry], {CHAIN: near}, NOW)
+    assert after.record_time == near.record_time
+
+
+def test_an_offset_that_kafka_never_gave_is_named_and_is_no_gap() -> None:
+    check = positions()
+    for offset in (0, 1, 3, 10**12):
+        check.feed(at(offset))
+    gap, impossible = check.finish({("t", 0): 5})
+    assert (gap.kind, gap.detail) == (Kind.GAP, "offset 2 of t/0 not recorded")
+    assert (impossible.kind, impossible.chain, impossible.sequence) == (Kind.POSITION, 0, 1)
+    assert "offset 1000000000000 of t/0, whose end is 5" in impossible.detail
+
+
+def test_a_record_of_a_topic_that_kafka_does_not_have_is_named() -> None:
+    check = positions()
+    check.feed(at(0))
+    check.feed(at(10**12, topic="unknown"))
+    assert [one.kind for one in check.finish({("t", 0): 1})] == [Kind.POSITION]
+
+
+def test_the_first_day_after_an_upgrade_is_not_judged() -> None:
+    """Processes of the earlier version still record, and note no repetition."""
+    (signed,) = statements(replace(head_of(rows(1)[0]), chain=0))
+    first, new = signed.statement, NOW - timedelta(minutes=1)
+    row = replace(at(5), sequence=9, record_time=NOW + RELEASE_MAX)
+    assert judged(row, first, new)
+    assert not judged(row, first, NOW - UPGRADED_AFTER - timedelta(minutes=1))
+    later = replace(row, record_time=row.record_time + timedelta(seconds=1))
+    assert judged(later, first, NOW - YEAR)
+    assert not judged(later, None, new)

@@ -17,6 +17,7 @@ def _from_another_service(code: grpc.StatusCode, retry_after: str = "") -> grpc.
 
 
 ERRORS = [
+    (asyncpg.LockNotAvailableError(), "DEPENDENCY_UNAVAILABLE"),
     (_from_another_service(grpc.StatusCode.RESOURCE_EXHAUSTED), "INTERNAL_ERROR"),
     (_from_another_service(grpc.StatusCode.RESOURCE_EXHAUSTED, "1"), "DEPENDENCY_UNAVAILABLE"),
     (_from_another_service(grpc.StatusCode.UNAVAILABLE), "DEPENDENCY_UNAVAILABLE"),

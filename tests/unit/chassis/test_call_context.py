@@ -16,14 +16,14 @@ HEADERS = [
     (f"URI={AUDIT},By=x;URI={PAYMENTS}", "payments"),
     (f"URI={AUDIT},By=x;URI=y", ""),
     (f"URI={AUDIT},Hash=ab12", ""),
-    # A certificate with two identities is nobody's.
+    # A certificate with two identities is not accepted.
     (f"URI={PAYMENTS};URI={AUDIT}", ""),
     (f"URI=spiffe://evil.example/a;URI={AUDIT}", ""),
-    # An identity within the quotes of another value is no identity.
+    # An identity within the quotes of another value does not count.
     (f'Subject="O=a;URI={AUDIT}"', ""),
     (f'Subject="O=a,URI={AUDIT}";URI={PAYMENTS}', "payments"),
     (f'Subject="O=\\",URI={AUDIT};";URI={PAYMENTS}', "payments"),
-    # Malformed headers name nobody.
+    # Malformed headers name no caller.
     (f'Subject="O=a;URI={AUDIT}', ""),
     (f"URI={AUDIT};", ""),
     (f"URI={AUDIT},", ""),

@@ -51,7 +51,7 @@ async def test_each_line_of_a_call_has_its_request_id_and_its_trace_id(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error of a defect tells the caller to name the request id, so a line must have it."""
-    # A logger keeps the output of its first line, and that of this test is closed at its end.
+    # A logger keeps the output of its first line, and this test's output is closed at its end.
     monkeypatch.setattr(boundary, "log", structlog.get_logger())
     try:
         telemetry.configure("payments", "0", "INFO")

@@ -13,7 +13,8 @@ def test_literals_are_lua() -> None:
 
 
 def test_the_tables_know_both_spellings_and_skip_the_path() -> None:
-    source = request_check.source(contracts.load())
+    rules = request_check.TokenRules(lifetime_s=900, skew_s=5, headers=("x-bp-subject",))
+    source = request_check.source(contracts.load(), rules)
     assert '["accountId"]={"accountId","string",false}' in source
     assert '["account_id"]={"accountId","string",false}' in source
     assert '["skip"]={["transferId"]=true}' in source

@@ -17,5 +17,5 @@ MALFORMED = ["", "R3", "r03", "R003", "C01", "R0\u0663", "R03\n", "R03 "]
 
 @pytest.mark.parametrize("code", [*DISHONOURED_OR_CONTESTED, *UNASSIGNED, *MALFORMED])
 def test_no_other_text_is_the_code_of_a_return(code: str) -> None:
-    """R61 to R77 are exchanged between the banks about a return, and are none themselves."""
+    """Banks exchange R61 to R77 about a return; these codes are not return codes themselves."""
     assert not return_code.is_valid(code)

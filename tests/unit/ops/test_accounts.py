@@ -18,8 +18,9 @@ def test_a_token_that_an_earlier_version_wrote_for_the_certificate_agent_is_remo
         serialization.NoEncryption(),
     )
     (tmp_path / CERT_AGENT).mkdir()
-    (tmp_path / CERT_AGENT / "token").write_text("of an earlier version")
+    for name in ("token", "token.draft"):
+        (tmp_path / CERT_AGENT / name).write_text("of an earlier version")
     accounts.write_all(tmp_path, key.decode())
     written = {file.parent.name for file in tmp_path.glob("*/token")}
     assert BPCTL in written
-    assert CERT_AGENT not in written
+    assert not (tmp_path / CERT_AGENT).exists()

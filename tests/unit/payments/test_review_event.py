@@ -15,7 +15,13 @@ def test_the_event_of_a_review_says_what_a_person_decided_and_what_that_did() ->
     reviewed = transfer(State.CANCELLING, version=3)
     decide_time = NOW + timedelta(hours=1)
     review = Review(
-        reviewed.transfer_id, "REFUSED", "CANCELLING", "eva", "unknown payee", decide_time
+        reviewed.transfer_id,
+        "REFUSED",
+        "CANCELLING",
+        "eva",
+        "unknown payee",
+        decide_time,
+        "eva (uid 1000)",
     )
     out = review_event(review, reviewed, new_id())
     assert out.event_type == "bp.payments.v1.TransferReviewed"
@@ -23,6 +29,7 @@ def test_the_event_of_a_review_says_what_a_person_decided_and_what_that_did() ->
     fact = event.transfer_reviewed
     assert (fact.decision, fact.effect) == (TransferReviewed.REFUSED, TransferReviewed.CANCELLING)
     assert (fact.reviewer, fact.note) == ("eva", "unknown payee")
+    assert fact.os_user == "eva (uid 1000)"
     assert event.metadata.occur_time.ToDatetime(decide_time.tzinfo) == decide_time
     assert event.metadata.aggregate_id == str(reviewed.transfer_id)
     # A review is no step of the transfer, whose versions count its steps without a gap.
@@ -32,4 +39,5 @@ def test_the_event_of_a_review_says_what_a_person_decided_and_what_that_did() ->
 def test_names_and_notes_of_reviewers_are_redacted_in_logs() -> None:
     fields = TransferReviewed.DESCRIPTOR.fields_by_name
     assert fields["reviewer"].GetOptions().debug_redact
+    assert fields["os_user"].GetOptions().debug_redact
     assert fields["note"].GetOptions().debug_redact

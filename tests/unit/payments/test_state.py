@@ -97,9 +97,12 @@ def test_a_return_after_settlement_is_paid_from_settlement_and_not_from_clearing
 
 
 def test_a_time_out_never_refunds() -> None:
-    rows = [row for (_, event), row in TABLE.rows.items() if event is Event.TIMED_OUT]
+    rows = {state: row for (state, event), row in TABLE.rows.items() if event is Event.TIMED_OUT}
     assert rows
-    assert not {row.to for row in rows} & CREDITED_BACK
+    assert not {row.to for row in rows.values()} & CREDITED_BACK
+    for state in rows:
+        _, step = after(transfer(state), Fact(Event.TIMED_OUT), NOW)
+        assert step.posting is None, "the money stays in clearing"
 
 
 def test_only_a_failed_transfer_frees_its_key() -> None:

@@ -181,7 +181,7 @@ def test_a_notice_under_an_id_that_the_bank_itself_gives_is_malformed(kind: str)
 
 @pytest.mark.parametrize("data", [{}, None, [], {"achTraceNumber": 7, "idempotencyKey": "a\0"}])
 def test_a_notice_of_an_unknown_type_is_read_with_its_whole_content(data: object) -> None:
-    """A new type of the clearing house is kept for a person, whatever its data look like."""
+    """A notice of a new type is kept for a person, whatever its data look like."""
     body = orjson.dumps({"id": "8f0f7d9e", "type": "transfer.noc", "data": data})
     notice = read_notice(body)
     assert (notice.type, notice.content) == ("transfer.noc", body)

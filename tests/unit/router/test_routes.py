@@ -6,6 +6,7 @@ import pytest
 from bp.notifications.v1.notification_pb2 import Template
 from bp.payments.v1.payments_errors_pb2 import PaymentsErrorReason
 from bp.payments.v1.payments_events_pb2 import PaymentEvent, TransferReviewed
+from bp.transfers.v1.transfers_errors_pb2 import TransfersErrorReason
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
 
 from services.chassis.kafka import BadMessage, Record
@@ -43,6 +44,14 @@ def test_a_declined_order_tells_nobody() -> None:
     event = PaymentEvent()
     event.metadata.customer_id = str(uuid.uuid4())
     event.transfer_declined.reason = PaymentsErrorReason.FRAUD_DECLINED
+    assert notifications_of(event) == []
+
+
+def test_a_declined_book_transfer_tells_nobody() -> None:
+    event = TransferEvent()
+    event.metadata.customer_id = str(uuid.uuid4())
+    event.book_transfer_declined.reason = TransfersErrorReason.ACCOUNT_FROZEN
+    assert "bp.transfers.v1.BookTransferDeclined" in ROUTES
     assert notifications_of(event) == []
 
 

@@ -33,7 +33,10 @@ def _default(settings: Any, name: str) -> float:
         ),
         (
             "transfers.v1.TransfersService/ListEntries",
-            [_default(TransfersSettings, "list_check_timeout_s")],
+            [
+                _default(TransfersSettings, "list_check_timeout_s"),
+                _default(TransfersSettings, "holders_timeout_s"),
+            ],
         ),
         (
             "payments.v1.PaymentsService/CreateInterbankTransfer",

@@ -22,13 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from bp.policy.v1 import policy_pb2 as bp_dot_policy_dot_v1_dot_policy__pb2
 from bp.type.v1 import account_ref_pb2 as bp_dot_type_dot_v1_dot_account__ref__pb2
 from bp.type.v1 import money_pb2 as bp_dot_type_dot_v1_dot_money__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62p/customers/v1/account.proto\x12\x0f\x62p.customers.v1\x1a\x1c\x62p/type/v1/account_ref.proto\x1a\x16\x62p/type/v1/money.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9c\x04\n\x07\x41\x63\x63ount\x12#\n\naccount_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03R\taccountId\x12%\n\x0b\x63ustomer_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\ncustomerId\x12@\n\x0c\x61\x63\x63ount_type\x18\x03 \x01(\x0e\x32\x17.bp.type.v1.AccountTypeB\x04\xe2\x41\x01\x03R\x0b\x61\x63\x63ountType\x12)\n\rcurrency_code\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03R\x0c\x63urrencyCode\x12:\n\x05state\x18\x05 \x01(\x0e\x32\x1e.bp.customers.v1.Account.StateB\x04\xe2\x41\x01\x03R\x05state\x12\x41\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12.\n\x0e\x61\x63\x63ount_number\x18\n \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x03R\raccountNumber\x12+\n\x0erouting_number\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03R\rroutingNumber\x12\x38\n\x07\x62\x61lance\x18\x0c \x01(\x0b\x32\x18.bp.customers.v1.BalanceB\x04\xe2\x41\x01\x03R\x07\x62\x61lance\"B\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\n\n\x06\x41\x43TIVE\x10\x01\x12\n\n\x06\x46ROZEN\x10\x02\x12\n\n\x06\x43LOSED\x10\x03\"\xb8\x01\n\x07\x42\x61lance\x12#\n\naccount_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03R\taccountId\x12\x35\n\tavailable\x18\x02 \x01(\x0b\x32\x11.bp.type.v1.MoneyB\x04\xe2\x41\x01\x03R\tavailable\x12/\n\x06ledger\x18\x03 \x01(\x0b\x32\x11.bp.type.v1.MoneyB\x04\xe2\x41\x01\x03R\x06ledger\x12 \n\x08position\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03R\x08positionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62p/customers/v1/account.proto\x12\x0f\x62p.customers.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1c\x62p/type/v1/account_ref.proto\x1a\x16\x62p/type/v1/money.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9c\x04\n\x07\x41\x63\x63ount\x12#\n\naccount_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03R\taccountId\x12%\n\x0b\x63ustomer_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03R\ncustomerId\x12@\n\x0c\x61\x63\x63ount_type\x18\x03 \x01(\x0e\x32\x17.bp.type.v1.AccountTypeB\x04\xe2\x41\x01\x03R\x0b\x61\x63\x63ountType\x12)\n\rcurrency_code\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03R\x0c\x63urrencyCode\x12:\n\x05state\x18\x05 \x01(\x0e\x32\x1e.bp.customers.v1.Account.StateB\x04\xe2\x41\x01\x03R\x05state\x12\x41\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12.\n\x0e\x61\x63\x63ount_number\x18\n \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x03R\raccountNumber\x12+\n\x0erouting_number\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03R\rroutingNumber\x12\x38\n\x07\x62\x61lance\x18\x0c \x01(\x0b\x32\x18.bp.customers.v1.BalanceB\x04\xe2\x41\x01\x03R\x07\x62\x61lance\"B\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\n\n\x06\x41\x43TIVE\x10\x01\x12\n\n\x06\x46ROZEN\x10\x02\x12\n\n\x06\x43LOSED\x10\x03\"\xb8\x01\n\x07\x42\x61lance\x12#\n\naccount_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03R\taccountId\x12\x35\n\tavailable\x18\x02 \x01(\x0b\x32\x11.bp.type.v1.MoneyB\x04\xe2\x41\x01\x03R\tavailable\x12/\n\x06ledger\x18\x03 \x01(\x0b\x32\x11.bp.type.v1.MoneyB\x04\xe2\x41\x01\x03R\x06ledger\x12 \n\x08position\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03R\x08position\"m\n\rAccountHolder\x12\x1f\n\x04name\x18\x01 \x01(\tB\x0b\x80\x01\x01\xe2\x41\x01\x03\xa8\xbb\x18\x01R\x04name\x12;\n\x15\x61\x63\x63ount_number_ending\x18\x02 \x01(\tB\x07\x80\x01\x01\xe2\x41\x01\x03R\x13\x61\x63\x63ountNumberEndingb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -61,10 +62,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BALANCE'].fields_by_name['ledger']._serialized_options = b'\342A\001\003'
   _globals['_BALANCE'].fields_by_name['position']._loaded_options = None
   _globals['_BALANCE'].fields_by_name['position']._serialized_options = b'\342A\001\003'
-  _globals['_ACCOUNT']._serialized_start=171
-  _globals['_ACCOUNT']._serialized_end=711
-  _globals['_ACCOUNT_STATE']._serialized_start=645
-  _globals['_ACCOUNT_STATE']._serialized_end=711
-  _globals['_BALANCE']._serialized_start=714
-  _globals['_BALANCE']._serialized_end=898
+  _globals['_ACCOUNTHOLDER'].fields_by_name['name']._loaded_options = None
+  _globals['_ACCOUNTHOLDER'].fields_by_name['name']._serialized_options = b'\200\001\001\342A\001\003\250\273\030\001'
+  _globals['_ACCOUNTHOLDER'].fields_by_name['account_number_ending']._loaded_options = None
+  _globals['_ACCOUNTHOLDER'].fields_by_name['account_number_ending']._serialized_options = b'\200\001\001\342A\001\003'
+  _globals['_ACCOUNT']._serialized_start=198
+  _globals['_ACCOUNT']._serialized_end=738
+  _globals['_ACCOUNT_STATE']._serialized_start=672
+  _globals['_ACCOUNT_STATE']._serialized_end=738
+  _globals['_BALANCE']._serialized_start=741
+  _globals['_BALANCE']._serialized_end=925
+  _globals['_ACCOUNTHOLDER']._serialized_start=927
+  _globals['_ACCOUNTHOLDER']._serialized_end=1036
 # @@protoc_insertion_point(module_scope)

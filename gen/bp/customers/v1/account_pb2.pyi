@@ -1,5 +1,6 @@
 import datetime
 
+from bp.policy.v1 import policy_pb2 as _policy_pb2
 from bp.type.v1 import account_ref_pb2 as _account_ref_pb2
 from bp.type.v1 import money_pb2 as _money_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
@@ -55,3 +56,11 @@ class Balance(_message.Message):
     ledger: _money_pb2.Money
     position: int
     def __init__(self, account_id: _Optional[str] = ..., available: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., ledger: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., position: _Optional[int] = ...) -> None: ...
+
+class AccountHolder(_message.Message):
+    __slots__ = ("name", "account_number_ending")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_NUMBER_ENDING_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    account_number_ending: str
+    def __init__(self, name: _Optional[str] = ..., account_number_ending: _Optional[str] = ...) -> None: ...

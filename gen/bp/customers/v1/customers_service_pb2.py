@@ -30,13 +30,17 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'bp/customers/v1/customers_service.proto\x12\x0f\x62p.customers.v1\x1a\x1d\x62p/customers/v1/account.proto\x1a\x1e\x62p/customers/v1/customer.proto\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"M\n\x16\x42\x61tchGetLocalesRequest\x12\x33\n\x0c\x63ustomer_ids\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xe8\x07\"\x05r\x03\xb0\x01\x01R\x0b\x63ustomerIds\"\xa6\x01\n\x17\x42\x61tchGetLocalesResponse\x12O\n\x07locales\x18\x01 \x03(\x0b\x32\x35.bp.customers.v1.BatchGetLocalesResponse.LocalesEntryR\x07locales\x1a:\n\x0cLocalesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x0e\n\x0cGetMeRequest\"F\n\rGetMeResponse\x12\x35\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x19.bp.customers.v1.CustomerR\x08\x63ustomer\"d\n\x13ListAccountsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"t\n\x14ListAccountsResponse\x12\x34\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x18.bp.customers.v1.AccountR\x08\x61\x63\x63ounts\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"u\n\x11GetBalanceRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12\x33\n\x11\x61t_least_position\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x0f\x61tLeastPosition\"H\n\x12GetBalanceResponse\x12\x32\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x18.bp.customers.v1.BalanceR\x07\x62\x61lance\"\xaa\x01\n\x11\x43heckDebitRequest\x12)\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ncustomerId\x12\'\n\naccount_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12\x41\n\x16\x64\x65stination_account_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x14\x64\x65stinationAccountId\"\xc7\x01\n\x12\x43heckDebitResponse\x12\x32\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x18.bp.customers.v1.AccountR\x07\x61\x63\x63ount\x12\x32\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x18.bp.customers.v1.BalanceR\x07\x62\x61lance\x12I\n\x13\x64\x65stination_account\x18\x03 \x01(\x0b\x32\x18.bp.customers.v1.AccountR\x12\x64\x65stinationAccount\"e\n\x17\x42\x61tchCheckDebitsRequest\x12J\n\x08requests\x18\x01 \x03(\x0b\x32\".bp.customers.v1.CheckDebitRequestB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64R\x08requests\"]\n\x18\x42\x61tchCheckDebitsResponse\x12\x41\n\tresponses\x18\x01 \x03(\x0b\x32#.bp.customers.v1.CheckDebitResponseR\tresponses2\xe5\x06\n\x10\x43ustomersService\x12\x88\x01\n\x05GetMe\x12\x1d.bp.customers.v1.GetMeRequest\x1a\x1e.bp.customers.v1.GetMeResponse\"@\x90\x02\x01\xa2\xbb\x18\x17\x08\x02\x12\raccounts:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x1c\x12\x10/v1/customers/meb\x08\x63ustomer\x12\x8f\x01\n\x0cListAccounts\x12$.bp.customers.v1.ListAccountsRequest\x1a%.bp.customers.v1.ListAccountsResponse\"2\x90\x02\x01\xa2\xbb\x18\x17\x08\x02\x12\raccounts:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/accounts\x12\x9f\x01\n\nGetBalance\x12\".bp.customers.v1.GetBalanceRequest\x1a#.bp.customers.v1.GetBalanceResponse\"H\x90\x02\x01\xa2\xbb\x18\x17\x08\x02\x12\raccounts:read*\x02\x08\x05\x30\x01\x82\xd3\xe4\x93\x02$\x12\x19/v1/balances/{account_id}b\x07\x62\x61lance\x12{\n\nCheckDebit\x12\".bp.customers.v1.CheckDebitRequest\x1a#.bp.customers.v1.CheckDebitResponse\"$\x90\x02\x01\xa2\xbb\x18\x1d\x08\x04\"\x08payments\"\ttransfers*\x02\x08\x04\x30\x04\x12\x8d\x01\n\x10\x42\x61tchCheckDebits\x12(.bp.customers.v1.BatchCheckDebitsRequest\x1a).bp.customers.v1.BatchCheckDebitsResponse\"$\x90\x02\x01\xa2\xbb\x18\x1d\x08\x04\"\x08payments\"\ttransfers*\x02\x08\x04\x30\x04\x12\x84\x01\n\x0f\x42\x61tchGetLocales\x12\'.bp.customers.v1.BatchGetLocalesRequest\x1a(.bp.customers.v1.BatchGetLocalesResponse\"\x1e\x90\x02\x01\xa2\xbb\x18\x17\x08\x04\"\rnotifications*\x02\x08\x02\x30\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'bp/customers/v1/customers_service.proto\x12\x0f\x62p.customers.v1\x1a\x1d\x62p/customers/v1/account.proto\x1a\x1e\x62p/customers/v1/customer.proto\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"J\n\x16\x42\x61tchGetHoldersRequest\x12\x30\n\x0b\x61\x63\x63ount_ids\x18\x01 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x64\"\x05r\x03\xb0\x01\x01R\naccountIds\"\xc6\x01\n\x17\x42\x61tchGetHoldersResponse\x12O\n\x07holders\x18\x01 \x03(\x0b\x32\x35.bp.customers.v1.BatchGetHoldersResponse.HoldersEntryR\x07holders\x1aZ\n\x0cHoldersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32\x1e.bp.customers.v1.AccountHolderR\x05value:\x02\x38\x01\"M\n\x16\x42\x61tchGetLocalesRequest\x12\x33\n\x0c\x63ustomer_ids\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xe8\x07\"\x05r\x03\xb0\x01\x01R\x0b\x63ustomerIds\"\xa6\x01\n\x17\x42\x61tchGetLocalesResponse\x12O\n\x07locales\x18\x01 \x03(\x0b\x32\x35.bp.customers.v1.BatchGetLocalesResponse.LocalesEntryR\x07locales\x1a:\n\x0cLocalesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x0e\n\x0cGetMeRequest\"F\n\rGetMeResponse\x12\x35\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x19.bp.customers.v1.CustomerR\x08\x63ustomer\"d\n\x13ListAccountsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"t\n\x14ListAccountsResponse\x12\x34\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x18.bp.customers.v1.AccountR\x08\x61\x63\x63ounts\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"u\n\x11GetBalanceRequest\x12+\n\naccount_id\x18\x01 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12\x33\n\x11\x61t_least_position\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x0f\x61tLeastPosition\"H\n\x12GetBalanceResponse\x12\x32\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x18.bp.customers.v1.BalanceR\x07\x62\x61lance\"\xaa\x01\n\x11\x43heckDebitRequest\x12)\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ncustomerId\x12\'\n\naccount_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\taccountId\x12\x41\n\x16\x64\x65stination_account_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x14\x64\x65stinationAccountId\"\xc7\x01\n\x12\x43heckDebitResponse\x12\x32\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x18.bp.customers.v1.AccountR\x07\x61\x63\x63ount\x12\x32\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x18.bp.customers.v1.BalanceR\x07\x62\x61lance\x12I\n\x13\x64\x65stination_account\x18\x03 \x01(\x0b\x32\x18.bp.customers.v1.AccountR\x12\x64\x65stinationAccount\"e\n\x17\x42\x61tchCheckDebitsRequest\x12J\n\x08requests\x18\x01 \x03(\x0b\x32\".bp.customers.v1.CheckDebitRequestB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64R\x08requests\"]\n\x18\x42\x61tchCheckDebitsResponse\x12\x41\n\tresponses\x18\x01 \x03(\x0b\x32#.bp.customers.v1.CheckDebitResponseR\tresponses2\xe8\x07\n\x10\x43ustomersService\x12\x88\x01\n\x05GetMe\x12\x1d.bp.customers.v1.GetMeRequest\x1a\x1e.bp.customers.v1.GetMeResponse\"@\x90\x02\x01\xa2\xbb\x18\x17\x08\x02\x12\raccounts:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x1c\x12\x10/v1/customers/meb\x08\x63ustomer\x12\x8f\x01\n\x0cListAccounts\x12$.bp.customers.v1.ListAccountsRequest\x1a%.bp.customers.v1.ListAccountsResponse\"2\x90\x02\x01\xa2\xbb\x18\x17\x08\x02\x12\raccounts:read*\x02\x08\x03\x30\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/accounts\x12\x9f\x01\n\nGetBalance\x12\".bp.customers.v1.GetBalanceRequest\x1a#.bp.customers.v1.GetBalanceResponse\"H\x90\x02\x01\xa2\xbb\x18\x17\x08\x02\x12\raccounts:read*\x02\x08\x05\x30\x01\x82\xd3\xe4\x93\x02$\x12\x19/v1/balances/{account_id}b\x07\x62\x61lance\x12{\n\nCheckDebit\x12\".bp.customers.v1.CheckDebitRequest\x1a#.bp.customers.v1.CheckDebitResponse\"$\x90\x02\x01\xa2\xbb\x18\x1d\x08\x04\"\x08payments\"\ttransfers*\x02\x08\x04\x30\x04\x12\x8d\x01\n\x10\x42\x61tchCheckDebits\x12(.bp.customers.v1.BatchCheckDebitsRequest\x1a).bp.customers.v1.BatchCheckDebitsResponse\"$\x90\x02\x01\xa2\xbb\x18\x1d\x08\x04\"\x08payments\"\ttransfers*\x02\x08\x04\x30\x04\x12\x84\x01\n\x0f\x42\x61tchGetLocales\x12\'.bp.customers.v1.BatchGetLocalesRequest\x1a(.bp.customers.v1.BatchGetLocalesResponse\"\x1e\x90\x02\x01\xa2\xbb\x18\x17\x08\x04\"\rnotifications*\x02\x08\x02\x30\x04\x12\x80\x01\n\x0f\x42\x61tchGetHolders\x12\'.bp.customers.v1.BatchGetHoldersRequest\x1a(.bp.customers.v1.BatchGetHoldersResponse\"\x1a\x90\x02\x01\xa2\xbb\x18\x13\x08\x04\"\ttransfers*\x02\x08\x02\x30\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.customers.v1.customers_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_BATCHGETHOLDERSREQUEST'].fields_by_name['account_ids']._loaded_options = None
+  _globals['_BATCHGETHOLDERSREQUEST'].fields_by_name['account_ids']._serialized_options = b'\272H\014\222\001\t\020d\"\005r\003\260\001\001'
+  _globals['_BATCHGETHOLDERSRESPONSE_HOLDERSENTRY']._loaded_options = None
+  _globals['_BATCHGETHOLDERSRESPONSE_HOLDERSENTRY']._serialized_options = b'8\001'
   _globals['_BATCHGETLOCALESREQUEST'].fields_by_name['customer_ids']._loaded_options = None
   _globals['_BATCHGETLOCALESREQUEST'].fields_by_name['customer_ids']._serialized_options = b'\272H\r\222\001\n\020\350\007\"\005r\003\260\001\001'
   _globals['_BATCHGETLOCALESRESPONSE_LOCALESENTRY']._loaded_options = None
@@ -69,32 +73,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CUSTOMERSSERVICE'].methods_by_name['BatchCheckDebits']._serialized_options = b'\220\002\001\242\273\030\035\010\004\"\010payments\"\ttransfers*\002\010\0040\004'
   _globals['_CUSTOMERSSERVICE'].methods_by_name['BatchGetLocales']._loaded_options = None
   _globals['_CUSTOMERSSERVICE'].methods_by_name['BatchGetLocales']._serialized_options = b'\220\002\001\242\273\030\027\010\004\"\rnotifications*\002\010\0020\004'
-  _globals['_BATCHGETLOCALESREQUEST']._serialized_start=242
-  _globals['_BATCHGETLOCALESREQUEST']._serialized_end=319
-  _globals['_BATCHGETLOCALESRESPONSE']._serialized_start=322
-  _globals['_BATCHGETLOCALESRESPONSE']._serialized_end=488
-  _globals['_BATCHGETLOCALESRESPONSE_LOCALESENTRY']._serialized_start=430
-  _globals['_BATCHGETLOCALESRESPONSE_LOCALESENTRY']._serialized_end=488
-  _globals['_GETMEREQUEST']._serialized_start=490
-  _globals['_GETMEREQUEST']._serialized_end=504
-  _globals['_GETMERESPONSE']._serialized_start=506
-  _globals['_GETMERESPONSE']._serialized_end=576
-  _globals['_LISTACCOUNTSREQUEST']._serialized_start=578
-  _globals['_LISTACCOUNTSREQUEST']._serialized_end=678
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=680
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=796
-  _globals['_GETBALANCEREQUEST']._serialized_start=798
-  _globals['_GETBALANCEREQUEST']._serialized_end=915
-  _globals['_GETBALANCERESPONSE']._serialized_start=917
-  _globals['_GETBALANCERESPONSE']._serialized_end=989
-  _globals['_CHECKDEBITREQUEST']._serialized_start=992
-  _globals['_CHECKDEBITREQUEST']._serialized_end=1162
-  _globals['_CHECKDEBITRESPONSE']._serialized_start=1165
-  _globals['_CHECKDEBITRESPONSE']._serialized_end=1364
-  _globals['_BATCHCHECKDEBITSREQUEST']._serialized_start=1366
-  _globals['_BATCHCHECKDEBITSREQUEST']._serialized_end=1467
-  _globals['_BATCHCHECKDEBITSRESPONSE']._serialized_start=1469
-  _globals['_BATCHCHECKDEBITSRESPONSE']._serialized_end=1562
-  _globals['_CUSTOMERSSERVICE']._serialized_start=1565
-  _globals['_CUSTOMERSSERVICE']._serialized_end=2434
+  _globals['_CUSTOMERSSERVICE'].methods_by_name['BatchGetHolders']._loaded_options = None
+  _globals['_CUSTOMERSSERVICE'].methods_by_name['BatchGetHolders']._serialized_options = b'\220\002\001\242\273\030\023\010\004\"\ttransfers*\002\010\0020\004'
+  _globals['_BATCHGETHOLDERSREQUEST']._serialized_start=242
+  _globals['_BATCHGETHOLDERSREQUEST']._serialized_end=316
+  _globals['_BATCHGETHOLDERSRESPONSE']._serialized_start=319
+  _globals['_BATCHGETHOLDERSRESPONSE']._serialized_end=517
+  _globals['_BATCHGETHOLDERSRESPONSE_HOLDERSENTRY']._serialized_start=427
+  _globals['_BATCHGETHOLDERSRESPONSE_HOLDERSENTRY']._serialized_end=517
+  _globals['_BATCHGETLOCALESREQUEST']._serialized_start=519
+  _globals['_BATCHGETLOCALESREQUEST']._serialized_end=596
+  _globals['_BATCHGETLOCALESRESPONSE']._serialized_start=599
+  _globals['_BATCHGETLOCALESRESPONSE']._serialized_end=765
+  _globals['_BATCHGETLOCALESRESPONSE_LOCALESENTRY']._serialized_start=707
+  _globals['_BATCHGETLOCALESRESPONSE_LOCALESENTRY']._serialized_end=765
+  _globals['_GETMEREQUEST']._serialized_start=767
+  _globals['_GETMEREQUEST']._serialized_end=781
+  _globals['_GETMERESPONSE']._serialized_start=783
+  _globals['_GETMERESPONSE']._serialized_end=853
+  _globals['_LISTACCOUNTSREQUEST']._serialized_start=855
+  _globals['_LISTACCOUNTSREQUEST']._serialized_end=955
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=957
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=1073
+  _globals['_GETBALANCEREQUEST']._serialized_start=1075
+  _globals['_GETBALANCEREQUEST']._serialized_end=1192
+  _globals['_GETBALANCERESPONSE']._serialized_start=1194
+  _globals['_GETBALANCERESPONSE']._serialized_end=1266
+  _globals['_CHECKDEBITREQUEST']._serialized_start=1269
+  _globals['_CHECKDEBITREQUEST']._serialized_end=1439
+  _globals['_CHECKDEBITRESPONSE']._serialized_start=1442
+  _globals['_CHECKDEBITRESPONSE']._serialized_end=1641
+  _globals['_BATCHCHECKDEBITSREQUEST']._serialized_start=1643
+  _globals['_BATCHCHECKDEBITSREQUEST']._serialized_end=1744
+  _globals['_BATCHCHECKDEBITSRESPONSE']._serialized_start=1746
+  _globals['_BATCHCHECKDEBITSRESPONSE']._serialized_end=1839
+  _globals['_CUSTOMERSSERVICE']._serialized_start=1842
+  _globals['_CUSTOMERSSERVICE']._serialized_end=2842
 # @@protoc_insertion_point(module_scope)

@@ -12,6 +12,25 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class BatchGetHoldersRequest(_message.Message):
+    __slots__ = ("account_ids",)
+    ACCOUNT_IDS_FIELD_NUMBER: _ClassVar[int]
+    account_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, account_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class BatchGetHoldersResponse(_message.Message):
+    __slots__ = ("holders",)
+    class HoldersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _account_pb2.AccountHolder
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_account_pb2.AccountHolder, _Mapping]] = ...) -> None: ...
+    HOLDERS_FIELD_NUMBER: _ClassVar[int]
+    holders: _containers.MessageMap[str, _account_pb2.AccountHolder]
+    def __init__(self, holders: _Optional[_Mapping[str, _account_pb2.AccountHolder]] = ...) -> None: ...
+
 class BatchGetLocalesRequest(_message.Message):
     __slots__ = ("customer_ids",)
     CUSTOMER_IDS_FIELD_NUMBER: _ClassVar[int]

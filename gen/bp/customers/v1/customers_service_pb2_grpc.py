@@ -65,6 +65,11 @@ class CustomersServiceStub:
                 request_serializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetLocalesRequest.SerializeToString,
                 response_deserializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetLocalesResponse.FromString,
                 _registered_method=True)
+        self.BatchGetHolders = channel.unary_unary(
+                '/bp.customers.v1.CustomersService/BatchGetHolders',
+                request_serializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetHoldersRequest.SerializeToString,
+                response_deserializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetHoldersResponse.FromString,
+                _registered_method=True)
 
 
 class CustomersServiceServicer:
@@ -114,6 +119,13 @@ class CustomersServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetHolders(self, request, context):
+        """Reads what a statement shows of the holders of accounts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CustomersServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -146,6 +158,11 @@ def add_CustomersServiceServicer_to_server(servicer, server):
                     servicer.BatchGetLocales,
                     request_deserializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetLocalesRequest.FromString,
                     response_serializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetLocalesResponse.SerializeToString,
+            ),
+            'BatchGetHolders': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetHolders,
+                    request_deserializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetHoldersRequest.FromString,
+                    response_serializer=bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetHoldersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -311,6 +328,33 @@ class CustomersService:
             '/bp.customers.v1.CustomersService/BatchGetLocales',
             bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetLocalesRequest.SerializeToString,
             bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetLocalesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetHolders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bp.customers.v1.CustomersService/BatchGetHolders',
+            bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetHoldersRequest.SerializeToString,
+            bp_dot_customers_dot_v1_dot_customers__service__pb2.BatchGetHoldersResponse.FromString,
             options,
             channel_credentials,
             insecure,

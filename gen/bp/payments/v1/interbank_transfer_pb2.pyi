@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class InterbankTransfer(_message.Message):
-    __slots__ = ("transfer_id", "account_id", "amount", "beneficiary", "memo", "state", "trace_number", "create_time", "update_time", "failure_reason", "return_code", "version", "etag", "submit_time", "complete_time", "return_time", "expected_settlement_date")
+    __slots__ = ("transfer_id", "account_id", "amount", "beneficiary", "memo", "state", "trace_number", "create_time", "update_time", "failure_reason", "return_code", "version", "etag", "submit_time", "complete_time", "return_time", "expected_settlement_date", "cancel_requester")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[InterbankTransfer.State]
@@ -35,6 +35,14 @@ class InterbankTransfer(_message.Message):
     RETURNED: InterbankTransfer.State
     FAILED: InterbankTransfer.State
     CANCELLED: InterbankTransfer.State
+    class Requester(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        REQUESTER_UNSPECIFIED: _ClassVar[InterbankTransfer.Requester]
+        CUSTOMER: _ClassVar[InterbankTransfer.Requester]
+        BANK: _ClassVar[InterbankTransfer.Requester]
+    REQUESTER_UNSPECIFIED: InterbankTransfer.Requester
+    CUSTOMER: InterbankTransfer.Requester
+    BANK: InterbankTransfer.Requester
     TRANSFER_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +60,7 @@ class InterbankTransfer(_message.Message):
     COMPLETE_TIME_FIELD_NUMBER: _ClassVar[int]
     RETURN_TIME_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_SETTLEMENT_DATE_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_REQUESTER_FIELD_NUMBER: _ClassVar[int]
     transfer_id: str
     account_id: str
     amount: _money_pb2.Money
@@ -69,4 +78,5 @@ class InterbankTransfer(_message.Message):
     complete_time: _timestamp_pb2.Timestamp
     return_time: _timestamp_pb2.Timestamp
     expected_settlement_date: str
-    def __init__(self, transfer_id: _Optional[str] = ..., account_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., beneficiary: _Optional[_Union[_account_ref_pb2.AccountRef, _Mapping]] = ..., memo: _Optional[str] = ..., state: _Optional[_Union[InterbankTransfer.State, str]] = ..., trace_number: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure_reason: _Optional[str] = ..., return_code: _Optional[str] = ..., version: _Optional[int] = ..., etag: _Optional[str] = ..., submit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., return_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expected_settlement_date: _Optional[str] = ...) -> None: ...
+    cancel_requester: InterbankTransfer.Requester
+    def __init__(self, transfer_id: _Optional[str] = ..., account_id: _Optional[str] = ..., amount: _Optional[_Union[_money_pb2.Money, _Mapping]] = ..., beneficiary: _Optional[_Union[_account_ref_pb2.AccountRef, _Mapping]] = ..., memo: _Optional[str] = ..., state: _Optional[_Union[InterbankTransfer.State, str]] = ..., trace_number: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failure_reason: _Optional[str] = ..., return_code: _Optional[str] = ..., version: _Optional[int] = ..., etag: _Optional[str] = ..., submit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., return_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expected_settlement_date: _Optional[str] = ..., cancel_requester: _Optional[_Union[InterbankTransfer.Requester, str]] = ...) -> None: ...

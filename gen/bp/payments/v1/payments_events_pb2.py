@@ -29,9 +29,10 @@ from bp.payments.v1 import payments_errors_pb2 as bp_dot_payments_dot_v1_dot_pay
 from bp.policy.v1 import policy_pb2 as bp_dot_policy_dot_v1_dot_policy__pb2
 from bp.type.v1 import account_ref_pb2 as bp_dot_type_dot_v1_dot_account__ref__pb2
 from bp.type.v1 import money_pb2 as bp_dot_type_dot_v1_dot_money__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$bp/payments/v1/payments_events.proto\x12\x0e\x62p.payments.v1\x1a\x17\x62p/event/v1/event.proto\x1a\x18\x62p/event/v1/topics.proto\x1a\'bp/payments/v1/interbank_transfer.proto\x1a$bp/payments/v1/payments_errors.proto\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1c\x62p/type/v1/account_ref.proto\x1a\x16\x62p/type/v1/money.proto\"\xd4\x08\n\x0cPaymentEvent\x12\x36\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.bp.event.v1.EventMetadataR\x08metadata\x12L\n\x10transfer_debited\x18\x02 \x01(\x0b\x32\x1f.bp.payments.v1.TransferDebitedH\x00R\x0ftransferDebited\x12R\n\x12transfer_submitted\x18\x03 \x01(\x0b\x32!.bp.payments.v1.TransferSubmittedH\x00R\x11transferSubmitted\x12R\n\x12transfer_completed\x18\x04 \x01(\x0b\x32!.bp.payments.v1.TransferCompletedH\x00R\x11transferCompleted\x12I\n\x0ftransfer_failed\x18\x05 \x01(\x0b\x32\x1e.bp.payments.v1.TransferFailedH\x00R\x0etransferFailed\x12O\n\x11transfer_returned\x18\x06 \x01(\x0b\x32 .bp.payments.v1.TransferReturnedH\x00R\x10transferReturned\x12R\n\x12transfer_cancelled\x18\x07 \x01(\x0b\x32!.bp.payments.v1.TransferCancelledH\x00R\x11transferCancelled\x12\x62\n\x18transfer_outcome_unknown\x18\x08 \x01(\x0b\x32&.bp.payments.v1.TransferOutcomeUnknownH\x00R\x16transferOutcomeUnknown\x12\x65\n\x19transfer_cancel_requested\x18\t \x01(\x0b\x32\'.bp.payments.v1.TransferCancelRequestedH\x00R\x17transferCancelRequested\x12_\n\x17transfer_cancel_refused\x18\n \x01(\x0b\x32%.bp.payments.v1.TransferCancelRefusedH\x00R\x15transferCancelRefused\x12O\n\x11transfer_declined\x18\x0b \x01(\x0b\x32 .bp.payments.v1.TransferDeclinedH\x00R\x10transferDeclined\x12O\n\x11transfer_reviewed\x18\x0c \x01(\x0b\x32 .bp.payments.v1.TransferReviewedH\x00R\x10transferReviewed\x12I\n\x11\x61\x63\x63ount_positions\x18\x0f \x03(\x0b\x32\x1c.bp.event.v1.AccountPositionR\x10\x61\x63\x63ountPositions:\x04\xf8\xbb\x18\x01\x42\x07\n\x05\x65vent\"m\n\x0fTransferDebited\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\x12\x1b\n\tin_review\x18\x02 \x01(\x08R\x08inReview\"R\n\x11TransferSubmitted\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\"R\n\x11TransferCompleted\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\"O\n\x0eTransferFailed\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\"Q\n\x10TransferReturned\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\"\x96\x01\n\x11TransferCancelled\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\x12\x42\n\x0crequested_by\x18\x02 \x01(\x0e\x32\x1f.bp.payments.v1.CancelRequesterR\x0brequestedBy\"W\n\x16TransferOutcomeUnknown\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\"\x9c\x01\n\x17TransferCancelRequested\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\x12\x42\n\x0crequested_by\x18\x02 \x01(\x0e\x32\x1f.bp.payments.v1.CancelRequesterR\x0brequestedBy\"\x9a\x01\n\x15TransferCancelRefused\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\x12\x42\n\x0crequested_by\x18\x02 \x01(\x0e\x32\x1f.bp.payments.v1.CancelRequesterR\x0brequestedBy\"\x85\x02\n\x10TransferDeclined\x12\x1d\n\naccount_id\x18\x01 \x01(\tR\taccountId\x12)\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x11.bp.type.v1.MoneyR\x06\x61mount\x12\x38\n\x0b\x62\x65neficiary\x18\x03 \x01(\x0b\x32\x16.bp.type.v1.AccountRefR\x0b\x62\x65neficiary\x12;\n\x06reason\x18\x04 \x01(\x0e\x32#.bp.payments.v1.PaymentsErrorReasonR\x06reason\x12\x30\n\x14\x66raud_transaction_id\x18\x05 \x01(\tR\x12\x66raudTransactionId\"\xf6\x02\n\x10TransferReviewed\x12\x45\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32).bp.payments.v1.TransferReviewed.DecisionR\x08\x64\x65\x63ision\x12?\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\'.bp.payments.v1.TransferReviewed.EffectR\x06\x65\x66\x66\x65\x63t\x12#\n\x08reviewer\x18\x03 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x01R\x08reviewer\x12\x1b\n\x04note\x18\x04 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x03R\x04note\">\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x43LEARED\x10\x01\x12\x0b\n\x07REFUSED\x10\x02\"X\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x08\n\x04NONE\x10\x01\x12\x0e\n\nCANCELLING\x10\x02\x12\x0c\n\x08TOO_LATE\x10\x03\x12\x0e\n\nNOT_NEEDED\x10\x04*K\n\x0f\x43\x61ncelRequester\x12 \n\x1c\x43\x41NCEL_REQUESTER_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x43USTOMER\x10\x01\x12\x08\n\x04\x42\x41NK\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$bp/payments/v1/payments_events.proto\x12\x0e\x62p.payments.v1\x1a\x17\x62p/event/v1/event.proto\x1a\x18\x62p/event/v1/topics.proto\x1a\'bp/payments/v1/interbank_transfer.proto\x1a$bp/payments/v1/payments_errors.proto\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1c\x62p/type/v1/account_ref.proto\x1a\x16\x62p/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb5\t\n\x0cPaymentEvent\x12\x36\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.bp.event.v1.EventMetadataR\x08metadata\x12L\n\x10transfer_debited\x18\x02 \x01(\x0b\x32\x1f.bp.payments.v1.TransferDebitedH\x00R\x0ftransferDebited\x12R\n\x12transfer_submitted\x18\x03 \x01(\x0b\x32!.bp.payments.v1.TransferSubmittedH\x00R\x11transferSubmitted\x12R\n\x12transfer_completed\x18\x04 \x01(\x0b\x32!.bp.payments.v1.TransferCompletedH\x00R\x11transferCompleted\x12I\n\x0ftransfer_failed\x18\x05 \x01(\x0b\x32\x1e.bp.payments.v1.TransferFailedH\x00R\x0etransferFailed\x12O\n\x11transfer_returned\x18\x06 \x01(\x0b\x32 .bp.payments.v1.TransferReturnedH\x00R\x10transferReturned\x12R\n\x12transfer_cancelled\x18\x07 \x01(\x0b\x32!.bp.payments.v1.TransferCancelledH\x00R\x11transferCancelled\x12\x62\n\x18transfer_outcome_unknown\x18\x08 \x01(\x0b\x32&.bp.payments.v1.TransferOutcomeUnknownH\x00R\x16transferOutcomeUnknown\x12\x65\n\x19transfer_cancel_requested\x18\t \x01(\x0b\x32\'.bp.payments.v1.TransferCancelRequestedH\x00R\x17transferCancelRequested\x12_\n\x17transfer_cancel_refused\x18\n \x01(\x0b\x32%.bp.payments.v1.TransferCancelRefusedH\x00R\x15transferCancelRefused\x12O\n\x11transfer_declined\x18\x0b \x01(\x0b\x32 .bp.payments.v1.TransferDeclinedH\x00R\x10transferDeclined\x12O\n\x11transfer_reviewed\x18\x0c \x01(\x0b\x32 .bp.payments.v1.TransferReviewedH\x00R\x10transferReviewed\x12_\n\x17\x66urther_orders_declined\x18\r \x01(\x0b\x32%.bp.payments.v1.FurtherOrdersDeclinedH\x00R\x15\x66urtherOrdersDeclined\x12I\n\x11\x61\x63\x63ount_positions\x18\x0f \x03(\x0b\x32\x1c.bp.event.v1.AccountPositionR\x10\x61\x63\x63ountPositions:\x04\xf8\xbb\x18\x01\x42\x07\n\x05\x65vent\"m\n\x0fTransferDebited\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\x12\x1b\n\tin_review\x18\x02 \x01(\x08R\x08inReview\"R\n\x11TransferSubmitted\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\"R\n\x11TransferCompleted\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\"O\n\x0eTransferFailed\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\"Q\n\x10TransferReturned\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\"\x96\x01\n\x11TransferCancelled\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\x12\x42\n\x0crequested_by\x18\x02 \x01(\x0e\x32\x1f.bp.payments.v1.CancelRequesterR\x0brequestedBy\"W\n\x16TransferOutcomeUnknown\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\"\x9c\x01\n\x17TransferCancelRequested\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\x12\x42\n\x0crequested_by\x18\x02 \x01(\x0e\x32\x1f.bp.payments.v1.CancelRequesterR\x0brequestedBy\"\x9a\x01\n\x15TransferCancelRefused\x12=\n\x08transfer\x18\x01 \x01(\x0b\x32!.bp.payments.v1.InterbankTransferR\x08transfer\x12\x42\n\x0crequested_by\x18\x02 \x01(\x0e\x32\x1f.bp.payments.v1.CancelRequesterR\x0brequestedBy\"\x85\x02\n\x10TransferDeclined\x12\x1d\n\naccount_id\x18\x01 \x01(\tR\taccountId\x12)\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x11.bp.type.v1.MoneyR\x06\x61mount\x12\x38\n\x0b\x62\x65neficiary\x18\x03 \x01(\x0b\x32\x16.bp.type.v1.AccountRefR\x0b\x62\x65neficiary\x12;\n\x06reason\x18\x04 \x01(\x0e\x32#.bp.payments.v1.PaymentsErrorReasonR\x06reason\x12\x30\n\x14\x66raud_transaction_id\x18\x05 \x01(\tR\x12\x66raudTransactionId\"\xab\x01\n\x15\x46urtherOrdersDeclined\x12\x42\n\x0fhour_start_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rhourStartTime\x12\'\n\x0frecorded_orders\x18\x02 \x01(\x03R\x0erecordedOrders\x12%\n\x0e\x66urther_orders\x18\x03 \x01(\x03R\rfurtherOrders\"\x98\x03\n\x10TransferReviewed\x12\x45\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32).bp.payments.v1.TransferReviewed.DecisionR\x08\x64\x65\x63ision\x12?\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\'.bp.payments.v1.TransferReviewed.EffectR\x06\x65\x66\x66\x65\x63t\x12#\n\x08reviewer\x18\x03 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x01R\x08reviewer\x12\x1b\n\x04note\x18\x04 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x03R\x04note\x12 \n\x07os_user\x18\x05 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x01R\x06osUser\">\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x43LEARED\x10\x01\x12\x0b\n\x07REFUSED\x10\x02\"X\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x08\n\x04NONE\x10\x01\x12\x0e\n\nCANCELLING\x10\x02\x12\x0c\n\x08TOO_LATE\x10\x03\x12\x0e\n\nNOT_NEEDED\x10\x04*K\n\x0f\x43\x61ncelRequester\x12 \n\x1c\x43\x41NCEL_REQUESTER_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x43USTOMER\x10\x01\x12\x08\n\x04\x42\x41NK\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,34 +45,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRANSFERREVIEWED'].fields_by_name['reviewer']._serialized_options = b'\200\001\001\250\273\030\001'
   _globals['_TRANSFERREVIEWED'].fields_by_name['note']._loaded_options = None
   _globals['_TRANSFERREVIEWED'].fields_by_name['note']._serialized_options = b'\200\001\001\250\273\030\003'
-  _globals['_CANCELREQUESTER']._serialized_start=3020
-  _globals['_CANCELREQUESTER']._serialized_end=3095
-  _globals['_PAYMENTEVENT']._serialized_start=268
-  _globals['_PAYMENTEVENT']._serialized_end=1376
-  _globals['_TRANSFERDEBITED']._serialized_start=1378
-  _globals['_TRANSFERDEBITED']._serialized_end=1487
-  _globals['_TRANSFERSUBMITTED']._serialized_start=1489
-  _globals['_TRANSFERSUBMITTED']._serialized_end=1571
-  _globals['_TRANSFERCOMPLETED']._serialized_start=1573
-  _globals['_TRANSFERCOMPLETED']._serialized_end=1655
-  _globals['_TRANSFERFAILED']._serialized_start=1657
-  _globals['_TRANSFERFAILED']._serialized_end=1736
-  _globals['_TRANSFERRETURNED']._serialized_start=1738
-  _globals['_TRANSFERRETURNED']._serialized_end=1819
-  _globals['_TRANSFERCANCELLED']._serialized_start=1822
-  _globals['_TRANSFERCANCELLED']._serialized_end=1972
-  _globals['_TRANSFEROUTCOMEUNKNOWN']._serialized_start=1974
-  _globals['_TRANSFEROUTCOMEUNKNOWN']._serialized_end=2061
-  _globals['_TRANSFERCANCELREQUESTED']._serialized_start=2064
-  _globals['_TRANSFERCANCELREQUESTED']._serialized_end=2220
-  _globals['_TRANSFERCANCELREFUSED']._serialized_start=2223
-  _globals['_TRANSFERCANCELREFUSED']._serialized_end=2377
-  _globals['_TRANSFERDECLINED']._serialized_start=2380
-  _globals['_TRANSFERDECLINED']._serialized_end=2641
-  _globals['_TRANSFERREVIEWED']._serialized_start=2644
-  _globals['_TRANSFERREVIEWED']._serialized_end=3018
-  _globals['_TRANSFERREVIEWED_DECISION']._serialized_start=2866
-  _globals['_TRANSFERREVIEWED_DECISION']._serialized_end=2928
-  _globals['_TRANSFERREVIEWED_EFFECT']._serialized_start=2930
-  _globals['_TRANSFERREVIEWED_EFFECT']._serialized_end=3018
+  _globals['_TRANSFERREVIEWED'].fields_by_name['os_user']._loaded_options = None
+  _globals['_TRANSFERREVIEWED'].fields_by_name['os_user']._serialized_options = b'\200\001\001\250\273\030\001'
+  _globals['_CANCELREQUESTER']._serialized_start=3358
+  _globals['_CANCELREQUESTER']._serialized_end=3433
+  _globals['_PAYMENTEVENT']._serialized_start=301
+  _globals['_PAYMENTEVENT']._serialized_end=1506
+  _globals['_TRANSFERDEBITED']._serialized_start=1508
+  _globals['_TRANSFERDEBITED']._serialized_end=1617
+  _globals['_TRANSFERSUBMITTED']._serialized_start=1619
+  _globals['_TRANSFERSUBMITTED']._serialized_end=1701
+  _globals['_TRANSFERCOMPLETED']._serialized_start=1703
+  _globals['_TRANSFERCOMPLETED']._serialized_end=1785
+  _globals['_TRANSFERFAILED']._serialized_start=1787
+  _globals['_TRANSFERFAILED']._serialized_end=1866
+  _globals['_TRANSFERRETURNED']._serialized_start=1868
+  _globals['_TRANSFERRETURNED']._serialized_end=1949
+  _globals['_TRANSFERCANCELLED']._serialized_start=1952
+  _globals['_TRANSFERCANCELLED']._serialized_end=2102
+  _globals['_TRANSFEROUTCOMEUNKNOWN']._serialized_start=2104
+  _globals['_TRANSFEROUTCOMEUNKNOWN']._serialized_end=2191
+  _globals['_TRANSFERCANCELREQUESTED']._serialized_start=2194
+  _globals['_TRANSFERCANCELREQUESTED']._serialized_end=2350
+  _globals['_TRANSFERCANCELREFUSED']._serialized_start=2353
+  _globals['_TRANSFERCANCELREFUSED']._serialized_end=2507
+  _globals['_TRANSFERDECLINED']._serialized_start=2510
+  _globals['_TRANSFERDECLINED']._serialized_end=2771
+  _globals['_FURTHERORDERSDECLINED']._serialized_start=2774
+  _globals['_FURTHERORDERSDECLINED']._serialized_end=2945
+  _globals['_TRANSFERREVIEWED']._serialized_start=2948
+  _globals['_TRANSFERREVIEWED']._serialized_end=3356
+  _globals['_TRANSFERREVIEWED_DECISION']._serialized_start=3204
+  _globals['_TRANSFERREVIEWED_DECISION']._serialized_end=3266
+  _globals['_TRANSFERREVIEWED_EFFECT']._serialized_start=3268
+  _globals['_TRANSFERREVIEWED_EFFECT']._serialized_end=3356
 # @@protoc_insertion_point(module_scope)

@@ -25,9 +25,11 @@ _sym_db = _symbol_database.Default()
 from bp.event.v1 import event_pb2 as bp_dot_event_dot_v1_dot_event__pb2
 from bp.event.v1 import topics_pb2 as bp_dot_event_dot_v1_dot_topics__pb2
 from bp.transfers.v1 import book_transfer_pb2 as bp_dot_transfers_dot_v1_dot_book__transfer__pb2
+from bp.transfers.v1 import transfers_errors_pb2 as bp_dot_transfers_dot_v1_dot_transfers__errors__pb2
+from bp.type.v1 import money_pb2 as bp_dot_type_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&bp/transfers/v1/transfers_events.proto\x12\x0f\x62p.transfers.v1\x1a\x17\x62p/event/v1/event.proto\x1a\x18\x62p/event/v1/topics.proto\x1a#bp/transfers/v1/book_transfer.proto\"\xfa\x01\n\rTransferEvent\x12\x36\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.bp.event.v1.EventMetadataR\x08metadata\x12W\n\x14\x62ook_transfer_posted\x18\x02 \x01(\x0b\x32#.bp.transfers.v1.BookTransferPostedH\x00R\x12\x62ookTransferPosted\x12I\n\x11\x61\x63\x63ount_positions\x18\x0f \x03(\x0b\x32\x1c.bp.event.v1.AccountPositionR\x10\x61\x63\x63ountPositions:\x04\xf8\xbb\x18\x02\x42\x07\n\x05\x65vent\"\x87\x01\n\x12\x42ookTransferPosted\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\x12\x36\n\x17\x64\x65stination_customer_id\x18\x02 \x01(\tR\x15\x64\x65stinationCustomerIdb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&bp/transfers/v1/transfers_events.proto\x12\x0f\x62p.transfers.v1\x1a\x17\x62p/event/v1/event.proto\x1a\x18\x62p/event/v1/topics.proto\x1a#bp/transfers/v1/book_transfer.proto\x1a&bp/transfers/v1/transfers_errors.proto\x1a\x16\x62p/type/v1/money.proto\"\xd9\x02\n\rTransferEvent\x12\x36\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.bp.event.v1.EventMetadataR\x08metadata\x12W\n\x14\x62ook_transfer_posted\x18\x02 \x01(\x0b\x32#.bp.transfers.v1.BookTransferPostedH\x00R\x12\x62ookTransferPosted\x12]\n\x16\x62ook_transfer_declined\x18\x03 \x01(\x0b\x32%.bp.transfers.v1.BookTransferDeclinedH\x00R\x14\x62ookTransferDeclined\x12I\n\x11\x61\x63\x63ount_positions\x18\x0f \x03(\x0b\x32\x1c.bp.event.v1.AccountPositionR\x10\x61\x63\x63ountPositions:\x04\xf8\xbb\x18\x02\x42\x07\n\x05\x65vent\"\x87\x01\n\x12\x42ookTransferPosted\x12\x39\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.bp.transfers.v1.BookTransferR\x08transfer\x12\x36\n\x17\x64\x65stination_customer_id\x18\x02 \x01(\tR\x15\x64\x65stinationCustomerId\"\xf0\x01\n\x14\x42ookTransferDeclined\x12\x1d\n\naccount_id\x18\x01 \x01(\tR\taccountId\x12\x34\n\x16\x64\x65stination_account_id\x18\x02 \x01(\tR\x14\x64\x65stinationAccountId\x12)\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x11.bp.type.v1.MoneyR\x06\x61mount\x12=\n\x06reason\x18\x04 \x01(\x0e\x32%.bp.transfers.v1.TransfersErrorReasonR\x06reason\x12\x19\n\x08order_id\x18\x05 \x01(\tR\x07orderIdb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +38,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRANSFEREVENT']._loaded_options = None
   _globals['_TRANSFEREVENT']._serialized_options = b'\370\273\030\002'
-  _globals['_TRANSFEREVENT']._serialized_start=148
-  _globals['_TRANSFEREVENT']._serialized_end=398
-  _globals['_BOOKTRANSFERPOSTED']._serialized_start=401
-  _globals['_BOOKTRANSFERPOSTED']._serialized_end=536
+  _globals['_TRANSFEREVENT']._serialized_start=212
+  _globals['_TRANSFEREVENT']._serialized_end=557
+  _globals['_BOOKTRANSFERPOSTED']._serialized_start=560
+  _globals['_BOOKTRANSFERPOSTED']._serialized_end=695
+  _globals['_BOOKTRANSFERDECLINED']._serialized_start=698
+  _globals['_BOOKTRANSFERDECLINED']._serialized_end=938
 # @@protoc_insertion_point(module_scope)

@@ -134,7 +134,7 @@ def _filters(edge: model.Edge) -> list[hcm.HttpFilter]:
         http_filter(names.RBAC, rbac_filter.Rbac()),
         class_limit(edge),
         http_filter(names.BUFFER, buffer.Buffer(max_request_bytes=edge.limits.body_bytes)),
-        request_check_filter(edge.contracts),
+        request_check_filter(edge),
         transcoder_filter(edge),
         router_filter(),
     ]

@@ -1,6 +1,5 @@
 """Envoy's own error responses at the gateway, as google.rpc.Status in JSON: never plain text."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -8,13 +7,12 @@ from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
-from envoy_data_plane.envoy.type.matcher import v3 as matcher
 
-from gateway.replies import FALLBACK, REPLIES, GatewayReply, status_json
+from gateway.replies import CHALLENGE, FALLBACK, REPLIES, GatewayReply, status_json
 from mesh.controlplane import model
 from mesh.controlplane.translate.edge import names
 from mesh.controlplane.translate.http import cel_filter
-from mesh.controlplane.translate.parts import header, struct
+from mesh.controlplane.translate.parts import exact, header, struct
 
 _JSON = "application/json"
 _MALFORMED = 400
@@ -23,8 +21,6 @@ _FORBIDDEN = 403
 _NOT_IMPLEMENTED = 501
 _UNAVAILABLE = 503
 _ERRORS_FROM = 400
-_CHALLENGE = 'Bearer realm="api.bp.example"'
-"""Replaces Envoy's challenge, whose realm is the caller's URL, unescaped quotes included."""
 _NO_KEYS = "Jwks_remote_fetch_is_failed"
 """The detail that Envoy's token filter gives when it could not fetch the provider's key set."""
 
@@ -70,16 +66,8 @@ def _mappers() -> Iterator[hcm.ResponseMapper]:
 
 
 def _readable(policy: model.Cors, plain: hcm.ResponseMapper) -> hcm.ResponseMapper:
-    """Return the mapper for requests from an allowed origin: its browser lets the app read it."""
-    allowed = route.HeaderMatcher(
-        name="origin",
-        string_match=matcher.StringMatcher(
-            safe_regex=matcher.RegexMatcher(
-                regex="|".join(re.escape(origin) for origin in policy.allow_origins)
-            )
-        ),
-    )
-    from_app = accesslog.AccessLogFilter(header_filter=accesslog.HeaderFilter(header=allowed))
+    """Return the mapper for requests from an allowed origin, so that the app may read the reply."""
+    from_app = _from_any_of(policy.allow_origins)
     both = [from_app, plain.filter] if plain.filter else [from_app]
     return replace(
         plain,
@@ -92,6 +80,21 @@ def _readable(policy: model.Cors, plain: hcm.ResponseMapper) -> hcm.ResponseMapp
     )
 
 
+def _from_any_of(origins: tuple[str, ...]) -> accesslog.AccessLogFilter:
+    """Match each origin on its own: Envoy limits the size of a regular expression."""
+    each = [
+        accesslog.AccessLogFilter(
+            header_filter=accesslog.HeaderFilter(
+                header=route.HeaderMatcher(name="origin", string_match=exact(origin))
+            )
+        )
+        for origin in origins
+    ]
+    if len(each) == 1:
+        return each[0]
+    return accesslog.AccessLogFilter(or_filter=accesslog.OrFilter(filters=each))
+
+
 def _mapper(reply: GatewayReply, applies: accesslog.AccessLogFilter) -> hcm.ResponseMapper:
     # The reason and message of a 403 depend on the route: a customer lacks a scope, a partner
     # lacks an accepted certificate.
@@ -101,7 +104,8 @@ def _mapper(reply: GatewayReply, applies: accesslog.AccessLogFilter) -> hcm.Resp
         reply = replace(reply, **texts)
     headers = [header("retry-after", str(reply.retry_after_s))] if reply.retry_after_s else []
     if reply.http == _UNAUTHENTICATED:
-        headers.append(header("www-authenticate", _CHALLENGE))
+        # It replaces Envoy's challenge, whose realm is the caller's URL, unescaped quotes included.
+        headers.append(header("www-authenticate", CHALLENGE))
     return hcm.ResponseMapper(
         filter=applies,
         body_format_override=core.SubstitutionFormatString(

@@ -1,5 +1,8 @@
 """The gateway's Envoy routes: one for each REST binding, with everything its policy requires."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.rbac import v3 as rbac
 from envoy_data_plane.envoy.config.route import v3 as route
@@ -24,6 +27,7 @@ _BUCKETS = {
     Audience.PUBLIC: names.ADDRESS_CLASS,
 }
 """Whose bucket a request uses, by the audience of its method."""
+_GET, _HEAD = "GET", "HEAD"
 
 
 def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
@@ -35,6 +39,7 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
         routes=[
             _two_hosts(),
             *(_route(edge, each, retries[each.deployable]) for each in edge.routes),
+            *_head_routes(edge, retries),
             *_options_routes(edge.routes),
             *_unknown_preflights(edge),
             *_refusals(edge.routes),
@@ -65,6 +70,19 @@ def _route(edge: model.Edge, each: GatewayRoute, retry: model.Retry | None) -> r
         metadata=_metadata(each),
         typed_per_filter_config=_per_filter(edge, each),
     )
+
+
+def _head_routes(edge: model.Edge, retries: Mapping[str, model.Retry | None]) -> list[route.Route]:
+    """Let HEAD pass where GET does (RFC 9110, 9.1); the Lua filter then turns it into a GET."""
+    return [
+        replace(
+            _route(edge, each, retries[each.deployable]),
+            name=f"{_HEAD} {each.name}",
+            match=_match(each, _HEAD),
+        )
+        for each in edge.routes
+        if each.verb == _GET
+    ]
 
 
 def _metadata(each: GatewayRoute) -> core.Metadata:
@@ -163,7 +181,7 @@ def _options_routes(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
 
 
 def _unknown_preflights(edge: model.Edge) -> list[route.Route]:
-    """Let the CORS filter answer a preflight of an unknown path: a browser then shows the 404.
+    """Let the CORS filter answer a preflight of an unknown path, so that the app can read the 404.
 
     The filter answers every request that these routes match, so none reaches the cluster.
     """
@@ -230,7 +248,8 @@ def _by_template(routes: tuple[GatewayRoute, ...]) -> dict[str, GatewayRoute]:
 
 
 def _verbs(routes: tuple[GatewayRoute, ...], template: str) -> str:
-    return ", ".join([*sorted({e.verb for e in routes if e.template == template}), "OPTIONS"])
+    verbs = {each.verb for each in routes if each.template == template}
+    return ", ".join([*sorted(verbs | ({_HEAD} if _GET in verbs else set())), "OPTIONS"])
 
 
 def _cors(edge: model.Edge) -> cors.CorsPolicy:

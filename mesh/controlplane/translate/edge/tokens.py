@@ -9,6 +9,7 @@ from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 
+from gateway.request_check import TokenRules
 from mesh.controlplane import model
 from mesh.controlplane.translate.clusters import partner_cluster_name
 from mesh.controlplane.translate.edge import names
@@ -17,10 +18,12 @@ from mesh.controlplane.translate.parts import span
 
 _PROVIDER = "oauth"
 _SKEW_S = 5
+_AHEAD_S = 120
+"""How far the issuer's clock may be ahead of the gateway's: as far as any clock may be wrong."""
 _KEYS_EVERY_MS = 5_000
-"""How old the gateway's key set may be: a new key is accepted and a withdrawn one refused after
-this time and one fetch. Envoy cannot fetch the keys when it meets an unknown key id. A duration
-above five seconds would be fetched five seconds early; this one is fetched on time."""
+"""How old the gateway's key set may be: after this time and one fetch, a new key is accepted and a
+withdrawn key refused. Envoy cannot fetch the keys when it meets an unknown key id. With a duration
+above five seconds, Envoy would fetch the keys five seconds early; with this one it is on time."""
 _REFETCH_MS = 1_000
 
 
@@ -37,13 +40,25 @@ def jwt_filter(edge: model.Edge) -> hcm.HttpFilter:
     )
 
 
+def token_rules(issuer: model.TokenIssuer) -> TokenRules:
+    """Return what the Lua code needs to check the times again, because Envoy's can overflow."""
+    return TokenRules(
+        lifetime_s=_lifetime_s_max(issuer),
+        skew_s=_SKEW_S,
+        headers=tuple(header for _, header in issuer.claim_headers),
+    )
+
+
+def _lifetime_s_max(issuer: model.TokenIssuer) -> int:
+    return issuer.lifetime_ms_max // 1000 + _AHEAD_S
+
+
 def _provider(issuer: model.TokenIssuer, retry: core.RetryPolicy | None) -> jwt.JwtProvider:
     return jwt.JwtProvider(
         issuer=issuer.issuer,
         audiences=list(issuer.audiences),
         require_expiration=True,
-        # The issuer's clock may be ahead of the gateway's by the skew.
-        max_lifetime=span(issuer.lifetime_ms_max + 1000 * _SKEW_S),
+        max_lifetime=span(1000 * _lifetime_s_max(issuer)),
         clock_skew_seconds=_SKEW_S,
         remote_jwks=_jwks(issuer, retry),
         from_headers=[jwt.JwtHeader(name="authorization", value_prefix="Bearer ")],

@@ -5,7 +5,6 @@ messages: an RPC returns its own response message, and the REST body is only the
 transcoder gets a descriptor set without `response_body`, and the Lua code unwraps the response.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from envoy_data_plane.envoy.config.core import v3 as core
@@ -18,16 +17,19 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from gateway import request_check
 from mesh.controlplane import model
 from mesh.controlplane.translate.edge import names
+from mesh.controlplane.translate.edge.tokens import token_rules
 from mesh.controlplane.translate.http import http_filter
-from services.contracts import MethodContract, default_descriptor_set
+from services.contracts import default_descriptor_set
 
 _HTTP: Any = annotations_pb2.http
 _RESPONSE_BYTES_MAX = 1048576
 
 
-def request_check_filter(contracts: Mapping[str, MethodContract]) -> hcm.HttpFilter:
+def request_check_filter(edge: model.Edge) -> hcm.HttpFilter:
     """Return the Lua filter; its code comes from gateway/request_check.py."""
-    source = core.DataSource(inline_string=request_check.source(contracts))
+    source = core.DataSource(
+        inline_string=request_check.source(edge.contracts, token_rules(edge.issuer))
+    )
     return http_filter(names.LUA, lua.Lua(default_source_code=source))
 
 

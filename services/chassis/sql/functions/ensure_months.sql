@@ -1,7 +1,8 @@
 -- Makes the missing monthly partitions of `parent`, from the month before `since` to `months_ahead`
 -- after it, and returns how many it made. `parent` is partitioned by ranges of UUIDv7. It runs with
 -- the rights of its caller, a function of the table's owner. The limits bound the locks that one
--- call takes, and keep a wrong time from making useless months.
+-- call takes, and keep a wrong time from making useless months. Only one call makes months of a
+-- table at a time: the lock of the table admits readers and writers, and no login may take it.
 CREATE OR REPLACE FUNCTION chassis.ensure_months(
     parent regclass, months_ahead integer, since timestamptz, finish regproc DEFAULT NULL
 ) RETURNS integer
@@ -20,7 +21,6 @@ BEGIN
         RAISE EXCEPTION 'no partitions for % months after %: at most 60 months, within 10 years',
             months_ahead, since USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('chassis.ensure_months', parent::bigint));
     SELECT n.nspname AS schema, c.relname AS name, a.attname AS key_column,
         nullif(p.partdefid, 0)::regclass AS default_partition
     INTO STRICT of_parent
@@ -37,6 +37,10 @@ BEGIN
         CONTINUE WHEN to_regclass(format('%I.%I', of_parent.schema, partition)) IS NOT NULL;
         CONTINUE WHEN chassis.holds_month(
             of_parent.default_partition, of_parent.key_column, month);
+        IF made = 0 THEN
+            EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', parent);
+            CONTINUE WHEN to_regclass(format('%I.%I', of_parent.schema, partition)) IS NOT NULL;
+        END IF;
         PERFORM chassis.make_month(parent, of_parent.schema, partition, month, finish);
         made := made + 1;
     END LOOP;

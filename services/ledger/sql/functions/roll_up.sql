@@ -1,12 +1,13 @@
 -- Adds the amounts that internal accounts received since the last roll-up to their checkpoints,
--- and returns how many amounts it added. The relay calls it every few seconds.
+-- and returns how many amounts it added. The relay calls it every few seconds. Only one runs at a
+-- time: the lock of the table admits readers, and no login may take it.
 CREATE OR REPLACE FUNCTION ledger.roll_up(rows_max integer DEFAULT 50000) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     folded bigint;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('ledger.roll_up', 0));
+    LOCK TABLE ledger.internal_checkpoint IN SHARE UPDATE EXCLUSIVE MODE;
     WITH taken AS (
         DELETE FROM ledger.internal_pending p
         WHERE p.ctid = ANY (ARRAY(SELECT q.ctid FROM ledger.internal_pending q LIMIT rows_max))

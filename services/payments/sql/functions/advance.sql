@@ -4,7 +4,7 @@
 -- any time. `posting` is NULL, SETTLE, REFUND_FROM_CLEARING or REFUND_FROM_SETTLEMENT. A key under
 -- which the bank has given an answer is never freed, because the same request would pay again. A
 -- completed transfer gets a check for a late return at `lease_until`, and a returned one loses it.
--- `cancel_requester` counts only in a step into CANCELLING; NULL is the customer.
+-- `cancel_requester` counts only in a step into CANCELLING; NULL means the customer.
 CREATE OR REPLACE FUNCTION payments.advance(
     transfer_id uuid, expected_version integer, next_state text, trace_number text,
     failure_reason text, return_code text, update_time timestamptz, lease_until timestamptz,

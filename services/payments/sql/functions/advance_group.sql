@@ -1,9 +1,10 @@
 -- Takes steps of several transfers that post nothing, so no account is locked. Returns the event
 -- of each step that it took. A transfer that is no longer at `expected_version` is skipped and has
--- no row. A step into CANCELLING is a request of the customer.
+-- no row. A step into CANCELLING is a request of the customer. A lock held too long fails the
+-- batch, so that the others need not wait; the caller then sends the held transfers alone.
 CREATE OR REPLACE FUNCTION payments.advance_group(steps payments.plain_step[])
 RETURNS TABLE (event_id uuid, accepted_response bytea)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms'
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
 AS $$
 #variable_conflict use_column

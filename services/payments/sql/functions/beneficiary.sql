@@ -1,5 +1,5 @@
--- Returns what a statement shows of a transfer's beneficiary: the account number only by its last
--- four characters.
+-- Returns what a statement shows of a transfer's beneficiary. Of the account number, that is only
+-- the last four characters.
 CREATE OR REPLACE FUNCTION payments.beneficiary(transfer_id uuid) RETURNS TABLE (
     name text, routing_number text, account_number_ending text
 )

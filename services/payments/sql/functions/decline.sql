@@ -1,5 +1,6 @@
--- Keeps a declined order on record and writes its event. Nothing is locked, so the event is ordered
--- with no other event of the account.
+-- Keeps a declined order on record and writes its event. Only payments.decline_group calls it, and
+-- processes of the previous version during a rolling release. Nothing is locked, so the event is
+-- ordered with no other event of the account.
 CREATE OR REPLACE FUNCTION payments.decline(
     decline_id uuid, customer_id uuid, account_id uuid, amount bigint, currency text,
     beneficiary_name text, routing_number text, account_number text, reason text,

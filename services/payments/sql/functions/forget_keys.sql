@@ -1,6 +1,6 @@
--- Forgets keys of transfers that are older than 400 days, of at most `rows_max` transfers, and
--- returns how many transfers it looked at. It reads only transfers whose key it has not looked at
--- before, so its cost does not depend on how many the bank keeps. The service calls it daily.
+-- Deletes the keys of transfers that are older than 400 days. It looks at `rows_max` transfers at
+-- most, and returns how many it looked at. It reads only transfers that no earlier call looked at,
+-- so its cost does not depend on how many the bank keeps. The service calls it daily.
 CREATE OR REPLACE FUNCTION payments.forget_keys(rows_max integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off

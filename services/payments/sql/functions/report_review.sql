@@ -1,6 +1,6 @@
 -- Saves the effect of a reviewer's decision and writes its event. Returns false and changes nothing
--- when the event is written already. Nothing is locked, so the event is ordered with no other event
--- of the account.
+-- when the event is written already. It locks nothing, so the event has no defined order among the
+-- account's other events.
 CREATE OR REPLACE FUNCTION payments.report_review(
     transfer_id uuid, effect text, event_id uuid, payload bytea
 ) RETURNS boolean

@@ -1,5 +1,5 @@
--- Sets what a refusal did, if it was not taken up yet. Only processes of the
--- previous version call it, during a rolling release; payments.report_review replaces it.
+-- Sets the effect of a refusal that was not taken up yet. Only processes of the previous version
+-- call it, during a rolling release; payments.report_review replaces it.
 CREATE OR REPLACE FUNCTION payments.set_review_effect(transfer_id uuid, effect text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

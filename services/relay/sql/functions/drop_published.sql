@@ -1,6 +1,6 @@
 -- Drops the published events of months that ended more than 60 days ago, and returns how many
--- months it dropped. Months from which an event still waits or is parked are kept, because it is
--- published into its month. The relay calls it daily.
+-- months it dropped. It keeps a month while one of its events still waits or is parked, because the
+-- event will be written to that month when it is published. The relay calls it daily.
 CREATE OR REPLACE FUNCTION outbox.drop_published() RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

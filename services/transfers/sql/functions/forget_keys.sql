@@ -1,8 +1,8 @@
--- Forgets keys that are older than 400 days, and returns how many old transfers it looked at, at
--- most `rows_max`. A transfer does not have its key, so all old keys of its customer are removed at
--- once, also those of interbank transfers, which end at the same age. It reads only transfers that
--- it has not looked at before, so its cost does not depend on how many the bank keeps. The service
--- calls it daily.
+-- Deletes keys that are older than 400 days. It looks at `rows_max` old transfers at most, and
+-- returns how many it looked at. A transfer does not have its key, so the function deletes all old
+-- keys of the transfer's customer, including those of interbank transfers, which end at the same
+-- age. It reads only transfers that no earlier call looked at, so its cost does not depend on how
+-- many the bank keeps. The service calls it daily.
 CREATE OR REPLACE FUNCTION transfers.forget_keys(rows_max integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off

@@ -1,0 +1,59 @@
+-- Checks the claims of a customer's token. Envoy's token filter has verified the signature, issuer
+-- and audience, kept the claims in the stream's metadata and copied some of them into headers.
+--
+-- gateway/request_check.py puts this table before the code:
+--   TOKEN = {lifetime_s = longest remaining lifetime, skew_s = how long a token is accepted after
+--            its expiry, headers = names of the headers made from claims, challenge = the value of
+--            WWW-Authenticate}
+
+local CLAIMS_FROM = "envoy.filters.http.jwt_authn"
+local INTEGER_MAX = 2 ^ 53
+-- OpenID Connect Core 1.0, 2.
+local SUBJECT_CHARS_MAX = 255
+
+-- RFC 7519 has times as numbers of seconds; here they are integers.
+local function is_time(value)
+  return type(value) == "number" and value >= 0 and value <= INTEGER_MAX and value % 1 == 0
+end
+
+-- Envoy's arithmetic with times overflows near 2^63, so Envoy takes a token with such an expiry for
+-- a short-lived one.
+local function has_sound_times(claims)
+  local now, expiry = os.time(), claims.exp
+  for _, name in ipairs({"iat", "nbf"}) do
+    if claims[name] ~= nil and not is_time(claims[name]) then return false end
+  end
+  return is_time(expiry) and expiry >= now - TOKEN.skew_s and expiry <= now + TOKEN.lifetime_s
+end
+
+-- Neither HTTP/2 nor gRPC carries control characters, so with them no service would get the call.
+local function has_sound_headers(headers)
+  for _, name in ipairs(TOKEN.headers) do
+    if string.find(headers:get(name) or "", "[^\32-\126]") then return false end
+  end
+  return true
+end
+
+local function has_sound_subject(subject)
+  return type(subject) == "string" and #subject <= SUBJECT_CHARS_MAX
+    and string.find(subject, "^[\33-\126]+$") ~= nil
+end
+
+local function check_token(handle, headers)
+  local kept = handle:streamInfo():dynamicMetadata():get(CLAIMS_FROM)
+  local claims = kept and kept["claims"]
+  return type(claims) == "table" and has_sound_times(claims)
+    and has_sound_subject(claims.sub) and has_sound_headers(headers)
+end
+
+-- After an error in Lua Envoy would let the request pass, so an error counts as a refusal.
+local function has_sound_token(handle, headers)
+  local ran, sound = pcall(check_token, handle, headers)
+  return ran and sound
+end
+
+local function unauthenticated(handle)
+  local headers = {[":status"] = "401", ["content-type"] = "application/json"}
+  headers["www-authenticate"] = TOKEN.challenge
+  handle:respond(headers, REPLIES[401])
+end

@@ -1,0 +1,49 @@
+"""Who decides a review: the name that the person gives, and the operating-system user.
+
+The name is a claim. The user is what the kernel knows, so it is recorded next to the name.
+"""
+
+import os
+import pwd
+import unicodedata
+from pathlib import Path
+
+NAME_CHARS_MAX = 64
+
+LOGIN = Path("/proc/self/loginuid")
+"""The user id of the login, which stays the same after su and sudo."""
+
+_NO_LOGIN = 2**32 - 1
+_ALLOWED = frozenset(" .,'-_@")
+
+
+def checked_name(text: str) -> str:
+    """Return the name without outer blanks; raise ValueError if it can be no person's name."""
+    name = unicodedata.normalize("NFC", text).strip()
+    letters = [char for char in name if unicodedata.category(char)[0] in "LMN"]
+    if not letters or len(name) > NAME_CHARS_MAX or {*name} - {*letters} - _ALLOWED:
+        raise ValueError(
+            f"A reviewer's name has 1 to {NAME_CHARS_MAX} letters, digits, blanks and . , ' - _ @"
+        )
+    return name
+
+
+def os_user(login: Path = LOGIN) -> str:
+    """Return the operating-system user who logged in, such as "eva (uid 1000)".
+
+    Without a login, as in a container, it is the user of this process. The environment is not
+    asked, because anybody can change it.
+    """
+    uid = _login_uid(login)
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except (KeyError, OverflowError):
+        return f"(uid {uid})"
+
+
+def _login_uid(login: Path) -> int:
+    try:
+        uid = int(login.read_text())
+    except (OSError, ValueError):
+        return os.getuid()
+    return os.getuid() if uid == _NO_LOGIN else uid

@@ -1,0 +1,223 @@
+"""Deletes records that every reading group has read; Kafka itself deletes none by age or size.
+
+So a group that is down, however long, loses no record. The contract names the groups of each topic.
+A record is deleted when all of them have committed it and it is older than a margin. The records of
+a group that no longer runs stay, and a line in the log names the group and the age.
+"""
+
+import asyncio
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from services.chassis.kafka.client import Place
+from services.contracts.topics import Topic
+from services.kernel.clock import utc_now
+
+TIMEOUT_S = 10.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a partition is settled; each offset is exclusive."""
+
+    low: int
+    """First offset that Kafka holds."""
+    read: int
+    """End of what every group has committed."""
+    aged: int
+    """End of what is older than the margin."""
+    limit: int | None = None
+    """End of what the topic's owner releases; None if the groups alone decide."""
+
+    def deletable(self) -> int | None:
+        """Return the offset before which records may be deleted, None if there are none."""
+        end = min(self.read, self.aged, self.aged if self.limit is None else self.limit)
+        return end if end > self.low else None
+
+
+class Trimmer:
+    """Deletes settled records, partition by partition."""
+
+    def __init__(self, bootstrap: str, margin: timedelta) -> None:
+        self._bootstrap = bootstrap
+        self._margin = margin
+
+    async def trim(
+        self, topics: Iterable[Topic], limits: Mapping[int, int] | None = None
+    ) -> dict[Place, int]:
+        """Delete settled records; return each changed partition with its new first offset.
+
+        `limits` are the ends of what may be deleted, by partition; other partitions then keep
+        everything. Raises ConnectionError when Kafka cannot be reached.
+        """
+        ending = threading.Event()
+        before = utc_now() - self._margin
+        try:
+            return await asyncio.to_thread(self._trim, list(topics), limits, before, ending)
+        except KafkaException as error:
+            raise ConnectionError(str(error)) from error
+        finally:
+            ending.set()
+
+    def _trim(
+        self,
+        topics: list[Topic],
+        limits: Mapping[int, int] | None,
+        before: datetime,
+        ending: threading.Event,
+    ) -> dict[Place, int]:
+        changed: dict[Place, int] = {}
+        reader = _Reader(self._bootstrap, before)
+        try:
+            for topic in topics:
+                for number in reader.partitions(topic) if limits is None else limits:
+                    if ending.is_set():
+                        return changed
+                    end = self._trimmed(reader, topic, number, (limits or {}).get(number))
+                    if end is not None:
+                        changed[topic.name, number] = end
+        finally:
+            reader.close()
+        if changed:
+            told = [f"{topic}/{number}@{end}" for (topic, number), end in changed.items()]
+            log.info("kafka.topics_trimmed", first_offsets=told)
+        return changed
+
+    def _trimmed(
+        self, reader: "_Reader", topic: Topic, number: int, limit: int | None
+    ) -> int | None:
+        """Delete what is settled in one partition; return its new first offset, None if unchanged.
+
+        If Kafka cannot delete in a partition, only that partition waits until the next time.
+        """
+        try:
+            end = reader.reach(topic, number, limit).deletable()
+            if end is not None:
+                reader.delete(TopicPartition(topic.name, number, end))
+        except KafkaException as error:
+            log.warning(
+                "kafka.trimming_waits", topic=topic.name, partition=number, error=str(error)
+            )
+            return None
+        return end
+
+
+class _Reader:
+    """Reads offsets of groups and of partitions, and deletes records.
+
+    Without a subscription, a client is not a member of its group.
+    """
+
+    def __init__(self, bootstrap: str, before: datetime) -> None:
+        self._bootstrap = bootstrap
+        self._before_ms = int(before.timestamp() * 1000)
+        self._clients: dict[str, Consumer] = {}
+        self._own = f"trimming-{uuid.uuid4()}"
+        self._admin: AdminClient | None = None
+
+    def close(self) -> None:
+        """Close the connections to the broker."""
+        for client in self._clients.values():
+            client.close()
+
+    def partitions(self, topic: Topic) -> list[int]:
+        """Return the numbers of a topic's partitions; none if Kafka does not have the topic."""
+        known = self._client(self._own).list_topics(topic.name, timeout=TIMEOUT_S).topics
+        return sorted(known[topic.name].partitions)
+
+    def reach(self, topic: Topic, number: int, limit: int | None) -> Reach:
+        """Return how far a partition is settled; log each group that keeps old records."""
+        place = TopicPartition(topic.name, number)
+        # The offsets of the groups come first: a partition that grows passes none of them.
+        read = {group: self._committed(group, place) for group in topic.reader_groups}
+        low, high = self._client(self._own).get_watermark_offsets(place, timeout=TIMEOUT_S)
+        aged = self._aged(topic.name, number, high)
+        for group, offset in read.items():
+            if offset > high:
+                # The partition has lost its end, and new records have the offsets of lost ones.
+                place_of = {"topic": topic.name, "partition": number}
+                log.error("kafka.commit_past_the_end", group=group, offset=offset, **place_of)
+                read[group] = 0
+        for group, offset in read.items():
+            if max(offset, low) < aged:
+                self._tell_unread(group, topic.name, number, max(offset, low))
+        return Reach(low=low, read=min(read.values(), default=0), aged=aged, limit=limit)
+
+    def delete(self, place: TopicPartition) -> None:
+        """Delete the records before an offset of a partition."""
+        if self._admin is None:
+            self._admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 3})
+        for future in self._admin.delete_records([place], request_timeout=TIMEOUT_S).values():
+            future.result()
+
+    def _client(self, group: str) -> Consumer:
+        if group not in self._clients:
+            settings: dict[str, Any] = {
+                "bootstrap.servers": self._bootstrap,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 10,
+                "log_level": 3,
+            }
+            self._clients[group] = Consumer(settings)
+        return self._clients[group]
+
+    def _aged(self, topic: str, number: int, high: int) -> int:
+        since = TopicPartition(topic, number, self._before_ms)
+        (younger,) = self._client(self._own).offsets_for_times([since], timeout=TIMEOUT_S)
+        # Kafka answers with a negative offset when no record is younger.
+        return high if _sound(younger) < 0 else younger.offset
+
+    def _committed(self, group: str, place: TopicPartition) -> int:
+        """Return the end of what a group has committed; 0 if it has committed nothing.
+
+        The broker also forgets the offsets of a group without members after some time. The group
+        then starts again at the first record.
+        """
+        (committed,) = self._client(group).committed([place], timeout=TIMEOUT_S)
+        return max(_sound(committed), 0)
+
+    def _tell_unread(self, group: str, topic: str, number: int, offset: int) -> None:
+        for time_ms in self._times_from(TopicPartition(topic, number, offset)):
+            log.warning(
+                "kafka.unread_records",
+                group=group,
+                topic=topic,
+                partition=number,
+                offset=offset,
+                age_s=round(time.time() - time_ms / 1000),
+            )
+
+    def _times_from(self, place: TopicPartition) -> Iterator[int]:
+        """Yield the time of the first record from an offset, in milliseconds since 1970.
+
+        After the last record there may be only a transaction marker, which is not a record.
+        """
+        client = self._client(self._own)
+        client.assign([place])
+        try:
+            for message in client.consume(1, TIMEOUT_S):
+                if message.error() is None:
+                    yield message.timestamp()[1]
+        finally:
+            client.unassign()
+
+
+def _sound(answer: TopicPartition) -> int:
+    """Return the offset of an answer; raise KafkaException for a failure of its partition."""
+    if answer.error is not None:
+        raise KafkaException(answer.error)
+    return answer.offset

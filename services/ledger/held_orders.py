@@ -1,0 +1,197 @@
+"""Orders whose rows another session holds wait here together, on one connection.
+
+Each round finds the rows that are held, carries out the orders that lock none of them in batches,
+and keeps the others for the next round. So a held row delays only its own orders, and a stall of
+the database does not turn one statement for many orders into many statements.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar, cast
+
+import asyncpg
+
+from services.chassis.batching import Batcher, BatchLimits, own_copy
+from services.kernel.errors import AccountBusy
+from services.ledger.holds import Holds, Locks
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+HELD = asyncpg.LockNotAvailableError
+"""Raised when another session holds a row for longer than a statement may wait."""
+
+PATIENCE_S = 1.0
+"""How long an order waits for its rows before it is refused."""
+
+ROUND_S = 0.075
+"""Time between the starts of two rounds."""
+
+WAITING_MAX = 1_000
+"""The largest number of orders that wait; further ones are refused."""
+
+
+class Caller(Protocol):
+    """What the caller of an order learns about it."""
+
+    abandoned: bool
+    """Whether the caller has given up; the order is then not started."""
+
+    def begin(self) -> None:
+        """Note that the statement starts."""
+
+    def undone(self) -> None:
+        """Note that the statement was rolled back; raise CancelledError if nobody waits."""
+
+
+class _Patient:
+    """A caller that needs to learn nothing."""
+
+    abandoned = False
+
+    def begin(self) -> None:
+        """Do nothing."""
+
+    def undone(self) -> None:
+        """Do nothing."""
+
+
+PATIENT = _Patient()
+
+
+@dataclass(slots=True, eq=False)
+class WaitingOrder(Generic[Item, Result]):
+    """An order that waits, and its result."""
+
+    item: Item
+    locks: Locks
+    caller: Caller
+    since_s: float
+    """When it began to wait, on the event loop's clock."""
+    together_max: int
+    """The largest batch that it may be part of. It is halved when a batch fails, so that an order
+    that fails its batch for an unknown reason ends in a batch of its own."""
+    is_key_suspected: bool = True
+    """Whether its key may be held: its batch failed, and none of its accounts was held."""
+    is_given_up: bool = False
+    is_ended: bool = False
+    result: Result | None = None
+    error: BaseException | None = None
+
+    def end(self, result: Result | None = None, error: BaseException | None = None) -> None:
+        """Set the result, or the error that the caller gets."""
+        self.is_ended, self.result, self.error = True, result, error
+
+
+def batches(
+    orders: Iterable[WaitingOrder[Item, Result]],
+) -> Generator[list[WaitingOrder[Item, Result]]]:
+    """Yield the orders in batches; skip an order whose caller has given up by then."""
+    batch: list[WaitingOrder[Item, Result]] = []
+    for order in orders:
+        if order.is_given_up or order.caller.abandoned:
+            continue
+        if len(batch) >= min(one.together_max for one in (*batch, order)):
+            yield batch
+            batch = []
+        batch.append(order)
+    if batch:
+        yield batch
+
+
+class HeldOrders(Generic[Item, Result]):
+    """The waiting orders of one process."""
+
+    def __init__(
+        self,
+        holds: Holds,
+        perform: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        locks_of: Callable[[Item], Locks],
+        items_max: int,
+    ) -> None:
+        """`perform` carries out a batch of at most `items_max` orders in one statement.
+
+        It returns one result for each, and raises LockNotAvailableError if a lock is not granted.
+        """
+        self._holds = holds
+        self._perform = perform
+        self._locks_of = locks_of
+        self._items_max = items_max
+        self._rounds = Batcher(self._round, BatchLimits(ROUND_S, WAITING_MAX, 1))
+        self.waiting = 0
+        """The number of orders that wait."""
+
+    def remembers(self, item: Item) -> bool:
+        """Return whether a row of an order was held a moment ago."""
+        return self._holds.remembers(self._locks_of(item))
+
+    async def submit(self, item: Item, caller: Caller = PATIENT) -> Result:
+        """Carry out an order as soon as its rows are free.
+
+        Raises AccountBusy if a row stays held for `PATIENCE_S`, and the errors of `perform`.
+        """
+        if self.waiting >= WAITING_MAX:
+            raise AccountBusy
+        now_s = asyncio.get_running_loop().time()
+        order: WaitingOrder[Item, Result] = WaitingOrder(
+            item, self._locks_of(item), caller, now_s, self._items_max
+        )
+        self.waiting += 1
+        try:
+            while not await self._rounds.submit(order):
+                caller.undone()
+        finally:
+            order.is_given_up = True
+            self.waiting -= 1
+        if order.error is not None:
+            raise order.error
+        return cast("Result", order.result)
+
+    async def settle(self) -> None:
+        """Wait until no batch is being written."""
+        await self._rounds.settle()
+
+    async def _round(self, orders: Sequence[WaitingOrder[Item, Result]]) -> list[bool]:
+        """Carry out the orders whose rows are free; return for each order whether it has ended."""
+        # Orders whose batch has not failed come first: a lock that no look finds delays none.
+        free = sorted(await self._free(orders), key=lambda order: -order.together_max)
+        for batch in batches(free):
+            await self._carry_out(batch)
+        now_s = asyncio.get_running_loop().time()
+        for order in orders:
+            if not order.is_ended and now_s - order.since_s >= PATIENCE_S:
+                order.end(error=AccountBusy())
+        return [order.is_ended for order in orders]
+
+    async def _free(
+        self, orders: Sequence[WaitingOrder[Item, Result]]
+    ) -> list[WaitingOrder[Item, Result]]:
+        """Return the orders of which no other session holds a row."""
+        accounts = {account for order in orders for account in order.locks.accounts}
+        held = await self._holds.accounts_among(accounts)
+        free: list[WaitingOrder[Item, Result]] = []
+        for order in orders:
+            if held.isdisjoint(order.locks.accounts):
+                free.append(order)
+            else:
+                order.is_key_suspected = False
+        suspected = {order.locks.key for order in free if order.is_key_suspected}
+        held_keys = await self._holds.keys_among(suspected)
+        return [order for order in free if order.locks.key not in held_keys]
+
+    async def _carry_out(self, batch: list[WaitingOrder[Item, Result]]) -> None:
+        for order in batch:
+            order.caller.begin()
+        items = [order.item for order in batch]
+        (results,) = await asyncio.gather(self._perform(items), return_exceptions=True)
+        if isinstance(results, HELD):
+            for order in batch:
+                order.is_key_suspected = True
+                order.together_max = max(1, len(batch) // 2)
+        elif isinstance(results, BaseException):
+            for order in batch:
+                order.end(error=own_copy(results))
+        else:
+            for order, result in zip(batch, results, strict=True):
+                order.end(result)

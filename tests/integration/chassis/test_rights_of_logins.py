@@ -1,0 +1,276 @@
+"""An attacker with the login of a service reaches only what the service's code calls.
+
+The list below is complete: a right that is missing here or in the database fails the test.
+Functions of schema `chassis` are left out, because they run with the rights of their caller.
+"""
+
+import re
+
+import asyncpg
+import pytest
+
+from ops.provision.databases import logins
+from ops.provision.roster import REPO
+from tests.rigs.stores import PostgresStore
+
+SERVICES = REPO / "services"
+
+RIGHTS = """
+SELECT 'EXECUTE ' || n.nspname || '.' || p.proname
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname <> 'chassis' AND has_function_privilege($1, p.oid, 'EXECUTE')
+    AND has_schema_privilege($1, n.oid, 'USAGE') AND n.nspname !~ '^(pg_|information_schema$)'
+UNION
+SELECT CASE WHEN has_table_privilege($1, c.oid, r) THEN r
+        ELSE r || '(' || (SELECT string_agg(a.attname, ', ' ORDER BY a.attname) FROM pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                AND has_column_privilege($1, c.oid, a.attnum, r)) || ')' END
+    || ' ' || n.nspname || '.' || c.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'REFERENCES']) r
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND has_any_column_privilege($1, c.oid, r)
+    AND has_schema_privilege($1, n.oid, 'USAGE') AND n.nspname !~ '^(pg_|information_schema$)'
+UNION
+SELECT r || ' ' || n.nspname || '.' || c.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN unnest(ARRAY['DELETE', 'TRUNCATE', 'TRIGGER', 'MAINTAIN']) r
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND has_table_privilege($1, c.oid, r)
+    AND has_schema_privilege($1, n.oid, 'USAGE') AND n.nspname !~ '^(pg_|information_schema$)'
+UNION
+SELECT 'sequence ' || c.oid::regclass FROM pg_class c
+WHERE CASE WHEN c.relkind = 'S' THEN has_sequence_privilege($1, c.oid, 'USAGE, UPDATE') END
+UNION
+SELECT 'CREATE in ' || n.nspname FROM pg_namespace n WHERE has_schema_privilege($1, n.oid, 'CREATE')
+UNION
+SELECT r || ' in the database' FROM unnest(ARRAY['CREATE', 'TEMPORARY']) r
+WHERE has_database_privilege($1, current_database(), r)
+"""
+
+OF_PAYMENTS = """
+EXECUTE ledger.held_accounts
+EXECUTE ledger.holders_of_accounts
+EXECUTE ledger.shard_of
+EXECUTE payments.advance
+EXECUTE payments.advance_group
+EXECUTE payments.check_return_at
+EXECUTE payments.claim_return_checks
+EXECUTE payments.close_notice
+EXECUTE payments.debit
+EXECUTE payments.debit_each
+EXECUTE payments.decline
+EXECUTE payments.decline_group
+EXECUTE payments.drop_old_declines
+EXECUTE payments.end_return_checks
+EXECUTE payments.ensure_partitions
+EXECUTE payments.find_keys
+EXECUTE payments.forget_keys
+EXECUTE payments.give_up_notices
+EXECUTE payments.held_keys
+EXECUTE payments.held_transfers
+EXECUTE payments.keep_conflict
+EXECUTE payments.keep_notice
+EXECUTE payments.put_aside
+EXECUTE payments.report_declines
+EXECUTE payments.report_review
+EXECUTE payments.set_review_effect
+SELECT payments.ach_notice
+SELECT payments.declines_of_hour
+SELECT payments.idempotency_key
+SELECT payments.interbank_transfer
+SELECT payments.late_return_check
+SELECT payments.review_decision
+SELECT payments.traces_compared
+INSERT payments.traces_compared
+UPDATE(accepted_response, attempts, lease_owner, lease_until) payments.interbank_transfer
+UPDATE payments.traces_compared
+"""
+
+OF_THE_PREVIOUS_PAYMENTS = """
+INSERT payments.ach_notice
+UPDATE(receive_time, state) payments.ach_notice
+UPDATE(attempts, due_time) payments.late_return_check
+DELETE payments.late_return_check
+"""
+"""Statements of the previous version need these. Row security lets them change no row."""
+
+OF_TRANSFERS = """
+EXECUTE ledger.ensure_partitions
+EXECUTE ledger.held_accounts
+EXECUTE ledger.holders_of_accounts
+EXECUTE ledger.position_before
+EXECUTE ledger.shard_of
+EXECUTE ledger.statement
+EXECUTE payments.beneficiary
+EXECUTE payments.held_keys
+EXECUTE transfers.decline_group
+EXECUTE transfers.drop_old_declines
+EXECUTE transfers.ensure_partitions
+EXECUTE transfers.forget_keys
+EXECUTE transfers.post_book_transfer
+EXECUTE transfers.post_book_transfers
+EXECUTE transfers.replay
+SELECT transfers.book_transfer
+"""
+
+OF_RELAY = """
+EXECUTE ledger.ensure_partitions
+EXECUTE ledger.roll_up
+EXECUTE outbox.backlog
+EXECUTE outbox.drop_published
+EXECUTE outbox.ensure_partitions
+EXECUTE outbox.mark_published
+EXECUTE outbox.next_batch
+EXECUTE outbox.park
+EXECUTE outbox.set_asleep
+EXECUTE outbox.try_lead
+"""
+
+OF_CUSTOMERS = """
+SELECT customers.account
+SELECT customers.balance
+SELECT customers.customer
+INSERT customers.balance
+UPDATE(balance, currency, position) customers.balance
+"""
+
+OF_NOTIFICATIONS = """
+EXECUTE notif.ensure_partitions
+SELECT notif.delivery
+SELECT notif.device
+SELECT notif.notification
+INSERT notif.delivery
+INSERT notif.notification
+UPDATE(attempts, deliver_time, detail, next_attempt_time, state) notif.delivery
+DELETE notif.device
+"""
+
+OF_AUDIT = """
+EXECUTE audit.ensure_partitions
+EXECUTE audit.lock_chains
+EXECUTE audit.try_lock_signing
+SELECT audit.record
+SELECT audit.repeated
+INSERT audit.record
+INSERT audit.repeated
+"""
+
+MAY = {
+    ("bp_payments", "bp_write"): OF_PAYMENTS + OF_THE_PREVIOUS_PAYMENTS,
+    ("bp_transfers", "bp_write"): OF_TRANSFERS,
+    ("bp_relay", "bp_write"): OF_RELAY,
+    ("bp_reviewer", "bp_write"): "EXECUTE payments.decide_review",
+    ("bp_customers", "bp_customers"): OF_CUSTOMERS,
+    ("bp_notifications", "bp_notifications"): OF_NOTIFICATIONS,
+    ("bp_audit", "bp_audit"): OF_AUDIT,
+}
+
+ELSEWHERE = {
+    "EXECUTE ledger.held_accounts",
+    "EXECUTE ledger.holders_of_accounts",
+    "EXECUTE payments.decline",
+    "EXECUTE payments.set_review_effect",
+}
+"""Executed by services/ledger/holds.py, and by the previous version of payments and transfers."""
+
+READS_ALL = "bp_judge"
+EXECUTED_BY_THE_JUDGE = {"EXECUTE ledger.check", "EXECUTE ledger.shard_of"}
+
+
+async def _rights(postgres: PostgresStore, login: str, database: str) -> set[str]:
+    connection = await postgres.session("postgres", database)
+    try:
+        return {row[0] for row in await connection.fetch(RIGHTS, login)}
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(("login", "database"), MAY)
+def test_a_login_executes_only_what_the_statements_of_its_service_name(
+    login: str, database: str
+) -> None:
+    service = login.removeprefix("bp_")
+    files = [*(SERVICES / service).glob("sql/*.sql"), *(REPO / "ops/bpctl").glob("reviews.py")]
+    texts = [file.read_text() for file in files if file.name != "schema.sql"]
+    named = {f"EXECUTE {name}" for text in texts for name in re.findall(r"\b(\w+\.\w+)\(", text)}
+    rights = MAY[login, database].splitlines()
+    executed = {right for right in rights if right.startswith("EXECUTE")}
+    assert executed - named - ELSEWHERE == set()
+
+
+def test_every_login_is_in_the_list() -> None:
+    known = {(login, name) for login, names in logins().items() for name in names}
+    assert {pair for pair in known if pair[0] != READS_ALL} == MAY.keys()
+
+
+@pytest.mark.parametrize(("login", "database"), MAY)
+async def test_a_login_has_the_rights_that_its_code_uses_and_no_other(
+    postgres: PostgresStore, login: str, database: str
+) -> None:
+    wanted = set(filter(None, MAY[login, database].splitlines()))
+    assert await _rights(postgres, login, database) == wanted
+
+
+@pytest.mark.parametrize("database", logins()[READS_ALL])
+async def test_the_judge_reads_everything_and_changes_nothing(
+    postgres: PostgresStore, database: str
+) -> None:
+    rights = await _rights(postgres, READS_ALL, database)
+    beyond = {right for right in rights if not right.startswith("SELECT ")}
+    beyond -= {right for right in beyond if right.startswith("EXECUTE public.")}
+    assert beyond == (EXECUTED_BY_THE_JUDGE if database == "bp_write" else set())
+
+
+@pytest.mark.parametrize("login", logins())
+async def test_a_login_connects_only_to_its_databases(postgres: PostgresStore, login: str) -> None:
+    connection = await postgres.session("postgres")
+    try:
+        rows = await connection.fetch(
+            "SELECT datname FROM pg_database"
+            " WHERE datallowconn AND has_database_privilege($1, oid, 'CONNECT')",
+            login,
+        )
+    finally:
+        await connection.close()
+    assert {row["datname"] for row in rows} == set(logins()[login])
+
+
+async def test_no_login_is_a_member_of_an_owner_or_has_a_right_of_an_administrator(
+    postgres: PostgresStore,
+) -> None:
+    connection = await postgres.session("postgres")
+    try:
+        member_of = await connection.fetch(
+            "SELECT member::regrole::text, roleid::regrole::text FROM pg_auth_members"
+            " WHERE member::regrole::text = ANY ($1)",
+            [*logins()],
+        )
+        strong = await connection.fetch(
+            "SELECT rolname FROM pg_roles WHERE rolname = ANY ($1) AND (rolsuper OR rolcreaterole"
+            " OR rolcreatedb OR rolreplication OR rolbypassrls)",
+            [*logins()],
+        )
+    finally:
+        await connection.close()
+    groups = {tuple(row) for row in member_of}
+    assert groups == {(READS_ALL, "pg_read_all_data"), (READS_ALL, "pg_monitor")}
+    assert strong == []
+
+
+@pytest.mark.parametrize("database", logins()[READS_ALL])
+async def test_a_function_that_runs_as_its_owner_pins_its_search_path(
+    postgres: PostgresStore, database: str
+) -> None:
+    connection = await postgres.session("postgres", database)
+    try:
+        loose: list[asyncpg.Record] = await connection.fetch(
+            "SELECT oid::regprocedure::text FROM pg_proc WHERE prosecdef"
+            " AND NOT coalesce(proconfig, '{}') @> ARRAY['search_path=pg_catalog, pg_temp']"
+        )
+        executable = await connection.fetch(
+            "SELECT p.oid::regprocedure::text FROM pg_proc p"
+            " JOIN pg_namespace n ON n.oid = p.pronamespace"
+            " WHERE n.nspname = 'chassis' AND p.prosecdef"
+        )
+    finally:
+        await connection.close()
+    assert [*loose, *executable] == []

@@ -1,0 +1,42 @@
+"""Topics keep unread records, each for a different time, and the judge allows for that."""
+
+import uuid
+from collections import Counter
+
+from ops.judge.books import Bank, Place
+from ops.judge.events import SourceEvent, Tale, compare_with_outbox
+from ops.judge.findings import Findings, Kind
+from ops.judge.messages import Requests, compare_requests
+from ops.judge.record import Log, compare_log
+from ops.judge.topics import Span
+
+EARLIER, LATER = (str(uuid.UUID(int=number << 80)) for number in (1, 3))
+PLACE = Place("payments", 0, 0)
+WHOLE = {("notifications", 0): Span(0, 1)}
+
+
+def _tale(*event_ids: str) -> Tale:
+    return Tale(events={one: SourceEvent(PLACE, b"") for one in event_ids})
+
+
+def test_an_event_from_before_the_record_of_published_events_is_not_unknown() -> None:
+    findings, bank = Findings(), Bank(published_from=uuid.UUID(int=2 << 80))
+    compare_with_outbox(_tale(EARLIER, LATER), bank, {}, findings)
+    assert [one.ids for one in findings.named] == [{"event_id": LATER}]
+    assert findings.counts == {Kind.EVENT_UNKNOWN: 1}
+
+
+def test_a_message_whose_event_was_deleted_is_not_unknown() -> None:
+    requests = Requests(asked=Counter([LATER]))
+    for whole, count in ((False, 0), (True, 1)):
+        findings = Findings()
+        compare_requests(_tale(), requests, WHOLE, whole, findings)
+        assert findings.counts[Kind.NOTICE_UNKNOWN] == count
+
+
+def test_an_audited_event_that_its_source_topic_deleted_is_not_unknown() -> None:
+    log = Log(events=Counter([LATER]))
+    for whole, count in ((False, 0), (True, 1)):
+        findings = Findings()
+        compare_log(_tale(), log, WHOLE, whole, findings)
+        assert findings.counts[Kind.AUDIT_LOG_UNKNOWN] == count

@@ -1,0 +1,51 @@
+"""The batches of orders that have waited for a row."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.ledger.held_orders import PATIENT, Caller, WaitingOrder, batches
+from services.ledger.holds import Key, Locks
+
+LOCKS = Locks((UUID(int=1),), Key(UUID(int=2), "key"))
+
+
+@dataclass
+class _Left:
+    """A caller that has given up while its order was in a batch that failed."""
+
+    abandoned: bool = True
+
+    def begin(self) -> None:
+        """Fail: nobody waits for this order."""
+        raise AssertionError
+
+    def undone(self) -> None:
+        """Do nothing."""
+
+
+def _order(item: int, together_max: int, caller: Caller = PATIENT) -> WaitingOrder[int, str]:
+    return WaitingOrder(item, LOCKS, caller, 0.0, together_max)
+
+
+def _items(orders: list[WaitingOrder[int, str]]) -> list[list[int]]:
+    return [[order.item for order in batch] for batch in batches(orders)]
+
+
+def test_no_batch_is_larger_than_any_of_its_orders_allows() -> None:
+    allowed = [4, 4, 4, 4, 4, 2, 2, 2, 1, 1, 4]
+    orders = [_order(item, together_max) for item, together_max in enumerate(allowed)]
+    assert _items(orders) == [[0, 1, 2, 3], [4, 5], [6, 7], [8], [9], [10]]
+
+
+def test_orders_for_which_nobody_waits_are_in_no_batch() -> None:
+    orders = [_order(item, 2) for item in range(4)]
+    orders[1].is_given_up = True
+    assert _items([*orders, _order(4, 2, _Left())]) == [[0, 2], [3]]
+
+
+def test_an_order_that_is_given_up_during_an_earlier_batch_is_in_no_later_one() -> None:
+    orders = [_order(item, 1) for item in range(3)]
+    made = batches(orders)
+    assert [order.item for order in next(made)] == [0]
+    orders[2].is_given_up = True
+    assert [[order.item for order in batch] for batch in made] == [[1]]

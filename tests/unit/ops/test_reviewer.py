@@ -1,0 +1,51 @@
+"""Who decided a review: the name that a person gives, and the person's operating-system user."""
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from ops.bpctl import reviewer
+
+GOOD = ["eva", "Eva Núñez", "O'Neill, Pat", "eva.n-1@bank.test", "e" * 64]
+BAD = {
+    "nothing": "",
+    "blanks": "   ",
+    "a control character": "eva\x1b[2K",
+    "a new line": "eva\nluis",
+    "a change of direction": "eva\u202eavl",
+    "markup": "[red]eva[/red]",
+    "no letter": "...",
+    "too long": "e" * 65,
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_persons_name_is_accepted_without_outer_blanks(name: str) -> None:
+    assert reviewer.checked_name(f" {name} ") == name
+
+
+@pytest.mark.parametrize("text", BAD.values(), ids=BAD)
+def test_a_text_that_names_nobody_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="1 to 64"):
+        reviewer.checked_name(text)
+
+
+def test_the_user_is_the_one_who_logged_in_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER"):
+        monkeypatch.setenv(name, "mallory")
+    login = tmp_path / "loginuid"
+    assert reviewer.os_user(login) == _named(os.getuid()), "no file: the process's own user"
+    login.write_text(f"{2**32 - 1}")
+    assert reviewer.os_user(login) == _named(os.getuid()), "nobody logged in"
+    login.write_text("0")
+    assert reviewer.os_user(login) == _named(0), "the login, also after su or sudo"
+    login.write_text("4000000001")
+    assert reviewer.os_user(login) == "(uid 4000000001)", "a user without a name"
+
+
+def _named(uid: int) -> str:
+    return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
