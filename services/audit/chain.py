@@ -26,7 +26,7 @@ GENESIS = bytes(32)
 """The previous hash of a chain's first link."""
 
 CLOCKS_APART_MAX = timedelta(minutes=5)
-"""How far the clocks of two processes may differ. A time that is further ahead was wrong."""
+"""How far the clocks of two processes may differ. A time beyond that is wrong."""
 
 _MAGIC = b"bp.audit.v1\0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -143,8 +143,8 @@ def link(
 ) -> list[AuditRow]:
     """Return the entries as links that continue the heads, in order; each chain is separate.
 
-    The time never goes back along a chain, although the clocks of two processes may differ. The
-    only exception: after a time that is far ahead, it goes back to the current time.
+    Times never decrease along a chain, although the clocks of two processes may differ. The only
+    exception: after a time that is too far ahead, the current time is used.
     """
     ends = dict(heads)
     rows: list[AuditRow] = []

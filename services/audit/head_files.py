@@ -25,12 +25,12 @@ class HeadStore(Protocol):
     def append(self, signed: Signed) -> bool:
         """Keep a statement and return True when it is durable.
 
-        False if a statement with this number or a later one is kept already.
+        False if a statement with this or a later number is already stored.
         """
         ...
 
     def statements(self) -> Iterator[Signed]:
-        """Return every statement that is kept now, in the order in which they were kept."""
+        """Return every stored statement, in the order of storing."""
         ...
 
     def last(self) -> Signed | None:
@@ -47,8 +47,8 @@ class HeadFiles:
     def append(self, signed: Signed) -> bool:
         """Keep a statement and return True when it is on the disk.
 
-        False if a statement with this number or a later one is kept already, because this process
-        lost its turn while it signed.
+        False if a statement with this or a later number is already stored, because this process
+        lost the lock while it signed.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self._folder / LOCK).open("a") as lock:
@@ -60,7 +60,7 @@ class HeadFiles:
         return True
 
     def _append(self, signed: Signed) -> None:
-        # If a clock was ahead, statements still go to its file, so that they stay in order.
+        # If a clock was ahead, statements still go to its day's file, so that they stay in order.
         day = self._folder / f"{signed.statement.sign_time:%Y-%m-%d}{SUFFIX}"
         file = max([day, *self._files()])
         made = not file.exists()
@@ -75,7 +75,7 @@ class HeadFiles:
             _sync_folder(self._folder)
 
     def statements(self) -> Iterator[Signed]:
-        """Return every statement that is kept now, in order, without lines that a crash cut off."""
+        """Return every stored statement, in order, without lines that a crash cut off."""
         return _statements([(file, file.stat().st_size) for file in self._files()])
 
     def last(self) -> Signed | None:
@@ -119,7 +119,7 @@ def _lines_from_end(file: Path) -> Iterator[bytes]:
             kept.seek(begin)
             first, *whole = (kept.read(end - begin) + rest).split(b"\n")
             yield from reversed(whole)
-            # A part that is too long stays too long whatever precedes it.
+            # A part that is too long makes the whole line too long.
             end, rest = begin, first[: LINE_BYTES_MAX + 1]
         yield rest
 

@@ -102,10 +102,10 @@ class Mark:
 def next_statement(
     marks: Iterable[Mark], heads: Iterable[ChainHead], now: datetime, last: Statement | None
 ) -> Statement:
-    """Return the statement that follows the highest of the marks.
+    """Return the statement that follows the highest mark.
 
-    The time never goes back, although the clocks of two processes may differ. The only exception:
-    after a time that is far ahead, it goes back to `now`, because that clock was wrong.
+    Times never decrease, although the clocks of two processes may differ. The only exception: after
+    a time that is too far ahead, `now` is used, because that clock was wrong.
     """
     mark = max(marks, key=lambda one: one.number)
     return Statement(

@@ -1,8 +1,9 @@
 """Reads the log, its topic and the signed heads, and passes them to the checks of `verify.py`,
 `verify_heads.py`, `verify_topic.py` and `positions.py`, for `bpctl audit verify`.
 
-The log is read once, all chains in step (`reading.py`). Links whose events the topic still holds
-are read again, chain by chain, in step with the topic. So the memory does not grow with the log.
+The log is read once, all chains in step (`reading.py`). Links with events that the topic still
+holds are read again, chain by chain, in step with the topic. So memory use does not grow with the
+log.
 
 Every event that the group has committed must be recorded. A link whose offset is past the end of
 the topic was never an event.
@@ -60,7 +61,7 @@ class Report:
     """Signed statements that were checked."""
     findings: list[Finding] = field(default_factory=list[Finding])
     notes: list[str] = field(default_factory=list[str])
-    """Facts that are not a sign of tampering, such as a time in which no head was signed."""
+    """Facts that are not signs of tampering, such as a period without signed heads."""
 
     @property
     def ok(self) -> bool:
@@ -100,7 +101,7 @@ class _Statements:
         self.check = StatementsCheck(mark, now)
 
     async def genuine(self) -> AsyncGenerator[Statement]:
-        """Yield the statements whose signature is valid, in order."""
+        """Yield the statements that have a valid signature, in order."""
         while batch := await asyncio.to_thread(_taken, self._kept, VERIFIED_TOGETHER_MAX):
             for signed, genuine in zip(batch, await self._trust.verify(batch), strict=True):
                 self.check.feed(signed, genuine=genuine)
@@ -123,11 +124,11 @@ class _Inspection:
     oldest: datetime = NEVER
     """record_time of the oldest link that was read."""
     held: dict[int, int] = field(default_factory=dict[int, int])
-    """Chain -> sequence of the first link whose event the topic may still hold."""
+    """Chain -> sequence of the first link that may still have its event in the topic."""
 
     async def run(self, since_head: bool) -> None:
         """Verify all chains."""
-        # The mark is read first, so that a statement signed meanwhile does not look missing. The
+        # The mark is read first, so that a statement signed later does not seem missing. The
         # statements are read before the log, so that the log has the links of each.
         mark = await self.trust.mark()
         statements = _Statements(self.trust, mark, utc_now())
@@ -200,12 +201,12 @@ class _Inspection:
             await self._look_up(check, at_least=LOOKED_UP_TOGETHER)
         await self._look_up(check)
         self.report.events += entries.count
-        # Meanwhile events may have been deleted from the topic.
+        # Since then, events may have been deleted from the topic.
         low = await asyncio.to_thread(self.topic.first_offset, chain)
         self.report.findings += check.finish(low)
 
     async def _look_up(self, check: TopicCheck, *, at_least: int = 1) -> None:
-        """Report events that have no link where they are expected and are not on record at all."""
+        """Report events without a link at the expected place that are not recorded elsewhere."""
         unknown = check.unknown(at_least=at_least)
         known = await recorded_sources(self.connection, ids_of(unknown))
         for entry in unknown:
@@ -227,7 +228,7 @@ class _Inspection:
         for chain, span in self.spans.items():
             for entry in self.topic.entries(chain, span.committed, settled=False):
                 position = position_of(entry)
-                # A later event is on record, so this one matters.
+                # A later event is recorded, so this one matters.
                 if self.seen.is_before_last(position):
                     yield position
         yield from self.topic.parked(sorted({topic for topic, _ in self.seen.sources()}))

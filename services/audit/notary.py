@@ -49,7 +49,7 @@ class Notary:
         return KeptMark(mark_of(secret.fields), secret.version)
 
     async def keep_mark(self, mark: Mark, *, version: int) -> bool:
-        """Replace the mark of this version; False if another process replaced it meanwhile."""
+        """Replace the mark of this version; False if another process has replaced it."""
         facts = {"number": str(mark.number), "digest": mark.digest.hex()}
         body = {"options": {"cas": version}, "data": facts}
         try:

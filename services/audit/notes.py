@@ -1,9 +1,9 @@
-"""Notes of repeated events: offsets of source topics that hold a recorded event again. Pure.
+"""Notes of repeated events: source offsets that hold a recorded event a second time. Pure.
 
 The relay writes at least once, so a source topic may hold an event twice; the log has one record of
 it and a note of the other offset. The notes of each chain are a hash chain too, numbered from 1,
-and the signed heads name its last note, so a note that is changed or added later is found. Only a
-note that a signed head covers excuses a missing record.
+and the signed heads name its last note, so a note that is changed or added later is found. A
+missing record is explained only by a note that a signed head covers.
 """
 
 import hashlib
@@ -89,7 +89,7 @@ def noted(repeated: Iterable[Entry], heads: Mapping[int, NoteHead]) -> list[Note
 
 
 class NotesCheck:
-    """Takes the notes of one chain in order, and the signed heads; returns what they excuse."""
+    """Takes the notes of one chain in order, and the signed heads; returns the valid positions."""
 
     def __init__(self, chain: int) -> None:
         self._findings = Findings(chain)
@@ -99,10 +99,10 @@ class NotesCheck:
         """The last note that was fed."""
 
     def feed(self, note: Note, *, on_record: bool) -> None:
-        """Take the next note; it counts only if its event is on record in the same partition."""
+        """Take the next note; it counts only if its event is recorded in the same partition."""
         follows = note.sequence == self.end.sequence + 1 and note.previous_hash == self.end.hash
         if not follows or note.hash != note_digest(note):
-            self._forged(note.sequence, str(note.event_id), "is not the one that was written")
+            self._forged(note.sequence, str(note.event_id), "is not the note that was written")
         elif note.log_offset <= self._recorded:
             self._forged(note.sequence, str(note.event_id), "was added after its offset was signed")
         elif on_record:
@@ -112,14 +112,14 @@ class NotesCheck:
     def signed(self, head: NoteHead, log_offset: int) -> list[Position]:
         """Take a signed head; return the positions of the notes up to it.
 
-        Notes that differ from the head excuse nothing. `log_offset` is that of the chain's signed
-        link: earlier events of audit-logs were handled, so later notes are about later events.
+        Notes that differ from the head explain nothing. `log_offset` is the offset of the chain's
+        signed link: earlier events of audit-logs were handled, so later notes have later events.
         """
         self._recorded = log_offset
         positions, self._waiting = self._waiting, []
         if self.end == head:
             return positions
-        fault = "is gone" if self.end.sequence < head.sequence else "differs from its signed head"
+        fault = "is absent" if self.end.sequence < head.sequence else "differs from its signed head"
         self._forged(head.sequence, "", fault)
         # Compare later notes with what was signed, so that one difference is one finding.
         self.end = head

@@ -5,8 +5,8 @@ offsets of audit-logs, where the router's transactions leave control records. Ea
 source partition must therefore be recorded, be the repetition of a recorded event, or be parked.
 
 The events of one source partition are in several chains. Only offsets after the point where all of
-these chains are known are judged, and only offsets that Kafka gave. The chains are read together,
-so the known offsets are few ranges.
+these chains are known are checked, and only offsets that Kafka assigned. The chains are read
+together, so the known offsets form few ranges.
 """
 
 from collections.abc import Container, Iterable, Mapping
@@ -31,7 +31,7 @@ def position_of(item: AuditRow | Entry) -> Position:
 
 
 UPGRADED_AFTER = timedelta(minutes=15)
-"""A log whose oldest link is this much older than its first signed notes has had an upgrade."""
+"""If the oldest link of a log is this much older than its first signed notes, it was upgraded."""
 RELEASE_MAX = timedelta(days=1)
 """How long processes of an earlier version may still record after others sign notes."""
 
@@ -131,7 +131,7 @@ class PositionsCheck:
         """Return the gaps in the order of topics, partitions and offsets, and impossible positions.
 
         `ends` has the end of each source partition, read after the links: the offset after its
-        last event. Offsets that Kafka never gave are not gaps.
+        last event. Offsets that Kafka never assigned are not gaps.
         """
         for source, seen in sorted(self._sources.items()):
             self._bound(seen, ends.get(source, 0))
@@ -146,7 +146,7 @@ class PositionsCheck:
         possible = seen.recorded.up_to(end)
         beyond = seen.recorded.count() - possible.count()
         place = f"{row.source_topic}/{row.source_partition}"
-        detail = f"has offset {row.source_offset} of {place}, whose end is {end}"
+        detail = f"has offset {row.source_offset} of {place}, which ends at {end}"
         self._take_impossible(row, f"{detail} ({beyond} offsets beyond the end)")
         seen.recorded = possible
 

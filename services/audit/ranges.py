@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 class Ranges:
-    """Numbers from 0; memory is proportional to the number of gaps, not to that of numbers."""
+    """Numbers from 0; memory is proportional to the number of gaps, not of numbers."""
 
     def __init__(self) -> None:
         self._firsts = array("q")

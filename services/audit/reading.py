@@ -1,8 +1,8 @@
 """Reads all chains and the signed statements in step, and passes them to the checks.
 
-The chain whose next event occurred first is read next. So the events of one source partition,
-which are in several chains, come almost in the order of their offsets, and the signed heads of all
-chains are needed at about the same time. None of them is kept for the length of the log.
+The chain with the earliest next event is read next. So the events of one source partition, which
+are in several chains, are read almost in the order of their offsets, and the signed heads of all
+chains are needed at about the same time. Memory holds none of them for the length of the log.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
@@ -21,9 +21,9 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def due_time(row: AuditRow) -> datetime:
-    """Return the time by which links of different chains are put in order.
+    """Return the time that orders links of different chains.
 
-    A clock that was ahead when the event occurred or was recorded does not keep a chain waiting.
+    A clock that was ahead, when the event occurred or was recorded, does not delay the chain.
     """
     return min(row.occur_time, row.record_time)
 
@@ -40,7 +40,7 @@ class ChainReading:
     ) -> None:
         self.chain = chain
         self.start = start
-        """The link from which the chain is read; without one, all of it is read."""
+        """The link to start after; without one, the whole chain is read."""
         self.check = ChainCheck(chain, start)
         self.heads = HeadsCheck(chain, start.sequence)
         self.row: AuditRow | None = None
@@ -59,7 +59,7 @@ class ChainReading:
             self.due = due_time(self.row)
 
     async def feed_head(self, statement: Statement) -> list[Position]:
-        """Take the chain's signed head; return what the notes up to it excuse."""
+        """Take the chain's signed head; return the positions that the notes up to it explain."""
         self.heads.feed_head(statement)
         head = statement.head(self.chain)
         if head is None or not statement.covers_notes:
@@ -113,7 +113,7 @@ class Reading:
         while await self._next_statement():
             pass
         for one in self.chains.values():
-            # They are checked, but excuse nothing before they are signed.
+            # They are checked, but explain nothing before they are signed.
             while await one.feed_note():
                 pass
 

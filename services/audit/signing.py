@@ -1,8 +1,8 @@
 """Signs the heads of all chains every minute, and when a verification asks for it.
 
-Order of one round: read the heads, sign, confirm that the lock is still held, keep the statement
-outside the database, keep its mark in OpenBao. After a crash between any two steps, the next round
-can continue the sequence.
+Order of one round: read the heads, sign, confirm that the lock is still held, store the statement
+outside the database, store its mark in OpenBao. After a crash between any two steps, the next
+round can continue the sequence.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ UNCHANGED_MAX = timedelta(hours=1)
 """Heads that did not change are signed again after this time."""
 RETRY_S = 5.0
 ASKED_EVERY_S = 5.0
-"""Requests cause at most one signature in this time, because many roles may send them.
+"""Requests cause at most one signature in this interval, because many roles may send them.
 `bpctl audit verify` waits longer."""
 
 log = structlog.get_logger()
@@ -109,7 +109,7 @@ class Signer:
                     next_asked = clock() + ASKED_EVERY_S
                 with suppress(TimeoutError):
                     await asyncio.wait_for(asked.wait(), every_s)
-                    # Requests that arrive before its end are answered by the same statement.
+                    # Requests that arrive before it ends get the same statement.
                     await asyncio.sleep(next_asked - clock())
         finally:
             connection.terminate()

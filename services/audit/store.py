@@ -27,12 +27,12 @@ _QUERIES = Path(__file__).parent / "sql" / "queries.sql"
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A process's turn to sign."""
+    """The right of one process to sign, as long as it holds the signing lock."""
 
     heads: tuple[ChainHead, ...]
-    """The heads of all chains when the turn began."""
+    """The heads of all chains when the process got the lock."""
     confirm: Callable[[], Awaitable[object]]
-    """Raises if the session ended, because its lock ended too."""
+    """Raises if the session ended, because its lock was then released."""
 
 
 class Store:
@@ -89,7 +89,7 @@ class Store:
 
     @asynccontextmanager
     async def turn_to_sign(self) -> AsyncGenerator[Turn | None]:
-        """Yield a turn under the lock of signing; None if another process has it."""
+        """Yield the right to sign, under the signing lock; None if another process holds it."""
         async with self._pool.acquire() as connection, connection.transaction():
             if await connection.fetchval(self._queries.try_lock_signing):
                 rows = await connection.fetch(self._queries.heads_to_sign, range(CHAINS))
@@ -116,7 +116,7 @@ class Store:
 
 
 async def keep_session(connection: Any) -> None:
-    """Let the session wait in a transaction for as long as a verification takes."""
+    """Let the session stay idle in a transaction for the whole verification."""
     await connection.execute(load_queries(_QUERIES).keep_session)
 
 
@@ -132,15 +132,15 @@ async def whole_chain(
 async def recorded_sources(
     connection: Any, ids: Sequence[uuid.UUID]
 ) -> dict[uuid.UUID, tuple[str, int]]:
-    """Return the source partition of each of the events that is on record."""
+    """Return the source partition of each recorded event."""
     query = load_queries(_QUERIES).recorded
     rows = await connection.fetch(query, ids, min(ids), max(ids)) if ids else []
     return {row["event_id"]: (row["source_topic"], row["source_partition"]) for row in rows}
 
 
 async def notes_of_chain(connection: Any, chain: int) -> AsyncGenerator[tuple[Note, bool]]:
-    """Yield the notes of a chain in order, each with whether its event is on record in the same
-    source partition; the connection must be in a transaction.
+    """Yield the notes of a chain in order, and for each whether its event is recorded in the same
+    source partition. The connection must be in a transaction.
     """
     query = load_queries(_QUERIES).notes_of_chain
     async for row in connection.cursor(query, chain, prefetch=CURSOR_ROWS):
@@ -155,7 +155,7 @@ def _chain_head(row: Any) -> ChainHead:
 def _told_apart(
     entries: Sequence[Entry], recorded: Mapping[uuid.UUID, Any]
 ) -> tuple[list[Entry], list[Entry]]:
-    """Return the first entry of each new event, and the entries that repeat one elsewhere."""
+    """Return the first entry of each new event, and the entries that repeat a recorded event."""
     known = {
         event_id: (row["source_topic"], row["source_partition"], row["source_offset"])
         for event_id, row in recorded.items()

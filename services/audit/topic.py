@@ -37,7 +37,7 @@ class Topic:
             "group.id": f"audit-verify-{uuid.uuid4()}",
             "isolation.level": isolation,
             "enable.partition.eof": True,
-            # Events may be deleted while they are read; the rest must not be skipped.
+            # Events may be deleted while they are read; later ones must not be skipped.
             "auto.offset.reset": "earliest",
             # An empty fetch reports the end of a partition, so fetches must not wait.
             "fetch.wait.max.ms": 10,

@@ -2,8 +2,8 @@
 
 `ChainCheck` reads only the links. It checks that their numbers have no gap, their hashes match, and
 each link names the previous one. It finds any tampering that does not recompute all later hashes.
-Its memory does not grow with the chain: findings and links that are kept for a second look have
-limits.
+Its memory does not grow with the chain: the findings, and the links that are kept for a second
+check, have limits.
 """
 
 import uuid
@@ -23,7 +23,7 @@ PLACES_MAX = 500
 """The largest number of places to try for a misplaced link, and of misplaced links; a longer
 disorder is reported as changed links."""
 FINDINGS_MAX = 1000
-"""The largest number of findings that one check names; further ones are counted."""
+"""The largest number of findings that one check names; the others are only counted."""
 
 
 class Kind(StrEnum):
@@ -46,7 +46,7 @@ class Kind(StrEnum):
     CLOCK = "clock"
     """The last link or the last statement has a time in the future."""
     POSITION = "position"
-    """A record has an offset of a source topic that Kafka never gave."""
+    """A record has a source offset that Kafka never assigned."""
     GAP = "gap"
     """An event of a source topic has no record."""
 
@@ -70,7 +70,7 @@ class Finding:
 
 
 class Findings:
-    """The first findings of a check, and the number of further ones."""
+    """The first findings of a check, and the number of the others."""
 
     def __init__(self, chain: int) -> None:
         self._chain = chain
@@ -89,9 +89,9 @@ class Findings:
             self._more[finding.kind] += 1
 
     def all(self) -> list[Finding]:
-        """Return the findings in the order in which they came, then one for further ones."""
+        """Return the findings in their order, then one with the number of the others."""
         further = [
-            Finding(kind, self._chain, 0, "", f"{count} further findings of this kind")
+            Finding(kind, self._chain, 0, "", f"{count} more findings of this kind")
             for kind, count in sorted(self._more.items())
         ]
         return self._named + further
@@ -157,7 +157,7 @@ class ChainCheck:
                 self._add(Kind.REMOVED, place, "", f"link {place} is gone, later links moved up")
 
     def _keep_unsound(self, row: AuditRow) -> None:
-        """Keep a link whose place is looked for at the end."""
+        """Keep a link for a search of its place at the end."""
         if len(self._unsound) < PLACES_MAX:
             self._unsound.append(row)
         else:

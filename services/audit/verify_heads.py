@@ -3,7 +3,7 @@
 `StatementsCheck` reads the statements alone. `HeadsCheck` compares the links of one chain with all
 statements about it. So a recomputed, cut or removed chain is found although its hashes match.
 
-Statements and links come in step: a statement waits only until its links are read.
+Statements and links are read in step: a statement waits only until its links are read.
 """
 
 from collections import deque
@@ -20,9 +20,9 @@ UNSIGNED_MAX = timedelta(minutes=15)
 
 _SECONDS = "%Y-%m-%d %H:%M:%S"
 NOTES_MAX = 200
-"""The largest number of notes to keep; further ones are counted."""
+"""The largest number of notes to keep; the others are only counted."""
 WAITING_MAX = 10_000
-"""When so many signed heads wait for the links of a chain, that chain is read first."""
+"""If this many signed heads wait for the links of a chain, that chain is read first."""
 
 
 class SignedHead(NamedTuple):
@@ -82,7 +82,7 @@ class StatementsCheck:
     @property
     def notes(self) -> list[str]:
         """Facts that are not signs of tampering."""
-        more = f"{self._notes_more} further notes about statements"
+        more = f"{self._notes_more} more notes about statements"
         return [*self._notes, more] if self._notes_more else self._notes
 
     def _sequence(self, signed: Signed) -> None:
@@ -116,13 +116,13 @@ class StatementsCheck:
         elif head.hash != known[1].hash:
             ends = f"ends at {head.sequence}, and at {known[1].sequence} in statement {known[0]}"
             if head.sequence == known[1].sequence:
-                ends = f"has another link {head.sequence} than in statement {known[0]}"
+                ends = f"has a different link {head.sequence} than in statement {known[0]}"
             detail = f"statement {number} contradicts an earlier one: the chain {ends}"
             finding = Finding(Kind.HEAD_MISMATCH, head.chain, head.sequence, "", detail)
             self._findings.take(finding)
 
     def _note_late(self, statement: Statement) -> None:
-        """Note a time in which links were written and none was signed, and a clock that was ahead.
+        """Note a period when links were written but not signed, and a clock that was ahead.
 
         A link's own time counts only up to the time of its signature.
         """
@@ -134,7 +134,7 @@ class StatementsCheck:
         if any(time - last.sign_time > UNSIGNED_MAX for time in times):
             self._note(f"no head was signed from {span} although links were written")
         if statement.sign_time < last.sign_time:
-            self._note(f"the time went back from {span} after statement {last.number}")
+            self._note(f"the time went backwards from {span} after statement {last.number}")
 
     def _note(self, note: str) -> None:
         if len(self._notes) < NOTES_MAX:
@@ -149,7 +149,7 @@ class StatementsCheck:
 class HeadsCheck:
     """Takes the links and signed heads of one chain; `finish` returns where they differ.
 
-    Both come in order, and a signed head comes before the link that it names.
+    Both are passed in order, and a signed head precedes the link that it names.
     """
 
     def __init__(self, chain: int, from_sequence: int = 0) -> None:
@@ -166,7 +166,7 @@ class HeadsCheck:
 
     @property
     def is_full(self) -> bool:
-        """True when links must be read before further statements."""
+        """True when links must be read before the next statements."""
         return len(self._waiting) >= WAITING_MAX
 
     def reaches(self, sequence: int) -> bool:
@@ -196,7 +196,7 @@ class HeadsCheck:
         if self._waiting and self._waiting[0].sequence == row.sequence:
             head = self._waiting.popleft()
             if head.hash != row.hash:
-                self._differs(head, str(row.event_id), "the link has another hash")
+                self._differs(head, str(row.event_id), "the link has a different hash")
             elif row.record_time - head.statement.sign_time > CLOCKS_APART_MAX:
                 self._ahead += 1
         if row.sequence <= self._highest:
@@ -206,7 +206,7 @@ class HeadsCheck:
         self._end = row
 
     def end(self) -> None:
-        """Expect no further link."""
+        """Note that there are no more links."""
         self._ended = True
         self._skip_to(self._highest + 1)
 
@@ -220,8 +220,8 @@ class HeadsCheck:
         ]
 
     def finish(self, last: Statement | None, now: datetime) -> list[Finding]:
-        """Return the first signed head that the chain no longer has, an unsigned end, and an end
-        that is dated in the future.
+        """Return findings for the first signed head that the chain no longer has, an unsigned end,
+        and an end that is dated in the future.
 
         `last` is the last genuine statement.
         """
@@ -251,7 +251,7 @@ class HeadsCheck:
         self._differing += 1
 
     def _unsigned(self, last: Statement | None, now: datetime) -> list[Finding]:
-        """Report links that should be signed. Times in the future prove nothing."""
+        """Report links that should be signed. Times in the future do not count."""
         end, since = self._end, self._unsigned_since
         if end is None or since is None:
             return []

@@ -1,8 +1,8 @@
-"""Compares a chain's links with the topic that they came from. Pure.
+"""Compares a chain's links with the events of their topic. Pure.
 
-So it finds a cut tail, a chain that was recomputed to its end, and links that were never events.
-Links and events come in step, by their offsets in the topic. Only what has no counterpart yet is
-kept, within a limit.
+It finds a cut tail, a chain that was recomputed to its end, and links that were never events.
+Links and events are read in step, by their offsets in the topic. Only those without a counterpart
+yet are kept, up to a limit.
 """
 
 import uuid
@@ -82,21 +82,21 @@ class TopicCheck:
                 self._has_no_row(self._entries.pop(next(iter(self._entries))))
 
     def end_of_rows(self) -> None:
-        """Expect no further link, so entries need not wait for one."""
+        """Note that there are no more links, so entries need not wait for one."""
         self._ended = True
         for entry in self._entries.values():
             self._has_no_row(entry)
         self._entries.clear()
 
     def unknown(self, *, at_least: int = 1) -> list[Entry]:
-        """Return and forget the events without a link, if there are at least so many."""
+        """Return and forget the events without a link, if there are at least this many."""
         if len(self._unknown) < at_least:
             return []
         unknown, self._unknown = self._unknown, []
         return unknown
 
     def lost(self, entry: Entry) -> None:
-        """Report an event that is not on record at any offset."""
+        """Report an event that is not recorded at any offset."""
         detail = f"event at offset {entry.log_offset} of the topic is not recorded"
         self._findings.add(Kind.REMOVED, 0, str(entry.event_id), detail)
 

@@ -21,8 +21,8 @@ Begun = Callable[[], None]
 
 
 def own_copy(error: BaseException) -> BaseException:
-    """Return a caller's own copy of a batch's error. Each raise adds frames to an error's traceback
-    and keeps them in memory."""
+    """Return a copy of a batch's error for one caller. Each raise adds frames to an error's
+    traceback and keeps them in memory."""
     try:
         copied = copy.copy(error)
     except Exception:  # noqa: BLE001 - some classes cannot be called with their arguments
@@ -81,13 +81,13 @@ class Batcher(Generic[Item, Result]):
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future, begun))
         if self._worker is None or self._worker.done():
-            # The batches do not run in the context of the first call: its ids would then be in log
-            # lines about other calls.
+            # The batches do not run in the context of the first call: otherwise its ids would be in
+            # log lines about other calls.
             self._worker = asyncio.create_task(self._work(), context=self._context.copy())
         return await future
 
     async def settle(self) -> None:
-        """Wait until no batch is in flight, including batches whose callers have given up."""
+        """Wait until no batch is in flight, including batches that callers no longer wait for."""
         while self._in_flight:
             await asyncio.wait(self._in_flight)
 

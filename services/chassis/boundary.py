@@ -35,7 +35,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _UUID = re.compile(
     r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE
 )
-"""A UUID with its hyphens or without. Python's own parser also takes spaces and underscores."""
+"""A UUID with or without hyphens. Python's own parser also accepts spaces and underscores."""
 
 log = structlog.get_logger()
 
@@ -97,7 +97,7 @@ def _partner(contract: MethodContract, metadata: dict[str, str]) -> str:
 
 
 def _customer(contract: MethodContract, subject: str, scopes: frozenset[str]) -> str:
-    """Return the customer's id in its one spelling: small letters with hyphens."""
+    """Return the customer's id in its canonical form: lower case, with hyphens."""
     if not _UUID.fullmatch(subject):
         raise errors.Unauthenticated
     if not scopes.issuperset(contract.scopes):

@@ -1,4 +1,4 @@
-"""Keeps declined orders on record, in batches: one statement and one commit for each batch.
+"""Records declined orders in batches: one statement and one commit for each batch.
 
 A repeated order has one record for each reason. Beyond a limit for each customer and hour, which
 the services share, orders are only counted.
@@ -14,7 +14,7 @@ from services.chassis.batching import Batcher, BatchLimits
 from services.chassis.unreachable import UNREACHABLE
 
 RECORDED_PER_HOUR_MAX = 100
-"""The largest number of declined orders of one customer in an hour that have a record each."""
+"""The largest number of a customer's declined orders in an hour that are recorded one by one."""
 
 
 class DeclineRow(Protocol):
@@ -45,9 +45,9 @@ class DeclineRecorder(Generic[Row]):
         self._batches: Batcher[Row, bool] = Batcher(self._record_each, limits)
 
     async def record(self, order: Row) -> bool:
-        """Record a declined order and write its event; return whether it has a record of its own.
+        """Record a declined order and write its event; return whether it got a separate record.
 
-        A repetition has none, and neither has an order beyond the limit of its customer and hour.
+        Repetitions, and orders beyond the limit of a customer and hour, get no separate record.
         """
         try:
             return await self._batches.submit(order)

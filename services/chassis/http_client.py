@@ -42,7 +42,7 @@ def partner_session(settings: ServiceSettings) -> aiohttp.ClientSession:
 async def read_answer(response: aiohttp.ClientResponse) -> bytes:
     """Return the body of a partner's answer.
 
-    Raises aiohttp.ClientPayloadError, as for a connection that breaks, if the body is longer than
+    Raises aiohttp.ClientPayloadError, as for a broken connection, if the body is longer than
     `ANSWER_BYTES_MAX` or has a Content-Encoding: a few compressed bytes can fill the memory.
     """
     if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
@@ -72,5 +72,5 @@ def log_unexpected_answer(partner: str, call: str, status: int) -> None:
 
 
 def log_no_answer(partner: str, call: str, error: Exception) -> None:
-    """Log a call without a complete answer of the partner."""
+    """Log a call that got no complete answer from the partner."""
     log.warning(f"{partner}.no_answer", call=call, error=type(error).__name__)

@@ -1,7 +1,7 @@
 """Fingerprints: two requests are the same when message type and payload are equal.
 
-The contract says which fields are UUIDs. RFC 9562 allows capitals and small letters in a UUID, and
-some platforms write capitals. So a fingerprint is computed from the small letters.
+The contract says which fields are UUIDs. RFC 9562 allows upper and lower case in a UUID, and
+some platforms write upper case. So a fingerprint is computed from the lowercase form.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ def fingerprint(request: Message) -> bytes:
 
 
 def former_fingerprint(request: Message) -> bytes | None:
-    """Return the fingerprint that versions before 2026-12 stored for a request with capitals in a
-    UUID: that of the request as it was sent. None for all other requests, whose fingerprint is the
-    same. This function may be deleted 400 days after the last process of such a version has ended,
-    because the keys of that version are forgotten then.
+    """Return the fingerprint that versions before 2026-12 stored for a request with uppercase
+    UUIDs: the fingerprint of the request as it was sent. None for all other requests, because
+    theirs is the same. This function may be deleted 400 days after the last process of such a
+    version has ended, because the keys of that version are forgotten then.
     """
     return None if _canonical(request) is request else _digest(request)
 

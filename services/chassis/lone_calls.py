@@ -20,7 +20,7 @@ class _Line:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     calls: int = 0
     is_busy: bool = False
-    """Whether a call found its row locked for too long. The waiting calls would find the same."""
+    """Whether a call's row was locked for too long. The waiting calls would meet the same lock."""
 
 
 class LoneCalls:

@@ -26,8 +26,8 @@ def page_rows(page_size: int) -> int:
 def query_digest(*parts: object, **filters: object) -> bytes:
     """Return the digest of a list's method, caller and filters.
 
-    A filter that is None is not part of the digest. So a release that adds a filter keeps the
-    tokens of lists that do not use it, and the version before it accepts the new ones.
+    A filter that is None is not part of the digest. So after a release that adds a filter,
+    tokens of lists that do not use it remain valid, and the previous version accepts new tokens.
     """
     used = [f"{name}={value}" for name, value in filters.items() if value is not None]
     return hashlib.sha256("\0".join([*map(str, parts), *used]).encode()).digest()

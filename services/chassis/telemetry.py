@@ -31,7 +31,7 @@ def _to_ecs(_logger: object, method: str, event: structlog.typing.EventDict) -> 
 
 
 def _text(value: object) -> str:
-    """Return as text a value of a type that JSON does not have, such as a Kafka header's bytes."""
+    """Return a string for a value that JSON cannot represent, such as a Kafka header's bytes."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 

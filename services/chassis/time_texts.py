@@ -1,4 +1,4 @@
-"""Reads the times that callers write as text in the filters of lists."""
+"""Reads times from strings in the filters of lists."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ def time_range(create_time_from: str, create_time_to: str) -> TimeRange:
 
 
 def moment_of(text: str, field: str) -> datetime | None:
-    """Return the moment of an RFC 3339 text in UTC; None for "", or raise InvalidArgument.
+    """Return the time of an RFC 3339 string in UTC; None for "", or raise InvalidArgument.
 
     `field` is the parameter's name as the caller writes it.
     """

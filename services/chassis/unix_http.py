@@ -1,7 +1,7 @@
-"""HTTP over a Unix socket, for OpenBao on one machine. Nothing here knows what is sent.
+"""HTTP over a Unix socket, for OpenBao on one machine. Nothing here depends on the requests.
 
-The socket is in a folder of this user, so no other user's program can take its place, as it can
-take a free TCP port.
+The socket is in a folder of this user, so another user's program cannot replace it. On a free TCP
+port, such a program could listen.
 """
 
 import socket
@@ -20,7 +20,7 @@ CONNECTIONS = 4
 
 
 def session(path: str) -> requests.Session:
-    """Return a session whose requests to `http://localhost` go to the Unix socket."""
+    """Return a session that sends requests for `http://localhost` to the Unix socket."""
     made = requests.Session()
     made.trust_env = False
     made.mount("http://", _Adapter(path))

@@ -36,7 +36,7 @@ _UNREACHABLE_CODES = frozenset(
 def is_unreachable(error: BaseException) -> bool:
     """Return whether the error means that a store or another service is temporarily unreachable."""
     if isinstance(error, grpc.aio.AioRpcError):
-        # RESOURCE_EXHAUSTED without a time to retry means that a message is too large: a defect.
+        # RESOURCE_EXHAUSTED without a retry time means that a message is too large: a bug.
         overloaded = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         retriable = any(name == "retry-after" for name, _ in error.trailing_metadata() or ())
         return error.code() in _UNREACHABLE_CODES or (overloaded and retriable)

@@ -54,8 +54,7 @@ def all_topics() -> tuple[Topic, ...]:
 def read_by(group: str) -> tuple[str, ...]:
     """Return the names of the topics that a consumer group reads.
 
-    Raises ValueError for a group without a topic in the contract: its records could be deleted
-    before it reads them.
+    Raises ValueError if the contract has no topic for the group: unread records could be deleted.
     """
     names = tuple(each.name for each in all_topics() if group in each.reader_groups)
     if not names:

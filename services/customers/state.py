@@ -80,7 +80,7 @@ class OwnAccount:
 
 @dataclass(frozen=True, slots=True)
 class AccountHolder:
-    """What another customer may see of an account that it paid or that paid it."""
+    """What the other party of a payment may see of an account's holder."""
 
     name: str
     account_number_ending: str

@@ -98,7 +98,7 @@ class IdempotencyKeyInvalid(BankError):
 
 
 class IdempotencyKeyReused(BankError):
-    """This Idempotency-Key was used for another request.
+    """This Idempotency-Key was used for a different request.
 
     Use a new key for a new request.
     """

@@ -1,8 +1,8 @@
-"""Orders whose rows another session holds wait here together, on one connection.
+"""Orders wait here together, on one connection, while another session holds their rows.
 
-Each round finds the rows that are held, carries out the orders that lock none of them in batches,
-and keeps the others for the next round. So a held row delays only its own orders, and a stall of
-the database does not turn one statement for many orders into many statements.
+Each round finds the rows that are held. Orders that need none of these rows are executed in
+batches; the others wait for the next round. So a held row delays only its own orders, and a stall
+of the database does not turn one statement for many orders into many statements.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ ROUND_S = 0.075
 """Time between the starts of two rounds."""
 
 WAITING_MAX = 1_000
-"""The largest number of orders that wait; further ones are refused."""
+"""The largest number of orders that wait; additional ones are refused."""
 
 
 class Caller(Protocol):
-    """What the caller of an order learns about it."""
+    """The caller of an order, which gets notice of its progress."""
 
     abandoned: bool
     """Whether the caller has given up; the order is then not started."""
@@ -42,11 +42,11 @@ class Caller(Protocol):
         """Note that the statement starts."""
 
     def undone(self) -> None:
-        """Note that the statement was rolled back; raise CancelledError if nobody waits."""
+        """Note that the statement was rolled back; raise CancelledError if the caller left."""
 
 
 class _Patient:
-    """A caller that needs to learn nothing."""
+    """A caller that needs no notice."""
 
     abandoned = False
 
@@ -71,7 +71,7 @@ class WaitingOrder(Generic[Item, Result]):
     """When it began to wait, on the event loop's clock."""
     together_max: int
     """The largest batch that it may be part of. It is halved when a batch fails, so that an order
-    that fails its batch for an unknown reason ends in a batch of its own."""
+    that fails its batch for an unknown reason is finally executed alone."""
     is_key_suspected: bool = True
     """Whether its key may be held: its batch failed, and none of its accounts was held."""
     is_given_up: bool = False
@@ -87,7 +87,7 @@ class WaitingOrder(Generic[Item, Result]):
 def batches(
     orders: Iterable[WaitingOrder[Item, Result]],
 ) -> Generator[list[WaitingOrder[Item, Result]]]:
-    """Yield the orders in batches; skip an order whose caller has given up by then."""
+    """Yield the orders in batches; skip an order if its caller has given up by then."""
     batch: list[WaitingOrder[Item, Result]] = []
     for order in orders:
         if order.is_given_up or order.caller.abandoned:
@@ -110,9 +110,9 @@ class HeldOrders(Generic[Item, Result]):
         locks_of: Callable[[Item], Locks],
         items_max: int,
     ) -> None:
-        """`perform` carries out a batch of at most `items_max` orders in one statement.
+        """`perform` executes a batch of at most `items_max` orders in one statement.
 
-        It returns one result for each, and raises LockNotAvailableError if a lock is not granted.
+        It returns one result for each order, or raises LockNotAvailableError if it gets no lock.
         """
         self._holds = holds
         self._perform = perform
@@ -123,13 +123,13 @@ class HeldOrders(Generic[Item, Result]):
         """The number of orders that wait."""
 
     def remembers(self, item: Item) -> bool:
-        """Return whether a row of an order was held a moment ago."""
+        """Return whether a row of an order was held recently."""
         return self._holds.remembers(self._locks_of(item))
 
     async def submit(self, item: Item, caller: Caller = PATIENT) -> Result:
-        """Carry out an order as soon as its rows are free.
+        """Execute an order as soon as its rows are free.
 
-        Raises AccountBusy if a row stays held for `PATIENCE_S`, and the errors of `perform`.
+        Raises AccountBusy if a row is still held after `PATIENCE_S`, and the errors of `perform`.
         """
         if self.waiting >= WAITING_MAX:
             raise AccountBusy
@@ -153,8 +153,8 @@ class HeldOrders(Generic[Item, Result]):
         await self._rounds.settle()
 
     async def _round(self, orders: Sequence[WaitingOrder[Item, Result]]) -> list[bool]:
-        """Carry out the orders whose rows are free; return for each order whether it has ended."""
-        # Orders whose batch has not failed come first: a lock that no look finds delays none.
+        """Execute the orders with free rows; return for each order whether it has ended."""
+        # Orders of failed batches are last, so that an undetected lock does not delay the others.
         free = sorted(await self._free(orders), key=lambda order: -order.together_max)
         for batch in batches(free):
             await self._carry_out(batch)
@@ -167,7 +167,7 @@ class HeldOrders(Generic[Item, Result]):
     async def _free(
         self, orders: Sequence[WaitingOrder[Item, Result]]
     ) -> list[WaitingOrder[Item, Result]]:
-        """Return the orders of which no other session holds a row."""
+        """Return the orders without a row that another session holds."""
         accounts = {account for order in orders for account in order.locks.accounts}
         held = await self._holds.accounts_among(accounts)
         free: list[WaitingOrder[Item, Result]] = []

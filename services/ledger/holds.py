@@ -1,7 +1,7 @@
-"""Finds the rows that another session holds, of those that orders lock: accounts and keys.
+"""Finds which rows that orders need are held by another session: accounts and keys.
 
-A busy account is not a held one. Its holder changes, because each batch of orders holds it for the
-time of one commit; a held account keeps its holder.
+A busy account is not a held account. The holder of a busy account changes, because each batch of
+orders holds it only until its commit; a held account keeps the same holder.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from services.chassis.postgres import load_queries
 from services.ledger.api import QUERIES_FILE
 
 REMEMBERED_S = 1.0
-"""How long a row that was held stays out of batches. Each batch with such a row waits a quarter of
-a second for it."""
+"""How long a held row is kept out of batches. Each batch with such a row waits a quarter of a
+second for it."""
 
 LASTING_S = 0.02
-"""After how long a locked account must still have its holder to count as held."""
+"""How long a locked account must have the same holder to count as held."""
 
 
 class Key(NamedTuple):
@@ -38,7 +38,7 @@ class Locks(NamedTuple):
 
 
 class Holds:
-    """The rows that were found held a moment ago."""
+    """The rows that were recently found to be held."""
 
     def __init__(self, pool: asyncpg.Pool, held_keys_sql: str) -> None:
         """`held_keys_sql` calls payments.held_keys with the arrays $1 and $2."""
@@ -49,12 +49,12 @@ class Holds:
         self._until_s: dict[Hashable, float] = {}
 
     def remembers(self, locks: Locks) -> bool:
-        """Return whether one of the rows was held a moment ago."""
+        """Return whether one of the rows was held recently."""
         now_s = time.monotonic()
         return any(self._until_s.get(row, 0.0) > now_s for row in (*locks.accounts, locks.key))
 
     async def accounts_among(self, account_ids: Collection[UUID]) -> frozenset[UUID]:
-        """Return the accounts that another session holds, and remember them for a moment."""
+        """Return the accounts that another session holds, and remember them for a short time."""
         held = await self._holders_among(account_ids)
         unsure = [one for one, holder in held.items() if self._holders.get(one) != holder]
         if unsure:
@@ -71,7 +71,7 @@ class Holds:
         return {row["account_id"]: row["holder"] for row in rows}
 
     async def keys_among(self, keys: Collection[Key]) -> frozenset[Key]:
-        """Return the keys that another session takes or frees now, and remember them."""
+        """Return the keys that another session is taking or freeing, and remember them."""
         if not keys:
             return frozenset()
         wanted = [*keys]
@@ -85,7 +85,7 @@ class Holds:
         return held
 
     def _remember(self, rows: Iterable[Hashable], held: Collection[Hashable]) -> None:
-        """Remember which of these rows are held; forget the others, and what has expired."""
+        """Remember which of these rows are held; forget the others and the expired ones."""
         now_s = time.monotonic()
         found_free = {row for row in rows if row not in held}
         lasting = {

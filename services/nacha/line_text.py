@@ -60,7 +60,7 @@ _FORMS = str.maketrans(
 def line_text(text: str) -> str | None:
     """Return a text in printable ASCII, or None if it has a character without an ASCII form.
 
-    Also returns None if the text in ASCII has only blanks; an empty text stays empty.
+    Also returns None if the ASCII text has only spaces; an empty text remains empty.
     """
     parts = unicodedata.normalize("NFKD", text.translate(_FORMS)).translate(_FORMS)
     line = "".join(one for one in parts if unicodedata.category(one) != "Mn")

@@ -20,8 +20,8 @@ log = structlog.get_logger()
 class CustomersLanguages:
     """The client of customers.
 
-    A message in the device's language is better than a late one. So if the service does not answer,
-    messages are in the language of the device.
+    A message in the device's language is better than a late message. So if the service does not
+    answer, messages are in the language of the device.
     """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:

@@ -197,7 +197,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _text(fields: dict[str, Any], name: str) -> str:
-    """Return a field's text; raise ValueError for a value of another type, which may be nested."""
+    """Return a field's text; raise ValueError for a value of any other type, even nested."""
     value = fields.get(name)
     if not isinstance(value, str):
         raise ValueError(f"a success without {name}")

@@ -11,7 +11,7 @@ class Attempt:
     begun: bool = False
     abandoned: bool = False
     lost: Exception | None = None
-    """The error with which the answer to a statement was lost: the debit may have been written."""
+    """The error that lost the answer to a statement: the debit may have been written."""
 
     def begin(self) -> None:
         """Note that the statement starts."""
@@ -28,6 +28,6 @@ class Attempt:
             raise asyncio.CancelledError
 
     def abandon(self) -> bool:
-        """Note that no caller waits any more; return whether the debit can still be dropped."""
+        """Note that the caller stopped waiting; return whether the debit can still be dropped."""
         self.abandoned = True
         return not self.begun

@@ -66,7 +66,7 @@ def _jobs(deps: Dependencies) -> list[tuple[str, Callable[[], Awaitable[None]], 
 async def open_partners(
     settings: PaymentsSettings, ach_key: str, fraud_token: str
 ) -> AsyncGenerator[tuple[AchClient, FraudClient]]:
-    """Open the clients of the partners, each with connections of its own."""
+    """Open the clients of the partners, each with separate connections."""
     async with partner_session(settings) as ach, partner_session(settings) as fraud:
         yield AchClient(ach, ach_key), FraudClient(fraud, fraud_token)
 

@@ -124,10 +124,10 @@ RECORDED: frozenset[str] = frozenset(
         errors.FraudDeclined.reason,
     }
 )
-"""Reasons of the refusals that are kept on record, because an examiner asks for them: a control of
-the bank stopped a well-formed order. The other refusals come from a caller's mistake (a malformed
-order, an unknown account or bank), the balance, or an unavailable service; a record of them would
-say nothing about the bank's controls."""
+"""Reasons of the refusals that are recorded because examiners ask for them: a control of the bank
+stopped a well-formed order. Other refusals result from a caller's mistake (a malformed order, an
+unknown account or bank), the balance, or an unavailable service; recording them would say nothing
+about the bank's controls."""
 
 
 def is_recorded(refusal: BankError) -> bool:

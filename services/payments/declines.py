@@ -1,7 +1,7 @@
-"""Declined orders: the records of what a control of the bank stopped.
+"""Records of orders that a control of the bank declined.
 
-Beyond a limit for each customer and hour orders are only counted. One event says how many, book
-transfers of the service transfers included.
+Beyond a limit for each customer and hour, orders are only counted. One event has their number,
+including book transfers of the transfers service.
 """
 
 from datetime import timedelta
@@ -46,9 +46,9 @@ class DeclineStore:
         )
 
     async def record(self, decline: Decline, event: EventOut) -> bool:
-        """Record a declined order and write its event; return whether it has a record of its own.
+        """Record a declined order and write its event; return whether it got a separate record.
 
-        A repetition has none, and neither has an order beyond the limit of its customer and hour.
+        Repetitions, and orders beyond the limit of a customer and hour, get no separate record.
         """
         return await self._recorder.record(decline_row(decline, event))
 
@@ -65,5 +65,5 @@ class DeclineStore:
                 log.warning("order.further_declined", further=declines.further)
 
     async def drop_old(self) -> None:
-        """Drop the declined orders that are older than the bank keeps them."""
+        """Drop the declined orders that are older than the bank's retention period."""
         await self._pool.execute(self._sql.drop_old_declines)

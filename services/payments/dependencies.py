@@ -24,7 +24,7 @@ class Dependencies:
     fraud: FraudClient
     customers: CustomersClient
     limits: Limits
-    """The limits from the settings, as checks.py takes them."""
+    """The limits from the settings, in the form that checks.py expects."""
     tokens: PageTokens
     webhook_secrets: WebhookSecrets
-    """The keys with which the clearing house signs its notices."""
+    """The keys that the clearing house signs its notices with."""

@@ -73,8 +73,8 @@ class Driver:
         self._store = store
         self._slot = slot
         self._interrupt_time: datetime | None = utc_now()
-        """When this process started or a task last met an outage. The leases that began before are
-        not released yet; None if they are."""
+        """When this process started or a task last met an outage; None once the leases from before
+        that time are released."""
         self._running: dict[uuid.UUID, asyncio.Task[Driven]] = {}
         self._carried: set[asyncio.Task[Any]] = set()
         waits = Waits(timedelta(seconds=settlement_wait_s), timedelta(seconds=return_wait_s))
@@ -123,9 +123,9 @@ class Driver:
             self._interrupt_time = utc_now()
 
     async def drain(self, seconds: float) -> None:
-        """Give running tasks `seconds` to end; stop the rest and release their leases.
+        """Give running tasks `seconds` to end; stop the others and release their leases.
 
-        Another worker then continues their transfers at once.
+        Another worker then continues their transfers immediately.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         while tasks := {*self._carried, *self._running.values()}:
@@ -243,7 +243,7 @@ class Driver:
         """Drive the transfers that are due; at start and after an outage also this slot's own."""
         interrupted = self._interrupt_time
         if interrupted is not None:
-            # Later leases end later: those of running tasks are not affected.
+            # Leases of running tasks expire later, so they are not affected.
             ending_by = interrupted + timedelta(seconds=LEASE_S)
             held = await self._store.release_leases(self._slot, utc_now(), ending_by)
             if held == 0 and self._interrupt_time == interrupted:

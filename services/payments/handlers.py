@@ -68,7 +68,7 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
     account = mapping.account_facts(debit_check)
     refusal = checks.refuse_facts(order, account, score, takes_part=takes_part, limits=deps.limits)
     if refusal is not None:
-        # Another request with this key may have been accepted meanwhile, and stays accepted.
+        # Another request with this key may have been accepted in the meantime; it stays accepted.
         replayed = await _replay_of_key(deps, order)
         if replayed is None:
             raise await _on_record(deps, order, refusal)
@@ -78,7 +78,7 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
     transfer = debited(order, transfer_id, fraud_review=review, now=utc_now())
     debit, saga_task = await _debit(deps, order, transfer)
     if debit.outcome == "REUSED":
-        # The key was taken after the look above: perhaps by an earlier version, for this request.
+        # The key was taken after the lookup above: perhaps by an earlier version, for this request.
         replayed = await _replay_of_key(deps, order)
         if replayed is None:
             raise IdempotencyKeyReused
@@ -91,7 +91,7 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
 async def _on_record(
     deps: Dependencies, order: InterbankTransferOrder, refusal: BankError
 ) -> BankError:
-    """Return the refusal; keep it on record if a control of the bank caused it.
+    """Return the refusal; record it if a control of the bank caused it.
 
     The account must be the customer's. The record commits before the caller gets the refusal. A
     repeated order has one record.
@@ -134,7 +134,7 @@ async def _debit_and_start(
         if debit is None:
             if attempt.lost is None:
                 raise
-            # The statement whose answer was lost may still commit, so the driver looks for it.
+            # The answer was lost, but the statement may still commit, so the driver looks for it.
             raise attempt.lost from busy
     saga_task = deps.driver.start(transfer) if debit.outcome == "DEBITED" else None
     if saga_task is not None and transfer.fraud_review:

@@ -176,7 +176,7 @@ def decline_event(decline: Decline, event_id: uuid.UUID) -> EventOut:
 def further_declines_event(
     declines: FurtherDeclines, report_id: uuid.UUID, event_id: uuid.UUID
 ) -> EventOut:
-    """Return the event about an hour's declined orders beyond those on record."""
+    """Return the event about an hour's declined orders beyond the recorded ones."""
     envelope = payments_events_pb2.PaymentEvent(
         metadata=EventMetadata(
             event_id=str(event_id),

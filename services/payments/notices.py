@@ -17,7 +17,7 @@ from services.payments.transfer import Fact, Notice
 
 NOTICE_WAIT = timedelta(days=10)
 """How long a notice waits for its transfer. A transfer exists before it is sent, so a notice
-without one concerns another bank, or data that this bank has lost."""
+without one belongs to a different bank, or to data that this bank has lost."""
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 async def take_in_notice(deps: Dependencies, notice: Notice) -> None:
     """Keep a notice and apply it, unless the same notice was applied before.
 
-    A notice of an unknown type, or with the id of another notice, is kept for a person.
+    A notice of an unknown type, or with the id of a different notice, is kept for an operator.
     """
     kept = await deps.store.keep_notice(notice)
     if kept == "REUSED":
@@ -41,10 +41,10 @@ async def take_in_notice(deps: Dependencies, notice: Notice) -> None:
 
 
 async def match_kept_notices(deps: Dependencies) -> None:
-    """Apply the kept notices whose transfers exist by now.
+    """Apply the kept notices that have a transfer by now.
 
-    A notice of a type that only another version knows stays kept for that version. A notice about
-    an account that another transaction holds stays kept for the next run.
+    A notice of a type that only another version knows is kept for that version. A notice about an
+    account that another transaction holds is kept for the next run.
     """
     for notice in await deps.store.matching_notices([*saga.NOTICE_TYPES.values()]):
         try:
@@ -54,14 +54,14 @@ async def match_kept_notices(deps: Dependencies) -> None:
 
 
 async def give_up_old_notices(deps: Dependencies) -> None:
-    """Set to CONFLICT, for a person, the notices that matched no transfer for `NOTICE_WAIT`."""
+    """Set notices to CONFLICT, for an operator, if they matched no transfer for `NOTICE_WAIT`."""
     types = [*saga.NOTICE_TYPES.values()]
     for notice in await deps.store.give_up_notices(utc_now() - NOTICE_WAIT, types):
         log.error("webhook.never_matched", notice_id=notice.notice_id, type=notice.type)
 
 
 async def apply_notice(deps: Dependencies, notice: Notice) -> None:
-    """Apply a kept notice to its transfer; a notice of an unknown transfer stays kept."""
+    """Apply a kept notice to its transfer; keep it if the transfer is unknown."""
     fact = saga.fact_of_notice(notice)
     transfer_id = notice.transfer_id
     if transfer_id is None and notice.trace_number:
@@ -85,7 +85,7 @@ async def apply_notice(deps: Dependencies, notice: Notice) -> None:
             case NoticeVerdict.APPLY:
                 version = transfer.version
                 transfer, _ = await deps.driver.save(transfer, fact, notice.notice_id)
-                # If this call did not save it, another worker moved the transfer: judge again.
+                # If this call did not save it, another worker moved the transfer: decide again.
                 if transfer.version == version + 1 and transfer.state is _state_after(fact):
                     return
             case verdict:

@@ -40,8 +40,8 @@ async def ask_for_unsettled(deps: Dependencies) -> None:
 
 
 async def _unless_busy(transfer: Transfer, work: Awaitable[bool]) -> bool:
-    """Do the work on one transfer; return whether the clearing house answered. An account is found
-    busy only after an answer; then a worker asks again when the lease ends."""
+    """Do the work on one transfer; return whether the clearing house answered. The account
+    is needed only after an answer; if it is busy, a worker asks again when the lease expires."""
     try:
         return await work
     except BUSY:

@@ -23,9 +23,9 @@ log = structlog.get_logger()
 async def take_up_decisions(deps: Dependencies) -> None:
     """Carry out the refusals among the new decisions, and write the event of each decision.
 
-    After a crash a decision is taken up again. That is harmless, because no second cancellation is
-    requested and each decision gets one event. A decision about a transfer that another
-    transaction holds is taken up in the next run.
+    After a crash, a decision is handled again. That is harmless, because no second cancellation is
+    requested and each decision gets one event. If another transaction holds the transfer of a
+    decision, the next run handles the decision.
     """
     for review in await deps.store.unreported_reviews():
         try:

@@ -43,7 +43,7 @@ class ReturnCheck:
     """A completed transfer that may have been returned late."""
 
     transfer: Transfer
-    """Its field `attempts` counts the attempts of this check."""
+    """The field `attempts` counts the attempts of this check."""
     settle_time: datetime
 
 

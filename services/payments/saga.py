@@ -97,8 +97,8 @@ def if_overtaken(asked_in: State, current: Transfer, fact: Fact) -> Fact | None:
     """Return the fact to save next if another worker has advanced the transfer; usually None.
 
     The other worker's ACCEPTED is older than this confirmed recall, because the clearing house
-    accepts nothing after a recall. `asked_in` is the state in which the bank asked. Only a recall
-    in CANCELLING belongs to a cancellation; the new fact then keeps its requester.
+    accepts nothing after a recall. `asked_in` is the transfer's state when the bank asked. A recall
+    belongs to a cancellation only in CANCELLING; the new fact then keeps its requester.
     """
     if fact.event is not Event.RECALLED or current.state is not State.SUBMITTED:
         return None
@@ -155,7 +155,7 @@ def judge_notice(transfer: Transfer, fact: Fact, *, legal: bool) -> NoticeVerdic
 
     A completion or a return of a refunded transfer is a contradiction: the money did leave the
     bank, although the clearing house had confirmed that it would not. A trace number that differs
-    from the one on record is a contradiction too: the notice belongs to another transfer.
+    from the stored one is a contradiction too: the notice belongs to a different transfer.
     """
     if contradicts_trace_number(transfer, fact):
         return NoticeVerdict.CONFLICT
@@ -172,8 +172,8 @@ def transfer_of_trace(
     """Return the transfer of a notice that has only a trace number; CONFLICT if several fit.
 
     `known` has the transfers with this number, newest first. There may be several, because the
-    clearing house uses its numbers again after some years. The notice is about the only transfer
-    for which its step is legal. If there is none, the notice is a repetition, and it is judged
+    clearing house uses its numbers again after some years. The notice belongs to the
+    only transfer that allows its step. If there is none, the notice is a repetition, and is checked
     against the newest transfer.
     """
     legal = [one for one, state in known.items() if fact and TABLE.allows(state, fact.event)]
@@ -202,11 +202,11 @@ def after_late_query(transfer: Transfer, answer: Answer) -> Notice | Fact | Noti
 
 
 def after_return_query(transfer: Transfer, answer: Answer) -> Notice | NoticeVerdict | None:
-    """Return what a query says about a COMPLETED transfer whose return window has ended.
+    """Return what a query says about a COMPLETED transfer at the end of a return window.
 
-    A Notice is the notice of a return, which seems lost. None means that there is no return: the
-    transfer is settled, or the clearing house no longer knows it. CONFLICT means that the answer
-    contradicts the settlement. The caller must handle NO_ANSWER itself.
+    A Notice is the notice of a return that seems to be lost. None means that there is no return:
+    the transfer is settled, or the clearing house no longer knows it. CONFLICT means that the
+    answer contradicts the settlement. The caller must handle NO_ANSWER itself.
     """
     if answer.outcome is Outcome.NOT_FOUND:
         return None

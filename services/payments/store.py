@@ -100,8 +100,8 @@ class Store:
     ) -> Debit:
         """Post the debit with key, transfer and event, or return the transfer that has the key.
 
-        `attempt` says whether the debit may have been written, and stops a retry for which no
-        caller waits. Raises the refusals of services.ledger; a refused debit writes nothing.
+        `attempt` says whether the debit may have been written, and stops a retry if the caller
+        has left. Raises the refusals of services.ledger; a refused debit writes nothing.
         """
         attempt = attempt or Attempt()
         row = debit_order(order, transfer, event, lease)
@@ -122,7 +122,7 @@ class Store:
     async def _debit_in_a_batch(
         self, row: DebitOrder, attempt: Attempt
     ) -> Debit | ledger_refusals.LedgerRefusal | None:
-        """Debit in the next batch, or with the orders that wait for rows of another session."""
+        """Debit in the next batch, or with orders that wait for rows held by another session."""
         if not self._held.remembers(row):
             try:
                 return await self._debits.submit(row, attempt.begin)
@@ -275,7 +275,7 @@ class Store:
         return [found.get(number) for number in range(1, len(orders) + 1)]
 
     async def keep_response(self, transfer_id: uuid.UUID, response: bytes) -> bytes | None:
-        """Keep an answer unless the transfer has one already; return the answer that is kept.
+        """Store an answer unless the transfer already has one; return the stored answer.
 
         Returns None for a transfer that has failed without an answer, because its key is free.
         """
@@ -293,7 +293,7 @@ class Store:
     async def release_leases(
         self, owner: str, now: datetime, ending_by: datetime | None = None
     ) -> int:
-        """End the leases of a slot that end by an instant; return how many rows are locked."""
+        """End the leases of a slot that expire by a given time; return how many rows are locked."""
         return await self._pool.fetchval(self._sql.release_leases, owner, now, ending_by)
 
     async def postpone(self, transfer: Transfer, until: datetime) -> None:
@@ -367,7 +367,7 @@ class Store:
     async def give_up_notices(self, before: datetime, types: Sequence[str]) -> list[Notice]:
         """Set the notices that were kept before an instant to CONFLICT, and return them.
 
-        Notices of these types whose transfer exists are not changed.
+        Notices of these types are not changed if their transfer exists.
         """
         rows = await self._pool.fetch(self._sql.give_up_notices, before, types)
         return [notice_of_row(row) for row in rows]

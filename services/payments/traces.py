@@ -1,7 +1,7 @@
 """Compares new trace numbers with those of other recent transfers.
 
-Nothing is posted: a notice that has only a doubled number waits for a person. The acceptance itself
-does not compare, so that no caller waits for it.
+Nothing is posted: a notice with only an ambiguous number waits for an operator. Numbers are not
+compared when a transfer is accepted, so that no caller waits for the comparison.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ WAITING_MAX = 100_000
 """The largest number of trace numbers that wait during an outage; the oldest are dropped."""
 
 MARK_BEHIND = timedelta(minutes=1)
-"""How far the mark stays behind the last comparison: longer than a step takes to be saved."""
+"""How far the mark lags behind the last comparison: longer than saving a step takes."""
 
 SINCE_MARK_MAX = timedelta(hours=1)
-"""The range of time after the mark that is compared at a start. The mark moves every few seconds,
-so a process that was killed learned no number after this range."""
+"""The range of time after the mark that is compared at startup. The mark moves every few seconds,
+so a process that was killed cannot have got a number after this range."""
 
 log = structlog.get_logger()
 
 
 class Learned(NamedTuple):
-    """A transfer's trace number, and when the bank learned it."""
+    """A transfer's trace number, and when the bank got it."""
 
     transfer_id: uuid.UUID
     trace_number: str | None
@@ -52,8 +52,8 @@ class Learned(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long after a step the bank asks about its transfer. The time of the question is indexed,
-    and gives the time of the step."""
+    """How long after a step the bank queries the transfer. The time of the query is indexed, and
+    shows the time of the step."""
 
     settlement: timedelta
     completion: timedelta
@@ -67,25 +67,25 @@ class TraceStore:
         self._sql = sql
 
     async def taken(self, learned: Sequence[Learned], since: datetime) -> list[uuid.UUID]:
-        """Return those whose trace number also belongs to another transfer since an instant."""
+        """Return transfers that share their trace number with another one since a given time."""
         ids = [one.transfer_id for one in learned]
         traces = [one.trace_number for one in learned]
         rows: list[Any] = await self._pool.fetch(self._sql.taken_traces, ids, traces, since)
         return [row["transfer_id"] for row in rows]
 
     async def learned(self, after: datetime, until: datetime, waits: Waits) -> list[Learned]:
-        """Return transfers whose trace number was learned after an instant, the oldest first."""
+        """Return transfers that got their trace number after a given time, oldest first."""
         rows = await self._pool.fetch(
             self._sql.learned_traces, after, until, waits.settlement, waits.completion, ROWS_MAX
         )
         return [Learned(**row) for row in rows]
 
     async def mark(self, slot: str) -> datetime | None:
-        """Return the instant up to which a slot's numbers are compared; None for a new slot."""
+        """Return the time up to which a slot's numbers are compared; None for a new slot."""
         return await self._pool.fetchval(self._sql.traces_mark, slot)
 
     async def move_mark(self, slot: str, through: datetime) -> None:
-        """Set the instant up to which a slot's numbers are compared."""
+        """Set the time up to which a slot's numbers are compared."""
         await self._pool.execute(self._sql.move_traces_mark, slot, through)
 
 
@@ -106,9 +106,9 @@ class TraceChecks:
         self._new.append(Learned(transfer_id, trace_number, learn_time))
 
     async def compare(self) -> None:
-        """Log each transfer whose new trace number also belongs to another recent transfer.
+        """Log each transfer that shares its new trace number with another recent transfer.
 
-        After a start, the numbers that an earlier process of this slot may have learned last are
+        After a start, the last numbers that an earlier process of this slot may have got are
         compared again.
         """
         async with self._turn:

@@ -47,7 +47,7 @@ class InterbankTransferOrder:
     """What an earlier version stored for the same request; None if it is the same."""
 
     def is_for(self, stored: bytes) -> bool:
-        """Return whether a key's stored fingerprint is that of this order."""
+        """Return whether a key's stored fingerprint belongs to this order."""
         return stored in (self.fingerprint, self.former_fingerprint)
 
 
@@ -70,11 +70,11 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class FurtherDeclines:
-    """The declined orders of a customer's hour beyond those on record."""
+    """A customer's declined orders in an hour beyond the recorded ones."""
 
     customer_id: uuid.UUID
     hour: datetime
-    """The beginning of the hour, in UTC."""
+    """The start of the hour, in UTC."""
     recorded: int
     further: int
 

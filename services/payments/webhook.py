@@ -26,7 +26,7 @@ from services.payments.transfer import Fact, Notice
 TOLERANCE_S = 300
 REUSED_ID_WAIT = timedelta(minutes=1)
 """How long the bank waits before it queries the transfer of a notice with a used id. Without the
-wait, a query whose answer has a used id would cause the next query at once."""
+wait, a query that is answered under a used id would immediately cause the next query."""
 _TEXT_MAX = 255
 _TIMES_MAX = 4
 _SIGNATURES_MAX = 8
@@ -38,7 +38,7 @@ _DIGEST_CHARS = 16
 def require_signature(header: str, body: bytes, secrets: Iterable[bytes], now_s: int) -> None:
     """Raise WebhookSignatureInvalid unless one of the secrets signed this body recently.
 
-    `secrets` are the valid secrets: two of them while the clearing house changes its secret.
+    `secrets` are the valid secrets: two while the clearing house changes its secret.
     """
     times, signatures = _parameters(header)
     recent = [one for one in times if abs(now_s - int(one)) <= TOLERANCE_S]
@@ -120,7 +120,7 @@ def _unknown(fields: dict[str, Any], body: bytes) -> Notice:
 
 
 def reused(notice: Notice) -> Notice:
-    """Return a notice whose id is taken under a new id; equal notices get the same new id."""
+    """Return the notice under a new id, because its id is taken; equal notices get equal ids."""
     digest = hashlib.sha256(repr(notice).encode()).hexdigest()[:_DIGEST_CHARS]
     return replace(notice, notice_id=f"{notice.notice_id}#{digest}")
 

@@ -15,7 +15,7 @@ from services.chassis.unreachable import UNREACHABLE
 PREFIX = "webhook_secret"
 
 AFTER_REFUSAL_S = 5.0
-"""After a refused signature the process reads the secrets at once, but at most this often."""
+"""After a refused signature, the process reads the secrets immediately, at most this often."""
 
 log = structlog.get_logger()
 

@@ -68,5 +68,5 @@ class Upkeep:
         await self._pool.fetchval(self._queries.ensure_outbox_partitions)
 
     async def drop_published(self) -> None:
-        """Drop the published events whose retention has ended."""
+        """Drop published events after their retention period."""
         await self._pool.fetchval(self._queries.drop_published)

@@ -54,5 +54,5 @@ async def main(settings: RouterSettings, stop: asyncio.Event) -> None:
     watching.cancel()
     trimming.cancel()
     if trimming in done:
-        # A defect, which its task raises again.
+        # A bug; its task raises it again.
         await trimming

@@ -12,7 +12,7 @@ SOURCES = read_by(GROUP)
 NOTIFICATIONS = topic(topics_pb2.NOTIFICATIONS).name
 AUDIT_LOGS = topic(topics_pb2.AUDIT_LOGS).name
 TRIMMED = tuple(each for each in all_topics() if each.name != AUDIT_LOGS)
-"""Topics whose old records the router deletes. The audit service deletes those of audit-logs."""
+"""The router deletes old records of these topics; the audit service does so for audit-logs."""
 
 
 class RouterSettings(ServiceSettings):

@@ -73,7 +73,7 @@ async def _post(deps: Dependencies, order: BookTransferOrder) -> Posted:
 async def _keep_on_record(
     deps: Dependencies, order: BookTransferOrder, refusal: BankError | grpc.aio.AioRpcError
 ) -> None:
-    """Keep a refusal on record if a control of the bank caused it.
+    """Record a refusal if a control of the bank caused it.
 
     The account must be the caller's. The record commits before the caller gets the refusal. A
     repeated order has one record.

@@ -1,4 +1,4 @@
-"""Asks customers for the names that a statement shows of accounts of this bank."""
+"""Asks customers for the names of this bank's account holders on a statement."""
 
 import uuid
 from collections.abc import Collection, Mapping
@@ -19,8 +19,9 @@ log = structlog.get_logger()
 class HoldersClient:
     """The client of customers.
 
-    A statement without names is better than none: the money on it comes from the books. So without
-    an answer no holder is known. During a release, an older version of customers lacks the call.
+    A statement without names is better than no statement: its amounts come from the books. So
+    without an answer, the names are missing. During a release, an older version of customers does
+    not have the call.
     """
 
     def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
@@ -28,7 +29,7 @@ class HoldersClient:
         self._timeout_s = timeout_s
 
     async def of(self, account_ids: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Holder]:
-        """Return the holders of up to 100 accounts, in one call; none without an answer."""
+        """Return the holders of up to 100 accounts, in one call; nothing without an answer."""
         if not account_ids:
             return {}
         request = BatchGetHoldersRequest(account_ids=[str(one) for one in account_ids])

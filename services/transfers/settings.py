@@ -14,5 +14,5 @@ class TransfersSettings(ServiceSettings):
     list_check_timeout_s: float = 2.0
     """Longest wait for the account check of a list. The call's deadline is three seconds."""
     holders_timeout_s: float = 1.0
-    """Longest wait for the names on a page of a statement, which then comes without them. The
-    call's deadline is four seconds: two for the account check, one for the page, one for this."""
+    """Longest wait for the names on a page of a statement; then the page has no names. The call's
+    deadline is four seconds: two for the account check, one for the page, one for this."""

@@ -113,12 +113,12 @@ class EventOut:
 RECORDED: frozenset[str] = frozenset(
     {errors.AccountFrozen.reason, errors.AmountLimitExceeded.reason}
 )
-"""Reasons of the refusals that are kept on record, because an examiner asks for them: a control of
-the bank stopped a well-formed order."""
+"""Reasons of the refusals that are recorded because examiners ask for them: a control of the bank
+stopped a well-formed order."""
 
 
 def is_recorded(refusal: BankError) -> bool:
-    """Return whether a refusal is kept on record."""
+    """Return whether a refusal is recorded."""
     return refusal.reason in RECORDED
 
 

@@ -35,7 +35,7 @@ class EntryFilter:
 
 @dataclass(frozen=True, slots=True)
 class OtherParty:
-    """The other party of an entry; "" for a fact that it does not have."""
+    """The other party of an entry; a missing field is ""."""
 
     account_id: uuid.UUID | None
     """Its account at this bank, if it has one."""
@@ -83,7 +83,7 @@ def type_of(kind: str) -> EntryType:
 
 
 def accounts_of_others(entries: Iterable[Entry]) -> set[uuid.UUID]:
-    """Return the accounts of this bank that are the other party of an entry."""
+    """Return this bank's accounts that are the other party of an entry."""
     return {
         entry.other.account_id
         for entry in entries
@@ -94,8 +94,8 @@ def accounts_of_others(entries: Iterable[Entry]) -> set[uuid.UUID]:
 def named(entry: Entry, holders: Mapping[uuid.UUID, Holder]) -> Entry:
     """Return the entry with the name of its other party, if that is a known account of this bank.
 
-    A payer needs the end of the number to recognise the account that it paid. A payee learns only
-    who paid it.
+    A payer needs the last digits of the number to recognise the account that it paid. A payee sees
+    only the payer's name.
     """
     other = entry.other
     holder = holders.get(other.account_id) if other and other.account_id else None

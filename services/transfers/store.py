@@ -124,8 +124,8 @@ class Store:
         try:
             row = await self._post_in_a_batch(request)
         except asyncpg.PostgresError:
-            # An error fails the whole batch. Each request is then retried alone, so that one cannot
-            # fail the others.
+            # An error fails the whole batch. Each request is then retried alone, so that one
+            # request cannot fail the others.
             row = None
         if row is None or row["verdict"] is None:
             return await self._post_alone(request)
@@ -134,7 +134,7 @@ class Store:
         return row
 
     async def _post_in_a_batch(self, request: Request) -> Any:
-        """Post in the next batch, or with the requests that wait for rows of another session."""
+        """Post in the next batch, or with requests that wait for rows held by another session."""
         if not self._held.remembers(request):
             with suppress(HELD):
                 return await self._posts.submit(request)
@@ -147,7 +147,7 @@ class Store:
         return [verdicts.get(request.transfer_id) for request in requests]
 
     async def _post_alone(self, request: Request) -> Any:
-        """Post a request in a transaction of its own; raise AccountBusy if an account is held.
+        """Post a request in a separate transaction; raise AccountBusy if an account is held.
 
         Requests of the same account wait for each other; the others do not wait.
         """
@@ -159,14 +159,14 @@ class Store:
                 raise AccountBusy from error
 
     async def decline(self, decline: Decline, event: EventOut) -> bool:
-        """Record a declined order and write its event; return whether it has a record of its own.
+        """Record a declined order and write its event; return whether it got a separate record.
 
-        A repetition has none, and neither has an order beyond the limit of its customer and hour.
+        Repetitions, and orders beyond the limit of a customer and hour, get no separate record.
         """
         return await self._declines.record(_decline_row(decline, event))
 
     async def drop_old_declines(self) -> None:
-        """Drop the declined orders that are older than the bank keeps them."""
+        """Drop the declined orders that are older than the bank's retention period."""
         await self._pool.execute(self._sql.drop_old_declines)
 
     async def replay(self, order: BookTransferOrder) -> Posted | None:

@@ -53,7 +53,7 @@ CROSS JOIN LATERAL (
 ) AS note
 
 -- name: already_noted
--- Which of these repetitions have a note.
+-- Returns the repetitions that have a note.
 SELECT repeated.source_topic, repeated.source_partition, repeated.source_offset, repeated.event_id
 FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::uuid[])
     AS wanted (source_topic, source_partition, source_offset, event_id)
@@ -80,7 +80,7 @@ ORDER BY repeated.sequence
 SELECT audit.try_lock_signing()
 
 -- name: confirm_session
--- Fails if the session has ended, because its lock of signing has then ended too.
+-- Fails if the session has ended, because the signing lock has then been released.
 SELECT 1
 
 -- name: by_subject

@@ -33,9 +33,9 @@ from services.chassis.kafka.membership import Membership, end_process
 DEFECT_ATTEMPTS_MAX = 4
 """Attempts at a single record that fails because of a defect, before it is parked."""
 SETTLE_S_MAX = 20.0
-"""After this time a batch with defects ends at the next parked record: its offsets are committed
-and the rest is read again. Kafka takes the partitions from a member that does not poll for five
-minutes; then the whole batch would be delivered and parked again."""
+"""After this time a batch with bad records ends at the next parked record: its offsets are
+committed and the remaining records are read again. Kafka takes the partitions from a member that
+does not poll for five minutes; then the whole batch would be delivered and parked again."""
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
 COMMIT_EVERY_S = 0.5

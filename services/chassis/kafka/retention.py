@@ -1,8 +1,8 @@
 """Deletes records that every reading group has read; Kafka itself deletes none by age or size.
 
-So a group that is down, however long, loses no record. The contract names the groups of each topic.
-A record is deleted when all of them have committed it and it is older than a margin. The records of
-a group that no longer runs stay, and a line in the log names the group and the age.
+So a group loses no records, no matter how long it is down. The contract names the groups of each
+topic. A record is deleted when all of these groups have committed it and it is older than a margin.
+Records that a stopped group has not read are kept, and a log line names the group and the age.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ class Reach:
     low: int
     """First offset that Kafka holds."""
     read: int
-    """End of what every group has committed."""
+    """End of the records that every group has committed."""
     aged: int
-    """End of what is older than the margin."""
+    """End of the records that are older than the margin."""
     limit: int | None = None
-    """End of what the topic's owner releases; None if the groups alone decide."""
+    """End of the records that the topic's owner releases; None if the groups alone decide."""
 
     def deletable(self) -> int | None:
         """Return the offset before which records may be deleted, None if there are none."""
@@ -58,7 +58,7 @@ class Trimmer:
     ) -> dict[Place, int]:
         """Delete settled records; return each changed partition with its new first offset.
 
-        `limits` are the ends of what may be deleted, by partition; other partitions then keep
+        `limits` has the end of the deletable records, by partition; other partitions then keep
         everything. Raises ConnectionError when Kafka cannot be reached.
         """
         ending = threading.Event()
@@ -97,9 +97,9 @@ class Trimmer:
     def _trimmed(
         self, reader: "_Reader", topic: Topic, number: int, limit: int | None
     ) -> int | None:
-        """Delete what is settled in one partition; return its new first offset, None if unchanged.
+        """Delete settled records of one partition; return its new first offset, None if unchanged.
 
-        If Kafka cannot delete in a partition, only that partition waits until the next time.
+        If Kafka cannot delete in a partition, only that partition waits for the next round.
         """
         try:
             end = reader.reach(topic, number, limit).deletable()
@@ -139,13 +139,13 @@ class _Reader:
     def reach(self, topic: Topic, number: int, limit: int | None) -> Reach:
         """Return how far a partition is settled; log each group that keeps old records."""
         place = TopicPartition(topic.name, number)
-        # The offsets of the groups come first: a partition that grows passes none of them.
+        # Read the groups' offsets before the end; otherwise they could seem to be past it.
         read = {group: self._committed(group, place) for group in topic.reader_groups}
         low, high = self._client(self._own).get_watermark_offsets(place, timeout=TIMEOUT_S)
         aged = self._aged(topic.name, number, high)
         for group, offset in read.items():
             if offset > high:
-                # The partition has lost its end, and new records have the offsets of lost ones.
+                # The partition lost its last records, and new records have the same offsets.
                 place_of = {"topic": topic.name, "partition": number}
                 log.error("kafka.commit_past_the_end", group=group, offset=offset, **place_of)
                 read[group] = 0
@@ -182,7 +182,7 @@ class _Reader:
         return high if _sound(younger) < 0 else younger.offset
 
     def _committed(self, group: str, place: TopicPartition) -> int:
-        """Return the end of what a group has committed; 0 if it has committed nothing.
+        """Return the end of a group's committed records; 0 if it has committed nothing.
 
         The broker also forgets the offsets of a group without members after some time. The group
         then starts again at the first record.

@@ -43,8 +43,8 @@ LEFT JOIN customers.balance b USING (account_id)
 WHERE a.account_id = ANY ($1::uuid[])
 
 -- name: holders
--- What other customers may see of the holders of some accounts. The database gives only the end of
--- a number, and none of a closed account: nobody can pay it, so nobody needs to recognise it.
+-- Returns what other customers may see of the holders of some accounts. Only the last digits of a
+-- number leave the database, and none for a closed account, because it cannot be paid any more.
 SELECT a.account_id, c.display_name AS name,
     CASE WHEN a.state = 'CLOSED' THEN '' ELSE right(a.account_number, 4) END
         AS account_number_ending

@@ -20,7 +20,7 @@ FROM unnest(ledger.post($1, $2, $3, $4::ledger.leg[]))
 SELECT refusal, positions FROM unnest(ledger.post_group($1::ledger.posting[]))
 
 -- name: holders_of_accounts
--- Those of the given accounts whose rows another session holds, each with its holder.
+-- The given accounts that another session holds, each with its holder.
 SELECT account_id, holder FROM ledger.holders_of_accounts($1::uuid[])
 
 -- name: debit_to_internal

@@ -28,7 +28,7 @@ PARTNER = "ach"
 """Its name in the log."""
 DIRECTORY_TTL_S = 3600
 DIRECTORY_WITHIN_S = 2.0
-"""The longest wait for the directory. Its answer is only advice, so no customer waits longer."""
+"""The longest wait for the directory. Its answer is optional, so customers wait no longer."""
 
 _REFUSALS = frozenset({400, 422})
 """Statuses with which the clearing house refuses a request for its form or its content. Not 408,

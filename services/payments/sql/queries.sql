@@ -5,11 +5,11 @@ FROM payments.debit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
     $18, $19, $20, $21);
 
 -- name: decline_group
--- Keeps declined orders on record and writes their events, in one round trip and one commit.
+-- Records declined orders and writes their events, in one round trip and one commit.
 SELECT decline_id, outcome FROM payments.decline_group($1::payments.decline_row[], $2);
 
 -- name: unreported_declines
--- The hours before an instant with declined orders beyond those on record, without an event.
+-- Hours before a given time that have declined orders beyond the recorded ones and no event yet.
 SELECT customer_id, hour, recorded, further
 FROM payments.declines_of_hour
 WHERE further > 0 AND report_id IS NULL AND hour < $1
@@ -17,7 +17,7 @@ ORDER BY hour
 LIMIT $2;
 
 -- name: report_declines
--- Writes the event about the further declined orders of an hour.
+-- Writes the event about the declined orders of an hour that are only counted.
 SELECT payments.report_declines($1, $2, $3, $4, $5);
 
 -- name: advance
@@ -38,7 +38,7 @@ SELECT event_id, accepted_response
 FROM payments.advance_group($1::payments.plain_step[]);
 
 -- name: held_transfers
--- The transfers, of those given, whose rows another session holds.
+-- The given transfers that another session holds.
 SELECT payments.held_transfers($1::uuid[]);
 
 -- name: transfer
@@ -52,8 +52,8 @@ FROM payments.interbank_transfer
 WHERE shard = $1 AND transfer_id = $2;
 
 -- name: transfers_by_trace
--- The transfers to which the clearing house gave a trace number, newest first. There are several
--- when its sequence of numbers has started again.
+-- The transfers that have a trace number, newest first. There are several once the clearing house
+-- has restarted its sequence of numbers.
 SELECT transfer_id, state
 FROM payments.interbank_transfer
 WHERE trace_number = $1
@@ -61,9 +61,9 @@ ORDER BY transfer_id DESC
 LIMIT 10;
 
 -- name: taken_traces
--- Those of the given transfers whose trace number also belongs to another transfer, created since
--- an instant. Run it after the transfers are saved, so that of two concurrent transfers with one
--- number at least one is found.
+-- The given transfers that share their trace number with another transfer, created since a given
+-- time. Run it after the transfers are saved, so that it finds at least one of two concurrent
+-- transfers with the same number.
 SELECT a.transfer_id
 FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS a (transfer_id, trace_number, number)
 WHERE EXISTS (
@@ -73,9 +73,9 @@ WHERE EXISTS (
 ORDER BY a.number;
 
 -- name: learned_traces
--- Transfers whose trace number the bank learned in a range of time, the oldest first. Their next
--- question follows the step by a fixed time, so the indexes of the questions find them. It may also
--- return some that were asked about since.
+-- Transfers that got their trace number in a range of time, oldest first. The next query follows
+-- the step after a fixed time, so the indexes on the time of the next query find them. It may also
+-- return some transfers that were queried since then.
 SELECT transfer_id, trace_number, learn_time
 FROM (
     (SELECT t.transfer_id, t.trace_number, t.lease_until - $3::interval AS learn_time
@@ -97,11 +97,11 @@ ORDER BY learn_time
 LIMIT $5;
 
 -- name: traces_mark
--- Up to which instant the trace numbers of a slot are compared.
+-- The time up to which the trace numbers of a slot are compared.
 SELECT through FROM payments.traces_compared WHERE slot = $1;
 
 -- name: move_traces_mark
--- Sets up to which instant the trace numbers of a slot are compared.
+-- Sets the time up to which the trace numbers of a slot are compared.
 INSERT INTO payments.traces_compared (slot, through) VALUES ($1, $2)
 ON CONFLICT (slot) DO UPDATE SET through = excluded.through;
 
@@ -167,9 +167,9 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     cancel_requester;
 
 -- name: release_leases
--- Ends the leases of this slot that end by an instant (NULL: all), so that workers claim its
--- transfers at once. Returns how many it skips because another session holds the row: they are
--- tried again.
+-- Ends the leases of this slot that expire by a given time (NULL: all), so that workers claim its
+-- transfers immediately. Returns how many it skips because another session holds the row; the
+-- caller retries them.
 WITH left_behind AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer
@@ -191,8 +191,8 @@ WITH left_behind AS (
 SELECT (SELECT count(*) FROM left_behind) - (SELECT count(*) FROM released) AS held;
 
 -- name: postpone
--- Sets when the bank asks the clearing house about a transfer again. No worker has it until then,
--- so release_leases leaves it alone. A transfer that another session holds keeps its lease.
+-- Sets when the bank queries the clearing house about a transfer again. Until then no worker has a
+-- lease on it, so release_leases does not change it. A transfer that another session holds keeps its lease.
 UPDATE payments.interbank_transfer t
 SET lease_owner = '', lease_until = $4
 FROM (
@@ -281,8 +281,8 @@ ORDER BY n.receive_time
 LIMIT $1;
 
 -- name: give_up_notices
--- Sets to CONFLICT the kept notices that came before an instant. Notices of the given types whose
--- transfer exists are not changed, because they are about to be applied.
+-- Sets kept notices to CONFLICT if they arrived before a given time. Notices of the given types are
+-- not changed if their transfer exists, because they are about to be applied.
 SELECT notice_id, type, trace_number, transfer_id, return_code
 FROM payments.give_up_notices($1, $2);
 
@@ -291,11 +291,11 @@ FROM payments.give_up_notices($1, $2);
 SELECT payments.ensure_partitions();
 
 -- name: drop_old_declines
--- Drops the declined orders that the bank no longer has to keep.
+-- Drops the declined orders that the bank need not keep any longer.
 SELECT payments.drop_old_declines();
 
 -- name: unreported_reviews
--- Decisions of reviewers whose event is not written yet, in the order of their transfers.
+-- Decisions of reviewers without an event yet, in the order of their transfers.
 SELECT transfer_id, decision, effect, reviewer, note, decide_time, coalesce(os_user, '') AS os_user
 FROM payments.review_decision
 WHERE event_id IS NULL
@@ -308,9 +308,9 @@ SELECT payments.report_review($1, $2, $3, $4);
 
 -- name: forget_keys
 -- Deletes some idempotency keys that the bank no longer honours; returns how many transfers it
--- looked at.
+-- checked.
 SELECT payments.forget_keys($1);
 
 -- name: held_keys
--- The numbers of those keys in the arrays that another session takes or frees now.
+-- The positions in the arrays of the keys that another session is taking or freeing.
 SELECT payments.held_keys($1::uuid[], $2::text[]);

@@ -36,5 +36,5 @@ SELECT outbox.ensure_partitions()
 SELECT ledger.roll_up($1)
 
 -- name: drop_published
--- Drops the published events whose retention has ended; returns how many months it dropped.
+-- Drops published events after their retention period; returns how many months it dropped.
 SELECT outbox.drop_published()

@@ -36,17 +36,17 @@ SELECT transfers.ensure_partitions() + ledger.ensure_partitions()
 
 -- name: forget_keys
 -- Deletes some idempotency keys that the bank no longer honours; returns how many transfers it
--- looked at.
+-- checked.
 SELECT transfers.forget_keys($1)
 
 -- name: decline_group
--- Keeps declined orders on record and writes their events, in one round trip and one commit.
+-- Records declined orders and writes their events, in one round trip and one commit.
 SELECT decline_id, outcome FROM transfers.decline_group($1::transfers.decline_row[], $2)
 
 -- name: drop_old_declines
--- Drops the declined orders that the bank no longer has to keep.
+-- Drops the declined orders that the bank need not keep any longer.
 SELECT transfers.drop_old_declines()
 
 -- name: held_keys
--- The numbers of those keys in the arrays that another session takes or frees now.
+-- The positions in the arrays of the keys that another session is taking or freeing.
 SELECT payments.held_keys($1::uuid[], $2::text[])

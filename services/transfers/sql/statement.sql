@@ -27,7 +27,7 @@ ORDER BY s.position DESC
 -- name: received
 -- One page of the transfers that an account received in a range of time, newest first, below the
 -- position of an entry. An index by payee would slow each transfer, so it reads the account's
--- entries, at most 1000 of them: a page may have few rows, or only the row with the bounds.
+-- entries, at most 1000: a page may have few rows, or only the row with the bounds.
 WITH bounds AS MATERIALIZED (
     SELECT CASE WHEN $2::timestamptz IS NULL THEN 0 ELSE ledger.position_before($1, $2) END
         AS above, least($4::bigint, ledger.position_before($1, $3::timestamptz) + 1) AS below

@@ -187,7 +187,7 @@ def test_a_clock_that_was_ahead_does_not_date_later_statements() -> None:
     check = checked([ahead, after])
     assert check.finish() == []
     (note,) = check.notes
-    assert "went back from 2027-07-04 12:00:00 to 2026-07-04 12:00:00 after statement 1" in note
+    assert "backwards from 2027-07-04 12:00:00 to 2026-07-04 12:00:00 after statement 1" in note
 
 
 def test_a_statement_of_the_future_is_named_while_it_is_the_last_one() -> None:
@@ -238,7 +238,7 @@ def test_an_offset_that_kafka_never_gave_is_named_and_is_no_gap() -> None:
     gap, impossible = check.finish({("t", 0): 5})
     assert (gap.kind, gap.detail) == (Kind.GAP, "offset 2 of t/0 not recorded")
     assert (impossible.kind, impossible.chain, impossible.sequence) == (Kind.POSITION, 0, 1)
-    assert "offset 1000000000000 of t/0, whose end is 5" in impossible.detail
+    assert "offset 1000000000000 of t/0, which ends at 5" in impossible.detail
 
 
 def test_a_record_of_a_topic_that_kafka_does_not_have_is_named() -> None:
