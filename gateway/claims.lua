@@ -11,13 +11,13 @@ local INTEGER_MAX = 2 ^ 53
 -- OpenID Connect Core 1.0, 2.
 local SUBJECT_CHARS_MAX = 255
 
--- RFC 7519 has times as numbers of seconds; here they are integers.
+-- RFC 7519 allows fractions of seconds in times; here they must be integers.
 local function is_time(value)
   return type(value) == "number" and value >= 0 and value <= INTEGER_MAX and value % 1 == 0
 end
 
--- Envoy's arithmetic with times overflows near 2^63, so Envoy takes a token with such an expiry for
--- a short-lived one.
+-- Envoy's arithmetic with times overflows near 2^63, so Envoy treats a token with such an expiry as
+-- short-lived.
 local function has_sound_times(claims)
   local now, expiry = os.time(), claims.exp
   for _, name in ipairs({"iat", "nbf"}) do
@@ -26,7 +26,7 @@ local function has_sound_times(claims)
   return is_time(expiry) and expiry >= now - TOKEN.skew_s and expiry <= now + TOKEN.lifetime_s
 end
 
--- Neither HTTP/2 nor gRPC carries control characters, so with them no service would get the call.
+-- HTTP/2 and gRPC cannot carry control characters, so such a call would not reach a service.
 local function has_sound_headers(headers)
   for _, name in ipairs(TOKEN.headers) do
     if string.find(headers:get(name) or "", "[^\32-\126]") then return false end
@@ -46,7 +46,7 @@ local function check_token(handle, headers)
     and has_sound_subject(claims.sub) and has_sound_headers(headers)
 end
 
--- After an error in Lua Envoy would let the request pass, so an error counts as a refusal.
+-- After a Lua error, Envoy would let the request pass, so an error is treated as a refusal.
 local function has_sound_token(handle, headers)
   local ran, sound = pcall(check_token, handle, headers)
   return ran and sound

@@ -58,7 +58,7 @@ end
 local RANKS = {["*"] = 1, ["*/*"] = 1, ["application/*"] = 2, ["application/json"] = 3}
 
 -- Returns the fault of an Accept, or nil. The most specific range decides. Some clients send a
--- single star for */*, or a quality such as .5 for 0.5: both are accepted.
+-- single star for */*, or a quality such as .5 for 0.5; both are accepted.
 local function accept_fault(headers)
   local accept = string.lower(headers:get("accept") or "")
   if not string.find(accept, "[^,%s]") then return end

@@ -277,7 +277,7 @@ local function check_head(handle, headers, route)
 end
 
 -- A partner's body is signed and not read here, but it must be JSON without a content coding. The
--- answer is empty, so the Accept header has no effect: a refused notice would only delay the money.
+-- answer is empty, so the Accept header has no effect: refusing a notice would only delay money.
 local function media_fault(headers, route)
   if route.body == "none" then return accept_fault(headers) end
   if route.body == "raw" then return coding_fault(headers) or kind_fault(headers) end

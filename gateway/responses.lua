@@ -3,7 +3,7 @@
 --
 -- Uses the tables ROUTES and REPLIES, which request_check.lua describes.
 
--- The response has its own code, so facts about the request are kept in the stream's metadata.
+-- Separate code handles the response, so facts about the request are kept in the stream's metadata.
 local KEPT = "envoy.filters.http.lua"
 
 local function keep(handle, name, value)
@@ -35,8 +35,8 @@ local function unwrap(handle, field)
   if string.sub(text, 1, #head) == head then body:setBytes(string.sub(text, #head + 1, -2)) end
 end
 
--- Returns whether the caller already has the resource with this tag. The comparison is the weak one
--- of RFC 9110, 13.1.2, so a W/ before a tag has no effect.
+-- Returns whether the caller already has the resource with this tag. This is the weak comparison of
+-- RFC 9110, 13.1.2, so a W/ before a tag has no effect.
 local function is_known(handle, tag)
   local known = kept(handle, "known_tags") or ""
   if string.find(known, "^%s*%*%s*$") then return true end
@@ -47,7 +47,7 @@ local function is_known(handle, tag)
 end
 
 -- Keeps the length of the whole answer (RFC 9110, 8.6). Without a length, Envoy would add a
--- transfer coding in HTTP/1, whose bytes would follow an answer that must not have a body.
+-- transfer coding in HTTP/1, which would send bytes after an answer that must not have a body.
 local function leave_out_body(handle)
   local body = handle:body()
   local length = body and body:length() or 0

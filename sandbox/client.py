@@ -44,7 +44,7 @@ class Answer:
     text: str
     body: Any
     headers: Mapping[str, str]
-    """By name; upper and lower case are the same."""
+    """By name, case-insensitive."""
 
     @property
     def reason(self) -> str:

@@ -89,7 +89,7 @@ _KNOWN_HEADER = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
-    "description": "Entity tags that the caller has, or `*`. If one of them is current: 304.",
+    "description": "Entity tags that the caller has, or `*`. If one is current, the answer is 304.",
     "schema": {"type": "string", "maxLength": 255, "pattern": "^[ -~]*$"},
     "example": '"2"',
 }
@@ -99,7 +99,7 @@ _KEY_HEADER = {
     "required": True,
     "description": (
         "Identifies the request. A retry with the same key and payload is answered again, but "
-        "executed only once, for 400 days. Another payload, or a transfer of another kind, is an "
+        "executed only once, for 400 days. A different payload or kind of transfer is an "
         "error (IDEMPOTENCY_KEY_REUSED)."
     ),
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},

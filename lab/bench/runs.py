@@ -42,7 +42,7 @@ class Load:
 
     @property
     def whole_s(self) -> float:
-        """How long requests are sent, including the warm-up."""
+        """How long the run sends requests, including the warm-up."""
         return self.warm_up_s + self.seconds
 
     def sliced(self, slice_s: float) -> Load:
@@ -119,7 +119,7 @@ async def run(
     `baseline_pid` is the process id of the baseline when it replaces payments. The baseline has no
     events, so the run does not wait for them and does not check completeness. `instead` has the
     process id of each process that replaces a part in this run. `later` has the same requests with
-    new tokens, for each further `TOKENS_USED_S` of the run.
+    new tokens, once for each later `TOKENS_USED_S` of the run.
     """
     prefix = f"bench-{secrets.token_hex(6)}"
     pids = test_bench.pids() | dict(instead or {})

@@ -75,8 +75,8 @@ def _is_not_as_documented(sent: Any) -> bool:
 
     JSON Schema accepts 5.0 as an integer, but the gateway accepts only one spelling of a number.
     The generator reads \\p{C} in a pattern as control characters only, but the class also has
-    unassigned and private characters, which the services refuse in names. A pattern cannot say
-    that a text must be visible and fit in an ACH entry; only the field's description says it.
+    unassigned and private characters, which the services refuse in names. A pattern cannot
+    say that a name must be visible and fit in an ACH entry; only the field's description does.
     """
     text = json.dumps(sent, ensure_ascii=False) if isinstance(sent, dict | list) else ""
     odd = any(unicodedata.category(char).startswith("C") for char in text)

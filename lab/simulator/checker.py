@@ -70,7 +70,7 @@ class Checker:
         self._live: dict[tuple[uuid.UUID, str], uuid.UUID] = {}
         self._of_key: dict[uuid.UUID, tuple[uuid.UUID, str]] = {}
         self._amounts: dict[tuple[uuid.UUID, str], set[int]] = {}
-        """The amounts that a key moved; those of book transfers are negative."""
+        """The amounts that a key moved; amounts of book transfers are negative."""
         self._refunded: set[uuid.UUID] = set()
         self._versions: dict[uuid.UUID, int] = {}
         self._committed: dict[str, tuple[uuid.UUID, str]] = {}

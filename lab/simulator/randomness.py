@@ -15,8 +15,8 @@ _QUIET_POINT = 1000
 """Draws that are not faults have points from this number on.
 
 A part numbers its draws (`what`) below 1000. Used numbers: 1-4, 7, 11-13, 31-35, 50-61, 71, 81-82,
-90-97, 101-106. Two draws with one number for one entity share a counter, so a new part needs free
-numbers.
+90-97, 101-106. Draws with the same number for the same entity share a counter, so a new part
+needs free numbers.
 """
 
 

@@ -1,4 +1,4 @@
-"""Persons who review transfers: within three days each clears or refuses one in the queue."""
+"""Reviewers of transfers: each transfer in the queue is cleared or refused within three days."""
 
 import uuid
 from datetime import timedelta
@@ -22,7 +22,7 @@ class Reviewers:
         self._tables = tables
 
     async def work(self) -> None:
-        """Decide each transfer in the queue at its time."""
+        """Decide each transfer in the queue when it is due."""
         while True:
             await self._context.loop.pause(LOOK_S)
             now = self._context.clock.now()

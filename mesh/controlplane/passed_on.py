@@ -1,6 +1,6 @@
 """Text that SREs write in Envoy's own language; `translate` gets it in addition to the model.
 
-The control plane passes it on unchanged, and the model stays free of Envoy's language. Only
+The control plane passes it on unchanged, so the model contains no Envoy language. Only
 ingest/expression.py reads it, to refuse an expression that can never be true.
 """
 

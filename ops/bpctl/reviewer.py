@@ -1,6 +1,6 @@
-"""Who decides a review: the name that the person gives, and the operating-system user.
+"""Who decides a review: the name that the reviewer gives, and the operating-system user.
 
-The name is a claim. The user is what the kernel knows, so it is recorded next to the name.
+The name is only a claim. The user comes from the kernel, so it is recorded next to the name.
 """
 
 import os
@@ -11,19 +11,19 @@ from pathlib import Path
 NAME_CHARS_MAX = 64
 
 LOGIN = Path("/proc/self/loginuid")
-"""The user id of the login, which stays the same after su and sudo."""
+"""The user id of the login, which su and sudo do not change."""
 
 _NO_LOGIN = 2**32 - 1
 _ALLOWED = frozenset(" .,'-_@")
 
 
 def checked_name(text: str) -> str:
-    """Return the name without outer blanks; raise ValueError if it can be no person's name."""
+    """Return the name without surrounding spaces; raise ValueError if it is not a valid name."""
     name = unicodedata.normalize("NFC", text).strip()
     letters = [char for char in name if unicodedata.category(char)[0] in "LMN"]
     if not letters or len(name) > NAME_CHARS_MAX or {*name} - {*letters} - _ALLOWED:
         raise ValueError(
-            f"A reviewer's name has 1 to {NAME_CHARS_MAX} letters, digits, blanks and . , ' - _ @"
+            f"A reviewer's name has 1 to {NAME_CHARS_MAX} letters, digits, spaces and . , ' - _ @"
         )
     return name
 
@@ -31,8 +31,8 @@ def checked_name(text: str) -> str:
 def os_user(login: Path = LOGIN) -> str:
     """Return the operating-system user who logged in, such as "eva (uid 1000)".
 
-    Without a login, as in a container, it is the user of this process. The environment is not
-    asked, because anybody can change it.
+    Without a login, as in a container, it is the user of this process. Environment variables are
+    not used, because any user can change them.
     """
     uid = _login_uid(login)
     try:

@@ -1,4 +1,4 @@
-"""`bpctl reviews …`: the transfers that a person has to review, and the person's decisions.
+"""`bpctl reviews …`: the transfers that need a manual review, and the decisions of reviewers.
 
 Reading uses the judge's database role. A decision uses the reviewer's role, which can do nothing
 else.
@@ -95,7 +95,7 @@ def show(transfer: Transfer, as_json: Json = False) -> None:
 
 
 def clear(transfer: Transfer, note: Note, by: Reviewer = "") -> None:
-    """End a review without a cancellation: the transfer is what the customer wants."""
+    """End a review without a cancellation: the customer wants this transfer."""
     _decide(transfer, "CLEARED", by, note)
 
 
@@ -136,7 +136,7 @@ async def _record(
     try:
         return await connection.fetchval(DECIDE, transfer_id, decision, name, note, os_user)
     except asyncpg.RaiseError as error:
-        connections.fail(f"{error}. Another person has to decide.")
+        connections.fail(f"{error}. Another person must decide.")
     finally:
         await connection.close()
 

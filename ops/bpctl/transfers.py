@@ -139,7 +139,7 @@ def money(row: dict[str, Any], name: str = "amount") -> str:
 
 
 def table(title: str, rows: Any, columns: tuple[str, ...]) -> None:
-    """Print rows as a table of these columns, or a text in place of the rows.
+    """Print rows as a table of these columns, or a text if there are no rows.
 
     A list in a row has one line for each of its values.
     """

@@ -64,7 +64,7 @@ class Bank:
     interbank: dict[str, Interbank] = field(default_factory=dict[str, Interbank])
     published: dict[str, Place] = field(default_factory=dict[str, Place])
     published_from: uuid.UUID = FIRST_ID
-    """The first event id of the months whose published events are on record."""
+    """The first event id of the months with stored published events."""
     accounts: dict[str, tuple[str, int, int]] = field(
         default_factory=dict[str, tuple[str, int, int]]
     )

@@ -116,8 +116,8 @@ def compare_with_outbox(
 ) -> None:
     """Check that a topic holds each published event at its acknowledged place, and no others.
 
-    Topics keep what a group has not read for longer than the bank keeps the record of published
-    events, so events from before that record are left out.
+    Topics may keep unread events longer than the bank keeps the record of published events, so
+    events from before that record are skipped.
     """
     findings.checked["published"] += len(bank.published)
     findings.checked["events"] += len(tale.events)

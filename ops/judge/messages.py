@@ -55,7 +55,7 @@ def compare_requests(
 ) -> None:
     """Check that the topic notifications holds each message that an event requests and no other.
 
-    `whole` means that Kafka still holds every source event, so that another message is a
+    `whole` means that Kafka still holds every source event, so that any additional message is a
     difference.
     """
     findings.checked["notification_events"] += len(requests.asked)

@@ -42,7 +42,7 @@ def compare_log(
 ) -> None:
     """Check that the topic audit-logs holds every source event and no other.
 
-    `whole` means that Kafka still holds every source event, so that another event is a difference.
+    `whole` means that Kafka still holds every source event, so that any other is a difference.
     """
     findings.checked["audit_log_events"] += len(log.events)
     findings.checked["audit_log_repeated"] += log.events.total() - len(log.events)

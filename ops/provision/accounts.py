@@ -55,9 +55,9 @@ def mint(private_pem: str, name: str, lifetime_s: int = TOKEN_TTL_S) -> str:
 def write_all(run: Path, private_pem: str) -> None:
     """Write a new token for every account into its folder under `run`.
 
-    The certificate agent may issue every identity. It has the issuer's key and mints a token for
-    one minute when it needs one, so its token is never in a file. The folder that an earlier
-    version used for it is removed.
+    The certificate agent may issue every identity. It has the issuer's key and mints a token that
+    is valid for one minute when it needs one, so its token is never in a file. The folder where an
+    earlier version stored that token is removed.
     """
     shutil.rmtree(run / CERT_AGENT, ignore_errors=True)
     for name in readable_paths():

@@ -17,16 +17,16 @@ OTHER_DATABASES = ("postgres", "template1")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one login may take from the server.
+    """The limits of one login.
 
-    The limits of all logins together are below what the server admits, so a login that uses up its
-    limit takes no connection from the others. Each limit is twice what the processes of a service
-    use, because two versions run during a release. The timeouts are for sessions that set none.
+    All limits together are below the server's limit, so a login that uses up its connections leaves
+    enough for the others. Each limit is twice the number that the processes of a service use,
+    because two versions run during a release. The timeouts are for sessions that set none.
     """
 
     connections: int
     statement_timeout_s: int = 30
-    """Also the time for which a statement waits for a lock."""
+    """Also the longest wait of a statement for a lock."""
     idle_in_transaction_s: int = 30
 
 

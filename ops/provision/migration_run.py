@@ -1,9 +1,9 @@
 """Runs the pending migrations of one service while the bank is in use.
 
-A statement that waits for a table's lock makes all later statements of that table wait too.
-So a migration gives up after a short wait, rolls back, and is repeated. An index that is built
-CONCURRENTLY blocks nobody while it waits, so it may wait longer. If its build fails, it leaves an
-index that is not valid, which is dropped before the next attempt.
+While a statement waits for a table lock, all later statements on that table wait too. So a
+migration gives up after a short wait, rolls back, and is repeated. Building an index CONCURRENTLY
+blocks no other statement while it waits, so it may wait longer. If the build fails, it leaves an
+invalid index, which is dropped before the next attempt.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ DBMATE = Path(sys.prefix) / "bin" / "dbmate"
 LOCK_WAIT_MS = 200
 """How long a migration waits for a lock; less than payments and transfers wait in a batch (250)."""
 CONCURRENT_LOCK_WAIT_MS = 600_000
-"""How long a build of an index waits for older transactions; it blocks no reader or writer."""
+"""How long building an index waits for older transactions; it blocks no reader or writer."""
 ATTEMPTS_MAX = 60
-"""How often a migration that does not get its locks is tried."""
+"""How often a migration is tried if it does not get its locks."""
 PAUSE_S = 1.0
-"""The time between two attempts; statements that waited for the last one run in it."""
+"""The time between two attempts, in which statements run that waited for the last attempt."""
 
 _LOCK_REFUSED = re.compile(r"\((55P03|40P01)\)")
-"""The SQLSTATE of a lock that was not available or of a deadlock, in dbmate's message."""
+"""The SQLSTATE of an unavailable lock or a deadlock, in dbmate's message."""
 _CONCURRENT = re.compile(r"^-- migrate:up\s+transaction:false\b")
 
 _INVALID_INDEXES = """
@@ -105,7 +105,7 @@ class MigrationRun:
             table = ("--migrations-table", f"schema_migrations_{self.service}")
             try:
                 # The URL holds the password, so it is passed in dbmate's environment, not as an
-                # argument. The driver sends what it does not know to PostgreSQL as a setting.
+                # argument. The driver passes unknown parameters to PostgreSQL as settings.
                 await self.run(
                     (str(DBMATE), *options, *table, "migrate"),
                     {"DATABASE_URL": f"{url}&lock_timeout={wait_ms}"},
@@ -154,7 +154,7 @@ class MigrationRun:
         return [file for file in files if file.name.partition("_")[0] not in applied]
 
     async def _drop_invalid_indexes(self) -> None:
-        """Drop indexes whose build failed: with IF NOT EXISTS a repetition would accept them."""
+        """Drop invalid indexes of failed builds: IF NOT EXISTS would accept them on a retry."""
         connection = await self.postgres.connect(self.database)
         try:
             for row in await connection.fetch(_INVALID_INDEXES):
@@ -172,7 +172,7 @@ class MigrationRun:
         return TableInUse(
             f"the {what} of {self.service} did not get a lock in {self.database} in"
             f" {ATTEMPTS_MAX} attempts, and changed nothing. The oldest transaction there:"
-            f" {oldest or 'none now'}. End it or wait for its end, and migrate again."
+            f" {oldest or 'none now'}. End it or wait until it ends, and migrate again."
         )
 
 
@@ -193,5 +193,5 @@ async def applied_digests(connection: asyncpg.Connection, service: str) -> dict[
 
 
 def _is_concurrent(file: Path) -> bool:
-    """Return whether a migration runs outside a transaction, as a concurrent build has to."""
+    """Return whether a migration runs outside a transaction, as a concurrent build must."""
     return _CONCURRENT.match(file.read_text().lstrip()) is not None

@@ -1,9 +1,9 @@
 """Migrates the databases with dbmate: plain SQL, in a fixed order within a database.
 
 dbmate stores the number of each migration that it ran, and this module each file's digest. So a run
-recognises a database of another version before it changes anything. A migration's folder may have
-`reworded.sha256`, the digests of earlier texts that differ from a file in comments only.
-`migration_run.py` runs dbmate so that the bank keeps working meanwhile.
+recognises a database of a different version before it changes anything. A migration's folder may
+have `reworded.sha256`, the digests of earlier files that differ only in comments.
+`migration_run.py` runs dbmate while the bank keeps working.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ async def migrate(postgres: PostgresServer, logs: Path, run: RunProgram) -> None
 async def migrate_database(
     postgres: PostgresServer, logs: Path, run: RunProgram, database: str, services: tuple[str, ...]
 ) -> None:
-    """Migrate one database, its services in this order. Raises TableInUse when a migration does not
-    get its locks, and what `run` raises when one fails."""
+    """Migrate one database, its services in this order. Raises TableInUse if a migration does not
+    get its locks, and the errors of `run` if one fails."""
     for service in services:
         folder = SERVICES / service / "sql" / "migrations"
         if not folder.exists():
@@ -51,8 +51,8 @@ def foreign(
     applied: dict[str, str | None], held: dict[str, str], reworded: frozenset[str] = frozenset()
 ) -> str:
     """Describe the first applied migration that is unknown here or differs; empty when all match.
-    `applied` and `held` are digests by version; a digest of None is unknown and not compared, and
-    one of `reworded` is that of the same statements with other comments."""
+    `applied` and `held` are digests by version; a digest of None is unknown and not compared.
+    `reworded` has digests of the same statements with different comments."""
     unknown = sorted(applied.keys() - held.keys())
     if unknown:
         return f"ran migration {unknown[0]}, which this version of the bank does not have"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import asyncpg
 
 NAME_CHARS_MAX = 63
-"""PostgreSQL cuts longer names."""
+"""PostgreSQL truncates longer names."""
 
 _MISSING = """
 SELECT format('%I', n.nspname) AS schema, i.relname AS index_name, t.relname AS table_name,
@@ -33,7 +33,7 @@ _HEAD = re.compile(r"^CREATE (UNIQUE )?INDEX \S+ ON ONLY \S+ ")
 
 
 class Part(NamedTuple):
-    """A partition that lacks its part of an index; names as PostgreSQL holds them."""
+    """A partition that lacks its part of an index; names as PostgreSQL stores them."""
 
     schema: str
     index_name: str
@@ -44,7 +44,7 @@ class Part(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of the part: the index's, with what distinguishes the partition."""
+        """The name of the part: the name of the index, with the suffix of the partition."""
         return f"{self.index_name}{self.partition.removeprefix(self.table_name)}"[:NAME_CHARS_MAX]
 
     @property
@@ -55,7 +55,7 @@ class Part(NamedTuple):
 
     @property
     def attach(self) -> str:
-        """The statement that makes the part one of the index."""
+        """The statement that attaches the part to the index."""
         index, part = f'{self.schema}."{self.index_name}"', f'{self.schema}."{self.name}"'
         return f"ALTER INDEX {index} ATTACH PARTITION {part}"
 

@@ -15,8 +15,8 @@ from services.contracts.topics import DEAD_LETTER_PARTITIONS, all_topics
 KEPT = {"retention.ms": "-1", "retention.bytes": "-1"}
 """Kafka deletes nothing by age or size: a group that is down would lose unread records.
 
-The router and the audit service delete what every group has read. A dead letter is the only copy of
-its message, and explains why the audit log has no record of it; operators delete it.
+The router and the audit service delete records that every group has read. A dead letter is the only
+copy of its message, and explains why the audit log has no record of it; operators delete it.
 """
 
 

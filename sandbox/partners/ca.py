@@ -1,7 +1,7 @@
 """The partners' certificate authorities: `python -m sandbox.partners.ca --out DIR`.
 
-Each partner has its own authority, and client certificates come from other authorities than server
-certificates. So a wrongly issued certificate harms only the partner whose authority issued it.
+Each partner has its own authority, and different authorities issue client and server certificates.
+So a wrongly issued certificate harms only one partner.
 Creates missing files and renews expiring certificates, so it can run at every start. Also makes
 the Google service account that FCM knows, in Google's JSON format.
 """
@@ -61,7 +61,7 @@ LEAVES = (
 
 def write_all(out: Path, project: str) -> None:
     """Create the authorities, the certificates and the service account if missing or expiring.
-    Remove the authority that vouched for all partners in earlier versions."""
+    Remove the authority that all partners shared in earlier versions."""
     out.mkdir(parents=True, exist_ok=True)
     for name in EARLIER_AUTHORITY:
         (out / name).unlink(missing_ok=True)

@@ -4,8 +4,8 @@
 run directory of a deep BP_HOME is in /tmp, and BP_HOME/run is a link to it.
 
 Other users of the machine can list nothing and read nothing. They can only pass through three
-folders (0711), because PostgreSQL runs as another user when the bank runs as root. A folder that is
-a link, or that another user owns, is refused, because that user could read and replace its files.
+folders (0711), because PostgreSQL runs as another user when the bank runs as root. A folder is
+refused if it is a link or belongs to another user, who could read and replace its files.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Home:
 
     @property
     def earlier_lock_file(self) -> Path:
-        """Where earlier versions had the lock."""
+        """The path of the lock in earlier versions."""
         return self.run / "supervisor.lock"
 
     @property
@@ -119,7 +119,7 @@ class Home:
         return self.run / "pids.json"
 
     def create(self) -> None:
-        """Create the directories that are missing; close what earlier versions left open."""
+        """Create missing directories; remove access that earlier versions gave to other users."""
         self.create_folders()
         self._create_run()
         for path in (self.root, self.run):

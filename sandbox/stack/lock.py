@@ -39,8 +39,8 @@ def held(home: Home, wait_s: float = 0.0) -> Generator[bool]:
 
 
 def earlier_ended(home: Home, wait_s: float = 0.0) -> bool:
-    """Remove the lock file of a version that kept it elsewhere; False if a supervisor of that
-    version still has it after `wait_s`."""
+    """Remove the lock file of a version that had it at a different path; False if a supervisor of
+    that version still holds it after `wait_s`."""
     deadline = time.monotonic() + wait_s
     try:
         handle = os.open(home.earlier_lock_file, os.O_RDWR | os.O_NOFOLLOW)

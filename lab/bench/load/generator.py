@@ -58,9 +58,9 @@ class Plan:
     slice_s: float = 1.0
     """Length of a slice of time in the outcome."""
     later_heads: list[list[str]] = field(default_factory=list[list[str]])
-    """Heads with new tokens. One after the other, they replace the former ones …"""
+    """Lists of heads with new tokens, which replace the previous heads in order …"""
     heads_s: float = 0.0
-    """… one list each time this many seconds have passed."""
+    """… each after this many seconds."""
 
 
 @dataclass(slots=True)

@@ -44,8 +44,8 @@ async def payers(
 ) -> list[Payer]:
     """Create missing customers, and get each customer a token.
 
-    With `begin_in_s` the gateway accepts the tokens from then on, not earlier: their lifetime is
-    counted from then. So a long run can have its later tokens before it starts.
+    The tokens are valid from `begin_in_s` seconds after now, and their lifetime is counted from
+    then. So a long run can get its later tokens before it starts.
     """
     await planting.load(test_bench.connect, count)
     names = [person.user_name for person in people.load_people(count)]

@@ -18,7 +18,7 @@ COUNTERS = (
 """Service and counter of its sidecar: into payments, from payments to customers.
 
 The sidecar of customers also counts calls from notifications. A call from payments reaches it only
-through the sidecar of payments, so the second counter stands for both sidecars.
+through the sidecar of payments, so the second counter represents both sidecars.
 """
 
 

@@ -64,7 +64,7 @@ async def _open_accounts(test_bench: TestBench, account_ids: Sequence[uuid.UUID]
         await connection.execute(
             "SELECT ledger.seed_accounts($1::uuid[], $2::bigint[])", list(account_ids), amounts
         )
-        # The baseline has no functions of its own, so here its login posts directly.
+        # The baseline has no separate functions, so here its login posts directly.
         await connection.execute(
             "GRANT EXECUTE ON FUNCTION ledger.debit_to_internal(uuid, text, uuid, uuid, text,"
             " bigint, text) TO bp_payments"

@@ -1,4 +1,4 @@
-"""The clearing house's notices on their way to the bank: lost, gone, repeated, held for days."""
+"""The clearing house's notices on their way to the bank: lost, repeated or delayed for days."""
 
 import asyncio
 from typing import Any
@@ -42,8 +42,8 @@ class Notices:
             self._outside.spawn(self._later(body, delay_s))
             return 200, ""
         if randomness.injects(Point.NOTICE_GONE, entity, in_calm=True):
-            # It is acknowledged and never arrives; only a query tells the bank. A late return comes
-            # days after all operations, so this also happens at the end.
+            # It is acknowledged and never arrives; only a query informs the bank. A late return
+            # happens days after all operations, so this fault also occurs at the end.
             return 200, ""
         if randomness.injects(Point.NOTICE_TWICE, entity):
             delay_s = randomness.between(0, 60, _AGAIN, entity)

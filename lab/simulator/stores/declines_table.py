@@ -17,7 +17,7 @@ _TOPIC = topic(topics_pb2.PAYMENTS).name
 
 
 Hours = dict[tuple[uuid.UUID, datetime], tuple[int, int]]
-"""Customer and hour -> declined orders on record, and further ones."""
+"""Customer and hour -> numbers of recorded and of only counted declined orders."""
 
 
 class DeclineCounts:
@@ -59,7 +59,7 @@ class DeclinesTable(NoticesTable):
         self._counts = DeclineCounts(database, self.declines_of_hour)
 
     def decline_group(self, orders: Sequence[DeclineRow], recorded_max: int) -> Sequence[Any]:
-        """Keep declined orders on record and write their events."""
+        """Record declined orders and write their events."""
         return [
             {"decline_id": order.decline_id, "outcome": self._decline(order, recorded_max)}
             for order in orders
@@ -77,7 +77,7 @@ class DeclinesTable(NoticesTable):
         return "RECORDED"
 
     def unreported_declines(self, _before: datetime, _rows_max: int) -> Sequence[Any]:
-        """Return nothing: no simulated customer has so many orders declined."""
+        """Return nothing: no simulated customer reaches the limit of declined orders."""
         return []
 
     def report_declines(self, *_values: Any) -> Sequence[Any]:

@@ -63,7 +63,7 @@ class NoticesTable(ReturnChecks):
         """Notices that wait for their transfer, with the time of their arrival."""
         self.traces: dict[str, uuid.UUID] = {}
         self.marks: dict[str, datetime] = {}
-        """Worker slot -> up to which instant its trace numbers are compared."""
+        """Worker slot -> the time up to which its trace numbers are compared."""
 
     def keep_notice(
         self,
@@ -127,7 +127,7 @@ class NoticesTable(ReturnChecks):
     def taken_traces(
         self, ids: Sequence[uuid.UUID], traces: Sequence[str], since: datetime
     ) -> Sequence[Row]:
-        """Return those of the transfers whose number another transfer, created since, has too."""
+        """Return transfers that share their number with another one created since then."""
         floor = int(since.timestamp() * 1000) << 80
         rows = [row for one, row in self.transfers.items() if one.int >= floor]
         return [
@@ -144,7 +144,7 @@ class NoticesTable(ReturnChecks):
         return_wait: timedelta,
         rows_max: int,
     ) -> Sequence[Row]:
-        """Return transfers whose trace number was learned in a range of time, the oldest first."""
+        """Return transfers that got their trace number in a range of time, oldest first."""
         times = {
             one: row["lease_until"] - settlement_wait
             for one, row in self.transfers.items()
@@ -161,11 +161,11 @@ class NoticesTable(ReturnChecks):
         ]
 
     def traces_mark(self, slot: str) -> Sequence[Row]:
-        """Return up to which instant the trace numbers of a slot are compared."""
+        """Return the time up to which the trace numbers of a slot are compared."""
         return [{"through": self.marks[slot]}] if slot in self.marks else []
 
     def move_traces_mark(self, slot: str, through: datetime) -> Sequence[Row]:
-        """Set up to which instant the trace numbers of a slot are compared."""
+        """Set the time up to which the trace numbers of a slot are compared."""
         self._database.put(self.marks, slot, through)
         return []
 

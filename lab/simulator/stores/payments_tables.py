@@ -348,7 +348,7 @@ class PaymentsTables(ReviewsTable):
         return [{"notice_id": notice_id}]
 
     def release_leases(self, owner: str, now: datetime, by: datetime | None) -> Sequence[Any]:
-        """End the leases of a slot that end by an instant."""
+        """End the leases of a slot that expire by a given time."""
         for transfer_id in list(self.pending.until):
             row = self.transfers[transfer_id]
             if row["lease_owner"] == owner and (by is None or row["lease_until"] <= by):

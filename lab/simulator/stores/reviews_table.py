@@ -24,12 +24,12 @@ class ReviewsTable(DeclinesTable):
     ) -> None:
         super().__init__(database, outbox, work, now)
         self.in_review: dict[uuid.UUID, datetime] = {}
-        """Transfers that wait for a person, with the time of their creation."""
+        """Transfers that wait for a reviewer, with their creation times."""
         self.decisions: dict[uuid.UUID, Row] = {}
         self.unreported: dict[uuid.UUID, bool] = {}
 
     def note_review(self, after: Row) -> None:
-        """Add a new transfer to the queue if a person has to review it."""
+        """Add a new transfer to the queue if it needs a review."""
         if after["fraud_review"]:
             self._database.put(self.in_review, after["transfer_id"], after["create_time"])
 
@@ -51,7 +51,7 @@ class ReviewsTable(DeclinesTable):
         return [{"decide_review": effect}]
 
     def unreported_reviews(self, rows_max: int) -> Sequence[Row]:
-        """Return the decisions whose event is not written yet, by transfer."""
+        """Return the decisions without an event yet, by transfer."""
         return [self.decisions[one] for one in sorted(self.unreported)[:rows_max]]
 
     def report_review(

@@ -118,7 +118,7 @@ class TransfersTables:
         return [{"verdict": "REPLAYED", "response": self.made[transfer_id]["response"]}]
 
     def decline_group(self, orders: Sequence[DeclineRow], recorded_max: int) -> Sequence[Row]:
-        """Keep declined orders on record and write their events."""
+        """Record declined orders and write their events."""
         return [
             {"decline_id": order.decline_id, "outcome": self._decline(order, recorded_max)}
             for order in orders

@@ -1,9 +1,9 @@
-"""Asks Envoy itself whether it accepts a snapshot, by one run of `envoy --mode validate` for each.
+"""Has Envoy itself validate each snapshot, with one run of `envoy --mode validate`.
 
 A run binds no address, connects to nothing and takes 0.15 s. It parses CEL and Lua, compiles
 regular expressions and checks each field's limits, so these rules are not repeated here.
 Secrets are not read: they exist only where a proxy runs. If Envoy refuses a snapshot, more runs
-find out which of its resources it refuses.
+find the resources that it refuses.
 """
 
 import importlib.util
@@ -82,7 +82,7 @@ def _untyped(resources: Iterable[Resource]) -> list[dict[str, Any]]:
 
 
 def _run(folder: Path, start: dict[str, Any], **resources: list[dict[str, Any]]) -> str | None:
-    """Return why Envoy refuses these resources, or None; it validates only what it gets."""
+    """Return why Envoy refuses these resources, or None; it validates no others."""
     path = folder / "envoy.json"
     path.write_text(json.dumps({**start, "static_resources": resources}))
     command = (str(_envoy()), "--mode", "validate", "--log-level", "critical", "-c", str(path))

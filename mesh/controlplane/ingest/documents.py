@@ -112,12 +112,12 @@ def _nodes(path: Path, loader: yaml.SafeLoader) -> Iterator[Node]:
     except RecursionError as error:
         raise ConfigFault(path, loader.line + 1, _TOO_DEEP) from error
     except (ValueError, OverflowError) as error:
-        problem = "an escape names no character; correct it"
+        problem = "an escape is not a character; correct it"
         raise ConfigFault(path, loader.line + 1, problem) from error
 
 
 def _value(path: Path, loader: yaml.SafeLoader, node: Node) -> Any:
-    """Construct the value; a text with an explicit tag, such as `!!int x`, may have no value."""
+    """Construct the value; text with an explicit tag, such as `!!int x`, may be invalid."""
     try:
         return loader.construct_document(node)
     except (ValueError, LookupError, ArithmeticError) as error:
@@ -137,7 +137,7 @@ def _note_lines(
         for key, value in node.value:
             at = key.start_mark.line + 1
             if not isinstance(key, ScalarNode) or key.tag not in _TAGS:
-                raise ConfigFault(path, at, "a key must be a text")
+                raise ConfigFault(path, at, "a key must be a string")
             inner = (*place, key.value)
             if inner in lines:
                 raise ConfigFault(path, at, f"{key.value} appears twice; remove one")

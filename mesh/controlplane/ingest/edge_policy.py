@@ -1,7 +1,7 @@
 """EdgePolicy, the only kind that the bank defines, field by field.
 
-Istio has no field for token buckets by customer, for CORS of a whole gateway, for the size of
-requests or for a partner's identity.
+Istio has no field for token buckets by customer, CORS of a whole gateway, the size of requests or
+a partner's identity.
 """
 
 from typing import Annotated, Literal

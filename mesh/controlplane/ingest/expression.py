@@ -1,4 +1,4 @@
-"""Checks a CEL expression for names and types with which it can never be true.
+"""Checks a CEL expression for names and types that can never make it true.
 
 Envoy parses an expression and knows its functions, but it does not check names and types: with an
 unknown attribute every evaluation fails, and the access log stays empty. Envoy itself reports
@@ -13,7 +13,7 @@ from collections.abc import Callable
 _BOOL, _INT, _UINT, _DOUBLE, _STRING = "bool", "int", "uint", "double", "string"
 _DURATION, _TIMESTAMP, _HEADERS, _LIST, _NULL = "duration", "timestamp", "headers", "list", "null"
 _ANY = "any"
-"""A type that is not known here, such as that of metadata."""
+"""A type that is not known here, such as the type of metadata."""
 _NUMBERS = {_INT, _UINT, _DOUBLE}
 _OF_MESSAGE = {"headers": _HEADERS, "headers_bytes": _INT, "size": _INT, "total_size": _INT}
 _OF_TLS = dict.fromkeys(

@@ -12,7 +12,7 @@ class MeshFault(ValueError):
     """The configuration is inconsistent; the message names the fault and the remedy."""
 
     absent: str | None = None
-    """If the error is that a resource is absent: its kind. It may exist but have an error."""
+    """The kind of the absent resource, if that is the error. It may exist but have an error."""
 
 
 class Absent(MeshFault):
@@ -52,7 +52,7 @@ class Findings:
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self.complete = True
-        """False if an error ended a step early: its rest might have read the unread fields."""
+        """False if an error ended a step early: it might have read the unread fields later."""
         self.lost: set[str] = set()
         """The kinds of the resources that could not be read."""
 
@@ -86,7 +86,7 @@ class Findings:
         return bool(self.lost & {kind, ANY_KIND})
 
     def followed_by(self, later: "Findings") -> "Findings":
-        """Return the errors of both, without those of `later` that these may have caused."""
+        """Return the errors of both; omit errors of `later` that earlier ones may have caused."""
         both = Findings()
         kept = [e for e in later._faults if e.absent is None or not self.may_lack(e.absent)]
         both._faults = [*self._faults, *kept]

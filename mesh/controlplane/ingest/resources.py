@@ -79,7 +79,7 @@ def of_kind(resources: Iterable[Resource], spec: type[_SpecT]) -> list[tuple[Res
 
 
 def the_only(resources: Iterable[Resource], spec: type[_SpecT]) -> tuple[Resource, _SpecT]:
-    """Return the one resource with a spec of this type; raise an error if there is not one."""
+    """Return the only resource with a spec of this type; raise an error unless there is one."""
     found, kind = of_kind(resources, spec), spec.__name__.removesuffix("Spec")
     if not found:
         raise Absent(f"mesh/config needs exactly one {kind}", kind)
@@ -89,7 +89,7 @@ def the_only(resources: Iterable[Resource], spec: type[_SpecT]) -> tuple[Resourc
 
 
 def refuse_unread(resources: Iterable[Resource], findings: Findings) -> None:
-    """Note an error for each field that nothing read after parsing, because it has no effect."""
+    """Note an error for each field that was not read after parsing, because it has no effect."""
     for each in resources:
         for place in unread(each.spec, ("spec",)):
             named = ".".join(str(part) for part in place)

@@ -1,6 +1,6 @@
 """The values of Istio's fields: durations, counts, names, and lists in which nothing is repeated.
 
-A value that Envoy would refuse, cut off or read as no limit is refused here, where its line is
+A value that Envoy would refuse, truncate or treat as unlimited is refused here, where its line is
 known.
 """
 
@@ -36,7 +36,7 @@ def _duration(value: Any) -> timedelta:
     parts = zip(match.groups(), _UNITS_MS, strict=True)
     millis = sum(Fraction(part or 0) * unit for part, unit in parts)
     if not millis:
-        raise ValueError("must be longer than zero; Envoy reads zero as no limit")
+        raise ValueError("must be longer than zero; Envoy treats zero as unlimited")
     if millis != int(millis):
         raise ValueError("must be a whole number of milliseconds, at least 1ms")
     if millis > _DURATION_HOURS_MAX * _UNITS_MS[0]:
@@ -51,7 +51,7 @@ def _whole_seconds(span: timedelta) -> timedelta:
 
 
 def split(value: Any) -> Any:
-    """Split a text at its commas; return no part for an empty text, and other values unchanged."""
+    """Split a string at commas; return no part for an empty one, and other values unchanged."""
     if not isinstance(value, str):
         return value
     return tuple(each.strip() for each in value.split(",")) if value else ()
@@ -81,7 +81,7 @@ def _origin(value: str) -> str:
         raise ValueError("must be an origin such as https://app.bp.example, without a path")
     for scheme, port in _DEFAULT_PORTS:
         if value.startswith(scheme) and value.endswith(port):
-            raise ValueError(f"must be without {port}, which browsers leave out")
+            raise ValueError(f"must be without {port}, which browsers omit")
     return value
 
 

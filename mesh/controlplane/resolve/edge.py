@@ -181,7 +181,7 @@ def _issuer(rule: shapes.JwtRule, limits: edge_policy.Limits) -> model.TokenIssu
 def _fetch_faults(
     resources: list[Resource], rule: shapes.JwtRule, traffic: model.Traffic
 ) -> Iterator[ConfigFault]:
-    """Yield settings that Envoy cannot apply to a fetch of keys, which passes through no route.
+    """Yield settings that Envoy cannot apply to a fetch of keys, which does not use a route.
 
     A fetch has one timeout, set by RequestAuthentication, and retries after every server error.
     """

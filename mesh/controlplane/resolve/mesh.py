@@ -72,7 +72,7 @@ def resolve(inputs: Inputs, findings: Findings | None = None) -> model.Mesh:
 def _finished(
     resources: list[Resource], traffic: TrafficRules, *, complete: bool
 ) -> list[Resource]:
-    """Return the resources of which no other field can be read any more."""
+    """Return the resources that are read completely."""
     if complete:
         # Only ingest/telemetry.py reads Telemetry.
         return [each for each in resources if not isinstance(each.spec, shapes.TelemetrySpec)]

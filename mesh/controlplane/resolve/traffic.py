@@ -72,7 +72,7 @@ class TrafficRules:
         self._called: set[str] = set()
         self._unknown_called = False
         self.finished: list[Resource] = []
-        """The resources from which everything that a host needs has been read."""
+        """The resources that have been read completely for their host."""
         self._refuse_unknown_hosts()
         self._refuse_shared_credentials()
 
@@ -93,7 +93,7 @@ class TrafficRules:
 
     @contextmanager
     def all_calls_known(self) -> Generator[None]:
-        """Note that an error hides which host is called: it may be any partner."""
+        """Note that an error hides which host is called, so it may be any partner."""
         try:
             yield
         except (MeshFault, ConfigFault):

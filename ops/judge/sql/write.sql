@@ -162,7 +162,7 @@ LIMIT $1;
 -- name: keys
 -- Interbank transfers without their key, and keys without an interbank or book transfer. A failed
 -- transfer frees its key, unless the bank had already answered the request. Keys are forgotten
--- after 400 days. A transfer whose key belongs to a book transfer is on record.
+-- after 400 days. A table lists the transfers that lost their key to a book transfer.
 SELECT coalesce(t.transfer_id, k.transfer_id)::text AS transfer_id, t.state,
     coalesce(t.idempotency_key, k.idempotency_key) AS idempotency_key,
     CASE WHEN t.transfer_id IS NULL THEN 'a transfer'
@@ -187,8 +187,8 @@ ORDER BY 1
 LIMIT $1;
 
 -- name: book_keys
--- Book transfers of the last 400 days without exactly one key. A transfer whose key belongs to an
--- interbank transfer is on record.
+-- Book transfers of the last 400 days without exactly one key. A table lists the transfers
+-- that lost their key to an interbank transfer.
 SELECT t.transfer_id::text, 'one key' AS expected,
     coalesce(string_agg(k.idempotency_key, ' and ' ORDER BY k.idempotency_key), 'no key') AS actual,
     count(*) OVER () AS total
@@ -240,8 +240,8 @@ LIMIT $1;
 
 -- name: event_counts
 -- Transfers that wrote more or fewer events than they had steps. A declined order, an hour of
--- further ones and a review have one event each. Transfers from months whose published events were
--- dropped are left out.
+-- only counted orders, and a review have one event each. Transfers are skipped if the published
+-- events of their month were dropped.
 WITH horizon AS (
     SELECT chassis.id_floor(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp
         AT TIME ZONE 'UTC') AS first_id
@@ -277,7 +277,7 @@ ORDER BY 1
 LIMIT $1;
 
 -- name: published_from
--- The first event id of the oldest month whose published events are on record.
+-- The first event id of the oldest month with stored published events.
 SELECT chassis.id_floor(min(to_date(right(c.relname, 7), 'YYYY_MM'))::timestamp
     AT TIME ZONE 'UTC')
 FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid

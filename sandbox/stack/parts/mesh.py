@@ -34,9 +34,9 @@ INOTIFY_PER_PROXY = 12
 ACTIVE_STAT = "downstream_rq_active"
 KEYS_STAT = "jwt_authn.jwks_fetch_success"
 READY_WITHIN_S = 366 * 86_400.0
-"""How long the gateway may wait for the token issuer's keys: a year, so as long as the issuer is
-down. Meanwhile it serves the partners, which need no token, so it is neither restarted nor given
-up."""
+"""How long the gateway may wait for the token issuer's keys: a year, so it waits until the
+issuer is back. Meanwhile it serves the partners, which need no token, so it is neither restarted
+nor given up."""
 RENDER_INPUTS = ("mesh", "gateway", "gen", "services/contracts", "services/kernel")
 
 
@@ -47,7 +47,7 @@ class GatewayProbe:
     admin_socket: Path
 
     async def check(self) -> bool:
-        """Return True when both are true."""
+        """Return True if it listens and has the keys."""
         status = await http_status("GET", f"{ADMIN}/ready", str(self.admin_socket))
         return status == 200 and bool(await _counted(self.admin_socket, KEYS_STAT))
 

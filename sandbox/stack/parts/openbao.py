@@ -2,7 +2,7 @@
 
 The unseal key and the root token are in BP_HOME/secrets (0600). On one machine the supervisor uses
 them in place of an operator. It sends them over a Unix socket in the private run directory only,
-because any user of the machine may listen on a TCP port that OpenBao does not hold at the moment.
+because any user of the machine may listen on a TCP port that OpenBao does not currently hold.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Partners:
         return self.home.partners / "ca"
 
     def authority_file(self, issuer: str) -> Path:
-        """Return the certificate of an authority: that of a partner's server or of clients."""
+        """Return the certificate of the authority for a partner's server or for clients."""
         return self.ca / f"{issuer}-ca.pem"
 
     def credential_files(self) -> dict[str, dict[str, Any]]:

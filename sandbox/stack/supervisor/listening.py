@@ -1,7 +1,7 @@
 """Whether a process itself listens on a loopback port. Other users' programs may take free ports.
 
-Linux lists the listening sockets of all processes in /proc/net, and those of a process of the same
-user in /proc/<pid>/fd.
+Linux lists the listening sockets of all processes in /proc/net, and the sockets of one process, if
+it belongs to the same user, in /proc/<pid>/fd.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class ProcessSpec:
 
     `prepare` runs before every start (to write configuration, to remove files of a crash).
     `after_start` runs after the start (to unseal, for example), before the first probe. The process
-    is not ready before it listens on each of `ports` itself. The kernel sends `death_signal` when
+    is not ready until it listens on each of `ports` itself. The kernel sends `death_signal` when
     the supervisor itself dies.
     """
 

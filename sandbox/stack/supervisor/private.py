@@ -67,7 +67,7 @@ def require_own(path: Path) -> None:
 
 def narrow(path: Path, mode: int = FOLDER_MODE) -> None:
     """Remove the rights that `mode` lacks. A link, another user's file and a shared folder such as
-    /tmp stay as they are."""
+    /tmp are not changed."""
     found = path.lstat()
     owned = found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX
     if owned and not stat.S_ISLNK(found.st_mode) and found.st_mode & 0o777 & ~mode:
@@ -75,7 +75,7 @@ def narrow(path: Path, mode: int = FOLDER_MODE) -> None:
 
 
 def narrow_all(folder: Path, passable: frozenset[Path]) -> None:
-    """Remove the rights of other users from everything below a folder, parents before children.
+    """Remove other users' rights on everything below a folder, parents before children.
     Folders of `passable` keep PASSABLE_MODE. Links are not followed."""
     for inner, names, files in os.walk(folder):
         for path in (Path(inner, name) for name in (*names, *files)):

@@ -215,7 +215,7 @@ class Runner:
         if self.spec.after_start is not None:
             await self.spec.after_start()
         pause_s = PROBE_FIRST_S
-        # Another program may listen on a port, and would answer the probe.
+        # Another program may listen on the port and would answer the probe.
         while self._missing_port(pid) or not await self.spec.probe.check():
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.3, PROBE_MAX_S)

@@ -192,7 +192,8 @@ SELECT (SELECT count(*) FROM left_behind) - (SELECT count(*) FROM released) AS h
 
 -- name: postpone
 -- Sets when the bank queries the clearing house about a transfer again. Until then no worker has a
--- lease on it, so release_leases does not change it. A transfer that another session holds keeps its lease.
+-- lease on it, so release_leases does not change it. A transfer that another session holds keeps
+-- its lease.
 UPDATE payments.interbank_transfer t
 SET lease_owner = '', lease_until = $4
 FROM (

@@ -183,7 +183,7 @@ def test_an_expression_that_envoy_refuses_hides_no_other_error(
         ("partners/ach-network.yaml", "credentialName: ach-network-client", "credentialName: nope"),
         ("partners/fcm.yaml", "credentialName: fcm, sni: fcm.", "credentialName: nope2, sni: fcm."),
     )
-    first = "must be longer than zero; Envoy reads zero as no limit"
+    first = "must be longer than zero; Envoy treats zero as unlimited"
     found = [line for line in _found(config, capsys) if ".yaml:" in line]
     assert found[1].startswith("mesh.yaml:22: Envoy refuses the expression: ")
     assert [found[0], *found[2:]] == [

@@ -86,12 +86,12 @@ def test_a_value_that_cannot_work_is_refused(
 FILES = [
     ("text that is not UTF-8", b"a: 1\nb: \xff\n", 2, "not UTF-8"),
     ("a control character", b"a: 1\nb: \x01\n", 2, "not allowed in YAML"),
-    ("an escape beyond Unicode", b'a: 1\nb: "\\U00110000"\n', 2, "an escape names no character"),
+    ("an escape beyond Unicode", b'a: 1\nb: "\\U00110000"\n', 2, "an escape is not a character"),
     ("a number that Python refuses", b"a: " + b"9" * 5000, 1, "does not fit its type"),
     ("a tag that does not fit", b"a: !!int x\n", 1, "does not fit its type"),
     ("a date", b"a: 2026-01-01\n", 1, "timestamp is not a JSON type"),
     ("a date that does not exist", b"a: 2026-13-45\n", 1, "timestamp is not a JSON type"),
-    ("a list as a key", b"? [1]\n: 2\n", 1, "a key must be a text"),
+    ("a list as a key", b"? [1]\n: 2\n", 1, "a key must be a string"),
     ("deep nesting", b"a: " + b"[" * 200 + b"]" * 200, 1, "nested more than 32 deep"),
     ("nesting beyond the parser's", b"a: " + b"[" * 600 + b"]" * 600, 1, "nested more"),
     (

@@ -104,7 +104,7 @@ def _mapper(reply: GatewayReply, applies: accesslog.AccessLogFilter) -> hcm.Resp
         reply = replace(reply, **texts)
     headers = [header("retry-after", str(reply.retry_after_s))] if reply.retry_after_s else []
     if reply.http == _UNAUTHENTICATED:
-        # It replaces Envoy's challenge, whose realm is the caller's URL, unescaped quotes included.
+        # It replaces Envoy's challenge, which copies the caller's URL, even unescaped quotes.
         headers.append(header("www-authenticate", CHALLENGE))
     return hcm.ResponseMapper(
         filter=applies,

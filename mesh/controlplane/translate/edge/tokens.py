@@ -21,9 +21,9 @@ _SKEW_S = 5
 _AHEAD_S = 120
 """How far the issuer's clock may be ahead of the gateway's: as far as any clock may be wrong."""
 _KEYS_EVERY_MS = 5_000
-"""How old the gateway's key set may be: after this time and one fetch, a new key is accepted and a
+"""How old the gateway's key set may be: after this time plus one fetch, a new key is accepted and a
 withdrawn key refused. Envoy cannot fetch the keys when it meets an unknown key id. With a duration
-above five seconds, Envoy would fetch the keys five seconds early; with this one it is on time."""
+above five seconds, Envoy would fetch the keys five seconds early; with this one it does not."""
 _REFETCH_MS = 1_000
 
 
