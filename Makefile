@@ -72,7 +72,7 @@ chaos: setup ## Run twenty random fault schedules on a separate bank (ARGS="--se
 chaos-saga: setup-dev ## Test every commit of the saga under every fault; two minutes, part of `test`
 	@$(PYTHON) -m pytest tests/chaos/every_commit $(ARGS)
 
-bugs: setup-dev ## Put known bugs back into a copy and check that tests find them (ARGS="put NAME" keeps the copy)
+bugs: setup-dev ## Reintroduce known bugs in a copy and check that tests find them (ARGS="put NAME" keeps the copy)
 	@$(PYTHON) -m tools.bugs $(or $(ARGS),check --quick)
 
 bench: setup ## Measure the bank for 15 minutes into .bp/reports/bench.json (ARGS=--quick: one minute)

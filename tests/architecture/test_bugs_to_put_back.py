@@ -1,4 +1,4 @@
-"""The bugs that can be put back fit the code, the tests and the document of known bugs."""
+"""The bugs to reintroduce match the code, the tests and the document of known bugs."""
 
 import ast
 from pathlib import Path

@@ -33,7 +33,7 @@ async def _audited(bank: Bank, paid: list[str]) -> dict[str, int]:
 
 
 async def _last_lease_end(bank: Bank) -> datetime:
-    """Return when the leases end of the sender that was killed before this call."""
+    """Return when the leases of the sender that was just killed expire."""
     (row,) = await bank.rows("bp_notifications", "SELECT clock_timestamp() AS now")
     return row["now"] + timedelta(seconds=LEASE_S)
 
@@ -41,7 +41,7 @@ async def _last_lease_end(bank: Bank) -> datetime:
 async def _end_leases(bank: Bank, leases_end: datetime) -> None:
     """End the leases of the killed sender now, as would happen after a minute.
 
-    The leases of its successor end later, so none of them is ended here.
+    The leases of its successor expire later, so they are not changed.
     """
     sql = (
         "UPDATE notif.delivery SET next_attempt_time = now()"

@@ -1,7 +1,7 @@
-"""An app hangs up while its request is on its way and sends the request again with the same key.
+"""An app hangs up during its request and sends the request again with the same key.
 
-However far the first request came, the bank continues it, the second one gets the transfer, and
-money moves once.
+No matter how far the first request got, the bank continues it, the second request gets the
+transfer, and money moves once.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ PATIENCE_MS = range(1, 41)
 """When each app hangs up: from before the gateway has read the request to after the answer."""
 
 LANES = 4
-"""How many apps call at once. With more, most requests would wait when their apps hang up."""
+"""How many apps call concurrently. With more, most requests would still wait at hang-up."""
 
 STEPS = """
 SELECT event_id FROM outbox.published WHERE subject = $1
@@ -33,7 +33,7 @@ ORDER BY event_id
 
 
 async def _hang_up(call: Coroutine[Any, Any, Answer], after_ms: int) -> bool:
-    """Send a request and close its connection; return False if the answer had come by then."""
+    """Send a request and close its connection; return False if it was answered before."""
     sent = asyncio.create_task(call)
     await asyncio.sleep(after_ms / 1000)
     sent.cancel()
@@ -42,7 +42,7 @@ async def _hang_up(call: Coroutine[Any, Any, Answer], after_ms: int) -> bool:
 
 
 async def _hang_up_each(calls: Sequence[Coroutine[Any, Any, Answer]]) -> None:
-    """Send all requests and hang up, each after its own time."""
+    """Send all requests, and hang up each after a different time."""
     apps = list(zip(calls, PATIENCE_MS, strict=True))
 
     async def lane(first: int) -> list[bool]:
@@ -55,8 +55,8 @@ async def _hang_up_each(calls: Sequence[Coroutine[Any, Any, Answer]]) -> None:
 async def _driven(bank: Bank, customer: Customer) -> None:
     """Wait until no transfer of the customer is in progress, although its request is not repeated.
 
-    Each step must come before the lease of the previous step ends. Then the worker that began the
-    transfer has continued it, and no other worker had to take it up.
+    Each step must happen before the lease of the previous step expires. Then the worker that began
+    the transfer has continued it, and no other worker had to.
     """
 
     found: list[dict[str, Any]] = []

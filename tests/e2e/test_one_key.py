@@ -1,4 +1,4 @@
-"""One key of a customer at both endpoints of transfers: one request, and money moves once."""
+"""A customer uses one key at both transfer endpoints: money moves once."""
 
 import asyncio
 import uuid

@@ -39,7 +39,7 @@ class Bank(BankClient):
         return await self._ask_ach("/ach/transfer", body, {"Idempotency-Key": key})
 
     async def recall_at_ach(self, key: str) -> Answer:
-        """Recall a transfer at the clearing house without the bank, like a delayed request."""
+        """Recall a transfer directly at the clearing house, like a delayed request of the bank."""
         return await self._ask_ach("/ach/transfer/cancel", {"idempotencyKey": key}, {})
 
     async def _ask_ach(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:

@@ -1,1 +1,1 @@
-"""Known bugs as changes of text, to put one back and see what finds it."""
+"""Known bugs as text changes: reintroduce one to see which test or tool finds it."""

@@ -1,4 +1,4 @@
-"""Lists known bugs, puts one back into a copy of the repository, or checks that tests find them.
+"""Lists known bugs, reintroduces one in a copy of the repository, or checks that tests find them.
 
     python -m tools.bugs list         # or --missing: rows of docs/known-bugs.md without an entry
     python -m tools.bugs check NAME…  # or --quick: those that need no running service; or --all
@@ -44,11 +44,11 @@ def _options() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("list", help="print each bug with its area and its test")
     shown.add_argument("--missing", action="store_true", help="print the rows without an entry")
-    check = commands.add_parser("check", help="put bugs back and run the tests that find them")
+    check = commands.add_parser("check", help="reintroduce bugs and run the tests that find them")
     check.add_argument("names", nargs="*", metavar="NAME")
     check.add_argument("--quick", action="store_true", help="check bugs without services")
     check.add_argument("--all", action="store_true", help="check all bugs; takes over an hour")
-    put = commands.add_parser("put", help="put a bug into a copy of the repository")
+    put = commands.add_parser("put", help="introduce a bug into a copy of the repository")
     put.add_argument("names", nargs=1, metavar="NAME")
     return parser.parse_args()
 
@@ -60,7 +60,7 @@ def _is_wanted(bug: Bug, options: argparse.Namespace) -> bool:
 def _list(bugs: Sequence[Bug]) -> int:
     for bug in bugs:
         print(f"{bug.area:<14} {bug.name:<56} {bug.test}")
-    print(f"{len(bugs)} bugs, {sum(bug.is_quick for bug in bugs)} of them quick to check")
+    print(f"{len(bugs)} bugs, {sum(bug.is_quick for bug in bugs)} of which are quick to check")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Copies of the repository, into which a bug is put. The repository itself never changes."""
+"""Copies of the repository that contain a bug. The repository itself never changes."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ _LEFT_OUT = shutil.ignore_patterns(
     *("*_cache", ".*_cache", "__pycache__", "node_modules"),
 )
 _MIGRATION = "9999_put_back.sql"
-"""It runs after all others and replaces a function."""
+"""The migration runs after all others and replaces a function."""
 _changes_s = count(1)
 
 
@@ -41,7 +41,7 @@ def temporary_copy() -> Generator[Path]:
 
 
 def put(copy: Path, bug: Bug) -> None:
-    """Put a bug into a copy; raise ValueError unless its text is there exactly once.
+    """Introduce a bug into a copy; raise ValueError unless the correct text is there exactly once.
 
     For a SQL function this also adds a migration, so new databases of the copy have the bug.
     """
@@ -74,7 +74,7 @@ def _migration(copy: Path, bug: Bug) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file with a time that it never had before.
+    """Write a file with a new modification time.
 
     Python reuses a compiled module if its source still has the same size and time in seconds.
     """

@@ -1,4 +1,4 @@
-"""Reads docs/known-bugs.md: a table whose rows name a bug and the tests that catch it."""
+"""Reads docs/known-bugs.md: each row of its table names a bug and the tests that find it."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from tools.bugs.table import REPO
 
 DOCUMENT = REPO / "docs" / "known-bugs.md"
 _NAMED = re.compile(r"`(tests/[\w/.]+)?(::\w+)?`")
-"""A test by the path of its file, its name, or both. A name alone is in the last named file."""
+"""A test by its file, its name, or both. A name alone refers to the file named before it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Reads the table of bugs: one TOML file for each area, one entry for each bug.
 
-An entry names a file, a text in it, the text that puts the bug back, and the test that finds it.
+An entry has a file, a text in it, the text that reintroduces the bug, and the test that finds it.
 docs/known-bugs.md names the test too, and describes the bug.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 REPO = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent / "table"
 WITHOUT_STACK = ("tests/architecture/", "tests/golden/", "tests/simulation/", "tests/unit/")
-"""Folders whose tests need no running service."""
+"""Folders with tests that need no running service."""
 _FIELDS = {"test", "file", "before", "after"}
 
 
@@ -20,7 +20,7 @@ class Bug:
     """One bug."""
 
     name: str
-    """Unique; a short statement with dashes."""
+    """Unique: a short statement, with dashes between the words."""
     area: str
     """The name of its file in the table."""
     test: str
@@ -28,7 +28,7 @@ class Bug:
     file: PurePosixPath
     """The file to change, relative to the repository."""
     before: str
-    """The correct text. It is in the file once."""
+    """The correct text, which the file has exactly once."""
     after: str
     """The text that replaces it."""
 

@@ -1,4 +1,4 @@
-"""Runs the test of each bug in a copy that has the bug: the test has to fail.
+"""Runs the test of each bug in a copy that has the bug: the test must fail.
 
 A test that fails without the bug shows nothing, so all tests first run in the unchanged copy.
 """

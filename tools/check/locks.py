@@ -1,10 +1,10 @@
-"""Checks that a new migration does not stop the bank: no long lock of a table that is in use.
+"""Checks that a new migration does not stop the bank by locking a table in use for long.
 
-squawk knows which statements rewrite, scan or lock a table for long. Three rules are the bank's
-own. A transaction locks one existing table at most, because code and migration would otherwise have
-to lock tables in the same order. A migration outside a transaction is one concurrent statement. And
-running calls lose nothing: no function is dropped and no service loses a right.
-`-- squawk-ignore <rule>` above a statement excuses it; the comment above it says why.
+squawk finds statements that rewrite, scan or lock a table for a long time. The bank adds three
+rules. A transaction locks at most one existing table, because otherwise code and migration would
+have to lock tables in the same order. A migration outside a transaction is one concurrent
+statement. Running calls must keep working: no function is dropped and no service loses a right.
+`-- squawk-ignore <rule>` above a statement exempts it; the comment above it says why.
 """
 
 import json
@@ -71,7 +71,7 @@ _TAKEN = {
         r"^REVOKE\b[^;]*\bFROM\s[^;]*\bbp_\w+", re.IGNORECASE | re.MULTILINE
     ),
 }
-_TAKEN_REASON = "Running calls fail when this commits. Do it when no process makes such calls."
+_TAKEN_REASON = "Running calls fail when this commits. Do it once no process makes such calls."
 
 
 class Finding(NamedTuple):
@@ -95,7 +95,7 @@ def refuse_long(root: Path = REPO) -> None:
 
 
 def findings(file: Path) -> list[Finding]:
-    """Return which rules a migration breaks on its way up, in order of line."""
+    """Return the rules that a migration breaks on its way up, in order of line."""
     up = file.read_text().partition("-- migrate:down")[0]
     outside = _OUTSIDE_TRANSACTION.match(up.lstrip()) is not None
     own = _alone(up) if outside else _one_table(up)

@@ -54,8 +54,8 @@ def run(tool: str, *arguments: str | Path) -> str:
 
 
 def output(*command: str | Path) -> str:
-    """Return the standard output of a program whose exit code says only that it found something;
-    raise CheckFailed when it writes nothing there."""
+    """Return the standard output of a program that exits with an error if it finds something;
+    raise CheckFailed if it writes nothing there."""
     done = subprocess.run(
         [*map(str, command)], env=environment(), capture_output=True, text=True, check=False
     )

@@ -36,9 +36,9 @@ CROWD = 24
 """Fewer than the largest batch."""
 FEW = 8
 GIVES_UP_S = 3
-"""Seconds, scaled as a time that a test waits out, after which a batch gives up a row that the test
-locks: one test waits for it. The test kills payments well within this time. The statement timeout
-is longer (five seconds, scaled as a deadline)."""
+"""How many seconds a batch waits for a row that the test locks, scaled as a time that a test waits
+out. The test kills payments well within this time. The statement timeout is longer (five seconds,
+scaled as a deadline)."""
 FUNCTIONS = REPO / "services" / "payments" / "sql" / "functions"
 
 AGAIN, IN_PROGRESS = {429, 503, 504}, "REQUEST_IN_PROGRESS"
@@ -52,7 +52,7 @@ WHERE shard = ANY ($1::smallint[]) AND account_id = ANY ($2)
 """
 
 _FUNCTIONS = {"payments.debit_each": "250ms", "payments.advance_group": "250ms"}
-"""The functions that commit for several transfers, and the lock timeout of each in production."""
+"""The functions that commit several transfers, with their lock timeouts in production."""
 
 
 @asynccontextmanager

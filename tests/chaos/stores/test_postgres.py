@@ -22,7 +22,7 @@ CROWD = 20
 """More readers than payments has connections to the Write DB."""
 ALL_END = "terminating any other active server processes"
 WAITS_MS = 20
-"""Longer than the waits of normal work, and much shorter than those of a batch (250 ms)."""
+"""Longer than waits in normal work, and much shorter than a batch waits (250 ms)."""
 
 
 async def test_postgres_killed_under_load_costs_only_the_calls_in_flight(
@@ -155,7 +155,7 @@ async def _held(rival: asyncpg.Connection, account_id: uuid.UUID) -> None:
 
 
 async def _waits(bank: Bank, role: str, sessions: int = 1) -> None:
-    """Wait until that many sessions of a service wait for a lock."""
+    """Wait until this many sessions of a service wait for a lock."""
     sql = (
         "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'"
         " AND clock_timestamp() - query_start > make_interval(secs => $2)"

@@ -1,4 +1,4 @@
-"""Entity tags (RFC 9110, 8.8.3 and 13.1.2): a caller that has the newest transfer gets no body."""
+"""Entity tags (RFC 9110, 8.8.3 and 13.1.2): a caller with the current transfer gets no body."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ async def test_a_transfer_has_its_entity_tag_in_a_header(gateway: Gateway) -> No
 
 @pytest.mark.parametrize("known", [ETAG, f"W/{ETAG}", f'"1", {ETAG}', f'"x",{ETAG},"y"', "*"])
 async def test_a_caller_that_has_the_newest_transfer_gets_304(gateway: Gateway, known: str) -> None:
-    """RFC 9110, 15.4.5: with the tag, and without a body or its type. The length is a 200's."""
+    """RFC 9110, 15.4.5: with the tag, without a body or its type, and with the length of a 200."""
     whole = await gateway.call("GET", PATH)
     for _ in range(2):
         answer = await gateway.call("GET", PATH, headers={"If-None-Match": known})
@@ -63,7 +63,7 @@ async def test_a_304_ends_its_stream_and_the_connection_continues(gateway: Gatew
 
 
 async def test_a_304_of_http_1_has_no_byte_of_a_body(gateway: Gateway) -> None:
-    """The next answer of the connection begins where the head of a 304 ends."""
+    """The next answer on the connection begins where the head of the 304 ends."""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1",
         gateway.rig.gateway_port,

@@ -72,7 +72,7 @@ async def test_head_ends_its_stream_and_the_connection_continues(gateway: Gatewa
 
 
 async def test_a_head_of_http_1_has_no_byte_of_a_body(gateway: Gateway) -> None:
-    """The next answer of the connection begins where the head of the first ends."""
+    """The next answer on the connection begins where the head of the first ends."""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1",
         gateway.rig.gateway_port,

@@ -44,8 +44,8 @@ class Statuses:
 async def statuses(gateway: Gateway) -> Statuses:
     """Change the issuer's keys twice; return how the gateway answered tokens of each key.
 
-    Two keys are published without lead time. Then one is withdrawn, and the other one replaced by
-    a key of the same id. All tests share the two changes, because each takes two fetches.
+    Two keys are published without lead time. Then one is withdrawn, and the other is replaced by a
+    key with the same id. All tests share the two changes, because each takes two fetches.
     """
     issuer = gateway.issuer
     withdrawn, replaced = issuer.publish("k2"), issuer.publish("k3")
@@ -92,8 +92,8 @@ async def test_a_gateway_that_starts_without_keys_has_them_soon_after_the_provid
 ) -> None:
     """The circuit breaker of the key server opens, but only for a second.
 
-    Between the provider's return and the first key set, few fetches fail. With a breaker that stays
-    open for half a minute, about thirty would.
+    Few fetches fail between the provider's return and the first key set. If the breaker stayed open
+    for half a minute, about thirty would fail.
     """
     rig, probe = gateway.rig, GatewayProbe(gateway.rig.admin_socket("gateway"))
     errors = await rig.stats("gateway", "lua.errors")

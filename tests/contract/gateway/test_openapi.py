@@ -72,7 +72,7 @@ CREATED_BY = {
     "InterbankTransfer": "CreateInterbankTransferRequest",
     "BookTransfer": "CreateBookTransferRequest",
 }
-"""Resources that a caller creates -> the request. Only the bank creates the others."""
+"""Resources that callers create -> the request. Only the bank creates the others."""
 
 RESOURCES = (*CREATED_BY, "AccountEntry", "Counterparty", "Account", "Balance", "Customer")
 

@@ -18,7 +18,7 @@ UNPRINTABLE = ["\n", "\r\n", "\t", "\0", "\x1b", "\x7f", "\x85", "\u00e9", "\u20
 
 
 def _payload(gateway: Gateway, **claims: str | None) -> str:
-    """Return the payload of a valid token with some claims replaced by JSON text, or left out."""
+    """Return the payload of a valid token with some claims replaced by JSON text, or omitted."""
     usual = gateway.issuer.claims(SUBJECT, "accounts:read transfers:write", 300, {})
     texts = {name: json.dumps(value) for name, value in usual.items()} | claims
     return ",".join(f'"{name}":{text}' for name, text in texts.items() if text is not None)
@@ -42,14 +42,14 @@ async def _statuses(gateway: Gateway, token: str) -> list[int]:
 
 
 async def _accepted(gateway: Gateway, claim: str, texts: list[str | None]) -> dict[str | None, int]:
-    """Return the texts of a claim that did not get a 401 from every method."""
+    """Return the values of a claim that did not get a 401 from every method."""
     statuses = [await _statuses(gateway, _token(gateway, **{claim: text})) for text in texts]
     pairs = zip(texts, statuses, strict=True)
     return {text: max(set(found) - {401}) for text, found in pairs if set(found) != {401}}
 
 
 async def test_a_token_without_a_near_integer_expiry_is_refused(gateway: Gateway) -> None:
-    """Envoy's sum of an expiry near 2^63 and a tolerance overflows, and passes its own limit."""
+    """Envoy adds a tolerance to the expiry; near 2^63 the sum overflows and passes its limit."""
     now = int(time.time())
     odd = [f"{now + 100}.5", str(now - 60), str(now + 7_200), f'"{now + 100}"']
     assert await _accepted(gateway, "exp", [*DISTANT, *NO_NUMBERS, *odd, None]) == {}

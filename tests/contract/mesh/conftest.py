@@ -33,7 +33,7 @@ TIMES_S = {
     "connectTimeout: 2s": 2.0,
 }
 NO_TRY_TIMEOUT = ("        perTryTimeout: 3s\n", "")
-"""A try at FCM may take the whole timeout, so that one hanging try uses it up."""
+"""One attempt at FCM may take the whole timeout, so that one hanging attempt uses it up."""
 INTERVAL = ("interval: 1s", "interval: 100ms")
 """How often a sidecar checks whether an open circuit breaker may close."""
 

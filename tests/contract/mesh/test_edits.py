@@ -22,7 +22,7 @@ COUNTERS = {
     "cds.json": "cluster_manager.cds.update_success",
 }
 IN_FLIGHT_S = 3.0
-"""How long calls stay in flight after an edit. A drain of two seconds would cut them."""
+"""How long calls remain in flight after an edit. A drain of two seconds would abort them."""
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Edited:
             except aiohttp.ClientError as error:
                 self.statuses.append(0)
                 self.errors.append(repr(error))
-            # This makes fewer reads than a customer's bucket admits.
+            # This makes fewer reads than a customer's bucket allows.
             await asyncio.sleep(0.02)
 
 

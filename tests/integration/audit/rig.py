@@ -29,7 +29,7 @@ from tests.rigs import sample_events
 from tests.rigs.stores import KafkaStore, OpenBaoStore, PostgresStore
 
 SAMPLED = "sampled"
-"""The source topic of sample events: every one claims its first offset."""
+"""The source topic of sample events: every event claims its first offset."""
 
 
 @dataclass
@@ -124,7 +124,7 @@ async def running_audit(
 
 
 def fill_source(kafka: KafkaStore, topic: str, count: int) -> None:
-    """Give a source topic, which has one partition, at least so many messages."""
+    """Give a source topic, which has one partition, at least this many messages."""
     client = AdminClient({"bootstrap.servers": kafka.bootstrap})
     if topic not in client.list_topics(timeout=scaled_s(10)).topics:
         (made,) = client.create_topics([NewTopic(topic, 1)]).values()

@@ -68,7 +68,7 @@ async def notes_of(owner: asyncpg.Connection, source: str) -> list[Note]:
 
 
 async def store_notes(owner: asyncpg.Connection, notes: list[Note]) -> None:
-    """Write notes behind the back of the service."""
+    """Write notes without the service."""
     await owner.copy_records_to_table(
         "repeated",
         schema_name="audit",

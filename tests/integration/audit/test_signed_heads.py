@@ -1,6 +1,6 @@
 """Signed heads find a log that a superuser of the database rewrote consistently.
 
-The topic no longer holds the events, as after its retention. So only the heads show the change.
+The topic no longer holds the events, as after their retention. So only the heads show the change.
 """
 
 from collections.abc import AsyncIterator

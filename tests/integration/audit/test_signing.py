@@ -56,7 +56,7 @@ async def test_many_requests_for_a_head_sign_few(audit: Audit, postgres: Postgre
         await asyncio.gather(signing, return_exceptions=True)
         await judge.close()
     new = [s.statement for s in audit.heads.statements() if s.statement.number > before]
-    # The first statement is signed at once, so only the last two show the wait between statements.
+    # The first statement is signed immediately, so only the last two show the wait in between.
     apart = (new[-1].sign_time - new[-2].sign_time).total_seconds()
     assert apart >= ASKED_APART_S
 
@@ -88,7 +88,7 @@ async def end_turn(owner: asyncpg.Connection) -> None:
 async def outcome_of_two_signers(
     audit: Audit, owner: asyncpg.Connection
 ) -> tuple[Signed, Signed | BaseException | None]:
-    """Let a signer lose its session while OpenBao answers and another one signs."""
+    """Let a signer lose its session while OpenBao answers and another signer signs."""
     vault = Vault(audit.settings)
     await vault.login()
     slow = SlowNotary(vault)
@@ -112,7 +112,7 @@ async def test_a_signer_whose_session_ended_keeps_no_statement(
 
 
 class SlowHeads(HeadFiles):
-    """Keeps a statement only when the test allows it, like a suspended process."""
+    """Stores a statement only when the test allows it, like a suspended process."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -120,7 +120,7 @@ class SlowHeads(HeadFiles):
         self.let = threading.Event()
 
     def append(self, signed: Signed) -> bool:
-        """Wait, then keep it."""
+        """Wait, then store it."""
         self.appending.set()
         self.let.wait()
         return super().append(signed)

@@ -45,7 +45,7 @@ CONTROL = "control"
 
 @pytest_asyncio.fixture(scope="module")
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresStore]:
-    """A separate log, because its offsets are those of the eager Kafka."""
+    """A separate log, because its offsets belong to the eager Kafka."""
     async with postgres_store(tmp_path_factory.mktemp("pg")) as store:
         yield store
 

@@ -1,4 +1,4 @@
-"""A login cannot stop the work of another one with an advisory lock, which any login may take."""
+"""A login cannot stop another login's work with an advisory lock, which any login may take."""
 
 import asyncio
 

@@ -11,7 +11,7 @@ SET = "UPDATE public.schema_migrations_{} SET digest = $2 WHERE version = $1 AND
 
 
 def reworded() -> list[tuple[str, str, str]]:
-    """Return service, name and former digest of each migration with other comments than before."""
+    """Return service, name and earlier digest of each migration with changed comments."""
     files = sorted(SERVICES.parent.glob(REWORDED))
     return [
         (file.parents[2].name, name, digest)

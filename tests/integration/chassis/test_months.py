@@ -49,7 +49,7 @@ async def test_a_partition_that_is_made_later_equals_those_of_the_first_migratio
         async with connection.transaction():
             await connection.execute(f"SELECT {schema}.ensure_partitions()")
             before: list[Any] = await connection.fetch(PARTITIONS, table)
-            # Other tests of the session may have made any number of months.
+            # Other tests of the session may have created any number of months.
             last = max(row["relname"][-7:] for row in before)
             later = datetime.strptime(f"{last}+0000", "%Y_%m%z") + timedelta(days=70)
             assert (await connection.fetchval(ensure, later) or 0) >= 3

@@ -1,4 +1,4 @@
-"""Pages seek: their statements read an index from the cursor on, and no row before it.
+"""Pages seek: their statements read an index from the cursor on, and no rows before it.
 
 A generic plan, which PostgreSQL uses after some calls, cannot drop a condition such as "the cursor
 is NULL or ...", so it reads and discards every row before the page.
@@ -56,7 +56,7 @@ async def test_a_page_begins_in_the_index(postgres: PostgresStore, page: str) ->
 
 
 async def test_a_page_of_a_statement_begins_in_the_index(postgres: PostgresStore) -> None:
-    """A plan does not show what a function reads, so this plans the function's own statement."""
+    """A plan does not show what a function reads, so this plans the function's inner statement."""
     file = SERVICES / "ledger" / "sql" / "functions" / "statement.sql"
     body = file.read_text().split("$$")[1]
     parameters = ("statement.account_id", "above_position", "below_position", "kinds")
@@ -112,7 +112,7 @@ def _filters(plan: list[str]) -> list[str]:
 async def test_a_claim_of_return_checks_reads_only_those_that_are_due(
     postgres: PostgresStore,
 ) -> None:
-    """A plan does not show what a function reads, so this plans the function's own statement."""
+    """A plan does not show what a function reads, so this plans the function's inner statement."""
     file = SERVICES / "payments" / "sql" / "functions" / "claim_return_checks.sql"
     sql = file.read_text().split("$$")[1]
     for number, name in enumerate((" until,", " before\n", " rows_max\n"), 1):

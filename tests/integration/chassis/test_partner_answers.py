@@ -1,4 +1,4 @@
-"""What a partner's answer may cost: a limit of bytes, and no compression."""
+"""A partner's answer has a size limit and no compression."""
 
 import gzip
 from collections.abc import AsyncGenerator

@@ -1,7 +1,7 @@
 """An attacker with the login of a service reaches only what the service's code calls.
 
 The list below is complete: a right that is missing here or in the database fails the test.
-Functions of schema `chassis` are left out, because they run with the rights of their caller.
+Functions of schema `chassis` are omitted, because they run with the rights of their caller.
 """
 
 import re

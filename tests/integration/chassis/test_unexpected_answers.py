@@ -25,7 +25,7 @@ Call = Callable[[aiohttp.ClientSession, Path], Awaitable[Any]]
 
 
 class _Partners:
-    """Gives every path the same answer, except a token at the token endpoint if a test wants it."""
+    """Answers every path alike, except with a token at the token endpoint if a test wants it."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -108,7 +108,7 @@ async def session(tmp_path: Path) -> AsyncGenerator[aiohttp.ClientSession]:
         yield one
 
 
-# The directory answers with the status alone, so it has no answer of another form.
+# The directory answers only with a status, so it has no answer of any other form.
 CASES = [(call, one) for call in CALLS for one in ANSWERS if (call, one) != ("directory", "other")]
 
 

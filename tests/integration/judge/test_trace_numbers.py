@@ -60,6 +60,6 @@ async def test_only_transfers_within_75_days_may_not_share_a_trace_number(
 
 
 class _NoHouse:
-    """A clearing house that gets no question."""
+    """A clearing house that no test calls."""
 
     submit = query = recall = None

@@ -1,4 +1,4 @@
-"""A record stays in its topic until every group that reads the topic has read it."""
+"""A record is kept until every group that reads the topic has read it."""
 
 import uuid
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The holder of a busy account changes; a held account keeps its holder."""
+"""The holder of a busy account changes; a held account keeps the same holder."""
 
 from collections.abc import Awaitable, Callable, Collection
 from uuid import UUID
@@ -14,7 +14,7 @@ HELD_KEYS = "SELECT payments.held_keys($1::uuid[], $2::text[])"
 
 
 class _Interrupted(Holds):
-    """Does something after its next look at the accounts."""
+    """Does something after it next checks the accounts."""
 
     then: Callable[[], Awaitable[None]] | None = None
 
@@ -51,7 +51,7 @@ async def test_an_account_whose_holder_changes_is_busy_and_not_held(
         assert await holds.accounts_among(accounts) == {holder.account_id}
         assert holds.remembers(locks)
     assert await holds.accounts_among(accounts) == frozenset()
-    assert not holds.remembers(locks), "an account that is free again is forgotten at once"
+    assert not holds.remembers(locks), "an account that is free again is forgotten immediately"
     for session in (first, second):
         await session.close()
     await bank.close()

@@ -43,7 +43,7 @@ async def test_internal_accounts_sum_over_shards_before_and_after_a_roll_up(
 ) -> None:
     before = (await books.ledger.internal_balance("RETURNS", "USD")).minor_units
     accounts = await books.accounts(10, 1_000)
-    # The second time each shard has a checkpoint already.
+    # The second time, each shard already has a checkpoint.
     for sum_of_all in (before + 70, before + 140):
         for account in accounts:
             await books.post(take(account, 7), give("RETURNS", 7))

@@ -15,7 +15,7 @@ from tests.rigs.stores import PostgresStore
 
 YEARS = 9
 PARTITIONS_MAX = 5
-"""The months around the moment, and the two before the last entry."""
+"""The months around the given time, and the two before the last entry."""
 
 ENTRY = """
 INSERT INTO ledger.entry (shard, transaction_id, line, account_id, currency, amount,
@@ -30,7 +30,7 @@ WHERE t.idx_scan > 0
 
 
 def _id_of(instant: datetime, shard: int) -> uuid.UUID:
-    """Return an id like those that were given at an instant."""
+    """Return an id like the ids of a given time."""
     milliseconds = int(instant.timestamp() * 1000)
     return uuid.UUID(bytes=milliseconds.to_bytes(6, "big") + new_id(shard).bytes[6:])
 
@@ -43,7 +43,7 @@ class _OldAccount:
         self.posted: list[datetime] = []
 
     async def open(self) -> None:
-        """Create the months, and make the account old."""
+        """Create the months, and backdate the account."""
         now = utc_now()
         for years in (YEARS, YEARS - 5):
             since = now - timedelta(days=365 * years)
@@ -57,7 +57,7 @@ class _OldAccount:
         )
 
     async def post(self, instant: datetime, drawn: timedelta = timedelta(0)) -> None:
-        """Add an entry that was posted at an instant; its id was drawn earlier by `drawn`."""
+        """Add an entry that was posted at a given time; its id is older by `drawn`."""
         self.posted.append(instant)
         home, position = shard_of(self.account_id), len(self.posted)
         transaction_id = _id_of(instant - drawn, home)
@@ -69,7 +69,7 @@ class _OldAccount:
         )
 
     async def check(self, moment: datetime) -> None:
-        """Compare the answer for a moment with a simple count."""
+        """Compare the position at a given time with a simple count."""
         sql = "SELECT ledger.position_before($1, $2)"
         found = await self.write.fetchval(sql, self.account_id, moment)
         assert found == sum(posted < moment for posted in self.posted), moment
@@ -117,7 +117,7 @@ async def test_entries_around_the_end_of_a_month_may_have_ids_of_the_other_month
 async def test_the_search_reads_few_partitions_of_an_old_account(
     account: _OldAccount, days_ago: float
 ) -> None:
-    """Before, each of about twenty steps read every month of the account's life."""
+    """Previously, each of about twenty steps read every month of the account's life."""
     for days in range(3000, -1, -10):
         await account.post(_day(days))
     before = {*map(tuple, await account.write.fetch(SCANS))}

@@ -63,7 +63,7 @@ class _Bank:
         self.free = await self.bank.open_holder(5_00)
 
     async def both(self, *facts: Event) -> tuple[Transfer, Transfer]:
-        """Return a transfer of each customer after some facts."""
+        """Return a transfer of each customer after some events."""
         return await self._moved(self.held, facts), await self._moved(self.free, facts)
 
     async def _moved(self, holder: Holder, facts: tuple[Event, ...]) -> Transfer:
@@ -193,7 +193,7 @@ async def test_a_refund_to_a_held_account_is_made_later(payments: _Bank) -> None
 
 
 async def _wait_briefly_for_locks(pool: asyncpg.Pool) -> None:
-    """Let each session of a pool wait for a lock for less time than a statement may run."""
+    """Limit the lock waits of each session of a pool to less than the statement timeout."""
     sessions = [await pool.acquire() for _ in range(pool.get_size())]
     for session in sessions:
         await session.execute("SET lock_timeout = '300ms'")

@@ -73,7 +73,7 @@ async def test_a_decline_whose_event_cannot_be_written_leaves_no_row(
 
 
 async def _records(bank: LedgerBank, holder: Holder) -> list[tuple[str, str]]:
-    """Return the reasons of a customer's records, each with the type of its event."""
+    """Return the reason and the event type of each of a customer's records."""
     write = await bank.superuser("bp_write")
     rows = await write.fetch(
         "SELECT d.reason, e.event_type FROM payments.declined_order d"

@@ -24,13 +24,13 @@ from tests.rigs.stores import PostgresStore
 
 ORDERS = 150
 STATEMENTS_MAX = ORDERS // 5
-"""Far fewer than a statement for each order."""
+"""Far fewer than one statement per order."""
 LOCK_ACCOUNT = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
 TAKE_KEY = "INSERT INTO payments.idempotency_key VALUES ($1, $2, $3, $4, $5)"
 
 
 class Noting(Store):
-    """Notes its statements: the batches, and the debits that were made alone."""
+    """Counts its batches and notes the debits that ran alone."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         super().__init__(pool, BatchLimits(interval_s=0.05))
@@ -91,7 +91,7 @@ async def test_only_the_debits_of_a_held_account_leave_the_batch(
 async def test_only_the_debit_of_a_held_key_leaves_the_batch(
     noting: Noting, bank: LedgerBank, locker: asyncpg.Connection
 ) -> None:
-    """Before, every debit of the batch was made alone and waited for the one with the key."""
+    """Previously, every debit of the batch ran alone and waited for the debit with the key."""
     order = order_of(await bank.open_holder(10_00))
     others = [await bank.open_holder(10_00) for _ in range(20)]
     key = (shard_of(order.account_id), order.customer_id, order.idempotency_key)
@@ -113,7 +113,7 @@ async def test_a_short_hold_of_an_account_refuses_nothing_and_costs_few_statemen
     locker: asyncpg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Before, when the bank's own commit took 0.4 s, each debit of its account waited alone."""
+    """Previously, when the bank's own commit took 0.4 s, each debit of the account waited alone."""
     monkeypatch.setattr(held_orders, "PATIENCE_S", 60.0)
     holder = await bank.open_holder(ORDERS * 1_00)
     async with locker.transaction():
@@ -155,7 +155,7 @@ async def test_an_order_that_nobody_waits_for_is_not_debited_when_its_account_is
 async def test_a_look_for_held_rows_waits_for_no_disk_and_no_standby(
     locker: asyncpg.Connection, look: str
 ) -> None:
-    """Otherwise it would wait as long as slow commits do, and hold rows meanwhile."""
+    """Otherwise it would wait like slow commits, and hold rows while it waits."""
     async with locker.transaction():
         await locker.execute(f"SELECT {look}")
         assert await locker.fetchval("SHOW synchronous_commit") == "off"

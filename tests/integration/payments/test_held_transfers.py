@@ -1,4 +1,4 @@
-"""A transfer whose row another session holds delays no other transfer, and ends no process."""
+"""If another session holds a transfer's row, no other transfer waits and no process ends."""
 
 import asyncio
 import uuid
@@ -38,7 +38,7 @@ class _House:
 
 
 class _Noting(Store):
-    """Notes the transfers whose step left its batch."""
+    """Notes the transfers with a step that was saved outside its batch."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         super().__init__(pool, BatchLimits(interval_s=0.05))
@@ -71,7 +71,7 @@ class _Held:
 
 @pytest_asyncio.fixture
 async def held(postgres: PostgresStore, bank: LedgerBank) -> AsyncGenerator[_Held]:
-    """Sessions that wait for a lock without an end, except where a function ends the wait."""
+    """Sessions that wait for a lock forever, except where a function limits the wait."""
     pool = await postgres.pool("bp_payments")
     sessions = [await pool.acquire() for _ in range(pool.get_size())]
     for session in sessions:
@@ -97,7 +97,7 @@ async def _step(store: Store, transfer: Transfer) -> bool:
 
 
 async def test_only_the_step_of_a_held_transfer_leaves_its_batch(held: _Held) -> None:
-    """Before, the others waited for it for five seconds, and then each was saved alone."""
+    """Previously, the others waited for it for five seconds, and then each was saved alone."""
     steps = [asyncio.create_task(_step(held.store, one)) for one in held.all]
     saved = await asyncio.wait_for(asyncio.gather(*steps[1:]), scaled_s(20))
     assert saved == [True] * 3
@@ -110,25 +110,25 @@ async def test_the_lease_of_a_held_transfer_keeps_no_other_lease(held: _Held) ->
     driver = Driver(held.store, cast("Any", _House()), held.slot)
 
     async def resumed(transfers: list[Transfer]) -> bool:
-        # One call claims a limited number of transfers, and other tests may have left some.
+        # One call claims a limited number of transfers, and other tests may have left some behind.
         await asyncio.wait_for(driver.resume(), scaled_s(20))
         return all(driver.running(one.transfer_id) is not None for one in transfers)
 
-    await until(lambda: resumed(held.all[1:]), 20, "the others are taken up")
+    await until(lambda: resumed(held.all[1:]), 20, "the others continue")
     assert driver.running(held.first.transfer_id) is None
     await held.let_go()
-    await until(lambda: resumed(held.all[:1]), 20, "a later try releases the lease that was held")
+    await until(lambda: resumed(held.all[:1]), 20, "a later attempt releases the lease")
     await driver.drain(scaled_s(20))
 
 
 async def test_a_held_transfer_ends_no_lease_that_began_later(
     held: _Held, bank: LedgerBank
 ) -> None:
-    """The worker ended the leases of its own running transfers in each round, for other workers."""
+    """The worker ended the leases of transfers that it was running itself, in each round."""
     driver = Driver(held.store, cast("Any", _House()), held.slot)
     made = await debit(held.store, order_of(await bank.open_holder(5_00)), driver.lease())
     await asyncio.wait_for(driver.resume(), scaled_s(20))
-    assert driver.running(made[0].transfer_id) is None, "it stays with its lease"
+    assert driver.running(made[0].transfer_id) is None, "it is still running under its lease"
     await held.let_go()
     await driver.drain(scaled_s(20))
 

@@ -27,7 +27,7 @@ class _Deps:
 
 
 class _NoHouse:
-    """A clearing house that no test asks."""
+    """A clearing house that no test calls."""
 
     submit = query = recall = None
 

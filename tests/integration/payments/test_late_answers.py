@@ -169,14 +169,14 @@ class _Down:
 
 
 class _Calm:
-    """A stub of the clients of partners that object to nothing."""
+    """A stub for the clients of partners that accept everything."""
 
     async def score(self, _order: InterbankTransferOrder) -> Score:
-        """Return a score that accepts."""
+        """Return an accepting score."""
         return Score(Decision.APPROVE)
 
     async def takes_part(self, _routing_number: str) -> bool:
-        """Return that the other bank takes part."""
+        """Return True: every bank takes part."""
         return True
 
 
@@ -211,7 +211,7 @@ FORMER, CANONICAL = b"r" * 32, b"c" * 32
 
 
 class _KeyNotSeenYet(Store):
-    """A store whose first look at a key comes before another process takes it."""
+    """A store that first looks up a key before another process takes it."""
 
     looks = 0
 

@@ -1,4 +1,4 @@
-"""Payments asks about a completed transfer again when a return window has ended, not more often."""
+"""Payments queries a completed transfer again when a return window has ended, and only then."""
 
 import uuid
 from collections.abc import Callable
@@ -175,7 +175,7 @@ async def test_a_late_return_under_a_used_notice_id_is_not_lost(payments: _Bank)
 
 
 async def test_a_used_notice_id_causes_no_query_within_a_minute(payments: _Bank) -> None:
-    """Each query found a used id and made the next query due at once, so a worker never stopped."""
+    """Each query found a used id, so the next was due immediately and the worker never stopped."""
     transfer, notice_id = await payments.completed(), str(uuid.uuid4())
     await notices.take_in_notice(
         payments.deps, Notice(notice_id, "transfer.completed", "", transfer.transfer_id, "")

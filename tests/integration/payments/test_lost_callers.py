@@ -235,7 +235,7 @@ class _LosesOneAnswer(Store):
 async def test_a_debit_whose_answer_was_lost_is_driven_although_its_account_is_busy_now(
     deps: Dependencies, house: _House, bank: LedgerBank, postgres: PostgresStore
 ) -> None:
-    """Before, the caller got a 409, and the transfer waited for the end of its lease."""
+    """Previously, the caller got a 409, and the transfer waited for its lease to expire."""
     pool = await postgres.pool("bp_payments")
     store = _LosesOneAnswer(pool, BatchLimits(interval_s=0.0, batches_max=2))
     driver = Driver(store, cast("Any", house), "test/0")
@@ -249,7 +249,7 @@ async def test_a_debit_whose_answer_was_lost_is_driven_although_its_account_is_b
     async with locker.transaction():
         sql = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
         await locker.execute(sql, holder.account_id)
-        # This debit waits for the account; the first one is then retried.
+        # This debit waits for the account; then the first debit is retried.
         other = asyncio.create_task(handlers.create_interbank_transfer(deps, order_of(holder)))
         await until(lambda: _is_waiting(store), 10, "the other debit waits")
         assert store.lost is not None

@@ -1,6 +1,6 @@
 """Notices whose id was used for another notice, and notices of a type that the bank does not know.
 
-No notice is lost: each is kept for a person, and the clearing house gets an acknowledgement.
+No notice is lost: each is kept for an operator, and the clearing house gets an acknowledgement.
 """
 
 import uuid
@@ -30,7 +30,7 @@ class _Deps:
 
 
 class _NoHouse:
-    """A clearing house that no test asks."""
+    """A clearing house that no test calls."""
 
     submit = query = recall = None
 

@@ -17,7 +17,7 @@ from services.payments.settings import PaymentsSettings
 from tests.unit.payments.orders import order, transfer
 
 CONNECTIONS = 2
-"""So few connections of a session that the requests of the test use them up."""
+"""Few connections for a session, so that the requests of the test use them up."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class _Partners:
     ends: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def hang(self, _request: web.Request) -> web.Response:
-        """Do not answer before the end of the test."""
+        """Do not answer until the test ends."""
         self.waiting += 1
         await self.ends.wait()
         return web.json_response({})

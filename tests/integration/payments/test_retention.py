@@ -48,7 +48,7 @@ class _TakeBack(Exception):
 
 
 def _id_of(instant: datetime, shard: int) -> uuid.UUID:
-    """Return an id like those that the bank gave at an instant."""
+    """Return an id like the bank's ids of a given time."""
     milliseconds = int(instant.timestamp() * 1000)
     return uuid.UUID(bytes=milliseconds.to_bytes(6, "big") + new_id(shard).bytes[6:])
 
@@ -148,12 +148,12 @@ HELD = {
     "customers": NOTHING,
     "audit": LOGGED,
 }
-"""Service -> a statement that plants a record of it. The others hold what the test debits."""
+"""Service -> a statement that plants a record. The other services have records of the test."""
 DATABASES = {service: name for name, services in MIGRATIONS.items() for service in services}
 
 
 def _newest_down(service: str) -> str:
-    """Return the newest refusing `migrate:down`, which a roll-back runs before all older ones."""
+    """Return the newest refusing `migrate:down`, which a rollback runs before all older ones."""
     folder = SERVICES / service / "sql" / "migrations"
     refusing = [f for f in sorted(folder.glob("*.sql")) if "object_in_use" in f.read_text()]
     return refusing[-1].read_text().partition("-- migrate:down")[2]

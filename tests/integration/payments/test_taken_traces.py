@@ -19,7 +19,7 @@ from tests.rigs.ledger_bank import LedgerBank
 
 
 class _NoHouse:
-    """A clearing house that no test asks."""
+    """A clearing house that no test calls."""
 
     submit = query = recall = None
 
@@ -98,7 +98,7 @@ def worker(store: Store, slot: str = "test/0") -> Driver:
 async def test_a_worker_that_stops_compares_its_last_trace_numbers(
     driver: Driver, store: Store, bank: LedgerBank
 ) -> None:
-    """Before, the numbers of the last five seconds before a stop were never compared."""
+    """Previously, the numbers of the last five seconds before a stop were never compared."""
     trace = a_trace()
     both = [await accepted(driver, store, bank, trace) for _ in range(2)]
     with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""One session reads the outbox, whichever versions run, and the next takes over when it ends."""
+"""One session reads the outbox, even if two versions run, and the next takes over when it ends."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The relay's upkeep keeps pace with the ledger, however much it posts between two rounds."""
+"""The relay's upkeep keeps pace with the ledger, no matter how much the ledger posts."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The simulated reviews and declined orders do the same as PostgreSQL's."""
+"""Simulated reviews and declined orders behave like those in PostgreSQL."""
 
 import random
 import uuid

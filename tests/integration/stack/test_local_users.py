@@ -106,7 +106,7 @@ def test_a_strangers_attempts_find_what_is_open(tmp_path: Path) -> None:
     assert STRANGER not in {entry.pw_uid for entry in pwd.getpwall()}
     for folder, mode in (("open", 0o755), ("closed", 0o700)):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder).chmod(mode)  # whatever the umask of this process
+        (tmp_path / folder).chmod(mode)  # regardless of this process's umask
     for folder in ("open", "closed"):
         (tmp_path / folder / "file").write_text("a customer's name")
         (tmp_path / folder / "file").chmod(0o644)
@@ -214,7 +214,7 @@ def test_the_folders_of_a_home_are_closed_whatever_the_umask(tmp_path: Path, uma
 
 @pytest.fixture
 def open_home(tmp_path: Path) -> Iterator[Home]:
-    """A home as the first versions made it: modes by umask 022, the lock in the run directory."""
+    """A home as the first versions created it: modes by umask 022, lock in the run directory."""
     home = Home(tmp_path / "home")
     before = os.umask(0o022)
     try:
@@ -242,7 +242,7 @@ def test_what_an_earlier_version_left_open_is_closed_at_every_depth(
     (open_home.logs / "link").symlink_to(outside)
     open_home.create()
     assert lock.earlier_ended(open_home)
-    # A process that entered an inner folder before could still read there: each one is closed.
+    # A process already in an inner folder could still read there, so each folder is closed.
     for root, passable in ((open_home.root, {".", "data", "run"}), (open_home.run, {"."})):
         modes = {path: stat.S_IMODE(mode) for path, mode in everything(root)}
         still_open = {path: mode for path, mode in modes.items() if mode & 0o077}

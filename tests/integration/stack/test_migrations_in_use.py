@@ -58,7 +58,7 @@ COLUMNS = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'toys.toy'::regcla
 
 @dataclass(frozen=True)
 class Toys:
-    """A database of its own with one service, whose folder of migrations a test extends."""
+    """A separate database with one service; tests add migrations to its folder."""
 
     store: PostgresStore
     folder: Path
@@ -112,7 +112,7 @@ async def test_readers_and_writers_continue_while_a_migration_waits_for_a_long_r
     try:
         for number in range(3):
             await until(lambda: writer.fetchval(QUEUED), what="the migration waits for its lock")
-            # A hang is caught here: the reader ends only after these statements.
+            # This catches a hang: the reader ends only after these statements.
             async with asyncio.timeout(scaled_s(20)):
                 await writer.execute("INSERT INTO toys.toy VALUES ($1, 'ball')", number)
         assert await writer.fetchval("SELECT count(*) FROM toys.toy") == 3
@@ -192,7 +192,7 @@ async def test_an_index_of_a_partitioned_table_is_built_in_each_partition_while_
     await writer.execute("INSERT INTO toys.sale_1 VALUES (1, 3)")
     migrating = asyncio.create_task(toys.migrate())
     try:
-        # A concurrent build waits for writers that began before it, and blocks no other.
+        # A concurrent build waits for writers that began before it, and does not block others.
         await until(lambda: session.fetchval(BUILDING), what="the build waits")
         await session.execute("INSERT INTO toys.sale VALUES (1, 1), (2, 2)")
         await writing.rollback()

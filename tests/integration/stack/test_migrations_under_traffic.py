@@ -1,6 +1,6 @@
 """The processes of the previous version keep paying while their database is migrated.
 
-The statements here are those of the version whose last migrations are in LAST, word for word.
+The statements here are copied from the previous version; LAST has its last migrations.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ class Traffic:
     """The errors of calls that ran while OVERTAKES committed; each call was repeated."""
 
     async def pay(self, number: int) -> None:
-        """Make interbank and book transfers in turn until the end."""
+        """Make interbank and book transfers alternately until the end."""
         account_id = self.accounts[number]
         other = self.accounts[number - 1]
         for turn in itertools.count():
@@ -153,7 +153,7 @@ class Traffic:
             return await self._call(pool, alone, *arguments)
 
     async def _call(self, pool: asyncpg.Pool, sql: str, *arguments: object) -> asyncpg.Record:
-        """Run a statement; repeat it after each of OVERTAKES that removed something it uses."""
+        """Run a statement; repeat it whenever one of OVERTAKES removed something that it uses."""
         for _ in OVERTAKES:
             try:
                 return await pool.fetchrow(sql, *arguments)
@@ -213,7 +213,7 @@ async def test_no_payment_of_the_previous_version_fails_during_a_migration_to_th
         )
         for account_id in accounts:
             await admin.execute(PLANT, account_id, account_id, TRANSFERS // len(accounts))
-        # A long reader, like a backup.
+        # A long-running reader, like a backup.
         reading = reader.transaction()
         await reading.start()
         await reader.fetch("SELECT transfer_id FROM payments.interbank_transfer LIMIT 1")

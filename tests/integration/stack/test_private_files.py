@@ -1,4 +1,4 @@
-"""A file of the bank has its mode from the moment of its creation, whatever the umask."""
+"""A file of the bank is created with its final mode, regardless of the umask."""
 
 import os
 import socket
@@ -44,7 +44,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 
 @contextmanager
 def _each_line(look: Callable[[], None]) -> Generator[None]:
-    """Call `look` before each line of Python that runs, also in the standard library."""
+    """Call `look` before each executed line of Python, including the standard library."""
 
     def trace(_frame: FrameType, _event: str, _argument: Any) -> Any:
         look()

@@ -194,7 +194,7 @@ def test_a_supervisor_waits_for_one_of_a_version_with_another_lock_file(tmp_path
             fcntl.flock(held, fcntl.LOCK_EX)
             assert not lock.earlier_ended(home)
             opening = pool.submit(RunningStack.open, home.root)
-            until_true(lambda: _openers(home.earlier_lock_file) == 2, 15, "it tries this lock too")
+            until_true(lambda: _openers(home.earlier_lock_file) == 2, 15, "it also tries this lock")
             assert not control.is_running(home.control_socket)
         running = opening.result()
         try:

@@ -254,7 +254,7 @@ async def test_a_service_sends_its_token_to_no_program_on_the_port_of_openbao(
 
 
 async def test_a_process_is_not_ready_while_another_program_has_its_port(tmp_path: Path) -> None:
-    """The other program answers the probe, and would receive what is meant for the process."""
+    """The other program answers the probe, and would receive data meant for the process."""
     home = Home(tmp_path)
     home.create()
     with socket.create_server(("127.0.0.1", 0)) as squatter:

@@ -27,13 +27,13 @@ __all__ = ["pool"]
 
 ORDERS = 150
 STATEMENTS_MAX = ORDERS // 5
-"""Far fewer than a statement for each order."""
+"""Far fewer than one statement per order."""
 LOCK_ACCOUNT = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
 TAKE_KEY = "INSERT INTO payments.idempotency_key VALUES ($1, $2, $3, $4, $5)"
 
 
 class Noting(Store):
-    """Notes its statements: the batches, and the requests that were posted alone."""
+    """Counts its batches and notes the requests that were posted alone."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         super().__init__(pool, TOGETHER)
@@ -88,7 +88,7 @@ def _lock_order(holder: Holder) -> tuple[int, Any]:
 async def test_a_held_payer_locks_no_payee_for_other_payers(
     pool: asyncpg.Pool, bank: LedgerBank
 ) -> None:
-    """Before, a transfer of the held payer locked the payee and waited a second, again and again,
+    """Previously, a transfer of the held payer locked the payee and waited a second, repeatedly,
     so other payers of this payee were refused."""
     store, holders = Noting(pool), [await bank.open_holder(10_00) for _ in range(2)]
     payee, payer = sorted(holders, key=_lock_order)
@@ -110,7 +110,7 @@ async def test_a_held_payer_locks_no_payee_for_other_payers(
 async def test_only_the_transfer_of_a_held_key_leaves_the_batch(
     pool: asyncpg.Pool, bank: LedgerBank
 ) -> None:
-    """Before, every transfer of the batch was posted alone, and some were refused."""
+    """Previously, every transfer of the batch was posted alone, and some were refused."""
     store, payee, payer = Noting(pool), await bank.open_holder(), await bank.open_holder(10_00)
     made = transfer(payer, payee, 10)
     order = order_of(made)
@@ -128,7 +128,7 @@ async def test_only_the_transfer_of_a_held_key_leaves_the_batch(
 async def test_a_short_hold_of_a_payee_refuses_nothing_and_costs_few_statements(
     pool: asyncpg.Pool, bank: LedgerBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before, when the bank's own commit took 0.4 s, each transfer to its payee waited alone."""
+    """Previously, when the bank's commit took 0.4 s, each transfer to the payee waited alone."""
     monkeypatch.setattr(held_orders, "PATIENCE_S", 60.0)
     store, payer, payee = Noting(pool), await bank.open_holder(10_00), await bank.open_holder()
     made = [transfer(payer, payee, 1) for _ in range(ORDERS)]

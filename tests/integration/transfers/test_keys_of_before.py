@@ -1,5 +1,5 @@
-"""Keys that an earlier version accepted at both services: one transfer keeps the key, none pays
-twice, and the judge knows the other one."""
+"""Keys that an earlier version accepted at both services: one transfer keeps the key, the judge
+accepts the other transfer, and no transfer pays twice."""
 
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -35,7 +35,7 @@ TRANSFERS_0012 = "transfers/sql/migrations/0012_book_transfers_without_a_key.sql
 AT_ONCE = (PAYMENTS_0033, TRANSFERS_0011, TRANSFERS_0012)
 """The order in a database that runs all three migrations in one update."""
 IN_TWO_UPDATES = (TRANSFERS_0011, PAYMENTS_0033, TRANSFERS_0012)
-"""The order in a database whose last version had the first of them."""
+"""The order in a database that already ran the first migration with its last version."""
 ACCEPTED_AT_BOTH = """
 UPDATE transfers.idempotency_key SET idempotency_key = $2 WHERE transfer_id = $1
 """
@@ -88,7 +88,7 @@ async def _pay_both(bank: LedgerBank, interbank: PaymentsStore, book: Store) -> 
 
 @asynccontextmanager
 async def _before_the_update(bank: LedgerBank) -> AsyncGenerator[asyncpg.Connection]:
-    """Open a transaction in which the database is as the earlier version left it; roll back."""
+    """Open a transaction with the database as the earlier version left it; roll back."""
     write = await bank.superuser("bp_write")
     try:
         async with write.transaction():
@@ -110,7 +110,7 @@ async def _roll_back(write: asyncpg.Connection) -> None:
 
 
 async def _reported(write: asyncpg.Connection) -> set[str]:
-    """Return the transfers whose key the judge finds missing or wrong."""
+    """Return the transfers with a key that the judge finds missing or wrong."""
     sql = queries("write")
     found = [
         *await write.fetch(sql.keys, SAMPLES_MAX * 100),

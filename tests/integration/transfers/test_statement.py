@@ -126,7 +126,7 @@ async def test_a_payee_sees_what_it_received_with_the_running_balance(
 async def test_a_payer_sees_whom_it_paid_and_a_payee_by_whom_it_was_paid(
     bank: LedgerBank, transfers_stub
 ):
-    """The payee of a transfer does not learn its payer's number."""
+    """The payee of a transfer does not see the payer's number."""
     ana = await bank.open_holder(1_000, name="Ana Torres")
     luis, eva = await bank.open_holder(name="Luis Gil"), await bank.open_holder(name="Eva Sol")
     await pay(transfers_stub, ana, luis, 1)
@@ -156,7 +156,7 @@ async def test_a_payer_sees_whom_it_paid_and_a_payee_by_whom_it_was_paid(
 async def test_a_statement_comes_without_names_when_customers_cannot_tell_them(
     bank: LedgerBank, customers: Running, transfers: Running, tmp_path: Path
 ):
-    """During a release, an older version of customers lacks the call; the money is in the books."""
+    """During a release, an older customers service has no such call; amounts are in the books."""
     other_customers = grpc.aio.server()
     other_customers.add_insecure_port(f"unix:{tmp_path}/none.sock")
     await other_customers.start()

@@ -75,7 +75,7 @@ class Gateway:
     async def call(self, verb: str, path: str, *, token: str | None = "", **more: Any) -> Answer:
         """Call the gateway as the customer; `token` replaces the default, None sends no token.
 
-        `encoded` sends the path unchanged; otherwise the client decodes what needs no encoding.
+        `encoded` sends the path unchanged; otherwise the client decodes unnecessary encodings.
         """
         headers = {"Idempotency-Key": "key-1"} if verb == "POST" else {}
         if token is not None:

@@ -71,7 +71,7 @@ class Issuer:
         return jwt.encode(header, self.claims(subject, scope, lives_s, claims), signer)
 
     def signed(self, payload: str) -> str:
-        """Return a token, signed by the first key, whose payload is any text, JSON or not."""
+        """Return a token with any text, JSON or not, as its payload, signed by the first key."""
         header = {"alg": "ES256", "kid": str(self.key.kid)}
         return jws.serialize_compact(header, payload.encode(), self.key)
 

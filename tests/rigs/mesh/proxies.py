@@ -140,7 +140,7 @@ class Rig:
         await asyncio.gather(*(self._ready(name) for name in names))
 
     async def kill(self, name: str) -> None:
-        """Kill a proxy and wait for its end."""
+        """Kill a proxy and wait until it has ended."""
         self.envoys[name].kill()
         await self.envoys[name].wait()
 

@@ -1,4 +1,4 @@
-"""Files of signed heads: a reader takes what it needs, whatever the files contain."""
+"""Files of signed heads: a reader finds what it needs, no matter what the files contain."""
 
 import tracemalloc
 from pathlib import Path

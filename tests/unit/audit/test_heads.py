@@ -249,7 +249,7 @@ def test_a_record_of_a_topic_that_kafka_does_not_have_is_named() -> None:
 
 
 def test_the_first_day_after_an_upgrade_is_not_judged() -> None:
-    """Processes of the earlier version still record, and note no repetition."""
+    """Processes of the earlier version still record, and do not note repetitions."""
     (signed,) = statements(replace(head_of(rows(1)[0]), chain=0))
     first, new = signed.statement, NOW - timedelta(minutes=1)
     row = replace(at(5), sequence=9, record_time=NOW + RELEASE_MAX)

@@ -29,7 +29,7 @@ ROWS = 400
 EVERY = 20
 """Links of all chains between two statements."""
 LAG = 40
-"""By how many events the last chain is recorded later than the others."""
+"""How many events later the last chain is recorded than the others."""
 LIMIT = 30
 GROWTH_MAX = 1.3
 
@@ -73,7 +73,7 @@ async def none() -> AsyncGenerator[tuple[Note, bool]]:
 
 
 async def statements(check: StatementsCheck, count: int) -> AsyncGenerator[Statement]:
-    """Yield a statement after each EVERY events, from the links as they were recorded then."""
+    """Yield a statement after every EVERY events, from the links recorded so far."""
     recorded = {chain: rows_of(chain, count) for chain in range(CHAINS)}
     ahead = {chain: next(recorded[chain], None) for chain in recorded}
     heads: dict[int, ChainHead] = {}
@@ -94,7 +94,7 @@ async def statements(check: StatementsCheck, count: int) -> AsyncGenerator[State
 
 
 async def verify(count: int) -> None:
-    """Verify that many events, as an inspection does."""
+    """Verify this many events, as an inspection does."""
     check, positions = StatementsCheck(Mark(), LATER), PositionsCheck(ENDS)
     chains = {n: ChainReading(n, links(n, count), none(), Head()) for n in range(CHAINS)}
     async for _, row in Reading(chains, statements(check, count), positions.excuse).links():

@@ -1,4 +1,4 @@
-"""The boundary admits a partner by a name in the policy, a customer by a UUID in any spelling."""
+"""The boundary admits a partner by a name in the policy and a customer by a UUID in any form."""
 
 import uuid
 
@@ -43,7 +43,7 @@ def test_a_customers_call_has_no_partner() -> None:
 
 @pytest.mark.parametrize("spelled", [SUBJECT, SUBJECT.upper(), SUBJECT.replace("-", "")])
 def test_a_customer_is_the_same_however_the_provider_spells_the_id(spelled: str) -> None:
-    """A subject without hyphens or in capitals is the same customer with the same rights."""
+    """A subject without hyphens or in upper case is the same customer with the same rights."""
     call = admit(contracts.load()[BALANCE], _metadata(x_bp_subject=spelled, **SCOPE))
     assert call.customer_id == uuid.UUID(SUBJECT)
     assert call.subject == SUBJECT

@@ -19,11 +19,11 @@ HEADERS = [
     # A certificate with two identities is not accepted.
     (f"URI={PAYMENTS};URI={AUDIT}", ""),
     (f"URI=spiffe://evil.example/a;URI={AUDIT}", ""),
-    # An identity within the quotes of another value does not count.
+    # An identity inside the quotes of a different value does not count.
     (f'Subject="O=a;URI={AUDIT}"', ""),
     (f'Subject="O=a,URI={AUDIT}";URI={PAYMENTS}', "payments"),
     (f'Subject="O=\\",URI={AUDIT};";URI={PAYMENTS}', "payments"),
-    # Malformed headers name no caller.
+    # A malformed header does not name a caller.
     (f'Subject="O=a;URI={AUDIT}', ""),
     (f"URI={AUDIT};", ""),
     (f"URI={AUDIT},", ""),

@@ -1,4 +1,4 @@
-"""Page tokens: a new filter that a list does not use changes no token of an earlier version."""
+"""Page tokens: a new filter does not change tokens of lists that do not use it."""
 
 import itertools
 import uuid
@@ -37,8 +37,8 @@ FORMER = {
         book_digest(CUSTOMER, TransferFilter(ACCOUNT)),
     ),
 }
-"""Tokens of the version before lists had filters of time and direction, and their lists' digests
-today."""
+"""Tokens from before lists had filters by time and direction, and the current digests of these
+lists."""
 SINCE = TimeRange(time_from=datetime(2026, 1, 1, tzinfo=UTC))
 LISTS = [
     interbank_digest(CUSTOMER, ACCOUNT, None, ANY_TIME),

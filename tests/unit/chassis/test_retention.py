@@ -1,4 +1,4 @@
-"""The earliest of four bounds decides how far the records of a partition are deleted."""
+"""The lowest of four bounds decides up to where the records of a partition are deleted."""
 
 import pytest
 

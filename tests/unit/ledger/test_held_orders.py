@@ -16,7 +16,7 @@ class _Left:
     abandoned: bool = True
 
     def begin(self) -> None:
-        """Fail: nobody waits for this order."""
+        """Fail: no caller waits for this order."""
         raise AssertionError
 
     def undone(self) -> None:

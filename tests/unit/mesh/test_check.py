@@ -119,7 +119,7 @@ def test_what_nothing_reads_is_refused(
 def test_one_check_reports_the_errors_of_all_files_in_order(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Errors of form and of meaning are reported together, without those that they cause."""
+    """Syntax and semantic errors are reported together, without the errors that they cause."""
     config = _edited(
         tmp_path,
         ("sidecars.yaml", "./fraud.example", "./frod"),
@@ -237,7 +237,7 @@ def test_a_cluster_that_envoy_refuses_has_the_place_of_its_rule(tmp_path: Path) 
 def test_a_listener_that_envoy_refuses_is_named_with_the_field_and_the_rule(
     tmp_path: Path,
 ) -> None:
-    """Envoy adds the whole listener to its reason, which is left out."""
+    """Envoy's reason includes the whole listener, which is omitted here."""
     edge = mesh().edge
     made = model.Mesh((), replace(edge, limits=replace(edge.limits, headers_count=0)))
     snapshot = snapshots(made, passed_on(), validation.unread_secrets(tmp_path))["gateway"]

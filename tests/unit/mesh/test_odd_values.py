@@ -1,6 +1,6 @@
 """For any value in a file of config/, a check passes or ends with errors that name lines.
 
-No value causes another exception. Envoy is not asked here: tests/unit/mesh/test_check.py does.
+No value causes any other exception. This runs without Envoy; tests/unit/mesh/test_check.py uses it.
 """
 
 import copy

@@ -54,7 +54,7 @@ TABLE = [
     ("ach-network.example", 30_000, 3, 5, 60_000),
     ("fraud.example", 5_000, 1, 10, 120_000),
     ("fcm.googleapis.com", 10_000, 2, 10, 30_000),
-    # 30 s in the table; without keys no customer is served, so the gateway tries again sooner.
+    # 30 s in the table; without keys no customer is served, so the gateway retries sooner.
     ("oauth.example", 5_000, 2, 3, 1_000),
 ]
 

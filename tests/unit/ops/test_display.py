@@ -1,4 +1,4 @@
-"""Texts that a customer or a partner wrote cannot change what an operator's screen says."""
+"""Text from a customer or a partner cannot change the rest of an operator's screen."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who decided a review: the name that a person gives, and the person's operating-system user."""
+"""Who decided a review: the name that a reviewer gives, and the operating-system user."""
 
 import os
 import pwd

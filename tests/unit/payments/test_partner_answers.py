@@ -1,4 +1,4 @@
-"""Answers of partners with values of any type: each is read, or counts as no answer."""
+"""Answers of partners with values of any type: each is read or treated as missing."""
 
 from typing import Any
 

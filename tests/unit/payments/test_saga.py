@@ -249,7 +249,7 @@ TRACED = [
 def test_a_notice_with_only_a_trace_number_is_about_the_only_transfer_that_fits(
     known: dict[UUID, State], fact: Fact | None, found: UUID | NoticeVerdict | None
 ) -> None:
-    """Numbers start again after some years, and a new transfer got the return of an old one."""
+    """Numbers restart after some years, and a new transfer got an old transfer's return."""
     assert saga.transfer_of_trace(known, fact) == found
 
 

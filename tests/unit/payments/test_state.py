@@ -66,7 +66,7 @@ LEADS_TO = {
     Event.COMPLETED: State.COMPLETED,
     Event.RETURNED: State.RETURNED,
 }
-"""Where an event leads from any state; a recall for a cancellation ends in CANCELLED."""
+"""The state after an event in any state; a recall for a cancellation ends in CANCELLED."""
 
 
 def _posting(state: State, to: State) -> Posting | None:
@@ -102,7 +102,7 @@ def test_a_time_out_never_refunds() -> None:
     assert not {row.to for row in rows.values()} & CREDITED_BACK
     for state in rows:
         _, step = after(transfer(state), Fact(Event.TIMED_OUT), NOW)
-        assert step.posting is None, "the money stays in clearing"
+        assert step.posting is None, "the money remains in clearing"
 
 
 def test_only_a_failed_transfer_frees_its_key() -> None:

@@ -172,7 +172,7 @@ def test_a_notice_whose_fields_agree_is_read(
 
 @pytest.mark.parametrize("kind", ["transfer.returned", "transfer.noc"])
 def test_a_notice_under_an_id_that_the_bank_itself_gives_is_malformed(kind: str) -> None:
-    """The bank keeps the answer to its own query under such an id."""
+    """The bank stores the answer to its own query under such an id."""
     notice = orjson.loads(BODY) | {"type": kind}
     notice["id"] = "query/0195f4a0-0000-7000-8000-000000000000/transfer.returned"
     with pytest.raises(WebhookMalformed):
@@ -181,7 +181,7 @@ def test_a_notice_under_an_id_that_the_bank_itself_gives_is_malformed(kind: str)
 
 @pytest.mark.parametrize("data", [{}, None, [], {"achTraceNumber": 7, "idempotencyKey": "a\0"}])
 def test_a_notice_of_an_unknown_type_is_read_with_its_whole_content(data: object) -> None:
-    """A notice of a new type is kept for a person, whatever its data look like."""
+    """A notice of a new type is kept for an operator, whatever data it has."""
     body = orjson.dumps({"id": "8f0f7d9e", "type": "transfer.noc", "data": data})
     notice = read_notice(body)
     assert (notice.type, notice.content) == ("transfer.noc", body)
