@@ -3,8 +3,8 @@
 -- gateway/caller.py puts this table before the code: PARTNERS[SPIFFE id] = the partner's name.
 
 -- The token filter knows only the spelling "Bearer", and finds it anywhere in the header. Schemes
--- are case-insensitive, and one or more spaces follow them (RFC 9110, 11.1 and 11.4). A header of
--- another form is removed, so the request has no token.
+-- are case-insensitive, and one or more spaces follow them (RFC 9110, 11.1 and 11.4). Headers in
+-- any other form are removed, so the request has no token.
 local function one_spelling_of_scheme(headers)
   local sent = headers:get("authorization")
   if not sent or headers:getNumValues("authorization") > 1 then return end

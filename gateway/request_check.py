@@ -39,7 +39,7 @@ _STRINGS = {"google.protobuf.Timestamp", "google.protobuf.Duration", "google.pro
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """What the check of a customer's token needs from the policy."""
+    """Values from the policy for the check of a customer's token."""
 
     lifetime_s: int
     """The longest remaining lifetime, with the tolerance for the issuer's clock."""

@@ -48,7 +48,7 @@ class GatewayRoute:
     response_field: str
     """The response field that becomes the body; empty means the whole response."""
     has_etag: bool
-    """Whether the service sends the header ETag: a resource with a field etag is read."""
+    """Whether the service sends the header ETag, because it returns a resource with an etag."""
 
     @property
     def variables(self) -> tuple[str, ...]:

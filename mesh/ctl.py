@@ -95,7 +95,7 @@ def _refused_expressions(parsed: list[resources.Resource], folder: Path) -> list
 def refusal_fault(
     parsed: list[resources.Resource], proxy: str, refusal: validation.Refusal
 ) -> Fault:
-    """Return Envoy's refusal; for a cluster, with the place of the host's DestinationRule."""
+    """Return Envoy's refusal; for a cluster, at the line of the host's DestinationRule."""
     problem = f"{proxy}: Envoy refuses the {refusal.kind} {refusal.name}: {refusal.reason}"
     sort, _, name = refusal.name.partition("/")
     host = f"{name}{SERVICE_HOSTS}" if sort == "service" else name

@@ -96,7 +96,7 @@ def attack(
         print_blob=False,
     )
 
-    # Each method has its own keys, because a customer's key names one request of all methods.
+    # Each method has its own keys, because a customer's key is unique across all methods.
     @seeded(f"{seed} {contract.path}")
     @config
     @given(requests(contract.request, ids).map(_Bytes), _KEYS, _TRACES, _SUBJECTS)

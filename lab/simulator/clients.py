@@ -1,5 +1,5 @@
 """Customers who pay: they retry with the same key, click twice, cancel, retry days later, and
-wrongly reuse keys, even for a transfer of another kind.
+wrongly reuse keys, even for a different kind of transfer.
 
 The number of an operation determines what it does. Therefore it does the same when a run omits
 other operations.

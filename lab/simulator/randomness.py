@@ -127,7 +127,7 @@ class Randomness:
         self._sums: dict[tuple[Point, ...], float] = {}
         self.injected: list[Fault] = []
         self.is_calm = False
-        """Set at the end of a run: from then on no fault happens, unless its place allows it."""
+        """Set at the end of a run: after that, faults happen only where the caller allows them."""
 
     def injects(self, point: Point, entity: int, *, in_calm: bool = False) -> bool:
         """Return whether a fault happens at this point now; with `in_calm`, also at the end."""

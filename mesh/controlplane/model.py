@@ -205,7 +205,7 @@ class TokenIssuer:
     timeout_ms: int
     """The timeout of one fetch of the keys, with all its retries."""
     lifetime_ms_max: int
-    """A token is refused if it is still valid for longer than this when a request shows it."""
+    """A token is refused if it is still valid for longer than this when a request presents it."""
     claim_headers: tuple[tuple[str, str], ...]
 
 

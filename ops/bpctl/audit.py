@@ -84,7 +84,7 @@ def _heads_folder() -> Path:
 
 
 async def _have_signed(connection: asyncpg.Connection, heads: HeadStore) -> None:
-    """Ask the audit service for a new signed head; if none comes in time, use the last one."""
+    """Ask the audit service for a new signed head; if none arrives in time, use the last one."""
     before = await asyncio.to_thread(heads.last)
 
     async def signed() -> bool:

@@ -46,10 +46,10 @@ EFFECTS = {
     " it.",
     "NOT_NEEDED": "The customer has been credited again, so there is nothing to cancel.",
 }
-"""Effect of a decision -> what the reviewer reads about it."""
+"""Effect of a decision -> the message to the reviewer."""
 
 Transfer = Annotated[str, typer.Argument(help="Id of the transfer.")]
-Note = Annotated[str, typer.Option(help="The reason of the decision, for the record.")]
+Note = Annotated[str, typer.Option(help="The reason for the decision, for the record.")]
 Reviewer = Annotated[
     str,
     typer.Option(
@@ -111,7 +111,7 @@ def _decide(transfer: str, decision: str, by: str, note: str) -> None:
     except ValueError as error:
         connections.fail(f"{error}. Give it with --by.")
     if not note.strip():
-        connections.fail("The note is empty. Give the reason of the decision.")
+        connections.fail("The note is empty. Give the reason for the decision.")
     effect = asyncio.run(_record(transfer_id, decision, name, note.strip(), os_user))
     if effect is None:
         connections.fail(f"{transfer} is not in review. See `bpctl reviews list`.")

@@ -12,7 +12,7 @@ from ops.provision.stores import PostgresServer
 
 JUDGE_ROLE = f"bp_{JUDGE}"
 OTHER_DATABASES = ("postgres", "template1")
-"""PostgreSQL's own databases, to which only administrators connect."""
+"""PostgreSQL's own databases; only administrators connect to them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,9 @@ LOCK_WAIT_MS = 200
 CONCURRENT_LOCK_WAIT_MS = 600_000
 """How long building an index waits for older transactions; it blocks no reader or writer."""
 ATTEMPTS_MAX = 60
-"""How often a migration is tried if it does not get its locks."""
+"""How many times a migration is tried if it does not get its locks."""
 PAUSE_S = 1.0
-"""The time between two attempts, in which statements run that waited for the last attempt."""
+"""The pause between two attempts; statements that the last attempt blocked run during it."""
 
 _LOCK_REFUSED = re.compile(r"\((55P03|40P01)\)")
 """The SQLSTATE of an unavailable lock or a deadlock, in dbmate's message."""
@@ -73,7 +73,7 @@ class MigrationRun:
     log: Path
 
     async def finish(self) -> None:
-        """Run all pending migrations, in order. Raises TableInUse, and what `run` raises."""
+        """Run all pending migrations, in order. Raises TableInUse, and the errors of `run`."""
         while files := await self._pending():
             concurrent, group = next(itertools.groupby(files, _is_concurrent))
             await self._run_group(list(group), concurrent=concurrent)

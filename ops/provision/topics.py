@@ -27,7 +27,7 @@ def partitions() -> dict[str, int]:
 
 
 async def create(bootstrap: str) -> None:
-    """Create the topics that do not exist yet, and let no topic delete records by age or size."""
+    """Create missing topics, and keep all topics from deleting records by age or size."""
     await asyncio.to_thread(_create, bootstrap)
 
 

@@ -3,7 +3,7 @@
 `Home` defines every path under BP_HOME. The kernel limits Unix socket paths to 107 bytes, so the
 run directory of a deep BP_HOME is in /tmp, and BP_HOME/run is a link to it.
 
-Other users of the machine can list nothing and read nothing. They can only pass through three
+Other users of the machine can neither list nor read anything. They can only pass through three
 folders (0711), because PostgreSQL runs as another user when the bank runs as root. A folder is
 refused if it is a link or belongs to another user, who could read and replace its files.
 """
@@ -55,7 +55,7 @@ class Home:
 
     @property
     def secrets(self) -> Path:
-        """Keys to which no person has access in production."""
+        """Keys that no person can access in production."""
         return self.root / "secrets"
 
     @property

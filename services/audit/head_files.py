@@ -14,7 +14,7 @@ from services.audit.heads import LINE_BYTES_MAX, Signed, parse
 
 SUFFIX = ".heads"
 LOCK = "lock"
-"""One process at a time appends. The place must support flock, as local disks and NFSv4 do."""
+"""Only one process at a time appends. The folder must support flock; local disks and NFSv4 do."""
 BLOCK_BYTES = 65_536
 """A file is read backwards in blocks of this size."""
 
@@ -23,7 +23,7 @@ class HeadStore(Protocol):
     """A place for signed statements that is not the database of the log."""
 
     def append(self, signed: Signed) -> bool:
-        """Keep a statement and return True when it is durable.
+        """Store a statement and return True when it is durable.
 
         False if a statement with this or a later number is already stored.
         """
@@ -45,7 +45,7 @@ class HeadFiles:
         self._folder = folder
 
     def append(self, signed: Signed) -> bool:
-        """Keep a statement and return True when it is on the disk.
+        """Store a statement and return True when it is on the disk.
 
         False if a statement with this or a later number is already stored, because this process
         lost the lock while it signed.

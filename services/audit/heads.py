@@ -10,7 +10,7 @@ the database. A statement is one line:
 Statements are numbered from 1 without a gap, and each names the SHA-256 of the line before it (32
 zero bytes for the first). So a missing or changed statement is found like a missing link.
 
-Statements of form v1 do not name the last note of repeated events; they stay verifiable.
+Statements of form v1 do not name the last note of repeated events; they remain verifiable.
 """
 
 import hashlib

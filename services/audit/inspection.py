@@ -214,7 +214,7 @@ class _Inspection:
             if entry.event_id not in known:
                 check.lost(entry)
             elif known[entry.event_id] == (topic, partition):
-                # An earlier version of the service may have left out the note.
+                # An earlier version of the service may have omitted the note.
                 self.seen.excuse([position])
 
     async def _gaps(self) -> None:

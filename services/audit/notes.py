@@ -121,7 +121,7 @@ class NotesCheck:
             return positions
         fault = "is absent" if self.end.sequence < head.sequence else "differs from its signed head"
         self._forged(head.sequence, "", fault)
-        # Compare later notes with what was signed, so that one difference is one finding.
+        # Compare later notes with the signed head, so that one difference is one finding.
         self.end = head
         return []
 

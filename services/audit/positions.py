@@ -86,7 +86,7 @@ class PositionsCheck:
         self._impossible = Findings(ALL_CHAINS)
 
     def feed(self, row: AuditRow, *, counts: bool = True) -> None:
-        """Take a link. A link that does not count only limits where gaps are looked for."""
+        """Take a link. A link that does not count only limits the search for gaps."""
         topic, partition, offset = position_of(row)
         chain = row.chain
         if (topic, partition) not in self._existing or offset < 0:
@@ -120,7 +120,7 @@ class PositionsCheck:
         return seen is not None and offset < seen.recorded.last
 
     def excused(self) -> int:
-        """Return how many offsets below the last recorded ones rightly have no link."""
+        """Return the number of offsets below the last recorded ones that need no link."""
         return sum(_known(seen).count() - seen.recorded.count() for seen in self._sources.values())
 
     def sources(self) -> list[Source]:
@@ -139,7 +139,7 @@ class PositionsCheck:
         return gaps + self._impossible.all()
 
     def _bound(self, seen: _Seen, end: int) -> None:
-        """Leave out the offsets from the end on, and name the highest."""
+        """Omit the offsets from the end on, and report the highest."""
         row = seen.highest
         if row is None or row.source_offset < end:
             return

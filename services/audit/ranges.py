@@ -27,7 +27,7 @@ class Ranges:
         return self._lasts[-1] if self._lasts else -1
 
     def count(self) -> int:
-        """Return how many numbers there are."""
+        """Return the count of the numbers."""
         return sum(last - first + 1 for first, last in self)
 
     def add(self, first: int, last: int | None = None) -> None:

@@ -48,7 +48,7 @@ class Signer:
 
     async def sign(self, *, even_unchanged: bool = False) -> Signed | None:
         """Sign the heads; None if they did not change, or if another process is signing or has
-        signed meanwhile.
+        signed in the meantime.
         """
         async with self._store.turn_to_sign() as turn:
             if turn is None:
@@ -65,7 +65,7 @@ class Signer:
             self._warn_of_missing(kept, marks)
             signed = await self._notary.sign(next_statement(marks, heads, now, statement))
             # OpenBao may have answered after the session ended and another process signed. The
-            # session may also end now, so the place of the statements checks the number again.
+            # session may also end now, so the store of the statements checks the number again.
             await turn.confirm()
             if not await asyncio.to_thread(self._heads.append, signed):
                 log.warning("audit.turn_lost", number=signed.statement.number)

@@ -1,7 +1,7 @@
 """Records declined orders in batches: one statement and one commit for each batch.
 
-A repeated order has one record for each reason. Beyond a limit for each customer and hour, which
-the services share, orders are only counted.
+A repeated order has one record for each reason. The services share a limit for each customer and
+hour; orders beyond it are only counted.
 """
 
 import uuid
@@ -54,7 +54,7 @@ class DeclineRecorder(Generic[Row]):
         except asyncpg.PostgresError as error:
             if isinstance(error, UNREACHABLE):
                 raise
-        # One order of the batch cannot be recorded. Each is retried alone.
+        # One order of the batch cannot be recorded, so each order is retried alone.
         (recorded,) = await self._record_each([order])
         return recorded
 

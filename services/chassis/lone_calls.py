@@ -1,7 +1,7 @@
-"""Carries out calls that cannot be part of a batch, each alone and all on few connections.
+"""Executes calls that cannot be part of a batch, each separately, on a few connections.
 
-Calls with the same key, such as an account, run one after the other. So a row that stays locked
-takes one place, and the other places are free for calls about other rows.
+Calls with the same key, such as an account, run one at a time. So a row that stays locked occupies
+one connection, and the others are free for calls about other rows.
 """
 
 import asyncio

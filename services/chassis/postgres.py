@@ -111,7 +111,7 @@ def _session(application_name: str, statement_timeout_ms: int) -> dict[str, str]
 async def connect(
     database: Database, application_name: str, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS
 ) -> asyncpg.Connection:
-    """Open a single connection, for work that must keep one: LISTEN, leadership."""
+    """Open a single connection, for work that must keep the same one: LISTEN, leadership."""
     return await asyncpg.connect(
         host=database.host,
         port=database.port,

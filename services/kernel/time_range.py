@@ -32,7 +32,7 @@ class TimeRange:
 
     @property
     def first_id(self) -> uuid.UUID:
-        """An id that is not above the id of any row in the range."""
+        """A lower bound of the ids of all rows in the range."""
         return _floor(max(self.start, _EPOCH + ID_MARGIN) - ID_MARGIN)
 
     @property

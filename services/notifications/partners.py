@@ -31,7 +31,7 @@ margin of the lease (`lease_margin_s`); otherwise another process could send the
 same time."""
 SEND_TIMEOUT = aiohttp.ClientTimeout(total=ATTEMPT_S)
 PARTNER = "push"
-"""Its name in the log."""
+"""The partner's name in the log."""
 COLLAPSE_ID_BYTES_MAX = 64
 """APNs refuses a longer collapse id; an event id with its suffix has 45 bytes."""
 

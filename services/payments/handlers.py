@@ -250,7 +250,7 @@ async def list_interbank_transfers(
     digest = _list_digest(customer_id, account_id, state, created)
     rows = page_rows(page_size)
     cursor = deps.tokens.open(page_token, digest)
-    # The owner is checked first, because a read for another customer scans the whole account.
+    # The owner is checked first, because reading for the wrong customer scans the whole account.
     within_s = deps.settings.list_check_timeout_s
     answer = await deps.customers.check_debit(customer_id, account_id, within_s=within_s)
     if not mapping.account_facts(answer).exists:

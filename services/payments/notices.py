@@ -1,6 +1,6 @@
-"""The clearing house's notices: taken in, kept until their transfer is known, and applied.
+"""The clearing house's notices: received, kept until their transfer is known, and applied.
 
-webhook.py reads a notice, saga.py judges it, and store.py saves it.
+webhook.py reads a notice, saga.py decides what it changes, and store.py saves it.
 """
 
 from datetime import timedelta

@@ -102,7 +102,7 @@ class TraceChecks:
         self._turn = asyncio.Lock()
 
     def note(self, transfer_id: uuid.UUID, trace_number: str, learn_time: datetime) -> None:
-        """Add a new trace number to those to compare."""
+        """Add a new trace number for the next comparison."""
         self._new.append(Learned(transfer_id, trace_number, learn_time))
 
     async def compare(self) -> None:

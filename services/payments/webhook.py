@@ -55,7 +55,7 @@ def require_signature(header: str, body: bytes, secrets: Iterable[bytes], now_s:
 
 
 def _parameters(header: str) -> tuple[set[str], list[bytes]]:
-    """Return the times and the signatures of a header; ignore parameters with another name."""
+    """Return the times and the signatures of a header; ignore other parameters."""
     named = [part.strip(" \t").partition("=") for part in header.split(",")]
     times = {value for name, _, value in named if name == "t" and _TIME.fullmatch(value)}
     signatures = [
@@ -69,7 +69,7 @@ def _parameters(header: str) -> tuple[set[str], list[bytes]]:
 def read_notice(body: bytes) -> Notice:
     """Return the notice in a body, or raise WebhookMalformed.
 
-    A notice of an unknown type may have any data, because a person reads it.
+    A notice of an unknown type may have any data, because an operator reads it.
     """
     try:
         document = orjson.loads(body)

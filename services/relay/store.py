@@ -1,7 +1,7 @@
-"""The queue of the active relay, over one connection that also leads and listens.
+"""The queue of the active relay, over the connection that also holds its leadership and listens.
 
-A relay that loses this connection also loses the lead, and can no longer mark events. So two relays
-never mark events at the same time.
+A relay that loses this connection also loses leadership and can no longer mark events. So two
+relays never mark events at the same time.
 """
 
 import asyncio

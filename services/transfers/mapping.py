@@ -73,7 +73,7 @@ def _known_account(account: Account) -> KnownAccount:
 
 
 def known_holders(answer: BatchGetHoldersResponse) -> dict[uuid.UUID, Holder]:
-    """Return what customers knows about the holders of accounts, by account."""
+    """Return the account holders that customers returned, by account."""
     return {
         uuid.UUID(account_id): Holder(holder.name, holder.account_number_ending)
         for account_id, holder in answer.holders.items()

@@ -14,7 +14,7 @@ Row = TypeVar("Row")
 
 
 class EntryType(StrEnum):
-    """What caused an entry; names of AccountEntry.Type. Except OTHER, also the ledger's kinds."""
+    """The cause of an entry: AccountEntry.Type in the contract; except OTHER, also ledger kinds."""
 
     OPENING_BALANCE = "OPENING_BALANCE"
     BOOK_TRANSFER = "BOOK_TRANSFER"

@@ -24,7 +24,7 @@ def main() -> int:
     options = _options()
     unknown = {*getattr(options, "names", ())} - bugs.keys()
     if unknown:
-        print(f"unknown: {', '.join(sorted(unknown))}. `list` has the names.", file=sys.stderr)
+        print(f"unknown: {', '.join(sorted(unknown))}. `list` prints the names.", file=sys.stderr)
         return 2
     match options.command:
         case "list":

@@ -22,7 +22,7 @@ _changes_s = count(1)
 def make_copy() -> Path:
     """Return a new folder with a copy of the repository that uses the same virtual environment.
 
-    Its path is short, because the paths of the stack's sockets have a limit.
+    Its path is short, because the length of the stack's socket paths is limited.
     """
     copy = Path(tempfile.mkdtemp(prefix="bug-"))
     shutil.copytree(REPO, copy, ignore=_LEFT_OUT, symlinks=True, dirs_exist_ok=True)

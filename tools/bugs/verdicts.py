@@ -1,6 +1,6 @@
 """Runs the test of each bug in a copy that has the bug: the test must fail.
 
-A test that fails without the bug shows nothing, so all tests first run in the unchanged copy.
+A test that fails without the bug proves nothing, so all tests first run in the unchanged copy.
 """
 
 import re
@@ -68,7 +68,7 @@ def _judged_in(copy: Path, bug: Bug) -> Judged:
 
 
 def _run(copy: Path, *arguments: str) -> tuple[int, str]:
-    """Run pytest in a copy; return its exit code and what it printed.
+    """Run pytest in a copy; return its exit code and its output.
 
     Settings of the caller, such as the home of its bank, do not apply to the copy.
     """

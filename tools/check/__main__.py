@@ -27,7 +27,7 @@ CHECKS = (
     ),
     Check("breaking", "buf breaking against proto/released.binpb", released.refuse_breaking),
     Check("migrations", "released migrations are as released", migrations.refuse_changed),
-    Check("locks", "new migrations lock no table for long", locks.refuse_long),
+    Check("locks", "new migrations do not lock a table for long", locks.refuse_long),
     Check("schema", "the SQL files match the migrations", schema.refuse_different),
     Check("policies", "every method has a complete policy", policies.refuse_missing),
     Check("generated", "gen/ and docs/ are what `make gen` writes", generated.compare),

@@ -26,8 +26,8 @@ FROZEN = {
     "relay": "0006",
     "transfers": "0011",
 }
-"""The last migration of each service that is older than these rules. docs/deployability.md says
-what those block."""
+"""The last migration of each service that is older than these rules. docs/deployability.md lists
+what these migrations block."""
 
 RULES = frozenset(
     {

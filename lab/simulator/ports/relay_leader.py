@@ -17,7 +17,7 @@ _SEEN = 97
 
 
 class RelayLeader:
-    """The place of the active relay, and the notifications that wake it."""
+    """The role of active relay, and the notifications that wake the active relay."""
 
     def __init__(self, context: Context, committed: Callable[[Row], None]) -> None:
         """`committed` is called with each event before any relay can see it."""
@@ -47,18 +47,18 @@ class RelayLeader:
             self._holder.hears()
 
     def take(self, connection: "RelayConnection") -> bool:
-        """Give the place to a connection if it is free. Return whether the connection has it."""
+        """Give a connection the role if it is free. Return whether the connection has it."""
         if self._holder is None:
             self._holder = connection
         return self._holder is connection
 
     def leave(self, connection: "RelayConnection") -> None:
-        """Free the place if a connection that ends has it."""
+        """Free the role if the ending connection has it."""
         if self._holder is connection:
             self._holder = None
 
     def killed(self, process: Process, _when: str) -> None:
-        """Free the place if a dead process has it, because the server sees the socket close."""
+        """Free the role if a dead process has it, because the server sees the socket close."""
         if self._holder is not None and self._holder.process is process:
             self._holder = None
 
@@ -86,5 +86,5 @@ class RelayConnection(Pool):
         self.hears = callback
 
     def terminate(self) -> None:
-        """Close the connection and free the place."""
+        """Close the connection and free the role."""
         self._leader.leave(self)

@@ -289,7 +289,7 @@ class PaymentsTables(ReviewsTable):
         return rows
 
     def held_keys(self, _customer_ids: Sequence[uuid.UUID], _keys: Sequence[str]) -> Sequence[Row]:
-        """Return no key, because a statement ends before the next one begins."""
+        """Return no keys: each simulated statement ends before the next one begins."""
         return [{"held_keys": []}]
 
     def keep_response(self, _shard: int, transfer_id: uuid.UUID, response: bytes) -> Sequence[Row]:

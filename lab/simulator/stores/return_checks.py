@@ -57,5 +57,5 @@ class ReturnChecks:
         return [{"end_return_checks": None}]
 
     def held_transfers(self, _transfer_ids: Sequence[uuid.UUID]) -> Sequence[Row]:
-        """Return none: each simulated transaction ends before the next one begins."""
+        """Return no transfers: each simulated transaction ends before the next one begins."""
         return [{"held_transfers": []}]

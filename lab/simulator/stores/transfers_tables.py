@@ -102,7 +102,7 @@ class TransfersTables:
         return made | {"response": None} if made["verdict"] == "POSTED" else made
 
     def held_keys(self, _customer_ids: Sequence[uuid.UUID], _keys: Sequence[str]) -> Sequence[Row]:
-        """Return no key, because a statement ends before the next one begins."""
+        """Return no keys: each simulated statement ends before the next one begins."""
         return [{"held_keys": []}]
 
     def replay(

@@ -1,7 +1,7 @@
 """YAML documents with the line of every value, so that an error can name the line.
 
 Parses only YAML and does not know Istio's kinds. Duplicate keys are rejected, because YAML would
-silently keep only the last one. Only the types that JSON has too are read.
+silently keep only the last one. Only types that JSON also has are read.
 """
 
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ def read_folder(folder: Path, findings: Findings | None = None) -> list[Document
 
 
 def read_file(path: Path) -> Iterator[Document]:
-    """Read the documents of one file, without empty ones. Raises only ConfigFault."""
+    """Read the non-empty documents of one file. Raises only ConfigFault."""
     text = _text(path)
     try:
         yield from _documents(path, text)

@@ -71,7 +71,7 @@ def _told_apart(partners: list[PartnerIdentity]) -> list[PartnerIdentity]:
 
 
 class EdgePolicySpec(Shape):
-    """Rules for which Istio has no kind: token buckets, CORS, limits, partners."""
+    """Rules that Istio has no kind for: token buckets, CORS, limits, partners."""
 
     rate_limits: RateLimits
     cors: Cors

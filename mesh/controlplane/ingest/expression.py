@@ -99,7 +99,7 @@ _TOKEN = re.compile(
 )
 _LEVELS = ({"||"}, {"&&"}, {"<", "<=", ">=", ">", "==", "!=", "in"}, {"+", "-"}, {"*", "/", "%"})
 _LOGIC, _RELATION = 2, 3
-"""The levels of binary operators, the loosest first: logic is before 2, relations before 3."""
+"""Levels of binary operators, loosest first: logic is below level 2, relations below level 3."""
 
 
 class _Unreadable(Exception):
@@ -178,7 +178,7 @@ class _Reader:
         kind = self._binary(0)
         if self._take("?") is None:
             return kind
-        _require_bool(kind, "what is before ?")
+        _require_bool(kind, "the part before ?")
         first = self._binary(0)
         self._expect(":")
         second = self._expression()
@@ -191,8 +191,8 @@ class _Reader:
         while sign := self._take(*_LEVELS[level]):
             right = self._binary(level + 1)
             if level < _LOGIC:
-                _require_bool(left, f"what is before {sign}")
-                _require_bool(right, f"what is after {sign}")
+                _require_bool(left, f"the part before {sign}")
+                _require_bool(right, f"the part after {sign}")
                 left = _BOOL
             elif level < _RELATION:
                 _require_comparable(sign, left, right)
@@ -203,7 +203,7 @@ class _Reader:
 
     def _unary(self) -> str:
         if self._take("!"):
-            _require_bool(self._unary(), "what is after !")
+            _require_bool(self._unary(), "the part after !")
             return _BOOL
         return self._unary() if self._take("-") else self._member()
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ANY_KIND = "*"
-"""In place of a kind: a resource whose kind is unknown because its file could not be read."""
+"""Stands for the unknown kind of a resource when its file could not be read."""
 
 
 class MeshFault(ValueError):

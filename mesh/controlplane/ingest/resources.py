@@ -125,7 +125,7 @@ def _parse_one(document: Document) -> Resource:
 
 
 def _validated(document: Document, at: Place, shape: type[_SpecT], value: object) -> _SpecT:
-    """Validate one part of a document. A value that is null would silently get its default."""
+    """Validate one part of a document. A null value would silently get its default."""
     found: list[ConfigFault] = []
     valueless = {(*at, *place) for place in _nulls(value)}
     for place in sorted(valueless, key=str):

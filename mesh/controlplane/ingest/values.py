@@ -1,4 +1,4 @@
-"""The values of Istio's fields: durations, counts, names, and lists in which nothing is repeated.
+"""The values of Istio's fields: durations, counts, names, and lists without duplicates.
 
 A value that Envoy would refuse, truncate or treat as unlimited is refused here, where its line is
 known.
@@ -111,11 +111,11 @@ RetryCondition = Literal[
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 Host = Annotated[str, AfterValidator(_host)]
 HostPattern = Annotated[str, AfterValidator(_host_pattern)]
-"""A host, or "*." and the end of the names of several hosts."""
+"""A host name, or "*." and the common suffix of several host names."""
 Origin = Annotated[str, AfterValidator(_origin)]
 """A web origin as browsers send it (RFC 6454, 6.2)."""
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
-"""A name that the gateway accepts; `*` would not stand for `authorization`."""
+"""A name that the gateway accepts; `*` would not include `authorization`."""
 HttpsUri = Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(/[!-~]*)?$")]
 Visible = Annotated[str, Field(pattern=r"^[!-~]+$")]
 """ASCII characters without spaces."""

@@ -134,12 +134,12 @@ def _unknown(
     classes = {*limits.per_customer, *limits.per_partner}
     for needed in sorted({each.rate_limit_class for each in routes} - classes):
         method = next(each.method for each in routes if each.rate_limit_class == needed)
-        problem = f"{method}: add to EdgePolicy the bucket {needed}"
+        problem = f"{method}: add the bucket {needed} to EdgePolicy"
         yield resource.fault(("spec", "rateLimits"), problem)
     named = {partner for each in routes for partner in each.partners}
     for needed in sorted(named - {each.name for each in policy.partners}):
         method = next(each.method for each in routes if needed in each.partners)
-        problem = f"{method}: add to EdgePolicy the partner {needed}"
+        problem = f"{method}: add the partner {needed} to EdgePolicy"
         yield resource.fault(("spec", "partners"), problem)
 
 

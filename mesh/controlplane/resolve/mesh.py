@@ -92,7 +92,7 @@ def _edge(
     with findings.noted():
         if missing := sorted(reached - served):
             raise MeshFault(
-                f"the endpoints file lacks {', '.join(missing)}, to which the gateway routes"
+                f"the gateway routes to {', '.join(missing)}; add it to the endpoints file"
             )
     around = Around(
         inputs.resources,
@@ -203,7 +203,7 @@ class _Egress:
             raise MeshFault(f"{self.text}: name one host, written as ./host")
 
     def located(self) -> AbstractContextManager[None]:
-        """Add the place of this line to an error about its host."""
+        """Add the file and line to an error about the host."""
         return self.resource.located(("spec", "egress", 0, "hosts", self.index))
 
 
@@ -213,14 +213,14 @@ def egress_hosts(resources: list[Resource], workload: str) -> list[_Egress]:
     own = [(one, spec) for one, spec in found if _selects(spec, workload)]
     chosen = own or [(one, spec) for one, spec in found if spec.workload_selector is None]
     if not chosen:
-        raise Absent(f"{workload} needs a Sidecar or a default one, but has none", "Sidecar")
+        raise Absent(f"{workload} has neither a Sidecar nor a default one; add one", "Sidecar")
     lines = [
         _Egress(resource, index, text)
         for resource, spec in chosen
         for index, text in enumerate(spec.egress[0].hosts)
     ]
     for another, _ in chosen[1:]:
-        raise another.fault(("spec",), f"{workload} has another Sidecar already; remove one")
+        raise another.fault(("spec",), f"{workload} already has a Sidecar; remove one of them")
     return [each for each in lines if each.text != "~/*"]
 
 

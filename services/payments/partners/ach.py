@@ -25,7 +25,7 @@ from services.payments.transfer import Transfer
 
 BASE = "http://ach-network.example"
 PARTNER = "ach"
-"""Its name in the log."""
+"""The partner's name in the log."""
 DIRECTORY_TTL_S = 3600
 DIRECTORY_WITHIN_S = 2.0
 """The longest wait for the directory. Its answer is optional, so customers wait no longer."""

@@ -217,6 +217,6 @@ async def test_a_router_deletes_what_every_group_of_a_topic_has_read(
         async def deleted() -> bool:
             return all(low == high for low, high in spans(kafka, "payments", 6).values())
 
-        await until(deleted, 60, "the router deletes what was read")
+        await until(deleted, 60, "the router deletes the records that were read")
     finally:
         assert router.stop() == 0

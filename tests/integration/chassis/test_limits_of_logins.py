@@ -1,4 +1,4 @@
-"""A login that uses up its connections leaves the others theirs, and has its own timeouts."""
+"""A login that uses up its connections takes none from other logins, and has its own timeouts."""
 
 import asyncio
 

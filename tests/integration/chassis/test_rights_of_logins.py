@@ -1,4 +1,4 @@
-"""An attacker with the login of a service reaches only what the service's code calls.
+"""An attacker with a service's login can do only what the service's code does.
 
 The list below is complete: a right that is missing here or in the database fails the test.
 Functions of schema `chassis` are omitted, because they run with the rights of their caller.
@@ -91,7 +91,7 @@ UPDATE(receive_time, state) payments.ach_notice
 UPDATE(attempts, due_time) payments.late_return_check
 DELETE payments.late_return_check
 """
-"""Statements of the previous version need these. Row security lets them change no row."""
+"""Statements of the previous version need these. Row security prevents any change."""
 
 OF_TRANSFERS = """
 EXECUTE ledger.ensure_partitions

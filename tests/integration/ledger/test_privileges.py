@@ -1,6 +1,6 @@
 """Service roles can neither post to the books nor read their tables.
 
-The list of what each may execute is in tests/integration/chassis/test_rights_of_logins.py.
+The list of each role's functions is in tests/integration/chassis/test_rights_of_logins.py.
 """
 
 import asyncpg

@@ -1,4 +1,4 @@
-"""An account that another transaction holds delays only its own steps, and stops no process."""
+"""An account that another transaction holds delays only its own steps and stops no process."""
 
 import asyncio
 import uuid
@@ -74,7 +74,7 @@ class _Bank:
         return transfer
 
     async def while_held(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Do some work while another transaction holds the first account."""
+        """Run some work while another transaction holds the first account."""
         async with self._locker.transaction():
             sql = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
             await self._locker.execute(sql, self.held.account_id)

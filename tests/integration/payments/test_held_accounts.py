@@ -1,4 +1,4 @@
-"""A row that another session holds delays no debit of other accounts."""
+"""A row that another session holds does not delay debits of other accounts."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence

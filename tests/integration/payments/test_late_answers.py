@@ -216,7 +216,7 @@ class _KeyNotSeenYet(Store):
     looks = 0
 
     async def key(self, order: InterbankTransferOrder) -> UsedKey | None:
-        """Return None at first, then what the key is used for."""
+        """Return None at first, then the use of the key."""
         self.looks += 1
         return None if self.looks == 1 else await super().key(order)
 

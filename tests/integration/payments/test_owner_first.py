@@ -1,4 +1,4 @@
-"""A caller that sends the id of another customer's account causes no search and no record."""
+"""A caller that sends the id of another customer's account causes neither a search nor a record."""
 
 import uuid
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""Requests that hang at one partner take no connection from the others."""
+"""Requests that hang at one partner do not use up the connections of the others."""
 
 import asyncio
 from collections.abc import AsyncGenerator

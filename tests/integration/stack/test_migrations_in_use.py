@@ -75,7 +75,7 @@ class Toys:
         await migrations.migrate_database(server, self.logs, run_program, self.database, ("toys",))
 
     def failures(self) -> int:
-        """How often a migration failed so far."""
+        """How many times a migration has failed so far."""
         logs = self.logs.glob("*.log")
         return sum(len(re.findall(r"^Error:", log.read_text(), re.MULTILINE)) for log in logs)
 

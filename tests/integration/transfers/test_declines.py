@@ -1,4 +1,4 @@
-"""A book transfer that a control of the bank declined is on record, with an event for the audit."""
+"""A book transfer that a control of the bank declined has a record and an audit event."""
 
 import asyncio
 import uuid
@@ -82,7 +82,7 @@ async def test_a_declined_order_has_one_record_and_one_event_however_often_it_is
     assert declined.amount.minor_units == cents
     assert uuid.UUID(declined.order_id) == row["order_id"]
     assert await _refused(transfers_stub, payer, request, new_key()) == reason
-    assert len(await _records(bank, payer)) == 2, "an order with another key is another order"
+    assert len(await _records(bank, payer)) == 2, "a different key means a different order"
     assert await bank.held(payer.account_id) == (1_000, 1)
 
 

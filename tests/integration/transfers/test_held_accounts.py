@@ -1,4 +1,4 @@
-"""A row that another session holds delays no transfer of other accounts."""
+"""A row that another session holds does not delay transfers of other accounts."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence

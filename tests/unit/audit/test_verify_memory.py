@@ -67,7 +67,7 @@ async def links(chain: int, count: int) -> AsyncGenerator[AuditRow]:
 
 
 async def none() -> AsyncGenerator[tuple[Note, bool]]:
-    """Yield no note of a repeated event."""
+    """Yield no notes of repeated events."""
     for _ in ():
         yield _
 
@@ -109,7 +109,7 @@ async def verify(count: int) -> None:
 
 
 def verify_forged(count: int) -> None:
-    """Verify a chain in which every link was changed, against a topic that has other events."""
+    """Verify a chain with every link changed, against a topic with different events."""
     chain, topic = ChainCheck(0), TopicCheck(0, Span(0, 10**9))
     for number in range(count):
         (row,) = link([entry(number)], {}, START)

@@ -60,7 +60,7 @@ LISTS = [
 @pytest.mark.parametrize(("token", "digest"), FORMER.values(), ids=FORMER)
 def test_a_token_of_an_earlier_version_continues_its_list(token: str, digest: bytes) -> None:
     assert TOKENS.open(token, digest) == LAST
-    assert TOKENS.seal(digest, LAST) == token, "the earlier version accepts tokens of this one"
+    assert TOKENS.seal(digest, LAST) == token, "the earlier version accepts tokens of this version"
 
 
 def test_a_token_opens_only_the_list_and_the_filters_that_it_was_made_for() -> None:

@@ -157,9 +157,9 @@ BAD = [
     ("request.duration", "must be a bool, but is of type duration"),
     ("response.code + 1", "of type int"),
     ("request.headers['x']", "of type string"),
-    ("response.code || true", "what is before || must be a bool"),
-    ("!request.path", "what is after ! must be a bool"),
-    ("response.code ? true : false", "what is before ? must be a bool"),
+    ("response.code || true", "the part before || must be a bool"),
+    ("!request.path", "the part after ! must be a bool"),
+    ("response.code ? true : false", "the part before ? must be a bool"),
     ("response.code == '500'", "int == string has no result"),
 ]
 

@@ -162,7 +162,7 @@ EDITS = [
         "name: ach-network",
         "name: ach",
         Faults,
-        "gateway.yaml:63: .*: add to EdgePolicy the partner ach-network",
+        "gateway.yaml:63: .*: add the partner ach-network to EdgePolicy",
     ),
 ]
 

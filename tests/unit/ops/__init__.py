@@ -1,1 +1,1 @@
-"""Tests of what operators run."""
+"""Tests of the operators' tools."""

@@ -41,7 +41,7 @@ def jwt_filter(edge: model.Edge) -> hcm.HttpFilter:
 
 
 def token_rules(issuer: model.TokenIssuer) -> TokenRules:
-    """Return what the Lua code needs to check the times again, because Envoy's can overflow."""
+    """Return the rules for the Lua code, which checks times again because Envoy's can overflow."""
     return TokenRules(
         lifetime_s=_lifetime_s_max(issuer),
         skew_s=_SKEW_S,
