@@ -2,7 +2,7 @@
 
 The chain with the earliest next event is read next. So the events of one source partition, which
 are in several chains, are read almost in the order of their offsets, and the signed heads of all
-chains are needed at about the same time. Memory holds none of them for the length of the log.
+chains are needed at about the same time. Memory never holds them for the whole log.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping

@@ -1,7 +1,7 @@
 """HTTP over a Unix socket, for OpenBao on one machine. Nothing here depends on the requests.
 
-The socket is in a folder of this user, so another user's program cannot replace it. On a free TCP
-port, such a program could listen.
+The socket is in a folder of this user, so another user's program cannot replace it. On a free
+TCP port, any user's program can listen.
 """
 
 import socket

@@ -112,7 +112,7 @@ class HeldOrders(Generic[Item, Result]):
     ) -> None:
         """`perform` executes a batch of at most `items_max` orders in one statement.
 
-        It returns one result for each order, or raises LockNotAvailableError if it gets no lock.
+        It returns one result for each order, or raises LockNotAvailableError without a lock.
         """
         self._holds = holds
         self._perform = perform

@@ -1,4 +1,4 @@
-"""Finds which rows that orders need are held by another session: accounts and keys.
+"""Finds the accounts and keys that orders need and that another session holds.
 
 A busy account is not a held account. The holder of a busy account changes, because each batch of
 orders holds it only until its commit; a held account keeps the same holder.

@@ -61,7 +61,7 @@ class Relay:
             await queue.set_asleep(False)
             await self._drain_for_ever(queue)
         finally:
-            # Terminate instead of close: the server may be down. The socket ends the lead.
+            # Terminate, not close: the server may be down, and leadership ends with the socket.
             connection.terminate()
 
     async def _drain_for_ever(self, queue: OutboxQueue) -> None:

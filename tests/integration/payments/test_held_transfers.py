@@ -124,11 +124,11 @@ async def test_the_lease_of_a_held_transfer_keeps_no_other_lease(held: _Held) ->
 async def test_a_held_transfer_ends_no_lease_that_began_later(
     held: _Held, bank: LedgerBank
 ) -> None:
-    """The worker ended the leases of transfers that it was running itself, in each round."""
+    """Previously, each round ended the leases of the transfers that the worker was running."""
     driver = Driver(held.store, cast("Any", _House()), held.slot)
     made = await debit(held.store, order_of(await bank.open_holder(5_00)), driver.lease())
     await asyncio.wait_for(driver.resume(), scaled_s(20))
-    assert driver.running(made[0].transfer_id) is None, "it is still running under its lease"
+    assert driver.running(made[0].transfer_id) is None, "it keeps its lease"
     await held.let_go()
     await driver.drain(scaled_s(20))
 
