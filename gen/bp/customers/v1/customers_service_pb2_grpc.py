@@ -120,7 +120,7 @@ class CustomersServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetHolders(self, request, context):
-        """Reads what a statement shows of the holders of accounts.
+        """Reads the holders of accounts, as statements show them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
