@@ -81,7 +81,7 @@ def _origin(value: str) -> str:
         raise ValueError("must be an origin such as https://app.bp.example, without a path")
     for scheme, port in _DEFAULT_PORTS:
         if value.startswith(scheme) and value.endswith(port):
-            raise ValueError(f"must be without {port}, which browsers omit")
+            raise ValueError(f"must be without {port}, which browsers leave out")
     return value
 
 
