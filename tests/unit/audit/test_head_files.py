@@ -63,6 +63,7 @@ def test_the_end_of_a_line_that_is_too_long_is_no_statement(tmp_path: Path) -> N
     assert list(files.statements()) == [first, second]
 
 
+@pytest.mark.timeout(5)
 def test_a_lock_that_another_process_keeps_is_waited_for_only_so_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
