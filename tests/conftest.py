@@ -18,21 +18,19 @@ from xdist.workermanage import WorkerController
 
 from sandbox.stack.home import REPO
 from sandbox.stack.testing import RunningStack
-from tests.rigs.host_speed import (
-    let_no_property_measure,
-    scale_timeouts,
-    set_deadline_factor,
-)
+from tests.rigs.failures import Failures
+from tests.rigs.host_speed import let_no_property_measure, set_deadline_factor
 
 HOME = ".bp-test"
 LANES = ("stack", "alone")
 FREE_LANES = pytest.StashKey[list[str]]()
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Measure the host before any test and before any worker of `make test` starts."""
     set_deadline_factor()
     let_no_property_measure()
+    config.pluginmanager.register(Failures(config))
 
 
 def pytest_configure_node(node: WorkerController) -> None:
@@ -55,11 +53,7 @@ def pytest_testnodedown(node: WorkerController) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Scale timeouts to the speed of the host, and mark the tests that use the stack.
-
-    A worker with a lane runs only its tests.
-    """
-    scale_timeouts(config, items)
+    """Mark the tests that use the stack; a worker with a lane runs only its tests."""
     for item in items:
         if "stack_supervisor" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.stack)

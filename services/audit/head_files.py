@@ -6,7 +6,9 @@ implement it too: it would keep each statement as an object named by its number.
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
+from io import TextIOBase
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +17,9 @@ from services.audit.heads import LINE_BYTES_MAX, Signed, parse
 SUFFIX = ".heads"
 LOCK = "lock"
 """Only one process at a time appends. The folder must support flock; local disks and NFSv4 do."""
+LOCK_WAIT_S = 5.0
+"""How long a process waits while another process appends. It keeps the signing lock meanwhile."""
+LOCK_POLL_S = 0.05
 BLOCK_BYTES = 65_536
 """A file is read backwards in blocks of this size."""
 
@@ -48,11 +53,11 @@ class HeadFiles:
         """Store a statement and return True when it is on the disk.
 
         False if a statement with this or a later number is already stored, because this process
-        lost the lock while it signed.
+        lost the lock while it signed. Raises TimeoutError if another process keeps the lock.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self._folder / LOCK).open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _lock(lock)
             last = self.last()
             if last is not None and last.statement.number >= signed.statement.number:
                 return False
@@ -89,6 +94,20 @@ class HeadFiles:
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{SUFFIX}"))
+
+
+def _lock(file: TextIOBase) -> None:
+    """Take the lock of a file; raise TimeoutError after `LOCK_WAIT_S`."""
+    deadline_s = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline_s:
+                raise TimeoutError("another process keeps the lock of the signed heads") from error
+            time.sleep(LOCK_POLL_S)
+        else:
+            return
 
 
 def _statements(files: list[tuple[Path, int]]) -> Iterator[Signed]:

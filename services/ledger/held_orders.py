@@ -22,6 +22,14 @@ Result = TypeVar("Result")
 HELD = asyncpg.LockNotAvailableError
 """Raised when another session holds a row for longer than a statement may wait."""
 
+NOT_LOOKED = (
+    HELD,
+    asyncpg.QueryCanceledError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+)
+"""Raised when a stalled database does not report which rows are held."""
+
 PATIENCE_S = 1.0
 """How long an order waits for its rows before it is refused."""
 
@@ -154,8 +162,14 @@ class HeldOrders(Generic[Item, Result]):
 
     async def _round(self, orders: Sequence[WaitingOrder[Item, Result]]) -> list[bool]:
         """Execute the orders with free rows; return for each order whether it has ended."""
+        try:
+            free = await self._free(orders)
+        except NOT_LOOKED:
+            # The orders wait for the next round. Executing each alone would add statements to a
+            # database that is already too slow.
+            free = []
         # Orders of failed batches are last, so that an undetected lock does not delay the others.
-        free = sorted(await self._free(orders), key=lambda order: -order.together_max)
+        free.sort(key=lambda order: -order.together_max)
         for batch in batches(free):
             await self._carry_out(batch)
         now_s = asyncio.get_running_loop().time()

@@ -33,6 +33,7 @@ from services.payments.transfer import Fact, Transfer, after
 
 LEASE_S = 45
 """Longer than the sidecar's timeout for one question to the clearing house (30 s)."""
+_LEASE = timedelta(seconds=LEASE_S)
 
 STEPS_MAX = 4
 """The largest number of questions in a row; enough for any consistent clearing house. A
@@ -87,7 +88,7 @@ class Driver:
 
     def lease(self) -> Lease:
         """Return a lease of this worker that begins now."""
-        return Lease(self._slot, utc_now() + timedelta(seconds=LEASE_S))
+        return Lease(self._slot, utc_now() + _LEASE)
 
     def start(self, transfer: Transfer) -> asyncio.Task[Driven]:
         """Return the transfer's background task, started if none runs; it outlives its callers."""
@@ -243,9 +244,11 @@ class Driver:
         """Drive the transfers that are due; at start and after an outage also this slot's own."""
         interrupted = self._interrupt_time
         if interrupted is not None:
-            # Leases of running tasks expire later, so they are not affected.
-            ending_by = interrupted + timedelta(seconds=LEASE_S)
-            held = await self._store.release_leases(self._slot, utc_now(), ending_by)
+            # Leases of the running tasks began since then. A lease that expires later than a lease
+            # that begins now comes from a process with a wrong clock.
+            now = utc_now()
+            kept = (interrupted + _LEASE, now + _LEASE)
+            held = await self._store.release_leases(self._slot, now, kept)
             if held == 0 and self._interrupt_time == interrupted:
                 self._interrupt_time = None
         for transfer in await self._store.claim_due(self.lease(), utc_now()):

@@ -291,10 +291,14 @@ class Store:
         return [stored_transfer(row).transfer for row in rows]
 
     async def release_leases(
-        self, owner: str, now: datetime, ending_by: datetime | None = None
+        self, owner: str, now: datetime, kept: tuple[datetime, datetime] | None = None
     ) -> int:
-        """End the leases of a slot that expire by a given time; return how many rows are locked."""
-        return await self._pool.fetchval(self._sql.release_leases, owner, now, ending_by)
+        """End the leases of a slot, and return how many rows are locked.
+
+        `kept` has two times: leases that expire after the first and by the second are kept.
+        """
+        after, by = kept or (None, None)
+        return await self._pool.fetchval(self._sql.release_leases, owner, now, after, by)
 
     async def postpone(self, transfer: Transfer, until: datetime) -> None:
         """Set when the bank asks the clearing house about a transfer again."""

@@ -17,6 +17,7 @@ CLOCKS = frozenset(
 )
 MAY_READ_A_CLOCK = {
     "rigs/host_speed.py": "measures the host once, which all deadlines follow",
+    "rigs/failures.py": "ends a session that takes over an hour, so that it still reports",
     "chaos/every_commit/faults.py": "ends a wait for something that may rightly not come",
     "chaos/every_commit/transfer_run.py": "decides when a request is repeated",
     "chaos/stores/test_kafka.py": "keeps a stranger in a group for some seconds",
@@ -62,7 +63,7 @@ def _reads_a_clock(call: ast.Call) -> bool:
 def _fixed_deadlines(call: ast.Call) -> Iterator[ast.expr]:
     """Yield the deadlines of a call that do not scale with the host."""
     if ast.unparse(call.func) == "pytest.mark.timeout":
-        return iter(())  # tests/conftest.py scales it
+        return iter(())  # tests/rigs/failures.py scales it
     place = PLACES.get(_name(call))
     given = [word.value for word in call.keywords if word.arg in WORDS]
     if place is not None and len(call.args) > place:

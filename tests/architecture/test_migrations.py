@@ -1,5 +1,6 @@
 """The check detects every change of a released migration and names the broken rule."""
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,16 @@ from tools.check.tools import CheckFailed
 
 TOYS = Path("services/toys/sql/migrations")
 FIRST, SECOND = "0001_toys.sql", "0002_prices.sql"
+
+DROPS = re.compile(r"\bDROP (TABLE|COLUMN)\b")
+
+
+def _down(file: Path) -> str:
+    return file.read_text().partition("-- migrate:down")[2]
+
+
+def _drops(folder: Path) -> bool:
+    return any(DROPS.search(_down(file)) for file in folder.glob("*.sql"))
 
 
 @pytest.fixture
@@ -105,3 +116,16 @@ def test_two_branches_that_add_migrations_merge_without_a_conflict(tree: Path) -
 def test_every_migration_of_the_bank_is_as_it_was_released() -> None:
     migrations.refuse_changed(REPO)
     assert len(list(REPO.glob(f"services/*/sql/migrations/{migrations.RELEASED}"))) >= 7
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [folder for folder in sorted(REPO.glob("services/*/sql/migrations")) if _drops(folder)],
+    ids=lambda folder: folder.parts[-3],
+)
+def test_a_roll_back_drops_nothing_before_a_migration_refuses_it(folder: Path) -> None:
+    """The newest `migrate:down` runs first, so it must refuse before any other drops data."""
+    refused = False
+    for file in sorted(folder.glob("*.sql"), reverse=True):
+        refused = refused or "object_in_use" in _down(file)
+        assert refused or not DROPS.search(_down(file)), file.name

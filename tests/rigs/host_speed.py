@@ -18,6 +18,7 @@ from ops.waiting import FACTOR_VARIABLE, scaled_s
 DOCUMENTED_S = 0.30
 """Seconds of the yardstick on the documented host (docs/performance.md) when it is quiet."""
 GENEROSITY = 10.0
+GENEROSITY_AFTER_A_FAILURE = 3.0
 FACTOR_MAX = 12.0
 """A test of five minutes' timeout then hangs for an hour; more would be longer than CI waits."""
 WAITED_OUT = 3.0
@@ -71,16 +72,20 @@ def yardstick_s() -> float:
         sys.settrace(tracer)
 
 
-def scale_timeouts(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Scale the timeout of each test: the marker's, else the ini file's.
+def factor_after_a_failure() -> str:
+    """Return the factor of deadlines, as a setting, once a test of the session has failed."""
+    slowness = float(os.environ[_SLOWNESS_VARIABLE])
+    return f"{min(GENEROSITY_AFTER_A_FAILURE * slowness, FACTOR_MAX):.2f}"
 
-    A timeout that is given on the command line is not scaled.
+
+def scaled_timeout_s(item: pytest.Item) -> float | None:
+    """Return the timeout of a test on this host: from its marker or else the ini file, scaled.
+
+    None if a timeout is given on the command line, which is not scaled.
     """
-    if config.getoption("timeout", None) is not None:
-        return
-    default = float(config.getini("timeout"))
-    for item in items:
-        marker = item.get_closest_marker("timeout")
-        given = (*marker.args, *marker.kwargs.values()) if marker else (default,)
-        seconds = float(given[0])
-        item.add_marker(pytest.mark.timeout(scaled_s(seconds)), append=False)
+    if item.config.getoption("timeout", None) is not None:
+        return None
+    marker = item.get_closest_marker("timeout")
+    default = (float(item.config.getini("timeout")),)
+    given = (*marker.args, *marker.kwargs.values()) if marker else default
+    return scaled_s(float(given[0]))

@@ -64,7 +64,9 @@ def _judged_in(copy: Path, bug: Bug) -> Judged:
         case pytest.ExitCode.TESTS_FAILED if found:
             return Judged(bug, Verdict.FOUND, found[1])
         case _:
-            return Judged(bug, Verdict.NOT_RUN, printed.strip().splitlines()[-1])
+            return Judged(
+                bug, Verdict.NOT_RUN, (printed.strip() or "nothing printed").splitlines()[-1]
+            )
 
 
 def _run(copy: Path, *arguments: str) -> tuple[int, str]:

@@ -347,11 +347,11 @@ class PaymentsTables(ReviewsTable):
             self._database.put(self.notices, notice_id, notice_row(*notice))
         return [{"notice_id": notice_id}]
 
-    def release_leases(self, owner: str, now: datetime, by: datetime | None) -> Sequence[Any]:
-        """End the leases of a slot that expire by a given time."""
-        for transfer_id in list(self.pending.until):
-            row = self.transfers[transfer_id]
-            if row["lease_owner"] == owner and (by is None or row["lease_until"] <= by):
+    def release_leases(self, owner: str, now: datetime, *kept: Any) -> Sequence[Any]:
+        """End the leases of a slot, except leases that expire in a given range of time."""
+        for row in [self.transfers[transfer_id] for transfer_id in self.pending.until]:
+            is_kept = kept[1] and kept[0] < row["lease_until"] <= kept[1]
+            if row["lease_owner"] == owner and not is_kept:
                 self._lease({**row, "lease_until": now})
         return [{"held": 0}]
 

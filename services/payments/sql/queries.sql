@@ -167,19 +167,19 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     cancel_requester;
 
 -- name: release_leases
--- Ends the leases of this slot that expire by a given time (NULL: all), so that workers claim its
--- transfers immediately. Returns how many it skips because another session holds the row; the
--- caller retries them.
+-- Ends the leases of this slot, except leases that expire after $3 and by $4 (NULL: all), so that
+-- workers claim its transfers immediately. Returns how many it skips because another session holds
+-- the row; the caller retries them.
 WITH left_behind AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer
     WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_owner = $1
-        AND ($3::timestamptz IS NULL OR lease_until <= $3)
+        AND ($3::timestamptz IS NULL OR lease_until <= $3 OR lease_until > $4)
 ), free AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer
     WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_owner = $1
-        AND ($3::timestamptz IS NULL OR lease_until <= $3)
+        AND ($3::timestamptz IS NULL OR lease_until <= $3 OR lease_until > $4)
     FOR NO KEY UPDATE SKIP LOCKED
 ), released AS (
     UPDATE payments.interbank_transfer t

@@ -26,6 +26,17 @@ ORDERS = 150
 STATEMENTS_MAX = ORDERS // 5
 """Far fewer than one statement per order."""
 LOCK_ACCOUNT = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
+CANCEL_LOOK = """
+SELECT pg_cancel_backend(pid)
+FROM (
+    SELECT pid FROM pg_stat_activity
+    WHERE usename = 'bp_payments' AND wait_event_type = 'Lock'
+      AND query LIKE '%holders_of_accounts%'
+    OFFSET 0
+) AS looking
+"""
+"""Cancels the statement as a timeout would."""
+LOOKS = 3
 TAKE_KEY = "INSERT INTO payments.idempotency_key VALUES ($1, $2, $3, $4, $5)"
 
 
@@ -160,3 +171,31 @@ async def test_a_look_for_held_rows_waits_for_no_disk_and_no_standby(
         await locker.execute(f"SELECT {look}")
         assert await locker.fetchval("SHOW synchronous_commit") == "off"
     assert await locker.fetchval("SHOW synchronous_commit") == "on"
+
+
+async def test_orders_wait_together_while_the_database_cannot_say_which_rows_are_held(
+    noting: Noting,
+    bank: LedgerBank,
+    locker: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Previously, if a stall ended the lookup, each waiting order ran in a separate statement."""
+    monkeypatch.setattr(held_orders, "PATIENCE_S", 60.0)
+    holder = await bank.open_holder(ORDERS * 1_00)
+    operator = await bank.superuser("bp_write")
+    async with locker.transaction():
+        await locker.execute("LOCK TABLE ledger.account IN ACCESS EXCLUSIVE MODE")
+        paid = [asyncio.create_task(_outcome(noting, holder)) for _ in range(ORDERS)]
+
+        async def all_wait() -> bool:
+            return noting._held.waiting == ORDERS
+
+        await until(all_wait, 20, "all orders wait for the account")
+
+        async def look_is_cancelled() -> bool:
+            return bool(await operator.fetch(CANCEL_LOOK))
+
+        for _ in range(LOOKS):
+            await until(look_is_cancelled, 20, "a lookup waits for the table")
+    assert await asyncio.gather(*paid) == ["DEBITED"] * ORDERS
+    assert noting.alone == []

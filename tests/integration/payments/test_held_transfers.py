@@ -4,8 +4,9 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from typing import Any, cast
+from pathlib import Path
 
+import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
@@ -17,24 +18,14 @@ from services.kernel.errors import AccountBusy
 from services.kernel.ids import new_id
 from services.payments import mapping
 from services.payments.driver import LEASE_S, Driver
+from services.payments.partners.ach import AchClient
 from services.payments.rows import Lease
-from services.payments.saga import Answer, Outcome
 from services.payments.state import Event, State
 from services.payments.store import Store
 from services.payments.transfer import Fact, Transfer, after
 from tests.integration.payments.orders import debit, order_of
 from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.stores import PostgresStore
-
-
-class _House:
-    """A clearing house that accepts nothing yet."""
-
-    async def submit(self, _transfer: Transfer) -> Answer:
-        """Give no answer."""
-        return Answer(Outcome.NO_ANSWER)
-
-    query = recall = submit
 
 
 class _Noting(Store):
@@ -67,6 +58,14 @@ class _Held:
     async def let_go(self) -> None:
         """End the transaction that holds the row."""
         await self._transaction.rollback()
+
+
+@pytest_asyncio.fixture
+async def unreachable(tmp_path: Path) -> AsyncGenerator[AchClient]:
+    """A client of the clearing house; nothing listens on its socket."""
+    connector = aiohttp.UnixConnector(path=str(tmp_path / "house"))
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield AchClient(session, "key")
 
 
 @pytest_asyncio.fixture
@@ -106,8 +105,10 @@ async def test_only_the_step_of_a_held_transfer_leaves_its_batch(held: _Held) ->
     assert held.store.alone == [held.first.transfer_id]
 
 
-async def test_the_lease_of_a_held_transfer_keeps_no_other_lease(held: _Held) -> None:
-    driver = Driver(held.store, cast("Any", _House()), held.slot)
+async def test_the_lease_of_a_held_transfer_keeps_no_other_lease(
+    held: _Held, unreachable: AchClient
+) -> None:
+    driver = Driver(held.store, unreachable, held.slot)
 
     async def resumed(transfers: list[Transfer]) -> bool:
         # One call claims a limited number of transfers, and other tests may have left some behind.
@@ -122,13 +123,30 @@ async def test_the_lease_of_a_held_transfer_keeps_no_other_lease(held: _Held) ->
 
 
 async def test_a_held_transfer_ends_no_lease_that_began_later(
-    held: _Held, bank: LedgerBank
+    held: _Held, bank: LedgerBank, unreachable: AchClient
 ) -> None:
     """Previously, each round ended the leases of the transfers that the worker was running."""
-    driver = Driver(held.store, cast("Any", _House()), held.slot)
+    driver = Driver(held.store, unreachable, held.slot)
     made = await debit(held.store, order_of(await bank.open_holder(5_00)), driver.lease())
     await asyncio.wait_for(driver.resume(), scaled_s(20))
     assert driver.running(made[0].transfer_id) is None, "it keeps its lease"
+    await held.let_go()
+    await driver.drain(scaled_s(20))
+
+
+async def test_a_lease_of_a_wrong_clock_ends_when_the_next_process_of_its_slot_starts(
+    held: _Held, bank: LedgerBank, unreachable: AchClient
+) -> None:
+    """A held transfer does not keep the lease either."""
+    far = Lease(held.slot, utc_now() + timedelta(days=1))
+    made = await debit(held.store, order_of(await bank.open_holder(5_00)), far)
+    driver = Driver(held.store, unreachable, held.slot)
+
+    async def resumed() -> bool:
+        await asyncio.wait_for(driver.resume(), scaled_s(20))
+        return driver.running(made[0].transfer_id) is not None
+
+    await until(resumed, 20, "the transfer continues")
     await held.let_go()
     await driver.drain(scaled_s(20))
 

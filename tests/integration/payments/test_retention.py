@@ -136,9 +136,26 @@ DELETE FROM outbox.event;
 INSERT INTO outbox.published (event_id, topic, partition, kafka_offset, subject)
 VALUES (uuidv7(), 'payments', 0, 0, uuidv7())
 """
+REPEATED = """
+INSERT INTO audit.repeated (source_topic, source_partition, source_offset, event_id, chain,
+    sequence, log_offset, previous_hash, hash)
+SELECT 't', 0, 0, uuidv7(), 0, (SELECT coalesce(max(sequence), 0) + 1 FROM audit.repeated), 0, h, h
+FROM decode(repeat('00', 32), 'hex') h
+"""
+REVIEWED = """
+DELETE FROM payments.interbank_transfer;
+INSERT INTO payments.review_decision (transfer_id, decision, effect, reviewer, note)
+VALUES (uuidv7(), 'CLEARED', 'NONE', 'r', 'n')
+"""
+WITHOUT_KEY = """
+DELETE FROM payments.interbank_transfer;
+INSERT INTO payments.transfer_without_key (shard, transfer_id) VALUES (0, uuidv7())
+"""
 NOTHING = "SELECT"
 HELD = {
     "payments": NOTHING,
+    "payments, reviews": REVIEWED,
+    "payments, transfers without a key": WITHOUT_KEY,
     "ledger": NOTHING,
     "relay": NOTHING,
     "relay, published": PUBLISHED,
@@ -147,6 +164,7 @@ HELD = {
     "notifications, devices": DEVICE,
     "customers": NOTHING,
     "audit": LOGGED,
+    "audit, repeated": REPEATED,
 }
 """Service -> a statement that plants a record. The other services have records of the test."""
 DATABASES = {service: name for name, services in MIGRATIONS.items() for service in services}

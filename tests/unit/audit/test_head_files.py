@@ -1,9 +1,13 @@
 """Files of signed heads: a reader finds what it needs, no matter what the files contain."""
 
+import fcntl
 import tracemalloc
 from pathlib import Path
 
-from services.audit.head_files import SUFFIX, HeadFiles
+import pytest
+
+from services.audit import head_files
+from services.audit.head_files import LOCK, SUFFIX, HeadFiles
 from services.audit.heads import LINE_BYTES_MAX
 from tests.unit.audit.test_heads import NOW, YEAR, head_of, rows, signed_after, statements
 
@@ -57,3 +61,19 @@ def test_the_end_of_a_line_that_is_too_long_is_no_statement(tmp_path: Path) -> N
         out.write(b"x" * LINE_BYTES_MAX + first.line + b"\n")
     files.append(second)
     assert list(files.statements()) == [first, second]
+
+
+@pytest.mark.timeout(5)
+def test_a_lock_that_another_process_keeps_is_waited_for_only_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Previously, the signer waited forever and kept the signing lock meanwhile."""
+    monkeypatch.setattr(head_files, "LOCK_WAIT_S", 0.1)
+    (one,) = statements(head_of(rows(1)[0]))
+    files = HeadFiles(tmp_path)
+    with (tmp_path / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(TimeoutError):
+            files.append(one)
+    assert files.append(one)
+    assert list(files.statements()) == [one]
