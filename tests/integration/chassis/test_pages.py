@@ -51,8 +51,8 @@ INSERT INTO payments.interbank_transfer (shard, transfer_id, customer_id, accoun
     currency, beneficiary_name, routing_number, account_number, account_type, memo, fraud_review,
     state, trace_number, idempotency_key, correlation_id, traceparent, create_time, update_time,
     lease_owner, lease_until)
-SELECT 0, ledger.new_id(0), uuidv7(), ledger.new_id(0), 1, 'USD', '', '', '', '', '', false, 'COMPLETED',
-    lpad(n::text, 15, '9'), '', '', '', now(), now(), '', now()
+SELECT 0, ledger.new_id(0), uuidv7(), ledger.new_id(0), 1, 'USD', '', '', '', '', '', false,
+    'COMPLETED', lpad(n::text, 15, '9'), '', '', '', now(), now(), '', now()
 FROM generate_series(1, 3000) n;
 ANALYZE payments.interbank_transfer;
 """

@@ -12,7 +12,7 @@ from aiohttp import web
 from services.chassis.http_client import ANSWER_BYTES_MAX, partner_session, read_answer
 from services.payments.partners.ach import AchClient
 from services.payments.saga import Outcome
-from services.payments.settings import PaymentsSettings
+from tests.rigs import outside
 from tests.unit.payments.orders import transfer
 
 URL = "http://partner.example/"
@@ -41,26 +41,14 @@ class _Partner:
 
 @pytest_asyncio.fixture
 async def partner(tmp_path: Path) -> AsyncGenerator[_Partner]:
-    partner, app = _Partner(), web.Application()
-    app.router.add_route("*", "/{path:.*}", partner.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.UnixSite(runner, str(tmp_path / "out")).start()
-    yield partner
-    await runner.cleanup()
+    partner = _Partner()
+    async with outside.serving(tmp_path, {outside.EVERY_PATH: partner.answer}):
+        yield partner
 
 
 @pytest_asyncio.fixture
 async def session(tmp_path: Path) -> AsyncGenerator[aiohttp.ClientSession]:
-    settings = PaymentsSettings(
-        service="payments",
-        home=tmp_path,
-        socket_in=tmp_path,
-        socket_out=tmp_path / "out",
-        openbao_addr="",
-        service_account_token_file=tmp_path,
-    )
-    async with partner_session(settings) as session:
+    async with partner_session(outside.settings_of(tmp_path)) as session:
         yield session
 
 

@@ -15,7 +15,7 @@ from services.notifications.partners import AccessTokens, PushClient
 from services.notifications.state import Push
 from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
-from services.payments.settings import PaymentsSettings
+from tests.rigs import outside
 from tests.rigs.push_service import service_account
 from tests.unit.notifications.test_push_answers import PUSH
 from tests.unit.payments.orders import order, transfer
@@ -85,26 +85,14 @@ ANSWERS = {
 
 @pytest_asyncio.fixture
 async def partners(tmp_path: Path) -> AsyncGenerator[_Partners]:
-    found, app = _Partners(), web.Application()
-    app.router.add_route("*", "/{path:.*}", found.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.UnixSite(runner, str(tmp_path / "out")).start()
-    yield found
-    await runner.cleanup()
+    found = _Partners()
+    async with outside.serving(tmp_path, {outside.EVERY_PATH: found.answer}):
+        yield found
 
 
 @pytest_asyncio.fixture
 async def session(tmp_path: Path) -> AsyncGenerator[aiohttp.ClientSession]:
-    settings = PaymentsSettings(
-        service="payments",
-        home=tmp_path,
-        socket_in=tmp_path,
-        socket_out=tmp_path / "out",
-        openbao_addr="",
-        service_account_token_file=tmp_path,
-    )
-    async with partner_session(settings) as one:
+    async with partner_session(outside.settings_of(tmp_path)) as one:
         yield one
 
 

@@ -4,16 +4,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
 from structlog.testing import capture_logs
 
 from ops.waiting import scaled_s
+from services.chassis.http_client import partner_session
 from services.payments.partners import ach
 from services.payments.partners.ach import AchClient
 from services.payments.saga import Outcome
+from tests.rigs import outside
 from tests.unit.payments.orders import transfer
 
 ROUTING_NUMBER = "021000021"
@@ -37,17 +38,14 @@ class _House:
 
 @pytest_asyncio.fixture
 async def client(tmp_path: Path) -> AsyncGenerator[AchClient]:
-    house, app = _House(), web.Application()
-    app.router.add_get("/ach/participants/{routing}", house.participants)
-    app.router.add_post("/ach/transfer", house.refuse)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.UnixSite(runner, str(tmp_path / "house")).start()
-    connector = aiohttp.UnixConnector(path=str(tmp_path / "house"))
-    async with aiohttp.ClientSession(connector=connector) as session:
+    house = _House()
+    routes = {"/ach/participants/{routing}": house.participants, "/ach/transfer": house.refuse}
+    async with (
+        outside.serving(tmp_path, routes),
+        partner_session(outside.settings_of(tmp_path)) as session,
+    ):
         yield AchClient(session, "expired")
         house.ends.set()
-    await runner.cleanup()
 
 
 async def test_nobody_waits_for_a_directory_that_hangs(

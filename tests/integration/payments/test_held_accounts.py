@@ -82,6 +82,13 @@ async def _outcome(store: Store, holder: Holder) -> str:
     return await _outcome_of(store, order_of(holder))
 
 
+async def _until_waiting(noting: Noting, orders: int) -> None:
+    async def all_wait() -> bool:
+        return noting._held.waiting == orders
+
+    await until(all_wait, 20, "the orders wait for their account")
+
+
 async def test_only_the_debits_of_a_held_account_leave_the_batch(
     noting: Noting, bank: LedgerBank, locker: asyncpg.Connection
 ) -> None:
@@ -130,11 +137,7 @@ async def test_a_short_hold_of_an_account_refuses_nothing_and_costs_few_statemen
     async with locker.transaction():
         await locker.execute(LOCK_ACCOUNT, holder.account_id)
         paid = [asyncio.create_task(_outcome(noting, holder)) for _ in range(ORDERS)]
-
-        async def all_wait() -> bool:
-            return noting._held.waiting == ORDERS
-
-        await until(all_wait, 20, "all orders wait for the account")
+        await _until_waiting(noting, ORDERS)
     assert await asyncio.gather(*paid) == ["DEBITED"] * ORDERS
     assert noting.alone == []
     assert noting.batches <= STATEMENTS_MAX
@@ -148,11 +151,7 @@ async def test_an_order_that_nobody_waits_for_is_not_debited_when_its_account_is
     async with locker.transaction():
         await locker.execute(LOCK_ACCOUNT, holder.account_id)
         paid = [asyncio.create_task(_outcome(noting, holder)) for _ in range(2)]
-
-        async def both_wait() -> bool:
-            return noting._held.waiting == len(paid)
-
-        await until(both_wait, 20, "both orders wait for the account")
+        await _until_waiting(noting, len(paid))
         paid[0].cancel()
         await asyncio.gather(paid[0], return_exceptions=True)
     assert await paid[1] == "DEBITED"
@@ -186,11 +185,7 @@ async def test_orders_wait_together_while_the_database_cannot_say_which_rows_are
     async with locker.transaction():
         await locker.execute("LOCK TABLE ledger.account IN ACCESS EXCLUSIVE MODE")
         paid = [asyncio.create_task(_outcome(noting, holder)) for _ in range(ORDERS)]
-
-        async def all_wait() -> bool:
-            return noting._held.waiting == ORDERS
-
-        await until(all_wait, 20, "all orders wait for the account")
+        await _until_waiting(noting, ORDERS)
 
         async def look_is_cancelled() -> bool:
             return bool(await operator.fetch(CANCEL_LOOK))

@@ -13,7 +13,7 @@ from ops.waiting import scaled_s, until
 from services.chassis import http_client
 from services.payments.bootstrap import open_partners
 from services.payments.checks import Decision
-from services.payments.settings import PaymentsSettings
+from tests.rigs import outside
 from tests.unit.payments.orders import order, transfer
 
 CONNECTIONS = 2
@@ -39,38 +39,27 @@ class _Partners:
 
 
 @pytest_asyncio.fixture
-async def outside(tmp_path: Path) -> AsyncGenerator[_Partners]:
-    found, app = _Partners(), web.Application()
-    app.router.add_post("/ach/transfer", found.hang)
-    app.router.add_post("/v1/score", found.approve)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.UnixSite(runner, str(tmp_path / "out")).start()
-    yield found
-    found.ends.set()
-    await runner.cleanup()
+async def partners(tmp_path: Path) -> AsyncGenerator[_Partners]:
+    found = _Partners()
+    routes = {"/ach/transfer": found.hang, "/v1/score": found.approve}
+    async with outside.serving(tmp_path, routes):
+        yield found
+        found.ends.set()
 
 
 async def test_a_clearing_house_that_hangs_takes_no_connection_from_the_fraud_service(
-    outside: _Partners, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    partners: _Partners, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_client, "CONNECTIONS_MAX", CONNECTIONS)
-    settings = PaymentsSettings(
-        service="payments",
-        home=tmp_path,
-        socket_in=tmp_path,
-        socket_out=tmp_path / "out",
-        openbao_addr="",
-        service_account_token_file=tmp_path,
-    )
+    settings = outside.settings_of(tmp_path)
 
     async def all_are_taken() -> bool:
-        return outside.waiting == CONNECTIONS
+        return partners.waiting == CONNECTIONS
 
     async with open_partners(settings, "key", "token") as (ach, fraud):
         hanging = [asyncio.create_task(ach.submit(transfer())) for _ in range(2 * CONNECTIONS)]
         await until(all_are_taken, 20, "the clearing house hangs")
         score = await asyncio.wait_for(fraud.score(order()), scaled_s(10))
-        outside.ends.set()
+        partners.ends.set()
         await asyncio.gather(*hanging)
     assert score.decision is Decision.APPROVE
