@@ -23,7 +23,7 @@ from services.ledger.refusals import LedgerRefusal
 from services.payments import mapping, saga
 from services.payments.attempt import Attempt
 from services.payments.partners.ach import AchClient
-from services.payments.rows import Lease
+from services.payments.rows import KeptLeases, Lease
 from services.payments.saga import Answer, Step
 from services.payments.settings import RETURN_WAIT_S, SETTLEMENT_WAIT_S
 from services.payments.state import PENDING, State
@@ -244,12 +244,18 @@ class Driver:
         """Drive the transfers that are due; at start and after an outage also this slot's own."""
         interrupted = self._interrupt_time
         if interrupted is not None:
-            # Leases of the running tasks began since then. A lease that expires later than a lease
-            # that begins now comes from a process with a wrong clock.
+            # Debits that are being written have leases that began since then. A lease that expires
+            # much later than one that begins now comes from a process with a wrong clock.
             now = utc_now()
-            kept = (interrupted + _LEASE, now + _LEASE)
+            kept = KeptLeases(interrupted + _LEASE, now + 2 * _LEASE, [*self._running])
             held = await self._store.release_leases(self._slot, now, kept)
             if held == 0 and self._interrupt_time == interrupted:
                 self._interrupt_time = None
-        for transfer in await self._store.claim_due(self.lease(), utc_now()):
+        try:
+            due = await self._store.claim_due(self.lease(), utc_now())
+        except UNREACHABLE:
+            # The claim may have been saved without an answer.
+            self._interrupt_time = utc_now()
+            raise
+        for transfer in due:
             self.start(transfer)

@@ -1,6 +1,7 @@
 """Rows of the schema payments: the values that statements take and return. Pure."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -61,6 +62,19 @@ class Lease:
 
     owner: str
     until: datetime
+
+
+class KeptLeases(NamedTuple):
+    """Leases of a worker that it does not end. Without times, only those of `running`."""
+
+    after: datetime | None = None
+    """With `by`: it keeps leases that expire after this time and by the other one."""
+    by: datetime | None = None
+    running: Sequence[uuid.UUID] = ()
+    """The transfers that it drives now."""
+
+
+NONE_KEPT = KeptLeases()
 
 
 class DebitOrder(NamedTuple):

@@ -22,8 +22,10 @@ from services.ledger.holds import Holds, Key, Locks
 from services.payments.attempt import Attempt
 from services.payments.declines import DeclineStore
 from services.payments.rows import (
+    NONE_KEPT,
     Debit,
     DebitOrder,
+    KeptLeases,
     Lease,
     PlainStep,
     ReturnCheck,
@@ -284,21 +286,15 @@ class Store:
         )
 
     async def claim_due(self, lease: Lease, now: datetime) -> list[Transfer]:
-        """Claim pending transfers whose lease has expired."""
+        """Claim pending transfers without a valid lease."""
         rows = await self._pool.fetch(
             self._sql.claim_due, lease.owner, lease.until, now, DUE_ROWS_MAX
         )
         return [stored_transfer(row).transfer for row in rows]
 
-    async def release_leases(
-        self, owner: str, now: datetime, kept: tuple[datetime, datetime] | None = None
-    ) -> int:
-        """End the leases of a slot, and return how many rows are locked.
-
-        `kept` has two times: leases that expire after the first and by the second are kept.
-        """
-        after, by = kept or (None, None)
-        return await self._pool.fetchval(self._sql.release_leases, owner, now, after, by)
+    async def release_leases(self, owner: str, now: datetime, kept: KeptLeases = NONE_KEPT) -> int:
+        """End the leases of a slot except `kept`, and return how many rows are locked."""
+        return await self._pool.fetchval(self._sql.release_leases, owner, now, *kept)
 
     async def postpone(self, transfer: Transfer, until: datetime) -> None:
         """Set when the bank asks the clearing house about a transfer again."""

@@ -348,8 +348,8 @@ class PaymentsTables(ReviewsTable):
         return [{"notice_id": notice_id}]
 
     def release_leases(self, owner: str, now: datetime, *kept: Any) -> Sequence[Any]:
-        """End the leases of a slot, except leases that expire in a given range of time."""
-        for row in [self.transfers[transfer_id] for transfer_id in self.pending.until]:
+        """End the leases of a slot, except those of a range of time and of running transfers."""
+        for row in [self.transfers[one] for one in self.pending.until if one not in kept[2]]:
             is_kept = kept[1] and kept[0] < row["lease_until"] <= kept[1]
             if row["lease_owner"] == owner and not is_kept:
                 self._lease({**row, "lease_until": now})

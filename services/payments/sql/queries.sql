@@ -148,18 +148,29 @@ WHERE shard = $1 AND transfer_id = $2 AND (accepted_response IS NOT NULL OR stat
 RETURNING accepted_response;
 
 -- name: claim_due
--- Claims pending transfers whose lease has expired.
-UPDATE payments.interbank_transfer t
-SET lease_owner = $1, lease_until = $2, attempts = t.attempts + 1
-FROM (
+-- Claims pending transfers whose lease has expired, or expires so late that it comes from a worker
+-- with a wrong clock. The later of the worker's clock and the database's decides, so that a worker
+-- whose clock is behind claims nothing early.
+WITH due AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer
     WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_until < $3
     ORDER BY lease_until
     LIMIT $4
     FOR UPDATE SKIP LOCKED
-) AS due
-WHERE t.shard = due.shard AND t.transfer_id = due.transfer_id
+), too_late AS (
+    SELECT shard, transfer_id
+    FROM payments.interbank_transfer
+    WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING')
+        AND lease_until > greatest($3, now()) + interval '10 minutes' AND lease_until < 'infinity'
+    ORDER BY lease_until
+    LIMIT $4
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE payments.interbank_transfer t
+SET lease_owner = $1, lease_until = $2, attempts = t.attempts + 1
+FROM (SELECT shard, transfer_id FROM due UNION ALL SELECT shard, transfer_id FROM too_late) claimed
+WHERE t.shard = claimed.shard AND t.transfer_id = claimed.transfer_id
 RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_name,
     routing_number, account_number, account_type, memo, fraud_review, state, version,
     trace_number, failure_reason, return_code, correlation_id, traceparent, create_time,
@@ -167,19 +178,21 @@ RETURNING t.transfer_id, customer_id, account_id, amount, currency, beneficiary_
     cancel_requester;
 
 -- name: release_leases
--- Ends the leases of this slot, except leases that expire after $3 and by $4 (NULL: all), so that
--- workers claim its transfers immediately. Returns how many it skips because another session holds
--- the row; the caller retries them.
+-- Ends the leases of this slot, so that workers claim its transfers immediately; except leases that
+-- expire after $3 and by $4 (NULL: none), and those of the transfers $5. Returns how many it skips
+-- because another session holds the row; the caller retries them.
 WITH left_behind AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer
     WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_owner = $1
         AND ($3::timestamptz IS NULL OR lease_until <= $3 OR lease_until > $4)
+        AND transfer_id <> ALL ($5::uuid[])
 ), free AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer
     WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_owner = $1
         AND ($3::timestamptz IS NULL OR lease_until <= $3 OR lease_until > $4)
+        AND transfer_id <> ALL ($5::uuid[])
     FOR NO KEY UPDATE SKIP LOCKED
 ), released AS (
     UPDATE payments.interbank_transfer t

@@ -4,9 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
 
-import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
@@ -58,14 +56,6 @@ class _Held:
     async def let_go(self) -> None:
         """End the transaction that holds the row."""
         await self._transaction.rollback()
-
-
-@pytest_asyncio.fixture
-async def unreachable(tmp_path: Path) -> AsyncGenerator[AchClient]:
-    """A client of the clearing house; nothing listens on its socket."""
-    connector = aiohttp.UnixConnector(path=str(tmp_path / "house"))
-    async with aiohttp.ClientSession(connector=connector) as session:
-        yield AchClient(session, "key")
 
 
 @pytest_asyncio.fixture
@@ -138,7 +128,7 @@ async def test_a_lease_of_a_wrong_clock_ends_when_the_next_process_of_its_slot_s
     held: _Held, bank: LedgerBank, unreachable: AchClient
 ) -> None:
     """A held transfer does not keep the lease either."""
-    far = Lease(held.slot, utc_now() + timedelta(days=1))
+    far = Lease(held.slot, utc_now() + timedelta(minutes=5))
     made = await debit(held.store, order_of(await bank.open_holder(5_00)), far)
     driver = Driver(held.store, unreachable, held.slot)
 
