@@ -15,8 +15,9 @@ from ops.judge.findings import Findings, Kind
 from ops.judge.stores import AUDIT_DATABASE, Stores
 from ops.judge.topics import Part, Seen, Span, is_whole
 from services.audit.settings import CHAINS
-from services.audit.store import whole_chain
-from services.audit.verify import ChainCheck
+from services.audit.store import rows_outside, whole_chain
+from services.audit.verify import ChainCheck, Finding
+from services.audit.verify_offsets import OffsetsCheck
 from services.contracts.topics import topic_of
 
 TOPIC = topic_of(AuditEvent).name
@@ -66,27 +67,34 @@ async def compare_record(
     whole = is_whole(spans)
     async with stores.snapshot(AUDIT_DATABASE) as connection:
         for chain in range(CHAINS):
-            check = ChainCheck(chain)
+            check, offsets = ChainCheck(chain), OffsetsCheck(chain)
             async for row in whole_chain(connection, chain):
                 check.feed(row)
+                offsets.feed(row)
                 event_id = str(row.event_id)
                 recorded[event_id] += 1
                 _compare(row, event_id, tale.events.get(event_id), whole, findings)
-            for found in check.finish():
-                findings.add(
-                    Kind.AUDIT_CHAIN,
-                    "a chain that verifies",
-                    f"{found.kind}: {found.detail}",
-                    chain=found.chain,
-                    sequence=found.sequence,
-                    event_id=found.event_id or None,
-                )
+            for found in (*check.finish(), *offsets.finish()):
+                _add(found, findings)
+        async for found in rows_outside(connection, CHAINS):
+            _add(found, findings)
     findings.checked["audit_records"] += recorded.total()
     for event_id, count in recorded.items():
         if count > 1:
             findings.add(Kind.AUDIT_DOUBLED, 1, count, event_id=event_id)
     for event_id in tale.events.keys() - recorded.keys():
         findings.add(Kind.AUDIT_LOST, "on record", "not on record", event_id=event_id)
+
+
+def _add(found: Finding, findings: Findings) -> None:
+    findings.add(
+        Kind.AUDIT_CHAIN,
+        "a chain that verifies",
+        f"{found.kind}: {found.detail}",
+        chain=found.chain,
+        sequence=found.sequence,
+        event_id=found.event_id or None,
+    )
 
 
 def _compare(
