@@ -22,8 +22,8 @@ from services.audit.chain import Entry, Head
 from services.audit.head_files import HeadStore
 from services.audit.heads import Mark, Signed, Statement
 from services.audit.notary import VERIFIED_TOGETHER_MAX
-from services.audit.positions import Position, PositionsCheck, judged, position_of
-from services.audit.reading import NEVER, ChainReading, Reading
+from services.audit.positions import JudgedLinks, Position, PositionsCheck, position_of
+from services.audit.reading import ChainReading, Reading
 from services.audit.settings import CHAINS
 from services.audit.store import (
     keep_session,
@@ -127,8 +127,7 @@ class _Inspection:
     report: Report = field(default_factory=Report)
     spans: dict[int, Span] = field(default_factory=dict[int, Span])
     """What each partition of the topic holds, read before the log."""
-    oldest: datetime = NEVER
-    """record_time of the oldest link that was read."""
+    judged: JudgedLinks = field(default_factory=JudgedLinks)
     held: dict[int, int] = field(default_factory=dict[int, int])
     """Chain -> sequence of the first link that may still have its event in the topic."""
     outside: Findings = field(default_factory=lambda: Findings(ALL_CHAINS))
@@ -188,8 +187,7 @@ class _Inspection:
                 if row.log_offset >= self.spans[one.chain].low:
                     self.held.setdefault(one.chain, row.sequence)
                 if not since_head:
-                    self.oldest = min(self.oldest, row.record_time)
-                    counts = judged(row, statements.first, self.oldest)
+                    counts = self.judged.counts(row, statements.first)
                     self.seen.feed(row, counts=counts)
 
     async def _compare(self, one: ChainReading) -> None:

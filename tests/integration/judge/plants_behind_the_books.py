@@ -105,6 +105,14 @@ async def record_changed(world: World) -> Ids:
     )
 
 
+async def record_of_another_type(world: World) -> Ids:
+    return await _record(
+        world,
+        "UPDATE audit.record SET event_type = 'bp.payments.v1.TransferReturned'"
+        f" WHERE {_FIRST_RECORD} RETURNING event_id",
+    )
+
+
 _COPIED = """
 INSERT INTO audit.record
 SELECT chain, sequence + 1000, {event_id}, event_type, source_topic, source_partition,
@@ -293,6 +301,7 @@ PLANTS = (
     (Kind.AUDIT_LOST, record_gone),
     (Kind.AUDIT_PAYLOAD, record_changed),
     (Kind.AUDIT_CHAIN, record_changed),
+    (Kind.AUDIT_PAYLOAD, record_of_another_type),
     (Kind.AUDIT_DOUBLED, record_doubled),
     (Kind.AUDIT_UNKNOWN, record_of_nothing),
     (Kind.AUDIT_LOST, record_outside_the_chains),
