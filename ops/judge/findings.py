@@ -39,7 +39,7 @@ class Kind(StrEnum):
     AUDIT_LOST = "an event has no audit record"
     AUDIT_DOUBLED = "an event has more than one audit record"
     AUDIT_UNKNOWN = "an audit record has no event"
-    AUDIT_PAYLOAD = "an audit record's payload or source differs from its event"
+    AUDIT_PAYLOAD = "an audit record's content or source differs from its event"
     AUDIT_CHAIN = "a chain of audit records does not verify"
     NOTICE_LOST = "a requested customer message is missing from the topic notifications"
     NOTICE_UNKNOWN = "the topic notifications holds a message that no event requested"

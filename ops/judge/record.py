@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
 
 from bp.audit.v1.audit_events_pb2 import AuditEvent
 from google.protobuf.message import DecodeError
@@ -14,10 +14,14 @@ from ops.judge.events import SourceEvent, Tale
 from ops.judge.findings import Findings, Kind
 from ops.judge.stores import AUDIT_DATABASE, Stores
 from ops.judge.topics import Part, Seen, Span, is_whole
+from services.audit.chain import AuditRow
 from services.audit.settings import CHAINS
-from services.audit.store import whole_chain
-from services.audit.verify import ChainCheck
+from services.audit.store import rows_outside, whole_chain
+from services.audit.verify import ChainCheck, Finding
+from services.audit.verify_offsets import OffsetsCheck
 from services.contracts.topics import topic_of
+from services.router import routes
+from services.router.mapping import ENVELOPES
 
 TOPIC = topic_of(AuditEvent).name
 
@@ -66,21 +70,17 @@ async def compare_record(
     whole = is_whole(spans)
     async with stores.snapshot(AUDIT_DATABASE) as connection:
         for chain in range(CHAINS):
-            check = ChainCheck(chain)
+            check, offsets = ChainCheck(chain), OffsetsCheck(chain)
             async for row in whole_chain(connection, chain):
                 check.feed(row)
+                offsets.feed(row)
                 event_id = str(row.event_id)
                 recorded[event_id] += 1
                 _compare(row, event_id, tale.events.get(event_id), whole, findings)
-            for found in check.finish():
-                findings.add(
-                    Kind.AUDIT_CHAIN,
-                    "a chain that verifies",
-                    f"{found.kind}: {found.detail}",
-                    chain=found.chain,
-                    sequence=found.sequence,
-                    event_id=found.event_id or None,
-                )
+            for found in (*check.finish(), *offsets.finish()):
+                _add(found, findings)
+        async for found in rows_outside(connection, CHAINS):
+            _add(found, findings)
     findings.checked["audit_records"] += recorded.total()
     for event_id, count in recorded.items():
         if count > 1:
@@ -89,8 +89,19 @@ async def compare_record(
         findings.add(Kind.AUDIT_LOST, "on record", "not on record", event_id=event_id)
 
 
+def _add(found: Finding, findings: Findings) -> None:
+    findings.add(
+        Kind.AUDIT_CHAIN,
+        "a chain that verifies",
+        f"{found.kind}: {found.detail}",
+        chain=found.chain,
+        sequence=found.sequence,
+        event_id=found.event_id or None,
+    )
+
+
 def _compare(
-    row: Any, event_id: str, event: SourceEvent | None, whole: bool, findings: Findings
+    row: AuditRow, event_id: str, event: SourceEvent | None, whole: bool, findings: Findings
 ) -> None:
     if event is None:
         if whole:
@@ -102,3 +113,25 @@ def _compare(
     place = Place(row.source_topic, row.source_partition, row.source_offset)
     if place not in event.places:
         findings.add(Kind.AUDIT_PAYLOAD, repr(event.places), repr(place), event_id=event_id)
+    told = _told(row)
+    shown = (row.event_type, row.subject, row.occur_time)
+    if told is not None and told != shown:
+        findings.add(Kind.AUDIT_PAYLOAD, told, shown, event_id=event_id)
+
+
+def _told(row: AuditRow) -> tuple[str, str, datetime] | None:
+    """Return the type, subject and time that the payload names; None if it cannot be read.
+
+    The type of a fact that is newer than this program is taken from the record.
+    """
+    envelope = ENVELOPES.get(row.source_topic)
+    if envelope is None:
+        return None
+    try:
+        event = envelope.FromString(row.payload)
+        time = event.metadata.occur_time.ToDatetime(UTC)
+    except (DecodeError, ValueError):
+        return None
+    fact = routes.fact_of(event)
+    name = row.event_type if fact is None else fact.DESCRIPTOR.full_name
+    return name, event.metadata.aggregate_id, time

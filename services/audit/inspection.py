@@ -5,8 +5,8 @@ The log is read once, all chains in step (`reading.py`). Links with events that 
 holds are read again, chain by chain, in step with the topic. So memory use does not grow with the
 log.
 
-Every event that the group has committed must be recorded. A link whose offset is past the end of
-the topic was never an event.
+Every event that the group has committed must be recorded in its own chain, with its own content. A
+link whose offset is past the end of the topic was never an event.
 """
 
 import asyncio
@@ -22,12 +22,18 @@ from services.audit.chain import Entry, Head
 from services.audit.head_files import HeadStore
 from services.audit.heads import Mark, Signed, Statement
 from services.audit.notary import VERIFIED_TOGETHER_MAX
-from services.audit.positions import Position, PositionsCheck, judged, position_of
-from services.audit.reading import NEVER, ChainReading, Reading
+from services.audit.positions import JudgedLinks, Position, PositionsCheck, position_of
+from services.audit.reading import ChainReading, Reading
 from services.audit.settings import CHAINS
-from services.audit.store import keep_session, notes_of_chain, recorded_sources, whole_chain
+from services.audit.store import (
+    keep_session,
+    notes_of_chain,
+    recorded_links,
+    rows_outside,
+    whole_chain,
+)
 from services.audit.topic import READ_ROWS, Topic
-from services.audit.verify import Finding
+from services.audit.verify import ALL_CHAINS, Finding, Findings
 from services.audit.verify_heads import StatementsCheck
 from services.audit.verify_topic import LOOKED_UP_TOGETHER, Span, TopicCheck, ids_of
 from services.kernel.clock import utc_now
@@ -121,10 +127,11 @@ class _Inspection:
     report: Report = field(default_factory=Report)
     spans: dict[int, Span] = field(default_factory=dict[int, Span])
     """What each partition of the topic holds, read before the log."""
-    oldest: datetime = NEVER
-    """record_time of the oldest link that was read."""
+    judged: JudgedLinks = field(default_factory=JudgedLinks)
     held: dict[int, int] = field(default_factory=dict[int, int])
     """Chain -> sequence of the first link that may still have its event in the topic."""
+    outside: Findings = field(default_factory=lambda: Findings(ALL_CHAINS))
+    """Links and notes of chains that do not exist."""
 
     async def run(self, since_head: bool) -> None:
         """Verify all chains."""
@@ -145,6 +152,8 @@ class _Inspection:
                 await self._compare(one)
             if not since_head:
                 await self._gaps()
+            async for found in rows_outside(self.connection, self.chains):
+                self.outside.take(found)
         self._conclude(reading, statements.check)
 
     async def _starts(self) -> dict[int, Head]:
@@ -178,8 +187,7 @@ class _Inspection:
                 if row.log_offset >= self.spans[one.chain].low:
                     self.held.setdefault(one.chain, row.sequence)
                 if not since_head:
-                    self.oldest = min(self.oldest, row.record_time)
-                    counts = judged(row, statements.first, self.oldest)
+                    counts = self.judged.counts(row, statements.first)
                     self.seen.feed(row, counts=counts)
 
     async def _compare(self, one: ChainReading) -> None:
@@ -208,14 +216,11 @@ class _Inspection:
     async def _look_up(self, check: TopicCheck, *, at_least: int = 1) -> None:
         """Report events without a link at the expected place that are not recorded elsewhere."""
         unknown = check.unknown(at_least=at_least)
-        known = await recorded_sources(self.connection, ids_of(unknown))
+        known = await recorded_links(self.connection, ids_of(unknown))
         for entry in unknown:
-            topic, partition, _ = position = position_of(entry)
-            if entry.event_id not in known:
-                check.lost(entry)
-            elif known[entry.event_id] == (topic, partition):
+            if check.is_repeated(entry, known.get(entry.event_id)):
                 # An earlier version of the service may have omitted the note.
-                self.seen.excuse([position])
+                self.seen.excuse([position_of(entry)])
 
     async def _gaps(self) -> None:
         """Find events of the source topics that have no record."""
@@ -236,10 +241,12 @@ class _Inspection:
     def _conclude(self, reading: Reading, statements: StatementsCheck) -> None:
         now = utc_now()
         for one in reading.chains.values():
-            self.report.findings += one.check.finish() + one.heads.finish(statements.last, now)
+            self.report.findings += one.check.finish() + one.offsets.finish()
+            self.report.findings += one.heads.finish(statements.last, now)
             self.report.notes += one.heads.notes
             self.report.findings += one.notes.finish()
             self.report.records += one.check.rows
+        self.report.findings += self.outside.all()
         self.report.chains = self.chains
         self.report.findings += statements.finish()
         self.report.notes += statements.notes

@@ -36,19 +36,24 @@ RELEASE_MAX = timedelta(days=1)
 """How long processes of an earlier version may still record after others sign notes."""
 
 
-def judged(row: AuditRow, first: Statement | None, oldest: datetime) -> bool:
-    """Return whether this link counts in the check for gaps.
+class JudgedLinks:
+    """Takes the links in the order of reading; returns which of them count in the check for gaps.
 
-    `first` is the first statement that covers notes of repetitions, `oldest` the time of the first
-    link. The notes of an earlier version are not signed, even during a rolling release.
+    The notes of an earlier version are not signed, even during a rolling release. Only a link that
+    the first signed notes cover shows that a log is older, because a later link may be dated back.
     """
-    if first is None:
-        return False
-    head = first.head(row.chain)
-    if head is not None and row.sequence <= head.sequence:
-        return False
-    upgraded = first.sign_time - oldest > UPGRADED_AFTER
-    return not upgraded or row.record_time > first.sign_time + RELEASE_MAX
+
+    def __init__(self) -> None:
+        self._oldest: datetime | None = None
+
+    def counts(self, row: AuditRow, first: Statement | None) -> bool:
+        """Take a link; `first` is the first statement that covers notes of repetitions, if any."""
+        head = None if first is None else first.head(row.chain)
+        if first is None or (head is not None and row.sequence <= head.sequence):
+            self._oldest = min(self._oldest or row.record_time, row.record_time)
+            return False
+        upgraded = self._oldest is not None and first.sign_time - self._oldest > UPGRADED_AFTER
+        return not upgraded or row.record_time > first.sign_time + RELEASE_MAX
 
 
 GAPS_MAX = 200

@@ -15,6 +15,7 @@ from services.audit.notes import Note, NoteHead, NotesCheck
 from services.audit.positions import Position
 from services.audit.verify import ChainCheck
 from services.audit.verify_heads import HeadsCheck
+from services.audit.verify_offsets import OffsetsCheck
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 """A time after every link."""
@@ -43,6 +44,7 @@ class ChainReading:
         """The link to start after; without one, the whole chain is read."""
         self.check = ChainCheck(chain, start)
         self.heads = HeadsCheck(chain, start.sequence)
+        self.offsets = OffsetsCheck(chain)
         self.row: AuditRow | None = None
         """The next link; None at the end of the chain."""
         self.due = NEVER
@@ -80,6 +82,7 @@ class ChainReading:
     def feed(self, row: AuditRow) -> None:
         """Check the link."""
         self.heads.feed(row)
+        self.offsets.feed(row)
         if row.sequence > self.start.sequence:
             self.check.feed(row)
 

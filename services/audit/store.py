@@ -15,6 +15,7 @@ from services.audit.heads import ChainHead
 from services.audit.notes import Note, NoteHead, noted
 from services.audit.positions import position_of
 from services.audit.settings import CHAINS
+from services.audit.verify import Finding, Kind
 from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
 
@@ -129,13 +130,27 @@ async def whole_chain(
         yield AuditRow(**row)
 
 
-async def recorded_sources(
-    connection: Any, ids: Sequence[uuid.UUID]
-) -> dict[uuid.UUID, tuple[str, int]]:
-    """Return the source partition of each recorded event."""
-    query = load_queries(_QUERIES).recorded
+async def recorded_links(connection: Any, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, AuditRow]:
+    """Return the link of each recorded event, in any chain."""
+    query = load_queries(_QUERIES).recorded_links
     rows = await connection.fetch(query, ids, min(ids), max(ids)) if ids else []
-    return {row["event_id"]: (row["source_topic"], row["source_partition"]) for row in rows}
+    return {row["event_id"]: AuditRow(**row) for row in rows}
+
+
+async def rows_outside(connection: Any, chains: int) -> AsyncGenerator[Finding]:
+    """Yield a finding for each link and note of a chain that does not exist.
+
+    `chains` is the number of chains. The connection must be in a transaction.
+    """
+    queries = load_queries(_QUERIES)
+    for kind, query in (
+        (Kind.INSERTED, queries.links_outside),
+        (Kind.NOTE_FORGED, queries.notes_outside),
+    ):
+        rows = connection.cursor(query, chains, prefetch=CURSOR_ROWS)
+        async for chain, sequence, event_id in rows:
+            detail = f"there is no chain {chain}, the last is {chains - 1}"
+            yield Finding(kind, chain, sequence, str(event_id), detail)
 
 
 async def notes_of_chain(connection: Any, chain: int) -> AsyncGenerator[tuple[Note, bool]]:

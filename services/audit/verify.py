@@ -45,6 +45,8 @@ class Kind(StrEnum):
     """A note of a repeated event was changed, added or removed."""
     CLOCK = "clock"
     """The last link or the last statement has a time in the future."""
+    OFFSET = "offset"
+    """A record has an offset in audit-logs that is not above that of the record before it."""
     POSITION = "position"
     """A record has a source offset that Kafka never assigned."""
     GAP = "gap"

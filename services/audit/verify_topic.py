@@ -6,7 +6,7 @@ yet are kept, up to a limit.
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.audit.chain import AuditRow, Entry, content_digest
 from services.audit.notes import Note
@@ -37,6 +37,7 @@ class TopicCheck:
         self._rows: dict[int, AuditRow] = {}
         self._entries: dict[int, Entry] = {}
         self._notes: dict[int, Note] = {}
+        self._chain = chain
         self._findings = Findings(chain)
         self._unknown: list[Entry] = []
         self._ended = False
@@ -95,10 +96,21 @@ class TopicCheck:
         unknown, self._unknown = self._unknown, []
         return unknown
 
-    def lost(self, entry: Entry) -> None:
-        """Report an event that is not recorded at any offset."""
-        detail = f"event at offset {entry.log_offset} of the topic is not recorded"
-        self._findings.add(Kind.REMOVED, 0, str(entry.event_id), detail)
+    def is_repeated(self, entry: Entry, row: AuditRow | None) -> bool:
+        """Take an event without a link at its offset, and the link that has its id, if any.
+
+        Returns whether the event repeats the one of that link; otherwise the event is reported.
+        """
+        event = f"event at offset {entry.log_offset} of the topic"
+        if row is None:
+            self._findings.add(Kind.REMOVED, 0, str(entry.event_id), f"{event} is not recorded")
+        elif row.chain != self._chain:
+            self._replaced(Kind.INSERTED, row, f"has the {event}, partition {self._chain}")
+        elif not _repeats(entry, row):
+            self._replaced(Kind.CHANGED, row, f"differs from the {event}")
+        else:
+            return True
+        return False
 
     def finish(self, low: int) -> list[Finding]:
         """Return all findings; `low` is the topic's first offset when it was read to its end."""
@@ -109,6 +121,10 @@ class TopicCheck:
             if note.log_offset >= low:
                 self._no_repetition(note)
         return sorted(self._findings.all(), key=lambda f: (f.sequence, f.detail))
+
+    def _replaced(self, kind: Kind, row: AuditRow, detail: str) -> None:
+        found = Finding(kind, row.chain, row.sequence, str(row.event_id), detail)
+        self._findings.take(found)
 
     def _has_no_row(self, entry: Entry) -> None:
         if entry.log_offset < self.span.committed:
@@ -126,6 +142,11 @@ class TopicCheck:
     def _never_an_event(self, row: AuditRow) -> None:
         detail = f"no such event at offset {row.log_offset} of the topic"
         self._findings.add(Kind.INSERTED, row.sequence, str(row.event_id), detail)
+
+
+def _repeats(entry: Entry, row: AuditRow) -> bool:
+    """Return whether the event differs from the recorded one only in its offsets."""
+    return content_digest(row) == content_digest(replace(entry, source_offset=row.source_offset))
 
 
 def ids_of(entries: list[Entry]) -> list[uuid.UUID]:

@@ -40,6 +40,7 @@ OWN_FILES = {
         "heads.py": "signed statements about the heads of all chains; pure",
         "verify.py": "pure checks of chains",
         "verify_heads.py": "pure checks of signed statements, and of chains against them",
+        "verify_offsets.py": "pure check that the offsets of a chain rise",
         "verify_topic.py": "pure comparison of chains with the topic",
         "notes.py": "notes of repeated events as hash chains, and their check; pure",
         "positions.py": "pure check of the offsets of source topics",

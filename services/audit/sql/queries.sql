@@ -20,6 +20,13 @@ CROSS JOIN LATERAL (
 SELECT event_id, source_topic, source_partition, source_offset FROM audit.record
 WHERE event_id = ANY($1::uuid[]) AND event_id BETWEEN $2 AND $3
 
+-- name: recorded_links
+-- The links of the events that are recorded.
+SELECT chain, sequence, event_id, event_type, source_topic, source_partition, source_offset,
+       subject, occur_time, log_offset, record_time, hash_version, previous_hash, hash, payload
+FROM audit.record
+WHERE event_id = ANY($1::uuid[]) AND event_id BETWEEN $2 AND $3
+
 -- name: heads_to_sign
 -- The last link and the last note of each chain; a chain without records has no row.
 SELECT wanted.chain, head.sequence, head.hash, head.record_time, head.log_offset,
@@ -113,6 +120,20 @@ SELECT chain, sequence, event_id, event_type, source_topic, source_partition, so
 FROM audit.record
 WHERE chain = $1 AND sequence >= $2
 ORDER BY sequence, record_time
+
+-- name: links_outside
+-- The records of chains that do not exist; $1 is the number of chains.
+SELECT chain, sequence, event_id
+FROM audit.record
+WHERE chain >= $1
+ORDER BY chain, sequence
+
+-- name: notes_outside
+-- The notes of repeated events of chains that do not exist; $1 is the number of chains.
+SELECT chain, sequence, event_id
+FROM audit.repeated
+WHERE chain < 0 OR chain >= $1
+ORDER BY chain, sequence
 
 -- name: ensure_partitions
 -- Creates the missing partitions of the coming months.

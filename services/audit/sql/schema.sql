@@ -38,6 +38,7 @@ CREATE TABLE audit.record (
     hash bytea NOT NULL,
     payload bytea NOT NULL,
     CONSTRAINT record_chain_check CHECK ((chain >= 0)),
+    CONSTRAINT record_chain_exists CHECK ((chain < 12)),
     CONSTRAINT record_hash_check CHECK ((length(hash) = 32)),
     CONSTRAINT record_previous_hash_check CHECK ((length(previous_hash) = 32)),
     CONSTRAINT record_sequence_check CHECK ((sequence > 0))
@@ -80,6 +81,7 @@ CREATE TABLE audit.record_other (
     hash bytea CONSTRAINT record_hash_not_null NOT NULL,
     payload bytea CONSTRAINT record_payload_not_null NOT NULL,
     CONSTRAINT record_chain_check CHECK ((chain >= 0)),
+    CONSTRAINT record_chain_exists CHECK ((chain < 12)),
     CONSTRAINT record_hash_check CHECK ((length(hash) = 32)),
     CONSTRAINT record_previous_hash_check CHECK ((length(previous_hash) = 32)),
     CONSTRAINT record_sequence_check CHECK ((sequence > 0))
@@ -112,6 +114,7 @@ CREATE TABLE audit.repeated (
     log_offset bigint,
     previous_hash bytea,
     hash bytea,
+    CONSTRAINT repeated_chain_exists CHECK (((chain >= 0) AND (chain <= 11))),
     CONSTRAINT repeated_chained CHECK ((num_nonnulls(chain, sequence, log_offset, previous_hash,
         hash) = ANY (ARRAY[0, 5])))
 );

@@ -136,7 +136,9 @@ def fill_source(kafka: KafkaStore, topic: str, count: int) -> None:
 def audit_event(
     event_id: str, subject: str = "", position: tuple[str, int, int] = (SAMPLED, 0, 0)
 ) -> AuditEvent:
-    """Return an event of audit-logs; `position` is its topic, partition and offset."""
+    """Return an event of audit-logs; `position` is its topic, partition and offset. Its time is
+    that of its UUIDv7, so an event that is repeated has the same time.
+    """
     event = AuditEvent(
         event_id=event_id,
         event_type="bp.payments.v1.TransferDebited",
@@ -146,7 +148,7 @@ def audit_event(
         subject=subject or str(uuid.uuid4()),
         payload=b"whole event",
     )
-    event.occur_time.GetCurrentTime()
+    event.occur_time.FromMilliseconds(uuid.UUID(event_id).int >> 80)
     return event
 
 
@@ -165,6 +167,13 @@ async def recorded(owner: asyncpg.Connection, ids: list[str], count: int) -> Non
         return await on_record(owner, ids) >= count
 
     await until(enough)
+
+
+async def erase(owner: asyncpg.Connection, table: str, ids: list[str]) -> None:
+    """Delete the rows of events with the triggers disabled, as a superuser can."""
+    await owner.execute("SET session_replication_role = replica")
+    await owner.execute(f"DELETE FROM audit.{table} WHERE event_id = ANY($1::uuid[])", ids)
+    await owner.execute("RESET session_replication_role")
 
 
 async def chain_of(owner: asyncpg.Connection, event_id: str) -> int:

@@ -13,16 +13,17 @@ from ops.waiting import until
 from services.audit.chain import Entry
 from services.audit.grpc_api import AuditApi
 from services.audit.handlers import Dependencies
+from services.audit.settings import CHAINS
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import connect
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
-from tests.integration.audit.rig import Audit, audit_event, chain_of, on_record, recorded
+from tests.integration.audit.rig import Audit, audit_event, chain_of, erase, on_record, recorded
 from tests.rigs import sample_events
 from tests.rigs.stores import KafkaStore, PostgresStore
 
-OWN_CHAIN = 99
-"""A chain without a partition of the topic."""
+IDLE_CHAIN = CHAINS - 1
+"""A chain to which nothing is written while a test locks it."""
 
 
 async def test_redelivered_events_are_on_record_once(
@@ -47,7 +48,7 @@ async def test_the_time_on_record_counts_the_wait_for_the_chain(
     postgres: PostgresStore, audit: Audit, audit_owner: asyncpg.Connection
 ) -> None:
     entry = Entry(
-        chain=OWN_CHAIN,
+        chain=IDLE_CHAIN,
         event_id=new_id(),
         event_type="bp.payments.v1.TransferDebited",
         source_topic="payments",
@@ -61,7 +62,7 @@ async def test_the_time_on_record_counts_the_wait_for_the_chain(
     holder = await postgres.session("postgres", "bp_audit")
     waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
     async with holder.transaction():
-        await holder.execute("SELECT audit.lock_chains(ARRAY[$1::integer])", OWN_CHAIN)
+        await holder.execute("SELECT audit.lock_chains(ARRAY[$1::integer])", IDLE_CHAIN)
         appending = asyncio.create_task(audit.store.append([entry]))
         await until(lambda: audit_owner.fetchval(waiting))
         released = utc_now()
@@ -69,6 +70,7 @@ async def test_the_time_on_record_counts_the_wait_for_the_chain(
     await holder.close()
     sql = "SELECT record_time FROM audit.record WHERE event_id = $1"
     record_time: datetime | None = await audit_owner.fetchval(sql, entry.event_id)
+    await erase(audit_owner, "record", [str(entry.event_id)])
     assert record_time is not None
     assert record_time >= released
 
@@ -81,11 +83,11 @@ async def test_a_process_of_the_previous_version_and_a_new_one_write_a_chain_in_
     previous = await postgres.session("bp_audit", "bp_audit")
     new = await postgres.session("bp_audit", "bp_audit")
     async with previous.transaction():
-        await previous.execute("SELECT pg_advisory_xact_lock(20310, $1)", OWN_CHAIN)
+        await previous.execute("SELECT pg_advisory_xact_lock(20310, $1)", IDLE_CHAIN)
         await previous.execute("SELECT pg_advisory_xact_lock(20311, 0)")
         assert not await new.fetchval("SELECT audit.try_lock_signing()")
         locking = asyncio.create_task(
-            new.execute("SELECT audit.lock_chains(ARRAY[$1::integer])", OWN_CHAIN)
+            new.execute("SELECT audit.lock_chains(ARRAY[$1::integer])", IDLE_CHAIN)
         )
         await until(lambda: audit_owner.fetchval(waiting))
     await locking

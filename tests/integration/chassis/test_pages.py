@@ -42,6 +42,8 @@ PAGES = {
     "audit by_subject": ("bp_audit", "'transfers/1', 0, 0, 50", "chain sequence"),
     "audit by_chain": ("bp_audit", "0, 0, 50", "sequence"),
     "audit recorded": ("bp_audit", f"ARRAY[{LAST}], {LAST}, {LAST}", "event_id"),
+    "audit recorded_links": ("bp_audit", f"ARRAY[{LAST}], {LAST}, {LAST}", "event_id"),
+    "audit links_outside": ("bp_audit", "12", "chain"),
 }
 """Service and query -> the database, arguments, and the columns that must bound the index scan."""
 

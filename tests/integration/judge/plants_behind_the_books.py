@@ -3,7 +3,7 @@
 A plant returns the ids that the judge must report for it.
 """
 
-from dataclasses import replace
+from dataclasses import astuple, fields, replace
 from typing import Any
 
 import aiohttp
@@ -13,6 +13,9 @@ from confluent_kafka import KafkaError, Producer
 
 from ops.judge.findings import Kind
 from ops.waiting import scaled_s
+from services.audit.chain import AuditRow, Entry, Head, link
+from services.audit.settings import CHAINS
+from services.audit.store import COLUMNS
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from services.notifications.state import Outcome, Push
@@ -102,6 +105,14 @@ async def record_changed(world: World) -> Ids:
     )
 
 
+async def record_of_another_type(world: World) -> Ids:
+    return await _record(
+        world,
+        "UPDATE audit.record SET event_type = 'bp.payments.v1.TransferReturned'"
+        f" WHERE {_FIRST_RECORD} RETURNING event_id",
+    )
+
+
 _COPIED = """
 INSERT INTO audit.record
 SELECT chain, sequence + 1000, {event_id}, event_type, source_topic, source_partition,
@@ -120,6 +131,32 @@ async def record_doubled(world: World) -> Ids:
 
 async def record_of_nothing(world: World) -> Ids:
     return await _record(world, _COPIED.format(event_id=f"'{new_id()}'", which=_FIRST_RECORD))
+
+
+async def record_outside_the_chains(world: World) -> Ids:
+    """A record of an earlier version, which accepted every chain, and no other of its event."""
+    drop = "ALTER TABLE audit.record DROP CONSTRAINT IF EXISTS record_chain_exists"
+    await _fetch(world, "bp_audit", drop)
+    return await _record(
+        world,
+        f"UPDATE audit.record SET chain = {CHAINS} WHERE {_FIRST_RECORD} RETURNING event_id",
+    )
+
+
+async def record_of_an_old_offset(world: World) -> Ids:
+    """A record of nothing that correctly continues its chain, as the service's login can write."""
+    audit = await world.owner("bp_audit", lawless=True)
+    last = "SELECT * FROM audit.record WHERE chain < $1 ORDER BY sequence DESC LIMIT 1"
+    (found,) = await audit.fetch(last, CHAINS)
+    row = AuditRow(**found)
+    shared: dict[str, Any] = {one.name: getattr(row, one.name) for one in fields(Entry)}
+    entry = replace(Entry(**shared), event_id=new_id(), log_offset=0)
+    head = Head(row.sequence, row.hash, row.record_time)
+    (forged,) = link([entry], {row.chain: head}, utc_now())
+    await audit.copy_records_to_table(
+        "record", schema_name="audit", columns=COLUMNS, records=[astuple(forged)]
+    )
+    return {"event_id": str(entry.event_id)}
 
 
 async def request_of_nothing(world: World) -> Ids:
@@ -264,8 +301,12 @@ PLANTS = (
     (Kind.AUDIT_LOST, record_gone),
     (Kind.AUDIT_PAYLOAD, record_changed),
     (Kind.AUDIT_CHAIN, record_changed),
+    (Kind.AUDIT_PAYLOAD, record_of_another_type),
     (Kind.AUDIT_DOUBLED, record_doubled),
     (Kind.AUDIT_UNKNOWN, record_of_nothing),
+    (Kind.AUDIT_LOST, record_outside_the_chains),
+    (Kind.AUDIT_CHAIN, record_outside_the_chains),
+    (Kind.AUDIT_CHAIN, record_of_an_old_offset),
     (Kind.NOTICE_UNKNOWN, request_of_nothing),
     (Kind.DELIVERY_LOST, message_gone),
     (Kind.DELIVERY_DOUBLED, message_doubled),

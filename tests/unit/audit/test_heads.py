@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.audit.chain import AuditRow, Entry, Head, link
-from services.audit.heads import ChainHead, Mark, Signed, encode, next_statement, parse
+from services.audit.heads import ChainHead, Mark, Signed, Statement, encode, next_statement, parse
 from services.audit.positions import (
     RELEASE_MAX,
     UPGRADED_AFTER,
+    JudgedLinks,
     PositionsCheck,
-    judged,
 )
 from services.audit.verify import Finding, Kind
 from services.audit.verify_heads import UNSIGNED_MAX, HeadsCheck, StatementsCheck
@@ -248,13 +248,32 @@ def test_a_record_of_a_topic_that_kafka_does_not_have_is_named() -> None:
     assert [one.kind for one in check.finish({("t", 0): 1})] == [Kind.POSITION]
 
 
+def counts(row: AuditRow, first: Statement | None, *read: AuditRow) -> bool:
+    """Return whether a link counts in the check for gaps, after others were read."""
+    judged = JudgedLinks()
+    for one in read:
+        judged.counts(one, first)
+    return judged.counts(row, first)
+
+
 def test_the_first_day_after_an_upgrade_is_not_judged() -> None:
     """Processes of the earlier version still record, and do not note repetitions."""
     (signed,) = statements(replace(head_of(rows(1)[0]), chain=0))
-    first, new = signed.statement, NOW - timedelta(minutes=1)
+    first, covered = signed.statement, at(0)
+    new = replace(covered, record_time=NOW - timedelta(minutes=1))
     row = replace(at(5), sequence=9, record_time=NOW + RELEASE_MAX)
-    assert judged(row, first, new)
-    assert not judged(row, first, NOW - UPGRADED_AFTER - timedelta(minutes=1))
+    assert counts(row, first, new)
+    before = replace(covered, record_time=NOW - UPGRADED_AFTER - timedelta(minutes=1))
+    assert not counts(row, first, new, before)
     later = replace(row, record_time=row.record_time + timedelta(seconds=1))
-    assert judged(later, first, NOW - YEAR)
-    assert not judged(later, None, new)
+    assert counts(later, first, replace(covered, record_time=NOW - YEAR))
+    assert not counts(later, None, new)
+
+
+def test_a_record_that_is_dated_back_does_not_make_the_log_older() -> None:
+    """It would exempt the first day of a new log from the check for gaps."""
+    (signed,) = statements(replace(head_of(rows(1)[0]), chain=0))
+    dated_back = replace(at(4), sequence=8, record_time=NOW - YEAR)
+    row = replace(at(5), sequence=9)
+    assert counts(row, signed.statement, at(0), dated_back)
+    assert counts(row, signed.statement, at(0), replace(dated_back, chain=5, sequence=1))
