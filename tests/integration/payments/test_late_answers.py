@@ -173,7 +173,7 @@ async def test_beyond_the_limit_of_waiting_calls_the_answer_is_the_present_state
 
     try:
         await until(waits, 20, "the first call waits")
-        async with asyncio.timeout(scaled_s(20)):
+        async with asyncio.timeout(scaled_s(10)):
             other = _transfer(await handlers.create_interbank_transfer(patient, order_of(holder)))
             repeated = _transfer(await handlers.create_interbank_transfer(patient, order))
             assert len(cast("_Overtaken", deps.driver).begun) == 2, "one of each transfer"
