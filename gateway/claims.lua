@@ -1,9 +1,10 @@
--- Checks the claims of a customer's token. Envoy's token filter has verified the signature, issuer
--- and audience, kept the claims in the stream's metadata and copied some of them into headers.
+-- Checks the claims of a customer's token. Envoy's token filter has verified the signature and the
+-- issuer, kept the claims in the stream's metadata and copied some of them into headers.
 --
 -- gateway/request_check.py puts this table before the code:
 --   TOKEN = {lifetime_s = longest remaining lifetime, skew_s = how long a token is accepted after
---            its expiry, headers = names of the headers made from claims, challenge = the value of
+--            its expiry, ahead_s = how far the issuer's clock may be ahead, audiences = accepted
+--            audiences, headers = names of the headers made from claims, challenge = the value of
 --            WWW-Authenticate}
 
 local CLAIMS_FROM = "envoy.filters.http.jwt_authn"
@@ -11,19 +12,33 @@ local INTEGER_MAX = 2 ^ 53
 -- OpenID Connect Core 1.0, 2.
 local SUBJECT_CHARS_MAX = 255
 
+local AUDIENCES = {}
+for _, audience in ipairs(TOKEN.audiences) do AUDIENCES[audience] = true end
+
 -- RFC 7519 allows fractions of seconds in times; here they must be integers.
 local function is_time(value)
   return type(value) == "number" and value >= 0 and value <= INTEGER_MAX and value % 1 == 0
 end
 
 -- Envoy's arithmetic with times overflows near 2^63, so Envoy treats a token with such an expiry as
--- short-lived.
+-- short-lived. Envoy does not check iat, and RFC 7519 leaves the check to the receiver. Here, iat
+-- must not be in the future, except for the tolerance for the issuer's clock.
 local function has_sound_times(claims)
   local now, expiry = os.time(), claims.exp
   for _, name in ipairs({"iat", "nbf"}) do
     if claims[name] ~= nil and not is_time(claims[name]) then return false end
   end
+  if claims.iat ~= nil and claims.iat > now + TOKEN.ahead_s then return false end
   return is_time(expiry) and expiry >= now - TOKEN.skew_s and expiry <= now + TOKEN.lifetime_s
+end
+
+-- The claim is a string or a list of strings (RFC 7519, 4.1.3), which are compared exactly. Envoy
+-- ignores the scheme and a slash at the end, so it accepts tokens for other audiences.
+local function has_audience(audience)
+  for _, name in ipairs(type(audience) == "table" and audience or {audience}) do
+    if AUDIENCES[name] then return true end
+  end
+  return false
 end
 
 -- HTTP/2 and gRPC cannot carry control characters, so such a call would not reach a service.
@@ -42,7 +57,7 @@ end
 local function check_token(handle, headers)
   local kept = handle:streamInfo():dynamicMetadata():get(CLAIMS_FROM)
   local claims = kept and kept["claims"]
-  return type(claims) == "table" and has_sound_times(claims)
+  return type(claims) == "table" and has_sound_times(claims) and has_audience(claims.aud)
     and has_sound_subject(claims.sub) and has_sound_headers(headers)
 end
 

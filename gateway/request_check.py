@@ -45,6 +45,10 @@ class TokenRules:
     """The longest remaining lifetime, with the tolerance for the issuer's clock."""
     skew_s: int
     """How long a token is accepted after its expiry."""
+    ahead_s: int
+    """How far the issuer's clock may be ahead: a token with a later `iat` is refused."""
+    audiences: tuple[str, ...]
+    """The accepted audiences, which a token must name exactly."""
     headers: tuple[str, ...]
     """Names of the headers that the token filter makes from claims."""
 

@@ -58,6 +58,9 @@ class ServiceSettings(BaseSettings):
     """The largest number of calls of one audience (customers, partners, services) that this process
     serves at once; the others get RATE_LIMITED. So customers cannot take the places of other
     services."""
+    waits_per_customer_max: int = Field(default=32, ge=1)
+    """The largest number of one customer's calls that wait in this process at once, for a position
+    or for the outcome of a transfer. A call beyond it is answered as if its wait had ended."""
     batch_interval_ms: float = 10
     """Time between the starts of two batches of calls that are saved together. A call that finds no
     other call waiting starts at once. Consumers of Kafka have `batch_linger_ms` instead."""
@@ -65,6 +68,14 @@ class ServiceSettings(BaseSettings):
     """The largest number of calls in one batch; customers' BatchCheckDebits takes 100."""
     batches_max: int = Field(default=2, ge=1)
     """The largest number of batches in flight at once; each takes a connection of the pool."""
+
+    @property
+    def waits_max(self) -> int:
+        """The largest number of calls of all customers that wait in this process at once.
+
+        It is half of `calls_max`, so the other half stays free for calls that do not wait.
+        """
+        return self.calls_max // 2
 
     @classmethod
     def settings_customise_sources(

@@ -16,7 +16,6 @@ from services.chassis.unreachable import UNREACHABLE
 
 CHANNEL = "customers_balance"
 RECONNECT_S = 0.5
-WAITERS_MAX = 10_000
 
 log = structlog.get_logger()
 
@@ -39,16 +38,15 @@ class BalanceWaiters:
         self._positions = positions
         self._connect = connect
         self._waiters: dict[uuid.UUID, set[_Waiter]] = {}
-        self._count = 0
         self._notified = asyncio.Event()
 
     async def reached(self, account_id: uuid.UUID, position: int, within_s: float) -> bool:
-        """Wait until the account has the position; False after `within_s` or with a full queue."""
-        if self._count >= WAITERS_MAX:
-            return False
+        """Wait until the account has the position; False after `within_s`.
+
+        The caller holds a place of the process's WaitLimit, which bounds the waiters.
+        """
         waiter = _Waiter(position, asyncio.get_running_loop().create_future())
         self._waiters.setdefault(account_id, set()).add(waiter)
-        self._count += 1
         # The balance may have changed since the caller read it: read once more.
         self._notified.set()
         try:
@@ -61,7 +59,6 @@ class BalanceWaiters:
         return True
 
     def _forget(self, account_id: uuid.UUID, waiter: _Waiter) -> None:
-        self._count -= 1
         remaining = self._waiters[account_id]
         remaining.discard(waiter)
         if not remaining:

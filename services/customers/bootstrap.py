@@ -10,6 +10,7 @@ from services.chassis.grpc_server import Server
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import Database, connect, open_pool
 from services.chassis.vault import open_vault
+from services.chassis.wait_limit import WaitLimit
 from services.customers import events_in
 from services.customers.balance_waiters import BalanceWaiters
 from services.customers.grpc_api import CustomersApi
@@ -34,7 +35,8 @@ async def main(settings: CustomersSettings, stop: asyncio.Event) -> None:
     async with pool:
         store = Store(pool)
         waiters = BalanceWaiters(store.positions, lambda: connect(database, "customers-waiters"))
-        server = Server(settings, apis(Dependencies(settings, store, waiters, tokens)))
+        deps = Dependencies(settings, store, waiters, WaitLimit.of(settings), tokens)
+        server = Server(settings, apis(deps))
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(vault.keep_alive()),

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.chassis.page_tokens import PageTokens, page_rows, query_digest
+from services.chassis.wait_limit import WaitLimit
 from services.customers.balance_waiters import BalanceWaiters
 from services.customers.errors import AccountNotFound, CustomerNotFound, PositionNotReached
 from services.customers.settings import CustomersSettings
@@ -27,6 +28,7 @@ class Dependencies:
     settings: CustomersSettings
     store: Store
     balance_waiters: BalanceWaiters
+    waits: WaitLimit
     tokens: PageTokens
 
 
@@ -75,9 +77,12 @@ async def get_balance(
     balance = await _balance(deps, customer_id, account_id)
     if balance.position >= at_least_position:
         return balance
-    within_s = deps.settings.position_wait_s
-    if not await deps.balance_waiters.reached(account_id, at_least_position, within_s):
-        raise PositionNotReached(account_id=str(account_id))
+    with deps.waits.place(customer_id) as may_wait:
+        within_s = deps.settings.position_wait_s
+        if not may_wait or not await deps.balance_waiters.reached(
+            account_id, at_least_position, within_s
+        ):
+            raise PositionNotReached(account_id=str(account_id))
     return await _balance(deps, customer_id, account_id)
 
 

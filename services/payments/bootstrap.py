@@ -17,6 +17,7 @@ from services.chassis.page_tokens import PageTokens
 from services.chassis.periodic import repeat
 from services.chassis.postgres import Database, open_pool
 from services.chassis.vault import open_vault
+from services.chassis.wait_limit import WaitLimit
 from services.payments import declines, notices, reconciliation, reviews, traces
 from services.payments.checks import Limits
 from services.payments.dependencies import Dependencies
@@ -103,6 +104,7 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
             fraud=fraud,
             customers=CustomersClient(channel, settings.check_timeout_s, batch_limits),
             limits=Limits(settings.transfer_minor_units_max, settings.unscored_minor_units_max),
+            waits=WaitLimit.of(settings),
             tokens=tokens,
             webhook_secrets=webhook_secrets,
         )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.chassis.customers_client import CustomersClient
 from services.chassis.page_tokens import PageTokens
+from services.chassis.wait_limit import WaitLimit
 from services.payments.checks import Limits
 from services.payments.driver import Driver
 from services.payments.partners.ach import AchClient
@@ -25,6 +26,7 @@ class Dependencies:
     customers: CustomersClient
     limits: Limits
     """The limits from the settings, in the form that checks.py expects."""
+    waits: WaitLimit
     tokens: PageTokens
     webhook_secrets: WebhookSecrets
     """The keys that the clearing house signs its notices with."""

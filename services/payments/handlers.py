@@ -84,7 +84,7 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
             raise IdempotencyKeyReused
         return replayed
     if saga_task is None:
-        return await _replay(deps, debit.transfer_id)
+        return await _replay(deps, order.customer_id, debit.transfer_id)
     return await _answer(deps, saga_task, transfer)
 
 
@@ -165,13 +165,23 @@ async def _replay_of_key(deps: Dependencies, order: InterbankTransferOrder) -> b
         return None
     if not order.is_for(used.fingerprint):
         raise IdempotencyKeyReused
-    return await _replay(deps, used.transfer_id)
+    return await _replay(deps, order.customer_id, used.transfer_id)
+
+
+async def _wait(deps: Dependencies, customer_id: uuid.UUID, task: "asyncio.Task[Driven]") -> None:
+    """Wait for the saga up to `answer_wait_s`, or not at all if too many calls wait already.
+
+    The saga continues in any case.
+    """
+    with deps.waits.place(customer_id) as may_wait:
+        if may_wait:
+            await asyncio.wait({task}, timeout=deps.settings.answer_wait_s)
 
 
 async def _answer(deps: Dependencies, task: "asyncio.Task[Driven]", transfer: Transfer) -> bytes:
-    """Wait for the saga up to `answer_wait_s`; the saga continues in any case."""
-    done, _ = await asyncio.wait({task}, timeout=deps.settings.answer_wait_s)
-    if not done:
+    """Wait for the saga; return the first answer: the current state if the saga has not ended."""
+    await _wait(deps, transfer.customer_id, task)
+    if not task.done():
         stored = await deps.store.transfer(transfer.transfer_id)
         return await _keep_answer(deps, stored.transfer if stored else transfer)
     driven = task.result()
@@ -194,13 +204,19 @@ async def _keep_answer(deps: Dependencies, transfer: Transfer) -> bytes:
     raise errors.compensated(transfer.failure_reason, str(transfer.transfer_id))
 
 
-async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
+async def _replay(deps: Dependencies, customer_id: uuid.UUID, transfer_id: uuid.UUID) -> bytes:
     """Return the first answer; wait for it while the first request is in flight.
 
     If the wait ends first, the answer is the transfer in its current state. Then this worker drives
-    the transfer too, because the worker that began it may have stopped.
+    the transfer too, because the worker that began it may have stopped. If too many calls wait
+    already, this one does not wait, and so it does not know whether that worker has stopped.
     """
-    wait_s = deps.settings.answer_wait_s
+    with deps.waits.place(customer_id) as may_wait:
+        return await _replay_within(deps, transfer_id, may_wait=may_wait)
+
+
+async def _replay_within(deps: Dependencies, transfer_id: uuid.UUID, *, may_wait: bool) -> bytes:
+    wait_s = deps.settings.answer_wait_s if may_wait else 0
     task = deps.driver.running(transfer_id)
     if task is not None:
         await asyncio.wait({task}, timeout=wait_s)
@@ -216,7 +232,8 @@ async def _replay(deps: Dependencies, transfer_id: uuid.UUID) -> bytes:
         if asyncio.get_running_loop().time() >= deadline:
             if stored is None:
                 raise RequestInProgress
-            deps.driver.start(stored.transfer)
+            if may_wait:
+                deps.driver.start(stored.transfer)
             answer = await _keep_answer(deps, stored.transfer)
             note_replay()
             return answer
@@ -286,7 +303,7 @@ async def cancel_interbank_transfer(
     cancelling = deps.driver.carry_through(_cancel_and_start(deps, transfer), Attempt())
     saga_task = await asyncio.shield(cancelling)
     if saga_task is not None:
-        await asyncio.wait({saga_task}, timeout=deps.settings.answer_wait_s)
+        await _wait(deps, customer_id, saga_task)
     transfer = await get_interbank_transfer(deps, customer_id, transfer_id)
     if transfer.state not in PENDING | {State.CANCELLED}:
         raise errors.NotCancellable

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+from pydantic import Field
+
 from services.chassis.settings import ServiceSettings
 
 SETTLEMENT_WAIT_S = 6 * 24 * 3600.0
@@ -29,6 +31,9 @@ class PaymentsSettings(ServiceSettings):
     """Longest wait for the account check of a list. The call's deadline is three seconds."""
     answer_wait_s: float = 5.0
     """How long a caller waits for the clearing house before it gets the current state."""
+    waits_per_customer_max: int = Field(default=100, ge=1)
+    """As many as the gateway admits in one burst of a customer's orders. A call beyond it gets the
+    transfer's current state without a wait."""
     return_wait_s: float = RETURN_WAIT_S
     """How long after settlement payments asks the clearing house whether a transfer was returned.
     A bank has two banking days for a return; the rest allows for weekends, holidays and the

@@ -17,6 +17,7 @@ from services.chassis.customers_client import CustomersClient
 from services.chassis.grpc_server import Server
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import connect
+from services.chassis.wait_limit import WaitLimit
 from services.customers import bootstrap as customers_bootstrap
 from services.customers import handlers as customers_handlers
 from services.customers.balance_waiters import BalanceWaiters
@@ -70,7 +71,7 @@ async def customers(
     store = CustomersStore(pool)
     waiters = BalanceWaiters(store.positions, lambda: connect(database, "customers-waiters"))
     tokens = PageTokens(b"sealed by the tests")
-    deps = customers_handlers.Dependencies(settings, store, waiters, tokens)
+    deps = customers_handlers.Dependencies(settings, store, waiters, WaitLimit.of(settings), tokens)
     with scaled_deadlines():
         server = Server(settings, customers_bootstrap.apis(deps))
     async with background(waiters.run()):

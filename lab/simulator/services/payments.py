@@ -19,6 +19,7 @@ from lab.simulator.stores.schema import Schema
 from lab.simulator.wakeups import Wakeups
 from services.chassis.page_tokens import PageTokens
 from services.chassis.periodic import repeat
+from services.chassis.wait_limit import WaitLimit
 from services.payments import bootstrap, reconciliation, reviews
 from services.payments.checks import Limits
 from services.payments.dependencies import Dependencies
@@ -90,6 +91,7 @@ class Payments:
             fraud=FraudClient(cast(Any, FraudSession(context, process)), API_KEY),
             customers=cast(Any, Customers(context, self._people, process)),
             limits=Limits(settings.transfer_minor_units_max, settings.unscored_minor_units_max),
+            waits=WaitLimit.of(settings),
             tokens=PageTokens(bytes(32)),
             webhook_secrets=WebhookSecrets(_FIELDS, _fields),
         )

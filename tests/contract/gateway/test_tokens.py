@@ -3,10 +3,12 @@
 import asyncio
 import json
 import time
+from typing import Any
 
 import pytest
 
 from tests.rigs.mesh.gateway import BODY, SUBJECT, TRANSFER, Gateway
+from tests.rigs.mesh.issuer import AUDIENCE, ISSUER
 
 GET, POST = "/v1/balances/a", TRANSFER
 DISTANT = [
@@ -63,6 +65,54 @@ async def test_a_token_with_a_malformed_time_is_refused(gateway: Gateway, claim:
     assert await _accepted(gateway, claim, [*malformed]) == {}
     assert await _statuses(gateway, _token(gateway, **{claim: None})) == [200, 200, 200]
     assert await _statuses(gateway, _token(gateway, **{claim: "1"})) == [200, 200, 200]
+
+
+async def test_a_token_for_another_audience_is_refused_however_similar_it_is(
+    gateway: Gateway,
+) -> None:
+    """Envoy compares audiences without their scheme and without a slash at the end."""
+    similar = [
+        AUDIENCE + "/",
+        AUDIENCE.replace("https://", "http://"),
+        AUDIENCE.replace("https://", ""),
+        AUDIENCE.replace("https://", "") + "/",
+        AUDIENCE.replace("https://", "HTTPS://"),
+        AUDIENCE + " ",
+        f"{AUDIENCE} other",
+        "",
+    ]
+    others: list[Any] = [*similar, similar, [], [similar], {"0": AUDIENCE}, {AUDIENCE: 1}]
+    texts = [*map(json.dumps, [*others, [AUDIENCE + "/", "other"]]), *NO_NUMBERS[1:], "7", None]
+    assert await _accepted(gateway, "aud", texts) == {}
+    for audience in (["other", AUDIENCE], [AUDIENCE, AUDIENCE + "/"], [AUDIENCE]):
+        token = _token(gateway, aud=json.dumps(audience))
+        assert await _statuses(gateway, token) == [200, 200, 200], audience
+
+
+async def test_a_token_of_another_issuer_is_refused_however_similar_it_is(
+    gateway: Gateway,
+) -> None:
+    similar = [
+        ISSUER + "/",
+        ISSUER.replace("https://", "http://"),
+        ISSUER.replace("https://", ""),
+        ISSUER.upper(),
+        ISSUER + " ",
+        "",
+    ]
+    texts = [*map(json.dumps, [*similar, [ISSUER], {"0": ISSUER}]), *NO_NUMBERS[1:], "7", None]
+    assert await _accepted(gateway, "iss", texts) == {}
+
+
+async def test_a_token_issued_in_the_future_is_refused_beyond_the_tolerance_for_clocks(
+    gateway: Gateway,
+) -> None:
+    """The issuer's clock may be two minutes ahead of the gateway's."""
+    now = int(time.time())
+    lasting = str(now + 1_000)
+    for ahead_s, statuses in ((110, [200, 200, 200]), (300, [401, 401, 401]), (800, [401] * 3)):
+        token = _token(gateway, iat=str(now + ahead_s), exp=lasting)
+        assert await _statuses(gateway, token) == statuses, ahead_s
 
 
 async def test_a_subject_that_no_header_can_carry_is_refused(gateway: Gateway) -> None:

@@ -12,10 +12,13 @@ import pytest
 import pytest_asyncio
 from bp.customers.v1.account_pb2 import Account
 from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
+from bp.payments.v1.interbank_transfer_pb2 import InterbankTransfer
+from bp.payments.v1.payments_service_pb2 import CreateInterbankTransferResponse
 
 from lab.simulator.services.places import NOWHERE
-from ops.waiting import scaled_s
+from ops.waiting import scaled_s, until
 from services.chassis.page_tokens import PageTokens
+from services.chassis.wait_limit import WaitLimit
 from services.kernel.errors import IdempotencyKeyReused
 from services.payments import errors, handlers
 from services.payments.checks import Decision, Limits, Score
@@ -25,7 +28,7 @@ from services.payments.partners.ach import AchClient
 from services.payments.partners.fraud import FraudClient
 from services.payments.rows import StoredTransfer, UsedKey
 from services.payments.settings import PaymentsSettings
-from services.payments.state import Event
+from services.payments.state import Event, State
 from services.payments.store import Store
 from services.payments.transfer import Fact, InterbankTransferOrder, Transfer
 from tests.integration.payments.orders import order_of
@@ -36,13 +39,15 @@ from tests.rigs.stores import PostgresStore
 class _Overtaken(Driver):
     """Refunds the transfer after the caller's wait, just before the handler reads the transfer."""
 
-    saga: asyncio.Task[Driven] | None = None
+    def __init__(self, store: Store, ach: AchClient, owner: str) -> None:
+        super().__init__(store, ach, owner)
+        self.begun: list[asyncio.Task[Driven]] = []
 
     def start(self, transfer: Transfer) -> asyncio.Task[Driven]:
         """Begin a saga that outlasts its caller's wait."""
         self.transfer = transfer
-        self.saga = asyncio.create_task(self._never_end())
-        return self.saga
+        self.begun.append(asyncio.create_task(self._never_end()))
+        return self.begun[-1]
 
     async def _never_end(self) -> Driven:
         await asyncio.Event().wait()
@@ -101,6 +106,7 @@ async def deps(postgres: PostgresStore, tmp_path: Path) -> AsyncGenerator[Depend
         store.driver = _Overtaken(store, ach, "test/0")
         yield Dependencies(
             settings=_settings(answer_wait_s=0.0),
+            waits=WaitLimit(waits_max=10, per_customer_max=10),
             store=store,
             driver=store.driver,
             ach=ach,
@@ -110,8 +116,8 @@ async def deps(postgres: PostgresStore, tmp_path: Path) -> AsyncGenerator[Depend
             tokens=PageTokens.of({"page_token_key": "0" * 64}),
             webhook_secrets=cast("Any", None),
         )
-        if store.driver.saga is not None:
-            store.driver.saga.cancel()
+        for saga in store.driver.begun:
+            saga.cancel()
     await pool.close()
 
 
@@ -150,6 +156,41 @@ async def test_a_key_answered_with_success_stays_in_use_when_its_transfer_fails_
     with pytest.raises(IdempotencyKeyReused):
         await handlers.create_interbank_transfer(deps, replace(order, fingerprint=b"g" * 32))
     assert await bank.held(order.account_id) == (100_00, 3)
+
+
+async def test_beyond_the_limit_of_waiting_calls_the_answer_is_the_present_state(
+    deps: Dependencies, bank: LedgerBank
+) -> None:
+    holder = await bank.open_holder(100_00)
+    limit = WaitLimit(waits_max=1, per_customer_max=1)
+    patient = replace(deps, settings=_settings(answer_wait_s=3600.0), waits=limit)
+    order = order_of(holder)
+    first = asyncio.create_task(handlers.create_interbank_transfer(patient, order))
+
+    async def waits() -> bool:
+        with limit.place(holder.customer_id) as is_free:
+            return not is_free
+
+    try:
+        await until(waits, 20, "the first call waits")
+        async with asyncio.timeout(scaled_s(10)):
+            other = _transfer(await handlers.create_interbank_transfer(patient, order_of(holder)))
+            repeated = _transfer(await handlers.create_interbank_transfer(patient, order))
+            assert len(cast("_Overtaken", deps.driver).begun) == 2, "one of each transfer"
+            cancelled = await handlers.cancel_interbank_transfer(
+                patient, holder.customer_id, uuid.UUID(other.transfer_id)
+            )
+        assert (other.state, repeated.state) == (InterbankTransfer.State.DEBITED,) * 2
+        assert cancelled.state is State.CANCELLING
+        assert not first.done()
+    finally:
+        first.cancel()
+    again = await handlers.create_interbank_transfer(patient, order)
+    assert _transfer(again) == repeated
+
+
+def _transfer(response: bytes) -> InterbankTransfer:
+    return CreateInterbankTransferResponse.FromString(response).transfer
 
 
 class _Down:

@@ -17,6 +17,7 @@ from lab.simulator.services.places import NOWHERE
 from ops.waiting import scaled_s, until
 from services.chassis.batching import BatchLimits
 from services.chassis.page_tokens import PageTokens
+from services.chassis.wait_limit import WaitLimit
 from services.kernel.clock import utc_now
 from services.kernel.errors import AccountBusy
 from services.kernel.ids import new_id, shard_of
@@ -99,6 +100,7 @@ async def deps(postgres: PostgresStore, house: _House) -> AsyncGenerator[Depende
         fraud=friends,
         customers=friends,
         limits=Limits(transfer_max=100_00, unscored_max=100_00),
+        waits=WaitLimit(waits_max=10, per_customer_max=10),
         tokens=PageTokens.of({"page_token_key": "0" * 64}),
         webhook_secrets=cast("Any", None),
     )

@@ -13,6 +13,7 @@ from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
 
 from lab.simulator.services.places import NOWHERE
 from services.chassis.page_tokens import PageTokens
+from services.chassis.wait_limit import WaitLimit
 from services.kernel.money import Money
 from services.payments import errors, handlers
 from services.payments.checks import Limits
@@ -70,6 +71,7 @@ async def deps(postgres: PostgresStore) -> AsyncGenerator[Dependencies]:
             fraud=FraudClient(session, "token"),
             customers=cast("Any", _Owners()),
             limits=Limits(transfer_max=LIMIT, unscored_max=LIMIT),
+            waits=WaitLimit(waits_max=10, per_customer_max=10),
             tokens=PageTokens.of({"page_token_key": "0" * 64}),
             webhook_secrets=cast("Any", None),
         )

@@ -13,7 +13,9 @@ def test_literals_are_lua() -> None:
 
 
 def test_the_tables_know_both_spellings_and_skip_the_path() -> None:
-    rules = request_check.TokenRules(lifetime_s=900, skew_s=5, headers=("x-bp-subject",))
+    rules = request_check.TokenRules(
+        lifetime_s=900, skew_s=5, ahead_s=120, audiences=("bank",), headers=("x-bp-subject",)
+    )
     source = request_check.source(contracts.load(), rules)
     assert '["accountId"]={"accountId","string",false}' in source
     assert '["account_id"]={"accountId","string",false}' in source

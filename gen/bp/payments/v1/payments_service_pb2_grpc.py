@@ -69,7 +69,8 @@ class PaymentsServiceServicer:
     def CreateInterbankTransfer(self, request, context):
         """Debits an account and sends the money through the ACH network.
         Returns when the clearing house has accepted the transfer (SUBMITTED), or after five seconds
-        with the transfer's state at that time. If the clearing house could not accept it, the debit
+        with the transfer's state at that time. If 100 calls of the customer wait already, it may return
+        the state immediately. If the clearing house could not accept it, the debit
         is reversed and the call fails with 503 and RetryInfo (ACH_UNAVAILABLE).
         The failed transfer stays in the lists, and the customer gets a push message about it. A retry
         makes another transfer, with the same key or with a new one. If that fails too, the customer

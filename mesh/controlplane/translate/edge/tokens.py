@@ -41,10 +41,15 @@ def jwt_filter(edge: model.Edge) -> hcm.HttpFilter:
 
 
 def token_rules(issuer: model.TokenIssuer) -> TokenRules:
-    """Return the rules for the Lua code, which checks times again because Envoy's can overflow."""
+    """Return the rules for the Lua code, which checks more strictly than Envoy.
+
+    Envoy's arithmetic with times can overflow, and Envoy compares audiences loosely.
+    """
     return TokenRules(
         lifetime_s=_lifetime_s_max(issuer),
         skew_s=_SKEW_S,
+        ahead_s=_AHEAD_S,
+        audiences=issuer.audiences,
         headers=tuple(header for _, header in issuer.claim_headers),
     )
 
