@@ -167,10 +167,11 @@ MAY = {
 ELSEWHERE = {
     "EXECUTE ledger.held_accounts",
     "EXECUTE ledger.holders_of_accounts",
+    "EXECUTE outbox.set_asleep",
     "EXECUTE payments.decline",
     "EXECUTE payments.set_review_effect",
 }
-"""Executed by services/ledger/holds.py, and by the previous version of payments and transfers."""
+"""Executed by services/ledger/holds.py, and by the previous version of the services."""
 
 READS_ALL = "bp_judge"
 EXECUTED_BY_THE_JUDGE = {"EXECUTE ledger.check", "EXECUTE ledger.shard_of"}
