@@ -40,8 +40,8 @@ _NOTIFIES = "PreCommit_Notify"
 def is_notification_queue_full(error: BaseException) -> bool:
     """Return whether a transaction failed only because it notifies and the queue is full.
 
-    Any login can fill that queue, and the relay frees it. The error of a value that is too large has
-    the same class, but is permanent.
+    Any login can fill that queue, and the relay frees it. The error of a value that is too large
+    has the same class, but is permanent.
     """
     return isinstance(error, asyncpg.ProgramLimitExceededError) and (
         getattr(error, "server_source_function", None) == _NOTIFIES
