@@ -117,6 +117,8 @@ async def _create_databases(connection: asyncpg.Connection) -> None:
 
 async def _create_roles(connection: asyncpg.Connection, password_of: Callable[[str], str]) -> None:
     known = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
+    # A password is the parameter of a statement, and a server may log parameters.
+    await connection.execute("SET log_min_duration_statement = -1; SET log_statement = none")
     for role, databases in logins().items():
         # New sessions never see a role without its limits.
         async with connection.transaction():
