@@ -1,6 +1,7 @@
 """Who decides a review: the name that the reviewer gives, and the operating-system user.
 
-The name is only a claim. The user comes from the kernel, so it is recorded next to the name.
+The name is only a claim. The users of the login and of the process come from the kernel, so they
+are recorded next to the name.
 """
 
 import os
@@ -9,6 +10,8 @@ import unicodedata
 from pathlib import Path
 
 NAME_CHARS_MAX = 64
+OS_USER_BYTES_MAX = 128
+"""The size of the column `payments.review_decision.os_user`."""
 
 LOGIN = Path("/proc/self/loginuid")
 """The user id of the login, which su and sudo do not change."""
@@ -31,10 +34,21 @@ def checked_name(text: str) -> str:
 def os_user(login: Path = LOGIN) -> str:
     """Return the operating-system user who logged in, such as "eva (uid 1000)".
 
-    Without a login, as in a container, it is the user of this process. Environment variables are
-    not used, because any user can change them.
+    If the process runs as another user, as after su or sudo, the text names both: "eva (uid 1000)
+    running as root (uid 0)". Only the second is certain, because a process without a login can set
+    the login's user id once. Without a login, as in a container, it is the user of the process.
+    Environment variables are not used, because any user can change them.
     """
+    own = os.getuid()
     uid = _login_uid(login)
+    if uid in (own, _NO_LOGIN):
+        return _named(own)
+    both = f"{_named(uid)} running as {_named(own)}"
+    fits = len(both.encode()) <= OS_USER_BYTES_MAX
+    return both if fits else f"(uid {uid}) running as (uid {own})"
+
+
+def _named(uid: int) -> str:
     try:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
     except (KeyError, OverflowError):
@@ -43,7 +57,6 @@ def os_user(login: Path = LOGIN) -> str:
 
 def _login_uid(login: Path) -> int:
     try:
-        uid = int(login.read_text())
+        return int(login.read_text())
     except (OSError, ValueError):
-        return os.getuid()
-    return os.getuid() if uid == _NO_LOGIN else uid
+        return _NO_LOGIN

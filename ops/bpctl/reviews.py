@@ -53,7 +53,7 @@ Note = Annotated[str, typer.Option(help="The reason for the decision, for the re
 Reviewer = Annotated[
     str,
     typer.Option(
-        "--by", help="Your name; default: your operating-system user, which is recorded anyway."
+        "--by", help="Your name; default: the user who logged in, who is recorded anyway."
     ),
 ]
 

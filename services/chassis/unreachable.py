@@ -33,6 +33,21 @@ _UNREACHABLE_CODES = frozenset(
 )
 
 
+_NOTIFIES = "PreCommit_Notify"
+"""The function of PostgreSQL that finds the cluster's queue of notifications full at a commit."""
+
+
+def is_notification_queue_full(error: BaseException) -> bool:
+    """Return whether a transaction failed only because it notifies and the queue is full.
+
+    Any login can fill that queue, and the relay frees it. The error of a value that is too large
+    has the same class, but is permanent.
+    """
+    return isinstance(error, asyncpg.ProgramLimitExceededError) and (
+        getattr(error, "server_source_function", None) == _NOTIFIES
+    )
+
+
 def is_unreachable(error: BaseException) -> bool:
     """Return whether the error means that a store or another service is temporarily unreachable."""
     if isinstance(error, grpc.aio.AioRpcError):
@@ -40,4 +55,4 @@ def is_unreachable(error: BaseException) -> bool:
         overloaded = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         retriable = any(name == "retry-after" for name, _ in error.trailing_metadata() or ())
         return error.code() in _UNREACHABLE_CODES or (overloaded and retriable)
-    return isinstance(error, UNREACHABLE)
+    return isinstance(error, UNREACHABLE) or is_notification_queue_full(error)

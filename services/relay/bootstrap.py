@@ -8,6 +8,7 @@ import asyncpg
 from services.chassis import postgres
 from services.chassis.grpc_server import Server
 from services.chassis.kafka import AckedProducer
+from services.chassis.periodic import repeat
 from services.chassis.vault import Vault, open_vault
 from services.relay import metrics
 from services.relay.relay import Relay
@@ -40,7 +41,11 @@ async def main(settings: RelaySettings, stop: asyncio.Event) -> None:
     server = Server(settings, {})
     await server.start()
     relay = Relay(settings, connect, producer, measured)
-    tasks = [asyncio.create_task(step) for step in (relay.run(), upkeep.run(), vault.keep_alive())]
+    freeing = repeat(
+        "notifications", upkeep.free_notifications, settings.relay_free_notifications_s
+    )
+    steps = (relay.run(), upkeep.run(), freeing, vault.keep_alive())
+    tasks = [asyncio.create_task(step) for step in steps]
     stopped = asyncio.create_task(stop.wait())
     # A task ends only because of a defect: stop, so that the supervisor restarts us.
     ended, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)

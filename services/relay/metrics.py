@@ -32,6 +32,11 @@ class Metrics:
             "1 while this process is the active relay",
             registry=self.registry,
         )
+        self.notifications_used = Gauge(
+            "bp_notification_queue_usage_ratio",
+            "Part of the cluster's queue of notifications that is in use, from 0 to 1",
+            registry=self.registry,
+        )
         self.published = Counter(
             "bp_outbox_published", "Events published", ["topic"], registry=self.registry
         )

@@ -31,11 +31,14 @@ class Relay:
         connect: Callable[[], Awaitable[asyncpg.Connection]],
         producer: AckedProducer,
         metrics: Metrics,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """`pause` waits this many seconds between two reads of an empty queue."""
         self._settings = settings
         self._connect = connect
         self._producer = producer
         self._metrics = metrics
+        self._wait = pause
         self._paused_topics: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -52,39 +55,29 @@ class Relay:
         connection = await self._connect()
         try:
             queue = OutboxQueue(connection)
-            # PostgreSQL sends no notification when the session of the leader ends.
+            # PostgreSQL does not report that the session of the leader has ended.
             while not await queue.try_lead():  # noqa: ASYNC110
                 await asyncio.sleep(self._settings.relay_lead_poll_ms / 1000)
             self._metrics.leading.set(1)
             log.info("relay.leading")
-            await queue.listen()
-            await queue.set_asleep(False)
             await self._drain_for_ever(queue)
         finally:
             # Terminate, not close: the server may be down, and leadership ends with the socket.
             connection.terminate()
 
     async def _drain_for_ever(self, queue: OutboxQueue) -> None:
-        asleep = False
         empty_since = time.monotonic()
         while True:
             if await self.relay_batch(queue):
                 empty_since = time.monotonic()
-                if asleep:
-                    asleep = False
-                    await queue.set_asleep(False)
                 await asyncio.sleep(self._settings.relay_gather_ms / 1000)
                 continue
-            idle_ms = (time.monotonic() - empty_since) * 1000
-            if not asleep and idle_ms >= self._settings.relay_asleep_after_ms:
-                asleep = True
-                await queue.set_asleep(True)
-                # Check once more: an event may have been written before writers saw the flag.
-                continue
+            empty_ms = (time.monotonic() - empty_since) * 1000
+            asleep = empty_ms >= self._settings.relay_asleep_after_ms
             pause_ms = (
                 self._settings.relay_poll_asleep_ms if asleep else self._settings.relay_poll_ms
             )
-            await queue.pause(pause_ms / 1000)
+            await self._wait(pause_ms / 1000)
 
     async def relay_batch(self, queue: OutboxQueue) -> bool:
         """Relay the oldest events of the queue; return False if none was published or parked."""

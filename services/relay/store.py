@@ -1,10 +1,9 @@
-"""The queue of the active relay, over the connection that also holds its leadership and listens.
+"""The queue of the active relay, over the connection that also holds its leadership.
 
 A relay that loses this connection also loses leadership and can no longer mark events. So two
 relays never mark events at the same time.
 """
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from services.chassis.kafka import Receipt
 from services.chassis.postgres import load_queries
 
 QUERIES_FILE = Path(__file__).parent / "sql" / "queries.sql"
-CHANNEL = "outbox"
 
 
 class OutboxQueue:
@@ -24,25 +22,10 @@ class OutboxQueue:
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
         self._queries = load_queries(QUERIES_FILE)
-        self._noticed = asyncio.Event()
 
     async def try_lead(self) -> bool:
         """Become the active relay until the connection ends; False if another relay is active."""
         return bool(await self._connection.fetchval(self._queries.try_lead))
-
-    async def listen(self) -> None:
-        """Let notifications from writers end a `pause`."""
-        await self._connection.add_listener(CHANNEL, lambda *_: self._noticed.set())
-
-    async def pause(self, seconds: float) -> None:
-        """Wait for a notification, at most `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._noticed.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._noticed.clear()
 
     async def next_batch(self, rows_max: int, except_topics: Sequence[str]) -> list[Any]:
         """Return the oldest events, without those of `except_topics`."""
@@ -60,7 +43,3 @@ class OutboxQueue:
     async def park(self, row_id: int, reason: str) -> None:
         """Move an event that can never be published to the table of parked events."""
         await self._connection.execute(self._queries.park, row_id, reason)
-
-    async def set_asleep(self, asleep: bool) -> None:
-        """Set whether writers must send a notification."""
-        await self._connection.execute(self._queries.set_asleep, asleep)

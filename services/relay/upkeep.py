@@ -20,6 +20,9 @@ PARTITIONS_EVERY = 240
 ROLL_UP_ROWS_MAX = 50_000
 """The largest number of amounts that one statement folds."""
 
+NOTIFICATIONS_HELD = 0.1
+"""A session prevents PostgreSQL from freeing the queue of notifications if more of it is in use."""
+
 log = structlog.get_logger()
 
 
@@ -55,6 +58,16 @@ class Upkeep:
         self._metrics.parked.set(parked)
         if parked or oldest_age_s > self._every_s:
             log.warning("outbox.behind", waiting=waiting, age_s=oldest_age_s, parked=parked)
+
+    async def free_notifications(self) -> None:
+        """Free the cluster's queue of notifications of all that its listeners have read.
+
+        Any login may fill this queue. Once it is full, PostgreSQL frees it only when asked.
+        """
+        used: float = await self._pool.fetchval(self._queries.free_notifications)
+        self._metrics.notifications_used.set(used)
+        if used > NOTIFICATIONS_HELD:
+            log.warning("notifications.held", used=used)
 
     async def roll_up(self) -> None:
         """Fold internal amounts into their checkpoints until few are left."""

@@ -7,7 +7,7 @@ import random
 import secrets
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import asyncpg
@@ -28,6 +28,8 @@ from services.chassis import postgres as chassis_postgres
 from services.chassis.postgres import Database, connect, open_pool
 
 PASSWORD = secrets.token_hex(16)
+SMALL_QUEUE = ("-c", "max_notify_queue_pages=64")
+"""Half a megabyte for notifications instead of eight gigabytes, so that a test can fill it."""
 STATEMENT_S = 30.0
 """A statement may take as long as a test may: a slow host must not hit the product's limit."""
 
@@ -119,7 +121,9 @@ async def postgres_store(folder: Path) -> AsyncGenerator[PostgresStore]:
     home = Home(folder)
     home.create()
     part = Postgres(home, _free_port(), PASSWORD)
-    async with _running(part.node(), home) as runner:
+    spec = part.node()
+    assert isinstance(spec, ProcessSpec), "tests start stores of their own"
+    async with _running(replace(spec, command=(*spec.command, *SMALL_QUEUE)), home) as runner:
         await databases.provision(part.server, lambda _role: PASSWORD)
         await migrations.migrate(part.server, home.logs, run_program)
         yield PostgresStore(part, runner)

@@ -1,8 +1,10 @@
 """Decides which relay is the leader, and when it sees a committed event of the outbox.
 
-In PostgreSQL the leader is the session that `outbox.leader` names, and LISTEN wakes it.
+In PostgreSQL the leader is the session that `outbox.leader` names. The relay polls; here an event
+ends its pause, so that an idle day does not cost a million polls.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +19,7 @@ _SEEN = 97
 
 
 class RelayLeader:
-    """The role of active relay, and the notifications that wake the active relay."""
+    """The role of active relay, and the events that end a pause of the active relay."""
 
     def __init__(self, context: Context, committed: Callable[[Row], None]) -> None:
         """`committed` is called with each event before any relay can see it."""
@@ -36,15 +38,15 @@ class RelayLeader:
             delay_s = randomness.between(0.001, 0.5, _SEEN, 0)
             self._context.loop.call_later(delay_s, self._seen, row["id"])
         else:
-            self._notify()
+            self._end_pause()
 
     def _seen(self, number: int) -> None:
         self.unseen.discard(number)
-        self._notify()
+        self._end_pause()
 
-    def _notify(self) -> None:
-        if self._holder is not None and self._holder.hears is not None:
-            self._holder.hears()
+    def _end_pause(self) -> None:
+        if self._holder is not None:
+            self._holder.noticed.set()
 
     def take(self, connection: "RelayConnection") -> bool:
         """Give a connection the role if it is free. Return whether the connection has it."""
@@ -64,15 +66,21 @@ class RelayLeader:
 
 
 class RelayConnection(Pool):
-    """A relay's only connection, which listens and can lead until it closes."""
+    """A relay's only connection, which can lead until it closes."""
 
     def __init__(
-        self, context: Context, schema: Schema, process: Process, leader: RelayLeader
+        self,
+        context: Context,
+        schema: Schema,
+        process: Process,
+        leader: RelayLeader,
+        noticed: asyncio.Event,
     ) -> None:
+        """`noticed` is set at each event that the leader can see."""
         super().__init__(context, schema, process)
         self._leader = leader
         self.process = process
-        self.hears: Callable[..., None] | None = None
+        self.noticed = noticed
 
     async def fetchval(self, statement: str, *args: Any) -> Any:
         """Execute as the pool does, but decide `try_lead` for this connection."""
@@ -80,10 +88,6 @@ class RelayConnection(Pool):
         if self._handlers[statement].__name__ == "try_lead":
             return self._leader.take(self)
         return found
-
-    async def add_listener(self, _channel: str, callback: Callable[..., None]) -> None:
-        """Call back at each notification."""
-        self.hears = callback
 
     def terminate(self) -> None:
         """Close the connection and free the role."""

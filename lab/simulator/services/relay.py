@@ -1,5 +1,6 @@
 """The relay, wired as in `services/relay/bootstrap.py`."""
 
+import asyncio
 from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
@@ -52,13 +53,23 @@ class Relays:
     def start(self, process: Process, _number: int) -> dict[str, Method]:
         """Run a relay."""
         context = self._context
+        noticed = asyncio.Event()
 
         async def connect() -> Any:
             if not process.runs():
                 await process.gate()
-            return RelayConnection(context, self._schema, process, self._leader)
+            return RelayConnection(context, self._schema, process, self._leader, noticed)
+
+        async def pause(seconds: float) -> None:
+            try:
+                async with asyncio.timeout(seconds):
+                    await noticed.wait()
+            except TimeoutError:
+                return
+            finally:
+                noticed.clear()
 
         producer = cast(Any, Producer(context, self._broker, self._published, process))
-        relay = Relay(_settings(), connect, producer, Metrics())
+        relay = Relay(_settings(), connect, producer, Metrics(), pause)
         context.watch(process, relay.run())
         return {}

@@ -91,13 +91,13 @@ class Outbox:
         self._database.put(self.parked, number, self._database.drop(self.waiting, number))
         return []
 
-    def set_asleep(self, _asleep: bool) -> Sequence[Any]:
-        """Do nothing: `ports/relay_leader.py` always wakes the relay."""
-        return []
-
     def backlog(self) -> Sequence[Any]:
         """Return the relay's backlog."""
         return [{"waiting": len(self.waiting), "oldest_age_s": 0.0, "parked": len(self.parked)}]
+
+    def free_notifications(self) -> Sequence[Any]:
+        """Return that nothing of the queue of notifications is in use."""
+        return [{"used": 0.0}]
 
     def drop_published(self) -> Sequence[Any]:
         """Drop nothing: no simulated world lasts for 60 days."""

@@ -16,6 +16,7 @@ from services.chassis.kafka.client import (
     client_logger,
     producer_settings,
 )
+from services.chassis.unreachable import is_notification_queue_full
 from services.contracts.topics import DEAD_LETTER_SUFFIX
 
 RECORD_BYTES_MAX = 900_000
@@ -48,7 +49,7 @@ def is_down(error: Exception) -> bool:
             asyncpg.ProgramLimitExceededError,
             asyncpg.PLPGSQLError,
         )
-        return not isinstance(error, blamed)
+        return not isinstance(error, blamed) or is_notification_queue_full(error)
     return isinstance(
         error, DependencyDown | OSError | TimeoutError | asyncpg.InterfaceError | KafkaException
     )

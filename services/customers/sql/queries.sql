@@ -61,7 +61,8 @@ WHERE account_id = ANY ($1::uuid[])
 -- name: apply_positions
 -- Applies absolute balances, each account once; a row with a higher position stays. Sorted, so
 -- that two consumers cannot deadlock. One notification per batch wakes callers that wait for a
--- balance.
+-- balance. While the queue of notifications is nearly full, it is omitted, so that a login that
+-- fills the queue cannot stop the balances; callers that wait then get a timeout and retry.
 WITH applied AS (
     INSERT INTO customers.balance AS b (account_id, currency, balance, position)
     SELECT account_id, currency, balance, position
@@ -73,6 +74,7 @@ WITH applied AS (
     WHERE b.position < excluded.position
     RETURNING b.account_id
 )
-SELECT count(*), pg_notify('customers_balance', '')
+SELECT count(*),
+    CASE WHEN pg_notification_queue_usage() < 0.5 THEN pg_notify('customers_balance', '') END
 FROM applied
 HAVING count(*) > 0

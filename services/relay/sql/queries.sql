@@ -15,10 +15,6 @@ SELECT outbox.mark_published($1, $2, $3)
 -- Moves an event that can never be published to the parked events.
 SELECT outbox.park($1, $2)
 
--- name: set_asleep
--- Sets whether writers must send a notification.
-SELECT outbox.set_asleep($1)
-
 -- name: backlog
 -- How many events wait or are parked, and the age of the oldest.
 SELECT waiting, oldest_age_s, parked FROM outbox.backlog()
@@ -34,6 +30,11 @@ SELECT outbox.ensure_partitions()
 -- name: roll_up
 -- Folds internal amounts into their checkpoints; returns how many it folded.
 SELECT ledger.roll_up($1)
+
+-- name: free_notifications
+-- The part of the cluster's queue of notifications that is in use. PostgreSQL frees what all
+-- listeners have read when it computes this.
+SELECT pg_notification_queue_usage()
 
 -- name: drop_published
 -- Drops published events after their retention period; returns how many months it dropped.

@@ -120,8 +120,7 @@ CREATE INDEX published_by_subject ON ONLY outbox.published USING btree (subject)
 
 GRANT SELECT ON TABLE outbox.published TO bp_judge;
 
--- Whether the relay waits for a notice. One row, unlogged: after a crash it is gone, which reads as
--- asleep and costs a few notices, never an event.
+-- Whether a relay of the previous version waits for a notice. One row, unlogged.
 CREATE UNLOGGED TABLE outbox.relay_state (
     only_row boolean DEFAULT true NOT NULL,
     asleep boolean NOT NULL,

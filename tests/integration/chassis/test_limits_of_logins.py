@@ -70,6 +70,9 @@ async def test_a_session_without_settings_has_the_timeouts_of_its_login(
     )
     names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
     try:
+        temp_kb = await connection.fetchval(
+            "SELECT setting::integer FROM pg_settings WHERE name = 'temp_file_limit'"
+        )
         found = [
             await connection.fetchval(
                 "SELECT setting::integer / 1000 FROM pg_settings WHERE name = $1", name
@@ -81,3 +84,4 @@ async def test_a_session_without_settings_has_the_timeouts_of_its_login(
     limits = databases.LIMITS[login]
     statement_s = limits.statement_timeout_s
     assert found == [statement_s, statement_s, limits.idle_in_transaction_s]
+    assert temp_kb == limits.temp_files_mb * 1024

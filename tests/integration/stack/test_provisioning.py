@@ -96,10 +96,17 @@ async def test_a_role_cannot_connect_to_the_database_of_another(
         await asyncpg.connect(stack_postgres.dsn("bp_audit", "bp_payments"))
 
 
+A_TABLE_THAT_THE_JUDGE_READS = """
+SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema$|public$)'
+    AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') LIMIT 1
+"""
+
+
 async def test_the_judge_reads_every_database_and_writes_none(stack_postgres: RunningStack) -> None:
     for database in ("bp_write", "bp_customers", "bp_notifications", "bp_audit"):
         connection = await asyncpg.connect(stack_postgres.dsn(database, "bp_judge"))
-        assert await connection.fetchval("SELECT count(*) FROM pg_stat_statements") >= 0
+        assert await connection.fetchval(A_TABLE_THAT_THE_JUDGE_READS) is not None
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute("CREATE TABLE public.mine (id int)")
         await connection.close()

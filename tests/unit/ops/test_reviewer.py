@@ -41,10 +41,32 @@ def test_the_user_is_the_one_who_logged_in_whatever_the_environment_says(
     assert reviewer.os_user(login) == _named(os.getuid()), "no file: the process's own user"
     login.write_text(f"{2**32 - 1}")
     assert reviewer.os_user(login) == _named(os.getuid()), "nobody logged in"
-    login.write_text("0")
-    assert reviewer.os_user(login) == _named(0), "the login, also after su or sudo"
+    login.write_text(f"{os.getuid()}")
+    assert reviewer.os_user(login) == _named(os.getuid()), "the same user"
+
+
+def test_a_login_that_is_not_the_user_of_the_process_is_recorded_with_that_user(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Any process without a login can write a user id of its choice into loginuid, once."""
+    login = tmp_path / "loginuid"
     login.write_text("4000000001")
-    assert reviewer.os_user(login) == "(uid 4000000001)", "a user without a name"
+    own = _named(os.getuid())
+    assert reviewer.os_user(login) == f"(uid 4000000001) running as {own}"
+    monkeypatch.setattr(os, "getuid", lambda: 4000000002)
+    login.write_text("0")
+    assert reviewer.os_user(login) == f"{_named(0)} running as (uid 4000000002)"
+
+
+def test_the_users_of_a_review_fit_into_their_column(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    long = pwd.struct_passwd(("ñ" * 60, "x", 1, 1, "", "/", "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _uid: long)
+    monkeypatch.setattr(os, "getuid", lambda: 1001)
+    login = tmp_path / "loginuid"
+    login.write_text("1000")
+    assert reviewer.os_user(login) == "(uid 1000) running as (uid 1001)"
 
 
 def _named(uid: int) -> str:

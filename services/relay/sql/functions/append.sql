@@ -1,7 +1,7 @@
 -- Writes an event in addition to the change that caused it. Call it in the transaction of that
--- change, after the row that `key` names is locked. It notifies the relay only while the relay
--- sleeps: NOTIFY takes a lock of the whole cluster until commit and would make commits wait for
--- each other.
+-- change, after the row that `key` names is locked. It does not notify the relay, which polls:
+-- NOTIFY takes a lock of the whole cluster until commit, and the commit fails while the cluster's
+-- queue of notifications is full, which any login can cause.
 CREATE OR REPLACE FUNCTION outbox.append(
     topic text, key uuid, event_id uuid, event_type text, subject uuid, payload bytea,
     traceparent text DEFAULT NULL, positions ledger.posted[] DEFAULT '{}'
@@ -22,8 +22,5 @@ BEGIN
     VALUES (append.topic, append.key, append.event_id, append.event_type, append.subject,
         append.payload, append.traceparent, coalesce(append.positions, '{}'))
     RETURNING id INTO drawn;
-    IF (SELECT coalesce(bool_and(asleep), true) FROM outbox.relay_state) THEN
-        PERFORM pg_notify('outbox', '');
-    END IF;
     RETURN drawn;
 END $$;

@@ -18,7 +18,4 @@ BEGIN
     SELECT append_group.topic, d.key, d.event_id, d.event_type, d.subject, d.payload,
         d.traceparent, coalesce(d.positions, '{}')
     FROM unnest(drafts) d;
-    IF FOUND AND (SELECT coalesce(bool_and(asleep), true) FROM outbox.relay_state) THEN
-        PERFORM pg_notify('outbox', '');
-    END IF;
 END $$;

@@ -1,4 +1,4 @@
--- Records whether the relay waits for a notification (true) or polls (false).
+-- Records whether the relay sleeps. Only a relay of the previous version calls it.
 CREATE OR REPLACE FUNCTION outbox.set_asleep(asleep boolean) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
