@@ -10,8 +10,10 @@ import unicodedata
 from pathlib import Path
 
 NAME_CHARS_MAX = 64
+NAME_BYTES_MAX = 128
+NOTE_BYTES_MAX = 2000
 OS_USER_BYTES_MAX = 128
-"""The size of the column `payments.review_decision.os_user`."""
+"""Limits of the table `payments.review_decision`, in UTF-8."""
 
 LOGIN = Path("/proc/self/loginuid")
 """The user id of the login, which su and sudo do not change."""
@@ -28,7 +30,25 @@ def checked_name(text: str) -> str:
         raise ValueError(
             f"A reviewer's name has 1 to {NAME_CHARS_MAX} letters, digits, spaces and . , ' - _ @"
         )
+    if len(name.encode()) > NAME_BYTES_MAX:
+        raise ValueError(f"A reviewer's name has at most {NAME_BYTES_MAX} bytes in UTF-8")
     return name
+
+
+def checked_note(text: str) -> str:
+    """Return the note without surrounding spaces; raise ValueError if it cannot be recorded."""
+    note = text.strip()
+    if not note:
+        raise ValueError("The note is empty. Give the reason for the decision")
+    if "\0" in note:
+        raise ValueError("The note contains a NUL character")
+    try:
+        size = len(note.encode())
+    except UnicodeEncodeError:
+        raise ValueError("The note is not UTF-8 text") from None
+    if size > NOTE_BYTES_MAX:
+        raise ValueError(f"The note has {size} bytes in UTF-8. At most {NOTE_BYTES_MAX} are stored")
+    return note
 
 
 def os_user(login: Path = LOGIN) -> str:

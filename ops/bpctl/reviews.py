@@ -110,9 +110,11 @@ def _decide(transfer: str, decision: str, by: str, note: str) -> None:
         name = reviewer.checked_name(by or os_user.partition(" (")[0])
     except ValueError as error:
         connections.fail(f"{error}. Give it with --by.")
-    if not note.strip():
-        connections.fail("The note is empty. Give the reason for the decision.")
-    effect = asyncio.run(_record(transfer_id, decision, name, note.strip(), os_user))
+    try:
+        reason = reviewer.checked_note(note)
+    except ValueError as error:
+        connections.fail(f"{error}.")
+    effect = asyncio.run(_record(transfer_id, decision, name, reason, os_user))
     if effect is None:
         connections.fail(f"{transfer} is not in review. See `bpctl reviews list`.")
     told = EFFECTS[effect].format(transfer_id=transfer_id)

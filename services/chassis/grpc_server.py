@@ -16,7 +16,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services import contracts
-from services.chassis import boundary, telemetry
+from services.chassis import boundary, telemetry, uncaught
 from services.chassis.settings import ServiceSettings
 from services.contracts import Audience, MethodContract
 
@@ -99,6 +99,7 @@ async def _serve_until_stopped(
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    uncaught.log_errors_of(loop)
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     await main(settings, stop)
@@ -107,8 +108,12 @@ async def _serve_until_stopped(
 def run(
     settings: ServiceSettings, main: Callable[[ServiceSettings, asyncio.Event], Awaitable[None]]
 ) -> None:
-    """Run a service's main coroutine on uvloop until SIGTERM; `main` returns when `stop` is set."""
+    """Run a service's main coroutine on uvloop until SIGTERM; `main` returns when `stop` is set.
+
+    An error of `main` is logged, and the process ends with exit code 1.
+    """
     telemetry.configure(settings.service, settings.slot, settings.log_level)
+    uncaught.log_uncaught()
     # Objects made at start live as long as the process, so no collection needs to scan them.
     gc.collect()
     gc.freeze()

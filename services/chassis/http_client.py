@@ -1,5 +1,6 @@
 """HTTP to partners, through the sidecar's Unix socket: it adds TLS, retries and breakers."""
 
+import re
 from typing import Any
 
 import aiohttp
@@ -17,6 +18,8 @@ ANSWER_BYTES_MAX = 64 * 1024
 TOTAL_S = 40.0
 """Longer than the sidecar's longest timeout for a partner (30 s), and shorter than the shortest
 lease under which a worker asks a partner (45 s)."""
+
+_PLAIN = re.compile(r"[\x20-\x7e]{1,255}")
 
 log = structlog.get_logger()
 
@@ -61,6 +64,14 @@ def json_of(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
+
+
+def plain(value: object) -> str:
+    """Return a state, a code or an id of a partner: 1 to 255 printable ASCII characters.
+
+    Any other value, of any type, is "". So only short texts are stored or logged.
+    """
+    return value if isinstance(value, str) and _PLAIN.fullmatch(value) else ""
 
 
 def log_unexpected_answer(partner: str, call: str, status: int) -> None:

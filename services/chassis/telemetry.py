@@ -1,7 +1,7 @@
 """Structured logs in the field names of ECS, one JSON object a line, without personal data.
 
 Services log ids and reasons, never a request or a customer's data. A protobuf message that reaches
-a log line is replaced by its name. PostgreSQL's description of a refused row is cut from
+a log line is replaced by its name. PostgreSQL's description of a refused row is cut from texts and
 tracebacks.
 """
 
@@ -16,8 +16,14 @@ from google.protobuf.message import Message
 
 _LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
 
-_DETAIL = re.compile(r"\nDETAIL:  .*?(?=\nHINT:|\n\n(?:The above|During handling)|\Z)", re.DOTALL)
-"""The DETAIL of a PostgreSQL error in a traceback, over any number of lines."""
+_DETAIL = re.compile(
+    r"\n(?P<edge>(?: *(?P<group>\|) )?)DETAIL:  .*?"
+    r"(?=\n(?P=edge)HINT:|\n(?P=edge)\n(?P=edge)(?:The above|During handling)"
+    r"|(?(group)\n *\+-|\Z)|\Z)",
+    re.DOTALL,
+)
+"""The DETAIL of a PostgreSQL error in a text, over any number of lines. In an exception group, each
+line of an error has the group's margin, and a line "+---" ends the error."""
 
 
 def _to_ecs(_logger: object, method: str, event: structlog.typing.EventDict) -> str:
@@ -39,8 +45,9 @@ def _without_rows(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """Remove PostgreSQL's description of a refused row: the row is a customer's."""
-    if isinstance(traceback := event.get("exception"), str):
-        event["exception"] = _DETAIL.sub("", traceback)
+    for field, value in event.items():
+        if isinstance(value, str) and "DETAIL:" in value:
+            event[field] = _DETAIL.sub("", value)
     return event
 
 
@@ -67,9 +74,18 @@ def bind_request(request_id: str, traceparent: str) -> None:
 
 def configure(service: str, slot: str, level: str) -> None:
     """Send the process's logs to standard output; called once, when the process starts."""
+
+    def process(
+        _logger: object, _method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        # Not a context variable, which other threads do not have.
+        event.update({"service.name": service, "service.node.name": slot})
+        return event
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            process,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _without_rows,
@@ -80,4 +96,3 @@ def configure(service: str, slot: str, level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(**{"service.name": service, "service.node.name": slot})

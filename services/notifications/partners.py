@@ -15,7 +15,12 @@ import orjson
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from services.chassis.http_client import log_no_answer, log_unexpected_answer, read_answer
+from services.chassis.http_client import (
+    log_no_answer,
+    log_unexpected_answer,
+    plain,
+    read_answer,
+)
 from services.notifications.state import Attempt, Outcome, Push
 
 TOKEN_URL = "http://oauth2.googleapis.com/token"  # noqa: S105 - an address; the sidecar adds TLS
@@ -43,7 +48,10 @@ FOR_GOOD = {"INVALID_ARGUMENT", "SENDER_ID_MISMATCH"}
 
 
 class TokenRefused(Exception):
-    """Google's token endpoint returned no token; every push is postponed until it does."""
+    """Google's token endpoint returned no token; every push is postponed until it does.
+
+    The text is the status and the code of the answer.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class _Token:
 def _granted(status: int, body: bytes) -> _Token:
     """Return the token of an answer; raise TokenRefused, and ValueError for a malformed 200."""
     if status != 200:
-        raise TokenRefused(f"{status}: {body[:300].decode(errors='replace')}")
+        raise TokenRefused(f"{status} {_error_code(body)}".strip())
     granted = _object(body)
     expires = granted.get("expires_in")
     if not isinstance(expires, int | float | str):
@@ -129,7 +137,7 @@ class PushClient:
         except (TimeoutError, aiohttp.ClientError, OSError, TokenRefused, ValueError) as error:
             if not isinstance(error, TokenRefused | ValueError):
                 log_no_answer(PARTNER, "send", error)
-            return Attempt(push, Outcome.POSTPONED, f"{type(error).__name__}: {error}"[:300])
+            return Attempt(push, Outcome.POSTPONED, _detail(error))
 
     async def _send(self, push: Push) -> Attempt:
         body = orjson.dumps(message(push))
@@ -173,10 +181,17 @@ def message(push: Push) -> dict[str, Any]:
     }
 
 
+def _detail(error: Exception) -> str:
+    """Return an error's class, with the answer to a request for a token. The texts of other errors
+    may contain the partner's answer."""
+    name = type(error).__name__
+    return f"{name}: {error}" if isinstance(error, TokenRefused) else name
+
+
 def understood(push: Push, status: int, headers: Mapping[str, str], body: bytes) -> Attempt:
     """Return what an answer means for the delivery; raise ValueError for a malformed 200."""
     if status == 200:
-        return Attempt(push, Outcome.TAKEN, _text(_object(body), "name"))
+        return Attempt(push, Outcome.TAKEN, plain(_text(_object(body), "name")))
     code = _error_code(body)
     detail = f"{status} {code}".strip()
     if code == "UNREGISTERED":
@@ -205,12 +220,13 @@ def _text(fields: dict[str, Any], name: str) -> str:
 
 
 def _error_code(body: bytes) -> str:
-    """Return FCM's errorCode, or else the status of Google's error model; "" when the answer is not
-    from FCM, for example from a proxy."""
+    """Return FCM's errorCode, the status of Google's error model or the error of OAuth 2.0 (RFC
+    6749, 5.2); "" when the answer is not Google's, for example from a proxy."""
     try:
         error = orjson.loads(body)["error"]
+        if isinstance(error, str):
+            return plain(error)
         found = [one["errorCode"] for one in error.get("details", ()) if "errorCode" in one]
-        codes = (code for code in (*found, error.get("status")) if isinstance(code, str) and code)
-        return next(codes, "")
+        return next(filter(None, map(plain, (*found, error.get("status")))), "")
     except (ValueError, KeyError, TypeError, AttributeError):
         return ""

@@ -107,6 +107,7 @@ class Attempt:
     push: Push
     outcome: Outcome
     detail: str = ""
+    """A status, a code or an id: printable ASCII, never the text of an answer."""
     retry_after_s: float = 0.0
     """The wait that the channel asked for; 0 if it asked for none."""
 
@@ -163,7 +164,6 @@ def settled(attempt: Attempt, now: datetime, retries: Retries) -> Settled:
         state=state,
         next_attempt_time=next_time,
         deliver_time=now if state is State.DELIVERED else None,
-        # The channel chose this text, and PostgreSQL stores no NUL.
-        detail=attempt.detail.replace("\0", ""),
+        detail=attempt.detail,
         device_gone=outcome is Outcome.DEVICE_GONE,
     )

@@ -9,13 +9,14 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from services.chassis.kafka.client import Place
@@ -23,6 +24,16 @@ from services.contracts.topics import Topic
 from services.kernel.clock import utc_now
 
 TIMEOUT_S = 10.0
+"""How long Kafka may take to answer, over all attempts."""
+ATTEMPT_S = 2.0
+"""How long one attempt may take. A thread cannot be cancelled while it waits for an answer."""
+PAUSE_S = 0.1
+"""Time between two attempts."""
+
+_OUTAGE = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
+"""Errors of the connection. Each partition would have the same error, after the same wait."""
+
+Answer = TypeVar("Answer")
 
 log = structlog.get_logger()
 
@@ -59,7 +70,8 @@ class Trimmer:
         """Delete settled records; return each changed partition with its new first offset.
 
         `limits` has the end of the deletable records, by partition; other partitions then keep
-        everything. Raises ConnectionError when Kafka cannot be reached.
+        everything. Raises ConnectionError when Kafka cannot be reached. After a cancellation, the
+        thread that asks Kafka ends within ATTEMPT_S.
         """
         ending = threading.Event()
         before = utc_now() - self._margin
@@ -78,7 +90,7 @@ class Trimmer:
         ending: threading.Event,
     ) -> dict[Place, int]:
         changed: dict[Place, int] = {}
-        reader = _Reader(self._bootstrap, before)
+        reader = _Reader(self._bootstrap, before, ending)
         try:
             for topic in topics:
                 for number in reader.partitions(topic) if limits is None else limits:
@@ -89,9 +101,9 @@ class Trimmer:
                         changed[topic.name, number] = end
         finally:
             reader.close()
-        if changed:
-            told = [f"{topic}/{number}@{end}" for (topic, number), end in changed.items()]
-            log.info("kafka.topics_trimmed", first_offsets=told)
+            if changed:
+                told = [f"{topic}/{number}@{end}" for (topic, number), end in changed.items()]
+                log.info("kafka.topics_trimmed", first_offsets=told)
         return changed
 
     def _trimmed(
@@ -99,13 +111,16 @@ class Trimmer:
     ) -> int | None:
         """Delete settled records of one partition; return its new first offset, None if unchanged.
 
-        If Kafka cannot delete in a partition, only that partition waits for the next round.
+        If Kafka cannot delete in a partition, only that partition waits for the next round. An
+        outage of Kafka raises.
         """
         try:
             end = reader.reach(topic, number, limit).deletable()
             if end is not None:
                 reader.delete(TopicPartition(topic.name, number, end))
         except KafkaException as error:
+            if _is_outage(error):
+                raise
             log.warning(
                 "kafka.trimming_waits", topic=topic.name, partition=number, error=str(error)
             )
@@ -119,8 +134,9 @@ class _Reader:
     Without a subscription, a client is not a member of its group.
     """
 
-    def __init__(self, bootstrap: str, before: datetime) -> None:
+    def __init__(self, bootstrap: str, before: datetime, ending: threading.Event) -> None:
         self._bootstrap = bootstrap
+        self._ending = ending
         self._before_ms = int(before.timestamp() * 1000)
         self._clients: dict[str, Consumer] = {}
         self._own = f"trimming-{uuid.uuid4()}"
@@ -133,7 +149,8 @@ class _Reader:
 
     def partitions(self, topic: Topic) -> list[int]:
         """Return the numbers of a topic's partitions; none if Kafka does not have the topic."""
-        known = self._client(self._own).list_topics(topic.name, timeout=TIMEOUT_S).topics
+        client = self._client(self._own)
+        known = self._answer(lambda s: client.list_topics(topic.name, timeout=s)).topics
         return sorted(known[topic.name].partitions)
 
     def reach(self, topic: Topic, number: int, limit: int | None) -> Reach:
@@ -141,7 +158,8 @@ class _Reader:
         place = TopicPartition(topic.name, number)
         # Read the groups' offsets before the end; otherwise they could seem to be past it.
         read = {group: self._committed(group, place) for group in topic.reader_groups}
-        low, high = self._client(self._own).get_watermark_offsets(place, timeout=TIMEOUT_S)
+        client = self._client(self._own)
+        low, high = self._answer(lambda s: client.get_watermark_offsets(place, timeout=s))
         aged = self._aged(topic.name, number, high)
         for group, offset in read.items():
             if offset > high:
@@ -159,7 +177,21 @@ class _Reader:
         if self._admin is None:
             self._admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 3})
         for future in self._admin.delete_records([place], request_timeout=TIMEOUT_S).values():
+            self._answer(lambda s, future=future: wait([future], s).done or _time_out())
             future.result()
+
+    def _answer(self, ask: Callable[[float], Answer]) -> Answer:
+        """Return Kafka's answer; `ask` takes the time of one attempt.
+
+        Raises the error of the last attempt after TIMEOUT_S, or at once when the caller has left.
+        """
+        end = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                return ask(ATTEMPT_S)
+            except KafkaException as error:
+                if not _is_outage(error) or time.monotonic() >= end or self._ending.wait(PAUSE_S):
+                    raise
 
     def _client(self, group: str) -> Consumer:
         if group not in self._clients:
@@ -177,7 +209,8 @@ class _Reader:
 
     def _aged(self, topic: str, number: int, high: int) -> int:
         since = TopicPartition(topic, number, self._before_ms)
-        (younger,) = self._client(self._own).offsets_for_times([since], timeout=TIMEOUT_S)
+        client = self._client(self._own)
+        (younger,) = self._answer(lambda s: client.offsets_for_times([since], timeout=s))
         # Kafka answers with a negative offset when no record is younger.
         return high if _sound(younger) < 0 else younger.offset
 
@@ -187,7 +220,8 @@ class _Reader:
         The broker also forgets the offsets of a group without members after some time. The group
         then starts again at the first record.
         """
-        (committed,) = self._client(group).committed([place], timeout=TIMEOUT_S)
+        client = self._client(group)
+        (committed,) = self._answer(lambda s: client.committed([place], timeout=s))
         return max(_sound(committed), 0)
 
     def _tell_unread(self, group: str, topic: str, number: int, offset: int) -> None:
@@ -209,7 +243,7 @@ class _Reader:
         client = self._client(self._own)
         client.assign([place])
         try:
-            for message in client.consume(1, TIMEOUT_S):
+            for message in self._answer(lambda s: client.consume(1, s) or _time_out()):
                 if message.error() is None:
                     yield message.timestamp()[1]
         finally:
@@ -221,3 +255,12 @@ def _sound(answer: TopicPartition) -> int:
     if answer.error is not None:
         raise KafkaException(answer.error)
     return answer.offset
+
+
+def _is_outage(error: KafkaException) -> bool:
+    return error.args[0].code() in _OUTAGE
+
+
+def _time_out() -> NoReturn:
+    """Raise the error of an answer that did not arrive in time."""
+    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))

@@ -5,7 +5,6 @@ answer of the clearing house itself is NO_ANSWER, never a failure.
 """
 
 import asyncio
-import re
 import time
 from typing import Any
 
@@ -17,6 +16,7 @@ from services.chassis.http_client import (
     json_of,
     log_no_answer,
     log_unexpected_answer,
+    plain,
     read_answer,
 )
 from services.nacha import return_code
@@ -34,9 +34,6 @@ _REFUSALS = frozenset({400, 422})
 """Statuses with which the clearing house refuses a request for its form or its content. Not 408,
 409, 425, 429 (they depend on the moment) and 401, 403, 404 (they concern the caller or the
 path)."""
-
-_PLAIN = re.compile(r"[\x20-\x7e]{1,255}")
-"""The form of a trace number and of an error's code."""
 
 _NO_ANSWER = Answer(Outcome.NO_ANSWER)
 REASONS = {
@@ -151,24 +148,18 @@ def _logged(call: str, status: int, answer: Answer) -> Answer:
     return answer
 
 
-def _text(answer: dict[str, Any], name: str) -> str:
-    """Return a field's text; "" if it cannot be a state, a trace number or a code."""
-    value = answer.get(name)
-    return value if isinstance(value, str) and _PLAIN.fullmatch(value) else ""
-
-
 def _error(answer: dict[str, Any]) -> str:
     error = answer.get("error")
-    return _text(error, "code") if isinstance(error, dict) else ""
+    return plain(error.get("code")) if isinstance(error, dict) else ""
 
 
 def _trace(answer: dict[str, Any]) -> str:
-    return _text(answer, "achTraceNumber")
+    return plain(answer.get("achTraceNumber"))
 
 
 def _return_code(answer: dict[str, Any]) -> str:
     """Return the return code; "" for a malformed one, since the transfer is returned anyway."""
-    code = _text(answer, "returnReasonCode")
+    code = plain(answer.get("returnReasonCode"))
     return code if return_code.is_valid(code) else ""
 
 
@@ -202,20 +193,20 @@ def queried(status: int, answer: dict[str, Any]) -> Answer:
     trace = _trace(answer)
     if status == 404 and _error(answer) == "NOT_FOUND":
         return Answer(Outcome.NOT_FOUND)
-    if status == 200 and _text(answer, "state") == "CANCELLED":
+    if status == 200 and plain(answer.get("state")) == "CANCELLED":
         return Answer(Outcome.RECALLED)
-    rejected = _text(answer, "rejectCode") if _text(answer, "state") == "REJECTED" else ""
+    rejected = plain(answer.get("rejectCode")) if plain(answer.get("state")) == "REJECTED" else ""
     if status == 200 and rejected:
         return Answer(Outcome.REFUSED, reason=_reason(rejected))
     if status == 200 and trace:
-        outcome = _ENDED.get(_text(answer, "state"), Outcome.ACCEPTED)
+        outcome = _ENDED.get(plain(answer.get("state")), Outcome.ACCEPTED)
         return Answer(outcome, trace, return_code=_return_code(answer))
     return _NO_ANSWER
 
 
 def recalled(status: int, answer: dict[str, Any]) -> Answer:
     """Read the answer to a recall. TOO_LATE may lack a trace number; a query asks for it later."""
-    if status == 200 and _text(answer, "state") == "CANCELLED":
+    if status == 200 and plain(answer.get("state")) == "CANCELLED":
         return Answer(Outcome.RECALLED)
     if status == 409 and _error(answer) == "TOO_LATE":
         return Answer(Outcome.TOO_LATE, _trace(answer))

@@ -108,6 +108,9 @@ ALTER TABLE payments.ach_notice ENABLE ROW LEVEL SECURITY;
 CREATE POLICY keep ON payments.ach_notice FOR INSERT WITH CHECK ((state = ANY (ARRAY['KEPT'::text,
     'CONFLICT'::text])));
 
+CREATE POLICY keep_again ON payments.ach_notice FOR UPDATE USING ((state = 'CONFLICT'::text)) WITH
+    CHECK ((state = 'CONFLICT'::text));
+
 CREATE POLICY read ON payments.ach_notice FOR SELECT USING (true);
 
 GRANT SELECT ON TABLE payments.ach_notice TO bp_judge;

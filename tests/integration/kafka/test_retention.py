@@ -129,9 +129,3 @@ async def test_the_marker_of_a_transaction_is_no_unread_record(
     with capture_logs() as logs:
         assert await Trimmer(kafka.bootstrap, MARGIN).trim([topic]) == {(topic.name, 0): 3}
     assert not [line for line in logs if line["event"] == UNREAD]
-
-
-async def test_a_broker_that_is_down_is_an_outage(topic: Topic) -> None:
-    nobody = Trimmer("127.0.0.1:1", MARGIN)
-    with pytest.raises(ConnectionError):
-        await nobody.trim([topic])

@@ -13,6 +13,7 @@ from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from services.chassis.batching import DEFAULT_BATCH_LIMITS
 from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
+from services.kernel.errors import AccountBusy
 from services.kernel.ids import new_id, shard_of
 from services.payments import mapping
 from services.payments import store as store_module
@@ -132,6 +133,27 @@ async def test_one_order_that_cannot_be_recorded_fails_no_other_of_its_batch(
     )
     assert results[0::2] == [True, True]
     assert isinstance(results[1], asyncpg.InvalidParameterValueError)
+
+
+async def test_a_customer_whose_row_is_held_fails_no_other_order_of_the_batch(
+    store: Store, bank: LedgerBank
+) -> None:
+    held, *others = [await bank.open_holder(100_00) for _ in range(5)]
+    await _record(store.declines, order_of(held), "FRAUD_DECLINED")
+    write = await bank.superuser("bp_write")
+    async with write.transaction():
+        await write.execute(
+            "SELECT FROM payments.declines_of_hour WHERE customer_id = $1 FOR UPDATE",
+            held.customer_id,
+        )
+        orders = [order_of(one) for one in (held, *others, held)]
+        results = await asyncio.gather(
+            *(_record(store.declines, one, "FRAUD_DECLINED") for one in orders),
+            return_exceptions=True,
+        )
+    assert results[1:-1] == [True] * len(others)
+    assert [type(one) for one in (results[0], results[-1])] == [AccountBusy] * 2
+    assert await _record(store.declines, orders[0], "FRAUD_DECLINED"), "the row is free again"
 
 
 async def test_orders_beyond_the_limit_of_an_hour_are_counted_in_one_event(

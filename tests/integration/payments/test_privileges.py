@@ -58,13 +58,25 @@ async def test_statements_of_the_previous_version_change_no_notice_and_no_check(
         done = [
             await connection.execute("DELETE FROM payments.late_return_check"),
             await connection.execute("UPDATE payments.late_return_check SET due_time = now()"),
-            await connection.execute("UPDATE payments.ach_notice SET state = 'CONFLICT'"),
+            await connection.execute(
+                "UPDATE payments.ach_notice SET state = 'CONFLICT' WHERE state = 'KEPT'"
+            ),
         ]
         keep = (
             "INSERT INTO payments.ach_notice (notice_id, type, trace_number, return_code, state)"
             " VALUES (uuidv7()::text, 'transfer.unknown', '', '', $1) ON CONFLICT DO NOTHING"
         )
         kept = await connection.execute(keep, "KEPT")
+        again = (
+            "INSERT INTO payments.ach_notice (notice_id, type, trace_number, return_code, state)"
+            " VALUES ('query/1/conflict', 'transfer.unknown', '', '', 'CONFLICT')"
+            " ON CONFLICT (notice_id) DO UPDATE SET receive_time = clock_timestamp()"
+        )
+        twice = [await connection.execute(again) for _ in range(2)]
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(
+                "UPDATE payments.ach_notice SET state = 'KEPT' WHERE state = 'CONFLICT'"
+            )
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(keep, "APPLIED")
     finally:
@@ -74,6 +86,7 @@ async def test_statements_of_the_previous_version_change_no_notice_and_no_check(
             "DELETE FROM payments.ach_notice WHERE type = 'transfer.unknown'"
         )
     assert [*done, kept] == ["DELETE 0", "UPDATE 0", "UPDATE 0", "INSERT 0 1"]
+    assert twice == ["INSERT 0 1"] * 2, "a contradiction that is found again"
 
 
 @pytest.mark.parametrize("schema", ["payments", "transfers", "ledger", "outbox"])

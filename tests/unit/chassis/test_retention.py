@@ -1,8 +1,15 @@
-"""The lowest of four bounds decides up to where the records of a partition are deleted."""
+"""The lowest of four bounds decides up to where the records of a partition are deleted, and an
+outage of Kafka ends the round."""
+
+import asyncio
+from datetime import timedelta
 
 import pytest
 
+from ops.waiting import scaled_s
+from services.chassis.kafka import Trimmer, retention
 from services.chassis.kafka.retention import Reach
+from services.contracts.topics import Topic
 
 
 @pytest.mark.parametrize(
@@ -22,3 +29,34 @@ from services.chassis.kafka.retention import Reach
 )
 def test_the_earliest_bound_decides(reach: Reach, end: int | None) -> None:
     assert reach.deletable() == end
+
+
+TOPIC = Topic("kept", 12, ("fast", "slow"))
+NOBODY = "127.0.0.1:1"
+ALL = dict.fromkeys(range(TOPIC.partitions), 5)
+
+
+@pytest.mark.parametrize("limits", [None, ALL])
+async def test_an_outage_ends_the_round_at_the_first_partition(
+    monkeypatch: pytest.MonkeyPatch, limits: dict[int, int] | None
+) -> None:
+    """The caller then retries within seconds. Otherwise each partition would wait for Kafka, and
+    the caller would wait an hour for the next round."""
+    monkeypatch.setattr(retention, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(retention, "ATTEMPT_S", 0.1)
+    with pytest.raises(ConnectionError):
+        await Trimmer(NOBODY, timedelta()).trim([TOPIC], limits)
+
+
+async def test_a_thread_whose_caller_was_cancelled_stops_asking(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that stops waits for its threads."""
+    monkeypatch.setattr(retention, "TIMEOUT_S", 3600.0)
+    monkeypatch.setattr(retention, "ATTEMPT_S", 0.1)
+    trimming = asyncio.create_task(Trimmer(NOBODY, timedelta()).trim([TOPIC], ALL))
+    await asyncio.wait([trimming], timeout=scaled_s(0.3))
+    trimming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trimming
+    await asyncio.get_running_loop().shutdown_default_executor()

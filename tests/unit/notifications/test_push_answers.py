@@ -4,9 +4,10 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+import orjson
 import pytest
 
-from services.notifications.partners import understood
+from services.notifications.partners import TokenRefused, _detail, _granted, understood
 from services.notifications.state import Outcome, Push
 
 DEEP = b"[" * 1010 + b"]" * 1010
@@ -45,3 +46,30 @@ def test_a_push_with_an_unreadable_error_is_sent_again(error: bytes) -> None:
 def test_a_push_that_was_taken_under_an_unreadable_name_is_no_success() -> None:
     with pytest.raises(ValueError, match="without name"):
         understood(PUSH, 200, NO_HEADERS, b'{"name":' + DEEP + b"}")
+
+
+@pytest.mark.parametrize("code", ["Bo Rivera\n", "x" * 60_000, "NUL\0", "N\u00fa\u00f1ez"])
+@pytest.mark.parametrize("field", ["errorCode", "status", "oauth"])
+def test_only_a_short_plain_code_of_an_answer_is_stored(field: str, code: str) -> None:
+    error: object = {"errorCode": {"details": [{"errorCode": code}]}, "oauth": code}.get(
+        field, {"status": code}
+    )
+    body = orjson.dumps({"error": error, "message": "Bo Rivera"})
+    assert understood(PUSH, 503, NO_HEADERS, body).detail == "503"
+    with pytest.raises(TokenRefused, match=r"^400$"):
+        _granted(400, body)
+
+
+def test_a_long_name_of_a_push_that_was_taken_is_not_stored() -> None:
+    attempt = understood(PUSH, 200, NO_HEADERS, orjson.dumps({"name": "x" * 60_000}))
+    assert (attempt.outcome, attempt.detail) == (Outcome.TAKEN, "")
+
+
+def test_a_refused_token_has_the_code_of_oauth_and_no_other_text_of_the_answer() -> None:
+    body = b'{"error":"invalid_grant","assertion":"eyJhbGciOiJSUzI1NiJ9.secret"}'
+    with pytest.raises(TokenRefused) as refused:
+        _granted(400, body)
+    assert _detail(refused.value) == "TokenRefused: 400 invalid_grant"
+    with pytest.raises(ValueError, match="secret") as unreadable:
+        _granted(200, b'{"access_token":"secret","expires_in":"secret"}')
+    assert _detail(unreadable.value) == "ValueError"

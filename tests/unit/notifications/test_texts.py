@@ -168,8 +168,3 @@ def test_a_channel_that_asks_for_ages_is_tried_again_the_next_day(asked: str) ->
 def test_a_success_without_a_name_is_no_answer(body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - of orjson or of ours
         understood(push(), 200, {}, body)
-
-
-def test_any_error_text_of_the_channel_can_be_stored() -> None:
-    attempt = understood(push(), 200, {}, orjson.dumps({"name": "projects/p\0"}))
-    assert settled(attempt, NOW, RETRIES).detail == "projects/p"

@@ -32,6 +32,19 @@ def test_a_text_that_names_nobody_is_refused(text: str) -> None:
         reviewer.checked_name(text)
 
 
+def test_a_name_has_at_most_as_many_bytes_as_the_table_allows() -> None:
+    assert reviewer.checked_name("\u540d" * 42)
+    with pytest.raises(ValueError, match="128 bytes"):
+        reviewer.checked_name("\u540d" * 43)
+
+
+def test_a_note_has_at_most_as_many_bytes_as_the_table_allows() -> None:
+    assert reviewer.checked_note(" " + "\u00f1" * 1000 + " ") == "\u00f1" * 1000
+    for note in ("\u00f1" * 1001, "a\0b", "\udcff", "  "):
+        with pytest.raises(ValueError, match="The note"):
+            reviewer.checked_note(note)
+
+
 def test_the_user_is_the_one_who_logged_in_whatever_the_environment_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,0 +1,64 @@
+"""Sends the errors that no code catches to the process's log.
+
+Python prints them on standard error, with PostgreSQL's description of a refused row. The log leaves
+that out, see `telemetry`.
+"""
+
+import asyncio
+import logging
+import sys
+import threading
+from types import TracebackType
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger()
+
+
+def log_uncaught() -> None:
+    """Log the errors that end the process, a thread or a finaliser, and libraries' own lines.
+
+    Called once, when the process starts. The exit code of a process that an error ends remains 1.
+    """
+    sys.excepthook = _process_failed
+    threading.excepthook = _thread_failed
+    sys.unraisablehook = _finaliser_failed
+    logging.basicConfig(level=logging.WARNING, handlers=[_LibraryLines()], force=True)
+
+
+def log_errors_of(loop: asyncio.AbstractEventLoop) -> None:
+    """Log the errors of callbacks and of tasks whose result no code reads."""
+    loop.set_exception_handler(_loop_failed)
+
+
+def _process_failed(
+    _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
+) -> None:
+    log.error("process.failed", exc_info=error)
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
+        name = failed.thread.name if failed.thread else ""
+        log.error("thread.failed", thread=name, exc_info=failed.exc_value)
+
+
+def _finaliser_failed(failed: "sys.UnraisableHookArgs") -> None:
+    log.error("finaliser.failed", detail=failed.err_msg or "", exc_info=failed.exc_value)
+
+
+def _loop_failed(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an error of the event loop. Its other details show the arguments of calls, so they are
+    left out."""
+    log.error("event_loop.error", detail=context["message"], exc_info=context.get("exception"))
+
+
+class _LibraryLines(logging.Handler):
+    """Log lines of libraries that use Python's own logging."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the line with its level, its logger and its traceback."""
+        level = min(record.levelno, logging.ERROR)
+        trace = {"exc_info": record.exc_info} if record.exc_info else {}
+        log.log(level, "library.line", logger=record.name, detail=record.getMessage(), **trace)

@@ -1,0 +1,74 @@
+"""Where the errors go that no code of a service catches: to its log, without customers' data."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+REPO = Path(__file__).parents[3]
+
+SERVICE = """
+import asyncio, gc, threading
+from types import SimpleNamespace
+import asyncpg
+from services.chassis import grpc_server
+
+def refused(where):
+    error = asyncpg.CheckViolationError("refused " + where)
+    error.detail = "Failing row contains (7, Bo Rivera, rent\\n\\nsecond line of the memo)."
+    error.hint = "Look up the rule."
+    return error
+
+def fail(where):
+    raise refused(where)
+
+class Dying:
+    def __del__(self):
+        fail("in a finaliser")
+
+async def failing(where):
+    fail(where)
+
+async def main(settings, stop):
+    thread = threading.Thread(target=fail, args=["in a thread"])
+    thread.start()
+    thread.join()
+    Dying()
+    asyncio.get_running_loop().call_soon(fail, "in a callback")
+    lost = asyncio.create_task(failing("in a lost task"))
+    await asyncio.wait([lost])
+    del lost
+    gc.collect()
+    async with asyncio.TaskGroup() as jobs:
+        jobs.create_task(failing("in a job"))
+
+grpc_server.run(SimpleNamespace(service="payments", slot="1", log_level="INFO"), main)
+"""
+
+
+def test_an_error_that_nothing_catches_is_in_the_log_without_the_row() -> None:
+    """PostgreSQL's DETAIL has a customer's row, and Python itself prints it on stderr."""
+    ended = subprocess.run(
+        [sys.executable, "-c", SERVICE],
+        cwd=REPO,
+        env={"PYTHONPATH": f"{REPO}:{REPO / 'gen'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (1, "")
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [line["message"] for line in lines] == [
+        "thread.failed",
+        "finaliser.failed",
+        "event_loop.error",
+        "event_loop.error",
+        "process.failed",
+    ]
+    places = ("in a thread", "in a finaliser", "in a callback", "in a lost task", "in a job")
+    for line, place in zip(lines, places, strict=True):
+        assert f"CheckViolationError: refused {place}" in line["exception"]
+        assert "Look up the rule." in line["exception"]
+        assert line["service.name"] == "payments"
+    for private in ("Bo Rivera", "second line"):
+        assert private not in ended.stdout
