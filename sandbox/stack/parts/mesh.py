@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mesh.controlplane.drain import DRAIN_OPTIONS
+from mesh.controlplane.ingest.endpoints import CONNECTIONS_MAX
 from ops.provision.roster import GATEWAY, SERVICES, Service, present
 from ops.waiting import scaled_s
 from sandbox.stack import packages
@@ -39,6 +41,7 @@ issuer is back. Meanwhile it serves the partners, which need no token, so it is 
 nor given up."""
 LISTENS_WITHIN_S = 60.0
 """A gateway that does not listen by then is restarted: another program had taken its port."""
+OPEN_FILES_MAX = 20_000
 RENDER_INPUTS = ("mesh", "gateway", "gen", "services/contracts", "services/kernel")
 
 
@@ -100,6 +103,7 @@ class Mesh:
             "certs_dir": str(self.home.certs),
             "webhook_ca": str(self.partners.authority_file(WEBHOOK_CLIENTS)),
             "credentials": self.partners.credential_files(),
+            "connections_max": connections_max(),
         }
 
     def _service(self, service: Service) -> dict[str, Any]:
@@ -192,12 +196,27 @@ class Mesh:
 
     def _command(self, name: str) -> tuple[str, ...]:
         bootstrap = self.home.envoy / name / "bootstrap.json"
+        files_max = open_files_max()
         return (
+            # The limit of this process may be lower than what the user may have.
+            *("prlimit", f"--nofile={files_max}:{files_max}"),
             *(str(ENVOY), "-c", str(bootstrap), "--concurrency", "1"),
             # No shared memory, so that it cannot collide with another Envoy of this machine.
             *("--disable-hot-restart", "--log-level", "warning"),
             *DRAIN_OPTIONS,
         )
+
+
+def open_files_max() -> int:
+    """Return how many files and connections a process of this user may have open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES_MAX)
+
+
+def connections_max() -> int:
+    """Return how many connections a proxy accepts: at most half of its open files, because it also
+    needs files for connections to servers, configuration and certificates."""
+    return min(CONNECTIONS_MAX, open_files_max() // 2)
 
 
 async def _counted(admin_socket: Path, stat: str) -> int:

@@ -1,12 +1,16 @@
-"""A proxy whose port another user's program took comes back when the port is free."""
+"""Other users' programs may take the port of a proxy or flood it; the proxy recovers."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import socket
 from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -22,18 +26,26 @@ from sandbox.stack.supervisor.runner import Runner
 from tests.rigs.host_speed import waited_out_s
 from tests.rigs.mesh.proxies import Rig
 
+OPEN_FILES = 400
+
 
 @pytest.fixture(scope="module")
-async def mesh() -> AsyncGenerator[Mesh]:
-    """The stack's mesh with the certificates and the rendered proxies of a test."""
+async def rig() -> AsyncGenerator[Rig]:
+    """Certificates and rendered proxies of a home."""
     rig = Rig()
+    yield rig
+    await rig.close()
+
+
+@pytest.fixture(scope="module")
+def mesh(rig: Rig) -> Mesh:
+    """The stack's mesh in that home."""
     home = Home(rig.home)
     home.create()
     chosen = {"gateway": rig.gateway_port, "payments-mtls": rig.mtls["payments"]}
     (home.conf / "ports.json").write_text(json.dumps(chosen))
     ports = Ports(home.conf / "ports.json")
-    yield Mesh(home, ports, Partners(home, ports, load_or_make(home.secrets)))
-    await rig.close()
+    return Mesh(home, ports, Partners(home, ports, load_or_make(home.secrets)))
 
 
 @pytest.mark.parametrize(
@@ -111,3 +123,31 @@ async def test_a_gateway_that_crashes_while_it_waits_for_keys_is_started_again(m
         await until(another, 20, "another gateway listens")
     finally:
         await runner.stop()
+
+
+async def test_a_flood_of_connections_leaves_the_gateway_open_files(
+    mesh: Mesh, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: Envoy ran out of open files before its limit of connections and used all CPU."""
+    monkeypatch.setattr("resource.getrlimit", lambda _: (OPEN_FILES, OPEN_FILES))
+    rig.places["connections_max"] = mesh.endpoints()["connections_max"]
+    rig.render()
+    runner = Runner(mesh.gateway(), mesh.home.logs / "gateway.log")
+    await runner.start()
+    with ExitStack() as flood:
+        try:
+            await until(lambda: _listens(runner, rig.gateway_port), 20, "the gateway listens")
+            for _ in range(OPEN_FILES + 50):
+                address = ("127.0.0.1", rig.gateway_port)
+                flood.enter_context(socket.create_connection(address))
+
+            async def refused() -> bool:
+                counts = await rig.stats("gateway", "downstream_global_cx_overflow")
+                return sum(counts.values()) >= OPEN_FILES // 2 + 50
+
+            await until(refused, 20, "connections above the limit are refused")
+            limit = Path(f"/proc/{runner.pid}/limits").read_text()
+            assert re.search(rf"^Max open files +{OPEN_FILES} +{OPEN_FILES} ", limit, re.M)
+            assert len(os.listdir(f"/proc/{runner.pid}/fd")) < OPEN_FILES
+        finally:
+            await runner.stop()
