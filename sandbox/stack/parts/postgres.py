@@ -10,6 +10,7 @@ because a program that runs as that user could place one there.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import stat
@@ -165,7 +166,19 @@ class Postgres:
             os.chown(self.data, *owner)
 
     def _user(self) -> OsUser | None:
-        return launch.unprivileged_user((self.data, BIN))
+        return launch.unprivileged_user((self.data, BIN), (BIN / "postgres", BIN / "initdb"))
+
+    def warning(self) -> str:
+        """Return what the closed folders above its files mean; empty if there are none."""
+        user = None if self.external_host else self._user()
+        if user is None or not user.capability:
+            return ""
+        access = "read" if user.capability == launch.READ_SEARCH else "read and change"
+        folders = shlex.join(map(str, launch.closed_folders((self.data, BIN))))
+        return (
+            f"PostgreSQL can {access} every file of this machine, because other users cannot enter"
+            f" {folders}: run `chmod o+x {folders}`, or move the repository or BP_HOME"
+        )
 
     async def _init(self, user: OsUser | None) -> None:
         shutil.rmtree(self.data, ignore_errors=True)

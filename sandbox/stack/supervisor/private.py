@@ -71,6 +71,15 @@ def require_own(path: Path) -> None:
         raise PermissionError(f"{path} is a link; remove it or move BP_HOME")
 
 
+def is_own_folder(path: Path) -> bool:
+    """Return whether a path is a folder of this user, and no link."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
 def narrow(path: Path, mode: int = FOLDER_MODE) -> None:
     """Remove the rights that `mode` lacks. A link, another user's file and a shared folder such as
     /tmp are not changed."""
