@@ -169,6 +169,8 @@ class Workload:
     """The Unix socket of the admin page, which can stop the proxy. Only its user can open it."""
     rotating: frozenset[str]
     """Names of the secrets that are renewed while the proxy runs."""
+    connections_max: int
+    """The connections that the proxy accepts."""
 
 
 @dataclass(frozen=True, slots=True)

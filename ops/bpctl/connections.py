@@ -46,11 +46,14 @@ def home() -> Path:
 
 
 def addresses() -> dict[str, str]:
-    """Return BP_HOME/endpoints.json; exit with code 3 when the stack was never started."""
-    file = home() / ENDPOINTS
-    if not file.exists():
+    """Return BP_HOME/endpoints.json; exit with code 3 when the stack was never started, or when it
+    belongs to another user."""
+    try:
+        return json.loads((home() / ENDPOINTS).read_text())
+    except FileNotFoundError:
         fail(f"The bank was never started in {home()}. Run `make up`.", 3)
-    return json.loads(file.read_text())
+    except PermissionError:
+        fail(f"The bank in {home()} belongs to another user. Run bpctl as that user.", 3)
 
 
 def require_running() -> None:

@@ -29,6 +29,15 @@ def main(arguments: list[str]) -> int:
     """Parse and run one command; return the exit code."""
     options = _parser().parse_args(arguments)
     home = home_from_environment()
+    try:
+        return _run(home, options)
+    except PermissionError as error:
+        print(error, file=sys.stderr)
+        return 3
+
+
+def _run(home: Home, options: argparse.Namespace) -> int:
+    home.require_access()
     match options.command:
         case "up":
             return up(home, options.part)
@@ -69,7 +78,17 @@ def up(home: Home, names: list[str]) -> int:
         return 1
     report = memory.write_report(home, time.monotonic() - begun if started else None)
     progress.show_summary(home, report)
+    _show_warning(home)
     return 0
+
+
+def _show_warning(home: Home) -> None:
+    from sandbox.stack.parts.postgres import PORT, Postgres
+    from sandbox.stack.settings import StackSettings
+
+    warning = Postgres(home, PORT, "").warning()
+    if warning and not StackSettings().postgres_address:
+        print(f"  warning: {warning}")
 
 
 def ensure(home: Home, names: list[str]) -> control.Answer:

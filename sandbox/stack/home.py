@@ -1,7 +1,8 @@
 """The paths where a running stack keeps its state.
 
 `Home` defines every path under BP_HOME. The kernel limits Unix socket paths to 107 bytes, so the
-run directory of a deep BP_HOME is in /tmp, and BP_HOME/run is a link to it.
+run directory of a deep BP_HOME is in /tmp, and BP_HOME/run is a link to it. Anybody can create a
+folder of any name in /tmp, so a run directory that another user made is replaced by a new one.
 
 Other users of the machine can neither list nor read anything. They can only pass through three
 folders (0711), because PostgreSQL runs as another user when the bank runs as root. A folder is
@@ -10,6 +11,7 @@ refused if it is a link or belongs to another user, who could read and replace i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -35,6 +37,9 @@ class Home:
         direct = self.root / "run"
         if len(str(direct)) <= RUN_DIR_CHARS_MAX:
             return direct
+        # The link is in a folder that only this user can change.
+        if direct.is_symlink():
+            return direct.readlink()
         digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:10]
         return Path(tempfile.gettempdir()) / f"bp-{os.getuid()}-{digest}"
 
@@ -118,6 +123,17 @@ class Home:
         """The processes of the last supervisor, so that the next one can stop its orphans."""
         return self.run / "pids.json"
 
+    def require_access(self) -> None:
+        """Raise PermissionError if this user may not use the home; root may use any."""
+        try:
+            owners = {0, self.root.stat().st_uid}
+        except FileNotFoundError:
+            return
+        except PermissionError:
+            owners = {0}
+        if os.geteuid() not in owners:
+            raise PermissionError(f"{self.root} belongs to another user; run this as that user")
+
     def create(self) -> None:
         """Create missing directories; remove access that earlier versions gave to other users."""
         self.create_folders()
@@ -160,18 +176,30 @@ class Home:
 
     def remove_run(self) -> None:
         """Remove a run directory in /tmp once nothing runs; the next start creates it again."""
-        link = self.root / "run"
-        if self.run != link:
-            link.unlink(missing_ok=True)
-            shutil.rmtree(self.run, ignore_errors=True)
+        link, run = self.root / "run", self.run
+        if link.is_symlink():
+            link.unlink()
+            shutil.rmtree(run, ignore_errors=True)
 
     def _create_run(self) -> None:
+        link = self.root / "run"
+        if self.run != link:
+            self._link_run(link)
         self.run.mkdir(mode=private.FOLDER_MODE, exist_ok=True)
         private.require_own(self.run)
         private.folder(self.run, private.PASSABLE_MODE)
-        link = self.root / "run"
-        if self.run != link and not link.is_symlink():
-            link.symlink_to(self.run)
+
+    def _link_run(self, link: Path) -> None:
+        """Make the run directory and the link to it, under a new name if another user has it, or if
+        the folder above it is gone."""
+        run = self.run
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            run.mkdir(mode=private.FOLDER_MODE)
+        if not private.is_own_folder(run):
+            run = Path(tempfile.mkdtemp(prefix=f"bp-{os.getuid()}-"))
+            link.unlink(missing_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(run)
 
 
 def home_from_environment() -> Home:

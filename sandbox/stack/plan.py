@@ -19,7 +19,7 @@ from sandbox.stack.parts.kafka import Kafka
 from sandbox.stack.parts.mesh import Mesh
 from sandbox.stack.parts.openbao import OpenBao
 from sandbox.stack.parts.partners import Partners
-from sandbox.stack.parts.postgres import Postgres
+from sandbox.stack.parts.postgres import PORT, Postgres
 from sandbox.stack.parts.services import Services, python_path
 from sandbox.stack.parts.valkey import Valkey
 from sandbox.stack.ports import Ports
@@ -67,7 +67,7 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
         settings=settings,
         ports=ports,
         credentials=made,
-        postgres=_postgres(home, ports, made, settings.postgres_address),
+        postgres=_postgres(home, made, settings.postgres_address),
         kafka=Kafka(
             home,
             ports.get("kafka"),
@@ -84,9 +84,9 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
     )
 
 
-def _postgres(home: Home, ports: Ports, made: credentials.Credentials, address: str) -> Postgres:
+def _postgres(home: Home, made: credentials.Credentials, address: str) -> Postgres:
     if not address:
-        return Postgres(home, ports.get("postgres"), made.postgres_superuser)
+        return Postgres(home, PORT, made.postgres_superuser)
     host, _, port = address.rpartition(":")
     return Postgres(home, int(port), made.postgres_superuser, host)
 

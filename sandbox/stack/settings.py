@@ -37,8 +37,8 @@ class StackSettings(BaseSettings):
     """How long payments waits for a notice before it asks the clearing house; 0: its default."""
 
     postgres_address: str = ""
-    """host:port of a PostgreSQL to use instead of a local one; superuser `postgres`, password in
-    BP_HOME/secrets/seed.json under `postgres_superuser`."""
+    """host:port of a PostgreSQL to use instead of a local one, or the socket's folder:port.
+    Superuser `postgres`, password in BP_HOME/secrets/seed.json under `postgres_superuser`."""
 
     openbao_addr: str = ""
     """http(s)://host:port of an unsealed OpenBao or Vault; needs `openbao_token_file`."""

@@ -19,7 +19,7 @@ from ops.waiting import scaled_s
 from sandbox.stack.home import Home
 from sandbox.stack.parts import kafka as kafka_part
 from sandbox.stack.parts.openbao import OpenBao
-from sandbox.stack.parts.postgres import Postgres
+from sandbox.stack.parts.postgres import PORT, Postgres
 from sandbox.stack.ports import is_free
 from sandbox.stack.supervisor.launch import run_program
 from sandbox.stack.supervisor.nodes import Node, ProcessSpec
@@ -120,7 +120,7 @@ async def postgres_store(folder: Path) -> AsyncGenerator[PostgresStore]:
     """Run PostgreSQL with the bank's databases, roles and migrations."""
     home = Home(folder)
     home.create()
-    part = Postgres(home, _free_port(), PASSWORD)
+    part = Postgres(home, PORT, PASSWORD)
     spec = part.node()
     assert isinstance(spec, ProcessSpec), "tests start stores of their own"
     async with _running(replace(spec, command=(*spec.command, *SMALL_QUEUE)), home) as runner:

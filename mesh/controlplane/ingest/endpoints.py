@@ -1,7 +1,7 @@
 """Reads the endpoints file, which the stack writes: the addresses of all processes.
 
 On a cluster Kubernetes provides the addresses; on one machine this JSON file lists them. The file
-contains only addresses and paths, never policy.
+contains only addresses, paths and the limit of the machine, never policy.
 """
 
 import json
@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mesh.controlplane.ingest.faults import ConfigFault
 
+CONNECTIONS_MAX = 8_000
+"""The connections that a proxy accepts on a machine that allows it twice as many open files."""
 HostPort = Annotated[str, Field(pattern=r"^[0-9a-z.\-]+:[0-9]{1,5}$")]
 
 
@@ -62,6 +64,9 @@ class Endpoints(_Strict):
     server's certificate."""
     credentials: dict[str, Credential]
     """By the credentialName of a DestinationRule."""
+    connections_max: Annotated[int, Field(ge=1)] = CONNECTIONS_MAX
+    """The connections that each proxy accepts. It must be well below the machine's limit of open
+    files: a proxy that has no file left for a new connection uses all CPU and accepts none."""
 
 
 def read(path: Path) -> Endpoints:

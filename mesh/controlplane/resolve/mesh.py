@@ -236,4 +236,5 @@ def _workload(name: str, inputs: Inputs, admin: Path) -> model.Workload:
         authority=authority(inputs.endpoints, name),
         admin_socket=admin,
         rotating=frozenset({name}),
+        connections_max=inputs.endpoints.connections_max,
     )

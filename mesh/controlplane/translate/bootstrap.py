@@ -10,7 +10,6 @@ from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections 
 from mesh.controlplane import model
 from mesh.controlplane.translate.parts import packed, unix
 
-_CONNECTIONS_MAX = 20_000
 _ADMIN_MODE = 0o600
 
 
@@ -26,14 +25,14 @@ def bootstrap_of(
         dynamic_resources=bootstrap.BootstrapDynamicResources(
             lds_config=listeners, cds_config=clusters
         ),
-        overload_manager=_connection_limit(),
+        overload_manager=_connection_limit(workload.connections_max),
     )
 
 
-def _connection_limit() -> overload.OverloadManager:
-    """Limit the connections; without a limit, a flood of them would use all memory."""
+def _connection_limit(connections_max: int) -> overload.OverloadManager:
+    """Limit the connections; a flood of them would use all memory or all open files."""
     limit = connections.DownstreamConnectionsConfig(
-        max_active_downstream_connections=_CONNECTIONS_MAX
+        max_active_downstream_connections=connections_max
     )
     monitor = overload.ResourceMonitor(
         name="envoy.resource_monitors.global_downstream_max_connections", typed_config=packed(limit)

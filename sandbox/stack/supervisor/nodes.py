@@ -88,8 +88,10 @@ class ProcessSpec:
 
     `prepare` runs before every start (to write configuration, to remove files of a crash).
     `after_start` runs after the start (to unseal, for example), before the first probe. The process
-    is not ready until it listens on each of `ports` itself. The kernel sends `death_signal` when
-    the supervisor itself dies.
+    is not ready until it listens on each of `ports` itself. `listens_within_s` is for a process
+    that serves some callers before it is ready: it is restarted if it does not listen within this
+    time, and not given up once it has listened. The kernel sends `death_signal` when the supervisor
+    itself dies.
     """
 
     name: str
@@ -101,6 +103,7 @@ class ProcessSpec:
     cwd: Path | None = None
     user: OsUser | None = None
     ready_within_s: float = field(default_factory=lambda: scaled_s(60))
+    listens_within_s: float | None = None
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     stop: StopPolicy = field(default_factory=StopPolicy)
     liveness: Liveness | None = None

@@ -25,11 +25,17 @@ def opener(path: str, flags: int) -> int:
     return os.open(path, flags, FILE_MODE)
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file with mode 0600 atomically; an older file's mode does not matter."""
+def write(path: Path, text: str, owner: tuple[int, int] | None = None) -> None:
+    """Write a file with mode 0600 atomically; an older file's mode does not matter.
+
+    `owner`: user id and group id of the new file, which root may choose. The opened file is given
+    away, never a path, because the owner of the folder could replace it by a link to another file.
+    """
     draft = path.with_name(f".{path.name}.draft")
     draft.unlink(missing_ok=True)
     with open(draft, "x", opener=opener) as file:
+        if owner is not None:
+            os.fchown(file.fileno(), *owner)
         file.write(text)
     draft.replace(path)
 
@@ -65,6 +71,15 @@ def require_own(path: Path) -> None:
         raise PermissionError(f"{path} is a link; remove it or move BP_HOME")
 
 
+def is_own_folder(path: Path) -> bool:
+    """Return whether a path is a folder of this user, and no link."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
 def narrow(path: Path, mode: int = FOLDER_MODE) -> None:
     """Remove the rights that `mode` lacks. A link, another user's file and a shared folder such as
     /tmp are not changed."""
@@ -76,8 +91,17 @@ def narrow(path: Path, mode: int = FOLDER_MODE) -> None:
 
 def narrow_all(folder: Path, passable: frozenset[Path]) -> None:
     """Remove other users' rights on everything below a folder, parents before children.
-    Folders of `passable` keep PASSABLE_MODE. Links are not followed."""
+    Folders of `passable` keep PASSABLE_MODE. Links are not followed. Another user's folder is not
+    entered: that user could replace what is in it by links."""
     for inner, names, files in os.walk(folder):
         for path in (Path(inner, name) for name in (*names, *files)):
             with contextlib.suppress(FileNotFoundError):  # a process of the last run still ends
                 narrow(path, PASSABLE_MODE if path in passable else FOLDER_MODE)
+        names[:] = [name for name in names if _is_own(Path(inner, name))]
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        return path.lstat().st_uid == os.geteuid()
+    except FileNotFoundError:
+        return False

@@ -147,7 +147,7 @@ class Runner:
             if exited.done():
                 return f"{self._ending(exited.result())} before it was ready"
             if not ready.done():
-                return f"{self._missing_port(process.pid)}not ready within {within_s:g} s"
+                return self._not_ready(process.pid, within_s)
             ready.result()
             self.ready_after_s = time.monotonic() - begun
             self.failed_starts, self._is_up, self._was_up = 0, True, True
@@ -207,6 +207,9 @@ class Runner:
             return f"{head} has no new lines"
         return "\n    ".join((f"{head} ends:", *self._log_end))
 
+    def _not_ready(self, pid: int, within_s: float) -> str:
+        return f"{self._missing_port(pid)}not ready within {within_s:g} s"
+
     def _missing_port(self, pid: int) -> str:
         missing = [port for port in self.spec.ports if not listening.listens(pid, port)]
         return f"it does not listen on port {missing[0]}; " if missing else ""
@@ -214,11 +217,24 @@ class Runner:
     async def _become_ready(self, pid: int) -> None:
         if self.spec.after_start is not None:
             await self.spec.after_start()
+        if self.spec.listens_within_s is not None:
+            await self._listen(pid, self.spec.listens_within_s)
         pause_s = PROBE_FIRST_S
         # Another program may listen on the port and would answer the probe.
         while self._missing_port(pid) or not await self.spec.probe.check():
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.3, PROBE_MAX_S)
+
+    async def _listen(self, pid: int, within_s: float) -> None:
+        """Wait until it listens on its ports, from when on it is never given up. RuntimeError if it
+        does not listen in time: a proxy whose port is taken keeps running without it."""
+        try:
+            async with asyncio.timeout(within_s):
+                while self._missing_port(pid):  # noqa: ASYNC110 another process
+                    await asyncio.sleep(PROBE_FIRST_S)
+        except TimeoutError as error:
+            raise RuntimeError(self._not_ready(pid, within_s)) from error
+        self.failed_starts, self._was_up = 0, True
 
     def _restart_delay_s(self) -> float | None:
         """Return the pause before the next start, or None when the process is given up."""

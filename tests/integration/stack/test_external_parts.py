@@ -24,7 +24,8 @@ def test_named_addresses_replace_the_local_stores(
     monkeypatch.setenv("BP_STACK_KAFKA_BOOTSTRAP", where["BP_KAFKA_BOOTSTRAP"])
     monkeypatch.setenv("BP_STACK_OPENBAO_ADDR", where["BP_OPENBAO_ADDR"])
     monkeypatch.setenv("BP_STACK_OPENBAO_TOKEN_FILE", str(token_file))
-    monkeypatch.setenv("BP_STACK_POSTGRES_ADDRESS", f"127.0.0.1:{where['BP_POSTGRES_PORT']}")
+    address = f"{where['BP_POSTGRES_HOST']}:{where['BP_POSTGRES_PORT']}"
+    monkeypatch.setenv("BP_STACK_POSTGRES_ADDRESS", address)
 
     # The home needs the external superuser's password, as `postgres_address` requires.
     second = tmp_path / "home"

@@ -27,7 +27,7 @@ def test_a_link_in_a_closed_folder_counts_as_inaccessible(
     (tmp_path / "closed" / "link").symlink_to(tmp_path / "open")
     user = launch.unprivileged_user([tmp_path / "closed" / "link" / "bin"])
     assert user is not None
-    assert user.keep_access
+    assert user.capability
 
 
 async def test_children_start_while_grpc_works_in_this_process(tmp_path: Path) -> None:

@@ -251,14 +251,37 @@ def test_what_an_earlier_version_left_open_is_closed_at_every_depth(
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644
 
 
-def test_a_run_directory_that_is_another_users_link_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("taken_by", ["a link", "a folder", "a file"])
+def test_a_run_directory_whose_name_another_user_took_gets_a_new_name(
+    tmp_path: Path, taken_by: str
+) -> None:
+    """Regression: the bank did not start, because anybody can create any name in /tmp."""
+    if taken_by == "a folder" and os.geteuid() != 0:
+        pytest.skip("only root can give a folder to another user")
     home = Home(tmp_path.joinpath(*["deep-folder"] * 12))
     precious = tmp_path / "precious"
     precious.mkdir(mode=0o700)
-    home.run.symlink_to(precious)
+    taken = home.run
+    match taken_by:
+        case "a link":
+            taken.symlink_to(precious)
+        case "a folder":
+            taken.mkdir()
+            os.chown(taken, STRANGER, STRANGER)
+        case _:
+            taken.touch()
     try:
-        with pytest.raises(PermissionError, match="is a link"):
-            home.create()
-        assert precious.stat().st_mode & 0o777 == 0o700
+        home.create()
+        assert home.run != taken
+        assert Home(home.root).run == home.run == (home.root / "run").resolve()
+        assert (home.run.stat().st_uid, stat.S_IMODE(home.run.stat().st_mode)) == (
+            os.geteuid(),
+            0o711,
+        )
+        home.remove_run()
+        assert os.path.lexists(taken)
+        assert list(precious.iterdir()) == []
+        assert stat.S_IMODE(precious.stat().st_mode) == 0o700
     finally:
-        home.run.unlink()
+        home.remove_run()
+        taken.rmdir() if taken_by == "a folder" else taken.unlink()

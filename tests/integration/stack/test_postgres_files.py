@@ -1,0 +1,101 @@
+"""Root starts PostgreSQL in folders that PostgreSQL's own user may change."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from sandbox.stack.home import Home
+from sandbox.stack.parts.postgres import Postgres
+from sandbox.stack.supervisor import launch
+from tests.rigs.stores import PostgresStore
+
+SECRET = "a secret of root"
+
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts it as another user")
+
+
+async def test_postgresql_takes_no_connections_over_tcp(postgres: PostgresStore) -> None:
+    """Regression: users without a password took every connection, or took the port after a
+    crash."""
+    connection = await postgres.session("postgres", "postgres")
+    assert await connection.fetchval("SHOW listen_addresses") == ""
+    assert await connection.fetchval("SHOW authentication_timeout") == "10s"
+    await connection.close()
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Generator[Postgres]:
+    """A part whose cluster folder belongs to PostgreSQL's user, as after an earlier start."""
+    home = Home(tmp_path / "home")
+    home.create()
+    part = Postgres(home, 5432, "a password")
+    part.data.mkdir()
+    (part.data / "PG_VERSION").touch()
+    _give(part.data)
+    yield part
+    home.remove_run()
+
+
+def _give(path: Path) -> None:
+    user = launch.unprivileged_user(())
+    if user is not None:
+        os.chown(path, user.uid, user.gid)
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A file that only root may read."""
+    file = tmp_path / "victim"
+    file.write_text(SECRET)
+    file.chmod(0o600)
+    return file
+
+
+@only_root
+@pytest.mark.parametrize("name", ["x.conf", "postgresql.conf", ".postgresql.conf.draft"])
+async def test_a_link_in_the_cluster_gives_no_file_away(
+    part: Postgres, victim: Path, name: str
+) -> None:
+    (part.data / name).symlink_to(victim)
+    await part.prepare()
+    assert victim.stat().st_uid == 0
+    assert victim.read_text() == SECRET
+    for written in ("postgresql.conf", "pg_hba.conf"):
+        found = (part.data / written).lstat()
+        assert (found.st_uid, found.st_mode) == (part.data.stat().st_uid, stat.S_IFREG | 0o600)
+
+
+async def test_a_pid_file_that_is_a_link_or_a_pipe_is_removed_unread(
+    part: Postgres, victim: Path
+) -> None:
+    file = part.data / "postmaster.pid"
+    file.symlink_to(victim)
+    await part.prepare()
+    assert not os.path.lexists(file)
+    os.mkfifo(file)
+    await part.prepare()
+    assert not os.path.lexists(file)
+
+
+async def test_the_lock_of_a_crashed_servers_socket_is_removed(part: Postgres) -> None:
+    """PostgreSQL does not start if another process has the recorded pid."""
+    part.sockets.mkdir()
+    lock = part.sockets / f".s.PGSQL.{part.port}.lock"
+    lock.write_text(f"{os.getpid()}\n")
+    await part.prepare()
+    assert not lock.exists()
+
+
+@only_root
+def test_folders_of_another_user_are_not_changed(part: Postgres) -> None:
+    """That user could replace them by links to folders of root while root changes them."""
+    other = part.data / "of-root"
+    other.write_text("")
+    other.chmod(0o644)
+    part.home.create()
+    assert stat.S_IMODE(other.stat().st_mode) == 0o644
