@@ -21,6 +21,7 @@ from services.ledger.held_orders import HELD, HeldOrders
 from services.ledger.holds import Holds, Key, Locks
 from services.payments.attempt import Attempt
 from services.payments.declines import DeclineStore
+from services.payments.notice_store import NoticeStore
 from services.payments.rows import (
     Debit,
     DebitOrder,
@@ -31,8 +32,6 @@ from services.payments.rows import (
     UsedKey,
     debit_of_row,
     debit_order,
-    notice_of_row,
-    notice_values,
     outcome_of_debit,
     plain_step,
     return_check,
@@ -89,6 +88,7 @@ class Store:
         self._alone = LoneCalls(ALONE_MAX)
         self.traces = TraceStore(pool, self._sql)
         self.declines = DeclineStore(pool, self._sql, limits)
+        self.notices = NoticeStore(pool, self._sql)
 
     async def debit(
         self,
@@ -346,35 +346,6 @@ class Store:
             notice.trace_number,
         )
         return kept_id is not None
-
-    async def keep_notice(self, notice: Notice) -> str:
-        """Keep a notice and return its state: KEPT, or that of the same notice kept before.
-
-        REUSED means that another notice has the id; then nothing was kept.
-        """
-        state = await self._pool.fetchval(self._sql.keep_notice, *notice_values(notice))
-        return state or "KEPT"
-
-    async def keep_conflict(self, notice: Notice) -> None:
-        """Keep a notice for a person."""
-        await self._pool.execute(self._sql.keep_conflict, *notice_values(notice))
-
-    async def close_notice(self, notice: Notice, state: str) -> None:
-        """Set the state of a notice that changed nothing."""
-        await self._pool.execute(self._sql.close_notice, notice.notice_id, state)
-
-    async def matching_notices(self, types: Sequence[str]) -> list[Notice]:
-        """Return kept notices of these types whose transfer exists."""
-        rows = await self._pool.fetch(self._sql.matching_notices, DUE_ROWS_MAX, types)
-        return [notice_of_row(row) for row in rows]
-
-    async def give_up_notices(self, before: datetime, types: Sequence[str]) -> list[Notice]:
-        """Set the notices that were kept before an instant to CONFLICT, and return them.
-
-        Notices of these types are not changed if their transfer exists.
-        """
-        rows = await self._pool.fetch(self._sql.give_up_notices, before, types)
-        return [notice_of_row(row) for row in rows]
 
     async def ensure_partitions(self) -> None:
         """Create the partitions of the coming months."""

@@ -115,7 +115,7 @@ def _returned(transfer: Transfer) -> Notice:
 async def test_a_kept_notice_of_a_held_account_blocks_no_other_notice(payments: _Bank) -> None:
     transfers = await payments.both(Event.ACCEPTED)
     for transfer in transfers:
-        await payments.store.keep_notice(_returned(transfer))
+        await payments.store.notices.keep(_returned(transfer))
 
     async def match() -> None:
         await notices.match_kept_notices(payments.deps)
@@ -240,14 +240,14 @@ async def test_a_kept_notice_whose_row_is_held_blocks_no_other_notice(
     transfers = await payments.both(Event.ACCEPTED, Event.COMPLETED)
     stale = [replace(_returned(one), type="transfer.completed") for one in transfers]
     for notice in stale:
-        await store.keep_notice(notice)
+        await store.notices.keep(notice)
     types = [one.type for one in stale]
-    first = (await store.matching_notices(types))[0]
+    first = (await store.notices.matching(types))[0]
     async with locker.transaction():
         await locker.execute(LOCK_NOTICE, first.transfer_id)
         await notices.match_kept_notices(payments.deps)
-    assert await store.matching_notices(types) == [first]
+    assert await store.notices.matching(types) == [first]
     await notices.match_kept_notices(payments.deps)
-    assert await store.matching_notices(types) == []
+    assert await store.notices.matching(types) == []
     await locker.close()
     await pool.close()
