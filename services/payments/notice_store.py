@@ -25,8 +25,12 @@ class NoticeStore:
 
         REUSED means that another notice has the id; then nothing was kept.
         """
-        state = await self._pool.fetchval(self._sql.keep_notice, *notice_values(notice))
-        return state or "KEPT"
+        values = notice_values(notice)
+        state = await self._pool.fetchval(self._sql.keep_notice, *values)
+        if state is None:
+            # Another session was keeping a notice with this id; only a new statement sees it.
+            state = await self._pool.fetchval(self._sql.keep_notice, *values)
+        return state
 
     async def keep_conflict(self, notice: Notice) -> None:
         """Keep a notice for a person."""
