@@ -1,6 +1,6 @@
 """The clearing house's notices in PostgreSQL: each method runs one statement of sql/queries.sql."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 
 import asyncpg
@@ -11,6 +11,10 @@ from services.payments.transfer import Notice
 
 ROWS_MAX = 64
 """The largest number of notices that one statement reads."""
+
+PAGES_MAX = 16
+"""The largest number of statements in one run. Notices about held rows stay kept, so a run without
+a limit might never return to the oldest ones."""
 
 
 class NoticeStore:
@@ -40,10 +44,20 @@ class NoticeStore:
         """Set the state of a notice that changed nothing."""
         await self._pool.execute(self._sql.close_notice, notice.notice_id, state)
 
-    async def matching(self, types: Sequence[str]) -> list[Notice]:
-        """Return kept notices of these types whose transfer exists."""
-        rows = await self._pool.fetch(self._sql.matching_notices, ROWS_MAX, types)
-        return [notice_of_row(row) for row in rows]
+    async def matching(self, types: Sequence[str]) -> AsyncGenerator[Notice]:
+        """Yield kept notices of these types whose transfer exists, oldest first, page by page.
+
+        A page begins after the last notice of the previous one, so notices that stay kept do not
+        hide younger ones.
+        """
+        last_id = ""
+        for _ in range(PAGES_MAX):
+            rows = await self._pool.fetch(self._sql.matching_notices, ROWS_MAX, types, last_id)
+            for row in rows:
+                yield notice_of_row(row)
+            if len(rows) < ROWS_MAX:
+                return
+            last_id = rows[-1]["notice_id"]
 
     async def give_up(self, before: datetime, types: Sequence[str]) -> list[Notice]:
         """Set the notices that were kept before an instant to CONFLICT, and return them.

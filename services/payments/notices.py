@@ -46,7 +46,7 @@ async def match_kept_notices(deps: Dependencies) -> None:
     A notice of a type that only another version knows is kept for that version. A notice about an
     account that another transaction holds is kept for the next run.
     """
-    for notice in await deps.store.notices.matching([*saga.NOTICE_TYPES.values()]):
+    async for notice in deps.store.notices.matching([*saga.NOTICE_TYPES.values()]):
         try:
             await apply_notice(deps, notice)
         except BUSY:

@@ -1,7 +1,7 @@
 """Interbank transfers in PostgreSQL: each method runs one statement of sql/queries.sql."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
@@ -53,7 +53,7 @@ DUE_ROWS_MAX = 64
 KEYS_MAX = 1_000
 """The largest number of transfers whose keys one statement forgets."""
 
-_LAST = uuid.UUID(int=(1 << 128) - 1)
+_FIRST, _LAST = uuid.UUID(int=0), uuid.UUID(int=(1 << 128) - 1)
 
 ALONE_MAX = 2
 """The largest number of debits that are retried alone at once, each on a connection of its own. The
@@ -351,10 +351,20 @@ class Store:
         """Create the partitions of the coming months."""
         await self._pool.execute(self._sql.ensure_partitions)
 
-    async def unreported_reviews(self) -> list[Review]:
-        """Return the decisions of reviewers whose event is not written yet."""
-        rows = await self._pool.fetch(self._sql.unreported_reviews, DUE_ROWS_MAX)
-        return [Review(**row) for row in rows]
+    async def unreported_reviews(self) -> AsyncGenerator[Review]:
+        """Yield the decisions of reviewers whose event is not written yet, page by page.
+
+        A page begins after the last transfer of the previous one, so decisions about held
+        transfers do not hide the others, and one run yields each decision once.
+        """
+        last_id = _FIRST
+        while True:
+            rows = await self._pool.fetch(self._sql.unreported_reviews, DUE_ROWS_MAX, last_id)
+            for row in rows:
+                yield Review(**row)
+            if len(rows) < DUE_ROWS_MAX:
+                return
+            last_id = rows[-1]["transfer_id"]
 
     async def report_review(self, review: Review, event: EventOut) -> bool:
         """Save the effect of a decision with its event; False if another worker was first."""

@@ -187,7 +187,7 @@ async def test_each_decision_has_one_event_for_the_audit_trail(
     await reviewer.fetchval(DECIDE, transfer.transfer_id, "CLEARED")
     (review,) = [
         one
-        for one in await deps.store.unreported_reviews()
+        async for one in deps.store.unreported_reviews()
         if one.transfer_id == transfer.transfer_id
     ]
     await reviews.take_up_decisions(deps)
@@ -262,7 +262,11 @@ async def test_decisions_without_an_event_are_found_by_an_index(bank: LedgerBank
     write = await bank.superuser("bp_write")
     async with write.transaction():
         await write.execute("SET LOCAL enable_seqscan = off")
-        sql = load_queries(QUERIES).unreported_reviews.replace("$1", "64")
+        sql = (
+            load_queries(QUERIES)
+            .unreported_reviews.replace("$1", "64")
+            .replace("$2", f"'{uuid.UUID(int=0)}'")
+        )
         rows = await write.fetch(f"EXPLAIN {sql}")
     plan = "\n".join(row[0] for row in rows)
     assert "review_decision_unreported" in plan, plan

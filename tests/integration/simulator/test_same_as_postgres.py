@@ -274,6 +274,7 @@ async def _say_of_notices(twins: Twins, payers: Payers, some: uuid.UUID) -> None
         "matching_notices",
         64,
         ["transfer.completed", "transfer.returned"],
+        luck.choice(("", notice_id)),
         only=set(payers.transfers),
     )
 
