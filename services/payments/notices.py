@@ -33,7 +33,8 @@ async def take_in_notice(deps: Dependencies, notice: Notice) -> None:
         await deps.store.notices.keep_conflict(webhook.reused(notice))
         if notice.transfer_id is not None:
             # If it is a late return, the clearing house's own answer credits the customer.
-            await deps.store.check_return_at(notice.transfer_id, utc_now() + webhook.REUSED_ID_WAIT)
+            # A repeated notice does not postpone the check.
+            await deps.store.check_return_by(notice.transfer_id, utc_now() + webhook.REUSED_ID_WAIT)
     elif kept == "KEPT" and saga.fact_of_notice(notice) is None:
         log.warning("webhook.unknown_type", notice_id=notice.notice_id, type=notice.type)
     elif kept == "KEPT":

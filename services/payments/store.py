@@ -326,6 +326,11 @@ class Store:
         sql = self._sql.check_return_at
         await self._pool.execute(sql, shard_of(transfer_id), transfer_id, due_time)
 
+    async def check_return_by(self, transfer_id: uuid.UUID, due_time: datetime) -> None:
+        """Set when a transfer is next checked for a late return, unless that is due earlier."""
+        sql = self._sql.check_return_by
+        await self._pool.execute(sql, shard_of(transfer_id), transfer_id, due_time)
+
     async def end_return_checks(self, transfer_id: uuid.UUID) -> None:
         """End the checks of a transfer for late returns."""
         await self._pool.execute(self._sql.end_return_checks, shard_of(transfer_id), transfer_id)

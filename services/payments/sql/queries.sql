@@ -246,6 +246,10 @@ CROSS JOIN LATERAL (
 -- Sets when the bank next checks a transfer for a late return, if it still has a check.
 SELECT payments.check_return_at($1, $2, $3);
 
+-- name: check_return_by
+-- Sets when the bank next checks a transfer for a late return, unless the check is due earlier.
+SELECT payments.check_return_by($1, $2, $3);
+
 -- name: end_return_checks
 -- Ends the checks of a transfer for late returns.
 SELECT payments.end_return_checks($1, $2);
