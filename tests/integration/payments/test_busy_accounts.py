@@ -190,13 +190,16 @@ WINDOW_ENDED = """UPDATE payments.late_return_check
     SET due_time = now() - interval '1 s' WHERE transfer_id = ANY ($1)"""
 
 
-@pytest.mark.parametrize(
+JOBS = pytest.mark.parametrize(
     ("facts", "due", "job"),
     [
         ((Event.ACCEPTED,), OVERDUE, reconciliation.ask_for_unsettled),
         ((Event.ACCEPTED, Event.COMPLETED), WINDOW_ENDED, reconciliation.ask_for_late_returns),
     ],
 )
+
+
+@JOBS
 async def test_an_answer_about_a_held_account_blocks_no_other_answer(
     payments: _Bank,
     facts: tuple[Event, ...],
@@ -210,6 +213,35 @@ async def test_an_answer_about_a_held_account_blocks_no_other_answer(
     await payments.due(due, transfers)
     await job(payments.deps)
     assert await payments.states(transfers) == [State.RETURNED, State.RETURNED]
+
+
+class _Interrupted(_House):
+    """A clearing house that answers slowly; one query fails at once."""
+
+    def __init__(self, failing: uuid.UUID) -> None:
+        self._failing = failing
+
+    async def query(self, transfer: Transfer) -> Answer:
+        """Fail, or say later that it was returned."""
+        if transfer.transfer_id == self._failing:
+            raise ConnectionResetError
+        await asyncio.sleep(0.05)
+        return await super().query(transfer)
+
+
+@JOBS
+async def test_after_an_error_no_query_of_the_batch_continues_alone(
+    payments: _Bank,
+    facts: tuple[Event, ...],
+    due: str,
+    job: Callable[[Dependencies], Awaitable[None]],
+) -> None:
+    transfers = await payments.both(*facts)
+    await payments.due(due, transfers)
+    cast("Any", payments.deps).ach = _Interrupted(transfers[0].transfer_id)
+    with pytest.raises(ConnectionResetError):
+        await job(payments.deps)
+    assert await payments.states(transfers) == [transfers[0].state, State.RETURNED]
 
 
 async def test_a_refund_to_a_held_account_is_made_later(payments: _Bank) -> None:
