@@ -10,12 +10,13 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from bp.payments.v1.payments_events_pb2 import CancelRequester, PaymentEvent, TransferReviewed
+from structlog.testing import capture_logs
 
 from ops.waiting import until
 from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
-from services.payments import handlers, mapping, reviews
+from services.payments import errors, handlers, mapping, reviews
 from services.payments.dependencies import Dependencies
 from services.payments.driver import Driver
 from services.payments.partners.ach import AchClient
@@ -164,6 +165,24 @@ async def test_a_cancellation_that_the_customer_requested_first_stays_the_custom
     await reviews.take_up_decisions(deps)
     assert (await _cancelled(deps, transfer)).cancel_requester is Requester.CUSTOMER
     assert await _requesters(bank, transfer) == {CancelRequester.CUSTOMER}
+
+
+async def test_only_the_request_that_was_saved_is_logged(
+    deps: Dependencies, bank: LedgerBank
+) -> None:
+    """A request that another step overtook had a line too, also when it was refused."""
+    asked, settled = [await _submitted(deps, await _flagged(deps, bank)) for _ in range(2)]
+    await deps.driver.save(settled, Fact(Event.COMPLETED, trace_number=TRACE))
+    with capture_logs() as logs:
+        for requester in (Requester.CUSTOMER, Requester.CUSTOMER, Requester.BANK):
+            moved = await handlers.request_cancellation(deps, asked, requester)
+            assert moved.state is State.CANCELLING
+        with pytest.raises(errors.NotCancellable):
+            await handlers.request_cancellation(deps, settled, Requester.CUSTOMER)
+    told = [one for one in logs if one["event"] == "transfer.cancel_requested"]
+    assert [(one["transfer_id"], one["requested_by"], one["state"]) for one in told] == [
+        (str(asked.transfer_id), "CUSTOMER", "CANCELLING")
+    ]
 
 
 async def test_a_refusal_of_a_transfer_that_its_customer_has_cancelled_is_not_needed(
