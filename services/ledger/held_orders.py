@@ -36,6 +36,10 @@ PATIENCE_S = 1.0
 ROUND_S = 0.075
 """Time between the starts of two rounds."""
 
+ROUND_S_MAX = 0.25
+"""How long a round starts batches. The other orders wait for the next round, so that new orders are
+not refused because of a long round before it."""
+
 WAITING_MAX = 1_000
 """The largest number of orders that wait; additional ones are refused."""
 
@@ -87,22 +91,36 @@ class WaitingOrder(Generic[Item, Result]):
     result: Result | None = None
     error: BaseException | None = None
 
+    def is_patient(self, now_s: float) -> bool:
+        """Return whether it may wait for another round."""
+        return now_s - self.since_s < PATIENCE_S
+
+    def is_over(self, now_s: float) -> bool:
+        """Return whether it must not be executed any more."""
+        return self.is_given_up or self.caller.abandoned or not self.is_patient(now_s)
+
     def end(self, result: Result | None = None, error: BaseException | None = None) -> None:
         """Set the result, or the error that the caller gets."""
         self.is_ended, self.result, self.error = True, result, error
 
 
 def batches(
-    orders: Iterable[WaitingOrder[Item, Result]],
+    orders: Iterable[WaitingOrder[Item, Result]], now_s: Callable[[], float]
 ) -> Generator[list[WaitingOrder[Item, Result]]]:
-    """Yield the orders in batches; skip an order if its caller has given up by then."""
+    """Yield the orders in batches; skip an order if its caller has given up by then.
+
+    An order that has waited for `PATIENCE_S` by then is skipped too. `now_s` is the time on the
+    event loop's clock; it passes while a batch is executed.
+    """
     batch: list[WaitingOrder[Item, Result]] = []
     for order in orders:
-        if order.is_given_up or order.caller.abandoned:
+        if order.is_over(now_s()):
             continue
         if len(batch) >= min(one.together_max for one in (*batch, order)):
             yield batch
             batch = []
+            if order.is_over(now_s()):
+                continue
         batch.append(order)
     if batch:
         yield batch
@@ -170,11 +188,14 @@ class HeldOrders(Generic[Item, Result]):
             free = []
         # Orders of failed batches are last, so that an undetected lock does not delay the others.
         free.sort(key=lambda order: -order.together_max)
-        for batch in batches(free):
+        now_s = asyncio.get_running_loop().time
+        end_s = now_s() + ROUND_S_MAX
+        for batch in batches(free, now_s):
             await self._carry_out(batch)
-        now_s = asyncio.get_running_loop().time()
+            if now_s() >= end_s:
+                break
         for order in orders:
-            if not order.is_ended and now_s - order.since_s >= PATIENCE_S:
+            if not order.is_ended and not order.is_patient(now_s()):
                 order.end(error=AccountBusy())
         return [order.is_ended for order in orders]
 

@@ -1,10 +1,10 @@
 """Consumer group `notif`: writes a batch of requests in one statement, then sends the pushes."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
 from services.chassis.kafka import Record, Subscription
+from services.chassis.tasks import joint_tasks
 from services.kernel.clock import utc_now
 from services.notifications import templates
 from services.notifications.languages import Languages
@@ -45,9 +45,10 @@ class Requests:
         """Write the batch and send the new messages; redelivered requests change nothing."""
         requests = [to_request(record) for record in records]
         customers = {request.customer_id for request in requests}
-        devices, languages = await asyncio.gather(
-            self._store.devices_of(customers), self._languages(customers)
-        )
+        async with joint_tasks() as tasks:
+            reading = tasks.create_task(self._store.devices_of(customers))
+            asking = tasks.create_task(self._languages(customers))
+        devices, languages = reading.result(), asking.result()
         messages = [
             _message(
                 request,

@@ -1,7 +1,8 @@
 """Asks customers for the language in which each customer gets messages."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any
 
 import grpc.aio
 import structlog
@@ -11,7 +12,7 @@ from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 WITHIN_S = 2.0
 """Longest wait for the languages of a batch of messages."""
 
-Languages = Callable[[Collection[uuid.UUID]], Awaitable[Mapping[uuid.UUID, str]]]
+Languages = Callable[[Collection[uuid.UUID]], Coroutine[Any, Any, Mapping[uuid.UUID, str]]]
 """Ids of customers -> the languages of the customers that are known."""
 
 log = structlog.get_logger()

@@ -12,6 +12,7 @@ import structlog
 
 from services.chassis.call_context import note_replay
 from services.chassis.page_tokens import page_rows, query_digest
+from services.chassis.tasks import joint_tasks
 from services.kernel.clock import utc_now
 from services.kernel.errors import AccountBusy, BankError, IdempotencyKeyReused, RequestInProgress
 from services.kernel.ids import new_id, shard_of
@@ -60,12 +61,7 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
             if not mapping.account_facts(answer).exists:
                 raise refusal
         raise await _on_record(deps, order, refusal)
-    debit_check, score, takes_part = await asyncio.gather(
-        deps.customers.check_debit(order.customer_id, order.account_id),
-        deps.fraud.score(order),
-        deps.ach.takes_part(order.beneficiary.routing_number),
-    )
-    account = mapping.account_facts(debit_check)
+    account, score, takes_part = await _facts_of(deps, order)
     refusal = checks.refuse_facts(order, account, score, takes_part=takes_part, limits=deps.limits)
     if refusal is not None:
         # Another request with this key may have been accepted in the meantime; it stays accepted.
@@ -86,6 +82,18 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
     if saga_task is None:
         return await _replay(deps, order.customer_id, debit.transfer_id)
     return await _answer(deps, saga_task, transfer)
+
+
+async def _facts_of(
+    deps: Dependencies, order: InterbankTransferOrder
+) -> tuple[checks.AccountFacts, checks.Score, bool]:
+    """Return the account, the score, and whether the beneficiary's bank takes part."""
+    async with joint_tasks() as tasks:
+        check = deps.customers.check_debit(order.customer_id, order.account_id)
+        debit_check = tasks.create_task(check)
+        score = tasks.create_task(deps.fraud.score(order))
+        takes_part = tasks.create_task(deps.ach.takes_part(order.beneficiary.routing_number))
+    return mapping.account_facts(debit_check.result()), score.result(), takes_part.result()
 
 
 async def _on_record(
@@ -321,9 +329,13 @@ async def request_cancellation(
         if not TABLE.allows(transfer.state, Event.CANCEL_ASKED):
             raise errors.NotCancellable
         asked = Fact(Event.CANCEL_ASKED, requester=requester)
-        transfer, _ = await deps.driver.save(transfer, asked)
-        cancelled = {"transfer_id": str(transfer.transfer_id), "state": transfer.state.value}
-        log.info("transfer.cancel_requested", requested_by=requester.value, **cancelled)
+        found = transfer
+        transfer, _ = await deps.driver.save(found, asked)
+        # Equal values do not show who saved: two requests may save the same step. But a saved step
+        # shares the order's values with `found`; after another save the transfer is read again.
+        if transfer.beneficiary is found.beneficiary:
+            cancelled = {"transfer_id": str(transfer.transfer_id), "state": transfer.state.value}
+            log.info("transfer.cancel_requested", requested_by=requester.value, **cancelled)
     return transfer
 
 

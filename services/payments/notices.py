@@ -27,13 +27,14 @@ async def take_in_notice(deps: Dependencies, notice: Notice) -> None:
 
     A notice of an unknown type, or with the id of a different notice, is kept for an operator.
     """
-    kept = await deps.store.keep_notice(notice)
+    kept = await deps.store.notices.keep(notice)
     if kept == "REUSED":
         log.error("webhook.notice_id_reused", notice_id=notice.notice_id, type=notice.type)
-        await deps.store.keep_conflict(webhook.reused(notice))
+        await deps.store.notices.keep_conflict(webhook.reused(notice))
         if notice.transfer_id is not None:
             # If it is a late return, the clearing house's own answer credits the customer.
-            await deps.store.check_return_at(notice.transfer_id, utc_now() + webhook.REUSED_ID_WAIT)
+            # A repeated notice does not postpone the check.
+            await deps.store.check_return_by(notice.transfer_id, utc_now() + webhook.REUSED_ID_WAIT)
     elif kept == "KEPT" and saga.fact_of_notice(notice) is None:
         log.warning("webhook.unknown_type", notice_id=notice.notice_id, type=notice.type)
     elif kept == "KEPT":
@@ -46,7 +47,7 @@ async def match_kept_notices(deps: Dependencies) -> None:
     A notice of a type that only another version knows is kept for that version. A notice about an
     account that another transaction holds is kept for the next run.
     """
-    for notice in await deps.store.matching_notices([*saga.NOTICE_TYPES.values()]):
+    async for notice in deps.store.notices.matching([*saga.NOTICE_TYPES.values()]):
         try:
             await apply_notice(deps, notice)
         except BUSY:
@@ -56,7 +57,7 @@ async def match_kept_notices(deps: Dependencies) -> None:
 async def give_up_old_notices(deps: Dependencies) -> None:
     """Set notices to CONFLICT, for an operator, if they matched no transfer for `NOTICE_WAIT`."""
     types = [*saga.NOTICE_TYPES.values()]
-    for notice in await deps.store.give_up_notices(utc_now() - NOTICE_WAIT, types):
+    for notice in await deps.store.notices.give_up(utc_now() - NOTICE_WAIT, types):
         log.error("webhook.never_matched", notice_id=notice.notice_id, type=notice.type)
 
 
@@ -69,7 +70,7 @@ async def apply_notice(deps: Dependencies, notice: Notice) -> None:
         found = saga.transfer_of_trace(known, fact)
         if found is NoticeVerdict.CONFLICT:
             log.error("webhook.ambiguous", notice_id=notice.notice_id)
-            await deps.store.close_notice(notice, found.name)
+            await deps.store.notices.close(notice, found.name)
             return
         transfer_id = found
     stored = await deps.store.transfer(transfer_id) if transfer_id else None
@@ -91,7 +92,7 @@ async def apply_notice(deps: Dependencies, notice: Notice) -> None:
             case verdict:
                 if verdict is NoticeVerdict.CONFLICT:
                     log.error("webhook.conflict", transfer_id=str(transfer.transfer_id))
-                await deps.store.close_notice(notice, verdict.name)
+                await deps.store.notices.close(notice, verdict.name)
                 return
 
 

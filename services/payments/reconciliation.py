@@ -7,7 +7,7 @@ that arrives later changes nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from datetime import timedelta
 
 import structlog
@@ -34,9 +34,17 @@ async def ask_for_unsettled(deps: Dependencies) -> None:
     while True:
         due = await deps.store.claim_unsettled(deps.driver.lease(), utc_now(), ROWS_MAX)
         asked = (_unless_busy(transfer, _ask(deps, transfer)) for transfer in due)
-        answered = await asyncio.gather(*asked)
-        if len(due) < ROWS_MAX or not any(answered):
+        if not await _any_answered(asked) or len(due) < ROWS_MAX:
             return
+
+
+async def _any_answered(queries: Iterable[Awaitable[bool]]) -> bool:
+    """Return whether any query was answered; raise the first error after the last query ended."""
+    results = await asyncio.gather(*queries, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return any(results)
 
 
 async def _unless_busy(transfer: Transfer, work: Awaitable[bool]) -> bool:
@@ -74,8 +82,7 @@ async def ask_for_late_returns(deps: Dependencies) -> None:
     while True:
         due = await deps.store.claim_return_checks(deps.driver.lease(), utc_now(), ROWS_MAX)
         checked = (_unless_busy(one.transfer, _check(deps, one)) for one in due)
-        answered = await asyncio.gather(*checked)
-        if len(due) < ROWS_MAX or not any(answered):
+        if not await _any_answered(checked) or len(due) < ROWS_MAX:
             return
 
 

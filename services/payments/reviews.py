@@ -27,7 +27,7 @@ async def take_up_decisions(deps: Dependencies) -> None:
     requested and each decision gets one event. If another transaction holds the transfer of a
     decision, the next run handles the decision.
     """
-    for review in await deps.store.unreported_reviews():
+    async for review in deps.store.unreported_reviews():
         try:
             await _take_up(deps, review)
         except BUSY:

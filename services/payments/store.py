@@ -1,7 +1,7 @@
 """Interbank transfers in PostgreSQL: each method runs one statement of sql/queries.sql."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
@@ -21,6 +21,7 @@ from services.ledger.held_orders import HELD, HeldOrders
 from services.ledger.holds import Holds, Key, Locks
 from services.payments.attempt import Attempt
 from services.payments.declines import DeclineStore
+from services.payments.notice_store import NoticeStore
 from services.payments.rows import (
     NONE_KEPT,
     Debit,
@@ -33,8 +34,6 @@ from services.payments.rows import (
     UsedKey,
     debit_of_row,
     debit_order,
-    notice_of_row,
-    notice_values,
     outcome_of_debit,
     plain_step,
     return_check,
@@ -56,7 +55,7 @@ DUE_ROWS_MAX = 64
 KEYS_MAX = 1_000
 """The largest number of transfers whose keys one statement forgets."""
 
-_LAST = uuid.UUID(int=(1 << 128) - 1)
+_FIRST, _LAST = uuid.UUID(int=0), uuid.UUID(int=(1 << 128) - 1)
 
 ALONE_MAX = 2
 """The largest number of debits that are retried alone at once, each on a connection of its own. The
@@ -91,6 +90,7 @@ class Store:
         self._alone = LoneCalls(ALONE_MAX)
         self.traces = TraceStore(pool, self._sql)
         self.declines = DeclineStore(pool, self._sql, limits)
+        self.notices = NoticeStore(pool, self._sql)
 
     async def debit(
         self,
@@ -322,6 +322,11 @@ class Store:
         sql = self._sql.check_return_at
         await self._pool.execute(sql, shard_of(transfer_id), transfer_id, due_time)
 
+    async def check_return_by(self, transfer_id: uuid.UUID, due_time: datetime) -> None:
+        """Set when a transfer is next checked for a late return, unless that is due earlier."""
+        sql = self._sql.check_return_by
+        await self._pool.execute(sql, shard_of(transfer_id), transfer_id, due_time)
+
     async def end_return_checks(self, transfer_id: uuid.UUID) -> None:
         """End the checks of a transfer for late returns."""
         await self._pool.execute(self._sql.end_return_checks, shard_of(transfer_id), transfer_id)
@@ -343,43 +348,24 @@ class Store:
         )
         return kept_id is not None
 
-    async def keep_notice(self, notice: Notice) -> str:
-        """Keep a notice and return its state: KEPT, or that of the same notice kept before.
-
-        REUSED means that another notice has the id; then nothing was kept.
-        """
-        state = await self._pool.fetchval(self._sql.keep_notice, *notice_values(notice))
-        return state or "KEPT"
-
-    async def keep_conflict(self, notice: Notice) -> None:
-        """Keep a notice for a person."""
-        await self._pool.execute(self._sql.keep_conflict, *notice_values(notice))
-
-    async def close_notice(self, notice: Notice, state: str) -> None:
-        """Set the state of a notice that changed nothing."""
-        await self._pool.execute(self._sql.close_notice, notice.notice_id, state)
-
-    async def matching_notices(self, types: Sequence[str]) -> list[Notice]:
-        """Return kept notices of these types whose transfer exists."""
-        rows = await self._pool.fetch(self._sql.matching_notices, DUE_ROWS_MAX, types)
-        return [notice_of_row(row) for row in rows]
-
-    async def give_up_notices(self, before: datetime, types: Sequence[str]) -> list[Notice]:
-        """Set the notices that were kept before an instant to CONFLICT, and return them.
-
-        Notices of these types are not changed if their transfer exists.
-        """
-        rows = await self._pool.fetch(self._sql.give_up_notices, before, types)
-        return [notice_of_row(row) for row in rows]
-
     async def ensure_partitions(self) -> None:
         """Create the partitions of the coming months."""
         await self._pool.execute(self._sql.ensure_partitions)
 
-    async def unreported_reviews(self) -> list[Review]:
-        """Return the decisions of reviewers whose event is not written yet."""
-        rows = await self._pool.fetch(self._sql.unreported_reviews, DUE_ROWS_MAX)
-        return [Review(**row) for row in rows]
+    async def unreported_reviews(self) -> AsyncGenerator[Review]:
+        """Yield the decisions of reviewers whose event is not written yet, page by page.
+
+        A page begins after the last transfer of the previous one, so decisions about held
+        transfers do not hide the others, and one run yields each decision once.
+        """
+        last_id = _FIRST
+        while True:
+            rows = await self._pool.fetch(self._sql.unreported_reviews, DUE_ROWS_MAX, last_id)
+            for row in rows:
+                yield Review(**row)
+            if len(rows) < DUE_ROWS_MAX:
+                return
+            last_id = rows[-1]["transfer_id"]
 
     async def report_review(self, review: Review, event: EventOut) -> bool:
         """Save the effect of a decision with its event; False if another worker was first."""

@@ -70,6 +70,7 @@ OWN_FILES = {
         "saga.py": "which question comes next and what an answer means; pure",
         "driver.py": "carries out the saga: asks and saves",
         "notices.py": "takes in the clearing house's notices and applies them",
+        "notice_store.py": "the statements about notices",
         "reconciliation.py": "asks about transfers whose notice may be lost",
         "reviews.py": "cancels the transfers that a reviewer refused",
         "webhook.py": "signature, age and form of a notice; pure",

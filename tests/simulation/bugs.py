@@ -26,6 +26,7 @@ from lab.simulator.stores import (
 from sandbox.partners.ach import api, book
 from services.kernel.ids import shard_of
 from services.payments import handlers, notices, saga, state
+from services.payments.notice_store import NoticeStore
 from services.payments.partners import ach
 from services.payments.rows import DebitOrder, UsedKey
 from services.payments.saga import Answer, Outcome, Step
@@ -215,22 +216,22 @@ def notice_is_applied_twice(stack: ExitStack) -> None:
     async def kept_again(_store: Any, _notice: Notice) -> str:
         return "KEPT"
 
-    _replace(stack, Store, "keep_notice", kept_again)
+    _replace(stack, NoticeStore, "keep", kept_again)
 
 
 @_bug("a notice is recorded as done before it is applied", 8, "every transfer ends", "bank and")
 def notice_is_recorded_first(stack: ExitStack) -> None:
-    right = Store.keep_notice
+    right = NoticeStore.keep
 
-    async def wrong(self: Store, notice: Notice) -> str:
+    async def wrong(self: NoticeStore, notice: Notice) -> str:
         kept = await right(self, notice)
-        await self.close_notice(notice, "APPLIED")
+        await self.close(notice, "APPLIED")
         return kept
 
     async def nothing(*_: Any) -> list[Any]:
         return []
 
-    _replace(stack, Store, "keep_notice", wrong)
+    _replace(stack, NoticeStore, "keep", wrong)
     # Without this, reconciliation asks after six days and repairs the effect of this bug.
     _replace(stack, Store, "claim_unsettled", nothing)
 

@@ -104,10 +104,19 @@ class NoticesTable(ReturnChecks):
             self._set_notice(notice_id, state)
         return [{"close_notice": None}]
 
-    def matching_notices(self, rows_max: int, types: Sequence[str]) -> Sequence[Record]:
-        """Return the kept notices of these types whose transfer exists, oldest first."""
+    def matching_notices(
+        self, rows_max: int, types: Sequence[str], after: str = ""
+    ) -> Sequence[Record]:
+        """Return the kept notices of these types whose transfer exists, oldest first.
+
+        Without `after`, the first page; else the notices that were received after that one.
+        """
         found: list[Record] = []
+        received = list(self.notices) if after else []
+        earlier = set(received[: received.index(after) + 1]) if after in received else set[str]()
         for notice_id in self.kept:
+            if notice_id in earlier:
+                continue
             row = self.notices[notice_id]
             key = row["transfer_id"]
             known = key in self.transfers or (key is None and row["trace_number"] in self.traces)

@@ -45,6 +45,13 @@ class ReturnChecks:
             self._put(transfer_id, {**check, "due_time": due})
         return [{"check_return_at": None}]
 
+    def check_return_by(self, _shard: int, transfer_id: uuid.UUID, due: datetime) -> Sequence[Any]:
+        """Set when a transfer is checked, unless the check is due earlier."""
+        check = self.return_checks.get(transfer_id)
+        if check is not None:
+            self._put(transfer_id, {**check, "due_time": min(check["due_time"], due)})
+        return [{"check_return_by": None}]
+
     def _put(self, transfer_id: uuid.UUID, check: Row) -> None:
         self._database.put(self.return_checks, transfer_id, check)
         self.checks_due.keep(transfer_id, _CHECKED, check["due_time"])

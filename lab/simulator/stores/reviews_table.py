@@ -50,9 +50,10 @@ class ReviewsTable(DeclinesTable):
         self._database.tell(self._work.decided)
         return [{"decide_review": effect}]
 
-    def unreported_reviews(self, rows_max: int) -> Sequence[Row]:
-        """Return the decisions without an event yet, by transfer."""
-        return [self.decisions[one] for one in sorted(self.unreported)[:rows_max]]
+    def unreported_reviews(self, rows_max: int, after: uuid.UUID) -> Sequence[Row]:
+        """Return the decisions without an event yet about later transfers, by transfer."""
+        later = sorted(one for one in self.unreported if one > after)
+        return [self.decisions[one] for one in later[:rows_max]]
 
     def report_review(
         self, transfer_id: uuid.UUID, effect: str, event_id: uuid.UUID, payload: bytes

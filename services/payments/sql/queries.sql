@@ -259,6 +259,10 @@ CROSS JOIN LATERAL (
 -- Sets when the bank next checks a transfer for a late return, if it still has a check.
 SELECT payments.check_return_at($1, $2, $3);
 
+-- name: check_return_by
+-- Sets when the bank next checks a transfer for a late return, unless the check is due earlier.
+SELECT payments.check_return_by($1, $2, $3);
+
 -- name: end_return_checks
 -- Ends the checks of a transfer for late returns.
 SELECT payments.end_return_checks($1, $2);
@@ -283,15 +287,18 @@ SELECT payments.keep_conflict($1, $2, $3, $4, $5, $6);
 SELECT payments.close_notice($1, $2);
 
 -- name: matching_notices
--- Kept notices of the given types whose transfer exists, oldest first.
+-- Kept notices of the given types whose transfer exists, oldest first, after the notice with the id
+-- $3 ('': from the first one on).
 SELECT n.notice_id, n.type, n.trace_number, n.transfer_id, n.return_code
 FROM payments.ach_notice n
 WHERE n.state = 'KEPT' AND n.type = ANY ($2::text[])
+  AND (n.receive_time, n.notice_id) > (coalesce(
+      (SELECT a.receive_time FROM payments.ach_notice a WHERE a.notice_id = $3), '-infinity'), $3)
   AND (EXISTS (SELECT FROM payments.interbank_transfer t
                WHERE t.shard = ledger.shard_of(n.transfer_id) AND t.transfer_id = n.transfer_id)
        OR n.transfer_id IS NULL AND EXISTS (
            SELECT FROM payments.interbank_transfer t WHERE t.trace_number = n.trace_number))
-ORDER BY n.receive_time
+ORDER BY n.receive_time, n.notice_id
 LIMIT $1;
 
 -- name: give_up_notices
@@ -309,10 +316,10 @@ SELECT payments.ensure_partitions();
 SELECT payments.drop_old_declines();
 
 -- name: unreported_reviews
--- Decisions of reviewers without an event yet, in the order of their transfers.
+-- Decisions of reviewers without an event yet, in the order of their transfers, after transfer $2.
 SELECT transfer_id, decision, effect, reviewer, note, decide_time, coalesce(os_user, '') AS os_user
 FROM payments.review_decision
-WHERE event_id IS NULL
+WHERE event_id IS NULL AND transfer_id > $2
 ORDER BY transfer_id
 LIMIT $1;
 

@@ -397,6 +397,10 @@ GRANT EXECUTE ON FUNCTION payments.beneficiary(uuid) TO bp_transfers;
 GRANT EXECUTE ON FUNCTION payments.check_return_at(smallint, uuid, timestamp with time zone) TO
     bp_payments;
 
+-- functions/check_return_by.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.check_return_by(smallint, uuid, timestamp with time zone) TO
+    bp_payments;
+
 -- functions/claim_return_checks.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.claim_return_checks(timestamp with time zone, timestamp with time
     zone, integer) TO bp_payments;

@@ -32,6 +32,7 @@ PAGES = {
         "transfer_id state",
     ),
     "payments claim_return_checks": ("bp_write", "now(), now(), 16", "shard transfer_id"),
+    "payments unreported_reviews": ("bp_write", f"64, {FIRST}", "transfer_id"),
     "payments unreported_declines": ("bp_write", "now(), 64", "hour"),
     "transfers transfers_of_account": (
         "bp_write",
@@ -89,6 +90,13 @@ async def test_a_page_of_a_statement_begins_in_the_index(postgres: PostgresStore
     body = body.replace("($4 IS", "($4::text[] IS")
     arguments = f"{LAST}, 0, 1000, ARRAY['BOOK_TRANSFER'], false, 50"
     await _begins_in_the_index(postgres, "bp_write", body, arguments, "account_id position")
+
+
+async def test_a_page_of_kept_notices_begins_in_the_index(postgres: PostgresStore) -> None:
+    sql = load_queries(SERVICES / "payments" / "sql" / "queries.sql").matching_notices
+    plan = await _plan(postgres, "bp_write", sql, "64, ARRAY['transfer.completed'], 'id'")
+    at = next(n for n, line in enumerate(plan) if "ach_notice_kept" in line)
+    assert re.search(r"Index Cond: .*\breceive_time\b", plan[at + 1]), plan
 
 
 async def test_new_trace_numbers_are_found_by_the_indexes_of_the_next_question(

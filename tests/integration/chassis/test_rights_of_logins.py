@@ -58,6 +58,7 @@ EXECUTE ledger.shard_of
 EXECUTE payments.advance
 EXECUTE payments.advance_group
 EXECUTE payments.check_return_at
+EXECUTE payments.check_return_by
 EXECUTE payments.claim_return_checks
 EXECUTE payments.close_notice
 EXECUTE payments.debit

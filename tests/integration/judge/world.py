@@ -118,7 +118,7 @@ class World:
             await reviewer.execute(decide, transfer.transfer_id)
         finally:
             await reviewer.close()
-        (review,) = await self._store.unreported_reviews()
+        (review,) = [one async for one in self._store.unreported_reviews()]
         event = mapping.review_event(review, transfer, new_id(shard_of(transfer.transfer_id)))
         assert await self._store.report_review(review, event)
         return transfer

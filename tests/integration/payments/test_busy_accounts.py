@@ -14,7 +14,8 @@ import pytest_asyncio
 from lab.simulator.services.places import NOWHERE
 from ops.waiting import scaled_s
 from services.kernel.errors import AccountBusy
-from services.payments import notices, reconciliation, reviews
+from services.payments import notice_store, notices, reconciliation, reviews
+from services.payments import store as store_module
 from services.payments.dependencies import Dependencies
 from services.payments.driver import Driver
 from services.payments.saga import Answer, Outcome
@@ -80,6 +81,14 @@ class _Bank:
             await self._locker.execute(sql, self.held.account_id)
             await work()
 
+    async def while_held_row(
+        self, transfer: Transfer, work: Callable[[], Awaitable[object]]
+    ) -> None:
+        """Run some work while another transaction holds the row of a transfer."""
+        async with self._locker.transaction():
+            await self._locker.execute(LOCK_TRANSFER, transfer.transfer_id)
+            await work()
+
     async def due(self, sql: str, transfers: tuple[Transfer, ...]) -> None:
         """Run a statement on the ids of the transfers."""
         write = await self.bank.superuser("bp_write")
@@ -115,7 +124,7 @@ def _returned(transfer: Transfer) -> Notice:
 async def test_a_kept_notice_of_a_held_account_blocks_no_other_notice(payments: _Bank) -> None:
     transfers = await payments.both(Event.ACCEPTED)
     for transfer in transfers:
-        await payments.store.keep_notice(_returned(transfer))
+        await payments.store.notices.keep(_returned(transfer))
 
     async def match() -> None:
         await notices.match_kept_notices(payments.deps)
@@ -124,6 +133,35 @@ async def test_a_kept_notice_of_a_held_account_blocks_no_other_notice(payments: 
     assert await payments.states(transfers) == [State.SUBMITTED, State.RETURNED]
     await match()
     assert await payments.states(transfers) == [State.RETURNED, State.RETURNED]
+
+
+async def test_younger_notices_are_reached_after_a_page_of_held_ones(
+    payments: _Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run read only the oldest notices, so the others waited until the account was free."""
+    monkeypatch.setattr(notice_store, "ROWS_MAX", 1)
+    transfers = await payments.both(Event.ACCEPTED)
+    for transfer in (transfers[0], *transfers):
+        await payments.store.notices.keep(_returned(transfer))
+    await payments.while_held(lambda: notices.match_kept_notices(payments.deps))
+    assert await payments.states(transfers) == [State.SUBMITTED, State.RETURNED]
+
+
+async def test_decisions_are_reached_after_a_page_of_held_ones(
+    payments: _Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "DUE_ROWS_MAX", 1)
+    made = await payments.both(Event.ACCEPTED)
+    if made[0].transfer_id > made[1].transfer_id:
+        made = (made[1], made[0])
+    await payments.due(IN_REVIEW, made)
+    await payments.while_held_row(made[0], lambda: reviews.take_up_decisions(payments.deps))
+    write = await payments.bank.superuser("bp_write")
+    sql = "SELECT event_id IS NULL FROM payments.review_decision WHERE transfer_id = $1"
+    assert [await write.fetchval(sql, one.transfer_id) for one in made] == [True, False]
+    await reviews.take_up_decisions(payments.deps)
+    await payments.driver.drain(scaled_s(20))
+    assert await payments.states(made) == [State.CANCELLED, State.CANCELLED]
 
 
 async def test_a_notice_of_a_held_account_is_refused_as_busy_and_kept(payments: _Bank) -> None:
@@ -152,13 +190,16 @@ WINDOW_ENDED = """UPDATE payments.late_return_check
     SET due_time = now() - interval '1 s' WHERE transfer_id = ANY ($1)"""
 
 
-@pytest.mark.parametrize(
+JOBS = pytest.mark.parametrize(
     ("facts", "due", "job"),
     [
         ((Event.ACCEPTED,), OVERDUE, reconciliation.ask_for_unsettled),
         ((Event.ACCEPTED, Event.COMPLETED), WINDOW_ENDED, reconciliation.ask_for_late_returns),
     ],
 )
+
+
+@JOBS
 async def test_an_answer_about_a_held_account_blocks_no_other_answer(
     payments: _Bank,
     facts: tuple[Event, ...],
@@ -172,6 +213,35 @@ async def test_an_answer_about_a_held_account_blocks_no_other_answer(
     await payments.due(due, transfers)
     await job(payments.deps)
     assert await payments.states(transfers) == [State.RETURNED, State.RETURNED]
+
+
+class _Interrupted(_House):
+    """A clearing house that answers slowly; one query fails at once."""
+
+    def __init__(self, failing: uuid.UUID) -> None:
+        self._failing = failing
+
+    async def query(self, transfer: Transfer) -> Answer:
+        """Fail, or say later that it was returned."""
+        if transfer.transfer_id == self._failing:
+            raise ConnectionResetError
+        await asyncio.sleep(0.05)
+        return await super().query(transfer)
+
+
+@JOBS
+async def test_after_an_error_no_query_of_the_batch_continues_alone(
+    payments: _Bank,
+    facts: tuple[Event, ...],
+    due: str,
+    job: Callable[[Dependencies], Awaitable[None]],
+) -> None:
+    transfers = await payments.both(*facts)
+    await payments.due(due, transfers)
+    cast("Any", payments.deps).ach = _Interrupted(transfers[0].transfer_id)
+    with pytest.raises(ConnectionResetError):
+        await job(payments.deps)
+    assert await payments.states(transfers) == [transfers[0].state, State.RETURNED]
 
 
 async def test_a_refund_to_a_held_account_is_made_later(payments: _Bank) -> None:
@@ -220,13 +290,17 @@ async def test_a_refused_review_of_a_held_row_blocks_no_other_refusal(
     async with locker.transaction():
         await locker.execute(lock, held)
         await reviews.take_up_decisions(payments.deps)
-    assert [one.transfer_id for one in await store.unreported_reviews()] == [held]
+    assert [one.transfer_id async for one in store.unreported_reviews()] == [held]
     await reviews.take_up_decisions(payments.deps)
-    assert await store.unreported_reviews() == []
+    assert [one async for one in store.unreported_reviews()] == []
     await payments.driver.drain(scaled_s(20))
     assert await payments.states(transfers) == [State.CANCELLED, State.CANCELLED]
     await locker.close()
     await pool.close()
+
+
+async def _matching(store: Store, types: list[str]) -> list[Notice]:
+    return [one async for one in store.notices.matching(types)]
 
 
 async def test_a_kept_notice_whose_row_is_held_blocks_no_other_notice(
@@ -240,14 +314,14 @@ async def test_a_kept_notice_whose_row_is_held_blocks_no_other_notice(
     transfers = await payments.both(Event.ACCEPTED, Event.COMPLETED)
     stale = [replace(_returned(one), type="transfer.completed") for one in transfers]
     for notice in stale:
-        await store.keep_notice(notice)
+        await store.notices.keep(notice)
     types = [one.type for one in stale]
-    first = (await store.matching_notices(types))[0]
+    first = (await _matching(store, types))[0]
     async with locker.transaction():
         await locker.execute(LOCK_NOTICE, first.transfer_id)
         await notices.match_kept_notices(payments.deps)
-    assert await store.matching_notices(types) == [first]
+    assert await _matching(store, types) == [first]
     await notices.match_kept_notices(payments.deps)
-    assert await store.matching_notices(types) == []
+    assert await _matching(store, types) == []
     await locker.close()
     await pool.close()

@@ -194,3 +194,19 @@ async def test_orders_wait_together_while_the_database_cannot_say_which_rows_are
             await until(look_is_cancelled, 20, "a lookup waits for the table")
     assert await asyncio.gather(*paid) == ["DEBITED"] * ORDERS
     assert noting.alone == []
+
+
+async def test_orders_whose_lock_no_look_finds_are_refused_when_their_patience_ends(
+    noting: Noting, bank: LedgerBank, locker: asyncpg.Connection
+) -> None:
+    """Previously, a round finished its batches first, and orders were refused after three seconds.
+
+    Each failed batch waits a quarter of a second, so few fit into the time that an order waits.
+    """
+    holders = [await bank.open_holder(10_00) for _ in range(12)]
+    async with locker.transaction():
+        await locker.execute("LOCK TABLE payments.interbank_transfer IN ACCESS EXCLUSIVE MODE")
+        debits = (_outcome(noting, holder) for holder in holders)
+        ends = await asyncio.gather(*debits, return_exceptions=True)
+    assert [type(end) for end in ends] == [AccountBusy] * 12
+    assert noting.batches <= 1 + held_orders.PATIENCE_S / 0.25 + 1

@@ -11,8 +11,9 @@ from services.kernel.clock import utc_now
 from services.payments import notices
 from services.payments.dependencies import Dependencies
 from services.payments.driver import Driver
+from services.payments.notice_store import ROWS_MAX
 from services.payments.state import Event, State
-from services.payments.store import DUE_ROWS_MAX, Store
+from services.payments.store import Store
 from services.payments.transfer import Fact, Notice, Transfer
 from tests.integration.payments.orders import debit, order_of
 from tests.rigs.ledger_bank import LedgerBank
@@ -59,11 +60,11 @@ async def test_notices_of_a_type_of_another_version_stay_kept_and_keep_no_other_
     deps: Dependencies, bank: LedgerBank
 ) -> None:
     transfer = await submitted(deps, bank)
-    unknown = [notice_about(transfer, "transfer.corrected") for _ in range(DUE_ROWS_MAX)]
+    unknown = [notice_about(transfer, "transfer.corrected") for _ in range(ROWS_MAX)]
     for notice in unknown:
-        await deps.store.keep_notice(notice)
+        await deps.store.notices.keep(notice)
     known = notice_about(transfer, "transfer.completed")
-    await deps.store.keep_notice(known)
+    await deps.store.notices.keep(known)
     await notices.match_kept_notices(deps)
     stored = await deps.store.transfer(transfer.transfer_id)
     assert stored is not None
@@ -79,7 +80,7 @@ async def test_a_notice_that_never_matches_becomes_a_conflict_and_is_logged(
     young = Notice(str(uuid.uuid4()), "transfer.completed", "", uuid.uuid4(), "")
     matching = notice_about(await submitted(deps, bank), "transfer.completed")
     for notice in (stranger, young, matching):
-        await deps.store.keep_notice(notice)
+        await deps.store.notices.keep(notice)
     write = await bank.superuser("bp_write")
     received: datetime = utc_now() - notices.NOTICE_WAIT - timedelta(minutes=1)
     sql = "UPDATE payments.ach_notice SET receive_time = $2 WHERE notice_id = ANY ($1)"

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -186,6 +187,24 @@ async def test_a_used_notice_id_causes_no_query_within_a_minute(payments: _Bank)
     due = await payments.due_time(transfer)
     assert due is not None
     assert timedelta(minutes=1) <= due - before < timedelta(minutes=5)
+
+
+async def test_a_used_notice_id_that_comes_again_does_not_postpone_the_query(
+    payments: _Bank,
+) -> None:
+    """Each repetition moved the check by a minute, so it never became due."""
+    transfer, notice_id = await payments.completed(), str(uuid.uuid4())
+    late = Notice(notice_id, "transfer.returned", "", transfer.transfer_id, "R10")
+    completion = replace(late, type="transfer.completed", return_code="")
+    await notices.take_in_notice(payments.deps, completion)
+    await notices.take_in_notice(payments.deps, late)
+    due = await payments.due_time(transfer)
+    await notices.take_in_notice(payments.deps, late)
+    assert await payments.due_time(transfer) == due
+    await payments.days_pass(transfer, 7)
+    await notices.take_in_notice(payments.deps, late)
+    await payments.look()
+    assert payments.ach.asked == [transfer.transfer_id]
 
 
 async def test_the_search_for_due_checks_seeks_by_its_index(bank: LedgerBank) -> None:

@@ -374,3 +374,27 @@ async def test_a_stop_without_a_database_keeps_the_leases_and_fails_nothing(
     with capture_logs() as logs:
         await deps.driver.drain(0.0)
     assert [one["event"] for one in logs] == ["saga.leases_kept"]
+
+
+async def test_a_failed_check_ends_the_other_checks_of_the_order(
+    deps: Dependencies, bank: LedgerBank
+) -> None:
+    """Previously, they continued without a caller, and also while the worker stopped."""
+    ended: list[str] = []
+
+    class _Slow(_Friends):
+        async def check_debit(self, *_: object) -> CheckDebitResponse:
+            raise ConnectionResetError
+
+        async def score(self, _order: InterbankTransferOrder) -> Score:
+            try:
+                return await asyncio.Future()
+            finally:
+                ended.append("score")
+
+    slow = cast("Any", _Slow())
+    with pytest.raises(ConnectionResetError):
+        await handlers.create_interbank_transfer(
+            replace(deps, customers=slow, fraud=slow), order_of(await bank.open_holder(5_00))
+        )
+    assert ended == ["score"]

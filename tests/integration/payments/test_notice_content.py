@@ -3,6 +3,7 @@
 No notice is lost: each is kept for an operator, and the clearing house gets an acknowledgement.
 """
 
+import asyncio
 import uuid
 from typing import Any, cast
 
@@ -10,15 +11,23 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from ops.waiting import until
 from services.payments import notices
 from services.payments.dependencies import Dependencies
 from services.payments.driver import Driver
+from services.payments.rows import notice_values
 from services.payments.state import Event, State
 from services.payments.store import Store
 from services.payments.transfer import Fact, Notice, Transfer
 from services.payments.webhook import read_notice
 from tests.integration.payments.orders import debit, order_of
 from tests.rigs.ledger_bank import LedgerBank
+from tests.rigs.stores import PostgresStore
+
+WAITS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND query LIKE '%payments.keep_notice%'
+"""
 
 
 class _Deps:
@@ -128,3 +137,29 @@ async def test_other_content_of_an_unknown_type_under_a_used_id_is_kept_too(
     sql = "SELECT state FROM payments.ach_notice WHERE notice_id LIKE $1 ORDER BY receive_time"
     rows: Any = await write.fetch(sql, f"{notice_id}%")
     assert [row["state"] for row in rows] == ["KEPT", "CONFLICT"]
+
+
+async def test_another_notice_that_arrives_at_the_same_time_under_the_id_is_a_conflict(
+    deps: Dependencies, bank: LedgerBank, postgres: PostgresStore
+) -> None:
+    """The statement that waited for the first notice does not see it, and it was applied."""
+    transfer, notice_id = await submitted(deps, bank), str(uuid.uuid4())
+    write = await bank.superuser("bp_write")
+    other = await postgres.session("bp_payments")
+
+    async def waits() -> bool:
+        return await write.fetchval(WAITS) == 1
+
+    async with other.transaction():
+        completed = notice_values(completion(transfer, notice_id))
+        await other.execute("SELECT payments.keep_notice($1, $2, $3, $4, $5, $6)", *completed)
+        late = asyncio.create_task(notices.take_in_notice(deps, return_of(transfer, notice_id)))
+        await until(waits, 20, "the second notice waits for the first one")
+    await other.close()
+    await late
+    assert await state_of(deps, transfer) is State.SUBMITTED
+    rows = await kept_about(bank, transfer)
+    assert [(row["type"], row["state"]) for row in rows] == [
+        ("transfer.completed", "KEPT"),
+        ("transfer.returned", "CONFLICT"),
+    ]

@@ -10,12 +10,13 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from bp.payments.v1.payments_events_pb2 import CancelRequester, PaymentEvent, TransferReviewed
+from structlog.testing import capture_logs
 
 from ops.waiting import until
 from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
-from services.payments import handlers, mapping, reviews
+from services.payments import errors, handlers, mapping, reviews
 from services.payments.dependencies import Dependencies
 from services.payments.driver import Driver
 from services.payments.partners.ach import AchClient
@@ -166,6 +167,24 @@ async def test_a_cancellation_that_the_customer_requested_first_stays_the_custom
     assert await _requesters(bank, transfer) == {CancelRequester.CUSTOMER}
 
 
+async def test_only_the_request_that_was_saved_is_logged(
+    deps: Dependencies, bank: LedgerBank
+) -> None:
+    """A request that another step overtook had a line too, also when it was refused."""
+    asked, settled = [await _submitted(deps, await _flagged(deps, bank)) for _ in range(2)]
+    await deps.driver.save(settled, Fact(Event.COMPLETED, trace_number=TRACE))
+    with capture_logs() as logs:
+        for requester in (Requester.CUSTOMER, Requester.CUSTOMER, Requester.BANK):
+            moved = await handlers.request_cancellation(deps, asked, requester)
+            assert moved.state is State.CANCELLING
+        with pytest.raises(errors.NotCancellable):
+            await handlers.request_cancellation(deps, settled, Requester.CUSTOMER)
+    told = [one for one in logs if one["event"] == "transfer.cancel_requested"]
+    assert [(one["transfer_id"], one["requested_by"], one["state"]) for one in told] == [
+        (str(asked.transfer_id), "CUSTOMER", "CANCELLING")
+    ]
+
+
 async def test_a_refusal_of_a_transfer_that_its_customer_has_cancelled_is_not_needed(
     deps: Dependencies, bank: LedgerBank, reviewer: asyncpg.Connection
 ) -> None:
@@ -187,7 +206,7 @@ async def test_each_decision_has_one_event_for_the_audit_trail(
     await reviewer.fetchval(DECIDE, transfer.transfer_id, "CLEARED")
     (review,) = [
         one
-        for one in await deps.store.unreported_reviews()
+        async for one in deps.store.unreported_reviews()
         if one.transfer_id == transfer.transfer_id
     ]
     await reviews.take_up_decisions(deps)
@@ -262,7 +281,11 @@ async def test_decisions_without_an_event_are_found_by_an_index(bank: LedgerBank
     write = await bank.superuser("bp_write")
     async with write.transaction():
         await write.execute("SET LOCAL enable_seqscan = off")
-        sql = load_queries(QUERIES).unreported_reviews.replace("$1", "64")
+        sql = (
+            load_queries(QUERIES)
+            .unreported_reviews.replace("$1", "64")
+            .replace("$2", f"'{uuid.UUID(int=0)}'")
+        )
         rows = await write.fetch(f"EXPLAIN {sql}")
     plan = "\n".join(row[0] for row in rows)
     assert "review_decision_unreported" in plan, plan

@@ -247,6 +247,8 @@ async def _say_of_return_checks(
     until = now + timedelta(seconds=45)
     await twins.say("claim_return_checks", until, now, 64, only=set(payers.transfers))
     await twins.say("check_return_at", shard_of(some), some, now)
+    await twins.say("check_return_by", shard_of(some), some, now + timedelta(seconds=1))
+    await twins.say("check_return_by", shard_of(some), some, now - timedelta(seconds=1))
     waits = (LONG_AGO - timedelta(days=9), now, timedelta(days=1), timedelta(hours=5))
     await twins.say("learned_traces", *waits, 1000, only=set(payers.transfers))
     await twins.say("move_traces_mark", f"{payers.marker}/0", now)
@@ -274,6 +276,7 @@ async def _say_of_notices(twins: Twins, payers: Payers, some: uuid.UUID) -> None
         "matching_notices",
         64,
         ["transfer.completed", "transfer.returned"],
+        luck.choice(("", notice_id)),
         only=set(payers.transfers),
     )
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.ledger.held_orders import PATIENT, Caller, WaitingOrder, batches
+from services.ledger.held_orders import PATIENCE_S, PATIENT, Caller, WaitingOrder, batches
 from services.ledger.holds import Key, Locks
 
 LOCKS = Locks((UUID(int=1),), Key(UUID(int=2), "key"))
@@ -27,8 +27,12 @@ def _order(item: int, together_max: int, caller: Caller = PATIENT) -> WaitingOrd
     return WaitingOrder(item, LOCKS, caller, 0.0, together_max)
 
 
+def _now_s() -> float:
+    return 0.0
+
+
 def _items(orders: list[WaitingOrder[int, str]]) -> list[list[int]]:
-    return [[order.item for order in batch] for batch in batches(orders)]
+    return [[order.item for order in batch] for batch in batches(orders, _now_s)]
 
 
 def test_no_batch_is_larger_than_any_of_its_orders_allows() -> None:
@@ -45,7 +49,18 @@ def test_orders_for_which_nobody_waits_are_in_no_batch() -> None:
 
 def test_an_order_that_is_given_up_during_an_earlier_batch_is_in_no_later_one() -> None:
     orders = [_order(item, 1) for item in range(3)]
-    made = batches(orders)
+    made = batches(orders, _now_s)
     assert [order.item for order in next(made)] == [0]
-    orders[2].is_given_up = True
-    assert [[order.item for order in batch] for batch in made] == [[1]]
+    orders[1].is_given_up = True
+    assert [[order.item for order in batch] for batch in made] == [[2]]
+
+
+def test_an_order_whose_patience_ends_during_an_earlier_batch_is_in_no_later_one() -> None:
+    """A round of failing batches kept such orders waiting for up to three times `PATIENCE_S`."""
+    now_s = 0.0
+    orders = [_order(item, 1) for item in range(4)]
+    orders[3].since_s = 0.1
+    made = batches(orders, lambda: now_s)
+    assert [order.item for order in next(made)] == [0]
+    now_s = PATIENCE_S
+    assert [[order.item for order in batch] for batch in made] == [[3]]
