@@ -26,7 +26,7 @@ from services.payments.partners.ach import AchClient
 from services.payments.rows import KeptLeases, Lease
 from services.payments.saga import Answer, Step
 from services.payments.settings import RETURN_WAIT_S, SETTLEMENT_WAIT_S
-from services.payments.state import PENDING, State
+from services.payments.state import PENDING, Event, State
 from services.payments.store import Store
 from services.payments.traces import TraceChecks, Waits
 from services.payments.transfer import Fact, Transfer, after
@@ -222,6 +222,9 @@ class Driver:
             if advanced and moved.trace_number != transfer.trace_number:
                 self.traces.note(moved.transfer_id, moved.trace_number, moved.update_time)
         if advanced:
+            if fact.event is Event.CANCEL_ASKED:
+                request = {"requested_by": fact.requester.value, "state": moved.state.value}
+                log.info("transfer.cancel_requested", transfer_id=str(moved.transfer_id), **request)
             return moved, accepted_response
         stored = await self._store.transfer(transfer.transfer_id)
         if stored is None:
