@@ -136,6 +136,8 @@ class Partner:
 
     host: str
     place: Address
+    authority_sent: str
+    """The host that the partner sees in a request."""
     sni: str
     subject_names: tuple[str, ...]
     authority: AuthorityFile

@@ -1,5 +1,6 @@
 """The commands and queries of transfers, one async function each: load, decide, save."""
 
+import asyncio
 import uuid
 from dataclasses import dataclass
 
@@ -21,10 +22,15 @@ from services.transfers.state import (
     BookTransferOrder,
     Decline,
     Direction,
+    KnownAccount,
     TransferFilter,
 )
 from services.transfers.statement import Entry, EntryFilter, accounts_of_others, named
 from services.transfers.store import Posted, Store
+
+REPLAY_AFTER_S = 0.05
+"""How long an order waits for customers before its key is looked up. Customers answers almost every
+check sooner, so an order with a new key pays no look-up."""
 
 log = structlog.get_logger()
 
@@ -44,7 +50,8 @@ async def create_book_transfer(deps: Dependencies, order: BookTransferOrder) -> 
     """Post a transfer once for its key; return the serialised answer.
 
     A repeated request gets the first answer, even if the bank would refuse it today or the
-    customers service does not answer. So a handler looks for the key before it refuses.
+    customers service does not answer. So a handler looks for the key before it refuses, and when
+    it has waited REPLAY_AFTER_S for customers.
     """
     try:
         posted = await _post(deps, order)
@@ -61,13 +68,32 @@ async def create_book_transfer(deps: Dependencies, order: BookTransferOrder) -> 
 
 async def _post(deps: Dependencies, order: BookTransferOrder) -> Posted:
     state.require_sound(order, deps.settings.amount_minor_units_max)
-    answer = await deps.customers.check_debit(
-        order.customer_id, order.account_id, order.destination_account_id
-    )
-    source, destination = mapping.known_accounts(answer)
+    accounts = await _accounts_or_replay(deps, order)
+    if isinstance(accounts, Posted):
+        return accounts
+    source, destination = accounts
     transfer = state.decide(order, source, destination)
     event = mapping.event_out(transfer, order, new_id())
     return await deps.store.post(order, transfer, mapping.response_bytes(transfer), event)
+
+
+async def _accounts_or_replay(
+    deps: Dependencies, order: BookTransferOrder
+) -> tuple[KnownAccount | None, KnownAccount | None] | Posted:
+    """Return the accounts from customers; if they take long, the stored answer of a known key.
+
+    A replay needs no customers service. Raises IdempotencyKeyReused, and the check's own errors.
+    """
+    accounts = (order.account_id, order.destination_account_id)
+    check = asyncio.ensure_future(deps.customers.check_debit(order.customer_id, *accounts))
+    try:
+        done, _ = await asyncio.wait({check}, timeout=REPLAY_AFTER_S)
+        known = None if done else await deps.store.replay(order)
+        return mapping.known_accounts(await check) if known is None else known
+    finally:
+        if not check.cancel() and not check.cancelled():
+            # A check that failed during the look-up has no other reader.
+            check.exception()
 
 
 async def _keep_on_record(

@@ -120,10 +120,17 @@ class HttpDestination(Shape):
     destination: Destination
 
 
+class Rewrite(Shape):
+    """The host that a partner sees in a request instead of the name by which the mesh calls it."""
+
+    authority: Host
+
+
 class HttpRoute(Shape):
     """One route with its timeout and retries."""
 
     route: Annotated[list[HttpDestination], Field(min_length=1, max_length=1)]
+    rewrite: Rewrite | None = None
     timeout: Duration | None = None
     retries: Retries | None = None
 
@@ -211,13 +218,20 @@ class DestinationRuleSpec(Shape):
     traffic_policy: TrafficPolicy
 
 
+class Endpoint(Shape):
+    """The host at whose address a partner is reached."""
+
+    address: Host
+
+
 class ServiceEntrySpec(Shape):
-    """The hosts of a partner outside the mesh."""
+    """The hosts of a partner outside the mesh; each is at its own address, or all at one."""
 
     hosts: Annotated[list[Host], Field(min_length=1), AfterValidator(once)]
     ports: Annotated[list[PartnerPort], Field(min_length=1, max_length=1)]
     location: Literal["MESH_EXTERNAL"]
     resolution: Literal["DNS"]
+    endpoints: Annotated[list[Endpoint], Field(min_length=1, max_length=1)] | None = None
 
 
 def _none_or_some(hosts: list[str]) -> list[str]:

@@ -117,10 +117,10 @@ class TrafficRules:
     def partner(self, host: str, workload: str) -> model.Partner:
         """Return a partner with the traffic policy of one workload."""
         with self.all_calls_known():
-            if not any(host in spec.hosts for _, spec in self._entries):
+            if self._entry(host) is None:
                 raise Absent(f"{workload} calls {host}, which has no ServiceEntry; add one", _ENTRY)
         self._called.add(host)
-        place = self._endpoints.partners.get(host)
+        place = self._endpoints.partners.get(self._address(host))
         if place is None:
             raise MeshFault(f"{workload} calls {host}; the endpoints file lacks its address")
         resource, rule = self._rule(host, workload)
@@ -137,12 +137,27 @@ class TrafficRules:
         return model.Partner(
             host=host,
             place=parse_address(place),
+            authority_sent=route.rewrite.authority if route and route.rewrite else host,
             sni=sni,
             subject_names=names,
             authority=authority,
             client=client,
             traffic=traffic,
         )
+
+    def _entry(self, host: str) -> shapes.ServiceEntrySpec | None:
+        return next((spec for _, spec in self._entries if host in spec.hosts), None)
+
+    def _hosts_of_partner(self, host: str) -> frozenset[str]:
+        """Return the hosts of a partner; two names for one address are one partner."""
+        address = self._address(host)
+        entry = self._entry(address)
+        return frozenset(entry.hosts) if entry else frozenset({address})
+
+    def _address(self, host: str) -> str:
+        """Return the host at whose address a partner's host is reached: itself, unless named."""
+        entry = self._entry(host)
+        return entry.endpoints[0].address if entry and entry.endpoints else host
 
     def _credential(
         self, host: str, tls: shapes.ClientTls
@@ -197,10 +212,7 @@ class TrafficRules:
             name = rule.traffic_policy.tls.credential_name
             if name is None:
                 continue
-            partner = next(
-                (frozenset(spec.hosts) for _, spec in self._entries if rule.host in spec.hosts),
-                frozenset({rule.host}),
-            )
+            partner = self._hosts_of_partner(rule.host)
             if owners.setdefault(name, partner) != partner:
                 self._findings.add(
                     resource.fault(

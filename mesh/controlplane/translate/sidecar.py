@@ -166,10 +166,12 @@ def _service_host(target: model.ServiceTarget) -> route.VirtualHost:
 
 def _partner_host(partner: model.Partner) -> route.VirtualHost:
     to, timeout_ms = clusters.partner_cluster_name(partner.host), partner.traffic.timeout_ms
+    sent = partner.authority_sent
     action = route.RouteAction(
         cluster=to,
         timeout=None if timeout_ms is None else span(timeout_ms),
         retry_policy=retry_policy(partner.traffic.retry),
+        host_rewrite_literal="" if sent == partner.host else sent,
     )
     return route.VirtualHost(
         name=to,

@@ -1,6 +1,9 @@
 """Calls to partners: TLS, timeouts, retries and circuit breakers of the design document's table."""
 
+import aiohttp
+
 from ops.waiting import until
+from services.payments.partners.ach import AchClient
 from tests.contract.mesh.conftest import ACH_TRY_S, FCM_S, Mesh
 from tests.rigs.host_speed import waited_out_s
 from tests.rigs.mesh.partner import HANG, RESET
@@ -9,6 +12,8 @@ ACH = "ach-network.example"
 FRAUD = "fraud.example"
 FCM = "fcm.googleapis.com"
 KEY = {"Idempotency-Key": "once"}
+LOOK_UPS = 6
+"""More than the failures in a row that open a breaker of the clearing house."""
 
 
 async def test_ach_gets_the_banks_client_certificate_and_the_idempotency_key(mesh: Mesh) -> None:
@@ -70,6 +75,19 @@ async def test_five_failures_open_the_breaker_and_time_closes_it(mesh: Mesh) -> 
         return (await mesh.send("payments", ACH))[0] == 200
 
     await until(closed, 5, "the breaker closes")
+
+
+async def test_a_directory_that_fails_leaves_the_breaker_of_submissions_closed(mesh: Mesh) -> None:
+    mesh.ach.told(*[503] * LOOK_UPS)
+    async with aiohttp.ClientSession(
+        connector=aiohttp.UnixConnector(str(mesh.rig.socket_out("payments")))
+    ) as session:
+        client = AchClient(session, "key")
+        assert all([await client.takes_part("021000021") for _ in range(LOOK_UPS)])
+    assert set(mesh.ach.hosts) == {ACH}
+    mesh.ach.told()
+    assert (await mesh.send("payments", ACH))[0] == 200
+    assert len(mesh.ach.keys) == 1
 
 
 async def test_fraud_is_tried_twice(mesh: Mesh) -> None:

@@ -2,18 +2,54 @@
 
 import asyncio
 import hashlib
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from bp.customers.v1.customers_service_pb2_grpc import (
+    CustomersServiceServicer,
+    add_CustomersServiceServicer_to_server,
+)
 from bp.transfers.v1 import transfers_service_pb2 as pb
 
+from ops.waiting import scaled_s
+from services.chassis.call_context import Call, answer_headers, current_call
+from services.chassis.customers_client import CustomersClient
+from services.chassis.page_tokens import PageTokens
+from services.kernel.clock import utc_now
+from services.kernel.errors import IdempotencyKeyReused
+from services.transfers import handlers
+from services.transfers.holders import HoldersClient
+from tests.integration.transfers.test_batches import order_of, post, transfer
 from tests.rigs.book_transfer_calls import new_key, order
 from tests.rigs.ledger_bank import LedgerBank
 from tests.rigs.services_in_process import Running
 from tests.rigs.sidecar_calls import from_customer, open_channel, raw_call, refusal
 
 CREATE = "/bp.transfers.v1.TransfersService/CreateBookTransfer"
+HANGS_S = 3600.0
+CALL = Call(
+    method=CREATE,
+    caller="gateway",
+    subject="",
+    scopes=frozenset(),
+    idempotency_key="",
+    request_id="",
+    traceparent="",
+    metadata={},
+    admit_time=utc_now(),
+    partner="",
+)
+
+
+class _Silent(CustomersServiceServicer):
+    """A customers service that is stopped."""
+
+    async def BatchCheckDebits(self, request: Any, context: Any) -> Any:
+        """Do not answer."""
+        await asyncio.sleep(HANGS_S)
 
 
 async def test_one_key_from_fifty_connections_makes_one_transfer_and_one_body(
@@ -44,6 +80,41 @@ async def test_a_replay_says_so_in_a_header(bank: LedgerBank, transfers_stub):
         )
         told.append(dict(await call.initial_metadata()).get("idempotent-replayed"))
     assert told == [None, "true", None]
+
+
+async def test_a_replay_does_not_wait_for_customers(
+    bank: LedgerBank, transfers: Running, tmp_path: Path
+):
+    """Customers takes each call and does not answer, like a process that is stopped."""
+    made = transfer(await bank.open_holder(10_000), await bank.open_holder(), 700)
+    known = order_of(made)
+    first = await post(transfers.store, made, known)
+    silent = grpc.aio.server()
+    add_CustomersServiceServicer_to_server(_Silent(), silent)
+    silent.add_insecure_port(f"unix:{tmp_path}/silent.sock")
+    await silent.start()
+    try:
+        async with open_channel(f"{tmp_path}/silent.sock") as channel:
+            deps = handlers.Dependencies(
+                transfers.settings,
+                transfers.store,
+                CustomersClient(channel, HANGS_S),
+                HoldersClient(channel, HANGS_S),
+                PageTokens(b"sealed by the test"),
+            )
+            headers: dict[str, str] = {}
+            answer_headers.set(headers)
+            current_call.set(CALL)
+            again = handlers.create_book_transfer(deps, known)
+            assert await asyncio.wait_for(again, scaled_s(5)) == first
+            assert headers == {"idempotent-replayed": "true"}
+            other = handlers.create_book_transfer(
+                deps, replace(known, fingerprint=b"other".ljust(32))
+            )
+            with pytest.raises(IdempotencyKeyReused):
+                await asyncio.wait_for(other, scaled_s(5))
+    finally:
+        await silent.stop(None)
 
 
 async def test_a_key_with_another_payload_is_refused_even_if_that_would_be_refused_anyway(

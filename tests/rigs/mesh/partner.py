@@ -21,6 +21,7 @@ class Partner:
         self.script: deque[str | int] = deque()
         self.keys: list[str] = []
         self.clients: list[str] = []
+        self.hosts: list[str] = []
         self.release = asyncio.Event()
         """Ends the wait of the requests whose step is HOLD."""
         self._runner: web.AppRunner | None = None
@@ -44,10 +45,12 @@ class Partner:
         self.script = deque(script)
         self.keys.clear()
         self.clients.clear()
+        self.hosts.clear()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         await request.read()
         self.keys.append(request.headers.get("Idempotency-Key", ""))
+        self.hosts.append(request.host)
         transport = request.transport
         peer = transport.get_extra_info("peercert") if transport else None
         self.clients.append(str(peer["subject"][0][0][1]) if peer else "")

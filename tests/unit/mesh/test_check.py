@@ -136,7 +136,7 @@ def test_one_check_reports_the_errors_of_all_files_in_order(
         "partners/ach-network.yaml:22: set at most 45s: an edit ends calls that take longer",
         "partners/oauth.yaml:9: spec.location: Input should be 'MESH_EXTERNAL'",
         f"partners/oauth.yaml:41: {OUTLIERS}.consecutive5xxErrors: Input should be a valid integer",
-        "sidecars.yaml:37: ./*.googleapis.com: name one host, written as ./host",
+        "sidecars.yaml:38: ./*.googleapis.com: name one host, written as ./host",
     ]
 
 
@@ -191,7 +191,7 @@ def test_an_expression_that_envoy_refuses_hides_no_other_error(
         f"partners/ach-network.yaml:22: spec.http.0.timeout: {first}",
         "partners/ach-network.yaml:36: the endpoints file lacks the files of credentialName nope",
         "partners/fcm.yaml:37: the endpoints file lacks the files of credentialName nope2",
-        "sidecars.yaml:18: payments calls fraudd.example, which has no ServiceEntry; add one",
+        "sidecars.yaml:19: payments calls fraudd.example, which has no ServiceEntry; add one",
     ]
 
 

@@ -23,7 +23,11 @@ def _sidecar(name: str) -> model.Sidecar:
 
 
 REACH = [
-    ("payments", ["customers"], ["ach-network.example", "fraud.example"]),
+    (
+        "payments",
+        ["customers"],
+        ["ach-network.example", "directory.ach-network.example", "fraud.example"],
+    ),
     ("transfers", ["customers"], []),
     ("notifications", ["customers"], ["fcm.googleapis.com", "oauth2.googleapis.com"]),
     ("customers", [], []),
@@ -83,7 +87,7 @@ def test_every_retry_condition_reaches_envoy_under_its_own_name(tmp_path: Path) 
 
 def test_only_the_clearing_house_sees_the_banks_client_certificate() -> None:
     shown = [each.host for each in _sidecar("payments").partners if each.client]
-    assert shown == ["ach-network.example"]
+    assert shown == ["ach-network.example", "directory.ach-network.example"]
 
 
 def _edited(tmp_path: Path, file: str, old: str, new: str) -> Path:
