@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.waiting import scaled_s
 from sandbox.stack.home import REPO, Home, home_from_environment
 
 ACTING = ("sandbox.demo", "sandbox.seed", "lab.bench.report.comparison", "lab.bench.report.page")
@@ -111,3 +112,19 @@ def test_a_name_that_is_no_part_starts_nothing_and_gets_the_names(tmp_path: Path
     assert done.stderr.startswith("Nothing was started: no part is called nonsense; the parts are")
     assert "payments, " in done.stderr
     assert not home.exists()
+
+
+def test_the_log_of_an_unknown_part_is_refused_with_the_names(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "payments.log").touch()
+    done = subprocess.run(
+        ["make", "logs", "NAME=nonsense"],
+        cwd=REPO,
+        env={**os.environ, "BP_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=scaled_s(20),
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("No log of nonsense. The logs are: payments.log\n")
