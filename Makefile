@@ -37,7 +37,9 @@ status: setup ## Show each process: its state, and the reason when it is down
 	@$(PYTHON) -m sandbox.stack status
 
 logs: ## Follow every process's log (NAME=payments for one)
-	@tail -n 20 -F $${BP_HOME:-.bp}/logs/$(or $(NAME),*).log
+	@cd $${BP_HOME:-.bp}/logs; \
+	test -z "$(NAME)" -o -f "$(NAME).log" || { echo "No log of $(NAME). The logs are:" *.log >&2; exit 1; }; \
+	tail -n 20 -F $(or $(NAME),*).log
 
 # Two lanes run in parallel: the tests that use the session's stack, and all others. A test's
 # fixtures decide its lane (tests/conftest.py), and each worker runs one lane. The classic style

@@ -25,7 +25,7 @@ from lab.bench.variants.ledger_alone import PEER_FILE, ledger
 from lab.bench.variants.no_sidecar import mesh
 from lab.bench.variants.soak import soak
 from sandbox.stack import cli, memory
-from sandbox.stack.home import REPO, Home
+from sandbox.stack.home import REPO, Home, home_at
 from sandbox.stack.supervisor import control
 
 FILE = "bench.json"
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     scale = Scale(
         options.quick, options.long, options.seconds, options.connections, options.pgledger
     )
-    home, found, wanted = Home(options.home.resolve()), Findings(), _wanted(options)
+    home, found, wanted = home_at(options.home), Findings(), _wanted(options)
     own = options.home == _own_home()
     given = f' ARGS="{" ".join(arguments)}"' if arguments else ""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from lab.chaos.report import Outcome
 from lab.chaos.runner import run
 from lab.chaos.series import one_after_the_other
-from sandbox.stack.home import REPO, Home
+from sandbox.stack.home import REPO, home_at
 from sandbox.stack.supervisor import control
 from sandbox.stack.testing import RunningStack
 
@@ -29,7 +29,7 @@ SECONDS = 120.0
 def main(arguments: Sequence[str]) -> int:
     """Run the schedules. Return 1 if a schedule failed."""
     options = _parser().parse_args(arguments)
-    home = Home(options.home.resolve())
+    home = home_at(options.home)
     if options.home == _own_home() and not control.is_running(home.control_socket):
         shutil.rmtree(home.root, ignore_errors=True)
     stack = RunningStack.open(home.root)

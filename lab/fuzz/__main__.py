@@ -16,7 +16,7 @@ from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, find_leaks
 from lab.fuzz.mesh import Mesh
 from lab.fuzz.messages import Ids
 from sandbox.client import BankClient, Customer
-from sandbox.stack.home import REPO, Home, home_from_environment
+from sandbox.stack.home import REPO, home_at, home_from_environment
 from sandbox.stack.testing import RunningStack
 
 CASES = 5_000
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--home",
-        type=lambda text: Home(Path(text).resolve()),
+        type=lambda text: home_at(Path(text)),
         default=home_from_environment(),
         help=f"home of the stack (default: BP_HOME or {REPO / '.bp'})",
     )

@@ -54,7 +54,7 @@ def _show(verdict: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from ops.display import shown
+    from ops.display import print_table, shown
 
     console = Console()
     checked = Table("item", "number", title="Compared", title_justify="left")
@@ -69,10 +69,13 @@ def _show(verdict: dict[str, Any]) -> None:
             f"[bold green]The books balance and all stores agree[/] ({verdict['seconds']} s)"
         )
         return
-    found = Table("kind", "ids", "expected", "actual", title="Differences", title_justify="left")
+    found = Table("kind", title="Differences", title_justify="left")
+    found.add_column("ids", no_wrap=True)
+    found.add_column("expected", overflow="fold")
+    found.add_column("actual", overflow="fold")
     for one in verdict["differences"]:
         ids = [f"{name} {value}" for name, value in one["ids"].items()]
         found.add_row(*(map(shown, (one["kind"], ids, one["expected"], one["actual"]))))
-    console.print(found)
+    print_table(found)
     for kind, number in verdict["difference_counts"].items():
         console.print(Text.assemble(shown(kind, "bold red"), f": {number:,}"))

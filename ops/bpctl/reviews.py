@@ -47,6 +47,13 @@ EFFECTS = {
     "NOT_NEEDED": "The customer has been credited again, so there is nothing to cancel.",
 }
 """Effect of a decision -> the message to the reviewer."""
+MEANINGS = {
+    "NONE": "the transfer continued",
+    "REQUESTED": "the bank asked the clearing house to cancel it; the state says whether it did",
+    "TOO_LATE": "it had settled, so it could not be cancelled",
+    "NOT_NEEDED": "the customer had been credited again, so there was nothing to cancel",
+}
+"""Effect of a decision -> what it means in the record of a review."""
 
 Transfer = Annotated[str, typer.Argument(help="Id of the transfer.")]
 Note = Annotated[str, typer.Option(help="The reason for the decision, for the record.")]
@@ -90,6 +97,8 @@ def show(transfer: Transfer, as_json: Json = False) -> None:
         typer.echo(json.dumps(row, default=str))
         return
     row["amount"] = money(row)
+    if row["effect"] is not None:
+        row["effect"] = f"{row['effect']}: {MEANINGS[row['effect']]}"
     fields = [{"field": k.replace("_", " "), "value": v} for k, v in row.items() if v is not None]
     table(f"Review of {transfer}", fields, ("field", "value"))
 

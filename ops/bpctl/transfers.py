@@ -14,6 +14,10 @@ from ops.bpctl import connections, ledger, tokens
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 LIST_ROWS = 20
 HASH_CHARS = 16
+WHOLE = ("_id", "transfer", "account", "place", "hash", "trace_number", "TraceNumber")
+"""The ends of the names of columns that are never folded."""
+TIMES = ("time", "Time")
+"""The ends of the names of columns with times."""
 
 
 def register(app: typer.Typer) -> None:
@@ -65,9 +69,14 @@ def list_newest(
     if as_json:
         typer.echo(json.dumps({"transfers": found}))
         return
-    columns = ("create_time", "kind", "state", "amount", "trace_number", "transfer_id")
-    shown = [row | {"amount": money(row)} for row in found]
+    columns = ("create_time", "state", "amount", "transfer")
+    shown = [row | {"amount": money(row), "transfer": _named(row)} for row in found]
     table(f"Newest transfers of {customer}", shown, columns)
+
+
+def _named(row: dict[str, Any]) -> list[str]:
+    """Return a transfer's id, and below it its kind and trace number: short lines for a column."""
+    return [row["transfer_id"], " ".join(filter(None, (row["kind"], row["trace_number"])))]
 
 
 def _show(trail: dict[str, Any]) -> None:
@@ -141,22 +150,24 @@ def money(row: dict[str, Any], name: str = "amount") -> str:
 def table(title: str, rows: Any, columns: tuple[str, ...]) -> None:
     """Print rows as a table of these columns, or a text if there are no rows.
 
-    A list in a row has one line for each of its values.
+    A list in a row has one line for each of its values. Ids are never folded, so that they can be
+    copied, and times are shown to the second.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from ops.display import shown
+    from ops.display import print_table, short_time, shown
 
-    console = Console()
     if isinstance(rows, str) or not rows:
-        console.print(Text.assemble(shown(title, "bold"), ": ", shown(rows or "none")))
+        Console().print(Text.assemble(shown(title, "bold"), ": ", shown(rows or "none")))
         return
     printed = Table(title=shown(title, "bold"), title_justify="left")
     for name in columns:
-        printed.add_column(name.replace("_", " "), overflow="fold")
+        whole = name.endswith(WHOLE)
+        printed.add_column(name.replace("_", " "), no_wrap=whole, overflow="fold")
     for row in rows:
-        values = [row.get(name) for name in columns]
-        printed.add_row(*(shown("" if value is None else value) for value in values))
-    console.print(printed)
+        values = {name: row.get(name) for name in columns}
+        values |= {name: short_time(values[name]) for name in columns if name.endswith(TIMES)}
+        printed.add_row(*(shown("" if value is None else value) for value in values.values()))
+    print_table(printed)

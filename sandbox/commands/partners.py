@@ -3,16 +3,57 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from ops.bpctl import connections
 
-KINDS = "latency, hang, reset, http_5xx, accept_then_hang, slow_body, wrong_answer or reject"
+
+class Partner(StrEnum):
+    """The simulated partners."""
+
+    ACH = "ach"
+    FRAUD = "fraud"
+    FCM = "fcm"
+    OAUTH = "oauth"
+
+
+class Action(StrEnum):
+    """What to do with a partner."""
+
+    FAULT = "fault"
+    FAULTS = "faults"
+    CLEAR = "clear"
+    STATE = "state"
+
+
+class Fault(StrEnum):
+    """The kinds of faults, as in `sandbox.partners.faults`, which is slow to import."""
+
+    LATENCY = "latency"
+    HANG = "hang"
+    RESET = "reset"
+    HTTP_5XX = "http_5xx"
+    ACCEPT_THEN_HANG = "accept_then_hang"
+    SLOW_BODY = "slow_body"
+    WRONG_ANSWER = "wrong_answer"
+    REJECT = "reject"
+
+
+HTTP_STATUSES = range(200, 600)
+STATUSES = {
+    Fault.HTTP_5XX: range(500, 600),
+    Fault.REJECT: range(400, 600),
+    Fault.WRONG_ANSWER: HTTP_STATUSES,
+}
+"""A kind that sends a status -> the statuses that it can send."""
+TIMED = (Fault.LATENCY, Fault.SLOW_BODY, Fault.HANG, Fault.ACCEPT_THEN_HANG)
+"""The kinds that take a time."""
+BANKING_DAYS_MAX, DAYS_MAX, SECONDS_MAX = 2600, 3660, 316_224_000
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-Name = Annotated[str, typer.Argument(help="ach, fraud, fcm or oauth.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,46 +64,80 @@ def register(app: typer.Typer) -> None:
     app.add_typer(sandbox, name="sandbox")
 
 
-def control(name: str, method: str, path: str, body: Any = None) -> Any:
+def control(name: Partner, method: str, path: str, body: Any = None) -> Any:
     """Call a partner's control API; return the JSON answer."""
     socket = connections.addresses().get(f"BP_PARTNER_{name.upper()}_CONTROL_SOCKET")
     if socket is None:
-        connections.fail(f"Unknown partner {name}. Use one of ach, fraud, fcm, oauth.")
+        connections.fail(f"This bank has no partner {name}.")
     connections.require_running()
     return connections.call_socket(Path(socket), method, path, body)
 
 
 def partner(
-    name: Name,
-    action: Annotated[str, typer.Argument(help="fault, faults, clear or state.")],
-    kind: Annotated[str, typer.Argument(help=f"Only for the action fault: {KINDS}.")] = "",
-    endpoint: Annotated[str, typer.Option(help='Glob of "METHOD path".')] = "*",
-    count: Annotated[int | None, typer.Option(help="Fire this many times.")] = None,
-    rate: Annotated[float | None, typer.Option(help="Fire at this rate, 0 to 1.")] = None,
-    amount: Annotated[int | None, typer.Option(help="Only for this amount, minor units.")] = None,
-    ms: Annotated[int | None, typer.Option(help="Milliseconds of latency or slow_body.")] = None,
-    status: Annotated[int | None, typer.Option(help="HTTP status of http_5xx or reject.")] = None,
+    name: Annotated[Partner, typer.Argument(help="The partner.")],
+    action: Annotated[Action, typer.Argument(help="What to do.")],
+    kind: Annotated[
+        Fault | None, typer.Argument(help="Only for the action fault: the kind of fault.")
+    ] = None,
+    endpoint: Annotated[str | None, typer.Option(help='Glob of "METHOD path"; default: *.')] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Fire this many times.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Fire at this rate, 0 to 1.")
+    ] = None,
+    amount: Annotated[
+        int | None, typer.Option(min=1, help="Only for this amount, minor units.")
+    ] = None,
+    ms: Annotated[
+        int | None,
+        typer.Option(min=0, max=3_600_000, help=f"Milliseconds of {', '.join(TIMED)}."),
+    ] = None,
+    status: Annotated[
+        int | None,
+        typer.Option(
+            min=HTTP_STATUSES[0], max=HTTP_STATUSES[-1], help=f"Status of {', '.join(STATUSES)}."
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the random numbers of --rate.")] = None,
     as_json: Json = False,
 ) -> None:
     """Inject a fault into a partner, list its faults, clear them, or show its state.
 
-    All options except --json belong to the action fault.
+    All options except --json belong to the action fault. `clear` removes all faults.
     """
+    limits = {"count": count, "rate": rate, "amount_minor_units": amount, "seed": seed}
+    given = _given({"endpoint": endpoint, **limits})
+    params = _given({"ms": ms, "status": status})
+    if action is not Action.FAULT and (kind or given or params):
+        _refuse(f"Only the action fault takes a kind and options; {action} takes none of them.")
     match action:
-        case "fault":
-            limits = {"count": count, "rate": rate, "amount_minor_units": amount, "seed": seed}
-            spec = {"kind": kind, "endpoint": endpoint, **_given(limits)}
-            spec["params"] = _given({"ms": ms, "status": status})
+        case Action.FAULT:
+            spec = {**given, "kind": _checked(kind, ms, status), "params": params}
             _show(control(name, "POST", "/control/faults", spec), as_json)
-        case "faults":
+        case Action.FAULTS:
             _show(control(name, "GET", "/control/faults"), as_json)
-        case "clear":
+        case Action.CLEAR:
             _show(control(name, "DELETE", "/control/faults"), as_json)
-        case "state":
+        case Action.STATE:
             _show(control(name, "GET", "/control/state"), as_json)
-        case _:
-            connections.fail(f"Unknown action {action}. Use one of fault, faults, clear, state.")
+
+
+def _checked(kind: Fault | None, ms: int | None, status: int | None) -> Fault:
+    """Return the kind if its parameters have an effect; otherwise exit with what to change."""
+    if kind is None:
+        _refuse(f"Name the kind of fault: {', '.join(Fault)}.")
+    if kind is Fault.LATENCY and ms is None:
+        _refuse("Give the latency with --ms.")
+    if ms is not None and kind not in TIMED:
+        _refuse(f"--ms has no effect on {kind}; it is for {', '.join(TIMED)}.")
+    if status is not None and kind not in STATUSES:
+        _refuse(f"--status has no effect on {kind}; it is for {', '.join(STATUSES)}.")
+    if status is not None and status not in STATUSES[kind]:
+        _refuse(f"--status of {kind} is {STATUSES[kind][0]} to {STATUSES[kind][-1]}.")
+    return kind
+
+
+def _refuse(message: str) -> NoReturn:
+    connections.fail(message, 2)
 
 
 def _clock() -> typer.Typer:
@@ -71,19 +146,27 @@ def _clock() -> typer.Typer:
     @clock.command()
     def show(as_json: Json = False) -> None:  # pyright: ignore[reportUnusedFunction]
         """Show the clearing house's business time."""
-        _show(control("ach", "GET", "/control/clock"), as_json)
+        _show(control(Partner.ACH, "GET", "/control/clock"), as_json)
 
     @clock.command()
     def advance(  # pyright: ignore[reportUnusedFunction]
-        banking_days: Annotated[int | None, typer.Option(help="Banking days.")] = None,
-        days: Annotated[int | None, typer.Option(help="Calendar days.")] = None,
-        seconds: Annotated[float | None, typer.Option(help="Seconds.")] = None,
+        banking_days: Annotated[
+            int | None, typer.Option(min=1, max=BANKING_DAYS_MAX, help="Banking days.")
+        ] = None,
+        days: Annotated[
+            int | None, typer.Option(min=1, max=DAYS_MAX, help="Calendar days.")
+        ] = None,
+        seconds: Annotated[
+            float | None, typer.Option(min=0, max=SECONDS_MAX, help="Seconds.")
+        ] = None,
         as_json: Json = False,
     ) -> None:
         """Advance the clock; default two banking days, after which a transfer has settled."""
         options = _given({"banking_days": banking_days, "days": days, "seconds": seconds})
+        if len(options) > 1:
+            _refuse("Give one of --banking-days, --days and --seconds.")
         spec = options or {"banking_days": 2}
-        _show(control("ach", "POST", "/control/clock/advance", spec), as_json)
+        _show(control(Partner.ACH, "POST", "/control/clock/advance", spec), as_json)
 
     return clock
 

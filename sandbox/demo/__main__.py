@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import sys
 import time
 from typing import Any
 
+import aiohttp
+import asyncpg
+
 from sandbox.client import BankClient
 from sandbox.demo.scenes import SCENES
 from sandbox.demo.stage import Stage
 from sandbox.stack import cli
 from sandbox.stack.home import Home, home_from_environment
-from sandbox.stack.supervisor import private
+from sandbox.stack.supervisor import control, private
 from sandbox.stack.testing import RunningStack
 
+LOST = (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What a call to a part raises when the part has stopped."""
 PARTNERS = ("ach", "fraud", "fcm", "oauth")
 
 
@@ -51,9 +57,31 @@ def _write(home: Home, stage: Stage, *, ok: bool, seconds: float) -> None:
 
 
 def main() -> int:
-    """Start the bank, play the scenes, and write the report."""
-    began = time.monotonic()
+    """Start the bank, play the scenes, and write the report. A bank that stops ends the demo."""
+    argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__).parse_args()
     home = home_from_environment()
+    try:
+        return _play(home)
+    except KeyboardInterrupt:
+        print("\nStopped. The bank keeps running; `make down` stops it.", file=sys.stderr)
+        return cli.INTERRUPTED
+    except LOST as error:
+        if not _is_stopping(home):
+            raise
+        print(f"The bank was stopped during the demo ({type(error).__name__}).", file=sys.stderr)
+        return 1
+
+
+def _is_stopping(home: Home) -> bool:
+    try:
+        nodes = control.ask(home.control_socket, cmd="status")["nodes"]
+    except OSError:
+        return True
+    return any(node["state"] in ("stopping", "stopped") for node in nodes)
+
+
+def _play(home: Home) -> int:
+    began = time.monotonic()
     code = cli.up(home, [])
     if code:
         return code

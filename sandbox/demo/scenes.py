@@ -157,7 +157,7 @@ async def balanced(stage: Stage, bank: BankClient) -> None:
     for difference in verdict["differences"]:
         stage.console.print(shown(f"            {difference}", "red"))
     stage.holds(scene, "sum is zero, no negative balance, all stores agree", verdict["ok"])
-    scene.facts |= {"compared": sum(verdict["checked"].values()), "ok": verdict["ok"]}
+    scene.facts |= {"items compared": sum(verdict["checked"].values()), "ok": verdict["ok"]}
 
 
 SCENES = (happy, compensated, timed_out, killed, raced, balanced)

@@ -15,6 +15,7 @@ from ops.waiting import scaled_s
 from sandbox.stack import memory, progress
 from sandbox.stack.home import REPO, Home, home_from_environment
 from sandbox.stack.supervisor import control, launch, private
+from sandbox.stack.supervisor.nodes import unknown
 
 UP_WITHIN_S = 240.0
 DOWN_WITHIN_S = 120.0
@@ -22,18 +23,21 @@ WHAT_NOW = (
     "All parts that do not need these keep running; see `make status`. Fix the cause and run"
     " `make up` again, or stop the bank with `make down`."
 )
+INTERRUPTED = 128 + signal.SIGINT
 NAMED = ("restart", "stop", "start", "kill")
 
 
 def main(arguments: list[str]) -> int:
     """Parse and run one command; return the exit code."""
     options = _parser().parse_args(arguments)
-    home = home_from_environment()
     try:
-        return _run(home, options)
+        return _run(home_from_environment(), options)
     except PermissionError as error:
         print(error, file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        print("\nStopped. The bank continues; `make down` stops it.", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _run(home: Home, options: argparse.Namespace) -> int:
@@ -71,7 +75,14 @@ def _parser() -> argparse.ArgumentParser:
 def up(home: Home, names: list[str]) -> int:
     """Start the supervisor if none runs, request the nodes, show progress, print the figures."""
     begun = time.monotonic()
-    started = ensure_supervisor(home)
+    if strange := _unknown(home, names):
+        print(f"Nothing was started: {strange}.", file=sys.stderr)
+        return 2
+    try:
+        started = ensure_supervisor(home)
+    except OSError as error:
+        print(f"The bank did not start: {_cause(home, error)}.", file=sys.stderr)
+        return 1
     answer = ensure(home, names)
     if not answer["ok"]:
         print(f"The bank did not start.\n{answer['error']}\n{WHAT_NOW}", file=sys.stderr)
@@ -89,6 +100,27 @@ def _show_warning(home: Home) -> None:
     warning = Postgres(home, PORT, "").warning()
     if warning and not StackSettings().postgres_address:
         print(f"  warning: {warning}")
+
+
+def _unknown(home: Home, names: Sequence[str]) -> str:
+    """Return the message about names that are no parts; "" if all are."""
+    if not names:
+        return ""
+    try:
+        known = [node["name"] for node in control.ask(home.control_socket, cmd="status")["nodes"]]
+    except OSError:
+        from sandbox.stack import plan  # imported here: only this case needs it, and it is slow
+
+        known = plan.names()
+    strange = [name for name in names if name not in known]
+    return unknown(strange, known) if strange else ""
+
+
+def _cause(home: Home, error: OSError) -> str:
+    if error.strerror is None:
+        return str(error)
+    reason = f"{error.strerror[0].lower()}{error.strerror[1:]}"
+    return f"{error.filename}: {reason}; set BP_HOME to another folder than {home.root}"
 
 
 def ensure(home: Home, names: list[str]) -> control.Answer:

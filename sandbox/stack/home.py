@@ -27,7 +27,7 @@ RUN_DIR_CHARS_MAX = 64
 
 @dataclass(frozen=True)
 class Home:
-    """The paths of one BP_HOME. `root` is absolute and resolved."""
+    """The paths of one BP_HOME. `root` is absolute, and nothing above it is a link."""
 
     root: Path
 
@@ -127,7 +127,7 @@ class Home:
         """Raise PermissionError if this user may not use the home; root may use any."""
         try:
             owners = {0, self.root.stat().st_uid}
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         except PermissionError:
             owners = {0}
@@ -204,4 +204,11 @@ class Home:
 
 def home_from_environment() -> Home:
     """Return the home that BP_HOME names, or `.bp` in the repository's root."""
-    return Home(Path(os.environ.get("BP_HOME") or REPO / ".bp").resolve())
+    return home_at(Path(os.environ.get("BP_HOME") or REPO / ".bp"))
+
+
+def home_at(path: Path) -> Home:
+    """Return the home of a path. Links above the home are followed, but the home itself is not: if
+    it is a link, `Home.create` refuses it."""
+    whole = Path(os.path.abspath(path))
+    return Home(whole.parent.resolve() / whole.name)

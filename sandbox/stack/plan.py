@@ -7,7 +7,9 @@ or a missing partner is left out without an error.
 from __future__ import annotations
 
 import sys
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ops.provision import accounts, credentials, databases, secrets, topics
 from ops.provision import vault as provision_vault
@@ -114,6 +116,14 @@ def build_nodes(parts: Parts) -> dict[str, Node]:
     known = {node.name for node in nodes}
     starts_max = parts.settings.failed_starts_max
     return {n.name: _bounded(_without_absent(n, known), starts_max) for n in nodes}
+
+
+def names() -> list[str]:
+    """Return the names of the nodes without a bank; a temporary home is used and removed."""
+    with tempfile.TemporaryDirectory(prefix="bp-names-") as folder:
+        home = Home(Path(folder))
+        home.create_folders()
+        return [*build_nodes(build_parts(home, StackSettings()))]
 
 
 async def _plant(parts: Parts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ops.display import shown
-from sandbox.stack.home import Home
+from sandbox.stack.home import REPO, Home
 from sandbox.stack.supervisor import control
 
 MARKS = {
@@ -109,4 +110,8 @@ def show_summary(home: Home, report: dict[str, Any]) -> None:
     setup = f"setup {report['setup_s']:.0f} s · " if "setup_s" in report else ""
     console = Console()
     console.print(f"[green]●[/] BP is up: {setup}{seconds} · {report['rss_mib']:.0f} MiB")
-    console.print(f"  addresses: . {home.env_file}   logs: {home.logs}", highlight=False)
+    command = f". {shlex.quote(str(home.env_file))}"
+    console.print(shown(f"  addresses: {command}   logs: {home.logs}"), soft_wrap=True)
+    if not home.root.is_relative_to(REPO):
+        told = f"  This is the bank of {home.root}, which BP_HOME names."
+        console.print(shown(told), soft_wrap=True)

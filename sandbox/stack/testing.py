@@ -18,7 +18,7 @@ from ops.provision.credentials import Credentials, load_or_make
 from ops.provision.stores import PostgresServer
 from ops.waiting import scaled_s
 from sandbox.stack import cli, lock
-from sandbox.stack.home import Home
+from sandbox.stack.home import Home, home_at
 from sandbox.stack.supervisor import control, orphans
 
 READY_WITHIN_S = 90.0
@@ -34,7 +34,7 @@ class RunningStack:
     @classmethod
     def open(cls, root: Path, through: Sequence[str] = ()) -> RunningStack:
         """Find or start the supervisor of a home; a new one ends with the calling process."""
-        home = Home(root.resolve())
+        home = home_at(root)
         started = cli.ensure_supervisor(home, dies_with_caller=True, through=through)
         return cls(home, started=started)
 
@@ -47,7 +47,7 @@ class RunningStack:
         """
         if root.is_symlink():
             raise ValueError(f"{root} is a link; set BP_TEST_HOME to use a folder with its data")
-        home = Home(root.resolve())
+        home = home_at(root)
         # A supervisor holds the lock from before it listens until after it has ended.
         with lock.held(home, scaled_s(READY_WITHIN_S)) as own:
             if own:

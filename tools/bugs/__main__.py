@@ -50,7 +50,10 @@ def _options() -> argparse.Namespace:
     check.add_argument("--all", action="store_true", help="check all bugs; takes over an hour")
     put = commands.add_parser("put", help="introduce a bug into a copy of the repository")
     put.add_argument("names", nargs=1, metavar="NAME")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.command == "check" and not (options.names or options.quick or options.all):
+        check.error("Name a bug, or give --quick or --all")
+    return options
 
 
 def _is_wanted(bug: Bug, options: argparse.Namespace) -> bool:

@@ -6,7 +6,9 @@ markers, so neither program changes the other's part of a document.
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 
 from lab.bench.report import peers
 from lab.bench.report.charts import Bar, bars
@@ -25,8 +27,11 @@ SETTING = (
 )
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Write the charts and both documents."""
+    argparse.ArgumentParser(
+        prog="python -m lab.bench.report.comparison", description=__doc__
+    ).parse_args(arguments)
     CHARTS.mkdir(exist_ok=True)
     for name, drawing in draw().items():
         (CHARTS / name).write_text(drawing)
@@ -57,8 +62,9 @@ def whole() -> str:
     """Return the comparison for docs/performance.md."""
     return "\n\n".join(
         (
-            f"{SETTING}A ratio of two figures is accurate to ± 0.15. The host's speed changes by "
-            "up to 2.5 times between hours, so figures of another sitting must not be compared "
+            f"{SETTING}A ratio of two figures is accurate to ± 0.15. The bench above ran in "
+            "another hour, with twice as many requests in flight, and made more than three times "
+            "as many book transfers a second, so figures of another sitting must not be compared "
             "with these.",
             "![Units a second in one sitting](img/peers.svg)",
             _systems(),
@@ -104,8 +110,9 @@ def short() -> str:
     return "\n\n".join(
         (
             "![Units a second in one sitting](docs/img/peers.svg)",
-            f"{SETTING}The figures of the bench above are from another hour, and the host's speed "
-            "changes by up to 2.5 times between hours. So compare only figures of this chart.",
+            f"{SETTING}The bench above ran in another hour, with twice as many requests in "
+            "flight, and made more than three times as many book transfers a second. So compare "
+            "only figures of this chart.",
             "Each system does different work for one unit. A posting of Blnk "
             f"({_pace(peers.BLNK)} a second) has no TLS, no authentication and no hash chain. A "
             f"book transfer of BP ({peers.BOOK.typical_per_s} a second) has TLS, mTLS, events, an "
@@ -123,4 +130,4 @@ def _pace(one: Measured) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -6,6 +6,7 @@ comparison with other systems between separate markers.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +47,11 @@ def main(arguments: Sequence[str]) -> int:
 
     Several files are merged as parts of one bench; the date comes from the last file.
     """
-    files = [Path(argument) for argument in arguments] or [REPORT]
+    parser = argparse.ArgumentParser(prog="python -m lab.bench.report.page", description=__doc__)
+    parser.add_argument(
+        "reports", nargs="*", type=Path, default=[REPORT], help="files of `make bench`"
+    )
+    files: list[Path] = parser.parse_args(arguments).reports
     reports = [json.loads(file.read_text()) for file in files]
     for file, one in zip(files, reports, strict=True):
         if one["void"]:

@@ -7,7 +7,7 @@ has a readiness probe, a restart policy and a stop policy.
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -139,3 +139,8 @@ def closure(nodes: Mapping[str, Node], names: list[str]) -> list[str]:
     for name in names:
         visit(name)
     return ordered
+
+
+def unknown(names: Iterable[str], known: Iterable[str]) -> str:
+    """Return the message that these names are no parts, with the names that are."""
+    return f"no part is called {', '.join(names)}; the parts are {', '.join(known)}"

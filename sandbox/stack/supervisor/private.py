@@ -63,12 +63,15 @@ def folder(path: Path, mode: int = FOLDER_MODE) -> None:
 
 
 def require_own(path: Path) -> None:
-    """Raise PermissionError if a path is a link or belongs to another user."""
+    """Raise PermissionError if a folder is a link or belongs to another user, and
+    NotADirectoryError if it is a file."""
     found = path.lstat()
     if found.st_uid != os.geteuid():
         raise PermissionError(f"{path} belongs to another user; remove it or move BP_HOME")
     if stat.S_ISLNK(found.st_mode):
         raise PermissionError(f"{path} is a link; remove it or move BP_HOME")
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(f"{path} is not a folder; remove it or move BP_HOME")
 
 
 def is_own_folder(path: Path) -> bool:

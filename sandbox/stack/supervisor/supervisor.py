@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.stack.supervisor import logfiles, orphans
-from sandbox.stack.supervisor.nodes import JobSpec, Node, ProcessSpec, State, closure
+from sandbox.stack.supervisor.nodes import JobSpec, Node, ProcessSpec, State, closure, unknown
 from sandbox.stack.supervisor.runner import Runner
 
 log = logging.getLogger("stack")
@@ -25,7 +25,7 @@ BLOCKED = "a part that it needs failed"
 
 
 class StackError(Exception):
-    """A node could not be started; the message has its name and the path of its log."""
+    """A node is unknown or could not be started; the message names it."""
 
 
 @dataclass
@@ -66,6 +66,8 @@ class Supervisor:
     async def ensure(self, names: list[str]) -> None:
         """Start `names` and their dependencies, as parallel as the dependencies allow.
         Raises StackError with every node that failed."""
+        for name in names:
+            self._require_known(name)
         wanted = closure(self.nodes, names or list(self.nodes))
         for name in wanted:
             self._begin(name)
@@ -73,7 +75,12 @@ class Supervisor:
         failed = [name for name, ok in zip(wanted, results, strict=True) if not ok]
         if failed:
             causes = [name for name in failed if self._reason(name) != BLOCKED] or failed
-            raise StackError("\n".join(f"{name}: {self._trouble(name)}" for name in causes))
+            told = [n for n in closure(self.nodes, causes) if n in causes or self._is_down(n)]
+            raise StackError("\n".join(f"{name}: {self._trouble(name)}" for name in told))
+
+    def _is_down(self, name: str) -> bool:
+        """Return whether a process that was ready is not, so parts that need it may have failed."""
+        return name in self.runners and self.runners[name].state is not State.READY
 
     def _begin(self, name: str) -> None:
         current = self._waiters.get(name)
@@ -129,27 +136,40 @@ class Supervisor:
         pids = {name: runner.pid for name, runner in self.runners.items() if runner.pid}
         orphans.record(self.pids_file, pids)
 
+    def _require_known(self, name: str) -> None:
+        if name not in self.nodes:
+            raise StackError(unknown([name], self.nodes))
+
+    def _runner(self, name: str) -> Runner:
+        """Return the runner of a process; StackError when the name is unknown or a job's."""
+        self._require_known(name)
+        if name not in self.runners:
+            raise StackError(f"{name} has no process: it is a job, which `up` runs")
+        return self.runners[name]
+
     async def restart(self, name: str) -> bool:
         """Restart one process gracefully; return True when it became ready."""
-        await self.runners[name].restart()
-        up = await self.runners[name].wait_ready()
+        runner = self._runner(name)
+        await runner.restart()
+        up = await runner.wait_ready()
         self._note_pids()
         return up
 
     async def stop_one(self, name: str) -> None:
         """Stop one process and leave it stopped."""
-        await self.runners[name].stop()
+        await self._runner(name).stop()
 
     async def start_one(self, name: str) -> bool:
         """Start one process that was stopped or failed; return True when it became ready."""
-        await self.runners[name].start()
-        up = await self.runners[name].wait_ready()
+        runner = self._runner(name)
+        await runner.start()
+        up = await runner.wait_ready()
         self._note_pids()
         return up
 
     def kill(self, name: str, number: signal.Signals) -> int | None:
         """Send one process a signal to simulate a crash."""
-        return self.runners[name].kill(number)
+        return self._runner(name).kill(number)
 
     async def stop_all(self) -> None:
         """Stop everything, highest layer first, the processes of a layer concurrently."""

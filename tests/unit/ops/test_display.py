@@ -97,3 +97,59 @@ def test_a_push_is_shown_as_it_is(
     monkeypatch.setenv("COLUMNS", "200")
     Stage().phone({"notification": {"title": "Paid", "body": HOSTILE[name]}})
     shown_whole(capsys.readouterr().out, name)
+
+
+IDS = {
+    "create_time": "2026-11-29T09:30:00.123456+00:00",
+    "transfer_id": "0193a5f2-7d3c-7c3e-9a51-2f6b0c4d8e17",
+    "trace_number": "021000021234567",
+    "reason": "a word and " * 12 + "x" * 90,
+    "event_id": "0193a5f2-7d3c-7c3e-9a51-2f6b0c4d8e18",
+}
+
+
+@pytest.mark.parametrize("columns", ["80", "40"])
+def test_an_id_in_a_table_can_be_copied_from_a_narrow_terminal(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    table("Found", [IDS], (*IDS,))
+    out = capsys.readouterr().out
+    for name in ("transfer_id", "trace_number", "event_id"):
+        assert IDS[name] in out
+    assert "2026-11-29" in out
+    assert "09:30:00Z" in out
+    assert "123456+00:00" not in out
+    assert IDS["reason"] not in out, "long text is folded"
+
+
+def test_a_table_in_a_file_or_a_pipe_has_one_line_for_each_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    table("Found", [IDS], (*IDS,))
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if IDS["event_id"] in line]
+    assert all(IDS[name] in row for name in IDS if name != "create_time")
+    assert "2026-11-29 09:30:00Z" in row
+
+
+def test_a_list_of_transfers_and_reviews_fits_into_eighty_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    row: dict[str, Any] = {
+        **IDS,
+        "kind": "INTERBANK",
+        "state": "COMPLETED",
+        "amount": "1,250.00 USD",
+    }
+    row["transfer"] = [IDS["transfer_id"], f"INTERBANK {IDS['trace_number']}"]
+    table("Transfers", [row], ("create_time", "state", "amount", "transfer"))
+    table("Reviews", [row], ("create_time", "transfer_id", "amount", "state"))
+    out = capsys.readouterr().out
+    assert out.count(IDS["transfer_id"]) == 2
+    assert max(map(len, out.splitlines())) <= 80

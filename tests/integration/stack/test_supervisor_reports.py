@@ -1,0 +1,71 @@
+"""What the supervisor reports about unknown names and about the cause of a failed start."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox.stack.supervisor.nodes import JobSpec
+from sandbox.stack.supervisor.supervisor import StackError
+from tests.integration.stack.test_supervisor import (
+    Exists,
+    comes_true,
+    process,
+    supervisor,
+)
+from tests.integration.stack.test_supervisor import (
+    run_directory_in_the_home as run_directory_in_the_home,
+)
+
+
+async def test_a_name_without_a_process_is_refused_with_the_reason(tmp_path: Path) -> None:
+    async def nothing() -> None:
+        pass
+
+    bank = supervisor(tmp_path, process("app"), JobSpec("migrations", nothing))
+    strange = "no part is called nonsense; the parts are app, migrations"
+    for act in (bank.restart, bank.start_one, bank.stop_one, lambda name: bank.ensure([name])):
+        with pytest.raises(StackError, match=strange):
+            await act("nonsense")
+    for act in (bank.restart, bank.start_one, bank.stop_one):
+        with pytest.raises(StackError, match="migrations has no process: it is a job"):
+            await act("migrations")
+    with pytest.raises(StackError, match="migrations has no process"):
+        bank.kill("migrations", signal.SIGKILL)
+
+
+async def test_a_part_that_went_down_is_named_with_the_part_that_failed_for_lack_of_it(
+    tmp_path: Path,
+) -> None:
+    up = tmp_path / "up"
+    up.touch()
+    code = (
+        f"import pathlib, sys, time; p = pathlib.Path({str(up)!r})\n"
+        "while p.exists(): time.sleep(0.01)\n"
+        "sys.exit('no space left on device')"
+    )
+    store = process("store", command=(sys.executable, "-c", code), probe=Exists(up))
+
+    async def migrate() -> None:
+        up.unlink()
+        await comes_true(bank.runners["store"].trouble)
+        raise RuntimeError("bad connection")
+
+    bank = supervisor(
+        tmp_path,
+        store,
+        process("sound"),
+        JobSpec("migrations", migrate, ("store", "sound")),
+        process("app", depends_on=("migrations",)),
+    )
+    with pytest.raises(StackError) as raised:
+        await bank.ensure([])
+    said = str(raised.value)
+    assert said.startswith("store: exited with 1")
+    assert "no space left on device" in said
+    assert said.endswith("migrations: RuntimeError: bad connection")
+    assert "sound" not in said
+    await bank.stop_all()
