@@ -132,7 +132,8 @@ def _show(report: Report) -> None:
     )
     if report.excused_offsets:
         console.print(
-            f"{report.excused_offsets:,} offsets without a record are repeated, parked or waiting"
+            f"{report.excused_offsets:,} offsets have no record and are explained"
+            " (repeated, parked or waiting)"
         )
     for note in report.notes[:FINDINGS_SHOWN_MAX]:
         console.print(shown(note, "yellow"))

@@ -104,12 +104,12 @@ def show(transfer: Transfer, as_json: Json = False) -> None:
 
 
 def clear(transfer: Transfer, note: Note, by: Reviewer = "") -> None:
-    """End a review without a cancellation: the customer wants this transfer."""
+    """Approve the transfer: it continues."""
     _decide(transfer, "CLEARED", by, note)
 
 
 def refuse(transfer: Transfer, note: Note, by: Reviewer = "") -> None:
-    """End a review and cancel the transfer, if it can still be cancelled."""
+    """Refuse the transfer: it is cancelled, if it can still be cancelled."""
     _decide(transfer, "REFUSED", by, note)
 
 

@@ -119,9 +119,24 @@ class TransferNotFound(PaymentsError):
 
 
 class NotCancellable(PaymentsError):
-    """The transfer can no longer be cancelled. Ask the beneficiary to return it."""
+    """The transfer can no longer be cancelled."""
 
     reason = "NOT_CANCELLABLE"
+
+
+class TransferSent(NotCancellable):
+    """The transfer can no longer be cancelled. Ask the beneficiary to return it."""
+
+
+class TransferFailed(NotCancellable):
+    """The transfer failed, and the money is back in the account. Cancelling it is not necessary."""
+
+
+class TransferReturned(NotCancellable):
+    """The beneficiary's bank returned the transfer, and the money is back in the account.
+
+    Cancelling it is not necessary.
+    """
 
 
 class WebhookSignatureInvalid(PaymentsError):
@@ -147,6 +162,16 @@ _BY_REASON: dict[str, type[PaymentsError]] = {
         AchUnavailable,
     )
 }
+
+_NOT_CANCELLABLE: dict[str, type[NotCancellable]] = {
+    "FAILED": TransferFailed,
+    "RETURNED": TransferReturned,
+}
+
+
+def not_cancellable(state: str) -> NotCancellable:
+    """Return the error of a cancellation that comes too late for a transfer in this state."""
+    return _NOT_CANCELLABLE.get(state, TransferSent)(state=state)
 
 
 def public_reason(failure_reason: str) -> str:

@@ -314,7 +314,7 @@ async def cancel_interbank_transfer(
         await _wait(deps, customer_id, saga_task)
     transfer = await get_interbank_transfer(deps, customer_id, transfer_id)
     if transfer.state not in PENDING | {State.CANCELLED}:
-        raise errors.NotCancellable
+        raise errors.not_cancellable(transfer.state.value)
     return transfer
 
 
@@ -327,7 +327,7 @@ async def request_cancellation(
     """
     while transfer.state not in {State.CANCELLING, State.CANCELLED}:
         if not TABLE.allows(transfer.state, Event.CANCEL_ASKED):
-            raise errors.NotCancellable
+            raise errors.not_cancellable(transfer.state.value)
         asked = Fact(Event.CANCEL_ASKED, requester=requester)
         transfer, _ = await deps.driver.save(transfer, asked)
     return transfer
