@@ -16,7 +16,7 @@ import structlog
 from services.audit.head_files import HeadStore
 from services.audit.heads import ChainHead, Mark, Signed, Statement, next_statement
 from services.audit.notary import Notary
-from services.audit.store import Store
+from services.audit.store import Store, Turn
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.clock import utc_now
 
@@ -36,6 +36,19 @@ def _is_fresh(last: Statement | None, heads: tuple[ChainHead, ...], now: datetim
     return last is not None and last.heads == heads and abs(now - last.sign_time) < UNCHANGED_MAX
 
 
+async def _heads_to_sign(turn: Turn, last: Statement | None) -> tuple[ChainHead, ...]:
+    """Return the heads of the chains now.
+
+    A chain that no longer has its last signed link keeps that head, so that every later
+    verification finds the difference, also one that starts at the last head.
+    """
+    changed = await turn.changed(last.heads) if last is not None else []
+    for head in changed:
+        log.error("audit.signed_link_changed", chain=head.chain, sequence=head.sequence)
+    heads = {head.chain: head for head in (*turn.heads, *changed)}
+    return tuple(heads[chain] for chain in sorted(heads))
+
+
 class Signer:
     """Signs for all processes of the service: one of them at a time, under a lock."""
 
@@ -53,11 +66,11 @@ class Signer:
         async with self._store.turn_to_sign() as turn:
             if turn is None:
                 return None
-            heads = turn.heads
             last = await asyncio.to_thread(self._heads.last)
             kept = Mark.of(last) if last is not None else Mark()
             now = utc_now()
             statement = None if last is None else last.statement
+            heads = await _heads_to_sign(turn, statement)
             if not even_unchanged and _is_fresh(statement, heads, now):
                 return None
             known = await self._notary.mark()

@@ -32,6 +32,8 @@ class Turn:
 
     heads: tuple[ChainHead, ...]
     """The heads of all chains when the process got the lock."""
+    changed: Callable[[Sequence[ChainHead]], Awaitable[list[ChainHead]]]
+    """Returns those of earlier heads whose links are missing or have a different hash now."""
     confirm: Callable[[], Awaitable[object]]
     """Raises if the session ended, because its lock was then released."""
 
@@ -95,9 +97,16 @@ class Store:
             if await connection.fetchval(self._queries.try_lock_signing):
                 rows = await connection.fetch(self._queries.heads_to_sign, range(CHAINS))
                 heads = tuple(_chain_head(row) for row in rows)
-                yield Turn(heads, partial(connection.execute, self._queries.confirm_session))
+                confirm = partial(connection.execute, self._queries.confirm_session)
+                yield Turn(heads, partial(self._changed, connection), confirm)
             else:
                 yield None
+
+    async def _changed(self, connection: Any, heads: Sequence[ChainHead]) -> list[ChainHead]:
+        places = ([head.chain for head in heads], [head.sequence for head in heads])
+        rows = await connection.fetch(self._queries.hashes, *places)
+        hashes = {row["chain"]: row["hash"] for row in rows}
+        return [head for head in heads if hashes.get(head.chain) != head.hash]
 
     async def list_by_subject(
         self, subject: str, chain: int, sequence: int, rows: int

@@ -47,6 +47,16 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS note ON true
 
+-- name: hashes
+-- The hashes of links, each given by chain and sequence; a missing link has no row.
+SELECT wanted.chain, link.hash
+FROM unnest($1::smallint[], $2::bigint[]) AS wanted (chain, sequence)
+CROSS JOIN LATERAL (
+    SELECT record.hash FROM audit.record
+    WHERE record.chain = wanted.chain AND record.sequence = wanted.sequence
+    LIMIT 1
+) AS link
+
 -- name: note_heads
 -- The last note of each chain; a chain without notes has no row.
 SELECT wanted.chain, note.sequence, note.hash

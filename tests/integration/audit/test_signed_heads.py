@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
+from structlog.testing import capture_logs
 
 from services.audit.chain import AuditRow, Head, digest
 from services.audit.head_files import SUFFIX
@@ -108,6 +109,25 @@ async def test_a_chain_recomputed_after_a_forgery_and_a_removal_is_named_with_it
     rows = await links(audit_owner, signed_chain)
     forged = replace(rows[10], payload=b"forged")
     await rewrite(audit_owner, [*rows[:10], forged, *rows[11:20], *rows[21:]], signed_chain)
+    report = await audit.verified(since_head=since_head)
+    wanted = (Kind.HEAD_MISMATCH, signed_chain, first_signed(audit, signed_chain, 11))
+    assert [(f.kind, f.chain, f.sequence) for f in but_gaps(report)] == [wanted]
+
+
+@pytest.mark.parametrize("since_head", [False, True], ids=["all", "since the last head"])
+async def test_a_chain_that_was_recomputed_before_the_next_signature_is_named(
+    audit: Audit, audit_owner: asyncpg.Connection, signed_chain: int, since_head: bool
+) -> None:
+    """Previously the next signature covered the forged chain, and a verification from the last head
+    began after it."""
+    rows = await links(audit_owner, signed_chain)
+    await rewrite(
+        audit_owner, [*rows[:10], replace(rows[10], payload=b"f"), *rows[11:]], signed_chain
+    )
+    with capture_logs() as logs:
+        await audit.sign()
+    changed = [one for one in logs if one["event"] == "audit.signed_link_changed"]
+    assert [(one["chain"], one["sequence"]) for one in changed] == [(signed_chain, len(rows))]
     report = await audit.verified(since_head=since_head)
     wanted = (Kind.HEAD_MISMATCH, signed_chain, first_signed(audit, signed_chain, 11))
     assert [(f.kind, f.chain, f.sequence) for f in but_gaps(report)] == [wanted]
