@@ -35,13 +35,24 @@ def log_errors_of(loop: asyncio.AbstractEventLoop) -> None:
 def _process_failed(
     _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
 ) -> None:
-    log.error("process.failed", exc_info=error)
+    log.error("process.failed", detail=_reason(error), exc_info=error)
 
 
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:
     if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
         name = failed.thread.name if failed.thread else ""
-        log.error("thread.failed", thread=name, exc_info=failed.exc_value)
+        reason = _reason(failed.exc_value)
+        log.error("thread.failed", thread=name, detail=reason, exc_info=failed.exc_value)
+
+
+def _reason(error: BaseException) -> str:
+    """Return the type and text of an error; of a group, those of its first error.
+
+    They come before the traceback, because whoever shows the line may cut it.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 def _finaliser_failed(failed: "sys.UnraisableHookArgs") -> None:

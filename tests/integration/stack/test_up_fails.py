@@ -53,6 +53,10 @@ def begun_up(home: Path, name: str) -> subprocess.Popen[str]:
     )
 
 
+NOT_PERMITTED = r"role \"bp_customers\" is not permitted to log in"
+"""The reason in the service's log, which is JSON."""
+
+
 async def as_superuser(stack: RunningStack, database: str, sql: str) -> None:
     connection = await asyncpg.connect(stack.dsn(database))
     await connection.execute(sql)
@@ -74,7 +78,7 @@ async def test_a_service_that_fails_at_its_start_is_soon_reported_and_given_up(
     assert "given up" not in first
     said = up.stderr.read()
     assert up.wait() == 1
-    assert 'role "bp_customers" is not permitted to log in' in said
+    assert NOT_PERMITTED in said
     assert f"failed starts: {STARTS_MAX}, given up" in said
     assert "make status" in said
 
@@ -82,7 +86,7 @@ async def test_a_service_that_fails_at_its_start_is_soon_reported_and_given_up(
     assert status.returncode == 1
     given_up = f"customers: exited with 1 before it was ready, failed starts: {STARTS_MAX}"
     assert given_up in status.stdout
-    assert 'role "bp_customers" is not permitted to log in' in status.stdout
+    assert NOT_PERMITTED in status.stdout
     rows = own.nodes()
     assert (rows["customers"]["state"], rows["customers"]["exit_code"]) == ("failed", 1)
     assert rows["postgres"]["state"] == rows["certificates"]["state"] == "ready"
