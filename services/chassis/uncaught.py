@@ -48,7 +48,7 @@ def _thread_failed(failed: threading.ExceptHookArgs) -> None:
 def _reason(error: BaseException) -> str:
     """Return the type and text of an error; of a group, those of its first error.
 
-    They come before the traceback, because whoever shows the line may cut it.
+    They come before the traceback, because the supervisor shows only the start of the line.
     """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

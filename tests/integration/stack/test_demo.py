@@ -22,7 +22,7 @@ def test_an_interrupted_demo_ends_with_a_sentence_and_the_bank_keeps_running(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell's background job ignores the signal, and so does everything that it starts.
+        # A background job of a shell ignores the signal, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert demo.stdout is not None
