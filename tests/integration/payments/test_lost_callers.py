@@ -199,10 +199,8 @@ async def test_a_caller_that_gives_up_in_the_queue_is_not_debited(
     # The first batch does not end yet, so the second order stays in the queue.
     debits = cast("Any", deps.store)._debits
     debits._perform = roll_back_at_the_end
-    calls = [
-        asyncio.create_task(handlers.create_interbank_transfer(deps, order_of(holder)))
-        for _ in range(2)
-    ]
+    create = handlers.create_interbank_transfer
+    calls = [asyncio.create_task(create(deps, order_of(holder))) for _ in range(2)]
 
     async def in_the_queue() -> bool:
         return begun == ["batch"] and len(debits._waiting) == 1
