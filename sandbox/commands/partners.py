@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ops.bpctl import connections
+from sandbox.partners.fault_kinds import Kind
 
 
 class Partner(StrEnum):
@@ -30,27 +31,14 @@ class Action(StrEnum):
     STATE = "state"
 
 
-class Fault(StrEnum):
-    """The kinds of faults, as in `sandbox.partners.faults`, which is slow to import."""
-
-    LATENCY = "latency"
-    HANG = "hang"
-    RESET = "reset"
-    HTTP_5XX = "http_5xx"
-    ACCEPT_THEN_HANG = "accept_then_hang"
-    SLOW_BODY = "slow_body"
-    WRONG_ANSWER = "wrong_answer"
-    REJECT = "reject"
-
-
 HTTP_STATUSES = range(200, 600)
 STATUSES = {
-    Fault.HTTP_5XX: range(500, 600),
-    Fault.REJECT: range(400, 600),
-    Fault.WRONG_ANSWER: HTTP_STATUSES,
+    Kind.HTTP_5XX: range(500, 600),
+    Kind.REJECT: range(400, 600),
+    Kind.WRONG_ANSWER: HTTP_STATUSES,
 }
 """A kind that sends a status -> the statuses that it can send."""
-TIMED = (Fault.LATENCY, Fault.SLOW_BODY, Fault.HANG, Fault.ACCEPT_THEN_HANG)
+TIMED = (Kind.LATENCY, Kind.SLOW_BODY, Kind.HANG, Kind.ACCEPT_THEN_HANG)
 """The kinds that take a time."""
 BANKING_DAYS_MAX, DAYS_MAX, SECONDS_MAX = 2600, 3660, 316_224_000
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
@@ -77,7 +65,7 @@ def partner(
     name: Annotated[Partner, typer.Argument(help="The partner.")],
     action: Annotated[Action, typer.Argument(help="What to do.")],
     kind: Annotated[
-        Fault | None, typer.Argument(help="Only for the action fault: the kind of fault.")
+        Kind | None, typer.Argument(help="Only for the action fault: the kind of fault.")
     ] = None,
     endpoint: Annotated[str | None, typer.Option(help='Glob of "METHOD path"; default: *.')] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Fire this many times.")] = None,
@@ -121,11 +109,11 @@ def partner(
             _show(control(name, "GET", "/control/state"), as_json)
 
 
-def _checked(kind: Fault | None, ms: int | None, status: int | None) -> Fault:
+def _checked(kind: Kind | None, ms: int | None, status: int | None) -> Kind:
     """Return the kind if its parameters have an effect; otherwise exit with what to change."""
     if kind is None:
-        _refuse(f"Name the kind of fault: {', '.join(Fault)}.")
-    if kind is Fault.LATENCY and ms is None:
+        _refuse(f"Name the kind of fault: {', '.join(Kind)}.")
+    if kind is Kind.LATENCY and ms is None:
         _refuse("Give the latency with --ms.")
     if ms is not None and kind not in TIMED:
         _refuse(f"--ms has no effect on {kind}; it is for {', '.join(TIMED)}.")

@@ -10,7 +10,6 @@ import itertools
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,6 +18,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
+from sandbox.partners.fault_kinds import Kind
 from sandbox.partners.server import answer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -27,19 +27,6 @@ Scalar = str | int | float | bool | None
 HANG_MS = 3_600_000
 POLL_S = 0.1
 FAULTS_MAX = 200
-
-
-class Kind(StrEnum):
-    """What a fault does to the request it hits."""
-
-    LATENCY = "latency"
-    HANG = "hang"
-    RESET = "reset"
-    HTTP_5XX = "http_5xx"
-    ACCEPT_THEN_HANG = "accept_then_hang"
-    SLOW_BODY = "slow_body"
-    WRONG_ANSWER = "wrong_answer"
-    REJECT = "reject"
 
 
 class Params(BaseModel):

@@ -7,7 +7,8 @@ itself. README.md lists the same tables.
 import re
 from dataclasses import dataclass
 
-from sandbox.partners.faults import FaultSpec, Kind, Params, Standing
+from sandbox.partners.fault_kinds import Kind
+from sandbox.partners.faults import FaultSpec, Params, Standing
 
 # A transfer to an account number ending 99NN is returned with RNN instead of being settled.
 RETURN_CODES = frozenset(

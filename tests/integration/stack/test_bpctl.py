@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ops.bpctl import connections
-from sandbox.partners.faults import Kind
+from sandbox.partners.fault_kinds import Kind
 from sandbox.stack.testing import RunningStack
 from tests.rigs.bpctl import bpctl, corrupted_balance
 

@@ -7,7 +7,6 @@ import typer
 from typer.testing import CliRunner
 
 from sandbox.commands import partners
-from sandbox.partners.faults import Kind
 
 REFUSED = {
     "partner ach": "",
@@ -66,7 +65,3 @@ def test_all_others_reach_the_bank_which_was_never_started(
 ) -> None:
     code, text = said(line, tmp_path, monkeypatch)
     assert (code, text) == (3, f"The bank was never started in {tmp_path}. Run `make up`.\n")
-
-
-def test_the_command_knows_the_partners_kinds_of_faults() -> None:
-    assert [*partners.Fault] == [*Kind]
