@@ -32,7 +32,8 @@ from services.payments.traces import TraceChecks, Waits
 from services.payments.transfer import Fact, Transfer, after
 
 LEASE_S = 45
-"""Longer than the sidecar's timeout for one question to the clearing house (30 s)."""
+"""Longer than one question to the clearing house takes (http_client.TOTAL_S). Before each further
+question of a row, the driver renews the lease."""
 _LEASE = timedelta(seconds=LEASE_S)
 
 STEPS_MAX = 4
@@ -166,7 +167,7 @@ class Driver:
         while transfer.state in PENDING:
             fact = await self._next_fact(transfer)
             if fact is None:
-                await self._postpone(transfer)
+                await self.postpone(transfer, saga.retry_after_s(transfer))
                 break
             asked_in = transfer.state
             try:
@@ -177,7 +178,7 @@ class Driver:
             except AccountBusy:
                 # Another transaction holds the account: a refund waits, and nothing is lost.
                 log.warning("saga.account_busy", transfer_id=str(transfer.transfer_id))
-                await self._postpone(transfer)
+                await self.postpone(transfer, saga.retry_after_s(transfer))
                 break
         return Driven(transfer, response)
 
@@ -187,7 +188,11 @@ class Driver:
         `state.TABLE` has a row for every fact that this can return.
         """
         step, refusal = saga.FIRST_STEP[transfer.state], ""
-        for _ in range(STEPS_MAX):
+        for number in range(STEPS_MAX):
+            # The first question follows a debit, a saved step or a claim, which begin a lease.
+            if number > 0 and not await self._store.renew_lease(transfer, self.lease()):
+                log.info("saga.lease_lost", transfer_id=str(transfer.transfer_id), next=step.name)
+                return None
             answer = await self._ask[step](transfer)
             refusal = answer.reason or refusal
             following = saga.after_answer(step, answer, refusal)
@@ -211,11 +216,11 @@ class Driver:
         event = mapping.event_out(moved, transition.event_type, event_id)
         unanswered = transition.frees_key or moved.state in PENDING
         response = None if unanswered else mapping.response_bytes(moved)
-        look_again = self._look_again(moved.state)
+        lease = self._lease_in(moved.state)
         advanced, accepted_response = True, None
         try:
             advanced, accepted_response = await self._store.advance(
-                moved, transition, event, look_again, response=response, notice_id=notice_id
+                moved, transition, event, lease, response=response, notice_id=notice_id
             )
         finally:
             # Also after an error: the step may have been saved.
@@ -231,17 +236,20 @@ class Driver:
             raise LookupError(f"transfer {transfer.transfer_id} does not exist")
         return stored.transfer, stored.accepted_response
 
-    def _look_again(self, state: State) -> datetime:
-        """Return when other workers may claim the transfer.
+    def _lease_in(self, state: State) -> Lease:
+        """Return this worker's lease of a transfer that it moves to a pending state.
 
-        That is after the lease or, when SUBMITTED, after the wait for a notice. For a COMPLETED
-        transfer it is the time of its first check for a late return.
+        In another state the lease has no owner. Its end is the time of the first query: when
+        SUBMITTED after the wait for a notice, when COMPLETED at the first check for a late return.
         """
-        return utc_now() + timedelta(seconds=self._waits_s.get(state, LEASE_S))
+        if state in PENDING:
+            return self.lease()
+        return Lease("", utc_now() + timedelta(seconds=self._waits_s.get(state, LEASE_S)))
 
-    async def _postpone(self, transfer: Transfer) -> None:
-        wait = timedelta(seconds=saga.retry_after_s(transfer))
-        await self._store.postpone(transfer, utc_now() + wait)
+    async def postpone(self, transfer: Transfer, wait_s: float) -> None:
+        """End this worker's lease, and let the bank ask about the transfer again after a wait."""
+        until = utc_now() + timedelta(seconds=wait_s)
+        await self._store.postpone(transfer, until, self._slot)
 
     async def resume(self) -> None:
         """Drive the transfers that are due; at start and after an outage also this slot's own."""

@@ -73,7 +73,7 @@ async def _ask(deps: Dependencies, transfer: Transfer) -> bool:
         await _put_aside(deps, transfer, answer)
     else:
         wait_s = saga.ask_again_after_s(transfer, answer, deps.driver.settlement_wait_s)
-        await deps.store.postpone(transfer, utc_now() + timedelta(seconds=wait_s))
+        await deps.driver.postpone(transfer, wait_s)
     return answer.outcome is not Outcome.NO_ANSWER
 
 

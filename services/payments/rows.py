@@ -140,6 +140,13 @@ class PlainStep(NamedTuple):
     response: bytes | None
 
 
+class LeasedStep(NamedTuple):
+    """A plain step, and the owner of the transfer's lease after it."""
+
+    step: PlainStep
+    lease_owner: str
+
+
 def debit_order(
     order: InterbankTransferOrder, transfer: Transfer, event: EventOut, lease: Lease
 ) -> DebitOrder:
@@ -208,10 +215,10 @@ def debit_of_row(row: Any) -> Debit:
 
 
 def plain_step(
-    moved: Transfer, event: EventOut, lease_until: datetime, response: bytes | None
-) -> PlainStep:
+    moved: Transfer, event: EventOut, lease: Lease, response: bytes | None
+) -> LeasedStep:
     """Return a step that posts nothing, as payments.advance_group takes it."""
-    return PlainStep(
+    step = PlainStep(
         transfer_id=moved.transfer_id,
         expected_version=moved.version - 1,
         next_state=moved.state.value,
@@ -219,12 +226,13 @@ def plain_step(
         failure_reason=moved.failure_reason or None,
         return_code=moved.return_code or None,
         update_time=moved.update_time,
-        lease_until=lease_until,
+        lease_until=lease.until,
         event_id=event.event_id,
         event_type=event.event_type,
         payload=event.payload,
         response=response,
     )
+    return LeasedStep(step, lease.owner)
 
 
 def stored_transfer(row: Any) -> StoredTransfer:

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from services.payments.rows import (
     DebitOrder,
     KeptLeases,
     Lease,
-    PlainStep,
+    LeasedStep,
     ReturnCheck,
     StoredTransfer,
     UsedKey,
@@ -157,19 +156,20 @@ class Store:
         moved: Transfer,
         transition: Transition,
         event: EventOut,
-        lease_until: datetime,
+        lease: Lease,
         *,
         response: bytes | None = None,
         notice_id: str | None = None,
     ) -> Step:
         """Save a step and return whether it was saved, with the stored answer to the creation.
 
-        A transfer that another worker has advanced is not changed. Raises AccountBusy.
+        A transfer that another worker has advanced is not changed. The lease begins with the step;
+        without an owner, its end is the time of the next query. Raises AccountBusy.
         """
         plain = transition.posting is None and not transition.frees_key and notice_id is None
         # A plain step into CANCELLING is a request of the customer.
         if plain and moved.cancel_requester is not Requester.BANK:
-            step = plain_step(moved, event, lease_until, response)
+            step = plain_step(moved, event, lease, response)
             try:
                 saved = await self._steps.submit(step)
             except asyncpg.PostgresError as error:
@@ -189,7 +189,7 @@ class Store:
             moved.failure_reason or None,
             moved.return_code or None,
             moved.update_time,
-            lease_until,
+            lease.until,
             transition.posting.name if transition.posting else None,
             new_id(shard_of(moved.transfer_id)),
             event.event_id,
@@ -199,6 +199,7 @@ class Store:
             response,
             notice_id,
             moved.cancel_requester.value if moved.cancel_requester else None,
+            lease.owner,
         )
 
     async def _advance_alone(self, *step: object) -> Step:
@@ -208,22 +209,29 @@ class Store:
             raise AccountBusy from error
         return row["advanced"], row["accepted_response"]
 
-    async def _advance_batch(self, steps: Sequence[PlainStep]) -> list[Step | None]:
+    async def _advance_batch(self, leased: Sequence[LeasedStep]) -> list[Step | None]:
         """Save steps that post nothing, each as `advance` does; None for a held transfer."""
-        steps_in_order = sorted(steps, key=attrgetter("transfer_id"))
         held: frozenset[uuid.UUID] = frozenset()
         try:
-            rows: list[Any] = await self._pool.fetch(self._sql.advance_group, steps_in_order)
+            saved = await self._advance_group(leased)
         except HELD:
-            ids = [step.transfer_id for step in steps]
+            ids = [step.transfer_id for step, _ in leased]
             held = frozenset(await self._pool.fetchval(self._sql.held_transfers, ids))
-            free = [step for step in steps_in_order if step.transfer_id not in held]
-            rows = await self._pool.fetch(self._sql.advance_group, free) if free else []
-        saved = {row["event_id"]: row["accepted_response"] for row in rows}
+            free = [one for one in leased if one.step.transfer_id not in held]
+            saved = await self._advance_group(free)
         return [
             None if step.transfer_id in held else (step.event_id in saved, saved.get(step.event_id))
-            for step in steps
+            for step, _ in leased
         ]
+
+    async def _advance_group(self, leased: Sequence[LeasedStep]) -> dict[uuid.UUID, bytes | None]:
+        """Save steps in the order of their transfers; return answers by the events of the saved."""
+        if not leased:
+            return {}
+        in_order = sorted(leased, key=lambda one: one.step.transfer_id)
+        steps, owners = [step for step, _ in in_order], [owner for _, owner in in_order]
+        rows: list[Any] = await self._pool.fetch(self._sql.advance_group, steps, owners)
+        return {row["event_id"]: row["accepted_response"] for row in rows}
 
     async def settle(self) -> None:
         """Wait until no batch is being written."""
@@ -296,12 +304,16 @@ class Store:
         """End the leases of a slot except `kept`, and return how many rows are locked."""
         return await self._pool.fetchval(self._sql.release_leases, owner, now, *kept)
 
-    async def postpone(self, transfer: Transfer, until: datetime) -> None:
-        """Set when the bank asks the clearing house about a transfer again."""
-        shard = shard_of(transfer.transfer_id)
-        await self._pool.execute(
-            self._sql.postpone, shard, transfer.transfer_id, transfer.version, until
-        )
+    async def renew_lease(self, transfer: Transfer, lease: Lease) -> bool:
+        """Extend a worker's lease; return False if the worker may not ask about the transfer."""
+        whose = (shard_of(transfer.transfer_id), transfer.transfer_id, transfer.version)
+        renewed = await self._pool.fetchval(self._sql.renew_lease, *whose, lease.owner, lease.until)
+        return renewed is not None
+
+    async def postpone(self, transfer: Transfer, until: datetime, owner: str) -> None:
+        """End the lease of `owner`, and set when the bank asks about the transfer again."""
+        whose = (shard_of(transfer.transfer_id), transfer.transfer_id, transfer.version)
+        await self._pool.execute(self._sql.postpone, *whose, until, owner)
 
     async def claim_unsettled(self, lease: Lease, now: datetime, rows_max: int) -> list[Transfer]:
         """Claim submitted transfers whose notice is overdue."""

@@ -18,6 +18,7 @@ from lab.simulator.stores.leases import Leases
 from lab.simulator.stores.notices_table import WorkWatch, notice_row
 from lab.simulator.stores.outbox import Outbox
 from lab.simulator.stores.reviews_table import ReviewsTable
+from lab.simulator.stores.transfer_rows import TIMES, row_of_debit
 from services.contracts.topics import topic
 from services.kernel.ids import shard_of
 from services.payments.rows import DebitOrder, PlainStep
@@ -27,9 +28,6 @@ PENDING = frozenset({"DEBITED", "OUTCOME_UNKNOWN", "CANCELLING"})
 
 UNSETTLED = frozenset({"SUBMITTED"})
 """States of the index interbank_transfer_unsettled."""
-
-TIMES = {"SUBMITTED": "submit_time", "COMPLETED": "complete_time", "RETURNED": "return_time"}
-"""States whose first step has a column of its own for its time."""
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 """PostgreSQL's infinity, as asyncpg reads it."""
@@ -99,7 +97,7 @@ class PaymentsTables(ReviewsTable):
         return row | {"outcome": outcome, "existing_transfer_id": existing}
 
     def _debit(self, order: DebitOrder) -> tuple[str, uuid.UUID | None]:
-        row = _row_of_debit(order)
+        row = row_of_debit(order)
         key: Key = (shard_of(row["account_id"]), row["customer_id"], row["idempotency_key"])
         held = self.keys.get(key)
         if held is not None:
@@ -128,8 +126,9 @@ class PaymentsTables(ReviewsTable):
         """Make a later step: write state, posting, event, key and notice."""
         transfer_id, version, state, _, _, _, update_time, lease_until = values[:8]
         posting, transaction_id, event_id, event_type, payload, frees = values[8:14]
-        response, notice, requester = values[14:]
-        moved = self._move(transfer_id, version, (*values[2:8], response, requester or "CUSTOMER"))
+        response, notice, requester, owner = values[14:]
+        changes = (*values[2:8], response, requester or "CUSTOMER", owner)
+        moved = self._move(transfer_id, version, changes)
         if moved is None:
             return [{"advanced": False, "accepted_response": None}]
         positions = self._post(posting, transaction_id, moved)
@@ -141,10 +140,10 @@ class PaymentsTables(ReviewsTable):
         self.note_state(transfer_id, state, update_time, lease_until)
         return [{"advanced": True, "accepted_response": moved["accepted_response"]}]
 
-    def advance_group(self, steps: Sequence[PlainStep]) -> Sequence[Row]:
+    def advance_group(self, steps: Sequence[PlainStep], owners: Sequence[str]) -> Sequence[Row]:
         """Make several later steps that post nothing."""
         taken: list[Row] = []
-        for step in steps:
+        for step, owner in zip(steps, owners, strict=True):
             changes = (
                 step.next_state,
                 step.trace_number,
@@ -154,6 +153,7 @@ class PaymentsTables(ReviewsTable):
                 step.lease_until,
                 step.response,
                 "CUSTOMER",
+                owner,
             )
             moved = self._move(step.transfer_id, step.expected_version, changes)
             if moved is not None:
@@ -174,7 +174,8 @@ class PaymentsTables(ReviewsTable):
         row = self.transfers.get(transfer_id)
         if row is None or not self.is_at(row, version):
             return None
-        state, trace, failure, return_code, update_time, lease_until, response, requester = changes
+        state, trace, failure, return_code, update_time, lease_until = changes[:6]
+        response, requester, owner = changes[6:]
         kept = row["accepted_response"]
         moved = {
             **row,
@@ -184,6 +185,7 @@ class PaymentsTables(ReviewsTable):
             "failure_reason": failure,
             "return_code": return_code,
             "update_time": update_time,
+            "lease_owner": owner,
             "lease_until": lease_until,
             "attempts": 0,
             "accepted_response": response if kept is None else kept,
@@ -355,46 +357,24 @@ class PaymentsTables(ReviewsTable):
                 self._lease({**row, "lease_until": now})
         return [{"held": 0}]
 
-    def postpone(
-        self, _shard: int, transfer_id: uuid.UUID, version: int, until: datetime
+    def renew_lease(
+        self, _shard: int, transfer_id: uuid.UUID, version: int, owner: str, until: datetime
     ) -> Sequence[Any]:
-        """Set the time of the next retry of a pending transfer."""
+        """Extend a worker's lease, unless another worker has claimed or changed the transfer."""
         row = self.transfers.get(transfer_id)
-        if row is not None and row["version"] == version:
-            self._lease({**row, "lease_owner": "", "lease_until": until})
+        if row is None or row["version"] != version or row["lease_owner"] not in {owner, ""}:
+            return []
+        self._lease({**row, "lease_owner": owner, "lease_until": until})
+        return [{"renewed": True}]
+
+    def postpone(
+        self, shard: int, transfer_id: uuid.UUID, version: int, until: datetime, owner: str
+    ) -> Sequence[Any]:
+        """Set the time of the next retry of a transfer that no other worker has claimed."""
+        if self.renew_lease(shard, transfer_id, version, owner, until):
+            self._lease({**self.transfers[transfer_id], "lease_owner": ""})
         return []
 
     def ensure_partitions(self) -> Sequence[Any]:
         """Do nothing: only PostgreSQL has partitions."""
         return []
-
-
-_COLUMNS = (
-    *("transfer_id", "customer_id", "account_id", "amount", "currency", "beneficiary_name"),
-    *("routing_number", "account_number", "account_type", "memo", "fraud_review"),
-    "idempotency_key",
-)
-"""The columns that an order has under the same name."""
-
-
-def _row_of_debit(order: DebitOrder) -> Row:
-    """Return a new row of payments.interbank_transfer."""
-    row: Row = {name: getattr(order, name) for name in _COLUMNS}
-    row |= dict.fromkeys(TIMES.values())
-    row |= {
-        "state": "DEBITED",
-        "version": 1,
-        "trace_number": None,
-        "failure_reason": None,
-        "return_code": None,
-        "cancel_requester": None,
-        "accepted_response": None,
-        "correlation_id": order.correlation_id,
-        "traceparent": order.traceparent,
-        "create_time": order.create_time,
-        "update_time": order.create_time,
-        "lease_owner": order.lease_owner,
-        "lease_until": order.lease_until,
-        "attempts": 0,
-    }
-    return row

@@ -24,7 +24,7 @@ SELECT payments.report_declines($1, $2, $3, $4, $5);
 -- A later step: writes state, posting, event, key and notice in one round trip.
 SELECT advanced, accepted_response
 FROM payments.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-    $17);
+    $17, $18);
 
 -- name: debit_each
 -- Step 2 of several sagas: makes or refuses each debit separately, in one round trip and one
@@ -35,7 +35,7 @@ FROM payments.debit_each($1::payments.debit_order[]);
 -- name: advance_group
 -- Later steps of several transfers that post nothing, in one round trip and one commit.
 SELECT event_id, accepted_response
-FROM payments.advance_group($1::payments.plain_step[]);
+FROM payments.advance_group($1::payments.plain_step[], $2::text[]);
 
 -- name: held_transfers
 -- The given transfers that another session holds.
@@ -203,16 +203,31 @@ WITH left_behind AS (
 )
 SELECT (SELECT count(*) FROM left_behind) - (SELECT count(*) FROM released) AS held;
 
+-- name: renew_lease
+-- Extends the lease of a worker for its next question about a transfer. Returns nothing if another
+-- worker has claimed or changed the transfer, or another session holds its row.
+UPDATE payments.interbank_transfer t
+SET lease_owner = $4, lease_until = $5
+FROM (
+    SELECT shard, transfer_id
+    FROM payments.interbank_transfer
+    WHERE shard = $1 AND transfer_id = $2 AND version = $3 AND lease_owner IN ($4, '')
+    FOR NO KEY UPDATE SKIP LOCKED
+) AS free
+WHERE t.shard = free.shard AND t.transfer_id = free.transfer_id
+    AND t.shard = $1 AND t.transfer_id = $2
+RETURNING true AS renewed;
+
 -- name: postpone
 -- Sets when the bank queries the clearing house about a transfer again. Until then no worker has a
--- lease on it, so release_leases does not change it. A transfer that another session holds keeps
--- its lease.
+-- lease on it, so release_leases does not change it. A transfer that another session holds, or that
+-- another worker has claimed, keeps its lease.
 UPDATE payments.interbank_transfer t
 SET lease_owner = '', lease_until = $4
 FROM (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer
-    WHERE shard = $1 AND transfer_id = $2 AND version = $3
+    WHERE shard = $1 AND transfer_id = $2 AND version = $3 AND lease_owner IN ($5, '')
     FOR NO KEY UPDATE SKIP LOCKED
 ) AS free
 WHERE t.shard = free.shard AND t.transfer_id = free.transfer_id

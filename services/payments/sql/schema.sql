@@ -342,10 +342,6 @@ ALTER TABLE payments.review_decision OWNER TO payments_owner;
 ALTER TABLE ONLY payments.review_decision
     ADD CONSTRAINT review_decision_pkey PRIMARY KEY (transfer_id);
 
--- For the refusals that payments has to take up.
-CREATE INDEX review_decision_requested ON payments.review_decision USING btree (transfer_id) WHERE
-    (effect = 'REQUESTED'::text);
-
 -- For the decisions that payments has to carry out and report.
 CREATE INDEX review_decision_unreported ON payments.review_decision USING btree (transfer_id) WHERE
     (event_id IS NULL);
@@ -387,8 +383,16 @@ GRANT EXECUTE ON FUNCTION payments.advance(uuid, integer, text, text, text, text
     time zone, timestamp with time zone, text, uuid, uuid, text, bytea, boolean, bytea, text, text)
     TO bp_payments;
 
+-- functions/advance.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.advance(uuid, integer, text, text, text, text, timestamp with
+    time zone, timestamp with time zone, text, uuid, uuid, text, bytea, boolean, bytea, text, text,
+    text) TO bp_payments;
+
 -- functions/advance_group.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.advance_group(payments.plain_step[]) TO bp_payments;
+
+-- functions/advance_group.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.advance_group(payments.plain_step[], text[]) TO bp_payments;
 
 -- functions/beneficiary.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.beneficiary(uuid) TO bp_transfers;

@@ -51,7 +51,10 @@ SELECT xmin::text AS writer FROM payments.interbank_transfer
 WHERE shard = ANY ($1::smallint[]) AND account_id = ANY ($2)
 """
 
-_FUNCTIONS = {"payments.debit_each": "250ms", "payments.advance_group": "250ms"}
+_FUNCTIONS = {
+    "payments.debit_each": "250ms",
+    "payments.advance_group(payments.plain_step[], text[])": "250ms",
+}
 """The functions that commit several transfers, with their lock timeouts in production."""
 
 
@@ -93,7 +96,8 @@ async def _give_up_after(rounds: Rounds, times: Mapping[str, str]) -> None:
 
 @pytest.mark.parametrize("function", _FUNCTIONS)
 def test_the_restored_lock_timeout_is_that_of_production(function: str) -> None:
-    text = (FUNCTIONS / f"{function.partition('.')[2]}.sql").read_text()
+    name = function.partition("(")[0].partition(".")[2]
+    text = (FUNCTIONS / f"{name}.sql").read_text()
     assert re.findall(r"lock_timeout = '(\w+)'", text) == [_FUNCTIONS[function]]
 
 

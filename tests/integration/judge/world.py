@@ -145,7 +145,7 @@ class World:
             moved,
             transition,
             mapping.event_out(moved, transition.event_type, new_id()),
-            _lease().until,
+            _lease(),
             response=response,
         )
         assert saved

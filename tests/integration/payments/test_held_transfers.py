@@ -81,7 +81,7 @@ async def _step(store: Store, transfer: Transfer) -> bool:
     trace = f"9912{transfer.transfer_id.int % 10**11:011d}"
     moved, transition = after(transfer, Fact(Event.ACCEPTED, trace_number=trace), utc_now())
     event = mapping.event_out(moved, transition.event_type, new_id())
-    saved, _ = await store.advance(moved, transition, event, utc_now())
+    saved, _ = await store.advance(moved, transition, event, Lease("", utc_now()))
     return saved
 
 
@@ -143,7 +143,7 @@ async def test_a_lease_of_a_wrong_clock_ends_when_the_next_process_of_its_slot_s
 
 async def test_a_held_transfer_is_postponed_by_its_lease(held: _Held) -> None:
     for one in held.all[:2]:
-        postponed = held.store.postpone(one, utc_now() + timedelta(seconds=60))
+        postponed = held.store.postpone(one, utc_now() + timedelta(seconds=60), held.slot)
         await asyncio.wait_for(postponed, scaled_s(20))
     assert await held.store.release_leases(held.slot, utc_now()) == 1
     stored = await held.store.transfer(held.first.transfer_id)

@@ -41,7 +41,8 @@ async def _step(store: Store, transfer: Transfer, trace: str) -> tuple[bool, byt
     moved, transition = after(transfer, Fact(Event.ACCEPTED, trace_number=trace), utc_now())
     event = mapping.event_out(moved, transition.event_type, new_id())
     response = mapping.response_bytes(moved)
-    return await store.advance(moved, transition, event, utc_now(), response=response)
+    lease = Lease("", utc_now())
+    return await store.advance(moved, transition, event, lease, response=response)
 
 
 async def _events(bank: LedgerBank, transfer: Transfer) -> list[str]:

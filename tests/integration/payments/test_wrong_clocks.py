@@ -79,7 +79,7 @@ async def test_a_transfer_that_a_wrong_clock_put_off_is_driven_by_any_worker(
     """Previously it waited until the clocks reached that time."""
     transfer = await _debited(store, bank, Lease(f"{slot}/gone", utc_now() + DAY))
     if is_postponed:
-        await store.postpone(transfer, utc_now() + DAY)
+        await store.postpone(transfer, utc_now() + DAY, f"{slot}/gone")
     driver = Driver(store, unreachable, slot)
     await _until_driven(driver, transfer)
     await driver.drain(scaled_s(20))

@@ -13,7 +13,7 @@ import pytest_asyncio
 from lab.simulator.stores.books import Leg
 from lab.simulator.stores.database import sqlstate_of
 from services.kernel.ids import new_id, shard_of
-from services.payments.rows import DebitOrder, PlainStep
+from services.payments.rows import DebitOrder, LeasedStep, PlainStep
 from services.payments.state import TABLE, Event, State, transition
 from services.transfers.store import Request
 from tests.integration.simulator.twins import (
@@ -194,14 +194,15 @@ class Payers:
             *(new_id(shard), new_id(shard), f"bp.payments.v1.{does.event_type}", b"payload"),
             *(does.frees_key, luck.choice((None, b"answer")), luck.choice((None, *self.notices))),
             luck.choice((None, "CUSTOMER", "BANK")),
+            luck.choice(("slot/0", "slot/1", "")),
         )
 
-    def plain(self) -> PlainStep | None:
-        """Return a step that posts nothing, as a row of payments.plain_step."""
+    def plain(self) -> LeasedStep | None:
+        """Return a step that posts nothing, as a row of payments.plain_step, with its lease."""
         step = self.step()
         if step is None or step[8] is not None or step[13]:
             return None
-        return PlainStep._make((*step[:8], *step[10:13], step[14]))
+        return LeasedStep(PlainStep._make((*step[:8], *step[10:13], step[14])), step[17])
 
 
 async def _say_something(twins: Twins, payers: Payers) -> None:
@@ -218,8 +219,10 @@ async def _say_something(twins: Twins, payers: Payers) -> None:
             if step is not None:
                 await twins.say("advance", *step)
         case 6:
-            rows = {row.transfer_id: row for _ in range(4) if (row := payers.plain()) is not None}
-            await twins.say("advance_group", list(rows.values()))
+            some_steps = [one for _ in range(4) if (one := payers.plain()) is not None]
+            steps = {one.step.transfer_id: one for one in some_steps}.values()
+            owners = [one.lease_owner for one in steps]
+            await twins.say("advance_group", [one.step for one in steps], owners)
         case 7:
             keys = [f"{payers.marker}-{luck.randrange(40)}" for _ in range(3)]
             whose = people.customer_id
@@ -236,7 +239,9 @@ async def _say_something(twins: Twins, payers: Payers) -> None:
         case 10:
             await twins.say("give_up_notices", LONG_AGO, ["transfer.completed"])
             version = payers.transfers[some][1] if known else 1
-            await twins.say("postpone", shard_of(some), some, version, LONG_AGO)
+            whose, owner = (shard_of(some), some, version), luck.choice(("slot/0", "slot/1"))
+            await twins.say("renew_lease", *whose, owner, LONG_AGO)
+            await twins.say("postpone", *whose, LONG_AGO, luck.choice(("slot/0", "slot/1")))
         case _:
             await _say_of_notices(twins, payers, some)
 

@@ -210,7 +210,7 @@ async def test_the_key_of_a_compensated_transfer_is_free_for_a_book_transfer(
     moved, transition = after(made, Fact(Event.RECALLED, reason=UNAVAILABLE), utc_now())
     event = mapping.event_out(moved, transition.event_type, new_id())
     assert transition.frees_key
-    assert (await interbank.advance(moved, transition, event, utc_now()))[0]
+    assert (await interbank.advance(moved, transition, event, _lease()))[0]
     assert await _post(book, payer, payee, order.idempotency_key)
     assert not await _debit(interbank, order)
     assert await bank.held(payer.account_id) == (4_00, 4)

@@ -59,7 +59,7 @@ async def send(payments: PaymentsStore, payer: Holder) -> Transfer:
 async def step(payments: PaymentsStore, transfer: Transfer, fact: Fact) -> Transfer:
     moved, transition = after(transfer, fact, utc_now())
     event = payments_mapping.event_out(moved, transition.event_type, new_id())
-    advanced, _ = await payments.advance(moved, transition, event, utc_now())
+    advanced, _ = await payments.advance(moved, transition, event, Lease("", utc_now()))
     assert advanced
     return moved
 

@@ -4,13 +4,14 @@
 -- any time. `posting` is NULL, SETTLE, REFUND_FROM_CLEARING or REFUND_FROM_SETTLEMENT. A key under
 -- which the bank has given an answer is never freed, because the same request would pay again. A
 -- completed transfer gets a check for a late return at `lease_until`, and a returned one loses it.
--- `cancel_requester` counts only in a step into CANCELLING; NULL means the customer.
+-- `cancel_requester` counts only in a step into CANCELLING; NULL means the customer. The worker
+-- that made the step becomes `lease_owner`; NULL keeps the previous one.
 CREATE OR REPLACE FUNCTION payments.advance(
     transfer_id uuid, expected_version integer, next_state text, trace_number text,
     failure_reason text, return_code text, update_time timestamptz, lease_until timestamptz,
     posting text, transaction_id uuid, event_id uuid, event_type text, payload bytea,
     frees_key boolean, response bytea, notice_id text,
-    cancel_requester text DEFAULT NULL,
+    cancel_requester text, lease_owner text,
     OUT advanced boolean, OUT accepted_response bytea
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
@@ -22,7 +23,9 @@ BEGIN
     UPDATE payments.interbank_transfer t
     SET state = next_state, version = t.version + 1, trace_number = advance.trace_number,
         failure_reason = advance.failure_reason, return_code = advance.return_code,
-        update_time = advance.update_time, lease_until = advance.lease_until, attempts = 0,
+        update_time = advance.update_time,
+        lease_owner = coalesce(advance.lease_owner, t.lease_owner),
+        lease_until = advance.lease_until, attempts = 0,
         accepted_response = coalesce(t.accepted_response, response),
         submit_time = CASE WHEN next_state = 'SUBMITTED'
             THEN coalesce(t.submit_time, advance.update_time) ELSE t.submit_time END,
@@ -64,3 +67,20 @@ BEGIN
         WHERE c.shard = moved.shard AND c.transfer_id = advance.transfer_id;
     END IF;
 END $$;
+
+-- Takes a step as above, for processes of the previous version: the lease keeps its owner.
+CREATE OR REPLACE FUNCTION payments.advance(
+    transfer_id uuid, expected_version integer, next_state text, trace_number text,
+    failure_reason text, return_code text, update_time timestamptz, lease_until timestamptz,
+    posting text, transaction_id uuid, event_id uuid, event_type text, payload bytea,
+    frees_key boolean, response bytea, notice_id text,
+    cancel_requester text DEFAULT NULL,
+    OUT advanced boolean, OUT accepted_response bytea
+)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT a.advanced, a.accepted_response
+    FROM payments.advance(transfer_id, expected_version, next_state, trace_number, failure_reason,
+        return_code, update_time, lease_until, posting, transaction_id, event_id, event_type,
+        payload, frees_key, response, notice_id, cancel_requester, NULL) a
+$$;
