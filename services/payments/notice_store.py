@@ -14,7 +14,7 @@ ROWS_MAX = 64
 
 PAGES_MAX = 16
 """The largest number of statements in one run. Notices about held rows stay kept, so a run without
-a limit might never return to the oldest ones."""
+a limit might never return to the oldest ones. The next run begins where this one ended."""
 
 
 class NoticeStore:
@@ -23,6 +23,8 @@ class NoticeStore:
     def __init__(self, pool: asyncpg.Pool, sql: Queries) -> None:
         self._pool = pool
         self._sql = sql
+        self._last_id = ""
+        """The last notice that a run of `matching` yielded; "" after one that reached the end."""
 
     async def keep(self, notice: Notice) -> str:
         """Keep a notice and return its state: KEPT, or that of the same notice kept before.
@@ -47,17 +49,19 @@ class NoticeStore:
     async def matching(self, types: Sequence[str]) -> AsyncGenerator[Notice]:
         """Yield kept notices of these types whose transfer exists, oldest first, page by page.
 
-        A page begins after the last notice of the previous one, so notices that stay kept do not
-        hide younger ones.
+        A page, and the first page of a run too, begins after the last notice that was yielded. So
+        notices that stay kept, or whose handling fails, do not hide younger ones. A run ends after
+        the youngest notice, and the next one begins with the oldest.
         """
-        last_id = ""
         for _ in range(PAGES_MAX):
-            rows = await self._pool.fetch(self._sql.matching_notices, ROWS_MAX, types, last_id)
+            sql = self._sql.matching_notices
+            rows = await self._pool.fetch(sql, ROWS_MAX, types, self._last_id)
             for row in rows:
+                self._last_id = row["notice_id"]
                 yield notice_of_row(row)
             if len(rows) < ROWS_MAX:
+                self._last_id = ""
                 return
-            last_id = rows[-1]["notice_id"]
 
     async def give_up(self, before: datetime, types: Sequence[str]) -> list[Notice]:
         """Set the notices that were kept before an instant to CONFLICT, and return them.

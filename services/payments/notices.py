@@ -3,6 +3,7 @@
 webhook.py reads a notice, saga.py decides what it changes, and store.py saves it.
 """
 
+import uuid
 from datetime import timedelta
 
 import structlog
@@ -13,7 +14,7 @@ from services.payments.dependencies import Dependencies
 from services.payments.saga import NoticeVerdict
 from services.payments.state import TABLE, Event, State
 from services.payments.store import BUSY
-from services.payments.transfer import Fact, Notice
+from services.payments.transfer import Fact, Notice, Transfer
 
 NOTICE_WAIT = timedelta(days=10)
 """How long a notice waits for its transfer. A transfer exists before it is sent, so a notice
@@ -45,12 +46,18 @@ async def match_kept_notices(deps: Dependencies) -> None:
     """Apply the kept notices that have a transfer by now.
 
     A notice of a type that only another version knows is kept for that version. A notice about an
-    account that another transaction holds is kept for the next run.
+    account that another transaction holds is kept for a later run. Only the first notice about this
+    account waits for the lock, so that many of them do not delay the notices of others.
     """
+    held: set[uuid.UUID] = set()
     async for notice in deps.store.notices.matching([*saga.NOTICE_TYPES.values()]):
+        transfer = await _transfer_of(deps, notice)
+        if transfer is None or transfer.account_id in held:
+            continue
         try:
-            await apply_notice(deps, notice)
+            await _apply(deps, notice, transfer)
         except BUSY:
+            held.add(transfer.account_id)
             log.warning("webhook.account_busy", notice_id=notice.notice_id)
 
 
@@ -63,23 +70,33 @@ async def give_up_old_notices(deps: Dependencies) -> None:
 
 async def apply_notice(deps: Dependencies, notice: Notice) -> None:
     """Apply a kept notice to its transfer; keep it if the transfer is unknown."""
-    fact = saga.fact_of_notice(notice)
+    transfer = await _transfer_of(deps, notice)
+    if transfer is not None:
+        await _apply(deps, notice, transfer)
+
+
+async def _transfer_of(deps: Dependencies, notice: Notice) -> Transfer | None:
+    """Return the transfer of a notice; close a notice that fits several transfers."""
     transfer_id = notice.transfer_id
     if transfer_id is None and notice.trace_number:
         known = await deps.store.transfers_by_trace(notice.trace_number)
-        found = saga.transfer_of_trace(known, fact)
+        found = saga.transfer_of_trace(known, saga.fact_of_notice(notice))
         if found is NoticeVerdict.CONFLICT:
             log.error("webhook.ambiguous", notice_id=notice.notice_id)
             await deps.store.notices.close(notice, found.name)
-            return
+            return None
         transfer_id = found
     stored = await deps.store.transfer(transfer_id) if transfer_id else None
     if stored is None:
         log.warning("webhook.unmatched", notice_id=notice.notice_id)
-        return
+        return None
+    return stored.transfer
+
+
+async def _apply(deps: Dependencies, notice: Notice, transfer: Transfer) -> None:
+    fact = saga.fact_of_notice(notice)
     if fact is None:
         raise errors.WebhookMalformed
-    transfer = stored.transfer
     while True:
         legal = TABLE.allows(transfer.state, fact.event)
         match saga.judge_notice(transfer, fact, legal=legal):

@@ -10,6 +10,7 @@ from typing import Any, cast
 import asyncpg
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from lab.simulator.services.places import NOWHERE
 from ops.waiting import scaled_s
@@ -145,6 +146,30 @@ async def test_younger_notices_are_reached_after_a_page_of_held_ones(
         await payments.store.notices.keep(_returned(transfer))
     await payments.while_held(lambda: notices.match_kept_notices(payments.deps))
     assert await payments.states(transfers) == [State.SUBMITTED, State.RETURNED]
+
+
+async def test_a_young_notice_is_reached_after_more_held_ones_than_a_run_reads(
+    payments: _Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run began with the oldest notices, and waited a second for each held one."""
+    await notices.match_kept_notices(payments.deps)
+    monkeypatch.setattr(notice_store, "ROWS_MAX", 2)
+    monkeypatch.setattr(notice_store, "PAGES_MAX", 1)
+    transfers = await payments.both(Event.ACCEPTED)
+    for transfer in (*[transfers[0]] * 3, transfers[1]):
+        await payments.store.notices.keep(_returned(transfer))
+
+    async def match_twice() -> None:
+        for _ in range(2):
+            await notices.match_kept_notices(payments.deps)
+
+    with capture_logs() as logs:
+        await payments.while_held(match_twice)
+    assert await payments.states(transfers) == [State.SUBMITTED, State.RETURNED]
+    # In each run, only the first notice of the held account waited for it.
+    assert [one["event"] for one in logs].count("webhook.account_busy") == 2
+    await match_twice()
+    assert await payments.states(transfers) == [State.RETURNED, State.RETURNED]
 
 
 async def test_decisions_are_reached_after_a_page_of_held_ones(
