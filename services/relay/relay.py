@@ -107,7 +107,8 @@ class Relay:
             try:
                 messages.append(events_out.to_message(row))
             except (ValueError, TypeError, KeyError) as error:
-                await self._park(queue, row, f"{type(error).__name__}: {error}")
+                # Without the error's text, which may quote the event.
+                await self._park(queue, row, type(error).__name__)
             else:
                 sent.append(row)
         return sent, messages

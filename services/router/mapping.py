@@ -127,5 +127,5 @@ def _headers(record: Record, event_id: str, event_type: str) -> Headers:
 
 
 def _parked(record: Record, bad: BadMessage) -> Outgoing:
-    message = parked(record, bad.reason, f"[{GROUP}] {bad}")
+    message = parked(record, bad.reason, GROUP, bad)
     return Outgoing(message.topic, message.key, message.value, message.headers)

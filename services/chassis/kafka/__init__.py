@@ -5,6 +5,7 @@ bad message is parked in the dead-letter topic `<topic>.dlq` with the reason, an
 continues. While a dependency is down, the group retries the same batch until it is back.
 """
 
+from services.chassis.kafka.causes import BadMessage
 from services.chassis.kafka.client import (
     Headers,
     Health,
@@ -21,7 +22,6 @@ from services.chassis.kafka.client import (
     usable,
 )
 from services.chassis.kafka.dlq import (
-    BadMessage,
     DependencyDown,
     Parked,
     is_down,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from services.chassis.kafka.causes import cause_of
 from services.chassis.kafka.client import (
     Headers,
     Record,
@@ -21,14 +22,6 @@ from services.contracts.topics import DEAD_LETTER_SUFFIX
 
 RECORD_BYTES_MAX = 900_000
 """A larger record might not fit into one message (by default 1,000,000 bytes) with its headers."""
-
-
-class BadMessage(Exception):
-    """The message cannot be read or breaks a rule. It goes to the dead-letter topic."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        self.reason = reason
-        super().__init__(detail or reason)
 
 
 class DependencyDown(Exception):
@@ -71,14 +64,14 @@ def is_too_large(record: Record) -> bool:
     return len(record.key) + len(record.value) + own > RECORD_BYTES_MAX
 
 
-def parked(record: Record, reason: str, error: str) -> Parked:
-    """Return the message to park: the record, the reason and where it came from.
+def parked(record: Record, reason: str, group: str, error: Exception) -> Parked:
+    """Return the message to park: the record, the reason, the group and where it came from.
 
     A record that is too large is parked without its content, which is still in the original topic.
     """
     facts = {
         "dlq-reason": reason,
-        "dlq-error": error[:1000],
+        "dlq-error": f"[{group}] {cause_of(error)}",
         "dlq-original-topic": record.topic,
         "dlq-original-partition": str(record.partition),
         "dlq-original-offset": str(record.offset),
@@ -98,13 +91,13 @@ class Parking:
         self._subscription = subscription
         self._producer: Producer | None = None
 
-    def park(self, record: Record, reason: str, error: str) -> None:
+    def park(self, record: Record, reason: str, error: Exception) -> None:
         """Write the record and wait for its acknowledgement; raise DependencyDown without one."""
         s = self._subscription
         # Keep a producer only after it has succeeded: one that failed may be broken for good.
         producer, self._producer = self._producer or self._made(), None
         failures: list[KafkaError] = []
-        message = parked(record, reason, f"[{s.group}] {error}")
+        message = parked(record, reason, s.group, error)
         producer.produce(
             message.topic,
             value=message.value,

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from services.chassis.kafka.causes import BadMessage, trace_of
 from services.chassis.kafka.client import (
     Health,
     Place,
@@ -27,7 +28,7 @@ from services.chassis.kafka.client import (
     take,
     usable,
 )
-from services.chassis.kafka.dlq import BadMessage, DependencyDown, Parking, is_down
+from services.chassis.kafka.dlq import DependencyDown, Parking, is_down
 from services.chassis.kafka.membership import Membership, end_process
 
 DEFECT_ATTEMPTS_MAX = 4
@@ -196,7 +197,7 @@ class _Loop:
             except Exception as error:
                 if attempt == attempts or isinstance(error, BadMessage) or is_down(error):
                     raise
-                log.warning("kafka.retry", attempt=attempt, exc_info=error)
+                log.warning("kafka.retry", attempt=attempt, exception=trace_of(error))
                 await asyncio.sleep(BACKOFF_FIRST_S * 2**attempt)
             else:
                 return
@@ -205,14 +206,13 @@ class _Loop:
         reason = error.reason if isinstance(error, BadMessage) else "DEFECT"
         where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
         try:
-            text = f"{type(error).__name__}: {error}"
-            await asyncio.to_thread(self._parking.park, record, reason, text)
+            await asyncio.to_thread(self._parking.park, record, reason, error)
         except (DependencyDown, KafkaException, BufferError) as failed:
             self._health.turn(False, error=repr(failed), **where)
             return False
         self._health.parked += 1
         self._commit_time = 0.0  # commit at once: a redelivery would park it twice
-        log.error("kafka.parked", reason=reason, **where, exc_info=error)
+        log.error("kafka.parked", reason=reason, **where, exception=trace_of(error))
         return True
 
     def _commit(self, consumer: Consumer) -> None:

@@ -15,6 +15,7 @@ import pytest_asyncio
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from structlog.testing import capture_logs
 
 from ops.waiting import scaled_s, until, until_true
 from services.chassis import kafka as chassis_kafka
@@ -23,6 +24,7 @@ from tests.rigs import sample_events
 from tests.rigs.stores import KafkaStore
 
 PARTITIONS = 3
+SECRET = "Luis Castro 021000021"
 
 Judge = Callable[[Record], Exception | None]
 
@@ -139,12 +141,20 @@ async def test_nothing_is_parked_while_a_dependency_is_down_and_all_is_done_when
 
 async def test_a_defect_is_tried_again_and_then_parked(group: Group) -> None:
     values = numbered(4)
-    group.judge = lambda r: KeyError("defect") if r.value == values[2] else None
+    group.judge = lambda r: KeyError(SECRET) if r.value == values[2] else None
     group.write(*values)
-    group.start()
-    await group.until_done(values[0], values[1], values[3])
-    await until(_value(lambda: group.health.parked == 1))
+    with capture_logs() as logs:
+        group.start()
+        await group.until_done(values[0], values[1], values[3])
+        await until(_value(lambda: group.health.parked == 1))
     assert group.parked() == [(values[2], b"DEFECT")]
+    found = sample_events.read_all(group.bootstrap, f"{group.topic}.dlq")
+    errors = [sample_events.header_of(one, "dlq-error") for one in found]
+    assert errors == [f"[group-{group.topic}] KeyError".encode()]
+    traces = [one["exception"] for one in logs if one["event"] in {"kafka.retry", "kafka.parked"}]
+    assert traces
+    assert all(trace.endswith("\nKeyError") for trace in traces)
+    assert not any(SECRET in str(one) for one in logs)
 
 
 async def test_the_offsets_are_committed_between_defects_after_some_time(
