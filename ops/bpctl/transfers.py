@@ -16,6 +16,10 @@ LIST_ROWS = 20
 HASH_CHARS = 16
 WHOLE = ("_id", "transfer", "account", "place", "hash", "trace_number", "TraceNumber")
 """The ends of the names of columns that are never folded."""
+PENDING = ("DEBITED", "OUTCOME_UNKNOWN", "CANCELLING")
+LEASE = ("lease_owner", "lease_until", "attempts")
+INFINITE = "9999-12-31"
+"""How PostgreSQL's infinity begins here: the bank no longer asks about a contradiction."""
 TIMES = ("time", "Time")
 """The ends of the names of columns with times."""
 
@@ -53,7 +57,25 @@ async def _trails(name: str) -> list[dict[str, Any]]:
     from ops.judge.trail import find, trail
 
     stores = ledger.stores()
-    return [await trail(stores, *found) for found in await find(stores, name)]
+    trails = [await trail(stores, *found) for found in await find(stores, name)]
+    return [one | {"transfer": with_query_time(one["transfer"])} for one in trails]
+
+
+def with_query_time(transfer: dict[str, Any]) -> dict[str, Any]:
+    """Return a transfer's columns with the lease, or the time of the next query, if it has one.
+
+    Only a worker that drives a pending transfer has a lease. While the transfer waits, and when it
+    is SUBMITTED, the end of the lease is the time of the next query. A transfer that has ended has
+    neither.
+    """
+    if transfer["state"] in PENDING and transfer["lease_owner"]:
+        return transfer
+    shown = {name: value for name, value in transfer.items() if name not in LEASE}
+    if transfer["state"] in (*PENDING, "SUBMITTED"):
+        until = transfer["lease_until"]
+        shown |= {"next_query_time": "never" if until.startswith(INFINITE) else until}
+        shown |= {"attempts": transfer["attempts"]}
+    return shown
 
 
 def list_newest(
