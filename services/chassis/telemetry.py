@@ -1,8 +1,8 @@
 """Structured logs in the field names of ECS, one JSON object a line, without personal data.
 
 Services log ids and reasons, never a request or a customer's data. A protobuf message that reaches
-a log line is replaced by its name. PostgreSQL's description of a refused row is cut from texts and
-tracebacks.
+a log line is replaced by its name. PostgreSQL's description of a refused row or value is cut from
+texts and tracebacks.
 """
 
 import logging
@@ -25,6 +25,12 @@ _DETAIL = re.compile(
 """The DETAIL of a PostgreSQL error in a text, over any number of lines. In an exception group, each
 line of an error has the group's margin, and a line "+---" ends the error."""
 
+_VALUE = re.compile(
+    r"(invalid input (?:syntax for type|value for enum|for query argument) [^:\n]+): "
+    r"(?:\"(?s:.*?)\"(?=\n|\Z)|[^\n]*)"
+)
+"""The value that PostgreSQL or its driver cannot read, at the end of the error's text."""
+
 
 def _to_ecs(_logger: object, method: str, event: structlog.typing.EventDict) -> str:
     line: dict[str, Any] = {
@@ -44,10 +50,10 @@ def _text(value: object) -> str:
 def _without_rows(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Remove PostgreSQL's description of a refused row: the row is a customer's."""
+    """Remove PostgreSQL's description of a refused row or value: they are a customer's."""
     for field, value in event.items():
-        if isinstance(value, str) and "DETAIL:" in value:
-            event[field] = _DETAIL.sub("", value)
+        if isinstance(value, str) and ("DETAIL:" in value or "invalid input " in value):
+            event[field] = _VALUE.sub(r"\1", _DETAIL.sub("", value))
     return event
 
 

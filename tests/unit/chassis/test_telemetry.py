@@ -34,6 +34,33 @@ def test_the_row_that_postgresql_would_not_take_is_not_in_the_log(
         assert kept in line["exception"]
 
 
+REFUSED_VALUES = {
+    "by the driver": "invalid input for query argument $7: 'Bo Rivera\\x00' (a NUL)",
+    "of a type": 'invalid input syntax for type uuid: "Bo Rivera"',
+    "with quotes": 'invalid input syntax for type json: "Bo "the" Rivera"',
+    "of an enum": 'invalid input value for enum payments.kind: "Bo\nRivera"',
+}
+
+
+@pytest.mark.parametrize("text", REFUSED_VALUES.values(), ids=REFUSED_VALUES)
+def test_the_value_that_postgresql_would_not_read_is_not_in_the_log(
+    capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    try:
+        telemetry.configure("payments", "0", "INFO")
+        error = LookupError("no transfer")
+        error.__cause__ = asyncpg.DataError(text)
+        structlog.get_logger().error("call.defect", exc_info=error, detail=text)
+    finally:
+        structlog.reset_defaults()
+        structlog.contextvars.clear_contextvars()
+    line = json.loads(capsys.readouterr().out)
+    for field in ("exception", "detail"):
+        assert "Rivera" not in line[field]
+        assert text.partition(":")[0] in line[field]
+    assert line["exception"].endswith("LookupError: no transfer")
+
+
 def test_a_message_is_logged_by_its_name_alone(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         telemetry.configure("payments", "0", "INFO")
