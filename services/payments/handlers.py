@@ -217,7 +217,8 @@ async def _replay(deps: Dependencies, customer_id: uuid.UUID, transfer_id: uuid.
 
     If the wait ends first, the answer is the transfer in its current state. Then this worker drives
     the transfer too, because the worker that began it may have stopped. If too many calls wait
-    already, this one does not wait, and so it does not know whether that worker has stopped.
+    already, this one raises RequestInProgress: the first answer is up to the first request, which
+    may still wait.
     """
     with deps.waits.place(customer_id) as may_wait:
         return await _replay_within(deps, transfer_id, may_wait=may_wait)
@@ -238,10 +239,9 @@ async def _replay_within(deps: Dependencies, transfer_id: uuid.UUID, *, may_wait
         if stored is not None and stored.transfer.state is State.FAILED:
             raise errors.compensated(stored.transfer.failure_reason, str(transfer_id))
         if asyncio.get_running_loop().time() >= deadline:
-            if stored is None:
+            if stored is None or not may_wait:
                 raise RequestInProgress
-            if may_wait:
-                deps.driver.start(stored.transfer)
+            deps.driver.start(stored.transfer)
             answer = await _keep_answer(deps, stored.transfer)
             note_replay()
             return answer

@@ -149,12 +149,14 @@ RETURNING accepted_response;
 
 -- name: claim_due
 -- Claims pending transfers whose lease has expired, or expires so late that it comes from a worker
--- with a wrong clock. The later of the worker's clock and the database's decides, so that a worker
--- whose clock is behind claims nothing early.
+-- with a wrong clock. The later of the worker's clock and the database's decides whether it is too
+-- late. A worker whose clock is far ahead of the database's takes only what has expired by the
+-- latter; otherwise it and the other workers would take each transfer from each other.
 WITH due AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer
-    WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING') AND lease_until < $3
+    WHERE state IN ('DEBITED', 'OUTCOME_UNKNOWN', 'CANCELLING')
+        AND lease_until < CASE WHEN $3 > now() + interval '10 minutes' THEN now() ELSE $3 END
     ORDER BY lease_until
     LIMIT $4
     FOR UPDATE SKIP LOCKED

@@ -170,3 +170,16 @@ async def test_transfers_of_a_claim_without_an_answer_are_driven_at_the_next_loo
             await driver.resume()
     await _until_driven(driver, transfer)
     await driver.drain(scaled_s(20))
+
+
+async def test_a_worker_whose_clock_is_far_ahead_takes_nothing_from_the_others(
+    store: Store, bank: LedgerBank, slot: str
+) -> None:
+    """Previously it took what another worker had just postponed, which took it back at once."""
+    transfer = await _debited(store, bank, Lease(f"{slot}/right", utc_now() + DAY))
+    await store.postpone(transfer, utc_now() + timedelta(minutes=5), f"{slot}/right")
+    ahead = utc_now() + timedelta(minutes=20)
+    claimed = await store.claim_due(
+        Lease(f"{slot}/ahead", ahead + timedelta(seconds=LEASE_S)), ahead
+    )
+    assert transfer.transfer_id not in {one.transfer_id for one in claimed}
