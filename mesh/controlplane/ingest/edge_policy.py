@@ -4,6 +4,7 @@ Istio has no field for token buckets by customer, CORS of a whole gateway, the s
 a partner's identity.
 """
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -19,6 +20,19 @@ from mesh.controlplane.ingest.values import (
     SpiffeId,
     once,
 )
+
+_AGE_MAX = timedelta(hours=24)
+_BODY_BYTES_MAX = 4_000_000
+"""Services accept messages of 4 MiB, gRPC's default; a message has more fields than the body."""
+_HEADERS_KIB_MAX = 48
+_HEADERS_COUNT_MAX = 80
+"""A sidecar accepts 60 KiB and 100 headers, Envoy's defaults; the gateway adds some headers."""
+
+
+def _kept(span: timedelta) -> timedelta:
+    if span > _AGE_MAX:
+        raise ValueError("must be at most 24h, because browsers keep an answer no longer")
+    return span
 
 
 class Bucket(Shape):
@@ -43,15 +57,15 @@ class Cors(Shape):
     allow_origins: Annotated[list[Origin], Field(min_length=1), AfterValidator(once)]
     allow_headers: Annotated[list[HeaderName], AfterValidator(once)]
     expose_headers: Annotated[list[HeaderName], AfterValidator(once)]
-    max_age: Seconds
+    max_age: Annotated[Seconds, AfterValidator(_kept)]
 
 
 class Limits(Shape):
     """The largest request, the longest wait and the longest-lived token at the gateway."""
 
-    body_bytes: Annotated[Count, Field(ge=1024)]
-    headers_kib: Annotated[int, Field(ge=1, le=96, alias="headersKiB")]
-    headers_count: Annotated[Count, Field(ge=10)]
+    body_bytes: Annotated[int, Field(ge=1024, le=_BODY_BYTES_MAX)]
+    headers_kib: Annotated[int, Field(ge=1, le=_HEADERS_KIB_MAX, alias="headersKiB")]
+    headers_count: Annotated[int, Field(ge=10, le=_HEADERS_COUNT_MAX)]
     request_timeout: Duration
     token_lifetime: Seconds
     idle_timeout: Duration

@@ -23,6 +23,8 @@ from mesh.controlplane.ingest.shapes import SPECS, Metadata
 _SpecT = TypeVar("_SpecT", bound=Shape)
 _UNKNOWN = "extra_forbidden"
 _MISSING = "missing"
+_OUT_OF_RANGE = {"greater_than_equal", "less_than_equal"}
+_SHOWN_CHARS_MAX = 32
 _TOP = {"apiVersion", "kind", "metadata", "spec"}
 
 
@@ -163,6 +165,8 @@ def _causes(error: ValidationError, at: Place) -> list[tuple[Place, ErrorDetails
 def _fault(document: Document, cause: tuple[Place, ErrorDetails]) -> ConfigFault:
     place, error = cause
     problem = "unknown or unsupported field" if error["type"] == _UNKNOWN else error["msg"]
+    if error["type"] in _OUT_OF_RANGE:
+        problem = f"{problem}, not {str(error['input'])[:_SHOWN_CHARS_MAX]}"
     return document.fault(place, f"{_named(place)}: {problem.removeprefix('Value error, ')}")
 
 

@@ -134,13 +134,6 @@ class HttpRoute(Shape):
     timeout: Duration | None = None
     retries: Retries | None = None
 
-    @model_validator(mode="after")
-    def _tries_fit(self) -> Self:
-        per_try = self.retries.per_try_timeout if self.retries else None
-        if self.timeout and per_try and per_try > self.timeout:
-            raise ValueError("retries.perTryTimeout is longer than timeout and has no effect")
-        return self
-
 
 class VirtualServiceSpec(Shape):
     """The route of some hosts; the timeouts of methods come from the contracts."""
@@ -157,11 +150,14 @@ class TcpPool(Shape):
 
 
 class HttpPool(Shape):
-    """Limits on requests to a host; a request above a limit fails at once."""
+    """Limits on requests to a host; a request above a limit fails at once.
+
+    Istio reads 0 as no limit, so here it is an error.
+    """
 
     http1_max_pending_requests: Count | None = None
     http2_max_requests: Count | None = None
-    max_retries: CountOrZero | None = None
+    max_retries: Count | None = None
 
 
 class ConnectionPool(Shape):
@@ -172,14 +168,17 @@ class ConnectionPool(Shape):
 
 
 class OutlierDetection(Shape):
-    """The circuit breaker: after how many failures it opens, and for how long."""
+    """The circuit breaker: after how many failures it opens, and for how long.
+
+    Istio replaces maxEjectionPercent 0 by Envoy's default of 10, so here it is an error.
+    """
 
     consecutive_5xx_errors: Annotated[CountOrZero, Field(alias="consecutive5xxErrors")]
     split_external_local_origin_errors: bool = False
     consecutive_local_origin_failures: Count | None = None
     interval: Duration
     base_ejection_time: Duration
-    max_ejection_percent: Annotated[int, Field(ge=0, le=100)]
+    max_ejection_percent: Annotated[int, Field(ge=1, le=100)]
     min_health_percent: Literal[0]
 
 

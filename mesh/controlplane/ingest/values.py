@@ -50,6 +50,11 @@ def _whole_seconds(span: timedelta) -> timedelta:
     return span
 
 
+def milliseconds(span: timedelta) -> int:
+    """Return a time span in whole milliseconds."""
+    return span // timedelta(milliseconds=1)
+
+
 def split(value: Any) -> Any:
     """Split a string at commas; return no part for an empty one, and other values unchanged."""
     if not isinstance(value, str):

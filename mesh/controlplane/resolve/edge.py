@@ -12,8 +12,10 @@ from mesh.controlplane.ingest import edge_policy, shapes
 from mesh.controlplane.ingest.endpoints import Endpoints
 from mesh.controlplane.ingest.faults import ConfigFault, Findings
 from mesh.controlplane.ingest.resources import Resource, of_kind, the_only
+from mesh.controlplane.ingest.values import milliseconds
+from mesh.controlplane.resolve.bounds import shown
 from mesh.controlplane.resolve.places import certificate, parse_address, webhook_authority
-from mesh.controlplane.resolve.traffic import TrafficRules, milliseconds
+from mesh.controlplane.resolve.traffic import TrafficRules
 from services.contracts import MethodContract
 
 _TLS = {"TLSV1_2": model.TlsVersion.V1_2, "TLSV1_3": model.TlsVersion.V1_3}
@@ -121,6 +123,15 @@ def _policy_faults(
         yield resource.fault(
             ("spec", "limits", "requestTimeout"),
             f"set at most {ARRIVAL_MS_MAX // 1000}s: an edit ends requests that arrive more slowly",
+        )
+    idle_ms = milliseconds(policy.limits.idle_timeout)
+    slow = [each for each in routes if each.deadline_ms >= idle_ms]
+    for longest in sorted(slow, key=lambda each: (-each.deadline_ms, each.method))[:1]:
+        deadline = f"{shown(longest.deadline_ms)}, the deadline of {longest.method}"
+        yield resource.fault(
+            ("spec", "limits", "idleTimeout"),
+            f"idleTimeout {shown(idle_ms)} must be longer than {deadline}: a call that waits for"
+            " its answer is idle",
         )
     yield from _unknown(resource, policy, routes)
     yield from _unneeded(resource, policy, routes)

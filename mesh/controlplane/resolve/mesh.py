@@ -122,16 +122,18 @@ def _targets(
     for name, place in inputs.endpoints.services.items():
         if place.mtls is None:
             continue
+        methods = _grants(name, inputs.contracts)
         with findings.noted():
             targets[name] = model.ServiceTarget(
                 name=name,
                 identity=spiffe_id(name),
                 host=f"{name}{SERVICE_HOSTS}",
                 place=parse_address(place.mtls),
-                methods=_grants(name, inputs.contracts),
+                methods=methods,
                 grpc_services=served.get(name, ()),
-                traffic=traffic.of_service(f"{name}{SERVICE_HOSTS}"),
+                traffic=traffic.of_service(f"{name}{SERVICE_HOSTS}", methods),
             )
+    traffic.refuse_beyond_deadlines()
     return targets
 
 

@@ -5,7 +5,6 @@ A value that a rule leaves out gets its default here, so that nothing is unlimit
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
 from mesh.controlplane import model
 from mesh.controlplane.drain import CALL_MS_MAX
@@ -14,7 +13,8 @@ from mesh.controlplane.ingest.documents import Place
 from mesh.controlplane.ingest.endpoints import Endpoints
 from mesh.controlplane.ingest.faults import Absent, ConfigFault, Findings, MeshFault
 from mesh.controlplane.ingest.resources import Resource, of_kind
-from mesh.controlplane.ingest.values import RetryCondition
+from mesh.controlplane.ingest.values import RetryCondition, milliseconds
+from mesh.controlplane.resolve import bounds
 from mesh.controlplane.resolve.places import (
     SERVICE_HOSTS,
     credential,
@@ -45,11 +45,8 @@ _CONNECT_MS = 1000
 _CONNECTIONS_MAX = 256
 _REQUESTS_MAX = 1024
 _RETRIES_MAX = 32
-
-
-def milliseconds(span: timedelta) -> int:
-    """Return a time span in whole milliseconds."""
-    return span // timedelta(milliseconds=1)
+_Rule = tuple[Resource, shapes.DestinationRuleSpec]
+_Route = tuple[Resource, shapes.HttpRoute]
 
 
 def rule_of(resources: list[Resource], host: str) -> Resource | None:
@@ -70,14 +67,15 @@ class TrafficRules:
         self._endpoints = endpoints
         self._findings = findings
         self._called: set[str] = set()
+        self._of_services: list[tuple[_Rule, _Route | None, tuple[model.Grant, ...]]] = []
         self._unknown_called = False
         self.finished: list[Resource] = []
         """The resources that have been read completely for their host."""
         self._refuse_unknown_hosts()
         self._refuse_shared_credentials()
 
-    def of_service(self, host: str) -> model.Traffic:
-        """Return the traffic policy for a service of the mesh."""
+    def of_service(self, host: str, methods: tuple[model.Grant, ...]) -> model.Traffic:
+        """Return the traffic policy for a service of the mesh, which has these methods."""
         resource, rule = self._rule(host, host)
         if rule.traffic_policy.tls.mode != "ISTIO_MUTUAL":
             self._findings.add(
@@ -88,8 +86,25 @@ class TrafficRules:
             )
         route = self._route(host)
         traffic = _traffic(rule.traffic_policy, route[1] if route else None, timeout_ms=None)
+        self._of_services.append(((resource, rule), route, methods))
+        self._add(
+            bounds.breaker_faults(resource, rule.traffic_policy.outlier_detection, partner=False)
+        )
         self._finish(resource, route)
         return traffic
+
+    def refuse_beyond_deadlines(self) -> None:
+        """Note each value that is too long for a method, once for all services of a rule."""
+        for (resource, rule), _, _ in self._of_services:
+            methods = [m for used, _, each in self._of_services if used[1] is rule for m in each]
+            if bound := bounds.of_deadlines(methods):
+                pool = rule.traffic_policy.connection_pool
+                self._add(bounds.connect_faults(resource, pool, bound))
+        found = [(route, methods) for _, route, methods in self._of_services if route]
+        for (resource, route), _ in found:
+            methods = [m for used, each in found if used[1] is route for m in each]
+            if bound := bounds.of_deadlines(methods):
+                self._add(bounds.retry_faults(resource, route.retries, bound))
 
     @contextmanager
     def all_calls_known(self) -> Generator[None]:
@@ -126,8 +141,7 @@ class TrafficRules:
         resource, rule = self._rule(host, workload)
         found = self._route(host)
         route = found[1] if found else None
-        timeout = route.timeout if route else None
-        timeout_ms = None if timeout is None else milliseconds(timeout)
+        timeout_ms = self._timeout_ms((resource, rule), found)
         traffic = _traffic(rule.traffic_policy, route, timeout_ms=timeout_ms)
         tls = rule.traffic_policy.tls
         sni, names = tls.sni or host, tuple(tls.subject_alt_names or (host,))
@@ -144,6 +158,28 @@ class TrafficRules:
             client=client,
             traffic=traffic,
         )
+
+    def _timeout_ms(self, rule: _Rule, route: _Route | None) -> int | None:
+        """Return the timeout of a partner; note the values that do not fit into it."""
+        resource, policy = rule[0], rule[1].traffic_policy
+        self._add(bounds.breaker_faults(resource, policy.outlier_detection, partner=True))
+        without = "without it Envoy ends a call after 15s, and Istio never ends it"
+        if route is None:
+            problem = f"add a VirtualService with a timeout: {without}"
+            fault = resource.fault(("spec", "host"), problem, absent="VirtualService")
+            self._findings.add(fault)
+            return None
+        if route[1].timeout is None:
+            self._findings.add(route[0].fault(("spec", "http", 0), f"set a timeout: {without}"))
+            return None
+        bound = bounds.of_timeout(milliseconds(route[1].timeout))
+        self._add(bounds.connect_faults(resource, policy.connection_pool, bound))
+        self._add(bounds.retry_faults(route[0], route[1].retries, bound))
+        return bound.ms
+
+    def _add(self, faults: Iterator[ConfigFault]) -> None:
+        for fault in faults:
+            self._findings.add(fault)
 
     def _entry(self, host: str) -> shapes.ServiceEntrySpec | None:
         return next((spec for _, spec in self._entries if host in spec.hosts), None)
@@ -167,10 +203,10 @@ class TrafficRules:
             raise MeshFault(f"{host}: a partner needs tls SIMPLE or MUTUAL and a credentialName")
         return credential(self._endpoints, name, mutual=mutual)
 
-    def _finish(self, rule: Resource, route: tuple[Resource, shapes.HttpRoute] | None) -> None:
+    def _finish(self, rule: Resource, route: _Route | None) -> None:
         self.finished += [rule, *([route[0]] if route else [])]
 
-    def _rule(self, host: str, workload: str) -> tuple[Resource, shapes.DestinationRuleSpec]:
+    def _rule(self, host: str, workload: str) -> _Rule:
         exact = [each for each in self._rules if each[1].host == host]
         chosen = exact or [each for each in self._rules if _covers(each[1].host, host)]
         fitting = [each for each in chosen if _for_workload(each[1], workload)]
@@ -179,7 +215,7 @@ class TrafficRules:
             raise MeshFault(problem) if fitting else Absent(problem, "DestinationRule")
         return fitting[0]
 
-    def _route(self, host: str) -> tuple[Resource, shapes.HttpRoute] | None:
+    def _route(self, host: str) -> _Route | None:
         exact = [each for each in self._routes if host in each[1].hosts]
         wild = [each for each in self._routes if any(_covers(h, host) for h in each[1].hosts)]
         chosen = exact or wild
@@ -254,11 +290,15 @@ def _traffic(
     policy: shapes.TrafficPolicy, route: shapes.HttpRoute | None, *, timeout_ms: int | None
 ) -> model.Traffic:
     balancer = policy.load_balancer
+    retry = _retry(route.retries) if route and route.retries else None
     return model.Traffic(
         timeout_ms=timeout_ms,
-        retry=_retry(route.retries) if route and route.retries else None,
+        retry=retry,
         breaker=_breaker(policy.outlier_detection),
-        pool=_pool(policy.connection_pool or shapes.ConnectionPool()),
+        # Without a route its VirtualService may have an error, so retries may be meant.
+        pool=_pool(
+            policy.connection_pool or shapes.ConnectionPool(), retried=bool(retry or not route)
+        ),
         least_request=balancer is not None and balancer.simple == "LEAST_REQUEST",
     )
 
@@ -288,7 +328,8 @@ def _breaker(detection: shapes.OutlierDetection | None) -> model.Breaker | None:
     )
 
 
-def _pool(pool: shapes.ConnectionPool) -> model.Pool:
+def _pool(pool: shapes.ConnectionPool, *, retried: bool) -> model.Pool:
+    # Without retries nothing reads maxRetries, so the check reports that it has no effect.
     tcp, http = pool.tcp or shapes.TcpPool(), pool.http or shapes.HttpPool()
     connect = tcp.connect_timeout
     return model.Pool(
@@ -296,5 +337,5 @@ def _pool(pool: shapes.ConnectionPool) -> model.Pool:
         connections_max=tcp.max_connections or _CONNECTIONS_MAX,
         pending_max=http.http1_max_pending_requests or _REQUESTS_MAX,
         requests_max=http.http2_max_requests or _REQUESTS_MAX,
-        retries_max=_RETRIES_MAX if http.max_retries is None else http.max_retries,
+        retries_max=(http.max_retries if retried else None) or _RETRIES_MAX,
     )

@@ -63,6 +63,7 @@ spec:
   outboundTrafficPolicy: {mode: REGISTRY_ONLY}
 """
 OUTLIERS = "spec.trafficPolicy.outlierDetection"
+RETRIES_MAX = "spec.trafficPolicy.connectionPool.http.maxRetries"
 REMEDY = "add it to a Sidecar or remove it"
 PARTNER = "    - {name: x, principals: ['spiffe://x/y']}\n"
 UNREAD = [
@@ -75,6 +76,7 @@ UNREAD = [
         "conditions and back-off without retries",
         ("services.yaml", "attempts: 2", "attempts: 0"),
         [
+            f"services.yaml:12: {RETRIES_MAX} has no effect; remove it",
             "services.yaml:32: spec.http.0.retries.backoff has no effect; remove it",
             "services.yaml:32: spec.http.0.retries.retryOn has no effect; remove it",
         ],
@@ -82,7 +84,11 @@ UNREAD = [
     (
         "a limit of failures that are not counted separately",
         ("services.yaml", "splitExternalLocalOriginErrors: true", "# counted together"),
-        [f"services.yaml:17: {OUTLIERS}.consecutiveLocalOriginFailures has no effect; remove it"],
+        [
+            f"services.yaml:17: {OUTLIERS}.consecutiveLocalOriginFailures has no effect; remove it",
+            "services.yaml:18: consecutive5xxErrors 0 would keep the breaker closed; set at least"
+            " 1, or have failures to connect counted separately",
+        ],
     ),
     (
         "a partner that no workload calls",
@@ -210,6 +216,7 @@ def test_a_field_without_effect_is_refused_although_another_file_has_an_error(
         "partners/ach-network.yaml:25: spec.http.0.retries.perTryTimeout has no effect; remove it",
         "partners/ach-network.yaml:26: spec.http.0.retries.backoff has no effect; remove it",
         "partners/ach-network.yaml:27: spec.http.0.retries.retryOn has no effect; remove it",
+        f"partners/ach-network.yaml:39: {RETRIES_MAX} has no effect; remove it",
         "services.yaml:8: spec.trafficPolicy.tls.sni has no effect; remove it",
         "services.yaml:32: remove it: the contracts have the timeouts of the bank's services",
     ]

@@ -64,13 +64,6 @@ FAULTS = [
         "Input should be '5xx'",
     ),
     ("a zero duration", "VirtualService", RULE.replace("5s", "0s"), 8, "longer than zero"),
-    (
-        "a try that outlasts the route",
-        "VirtualService",
-        RULE + "      retries: {attempts: 1, perTryTimeout: 6s}\n",
-        7,
-        "longer than timeout",
-    ),
     ("a gateway without TLS", "Gateway", GATEWAY.replace("HTTPS", "HTTP"), 7, "'HTTPS'"),
     ("a gateway without hosts", "Gateway", GATEWAY.replace('"*"', ""), 8, "at least 1 item"),
     ("another workload's gateway", "Gateway", GATEWAY.replace("app: g", "app: p"), 5, "'gateway'"),

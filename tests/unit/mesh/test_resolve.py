@@ -154,7 +154,7 @@ EDITS = [
     (
         "partners/oauth.yaml",
         "timeout: 5s",
-        "timeout: 4s",
+        "timeout: 6s",
         ConfigFault,
         "oauth.yaml:22:.*timeout",
     ),
