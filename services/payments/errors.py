@@ -58,13 +58,16 @@ class InvalidBeneficiaryAccount(PaymentsError):
 
 
 class AmountLimitExceeded(PaymentsError):
-    """The amount exceeds the limit for one transfer, given in the details. Try a smaller amount."""
+    """The amount exceeds the limit for one transfer. Try a smaller amount.
+
+    The details have the limit in minor units (cents).
+    """
 
     reason = "AMOUNT_LIMIT_EXCEEDED"
 
 
 class AmountNotPositive(PaymentsError):
-    """The amount is not positive. Send at least one minor unit."""
+    """The amount is not positive. Send at least one minor unit (cent)."""
 
     reason = "AMOUNT_NOT_POSITIVE"
     code = Code.INVALID_ARGUMENT
