@@ -12,7 +12,11 @@ DOMAIN = "bp.policy.v1"
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 CHALLENGE = 'Bearer realm="api.bp.example"'
-"""The header WWW-Authenticate of every 401 (RFC 6750, 3)."""
+"""The header WWW-Authenticate of a 401 to a request without a token (RFC 6750, 3)."""
+INVALID_TOKEN = f'{CHALLENGE}, error="invalid_token"'
+"""The same for a request whose token was refused (RFC 6750, 3.1)."""
+BODY_KIB_MAX = 64
+"""The largest body in KiB, as `bodyBytes` in mesh/config/gateway.yaml."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,9 @@ REPLIES = (
         "The response is always application/json. Add it to the Accept header.",
     ),
     GatewayReply(408, 4, "DEADLINE_EXCEEDED", "The request arrived too slowly. Please retry.", 1),
-    GatewayReply(413, 3, "REQUEST_TOO_LARGE", "The body is too large. Send a smaller one."),
+    GatewayReply(
+        413, 3, "REQUEST_TOO_LARGE", f"The body is too large. Send at most {BODY_KIB_MAX} KiB."
+    ),
     GatewayReply(414, 3, "REQUEST_TOO_LARGE", "The path is too long. Send a shorter one."),
     GatewayReply(
         415,
@@ -103,7 +109,8 @@ SCOPE_MISSING = GatewayReply(
     403,
     7,
     "SCOPE_MISSING",
-    "The token lacks a scope that this method requires. Request a token with this scope.",
+    "The token lacks a scope that this method requires. "
+    "Request a token with the scopes that the details name.",
 )
 """The 403 of customers' routes; all other routes answer with CALLER_FORBIDDEN."""
 
@@ -112,13 +119,13 @@ FALLBACK = GatewayReply(
 )
 
 
-def status_json(reply: GatewayReply) -> dict[str, Any]:
-    """Return a reply as google.rpc.Status in JSON."""
+def status_json(reply: GatewayReply, metadata: Any = None) -> dict[str, Any]:
+    """Return a reply as google.rpc.Status in JSON; `metadata` is that of its ErrorInfo."""
     info = {
         "@type": ERROR_INFO,
         "reason": reply.reason,
         "domain": DOMAIN,
-        "metadata": dict[str, str](),
+        "metadata": {} if metadata is None else metadata,
     }
     details: list[dict[str, Any]] = [info]
     if reply.retry_after_s:

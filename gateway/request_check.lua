@@ -8,8 +8,9 @@
 --                     key = needs Idempotency-Key, unwrap = field,
 --                     etag = the answer has the header ETag,
 --                     customer = the caller is a customer with a token}
---   MESSAGES[name] = {[name in JSON] = {canonical name, kind, repeated, message or enum}}
---   ENUMS[name]    = {[value's name] = true}
+--   MESSAGES[name] = {[name in JSON] = {canonical name, kind, repeated, message, enum or rule in
+--                   words}}
+--   ENUMS[field]   = {names = {[value's name] = true}, text = the rule in words}
 --   REPLIES[http]  = google.rpc.Status as JSON text
 -- A refusal names the field and never repeats its value.
 
@@ -19,12 +20,12 @@ local match, format = string.match, string.format
 local DEPTH_MAX = 32
 local NAME_CHARS_MAX = 64
 
-local function fail(reason, field, description)
-  error({reason = reason, field = field, description = description}, 0)
+local function fail(reason, field, description, message)
+  error({reason = reason, field = field, description = description, message = message}, 0)
 end
 
-local function malformed(field, description)
-  fail("MALFORMED_BODY", field, description)
+local function malformed(field, description, message)
+  fail("MALFORMED_BODY", field, description, message)
 end
 
 -- Repeats a name from the request only if it is short and has no special characters.
@@ -80,30 +81,33 @@ local LIMITS = {
   uint64 = {"18446744073709551615", "0"},
 }
 
-local function check_integer(digits, kind, field)
+local function check_integer(digits, kind, field, rule)
   local sign, number = match(digits, "^(-?)(%d+)$")
-  if not number or find(number, "^0%d") then malformed(field, "an integer is expected") end
+  if not number or find(number, "^0%d") then
+    malformed(field, rule or "must be an integer")
+  end
   local limit = LIMITS[kind][sign == "-" and 2 or 1]
   if #number > #limit or (#number == #limit and number > limit) then
     malformed(field, "the integer is out of range")
   end
 end
 
-local function read_integer(text, at, kind, field)
+local function read_integer(text, at, kind, rule, field)
   local digits, stop
   if byte(text, at) == 34 then
     digits, stop = read_string(text, at, field)
-  else
+  elseif find(text, "^[-%d]", at) then
     digits, stop = read_number(text, at, field)
   end
-  check_integer(digits, kind, field)
+  check_integer(digits or "", kind, field, rule)
   return stop
 end
 
 -- Accepts only names: the number of an enum value could later get another name in the contract.
-local function read_enum(text, at, names, field)
+local function read_enum(text, at, enum, field)
+  if byte(text, at) ~= 34 then malformed(field, ENUMS[enum].text) end
   local name, stop = read_string(text, at, field)
-  if not ENUMS[names][name] then malformed(field, "the value is not one of the enum's names") end
+  if not ENUMS[enum].names[name] then malformed(field, ENUMS[enum].text) end
   return stop
 end
 
@@ -123,6 +127,7 @@ local function read_list(text, at, close, field, element)
 end
 
 local function read_member_name(text, at, field)
+  if byte(text, at) ~= 34 then malformed(field, "the name of a field in quotes is expected") end
   local name, place = read_string(text, at, field)
   place = skip_space(text, place)
   if byte(text, place) ~= 58 then malformed(inner(field, name), "a colon is expected") end
@@ -159,7 +164,7 @@ local function read_value(text, at, kind, of, field, depth)
     local _, stop = read_string(text, at, field)
     return stop
   end
-  if LIMITS[kind] then return read_integer(text, at, kind, field) end
+  if LIMITS[kind] then return read_integer(text, at, kind, of, field) end
   if kind == "enum" then return read_enum(text, at, of, field) end
   if kind == "bool" then
     local word, stop = read_literal(text, at)
@@ -196,8 +201,18 @@ function read_message(text, at, name, skip, field, depth)
   end)
 end
 
+-- Says whether a body that is no object is JSON at all.
+local function refuse_no_object(text, at)
+  local ran, stop = pcall(read_any, text, at, "", 1)
+  local is_json = ran and skip_space(text, stop) > #text
+  local found = is_json and "The body is JSON but not an object." or "The body is not JSON."
+  malformed("", "a JSON object is expected", found .. " Send a JSON object.")
+end
+
 local function check_body(text, route)
-  local stop = read_message(text, skip_space(text, 1), route.message, route.skip, "", 1)
+  local at = skip_space(text, 1)
+  if byte(text, at) ~= 123 then refuse_no_object(text, at) end
+  local stop = read_message(text, at, route.message, route.skip, "", 1)
   if skip_space(text, stop) <= #text then malformed("", "there is text after the JSON object") end
 end
 
@@ -220,9 +235,9 @@ end
 -- The transcoder also accepts " 7", "007" and an enum's number; here a value has one spelling.
 local function check_parameter(text, known)
   local field, kind = known[1], known[2]
-  if LIMITS[kind] then return check_integer(text, kind, field) end
-  if kind == "enum" and not ENUMS[known[4]][text] then
-    malformed(field, "the value is not one of the enum's names")
+  if LIMITS[kind] then return check_integer(text, kind, field, known[4]) end
+  if kind == "enum" and not ENUMS[known[4]].names[text] then
+    malformed(field, ENUMS[known[4]].text)
   end
   if kind == "bool" and text ~= "true" and text ~= "false" then
     malformed(field, "true or false is expected")

@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.replies import CHALLENGE, REPLIES, status_json
+from gateway.replies import INVALID_TOKEN, REPLIES, status_json
 from gateway.routes import BodyKind, GatewayRoute, gateway_routes
 from services.contracts import Audience, HttpRoute, MethodContract
+from services.contracts.rule_texts import enum_text, rule_text
 
 _FILES = ("media.lua", "claims.lua", "responses.lua", "request_check.lua")
 _CODE = tuple(Path(__file__).with_name(name) for name in _FILES)
@@ -66,7 +67,7 @@ def source(contracts: Mapping[str, MethodContract], rules: TokenRules) -> str:
         ("MESSAGES", tables.messages),
         ("ENUMS", tables.enums),
         ("REPLIES", replies),
-        ("TOKEN", {**asdict(rules), "challenge": CHALLENGE}),
+        ("TOKEN", {**asdict(rules), "challenge": INVALID_TOKEN}),
     ]
     prelude = "\n".join(f"local {name} = {literal(value)}" for name, value in parts)
     return "\n".join([prelude, *(path.read_text() for path in _CODE)])
@@ -93,7 +94,7 @@ class _Tables:
 
     def __init__(self) -> None:
         self.messages: dict[str, dict[str, list[Any]]] = {}
-        self.enums: dict[str, dict[str, bool]] = {}
+        self.enums: dict[str, dict[str, Any]] = {}
 
     def route(self, route: GatewayRoute, contract: MethodContract) -> dict[str, Any]:
         """Return the table row of one route, and collect the messages that its body may contain."""
@@ -138,12 +139,15 @@ class _Tables:
             return [field.json_name, "message", repeated, inner.full_name]
         kind = _KINDS.get(field.type, "any")
         if field.enum_type is not None:
-            return [field.json_name, kind, repeated, self._note_enum(field.enum_type)]
-        return [field.json_name, kind, repeated]
+            return [field.json_name, kind, repeated, self._note_enum(field)]
+        said = rule_text(field)
+        return [field.json_name, kind, repeated, *([said] if said else [])]
 
-    def _note_enum(self, enum: EnumDescriptor) -> str:
-        self.enums[enum.full_name] = {value.name: True for value in enum.values}
-        return enum.full_name
+    def _note_enum(self, field: FieldDescriptor) -> str:
+        names = field.enum_type.values if field.enum_type is not None else ()
+        known = {"names": {value.name: True for value in names}, "text": enum_text(field)}
+        self.enums[field.full_name] = known
+        return field.full_name
 
 
 def _body_message(contract: MethodContract, http: HttpRoute) -> Descriptor:

@@ -1,7 +1,7 @@
 -- Finishes the responses of services: unwraps the resource, answers conditional requests and HEAD,
 -- and completes errors.
 --
--- Uses the tables ROUTES and REPLIES, which request_check.lua describes.
+-- Uses the tables ROUTES and REPLIES, which request_check.lua describes, and TOKEN of claims.lua.
 
 -- Separate code handles the response, so facts about the request are kept in the stream's metadata.
 local KEPT = "envoy.filters.http.lua"
@@ -78,9 +78,21 @@ local function complete(handle, status)
   if delay and not headers:get("retry-after") then headers:add("retry-after", delay) end
 end
 
+-- A service refuses a token too, for example if its subject is not a customer's id. Each 401 has a
+-- challenge (RFC 9110, 15.5.2); one that the gateway has already set stays.
+local function challenge(handle, route, status)
+  local headers = handle:headers()
+  if status == "401" and route and route.customer and not headers:get("www-authenticate") then
+    headers:add("www-authenticate", TOKEN.challenge)
+  end
+end
+
 local function finish(handle, route)
   local status = handle:headers():get(":status")
-  if status >= "400" then return complete(handle, status) end
+  if status >= "400" then
+    challenge(handle, route, status)
+    return complete(handle, status)
+  end
   if not route then return end
   if route.unwrap then unwrap(handle, route.unwrap) end
   local tag = route.etag and handle:headers():get("etag")

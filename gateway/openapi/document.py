@@ -66,6 +66,8 @@ _INFO = {
     "summary": "Interbank transfers, book transfers, balances, accounts.",
     "description": (
         "Amounts are in minor units (cents); int64 is a JSON string. Unknown fields are rejected. "
+        "Answers use lowerCamelCase. Requests may also use the contract's names in snake_case, "
+        "such as account_id for accountId. "
         "Every error is a google.rpc.Status with an ErrorInfo whose reason names the cause."
     ),
 }
@@ -99,8 +101,9 @@ _KEY_HEADER = {
     "required": True,
     "description": (
         "Identifies the request. A retry with the same key and payload is answered again, but "
-        "executed only once, for 400 days. A different payload or kind of transfer is an "
-        "error (IDEMPOTENCY_KEY_REUSED)."
+        "executed only once, for 400 days. The answer is the first one as it was stored: fields "
+        "that the bank has added since then are empty in it. A different payload or kind of "
+        "transfer is an error (IDEMPOTENCY_KEY_REUSED)."
     ),
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     "example": "8f14e45f-ceea-467f-a0e6-5d9c1c1f2b3a",

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import grpc
 import grpc.aio
-import protovalidate
 import structlog
 from google.protobuf.message import DecodeError, Message
 
@@ -21,6 +20,7 @@ from services.chassis import status as statuses
 from services.chassis.call_context import Call, answer_headers, current_call, service_account
 from services.chassis.telemetry import bind_request
 from services.chassis.unreachable import is_unreachable
+from services.chassis.violations import violations_of
 from services.contracts import Audience, MethodContract
 from services.kernel import errors
 from services.kernel.clock import utc_now
@@ -132,20 +132,9 @@ def require_valid(request: Message | None) -> None:
     """Raise InvalidArgument that lists every field that violates the schema."""
     if request is None:
         raise errors.InvalidArgument(errors.FieldViolation("", "the message cannot be read"))
-    violations = protovalidate.collect_violations(request)
+    violations = violations_of(request)
     if violations:
-        raise errors.InvalidArgument(
-            *(errors.FieldViolation(_path(v), v.proto.message) for v in violations)
-        )
-
-
-def _path(violation: Any) -> str:
-    """Return a violation's field as the caller wrote it, in lowerCamelCase."""
-    names = [element.field_name for element in violation.proto.field.elements]
-    return ".".join(
-        head + "".join(word.capitalize() for word in rest)
-        for head, *rest in (name.split("_") for name in names)
-    )
+        raise errors.InvalidArgument(*violations)
 
 
 def translate(error: Exception, method: str) -> errors.BankError:

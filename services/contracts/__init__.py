@@ -8,6 +8,7 @@ from here, so no rule is written twice. Gateway and mesh may import nothing else
 | `methods` | `MethodContract` and its parts, plain values; `ContractError` |
 | `reader` | `load`: every method of a descriptor set; `deployables` |
 | `policy` | reads `bp.policy.v1` and refuses an invalid policy |
+| `rule_texts` | the rules of fields in words, for callers |
 | `http_routes` | reads `google.api.http` |
 | `topics` | Kafka topics: name, partitions, dead letters; the topic of an envelope |
 | `descriptor_set` | the committed descriptor set, and ways to open one |

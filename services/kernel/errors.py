@@ -67,7 +67,10 @@ class Unauthenticated(BankError):
 
 
 class ScopeMissing(BankError):
-    """The token lacks a scope that this method requires. Request a token with this scope."""
+    """The token lacks a scope that this method requires.
+
+    Request a token with the scopes that the details name.
+    """
 
     reason = "SCOPE_MISSING"
     code = Code.PERMISSION_DENIED

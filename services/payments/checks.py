@@ -57,7 +57,9 @@ class Limits:
     """For one transfer while the fraud service is unavailable."""
 
 
-def refuse_order(order: InterbankTransferOrder, limits: Limits) -> BankError | None:
+def refuse_order(
+    order: InterbankTransferOrder, limits: Limits, own_routing_number: str
+) -> BankError | None:
     """Return the error in the order itself, or None; needs no other service."""
     if order.amount.minor_units <= 0:
         return errors.AmountNotPositive()
@@ -67,6 +69,8 @@ def refuse_order(order: InterbankTransferOrder, limits: Limits) -> BankError | N
         return errors.CurrencyUnsupported()
     if not routing_number.is_valid(order.beneficiary.routing_number):
         return errors.InvalidRoutingNumber()
+    if order.beneficiary.routing_number == own_routing_number:
+        return errors.OwnRoutingNumber()
     return _refuse_texts(order)
 
 

@@ -30,22 +30,40 @@ class AccountFrozen(PaymentsError):
 
 
 class InvalidRoutingNumber(PaymentsError):
-    """The routing number's check digit is wrong. Check the number with the beneficiary.
-
-    If you were debited, you have been refunded.
-    """
+    """The routing number's check digit is wrong. Check the number with the beneficiary."""
 
     reason = "INVALID_ROUTING_NUMBER"
     code = Code.INVALID_ARGUMENT
 
 
-class UnknownRoutingNumber(PaymentsError):
-    """No bank in the ACH network has this routing number. Check it with the beneficiary.
+class InvalidRoutingNumberRefunded(InvalidRoutingNumber):
+    """The clearing house refused the routing number as invalid, and you were refunded.
 
-    If you were debited, you have been refunded.
+    Check the number with the beneficiary.
     """
 
+
+class UnknownRoutingNumber(PaymentsError):
+    """No bank in the ACH network has this routing number. Check it with the beneficiary."""
+
     reason = "UNKNOWN_ROUTING_NUMBER"
+
+
+class UnknownRoutingNumberRefunded(UnknownRoutingNumber):
+    """The clearing house knows no bank with this routing number, and you were refunded.
+
+    Check the number with the beneficiary.
+    """
+
+
+class OwnRoutingNumber(PaymentsError):
+    """The beneficiary's account is at this bank, and nothing was debited.
+
+    Use CreateBookTransfer (POST /v1/transfers/internal) with the id of the beneficiary's account.
+    """
+
+    reason = "OWN_ROUTING_NUMBER"
+    code = Code.INVALID_ARGUMENT
 
 
 class InvalidBeneficiaryAccount(PaymentsError):
@@ -58,13 +76,16 @@ class InvalidBeneficiaryAccount(PaymentsError):
 
 
 class AmountLimitExceeded(PaymentsError):
-    """The amount exceeds the limit for one transfer, given in the details. Try a smaller amount."""
+    """The amount exceeds the limit for one transfer. Try a smaller amount.
+
+    The details have the limit in minor units (cents).
+    """
 
     reason = "AMOUNT_LIMIT_EXCEEDED"
 
 
 class AmountNotPositive(PaymentsError):
-    """The amount is not positive. Send at least one minor unit."""
+    """The amount is not positive. Send at least one minor unit (cent)."""
 
     reason = "AMOUNT_NOT_POSITIVE"
     code = Code.INVALID_ARGUMENT
@@ -156,8 +177,8 @@ class WebhookMalformed(PaymentsError):
 _BY_REASON: dict[str, type[PaymentsError]] = {
     error.reason: error
     for error in (
-        UnknownRoutingNumber,
-        InvalidRoutingNumber,
+        UnknownRoutingNumberRefunded,
+        InvalidRoutingNumberRefunded,
         InvalidBeneficiaryAccount,
         AchUnavailable,
     )

@@ -51,7 +51,7 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
 
     The key is looked up before any other service is called, so a replay needs no other service.
     """
-    refusal = checks.refuse_order(order, deps.limits)
+    refusal = checks.refuse_order(order, deps.limits, deps.settings.routing_number)
     replayed = await _replay_of_key(deps, order)
     if replayed is not None:
         return replayed

@@ -24,6 +24,9 @@ class PaymentsSettings(ServiceSettings):
     """The largest amount that one interbank transfer may move."""
     unscored_minor_units_max: int = 1_000_00
     """The largest amount that one transfer may move while the fraud service is unavailable."""
+    routing_number: str = "091000019"
+    """The bank's own ABA routing number, the same as in the settings of customers. An interbank
+    transfer to it is refused (OWN_ROUTING_NUMBER)."""
     check_timeout_s: float = 3.0
     """Longest wait for the account check. The call's deadline is ten seconds: five for the clearing
     house, two for the debit, three for this."""

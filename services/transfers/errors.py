@@ -43,13 +43,16 @@ class SameAccount(TransfersError):
 
 
 class AmountLimitExceeded(TransfersError):
-    """The amount exceeds the limit for one transfer, given in the details. Try a smaller amount."""
+    """The amount exceeds the limit for one transfer. Try a smaller amount.
+
+    The details have the limit in minor units (cents).
+    """
 
     reason = "AMOUNT_LIMIT_EXCEEDED"
 
 
 class AmountNotPositive(TransfersError):
-    """The amount is not positive. Send at least one minor unit."""
+    """The amount is not positive. Send at least one minor unit (cent)."""
 
     reason = "AMOUNT_NOT_POSITIVE"
     code = Code.INVALID_ARGUMENT

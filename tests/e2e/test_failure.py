@@ -123,6 +123,7 @@ async def test_a_transfer_that_has_not_left_is_cancelled_and_one_that_has_is_not
 REFUSALS = [
     ({"routingNumber": "999999992"}, 10_00, 400, "UNKNOWN_ROUTING_NUMBER"),
     ({"routingNumber": "021000022"}, 10_00, 400, "INVALID_ROUTING_NUMBER"),
+    ({"routingNumber": "091000019"}, 10_00, 400, "OWN_ROUTING_NUMBER"),
     ({"name": "FRAUD DECLINE"}, 10_00, 403, "FRAUD_DECLINED"),
     ({}, 100_000_01, 400, "AMOUNT_LIMIT_EXCEEDED"),
     ({}, 5_000_01, 400, "INSUFFICIENT_FUNDS"),

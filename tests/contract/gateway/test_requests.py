@@ -1,6 +1,9 @@
 """Requests that the gateway accepts, and what the service gets from them."""
 
 import asyncio
+import json
+import re
+from typing import Any
 
 import aiohttp
 import pytest
@@ -58,6 +61,29 @@ async def test_a_query_reaches_the_request_under_either_spelling(gateway: Gatewa
             "available": {"currencyCode": "USD", "minorUnits": "9007199254740993"},
             "position": "7",
         }
+
+
+async def test_a_body_reaches_the_request_under_either_spelling(gateway: Gateway) -> None:
+    """proto3's JSON mapping reads lowerCamelCase and the contract's own names; answers have one."""
+    snake_case = _in_snake_case(BODY)
+    assert "routing_number" in snake_case["beneficiary"]
+    answers: list[str] = []
+    for body in (BODY, snake_case):
+        gateway.seen.request = None
+        answer = await gateway.call("POST", TRANSFER, json=body)
+        assert gateway.seen.request.beneficiary.routing_number == "021000021"
+        answers.append(answer.text)
+    assert answers[0] == answers[1]
+    assert json.loads(answers[1])["accountId"] == BODY["accountId"]
+
+
+def _in_snake_case(body: dict[str, Any]) -> dict[str, Any]:
+    return {
+        re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", name): (
+            _in_snake_case(value) if isinstance(value, dict) else value  # pyright: ignore[reportUnknownArgumentType]
+        )
+        for name, value in body.items()
+    }
 
 
 async def test_a_custom_verb_needs_no_body(gateway: Gateway) -> None:

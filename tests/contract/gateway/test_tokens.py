@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.replies import INVALID_TOKEN
 from tests.rigs.mesh.gateway import BODY, SUBJECT, TRANSFER, Gateway
 from tests.rigs.mesh.issuer import AUDIENCE, ISSUER
 
@@ -38,7 +39,7 @@ async def _statuses(gateway: Gateway, token: str) -> list[int]:
     )
     for answer in answers:
         if answer.status == 401:
-            assert answer.headers.getall("www-authenticate") == ['Bearer realm="api.bp.example"']
+            assert answer.headers.getall("www-authenticate") == [INVALID_TOKEN]
             assert answer.text == "" or answer.reason == "UNAUTHENTICATED"
     return [answer.status for answer in answers]
 

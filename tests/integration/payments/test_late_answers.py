@@ -251,6 +251,18 @@ async def test_an_accepted_order_is_replayed_after_the_limit_was_lowered(
         await handlers.create_interbank_transfer(stricter, replace(order, idempotency_key="fresh"))
 
 
+async def test_an_order_to_this_bank_is_refused_and_one_that_was_accepted_earlier_is_replayed(
+    deps: Dependencies, bank: LedgerBank
+) -> None:
+    order = order_of(await bank.open_holder(100_00))
+    first = await handlers.create_interbank_transfer(deps, order)
+    own = deps.settings.model_copy(update={"routing_number": order.beneficiary.routing_number})
+    today = replace(deps, settings=own)
+    assert await handlers.create_interbank_transfer(today, order) == first
+    with pytest.raises(errors.OwnRoutingNumber):
+        await handlers.create_interbank_transfer(today, replace(order, idempotency_key="fresh"))
+
+
 FORMER, CANONICAL = b"r" * 32, b"c" * 32
 
 

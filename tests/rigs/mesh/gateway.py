@@ -44,22 +44,32 @@ class Answer:
         return json.loads(self.text)
 
     @property
-    def reason(self) -> str:
-        """ErrorInfo's reason; fails if the answer does not have the form of an error."""
+    def info(self) -> Any:
+        """The ErrorInfo; fails if the answer does not have the form of an error."""
         assert self.headers["content-type"].startswith("application/json"), self
         body = self.json
         assert isinstance(body["code"], int)
         assert body["message"]
         info = next(d for d in body["details"] if d["@type"].endswith("google.rpc.ErrorInfo"))
         assert info["domain"]
-        assert info["metadata"] == {}
-        return info["reason"]
+        assert isinstance(info["metadata"], dict)
+        return info
+
+    @property
+    def reason(self) -> str:
+        """ErrorInfo's reason."""
+        return self.info["reason"]
 
     @property
     def fields(self) -> list[str]:
         """The fields that BadRequest names."""
+        return list(self.violations)
+
+    @property
+    def violations(self) -> dict[str, str]:
+        """The fields that BadRequest names, with what is wrong with each."""
         found = (d.get("fieldViolations", []) for d in self.json["details"])
-        return [violation["field"] for each in found for violation in each]
+        return {one["field"]: one["description"] for each in found for one in each}
 
 
 @dataclass

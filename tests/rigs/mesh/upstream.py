@@ -51,6 +51,8 @@ class Payments(payments_grpc.PaymentsServiceServicer):
             await self.seen.release.wait()
         if request.memo == "no funds":
             await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, 3, "INSUFFICIENT_FUNDS")
+        if request.memo == "no customer":
+            await _abort(context, grpc.StatusCode.UNAUTHENTICATED, 16, "UNAUTHENTICATED")
         if request.memo == "bare":
             await context.abort(grpc.StatusCode.INTERNAL, "Traceback: secret")
         return payments.CreateInterbankTransferResponse(

@@ -1,7 +1,22 @@
 """The gateway's own answers."""
 
+from pathlib import Path
+
+import yaml
+
 from gateway import replies
 from services import contracts
+
+CONFIGURATION = Path(__file__).parents[3] / "mesh" / "config" / "gateway.yaml"
+
+
+def test_the_answer_to_a_large_body_has_the_limit_of_the_configuration() -> None:
+    documents = yaml.safe_load_all(CONFIGURATION.read_text())
+    specs = [document["spec"] for document in documents]
+    (configured,) = [spec["limits"]["bodyBytes"] for spec in specs if "limits" in spec]
+    (reply,) = [each for each in replies.REPLIES if each.http == 413]
+    assert configured == replies.BODY_KIB_MAX * 1024
+    assert f"at most {replies.BODY_KIB_MAX} KiB" in reply.message
 
 
 def test_every_reply_of_the_gateway_has_a_reason_of_the_contract() -> None:

@@ -1,5 +1,7 @@
 """The Lua source of the request check, as derived from the contracts."""
 
+import re
+
 import pytest
 
 from gateway import request_check
@@ -20,3 +22,16 @@ def test_the_tables_know_both_spellings_and_skip_the_path() -> None:
     assert '["accountId"]={"accountId","string",false}' in source
     assert '["account_id"]={"accountId","string",false}' in source
     assert '["skip"]={["transferId"]=true}' in source
+
+
+def test_the_tables_have_the_rules_in_words() -> None:
+    rules = request_check.TokenRules(
+        lifetime_s=900, skew_s=5, ahead_s=120, audiences=("bank",), headers=("x-bp-subject",)
+    )
+    source = request_check.source(contracts.load(), rules)
+    assert '"int64",false,"must be a whole number of minor units (cents)"' in source
+    assert '["text"]="must be one of CHECKING, SAVINGS"' in source
+    types = re.search(r'\["bp.transfers.v1.ListEntriesRequest.type"\].*?\["text"\]="(.*?)"', source)
+    assert types is not None
+    assert "OTHER" not in types[1]
+    assert "UNSPECIFIED" not in types[1]

@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from lab.simulator.services.places import NOWHERE
+from services.customers.settings import CustomersSettings
 from services.kernel.money import Money
+from services.nacha import routing_number
 from services.payments.checks import (
     AccountFacts,
     Decision,
@@ -14,11 +17,14 @@ from services.payments.checks import (
     refuse_facts,
     refuse_order,
 )
+from services.payments.settings import PaymentsSettings
 from services.payments.transfer import Beneficiary
 from tests.unit.payments.orders import order
 
 LIMITS = Limits(transfer_max=10_000_00, unscored_max=1_000_00)
 BAD_CHECK_DIGIT = Beneficiary("Bo", "021000022", "123456", "CHECKING")
+OWN = "091000019"
+AT_THIS_BANK = Beneficiary("Bo", OWN, "123456", "CHECKING")
 
 ORDERS = [
     ({"amount": Money(0, "USD")}, "AMOUNT_NOT_POSITIVE"),
@@ -28,6 +34,7 @@ ORDERS = [
     ({"amount": Money(10_000_01, "USD")}, "AMOUNT_LIMIT_EXCEEDED"),
     ({"amount": Money(100, "EUR")}, "CURRENCY_UNSUPPORTED"),
     ({"beneficiary": BAD_CHECK_DIGIT}, "INVALID_ROUTING_NUMBER"),
+    ({"beneficiary": AT_THIS_BANK}, "OWN_ROUTING_NUMBER"),
 ]
 
 
@@ -35,8 +42,21 @@ ORDERS = [
 def test_orders_are_refused_for_their_own_faults(
     changes: dict[str, Any], reason: str | None
 ) -> None:
-    refusal = refuse_order(order(**changes), LIMITS)
+    refusal = refuse_order(order(**changes), LIMITS, OWN)
     assert (refusal.reason if refusal else None) == reason
+
+
+def test_a_transfer_to_this_bank_is_refused_with_the_call_that_makes_it() -> None:
+    refusal = refuse_order(order(beneficiary=AT_THIS_BANK), LIMITS, OWN)
+    assert refusal is not None
+    assert "CreateBookTransfer (POST /v1/transfers/internal)" in refusal.message
+    assert "nothing was debited" in refusal.message
+
+
+def test_payments_and_customers_have_the_same_routing_number_of_the_bank() -> None:
+    own = PaymentsSettings(service="payments", **NOWHERE).routing_number
+    assert own == CustomersSettings(service="customers", **NOWHERE).routing_number
+    assert routing_number.is_valid(own)
 
 
 GOOD = AccountFacts(exists=True, active=True, currency="USD")

@@ -32,6 +32,22 @@ def test_the_customer_reads_a_name_of_the_contract_and_never_the_partners_code(c
         assert shown == "ACH_REFUSED"
 
 
+ROUTING_NUMBERS = {
+    "INVALID_ROUTING_NUMBER": errors.InvalidRoutingNumber,
+    "UNKNOWN_ROUTING_NUMBER": errors.UnknownRoutingNumber,
+}
+
+
+@pytest.mark.parametrize("reason", ROUTING_NUMBERS)
+def test_only_an_order_that_was_debited_is_answered_with_a_refund(reason: str) -> None:
+    before, after = ROUTING_NUMBERS[reason](), errors.compensated(reason, "id")
+    assert (before.reason, after.reason) == (reason, reason)
+    assert before.code is after.code
+    assert "refund" not in before.message
+    assert "debited" not in before.message
+    assert "you were refunded" in after.message
+
+
 @pytest.mark.parametrize("code", CODES[2:])
 def test_the_transfers_row_keeps_the_partners_code_for_operators(code: str) -> None:
     assert code in ach.submitted(422, {"error": {"code": code}}).reason

@@ -16,6 +16,7 @@ from tests.unit.payments.orders import order
 
 AMOUNT = Money(currency_code="USD", minor_units=1_00)
 LIMITS = Limits(transfer_max=100_000_00, unscored_max=1_000_00)
+OWN = "091000019"
 
 UNSEEN = {
     "a blank": " ",
@@ -116,7 +117,7 @@ def test_what_no_ach_entry_can_carry_is_refused_before_the_debit(text: str) -> N
         "beneficiary.name": order(beneficiary=beneficiary),
         "memo": order(memo=text),
     }.items():
-        refusal = refuse_order(asked, LIMITS)
+        refusal = refuse_order(asked, LIMITS, OWN)
         assert isinstance(refusal, InvalidArgument)
         assert [one.field for one in refusal.violations] == [field]
         assert text not in refusal.violations[0].description
@@ -124,9 +125,10 @@ def test_what_no_ach_entry_can_carry_is_refused_before_the_debit(text: str) -> N
 
 def test_a_name_that_is_too_long_in_ascii_is_refused_before_the_debit() -> None:
     beneficiary = Beneficiary("\u00df" * 12, "021000021", "123456", "CHECKING")
-    assert isinstance(refuse_order(order(beneficiary=beneficiary), LIMITS), InvalidArgument)
+    refusal = refuse_order(order(beneficiary=beneficiary), LIMITS, OWN)
+    assert isinstance(refusal, InvalidArgument)
 
 
 @pytest.mark.parametrize("text", ["José Ñuñez", "Jose\u0301", "Łódź – 5 €", "Bo\u200cRivera", ""])
 def test_what_an_ach_entry_can_carry_in_ascii_is_accepted(text: str) -> None:
-    assert refuse_order(order(memo=text), LIMITS) is None
+    assert refuse_order(order(memo=text), LIMITS, OWN) is None

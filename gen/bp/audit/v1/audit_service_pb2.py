@@ -27,7 +27,7 @@ from bp.policy.v1 import policy_pb2 as bp_dot_policy_dot_v1_dot_policy__pb2
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62p/audit/v1/audit_service.proto\x12\x0b\x62p.audit.v1\x1a\x1e\x62p/audit/v1/audit_record.proto\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1b\x62uf/validate/validate.proto\"\xae\x01\n\x17ListAuditRecordsRequest\x12.\n\x07subject\x18\x01 \x01(\tB\x14\xbaH\x11r\x0f\x18@2\x0b^[^\\p{C}]*$R\x07subject\x12\x14\n\x05\x63hain\x18\x02 \x01(\x05R\x05\x63hain\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x81\x01\n\x18ListAuditRecordsResponse\x12=\n\raudit_records\x18\x01 \x03(\x0b\x32\x18.bp.audit.v1.AuditRecordR\x0c\x61uditRecords\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x8a\x01\n\x0c\x41uditService\x12z\n\x10ListAuditRecords\x12$.bp.audit.v1.ListAuditRecordsRequest\x1a%.bp.audit.v1.ListAuditRecordsResponse\"\x19\x90\x02\x01\xa2\xbb\x18\x12\x08\x04\"\x08operator*\x02\x08\x05\x30\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62p/audit/v1/audit_service.proto\x12\x0b\x62p.audit.v1\x1a\x1e\x62p/audit/v1/audit_record.proto\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1b\x62uf/validate/validate.proto\"\xf5\x01\n\x17ListAuditRecordsRequest\x12u\n\x07subject\x18\x01 \x01(\tB[\xbaH\x11r\x0f\x18@2\x0b^[^\\p{C}]*$\xb2\xbb\x18\x43must not have control, format, private-use or unassigned charactersR\x07subject\x12\x14\n\x05\x63hain\x18\x02 \x01(\x05R\x05\x63hain\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x81\x01\n\x18ListAuditRecordsResponse\x12=\n\raudit_records\x18\x01 \x03(\x0b\x32\x18.bp.audit.v1.AuditRecordR\x0c\x61uditRecords\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x8a\x01\n\x0c\x41uditService\x12z\n\x10ListAuditRecords\x12$.bp.audit.v1.ListAuditRecordsRequest\x1a%.bp.audit.v1.ListAuditRecordsResponse\"\x19\x90\x02\x01\xa2\xbb\x18\x12\x08\x04\"\x08operator*\x02\x08\x05\x30\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.audit.v1.audit_service_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LISTAUDITRECORDSREQUEST'].fields_by_name['subject']._loaded_options = None
-  _globals['_LISTAUDITRECORDSREQUEST'].fields_by_name['subject']._serialized_options = b'\272H\021r\017\030@2\013^[^\\p{C}]*$'
+  _globals['_LISTAUDITRECORDSREQUEST'].fields_by_name['subject']._serialized_options = b'\272H\021r\017\030@2\013^[^\\p{C}]*$\262\273\030Cmust not have control, format, private-use or unassigned characters'
   _globals['_LISTAUDITRECORDSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTAUDITRECORDSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTAUDITRECORDSREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -43,9 +43,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditRecords']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditRecords']._serialized_options = b'\220\002\001\242\273\030\022\010\004\"\010operator*\002\010\0050\004'
   _globals['_LISTAUDITRECORDSREQUEST']._serialized_start=137
-  _globals['_LISTAUDITRECORDSREQUEST']._serialized_end=311
-  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_start=314
-  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_end=443
-  _globals['_AUDITSERVICE']._serialized_start=446
-  _globals['_AUDITSERVICE']._serialized_end=584
+  _globals['_LISTAUDITRECORDSREQUEST']._serialized_end=382
+  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_start=385
+  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_end=514
+  _globals['_AUDITSERVICE']._serialized_start=517
+  _globals['_AUDITSERVICE']._serialized_end=655
 # @@protoc_insertion_point(module_scope)

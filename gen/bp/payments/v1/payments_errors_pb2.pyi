@@ -24,6 +24,7 @@ class PaymentsErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NOT_CANCELLABLE: _ClassVar[PaymentsErrorReason]
     WEBHOOK_SIGNATURE_INVALID: _ClassVar[PaymentsErrorReason]
     WEBHOOK_MALFORMED: _ClassVar[PaymentsErrorReason]
+    OWN_ROUTING_NUMBER: _ClassVar[PaymentsErrorReason]
 PAYMENTS_ERROR_REASON_UNSPECIFIED: PaymentsErrorReason
 INSUFFICIENT_FUNDS: PaymentsErrorReason
 ACCOUNT_NOT_FOUND: PaymentsErrorReason
@@ -42,3 +43,4 @@ TRANSFER_NOT_FOUND: PaymentsErrorReason
 NOT_CANCELLABLE: PaymentsErrorReason
 WEBHOOK_SIGNATURE_INVALID: PaymentsErrorReason
 WEBHOOK_MALFORMED: PaymentsErrorReason
+OWN_ROUTING_NUMBER: PaymentsErrorReason

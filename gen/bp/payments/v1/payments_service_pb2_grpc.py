@@ -77,7 +77,8 @@ class PaymentsServiceServicer:
         gets another push message. So wait for the time in Retry-After before a retry, and retry
         automatically only a few times.
         A repeated request gets the first answer again, with the header Idempotent-Replayed: true.
-        GetInterbankTransfer returns the transfer's present state.
+        That answer is stored, so fields that were added to the contract later are empty in it.
+        GetInterbankTransfer returns the transfer's present state, with all fields.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

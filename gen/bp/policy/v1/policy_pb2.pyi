@@ -51,6 +51,8 @@ METHOD_FIELD_NUMBER: _ClassVar[int]
 method: _descriptor.FieldDescriptor
 PERSONAL_DATA_FIELD_NUMBER: _ClassVar[int]
 personal_data: _descriptor.FieldDescriptor
+RULE_TEXT_FIELD_NUMBER: _ClassVar[int]
+rule_text: _descriptor.FieldDescriptor
 
 class MethodPolicy(_message.Message):
     __slots__ = ("audience", "scopes", "partners", "services", "deadline", "rate_limit_class", "idempotency_key_required")

@@ -64,6 +64,8 @@ class TransfersServiceServicer:
     def CreateBookTransfer(self, request, context):
         """Moves money between two accounts of the bank immediately.
         A repeated request gets the first answer again, with the header Idempotent-Replayed: true.
+        That answer is stored, so fields that were added to the contract later are empty in it.
+        GetBookTransfer returns all fields.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from bp.policy.v1 import policy_pb2 as bp_dot_policy_dot_v1_dot_policy__pb2
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62p/type/v1/account_ref.proto\x12\nbp.type.v1\x1a\x1b\x62uf/validate/validate.proto\"\xce\x04\n\nAccountRef\x12\xf0\x02\n\x04name\x18\x01 \x01(\tB\xdb\x02\x80\x01\x01\xbaH\xd4\x02r0\x10\x01\x18\x16\x32*^[\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Zs}\xe2\x80\x8c\xe2\x80\x8d]+$\xba\x01\x9b\x02\n\x18\x61\x63\x63ount_ref.name.visible\x12Tmust have a visible character, begin and end with one, and join only what is visible\x1a\xa8\x01this.matches(r\'^\\p{Zs}*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*(?:.*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*)?\\p{Zs}*$\')\xc8\x01\x01R\x04name\x12;\n\x0erouting_number\x18\x02 \x01(\tB\x14\xbaH\x11r\x0c\x32\n^[0-9]{9}$\xc8\x01\x01R\rroutingNumber\x12H\n\x0e\x61\x63\x63ount_number\x18\x03 \x01(\tB!\x80\x01\x01\xbaH\x1br\x16\x32\x14^[0-9A-Za-z-]{1,17}$\xc8\x01\x01R\raccountNumber\x12\x46\n\x0c\x61\x63\x63ount_type\x18\x04 \x01(\x0e\x32\x17.bp.type.v1.AccountTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x61\x63\x63ountType*F\n\x0b\x41\x63\x63ountType\x12\x1c\n\x18\x41\x43\x43OUNT_TYPE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x43HECKING\x10\x01\x12\x0b\n\x07SAVINGS\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62p/type/v1/account_ref.proto\x12\nbp.type.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1b\x62uf/validate/validate.proto\"\xec\x05\n\nAccountRef\x12\xc9\x03\n\x04name\x18\x01 \x01(\tB\xb4\x03\x80\x01\x01\xbaH\xda\x02r0\x10\x01\x18\x16\x32*^[\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Zs}\xe2\x80\x8c\xe2\x80\x8d]+$\xba\x01\xa1\x02\n\x18\x61\x63\x63ount_ref.name.visible\x12Zmust have a visible character; only blanks may come before the first or after the last one\x1a\xa8\x01this.matches(r\'^\\p{Zs}*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*(?:.*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*)?\\p{Zs}*$\')\xc8\x01\x01\xb2\xbb\x18Omust have only letters, marks, digits, punctuation, symbols, blanks and joinersR\x04name\x12R\n\x0erouting_number\x18\x02 \x01(\tB+\xbaH\x11r\x0c\x32\n^[0-9]{9}$\xc8\x01\x01\xb2\xbb\x18\x13must be nine digitsR\rroutingNumber\x12v\n\x0e\x61\x63\x63ount_number\x18\x03 \x01(\tBO\x80\x01\x01\xbaH\x1br\x16\x32\x14^[0-9A-Za-z-]{1,17}$\xc8\x01\x01\xb2\xbb\x18*must be 1 to 17 letters, digits or hyphensR\raccountNumber\x12\x46\n\x0c\x61\x63\x63ount_type\x18\x04 \x01(\x0e\x32\x17.bp.type.v1.AccountTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x0b\x61\x63\x63ountType*F\n\x0b\x41\x63\x63ountType\x12\x1c\n\x18\x41\x43\x43OUNT_TYPE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x43HECKING\x10\x01\x12\x0b\n\x07SAVINGS\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,15 +34,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.type.v1.account_ref_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACCOUNTREF'].fields_by_name['name']._loaded_options = None
-  _globals['_ACCOUNTREF'].fields_by_name['name']._serialized_options = b'\200\001\001\272H\324\002r0\020\001\030\0262*^[\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Zs}\342\200\214\342\200\215]+$\272\001\233\002\n\030account_ref.name.visible\022Tmust have a visible character, begin and end with one, and join only what is visible\032\250\001this.matches(r\'^\\p{Zs}*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*(?:.*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*)?\\p{Zs}*$\')\310\001\001'
+  _globals['_ACCOUNTREF'].fields_by_name['name']._serialized_options = b'\200\001\001\272H\332\002r0\020\001\030\0262*^[\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Zs}\342\200\214\342\200\215]+$\272\001\241\002\n\030account_ref.name.visible\022Zmust have a visible character; only blanks may come before the first or after the last one\032\250\001this.matches(r\'^\\p{Zs}*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*(?:.*[^\\p{Z}\\p{M}\\p{C}\\x{115F}\\x{1160}\\x{3164}\\x{FFA0}\\x{2800}]\\p{M}*)?\\p{Zs}*$\')\310\001\001\262\273\030Omust have only letters, marks, digits, punctuation, symbols, blanks and joiners'
   _globals['_ACCOUNTREF'].fields_by_name['routing_number']._loaded_options = None
-  _globals['_ACCOUNTREF'].fields_by_name['routing_number']._serialized_options = b'\272H\021r\0142\n^[0-9]{9}$\310\001\001'
+  _globals['_ACCOUNTREF'].fields_by_name['routing_number']._serialized_options = b'\272H\021r\0142\n^[0-9]{9}$\310\001\001\262\273\030\023must be nine digits'
   _globals['_ACCOUNTREF'].fields_by_name['account_number']._loaded_options = None
-  _globals['_ACCOUNTREF'].fields_by_name['account_number']._serialized_options = b'\200\001\001\272H\033r\0262\024^[0-9A-Za-z-]{1,17}$\310\001\001'
+  _globals['_ACCOUNTREF'].fields_by_name['account_number']._serialized_options = b'\200\001\001\272H\033r\0262\024^[0-9A-Za-z-]{1,17}$\310\001\001\262\273\030*must be 1 to 17 letters, digits or hyphens'
   _globals['_ACCOUNTREF'].fields_by_name['account_type']._loaded_options = None
   _globals['_ACCOUNTREF'].fields_by_name['account_type']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
-  _globals['_ACCOUNTTYPE']._serialized_start=666
-  _globals['_ACCOUNTTYPE']._serialized_end=736
-  _globals['_ACCOUNTREF']._serialized_start=74
-  _globals['_ACCOUNTREF']._serialized_end=664
+  _globals['_ACCOUNTTYPE']._serialized_start=851
+  _globals['_ACCOUNTTYPE']._serialized_end=921
+  _globals['_ACCOUNTREF']._serialized_start=101
+  _globals['_ACCOUNTREF']._serialized_end=849
 # @@protoc_insertion_point(module_scope)

@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from bp.policy.v1 import policy_pb2 as bp_dot_policy_dot_v1_dot_policy__pb2
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62p/type/v1/money.proto\x12\nbp.type.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\"i\n\x05Money\x12\x39\n\rcurrency_code\x18\x01 \x01(\tB\x14\xbaH\x11r\x0c\x32\n^[A-Z]{3}$\xc8\x01\x01R\x0c\x63urrencyCode\x12%\n\x0bminor_units\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02R\nminorUnitsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62p/type/v1/money.proto\x12\nbp.type.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xdc\x01\n\x05Money\x12{\n\rcurrency_code\x18\x01 \x01(\tBV\xbaH\x11r\x0c\x32\n^[A-Z]{3}$\xc8\x01\x01\xb2\xbb\x18>must be an ISO 4217 code of three capital letters, such as USDR\x0c\x63urrencyCode\x12V\n\x0bminor_units\x18\x02 \x01(\x03\x42\x35\xe2\x41\x01\x02\xb2\xbb\x18-must be a whole number of minor units (cents)R\nminorUnitsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +35,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.type.v1.money_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MONEY'].fields_by_name['currency_code']._loaded_options = None
-  _globals['_MONEY'].fields_by_name['currency_code']._serialized_options = b'\272H\021r\0142\n^[A-Z]{3}$\310\001\001'
+  _globals['_MONEY'].fields_by_name['currency_code']._serialized_options = b'\272H\021r\0142\n^[A-Z]{3}$\310\001\001\262\273\030>must be an ISO 4217 code of three capital letters, such as USD'
   _globals['_MONEY'].fields_by_name['minor_units']._loaded_options = None
-  _globals['_MONEY'].fields_by_name['minor_units']._serialized_options = b'\342A\001\002'
-  _globals['_MONEY']._serialized_start=100
-  _globals['_MONEY']._serialized_end=205
+  _globals['_MONEY'].fields_by_name['minor_units']._serialized_options = b'\342A\001\002\262\273\030-must be a whole number of minor units (cents)'
+  _globals['_MONEY']._serialized_start=128
+  _globals['_MONEY']._serialized_end=348
 # @@protoc_insertion_point(module_scope)

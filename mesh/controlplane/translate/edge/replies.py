@@ -8,7 +8,14 @@ from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 
-from gateway.replies import CHALLENGE, FALLBACK, REPLIES, GatewayReply, status_json
+from gateway.replies import (
+    CHALLENGE,
+    FALLBACK,
+    INVALID_TOKEN,
+    REPLIES,
+    GatewayReply,
+    status_json,
+)
 from mesh.controlplane import model
 from mesh.controlplane.translate.edge import names
 from mesh.controlplane.translate.http import cel_filter
@@ -21,6 +28,8 @@ _FORBIDDEN = 403
 _NOT_IMPLEMENTED = 501
 _UNAVAILABLE = 503
 _ERRORS_FROM = 400
+_NOT_SENT = "Jwt_is_missing"
+"""The detail that Envoy's token filter gives for a request without a token."""
 _NO_KEYS = "Jwks_remote_fetch_is_failed"
 """The detail that Envoy's token filter gives when it could not fetch the provider's key set."""
 
@@ -52,9 +61,12 @@ def _mappers() -> Iterator[hcm.ResponseMapper]:
     yield no_keys
     # Envoy answers a token for another audience with 403; to the caller it is an invalid token.
     unknown = next(reply for reply in REPLIES if reply.http == _UNAUTHENTICATED)
-    refused = _mapper(unknown, cel_filter("response.code_details.startsWith('jwt_authn_')"))
-    refused.status_code = _UNAUTHENTICATED
-    yield refused
+    any_refusal = "response.code_details.startsWith('jwt_authn_')"
+    sent = f"{any_refusal} && !response.code_details.contains('{_NOT_SENT}')"
+    for applies, challenge in ((sent, INVALID_TOKEN), (any_refusal, CHALLENGE)):
+        refused = _mapper(unknown, cel_filter(applies), challenge)
+        refused.status_code = _UNAUTHENTICATED
+        yield refused
     # An unknown transfer coding is the caller's error, not the bank's.
     malformed = next(reply for reply in REPLIES if reply.http == _MALFORMED)
     unknown_coding = _mapper(malformed, _status(accesslog.ComparisonFilterOp.EQ, _NOT_IMPLEMENTED))
@@ -95,24 +107,35 @@ def _from_any_of(origins: tuple[str, ...]) -> accesslog.AccessLogFilter:
     return accesslog.AccessLogFilter(or_filter=accesslog.OrFilter(filters=each))
 
 
-def _mapper(reply: GatewayReply, applies: accesslog.AccessLogFilter) -> hcm.ResponseMapper:
-    # The reason and message of a 403 depend on the route: a customer lacks a scope, a partner
-    # lacks an accepted certificate.
+def _mapper(
+    reply: GatewayReply, applies: accesslog.AccessLogFilter, challenge: str = CHALLENGE
+) -> hcm.ResponseMapper:
+    # The reason, message and metadata of a 403 depend on the route: a customer lacks a scope, which
+    # the metadata names, and a partner lacks an accepted certificate.
+    metadata = None
     if reply.http == _FORBIDDEN:
-        by_route = {"reason": names.FORBIDDEN_REASON, "message": names.FORBIDDEN_MESSAGE}
-        texts = {at: f"%METADATA(ROUTE:{names.EDGE}:{key})%" for at, key in by_route.items()}
-        reply = replace(reply, **texts)
+        reply = replace(
+            reply,
+            reason=_of_route(names.FORBIDDEN_REASON),
+            message=_of_route(names.FORBIDDEN_MESSAGE),
+        )
+        metadata = _of_route(names.FORBIDDEN_METADATA)
     headers = [header("retry-after", str(reply.retry_after_s))] if reply.retry_after_s else []
     if reply.http == _UNAUTHENTICATED:
         # It replaces Envoy's challenge, which copies the caller's URL, even unescaped quotes.
-        headers.append(header("www-authenticate", CHALLENGE))
+        headers.append(header("www-authenticate", challenge))
     return hcm.ResponseMapper(
         filter=applies,
         body_format_override=core.SubstitutionFormatString(
-            json_format=struct(status_json(reply)), content_type=_JSON
+            json_format=struct(status_json(reply, metadata)), content_type=_JSON
         ),
         headers_to_add=headers,
     )
+
+
+def _of_route(key: str) -> str:
+    """Return the format of a value in the route's metadata; the value keeps its type."""
+    return f"%METADATA(ROUTE:{names.EDGE}:{key})%"
 
 
 def _status(op: accesslog.ComparisonFilterOp, value: int) -> accesslog.AccessLogFilter:

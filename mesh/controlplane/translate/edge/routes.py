@@ -88,14 +88,19 @@ def _head_routes(edge: model.Edge, retries: Mapping[str, model.Retry | None]) ->
 def _metadata(each: GatewayRoute) -> core.Metadata:
     """Return the metadata that filters read: keys for Lua, the token bucket, the text of a 403."""
     customer = each.audience is Audience.CUSTOMER
-    forbidden = _forbidden(SCOPE_MISSING if customer else CALLER_FORBIDDEN)
+    scopes = {"scopes": " ".join(each.scopes)} if customer else {}
+    forbidden = _forbidden(SCOPE_MISSING if customer else CALLER_FORBIDDEN, scopes)
     edge = {**forbidden, _BUCKETS[each.audience]: each.rate_limit_class}
     lua = {"method": each.method, "route": each.name}
     return core.Metadata(filter_metadata={names.LUA: struct(lua), names.EDGE: struct(edge)})
 
 
-def _forbidden(reply: GatewayReply) -> dict[str, str]:
-    return {names.FORBIDDEN_REASON: reply.reason, names.FORBIDDEN_MESSAGE: reply.message}
+def _forbidden(reply: GatewayReply, metadata: dict[str, str]) -> dict[str, object]:
+    return {
+        names.FORBIDDEN_REASON: reply.reason,
+        names.FORBIDDEN_MESSAGE: reply.message,
+        names.FORBIDDEN_METADATA: metadata,
+    }
 
 
 def _match(each: GatewayRoute, verb: str | None) -> route.RouteMatch:
@@ -233,11 +238,12 @@ def _refusal(
     name: str, status: int, match: route.RouteMatch, *headers: core.HeaderValueOption
 ) -> route.Route:
     off = packed(route.FilterConfig(disabled=True))
+    forbidden = struct(_forbidden(CALLER_FORBIDDEN, {}))
     return route.Route(
         name=name,
         match=match,
         direct_response=route.DirectResponseAction(status=status),
-        metadata=core.Metadata(filter_metadata={names.EDGE: struct(_forbidden(CALLER_FORBIDDEN))}),
+        metadata=core.Metadata(filter_metadata={names.EDGE: forbidden}),
         response_headers_to_add=list(headers),
         typed_per_filter_config={each: off for each in (names.BUFFER, names.LUA, names.TRANSCODER)},
     )
