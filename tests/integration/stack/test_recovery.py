@@ -186,6 +186,28 @@ def test_a_supervisor_waits_for_a_lock_that_becomes_free(tmp_path: Path) -> None
         opening.result().down()
 
 
+def test_a_start_waits_for_the_end_of_a_supervisor_that_ends_slowly(tmp_path: Path) -> None:
+    """Regression: a session that started just after another had ended failed."""
+    root, old = tmp_path / "home", RunningStack.open(tmp_path / "home")
+    old.ensure("valkey")
+    slow, before = old.pid("valkey"), control.ask(old.home.control_socket, cmd="ping")["pid"]
+    assert slow is not None
+    os.kill(slow, signal.SIGSTOP)
+    os.kill(before, signal.SIGTERM)
+    until_true(lambda: control.is_stopping(old.home.control_socket), 15, "the stop")
+    with ThreadPoolExecutor(2) as pool:
+        # One session finds the old supervisor, another one has it open already.
+        opening, ensuring = pool.submit(RunningStack.open, root), pool.submit(old.ensure, "valkey")
+        _, waiting = wait((opening, ensuring), 0.5)
+        os.kill(slow, signal.SIGCONT)
+        assert waiting == {opening, ensuring}
+        again, _ = opening.result(), ensuring.result()
+    again.ensure("valkey")
+    assert control.ask(old.home.control_socket, cmd="ping")["pid"] != before
+    assert again.pid("valkey") != slow
+    again.down()
+
+
 def test_a_supervisor_waits_for_one_of_a_version_with_another_lock_file(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.create()
