@@ -89,17 +89,7 @@ def up(home: Home, names: list[str]) -> int:
         return 1
     report = memory.write_report(home, time.monotonic() - begun if started else None)
     progress.show_summary(home, report)
-    _show_warning(home)
     return 0
-
-
-def _show_warning(home: Home) -> None:
-    from sandbox.stack.parts.postgres import PORT, Postgres
-    from sandbox.stack.settings import StackSettings
-
-    warning = Postgres(home, PORT, "").warning()
-    if warning and not StackSettings().postgres_address:
-        print(f"  warning: {warning}")
 
 
 def _unknown(home: Home, names: Sequence[str]) -> str:

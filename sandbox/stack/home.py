@@ -124,6 +124,11 @@ class Home:
         """The processes of the last supervisor, so that the next one can stop its orphans."""
         return self.run / "pids.json"
 
+    @property
+    def programs(self) -> Path:
+        """A link to the copy of PostgreSQL's programs, if its user cannot reach them."""
+        return self.run / "programs"
+
     def require_access(self) -> None:
         """Raise PermissionError if this user may not use the home; root may use any."""
         try:
@@ -147,6 +152,7 @@ class Home:
         if os.path.lexists(self.root):
             private.require_own(self.root)
             private.narrow(self.root, private.PASSABLE_MODE)
+            private.open_way(self.root)
         else:
             private.folder(self.root, private.PASSABLE_MODE)
 
