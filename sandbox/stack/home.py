@@ -152,7 +152,8 @@ class Home:
         if os.path.lexists(self.root):
             private.require_own(self.root)
             private.narrow(self.root, private.PASSABLE_MODE)
-            private.open_way(self.root)
+            if os.geteuid() == 0:
+                private.open_way(self.root)
         else:
             private.folder(self.root, private.PASSABLE_MODE)
 

@@ -74,6 +74,7 @@ def test_setup_names_the_missing_programs_with_one_line_to_install_them(tmp_path
     assert "Install with:" in done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as another user")
 def test_a_home_that_exists_lets_the_user_of_postgresql_pass_through(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     home = Home(tmp_path)
