@@ -141,8 +141,8 @@ def _decide(transfer: str, decision: str, by: str, note: str) -> None:
     effect = asyncio.run(_record(transfer_id, decision, name, reason, os_user))
     if effect is None:
         connections.fail(f"{transfer} is not in review. See `bpctl reviews list`.")
-    typer.echo(f"{decision} by {name}, as {os_user}. ", nl=False)
-    # The decision is recorded and printed, whether or not the state can be read.
+    # The decision is recorded, so it is printed also if the state cannot be read.
+    typer.echo(f"{decision} by {name}, as {os_user}.")
     state = asyncio.run(_rows(STATE, transfer_id))[0]["state"] if effect == "NONE" else ""
     typer.echo(message(effect, state, transfer_id))
 
