@@ -36,8 +36,8 @@ TOLD: dict[str, tuple[BaseException, str, str]] = {
         failures.NOT_MADE,
     ),
     "a locked row": (
-        asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
-        "PostgreSQL: canceling statement due to lock timeout.",
+        asyncpg.LockNotAvailableError("a lock timeout ended the statement"),
+        "PostgreSQL: a lock timeout ended the statement.",
         failures.RETRY,
     ),
     "shutdown": (
