@@ -194,16 +194,18 @@ def test_a_start_waits_for_the_end_of_a_supervisor_that_ends_slowly(tmp_path: Pa
     slow, before = old.pid("valkey"), control.ask(old.home.control_socket, cmd="ping")["pid"]
     assert slow is not None
     os.kill(slow, signal.SIGSTOP)
-    os.kill(before, signal.SIGTERM)
-    until_true(lambda: control.is_stopping(old.home.control_socket), 15, "the stop")
     with ThreadPoolExecutor(2) as pool:
-        # One session finds the old supervisor, another one has it open already.
-        opening, ensuring = pool.submit(RunningStack.open, root), pool.submit(old.ensure, "valkey")
-        both: list[Future[Any]] = [opening, ensuring]
-        _, waiting = wait(both, 0.5)
-        os.kill(slow, signal.SIGCONT)
-        assert waiting == {*both}
-        again, _ = opening.result(), ensuring.result()
+        try:
+            os.kill(before, signal.SIGTERM)
+            until_true(lambda: control.is_stopping(old.home.control_socket), 15, "the stop")
+            # One session finds the old supervisor, another one has it open already.
+            opening = pool.submit(RunningStack.open, root)
+            both: list[Future[Any]] = [opening, pool.submit(old.ensure, "valkey")]
+            _, waiting = wait(both, 0.5)
+            assert waiting == {*both}
+        finally:
+            os.kill(slow, signal.SIGCONT)
+        again, _ = [one.result() for one in both]
         # A supervisor ends with the thread that started it.
         assert control.ask(old.home.control_socket, cmd="ping")["pid"] != before
         assert again.pid("valkey") not in (None, slow)
