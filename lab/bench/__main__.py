@@ -89,6 +89,7 @@ def _apart(name: str, scale: Scale, found: Findings) -> None:
     place = Home(REPO / f".bp-bench-{name}")
     if control.is_running(place.control_socket):
         cli.down(place)
+    cli.wait_for_end(place)
     shutil.rmtree(place.root, ignore_errors=True)
     found.too_many = False
     _on_test_bench(place, scale, found, [APART[name]], fresh=False)

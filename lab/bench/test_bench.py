@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from sandbox.stack import memory
+from sandbox.stack import cli, memory
 from sandbox.stack.home import Home
 from sandbox.stack.supervisor import control
 from sandbox.stack.testing import RunningStack
@@ -38,6 +38,7 @@ class TestBench:
             test_bench.stack.ensure()
             return test_bench
         if fresh:
+            cli.wait_for_end(home)
             shutil.rmtree(home.root, ignore_errors=True)
             cls._start(home).stack.down()
         return cls._start(home)

@@ -12,6 +12,7 @@ import typer
 
 from ops.bpctl import audit, ledger, reviews, tokens, transfers
 from ops.bpctl.connections import REPO
+from ops.bpctl.failures import Commands
 
 SANDBOX, LAB = "sandbox/commands/__init__.py", "lab/commands.py"
 EXTENSIONS = {"sandbox.commands": (SANDBOX,), "lab.commands": (SANDBOX, LAB)}
@@ -22,6 +23,7 @@ def build() -> typer.Typer:
     """Return the whole command line."""
     app = typer.Typer(
         name="bpctl",
+        cls=Commands,
         help="Inspect and control the bank that runs on this machine.",
         no_args_is_help=True,
         add_completion=False,

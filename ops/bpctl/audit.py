@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import asyncpg
 import orjson
 import typer
 from rich.console import Console
@@ -25,14 +25,14 @@ from services.audit.notary import KEY, MARK_PATH, mark_of, verdicts, verificatio
 from services.audit.settings import HEADS_FOLDER
 from services.audit.signing import CHANNEL
 from services.audit.verify import ALL_CHAINS
-
-if TYPE_CHECKING:
-    import asyncpg
+from services.chassis.unreachable import is_notification_queue_full
 
 FINDINGS_SHOWN_MAX = 200
 
 SIGNED_WITHIN_S = 10.0
 """How long a verification waits for a new signed head."""
+
+OLDER = "records after the last signed head are verified without one"
 
 SinceHead = Annotated[
     bool,
@@ -68,13 +68,14 @@ async def _report(since_head: bool) -> Report:
     token = connections.vault_token()
     heads = HeadFiles(_heads_folder())
     try:
-        await _have_signed(connection, heads)
-        return await inspect(
+        unsigned = await have_signed(connection, heads)
+        report = await inspect(
             connection,
             connections.addresses()["BP_KAFKA_BOOTSTRAP"],
             Trust(heads, partial(_verified, token), partial(_mark, token)),
             since_head=since_head,
         )
+        return replace(report, notes=[*unsigned, *report.notes])
     finally:
         await connection.close()
 
@@ -83,16 +84,27 @@ def _heads_folder() -> Path:
     return Path(os.environ.get("BP_HEADS_FOLDER") or connections.home() / HEADS_FOLDER)
 
 
-async def _have_signed(connection: asyncpg.Connection, heads: HeadStore) -> None:
-    """Ask the audit service for a new signed head; if none arrives in time, use the last one."""
+async def have_signed(connection: asyncpg.Connection, heads: HeadStore) -> list[str]:
+    """Ask the audit service for a new signed head; return notes on why there is none.
+
+    The verification does not depend on it: without a new head, it uses the last one.
+    """
     before = await asyncio.to_thread(heads.last)
 
     async def signed() -> bool:
         return await asyncio.to_thread(heads.last) != before
 
-    await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
-    with suppress(TimeoutError):
+    try:
+        await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
+    except asyncpg.ProgramLimitExceededError as error:
+        if not is_notification_queue_full(error):
+            raise
+        return [f"the audit service could not be asked for a new signed head: {error}; {OLDER}"]
+    try:
         await until(signed, SIGNED_WITHIN_S, "the audit service signs the heads")
+    except TimeoutError:
+        return [f"the audit service signed no new head in time; {OLDER}"]
+    return []
 
 
 async def _verified(token: str, batch: list[Signed]) -> list[bool]:

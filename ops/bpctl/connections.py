@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import socket
 import ssl
 import urllib.error
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from ops import bank_home
 from ops.waiting import scaled_s
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ ACCOUNT = "bpctl"
 ENDPOINTS = "endpoints.json"
 SUPERVISOR_SOCKET = "supervisor.sock"
 """Listens in BP_RUN while the bank runs."""
-REPO = Path(__file__).resolve().parents[2]
+REPO = bank_home.REPO
+CHECK = "Check with `make status` that the bank runs."
+AWAY = 3
+"""Exit code of a command that cannot reach the bank, or that a part of the bank refuses."""
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
@@ -42,7 +45,7 @@ def fail(message: str, code: int = 1) -> NoReturn:
 
 def home() -> Path:
     """Return the state directory of the bank: BP_HOME, or `.bp` in the repository."""
-    return Path(os.environ.get("BP_HOME") or REPO / ".bp").resolve()
+    return bank_home.named()
 
 
 def addresses() -> dict[str, str]:
@@ -51,9 +54,9 @@ def addresses() -> dict[str, str]:
     try:
         return json.loads((home() / ENDPOINTS).read_text())
     except FileNotFoundError:
-        fail(f"The bank was never started in {home()}. Run `make up`.", 3)
+        fail(f"The bank was never started in {home()}. Run `make up`.", AWAY)
     except PermissionError:
-        fail(f"The bank in {home()} belongs to another user. Run bpctl as that user.", 3)
+        fail(f"The bank in {home()} belongs to another user. Run bpctl as that user.", AWAY)
 
 
 def require_running() -> None:
@@ -63,7 +66,7 @@ def require_running() -> None:
         try:
             client.connect(str(path))
         except OSError:
-            fail("The bank is not running. Start it with `make up`.", 3)
+            fail("The bank is not running. Start it with `make up`.", AWAY)
 
 
 def call(
@@ -74,8 +77,10 @@ def call(
     form: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
     ca_file: str | None = None,
+    refused_code: int = 1,
 ) -> Any:
-    """Send an HTTP request and return the JSON answer; exit with the server's message on errors."""
+    """Send an HTTP request and return the JSON answer; exit with the server's message on errors:
+    with `refused_code` if the server answers with an error."""
     data, kind = None, {}
     if form is not None:
         data, kind = urllib.parse.urlencode(form).encode(), {}
@@ -91,9 +96,10 @@ def call(
         ) as answer:
             text = answer.read()
     except urllib.error.HTTPError as error:
-        fail(f"{method} {url}: {error.code} {error.read().decode(errors='replace')}")
+        said = error.read().decode(errors="replace").strip()
+        fail(f"{method} {url}: {error.code} {said}", refused_code)
     except OSError as error:
-        fail(f"{method} {url}: {error}. Check with `make status` that the bank runs.", 3)
+        fail(f"{method} {url}: {error}. {CHECK}", AWAY)
     return json.loads(text) if text else {}
 
 
@@ -116,6 +122,7 @@ def call_socket(
     target: str,
     body: Any = None,
     headers: dict[str, str] | None = None,
+    refused_code: int = 1,
 ) -> Any:
     """Send an HTTP request over the Unix socket `path`, as `call` does over TCP."""
     connection = _SocketConnection(path)
@@ -126,11 +133,14 @@ def call_socket(
         answer = connection.getresponse()
         text = answer.read()
     except (OSError, http.client.HTTPException) as error:
-        fail(f"{method} {path} {target}: {error}. Check with `make status` that the bank runs.", 3)
+        fail(
+            f"{method} {path} {target}: {error}. Check with `make status` that the bank runs.", AWAY
+        )
     finally:
         connection.close()
     if answer.status >= http.client.BAD_REQUEST:
-        fail(f"{method} {path} {target}: {answer.status} {text.decode(errors='replace')}")
+        said = text.decode(errors="replace").strip()
+        fail(f"{method} {path} {target}: {answer.status} {said}", refused_code)
     return json.loads(text) if text else {}
 
 
@@ -148,14 +158,19 @@ def vault_call(method: str, path: str, token: str, body: Any = None) -> Any:
 
 
 def _openbao(method: str, path: str, body: Any, headers: dict[str, str] | None = None) -> Any:
-    """Send a request over OpenBao's Unix socket, or to an OpenBao outside the bank."""
+    """Send a request over OpenBao's Unix socket, or to an OpenBao outside the bank.
+
+    A refusal ends the command as an outage does: the exit code 1 is for what a command finds.
+    """
     known = addresses()
     # A bank that an earlier version started has only the public address.
     addr = known.get("BP_OPENBAO_PRIVATE_ADDR", known["BP_OPENBAO_ADDR"])
     scheme, _, socket_path = addr.partition("://")
     if scheme == "unix":
-        return call_socket(Path(socket_path), method, f"/v1/{path}", body, headers)
-    return call(method, f"{addr}/v1/{path}", body, headers=headers)
+        where = (Path(socket_path), method, f"/v1/{path}")
+        return call_socket(*where, body, headers, refused_code=AWAY)
+    where = (method, f"{addr}/v1/{path}")
+    return call(*where, body, headers=headers, refused_code=AWAY)
 
 
 def secret(path: str) -> dict[str, str]:
@@ -184,12 +199,16 @@ def _login(name: str) -> Callable[[str], Awaitable[asyncpg.Connection]]:
     login = secret(f"database/postgres/{name}")
 
     async def open_database(database: str) -> asyncpg.Connection:
-        return await asyncpg.connect(
-            host=login["host"],
-            port=int(login["port"]),
-            user=login["username"],
-            password=login["password"],
-            database=database,
-        )
+        try:
+            return await asyncpg.connect(
+                host=login["host"],
+                port=int(login["port"]),
+                user=login["username"],
+                password=login["password"],
+                database=database,
+            )
+        except OSError as error:  # which does not name the server
+            where = f"PostgreSQL at {login['host']}:{login['port']}"
+            raise ConnectionError(f"{where}: {error or 'no answer'}") from error
 
     return open_database

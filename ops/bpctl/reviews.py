@@ -36,19 +36,34 @@ LEFT JOIN payments.review_decision r USING (transfer_id)
 WHERE t.shard = ledger.shard_of($1) AND t.transfer_id = $1
     AND (t.fraud_review OR r.transfer_id IS NOT NULL)
 """
+STATE = """
+SELECT state FROM payments.interbank_transfer
+WHERE shard = ledger.shard_of($1) AND transfer_id = $1
+"""
 DECIDE = "SELECT payments.decide_review($1, $2, $3, $4, $5)"
 
 EFFECTS = {
-    "NONE": "The transfer continues.",
+    "NONE": "",
     "REQUESTED": "The bank now asks the clearing house to cancel it. Whether that succeeded is in"
     " its state: `bpctl reviews show {transfer_id}`.",
     "TOO_LATE": "It has settled, so it cannot be cancelled. Ask the beneficiary's bank to return"
     " it.",
     "NOT_NEEDED": "The customer has been credited again, so there is nothing to cancel.",
 }
-"""Effect of a decision -> the message to the reviewer."""
+"""Effect of a decision -> the message to the reviewer; without one, the state has the message."""
+REACHED = {
+    **dict.fromkeys(("DEBITED", "OUTCOME_UNKNOWN", "SUBMITTED"), "The transfer continues."),
+    "CANCELLING": "A cancellation of the transfer is in progress, and the approval does not stop"
+    " it. Its outcome is in the state: `bpctl reviews show {transfer_id}`.",
+    "COMPLETED": "The transfer has settled.",
+    "FAILED": "The transfer has failed, and the customer has been credited again.",
+    "CANCELLED": "The transfer has been cancelled, and the customer has been credited again.",
+    "RETURNED": "The beneficiary's bank has returned the transfer, and the customer has been"
+    " credited again.",
+}
+"""State of an approved transfer -> the message to the reviewer."""
 MEANINGS = {
-    "NONE": "the transfer continued",
+    "NONE": "the transfer was approved, which changed nothing about it",
     "REQUESTED": "the bank asked the clearing house to cancel it; the state says whether it did",
     "TOO_LATE": "it had settled, so it could not be cancelled",
     "NOT_NEEDED": "the customer had been credited again, so there was nothing to cancel",
@@ -104,7 +119,7 @@ def show(transfer: Transfer, as_json: Json = False) -> None:
 
 
 def clear(transfer: Transfer, note: Note, by: Reviewer = "") -> None:
-    """Approve the transfer: it continues."""
+    """Approve the transfer: it continues, unless it has ended or a cancellation is in progress."""
     _decide(transfer, "CLEARED", by, note)
 
 
@@ -126,8 +141,16 @@ def _decide(transfer: str, decision: str, by: str, note: str) -> None:
     effect = asyncio.run(_record(transfer_id, decision, name, reason, os_user))
     if effect is None:
         connections.fail(f"{transfer} is not in review. See `bpctl reviews list`.")
-    told = EFFECTS[effect].format(transfer_id=transfer_id)
-    typer.echo(f"{decision} by {name}, as {os_user}. {told}")
+    # The decision is recorded, so it is printed also if the state cannot be read.
+    typer.echo(f"{decision} by {name}, as {os_user}.")
+    state = asyncio.run(_rows(STATE, transfer_id))[0]["state"] if effect == "NONE" else ""
+    typer.echo(message(effect, state, transfer_id))
+
+
+def message(effect: str, state: str, transfer_id: uuid.UUID) -> str:
+    """Return what a decision did; `state` is the transfer's, needed only for the effect NONE."""
+    told = EFFECTS[effect] or REACHED.get(state, f"The state of the transfer is {state}.")
+    return told.format(transfer_id=transfer_id)
 
 
 async def _rows(sql: str, argument: Any) -> list[Any]:

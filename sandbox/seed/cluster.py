@@ -14,10 +14,14 @@ async def connect(database: str) -> asyncpg.Connection:
     """Open a connection to a database; FileNotFoundError when no stack was ever started."""
     home = home_from_environment()
     where: dict[str, str] = json.loads(home.endpoints.read_text())
-    return await asyncpg.connect(
-        host=where["BP_POSTGRES_HOST"],
-        port=int(where["BP_POSTGRES_PORT"]),
-        user=where["BP_POSTGRES_SUPERUSER"],
-        password=load_or_make(home.secrets).postgres_superuser,
-        database=database,
-    )
+    host, port = where["BP_POSTGRES_HOST"], int(where["BP_POSTGRES_PORT"])
+    try:
+        return await asyncpg.connect(
+            host=host,
+            port=port,
+            user=where["BP_POSTGRES_SUPERUSER"],
+            password=load_or_make(home.secrets).postgres_superuser,
+            database=database,
+        )
+    except OSError as error:  # which does not name the server
+        raise ConnectionError(f"PostgreSQL at {host}:{port}: {error or 'no answer'}") from error

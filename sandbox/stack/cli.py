@@ -89,17 +89,7 @@ def up(home: Home, names: list[str]) -> int:
         return 1
     report = memory.write_report(home, time.monotonic() - begun if started else None)
     progress.show_summary(home, report)
-    _show_warning(home)
     return 0
-
-
-def _show_warning(home: Home) -> None:
-    from sandbox.stack.parts.postgres import PORT, Postgres
-    from sandbox.stack.settings import StackSettings
-
-    warning = Postgres(home, PORT, "").warning()
-    if warning and not StackSettings().postgres_address:
-        print(f"  warning: {warning}")
 
 
 def _unknown(home: Home, names: Sequence[str]) -> str:
@@ -123,8 +113,22 @@ def _cause(home: Home, error: OSError) -> str:
     return f"{error.filename}: {reason}; set BP_HOME to another folder than {home.root}"
 
 
-def ensure(home: Home, names: list[str]) -> control.Answer:
-    """Have a running supervisor bring up these nodes; print nodes that keep failing meanwhile."""
+def ensure(
+    home: Home, names: list[str], *, dies_with_caller: bool = False, through: Sequence[str] = ()
+) -> control.Answer:
+    """Have a running supervisor bring up these nodes; print nodes that keep failing meanwhile. If
+    the supervisor is stopping, a new one does it. The options are those of `ensure_supervisor`."""
+    answer = _ensured(home, names)
+    if not answer.get("stopping"):
+        return answer
+    try:
+        ensure_supervisor(home, dies_with_caller=dies_with_caller, through=through)
+    except OSError as error:
+        return {"ok": False, "error": _cause(home, error)}
+    return _ensured(home, names)
+
+
+def _ensured(home: Home, names: list[str]) -> control.Answer:
     asking = control.Asking(home.control_socket, scaled_s(UP_WITHIN_S), cmd="ensure", names=names)
     progress.show_until(home, lambda: not asking.is_alive())
     return asking.answer
@@ -134,10 +138,14 @@ def ensure_supervisor(
     home: Home, *, dies_with_caller: bool = False, through: Sequence[str] = ()
 ) -> bool:
     """Start a supervisor unless one runs; return whether it was started. TimeoutError after 15 s.
-    The supervisor outlives the caller unless `dies_with_caller`, so a killed test session leaves
-    no process. `through` is a command prefix that executes the rest of its arguments."""
+
+    One that is stopping ends first, which may take two minutes. The supervisor outlives the caller
+    unless `dies_with_caller`, so a killed test session leaves no process. `through` is a command
+    prefix that executes the rest of its arguments.
+    """
     if control.is_running(home.control_socket):
         return False
+    wait_for_end(home)
     home.create_folders()
     with private.appending(home.logs / "supervisor.log") as log:
         command = [*through, sys.executable, "-m", "sandbox.stack", "supervise"]
@@ -153,10 +161,21 @@ def ensure_supervisor(
         )
     deadline = time.monotonic() + scaled_s(15)
     while not control.is_running(home.control_socket):
-        if process.poll() is not None or time.monotonic() > deadline:
+        # If another start was faster, this supervisor ends as soon as the other one answers.
+        ended = process.poll() is not None and not control.is_running(home.control_socket)
+        if ended or time.monotonic() > deadline:
             raise TimeoutError(f"the supervisor did not start; see {home.logs}/supervisor.log")
         time.sleep(0.02)
     return True
+
+
+def wait_for_end(home: Home) -> None:
+    """Wait until no supervisor of the home is stopping; TimeoutError if one does not end."""
+    deadline = time.monotonic() + scaled_s(DOWN_WITHIN_S)
+    while control.is_stopping(home.control_socket):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the bank is still stopping; see {home.logs}/supervisor.log")
+        time.sleep(0.02)
 
 
 def down(home: Home) -> int:

@@ -19,6 +19,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops import bank_home
 from sandbox.stack.supervisor import private
 
 REPO = Path(__file__).resolve().parents[2]
@@ -123,6 +124,11 @@ class Home:
         """The processes of the last supervisor, so that the next one can stop its orphans."""
         return self.run / "pids.json"
 
+    @property
+    def programs(self) -> Path:
+        """A link to the copy of PostgreSQL's programs, if its user cannot reach them."""
+        return self.run / "programs"
+
     def require_access(self) -> None:
         """Raise PermissionError if this user may not use the home; root may use any."""
         try:
@@ -146,6 +152,8 @@ class Home:
         if os.path.lexists(self.root):
             private.require_own(self.root)
             private.narrow(self.root, private.PASSABLE_MODE)
+            if os.geteuid() == 0:
+                private.open_way(self.root)
         else:
             private.folder(self.root, private.PASSABLE_MODE)
 
@@ -204,11 +212,9 @@ class Home:
 
 def home_from_environment() -> Home:
     """Return the home that BP_HOME names, or `.bp` in the repository's root."""
-    return home_at(Path(os.environ.get("BP_HOME") or REPO / ".bp"))
+    return Home(bank_home.named())
 
 
 def home_at(path: Path) -> Home:
-    """Return the home of a path. Links above the home are followed, but the home itself is not: if
-    it is a link, `Home.create` refuses it."""
-    whole = Path(os.path.abspath(path))
-    return Home(whole.parent.resolve() / whole.name)
+    """Return the home of a path. If the home itself is a link, `Home.create` refuses it."""
+    return Home(bank_home.whole(path))

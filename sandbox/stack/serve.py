@@ -12,6 +12,7 @@ from ops.provision.bao_client import BaoError
 from ops.waiting import scaled_s
 from sandbox.stack import endpoints, lock, plan
 from sandbox.stack.home import Home
+from sandbox.stack.parts import postgres_paths
 from sandbox.stack.settings import StackSettings
 from sandbox.stack.supervisor import orphans, private
 from sandbox.stack.supervisor.control_server import Answer, Command, ControlServer, Request
@@ -35,6 +36,7 @@ def main(home: Home) -> None:
             log.info("a supervisor of an earlier version still holds %s", home.root)
             return
         asyncio.run(_serve(home))
+        postgres_paths.remove_copy(home.programs)
         home.remove_run()
 
 

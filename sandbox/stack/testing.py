@@ -30,13 +30,15 @@ class RunningStack:
 
     home: Home
     started: bool = False
+    through: Sequence[str] = ()
+    """The prefix of the command of a supervisor that this session starts."""
 
     @classmethod
     def open(cls, root: Path, through: Sequence[str] = ()) -> RunningStack:
         """Find or start the supervisor of a home; a new one ends with the calling process."""
         home = home_at(root)
         started = cli.ensure_supervisor(home, dies_with_caller=True, through=through)
-        return cls(home, started=started)
+        return cls(home, started=started, through=through)
 
     @classmethod
     def open_empty(cls, root: Path) -> RunningStack:
@@ -59,7 +61,7 @@ class RunningStack:
 
     def ensure(self, *names: str) -> None:
         """Start these nodes and their dependencies; without names, all nodes."""
-        answer = cli.ensure(self.home, list(names))
+        answer = cli.ensure(self.home, list(names), dies_with_caller=True, through=self.through)
         if not answer["ok"]:
             raise RuntimeError(answer["error"])
 

@@ -27,7 +27,7 @@ class Topic:
     """The topic audit-logs, and the dead-letter topics of audit-logs and of its source topics."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._common = {"bootstrap.servers": bootstrap, "enable.auto.commit": False, "log_level": 3}
+        self._common = {"bootstrap.servers": bootstrap, "enable.auto.commit": False, "log_level": 2}
         self._settled = self._reader("read_committed")
         self._all = self._reader("read_uncommitted")
         self._group = Consumer(self._common | {"group.id": GROUP})

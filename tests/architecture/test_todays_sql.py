@@ -1,13 +1,17 @@
 """Current SQL is in files; the check finds each kind of error in them and names the file."""
 
+import os
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from ops.provision.stores import PostgresServer
 from tests.architecture.sources import REPO
+from tools.check.schema import cluster
 from tools.check.schema.catalog import functions_of, tried
 from tools.check.schema.cluster import throw_away
 from tools.check.schema.compare import (
@@ -273,3 +277,21 @@ async def test_a_function_file_is_compared_by_what_it_does_and_leaves_nothing_be
     elsewhere = await tried(toys, "shops", SAME)
     assert {f.signature for f in elsewhere.written} == {price, price_in}
     assert {f.signature: f for f, _ in await functions_of(toys, "toys")} == made
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as another user")
+def test_the_throw_away_server_has_no_capability_below_closed_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: with the capability to enter them, that user could change every file."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "packages").symlink_to(cluster.program("postgres").parents[3])
+    monkeypatch.setattr(cluster, "program", lambda name: closed / "packages" / cluster.BIN / name)
+    monkeypatch.setattr(tempfile, "tempdir", str(closed))
+    with throw_away() as server:
+        pid_file = Path(server.host) / "data" / "postmaster.pid"
+        status = Path(f"/proc/{pid_file.read_text().split()[0]}/status").read_text()
+    held = {line.split(":")[0]: line.split()[1:] for line in status.splitlines()}
+    assert "0" not in held["Uid"]
+    assert [int(held[f"Cap{kind}"][0], 16) for kind in ("Inh", "Prm", "Eff", "Amb")] == [0] * 4

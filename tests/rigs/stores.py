@@ -18,6 +18,7 @@ from ops.provision.credentials import load_or_make
 from ops.waiting import scaled_s
 from sandbox.stack.home import Home
 from sandbox.stack.parts import kafka as kafka_part
+from sandbox.stack.parts import postgres_paths
 from sandbox.stack.parts.openbao import OpenBao
 from sandbox.stack.parts.postgres import PORT, Postgres
 from sandbox.stack.ports import is_free
@@ -127,6 +128,7 @@ async def postgres_store(folder: Path) -> AsyncGenerator[PostgresStore]:
         await databases.provision(part.server, lambda _role: PASSWORD)
         await migrations.migrate(part.server, home.logs, run_program)
         yield PostgresStore(part, runner)
+    postgres_paths.remove_copy(home.programs)
 
 
 @asynccontextmanager

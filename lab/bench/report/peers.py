@@ -1,8 +1,8 @@
 """Comparable systems and BP, measured in one sitting on one machine.
 
-The host's speed changes by up to 2.5 times between hours, so figures of other sittings must not be
-added here: measure all systems again and replace all rows. One unit of each system is different
-work; `unit` describes it.
+The host's speed changes by three times between hours (docs/performance.md), so figures of other
+sittings must not be added here: measure all systems again and replace all rows. One unit of each
+system is different work; `unit` describes it.
 """
 
 from __future__ import annotations

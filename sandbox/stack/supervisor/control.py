@@ -47,8 +47,18 @@ class Asking(threading.Thread):
 
 
 def is_running(path: Path) -> bool:
-    """Return whether a supervisor answers on `path`."""
+    """Return whether a supervisor answers on `path` that is not stopping."""
+    answer = _ping(path)
+    return bool(answer.get("ok")) and not answer.get("stopping")
+
+
+def is_stopping(path: Path) -> bool:
+    """Return whether a supervisor on `path` is stopping everything, after which it ends."""
+    return bool(_ping(path).get("stopping"))
+
+
+def _ping(path: Path) -> Answer:
     try:
-        return bool(ask(path, timeout_s=5.0, cmd="ping")["ok"])
+        return ask(path, timeout_s=5.0, cmd="ping")
     except OSError:
-        return False
+        return {}

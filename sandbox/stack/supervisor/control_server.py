@@ -2,7 +2,8 @@
 
 Commands: ping, status, probe, pids, ensure (names), start, stop, restart, kill (name, signal),
 down, and those that the supervisor's owner adds. The answer always has `ok`; if it is false, also
-`error`. The file mode of the socket is the access control.
+`error`. If the supervisor is stopping everything, the answer to ping and a refusal to start have a
+true `stopping`. The file mode of the socket is the access control.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.stack.supervisor import private
-from sandbox.stack.supervisor.supervisor import StackError, Supervisor
+from sandbox.stack.supervisor.supervisor import StackError, Stopping, Supervisor
 
 Request = dict[str, Any]
 Answer = dict[str, Any]
@@ -75,13 +76,15 @@ class ControlServer:
             request: Request = json.loads(line)
             command = self._commands[request["cmd"]]
             return {"ok": True, **await command(request)}
+        except Stopping as error:
+            return {"ok": False, "error": str(error), "stopping": True}
         except self._failures as error:
             return {"ok": False, "error": str(error)}
         except (KeyError, ValueError) as error:
             return {"ok": False, "error": f"bad request: {error!r}"}
 
     async def _ping(self, _: Request) -> Answer:
-        return {"pid": os.getpid()}
+        return {"pid": os.getpid(), "stopping": self._supervisor.stopping}
 
     async def _status(self, _: Request) -> Answer:
         return {"pid": os.getpid(), "nodes": self._supervisor.status()}

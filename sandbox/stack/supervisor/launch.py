@@ -1,11 +1,8 @@
 """Starts child processes that can never outlive the supervisor.
 
 Every child asks the kernel for a signal at its parent's death; this works even after kill -9 of the
-supervisor. PostgreSQL refuses to run as root, so a child may also change its user id. If the new
-user cannot reach the repository (a clone under /root), the child keeps one capability, to enter
-directories; the permissions of directories are not changed. The capability is that of reading, if
-it suffices and this machine grants it (a container often does not). With either capability the
-child can read every file of the machine.
+supervisor. PostgreSQL refuses to run as root, so a child may also change its user id. It keeps no
+capability then.
 
 Small programs (util-linux's setpriv and chrt) set this up and then exec the child's own program.
 Python code between fork and exec is unsafe: a library with threads may react to the fork (gRPC
@@ -27,43 +24,29 @@ from ops.waiting import FACTOR_VARIABLE
 from sandbox.stack.supervisor import private
 
 LOG_TAIL_CHARS = 600
-READ_SEARCH, OVERRIDE = "dac_read_search", "dac_override"
-_READ_SEARCH_BIT = 2
 
 
 @dataclass(frozen=True)
 class OsUser:
-    """The user a child runs as, and the capability that it keeps across the change, or ""."""
+    """The user a child runs as."""
 
     uid: int
     gid: int
-    capability: str = ""
 
 
-def unprivileged_user(paths: Sequence[Path], programs: Sequence[Path] = ()) -> OsUser | None:
+def unprivileged_user() -> OsUser | None:
     """Return the user for programs that refuse root: `postgres` or `nobody`; None if not root."""
     if os.geteuid() != 0:
         return None
     entry = _first_user("postgres", "nobody")
-    kept = _weakest_capability(programs) if closed_folders(paths) else ""
-    return OsUser(entry.pw_uid, entry.pw_gid, kept)
+    return OsUser(entry.pw_uid, entry.pw_gid)
 
 
-def closed_folders(paths: Sequence[Path]) -> list[Path]:
-    """Return the folders on the way to these paths that other users cannot enter, outermost
-    first."""
+def is_closed(path: Path) -> bool:
+    """Return whether other users cannot enter a folder on the way to a path."""
     # To follow a link, a process must enter the folders of the link and those of its target.
-    ways = [way for path in paths for way in (path.absolute(), path.resolve())]
-    return sorted({folder for way in ways for folder in way.parents if not _passable(folder)})
-
-
-def _weakest_capability(programs: Sequence[Path]) -> str:
-    """Return the capability to read and search, or the one that ignores all permissions: if the
-    programs are executable only for root, or if this process lacks the weaker capability."""
-    status = Path("/proc/self/status").read_text()
-    permitted = int(status.partition("CapPrm:")[2].split()[0], 16)
-    executable = all(program.stat().st_mode & 0o001 for program in programs)
-    return READ_SEARCH if executable and permitted & 1 << _READ_SEARCH_BIT else OVERRIDE
+    ways = (path.absolute(), path.resolve())
+    return not all(_passable(folder) for way in ways for folder in way.parents)
 
 
 def _first_user(*names: str) -> pwd.struct_passwd:
@@ -72,7 +55,11 @@ def _first_user(*names: str) -> pwd.struct_passwd:
 
 
 def _passable(folder: Path) -> bool:
-    return bool(folder.stat().st_mode & 0o001)
+    """Return whether others can enter a folder; one that is missing counts as if they could."""
+    try:
+        return bool(folder.stat().st_mode & 0o001)
+    except FileNotFoundError:
+        return True
 
 
 async def start(
@@ -100,10 +87,15 @@ async def start(
 
 
 async def run(
-    command: Sequence[str], *, env: Mapping[str, str], log: Path, user: OsUser | None = None
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    log: Path,
+    cwd: Path | None = None,
+    user: OsUser | None = None,
 ) -> None:
     """Run `command` and wait for it; RuntimeError with the end of its log when it fails."""
-    process = await start(command, env=env, log=log, user=user)
+    process = await start(command, env=env, log=log, cwd=cwd, user=user)
     try:
         code = await process.wait()
     except asyncio.CancelledError:
@@ -141,17 +133,7 @@ def in_its_place(
 
 
 def _become(user: OsUser) -> Sequence[str]:
-    change = (f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups")
-    if not user.capability:
-        return change
-    # Without this bit, access(2) ignores the capability and setuid(2) drops it.
-    kept = f"-all,+{user.capability}"
-    return (
-        "--securebits=+no_setuid_fixup",
-        *change,
-        f"--inh-caps={kept}",
-        f"--ambient-caps={kept}",
-    )
+    return (f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups")
 
 
 def require_inotify(count: int) -> None:

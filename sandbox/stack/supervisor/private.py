@@ -92,6 +92,20 @@ def narrow(path: Path, mode: int = FOLDER_MODE) -> None:
         path.chmod(found.st_mode & mode)
 
 
+def open_way(path: Path) -> None:
+    """Let other users pass through a folder to their own folder below it."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode | PASSABLE_MODE & 0o111 != mode:
+        path.chmod(mode | PASSABLE_MODE & 0o111)
+
+
+def open_copy(folder: Path) -> None:
+    """Let other users read a new folder of this user with everything in it, and run its programs.
+    It must have no links. The folder itself is opened last."""
+    for path in (*folder.rglob("*"), folder):
+        path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+
+
 def narrow_all(folder: Path, passable: frozenset[Path]) -> None:
     """Remove other users' rights on everything below a folder, parents before children.
     Folders of `passable` keep PASSABLE_MODE. Links are not followed. Another user's folder is not

@@ -28,6 +28,11 @@ class StackError(Exception):
     """A node is unknown or could not be started; the message names it."""
 
 
+class Stopping(StackError):
+    """The supervisor is stopping everything, so it starts nothing; another one can, once it has
+    ended."""
+
+
 @dataclass
 class JobRun:
     """The progress of one job."""
@@ -52,6 +57,8 @@ class Supervisor:
     """
     runners: dict[str, Runner] = field(default_factory=dict[str, Runner])
     jobs: dict[str, JobRun] = field(default_factory=dict[str, JobRun])
+    stopping: bool = False
+    """Whether `stop_all` has begun."""
     _waiters: dict[str, asyncio.Task[bool]] = field(default_factory=dict[str, "asyncio.Task[bool]"])
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -66,6 +73,7 @@ class Supervisor:
     async def ensure(self, names: list[str]) -> None:
         """Start `names` and their dependencies, as parallel as the dependencies allow.
         Raises StackError with every node that failed."""
+        self._require_running()
         for name in names:
             self._require_known(name)
         wanted = closure(self.nodes, names or list(self.nodes))
@@ -136,6 +144,11 @@ class Supervisor:
         pids = {name: runner.pid for name, runner in self.runners.items() if runner.pid}
         orphans.record(self.pids_file, pids)
 
+    def _require_running(self) -> None:
+        """Raise Stopping: what is started now would not be stopped with the rest."""
+        if self.stopping:
+            raise Stopping("the bank is stopping")
+
     def _require_known(self, name: str) -> None:
         if name not in self.nodes:
             raise StackError(unknown([name], self.nodes))
@@ -150,6 +163,7 @@ class Supervisor:
     async def restart(self, name: str) -> bool:
         """Restart one process gracefully; return True when it became ready."""
         runner = self._runner(name)
+        self._require_running()
         await runner.restart()
         up = await runner.wait_ready()
         self._note_pids()
@@ -162,6 +176,7 @@ class Supervisor:
     async def start_one(self, name: str) -> bool:
         """Start one process that was stopped or failed; return True when it became ready."""
         runner = self._runner(name)
+        self._require_running()
         await runner.start()
         up = await runner.wait_ready()
         self._note_pids()
@@ -173,6 +188,7 @@ class Supervisor:
 
     async def stop_all(self) -> None:
         """Stop everything, highest layer first, the processes of a layer concurrently."""
+        self.stopping = True
         for waiter in self._waiters.values():
             waiter.cancel()
         await asyncio.gather(*self._waiters.values(), return_exceptions=True)

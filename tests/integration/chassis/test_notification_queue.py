@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from ops.bpctl import audit
+from services.audit.head_files import HeadFiles
 from services.chassis.boundary import translate
 from services.chassis.kafka.dlq import is_down
 from services.customers.state import Balance
@@ -87,6 +90,23 @@ async def test_a_full_queue_of_notifications_is_an_outage(postgres: PostgresStor
     too_large = asyncpg.ProgramLimitExceededError("too large for an index")
     assert isinstance(translate(too_large, "/any"), errors.InternalError)
     assert not is_down(too_large)
+
+
+async def test_a_full_queue_of_notifications_stops_no_verification_of_the_audit_log(
+    postgres: PostgresStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report says that the audit service could not be asked, or that it did not answer."""
+    monkeypatch.setattr(audit, "SIGNED_WITHIN_S", 0.01)
+    session, heads = await postgres.session("bp_judge", "bp_audit"), HeadFiles(tmp_path)
+    try:
+        async with _full_queue(postgres):
+            (told,) = await audit.have_signed(session, heads)
+        assert "could not be asked for a new signed head" in told
+        assert await session.fetchval("SELECT pg_notification_queue_usage()") == 0
+        (told,) = await audit.have_signed(session, heads)
+        assert "signed no new head in time" in told
+    finally:
+        await session.close()
 
 
 async def test_the_relay_frees_the_queue_once_the_login_has_left(postgres: PostgresStore) -> None:

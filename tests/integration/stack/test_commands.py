@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.bpctl import connections
 from ops.waiting import scaled_s
 from sandbox.stack.home import REPO, Home, home_from_environment
 
@@ -76,6 +77,20 @@ def test_a_bp_home_below_a_link_is_the_same_home(
     assert home == Home(tmp_path / "repository" / "home")
     home.create()
     home.remove_run()
+
+
+@pytest.mark.parametrize("named", ["home", "link", "link/", "above/home", "above/../link", ""])
+def test_bpctl_uses_the_same_home_as_the_stack(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: bpctl followed a BP_HOME that is a link, which the stack does not."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "link").symlink_to("home")
+    (tmp_path / "above").symlink_to(".")
+    monkeypatch.setenv("BP_HOME", named and f"{tmp_path}/{named}")
+    assert connections.home() == home_from_environment().root
+    if named.strip("/").endswith("link"):
+        assert connections.home() == tmp_path.resolve() / "link"
 
 
 @pytest.mark.parametrize(

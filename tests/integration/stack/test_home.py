@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,10 @@ from pathlib import Path
 import pytest
 
 from sandbox.stack.home import REPO, Home
-from sandbox.stack.parts.postgres import PORT, Postgres
 from sandbox.stack.ports import Ports
 from sandbox.stack.supervisor import launch, logfiles
 
 UNIX_PATH_BYTES_MAX = 100
-DAC_READ_SEARCH = 2
 
 
 @pytest.mark.parametrize("depth", [1, 12])
@@ -75,41 +74,13 @@ def test_setup_names_the_missing_programs_with_one_line_to_install_them(tmp_path
     assert "Install with:" in done.stderr
 
 
-async def test_an_unprivileged_child_works_below_a_folder_that_others_cannot_enter(
-    tmp_path: Path,
-) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
-    tool = closed / "python"
-    tool.symlink_to(sys.executable)
-    user = launch.unprivileged_user((tool,))
-    assert (user is None) == (os.geteuid() != 0)
-    code = f"import os; assert os.access({str(tool)!r}, os.X_OK); assert os.geteuid() != 0"
-    if user is not None:
-        status = Path("/proc/self/status").read_text()
-        permitted = int(status.partition("CapPrm:")[2].split()[0], 16)
-        may_write = not permitted & 1 << DAC_READ_SEARCH  # a container may lack this capability
-        code += f"; assert os.access({str(closed)!r}, os.W_OK) == {may_write}"
-    if user is None:
-        code = code.partition(";")[0]
-    await launch.run(
-        (sys.executable, "-c", code),
-        env=launch.child_environment({}),
-        log=tmp_path / "child.log",
-        user=user,
-    )
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as another user")
-def test_a_warning_names_the_closed_folders_above_the_files_of_postgresql(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
-    home = Home(closed / "home")
-    home.create_folders()
-    warning = Postgres(home, PORT, "").warning()
-    assert "every file of this machine" in warning
-    assert str(closed) in warning.partition("chmod o+x")[2].replace("`", " ").split()
-    assert Postgres(home, PORT, "", "elsewhere.example").warning() == ""
+def test_a_home_that_exists_lets_the_user_of_postgresql_pass_through(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    home = Home(tmp_path)
+    home.create()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o711
+    home.remove_run()
 
 
 def test_make_alone_prints_the_targets() -> None:

@@ -7,9 +7,11 @@ import stat
 from collections.abc import Generator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from sandbox.stack.home import Home
+from sandbox.stack.parts import postgres_paths
 from sandbox.stack.parts.postgres import Postgres
 from sandbox.stack.supervisor import launch
 from tests.rigs.stores import PostgresStore
@@ -17,6 +19,45 @@ from tests.rigs.stores import PostgresStore
 SECRET = "a secret of root"
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts it as another user")
+
+
+@only_root
+async def test_postgresql_below_a_closed_folder_has_no_capability(
+    postgres: PostgresStore, part: Postgres
+) -> None:
+    """Regression: it kept one to enter closed folders, which let it read every file, or change it.
+
+    The sessions' folder of the tests is closed to other users.
+    """
+    assert launch.is_closed(postgres.part.data)
+    status = Path(f"/proc/{postgres.runner.pid}/status").read_text()
+    held = {line.split(":")[0]: line.split()[1:] for line in status.splitlines()}
+    assert held["Uid"] == [str(postgres.part.data.stat().st_uid)] * 4 != ["0"] * 4
+    assert [int(held[f"Cap{kind}"][0], 16) for kind in ("Inh", "Prm", "Eff", "Amb")] == [0] * 4
+    connection = await postgres.session("postgres", "postgres")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.fetchval("SELECT pg_read_file($1)", str(part.home.endpoints))
+    await connection.close()
+
+
+@only_root
+async def test_the_copy_of_the_programs_is_changed_by_root_only_and_removed(part: Postgres) -> None:
+    await part.prepare()
+    await part.prepare()
+    copied = [part.copy, *part.copy.rglob("*")]
+    assert {path.stat().st_uid for path in copied} == {0}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in copied} == {0o755, 0o644}
+    postgres_paths.remove_copy(part.home.programs)
+    assert not part.copy.exists()
+
+
+@only_root
+async def test_a_new_supervisor_replaces_the_copy_that_a_killed_one_left(part: Postgres) -> None:
+    await part.prepare()
+    again = Postgres(part.home, part.port, part.password)
+    await again.prepare()
+    assert not part.copy.exists()
+    assert part.home.programs.readlink() == again.copy != part.copy
 
 
 async def test_postgresql_takes_no_connections_over_tcp(postgres: PostgresStore) -> None:
@@ -38,11 +79,12 @@ def part(tmp_path: Path) -> Generator[Postgres]:
     (part.data / "PG_VERSION").touch()
     _give(part.data)
     yield part
+    postgres_paths.remove_copy(home.programs)
     home.remove_run()
 
 
 def _give(path: Path) -> None:
-    user = launch.unprivileged_user(())
+    user = launch.unprivileged_user()
     if user is not None:
         os.chown(path, user.uid, user.gid)
 

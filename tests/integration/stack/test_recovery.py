@@ -13,8 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -184,6 +185,31 @@ def test_a_supervisor_waits_for_a_lock_that_becomes_free(tmp_path: Path) -> None
             opening = pool.submit(RunningStack.open, home.root)
             until_true(lambda: _openers(home.lock_file) == 2, 15, "the supervisor tries the lock")
         opening.result().down()
+
+
+def test_a_start_waits_for_the_end_of_a_supervisor_that_ends_slowly(tmp_path: Path) -> None:
+    """Regression: a session that started just after another had ended failed."""
+    root, old = tmp_path / "home", RunningStack.open(tmp_path / "home")
+    old.ensure("valkey")
+    slow, before = old.pid("valkey"), control.ask(old.home.control_socket, cmd="ping")["pid"]
+    assert slow is not None
+    os.kill(slow, signal.SIGSTOP)
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            os.kill(before, signal.SIGTERM)
+            until_true(lambda: control.is_stopping(old.home.control_socket), 15, "the stop")
+            # One session finds the old supervisor, another one has it open already.
+            opening = pool.submit(RunningStack.open, root)
+            both: list[Future[Any]] = [opening, pool.submit(old.ensure, "valkey")]
+            _, waiting = wait(both, 0.5)
+            assert waiting == {*both}
+        finally:
+            os.kill(slow, signal.SIGCONT)
+        again, _ = [one.result() for one in both]
+        # A supervisor ends with the thread that started it.
+        assert control.ask(old.home.control_socket, cmd="ping")["pid"] != before
+        assert again.pid("valkey") not in (None, slow)
+        again.down()
 
 
 def test_a_supervisor_waits_for_one_of_a_version_with_another_lock_file(tmp_path: Path) -> None:

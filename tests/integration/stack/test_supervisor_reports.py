@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from sandbox.stack.supervisor.nodes import JobSpec
-from sandbox.stack.supervisor.supervisor import StackError
+from sandbox.stack.supervisor.nodes import JobSpec, State, StopPolicy
+from sandbox.stack.supervisor.supervisor import StackError, Stopping
 from tests.integration.stack.test_supervisor import (
     Exists,
     comes_true,
@@ -35,6 +36,26 @@ async def test_a_name_without_a_process_is_refused_with_the_reason(tmp_path: Pat
             await act("migrations")
     with pytest.raises(StackError, match="migrations has no process"):
         bank.kill("migrations", signal.SIGKILL)
+
+
+async def test_a_supervisor_that_is_stopping_starts_nothing_and_says_why(tmp_path: Path) -> None:
+    """Regression: what it started was not stopped with the rest, and the caller got no answer."""
+    drained = asyncio.Event()
+
+    async def drain() -> None:
+        await drained.wait()
+
+    bank = supervisor(tmp_path, process("app", stop=StopPolicy(drain=drain)), process("other"))
+    await bank.ensure(["app"])
+    assert not bank.stopping
+    ending = asyncio.create_task(bank.stop_all())
+    await comes_true(lambda: bank.runners["app"].state is State.STOPPING)
+    for act in (bank.restart, bank.start_one, lambda name: bank.ensure([name])):
+        with pytest.raises(Stopping, match="the bank is stopping"):
+            await act("other")
+    drained.set()
+    await ending
+    assert bank.runners["other"].pid is None
 
 
 async def test_a_part_that_went_down_is_named_with_the_part_that_failed_for_lack_of_it(

