@@ -1,6 +1,6 @@
 """Lists known bugs, reintroduces one in a copy of the repository, or checks that tests find them.
 
-    python -m tools.bugs list         # or --missing: rows of docs/known-bugs.md without an entry
+    python -m tools.bugs list         # or --missing: rows of docs/known-bugs.md that need an entry
     python -m tools.bugs check NAME…  # or --quick: those that need no running service; or --all
     python -m tools.bugs put NAME     # prints the folder of the copy
 
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from tools.bugs import copies
-from tools.bugs.document import read_rows
+from tools.bugs.document import missing, read_rows
 from tools.bugs.table import Bug, read_bugs
 from tools.bugs.verdicts import Verdict, judged
 
@@ -43,7 +43,7 @@ def _options() -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("list", help="print each bug with its area and its test")
-    shown.add_argument("--missing", action="store_true", help="print the rows without an entry")
+    shown.add_argument("--missing", action="store_true", help="print the rows that need an entry")
     check = commands.add_parser("check", help="reintroduce bugs and run the tests that find them")
     check.add_argument("names", nargs="*", metavar="NAME")
     check.add_argument("--quick", action="store_true", help="check bugs without services")
@@ -69,10 +69,11 @@ def _list(bugs: Sequence[Bug]) -> int:
 
 def _missing(bugs: Sequence[Bug]) -> int:
     rows = read_rows()
-    without = [row for row in rows if not any(row.names(bug.test) for bug in bugs)]
+    explained = sum(bool(row.reason) for row in rows)
+    without = missing(rows, bugs)
     for row in without:
         print(f"- {row.text}")
-    print(f"{len(without)} of {len(rows)} rows without an entry")
+    print(f"{len(without)} of {len(rows)} rows need an entry; {explained} say why they have none")
     return 0
 
 

@@ -17,7 +17,9 @@ from tools.bugs import copies
 from tools.bugs.table import Bug
 from tools.check.tools import environment
 
-_FINDING = re.compile(r"^(?:FAILED|ERROR) (tests/\S+.*)$", re.MULTILINE)
+_FINDING = re.compile(r"^((?:FAILED|ERROR) tests/\S+.*)$", re.MULTILINE)
+_LINE_CHARS = 300
+"""The width of pytest's lines: enough for the name of a test and the error that ended it."""
 
 
 class Verdict(Enum):
@@ -36,7 +38,8 @@ class Judged:
     bug: Bug
     verdict: Verdict
     detail: str
-    """The first failed test, or what prevented the run."""
+    """The first failed test with its error, or what prevented the run. ERROR instead of FAILED: a
+    fixture failed."""
 
 
 def judged(bugs: Sequence[Bug]) -> Iterator[Judged]:
@@ -47,7 +50,7 @@ def judged(bugs: Sequence[Bug]) -> Iterator[Judged]:
             raise RuntimeError(f"the tests do not run without a bug:\n{printed}")
         failed = _FINDING.findall(printed)
         for bug in bugs:
-            before = [line for line in failed if line.startswith(bug.test)]
+            before = [line for line in failed if line.partition(" ")[2].startswith(bug.test)]
             if before:
                 yield Judged(bug, Verdict.NO_PROOF, before[0])
             else:
@@ -78,7 +81,7 @@ def _run(copy: Path, *arguments: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--tb=short", *arguments],
         cwd=copy,
-        env={**own, "PYTHONPATH": f"{copy}:{copy / 'gen'}"},
+        env={**own, "PYTHONPATH": f"{copy}:{copy / 'gen'}", "COLUMNS": str(_LINE_CHARS)},
         capture_output=True,
         text=True,
         check=False,

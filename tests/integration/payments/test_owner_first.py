@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from bp.customers.v1.account_pb2 import Account
 from bp.customers.v1.customers_service_pb2 import CheckDebitResponse
+from structlog.testing import capture_logs
 
 from lab.simulator.services.places import NOWHERE
 from services.chassis.page_tokens import PageTokens
@@ -110,18 +111,23 @@ async def test_only_an_order_of_the_callers_own_account_is_kept_on_record(
     owner, other = await _holder(deps, bank), await _holder(deps, bank)
     own = replace(order_of(owner), amount=Money(LIMIT + 1, "USD"))
     unknown = uuid.uuid4()
-    for order in (
-        own,
-        replace(own, customer_id=other.customer_id),
-        replace(own, account_id=unknown),
-    ):
-        with pytest.raises(errors.AmountLimitExceeded):
-            await handlers.create_interbank_transfer(deps, order)
+    with capture_logs() as logs:
+        for order in (
+            own,
+            replace(own, customer_id=other.customer_id),
+            replace(own, account_id=unknown),
+        ):
+            with pytest.raises(errors.AmountLimitExceeded):
+                await handlers.create_interbank_transfer(deps, order)
     write = await bank.superuser("bp_write")
     rows = await write.fetch(
-        "SELECT customer_id, account_id FROM payments.declined_order"
-        " WHERE account_id = ANY ($1) OR customer_id = ANY ($2)",
+        "SELECT d.customer_id, d.account_id, e.event_type FROM payments.declined_order d"
+        " LEFT JOIN outbox.event e ON e.subject = d.decline_id"
+        " WHERE d.account_id = ANY ($1) OR d.customer_id = ANY ($2)",
         [owner.account_id, unknown],
         [owner.customer_id, other.customer_id],
     )
-    assert [(*row,) for row in rows] == [(owner.customer_id, owner.account_id)]
+    event = "bp.payments.v1.TransferDeclined"
+    assert [(*row,) for row in rows] == [(owner.customer_id, owner.account_id, event)]
+    declined = [line for line in logs if line["event"] == "order.declined"]
+    assert [line["error_reason"] for line in declined] == ["AMOUNT_LIMIT_EXCEEDED"]

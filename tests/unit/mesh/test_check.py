@@ -10,7 +10,6 @@ from mesh import ctl
 from mesh.controlplane import model
 from mesh.controlplane.deliver import validation
 from mesh.controlplane.deliver.snapshot import snapshots
-from mesh.controlplane.ingest import documents, resources
 from tests.rigs.mesh.fixed_places import mesh, passed_on
 
 
@@ -222,19 +221,17 @@ def test_a_field_without_effect_is_refused_although_another_file_has_an_error(
     ]
 
 
-def test_a_cluster_that_envoy_refuses_has_the_place_of_its_rule(tmp_path: Path) -> None:
+def test_a_cluster_that_envoy_refuses_has_the_place_of_its_rule(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The check refuses such a value in config/ before Envoy does, so this changes the model."""
     made = mesh()
     payments = next(each for each in made.sidecars if each.workload.name == "payments")
     fraud = next(each for each in payments.partners if each.host == "fraud.example")
     long = replace(payments, partners=(replace(fraud, sni="f" * 256),))
     made = replace(made, sidecars=(long,))
-    snapshot = snapshots(made, passed_on(), validation.unread_secrets(tmp_path))["payments"]
-    [refusal] = validation.refusals(snapshot, tmp_path)
-    fault = ctl.refusal_fault(
-        resources.parse(documents.read_folder(ctl.CONFIG)), "payments", refusal
-    )
-    said = str(fault).removeprefix(f"{ctl.CONFIG}/")
+    monkeypatch.setattr(ctl, "_model", lambda *_: (made, passed_on()))
+    [said] = _found(ctl.CONFIG, capsys)
     assert said.startswith(
         "partners/fraud.yaml:35: payments: Envoy refuses the cluster partner/fraud.example: "
     )
@@ -242,18 +239,16 @@ def test_a_cluster_that_envoy_refuses_has_the_place_of_its_rule(tmp_path: Path) 
 
 
 def test_a_listener_that_envoy_refuses_is_named_with_the_field_and_the_rule(
-    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Envoy's reason includes the whole listener, which is omitted here."""
     edge = mesh().edge
     made = model.Mesh((), replace(edge, limits=replace(edge.limits, headers_count=0)))
-    snapshot = snapshots(made, passed_on(), validation.unread_secrets(tmp_path))["gateway"]
-    [refusal] = validation.refusals(snapshot, tmp_path)
-    said = str(ctl.refusal_fault([], "gateway", refusal))
-    assert said == (
+    monkeypatch.setattr(ctl, "_model", lambda *_: (made, passed_on()))
+    assert _found(ctl.CONFIG, capsys) == [
         "gateway: Envoy refuses the listener edge: "
         "CommonHttpProtocolOptions.MaxHeadersCount: value must be greater than or equal to 1"
-    )
+    ]
 
 
 def test_envoy_accepts_many_long_origins(tmp_path: Path) -> None:

@@ -3,12 +3,22 @@
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
 
 import orjson
 import pytest
+from joserfc.jwk import RSAKey
 
-from services.notifications.partners import TokenRefused, _detail, _granted, understood
+from services.notifications.partners import (
+    AccessTokens,
+    TokenRefused,
+    _detail,
+    _granted,
+    understood,
+)
 from services.notifications.state import Outcome, Push
+from tests.rigs.push_service import service_account
 
 DEEP = b"[" * 1010 + b"]" * 1010
 """orjson reads it, but str() of the value exceeds Python's recursion limit."""
@@ -73,3 +83,16 @@ def test_a_refused_token_has_the_code_of_oauth_and_no_other_text_of_the_answer()
     with pytest.raises(ValueError, match="secret") as unreadable:
         _granted(200, b'{"access_token":"secret","expires_in":"secret"}')
     assert _detail(unreadable.value) == "ValueError"
+
+
+def test_the_key_of_the_service_account_is_parsed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parsing it blocks the event loop, so no request for a token may repeat it."""
+    tokens = AccessTokens(cast("Any", None), service_account(tmp_path))
+
+    def parse_again(*_: object) -> None:
+        pytest.fail("the key is parsed again")
+
+    monkeypatch.setattr(RSAKey, "import_key", parse_again)
+    assert tokens._assertion().count(".") == 2
