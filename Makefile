@@ -41,8 +41,8 @@ logs: ## Follow every process's log (NAME=payments for one)
 	test -z "$(NAME)" -o -f "$(NAME).log" || { echo "No log of $(NAME). The logs are:" *.log >&2; exit 1; }; \
 	tail -n 20 -F $(or $(NAME),*).log
 
-# Two lanes run in parallel: the tests that use the session's stack, and all others. A test's
-# fixtures decide its lane (tests/conftest.py), and each worker runs one lane. The classic style
+# Two lanes run in parallel: the tests that use the session's stack with the quick tests, and all
+# others. tests/conftest.py decides the lane of a test, and each worker runs one. The classic style
 # shows no percentages: xdist would take one lane for the total.
 LANES := -n 2 --dist each -o console_output_style=classic
 

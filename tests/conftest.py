@@ -23,6 +23,9 @@ from tests.rigs.host_speed import let_no_property_measure, set_deadline_factor
 
 HOME = ".bp-test"
 LANES = ("stack", "alone")
+QUICK = ("tests/architecture", "tests/unit", "tests/golden")
+"""Folders whose tests start no store and no proxy. They run in the lane `stack`, because all tests
+without the stack take longer than all tests with it."""
 FREE_LANES = pytest.StashKey[list[str]]()
 
 
@@ -64,11 +67,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def lane(item: pytest.Item) -> str:
-    """Return the lane of a test: `stack` by its marker, else `alone`.
+    """Return the lane of a test: `stack` by its marker or its folder, else `alone`.
 
     There is one stack per session, and two workers would break each other's.
     """
-    return "stack" if item.get_closest_marker("stack") else "alone"
+    quick = any(item.path.is_relative_to(REPO / folder) for folder in QUICK)
+    return "stack" if quick or item.get_closest_marker("stack") else "alone"
 
 
 @pytest.fixture(scope="session")

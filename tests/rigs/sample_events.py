@@ -125,7 +125,7 @@ def read_all(bootstrap: str, topic: str) -> list[Message]:
     found: list[Message] = []
     ended: set[int] = set()
     while len(ended) < len(partitions):
-        for message in reader.consume(1000, 0.05):
+        for message in reader.consume(1000, 0.01):
             if message.error() is None:
                 found.append(message)
             else:

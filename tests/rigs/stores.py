@@ -5,6 +5,7 @@ Each is the part that `make up` runs, with its configuration, in a home of the t
 
 import random
 import secrets
+import signal
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from sandbox.stack.parts.openbao import OpenBao
 from sandbox.stack.parts.postgres import PORT, Postgres
 from sandbox.stack.ports import is_free
 from sandbox.stack.supervisor.launch import run_program
-from sandbox.stack.supervisor.nodes import Node, ProcessSpec
+from sandbox.stack.supervisor.nodes import Node, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.runner import Runner
 from services.chassis import postgres as chassis_postgres
 from services.chassis.postgres import Database, connect, open_pool
@@ -124,7 +125,10 @@ async def postgres_store(folder: Path) -> AsyncGenerator[PostgresStore]:
     part = Postgres(home, PORT, PASSWORD)
     spec = part.node()
     assert isinstance(spec, ProcessSpec), "tests start stores of their own"
-    async with _running(replace(spec, command=(*spec.command, *SMALL_QUEUE)), home) as runner:
+    # Its data is not kept, so it ends without a last checkpoint.
+    at_once = StopPolicy(signal=signal.SIGQUIT)
+    spec = replace(spec, command=(*spec.command, *SMALL_QUEUE), stop=at_once)
+    async with _running(spec, home) as runner:
         await databases.provision(part.server, lambda _role: PASSWORD)
         await migrations.migrate(part.server, home.logs, run_program)
         yield PostgresStore(part, runner)

@@ -1,4 +1,4 @@
-"""100,000 transfers with every fault, the cost of the simulation, and one history for each seed."""
+"""Thousands of transfers with every fault, the cost of a simulation, one history for each seed."""
 
 import json
 import os
@@ -19,7 +19,8 @@ from sandbox.stack.home import REPO
 # The garbage collector closes the coroutines of dead processes, which are never awaited.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
-TRANSFERS = 100_000
+TRANSFERS = 30_000
+"""`make simulate` runs a million."""
 COST_MAX = 15_000
 """In yardsticks (lab/simulator/yardstick.py): 4,500 on a quiet host. Another process that uses the
 CPU caches slows the simulation up to 1.8 times more than the yardstick."""
@@ -46,7 +47,7 @@ def _simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.timeout(HANGS_AFTER_S + 30)
-def test_a_hundred_thousand_transfers_keep_every_invariant_under_every_fault(
+def test_thousands_of_transfers_keep_every_invariant_under_every_fault(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     done = _simulate("--transfers", str(TRANSFERS), "--seed", "1", "--json")

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import asyncpg
 import hvac
+import pytest
 from bp.audit.v1.audit_events_pb2 import AuditEvent
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from ops.waiting import scaled_s, until
+from services.audit import topic
 from services.audit.events_in import Recorder, subscription
 from services.audit.head_files import HeadFiles
 from services.audit.heads import Mark, Signed
@@ -23,6 +25,7 @@ from services.audit.settings import AuditSettings
 from services.audit.signing import Signer
 from services.audit.store import Store
 from services.chassis import kafka as chassis_kafka
+from services.chassis.kafka import client
 from services.chassis.postgres import connect
 from services.chassis.vault import Vault
 from tests.rigs import sample_events
@@ -101,7 +104,21 @@ class Audit:
 async def running_audit(
     kafka: KafkaStore, postgres: PostgresStore, openbao: OpenBaoStore, folder: Path
 ) -> AsyncGenerator[Audit]:
-    """Run the service's consumer; `folder` keeps the signed heads."""
+    """Run the service's consumer; `folder` keeps the signed heads.
+
+    Here each partition holds few events, so the consumer and a verification wait less for more.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(topic, "READ_WAIT_S", 0.005)
+        patch.setattr(client, "IDLE_WAIT_S", 0.05)
+        async with _consuming(kafka, postgres, openbao, folder) as one:
+            yield one
+
+
+@asynccontextmanager
+async def _consuming(
+    kafka: KafkaStore, postgres: PostgresStore, openbao: OpenBaoStore, folder: Path
+) -> AsyncGenerator[Audit]:
     fill_source(kafka, SAMPLED, 1)
     pool = await postgres.pool("bp_audit", 3, "bp_audit")
     settings = AuditSettings(
@@ -110,6 +127,7 @@ async def running_audit(
         openbao_addr=openbao.part.private_addr,
         service_account_token_file=openbao.token_file("audit"),
         kafka_bootstrap=kafka.bootstrap,
+        batch_linger_ms=10,
     )
     vault = Vault(settings)
     await vault.login()

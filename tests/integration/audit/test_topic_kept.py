@@ -1,7 +1,8 @@
 """Topics keep every event until it is read; audit-logs until it is recorded and signed."""
 
-from collections.abc import AsyncIterator
-from contextlib import closing
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -43,28 +44,44 @@ CONTROL = "control"
 """A topic that keeps its messages for the broker's retention, seven days."""
 
 
-@pytest_asyncio.fixture(scope="module")
-async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresStore]:
-    """A separate log, because its offsets belong to the eager Kafka."""
-    async with postgres_store(tmp_path_factory.mktemp("pg")) as store:
-        yield store
-
-
-@pytest_asyncio.fixture(scope="module")
-async def openbao(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OpenBaoStore]:
-    """An OpenBao that knows no signed head of another log."""
-    async with openbao_store(tmp_path_factory.mktemp("openbao")) as store:
-        yield store
-
-
-@pytest_asyncio.fixture(scope="module")
-async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KafkaStore]:
-    """A Kafka that applies the retention of its topics every second instead of every 5 minutes."""
+@pytest.fixture(scope="module")
+def eager() -> Iterator[None]:
+    """Let Kafka apply the retention of its topics every second instead of every 5 minutes."""
     often = "log.retention.check.interval.ms=1000\nlog.initial.task.delay.ms=500\n"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kafka_part, "CONFIGURATION", kafka_part.CONFIGURATION + often)
-        async with kafka_store(tmp_path_factory.mktemp("kafka")) as store:
-            yield store
+        yield
+
+
+@pytest_asyncio.fixture(scope="module")
+async def stores(
+    eager: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[PostgresStore, OpenBaoStore, KafkaStore]]:
+    """A separate log, because its offsets belong to the eager Kafka, and an OpenBao that knows no
+    signed head of another log.
+    """
+    folder = tmp_path_factory.mktemp
+    async with AsyncExitStack() as opened:
+        yield await asyncio.gather(
+            opened.enter_async_context(postgres_store(folder("pg"))),
+            opened.enter_async_context(openbao_store(folder("openbao"))),
+            opened.enter_async_context(kafka_store(folder("kafka"))),
+        )
+
+
+@pytest.fixture(scope="module")
+def postgres(stores: tuple[PostgresStore, OpenBaoStore, KafkaStore]) -> PostgresStore:
+    return stores[0]
+
+
+@pytest.fixture(scope="module")
+def openbao(stores: tuple[PostgresStore, OpenBaoStore, KafkaStore]) -> OpenBaoStore:
+    return stores[1]
+
+
+@pytest.fixture(scope="module")
+def kafka(stores: tuple[PostgresStore, OpenBaoStore, KafkaStore]) -> KafkaStore:
+    return stores[2]
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -88,6 +88,14 @@ class Group:
         self.stop.clear()
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the pauses of the loop, so that no test waits for them."""
+    monkeypatch.setattr(client, "IDLE_WAIT_S", 0.05)
+    monkeypatch.setattr(loop, "BACKOFF_FIRST_S", 0.01)
+    monkeypatch.setattr(loop, "COMMIT_AGAIN_S", 1.0)
+
+
 @pytest_asyncio.fixture
 async def group(kafka: KafkaStore) -> AsyncIterator[Group]:
     topic = f"topic-{uuid.uuid4()}"

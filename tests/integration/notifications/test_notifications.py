@@ -38,7 +38,7 @@ from tests.rigs.push_service import PROJECT, PushService, push_service, register
 from tests.rigs.stores import KafkaStore, PostgresStore
 
 SEND = "POST /v1/*"
-LEASE_S = math.ceil(waited_out_s(1))
+LEASE_S = math.ceil(waited_out_s(0.5))
 """Longer than one attempt takes on this host; a push that outlasts its lease is sent again."""
 
 
@@ -96,6 +96,7 @@ async def process(
         openbao_addr="",
         service_account_token_file=Path("/nowhere"),
         kafka_bootstrap=kafka.bootstrap,
+        batch_linger_ms=10,
         lease_s=2 * LEASE_S,
         lease_margin_s=LEASE_S,
         retry_first_s=0.2,
@@ -314,7 +315,7 @@ async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_se
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """When the database returned, the lease had expired and the outcome was not yet written."""
-    monkeypatch.setattr(sender, "RETRY_S", 3.0 * LEASE_S)
+    monkeypatch.setattr(sender, "RETRY_S", 2.5 * LEASE_S)
     to = await customer(process)
     await process.crash()
     async with await postgres.pool("bp_notifications", 2, "bp_notifications") as pool:

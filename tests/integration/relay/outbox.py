@@ -132,7 +132,7 @@ def _messages_of(bootstrap: str, topic: str) -> list[Message]:
         found: list[Message] = []
 
         def all_read() -> bool:
-            found.extend(consumer.consume(1000, 0.5))
+            found.extend(consumer.consume(1000, 0.05))
             return len(found) >= wanted
 
         until_true(all_read, 30, f"all {wanted} messages of {topic} are read")

@@ -106,7 +106,12 @@ async def test_relays_killed_at_random_moments_lose_nothing_and_keep_the_order(
     relay_log: Path,
 ) -> None:
     randomness = random.Random()
-    knobs = {"BP_RELAY_BATCH_ROWS_MAX": "20", "BP_RELAY_LEAD_POLL_MS": "20"}
+    # Small batches without a pause, so that a kill often hits one and the backlog stays short.
+    knobs = {
+        "BP_RELAY_BATCH_ROWS_MAX": "20",
+        "BP_RELAY_GATHER_MS": "0",
+        "BP_RELAY_LEAD_POLL_MS": "20",
+    }
     async with load.running():
         # Two relays, so that the standby takes over while the last batch of the killed one arrives.
         relays = [await start_relay(postgres, kafka, relay_log, **knobs) for _ in range(2)]

@@ -103,8 +103,8 @@ async def test_killing_the_supervisor_leaves_nothing_and_the_next_start_recovers
 
 async def test_a_killed_store_comes_back_by_itself_with_its_data(own_stack: RunningStack) -> None:
     await remember(own_stack)
-    for name in ("postgres", "openbao", "kafka"):
-        before = own_stack.kill(name)
+    killed = {name: own_stack.kill(name) for name in ("postgres", "openbao", "kafka")}
+    for name, before in killed.items():
         own_stack.wait_ready(name, not_pid=before)
     await assert_remembered(own_stack)
 

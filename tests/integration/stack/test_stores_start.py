@@ -1,10 +1,11 @@
 """Stores that start after a full disk or a crash recover, or report the missing file."""
 
 import asyncio
+import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,10 +111,10 @@ async def _opened(openbao: OpenBao) -> AsyncGenerator[None]:
         await bank.stop_all()
 
 
-@pytest.fixture
-async def openbao(tmp_path: Path) -> AsyncGenerator[OpenBao]:
+@pytest.fixture(scope="module")
+async def used(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[OpenBao]:
     """A server that was unsealed once and then stopped."""
-    home = Home(tmp_path)
+    home = Home(tmp_path_factory.mktemp("openbao"))
     home.create()
     ports = Ports(home.conf / "ports.json", {})
     server = OpenBao(home, ports.get("openbao"), ports.get("openbao-cluster"))
@@ -121,6 +122,18 @@ async def openbao(tmp_path: Path) -> AsyncGenerator[OpenBao]:
         pass
     yield server
     home.remove_run()
+
+
+@pytest.fixture
+def openbao(used: OpenBao, tmp_path: Path) -> Generator[OpenBao]:
+    """The used server; its data and keys are restored afterwards."""
+    folders = (used.home.data, used.home.secrets)
+    for each in folders:
+        shutil.copytree(each, tmp_path / each.name)
+    yield used
+    for each in folders:
+        shutil.rmtree(each)
+        shutil.copytree(tmp_path / each.name, each)
 
 
 async def test_openbao_is_initialised_again_when_its_keys_were_never_saved(

@@ -6,10 +6,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -19,7 +18,6 @@ from sandbox.stack.home import Home
 from sandbox.stack.supervisor.nodes import (
     JobSpec,
     Layer,
-    Liveness,
     Node,
     ProcessSpec,
     RestartPolicy,
@@ -27,9 +25,7 @@ from sandbox.stack.supervisor.nodes import (
     StopPolicy,
     closure,
 )
-from sandbox.stack.supervisor.probes import GrpcAnswers, GrpcHealthProbe
 from sandbox.stack.supervisor.supervisor import StackError, Supervisor
-from tests.rigs.host_speed import waited_out_s
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(3600)")
 DEAF = (
@@ -65,10 +61,12 @@ class Journal:
         return action
 
 
-@pytest.fixture(autouse=True)
-def run_directory_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def run_directory_in_the_home() -> Iterator[None]:
     """These tests use no sockets, so the run directory may have a long path inside the home."""
-    monkeypatch.setattr(home_module, "RUN_DIR_CHARS_MAX", 10_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(home_module, "RUN_DIR_CHARS_MAX", 10_000)
+        yield
 
 
 def supervisor(tmp_path: Path, *nodes: Node) -> Supervisor:
@@ -292,109 +290,4 @@ async def test_a_process_that_was_ready_once_is_not_given_up_after_a_few_failed_
     await comes_true(lambda: runner.failed_starts >= 3)
     up.touch()
     assert await starting
-    await bank.stop_all()
-
-
-HEALTH = """
-import asyncio, pathlib, sys
-import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-async def main(socket, *when):
-    server, servicer = grpc.aio.server(), health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    server.add_insecure_port("unix:" + socket)
-    await server.start()
-    await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
-    if when:
-        while not pathlib.Path(when[0]).exists():
-            await asyncio.sleep(0.05)
-        await servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
-    await server.wait_for_termination()
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-ASKED_EVERY_S = 0.1
-ANSWER_S = 0.3
-MISSED_S = 0.3
-"""Each missing answer counts as this many seconds without an answer."""
-
-
-@dataclass(frozen=True)
-class Noted(GrpcAnswers):
-    """Records the result of each health check."""
-
-    answers: list[bool] = field(default_factory=list)
-
-    async def check(self) -> bool:
-        self.answers.append(await super().check())
-        return self.answers[-1]
-
-
-def silent_s() -> float:
-    """Return the longest silence. On a busy host, a healthy process misses some checks."""
-    return waited_out_s(1.5)
-
-
-@pytest.fixture
-def health(tmp_path_factory: pytest.TempPathFactory):
-    """Makes processes with gRPC health and a liveness check; a file makes one NOT_SERVING."""
-    socket = str(tmp_path_factory.mktemp("s") / "in")
-
-    def make(*until_there: str) -> ProcessSpec:
-        return process(
-            "app",
-            command=(sys.executable, "-c", HEALTH, socket, *until_there),
-            probe=GrpcHealthProbe(socket),
-            liveness=Liveness(Noted(socket, ANSWER_S), silent_s(), ASKED_EVERY_S),
-        )
-
-    return make
-
-
-async def test_a_process_that_stops_answering_is_restarted(tmp_path: Path, health) -> None:
-    bank = supervisor(tmp_path, health())
-    await bank.ensure([])
-    runner = bank.runners["app"]
-    stopped = bank.kill("app", signal.SIGSTOP)
-    await comes_true(lambda: runner.state is State.READY and runner.pid not in (None, stopped))
-    silent = runner.reason.removeprefix("killed: no answer for ").removesuffix(" s")
-    assert int(silent) >= int(silent_s())
-    assert runner.restarts == 1
-    await bank.stop_all()
-
-
-async def test_a_process_that_says_it_cannot_serve_is_left_alone(tmp_path: Path, health) -> None:
-    no_more = tmp_path / "no more"
-    bank = supervisor(tmp_path, health(str(no_more)))
-    await bank.ensure([])
-    runner = bank.runners["app"]
-    pid = runner.pid
-    no_more.touch()
-
-    async def refuses() -> bool:
-        return not await runner.spec.probe.check()
-
-    await until(refuses, 10, "the process serves no more")
-    await asyncio.sleep(2 * silent_s())
-    assert (runner.pid, runner.restarts) == (pid, 0)
-    await bank.stop_all()
-
-
-async def test_a_process_is_not_killed_for_pauses_with_an_answer_in_between(
-    tmp_path: Path, health
-) -> None:
-    bank = supervisor(tmp_path, health())
-    await bank.ensure([])
-    runner = bank.runners["app"]
-    assert runner.spec.liveness is not None
-    pid, answers = runner.pid, cast(Noted, runner.spec.liveness.probe).answers
-    missed_max = silent_s() / MISSED_S
-    while runner.pid == pid and answers.count(False) <= 1.5 * missed_max:
-        pause = answers.count(False) + missed_max / 3
-        bank.kill("app", signal.SIGSTOP)
-        await comes_true(lambda p=pause: answers.count(False) >= p or runner.pid != pid)
-        bank.kill("app", signal.SIGCONT)
-        await comes_true(lambda: answers[-1] or runner.pid != pid)
-    assert (runner.pid, runner.restarts) == (pid, 0)
     await bank.stop_all()
