@@ -5,6 +5,7 @@ a log line is replaced by its name. PostgreSQL's description of a refused row or
 texts and tracebacks.
 """
 
+import json
 import logging
 import re
 import sys
@@ -39,7 +40,11 @@ def _to_ecs(_logger: object, method: str, event: structlog.typing.EventDict) -> 
         "message": event.pop("event"),
     }
     line.update(event)
-    return orjson.dumps(line, default=_text).decode()
+    try:
+        return orjson.dumps(line, default=_text).decode()
+    except orjson.JSONEncodeError:
+        # A text with half of a surrogate pair, which is not UTF-8. This one escapes it.
+        return json.dumps(line, default=_text)
 
 
 def _text(value: object) -> str:

@@ -6,6 +6,7 @@ that out, see `telemetry`.
 
 import asyncio
 import logging
+import re
 import sys
 import threading
 from types import TracebackType
@@ -14,6 +15,9 @@ from typing import Any
 import structlog
 
 log = structlog.get_logger()
+
+_PLAIN_WORDS = re.compile(r"Exception in callback|[A-Za-z_ ]*")
+"""The start of a message of the event loop, without the values in it."""
 
 
 def log_uncaught() -> None:
@@ -60,16 +64,30 @@ def _finaliser_failed(failed: "sys.UnraisableHookArgs") -> None:
 
 
 def _loop_failed(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log an error of the event loop. Its other details show the arguments of calls, so they are
-    left out."""
-    log.error("event_loop.error", detail=context["message"], exc_info=context.get("exception"))
+    """Log an error of the event loop. Its other details, and the rest of the message about a
+    callback, show the arguments of calls, so they are left out."""
+    detail = _PLAIN_WORDS.match(context.get("message") or "")
+    words = detail.group().strip() if detail else ""
+    log.error("event_loop.error", detail=words, exc_info=context.get("exception"))
 
 
 class _LibraryLines(logging.Handler):
     """Log lines of libraries that use Python's own logging."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log the line with its level, its logger and its traceback."""
-        level = min(record.levelno, logging.ERROR)
+        """Log the line with its level, its logger and its traceback; never raise into the library.
+
+        Of a line that cannot be logged, only its logger and the kind of the error are logged,
+        because its arguments may be a customer's data.
+        """
+        try:
+            self._log(record)
+        except Exception as error:  # noqa: BLE001 - the arguments' own methods may raise any error
+            failure = type(error).__name__
+            log.warning("library.line_failed", logger=record.name, detail=failure)
+
+    def _log(self, record: logging.LogRecord) -> None:
+        # The log has no levels between the multiples of ten.
+        level = min(record.levelno, logging.ERROR) // 10 * 10
         trace = {"exc_info": record.exc_info} if record.exc_info else {}
         log.log(level, "library.line", logger=record.name, detail=record.getMessage(), **trace)

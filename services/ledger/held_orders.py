@@ -3,6 +3,9 @@
 Each round finds the rows that are held. Orders that need none of these rows are executed in
 batches; the others wait for the next round. So a held row delays only its own orders, and a stall
 of the database does not turn one statement for many orders into many statements.
+
+An order is refused as busy only if a row was held from it: a slow database makes orders wait for
+their turn, and their callers' deadlines bound this wait.
 """
 
 import asyncio
@@ -31,14 +34,14 @@ NOT_LOOKED = (
 """Raised when a stalled database does not report which rows are held."""
 
 PATIENCE_S = 1.0
-"""How long an order waits for its rows before it is refused."""
+"""How long an order waits for held rows before it is refused. Its turn may take longer."""
 
 ROUND_S = 0.075
 """Time between the starts of two rounds."""
 
 ROUND_S_MAX = 0.25
-"""How long a round starts batches. The other orders wait for the next round, so that new orders are
-not refused because of a long round before it."""
+"""How long a round starts batches. The other orders wait for the next round, which finds the rows
+that are held by then."""
 
 WAITING_MAX = 1_000
 """The largest number of orders that wait; additional ones are refused."""
@@ -86,14 +89,29 @@ class WaitingOrder(Generic[Item, Result]):
     that fails its batch for an unknown reason is finally executed alone."""
     is_key_suspected: bool = True
     """Whether its key may be held: its batch failed, and none of its accounts was held."""
+    has_failed: bool = False
+    """Whether a batch with it failed, so its rows may be held although no round finds them held."""
+    held_since_s: float | None = None
+    """When it began to wait for a held row, on the event loop's clock. None while it waits only for
+    its turn."""
     is_given_up: bool = False
     is_ended: bool = False
     result: Result | None = None
     error: BaseException | None = None
 
+    def note_held(self, now_s: float) -> None:
+        """Note that one of its rows is held, or that its batch, started at `now_s`, failed."""
+        if self.held_since_s is None:
+            self.held_since_s = now_s
+
+    def note_free(self) -> None:
+        """Note that none of its rows was found held."""
+        if not self.has_failed:
+            self.held_since_s = None
+
     def is_patient(self, now_s: float) -> bool:
         """Return whether it may wait for another round."""
-        return now_s - self.since_s < PATIENCE_S
+        return self.held_since_s is None or now_s - self.held_since_s < PATIENCE_S
 
     def is_over(self, now_s: float) -> bool:
         """Return whether it must not be executed any more."""
@@ -109,8 +127,8 @@ def batches(
 ) -> Generator[list[WaitingOrder[Item, Result]]]:
     """Yield the orders in batches; skip an order if its caller has given up by then.
 
-    An order that has waited for `PATIENCE_S` by then is skipped too. `now_s` is the time on the
-    event loop's clock; it passes while a batch is executed.
+    An order that has waited for held rows for `PATIENCE_S` by then is skipped too. `now_s` is the
+    time on the event loop's clock; it passes while a batch is executed.
     """
     batch: list[WaitingOrder[Item, Result]] = []
     for order in orders:
@@ -156,6 +174,8 @@ class HeldOrders(Generic[Item, Result]):
         """Execute an order as soon as its rows are free.
 
         Raises AccountBusy if a row is still held after `PATIENCE_S`, and the errors of `perform`.
+        The wait for its turn has no limit of its own: it ends when the caller is cancelled, or in
+        the next round after the caller has given up.
         """
         if self.waiting >= WAITING_MAX:
             raise AccountBusy
@@ -180,15 +200,20 @@ class HeldOrders(Generic[Item, Result]):
 
     async def _round(self, orders: Sequence[WaitingOrder[Item, Result]]) -> list[bool]:
         """Execute the orders with free rows; return for each order whether it has ended."""
+        now_s = asyncio.get_running_loop().time
+        begin_s = now_s()
         try:
             free = await self._free(orders)
-        except NOT_LOOKED:
+        except NOT_LOOKED as error:
             # The orders wait for the next round. Executing each alone would add statements to a
             # database that is already too slow.
             free = []
+            if isinstance(error, HELD):
+                for order in orders:
+                    order.note_held(begin_s)
         # Orders of failed batches are last, so that an undetected lock does not delay the others.
-        free.sort(key=lambda order: -order.together_max)
-        now_s = asyncio.get_running_loop().time
+        # Otherwise the oldest are first, so that new orders do not overtake them again and again.
+        free.sort(key=lambda order: (-order.together_max, order.since_s))
         end_s = now_s() + ROUND_S_MAX
         for batch in batches(free, now_s):
             await self._carry_out(batch)
@@ -203,26 +228,37 @@ class HeldOrders(Generic[Item, Result]):
         self, orders: Sequence[WaitingOrder[Item, Result]]
     ) -> list[WaitingOrder[Item, Result]]:
         """Return the orders without a row that another session holds."""
+        begin_s = asyncio.get_running_loop().time()
         accounts = {account for order in orders for account in order.locks.accounts}
         held = await self._holds.accounts_among(accounts)
-        free: list[WaitingOrder[Item, Result]] = []
+        unlocked: list[WaitingOrder[Item, Result]] = []
         for order in orders:
             if held.isdisjoint(order.locks.accounts):
-                free.append(order)
+                unlocked.append(order)
             else:
                 order.is_key_suspected = False
-        suspected = {order.locks.key for order in free if order.is_key_suspected}
+                order.note_held(begin_s)
+        suspected = {order.locks.key for order in unlocked if order.is_key_suspected}
         held_keys = await self._holds.keys_among(suspected)
-        return [order for order in free if order.locks.key not in held_keys]
+        free: list[WaitingOrder[Item, Result]] = []
+        for order in unlocked:
+            if order.locks.key in held_keys:
+                order.note_held(begin_s)
+            else:
+                order.note_free()
+                free.append(order)
+        return free
 
     async def _carry_out(self, batch: list[WaitingOrder[Item, Result]]) -> None:
+        begin_s = asyncio.get_running_loop().time()
         for order in batch:
             order.caller.begin()
         items = [order.item for order in batch]
         (results,) = await asyncio.gather(self._perform(items), return_exceptions=True)
         if isinstance(results, HELD):
             for order in batch:
-                order.is_key_suspected = True
+                order.is_key_suspected = order.has_failed = True
+                order.note_held(begin_s)
                 order.together_max = max(1, len(batch) // 2)
         elif isinstance(results, BaseException):
             for order in batch:

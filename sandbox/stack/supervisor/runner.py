@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox.stack.supervisor import launch, listening, logfiles
@@ -25,6 +26,14 @@ _DOUBLED_MAX = 20
 """How often the restart pause can be doubled."""
 TELLING_FAILED_STARTS = 2
 """One failed start may be an accident; from this number on, the failures are reported."""
+
+
+def _pauses_s() -> Iterator[float]:
+    """Yield the pauses between two looks at a starting process, in seconds; they grow."""
+    pause_s = PROBE_FIRST_S
+    while True:
+        yield pause_s
+        pause_s = min(pause_s * 1.3, PROBE_MAX_S)
 
 
 class Runner:
@@ -43,7 +52,8 @@ class Runner:
         self._log_end: list[str] = []
         self._begun = 0.0
         self._is_up = False
-        self._was_up = False
+        self._is_kept = False
+        """Whether it is never given up, because it was ready or has listened."""
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
@@ -150,7 +160,7 @@ class Runner:
                 return self._not_ready(process.pid, within_s)
             ready.result()
             self.ready_after_s = time.monotonic() - begun
-            self.failed_starts, self._is_up, self._was_up = 0, True, True
+            self.failed_starts, self._is_up, self._is_kept = 0, True, True
             await self._set(State.READY)
             return await self._end_of_life(exited)
         finally:
@@ -219,28 +229,32 @@ class Runner:
             await self.spec.after_start()
         if self.spec.listens_within_s is not None:
             await self._listen(pid, self.spec.listens_within_s)
-        pause_s = PROBE_FIRST_S
+        pauses_s = _pauses_s()
         # Another program may listen on the port and would answer the probe.
-        while self._missing_port(pid) or not await self.spec.probe.check():
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 1.3, PROBE_MAX_S)
+        while self._missing_port(pid) or not await self.spec.probe.check():  # noqa: ASYNC110
+            await asyncio.sleep(next(pauses_s))
 
     async def _listen(self, pid: int, within_s: float) -> None:
         """Wait until it listens on its ports, from when on it is never given up. RuntimeError if it
-        does not listen in time: a proxy whose port is taken keeps running without it."""
+        does not listen in time: a proxy whose port is taken keeps running without it.
+
+        A start that fails later is still a failed start, so a process that crashes again and again
+        before it is ready is reported.
+        """
+        pauses_s = _pauses_s()
         try:
             async with asyncio.timeout(within_s):
                 while self._missing_port(pid):  # noqa: ASYNC110 another process
-                    await asyncio.sleep(PROBE_FIRST_S)
+                    await asyncio.sleep(next(pauses_s))
         except TimeoutError as error:
             raise RuntimeError(self._not_ready(pid, within_s)) from error
-        self.failed_starts, self._was_up = 0, True
+        self._is_kept = True
 
     def _restart_delay_s(self) -> float | None:
         """Return the pause before the next start, or None when the process is given up."""
         policy = self.spec.restart
         now = time.monotonic()
-        if not self._was_up and (
+        if not self._is_kept and (
             self.failed_starts >= policy.first_starts_max
             or now - self._begun >= policy.first_start_within_s
         ):

@@ -33,6 +33,24 @@ PAUSE_S = 0.1
 _OUTAGE = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})
 """Errors of the connection. Each partition would have the same error, after the same wait."""
 
+_PASSING = _OUTAGE | {
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
+    KafkaError._WAIT_COORD,
+    KafkaError._WAIT_CACHE,
+}
+"""Errors that Kafka calls retriable, for the requests of this module. The client sets the flag
+`retriable()` only for transactions."""
+
 Answer = TypeVar("Answer")
 
 log = structlog.get_logger()
@@ -183,14 +201,17 @@ class _Reader:
     def _answer(self, ask: Callable[[float], Answer]) -> Answer:
         """Return Kafka's answer; `ask` takes the time of one attempt.
 
-        Raises the error of the last attempt after TIMEOUT_S, or at once when the caller has left.
+        An error that passes is retried. Raises the error of the last attempt after TIMEOUT_S, or at
+        once when the caller has left.
         """
         end = time.monotonic() + TIMEOUT_S
         while True:
             try:
                 return ask(ATTEMPT_S)
             except KafkaException as error:
-                if not _is_outage(error) or time.monotonic() >= end or self._ending.wait(PAUSE_S):
+                if error.args[0].code() not in _PASSING or time.monotonic() >= end:
+                    raise
+                if self._ending.wait(PAUSE_S):
                     raise
 
     def _client(self, group: str) -> Consumer:
@@ -210,9 +231,9 @@ class _Reader:
     def _aged(self, topic: str, number: int, high: int) -> int:
         since = TopicPartition(topic, number, self._before_ms)
         client = self._client(self._own)
-        (younger,) = self._answer(lambda s: client.offsets_for_times([since], timeout=s))
+        younger = self._answer(lambda s: _sound(client.offsets_for_times([since], timeout=s)))
         # Kafka answers with a negative offset when no record is younger.
-        return high if _sound(younger) < 0 else younger.offset
+        return high if younger < 0 else younger
 
     def _committed(self, group: str, place: TopicPartition) -> int:
         """Return the end of a group's committed records; 0 if it has committed nothing.
@@ -221,8 +242,7 @@ class _Reader:
         then starts again at the first record.
         """
         client = self._client(group)
-        (committed,) = self._answer(lambda s: client.committed([place], timeout=s))
-        return max(_sound(committed), 0)
+        return max(self._answer(lambda s: _sound(client.committed([place], timeout=s))), 0)
 
     def _tell_unread(self, group: str, topic: str, number: int, offset: int) -> None:
         for time_ms in self._times_from(TopicPartition(topic, number, offset)):
@@ -250,8 +270,9 @@ class _Reader:
             client.unassign()
 
 
-def _sound(answer: TopicPartition) -> int:
-    """Return the offset of an answer; raise KafkaException for a failure of its partition."""
+def _sound(answers: list[TopicPartition]) -> int:
+    """Return the offset of the one answer; raise KafkaException for a failure of its partition."""
+    (answer,) = answers
     if answer.error is not None:
         raise KafkaException(answer.error)
     return answer.offset

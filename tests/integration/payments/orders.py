@@ -6,6 +6,7 @@ from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.payments import mapping
+from services.payments.attempt import Attempt
 from services.payments.rows import Debit, Lease
 from services.payments.state import DEBIT
 from services.payments.store import Store
@@ -29,10 +30,10 @@ def order_of(holder: Holder) -> InterbankTransferOrder:
 
 
 async def debit(
-    store: Store, order: InterbankTransferOrder, lease: Lease
+    store: Store, order: InterbankTransferOrder, lease: Lease, attempt: Attempt | None = None
 ) -> tuple[Transfer, Debit]:
     """Debit an order as its handler does; return the new transfer and the outcome."""
     transfer_id = new_id(shard_of(order.account_id))
     transfer = debited(order, transfer_id, fraud_review=False, now=utc_now())
     event = mapping.event_out(transfer, DEBIT.event_type, new_id())
-    return transfer, await store.debit(order, transfer, event, lease)
+    return transfer, await store.debit(order, transfer, event, lease, attempt)

@@ -73,13 +73,15 @@ async def locker(postgres: PostgresStore) -> AsyncGenerator[asyncpg.Connection]:
     await locker.close()
 
 
-async def _outcome_of(store: Store, order: InterbankTransferOrder) -> str:
-    _, made = await debit(store, order, Lease("test/0", utc_now()))
+async def _outcome_of(
+    store: Store, order: InterbankTransferOrder, attempt: Attempt | None = None
+) -> str:
+    _, made = await debit(store, order, Lease("test/0", utc_now()), attempt)
     return made.outcome
 
 
-async def _outcome(store: Store, holder: Holder) -> str:
-    return await _outcome_of(store, order_of(holder))
+async def _outcome(store: Store, holder: Holder, attempt: Attempt | None = None) -> str:
+    return await _outcome_of(store, order_of(holder), attempt)
 
 
 async def _until_waiting(noting: Noting, orders: int) -> None:
@@ -210,3 +212,45 @@ async def test_orders_whose_lock_no_look_finds_are_refused_when_their_patience_e
         ends = await asyncio.gather(*debits, return_exceptions=True)
     assert [type(end) for end in ends] == [AccountBusy] * 12
     assert noting.batches <= 1 + held_orders.PATIENCE_S / 0.25 + 1
+
+
+async def test_orders_that_only_wait_for_their_turn_are_not_busy(
+    noting: Noting, bank: LedgerBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a slow database, most orders were refused although no session held their rows."""
+    monkeypatch.setattr(held_orders, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(held_orders, "ROUND_S_MAX", 0.0)
+    monkeypatch.setattr(noting._held, "remembers", lambda _: True)
+    monkeypatch.setattr(noting._held, "_items_max", 2)
+    holder = await bank.open_holder(8_00)
+    paid = [asyncio.create_task(_outcome(noting, holder)) for _ in range(8)]
+    await asyncio.sleep(0)
+    assert noting._held.waiting == len(paid)
+    paid[-1].cancel()
+    ends = await asyncio.gather(*paid, return_exceptions=True)
+    assert ends[:-1] == ["DEBITED"] * 7
+    assert isinstance(ends[-1], asyncio.CancelledError)
+    assert noting.batches == 4
+    assert noting._held.waiting == 0
+    assert noting.alone == []
+    assert await bank.held(holder.account_id) == (1_00, 8)
+
+
+async def test_an_order_whose_caller_gives_up_before_its_turn_leaves_the_queue(
+    noting: Noting, bank: LedgerBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its caller's deadline bounds its wait, so nothing of it may stay in memory."""
+    monkeypatch.setattr(held_orders, "ROUND_S_MAX", 0.0)
+    monkeypatch.setattr(noting._held, "_items_max", 1)
+    monkeypatch.setattr(noting._held, "remembers", lambda _: True)
+    holder = await bank.open_holder(3_00)
+    attempts = [Attempt() for _ in range(3)]
+    paid = [asyncio.create_task(_outcome(noting, holder, attempt)) for attempt in attempts]
+    await asyncio.sleep(0)
+    assert noting._held.waiting == len(paid)
+    assert attempts[-1].abandon()
+    ends = await asyncio.gather(*paid, return_exceptions=True)
+    assert ends[:-1] == ["DEBITED"] * 2
+    assert isinstance(ends[-1], asyncio.CancelledError)
+    assert noting._held.waiting == 0
+    assert await bank.held(holder.account_id) == (1_00, 3)

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,10 +22,11 @@ from sandbox.stack.parts.mesh import Mesh
 from sandbox.stack.parts.partners import Partners
 from sandbox.stack.ports import Ports
 from sandbox.stack.supervisor import listening
-from sandbox.stack.supervisor.nodes import RestartPolicy, State
-from sandbox.stack.supervisor.runner import Runner
+from sandbox.stack.supervisor.nodes import Layer, ProcessSpec, RestartPolicy, State
+from sandbox.stack.supervisor.probes import HttpProbe
+from sandbox.stack.supervisor.runner import PROBE_MAX_S, Runner
 from tests.rigs.host_speed import waited_out_s
-from tests.rigs.mesh.proxies import Rig
+from tests.rigs.mesh.proxies import Rig, free_port
 
 OPEN_FILES = 400
 
@@ -111,7 +113,7 @@ async def test_a_gateway_that_crashes_while_it_waits_for_keys_is_started_again(m
     try:
 
         async def has_listened() -> bool:
-            return runner._was_up
+            return runner._is_kept
 
         await until(has_listened, 20, "the gateway listens")
         killed = runner.kill(signal.SIGKILL)
@@ -123,6 +125,79 @@ async def test_a_gateway_that_crashes_while_it_waits_for_keys_is_started_again(m
         await until(another, 20, "another gateway listens")
     finally:
         await runner.stop()
+
+
+async def test_a_gateway_that_crashes_before_it_is_ready_is_reported(
+    mesh: Mesh,
+) -> None:
+    """Regression: listening reset the count of failed starts, so `up` waited without a reason."""
+    spec = mesh.gateway()
+    (port,) = spec.ports
+    code = (
+        "import pathlib, socket, sys, time\n"
+        f"server = socket.create_server(('127.0.0.1', {port}))\n"
+        "while not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)\n"
+        "sys.exit('error: no such listener')"
+    )
+    has_listened = mesh.home.run / "has-listened"
+
+    class Crashing(Runner):
+        async def _listen(self, pid: int, within_s: float) -> None:
+            await super()._listen(pid, within_s)
+            has_listened.touch()
+
+        async def _run_once(self) -> str:
+            has_listened.unlink(missing_ok=True)
+            return await super()._run_once()
+
+    spec = replace(
+        spec,
+        command=(sys.executable, "-c", code, str(has_listened)),
+        restart=RestartPolicy(first_starts_max=1, delay_first_s=0.01, delay_max_s=0.01),
+    )
+    runner = Crashing(spec, mesh.home.logs / "crashing.log")
+    await runner.start()
+    try:
+
+        async def is_reported() -> bool:
+            assert runner.state is not State.FAILED
+            assert runner.restarts < 20, "crashes are not reported"
+            return "exited with 1 before it was ready, failed starts: 2" in runner.trouble()
+
+        await until(is_reported, 20, "the second crash is reported")
+        assert "error: no such listener" in runner.trouble()
+    finally:
+        await runner.stop()
+
+
+async def test_the_longer_a_process_does_not_listen_the_rarer_is_the_next_look(
+    tmp_path: Path,
+) -> None:
+    """Each look reads the process's open files, and the supervisor does nothing else meanwhile."""
+
+    class Counting(Runner):
+        looks = 0
+
+        def _missing_port(self, pid: int) -> str:
+            self.looks += 1
+            return super()._missing_port(pid)
+
+    within_s = waited_out_s(0.5)
+    spec = ProcessSpec(
+        name="mute",
+        layer=Layer.GATEWAY,
+        command=(sys.executable, "-c", "import time; time.sleep(3600)"),
+        probe=HttpProbe("http://mute/ready", unix_socket=str(tmp_path / "absent.sock")),
+        ports=(free_port(),),
+        listens_within_s=within_s,
+        restart=RestartPolicy(first_starts_max=1),
+    )
+    runner = Counting(spec, tmp_path / "mute.log")
+    await runner.start()
+    assert not await runner.wait_ready()
+    assert "it does not listen on port" in runner.trouble()
+    # The pauses grow to their longest in nine looks; without growth there were thirty in a second.
+    assert 3 <= runner.looks <= 10 + within_s / PROBE_MAX_S
 
 
 async def test_a_flood_of_connections_leaves_the_gateway_open_files(

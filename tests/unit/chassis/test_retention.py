@@ -2,14 +2,17 @@
 outage of Kafka ends the round."""
 
 import asyncio
+import threading
 from datetime import timedelta
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from ops.waiting import scaled_s
 from services.chassis.kafka import Trimmer, retention
 from services.chassis.kafka.retention import Reach
 from services.contracts.topics import Topic
+from services.kernel.clock import utc_now
 
 
 @pytest.mark.parametrize(
@@ -63,3 +66,36 @@ def test_a_thread_whose_caller_was_cancelled_stops_asking(
             await trimming
 
     asyncio.run(begin_and_cancel())
+
+
+def _answered(code: int, failures: int) -> tuple[str, int]:
+    """Return the answer after some failed attempts, or the error's name, and the attempts."""
+    attempts = 0
+
+    def ask(_: float) -> str:
+        nonlocal attempts
+        attempts += 1
+        if attempts <= failures:
+            raise KafkaException(KafkaError(code))
+        return "answer"
+
+    reader = retention._Reader(NOBODY, utc_now(), threading.Event())
+    try:
+        return reader._answer(ask), attempts
+    except KafkaException as error:
+        return error.args[0].name(), attempts
+
+
+@pytest.mark.parametrize("code", [KafkaError.NOT_COORDINATOR, KafkaError.LEADER_NOT_AVAILABLE])
+def test_an_error_that_kafka_expects_to_pass_is_retried(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """At a broker's first start, the group's coordinator moved, and every partition waited for the
+    next round. The flag `retriable()` of such an error is False."""
+    monkeypatch.setattr(retention, "PAUSE_S", 0.0)
+    assert _answered(code, failures=2) == ("answer", 3)
+
+
+def test_an_error_that_does_not_pass_is_not_retried() -> None:
+    refused = KafkaError.GROUP_AUTHORIZATION_FAILED
+    assert _answered(refused, failures=1) == ("GROUP_AUTHORIZATION_FAILED", 1)

@@ -72,3 +72,60 @@ def test_an_error_that_nothing_catches_is_in_the_log_without_the_row() -> None:
         assert line["service.name"] == "payments"
     for private in ("Bo Rivera", "second line"):
         assert private not in ended.stdout
+
+
+LIBRARY = """
+import asyncio, functools, logging
+from types import SimpleNamespace
+from services.chassis import grpc_server
+
+class Worker:
+    def __repr__(self):
+        return "Bo Rivera"
+
+    def __call__(self):
+        raise ValueError("in a callback")
+
+def fail(memo):
+    raise ValueError("in a callback")
+
+async def main(settings, stop):
+    library = logging.getLogger("some.library")
+    library.setLevel(logging.DEBUG)
+    library.warning("a %s and %s", "Bo Rivera")
+    library.log(35, "its own level")
+    library.log(5, "below every level")
+    library.warning("a name %s", "\\udcff")
+    loop = asyncio.get_running_loop()
+    for callback in (functools.partial(fail, "Bo Rivera"), Worker()):
+        loop.call_soon(callback)
+    loop.call_soon(fail, "Bo Rivera")
+    await asyncio.sleep(0.01)
+    raise ValueError("at the end \\udcff")
+
+grpc_server.run(SimpleNamespace(service="payments", slot="1", log_level="INFO"), main)
+"""
+
+
+def test_a_line_that_cannot_be_logged_disturbs_no_library_and_shows_no_arguments() -> None:
+    """A malformed line raised into the library, and a callback's arguments were in the log."""
+    ended = subprocess.run(
+        [sys.executable, "-c", LIBRARY],
+        cwd=REPO,
+        env={"PYTHONPATH": f"{REPO}:{REPO / 'gen'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (1, "")
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    told = [(line["message"], line["log.level"], line["detail"]) for line in lines]
+    assert told == [
+        ("library.line_failed", "warn", "TypeError"),
+        ("library.line", "warn", "its own level"),
+        ("library.line", "warn", "a name \udcff"),
+        *[("event_loop.error", "error", "Exception in callback")] * 3,
+        ("process.failed", "error", "ValueError: at the end \udcff"),
+    ]
+    assert all("ValueError: in a callback" in line["exception"] for line in lines[3:6])
+    assert "Bo Rivera" not in ended.stdout

@@ -59,8 +59,29 @@ def test_an_order_whose_patience_ends_during_an_earlier_batch_is_in_no_later_one
     """A round of failing batches kept such orders waiting for up to three times `PATIENCE_S`."""
     now_s = 0.0
     orders = [_order(item, 1) for item in range(4)]
-    orders[3].since_s = 0.1
+    for order in orders:
+        order.note_held(0.1 if order.item == 3 else 0.0)
     made = batches(orders, lambda: now_s)
     assert [order.item for order in next(made)] == [0]
     now_s = PATIENCE_S
     assert [[order.item for order in batch] for batch in made] == [[3]]
+
+
+def test_an_order_that_waits_only_for_its_turn_is_in_a_batch_however_long_it_waited() -> None:
+    """In a slow database such orders were refused as busy, although no row was held from them."""
+    late_s = PATIENCE_S * 100
+    queued, was_held, failed, held = (_order(item, 4) for item in range(4))
+    for order in (was_held, failed, held):
+        order.note_held(0.0)
+    failed.has_failed = True
+    for order in (queued, was_held, failed):
+        order.note_free()
+    assert list(batches([queued, was_held, failed, held], lambda: late_s)) == [[queued, was_held]]
+
+
+def test_the_wait_for_a_held_row_begins_when_the_row_is_first_found_held() -> None:
+    order = _order(0, 4)
+    order.note_held(5.0)
+    order.note_held(5.5)
+    assert order.is_patient(5.0 + PATIENCE_S / 2)
+    assert not order.is_patient(5.0 + PATIENCE_S)
