@@ -43,7 +43,7 @@ def _to_ecs(_logger: object, method: str, event: structlog.typing.EventDict) -> 
     try:
         return orjson.dumps(line, default=_text).decode()
     except orjson.JSONEncodeError:
-        # A text with half of a surrogate pair, which is not UTF-8. This one escapes it.
+        # A text has half of a surrogate pair, which UTF-8 cannot encode. `json.dumps` escapes it.
         return json.dumps(line, default=_text)
 
 

@@ -68,8 +68,12 @@ async def open_partners(
     settings: PaymentsSettings, ach_key: str, fraud_token: str
 ) -> AsyncGenerator[tuple[AchClient, FraudClient]]:
     """Open the clients of the partners, each with separate connections."""
-    async with partner_session(settings) as ach, partner_session(settings) as fraud:
-        yield AchClient(ach, ach_key), FraudClient(fraud, fraud_token)
+    async with (
+        partner_session(settings) as ach,
+        partner_session(settings) as directory,
+        partner_session(settings) as fraud,
+    ):
+        yield AchClient(ach, directory, ach_key), FraudClient(fraud, fraud_token)
 
 
 async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:

@@ -33,7 +33,7 @@ from services.payments.transfer import Fact, Transfer, after
 
 LEASE_S = 45
 """Longer than one question to the clearing house takes (http_client.TOTAL_S). Before each further
-question of a row, the driver renews the lease."""
+question in the same run, the driver renews the lease."""
 _LEASE = timedelta(seconds=LEASE_S)
 
 STEPS_MAX = 4

@@ -82,7 +82,8 @@ class Payments:
     def _dependencies(self, process: Process, number: int) -> Dependencies:
         context, settings = self._context, _settings()
         store = Store(cast(Any, Pool(context, self._schema, process)))
-        ach = AchClient(cast(Any, self._network.session(process)), API_KEY)
+        session = cast(Any, self._network.session(process))
+        ach = AchClient(session, session, API_KEY)
         return Dependencies(
             settings=settings,
             store=store,

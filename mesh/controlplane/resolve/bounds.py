@@ -116,7 +116,10 @@ def breaker_faults(
     if found.consecutive_5xx_errors == 0 and (partner or not split or unlimited):
         of, instead = "a partner's breaker", ""
         if not partner:
-            of, instead = "the breaker", ", or have failures to connect counted separately"
+            of, instead = (
+                "the breaker",
+                ", or set splitExternalLocalOriginErrors and consecutiveLocalOriginFailures",
+            )
         problem = f"consecutive5xxErrors 0 would keep {of} closed; set at least 1{instead}"
         yield resource.fault((*at, "consecutive5xxErrors"), problem)
     if partner and found.max_ejection_percent < _ALL_PERCENT:

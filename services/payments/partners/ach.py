@@ -57,10 +57,16 @@ def key_of(transfer: Transfer) -> str:
 
 
 class AchClient:
-    """Submits, queries and recalls transfers; looks up banks in the network's directory."""
+    """Submits, queries and recalls transfers; looks up banks in the network's directory.
 
-    def __init__(self, session: aiohttp.ClientSession, api_key: str) -> None:
+    The directory has its own connections: look-ups that hang delay no submission.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, directory: aiohttp.ClientSession, api_key: str
+    ) -> None:
         self._session = session
+        self._directory = directory
         self._headers = {"X-Api-Key": api_key, "Content-Type": "application/json"}
         self._participants: dict[str, float] = {}
 
@@ -106,7 +112,7 @@ class AchClient:
         try:
             async with asyncio.timeout(DIRECTORY_WITHIN_S):
                 url = f"{DIRECTORY}/ach/participants/{routing_number}"
-                status, _ = await self._call("directory", "GET", url)
+                status, _ = await self._call("directory", "GET", url, session=self._directory)
         except TimeoutError:
             log.warning("ach.directory_silent")
             return True
@@ -123,10 +129,11 @@ class AchClient:
         url: str,
         body: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
+        session: aiohttp.ClientSession | None = None,
     ) -> tuple[int, dict[str, Any]]:
         """Return status and JSON; status 0 without a complete and readable answer."""
         try:
-            async with self._session.request(
+            async with (session or self._session).request(
                 method,
                 url,
                 data=orjson.dumps(body) if body is not None else None,

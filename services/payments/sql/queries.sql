@@ -148,10 +148,10 @@ WHERE shard = $1 AND transfer_id = $2 AND (accepted_response IS NOT NULL OR stat
 RETURNING accepted_response;
 
 -- name: claim_due
--- Claims pending transfers whose lease has expired, or expires so late that it comes from a worker
--- with a wrong clock. The later of the worker's clock and the database's decides whether it is too
--- late. A worker whose clock is far ahead of the database's takes only what has expired by the
--- latter; otherwise it and the other workers would take each transfer from each other.
+-- Claims pending transfers whose lease has expired, or ends so late that it comes from a worker
+-- with a wrong clock. The later of the worker's clock and the database's decides whether it ends too
+-- late. A worker whose clock is far ahead takes only leases that have expired by the database's
+-- clock; otherwise workers would keep claiming each other's transfers.
 WITH due AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer

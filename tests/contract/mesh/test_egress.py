@@ -82,7 +82,7 @@ async def test_a_directory_that_fails_leaves_the_breaker_of_submissions_closed(m
     async with aiohttp.ClientSession(
         connector=aiohttp.UnixConnector(str(mesh.rig.socket_out("payments")))
     ) as session:
-        client = AchClient(session, "key")
+        client = AchClient(session, session, "key")
         assert all([await client.takes_part("021000021") for _ in range(LOOK_UPS)])
     assert set(mesh.ach.hosts) == {ACH}
     mesh.ach.told()

@@ -87,4 +87,4 @@ async def test_a_client_takes_a_long_or_compressed_answer_for_none(
     body = b'{"state":"CANCELLED"' + b" " * ANSWER_BYTES_MAX + b"}"
     partner.body = gzip.compress(body) if coding else body
     partner.headers = {"Content-Encoding": coding} if coding else {}
-    assert (await AchClient(session, "key").query(transfer())).outcome is Outcome.NO_ANSWER
+    assert (await AchClient(session, session, "key").query(transfer())).outcome is Outcome.NO_ANSWER

@@ -40,19 +40,19 @@ class _Partners:
 
 
 async def _ach(session: aiohttp.ClientSession, _: Path) -> None:
-    await AchClient(session, "key").submit(transfer())
+    await AchClient(session, session, "key").submit(transfer())
 
 
 async def _query(session: aiohttp.ClientSession, _: Path) -> None:
-    await AchClient(session, "key").query(transfer())
+    await AchClient(session, session, "key").query(transfer())
 
 
 async def _recall(session: aiohttp.ClientSession, _: Path) -> None:
-    await AchClient(session, "key").recall(transfer())
+    await AchClient(session, session, "key").recall(transfer())
 
 
 async def _directory(session: aiohttp.ClientSession, _: Path) -> None:
-    await AchClient(session, "key").takes_part("021000021")
+    await AchClient(session, session, "key").takes_part("021000021")
 
 
 async def _fraud(session: aiohttp.ClientSession, _: Path) -> None:

@@ -31,4 +31,4 @@ async def unreachable(tmp_path: Path) -> AsyncGenerator[AchClient]:
     """A client of the clearing house; nothing listens on its socket."""
     connector = aiohttp.UnixConnector(path=str(tmp_path / "house"))
     async with aiohttp.ClientSession(connector=connector) as session:
-        yield AchClient(session, "key")
+        yield AchClient(session, session, "key")

@@ -44,7 +44,7 @@ async def client(tmp_path: Path) -> AsyncGenerator[AchClient]:
         outside.serving(tmp_path, routes),
         partner_session(outside.settings_of(tmp_path)) as session,
     ):
-        yield AchClient(session, "expired")
+        yield AchClient(session, session, "expired")
         house.ends.set()
 
 

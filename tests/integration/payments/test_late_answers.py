@@ -102,7 +102,7 @@ async def deps(postgres: PostgresStore, tmp_path: Path) -> AsyncGenerator[Depend
     store = _OvertakenStore(pool)
     connector = aiohttp.UnixConnector(path=str(tmp_path / "nobody"))
     async with aiohttp.ClientSession(connector=connector) as session:
-        ach = AchClient(session, "key")
+        ach = AchClient(session, session, "key")
         store.driver = _Overtaken(store, ach, "test/0")
         yield Dependencies(
             settings=_settings(answer_wait_s=0.0),

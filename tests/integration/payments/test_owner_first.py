@@ -63,7 +63,7 @@ async def deps(postgres: PostgresStore) -> AsyncGenerator[Dependencies]:
     pool = await postgres.pool("bp_payments")
     store = _Reads(pool)
     async with aiohttp.ClientSession() as session:
-        ach = AchClient(session, "key")
+        ach = AchClient(session, session, "key")
         yield Dependencies(
             settings=PaymentsSettings(service="payments", **NOWHERE),
             store=store,

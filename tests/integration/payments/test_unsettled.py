@@ -26,7 +26,7 @@ ROWS_MAX = 3
 async def driver(store: Store) -> AsyncGenerator[Driver]:
     """A driver that only saves steps."""
     async with aiohttp.ClientSession() as session:
-        yield Driver(store, AchClient(session, "key"), "test/0", WAIT_S)
+        yield Driver(store, AchClient(session, session, "key"), "test/0", WAIT_S)
 
 
 async def _submitted(store: Store, driver: Driver, holder: Holder) -> Transfer:

@@ -45,7 +45,7 @@ async def hanging(tmp_path: Path) -> AsyncGenerator[AchClient]:
         outside.serving(tmp_path, {outside.EVERY_PATH: hang}),
         partner_session(outside.settings_of(tmp_path)) as session,
     ):
-        yield AchClient(session, "key")
+        yield AchClient(session, session, "key")
         ends.set()
 
 

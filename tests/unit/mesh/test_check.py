@@ -86,7 +86,7 @@ UNREAD = [
         [
             f"services.yaml:17: {OUTLIERS}.consecutiveLocalOriginFailures has no effect; remove it",
             "services.yaml:18: consecutive5xxErrors 0 would keep the breaker closed; set at least"
-            " 1, or have failures to connect counted separately",
+            " 1, or set splitExternalLocalOriginErrors and consecutiveLocalOriginFailures",
         ],
     ),
     (

@@ -170,8 +170,8 @@ def test_a_senseless_value_is_refused_at_its_line(
 
 
 CLOSED = (
-    "consecutive5xxErrors 0 would keep the breaker closed; set at least 1, or have failures to"
-    " connect counted separately"
+    "consecutive5xxErrors 0 would keep the breaker closed; set at least 1, or set"
+    " splitExternalLocalOriginErrors and consecutiveLocalOriginFailures"
 )
 UNTIMED = "without it Envoy ends a call after 15s, and Istio never ends it"
 SEVERAL = [
