@@ -2,8 +2,8 @@
 
 A waiting call also has one of the process's places for calls (boundary.CallLimit). Without a limit
 of their own, a few customers whose calls wait would take all these places, and the calls of all
-other customers would be refused. A call without a place to wait is answered as if its wait had
-ended.
+other customers would be refused. The handler answers a call
+without a place to wait at once.
 """
 
 import uuid

@@ -4,8 +4,9 @@ Each round finds the rows that are held. Orders that need none of these rows are
 batches; the others wait for the next round. So a held row delays only its own orders, and a stall
 of the database does not turn one statement for many orders into many statements.
 
-An order is refused as busy only if a row was held from it: a slow database makes orders wait for
-their turn, and their callers' deadlines bound this wait.
+An order is refused as busy only if a row was held from it, a batch with it met a lock that no round
+found, or WAITING_MAX orders wait already. In a slow database orders wait for their turn, at most
+until their callers' deadlines.
 """
 
 import asyncio

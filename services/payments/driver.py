@@ -23,7 +23,7 @@ from services.ledger.refusals import LedgerRefusal
 from services.payments import mapping, saga
 from services.payments.attempt import Attempt
 from services.payments.partners.ach import AchClient
-from services.payments.rows import KeptLeases, Lease
+from services.payments.rows import KeptLeases, Lease, StoredTransfer
 from services.payments.saga import Answer, Step
 from services.payments.settings import RETURN_WAIT_S, SETTLEMENT_WAIT_S
 from services.payments.state import PENDING, Event, State
@@ -168,7 +168,11 @@ class Driver:
             fact = await self._next_fact(transfer)
             if fact is None:
                 await self.postpone(transfer, saga.retry_after_s(transfer))
-                break
+                moved = await self._moved_meanwhile(transfer)
+                if moved is None:
+                    break
+                transfer, response = moved.transfer, moved.accepted_response
+                continue
             asked_in = transfer.state
             try:
                 transfer, response = await self.save(transfer, fact)
@@ -182,6 +186,20 @@ class Driver:
                 break
         return Driven(transfer, response)
 
+    async def _moved_meanwhile(self, transfer: Transfer) -> StoredTransfer | None:
+        """Return the transfer if it has moved since it was read, and this worker may drive it.
+
+        This worker's other calls move it too, such as its customer's cancellation, and rely on the
+        running task.
+        """
+        stored = await self._store.transfer(transfer.transfer_id)
+        if stored is None or stored.transfer.version == transfer.version:
+            return None
+        if stored.transfer.state in PENDING:
+            renewed = await self._store.renew_lease(stored.transfer, self.lease())
+            return stored if renewed else None
+        return stored
+
     async def _next_fact(self, transfer: Transfer) -> Fact | None:
         """Ask until an answer is a fact; None: ask again later.
 
@@ -189,7 +207,8 @@ class Driver:
         """
         step, refusal = saga.FIRST_STEP[transfer.state], ""
         for number in range(STEPS_MAX):
-            # The first question follows a debit, a saved step or a claim, which begin a lease.
+            # The first question usually follows a debit, a saved step or a claim, which begin a
+            # lease. After a replay or a second cancellation another worker may have the lease.
             if number > 0 and not await self._store.renew_lease(transfer, self.lease()):
                 log.info("saga.lease_lost", transfer_id=str(transfer.transfer_id), next=step.name)
                 return None

@@ -215,8 +215,9 @@ async def _keep_answer(deps: Dependencies, transfer: Transfer) -> bytes:
 async def _replay(deps: Dependencies, customer_id: uuid.UUID, transfer_id: uuid.UUID) -> bytes:
     """Return the first answer; wait for it while the first request is in flight.
 
-    If the wait ends first, the answer is the transfer in its current state. Then this worker drives
-    the transfer too, because the worker that began it may have stopped. If too many calls wait
+    If the wait ends first, the answer is the transfer in its current state. Then this worker asks
+    the clearing house once too, because the worker that began it may have stopped; it asks further
+    only with the transfer's lease. If too many calls wait
     already, this one raises RequestInProgress: the first answer is up to the first request, which
     may still wait.
     """

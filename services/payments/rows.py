@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
 from services.ledger import refusals as ledger_refusals
-from services.payments.state import State
+from services.payments.state import State, Transition
 from services.payments.transfer import (
     Beneficiary,
     Decline,
@@ -233,6 +233,37 @@ def plain_step(
         response=response,
     )
     return LeasedStep(step, lease.owner)
+
+
+def step_values(
+    moved: Transfer,
+    transition: Transition,
+    event: EventOut,
+    lease: Lease,
+    response: bytes | None,
+    notice_id: str | None,
+) -> tuple[object, ...]:
+    """Return the arguments of `advance` for a step of any kind."""
+    return (
+        moved.transfer_id,
+        moved.version - 1,
+        moved.state.value,
+        moved.trace_number or None,
+        moved.failure_reason or None,
+        moved.return_code or None,
+        moved.update_time,
+        lease.until,
+        transition.posting.name if transition.posting else None,
+        new_id(shard_of(moved.transfer_id)),
+        event.event_id,
+        event.event_type,
+        event.payload,
+        transition.frees_key,
+        response,
+        notice_id,
+        moved.cancel_requester.value if moved.cancel_requester else None,
+        lease.owner,
+    )
 
 
 def stored_transfer(row: Any) -> StoredTransfer:

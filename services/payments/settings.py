@@ -36,7 +36,8 @@ class PaymentsSettings(ServiceSettings):
     """How long a caller waits for the clearing house before it gets the current state."""
     waits_per_customer_max: int = Field(default=100, ge=1)
     """As many as the gateway admits in one burst of a customer's orders. A call beyond it gets the
-    transfer's current state without a wait."""
+    transfer's current state without a wait, or REQUEST_IN_PROGRESS if it repeats a request that is
+    still being answered."""
     return_wait_s: float = RETURN_WAIT_S
     """How long after settlement payments asks the clearing house whether a transfer was returned.
     A bank has two banking days for a return; the rest allows for weekends, holidays and the

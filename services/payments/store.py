@@ -13,7 +13,7 @@ from services.chassis.lone_calls import LoneCalls
 from services.chassis.postgres import load_queries
 from services.chassis.unreachable import UNREACHABLE
 from services.kernel.errors import AccountBusy
-from services.kernel.ids import new_id, shard_of
+from services.kernel.ids import shard_of
 from services.kernel.time_range import TimeRange
 from services.ledger import refusals as ledger_refusals
 from services.ledger.held_orders import HELD, HeldOrders
@@ -36,9 +36,10 @@ from services.payments.rows import (
     outcome_of_debit,
     plain_step,
     return_check,
+    step_values,
     stored_transfer,
 )
-from services.payments.state import State, Transition
+from services.payments.state import Posting, State, Transition
 from services.payments.traces import TraceStore
 from services.payments.transfer import (
     EventOut,
@@ -57,8 +58,8 @@ KEYS_MAX = 1_000
 _FIRST, _LAST = uuid.UUID(int=0), uuid.UUID(int=(1 << 128) - 1)
 
 ALONE_MAX = 2
-"""The largest number of debits that are retried alone at once, each on a connection of its own. The
-others wait for a place, so that a locked account does not take every connection."""
+"""The largest number of debits that are retried alone at once, and of refunds, each on a connection
+of its own. The others wait for a place, so that a locked account does not take every connection."""
 
 OUTCOME_UNKNOWN = (
     asyncpg.PostgresConnectionError,
@@ -87,6 +88,7 @@ class Store:
         holds = Holds(pool, self._sql.held_keys)
         self._held = HeldOrders(holds, self._debit_each, _locks_of, limits.items_max)
         self._alone = LoneCalls(ALONE_MAX)
+        self._refunds = LoneCalls(ALONE_MAX)
         self.traces = TraceStore(pool, self._sql)
         self.declines = DeclineStore(pool, self._sql, limits)
         self.notices = NoticeStore(pool, self._sql)
@@ -169,9 +171,8 @@ class Store:
         plain = transition.posting is None and not transition.frees_key and notice_id is None
         # A plain step into CANCELLING is a request of the customer.
         if plain and moved.cancel_requester is not Requester.BANK:
-            step = plain_step(moved, event, lease, response)
             try:
-                saved = await self._steps.submit(step)
+                saved = await self._steps.submit(plain_step(moved, event, lease, response))
             except asyncpg.PostgresError as error:
                 if isinstance(error, UNREACHABLE) and not isinstance(error, HELD):
                     # No step is at fault; the driver continues when the database is back.
@@ -181,26 +182,12 @@ class Store:
                 saved = None
             if saved is not None:
                 return saved
-        return await self._advance_alone(
-            moved.transfer_id,
-            moved.version - 1,
-            moved.state.value,
-            moved.trace_number or None,
-            moved.failure_reason or None,
-            moved.return_code or None,
-            moved.update_time,
-            lease.until,
-            transition.posting.name if transition.posting else None,
-            new_id(shard_of(moved.transfer_id)),
-            event.event_id,
-            event.event_type,
-            event.payload,
-            transition.frees_key,
-            response,
-            notice_id,
-            moved.cancel_requester.value if moved.cancel_requester else None,
-            lease.owner,
-        )
+        step = step_values(moved, transition, event, lease, response, notice_id)
+        if transition.posting in {None, Posting.SETTLE}:
+            return await self._advance_alone(*step)
+        # Notices about one locked account, however many, wait on one connection.
+        async with self._refunds.turn(moved.account_id):
+            return await self._advance_alone(*step)
 
     async def _advance_alone(self, *step: object) -> Step:
         try:

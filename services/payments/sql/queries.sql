@@ -149,9 +149,9 @@ RETURNING accepted_response;
 
 -- name: claim_due
 -- Claims pending transfers whose lease has expired, or ends so late that it comes from a worker
--- with a wrong clock. The later of the worker's clock and the database's decides whether it ends too
--- late. A worker whose clock is far ahead takes only leases that have expired by the database's
--- clock; otherwise workers would keep claiming each other's transfers.
+-- with a wrong clock. The later of the worker's clock and the database's decides about that. A
+-- worker whose clock is far ahead takes only leases that have expired by the database's clock;
+-- otherwise workers would keep claiming each other's transfers.
 WITH due AS (
     SELECT shard, transfer_id
     FROM payments.interbank_transfer

@@ -66,9 +66,10 @@ class _Bank:
 
     async def both(self, *facts: Event) -> tuple[Transfer, Transfer]:
         """Return a transfer of each customer after some events."""
-        return await self._moved(self.held, facts), await self._moved(self.free, facts)
+        return await self.moved(self.held, facts), await self.moved(self.free, facts)
 
-    async def _moved(self, holder: Holder, facts: tuple[Event, ...]) -> Transfer:
+    async def moved(self, holder: Holder, facts: tuple[Event, ...]) -> Transfer:
+        """Return a customer's transfer after some events."""
         transfer, _ = await debit(self.store, order_of(holder), self.driver.lease())
         trace = str(transfer.transfer_id.int)[-15:]
         for event in facts:
@@ -204,6 +205,27 @@ async def test_a_notice_of_a_held_account_is_refused_as_busy_and_kept(payments: 
     assert (await payments.states(transfers))[0] is State.RETURNED
 
 
+async def test_many_notices_of_a_held_account_wait_on_one_connection(payments: _Bank) -> None:
+    """Previously each waited on a connection of its own, and orders of others had none."""
+    made = [await payments.moved(payments.held, (Event.ACCEPTED,)) for _ in range(4)]
+    watching = await payments.bank.superuser("bp_write")
+    waiting: list[int] = []
+
+    async def receive() -> None:
+        received = asyncio.gather(
+            *(notices.take_in_notice(payments.deps, _returned(one)) for one in made * 2),
+            return_exceptions=True,
+        )
+        while not received.done():
+            waiting.append(await watching.fetchval(WAITING))
+            await asyncio.sleep(0.01)
+        assert [type(error) for error in await received] == [AccountBusy] * 8
+
+    await payments.while_held(receive)
+    assert max(waiting) == 1
+
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 OVERDUE = """UPDATE payments.interbank_transfer SET lease_until = now() - interval '1 s'
     WHERE transfer_id = ANY ($1)"""
 IN_REVIEW = """WITH flagged AS (

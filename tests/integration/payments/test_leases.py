@@ -1,5 +1,6 @@
 """The worker that asks the clearing house about a transfer has the transfer's lease."""
 
+import asyncio
 import uuid
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -55,6 +56,22 @@ class _House:
         return Answer(Outcome.RECALLED)
 
     submit = None
+
+
+class _Slow(_House):
+    """A clearing house that answers the first query only when it is told to."""
+
+    def __init__(self, bank: LedgerBank, answer: Answer) -> None:
+        super().__init__(bank)
+        self._answer = answer
+        self.is_asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def query(self, transfer: Transfer) -> Answer:
+        """Give the answer of the test."""
+        await self._note("query", transfer)
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return self._answer
 
 
 async def lease_of(bank: LedgerBank, transfer: Transfer) -> tuple[str, datetime]:
@@ -151,3 +168,21 @@ async def test_a_step_of_the_previous_version_keeps_the_owner_of_the_lease(
     assert await pool.fetchval(sql, *args)
     await pool.close()
     assert await lease_of(bank, made) == (slot, step.lease_until)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.NOT_FOUND, Outcome.NO_ANSWER])
+async def test_a_worker_that_asks_about_a_transfer_continues_with_its_cancellation(
+    store: Store, bank: LedgerBank, slot: str, outcome: Outcome
+) -> None:
+    """Previously its task ended after the question, and the transfer waited for the lease."""
+    house = _Slow(bank, Answer(outcome))
+    driver = driver_of(store, house, slot)
+    unknown, _ = await driver.save(await debited(store, bank, driver), Fact(Event.TIMED_OUT))
+    driver.start(unknown)
+    await house.is_asked.wait()
+    asked = Fact(Event.CANCEL_ASKED, requester=Requester.CUSTOMER)
+    cancelling, _ = await driver.save(unknown, asked)
+    running = driver.start(cancelling)
+    house.may_answer.set()
+    assert (await running).transfer.state is State.CANCELLED
+    assert house.asked == ["query", "recall"]
