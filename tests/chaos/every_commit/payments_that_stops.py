@@ -185,7 +185,7 @@ class ToldClient(ach.AchClient):
     """A client of the clearing house that asks the test for the timeout of each request."""
 
     def __init__(self, gate: Gate, session: Any, api_key: str) -> None:
-        super().__init__(session, api_key)
+        super().__init__(session, session, api_key)
         self._gate = gate
 
     async def submit(self, transfer: Transfer) -> Answer:
@@ -227,7 +227,7 @@ def reach_the_clearing_house(plan: dict[str, str], gate: Gate) -> aiohttp.Client
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, limit=256))
     ach.BASE = plan["ach_url"]
     house = ClearingHouse(session)
-    bootstrap.AchClient = lambda _sidecar, api_key: ToldClient(gate, house, api_key)  # type: ignore[misc]
+    bootstrap.AchClient = lambda _sidecar, _directory, api_key: ToldClient(gate, house, api_key)  # type: ignore[misc]
     return session
 
 

@@ -217,7 +217,7 @@ async def test_many_notices_of_a_held_account_wait_on_one_connection(payments: _
             return_exceptions=True,
         )
         while not received.done():
-            waiting.append(await watching.fetchval(WAITING))
+            waiting.append(await watching.fetchval(WAITING) or 0)
             await asyncio.sleep(0.01)
         assert [type(error) for error in await received] == [AccountBusy] * 8
 
