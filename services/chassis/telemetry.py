@@ -27,10 +27,16 @@ _DETAIL = re.compile(
 line of an error has the group's margin, and a line "+---" ends the error."""
 
 _VALUE = re.compile(
-    r"(invalid input (?:syntax for type|value for enum|for query argument) [^:\n]+): "
-    r"(?:\"(?s:.*?)\"(?=\n|\Z)|[^\n]*)"
+    r"(invalid input (?:syntax for type|value for enum|for query argument) [^:\n]{1,200}): "
+    r"(?:\".*?"
+    r"(?=\n *(?:\| )?HINT:|\n *(?:\| )?\n *(?:\| )?(?:The above|During handling)"
+    r"|\n *(?:[|+] )?(?:Exception Group )?Traceback \(most recent call last\)"
+    r"|\n *\+(?:-\+)?-{16}|\Z)|[^\n]*)",
+    re.DOTALL,
 )
-"""The value that PostgreSQL or its driver cannot read, at the end of the error's text."""
+"""The value that PostgreSQL or its driver cannot read. The driver writes it without line breaks.
+PostgreSQL quotes it as it is, so nothing in it shows where it ends: all is cut up to the end of the
+error, which is that of _DETAIL, or up to the traceback after a line that shows the error."""
 
 
 def _to_ecs(_logger: object, method: str, event: structlog.typing.EventDict) -> str:

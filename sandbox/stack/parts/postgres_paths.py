@@ -73,12 +73,27 @@ def is_closed(data: Path) -> bool:
 
 
 def make_copy(copy: Path, noted: Path) -> None:
-    """Copy the programs unless they are there; then `noted` is a link to the copy, so that
-    `remove_copy` finds it. Other users may run the copy, but only this user can change it."""
-    if noted.is_symlink() and noted.readlink() == copy and private.is_own_folder(copy):
+    """Copy the programs unless the copy is there and whole. `noted` is a link to the copy from its
+    beginning, so that `remove_copy` also finds a part of it. Other users may run the copy, but only
+    this user can change it."""
+    if noted.is_symlink() and noted.readlink() == copy and _is_whole(copy):
         return
     remove_copy(noted)
-    shutil.rmtree(copy, ignore_errors=True)  # of an attempt that failed
+    noted.symlink_to(copy)
+    _copy_programs(copy)
+
+
+def _is_whole(copy: Path) -> bool:
+    """Return whether a copy was completed and still has every file: a program that cleans the
+    folder for temporary files removes those that were not read for some days."""
+    if not private.is_own_folder(copy) or not private.is_open_copy(copy):
+        return False
+    sources = [PACKAGE.parent / name for name in COPIED]
+    files = (file for source in sources for file in (source, *source.rglob("*")))
+    return all((copy / file.relative_to(PACKAGE.parent)).exists() for file in files)
+
+
+def _copy_programs(copy: Path) -> None:
     copy.mkdir(mode=private.FOLDER_MODE)
     for name in COPIED:
         source, target = PACKAGE.parent / name, copy / name
@@ -88,7 +103,6 @@ def make_copy(copy: Path, noted: Path) -> None:
         else:
             shutil.copy2(source, target)
     private.open_copy(copy)
-    noted.symlink_to(copy)
 
 
 def remove_copy(noted: Path) -> None:

@@ -106,6 +106,11 @@ def open_copy(folder: Path) -> None:
         path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
+def is_open_copy(folder: Path) -> bool:
+    """Return whether `open_copy` has completed for a folder."""
+    return bool(folder.stat().st_mode & 0o001)
+
+
 def narrow_all(folder: Path, passable: frozenset[Path]) -> None:
     """Remove other users' rights on everything below a folder, parents before children.
     Folders of `passable` keep PASSABLE_MODE. Links are not followed. Another user's folder is not

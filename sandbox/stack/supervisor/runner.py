@@ -72,8 +72,9 @@ class Runner:
             self.failed_starts, self.exit_code, self._log_end = 0, None, []
             self._begun = time.monotonic()
             self._recent_restarts.clear()
-            await self._set(State.STARTING)
+            # No await before the task exists, so that a `stop` meanwhile stops it.
             self._task = asyncio.create_task(self._keep_running(), name=self.spec.name)
+            await self._set(State.STARTING)
 
     async def wait_ready(self) -> bool:
         """Wait until it is ready (True), or has failed or was stopped (False)."""
@@ -94,11 +95,6 @@ class Runner:
         await asyncio.gather(self._task, return_exceptions=True)
         await self._end_process()
         await self._set(State.STOPPED)
-
-    async def restart(self) -> None:
-        """Stop gracefully, then start."""
-        await self.stop()
-        await self.start()
 
     async def is_well(self) -> bool:
         """Return whether it is ready and its probe succeeds at the moment."""

@@ -72,19 +72,26 @@ class Supervisor:
 
     async def ensure(self, names: list[str]) -> None:
         """Start `names` and their dependencies, as parallel as the dependencies allow.
-        Raises StackError with every node that failed."""
+        Raises StackError with every node that failed, and Stopping if `stop_all` began before."""
         self._require_running()
         for name in names:
             self._require_known(name)
         wanted = closure(self.nodes, names or list(self.nodes))
         for name in wanted:
             self._begin(name)
-        results = await asyncio.gather(*(self._waiters[name] for name in wanted))
+        results = await self._results(wanted)
         failed = [name for name, ok in zip(wanted, results, strict=True) if not ok]
         if failed:
             causes = [name for name in failed if self._reason(name) != BLOCKED] or failed
             told = [n for n in closure(self.nodes, causes) if n in causes or self._is_down(n)]
             raise StackError("\n".join(f"{name}: {self._trouble(name)}" for name in told))
+
+    async def _results(self, names: list[str]) -> list[bool]:
+        """Wait for the starts of nodes; return whether each succeeded. `stop_all` cancels them."""
+        waiters = [self._waiters[name] for name in names]
+        await asyncio.gather(*waiters, return_exceptions=True)
+        self._require_running()
+        return [waiter.result() for waiter in waiters]
 
     def _is_down(self, name: str) -> bool:
         """Return whether a process that was ready is not, so parts that need it may have failed."""
@@ -164,10 +171,8 @@ class Supervisor:
         """Restart one process gracefully; return True when it became ready."""
         runner = self._runner(name)
         self._require_running()
-        await runner.restart()
-        up = await runner.wait_ready()
-        self._note_pids()
-        return up
+        await runner.stop()
+        return await self._start(runner)
 
     async def stop_one(self, name: str) -> None:
         """Stop one process and leave it stopped."""
@@ -175,11 +180,17 @@ class Supervisor:
 
     async def start_one(self, name: str) -> bool:
         """Start one process that was stopped or failed; return True when it became ready."""
-        runner = self._runner(name)
+        return await self._start(self._runner(name))
+
+    async def _start(self, runner: Runner) -> bool:
+        """Start a process; return True when it became ready. Raises Stopping if `stop_all` has
+        begun, or begins before it is ready."""
         self._require_running()
         await runner.start()
         up = await runner.wait_ready()
         self._note_pids()
+        if not up:
+            self._require_running()
         return up
 
     def kill(self, name: str, number: signal.Signals) -> int | None:

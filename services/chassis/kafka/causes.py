@@ -5,9 +5,13 @@ they refuse. The record itself, with its data, is in the dead-letter topic.
 """
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import asyncpg
+
+ERRORS_MAX = 20
+"""How many errors a traceback has at most."""
 
 
 class BadMessage(Exception):
@@ -37,15 +41,29 @@ def cause_of(error: BaseException) -> str:
 
 
 def trace_of(error: BaseException) -> str:
-    """Return an error's traceback without texts, after the tracebacks of the errors before it."""
-    return "\n".join(reversed([*_traces(error)]))
+    """Return an error's traceback without texts, after the tracebacks of the errors before it and
+    in it, if it is a group; at most ERRORS_MAX errors."""
+    return "\n".join(reversed([*islice(_traces(error), ERRORS_MAX)]))
 
 
 def _traces(error: BaseException) -> Iterator[str]:
+    """Yield the traceback of an error, then those of the errors in it and before it."""
     seen: set[int] = set()
-    following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        seen.add(id(following))
-        yield "".join(traceback.format_tb(following.__traceback__)) + cause_of(following)
-        hidden = following.__suppress_context__
-        following = following.__cause__ or (None if hidden else following.__context__)
+    following = [error]
+    while following:
+        one = following.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield "".join(traceback.format_tb(one.__traceback__)) + cause_of(one)
+        before = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+        following += [before] if before is not None else []
+        following += _errors_in(one)
+
+
+def _errors_in(error: BaseException) -> Sequence[BaseException]:
+    """Return the errors of a group; none of any other error."""
+    if not isinstance(error, BaseExceptionGroup):
+        return ()
+    group: BaseExceptionGroup[BaseException] = error
+    return group.exceptions

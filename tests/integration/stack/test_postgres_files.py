@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import stat
 from collections.abc import Generator
 from pathlib import Path
@@ -60,6 +62,37 @@ async def test_a_new_supervisor_replaces_the_copy_that_a_killed_one_left(part: P
     assert part.home.programs.readlink() == again.copy != part.copy
 
 
+@only_root
+async def test_a_copy_that_lost_a_file_is_made_again(part: Postgres) -> None:
+    """Programs that clean /tmp remove files that were not read for some days."""
+    await part.prepare()
+    lost = part.copy / postgres_paths.BIN / "../share/timezonesets/Default"
+    mode, content = lost.stat().st_mode, lost.read_bytes()
+    lost.unlink()
+    await part.prepare()
+    assert (lost.stat().st_mode, lost.read_bytes()) == (mode, content)
+
+
+@only_root
+async def test_a_copy_that_failed_halfway_is_removed_or_made_again(
+    part: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for ends in (True, False):
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "copytree", full)
+            with pytest.raises(OSError, match="No space left"):
+                await part.prepare()
+        assert part.copy.exists()
+        if ends:
+            postgres_paths.remove_copy(part.home.programs)
+            assert not part.copy.exists()
+    await part.prepare()
+    assert (part.copy / postgres_paths.BIN / "../share").exists()
+
+
 async def test_postgresql_takes_no_connections_over_tcp(postgres: PostgresStore) -> None:
     """Regression: users without a password took every connection, or took the port after a
     crash."""
@@ -80,6 +113,7 @@ def part(tmp_path: Path) -> Generator[Postgres]:
     _give(part.data)
     yield part
     postgres_paths.remove_copy(home.programs)
+    shutil.rmtree(part.copy, ignore_errors=True)  # of a test that failed
     home.remove_run()
 
 

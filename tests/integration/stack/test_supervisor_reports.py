@@ -58,6 +58,43 @@ async def test_a_supervisor_that_is_stopping_starts_nothing_and_says_why(tmp_pat
     assert bank.runners["other"].pid is None
 
 
+async def test_a_restart_during_which_everything_stops_starts_nothing(tmp_path: Path) -> None:
+    """Regression: the process was started after the others had stopped, and kept running."""
+    drained = asyncio.Event()
+
+    async def drain() -> None:
+        await drained.wait()
+
+    bank = supervisor(tmp_path, process("app", stop=StopPolicy(drain=drain)))
+    await bank.ensure(["app"])
+    restarting = asyncio.create_task(bank.restart("app"))
+    await comes_true(lambda: bank.runners["app"].state is State.STOPPING)
+    ending = asyncio.create_task(bank.stop_all())
+    await comes_true(lambda: bank.stopping)
+    drained.set()
+    await ending
+    try:
+        with pytest.raises(Stopping, match="the bank is stopping"):
+            await restarting
+        assert bank.runners["app"].pid is None
+    finally:
+        await bank.runners["app"].stop()
+
+
+async def test_a_caller_that_waits_for_a_start_learns_that_everything_stops(tmp_path: Path) -> None:
+    """Regression: `ensure` was cancelled, so its caller got no answer; `start_one` answered that
+    the process was not ready."""
+    never = Exists(tmp_path / "never")
+    bank = supervisor(tmp_path, process("app", probe=never), process("other", probe=never))
+    ensuring = asyncio.create_task(bank.ensure(["app"]))
+    starting = asyncio.create_task(bank.start_one("other"))
+    await comes_true(lambda: all(runner.pid for runner in bank.runners.values()))
+    await bank.stop_all()
+    for waiting in (ensuring, starting):
+        with pytest.raises(Stopping, match="the bank is stopping"):
+            await waiting
+
+
 async def test_a_part_that_went_down_is_named_with_the_part_that_failed_for_lack_of_it(
     tmp_path: Path,
 ) -> None:

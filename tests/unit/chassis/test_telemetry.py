@@ -61,6 +61,42 @@ def test_the_value_that_postgresql_would_not_read_is_not_in_the_log(
     assert line["exception"].endswith("LookupError: no transfer")
 
 
+def _logged(text: str) -> str:
+    return telemetry._without_rows(None, "error", {"event": text})["event"]
+
+
+READ = "invalid input syntax for type a"
+BORDER = "+------------------------------------"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *("", "\nHINT:  Look up.", "\n\nDuring handling of the above exception"),
+        '\nTraceback (most recent call last):\n  File "a.py"',
+        *(f"\n    {BORDER}", f'\n    +-{BORDER}\n      | KeyError: "a"'),
+        *("\n  | HINT:  Look up.", "\n  | \n  | The above exception was the direct cause"),
+        '\n  + Exception Group Traceback (most recent call last):\n  |   File "a.py"',
+    ],
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        *('"Bo"', '"Bo', '"Bo"\nRivera"', '"Bo" at 1\nRivera', '"Bo\n+-\n\nRivera" at 1'),
+        '"' + "Bo\n" * 3000 + 'Rivera"',
+    ],
+)
+def test_a_refused_value_is_cut_up_to_the_end_of_its_error(value: str, rest: str) -> None:
+    """Regression: a line that ended with a quote ended the value, in the value or far after it."""
+    assert _logged(f"{READ}: {value}{rest}") == READ + rest
+
+
+def test_many_refused_values_without_an_end_are_read_once() -> None:
+    """The first contains the others. Regression: the end of each was looked for up to the end of
+    the text, which took seconds."""
+    assert _logged(f'{READ}: "x\n' * 4000) == READ
+
+
 def test_a_message_is_logged_by_its_name_alone(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         telemetry.configure("payments", "0", "INFO")
