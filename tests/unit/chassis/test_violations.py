@@ -102,8 +102,8 @@ def test_the_name_rule_says_exactly_what_is_refused() -> None:
         require_valid(transfer(name="Bo\u200d"))
     (violation,) = refusal.value.violations
     assert violation.description == (
-        "must have a visible character, with nothing but spaces before the first and after the last "
-        "visible character"
+        "must have a visible character, with nothing but spaces before the first and after the "
+        "last visible character"
     )
 
 
