@@ -6,25 +6,25 @@
 local MEDIA_FAULTS = {
   kind = {
     status = "415", reason = "UNSUPPORTED_MEDIA_TYPE", field = "Content-Type",
-    description = "application/json is expected",
+    description = "must be application/json",
     message = "The Content-Type is not supported. Send application/json.",
     offer = {"accept", "application/json"},
   },
   charset = {
     status = "415", reason = "UNSUPPORTED_MEDIA_TYPE", field = "Content-Type",
-    description = "the charset UTF-8 is expected",
+    description = "must have the charset UTF-8",
     message = "The charset is not supported. Send JSON in UTF-8.",
     offer = {"accept", "application/json"},
   },
   coding = {
     status = "415", reason = "UNSUPPORTED_MEDIA_TYPE", field = "Content-Encoding",
-    description = "no content coding is expected",
+    description = "must be identity or absent",
     message = "The Content-Encoding is not supported. Send the body without compression.",
     offer = {"accept-encoding", "identity"},
   },
   accept = {
     status = "406", reason = "NOT_ACCEPTABLE", field = "Accept",
-    description = "application/json must be acceptable",
+    description = "must accept application/json",
     message = "The response is always application/json. Add it to the Accept header.",
   },
 }

@@ -9,16 +9,18 @@
 --                     etag = the answer has the header ETag,
 --                     customer = the caller is a customer with a token}
 --   MESSAGES[name] = {[name in JSON] = {canonical name, kind, repeated, message, enum or rule in
---                   words}}
+--                   words, for an integer the rule with its range}}
+--   OBJECTS[name]  = which fields the message has, in words
 --   ENUMS[field]   = {names = {[value's name] = true}, text = the rule in words}
 --   REPLIES[http]  = google.rpc.Status as JSON text
--- A refusal names the field and never repeats its value.
+-- A refusal names the field, says what it must be, and never repeats its value.
 
 local find, sub, byte = string.find, string.sub, string.byte
 local match, format = string.match, string.format
 
 local DEPTH_MAX = 32
 local NAME_CHARS_MAX = 64
+local TOO_DEEP = "must be at most " .. DEPTH_MAX .. " levels deep"
 
 local function fail(reason, field, description, message)
   error({reason = reason, field = field, description = description, message = message}, 0)
@@ -45,27 +47,27 @@ end
 
 -- Reads a string from its opening quote; returns its raw text and the position after it.
 local function read_string(text, at, field)
-  if byte(text, at) ~= 34 then malformed(field, "a string in quotes is expected") end
+  if byte(text, at) ~= 34 then malformed(field, "must be a string in quotes") end
   local from = at + 1
   while true do
     local stop = find(text, '["\\%c]', from)
-    if not stop then malformed(field, "a string has no closing quote") end
+    if not stop then malformed(field, "must be a string with a closing quote") end
     local char = byte(text, stop)
     if char == 34 then return sub(text, at + 1, stop - 1), stop + 1 end
-    if char ~= 92 then malformed(field, "a string contains a control character") end
+    if char ~= 92 then malformed(field, "must be a string without unescaped control characters") end
     if find(text, '^["\\/bfnrt]', stop + 1) then
       from = stop + 2
     elseif find(text, "^u%x%x%x%x", stop + 1) then
       from = stop + 6
     else
-      malformed(field, "a string contains an unknown escape sequence")
+      malformed(field, "must be a string with valid escape sequences")
     end
   end
 end
 
 local function read_number(text, at, field)
   local _, stop = find(text, "^-?%d+%.?%d*[eE]?[+-]?%d*", at)
-  if not stop then malformed(field, "a number is expected") end
+  if not stop then malformed(field, "must be a number") end
   return sub(text, at, stop), stop + 1
 end
 
@@ -81,25 +83,21 @@ local LIMITS = {
   uint64 = {"18446744073709551615", "0"},
 }
 
-local function check_integer(digits, kind, field, rule)
+local function check_integer(digits, known, field)
   local sign, number = match(digits, "^(-?)(%d+)$")
-  if not number or find(number, "^0%d") then
-    malformed(field, rule or "must be an integer")
-  end
-  local limit = LIMITS[kind][sign == "-" and 2 or 1]
-  if #number > #limit or (#number == #limit and number > limit) then
-    malformed(field, "the integer is out of range")
-  end
+  if not number or find(number, "^0%d") then malformed(field, known[4]) end
+  local limit = LIMITS[known[2]][sign == "-" and 2 or 1]
+  if #number > #limit or (#number == #limit and number > limit) then malformed(field, known[5]) end
 end
 
-local function read_integer(text, at, kind, rule, field)
+local function read_integer(text, at, known, field)
   local digits, stop
   if byte(text, at) == 34 then
     digits, stop = read_string(text, at, field)
   elseif find(text, "^[-%d]", at) then
     digits, stop = read_number(text, at, field)
   end
-  check_integer(digits or "", kind, field, rule)
+  check_integer(digits or "", known, field)
   return stop
 end
 
@@ -121,21 +119,23 @@ local function read_list(text, at, close, field, element)
     place = skip_space(text, element(place))
     local char = byte(text, place)
     if char == close then return place + 1 end
-    if char ~= 44 then malformed(field, "a comma or a closing bracket is expected") end
+    if char ~= 44 then malformed(field, "must have a comma or a bracket after each element") end
     place = skip_space(text, place + 1)
   end
 end
 
 local function read_member_name(text, at, field)
-  if byte(text, at) ~= 34 then malformed(field, "the name of a field in quotes is expected") end
+  if byte(text, at) ~= 34 then malformed(field, "must have the names of its fields in quotes") end
   local name, place = read_string(text, at, field)
   place = skip_space(text, place)
-  if byte(text, place) ~= 58 then malformed(inner(field, name), "a colon is expected") end
+  if byte(text, place) ~= 58 then
+    malformed(inner(field, name), "must have a colon after its name")
+  end
   return name, skip_space(text, place + 1)
 end
 
 function read_any(text, at, field, depth)
-  if depth > DEPTH_MAX then malformed(field, "nested too deeply") end
+  if depth > DEPTH_MAX then malformed(field, TOO_DEEP) end
   local char = byte(text, at)
   if char == 34 then
     local _, stop = read_string(text, at, field)
@@ -158,17 +158,18 @@ end
 
 local read_message
 
-local function read_value(text, at, kind, of, field, depth)
+local function read_value(text, at, known, field, depth)
+  local kind, of = known[2], known[4]
   if kind == "message" then return read_message(text, at, of, nil, field, depth + 1) end
   if kind == "string" or kind == "bytes" then
     local _, stop = read_string(text, at, field)
     return stop
   end
-  if LIMITS[kind] then return read_integer(text, at, kind, of, field) end
+  if LIMITS[kind] then return read_integer(text, at, known, field) end
   if kind == "enum" then return read_enum(text, at, of, field) end
   if kind == "bool" then
     local word, stop = read_literal(text, at)
-    if not stop or word == "null" then malformed(field, "true or false is expected") end
+    if not stop or word == "null" then malformed(field, "must be true or false") end
     return stop
   end
   return read_any(text, at, field, depth)
@@ -178,23 +179,23 @@ local function read_member(text, at, shape, skip, field, depth, seen)
   local name, place = read_member_name(text, at, field)
   local known = shape[name]
   if not known or (skip and skip[known[1]]) then
-    fail("UNKNOWN_FIELD", inner(field, name), "the request has no such field")
+    fail("UNKNOWN_FIELD", inner(field, name), "must be a field of this request")
   end
   local path = inner(field, known[1])
-  if seen[known[1]] then malformed(path, "the field appears twice") end
+  if seen[known[1]] then malformed(path, "must appear only once") end
   seen[known[1]] = true
   local word, stop = read_literal(text, place)
   if word == "null" then return stop end
-  if not known[3] then return read_value(text, place, known[2], known[4], path, depth) end
-  if byte(text, place) ~= 91 then malformed(path, "a list is expected") end
+  if not known[3] then return read_value(text, place, known, path, depth) end
+  if byte(text, place) ~= 91 then malformed(path, "must be a list") end
   return read_list(text, place, 93, path, function(element)
-    return read_value(text, element, known[2], known[4], path, depth)
+    return read_value(text, element, known, path, depth)
   end)
 end
 
 function read_message(text, at, name, skip, field, depth)
-  if depth > DEPTH_MAX then malformed(field, "nested too deeply") end
-  if byte(text, at) ~= 123 then malformed(field, "an object is expected") end
+  if depth > DEPTH_MAX then malformed(field, TOO_DEEP) end
+  if byte(text, at) ~= 123 then malformed(field, OBJECTS[name]) end
   local shape, seen = MESSAGES[name], {}
   return read_list(text, at, 125, field, function(place)
     return read_member(text, place, shape, skip, field, depth, seen)
@@ -206,24 +207,24 @@ local function refuse_no_object(text, at)
   local ran, stop = pcall(read_any, text, at, "", 1)
   local is_json = ran and skip_space(text, stop) > #text
   local found = is_json and "The body is JSON but not an object." or "The body is not JSON."
-  malformed("", "a JSON object is expected", found .. " Send a JSON object.")
+  malformed("", "must be a JSON object", found .. " Send a JSON object.")
 end
 
 local function check_body(text, route)
   local at = skip_space(text, 1)
   if byte(text, at) ~= 123 then refuse_no_object(text, at) end
   local stop = read_message(text, at, route.message, route.skip, "", 1)
-  if skip_space(text, stop) <= #text then malformed("", "there is text after the JSON object") end
+  if skip_space(text, stop) <= #text then malformed("", "must end after the JSON object") end
 end
 
 local function check_key(headers)
   local key = headers:get("idempotency-key")
   if not key or key == "" then
-    fail("IDEMPOTENCY_KEY_MISSING", "Idempotency-Key", "the header is missing")
+    fail("IDEMPOTENCY_KEY_MISSING", "Idempotency-Key", "must be in the request")
   end
   if #key > 255 or find(key, "[^\33-\126]") or headers:getNumValues("idempotency-key") > 1 then
     fail("IDEMPOTENCY_KEY_INVALID", "Idempotency-Key",
-      "send one header with 1 to 255 printable ASCII characters without spaces")
+      "must be one header with 1 to 255 printable ASCII characters without spaces")
   end
 end
 
@@ -235,12 +236,12 @@ end
 -- The transcoder also accepts " 7", "007" and an enum's number; here a value has one spelling.
 local function check_parameter(text, known)
   local field, kind = known[1], known[2]
-  if LIMITS[kind] then return check_integer(text, kind, field, known[4]) end
+  if LIMITS[kind] then return check_integer(text, known, field) end
   if kind == "enum" and not ENUMS[known[4]].names[text] then
     malformed(field, ENUMS[known[4]].text)
   end
   if kind == "bool" and text ~= "true" and text ~= "false" then
-    malformed(field, "true or false is expected")
+    malformed(field, "must be true or false")
   end
 end
 
@@ -251,8 +252,8 @@ local function check_query(path, route)
   for part in string.gmatch(query, "[^&]+") do
     local name, value = match(part, "^([^=]*)=?(.*)$")
     local known = route.query[name]
-    if not known then fail("UNKNOWN_FIELD", shown(name), "the request has no such parameter") end
-    if seen[known[1]] and not known[3] then malformed(known[1], "the parameter appears twice") end
+    if not known then fail("UNKNOWN_FIELD", shown(name), "must be a parameter of this request") end
+    if seen[known[1]] and not known[3] then malformed(known[1], "must appear only once") end
     seen[known[1]] = true
     check_parameter(decoded(value), known)
   end
@@ -286,7 +287,7 @@ local function check_head(handle, headers, route)
   if route.body == "none" then
     local length = headers:get("content-length")
     if headers:get("transfer-encoding") or (length and length ~= "0") then
-      malformed("", "this method takes no body")
+      malformed("", "must be a request without a body")
     end
   end
 end

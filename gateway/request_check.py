@@ -15,7 +15,13 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.replies import INVALID_TOKEN, REPLIES, status_json
 from gateway.routes import BodyKind, GatewayRoute, gateway_routes
 from services.contracts import Audience, HttpRoute, MethodContract
-from services.contracts.rule_texts import enum_text, rule_text
+from services.contracts.rule_texts import (
+    enum_text,
+    integer_text,
+    object_text,
+    range_text,
+    rule_text,
+)
 
 _FILES = ("media.lua", "claims.lua", "responses.lua", "request_check.lua")
 _CODE = tuple(Path(__file__).with_name(name) for name in _FILES)
@@ -34,6 +40,12 @@ _KINDS = {
     FieldDescriptor.TYPE_SFIXED64: "int64",
     FieldDescriptor.TYPE_UINT64: "uint64",
     FieldDescriptor.TYPE_FIXED64: "uint64",
+}
+_INTEGERS = {
+    "int32": (-(2**31), 2**31 - 1),
+    "uint32": (0, 2**32 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+    "uint64": (0, 2**64 - 1),
 }
 _STRINGS = {"google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"}
 
@@ -65,6 +77,7 @@ def source(contracts: Mapping[str, MethodContract], rules: TokenRules) -> str:
     parts = [
         ("ROUTES", route_tables),
         ("MESSAGES", tables.messages),
+        ("OBJECTS", tables.objects),
         ("ENUMS", tables.enums),
         ("REPLIES", replies),
         ("TOKEN", {**asdict(rules), "challenge": INVALID_TOKEN}),
@@ -94,6 +107,7 @@ class _Tables:
 
     def __init__(self) -> None:
         self.messages: dict[str, dict[str, list[Any]]] = {}
+        self.objects: dict[str, str] = {}
         self.enums: dict[str, dict[str, Any]] = {}
 
     def route(self, route: GatewayRoute, contract: MethodContract) -> dict[str, Any]:
@@ -123,6 +137,7 @@ class _Tables:
             return
         shape: dict[str, list[Any]] = {}
         self.messages[message.full_name] = shape
+        self.objects[message.full_name] = object_text(message)
         for field in message.fields:
             entry = self._entry(field)
             shape[field.name] = shape[field.json_name] = entry
@@ -140,6 +155,9 @@ class _Tables:
         kind = _KINDS.get(field.type, "any")
         if field.enum_type is not None:
             return [field.json_name, kind, repeated, self._note_enum(field)]
+        if kind in _INTEGERS:
+            in_range = range_text(field, *_INTEGERS[kind])
+            return [field.json_name, kind, repeated, integer_text(field), in_range]
         said = rule_text(field)
         return [field.json_name, kind, repeated, *([said] if said else [])]
 

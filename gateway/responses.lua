@@ -46,14 +46,26 @@ local function is_known(handle, tag)
   return false
 end
 
+-- An answer without a body has no trailers either (RFC 9110, 15.4.5; RFC 9112, 6.3). Services send
+-- gRPC's status as trailers, which HTTP/2 would carry.
+local function leave_out_trailers(handle)
+  local trailers = handle:trailers()
+  if not trailers then return end
+  local names = {}
+  for name in pairs(trailers) do names[#names + 1] = name end
+  for _, name in ipairs(names) do trailers:remove(name) end
+end
+
 -- Keeps the length of the whole answer (RFC 9110, 8.6). Without a length, Envoy would add a
 -- transfer coding in HTTP/1, which would send bytes after an answer that must not have a body.
 local function leave_out_body(handle)
   local body = handle:body()
   local length = body and body:length() or 0
-  if length == 0 then return end
-  body:setBytes("")
-  handle:headers():replace("content-length", tostring(length))
+  if length > 0 then
+    body:setBytes("")
+    handle:headers():replace("content-length", tostring(length))
+  end
+  leave_out_trailers(handle)
 end
 
 local function say_not_modified(handle)

@@ -57,7 +57,7 @@ class UnknownRoutingNumberRefunded(UnknownRoutingNumber):
 
 
 class OwnRoutingNumber(PaymentsError):
-    """The beneficiary's account is at this bank, and nothing was debited.
+    """This routing number is this bank's own. Nothing was debited.
 
     Use CreateBookTransfer (POST /v1/transfers/internal) with the id of the beneficiary's account.
     """

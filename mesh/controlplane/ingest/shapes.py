@@ -240,9 +240,11 @@ def _none_or_some(hosts: list[str]) -> list[str]:
 
 
 class SidecarEgress(Shape):
-    """The hosts that a workload may call; an empty list is the same as "~/*"."""
+    """The hosts that a workload may call; "~/*" allows none. Istio refuses an empty list."""
 
-    hosts: Annotated[list[Visible], AfterValidator(once), AfterValidator(_none_or_some)]
+    hosts: Annotated[
+        list[Visible], Field(min_length=1), AfterValidator(once), AfterValidator(_none_or_some)
+    ]
 
 
 class OutboundTrafficPolicy(Shape):

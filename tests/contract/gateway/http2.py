@@ -79,19 +79,22 @@ class Connection:
     async def answers(self, streams: Iterable[int]) -> list[Answer]:
         """Return the complete answers of these streams, in the order in which the streams end."""
         decoder, waiting, whole = Decoder(), set(streams), list[Answer]()
-        fields: dict[int, dict[str, str]] = {stream: {} for stream in waiting}
+        fields: dict[int, list[dict[str, str]]] = {stream: [] for stream in waiting}
         bodies = dict.fromkeys(waiting, b"")
         while waiting:
             kind, flags, of, content = await self.next()
             assert kind != RST, content
             if kind == HEADERS:
-                fields[of] |= {str(name): str(value) for name, value in decoder.decode(content)}
+                found = decoder.decode(content)
+                fields[of].append({str(name): str(value) for name, value in found})
             elif kind == DATA:
                 bodies[of] += content
             if flags & END_STREAM and kind in (DATA, HEADERS):
                 waiting.remove(of)
+                first, *later = fields[of]
+                trailers = later[0] if later else {}
                 text = bodies[of].decode()
-                whole.append(Answer(int(fields[of][":status"]), fields[of], text))
+                whole.append(Answer(int(first[":status"]), first, text, trailers))
         return whole
 
     async def reset(self, stream: int) -> int:

@@ -55,11 +55,13 @@ async def test_only_a_successful_read_of_a_transfer_can_be_304(gateway: Gateway)
 
 
 async def test_a_304_ends_its_stream_and_the_connection_continues(gateway: Gateway) -> None:
+    """A 304 ends with its header section, so it has no trailers (RFC 9110, 15.4.5)."""
     async with connected(gateway) as connection:
         known = head(gateway, "GET", PATH, "if-none-match", ETAG)
         connection.writer.write(request(1, known) + request(3, head(gateway, "GET", PATH)))
         answers = await connection.answers((1, 3))
     assert {answer.status: answer.text != "" for answer in answers} == {304: False, 200: True}
+    assert [answer.trailers for answer in answers if answer.status == 304] == [{}]
 
 
 async def test_a_304_of_http_1_has_no_byte_of_a_body(gateway: Gateway) -> None:

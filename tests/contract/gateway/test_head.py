@@ -67,6 +67,7 @@ async def test_head_ends_its_stream_and_the_connection_continues(gateway: Gatewa
         (404, False),
         (404, False),
     ]
+    assert [answer.trailers for answer in answers if not answer.text] == [{}] * 3
     lengths = {a.headers["content-length"] for a in answers if a.status == 200}
     assert lengths == {str(len(next(a.text for a in answers if a.text)))}
 

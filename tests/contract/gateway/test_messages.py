@@ -29,7 +29,7 @@ async def test_a_body_that_is_no_json_object_is_refused_in_words(
     answer = await _post(gateway, body)
     assert (answer.status, answer.reason) == (400, "MALFORMED_BODY")
     assert answer.json["message"] == message
-    assert answer.violations == {"": "a JSON object is expected"}
+    assert answer.violations == {"": "must be a JSON object"}
 
 
 ACCOUNT_TYPES = "must be one of CHECKING, SAVINGS"
@@ -57,6 +57,50 @@ async def test_the_answer_to_an_unknown_state_names_the_states(gateway: Gateway)
 async def test_the_answer_to_a_wrong_amount_names_the_unit(gateway: Gateway, value: Any) -> None:
     answer = await _post(gateway, _with(amount={"currencyCode": "USD", "minorUnits": value}))
     assert answer.violations == {"amount.minorUnits": UNIT}
+
+
+INT64 = f"{UNIT} from -9223372036854775808 to 9223372036854775807"
+
+
+@pytest.mark.parametrize("value", [99999999999999999999, "-9223372036854775809"])
+async def test_the_answer_to_an_amount_out_of_range_names_unit_and_range(
+    gateway: Gateway, value: Any
+) -> None:
+    answer = await _post(gateway, _with(amount={"currencyCode": "USD", "minorUnits": value}))
+    assert answer.violations == {"amount.minorUnits": INT64}
+
+
+async def test_the_answer_to_a_page_size_out_of_range_names_the_range(gateway: Gateway) -> None:
+    answer = await gateway.call("GET", f"{TRANSFER}?pageSize=2147483648")
+    assert answer.violations == {"pageSize": "must be an integer from 0 to 2147483647"}
+
+
+async def test_the_answer_to_an_amount_that_is_a_number_names_the_fields(gateway: Gateway) -> None:
+    answer = await _post(gateway, _with(amount=1000))
+    assert answer.violations == {"amount": "must be an object with currencyCode and minorUnits"}
+
+
+WRONG = [
+    (b'{"memo": 5}', "memo"),
+    (b'{"memo": "a', "memo"),
+    (b'{"memo": "\n"}', "memo"),
+    (b'{"memo": "\\x"}', "memo"),
+    (b'{"memo" "a"}', "memo"),
+    (b'{"memo": "a", "memo": "b"}', "memo"),
+    (b'{"cents": 5}', "cents"),
+    (b'{"memo": "a" "amount": {}}', ""),
+    (b"{memo: 5}", ""),
+    (b"{} {}", ""),
+]
+
+
+@pytest.mark.parametrize(("body", "field"), WRONG)
+async def test_every_description_says_what_must_be(
+    gateway: Gateway, body: bytes, field: str
+) -> None:
+    answer = await _post(gateway, body)
+    assert [*answer.violations] == [field]
+    assert answer.violations[field].startswith("must "), answer.violations
 
 
 async def test_only_a_token_that_was_sent_is_called_invalid(gateway: Gateway) -> None:

@@ -234,6 +234,10 @@ async def test_a_client_certificate_of_another_authority_ends_the_handshake(
         ("GET", "/"),
         ("GET", "/v1/accounts/"),
         ("POST", f"{TRANSFER}/"),
+        ("GET", "//v1/accounts"),
+        ("GET", "/v1//accounts"),
+        ("POST", "/v1/transfers//interbank"),
+        ("GET", "/v1/balances//a"),
     ],
 )
 async def test_a_path_without_a_route_is_not_found(gateway: Gateway, verb: str, path: str) -> None:

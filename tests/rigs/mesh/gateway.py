@@ -37,6 +37,8 @@ class Answer:
     status: int
     headers: Any
     text: str
+    trailers: dict[str, str] = field(default_factory=dict[str, str])
+    """The fields after the body. Only tests that read HTTP/2 frame by frame fill it."""
 
     @property
     def json(self) -> Any:

@@ -96,13 +96,14 @@ def test_a_violation_says_in_words_what_the_field_must_be(
 
 
 def test_the_name_rule_says_exactly_what_is_refused() -> None:
-    """Blanks around a name are accepted, so the message must not say that they are refused."""
+    """Spaces around a name are accepted, so the message must not say that they are refused."""
     require_valid(transfer(name=" Bo "))
     with pytest.raises(InvalidArgument) as refusal:
         require_valid(transfer(name="Bo\u200d"))
     (violation,) = refusal.value.violations
     assert violation.description == (
-        "must have a visible character; only blanks may come before the first or after the last one"
+        "must have a visible character, with nothing but spaces before the first and after the "
+        "last visible character"
     )
 
 

@@ -29,7 +29,12 @@ def test_the_tables_have_the_rules_in_words() -> None:
         lifetime_s=900, skew_s=5, ahead_s=120, audiences=("bank",), headers=("x-bp-subject",)
     )
     source = request_check.source(contracts.load(), rules)
-    assert '"int64",false,"must be a whole number of minor units (cents)"' in source
+    unit = "must be a whole number of minor units (cents)"
+    reach = "from -9223372036854775808 to 9223372036854775807"
+    assert f'"int64",false,"{unit}","{unit} {reach}"' in source
+    whole = "must be an integer"
+    assert f'"int32",false,"{whole}","{whole} from 0 to 2147483647"' in source
+    assert '["bp.type.v1.Money"]="must be an object with currencyCode and minorUnits"' in source
     assert '["text"]="must be one of CHECKING, SAVINGS"' in source
     types = re.search(r'\["bp.transfers.v1.ListEntriesRequest.type"\].*?\["text"\]="(.*?)"', source)
     assert types is not None

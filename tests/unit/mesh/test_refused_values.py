@@ -64,6 +64,7 @@ VALUES = [
     # Lists of hosts.
     ("sidecars.yaml", "./fraud.example", "./ach-network.example", 15, "appears twice"),
     ("sidecars.yaml", "./fraud.example", "~/*", 15, "~/* allows no host"),
+    ("sidecars.yaml", '["~/*"]', "[]", 6, "at least 1 item"),
     # The expression of the access log.
     ("mesh.yaml", "response.code >= 500", "reply.code >= 500", 22, "reply is unknown"),
 ]

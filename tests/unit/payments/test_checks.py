@@ -49,8 +49,10 @@ def test_orders_are_refused_for_their_own_faults(
 def test_a_transfer_to_this_bank_is_refused_with_the_call_that_makes_it() -> None:
     refusal = refuse_order(order(beneficiary=AT_THIS_BANK), LIMITS, OWN)
     assert refusal is not None
-    assert "CreateBookTransfer (POST /v1/transfers/internal)" in refusal.message
-    assert "nothing was debited" in refusal.message
+    assert refusal.message.startswith(
+        "This routing number is this bank's own. Nothing was debited."
+    )
+    assert "Use CreateBookTransfer (POST /v1/transfers/internal)" in refusal.message
 
 
 def test_payments_and_customers_have_the_same_routing_number_of_the_bank() -> None:

@@ -23,22 +23,37 @@ _sym_db = _symbol_database.Default()
 
 
 from bp.policy.v1 import policy_pb2 as bp_dot_policy_dot_v1_dot_policy__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&bp/notifications/v1/notification.proto\x12\x13\x62p.notifications.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x03\n\x0cNotification\x12\x19\n\x08\x65vent_id\x18\x01 \x01(\tR\x07\x65ventId\x12\x39\n\x08template\x18\x02 \x01(\x0e\x32\x1d.bp.notifications.v1.TemplateR\x08template\x12\x14\n\x05title\x18\x03 \x01(\tR\x05title\x12\x1b\n\x04\x62ody\x18\x04 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x03R\x04\x62ody\x12\x1f\n\x0btransfer_id\x18\x05 \x01(\tR\ntransferId\x12=\n\x05state\x18\x06 \x01(\x0e\x32\'.bp.notifications.v1.Notification.StateR\x05state\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12=\n\x0c\x64\x65liver_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x64\x65liverTime\"M\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\r\n\tDELIVERED\x10\x02\x12\x11\n\rUNDELIVERABLE\x10\x03*\xc2\x01\n\x08Template\x12\x18\n\x14TEMPLATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fTRANSFER_FAILED\x10\x01\x12\x16\n\x12TRANSFER_COMPLETED\x10\x02\x12\x15\n\x11TRANSFER_RETURNED\x10\x03\x12\x16\n\x12TRANSFER_CANCELLED\x10\x04\x12\x15\n\x11TRANSFER_RECEIVED\x10\x05\x12\x16\n\x12TRANSFER_SUBMITTED\x10\x06\x12\x11\n\rTRANSFER_SENT\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&bp/notifications/v1/notification.proto\x12\x13\x62p.notifications.v1\x1a\x19\x62p/policy/v1/policy.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x03\n\x0cNotification\x12\x1f\n\x08\x65vent_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03R\x07\x65ventId\x12?\n\x08template\x18\x02 \x01(\x0e\x32\x1d.bp.notifications.v1.TemplateB\x04\xe2\x41\x01\x03R\x08template\x12\x1a\n\x05title\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03R\x05title\x12\x1f\n\x04\x62ody\x18\x04 \x01(\tB\x0b\x80\x01\x01\xe2\x41\x01\x03\xa8\xbb\x18\x03R\x04\x62ody\x12%\n\x0btransfer_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03R\ntransferId\x12\x43\n\x05state\x18\x06 \x01(\x0e\x32\'.bp.notifications.v1.Notification.StateB\x04\xe2\x41\x01\x03R\x05state\x12\x41\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x43\n\x0c\x64\x65liver_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x0b\x64\x65liverTime\"M\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07PENDING\x10\x01\x12\r\n\tDELIVERED\x10\x02\x12\x11\n\rUNDELIVERABLE\x10\x03*\xc2\x01\n\x08Template\x12\x18\n\x14TEMPLATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fTRANSFER_FAILED\x10\x01\x12\x16\n\x12TRANSFER_COMPLETED\x10\x02\x12\x15\n\x11TRANSFER_RETURNED\x10\x03\x12\x16\n\x12TRANSFER_CANCELLED\x10\x04\x12\x15\n\x11TRANSFER_RECEIVED\x10\x05\x12\x16\n\x12TRANSFER_SUBMITTED\x10\x06\x12\x11\n\rTRANSFER_SENT\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.notifications.v1.notification_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['event_id']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['event_id']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATION'].fields_by_name['template']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['template']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATION'].fields_by_name['title']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['title']._serialized_options = b'\342A\001\003'
   _globals['_NOTIFICATION'].fields_by_name['body']._loaded_options = None
-  _globals['_NOTIFICATION'].fields_by_name['body']._serialized_options = b'\200\001\001\250\273\030\003'
-  _globals['_TEMPLATE']._serialized_start=577
-  _globals['_TEMPLATE']._serialized_end=771
-  _globals['_NOTIFICATION']._serialized_start=124
-  _globals['_NOTIFICATION']._serialized_end=574
-  _globals['_NOTIFICATION_STATE']._serialized_start=497
-  _globals['_NOTIFICATION_STATE']._serialized_end=574
+  _globals['_NOTIFICATION'].fields_by_name['body']._serialized_options = b'\200\001\001\342A\001\003\250\273\030\003'
+  _globals['_NOTIFICATION'].fields_by_name['transfer_id']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['transfer_id']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATION'].fields_by_name['state']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['state']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATION'].fields_by_name['create_time']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATION'].fields_by_name['deliver_time']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['deliver_time']._serialized_options = b'\342A\001\003'
+  _globals['_TEMPLATE']._serialized_start=656
+  _globals['_TEMPLATE']._serialized_end=850
+  _globals['_NOTIFICATION']._serialized_start=157
+  _globals['_NOTIFICATION']._serialized_end=653
+  _globals['_NOTIFICATION_STATE']._serialized_start=576
+  _globals['_NOTIFICATION_STATE']._serialized_end=653
 # @@protoc_insertion_point(module_scope)

@@ -76,7 +76,9 @@ def _manager(edge: model.Edge, passed_on: PassedOn) -> hcm.HttpConnectionManager
         preserve_external_request_id=True,
         server_name="bp",
         normalize_path=True,
-        merge_slashes=True,
+        # Only equivalent paths are the same path (RFC 3986, 6.2.2). Access rules belong to routes,
+        # and no route has an empty segment, so a doubled slash avoids none of them: it is a 404.
+        merge_slashes=False,
         path_with_escaped_slashes_action=escapes.REJECT_REQUEST,
         max_request_headers_kb=limits.headers_kib,
         request_headers_timeout=span(limits.request_timeout_ms),
