@@ -9,12 +9,15 @@ REPO = Path(__file__).resolve().parents[1]
 
 
 def named() -> Path:
-    """Return the path that BP_HOME names, or `.bp` in the repository."""
+    """Return the path that BP_HOME names, or `.bp` in the repository, made `whole`."""
     return whole(Path(os.environ.get("BP_HOME") or REPO / ".bp"))
 
 
 def whole(path: Path) -> Path:
     """Return the absolute path of a home. Links above the home are followed, but the home itself is
-    not: if it is a link, the stack refuses to start in it."""
+    not: PermissionError if it is a link, which another user could have made."""
     absolute = Path(os.path.abspath(path))
-    return absolute.parent.resolve() / absolute.name
+    found = absolute.parent.resolve() / absolute.name
+    if os.path.islink(found):
+        raise PermissionError(f"{found} is a link; remove it or move BP_HOME")
+    return found

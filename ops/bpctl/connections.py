@@ -33,8 +33,11 @@ SUPERVISOR_SOCKET = "supervisor.sock"
 """Listens in BP_RUN while the bank runs."""
 REPO = bank_home.REPO
 CHECK = "Check with `make status` that the bank runs."
+AGAIN = "Run `make down` and `make up`."
 AWAY = 3
 """Exit code of a command that cannot reach the bank, or that a part of the bank refuses."""
+Refusal = Callable[[int, str], NoReturn]
+"""Ends a command, given the status and the text of a server's refusal."""
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
@@ -44,17 +47,23 @@ def fail(message: str, code: int = 1) -> NoReturn:
 
 
 def home() -> Path:
-    """Return the state directory of the bank: BP_HOME, or `.bp` in the repository."""
+    """Return the state directory of the bank: BP_HOME, or `.bp` in the repository.
+
+    PermissionError if it is a link.
+    """
     return bank_home.named()
 
 
 def addresses() -> dict[str, str]:
     """Return BP_HOME/endpoints.json; exit with code 3 when the stack was never started, or when it
     belongs to another user."""
+    path = home() / ENDPOINTS
     try:
-        return json.loads((home() / ENDPOINTS).read_text())
+        return json.loads(path.read_text())
     except FileNotFoundError:
         fail(f"The bank was never started in {home()}. Run `make up`.", AWAY)
+    except NotADirectoryError:
+        fail(f"{home()} is not a folder. Set BP_HOME to the folder of the bank.", AWAY)
     except PermissionError:
         fail(f"The bank in {home()} belongs to another user. Run bpctl as that user.", AWAY)
 
@@ -69,6 +78,26 @@ def require_running() -> None:
             fail("The bank is not running. Start it with `make up`.", AWAY)
 
 
+def refused_by(request: str) -> Refusal:
+    """Return what ends a command whose request is refused: the server's message and exit code 1."""
+    return lambda code, said: fail(f"{request}: {code} {said}")
+
+
+def refused_by_openbao(request: str) -> Refusal:
+    """Return what ends a command whose request OpenBao refuses: one sentence, and exit code 3,
+    because the exit code 1 is for what a command finds."""
+
+    def refused(code: int, said: str) -> NoReturn:
+        try:
+            known = json.loads(said)["errors"] or [http.client.responses.get(code, "")]
+        except (ValueError, KeyError, TypeError):
+            known = [said]
+        text = " ".join(" ".join(map(str, known)).split()).rstrip(".")
+        fail(f"OpenBao refused the request: {request}: {code} {text}. {AGAIN}", AWAY)
+
+    return refused
+
+
 def call(
     method: str,
     url: str,
@@ -77,10 +106,10 @@ def call(
     form: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
     ca_file: str | None = None,
-    refused_code: int = 1,
+    refused: Refusal | None = None,
 ) -> Any:
-    """Send an HTTP request and return the JSON answer; exit with the server's message on errors:
-    with `refused_code` if the server answers with an error."""
+    """Send an HTTP request and return the JSON answer; exit with code 3 without an answer. An error
+    as answer goes to `refused`, by default `refused_by`."""
     data, kind = None, {}
     if form is not None:
         data, kind = urllib.parse.urlencode(form).encode(), {}
@@ -97,7 +126,7 @@ def call(
             text = answer.read()
     except urllib.error.HTTPError as error:
         said = error.read().decode(errors="replace").strip()
-        fail(f"{method} {url}: {error.code} {said}", refused_code)
+        (refused or refused_by(f"{method} {url}"))(error.code, said)
     except OSError as error:
         fail(f"{method} {url}: {error}. {CHECK}", AWAY)
     return json.loads(text) if text else {}
@@ -122,7 +151,7 @@ def call_socket(
     target: str,
     body: Any = None,
     headers: dict[str, str] | None = None,
-    refused_code: int = 1,
+    refused: Refusal | None = None,
 ) -> Any:
     """Send an HTTP request over the Unix socket `path`, as `call` does over TCP."""
     connection = _SocketConnection(path)
@@ -133,14 +162,12 @@ def call_socket(
         answer = connection.getresponse()
         text = answer.read()
     except (OSError, http.client.HTTPException) as error:
-        fail(
-            f"{method} {path} {target}: {error}. Check with `make status` that the bank runs.", AWAY
-        )
+        fail(f"{method} {path} {target}: {error}. {CHECK}", AWAY)
     finally:
         connection.close()
     if answer.status >= http.client.BAD_REQUEST:
         said = text.decode(errors="replace").strip()
-        fail(f"{method} {path} {target}: {answer.status} {said}", refused_code)
+        (refused or refused_by(f"{method} {path} {target}"))(answer.status, said)
     return json.loads(text) if text else {}
 
 
@@ -158,19 +185,17 @@ def vault_call(method: str, path: str, token: str, body: Any = None) -> Any:
 
 
 def _openbao(method: str, path: str, body: Any, headers: dict[str, str] | None = None) -> Any:
-    """Send a request over OpenBao's Unix socket, or to an OpenBao outside the bank.
-
-    A refusal ends the command as an outage does: the exit code 1 is for what a command finds.
-    """
+    """Send a request over OpenBao's Unix socket, or to an OpenBao outside the bank."""
     known = addresses()
     # A bank that an earlier version started has only the public address.
     addr = known.get("BP_OPENBAO_PRIVATE_ADDR", known["BP_OPENBAO_ADDR"])
     scheme, _, socket_path = addr.partition("://")
+    refused = refused_by_openbao(f"{method} {path}")
     if scheme == "unix":
         where = (Path(socket_path), method, f"/v1/{path}")
-        return call_socket(*where, body, headers, refused_code=AWAY)
+        return call_socket(*where, body, headers, refused=refused)
     where = (method, f"{addr}/v1/{path}")
-    return call(*where, body, headers=headers, refused_code=AWAY)
+    return call(*where, body, headers=headers, refused=refused)
 
 
 def secret(path: str) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """What a command says when a part of the bank refuses it or cannot be reached.
 
-One table for all commands: an error of PostgreSQL, Kafka, gRPC, OpenBao or a socket ends a command
-with one sentence and the exit code 3. Any other error is a defect and keeps its traceback.
+One table for all commands: an error of PostgreSQL, Kafka, gRPC, OpenBao, a socket or a file ends a
+command with one sentence and the exit code 3. Any other error is a defect and keeps its traceback.
 """
 
 from __future__ import annotations
 
 import errno
+import socket
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -17,8 +19,10 @@ from typer.core import TyperGroup
 from ops.bpctl.connections import AWAY, CHECK, fail
 
 NEW_LOGINS = "Run `make down` and `make up`: a start sets every login again."
-NOT_MADE = "Run `make up`, which creates what is missing."
+NOT_MADE = "Run `make down` and `make up`: a start creates what is missing."
 RETRY = "Run the command again."
+NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
+"""Errors of connecting that have no class of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Failure:
     remedy: str
     text: Callable[[Any], str] = str
     """Error -> its text."""
+    applies: Callable[[Any], bool] = lambda _error: True
+    """Whether an error of these types has this cause."""
 
 
 @cache
@@ -47,7 +53,9 @@ def table() -> tuple[Failure, ...]:
         *(asyncpg.InvalidCatalogNameError, asyncpg.InvalidSchemaNameError),
         *(asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError),
     )
+    closed = (asyncpg.InsufficientPrivilegeError,)
     busy = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
+    full = (asyncpg.TooManyConnectionsError,)
     away = (
         *(asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError),
         *(asyncpg.InsufficientResourcesError, asyncpg.InterfaceError),
@@ -56,13 +64,15 @@ def table() -> tuple[Failure, ...]:
     return (
         Failure(refused, "PostgreSQL refused the login", NEW_LOGINS),
         Failure(missing, "PostgreSQL", NOT_MADE),
-        Failure(busy, "PostgreSQL", RETRY),
+        Failure(closed, "PostgreSQL refused the request", NOT_MADE),
+        Failure((*busy, *full), "PostgreSQL", RETRY),
         Failure(away, "PostgreSQL", CHECK),
         Failure((KafkaException,), "Kafka", CHECK, _of_kafka),
         Failure((grpc.RpcError,), "gRPC", CHECK, _of_grpc),
         Failure((aiohttp.ClientError,), "HTTP", CHECK),
         Failure((TimeoutError,), "", CHECK, lambda error: str(error) or "No answer in time"),
-        Failure((OSError,), "", CHECK),
+        Failure((OSError,), "", CHECK, applies=_is_of_connecting),
+        Failure((OSError,), "", "", _of_system),
     )
 
 
@@ -77,6 +87,23 @@ def _of_grpc(error: Any) -> str:
     return f"{error.code().name}: {error.details()}"
 
 
+def _is_of_connecting(error: Any) -> bool:
+    """Return whether an error means that a part did not answer; a missing file is a socket's or a
+    token's, which a part creates. Others, such as a full disk, say nothing about the bank."""
+    kinds = (ConnectionError, FileNotFoundError, socket.gaierror, ssl.SSLError)
+    return isinstance(error, kinds) or error.errno in NO_WAY or _is_joined(error)
+
+
+def _is_joined(error: OSError) -> bool:
+    """Return whether asyncio made the error from those of several addresses: it has no number."""
+    return type(error) is OSError and error.errno is None
+
+
+def _of_system(error: Any) -> str:
+    text = error.strerror or str(error)
+    return f"{error.filename}: {text}" if error.filename else text
+
+
 def sentence(error: BaseException) -> str:
     """Return what to say about an error; "" if the table has no cause for it."""
     causes = [_of_one(one) for one in _leaves(error)]
@@ -85,9 +112,9 @@ def sentence(error: BaseException) -> str:
 
 def _of_one(error: BaseException) -> str:
     for failure in table():
-        if isinstance(error, failure.types):
+        if isinstance(error, failure.types) and failure.applies(error):
             text = " ".join(failure.text(error).split()).rstrip(".")
-            return f"{failure.part}: {text}. {failure.remedy}".removeprefix(": ")
+            return f"{failure.part}: {text}. {failure.remedy}".removeprefix(": ").rstrip()
     return ""
 
 

@@ -14,6 +14,8 @@ from ops.waiting import scaled_s
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 WAIT_S = 30.0
+UNREADABLE = "STORE_UNREADABLE"
+"""The kind of difference that is no finding: without the store, others may be its consequence."""
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +32,7 @@ def check(
 ) -> None:
     """Compare ledger, transfers, outbox, Kafka, audit, notifications, projection and partners.
 
-    Exit code 0 when they agree, 1 when they do not.
+    Exit code 0 when they agree, 1 when they do not, 3 when a store could not be read.
     """
     from ops.judge.judge import judge
 
@@ -39,6 +41,8 @@ def check(
         typer.echo(json.dumps(verdict))
     else:
         _show(verdict)
+    if UNREADABLE in verdict["difference_counts"]:
+        connections.fail(f"A store could not be read. {connections.CHECK}", connections.AWAY)
     raise typer.Exit(0 if verdict["ok"] else 1)
 
 

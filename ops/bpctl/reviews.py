@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from ops.bpctl import connections, reviewer
-from ops.bpctl.transfers import Json, money, table
+from ops.bpctl.transfers import Json, fields, money, table
 
 LIST_ROWS = 50
 
@@ -44,8 +44,8 @@ DECIDE = "SELECT payments.decide_review($1, $2, $3, $4, $5)"
 
 EFFECTS = {
     "NONE": "",
-    "REQUESTED": "The bank now asks the clearing house to cancel it. Whether that succeeded is in"
-    " its state: `bpctl reviews show {transfer_id}`.",
+    "REQUESTED": "The bank asks the clearing house within five seconds to cancel it. Whether that"
+    " succeeded is in its state: `bpctl reviews show {transfer_id}`.",
     "TOO_LATE": "It has settled, so it cannot be cancelled. Ask the beneficiary's bank to return"
     " it.",
     "NOT_NEEDED": "The customer has been credited again, so there is nothing to cancel.",
@@ -69,6 +69,9 @@ MEANINGS = {
     "NOT_NEEDED": "the customer had been credited again, so there was nothing to cancel",
 }
 """Effect of a decision -> what it means in the record of a review."""
+
+IS_BENEFICIARY = "The name of --by is the beneficiary's. Another person must decide."
+"""The only refusal of `payments.decide_review` that its caller can cause."""
 
 Transfer = Annotated[str, typer.Argument(help="Id of the transfer.")]
 Note = Annotated[str, typer.Option(help="The reason for the decision, for the record.")]
@@ -114,8 +117,8 @@ def show(transfer: Transfer, as_json: Json = False) -> None:
     row["amount"] = money(row)
     if row["effect"] is not None:
         row["effect"] = f"{row['effect']}: {MEANINGS[row['effect']]}"
-    fields = [{"field": k.replace("_", " "), "value": v} for k, v in row.items() if v is not None]
-    table(f"Review of {transfer}", fields, ("field", "value"))
+    known = {k: v for k, v in row.items() if v is not None}
+    table(f"Review of {transfer}", fields(known), ("field", "value"))
 
 
 def clear(transfer: Transfer, note: Note, by: Reviewer = "") -> None:
@@ -169,13 +172,15 @@ async def _record(
     connection = await connections.connect_reviewer()
     try:
         return await connection.fetchval(DECIDE, transfer_id, decision, name, note, os_user)
-    except asyncpg.RaiseError as error:
-        connections.fail(f"{error}. Another person must decide.")
+    except asyncpg.RaiseError:
+        connections.fail(IS_BENEFICIARY)
     finally:
         await connection.close()
 
 
 def _id(text: str) -> uuid.UUID:
+    if not text.strip():
+        connections.fail("The transfer id is empty. `bpctl reviews list` shows the ids.")
     try:
         return uuid.UUID(text)
     except ValueError:

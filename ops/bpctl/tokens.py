@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -41,11 +41,25 @@ def issue(subject: str, scope: str = "") -> dict[str, str]:
     if scope:
         form["scope"] = scope
     url = f"{where['BP_PARTNER_OAUTH_URL']}/token"
-    return connections.call("POST", url, form=form, ca_file=where["BP_PARTNER_OAUTH_CA_FILE"])
+    ca_file = where["BP_PARTNER_OAUTH_CA_FILE"]
+    return connections.call("POST", url, form=form, ca_file=ca_file, refused=refused)
+
+
+def refused(code: int, said: str) -> NoReturn:
+    """Exit with one sentence when the provider answers with an error, which RFC 6749 defines."""
+    try:
+        answer = json.loads(said)
+        parts = [answer["error"], answer.get("error_description", "")]
+    except (ValueError, KeyError, TypeError):
+        parts = [said or str(code)]
+    text = ", ".join(" ".join(str(part).split()) for part in parts if part).rstrip(".")
+    connections.fail(f"The OAuth provider refused the token: {text}.")
 
 
 def customer_id(name: str) -> str:
     """Return the id of the customer with a user name; an id is returned unchanged."""
+    if not name.strip():
+        connections.fail("The customer is empty. Give a user name or a customer id.")
     try:
         return str(uuid.UUID(name))
     except ValueError:

@@ -20,8 +20,8 @@ PENDING = ("DEBITED", "OUTCOME_UNKNOWN", "CANCELLING")
 LEASE = ("lease_owner", "lease_until", "attempts")
 INFINITE = "9999-12-31"
 """How PostgreSQL's infinity begins here: the bank no longer asks about a contradiction."""
-TIMES = ("time", "Time")
-"""The ends of the names of columns with times."""
+TIMES = ("time", "Time", "_until")
+"""The ends of the names of columns and fields with times."""
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +40,10 @@ def show(
 
     Exit code 1 when no transfer has that key, id or trace number.
     """
+    if not name.strip():
+        connections.fail(
+            "The name is empty. Give an Idempotency-Key, a transfer id or a trace number."
+        )
     trails = asyncio.run(_trails(name))
     if not trails:
         connections.fail(
@@ -108,7 +112,7 @@ def _show(trail: dict[str, Any]) -> None:
     request["amount"] = money(transfer)
     table(
         f"Transfer {transfer['transfer_id']}",
-        [{"field": k.replace("_", " "), "value": v} for k, v in request.items()],
+        fields(request),
         ("field", "value"),
     )
     table("Saga steps", trail["steps"], ("version", "type", "occur_time", "place", "event_id"))
@@ -167,6 +171,16 @@ def money(row: dict[str, Any], name: str = "amount") -> str:
     if row[name] is None:
         return ""
     return f"{row[name] / 100:,.2f} {row['currency']}"
+
+
+def fields(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row as a table of its fields, with times to the second."""
+    from ops.display import short_time
+
+    return [
+        {"field": k.replace("_", " "), "value": short_time(v) if k.endswith(TIMES) else v}
+        for k, v in row.items()
+    ]
 
 
 def table(title: str, rows: Any, columns: tuple[str, ...]) -> None:

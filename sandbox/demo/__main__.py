@@ -59,7 +59,11 @@ def _write(home: Home, stage: Stage, *, ok: bool, seconds: float) -> None:
 def main() -> int:
     """Start the bank, play the scenes, and write the report. A bank that stops ends the demo."""
     argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__).parse_args()
-    home = home_from_environment()
+    try:
+        home = home_from_environment()
+    except PermissionError as error:
+        print(error, file=sys.stderr)
+        return 3
     try:
         return _play(home)
     except KeyboardInterrupt:

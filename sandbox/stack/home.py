@@ -211,10 +211,11 @@ class Home:
 
 
 def home_from_environment() -> Home:
-    """Return the home that BP_HOME names, or `.bp` in the repository's root."""
+    """Return the home that BP_HOME names, or `.bp` in the repository's root; PermissionError if it
+    is a link."""
     return Home(bank_home.named())
 
 
 def home_at(path: Path) -> Home:
-    """Return the home of a path. If the home itself is a link, `Home.create` refuses it."""
+    """Return the home of a path; PermissionError if the home itself is a link."""
     return Home(bank_home.whole(path))

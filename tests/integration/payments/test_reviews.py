@@ -9,9 +9,12 @@ from typing import Any, cast
 import asyncpg
 import pytest
 import pytest_asyncio
+import typer
 from bp.payments.v1.payments_events_pb2 import CancelRequester, PaymentEvent, TransferReviewed
 from structlog.testing import capture_logs
 
+from ops.bpctl import connections
+from ops.bpctl import reviews as commands
 from ops.waiting import until
 from services.chassis.postgres import load_queries
 from services.kernel.clock import utc_now
@@ -261,6 +264,25 @@ async def test_a_name_that_names_nobody_or_the_beneficiary_decides_nothing(
         await reviewer.fetchval(sql, transfer.transfer_id, name)
     assert transfer.transfer_id in await _queue(bank)
     assert await _decision(bank, transfer) is None
+
+
+async def test_bpctl_says_whose_name_cannot_decide(
+    deps: Dependencies,
+    bank: LedgerBank,
+    reviewer: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def connected() -> asyncpg.Connection:
+        return reviewer
+
+    monkeypatch.setattr(connections, "connect_reviewer", connected)
+    transfer = await _flagged(deps, bank)
+    decision = ("CLEARED", "bo RIVERA", "why", "eva.n (uid 1000)")
+    with pytest.raises(typer.Exit):
+        await commands._record(transfer.transfer_id, *decision)
+    said = "The name of --by is the beneficiary's. Another person must decide.\n"
+    assert capsys.readouterr().err == said
 
 
 async def test_an_effect_whose_event_cannot_be_written_is_not_saved(

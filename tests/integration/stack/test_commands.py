@@ -6,6 +6,8 @@ No test here starts a bank.
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,14 +16,16 @@ import pytest
 
 from ops.bpctl import connections
 from ops.waiting import scaled_s
-from sandbox.stack.home import REPO, Home, home_from_environment
+from sandbox.stack.home import REPO, Home, home_at, home_from_environment
 
 ACTING = ("sandbox.demo", "sandbox.seed", "lab.bench.report.comparison", "lab.bench.report.page")
 """Modules that act as soon as they run without arguments."""
 WRITTEN = ("README.md", "docs/performance.md", "docs/img/peers.svg", "docs/img/cpu.svg")
 
 
-def run(module: str, *arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    module: str, *arguments: str, home: Path, within_s: float = 60.0
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=REPO,
@@ -29,6 +33,7 @@ def run(module: str, *arguments: str, home: Path) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         check=False,
+        timeout=scaled_s(within_s),
     )
 
 
@@ -62,8 +67,9 @@ def test_a_bp_home_that_is_a_link_is_refused(
     monkeypatch.chdir(tmp_path)
     named = {"absolute": f"{tmp_path}/home", "relative": "home", "with a slash": "home/"}[way]
     monkeypatch.setenv("BP_HOME", named)
-    with pytest.raises(PermissionError, match="home is a link; remove it or move BP_HOME"):
-        home_from_environment().create()
+    for find in (home_from_environment, connections.home, lambda: home_at(Path(named))):
+        with pytest.raises(PermissionError, match="home is a link; remove it or move BP_HOME"):
+            find()
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -79,25 +85,61 @@ def test_a_bp_home_below_a_link_is_the_same_home(
     home.remove_run()
 
 
-@pytest.mark.parametrize("named", ["home", "link", "link/", "above/home", "above/../link", ""])
+@pytest.mark.parametrize("named", ["home", "above/home", "above/../home", ""])
 def test_bpctl_uses_the_same_home_as_the_stack(
     named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Regression: bpctl followed a BP_HOME that is a link, which the stack does not."""
     (tmp_path / "home").mkdir()
-    (tmp_path / "link").symlink_to("home")
     (tmp_path / "above").symlink_to(".")
     monkeypatch.setenv("BP_HOME", named and f"{tmp_path}/{named}")
     assert connections.home() == home_from_environment().root
-    if named.strip("/").endswith("link"):
-        assert connections.home() == tmp_path.resolve() / "link"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(("sandbox.stack", "up"), ("sandbox.stack", "status"), ("sandbox.demo",)),
+        *(("ops.bpctl", "status"), ("ops.bpctl", "token", "--customer", "ana")),
+        ("ops.bpctl", "audit", "verify"),
+    ],
+    ids=" ".join,
+)
+def test_no_command_follows_a_home_that_is_a_link_also_while_the_bank_runs(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Regression: only the start of a bank that did not run refused it."""
+    home = Home(tmp_path / "home")
+    home.create()
+    home.endpoints.write_text(f'{{"BP_RUN": "{home.run}"}}')
+    link = tmp_path / "link"
+    link.symlink_to(home.root)
+    with socket.socket(socket.AF_UNIX) as supervisor:
+        supervisor.bind(str(home.control_socket))
+        supervisor.listen()
+        done = run(*command, home=link, within_s=20)
+    home.remove_run()
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.rstrip(".\n") == f"{link} is a link; remove it or move BP_HOME"
+
+
+def test_bpctl_in_a_home_that_is_a_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("ops.bpctl", "token", "--customer", "ana", home=tmp_path / "file")
+    assert (done.returncode, done.stdout) == (3, "")
+    said = f"{tmp_path}/file is not a folder. Set BP_HOME to the folder of the bank.\n"
+    assert done.stderr == said
+
+
+def test_bpctl_before_the_set_up_names_the_command_that_sets_up(tmp_path: Path) -> None:
+    shutil.copy(REPO / "bpctl", tmp_path / "bpctl")
+    done = subprocess.run([tmp_path / "bpctl"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "Run `make up` first.\n")
 
 
 @pytest.mark.parametrize(
     ("kind", "command"),
     [
         ("a file", ("sandbox.stack", "up")),
-        ("a link", ("sandbox.stack", "up")),
         ("in a file", ("sandbox.stack", "up")),
         ("in /proc", ("sandbox.demo",)),
     ],
@@ -108,8 +150,7 @@ def test_a_home_that_cannot_be_used_is_reported_in_one_sentence(
     file = tmp_path / "file"
     file.write_text("a person's own text")
     file.chmod(0o644)
-    (tmp_path / "link").symlink_to(tmp_path)
-    homes = {"a file": file, "a link": tmp_path / "link", "in a file": file / "home"}
+    homes = {"a file": file, "in a file": file / "home"}
     home = homes.get(kind, Path("/proc/home"))
     done = run(*command, home=home)
     assert done.returncode == 1

@@ -35,6 +35,11 @@ TOLD: dict[str, tuple[BaseException, str, str]] = {
         'PostgreSQL: relation "audit.record" does not exist.',
         failures.NOT_MADE,
     ),
+    "a right that is missing": (
+        asyncpg.InsufficientPrivilegeError("permission denied for table record"),
+        "PostgreSQL refused the request: permission denied for table record.",
+        failures.NOT_MADE,
+    ),
     "a locked row": (
         asyncpg.LockNotAvailableError("a lock timeout ended the statement"),
         "PostgreSQL: a lock timeout ended the statement.",
@@ -53,7 +58,7 @@ TOLD: dict[str, tuple[BaseException, str, str]] = {
     "too many connections": (
         asyncpg.TooManyConnectionsError("sorry, too many clients already"),
         "PostgreSQL: sorry, too many clients already.",
-        failures.CHECK,
+        failures.RETRY,
     ),
     "a lost connection": (
         asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
@@ -92,6 +97,11 @@ TOLD: dict[str, tuple[BaseException, str, str]] = {
         "[Errno 2] No such file or directory: '/run/bpctl/token'.",
         failures.CHECK,
     ),
+    "no way to a host": (
+        OSError(113, "No route to host"),
+        "[Errno 113] No route to host.",
+        failures.CHECK,
+    ),
     "no answer": (TimeoutError(), "No answer in time.", failures.CHECK),
     "several lines": (
         OSError("one\n two "),
@@ -105,6 +115,15 @@ TOLD: dict[str, tuple[BaseException, str, str]] = {
     ),
 }
 """Case -> the error, what is said about it, and the remedy."""
+
+OF_THIS_MACHINE: dict[str, tuple[OSError, str]] = {
+    "a full disk": (OSError(28, "No space left on device"), "No space left on device."),
+    "a broken disk": (OSError(5, "Input/output error", "/a"), "/a: Input/output error."),
+    "a file as a folder": (NotADirectoryError(20, "Not a directory", "/a"), "/a: Not a directory."),
+    "no right": (PermissionError(13, "Permission denied", "/a"), "/a: Permission denied."),
+    "a sentence": (PermissionError("/a is a link; remove it"), "/a is a link; remove it."),
+}
+"""Case -> an error that says nothing about the bank, and what is said about it."""
 
 DEFECTS = (
     ZeroDivisionError("a defect"),
@@ -132,6 +151,17 @@ def test_an_error_of_a_part_is_one_sentence_with_its_remedy_and_the_exit_code_3(
 ) -> None:
     done = CliRunner().invoke(command_that_raises(error), ["raising", "run"])
     assert (done.exit_code, done.stdout, done.stderr) == (3, "", f"{told} {remedy}\n")
+
+
+@pytest.mark.parametrize(("error", "told"), OF_THIS_MACHINE.values(), ids=OF_THIS_MACHINE)
+def test_an_error_of_a_file_or_a_disk_does_not_blame_the_bank(error: OSError, told: str) -> None:
+    done = CliRunner().invoke(command_that_raises(error), ["raising", "run"])
+    assert (done.exit_code, done.stdout, done.stderr) == (3, "", f"{told}\n")
+
+
+def test_what_is_missing_while_the_bank_runs_needs_a_stop_first() -> None:
+    """`make up` alone changes nothing while the supervisor runs."""
+    assert failures.NOT_MADE.startswith("Run `make down` and `make up`")
 
 
 @pytest.mark.parametrize("error", DEFECTS, ids=repr)

@@ -27,4 +27,6 @@ def test_an_approved_transfer_is_said_to_continue_only_if_it_does(state: State) 
 def test_a_message_is_complete(effect: str) -> None:
     told = reviews.message(effect, "CANCELLING", uuid.UUID(int=7))
     assert "{" not in told
+    assert ("now asks" in told) is False
+    assert ("within five seconds" in told) == (effect == "REQUESTED")
     assert (str(uuid.UUID(int=7)) in told) == (effect in {"NONE", "REQUESTED"})

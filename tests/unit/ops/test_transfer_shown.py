@@ -1,10 +1,12 @@
 """What `bpctl transfers show` prints about the lease of a transfer."""
 
+import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from ops.bpctl.transfers import PENDING, with_query_time
+from ops.bpctl.transfers import PENDING, fields, with_query_time
 from services.payments import state
 
 AT = "2026-03-03T12:00:00+00:00"
@@ -39,3 +41,24 @@ def test_a_transfer_that_has_ended_has_no_lease_and_a_waiting_one_the_time_of_it
 
 def test_the_pending_states_are_those_of_the_saga() -> None:
     assert set(PENDING) == {one.name for one in state.PENDING}
+
+
+def test_the_times_of_a_transfer_and_of_a_review_are_shown_to_the_second() -> None:
+    at = "2026-03-03T12:00:00.123456+00:00"
+    row = {
+        "create_time": at,
+        "decide_time": datetime.fromisoformat(at).astimezone(UTC),
+        "lease_until": at,
+        "next_query_time": "never",
+        "memo": at,
+        "transfer_id": uuid.UUID(int=7),
+    }
+    second = "2026-03-03 12:00:00Z"
+    assert {one["field"]: one["value"] for one in fields(row)} == {
+        "create time": second,
+        "decide time": second,
+        "lease until": second,
+        "next query time": "never",
+        "memo": at,
+        "transfer id": uuid.UUID(int=7),
+    }
