@@ -23,6 +23,8 @@ NOT_MADE = "Run `make down` and `make up`: a start creates what is missing."
 RETRY = "Run the command again."
 NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 """Errors of connecting that have no class of their own."""
+NO_ANSWER = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED")
+"""The gRPC codes of a call that no service has handled to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,7 @@ def table() -> tuple[Failure, ...]:
     full = (asyncpg.TooManyConnectionsError,)
     away = (
         *(asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError),
-        *(asyncpg.InsufficientResourcesError, asyncpg.InterfaceError),
-        asyncpg.InternalClientError,
+        asyncpg.InsufficientResourcesError,
     )
     return (
         Failure(refused, "PostgreSQL refused the login", NEW_LOGINS),
@@ -67,13 +68,24 @@ def table() -> tuple[Failure, ...]:
         Failure(closed, "PostgreSQL refused the request", NOT_MADE),
         Failure((*busy, *full), "PostgreSQL", RETRY),
         Failure(away, "PostgreSQL", CHECK),
+        Failure((asyncpg.InterfaceError,), "PostgreSQL", CHECK, applies=_is_closed),
         Failure((KafkaException,), "Kafka", CHECK, _of_kafka),
-        Failure((grpc.RpcError,), "gRPC", CHECK, _of_grpc),
+        Failure((grpc.RpcError,), "gRPC", CHECK, _of_grpc, _is_without_answer),
         Failure((aiohttp.ClientError,), "HTTP", CHECK),
         Failure((TimeoutError,), "", CHECK, lambda error: str(error) or "No answer in time"),
         Failure((OSError,), "", CHECK, applies=_is_of_connecting),
         Failure((OSError,), "", "", _of_system),
     )
+
+
+def _is_closed(error: Any) -> bool:
+    """Return whether the driver lost its connection; its other errors are a caller's mistake."""
+    return "closed" in str(error)
+
+
+def _is_without_answer(error: Any) -> bool:
+    """Return whether a service did not answer; the other codes are an answer."""
+    return hasattr(error, "code") and error.code().name in NO_ANSWER
 
 
 def _of_kafka(error: Any) -> str:
@@ -82,8 +94,6 @@ def _of_kafka(error: Any) -> str:
 
 
 def _of_grpc(error: Any) -> str:
-    if not hasattr(error, "code"):
-        return str(error)
     return f"{error.code().name}: {error.details()}"
 
 

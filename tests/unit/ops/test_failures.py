@@ -128,6 +128,9 @@ OF_THIS_MACHINE: dict[str, tuple[OSError, str]] = {
 DEFECTS = (
     ZeroDivisionError("a defect"),
     asyncpg.PostgresSyntaxError("a defect"),
+    asyncpg.InterfaceError("the server expects 2 arguments for this query, 1 was passed"),
+    asyncpg.InternalClientError("got result for unknown protocol state 3"),
+    grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, NO_METADATA, NO_METADATA, "a defect"),
     ExceptionGroup("tasks", [OSError("x"), KeyError("a defect")]),
 )
 
