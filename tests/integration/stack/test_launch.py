@@ -83,7 +83,7 @@ def test_a_child_ends_with_the_process_that_started_it(
 async def test_no_program_of_the_working_folder_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
 ) -> None:
-    """Regression: with such an entry in PATH, root ran programs in the data of PostgreSQL's user."""
+    """Regression: with such an entry in PATH, root ran programs of another user's folder."""
     began, known = tmp_path / "began", os.environ["PATH"]
     folder = tmp_path / entry
     folder.mkdir(exist_ok=True)
