@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
@@ -58,6 +59,19 @@ async def test_a_new_supervisor_replaces_the_copy_that_a_killed_one_left(part: P
     await again.prepare()
     assert not part.copy.exists()
     assert part.home.programs.readlink() == again.copy != part.copy
+
+
+@only_root
+def test_the_copy_is_in_no_folder_that_others_can_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: another user could replace the copy in the folder that TMPDIR names."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o001)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert postgres_paths.copy_folder().parent == tmp_path
+    tmp_path.chmod(0o777)
+    assert postgres_paths.copy_folder().parent == Path("/tmp")
 
 
 async def test_postgresql_takes_no_connections_over_tcp(postgres: PostgresStore) -> None:
