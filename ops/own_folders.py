@@ -42,7 +42,7 @@ def read(file: Path, run: Path) -> str:
     handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(handle, encoding="utf-8") as opened:
         if os.fstat(handle).st_uid != run.lstat().st_uid:
-            raise PermissionError(f"{file} does not belong to the user who runs the bank")
+            raise PermissionError(f"{file} does not belong to the user of the bank")
         return opened.read()
 
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -62,7 +62,7 @@ def taken(home: Home) -> Path:
 
 
 @contextmanager
-def playing_the_supervisor(run: Path, name: str = "supervisor.sock") -> Iterator[list[bytes]]:
+def playing_the_supervisor(run: Path, name: str = "supervisor.sock") -> Generator[list[bytes]]:
     """Answer every request as a supervisor does; yield the requests."""
     asked: list[bytes] = []
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from ops import own_folders, programs
 from ops.provision.stores import SUPERUSER, PostgresServer
 from ops.waiting import until_true
+from tools.check.schema import private
 from tools.check.tools import CheckFailed
 
 PORT = 5432
@@ -123,7 +124,7 @@ def _other_user(*folders: Path) -> Sequence[str]:
     user = known.get("postgres") or known["nobody"]
     for folder in folders:
         os.chown(folder, user.pw_uid, user.pw_gid)
-        folder.parent.chmod(0o711)
+        private.open_way(folder.parent)
     change = (f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
     return (*dies_with_us, *change)
 
@@ -154,6 +155,5 @@ def _programs(folder: Path) -> Path:
             shutil.copytree(source, target)
         else:
             shutil.copy2(source, target)
-    for path in (*copy.rglob("*"), copy):
-        path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+    private.open_copy(copy)
     return copy / BIN
