@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from ops import bank_home
+from ops import bank_home, own_folders
 from ops.waiting import scaled_s
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ ENDPOINTS = "endpoints.json"
 SUPERVISOR_SOCKET = "supervisor.sock"
 """Listens in BP_RUN while the bank runs."""
 REPO = bank_home.REPO
+NOT_RUNNING = "The bank is not running. Start it with `make up`."
 CHECK = "Check with `make status` that the bank runs."
 AGAIN = "Run `make down` and `make up`."
 AWAY = 3
@@ -56,26 +57,40 @@ def home() -> Path:
 
 def addresses() -> dict[str, str]:
     """Return BP_HOME/endpoints.json; exit with code 3 when the stack was never started, or when it
-    belongs to another user."""
+    or the run folder belongs to another user."""
     path = home() / ENDPOINTS
     try:
-        return json.loads(path.read_text())
+        known = json.loads(path.read_text())
     except FileNotFoundError:
         fail(f"The bank was never started in {home()}. Run `make up`.", AWAY)
     except NotADirectoryError:
         fail(f"{home()} is not a folder. Set BP_HOME to the folder of the bank.", AWAY)
     except PermissionError:
         fail(f"The bank in {home()} belongs to another user. Run bpctl as that user.", AWAY)
+    run = known.get("BP_RUN")
+    # Anybody can make a folder of its name after the bank has stopped.
+    if run and not own_folders.is_run_folder(Path(run), home()):
+        fail(NOT_RUNNING, AWAY)
+    return known
 
 
 def require_running() -> None:
     """Exit with code 3 when the bank is not running."""
-    path = Path(addresses()["BP_RUN"]) / SUPERVISOR_SOCKET
+    _run_folder()
+
+
+def _run_folder() -> Path:
+    """Return the run folder of the running bank; exit with code 3 when it is not running."""
+    run = Path(addresses()["BP_RUN"])
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         try:
-            client.connect(str(path))
+            client.connect(str(run / SUPERVISOR_SOCKET))
         except OSError:
-            fail("The bank is not running. Start it with `make up`.", AWAY)
+            fail(NOT_RUNNING, AWAY)
+    # Asked last: from now on, nobody else can replace the folder.
+    if not own_folders.is_run_folder(run, home()):
+        fail(NOT_RUNNING, AWAY)
+    return run
 
 
 def refused_by(request: str) -> Refusal:
@@ -173,9 +188,8 @@ def call_socket(
 
 def vault_token() -> str:
     """Log in to OpenBao with bpctl's own service account; return the token."""
-    require_running()
-    token_file = Path(addresses()["BP_RUN"]) / ACCOUNT / "token"
-    login = {"role": ACCOUNT, "jwt": token_file.read_text()}
+    run = _run_folder()
+    login = {"role": ACCOUNT, "jwt": own_folders.read(run / ACCOUNT / "token", run)}
     return _openbao("POST", "auth/kubernetes/login", login)["auth"]["client_token"]
 
 

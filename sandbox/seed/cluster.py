@@ -6,13 +6,17 @@ import json
 
 import asyncpg
 
+from ops import own_folders
 from ops.provision.credentials import load_or_make
 from sandbox.stack.home import home_from_environment
 
 
 async def connect(database: str) -> asyncpg.Connection:
-    """Open a connection to a database; FileNotFoundError when no stack was ever started."""
+    """Open a connection to a database; ConnectionError when no bank runs."""
     home = home_from_environment()
+    # Another user's server in a folder of this name could ask for the password.
+    if not own_folders.is_run_folder(home.run, home.root):
+        raise ConnectionError("The bank is not running. Start it with `make up`.")
     where: dict[str, str] = json.loads(home.endpoints.read_text())
     host, port = where["BP_POSTGRES_HOST"], int(where["BP_POSTGRES_PORT"])
     try:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from ops.programs import search_path
 from ops.waiting import scaled_s
 from sandbox.stack import memory, progress
 from sandbox.stack.home import REPO, Home, home_from_environment
@@ -152,7 +153,7 @@ def ensure_supervisor(
         process = subprocess.Popen(
             launch.in_its_place(command, None, signal.SIGTERM) if dies_with_caller else command,
             cwd=REPO,
-            env={**os.environ, "BP_HOME": str(home.root)},
+            env={**os.environ, "PATH": search_path(), "BP_HOME": str(home.root)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

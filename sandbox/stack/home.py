@@ -2,7 +2,8 @@
 
 `Home` defines every path under BP_HOME. The kernel limits Unix socket paths to 107 bytes, so the
 run directory of a deep BP_HOME is in /tmp, and BP_HOME/run is a link to it. Anybody can create a
-folder of any name in /tmp, so a run directory that another user made is replaced by a new one.
+folder of any name in /tmp, so a run directory that another user made is replaced by a new one, and
+until then the bank counts as stopped.
 
 Other users of the machine can neither list nor read anything. They can only pass through three
 folders (0711), because PostgreSQL runs as another user when the bank runs as root. A folder is
@@ -19,7 +20,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops import bank_home
+from ops import bank_home, own_folders
 from sandbox.stack.supervisor import private
 
 REPO = Path(__file__).resolve().parents[2]
@@ -42,7 +43,13 @@ class Home:
         if direct.is_symlink():
             return direct.readlink()
         digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:10]
-        return Path(tempfile.gettempdir()) / f"bp-{os.getuid()}-{digest}"
+        return own_folders.temporary() / f"bp-{os.getuid()}-{digest}"
+
+    @property
+    def _own_run(self) -> Path:
+        """The run directory for what is read or asked there, if it belongs to the bank's user.
+        Otherwise a path at which nobody else can put anything: the bank is not running."""
+        return self.run if own_folders.is_run_folder(self.run, self.root) else self.root / "stopped"
 
     @property
     def logs(self) -> Path:
@@ -107,7 +114,7 @@ class Home:
     @property
     def control_socket(self) -> Path:
         """The supervisor's Unix socket."""
-        return self.run / "supervisor.sock"
+        return self._own_run / "supervisor.sock"
 
     @property
     def lock_file(self) -> Path:
@@ -122,7 +129,7 @@ class Home:
     @property
     def pids_file(self) -> Path:
         """The processes of the last supervisor, so that the next one can stop its orphans."""
-        return self.run / "pids.json"
+        return self._own_run / "pids.json"
 
     @property
     def programs(self) -> Path:
@@ -187,7 +194,8 @@ class Home:
         link, run = self.root / "run", self.run
         if link.is_symlink():
             link.unlink()
-            shutil.rmtree(run, ignore_errors=True)
+            if private.is_own_folder(run):
+                shutil.rmtree(run, ignore_errors=True)
 
     def _create_run(self) -> None:
         link = self.root / "run"
@@ -204,7 +212,7 @@ class Home:
         with contextlib.suppress(FileExistsError, FileNotFoundError):
             run.mkdir(mode=private.FOLDER_MODE)
         if not private.is_own_folder(run):
-            run = Path(tempfile.mkdtemp(prefix=f"bp-{os.getuid()}-"))
+            run = Path(tempfile.mkdtemp(prefix=f"bp-{os.getuid()}-", dir=own_folders.temporary()))
             link.unlink(missing_ok=True)
         if not link.is_symlink():
             link.symlink_to(run)

@@ -53,6 +53,7 @@ class RunningStack:
         # A supervisor holds the lock from before it listens until after it has ended.
         with lock.held(home, scaled_s(READY_WITHIN_S)) as own:
             if own:
+                home.create()  # of a run folder that another user made, no process is ended
                 orphans.end_all(home.pids_file)
                 home.remove_data()
             elif not control.is_running(home.control_socket):

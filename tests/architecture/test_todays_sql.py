@@ -1,8 +1,9 @@
 """Current SQL is in files; the check finds each kind of error in them and names the file."""
 
 import os
+import stat
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from tools.check.schema.compare import (
 )
 from tools.check.schema.dump import readable
 
+only_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root starts PostgreSQL as another user"
+)
 FOLDER = "services/toys/sql/functions"
 SCHEMA = "services/toys/sql/schema.sql"
 PRICE = Function("price", "toys.price(uuid)", "CREATE price\n  SELECT 1", "owner", ("bp_toys",))
@@ -279,19 +283,36 @@ async def test_a_function_file_is_compared_by_what_it_does_and_leaves_nothing_be
     assert {f.signature: f for f, _ in await functions_of(toys, "toys")} == made
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as another user")
-def test_the_throw_away_server_has_no_capability_below_closed_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Regression: with the capability to enter them, that user could change every file."""
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
+@pytest.fixture(scope="module")
+def below_closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Start the server of a repository that other users cannot reach; return its folder."""
+    closed = tmp_path_factory.mktemp("closed")
+    closed.chmod(0o700)
     (closed / "packages").symlink_to(cluster.program("postgres").parents[3])
-    monkeypatch.setattr(cluster, "program", lambda name: closed / "packages" / cluster.BIN / name)
-    monkeypatch.setattr(tempfile, "tempdir", str(closed))
-    with throw_away() as server:
-        pid_file = Path(server.host) / "data" / "postmaster.pid"
-        status = Path(f"/proc/{pid_file.read_text().split()[0]}/status").read_text()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "program", lambda name: closed / "packages" / cluster.BIN / name)
+        patch.setattr(tempfile, "tempdir", str(closed))
+        with throw_away() as server:
+            yield Path(server.data_location)
+
+
+@only_root
+def test_root_keeps_what_it_uses_of_the_throw_away_server(below_closed: Path) -> None:
+    """Regression: the folder of the log and of the programs belonged to PostgreSQL's user, who
+    could place links there that root follows."""
+    assert stat.S_IMODE(below_closed.stat().st_mode) == 0o711
+    given = {path.name for path in below_closed.iterdir() if path.stat().st_uid != 0}
+    assert given == {"data", "sockets"}
+    kept = [below_closed, *below_closed.glob("log"), *below_closed.glob("programs/**/*")]
+    assert {path.stat().st_uid for path in kept} == {0}
+    assert not [path for path in kept if path.is_symlink() or path.stat().st_mode & 0o022]
+
+
+@only_root
+def test_the_throw_away_server_has_no_capability_below_closed_folders(below_closed: Path) -> None:
+    """Regression: with the capability to enter them, that user could change every file."""
+    pid = (below_closed / "data" / "postmaster.pid").read_text().split()[0]
+    status = Path(f"/proc/{pid}/status").read_text()
     held = {line.split(":")[0]: line.split()[1:] for line in status.splitlines()}
     assert "0" not in held["Uid"]
     assert [int(held[f"Cap{kind}"][0], 16) for kind in ("Inh", "Prm", "Eff", "Amb")] == [0] * 4

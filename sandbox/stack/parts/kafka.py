@@ -16,6 +16,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.programs import program
 from sandbox.stack.home import Home
 from sandbox.stack.ports import require_free
 from sandbox.stack.supervisor import launch, private
@@ -217,9 +218,9 @@ def fetch_libs(libs: Path) -> None:
         return
     draft = libs.with_name(f"{libs.name}.{uuid.uuid4().hex[:8]}")
     draft.parent.mkdir(parents=True, exist_ok=True)
-    command = ("mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies")
     options = (f"-DoutputDirectory={draft}", "-DincludeScope=runtime")
     try:
+        command = (program("mvn"), "-B", "-q", "-f", str(POM), "dependency:copy-dependencies")
         # Other users of the virtual environment read the jars.
         subprocess.run([*command, *options], check=True, umask=0o022)
         draft.rename(libs)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops import own_folders
 from sandbox.stack import packages
 from sandbox.stack.supervisor import launch, private
 
@@ -49,9 +49,9 @@ def copy_folder() -> Path:
     """Return the path of a new copy of the programs; nothing is created. Nobody can guess the name
     and take it first."""
     name = f"bp-{os.getuid()}-programs-{secrets.token_hex(8)}"
-    chosen = Path(tempfile.gettempdir(), name)
+    chosen = own_folders.temporary() / name
     # TMPDIR may name a folder that is closed itself.
-    return chosen if not launch.is_closed(chosen) else Path("/tmp", name)  # noqa: S108
+    return chosen if not launch.is_closed(chosen) else own_folders.FALLBACK / name
 
 
 def direct(data: Path, sockets: Path) -> Paths:

@@ -2,7 +2,8 @@
 
 Every child asks the kernel for a signal at its parent's death; this works even after kill -9 of the
 supervisor. PostgreSQL refuses to run as root, so a child may also change its user id. It keeps no
-capability then.
+capability then. The working folder may belong to that user, so root starts programs by absolute
+paths only, and children get only the absolute entries of PATH.
 
 Small programs (util-linux's setpriv and chrt) set this up and then exec the child's own program.
 Python code between fork and exec is unsafe: a library with threads may react to the fork (gRPC
@@ -20,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.programs import program, search_path
 from ops.waiting import FACTOR_VARIABLE
 from sandbox.stack.supervisor import private
 
@@ -121,14 +123,15 @@ def in_its_place(
     wake each other on two cores would otherwise spend much of their time on cold caches.
     """
     return [
-        "setpriv",
+        program("setpriv"),
         *(_become(user) if user is not None else ()),
         "--pdeathsig",
         death_signal.name.removeprefix("SIG"),
-        *("chrt", "--batch", "0"),
+        *(program("chrt"), "--batch", "0"),
         # The parent may have died before the death signal was set.
-        *("sh", "-c", 'test "$PPID" -eq "$0" || exit 1; exec "$@"', str(os.getpid())),
-        *command,
+        *(program("sh"), "-c", 'test "$PPID" -eq "$0" || exit 1; exec "$@"', str(os.getpid())),
+        program(command[0]),
+        *command[1:],
     ]
 
 
@@ -154,8 +157,8 @@ def require_inotify(count: int) -> None:
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Return a few inherited variables plus `extra`; other variables are not passed on."""
     kept = (
-        *("PATH", "HOME", "LANG", "TZ", "TMPDIR", "JAVA_HOME"),
+        *("HOME", "LANG", "TZ", "TMPDIR", "JAVA_HOME"),
         *("COVERAGE_PROCESS_START", FACTOR_VARIABLE),
     )
     inherited = {name: os.environ[name] for name in kept if name in os.environ}
-    return {"LANG": "C.UTF-8", "TZ": "UTC", **inherited, **extra}
+    return {"LANG": "C.UTF-8", "TZ": "UTC", **inherited, "PATH": search_path(), **extra}

@@ -79,6 +79,25 @@ def test_a_child_ends_with_the_process_that_started_it(
             os.killpg(parent.pid, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("entry", ["", ".", "programs"])
+async def test_no_program_of_the_working_folder_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    """Regression: with such an entry in PATH, root ran programs of another user's folder."""
+    began, known = tmp_path / "began", os.environ["PATH"]
+    folder = tmp_path / entry
+    folder.mkdir(exist_ok=True)
+    for name in ("setpriv", "chrt", "sh", "true"):
+        (folder / name).write_text(f"#!/bin/sh\necho {name} >> {began}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{entry}:{known}")
+    assert launch.child_environment({})["PATH"] == known
+    await launch.run(("true",), env=os.environ, log=tmp_path / "log", cwd=tmp_path)
+    assert not began.exists()
+    monkeypatch.setenv("PATH", entry)
+    assert launch.child_environment({})["PATH"] == os.defpath
+
+
 def test_a_child_whose_parent_has_died_does_not_start(tmp_path: Path) -> None:
     command = launch.in_its_place(("touch", str(tmp_path / "begun")), None, signal.SIGKILL)
     orphan = subprocess.run(["sh", "-c", '"$@" & wait $!', "sh", *command], check=False)

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
@@ -91,6 +92,19 @@ async def test_a_copy_that_failed_halfway_is_removed_or_made_again(
             assert not part.copy.exists()
     await part.prepare()
     assert (part.copy / postgres_paths.BIN / "../share").exists()
+
+
+@only_root
+def test_the_copy_is_in_no_folder_that_others_can_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: another user could replace the copy in the folder that TMPDIR names."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o001)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert postgres_paths.copy_folder().parent == tmp_path
+    tmp_path.chmod(0o777)
+    assert postgres_paths.copy_folder().parent == Path("/tmp")
 
 
 async def test_postgresql_takes_no_connections_over_tcp(postgres: PostgresStore) -> None:

@@ -1,7 +1,9 @@
 """Starts a throw-away PostgreSQL: in a temporary folder, on a Unix socket only, not durable.
 
 This module does not depend on the code that it checks. PostgreSQL refuses to run as root, so root
-starts it as another user, and the kernel stops it when the check is killed.
+starts it as another user, and the kernel stops it when the check is killed. That user gets two
+empty folders. Root keeps the rest: what it writes, and the programs, which it would otherwise copy
+through links of that user.
 """
 
 import os
@@ -16,8 +18,10 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from ops import own_folders, programs
 from ops.provision.stores import SUPERUSER, PostgresServer
 from ops.waiting import until_true
+from tools.check.schema import private
 from tools.check.tools import CheckFailed
 
 PORT = 5432
@@ -42,19 +46,19 @@ def throw_away() -> Generator[PostgresServer]:
     """Start an empty cluster; stop it and remove its files at the end."""
     with tempfile.TemporaryDirectory(prefix="bp-", dir=_temporary()) as name:
         folder = Path(name)
-        become, programs = _other_user(folder), _programs(folder)
-        data = folder / "data"
+        data, sockets = folder / "data", folder / "sockets"
+        become, installed = _other_user(data, sockets), _programs(folder)
         login = ("-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
-        run(*become, programs / "initdb", "-D", data, *login, "--no-sync", "--no-instructions")
-        command = (*become, programs / "postgres", "-D", data, "-k", folder, "-p", PORT, *OPTIONS)
+        run(*become, installed / "initdb", "-D", data, *login, "--no-sync", "--no-instructions")
+        command = (*become, installed / "postgres", "-D", data, "-k", sockets, "-p", PORT, *OPTIONS)
         log = folder / "log"
-        with log.open("wb") as output:
+        with log.open("xb") as output:
             server = subprocess.Popen(
                 [*map(str, command)], env=_environment(), stdout=output, stderr=output
             )
         try:
-            until_true(lambda: _ready(folder, server, log), START_S, "PostgreSQL starts")
-            yield PostgresServer(str(folder), PORT, password="", data_location=name)
+            until_true(lambda: _ready(sockets, server, log), START_S, "PostgreSQL starts")
+            yield PostgresServer(str(sockets), PORT, password="", data_location=name)
         finally:
             _stop(server)
 
@@ -84,13 +88,13 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None) -> str:
 def _environment() -> dict[str, str]:
     """Return our environment without the variables that configure PostgreSQL's programs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return {**kept, "LC_ALL": "C.UTF-8"}
+    return {**kept, "PATH": programs.search_path(), "LC_ALL": "C.UTF-8"}
 
 
-def _ready(folder: Path, server: subprocess.Popen[bytes], log: Path) -> bool:
+def _ready(sockets: Path, server: subprocess.Popen[bytes], log: Path) -> bool:
     if server.poll() is not None:
         raise CheckFailed(f"PostgreSQL does not start:\n{log.read_text(errors='replace')}")
-    asked = (str(program("pg_isready")), "-q", "-h", str(folder), "-p", str(PORT))
+    asked = (str(program("pg_isready")), "-q", "-h", str(sockets), "-p", str(PORT))
     return subprocess.run(asked, check=False).returncode == 0
 
 
@@ -104,25 +108,31 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
         server.wait()
 
 
-def _other_user(folder: Path) -> Sequence[str]:
-    """Return the command prefix that runs a command as `postgres` or `nobody` if we are root.
+def _other_user(*folders: Path) -> Sequence[str]:
+    """Return the command prefix that runs a command as `postgres` or `nobody` if we are root. Make
+    the folders and give them to that user; the one above stays ours, and lets that user through.
 
     The prefix also asks the kernel to stop the command when we end.
     """
-    dies_with_us = () if sys.platform != "linux" else ("setpriv", "--pdeathsig", "QUIT")
+    linux = sys.platform == "linux"
+    dies_with_us = (programs.program("setpriv"), "--pdeathsig", "QUIT") if linux else ()
+    for folder in folders:
+        folder.mkdir(mode=0o700)
     if os.geteuid() != 0:
         return dies_with_us
     known = {entry.pw_name: entry for entry in pwd.getpwall()}
     user = known.get("postgres") or known["nobody"]
-    shutil.chown(folder, user.pw_uid, user.pw_gid)
+    for folder in folders:
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        private.open_way(folder.parent)
     change = (f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
     return (*dies_with_us, *change)
 
 
 def _temporary() -> Path:
     """Return the folder for temporary files; /tmp if other users cannot enter that one."""
-    chosen = Path(tempfile.gettempdir())
-    return chosen if _is_passable(chosen) else Path("/tmp")  # noqa: S108
+    chosen = own_folders.temporary()
+    return chosen if _is_passable(chosen) else own_folders.FALLBACK
 
 
 def _is_passable(folder: Path) -> bool:
@@ -132,12 +142,12 @@ def _is_passable(folder: Path) -> bool:
 
 
 def _programs(folder: Path) -> Path:
-    """Return the folder of initdb and postgres: a copy below `folder` if we are root and its owner
-    cannot enter a folder above the installed ones. A capability would open all files to it."""
+    """Return the folder of initdb and postgres: a copy below `folder` if we are root and the other
+    user cannot enter a folder above the installed ones. A capability would open all files to it."""
     installed = program("postgres").parent
     if os.geteuid() != 0 or _is_passable(installed):
         return installed
-    copy, owner = folder / "programs", folder.stat()
+    copy = folder / "programs"
     for name in COPIED:
         source, target = installed / name, copy / BIN / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -145,6 +155,5 @@ def _programs(folder: Path) -> Path:
             shutil.copytree(source, target)
         else:
             shutil.copy2(source, target)
-    for path in (copy, *copy.rglob("*")):
-        os.chown(path, owner.st_uid, owner.st_gid)
+    private.open_copy(copy)
     return copy / BIN
