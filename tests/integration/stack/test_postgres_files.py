@@ -95,16 +95,15 @@ async def test_a_copy_that_failed_halfway_is_removed_or_made_again(
 
 
 @only_root
-def test_the_copy_is_in_no_folder_that_others_can_change(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_copy_is_in_no_folder_that_others_can_change(monkeypatch: pytest.MonkeyPatch) -> None:
     """Regression: another user could replace the copy in the folder that TMPDIR names."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o001)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert postgres_paths.copy_folder().parent == tmp_path
-    tmp_path.chmod(0o777)
-    assert postgres_paths.copy_folder().parent == Path("/tmp")
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        assert postgres_paths.copy_folder().parent == folder
+        folder.chmod(0o777)
+        assert postgres_paths.copy_folder().parent == Path("/tmp")
 
 
 async def test_postgresql_takes_no_connections_over_tcp(postgres: PostgresStore) -> None:
