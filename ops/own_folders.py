@@ -1,7 +1,7 @@
-"""Which folders of this machine other users cannot change or play.
+"""Finds out which folders other users of this machine can neither change nor imitate.
 
-Anybody can create a folder of any name in /tmp. So a program that uses a folder there first asks
-whose it is.
+Any user can create a folder of any name in /tmp. So a program that uses a folder there first checks
+its owner.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def addresses() -> dict[str, str]:
     except PermissionError:
         fail(f"The bank in {home()} belongs to another user. Run bpctl as that user.", AWAY)
     run = known.get("BP_RUN")
-    # Anybody can make a folder of its name after the bank has stopped.
+    # After the bank has stopped, another user can create a folder of this name.
     if run and not own_folders.is_run_folder(Path(run), home()):
         fail(NOT_RUNNING, AWAY)
     return known
@@ -87,7 +87,7 @@ def _run_folder() -> Path:
             client.connect(str(run / SUPERVISOR_SOCKET))
         except OSError:
             fail(NOT_RUNNING, AWAY)
-    # Asked last: from now on, nobody else can replace the folder.
+    # Checked after the connection: another user cannot replace a folder of this user.
     if not own_folders.is_run_folder(run, home()):
         fail(NOT_RUNNING, AWAY)
     return run

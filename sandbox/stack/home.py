@@ -48,7 +48,7 @@ class Home:
     @property
     def _own_run(self) -> Path:
         """The run directory for what is read or asked there, if it belongs to the bank's user.
-        Otherwise a path at which nobody else can put anything: the bank is not running."""
+        Otherwise a path in BP_HOME that does not exist, so the bank counts as stopped."""
         return self.run if own_folders.is_run_folder(self.run, self.root) else self.root / "stopped"
 
     @property

@@ -189,7 +189,7 @@ class Driver:
     async def _moved_meanwhile(self, transfer: Transfer) -> StoredTransfer | None:
         """Return the transfer if it has moved since it was read, and this worker may drive it.
 
-        This worker's other calls move it too, such as its customer's cancellation, and rely on the
+        Other calls of this worker, such as a customer's cancellation, also move it, and rely on the
         running task.
         """
         stored = await self._store.transfer(transfer.transfer_id)

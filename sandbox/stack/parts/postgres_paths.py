@@ -46,8 +46,8 @@ class Paths:
 
 
 def copy_folder() -> Path:
-    """Return the path of a new copy of the programs; nothing is created. Nobody can guess the name
-    and take it first."""
+    """Return the path of a new copy of the programs; nothing is created. The name is
+    random, so another user cannot create it first."""
     name = f"bp-{os.getuid()}-programs-{secrets.token_hex(8)}"
     chosen = own_folders.temporary() / name
     # TMPDIR may name a folder that is closed itself.
