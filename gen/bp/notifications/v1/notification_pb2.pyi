@@ -21,6 +21,12 @@ class Template(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRANSFER_RECEIVED: _ClassVar[Template]
     TRANSFER_SUBMITTED: _ClassVar[Template]
     TRANSFER_SENT: _ClassVar[Template]
+    NEW_DEVICE: _ClassVar[Template]
+    LOGIN_LOCKED: _ClassVar[Template]
+    TOKEN_REUSED: _ClassVar[Template]
+    PASSWORD_CHANGED: _ClassVar[Template]
+    FACTOR_ADDED: _ClassVar[Template]
+    FACTOR_REMOVED: _ClassVar[Template]
 TEMPLATE_UNSPECIFIED: Template
 TRANSFER_FAILED: Template
 TRANSFER_COMPLETED: Template
@@ -29,6 +35,12 @@ TRANSFER_CANCELLED: Template
 TRANSFER_RECEIVED: Template
 TRANSFER_SUBMITTED: Template
 TRANSFER_SENT: Template
+NEW_DEVICE: Template
+LOGIN_LOCKED: Template
+TOKEN_REUSED: Template
+PASSWORD_CHANGED: Template
+FACTOR_ADDED: Template
+FACTOR_REMOVED: Template
 
 class Notification(_message.Message):
     __slots__ = ("event_id", "template", "title", "body", "transfer_id", "state", "create_time", "deliver_time")

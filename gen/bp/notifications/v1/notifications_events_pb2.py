@@ -28,7 +28,7 @@ from bp.notifications.v1 import notification_pb2 as bp_dot_notifications_dot_v1_
 from bp.type.v1 import money_pb2 as bp_dot_type_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.bp/notifications/v1/notifications_events.proto\x12\x13\x62p.notifications.v1\x1a\x17\x62p/event/v1/event.proto\x1a\x18\x62p/event/v1/topics.proto\x1a&bp/notifications/v1/notification.proto\x1a\x16\x62p/type/v1/money.proto\"\xbf\x01\n\x11NotificationEvent\x12\x36\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.bp.event.v1.EventMetadataR\x08metadata\x12\x63\n\x16notification_requested\x18\x02 \x01(\x0b\x32*.bp.notifications.v1.NotificationRequestedH\x00R\x15notificationRequested:\x04\xf8\xbb\x18\x04\x42\x07\n\x05\x65vent\"\xd7\x01\n\x15NotificationRequested\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\x12\x39\n\x08template\x18\x02 \x01(\x0e\x32\x1d.bp.notifications.v1.TemplateR\x08template\x12\x1f\n\x0btransfer_id\x18\x03 \x01(\tR\ntransferId\x12)\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x11.bp.type.v1.MoneyR\x06\x61mount\x12\x16\n\x06reason\x18\x05 \x01(\tR\x06reasonb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.bp/notifications/v1/notifications_events.proto\x12\x13\x62p.notifications.v1\x1a\x17\x62p/event/v1/event.proto\x1a\x18\x62p/event/v1/topics.proto\x1a&bp/notifications/v1/notification.proto\x1a\x16\x62p/type/v1/money.proto\"\xbf\x01\n\x11NotificationEvent\x12\x36\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.bp.event.v1.EventMetadataR\x08metadata\x12\x63\n\x16notification_requested\x18\x02 \x01(\x0b\x32*.bp.notifications.v1.NotificationRequestedH\x00R\x15notificationRequested:\x04\xf8\xbb\x18\x04\x42\x07\n\x05\x65vent\"\xf8\x01\n\x15NotificationRequested\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\x12\x39\n\x08template\x18\x02 \x01(\x0e\x32\x1d.bp.notifications.v1.TemplateR\x08template\x12\x1f\n\x0btransfer_id\x18\x03 \x01(\tR\ntransferId\x12)\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x11.bp.type.v1.MoneyR\x06\x61mount\x12\x16\n\x06reason\x18\x05 \x01(\tR\x06reason\x12\x1f\n\x0b\x64\x65vice_name\x18\x06 \x01(\tR\ndeviceNameb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,5 +40,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOTIFICATIONEVENT']._serialized_start=187
   _globals['_NOTIFICATIONEVENT']._serialized_end=378
   _globals['_NOTIFICATIONREQUESTED']._serialized_start=381
-  _globals['_NOTIFICATIONREQUESTED']._serialized_end=596
+  _globals['_NOTIFICATIONREQUESTED']._serialized_end=629
 # @@protoc_insertion_point(module_scope)

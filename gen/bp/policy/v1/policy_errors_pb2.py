@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bp/policy/v1/policy_errors.proto\x12\x0c\x62p.policy.v1*\x92\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x14\n\x10INVALID_ARGUMENT\x10\x01\x12\x11\n\rUNKNOWN_FIELD\x10\x02\x12\x12\n\x0eMALFORMED_BODY\x10\x03\x12\x13\n\x0fUNAUTHENTICATED\x10\x04\x12\x11\n\rSCOPE_MISSING\x10\x05\x12\x14\n\x10\x43\x41LLER_FORBIDDEN\x10\x06\x12\x1b\n\x17IDEMPOTENCY_KEY_MISSING\x10\x07\x12\x1b\n\x17IDEMPOTENCY_KEY_INVALID\x10\x08\x12\x1a\n\x16IDEMPOTENCY_KEY_REUSED\x10\t\x12\x17\n\x13REQUEST_IN_PROGRESS\x10\n\x12\x10\n\x0cRATE_LIMITED\x10\x0b\x12\x16\n\x12PAGE_TOKEN_INVALID\x10\x0c\x12\x1a\n\x16\x44\x45PENDENCY_UNAVAILABLE\x10\r\x12\x15\n\x11\x44\x45\x41\x44LINE_EXCEEDED\x10\x0e\x12\x13\n\x0fROUTE_NOT_FOUND\x10\x0f\x12\x15\n\x11REQUEST_TOO_LARGE\x10\x10\x12\x12\n\x0eINTERNAL_ERROR\x10\x11\x12\x10\n\x0c\x41\x43\x43OUNT_BUSY\x10\x12\x12\x1a\n\x16UNSUPPORTED_MEDIA_TYPE\x10\x13\x12\x12\n\x0eNOT_ACCEPTABLE\x10\x14\x12\x1c\n\x18HTTP_VERSION_UNSUPPORTED\x10\x15\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n bp/policy/v1/policy_errors.proto\x12\x0c\x62p.policy.v1*\xbe\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x14\n\x10INVALID_ARGUMENT\x10\x01\x12\x11\n\rUNKNOWN_FIELD\x10\x02\x12\x12\n\x0eMALFORMED_BODY\x10\x03\x12\x13\n\x0fUNAUTHENTICATED\x10\x04\x12\x11\n\rSCOPE_MISSING\x10\x05\x12\x14\n\x10\x43\x41LLER_FORBIDDEN\x10\x06\x12\x1b\n\x17IDEMPOTENCY_KEY_MISSING\x10\x07\x12\x1b\n\x17IDEMPOTENCY_KEY_INVALID\x10\x08\x12\x1a\n\x16IDEMPOTENCY_KEY_REUSED\x10\t\x12\x17\n\x13REQUEST_IN_PROGRESS\x10\n\x12\x10\n\x0cRATE_LIMITED\x10\x0b\x12\x16\n\x12PAGE_TOKEN_INVALID\x10\x0c\x12\x1a\n\x16\x44\x45PENDENCY_UNAVAILABLE\x10\r\x12\x15\n\x11\x44\x45\x41\x44LINE_EXCEEDED\x10\x0e\x12\x13\n\x0fROUTE_NOT_FOUND\x10\x0f\x12\x15\n\x11REQUEST_TOO_LARGE\x10\x10\x12\x12\n\x0eINTERNAL_ERROR\x10\x11\x12\x10\n\x0c\x41\x43\x43OUNT_BUSY\x10\x12\x12\x1a\n\x16UNSUPPORTED_MEDIA_TYPE\x10\x13\x12\x12\n\x0eNOT_ACCEPTABLE\x10\x14\x12\x1c\n\x18HTTP_VERSION_UNSUPPORTED\x10\x15\x12\x14\n\x10STEP_UP_REQUIRED\x10\x16\x12\x14\n\x10ORIGIN_FORBIDDEN\x10\x17\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.policy.v1.policy_errors_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=51
-  _globals['_ERRORREASON']._serialized_end=581
+  _globals['_ERRORREASON']._serialized_end=625
 # @@protoc_insertion_point(module_scope)

@@ -28,6 +28,8 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     UNSUPPORTED_MEDIA_TYPE: _ClassVar[ErrorReason]
     NOT_ACCEPTABLE: _ClassVar[ErrorReason]
     HTTP_VERSION_UNSUPPORTED: _ClassVar[ErrorReason]
+    STEP_UP_REQUIRED: _ClassVar[ErrorReason]
+    ORIGIN_FORBIDDEN: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 INVALID_ARGUMENT: ErrorReason
 UNKNOWN_FIELD: ErrorReason
@@ -50,3 +52,5 @@ ACCOUNT_BUSY: ErrorReason
 UNSUPPORTED_MEDIA_TYPE: ErrorReason
 NOT_ACCEPTABLE: ErrorReason
 HTTP_VERSION_UNSUPPORTED: ErrorReason
+STEP_UP_REQUIRED: ErrorReason
+ORIGIN_FORBIDDEN: ErrorReason

@@ -26,6 +26,8 @@ class RateLimitClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WRITE: _ClassVar[RateLimitClass]
     WEBHOOK: _ClassVar[RateLimitClass]
     MESH: _ClassVar[RateLimitClass]
+    LOGIN: _ClassVar[RateLimitClass]
+    OTP: _ClassVar[RateLimitClass]
 
 class PersonalData(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -33,6 +35,7 @@ class PersonalData(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     IDENTITY: _ClassVar[PersonalData]
     FINANCIAL: _ClassVar[PersonalData]
     FREE_TEXT: _ClassVar[PersonalData]
+    CREDENTIAL: _ClassVar[PersonalData]
 AUDIENCE_UNSPECIFIED: Audience
 PUBLIC: Audience
 CUSTOMER: Audience
@@ -43,10 +46,13 @@ READ: RateLimitClass
 WRITE: RateLimitClass
 WEBHOOK: RateLimitClass
 MESH: RateLimitClass
+LOGIN: RateLimitClass
+OTP: RateLimitClass
 PERSONAL_DATA_UNSPECIFIED: PersonalData
 IDENTITY: PersonalData
 FINANCIAL: PersonalData
 FREE_TEXT: PersonalData
+CREDENTIAL: PersonalData
 METHOD_FIELD_NUMBER: _ClassVar[int]
 method: _descriptor.FieldDescriptor
 PERSONAL_DATA_FIELD_NUMBER: _ClassVar[int]
@@ -54,8 +60,18 @@ personal_data: _descriptor.FieldDescriptor
 RULE_TEXT_FIELD_NUMBER: _ClassVar[int]
 rule_text: _descriptor.FieldDescriptor
 
+class StepUp(_message.Message):
+    __slots__ = ("max_age", "new_beneficiary", "above_minor_units")
+    MAX_AGE_FIELD_NUMBER: _ClassVar[int]
+    NEW_BENEFICIARY_FIELD_NUMBER: _ClassVar[int]
+    ABOVE_MINOR_UNITS_FIELD_NUMBER: _ClassVar[int]
+    max_age: _duration_pb2.Duration
+    new_beneficiary: bool
+    above_minor_units: int
+    def __init__(self, max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., new_beneficiary: _Optional[bool] = ..., above_minor_units: _Optional[int] = ...) -> None: ...
+
 class MethodPolicy(_message.Message):
-    __slots__ = ("audience", "scopes", "partners", "services", "deadline", "rate_limit_class", "idempotency_key_required")
+    __slots__ = ("audience", "scopes", "partners", "services", "deadline", "rate_limit_class", "idempotency_key_required", "step_up", "body_bytes_max")
     AUDIENCE_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     PARTNERS_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +79,8 @@ class MethodPolicy(_message.Message):
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
     RATE_LIMIT_CLASS_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    STEP_UP_FIELD_NUMBER: _ClassVar[int]
+    BODY_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     audience: Audience
     scopes: _containers.RepeatedScalarFieldContainer[str]
     partners: _containers.RepeatedScalarFieldContainer[str]
@@ -70,4 +88,6 @@ class MethodPolicy(_message.Message):
     deadline: _duration_pb2.Duration
     rate_limit_class: RateLimitClass
     idempotency_key_required: bool
-    def __init__(self, audience: _Optional[_Union[Audience, str]] = ..., scopes: _Optional[_Iterable[str]] = ..., partners: _Optional[_Iterable[str]] = ..., services: _Optional[_Iterable[str]] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rate_limit_class: _Optional[_Union[RateLimitClass, str]] = ..., idempotency_key_required: _Optional[bool] = ...) -> None: ...
+    step_up: StepUp
+    body_bytes_max: int
+    def __init__(self, audience: _Optional[_Union[Audience, str]] = ..., scopes: _Optional[_Iterable[str]] = ..., partners: _Optional[_Iterable[str]] = ..., services: _Optional[_Iterable[str]] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., rate_limit_class: _Optional[_Union[RateLimitClass, str]] = ..., idempotency_key_required: _Optional[bool] = ..., step_up: _Optional[_Union[StepUp, _Mapping]] = ..., body_bytes_max: _Optional[int] = ...) -> None: ...
