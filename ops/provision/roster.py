@@ -45,6 +45,11 @@ SERVICES = (
     Service("customers", "bp_customers"),
     Service("notifications", "bp_notifications", secrets=("external/fcm",)),
     Service("audit", "bp_audit"),
+    Service(
+        "auth",
+        "bp_auth",
+        secrets=("external/oauth-login", "external/sms", "external/rekognition", "valkey/auth"),
+    ),
     Service("relay", WRITE_DATABASE, sidecar=False),
     Service("router", sidecar=False),
 )

@@ -39,7 +39,8 @@ class BankError(Exception):
     domain: ClassVar[str] = "bp.policy.v1"
     reason: ClassVar[str] = "INTERNAL_ERROR"
     code: ClassVar[Code] = Code.INTERNAL
-    retry_after_s: ClassVar[int | None] = None
+    retry_after_s: int | None = None
+    """After how many seconds a retry makes sense; an error may set its own value."""
 
     def __init__(self, *violations: FieldViolation, **metadata: str) -> None:
         self.violations = violations
@@ -159,3 +160,13 @@ class DeadlineExceeded(BankError):
 
 class InternalError(BankError):
     """The request failed because of an internal error. Contact support with the request id."""
+
+
+class StepUpRequired(BankError):
+    """This request needs a second factor that you presented recently.
+
+    Start it with POST /v1/auth/step-up, then retry with the new token.
+    """
+
+    reason = "STEP_UP_REQUIRED"
+    code = Code.UNAUTHENTICATED

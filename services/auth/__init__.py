@@ -1,0 +1,1 @@
+"""Logs customers in with three factors, and keeps them logged in."""

@@ -1,0 +1,1 @@
+"""The clients of auth's partners: SMS gateway, Rekognition, OAuth provider."""

@@ -1,0 +1,46 @@
+"""Settings of the auth service."""
+
+from pydantic import Field
+
+from services.chassis.settings import ServiceSettings
+
+
+class AuthSettings(ServiceSettings):
+    """The settings of one auth process; environment variables have the prefix BP_."""
+
+    service: str = "auth"
+    bcrypt_cost: int = Field(default=12, ge=4, le=16)
+    """Each step doubles the work for one password. Older hashes are replaced at the next login."""
+    hash_threads_max: int = Field(default=2, ge=1)
+    """The largest number of passwords that are hashed at once; each takes one core."""
+    hash_queue_max: int = Field(default=64, ge=1)
+    """The largest number of passwords that wait for a thread; later logins get RATE_LIMITED."""
+    login_session_s: int = 300
+    """How long a login session lasts (the design document's five minutes)."""
+    otp_tries_max: int = 5
+    """How many codes may be tried for one sent code."""
+    otp_resend_first_s: int = 30
+    """Wait before a second code can be sent; it doubles with each further one."""
+    otp_sends_per_number_max: int = 10
+    """The largest number of codes that are sent to one telephone number a day."""
+    otp_sends_per_prefix_max: int = 2_000
+    """The largest number of codes a day to all numbers with the same first seven digits. It stops an
+    attacker who earns money with text messages to a range of numbers."""
+    session_days: int = 30
+    """How long a session lasts at most (the design document's 30 days)."""
+    refresh_grace_s: int = 30
+    """How long a replaced refresh token returns the tokens that replaced it."""
+    sessions_per_customer_max: int = 20
+    """The largest number of a customer's sessions. A further login ends the oldest one."""
+    web_domain: str = "app.bp.example"
+    """The domain in text messages with a code, and the relying party of device keys."""
+    web_origins: tuple[str, ...] = ("https://app.bp.example",)
+    """The origins that device keys may sign for."""
+    similarity_min: float = 98.0
+    """The lowest similarity of two faces, in per cent, that counts as the same person."""
+    liveness_min: float = 90.0
+    """The lowest confidence of a liveness check, in per cent."""
+    rekognition_timeout_s: float = 10.0
+    """How long one call to Rekognition may take (the design document's ten seconds)."""
+    rekognition_threads_max: int = 8
+    """The largest number of calls to Rekognition at once."""
