@@ -24,8 +24,8 @@ class AuthSettings(ServiceSettings):
     otp_sends_per_number_max: int = 10
     """The largest number of codes that are sent to one telephone number a day."""
     otp_sends_per_prefix_max: int = 2_000
-    """The largest number of codes a day to all numbers with the same first seven digits. It stops an
-    attacker who earns money with text messages to a range of numbers."""
+    """The largest number of codes a day to all numbers with the same first seven digits. It stops
+    an attacker who earns money with text messages to a range of numbers."""
     session_days: int = 30
     """How long a session lasts at most (the design document's 30 days)."""
     refresh_grace_s: int = 30
