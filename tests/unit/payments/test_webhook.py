@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.chassis.webhook_signatures import TOLERANCE_S
 from services.payments.errors import WebhookMalformed, WebhookSignatureInvalid
-from services.payments.webhook import TOLERANCE_S, read_notice, require_signature
+from services.payments.webhook import read_notice, require_signature
 
 SECRET = b"secret of the sandbox"
 NOW_S = 1_800_000_000
