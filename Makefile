@@ -24,8 +24,8 @@ setup: ## Check the machine, make .venv, copy Kafka's jars (quick when done)
 setup-dev: setup ## The same, with the tools of `test` and `check`
 	@$(SYSTEM_PYTHON) sandbox/stack/setup.py dev
 
-demo: setup ## Show the life of transfers on the running bank (exit code 0 when every check passed)
-	@$(PYTHON) -m sandbox.demo
+demo: setup ## Show logins and transfers on the running bank (ARGS="--scene login" for one scene)
+	@$(PYTHON) -m sandbox.demo $(ARGS)
 
 up: setup ## Start the whole bank, or the parts that are not running
 	@$(PYTHON) -m sandbox.stack up

@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
@@ -22,7 +23,7 @@ from sandbox.stack.testing import RunningStack
 
 LOST = (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What a call to a part raises when the part has stopped."""
-PARTNERS = ("ach", "fraud", "fcm", "oauth")
+PARTNERS = ("ach", "fraud", "fcm", "oauth", "sms", "rekognition")
 
 
 async def _mend(bank: BankClient) -> None:
@@ -30,11 +31,11 @@ async def _mend(bank: BankClient) -> None:
         await bank.clear_faults(partner)
 
 
-async def tell(stage: Stage, stack: RunningStack) -> None:
-    """Play every scene; a scene that fails does not stop the next one."""
+async def tell(stage: Stage, stack: RunningStack, names: Sequence[str]) -> None:
+    """Play the scenes with these names; a scene that fails does not stop the next one."""
     bank = BankClient(stack)
     try:
-        for scene in SCENES:
+        for scene in (SCENES[name] for name in names):
             await _mend(bank)
             try:
                 await scene(stage, bank)
@@ -58,14 +59,16 @@ def _write(home: Home, stage: Stage, *, ok: bool, seconds: float) -> None:
 
 def main() -> int:
     """Start the bank, play the scenes, and write the report. A bank that stops ends the demo."""
-    argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--scene", choices=list(SCENES), action="append", help="play only this one")
+    names: list[str] = parser.parse_args().scene or list(SCENES)
     try:
         home = home_from_environment()
     except PermissionError as error:
         print(error, file=sys.stderr)
         return 3
     try:
-        return _play(home)
+        return _play(home, names)
     except KeyboardInterrupt:
         print("\nStopped. The bank keeps running; `make down` stops it.", file=sys.stderr)
         return cli.INTERRUPTED
@@ -84,13 +87,13 @@ def _is_stopping(home: Home) -> bool:
     return any(node["state"] in ("stopping", "stopped") for node in nodes)
 
 
-def _play(home: Home) -> int:
+def _play(home: Home, names: Sequence[str]) -> int:
     began = time.monotonic()
     code = cli.up(home, [])
     if code:
         return code
     stage = Stage()
-    asyncio.run(tell(stage, RunningStack.open(home.root)))
+    asyncio.run(tell(stage, RunningStack.open(home.root), names))
     seconds = time.monotonic() - began
     ok = stage.end(seconds)
     _write(home, stage, ok=ok, seconds=seconds)

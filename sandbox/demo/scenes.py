@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Awaitable, Callable, Mapping
 
 from ops.display import shown
 from sandbox.client import Answer, BankClient, Customer
+from sandbox.demo.login_scenes import locked_out, logged_in
 from sandbox.demo.stage import Scene, Stage
 
 OPENING = 5_000_00
@@ -160,4 +162,14 @@ async def balanced(stage: Stage, bank: BankClient) -> None:
     scene.facts |= {"items compared": sum(verdict["checked"].values()), "ok": verdict["ok"]}
 
 
-SCENES = (happy, compensated, timed_out, killed, raced, balanced)
+SCENES: Mapping[str, Callable[[Stage, BankClient], Awaitable[None]]] = {
+    "login": logged_in,
+    "settle": happy,
+    "compensate": compensated,
+    "timeout": timed_out,
+    "kill": killed,
+    "race": raced,
+    "books": balanced,
+    "lock-out": locked_out,
+}
+"""The scenes by the names of `--scene`, in the order of the story."""

@@ -118,6 +118,8 @@ class Device:
     device_id: uuid.UUID
     customer_id: uuid.UUID
     device_name: str
+    token_hash: bytes
+    """SHA-256 of the token that the device keeps, 32 bytes."""
     credential_id: bytes
     """Id of the device's key; b"" without a key."""
     public_key: bytes

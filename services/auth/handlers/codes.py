@@ -1,0 +1,168 @@
+"""The second factor: codes are sent, sent again, and checked."""
+
+import uuid
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from services.auth import totp
+from services.auth.codes import Verdict, new_code
+from services.auth.errors import (
+    LoginSessionInvalid,
+    MethodUnavailable,
+    OtpInvalid,
+    OtpResendTooSoon,
+)
+from services.auth.handlers.contacts import phone_of
+from services.auth.handlers.dependencies import Dependencies
+from services.auth.handlers.factors import attempt_of, wrong
+from services.auth.partners.sms import NumberRefused
+from services.auth.phones import hint, prefix
+from services.auth.sealing import Field
+from services.auth.state import (
+    LOGIN,
+    Factor,
+    LoginSession,
+    OtpMethod,
+    Progress,
+    Purpose,
+    Step,
+    User,
+)
+from services.auth.text_messages import text_message
+from services.kernel.clock import utc_now
+
+FACTORS = {
+    OtpMethod.SMS: Factor.SMS_CODE,
+    OtpMethod.TOTP: Factor.AUTHENTICATOR_APP,
+    OtpMethod.RECOVERY_CODE: Factor.RECOVERY_CODES,
+}
+
+
+async def send(
+    deps: Dependencies, login_session_id: str, session: LoginSession, user: User
+) -> tuple[LoginSession, str]:
+    """Send a new code to the customer's telephone; return the session and the telephone's hint.
+
+    A code that was sent earlier is no longer valid. The session is saved before the message is
+    sent, so a crash in between sends too few messages and never too many.
+
+    Raises OtpSendsExhausted, LoginSessionInvalid and DependencyUnavailable.
+    """
+    phone = await phone_of(deps, user)
+    await deps.sends.admit(deps.sealer.phone_index(phone), deps.sealer.phone_index(prefix(phone)))
+    now = utc_now()
+    sent = replace(
+        session,
+        sends=session.sends + 1,
+        next_send_time=now + timedelta(seconds=deps.settings.otp_resend_first_s * 2**session.sends),
+    )
+    await deps.sessions.advance(login_session_id, session, sent)
+    code = new_code()
+    await deps.codes.put(login_session_id, session.purpose, code)
+    domain = deps.settings.web_domain
+    text = text_message(code, session.purpose, locale=user.locale, domain=domain)
+    left_s = max(int((session.expire_time - now).total_seconds()), 1)
+    try:
+        await deps.sms.send(phone, text, uuid.uuid4().hex, left_s)
+    except NumberRefused:
+        raise MethodUnavailable from None
+    return sent, hint(phone)
+
+
+async def resend(deps: Dependencies, login_session_id: str) -> tuple[LoginSession, str]:
+    """Send another code for a login session; each further one waits twice as long.
+
+    Raises LoginSessionInvalid, OtpResendTooSoon, OtpSendsExhausted and DependencyUnavailable.
+    """
+    session = await deps.sessions.read(login_session_id)
+    if session.step is not Step.AWAITING_OTP or session.customer_id is None:
+        raise LoginSessionInvalid
+    wait_s = _wait_s(session, utc_now())
+    if wait_s > 0:
+        raise OtpResendTooSoon(retry_after_s=wait_s)
+    user = await deps.store.user(session.customer_id)
+    if user is None:
+        raise LoginSessionInvalid
+    return await send(deps, login_session_id, session, user)
+
+
+def _wait_s(session: LoginSession, now: datetime) -> int:
+    """Return how many whole seconds the next code must wait; 0 if it can be sent."""
+    if session.next_send_time is None or session.next_send_time <= now:
+        return 0
+    return int((session.next_send_time - now).total_seconds()) + 1
+
+
+async def require_code(
+    deps: Dependencies, login_session_id: str, session: LoginSession, method: OtpMethod, code: str
+) -> tuple[User, Factor]:
+    """Check the code of a session's second factor; return the customer and the factor.
+
+    Raises OtpInvalid, TriesExhausted, LoginSessionInvalid and MethodUnavailable.
+    """
+    user = await deps.store.user(session.customer_id) if session.customer_id else None
+    if user is None:
+        raise LoginSessionInvalid
+    if method not in session.methods:
+        raise MethodUnavailable
+    factor = FACTORS[method]
+    attempt = attempt_of(user.email_index, user, session.device_id, factor)
+    await deps.tries.admit(attempt.subject, factor)
+    verdict = await _verdict(deps, login_session_id, session, user, method, code)
+    if verdict is Verdict.RIGHT:
+        await deps.tries.right(attempt.subject, factor)
+        return user, factor
+    if verdict is Verdict.SPENT and method is OtpMethod.SMS:
+        await deps.sessions.end(login_session_id)
+    error = OtpInvalid()
+    await wrong(deps, attempt, error)
+    raise error
+
+
+async def _verdict(
+    deps: Dependencies,
+    login_session_id: str,
+    session: LoginSession,
+    user: User,
+    method: OtpMethod,
+    code: str,
+) -> Verdict:
+    if method is OtpMethod.SMS:
+        return await deps.codes.check(login_session_id, session.purpose, code)
+    if method is OtpMethod.TOTP:
+        right = await _is_totp(deps, user, code)
+    else:
+        right = await _is_recovery_code(deps, user, code)
+    return Verdict.RIGHT if right else Verdict.WRONG
+
+
+async def _is_totp(deps: Dependencies, user: User, code: str) -> bool:
+    """Return whether the code is that of a time step that was not used yet."""
+    app = await deps.store.totp(user.customer_id)
+    if app is None or not app.confirmed:
+        return False
+    secret = await deps.sealer.unseal(user.customer_id, Field.TOTP_SECRET, app.secret_sealed)
+    step = totp.matching_step(secret.decode(), code, utc_now())
+    return step is not None and await deps.store.use_totp_step(user.customer_id, step)
+
+
+async def _is_recovery_code(deps: Dependencies, user: User, code: str) -> bool:
+    digest = totp.recovery_digest(deps.keys.code_key, user.customer_id, code)
+    if digest is None:
+        return False
+    return await deps.store.use_recovery_code(user.customer_id, digest, utc_now())
+
+
+def after_code(session: LoginSession, factor: Factor) -> LoginSession:
+    """Return the session after its second factor was right."""
+    return replace(
+        session,
+        step=LOGIN.next(session.step, Progress.OTP_RIGHT),
+        factors=(*session.factors, factor),
+    )
+
+
+def require_step(session: LoginSession, step: Step, *purposes: Purpose) -> None:
+    """Raise LoginSessionInvalid unless the session is at a step and of one of the purposes."""
+    if session.step is not step or session.purpose not in purposes:
+        raise LoginSessionInvalid

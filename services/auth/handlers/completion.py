@@ -1,0 +1,159 @@
+"""The end of a login: the tokens are fetched, then the session is stored."""
+
+import asyncio
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.auth import events_out
+from services.auth.errors import LoginSessionInvalid
+from services.auth.handlers import tokens
+from services.auth.handlers.caller import origin
+from services.auth.handlers.dependencies import Dependencies
+from services.auth.handlers.factors import digest_of
+from services.auth.partners.oauth import Subject
+from services.auth.state import (
+    Device,
+    Factor,
+    LoginSession,
+    Purpose,
+    Session,
+    TokenPair,
+    User,
+)
+from services.auth.store import Completed, NewDevice
+from services.kernel.ids import new_id, shard_of
+
+METHODS = {
+    Factor.PASSWORD: "pwd",
+    Factor.SMS_CODE: "sms",
+    Factor.AUTHENTICATOR_APP: "otp",
+    Factor.RECOVERY_CODES: "otp",
+    Factor.DEVICE_KEYS: "hwk",
+    Factor.FACE_PICTURE: "face",
+}
+"""Factor -> authentication method reference of RFC 8176."""
+DEVICE_TOKEN_BYTES = 32
+DEFAULT_NAME = "Device"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """A completed login or step-up."""
+
+    pair: TokenPair
+    device: Device
+    device_token: str
+    """The new device's secret; "" on a known device."""
+
+    def __repr__(self) -> str:
+        return f"LoggedIn(device_id={self.device.device_id})"
+
+
+async def complete(
+    deps: Dependencies, session: LoginSession, user: User, device_name: str
+) -> LoggedIn:
+    """Fetch the tokens and store the session; raise DependencyUnavailable, LoginSessionInvalid."""
+    if session.purpose is Purpose.STEP_UP:
+        return await _stepped_up(deps, session, user)
+    now = origin()
+    device, device_token = await _device(deps, session, user, device_name, now.time)
+    made = Session(
+        session_id=new_id(shard_of(user.customer_id)),
+        customer_id=user.customer_id,
+        device_id=device.device_id,
+        device_name=device.device_name,
+        create_time=now.time,
+        refresh_time=now.time,
+        expire_time=now.time + timedelta(days=deps.settings.session_days),
+    )
+    subject = _subject(session, user, made.session_id, device.device_id, now.time)
+    pair = await deps.provider.exchange(subject, with_refresh_token=True)
+    # Before the row: without a row, the family is a token that no caller has. Without the family,
+    # the row would be a session that cannot be refreshed.
+    await deps.families.create(made, device.token_hash, pair.refresh_token)
+    try:
+        surplus = await deps.store.complete_login(
+            _completed(deps, session, made, device, is_new=bool(device_token), now=now)
+        )
+    except BaseException:
+        await asyncio.shield(_forget(deps, made, pair))
+        raise
+    await tokens.withdraw(deps, [ended.session_id for ended in surplus])
+    return LoggedIn(pair, device, device_token)
+
+
+async def _forget(deps: Dependencies, made: Session, pair: TokenPair) -> None:
+    """Withdraw the tokens of a login that could not be stored."""
+    await deps.families.end([made.session_id])
+    await deps.provider.revoke(pair.refresh_token)
+
+
+def _completed(
+    deps: Dependencies,
+    session: LoginSession,
+    made: Session,
+    device: Device,
+    *,
+    is_new: bool,
+    now: events_out.Origin,
+) -> Completed:
+    customer_id, device_id = made.customer_id, device.device_id
+    done = events_out.login_succeeded(now, customer_id, made.session_id, device_id, session.factors)
+    added = events_out.device_added(now, customer_id, device_id, device.device_name)
+    new_device = NewDevice(device_id, device.device_name, device.token_hash)
+    return Completed(
+        customer_id=customer_id,
+        device=new_device if is_new else device_id,
+        session_id=made.session_id,
+        expire_time=made.expire_time,
+        sessions_max=deps.settings.sessions_per_customer_max,
+        origin=now,
+        events=[added, done] if is_new else [done],
+    )
+
+
+async def _device(
+    deps: Dependencies, session: LoginSession, user: User, name: str, now: datetime
+) -> tuple[Device, str]:
+    """Return the known device and "", or a new one with its secret."""
+    if session.device_id is not None:
+        return await deps.store.device(user.customer_id, session.device_id), ""
+    secret = secrets.token_urlsafe(DEVICE_TOKEN_BYTES)
+    device = Device(
+        device_id=new_id(shard_of(user.customer_id)),
+        customer_id=user.customer_id,
+        device_name=name or DEFAULT_NAME,
+        token_hash=digest_of(secret),
+        credential_id=b"",
+        public_key=b"",
+        sign_count=0,
+        create_time=now,
+        last_login_time=now,
+    )
+    return device, secret
+
+
+async def _stepped_up(deps: Dependencies, session: LoginSession, user: User) -> LoggedIn:
+    """Fetch an access token whose second factor is recent; the refresh token stays the same."""
+    if session.session_id is None or session.device_id is None:
+        raise LoginSessionInvalid
+    now = origin()
+    device = await deps.store.device(user.customer_id, session.device_id)
+    # The session may have ended since the step-up began.
+    await deps.store.session(user.customer_id, session.session_id, now.time)
+    subject = _subject(session, user, session.session_id, device.device_id, now.time)
+    pair = await deps.provider.exchange(subject, with_refresh_token=False)
+    return LoggedIn(pair, device, "")
+
+
+def _subject(
+    session: LoginSession,
+    user: User,
+    session_id: uuid.UUID,
+    device_id: uuid.UUID,
+    now: datetime,
+) -> Subject:
+    methods = dict.fromkeys(METHODS[factor] for factor in session.factors)
+    return Subject(user.customer_id, session_id, device_id, (*methods, "mfa"), now)

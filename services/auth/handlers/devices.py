@@ -1,0 +1,80 @@
+"""A customer's devices and their keys."""
+
+import uuid
+from dataclasses import replace
+
+from services.auth import device_keys, events_out
+from services.auth.device_keys import Registration, RegistrationOptions
+from services.auth.errors import AssertionInvalid, DeviceNotFound
+from services.auth.handlers import tokens
+from services.auth.handlers.caller import Caller, origin
+from services.auth.handlers.dependencies import Dependencies
+from services.auth.state import Device, EndCause, Factor
+from services.auth.store import Ending
+from services.chassis.page_tokens import page_rows, query_digest
+
+
+async def list_devices(
+    deps: Dependencies, me: Caller, *, page_size: int, page_token: str
+) -> tuple[list[Device], str]:
+    """Return one page of the devices, the last used first, and the token of the next page.
+
+    Raises PageTokenInvalid.
+    """
+    digest = query_digest("ListDevices", me.customer_id)
+    cursor = deps.tokens.open(page_token, digest)
+    after = await deps.store.device_place(me.customer_id, cursor) if cursor else None
+    rows = page_rows(page_size)
+    found = await deps.store.devices(me.customer_id, after, rows + 1)
+    if len(found) <= rows:
+        return found, ""
+    return found[:rows], deps.tokens.seal(digest, found[rows - 1].device_id)
+
+
+async def remove_device(deps: Dependencies, me: Caller, device_id: uuid.UUID) -> None:
+    """Remove a device and end its sessions; raise DeviceNotFound."""
+    now = origin()
+    ending = Ending(
+        customer_id=me.customer_id,
+        cause=EndCause.DEVICE_REMOVED,
+        origin=now,
+        device_id=device_id,
+        events=[events_out.device_removed(now, me.customer_id, device_id)],
+    )
+    ended = await deps.store.remove_device(ending)
+    await tokens.withdraw(deps, [session.session_id for session in ended])
+
+
+async def begin_key(deps: Dependencies, me: Caller) -> RegistrationOptions:
+    """Return the options of a registration for the caller's device; raise DeviceNotFound."""
+    await _own_device(deps, me)
+    challenge = device_keys.new_challenge()
+    await deps.challenges.put(me.session_id, challenge)
+    return device_keys.registration_options(me.customer_id, challenge, deps.settings)
+
+
+async def register_key(deps: Dependencies, me: Caller, registration: Registration) -> Device:
+    """Store the key of the caller's device; it replaces an earlier one.
+
+    Raises AssertionInvalid and DeviceNotFound.
+    """
+    device = await _own_device(deps, me)
+    challenge = await deps.challenges.take(me.session_id)
+    if not challenge:
+        raise AssertionInvalid
+    key = device_keys.verify_registration(registration, challenge, deps.settings)
+    with_key = replace(
+        device,
+        credential_id=key.credential_id,
+        public_key=key.public_key,
+        sign_count=key.sign_count,
+    )
+    added = events_out.factor_added(origin(), me.customer_id, Factor.DEVICE_KEYS)
+    await deps.store.set_key(with_key, [added])
+    return with_key
+
+
+async def _own_device(deps: Dependencies, me: Caller) -> Device:
+    if me.device_id is None:
+        raise DeviceNotFound
+    return await deps.store.device(me.customer_id, me.device_id)

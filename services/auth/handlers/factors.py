@@ -1,0 +1,66 @@
+"""What every factor has in common: tries are reserved, wrong ones are counted and recorded."""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+
+from services.auth import events_out
+from services.auth.counters import Subject
+from services.auth.errors import AuthError
+from services.auth.handlers.caller import origin
+from services.auth.handlers.dependencies import Dependencies
+from services.auth.state import Factor, User
+from services.chassis.call_context import current_call
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a factor."""
+
+    subject: Subject
+    factor: Factor
+    user: User | None
+    """The customer; None for an unknown address."""
+
+
+def attempt_of(
+    account: bytes, user: User | None, device_id: uuid.UUID | None, factor: Factor
+) -> Attempt:
+    """Return the try of the running call; `account` is the blind index of the e-mail address."""
+    address = current_call.get().client_address
+    return Attempt(Subject(account, device_id, address), factor, user)
+
+
+def digest_of(secret: str) -> bytes:
+    """Return the SHA-256 of a random secret, the only form in which the bank stores it."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+async def wrong(deps: Dependencies, attempt: Attempt, error: AuthError) -> None:
+    """Count and record a wrong try, and a lock that begins with it.
+
+    The work is the same for a customer and for an unknown address.
+    """
+    subject, factor = attempt.subject, attempt.factor
+    counted = await deps.tries.wrong(subject, factor)
+    now = origin()
+    customer_id = attempt.user.customer_id if attempt.user else None
+    events = [
+        events_out.login_failed(
+            now,
+            customer_id,
+            factor,
+            error.reason,
+            known_device=subject.device_id is not None,
+            refused_before=counted.refused_before,
+        )
+    ]
+    lock = counted.lock
+    if lock is not None:
+        events.append(
+            events_out.login_locked(now, customer_id, factor, lock.scope.value, lock.lock_s)
+        )
+    if factor is Factor.PASSWORD:
+        await deps.store.note_failure(subject.account, events)
+    else:
+        await deps.store.append(events)

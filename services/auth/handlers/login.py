@@ -1,0 +1,139 @@
+"""The first factor: the password. Right or wrong, known or unknown: the work is the same."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.auth.emails import EmailInvalid, canonical
+from services.auth.errors import CredentialsInvalid
+from services.auth.handlers import codes
+from services.auth.handlers.caller import Caller
+from services.auth.handlers.dependencies import Dependencies
+from services.auth.handlers.factors import Attempt, attempt_of, digest_of, wrong
+from services.auth.passwords import prehash
+from services.auth.state import (
+    LOGIN,
+    Device,
+    Factor,
+    LoginSession,
+    OtpMethod,
+    Purpose,
+    User,
+)
+from services.kernel.clock import utc_now
+from services.kernel.errors import Unauthenticated
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A login session that waits for its second factor."""
+
+    login_session_id: str
+    """A secret until the login is complete."""
+    session: LoginSession
+    phone_hint: str
+    """The last two digits of the telephone that got the code; "" when none was sent."""
+
+
+async def login(deps: Dependencies, email: str, password: str, device_token: str) -> Started:
+    """Check the password and begin a login session.
+
+    Raises CredentialsInvalid, TriesExhausted, OtpSendsExhausted, RateLimited and
+    DependencyUnavailable.
+    """
+    index = email_index(deps, email)
+    user = await deps.store.user_by_email(index)
+    device = await _known_device(deps, user, device_token)
+    attempt = attempt_of(index, user, device.device_id if device else None, Factor.PASSWORD)
+    await require_password(deps, attempt, password)
+    if user is None:
+        raise CredentialsInvalid
+    return await begin(deps, user, purpose=Purpose.LOGIN, device=device)
+
+
+def email_index(deps: Dependencies, email: str) -> bytes:
+    """Return the blind index of an address; that of no customer for a malformed one."""
+    try:
+        return deps.sealer.email_index(canonical(email))
+    except EmailInvalid:
+        return deps.sealer.email_index(f"malformed {email}")
+
+
+async def _known_device(deps: Dependencies, user: User | None, device_token: str) -> Device | None:
+    """Return the customer's device with this token; the statement also runs for unknown ones."""
+    device = await deps.store.device_by_token(digest_of(device_token))
+    is_own = device is not None and user is not None and device.customer_id == user.customer_id
+    return device if is_own else None
+
+
+async def require_password(deps: Dependencies, attempt: Attempt, password: str) -> None:
+    """Compare a password; raise TriesExhausted, CredentialsInvalid and RateLimited.
+
+    An older hash is replaced by one of the current cost.
+    """
+    user = attempt.user
+    await deps.tries.admit(attempt.subject, Factor.PASSWORD)
+    prehashed = prehash(deps.keys.password_key, password)
+    stored = user.password_hash if user else deps.passwords.dummy_hash
+    if not await deps.passwords.verify(prehashed, stored) or user is None:
+        error = CredentialsInvalid()
+        await wrong(deps, attempt, error)
+        raise error
+    await deps.tries.right(attempt.subject, Factor.PASSWORD)
+    if deps.passwords.needs_rehash(stored):
+        fresh = await deps.passwords.hash(prehashed)
+        await deps.store.rehash(user.customer_id, stored, fresh)
+
+
+async def begin(
+    deps: Dependencies,
+    user: User,
+    *,
+    purpose: Purpose,
+    device: Device | None,
+    session_id: uuid.UUID | None = None,
+) -> Started:
+    """Begin a login session, and send its code unless an authenticator app makes it.
+
+    Raises OtpSendsExhausted and DependencyUnavailable.
+    """
+    methods = methods_of(user)
+    session = LoginSession(
+        purpose=purpose,
+        step=LOGIN.initial,
+        customer_id=user.customer_id,
+        expire_time=utc_now() + timedelta(seconds=deps.settings.login_session_s),
+        methods=methods,
+        device_id=device.device_id if device else None,
+        session_id=session_id,
+        factors=(Factor.PASSWORD,) if purpose is Purpose.LOGIN else (),
+    )
+    login_session_id = await deps.sessions.begin(session)
+    if methods[0] is not OtpMethod.SMS:
+        return Started(login_session_id, session, "")
+    session, phone_hint = await codes.send(deps, login_session_id, session, user)
+    return Started(login_session_id, session, phone_hint)
+
+
+async def step_up(deps: Dependencies, me: Caller) -> Started:
+    """Begin the second and third factor again for a customer who is logged in.
+
+    Raises OtpSendsExhausted and DependencyUnavailable.
+    """
+    user = await deps.store.user(me.customer_id)
+    if user is None:
+        raise Unauthenticated
+    device = await deps.store.device(me.customer_id, me.device_id) if me.device_id else None
+    return await begin(deps, user, purpose=Purpose.STEP_UP, device=device, session_id=me.session_id)
+
+
+async def resend(deps: Dependencies, login_session_id: str) -> Started:
+    """Send another code for a login session; see codes.resend."""
+    session, phone_hint = await codes.resend(deps, login_session_id)
+    return Started(login_session_id, session, phone_hint)
+
+
+def methods_of(user: User) -> tuple[OtpMethod, ...]:
+    """Return the second factors that a customer has, the default first."""
+    app = (OtpMethod.TOTP, OtpMethod.SMS, OtpMethod.RECOVERY_CODE)
+    return app if user.has_totp else (OtpMethod.SMS,)

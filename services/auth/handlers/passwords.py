@@ -1,0 +1,135 @@
+"""A password is changed, or reset with a code to the stored telephone."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from services.auth import events_out
+from services.auth.codes import Verdict, new_code
+from services.auth.errors import OtpInvalid, PasswordBreached, PasswordUnsuitable
+from services.auth.handlers import codes, tokens
+from services.auth.handlers.caller import Caller, origin
+from services.auth.handlers.contacts import Contacts, contacts_of
+from services.auth.handlers.dependencies import Dependencies
+from services.auth.handlers.factors import attempt_of, wrong
+from services.auth.handlers.login import Started, email_index, require_password
+from services.auth.passwords import flaws, prehash
+from services.auth.state import (
+    LOGIN,
+    EndCause,
+    Factor,
+    LoginSession,
+    OtpMethod,
+    Progress,
+    Purpose,
+    Step,
+    User,
+)
+from services.auth.store import Ending
+from services.kernel.clock import utc_now
+from services.kernel.errors import FieldViolation, Unauthenticated
+
+FIELD = "newPassword"
+KNOWN = "must not be in the list of passwords that became public"
+
+
+async def change(deps: Dependencies, me: Caller, current: str, new: str) -> None:
+    """Replace the caller's password, and end the caller's other sessions.
+
+    Raises CredentialsInvalid, TriesExhausted, PasswordUnsuitable and PasswordBreached.
+    """
+    user = await deps.store.user(me.customer_id)
+    if user is None:
+        raise Unauthenticated
+    attempt = attempt_of(user.email_index, user, me.device_id, Factor.PASSWORD)
+    await require_password(deps, attempt, current)
+    _require_suitable(deps, new, await contacts_of(deps, user))
+    await _replace(deps, user, new, me)
+
+
+async def _replace(deps: Dependencies, user: User, new: str, me: Caller | None) -> None:
+    """Store a new password and end the sessions; a caller keeps the own one."""
+    hashed = await deps.passwords.hash(prehash(deps.keys.password_key, new))
+    now = origin()
+    ending = Ending(
+        customer_id=user.customer_id,
+        cause=EndCause.PASSWORD_CHANGED,
+        origin=now,
+        keep=me.session_id if me else None,
+        events=[events_out.password_changed(now, user.customer_id, reset=me is None)],
+    )
+    ended = await deps.store.change_password(hashed, ending)
+    await tokens.withdraw(deps, [session.session_id for session in ended])
+
+
+def _require_suitable(deps: Dependencies, password: str, contacts: Contacts) -> None:
+    """Raise PasswordUnsuitable or PasswordBreached for a new password that breaks a rule."""
+    found = flaws(password, email_canonical=contacts.email, phone=contacts.phone)
+    if found:
+        raise PasswordUnsuitable(*(FieldViolation(FIELD, flaw.value) for flaw in found))
+    if deps.breached.contains(password):
+        raise PasswordBreached(FieldViolation(FIELD, KNOWN))
+
+
+async def forgot(deps: Dependencies, email: str) -> Started:
+    """Begin a reset; the answer and its time are the same for an unknown address.
+
+    The message is sent after the answer, to the stored telephone.
+    """
+    index = email_index(deps, email)
+    user = await deps.store.user_by_email(index)
+    session = LoginSession(
+        purpose=Purpose.RESET,
+        step=LOGIN.initial,
+        customer_id=user.customer_id if user else None,
+        expire_time=utc_now() + timedelta(seconds=deps.settings.login_session_s),
+        methods=(OtpMethod.SMS,),
+    )
+    login_session_id = await deps.sessions.begin(session)
+    if user is None:
+        await deps.codes.put(login_session_id, Purpose.RESET, new_code())
+    else:
+        sending = codes.send(deps, login_session_id, session, user)
+        deps.background.start("reset code", sending)
+    return Started(login_session_id, session, "")
+
+
+async def reset(deps: Dependencies, login_session_id: str, code: str, new: str) -> None:
+    """Set a new password, end all sessions and lift the customer's locks.
+
+    Raises LoginSessionInvalid, OtpInvalid, TriesExhausted, PasswordUnsuitable, PasswordBreached.
+    """
+    session = await deps.sessions.read(login_session_id)
+    codes.require_step(session, Step.AWAITING_OTP, Purpose.RESET)
+    # Before the code is used up. The rules that need the account's data come after it.
+    _require_suitable(deps, new, Contacts("", ""))
+    user = await _require_reset_code(deps, login_session_id, session, code)
+    try:
+        _require_suitable(deps, new, await contacts_of(deps, user))
+    except PasswordUnsuitable:
+        await deps.codes.put(login_session_id, Purpose.RESET, code)
+        raise
+    done = replace(session, step=LOGIN.next(session.step, Progress.PASSWORD_RESET))
+    await deps.sessions.advance(login_session_id, session, done)
+    await _replace(deps, user, new, None)
+    await deps.sessions.end(login_session_id)
+    await deps.tries.unlock(user.email_index, await deps.store.device_ids(user.customer_id))
+    await deps.store.append([events_out.login_unlocked(origin(), user.customer_id, "RESET")])
+
+
+async def _require_reset_code(
+    deps: Dependencies, login_session_id: str, session: LoginSession, code: str
+) -> User:
+    """Check the code; the work is the same for the reset of an unknown address."""
+    user = await deps.store.user(session.customer_id) if session.customer_id else None
+    account = user.email_index if user else deps.sealer.email_index(login_session_id)
+    attempt = attempt_of(account, user, None, Factor.SMS_CODE)
+    await deps.tries.admit(attempt.subject, attempt.factor)
+    verdict = await deps.codes.check(login_session_id, Purpose.RESET, code)
+    if verdict is Verdict.RIGHT and user is not None:
+        await deps.tries.right(attempt.subject, attempt.factor)
+        return user
+    if verdict is Verdict.SPENT:
+        await deps.sessions.end(login_session_id)
+    error = OtpInvalid()
+    await wrong(deps, attempt, error)
+    raise error
