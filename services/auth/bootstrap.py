@@ -1,8 +1,99 @@
 """The wiring of the auth service; nothing else here."""
 
-
 from bp.auth.v1 import auth_service_pb2
 
 SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 DRAIN_S = 5.0
 """How long messages that the answers did not wait for may take after SIGTERM."""
+
+
+def apis(deps: Dependencies) -> dict[ServiceDescriptor, object]:
+    """Return the API objects under the services of the contract."""
+    return {SERVICE: AuthApi(deps)}
+
+
+class _Partners:
+    """The clients of the partners, each with its own connections."""
+
+    def __init__(self, sms: SmsGateway, provider: TokenProvider, faces: FaceMatch) -> None:
+        self.sms, self.provider, self.faces = sms, provider, faces
+
+
+async def _partners(stack: AsyncExitStack, vault: Vault, settings: AuthSettings) -> _Partners:
+    sms_session = await stack.enter_async_context(partner_session(settings))
+    oauth_session = await stack.enter_async_context(partner_session(settings))
+    access = Access.of(await vault.secret("external/rekognition"))
+    limits = Limits(settings.rekognition_timeout_s, threads_max=settings.rekognition_threads_max)
+    if settings.socket_out is None:
+        raise ValueError("BP_SOCKET_OUT is not set. Set it to the path of the sidecar's socket.")
+    rekognition = Rekognition(settings.socket_out, access, limits)
+    stack.callback(rekognition.close)
+    return _Partners(
+        SmsGateway(sms_session, await vault.secret("external/sms")),
+        TokenProvider(oauth_session, await vault.secret("external/oauth-login")),
+        FaceMatch(rekognition, settings.face_check_s_max),
+    )
+
+
+async def _dependencies(
+    stack: AsyncExitStack, vault: Vault, settings: AuthSettings
+) -> Dependencies:
+    own = await vault.secret("service/auth")
+    keys = Keys(bytes.fromhex(own["password_key"]), bytes.fromhex(own["code_key"]))
+    database = Database.from_secret(await vault.secret("database/postgres/auth"))
+    pool = await stack.enter_async_context(
+        await open_pool(database, f"auth/{settings.slot}", settings.pool_connections)
+    )
+    valkey = open_valkey(settings, await vault.secret("valkey/auth"))
+    stack.push_async_callback(valkey.aclose)
+    passwords = PasswordPool(
+        settings.bcrypt_cost, settings.hash_threads_max, settings.hash_queue_max
+    )
+    stack.callback(passwords.close)
+    partners = await _partners(stack, vault, settings)
+    sms_secret = await vault.secret("external/sms")
+    return Dependencies(
+        settings=settings,
+        store=Store(pool),
+        keys=keys,
+        sealer=Sealer(vault, own),
+        passwords=passwords,
+        breached=BreachedPasswords.open(settings.breached_passwords_file),
+        tries=Tries(valkey),
+        sends=Sends(valkey, settings),
+        sessions=LoginSessions(valkey, settings),
+        codes=Codes(valkey, keys.code_key, settings),
+        challenges=Challenges(valkey),
+        families=Families(valkey, settings),
+        revocations=Revocations(valkey),
+        provider=partners.provider,
+        sms=partners.sms,
+        faces=partners.faces,
+        tokens=PageTokens.of(own),
+        background=Background(),
+        receipt_secrets=(sms_secret["webhook_secret"].encode(),),
+    )
+
+
+async def main(settings: AuthSettings, stop: asyncio.Event) -> None:
+    """Serve until `stop`; a background task that dies ends the process."""
+    async with AsyncExitStack() as stack:
+        vault = await open_vault(settings)
+        deps = await _dependencies(stack, vault, settings)
+        server = Server(settings, apis(deps))
+        producer = AckedProducer(settings.kafka_bootstrap, f"auth-{settings.slot}")
+        stack.callback(producer.close)
+        publisher = Publisher(deps.store, producer)
+        upkeep = Upkeep(deps.store, deps.families, deps.revocations, settings)
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(vault.keep_alive()),
+                tasks.create_task(publisher.run()),
+                tasks.create_task(upkeep.run()),
+            ]
+            await server.start()
+            await stop.wait()
+            await server.drain()
+            await deps.background.drain(DRAIN_S)
+            for task in background:
+                task.cancel()

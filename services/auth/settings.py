@@ -40,6 +40,11 @@ class AuthSettings(ServiceSettings):
     """The lowest similarity of two faces, in per cent, that counts as the same person."""
     liveness_min: float = 90.0
     """The lowest confidence of a liveness check, in per cent."""
+    partitions_ahead_months: int = 3
+    """How many months ahead the sessions and events have their partitions."""
+    face_check_s_max: float = 42.0
+    """How long a whole face match may take, with the SDK's retries. It is shorter than the deadline
+    of the biometric step."""
     rekognition_timeout_s: float = 10.0
     """How long one call to Rekognition may take (the design document's ten seconds)."""
     rekognition_threads_max: int = 8

@@ -17,7 +17,7 @@ from services.auth.errors import (
     MethodUnavailable,
     PictureInvalid,
 )
-from services.auth.faces import Outcome
+from services.auth.faces import FacesUnavailable, Outcome, PictureRefused
 from services.auth.handlers import completion
 from services.auth.handlers.codes import after_code, require_code, require_step
 from services.auth.handlers.completion import LoggedIn
@@ -75,12 +75,12 @@ async def verify_otp(
     require_step(session, Step.AWAITING_OTP, Purpose.LOGIN, Purpose.STEP_UP)
     device = await _device_of(deps, session)
     chosen = _biometric_method(device, biometric)
-    user, factor = await require_code(
+    _, factor = await require_code(
         deps, login_session_id, session, method or session.methods[0], code
     )
     moved = after_code(session, factor)
     if chosen is BiometricMethod.FACE:
-        liveness = await deps.faces.begin()
+        liveness = await _begin_liveness(deps)
         moved = replace(moved, biometric_method=chosen, liveness_session_id=liveness)
     else:
         challenge = device_keys.new_challenge()
@@ -88,6 +88,13 @@ async def verify_otp(
     await deps.sessions.advance(login_session_id, session, moved)
     keys = (device.credential_id,) if device and chosen is BiometricMethod.DEVICE_KEY else ()
     return Wanted(moved, keys)
+
+
+async def _begin_liveness(deps: Dependencies) -> str:
+    try:
+        return await deps.faces.begin()
+    except FacesUnavailable:
+        raise DependencyUnavailable from None
 
 
 def _biometric_method(device: Device | None, asked: BiometricMethod | None) -> BiometricMethod:
@@ -167,7 +174,10 @@ async def _require_face(
     if sealed is None:
         raise MethodUnavailable
     reference = await deps.sealer.unseal(user.customer_id, Field.FACE, sealed)
-    outcome = await deps.faces.verify(reference, picture, session.liveness_session_id)
+    try:
+        outcome = await deps.faces.verify(reference, picture, session.liveness_session_id)
+    except PictureRefused:
+        raise PictureInvalid from None
     if outcome is Outcome.UNAVAILABLE:
         raise DependencyUnavailable
     if outcome is not Outcome.MATCHED:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from services.auth.background import Background
 from services.auth.breached import BreachedPasswords
+from services.auth.challenges import Challenges
 from services.auth.codes import Codes
 from services.auth.counters import Sends, Tries
 from services.auth.faces import FaceMatch
-from services.auth.families import RefreshFamilies
+from services.auth.families import Families
 from services.auth.login_sessions import LoginSessions
 from services.auth.partners.oauth import TokenProvider
 from services.auth.partners.sms import SmsGateway
@@ -46,7 +47,8 @@ class Dependencies:
     sends: Sends
     sessions: LoginSessions
     codes: Codes
-    families: RefreshFamilies
+    challenges: Challenges
+    families: Families
     revocations: Revocations
     provider: TokenProvider
     sms: SmsGateway

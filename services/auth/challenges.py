@@ -1,0 +1,28 @@
+"""The challenges of device keys that are being registered, in Valkey. Each is used once."""
+
+import uuid
+
+from redis.asyncio import Redis
+
+CHALLENGE_S = 300
+"""How long a registration may take."""
+
+
+class Challenges:
+    """One challenge for each session of a customer."""
+
+    def __init__(self, valkey: Redis) -> None:
+        self._valkey = valkey
+
+    async def put(self, session_id: uuid.UUID, challenge: bytes) -> None:
+        """Keep a challenge for five minutes, in place of an earlier one."""
+        await self._valkey.set(_key(session_id), challenge, ex=CHALLENGE_S)
+
+    async def take(self, session_id: uuid.UUID) -> bytes:
+        """Return the challenge and forget it; b"" if there is none."""
+        found = await self._valkey.getdel(_key(session_id))
+        return bytes(found) if found else b""
+
+
+def _key(session_id: uuid.UUID) -> str:
+    return f"session:key:{session_id}"

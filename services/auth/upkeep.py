@@ -1,0 +1,55 @@
+"""Work in the background: what Valkey lost is restored, and old rows are deleted."""
+
+import asyncio
+from datetime import timedelta
+
+from services.auth.families import Families
+from services.auth.revocations_out import Revocations
+from services.auth.settings import AuthSettings
+from services.auth.store import Store
+from services.chassis.periodic import repeat
+from services.kernel.clock import utc_now
+
+RECONCILE_S = 2.0
+"""How often the ends of sessions are compared with Valkey; a part of the five seconds within which
+a revocation must be in force everywhere."""
+REVOKED_FOR = timedelta(minutes=12)
+"""Longer than an access token lives, with the tolerance for clocks."""
+DAY_S = 24 * 3600.0
+
+
+class Upkeep:
+    """The loops of one process. They may run in several processes at once."""
+
+    def __init__(
+        self,
+        store: Store,
+        families: Families,
+        revocations: Revocations,
+        settings: AuthSettings,
+    ) -> None:
+        self._store = store
+        self._families = families
+        self._revocations = revocations
+        self._settings = settings
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(repeat("reconcile", self.reconcile, RECONCILE_S))
+            tasks.create_task(repeat("retention", self.retain, DAY_S))
+
+    async def reconcile(self) -> None:
+        """Give Valkey the recent ends of sessions that it does not have.
+
+        A restart of Valkey loses its last second, and a call that ended a session may have failed
+        between the database and Valkey.
+        """
+        ended = await self._store.recently_ended(utc_now() - REVOKED_FOR)
+        await self._families.end(await self._revocations.reconcile(ended))
+
+    async def retain(self) -> None:
+        """Make the next months' partitions, and drop old months and rows."""
+        await self._store.ensure_partitions(self._settings.partitions_ahead_months)
+        await self._store.drop_old_months()
+        await self._store.delete_old()
