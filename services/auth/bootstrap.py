@@ -1,6 +1,38 @@
 """The wiring of the auth service; nothing else here."""
 
+import asyncio
+from contextlib import AsyncExitStack
+
 from bp.auth.v1 import auth_service_pb2
+from google.protobuf.descriptor import ServiceDescriptor
+
+from services.auth.background import Background
+from services.auth.breached import BreachedPasswords
+from services.auth.challenges import Challenges
+from services.auth.codes import Codes
+from services.auth.counters import Sends, Tries
+from services.auth.faces import FaceMatch
+from services.auth.families import Families
+from services.auth.grpc_api import AuthApi
+from services.auth.handlers.dependencies import Dependencies, Keys
+from services.auth.login_sessions import LoginSessions
+from services.auth.partners.oauth import TokenProvider
+from services.auth.partners.rekognition import Access, Limits, Rekognition
+from services.auth.partners.sms import SmsGateway
+from services.auth.password_pool import PasswordPool
+from services.auth.publisher import Publisher
+from services.auth.revocations_out import Revocations
+from services.auth.sealing import Sealer
+from services.auth.settings import AuthSettings
+from services.auth.store import Store
+from services.auth.upkeep import Upkeep
+from services.chassis.grpc_server import Server
+from services.chassis.http_client import partner_session
+from services.chassis.kafka import AckedProducer
+from services.chassis.page_tokens import PageTokens
+from services.chassis.postgres import Database, open_pool
+from services.chassis.valkey import open_valkey
+from services.chassis.vault import Vault, open_vault
 
 SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 DRAIN_S = 5.0
