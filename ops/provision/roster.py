@@ -65,6 +65,7 @@ MIGRATIONS = {
     "bp_customers": ("customers",),
     "bp_notifications": ("chassis", "notifications"),
     "bp_audit": ("chassis", "audit"),
+    "bp_auth": ("chassis", "auth"),
 }
 
 

@@ -40,6 +40,10 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
         secrets[f"service/{service.name}"] = {
             "page_token_key": credentials.derived(f"page-token/{service.name}")
         }
+    secrets["service/auth"] |= {
+        name: credentials.derived(f"auth/{name}")
+        for name in ("blind_index_key", "password_key", "code_key")
+    }
     for user in valkey.RIGHTS:
         secrets[f"valkey/{user}"] = valkey.login(credentials, user)
     owners = {service.name: service.database for service in SERVICES if service.database}
