@@ -38,6 +38,7 @@ LIMITS = {
     "bp_customers": Limits(27),
     "bp_notifications": Limits(12),
     "bp_audit": Limits(12),
+    "bp_auth": Limits(18),
     "bp_relay": Limits(8),
     "bp_reviewer": Limits(4),
     # It reads whole tables, and verifies a batch of the log while a cursor waits.

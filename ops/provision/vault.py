@@ -12,6 +12,7 @@ from typing import Any
 from ops.provision.bao_client import BaoClient
 from ops.provision.roster import JUDGE, REVIEWER, SERVICES, mesh_identities
 from services.audit import notary
+from services.auth import sealing
 from services.kernel.identities import spiffe_id, token_subject
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -28,6 +29,7 @@ CERT_AGENT = "cert-agent"
 BPCTL = "bpctl"
 ROOT_TTL = "87600h"
 AUDIT_KEY, AUDIT_MARK = notary.KEY, notary.MARK_PATH
+CUSTOMER_KEY = sealing.KEY
 MARK_VERSIONS = 10
 """How many past marks of the signed heads OpenBao keeps."""
 
@@ -38,7 +40,8 @@ async def provision(addr: str, token: str, issuer_public_key: str, secrets: Secr
     """Write mounts, root certificate, roles, policies and the given KV secrets (fields by path)."""
     async with BaoClient(addr, token) as bao:
         await _mount(bao)
-        await _signing_key(bao)
+        await _transit_key(bao, AUDIT_KEY, "ed25519")
+        await _transit_key(bao, CUSTOMER_KEY, "aes256-gcm96")
         await _root_certificate(bao)
         await bao.write(
             "auth/kubernetes/config",
@@ -84,6 +87,9 @@ def policies() -> dict[str, dict[str, tuple[str, ...]]]:
         f"transit/sign/{AUDIT_KEY}": ("update",),
         mark: ("read", "create", "update"),
     }
+    rules["auth"] |= {
+        f"transit/{action}/{CUSTOMER_KEY}": ("update",) for action in ("encrypt", "decrypt")
+    }
     rules[BPCTL] |= {**verify, mark: ("read",)}
     return rules
 
@@ -117,12 +123,13 @@ async def _root_certificate(bao: BaoClient) -> None:
     )
 
 
-async def _signing_key(bao: BaoClient) -> None:
-    """Make the key that signs the heads of the audit log. It can be neither read nor deleted."""
-    if await bao.read(f"transit/keys/{AUDIT_KEY}") is None:
+async def _transit_key(bao: BaoClient, name: str, kind: str) -> None:
+    """Make the key that signs the heads of the audit log, or the one that encrypts customers' data.
+    It can be neither read nor deleted."""
+    if await bao.read(f"transit/keys/{name}") is None:
         await bao.write(
-            f"transit/keys/{AUDIT_KEY}",
-            type="ed25519",
+            f"transit/keys/{name}",
+            type=kind,
             exportable=False,
             allow_plaintext_backup=False,
         )

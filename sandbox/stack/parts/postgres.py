@@ -40,7 +40,7 @@ unix_socket_directories = '{sockets}'
 unix_socket_permissions = 0700
 password_encryption = scram-sha-256
 authentication_timeout = 10s
-max_connections = 150
+max_connections = 170
 superuser_reserved_connections = 5
 idle_in_transaction_session_timeout = 60s
 

@@ -16,7 +16,7 @@ from tests.chaos.stores.load import CLEAR, load
 from tests.rigs.running_bank import Answer, Bank, Customer
 
 WITHIN_S = 30
-STORM_CLIENTS = 160
+STORM_CLIENTS = 180
 """More than max_connections of the one-machine stack."""
 CROWD = 20
 """More readers than payments has connections to the Write DB."""

@@ -18,6 +18,8 @@ TABLES = {
     "notif.notification": "bp_notifications",
     "notif.delivery": "bp_notifications",
     "audit.record": "bp_audit",
+    "auth.session": "bp_auth",
+    "auth.event": "bp_auth",
 }
 
 PARTITIONS = """

@@ -160,6 +160,38 @@ INSERT audit.record
 INSERT audit.repeated
 """
 
+OF_AUTH = """
+EXECUTE auth.delete_old
+EXECUTE auth.drop_old_months
+EXECUTE auth.ensure_partitions
+SELECT auth.device
+SELECT auth.event
+SELECT auth.face
+SELECT auth.publisher
+SELECT auth.recovery_code
+SELECT auth.session
+SELECT auth.sms_receipt
+SELECT auth.totp
+SELECT auth.users
+INSERT auth.device
+INSERT auth.event
+INSERT auth.recovery_code
+INSERT auth.session
+INSERT auth.sms_receipt
+INSERT auth.totp
+UPDATE(confirm_time, create_time, last_step, secret_sealed) auth.totp
+UPDATE(credential_id, last_login_time, public_key, remove_time, sign_count) auth.device
+UPDATE(end_cause, end_time, refresh_time) auth.session
+UPDATE(error_code, receipt_time, state) auth.sms_receipt
+UPDATE(failed_attempts, last_login, password_change_time, password_hash) auth.users
+UPDATE(holder, lease_until) auth.publisher
+UPDATE(park_reason, publish_time) auth.event
+UPDATE(use_time) auth.recovery_code
+DELETE auth.recovery_code
+DELETE auth.totp
+sequence auth.event_id_seq
+"""
+
 MAY = {
     ("bp_payments", "bp_write"): OF_PAYMENTS + OF_THE_PREVIOUS_PAYMENTS,
     ("bp_transfers", "bp_write"): OF_TRANSFERS,
@@ -168,6 +200,7 @@ MAY = {
     ("bp_customers", "bp_customers"): OF_CUSTOMERS,
     ("bp_notifications", "bp_notifications"): OF_NOTIFICATIONS,
     ("bp_audit", "bp_audit"): OF_AUDIT,
+    ("bp_auth", "bp_auth"): OF_AUTH,
 }
 
 ELSEWHERE = {

@@ -1,0 +1,295 @@
+"""Users, devices and sessions in PostgreSQL.
+
+Each change and its events are one transaction, which begins with a lock of the customer's row. So
+changes of one customer happen one after the other, and their events have the same order.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from services.auth import events_out
+from services.auth.errors import (
+    AssertionInvalid,
+    DeviceNotFound,
+    LoginSessionInvalid,
+    SessionNotFound,
+)
+from services.auth.events_out import Origin, Prepared
+from services.auth.factor_store import FactorStore, columns_of
+from services.auth.state import Device, EndCause, Session, User
+
+NEWEST = uuid.UUID(int=2**128 - 1)
+"""Above every id, so that a list starts with the newest row."""
+LATEST = datetime(9999, 12, 31, tzinfo=UTC)
+ENDED_ROWS_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """How to reach a user; the values are encrypted."""
+
+    email_sealed: str
+    phone_index: bytes
+    """Keyed digest of the telephone number, 32 bytes."""
+    phone_sealed: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """A device that logs in for the first time."""
+
+    device_id: uuid.UUID
+    device_name: str
+    token_hash: bytes
+    """SHA-256 of the token that the device keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A login whose factors were all right."""
+
+    customer_id: uuid.UUID
+    device: NewDevice | uuid.UUID
+    """The id of a known device."""
+    session_id: uuid.UUID
+    expire_time: datetime
+    sessions_max: int
+    """How many sessions the customer may have; the oldest ones beyond it end."""
+    origin: Origin
+    events: Sequence[Prepared]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of some sessions of a customer."""
+
+    customer_id: uuid.UUID
+    cause: EndCause
+    origin: Origin
+    session_ids: Sequence[uuid.UUID] | None = None
+    """Only these sessions; None means all."""
+    device_id: uuid.UUID | None = None
+    """Only sessions of this device."""
+    keep: uuid.UUID | None = None
+    """A session that does not end."""
+    events: Sequence[Prepared] = ()
+    """Further events; SessionRevoked is written for each session."""
+
+
+class Store(FactorStore):
+    """The tables of schema auth, accessed as role bp_auth."""
+
+    async def user_by_email(self, email_index: bytes) -> User | None:
+        """Return the user with an e-mail address, by the blind index of its canonical form."""
+        row = await self._pool.fetchrow(self._queries.user_by_email, email_index)
+        return User(**row) if row else None
+
+    async def user(self, customer_id: uuid.UUID) -> User | None:
+        """Return one user."""
+        row = await self._pool.fetchrow(self._queries.user, customer_id)
+        return User(**row) if row else None
+
+    async def contact(self, customer_id: uuid.UUID) -> Contact | None:
+        """Return a user's encrypted e-mail address and telephone number."""
+        row = await self._pool.fetchrow(self._queries.contact, customer_id)
+        return Contact(**row) if row else None
+
+    async def note_failure(self, email_index: bytes, events: Sequence[Prepared]) -> None:
+        """Count a wrong password and write events, in one round trip.
+
+        There must be an event, so that an unknown address costs a write like a known one.
+        """
+        await self._pool.execute(self._queries.note_failure, *columns_of(events), email_index)
+
+    async def rehash(self, customer_id: uuid.UUID, old_hash: bytes, new_hash: bytes) -> bool:
+        """Replace the hash of an unchanged password; False if the password was changed."""
+        sql = self._queries.rehash
+        return await self._pool.fetchval(sql, customer_id, old_hash, new_hash) is not None
+
+    async def change_password(self, new_hash: bytes, ending: Ending) -> list[Session]:
+        """Replace a password, forget wrong tries and end sessions; return those that ended."""
+        async with self._changing(ending.customer_id, ending.events) as connection:
+            await connection.execute(
+                self._queries.set_password, ending.customer_id, new_hash, ending.origin.time
+            )
+            return await self._ended(connection, ending)
+
+    async def device_by_token(self, token_hash: bytes) -> Device | None:
+        """Return the device that keeps a token, by the token's SHA-256."""
+        row = await self._pool.fetchrow(self._queries.device_by_token, token_hash)
+        return Device(**row) if row else None
+
+    async def key_by_credential(self, credential_id: bytes) -> Device | None:
+        """Return the device that has a key."""
+        row = await self._pool.fetchrow(self._queries.device_by_key, credential_id)
+        return Device(**row) if row else None
+
+    async def device(self, customer_id: uuid.UUID, device_id: uuid.UUID) -> Device:
+        """Return one device of a customer. Raises DeviceNotFound."""
+        row = await self._pool.fetchrow(self._queries.device, customer_id, device_id)
+        if row is None:
+            raise DeviceNotFound()
+        return Device(**row)
+
+    async def devices(
+        self, customer_id: uuid.UUID, after: tuple[datetime, uuid.UUID] | None, rows: int
+    ) -> list[Device]:
+        """Return up to `rows` devices, the last used first, after a device's last_login_time and
+        id."""
+        time, device_id = after or (LATEST, NEWEST)
+        found = await self._pool.fetch(self._queries.devices, customer_id, time, device_id, rows)
+        return [Device(**row) for row in found]
+
+    async def remove_device(self, ending: Ending) -> list[Session]:
+        """Remove `ending.device_id` with its key and sessions; return the sessions that ended.
+
+        Raises DeviceNotFound.
+        """
+        async with self._changing(ending.customer_id, ending.events) as connection:
+            removed = await connection.fetchval(
+                self._queries.remove_device,
+                ending.customer_id,
+                ending.device_id,
+                ending.origin.time,
+            )
+            if removed is None:
+                raise DeviceNotFound()
+            return await self._ended(connection, ending)
+
+    async def set_key(self, device: Device, events: Sequence[Prepared]) -> None:
+        """Give a device the key of `device`; an earlier key is replaced.
+
+        Raises DeviceNotFound, and AssertionInvalid if another device has the key.
+        """
+        try:
+            async with self._changing(device.customer_id, events) as connection:
+                found = await connection.fetchval(
+                    self._queries.set_key,
+                    device.customer_id,
+                    device.device_id,
+                    device.credential_id,
+                    device.public_key,
+                    device.sign_count,
+                )
+                if found is None:
+                    raise DeviceNotFound()
+        except asyncpg.UniqueViolationError:
+            raise AssertionInvalid() from None
+
+    async def bump_sign_count(self, device_id: uuid.UUID, old: int, new: int) -> bool:
+        """Set a key's counter; False if another login has set it meanwhile."""
+        sql = self._queries.bump_sign_count
+        return await self._pool.fetchval(sql, device_id, old, new) is not None
+
+    async def complete_login(self, done: Completed) -> list[Session]:
+        """Write a login; return the sessions that ended because the customer has too many.
+
+        Raises LoginSessionInvalid if the user or the known device was removed meanwhile.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            noted = await connection.fetchval(
+                self._queries.note_login, done.customer_id, done.origin.time
+            )
+            if noted is None or not await self._has_device(connection, done):
+                raise LoginSessionInvalid()
+            await connection.execute(
+                self._queries.begin_session,
+                done.session_id,
+                done.customer_id,
+                _device_id(done),
+                done.origin.time,
+                done.expire_time,
+            )
+            ended = await self._surplus_ended(connection, done)
+            revoked = _revoked(done.origin, ended, EndCause.REVOKED)
+            await connection.execute(self._queries.append, *columns_of([*done.events, *revoked]))
+            return ended
+
+    async def session(
+        self, customer_id: uuid.UUID, session_id: uuid.UUID, now: datetime
+    ) -> Session:
+        """Return one session of a customer. Raises SessionNotFound, also for an ended one."""
+        row = await self._pool.fetchrow(self._queries.session, customer_id, session_id, now)
+        if row is None:
+            raise SessionNotFound()
+        return Session(**row)
+
+    async def sessions(
+        self, customer_id: uuid.UUID, before: uuid.UUID | None, now: datetime, rows: int
+    ) -> list[Session]:
+        """Return up to `rows` sessions of a customer below an id, newest first."""
+        sql = self._queries.sessions
+        found = await self._pool.fetch(sql, customer_id, before or NEWEST, now, rows)
+        return [Session(**row) for row in found]
+
+    async def end_sessions(self, ending: Ending) -> list[Session]:
+        """End sessions of a customer; return those that had not ended before."""
+        async with self._changing(ending.customer_id, ending.events) as connection:
+            return await self._ended(connection, ending)
+
+    async def recently_ended(self, since: datetime) -> list[tuple[uuid.UUID, datetime]]:
+        """Return sessions that ended before their time after `since`, with the time, latest first;
+        at most ENDED_ROWS_MAX."""
+        rows = await self._pool.fetch(self._queries.recently_ended, since, ENDED_ROWS_MAX)
+        return [(row["session_id"], row["end_time"]) for row in rows]
+
+    async def note_refresh(self, session_id: uuid.UUID, now: datetime) -> bool:
+        """Note that a session's tokens were refreshed; False if the session has ended."""
+        return await self._pool.fetchval(self._queries.note_refresh, session_id, now) is not None
+
+    async def _has_device(self, connection: Any, done: Completed) -> bool:
+        """Add the new device, or note the login of the known one; False if that was removed."""
+        time = done.origin.time
+        if isinstance(done.device, uuid.UUID):
+            sql = self._queries.use_device
+            return await connection.fetchval(sql, done.customer_id, done.device, time) is not None
+        await connection.execute(
+            self._queries.add_device,
+            done.device.device_id,
+            done.customer_id,
+            done.device.device_name,
+            done.device.token_hash,
+            time,
+        )
+        return True
+
+    async def _surplus_ended(self, connection: Any, done: Completed) -> list[Session]:
+        rows = await connection.fetch(
+            self._queries.end_surplus_sessions,
+            done.customer_id,
+            done.session_id,
+            done.origin.time,
+            done.sessions_max - 1,
+            EndCause.REVOKED.value,
+        )
+        return [Session(**row) for row in rows]
+
+    async def _ended(self, connection: Any, ending: Ending) -> list[Session]:
+        """End sessions and append their events; the customer's row is locked."""
+        rows = await connection.fetch(
+            self._queries.end_sessions,
+            ending.customer_id,
+            ending.origin.time,
+            ending.cause.value,
+            None if ending.session_ids is None else list(ending.session_ids),
+            ending.device_id,
+            ending.keep,
+        )
+        ended = [Session(**row) for row in rows]
+        revoked = _revoked(ending.origin, ended, ending.cause)
+        if revoked:
+            await connection.execute(self._queries.append, *columns_of(revoked))
+        return ended
+
+
+def _device_id(done: Completed) -> uuid.UUID:
+    return done.device if isinstance(done.device, uuid.UUID) else done.device.device_id
+
+
+def _revoked(origin: Origin, ended: Sequence[Session], cause: EndCause) -> list[Prepared]:
+    return [events_out.session_revoked(origin, session, cause) for session in ended]
