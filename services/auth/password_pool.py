@@ -72,7 +72,7 @@ class PasswordPool:
             self._calls -= 1
 
     def _started(self, work: Callable[[], T]) -> Future[T]:
-        """Start the work; its thread becomes free when the work ends, not when its caller leaves."""
+        """Start the work; its thread is free when the work ends, not when its caller leaves."""
         loop = asyncio.get_running_loop()
         try:
             future = self._executor.submit(work)

@@ -10,8 +10,8 @@ import uuid
 from datetime import datetime
 from io import BytesIO
 
-import pyotp
 import segno
+from pyotp.totp import TOTP
 
 ISSUER = "BP"
 SECRET_CHARACTERS = 32
@@ -21,8 +21,8 @@ STEPS_OF_DRIFT = 1
 """A phone's clock may be one step off, as RFC 6238 (5.2) recommends."""
 RECOVERY_CODES = 10
 GROUP_CHARACTERS = 5
-RECOVERY_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-"""Base32 of RFC 4648; ten characters have 50 bits."""
+BASE32_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+"""RFC 4648. A recovery code of ten characters has 50 bits."""
 _CODE = re.compile(r"[0-9]{6}")
 _TYPED = str.maketrans({"0": "O", "1": "I", "8": "B", " ": None, "-": None})
 """Digits that the alphabet lacks are read as the letters that look like them."""
@@ -30,12 +30,12 @@ _TYPED = str.maketrans({"0": "O", "1": "I", "8": "B", " ": None, "-": None})
 
 def new_secret() -> str:
     """Return a new secret of 160 bits in base32."""
-    return pyotp.random_base32(SECRET_CHARACTERS)
+    return "".join(secrets.choice(BASE32_ALPHABET) for _ in range(SECRET_CHARACTERS))
 
 
 def otpauth_uri(secret: str, account: str) -> str:
     """Return the URI that an authenticator app reads; `account` is the masked address."""
-    return pyotp.TOTP(secret).provisioning_uri(name=account, issuer_name=ISSUER)
+    return TOTP(secret).provisioning_uri(name=account, issuer_name=ISSUER)
 
 
 def qr_svg(uri: str) -> str:
@@ -55,7 +55,7 @@ def matching_step(secret: str, code: str, now: datetime) -> int | None:
     typed = code.replace(" ", "")
     if not _CODE.fullmatch(typed):
         return None
-    generator = pyotp.TOTP(secret, interval=STEP_S)
+    generator = TOTP(secret, interval=STEP_S)
     current, found = int(now.timestamp()) // STEP_S, None
     for step in range(current - STEPS_OF_DRIFT, current + STEPS_OF_DRIFT + 1):
         if hmac.compare_digest(generator.generate_otp(step), typed):
@@ -78,11 +78,11 @@ def recovery_digest(code_key: bytes, customer_id: uuid.UUID, code: str) -> bytes
     like this. The digest depends on the customer, so equal codes of two customers differ.
     """
     typed = code.upper().translate(_TYPED)
-    if len(typed) != 2 * GROUP_CHARACTERS or not set(typed) <= set(RECOVERY_ALPHABET):
+    if len(typed) != 2 * GROUP_CHARACTERS or not set(typed) <= set(BASE32_ALPHABET):
         return None
     message = b"recovery code\0" + customer_id.bytes + typed.encode("ascii")
     return hmac.digest(code_key, message, "sha256")
 
 
 def _group() -> str:
-    return "".join(secrets.choice(RECOVERY_ALPHABET) for _ in range(GROUP_CHARACTERS))
+    return "".join(secrets.choice(BASE32_ALPHABET) for _ in range(GROUP_CHARACTERS))
