@@ -1,0 +1,77 @@
+"""One-time codes in Valkey: six digits, one use, few tries, bound to a session and its purpose.
+
+Valkey holds a MAC of the code, and counts a try before the code is compared. A new session has a
+code of its own, so the tries of all sessions together are limited elsewhere.
+"""
+
+import hmac
+import secrets
+from enum import Enum
+
+from redis.asyncio import Redis
+
+from services.auth.errors import LoginSessionInvalid
+from services.auth.login_sessions import code_key, session_digest, session_key
+from services.auth.scripts import load_script
+from services.auth.settings import AuthSettings
+from services.auth.state import Purpose
+
+DIGITS = 6
+
+
+class Verdict(Enum):
+    """What a try of a code gave."""
+
+    RIGHT = "RIGHT"
+    """The code is right, and is used up now."""
+    WRONG = "WRONG"
+    """The code is wrong, and can be tried again."""
+    SPENT = "SPENT"
+    """No try remains, or there is no code: it was used, has expired, or was never sent."""
+
+
+class Codes:
+    """The codes of all login sessions."""
+
+    def __init__(self, valkey: Redis, key: bytes, settings: AuthSettings) -> None:
+        """Do not connect yet; `key` is the secret of the MAC, 32 bytes."""
+        self._key = key
+        self._tries_max = settings.otp_tries_max
+        self._put = load_script(valkey, "put_code")
+        self._take_try = load_script(valkey, "take_try")
+        self._use = load_script(valkey, "use_code")
+
+    async def put(self, session_id: str, purpose: Purpose, code: str) -> None:
+        """Store a code, with all its tries, in place of an earlier one, until the session ends.
+
+        Raises LoginSessionInvalid when the session has ended.
+        """
+        session = session_digest(session_id)
+        mac = digest(self._key, session, purpose, code)
+        if not await self._put(keys=[session_key(session), code_key(session)], args=[mac]):
+            raise LoginSessionInvalid
+
+    async def check(self, session_id: str, purpose: Purpose, code: str) -> Verdict:
+        """Take one try and compare the code. Of two parallel right tries, one is RIGHT.
+
+        The wrong code of the last try is SPENT.
+        """
+        session = session_digest(session_id)
+        taken = await self._take_try(keys=[code_key(session)], args=[self._tries_max])
+        if not taken:
+            return Verdict.SPENT
+        mac, tries = taken
+        if not hmac.compare_digest(mac, digest(self._key, session, purpose, code)):
+            return Verdict.WRONG if tries < self._tries_max else Verdict.SPENT
+        used = await self._use(keys=[code_key(session)], args=[mac])
+        return Verdict.RIGHT if used else Verdict.SPENT
+
+
+def new_code() -> str:
+    """Return a random code of six digits."""
+    return f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
+
+
+def digest(key: bytes, session: str, purpose: Purpose, code: str) -> bytes:
+    """Return the HMAC-SHA-256 of a code, bound to the digest of its session and to its purpose."""
+    return hmac.digest(key, f"{session}\n{purpose.name}\n{code}".encode(), "sha256")

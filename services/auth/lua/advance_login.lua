@@ -1,0 +1,12 @@
+-- Moves a login session, if it is still as the caller read it. Its expiry stays as it is.
+-- KEYS: the session, its code. ARGV: the value that was read, the new value ("" when it ends).
+-- Returns 1, or 0 when the session has ended or another call moved it.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+if ARGV[2] == '' then
+  redis.call('DEL', KEYS[1], KEYS[2])
+else
+  redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+end
+return 1

@@ -1,0 +1,11 @@
+-- Stores the code of a login session in place of an earlier one, until the session ends.
+-- KEYS: the session, the code. ARGV: the code's MAC.
+-- Returns 1, or 0 when the session has ended.
+local expire_ms = redis.call('PEXPIRETIME', KEYS[1])
+if expire_ms < 0 then
+  return 0
+end
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[2], 'mac', ARGV[1], 'tries', 0)
+redis.call('PEXPIREAT', KEYS[2], expire_ms)
+return 1

@@ -1,0 +1,71 @@
+"""The sessions that ended before their access tokens expire, for the boundaries of other services.
+
+Sorted set `revoked`: member the session's id, score the unix time in ms until which it matters.
+`revoked:version` changes with the set, so a reader that saw the version need not read the set. It
+is a time and no count: after a crash of Valkey, a count could repeat an earlier value, and a reader
+would miss what changed.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import structlog
+from redis.asyncio import Redis
+
+from services.auth.scripts import load_script
+
+log = structlog.get_logger()
+
+MATTERS = timedelta(minutes=12)
+"""An access token's ten minutes, and two by which the clocks of two machines may differ."""
+
+ENTRIES_MAX = 100_000
+"""The largest number of entries. Beyond it, those that matter for the shortest time are removed."""
+
+BATCH_MAX = 1_000
+"""How many sessions one call of a script takes."""
+
+Value = TypeVar("Value")
+
+_KEYS = ("revoked", "revoked:version")
+
+
+class Revocations:
+    """The writing side of the set."""
+
+    def __init__(self, valkey: Redis) -> None:
+        """Do not connect yet."""
+        self._revoke = load_script(valkey, "revoke")
+        self._restore = load_script(valkey, "restore_revoked")
+
+    async def revoke(self, session_ids: Sequence[uuid.UUID]) -> None:
+        """Add sessions that end now; Valkey's clock decides until when they matter."""
+        matters_ms = int(MATTERS.total_seconds() * 1000)
+        for batch in _batches([str(session_id) for session_id in session_ids], BATCH_MAX):
+            removed = await self._revoke(keys=_KEYS, args=[matters_ms, ENTRIES_MAX, *batch])
+            if removed:
+                log.error("revocations.full", removed=removed, entries_max=ENTRIES_MAX)
+
+    async def reconcile(self, recently_ended: Iterable[tuple[uuid.UUID, datetime]]) -> int:
+        """Add what the set lost, and return how many sessions that were.
+
+        `recently_ended` has the sessions that the database ended within MATTERS, with the times.
+        A crash of Valkey may lose the last second, and an empty Valkey has lost everything.
+        """
+        pairs = [
+            value
+            for session_id, end_time in recently_ended
+            for value in (str(session_id), int((end_time + MATTERS).timestamp() * 1000))
+        ]
+        restored = 0
+        for batch in _batches(pairs, 2 * BATCH_MAX):
+            restored += int(await self._restore(keys=_KEYS, args=[ENTRIES_MAX, *batch]))
+        if restored:
+            log.warning("revocations.restored", sessions=restored)
+        return restored
+
+
+def _batches(values: Sequence[Value], size: int) -> Iterable[Sequence[Value]]:
+    return (values[first : first + size] for first in range(0, len(values), size))
