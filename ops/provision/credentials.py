@@ -17,7 +17,6 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-
 SIGNING_KEYS = frozenset({"service_account_issuer_key", "oauth_login_key"})
 """The fields that are EC keys on the curve P-256; the others are random texts."""
 

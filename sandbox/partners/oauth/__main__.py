@@ -99,7 +99,7 @@ def build(settings: OauthSettings) -> Partner:
     used = UsedIds(state / "oauth-ids.journal", settings.used_ids_max)
     limits = Limits(settings.grant_ttl_s, settings.refresh_leeway_s, settings.grants_max)
     grants = Grants(state / "oauth-grants.journal", limits, time.time())
-    tokens = AccessTokens(settings.issuer, keys)
+    tokens = AccessTokens(settings.issuer, keys, grants.has_ended)
     clients = Clients(settings, Assertions(used, settings.clock_skew_s))
     granting = Granting(settings, clients, tokens, grants, counts)
     inspection = Inspection(tokens, grants, counts, settings.session_token_ttl_s)

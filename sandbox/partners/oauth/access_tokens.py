@@ -2,11 +2,14 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from sandbox.partners.oauth.assertions import AssertionRefused, number, signed_claims
 from sandbox.partners.oauth.keys import KeyRing
 
+HasEnded = Callable[[str, float], bool]
+"""Says whether a session ended after a token with this `iat` was issued."""
 SANDBOX_METHODS = ["pwd", "otp", "face"]
 """Authentication methods (RFC 8176) that the sandbox's tokens claim: no login happened."""
 
@@ -14,10 +17,11 @@ SANDBOX_METHODS = ["pwd", "otp", "face"]
 class AccessTokens:
     """Makes and verifies the tokens of one issuer."""
 
-    def __init__(self, issuer: str, keys: KeyRing) -> None:
-        """Sign with the newest key of the ring."""
+    def __init__(self, issuer: str, keys: KeyRing, has_ended: HasEnded) -> None:
+        """Sign with the newest key of the ring; `has_ended` knows the sessions that ended."""
         self.issuer = issuer
         self._keys = keys
+        self._has_ended = has_ended
 
     def claims(
         self, subject: str, audience: str, scope: str, client_id: str, lifetime_s: float
@@ -48,6 +52,13 @@ class AccessTokens:
         except AssertionRefused:
             return None
         return claims if is_valid else None
+
+    def active(self, token: str) -> dict[str, Any] | None:
+        """Return the claims of a verified token that is not revoked, otherwise None."""
+        claims = self.verified(token)
+        if claims is None or self._has_ended(session_of(claims), claims["iat"]):
+            return None
+        return claims
 
 
 def sandbox_session() -> dict[str, Any]:

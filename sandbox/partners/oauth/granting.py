@@ -92,7 +92,7 @@ class Granting:
 
     def _consent(self, form: Form, client: OauthClient, scope: str) -> Consent:
         """Return what the subject token confirms; its id is used up after all other checks."""
-        actor = self._tokens.verified(form["actor_token"])
+        actor = self._tokens.active(form["actor_token"])
         exchange.require_actor(actor, client.client_id, self._settings.issuer)
         claims = self._clients.subject_claims(client, form["subject_token"])
         login = exchange.login_of(claims, time.time() + self._settings.clock_skew_s)

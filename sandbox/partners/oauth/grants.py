@@ -197,9 +197,10 @@ def _snapshot(grant: Grant) -> dict[str, Any]:
 
 
 def _grant(record: dict[str, Any]) -> Grant:
-    fields = {name: value for name, value in record.items() if name != "do"}
-    consent = Consent(**{**record["consent"], "amr": tuple(record["consent"]["amr"])})
-    return Grant(**{**fields, "consent": consent})
+    consent: dict[str, Any] = {**record["consent"], "amr": tuple(record["consent"]["amr"])}
+    fields: dict[str, Any] = {**record, "consent": Consent(**consent)}
+    del fields["do"]
+    return Grant(**fields)
 
 
 def _digests(token: str) -> Digests:

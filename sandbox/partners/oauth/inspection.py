@@ -49,10 +49,8 @@ class Inspection:
             is_active = self._grants.use_of(grant, token, now) is Use.CURRENT
             is_own = grant.consent.client_id == client.client_id
             return _of_grant(grant, self._tokens.issuer) if is_active and is_own else INACTIVE
-        claims = self._tokens.verified(token)
-        if claims is None or self._grants.has_ended(session_of(claims), claims["iat"]):
-            return INACTIVE
-        return {**claims, "active": True, "token_type": "Bearer"}
+        claims = self._tokens.active(token)
+        return INACTIVE if claims is None else {**claims, "active": True, "token_type": "Bearer"}
 
     def _end(self, session: str, now: float, expiry: float) -> None:
         self._counts.revocations += 1
