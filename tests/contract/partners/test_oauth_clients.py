@@ -20,6 +20,7 @@ from tests.contract.partners.test_oauth import verified
 
 CREDENTIALS = {"grant_type": "client_credentials"}
 LONG_AGO = int(time.time()) - 86_400
+LATER = int(time.time()) + 86_400
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +63,10 @@ async def test_a_client_with_a_key_gets_a_token_for_the_provider_itself(
         {"exp": None},
         {"exp": "tomorrow"},
         {"exp": True},
-        {"exp": int(time.time()) + 3_600},
-        {"iat": None, "exp": int(time.time()) + 3_600},
-        {"iat": int(time.time()) + 3_600, "exp": int(time.time()) + 3_660},
-        {"nbf": int(time.time()) + 3_600},
+        {"exp": LATER},
+        {"iat": None, "exp": LATER},
+        {"iat": LATER, "exp": LATER + 60},
+        {"nbf": LATER},
         {"jti": None},
         {"jti": ""},
         {"jti": 7},
