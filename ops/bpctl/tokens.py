@@ -1,4 +1,7 @@
-"""`bpctl token`: get a customer's access token from the provider, as the mobile app does."""
+"""`bpctl token`: get a customer's access token from the sandbox's provider, without a login.
+
+It is a tool of the sandbox. Customers log in with their password, a one-time code and biometrics.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,18 @@ def register(app: typer.Typer) -> None:
         scope: Annotated[str, typer.Option(help="Scopes, space-separated; empty: all.")] = "",
         as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer.")] = False,
     ) -> None:
-        """Print a customer's access token, and nothing else, on stdout."""
+        """Print a customer's access token, and nothing else, on stdout.
+
+        This is a sandbox tool: it gets a token without a login. Customers do not log in this way;
+        they use a password, a one-time code and biometrics.
+        """
         answer = issue(customer_id(customer), scope)
         typer.echo(json.dumps(answer) if as_json else answer["access_token"])
 
 
 def issue(subject: str, scope: str = "") -> dict[str, str]:
-    """Ask the OAuth provider, as the mobile app's registered client, for a customer's token."""
+    """Ask the OAuth provider, as the client `bp-mobile`, for any customer's token. Only the
+    sandbox's provider has this grant."""
     where = connections.addresses()
     client = connections.secret("external/oauth")
     form = {

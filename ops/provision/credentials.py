@@ -17,6 +17,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+SIGNING_KEYS = frozenset({"service_account_issuer_key", "oauth_login_key"})
+"""The fields that are EC keys on the curve P-256; the others are random texts."""
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -29,6 +32,7 @@ class Credentials:
     fraud_bearer_token: str
     oauth_client_secret: str
     service_account_issuer_key: str
+    oauth_login_key: str
 
     def role_password(self, role: str) -> str:
         """Return a database role's password. It is derived, so a new role needs no new field."""
@@ -56,7 +60,7 @@ def load_or_make(folder: Path) -> Credentials:
 
 
 def _make(name: str) -> str:
-    if name == "service_account_issuer_key":
+    if name in SIGNING_KEYS:
         return _pem(ec.generate_private_key(ec.SECP256R1()))
     return secrets.token_hex(24)
 

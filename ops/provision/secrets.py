@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from joserfc.jwk import ECKey
+
 from ops.provision import valkey
 from ops.provision.credentials import Credentials
 from ops.provision.roster import JUDGE, REVIEWER, SERVICES, WRITE_DATABASE
@@ -13,6 +15,7 @@ from ops.provision.vault import Secrets
 OAUTH_ISSUER = "https://oauth.example"
 OAUTH_AUDIENCE = "https://api.bp.example"
 OAUTH_CLIENT_ID = "bp-mobile"
+OAUTH_LOGIN_CLIENT_ID = "bp-auth"
 FCM_PROJECT = "bp-sandbox"
 SERVICE_ACCOUNT_FILE = "fcm-service-account.json"
 
@@ -31,6 +34,7 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
             "issuer": OAUTH_ISSUER,
             "audience": OAUTH_AUDIENCE,
         },
+        "external/oauth-login": _oauth_login(credentials.oauth_login_key),
     }
     account = partner_ca / SERVICE_ACCOUNT_FILE
     if account.exists():
@@ -58,3 +62,23 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
             "database": database,
         }
     return secrets
+
+
+def login_public_jwk(private_pem: str) -> dict[str, str]:
+    """Return the public key with which the provider verifies what bp-auth signs (RFC 7517). Its
+    key id is its thumbprint (RFC 7638)."""
+    key = ECKey.import_key(private_pem)
+    public = {name: str(value) for name, value in key.as_dict(private=False).items()}
+    return {**public, "kid": key.thumbprint(), "use": "sig", "alg": "ES256"}
+
+
+def _oauth_login(private_pem: str) -> dict[str, str]:
+    """Return what bp-auth needs to authenticate itself and to exchange tokens."""
+    return {
+        "client_id": OAUTH_LOGIN_CLIENT_ID,
+        "private_key": private_pem,
+        "key_id": login_public_jwk(private_pem)["kid"],
+        "issuer": OAUTH_ISSUER,
+        "audience": OAUTH_AUDIENCE,
+        "token_endpoint": f"{OAUTH_ISSUER}/token",
+    }

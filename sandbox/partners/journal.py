@@ -7,7 +7,7 @@ cut off at the next start; damage anywhere else is an error.
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +19,27 @@ class JournalError(RuntimeError):
 
 
 class Journal:
-    """One file with one writer. Call `replay` first, then `append`."""
+    """One file with one writer. Call `replay` first, then `append`.
+
+    `records` is the number of records in the file, once it was replayed.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open (or create) the file and lock it for this process."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._fd)
-            raise JournalError(f"{path} is in use by another process") from error
+        self._fd = _locked(path)
         self._end = os.fstat(self._fd).st_size
+        self.records = 0
 
     def replay(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield (offset, record) of each complete line; cut off a torn last line."""
-        offset = 0
+        offset, self.records = 0, 0
         with self._path.open("rb") as lines:
             for line in lines:
                 if not line.endswith(b"\n"):
                     break
+                self.records += 1
                 yield offset, self._parse(line, offset)
                 offset += len(line)
         os.ftruncate(self._fd, offset)
@@ -54,7 +54,21 @@ class Journal:
             os.ftruncate(self._fd, start)
             raise JournalError(f"{self._path}: short write; check that the disk has free space")
         self._end += written
+        self.records += 1
         return start
+
+    def replace(self, records: Iterable[dict[str, Any]]) -> None:
+        """Replace all records; kill -9 leaves the old file or the new one. Offsets change."""
+        part = self._path.with_name(self._path.name + ".part")
+        part.unlink(missing_ok=True)
+        fd, count = _locked(part), 0
+        with os.fdopen(os.dup(fd), "wb") as lines:
+            for record in records:
+                lines.write(orjson.dumps(record) + b"\n")
+                count += 1
+        part.replace(self._path)
+        os.close(self._fd)
+        self._fd, self._end, self.records = fd, os.fstat(fd).st_size, count
 
     def read(self, offset: int) -> dict[str, Any]:
         """Return the record at an offset that `replay` or `append` returned."""
@@ -71,3 +85,14 @@ class Journal:
             return orjson.loads(line)
         except orjson.JSONDecodeError as error:
             raise JournalError(f"{self._path}: damaged record at byte {offset}") from error
+
+
+def _locked(path: Path) -> int:
+    """Open (or create) a file to append to it, and lock it; return its descriptor."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(fd)
+        raise JournalError(f"{path} is in use by another process") from error
+    return fd

@@ -6,9 +6,9 @@ Unknown fields are refused, so that a typo in a config file is found at start.
 import json
 from datetime import datetime, time
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Secret = Annotated[str, Field(min_length=8)]
@@ -100,21 +100,46 @@ class FcmSettings(PartnerSettings):
 
 
 class OauthClient(Strict):
-    """One registered client: its allowed scopes, and whether it may act for customers."""
+    """One registered client: how it authenticates, its allowed scopes, and its allowed grants.
+
+    It has either a `client_secret` or a `public_jwk` (EC, P-256) that verifies its assertions.
+    `customers` allows the sandbox's customer grant, `exchange` allows token exchange.
+    """
 
     client_id: str
-    client_secret: Secret
+    client_secret: Secret | None = None
+    public_jwk: dict[str, str] | None = None
     scopes: tuple[str, ...] = ()
     customers: bool = True
+    exchange: bool = False
+
+    @model_validator(mode="after")
+    def has_one_credential(self) -> Self:
+        """Refuse a client with two credentials, and one without any."""
+        if (self.client_secret is None) == (self.public_jwk is None):
+            raise ValueError("give either client_secret or public_jwk")
+        return self
 
 
 class OauthSettings(PartnerSettings):
-    """The OpenID provider: issuer URL as clients see it, audience, clients."""
+    """The OpenID provider: issuer URL as clients see it, audience, clients, lifetimes, limits.
+
+    `token_ttl_s` is for client credentials and the customer grant, `session_token_ttl_s` for
+    exchanged and refreshed tokens. A grant ends `grant_ttl_s` after its exchange. The last
+    refresh token may be used again within `refresh_leeway_s` of its first use. `clock_skew_s` is
+    how far the clock of a client may differ when it signs.
+    """
 
     issuer: str = "https://oauth.example"
     audience: str
     clients: tuple[OauthClient, ...]
     token_ttl_s: int = Field(default=900, ge=1)
+    session_token_ttl_s: int = Field(default=600, ge=1)
+    grant_ttl_s: int = Field(default=30 * 86_400, ge=1)
+    refresh_leeway_s: float = Field(default=60, ge=0)
+    clock_skew_s: int = Field(default=180, ge=0, le=600)
+    grants_max: int = Field(default=50_000, ge=1)
+    used_ids_max: int = Field(default=100_000, ge=1)
 
 
 SettingsT = TypeVar("SettingsT", bound=PartnerSettings)

@@ -1,5 +1,7 @@
 """`python -m sandbox.partners.oauth --config FILE.json`: the OpenID provider as a process."""
 
+import time
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -7,8 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.partners.control import ControlError, control_app, parsed
 from sandbox.partners.faults import Faults
-from sandbox.partners.oauth.api import Provider
+from sandbox.partners.oauth.access_tokens import AccessTokens, sandbox_session
+from sandbox.partners.oauth.api import Metadata, OauthApi
+from sandbox.partners.oauth.assertions import Assertions
+from sandbox.partners.oauth.clients import Clients
+from sandbox.partners.oauth.counts import Counts
+from sandbox.partners.oauth.granting import Granting
+from sandbox.partners.oauth.grants import Grants, Limits
+from sandbox.partners.oauth.inspection import Inspection
 from sandbox.partners.oauth.keys import KeyRing
+from sandbox.partners.oauth.used_ids import UsedIds
 from sandbox.partners.server import REQUEST_BYTES_MAX, Partner, answer, main
 from sandbox.partners.settings import OauthSettings
 
@@ -22,7 +32,10 @@ class _Rotation(BaseModel):
 
 
 class _Mint(BaseModel):
-    """A validly signed token with any lifetime (negative: expired) and any claims."""
+    """A validly signed token with any lifetime (negative: expired) and any claims.
+
+    `claims` replace the usual ones; null removes a claim.
+    """
 
     model_config = ConfigDict(extra="forbid")
     subject: str
@@ -31,15 +44,32 @@ class _Mint(BaseModel):
     claims: dict[str, Any] = Field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the control API shows and changes."""
+
+    audience: str
+    keys: KeyRing
+    tokens: AccessTokens
+    grants: Grants
+    counts: Counts
+
+
 class _Control:
-    def __init__(self, provider: Provider, keys: KeyRing) -> None:
-        self._provider = provider
-        self._keys = keys
+    def __init__(self, parts: _Parts) -> None:
+        self._parts = parts
+        self._keys = parts.keys
 
     def counts(self) -> dict[str, Any]:
-        done = self._provider.counts
+        done = self._parts.counts
         tokens = {"issued": done.tokens_issued, "refused": done.tokens_refused}
-        return {"tokens": tokens, "keys": len(self._keys.keys)}
+        changes = {
+            "grants": len(self._parts.grants),
+            "refreshes": done.refreshes,
+            "reuses": done.reuses,
+            "revocations": done.revocations,
+        }
+        return {"tokens": tokens, "keys": len(self._keys.keys), **changes}
 
     async def list(self, _request: web.Request) -> web.StreamResponse:
         return answer({"keys": [key.view() for key in self._keys.keys]})
@@ -55,25 +85,50 @@ class _Control:
 
     async def mint(self, request: web.Request) -> web.StreamResponse:
         body = await parsed(request, _Mint)
-        claims = self._provider.mint(body.subject, body.scope, "control", body.lifetime_s)
-        return answer({"access_token": self._keys.sign({**claims, **body.claims})})
+        tokens, audience = self._parts.tokens, self._parts.audience
+        usual = tokens.claims(body.subject, audience, body.scope, "control", body.lifetime_s)
+        claims = usual | sandbox_session() | body.claims
+        token = tokens.sign({name: v for name, v in claims.items() if v is not None})
+        return answer({"access_token": token})
 
 
 def build(settings: OauthSettings) -> Partner:
-    """Wire the provider; its keys are read from the state directory."""
-    faults, keys = Faults(), KeyRing(settings.state_dir / "oauth-keys.json")
-    provider = Provider(settings, keys)
+    """Wire the provider; keys, grants and used ids are read from the state directory."""
+    state, counts = settings.state_dir, Counts()
+    keys = KeyRing(state / "oauth-keys.json")
+    used = UsedIds(state / "oauth-ids.journal", settings.used_ids_max)
+    limits = Limits(settings.grant_ttl_s, settings.refresh_leeway_s, settings.grants_max)
+    grants = Grants(state / "oauth-grants.journal", limits, time.time())
+    tokens = AccessTokens(settings.issuer, keys, grants.has_ended)
+    clients = Clients(settings, Assertions(used, settings.clock_skew_s))
+    granting = Granting(settings, clients, tokens, grants, counts)
+    inspection = Inspection(tokens, grants, counts, settings.session_token_ttl_s)
+    faults, api = Faults(), OauthApi(clients, granting, inspection, counts)
+    parts = _Parts(settings.audience, keys, tokens, grants, counts)
+    return Partner(
+        app=_public(faults, Metadata(settings, keys), api),
+        control=_controls(faults, _Control(parts)),
+        closers=[grants.close, used.close],
+    )
+
+
+def _public(faults: Faults, metadata: Metadata, api: OauthApi) -> web.Application:
     app = web.Application(middlewares=[faults.middleware], client_max_size=REQUEST_BYTES_MAX)
-    app.router.add_get("/.well-known/openid-configuration", provider.discovery)
-    app.router.add_get("/jwks", provider.jwks)
-    app.router.add_post("/token", provider.token)
-    control = _Control(provider, keys)
-    controls = control_app("oauth", faults, control.counts)
-    controls.router.add_get("/control/keys", control.list)
-    controls.router.add_post("/control/keys/rotate", control.rotate)
-    controls.router.add_delete("/control/keys/{kid}", control.revoke)
-    controls.router.add_post("/control/tokens", control.mint)
-    return Partner(app=app, control=controls)
+    app.router.add_get("/.well-known/openid-configuration", metadata.discovery)
+    app.router.add_get("/jwks", metadata.jwks)
+    app.router.add_post("/token", api.token)
+    app.router.add_post("/revoke", api.revoke)
+    app.router.add_post("/introspect", api.introspect)
+    return app
+
+
+def _controls(faults: Faults, control: _Control) -> web.Application:
+    app = control_app("oauth", faults, control.counts)
+    app.router.add_get("/control/keys", control.list)
+    app.router.add_post("/control/keys/rotate", control.rotate)
+    app.router.add_delete("/control/keys/{kid}", control.revoke)
+    app.router.add_post("/control/tokens", control.mint)
+    return app
 
 
 if __name__ == "__main__":

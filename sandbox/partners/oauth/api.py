@@ -1,161 +1,118 @@
-"""The provider's public API: discovery, key set, token endpoint (RFC 6749 answers and errors).
+"""The provider's public API over HTTP: discovery, key set, and the endpoints for clients.
 
-There are two grants: `client_credentials`, whose subject is the client, and the sandbox's customer
-grant. With it, an authenticated client gets a token of any customer, without a password.
+Those are the token, revocation and introspection endpoints: form-encoded, with client
+authentication, and with the answers and errors of RFC 6749.
 """
 
-import base64
-import binascii
-import hmac
-import time
-import uuid
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
 from aiohttp import web
 
+from sandbox.partners.oauth.assertions import ALGORITHMS
+from sandbox.partners.oauth.clients import AUTH_METHODS, Clients, Form
+from sandbox.partners.oauth.counts import Counts
+from sandbox.partners.oauth.granting import GRANT_TYPES, Granting
+from sandbox.partners.oauth.inspection import Inspection
 from sandbox.partners.oauth.keys import KeyRing
+from sandbox.partners.oauth.refusals import OauthError, invalid_request
 from sandbox.partners.server import answer
 from sandbox.partners.settings import OauthClient, OauthSettings
 
-CLIENT_GRANT = "client_credentials"
-CUSTOMER_GRANTS = ("customer", "urn:ietf:params:oauth:grant-type:token-exchange")
 NO_STORE = {"Cache-Control": "no-store"}
 JWKS_CACHE = {"Cache-Control": "public, max-age=60"}
+ENDPOINTS = ("token", "revocation", "introspection")
+
+Work = Callable[[Form, OauthClient], dict[str, Any]]
 
 
-class OauthError(Exception):
-    """A refusal of the token endpoint, by RFC 6749 section 5.2."""
+class OauthApi:
+    """The endpoints on the public port."""
 
-    def __init__(self, status: int, code: str, description: str) -> None:
-        """`code` is the registered error code."""
-        super().__init__(description)
-        self.status, self.code = status, code
-
-
-@dataclass(slots=True)
-class Counts:
-    """Counters since the start of the provider."""
-
-    tokens_issued: int = 0
-    tokens_refused: int = 0
-
-
-class Provider:
-    """Endpoints of the provider; `mint` is also used by the control API."""
-
-    def __init__(self, settings: OauthSettings, keys: KeyRing) -> None:
-        """Read clients from the settings and keys from the ring."""
-        self._settings = settings
-        self._keys = keys
-        self._clients = {client.client_id: client for client in settings.clients}
-        self.counts = Counts()
-
-    def mint(self, subject: str, scope: str, client_id: str, lifetime_s: float) -> dict[str, Any]:
-        """Return the claims of an access token that is valid from the current time."""
-        now = int(time.time())
-        return {
-            "iss": self._settings.issuer,
-            "sub": subject,
-            "aud": self._settings.audience,
-            "iat": now,
-            "exp": now + int(lifetime_s),
-            "jti": str(uuid.uuid4()),
-            "scope": scope,
-            "client_id": client_id,
-        }
-
-    async def discovery(self, _request: web.Request) -> web.StreamResponse:
-        """OpenID Connect Discovery 1.0, limited to what this provider supports."""
-        issuer = self._settings.issuer
-        return answer(
-            {
-                "issuer": issuer,
-                "jwks_uri": f"{issuer}/jwks",
-                "token_endpoint": f"{issuer}/token",
-                "grant_types_supported": [CLIENT_GRANT, *CUSTOMER_GRANTS],
-                "token_endpoint_auth_methods_supported": [
-                    "client_secret_basic",
-                    "client_secret_post",
-                ],
-                "response_types_supported": ["token"],
-                "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": ["ES256"],
-            }
-        )
-
-    async def jwks(self, _request: web.Request) -> web.StreamResponse:
-        """The public keys."""
-        return answer(self._keys.published(), headers=JWKS_CACHE)
+    def __init__(
+        self, clients: Clients, granting: Granting, inspection: Inspection, counts: Counts
+    ) -> None:
+        """Keep the parts."""
+        self._clients = clients
+        self._granting = granting
+        self._inspection = inspection
+        self._counts = counts
 
     async def token(self, request: web.Request) -> web.StreamResponse:
-        """POST /token, form encoded."""
+        """POST /token."""
+        answered = await self._answered(request, self._granting.grant)
+        if answered.status == 200:
+            self._counts.tokens_issued += 1
+        else:
+            self._counts.tokens_refused += 1
+        return answered
+
+    async def revoke(self, request: web.Request) -> web.StreamResponse:
+        """POST /revoke."""
+        return await self._answered(request, self._inspection.revoke)
+
+    async def introspect(self, request: web.Request) -> web.StreamResponse:
+        """POST /introspect."""
+        return await self._answered(request, self._inspection.introspect)
+
+    async def _answered(self, request: web.Request, work: Work) -> web.Response:
         try:
-            body = self._grant({k: str(v) for k, v in (await request.post()).items()}, request)
+            form = await _form(request)
+            client = self._clients.authenticated(form, request.headers.get("Authorization", ""))
+            return answer(work(form, client), headers=NO_STORE)
         except OauthError as error:
-            self.counts.tokens_refused += 1
             headers = dict(NO_STORE)
             if error.status == 401:
                 headers["WWW-Authenticate"] = 'Basic realm="oauth.example"'
             refusal = {"error": error.code, "error_description": str(error)}
             return answer(refusal, error.status, headers)
-        self.counts.tokens_issued += 1
-        return answer(body, headers=NO_STORE)
-
-    def _grant(self, form: dict[str, str], request: web.Request) -> dict[str, Any]:
-        client = self._client(form, request)
-        scope = _scope(form.get("scope"), client)
-        grant = form.get("grant_type", "")
-        if grant == CLIENT_GRANT:
-            subject = client.client_id
-        elif grant in CUSTOMER_GRANTS:
-            subject = _customer(form, client)
-        else:
-            raise OauthError(400, "unsupported_grant_type", "see the discovery document")
-        ttl_s = self._settings.token_ttl_s
-        token = self._keys.sign(self.mint(subject, scope, client.client_id, ttl_s))
-        answered = {"access_token": token, "token_type": "Bearer", "expires_in": ttl_s}
-        if grant == CUSTOMER_GRANTS[1]:
-            answered["issued_token_type"] = "urn:ietf:params:oauth:token-type:access_token"
-        return {**answered, "scope": scope}
-
-    def _client(self, form: dict[str, str], request: web.Request) -> OauthClient:
-        client_id, secret = _credentials(form, request)
-        client = self._clients.get(client_id)
-        expected = client.client_secret if client is not None else uuid.uuid4().hex
-        right = hmac.compare_digest(expected.encode(), secret.encode())
-        if client is None or not right:
-            raise OauthError(401, "invalid_client", "client id or secret is wrong")
-        return client
 
 
-def _credentials(form: dict[str, str], request: web.Request) -> tuple[str, str]:
-    """Return client id and secret, from the Basic header if there is one, else from the form."""
-    kind, _, value = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() != "basic":
-        return form.get("client_id", ""), form.get("client_secret", "")
+class Metadata:
+    """The documents that clients read: what the provider supports, and its keys."""
+
+    def __init__(self, settings: OauthSettings, keys: KeyRing) -> None:
+        """Write the discovery document once; the key set changes with the keys."""
+        self._document = _discovery(settings)
+        self._keys = keys
+
+    async def discovery(self, _request: web.Request) -> web.StreamResponse:
+        """GET /.well-known/openid-configuration (OpenID Connect Discovery 1.0, RFC 8414)."""
+        return answer(self._document)
+
+    async def jwks(self, _request: web.Request) -> web.StreamResponse:
+        """GET /jwks: the public keys."""
+        return answer(self._keys.published(), headers=JWKS_CACHE)
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """Return the parameters; an empty one counts as omitted, a repeated one is refused."""
     try:
-        decoded = base64.b64decode(value, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise OauthError(401, "invalid_client", "Basic header cannot be read") from error
-    client_id, _, secret = decoded.partition(":")
-    return unquote(client_id), unquote(secret)
+        sent = await request.post()
+    except (LookupError, ValueError) as error:
+        raise invalid_request("the body must be a form in UTF-8") from error
+    if len(set(sent)) != len(sent):
+        raise invalid_request("a parameter is repeated")
+    return {name: value for name, value in sent.items() if isinstance(value, str) and value}
 
 
-def _scope(wanted: str | None, client: OauthClient) -> str:
-    """Return the requested scopes, or all of the client's if none; each must be allowed."""
-    scopes = wanted.split() if wanted else list(client.scopes)
-    if not set(scopes) <= set(client.scopes):
-        raise OauthError(400, "invalid_scope", f"allowed scopes: {' '.join(client.scopes)}")
-    return " ".join(scopes)
-
-
-def _customer(form: dict[str, str], client: OauthClient) -> str:
-    if not client.customers:
-        raise OauthError(400, "unauthorized_client", "this client may not act for customers")
-    subject = form.get("subject") or form.get("subject_token", "")
-    try:
-        return str(uuid.UUID(subject))
-    except ValueError as error:
-        raise OauthError(400, "invalid_request", "subject must be a customer's UUID") from error
+def _discovery(settings: OauthSettings) -> dict[str, Any]:
+    """Return the metadata. No grant uses an authorization endpoint, so there are no response
+    types; there are no ID tokens either, but the field is required."""
+    issuer = settings.issuer
+    document: dict[str, Any] = {
+        "issuer": issuer,
+        "jwks_uri": f"{issuer}/jwks",
+        "token_endpoint": f"{issuer}/token",
+        "revocation_endpoint": f"{issuer}/revoke",
+        "introspection_endpoint": f"{issuer}/introspect",
+        "grant_types_supported": GRANT_TYPES,
+        "scopes_supported": sorted({name for c in settings.clients for name in c.scopes}),
+        "response_types_supported": [],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ALGORITHMS,
+    }
+    for name in ENDPOINTS:
+        document[f"{name}_endpoint_auth_methods_supported"] = AUTH_METHODS
+        document[f"{name}_endpoint_auth_signing_alg_values_supported"] = ALGORITHMS
+    return document

@@ -6,13 +6,14 @@ before its first token. A retired key stays published until its tokens have expi
 
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from joserfc.jwk import ECKey, KeySet
 
 from sandbox.partners.jws import public_jwk, sign_es256
 
@@ -27,6 +28,16 @@ class SigningKey:
     key: ec.EllipticCurvePrivateKey
     signs_from: float
     ends_at: float | None = None
+    verifier: ECKey = field(init=False, repr=False)
+    """The public key, parsed once."""
+
+    def __post_init__(self) -> None:
+        """Derive the verifier."""
+        self.verifier = ECKey.import_key(dict(public_jwk(self.key.public_key(), self.kid)))
+
+    def is_published(self, now: float) -> bool:
+        """Return whether tokens of the key are still valid."""
+        return self.ends_at is None or self.ends_at > now
 
     def saved(self) -> dict[str, Any]:
         """Return the key as it is written to disk, private part included."""
@@ -51,8 +62,13 @@ class KeyRing:
     def published(self) -> dict[str, Any]:
         """Return the JSON Web Key Set: the public part of every key that has not ended."""
         now = time.time()
-        keys = [key for key in self.keys if key.ends_at is None or key.ends_at > now]
+        keys = [key for key in self.keys if key.is_published(now)]
         return {"keys": [public_jwk(key.key.public_key(), key.kid) for key in keys]}
+
+    def verifiers(self) -> KeySet:
+        """Return the keys that verify the provider's own tokens."""
+        now = time.time()
+        return KeySet([key.verifier for key in self.keys if key.is_published(now)])
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Return a compact JWS, signed by the newest key whose lead time has passed."""
@@ -67,7 +83,7 @@ class KeyRing:
         for old in self.keys:
             old.ends_at = now + lead_s + overlap_s if old.ends_at is None else old.ends_at
         new = SigningKey(uuid.uuid4().hex, ec.generate_private_key(ec.SECP256R1()), now + lead_s)
-        kept = [key for key in self.keys if key.ends_at is None or key.ends_at > now]
+        kept = [key for key in self.keys if key.is_published(now)]
         self.keys = [*kept, new][-KEYS_MAX:]
         self._save()
         return new

@@ -20,7 +20,10 @@ from sandbox.stack.supervisor import launch, private
 from sandbox.stack.supervisor.nodes import Layer, ProcessSpec
 from sandbox.stack.supervisor.probes import HttpProbe
 
-SCOPES = ("accounts:read", "transfers:read", "transfers:write")
+SCOPES = ("accounts:read", "auth:read", "auth:write", "transfers:read", "transfers:write")
+"""The scopes of a customer's access token."""
+LOGIN_SCOPES = (*SCOPES, "offline_access")
+"""The login may also get refresh tokens."""
 HOSTS = {
     "ach-network.example": "ach",
     "fraud.example": "fraud",
@@ -163,13 +166,20 @@ class Partners:
         }
 
     def _oauth(self) -> dict[str, Any]:
-        client = {
+        mobile = {
             "client_id": secrets.OAUTH_CLIENT_ID,
             "client_secret": self.credentials.oauth_client_secret,
             "scopes": SCOPES,
         }
+        login = {
+            "client_id": secrets.OAUTH_LOGIN_CLIENT_ID,
+            "public_jwk": secrets.login_public_jwk(self.credentials.oauth_login_key),
+            "scopes": LOGIN_SCOPES,
+            "customers": False,
+            "exchange": True,
+        }
         return {
             "issuer": secrets.OAUTH_ISSUER,
             "audience": secrets.OAUTH_AUDIENCE,
-            "clients": [client],
+            "clients": [mobile, login],
         }
