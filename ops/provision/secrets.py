@@ -13,6 +13,8 @@ OAUTH_ISSUER = "https://oauth.example"
 OAUTH_AUDIENCE = "https://api.bp.example"
 OAUTH_CLIENT_ID = "bp-mobile"
 FCM_PROJECT = "bp-sandbox"
+SMS_SENDER = "BPBank"
+"""The name that a telephone shows as the sender; at most 11 letters and digits."""
 SERVICE_ACCOUNT_FILE = "fcm-service-account.json"
 
 
@@ -29,6 +31,11 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
             "client_secret": credentials.oauth_client_secret,
             "issuer": OAUTH_ISSUER,
             "audience": OAUTH_AUDIENCE,
+        },
+        "external/sms": {
+            "api_key": credentials.sms_api_key,
+            "webhook_secret": credentials.sms_webhook_secret,
+            "sender": SMS_SENDER,
         },
     }
     account = partner_ca / SERVICE_ACCOUNT_FILE

@@ -123,8 +123,9 @@ class NoticeSender:
         return self.enqueue(events)
 
     def forget(self, notice_id: str) -> None:
-        """Drop a dead notice that its partner no longer keeps."""
+        """Drop a notice that its partner no longer keeps; it is not sent again."""
         self.dead.pop(notice_id, None)
+        self.pending.pop(notice_id, None)
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -170,7 +171,7 @@ class NoticeSender:
 
     async def _attempt(self, settings: WebhookSettings, event: Notice) -> None:
         session = self._session
-        if session is None:
+        if session is None or event.id not in self.pending:
             return
         event.attempts += 1
         self.attempts += 1
@@ -182,17 +183,18 @@ class NoticeSender:
             return
         event.last_error = error or f"HTTP {status}"
         if event.attempts >= settings.attempts_max:
-            self._end(event, "dead")
-            self.dead[event.id] = event
+            if self._end(event, "dead"):
+                self.dead[event.id] = event
             return
         asyncio.get_running_loop().call_later(
             _backoff_s(settings, event.attempts), self._queue.put_nowait, event
         )
 
-    def _end(self, event: Notice, fate: str) -> None:
+    def _end(self, event: Notice, fate: str) -> bool:
+        """Record the fate; return False if the notice was forgotten in the meantime."""
         # Recorded after the answer: a crash in between sends the notice again and loses none.
         self._record(event.id, fate)
-        self.pending.pop(event.id, None)
+        return self.pending.pop(event.id, None) is not None
 
     async def _post(
         self, settings: WebhookSettings, session: aiohttp.ClientSession, body: bytes, header: str
