@@ -33,7 +33,7 @@ def home() -> Iterator[Path]:
 
 
 async def outbox(home: Path, partner: PartnerProcess, *arguments: str) -> str:
-    """Run the command beside the partner; return what it prints."""
+    """Run the command while the partner runs; return what it prints."""
     variable = f"BP_PARTNER_{partner.name.upper()}_CONTROL_SOCKET"
     where = {"BP_RUN": str(home), variable: partner.config["control_socket"]}
     (home / ENDPOINTS).write_text(json.dumps(where))
