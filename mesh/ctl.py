@@ -117,6 +117,7 @@ def _any_places() -> endpoints.Endpoints:
         "fcm.googleapis.com",
         "oauth2.googleapis.com",
         "oauth.example",
+        "sms-gateway.example",
     )
     return endpoints.Endpoints.model_validate(
         {
@@ -126,7 +127,10 @@ def _any_places() -> endpoints.Endpoints:
             "certs_dir": "/certs",
             "webhook_ca": "/partners/webhooks-ca.pem",
             "credentials": {
-                **{name: {"ca": f"/partners/{name}-ca.pem"} for name in ("fraud", "fcm", "oauth")},
+                **{
+                    name: {"ca": f"/partners/{name}-ca.pem"}
+                    for name in ("fraud", "fcm", "oauth", "sms")
+                },
                 "ach-network-client": {
                     "ca": "/partners/ach-ca.pem",
                     "client": {"cert": "/partners/c.pem", "key": "/partners/c.key"},

@@ -22,7 +22,7 @@ _PACKAGES = (
     "services.relay",
     "services.router",
     "services.chassis",
-    "sandbox.partners.ach.notices",
+    "sandbox.partners.webhooks",
 )
 
 

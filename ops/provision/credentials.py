@@ -31,6 +31,8 @@ class Credentials:
     ach_webhook_secret: str
     fraud_bearer_token: str
     oauth_client_secret: str
+    sms_api_key: str
+    sms_webhook_secret: str
     service_account_issuer_key: str
     oauth_login_key: str
 

@@ -17,6 +17,8 @@ OAUTH_AUDIENCE = "https://api.bp.example"
 OAUTH_CLIENT_ID = "bp-mobile"
 OAUTH_LOGIN_CLIENT_ID = "bp-auth"
 FCM_PROJECT = "bp-sandbox"
+SMS_SENDER = "BPBank"
+"""The name that a telephone shows as the sender; at most 11 letters and digits."""
 SERVICE_ACCOUNT_FILE = "fcm-service-account.json"
 
 
@@ -35,6 +37,11 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
             "audience": OAUTH_AUDIENCE,
         },
         "external/oauth-login": _oauth_login(credentials.oauth_login_key),
+        "external/sms": {
+            "api_key": credentials.sms_api_key,
+            "webhook_secret": credentials.sms_webhook_secret,
+            "sender": SMS_SENDER,
+        },
     }
     account = partner_ca / SERVICE_ACCOUNT_FILE
     if account.exists():

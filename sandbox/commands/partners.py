@@ -1,25 +1,17 @@
-"""`bpctl sandbox …`: faults of the partners and the clearing house's business clock."""
+"""`bpctl sandbox …`: faults of the partners, the clearing house's clock, and the outbox."""
 
 from __future__ import annotations
 
 import json
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from ops.bpctl import connections
+from sandbox.commands.outbox import outbox
+from sandbox.commands.partner_control import Json, Partner, control
 from sandbox.partners.fault_kinds import Kind
-
-
-class Partner(StrEnum):
-    """The simulated partners."""
-
-    ACH = "ach"
-    FRAUD = "fraud"
-    FCM = "fcm"
-    OAUTH = "oauth"
 
 
 class Action(StrEnum):
@@ -41,24 +33,15 @@ STATUSES = {
 TIMED = (Kind.LATENCY, Kind.SLOW_BODY, Kind.HANG, Kind.ACCEPT_THEN_HANG)
 """The kinds that take a time."""
 BANKING_DAYS_MAX, DAYS_MAX, SECONDS_MAX = 2600, 3660, 316_224_000
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the group `sandbox` with `partner` and `clock`."""
+    """Add the group `sandbox` with `partner`, `clock` and `outbox`."""
     sandbox = typer.Typer(no_args_is_help=True, help="The simulated partners of this machine.")
     sandbox.add_typer(_clock(), name="clock")
     sandbox.command("partner")(partner)
+    sandbox.command("outbox")(outbox)
     app.add_typer(sandbox, name="sandbox")
-
-
-def control(name: Partner, method: str, path: str, body: Any = None) -> Any:
-    """Call a partner's control API; return the JSON answer."""
-    socket = connections.addresses().get(f"BP_PARTNER_{name.upper()}_CONTROL_SOCKET")
-    if socket is None:
-        connections.fail(f"This bank has no partner {name}.")
-    connections.require_running()
-    return connections.call_socket(Path(socket), method, path, body)
 
 
 def partner(

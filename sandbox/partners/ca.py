@@ -1,7 +1,8 @@
 """The partners' certificate authorities: `python -m sandbox.partners.ca --out DIR`.
 
-Each partner has its own authority, and different authorities issue client and server certificates.
-So a wrongly issued certificate harms only one partner.
+Each partner's server has its own authority, and different authorities issue client and server
+certificates. So a wrongly issued server certificate harms only one partner. The partners that call
+the bank's webhooks share an authority; the bank tells them apart by the name in the certificate.
 Creates missing files and renews expiring certificates, so it can run at every start. Also makes
 the Google service account that FCM knows, in Google's JSON format.
 """
@@ -48,12 +49,20 @@ LEAVES = (
     Leaf("fraud", "fraud", "fraud.example", ("fraud.example",)),
     Leaf("fcm", "fcm", "fcm.googleapis.com", ("fcm.googleapis.com", "oauth2.googleapis.com")),
     Leaf("oauth", "oauth", "oauth.example", ("oauth.example",)),
+    Leaf("sms", "sms", "sms-gateway.example", ("sms-gateway.example",)),
     Leaf("bp-client", ACH_MEMBERS, "bp-client", client=True),
     Leaf(
         "ach-webhook",
         WEBHOOK_CLIENTS,
         "ach-network.example",
         uri="spiffe://ach-network.example/webhooks",
+        client=True,
+    ),
+    Leaf(
+        "sms-webhook",
+        WEBHOOK_CLIENTS,
+        "sms-gateway.example",
+        uri="spiffe://sms-gateway.example/webhooks",
         client=True,
     ),
 )

@@ -42,7 +42,7 @@ class PartnerSettings(Strict):
 
 
 class WebhookSettings(Strict):
-    """The webhook to which ACH sends notices, its credentials, and the retry policy."""
+    """The webhook to which a partner sends notices, its credentials, and the retry policy."""
 
     url: str
     secret: Secret
@@ -72,6 +72,17 @@ class AchSettings(PartnerSettings):
     cutoff: time = time(22, 0)
     settlement: time = time(8, 30)
     first_sequence: int = Field(default=1, ge=1, le=9_999_999)
+
+
+class SmsSettings(PartnerSettings):
+    """The SMS gateway. A message is sent after `send_ms` and delivered after `deliver_ms`, both
+    counted from its acceptance. The newest `messages_max` messages are kept."""
+
+    api_key: Secret
+    webhook: WebhookSettings | None = None
+    send_ms: int = Field(default=50, ge=0)
+    deliver_ms: int = Field(default=200, ge=0)
+    messages_max: int = Field(default=10_000, ge=1)
 
 
 class FraudSettings(PartnerSettings):

@@ -4,7 +4,8 @@ import itertools
 from collections.abc import Callable
 
 from sandbox.partners.ach.book import Order
-from sandbox.partners.ach.wire import WireError, order_from
+from sandbox.partners.ach.wire import order_from
+from sandbox.partners.refusals import WireError
 
 
 def wavering(every: int) -> Callable[[bytes], Order]:

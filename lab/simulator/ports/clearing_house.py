@@ -23,8 +23,8 @@ from sandbox.partners.ach.api import Endpoints, errors
 from sandbox.partners.ach.book import State
 from sandbox.partners.ach.book import Transfer as HouseTransfer
 from sandbox.partners.ach.network import AchNetwork
-from sandbox.partners.ach.notices import Notice, NoticeSender
 from sandbox.partners.settings import AchSettings, TlsSettings, WebhookSettings
+from sandbox.partners.webhooks import Notice, NoticeSender
 
 SECRET = "a secret of the simulation"
 LOOK_S = 1800.0

@@ -11,7 +11,7 @@ from lab.simulator.machine import Service
 from lab.simulator.ports.clearing_house import SECRET
 from lab.simulator.processes import Process
 from lab.simulator.randomness import Point
-from sandbox.partners.ach.notices import signature
+from sandbox.partners.webhooks import signature
 from services.chassis.call_context import Call, current_call
 from services.kernel.errors import BankError
 

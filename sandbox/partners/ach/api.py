@@ -14,7 +14,6 @@ from sandbox.partners.ach.book import BookError, TooLateError
 from sandbox.partners.ach.network import AchNetwork
 from sandbox.partners.ach.routing_numbers import known_banks
 from sandbox.partners.ach.wire import (
-    WireError,
     accepted,
     key_from_cancel,
     order_from,
@@ -22,6 +21,7 @@ from sandbox.partners.ach.wire import (
     resource,
 )
 from sandbox.partners.faults import Faults
+from sandbox.partners.refusals import WireError
 from sandbox.partners.server import REQUEST_BYTES_MAX, answer
 from sandbox.partners.settings import AchSettings
 

@@ -1,5 +1,6 @@
 """The control API of the clearing house: clock, transfers, webhooks. For tests and operators."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
@@ -8,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sandbox.partners.ach.book import Transfer
 from sandbox.partners.ach.clock import rfc3339
 from sandbox.partners.ach.network import AchNetwork
-from sandbox.partners.ach.notices import Notice, Tamper
 from sandbox.partners.ach.wire import resource
 from sandbox.partners.control import ControlError, control_app, number, parsed
 from sandbox.partners.faults import Faults
 from sandbox.partners.server import answer
+from sandbox.partners.webhook_control import add_webhooks
+from sandbox.partners.webhooks import Notice
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1000
@@ -34,42 +36,15 @@ class _Advance(BaseModel):
         return self
 
 
-class _Drain(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    timeout_ms: int = Field(default=30_000, ge=0, le=600_000)
-
-
-class _Redeliver(BaseModel):
-    """Exactly one choice: all dead notices, one by id, or all of a transfer."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-    dead: bool = False
-    id: str | None = None
-    idempotency_key: str | None = Field(default=None, alias="idempotencyKey")
-    tamper: Tamper | None = None
-
-    @model_validator(mode="after")
-    def _one_choice(self) -> "_Redeliver":
-        if sum((self.dead, self.id is not None, self.idempotency_key is not None)) != 1:
-            raise ValueError("give exactly one of dead, id, idempotencyKey")
-        if self.dead and self.tamper is not None:
-            raise ValueError("tamper needs id or idempotencyKey")
-        return self
-
-
 def ach_control(network: AchNetwork, faults: Faults) -> web.Application:
     """Return the control app with the clearing house's own routes."""
     app = control_app("ach", faults, network.counts)
-    clock, webhooks = _ClockEndpoints(network), _WebhookEndpoints(network)
+    clock = _ClockEndpoints(network)
     app.router.add_get("/control/clock", clock.get)
     app.router.add_post("/control/clock/advance", clock.advance)
     app.router.add_get("/control/transfers", _lister(network))
     app.router.add_get("/control/transfers/{key}", _finder(network))
-    app.router.add_get("/control/webhooks", webhooks.show)
-    app.router.add_post("/control/webhooks/redeliver", webhooks.redeliver)
-    app.router.add_post("/control/webhooks/drain", webhooks.drain)
-    app.router.add_post("/control/webhooks/hold", webhooks.hold)
-    app.router.add_post("/control/webhooks/release", webhooks.release)
+    add_webhooks(app, network.sender, _Told(network))
     return app
 
 
@@ -111,54 +86,20 @@ class _ClockEndpoints:
         return now + (body.seconds or 0.0)
 
 
-class _WebhookEndpoints:
+class _Told:
+    """The notices of the clearing house, for the routes of its webhook."""
+
     def __init__(self, network: AchNetwork) -> None:
         self._network = network
-        self._sender = network.sender
 
-    async def show(self, _request: web.Request) -> web.StreamResponse:
-        return answer(
-            {
-                "pending": [event.view() for event in self._sender.pending.values()],
-                "dead": [event.view() for event in self._sender.dead.values()],
-            }
+    def of_key(self, key: str) -> list[Notice]:
+        transfer = self._network.book.find(key)
+        return self._network.events_of(transfer) if transfer is not None else []
+
+    def every(self) -> Iterable[Notice]:
+        return (
+            event for item in self._network.book.all() for event in self._network.events_of(item)
         )
-
-    async def redeliver(self, request: web.Request) -> web.StreamResponse:
-        body = await parsed(request, _Redeliver)
-        if body.dead:
-            return answer({"queued": self._sender.revive()})
-        events = self._chosen(body)
-        if body.tamper is not None:
-            answers = [await self._sender.send_tampered(e, body.tamper) for e in events]
-            return answer({"answers": answers})
-        return answer({"queued": self._sender.enqueue(events)})
-
-    def _chosen(self, body: _Redeliver) -> list[Notice]:
-        book = self._network.book
-        if body.idempotency_key is not None:
-            transfer = book.find(body.idempotency_key)
-            events = self._network.events_of(transfer) if transfer is not None else []
-        else:
-            every = (event for item in book.all() for event in self._network.events_of(item))
-            events = [event for event in every if event.id == body.id]
-        if not events:
-            raise ControlError(404, "no notice has this id or idempotency key")
-        return events
-
-    async def drain(self, request: web.Request) -> web.StreamResponse:
-        body = await parsed(request, _Drain)
-        drained = await self._sender.drain(body.timeout_ms / 1000)
-        webhooks: dict[str, Any] = self._network.counts()["webhooks"]
-        return answer({"drained": drained, **webhooks}, 200 if drained else 504)
-
-    async def hold(self, _request: web.Request) -> web.StreamResponse:
-        self._sender.hold()
-        return answer({"held": True})
-
-    async def release(self, _request: web.Request) -> web.StreamResponse:
-        self._sender.release()
-        return answer({"held": False})
 
 
 def _shown(network: AchNetwork, transfer: Transfer) -> dict[str, Any]:

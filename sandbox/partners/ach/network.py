@@ -12,10 +12,11 @@ from typing import Any
 
 from sandbox.partners.ach.book import Book, Order, State, Transfer
 from sandbox.partners.ach.clock import BusinessClock, Schedule
-from sandbox.partners.ach.notices import Notice, NoticeSender, events_of
+from sandbox.partners.ach.notices import SIGNATURE_HEADER, events_of
 from sandbox.partners.ach.triggers import Ending, ending
 from sandbox.partners.journal import Journal
 from sandbox.partners.settings import AchSettings
+from sandbox.partners.webhooks import Notice, NoticeSender
 
 TICK_S = 0.5
 
@@ -40,7 +41,7 @@ class AchNetwork:
         self.schedule = Schedule(settings.cutoff, settings.settlement)
         self.book = Book(self.schedule, settings.first_sequence)
         self.clock = BusinessClock(settings.clock_running)
-        self.sender = sender_kind(settings.webhook, self._record_fate)
+        self.sender = sender_kind(settings.webhook, self._record_fate, SIGNATURE_HEADER)
         self._odfi_id = settings.odfi_id
         self._journal = Journal(settings.state_dir / "ach.journal")
         self._restore(settings)
@@ -121,15 +122,7 @@ class AchNetwork:
             "TOMBSTONE" if _is_tombstone(transfer) else str(transfer.state)
             for transfer in self.book.all()
         )
-        sender = self.sender
-        webhooks = {
-            "pending": len(sender.pending),
-            "delivered": sender.delivered,
-            "dead": len(sender.dead),
-            "attempts": sender.attempts,
-            "held": sender.is_held,
-        }
-        return {"transfers": dict(states), "webhooks": webhooks}
+        return {"transfers": dict(states), "webhooks": self.sender.counts()}
 
     def close(self) -> None:
         """Release the journal."""

@@ -7,33 +7,19 @@ Checks run in the order of a validation service: form of the request, routing nu
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.partners.ach.book import Order, Transfer
 from sandbox.partners.ach.clock import Schedule, rfc3339
 from sandbox.partners.ach.routing_numbers import is_valid, known_banks
+from sandbox.partners.refusals import WireError, parsed
 
 # Entry ceiling of a Nacha file: 99,999,999.99.
 AMOUNT_MINOR_UNITS_MAX = 9_999_999_999
 _ACCOUNT = re.compile(r"(?=.*[0-9])[0-9A-Za-z-]{4,17}")
 Text = Annotated[str, Field(max_length=255)]
-ModelT = TypeVar("ModelT", bound=BaseModel)
-
-
-class WireError(Exception):
-    """A refusal with its HTTP status and code."""
-
-    def __init__(self, status: int, code: str, message: str, field: str = "") -> None:
-        """`field` names the invalid field of the request, if there is one."""
-        super().__init__(message)
-        self.status, self.code, self.field = status, code, field
-
-    def body(self) -> dict[str, Any]:
-        """Return the JSON error body."""
-        error = {"code": self.code, "message": str(self)}
-        return {"error": {**error, "field": self.field} if self.field else error}
 
 
 class AccountType(StrEnum):
@@ -77,7 +63,7 @@ class CancelJson(_Wire):
 
 def order_from(body: bytes) -> Order:
     """Parse and validate a transfer; raises WireError 400 (form) or 422 (content)."""
-    wire = _parse(TransferJson, body)
+    wire = parsed(TransferJson, body)
     if wire.amount.currency != "USD":
         raise WireError(422, "INVALID_CURRENCY", "only USD is accepted", "amount.currency")
     if not is_valid(wire.routing):
@@ -111,7 +97,7 @@ def participant(routing: str) -> dict[str, Any]:
 
 def key_from_cancel(body: bytes) -> str:
     """Return the idempotency key of a cancel request."""
-    return _parse(CancelJson, body).idempotency_key
+    return parsed(CancelJson, body).idempotency_key
 
 
 def accepted(transfer: Transfer, trace: str | None, plan: Schedule) -> dict[str, Any]:
@@ -148,12 +134,3 @@ def resource(transfer: Transfer, trace: str | None, plan: Schedule) -> dict[str,
 def _effective(transfer: Transfer, plan: Schedule) -> str | None:
     day = transfer.processing_day
     return plan.effective_date(day).isoformat() if day is not None else None
-
-
-def _parse(kind: type[ModelT], body: bytes) -> ModelT:
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise WireError(400, "INVALID_REQUEST", first["msg"], field) from error

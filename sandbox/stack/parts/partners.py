@@ -30,16 +30,24 @@ HOSTS = {
     "fcm.googleapis.com": "fcm",
     "oauth2.googleapis.com": "fcm",
     "oauth.example": "oauth",
+    "sms-gateway.example": "sms",
 }
-NAMES = ("ach", "fraud", "fcm", "oauth")
-CREDENTIALS = {"ach-network-client": "ach", "fraud": "fraud", "fcm": "fcm", "oauth": "oauth"}
+NAMES = ("ach", "fraud", "fcm", "oauth", "sms")
+CREDENTIALS = {
+    "ach-network-client": "ach",
+    "fraud": "fraud",
+    "fcm": "fcm",
+    "oauth": "oauth",
+    "sms": "sms",
+}
 """The partner of each credentialName in mesh/config/partners."""
 ACH_MEMBERS = "ach-members"
 """Signs the bank's certificate for the clearing house."""
 WEBHOOK_CLIENTS = "webhook-clients"
 """Signs the certificates with which partners call the bank's webhooks."""
 CLIENT_FILES = {"cert": "pem", "key": "key"}
-WEBHOOK_PATH = "/v1/webhooks/ach"
+WEBHOOK_CALLERS = ("ach", "sms")
+"""The partners that call the bank's webhooks."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,7 @@ class Partners:
         file = self.home.conf / f"partner-{name}.json"
         extra: dict[str, Callable[[], dict[str, Any]]] = {
             "ach": lambda: self._ach(gateway_url, gateway_ca),
+            "sms": lambda: self._sms(gateway_url, gateway_ca),
             "fraud": lambda: {"bearer_token": self.credentials.fraud_bearer_token},
             "fcm": self._fcm,
             "oauth": self._oauth,
@@ -119,8 +128,10 @@ class Partners:
             text = json.dumps({**self._shared(name, state), **extra[name]()}, indent=1)
             private.write(file, text)
 
-        # The clearing house verifies the gateway with a CA file that the certificate agent writes.
-        needs = ("partner-authority", "certificates") if name == "ach" else ("partner-authority",)
+        # A webhook's caller verifies the gateway with a CA file that the certificate agent writes.
+        needs = ("partner-authority",)
+        if name in WEBHOOK_CALLERS:
+            needs = (*needs, "certificates")
         return ProcessSpec(
             name=f"partner-{name}",
             layer=Layer.PARTNER,
@@ -144,14 +155,22 @@ class Partners:
         }
 
     def _ach(self, gateway_url: str, gateway_ca: Path) -> dict[str, Any]:
-        webhook = {
-            "url": gateway_url + WEBHOOK_PATH,
-            "secret": self.credentials.ach_webhook_secret,
-            "cert": str(self.ca / "ach-webhook.pem"),
-            "key": str(self.ca / "ach-webhook.key"),
+        webhook = self._webhook("ach", gateway_url, gateway_ca)
+        webhook["secret"] = self.credentials.ach_webhook_secret
+        return {"api_key": self.credentials.ach_api_key, "webhook": webhook}
+
+    def _sms(self, gateway_url: str, gateway_ca: Path) -> dict[str, Any]:
+        webhook = self._webhook("sms", gateway_url, gateway_ca)
+        webhook["secret"] = self.credentials.sms_webhook_secret
+        return {"api_key": self.credentials.sms_api_key, "webhook": webhook}
+
+    def _webhook(self, name: str, gateway_url: str, gateway_ca: Path) -> dict[str, Any]:
+        return {
+            "url": f"{gateway_url}/v1/webhooks/{name}",
+            "cert": str(self.ca / f"{name}-webhook.pem"),
+            "key": str(self.ca / f"{name}-webhook.key"),
             "bank_ca": str(gateway_ca),
         }
-        return {"api_key": self.credentials.ach_api_key, "webhook": webhook}
 
     def _fcm(self) -> dict[str, Any]:
         account = json.loads((self.ca / secrets.SERVICE_ACCOUNT_FILE).read_text())

@@ -19,7 +19,7 @@ from tests.chaos.every_commit.rounds import CASES, Case, Outcomes, rounds_on
 from tests.chaos.every_commit.rows import SCENARIOS
 from tests.rigs.running_bank import Bank
 
-PARTNERS = ("ach", "fraud", "fcm", "oauth")
+PARTNERS = ("ach", "fraud", "fcm", "oauth", "sms")
 ALL_WITHIN_S = 240.0
 """Shorter than a test's timeout, so that the normal payments is restored after a hang."""
 

@@ -18,7 +18,7 @@ import aiohttp
 import asyncpg
 
 from ops.waiting import scaled_s, until
-from sandbox.partners.ach.notices import signature
+from sandbox.partners.webhooks import signature
 from services.kernel.ids import shard_of
 from services.payments.state import PENDING
 from tests.chaos.every_commit.gate import Gate, Hold, Watch

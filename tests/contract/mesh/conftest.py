@@ -1,4 +1,4 @@
-"""Four sidecars, one server behind them, and outside partners, for all tests of this folder."""
+"""Five sidecars, one server behind them, and outside partners, for all tests of this folder."""
 
 import shutil
 import time
@@ -18,8 +18,9 @@ from tests.rigs.mesh.partner import Partner
 from tests.rigs.mesh.proxies import Rig, identity
 from tests.rigs.mesh.upstream import Customers, Seen, serve
 
-SIDECARS = ("payments", "customers", "transfers", "notifications")
+SIDECARS = ("payments", "customers", "transfers", "notifications", "auth")
 ACH_TRY_S = 0.5
+SMS_TRY_S = 0.4
 FCM_S = 1.0
 CONNECT = "connectTimeout: 2s"
 # The files are the bank's own; only the times differ. The times are short, so that a test does not
@@ -31,6 +32,7 @@ TIMES_S = {
     "baseEjectionTime: 120s": 1.0,
     "timeout: 5s": 5.0,
     "perTryTimeout: 2400ms": 0.4,
+    "perTryTimeout: 1500ms": SMS_TRY_S,
     "timeout: 10s": FCM_S,
     CONNECT: 2.0,
 }
@@ -62,6 +64,7 @@ class Mesh:
     ach: Partner
     fraud: Partner
     fcm: Partner
+    sms: Partner
 
     async def send(self, service: str, host: str, **more: Any) -> tuple[int, float]:
         """POST through a service's sidecar; return the status and the seconds it took."""
@@ -86,7 +89,7 @@ class Mesh:
 @pytest.fixture(scope="package")
 async def mesh() -> AsyncIterator[Mesh]:
     """Return the running mesh."""
-    made = Mesh(Rig(), Seen(), Partner(), Partner(), Partner())
+    made = Mesh(Rig(), Seen(), Partner(), Partner(), Partner(), Partner())
     rig = made.rig
     config = rig.home / "config"
     shutil.copytree(ctl.CONFIG, config)
@@ -106,7 +109,7 @@ async def mesh() -> AsyncIterator[Mesh]:
     rig.render(config)
     server = await serve(rig.socket_in("customers"), Customers(made.seen))
     partners = {"ach-network.example": made.ach, "fraud.example": made.fraud}
-    partners["fcm.googleapis.com"] = made.fcm
+    partners |= {"fcm.googleapis.com": made.fcm, "sms-gateway.example": made.sms}
     try:
         for host, partner in partners.items():
             mutual = rig.ach_members_ca.pem if partner is made.ach else None

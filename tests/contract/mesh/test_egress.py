@@ -4,13 +4,14 @@ import aiohttp
 
 from ops.waiting import until
 from services.payments.partners.ach import AchClient
-from tests.contract.mesh.conftest import ACH_TRY_S, FCM_S, Mesh
+from tests.contract.mesh.conftest import ACH_TRY_S, FCM_S, SMS_TRY_S, Mesh
 from tests.rigs.host_speed import waited_out_s
 from tests.rigs.mesh.partner import HANG, RESET
 
 ACH = "ach-network.example"
 FRAUD = "fraud.example"
 FCM = "fcm.googleapis.com"
+SMS = "sms-gateway.example"
 KEY = {"Idempotency-Key": "once"}
 LOOK_UPS = 6
 """More than the failures in a row that open a breaker of the clearing house."""
@@ -105,6 +106,38 @@ async def test_fcm_times_out(mesh: Mesh) -> None:
     # The first try used up the timeout of the whole call, so there is no second try.
     assert await mesh.counted("notifications", FCM, "upstream_rq_timeout") == timeouts + 1
     assert len(mesh.fcm.keys) == 1
+
+
+async def test_sms_is_tried_three_times_with_one_key_and_without_a_client_certificate(
+    mesh: Mesh,
+) -> None:
+    mesh.sms.told(503, RESET)
+    status, _ = await mesh.send("auth", SMS, headers=KEY)
+    assert (status, mesh.sms.keys, set(mesh.sms.clients)) == (200, ["once"] * 3, {""})
+    mesh.sms.told(HANG)
+    status, seconds = await mesh.send("auth", SMS, headers=KEY)
+    assert (status, mesh.sms.keys) == (200, ["once"] * 2)
+    assert seconds >= waited_out_s(SMS_TRY_S)
+
+
+async def test_a_refusal_of_the_sms_gateway_is_not_retried(mesh: Mesh) -> None:
+    for refusal in (402, 409, 422, 429, 500):
+        mesh.sms.told(refusal)
+        assert (await mesh.send("auth", SMS))[0] == refusal
+        assert len(mesh.sms.keys) == 1
+    mesh.sms.told()
+    assert (await mesh.send("auth", SMS))[0] == 200
+
+
+async def test_five_failures_open_the_breaker_of_the_sms_gateway(mesh: Mesh) -> None:
+    mesh.sms.told(*[500] * 5)
+    assert [(await mesh.send("auth", SMS))[0] for _ in range(5)] == [500] * 5
+    assert ((await mesh.send("auth", SMS))[0], len(mesh.sms.keys)) == (503, 5)
+
+    async def closed() -> bool:
+        return (await mesh.send("auth", SMS))[0] == 200
+
+    await until(closed, 5, "the breaker closes")
 
 
 async def test_a_partner_that_shows_another_name_is_not_trusted(mesh: Mesh) -> None:

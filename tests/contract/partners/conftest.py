@@ -19,6 +19,14 @@ def certs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def bank_certs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second authority, since the bank has its own."""
+    directory = tmp_path_factory.mktemp("bank-ca")
+    write_all(directory, "bank")
+    return directory
+
+
+@pytest.fixture(scope="session")
 async def ach(
     certs: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[PartnerProcess]:

@@ -1,7 +1,5 @@
 """The clearing house over time: clock, batches, settlement, returns, notices, kill -9."""
 
-import hashlib
-import hmac
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -10,21 +8,12 @@ from typing import Any
 import pytest
 
 from ops.waiting import scaled_s, until
-from sandbox.partners.ca import write_all
 from tests.contract.partners.bank_receiver import Received, Receiver, receiver
 from tests.contract.partners.orders import API_KEY, cancel, find, new_key, submit
 from tests.contract.partners.processes import PartnerProcess, running
 
 SECRET = "webhook-test-secret"
 CLOCK = {"clock_start": "2026-03-10T10:00:00-04:00", "clock_running": False}
-
-
-@pytest.fixture(scope="module")
-def bank_certs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A second authority, since the bank has its own."""
-    directory = tmp_path_factory.mktemp("bank-ca")
-    write_all(directory, "bank")
-    return directory
 
 
 @pytest.fixture
@@ -71,11 +60,7 @@ async def state(network: PartnerProcess, key: str) -> str:
 
 
 def is_signed(got: Received) -> bool:
-    stamp, _, mark = got.signature.partition(",v1=")
-    at = stamp.removeprefix("t=")
-    content = at.encode() + b"." + got.body
-    expected = hmac.new(SECRET.encode(), content, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(expected, mark) and abs(got.at - int(at)) < scaled_s(30)
+    return got.is_signed(SECRET)
 
 
 async def test_a_transfer_is_batched_settles_on_the_second_banking_day_and_is_notified(

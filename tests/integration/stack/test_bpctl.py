@@ -63,6 +63,7 @@ def test_an_unknown_customer_is_reported_on_stderr_with_an_exit_code(stack: Runn
         ("load", "--customers", "1"),
         ("sandbox", "partner", "ach", "state"),
         ("sandbox", "clock", "show"),
+        ("sandbox", "outbox", "sms", "--to", "+15550100001"),
     ],
     ids=" ".join,
 )
@@ -72,6 +73,7 @@ def test_every_command_on_a_stopped_bank_exits_with_3_and_the_remedy(
     where = {
         "BP_RUN": str(tmp_path / "run"),
         "BP_PARTNER_ACH_CONTROL_SOCKET": str(tmp_path / "ach.sock"),
+        "BP_PARTNER_SMS_CONTROL_SOCKET": str(tmp_path / "sms.sock"),
     }
     (tmp_path / connections.ENDPOINTS).write_text(json.dumps(where))
     done = bpctl(tmp_path, *command)

@@ -19,6 +19,7 @@ PARTNERS = (
     "fcm.googleapis.com",
     "oauth2.googleapis.com",
     "oauth.example",
+    "sms-gateway.example",
 )
 
 
@@ -44,7 +45,7 @@ def endpoints(*, without: str = "") -> Endpoints:
             "certs_dir": "/bp/certs",
             "webhook_ca": "/bp/partners/webhooks-ca.pem",
             "credentials": {
-                **{n: {"ca": f"/bp/partners/{n}-ca.pem"} for n in ("fraud", "fcm", "oauth")},
+                **{n: {"ca": f"/bp/partners/{n}-ca.pem"} for n in ("fraud", "fcm", "oauth", "sms")},
                 "ach-network-client": {
                     "ca": "/bp/partners/ach-ca.pem",
                     "client": {"cert": "/bp/partners/c.pem", "key": "/bp/partners/c.key"},

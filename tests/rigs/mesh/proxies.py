@@ -24,12 +24,14 @@ PARTNERS = (
     "fcm.googleapis.com",
     "oauth2.googleapis.com",
     "oauth.example",
+    "sms-gateway.example",
 )
 CREDENTIALS = {
     "ach-network-client": ("ach-network.example",),
     "fraud": ("fraud.example",),
     "fcm": ("fcm.googleapis.com", "oauth2.googleapis.com"),
     "oauth": ("oauth.example",),
+    "sms": ("sms-gateway.example",),
 }
 """The hosts of each credentialName."""
 READY_S = 45.0

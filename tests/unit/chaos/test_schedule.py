@@ -21,7 +21,7 @@ from lab.chaos.schedule import (
 
 NAMES = (
     *("payments", "payments-sidecar", "transfers", "gateway", "kafka", "postgres", "openbao"),
-    *(f"{PARTNER_PREFIX}{name}" for name in ("ach", "fraud", "fcm", "oauth")),
+    *(f"{PARTNER_PREFIX}{name}" for name in ("ach", "fraud", "fcm", "oauth", "sms")),
     *READERS,
 )
 BANK = Roster(NAMES)

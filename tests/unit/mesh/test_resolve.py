@@ -60,6 +60,7 @@ TABLE = [
     ("fcm.googleapis.com", 10_000, 2, 10, 30_000),
     # 30 s in the table; without keys no customer is served, so the gateway retries sooner.
     ("oauth.example", 5_000, 2, 3, 1_000),
+    ("sms-gateway.example", 5_000, 2, 5, 60_000),
 ]
 
 

@@ -28,6 +28,10 @@ REFUSED = {
     "clock advance --banking-days -1": "",
     "clock advance --days 0": "",
     "clock advance --seconds -1": "",
+    "outbox": "",
+    "outbox sms": "",
+    "outbox email --to a": "'email' is not one of",
+    "outbox sms --to +15550100001 --limit 0": "",
     "clock advance --days 1 --banking-days 1": "Give one of --banking-days, --days and --seconds",
 }
 ACCEPTED = (
@@ -35,6 +39,8 @@ ACCEPTED = (
     "partner ach fault latency --ms 0",
     "partner ach fault hang",
     "partner fraud clear",
+    "outbox sms --to +15550100001",
+    "outbox push --to phone-ana --limit 1 --json",
     "clock advance",
     "clock advance --banking-days 2",
 )

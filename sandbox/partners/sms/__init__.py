@@ -1,0 +1,1 @@
+"""The SMS gateway: messages to telephones, with delivery receipts by signed webhook."""
