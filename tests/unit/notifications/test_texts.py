@@ -9,6 +9,7 @@ import pytest
 from bp.auth.v1.auth_events_pb2 import Factor
 from bp.notifications.v1.notification_pb2 import Notification, Template
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
+from google.protobuf.json_format import ParseDict
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,8 +102,7 @@ def _asked(template: str, cents: int = 0) -> Record:
     event = NotificationEvent()
     event.metadata.event_id = str(new_id())
     requested = event.notification_requested
-    requested.customer_id = str(uuid.uuid4())
-    requested.template = Template.Value(template)
+    ParseDict({"customerId": str(uuid.uuid4()), "template": template}, requested)
     if cents:
         requested.amount.minor_units = cents
         requested.amount.currency_code = "USD"
