@@ -23,24 +23,26 @@ class Logins:
     """The ids of the events in the outbox of auth, as text."""
 
     published: set[str] = field(default_factory=set[str])
-    waiting: set[str] = field(default_factory=set[str])
+    others: set[str] = field(default_factory=set[str])
+    """Events that wait or are parked."""
 
     @property
     def first(self) -> str:
         """The smallest stored id; "" for an empty outbox. Auth deletes events that are older."""
-        return min(self.published | self.waiting, default="")
+        return min(self.published | self.others, default="")
 
 
 async def read_logins(stores: Stores, findings: Findings) -> Logins:
     """Check that every event is published, and return the stored events."""
     sql, logins = queries("auth"), Logins()
     async with stores.snapshot(AUTH_DATABASE) as connection:
-        findings.add_rows(
-            Kind.OUTBOX_WAITING, await connection.fetch(sql.outbox_waiting, SAMPLES_MAX)
-        )
+        waiting = await connection.fetch(sql.outbox_waiting, SAMPLES_MAX)
+        parked = await connection.fetch(sql.outbox_parked, SAMPLES_MAX)
+        findings.add_rows(Kind.OUTBOX_WAITING, waiting)
+        findings.add_rows(Kind.OUTBOX_PARKED, parked)
         async for page in pages(connection, sql.events):
             for event_id, is_published in page:
-                (logins.published if is_published else logins.waiting).add(event_id)
+                (logins.published if is_published else logins.others).add(event_id)
     return logins
 
 
@@ -49,14 +51,14 @@ def compare_with_logins(
 ) -> None:
     """Check that the topic holds each published event and no event that auth did not store.
 
-    An event that is published but not marked yet is in the topic and waiting. Topics may keep
+    After a crash, an event may be in the topic before it is marked as published. Topics may keep
     events longer than auth, so events from before the first stored one are skipped.
     """
     findings.checked["published"] += len(logins.published)
     if is_whole(spans):
         for event_id in logins.published - tale.events.keys():
             findings.add(Kind.EVENT_LOST, TOPIC, None, event_id=event_id)
-    stored, first = logins.published | logins.waiting, logins.first
+    stored, first = logins.published | logins.others, logins.first
     for event_id, event in tale.events.items():
         if event.place.topic == TOPIC and event_id >= first and event_id not in stored:
             place = f"{TOPIC}/{event.place.partition}@{event.place.offset}"

@@ -90,7 +90,14 @@ async def login_never_stored(world: World) -> Ids:
 
 async def login_waiting(world: World) -> Ids:
     event = sample_events.login("login_failed")
-    return {"event_id": await world.login_stored(event, published=False)}
+    return {"event_id": await world.login_stored(event, waits=True)}
+
+
+async def login_parked(world: World) -> Ids:
+    ids = {"event_id": await world.login_stored(sample_events.login("login_failed"), waits=True)}
+    park = "UPDATE auth.event SET park_reason = 'MSG_SIZE_TOO_LARGE' WHERE event_id::text = $1"
+    await _fetch(world, "bp_auth", park, ids["event_id"])
+    return ids
 
 
 async def auth_not_drained(_: World) -> Ids:
@@ -325,6 +332,7 @@ PLANTS = (
     (Kind.DELIVERY_LOST, login_never_stored),
     (Kind.OUTBOX_WAITING, login_waiting),
     (Kind.NOT_DRAINED, auth_not_drained),
+    (Kind.OUTBOX_PARKED, login_parked),
     (Kind.AUDIT_LOG_UNKNOWN, audit_log_of_nothing),
     (Kind.AUDIT_LOST, record_gone),
     (Kind.AUDIT_PAYLOAD, record_changed),

@@ -194,7 +194,7 @@ class World:
         await self._books.post(order, transfer, b"answer", event)
         return transfer
 
-    async def login_stored(self, event: AuthEvent, *, published: bool = True) -> str:
+    async def login_stored(self, event: AuthEvent, *, waits: bool = False) -> str:
         """Write an event about logins to the outbox of auth only; return its id."""
         auth = await self.owner("bp_auth")
         fact = getattr(event, event.WhichOneof("event") or "")
@@ -206,7 +206,7 @@ class World:
             fact.DESCRIPTOR.full_name,
             uuid.UUID(event.metadata.aggregate_id),
             event.SerializeToString(),
-            utc_now() if published else None,
+            None if waits else utc_now(),
         )
         return event.metadata.event_id
 
