@@ -18,7 +18,7 @@ FACTORS: Mapping[str, Mapping[str, str]] = {
     "AUTHENTICATOR_APP": {"es": "una aplicación de autenticación", "en": "an authenticator app"},
     "RECOVERY_CODES": {"es": "los códigos de recuperación", "en": "recovery codes"},
     "DEVICE_KEYS": {"es": "la huella o el rostro", "en": "your fingerprint or face"},
-    "FACE_PICTURE": {"es": "una foto de tu rostro", "en": "a picture of your face"},
+    "FACE_PICTURE": {"es": "una imagen de tu rostro", "en": "a picture of your face"},
 }
 """Name in bp.auth.v1.Factor -> locale -> words."""
 OTHER_FACTOR = {"es": "un método de acceso", "en": "a login method"}
