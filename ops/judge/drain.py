@@ -15,6 +15,7 @@ from ops.judge import messages, record
 from ops.judge.events import OUTBOX_TOPICS, SOURCES
 from ops.judge.findings import Findings, Kind
 from ops.judge.stores import (
+    AUTH_DATABASE,
     NOTIFICATIONS_DATABASE,
     UNREADABLE,
     WRITE_DATABASE,
@@ -98,6 +99,11 @@ class Drain:
         except UNREADABLE as error:
             in_flight.of_bank[f"{WRITE_DATABASE}: {type(error).__name__}"] = 1
         try:
+            depth = await self._stores.value(AUTH_DATABASE, queries("auth").outbox_depth)
+            in_flight.of_bank["outbox of auth"] = depth
+        except UNREADABLE as error:
+            in_flight.of_bank[f"{AUTH_DATABASE}: {type(error).__name__}"] = 1
+        try:
             in_flight.of_bank.update(await asyncio.to_thread(self._groups))
         except (KafkaException, OSError) as error:
             in_flight.of_bank[f"kafka: {type(error).__name__}"] = 1
@@ -108,17 +114,12 @@ class Drain:
         except (OSError, KeyError) as error:
             in_flight.of_partners[f"clearing house: {type(error).__name__}"] = 1
         try:
-            in_flight.of_partners["deliveries pending"] = await self._deliveries()
+            pending = queries("notifications").pending
+            deliveries = await self._stores.value(NOTIFICATIONS_DATABASE, pending)
+            in_flight.of_partners["deliveries pending"] = deliveries
         except UNREADABLE as error:
             in_flight.of_bank[f"{NOTIFICATIONS_DATABASE}: {type(error).__name__}"] = 1
         return in_flight
-
-    async def _deliveries(self) -> int:
-        connection = await self._stores.connect(NOTIFICATIONS_DATABASE)
-        try:
-            return int(await connection.fetchval(queries("notifications").pending) or 0)
-        finally:
-            await connection.close()
 
     async def _sagas_and_outbox(self, in_flight: InFlight) -> None:
         sql = queries("write")

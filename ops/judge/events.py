@@ -25,7 +25,7 @@ from services.router import routes
 from services.router.mapping import ENVELOPES
 
 OUTBOX_TOPICS = (topic(topics_pb2.PAYMENTS).name, topic(topics_pb2.TRANSFERS).name)
-"""Topics whose events come from the outbox."""
+"""Topics whose events come from the outbox of the Write DB."""
 SOURCES = (*OUTBOX_TOPICS, topic(topics_pb2.AUTH_EVENTS).name)
 """Topics whose events are audited."""
 
@@ -64,12 +64,8 @@ class Tale:
     def take(self, record: Seen) -> None:
         """Take the next message of a source topic."""
         place = Place(record.topic, record.partition, record.offset)
-        envelope = ENVELOPES.get(record.topic)
         try:
-            if envelope is None:
-                self._note(str(uuid.UUID(record.header("ce_id"))), place, record.value)
-                return
-            event = envelope.FromString(record.value)
+            event = ENVELOPES[record.topic].FromString(record.value)
             event_id = str(uuid.UUID(event.metadata.event_id))
         except (DecodeError, ValueError):
             self.unreadable.append(place)
@@ -90,11 +86,10 @@ class Tale:
         fact: Any = routes.fact_of(event)
         if fact is None:
             return
-        if "transfer" not in fact.DESCRIPTOR.fields_by_name:
+        if "transfer" in fact.DESCRIPTOR.fields_by_name:
             # A declined order has no transfer, and a review is no step of its transfer.
-            return
-        version = event.metadata.aggregate_version
-        self.steps[event.metadata.aggregate_id].append((version, _state_of(fact)))
+            version = event.metadata.aggregate_version
+            self.steps[event.metadata.aggregate_id].append((version, _state_of(fact)))
         if not routes.ROUTES.get(fact.DESCRIPTOR.full_name):
             return
         try:

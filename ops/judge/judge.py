@@ -19,10 +19,12 @@ from ops.judge.clearing_house import compare_clearing_house
 from ops.judge.drain import TOPICS, Drain, InFlight
 from ops.judge.events import SOURCES, Tale, compare_with_outbox, compare_with_transfers
 from ops.judge.findings import Findings, Kind
+from ops.judge.logins import TOPIC as LOGIN_TOPIC
+from ops.judge.logins import Logins, compare_with_logins, read_logins
 from ops.judge.messages import Requests, compare_messages, compare_pushes, compare_requests
 from ops.judge.projection import compare_projection
 from ops.judge.record import Log
-from ops.judge.stores import UNREADABLE, WRITE_DATABASE, Stores, queries
+from ops.judge.stores import AUTH_DATABASE, UNREADABLE, WRITE_DATABASE, Stores, queries
 from ops.judge.topics import Part, Seen, Span, Topics, is_whole
 from services.contracts.topics import DEAD_LETTER_SUFFIX
 
@@ -82,13 +84,11 @@ async def _judged(stores: Stores, topics: Topics, wait_s: float) -> Verdict:
             return Verdict(findings, in_flight, seconds)
 
 
-async def _activity(stores: Stores) -> int | None:
+async def _activity(stores: Stores) -> tuple[int, int] | None:
+    """Return numbers that grow with each step of a transfer and each event about logins."""
     try:
-        connection = await stores.connect(WRITE_DATABASE)
-        try:
-            return await connection.fetchval(queries("write").activity)
-        finally:
-            await connection.close()
+        steps = await stores.value(WRITE_DATABASE, queries("write").activity)
+        return steps, await stores.value(AUTH_DATABASE, queries("auth").activity)
     except UNREADABLE:
         return None
 
@@ -111,11 +111,14 @@ class _Round:
         # Read before the books: an event in these spans was committed before the books are read.
         topics = (*TOPICS, *(topic + DEAD_LETTER_SUFFIX for topic in TOPICS))
         spans = await self._read("kafka", asyncio.to_thread(self._topics.spans, topics), None)
-        reading = [self._read("bp_write", read_bank(stores, findings), None)]
+        reading = [
+            self._read(WRITE_DATABASE, read_bank(stores, findings), None),
+            self._read(AUTH_DATABASE, read_logins(stores, findings), None),
+        ]
         if spans is not None:
             events = asyncio.to_thread(self._topics.read, spans, self._take)
             reading.append(self._read("kafka", events, UNREAD))
-        bank, *unread = await asyncio.gather(*reading)
+        bank, logins, *unread = await asyncio.gather(*reading)
         self._forgive_parked()
         behind: list[Awaitable[Any]] = []
         if bank is not None:
@@ -124,7 +127,9 @@ class _Round:
             if bank is not None:
                 compare_with_outbox(self._tale, bank, _of(spans, *SOURCES), findings)
                 compare_with_transfers(self._tale, bank, findings)
-            behind += self._behind_the_router(spans)
+            if logins is not None:
+                compare_with_logins(self._tale, logins, _of(spans, LOGIN_TOPIC), findings)
+            behind += self._behind_the_router(spans, logins or Logins())
         await asyncio.gather(*behind)
 
     def _take(self, message: Seen) -> None:
@@ -147,14 +152,17 @@ class _Round:
             self._read("ach", compare_clearing_house(stores, bank, findings), None),
         ]
 
-    def _behind_the_router(self, spans: Mapping[Part, Span]) -> list[Awaitable[Any]]:
+    def _behind_the_router(
+        self, spans: Mapping[Part, Span], logins: Logins
+    ) -> list[Awaitable[Any]]:
         stores, findings, tale = self._stores, self._findings, self._tale
         sources = _of(spans, *SOURCES)
         whole = is_whole(sources)
         record.compare_log(tale, self._log, _of(spans, record.TOPIC), whole, findings)
         compare_requests(tale, self._requests, _of(spans, messages.TOPIC), whole, findings)
+        compared = record.compare_record(stores, tale, sources, logins.published, findings)
         return [
-            self._read("bp_audit", record.compare_record(stores, tale, sources, findings), None),
+            self._read("bp_audit", compared, None),
             self._messages(whole),
         ]
 

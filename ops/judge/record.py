@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -63,9 +63,16 @@ def compare_log(
 
 
 async def compare_record(
-    stores: Stores, tale: Tale, spans: Mapping[Part, Span], findings: Findings
+    stores: Stores,
+    tale: Tale,
+    spans: Mapping[Part, Span],
+    published: Set[str],
+    findings: Findings,
 ) -> None:
-    """Check that each event has one record with its payload and source, and verify each chain."""
+    """Check that each event has one record with its payload and source, and verify each chain.
+
+    `published` has the ids of events that must have a record, even if Kafka has deleted them.
+    """
     recorded: Counter[str] = Counter()
     whole = is_whole(spans)
     async with stores.snapshot(AUDIT_DATABASE) as connection:
@@ -85,7 +92,7 @@ async def compare_record(
     for event_id, count in recorded.items():
         if count > 1:
             findings.add(Kind.AUDIT_DOUBLED, 1, count, event_id=event_id)
-    for event_id in tale.events.keys() - recorded.keys():
+    for event_id in (tale.events.keys() | published) - recorded.keys():
         findings.add(Kind.AUDIT_LOST, "on record", "not on record", event_id=event_id)
 
 

@@ -22,6 +22,7 @@ WRITE_DATABASE = "bp_write"
 CUSTOMERS_DATABASE = "bp_customers"
 NOTIFICATIONS_DATABASE = "bp_notifications"
 AUDIT_DATABASE = "bp_audit"
+AUTH_DATABASE = "bp_auth"
 
 UNREADABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError)
 """The errors of a store that is unreachable, not created yet or closed to the judge."""
@@ -53,6 +54,14 @@ class Stores:
             ach_control=Path(addresses["BP_PARTNER_ACH_CONTROL_SOCKET"]),
             fcm_control=Path(addresses["BP_PARTNER_FCM_CONTROL_SOCKET"]),
         )
+
+    async def value(self, database: str, statement: str) -> int:
+        """Return the one number that a statement selects; 0 for NULL."""
+        connection = await self.connect(database)
+        try:
+            return int(await connection.fetchval(statement) or 0)
+        finally:
+            await connection.close()
 
     @asynccontextmanager
     async def snapshot(self, database: str) -> AsyncGenerator["asyncpg.Connection"]:

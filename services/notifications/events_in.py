@@ -67,5 +67,11 @@ def _message(request: Request, devices: list[Device], language: str | None) -> M
     If it is not known, the language is that of the device that was registered last.
     """
     known = devices[0].locale if devices else templates.DEFAULT_LOCALE
-    text = templates.render(request.template, language or known, request.amount, request.reason)
+    text = templates.render(
+        request.template,
+        language or known,
+        request.amount,
+        reason=request.reason,
+        device_name=request.device_name,
+    )
     return Message(request, text, devices)

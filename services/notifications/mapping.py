@@ -11,7 +11,7 @@ from services.chassis.kafka import BadMessage, Record
 from services.chassis.timestamps import to_timestamp
 from services.kernel.money import Money
 from services.notifications.state import Notification, Request, notification_id
-from services.notifications.templates import TEXTS
+from services.notifications.templates import TEXTS, names_amount
 
 
 def to_request(record: Record) -> Request:
@@ -26,6 +26,9 @@ def to_request(record: Record) -> Request:
     template = Template.Name(requested.template) if requested.template in Template.values() else ""
     if template not in TEXTS:
         raise BadMessage("TEMPLATE_UNKNOWN", str(requested.template))
+    amount = requested.amount if requested.HasField("amount") else None
+    if amount is None and names_amount(template):
+        raise BadMessage("AMOUNT_MISSING", template)
     try:
         return Request(
             notification_id=notification_id(event.metadata.event_id),
@@ -33,8 +36,9 @@ def to_request(record: Record) -> Request:
             customer_id=uuid.UUID(requested.customer_id),
             template=template,
             transfer_id=requested.transfer_id,
-            amount=Money(requested.amount.minor_units, requested.amount.currency_code),
+            amount=Money(amount.minor_units, amount.currency_code) if amount else None,
             reason=requested.reason,
+            device_name=requested.device_name,
         )
     except ValueError as error:
         raise BadMessage("ID_INVALID", str(error)) from error

@@ -170,15 +170,17 @@ def message(push: Push) -> dict[str, Any]:
         "message": {
             "token": push.device,
             "notification": {"title": push.title, "body": push.body},
-            "data": {
-                "eventId": push.event_id,
-                "transferId": push.transfer_id,
-                "template": push.template,
-            },
+            "data": _data(push),
             "android": {"notification": {"tag": tag}},
             "apns": {"headers": {"apns-collapse-id": tag}},
         }
     }
+
+
+def _data(push: Push) -> dict[str, str]:
+    """Return what the app reads; `transferId` is absent in a message about logins."""
+    transfer = {"transferId": push.transfer_id} if push.transfer_id else {}
+    return {"eventId": push.event_id, **transfer, "template": push.template}
 
 
 def _detail(error: Exception) -> str:

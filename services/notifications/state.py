@@ -50,8 +50,12 @@ class Request:
     template: str
     """Name in bp.notifications.v1.Template."""
     transfer_id: str
-    amount: Money
+    """The transfer that the message is about; "" for a message about logins."""
+    amount: Money | None
+    """None for a message that names no amount."""
     reason: str
+    device_name: str
+    """The name that the customer's app gave the device; "" when there is none."""
 
 
 @dataclass(frozen=True, slots=True)

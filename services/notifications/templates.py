@@ -1,16 +1,21 @@
-"""The texts that customers read, in Spanish and English, and the format of amounts. Pure."""
+"""The texts that customers read, in Spanish and English, and the format of amounts. Pure.
+
+The words for codes and devices are in words.py. No text contains a secret, an address or a link.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.kernel.money import Money
+from services.notifications import words
 
 DEFAULT_LOCALE = "es"
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Title and body; `{amount}` and `{code}` become the event's amount and return code."""
+    """Title and body. In the body, `{amount}` and `{code}` become the event's amount and return
+    code, `{device}`, `{factor}` and `{origin}` the words for its device, factor and lock."""
 
     title: str
     body: str
@@ -69,20 +74,97 @@ TEXTS: Mapping[str, Mapping[str, Text]] = {
         "es": Text("Dinero enviado", "Enviaste {amount}."),
         "en": Text("Money sent", "You sent {amount}."),
     },
+    "NEW_DEVICE": {
+        "es": Text(
+            "Nuevo dispositivo",
+            "Entraste por primera vez con {device}. Si no fuiste tú, cambia tu contraseña.",
+        ),
+        "en": Text(
+            "New device",
+            "You logged in with {device} for the first time. "
+            "If it was not you, change your password.",
+        ),
+    },
+    "LOGIN_LOCKED": {
+        "es": Text(
+            "Acceso bloqueado por un tiempo",
+            "Fallaron demasiados intentos de entrar en tu cuenta desde {origin}, y los bloqueamos "
+            "por un tiempo. En tus otros dispositivos puedes entrar como siempre.",
+        ),
+        "en": Text(
+            "Login blocked for a while",
+            "Too many attempts to log in from {origin} failed, so we block them for a while. "
+            "You can log in with your other devices as usual.",
+        ),
+    },
+    "TOKEN_REUSED": {
+        "es": Text(
+            "Sesión cerrada",
+            "Alguien pudo copiar tu sesión en {device}, y por eso la cerramos. "
+            "Entra de nuevo y cambia tu contraseña.",
+        ),
+        "en": Text(
+            "Session ended",
+            "Your session on {device} may have been copied, so we ended it. "
+            "Log in again and change your password.",
+        ),
+    },
+    "PASSWORD_CHANGED": {
+        "es": Text(
+            "Contraseña cambiada",
+            "Tu contraseña fue cambiada. Si no fuiste tú, restablécela y avísanos.",
+        ),
+        "en": Text(
+            "Password changed",
+            "Your password was changed. If it was not you, reset it and tell us.",
+        ),
+    },
+    "FACTOR_ADDED": {
+        "es": Text(
+            "Método de acceso agregado",
+            "Agregaste {factor} a tu cuenta. Si no fuiste tú, cambia tu contraseña.",
+        ),
+        "en": Text(
+            "Login method added",
+            "You added {factor} to your account. If it was not you, change your password.",
+        ),
+    },
+    "FACTOR_REMOVED": {
+        "es": Text(
+            "Método de acceso eliminado",
+            "Quitaste {factor} de tu cuenta. Si no fuiste tú, cambia tu contraseña.",
+        ),
+        "en": Text(
+            "Login method removed",
+            "You removed {factor} from your account. If it was not you, change your password.",
+        ),
+    },
 }
 """Name in bp.notifications.v1.Template -> locale -> text."""
 
 
-def render(template: str, locale: str, amount: Money, reason: str) -> Text:
-    """Return the text with its amount, and with the return code if the text has `{code}`.
+def names_amount(template: str) -> bool:
+    """Return whether a template's text has an amount."""
+    return any("{amount}" in text.body for text in TEXTS[template].values())
 
-    Raises KeyError for a template without texts. The bank's own reasons are not shown, because they
-    are for operators.
+
+def render(
+    template: str, locale: str, amount: Money | None, *, reason: str = "", device_name: str = ""
+) -> Text:
+    """Return the text with its amount, return code and words, as far as the text names them.
+
+    `amount` may be None if the template names none. Raises KeyError for a template without texts.
+    The bank's own reasons are not shown, because they are for operators.
     """
     text = TEXTS[template][locale]
-    shown = amount_text(amount, locale)
-    code = f" ({reason})" if reason else ""
-    return Text(text.title, text.body.format(amount=shown, code=code))
+    body = text.body.format(
+        amount=amount_text(amount, locale) if amount else "",
+        code=f" ({reason})" if reason else "",
+        device=words.device(device_name, locale),
+        factor=words.factor(reason, locale),
+        origin=words.origin(reason, locale),
+    )
+    return Text(text.title, body)
 
 
 def amount_text(amount: Money, locale: str) -> str:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bp.audit.v1.audit_events_pb2 import AuditEvent
+from bp.auth.v1.auth_events_pb2 import AuthEvent
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
 from google.protobuf.message import DecodeError
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.kafka import BadMessage, Headers, Record, is_too_large, parked
 from services.contracts.topics import topic_of
@@ -23,8 +23,10 @@ from services.router.settings import AUDIT_LOGS, GROUP, NOTIFICATIONS
 AUDIT_TYPE = "bp.audit.v1.AuditEvent"
 NOTIFICATION_TYPE = "bp.notifications.v1.NotificationRequested"
 
-ENVELOPES: dict[str, Any] = {topic_of(kind).name: kind for kind in (PaymentEvent, TransferEvent)}
-"""Topic -> envelope. Records of other topics are audited by their headers, unopened."""
+ENVELOPES: dict[str, Any] = {
+    topic_of(kind).name: kind for kind in (PaymentEvent, TransferEvent, AuthEvent)
+}
+"""Source topic -> envelope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,6 @@ def fan_out(record: Record) -> list[Outgoing]:
         audited = _audit(record, event)
     except BadMessage as bad:
         return [_parked(record, bad)]
-    if event is None:
-        return [audited]
     try:
         notifications = [_notification(record, n) for n in routes.notifications_of(event)]
     except BadMessage as bad:
@@ -61,57 +61,42 @@ def fan_out(record: Record) -> list[Outgoing]:
 
 
 def _opened(record: Record) -> Any:
-    """Return the envelope; None for a topic whose values are not opened."""
+    """Return the envelope; raise BadMessage for a value that is none."""
     if is_too_large(record):
         raise BadMessage("TOO_LARGE", "it does not fit into one message of the log")
-    envelope = ENVELOPES.get(record.topic)
-    if envelope is None:
-        return None
     try:
-        return envelope.FromString(record.value)
+        return ENVELOPES[record.topic].FromString(record.value)
     except DecodeError as error:
         raise BadMessage("UNDECODABLE", str(error)) from error
 
 
 def _audit(record: Record, event: Any) -> Outgoing:
+    metadata = event.metadata
     audit = AuditEvent(
-        event_id=event.metadata.event_id if event is not None else record.header("ce_id"),
+        event_id=metadata.event_id,
         event_type=_type_of(record, event),
         source_topic=record.topic,
         source_partition=record.partition,
         source_offset=record.offset,
+        subject=metadata.aggregate_id,
+        occur_time=metadata.occur_time,
         payload=record.value,
     )
     try:
-        uuid.UUID(audit.event_id)
+        uuid.UUID(metadata.event_id)
     except ValueError:
-        raise BadMessage("EVENT_ID_INVALID", repr(audit.event_id[:64])) from None
-    if event is None:
-        audit.subject = record.header("ce_subject")
-        audit.occur_time.CopyFrom(_header_time(record))
-    else:
-        audit.subject = event.metadata.aggregate_id
-        audit.occur_time.CopyFrom(event.metadata.occur_time)
+        raise BadMessage("EVENT_ID_INVALID", repr(metadata.event_id[:64])) from None
     headers = _headers(record, audit.event_id, AUDIT_TYPE)
     return Outgoing(AUDIT_LOGS, record.key, audit.SerializeToString(), headers)
 
 
 def _type_of(record: Record, event: Any) -> str:
     """Return the fact's full name, from the header if the fact is newer than this program."""
-    fact = routes.fact_of(event) if event is not None else None
+    fact = routes.fact_of(event)
     name = fact.DESCRIPTOR.full_name if fact is not None else record.header("ce_type")
     if not name:
         raise BadMessage("EVENT_TYPE_MISSING", "no fact in the envelope and no ce_type")
     return name
-
-
-def _header_time(record: Record) -> Timestamp:
-    time = Timestamp()
-    try:
-        time.FromJsonString(record.header("ce_time"))
-    except ValueError as error:
-        raise BadMessage("EVENT_TIME_INVALID", str(error)) from error
-    return time
 
 
 def _notification(record: Record, notification: NotificationEvent) -> Outgoing:

@@ -1,13 +1,17 @@
 """The table from a domain's events to the messages for customers. Pure.
 
 An event without a row sends no message. The payee of a book transfer gets a separate message, whose
-id is the event's id with the suffix "/received".
+id is the event's id with the suffix "/received". All messages about locks that a customer gets on
+one day share an id, so an attacker cannot flood the customer with messages.
 """
 
+import hashlib
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bp.auth.v1.auth_events_pb2 import Factor
 from bp.notifications.v1.notification_pb2 import Template
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 from google.protobuf.message import Message
@@ -15,9 +19,13 @@ from google.protobuf.message import Message
 from services.chassis.kafka import BadMessage
 
 RECEIVED_SUFFIX = "/received"
+LOCKS_TOLD = frozenset({"DEVICE", "STRANGERS"})
+"""Scopes of a lock that belong to a customer. The scope ADDRESS belongs to an attacker's address,
+and a scope that is newer than this program sends no message."""
+DAY_MS = 86_400_000
 
 
-def _payer(event: Any, _: Any) -> str:
+def _customer(event: Any, _: Any) -> str:
     return event.metadata.customer_id
 
 
@@ -27,16 +35,59 @@ def _payee(event: Any, fact: Any) -> str:
     return "" if same else fact.destination_customer_id
 
 
-def _no_reason(_: Any) -> str:
+def _locked_customer(event: Any, fact: Any) -> str:
+    """Return the customer whose logins are locked; "" for an address or an unknown account."""
+    return event.metadata.customer_id if fact.scope in LOCKS_TOLD else ""
+
+
+def _no_text(_: Any) -> str:
     return ""
 
 
-def _failure(transfer: Any) -> str:
-    return transfer.failure_reason
+def _failure(fact: Any) -> str:
+    return fact.transfer.failure_reason
 
 
-def _return_code(transfer: Any) -> str:
-    return transfer.return_code
+def _return_code(fact: Any) -> str:
+    return fact.transfer.return_code
+
+
+def _scope(fact: Any) -> str:
+    return fact.scope
+
+
+def _factor(fact: Any) -> str:
+    """Return the factor's name; "" for a factor that is newer than this program."""
+    return Factor.Name(fact.factor) if fact.factor in Factor.values() else ""
+
+
+def _device(fact: Any) -> str:
+    return fact.device_name
+
+
+def _event_id(event: Any, _: Any) -> str:
+    return event.metadata.event_id
+
+
+def _received_id(event: Any, _: Any) -> str:
+    return event.metadata.event_id + RECEIVED_SUFFIX
+
+
+def _lock_of_day_id(event: Any, fact: Any) -> str:
+    """Return the id that all locks of a customer in one scope share on one day (UTC).
+
+    It is a UUIDv7 of the day's first millisecond. Raises BadMessage for a time outside its range.
+    """
+    try:
+        day_ms = event.metadata.occur_time.ToMilliseconds() // DAY_MS * DAY_MS
+        time = day_ms.to_bytes(6, "big")
+    except (ValueError, OverflowError) as error:
+        raise BadMessage("EVENT_TIME_INVALID", str(error)) from error
+    told = f"{event.metadata.customer_id}/{fact.scope}/{day_ms}"
+    rest = bytearray(hashlib.sha256(told.encode()).digest()[:10])
+    rest[0] = 0x70 | (rest[0] & 0x0F)
+    rest[2] = 0x80 | (rest[2] & 0x3F)
+    return str(uuid.UUID(bytes=time + bytes(rest)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +95,15 @@ class Route:
     """One message that a fact sends."""
 
     template: Template
-    recipient: Callable[[Any, Any], str] = _payer
-    """(event, fact) -> customer id; "" for nobody."""
-    reason: Callable[[Any], str] = _no_reason
-    id_suffix: str = ""
+    recipient: Callable[[Any, Any], str] = _customer
+    """(event, fact) -> customer id; "" sends no message."""
+    reason: Callable[[Any], str] = _no_text
+    """fact -> a code for which the text may have words."""
+    device_name: Callable[[Any], str] = _no_text
+    message_id: Callable[[Any, Any], str] = _event_id
+    """(event, fact) -> id of the message. Requests with the same id are one message."""
     recipient_required: bool = True
+    """True when an event without a recipient is a mistake of its writer."""
 
 
 ROUTES: Mapping[str, tuple[Route, ...]] = {
@@ -72,10 +127,31 @@ ROUTES: Mapping[str, tuple[Route, ...]] = {
         Route(
             Template.TRANSFER_RECEIVED,
             recipient=_payee,
-            id_suffix=RECEIVED_SUFFIX,
+            message_id=_received_id,
             recipient_required=False,
         ),
     ),
+    # The customer knows of each login, or learns of it by NEW_DEVICE.
+    "bp.auth.v1.LoginSucceeded": (),
+    # A message for each wrong password would let strangers disturb the customer.
+    "bp.auth.v1.LoginFailed": (),
+    "bp.auth.v1.LoginLocked": (
+        Route(
+            Template.LOGIN_LOCKED,
+            recipient=_locked_customer,
+            reason=_scope,
+            message_id=_lock_of_day_id,
+            recipient_required=False,
+        ),
+    ),
+    "bp.auth.v1.LoginUnlocked": (),
+    "bp.auth.v1.DeviceAdded": (Route(Template.NEW_DEVICE, device_name=_device),),
+    "bp.auth.v1.DeviceRemoved": (),
+    "bp.auth.v1.TokenReused": (Route(Template.TOKEN_REUSED, device_name=_device),),
+    "bp.auth.v1.PasswordChanged": (Route(Template.PASSWORD_CHANGED),),
+    "bp.auth.v1.FactorAdded": (Route(Template.FACTOR_ADDED, reason=_factor),),
+    "bp.auth.v1.FactorRemoved": (Route(Template.FACTOR_REMOVED, reason=_factor),),
+    "bp.auth.v1.SessionRevoked": (),
 }
 """Full name of the fact's type -> the messages that it sends."""
 
@@ -105,13 +181,15 @@ def _notification(route: Route, event: Any, fact: Any) -> NotificationEvent | No
     notification = NotificationEvent()
     metadata = notification.metadata
     metadata.CopyFrom(event.metadata)
-    metadata.event_id += route.id_suffix
+    metadata.event_id = route.message_id(event, fact)
     metadata.causation_id = event.metadata.event_id
     metadata.customer_id = customer_id
     requested = notification.notification_requested
     requested.customer_id = customer_id
     requested.template = route.template
-    requested.transfer_id = fact.transfer.transfer_id
-    requested.amount.CopyFrom(fact.transfer.amount)
-    requested.reason = route.reason(fact.transfer)
+    requested.reason = route.reason(fact)
+    requested.device_name = route.device_name(fact)
+    if "transfer" in fact.DESCRIPTOR.fields_by_name:
+        requested.transfer_id = fact.transfer.transfer_id
+        requested.amount.CopyFrom(fact.transfer.amount)
     return notification

@@ -8,7 +8,7 @@ from services.contracts.topics import all_topics, read_by, topic
 
 GROUP = "router"
 SOURCES = read_by(GROUP)
-"""Topics that the router reads. Events of `auth-events` are audited; customers get no message."""
+"""Topics that the router reads."""
 NOTIFICATIONS = topic(topics_pb2.NOTIFICATIONS).name
 AUDIT_LOGS = topic(topics_pb2.AUDIT_LOGS).name
 TRIMMED = tuple(each for each in all_topics() if each.name != AUDIT_LOGS)

@@ -58,6 +58,7 @@ OWN_FILES = {
         "languages.py": "asks customers for the language of messages",
         "sender.py": "delivers messages with leases, retries and back-off",
         "templates.py": "the texts of messages; pure",
+        "words.py": "the words for devices, factors and locks in the texts; pure",
     },
     "payments": {
         "transfer.py": "the values of a transfer and what a fact makes of it; pure",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bp.audit.v1.audit_events_pb2 import AuditEvent
+from bp.auth.v1.auth_events_pb2 import AuthEvent
 from bp.notifications.v1.notifications_events_pb2 import NotificationEvent
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
@@ -22,6 +23,7 @@ FOLDER = Path(__file__).with_name("events")
 ENVELOPES: dict[str, Any] = {
     "payments": PaymentEvent,
     "transfers": TransferEvent,
+    "auth-events": AuthEvent,
     "notifications": NotificationEvent,
     "audit-logs": AuditEvent,
 }

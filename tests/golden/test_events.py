@@ -9,6 +9,7 @@ from services.contracts.topics import DEAD_LETTER_SUFFIX
 from services.customers.mapping import balances_of_event
 from services.notifications.mapping import to_request
 from services.router.mapping import fan_out
+from services.router.settings import SOURCES
 from tests.golden import kept, today
 from tests.golden.kept import FOLDER, WRITE, Golden
 
@@ -29,7 +30,7 @@ def _name(path: Path) -> str:
 
 
 def test_every_fact_of_the_contracts_is_kept() -> None:
-    names = {golden.name for golden in KEPT.values() if golden.topic in ("payments", "transfers")}
+    names = {golden.name for golden in KEPT.values() if golden.topic in SOURCES}
     assert names == today.facts_of_the_contracts()
 
 
@@ -44,7 +45,7 @@ def test_a_kept_event_reads_as_it_always_did(path: Path) -> None:
     assert kept.reading(golden.topic, golden.record().value) == golden.reads_as
 
 
-@pytest.mark.parametrize("path", _from("payments", "transfers"), ids=_name)
+@pytest.mark.parametrize("path", _from(*SOURCES), ids=_name)
 def test_the_router_understands_every_kept_event(path: Path) -> None:
     topics = [made.topic for made in fan_out(KEPT[path].record())]
     assert "audit-logs" in topics

@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bp.payments.v1.payments_events_pb2 import PaymentEvent
-from bp.transfers.v1.transfers_events_pb2 import TransferEvent
+from bp.auth.v1.auth_events_pb2 import AuthEvent
+from google.protobuf.json_format import ParseDict
 
 from services.chassis.kafka import Record
 from services.kernel.money import Money
@@ -26,11 +26,12 @@ from services.payments.transfer import (
     Transfer,
 )
 from services.relay import events_out
-from services.router.mapping import fan_out
+from services.router.mapping import ENVELOPES, fan_out
 from services.transfers import mapping as transfers
 from services.transfers.state import BookTransfer, BookTransferOrder
 from services.transfers.state import Decline as BookDecline
 from tests.golden.kept import Golden
+from tests.rigs.sample_events import LOGINS
 
 CUSTOMER = uuid.UUID("11111111-1111-4111-8111-111111111105")
 ACCOUNT = uuid.UUID("22222222-2222-4222-8222-222222222205")
@@ -136,7 +137,7 @@ BOOK_DECLINE = BookDecline(TRANSFER, ORDER, "AMOUNT_LIMIT_EXCEEDED", MORNING)
 
 
 def written() -> Iterator[Golden]:
-    """Yield each event of payments and transfers, and the records that the router makes from it."""
+    """Yield each event of payments, transfers and logins, and the records that the router makes."""
     for name, transfer in PAYMENT_FACTS.items():
         payload = payments.event_out(transfer, name, EVENT).payload
         positions = [_position(ACCOUNT, 400_000, 7)] if name in POSTS else []
@@ -161,16 +162,33 @@ def written() -> Iterator[Golden]:
     yield from _and_routed(
         name, _relayed("transfers", f"bp.transfers.v1.{name}", payload, positions)
     )
+    for field, content in LOGINS.items():
+        event = _login(field, content)
+        payload = event.SerializeToString(deterministic=True)
+        event_type = getattr(event, field).DESCRIPTOR.full_name
+        record = _relayed("auth-events", event_type, payload, [], CUSTOMER, CUSTOMER)
+        yield from _and_routed(event_type.rpartition(".")[2], record)
 
 
 def facts_of_the_contracts() -> set[str]:
     """Return the names of all events that the envelopes can contain."""
-    envelopes: tuple[Any, ...] = (PaymentEvent, TransferEvent)
     return {
         field.message_type.name
-        for envelope in envelopes
+        for envelope in ENVELOPES.values()
         for field in envelope.DESCRIPTOR.oneofs_by_name["event"].fields
     }
+
+
+def _login(field: str, content: dict[str, Any]) -> AuthEvent:
+    """Return an event about logins, about a customer."""
+    event = AuthEvent()
+    event.metadata.event_id = str(EVENT)
+    event.metadata.occur_time.FromDatetime(MORNING)
+    event.metadata.aggregate_id = str(CUSTOMER)
+    event.metadata.correlation_id = REQUEST
+    event.metadata.customer_id = str(CUSTOMER)
+    ParseDict(content, getattr(event, field))
+    return event
 
 
 def _position(account_id: uuid.UUID, balance: int, position: int) -> dict[str, Any]:
@@ -178,15 +196,20 @@ def _position(account_id: uuid.UUID, balance: int, position: int) -> dict[str, A
 
 
 def _relayed(
-    topic: str, event_type: str, payload: bytes, positions: list[dict[str, Any]]
+    topic: str,
+    event_type: str,
+    payload: bytes,
+    positions: list[dict[str, Any]],
+    subject: uuid.UUID = TRANSFER,
+    key: uuid.UUID = ACCOUNT,
 ) -> Record:
     """Return the record that the relay makes from an outbox row."""
     row = {
         "event_id": EVENT,
         "topic": topic,
         "event_type": event_type,
-        "subject": TRANSFER,
-        "key": ACCOUNT,
+        "subject": subject,
+        "key": key,
         "payload": payload,
         "positions": positions,
         "create_time": MORNING,

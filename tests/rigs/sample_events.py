@@ -1,11 +1,13 @@
-"""Sample events of payments and transfers, written to Kafka and read back."""
+"""Sample events of payments, transfers and logins, written to Kafka and read back."""
 
 import uuid
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from typing import Any
 
+from bp.auth.v1.auth_events_pb2 import AuthEvent
 from bp.payments.v1.payments_events_pb2 import PaymentEvent
 from bp.transfers.v1.transfers_events_pb2 import TransferEvent
 from confluent_kafka import (
@@ -16,11 +18,38 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
+from google.protobuf.json_format import ParseDict
 
 from ops.waiting import scaled_s
 from services.chassis.kafka import producer_settings
+from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 
+SESSION = "0199cccc-0000-7000-8000-000000000001"
+DEVICE = "0199dddd-0000-7000-8000-000000000001"
+LOGINS: dict[str, dict[str, Any]] = {
+    "login_succeeded": {
+        "session_id": SESSION,
+        "device_id": DEVICE,
+        "factors": ["PASSWORD", "SMS_CODE", "DEVICE_KEYS"],
+    },
+    "login_failed": {
+        "factor": "PASSWORD",
+        "reason": "CREDENTIALS_INVALID",
+        "known_device": True,
+        "refused_before": 3,
+    },
+    "login_locked": {"factor": "PASSWORD", "scope": "STRANGERS", "lock_s": 900},
+    "login_unlocked": {"by": "OPERATOR"},
+    "device_added": {"device_id": DEVICE, "device_name": "Ana's iPhone"},
+    "device_removed": {"device_id": DEVICE},
+    "token_reused": {"session_id": SESSION, "device_id": DEVICE, "device_name": "Pixel 8"},
+    "password_changed": {"reset": True},
+    "factor_added": {"factor": "AUTHENTICATOR_APP"},
+    "factor_removed": {"factor": "AUTHENTICATOR_APP"},
+    "session_revoked": {"session_id": SESSION, "device_id": DEVICE, "cause": "LOGOUT"},
+}
+"""Each fact about logins, with sample content."""
 WRITE_S = 60.0
 """How long an acknowledgement may take, including the restart of a killed broker."""
 
@@ -55,6 +84,26 @@ def book_transfer() -> TransferEvent:
     return event
 
 
+def login(
+    fact: str, customer_id: str | None = None, at: datetime | None = None, **content: Any
+) -> AuthEvent:
+    """Return an event about logins; `content` replaces fields of the sample."""
+    event = AuthEvent()
+    event.metadata.event_id = str(new_id())
+    event.metadata.customer_id = str(uuid.uuid4()) if customer_id is None else customer_id
+    event.metadata.aggregate_id = event.metadata.customer_id or str(new_id())
+    event.metadata.occur_time.FromDatetime(at or utc_now())
+    ParseDict(LOGINS[fact] | content, getattr(event, fact))
+    return event
+
+
+def key_of(event: Any) -> str:
+    """Return the account of a transfer; the customer of a login, or its attempt without one."""
+    if isinstance(event, AuthEvent):
+        return event.metadata.customer_id or event.metadata.aggregate_id
+    return getattr(event, event.WhichOneof("event")).transfer.account_id
+
+
 def headers_of(event: Any) -> list[tuple[str, str | bytes | None]]:
     fact = getattr(event, event.WhichOneof("event"))
     return [
@@ -74,8 +123,7 @@ def write(bootstrap: str, topic: str, events: Iterable[Any]) -> None:
             if isinstance(event, bytes):
                 produce(topic, value=event, key=b"poison", headers=[("ce_id", b"x")])
             else:
-                fact = getattr(event, event.WhichOneof("event"))
-                key = fact.transfer.account_id.encode()
+                key = key_of(event).encode()
                 produce(topic, value=event.SerializeToString(), key=key, headers=headers_of(event))
 
 

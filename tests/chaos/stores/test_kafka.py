@@ -15,8 +15,8 @@ from ops.judge.topics import Topics
 from ops.waiting import scaled_s, until
 from services.chassis import kafka
 from services.contracts.topics import all_topics
-from services.kernel.ids import new_id
 from tests.chaos.stores.load import load
+from tests.rigs import sample_events
 from tests.rigs.host_speed import waited_out_s
 from tests.rigs.running_bank import Bank
 
@@ -106,10 +106,10 @@ async def test_a_storm_of_rebalances_loses_and_doubles_nothing(bank: Bank) -> No
     await paying.assert_whole()
 
 
-def _produce(bootstrap: str, topic: str, key: bytes, value: bytes, **headers: str) -> None:
+def _produce(bootstrap: str, topic: str, key: bytes, value: bytes) -> None:
     """Publish like the bank's producers, so that the key selects the same partition."""
     producer = Producer(kafka.producer_settings(bootstrap, "poisoner"))
-    producer.produce(topic, key=key, value=value, headers=list(headers.items()))
+    producer.produce(topic, key=key, value=value)
     assert producer.flush(scaled_s(20)) == 0
 
 
@@ -144,7 +144,7 @@ async def test_a_bad_message_in_each_topic_is_parked_with_its_reason_and_later_e
     for topic, value in poison.items():
         await asyncio.to_thread(_produce, bootstrap, topic, key, value)
     # These events follow in the same partitions, because they have the same account as key.
-    behind = await _one_of_each_behind(bank, ana, luis, bootstrap)
+    behind = await _one_of_each_behind(bank, ana, luis)
     for topic, who in POISONED:
 
         async def parked(topic: str = topic, who: set[str] = who) -> bool:
@@ -159,19 +159,21 @@ async def test_a_bad_message_in_each_topic_is_parked_with_its_reason_and_later_e
     await bank.pushed(ana)
 
 
-async def _one_of_each_behind(bank: Bank, ana: Any, luis: Any, bootstrap: str) -> Callable[[], Any]:
+async def _one_of_each_behind(bank: Bank, ana: Any, luis: Any) -> Callable[[], Any]:
     """Send one valid event to each topic. Return a condition: all are recorded."""
     paid = (await bank.pay(ana, 1_00)).body["transferId"]
     booked = (await bank.book(ana, luis, 1_00)).body["transferId"]
-    login = str(uuid.uuid4())
-    headers = {
-        "ce_id": str(new_id()),
-        "ce_type": "bp.auth.v1.LoggedIn",
-        "ce_subject": login,
-        "ce_time": "2026-01-02T03:04:05Z",
-    }
-    key = str(ana.account_id).encode()
-    await asyncio.to_thread(_produce, bootstrap, "auth-events", key, b"closed", **headers)
+    event = sample_events.login("login_failed", str(ana.customer_id))
+    await bank.rows(
+        "bp_auth",
+        "INSERT INTO auth.event (event_id, key, event_type, subject, payload)"
+        " VALUES ($1, $2, 'bp.auth.v1.LoginFailed', $3, $4)",
+        uuid.UUID(event.metadata.event_id),
+        ana.account_id,
+        ana.customer_id,
+        event.SerializeToString(),
+    )
+    login = str(ana.customer_id)
     wanted = {paid: 2, booked: 1, login: 1}
 
     async def recorded() -> bool:

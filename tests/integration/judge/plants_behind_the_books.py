@@ -23,6 +23,7 @@ from services.payments import mapping
 from services.payments.state import State
 from tests.integration.judge.plants_of_books import Ids
 from tests.integration.judge.world import World, device_of
+from tests.rigs import sample_events
 
 
 def _send(world: World, topic: str, value: bytes, key: str = "planted") -> None:
@@ -76,6 +77,32 @@ async def illegal_step(world: World) -> Ids:
 async def not_routed(world: World) -> Ids:
     _, event_id = _tell(world, further=1, state=State.CANCELLING)
     return {"event_id": event_id}
+
+
+async def login_never_sent(world: World) -> Ids:
+    """The outbox says that it is published, but the topic does not have it."""
+    return {"event_id": await world.login_stored(sample_events.login("device_added"))}
+
+
+async def login_never_stored(world: World) -> Ids:
+    return {"event_id": await world.login_sent(sample_events.login("device_added"))}
+
+
+async def login_waiting(world: World) -> Ids:
+    event = sample_events.login("login_failed")
+    return {"event_id": await world.login_stored(event, waits=True)}
+
+
+async def login_parked(world: World) -> Ids:
+    ids = {"event_id": await world.login_stored(sample_events.login("login_failed"), waits=True)}
+    park = "UPDATE auth.event SET park_reason = 'MSG_SIZE_TOO_LARGE' WHERE event_id::text = $1"
+    await _fetch(world, "bp_auth", park, ids["event_id"])
+    return ids
+
+
+async def auth_not_drained(_: World) -> Ids:
+    """The event of `login_waiting` is never published."""
+    return {"what": "outbox of auth"}
 
 
 async def audit_log_of_nothing(world: World) -> Ids:
@@ -297,6 +324,15 @@ PLANTS = (
     (Kind.AUDIT_LOST, not_routed),
     (Kind.NOTICE_LOST, not_routed),
     (Kind.DELIVERY_LOST, not_routed),
+    (Kind.EVENT_LOST, login_never_sent),
+    (Kind.AUDIT_LOST, login_never_sent),
+    (Kind.EVENT_UNKNOWN, login_never_stored),
+    (Kind.AUDIT_LOST, login_never_stored),
+    (Kind.NOTICE_LOST, login_never_stored),
+    (Kind.DELIVERY_LOST, login_never_stored),
+    (Kind.OUTBOX_WAITING, login_waiting),
+    (Kind.NOT_DRAINED, auth_not_drained),
+    (Kind.OUTBOX_PARKED, login_parked),
     (Kind.AUDIT_LOG_UNKNOWN, audit_log_of_nothing),
     (Kind.AUDIT_LOST, record_gone),
     (Kind.AUDIT_PAYLOAD, record_changed),

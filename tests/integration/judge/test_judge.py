@@ -23,6 +23,8 @@ def test_a_correct_bank_with_transfers_in_every_state_has_no_difference(sound: V
     assert checked["events"] == checked["published"] == checked["audit_records"] > 60
     assert checked["messages"] == checked["notification_events"] > 30
     assert checked["pushes"] == checked["deliveries"] > 30
+    # Two locks of one day and scope are two requests and one message.
+    assert checked["notification_repeated"] == 1
 
 
 def test_every_kind_of_difference_is_planted() -> None:

@@ -1,5 +1,9 @@
-"""A small bank with transfers in every state, created by the bank's own code on real stores."""
+"""A small bank with transfers in every state, created by the bank's own code on real stores.
 
+Events about logins are written here, as the auth service leaves them after it has published them.
+"""
+
+import asyncio
 import itertools
 import uuid
 from dataclasses import dataclass, field, replace
@@ -7,9 +11,11 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
+from bp.auth.v1.auth_events_pb2 import AuthEvent
 
 from ops.judge.stores import Stores
 from services.chassis import postgres
+from services.contracts.topics import topic_of
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id, shard_of
 from services.kernel.money import Money
@@ -30,6 +36,7 @@ from services.transfers import mapping as book_mapping
 from services.transfers.state import BookTransfer, BookTransferOrder
 from services.transfers.store import Store as BookStore
 from tests.integration.judge.partners import ClearingHouse, PushService
+from tests.rigs import sample_events
 from tests.rigs.ledger_bank import Holder, LedgerBank
 from tests.rigs.push_service import register_device
 from tests.rigs.stores import KafkaStore, PostgresStore
@@ -187,8 +194,40 @@ class World:
         await self._books.post(order, transfer, b"answer", event)
         return transfer
 
+    async def login_stored(self, event: AuthEvent, *, waits: bool = False) -> str:
+        """Write an event about logins to the outbox of auth only; return its id."""
+        auth = await self.owner("bp_auth")
+        fact = getattr(event, event.WhichOneof("event") or "")
+        await auth.execute(
+            "INSERT INTO auth.event (event_id, key, event_type, subject, payload, traceparent,"
+            " publish_time) VALUES ($1, $2, $3, $4, $5, '', $6)",
+            uuid.UUID(event.metadata.event_id),
+            uuid.UUID(sample_events.key_of(event)),
+            fact.DESCRIPTOR.full_name,
+            uuid.UUID(event.metadata.aggregate_id),
+            event.SerializeToString(),
+            None if waits else utc_now(),
+        )
+        return event.metadata.event_id
+
+    async def login_sent(self, event: AuthEvent) -> str:
+        """Write an event about logins to its topic only; return its id."""
+        topic = topic_of(AuthEvent).name
+        await asyncio.to_thread(sample_events.write, self.broker.bootstrap, topic, [event])
+        return event.metadata.event_id
+
+    async def logins(self) -> None:
+        """Make every event about logins of a customer, with two locks, and one of a stranger."""
+        holder, at = await self.holder(), utc_now()
+        facts = [*sample_events.LOGINS, "login_locked"]
+        events = [sample_events.login(fact, str(holder.customer_id), at) for fact in facts]
+        for event in (*events, sample_events.login("login_failed", "")):
+            await self.login_stored(event)
+            await self.login_sent(event)
+
     async def fill(self) -> None:
-        """Make transfers in every state, including settled and returned ones."""
+        """Make transfers in every state, including settled and returned ones, and logins."""
+        await self.logins()
         settled = [await self.submitted() for _ in range(2)]
         returned = await self.submitted("0000009901")
         late = await self.submitted("0000008802")

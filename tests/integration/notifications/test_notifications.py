@@ -343,6 +343,32 @@ async def test_a_push_whose_outcome_waits_for_the_database_is_not_claimed_and_se
     assert (await fcm.messages(to.device))["count"] == 1
 
 
+async def test_a_message_about_a_login_has_no_transfer_and_is_sent_once(
+    kafka: KafkaStore, process: Process, fcm: PushService
+) -> None:
+    to = await customer(process)
+    event = asked(to)
+    requested = event.notification_requested
+    requested.template, requested.device_name = Template.NEW_DEVICE, "Ana's iPhone"
+    requested.ClearField("transfer_id")
+    requested.ClearField("amount")
+    write(kafka, event.SerializeToString(), event.SerializeToString())
+    await settled(process, to, "DELIVERED")
+    write(kafka, event.SerializeToString(), asked(to).SerializeToString())
+
+    async def both_listed() -> bool:
+        return len(await listed(process, to)) == 2
+
+    await until(both_listed)
+    first = (await listed(process, to))[-1]
+    assert (first.event_id, first.transfer_id) == (event.metadata.event_id, "")
+    assert first.title == "Nuevo dispositivo"
+    assert "«Ana's iPhone»" in first.body
+    pushes = [one["message"]["data"] for one in (await fcm.messages(to.device))["delivered"]]
+    about_login = {"eventId": event.metadata.event_id, "template": "NEW_DEVICE"}
+    assert pushes.count(about_login) == 1
+
+
 async def test_a_bad_message_is_parked_with_its_reason_and_the_group_continues(
     kafka: KafkaStore, process: Process
 ) -> None:

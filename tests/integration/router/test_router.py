@@ -4,8 +4,10 @@ import asyncio
 import json
 import random
 import signal
+import uuid
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -104,6 +106,49 @@ def test_every_event_is_audited_completely_and_customers_are_notified_by_the_tab
         (booked.metadata.event_id, Template.TRANSFER_SENT),
         (f"{booked.metadata.event_id}/received", Template.TRANSFER_RECEIVED),
     }
+
+
+def test_every_event_about_logins_is_audited_and_two_locks_of_a_day_are_one_message(
+    kafka: KafkaStore, routers: list[RouterProcess]
+) -> None:
+    routers[0].start()
+    customer, at = str(uuid.uuid4()), datetime(2026, 7, 4, 12, tzinfo=UTC)
+    events = {fact: sample_events.login(fact, customer, at) for fact in sample_events.LOGINS}
+    again = sample_events.login("login_locked", customer, at + timedelta(minutes=15))
+    stranger = sample_events.login("login_failed", customer_id="")
+    written = [*events.values(), again, stranger]
+    sample_events.write(kafka.bootstrap, "auth-events", written)
+    wanted = {event.metadata.event_id for event in written}
+    until_true(lambda: len(_audited(kafka, wanted)) == len(wanted))
+
+    audited = {
+        event.event_id: event
+        for message in _written(kafka, "audit-logs", wanted)
+        for event in (AuditEvent.FromString(message.value() or b""),)
+    }
+    assert {event_id: event.payload for event_id, event in audited.items()} == {
+        event.metadata.event_id: event.SerializeToString() for event in written
+    }
+    assert {event.subject for event in audited.values()} == {
+        customer,
+        stranger.metadata.aggregate_id,
+    }
+    told = [
+        event
+        for message in sample_events.read_all(kafka.bootstrap, "notifications")
+        for event in (NotificationEvent.FromString(message.value() or b""),)
+        if event.metadata.causation_id in wanted
+    ]
+    assert Counter(event.notification_requested.template for event in told) == {
+        Template.NEW_DEVICE: 1,
+        Template.LOGIN_LOCKED: 2,
+        Template.TOKEN_REUSED: 1,
+        Template.PASSWORD_CHANGED: 1,
+        Template.FACTOR_ADDED: 1,
+        Template.FACTOR_REMOVED: 1,
+    }
+    assert {event.metadata.customer_id for event in told} == {customer}
+    assert len({event.metadata.event_id for event in told}) == len(told) - 1
 
 
 def test_a_bad_message_goes_to_the_dlq_with_its_reason_and_the_group_continues(

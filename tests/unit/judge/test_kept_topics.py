@@ -6,6 +6,7 @@ from collections import Counter
 from ops.judge.books import Bank, Place
 from ops.judge.events import SourceEvent, Tale, compare_with_outbox
 from ops.judge.findings import Findings, Kind
+from ops.judge.logins import Logins, compare_with_logins
 from ops.judge.messages import Requests, compare_requests
 from ops.judge.record import Log, compare_log
 from ops.judge.topics import Span
@@ -40,3 +41,41 @@ def test_an_audited_event_that_its_source_topic_deleted_is_not_unknown() -> None
         findings = Findings()
         compare_log(_tale(), log, WHOLE, whole, findings)
         assert findings.counts[Kind.AUDIT_LOG_UNKNOWN] == count
+
+
+LOGIN = Place("auth-events", 0, 0)
+FIRST, STORED = EARLIER, LATER
+
+
+def _logins_told(*event_ids: str) -> Tale:
+    return Tale(events={one: SourceEvent(LOGIN, b"") for one in event_ids})
+
+
+def _compared(tale: Tale, logins: Logins, low: int = 0) -> Counter[Kind]:
+    findings = Findings()
+    compare_with_logins(tale, logins, {("auth-events", 0): Span(low, 9)}, findings)
+    return findings.counts
+
+
+def test_an_event_from_before_the_first_that_auth_keeps_is_not_unknown() -> None:
+    told = _logins_told(FIRST, STORED)
+    assert not _compared(told, Logins(published={STORED}))
+    assert _compared(told, Logins(published={FIRST})) == {Kind.EVENT_UNKNOWN: 1}
+
+
+def test_every_event_is_unknown_if_auth_stored_none() -> None:
+    assert _compared(_logins_told(STORED), Logins()) == {Kind.EVENT_UNKNOWN: 1}
+
+
+def test_an_event_that_is_sent_but_not_marked_yet_is_no_difference() -> None:
+    assert not _compared(_logins_told(STORED), Logins(others={STORED}))
+
+
+def test_a_published_event_is_lost_only_if_kafka_deleted_nothing() -> None:
+    logins = Logins(published={STORED})
+    assert _compared(_logins_told(), logins) == {Kind.EVENT_LOST: 1}
+    assert not _compared(_logins_told(), logins, low=1)
+
+
+def test_events_of_other_topics_are_not_compared_with_auth() -> None:
+    assert not _compared(_tale(STORED), Logins(published=set()))
