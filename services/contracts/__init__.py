@@ -24,10 +24,12 @@ from services.contracts.methods import (
     MethodContract,
     StepUpRule,
 )
+from services.contracts.policy import BODY_BYTES_MAX
 from services.contracts.reader import deployables, load
 from services.kernel.identities import GATEWAY, NAMESPACE, SPIFFE_PREFIX, spiffe_id
 
 __all__ = [
+    "BODY_BYTES_MAX",
     "GATEWAY",
     "NAMESPACE",
     "SPIFFE_PREFIX",
