@@ -15,6 +15,12 @@ CHALLENGE = 'Bearer realm="api.bp.example"'
 """The header WWW-Authenticate of a 401 to a request without a token (RFC 6750, 3)."""
 INVALID_TOKEN = f'{CHALLENGE}, error="invalid_token"'
 """The same for a request whose token was refused (RFC 6750, 3.1)."""
+STEP_UP = (
+    f'{CHALLENGE}, error="insufficient_user_authentication",'
+    ' error_description="The request needs a second factor that was presented recently",'
+    ' max_age="%s"'
+)
+"""The same for a request whose second factor is too old, with its largest age (RFC 9470, 3)."""
 BODY_KIB_MAX = 64
 """The largest body in KiB, as `bodyBytes` in mesh/config/gateway.yaml."""
 TOO_LARGE = 413
