@@ -40,10 +40,14 @@ class Service:
 
 
 SERVICES = (
-    Service("payments", WRITE_DATABASE, secrets=("external/ach-network", "external/fraud")),
-    Service("transfers", WRITE_DATABASE),
-    Service("customers", "bp_customers"),
-    Service("notifications", "bp_notifications", secrets=("external/fcm",)),
+    Service(
+        "payments",
+        WRITE_DATABASE,
+        secrets=("external/ach-network", "external/fraud", "valkey/payments"),
+    ),
+    Service("transfers", WRITE_DATABASE, secrets=("valkey/transfers",)),
+    Service("customers", "bp_customers", secrets=("valkey/customers",)),
+    Service("notifications", "bp_notifications", secrets=("external/fcm", "valkey/notifications")),
     Service("audit", "bp_audit"),
     Service(
         "auth",

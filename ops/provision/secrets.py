@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ops.provision import valkey
 from ops.provision.credentials import Credentials
 from ops.provision.roster import JUDGE, REVIEWER, SERVICES, WRITE_DATABASE
 from ops.provision.stores import PostgresServer
@@ -39,6 +40,8 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
         secrets[f"service/{service.name}"] = {
             "page_token_key": credentials.derived(f"page-token/{service.name}")
         }
+    for user in valkey.RIGHTS:
+        secrets[f"valkey/{user}"] = valkey.login(credentials, user)
     owners = {service.name: service.database for service in SERVICES if service.database}
     operators = {JUDGE: WRITE_DATABASE, REVIEWER: WRITE_DATABASE}
     for name, database in {**owners, **operators}.items():

@@ -112,6 +112,11 @@ class Home:
         return self.root / "env"
 
     @property
+    def valkey_socket(self) -> Path:
+        """The Unix socket on which Valkey listens."""
+        return self.run / "valkey.sock"
+
+    @property
     def control_socket(self) -> Path:
         """The supervisor's Unix socket."""
         return self._own_run / "supervisor.sock"

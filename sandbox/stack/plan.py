@@ -79,7 +79,7 @@ def build_parts(home: Home, settings: StackSettings) -> Parts:
             settings.kafka_bootstrap,
         ),
         openbao=openbao,
-        valkey=Valkey(home),
+        valkey=Valkey(home, made),
         partners=partners,
         mesh=Mesh(home, ports, partners),
         cert_agent=CertAgent(home, openbao.private_addr, made.service_account_issuer_key),

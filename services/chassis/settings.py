@@ -45,6 +45,8 @@ class ServiceSettings(BaseSettings):
     """URL of OpenBao, or `unix://` and the path of its socket on one machine."""
     service_account_token_file: Path
     """JWT of the service account, as Kubernetes projects it."""
+    valkey_socket: Path | None = None
+    """Valkey's Unix socket; None for a service that does not use Valkey."""
     kafka_bootstrap: str = ""
     """Kafka's bootstrap servers; empty for a service that has no topic."""
     rejoin_s_max: float = 30

@@ -6,6 +6,7 @@ Any other error is a defect: it ends the process, so that an operator sees it.
 import asyncpg
 import grpc
 import grpc.aio
+import redis.exceptions
 
 UNREACHABLE: tuple[type[Exception], ...] = (
     OSError,
@@ -19,6 +20,11 @@ UNREACHABLE: tuple[type[Exception], ...] = (
     asyncpg.LockNotAvailableError,
     # asyncpg raises this when the server closes a connection while the pool hands it out.
     asyncpg.InternalClientError,
+    # Valkey is stopped, busy or reading its file. A refused login is a ConnectionError, too.
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    # Valkey's memory is full; keys expire and free it.
+    redis.exceptions.OutOfMemoryError,
 )
 """Transient server-side failures of a store or a socket."""
 

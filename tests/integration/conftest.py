@@ -9,9 +9,11 @@ from tests.rigs.stores import (
     KafkaStore,
     OpenBaoStore,
     PostgresStore,
+    ValkeyStore,
     kafka_store,
     openbao_store,
     postgres_store,
+    valkey_store,
 )
 
 
@@ -33,4 +35,11 @@ async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Kafk
 async def openbao(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[OpenBaoStore]:
     """An OpenBao with the bank's keys and policies."""
     async with openbao_store(tmp_path_factory.mktemp("openbao")) as store:
+        yield store
+
+
+@pytest_asyncio.fixture(scope="session")
+async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[ValkeyStore]:
+    """A Valkey with the bank's users."""
+    async with valkey_store(tmp_path_factory.mktemp("valkey")) as store:
         yield store

@@ -1,4 +1,4 @@
-"""PostgreSQL, Kafka and OpenBao alone, for tests that do not need the whole stack.
+"""PostgreSQL, Kafka, OpenBao and Valkey alone, for tests that do not need the whole stack.
 
 Each is the part that `make up` runs, with its configuration, in a home of the test session.
 """
@@ -13,21 +13,26 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from redis.asyncio import Redis
 
-from ops.provision import accounts, databases, migrations, topics, vault
-from ops.provision.credentials import load_or_make
+from ops.provision import accounts, databases, migrations, topics, valkey, vault
+from ops.provision.credentials import Credentials, load_or_make
 from ops.waiting import scaled_s
 from sandbox.stack.home import Home
 from sandbox.stack.parts import kafka as kafka_part
 from sandbox.stack.parts import postgres_paths
 from sandbox.stack.parts.openbao import OpenBao
 from sandbox.stack.parts.postgres import PORT, Postgres
+from sandbox.stack.parts.valkey import Valkey
 from sandbox.stack.ports import is_free
 from sandbox.stack.supervisor.launch import run_program
 from sandbox.stack.supervisor.nodes import Node, ProcessSpec, StopPolicy
 from sandbox.stack.supervisor.runner import Runner
 from services.chassis import postgres as chassis_postgres
+from services.chassis import valkey as chassis_valkey
 from services.chassis.postgres import Database, connect, open_pool
+from services.chassis.settings import ServiceSettings
+from services.chassis.valkey import open_valkey
 
 PASSWORD = secrets.token_hex(16)
 SMALL_QUEUE = ("-c", "max_notify_queue_pages=64")
@@ -84,6 +89,29 @@ class OpenBaoStore:
     def token_file(self, account: str) -> Path:
         """The service-account token of a service or of bpctl."""
         return self.home.run / account / "token"
+
+
+@dataclass(frozen=True)
+class ValkeyStore:
+    """A Valkey with the bank's users."""
+
+    part: Valkey
+    runner: Runner
+    credentials: Credentials
+
+    def client(self, user: str) -> Redis:
+        """A client like a service's, with longer timeouts; the caller closes it."""
+        settings = ServiceSettings(
+            service=user,
+            home=self.part.home.root,
+            socket_in=Path("unused"),
+            openbao_addr="unused",
+            service_account_token_file=Path("unused"),
+            valkey_socket=self.part.socket,
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(chassis_valkey, "TIMEOUT_S", scaled_s(20))
+            return open_valkey(settings, valkey.login(self.credentials, user))
 
 
 def _statement_ms() -> int:
@@ -146,6 +174,17 @@ async def kafka_store(folder: Path) -> AsyncGenerator[KafkaStore]:
     async with _running(part.node(), home) as runner:
         await topics.create(part.bootstrap)
         yield KafkaStore(part, runner)
+
+
+@asynccontextmanager
+async def valkey_store(folder: Path) -> AsyncGenerator[ValkeyStore]:
+    """Run Valkey with the bank's users."""
+    home = Home(folder)
+    home.create()
+    credentials = load_or_make(home.secrets)
+    part = Valkey(home, credentials)
+    async with _running(part.spec(), home) as runner:
+        yield ValkeyStore(part, runner, credentials)
 
 
 @asynccontextmanager

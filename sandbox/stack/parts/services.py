@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 
 from ops.provision.roster import Service, present
+from ops.provision.valkey import RIGHTS
 from ops.waiting import scaled_s
 from sandbox.stack.home import REPO, Home
 from sandbox.stack.supervisor import private
@@ -64,8 +65,10 @@ class Services:
     def _environment(self, service: Service) -> dict[str, str]:
         folder = self.home.run / service.name
         knobs = {"BP_SETTLEMENT_WAIT_S": str(self.settlement_wait_s)}
+        valkey = {"BP_VALKEY_SOCKET": str(self.home.valkey_socket)}
         return {
             **(knobs if service.name == "payments" and self.settlement_wait_s else {}),
+            **(valkey if service.name in RIGHTS else {}),
             "BP_SERVICE": service.name,
             "BP_SLOT": "0",
             "BP_HOME": str(self.home.root),

@@ -7,7 +7,7 @@ raises for a part that is not up yet.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import aiohttp
@@ -138,16 +138,19 @@ class HttpProbe:
 
 @dataclass(frozen=True)
 class RedisProbe:
-    """PING is answered with PONG on a Unix socket."""
+    """PING is answered with PONG on a Unix socket, after a login."""
 
     socket: str
+    user: str
+    password: str = field(repr=False)
 
     async def check(self) -> bool:
         """Return True on +PONG."""
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_S):
                 reader, writer = await asyncio.open_unix_connection(self.socket)
-                writer.write(b"PING\r\n")
+                writer.write(f"AUTH {self.user} {self.password}\r\nPING\r\n".encode())
+                await reader.readline()
                 answer = await reader.readline()
                 writer.close()
         except (OSError, TimeoutError):

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from ops.provision import valkey
+from ops.provision.credentials import load_or_make
 from ops.waiting import scaled_s
 from tests.chaos.stores.load import load
 from tests.rigs.running_bank import Bank
@@ -10,11 +12,14 @@ KEPT = "a-test-kept-this"
 
 
 async def _told(bank: Bank, *words: str) -> str:
-    """Send one command and return the first line of its answer."""
+    """Send one command as the operator and return the first line of its answer."""
+    login = valkey.login(load_or_make(bank.stack.home.secrets), valkey.OPERATOR)
     reader, writer = await asyncio.open_unix_connection(bank.where["BP_VALKEY_SOCKET"])
     try:
-        writer.write(" ".join(words).encode() + b"\r\n")
+        for line in (("AUTH", login["username"], login["password"]), words):
+            writer.write(" ".join(line).encode() + b"\r\n")
         async with asyncio.timeout(scaled_s(5)):
+            assert await reader.readline() == b"+OK\r\n"
             return (await reader.readline()).decode().strip()
     finally:
         writer.transport.abort()

@@ -1,0 +1,1 @@
+"""The parts of auth on real stores."""

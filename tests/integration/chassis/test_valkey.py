@@ -1,0 +1,152 @@
+"""The client of Valkey: rights of each user, lost scripts, a stopped server, a full one."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, RedisError
+
+from ops.provision.valkey import OPERATOR, PROBE, RIGHTS
+from sandbox.stack.supervisor.probes import RedisProbe
+from services.chassis import valkey as chassis_valkey
+from services.chassis.unreachable import is_unreachable
+from tests.rigs.stores import ValkeyStore, valkey_store
+
+READERS = [name for name in RIGHTS if name != "auth"]
+AUTH_KEYS = ("session:1", "otp:1", "tries:1", "refresh:1", "family:1", "sends:1", "revoked")
+
+
+@pytest_asyncio.fixture
+async def auth(valkey: ValkeyStore) -> AsyncGenerator[Redis]:
+    """Auth's own login."""
+    client = valkey.client("auth")
+    yield client
+    await client.aclose()
+
+
+@pytest.mark.parametrize("service", READERS)
+async def test_a_reader_reads_the_revoked_sessions_and_nothing_else(
+    valkey: ValkeyStore, auth: Redis, service: str
+) -> None:
+    await auth.zadd("revoked", {"one": 5})
+    await auth.set("revoked:version", 1)
+    await auth.set("session:1", "secret")
+    reader = valkey.client(service)
+    try:
+        assert await reader.zrangebyscore("revoked", 1, "+inf") == [b"one"]
+        assert await reader.get("revoked:version") == b"1"
+        for refused in (
+            reader.get("session:1"),
+            reader.zadd("revoked", {"two": 6}),
+            reader.set("revoked:version", 2),
+            reader.delete("revoked"),
+            reader.keys("*"),
+            reader.execute_command("SCAN", 0),
+            reader.eval("return redis.call('GET', KEYS[1])", 1, "session:1"),
+            reader.execute_command("ACL", "LIST"),
+            reader.config_get("*"),
+        ):
+            with pytest.raises(NoPermissionError):
+                await refused
+    finally:
+        await reader.aclose()
+
+
+async def test_auth_writes_its_own_keys_and_nothing_else(auth: Redis) -> None:
+    for key in AUTH_KEYS:
+        await auth.delete(key)
+        await auth.eval("return redis.call('SET', KEYS[1], ARGV[1], 'EX', 60)", 1, key, "value")
+    for refused in (
+        auth.set("other", "value"),
+        auth.eval("return redis.call('SET', KEYS[1], '1')", 1, "other"),
+        auth.flushall(),
+        auth.keys("*"),
+        auth.config_set("maxmemory", "1"),
+        auth.script_flush(),
+        auth.execute_command("ACL", "LIST"),
+        auth.execute_command("MONITOR"),
+        auth.publish("channel", "message"),
+        auth.shutdown(),
+    ):
+        with pytest.raises(RedisError, match=r"(?i)perm"):
+            await refused
+    await auth.delete(*AUTH_KEYS)
+
+
+@pytest.mark.parametrize("user", ["default", "auth", "unknown"])
+async def test_a_wrong_password_is_refused(valkey: ValkeyStore, user: str) -> None:
+    assert not await RedisProbe(str(valkey.part.socket), user, "wrong").check()
+
+
+async def test_a_connection_without_a_login_can_do_nothing(valkey: ValkeyStore) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(valkey.part.socket))
+    try:
+        for command in (b"PING", b"GET revoked", b"INFO"):
+            writer.write(command + b"\r\n")
+            assert (await reader.readline()).startswith(b"-NOAUTH")
+    finally:
+        writer.close()
+
+
+def test_the_file_of_users_has_no_password(valkey: ValkeyStore) -> None:
+    text = valkey.part.acl_file.read_text()
+    assert valkey.part.acl_file.stat().st_mode & 0o777 == 0o600
+    for user in (*RIGHTS, PROBE, OPERATOR):
+        assert f"user {user} on #" in text
+        assert valkey.credentials.derived(f"valkey/{user}") not in text
+
+
+async def test_a_script_works_after_the_server_lost_it(valkey: ValkeyStore, auth: Redis) -> None:
+    script = auth.register_script("return redis.call('INCR', KEYS[1])")
+    operator = valkey.client(OPERATOR)
+    try:
+        assert await script(["tries:script"]) == 1
+        await operator.script_flush()
+        assert await script(["tries:script"]) == 2
+        await operator.delete("tries:script")
+    finally:
+        await operator.aclose()
+
+
+async def test_a_client_uses_a_restarted_server_and_reports_a_stopped_one_as_unreachable(
+    tmp_path: Path,
+) -> None:
+    async with valkey_store(tmp_path / "restarted") as store:
+        client = store.client("auth")
+        try:
+            await client.set("session:kept", "1")
+            await store.runner.stop()
+            with pytest.raises(RedisError) as raised:
+                await client.get("session:kept")
+            assert is_unreachable(raised.value)
+            await store.runner.start()
+            assert await store.runner.wait_ready()
+            assert await client.get("session:kept") == b"1"
+        finally:
+            await client.aclose()
+
+
+async def test_a_full_server_is_unreachable_for_writers(tmp_path: Path) -> None:
+    async with valkey_store(tmp_path / "full") as store:
+        client, operator = store.client("auth"), store.client(OPERATOR)
+        try:
+            await operator.config_set("maxmemory", "1")
+            with pytest.raises(RedisError) as raised:
+                await client.set("session:1", "1")
+            assert is_unreachable(raised.value)
+            with pytest.raises(RedisError) as raised:
+                await client.eval("return redis.call('SET', KEYS[1], '1')", 1, "session:1")
+            assert is_unreachable(raised.value)
+        finally:
+            await client.aclose()
+            await operator.aclose()
+
+
+async def test_calls_beyond_the_pool_wait_and_are_answered(auth: Redis) -> None:
+    many = 4 * chassis_valkey.CONNECTIONS_MAX
+    answers = await asyncio.gather(*(auth.incr("tries:many") for _ in range(many)))
+    assert sorted(answers) == list(range(1, many + 1))
+    await auth.delete("tries:many")
