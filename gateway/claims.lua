@@ -5,7 +5,8 @@
 --   TOKEN = {lifetime_s = longest remaining lifetime, skew_s = how long a token is accepted after
 --            its expiry, ahead_s = how far the issuer's clock may be ahead, audiences = accepted
 --            audiences, headers = names of the headers made from claims, challenge = the value of
---            WWW-Authenticate for a refused token}
+--            WWW-Authenticate for a refused token, step_up = the same for a token without a recent
+--            second factor, with %s for the accepted age in seconds}
 
 local CLAIMS_FROM = "envoy.filters.http.jwt_authn"
 local INTEGER_MAX = 2 ^ 53

@@ -15,8 +15,20 @@ CHALLENGE = 'Bearer realm="api.bp.example"'
 """The header WWW-Authenticate of a 401 to a request without a token (RFC 6750, 3)."""
 INVALID_TOKEN = f'{CHALLENGE}, error="invalid_token"'
 """The same for a request whose token was refused (RFC 6750, 3.1)."""
+STEP_UP = (
+    f'{CHALLENGE}, error="insufficient_user_authentication",'
+    ' error_description="The request needs a second factor that was presented recently",'
+    ' max_age="%s"'
+)
+"""The same for a request whose second factor is too old, with its largest age (RFC 9470, 3)."""
 BODY_KIB_MAX = 64
 """The largest body in KiB, as `bodyBytes` in mesh/config/gateway.yaml."""
+TOO_LARGE = 413
+
+
+def too_large_message(body_bytes: int) -> str:
+    """Return the message of a 413; whole KiB, rounded down."""
+    return f"The body is too large. Send at most {body_bytes // 1024} KiB."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +67,7 @@ REPLIES = (
         "The response is always application/json. Add it to the Accept header.",
     ),
     GatewayReply(408, 4, "DEADLINE_EXCEEDED", "The request arrived too slowly. Please retry.", 1),
-    GatewayReply(
-        413, 3, "REQUEST_TOO_LARGE", f"The body is too large. Send at most {BODY_KIB_MAX} KiB."
-    ),
+    GatewayReply(TOO_LARGE, 3, "REQUEST_TOO_LARGE", too_large_message(BODY_KIB_MAX * 1024)),
     GatewayReply(414, 3, "REQUEST_TOO_LARGE", "The path is too long. Send a shorter one."),
     GatewayReply(
         415,
@@ -113,6 +123,14 @@ SCOPE_MISSING = GatewayReply(
     "Request a token with the scopes that the details name.",
 )
 """The 403 of customers' routes; all other routes answer with CALLER_FORBIDDEN."""
+
+ORIGIN_FORBIDDEN = GatewayReply(
+    403,
+    7,
+    "ORIGIN_FORBIDDEN",
+    "The site in the Origin header may not call this method. Use the bank's own site or app.",
+)
+"""The 403 of public routes: a browser sends the header, and a foreign site must not log people in."""
 
 FALLBACK = GatewayReply(
     500, 13, "INTERNAL_ERROR", "Internal error. Contact support with the x-request-id."

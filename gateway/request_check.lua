@@ -20,6 +20,10 @@ local match, format = string.match, string.format
 
 local DEPTH_MAX = 32
 local NAME_CHARS_MAX = 64
+local READ_BYTES_MAX = 65536
+-- More than the gateway's usual body can have, and twice as many as a picture in base64 needs if the
+-- app escapes each slash. A large body of nothing but escapes would block the proxy.
+local ESCAPES_MAX = 65536
 local TOO_DEEP = "must be at most " .. DEPTH_MAX .. " levels deep"
 
 local function fail(reason, field, description, message)
@@ -41,28 +45,75 @@ local function inner(field, name)
   return field .. "." .. shown(name)
 end
 
+-- Loops over single bytes are compiled to machine code, so megabytes of spaces cost milliseconds.
 local function skip_space(text, at)
-  return find(text, "[^ \t\r\n]", at) or #text + 1
+  local char = byte(text, at)
+  while char == 32 or char == 9 or char == 13 or char == 10 do
+    at = at + 1
+    char = byte(text, at)
+  end
+  return at
 end
 
--- Reads a string from its opening quote; returns its raw text and the position after it.
-local function read_string(text, at, field)
-  if byte(text, at) ~= 34 then malformed(field, "must be a string in quotes") end
-  local from = at + 1
-  while true do
-    local stop = find(text, '["\\%c]', from)
-    if not stop then malformed(field, "must be a string with a closing quote") end
-    local char = byte(text, stop)
-    if char == 34 then return sub(text, at + 1, stop - 1), stop + 1 end
-    if char ~= 92 then malformed(field, "must be a string without unescaped control characters") end
-    if find(text, '^["\\/bfnrt]', stop + 1) then
-      from = stop + 2
-    elseif find(text, "^u%x%x%x%x", stop + 1) then
-      from = stop + 6
+-- The next backslash and the next control character of the body that is being checked. A search
+-- that is repeated for each string would read a large body many times.
+local next_escape, next_control, escapes = 0, 0, 0
+
+local function find_escape(text, from)
+  if next_escape < from then next_escape = find(text, "\\", from, true) or #text + 1 end
+  return next_escape
+end
+
+local function find_control(text, from)
+  if next_control < from then
+    local _, last = find(text, "^%C*", from)
+    next_control = last + 1
+  end
+  return next_control
+end
+
+-- The second characters of the escape sequences that have two: " / \ b f n r t
+local SHORT_ESCAPES = {
+  [34] = true, [47] = true, [92] = true, [98] = true,
+  [102] = true, [110] = true, [114] = true, [116] = true,
+}
+
+-- Returns the position of the closing quote, or nil; `at` is the first backslash of the string.
+local function skip_escapes(text, at, field)
+  local char = byte(text, at)
+  while char and char ~= 34 do
+    if char ~= 92 then
+      at = at + 1
+    elseif escapes == ESCAPES_MAX then
+      malformed(field, "must be a string with fewer escape sequences")
+    elseif SHORT_ESCAPES[byte(text, at + 1)] then
+      at, escapes = at + 2, escapes + 1
+    elseif find(text, "^u%x%x%x%x", at + 1) then
+      at, escapes = at + 6, escapes + 1
     else
       malformed(field, "must be a string with valid escape sequences")
     end
+    char = byte(text, at)
   end
+  return char and at
+end
+
+-- Returns the position after a string, from its opening quote.
+local function skip_string(text, at, field)
+  if byte(text, at) ~= 34 then malformed(field, "must be a string in quotes") end
+  local stop, escape = find(text, '"', at + 1, true), find_escape(text, at + 1)
+  if stop and escape < stop then stop = skip_escapes(text, escape, field) end
+  if find_control(text, at + 1) < (stop or #text + 1) then
+    malformed(field, "must be a string without unescaped control characters")
+  end
+  if not stop then malformed(field, "must be a string with a closing quote") end
+  return stop + 1
+end
+
+-- Returns the raw text of a string, and the position after it.
+local function read_string(text, at, field)
+  local stop = skip_string(text, at, field)
+  return sub(text, at + 1, stop - 2), stop
 end
 
 local function read_number(text, at, field)
@@ -138,8 +189,7 @@ function read_any(text, at, field, depth)
   if depth > DEPTH_MAX then malformed(field, TOO_DEEP) end
   local char = byte(text, at)
   if char == 34 then
-    local _, stop = read_string(text, at, field)
-    return stop
+    return skip_string(text, at, field)
   elseif char == 91 then
     return read_list(text, at, 93, field, function(place)
       return read_any(text, place, field, depth + 1)
@@ -161,10 +211,7 @@ local read_message
 local function read_value(text, at, known, field, depth)
   local kind, of = known[2], known[4]
   if kind == "message" then return read_message(text, at, of, nil, field, depth + 1) end
-  if kind == "string" or kind == "bytes" then
-    local _, stop = read_string(text, at, field)
-    return stop
-  end
+  if kind == "string" or kind == "bytes" then return skip_string(text, at, field) end
   if LIMITS[kind] then return read_integer(text, at, known, field) end
   if kind == "enum" then return read_enum(text, at, of, field) end
   if kind == "bool" then
@@ -202,8 +249,9 @@ function read_message(text, at, name, skip, field, depth)
   end)
 end
 
--- Says whether a body that is no object is JSON at all.
+-- Says whether a body that is no object is JSON at all. A large one is not read for that.
 local function refuse_no_object(text, at)
+  if #text > READ_BYTES_MAX then malformed("", "must be a JSON object") end
   local ran, stop = pcall(read_any, text, at, "", 1)
   local is_json = ran and skip_space(text, stop) > #text
   local found = is_json and "The body is JSON but not an object." or "The body is not JSON."
@@ -211,6 +259,7 @@ local function refuse_no_object(text, at)
 end
 
 local function check_body(text, route)
+  next_escape, next_control, escapes = 0, 0, 0
   local at = skip_space(text, 1)
   if byte(text, at) ~= 123 then refuse_no_object(text, at) end
   local stop = read_message(text, at, route.message, route.skip, "", 1)

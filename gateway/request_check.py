@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.replies import INVALID_TOKEN, REPLIES, status_json
+from gateway.replies import INVALID_TOKEN, REPLIES, STEP_UP, status_json
 from gateway.routes import BodyKind, GatewayRoute, gateway_routes
 from services.contracts import Audience, HttpRoute, MethodContract
 from services.contracts.rule_texts import (
@@ -80,7 +80,7 @@ def source(contracts: Mapping[str, MethodContract], rules: TokenRules) -> str:
         ("OBJECTS", tables.objects),
         ("ENUMS", tables.enums),
         ("REPLIES", replies),
-        ("TOKEN", {**asdict(rules), "challenge": INVALID_TOKEN}),
+        ("TOKEN", {**asdict(rules), "challenge": INVALID_TOKEN, "step_up": STEP_UP}),
     ]
     prelude = "\n".join(f"local {name} = {literal(value)}" for name, value in parts)
     return "\n".join([prelude, *(path.read_text() for path in _CODE)])

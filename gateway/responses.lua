@@ -76,6 +76,7 @@ local function say_not_modified(handle)
 end
 
 -- Services send an ErrorInfo with each error. A proxy sends none, so the gateway adds its own.
+-- Returns the text of the answer, or nil if it has none.
 local function complete(handle, status)
   local body = handle:body()
   if not body then return end
@@ -88,22 +89,30 @@ local function complete(handle, status)
   end
   local delay = string.match(text, '"retryDelay": *"(%d+)')
   if delay and not headers:get("retry-after") then headers:add("retry-after", delay) end
+  return text
 end
 
--- A service refuses a token too, for example if its subject is not a customer's id. Each 401 has a
--- challenge (RFC 9110, 15.5.2); one that the gateway has already set stays.
-local function challenge(handle, route, status)
+-- The token is valid if only a recent second factor is missing (RFC 9470, 3).
+local function challenge_of(text)
+  local refused = text and string.find(text, '"reason": *"STEP_UP_REQUIRED"')
+  local age = refused and string.match(text, '"max_age_s": *"(%d+)"')
+  return age and string.format(TOKEN.step_up, age) or TOKEN.challenge
+end
+
+-- A service refuses a token too, for example if its subject is not a customer's id. Each 401 of a
+-- method with a token has a challenge (RFC 9110, 15.5.2); one that the gateway has already set stays.
+-- A public method has none: its callers send no token, and no scheme of HTTP carries a password here.
+local function challenge(handle, route, status, text)
   local headers = handle:headers()
   if status == "401" and route and route.customer and not headers:get("www-authenticate") then
-    headers:add("www-authenticate", TOKEN.challenge)
+    headers:add("www-authenticate", challenge_of(text))
   end
 end
 
 local function finish(handle, route)
   local status = handle:headers():get(":status")
   if status >= "400" then
-    challenge(handle, route, status)
-    return complete(handle, status)
+    return challenge(handle, route, status, complete(handle, status))
   end
   if not route then return end
   if route.unwrap then unwrap(handle, route.unwrap) end

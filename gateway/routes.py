@@ -45,6 +45,8 @@ class GatewayRoute:
     rate_limit_class: str
     idempotency_key_required: bool
     body: BodyKind
+    body_bytes_max: int
+    """The largest body; 0 means the gateway's limit for all methods."""
     response_field: str
     """The response field that becomes the body; empty means the whole response."""
     has_etag: bool
@@ -88,6 +90,7 @@ def _route(contract: MethodContract, http: HttpRoute, number: int) -> GatewayRou
         rate_limit_class=contract.rate_limit_class,
         idempotency_key_required=contract.idempotency_key_required,
         body=_body_kind(contract, http),
+        body_bytes_max=contract.body_bytes_max,
         response_field=_json_name(contract, http.response_body),
         has_etag=http.verb == "GET" and _has_etag(contract, http),
     )

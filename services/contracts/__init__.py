@@ -17,11 +17,19 @@ The names of workloads come from `services.kernel.identities`.
 """
 
 from services.contracts.descriptor_set import default_descriptor_set, file_names, pool_of
-from services.contracts.methods import Audience, ContractError, HttpRoute, MethodContract
+from services.contracts.methods import (
+    Audience,
+    ContractError,
+    HttpRoute,
+    MethodContract,
+    StepUpRule,
+)
+from services.contracts.policy import BODY_BYTES_MAX
 from services.contracts.reader import deployables, load
 from services.kernel.identities import GATEWAY, NAMESPACE, SPIFFE_PREFIX, spiffe_id
 
 __all__ = [
+    "BODY_BYTES_MAX",
     "GATEWAY",
     "NAMESPACE",
     "SPIFFE_PREFIX",
@@ -29,6 +37,7 @@ __all__ = [
     "ContractError",
     "HttpRoute",
     "MethodContract",
+    "StepUpRule",
     "default_descriptor_set",
     "deployables",
     "file_names",

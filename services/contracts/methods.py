@@ -42,6 +42,18 @@ class HttpRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class StepUpRule:
+    """Which requests of a method need a second factor that the customer presented recently."""
+
+    max_age_ms: int
+    """Longest time since the customer presented a second factor."""
+    new_beneficiary: bool
+    """Whether the first payment to a beneficiary needs it."""
+    above_minor_units: int
+    """Amounts above this need it; 0 means no limit."""
+
+
+@dataclass(frozen=True, slots=True)
 class MethodContract:
     """The contract of one method: its address, policy, routes and messages."""
 
@@ -55,8 +67,12 @@ class MethodContract:
     """Service accounts that may call from inside the mesh, in addition to the gateway."""
     deadline_ms: int
     rate_limit_class: str
-    """READ, WRITE, WEBHOOK or MESH."""
+    """READ, WRITE, WEBHOOK, LOGIN, OTP or MESH."""
     idempotency_key_required: bool
+    step_up: StepUpRule | None
+    """None for a method that never needs a recent second factor."""
+    body_bytes_max: int
+    """Largest body at the gateway; 0 means the gateway's limit for all methods."""
     http: tuple[HttpRoute, ...]
     request: Descriptor
     response: Descriptor

@@ -9,7 +9,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from services.contracts.descriptor_set import default_descriptor_set, pool_of
 from services.contracts.http_routes import http_routes
-from services.contracts.methods import Audience, MethodContract
+from services.contracts.methods import Audience, MethodContract, StepUpRule
 from services.contracts.policy import policy_of
 
 
@@ -41,7 +41,7 @@ def deployables(contracts: dict[str, MethodContract]) -> dict[str, tuple[str, ..
 def _contract(method: MethodDescriptor) -> MethodContract:
     path = f"/{method.containing_service.full_name}/{method.name}"
     http = http_routes(method)
-    policy = policy_of(method, path, routed=bool(http))
+    policy = policy_of(method, path, routes=http)
     return MethodContract(
         path=path,
         audience=Audience(policy_pb2.Audience.Name(policy.audience)),
@@ -51,7 +51,20 @@ def _contract(method: MethodDescriptor) -> MethodContract:
         deadline_ms=policy.deadline.ToMilliseconds(),
         rate_limit_class=policy_pb2.RateLimitClass.Name(policy.rate_limit_class),
         idempotency_key_required=policy.idempotency_key_required,
+        step_up=_step_up(policy),
+        body_bytes_max=policy.body_bytes_max,
         http=http,
         request=method.input_type,
         response=method.output_type,
+    )
+
+
+def _step_up(policy: policy_pb2.MethodPolicy) -> StepUpRule | None:
+    if not policy.HasField("step_up"):
+        return None
+    rule = policy.step_up
+    return StepUpRule(
+        max_age_ms=rule.max_age.ToMilliseconds(),
+        new_beneficiary=rule.new_beneficiary,
+        above_minor_units=rule.above_minor_units,
     )

@@ -19,7 +19,11 @@ from tools.check import generated
 from tools.check.tools import BIN, environment
 
 WHOLE = """audience: CUSTOMER scopes: "toys.read" deadline: {seconds: 1} rate_limit_class: READ"""
+CUSTOMER = 'audience: CUSTOMER scopes: "toys.read" deadline: {seconds: 1}'
+PUBLIC = "audience: PUBLIC deadline: {seconds: 1}"
+AGE = "max_age: {seconds: 300}"
 ROUTE = """option (google.api.http) = {get: "/v1/toys"};"""
+WITH_BODY = """option (google.api.http) = {post: "/v1/toys" body: "*"};"""
 TOY = """
 syntax = "proto3";
 package bp.toys.v1;
@@ -53,6 +57,39 @@ REFUSED = {
         ROUTE,
     ),
     "for customers but not routed": (WHOLE, ""),
+    "public in a customer's bucket": (f"{PUBLIC} rate_limit_class: WRITE", ROUTE),
+    "a customer in the bucket of logins": (f"{CUSTOMER} rate_limit_class: LOGIN", ROUTE),
+    "a partner in the bucket of codes": (
+        'audience: PARTNER partners: "a" deadline: {seconds: 1} rate_limit_class: OTP',
+        ROUTE,
+    ),
+    "a step-up of public callers": (
+        f"{PUBLIC} rate_limit_class: LOGIN step_up: {{{AGE} new_beneficiary: true}}",
+        ROUTE,
+    ),
+    "a step-up of partners": (
+        'audience: PARTNER partners: "a" deadline: {seconds: 1} rate_limit_class: WEBHOOK '
+        f"step_up: {{{AGE} new_beneficiary: true}}",
+        ROUTE,
+    ),
+    "a step-up without an age": (f"{WHOLE} step_up: {{new_beneficiary: true}}", ROUTE),
+    "a step-up with the age zero": (
+        f"{WHOLE} step_up: {{max_age: {{}} new_beneficiary: true}}",
+        ROUTE,
+    ),
+    "a step-up without a condition": (f"{WHOLE} step_up: {{{AGE}}}", ROUTE),
+    "a step-up above a negative amount": (
+        f"{WHOLE} step_up: {{{AGE} above_minor_units: -1}}",
+        ROUTE,
+    ),
+    "a negative size of bodies": (f"{WHOLE} body_bytes_max: -1", WITH_BODY),
+    "bodies that services refuse": (f"{WHOLE} body_bytes_max: 4000001", WITH_BODY),
+    "a size of bodies for a method without a body": (f"{WHOLE} body_bytes_max: 100000", ROUTE),
+    "a size of bodies for a method without a route": (
+        'audience: INTERNAL services: "a" deadline: {seconds: 1} rate_limit_class: MESH '
+        "body_bytes_max: 100000",
+        "",
+    ),
 }
 
 
@@ -69,6 +106,23 @@ def _image(folder: Path, policy: str, route: str) -> bytes:
 def test_a_method_with_a_whole_policy_is_accepted(tmp_path: Path) -> None:
     loaded = contracts.load(_image(tmp_path, WHOLE, ROUTE))
     assert loaded["/bp.toys.v1.ToysService/ListToys"].scopes == ("toys.read",)
+
+
+def test_a_step_up_and_a_size_of_bodies_are_read(tmp_path: Path) -> None:
+    both = f"{WHOLE} step_up: {{{AGE} above_minor_units: 7}} body_bytes_max: 4000000"
+    loaded = contracts.load(_image(tmp_path, both, WITH_BODY))["/bp.toys.v1.ToysService/ListToys"]
+    assert loaded.step_up == contracts.StepUpRule(300_000, False, 7)
+    assert loaded.body_bytes_max == 4_000_000
+
+
+@pytest.mark.parametrize(
+    "policy", [f"{PUBLIC} rate_limit_class: LOGIN", f"{PUBLIC} rate_limit_class: OTP", WHOLE]
+)
+def test_a_method_without_a_step_up_has_the_gateways_own_limits(
+    policy: str, tmp_path: Path
+) -> None:
+    loaded = contracts.load(_image(tmp_path, policy, ROUTE))["/bp.toys.v1.ToysService/ListToys"]
+    assert (loaded.step_up, loaded.body_bytes_max) == (None, 0)
 
 
 @pytest.mark.parametrize("case", REFUSED)

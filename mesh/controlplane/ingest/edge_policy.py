@@ -20,10 +20,9 @@ from mesh.controlplane.ingest.values import (
     SpiffeId,
     once,
 )
+from services.contracts import BODY_BYTES_MAX
 
 _AGE_MAX = timedelta(hours=24)
-_BODY_BYTES_MAX = 4_000_000
-"""Services accept messages of 4 MiB, gRPC's default; a message has more fields than the body."""
 _HEADERS_KIB_MAX = 48
 _HEADERS_COUNT_MAX = 80
 """A sidecar accepts 60 KiB and 100 headers, Envoy's defaults; the gateway adds some headers."""
@@ -43,10 +42,14 @@ class Bucket(Shape):
 
 
 class RateLimits(Shape):
-    """The gateway's buckets, by address, customer and partner, for each class of the contracts."""
+    """The gateway's buckets, by address, customer and partner, for each class of the contracts.
+
+    `per_public_address` is for calls without a token, `per_address` for all requests together.
+    """
 
     per_address: Bucket
     per_customer: dict[Literal["READ", "WRITE"], Bucket]
+    per_public_address: dict[Literal["LOGIN", "OTP"], Bucket]
     per_partner: dict[Literal["WEBHOOK"], Bucket]
     tracked_max: Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -63,7 +66,7 @@ class Cors(Shape):
 class Limits(Shape):
     """The largest request, the longest wait and the longest-lived token at the gateway."""
 
-    body_bytes: Annotated[int, Field(ge=1024, le=_BODY_BYTES_MAX)]
+    body_bytes: Annotated[int, Field(ge=1024, le=BODY_BYTES_MAX)]
     headers_kib: Annotated[int, Field(ge=1, le=_HEADERS_KIB_MAX, alias="headersKiB")]
     headers_count: Annotated[int, Field(ge=10, le=_HEADERS_COUNT_MAX)]
     request_timeout: Duration

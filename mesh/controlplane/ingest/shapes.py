@@ -286,8 +286,10 @@ class AuthorizationPolicySpec(Shape):
 class ClaimToHeader(Shape):
     """A claim of the token that the gateway passes to services as a header."""
 
-    claim: Literal["sub", "scope"]
-    header: Literal["x-bp-subject", "x-bp-scope"]
+    claim: Literal["sub", "scope", "sid", "device", "auth_time"]
+    header: Literal[
+        "x-bp-subject", "x-bp-scope", "x-bp-session", "x-bp-device", "x-bp-auth-time"
+    ]
 
     @model_validator(mode="after")
     def _is_read(self) -> Self:
@@ -296,13 +298,19 @@ class ClaimToHeader(Shape):
         return self
 
 
-_CLAIM_HEADERS = {"sub": "x-bp-subject", "scope": "x-bp-scope"}
+_CLAIM_HEADERS = {
+    "sub": "x-bp-subject",
+    "scope": "x-bp-scope",
+    "sid": "x-bp-session",
+    "device": "x-bp-device",
+    "auth_time": "x-bp-auth-time",
+}
 """The gateway sets the other x-bp- headers itself, and services read no header but these."""
 
 
 def _all_claims(found: list[ClaimToHeader]) -> list[ClaimToHeader]:
     claims = once([each.claim for each in found])
-    for each in _CLAIM_HEADERS.keys() - claims:
+    for each in sorted(_CLAIM_HEADERS.keys() - claims):
         raise ValueError(f"add the claim {each}, which services need")
     return found
 

@@ -92,7 +92,7 @@ def _edge(
     provider: model.Partner,
 ) -> model.Edge:
     tls, limits = gateway.servers[0].tls, policy.rate_limits
-    classes = {**limits.per_customer, **limits.per_partner}
+    classes = {**limits.per_customer, **limits.per_public_address, **limits.per_partner}
     partners = {each.name: tuple(each.principals) for each in policy.partners}
     workload = around.workload
     public = certificate(around.endpoints, tls.credential_name)
@@ -142,7 +142,7 @@ def _unknown(
 ) -> Iterator[ConfigFault]:
     """Yield an error for each bucket and partner that a contract names and EdgePolicy lacks."""
     limits = policy.rate_limits
-    classes = {*limits.per_customer, *limits.per_partner}
+    classes = {*limits.per_customer, *limits.per_public_address, *limits.per_partner}
     for needed in sorted({each.rate_limit_class for each in routes} - classes):
         method = next(each.method for each in routes if each.rate_limit_class == needed)
         problem = f"{method}: add the bucket {needed} to EdgePolicy"
@@ -162,6 +162,7 @@ def _unneeded(
     named = {partner for each in routes for partner in each.partners}
     limits = policy.rate_limits
     buckets = [("perCustomer", each) for each in limits.per_customer]
+    buckets += [("perPublicAddress", each) for each in limits.per_public_address]
     buckets += [("perPartner", each) for each in limits.per_partner]
     for kind, each in buckets:
         if each not in classes:

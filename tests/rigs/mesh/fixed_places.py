@@ -12,7 +12,7 @@ from mesh.controlplane.translate.parts import SecretSource
 from mesh.ctl import CONFIG
 from services import contracts
 
-SERVICES = ("audit", "customers", "notifications", "payments", "transfers")
+SERVICES = ("audit", "auth", "customers", "notifications", "payments", "transfers")
 PARTNERS = (
     "ach-network.example",
     "fraud.example",

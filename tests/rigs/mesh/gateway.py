@@ -13,7 +13,7 @@ from yarl import URL
 from tests.rigs.mesh.issuer import Issuer
 from tests.rigs.mesh.proxies import Rig
 from tests.rigs.mesh.tls import client_context
-from tests.rigs.mesh.upstream import Customers, Payments, Seen, serve
+from tests.rigs.mesh.upstream import Auth, Customers, Payments, Seen, serve
 
 SUBJECT = "0190a8a0-0000-7000-8000-000000000042"
 TRANSFER = "/v1/transfers/interbank"
@@ -112,11 +112,12 @@ async def open_gateway() -> AsyncGenerator[Gateway]:
     servers = [
         await serve(rig.socket_in("payments"), Payments(seen)),
         await serve(rig.socket_in("customers"), Customers(seen)),
+        await serve(rig.socket_in("auth"), Auth(seen)),
     ]
     try:
         oauth = rig.home / "partners" / "oauth.example"
         await issuer.start(rig.partner_port["oauth.example"], oauth)
-        await rig.start(["payments", "customers", "gateway"])
+        await rig.start(["payments", "customers", "auth", "gateway"])
         connector = aiohttp.TCPConnector(ssl=client_context(rig.mesh_ca.pem))
         async with aiohttp.ClientSession(connector=connector) as session:
             yield Gateway(rig, issuer, seen, session, issuer.token(SUBJECT))

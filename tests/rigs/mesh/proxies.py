@@ -17,7 +17,7 @@ from ops.waiting import until
 from services.kernel.identities import spiffe_id
 from tests.rigs.mesh.pki import Authority
 
-SERVICES = ("payments", "transfers", "customers", "notifications", "audit")
+SERVICES = ("payments", "transfers", "customers", "notifications", "audit", "auth")
 PARTNERS = (
     "ach-network.example",
     "fraud.example",

@@ -6,6 +6,8 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from bp.auth.v1 import auth_service_pb2 as auth
+from bp.auth.v1 import auth_service_pb2_grpc as auth_grpc
 from bp.customers.v1 import customers_service_pb2 as customers
 from bp.customers.v1 import customers_service_pb2_grpc as customers_grpc
 from bp.payments.v1 import interbank_transfer_pb2 as transfer_pb2
@@ -14,6 +16,9 @@ from bp.payments.v1 import payments_service_pb2_grpc as payments_grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+
+from services.chassis.status import to_status, trailing_metadata
+from services.kernel.errors import StepUpRequired
 
 _State = transfer_pb2.InterbankTransfer.State
 
@@ -53,6 +58,8 @@ class Payments(payments_grpc.PaymentsServiceServicer):
             await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, 3, "INSUFFICIENT_FUNDS")
         if request.memo == "no customer":
             await _abort(context, grpc.StatusCode.UNAUTHENTICATED, 16, "UNAUTHENTICATED")
+        if request.memo == "no second factor":
+            await _abort_for_step_up(context)
         if request.memo == "bare":
             await context.abort(grpc.StatusCode.INTERNAL, "Traceback: secret")
         return payments.CreateInterbankTransferResponse(
@@ -120,6 +127,30 @@ class Customers(customers_grpc.CustomersServiceServicer):
         return customers.CheckDebitResponse()
 
 
+class Auth(auth_grpc.AuthServiceServicer):
+    """Starts every login session, except with the password "wrong"; accepts every picture."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.seen = seen
+
+    async def Login(self, request: Any, context: Any) -> Any:
+        self.seen.note(request, context)
+        if request.password == "wrong":
+            await _abort(context, grpc.StatusCode.UNAUTHENTICATED, 16, "CREDENTIALS_INVALID")
+        return auth.LoginResponse(session_id="s", require_mfa=True)
+
+    async def VerifyBiometric(self, request: Any, context: Any) -> Any:
+        self.seen.note(request, context)
+        return auth.VerifyBiometricResponse(token_type="Bearer")
+
+
+async def _abort_for_step_up(context: Any) -> None:
+    error = StepUpRequired(max_age_s="300", required_for="NEW_BENEFICIARY")
+    status = to_status(error)
+    trailers = tuple(trailing_metadata(error, status))
+    await context.abort(grpc.StatusCode.UNAUTHENTICATED, error.message, trailers)
+
+
 async def _abort(
     context: Any, code: grpc.StatusCode, number: int, reason: str, *, retry_s: int = 0
 ) -> None:
@@ -134,12 +165,14 @@ async def _abort(
     await context.abort(code, status.message, tuple(trailing))
 
 
-async def serve(socket: Path, *servicers: Payments | Customers) -> grpc.aio.Server:
+async def serve(socket: Path, *servicers: Payments | Customers | Auth) -> grpc.aio.Server:
     """Serve on a Unix socket, as the bank's services do."""
     server = grpc.aio.server()
     for servicer in servicers:
         if isinstance(servicer, Payments):
             payments_grpc.add_PaymentsServiceServicer_to_server(servicer, server)
+        elif isinstance(servicer, Auth):
+            auth_grpc.add_AuthServiceServicer_to_server(servicer, server)
         else:
             customers_grpc.add_CustomersServiceServicer_to_server(servicer, server)
     server.add_insecure_port(f"unix:{socket}")

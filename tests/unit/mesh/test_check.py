@@ -105,7 +105,7 @@ UNREAD = [
     (
         "a partner that no contract names",
         ("gateway.yaml", "  partners:\n", f"  partners:\n{PARTNER}"),
-        ["gateway.yaml:64: no contract has the partner x"],
+        ["gateway.yaml:73: no contract has the partner x"],
     ),
 ]
 
@@ -136,7 +136,7 @@ def test_one_check_reports_the_errors_of_all_files_in_order(
         ("mesh.yaml", "kind: Telemetry", "kind: Telemetries"),
     )
     assert _found(config, capsys) == [
-        "gateway.yaml:41: spec.rateLimits.perAddress.perSeconds: unknown or unsupported field",
+        "gateway.yaml:44: spec.rateLimits.perAddress.perSeconds: unknown or unsupported field",
         "mesh.yaml:16: telemetry.istio.io/v1 Telemetries is not supported here; remove it",
         "partners/ach-network.yaml:22: set at most 45s: an edit ends calls that take longer",
         "partners/oauth.yaml:9: spec.location: Input should be 'MESH_EXTERNAL'",

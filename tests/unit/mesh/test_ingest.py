@@ -126,7 +126,7 @@ def test_a_mesh_without_telemetry_is_refused() -> None:
 
 def test_the_banks_own_configuration_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
     assert ctl.main(["check"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"ok": True, "proxies": 6}
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "proxies": 7}
 
 
 def test_check_prints_the_error_and_fails(

@@ -32,6 +32,7 @@ REACH = [
     ("notifications", ["customers"], ["fcm.googleapis.com", "oauth2.googleapis.com"]),
     ("customers", [], []),
     ("audit", [], []),
+    ("auth", [], ["oauth.example"]),
 ]
 
 
@@ -58,8 +59,7 @@ TABLE = [
     ("ach-network.example", 30_000, 3, 5, 60_000),
     ("fraud.example", 5_000, 1, 10, 120_000),
     ("fcm.googleapis.com", 10_000, 2, 10, 30_000),
-    # 30 s in the table; without keys no customer is served, so the gateway retries sooner.
-    ("oauth.example", 5_000, 2, 3, 1_000),
+    ("oauth.example", 5_000, 2, 3, 30_000),
     ("sms-gateway.example", 5_000, 2, 5, 60_000),
 ]
 
@@ -75,6 +75,13 @@ def test_partners_have_the_policy_of_the_design_documents_table(
     assert traffic.breaker
     assert (traffic.timeout_ms, traffic.retry.attempts) == (timeout, retries)
     assert (traffic.breaker.failures, traffic.breaker.open_ms) == (failures, open_ms)
+
+
+def test_the_gateway_asks_for_the_issuers_keys_sooner_than_the_table_says() -> None:
+    """Without keys no customer is served, so the breaker opens for one second instead of 30."""
+    (issuer,) = mesh().edge.partners
+    assert issuer.traffic.breaker
+    assert (issuer.host, issuer.traffic.breaker.open_ms) == ("oauth.example", 1_000)
 
 
 def test_every_retry_condition_reaches_envoy_under_its_own_name(tmp_path: Path) -> None:
@@ -130,7 +137,7 @@ EDITS = [
         "partners/fraud.yaml",
         "credentialName: fraud",
         "credentialName: oauth",
-        ConfigFault,
+        Faults,
         "give each partner one",
     ),
     (
@@ -167,7 +174,7 @@ EDITS = [
         "name: ach-network",
         "name: ach",
         Faults,
-        "gateway.yaml:63: .*: add the partner ach-network to EdgePolicy",
+        "gateway.yaml:72: .*: add the partner ach-network to EdgePolicy",
     ),
 ]
 

@@ -19,7 +19,6 @@ from tests.rigs.mesh.fixed_places import endpoints
 ACH, DIRECTORY = "partners/ach-network.yaml", "partners/ach-directory.yaml"
 FRAUD, SERVICES, GATEWAY = "partners/fraud.yaml", "services.yaml", "gateway.yaml"
 SHORTEST = "2s, the shortest deadline: that of /bp.customers.v1.CustomersService/BatchGetHolders"
-LONGEST = "10s, the deadline of /bp.payments.v1.PaymentsService/CancelInterbankTransfer"
 RETRIED = 'retryOn: "connect-failure,refused-stream,reset-before-request"'
 SPLIT = "splitExternalLocalOriginErrors"
 LIMIT = "consecutiveLocalOriginFailures"
@@ -120,7 +119,8 @@ EDGE: list[Row] = [
         GATEWAY,
         "idleTimeout: 60s",
         "idleTimeout: 10s",
-        f"idleTimeout 10s must be longer than {LONGEST}: a call that waits for its answer is idle",
+        "idleTimeout 10s must be longer than 44s, the deadline of"
+        " /bp.auth.v1.AuthService/VerifyBiometric: a call that waits for its answer is idle",
     ),
     (GATEWAY, "maxAge: 10m", "maxAge: 86401s", "must be at most 24h, because browsers"),
     (GATEWAY, "bodyBytes: 65536", "bodyBytes: 4000001", "equal to 4000000, not 4000001"),

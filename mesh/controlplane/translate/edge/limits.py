@@ -1,6 +1,7 @@
 """Token buckets at the gateway: one for each address, then one for each caller and class.
 
-A bucket is created when a caller first appears. Each kind keeps at most `tracked_max`
+An IPv6 address stands for its /64 network, because each customer has one and can change the rest of
+the address. A bucket is created when a caller first appears. Each kind keeps at most `tracked_max`
 buckets and drops the least recently used.
 """
 
@@ -17,6 +18,7 @@ from mesh.controlplane.translate.http import http_filter
 from mesh.controlplane.translate.parts import always, span
 
 _FILL_MS = 1000
+_V6_NETWORK_BITS = 64
 _UNLIMITED = model.Bucket(per_second=1_000_000, burst=1_000_000)
 
 
@@ -49,7 +51,11 @@ def class_limit(edge: model.Edge) -> hcm.HttpFilter:
 
 
 def _by_address() -> route.RateLimitAction:
-    return route.RateLimitAction(remote_address=route.RateLimitActionRemoteAddress())
+    return route.RateLimitAction(
+        masked_remote_address=route.RateLimitActionMaskedRemoteAddress(
+            v6_prefix_mask_len=_V6_NETWORK_BITS
+        )
+    )
 
 
 def _by_subject() -> route.RateLimitAction:

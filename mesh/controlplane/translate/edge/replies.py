@@ -13,6 +13,7 @@ from gateway.replies import (
     FALLBACK,
     INVALID_TOKEN,
     REPLIES,
+    TOO_LARGE,
     GatewayReply,
     status_json,
 )
@@ -120,6 +121,9 @@ def _mapper(
             message=_of_route(names.FORBIDDEN_MESSAGE),
         )
         metadata = _of_route(names.FORBIDDEN_METADATA)
+    if reply.http == TOO_LARGE:
+        # A method may accept larger bodies than the others.
+        reply = replace(reply, message=_of_route(names.TOO_LARGE_MESSAGE))
     headers = [header("retry-after", str(reply.retry_after_s))] if reply.retry_after_s else []
     if reply.http == _UNAUTHENTICATED:
         # It replaces Envoy's challenge, which copies the caller's URL, even unescaped quotes.

@@ -6,13 +6,20 @@ from dataclasses import replace
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.rbac import v3 as rbac
 from envoy_data_plane.envoy.config.route import v3 as route
+from envoy_data_plane.envoy.extensions.filters.http.buffer import v3 as buffer
 from envoy_data_plane.envoy.extensions.filters.http.cors import v3 as cors
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn import v3 as jwt
 from envoy_data_plane.envoy.extensions.filters.http.rbac import v3 as rbac_filter
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Any
 
-from gateway.replies import CALLER_FORBIDDEN, SCOPE_MISSING, GatewayReply
+from gateway.replies import (
+    CALLER_FORBIDDEN,
+    ORIGIN_FORBIDDEN,
+    SCOPE_MISSING,
+    GatewayReply,
+    too_large_message,
+)
 from gateway.routes import GatewayRoute
 from mesh.controlplane import model
 from mesh.controlplane.translate.clusters import service_cluster_name
@@ -27,6 +34,12 @@ _BUCKETS = {
     Audience.PUBLIC: names.ADDRESS_CLASS,
 }
 """Whose bucket a request uses, by the audience of its method."""
+_FORBIDDEN = {
+    Audience.CUSTOMER: SCOPE_MISSING,
+    Audience.PARTNER: CALLER_FORBIDDEN,
+    Audience.PUBLIC: ORIGIN_FORBIDDEN,
+}
+"""The 403 of a route, by the audience of its method."""
 _GET, _HEAD = "GET", "HEAD"
 
 
@@ -40,7 +53,7 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
             _two_hosts(),
             *(_route(edge, each, retries[each.deployable]) for each in edge.routes),
             *_head_routes(edge, retries),
-            *_options_routes(edge.routes),
+            *_options_routes(edge),
             *_unknown_preflights(edge),
             *_refusals(edge.routes),
         ],
@@ -49,6 +62,10 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
             header("cache-control", "no-store"),
             header("strict-transport-security", "max-age=31536000"),
             header("x-content-type-options", "nosniff"),
+        ],
+        # The boundary's calls need it for limits and records; a caller's own header is dropped early.
+        request_headers_to_add=[
+            header(names.CLIENT_ADDRESS_HEADER, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")
         ],
         # Callers need not know which transport the gateway uses to reach the services.
         response_headers_to_remove=["grpc-accept-encoding"],
@@ -67,7 +84,11 @@ def _route(edge: model.Edge, each: GatewayRoute, retry: model.Retry | None) -> r
             timeout=span(each.deadline_ms),
             retry_policy=retry_policy(retry),
         ),
-        metadata=_metadata(each),
+        metadata=_metadata(edge, each),
+        # Public methods verify no token, so services must not see one.
+        request_headers_to_remove=(
+            ["authorization"] if each.audience is Audience.PUBLIC else []
+        ),
         typed_per_filter_config=_per_filter(edge, each),
     )
 
@@ -85,14 +106,21 @@ def _head_routes(edge: model.Edge, retries: Mapping[str, model.Retry | None]) ->
     ]
 
 
-def _metadata(each: GatewayRoute) -> core.Metadata:
-    """Return the metadata that filters read: keys for Lua, the token bucket, the text of a 403."""
+def _metadata(edge: model.Edge, each: GatewayRoute) -> core.Metadata:
+    """Return the metadata that filters read: keys for Lua, the bucket, texts of a 403 and a 413."""
     customer = each.audience is Audience.CUSTOMER
     scopes = {"scopes": " ".join(each.scopes)} if customer else {}
-    forbidden = _forbidden(SCOPE_MISSING if customer else CALLER_FORBIDDEN, scopes)
-    edge = {**forbidden, _BUCKETS[each.audience]: each.rate_limit_class}
+    said = {
+        **_forbidden(_FORBIDDEN[each.audience], scopes),
+        **_too_large(each.body_bytes_max or edge.limits.body_bytes),
+        _BUCKETS[each.audience]: each.rate_limit_class,
+    }
     lua = {"method": each.method, "route": each.name}
-    return core.Metadata(filter_metadata={names.LUA: struct(lua), names.EDGE: struct(edge)})
+    return core.Metadata(filter_metadata={names.LUA: struct(lua), names.EDGE: struct(said)})
+
+
+def _too_large(body_bytes: int) -> dict[str, object]:
+    return {names.TOO_LARGE_MESSAGE: too_large_message(body_bytes)}
 
 
 def _forbidden(reply: GatewayReply, metadata: dict[str, str]) -> dict[str, object]:
@@ -115,6 +143,9 @@ def _per_filter(edge: model.Edge, each: GatewayRoute) -> dict[str, Any]:
     config = {names.RBAC: packed(rbac_filter.RbacPerRoute(rbac=_authorization(edge, each)))}
     if each.audience is Audience.CUSTOMER:
         config[names.JWT] = packed(jwt.PerRouteConfig(requirement_name=names.CUSTOMER_REQUIREMENT))
+    if each.body_bytes_max:
+        limit = buffer.Buffer(max_request_bytes=each.body_bytes_max)
+        config[names.BUFFER] = packed(buffer.BufferPerRoute(buffer=limit))
     return config
 
 
@@ -126,11 +157,23 @@ def _authorization(edge: model.Edge, each: GatewayRoute) -> rbac_filter.Rbac:
         identities = [identity for name in each.partners for identity in known[name]]
         principal = rbac.Principal(or_ids=rbac.PrincipalSet(ids=[_peer(i) for i in identities]))
     else:
-        principal = rbac.Principal(any=True)
+        principal = _no_foreign_site(edge.cors.allow_origins)
     policy = rbac.Policy(permissions=[rbac.Permission(any=True)], principals=[principal])
     return rbac_filter.Rbac(
         rules=rbac.Rbac(action=rbac.RbacAction.ALLOW, policies={each.name: policy})
     )
+
+
+def _no_foreign_site(origins: tuple[str, ...]) -> rbac.Principal:
+    """Match a call without the header Origin, as apps send, or from one of the bank's sites.
+
+    A foreign site could log its visitors in to an account of the attacker: these methods need no
+    token, so a browser would send such a call.
+    """
+    absent = route.HeaderMatcher(name="origin", present_match=True, invert_match=True)
+    allowed = [absent, *(_from_origin(origin) for origin in origins)]
+    callers = [rbac.Principal(header=each) for each in allowed]
+    return rbac.Principal(or_ids=rbac.PrincipalSet(ids=callers))
 
 
 def _peer(identity: str) -> rbac.Principal:
@@ -167,21 +210,25 @@ def _claim(found: matcher.MetadataMatcher) -> rbac.Principal:
     )
 
 
-def _options_routes(routes: tuple[GatewayRoute, ...]) -> list[route.Route]:
+def _options_routes(edge: model.Edge) -> list[route.Route]:
     """Answer OPTIONS with the verbs that a path allows; the CORS filter answers preflights.
 
     The CORS filter works only on routes with a cluster, so the Lua filter answers, not the route.
     """
+    too_large = struct(_too_large(edge.limits.body_bytes))
     return [
         route.Route(
             name=f"OPTIONS {path}",
             match=_match(each, "OPTIONS"),
             route=route.RouteAction(cluster=service_cluster_name(each.deployable)),
             metadata=core.Metadata(
-                filter_metadata={names.LUA: struct({"allow": _verbs(routes, path)})}
+                filter_metadata={
+                    names.LUA: struct({"allow": _verbs(edge.routes, path)}),
+                    names.EDGE: too_large,
+                }
             ),
         )
-        for path, each in _by_template(routes).items()
+        for path, each in _by_template(edge.routes).items()
     ]
 
 

@@ -51,7 +51,10 @@ def _transcoder(edge: model.Edge) -> transcoder.GrpcJsonTranscoder:
             reject_unknown_query_parameters=True,
             reject_binding_body_field_collisions=True,
         ),
-        max_request_body_size=edge.limits.body_bytes,
+        # The buffer filter has the limit of each route; the transcoder has one for all.
+        max_request_body_size=max(
+            edge.limits.body_bytes, *(each.body_bytes_max for each in edge.routes)
+        ),
         max_response_body_size=_RESPONSE_BYTES_MAX,
     )
 
