@@ -28,6 +28,8 @@ class Credentials:
     ach_webhook_secret: str
     fraud_bearer_token: str
     oauth_client_secret: str
+    rekognition_access_key_id: str
+    rekognition_secret_access_key: str
     service_account_issuer_key: str
 
     def role_password(self, role: str) -> str:

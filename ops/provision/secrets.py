@@ -13,6 +13,7 @@ OAUTH_ISSUER = "https://oauth.example"
 OAUTH_AUDIENCE = "https://api.bp.example"
 OAUTH_CLIENT_ID = "bp-mobile"
 FCM_PROJECT = "bp-sandbox"
+AWS_REGION = "us-east-1"
 SERVICE_ACCOUNT_FILE = "fcm-service-account.json"
 
 
@@ -29,6 +30,11 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
             "client_secret": credentials.oauth_client_secret,
             "issuer": OAUTH_ISSUER,
             "audience": OAUTH_AUDIENCE,
+        },
+        "external/rekognition": {
+            "access_key_id": credentials.rekognition_access_key_id,
+            "secret_access_key": credentials.rekognition_secret_access_key,
+            "region": AWS_REGION,
         },
     }
     account = partner_ca / SERVICE_ACCOUNT_FILE

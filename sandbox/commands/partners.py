@@ -20,6 +20,7 @@ class Partner(StrEnum):
     FRAUD = "fraud"
     FCM = "fcm"
     OAUTH = "oauth"
+    REKOGNITION = "rekognition"
 
 
 class Action(StrEnum):

@@ -27,9 +27,16 @@ HOSTS = {
     "fcm.googleapis.com": "fcm",
     "oauth2.googleapis.com": "fcm",
     "oauth.example": "oauth",
+    f"rekognition.{secrets.AWS_REGION}.amazonaws.com": "rekognition",
 }
-NAMES = ("ach", "fraud", "fcm", "oauth")
-CREDENTIALS = {"ach-network-client": "ach", "fraud": "fraud", "fcm": "fcm", "oauth": "oauth"}
+NAMES = ("ach", "fraud", "fcm", "oauth", "rekognition")
+CREDENTIALS = {
+    "ach-network-client": "ach",
+    "fraud": "fraud",
+    "fcm": "fcm",
+    "oauth": "oauth",
+    "rekognition": "rekognition",
+}
 """The partner of each credentialName in mesh/config/partners."""
 ACH_MEMBERS = "ach-members"
 """Signs the bank's certificate for the clearing house."""
@@ -107,6 +114,7 @@ class Partners:
             "fraud": lambda: {"bearer_token": self.credentials.fraud_bearer_token},
             "fcm": self._fcm,
             "oauth": self._oauth,
+            "rekognition": self._rekognition,
         }
 
         async def prepare() -> None:
@@ -172,4 +180,11 @@ class Partners:
             "issuer": secrets.OAUTH_ISSUER,
             "audience": secrets.OAUTH_AUDIENCE,
             "clients": [client],
+        }
+
+    def _rekognition(self) -> dict[str, Any]:
+        return {
+            "access_key_id": self.credentials.rekognition_access_key_id,
+            "secret_access_key": self.credentials.rekognition_secret_access_key,
+            "region": secrets.AWS_REGION,
         }

@@ -1,0 +1,1 @@
+"""Login: password, one-time code, biometrics, sessions and tokens."""
