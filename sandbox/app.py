@@ -1,6 +1,6 @@
 """The mobile app of one customer: it sends what a telephone sends, and keeps the tokens.
 
-The text message comes from the SMS gateway's outbox, as it would appear on the customer's telephone.
+The text message comes from the outbox of the SMS gateway, as a telephone would show it.
 """
 
 from __future__ import annotations

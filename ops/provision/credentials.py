@@ -33,6 +33,8 @@ class Credentials:
     oauth_client_secret: str
     sms_api_key: str
     sms_webhook_secret: str
+    rekognition_access_key_id: str
+    rekognition_secret_access_key: str
     service_account_issuer_key: str
     oauth_login_key: str
 

@@ -19,6 +19,7 @@ OAUTH_LOGIN_CLIENT_ID = "bp-auth"
 FCM_PROJECT = "bp-sandbox"
 SMS_SENDER = "BPBank"
 """The name that a telephone shows as the sender; at most 11 letters and digits."""
+AWS_REGION = "us-east-1"
 SERVICE_ACCOUNT_FILE = "fcm-service-account.json"
 
 
@@ -41,6 +42,11 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
             "api_key": credentials.sms_api_key,
             "webhook_secret": credentials.sms_webhook_secret,
             "sender": SMS_SENDER,
+        },
+        "external/rekognition": {
+            "access_key_id": credentials.rekognition_access_key_id,
+            "secret_access_key": credentials.rekognition_secret_access_key,
+            "region": AWS_REGION,
         },
     }
     account = partner_ca / SERVICE_ACCOUNT_FILE

@@ -21,6 +21,7 @@ class Partner(StrEnum):
     FCM = "fcm"
     OAUTH = "oauth"
     SMS = "sms"
+    REKOGNITION = "rekognition"
 
 
 def control(name: Partner, method: str, path: str, body: Any = None) -> Any:

@@ -29,6 +29,7 @@ EARLIER_AUTHORITY = ("ca.key", "ca.pem")
 VALID_DAYS = 825
 RENEW_DAYS = 30
 FCM_EMAIL = "push@{project}.iam.gserviceaccount.com"
+REKOGNITION = "rekognition.us-east-1.amazonaws.com"
 TOKEN_URI = "https://oauth2.googleapis.com/token"
 
 
@@ -50,6 +51,7 @@ LEAVES = (
     Leaf("fcm", "fcm", "fcm.googleapis.com", ("fcm.googleapis.com", "oauth2.googleapis.com")),
     Leaf("oauth", "oauth", "oauth.example", ("oauth.example",)),
     Leaf("sms", "sms", "sms-gateway.example", ("sms-gateway.example",)),
+    Leaf("rekognition", "rekognition", REKOGNITION, (REKOGNITION,)),
     Leaf("bp-client", ACH_MEMBERS, "bp-client", client=True),
     Leaf(
         "ach-webhook",

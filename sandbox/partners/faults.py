@@ -82,13 +82,48 @@ class Standing:
     by_name: Mapping[str, FaultSpec] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error answer: HTTP status, the protocol's error code, and a message."""
+
+    status: int
+    code: str
+    message: str
+
+
+def _endpoint(request: web.Request) -> str:
+    return f"{request.method} {request.path}"
+
+
+def _json_error(refusal: Refusal) -> web.Response:
+    body = {"error": {"code": refusal.code, "message": refusal.message}}
+    return answer(body, refusal.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a partner's protocol names its endpoints and writes its errors; the default is REST."""
+
+    endpoint: Callable[[web.Request], str] = _endpoint
+    """Returns the text that a fault's glob is compared with."""
+    error: Callable[[Refusal], web.Response] = _json_error
+    unavailable: Refusal = Refusal(503, "SERVICE_UNAVAILABLE", "the service is not available")
+    """The default of an `http_5xx` fault."""
+    rejected: Refusal = Refusal(422, "REJECTED", "refused by a fault rule")
+    """The default of a `reject` fault."""
+
+
+REST = Dialect()
+
+
 class Faults:
     """The faults of one partner. `middleware` belongs in its app's list of middlewares."""
 
-    def __init__(self, standing: Standing | None = None) -> None:
+    def __init__(self, standing: Standing | None = None, dialect: Dialect = REST) -> None:
         """Start with only the standing faults."""
         self._faults: dict[str, Fault] = {}
         self._standing = standing
+        self._dialect = dialect
         self._ids = itertools.count(1)
         self.fired = 0
 
@@ -125,12 +160,28 @@ class Faults:
         """Pass the request on, or apply the first fault that matches."""
         if not self._faults and self._standing is None:
             return await handler(request)
-        endpoint = f"{request.method} {request.path}"
-        spec = await self._choose(request, endpoint)
+        spec = await self._choose(request, self._dialect.endpoint(request))
         if spec is None:
             return await handler(request)
         self.fired += 1
+        if spec.kind is Kind.REJECT:
+            return self._refused(spec.params, self._dialect.rejected)
+        if spec.kind is Kind.HTTP_5XX:
+            if spec.params.apply:
+                await handler(request)
+            return self._refused(spec.params, self._dialect.unavailable)
         return await _EFFECTS[spec.kind](spec.params, request, handler)
+
+    def _refused(self, params: Params, default: Refusal) -> web.Response:
+        status = params.status or default.status
+        code, message = params.reason or default.code, params.message or default.message
+        if params.body is not None:
+            made = answer(params.body, status)
+        else:
+            made = self._dialect.error(Refusal(status, code, message))
+        if params.retry_after_s:
+            made.headers["Retry-After"] = str(params.retry_after_s)
+        return made
 
     async def _choose(self, request: web.Request, endpoint: str) -> FaultSpec | None:
         hits = [f for f in self._faults.values() if fnmatchcase(endpoint, f.spec.endpoint)]
@@ -226,16 +277,6 @@ async def _accept_then_hang(
     return await _hang(params, request, handler)
 
 
-async def _http_5xx(params: Params, request: web.Request, handler: Handler) -> web.StreamResponse:
-    if params.apply:
-        await handler(request)
-    return _refusal(params, 503, "SERVICE_UNAVAILABLE", "the service is not available")
-
-
-async def _reject(params: Params, _request: web.Request, _handler: Handler) -> web.StreamResponse:
-    return _refusal(params, 422, "REJECTED", "refused by a fault rule")
-
-
 async def _slow_body(params: Params, request: web.Request, handler: Handler) -> web.StreamResponse:
     """Send the real answer, its body spread evenly over the given time."""
     real = await handler(request)
@@ -265,14 +306,6 @@ async def _wrong_answer(
     return web.Response(body=text[: len(text) // 2], status=status, content_type="application/json")
 
 
-def _refusal(params: Params, status: int, code: str, message: str) -> web.Response:
-    headers = {"Retry-After": str(params.retry_after_s)} if params.retry_after_s else None
-    body = {"error": {"code": params.reason or code, "message": params.message or message}}
-    if params.body is not None:
-        body = params.body
-    return answer(body, params.status or status, headers)
-
-
 def _abort(request: web.Request) -> web.StreamResponse:
     """Break the connection without an answer; the returned response is never sent."""
     if request.transport is not None:
@@ -284,9 +317,7 @@ _EFFECTS: dict[Kind, Callable[[Params, web.Request, Handler], Awaitable[web.Stre
     Kind.LATENCY: _latency,
     Kind.HANG: _hang,
     Kind.RESET: _reset,
-    Kind.HTTP_5XX: _http_5xx,
     Kind.ACCEPT_THEN_HANG: _accept_then_hang,
     Kind.SLOW_BODY: _slow_body,
     Kind.WRONG_ANSWER: _wrong_answer,
-    Kind.REJECT: _reject,
 }

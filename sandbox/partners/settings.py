@@ -153,6 +153,18 @@ class OauthSettings(PartnerSettings):
     used_ids_max: int = Field(default=100_000, ge=1)
 
 
+class RekognitionSettings(PartnerSettings):
+    """Amazon Rekognition in one region, with the access key of its one customer.
+
+    A liveness session expires `liveness_ttl_s` after its creation; the real service has 3 minutes.
+    """
+
+    access_key_id: Secret
+    secret_access_key: Secret
+    region: str = "us-east-1"
+    liveness_ttl_s: float = Field(default=180, gt=0)
+
+
 SettingsT = TypeVar("SettingsT", bound=PartnerSettings)
 
 

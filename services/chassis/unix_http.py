@@ -1,4 +1,5 @@
-"""HTTP over a Unix socket, for OpenBao on one machine. Nothing here depends on the requests.
+"""HTTP over a Unix socket, for clients that block: OpenBao's and AWS's. Nothing here depends on
+the requests.
 
 The socket is in a folder of this user, so another user's program cannot replace it. On a free
 TCP port, any user's program can listen.
@@ -44,9 +45,11 @@ class _Connection(HTTPConnection):
         self.sock = opened
 
 
-class _Pool(HTTPConnectionPool):
-    def __init__(self, path: str) -> None:
-        super().__init__(HOST, maxsize=CONNECTIONS)
+class Pool(HTTPConnectionPool):
+    """Connections to one Unix socket."""
+
+    def __init__(self, path: str, connections: int = CONNECTIONS) -> None:
+        super().__init__(HOST, maxsize=connections)
         self._path = path
 
     def _new_conn(self) -> Any:
@@ -56,7 +59,7 @@ class _Pool(HTTPConnectionPool):
 class _Adapter(HTTPAdapter):
     def __init__(self, path: str) -> None:
         super().__init__()
-        self._pool = _Pool(path)
+        self._pool = Pool(path)
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> HTTPConnectionPool:
         return self._pool

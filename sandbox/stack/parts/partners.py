@@ -31,14 +31,16 @@ HOSTS = {
     "oauth2.googleapis.com": "fcm",
     "oauth.example": "oauth",
     "sms-gateway.example": "sms",
+    f"rekognition.{secrets.AWS_REGION}.amazonaws.com": "rekognition",
 }
-NAMES = ("ach", "fraud", "fcm", "oauth", "sms")
+NAMES = ("ach", "fraud", "fcm", "oauth", "sms", "rekognition")
 CREDENTIALS = {
     "ach-network-client": "ach",
     "fraud": "fraud",
     "fcm": "fcm",
     "oauth": "oauth",
     "sms": "sms",
+    "rekognition": "rekognition",
 }
 """The partner of each credentialName in mesh/config/partners."""
 ACH_MEMBERS = "ach-members"
@@ -119,6 +121,7 @@ class Partners:
             "fraud": lambda: {"bearer_token": self.credentials.fraud_bearer_token},
             "fcm": self._fcm,
             "oauth": self._oauth,
+            "rekognition": self._rekognition,
         }
 
         async def prepare() -> None:
@@ -201,4 +204,11 @@ class Partners:
             "issuer": secrets.OAUTH_ISSUER,
             "audience": secrets.OAUTH_AUDIENCE,
             "clients": [mobile, login],
+        }
+
+    def _rekognition(self) -> dict[str, Any]:
+        return {
+            "access_key_id": self.credentials.rekognition_access_key_id,
+            "secret_access_key": self.credentials.rekognition_secret_access_key,
+            "region": secrets.AWS_REGION,
         }

@@ -1,0 +1,1 @@
+"""Amazon Rekognition: comparison of faces and liveness sessions, on the AWS wire protocol."""
