@@ -22,6 +22,7 @@ from services.auth.throttle import (
     FORGET_S,
     RULES,
     Lock,
+    Rule,
     Scope,
     Subject,
     WrongTry,
@@ -139,6 +140,16 @@ async def test_wrong_tries_count_refused_ones_since_the_last_report(
     assert (await _wrong(lasting, STRANGER)).refused_before == 7
     await _end_locks(client, key, STRANGER)
     assert (await _wrong(lasting, STRANGER)).refused_before == 0
+
+
+async def test_a_try_that_two_locks_refuse_is_counted_once(client: Redis, key: bytes):
+    limits = Rule(2, HOUR_MS, HOUR_MS)
+    tries = Tries(client, key, {Scope.STRANGERS: limits, Scope.ADDRESS: limits})
+    locks = [(await _wrong(tries, STRANGER)).lock for _ in range(2)]
+    assert not await _is_admitted(tries, STRANGER)
+    second = await tries.wrong(STRANGER, Factor.PASSWORD)
+    assert [*locks, second.lock] == [None, Lock(Scope.STRANGERS, 3600), Lock(Scope.ADDRESS, 3600)]
+    assert second.refused_before == 1
 
 
 async def test_a_right_try_gives_all_free_tries_of_its_factor_back(lasting: Tries):
