@@ -1,0 +1,101 @@
+-- Counts tries. One script, so that each step is atomic for all counters of a subject.
+-- KEYS: the counters. ARGV: the step, the time to forget in ms, then for each counter its free
+-- tries, first lock in ms and longest lock in ms.
+-- A counter is the text "tries lock_end_ms refused unreported_lock_ms". It counts a reserved try
+-- as wrong until the try proves right, so parallel tries cannot pass together.
+-- The clock is Valkey's: all processes share it, whatever their own clocks say.
+
+local step, forget_ms = ARGV[1], ARGV[2]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function rule(i)
+  local at = 3 * i
+  return tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+end
+
+local function load(i)
+  local text = redis.call('GET', KEYS[i])
+  if not text then
+    return nil
+  end
+  local tries, lock_end, refused, unreported = string.match(text, '(%d+) (%d+) (%d+) (%d+)')
+  local _, _, longest = rule(i)
+  return {
+    tries = tonumber(tries),
+    -- A clock that was set back must not make a lock longer than the rule.
+    lock_end = math.min(tonumber(lock_end), now + longest),
+    refused = tonumber(refused),
+    unreported = tonumber(unreported),
+  }
+end
+
+local function save(i, c, ...)
+  local text = string.format('%.0f %.0f %.0f %.0f', c.tries, c.lock_end, c.refused, c.unreported)
+  redis.call('SET', KEYS[i], text, ...)
+end
+
+-- Returns 0 for a reserved try, or the ms to wait. A refused try is counted once, at the first
+-- locked counter. It does not extend the life of a counter.
+local function admit()
+  local counters, wait_ms = {}, 0
+  for i = 1, #KEYS do
+    local c = load(i) or { tries = 0, lock_end = 0, refused = 0, unreported = 0 }
+    counters[i] = c
+    wait_ms = math.max(wait_ms, c.lock_end - now)
+  end
+  for i, c in ipairs(counters) do
+    if wait_ms <= 0 then
+      local free, first, longest = rule(i)
+      c.tries = c.tries + 1
+      if c.tries >= free then
+        local lock_ms = math.min(first * 2 ^ (c.tries - free), longest)
+        c.lock_end = now + lock_ms
+        c.unreported = lock_ms
+      end
+      save(i, c, 'PX', forget_ms)
+    elseif c.lock_end > now then
+      c.refused = c.refused + 1
+      save(i, c, 'KEEPTTL')
+      break
+    end
+  end
+  return math.max(wait_ms, 0)
+end
+
+-- Returns the number of the counter whose lock is reported now (0: none), the lock in ms, and how
+-- many tries were refused since the last report.
+local function wrong()
+  local locked, lock_ms, refused = 0, 0, 0
+  for i = 1, #KEYS do
+    local c = load(i)
+    if c then
+      refused = refused + c.refused
+      c.refused = 0
+      if locked == 0 and c.unreported > 0 then
+        locked, lock_ms = i, c.unreported
+        c.unreported = 0
+      end
+      save(i, c, 'KEEPTTL')
+    end
+  end
+  return { locked, lock_ms, refused }
+end
+
+-- Forgets the first counter, which is the subject's own. Gives one try back to the others, and
+-- ends the lock that this try began.
+local function right()
+  redis.call('DEL', KEYS[1])
+  for i = 2, #KEYS do
+    local c = load(i)
+    if c and c.tries > 1 then
+      c.tries, c.lock_end, c.unreported = c.tries - 1, 0, 0
+      save(i, c, 'KEEPTTL')
+    elseif c then
+      redis.call('DEL', KEYS[i])
+    end
+  end
+  return 0
+end
+
+return ({ admit = admit, wrong = wrong, right = right })[step]()

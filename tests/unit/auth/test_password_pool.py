@@ -1,0 +1,152 @@
+"""bcrypt in threads: bounded, of low priority, without work for callers that have left."""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator
+
+import bcrypt
+import pytest
+
+from services.auth import password_pool
+from services.auth.password_pool import NICENESS, PasswordPool
+from services.auth.passwords import prehash
+from services.kernel.errors import RateLimited
+
+COST = 4
+RIGHT, WRONG = (prehash(b"k" * 32, password) for password in ("right", "wrong"))
+
+
+class Gate:
+    """Replaces the work of a thread by a wait that the test ends, and counts the works."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.begun = 0
+
+    def __call__(self, _password: bytes, _stored: bytes) -> bool:
+        self.begun += 1
+        return self.opened.wait(60)
+
+
+@pytest.fixture
+async def pool() -> AsyncGenerator[PasswordPool]:
+    made = PasswordPool(COST, threads_max=2, queue_max=3)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch, pool: PasswordPool) -> Gate:
+    """Stop each verification in its thread until the test opens the gate."""
+    stopped = Gate()
+    monkeypatch.setattr(password_pool.bcrypt, "checkpw", stopped)
+    return stopped
+
+
+async def _until(condition: object) -> None:
+    while not condition():  # type: ignore[operator]
+        await asyncio.sleep(0.001)
+
+
+async def test_a_password_matches_its_own_hash_only(pool: PasswordPool):
+    stored = await pool.hash(RIGHT)
+    assert await pool.verify(RIGHT, stored)
+    assert not await pool.verify(WRONG, stored)
+
+
+async def test_nothing_matches_the_dummy_hash_which_has_the_current_cost(pool: PasswordPool):
+    assert not await pool.verify(RIGHT, pool.dummy_hash)
+    assert not pool.needs_rehash(pool.dummy_hash)
+
+
+@pytest.mark.parametrize(
+    ("stored", "needs"),
+    [
+        (bcrypt.hashpw(RIGHT, bcrypt.gensalt(COST)), False),
+        (bcrypt.hashpw(RIGHT, bcrypt.gensalt(COST + 1)), True),
+        (bcrypt.hashpw(RIGHT, bcrypt.gensalt(COST, b"2a")), True),
+        (b"$argon2id$v=19$", True),
+        (b"", True),
+    ],
+)
+def test_a_hash_of_another_cost_or_form_needs_a_new_hash(
+    stored: bytes, needs: bool, pool: PasswordPool
+):
+    assert pool.needs_rehash(stored) == needs
+
+
+async def test_a_call_beyond_the_queue_is_refused_and_the_queue_is_served(
+    pool: PasswordPool, gate: Gate
+):
+    calls = [asyncio.create_task(pool.verify(RIGHT, b"")) for _ in range(5)]
+    await _until(lambda: gate.begun == 2)
+    with pytest.raises(RateLimited):
+        await pool.verify(RIGHT, b"")
+    gate.opened.set()
+    assert await asyncio.gather(*calls) == [True] * 5
+    assert await pool.verify(RIGHT, b"")
+
+
+async def test_a_caller_that_leaves_the_queue_costs_no_hash(pool: PasswordPool, gate: Gate):
+    running = [asyncio.create_task(pool.verify(RIGHT, b"")) for _ in range(2)]
+    await _until(lambda: gate.begun == 2)
+    queued = [asyncio.create_task(pool.verify(RIGHT, b"")) for _ in range(3)]
+    await asyncio.sleep(0)
+    for call in queued:
+        call.cancel()
+    await asyncio.gather(*queued, return_exceptions=True)
+    gate.opened.set()
+    assert await asyncio.gather(*running) == [True, True]
+    assert await pool.verify(RIGHT, b"")
+    assert gate.begun == 3
+
+
+async def test_a_caller_that_leaves_during_its_hash_does_not_free_the_thread(
+    pool: PasswordPool, gate: Gate
+):
+    running = [asyncio.create_task(pool.verify(RIGHT, b"")) for _ in range(2)]
+    await _until(lambda: gate.begun == 2)
+    for call in running:
+        call.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    next_call = asyncio.create_task(pool.verify(RIGHT, b""))
+    await asyncio.sleep(0.02)
+    assert gate.begun == 2
+    gate.opened.set()
+    assert await next_call
+    assert gate.begun == 3
+
+
+async def test_the_loop_runs_while_all_threads_hash(pool: PasswordPool, gate: Gate):
+    """LESSONS 21: bcrypt on the loop stops every other call."""
+    running = [asyncio.create_task(pool.verify(RIGHT, b"")) for _ in range(2)]
+    await _until(lambda: gate.begun == 2)
+    await asyncio.sleep(0)
+    assert not any(call.done() for call in running)
+    gate.opened.set()
+    assert await asyncio.gather(*running) == [True, True]
+
+
+async def test_the_threads_have_a_lower_priority_than_the_loop(
+    pool: PasswordPool, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[int] = []
+
+    def note_priority(_password: bytes, _stored: bytes) -> bool:
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return True
+
+    monkeypatch.setattr(password_pool.bcrypt, "checkpw", note_priority)
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    await pool.verify(RIGHT, b"")
+    assert seen == [max(before, NICENESS)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+async def test_a_closed_pool_refuses_calls(pool: PasswordPool):
+    pool.close()
+    with pytest.raises(RuntimeError):
+        await pool.verify(RIGHT, pool.dummy_hash)
+    with pytest.raises(RuntimeError):
+        await pool.hash(RIGHT)

@@ -1,0 +1,145 @@
+"""Whose tries count together, and how long a repeated code waits."""
+
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.auth.state import Factor, Purpose
+from services.auth.throttle import (
+    RULES,
+    Scope,
+    Subject,
+    counters_of,
+    counters_of_account,
+    network_of,
+    number_key,
+    prefix_key,
+    resend_wait_s,
+)
+
+KEY = b"k" * 32
+ACCOUNT, OTHER_ACCOUNT = b"a" * 32, b"b" * 32
+DEVICE = uuid.UUID(int=1)
+ADDRESS = "192.0.2.7"
+
+subjects = st.builds(
+    Subject,
+    account=st.binary(min_size=1, max_size=32),
+    device_id=st.none() | st.uuids(),
+    address=st.sampled_from(["", ADDRESS, "192.0.2.8", "2001:db8::/64"]),
+)
+factors = st.sampled_from(Factor)
+
+
+def _keys(subject: Subject, factor: Factor = Factor.PASSWORD) -> dict[Scope, str]:
+    return {each.scope: each.key for each in counters_of(KEY, subject, factor)}
+
+
+@given(subjects, factors, st.uuids(), factors)
+def test_no_try_of_a_stranger_counts_for_a_known_device(
+    subject: Subject, factor: Factor, device_id: uuid.UUID, owners_factor: Factor
+):
+    """LESSONS 28: the counters have no key in common, whatever account and address are."""
+    stranger = Subject(subject.account, None, subject.address)
+    owner = Subject(subject.account, device_id, subject.address)
+    theirs, own = _keys(stranger, factor), _keys(owner, owners_factor)
+    assert set(theirs.values()).isdisjoint(own.values())
+    assert set(own) == {Scope.DEVICE}
+
+
+@given(subjects, factors)
+def test_strangers_of_an_account_share_one_counter_at_each_address(
+    subject: Subject, factor: Factor
+):
+    """LESSONS 26: neither a new session nor a new address gives new tries."""
+    one = Subject(subject.account, None, subject.address)
+    other = Subject(subject.account, None, "203.0.113.9")
+    assert _keys(one, factor)[Scope.STRANGERS] == _keys(other, factor)[Scope.STRANGERS]
+
+
+def test_an_address_has_one_counter_for_all_accounts_and_factors():
+    one = _keys(Subject(ACCOUNT, None, ADDRESS), Factor.PASSWORD)
+    other = _keys(Subject(OTHER_ACCOUNT, None, ADDRESS), Factor.SMS_CODE)
+    assert one[Scope.ADDRESS] == other[Scope.ADDRESS]
+    assert one[Scope.STRANGERS] != other[Scope.STRANGERS]
+
+
+def test_each_factor_account_and_device_has_a_counter_of_its_own():
+    seen = [
+        _keys(Subject(account, device, ""), factor)
+        for account in (ACCOUNT, OTHER_ACCOUNT)
+        for device in (None, uuid.UUID(bytes=account[:16]))
+        for factor in Factor
+    ]
+    keys = [key for each in seen for key in each.values()]
+    assert len(set(keys)) == len(keys) == 4 * len(Factor)
+
+
+def test_an_unknown_address_has_no_counter():
+    assert set(_keys(Subject(ACCOUNT, None, ""))) == {Scope.STRANGERS}
+
+
+@given(subjects, factors)
+def test_keys_show_neither_account_nor_address(subject: Subject, factor: Factor):
+    for counter in counters_of(KEY, subject, factor):
+        kind, scope, digest = counter.key.split(":")
+        assert (kind, scope) == ("tries", counter.scope.value[0].lower())
+        assert len(digest) == 16
+        assert counter not in counters_of(b"l" * 32, subject, factor)
+
+
+def test_unlock_names_each_counter_of_the_account_and_no_address():
+    unlocked = {each.key for each in counters_of_account(KEY, ACCOUNT, [DEVICE])}
+    for factor in Factor:
+        assert _keys(Subject(ACCOUNT, None, ADDRESS), factor)[Scope.STRANGERS] in unlocked
+        assert _keys(Subject(ACCOUNT, DEVICE, ADDRESS), factor)[Scope.DEVICE] in unlocked
+    assert len(unlocked) == 2 * len(Factor)
+
+
+@pytest.mark.parametrize(
+    ("peer", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        (" 192.0.2.7 ", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("unknown", ""),
+        ("192.0.2.7:443", ""),
+        ("192.0.2.7, 192.0.2.8", ""),
+    ],
+)
+def test_an_address_counts_by_its_network(peer: str, network: str):
+    assert network_of(peer) == network
+
+
+def test_the_rules_are_those_of_the_documents():
+    table = {
+        s.name: (r.free, r.lock_first_ms // 1000, r.lock_ms_max // 1000) for s, r in RULES.items()
+    }
+    assert table == {
+        "DEVICE": (10, 30, 3600),
+        "STRANGERS": (5, 30, 900),
+        "ADDRESS": (100, 30, 900),
+    }
+
+
+@pytest.mark.parametrize(("sends", "wait_s"), [(1, 30), (2, 60), (3, 120), (5, 300), (1000, 300)])
+def test_each_further_code_of_a_session_waits_longer(sends: int, wait_s: int):
+    assert resend_wait_s(30, sends) == wait_s
+
+
+def test_a_reset_does_not_use_up_the_codes_for_a_login():
+    """LESSONS 28: everybody can ask for a reset of a known address."""
+    keys = {
+        number_key(b"n" * 32, purpose, is_known_device=known)
+        for purpose in Purpose
+        for known in (True, False)
+    }
+    assert len(keys) == 2 * len(Purpose)
+    assert number_key(b"m" * 32, Purpose.LOGIN, is_known_device=True) not in keys
+    assert prefix_key(b"n" * 32) not in keys
