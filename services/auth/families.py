@@ -8,7 +8,8 @@ time that counts, and Valkey's clock decides them: the clocks of processes do no
 
 A crash of Valkey loses the last second. If it loses a refresh, the old token is current again, and
 the new one is invalid: that customer logs in again. If it loses the end of a session, the family is
-back, so a refresh also has to find the session open in the database.
+back: so a refresh must also find the session open in the database, and `Revocations.reconcile`
+returns the sessions to end again.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from redis.asyncio import Redis
+from redis.typing import EncodableT, FieldT
 
 from services.auth.errors import RefreshTokenInvalid
 from services.auth.refresh import (
@@ -73,7 +75,7 @@ class Families:
         """Store a new session's first refresh token, until the session's expire_time."""
         digest = token_digest(refresh_token)
         family, tokens = _family_keys(session.session_id)
-        fields = {
+        fields: dict[FieldT, EncodableT] = {
             "current": digest,
             "device_token": token_digest(device_token),
             "customer_id": str(session.customer_id),

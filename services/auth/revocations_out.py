@@ -48,22 +48,26 @@ class Revocations:
             if removed:
                 log.error("revocations.full", removed=removed, entries_max=ENTRIES_MAX)
 
-    async def reconcile(self, recently_ended: Iterable[tuple[uuid.UUID, datetime]]) -> int:
-        """Add what the set lost, and return how many sessions that were.
+    async def reconcile(
+        self, recently_ended: Iterable[tuple[uuid.UUID, datetime]]
+    ) -> list[uuid.UUID]:
+        """Add the sessions that the set lost, and return them.
 
         `recently_ended` has the sessions that the database ended within MATTERS, with the times.
-        A crash of Valkey may lose the last second, and an empty Valkey has lost everything.
+        A crash of Valkey may lose the last second. What was written before a lost entry may be lost
+        too, so the caller ends the families of the returned sessions once more.
         """
         pairs = [
             value
             for session_id, end_time in recently_ended
             for value in (str(session_id), int((end_time + MATTERS).timestamp() * 1000))
         ]
-        restored = 0
+        restored: list[uuid.UUID] = []
         for batch in _batches(pairs, 2 * BATCH_MAX):
-            restored += int(await self._restore(keys=_KEYS, args=[ENTRIES_MAX, *batch]))
+            added = await self._restore(keys=_KEYS, args=[ENTRIES_MAX, *batch])
+            restored += [uuid.UUID(session_id.decode()) for session_id in added]
         if restored:
-            log.warning("revocations.restored", sessions=restored)
+            log.warning("revocations.restored", sessions=len(restored))
         return restored
 
 

@@ -39,11 +39,11 @@ RSA_KEY = SoftwareKey(DOMAIN, ORIGIN, Algorithm.RS256)
 """Made once, because it takes long."""
 
 
-def soft_key(algorithm: Algorithm = Algorithm.ES256, **changes: str | bool) -> SoftwareKey:
-    """Return a new key of the bank's app, or of another place."""
+def soft_key(algorithm: Algorithm = Algorithm.ES256, *, counts: bool = True) -> SoftwareKey:
+    """Return a new key of the bank's app."""
     if algorithm is Algorithm.RS256:
         return RSA_KEY
-    return SoftwareKey(**{"rp_id": DOMAIN, "origin": ORIGIN, **changes}, algorithm=algorithm)
+    return SoftwareKey(DOMAIN, ORIGIN, algorithm, counts=counts)
 
 
 def register(key: SoftwareKey, challenge: bytes = CHALLENGE, **options: Flags) -> Registration:

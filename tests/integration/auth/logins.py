@@ -1,0 +1,121 @@
+"""Sessions, tokens and clients for the tests of auth's keys in Valkey."""
+
+import secrets
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+
+from ops.provision.valkey import OPERATOR
+from services.auth.codes import Codes
+from services.auth.families import Families
+from services.auth.login_sessions import LoginSessions
+from services.auth.revocations_out import Revocations
+from services.auth.settings import AuthSettings
+from services.auth.state import LoginSession, Purpose, Session, Step, TokenPair
+from services.kernel.clock import utc_now
+from services.kernel.ids import new_id
+from tests.rigs.stores import ValkeyStore
+
+SETTINGS = AuthSettings(
+    home=Path("unused"),
+    socket_in=Path("unused"),
+    openbao_addr="unused",
+    service_account_token_file=Path("unused"),
+)
+CODE_KEY = bytes(range(32))
+LIFE = timedelta(days=SETTINGS.session_days)
+
+
+@dataclass(frozen=True)
+class Logins:
+    """What auth does in Valkey, over one client with auth's own rights."""
+
+    client: Redis
+    sessions: LoginSessions
+    codes: Codes
+    families: Families
+    revocations: Revocations
+
+
+def logins_of(client: Redis) -> Logins:
+    """Return auth's adapters over a client."""
+    return Logins(
+        client=client,
+        sessions=LoginSessions(client, SETTINGS),
+        codes=Codes(client, CODE_KEY, SETTINGS),
+        families=Families(client, SETTINGS),
+        revocations=Revocations(client),
+    )
+
+
+@asynccontextmanager
+async def opened(store: ValkeyStore) -> AsyncGenerator[Logins]:
+    """Open auth's client, and close it at the end."""
+    client = store.client("auth")
+    try:
+        yield logins_of(client)
+    finally:
+        await client.aclose()
+
+
+def login_session(**changes: Any) -> LoginSession:
+    """Return a new login that waits for its code."""
+    expire_time = utc_now() + timedelta(seconds=SETTINGS.login_session_s)
+    fresh = LoginSession(Purpose.LOGIN, Step.AWAITING_OTP, uuid.uuid4(), expire_time)
+    return replace(fresh, **changes)
+
+
+def customer_session(life: timedelta = LIFE) -> Session:
+    """Return a new session of a new customer."""
+    now = utc_now()
+    return Session(new_id(), uuid.uuid4(), new_id(), "Phone", now, now, now + life)
+
+
+def new_token() -> str:
+    """Return a token as the provider or the bank makes them."""
+    return secrets.token_urlsafe(32)
+
+
+def new_pair() -> TokenPair:
+    """Return new tokens of the provider."""
+    return TokenPair(new_token(), new_token(), 600)
+
+
+async def keys_of(store: ValkeyStore, pattern: str = "*") -> list[bytes]:
+    """Return the keys that match, as an operator sees them."""
+    operator = store.client(OPERATOR)
+    try:
+        return await operator.keys(pattern)
+    finally:
+        await operator.aclose()
+
+
+async def dump_of(store: ValkeyStore) -> bytes:
+    """Return all keys and their values, as an intruder would read them."""
+    operator = store.client(OPERATOR)
+    read = {
+        b"string": operator.get,
+        b"hash": operator.hgetall,
+        b"list": lambda key: operator.lrange(key, 0, -1),
+        b"zset": lambda key: operator.zrange(key, 0, -1),
+    }
+    try:
+        found = []
+        for key in await operator.keys("*"):
+            kind = await operator.type(key)
+            found += [key, repr(await read[kind](key)).encode()]
+        return b"\n".join(found)
+    finally:
+        await operator.aclose()
+
+
+async def expire(client: Redis, *keys: str) -> None:
+    """End the life of keys, as time does."""
+    for key in keys:
+        await client.pexpire(key, 0)
