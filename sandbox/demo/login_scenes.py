@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from ops.display import shown
 from sandbox.app import App
@@ -43,20 +44,11 @@ async def logged_in(stage: Stage, bank: BankClient) -> None:
     stage.arrow(scene, "gateway", "app", f"{done.status} accessToken, refreshToken", back=True)
     stage.holds(scene, "logged in with three factors", done.status == 200)
     stage.holds(scene, "FaceID is registered", (await app.register_key()).status == 200)
-    await _pays(stage, scene, bank, Customer(**_with_token(ana, app)))
+    await _pays(stage, scene, bank, replace(ana, token=app.phone.access_token))
     again = await app.log_in()
     stage.holds(scene, "the next login signs with FaceID", again.status == 200)
     await _refreshes(stage, scene, app)
     scene.facts |= {"status": done.status, "expires in s": done.body.get("expiresIn")}
-
-
-def _with_token(ana: Customer, app: App) -> dict[str, object]:
-    return {
-        "user_name": ana.user_name,
-        "customer_id": ana.customer_id,
-        "account_id": ana.account_id,
-        "token": app.phone.access_token,
-    }
 
 
 def _text_message(stage: Stage, text: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+import asyncpg
 from bp.auth.v1 import auth_service_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 
@@ -67,15 +68,17 @@ async def _partners(stack: AsyncExitStack, vault: Vault, settings: AuthSettings)
     )
 
 
+async def _pool(stack: AsyncExitStack, vault: Vault, settings: AuthSettings) -> asyncpg.Pool:
+    database = Database.from_secret(await vault.secret("database/postgres/auth"))
+    pool = await open_pool(database, f"auth/{settings.slot}", settings.pool_connections)
+    return await stack.enter_async_context(pool)
+
+
 async def _dependencies(
-    stack: AsyncExitStack, vault: Vault, settings: AuthSettings
+    stack: AsyncExitStack, vault: Vault, settings: AuthSettings, pool: asyncpg.Pool
 ) -> Dependencies:
     own = await vault.secret("service/auth")
     keys = Keys(bytes.fromhex(own["password_key"]), bytes.fromhex(own["code_key"]))
-    database = Database.from_secret(await vault.secret("database/postgres/auth"))
-    pool = await stack.enter_async_context(
-        await open_pool(database, f"auth/{settings.slot}", settings.pool_connections)
-    )
     valkey = open_valkey(settings, await vault.secret("valkey/auth"))
     stack.push_async_callback(valkey.aclose)
     passwords = PasswordPool(
@@ -91,7 +94,7 @@ async def _dependencies(
         sealer=Sealer(vault, own),
         passwords=passwords,
         breached=BreachedPasswords.open(settings.breached_passwords_file),
-        tries=Tries(valkey),
+        tries=Tries(valkey, keys.code_key),
         sends=Sends(valkey, settings),
         sessions=LoginSessions(valkey, settings),
         codes=Codes(valkey, keys.code_key, settings),
@@ -111,12 +114,13 @@ async def main(settings: AuthSettings, stop: asyncio.Event) -> None:
     """Serve until `stop`; a background task that dies ends the process."""
     async with AsyncExitStack() as stack:
         vault = await open_vault(settings)
-        deps = await _dependencies(stack, vault, settings)
+        pool = await _pool(stack, vault, settings)
+        deps = await _dependencies(stack, vault, settings, pool)
         server = Server(settings, apis(deps))
         producer = AckedProducer(settings.kafka_bootstrap, f"auth-{settings.slot}")
         stack.callback(producer.close)
-        publisher = Publisher(deps.store, producer)
-        upkeep = Upkeep(deps.store, deps.families, deps.revocations, settings)
+        publisher = Publisher(pool, producer)
+        upkeep = Upkeep(deps.store, deps.families, deps.revocations, publisher)
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(vault.keep_alive()),

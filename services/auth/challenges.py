@@ -1,6 +1,7 @@
 """The challenges of device keys that are being registered, in Valkey. Each is used once."""
 
 import uuid
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -20,8 +21,8 @@ class Challenges:
 
     async def take(self, session_id: uuid.UUID) -> bytes:
         """Return the challenge and forget it; b"" if there is none."""
-        found = await self._valkey.getdel(_key(session_id))
-        return bytes(found) if found else b""
+        found: Any = await self._valkey.getdel(_key(session_id))
+        return found or b""
 
 
 def _key(session_id: uuid.UUID) -> str:

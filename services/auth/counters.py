@@ -45,9 +45,9 @@ class Tries:
         self._script = valkey.register_script((LUA / "tries.lua").read_text())
 
     async def admit(self, subject: Subject, factor: Factor) -> None:
-        """Reserve a try before the factor is looked at; then call `wrong` or `right`.
+        """Reserve a try before the factor is looked at; then call `wrong`, `right` or `undo`.
 
-        A try without either counts as wrong. Raise TriesExhausted while a lock lasts.
+        A try without one of them counts as wrong. Raise TriesExhausted while a lock lasts.
         """
         wait_ms = await self._step("admit", subject, factor)
         if wait_ms > 0:
@@ -70,6 +70,10 @@ class Tries:
         The address only gets this try back, so a customer cannot clear it with their own account.
         """
         await self._step("right", subject, factor)
+
+    async def undo(self, subject: Subject, factor: Factor) -> None:
+        """Give the reserved try back, because the bank could not look at the factor."""
+        await self._step("undo", subject, factor)
 
     async def unlock(self, account: bytes, device_ids: Iterable[uuid.UUID]) -> int:
         """Forget the tries of all factors of an account, and return how many counters there were.

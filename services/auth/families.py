@@ -71,13 +71,16 @@ class Families:
         self._replace = load_script(valkey, "replace_token")
         self._end_reused = load_script(valkey, "end_reused")
 
-    async def create(self, session: Session, device_token: str, refresh_token: str) -> None:
-        """Store a new session's first refresh token, until the session's expire_time."""
+    async def create(self, session: Session, device_digest: bytes, refresh_token: str) -> None:
+        """Store a new session's first refresh token, until the session's expire_time.
+
+        `device_digest` is the SHA-256 of the device's token.
+        """
         digest = token_digest(refresh_token)
         family, tokens = _family_keys(session.session_id)
         fields: dict[FieldT, EncodableT] = {
             "current": digest,
-            "device_token": token_digest(device_token),
+            "device_token": device_digest.hex(),
             "customer_id": str(session.customer_id),
             "device_id": str(session.device_id),
         }
@@ -91,7 +94,7 @@ class Families:
             pipe.set(_token_key(digest), str(session.session_id), pxat=expire_ms)
             await pipe.execute()
 
-    async def begin(self, refresh_token: str, device_token: str) -> Begun:
+    async def begin(self, refresh_token: str, device_digest: bytes) -> Begun:
         """Return what follows from a presented token.
 
         Of parallel calls with a current token, one gets Rotate and the others wait for its result,
@@ -104,7 +107,7 @@ class Families:
         session_id = uuid.UUID(cast(bytes, stored).decode())
         give_up = time.monotonic() + WAIT_S_MAX
         while True:
-            begun = await self._look(session_id, refresh_token, token_digest(device_token))
+            begun = await self._look(session_id, refresh_token, device_digest.hex())
             if begun is not None:
                 return begun
             if time.monotonic() > give_up:

@@ -1,6 +1,7 @@
 """Between protobuf and the domain of auth; no other file knows both."""
 
 import uuid
+from typing import Any
 
 from bp.auth.v1 import auth_service_pb2 as pb
 from bp.auth.v1 import device_pb2, session_pb2
@@ -80,7 +81,7 @@ def step_up_message(started: Started) -> pb.StepUpResponse:
     )
 
 
-def _methods(session: LoginSession) -> list[session_pb2.OtpMethod]:
+def _methods(session: LoginSession) -> list[Any]:
     return [session_pb2.OtpMethod.Value(method.value) for method in session.methods]
 
 
@@ -107,13 +108,13 @@ def wanted_message(
 ) -> pb.VerifyOtpResponse:
     """Return what the biometric step needs."""
     session = wanted.session
+    method: Any = session.biometric_method and session.biometric_method.value
     answer = pb.VerifyOtpResponse(
         session_id=login_session_id,
+        biometric_method=method,
         liveness_session_id=session.liveness_session_id,
         expire_time=to_timestamp(session.expire_time),
     )
-    if session.biometric_method is not None:
-        answer.biometric_method = session_pb2.BiometricMethod.Value(session.biometric_method.value)
     if session.biometric_method is BiometricMethod.DEVICE_KEY:
         answer.device_key_challenge.challenge = bytes_to_base64url(session.challenge)
         answer.device_key_challenge.rp_id = settings.web_domain

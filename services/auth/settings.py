@@ -1,7 +1,10 @@
 """Settings of the auth service."""
 
+from pathlib import Path
+
 from pydantic import Field
 
+from services.auth.breached import SHIPPED
 from services.chassis.settings import ServiceSettings
 
 
@@ -15,6 +18,8 @@ class AuthSettings(ServiceSettings):
     """The largest number of passwords that are hashed at once; each takes one core."""
     hash_queue_max: int = Field(default=64, ge=1)
     """The largest number of passwords that wait for a thread; later logins get RATE_LIMITED."""
+    breached_passwords_file: Path = SHIPPED
+    """The list of passwords that became public; `bpctl auth breached` builds another one."""
     login_session_s: int = 300
     """How long a login session lasts (the design document's five minutes)."""
     otp_tries_max: int = 5
@@ -40,8 +45,6 @@ class AuthSettings(ServiceSettings):
     """The lowest similarity of two faces, in per cent, that counts as the same person."""
     liveness_min: float = 90.0
     """The lowest confidence of a liveness check, in per cent."""
-    partitions_ahead_months: int = 3
-    """How many months ahead the sessions and events have their partitions."""
     face_check_s_max: float = 42.0
     """How long a whole face match may take, with the SDK's retries. It is shorter than the deadline
     of the biometric step."""

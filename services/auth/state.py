@@ -99,6 +99,8 @@ class User:
     customer_id: uuid.UUID
     email_index: bytes
     """Keyed digest of the canonical e-mail address, 32 bytes."""
+    phone_index: bytes
+    """Keyed digest of the telephone number, 32 bytes."""
     phone_sealed: str
     """The telephone number in E.164, encrypted by OpenBao."""
     locale: str

@@ -145,6 +145,11 @@ class Store(FactorStore):
         found = await self._pool.fetch(self._queries.devices, customer_id, time, device_id, rows)
         return [Device(**row) for row in found]
 
+    async def device_ids(self, customer_id: uuid.UUID) -> list[uuid.UUID]:
+        """Return the ids of all devices of a customer."""
+        rows = await self._pool.fetch(self._queries.device_ids, customer_id)
+        return [row["device_id"] for row in rows]
+
     async def remove_device(self, ending: Ending) -> list[Session]:
         """Remove `ending.device_id` with its key and sessions; return the sessions that ended.
 

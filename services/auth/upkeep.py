@@ -4,8 +4,8 @@ import asyncio
 from datetime import timedelta
 
 from services.auth.families import Families
+from services.auth.publisher import Publisher
 from services.auth.revocations_out import Revocations
-from services.auth.settings import AuthSettings
 from services.auth.store import Store
 from services.chassis.periodic import repeat
 from services.kernel.clock import utc_now
@@ -26,18 +26,18 @@ class Upkeep:
         store: Store,
         families: Families,
         revocations: Revocations,
-        settings: AuthSettings,
+        publisher: Publisher,
     ) -> None:
         self._store = store
         self._families = families
         self._revocations = revocations
-        self._settings = settings
+        self._publisher = publisher
 
     async def run(self) -> None:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(repeat("reconcile", self.reconcile, RECONCILE_S))
-            tasks.create_task(repeat("retention", self.retain, DAY_S))
+            tasks.create_task(repeat("retention", self._publisher.upkeep, DAY_S))
 
     async def reconcile(self) -> None:
         """Give Valkey the recent ends of sessions that it does not have.
@@ -47,9 +47,3 @@ class Upkeep:
         """
         ended = await self._store.recently_ended(utc_now() - REVOKED_FOR)
         await self._families.end(await self._revocations.reconcile(ended))
-
-    async def retain(self) -> None:
-        """Make the next months' partitions, and drop old months and rows."""
-        await self._store.ensure_partitions(self._settings.partitions_ahead_months)
-        await self._store.drop_old_months()
-        await self._store.delete_old()

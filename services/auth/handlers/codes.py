@@ -29,6 +29,7 @@ from services.auth.state import (
     User,
 )
 from services.auth.text_messages import text_message
+from services.auth.throttle import resend_wait_s
 from services.kernel.clock import utc_now
 
 FACTORS = {
@@ -49,12 +50,17 @@ async def send(
     Raises OtpSendsExhausted, LoginSessionInvalid and DependencyUnavailable.
     """
     phone = await phone_of(deps, user)
-    await deps.sends.admit(deps.sealer.phone_index(phone), deps.sealer.phone_index(prefix(phone)))
+    await deps.sends.admit(
+        user.phone_index,
+        deps.sealer.phone_index(prefix(phone)),
+        session.purpose,
+        is_known_device=session.device_id is not None,
+    )
     now = utc_now()
     sent = replace(
         session,
         sends=session.sends + 1,
-        next_send_time=now + timedelta(seconds=deps.settings.otp_resend_first_s * 2**session.sends),
+        next_send_time=now + timedelta(seconds=_resend_wait_s(deps, session)),
     )
     await deps.sessions.advance(login_session_id, session, sent)
     code = new_code()
@@ -84,6 +90,10 @@ async def resend(deps: Dependencies, login_session_id: str) -> tuple[LoginSessio
     if user is None:
         raise LoginSessionInvalid
     return await send(deps, login_session_id, session, user)
+
+
+def _resend_wait_s(deps: Dependencies, session: LoginSession) -> int:
+    return resend_wait_s(deps.settings.otp_resend_first_s, session.sends + 1)
 
 
 def _wait_s(session: LoginSession, now: datetime) -> int:

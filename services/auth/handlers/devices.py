@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import replace
+from datetime import datetime
 
 from services.auth import device_keys, events_out
 from services.auth.device_keys import Registration, RegistrationOptions
@@ -12,6 +13,7 @@ from services.auth.handlers.dependencies import Dependencies
 from services.auth.state import Device, EndCause, Factor
 from services.auth.store import Ending
 from services.chassis.page_tokens import page_rows, query_digest
+from services.kernel.errors import PageTokenInvalid
 
 
 async def list_devices(
@@ -23,12 +25,21 @@ async def list_devices(
     """
     digest = query_digest("ListDevices", me.customer_id)
     cursor = deps.tokens.open(page_token, digest)
-    after = await deps.store.device_place(me.customer_id, cursor) if cursor else None
+    after = await _place(deps, me, cursor) if cursor else None
     rows = page_rows(page_size)
     found = await deps.store.devices(me.customer_id, after, rows + 1)
     if len(found) <= rows:
         return found, ""
     return found[:rows], deps.tokens.seal(digest, found[rows - 1].device_id)
+
+
+async def _place(deps: Dependencies, me: Caller, cursor: uuid.UUID) -> tuple[datetime, uuid.UUID]:
+    """Return where a list continues; raise PageTokenInvalid if the device was removed meanwhile."""
+    try:
+        device = await deps.store.device(me.customer_id, cursor)
+    except DeviceNotFound:
+        raise PageTokenInvalid from None
+    return device.last_login_time, device.device_id
 
 
 async def remove_device(deps: Dependencies, me: Caller, device_id: uuid.UUID) -> None:

@@ -5,11 +5,11 @@ import uuid
 from dataclasses import dataclass
 
 from services.auth import events_out
-from services.auth.counters import Subject
 from services.auth.errors import AuthError
 from services.auth.handlers.caller import origin
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.state import Factor, User
+from services.auth.throttle import Subject, network_of
 from services.chassis.call_context import current_call
 
 
@@ -27,7 +27,7 @@ def attempt_of(
     account: bytes, user: User | None, device_id: uuid.UUID | None, factor: Factor
 ) -> Attempt:
     """Return the try of the running call; `account` is the blind index of the e-mail address."""
-    address = current_call.get().client_address
+    address = network_of(current_call.get().client_address)
     return Attempt(Subject(account, device_id, address), factor, user)
 
 

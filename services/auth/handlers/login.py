@@ -21,7 +21,7 @@ from services.auth.state import (
     User,
 )
 from services.kernel.clock import utc_now
-from services.kernel.errors import Unauthenticated
+from services.kernel.errors import RateLimited, Unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,12 @@ async def require_password(deps: Dependencies, attempt: Attempt, password: str) 
     await deps.tries.admit(attempt.subject, Factor.PASSWORD)
     prehashed = prehash(deps.keys.password_key, password)
     stored = user.password_hash if user else deps.passwords.dummy_hash
-    if not await deps.passwords.verify(prehashed, stored) or user is None:
+    try:
+        right = await deps.passwords.verify(prehashed, stored)
+    except RateLimited:
+        await deps.tries.undo(attempt.subject, Factor.PASSWORD)
+        raise
+    if not right or user is None:
         error = CredentialsInvalid()
         await wrong(deps, attempt, error)
         raise error

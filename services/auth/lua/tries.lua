@@ -98,4 +98,20 @@ local function right()
   return 0
 end
 
-return ({ admit = admit, wrong = wrong, right = right })[step]()
+-- Gives a try back that looked at no factor, and ends a lock that the try alone began.
+local function undo()
+  for i = 1, #KEYS do
+    local c = load(i)
+    local free = rule(i)
+    if c and c.tries > 1 then
+      c.tries = c.tries - 1
+      if c.tries < free then c.lock_end, c.unreported = 0, 0 end
+      save(i, c, 'KEEPTTL')
+    elseif c then
+      redis.call('DEL', KEYS[i])
+    end
+  end
+  return 0
+end
+
+return ({ admit = admit, wrong = wrong, right = right, undo = undo })[step]()

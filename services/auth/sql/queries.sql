@@ -1,6 +1,7 @@
 -- name: user_by_email
 -- The user with an e-mail address, by the keyed digest of the address.
-SELECT u.customer_id, u.email_index, u.phone_sealed, u.locale, u.password_hash, u.failed_attempts,
+SELECT u.customer_id, u.email_index, u.phone_index, u.phone_sealed, u.locale, u.password_hash,
+    u.failed_attempts,
     EXISTS (SELECT FROM auth.totp t
         WHERE t.customer_id = u.customer_id AND t.confirm_time IS NOT NULL) AS has_totp
 FROM auth.users u
@@ -8,7 +9,8 @@ WHERE u.email_index = $1
 
 -- name: user
 -- One user.
-SELECT u.customer_id, u.email_index, u.phone_sealed, u.locale, u.password_hash, u.failed_attempts,
+SELECT u.customer_id, u.email_index, u.phone_index, u.phone_sealed, u.locale, u.password_hash,
+    u.failed_attempts,
     EXISTS (SELECT FROM auth.totp t
         WHERE t.customer_id = u.customer_id AND t.confirm_time IS NOT NULL) AS has_totp
 FROM auth.users u
@@ -66,33 +68,37 @@ RETURNING customer_id
 
 -- name: device_by_token
 -- The device that keeps a token, by the digest of the token.
-SELECT device_id, customer_id, device_name, credential_id, public_key, sign_count, create_time,
-    last_login_time
+SELECT device_id, customer_id, device_name, token_hash, credential_id, public_key, sign_count,
+    create_time, last_login_time
 FROM auth.device
 WHERE token_hash = $1 AND remove_time IS NULL
 
 -- name: device_by_key
 -- The device with a WebAuthn key.
-SELECT device_id, customer_id, device_name, credential_id, public_key, sign_count, create_time,
-    last_login_time
+SELECT device_id, customer_id, device_name, token_hash, credential_id, public_key, sign_count,
+    create_time, last_login_time
 FROM auth.device
 WHERE credential_id = $1 AND credential_id <> '' AND remove_time IS NULL
 
 -- name: device
 -- One device of a customer.
-SELECT device_id, customer_id, device_name, credential_id, public_key, sign_count, create_time,
-    last_login_time
+SELECT device_id, customer_id, device_name, token_hash, credential_id, public_key, sign_count,
+    create_time, last_login_time
 FROM auth.device
 WHERE device_id = $2 AND customer_id = $1 AND remove_time IS NULL
 
 -- name: devices
 -- A customer's devices after a place in the list, the last used first.
-SELECT device_id, customer_id, device_name, credential_id, public_key, sign_count, create_time,
-    last_login_time
+SELECT device_id, customer_id, device_name, token_hash, credential_id, public_key, sign_count,
+    create_time, last_login_time
 FROM auth.device
 WHERE customer_id = $1 AND remove_time IS NULL AND (last_login_time, device_id) < ($2, $3)
 ORDER BY last_login_time DESC, device_id DESC
 LIMIT $4
+
+-- name: device_ids
+-- The ids of a customer's devices.
+SELECT device_id FROM auth.device WHERE customer_id = $1 AND remove_time IS NULL
 
 -- name: add_device
 -- Adds the device of a customer's first login with it.
