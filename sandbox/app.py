@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from dataclasses import dataclass, field
 from typing import Any
 
 from ops.waiting import until
-from sandbox.client import Answer, BankClient
+from sandbox.client import Answer, BankClient, Customer, LoginIdentity
 from sandbox.phone import Phone
 from sandbox.seed import faces
 
@@ -20,24 +19,23 @@ _CODE = re.compile(r"#(\d{6})$")
 PICTURE_HEADERS = {"Content-Type": "application/octet-stream"}
 
 
-@dataclass(frozen=True)
-class Identity:
-    """What a customer knows and is."""
-
-    email: str
-    password: str = field(repr=False)
-    telephone: str
-    face: str
-    """Name of the face in sandbox/seed/faces.py."""
-
-
 class App:
     """The app on one telephone."""
 
-    def __init__(self, bank: BankClient, identity: Identity, device_name: str = "Phone") -> None:
+    def __init__(
+        self, bank: BankClient, identity: LoginIdentity, face: str, device_name: str = "Phone"
+    ) -> None:
+        """`face` is the name of the customer's face in sandbox/seed/faces.py."""
         self.bank = bank
         self.identity = identity
+        self.face = face
         self.phone = Phone(device_name)
+
+    @classmethod
+    async def of(cls, bank: BankClient, customer: Customer, device_name: str = "Phone") -> App:
+        """Return a new telephone of a customer, who gets a login if there is none yet."""
+        identity = await bank.login_identity(customer)
+        return cls(bank, identity, customer.user_name, device_name)
 
     async def login(self, password: str = "", email: str = "") -> Answer:
         """Send the first factor."""
@@ -51,7 +49,7 @@ class App:
 
     async def texts(self) -> list[dict[str, Any]]:
         """Return the text messages of the customer's telephone, newest last."""
-        number = self.identity.telephone.replace("+", "%2B")
+        number = self.identity.phone.replace("+", "%2B")
         answer = await self.bank.control("sms", "GET", f"/control/messages?to={number}&limit=100")
         return answer.body["messages"]
 
@@ -70,12 +68,12 @@ class App:
 
     async def show_face(self, liveness_session_id: str, face: str = "", kind: str = "live") -> None:
         """Look into the camera: the liveness check, which the telephone sends to AWS itself."""
-        picture = faces.picture(face or self.identity.face, pose=1, kind=kind)
+        picture = faces.picture(face or self.face, pose=1, kind=kind)
         await self.bank.liveness(liveness_session_id, picture)
 
     async def send_face(self, session_id: str, face: str = "", kind: str = "live") -> Answer:
         """Send the third factor: a picture."""
-        picture = faces.picture(face or self.identity.face, pose=2, kind=kind)
+        picture = faces.picture(face or self.face, pose=2, kind=kind)
         data = {"face": {"picture": b64encode(picture).decode()}}
         return await self._biometric(session_id, data)
 

@@ -24,7 +24,7 @@ async def logged_in(stage: Stage, bank: BankClient) -> None:
         "registers FaceID, so the next login needs no picture.",
     )
     ana = await bank.customer(OPENING)
-    app = App(bank, await bank.identity(ana), "Ana's phone")
+    app = await App.of(bank, ana, "Ana's phone")
     started = await app.login()
     stage.arrow(scene, "app", "gateway", "POST /v1/auth/login {email, password}")
     asked_more = f"{started.status} requireMFA {started.body.get('requireMFA')}"
@@ -80,10 +80,9 @@ async def locked_out(stage: Stage, bank: BankClient) -> None:
         "every service within seconds.",
     )
     ana = await bank.customer(OPENING)
-    identity = await bank.identity(ana)
-    app = App(bank, identity, "Ana's phone")
+    app = await App.of(bank, ana, "Ana's phone")
     await app.log_in()
-    attacker = App(bank, identity, "Attacker")
+    attacker = await App.of(bank, ana, "Attacker")
     answers = await asyncio.gather(*(attacker.login(f"wrong {n}") for n in range(ATTACKERS)))
     refused = [answer.reason for answer in answers]
     stage.arrow(scene, "attacker", "gateway", f"{ATTACKERS} wrong passwords")
