@@ -24,6 +24,8 @@ def addresses(parts: Parts) -> dict[str, str]:
         "BP_CA_FILE": str(parts.mesh.ca_file),
         "BP_PARTNER_ACH_CA_FILE": str(parts.partners.authority_file("ach")),
         "BP_PARTNER_OAUTH_CA_FILE": str(parts.partners.authority_file("oauth")),
+        "BP_PARTNER_REKOGNITION_CA_FILE": str(parts.partners.authority_file("rekognition")),
+        "BP_PARTNER_REKOGNITION_URL": f"https://localhost:{parts.partners.port('rekognition')}",
         "BP_PARTNER_ACH_URL": f"https://localhost:{parts.partners.port('ach')}",
         "BP_PARTNER_OAUTH_URL": f"https://localhost:{parts.partners.port('oauth')}",
         "BP_HOME": str(home.root),

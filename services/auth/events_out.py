@@ -42,7 +42,7 @@ class Prepared:
     event_type: str
     """Full name of the event's message."""
     subject: uuid.UUID
-    """The session, the device, the customer or the attempt."""
+    """The same as `key`."""
     payload: bytes = field(repr=False)
     """The serialised AuthEvent."""
     traceparent: str
@@ -61,7 +61,7 @@ def login_succeeded(
         device_id=str(device_id),
         factors=[factor.value for factor in factors],
     )
-    return _prepared(origin, customer_id, session_id, login_succeeded=fact)
+    return _prepared(origin, customer_id, login_succeeded=fact)
 
 
 def login_failed(
@@ -80,7 +80,7 @@ def login_failed(
         known_device=known_device,
         refused_before=refused_before,
     )
-    return _prepared(origin, customer_id, customer_id, login_failed=fact)
+    return _prepared(origin, customer_id, login_failed=fact)
 
 
 def login_locked(
@@ -88,12 +88,12 @@ def login_locked(
 ) -> Prepared:
     """Return the event of a lock; customer_id is None for the lock of an address."""
     fact = pb.LoginLocked(factor=factor.value, scope=scope, lock_s=lock_s)
-    return _prepared(origin, customer_id, customer_id, login_locked=fact)
+    return _prepared(origin, customer_id, login_locked=fact)
 
 
 def login_unlocked(origin: Origin, customer_id: uuid.UUID, by: str) -> Prepared:
     """Return the event of an early end of a lock; `by` is RESET or OPERATOR."""
-    return _prepared(origin, customer_id, customer_id, login_unlocked=pb.LoginUnlocked(by=by))
+    return _prepared(origin, customer_id, login_unlocked=pb.LoginUnlocked(by=by))
 
 
 def device_added(
@@ -101,13 +101,13 @@ def device_added(
 ) -> Prepared:
     """Return the event of the first login with a device."""
     fact = pb.DeviceAdded(device_id=str(device_id), device_name=device_name)
-    return _prepared(origin, customer_id, device_id, device_added=fact)
+    return _prepared(origin, customer_id, device_added=fact)
 
 
 def device_removed(origin: Origin, customer_id: uuid.UUID, device_id: uuid.UUID) -> Prepared:
     """Return the event of a removed device."""
     fact = pb.DeviceRemoved(device_id=str(device_id))
-    return _prepared(origin, customer_id, device_id, device_removed=fact)
+    return _prepared(origin, customer_id, device_removed=fact)
 
 
 def token_reused(origin: Origin, session: Session) -> Prepared:
@@ -117,25 +117,25 @@ def token_reused(origin: Origin, session: Session) -> Prepared:
         device_id=str(session.device_id),
         device_name=session.device_name,
     )
-    return _prepared(origin, session.customer_id, session.session_id, token_reused=fact)
+    return _prepared(origin, session.customer_id, token_reused=fact)
 
 
 def password_changed(origin: Origin, customer_id: uuid.UUID, *, reset: bool) -> Prepared:
     """Return the event of a new password; `reset`: without the old one."""
     fact = pb.PasswordChanged(reset=reset)
-    return _prepared(origin, customer_id, customer_id, password_changed=fact)
+    return _prepared(origin, customer_id, password_changed=fact)
 
 
 def factor_added(origin: Origin, customer_id: uuid.UUID, factor: Factor) -> Prepared:
     """Return the event of a new factor."""
     fact = pb.FactorAdded(factor=factor.value)
-    return _prepared(origin, customer_id, customer_id, factor_added=fact)
+    return _prepared(origin, customer_id, factor_added=fact)
 
 
 def factor_removed(origin: Origin, customer_id: uuid.UUID, factor: Factor) -> Prepared:
     """Return the event of a removed factor."""
     fact = pb.FactorRemoved(factor=factor.value)
-    return _prepared(origin, customer_id, customer_id, factor_removed=fact)
+    return _prepared(origin, customer_id, factor_removed=fact)
 
 
 def session_revoked(origin: Origin, session: Session, cause: EndCause) -> Prepared:
@@ -143,15 +143,16 @@ def session_revoked(origin: Origin, session: Session, cause: EndCause) -> Prepar
     fact = pb.SessionRevoked(
         session_id=str(session.session_id), device_id=str(session.device_id), cause=cause.value
     )
-    return _prepared(origin, session.customer_id, session.session_id, session_revoked=fact)
+    return _prepared(origin, session.customer_id, session_revoked=fact)
 
 
-def _prepared(
-    origin: Origin, customer_id: uuid.UUID | None, subject: uuid.UUID | None, **fact: Any
-) -> Prepared:
-    """Return the event with its envelope. Without a customer, key and subject are a new id."""
-    event_id, attempt = new_id(), new_id()
-    about = subject or attempt
+def _prepared(origin: Origin, customer_id: uuid.UUID | None, **fact: Any) -> Prepared:
+    """Return the event with its envelope. Without a customer, key and subject are a new id.
+
+    The aggregate is the customer, so the audit log lists all events of a customer by one subject.
+    """
+    event_id = new_id()
+    about = customer_id or new_id()
     envelope = pb.AuthEvent(
         metadata=EventMetadata(
             event_id=str(event_id),
@@ -167,7 +168,7 @@ def _prepared(
     (event_type,) = (message.DESCRIPTOR.full_name for message in fact.values())
     return Prepared(
         event_id=event_id,
-        key=customer_id or about,
+        key=about,
         event_type=event_type,
         subject=about,
         payload=envelope.SerializeToString(),
