@@ -74,7 +74,6 @@ async def test_a_client_with_a_key_gets_a_token_for_the_provider_itself(
         {"key": client.OTHER_KEY},
         {"key": ECKey.generate_key("P-256")},
     ],
-    ids=str,
 )
 async def test_a_wrong_assertion_is_an_invalid_client(
     oauth: PartnerProcess, change: dict[str, Any]
@@ -99,7 +98,6 @@ async def test_a_wrong_assertion_is_an_invalid_client(
         ({"client_id": "unknown"}, (401, "invalid_client")),
         ({"client_secret": "guessed-secret"}, (400, "invalid_request")),
     ],
-    ids=str,
 )
 async def test_an_assertion_comes_alone_and_fits_the_client_id(
     oauth: PartnerProcess, change: dict[str, str], expected: tuple[int, str]
@@ -185,7 +183,6 @@ async def test_the_key_in_openbao_is_the_one_that_the_provider_knows(
         {"client_secret": "long-enough", "public_jwk": {"kty": "EC"}},
         {"client_secret": "short"},
     ],
-    ids=str,
 )
 def test_a_registered_client_has_exactly_one_credential(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
