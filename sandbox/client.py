@@ -26,7 +26,7 @@ DRAIN_S = 60.0
 """How long the judge waits for work in flight."""
 TOKEN_LIFE_S = 900
 """The lifetime of the provider's own tokens; the gateway refuses a much longer one."""
-SCOPES = "transfers:write transfers:read accounts:read"
+SCOPES = "transfers:write transfers:read accounts:read auth:read auth:write"
 BO = {
     "name": "Bo Rivera",
     "routingNumber": "021000021",
