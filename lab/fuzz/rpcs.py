@@ -105,6 +105,7 @@ def attack(
         metadata = {
             "x-bp-subject": own if subject == "own" else subject,
             "x-bp-scope": SCOPES,
+            "x-bp-session": own,
             "x-bp-partner": next(iter(contract.partners), ""),
             "idempotency-key": key,
             "traceparent": trace,

@@ -5,10 +5,12 @@ rely on a known caller, the scopes, a valid Idempotency-Key and a request that f
 """
 
 import asyncio
+import ipaddress
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import grpc
@@ -18,6 +20,7 @@ from google.protobuf.message import DecodeError, Message
 
 from services.chassis import status as statuses
 from services.chassis.call_context import Call, answer_headers, current_call, service_account
+from services.chassis.revocations import RevokedSessions
 from services.chassis.telemetry import bind_request
 from services.chassis.unreachable import is_unreachable
 from services.chassis.violations import violations_of
@@ -30,6 +33,8 @@ Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_SESSION = re.compile(r"[\x21-\x7e]{1,128}")
+_AUTH_TIME = re.compile(r"[0-9]{1,10}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _UUID = re.compile(
@@ -49,7 +54,8 @@ def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
     partner = _partner(contract, metadata) if from_gateway else ""
     subject = metadata.get("x-bp-subject", "")
     scopes = frozenset(metadata.get("x-bp-scope", "").split())
-    if contract.audience is Audience.CUSTOMER:
+    customer = contract.audience is Audience.CUSTOMER
+    if customer:
         subject = _customer(contract, subject, scopes)
     key = metadata.get("idempotency-key", "")
     if contract.idempotency_key_required:
@@ -65,6 +71,11 @@ def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
         metadata=metadata,
         admit_time=utc_now(),
         partner=partner,
+        session_id=_session(metadata) if customer else "",
+        device_id=_plain(_SESSION, metadata.get("x-bp-device", "")) if customer else "",
+        auth_time=_auth_time(metadata) if customer else None,
+        client_address=_address(metadata) if from_gateway else "",
+        step_up=contract.step_up,
     )
 
 
@@ -103,6 +114,26 @@ def _customer(contract: MethodContract, subject: str, scopes: frozenset[str]) ->
     if not scopes.issuperset(contract.scopes):
         raise errors.ScopeMissing(scopes=" ".join(contract.scopes))
     return str(uuid.UUID(subject))
+
+
+def _session(metadata: dict[str, str]) -> str:
+    """Return the id of the token's session; a token without one cannot be revoked."""
+    session_id = _plain(_SESSION, metadata.get("x-bp-session", ""))
+    if not session_id:
+        raise errors.Unauthenticated
+    return session_id
+
+
+def _auth_time(metadata: dict[str, str]) -> datetime | None:
+    seconds = _plain(_AUTH_TIME, metadata.get("x-bp-auth-time", ""))
+    return datetime.fromtimestamp(int(seconds), UTC) if seconds else None
+
+
+def _address(metadata: dict[str, str]) -> str:
+    try:
+        return str(ipaddress.ip_address(metadata.get("x-bp-client-address", "")))
+    except ValueError:
+        return ""
 
 
 def _require_key(key: str) -> None:
@@ -181,7 +212,12 @@ async def _answered(
     return answer
 
 
-def guarded(contract: MethodContract, handler: Handler, limit: CallLimit) -> Handler:
+def guarded(
+    contract: MethodContract,
+    handler: Handler,
+    limit: CallLimit,
+    revoked: RevokedSessions,
+) -> Handler:
     """Wrap one unary handler with its policy, its deadline and the translation of errors."""
     deadline_s = contract.deadline_ms / 1000
 
@@ -192,7 +228,10 @@ def guarded(contract: MethodContract, handler: Handler, limit: CallLimit) -> Han
                 _plain(_REQUEST_ID, metadata.get("x-request-id", "")),
                 _plain(_TRACEPARENT, metadata.get("traceparent", "")),
             )
-            current_call.set(admit(contract, metadata))
+            admitted = admit(contract, metadata)
+            if revoked.is_revoked(admitted.session_id):
+                raise errors.Unauthenticated
+            current_call.set(admitted)
             require_valid(request)
             with limit.place():
                 async with asyncio.timeout(deadline_s):

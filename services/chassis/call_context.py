@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.contracts import StepUpRule
 from services.kernel import identities
 
 _PAIR = re.compile(
@@ -37,6 +38,16 @@ class Call:
     """When the boundary admitted the call."""
     partner: str = ""
     """The partner that called, by its client certificate; only for audience PARTNER."""
+    session_id: str = ""
+    """The session of the customer's token; empty when no customer made the call."""
+    device_id: str = ""
+    """The device of the customer's session; empty when the token names none."""
+    auth_time: datetime | None = None
+    """When the customer presented a second factor; None when the token does not say it."""
+    client_address: str = ""
+    """The IP address of the gateway's caller, without its port; empty for calls inside the mesh."""
+    step_up: StepUpRule | None = None
+    """The method's step-up rule, for `step_up.require_recent_factor`."""
 
     @property
     def customer_id(self) -> uuid.UUID:

@@ -17,6 +17,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services import contracts
 from services.chassis import boundary, telemetry, uncaught
+from services.chassis.revocations import RevokedSessions
 from services.chassis.settings import ServiceSettings
 from services.contracts import Audience, MethodContract
 
@@ -37,12 +38,17 @@ def _snake(name: str) -> str:
 
 
 def _method_handler(
-    method: MethodDescriptor, api: object, contract: MethodContract, limit: boundary.CallLimit
+    method: MethodDescriptor,
+    api: object,
+    contract: MethodContract,
+    limit: boundary.CallLimit,
+    revoked: RevokedSessions,
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     request = message_factory.GetMessageClass(method.input_type)
     response = message_factory.GetMessageClass(method.output_type)
+    handler = boundary.guarded(contract, getattr(api, _snake(method.name)), limit, revoked)
     return grpc.unary_unary_rpc_method_handler(
-        cast("Any", boundary.guarded(contract, getattr(api, _snake(method.name)), limit)),
+        cast("Any", handler),
         request_deserializer=boundary.reader(request),
         response_serializer=response.SerializeToString,
     )
@@ -53,28 +59,50 @@ def _service_handler(
     api: object,
     methods: Mapping[str, MethodContract],
     limits: Mapping[Audience, boundary.CallLimit],
+    revoked: RevokedSessions,
 ) -> grpc.GenericRpcHandler:
     contracts_of = {m.name: methods[f"/{service.full_name}/{m.name}"] for m in service.methods}
     handlers = {
-        m.name: _method_handler(m, api, contracts_of[m.name], limits[contracts_of[m.name].audience])
+        m.name: _method_handler(
+            m, api, contracts_of[m.name], limits[contracts_of[m.name].audience], revoked
+        )
         for m in service.methods
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
+def _refuse_customers(
+    apis: Mapping[ServiceDescriptor, object], methods: Mapping[str, MethodContract]
+) -> None:
+    """Raise ValueError if an API has a method for customers."""
+    served = {service.full_name for service in apis}
+    for contract in methods.values():
+        if contract.audience is Audience.CUSTOMER and contract.service in served:
+            raise ValueError(f"{contract.path} is for customers; pass the revoked sessions")
+
+
 class Server:
     """The server of one process: an API object for each service of the contracts, and health."""
 
-    def __init__(self, settings: ServiceSettings, apis: Mapping[ServiceDescriptor, object]) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        apis: Mapping[ServiceDescriptor, object],
+        revoked: RevokedSessions | None = None,
+    ) -> None:
+        """`revoked` is required if a method is for customers; raises ValueError without it."""
+        methods = contracts.load()
+        if revoked is None:
+            _refuse_customers(apis, methods)
         self._settings = settings
         options = [("grpc.so_reuseport", 0), ("grpc.max_metadata_size", METADATA_BYTES_MAX)]
         self._server = grpc.aio.server(options=options)
         self._health = cast("Any", health).aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        methods = contracts.load()
         limits = {one: boundary.CallLimit(settings.calls_max) for one in Audience}
         handlers = tuple(
-            _service_handler(service, api, methods, limits) for service, api in apis.items()
+            _service_handler(service, api, methods, limits, revoked or RevokedSessions())
+            for service, api in apis.items()
         )
         self._server.add_generic_rpc_handlers(handlers)
 

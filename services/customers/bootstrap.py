@@ -9,6 +9,7 @@ from services.chassis import kafka
 from services.chassis.grpc_server import Server
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import Database, connect, open_pool
+from services.chassis.revocations import revocation_feed
 from services.chassis.vault import open_vault
 from services.chassis.wait_limit import WaitLimit
 from services.customers import events_in
@@ -32,14 +33,15 @@ async def main(settings: CustomersSettings, stop: asyncio.Event) -> None:
     database = Database.from_secret(await vault.secret("database/postgres/customers"))
     tokens = PageTokens.of(await vault.secret("service/customers"))
     pool = await open_pool(database, "customers", settings.pool_connections)
-    async with pool:
+    async with pool, revocation_feed(settings, vault) as feed:
         store = Store(pool)
         waiters = BalanceWaiters(store.positions, lambda: connect(database, "customers-waiters"))
         deps = Dependencies(settings, store, waiters, WaitLimit.of(settings), tokens)
-        server = Server(settings, apis(deps))
+        server = Server(settings, apis(deps), feed.revoked)
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(vault.keep_alive()),
+                tasks.create_task(feed.run()),
                 tasks.create_task(waiters.run()),
             ]
             tasks.create_task(

@@ -13,6 +13,7 @@ from services.chassis.grpc_server import Server
 from services.chassis.http_client import partner_session
 from services.chassis.page_tokens import PageTokens
 from services.chassis.periodic import repeat
+from services.chassis.revocations import revocation_feed
 from services.chassis.vault import open_vault
 from services.notifications.events_in import Requests, subscription
 from services.notifications.grpc_api import NotificationsApi
@@ -43,13 +44,15 @@ async def main(settings: NotificationsSettings, stop: asyncio.Event) -> None:
         pool,
         partner_session(settings) as session,
         channel_to("customers", settings) as channel,
+        revocation_feed(settings, vault) as feed,
     ):
         access = AccessTokens(session, json.loads(push_secret["service_account"]))
         store = Store(pool)
         partitions = partial(store.ensure_partitions, settings.partitions_ahead_months)
         sender = Sender(store, PushClient(session, access, push_secret["project_id"]), settings)
         requests = Requests(store, sender, CustomersLanguages(channel).of, settings)
-        server = Server(settings, {SERVICE: NotificationsApi(Dependencies(store, tokens))})
+        api = NotificationsApi(Dependencies(store, tokens))
+        server = Server(settings, {SERVICE: api}, feed.revoked)
         await server.start()
         async with asyncio.TaskGroup() as group:
             asking = group.create_task(kafka.consume(subscription(settings), requests.ask, stop))
@@ -57,6 +60,7 @@ async def main(settings: NotificationsSettings, stop: asyncio.Event) -> None:
                 group.create_task(sender.run()),
                 group.create_task(repeat("partitions", partitions, PARTITIONS_S)),
                 group.create_task(vault.keep_alive()),
+                group.create_task(feed.run()),
             ]
             await stop.wait()
             await server.drain()

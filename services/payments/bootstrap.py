@@ -16,6 +16,7 @@ from services.chassis.http_client import partner_session
 from services.chassis.page_tokens import PageTokens
 from services.chassis.periodic import repeat
 from services.chassis.postgres import Database, open_pool
+from services.chassis.revocations import revocation_feed
 from services.chassis.vault import open_vault
 from services.chassis.wait_limit import WaitLimit
 from services.payments import declines, notices, reconciliation, reviews, traces
@@ -91,6 +92,7 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
         pool,
         open_partners(settings, *partner_keys) as (ach, fraud),
         channel_to("customers", settings) as channel,
+        revocation_feed(settings, vault) as feed,
     ):
         batch_limits = BatchLimits.of(settings)
         store = Store(pool, batch_limits)
@@ -112,13 +114,14 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
             tokens=tokens,
             webhook_secrets=webhook_secrets,
         )
-        server = Server(settings, apis(deps))
+        server = Server(settings, apis(deps), feed.revoked)
         await server.start()
         async with asyncio.TaskGroup() as tasks:
             resuming = tasks.create_task(repeat("saga", deps.driver.resume, POLL_S))
             background = [
                 *(tasks.create_task(repeat(*job)) for job in _jobs(deps)),
                 tasks.create_task(vault.keep_alive()),
+                tasks.create_task(feed.run()),
             ]
             await stop.wait()
             resuming.cancel()

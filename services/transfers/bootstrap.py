@@ -12,6 +12,7 @@ from services.chassis.grpc_server import Server
 from services.chassis.page_tokens import PageTokens
 from services.chassis.periodic import repeat
 from services.chassis.postgres import Database, open_pool
+from services.chassis.revocations import revocation_feed
 from services.chassis.vault import open_vault
 from services.transfers.grpc_api import TransfersApi
 from services.transfers.handlers import Dependencies
@@ -35,15 +36,21 @@ async def main(settings: TransfersSettings, stop: asyncio.Event) -> None:
     database = Database.from_secret(await vault.secret("database/postgres/transfers"))
     tokens = PageTokens.of(await vault.secret("service/transfers"))
     pool = await open_pool(database, "transfers", settings.pool_connections)
-    async with pool, channel_to("customers", settings) as channel:
+    async with (
+        pool,
+        channel_to("customers", settings) as channel,
+        revocation_feed(settings, vault) as feed,
+    ):
         batch_limits = BatchLimits.of(settings)
         store = Store(pool, batch_limits)
         customers = CustomersClient(channel, settings.check_timeout_s, batch_limits)
         holders = HoldersClient(channel, settings.holders_timeout_s)
-        server = Server(settings, apis(Dependencies(settings, store, customers, holders, tokens)))
+        deps = Dependencies(settings, store, customers, holders, tokens)
+        server = Server(settings, apis(deps), feed.revoked)
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(vault.keep_alive()),
+                tasks.create_task(feed.run()),
                 tasks.create_task(repeat("partitions", store.ensure_partitions, UPKEEP_S)),
                 tasks.create_task(repeat("old keys", store.forget_keys, UPKEEP_S)),
                 tasks.create_task(repeat("old declines", store.drop_old_declines, UPKEEP_S)),

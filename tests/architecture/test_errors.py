@@ -13,6 +13,7 @@ GATEWAY_ONLY = {
     "bp.policy.v1": {
         # Answered by the gateway, before any service is asked.
         "UNKNOWN_FIELD",
+        "ORIGIN_FORBIDDEN",
         "MALFORMED_BODY",
         "ROUTE_NOT_FOUND",
         "REQUEST_TOO_LARGE",

@@ -17,6 +17,7 @@ from services.chassis.customers_client import CustomersClient
 from services.chassis.grpc_server import Server
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import connect
+from services.chassis.revocations import RevokedSessions
 from services.chassis.wait_limit import WaitLimit
 from services.customers import bootstrap as customers_bootstrap
 from services.customers import handlers as customers_handlers
@@ -73,7 +74,7 @@ async def customers(
     tokens = PageTokens(b"sealed by the tests")
     deps = customers_handlers.Dependencies(settings, store, waiters, WaitLimit.of(settings), tokens)
     with scaled_deadlines():
-        server = Server(settings, customers_bootstrap.apis(deps))
+        server = Server(settings, customers_bootstrap.apis(deps), RevokedSessions())
     async with background(waiters.run()):
         await server.start()
         yield Running(settings, store)
@@ -98,7 +99,7 @@ async def transfers(
     holders = HoldersClient(channel, waited_out_s(HOLDERS_S))
     deps = transfers_handlers.Dependencies(settings, store, client, holders, tokens)
     with scaled_deadlines():
-        server = Server(settings, transfers_bootstrap.apis(deps))
+        server = Server(settings, transfers_bootstrap.apis(deps), RevokedSessions())
     await store.ensure_partitions()
     await server.start()
     yield Running(settings, store)

@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 from ops.waiting import scaled_s
 from services.kernel.identities import spiffe_id
 
+SESSION = "01938a5e-7a10-7c3e-9d52-3f0b6c1e8a2a"
 SCOPES = "accounts:read transfers:read transfers:write"
 
 
@@ -28,6 +29,7 @@ def from_customer(
         certificate_of("gateway"),
         ("x-bp-subject", str(customer_id)),
         ("x-bp-scope", scopes),
+        ("x-bp-session", SESSION),
         ("x-request-id", str(uuid.uuid4())),
     ]
     return tuple(pairs + ([("idempotency-key", key)] if key else []))

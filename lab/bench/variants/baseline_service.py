@@ -16,6 +16,7 @@ from bp.payments.v1.interbank_transfer_pb2 import InterbankTransfer
 
 from services.chassis import postgres
 from services.chassis.grpc_server import Server, run
+from services.chassis.revocations import RevokedSessions
 from services.chassis.settings import ServiceSettings
 from services.chassis.vault import open_vault
 from services.kernel.errors import DependencyUnavailable
@@ -70,7 +71,7 @@ async def main(settings: ServiceSettings, stop: asyncio.Event) -> None:
     database = dataclasses.replace(database, database=DATABASE)
     pool = await postgres.open_pool(database, "bench-baseline", settings.pool_connections)
     async with pool:
-        server = Server(settings, {SERVICE: BaselineApi(pool)})
+        server = Server(settings, {SERVICE: BaselineApi(pool)}, RevokedSessions())
         await server.start()
         await stop.wait()
         await server.drain()

@@ -287,9 +287,7 @@ class ClaimToHeader(Shape):
     """A claim of the token that the gateway passes to services as a header."""
 
     claim: Literal["sub", "scope", "sid", "device", "auth_time"]
-    header: Literal[
-        "x-bp-subject", "x-bp-scope", "x-bp-session", "x-bp-device", "x-bp-auth-time"
-    ]
+    header: Literal["x-bp-subject", "x-bp-scope", "x-bp-session", "x-bp-device", "x-bp-auth-time"]
 
     @model_validator(mode="after")
     def _is_read(self) -> Self:

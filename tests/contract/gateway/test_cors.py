@@ -53,7 +53,7 @@ async def test_a_preflight_of_an_unknown_path_lets_the_browser_read_the_404(
     asked = {"Access-Control-Request-Method": "GET"}
     answer = await gateway.call("OPTIONS", "/v1/nothing", token=None, headers=ORIGIN | asked)
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, APP)
-    assert answer.headers["access-control-allow-methods"] == "GET, POST"
+    assert answer.headers["access-control-allow-methods"] == "DELETE, GET, POST"
     foreign = asked | {"Origin": "https://evil.example"}
     for headers in (foreign, ORIGIN, ORIGIN | {"Access-Control-Request-Method": ""}):
         answer = await gateway.call("OPTIONS", "/v1/nothing", token=None, headers=headers)

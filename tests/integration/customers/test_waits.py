@@ -13,6 +13,7 @@ from bp.customers.v1.customers_service_pb2_grpc import CustomersServiceStub
 from services.chassis.grpc_server import Server
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import connect
+from services.chassis.revocations import RevokedSessions
 from services.chassis.wait_limit import WaitLimit
 from services.customers import bootstrap, state
 from services.customers.balance_waiters import BalanceWaiters
@@ -41,7 +42,7 @@ async def small(
     tokens = PageTokens(b"sealed by the test")
     deps = Dependencies(settings, customers.store, waiters, WaitLimit.of(settings), tokens)
     with scaled_deadlines():
-        server = Server(settings, bootstrap.apis(deps))
+        server = Server(settings, bootstrap.apis(deps), RevokedSessions())
     async with background(waiters.run()), open_channel(str(socket)) as channel:
         await server.start()
         yield CustomersServiceStub(channel)

@@ -10,6 +10,7 @@ from ops.waiting import until
 from services.chassis.customers_client import CustomersClient
 from services.chassis.grpc_server import Server
 from services.chassis.page_tokens import PageTokens
+from services.chassis.revocations import RevokedSessions
 from services.transfers import bootstrap
 from services.transfers.handlers import Dependencies
 from services.transfers.holders import HoldersClient
@@ -38,7 +39,7 @@ async def test_a_call_beyond_the_limit_is_told_to_retry_and_the_first_one_ends(
     tokens = PageTokens(b"sealed by the test")
     deps = Dependencies(settings, transfers.store, client, holders, tokens)
     with scaled_deadlines():
-        server = Server(settings, bootstrap.apis(deps))
+        server = Server(settings, bootstrap.apis(deps), RevokedSessions())
     await server.start()
     stub = TransfersServiceStub(open_channel(str(socket)))
     payer, payee = await bank.open_holder(1_000), await bank.open_holder()

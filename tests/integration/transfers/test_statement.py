@@ -14,6 +14,7 @@ from bp.transfers.v1.transfers_service_pb2_grpc import TransfersServiceStub
 from services.chassis.customers_client import CustomersClient
 from services.chassis.grpc_server import Server
 from services.chassis.page_tokens import PageTokens
+from services.chassis.revocations import RevokedSessions
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
 from services.payments import mapping as payments_mapping
@@ -172,7 +173,7 @@ async def test_a_statement_comes_without_names_when_customers_cannot_tell_them(
         payer, payee = await bank.open_holder(1_000), await bank.open_holder()
         settings = transfers.settings.model_copy(update={"socket_in": tmp_path / "in.sock"})
         with scaled_deadlines():
-            server = Server(settings, bootstrap.apis(deps))
+            server = Server(settings, bootstrap.apis(deps), RevokedSessions())
         await server.start()
         async with open_channel(f"{tmp_path}/in.sock") as channel:
             stub = TransfersServiceStub(channel)

@@ -15,6 +15,8 @@ from tests.rigs.mesh.tls import server_context
 
 ISSUER = "https://oauth.example"
 AUDIENCE = "https://api.bp.example"
+SESSION = "0190a8a0-0000-7000-8000-00000000005e"
+DEVICE = "0190a8a0-0000-7000-8000-0000000000de"
 ALL_SCOPES = "accounts:read transfers:read transfers:write"
 
 
@@ -87,6 +89,9 @@ class Issuer:
             "scope": scope,
             "iat": now,
             "exp": now + lives_s,
+            "sid": SESSION,
+            "device": DEVICE,
+            "auth_time": now - 60,
         }
         return {name: value for name, value in (usual | replaced).items() if value is not None}
 

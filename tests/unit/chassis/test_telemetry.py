@@ -13,6 +13,7 @@ from bp.type.v1.account_ref_pb2 import AccountRef
 
 from services import contracts
 from services.chassis import boundary, telemetry
+from services.chassis.revocations import RevokedSessions
 from tests.rigs.sidecar_calls import SCOPES, certificate_of
 
 REQUEST_ID, TRACE_ID = "r-17", "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -135,6 +136,7 @@ class _Context:
             certificate_of("gateway"),
             ("x-bp-subject", str(uuid.uuid4())),
             ("x-bp-scope", SCOPES),
+            ("x-bp-session", str(uuid.uuid4())),
             ("x-request-id", REQUEST_ID),
             ("traceparent", f"00-{TRACE_ID}-0000000000000007-01"),
         ]
@@ -149,7 +151,7 @@ async def _defect() -> None:
 
     contract = contracts.load()["/bp.payments.v1.PaymentsService/GetInterbankTransfer"]
     request = GetInterbankTransferRequest(transfer_id=str(uuid.uuid4()))
-    call = boundary.guarded(contract, handler, boundary.CallLimit(1))
+    call = boundary.guarded(contract, handler, boundary.CallLimit(1), RevokedSessions())
     await call(request, cast("Any", _Context()))
 
 

@@ -63,7 +63,7 @@ def route_configuration(edge: model.Edge) -> route.RouteConfiguration:
             header("strict-transport-security", "max-age=31536000"),
             header("x-content-type-options", "nosniff"),
         ],
-        # The boundary's calls need it for limits and records; a caller's own header is dropped early.
+        # Services limit and record by it; a header of the caller is dropped before.
         request_headers_to_add=[
             header(names.CLIENT_ADDRESS_HEADER, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")
         ],
@@ -86,9 +86,7 @@ def _route(edge: model.Edge, each: GatewayRoute, retry: model.Retry | None) -> r
         ),
         metadata=_metadata(edge, each),
         # Public methods verify no token, so services must not see one.
-        request_headers_to_remove=(
-            ["authorization"] if each.audience is Audience.PUBLIC else []
-        ),
+        request_headers_to_remove=(["authorization"] if each.audience is Audience.PUBLIC else []),
         typed_per_filter_config=_per_filter(edge, each),
     )
 

@@ -1,0 +1,52 @@
+"""Evaluates a method's step-up rule: does this request need a recent second factor?
+
+The rule is in the contract (bp.policy.v1.StepUp) and reaches a handler as `Call.step_up`.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from services.chassis.call_context import Call
+from services.contracts import StepUpRule
+from services.kernel import errors
+
+AMOUNT = "AMOUNT"
+NEW_BENEFICIARY = "NEW_BENEFICIARY"
+
+
+def is_recent(rule: StepUpRule, auth_time: datetime | None, now: datetime) -> bool:
+    """Return whether the second factor is recent enough; an unknown time never is.
+
+    A time in the future is recent: the gateway refuses tokens whose issuer's clock is far ahead.
+    """
+    if auth_time is None:
+        return False
+    return (now - auth_time).total_seconds() * 1000 <= rule.max_age_ms
+
+
+def is_above(rule: StepUpRule, minor_units: int) -> bool:
+    """Return whether the amount needs a second factor."""
+    return 0 < rule.above_minor_units < minor_units
+
+
+async def require_recent_factor(
+    rule: StepUpRule | None,
+    call: Call,
+    *,
+    new_beneficiary: Callable[[], Awaitable[bool]],
+    minor_units: int,
+) -> None:
+    """Raise StepUpRequired if the rule applies and the call's second factor is too old.
+
+    `new_beneficiary` is asked only if its answer decides. The age is that at `call.admit_time`.
+    """
+    if rule is None or is_recent(rule, call.auth_time, call.admit_time):
+        return
+    if is_above(rule, minor_units):
+        raise _required(rule, AMOUNT)
+    if rule.new_beneficiary and await new_beneficiary():
+        raise _required(rule, NEW_BENEFICIARY)
+
+
+def _required(rule: StepUpRule, cause: str) -> errors.StepUpRequired:
+    return errors.StepUpRequired(max_age_s=str(rule.max_age_ms // 1000), required_for=cause)
