@@ -20,7 +20,7 @@ KEY_CHARS_MAX = 255
 def sms_app(settings: SmsSettings, carrier: Carrier, faults: Faults) -> web.Application:
     """Return the app of the public port."""
     app = web.Application(
-        middlewares=[_guard(settings.api_key), faults.middleware, _errors],
+        middlewares=[_Guard(settings.api_key).middleware, faults.middleware, _errors],
         client_max_size=REQUEST_BYTES_MAX,
     )
     endpoints = _Endpoints(carrier)
@@ -29,19 +29,20 @@ def sms_app(settings: SmsSettings, carrier: Carrier, faults: Faults) -> web.Appl
     return app
 
 
-def _guard(api_key: str) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
-    expected = f"Bearer {api_key}".encode()
+class _Guard:
+    """Checks the caller's API key."""
+
+    def __init__(self, api_key: str) -> None:
+        self._expected = f"Bearer {api_key}".encode()
 
     @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if not hmac.compare_digest(given, expected):
+        if not hmac.compare_digest(given, self._expected):
             refusal = WireError(401, "UNAUTHENTICATED", "a valid API key is required")
             headers = {"WWW-Authenticate": 'Bearer realm="sms-gateway.example"'}
             return answer(refusal.body(), refusal.status, headers)
         return await handler(request)
-
-    return guard
 
 
 class _Endpoints:

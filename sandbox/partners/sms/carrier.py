@@ -134,5 +134,5 @@ def _message(record: dict[str, Any]) -> Message:
         key=record["key"],
         text=Text(**record["text"]),
         accepted_at=record["accepted_at"],
-        plan=Plan(**{**plan, "end": State(plan["end"])}),
+        plan=Plan(plan["sent_at"], plan["ended_at"], State(plan["end"]), plan["error_code"]),
     )
