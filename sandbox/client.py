@@ -18,7 +18,7 @@ import asyncpg
 from ops.judge.judge import judge
 from ops.judge.stores import Stores
 from ops.waiting import scaled_s, until
-from sandbox.seed import people, planting
+from sandbox.seed import cluster, logins, people, planting
 from sandbox.seed.people import Deposit, Person
 from sandbox.stack.testing import RunningStack
 
@@ -64,6 +64,16 @@ class Customer:
     token: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class LoginIdentity:
+    """What a customer types to log in."""
+
+    email: str
+    password: str = field(repr=False)
+    phone: str
+    """E.164; text messages with codes go there."""
+
+
 class BankClient:
     """A running stack with clients for its gateway, databases, partners and judge."""
 
@@ -92,6 +102,18 @@ class BankClient:
         customer_id = people.customer_id(name)
         token = await self.token(customer_id)
         return Customer(name, customer_id, people.account_id(name), token)
+
+    async def login_identity(self, customer: Customer) -> LoginIdentity:
+        """Give a customer a login with the face of its user name, at the first call."""
+        person = Person(customer.user_name, "Guest Customer", ())
+        vault = await cluster.auth_vault(self.where, self.stack.home.run)
+        connection = await self.connect("bp_auth")
+        try:
+            await logins.plant(connection, vault, [person], with_faces=True)
+        finally:
+            await connection.close()
+        name = customer.user_name
+        return LoginIdentity(person.email, people.password(name), people.phone(name))
 
     async def token(self, subject: uuid.UUID | str, **claims: Any) -> str:
         """Have the provider sign a token with any claims, valid or not."""

@@ -3,9 +3,26 @@
 import argparse
 import asyncio
 
-from sandbox.seed import cluster, planting
+from sandbox.seed import cluster, logins, people, planting
+
+
+async def main() -> None:
+    """Write the customers and their logins."""
+    done = await planting.seed(cluster.connect)
+    vault = await cluster.open_auth_vault()
+    connection = await cluster.connect("bp_auth")
+    load = people.load_people(planting.LOAD_ON_FIRST_START)
+    try:
+        added = await logins.plant(connection, vault, people.NAMED, with_faces=True)
+        added += await logins.plant(connection, vault, load, with_faces=False)
+    finally:
+        await connection.close()
+    print(
+        f"{done.customers:,} customers, {done.opened:,} opening balances posted,"
+        f" {added:,} logins added"
+    )
+
 
 if __name__ == "__main__":
     argparse.ArgumentParser(prog="python -m sandbox.seed", description=__doc__).parse_args()
-    done = asyncio.run(planting.seed(cluster.connect))
-    print(f"{done.customers:,} customers, {done.opened:,} opening balances posted")
+    asyncio.run(main())

@@ -1,14 +1,39 @@
-"""Connects as superuser to the PostgreSQL cluster in the state directory that BP_HOME names."""
+"""Connects as superuser to the PostgreSQL cluster in the state directory that BP_HOME names, and as
+auth to its OpenBao."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 
 import asyncpg
 
 from ops import own_folders
 from ops.provision.credentials import load_or_make
 from sandbox.stack.home import home_from_environment
+from services.chassis.settings import ServiceSettings
+from services.chassis.vault import Vault, open_vault
+
+
+async def open_auth_vault() -> Vault:
+    """Log in to OpenBao as the auth service, whose data the seed writes."""
+    home = home_from_environment()
+    where: dict[str, str] = json.loads(home.endpoints.read_text())
+    return await auth_vault(where, home.run)
+
+
+async def auth_vault(where: Mapping[str, str], run: Path) -> Vault:
+    """Log in to OpenBao as the auth service; `where` has the addresses of a running stack."""
+    return await open_vault(
+        ServiceSettings(
+            service="auth",
+            home=Path(where["BP_HOME"]),
+            socket_in=Path("unused"),
+            openbao_addr=where["BP_OPENBAO_PRIVATE_ADDR"],
+            service_account_token_file=run / "auth" / "token",
+        )
+    )
 
 
 async def connect(database: str) -> asyncpg.Connection:

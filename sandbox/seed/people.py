@@ -18,6 +18,8 @@ from services.kernel.ids import SHARDS, shard_of
 OPENING_TIME = datetime(2026, 1, 2, 9, 0, tzinfo=UTC)
 LOAD_CENTS = 1_000_000_00
 KINDS = ("CHECKING", "SAVINGS")
+SHARED_PASSWORDS = ("load", "guest")
+"""Kinds of customers who share a password: the first part of their user names."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,20 @@ def account_id(user_name: str, kind: str = "CHECKING") -> uuid.UUID:
 def device_token(user_name: str) -> str:
     """Return the push token of the customer's only phone."""
     return f"device-{user_name}"
+
+
+def phone(user_name: str) -> str:
+    """Return the customer's telephone number, in the range for fiction of country code 1."""
+    digest = hashlib.sha256(f"phone/{user_name}".encode()).digest()
+    return f"+1555{int.from_bytes(digest[:8], 'big') % 10_000_000:07d}"
+
+
+def password(user_name: str) -> str:
+    """Return the customer's first password: "ana-Passw0rd-2026" for ana. All customers for
+    benchmarks have "load-Passw0rd-2026", and all guests of tests "guest-Passw0rd-2026"."""
+    kind, dash, _ = user_name.partition("-")
+    shared = dash and kind in SHARED_PASSWORDS
+    return f"{kind if shared else user_name}-Passw0rd-2026"
 
 
 def _place(user_name: str) -> int:

@@ -103,7 +103,7 @@ def build_nodes(parts: Parts) -> dict[str, Node]:
         nodes.append(JobSpec("mesh", parts.mesh.render, ("partner-authority",)))
         nodes += parts.mesh.sidecars()
     if (REPO / "sandbox" / "seed" / "__main__.py").exists():
-        nodes.append(JobSpec("seed-data", lambda: _plant(parts), ("migrations",)))
+        nodes.append(JobSpec("seed-data", lambda: _plant(parts), ("migrations", "vault")))
     nodes += Services(
         parts.home,
         parts.openbao.private_addr,
