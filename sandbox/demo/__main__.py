@@ -22,7 +22,7 @@ from sandbox.stack.testing import RunningStack
 
 LOST = (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What a call to a part raises when the part has stopped."""
-PARTNERS = ("ach", "fraud", "fcm", "oauth")
+PARTNERS = ("ach", "fraud", "fcm", "oauth", "rekognition")
 
 
 async def _mend(bank: BankClient) -> None:

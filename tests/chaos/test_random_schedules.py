@@ -17,7 +17,7 @@ SEED_MAX = 1_000_000
 
 
 STORES = {"kafka", "postgres", "valkey", "openbao"}
-OUTSIDE = {"partner-ach", "partner-fraud", "partner-fcm", "partner-oauth"}
+OUTSIDE = {"partner-ach", "partner-fraud", "partner-fcm", "partner-oauth", "partner-rekognition"}
 
 
 def test_every_part_of_the_bank_can_be_injected(stack: RunningStack) -> None:

@@ -13,6 +13,7 @@ SERVERS = {
     "fraud": {"fraud.example"},
     "fcm": {"fcm.googleapis.com", "oauth2.googleapis.com"},
     "oauth": {"oauth.example"},
+    "rekognition": {"rekognition.us-east-1.amazonaws.com"},
 }
 
 

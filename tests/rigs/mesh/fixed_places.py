@@ -12,14 +12,18 @@ from mesh.controlplane.translate.parts import SecretSource
 from mesh.ctl import CONFIG
 from services import contracts
 
-SERVICES = ("audit", "customers", "notifications", "payments", "transfers")
+SERVICES = ("audit", "auth", "customers", "notifications", "payments", "transfers")
 PARTNERS = (
     "ach-network.example",
     "fraud.example",
     "fcm.googleapis.com",
     "oauth2.googleapis.com",
     "oauth.example",
+    "rekognition.us-east-1.amazonaws.com",
 )
+
+SIMPLE = ("fraud", "fcm", "oauth", "rekognition")
+"""The credentialNames without a client certificate."""
 
 
 def endpoints(*, without: str = "") -> Endpoints:
@@ -44,7 +48,7 @@ def endpoints(*, without: str = "") -> Endpoints:
             "certs_dir": "/bp/certs",
             "webhook_ca": "/bp/partners/webhooks-ca.pem",
             "credentials": {
-                **{n: {"ca": f"/bp/partners/{n}-ca.pem"} for n in ("fraud", "fcm", "oauth")},
+                **{n: {"ca": f"/bp/partners/{n}-ca.pem"} for n in SIMPLE},
                 "ach-network-client": {
                     "ca": "/bp/partners/ach-ca.pem",
                     "client": {"cert": "/bp/partners/c.pem", "key": "/bp/partners/c.key"},

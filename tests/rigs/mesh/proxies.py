@@ -17,19 +17,21 @@ from ops.waiting import until
 from services.kernel.identities import spiffe_id
 from tests.rigs.mesh.pki import Authority
 
-SERVICES = ("payments", "transfers", "customers", "notifications", "audit")
+SERVICES = ("payments", "transfers", "customers", "notifications", "audit", "auth")
 PARTNERS = (
     "ach-network.example",
     "fraud.example",
     "fcm.googleapis.com",
     "oauth2.googleapis.com",
     "oauth.example",
+    "rekognition.us-east-1.amazonaws.com",
 )
 CREDENTIALS = {
     "ach-network-client": ("ach-network.example",),
     "fraud": ("fraud.example",),
     "fcm": ("fcm.googleapis.com", "oauth2.googleapis.com"),
     "oauth": ("oauth.example",),
+    "rekognition": ("rekognition.us-east-1.amazonaws.com",),
 }
 """The hosts of each credentialName."""
 READY_S = 45.0

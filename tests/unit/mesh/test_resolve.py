@@ -32,6 +32,7 @@ REACH = [
     ("notifications", ["customers"], ["fcm.googleapis.com", "oauth2.googleapis.com"]),
     ("customers", [], []),
     ("audit", [], []),
+    ("auth", [], ["rekognition.us-east-1.amazonaws.com"]),
 ]
 
 
@@ -74,6 +75,14 @@ def test_partners_have_the_policy_of_the_design_documents_table(
     assert traffic.breaker
     assert (traffic.timeout_ms, traffic.retry.attempts) == (timeout, retries)
     assert (traffic.breaker.failures, traffic.breaker.open_ms) == (failures, open_ms)
+
+
+def test_only_the_sdk_retries_calls_to_rekognition() -> None:
+    (partner,) = _sidecar("auth").partners
+    breaker = partner.traffic.breaker
+    assert breaker
+    assert (partner.traffic.timeout_ms, partner.traffic.retry) == (10_000, None)
+    assert (breaker.failures, breaker.open_ms) == (5, 30_000)
 
 
 def test_every_retry_condition_reaches_envoy_under_its_own_name(tmp_path: Path) -> None:
