@@ -118,7 +118,9 @@ def _any_places() -> endpoints.Endpoints:
         "oauth2.googleapis.com",
         "oauth.example",
         "sms-gateway.example",
+        "rekognition.us-east-1.amazonaws.com",
     )
+    simple = ("fraud", "fcm", "oauth", "sms", "rekognition")
     return endpoints.Endpoints.model_validate(
         {
             "services": dict.fromkeys(names, service),
@@ -127,10 +129,7 @@ def _any_places() -> endpoints.Endpoints:
             "certs_dir": "/certs",
             "webhook_ca": "/partners/webhooks-ca.pem",
             "credentials": {
-                **{
-                    name: {"ca": f"/partners/{name}-ca.pem"}
-                    for name in ("fraud", "fcm", "oauth", "sms")
-                },
+                **{name: {"ca": f"/partners/{name}-ca.pem"} for name in simple},
                 "ach-network-client": {
                     "ca": "/partners/ach-ca.pem",
                     "client": {"cert": "/partners/c.pem", "key": "/partners/c.key"},

@@ -17,7 +17,14 @@ SEED_MAX = 1_000_000
 
 
 STORES = {"kafka", "postgres", "valkey", "openbao"}
-OUTSIDE = {"partner-ach", "partner-fraud", "partner-fcm", "partner-oauth", "partner-sms"}
+OUTSIDE = {
+    "partner-ach",
+    "partner-fraud",
+    "partner-fcm",
+    "partner-oauth",
+    "partner-sms",
+    "partner-rekognition",
+}
 
 
 def test_every_part_of_the_bank_can_be_injected(stack: RunningStack) -> None:

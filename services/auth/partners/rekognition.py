@@ -107,7 +107,10 @@ class Rekognition:
 
     async def create_liveness_session(self) -> str:
         """Return the id of a new liveness session; it expires after three minutes."""
-        answer = await self._call("create_face_liveness_session")
+        try:
+            answer = await self._call("create_face_liveness_session")
+        except Refused as refusal:
+            raise _unexpected("create", refusal) from refusal
         return str(_needed(answer, "SessionId"))
 
     async def liveness(self, session_id: str) -> Liveness:

@@ -38,7 +38,7 @@ TIMES_S = {
 }
 NO_TRY_TIMEOUT = ("        perTryTimeout: 3s\n", "")
 """One attempt at FCM may take the whole timeout, so that one hanging attempt uses it up."""
-CONNECT_S = {"fcm.yaml": 0.8 * FCM_S}
+CONNECT_S = {"fcm.yaml": 0.8 * FCM_S, "rekognition.yaml": 0.8 * FCM_S}
 """Shorter than the timeout, as the check of the configuration requires."""
 INTERVAL = ("interval: 1s", "interval: 100ms")
 """How often a sidecar checks whether an open circuit breaker may close."""

@@ -14,6 +14,7 @@ SERVERS = {
     "fcm": {"fcm.googleapis.com", "oauth2.googleapis.com"},
     "oauth": {"oauth.example"},
     "sms": {"sms-gateway.example"},
+    "rekognition": {"rekognition.us-east-1.amazonaws.com"},
 }
 
 

@@ -20,7 +20,11 @@ PARTNERS = (
     "oauth2.googleapis.com",
     "oauth.example",
     "sms-gateway.example",
+    "rekognition.us-east-1.amazonaws.com",
 )
+
+SIMPLE = ("fraud", "fcm", "oauth", "sms", "rekognition")
+"""The credentialNames without a client certificate."""
 
 
 def endpoints(*, without: str = "") -> Endpoints:
@@ -45,7 +49,7 @@ def endpoints(*, without: str = "") -> Endpoints:
             "certs_dir": "/bp/certs",
             "webhook_ca": "/bp/partners/webhooks-ca.pem",
             "credentials": {
-                **{n: {"ca": f"/bp/partners/{n}-ca.pem"} for n in ("fraud", "fcm", "oauth", "sms")},
+                **{n: {"ca": f"/bp/partners/{n}-ca.pem"} for n in SIMPLE},
                 "ach-network-client": {
                     "ca": "/bp/partners/ach-ca.pem",
                     "client": {"cert": "/bp/partners/c.pem", "key": "/bp/partners/c.key"},

@@ -25,6 +25,7 @@ PARTNERS = (
     "oauth2.googleapis.com",
     "oauth.example",
     "sms-gateway.example",
+    "rekognition.us-east-1.amazonaws.com",
 )
 CREDENTIALS = {
     "ach-network-client": ("ach-network.example",),
@@ -32,6 +33,7 @@ CREDENTIALS = {
     "fcm": ("fcm.googleapis.com", "oauth2.googleapis.com"),
     "oauth": ("oauth.example",),
     "sms": ("sms-gateway.example",),
+    "rekognition": ("rekognition.us-east-1.amazonaws.com",),
 }
 """The hosts of each credentialName."""
 READY_S = 45.0

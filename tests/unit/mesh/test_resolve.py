@@ -32,7 +32,11 @@ REACH = [
     ("notifications", ["customers"], ["fcm.googleapis.com", "oauth2.googleapis.com"]),
     ("customers", [], []),
     ("audit", [], []),
-    ("auth", [], ["oauth.example"]),
+    (
+        "auth",
+        [],
+        ["oauth.example", "rekognition.us-east-1.amazonaws.com", "sms-gateway.example"],
+    ),
 ]
 
 
@@ -82,6 +86,14 @@ def test_the_gateway_asks_for_the_issuers_keys_sooner_than_the_table_says() -> N
     (issuer,) = mesh().edge.partners
     assert issuer.traffic.breaker
     assert (issuer.host, issuer.traffic.breaker.open_ms) == ("oauth.example", 1_000)
+
+
+def test_only_the_sdk_retries_calls_to_rekognition() -> None:
+    (partner,) = _sidecar("auth").partners
+    breaker = partner.traffic.breaker
+    assert breaker
+    assert (partner.traffic.timeout_ms, partner.traffic.retry) == (10_000, None)
+    assert (breaker.failures, breaker.open_ms) == (5, 30_000)
 
 
 def test_every_retry_condition_reaches_envoy_under_its_own_name(tmp_path: Path) -> None:
