@@ -16,7 +16,6 @@ from sandbox.seed import faces
 
 ORIGIN = "https://app.bp.example"
 _CODE = re.compile(r"#(\d{6})$")
-PICTURE_HEADERS = {"Content-Type": "application/octet-stream"}
 
 
 class App:
@@ -66,12 +65,14 @@ class App:
         """Send the second factor."""
         return await self.post("verify-otp", {"sessionId": session_id, "otp": otp, **more})
 
-    async def show_face(self, liveness_session_id: str, face: str = "", kind: str = "live") -> None:
+    async def show_face(
+        self, liveness_session_id: str, face: str = "", kind: faces.Kind = "live"
+    ) -> None:
         """Look into the camera: the liveness check, which the telephone sends to AWS itself."""
         picture = faces.picture(face or self.face, pose=1, kind=kind)
-        await self.bank.liveness(liveness_session_id, picture)
+        await self.bank.show_camera(liveness_session_id, picture)
 
-    async def send_face(self, session_id: str, face: str = "", kind: str = "live") -> Answer:
+    async def send_face(self, session_id: str, face: str = "", kind: faces.Kind = "live") -> Answer:
         """Send the third factor: a picture."""
         picture = faces.picture(face or self.face, pose=2, kind=kind)
         data = {"face": {"picture": b64encode(picture).decode()}}
