@@ -32,6 +32,7 @@ from services.chassis.http_client import partner_session
 from services.chassis.kafka import AckedProducer
 from services.chassis.page_tokens import PageTokens
 from services.chassis.postgres import Database, open_pool
+from services.chassis.revocations import revocation_feed
 from services.chassis.valkey import open_valkey
 from services.chassis.vault import Vault, open_vault
 
@@ -116,7 +117,8 @@ async def main(settings: AuthSettings, stop: asyncio.Event) -> None:
         vault = await open_vault(settings)
         pool = await _pool(stack, vault, settings)
         deps = await _dependencies(stack, vault, settings, pool)
-        server = Server(settings, apis(deps))
+        feed = await stack.enter_async_context(revocation_feed(settings, vault))
+        server = Server(settings, apis(deps), feed.revoked)
         producer = AckedProducer(settings.kafka_bootstrap, f"auth-{settings.slot}")
         stack.callback(producer.close)
         publisher = Publisher(pool, producer)
@@ -124,6 +126,7 @@ async def main(settings: AuthSettings, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(vault.keep_alive()),
+                tasks.create_task(feed.run()),
                 tasks.create_task(publisher.run()),
                 tasks.create_task(upkeep.run()),
             ]
