@@ -1,4 +1,4 @@
-"""`make up` gives the people of the sandbox their logins, and Valkey to the services that use it."""
+"""`make up` gives the sandbox's people their logins, and Valkey to the services that use it."""
 
 import asyncpg
 
