@@ -26,8 +26,8 @@ class SourceInvalid(ValueError):
 def build(source: Path, target: Path, *, are_hashes: bool) -> int:
     """Write the list, replace `target` at once, and return the number of entries.
 
-    Passwords in clear that are too short for the bank are left out. Raise SourceInvalid for a malformed
-    line; `target` is unchanged then.
+    Passwords in clear that are too short for the bank are left out. Raise SourceInvalid for a
+    malformed line; `target` is unchanged then.
     """
     with source.open("rb") as lines:
         entries = _entries_of_hashes(lines) if are_hashes else _entries_of_passwords(lines)
@@ -55,7 +55,7 @@ def _entries_of_hashes(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _write(entries: Iterable[bytes], target: Path) -> int:
-    """Write beside the target and rename, so that no reader sees half a list."""
+    """Write a file next to the target and rename it, so that no reader sees half a list."""
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name)
     try:
         with os.fdopen(handle, "wb") as file:

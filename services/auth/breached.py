@@ -2,8 +2,8 @@
 
 The file has a header of 16 bytes, `MAGIC` and the number of entries (8 bytes, big-endian). The
 entries follow, in rising order: the first eight bytes of the SHA-1 digest of each password, as in
-the lists of Have I Been Pwned. Two passwords share an entry by chance with a probability of
-10^-10 in a list of a thousand million. `bpctl` builds the file (ops/breached_list.py).
+the lists of Have I Been Pwned. A random password is in a list of a thousand million entries with
+a probability of 10^-10. `bpctl` builds the file (ops/breached_list.py).
 """
 
 import hashlib

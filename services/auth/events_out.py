@@ -1,4 +1,4 @@
-"""Builds the events of auth, ready to be written beside the change that caused them. Pure.
+"""Builds the events of auth, ready to be written with the change that caused them. Pure.
 
 No event contains a secret, an address or a telephone number.
 """

@@ -1,6 +1,6 @@
 """What a password may be, and the keyed form of it that bcrypt gets. Pure.
 
-The rules are those of NIST SP 800-63B for a password beside a second factor: at least eight
+The rules are those of NIST SP 800-63B for a password with a second factor: at least eight
 characters, no rules of composition, no words that belong to the account or the bank.
 """
 
@@ -14,7 +14,7 @@ LENGTH_MIN = 8
 LENGTH_MAX = 256
 DIFFERENT_CHARACTERS_MIN = 4
 WORD_LENGTH_MIN = 4
-"""A shorter word is found by chance inside good passwords."""
+"""Good passwords also contain shorter words."""
 PHONE_TAIL_DIGITS = 7
 BANK_WORDS = ("bp", "bpbank", "bppayments", "bppaymentsbank", "paymentsbank", "bancobp")
 ROWS = (
@@ -102,7 +102,8 @@ def _is_sequence(text: str) -> bool:
 def _is_made_of(text: str, word: str) -> bool:
     """Return True when a password is `word` and less than a password of other characters.
 
-    Case, spaces and punctuation do not count. A very short word is found only beside digits.
+    Case, spaces and punctuation do not count. A very short word counts only when
+    the rest of the password is digits.
     """
     word, folded = _compact(word), _compact(text)
     if not word:

@@ -1,4 +1,4 @@
--- Schema chassis of databases bp_write, bp_notifications, bp_audit as the migrations of
+-- Schema chassis of databases bp_write, bp_notifications, bp_audit, bp_auth as the migrations of
 -- services/chassis make it. `make gen` writes this file and `make check` compares it; nothing runs
 -- it. Each function is in functions/. The partitions that hold one month are left out; a function
 -- makes them.

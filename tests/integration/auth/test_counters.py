@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import pytest_asyncio
@@ -70,7 +71,7 @@ async def _end_locks(
 ) -> None:
     """Change the stored ends of a subject's locks, as if their time had passed."""
     for counter in counters_of(key, subject, factor):
-        if text := await client.get(counter.key):
+        if text := cast("bytes | None", await client.get(counter.key)):
             count, _, refused, unreported = text.decode().split()
             await client.set(counter.key, f"{count} 0 {refused} {unreported}", keepttl=True)
 
@@ -92,7 +93,7 @@ async def _wrong(tries: Tries, subject: Subject, factor: Factor = Factor.PASSWOR
 async def test_50_connections_cannot_try_more_often_than_one(
     valkey: ValkeyStore, key: bytes, subject: Subject, free: int
 ):
-    """LESSONS 19 and 26: each connection is a new session, from an address of its own."""
+    """Each connection is a new session, from an address of its own."""
     clients = [valkey.client("auth") for _ in range(50)]
     subjects = [replace(subject, address=f"192.0.2.{i}") for i in range(50)]
     try:
@@ -164,7 +165,7 @@ async def test_a_right_try_gives_all_free_tries_of_its_factor_back(lasting: Trie
 
 
 async def test_an_owner_with_a_known_device_logs_in_during_1000_wrong_tries(lasting: Tries):
-    """LESSONS 28: 100 addresses try one account; one of them is the owner's own."""
+    """100 addresses try one account; one of them is the owner's own."""
     compared = 0
     for i in range(1_000):
         stranger = replace(STRANGER, address=f"192.0.2.{i % 100}")

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import uuid
 from dataclasses import dataclass
+from typing import cast
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -140,7 +141,7 @@ class TriesMachine(RuleBasedStateMachine):
 
     async def _end_locks(self, subject: Subject, factor: Factor) -> None:
         for counter in counters_of(self.key, subject, factor):
-            if text := await self.client.get(counter.key):
+            if text := cast("bytes | None", await self.client.get(counter.key)):
                 tries, _, *rest = text.decode().split()
                 await self.client.set(counter.key, " ".join((tries, "0", *rest)), keepttl=True)
 

@@ -1,6 +1,5 @@
 """People of the sandbox can log in with the documented password, and a second seed adds nothing."""
 
-import asyncpg
 import bcrypt
 
 from ops.provision.bao_client import BaoClient
@@ -26,15 +25,17 @@ async def _keys(openbao: OpenBaoStore, postgres: PostgresStore) -> dict[str, str
 async def test_a_seeded_person_has_password_contact_and_face(
     openbao: OpenBaoStore,
     postgres: PostgresStore,
-    superuser: asyncpg.Pool,
     store: Store,
     vault: Vault,
 ) -> None:
     keys = await _keys(openbao, postgres)
     some = [*people.NAMED[:1], *people.load_people(40)]
-    async with superuser.acquire() as connection:
+    connection = await postgres.session("postgres", "bp_auth")
+    try:
         assert await logins.plant(connection, vault, some, with_faces=True) == 41
         assert await logins.plant(connection, vault, some, with_faces=True) == 0
+    finally:
+        await connection.close()
     sealer = Sealer(vault, keys)
     for name in ("ana", "load-000007"):
         user = await store.user_by_email(sealer.email_index(f"{name}@customers.example"))

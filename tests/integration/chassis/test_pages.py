@@ -45,7 +45,7 @@ PAGES = {
     "audit recorded": ("bp_audit", f"ARRAY[{LAST}], {LAST}, {LAST}", "event_id"),
     "audit recorded_links": ("bp_audit", f"ARRAY[{LAST}], {LAST}, {LAST}", "event_id"),
     "audit links_outside": ("bp_audit", "12", "chain"),
-    "auth sessions": ("bp_auth", f"{LAST}, {LAST}, now(), 50", "customer_id session_id"),
+    "auth sessions": ("bp_auth", f"{LAST}, {LAST}, now(), 50", "session_id|device_id"),
     "auth devices": ("bp_auth", f"{LAST}, now(), {LAST}, 50", "customer_id last_login_time"),
 }
 """Service and query -> the database, arguments, and the columns that must bound the index scan."""

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
 from ops.provision.valkey import OPERATOR, PROBE, RIGHTS
+from ops.provision.vault import readable_paths
 from sandbox.stack.supervisor.probes import RedisProbe
 from services.chassis import valkey as chassis_valkey
 from services.chassis.unreachable import is_unreachable
@@ -74,6 +75,14 @@ async def test_auth_writes_its_own_keys_and_nothing_else(auth: Redis) -> None:
         with pytest.raises(RedisError, match=r"(?i)perm"):
             await refused
     await auth.delete(*AUTH_KEYS)
+
+
+def test_only_the_service_itself_reads_the_secret_of_its_login() -> None:
+    readers = {
+        path: [name for name, paths in readable_paths().items() if path in paths]
+        for path in (f"secret/data/valkey/{service}" for service in RIGHTS)
+    }
+    assert readers == {f"secret/data/valkey/{service}": [service] for service in RIGHTS}
 
 
 @pytest.mark.parametrize("user", ["default", "auth", "unknown"])

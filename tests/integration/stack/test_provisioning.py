@@ -104,7 +104,7 @@ WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema$|public
 
 
 async def test_the_judge_reads_every_database_and_writes_none(stack_postgres: RunningStack) -> None:
-    for database in ("bp_write", "bp_customers", "bp_notifications", "bp_audit"):
+    for database in ("bp_write", "bp_customers", "bp_notifications", "bp_audit", "bp_auth"):
         connection = await asyncpg.connect(stack_postgres.dsn(database, "bp_judge"))
         assert await connection.fetchval(A_TABLE_THAT_THE_JUDGE_READS) is not None
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

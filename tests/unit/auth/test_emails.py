@@ -1,4 +1,4 @@
-"""The canonical form of e-mail addresses (LESSONS 27)."""
+"""The canonical form of e-mail addresses."""
 
 import sys
 import unicodedata

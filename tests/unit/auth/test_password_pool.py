@@ -119,7 +119,7 @@ async def test_a_caller_that_leaves_during_its_hash_does_not_free_the_thread(
 
 
 async def test_the_loop_runs_while_all_threads_hash(pool: PasswordPool, gate: Gate):
-    """LESSONS 21: bcrypt on the loop stops every other call."""
+    """Bcrypt on the loop stops every other call."""
     running = [asyncio.create_task(pool.verify(RIGHT, b"")) for _ in range(2)]
     await _until(lambda: gate.begun == 2)
     await asyncio.sleep(0)

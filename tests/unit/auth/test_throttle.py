@@ -41,7 +41,7 @@ def _keys(subject: Subject, factor: Factor = Factor.PASSWORD) -> dict[Scope, str
 def test_no_try_of_a_stranger_counts_for_a_known_device(
     subject: Subject, factor: Factor, device_id: uuid.UUID, owners_factor: Factor
 ):
-    """LESSONS 28: the counters have no key in common, whatever account and address are."""
+    """The counters have no key in common, whatever account and address are."""
     stranger = Subject(subject.account, None, subject.address)
     owner = Subject(subject.account, device_id, subject.address)
     theirs, own = _keys(stranger, factor), _keys(owner, owners_factor)
@@ -53,7 +53,7 @@ def test_no_try_of_a_stranger_counts_for_a_known_device(
 def test_strangers_of_an_account_share_one_counter_at_each_address(
     subject: Subject, factor: Factor
 ):
-    """LESSONS 26: neither a new session nor a new address gives new tries."""
+    """Neither a new session nor a new address gives new tries."""
     one = Subject(subject.account, None, subject.address)
     other = Subject(subject.account, None, "203.0.113.9")
     assert _keys(one, factor)[Scope.STRANGERS] == _keys(other, factor)[Scope.STRANGERS]
@@ -134,7 +134,7 @@ def test_each_further_code_of_a_session_waits_longer(sends: int, wait_s: int):
 
 
 def test_a_reset_does_not_use_up_the_codes_for_a_login():
-    """LESSONS 28: everybody can ask for a reset of a known address."""
+    """Any caller can ask for a reset of a known address."""
     keys = {
         number_key(b"n" * 32, purpose, is_known_device=known)
         for purpose in Purpose

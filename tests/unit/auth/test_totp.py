@@ -8,6 +8,7 @@ import pyotp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyotp.totp import TOTP
 
 from services.auth.totp import (
     BASE32_ALPHABET,
@@ -49,12 +50,12 @@ def test_codes_are_those_of_rfc_6238(unix_s: int, code: str):
 )
 def test_a_clock_may_be_one_step_off(drift_steps: int, is_right: bool):
     step = STEP + drift_steps
-    code = pyotp.TOTP(SECRET).generate_otp(step)
+    code = TOTP(SECRET).generate_otp(step)
     assert matching_step(SECRET, code, NOW) == (step if is_right else None)
 
 
 def test_a_code_keeps_its_step_so_that_the_store_can_refuse_a_replay():
-    code = pyotp.TOTP(SECRET).generate_otp(STEP)
+    code = TOTP(SECRET).generate_otp(STEP)
     later = NOW + timedelta(seconds=STEP_S)
     assert matching_step(SECRET, code, NOW) == matching_step(SECRET, code, later) == STEP
 
@@ -67,27 +68,27 @@ def test_what_is_not_six_digits_is_wrong(code: str):
 
 
 def test_a_space_between_the_groups_does_not_count():
-    code = pyotp.TOTP(SECRET).generate_otp(STEP)
+    code = TOTP(SECRET).generate_otp(STEP)
     assert matching_step(SECRET, f"{code[:3]} {code[3:]}", NOW) == STEP
 
 
 @given(st.from_regex("[0-9]{6}", fullmatch=True))
 def test_only_the_three_codes_of_the_moment_are_right(code: str):
     steps = range(STEP - 1, STEP + 2)
-    right = {pyotp.TOTP(SECRET).generate_otp(step): step for step in steps}
+    right = {TOTP(SECRET).generate_otp(step): step for step in steps}
     assert matching_step(SECRET, code, NOW) == right.get(code)
 
 
 def test_each_secret_is_new_and_has_160_bits():
     secrets = {new_secret() for _ in range(50)}
     assert len(secrets) == 50
-    assert {len(pyotp.TOTP(secret).byte_secret()) for secret in secrets} == {20}
+    assert {len(TOTP(secret).byte_secret()) for secret in secrets} == {20}
 
 
 def test_an_app_reads_the_uri():
     uri = otpauth_uri(SECRET, "a…z@example.com")
     read = pyotp.parse_uri(uri)
-    assert isinstance(read, pyotp.TOTP)
+    assert isinstance(read, TOTP)
     assert (read.issuer, read.name, read.secret) == ("BP", "a…z@example.com", SECRET)
     assert matching_step(SECRET, read.at(NOW), NOW) == STEP
 

@@ -36,8 +36,8 @@ CREATE TABLE auth.users (
     create_time          timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE auth.users IS
-    'Customers who may log in. The indexes are keyed digests of the canonical e-mail address and of '
-    'the telephone number; OpenBao encrypted both. password_hash is bcrypt of a keyed digest. '
+    'Customers who may log in. The indexes are keyed digests of the canonical e-mail address and '
+    'of the telephone number; OpenBao encrypted both. password_hash is bcrypt of a keyed digest. '
     'failed_attempts counts the wrong passwords since the last login.';
 
 CREATE TABLE auth.device (
@@ -57,9 +57,9 @@ CREATE INDEX device_of_customer ON auth.device (customer_id, last_login_time DES
     WHERE remove_time IS NULL;
 CREATE INDEX device_last_login ON auth.device (last_login_time);
 COMMENT ON TABLE auth.device IS
-    'Devices with which customers completed a login. token_hash is the digest of the token that the '
-    'device keeps. credential_id and public_key are its WebAuthn key, empty without a key. A row is '
-    'deleted 400 days after the last login.';
+    'Devices with which customers completed a login. token_hash is the digest of the token that '
+    'the device keeps. credential_id and public_key are its WebAuthn key, empty without a key. A '
+    'row is deleted 400 days after the last login.';
 COMMENT ON INDEX auth.device_key IS 'A key belongs to one device.';
 COMMENT ON INDEX auth.device_of_customer IS 'For the devices of a customer, the last used first.';
 COMMENT ON INDEX auth.device_last_login IS 'For the devices that were not used for long.';
@@ -78,9 +78,9 @@ CREATE TABLE auth.session (
 CREATE INDEX session_open ON auth.session (customer_id, session_id DESC) WHERE end_time IS NULL;
 CREATE INDEX session_ended ON auth.session (end_time) WHERE end_time IS NOT NULL;
 COMMENT ON TABLE auth.session IS
-    'Sessions of customers on devices. A session ends at expire_time, or before it at end_time with '
-    'a cause. Monthly partitions, kept for 60 days: session_id is a UUIDv7, so a range of ids is a '
-    'range of time.';
+    'Sessions of customers on devices. A session ends at expire_time, or before it at end_time '
+    'with a cause. Monthly partitions, kept for 60 days: session_id is a UUIDv7, so a range of '
+    'ids is a range of time.';
 COMMENT ON INDEX auth.session_open IS 'For the sessions of a customer, newest first.';
 COMMENT ON INDEX auth.session_ended IS 'For the sessions that ended in the last minutes.';
 CREATE TABLE auth.session_other PARTITION OF auth.session DEFAULT;
@@ -94,8 +94,9 @@ CREATE TABLE auth.totp (
     create_time   timestamptz NOT NULL
 );
 COMMENT ON TABLE auth.totp IS
-    'Authenticator apps (RFC 6238). The secret is encrypted by OpenBao. An app without confirm_time '
-    'is not used yet. last_step is the time step of the last right code: only later codes are right.';
+    'Authenticator apps (RFC 6238). The secret is encrypted by OpenBao. An app without '
+    'confirm_time is not used yet. last_step is the time step of the last right code: only later '
+    'codes are right.';
 
 CREATE TABLE auth.recovery_code (
     customer_id uuid NOT NULL REFERENCES auth.users,
@@ -145,10 +146,10 @@ CREATE TABLE auth.event (
 ) PARTITION BY RANGE (event_id);
 CREATE INDEX event_waiting ON auth.event (id) WHERE publish_time IS NULL AND park_reason IS NULL;
 COMMENT ON TABLE auth.event IS
-    'Events about logins, written beside the change that caused them, for 60 days. publish_time is '
-    'set once Kafka has the event; park_reason says why Kafka never will. `id` is drawn after the '
-    'customer''s row is locked, so for one key the order of ids is the order of commits. Monthly '
-    'partitions: event_id is a UUIDv7.';
+    'Events about logins, written with the change that caused them, for 60 days. publish_time is '
+    'set once Kafka has the event; park_reason says why Kafka never will. `id` is drawn after '
+    'the customer''s row is locked, so for one key the order of ids is the order of commits. '
+    'Monthly partitions: event_id is a UUIDv7.';
 COMMENT ON INDEX auth.event_waiting IS 'For the events to publish, oldest first.';
 CREATE TABLE auth.event_other PARTITION OF auth.event DEFAULT;
 COMMENT ON TABLE auth.event_other IS 'Events whose month has no partition.';
