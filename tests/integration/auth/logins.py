@@ -92,7 +92,8 @@ async def keys_of(store: ValkeyStore, pattern: str = "*") -> list[bytes]:
     """Return the keys that match, as an operator sees them."""
     operator = store.client(OPERATOR)
     try:
-        return await operator.keys(pattern)
+        found: Any = await operator.keys(pattern)
+        return found
     finally:
         await operator.aclose()
 
@@ -100,15 +101,15 @@ async def keys_of(store: ValkeyStore, pattern: str = "*") -> list[bytes]:
 async def dump_of(store: ValkeyStore) -> bytes:
     """Return all keys and their values, as an intruder would read them."""
     operator = store.client(OPERATOR)
-    read = {
+    read: dict[Any, Any] = {
         b"string": operator.get,
         b"hash": operator.hgetall,
         b"list": lambda key: operator.lrange(key, 0, -1),
         b"zset": lambda key: operator.zrange(key, 0, -1),
     }
     try:
-        found = []
-        for key in await operator.keys("*"):
+        found: list[bytes] = []
+        for key in await keys_of(store):
             kind = await operator.type(key)
             found += [key, repr(await read[kind](key)).encode()]
         return b"\n".join(found)

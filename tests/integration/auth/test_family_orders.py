@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from typing import ClassVar
 
 import pytest
 from hypothesis import settings
@@ -25,10 +26,12 @@ from tests.rigs.stores import ValkeyStore
 class FamilyMachine(RuleBasedStateMachine):
     """A family whose tokens an owner, a forgetful phone and a thief present in any order."""
 
-    def __init__(self, store: ValkeyStore) -> None:
+    store: ClassVar[ValkeyStore]
+
+    def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.app = App(logins_of(store.client("auth")))
+        self.app = App(logins_of(self.store.client("auth")))
         self.tokens: list[str] = []
         """Every token of the family; the last one is current."""
         self.grace: dict[str, TokenPair] = {}
@@ -170,6 +173,7 @@ async def _field(app: App, key: str, name: str) -> str:
 
 def test_no_order_of_calls_makes_two_successors_or_revives_a_family(valkey: ValkeyStore) -> None:
     """A state machine on a real Valkey."""
+    FamilyMachine.store = valkey
     run_state_machine_as_test(
-        lambda: FamilyMachine(valkey), settings=settings(max_examples=20, stateful_step_count=20)
+        FamilyMachine, settings=settings(max_examples=20, stateful_step_count=20)
     )
