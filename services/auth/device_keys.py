@@ -137,7 +137,7 @@ def verify_registration(
             require_user_verification=True,
             supported_pub_key_algs=list(ALGORITHMS),
         )
-        # The id beside the attestation is the app's own word; the key carries its id itself.
+        # The app states an id outside the attestation, too; only the one inside counts.
         _require(bytes_to_base64url(verified.credential_id) == registration.credential_id)
         _require_strong(verified.credential_public_key)
     return DeviceKey(verified.credential_id, verified.credential_public_key, verified.sign_count)

@@ -4,7 +4,7 @@ import secrets
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ops.provision.valkey import OPERATOR
 from services.auth.codes import Codes
 from services.auth.families import Families
 from services.auth.login_sessions import LoginSessions
+from services.auth.refresh import Begun, Family, Rotate, token_digest
 from services.auth.revocations_out import Revocations
 from services.auth.settings import AuthSettings
 from services.auth.state import LoginSession, Purpose, Session, Step, TokenPair
@@ -91,7 +92,8 @@ async def keys_of(store: ValkeyStore, pattern: str = "*") -> list[bytes]:
     """Return the keys that match, as an operator sees them."""
     operator = store.client(OPERATOR)
     try:
-        return await operator.keys(pattern)
+        found: Any = await operator.keys(pattern)
+        return found
     finally:
         await operator.aclose()
 
@@ -99,15 +101,15 @@ async def keys_of(store: ValkeyStore, pattern: str = "*") -> list[bytes]:
 async def dump_of(store: ValkeyStore) -> bytes:
     """Return all keys and their values, as an intruder would read them."""
     operator = store.client(OPERATOR)
-    read = {
+    read: dict[Any, Any] = {
         b"string": operator.get,
         b"hash": operator.hgetall,
         b"list": lambda key: operator.lrange(key, 0, -1),
         b"zset": lambda key: operator.zrange(key, 0, -1),
     }
     try:
-        found = []
-        for key in await operator.keys("*"):
+        found: list[bytes] = []
+        for key in await keys_of(store):
             kind = await operator.type(key)
             found += [key, repr(await read[kind](key)).encode()]
         return b"\n".join(found)
@@ -119,3 +121,45 @@ async def expire(client: Redis, *keys: str) -> None:
     """End the life of keys, as time does."""
     for key in keys:
         await client.pexpire(key, 0)
+
+
+@dataclass
+class App:
+    """What an app of a logged-in customer holds."""
+
+    logins: Logins
+    session: Session = field(default_factory=customer_session)
+    device_token: str = field(default_factory=new_token)
+    token: str = field(default_factory=new_token)
+    """The first refresh token."""
+
+    @property
+    def family(self) -> Family:
+        """Whose tokens they are."""
+        return Family(self.session.session_id, self.session.customer_id, self.session.device_id)
+
+    async def log_in(self) -> "App":
+        """Store the first token."""
+        await self.logins.families.create(self.session, self.device_token, self.token)
+        return self
+
+    async def begin(self, token: str, device_token: str | None = None) -> Begun:
+        """Present a token."""
+        return await self.logins.families.begin(token, device_token or self.device_token)
+
+    async def leased(self, token: str) -> Rotate:
+        """Present the current token."""
+        begun = await self.begin(token)
+        assert isinstance(begun, Rotate)
+        assert begun.family == self.family
+        return begun
+
+    async def refresh(self, token: str) -> TokenPair:
+        """Present the current token and replace it."""
+        pair = new_pair()
+        assert await self.logins.families.finish(await self.leased(token), pair) == pair
+        return pair
+
+    async def end_grace(self, token: str) -> None:
+        """Let 30 seconds pass for a replaced token."""
+        await expire(self.logins.client, f"refresh:{token_digest(token)}:successor")

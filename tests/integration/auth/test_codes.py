@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
+from typing import ClassVar
 
 import pytest
 import pytest_asyncio
@@ -177,10 +178,12 @@ class CodeMachine(RuleBasedStateMachine):
 
     ids = Bundle("ids")
 
-    def __init__(self, store: ValkeyStore) -> None:
+    store: ClassVar[ValkeyStore]
+
+    def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.logins = logins_of(store.client("auth"))
+        self.logins = logins_of(self.store.client("auth"))
         self.code: dict[str, str | None] = {}
         self.tries: dict[str, int] = {}
 
@@ -238,6 +241,7 @@ class CodeMachine(RuleBasedStateMachine):
 
 def test_no_order_of_tries_gets_more_than_the_limit(valkey: ValkeyStore) -> None:
     """A state machine on a real Valkey."""
+    CodeMachine.store = valkey
     run_state_machine_as_test(
-        lambda: CodeMachine(valkey), settings=settings(max_examples=15, stateful_step_count=20)
+        CodeMachine, settings=settings(max_examples=15, stateful_step_count=20)
     )

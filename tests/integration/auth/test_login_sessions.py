@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from typing import ClassVar
 
 import orjson
 import pytest
@@ -189,10 +190,12 @@ class LoginMachine(RuleBasedStateMachine):
 
     ids = Bundle("ids")
 
-    def __init__(self, store: ValkeyStore) -> None:
+    store: ClassVar[ValkeyStore]
+
+    def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.logins = logins_of(store.client("auth"))
+        self.logins = logins_of(self.store.client("auth"))
         self.expected: dict[str, LoginSession | None] = {}
         self.former: dict[str, LoginSession] = {}
 
@@ -250,6 +253,7 @@ class LoginMachine(RuleBasedStateMachine):
 
 def test_any_order_of_steps_keeps_sessions_as_the_table_says(valkey: ValkeyStore) -> None:
     """A state machine on a real Valkey."""
+    LoginMachine.store = valkey
     run_state_machine_as_test(
-        lambda: LoginMachine(valkey), settings=settings(max_examples=15, stateful_step_count=20)
+        LoginMachine, settings=settings(max_examples=15, stateful_step_count=20)
     )

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from typing import Any
 
 import pytest_asyncio
 from redis.asyncio import Redis
@@ -36,7 +37,8 @@ async def reader(valkey: ValkeyStore) -> AsyncGenerator[Redis]:
 
 async def read(reader: Redis) -> set[bytes]:
     """Return what a boundary reads."""
-    return set(await reader.zrangebyscore(SET, time.time() * 1000, "+inf"))
+    found: Any = await reader.zrangebyscore(SET, time.time() * 1000, "+inf")
+    return set(found)
 
 
 def ids(count: int) -> list[uuid.UUID]:
