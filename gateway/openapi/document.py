@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from gateway.openapi.comments import Comments
 from gateway.openapi.examples import EXAMPLES
 from gateway.openapi.links import Method, links
 from gateway.openapi.schemas import Schemas
-from gateway.replies import REPLIES, status_json
+from gateway.replies import REPLIES, TOO_LARGE, status_json, too_large_message
 from gateway.routes import BodyKind, GatewayRoute, gateway_routes
 from services import contracts
 from services.contracts import Audience, MethodContract
@@ -196,7 +197,8 @@ def _responses(
         answers["200"]["headers"] = _ETAG
         answers["304"] = _NOT_MODIFIED
     for status, names in sorted(_failures(route, contract, reasons).items()):
-        answers[str(status)] = failures.reference(status, names)
+        large = contract.body_bytes_max if status == TOO_LARGE else 0
+        answers[str(status)] = failures.reference(status, names, large)
     return answers
 
 
@@ -204,16 +206,19 @@ class _Failures:
     """Collects the error responses, so that operations with equal responses share them."""
 
     def __init__(self) -> None:
-        self._names: dict[tuple[int, tuple[str, ...]], str] = {}
+        self._names: dict[tuple[int, tuple[str, ...], int], str] = {}
         self.components: dict[str, dict[str, Any]] = {}
 
-    def reference(self, status: int, reasons: list[str]) -> dict[str, str]:
-        """Return a reference to the response for a status with these reasons."""
-        key = (status, tuple(reasons))
+    def reference(self, status: int, reasons: list[str], body_bytes: int) -> dict[str, str]:
+        """Return a reference to the response for a status with these reasons.
+
+        `body_bytes` is the method's own largest body, or 0.
+        """
+        key = (status, tuple(reasons), body_bytes)
         if key not in self._names:
-            alike = sum(1 for known, _ in self._names if known == status)
+            alike = sum(1 for known, *_ in self._names if known == status)
             self._names[key] = f"Error{status}" + (chr(ord("A") + alike) if alike else "")
-            self.components[self._names[key]] = _failure(status, reasons)
+            self.components[self._names[key]] = _failure(status, reasons, body_bytes)
         return {"$ref": f"#/components/responses/{self._names[key]}"}
 
 
@@ -224,8 +229,7 @@ def _failures(
 ) -> dict[int, list[str]]:
     """Return the reasons by HTTP status: the gateway's own, then the domain's."""
     found: dict[int, list[str]] = {status: [] for status in _GATEWAY_STATUSES}
-    if contract.audience is not Audience.PUBLIC:
-        found[403] = []
+    found[403] = []
     if contract.audience is Audience.CUSTOMER:
         found[401] = []
     if route.body is not BodyKind.RAW:
@@ -239,13 +243,26 @@ def _failures(
         for reason, status in reasons.get(package, []):
             if package == own and status not in found:
                 found[status] = []
-            if status in found:
+            if status in found and _may_have(contract, reason):
                 found[status].append(reason)
     return found
 
 
-def _failure(status: int, names: list[str]) -> dict[str, Any]:
+def _may_have(contract: MethodContract, reason: str) -> bool:
+    """Return whether a method may have a reason that is not for all methods."""
+    public = contract.audience is Audience.PUBLIC
+    return {
+        "SCOPE_MISSING": contract.audience is Audience.CUSTOMER,
+        "CALLER_FORBIDDEN": not public,
+        "ORIGIN_FORBIDDEN": public,
+        "STEP_UP_REQUIRED": contract.step_up is not None,
+    }.get(reason, True)
+
+
+def _failure(status: int, names: list[str], body_bytes: int) -> dict[str, Any]:
     reply = next((each for each in REPLIES if each.http == status), None)
+    if reply and body_bytes:
+        reply = replace(reply, message=too_large_message(body_bytes))
     text = reply.message if reply else "The request conflicts with an earlier one."
     said = f"{text} Reasons: {', '.join(names)}." if names else text
     answer: dict[str, Any] = {

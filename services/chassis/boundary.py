@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 
 import grpc
@@ -34,6 +35,7 @@ Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _SESSION = re.compile(r"[\x21-\x7e]{1,128}")
+_PARSED_MAX = 4096
 _AUTH_TIME = re.compile(r"[0-9]{1,10}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -73,8 +75,8 @@ def admit(contract: MethodContract, metadata: dict[str, str]) -> Call:
         partner=partner,
         session_id=_session(metadata) if customer else "",
         device_id=_plain(_SESSION, metadata.get("x-bp-device", "")) if customer else "",
-        auth_time=_auth_time(metadata) if customer else None,
-        client_address=_address(metadata) if from_gateway else "",
+        auth_time=_auth_time(metadata.get("x-bp-auth-time", "")) if customer else None,
+        client_address=_address(metadata.get("x-bp-client-address", "")) if from_gateway else "",
         step_up=contract.step_up,
     )
 
@@ -124,14 +126,17 @@ def _session(metadata: dict[str, str]) -> str:
     return session_id
 
 
-def _auth_time(metadata: dict[str, str]) -> datetime | None:
-    seconds = _plain(_AUTH_TIME, metadata.get("x-bp-auth-time", ""))
+# A customer's calls repeat both values, so they are parsed once and not on each call's way.
+@lru_cache(_PARSED_MAX)
+def _auth_time(header: str) -> datetime | None:
+    seconds = _plain(_AUTH_TIME, header)
     return datetime.fromtimestamp(int(seconds), UTC) if seconds else None
 
 
-def _address(metadata: dict[str, str]) -> str:
+@lru_cache(_PARSED_MAX)
+def _address(header: str) -> str:
     try:
-        return str(ipaddress.ip_address(metadata.get("x-bp-client-address", "")))
+        return str(ipaddress.ip_address(header))
     except ValueError:
         return ""
 
