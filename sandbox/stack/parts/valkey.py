@@ -54,7 +54,7 @@ class Valkey:
                 *("--unixsocketperm", "700", "--dir", str(data), "--daemonize", "no"),
                 *("--appendonly", "yes", "--appendfsync", "everysec", "--save", "900 1"),
                 *("--aclfile", str(self.acl_file)),
-                *("--maxmemory", "64mb", "--maxmemory-policy", "noeviction"),
+                *("--maxmemory", "256mb", "--maxmemory-policy", "noeviction"),
             ),
             probe=self.probe(),
             prepare=self.prepare,

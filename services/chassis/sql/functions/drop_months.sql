@@ -19,8 +19,11 @@ BEGIN
         FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
         JOIN pg_class p ON p.oid = h.inhparent
         WHERE h.inhparent = parent
-          AND c.relname ~ ('^' || p.relname || '_[0-9]{4}_[0-9]{2}$')
-          AND to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month' <= now() - keep
+          -- CASE, because PostgreSQL may evaluate conditions in any order, and the partition for
+          -- other rows has no month in its name.
+          AND CASE WHEN c.relname ~ ('^' || p.relname || '_[0-9]{4}_[0-9]{2}$')
+              THEN to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month' <= now() - keep
+              ELSE false END
         ORDER BY c.relname
     LOOP
         BEGIN
