@@ -21,8 +21,8 @@ local match, format = string.match, string.format
 local DEPTH_MAX = 32
 local NAME_CHARS_MAX = 64
 local READ_BYTES_MAX = 65536
--- More than the gateway's usual body can have, and twice as many as a picture in base64 needs if the
--- app escapes each slash. A large body of nothing but escapes would block the proxy.
+-- More than the gateway's usual body can have, and twice as many as a picture in base64 needs if
+-- the app escapes each slash. A large body of nothing but escapes would block the proxy.
 local ESCAPES_MAX = 65536
 local TOO_DEEP = "must be at most " .. DEPTH_MAX .. " levels deep"
 

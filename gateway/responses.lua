@@ -100,8 +100,9 @@ local function challenge_of(text)
 end
 
 -- A service refuses a token too, for example if its subject is not a customer's id. Each 401 of a
--- method with a token has a challenge (RFC 9110, 15.5.2); one that the gateway has already set stays.
--- A public method has none: its callers send no token, and no scheme of HTTP carries a password here.
+-- method with a token has a challenge (RFC 9110, 15.5.2); one that the gateway has already set
+-- stays. A public method has none: its callers send no token, and no scheme of HTTP carries a
+-- password here.
 local function challenge(handle, route, status, text)
   local headers = handle:headers()
   if status == "401" and route and route.customer and not headers:get("www-authenticate") then

@@ -106,7 +106,7 @@ class RevocationFeed:
             self._report("revocations.feed_absent")
 
     async def run(self) -> None:
-        """Read changes for ever."""
+        """Read changes until the task is cancelled."""
         while True:
             await asyncio.sleep(POLL_S)
             await self.poll()

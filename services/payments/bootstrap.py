@@ -84,13 +84,12 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
     read_ach_secret = partial(vault.secret, "external/ach-network")
     ach_secret = await read_ach_secret()
     webhook_secrets = WebhookSecrets(ach_secret, read_ach_secret)
-    fraud_secret = await vault.secret("external/fraud")
-    partner_keys = (ach_secret["api_key"], fraud_secret["bearer_token"])
+    fraud_token = (await vault.secret("external/fraud"))["bearer_token"]
     tokens = PageTokens.of(await vault.secret("service/payments"))
     pool = await open_pool(database, f"payments/{settings.slot}", settings.pool_connections)
     async with (
         pool,
-        open_partners(settings, *partner_keys) as (ach, fraud),
+        open_partners(settings, ach_secret["api_key"], fraud_token) as (ach, fraud),
         channel_to("customers", settings) as channel,
         revocation_feed(settings, vault) as feed,
     ):
@@ -120,8 +119,7 @@ async def main(settings: PaymentsSettings, stop: asyncio.Event) -> None:
             resuming = tasks.create_task(repeat("saga", deps.driver.resume, POLL_S))
             background = [
                 *(tasks.create_task(repeat(*job)) for job in _jobs(deps)),
-                tasks.create_task(vault.keep_alive()),
-                tasks.create_task(feed.run()),
+                *(tasks.create_task(each) for each in (vault.keep_alive(), feed.run())),
             ]
             await stop.wait()
             resuming.cancel()
