@@ -282,5 +282,5 @@ async def read_answer(response: aiohttp.ClientResponse) -> Answer:
     """Read a whole response."""
     text = await response.text()
     is_json = "json" in response.headers.get("Content-Type", "")
-    body: Any = await response.json() if is_json and text else {}
+    body: Any = await response.json(content_type=None) if is_json and text else {}
     return Answer(response.status, text, body, response.headers)

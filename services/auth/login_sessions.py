@@ -138,7 +138,8 @@ def encode(session: LoginSession, unknown: Mapping[str, Any] | None = None) -> b
         "sends": session.sends,
         "next_send_time": session.next_send_time,
     }
-    return orjson.dumps(document)
+    # orjson refuses the driver's subclass of UUID.
+    return orjson.dumps(document, default=str)
 
 
 def decode(value: bytes) -> LoginSession:

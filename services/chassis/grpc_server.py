@@ -94,6 +94,8 @@ class Server:
         methods = contracts.load()
         if revoked is None:
             _refuse_customers(apis, methods)
+        # Not `or`: a set without entries is false, and the feed fills it later.
+        known = RevokedSessions() if revoked is None else revoked
         self._settings = settings
         options = [("grpc.so_reuseport", 0), ("grpc.max_metadata_size", METADATA_BYTES_MAX)]
         self._server = grpc.aio.server(options=options)
@@ -101,7 +103,7 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         limits = {one: boundary.CallLimit(settings.calls_max) for one in Audience}
         handlers = tuple(
-            _service_handler(service, api, methods, limits, revoked or RevokedSessions())
+            _service_handler(service, api, methods, limits, known)
             for service, api in apis.items()
         )
         self._server.add_generic_rpc_handlers(handlers)
