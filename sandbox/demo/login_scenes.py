@@ -28,20 +28,20 @@ async def logged_in(stage: Stage, bank: BankClient) -> None:
     started = await app.login()
     stage.arrow(scene, "app", "gateway", "POST /v1/auth/login {email, password}")
     asked_more = f"{started.status} requireMFA {started.body.get('requireMFA')}"
-    stage.arrow(scene, "auth", "app", asked_more, back=True)
+    stage.arrow(scene, "app", "auth", asked_more, back=True)
     code = await app.code()
     _text_message(stage, (await app.texts())[-1]["body"])
     wrong = await app.verify_otp(started.body["sessionId"], "000000" if code != "000000" else "1")
     stage.holds(scene, "a wrong code is refused", wrong.status == 401)
     asked = await app.verify_otp(started.body["sessionId"], code)
     stage.arrow(scene, "app", "gateway", "POST /v1/auth/verify-otp {sessionId, otp}")
-    stage.arrow(scene, "auth", "app", f"asks for {asked.body.get('biometricMethod')}", back=True)
+    stage.arrow(scene, "app", "auth", f"asks for {asked.body.get('biometricMethod')}", back=True)
     await app.show_face(asked.body["livenessSessionId"])
     stage.arrow(scene, "app", "Rekognition", "liveness check: Ana looks into the camera")
     done = await app.send_face(started.body["sessionId"])
     stage.arrow(scene, "auth", "Rekognition", "CompareFaces ≥ 98 %")
     stage.arrow(scene, "auth", "OAuth", "token exchange (RFC 8693)")
-    stage.arrow(scene, "gateway", "app", f"{done.status} accessToken, refreshToken", back=True)
+    stage.arrow(scene, "app", "gateway", f"{done.status} accessToken, refreshToken", back=True)
     stage.holds(scene, "logged in with three factors", done.status == 200)
     stage.holds(scene, "FaceID is registered", (await app.register_key()).status == 200)
     await _pays(stage, scene, bank, replace(ana, token=app.phone.access_token))
@@ -58,7 +58,7 @@ def _text_message(stage: Stage, text: str) -> None:
 async def _pays(stage: Stage, scene: Scene, bank: BankClient, ana: Customer) -> None:
     paid = await bank.pay(ana, AMOUNT)
     stage.arrow(scene, "app", "gateway", "POST /v1/transfers/interbank with that token")
-    stage.arrow(scene, "gateway", "app", f"{paid.status} {paid.body.get('state')}", back=True)
+    stage.arrow(scene, "app", "gateway", f"{paid.status} {paid.body.get('state')}", back=True)
     stage.holds(scene, "the token pays", paid.body.get("state") == "SUBMITTED")
 
 
