@@ -1,6 +1,5 @@
 """The end of a login: the tokens are fetched, then the session is stored."""
 
-import asyncio
 import secrets
 import uuid
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from services.auth.handlers import tokens
 from services.auth.handlers.caller import origin
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import digest_of
+from services.auth.handlers.undoing import undone_on_failure
 from services.auth.partners.oauth import Subject
 from services.auth.state import (
     Device,
@@ -73,13 +73,9 @@ async def complete(
     # Before the row: without a row, the family is a token that no caller has. Without the family,
     # the row would be a session that cannot be refreshed.
     await deps.families.create(made, device.token_hash, pair.refresh_token)
-    try:
-        surplus = await deps.store.complete_login(
-            _completed(deps, session, made, device, is_new=bool(device_token), now=now)
-        )
-    except BaseException:
-        await asyncio.shield(_forget(deps, made, pair))
-        raise
+    done = _completed(deps, session, made, device, is_new=bool(device_token), now=now)
+    async with undone_on_failure(lambda: _forget(deps, made, pair)):
+        surplus = await deps.store.complete_login(done)
     await tokens.withdraw(deps, [ended.session_id for ended in surplus])
     return LoggedIn(pair, device, device_token)
 

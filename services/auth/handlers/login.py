@@ -132,7 +132,7 @@ async def step_up(deps: Dependencies, me: Caller) -> Started:
     return await begin(deps, user, purpose=Purpose.STEP_UP, device=device, session_id=me.session_id)
 
 
-async def resend(deps: Dependencies, login_session_id: str) -> Started:
+async def resend_otp(deps: Dependencies, login_session_id: str) -> Started:
     """Send another code for a login session; see codes.resend."""
     session, phone_hint = await codes.resend(deps, login_session_id)
     return Started(login_session_id, session, phone_hint)

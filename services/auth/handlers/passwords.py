@@ -32,7 +32,7 @@ FIELD = "newPassword"
 KNOWN = "must not be in the list of passwords that became public"
 
 
-async def change(deps: Dependencies, me: Caller, current: str, new: str) -> None:
+async def change_password(deps: Dependencies, me: Caller, current: str, new: str) -> None:
     """Replace the caller's password, and end the caller's other sessions.
 
     Raises CredentialsInvalid, TriesExhausted, PasswordUnsuitable and PasswordBreached.
@@ -70,7 +70,7 @@ def _require_suitable(deps: Dependencies, password: str, contacts: Contacts) -> 
         raise PasswordBreached(FieldViolation(FIELD, KNOWN))
 
 
-async def forgot(deps: Dependencies, email: str) -> Started:
+async def forgot_password(deps: Dependencies, email: str) -> Started:
     """Begin a reset; the answer and its time are the same for an unknown address.
 
     The message is sent after the answer, to the stored telephone.
@@ -93,7 +93,7 @@ async def forgot(deps: Dependencies, email: str) -> Started:
     return Started(login_session_id, session, "")
 
 
-async def reset(deps: Dependencies, login_session_id: str, code: str, new: str) -> None:
+async def reset_password(deps: Dependencies, login_session_id: str, code: str, new: str) -> None:
     """Set a new password, end all sessions and lift the customer's locks.
 
     Raises LoginSessionInvalid, OtpInvalid, TriesExhausted, PasswordUnsuitable, PasswordBreached.
