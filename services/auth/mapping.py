@@ -9,10 +9,7 @@ from bp.auth.v1 import device_pb2, session_pb2
 from webauthn.helpers import bytes_to_base64url
 
 from services.auth.device_keys import Assertion, Registration, RegistrationOptions
-from services.auth.handlers.biometric import Wanted
-from services.auth.handlers.completion import LoggedIn
-from services.auth.handlers.login import Started
-from services.auth.handlers.totp import Enrolment
+from services.auth.results import Enrolment, LoggedIn, Started, Wanted
 from services.auth.settings import AuthSettings
 from services.auth.state import (
     BiometricMethod,

@@ -72,6 +72,7 @@ OWN_FILES = {
         "phones.py": "telephone numbers; pure",
         "publisher.py": "publishes the events of the outbox",
         "refresh.py": "what a presented refresh token leads to; pure",
+        "results.py": "what the handlers return; pure",
         "revocations_out.py": "tells the other services which sessions ended",
         "scripts.py": "loads the Lua scripts",
         "sealing.py": "encrypts with OpenBao, and makes blind indexes",

@@ -1,6 +1,6 @@
 """The third factor: a device's key or a picture of the face. Then the tokens."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from services.auth import device_keys, faces
 from services.auth.device_keys import Assertion
@@ -19,10 +19,10 @@ from services.auth.errors import (
 from services.auth.faces import FacesUnavailable, Outcome, PictureRefused
 from services.auth.handlers import completion
 from services.auth.handlers.codes import after_code, require_code, require_step
-from services.auth.handlers.completion import LoggedIn
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, wrong
 from services.auth.handlers.undoing import undone_on_failure
+from services.auth.results import LoggedIn, Wanted
 from services.auth.sealing import Field
 from services.auth.state import (
     LOGIN,
@@ -48,15 +48,6 @@ OUTCOMES: dict[Outcome, type[AuthError]] = {
 """The outcomes of a face match that refuse it. UNAVAILABLE is DependencyUnavailable."""
 WRONG = (FaceNotMatched, FaceNotLive, AssertionInvalid)
 """Refusals that count as a wrong try."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the biometric step needs from the app."""
-
-    session: LoginSession
-    credential_ids: tuple[bytes, ...]
-    """The keys that may sign; empty for a face."""
 
 
 async def verify_otp(

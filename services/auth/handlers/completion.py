@@ -2,7 +2,6 @@
 
 import secrets
 import uuid
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.auth import events_out
@@ -13,6 +12,7 @@ from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import digest_of
 from services.auth.handlers.undoing import undone_on_failure
 from services.auth.partners.oauth import Subject
+from services.auth.results import LoggedIn
 from services.auth.state import (
     Device,
     Factor,
@@ -36,19 +36,6 @@ METHODS = {
 """Factor -> authentication method reference of RFC 8176."""
 DEVICE_TOKEN_BYTES = 32
 DEFAULT_NAME = "Device"
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
-    """A completed login or step-up."""
-
-    pair: TokenPair
-    device: Device
-    device_token: str
-    """The new device's secret; "" on a known device."""
-
-    def __repr__(self) -> str:
-        return f"LoggedIn(device_id={self.device.device_id})"
 
 
 async def complete(
