@@ -8,7 +8,14 @@ from joserfc.jwk import ECKey
 
 from ops.provision import valkey
 from ops.provision.credentials import Credentials
-from ops.provision.roster import JUDGE, REVIEWER, SERVICES, WRITE_DATABASE
+from ops.provision.roster import (
+    AUTH_DATABASE,
+    JUDGE,
+    OPERATOR,
+    REVIEWER,
+    SERVICES,
+    WRITE_DATABASE,
+)
 from ops.provision.stores import PostgresServer
 from ops.provision.vault import Secrets
 
@@ -64,7 +71,7 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
     for user in valkey.RIGHTS:
         secrets[f"valkey/{user}"] = valkey.login(credentials, user)
     owners = {service.name: service.database for service in SERVICES if service.database}
-    operators = {JUDGE: WRITE_DATABASE, REVIEWER: WRITE_DATABASE}
+    operators = {JUDGE: WRITE_DATABASE, REVIEWER: WRITE_DATABASE, OPERATOR: AUTH_DATABASE}
     for name, database in {**owners, **operators}.items():
         role = f"bp_{name}"
         secrets[f"database/postgres/{name}"] = {

@@ -23,7 +23,7 @@ BUILDERS: dict[str, tuple[uuid.UUID, Callable[[], out.Prepared]]] = {
     ),
     "login_failed": (ANA, lambda: out.login_failed(ORIGIN, ANA, Factor.SMS_CODE, "OTP_INVALID")),
     "login_locked": (ANA, lambda: out.login_locked(ORIGIN, ANA, Factor.PASSWORD, "DEVICE", 30)),
-    "login_unlocked": (ANA, lambda: out.login_unlocked(ORIGIN, ANA, "RESET")),
+    "login_unlocked": (ANA, lambda: out.login_unlocked(ORIGIN, ANA)),
     "device_added": (DEVICE, lambda: out.device_added(ORIGIN, ANA, DEVICE, "Ana's phone")),
     "device_removed": (DEVICE, lambda: out.device_removed(ORIGIN, ANA, DEVICE)),
     "token_reused": (SESSION, lambda: out.token_reused(ORIGIN, OPEN)),
