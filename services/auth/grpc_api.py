@@ -125,9 +125,9 @@ class AuthApi:
             device=mapping.device_message(device, current=me.device_id)
         )
 
-    async def enroll_totp(self, _request: pb.EnrollTotpRequest, _: Any) -> pb.EnrollTotpResponse:
+    async def enrol_totp(self, _request: pb.EnrolTotpRequest, _: Any) -> pb.EnrolTotpResponse:
         """Begin the enrolment of an authenticator app."""
-        return mapping.enrolment_message(await totp.enroll(self._deps, caller()))
+        return mapping.enrolment_message(await totp.enrol(self._deps, caller()))
 
     async def confirm_totp(self, request: pb.ConfirmTotpRequest, _: Any) -> pb.ConfirmTotpResponse:
         """Complete the enrolment of an authenticator app."""

@@ -184,8 +184,8 @@ def registration_options_message(
     )
 
 
-def enrolment_message(enrolment: Enrolment) -> pb.EnrollTotpResponse:
+def enrolment_message(enrolment: Enrolment) -> pb.EnrolTotpResponse:
     """Return the secret of an authenticator app."""
-    return pb.EnrollTotpResponse(
+    return pb.EnrolTotpResponse(
         secret=enrolment.secret, otpauth_uri=enrolment.otpauth_uri, qr_svg=enrolment.qr_svg
     )

@@ -24,7 +24,7 @@ class Enrolment:
     qr_svg: str = field(repr=False)
 
 
-async def enroll(deps: Dependencies, me: Caller) -> Enrolment:
+async def enrol(deps: Dependencies, me: Caller) -> Enrolment:
     """Begin an enrolment; it replaces one that was not confirmed. Raises TotpAlreadyEnrolled."""
     user = await _user(deps, me)
     secret = codes.new_secret()
