@@ -8,7 +8,14 @@ from joserfc.jwk import ECKey
 
 from ops.provision import valkey
 from ops.provision.credentials import Credentials
-from ops.provision.roster import JUDGE, REVIEWER, SERVICES, WRITE_DATABASE
+from ops.provision.roster import (
+    AUTH_DATABASE,
+    JUDGE,
+    OPERATOR,
+    REVIEWER,
+    SERVICES,
+    WRITE_DATABASE,
+)
 from ops.provision.stores import PostgresServer
 from ops.provision.vault import Secrets
 
@@ -84,7 +91,7 @@ def _of_services(credentials: Credentials) -> dict[str, dict[str, str]]:
 def _of_databases(credentials: Credentials, postgres: PostgresServer) -> dict[str, dict[str, str]]:
     """Return the database logins of services and operators."""
     owners = {service.name: service.database for service in SERVICES if service.database}
-    operators = {JUDGE: WRITE_DATABASE, REVIEWER: WRITE_DATABASE}
+    operators = {JUDGE: WRITE_DATABASE, REVIEWER: WRITE_DATABASE, OPERATOR: AUTH_DATABASE}
     return {
         f"database/postgres/{name}": {
             "username": f"bp_{name}",

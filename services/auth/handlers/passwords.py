@@ -114,7 +114,7 @@ async def reset_password(deps: Dependencies, login_session_id: str, code: str, n
     await _replace(deps, user, new, None)
     await deps.sessions.end(login_session_id)
     await deps.tries.unlock(user.email_index, await deps.store.device_ids(user.customer_id))
-    await deps.store.append([events_out.login_unlocked(origin(), user.customer_id, "RESET")])
+    await deps.store.append([events_out.login_unlocked(origin(), user.customer_id)])
 
 
 async def _require_reset_code(

@@ -19,7 +19,7 @@ BUILDERS: dict[str, Callable[[], out.Prepared]] = {
     "login_succeeded": lambda: out.login_succeeded(ORIGIN, ANA, SESSION, DEVICE, [Factor.PASSWORD]),
     "login_failed": lambda: out.login_failed(ORIGIN, ANA, Factor.SMS_CODE, "OTP_INVALID"),
     "login_locked": lambda: out.login_locked(ORIGIN, ANA, Factor.PASSWORD, "DEVICE", 30),
-    "login_unlocked": lambda: out.login_unlocked(ORIGIN, ANA, "RESET"),
+    "login_unlocked": lambda: out.login_unlocked(ORIGIN, ANA),
     "device_added": lambda: out.device_added(ORIGIN, ANA, DEVICE, "Ana's phone"),
     "device_removed": lambda: out.device_removed(ORIGIN, ANA, DEVICE),
     "token_reused": lambda: out.token_reused(ORIGIN, OPEN),
