@@ -106,6 +106,7 @@ def attack(
             "x-bp-subject": own if subject == "own" else subject,
             "x-bp-scope": SCOPES,
             "x-bp-session": own,
+            "x-bp-auth-time": str(int(time.time())),
             "x-bp-partner": next(iter(contract.partners), ""),
             "idempotency-key": key,
             "traceparent": trace,
