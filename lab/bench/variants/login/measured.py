@@ -26,12 +26,16 @@ class Measured:
         return 1000 * self.spent.bank_cpu_s / max(self.answers.total, 1)
 
 
+def usual_s(bench: Bench, seconds: float) -> float:
+    """Return the measured seconds of a loop, unless the options ask for another number."""
+    return bench.scale.seconds or (QUICK_S if bench.scale.quick else seconds)
+
+
 async def closed_loop(
     bench: Bench, name: str, apps: Sequence[App], step: Step, at_once: int, seconds: float
 ) -> Measured:
     """Run a step in a closed loop. An answer that is an error makes the bench void."""
     warm_up_s = QUICK_WARM_UP_S if bench.scale.quick else WARM_UP_S
-    seconds = bench.scale.seconds or (QUICK_S if bench.scale.quick else seconds)
     bench.say(f"{name}: {warm_up_s + seconds:g} s")
     async with metered(bench.test_bench, bench.test_bench.pids()) as spent:
         answers = await repeat(apps, step, at_once, warm_up_s, seconds)

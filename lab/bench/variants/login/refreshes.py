@@ -8,7 +8,7 @@ from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 
 from lab.bench.bench import Bench
-from lab.bench.variants.login.measured import closed_loop, note
+from lab.bench.variants.login.measured import closed_loop, note, usual_s
 from sandbox.app import App
 from sandbox.client import Answer
 
@@ -19,11 +19,13 @@ LEAD_S = 8.0
 keys every five seconds."""
 BEFORE_S = 2.0
 AFTER_S = 8.0
+"""How long the telephones continue after the new key begins to sign."""
 
 
 async def measure(bench: Bench, apps: Sequence[App]) -> None:
     """Measure refreshes in a closed loop; each replaces the telephone's tokens."""
-    note(bench, "refresh", await closed_loop(bench, "refresh", apps, _refresh, AT_ONCE, SECONDS))
+    seconds = usual_s(bench, SECONDS)
+    note(bench, "refresh", await closed_loop(bench, "refresh", apps, _refresh, AT_ONCE, seconds))
 
 
 async def change_keys(bench: Bench, apps: Sequence[App]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from lab.bench.bench import Bench
-from lab.bench.variants.login.measured import closed_loop, note
+from lab.bench.variants.login.measured import closed_loop, note, usual_s
 from lab.bench.variants.login.passwords import AT_ONCE
 from sandbox.app import App
 from sandbox.client import Answer
@@ -20,10 +20,11 @@ async def measure(bench: Bench, apps: Sequence[App]) -> None:
 
     Afterwards each telephone has a session.
     """
-    by_face = await closed_loop(bench, "login.face", apps, _log_in, AT_ONCE, SECONDS)
+    seconds = usual_s(bench, SECONDS)
+    by_face = await closed_loop(bench, "login.face", apps, _log_in, AT_ONCE, seconds)
     note(bench, "login.face", by_face)
     await _register(bench, apps)
-    by_key = await closed_loop(bench, "login.key", apps, _log_in, AT_ONCE, SECONDS)
+    by_key = await closed_loop(bench, "login.key", apps, _log_in, AT_ONCE, seconds)
     note(bench, "login.key", by_key)
 
 
