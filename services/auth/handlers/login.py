@@ -30,6 +30,7 @@ async def login(deps: Dependencies, email: str, password: str, device_token: str
     Raises CredentialsInvalid, TriesExhausted, OtpSendsExhausted, RateLimited and
     DependencyUnavailable.
     """
+    deps.passwords.require_place()
     index = email_index(deps, email)
     user = await deps.store.user_by_email(index)
     device = await _known_device(deps, user, device_token)
