@@ -126,6 +126,7 @@ def attack(
             # Each call has its own session, because Logout ends it.
             "x-bp-session": str(uuid.uuid4()),
             "x-bp-device": ids["own_device_id"][0],
+            "x-bp-auth-time": str(int(time.time())),
             "x-bp-partner": next(iter(contract.partners), ""),
             "idempotency-key": key,
             "traceparent": trace,

@@ -103,8 +103,7 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         limits = {one: boundary.CallLimit(settings.calls_max) for one in Audience}
         handlers = tuple(
-            _service_handler(service, api, methods, limits, known)
-            for service, api in apis.items()
+            _service_handler(service, api, methods, limits, known) for service, api in apis.items()
         )
         self._server.add_generic_rpc_handlers(handlers)
 

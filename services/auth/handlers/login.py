@@ -1,16 +1,16 @@
 """The first factor: the password. Right or wrong, known or unknown: the work is the same."""
 
 import uuid
-from dataclasses import dataclass
 from datetime import timedelta
 
 from services.auth.emails import EmailInvalid, canonical
-from services.auth.errors import CredentialsInvalid
+from services.auth.errors import CredentialsInvalid, DeviceNotFound
 from services.auth.handlers import codes
 from services.auth.handlers.caller import Caller
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import Attempt, attempt_of, digest_of, wrong
 from services.auth.passwords import prehash
+from services.auth.results import Started
 from services.auth.state import (
     LOGIN,
     Device,
@@ -24,23 +24,13 @@ from services.kernel.clock import utc_now
 from services.kernel.errors import RateLimited, Unauthenticated
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A login session that waits for its second factor."""
-
-    login_session_id: str
-    """A secret until the login is complete."""
-    session: LoginSession
-    phone_hint: str
-    """The last two digits of the telephone that got the code; "" when none was sent."""
-
-
 async def login(deps: Dependencies, email: str, password: str, device_token: str) -> Started:
     """Check the password and begin a login session.
 
     Raises CredentialsInvalid, TriesExhausted, OtpSendsExhausted, RateLimited and
     DependencyUnavailable.
     """
+    deps.passwords.require_place()
     index = email_index(deps, email)
     user = await deps.store.user_by_email(index)
     device = await _known_device(deps, user, device_token)
@@ -123,16 +113,18 @@ async def begin(
 async def step_up(deps: Dependencies, me: Caller) -> Started:
     """Begin the second and third factor again for a customer who is logged in.
 
-    Raises OtpSendsExhausted and DependencyUnavailable.
+    Raises DeviceNotFound for a token of no device, OtpSendsExhausted and DependencyUnavailable.
     """
     user = await deps.store.user(me.customer_id)
     if user is None:
         raise Unauthenticated
-    device = await deps.store.device(me.customer_id, me.device_id) if me.device_id else None
+    if me.device_id is None:
+        raise DeviceNotFound
+    device = await deps.store.device(me.customer_id, me.device_id)
     return await begin(deps, user, purpose=Purpose.STEP_UP, device=device, session_id=me.session_id)
 
 
-async def resend(deps: Dependencies, login_session_id: str) -> Started:
+async def resend_otp(deps: Dependencies, login_session_id: str) -> Started:
     """Send another code for a login session; see codes.resend."""
     session, phone_hint = await codes.resend(deps, login_session_id)
     return Started(login_session_id, session, phone_hint)

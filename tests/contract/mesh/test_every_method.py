@@ -30,7 +30,7 @@ CALLERS = {
     "/bp.auth.v1.AuthService/RemoveDevice": {"gateway"},
     "/bp.auth.v1.AuthService/CreateDeviceKeyChallenge": {"gateway"},
     "/bp.auth.v1.AuthService/RegisterDeviceKey": {"gateway"},
-    "/bp.auth.v1.AuthService/EnrollTotp": {"gateway"},
+    "/bp.auth.v1.AuthService/EnrolTotp": {"gateway"},
     "/bp.auth.v1.AuthService/ConfirmTotp": {"gateway"},
     "/bp.auth.v1.AuthService/RemoveTotp": {"gateway"},
     "/bp.auth.v1.AuthService/ChangePassword": {"gateway"},

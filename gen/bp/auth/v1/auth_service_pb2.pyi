@@ -246,11 +246,11 @@ class RegisterDeviceKeyResponse(_message.Message):
     device: _device_pb2.Device
     def __init__(self, device: _Optional[_Union[_device_pb2.Device, _Mapping]] = ...) -> None: ...
 
-class EnrollTotpRequest(_message.Message):
+class EnrolTotpRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
-class EnrollTotpResponse(_message.Message):
+class EnrolTotpResponse(_message.Message):
     __slots__ = ("secret", "otpauth_uri", "qr_svg")
     SECRET_FIELD_NUMBER: _ClassVar[int]
     OTPAUTH_URI_FIELD_NUMBER: _ClassVar[int]

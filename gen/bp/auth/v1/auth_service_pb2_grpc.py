@@ -101,10 +101,10 @@ class AuthServiceStub:
                 request_serializer=bp_dot_auth_dot_v1_dot_auth__service__pb2.RegisterDeviceKeyRequest.SerializeToString,
                 response_deserializer=bp_dot_auth_dot_v1_dot_auth__service__pb2.RegisterDeviceKeyResponse.FromString,
                 _registered_method=True)
-        self.EnrollTotp = channel.unary_unary(
-                '/bp.auth.v1.AuthService/EnrollTotp',
-                request_serializer=bp_dot_auth_dot_v1_dot_auth__service__pb2.EnrollTotpRequest.SerializeToString,
-                response_deserializer=bp_dot_auth_dot_v1_dot_auth__service__pb2.EnrollTotpResponse.FromString,
+        self.EnrolTotp = channel.unary_unary(
+                '/bp.auth.v1.AuthService/EnrolTotp',
+                request_serializer=bp_dot_auth_dot_v1_dot_auth__service__pb2.EnrolTotpRequest.SerializeToString,
+                response_deserializer=bp_dot_auth_dot_v1_dot_auth__service__pb2.EnrolTotpResponse.FromString,
                 _registered_method=True)
         self.ConfirmTotp = channel.unary_unary(
                 '/bp.auth.v1.AuthService/ConfirmTotp',
@@ -234,7 +234,7 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def EnrollTotp(self, request, context):
+    def EnrolTotp(self, request, context):
         """Starts the enrolment of an authenticator app.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -353,10 +353,10 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     request_deserializer=bp_dot_auth_dot_v1_dot_auth__service__pb2.RegisterDeviceKeyRequest.FromString,
                     response_serializer=bp_dot_auth_dot_v1_dot_auth__service__pb2.RegisterDeviceKeyResponse.SerializeToString,
             ),
-            'EnrollTotp': grpc.unary_unary_rpc_method_handler(
-                    servicer.EnrollTotp,
-                    request_deserializer=bp_dot_auth_dot_v1_dot_auth__service__pb2.EnrollTotpRequest.FromString,
-                    response_serializer=bp_dot_auth_dot_v1_dot_auth__service__pb2.EnrollTotpResponse.SerializeToString,
+            'EnrolTotp': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnrolTotp,
+                    request_deserializer=bp_dot_auth_dot_v1_dot_auth__service__pb2.EnrolTotpRequest.FromString,
+                    response_serializer=bp_dot_auth_dot_v1_dot_auth__service__pb2.EnrolTotpResponse.SerializeToString,
             ),
             'ConfirmTotp': grpc.unary_unary_rpc_method_handler(
                     servicer.ConfirmTotp,
@@ -753,7 +753,7 @@ class AuthService:
             _registered_method=True)
 
     @staticmethod
-    def EnrollTotp(request,
+    def EnrolTotp(request,
             target,
             options=(),
             channel_credentials=None,
@@ -766,9 +766,9 @@ class AuthService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/bp.auth.v1.AuthService/EnrollTotp',
-            bp_dot_auth_dot_v1_dot_auth__service__pb2.EnrollTotpRequest.SerializeToString,
-            bp_dot_auth_dot_v1_dot_auth__service__pb2.EnrollTotpResponse.FromString,
+            '/bp.auth.v1.AuthService/EnrolTotp',
+            bp_dot_auth_dot_v1_dot_auth__service__pb2.EnrolTotpRequest.SerializeToString,
+            bp_dot_auth_dot_v1_dot_auth__service__pb2.EnrolTotpResponse.FromString,
             options,
             channel_credentials,
             insecure,
