@@ -163,11 +163,14 @@ async def test_the_search_finds_what_is_written_in_each_kind_of_place(
 ) -> None:
     """Without this, a search that reads nothing would prove that nothing leaks."""
     require_done(await app.log_in())
-    wrong = await app.refresh("no token")
+    fault = await bank.fault("sms", kind="http_5xx")
+    failed = await app.login()
+    await bank.control("sms", "DELETE", f"/control/faults/{fault}")
+    require_refused(failed, 503, "DEPENDENCY_UNAVAILABLE")
     await bank.pushed(ana, 1)
     public = {
         "customer": forms(str(ana.customer_id)),
-        "request": forms(wrong.headers["X-Request-Id"]),
+        "request": forms(failed.headers["X-Request-Id"]),
     }
     found = await moment.written(public)
     for place in (

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from ops.judge.topics import Part, Seen, Span, Topics
 from ops.provision.topics import partitions
 from ops.waiting import until
+from sandbox.app import App
 from tests.rigs.logins import valkey
 from tests.rigs.running_bank import Bank
 
@@ -129,9 +130,15 @@ class Moment:
 
 
 async def _flush(bank: Bank) -> None:
-    """Wait until the proxies have written the lines of all earlier calls: Envoy buffers them."""
-    body = {"refreshToken": "no token", "deviceToken": "no token"}
-    last = await bank.call("POST", "/v1/auth/refresh", body=body)
+    """Wait until the proxies have written the lines of all earlier calls: Envoy buffers them.
+
+    They log calls that fail or take long, so the last call fails: its text message is not sent.
+    """
+    app = await App.of(bank, await bank.customer())
+    fault = await bank.fault("sms", kind="http_5xx")
+    last = await app.login()
+    await bank.control("sms", "DELETE", f"/control/faults/{fault}")
+    assert last.status == 503, last.text
     files = [bank.stack.home.logs / f"{name}.log" for name in PROXIES]
 
     async def written() -> bool:
