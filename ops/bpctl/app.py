@@ -10,7 +10,7 @@ import importlib
 
 import typer
 
-from ops.bpctl import audit, ledger, reviews, tokens, transfers
+from ops.bpctl import audit, auth, ledger, reviews, tokens, transfers
 from ops.bpctl.connections import REPO
 from ops.bpctl.failures import Commands
 
@@ -29,7 +29,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_show_locals=False,
     )
-    for group in (tokens, transfers, reviews, ledger, audit):
+    for group in (tokens, transfers, reviews, auth, ledger, audit):
         group.register(app)
     for module in EXTENSIONS:
         if all((REPO / path).is_file() for path in EXTENSIONS[module]):

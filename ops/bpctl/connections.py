@@ -1,8 +1,9 @@
 """Connects bpctl to a running stack: its addresses, HTTP APIs, OpenBao and databases.
 
 bpctl logs in to OpenBao with its own service account, like any service. Its database role is the
-judge's, which can read everything and change nothing. Only `bpctl reviews` has another one, the
-reviewer's, which can record a decision about a transfer in review.
+judge's, which can read everything and change nothing. Two commands have others: `bpctl reviews` the
+reviewer's, which can record a decision about a transfer in review, and `bpctl auth` the operator's,
+which can record a request to auth.
 """
 
 from __future__ import annotations
@@ -225,6 +226,11 @@ async def connect(database: str) -> asyncpg.Connection:
 async def connect_reviewer() -> asyncpg.Connection:
     """Connect to the Write DB as the reviewer, who may only record decisions."""
     return await _login("reviewer")("bp_write")
+
+
+async def connect_operator() -> asyncpg.Connection:
+    """Connect to auth's database as the operator, who may only record requests."""
+    return await _login("operator")("bp_auth")
 
 
 def judge_login() -> Callable[[str], Awaitable[asyncpg.Connection]]:

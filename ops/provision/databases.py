@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from ops.provision.roster import JUDGE, MIGRATIONS, REVIEWER, SERVICES, WRITE_DATABASE
+from ops.provision.roster import (
+    AUTH_DATABASE,
+    JUDGE,
+    MIGRATIONS,
+    OPERATOR,
+    REVIEWER,
+    SERVICES,
+    WRITE_DATABASE,
+)
 from ops.provision.stores import PostgresServer
 
 JUDGE_ROLE = f"bp_{JUDGE}"
@@ -41,6 +49,7 @@ LIMITS = {
     "bp_auth": Limits(18),
     "bp_relay": Limits(8),
     "bp_reviewer": Limits(4),
+    "bp_operator": Limits(4),
     # It reads whole tables, and verifies a batch of the log while a cursor waits.
     JUDGE_ROLE: Limits(16, statement_timeout_s=900, idle_in_transaction_s=60, temp_files_mb=4096),
 }
@@ -90,7 +99,8 @@ write-ahead log, files of snapshots."""
 def logins() -> dict[str, tuple[str, ...]]:
     """Return each role with the databases it may connect to; the judge may read all of them."""
     services = {s.role: (s.database,) for s in SERVICES if s.database is not None}
-    return services | {JUDGE_ROLE: tuple(MIGRATIONS), f"bp_{REVIEWER}": (WRITE_DATABASE,)}
+    people = {f"bp_{REVIEWER}": (WRITE_DATABASE,), f"bp_{OPERATOR}": (AUTH_DATABASE,)}
+    return services | {JUDGE_ROLE: tuple(MIGRATIONS)} | people
 
 
 async def provision(postgres: PostgresServer, password_of: Callable[[str], str]) -> None:

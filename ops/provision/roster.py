@@ -16,6 +16,9 @@ WRITE_DATABASE = "bp_write"
 JUDGE = "judge"
 REVIEWER = "reviewer"
 """The login that records decisions of reviewers, and can do nothing else."""
+OPERATOR = "operator"
+"""The login that records what operators want auth to do, and can do nothing else."""
+AUTH_DATABASE = "bp_auth"
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ SERVICES = (
     Service("audit", "bp_audit"),
     Service(
         "auth",
-        "bp_auth",
+        AUTH_DATABASE,
         secrets=("external/oauth-login", "external/sms", "external/rekognition", "valkey/auth"),
     ),
     Service("relay", WRITE_DATABASE, sidecar=False),
@@ -65,7 +68,7 @@ MIGRATIONS = {
     "bp_customers": ("customers",),
     "bp_notifications": ("chassis", "notifications"),
     "bp_audit": ("chassis", "audit"),
-    "bp_auth": ("chassis", "auth"),
+    AUTH_DATABASE: ("chassis", "auth"),
 }
 
 

@@ -8,7 +8,14 @@ from joserfc.jwk import ECKey
 
 from ops.provision import valkey
 from ops.provision.credentials import Credentials
-from ops.provision.roster import JUDGE, REVIEWER, SERVICES, WRITE_DATABASE
+from ops.provision.roster import (
+    AUTH_DATABASE,
+    JUDGE,
+    OPERATOR,
+    REVIEWER,
+    SERVICES,
+    WRITE_DATABASE,
+)
 from ops.provision.stores import PostgresServer
 from ops.provision.vault import Secrets
 
@@ -25,6 +32,16 @@ SERVICE_ACCOUNT_FILE = "fcm-service-account.json"
 
 def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: Path) -> Secrets:
     """Return the fields by KV path. The FCM account is omitted until its partner has issued it."""
+    return {
+        **_of_partners(credentials, partner_ca),
+        **_of_services(credentials),
+        **{f"valkey/{user}": valkey.login(credentials, user) for user in valkey.RIGHTS},
+        **_of_databases(credentials, postgres),
+    }
+
+
+def _of_partners(credentials: Credentials, partner_ca: Path) -> dict[str, dict[str, str]]:
+    """Return the secrets that the bank shares with its partners."""
     secrets = {
         "external/ach-network": {
             "api_key": credentials.ach_api_key,
@@ -53,28 +70,38 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
     if account.exists():
         fcm = {"project_id": FCM_PROJECT, "service_account": account.read_text()}
         secrets["external/fcm"] = fcm
-    for service in SERVICES:
-        secrets[f"service/{service.name}"] = {
+    return secrets
+
+
+def _of_services(credentials: Credentials) -> dict[str, dict[str, str]]:
+    """Return the services' own keys."""
+    secrets = {
+        f"service/{service.name}": {
             "page_token_key": credentials.derived(f"page-token/{service.name}")
         }
+        for service in SERVICES
+    }
     secrets["service/auth"] |= {
         name: credentials.derived(f"auth/{name}")
         for name in ("blind_index_key", "password_key", "code_key")
     }
-    for user in valkey.RIGHTS:
-        secrets[f"valkey/{user}"] = valkey.login(credentials, user)
+    return secrets
+
+
+def _of_databases(credentials: Credentials, postgres: PostgresServer) -> dict[str, dict[str, str]]:
+    """Return the database logins of services and operators."""
     owners = {service.name: service.database for service in SERVICES if service.database}
-    operators = {JUDGE: WRITE_DATABASE, REVIEWER: WRITE_DATABASE}
-    for name, database in {**owners, **operators}.items():
-        role = f"bp_{name}"
-        secrets[f"database/postgres/{name}"] = {
-            "username": role,
-            "password": credentials.role_password(role),
+    operators = {JUDGE: WRITE_DATABASE, REVIEWER: WRITE_DATABASE, OPERATOR: AUTH_DATABASE}
+    return {
+        f"database/postgres/{name}": {
+            "username": f"bp_{name}",
+            "password": credentials.role_password(f"bp_{name}"),
             "host": postgres.host,
             "port": str(postgres.port),
             "database": database,
         }
-    return secrets
+        for name, database in {**owners, **operators}.items()
+    }
 
 
 def login_public_jwk(private_pem: str) -> dict[str, str]:

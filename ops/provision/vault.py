@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ops.provision.bao_client import BaoClient
-from ops.provision.roster import JUDGE, REVIEWER, SERVICES, mesh_identities
+from ops.provision.roster import JUDGE, OPERATOR, REVIEWER, SERVICES, mesh_identities
 from services.audit import notary
 from services.auth import sealing
 from services.kernel.identities import spiffe_id, token_subject
@@ -63,7 +63,7 @@ def readable_paths() -> dict[str, list[str]]:
         CERT_AGENT: [f"pki/issue/{name}" for name in (*mesh_identities(), GATEWAY_ROLE)],
         BPCTL: [
             "secret/data/external/oauth",
-            *(f"secret/data/database/postgres/{name}" for name in (JUDGE, REVIEWER)),
+            *(f"secret/data/database/postgres/{name}" for name in (JUDGE, REVIEWER, OPERATOR)),
         ],
     }
     for service in SERVICES:

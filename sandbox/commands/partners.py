@@ -1,4 +1,4 @@
-"""`bpctl sandbox …`: faults of the partners, the clearing house's clock, and the outbox."""
+"""`bpctl sandbox …`: faults of the partners, the clearing house's clock, outbox and customers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ops.bpctl import connections
+from sandbox.commands.customers import customer, face
 from sandbox.commands.outbox import outbox
 from sandbox.commands.partner_control import Json, Partner, control
 from sandbox.partners.fault_kinds import Kind
@@ -36,11 +37,12 @@ BANKING_DAYS_MAX, DAYS_MAX, SECONDS_MAX = 2600, 3660, 316_224_000
 
 
 def register(app: typer.Typer) -> None:
-    """Add the group `sandbox` with `partner`, `clock` and `outbox`."""
+    """Add the group `sandbox`."""
     sandbox = typer.Typer(no_args_is_help=True, help="The simulated partners of this machine.")
     sandbox.add_typer(_clock(), name="clock")
     sandbox.command("partner")(partner)
-    sandbox.command("outbox")(outbox)
+    for command in (outbox, customer, face):
+        sandbox.command()(command)
     app.add_typer(sandbox, name="sandbox")
 
 

@@ -17,6 +17,7 @@ from services.auth.families import Families
 from services.auth.grpc_api import AuthApi
 from services.auth.handlers.dependencies import Dependencies, Keys
 from services.auth.login_sessions import LoginSessions
+from services.auth.operator_requests import OperatorRequests
 from services.auth.partners.oauth import TokenProvider
 from services.auth.partners.rekognition import Access, Limits, Rekognition
 from services.auth.partners.sms import SmsGateway
@@ -122,7 +123,8 @@ async def main(settings: AuthSettings, stop: asyncio.Event) -> None:
         producer = AckedProducer(settings.kafka_bootstrap, f"auth-{settings.slot}")
         stack.callback(producer.close)
         publisher = Publisher(pool, producer)
-        upkeep = Upkeep(deps.store, deps.families, deps.revocations, publisher)
+        requests = OperatorRequests(deps.store, deps.tries, deps.families, deps.revocations)
+        upkeep = Upkeep(deps.store, deps.families, deps.revocations, publisher, requests)
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(vault.keep_alive()),

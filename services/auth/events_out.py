@@ -32,6 +32,15 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Operator:
+    """Who causes an event with bpctl, and why."""
+
+    os_user: str
+    """The operating-system user, such as "eva (uid 1000)"."""
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """One event, as a row of auth.event."""
 
@@ -91,9 +100,12 @@ def login_locked(
     return _prepared(origin, customer_id, login_locked=fact)
 
 
-def login_unlocked(origin: Origin, customer_id: uuid.UUID, by: str) -> Prepared:
-    """Return the event of an early end of a lock; `by` is RESET or OPERATOR."""
-    return _prepared(origin, customer_id, login_unlocked=pb.LoginUnlocked(by=by))
+def login_unlocked(
+    origin: Origin, customer_id: uuid.UUID, operator: Operator | None = None
+) -> Prepared:
+    """Return the event of an early end of a lock, by a reset of the password or by an operator."""
+    by, fields = ("RESET", {}) if operator is None else ("OPERATOR", _of_operator(operator))
+    return _prepared(origin, customer_id, login_unlocked=pb.LoginUnlocked(by=by, **fields))
 
 
 def device_added(
@@ -138,12 +150,21 @@ def factor_removed(origin: Origin, customer_id: uuid.UUID, factor: Factor) -> Pr
     return _prepared(origin, customer_id, factor_removed=fact)
 
 
-def session_revoked(origin: Origin, session: Session, cause: EndCause) -> Prepared:
+def session_revoked(
+    origin: Origin, session: Session, cause: EndCause, operator: Operator | None = None
+) -> Prepared:
     """Return the event of a session that ended before its time."""
     fact = pb.SessionRevoked(
-        session_id=str(session.session_id), device_id=str(session.device_id), cause=cause.value
+        session_id=str(session.session_id),
+        device_id=str(session.device_id),
+        cause=cause.value,
+        **(_of_operator(operator) if operator else {}),
     )
     return _prepared(origin, session.customer_id, session_revoked=fact)
+
+
+def _of_operator(operator: Operator) -> dict[str, str]:
+    return {"os_user": operator.os_user, "note": operator.note}
 
 
 def _prepared(origin: Origin, customer_id: uuid.UUID | None, **fact: Any) -> Prepared:

@@ -6,7 +6,7 @@ changes of one customer happen one after the other, and their events have the sa
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from services.auth.errors import (
     LoginSessionInvalid,
     SessionNotFound,
 )
-from services.auth.events_out import Origin, Prepared
+from services.auth.events_out import Operator, Origin, Prepared
 from services.auth.factor_store import FactorStore, columns_of
 from services.auth.state import Device, EndCause, Session, User
 
@@ -79,6 +79,20 @@ class Ending:
     """A session that does not end."""
     events: Sequence[Prepared] = ()
     """Further events; SessionRevoked is written for each session."""
+    operator: Operator | None = None
+    """The operator who ends them; None for a customer or the bank."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRequest:
+    """What an operator asked auth to do for a customer."""
+
+    request_id: uuid.UUID
+    kind: str
+    """UNLOCK or END_SESSIONS."""
+    customer_id: uuid.UUID
+    os_user: str
+    note: str = field(repr=False)
 
 
 class Store(FactorStore):
@@ -247,6 +261,31 @@ class Store(FactorStore):
         """Note that a session's tokens were refreshed; False if the session has ended."""
         return await self._pool.fetchval(self._queries.note_refresh, session_id, now) is not None
 
+    async def operator_requests(self, rows: int) -> list[OperatorRequest]:
+        """Return up to `rows` requests of operators that are not carried out, oldest first."""
+        found = await self._pool.fetch(self._queries.operator_requests, rows)
+        return [OperatorRequest(**row) for row in found]
+
+    async def answer_unlock(
+        self, request: OperatorRequest, unlocked: Prepared, now: datetime, counters: int
+    ) -> bool:
+        """Record that a customer is unlocked, with its event; False if that is recorded already."""
+        async with self._changing(request.customer_id) as connection:
+            sql = self._queries.answer_operator
+            if await connection.fetchval(sql, request.request_id, now, counters) is None:
+                return False
+            await connection.execute(self._queries.append, *columns_of([unlocked]))
+            return True
+
+    async def answer_end_sessions(self, request: OperatorRequest, ending: Ending) -> list[Session]:
+        """End sessions and record how many; return none if that is recorded already."""
+        async with self._changing(request.customer_id) as connection:
+            ended = await self._ended(connection, ending)
+            await connection.execute(
+                self._queries.answer_operator, request.request_id, ending.origin.time, len(ended)
+            )
+            return ended
+
     async def _has_device(self, connection: Any, done: Completed) -> bool:
         """Add the new device, or note the login of the known one; False if that was removed."""
         time = done.origin.time
@@ -286,7 +325,7 @@ class Store(FactorStore):
             ending.keep,
         )
         ended = [Session(**row) for row in rows]
-        revoked = _revoked(ending.origin, ended, ending.cause)
+        revoked = _revoked(ending.origin, ended, ending.cause, ending.operator)
         if revoked:
             await connection.execute(self._queries.append, *columns_of(revoked))
         return ended
@@ -296,5 +335,10 @@ def _device_id(done: Completed) -> uuid.UUID:
     return done.device if isinstance(done.device, uuid.UUID) else done.device.device_id
 
 
-def _revoked(origin: Origin, ended: Sequence[Session], cause: EndCause) -> list[Prepared]:
-    return [events_out.session_revoked(origin, session, cause) for session in ended]
+def _revoked(
+    origin: Origin,
+    ended: Sequence[Session],
+    cause: EndCause,
+    operator: Operator | None = None,
+) -> list[Prepared]:
+    return [events_out.session_revoked(origin, each, cause, operator) for each in ended]

@@ -1,9 +1,11 @@
-"""Work in the background: what Valkey lost is restored, and old rows are deleted."""
+"""Work in the background: what Valkey lost is restored, requests of operators are carried out, and
+old rows are deleted."""
 
 import asyncio
 from datetime import timedelta
 
 from services.auth.families import Families
+from services.auth.operator_requests import OperatorRequests
 from services.auth.publisher import Publisher
 from services.auth.revocations_out import Revocations
 from services.auth.store import Store
@@ -15,6 +17,8 @@ RECONCILE_S = 2.0
 a revocation must be in force everywhere."""
 REVOKED_FOR = timedelta(minutes=12)
 """Longer than an access token lives, with the tolerance for clocks."""
+OPERATOR_S = 0.5
+"""How often a process looks for requests of operators, who wait for the answer."""
 DAY_S = 24 * 3600.0
 
 
@@ -27,16 +31,19 @@ class Upkeep:
         families: Families,
         revocations: Revocations,
         publisher: Publisher,
+        requests: OperatorRequests,
     ) -> None:
         self._store = store
         self._families = families
         self._revocations = revocations
         self._publisher = publisher
+        self._requests = requests
 
     async def run(self) -> None:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(repeat("reconcile", self.reconcile, RECONCILE_S))
+            tasks.create_task(repeat("operators", self._requests.carry_out, OPERATOR_S))
             tasks.create_task(repeat("retention", self._publisher.upkeep, DAY_S))
 
     async def reconcile(self) -> None:

@@ -40,7 +40,7 @@ LOGINS: dict[str, dict[str, Any]] = {
         "refused_before": 3,
     },
     "login_locked": {"factor": "PASSWORD", "scope": "STRANGERS", "lock_s": 900},
-    "login_unlocked": {"by": "OPERATOR"},
+    "login_unlocked": {"by": "OPERATOR", "os_user": "eva (uid 1000)", "note": "called us"},
     "device_added": {"device_id": DEVICE, "device_name": "Ana's iPhone"},
     "device_removed": {"device_id": DEVICE},
     "token_reused": {"session_id": SESSION, "device_id": DEVICE, "device_name": "Pixel 8"},

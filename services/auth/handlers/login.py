@@ -1,7 +1,6 @@
 """The first factor: the password. Right or wrong, known or unknown: the work is the same."""
 
 import uuid
-from dataclasses import dataclass
 from datetime import timedelta
 
 from services.auth.emails import EmailInvalid, canonical
@@ -11,6 +10,7 @@ from services.auth.handlers.caller import Caller
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import Attempt, attempt_of, digest_of, wrong
 from services.auth.passwords import prehash
+from services.auth.results import Started
 from services.auth.state import (
     LOGIN,
     Device,
@@ -22,17 +22,6 @@ from services.auth.state import (
 )
 from services.kernel.clock import utc_now
 from services.kernel.errors import RateLimited, Unauthenticated
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A login session that waits for its second factor."""
-
-    login_session_id: str
-    """A secret until the login is complete."""
-    session: LoginSession
-    phone_hint: str
-    """The last two digits of the telephone that got the code; "" when none was sent."""
 
 
 async def login(deps: Dependencies, email: str, password: str, device_token: str) -> Started:
@@ -132,7 +121,7 @@ async def step_up(deps: Dependencies, me: Caller) -> Started:
     return await begin(deps, user, purpose=Purpose.STEP_UP, device=device, session_id=me.session_id)
 
 
-async def resend(deps: Dependencies, login_session_id: str) -> Started:
+async def resend_otp(deps: Dependencies, login_session_id: str) -> Started:
     """Send another code for a login session; see codes.resend."""
     session, phone_hint = await codes.resend(deps, login_session_id)
     return Started(login_session_id, session, phone_hint)

@@ -11,8 +11,9 @@ from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.contacts import Contacts, contacts_of
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, wrong
-from services.auth.handlers.login import Started, email_index, require_password
+from services.auth.handlers.login import email_index, require_password
 from services.auth.passwords import flaws, prehash
+from services.auth.results import Started
 from services.auth.state import (
     LOGIN,
     EndCause,
@@ -32,7 +33,7 @@ FIELD = "newPassword"
 KNOWN = "must not be in the list of passwords that became public"
 
 
-async def change(deps: Dependencies, me: Caller, current: str, new: str) -> None:
+async def change_password(deps: Dependencies, me: Caller, current: str, new: str) -> None:
     """Replace the caller's password, and end the caller's other sessions.
 
     Raises CredentialsInvalid, TriesExhausted, PasswordUnsuitable and PasswordBreached.
@@ -70,7 +71,7 @@ def _require_suitable(deps: Dependencies, password: str, contacts: Contacts) -> 
         raise PasswordBreached(FieldViolation(FIELD, KNOWN))
 
 
-async def forgot(deps: Dependencies, email: str) -> Started:
+async def forgot_password(deps: Dependencies, email: str) -> Started:
     """Begin a reset; the answer and its time are the same for an unknown address.
 
     The message is sent after the answer, to the stored telephone.
@@ -93,7 +94,7 @@ async def forgot(deps: Dependencies, email: str) -> Started:
     return Started(login_session_id, session, "")
 
 
-async def reset(deps: Dependencies, login_session_id: str, code: str, new: str) -> None:
+async def reset_password(deps: Dependencies, login_session_id: str, code: str, new: str) -> None:
     """Set a new password, end all sessions and lift the customer's locks.
 
     Raises LoginSessionInvalid, OtpInvalid, TriesExhausted, PasswordUnsuitable, PasswordBreached.
@@ -113,7 +114,7 @@ async def reset(deps: Dependencies, login_session_id: str, code: str, new: str) 
     await _replace(deps, user, new, None)
     await deps.sessions.end(login_session_id)
     await deps.tries.unlock(user.email_index, await deps.store.device_ids(user.customer_id))
-    await deps.store.append([events_out.login_unlocked(origin(), user.customer_id, "RESET")])
+    await deps.store.append([events_out.login_unlocked(origin(), user.customer_id)])
 
 
 async def _require_reset_code(

@@ -1,6 +1,5 @@
 """Tokens of a session: refreshed, and withdrawn when the session ends."""
 
-import asyncio
 import uuid
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ from services.auth.errors import (
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import digest_of
+from services.auth.handlers.undoing import undone_on_failure
 from services.auth.refresh import Family, Replay, Reused, Rotate
 from services.auth.state import EndCause, Session, TokenPair
 from services.auth.store import Ending
@@ -20,7 +20,7 @@ from services.chassis.page_tokens import page_rows, query_digest
 from services.kernel.clock import utc_now
 
 
-async def refresh(deps: Dependencies, refresh_token: str, device_token: str) -> TokenPair:
+async def refresh_tokens(deps: Dependencies, refresh_token: str, device_token: str) -> TokenPair:
     """Return the next tokens of a session.
 
     The same token returns the same tokens for half a minute, because a phone may lose the answer.
@@ -36,14 +36,11 @@ async def refresh(deps: Dependencies, refresh_token: str, device_token: str) -> 
         raise RefreshTokenReused
     if not isinstance(begun, Rotate):
         raise RefreshTokenInvalid
-    try:
+    async with undone_on_failure(lambda: deps.families.abandon(begun)):
         # The row says whether the session has ended, even if Valkey lost that.
         if not await deps.store.note_refresh(begun.family.session_id, utc_now()):
             raise RefreshTokenInvalid
         pair = await deps.provider.refresh(refresh_token)
-    except BaseException:
-        await asyncio.shield(deps.families.abandon(begun))
-        raise
     return await deps.families.finish(begun, pair)
 
 

@@ -286,3 +286,16 @@ SELECT auth.drop_old_months()
 -- name: delete_old
 -- Deletes old receipts and devices.
 SELECT auth.delete_old($1)
+
+-- name: operator_requests
+-- The oldest requests of operators that are not carried out.
+SELECT request_id, kind, customer_id, os_user, note FROM auth.operator_request
+WHERE answer_time IS NULL
+ORDER BY create_time
+LIMIT $1
+
+-- name: answer_operator
+-- Records that a request of an operator is carried out, once.
+UPDATE auth.operator_request SET answer_time = $2, ended = $3
+WHERE request_id = $1 AND answer_time IS NULL
+RETURNING request_id

@@ -15,6 +15,7 @@ ALTER SEQUENCE auth.event_id_seq OWNER TO auth_owner;
 
 GRANT USAGE ON SCHEMA auth TO bp_auth;
 GRANT USAGE ON SCHEMA auth TO bp_judge;
+GRANT USAGE ON SCHEMA auth TO bp_operator;
 
 GRANT USAGE ON SEQUENCE auth.event_id_seq TO bp_auth;
 
@@ -63,15 +64,25 @@ ALTER TABLE ONLY auth.device
 
 GRANT SELECT,INSERT ON TABLE auth.device TO bp_auth;
 
+GRANT SELECT(device_id) ON TABLE auth.device TO bp_judge;
+
+GRANT SELECT(customer_id) ON TABLE auth.device TO bp_judge;
+
+GRANT SELECT(device_name) ON TABLE auth.device TO bp_judge;
+
 GRANT UPDATE(credential_id) ON TABLE auth.device TO bp_auth;
 
 GRANT UPDATE(public_key) ON TABLE auth.device TO bp_auth;
 
 GRANT UPDATE(sign_count) ON TABLE auth.device TO bp_auth;
 
+GRANT SELECT(create_time) ON TABLE auth.device TO bp_judge;
+
 GRANT UPDATE(last_login_time) ON TABLE auth.device TO bp_auth;
+GRANT SELECT(last_login_time) ON TABLE auth.device TO bp_judge;
 
 GRANT UPDATE(remove_time) ON TABLE auth.device TO bp_auth;
+GRANT SELECT(remove_time) ON TABLE auth.device TO bp_judge;
 
 -- Events about logins, written with the change that caused them, for 60 days. publish_time is set
 -- once Kafka has the event; park_reason says why Kafka never will. `id` is drawn after the
@@ -159,6 +170,50 @@ ALTER TABLE ONLY auth.face
         auth.users(customer_id);
 
 GRANT SELECT ON TABLE auth.face TO bp_auth;
+
+-- What operators asked auth to do for a customer with `bpctl auth`, for 60 days: who, why, and how
+-- many locks or sessions ended. The audit trail keeps it longer, as events.
+CREATE TABLE auth.operator_request (
+    request_id uuid NOT NULL,
+    kind text NOT NULL,
+    customer_id uuid NOT NULL,
+    os_user text NOT NULL,
+    note text NOT NULL,
+    create_time timestamp with time zone DEFAULT now() NOT NULL,
+    answer_time timestamp with time zone,
+    ended integer,
+    CONSTRAINT operator_request_check CHECK (((answer_time IS NULL) = (ended IS NULL))),
+    CONSTRAINT operator_request_ended_check CHECK ((ended >= 0)),
+    CONSTRAINT operator_request_kind_check CHECK ((kind = ANY (ARRAY['UNLOCK'::text,
+        'END_SESSIONS'::text]))),
+    CONSTRAINT operator_request_note_check CHECK (((btrim(note) <> ''::text) AND (octet_length(note)
+        <= 2000))),
+    CONSTRAINT operator_request_os_user_check CHECK (((os_user <> ''::text) AND
+        (octet_length(os_user) <= 128) AND (os_user !~ '[[:cntrl:]]'::text)))
+);
+ALTER TABLE auth.operator_request OWNER TO auth_owner;
+
+ALTER TABLE ONLY auth.operator_request
+    ADD CONSTRAINT operator_request_pkey PRIMARY KEY (request_id);
+
+-- For the requests that are deleted.
+CREATE INDEX operator_request_answered ON auth.operator_request USING btree (answer_time) WHERE
+    (answer_time IS NOT NULL);
+
+-- For the requests that auth has to carry out.
+CREATE INDEX operator_request_open ON auth.operator_request USING btree (create_time) WHERE
+    (answer_time IS NULL);
+
+ALTER TABLE ONLY auth.operator_request
+    ADD CONSTRAINT operator_request_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES
+        auth.users(customer_id);
+
+GRANT SELECT ON TABLE auth.operator_request TO bp_auth;
+GRANT SELECT ON TABLE auth.operator_request TO bp_judge;
+
+GRANT UPDATE(answer_time) ON TABLE auth.operator_request TO bp_auth;
+
+GRANT UPDATE(ended) ON TABLE auth.operator_request TO bp_auth;
 
 -- The process that publishes events, and until when no other process may. One row.
 CREATE TABLE auth.publisher (
@@ -359,6 +414,9 @@ GRANT UPDATE(last_login) ON TABLE auth.users TO bp_auth;
 
 GRANT UPDATE(password_change_time) ON TABLE auth.users TO bp_auth;
 
+-- functions/answer_to_operator.sql, owned by auth_owner
+GRANT EXECUTE ON FUNCTION auth.answer_to_operator(uuid) TO bp_operator;
+
 -- functions/delete_old.sql, owned by auth_owner
 GRANT EXECUTE ON FUNCTION auth.delete_old(integer) TO bp_auth;
 
@@ -367,3 +425,6 @@ GRANT EXECUTE ON FUNCTION auth.drop_old_months() TO bp_auth;
 
 -- functions/ensure_partitions.sql, owned by auth_owner
 GRANT EXECUTE ON FUNCTION auth.ensure_partitions(integer, timestamp with time zone) TO bp_auth;
+
+-- functions/request_by_operator.sql, owned by auth_owner
+GRANT EXECUTE ON FUNCTION auth.request_by_operator(uuid, text, uuid, text, text) TO bp_operator;

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from bp.event.v1 import event_pb2 as bp_dot_event_dot_v1_dot_event__pb2
 from bp.event.v1 import topics_pb2 as bp_dot_event_dot_v1_dot_topics__pb2
+from bp.policy.v1 import policy_pb2 as bp_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62p/auth/v1/auth_events.proto\x12\nbp.auth.v1\x1a\x17\x62p/event/v1/event.proto\x1a\x18\x62p/event/v1/topics.proto\"\xac\x06\n\tAuthEvent\x12\x36\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.bp.event.v1.EventMetadataR\x08metadata\x12\x45\n\x0flogin_succeeded\x18\x02 \x01(\x0b\x32\x1a.bp.auth.v1.LoginSucceededH\x00R\x0eloginSucceeded\x12<\n\x0clogin_failed\x18\x03 \x01(\x0b\x32\x17.bp.auth.v1.LoginFailedH\x00R\x0bloginFailed\x12<\n\x0clogin_locked\x18\x04 \x01(\x0b\x32\x17.bp.auth.v1.LoginLockedH\x00R\x0bloginLocked\x12\x42\n\x0elogin_unlocked\x18\x05 \x01(\x0b\x32\x19.bp.auth.v1.LoginUnlockedH\x00R\rloginUnlocked\x12<\n\x0c\x64\x65vice_added\x18\x06 \x01(\x0b\x32\x17.bp.auth.v1.DeviceAddedH\x00R\x0b\x64\x65viceAdded\x12\x42\n\x0e\x64\x65vice_removed\x18\x07 \x01(\x0b\x32\x19.bp.auth.v1.DeviceRemovedH\x00R\rdeviceRemoved\x12<\n\x0ctoken_reused\x18\x08 \x01(\x0b\x32\x17.bp.auth.v1.TokenReusedH\x00R\x0btokenReused\x12H\n\x10password_changed\x18\t \x01(\x0b\x32\x1b.bp.auth.v1.PasswordChangedH\x00R\x0fpasswordChanged\x12<\n\x0c\x66\x61\x63tor_added\x18\n \x01(\x0b\x32\x17.bp.auth.v1.FactorAddedH\x00R\x0b\x66\x61\x63torAdded\x12\x42\n\x0e\x66\x61\x63tor_removed\x18\x0b \x01(\x0b\x32\x19.bp.auth.v1.FactorRemovedH\x00R\rfactorRemoved\x12\x45\n\x0fsession_revoked\x18\x0c \x01(\x0b\x32\x1a.bp.auth.v1.SessionRevokedH\x00R\x0esessionRevoked:\x04\xf8\xbb\x18\x03\x42\x07\n\x05\x65vent\"z\n\x0eLoginSucceeded\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n\tdevice_id\x18\x02 \x01(\tR\x08\x64\x65viceId\x12,\n\x07\x66\x61\x63tors\x18\x03 \x03(\x0e\x32\x12.bp.auth.v1.FactorR\x07\x66\x61\x63tors\"\x9b\x01\n\x0bLoginFailed\x12*\n\x06\x66\x61\x63tor\x18\x01 \x01(\x0e\x32\x12.bp.auth.v1.FactorR\x06\x66\x61\x63tor\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12!\n\x0cknown_device\x18\x03 \x01(\x08R\x0bknownDevice\x12%\n\x0erefused_before\x18\x04 \x01(\x05R\rrefusedBefore\"f\n\x0bLoginLocked\x12*\n\x06\x66\x61\x63tor\x18\x01 \x01(\x0e\x32\x12.bp.auth.v1.FactorR\x06\x66\x61\x63tor\x12\x14\n\x05scope\x18\x02 \x01(\tR\x05scope\x12\x15\n\x06lock_s\x18\x03 \x01(\x03R\x05lockS\"\x1f\n\rLoginUnlocked\x12\x0e\n\x02\x62y\x18\x01 \x01(\tR\x02\x62y\"K\n\x0b\x44\x65viceAdded\x12\x1b\n\tdevice_id\x18\x01 \x01(\tR\x08\x64\x65viceId\x12\x1f\n\x0b\x64\x65vice_name\x18\x02 \x01(\tR\ndeviceName\",\n\rDeviceRemoved\x12\x1b\n\tdevice_id\x18\x01 \x01(\tR\x08\x64\x65viceId\"j\n\x0bTokenReused\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n\tdevice_id\x18\x02 \x01(\tR\x08\x64\x65viceId\x12\x1f\n\x0b\x64\x65vice_name\x18\x03 \x01(\tR\ndeviceName\"\'\n\x0fPasswordChanged\x12\x14\n\x05reset\x18\x01 \x01(\x08R\x05reset\"9\n\x0b\x46\x61\x63torAdded\x12*\n\x06\x66\x61\x63tor\x18\x01 \x01(\x0e\x32\x12.bp.auth.v1.FactorR\x06\x66\x61\x63tor\";\n\rFactorRemoved\x12*\n\x06\x66\x61\x63tor\x18\x01 \x01(\x0e\x32\x12.bp.auth.v1.FactorR\x06\x66\x61\x63tor\"b\n\x0eSessionRevoked\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n\tdevice_id\x18\x02 \x01(\tR\x08\x64\x65viceId\x12\x14\n\x05\x63\x61use\x18\x03 \x01(\tR\x05\x63\x61use*\x9d\x01\n\x06\x46\x61\x63tor\x12\x16\n\x12\x46\x41\x43TOR_UNSPECIFIED\x10\x00\x12\x0c\n\x08PASSWORD\x10\x01\x12\x0c\n\x08SMS_CODE\x10\x02\x12\x15\n\x11\x41UTHENTICATOR_APP\x10\x03\x12\x12\n\x0eRECOVERY_CODES\x10\x04\x12\x0f\n\x0b\x44\x45VICE_KEYS\x10\x05\x12\x10\n\x0c\x46\x41\x43\x45_PICTURE\x10\x06\x12\x11\n\rREFRESH_TOKEN\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62p/auth/v1/auth_events.proto\x12\nbp.auth.v1\x1a\x17\x62p/event/v1/event.proto\x1a\x18\x62p/event/v1/topics.proto\x1a\x19\x62p/policy/v1/policy.proto\"\xac\x06\n\tAuthEvent\x12\x36\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.bp.event.v1.EventMetadataR\x08metadata\x12\x45\n\x0flogin_succeeded\x18\x02 \x01(\x0b\x32\x1a.bp.auth.v1.LoginSucceededH\x00R\x0eloginSucceeded\x12<\n\x0clogin_failed\x18\x03 \x01(\x0b\x32\x17.bp.auth.v1.LoginFailedH\x00R\x0bloginFailed\x12<\n\x0clogin_locked\x18\x04 \x01(\x0b\x32\x17.bp.auth.v1.LoginLockedH\x00R\x0bloginLocked\x12\x42\n\x0elogin_unlocked\x18\x05 \x01(\x0b\x32\x19.bp.auth.v1.LoginUnlockedH\x00R\rloginUnlocked\x12<\n\x0c\x64\x65vice_added\x18\x06 \x01(\x0b\x32\x17.bp.auth.v1.DeviceAddedH\x00R\x0b\x64\x65viceAdded\x12\x42\n\x0e\x64\x65vice_removed\x18\x07 \x01(\x0b\x32\x19.bp.auth.v1.DeviceRemovedH\x00R\rdeviceRemoved\x12<\n\x0ctoken_reused\x18\x08 \x01(\x0b\x32\x17.bp.auth.v1.TokenReusedH\x00R\x0btokenReused\x12H\n\x10password_changed\x18\t \x01(\x0b\x32\x1b.bp.auth.v1.PasswordChangedH\x00R\x0fpasswordChanged\x12<\n\x0c\x66\x61\x63tor_added\x18\n \x01(\x0b\x32\x17.bp.auth.v1.FactorAddedH\x00R\x0b\x66\x61\x63torAdded\x12\x42\n\x0e\x66\x61\x63tor_removed\x18\x0b \x01(\x0b\x32\x19.bp.auth.v1.FactorRemovedH\x00R\rfactorRemoved\x12\x45\n\x0fsession_revoked\x18\x0c \x01(\x0b\x32\x1a.bp.auth.v1.SessionRevokedH\x00R\x0esessionRevoked:\x04\xf8\xbb\x18\x03\x42\x07\n\x05\x65vent\"z\n\x0eLoginSucceeded\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n\tdevice_id\x18\x02 \x01(\tR\x08\x64\x65viceId\x12,\n\x07\x66\x61\x63tors\x18\x03 \x03(\x0e\x32\x12.bp.auth.v1.FactorR\x07\x66\x61\x63tors\"\x9b\x01\n\x0bLoginFailed\x12*\n\x06\x66\x61\x63tor\x18\x01 \x01(\x0e\x32\x12.bp.auth.v1.FactorR\x06\x66\x61\x63tor\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12!\n\x0cknown_device\x18\x03 \x01(\x08R\x0bknownDevice\x12%\n\x0erefused_before\x18\x04 \x01(\x05R\rrefusedBefore\"f\n\x0bLoginLocked\x12*\n\x06\x66\x61\x63tor\x18\x01 \x01(\x0e\x32\x12.bp.auth.v1.FactorR\x06\x66\x61\x63tor\x12\x14\n\x05scope\x18\x02 \x01(\tR\x05scope\x12\x15\n\x06lock_s\x18\x03 \x01(\x03R\x05lockS\"^\n\rLoginUnlocked\x12\x0e\n\x02\x62y\x18\x01 \x01(\tR\x02\x62y\x12 \n\x07os_user\x18\x02 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x01R\x06osUser\x12\x1b\n\x04note\x18\x03 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x03R\x04note\"K\n\x0b\x44\x65viceAdded\x12\x1b\n\tdevice_id\x18\x01 \x01(\tR\x08\x64\x65viceId\x12\x1f\n\x0b\x64\x65vice_name\x18\x02 \x01(\tR\ndeviceName\",\n\rDeviceRemoved\x12\x1b\n\tdevice_id\x18\x01 \x01(\tR\x08\x64\x65viceId\"j\n\x0bTokenReused\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n\tdevice_id\x18\x02 \x01(\tR\x08\x64\x65viceId\x12\x1f\n\x0b\x64\x65vice_name\x18\x03 \x01(\tR\ndeviceName\"\'\n\x0fPasswordChanged\x12\x14\n\x05reset\x18\x01 \x01(\x08R\x05reset\"9\n\x0b\x46\x61\x63torAdded\x12*\n\x06\x66\x61\x63tor\x18\x01 \x01(\x0e\x32\x12.bp.auth.v1.FactorR\x06\x66\x61\x63tor\";\n\rFactorRemoved\x12*\n\x06\x66\x61\x63tor\x18\x01 \x01(\x0e\x32\x12.bp.auth.v1.FactorR\x06\x66\x61\x63tor\"\xa1\x01\n\x0eSessionRevoked\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n\tdevice_id\x18\x02 \x01(\tR\x08\x64\x65viceId\x12\x14\n\x05\x63\x61use\x18\x03 \x01(\tR\x05\x63\x61use\x12 \n\x07os_user\x18\x04 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x01R\x06osUser\x12\x1b\n\x04note\x18\x05 \x01(\tB\x07\x80\x01\x01\xa8\xbb\x18\x03R\x04note*\x9d\x01\n\x06\x46\x61\x63tor\x12\x16\n\x12\x46\x41\x43TOR_UNSPECIFIED\x10\x00\x12\x0c\n\x08PASSWORD\x10\x01\x12\x0c\n\x08SMS_CODE\x10\x02\x12\x15\n\x11\x41UTHENTICATOR_APP\x10\x03\x12\x12\n\x0eRECOVERY_CODES\x10\x04\x12\x0f\n\x0b\x44\x45VICE_KEYS\x10\x05\x12\x10\n\x0c\x46\x41\x43\x45_PICTURE\x10\x06\x12\x11\n\rREFRESH_TOKEN\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,30 +36,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AUTHEVENT']._loaded_options = None
   _globals['_AUTHEVENT']._serialized_options = b'\370\273\030\003'
-  _globals['_FACTOR']._serialized_start=1822
-  _globals['_FACTOR']._serialized_end=1979
-  _globals['_AUTHEVENT']._serialized_start=96
-  _globals['_AUTHEVENT']._serialized_end=908
-  _globals['_LOGINSUCCEEDED']._serialized_start=910
-  _globals['_LOGINSUCCEEDED']._serialized_end=1032
-  _globals['_LOGINFAILED']._serialized_start=1035
-  _globals['_LOGINFAILED']._serialized_end=1190
-  _globals['_LOGINLOCKED']._serialized_start=1192
-  _globals['_LOGINLOCKED']._serialized_end=1294
-  _globals['_LOGINUNLOCKED']._serialized_start=1296
-  _globals['_LOGINUNLOCKED']._serialized_end=1327
-  _globals['_DEVICEADDED']._serialized_start=1329
-  _globals['_DEVICEADDED']._serialized_end=1404
-  _globals['_DEVICEREMOVED']._serialized_start=1406
-  _globals['_DEVICEREMOVED']._serialized_end=1450
-  _globals['_TOKENREUSED']._serialized_start=1452
-  _globals['_TOKENREUSED']._serialized_end=1558
-  _globals['_PASSWORDCHANGED']._serialized_start=1560
-  _globals['_PASSWORDCHANGED']._serialized_end=1599
-  _globals['_FACTORADDED']._serialized_start=1601
-  _globals['_FACTORADDED']._serialized_end=1658
-  _globals['_FACTORREMOVED']._serialized_start=1660
-  _globals['_FACTORREMOVED']._serialized_end=1719
-  _globals['_SESSIONREVOKED']._serialized_start=1721
-  _globals['_SESSIONREVOKED']._serialized_end=1819
+  _globals['_LOGINUNLOCKED'].fields_by_name['os_user']._loaded_options = None
+  _globals['_LOGINUNLOCKED'].fields_by_name['os_user']._serialized_options = b'\200\001\001\250\273\030\001'
+  _globals['_LOGINUNLOCKED'].fields_by_name['note']._loaded_options = None
+  _globals['_LOGINUNLOCKED'].fields_by_name['note']._serialized_options = b'\200\001\001\250\273\030\003'
+  _globals['_SESSIONREVOKED'].fields_by_name['os_user']._loaded_options = None
+  _globals['_SESSIONREVOKED'].fields_by_name['os_user']._serialized_options = b'\200\001\001\250\273\030\001'
+  _globals['_SESSIONREVOKED'].fields_by_name['note']._loaded_options = None
+  _globals['_SESSIONREVOKED'].fields_by_name['note']._serialized_options = b'\200\001\001\250\273\030\003'
+  _globals['_FACTOR']._serialized_start=1976
+  _globals['_FACTOR']._serialized_end=2133
+  _globals['_AUTHEVENT']._serialized_start=123
+  _globals['_AUTHEVENT']._serialized_end=935
+  _globals['_LOGINSUCCEEDED']._serialized_start=937
+  _globals['_LOGINSUCCEEDED']._serialized_end=1059
+  _globals['_LOGINFAILED']._serialized_start=1062
+  _globals['_LOGINFAILED']._serialized_end=1217
+  _globals['_LOGINLOCKED']._serialized_start=1219
+  _globals['_LOGINLOCKED']._serialized_end=1321
+  _globals['_LOGINUNLOCKED']._serialized_start=1323
+  _globals['_LOGINUNLOCKED']._serialized_end=1417
+  _globals['_DEVICEADDED']._serialized_start=1419
+  _globals['_DEVICEADDED']._serialized_end=1494
+  _globals['_DEVICEREMOVED']._serialized_start=1496
+  _globals['_DEVICEREMOVED']._serialized_end=1540
+  _globals['_TOKENREUSED']._serialized_start=1542
+  _globals['_TOKENREUSED']._serialized_end=1648
+  _globals['_PASSWORDCHANGED']._serialized_start=1650
+  _globals['_PASSWORDCHANGED']._serialized_end=1689
+  _globals['_FACTORADDED']._serialized_start=1691
+  _globals['_FACTORADDED']._serialized_end=1748
+  _globals['_FACTORREMOVED']._serialized_start=1750
+  _globals['_FACTORREMOVED']._serialized_end=1809
+  _globals['_SESSIONREVOKED']._serialized_start=1812
+  _globals['_SESSIONREVOKED']._serialized_end=1973
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 from bp.event.v1 import event_pb2 as _event_pb2
 from bp.event.v1 import topics_pb2 as _topics_pb2
+from bp.policy.v1 import policy_pb2 as _policy_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -89,10 +90,14 @@ class LoginLocked(_message.Message):
     def __init__(self, factor: _Optional[_Union[Factor, str]] = ..., scope: _Optional[str] = ..., lock_s: _Optional[int] = ...) -> None: ...
 
 class LoginUnlocked(_message.Message):
-    __slots__ = ("by",)
+    __slots__ = ("by", "os_user", "note")
     BY_FIELD_NUMBER: _ClassVar[int]
+    OS_USER_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     by: str
-    def __init__(self, by: _Optional[str] = ...) -> None: ...
+    os_user: str
+    note: str
+    def __init__(self, by: _Optional[str] = ..., os_user: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
 
 class DeviceAdded(_message.Message):
     __slots__ = ("device_id", "device_name")
@@ -137,11 +142,15 @@ class FactorRemoved(_message.Message):
     def __init__(self, factor: _Optional[_Union[Factor, str]] = ...) -> None: ...
 
 class SessionRevoked(_message.Message):
-    __slots__ = ("session_id", "device_id", "cause")
+    __slots__ = ("session_id", "device_id", "cause", "os_user", "note")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
+    OS_USER_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     device_id: str
     cause: str
-    def __init__(self, session_id: _Optional[str] = ..., device_id: _Optional[str] = ..., cause: _Optional[str] = ...) -> None: ...
+    os_user: str
+    note: str
+    def __init__(self, session_id: _Optional[str] = ..., device_id: _Optional[str] = ..., cause: _Optional[str] = ..., os_user: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
