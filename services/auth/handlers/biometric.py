@@ -18,7 +18,7 @@ from services.auth.errors import (
 )
 from services.auth.faces import FacesUnavailable, Outcome, PictureRefused
 from services.auth.handlers import completion
-from services.auth.handlers.codes import after_code, require_code, require_step
+from services.auth.handlers.codes import after_code, put_back, require_code, require_step
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, wrong
 from services.auth.handlers.undoing import undone_on_failure
@@ -71,7 +71,10 @@ async def verify_otp(
     )
     moved = after_code(session, factor)
     if chosen is BiometricMethod.FACE:
-        liveness = await _begin_liveness(deps)
+        async with undone_on_failure(
+            lambda: put_back(deps, login_session_id, session, factor, code)
+        ):
+            liveness = await _begin_liveness(deps)
         moved = replace(moved, biometric_method=chosen, liveness_session_id=liveness)
     else:
         challenge = device_keys.new_challenge()
