@@ -70,18 +70,23 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
     }
     for user in valkey.RIGHTS:
         secrets[f"valkey/{user}"] = valkey.login(credentials, user)
+    return {**secrets, **_database_logins(credentials, postgres)}
+
+
+def _database_logins(credentials: Credentials, postgres: PostgresServer) -> Secrets:
+    """Return the logins of the services and of the operators' tools."""
     owners = {service.name: service.database for service in SERVICES if service.database}
     operators = {JUDGE: WRITE_DATABASE, REVIEWER: WRITE_DATABASE, OPERATOR: AUTH_DATABASE}
-    for name, database in {**owners, **operators}.items():
-        role = f"bp_{name}"
-        secrets[f"database/postgres/{name}"] = {
-            "username": role,
-            "password": credentials.role_password(role),
+    return {
+        f"database/postgres/{name}": {
+            "username": f"bp_{name}",
+            "password": credentials.role_password(f"bp_{name}"),
             "host": postgres.host,
             "port": str(postgres.port),
             "database": database,
         }
-    return secrets
+        for name, database in {**owners, **operators}.items()
+    }
 
 
 def login_public_jwk(private_pem: str) -> dict[str, str]:

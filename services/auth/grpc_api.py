@@ -82,8 +82,7 @@ class AuthApi:
         found, token = await tokens.list_sessions(
             self._deps, me, page_size=request.page_size, page_token=request.page_token
         )
-        sessions = [mapping.session_message(one, current=me.session_id) for one in found]
-        return pb.ListSessionsResponse(sessions=sessions, next_page_token=token)
+        return mapping.sessions_message(found, token, current=me.session_id)
 
     async def revoke_session(
         self, request: pb.RevokeSessionRequest, _: Any
@@ -98,8 +97,7 @@ class AuthApi:
         found, token = await devices.list_devices(
             self._deps, me, page_size=request.page_size, page_token=request.page_token
         )
-        listed = [mapping.device_message(one, current=me.device_id) for one in found]
-        return pb.ListDevicesResponse(devices=listed, next_page_token=token)
+        return mapping.devices_message(found, token, current=me.device_id)
 
     async def remove_device(
         self, request: pb.RemoveDeviceRequest, _: Any

@@ -1,6 +1,7 @@
 """Between protobuf and the domain of auth; no other file knows both."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from bp.auth.v1 import auth_service_pb2 as pb
@@ -8,10 +9,7 @@ from bp.auth.v1 import device_pb2, session_pb2
 from webauthn.helpers import bytes_to_base64url
 
 from services.auth.device_keys import Assertion, Registration, RegistrationOptions
-from services.auth.handlers.biometric import Wanted
-from services.auth.handlers.completion import LoggedIn
-from services.auth.handlers.login import Started
-from services.auth.handlers.totp import Enrolment
+from services.auth.outcomes import Enrolment, LoggedIn, Started, Wanted
 from services.auth.settings import AuthSettings
 from services.auth.state import (
     BiometricMethod,
@@ -156,6 +154,22 @@ def device_message(device: Device, *, current: uuid.UUID | None) -> device_pb2.D
         create_time=to_timestamp(device.create_time),
         last_login_time=to_timestamp(device.last_login_time),
     )
+
+
+def devices_message(
+    devices: Sequence[Device], next_page_token: str, *, current: uuid.UUID | None
+) -> pb.ListDevicesResponse:
+    """Return one page of devices; `current` is that of the call's own session."""
+    messages = [device_message(device, current=current) for device in devices]
+    return pb.ListDevicesResponse(devices=messages, next_page_token=next_page_token)
+
+
+def sessions_message(
+    sessions: Sequence[Session], next_page_token: str, *, current: uuid.UUID
+) -> pb.ListSessionsResponse:
+    """Return one page of sessions; `current` is the call's own."""
+    messages = [session_message(session, current=current) for session in sessions]
+    return pb.ListSessionsResponse(sessions=messages, next_page_token=next_page_token)
 
 
 def session_message(session: Session, *, current: uuid.UUID | None) -> session_pb2.Session:

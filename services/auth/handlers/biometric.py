@@ -1,7 +1,7 @@
 """The third factor: a device's key or a picture of the face. Then the tokens."""
 
-import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 from services.auth import device_keys, faces
 from services.auth.device_keys import Assertion
@@ -20,9 +20,10 @@ from services.auth.errors import (
 from services.auth.faces import FacesUnavailable, Outcome, PictureRefused
 from services.auth.handlers import completion
 from services.auth.handlers.codes import after_code, require_code, require_step
-from services.auth.handlers.completion import LoggedIn
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, wrong
+from services.auth.handlers.undo import undone_on_failure
+from services.auth.outcomes import LoggedIn, Wanted
 from services.auth.sealing import Field
 from services.auth.state import (
     LOGIN,
@@ -48,15 +49,6 @@ OUTCOMES: dict[Outcome, type[AuthError]] = {
 """The outcomes of a face match that refuse it. UNAVAILABLE is DependencyUnavailable."""
 WRONG = (FaceNotMatched, FaceNotLive, AssertionInvalid)
 """Refusals that count as a wrong try."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the biometric step needs from the app."""
-
-    session: LoginSession
-    credential_ids: tuple[bytes, ...]
-    """The keys that may sign; empty for a face."""
 
 
 async def verify_otp(
@@ -131,12 +123,10 @@ async def verify_biometric(
     )
     # Only one of several calls with the same session gets past this line.
     await deps.sessions.advance(login_session_id, session, completing)
-    try:
+    back = replace(session, step=LOGIN.next(completing.step, Progress.TOKENS_REFUSED))
+    step_back = partial(deps.sessions.advance, login_session_id, completing, back)
+    async with undone_on_failure(step_back):
         logged_in = await completion.complete(deps, completing, user, device_name)
-    except BaseException:
-        back = replace(session, step=LOGIN.next(completing.step, Progress.TOKENS_REFUSED))
-        await asyncio.shield(deps.sessions.advance(login_session_id, completing, back))
-        raise
     await deps.sessions.end(login_session_id)
     return logged_in
 
@@ -150,19 +140,27 @@ async def _require_biometric(
     factor = Factor.FACE_PICTURE if isinstance(proof, bytes) else Factor.DEVICE_KEYS
     attempt = attempt_of(user.email_index, user, session.device_id, factor)
     await deps.tries.admit(attempt.subject, factor)
+    async with undone_on_failure(partial(deps.tries.undo, attempt.subject, factor)):
+        refusal = await _refusal(deps, session, user, proof)
+    if refusal is not None:
+        await wrong(deps, attempt, refusal)
+        raise refusal
+    await deps.tries.right(attempt.subject, factor)
+    return factor
+
+
+async def _refusal(
+    deps: Dependencies, session: LoginSession, user: User, proof: Assertion | bytes
+) -> AuthError | None:
+    """Return the refusal that counts as a wrong try; None for a right factor."""
     try:
         if isinstance(proof, bytes):
             await _require_face(deps, session, user, proof)
         else:
             await _require_assertion(deps, session, proof)
     except WRONG as error:
-        await wrong(deps, attempt, error)
-        raise
-    except BaseException:
-        await asyncio.shield(deps.tries.undo(attempt.subject, factor))
-        raise
-    await deps.tries.right(attempt.subject, factor)
-    return factor
+        return error
+    return None
 
 
 async def _require_face(

@@ -1,10 +1,9 @@
 """The end of a login: the tokens are fetched, then the session is stored."""
 
-import asyncio
 import secrets
 import uuid
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from services.auth import events_out
 from services.auth.errors import LoginSessionInvalid
@@ -12,6 +11,8 @@ from services.auth.handlers import tokens
 from services.auth.handlers.caller import origin
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import digest_of
+from services.auth.handlers.undo import undone_on_failure
+from services.auth.outcomes import LoggedIn
 from services.auth.partners.oauth import Subject
 from services.auth.state import (
     Device,
@@ -38,19 +39,6 @@ DEVICE_TOKEN_BYTES = 32
 DEFAULT_NAME = "Device"
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
-    """A completed login or step-up."""
-
-    pair: TokenPair
-    device: Device
-    device_token: str
-    """The new device's secret; "" on a known device."""
-
-    def __repr__(self) -> str:
-        return f"LoggedIn(device_id={self.device.device_id})"
-
-
 async def complete(
     deps: Dependencies, session: LoginSession, user: User, device_name: str
 ) -> LoggedIn:
@@ -73,13 +61,9 @@ async def complete(
     # Before the row: without a row, the family is a token that no caller has. Without the family,
     # the row would be a session that cannot be refreshed.
     await deps.families.create(made, device.token_hash, pair.refresh_token)
-    try:
-        surplus = await deps.store.complete_login(
-            _completed(deps, session, made, device, is_new=bool(device_token), now=now)
-        )
-    except BaseException:
-        await asyncio.shield(_forget(deps, made, pair))
-        raise
+    completed = _completed(deps, session, made, device, is_new=bool(device_token), now=now)
+    async with undone_on_failure(partial(_forget, deps, made, pair)):
+        surplus = await deps.store.complete_login(completed)
     await tokens.withdraw(deps, [ended.session_id for ended in surplus])
     return LoggedIn(pair, device, device_token)
 

@@ -1,7 +1,6 @@
 """The first factor: the password. Right or wrong, known or unknown: the work is the same."""
 
 import uuid
-from dataclasses import dataclass
 from datetime import timedelta
 
 from services.auth.emails import EmailInvalid, canonical
@@ -10,6 +9,7 @@ from services.auth.handlers import codes
 from services.auth.handlers.caller import Caller
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import Attempt, attempt_of, digest_of, wrong
+from services.auth.outcomes import Started
 from services.auth.passwords import prehash
 from services.auth.state import (
     LOGIN,
@@ -22,17 +22,6 @@ from services.auth.state import (
 )
 from services.kernel.clock import utc_now
 from services.kernel.errors import RateLimited, Unauthenticated
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A login session that waits for its second factor."""
-
-    login_session_id: str
-    """A secret until the login is complete."""
-    session: LoginSession
-    phone_hint: str
-    """The last two digits of the telephone that got the code; "" when none was sent."""
 
 
 async def login(deps: Dependencies, email: str, password: str, device_token: str) -> Started:

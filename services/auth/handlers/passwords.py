@@ -11,7 +11,8 @@ from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.contacts import Contacts, contacts_of
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, wrong
-from services.auth.handlers.login import Started, email_index, require_password
+from services.auth.handlers.login import email_index, require_password
+from services.auth.outcomes import Started
 from services.auth.passwords import flaws, prehash
 from services.auth.state import (
     LOGIN,

@@ -1,8 +1,8 @@
 """Tokens of a session: refreshed, and withdrawn when the session ends."""
 
-import asyncio
 import uuid
 from collections.abc import Sequence
+from functools import partial
 
 from services.auth import events_out
 from services.auth.errors import (
@@ -13,6 +13,7 @@ from services.auth.errors import (
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import digest_of
+from services.auth.handlers.undo import undone_on_failure
 from services.auth.refresh import Family, Replay, Reused, Rotate
 from services.auth.state import EndCause, Session, TokenPair
 from services.auth.store import Ending
@@ -36,14 +37,11 @@ async def refresh(deps: Dependencies, refresh_token: str, device_token: str) -> 
         raise RefreshTokenReused
     if not isinstance(begun, Rotate):
         raise RefreshTokenInvalid
-    try:
+    async with undone_on_failure(partial(deps.families.abandon, begun)):
         # The row says whether the session has ended, even if Valkey lost that.
         if not await deps.store.note_refresh(begun.family.session_id, utc_now()):
             raise RefreshTokenInvalid
         pair = await deps.provider.refresh(refresh_token)
-    except BaseException:
-        await asyncio.shield(deps.families.abandon(begun))
-        raise
     return await deps.families.finish(begun, pair)
 
 

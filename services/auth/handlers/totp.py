@@ -1,7 +1,5 @@
 """The authenticator app as a second factor, with its recovery codes."""
 
-from dataclasses import dataclass, field
-
 from services.auth import events_out
 from services.auth import totp as codes
 from services.auth.errors import OtpInvalid, TotpAlreadyEnrolled, TotpNotEnrolled
@@ -9,19 +7,11 @@ from services.auth.factor_store import TotpConfirmation
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, wrong
+from services.auth.outcomes import Enrolment
 from services.auth.sealing import Field
 from services.auth.state import Factor, User
 from services.kernel.clock import utc_now
 from services.kernel.errors import Unauthenticated
-
-
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """The secret of an authenticator app, in three forms."""
-
-    secret: str = field(repr=False)
-    otpauth_uri: str = field(repr=False)
-    qr_svg: str = field(repr=False)
 
 
 async def enrol(deps: Dependencies, me: Caller) -> Enrolment:

@@ -38,7 +38,7 @@ OPEN = "baseEjectionTime: 30s"
 
 @dataclass
 class Faces:
-    """The sidecar of auth, with Rekognition behind it."""
+    """The sidecar of auth, and Rekognition, which it calls."""
 
     rig: Rig
     aws: PartnerProcess

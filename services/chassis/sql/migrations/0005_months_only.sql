@@ -1,7 +1,7 @@
 -- migrate:up
 
--- The partition for other rows has no month in its name. PostgreSQL may evaluate the conditions of a
--- query in any order, and then reading the month of such a name failed.
+-- The partition for other rows has no month in its name. PostgreSQL may evaluate the conditions of
+-- a query in any order, and then reading the month of such a name failed.
 
 -- Drops the monthly partitions of `parent` that ended more than `keep` ago, and returns how many it
 -- dropped. It drops only partitions with the names that chassis.ensure_months gives. It runs with
