@@ -32,6 +32,16 @@ SERVICE_ACCOUNT_FILE = "fcm-service-account.json"
 
 def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: Path) -> Secrets:
     """Return the fields by KV path. The FCM account is omitted until its partner has issued it."""
+    return {
+        **_of_partners(credentials, partner_ca),
+        **_of_services(credentials),
+        **{f"valkey/{user}": valkey.login(credentials, user) for user in valkey.RIGHTS},
+        **_of_databases(credentials, postgres),
+    }
+
+
+def _of_partners(credentials: Credentials, partner_ca: Path) -> dict[str, dict[str, str]]:
+    """Return the secrets that the bank shares with its partners."""
     secrets = {
         "external/ach-network": {
             "api_key": credentials.ach_api_key,
@@ -60,21 +70,26 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
     if account.exists():
         fcm = {"project_id": FCM_PROJECT, "service_account": account.read_text()}
         secrets["external/fcm"] = fcm
-    for service in SERVICES:
-        secrets[f"service/{service.name}"] = {
+    return secrets
+
+
+def _of_services(credentials: Credentials) -> dict[str, dict[str, str]]:
+    """Return the services' own keys."""
+    secrets = {
+        f"service/{service.name}": {
             "page_token_key": credentials.derived(f"page-token/{service.name}")
         }
+        for service in SERVICES
+    }
     secrets["service/auth"] |= {
         name: credentials.derived(f"auth/{name}")
         for name in ("blind_index_key", "password_key", "code_key")
     }
-    for user in valkey.RIGHTS:
-        secrets[f"valkey/{user}"] = valkey.login(credentials, user)
-    return {**secrets, **_database_logins(credentials, postgres)}
+    return secrets
 
 
-def _database_logins(credentials: Credentials, postgres: PostgresServer) -> Secrets:
-    """Return the logins of the services and of the operators' tools."""
+def _of_databases(credentials: Credentials, postgres: PostgresServer) -> dict[str, dict[str, str]]:
+    """Return the database logins of services and operators."""
     owners = {service.name: service.database for service in SERVICES if service.database}
     operators = {JUDGE: WRITE_DATABASE, REVIEWER: WRITE_DATABASE, OPERATOR: AUTH_DATABASE}
     return {

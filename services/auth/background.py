@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 class Background:
-    """Runs tasks concurrently with the calls."""
+    """Runs tasks next to the calls."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()

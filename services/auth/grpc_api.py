@@ -35,7 +35,7 @@ class AuthApi:
 
     async def resend_otp(self, request: pb.ResendOtpRequest, _: Any) -> pb.ResendOtpResponse:
         """Send another code."""
-        return mapping.resend_message(await login.resend(self._deps, request.session_id))
+        return mapping.resend_message(await login.resend_otp(self._deps, request.session_id))
 
     async def verify_otp(self, request: pb.VerifyOtpRequest, _: Any) -> pb.VerifyOtpResponse:
         """Check the code and ask for a biometric feature."""
@@ -62,7 +62,7 @@ class AuthApi:
         self, request: pb.RefreshTokensRequest, _: Any
     ) -> pb.RefreshTokensResponse:
         """Replace the tokens of a session."""
-        pair = await tokens.refresh(self._deps, request.refresh_token, request.device_token)
+        pair = await tokens.refresh_tokens(self._deps, request.refresh_token, request.device_token)
         return mapping.refreshed_message(pair)
 
     async def step_up(self, _request: pb.StepUpRequest, _: Any) -> pb.StepUpResponse:
@@ -79,10 +79,10 @@ class AuthApi:
     ) -> pb.ListSessionsResponse:
         """List the caller's sessions."""
         me = caller()
-        found, token = await tokens.list_sessions(
+        page = await tokens.list_sessions(
             self._deps, me, page_size=request.page_size, page_token=request.page_token
         )
-        return mapping.sessions_message(found, token, current=me.session_id)
+        return mapping.sessions_message(*page, current=me.session_id)
 
     async def revoke_session(
         self, request: pb.RevokeSessionRequest, _: Any
@@ -94,10 +94,10 @@ class AuthApi:
     async def list_devices(self, request: pb.ListDevicesRequest, _: Any) -> pb.ListDevicesResponse:
         """List the caller's devices."""
         me = caller()
-        found, token = await devices.list_devices(
+        page = await devices.list_devices(
             self._deps, me, page_size=request.page_size, page_token=request.page_token
         )
-        return mapping.devices_message(found, token, current=me.device_id)
+        return mapping.devices_message(*page, current=me.device_id)
 
     async def remove_device(
         self, request: pb.RemoveDeviceRequest, _: Any
@@ -110,7 +110,7 @@ class AuthApi:
         self, _request: pb.CreateDeviceKeyChallengeRequest, _: Any
     ) -> pb.CreateDeviceKeyChallengeResponse:
         """Begin the registration of a device's key."""
-        options = await devices.begin_key(self._deps, caller())
+        options = await devices.create_device_key_challenge(self._deps, caller())
         return mapping.registration_options_message(options)
 
     async def register_device_key(
@@ -118,43 +118,47 @@ class AuthApi:
     ) -> pb.RegisterDeviceKeyResponse:
         """Register a device's key."""
         me = caller()
-        device = await devices.register_key(self._deps, me, mapping.registration(request))
+        device = await devices.register_device_key(self._deps, me, mapping.registration(request))
         return pb.RegisterDeviceKeyResponse(
             device=mapping.device_message(device, current=me.device_id)
         )
 
     async def enrol_totp(self, _request: pb.EnrolTotpRequest, _: Any) -> pb.EnrolTotpResponse:
         """Begin the enrolment of an authenticator app."""
-        return mapping.enrolment_message(await totp.enrol(self._deps, caller()))
+        return mapping.enrolment_message(await totp.enrol_totp(self._deps, caller()))
 
     async def confirm_totp(self, request: pb.ConfirmTotpRequest, _: Any) -> pb.ConfirmTotpResponse:
         """Complete the enrolment of an authenticator app."""
-        recovery = await totp.confirm(self._deps, caller(), request.otp)
+        recovery = await totp.confirm_totp(self._deps, caller(), request.otp)
         return pb.ConfirmTotpResponse(recovery_codes=recovery)
 
     async def remove_totp(self, _request: pb.RemoveTotpRequest, _: Any) -> pb.RemoveTotpResponse:
         """Remove the authenticator app."""
-        await totp.remove(self._deps, caller())
+        await totp.remove_totp(self._deps, caller())
         return pb.RemoveTotpResponse()
 
     async def change_password(
         self, request: pb.ChangePasswordRequest, _: Any
     ) -> pb.ChangePasswordResponse:
         """Change the caller's password."""
-        await passwords.change(self._deps, caller(), request.current_password, request.new_password)
+        await passwords.change_password(
+            self._deps, caller(), request.current_password, request.new_password
+        )
         return pb.ChangePasswordResponse()
 
     async def forgot_password(
         self, request: pb.ForgotPasswordRequest, _: Any
     ) -> pb.ForgotPasswordResponse:
         """Begin the reset of a password."""
-        return mapping.forgot_message(await passwords.forgot(self._deps, request.email))
+        return mapping.forgot_message(await passwords.forgot_password(self._deps, request.email))
 
     async def reset_password(
         self, request: pb.ResetPasswordRequest, _: Any
     ) -> pb.ResetPasswordResponse:
         """Set a new password with the code of a reset."""
-        await passwords.reset(self._deps, request.session_id, request.otp, request.new_password)
+        await passwords.reset_password(
+            self._deps, request.session_id, request.otp, request.new_password
+        )
         return pb.ResetPasswordResponse()
 
     async def receive_sms_receipt(
@@ -162,5 +166,5 @@ class AuthApi:
     ) -> pb.ReceiveSmsReceiptResponse:
         """Record a delivery receipt of the SMS gateway."""
         signature = current_call.get().metadata.get("sms-signature", "")
-        await receipts.receive(self._deps, signature, request.body.data)
+        await receipts.receive_sms_receipt(self._deps, signature, request.body.data)
         return pb.ReceiveSmsReceiptResponse()

@@ -9,7 +9,7 @@ from bp.auth.v1 import device_pb2, session_pb2
 from webauthn.helpers import bytes_to_base64url
 
 from services.auth.device_keys import Assertion, Registration, RegistrationOptions
-from services.auth.outcomes import Enrolment, LoggedIn, Started, Wanted
+from services.auth.results import Enrolment, LoggedIn, Started, Wanted
 from services.auth.settings import AuthSettings
 from services.auth.state import (
     BiometricMethod,
@@ -156,22 +156,6 @@ def device_message(device: Device, *, current: uuid.UUID | None) -> device_pb2.D
     )
 
 
-def devices_message(
-    devices: Sequence[Device], next_page_token: str, *, current: uuid.UUID | None
-) -> pb.ListDevicesResponse:
-    """Return one page of devices; `current` is that of the call's own session."""
-    messages = [device_message(device, current=current) for device in devices]
-    return pb.ListDevicesResponse(devices=messages, next_page_token=next_page_token)
-
-
-def sessions_message(
-    sessions: Sequence[Session], next_page_token: str, *, current: uuid.UUID
-) -> pb.ListSessionsResponse:
-    """Return one page of sessions; `current` is the call's own."""
-    messages = [session_message(session, current=current) for session in sessions]
-    return pb.ListSessionsResponse(sessions=messages, next_page_token=next_page_token)
-
-
 def session_message(session: Session, *, current: uuid.UUID | None) -> session_pb2.Session:
     """Return a session; `current` is the call's own."""
     return session_pb2.Session(
@@ -182,6 +166,26 @@ def session_message(session: Session, *, current: uuid.UUID | None) -> session_p
         create_time=to_timestamp(session.create_time),
         refresh_time=to_timestamp(session.refresh_time),
         expire_time=to_timestamp(session.expire_time),
+    )
+
+
+def sessions_message(
+    sessions: Sequence[Session], next_page_token: str, *, current: uuid.UUID
+) -> pb.ListSessionsResponse:
+    """Return a page of sessions; `current` is the call's own."""
+    return pb.ListSessionsResponse(
+        sessions=[session_message(one, current=current) for one in sessions],
+        next_page_token=next_page_token,
+    )
+
+
+def devices_message(
+    devices: Sequence[Device], next_page_token: str, *, current: uuid.UUID | None
+) -> pb.ListDevicesResponse:
+    """Return a page of devices; `current` is that of the call's own session."""
+    return pb.ListDevicesResponse(
+        devices=[device_message(one, current=current) for one in devices],
+        next_page_token=next_page_token,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from bp.transfers.v1 import transfers_service_pb2 as pb
 
 from services.chassis.call_context import current_call
+from services.chassis.step_up import unmet_rule
 from services.transfers import handlers, mapping
 from services.transfers.handlers import Dependencies
 
@@ -20,8 +21,9 @@ class TransfersApi:
         self, request: pb.CreateBookTransferRequest, _: Any
     ) -> pb.CreateBookTransferResponse:
         """Move money between two accounts of the bank, immediately."""
-        order = mapping.order_from(request, current_call.get())
-        answer = await handlers.create_book_transfer(self._deps, order)
+        call = current_call.get()
+        order = mapping.order_from(request, call)
+        answer = await handlers.create_book_transfer(self._deps, order, unmet_rule(call))
         return pb.CreateBookTransferResponse.FromString(answer)
 
     async def get_book_transfer(

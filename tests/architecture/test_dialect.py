@@ -24,7 +24,7 @@ FILES = {
     "errors.py": "one class per cause; the docstring is the message",
     "handlers.py": "one async function per RPC and command: load, decide, save",
     "grpc_api.py": "each RPC: map in, handle, map out",
-    "mapping.py": "the only file that knows both protobuf and the domain",
+    "mapping.py": "the only file that knows both protobuf and the domain, except for events",
     "store.py": "the database, with sql/queries.sql",
     "events_in.py": "consumed events",
     "events_out.py": "published events",
@@ -32,9 +32,8 @@ FILES = {
 }
 """Files that every service may have."""
 
-FOLDERS = frozenset({"sql", "partners", "handlers", "lua", "data"})
-"""`partners` and `handlers` are files that outgrew 400 lines; `lua` has Valkey's scripts, and
-`data` the files that a service ships."""
+FOLDERS = frozenset({"sql", "lua", "data", "partners", "handlers"})
+"""A file that outgrows its limit becomes a folder of the same name: `partners`, `handlers`."""
 
 OWN_FILES = {
     "audit": {
@@ -56,31 +55,31 @@ OWN_FILES = {
         "retention.py": "deletes recorded and signed events from audit-logs",
     },
     "auth": {
+        "dependencies.py": "what the handlers need",
         "background.py": "work that an answer does not wait for",
-        "breached.py": "looks up passwords that became public",
-        "challenges.py": "what a new device's key must sign, in Valkey",
+        "breached.py": "the list of passwords that became public",
+        "challenges.py": "what device keys sign when they are registered, in Valkey",
         "codes.py": "one-time codes in Valkey",
-        "counters.py": "counts tries and text messages in Valkey",
-        "device_keys.py": "WebAuthn: registrations and signatures; pure",
-        "emails.py": "one canonical form of an e-mail address; pure",
-        "faces.py": "whether a picture shows the customer, live",
+        "counters.py": "wrong tries and sent messages in Valkey",
+        "device_keys.py": "WebAuthn registrations and assertions; pure",
+        "emails.py": "the canonical form of e-mail addresses; pure",
+        "faces.py": "what a picture must be, and what a face match decides",
         "factor_store.py": "the statements about factors",
-        "families.py": "refresh tokens in Valkey",
+        "families.py": "the families of refresh tokens in Valkey",
         "login_sessions.py": "logins in progress in Valkey",
-        "operator_requests.py": "carries out the requests of `bpctl auth`",
-        "outcomes.py": "the results of handlers; pure",
-        "password_pool.py": "bcrypt in a bounded pool of threads",
-        "passwords.py": "the rules of passwords and the keyed pre-hash; pure",
-        "phones.py": "one form of a telephone number; pure",
-        "publisher.py": "sends the events to Kafka",
-        "refresh.py": "what follows from a presented refresh token; pure",
-        "revocations_out.py": "the ended sessions, for the other services",
-        "scripts.py": "loads the scripts of Valkey",
-        "sealing.py": "blind indexes, and encryption by OpenBao",
-        "text_messages.py": "the texts of messages; pure",
-        "throttle.py": "how many tries are allowed, and whose count together; pure",
-        "totp.py": "codes of authenticator apps; pure",
-        "upkeep.py": "the loops: reconciliation, requests of operators, retention",
+        "password_pool.py": "bcrypt in a few threads",
+        "passwords.py": "the rules of passwords and the form that bcrypt gets; pure",
+        "phones.py": "telephone numbers; pure",
+        "publisher.py": "publishes the events of the outbox",
+        "refresh.py": "what a presented refresh token leads to; pure",
+        "results.py": "what the handlers return; pure",
+        "revocations_out.py": "tells the other services which sessions ended",
+        "scripts.py": "loads the Lua scripts",
+        "sealing.py": "encrypts with OpenBao, and makes blind indexes",
+        "text_messages.py": "the texts with a code; pure",
+        "throttle.py": "the limits of tries and messages; pure",
+        "totp.py": "authenticator apps and recovery codes; pure",
+        "upkeep.py": "restores what Valkey lost, and deletes old rows",
     },
     "customers": {"balance_waiters.py": "callers that wait until a balance shows a posting"},
     "notifications": {
@@ -142,6 +141,11 @@ def _modules_of(service: str) -> list[Module]:
 def _files(service: str, name: str) -> list[Module]:
     """Return the service's file of that name, if it has one."""
     return [module for module in _modules_of(service) if module.path.name == name]
+
+
+def _in_folder(service: str, name: str) -> list[Module]:
+    """Return the modules in a folder of the service."""
+    return [module for module in _modules_of(service) if module.path.parent.name == name]
 
 
 def _imports(module: Module) -> Iterator[str]:
@@ -209,55 +213,20 @@ def test_settings_are_one_class_named_after_the_service(service: str) -> None:
     assert list(_classes(settings)) == [f"{service.capitalize()}Settings"]
 
 
-@pytest.mark.parametrize("service", [name for name in WITH_RPCS if _files(name, "handlers.py")])
+@pytest.mark.parametrize("service", WITH_RPCS)
 def test_each_rpc_is_a_handler_of_its_name_that_takes_the_dependencies_first(
     service: str,
 ) -> None:
-    (handlers,) = _files(service, "handlers.py")
-    _require_dependencies(service, handlers)
-    functions = _coroutines(handlers.tree.body)
-    first = {name: _parameters(functions[name])[:1] for name in _rpcs(service) if name in functions}
-    assert first == {name: ["deps: Dependencies"] for name in _rpcs(service)}
-
-
-def _require_dependencies(service: str, *handlers: Module) -> None:
-    """Require that one of these modules, or dependencies.py, has the dataclass Dependencies."""
+    files = [*_files(service, "handlers.py"), *_in_folder(service, "handlers")]
     dependencies = {
         name: one
-        for file in (*handlers, *_files(service, "dependencies.py"))
+        for file in (*files, *_files(service, "dependencies.py"))
         for name, one in _classes(file).items()
     }["Dependencies"]
     assert any("dataclass" in ast.unparse(each) for each in dependencies.decorator_list)
-
-
-@pytest.mark.parametrize("service", [name for name in WITH_RPCS if not _files(name, "handlers.py")])
-def test_each_rpc_calls_one_handler_of_a_folder_that_takes_the_dependencies_first(
-    service: str,
-) -> None:
-    """In a folder of handlers, the module is a part of the name: tokens.refresh."""
-    folder = Path("services") / service / "handlers"
-    handlers = {
-        f"{module.path.stem}.{name}": _parameters(function)[:1]
-        for module in _modules_of(service)
-        if module.path.parent == folder
-        for name, function in _coroutines(module.tree.body).items()
-    }
-    _require_dependencies(service)
-    (api,) = _files(service, "grpc_api.py")
-    rpcs = _coroutines(_classes(api)[f"{service.capitalize()}Api"].body)
-    called = {name: _called_with_dependencies(rpc) for name, rpc in rpcs.items()}
-    assert {name: len(names) for name, names in called.items()} == dict.fromkeys(rpcs, 1)
-    first = {name: handlers[name] for names in called.values() for name in names}
-    assert first == {name: ["deps: Dependencies"] for name in first}
-
-
-def _called_with_dependencies(rpc: ast.AsyncFunctionDef) -> list[str]:
-    """Return the functions that an RPC calls with its dependencies as the first argument."""
-    return [
-        ast.unparse(node.func)
-        for node in ast.walk(rpc)
-        if isinstance(node, ast.Call) and node.args and ast.unparse(node.args[0]) == "self._deps"
-    ]
+    functions = {n: one for file in files for n, one in _coroutines(file.tree.body).items()}
+    first = {name: _parameters(functions[name])[:1] for name in _rpcs(service) if name in functions}
+    assert first == {name: ["deps: Dependencies"] for name in _rpcs(service)}
 
 
 @pytest.mark.parametrize("service", WITH_RPCS)
@@ -275,7 +244,7 @@ def test_the_grpc_api_takes_the_dependencies_and_each_rpc_maps_handles_and_maps(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_only_the_mapping_and_the_events_know_both_protobuf_and_the_domain(service: str) -> None:
+def test_only_the_mapping_knows_both_protobuf_and_the_domain(service: str) -> None:
     domain = tuple(f"services.{service}.{name}." for name in DOMAIN)
     both = [
         str(module.path)
@@ -283,7 +252,7 @@ def test_only_the_mapping_and_the_events_know_both_protobuf_and_the_domain(servi
         if any(name.startswith(("bp.", "google.protobuf.")) for name in _imports(module))
         and any(name.startswith(domain) for name in _imports(module))
     ]
-    assert {Path(path).name for path in both} <= {"mapping.py", "events_out.py"}
+    assert set(both) <= {f"services/{service}/{name}.py" for name in ("mapping", "events_out")}
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -14,13 +14,11 @@ from tools.check.tools import CheckFailed
 TOYS = Path("services/toys/sql/migrations")
 FIRST, SECOND = "0001_toys.sql", "0002_prices.sql"
 
-FUNCTION = re.compile(r"CREATE (?:OR REPLACE )?FUNCTION .*?\$\$.*?\$\$;", re.DOTALL)
 DROPS = re.compile(r"\bDROP (TABLE|COLUMN)\b")
 
 
 def _down(file: Path) -> str:
-    """The statements of a roll-back, without the bodies of the functions that it defines."""
-    return FUNCTION.sub("", file.read_text().partition("-- migrate:down")[2])
+    return file.read_text().partition("-- migrate:down")[2]
 
 
 def _drops(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """The second factor: codes are sent, sent again, and checked."""
 
+import hmac
 import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -169,6 +170,18 @@ def after_code(session: LoginSession, factor: Factor) -> LoginSession:
         session,
         step=LOGIN.next(session.step, Progress.OTP_RIGHT),
         factors=(*session.factors, factor),
+    )
+
+
+def otp_digest(key: bytes, login_session_id: str, code: str) -> bytes:
+    """Return the keyed digest by which a repeated request with the same code is recognised."""
+    return hmac.digest(key, f"{login_session_id}/{code}".encode(), "sha256")
+
+
+def is_repeated(session: LoginSession, digest: bytes) -> bool:
+    """Return whether the session has already accepted this code, and waits for the third factor."""
+    return session.step is Step.AWAITING_BIOMETRIC and hmac.compare_digest(
+        session.otp_digest, digest
     )
 
 

@@ -3,17 +3,16 @@
 import secrets
 import uuid
 from datetime import datetime, timedelta
-from functools import partial
 
 from services.auth import events_out
-from services.auth.errors import LoginSessionInvalid
+from services.auth.errors import DeviceNotFound, LoginSessionInvalid, SessionNotFound
 from services.auth.handlers import tokens
 from services.auth.handlers.caller import origin
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import digest_of
-from services.auth.handlers.undo import undone_on_failure
-from services.auth.outcomes import LoggedIn
+from services.auth.handlers.undoing import undone_on_failure
 from services.auth.partners.oauth import Subject
+from services.auth.results import LoggedIn
 from services.auth.state import (
     Device,
     Factor,
@@ -61,9 +60,9 @@ async def complete(
     # Before the row: without a row, the family is a token that no caller has. Without the family,
     # the row would be a session that cannot be refreshed.
     await deps.families.create(made, device.token_hash, pair.refresh_token)
-    completed = _completed(deps, session, made, device, is_new=bool(device_token), now=now)
-    async with undone_on_failure(partial(_forget, deps, made, pair)):
-        surplus = await deps.store.complete_login(completed)
+    done = _completed(deps, session, made, device, is_new=bool(device_token), now=now)
+    async with undone_on_failure(lambda: _forget(deps, made, pair)):
+        surplus = await deps.store.complete_login(done)
     await tokens.withdraw(deps, [ended.session_id for ended in surplus])
     return LoggedIn(pair, device, device_token)
 
@@ -103,7 +102,7 @@ async def _device(
 ) -> tuple[Device, str]:
     """Return the known device and "", or a new one with its secret."""
     if session.device_id is not None:
-        return await deps.store.device(user.customer_id, session.device_id), ""
+        return await _known(deps, user, session.device_id), ""
     secret = secrets.token_urlsafe(DEVICE_TOKEN_BYTES)
     device = Device(
         device_id=new_id(shard_of(user.customer_id)),
@@ -119,14 +118,25 @@ async def _device(
     return device, secret
 
 
+async def _known(deps: Dependencies, user: User, device_id: uuid.UUID) -> Device:
+    """Return a known device; raise LoginSessionInvalid if it was removed meanwhile."""
+    try:
+        return await deps.store.device(user.customer_id, device_id)
+    except DeviceNotFound:
+        raise LoginSessionInvalid from None
+
+
 async def _stepped_up(deps: Dependencies, session: LoginSession, user: User) -> LoggedIn:
     """Fetch an access token whose second factor is recent; the refresh token stays the same."""
     if session.session_id is None or session.device_id is None:
         raise LoginSessionInvalid
     now = origin()
-    device = await deps.store.device(user.customer_id, session.device_id)
+    device = await _known(deps, user, session.device_id)
     # The session may have ended since the step-up began.
-    await deps.store.session(user.customer_id, session.session_id, now.time)
+    try:
+        await deps.store.session(user.customer_id, session.session_id, now.time)
+    except SessionNotFound:
+        raise LoginSessionInvalid from None
     subject = _subject(session, user, session.session_id, device.device_id, now.time)
     pair = await deps.provider.exchange(subject, with_refresh_token=False)
     return LoggedIn(pair, device, "")

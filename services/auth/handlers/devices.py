@@ -56,7 +56,7 @@ async def remove_device(deps: Dependencies, me: Caller, device_id: uuid.UUID) ->
     await tokens.withdraw(deps, [session.session_id for session in ended])
 
 
-async def begin_key(deps: Dependencies, me: Caller) -> RegistrationOptions:
+async def create_device_key_challenge(deps: Dependencies, me: Caller) -> RegistrationOptions:
     """Return the options of a registration for the caller's device; raise DeviceNotFound."""
     await _own_device(deps, me)
     challenge = device_keys.new_challenge()
@@ -64,7 +64,7 @@ async def begin_key(deps: Dependencies, me: Caller) -> RegistrationOptions:
     return device_keys.registration_options(me.customer_id, challenge, deps.settings)
 
 
-async def register_key(deps: Dependencies, me: Caller, registration: Registration) -> Device:
+async def register_device_key(deps: Dependencies, me: Caller, registration: Registration) -> Device:
     """Store the key of the caller's device; it replaces an earlier one.
 
     Raises AssertionInvalid and DeviceNotFound.

@@ -12,8 +12,8 @@ from services.auth.handlers.contacts import Contacts, contacts_of
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, wrong
 from services.auth.handlers.login import email_index, require_password
-from services.auth.outcomes import Started
 from services.auth.passwords import flaws, prehash
+from services.auth.results import Started
 from services.auth.state import (
     LOGIN,
     EndCause,
@@ -33,7 +33,7 @@ FIELD = "newPassword"
 KNOWN = "must not be in the list of passwords that became public"
 
 
-async def change(deps: Dependencies, me: Caller, current: str, new: str) -> None:
+async def change_password(deps: Dependencies, me: Caller, current: str, new: str) -> None:
     """Replace the caller's password, and end the caller's other sessions.
 
     Raises CredentialsInvalid, TriesExhausted, PasswordUnsuitable and PasswordBreached.
@@ -71,7 +71,7 @@ def _require_suitable(deps: Dependencies, password: str, contacts: Contacts) -> 
         raise PasswordBreached(FieldViolation(FIELD, KNOWN))
 
 
-async def forgot(deps: Dependencies, email: str) -> Started:
+async def forgot_password(deps: Dependencies, email: str) -> Started:
     """Begin a reset; the answer and its time are the same for an unknown address.
 
     The message is sent after the answer, to the stored telephone.
@@ -94,7 +94,7 @@ async def forgot(deps: Dependencies, email: str) -> Started:
     return Started(login_session_id, session, "")
 
 
-async def reset(deps: Dependencies, login_session_id: str, code: str, new: str) -> None:
+async def reset_password(deps: Dependencies, login_session_id: str, code: str, new: str) -> None:
     """Set a new password, end all sessions and lift the customer's locks.
 
     Raises LoginSessionInvalid, OtpInvalid, TriesExhausted, PasswordUnsuitable, PasswordBreached.

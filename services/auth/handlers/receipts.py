@@ -15,7 +15,7 @@ STATES = ("DELIVERED", "UNDELIVERED", "EXPIRED")
 log = structlog.get_logger()
 
 
-async def receive(deps: Dependencies, signature: str, body: bytes) -> None:
+async def receive_sms_receipt(deps: Dependencies, signature: str, body: bytes) -> None:
     """Record whether a telephone got its message.
 
     Raises ReceiptSignatureInvalid and ReceiptMalformed.

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Sequence
-from functools import partial
 
 from services.auth import events_out
 from services.auth.errors import (
@@ -13,7 +12,7 @@ from services.auth.errors import (
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import digest_of
-from services.auth.handlers.undo import undone_on_failure
+from services.auth.handlers.undoing import undone_on_failure
 from services.auth.refresh import Family, Replay, Reused, Rotate
 from services.auth.state import EndCause, Session, TokenPair
 from services.auth.store import Ending
@@ -21,7 +20,7 @@ from services.chassis.page_tokens import page_rows, query_digest
 from services.kernel.clock import utc_now
 
 
-async def refresh(deps: Dependencies, refresh_token: str, device_token: str) -> TokenPair:
+async def refresh_tokens(deps: Dependencies, refresh_token: str, device_token: str) -> TokenPair:
     """Return the next tokens of a session.
 
     The same token returns the same tokens for half a minute, because a phone may lose the answer.
@@ -37,12 +36,24 @@ async def refresh(deps: Dependencies, refresh_token: str, device_token: str) -> 
         raise RefreshTokenReused
     if not isinstance(begun, Rotate):
         raise RefreshTokenInvalid
-    async with undone_on_failure(partial(deps.families.abandon, begun)):
+    async with undone_on_failure(lambda: deps.families.abandon(begun)):
         # The row says whether the session has ended, even if Valkey lost that.
         if not await deps.store.note_refresh(begun.family.session_id, utc_now()):
             raise RefreshTokenInvalid
-        pair = await deps.provider.refresh(refresh_token)
+        pair = await _refreshed(deps, begun.family, refresh_token)
     return await deps.families.finish(begun, pair)
+
+
+async def _refreshed(deps: Dependencies, family: Family, refresh_token: str) -> TokenPair:
+    """Ask the provider. A session whose grant has ended there ends here too."""
+    try:
+        return await deps.provider.refresh(refresh_token)
+    except RefreshTokenInvalid:
+        ids = [family.session_id]
+        ending = Ending(family.customer_id, EndCause.REVOKED, origin(), session_ids=ids)
+        await deps.store.end_sessions(ending)
+        await withdraw(deps, ids)
+        raise
 
 
 async def _end_reused(deps: Dependencies, family: Family) -> None:

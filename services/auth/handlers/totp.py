@@ -7,14 +7,14 @@ from services.auth.factor_store import TotpConfirmation
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, wrong
-from services.auth.outcomes import Enrolment
+from services.auth.results import Enrolment
 from services.auth.sealing import Field
 from services.auth.state import Factor, User
 from services.kernel.clock import utc_now
 from services.kernel.errors import Unauthenticated
 
 
-async def enrol(deps: Dependencies, me: Caller) -> Enrolment:
+async def enrol_totp(deps: Dependencies, me: Caller) -> Enrolment:
     """Begin an enrolment; it replaces one that was not confirmed. Raises TotpAlreadyEnrolled."""
     user = await _user(deps, me)
     secret = codes.new_secret()
@@ -24,7 +24,7 @@ async def enrol(deps: Dependencies, me: Caller) -> Enrolment:
     return Enrolment(secret, uri, codes.qr_svg(uri))
 
 
-async def confirm(deps: Dependencies, me: Caller, code: str) -> list[str]:
+async def confirm_totp(deps: Dependencies, me: Caller, code: str) -> list[str]:
     """Complete an enrolment with the app's first code; return the recovery codes.
 
     Raises TotpNotEnrolled, TotpAlreadyEnrolled, OtpInvalid and TriesExhausted.
@@ -66,7 +66,7 @@ async def _confirmed(deps: Dependencies, user: User, sealed: str, step: int) -> 
     return recovery
 
 
-async def remove(deps: Dependencies, me: Caller) -> None:
+async def remove_totp(deps: Dependencies, me: Caller) -> None:
     """Remove the authenticator app and its recovery codes; raise TotpNotEnrolled."""
     removed = events_out.factor_removed(origin(), me.customer_id, Factor.AUTHENTICATOR_APP)
     await deps.store.remove_totp(me.customer_id, [removed])

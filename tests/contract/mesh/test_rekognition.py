@@ -38,7 +38,7 @@ OPEN = "baseEjectionTime: 30s"
 
 @dataclass
 class Faces:
-    """The sidecar of auth, and Rekognition, which it calls."""
+    """The sidecar of auth, and Rekognition that it calls."""
 
     rig: Rig
     aws: PartnerProcess

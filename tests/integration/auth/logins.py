@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from ops.provision.valkey import OPERATOR
 from services.auth.codes import Codes
 from services.auth.families import Families
+from services.auth.handlers.factors import digest_of
 from services.auth.login_sessions import LoginSessions
 from services.auth.refresh import Begun, Family, Rotate, token_digest
 from services.auth.revocations_out import Revocations
@@ -140,12 +141,12 @@ class App:
 
     async def log_in(self) -> "App":
         """Store the first token."""
-        await self.logins.families.create(self.session, self.device_token, self.token)
+        await self.logins.families.create(self.session, digest_of(self.device_token), self.token)
         return self
 
     async def begin(self, token: str, device_token: str | None = None) -> Begun:
         """Present a token."""
-        return await self.logins.families.begin(token, device_token or self.device_token)
+        return await self.logins.families.begin(token, digest_of(device_token or self.device_token))
 
     async def leased(self, token: str) -> Rotate:
         """Present the current token."""

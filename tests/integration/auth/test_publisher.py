@@ -101,7 +101,7 @@ async def test_an_event_arrives_with_its_headers_and_is_marked(
     assert header(message, "ce_id") == str(event.event_id)
     assert header(message, "ce_type") == "bp.auth.v1.LoginSucceeded"
     assert header(message, "ce_source") == "/bp/auth-events"
-    assert header(message, "ce_subject") == str(session_id)
+    assert header(message, "ce_subject") == str(user.customer_id)
     assert header(message, "traceparent") == began.traceparent
     value = message.value()
     assert value is not None

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from services.auth.codes import Verdict
 from services.auth.errors import LoginSessionInvalid
+from services.auth.handlers.factors import digest_of
 from services.auth.login_sessions import advanced
 from services.auth.refresh import Invalid, Replay, Reused, Rotate, token_digest
 from services.auth.state import LoginSession, Progress, Purpose
@@ -131,20 +132,20 @@ async def test_a_family_continues_when_valkey_is_killed_between_all_its_steps(
     """One successor, the same grace, the same reuse."""
     families = machine.logins.families
     session, device, token = customer_session(), new_token(), new_token()
-    await families.create(session, device, token)
+    await families.create(session, digest_of(device), token)
     await machine.kill()
-    begun = await families.begin(token, device)
+    begun = await families.begin(token, digest_of(device))
     assert isinstance(begun, Rotate)
     await machine.kill()
     pair = new_pair()
     assert await families.finish(begun, pair) == pair
     await machine.kill()
-    assert await families.begin(token, device) == Replay(begun.family, pair)
+    assert await families.begin(token, digest_of(device)) == Replay(begun.family, pair)
     assert await families.finish(begun, new_pair()) == pair
     await machine.logins.revocations.revoke([session.session_id])
     await families.end([session.session_id])
     await machine.kill()
-    assert await families.begin(pair.refresh_token, device) == Invalid()
+    assert await families.begin(pair.refresh_token, digest_of(device)) == Invalid()
     assert await machine.logins.revocations.reconcile([(session.session_id, utc_now())]) == []
 
 
@@ -152,14 +153,14 @@ async def test_a_reuse_is_not_forgotten_by_a_kill(machine: Machine) -> None:
     """The owner's session stays ended."""
     families = machine.logins.families
     session, device, token = customer_session(), new_token(), new_token()
-    await families.create(session, device, token)
-    begun = await families.begin(token, device)
+    await families.create(session, digest_of(device), token)
+    begun = await families.begin(token, digest_of(device))
     assert isinstance(begun, Rotate)
     pair = await families.finish(begun, new_pair())
     await expire(machine.logins.client, f"refresh:{token_digest(token)}:successor")
-    assert await families.begin(token, device) == Reused(begun.family)
+    assert await families.begin(token, digest_of(device)) == Reused(begun.family)
     await machine.kill()
-    assert await families.begin(pair.refresh_token, device) == Reused(begun.family)
+    assert await families.begin(pair.refresh_token, digest_of(device)) == Reused(begun.family)
 
 
 async def test_a_lost_login_session_is_invalid(machine: Machine) -> None:
@@ -199,34 +200,34 @@ async def test_a_lost_refresh_leaves_the_old_token_current(machine: Machine) -> 
     """The new token is invalid, and the family still has one current token."""
     families = machine.logins.families
     session, device, token = customer_session(), new_token(), new_token()
-    await families.create(session, device, token)
+    await families.create(session, digest_of(device), token)
     await machine.remember()
-    begun = await families.begin(token, device)
+    begun = await families.begin(token, digest_of(device))
     assert isinstance(begun, Rotate)
     lost = await families.finish(begun, new_pair())
     await machine.lose()
-    assert await families.begin(lost.refresh_token, device) == Invalid()
-    again = await families.begin(token, device)
+    assert await families.begin(lost.refresh_token, digest_of(device)) == Invalid()
+    again = await families.begin(token, digest_of(device))
     assert isinstance(again, Rotate)
     pair = new_pair()
     assert await families.finish(again, pair) == pair
-    assert await families.begin(lost.refresh_token, device) == Invalid()
+    assert await families.begin(lost.refresh_token, digest_of(device)) == Invalid()
 
 
 async def test_a_lost_login_has_no_refresh_token(machine: Machine) -> None:
     """The customer logs in again."""
     await machine.remember()
     session, device, token = customer_session(), new_token(), new_token()
-    await machine.logins.families.create(session, device, token)
+    await machine.logins.families.create(session, digest_of(device), token)
     await machine.lose()
-    assert await machine.logins.families.begin(token, device) == Invalid()
+    assert await machine.logins.families.begin(token, digest_of(device)) == Invalid()
 
 
 async def test_a_lost_end_of_a_session_is_found_and_repeated(machine: Machine) -> None:
     """The database knows the end: reconciling returns the session, whose family ends again."""
     families, revocations = machine.logins.families, machine.logins.revocations
     session, device, token = customer_session(), new_token(), new_token()
-    await families.create(session, device, token)
+    await families.create(session, digest_of(device), token)
     await machine.remember()
     ended = [(session.session_id, utc_now())]
     await families.end([session.session_id])
@@ -234,7 +235,7 @@ async def test_a_lost_end_of_a_session_is_found_and_repeated(machine: Machine) -
     await machine.lose()
     assert await revocations.reconcile(ended) == [session.session_id]
     await families.end([session.session_id])
-    assert await families.begin(token, device) == Invalid()
+    assert await families.begin(token, digest_of(device)) == Invalid()
 
 
 Call = Callable[[Logins], Awaitable[object]]
@@ -244,8 +245,8 @@ CALLS: dict[str, Call] = {
     "end": lambda logins: logins.sessions.end("x"),
     "put": lambda logins: logins.codes.put("x", Purpose.LOGIN, CODE),
     "check": lambda logins: logins.codes.check("x", Purpose.LOGIN, CODE),
-    "create": lambda logins: logins.families.create(customer_session(), "x", "y"),
-    "refresh": lambda logins: logins.families.begin("x", "y"),
+    "create": lambda logins: logins.families.create(customer_session(), digest_of("x"), "y"),
+    "refresh": lambda logins: logins.families.begin("x", digest_of("y")),
     "end family": lambda logins: logins.families.end([customer_session().session_id]),
     "revoke": lambda logins: logins.revocations.revoke([customer_session().session_id]),
 }
@@ -268,8 +269,8 @@ async def test_a_refresh_that_loses_valkey_keeps_its_token(machine: Machine) -> 
     """The call fails; the app repeats it with the same token."""
     families = machine.logins.families
     session, device, token = customer_session(), new_token(), new_token()
-    await families.create(session, device, token)
-    begun = await families.begin(token, device)
+    await families.create(session, digest_of(device), token)
+    begun = await families.begin(token, digest_of(device))
     assert isinstance(begun, Rotate)
     await machine.stop()
     try:

@@ -63,6 +63,7 @@ def device_of(key: SoftwareKey) -> Device:
         device_id=uuid.UUID(int=1),
         customer_id=uuid.UUID(int=2),
         device_name="Phone",
+        token_hash=bytes(32),
         credential_id=made.credential_id,
         public_key=made.public_key,
         sign_count=made.sign_count,

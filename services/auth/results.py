@@ -1,4 +1,4 @@
-"""The results of handlers, from which mapping.py makes the answers. Pure."""
+"""What the handlers return, for the mapping to messages of the contract. Values only."""
 
 from dataclasses import dataclass, field
 
