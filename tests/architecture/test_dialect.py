@@ -67,6 +67,9 @@ OWN_FILES = {
         "factor_store.py": "the statements about factors",
         "families.py": "the families of refresh tokens in Valkey",
         "login_sessions.py": "logins in progress in Valkey",
+        "hash_process.py": "one process that hashes passwords",
+        "hashers.py": "starts those processes and gives them work",
+        "operator_requests.py": "carries out the requests of `bpctl auth`",
         "password_pool.py": "bcrypt in a few threads",
         "passwords.py": "the rules of passwords and the form that bcrypt gets; pure",
         "phones.py": "telephone numbers; pure",
@@ -89,6 +92,7 @@ OWN_FILES = {
         "words.py": "the words for devices, factors and locks in the texts; pure",
     },
     "payments": {
+        "beneficiaries.py": "whom a customer has paid before",
         "transfer.py": "the values of a transfer and what a fact makes of it; pure",
         "checks.py": "whether an order may be debited; pure",
         "dependencies.py": "what the handlers need",
@@ -115,6 +119,7 @@ OWN_FILES = {
         "routes.py": "what each event makes of it; pure",
     },
     "transfers": {
+        "beneficiaries.py": "whom a customer has paid before",
         "holders.py": "asks customers for the names on a statement",
         "statement.py": "the values of an account's statement and how it is paged; pure",
         "statement_store.py": "reads the statement from the books, with sql/statement.sql",
