@@ -25,13 +25,13 @@ together."""
 
 def main() -> None:
     """Answer orders until the input ends."""
-    _yield_to_others()
+    yield_to_others()
     for line in sys.stdin.buffer:
         sys.stdout.buffer.write(_answer(*line.split(b" ")) + b"\n")
         sys.stdout.buffer.flush()
 
 
-def _yield_to_others() -> None:
+def yield_to_others() -> None:
     """Become nicer than other processes.
 
     Where Linux groups processes by session, a niceness counts inside the session only, and the
