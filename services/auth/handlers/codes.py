@@ -139,7 +139,8 @@ async def require_code(
     if verdict is Verdict.RIGHT:
         await deps.tries.right(attempt.subject, factor)
         return user, factor
-    if verdict is Verdict.SPENT and method is OtpMethod.SMS:
+    # Not for SPENT: a parallel call with the right code may still need the session.
+    if verdict is Verdict.WRONG_LAST:
         await deps.sessions.end(login_session_id)
     error = OtpInvalid()
     await wrong(deps, attempt, error)
