@@ -53,4 +53,6 @@ class Upkeep:
         between the database and Valkey.
         """
         ended = await self._store.recently_ended(utc_now() - REVOKED_FOR)
-        await self._families.end(await self._revocations.reconcile(ended))
+        lost = await self._revocations.missing(ended)
+        await self._families.end([session_id for session_id, _ in lost])
+        await self._revocations.reconcile(lost)

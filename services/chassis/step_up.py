@@ -12,6 +12,7 @@ from services.kernel import errors
 
 AMOUNT = "AMOUNT"
 NEW_BENEFICIARY = "NEW_BENEFICIARY"
+METHOD = "METHOD"
 
 
 def is_recent(rule: StepUpRule, auth_time: datetime | None, now: datetime) -> bool:
@@ -38,6 +39,13 @@ def unmet_rule(call: Call) -> StepUpRule | None:
     if rule is None or is_recent(rule, call.auth_time, call.admit_time):
         return None
     return rule
+
+
+def require_for_method(call: Call) -> None:
+    """Raise StepUpRequired if every request of the method needs a recent factor, and it is old."""
+    unmet = unmet_rule(call)
+    if unmet is not None and unmet.always:
+        raise _required(unmet, METHOD)
 
 
 async def refuse_old_factor(

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.chassis.call_context import Call
-from services.chassis.step_up import is_recent, refuse_old_factor, unmet_rule
+from services.chassis.step_up import is_recent, refuse_old_factor, require_for_method, unmet_rule
 from services.contracts import StepUpRule
+from services.kernel import errors
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 BOTH = StepUpRule(max_age_ms=300_000, new_beneficiary=True, above_minor_units=100_000)
@@ -70,3 +71,16 @@ async def test_the_beneficiary_is_looked_up_only_if_it_decides() -> None:
     recent, old = unmet_rule(_call(BOTH, 0)), unmet_rule(_call(BOTH, None))
     assert not await refuse_old_factor(recent, minor_units=1, is_new_beneficiary=unasked)
     assert await refuse_old_factor(old, minor_units=10**9, is_new_beneficiary=unasked)
+
+
+def test_a_method_that_always_needs_a_recent_factor_refuses_an_old_one() -> None:
+    always = StepUpRule(300_000, new_beneficiary=False, above_minor_units=0, always=True)
+    require_for_method(_call(always, 300))
+    for old_s in (301, None):
+        with pytest.raises(errors.StepUpRequired) as refused:
+            require_for_method(_call(always, old_s))
+        assert refused.value.metadata == {"max_age_s": "300", "required_for": "METHOD"}
+
+
+def test_a_method_with_conditions_is_not_refused_before_its_handler_decides() -> None:
+    require_for_method(_call(BOTH, None))
