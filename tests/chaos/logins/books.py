@@ -14,7 +14,9 @@ from redis.asyncio import Redis
 from ops.provision import valkey
 from sandbox.app import App
 from sandbox.seed import people
+from services.auth.families import UNCONFIRMED
 from services.auth.login_sessions import session_digest, session_key
+from services.auth.refresh import token_digest
 from tests.rigs.running_bank import Bank
 
 LONG_AGO = "2020-01-01T00:00:00+00:00"
@@ -41,9 +43,12 @@ class Books:
 
     async def of(self, app: App) -> Held:
         """Return the sessions of an app's customer in both stores."""
-        customer_id = people.customer_id(app.face)
-        rows = await self.bank.rows("bp_auth", _OPEN, customer_id)
-        return Held(frozenset(row[0] for row in rows), await self._families(customer_id))
+        return Held(await self.rows(app), await self._families(people.customer_id(app.face)))
+
+    async def rows(self, app: App) -> frozenset[str]:
+        """Return the open sessions of an app's customer in PostgreSQL."""
+        found = await self.bank.rows("bp_auth", _OPEN, people.customer_id(app.face))
+        return frozenset(row[0] for row in found)
 
     async def _families(self, customer_id: uuid.UUID) -> frozenset[str]:
         found: set[str] = set()
@@ -71,6 +76,16 @@ class Books:
         async for name in self.valkey.scan_iter("sends:*", count=1000):
             counted[cast(bytes, name).decode()] = int(await self.valkey.get(name) or 0)
         return {name: count for name, count in counted.items() if count}
+
+    async def end_lease(self, refresh_token: str) -> None:
+        """Let the lease of a refresh that was killed end now, and not after 25 seconds."""
+        await self.valkey.delete(f"refresh:{token_digest(refresh_token)}:lease")
+
+    async def end_waits_for_rows(self) -> None:
+        """Let auth compare new families with their rows now, and not a minute after the login."""
+        names = cast(list[bytes], await self.valkey.zrange(UNCONFIRMED, 0, -1))
+        for name in names:
+            await self.valkey.zadd(UNCONFIRMED, {name: 1}, xx=True)
 
     async def end_wait(self, login_session_id: str) -> None:
         """Let the wait for another code end now."""
