@@ -77,11 +77,13 @@ class LoginIdentity:
 class BankClient:
     """A running stack with clients for its gateway, databases, partners and judge."""
 
-    def __init__(self, stack: RunningStack) -> None:
+    def __init__(self, stack: RunningStack, address: str | None = None) -> None:
+        """`address` is the caller's own IP address, such as 127.0.0.9; None: the system's."""
         self.stack = stack
         self.where = stack.addresses
         self._tls = ssl.create_default_context(cafile=self.where["BP_CA_FILE"])
-        connector = aiohttp.TCPConnector(limit=200)
+        local = (address, 0) if address else None
+        connector = aiohttp.TCPConnector(limit=200, local_addr=local)
         self.session = aiohttp.ClientSession(connector=connector)
         self._controls: dict[str, aiohttp.ClientSession] = {}
 

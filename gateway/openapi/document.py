@@ -176,7 +176,8 @@ def _body(route: GatewayRoute, contract: MethodContract, schemas: Schemas) -> di
     content: dict[str, Any] = {"schema": schemas.body(contract.request, set(route.variables))}
     if contract.name in EXAMPLES:
         content["example"] = EXAMPLES[contract.name]["request"]
-    needed = bool(content["schema"].get("required")) or "$ref" in content["schema"]
+    fields = (each for each in contract.request.fields if each.name not in route.variables)
+    needed = any(schemas.is_required(each) for each in fields)
     return {"required": needed, "content": {"application/json": content}}
 
 

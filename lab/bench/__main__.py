@@ -22,6 +22,7 @@ from lab.bench.variants import transfers
 from lab.bench.variants.baseline import baseline
 from lab.bench.variants.growth import growth
 from lab.bench.variants.ledger_alone import PEER_FILE, ledger
+from lab.bench.variants.login.part import login
 from lab.bench.variants.no_sidecar import mesh
 from lab.bench.variants.soak import soak
 from sandbox.stack import cli, memory
@@ -39,6 +40,7 @@ PARTS: dict[str, Part] = {
     "mesh": mesh,
     "open": transfers.arrivals,
     "ledger": ledger,
+    "login": login,
 }
 """Parts on the main test bench, in order: book transfers run first and warm up Kafka for later
 parts."""

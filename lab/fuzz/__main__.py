@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.fuzz import document, rpcs
+from lab.fuzz import document, enumeration, rpcs
 from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME, find_leaks
 from lab.fuzz.mesh import Mesh
 from lab.fuzz.messages import Ids
@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--calls", type=int, default=200, help="number of calls of each RPC")
     parser.add_argument(
+        "--pairs", type=int, default=200, help="number of logins of known and unknown addresses"
+    )
+    parser.add_argument(
         "--seed",
         type=int,
         default=secrets.randbelow(2**31),
@@ -68,6 +71,7 @@ def _fuzz(stack: RunningStack, options: argparse.Namespace) -> list[str]:
     found, shown = _at_the_gateway(stack, people, options)
     people = asyncio.run(_renewed(stack, people))
     found += _on_the_mesh(stack, people, options)
+    found += asyncio.run(_times_of_logins(stack, options.pairs))
     verdict = asyncio.run(_judged(stack))
     print(
         f"judge: {'all stores agree' if verdict else 'the stores disagree; run bpctl ledger check'}"
@@ -82,10 +86,13 @@ def _fuzz(stack: RunningStack, options: argparse.Namespace) -> list[str]:
 
 
 async def open_people(stack: RunningStack, count: int = 3) -> list[Customer]:
-    """Create customers with enough money for every generated payment."""
+    """Create customers with a login and enough money for every generated payment."""
     client = BankClient(stack)
     try:
-        return [await client.customer(BALANCE) for _ in range(count)]
+        opened = [await client.customer(BALANCE) for _ in range(count)]
+        for customer in opened:
+            await client.login_identity(customer)
+        return opened
     finally:
         await client.close()
 
@@ -136,6 +143,20 @@ def _at_the_gateway(
         f" {len(tally.checks)} kinds; {answers}"
     )
     return [*map(str, tally.findings), *tally.errors], shown
+
+
+async def _times_of_logins(stack: RunningStack, pairs: int) -> list[str]:
+    """Return a finding if the times of logins say which e-mail address has an account."""
+    client = BankClient(stack)
+    try:
+        known_s, unknown_s = await enumeration.measure(client, pairs)
+    finally:
+        await client.close()
+    share = enumeration.share_of_slower(known_s, unknown_s)
+    print(f"logins: a known address takes longer than an unknown one in {share:.0%} of cases")
+    if not enumeration.tells(known_s, unknown_s):
+        return []
+    return [f"the time of a login says which address is known: {share:.2f} instead of 0.5"]
 
 
 async def _ids(stack: RunningStack, people: Sequence[Customer]) -> Ids:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lab.fuzz.log_leaks import PAYEE_ACCOUNT, PAYEE_NAME
 
 Ids = Mapping[str, Sequence[str]]
-"""Name of a field -> ids of existing objects of the caller."""
+"""Name of a field -> ids of existing objects of the caller, and the caller's own secrets."""
 
 LONG_CHARS = 65_536
 DEPTH_MAX = 4
@@ -150,8 +150,10 @@ def _texts(field: FieldDescriptor, ids: Ids) -> st.SearchStrategy[str]:
 
 
 def _likely(field: FieldDescriptor, ids: Ids) -> st.SearchStrategy[str]:
-    """Return an existing id for an id field, and a value of a valid order for any other field."""
-    if field.name.endswith("_id"):
-        known = ids.get(field.name) or [one for some in ids.values() for one in some]
+    """Return an existing id for an id field, and a value of a valid request for any other field."""
+    known = ids.get(field.name, ())
+    if not known and field.name.endswith("_id"):
+        known = [one for name, some in ids.items() if name.endswith("_id") for one in some]
+    if known:
         return st.sampled_from(known)
     return st.just(_FITTING.get(field.name, "rent"))

@@ -7,6 +7,7 @@ BrokenContractError that shows it.
 from __future__ import annotations
 
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from lab.fuzz.mesh import Mesh, Reply
 from lab.fuzz.messages import Ids, requests
 from ops.waiting import scaled_s
+from sandbox.app import App
 from sandbox.client import SCOPES, BankClient, Customer
 from services import contracts
 from services.contracts import MethodContract
@@ -27,6 +29,8 @@ ANSWER_WITHIN_S = 5.0
 
 # On a complete stack, no request may cause one of these answers.
 BANK_AT_FAULT = frozenset({"INTERNAL_ERROR", "DEADLINE_EXCEEDED", "DEPENDENCY_UNAVAILABLE"})
+
+NEW_PASSWORD = "seven purple tugboats"
 
 _SHOWN_CHARS = 400
 _NEVER = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL)
@@ -65,10 +69,24 @@ def methods() -> list[MethodContract]:
 
 
 async def ids_of(bank: BankClient, payer: Customer, payee: Customer) -> Ids:
-    """Make one transfer of each kind, and return the ids that the payer's requests can name."""
+    """Make one transfer of each kind and log in twice; return the ids and secrets that the payer's
+    requests can name. The session and device of the second login may end."""
     sent = await bank.pay(payer, 1_00)
     booked = await bank.book(payer, payee, 1_00)
+    phone, tablet = [await App.of(bank, payer, name) for name in ("Phone", "Tablet")]
+    first, second = await phone.log_in(), await tablet.log_in()
+    listed = await phone.get("/v1/auth/sessions")
+    waiting = await tablet.login()
     return {
+        "email": [phone.identity.email],
+        "password": [phone.identity.password],
+        "current_password": [phone.identity.password],
+        "new_password": [NEW_PASSWORD],
+        "refresh_token": [phone.phone.refresh_token],
+        "device_token": [phone.phone.device_token],
+        "session_id": [listed.body["sessions"][0]["sessionId"], waiting.body["sessionId"]],
+        "device_id": [second.body["device"]["deviceId"]],
+        "own_device_id": [first.body["device"]["deviceId"]],
         "customer_id": [str(payer.customer_id)],
         "account_id": [str(payer.account_id)],
         "destination_account_id": [str(payee.account_id)],
@@ -105,7 +123,10 @@ def attack(
         metadata = {
             "x-bp-subject": own if subject == "own" else subject,
             "x-bp-scope": SCOPES,
-            "x-bp-session": own,
+            # Each call has its own session, because Logout ends it.
+            "x-bp-session": str(uuid.uuid4()),
+            "x-bp-device": ids["own_device_id"][0],
+            "x-bp-auth-time": str(int(time.time())),
             "x-bp-partner": next(iter(contract.partners), ""),
             "idempotency-key": key,
             "traceparent": trace,

@@ -135,6 +135,7 @@ def encode(session: LoginSession, unknown: Mapping[str, Any] | None = None) -> b
         "biometric_method": session.biometric_method and session.biometric_method.name,
         "challenge": b64encode(session.challenge).decode(),
         "liveness_session_id": session.liveness_session_id,
+        "otp_digest": b64encode(session.otp_digest).decode(),
         "sends": session.sends,
         "next_send_time": session.next_send_time,
     }
@@ -163,6 +164,7 @@ def decode(value: bytes) -> LoginSession:
             biometric_method=BiometricMethod[biometric] if biometric else None,
             challenge=b64decode(fields.get("challenge", "")),
             liveness_session_id=fields.get("liveness_session_id", ""),
+            otp_digest=b64decode(fields.get("otp_digest", "")),
             sends=fields.get("sends", 0),
             next_send_time=_time(fields.get("next_send_time")),
         )

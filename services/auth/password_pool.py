@@ -1,55 +1,73 @@
-"""bcrypt in a few threads of low priority, so that a storm of logins does not stop other calls.
+"""bcrypt in a few processes of low priority, so that a storm of logins does not stop other calls.
 
-bcrypt releases the interpreter's lock while it works. The threads get a higher nice value than the
-event loop, so the kernel prefers the loop when all cores are busy.
+Each process has a thread here that waits for it. Threads could hash themselves, because bcrypt
+releases the interpreter's lock. But where Linux groups processes by session, a thread's niceness
+counts against its own process only, and payments would get no larger share of a busy core.
 """
 
 import asyncio
-import os
 import re
 import secrets
-import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import bcrypt
 
+from services.auth.hashers import Hasher
 from services.kernel.errors import RateLimited
 
 T = TypeVar("T")
 
-NICENESS = 10
-"""Linux gives a thread with it about a tenth of a normal thread's share of a busy core."""
+_NEWEST_WEIGHT = 0.2
+"""The weight of the newest hash in the average duration."""
 _COST = re.compile(rb"\$2b\$(\d\d)\$")
 
 
 class PasswordPool:
     """Hashes and verifies pre-hashed passwords; belongs to the event loop that calls it."""
 
-    def __init__(self, cost: int, threads_max: int, queue_max: int) -> None:
-        """`queue_max` calls may wait for one of `threads_max` threads. Takes as long as one hash.
+    def __init__(self, cost: int, threads_max: int, queue_max: int, wait_s_max: float) -> None:
+        """`queue_max` calls may wait for one of `threads_max` processes. Takes as long as one hash.
+
+        A call that would probably wait longer than `wait_s_max` is refused at once. On a slow host
+        it would reach its deadline in the queue or during its hash, and the work would be lost.
 
         `dummy_hash` is what to verify when an address is unknown. Nothing matches it, and it takes
         as long as a customer's hash of the current cost.
         """
         self._cost = cost
         self._calls_max = threads_max + queue_max
+        self._threads_max, self._wait_s_max = threads_max, wait_s_max
         self._calls = 0
         self._threads = asyncio.Semaphore(threads_max)
-        self._executor = ThreadPoolExecutor(threads_max, "bcrypt", _lower_priority)
+        self._executor = ThreadPoolExecutor(threads_max, "bcrypt")
+        self._hashers = [Hasher() for _ in range(threads_max)]
+        begun = time.monotonic()
         self.dummy_hash = bcrypt.hashpw(secrets.token_bytes(32), bcrypt.gensalt(cost))
+        self._hash_s = time.monotonic() - begun
+
+    def require_place(self) -> None:
+        """Raise RateLimited when a call would be refused now.
+
+        A caller asks first, so that a refused login costs no statement during a storm.
+        """
+        ahead = max(self._calls + 1 - self._threads_max, 0)
+        is_slow = ahead * self._hash_s / self._threads_max > self._wait_s_max
+        if self._calls >= self._calls_max or is_slow:
+            raise RateLimited
 
     async def verify(self, prehashed: bytes, stored: bytes) -> bool:
         """Return True when `stored` is the hash of `prehashed` (passwords.prehash).
 
         Raise RateLimited when too many calls wait.
         """
-        return await self._run(lambda: bcrypt.checkpw(prehashed, stored))
+        return await self._run(lambda hasher: hasher.verify(prehashed, stored))
 
     async def hash(self, prehashed: bytes) -> bytes:
         """Return a new hash of the current cost. Raise RateLimited when too many calls wait."""
-        return await self._run(lambda: bcrypt.hashpw(prehashed, bcrypt.gensalt(self._cost)))
+        return await self._run(lambda hasher: hasher.hash(prehashed, self._cost))
 
     def needs_rehash(self, stored: bytes) -> bool:
         """Return True for a hash of another cost or form, to be replaced at a right login."""
@@ -59,11 +77,14 @@ class PasswordPool:
     def close(self) -> None:
         """Wait for the hash that each thread computes, and refuse new ones."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+        for hasher in self._hashers:
+            hasher.close()
+        self._hashers.clear()
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        """Run the work when a thread is free. A caller that leaves before also leaves the queue."""
-        if self._calls >= self._calls_max:
-            raise RateLimited
+    async def _run(self, work: Callable[[Hasher], T]) -> T:
+        """Run the work when a process is free. A caller that leaves before also leaves the
+        queue."""
+        self.require_place()
         self._calls += 1
         try:
             await self._threads.acquire()
@@ -71,21 +92,22 @@ class PasswordPool:
         finally:
             self._calls -= 1
 
-    def _started(self, work: Callable[[], T]) -> Future[T]:
-        """Start the work; its thread is free when the work ends, not when its caller leaves."""
+    def _started(self, work: Callable[[Hasher], T]) -> Future[T]:
+        """Start the work; its process is free when the work ends, not when its caller leaves."""
         loop = asyncio.get_running_loop()
         try:
-            future = self._executor.submit(work)
+            future = self._executor.submit(self._with_hasher, work)
         except RuntimeError:
             self._threads.release()
             raise
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._threads.release))
         return future
 
-
-def _lower_priority() -> None:
-    """Make the calling thread nicer than the process's others; on Linux a thread has its own."""
-    thread = threading.get_native_id()
-    # A process without privileges can only become nicer.
-    niceness = max(os.getpriority(os.PRIO_PROCESS, thread), NICENESS)
-    os.setpriority(os.PRIO_PROCESS, thread, niceness)
+    def _with_hasher(self, work: Callable[[Hasher], T]) -> T:
+        """Do the work with a free process; there are as many as threads."""
+        hasher, begun = self._hashers.pop(), time.monotonic()
+        try:
+            return work(hasher)
+        finally:
+            self._hash_s += _NEWEST_WEIGHT * (time.monotonic() - begun - self._hash_s)
+            self._hashers.append(hasher)

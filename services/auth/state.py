@@ -167,6 +167,8 @@ class LoginSession:
     """What the device's key must sign; b"" for a face."""
     liveness_session_id: str = ""
     """The liveness check that the bank began; "" for a device key."""
+    otp_digest: bytes = b""
+    """Keyed digest of the code that was right, for a request that is repeated."""
     sends: int = 0
     """How many codes were sent."""
     next_send_time: datetime | None = None

@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError, Message
 from services.chassis import status as statuses
 from services.chassis.call_context import Call, answer_headers, current_call, service_account
 from services.chassis.revocations import RevokedSessions
+from services.chassis.step_up import require_for_method
 from services.chassis.telemetry import bind_request
 from services.chassis.unreachable import is_unreachable
 from services.chassis.violations import violations_of
@@ -236,6 +237,7 @@ def guarded(
             admitted = admit(contract, metadata)
             if revoked.is_revoked(admitted.session_id):
                 raise errors.Unauthenticated
+            require_for_method(admitted)
             current_call.set(admitted)
             require_valid(request)
             with limit.place():

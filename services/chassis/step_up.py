@@ -12,6 +12,7 @@ from services.kernel import errors
 
 AMOUNT = "AMOUNT"
 NEW_BENEFICIARY = "NEW_BENEFICIARY"
+METHOD = "METHOD"
 
 
 def is_recent(rule: StepUpRule, auth_time: datetime | None, now: datetime) -> bool:
@@ -29,23 +30,41 @@ def is_above(rule: StepUpRule, minor_units: int) -> bool:
     return 0 < rule.above_minor_units < minor_units
 
 
-async def require_recent_factor(
-    rule: StepUpRule | None,
-    call: Call,
-    *,
-    new_beneficiary: Callable[[], Awaitable[bool]],
-    minor_units: int,
-) -> None:
-    """Raise StepUpRequired if the rule applies and the call's second factor is too old.
+def unmet_rule(call: Call) -> StepUpRule | None:
+    """Return the method's rule if the call's second factor is too old for it, otherwise None.
 
-    `new_beneficiary` is asked only if its answer decides. The age is that at `call.admit_time`.
+    The age is that at `call.admit_time`.
     """
+    rule = call.step_up
     if rule is None or is_recent(rule, call.auth_time, call.admit_time):
-        return
-    if is_above(rule, minor_units):
-        raise _required(rule, AMOUNT)
-    if rule.new_beneficiary and await new_beneficiary():
-        raise _required(rule, NEW_BENEFICIARY)
+        return None
+    return rule
+
+
+def require_for_method(call: Call) -> None:
+    """Raise StepUpRequired if every request of the method needs a recent factor, and it is old."""
+    unmet = unmet_rule(call)
+    if unmet is not None and unmet.always:
+        raise _required(unmet, METHOD)
+
+
+async def refuse_old_factor(
+    unmet: StepUpRule | None,
+    *,
+    minor_units: int,
+    is_new_beneficiary: Callable[[], Awaitable[bool]],
+) -> errors.StepUpRequired | None:
+    """Return the error of a request that needs a recent second factor, or None.
+
+    `unmet` is the call's unmet rule. `is_new_beneficiary` is asked only if its answer decides.
+    """
+    if unmet is None:
+        return None
+    if is_above(unmet, minor_units):
+        return _required(unmet, AMOUNT)
+    if unmet.new_beneficiary and await is_new_beneficiary():
+        return _required(unmet, NEW_BENEFICIARY)
+    return None
 
 
 def _required(rule: StepUpRule, cause: str) -> errors.StepUpRequired:

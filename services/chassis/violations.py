@@ -7,7 +7,7 @@ for these come from the contract.
 from typing import Any, cast
 
 import protovalidate
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
 
 from services.contracts.rule_texts import enum_text, rule_text
@@ -24,7 +24,9 @@ def violations_of(request: Message) -> list[FieldViolation]:
 
 
 def _path(violation: Any) -> str:
-    names = [element.field_name for element in violation.proto.field.elements]
+    elements = violation.proto.field.elements
+    # The name of a oneof has no number: it is not in the caller's JSON.
+    names = [element.field_name for element in elements if element.field_number]
     return ".".join(
         head + "".join(word.capitalize() for word in rest)
         for head, *rest in (name.split("_") for name in names)
@@ -33,6 +35,8 @@ def _path(violation: Any) -> str:
 
 def _description(message: Descriptor, violation: Any) -> str:
     rule, field = violation.proto.rule_id, _field(message, violation)
+    if isinstance(field, OneofDescriptor):
+        return f"must have one of {', '.join(each.camelcase_name for each in field.fields)}"
     if field is None:
         return violation.proto.message
     if rule in _NOT_SET or (rule == "enum.not_in" and violation.field_value == 0):
@@ -44,12 +48,15 @@ def _description(message: Descriptor, violation: Any) -> str:
     return violation.proto.message
 
 
-def _field(message: Descriptor | None, violation: Any) -> FieldDescriptor | None:
-    """Return the field that the violation's path leads to; None for a rule of a whole message."""
+def _field(message: Descriptor | None, violation: Any) -> FieldDescriptor | OneofDescriptor | None:
+    """Return the field or oneof that the violation's path leads to; None for a rule of a whole
+    message."""
     field = None
     for element in violation.proto.field.elements:
         if message is None:
             return None
+        if not element.field_number:
+            return message.oneofs_by_name[element.field_name]
         field = message.fields_by_number[element.field_number]
         message = field.message_type
     return field

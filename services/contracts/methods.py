@@ -51,6 +51,8 @@ class StepUpRule:
     """Whether the first payment to a beneficiary needs it."""
     above_minor_units: int
     """Amounts above this need it; 0 means no limit."""
+    always: bool = False
+    """Whether every request needs it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def _refuse_step_up(path: str, policy: policy_pb2.MethodPolicy) -> None:
         raise ContractError(path, "step_up has no max_age")
     if rule.above_minor_units < 0:
         raise ContractError(path, "above_minor_units of step_up must not be negative")
-    if not (rule.new_beneficiary or rule.above_minor_units):
+    if not (rule.always or rule.new_beneficiary or rule.above_minor_units):
         raise ContractError(path, "step_up has no condition; set one, or remove step_up")
 
 

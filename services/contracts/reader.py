@@ -67,4 +67,5 @@ def _step_up(policy: policy_pb2.MethodPolicy) -> StepUpRule | None:
         max_age_ms=rule.max_age.ToMilliseconds(),
         new_beneficiary=rule.new_beneficiary,
         above_minor_units=rule.above_minor_units,
+        always=rule.always,
     )

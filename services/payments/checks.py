@@ -7,7 +7,7 @@ projection may lag behind a credit, and only the debit itself knows what the acc
 from dataclasses import dataclass
 from enum import Enum
 
-from services.kernel.errors import BankError, FieldViolation, InvalidArgument
+from services.kernel.errors import BankError, FieldViolation, InvalidArgument, StepUpRequired
 from services.kernel.money import CURRENCY
 from services.nacha import routing_number
 from services.nacha.line_text import line_text
@@ -126,6 +126,7 @@ RECORDED: frozenset[str] = frozenset(
         errors.AccountFrozen.reason,
         errors.AmountLimitExceeded.reason,
         errors.FraudDeclined.reason,
+        StepUpRequired.reason,
     }
 )
 """Reasons of the refusals that are recorded because examiners ask for them: a control of the bank

@@ -6,6 +6,7 @@ from typing import Any
 from bp.payments.v1 import payments_service_pb2 as pb
 
 from services.chassis.call_context import current_call, note_etag
+from services.chassis.step_up import unmet_rule
 from services.chassis.time_texts import time_range
 from services.payments import handlers, mapping
 from services.payments.dependencies import Dependencies
@@ -22,7 +23,9 @@ class PaymentsApi:
     ) -> pb.CreateInterbankTransferResponse:
         """Debit the caller's account and submit the transfer to the clearing house."""
         order = mapping.order_from(request, current_call.get())
-        answer = await handlers.create_interbank_transfer(self._deps, order)
+        answer = await handlers.create_interbank_transfer(
+            self._deps, order, unmet_rule(current_call.get())
+        )
         return pb.CreateInterbankTransferResponse.FromString(answer)
 
     async def get_interbank_transfer(

@@ -12,7 +12,9 @@ import structlog
 
 from services.chassis.call_context import note_replay
 from services.chassis.page_tokens import page_rows, query_digest
+from services.chassis.step_up import refuse_old_factor
 from services.chassis.tasks import joint_tasks
+from services.contracts import StepUpRule
 from services.kernel.clock import utc_now
 from services.kernel.errors import AccountBusy, BankError, IdempotencyKeyReused, RequestInProgress
 from services.kernel.ids import new_id, shard_of
@@ -36,6 +38,9 @@ from services.payments.transfer import (
 REPLAY_POLL_S = 0.1
 """How often a replay reads the transfer while another worker drives it."""
 
+NOT_SCORED = checks.Score(checks.Decision.APPROVE)
+"""The score of an order that is refused for its old second factor."""
+
 log = structlog.get_logger()
 
 
@@ -46,10 +51,15 @@ class Started(NamedTuple):
     saga_task: "asyncio.Task[Driven] | None"
 
 
-async def create_interbank_transfer(deps: Dependencies, order: InterbankTransferOrder) -> bytes:
+async def create_interbank_transfer(
+    deps: Dependencies, order: InterbankTransferOrder, unmet: StepUpRule | None
+) -> bytes:
     """Debit and submit; return the serialised answer. A replay returns the first answer.
 
     The key is looked up before any other service is called, so a replay needs no other service.
+    `unmet` is the method's step-up rule if the caller's second factor is too old for it. Errors in
+    the order come before a missing second factor, so a customer presents it only for an order that
+    the bank can make.
     """
     refusal = checks.refuse_order(order, deps.limits, deps.settings.routing_number)
     replayed = await _replay_of_key(deps, order)
@@ -61,8 +71,14 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
             if not mapping.account_facts(answer).exists:
                 raise refusal
         raise await _on_record(deps, order, refusal)
-    account, score, takes_part = await _facts_of(deps, order)
+    old_factor = await refuse_old_factor(
+        unmet,
+        minor_units=order.amount.minor_units,
+        is_new_beneficiary=lambda: deps.store.beneficiaries.is_new(order),
+    )
+    account, score, takes_part = await _facts_of(deps, order, is_scored=old_factor is None)
     refusal = checks.refuse_facts(order, account, score, takes_part=takes_part, limits=deps.limits)
+    refusal = refusal or old_factor
     if refusal is not None:
         # Another request with this key may have been accepted in the meantime; it stays accepted.
         replayed = await _replay_of_key(deps, order)
@@ -85,15 +101,19 @@ async def create_interbank_transfer(deps: Dependencies, order: InterbankTransfer
 
 
 async def _facts_of(
-    deps: Dependencies, order: InterbankTransferOrder
+    deps: Dependencies, order: InterbankTransferOrder, *, is_scored: bool
 ) -> tuple[checks.AccountFacts, checks.Score, bool]:
-    """Return the account, the score, and whether the beneficiary's bank takes part."""
+    """Return the account, the score, and whether the beneficiary's bank takes part.
+
+    An order that lacks a second factor is not scored, because the fraud service would count it.
+    """
     async with joint_tasks() as tasks:
         check = deps.customers.check_debit(order.customer_id, order.account_id)
         debit_check = tasks.create_task(check)
-        score = tasks.create_task(deps.fraud.score(order))
+        score = tasks.create_task(deps.fraud.score(order)) if is_scored else None
         takes_part = tasks.create_task(deps.ach.takes_part(order.beneficiary.routing_number))
-    return mapping.account_facts(debit_check.result()), score.result(), takes_part.result()
+    account = mapping.account_facts(debit_check.result())
+    return account, score.result() if score else NOT_SCORED, takes_part.result()
 
 
 async def _on_record(

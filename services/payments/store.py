@@ -19,6 +19,7 @@ from services.ledger import refusals as ledger_refusals
 from services.ledger.held_orders import HELD, HeldOrders
 from services.ledger.holds import Holds, Key, Locks
 from services.payments.attempt import Attempt
+from services.payments.beneficiaries import BeneficiaryStore
 from services.payments.declines import DeclineStore
 from services.payments.notice_store import NoticeStore
 from services.payments.rows import (
@@ -91,6 +92,7 @@ class Store:
         self._refunds = LoneCalls(ALONE_MAX)
         self.traces = TraceStore(pool, self._sql)
         self.declines = DeclineStore(pool, self._sql, limits)
+        self.beneficiaries = BeneficiaryStore(pool, self._sql, limits)
         self.notices = NoticeStore(pool, self._sql)
 
     async def debit(

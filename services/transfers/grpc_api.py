@@ -6,6 +6,7 @@ from typing import Any
 from bp.transfers.v1 import transfers_service_pb2 as pb
 
 from services.chassis.call_context import current_call
+from services.chassis.step_up import unmet_rule
 from services.transfers import handlers, mapping
 from services.transfers.handlers import Dependencies
 
@@ -21,7 +22,9 @@ class TransfersApi:
     ) -> pb.CreateBookTransferResponse:
         """Move money between two accounts of the bank, immediately."""
         order = mapping.order_from(request, current_call.get())
-        answer = await handlers.create_book_transfer(self._deps, order)
+        answer = await handlers.create_book_transfer(
+            self._deps, order, unmet_rule(current_call.get())
+        )
         return pb.CreateBookTransferResponse.FromString(answer)
 
     async def get_book_transfer(

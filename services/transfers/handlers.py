@@ -10,6 +10,8 @@ import structlog
 from services.chassis.call_context import note_replay
 from services.chassis.customers_client import CustomersClient
 from services.chassis.page_tokens import PageTokens, page_rows, query_digest
+from services.chassis.step_up import refuse_old_factor
+from services.contracts import StepUpRule
 from services.kernel.clock import utc_now
 from services.kernel.errors import BankError
 from services.kernel.ids import new_id, shard_of
@@ -46,15 +48,18 @@ class Dependencies:
     tokens: PageTokens
 
 
-async def create_book_transfer(deps: Dependencies, order: BookTransferOrder) -> bytes:
+async def create_book_transfer(
+    deps: Dependencies, order: BookTransferOrder, unmet: StepUpRule | None
+) -> bytes:
     """Post a transfer once for its key; return the serialised answer.
 
     A repeated request gets the first answer, even if the bank would refuse it today or the
     customers service does not answer. So a handler looks for the key before it refuses, and when
-    it has waited REPLAY_AFTER_S for customers.
+    it has waited REPLAY_AFTER_S for customers. `unmet` is the method's step-up rule if the caller's
+    second factor is too old for it.
     """
     try:
-        posted = await _post(deps, order)
+        posted = await _post(deps, order, unmet)
     except (BankError, grpc.aio.AioRpcError) as refusal:
         found = await deps.store.replay(order)
         if found is None:
@@ -66,15 +71,29 @@ async def create_book_transfer(deps: Dependencies, order: BookTransferOrder) -> 
     return posted.response
 
 
-async def _post(deps: Dependencies, order: BookTransferOrder) -> Posted:
+async def _post(deps: Dependencies, order: BookTransferOrder, unmet: StepUpRule | None) -> Posted:
     state.require_sound(order, deps.settings.amount_minor_units_max)
     accounts = await _accounts_or_replay(deps, order)
     if isinstance(accounts, Posted):
         return accounts
     source, destination = accounts
     transfer = state.decide(order, source, destination)
+    if not transfer.is_to_payer:
+        await _require_recent_factor(deps, transfer, unmet)
     event = mapping.event_out(transfer, order, new_id())
     return await deps.store.post(order, transfer, mapping.response_bytes(transfer), event)
+
+
+async def _require_recent_factor(
+    deps: Dependencies, transfer: BookTransfer, unmet: StepUpRule | None
+) -> None:
+    old_factor = await refuse_old_factor(
+        unmet,
+        minor_units=transfer.amount.minor_units,
+        is_new_beneficiary=lambda: deps.store.beneficiaries.is_new(transfer),
+    )
+    if old_factor is not None:
+        raise old_factor
 
 
 async def _accounts_or_replay(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from services.kernel.errors import BankError
+from services.kernel.errors import BankError, StepUpRequired
 from services.kernel.ids import new_id, order_id_of, shard_of
 from services.kernel.money import Money
 from services.kernel.time_range import ANY_TIME, TimeRange
@@ -69,6 +69,11 @@ class BookTransfer:
     memo: str
     create_time: datetime
 
+    @property
+    def is_to_payer(self) -> bool:
+        """Whether both accounts belong to one customer."""
+        return self.customer_id == self.destination_customer_id
+
     def concerns(self, customer_id: uuid.UUID) -> bool:
         """Return whether a customer paid or received the transfer."""
         return customer_id in (self.customer_id, self.destination_customer_id)
@@ -111,7 +116,7 @@ class EventOut:
 
 
 RECORDED: frozenset[str] = frozenset(
-    {errors.AccountFrozen.reason, errors.AmountLimitExceeded.reason}
+    {errors.AccountFrozen.reason, errors.AmountLimitExceeded.reason, StepUpRequired.reason}
 )
 """Reasons of the refusals that are recorded because examiners ask for them: a control of the bank
 stopped a well-formed order."""

@@ -18,6 +18,7 @@ from services.kernel.ids import shard_of
 from services.ledger import refusals as ledger_refusals
 from services.ledger.held_orders import HELD, HeldOrders
 from services.ledger.holds import Holds, Key, Locks
+from services.transfers.beneficiaries import BeneficiaryStore
 from services.transfers.errors import InsufficientFunds
 from services.transfers.state import (
     BookTransfer,
@@ -96,6 +97,7 @@ class Store:
         self.statement = StatementStore(pool)
         self._pool = pool
         self._sql = load_queries(Path(__file__).with_name("sql") / "queries.sql")
+        self.beneficiaries = BeneficiaryStore(pool, self._sql, limits)
         self._posts = Batcher(self._post_each, limits)
         holds = Holds(pool, self._sql.held_keys)
         self._held = HeldOrders(holds, self._post_each, _locks_of, limits.items_max)

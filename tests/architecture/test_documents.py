@@ -20,6 +20,7 @@ WANTED = (
         f"docs/{name}.md"
         for name in (
             "architecture",
+            "login",
             "transfer-saga",
             "events",
             "contracts",

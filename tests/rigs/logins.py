@@ -1,4 +1,4 @@
-"""A new customer's app, and what the tests of logging in read and change beside it.
+"""A new customer's app, and what the tests of logging in read and change without it.
 
 Each app calls from an address of its own. Auth counts the wrong tries of an address, so tests that
 share an address would refuse each other's tries.
@@ -6,16 +6,15 @@ share an address would refuse each other's tries.
 
 import base64
 import json
-import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from lab.fuzz.addresses import call_from, unused_address
 from lab.fuzz.rpcs import reasons
 from ops.provision.valkey import OPERATOR, password
 from ops.waiting import until
@@ -35,18 +34,6 @@ READS = {
 """Service -> a path that it serves to a customer with a token."""
 
 
-def own_address() -> str:
-    """Return an address of this machine that no other test uses."""
-    dice = random.SystemRandom()
-    return f"127.{dice.randrange(1, 255)}.{dice.randrange(256)}.{dice.randrange(1, 255)}"
-
-
-def session_from(address: str) -> aiohttp.ClientSession:
-    """Return a client whose calls come from an address of this machine."""
-    connector = aiohttp.TCPConnector(limit=200, local_addr=(address, 0))
-    return aiohttp.ClientSession(connector=connector)
-
-
 @pytest_asyncio.fixture
 async def ana(bank: Bank) -> Customer:
     """A new customer with a balance."""
@@ -56,8 +43,7 @@ async def ana(bank: Bank) -> Customer:
 @pytest_asyncio.fixture
 async def app(bank: Bank, ana: Customer) -> App:
     """Ana's app on a telephone that never logged in, with an address of its own."""
-    await bank.session.close()
-    bank.session = session_from(own_address())
+    await call_from(bank, unused_address())
     return await App.of(bank, ana, "Ana's phone")
 
 

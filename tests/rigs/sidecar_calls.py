@@ -1,5 +1,6 @@
 """Calls with the metadata that sidecars add: the caller's identity and the token's claims."""
 
+import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -22,14 +23,15 @@ def certificate_of(service: str) -> tuple[str, str]:
 
 
 def from_customer(
-    customer_id: uuid.UUID, key: str = "", scopes: str = SCOPES
+    customer_id: uuid.UUID, key: str = "", scopes: str = SCOPES, factor_age_s: int = 0
 ) -> tuple[tuple[str, str], ...]:
-    """Metadata of a customer's call through the gateway."""
+    """Metadata of a customer's call through the gateway, `factor_age_s` after a second factor."""
     pairs = [
         certificate_of("gateway"),
         ("x-bp-subject", str(customer_id)),
         ("x-bp-scope", scopes),
         ("x-bp-session", SESSION),
+        ("x-bp-auth-time", str(int(time.time()) - factor_age_s)),
         ("x-request-id", str(uuid.uuid4())),
     ]
     return tuple(pairs + ([("idempotency-key", key)] if key else []))

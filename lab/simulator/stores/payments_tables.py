@@ -14,6 +14,7 @@ from bp.event.v1 import topics_pb2
 
 from lab.simulator.stores.books import Books, Leg
 from lab.simulator.stores.database import Database, Row, sqlstate_of
+from lab.simulator.stores.known_table import KnownBeneficiaries
 from lab.simulator.stores.leases import Leases
 from lab.simulator.stores.notices_table import WorkWatch, notice_row
 from lab.simulator.stores.outbox import Outbox
@@ -61,6 +62,7 @@ class PaymentsTables(ReviewsTable):
         self._steps = steps
         self._books = books
         self.keys: dict[Key, tuple[bytes, uuid.UUID]] = {}
+        self.known = KnownBeneficiaries(database)
         self.pending = Leases(database, PENDING)
         self.unsettled = Leases(database, UNSETTLED)
 
@@ -114,6 +116,8 @@ class PaymentsTables(ReviewsTable):
         self._append(row, order.event_id, event_type, order.payload, positions)
         self._write(None, row)
         self.note_review(row)
+        beneficiary = (order.customer_id, order.routing_number, order.account_number)
+        self.known.note(beneficiary, order.transfer_id)
         return "DEBITED", None
 
     @staticmethod
@@ -289,6 +293,10 @@ class PaymentsTables(ReviewsTable):
                     {"number": number, "transfer_id": transfer_id, "fingerprint": fingerprint}
                 )
         return rows
+
+    def known_beneficiaries(self, *columns: Sequence[Any]) -> Sequence[Row]:
+        """Return the numbers of the beneficiaries that the customers have paid before."""
+        return self.known.numbers(zip(*columns, strict=True))
 
     def held_keys(self, _customer_ids: Sequence[uuid.UUID], _keys: Sequence[str]) -> Sequence[Row]:
         """Return no keys: each simulated statement ends before the next one begins."""

@@ -11,6 +11,7 @@ from bp.event.v1 import topics_pb2
 from lab.simulator.stores.books import Books, Leg
 from lab.simulator.stores.database import Database, Row, sqlstate_of
 from lab.simulator.stores.declines_table import DeclineCounts, Hours
+from lab.simulator.stores.known_table import KnownBeneficiaries
 from lab.simulator.stores.outbox import Outbox
 from services.contracts.topics import topic
 from services.kernel.ids import shard_of
@@ -56,6 +57,7 @@ class TransfersTables:
         self._now = now
         self.made: dict[uuid.UUID, Row] = {}
         self.keys = keys
+        self.known = KnownBeneficiaries(database)
         self._counts = DeclineCounts(database, hours)
 
     def post_book_transfer(self, *values: Any) -> Sequence[Row]:
@@ -81,6 +83,8 @@ class TransfersTables:
             request.traceparent,
         )
         self._outbox.append(_TOPIC, row["account_id"], event, positions, self._now())
+        if request.customer_id != request.destination_customer_id:
+            self.known.note((request.customer_id, request.destination_account_id), transfer_id)
         return [{"verdict": "POSTED", "response": row["response"]}]
 
     def post_book_transfers(self, requests: Sequence[Request]) -> Sequence[Row]:
@@ -100,6 +104,10 @@ class TransfersTables:
             return row | {"verdict": "REFUSED", "refusal": sqlstate_of(refusal)}
         # The caller already has the answer of a new transfer. Only a replay returns one.
         return made | {"response": None} if made["verdict"] == "POSTED" else made
+
+    def known_beneficiaries(self, *columns: Sequence[Any]) -> Sequence[Row]:
+        """Return the numbers of the accounts that the customers have paid before."""
+        return self.known.numbers(zip(*columns, strict=True))
 
     def held_keys(self, _customer_ids: Sequence[uuid.UUID], _keys: Sequence[str]) -> Sequence[Row]:
         """Return no keys: each simulated statement ends before the next one begins."""

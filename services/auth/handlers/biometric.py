@@ -1,12 +1,13 @@
 """The third factor: a device's key or a picture of the face. Then the tokens."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from services.auth import device_keys, faces
 from services.auth.device_keys import Assertion
 from services.auth.errors import (
     AssertionInvalid,
     AuthError,
+    DeviceNotFound,
     FaceNotFound,
     FaceNotLive,
     FaceNotMatched,
@@ -18,7 +19,13 @@ from services.auth.errors import (
 )
 from services.auth.faces import FacesUnavailable, Outcome, PictureRefused
 from services.auth.handlers import completion
-from services.auth.handlers.codes import after_code, put_back, require_code, require_step
+from services.auth.handlers.codes import (
+    after_code,
+    is_repeated,
+    otp_digest,
+    require_code,
+    require_step,
+)
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, wrong
 from services.auth.handlers.undoing import undone_on_failure
@@ -59,29 +66,51 @@ async def verify_otp(
 ) -> Wanted:
     """Check the second factor and ask for the third.
 
+    An app that lost the answer sends the same code again, and gets the same answer.
+
     Raises OtpInvalid, TriesExhausted, LoginSessionInvalid, MethodUnavailable and
     DependencyUnavailable.
     """
     session = await deps.sessions.read(login_session_id)
-    require_step(session, Step.AWAITING_OTP, Purpose.LOGIN, Purpose.STEP_UP)
     device = await _device_of(deps, session)
+    repeated = otp_digest(deps.keys.code_key, login_session_id, code)
+    if is_repeated(session, repeated):
+        return _wanted(session, device)
+    require_step(session, Step.AWAITING_OTP, Purpose.LOGIN, Purpose.STEP_UP)
     chosen = _biometric_method(device, biometric)
-    _, factor = await require_code(
-        deps, login_session_id, session, method or session.methods[0], code
+    # Before the code is used up, because Rekognition may be down.
+    asked = await _asked(deps, chosen)
+    method = method or session.methods[0]
+    _, factor = await require_code(deps, login_session_id, session, method, code)
+    moved = replace(
+        after_code(session, factor),
+        biometric_method=chosen,
+        challenge=asked.challenge,
+        liveness_session_id=asked.liveness_session_id,
+        otp_digest=repeated,
     )
-    moved = after_code(session, factor)
-    if chosen is BiometricMethod.FACE:
-        async with undone_on_failure(
-            lambda: put_back(deps, login_session_id, session, factor, code)
-        ):
-            liveness = await _begin_liveness(deps)
-        moved = replace(moved, biometric_method=chosen, liveness_session_id=liveness)
-    else:
-        challenge = device_keys.new_challenge()
-        moved = replace(moved, biometric_method=chosen, challenge=challenge)
     await deps.sessions.advance(login_session_id, session, moved)
-    keys = (device.credential_id,) if device and chosen is BiometricMethod.DEVICE_KEY else ()
-    return Wanted(moved, keys)
+    return _wanted(moved, device)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the third factor answers to."""
+
+    challenge: bytes = b""
+    liveness_session_id: str = ""
+
+
+async def _asked(deps: Dependencies, method: BiometricMethod) -> _Asked:
+    if method is BiometricMethod.FACE:
+        return _Asked(liveness_session_id=await _begin_liveness(deps))
+    return _Asked(challenge=device_keys.new_challenge())
+
+
+def _wanted(session: LoginSession, device: Device | None) -> Wanted:
+    if session.biometric_method is BiometricMethod.DEVICE_KEY and device is not None:
+        return Wanted(session, (device.credential_id,))
+    return Wanted(session, ())
 
 
 async def _begin_liveness(deps: Dependencies) -> str:
@@ -194,6 +223,10 @@ async def _require_assertion(
 
 
 async def _device_of(deps: Dependencies, session: LoginSession) -> Device | None:
+    """Return the known device of a login; raise LoginSessionInvalid if it was removed meanwhile."""
     if session.customer_id is None or session.device_id is None:
         return None
-    return await deps.store.device(session.customer_id, session.device_id)
+    try:
+        return await deps.store.device(session.customer_id, session.device_id)
+    except DeviceNotFound:
+        raise LoginSessionInvalid from None

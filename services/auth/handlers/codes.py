@@ -1,5 +1,6 @@
 """The second factor: codes are sent, sent again, and checked."""
 
+import hmac
 import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -138,7 +139,8 @@ async def require_code(
     if verdict is Verdict.RIGHT:
         await deps.tries.right(attempt.subject, factor)
         return user, factor
-    if verdict is Verdict.SPENT and method is OtpMethod.SMS:
+    # Not for SPENT: a parallel call with the right code may still need the session.
+    if verdict is Verdict.WRONG_LAST:
         await deps.sessions.end(login_session_id)
     error = OtpInvalid()
     await wrong(deps, attempt, error)
@@ -179,23 +181,24 @@ async def _is_recovery_code(deps: Dependencies, user: User, code: str) -> bool:
     return await deps.store.use_recovery_code(user.customer_id, digest, utc_now())
 
 
-async def put_back(
-    deps: Dependencies, login_session_id: str, session: LoginSession, factor: Factor, code: str
-) -> None:
-    """Let the code of a text message be used again, because the step after it failed.
-
-    An authenticator app shows another code soon. A recovery code stays used.
-    """
-    if factor is Factor.SMS_CODE:
-        await deps.codes.put(login_session_id, session.purpose, code)
-
-
 def after_code(session: LoginSession, factor: Factor) -> LoginSession:
     """Return the session after its second factor was right."""
     return replace(
         session,
         step=LOGIN.next(session.step, Progress.OTP_RIGHT),
         factors=(*session.factors, factor),
+    )
+
+
+def otp_digest(key: bytes, login_session_id: str, code: str) -> bytes:
+    """Return the keyed digest by which a repeated request with the same code is recognised."""
+    return hmac.digest(key, f"{login_session_id}/{code}".encode(), "sha256")
+
+
+def is_repeated(session: LoginSession, digest: bytes) -> bool:
+    """Return whether the session has already accepted this code, and waits for the third factor."""
+    return session.step is Step.AWAITING_BIOMETRIC and hmac.compare_digest(
+        session.otp_digest, digest
     )
 
 

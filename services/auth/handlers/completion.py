@@ -5,7 +5,7 @@ import uuid
 from datetime import datetime, timedelta
 
 from services.auth import events_out
-from services.auth.errors import LoginSessionInvalid
+from services.auth.errors import DeviceNotFound, LoginSessionInvalid, SessionNotFound
 from services.auth.handlers import tokens
 from services.auth.handlers.caller import origin
 from services.auth.handlers.dependencies import Dependencies
@@ -95,7 +95,7 @@ async def _device(
 ) -> tuple[Device, str]:
     """Return the known device and "", or a new one with its secret."""
     if session.device_id is not None:
-        return await deps.store.device(user.customer_id, session.device_id), ""
+        return await _known(deps, user, session.device_id), ""
     secret = secrets.token_urlsafe(DEVICE_TOKEN_BYTES)
     device = Device(
         device_id=new_id(shard_of(user.customer_id)),
@@ -111,14 +111,25 @@ async def _device(
     return device, secret
 
 
+async def _known(deps: Dependencies, user: User, device_id: uuid.UUID) -> Device:
+    """Return a known device; raise LoginSessionInvalid if it was removed meanwhile."""
+    try:
+        return await deps.store.device(user.customer_id, device_id)
+    except DeviceNotFound:
+        raise LoginSessionInvalid from None
+
+
 async def _stepped_up(deps: Dependencies, session: LoginSession, user: User) -> LoggedIn:
     """Fetch an access token whose second factor is recent; the refresh token stays the same."""
     if session.session_id is None or session.device_id is None:
         raise LoginSessionInvalid
     now = origin()
-    device = await deps.store.device(user.customer_id, session.device_id)
+    device = await _known(deps, user, session.device_id)
     # The session may have ended since the step-up began.
-    await deps.store.session(user.customer_id, session.session_id, now.time)
+    try:
+        await deps.store.session(user.customer_id, session.session_id, now.time)
+    except SessionNotFound:
+        raise LoginSessionInvalid from None
     subject = _subject(session, user, session.session_id, device.device_id, now.time)
     pair = await deps.provider.exchange(subject, with_refresh_token=False)
     return LoggedIn(pair, device, "")

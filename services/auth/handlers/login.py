@@ -4,7 +4,7 @@ import uuid
 from datetime import timedelta
 
 from services.auth.emails import EmailInvalid, canonical
-from services.auth.errors import CredentialsInvalid
+from services.auth.errors import CredentialsInvalid, DeviceNotFound
 from services.auth.handlers import codes
 from services.auth.handlers.caller import Caller
 from services.auth.handlers.dependencies import Dependencies
@@ -30,6 +30,7 @@ async def login(deps: Dependencies, email: str, password: str, device_token: str
     Raises CredentialsInvalid, TriesExhausted, OtpSendsExhausted, RateLimited and
     DependencyUnavailable.
     """
+    deps.passwords.require_place()
     index = email_index(deps, email)
     user = await deps.store.user_by_email(index)
     device = await _known_device(deps, user, device_token)
@@ -112,12 +113,14 @@ async def begin(
 async def step_up(deps: Dependencies, me: Caller) -> Started:
     """Begin the second and third factor again for a customer who is logged in.
 
-    Raises OtpSendsExhausted and DependencyUnavailable.
+    Raises DeviceNotFound for a token of no device, OtpSendsExhausted and DependencyUnavailable.
     """
     user = await deps.store.user(me.customer_id)
     if user is None:
         raise Unauthenticated
-    device = await deps.store.device(me.customer_id, me.device_id) if me.device_id else None
+    if me.device_id is None:
+        raise DeviceNotFound
+    device = await deps.store.device(me.customer_id, me.device_id)
     return await begin(deps, user, purpose=Purpose.STEP_UP, device=device, session_id=me.session_id)
 
 

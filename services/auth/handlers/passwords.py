@@ -127,7 +127,7 @@ async def _require_reset_code(
     if verdict is Verdict.RIGHT and user is not None:
         await deps.tries.right(attempt.subject, attempt.factor)
         return user
-    if verdict is Verdict.SPENT:
+    if verdict is Verdict.WRONG_LAST:
         await deps.sessions.end(login_session_id)
     error = OtpInvalid()
     await wrong(deps, attempt, error)

@@ -40,8 +40,20 @@ async def refresh_tokens(deps: Dependencies, refresh_token: str, device_token: s
         # The row says whether the session has ended, even if Valkey lost that.
         if not await deps.store.note_refresh(begun.family.session_id, utc_now()):
             raise RefreshTokenInvalid
-        pair = await deps.provider.refresh(refresh_token)
+        pair = await _refreshed(deps, begun.family, refresh_token)
     return await deps.families.finish(begun, pair)
+
+
+async def _refreshed(deps: Dependencies, family: Family, refresh_token: str) -> TokenPair:
+    """Ask the provider. A session whose grant has ended there ends here too."""
+    try:
+        return await deps.provider.refresh(refresh_token)
+    except RefreshTokenInvalid:
+        ids = [family.session_id]
+        ending = Ending(family.customer_id, EndCause.REVOKED, origin(), session_ids=ids)
+        await deps.store.end_sessions(ending)
+        await withdraw(deps, ids)
+        raise
 
 
 async def _end_reused(deps: Dependencies, family: Family) -> None:

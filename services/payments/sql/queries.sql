@@ -139,6 +139,11 @@ LIMIT $9;
 SELECT number, transfer_id, fingerprint
 FROM payments.find_keys($1::smallint[], $2::uuid[], $3::text[]);
 
+-- name: known_beneficiaries
+-- The numbers of those beneficiaries, in the arrays, that the customer has paid before.
+SELECT number
+FROM payments.known_beneficiaries($1::uuid[], $2::text[], $3::text[]);
+
 -- name: keep_response
 -- Keeps the answer that a caller gets before the saga has ended; an earlier answer stays. A
 -- transfer that has failed without an answer gets none, because its key is free.

@@ -288,6 +288,23 @@ ALTER TABLE ONLY payments.keys_forgotten
 
 GRANT SELECT ON TABLE payments.keys_forgotten TO bp_judge;
 
+-- The accounts at other banks that a customer has paid. A row is never changed or removed, also
+-- when its transfer fails: the customer had confirmed the account with a second factor. Two first
+-- payments at the same time leave two rows, so that neither waits for the other.
+CREATE TABLE payments.known_beneficiary (
+    shard smallint NOT NULL,
+    customer_id uuid NOT NULL,
+    beneficiary bytea NOT NULL,
+    transfer_id uuid NOT NULL
+);
+ALTER TABLE payments.known_beneficiary OWNER TO payments_owner;
+
+ALTER TABLE ONLY payments.known_beneficiary
+    ADD CONSTRAINT known_beneficiary_pkey PRIMARY KEY (shard, customer_id, beneficiary,
+        transfer_id);
+
+GRANT SELECT ON TABLE payments.known_beneficiary TO bp_judge;
+
 -- The completed transfers about which the bank asks the clearing house once more at due_time,
 -- because the notice of a late return may be lost. A row is removed after its last check.
 CREATE TABLE payments.late_return_check (
@@ -397,6 +414,9 @@ GRANT EXECUTE ON FUNCTION payments.advance_group(payments.plain_step[], text[]) 
 -- functions/beneficiary.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.beneficiary(uuid) TO bp_transfers;
 
+-- functions/beneficiary_digest.sql, owned by payments_owner
+-- Only its owner may execute payments.beneficiary_digest(uuid, text, text).
+
 -- functions/check_return_at.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.check_return_at(smallint, uuid, timestamp with time zone) TO
     bp_payments;
@@ -470,6 +490,9 @@ GRANT EXECUTE ON FUNCTION payments.keep_conflict(text, text, text, uuid, text, b
 
 -- functions/keep_notice.sql, owned by payments_owner
 GRANT EXECUTE ON FUNCTION payments.keep_notice(text, text, text, uuid, text, bytea) TO bp_payments;
+
+-- functions/known_beneficiaries.sql, owned by payments_owner
+GRANT EXECUTE ON FUNCTION payments.known_beneficiaries(uuid[], text[], text[]) TO bp_payments;
 
 -- functions/outcomes_of_debits.sql, owned by payments_owner
 -- Only its owner may execute payments.outcomes_of_debits(payments.debit_order[], ledger.verdict[]).

@@ -12,6 +12,10 @@ FROM transfers.post_book_transfers($1::transfers.request[])
 -- The stored answer of an idempotency key; verdict is NULL when the key has no transfer.
 SELECT verdict, response FROM transfers.replay($1, $2, $3)
 
+-- name: known_beneficiaries
+-- The numbers of those accounts, in the arrays, that the customer has paid before.
+SELECT number FROM transfers.known_beneficiaries($1::uuid[], $2::uuid[])
+
 -- name: transfer
 -- One transfer by its id.
 SELECT transfer_id, customer_id, account_id, destination_customer_id, destination_account_id,

@@ -132,6 +132,21 @@ ALTER TABLE ONLY transfers.keys_forgotten
 
 GRANT SELECT ON TABLE transfers.keys_forgotten TO bp_judge;
 
+-- The accounts of other customers that a customer has paid. A row is never changed or removed. Two
+-- first payments at the same time leave two rows, so that neither waits for the other.
+CREATE TABLE transfers.known_beneficiary (
+    shard smallint NOT NULL,
+    customer_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    transfer_id uuid NOT NULL
+);
+ALTER TABLE transfers.known_beneficiary OWNER TO transfers_owner;
+
+ALTER TABLE ONLY transfers.known_beneficiary
+    ADD CONSTRAINT known_beneficiary_pkey PRIMARY KEY (shard, customer_id, account_id, transfer_id);
+
+GRANT SELECT ON TABLE transfers.known_beneficiary TO bp_judge;
+
 -- functions/decline_group.sql, owned by transfers_owner
 GRANT EXECUTE ON FUNCTION transfers.decline_group(transfers.decline_row[], integer) TO bp_transfers;
 
@@ -144,6 +159,9 @@ GRANT EXECUTE ON FUNCTION transfers.ensure_partitions(integer, timestamp with ti
 
 -- functions/forget_keys.sql, owned by transfers_owner
 GRANT EXECUTE ON FUNCTION transfers.forget_keys(integer) TO bp_transfers;
+
+-- functions/known_beneficiaries.sql, owned by transfers_owner
+GRANT EXECUTE ON FUNCTION transfers.known_beneficiaries(uuid[], uuid[]) TO bp_transfers;
 
 -- functions/post_book_transfer.sql, owned by transfers_owner
 GRANT EXECUTE ON FUNCTION transfers.post_book_transfer(uuid, text, bytea, uuid, uuid, uuid, uuid,

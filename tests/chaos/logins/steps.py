@@ -57,7 +57,7 @@ async def login(bank: Bank, _books: Books) -> Ready:
 
 
 async def resend(bank: Bank, books: Books) -> Ready:
-    """Another code, whose wait is over."""
+    """Another code, whose wait has ended."""
     app = await _app(bank)
     session_id = (await app.login()).body["sessionId"]
     await app.code()

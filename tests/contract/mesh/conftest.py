@@ -40,6 +40,7 @@ NO_TRY_TIMEOUT = ("        perTryTimeout: 3s\n", "")
 """One attempt at FCM may take the whole timeout, so that one hanging attempt uses it up."""
 CONNECT_S = {"fcm.yaml": 0.8 * FCM_S, "rekognition.yaml": 0.8 * FCM_S}
 """Shorter than the timeout, as the check of the configuration requires."""
+BREAKER_S = {"oauth.yaml": {"baseEjectionTime: 30s": 1.0}}
 INTERVAL = ("interval: 1s", "interval: 100ms")
 """How often a sidecar checks whether an open circuit breaker may close."""
 
@@ -48,7 +49,8 @@ def timed(path: Path) -> str:
     """Return a partner's file with the tests' times."""
     text = path.read_text()
     connect_s = CONNECT_S.get(path.name, TIMES_S[CONNECT])
-    for own, seconds in {**TIMES_S, CONNECT: connect_s}.items():
+    times_s = {**TIMES_S, **BREAKER_S.get(path.name, {}), CONNECT: connect_s}
+    for own, seconds in times_s.items():
         name = own.partition(":")[0]
         milliseconds = min(round(1000 * waited_out_s(seconds)), CALL_MS_MAX)
         text = text.replace(own, f"{name}: {milliseconds}ms")
@@ -65,6 +67,7 @@ class Mesh:
     fraud: Partner
     fcm: Partner
     sms: Partner
+    oauth: Partner
 
     async def send(self, service: str, host: str, **more: Any) -> tuple[int, float]:
         """POST through a service's sidecar; return the status and the seconds it took."""
@@ -89,14 +92,13 @@ class Mesh:
 @pytest.fixture(scope="package")
 async def mesh() -> AsyncIterator[Mesh]:
     """Return the running mesh."""
-    made = Mesh(Rig(), Seen(), Partner(), Partner(), Partner(), Partner())
+    made = Mesh(Rig(), Seen(), *(Partner() for _ in range(5)))
     rig = made.rig
     config = rig.home / "config"
     shutil.copytree(ctl.CONFIG, config)
-    for path in (config / "partners").glob("*.yaml"):
-        # Only the gateway calls the token issuer, and no test here uses it.
-        if path.name != "oauth.yaml":
-            path.write_text(timed(path))
+    # The timeout of the gateway's keys must be that of the provider.
+    for path in (config / "gateway.yaml", *(config / "partners").glob("*.yaml")):
+        path.write_text(timed(path))
     # One service that payments may call presents the certificate of another identity.
     sidecars, needed = config / "sidecars.yaml", "./customers.bp.svc.cluster.local\n        - ./ach"
     assert needed in sidecars.read_text()
@@ -110,6 +112,7 @@ async def mesh() -> AsyncIterator[Mesh]:
     server = await serve(rig.socket_in("customers"), Customers(made.seen))
     partners = {"ach-network.example": made.ach, "fraud.example": made.fraud}
     partners |= {"fcm.googleapis.com": made.fcm, "sms-gateway.example": made.sms}
+    partners["oauth.example"] = made.oauth
     try:
         for host, partner in partners.items():
             mutual = rig.ach_members_ca.pem if partner is made.ach else None

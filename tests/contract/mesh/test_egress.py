@@ -12,6 +12,7 @@ ACH = "ach-network.example"
 FRAUD = "fraud.example"
 FCM = "fcm.googleapis.com"
 SMS = "sms-gateway.example"
+OAUTH = "oauth.example"
 KEY = {"Idempotency-Key": "once"}
 LOOK_UPS = 6
 """More than the failures in a row that open a breaker of the clearing house."""
@@ -136,6 +137,24 @@ async def test_five_failures_open_the_breaker_of_the_sms_gateway(mesh: Mesh) -> 
 
     async def closed() -> bool:
         return (await mesh.send("auth", SMS))[0] == 200
+
+    await until(closed, 5, "the breaker closes")
+
+
+async def test_auths_calls_to_the_oauth_provider_are_tried_three_times(mesh: Mesh) -> None:
+    mesh.oauth.told(503, RESET)
+    assert ((await mesh.send("auth", OAUTH))[0], len(mesh.oauth.keys)) == (200, 3)
+    mesh.oauth.told(400)
+    assert ((await mesh.send("auth", OAUTH))[0], len(mesh.oauth.keys)) == (400, 1)
+
+
+async def test_three_failures_open_the_breaker_of_the_oauth_provider_for_auth(mesh: Mesh) -> None:
+    mesh.oauth.told(503, 503, 503)
+    assert [(await mesh.send("auth", OAUTH))[0] for _ in range(2)] == [503, 503]
+    assert len(mesh.oauth.keys) == 3
+
+    async def closed() -> bool:
+        return (await mesh.send("auth", OAUTH))[0] == 200
 
     await until(closed, 5, "the breaker closes")
 

@@ -218,6 +218,17 @@ async def test_a_right_login_to_an_own_account_does_not_clear_an_address(
     assert [await _is_admitted(lasting, victim) for victim in victims] == [True, False]
 
 
+async def test_a_try_that_is_given_back_does_not_count(tries: Tries) -> None:
+    """An outage may interrupt any number of tries; a lock that the last of them began ends."""
+    for _ in range(RULES[Scope.STRANGERS].free - 1):
+        await tries.admit(STRANGER, Factor.PASSWORD)
+        await tries.wrong(STRANGER, Factor.PASSWORD)
+    for _ in range(3):
+        await tries.admit(STRANGER, Factor.PASSWORD)
+        await tries.undo(STRANGER, Factor.PASSWORD)
+    assert await _is_admitted(tries, STRANGER)
+
+
 async def test_unlock_forgets_an_account_and_its_devices(lasting: Tries):
     for subject, free in ((STRANGER, 5), (OWNER, 10)):
         for _ in range(free):

@@ -1,5 +1,6 @@
 """Monthly partitions: the same functions create them for every table that grows with time."""
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -110,6 +111,29 @@ async def test_a_month_whose_rows_are_in_the_default_partition_gets_none(
         "toys.game_2031_06",
         "toys.game_other",
     ]
+
+
+@pytest.mark.parametrize("join", ["hashjoin", "mergejoin", "nestloop"])
+async def test_old_months_are_dropped_and_other_rows_stay_whatever_the_plan(
+    postgres: PostgresStore, join: str
+) -> None:
+    """The name of the partition for other rows was read as a month, if a plan tested it first."""
+    connection = await postgres.session("postgres", "bp_audit")
+    try:
+        await _plant_toys(connection, datetime(2031, 5, 17, tzinfo=UTC))
+        await connection.execute(
+            "CREATE TABLE toys.game_2020_01 PARTITION OF toys.game"
+            f" FOR VALUES FROM ('{uuid.UUID(int=0)}') TO ('{uuid.UUID(int=1)}')"
+        )
+        for other in {"hashjoin", "mergejoin", "nestloop"} - {join}:
+            await connection.execute(f"SET LOCAL enable_{other} = off")
+        dropped = await connection.fetchval(
+            "SELECT chassis.drop_months('toys.game', interval '60 days')"
+        )
+        rows = await connection.fetchval("SELECT count(*) FROM toys.game_other")
+    finally:
+        await connection.close()
+    assert (dropped, rows) == (1, 1)
 
 
 @pytest.mark.parametrize("arguments", ["61, now()", "-1, now()", "0, now() - interval '11 years'"])

@@ -1,13 +1,18 @@
 """The feed of revoked sessions on a real Valkey: start, changes, outage, restart without data."""
 
+import uuid
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, cast
 
+import grpc.aio
+import pytest
 import pytest_asyncio
+from bp.customers.v1 import customers_service_pb2
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
+from services.chassis.grpc_server import Server
 from services.chassis.revocations import (
     OVERLAP_MS,
     SET,
@@ -16,10 +21,13 @@ from services.chassis.revocations import (
     RevocationFeed,
     RevokedStore,
 )
+from services.chassis.settings import ServiceSettings
 from services.kernel.clock import utc_now
+from tests.rigs.sidecar_calls import SESSION, from_customer, open_channel, raw_call
 from tests.rigs.stores import ValkeyStore, valkey_store
 
 HOUR_MS = 3_600_000
+GET_ME = "/bp.customers.v1.CustomersService/GetMe"
 
 
 class _Clock:
@@ -58,6 +66,49 @@ def _feed(client: Redis, clock: _Clock) -> RevocationFeed:
 async def _revoke(auth: Redis, session: str, later_ms: float = HOUR_MS) -> None:
     await auth.zadd(SET, {session: utc_now().timestamp() * 1000 + later_ms})
     await auth.incr(VERSION)
+
+
+class _Customers:
+    """Answers each call of a customer."""
+
+    def __getattr__(self, _name: str) -> Any:
+        """Return the handler of any method."""
+
+        async def handler(
+            _request: object, _context: object
+        ) -> customers_service_pb2.GetMeResponse:
+            return customers_service_pb2.GetMeResponse()
+
+        return handler
+
+
+async def test_a_server_checks_the_set_that_the_feed_fills_after_the_start(
+    auth: Redis, payments: Redis, tmp_path: Path
+) -> None:
+    """An empty set is false in Python, and a server replaced it by another one."""
+    feed = _feed(payments, _Clock())
+    await feed.load()
+    settings = ServiceSettings(
+        service="customers",
+        home=tmp_path,
+        socket_in=tmp_path / "in.sock",
+        openbao_addr="unused",
+        service_account_token_file=tmp_path / "unused",
+    )
+    service = customers_service_pb2.DESCRIPTOR.services_by_name["CustomersService"]
+    server = Server(settings, {service: _Customers()}, feed.revoked)
+    await server.start()
+    request, caller = customers_service_pb2.GetMeRequest(), from_customer(uuid.uuid4())
+    try:
+        async with open_channel(str(settings.socket_in)) as channel:
+            assert await raw_call(channel, GET_ME, request, caller) == b""
+            await _revoke(auth, SESSION)
+            await feed.poll()
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await raw_call(channel, GET_ME, request, caller)
+    finally:
+        await server.drain()
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_a_service_knows_at_its_start_what_was_revoked_before(

@@ -141,7 +141,7 @@ async def test_a_transfer_that_was_refunded_as_the_wait_ended_is_no_success(
     holder = await bank.open_holder(100_00)
     cast("_OvertakenStore", deps.store).before = before
     with pytest.raises(errors.AchUnavailable):
-        await handlers.create_interbank_transfer(deps, order_of(holder))
+        await handlers.create_interbank_transfer(deps, order_of(holder), None)
     assert await bank.held(holder.account_id) == (100_00, 3)
 
 
@@ -149,12 +149,12 @@ async def test_a_key_answered_with_success_stays_in_use_when_its_transfer_fails_
     deps: Dependencies, bank: LedgerBank
 ) -> None:
     order = order_of(await bank.open_holder(100_00))
-    first = await handlers.create_interbank_transfer(deps, order)
+    first = await handlers.create_interbank_transfer(deps, order, None)
     await cast("_Overtaken", deps.driver).refuse()
     assert await bank.held(order.account_id) == (100_00, 3)
-    assert await handlers.create_interbank_transfer(deps, order) == first
+    assert await handlers.create_interbank_transfer(deps, order, None) == first
     with pytest.raises(IdempotencyKeyReused):
-        await handlers.create_interbank_transfer(deps, replace(order, fingerprint=b"g" * 32))
+        await handlers.create_interbank_transfer(deps, replace(order, fingerprint=b"g" * 32), None)
     assert await bank.held(order.account_id) == (100_00, 3)
 
 
@@ -165,7 +165,7 @@ async def test_beyond_the_limit_of_waiting_calls_the_answer_is_the_present_state
     limit = WaitLimit(waits_max=1, per_customer_max=1)
     patient = replace(deps, settings=_settings(answer_wait_s=3600.0), waits=limit)
     order = order_of(holder)
-    first = asyncio.create_task(handlers.create_interbank_transfer(patient, order))
+    first = asyncio.create_task(handlers.create_interbank_transfer(patient, order, None))
 
     async def waits() -> bool:
         with limit.place(holder.customer_id) as is_free:
@@ -174,9 +174,11 @@ async def test_beyond_the_limit_of_waiting_calls_the_answer_is_the_present_state
     try:
         await until(waits, 20, "the first call waits")
         async with asyncio.timeout(scaled_s(10)):
-            other = _transfer(await handlers.create_interbank_transfer(patient, order_of(holder)))
+            other = _transfer(
+                await handlers.create_interbank_transfer(patient, order_of(holder), None)
+            )
             with pytest.raises(RequestInProgress):
-                await handlers.create_interbank_transfer(patient, order)
+                await handlers.create_interbank_transfer(patient, order, None)
             assert len(cast("_Overtaken", deps.driver).begun) == 2, "one of each transfer"
             cancelled = await handlers.cancel_interbank_transfer(
                 patient, holder.customer_id, uuid.UUID(other.transfer_id)
@@ -226,12 +228,12 @@ class _Calm:
 
 async def test_a_replay_asks_no_other_service(deps: Dependencies, bank: LedgerBank) -> None:
     order = order_of(await bank.open_holder(100_00))
-    first = await handlers.create_interbank_transfer(deps, order)
+    first = await handlers.create_interbank_transfer(deps, order, None)
     down = cast("Any", _Down())
     alone = replace(deps, customers=down, fraud=down, ach=down)
-    assert await handlers.create_interbank_transfer(alone, order) == first
+    assert await handlers.create_interbank_transfer(alone, order, None) == first
     with pytest.raises(IdempotencyKeyReused):
-        await handlers.create_interbank_transfer(alone, replace(order, fingerprint=b"g" * 32))
+        await handlers.create_interbank_transfer(alone, replace(order, fingerprint=b"g" * 32), None)
 
 
 async def test_an_accepted_order_is_replayed_after_the_limit_was_lowered(
@@ -241,26 +243,30 @@ async def test_an_accepted_order_is_replayed_after_the_limit_was_lowered(
     driver = Driver(store, deps.ach, "test/1")
     settings = _settings(answer_wait_s=scaled_s(20))
     patient = replace(deps, settings=settings, store=store, driver=driver)
-    first = await handlers.create_interbank_transfer(patient, order)
+    first = await handlers.create_interbank_transfer(patient, order, None)
     stricter = replace(patient, limits=Limits(transfer_max=99, unscored_max=99))
-    assert await handlers.create_interbank_transfer(stricter, order) == first
+    assert await handlers.create_interbank_transfer(stricter, order, None) == first
     other = replace(order, fingerprint=b"g" * 32)
     with pytest.raises(IdempotencyKeyReused):
-        await handlers.create_interbank_transfer(stricter, other)
+        await handlers.create_interbank_transfer(stricter, other, None)
     with pytest.raises(errors.AmountLimitExceeded):
-        await handlers.create_interbank_transfer(stricter, replace(order, idempotency_key="fresh"))
+        await handlers.create_interbank_transfer(
+            stricter, replace(order, idempotency_key="fresh"), None
+        )
 
 
 async def test_an_order_to_this_bank_is_refused_and_one_that_was_accepted_earlier_is_replayed(
     deps: Dependencies, bank: LedgerBank
 ) -> None:
     order = order_of(await bank.open_holder(100_00))
-    first = await handlers.create_interbank_transfer(deps, order)
+    first = await handlers.create_interbank_transfer(deps, order, None)
     own = deps.settings.model_copy(update={"routing_number": order.beneficiary.routing_number})
     today = replace(deps, settings=own)
-    assert await handlers.create_interbank_transfer(today, order) == first
+    assert await handlers.create_interbank_transfer(today, order, None) == first
     with pytest.raises(errors.OwnRoutingNumber):
-        await handlers.create_interbank_transfer(today, replace(order, idempotency_key="fresh"))
+        await handlers.create_interbank_transfer(
+            today, replace(order, idempotency_key="fresh"), None
+        )
 
 
 FORMER, CANONICAL = b"r" * 32, b"c" * 32
@@ -283,7 +289,7 @@ async def test_a_request_that_an_earlier_version_accepted_under_its_fingerprint_
 ) -> None:
     holder = await bank.open_holder(100_00)
     sent = replace(order_of(holder), fingerprint=FORMER)
-    first = await handlers.create_interbank_transfer(deps, sent)
+    first = await handlers.create_interbank_transfer(deps, sent, None)
     repeated = replace(sent, fingerprint=CANONICAL, former_fingerprint=FORMER)
     pool = await postgres.pool("bp_payments", 1)
     try:
@@ -293,10 +299,10 @@ async def test_a_request_that_an_earlier_version_accepted_under_its_fingerprint_
             fraud=cast("Any", _Calm()),
             ach=cast("Any", _Calm()),
         )
-        assert await handlers.create_interbank_transfer(today, repeated) == first
+        assert await handlers.create_interbank_transfer(today, repeated, None) == first
         other = replace(sent, fingerprint=CANONICAL, former_fingerprint=b"o" * 32)
         with pytest.raises(IdempotencyKeyReused):
-            await handlers.create_interbank_transfer(today, other)
+            await handlers.create_interbank_transfer(today, other, None)
     finally:
         await pool.close()
     assert await bank.held(holder.account_id) == (99_00, 2)

@@ -141,7 +141,7 @@ async def test_a_debit_that_has_begun_starts_its_saga_without_its_caller(
     async with locker.transaction():
         sql = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
         await locker.execute(sql, holder.account_id)
-        call = asyncio.create_task(handlers.create_interbank_transfer(deps, order))
+        call = asyncio.create_task(handlers.create_interbank_transfer(deps, order, None))
         await _until_debit_waits(bank)
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
@@ -155,7 +155,7 @@ async def test_a_cancellation_that_has_begun_is_continued_without_its_caller(
 ) -> None:
     order = order_of(await bank.open_holder(5_00))
     house.answers.set()
-    await handlers.create_interbank_transfer(deps, order)
+    await handlers.create_interbank_transfer(deps, order, None)
     await _until_state(bank, order, State.SUBMITTED)
     write = await bank.superuser("bp_write")
     sql = "SELECT transfer_id FROM payments.interbank_transfer WHERE idempotency_key = $1"
@@ -200,7 +200,7 @@ async def test_a_caller_that_gives_up_in_the_queue_is_not_debited(
     debits = cast("Any", deps.store)._debits
     debits._perform = roll_back_at_the_end
     create = handlers.create_interbank_transfer
-    calls = [asyncio.create_task(create(deps, order_of(holder))) for _ in range(2)]
+    calls = [asyncio.create_task(create(deps, order_of(holder), None)) for _ in range(2)]
 
     async def in_the_queue() -> bool:
         return begun == ["batch"] and len(debits._waiting) == 1
@@ -243,16 +243,16 @@ async def test_a_debit_whose_answer_was_lost_is_driven_although_its_account_is_b
     driver = Driver(store, cast("Any", house), "test/0")
     deps = replace(deps, store=store, driver=driver)
     house.answers.set()
-    holder = await bank.open_holder(5_00)
-    order = order_of(holder)
-    call = asyncio.create_task(handlers.create_interbank_transfer(deps, order))
+    order = order_of(holder := await bank.open_holder(5_00))
+    create = handlers.create_interbank_transfer
+    call = asyncio.create_task(create(deps, order, None))
     await _until_state(bank, order, State.DEBITED)
     locker: asyncpg.Connection = await postgres.session("postgres")
     async with locker.transaction():
         sql = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
         await locker.execute(sql, holder.account_id)
         # This debit waits for the account; then the first debit is retried.
-        other = asyncio.create_task(handlers.create_interbank_transfer(deps, order_of(holder)))
+        other = asyncio.create_task(create(deps, order_of(holder), None))
         await until(lambda: _is_waiting(store), 10, "the other debit waits")
         assert store.lost is not None
         store.lost.set()
@@ -260,7 +260,7 @@ async def test_a_debit_whose_answer_was_lost_is_driven_although_its_account_is_b
         with pytest.raises(AccountBusy):
             await other
     await _until_state(bank, order, State.SUBMITTED)
-    assert await handlers.create_interbank_transfer(deps, order) == answer
+    assert await handlers.create_interbank_transfer(deps, order, None) == answer
     assert await bank.held(holder.account_id) == (4_00, 2)
     await driver.drain(60.0)
     await locker.close()
@@ -295,7 +295,7 @@ async def test_a_debit_whose_answer_was_lost_and_that_may_still_commit_is_no_bus
         new_id(shard_of(order.account_id)),
     )
     with pytest.raises(asyncpg.ConnectionDoesNotExistError):
-        await handlers.create_interbank_transfer(deps, order)
+        await handlers.create_interbank_transfer(deps, order, None)
     await transaction.rollback()
     await first.close()
     assert deps.driver._interrupt_time is not None
@@ -308,11 +308,11 @@ async def test_a_repetition_of_an_abandoned_transfer_drives_it_and_answers_with_
     order = order_of(holder)
     # Another worker debited it and was killed; its lease has not ended.
     transfer, _ = await debit(deps.store, order, Lease("gone/0", deps.driver.lease().until))
-    answer = await handlers.create_interbank_transfer(deps, order)
+    answer = await handlers.create_interbank_transfer(deps, order, None)
     assert answer == mapping.response_bytes(transfer)
     house.answers.set()
     await _until_state(bank, order, State.SUBMITTED)
-    assert await handlers.create_interbank_transfer(deps, order) == answer
+    assert await handlers.create_interbank_transfer(deps, order, None) == answer
     assert await bank.held(holder.account_id) == (4_00, 2)
 
 
@@ -320,7 +320,7 @@ async def test_a_worker_that_stops_lets_its_sagas_end_and_gives_back_the_leases_
     deps: Dependencies, house: _House, bank: LedgerBank
 ) -> None:
     order = order_of(await bank.open_holder(5_00))
-    await handlers.create_interbank_transfer(deps, order)
+    await handlers.create_interbank_transfer(deps, order, None)
     draining = asyncio.create_task(deps.driver.drain(60.0))
     await asyncio.sleep(0)
     house.answers.set()
@@ -328,7 +328,7 @@ async def test_a_worker_that_stops_lets_its_sagas_end_and_gives_back_the_leases_
     assert await _state(bank, order) == "SUBMITTED"
     house.answers.clear()
     hanging = order_of(await bank.open_holder(5_00))
-    await handlers.create_interbank_transfer(deps, hanging)
+    await handlers.create_interbank_transfer(deps, hanging, None)
     await deps.driver.drain(0.0)
     write = await bank.superuser("bp_write")
     sql = "SELECT lease_until FROM payments.interbank_transfer WHERE idempotency_key = $1"
@@ -347,7 +347,7 @@ async def test_debits_for_which_nobody_waits_are_dropped_when_their_batch_was_ro
         sql = "SELECT FROM ledger.account WHERE account_id = $1 FOR UPDATE"
         await locker.execute(sql, holder.account_id)
         calls = [
-            asyncio.create_task(handlers.create_interbank_transfer(deps, order_of(holder)))
+            asyncio.create_task(handlers.create_interbank_transfer(deps, order_of(holder), None))
             for _ in range(20)
         ]
         await _until_debit_waits(bank)
@@ -360,7 +360,7 @@ async def test_debits_for_which_nobody_waits_are_dropped_when_their_batch_was_ro
 
         await until(few_are_left, 20, "only debits that have begun are left")
         other = order_of(await bank.open_holder(5_00))
-        await asyncio.wait_for(handlers.create_interbank_transfer(deps, other), scaled_s(20))
+        await asyncio.wait_for(handlers.create_interbank_transfer(deps, other, None), scaled_s(20))
     await locker.close()
 
 
@@ -395,6 +395,6 @@ async def test_a_failed_check_ends_the_other_checks_of_the_order(
     slow = cast("Any", _Slow())
     with pytest.raises(ConnectionResetError):
         await handlers.create_interbank_transfer(
-            replace(deps, customers=slow, fraud=slow), order_of(await bank.open_holder(5_00))
+            replace(deps, customers=slow, fraud=slow), order_of(await bank.open_holder(5_00)), None
         )
     assert ended == ["score"]

@@ -118,7 +118,7 @@ async def test_only_an_order_of_the_callers_own_account_is_kept_on_record(
             replace(own, account_id=unknown),
         ):
             with pytest.raises(errors.AmountLimitExceeded):
-                await handlers.create_interbank_transfer(deps, order)
+                await handlers.create_interbank_transfer(deps, order, None)
     write = await bank.superuser("bp_write")
     rows = await write.fetch(
         "SELECT d.customer_id, d.account_id, e.event_type FROM payments.declined_order d"

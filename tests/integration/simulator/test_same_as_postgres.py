@@ -26,6 +26,7 @@ from tests.rigs.stores import PostgresStore
 
 SEEDS = range(6)
 STATEMENTS = 150
+BENEFICIARIES = [("021000021", "123"), ("021000021", "1230"), ("011000015", "123")]
 LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
 
 
@@ -164,7 +165,7 @@ class Payers:
         transfer_id = new_id(shard)
         amount = luck.choice((1, 100, 300, 99_000, 0, -5))
         now = datetime.now(UTC)
-        to = ("Bo", "021000021", "123", "CHECKING", "rent", luck.random() < 0.5)
+        to = ("Bo", *luck.choice(BENEFICIARIES), "CHECKING", "rent", luck.random() < 0.5)
         key = f"{self.marker}-{luck.randrange(40)}"
         fingerprint = bytes([luck.randrange(2)]) * 32
         lease = ("slot/0", LONG_AGO + timedelta(hours=luck.randrange(48)))
@@ -227,6 +228,8 @@ async def _say_something(twins: Twins, payers: Payers) -> None:
             keys = [f"{payers.marker}-{luck.randrange(40)}" for _ in range(3)]
             whose = people.customer_id
             await twins.say("find_keys", [shard_of(whose)] * 3, [whose] * 3, keys)
+            whom = zip(*BENEFICIARIES, ("021000021", "124"), strict=True)
+            await twins.say("known_beneficiaries", [whose] * 4, *map(list, whom))
         case 8:
             answer = luck.choice((b"first", b"second"))
             await twins.say("keep_response", shard_of(some), some, answer)
@@ -319,11 +322,12 @@ async def test_random_book_transfers_get_the_same_answers(
     simulated, people = Simulated(), People(random.Random(2000 + seed))
     await people.open(superuser, simulated)
     twins = Twins(transfers_pool, "transfers", simulated.transfers, simulated.database)
-    luck, marker = people.luck, uuid.uuid4().hex
+    luck, marker, stranger = people.luck, uuid.uuid4().hex, new_id()
 
     def request() -> Request:
         source, target = luck.sample(people.accounts, 2)
-        ids = (new_id(shard_of(source)), source, people.customer_id, target)
+        owner = luck.choice((people.customer_id, stranger))
+        ids = (new_id(shard_of(source)), source, owner, target)
         fingerprint = bytes([luck.randrange(2)]) * 32
         key = (people.customer_id, f"{marker}-{luck.randrange(40)}", fingerprint)
         paid = ("USD", luck.choice((1, 100, 800)), "rent", datetime.now(UTC))
@@ -331,12 +335,15 @@ async def test_random_book_transfers_get_the_same_answers(
         return Request(*key, *ids, *paid, answer, new_id(), b"payload", None)
 
     for _ in range(STATEMENTS):
-        match luck.randrange(3):
+        match luck.randrange(4):
             case 0:
                 await twins.say("post_book_transfer", *request())
             case 1:
                 orders = [request() for _ in range(luck.randrange(1, 6))]
                 await twins.say("post_book_transfers", orders)
+            case 2:
+                whose = [people.customer_id] * len(people.accounts)
+                await twins.say("known_beneficiaries", whose, people.accounts)
             case _:
                 await twins.say("replay", *request()[:3])
     made = simulated.transfers.made

@@ -105,11 +105,11 @@ async def test_a_replay_does_not_wait_for_customers(
             headers: dict[str, str] = {}
             answer_headers.set(headers)
             current_call.set(CALL)
-            again = handlers.create_book_transfer(deps, known)
+            again = handlers.create_book_transfer(deps, known, None)
             assert await asyncio.wait_for(again, scaled_s(5)) == first
             assert headers == {"idempotent-replayed": "true"}
             other = handlers.create_book_transfer(
-                deps, replace(known, fingerprint=b"other".ljust(32))
+                deps, replace(known, fingerprint=b"other".ljust(32)), None
             )
             with pytest.raises(IdempotencyKeyReused):
                 await asyncio.wait_for(other, scaled_s(5))

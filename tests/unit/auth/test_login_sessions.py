@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
+from asyncpg.pgproto.pgproto import UUID
 
 from services.auth.errors import LoginSessionInvalid
 from services.auth.login_sessions import advanced, decode, encode, require_step, session_digest
@@ -80,6 +81,13 @@ def test_a_progress_moves_a_session_or_is_refused(step: Step, progress: Progress
 def test_a_session_is_read_as_it_was_written(session: LoginSession) -> None:
     """All fields are in the JSON."""
     assert decode(encode(session)) == session
+
+
+def test_a_session_with_the_ids_of_a_row_is_written() -> None:
+    """PostgreSQL's driver has a UUID of its own, which the JSON package refuses."""
+    row = UUID(str(FULL.customer_id))
+    assert type(row) is not uuid.UUID
+    assert decode(encode(replace(FULL, customer_id=row))) == FULL
 
 
 def test_fields_of_a_newer_version_are_ignored_and_kept() -> None:

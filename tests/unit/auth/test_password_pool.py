@@ -1,17 +1,20 @@
-"""bcrypt in threads: bounded, of low priority, without work for callers that have left."""
+"""bcrypt in processes: bounded, of low priority, without work for callers that have left."""
 
 import asyncio
 import os
+import signal
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
 
 import bcrypt
 import pytest
 
-from services.auth import password_pool
-from services.auth.password_pool import NICENESS, PasswordPool
+from services.auth.hash_process import NICENESS
+from services.auth.hashers import Hasher
+from services.auth.password_pool import PasswordPool
 from services.auth.passwords import prehash
-from services.kernel.errors import RateLimited
+from services.kernel.errors import DependencyUnavailable, RateLimited
 
 COST = 4
 RIGHT, WRONG = (prehash(b"k" * 32, password) for password in ("right", "wrong"))
@@ -31,7 +34,7 @@ class Gate:
 
 @pytest.fixture
 async def pool() -> AsyncGenerator[PasswordPool]:
-    made = PasswordPool(COST, threads_max=2, queue_max=3)
+    made = PasswordPool(COST, threads_max=2, queue_max=3, wait_s_max=60)
     yield made
     made.close()
 
@@ -40,7 +43,7 @@ async def pool() -> AsyncGenerator[PasswordPool]:
 def gate(monkeypatch: pytest.MonkeyPatch, pool: PasswordPool) -> Gate:
     """Stop each verification in its thread until the test opens the gate."""
     stopped = Gate()
-    monkeypatch.setattr(password_pool.bcrypt, "checkpw", stopped)
+    monkeypatch.setattr(Hasher, "verify", stopped)
     return stopped
 
 
@@ -83,9 +86,25 @@ async def test_a_call_beyond_the_queue_is_refused_and_the_queue_is_served(
     await _until(lambda: gate.begun == 2)
     with pytest.raises(RateLimited):
         await pool.verify(RIGHT, b"")
+    with pytest.raises(RateLimited):
+        pool.require_place()
     gate.opened.set()
     assert await asyncio.gather(*calls) == [True] * 5
+    pool.require_place()
     assert await pool.verify(RIGHT, b"")
+
+
+async def test_a_call_that_would_wait_too_long_is_refused_at_once(gate: Gate):
+    """In a storm on a slow host, each call reached its deadline during its hash."""
+    hurried = PasswordPool(COST, threads_max=1, queue_max=100, wait_s_max=0)
+    running = asyncio.create_task(hurried.verify(RIGHT, b""))
+    await _until(lambda: gate.begun == 1)
+    with pytest.raises(RateLimited):
+        await hurried.verify(RIGHT, b"")
+    gate.opened.set()
+    assert await running
+    assert await hurried.verify(RIGHT, b"")
+    hurried.close()
 
 
 async def test_a_caller_that_leaves_the_queue_costs_no_hash(pool: PasswordPool, gate: Gate):
@@ -128,20 +147,55 @@ async def test_the_loop_runs_while_all_threads_hash(pool: PasswordPool, gate: Ga
     assert await asyncio.gather(*running) == [True, True]
 
 
-async def test_the_threads_have_a_lower_priority_than_the_loop(
-    pool: PasswordPool, monkeypatch: pytest.MonkeyPatch
-):
-    seen: list[int] = []
+@pytest.fixture
+def hasher() -> Generator[Hasher]:
+    made = Hasher()
+    yield made
+    made.close()
 
-    def note_priority(_password: bytes, _stored: bytes) -> bool:
-        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-        return True
 
-    monkeypatch.setattr(password_pool.bcrypt, "checkpw", note_priority)
+def test_a_hash_process_has_a_lower_priority_in_a_session_of_its_own(hasher: Hasher):
+    """Linux weighs sessions first, so a niceness inside auth's session would not help payments."""
+    assert hasher.verify(RIGHT, bcrypt.hashpw(RIGHT, bcrypt.gensalt(COST)))
     before = os.getpriority(os.PRIO_PROCESS, 0)
-    await pool.verify(RIGHT, b"")
-    assert seen == [max(before, NICENESS)]
-    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+    assert os.getpriority(os.PRIO_PROCESS, hasher.pid) == max(before, NICENESS)
+    assert os.getsid(hasher.pid) == hasher.pid
+    group = Path(f"/proc/{hasher.pid}/autogroup")
+    assert not group.exists() or group.read_text().endswith(f"nice {NICENESS}\n")
+
+
+def test_a_stored_value_that_is_no_hash_is_an_error_and_the_process_continues(hasher: Hasher):
+    for stored in (b"", b"$argon2id$v=19$", b"$2b$04$short"):
+        with pytest.raises(ValueError, match="not one of bcrypt"):
+            hasher.verify(RIGHT, stored)
+    assert hasher.verify(RIGHT, hasher.hash(RIGHT, COST))
+
+
+def test_a_killed_process_fails_one_order_and_is_replaced(hasher: Hasher):
+    killed = hasher.pid
+    os.kill(killed, signal.SIGKILL)
+    with pytest.raises(DependencyUnavailable):
+        hasher.verify(RIGHT, b"")
+    assert hasher.verify(RIGHT, hasher.hash(RIGHT, COST))
+    assert hasher.pid != killed
+
+
+async def test_a_closed_pool_leaves_no_process(pool: PasswordPool):
+    seen: set[int] = set()
+    found = Hasher.verify
+
+    def note(self: Hasher, prehashed: bytes, stored: bytes) -> bool:
+        seen.add(self.pid)
+        return found(self, prehashed, stored)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hasher, "verify", note)
+        stored = await pool.hash(RIGHT)
+        assert await asyncio.gather(*(pool.verify(RIGHT, stored) for _ in range(4))) == [True] * 4
+    pool.close()
+    for pid in seen:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 async def test_a_closed_pool_refuses_calls(pool: PasswordPool):

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from bp.auth.v1.auth_service_pb2 import BiometricData, VerifyBiometricRequest
 from bp.payments.v1.payments_service_pb2 import (
     CreateInterbankTransferRequest,
     ListInterbankTransfersRequest,
@@ -79,6 +80,12 @@ CASES: list[tuple[Message, str, str]] = [
         ListEntriesRequest(account_id=ID, type="OTHER"),  # pyright: ignore[reportArgumentType]
         "type",
         "must be one of ",
+    ),
+    # A oneof is in no caller's JSON, and its name has no number.
+    (
+        VerifyBiometricRequest(session_id="s", biometric_data=BiometricData()),
+        "biometricData",
+        "must have one of assertion, face",
     ),
 ]
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$bp/payments/v1/payments_errors.proto\x12\x0e\x62p.payments.v1*\xf8\x03\n\x13PaymentsErrorReason\x12%\n!PAYMENTS_ERROR_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12INSUFFICIENT_FUNDS\x10\x01\x12\x15\n\x11\x41\x43\x43OUNT_NOT_FOUND\x10\x02\x12\x12\n\x0e\x41\x43\x43OUNT_FROZEN\x10\x03\x12\x1a\n\x16INVALID_ROUTING_NUMBER\x10\x04\x12\x1a\n\x16UNKNOWN_ROUTING_NUMBER\x10\x05\x12\x1f\n\x1bINVALID_BENEFICIARY_ACCOUNT\x10\x06\x12\x19\n\x15\x41MOUNT_LIMIT_EXCEEDED\x10\x07\x12\x17\n\x13\x41MOUNT_NOT_POSITIVE\x10\x08\x12\x18\n\x14\x43URRENCY_UNSUPPORTED\x10\t\x12\x12\n\x0e\x46RAUD_DECLINED\x10\n\x12\x1b\n\x17\x46RAUD_CHECK_UNAVAILABLE\x10\x0b\x12\x13\n\x0f\x41\x43H_UNAVAILABLE\x10\x0c\x12\x0f\n\x0b\x41\x43H_REFUSED\x10\r\x12\x16\n\x12TRANSFER_NOT_FOUND\x10\x0e\x12\x13\n\x0fNOT_CANCELLABLE\x10\x0f\x12\x1d\n\x19WEBHOOK_SIGNATURE_INVALID\x10\x10\x12\x15\n\x11WEBHOOK_MALFORMED\x10\x11\x12\x16\n\x12OWN_ROUTING_NUMBER\x10\x12\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$bp/payments/v1/payments_errors.proto\x12\x0e\x62p.payments.v1*\x8e\x04\n\x13PaymentsErrorReason\x12%\n!PAYMENTS_ERROR_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12INSUFFICIENT_FUNDS\x10\x01\x12\x15\n\x11\x41\x43\x43OUNT_NOT_FOUND\x10\x02\x12\x12\n\x0e\x41\x43\x43OUNT_FROZEN\x10\x03\x12\x1a\n\x16INVALID_ROUTING_NUMBER\x10\x04\x12\x1a\n\x16UNKNOWN_ROUTING_NUMBER\x10\x05\x12\x1f\n\x1bINVALID_BENEFICIARY_ACCOUNT\x10\x06\x12\x19\n\x15\x41MOUNT_LIMIT_EXCEEDED\x10\x07\x12\x17\n\x13\x41MOUNT_NOT_POSITIVE\x10\x08\x12\x18\n\x14\x43URRENCY_UNSUPPORTED\x10\t\x12\x12\n\x0e\x46RAUD_DECLINED\x10\n\x12\x1b\n\x17\x46RAUD_CHECK_UNAVAILABLE\x10\x0b\x12\x13\n\x0f\x41\x43H_UNAVAILABLE\x10\x0c\x12\x0f\n\x0b\x41\x43H_REFUSED\x10\r\x12\x16\n\x12TRANSFER_NOT_FOUND\x10\x0e\x12\x13\n\x0fNOT_CANCELLABLE\x10\x0f\x12\x1d\n\x19WEBHOOK_SIGNATURE_INVALID\x10\x10\x12\x15\n\x11WEBHOOK_MALFORMED\x10\x11\x12\x16\n\x12OWN_ROUTING_NUMBER\x10\x12\x12\x14\n\x10STEP_UP_REQUIRED\x10\x13\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.payments.v1.payments_err
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PAYMENTSERRORREASON']._serialized_start=57
-  _globals['_PAYMENTSERRORREASON']._serialized_end=561
+  _globals['_PAYMENTSERRORREASON']._serialized_end=583
 # @@protoc_insertion_point(module_scope)

@@ -25,6 +25,7 @@ class PaymentsErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WEBHOOK_SIGNATURE_INVALID: _ClassVar[PaymentsErrorReason]
     WEBHOOK_MALFORMED: _ClassVar[PaymentsErrorReason]
     OWN_ROUTING_NUMBER: _ClassVar[PaymentsErrorReason]
+    STEP_UP_REQUIRED: _ClassVar[PaymentsErrorReason]
 PAYMENTS_ERROR_REASON_UNSPECIFIED: PaymentsErrorReason
 INSUFFICIENT_FUNDS: PaymentsErrorReason
 ACCOUNT_NOT_FOUND: PaymentsErrorReason
@@ -44,3 +45,4 @@ NOT_CANCELLABLE: PaymentsErrorReason
 WEBHOOK_SIGNATURE_INVALID: PaymentsErrorReason
 WEBHOOK_MALFORMED: PaymentsErrorReason
 OWN_ROUTING_NUMBER: PaymentsErrorReason
+STEP_UP_REQUIRED: PaymentsErrorReason

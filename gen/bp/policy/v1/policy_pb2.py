@@ -26,21 +26,21 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62p/policy/v1/policy.proto\x12\x0c\x62p.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\x91\x01\n\x06StepUp\x12\x32\n\x07max_age\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06maxAge\x12\'\n\x0fnew_beneficiary\x18\x02 \x01(\x08R\x0enewBeneficiary\x12*\n\x11\x61\x62ove_minor_units\x18\x03 \x01(\x03R\x0f\x61\x62oveMinorUnits\"\xa0\x03\n\x0cMethodPolicy\x12\x32\n\x08\x61udience\x18\x01 \x01(\x0e\x32\x16.bp.policy.v1.AudienceR\x08\x61udience\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x12\x1a\n\x08partners\x18\x03 \x03(\tR\x08partners\x12\x1a\n\x08services\x18\x04 \x03(\tR\x08services\x12\x35\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08\x64\x65\x61\x64line\x12\x46\n\x10rate_limit_class\x18\x06 \x01(\x0e\x32\x1c.bp.policy.v1.RateLimitClassR\x0erateLimitClass\x12\x38\n\x18idempotency_key_required\x18\x07 \x01(\x08R\x16idempotencyKeyRequired\x12-\n\x07step_up\x18\x08 \x01(\x0b\x32\x14.bp.policy.v1.StepUpR\x06stepUp\x12$\n\x0e\x62ody_bytes_max\x18\t \x01(\x05R\x0c\x62odyBytesMax*Y\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\n\n\x06PUBLIC\x10\x01\x12\x0c\n\x08\x43USTOMER\x10\x02\x12\x0b\n\x07PARTNER\x10\x03\x12\x0c\n\x08INTERNAL\x10\x04*r\n\x0eRateLimitClass\x12 \n\x1cRATE_LIMIT_CLASS_UNSPECIFIED\x10\x00\x12\x08\n\x04READ\x10\x01\x12\t\n\x05WRITE\x10\x02\x12\x0b\n\x07WEBHOOK\x10\x03\x12\x08\n\x04MESH\x10\x04\x12\t\n\x05LOGIN\x10\x05\x12\x07\n\x03OTP\x10\x06*i\n\x0cPersonalData\x12\x1d\n\x19PERSONAL_DATA_UNSPECIFIED\x10\x00\x12\x0c\n\x08IDENTITY\x10\x01\x12\r\n\tFINANCIAL\x10\x02\x12\r\n\tFREE_TEXT\x10\x03\x12\x0e\n\nCREDENTIAL\x10\x04:T\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x1a.bp.policy.v1.MethodPolicyR\x06method:`\n\rpersonal_data\x12\x1d.google.protobuf.FieldOptions\x18\xb5\x87\x03 \x01(\x0e\x32\x1a.bp.policy.v1.PersonalDataR\x0cpersonalData:<\n\trule_text\x12\x1d.google.protobuf.FieldOptions\x18\xb6\x87\x03 \x01(\tR\x08ruleTextb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62p/policy/v1/policy.proto\x12\x0c\x62p.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa9\x01\n\x06StepUp\x12\x32\n\x07max_age\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06maxAge\x12\'\n\x0fnew_beneficiary\x18\x02 \x01(\x08R\x0enewBeneficiary\x12*\n\x11\x61\x62ove_minor_units\x18\x03 \x01(\x03R\x0f\x61\x62oveMinorUnits\x12\x16\n\x06\x61lways\x18\x04 \x01(\x08R\x06\x61lways\"\xa0\x03\n\x0cMethodPolicy\x12\x32\n\x08\x61udience\x18\x01 \x01(\x0e\x32\x16.bp.policy.v1.AudienceR\x08\x61udience\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x12\x1a\n\x08partners\x18\x03 \x03(\tR\x08partners\x12\x1a\n\x08services\x18\x04 \x03(\tR\x08services\x12\x35\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08\x64\x65\x61\x64line\x12\x46\n\x10rate_limit_class\x18\x06 \x01(\x0e\x32\x1c.bp.policy.v1.RateLimitClassR\x0erateLimitClass\x12\x38\n\x18idempotency_key_required\x18\x07 \x01(\x08R\x16idempotencyKeyRequired\x12-\n\x07step_up\x18\x08 \x01(\x0b\x32\x14.bp.policy.v1.StepUpR\x06stepUp\x12$\n\x0e\x62ody_bytes_max\x18\t \x01(\x05R\x0c\x62odyBytesMax*Y\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\n\n\x06PUBLIC\x10\x01\x12\x0c\n\x08\x43USTOMER\x10\x02\x12\x0b\n\x07PARTNER\x10\x03\x12\x0c\n\x08INTERNAL\x10\x04*r\n\x0eRateLimitClass\x12 \n\x1cRATE_LIMIT_CLASS_UNSPECIFIED\x10\x00\x12\x08\n\x04READ\x10\x01\x12\t\n\x05WRITE\x10\x02\x12\x0b\n\x07WEBHOOK\x10\x03\x12\x08\n\x04MESH\x10\x04\x12\t\n\x05LOGIN\x10\x05\x12\x07\n\x03OTP\x10\x06*i\n\x0cPersonalData\x12\x1d\n\x19PERSONAL_DATA_UNSPECIFIED\x10\x00\x12\x0c\n\x08IDENTITY\x10\x01\x12\r\n\tFINANCIAL\x10\x02\x12\r\n\tFREE_TEXT\x10\x03\x12\x0e\n\nCREDENTIAL\x10\x04:T\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x1a.bp.policy.v1.MethodPolicyR\x06method:`\n\rpersonal_data\x12\x1d.google.protobuf.FieldOptions\x18\xb5\x87\x03 \x01(\x0e\x32\x1a.bp.policy.v1.PersonalDataR\x0cpersonalData:<\n\trule_text\x12\x1d.google.protobuf.FieldOptions\x18\xb6\x87\x03 \x01(\tR\x08ruleTextb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.policy.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUDIENCE']._serialized_start=676
-  _globals['_AUDIENCE']._serialized_end=765
-  _globals['_RATELIMITCLASS']._serialized_start=767
-  _globals['_RATELIMITCLASS']._serialized_end=881
-  _globals['_PERSONALDATA']._serialized_start=883
-  _globals['_PERSONALDATA']._serialized_end=988
+  _globals['_AUDIENCE']._serialized_start=700
+  _globals['_AUDIENCE']._serialized_end=789
+  _globals['_RATELIMITCLASS']._serialized_start=791
+  _globals['_RATELIMITCLASS']._serialized_end=905
+  _globals['_PERSONALDATA']._serialized_start=907
+  _globals['_PERSONALDATA']._serialized_end=1012
   _globals['_STEPUP']._serialized_start=110
-  _globals['_STEPUP']._serialized_end=255
-  _globals['_METHODPOLICY']._serialized_start=258
-  _globals['_METHODPOLICY']._serialized_end=674
+  _globals['_STEPUP']._serialized_end=279
+  _globals['_METHODPOLICY']._serialized_start=282
+  _globals['_METHODPOLICY']._serialized_end=698
 # @@protoc_insertion_point(module_scope)

@@ -61,14 +61,16 @@ RULE_TEXT_FIELD_NUMBER: _ClassVar[int]
 rule_text: _descriptor.FieldDescriptor
 
 class StepUp(_message.Message):
-    __slots__ = ("max_age", "new_beneficiary", "above_minor_units")
+    __slots__ = ("max_age", "new_beneficiary", "above_minor_units", "always")
     MAX_AGE_FIELD_NUMBER: _ClassVar[int]
     NEW_BENEFICIARY_FIELD_NUMBER: _ClassVar[int]
     ABOVE_MINOR_UNITS_FIELD_NUMBER: _ClassVar[int]
+    ALWAYS_FIELD_NUMBER: _ClassVar[int]
     max_age: _duration_pb2.Duration
     new_beneficiary: bool
     above_minor_units: int
-    def __init__(self, max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., new_beneficiary: _Optional[bool] = ..., above_minor_units: _Optional[int] = ...) -> None: ...
+    always: bool
+    def __init__(self, max_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., new_beneficiary: _Optional[bool] = ..., above_minor_units: _Optional[int] = ..., always: _Optional[bool] = ...) -> None: ...
 
 class MethodPolicy(_message.Message):
     __slots__ = ("audience", "scopes", "partners", "services", "deadline", "rate_limit_class", "idempotency_key_required", "step_up", "body_bytes_max")

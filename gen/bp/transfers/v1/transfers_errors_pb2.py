@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&bp/transfers/v1/transfers_errors.proto\x12\x0f\x62p.transfers.v1*\x94\x02\n\x14TransfersErrorReason\x12&\n\"TRANSFERS_ERROR_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12INSUFFICIENT_FUNDS\x10\x01\x12\x15\n\x11\x41\x43\x43OUNT_NOT_FOUND\x10\x02\x12\x12\n\x0e\x41\x43\x43OUNT_FROZEN\x10\x03\x12\x19\n\x15\x44\x45STINATION_NOT_FOUND\x10\x04\x12\x10\n\x0cSAME_ACCOUNT\x10\x05\x12\x19\n\x15\x41MOUNT_LIMIT_EXCEEDED\x10\x06\x12\x17\n\x13\x41MOUNT_NOT_POSITIVE\x10\x07\x12\x18\n\x14\x43URRENCY_UNSUPPORTED\x10\x08\x12\x16\n\x12TRANSFER_NOT_FOUND\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&bp/transfers/v1/transfers_errors.proto\x12\x0f\x62p.transfers.v1*\xaa\x02\n\x14TransfersErrorReason\x12&\n\"TRANSFERS_ERROR_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12INSUFFICIENT_FUNDS\x10\x01\x12\x15\n\x11\x41\x43\x43OUNT_NOT_FOUND\x10\x02\x12\x12\n\x0e\x41\x43\x43OUNT_FROZEN\x10\x03\x12\x19\n\x15\x44\x45STINATION_NOT_FOUND\x10\x04\x12\x10\n\x0cSAME_ACCOUNT\x10\x05\x12\x19\n\x15\x41MOUNT_LIMIT_EXCEEDED\x10\x06\x12\x17\n\x13\x41MOUNT_NOT_POSITIVE\x10\x07\x12\x18\n\x14\x43URRENCY_UNSUPPORTED\x10\x08\x12\x16\n\x12TRANSFER_NOT_FOUND\x10\t\x12\x14\n\x10STEP_UP_REQUIRED\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bp.transfers.v1.transfers_e
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRANSFERSERRORREASON']._serialized_start=60
-  _globals['_TRANSFERSERRORREASON']._serialized_end=336
+  _globals['_TRANSFERSERRORREASON']._serialized_end=358
 # @@protoc_insertion_point(module_scope)

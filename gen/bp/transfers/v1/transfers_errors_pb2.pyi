@@ -16,6 +16,7 @@ class TransfersErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AMOUNT_NOT_POSITIVE: _ClassVar[TransfersErrorReason]
     CURRENCY_UNSUPPORTED: _ClassVar[TransfersErrorReason]
     TRANSFER_NOT_FOUND: _ClassVar[TransfersErrorReason]
+    STEP_UP_REQUIRED: _ClassVar[TransfersErrorReason]
 TRANSFERS_ERROR_REASON_UNSPECIFIED: TransfersErrorReason
 INSUFFICIENT_FUNDS: TransfersErrorReason
 ACCOUNT_NOT_FOUND: TransfersErrorReason
@@ -26,3 +27,4 @@ AMOUNT_LIMIT_EXCEEDED: TransfersErrorReason
 AMOUNT_NOT_POSITIVE: TransfersErrorReason
 CURRENCY_UNSUPPORTED: TransfersErrorReason
 TRANSFER_NOT_FOUND: TransfersErrorReason
+STEP_UP_REQUIRED: TransfersErrorReason

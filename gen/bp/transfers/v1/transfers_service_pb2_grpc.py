@@ -66,6 +66,11 @@ class TransfersServiceServicer:
         A repeated request gets the first answer again, with the header Idempotent-Replayed: true.
         That answer is stored, so fields that were added to the contract later are empty in it.
         GetBookTransfer returns all fields.
+        The first payment to an account, and each payment of more than 10,000.00 USD, needs a second
+        factor of the last five minutes (401 with the reason STEP_UP_REQUIRED), except to an account of
+        the caller. Errors in the order come first. The metadata has `max_age_s` and `required_for`:
+        AMOUNT or NEW_BENEFICIARY. The refused order uses no key: repeat it with the same key after
+        StepUp of bp.auth.v1, with the new token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

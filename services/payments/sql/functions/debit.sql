@@ -16,6 +16,8 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     home constant smallint := ledger.shard_of(account_id);
+    digest constant bytea := payments.beneficiary_digest(customer_id, routing_number,
+        account_number);
     held payments.idempotency_key;
 BEGIN
     LOOP
@@ -44,5 +46,10 @@ BEGIN
         routing_number, account_number, account_type, memo, fraud_review, 'DEBITED',
         idempotency_key, correlation_id, traceparent, create_time, create_time, lease_owner,
         lease_until);
+    INSERT INTO payments.known_beneficiary (shard, customer_id, beneficiary, transfer_id)
+    SELECT ledger.shard_of(customer_id), customer_id, digest, transfer_id
+    WHERE NOT EXISTS (SELECT FROM payments.known_beneficiary k
+        WHERE k.shard = ledger.shard_of(debit.customer_id)
+          AND k.customer_id = debit.customer_id AND k.beneficiary = digest);
     outcome := 'DEBITED';
 END $$;

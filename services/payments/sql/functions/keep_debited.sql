@@ -1,4 +1,5 @@
--- Writes a transfer and its event for each order whose debit was posted.
+-- Writes a transfer and its event for each order whose debit was posted, and its beneficiary if the
+-- customer has not paid it before.
 CREATE OR REPLACE FUNCTION payments.keep_debited(
     orders payments.debit_order[], verdicts ledger.verdict[]
 ) RETURNS void
@@ -18,4 +19,14 @@ BEGIN
         SELECT ROW(o.account_id, o.event_id, 'bp.payments.v1.TransferDebited', o.transfer_id,
             o.payload, o.traceparent, o.positions)::outbox.draft
         FROM ROWS FROM (unnest(orders), unnest(verdicts)) o WHERE o.refusal IS NULL));
+    INSERT INTO payments.known_beneficiary (shard, customer_id, beneficiary, transfer_id)
+    SELECT paid.shard, paid.customer_id, paid.beneficiary, paid.transfer_id
+    FROM (
+        SELECT ledger.shard_of(o.customer_id) AS shard, o.customer_id, o.transfer_id,
+            payments.beneficiary_digest(o.customer_id, o.routing_number, o.account_number)
+                AS beneficiary
+        FROM ROWS FROM (unnest(orders), unnest(verdicts)) o WHERE o.refusal IS NULL) paid
+    WHERE NOT EXISTS (SELECT FROM payments.known_beneficiary k
+        WHERE k.shard = paid.shard AND k.customer_id = paid.customer_id
+          AND k.beneficiary = paid.beneficiary);
 END $$;

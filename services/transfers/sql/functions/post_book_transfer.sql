@@ -1,7 +1,7 @@
 -- Posts a book transfer, once for each key of a customer. A second call with the key waits until
 -- the first commits and then replays it. If the first is refused, it raises the refusal, its key is
 -- rolled back, and the second call posts. The key of an interbank transfer is REUSED. Raises what
--- ledger.post raises.
+-- ledger.post raises. An account of another customer becomes known to the payer.
 CREATE OR REPLACE FUNCTION transfers.post_book_transfer(
     customer_id uuid, idempotency_key text, fingerprint bytea,
     transfer_id uuid, account_id uuid, destination_customer_id uuid, destination_account_id uuid,
@@ -39,5 +39,13 @@ BEGIN
         ledger.post(transfer_id, 'BOOK_TRANSFER', transfer_id, ARRAY[
             ledger.debit(account_id, currency, amount),
             ledger.credit(destination_account_id, currency, amount)]));
+    INSERT INTO transfers.known_beneficiary (shard, customer_id, account_id, transfer_id)
+    SELECT ledger.shard_of(post_book_transfer.customer_id), post_book_transfer.customer_id,
+        post_book_transfer.destination_account_id, post_book_transfer.transfer_id
+    WHERE post_book_transfer.customer_id <> post_book_transfer.destination_customer_id
+      AND NOT EXISTS (SELECT FROM transfers.known_beneficiary k
+        WHERE k.shard = ledger.shard_of(post_book_transfer.customer_id)
+          AND k.customer_id = post_book_transfer.customer_id
+          AND k.account_id = post_book_transfer.destination_account_id);
     RETURN ROW('POSTED', response)::transfers.outcome;
 END $$;

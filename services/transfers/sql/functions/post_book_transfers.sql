@@ -1,8 +1,9 @@
 -- Posts each book transfer that can be posted. The verdict on a request is that of
 -- transfers.post_book_transfer, or REFUSED with the SQLSTATE that it would raise. It is NULL when
 -- the request has to be sent again, because its key was that of a refused request of this batch or
--- was freed a moment ago. A refusal leaves nothing behind. The settings make PostgreSQL look up
--- each row by its key, even when a young table has no statistics.
+-- was freed a moment ago. A refusal leaves nothing behind. An account of another customer becomes
+-- known to the payer. The settings make PostgreSQL look up each row by its key, even when a young
+-- table has no statistics.
 CREATE OR REPLACE FUNCTION transfers.post_book_transfers(requests transfers.request[])
 RETURNS TABLE (transfer_id uuid, verdict text, response bytea, refusal text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms'
@@ -33,6 +34,13 @@ BEGIN
         SELECT ROW(r.account_id, r.event_id, 'bp.transfers.v1.BookTransferPosted', r.transfer_id,
             r.event_payload, r.traceparent, r.positions)::outbox.draft
         FROM ROWS FROM (unnest(tried), unnest(verdicts)) r WHERE r.refusal IS NULL));
+    INSERT INTO transfers.known_beneficiary (shard, customer_id, account_id, transfer_id)
+    SELECT ledger.shard_of(r.customer_id), r.customer_id, r.destination_account_id, r.transfer_id
+    FROM ROWS FROM (unnest(tried), unnest(verdicts)) r
+    WHERE r.refusal IS NULL AND r.customer_id <> r.destination_customer_id
+      AND NOT EXISTS (SELECT FROM transfers.known_beneficiary k
+        WHERE k.shard = ledger.shard_of(r.customer_id) AND k.customer_id = r.customer_id
+          AND k.account_id = r.destination_account_id);
     DELETE FROM payments.idempotency_key k
     USING ROWS FROM (unnest(tried), unnest(verdicts)) r
     WHERE r.refusal IS NOT NULL AND k.shard = ledger.shard_of(r.customer_id)
