@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import AsyncGenerator
@@ -11,7 +12,6 @@ from ops.waiting import until
 from sandbox.app import App
 from tests.chaos.logins.books import Books
 from tests.chaos.logins.steps import STEPS
-from tests.rigs.logins import own_address, session_from
 from tests.rigs.running_bank import Answer, Bank
 
 CONNECTIONS = 50
@@ -33,10 +33,10 @@ async def _strangers(bank: Bank, app: App, count: int) -> AsyncGenerator[list[Ap
     """Yield apps for the customer's account, each on an address and a device of its own."""
     async with AsyncExitStack() as stack:
         made: list[App] = []
-        for _ in range(count):
-            client = Bank(bank.stack)
-            await client.session.close()
-            client.session = session_from(own_address())
+        network = random.SystemRandom().randrange(65_536)
+        for number in range(count):
+            address = f"127.{1 + network // 256 % 254}.{network % 256}.{number + 1}"
+            client = Bank(bank.stack, address)
             stack.push_async_callback(client.close)
             made.append(App(client, app.identity, app.face))
         yield made
