@@ -1,8 +1,8 @@
 -- migrate:up
 
 -- The first payment of a customer to an account at another bank needs a recent second factor. So
--- the debit notes the beneficiaries that a customer has paid. The functions keep their arguments, so
--- processes of the previous version note them too. Earlier payments do not count, because their
+-- the debit notes the beneficiaries that a customer has paid. The functions keep their arguments,
+-- so processes of the previous version note them too. Earlier payments do not count, because their
 -- customers presented no second factor.
 SET ROLE payments_owner;
 
