@@ -118,6 +118,16 @@ class App:
         await self.show_face(asked.body["livenessSessionId"])
         return await self.send_face(session_id)
 
+    async def step_up(self) -> Answer:
+        """Present the second and third factor again; keep the new access token."""
+        before = len(await self.texts())
+        started = await self.post("step-up", {}, token=self.phone.access_token)
+        if started.status != 200:
+            return started
+        session_id = started.body["sessionId"]
+        asked = await self.verify_otp(session_id, await self.code(before))
+        return asked if asked.status != 200 else await self.answer_biometric(session_id, asked)
+
     async def register_key(self) -> Answer:
         """Register FaceID or TouchID of this telephone."""
         options = await self.post("devices:challenge", {}, token=self.phone.access_token)

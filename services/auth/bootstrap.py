@@ -84,7 +84,10 @@ async def _dependencies(
     valkey = open_valkey(settings, await vault.secret("valkey/auth"))
     stack.push_async_callback(valkey.aclose)
     passwords = PasswordPool(
-        settings.bcrypt_cost, settings.hash_threads_max, settings.hash_queue_max
+        settings.bcrypt_cost,
+        settings.hash_threads_max,
+        settings.hash_queue_max,
+        settings.hash_wait_s_max,
     )
     stack.callback(passwords.close)
     partners = await _partners(stack, vault, settings)

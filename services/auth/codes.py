@@ -26,8 +26,10 @@ class Verdict(Enum):
     """The code is right, and is used up now."""
     WRONG = "WRONG"
     """The code is wrong, and can be tried again."""
+    WRONG_LAST = "WRONG_LAST"
+    """The code is wrong, and no try remains."""
     SPENT = "SPENT"
-    """No try remains, or there is no code: it was used, has expired, or was never sent."""
+    """There is no code: a call has used it, it has expired, or it was never sent."""
 
 
 class Codes:
@@ -54,7 +56,7 @@ class Codes:
     async def check(self, session_id: str, purpose: Purpose, code: str) -> Verdict:
         """Take one try and compare the code. Of two parallel right tries, one is RIGHT.
 
-        The wrong code of the last try is SPENT.
+        A wrong code is WRONG_LAST at the last try.
         """
         session = session_digest(session_id)
         taken = await self._take_try(keys=[code_key(session)], args=[self._tries_max])
@@ -62,7 +64,7 @@ class Codes:
             return Verdict.SPENT
         mac, tries = taken
         if not hmac.compare_digest(mac, digest(self._key, session, purpose, code)):
-            return Verdict.WRONG if tries < self._tries_max else Verdict.SPENT
+            return Verdict.WRONG if tries < self._tries_max else Verdict.WRONG_LAST
         used = await self._use(keys=[code_key(session)], args=[mac])
         return Verdict.RIGHT if used else Verdict.SPENT
 

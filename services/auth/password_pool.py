@@ -8,6 +8,7 @@ counts against its own process only, and payments would get no larger share of a
 import asyncio
 import re
 import secrets
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -19,32 +20,42 @@ from services.kernel.errors import RateLimited
 
 T = TypeVar("T")
 
+_NEWEST_WEIGHT = 0.2
+"""The weight of the newest hash in the average duration."""
 _COST = re.compile(rb"\$2b\$(\d\d)\$")
 
 
 class PasswordPool:
     """Hashes and verifies pre-hashed passwords; belongs to the event loop that calls it."""
 
-    def __init__(self, cost: int, threads_max: int, queue_max: int) -> None:
+    def __init__(self, cost: int, threads_max: int, queue_max: int, wait_s_max: float) -> None:
         """`queue_max` calls may wait for one of `threads_max` processes. Takes as long as one hash.
+
+        A call that would probably wait longer than `wait_s_max` is refused at once. On a slow host
+        it would reach its deadline in the queue or during its hash, and the work would be lost.
 
         `dummy_hash` is what to verify when an address is unknown. Nothing matches it, and it takes
         as long as a customer's hash of the current cost.
         """
         self._cost = cost
         self._calls_max = threads_max + queue_max
+        self._threads_max, self._wait_s_max = threads_max, wait_s_max
         self._calls = 0
         self._threads = asyncio.Semaphore(threads_max)
         self._executor = ThreadPoolExecutor(threads_max, "bcrypt")
         self._hashers = [Hasher() for _ in range(threads_max)]
+        begun = time.monotonic()
         self.dummy_hash = bcrypt.hashpw(secrets.token_bytes(32), bcrypt.gensalt(cost))
+        self._hash_s = time.monotonic() - begun
 
     def require_place(self) -> None:
         """Raise RateLimited when a call would be refused now.
 
         A caller asks first, so that a refused login costs no statement during a storm.
         """
-        if self._calls >= self._calls_max:
+        ahead = max(self._calls + 1 - self._threads_max, 0)
+        is_slow = ahead * self._hash_s / self._threads_max > self._wait_s_max
+        if self._calls >= self._calls_max or is_slow:
             raise RateLimited
 
     async def verify(self, prehashed: bytes, stored: bytes) -> bool:
@@ -94,8 +105,9 @@ class PasswordPool:
 
     def _with_hasher(self, work: Callable[[Hasher], T]) -> T:
         """Do the work with a free process; there are as many as threads."""
-        hasher = self._hashers.pop()
+        hasher, begun = self._hashers.pop(), time.monotonic()
         try:
             return work(hasher)
         finally:
+            self._hash_s += _NEWEST_WEIGHT * (time.monotonic() - begun - self._hash_s)
             self._hashers.append(hasher)

@@ -17,7 +17,10 @@ class AuthSettings(ServiceSettings):
     hash_threads_max: int = Field(default=2, ge=1)
     """The largest number of passwords that are hashed at once; each takes one core."""
     hash_queue_max: int = Field(default=64, ge=1)
-    """The largest number of passwords that wait for a thread; later logins get RATE_LIMITED."""
+    """The largest number of passwords that wait for a process; later logins get RATE_LIMITED."""
+    hash_wait_s_max: float = 6.0
+    """How long a password may be expected to wait, at the speed of the latest hashes; a login that
+    would wait longer gets RATE_LIMITED. It is shorter than a login's deadline of ten seconds."""
     breached_passwords_file: Path = SHIPPED
     """The list of passwords that became public; `bpctl auth breached` builds another one."""
     login_session_s: int = 300

@@ -22,9 +22,10 @@ class PaymentsApi:
         self, request: pb.CreateInterbankTransferRequest, _: Any
     ) -> pb.CreateInterbankTransferResponse:
         """Debit the caller's account and submit the transfer to the clearing house."""
-        call = current_call.get()
-        order = mapping.order_from(request, call)
-        answer = await handlers.create_interbank_transfer(self._deps, order, unmet_rule(call))
+        order = mapping.order_from(request, current_call.get())
+        answer = await handlers.create_interbank_transfer(
+            self._deps, order, unmet_rule(current_call.get())
+        )
         return pb.CreateInterbankTransferResponse.FromString(answer)
 
     async def get_interbank_transfer(

@@ -21,9 +21,10 @@ class TransfersApi:
         self, request: pb.CreateBookTransferRequest, _: Any
     ) -> pb.CreateBookTransferResponse:
         """Move money between two accounts of the bank, immediately."""
-        call = current_call.get()
-        order = mapping.order_from(request, call)
-        answer = await handlers.create_book_transfer(self._deps, order, unmet_rule(call))
+        order = mapping.order_from(request, current_call.get())
+        answer = await handlers.create_book_transfer(
+            self._deps, order, unmet_rule(current_call.get())
+        )
         return pb.CreateBookTransferResponse.FromString(answer)
 
     async def get_book_transfer(

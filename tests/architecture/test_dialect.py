@@ -65,6 +65,9 @@ OWN_FILES = {
         "emails.py": "the canonical form of e-mail addresses; pure",
         "faces.py": "what a picture must be, and what a face match decides",
         "factor_store.py": "the statements about factors",
+        "hash_process.py": "a process of its own for bcrypt",
+        "hashers.py": "starts such processes and asks them",
+        "operator_requests.py": "carries out what operators ask for",
         "families.py": "the families of refresh tokens in Valkey",
         "login_sessions.py": "logins in progress in Valkey",
         "password_pool.py": "bcrypt in a few threads",
@@ -89,6 +92,7 @@ OWN_FILES = {
         "words.py": "the words for devices, factors and locks in the texts; pure",
     },
     "payments": {
+        "beneficiaries.py": "whether a payment is the first one to its beneficiary",
         "transfer.py": "the values of a transfer and what a fact makes of it; pure",
         "checks.py": "whether an order may be debited; pure",
         "dependencies.py": "what the handlers need",
@@ -115,6 +119,7 @@ OWN_FILES = {
         "routes.py": "what each event makes of it; pure",
     },
     "transfers": {
+        "beneficiaries.py": "whether a payment is the first one to its beneficiary",
         "holders.py": "asks customers for the names on a statement",
         "statement.py": "the values of an account's statement and how it is paged; pure",
         "statement_store.py": "reads the statement from the books, with sql/statement.sql",

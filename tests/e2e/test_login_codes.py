@@ -11,8 +11,10 @@ from tests.rigs.logins import (
     another,
     asked,
     begun,
+    forgot,
     require_done,
     require_refused,
+    reset,
     second_phone,
 )
 from tests.rigs.running_bank import Answer, Bank, Customer
@@ -116,16 +118,30 @@ async def test_a_code_is_right_once_and_only_for_its_session(app: App) -> None:
     if first != second:
         crossed = await app.verify_otp(second_session, first)
         require_refused(crossed, 401, "OTP_INVALID")
-    require_done(await app.verify_otp(second_session, second))
-    again = await app.verify_otp(second_session, second)
-    require_refused(again, 401, "LOGIN_SESSION_INVALID")
+    done = require_done(await app.verify_otp(second_session, second))
+    lost = require_done(await app.verify_otp(second_session, second))
+    assert lost.body == done.body, "an app that lost the answer gets the same one"
+    other = await app.verify_otp(second_session, another(second))
+    require_refused(other, 401, "LOGIN_SESSION_INVALID")
     require_done(await app.verify_otp(first_session, first))
 
 
-async def test_a_code_that_two_calls_send_at_once_is_right_for_one(app: App) -> None:
+async def test_a_code_that_is_sent_four_times_at_once_asks_for_one_face(app: App) -> None:
+    """The calls that come too late ended the session, so a double tap cost the whole login."""
     session_id, code = await begun(app)
     answers = await asyncio.gather(*(app.verify_otp(session_id, code) for _ in range(4)))
+    done = [answer for answer in answers if answer.status == 200]
+    assert {answer.status for answer in answers} <= {200, 401}
+    assert len({answer.body["livenessSessionId"] for answer in done}) == 1
+    require_done(await app.answer_biometric(session_id, done[0]))
+
+
+async def test_the_code_of_a_reset_that_is_sent_four_times_at_once_resets_once(app: App) -> None:
+    session_id, code = await forgot(app)
+    new = "seven purple tugboats"
+    answers = await asyncio.gather(*(reset(app, session_id, code, new) for _ in range(4)))
     assert sorted(answer.status for answer in answers) == [200, 401, 401, 401]
+    require_done(await app.login(password=new))
 
 
 async def test_five_wrong_codes_end_the_session_and_a_new_session_gives_no_new_tries(

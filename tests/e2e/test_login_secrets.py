@@ -162,11 +162,12 @@ async def test_the_search_finds_what_is_written_in_each_kind_of_place(
     bank: Bank, moment: Moment, ana: Customer, app: App
 ) -> None:
     """Without this, a search that reads nothing would prove that nothing leaks."""
-    done = require_done(await app.log_in())
+    require_done(await app.log_in())
+    wrong = await app.refresh("no token")
     await bank.pushed(ana, 1)
     public = {
         "customer": forms(str(ana.customer_id)),
-        "request": forms(done.headers["X-Request-Id"]),
+        "request": forms(wrong.headers["X-Request-Id"]),
     }
     found = await moment.written(public)
     for place in (
@@ -176,5 +177,6 @@ async def test_the_search_finds_what_is_written_in_each_kind_of_place(
         "customer in bp_auth auth.users",
         "customer in bp_customers",
         "request in gateway.log",
+        "request in auth-sidecar.log",
     ):
         assert any(one.startswith(place) for one in found), (place, found)

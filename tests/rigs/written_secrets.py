@@ -15,9 +15,12 @@ from redis.asyncio import Redis
 
 from ops.judge.topics import Part, Seen, Span, Topics
 from ops.provision.topics import partitions
+from ops.waiting import until
 from tests.rigs.logins import valkey
 from tests.rigs.running_bank import Bank
 
+PROXIES = ("gateway", "auth-sidecar")
+"""The proxies on the way of a login."""
 LEAVES = """
 SELECT format('%I.%I', n.nspname, c.relname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -75,6 +78,7 @@ class Moment:
 
         `databases` limits the search of rows to some databases; () means all.
         """
+        await _flush(self.bank)
         places = [*self._logged(), *await asyncio.to_thread(self._events)]
         async with valkey(self.bank) as client:
             places += [place async for place in _values(client)]
@@ -122,6 +126,18 @@ class Moment:
             ]
         finally:
             await connection.close()
+
+
+async def _flush(bank: Bank) -> None:
+    """Wait until the proxies have written the lines of all earlier calls: Envoy buffers them."""
+    body = {"refreshToken": "no token", "deviceToken": "no token"}
+    last = await bank.call("POST", "/v1/auth/refresh", body=body)
+    files = [bank.stack.home.logs / f"{name}.log" for name in PROXIES]
+
+    async def written() -> bool:
+        return all(last.headers["X-Request-Id"] in file.read_text() for file in files)
+
+    await until(written, 60, "the proxies write the last call to their logs")
 
 
 def _logs(bank: Bank) -> list[Path]:

@@ -54,9 +54,8 @@ class Answers:
         """Return the latency that `percent` of the good answers did not exceed."""
         return series.percentile(sorted(self.took_ms), percent)
 
-    def note(self, answer: Answer, begun: float) -> None:
-        """Add an answer to a request that was sent at `begun`."""
-        now = time.monotonic()
+    def note(self, answer: Answer, begun: float, now: float) -> None:
+        """Add an answer that came at `now` to a request that was sent at `begun`."""
         if answer.status != 200:
             self.refused[f"{answer.status} {answer.reason}"] += 1
             return
@@ -122,7 +121,8 @@ async def repeat(
     async def caller() -> None:
         while (begun := time.monotonic()) < until:
             app = await free.get()
-            answers.note(await step(app), begun)
+            answer = await step(app)
+            answers.note(answer, begun, time.monotonic())
             free.put_nowait(app)
 
     async with asyncio.TaskGroup() as tasks:

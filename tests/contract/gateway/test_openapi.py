@@ -41,6 +41,15 @@ def test_a_transfer_is_described_as_it_is_called(built: dict[str, Any]) -> None:
     assert "Retry-After" in unavailable["headers"]
 
 
+def test_only_a_request_with_a_required_field_needs_a_body(built: dict[str, Any]) -> None:
+    """The gateway takes a logout without a body, and the document said that it refuses it."""
+    needed = {
+        path: built["paths"][path]["post"]["requestBody"]["required"]
+        for path in ("/v1/auth/login", "/v1/auth/logout", "/v1/auth/step-up")
+    }
+    assert needed == {"/v1/auth/login": True, "/v1/auth/logout": False, "/v1/auth/step-up": False}
+
+
 def test_every_reference_has_a_target(built: dict[str, Any]) -> None:
     for reference in _references(built):
         place: Any = built

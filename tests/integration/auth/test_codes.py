@@ -68,7 +68,7 @@ async def test_after_five_wrong_tries_the_right_code_is_spent(
     """The fifth wrong try says so, and the sixth deletes the code."""
     check = logins.codes.check
     wrong = [await check(session_id, Purpose.LOGIN, WRONG_CODE) for _ in range(TRIES)]
-    assert wrong == [*[Verdict.WRONG] * (TRIES - 1), Verdict.SPENT]
+    assert wrong == [*[Verdict.WRONG] * (TRIES - 1), Verdict.WRONG_LAST]
     assert await check(session_id, Purpose.LOGIN, RIGHT_CODE) is Verdict.SPENT
     assert not await logins.client.exists(code_key(session_digest(session_id)))
 
@@ -90,7 +90,11 @@ async def test_fifty_connections_get_five_compares(
         *(logins.codes.check(session_id, Purpose.LOGIN, f"{n:06}") for n in range(50))
     )
     assert compares == TRIES
-    assert Counter(tried) == {Verdict.WRONG: TRIES - 1, Verdict.SPENT: 50 - TRIES + 1}
+    assert Counter(tried) == {
+        Verdict.WRONG: TRIES - 1,
+        Verdict.WRONG_LAST: 1,
+        Verdict.SPENT: 50 - TRIES,
+    }
     assert await logins.codes.check(session_id, Purpose.LOGIN, RIGHT_CODE) is Verdict.SPENT
 
 

@@ -34,7 +34,7 @@ class Gate:
 
 @pytest.fixture
 async def pool() -> AsyncGenerator[PasswordPool]:
-    made = PasswordPool(COST, threads_max=2, queue_max=3)
+    made = PasswordPool(COST, threads_max=2, queue_max=3, wait_s_max=60)
     yield made
     made.close()
 
@@ -92,6 +92,19 @@ async def test_a_call_beyond_the_queue_is_refused_and_the_queue_is_served(
     assert await asyncio.gather(*calls) == [True] * 5
     pool.require_place()
     assert await pool.verify(RIGHT, b"")
+
+
+async def test_a_call_that_would_wait_too_long_is_refused_at_once(gate: Gate):
+    """In a storm on a slow host, each call reached its deadline during its hash."""
+    hurried = PasswordPool(COST, threads_max=1, queue_max=100, wait_s_max=0)
+    running = asyncio.create_task(hurried.verify(RIGHT, b""))
+    await _until(lambda: gate.begun == 1)
+    with pytest.raises(RateLimited):
+        await hurried.verify(RIGHT, b"")
+    gate.opened.set()
+    assert await running
+    assert await hurried.verify(RIGHT, b"")
+    hurried.close()
 
 
 async def test_a_caller_that_leaves_the_queue_costs_no_hash(pool: PasswordPool, gate: Gate):

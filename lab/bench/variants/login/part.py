@@ -12,7 +12,7 @@ KEY_CUSTOMERS = 24
 
 
 async def login(bench: Bench) -> None:
-    """Measure logins beside the machine's limit, refreshes, a change of keys, and a storm."""
+    """Measure logins next to the machine's limit, refreshes, a change of keys, and a storm."""
     boundary.measure(bench)
     async with telephones(bench.test_bench, STORM_CUSTOMERS, with_faces=False) as apps:
         await passwords.measure(bench, apps)

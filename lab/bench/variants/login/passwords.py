@@ -1,4 +1,4 @@
-"""The first factor: right passwords, beside the machine's own limit for bcrypt.
+"""The first factor: right passwords, next to the machine's own limit for bcrypt.
 
 The machine's speed changes within minutes, so the limit is measured before, between and after the
 logins, while the bank runs idle.

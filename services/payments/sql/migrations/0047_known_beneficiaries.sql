@@ -145,6 +145,14 @@ GRANT EXECUTE ON FUNCTION payments.known_beneficiaries(uuid[], text[], text[]) T
 RESET ROLE;
 
 -- migrate:down
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM payments.known_beneficiary) THEN
+        RAISE EXCEPTION 'payments.known_beneficiary holds beneficiaries'
+            USING ERRCODE = 'object_in_use',
+                HINT = 'Keep them with a new migration, or restore a backup.';
+    END IF;
+END $$;
 SET ROLE payments_owner;
 
 -- Takes step 2 of the saga in one round trip: the key, the debit, the transfer and its event.

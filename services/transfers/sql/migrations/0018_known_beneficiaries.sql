@@ -148,6 +148,14 @@ GRANT EXECUTE ON FUNCTION transfers.known_beneficiaries(uuid[], uuid[]) TO bp_tr
 RESET ROLE;
 
 -- migrate:down
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM transfers.known_beneficiary) THEN
+        RAISE EXCEPTION 'transfers.known_beneficiary holds beneficiaries'
+            USING ERRCODE = 'object_in_use',
+                HINT = 'Keep them with a new migration, or restore a backup.';
+    END IF;
+END $$;
 SET ROLE transfers_owner;
 
 -- Posts a book transfer, once for each key of a customer. A second call with the key waits until

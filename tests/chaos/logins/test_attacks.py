@@ -1,0 +1,100 @@
+"""Attackers try many codes, passwords and tokens at once; the owner always gets in."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from sandbox.app import App
+from tests.chaos.logins.books import Books
+from tests.chaos.logins.steps import STEPS
+from tests.rigs.logins import own_address, session_from
+from tests.rigs.running_bank import Answer, Bank
+
+CONNECTIONS = 50
+CODE_TRIES_MAX = 5
+STRANGERS_TRIES_MAX = 5
+ADDRESSES, PASSWORDS_PER_ADDRESS = 20, 10
+"""A short form of 1,000 passwords from 100 addresses; auth looks at no more of those."""
+
+
+def _seen(answers: list[Answer]) -> Counter[str]:
+    return Counter("OK" if answer.status == 200 else answer.reason for answer in answers)
+
+
+@asynccontextmanager
+async def _strangers(bank: Bank, app: App, count: int) -> AsyncGenerator[list[App]]:
+    """Yield apps for the customer's account, each on an address and a device of its own."""
+    async with AsyncExitStack() as stack:
+        made: list[App] = []
+        for _ in range(count):
+            client = Bank(bank.stack)
+            await client.session.close()
+            client.session = session_from(own_address())
+            stack.push_async_callback(client.close)
+            made.append(App(client, app.identity, app.face))
+        yield made
+
+
+async def test_wrong_codes_from_fifty_connections_get_five_looks(bank: Bank) -> None:
+    app = await App.of(bank, await bank.customer())
+    session_id = (await app.login()).body["sessionId"]
+    right = await app.code()
+    wrong = [f"{(int(right) + n) % 1_000_000:06}" for n in range(1, CONNECTIONS + 1)]
+    async with _strangers(bank, app, CONNECTIONS) as strangers:
+        tries = zip(strangers, wrong, strict=True)
+        answers = await asyncio.gather(*(one.verify_otp(session_id, code) for one, code in tries))
+    seen = _seen(answers)
+    assert set(seen) <= {"OTP_INVALID", "TRIES_EXHAUSTED", "LOGIN_SESSION_INVALID"}, seen
+    assert seen["OTP_INVALID"] <= CODE_TRIES_MAX
+    assert (await app.verify_otp(session_id, right)).status != 200
+
+
+async def test_a_right_code_from_fifty_connections_is_right_once(bank: Bank) -> None:
+    app = await App.of(bank, await bank.customer())
+    session_id = (await app.login()).body["sessionId"]
+    right = await app.code()
+    async with _strangers(bank, app, CONNECTIONS) as strangers:
+        answers = await asyncio.gather(*(one.verify_otp(session_id, right) for one in strangers))
+    assert _seen(answers)["OK"] == 1
+
+
+async def test_wrong_passwords_from_many_addresses_never_lock_the_owner_out(bank: Bank) -> None:
+    owner = await App.of(bank, await bank.customer(), "Owner's phone")
+    assert (await owner.log_in()).status == 200
+    async with _strangers(bank, owner, ADDRESSES) as strangers:
+
+        async def attack(stranger: App) -> list[Answer]:
+            return [await stranger.login(f"wrong {n}") for n in range(PASSWORDS_PER_ADDRESS)]
+
+        attacking = asyncio.gather(*(attack(one) for one in strangers))
+        owners: list[Answer] = []
+        while not owners or not attacking.done():
+            owners.append(await owner.log_in() if not owners else await owner.login())
+            await asyncio.sleep(0.5)
+        seen = _seen([answer for answers in await attacking for answer in answers])
+        locked = await strangers[0].login()
+    assert set(seen) <= {"CREDENTIALS_INVALID", "TRIES_EXHAUSTED"}, seen
+    assert seen["CREDENTIALS_INVALID"] <= STRANGERS_TRIES_MAX
+    assert _seen(owners) <= Counter({"OK": len(owners), "OTP_SENDS_EXHAUSTED": len(owners)})
+    assert owners[0].status == 200
+    assert (locked.status, locked.reason) == (429, "TRIES_EXHAUSTED")
+
+
+async def test_a_new_key_of_the_provider_refuses_no_request(bank: Bank, books: Books) -> None:
+    ready = await STEPS["refresh"](bank, books)
+    app, answers, rotated = ready.app, list[Answer](), asyncio.Event()
+
+    async def reads() -> None:
+        while not rotated.is_set():
+            answers.append(await app.get("/v1/accounts"))
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(4):
+            tasks.create_task(reads())
+        assert (await bank.control("oauth", "POST", "/control/keys/rotate", {})).status == 201
+        for _ in range(5):
+            answers.append(await app.refresh())
+            answers.append(await app.get("/v1/accounts"))
+        rotated.set()
+    assert _seen(answers) == Counter({"OK": len(answers)})
