@@ -1,6 +1,6 @@
 """Each step of a login while a partner fails: a clear refusal, nothing half done, then it works.
 
-The three partners of logins fail at once, because no step uses two of them.
+The three partners of logins fail at once. Only a face needs two of them.
 """
 
 import asyncio
@@ -68,6 +68,8 @@ ROUNDS: Mapping[str, Round] = {
         sms=Fault({"kind": "accept_then_hang"}, sent=True),
         rekognition=Fault({"kind": "accept_then_hang", "count": 1}, None),
         oauth=Fault({"kind": "accept_then_hang"}, sent=True),
+        # The SDK repeats a call to Rekognition, so a face would get as far as the hanging provider.
+        steps=frozenset({*SMS, *FACES, *TOKENS} - {"face"}),
     ),
 }
 
