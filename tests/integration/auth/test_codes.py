@@ -113,7 +113,7 @@ async def test_a_code_of_another_purpose_is_wrong(
     """A code for a reset does not log in, and the reverse; the try counts."""
     for _ in range(TRIES - 1):
         assert await logins.codes.check(session_id, purpose, RIGHT_CODE) is Verdict.WRONG
-    assert await logins.codes.check(session_id, purpose, RIGHT_CODE) is Verdict.SPENT
+    assert await logins.codes.check(session_id, purpose, RIGHT_CODE) is Verdict.WRONG_LAST
     assert await logins.codes.check(session_id, Purpose.LOGIN, RIGHT_CODE) is Verdict.SPENT
 
 
