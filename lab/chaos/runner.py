@@ -15,6 +15,7 @@ from lab.chaos.breaking import Breaker
 from lab.chaos.expected_balances import TERMINAL, Difference, Row, compare_with_books
 from lab.chaos.healing import BREAKER_S_MAX, CALLER, HEALED_WITHIN_S, Watch
 from lab.chaos.load import Load
+from lab.chaos.logins import Logins
 from lab.chaos.report import InjectedFault, Outcome
 from lab.chaos.schedule import CLEARING_HOUSE, Fault, Roster, schedule
 from ops.waiting import until
@@ -70,6 +71,7 @@ class _Run:
         self._tell = tell
         self._close_breakers = close_breakers
         self._load = Load(bank, seed)
+        self._logins = Logins(bank)
         self._breaker = Breaker(bank, self._load)
         self._injected: list[InjectedFault] = []
 
@@ -80,17 +82,23 @@ class _Run:
         self._tell(f"seed {self._seed}: {len(faults)} faults in {self._seconds:g} s")
         await load.open()
         arriving = asyncio.create_task(load.run(self._seconds))
+        self._logins.start(self._seconds)
+        healed = False
         try:
             ended_s = await self._inject_all(faults)
             days = self._two_banking_days
             watch = Watch(bank, load, ended_s, self._let_through, days, healed_within_s)
             healing = await watch.until_well()
             await arriving
+            healed = True
         finally:
             arriving.cancel()
+            if not healed:
+                self._logins.stop()
             await self._repair(parts)
         begun_s = time.monotonic()
         await load.finish(SETTLED_WITHIN_S)
+        wrong_logins = await self._logins.finish()
         await self._settle()
         settled_s = time.monotonic() - begun_s
         verdict = await bank.judged()
@@ -99,11 +107,11 @@ class _Run:
             seconds=self._seconds,
             injected=self._injected,
             orders=load.orders,
-            answers=load.answers,
+            answers=load.answers + self._logins.answers,
             skipped=load.skipped,
             healing=healing,
             settled_s=settled_s,
-            differences=await self._compare_with_books(),
+            differences=[*await self._compare_with_books(), *wrong_logins],
             verdict=verdict,
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from services.auth.errors import OtpSendsExhausted, TriesExhausted
+from services.auth.scripts import load_script
 from services.auth.settings import AuthSettings
 from services.auth.state import Factor, Purpose
 from services.auth.throttle import (
@@ -97,6 +98,7 @@ class Sends:
     def __init__(self, valkey: Redis, settings: AuthSettings) -> None:
         self._limits = (settings.otp_sends_per_number_max, settings.otp_sends_per_prefix_max)
         self._script = valkey.register_script((LUA / "send.lua").read_text())
+        self._give_back = load_script(valkey, "give_back_send")
 
     async def admit(
         self,
@@ -115,6 +117,21 @@ class Sends:
         wait_ms = await self._script(keys=keys, args=[SENDS_WINDOW_S * 1000, *self._limits])
         if wait_ms > 0:
             raise OtpSendsExhausted(retry_after_s=_seconds(wait_ms))
+
+    async def give_back(
+        self,
+        phone_index: bytes,
+        prefix_digest: bytes,
+        purpose: Purpose,
+        *,
+        is_known_device: bool,
+    ) -> None:
+        """Take a message off the counters, because the gateway did not accept it.
+
+        Otherwise an outage of the gateway would use up the codes of the day.
+        """
+        number = number_key(phone_index, purpose, is_known_device=is_known_device)
+        await self._give_back(keys=[number, prefix_key(prefix_digest)])
 
 
 def _seconds(ms: int) -> int:

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import webauthn
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -28,7 +29,6 @@ from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import AttestationFormat
 
 from services.auth.errors import AssertionInvalid
-from services.auth.settings import AuthSettings
 from services.auth.state import Device
 
 CHALLENGE_BYTES = 32
@@ -55,6 +55,20 @@ _MALFORMED = (
     ValueError,
 )
 """What the packages raise for base64, JSON, CBOR or keys that are not as they must be."""
+
+
+class RelyingParty(Protocol):
+    """The site for which keys sign; the settings of the service have its values."""
+
+    @property
+    def web_domain(self) -> str:
+        """The relying party's id."""
+        ...
+
+    @property
+    def web_origins(self) -> tuple[str, ...]:
+        """The origins that keys may sign for."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +119,12 @@ def new_challenge() -> bytes:
 
 
 def registration_options(
-    customer_id: uuid.UUID, challenge: bytes, settings: AuthSettings
+    customer_id: uuid.UUID, challenge: bytes, party: RelyingParty
 ) -> RegistrationOptions:
     """Return what an app needs to make a key. The user handle is the customer's id."""
     return RegistrationOptions(
         challenge=bytes_to_base64url(challenge),
-        rp_id=settings.web_domain,
+        rp_id=party.web_domain,
         rp_name=RELYING_PARTY_NAME,
         user_handle=bytes_to_base64url(customer_id.bytes),
         algorithms=tuple(int(algorithm) for algorithm in ALGORITHMS),
@@ -118,7 +132,7 @@ def registration_options(
 
 
 def verify_registration(
-    registration: Registration, challenge: bytes, settings: AuthSettings
+    registration: Registration, challenge: bytes, party: RelyingParty
 ) -> DeviceKey:
     """Return the key of a registration that answers this challenge, or raise AssertionInvalid."""
     with _malformed_is_invalid():
@@ -132,8 +146,8 @@ def verify_registration(
                 attestationObject=registration.attestation_object,
             ),
             expected_challenge=challenge,
-            expected_rp_id=settings.web_domain,
-            expected_origin=list(settings.web_origins),
+            expected_rp_id=party.web_domain,
+            expected_origin=list(party.web_origins),
             require_user_verification=True,
             supported_pub_key_algs=list(ALGORITHMS),
         )
@@ -144,7 +158,7 @@ def verify_registration(
 
 
 def verify_assertion(
-    device: Device, assertion: Assertion, challenge: bytes, settings: AuthSettings
+    device: Device, assertion: Assertion, challenge: bytes, party: RelyingParty
 ) -> int:
     """Return the key's new counter, or raise AssertionInvalid.
 
@@ -164,8 +178,8 @@ def verify_assertion(
                 signature=assertion.signature,
             ),
             expected_challenge=challenge,
-            expected_rp_id=settings.web_domain,
-            expected_origin=list(settings.web_origins),
+            expected_rp_id=party.web_domain,
+            expected_origin=list(party.web_origins),
             credential_public_key=device.public_key,
             credential_current_sign_count=device.sign_count,
             require_user_verification=True,

@@ -55,6 +55,12 @@ TOKENS_REMEMBERED_MAX = 100
 """How many tokens of a family are remembered. An older one is invalid instead of reused, which is
 as useless to a thief. The limit keeps a family below 25 kB."""
 
+UNCONFIRMED = "refresh:unconfirmed"
+"""The sorted set of new sessions that were not compared with their rows yet, by Valkey's time."""
+
+LOGIN_ENDS_MS = 60_000
+"""Longer than the deadline of the biometric step, so no row is stored later than this."""
+
 FAMILIES_BATCH_MAX = 100
 """How many families end in one round trip."""
 
@@ -70,6 +76,8 @@ class Families:
         self._give_back = load_script(valkey, "give_back_lease")
         self._replace = load_script(valkey, "replace_token")
         self._end_reused = load_script(valkey, "end_reused")
+        self._note_unconfirmed = load_script(valkey, "note_unconfirmed")
+        self._unconfirmed = load_script(valkey, "unconfirmed")
 
     async def create(self, session: Session, device_digest: bytes, refresh_token: str) -> None:
         """Store a new session's first refresh token, until the session's expire_time.
@@ -85,6 +93,7 @@ class Families:
             "device_id": str(session.device_id),
         }
         expire_ms = int(session.expire_time.timestamp() * 1000)
+        await self._note_unconfirmed(keys=[UNCONFIRMED], args=[str(session.session_id)])
         async with self._valkey.pipeline(transaction=True) as pipe:
             pipe.delete(family, tokens)
             pipe.hset(family, mapping=fields)
@@ -93,6 +102,21 @@ class Families:
             pipe.pexpireat(tokens, expire_ms)
             pipe.set(_token_key(digest), str(session.session_id), pxat=expire_ms)
             await pipe.execute()
+
+    async def unconfirmed(self) -> list[uuid.UUID]:
+        """Return sessions whose login has ended by now, for a comparison with their rows.
+
+        A crash may have come between the family and the row. Call `confirm` after the comparison.
+        """
+        found = await self._unconfirmed(
+            keys=[UNCONFIRMED], args=[LOGIN_ENDS_MS, FAMILIES_BATCH_MAX]
+        )
+        return [uuid.UUID(session_id.decode()) for session_id in found]
+
+    async def confirm(self, session_ids: Sequence[uuid.UUID]) -> None:
+        """Note that these sessions were compared with their rows."""
+        if session_ids:
+            await self._valkey.zrem(UNCONFIRMED, *(str(session_id) for session_id in session_ids))
 
     async def begin(self, refresh_token: str, device_digest: bytes) -> Begun:
         """Return what follows from a presented token.

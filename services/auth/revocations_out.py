@@ -9,7 +9,7 @@ would miss what changed.
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -37,6 +37,7 @@ class Revocations:
 
     def __init__(self, valkey: Redis) -> None:
         """Do not connect yet."""
+        self._valkey = valkey
         self._revoke = load_script(valkey, "revoke")
         self._restore = load_script(valkey, "restore_revoked")
 
@@ -48,6 +49,17 @@ class Revocations:
             if removed:
                 log.error("revocations.full", removed=removed, entries_max=ENTRIES_MAX)
 
+    async def missing(
+        self, recently_ended: Sequence[tuple[uuid.UUID, datetime]]
+    ) -> list[tuple[uuid.UUID, datetime]]:
+        """Return the ended sessions that the set does not have."""
+        missing: list[tuple[uuid.UUID, datetime]] = []
+        for batch in _batches(recently_ended, BATCH_MAX):
+            names = [str(session_id) for session_id, _ in batch]
+            scores: Any = await self._valkey.zmscore(_KEYS[0], names)
+            missing += [each for each, score in zip(batch, scores, strict=True) if score is None]
+        return missing
+
     async def reconcile(
         self, recently_ended: Iterable[tuple[uuid.UUID, datetime]]
     ) -> list[uuid.UUID]:
@@ -55,7 +67,7 @@ class Revocations:
 
         `recently_ended` has the sessions that the database ended within MATTERS, with the times.
         A crash of Valkey may lose the last second. What was written before a lost entry may be lost
-        too, so the caller ends the families of the returned sessions once more.
+        too, so the caller ends the families of missing sessions first.
         """
         pairs = [
             value

@@ -18,7 +18,7 @@ class AuthSettings(ServiceSettings):
     """The largest number of passwords that are hashed at once; each takes one core."""
     hash_queue_max: int = Field(default=64, ge=1)
     """The largest number of passwords that wait for a process; later logins get RATE_LIMITED."""
-    hash_wait_s_max: float = 4.0
+    hash_wait_s_max: float = 6.0
     """How long a password may be expected to wait, at the speed of the latest hashes; a login that
     would wait longer gets RATE_LIMITED. It is shorter than a login's deadline of ten seconds."""
     breached_passwords_file: Path = SHIPPED

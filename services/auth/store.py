@@ -257,6 +257,11 @@ class Store(FactorStore):
         rows = await self._pool.fetch(self._queries.recently_ended, since, ENDED_ROWS_MAX)
         return [(row["session_id"], row["end_time"]) for row in rows]
 
+    async def open_sessions(self, session_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+        """Return which of these sessions are stored and have not ended."""
+        rows = await self._pool.fetch(self._queries.open_sessions, list(session_ids))
+        return {row["session_id"] for row in rows}
+
     async def note_refresh(self, session_id: uuid.UUID, now: datetime) -> bool:
         """Note that a session's tokens were refreshed; False if the session has ended."""
         return await self._pool.fetchval(self._queries.note_refresh, session_id, now) is not None

@@ -43,6 +43,7 @@ class Upkeep:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(repeat("reconcile", self.reconcile, RECONCILE_S))
+            tasks.create_task(repeat("unconfirmed", self.confirm, RECONCILE_S))
             tasks.create_task(repeat("operators", self._requests.carry_out, OPERATOR_S))
             tasks.create_task(repeat("retention", self._publisher.upkeep, DAY_S))
 
@@ -53,4 +54,13 @@ class Upkeep:
         between the database and Valkey.
         """
         ended = await self._store.recently_ended(utc_now() - REVOKED_FOR)
-        await self._families.end(await self._revocations.reconcile(ended))
+        lost = await self._revocations.missing(ended)
+        await self._families.end([session_id for session_id, _ in lost])
+        await self._revocations.reconcile(lost)
+
+    async def confirm(self) -> None:
+        """End the families of logins whose rows were never stored, for example after a crash."""
+        if noted := await self._families.unconfirmed():
+            stored = await self._store.open_sessions(noted)
+            await self._families.end([each for each in noted if each not in stored])
+            await self._families.confirm(noted)

@@ -11,7 +11,7 @@ import pytest_asyncio
 from sandbox.stack.testing import RunningStack
 from tests.rigs.running_bank import Bank
 
-PARTNERS = ("ach", "fraud", "fcm", "oauth", "sms")
+PARTNERS = ("ach", "fraud", "fcm", "oauth", "sms", "rekognition")
 
 
 async def require_right(bank: Bank) -> None:

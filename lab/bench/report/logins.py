@@ -51,7 +51,9 @@ def whole(report: Mapping[str, Any]) -> str:
 
 def _speeds(figures: Mapping[str, float]) -> str:
     limit = figures["login.limit_per_s"]
-    rows = [("the machine's limit: bcrypt on all cores", f"{limit:.3g}", "", "", "", "", "")]
+    rows: list[tuple[str, ...]] = [
+        ("the machine's limit: bcrypt on all cores", f"{limit:.3g}", "", "", "", "", "")
+    ]
     for name, what in RUNS.items():
         per_s = figures[f"{name}.per_s"]
         rows.append(

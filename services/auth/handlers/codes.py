@@ -12,11 +12,13 @@ from services.auth.errors import (
     MethodUnavailable,
     OtpInvalid,
     OtpResendTooSoon,
+    OtpSendsExhausted,
 )
 from services.auth.handlers.contacts import phone_of
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, wrong
-from services.auth.partners.sms import NumberRefused
+from services.auth.handlers.undoing import undone_on_failure
+from services.auth.partners.sms import NotAccepted, NumberRefused
 from services.auth.phones import hint, prefix
 from services.auth.sealing import Field
 from services.auth.state import (
@@ -32,6 +34,7 @@ from services.auth.state import (
 from services.auth.text_messages import text_message
 from services.auth.throttle import resend_wait_s
 from services.kernel.clock import utc_now
+from services.kernel.errors import DependencyUnavailable
 
 FACTORS = {
     OtpMethod.SMS: Factor.SMS_CODE,
@@ -51,12 +54,9 @@ async def send(
     Raises OtpSendsExhausted, LoginSessionInvalid and DependencyUnavailable.
     """
     phone = await phone_of(deps, user)
-    await deps.sends.admit(
-        user.phone_index,
-        deps.sealer.phone_index(prefix(phone)),
-        session.purpose,
-        is_known_device=session.device_id is not None,
-    )
+    prefix_index, known = deps.sealer.phone_index(prefix(phone)), session.device_id is not None
+    counted = user.phone_index, prefix_index, session.purpose
+    await deps.sends.admit(*counted, is_known_device=known)
     now = utc_now()
     sent = replace(
         session,
@@ -64,16 +64,31 @@ async def send(
         next_send_time=now + timedelta(seconds=_resend_wait_s(deps, session)),
     )
     await deps.sessions.advance(login_session_id, session, sent)
+    try:
+        await _send_code(deps, login_session_id, session, user, phone)
+    except (NotAccepted, OtpSendsExhausted) as refusal:
+        # The customer need not wait for, or pay with a code of the day for, what was not sent.
+        await deps.sends.give_back(*counted, is_known_device=known)
+        await deps.sessions.advance(login_session_id, sent, session)
+        if isinstance(refusal, OtpSendsExhausted):
+            raise
+        raise DependencyUnavailable from refusal
+    return sent, hint(phone)
+
+
+async def _send_code(
+    deps: Dependencies, login_session_id: str, session: LoginSession, user: User, phone: str
+) -> None:
+    """Store a new code and send it; raise MethodUnavailable for a number without delivery."""
     code = new_code()
     await deps.codes.put(login_session_id, session.purpose, code)
     domain = deps.settings.web_domain
     text = text_message(code, session.purpose, locale=user.locale, domain=domain)
-    left_s = max(int((session.expire_time - now).total_seconds()), 1)
+    left_s = max(int((session.expire_time - utc_now()).total_seconds()), 1)
     try:
         await deps.sms.send(phone, text, uuid.uuid4().hex, left_s)
     except NumberRefused:
         raise MethodUnavailable from None
-    return sent, hint(phone)
 
 
 async def resend(deps: Dependencies, login_session_id: str) -> tuple[LoginSession, str]:
@@ -119,7 +134,8 @@ async def require_code(
     factor = FACTORS[method]
     attempt = attempt_of(user.email_index, user, session.device_id, factor)
     await deps.tries.admit(attempt.subject, factor)
-    verdict = await _verdict(deps, login_session_id, session, user, method, code)
+    async with undone_on_failure(lambda: deps.tries.undo(attempt.subject, factor)):
+        verdict = await _verdict(deps, login_session_id, session, user, method, code)
     if verdict is Verdict.RIGHT:
         await deps.tries.right(attempt.subject, factor)
         return user, factor

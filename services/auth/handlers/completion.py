@@ -19,7 +19,6 @@ from services.auth.state import (
     LoginSession,
     Purpose,
     Session,
-    TokenPair,
     User,
 )
 from services.auth.store import Completed, NewDevice
@@ -57,20 +56,14 @@ async def complete(
     )
     subject = _subject(session, user, made.session_id, device.device_id, now.time)
     pair = await deps.provider.exchange(subject, with_refresh_token=True)
-    # Before the row: without a row, the family is a token that no caller has. Without the family,
-    # the row would be a session that cannot be refreshed.
+    # Before the row: without a row, the family is a token that no caller has, and upkeep.py ends
+    # it. Without the family, the row would be a session that cannot be refreshed.
     await deps.families.create(made, device.token_hash, pair.refresh_token)
     done = _completed(deps, session, made, device, is_new=bool(device_token), now=now)
-    async with undone_on_failure(lambda: _forget(deps, made, pair)):
+    async with undone_on_failure(lambda: deps.provider.revoke(pair.refresh_token)):
         surplus = await deps.store.complete_login(done)
     await tokens.withdraw(deps, [ended.session_id for ended in surplus])
     return LoggedIn(pair, device, device_token)
-
-
-async def _forget(deps: Dependencies, made: Session, pair: TokenPair) -> None:
-    """Withdraw the tokens of a login that could not be stored."""
-    await deps.families.end([made.session_id])
-    await deps.provider.revoke(pair.refresh_token)
 
 
 def _completed(

@@ -12,6 +12,7 @@ from services.auth.handlers.contacts import Contacts, contacts_of
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, wrong
 from services.auth.handlers.login import email_index, require_password
+from services.auth.handlers.undoing import undone_on_failure
 from services.auth.passwords import flaws, prehash
 from services.auth.results import Started
 from services.auth.state import (
@@ -104,11 +105,8 @@ async def reset_password(deps: Dependencies, login_session_id: str, code: str, n
     # Before the code is used up. The rules that need the account's data come after it.
     _require_suitable(deps, new, Contacts("", ""))
     user = await _require_reset_code(deps, login_session_id, session, code)
-    try:
+    async with undone_on_failure(lambda: deps.codes.put(login_session_id, Purpose.RESET, code)):
         _require_suitable(deps, new, await contacts_of(deps, user))
-    except PasswordUnsuitable:
-        await deps.codes.put(login_session_id, Purpose.RESET, code)
-        raise
     done = replace(session, step=LOGIN.next(session.step, Progress.PASSWORD_RESET))
     await deps.sessions.advance(login_session_id, session, done)
     await _replace(deps, user, new, None)

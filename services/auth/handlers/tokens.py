@@ -79,10 +79,11 @@ async def withdraw(deps: Dependencies, session_ids: Sequence[uuid.UUID]) -> None
     """Make the tokens of sessions useless: here at once, at the services within seconds.
 
     The rows say already that the sessions ended. If Valkey fails, the caller gets the error, and
-    the reconciliation of upkeep.py completes the rest.
+    the reconciliation of upkeep.py completes the rest. It takes a session in the set of revoked
+    ones for done, so the families end first.
     """
-    await deps.revocations.revoke(session_ids)
     await deps.families.end(session_ids)
+    await deps.revocations.revoke(session_ids)
 
 
 async def logout(deps: Dependencies, me: Caller) -> None:

@@ -22,10 +22,19 @@ from services.kernel.errors import DependencyUnavailable
 SEND_URL = "http://sms-gateway.example/v1/messages"
 PARTNER = "sms"
 """The partner's name in the log."""
+GATEWAY_TIMEOUT = 504
+"""The sidecar's status when the gateway gave no answer in time."""
 
 
 class NumberRefused(Exception):
     """The gateway will never deliver to this number."""
+
+
+class NotAccepted(Exception):
+    """The gateway answered, and did not accept the message.
+
+    A connection that broke off counts too, because the sidecar answers the same for both.
+    """
 
 
 class SmsGateway:
@@ -40,7 +49,8 @@ class SmsGateway:
     async def send(self, to: str, text: str, key: str, ttl_s: int) -> None:
         """Send a text to a number in E.164; the gateway drops it after `ttl_s` seconds.
 
-        Raises NumberRefused, OtpSendsExhausted and DependencyUnavailable.
+        Raises NumberRefused, NotAccepted, OtpSendsExhausted, and DependencyUnavailable when the
+        gateway may have accepted it.
         """
         message = {
             "to": to,
@@ -75,7 +85,9 @@ def _require_accepted(status: int, body: bytes) -> None:
     code = plain(error["error"].get("code")) if _has_error(error) else ""
     if status in (400, 422) and code in ("INVALID_NUMBER", "BLOCKED_NUMBER"):
         raise NumberRefused(code)
-    raise DependencyUnavailable
+    if status == GATEWAY_TIMEOUT:
+        raise DependencyUnavailable
+    raise NotAccepted
 
 
 def _has_error(answer: object) -> bool:

@@ -185,6 +185,10 @@ WHERE end_time > $1
 ORDER BY end_time DESC
 LIMIT $2
 
+-- name: open_sessions
+-- Which of these sessions have not ended.
+SELECT session_id FROM auth.session WHERE session_id = ANY($1::uuid[]) AND end_time IS NULL;
+
 -- name: note_refresh
 -- Notes that the tokens of a session were refreshed.
 UPDATE auth.session SET refresh_time = greatest(refresh_time, $2)

@@ -172,7 +172,7 @@ ALTER TABLE ONLY auth.face
 GRANT SELECT ON TABLE auth.face TO bp_auth;
 
 -- What operators asked auth to do for a customer with `bpctl auth`, for 60 days: who, why, and how
--- many locks or sessions ended. The audit trail keeps it longer, as events.
+-- many counters of tries or sessions ended. The audit trail keeps it longer, as events.
 CREATE TABLE auth.operator_request (
     request_id uuid NOT NULL,
     kind text NOT NULL,

@@ -120,7 +120,7 @@ def _start_skewed(bank: Bank, service: str, seconds: int, environment: dict[str,
 
 
 @asynccontextmanager
-async def _with_skew(bank: Bank, service: str, seconds: int) -> AsyncGenerator[Skewed]:
+async def with_skew(bank: Bank, service: str, seconds: int) -> AsyncGenerator[Skewed]:
     """Replace the process of a service by one with a wrong clock."""
     own = Path(f"/proc/{bank.stack.pid(service)}/environ").read_bytes().decode().split("\0")
     environment = dict(one.split("=", 1) for one in own if "=" in one)
@@ -163,7 +163,7 @@ async def test_payments_two_minutes_off_decides_as_it_should(bank: Bank, seconds
     paid = [(await bank.pay(ana, 10_00)).body["transferId"] for _ in range(2)]
     async with (
         asyncio.TaskGroup() as calls,
-        _with_skew(bank, "payments", seconds) as process,
+        with_skew(bank, "payments", seconds) as process,
     ):
         key, begun = str(uuid.uuid4()), datetime.now(UTC)
         first = await bank.pay(ana, 10_00, key=key)
@@ -205,7 +205,7 @@ APART = {
 async def test_services_whose_clocks_differ_by_minutes_agree_on_every_transfer(bank: Bank) -> None:
     ana, luis = await bank.customer(), await bank.customer()
     async with AsyncExitStack() as clocks:
-        skews = [_with_skew(bank, service, seconds) for service, seconds in APART.items()]
+        skews = [with_skew(bank, service, seconds) for service, seconds in APART.items()]
         await asyncio.gather(*(clocks.enter_async_context(one) for one in skews))
         begun = datetime.now(UTC)
         booked = await bank.book(ana, luis, 7_00)

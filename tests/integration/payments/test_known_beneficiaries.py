@@ -68,14 +68,14 @@ async def test_a_first_debit_does_not_wait_for_another_first_debit_to_the_benefi
     """The debits are of two accounts of the customer, so only the beneficiary is shared."""
     holder = await bank.open_holder(100_00)
     second = await bank.open_account(holder.customer_id, 100_00)
-    order, beside = order_of(holder), replace(order_of(holder), account_id=second)
+    order, another = order_of(holder), replace(order_of(holder), account_id=second)
     transfer_id = new_id(shard_of(order.account_id))
     transfer = debited(order, transfer_id, fraud_review=False, now=utc_now())
     event = mapping.event_out(transfer, DEBIT.event_type, new_id())
     write = await bank.superuser("bp_write")
     async with write.transaction():
         await write.execute(PAID_ALONE, *debit_order(order, transfer, event, _lease()))
-        await debit(store, beside, _lease())
+        await debit(store, another, _lease())
     sql = "SELECT count(*) FROM payments.known_beneficiary WHERE customer_id = $1"
     assert await write.fetchval(sql, holder.customer_id) == 2
     assert not await store.beneficiaries.is_new(order)

@@ -1,6 +1,6 @@
--- Deletes receipts of text messages after 30 days, requests of operators 60 days after their answer,
--- and devices 400 days after their last login, at most `rows_max` of each, and returns how many. The
--- service calls it daily.
+-- Deletes receipts of text messages after 30 days, requests of operators 60 days after their
+-- answer, and devices 400 days after their last login, at most `rows_max` of each, and returns how
+-- many. The service calls it daily.
 CREATE OR REPLACE FUNCTION auth.delete_old(rows_max integer) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -1,6 +1,6 @@
--- Records what an operator wants auth to do for a customer: UNLOCK or END_SESSIONS. `os_user` is the
--- operating-system user of bpctl. Returns false when the customer has no login. Auth carries it out
--- within a second.
+-- Records what an operator wants auth to do for a customer: UNLOCK or END_SESSIONS. `os_user` is
+-- the operating-system user of bpctl. Returns false when the customer has no login. Auth carries
+-- it out within a second.
 CREATE OR REPLACE FUNCTION auth.request_by_operator(
     request_id uuid, kind text, customer_id uuid, os_user text, note text
 ) RETURNS boolean

@@ -24,13 +24,13 @@ CREATE INDEX operator_request_answered ON auth.operator_request (answer_time)
     WHERE answer_time IS NOT NULL;
 COMMENT ON TABLE auth.operator_request IS
     'What operators asked auth to do for a customer with `bpctl auth`, for 60 days: who, why, and '
-    'how many locks or sessions ended. The audit trail keeps it longer, as events.';
+    'how many counters of tries or sessions ended. The audit trail keeps it longer, as events.';
 COMMENT ON INDEX auth.operator_request_open IS 'For the requests that auth has to carry out.';
 COMMENT ON INDEX auth.operator_request_answered IS 'For the requests that are deleted.';
 
--- Records what an operator wants auth to do for a customer: UNLOCK or END_SESSIONS. `os_user` is the
--- operating-system user of bpctl. Returns false when the customer has no login. Auth carries it out
--- within a second.
+-- Records what an operator wants auth to do for a customer: UNLOCK or END_SESSIONS. `os_user` is
+-- the operating-system user of bpctl. Returns false when the customer has no login. Auth carries
+-- it out within a second.
 CREATE FUNCTION auth.request_by_operator(
     request_id uuid, kind text, customer_id uuid, os_user text, note text
 ) RETURNS boolean
@@ -44,8 +44,8 @@ BEGIN
     RETURN FOUND;
 END $$;
 
--- Returns how many locks or sessions a request of an operator ended; NULL while auth has not carried
--- it out.
+-- Returns how many counters of tries or sessions a request of an operator ended; NULL while auth
+-- has not carried it out.
 CREATE FUNCTION auth.answer_to_operator(request_id uuid) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -53,9 +53,9 @@ AS $$
     WHERE r.request_id = answer_to_operator.request_id
 $$;
 
--- Deletes receipts of text messages after 30 days, requests of operators 60 days after their answer,
--- and devices 400 days after their last login, at most `rows_max` of each, and returns how many. The
--- service calls it daily.
+-- Deletes receipts of text messages after 30 days, requests of operators 60 days after their
+-- answer, and devices 400 days after their last login, at most `rows_max` of each, and returns how
+-- many. The service calls it daily.
 CREATE OR REPLACE FUNCTION auth.delete_old(rows_max integer) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -1,5 +1,5 @@
--- Returns the digest under which a beneficiary's account is known. It contains the customer, so that
--- the digests of two customers who pay the same account differ. PostgreSQL inlines it.
+-- Returns the digest under which a beneficiary's account is known. It contains the customer, so
+-- that the digests of two customers who pay the same account differ. PostgreSQL inlines it.
 CREATE OR REPLACE FUNCTION payments.beneficiary_digest(
     customer_id uuid, routing_number text, account_number text
 ) RETURNS bytea

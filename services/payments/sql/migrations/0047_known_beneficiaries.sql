@@ -1,8 +1,8 @@
 -- migrate:up
 
--- The first payment of a customer to an account at another bank needs a recent second factor. So the
--- debit notes the beneficiaries that a customer has paid. The functions keep their arguments, so
--- processes of the previous version note them too. Earlier payments do not count, because their
+-- The first payment of a customer to an account at another bank needs a recent second factor. So
+-- the debit notes the beneficiaries that a customer has paid. The functions keep their arguments,
+-- so processes of the previous version note them too. Earlier payments do not count, because their
 -- customers presented no second factor.
 SET ROLE payments_owner;
 
@@ -21,8 +21,8 @@ COMMENT ON COLUMN payments.known_beneficiary.beneficiary IS
     'Digest of routing number and account number, by payments.beneficiary_digest.';
 COMMENT ON COLUMN payments.known_beneficiary.transfer_id IS 'The first transfer to the account.';
 
--- Returns the digest under which a beneficiary's account is known. It contains the customer, so that
--- the digests of two customers who pay the same account differ. PostgreSQL inlines it.
+-- Returns the digest under which a beneficiary's account is known. It contains the customer, so
+-- that the digests of two customers who pay the same account differ. PostgreSQL inlines it.
 CREATE FUNCTION payments.beneficiary_digest(
     customer_id uuid, routing_number text, account_number text
 ) RETURNS bytea

@@ -1,8 +1,8 @@
 -- migrate:up
 
--- The first payment of a customer to an account of another customer needs a recent second factor. So
--- the posting notes the accounts that a customer has paid. The functions keep their arguments, so
--- processes of the previous version note them too. Earlier payments do not count, because their
+-- The first payment of a customer to an account of another customer needs a recent second factor.
+-- So the posting notes the accounts that a customer has paid. The functions keep their arguments,
+-- so processes of the previous version note them too. Earlier payments do not count, because their
 -- customers presented no second factor.
 SET ROLE transfers_owner;
 

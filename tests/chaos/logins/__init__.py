@@ -1,0 +1,1 @@
+"""Logins while a store, a partner or auth itself fails."""
