@@ -9,11 +9,12 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from mesh.controlplane import model
 from mesh.controlplane.deliver import files, validation
-from mesh.controlplane.deliver.snapshot import SnapshotFault, snapshots
+from mesh.controlplane.deliver.snapshot import Snapshot, SnapshotFault, snapshots
 from mesh.controlplane.ingest import documents, endpoints, resources, telemetry
 from mesh.controlplane.ingest.faults import ConfigFault, Fault, Faults, Findings, MeshFault
 from mesh.controlplane.passed_on import PassedOn
@@ -52,9 +53,13 @@ def _model(
 
 def render(config: Path, places_file: Path, out: Path) -> list[Path]:
     """Write the folder of every proxy; return the files that changed."""
+    return files.write(rendered(config, places_file, out).values(), out.absolute())
+
+
+def rendered(config: Path, places_file: Path, out: Path) -> Mapping[str, Snapshot]:
+    """Return the resources of every proxy for the folder `out`, and write nothing."""
     mesh, passed_on = load_mesh(config, endpoints.read(places_file))
-    made = snapshots(mesh, passed_on, files.secret_files(out.absolute()))
-    return files.write(made.values(), out.absolute())
+    return snapshots(mesh, passed_on, files.secret_files(out.absolute()))
 
 
 def check(config: Path) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from mesh import ctl
+from mesh.controlplane.deliver.snapshot import Snapshot
 from ops.waiting import until
 from tests.rigs.mesh.gateway import BODY, TRANSFER, Gateway, open_gateway
 from tests.rigs.mesh.partner import HOLD, Partner
@@ -35,14 +36,22 @@ class Edited:
     statuses: list[int] = field(default_factory=list[int])
     errors: list[str] = field(default_factory=list[str])
 
-    async def edit(self, file: str, old: str, new: str) -> None:
-        """Change a file, render, and wait until every proxy has the new configuration."""
+    async def edit(self, file: str, old: str, new: str) -> Mapping[str, Snapshot]:
+        """Change a file, and return the new resources of every proxy.
+
+        This takes seconds on a busy machine, so it ends before the calls begin: their deadlines
+        would end them.
+        """
         path = self.config / file
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new))
+        return await asyncio.to_thread(self.gateway.rig.rendered, self.config)
+
+    async def take(self, new: Mapping[str, Snapshot]) -> None:
+        """Write the new resources, and wait until every proxy has them."""
         before = await self._updates()
-        changed = await asyncio.to_thread(self.gateway.rig.render, self.config)
+        changed = self.gateway.rig.write(new)
         expected = {_update(path) for path in changed if path.parent.name in PROXIES}
         assert expected
 
@@ -116,6 +125,7 @@ async def edited() -> AsyncIterator[Edited]:
 async def test_an_edit_of_the_configuration_fails_no_call_in_flight(
     edited: Edited, file: str, old: str, new: str
 ) -> None:
+    resources = await edited.edit(file, old, new)
     edited.ach.told(HOLD)
     seen = edited.gateway.seen
     calls = seen.calls
@@ -127,7 +137,7 @@ async def test_an_edit_of_the_configuration_fails_no_call_in_flight(
     await until(in_flight, 10, "both slow calls have arrived")
     load = asyncio.create_task(edited.load())
     try:
-        await edited.edit(file, old, new)
+        await edited.take(resources)
         await asyncio.sleep(IN_FLIGHT_S)
         edited.ach.release.set()
         seen.release.set()

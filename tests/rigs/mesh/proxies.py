@@ -5,13 +5,15 @@ import json
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
 from mesh import ctl
+from mesh.controlplane.deliver import files
+from mesh.controlplane.deliver.snapshot import Snapshot
 from mesh.controlplane.drain import DRAIN_OPTIONS
 from ops.waiting import until
 from services.kernel.identities import spiffe_id
@@ -120,10 +122,18 @@ class Rig:
 
     def render(self, config: Path = ctl.CONFIG) -> list[Path]:
         """Write the folder of every proxy; return the files that changed."""
+        return self.write(self.rendered(config))
+
+    def write(self, snapshots: Mapping[str, Snapshot]) -> list[Path]:
+        """Write what `rendered` returned; return the files that changed."""
+        return files.write(snapshots.values(), (self.home / "envoy").absolute())
+
+    def rendered(self, config: Path) -> Mapping[str, Snapshot]:
+        """Return the resources of every proxy, and write nothing."""
         places = self.home / "mesh" / "endpoints.json"
         places.parent.mkdir(exist_ok=True)
         places.write_text(json.dumps(self.places))
-        return ctl.render(config, places, self.home / "envoy")
+        return ctl.rendered(config, places, self.home / "envoy")
 
     def socket_in(self, service: str) -> Path:
         """Return the socket on which a service's server listens."""
