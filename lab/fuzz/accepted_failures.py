@@ -75,12 +75,20 @@ def _is_not_as_documented(sent: Any) -> bool:
 
     JSON Schema accepts 5.0 as an integer, but the gateway accepts only one spelling of a number.
     The generator reads \\p{C} in a pattern as control characters only, but the class also has
-    unassigned and private characters, which the services refuse in names. A pattern cannot
+    unassigned and private characters, which the services refuse in names. The schema of a choice
+    does not say that one of its fields is needed, only its description does. A pattern cannot
     say that a name must be visible and fit in an ACH entry; only the field's description does.
     """
     text = json.dumps(sent, ensure_ascii=False) if isinstance(sent, dict | list) else ""
     odd = any(unicodedata.category(char).startswith("C") for char in text)
-    return odd or bool(_INTEGRAL_FLOAT.search(text)) or any(map(_is_no_name, _texts(sent)))
+    whole = not _INTEGRAL_FLOAT.search(text) and not _lacks_biometric(sent)
+    return odd or not whole or any(map(_is_no_name, _texts(sent)))
+
+
+def _lacks_biometric(sent: Any) -> bool:
+    """Return whether a biometric step has neither an assertion nor a picture."""
+    data = sent.get("biometricData") if isinstance(sent, dict) else None
+    return isinstance(data, dict) and all(value is None for value in data.values())
 
 
 def _texts(sent: Any) -> Iterator[str]:

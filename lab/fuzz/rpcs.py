@@ -77,6 +77,9 @@ async def ids_of(bank: BankClient, payer: Customer, payee: Customer) -> Ids:
     first, second = await phone.log_in(), await tablet.log_in()
     listed = await phone.get("/v1/auth/sessions")
     waiting = await tablet.login()
+    for answer in (first, second, listed, waiting):
+        if answer.status != 200:
+            raise RuntimeError(f"the payer cannot log in: {answer.text}")
     return {
         "email": [phone.identity.email],
         "password": [phone.identity.password],

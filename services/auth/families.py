@@ -58,6 +58,9 @@ as useless to a thief. The limit keeps a family below 25 kB."""
 UNCONFIRMED = "refresh:unconfirmed"
 """The sorted set of new sessions that were not compared with their rows yet, by Valkey's time."""
 
+UNCONFIRMED_MS = 24 * 3600 * 1000
+"""How long that set lives without a further login, so that it ends when no process reads it."""
+
 LOGIN_ENDS_MS = 60_000
 """Longer than the deadline of the biometric step, so no row is stored later than this."""
 
@@ -93,7 +96,8 @@ class Families:
             "device_id": str(session.device_id),
         }
         expire_ms = int(session.expire_time.timestamp() * 1000)
-        await self._note_unconfirmed(keys=[UNCONFIRMED], args=[str(session.session_id)])
+        noted = [str(session.session_id), UNCONFIRMED_MS]
+        await self._note_unconfirmed(keys=[UNCONFIRMED], args=noted)
         async with self._valkey.pipeline(transaction=True) as pipe:
             pipe.delete(family, tokens)
             pipe.hset(family, mapping=fields)

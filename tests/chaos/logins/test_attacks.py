@@ -20,6 +20,8 @@ STRANGERS_TRIES_MAX = 5
 LEAD_S = 8
 """Longer than the gateway keeps the provider's keys, which is five seconds and one fetch."""
 SIGNED_WITHIN_S = 30
+READS_EVERY_S = 0.1
+"""Four readers at this pace stay below the limit of a customer."""
 ADDRESSES, PASSWORDS_PER_ADDRESS = 20, 10
 """A short form of 1,000 passwords from 100 addresses; auth looks at no more of those."""
 
@@ -51,18 +53,26 @@ async def test_wrong_codes_from_fifty_connections_get_five_looks(bank: Bank) -> 
         tries = zip(strangers, wrong, strict=True)
         answers = await asyncio.gather(*(one.verify_otp(session_id, code) for one, code in tries))
     seen = _seen(answers)
-    assert set(seen) <= {"OTP_INVALID", "TRIES_EXHAUSTED", "LOGIN_SESSION_INVALID"}, seen
+    # A liveness check begins before the code is looked at, and its queue holds 40 calls.
+    assert set(seen) <= {
+        "OTP_INVALID",
+        "TRIES_EXHAUSTED",
+        "LOGIN_SESSION_INVALID",
+        "DEPENDENCY_UNAVAILABLE",
+    }, seen
     assert seen["OTP_INVALID"] <= CODE_TRIES_MAX
     assert (await app.verify_otp(session_id, right)).status != 200
 
 
-async def test_a_right_code_from_fifty_connections_is_right_once(bank: Bank) -> None:
+async def test_a_right_code_from_fifty_connections_begins_one_third_factor(bank: Bank) -> None:
+    """The same code gives the same answer again, because an app may have lost it."""
     app = await App.of(bank, await bank.customer())
     session_id = (await app.login()).body["sessionId"]
     right = await app.code()
     async with _strangers(bank, app, CONNECTIONS) as strangers:
         answers = await asyncio.gather(*(one.verify_otp(session_id, right) for one in strangers))
-    assert _seen(answers)["OK"] == 1
+    asked = {answer.body["livenessSessionId"] for answer in answers if answer.status == 200}
+    assert len(asked) == 1
 
 
 async def test_wrong_passwords_from_many_addresses_never_lock_the_owner_out(bank: Bank) -> None:
@@ -94,6 +104,7 @@ async def test_a_new_key_of_the_provider_refuses_no_request(bank: Bank, books: B
     async def reads() -> None:
         while not rotated.is_set():
             answers.append(await app.get("/v1/accounts"))
+            await asyncio.sleep(READS_EVERY_S)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(4):
@@ -103,6 +114,7 @@ async def test_a_new_key_of_the_provider_refuses_no_request(bank: Bank, books: B
         first = _key_id(app)
 
         async def signed_anew() -> bool:
+            await asyncio.sleep(READS_EVERY_S)
             answers.append(await app.refresh())
             answers.append(await app.get("/v1/accounts"))
             return _key_id(app) != first
