@@ -111,7 +111,8 @@ class BankClient:
         vault = await cluster.auth_vault(self.where, self.stack.home.run)
         connection = await self.connect("bp_auth")
         try:
-            await logins.plant(connection, vault, [person], with_faces=True)
+            cost = int(self.where["BP_BCRYPT_COST"])
+            await logins.plant(connection, vault, [person], with_faces=True, cost=cost)
         finally:
             await connection.close()
         name = customer.user_name

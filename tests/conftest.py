@@ -23,6 +23,8 @@ from tests.rigs.host_speed import let_no_property_measure, set_deadline_factor
 
 HOME = ".bp-test"
 LANES = ("stack", "alone")
+BCRYPT_COST = "6"
+"""The cost of passwords in the stacks of tests: hundreds of logins at 12 would use both cores."""
 QUICK = ("tests/architecture", "tests/unit", "tests/golden")
 """Folders whose tests start no store and no proxy. They run in the lane `stack`, because all tests
 without the stack take longer than all tests with it."""
@@ -32,6 +34,7 @@ FREE_LANES = pytest.StashKey[list[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Measure the host before any test and before any worker of `make test` starts."""
     set_deadline_factor()
+    os.environ.setdefault("BP_STACK_BCRYPT_COST", BCRYPT_COST)
     let_no_property_measure()
     config.pluginmanager.register(Failures(config))
 

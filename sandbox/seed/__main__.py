@@ -11,10 +11,11 @@ async def main() -> None:
     done = await planting.seed(cluster.connect)
     vault = await cluster.open_auth_vault()
     connection = await cluster.connect("bp_auth")
+    cost = cluster.bcrypt_cost()
     load = people.load_people(planting.LOAD_ON_FIRST_START)
     try:
-        added = await logins.plant(connection, vault, people.NAMED, with_faces=True)
-        added += await logins.plant(connection, vault, load, with_faces=False)
+        added = await logins.plant(connection, vault, people.NAMED, with_faces=True, cost=cost)
+        added += await logins.plant(connection, vault, load, with_faces=False, cost=cost)
     finally:
         await connection.close()
     print(

@@ -23,6 +23,12 @@ async def open_auth_vault() -> Vault:
     return await auth_vault(where, home.run)
 
 
+def bcrypt_cost() -> int:
+    """Return the cost of a password's hash in the bank of this state directory."""
+    where: dict[str, str] = json.loads(home_from_environment().endpoints.read_text())
+    return int(where["BP_BCRYPT_COST"])
+
+
 async def auth_vault(where: Mapping[str, str], run: Path) -> Vault:
     """Log in to OpenBao as the auth service; `where` has the addresses of a running stack."""
     return await open_vault(

@@ -21,6 +21,7 @@ from services.auth.sealing import Field, Plain, Sealer
 from services.chassis.vault import Vault
 
 COST = 12
+"""The cost of hashes in a bank without a setting of its own."""
 BATCH_PEOPLE = 1_000
 
 _WITHOUT = """
@@ -42,34 +43,39 @@ ON CONFLICT DO NOTHING
 
 
 async def plant(
-    connection: asyncpg.Connection, vault: Vault, wanted: Iterable[Person], *, with_faces: bool
+    connection: asyncpg.Connection,
+    vault: Vault,
+    wanted: Iterable[Person],
+    *,
+    with_faces: bool,
+    cost: int = COST,
 ) -> int:
     """Write the logins that are missing; return how many. `connection` is a superuser's, and
-    `vault` a session of auth."""
+    `vault` a session of auth. `cost` is that of the password's hash."""
     keys = await vault.secret("service/auth")
     sealer, password_key = Sealer(vault, keys), bytes.fromhex(keys["password_key"])
     by_id = {people.customer_id(person.user_name): person for person in wanted}
     missing = [by_id[row[0]] for row in await connection.fetch(_WITHOUT, list(by_id))]
     for start in range(0, len(missing), BATCH_PEOPLE):
         batch = missing[start : start + BATCH_PEOPLE]
-        hashes = await _hashes(password_key, batch)
+        hashes = await _hashes(password_key, batch, cost)
         await _write_users(connection, sealer, batch, hashes)
         if with_faces:
             await _write_faces(connection, sealer, batch)
     return len(missing)
 
 
-async def _hashes(key: bytes, batch: Sequence[Person]) -> list[bytes]:
+async def _hashes(key: bytes, batch: Sequence[Person], cost: int) -> list[bytes]:
     """Return the bcrypt hashes of the people's passwords; equal passwords share one hash."""
     known = list(dict.fromkeys(people.password(person.user_name) for person in batch))
-    found = await asyncio.gather(*(asyncio.to_thread(_hash, key, word) for word in known))
+    found = await asyncio.gather(*(asyncio.to_thread(_hash, key, word, cost) for word in known))
     by_password = dict(zip(known, found, strict=True))
     return [by_password[people.password(person.user_name)] for person in batch]
 
 
 @cache
-def _hash(key: bytes, password: str) -> bytes:
-    return bcrypt.hashpw(passwords.prehash(key, password), bcrypt.gensalt(COST))
+def _hash(key: bytes, password: str, cost: int) -> bytes:
+    return bcrypt.hashpw(passwords.prehash(key, password), bcrypt.gensalt(cost))
 
 
 async def _write_users(

@@ -21,6 +21,7 @@ def addresses(parts: Parts) -> dict[str, str]:
         **controls,
         "BP_GATEWAY_URL": parts.mesh.gateway_url,
         "BP_GATEWAY_ADMIN_SOCKET": str(parts.mesh.gateway_admin),
+        "BP_BCRYPT_COST": str(parts.settings.bcrypt_cost),
         "BP_CA_FILE": str(parts.mesh.ca_file),
         "BP_PARTNER_ACH_CA_FILE": str(parts.partners.authority_file("ach")),
         "BP_PARTNER_OAUTH_CA_FILE": str(parts.partners.authority_file("oauth")),

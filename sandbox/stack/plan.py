@@ -110,6 +110,7 @@ def build_nodes(parts: Parts) -> dict[str, Node]:
         parts.kafka.bootstrap,
         parts.settings.silent_s_max,
         parts.settings.settlement_wait_s,
+        parts.settings.bcrypt_cost,
     ).specs()
     if parts.mesh.exists:
         nodes.append(parts.mesh.gateway())

@@ -36,6 +36,10 @@ class StackSettings(BaseSettings):
     settlement_wait_s: float = 0.0
     """How long payments waits for a notice before it asks the clearing house; 0: its default."""
 
+    bcrypt_cost: int = 12
+    """The cost of a password's hash. Tests that log in often use a lower one: at 12, a hash takes a
+    second and more while other processes use all cores."""
+
     postgres_address: str = ""
     """host:port of a PostgreSQL to use instead of a local one, or the socket's folder:port.
     Superuser `postgres`, password in BP_HOME/secrets/seed.json under `postgres_superuser`."""

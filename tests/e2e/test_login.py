@@ -231,4 +231,4 @@ async def test_a_step_up_of_an_ended_session_gives_no_token(bank: Bank, logged_i
     wanted = require_done(await logged_in.verify_otp(session_id, await logged_in.code(sent)))
     require_done(await logged_in.log_out())
     answer = await logged_in.answer_biometric(session_id, wanted)
-    require_refused(answer, 404, "SESSION_NOT_FOUND")
+    require_refused(answer, 401, "LOGIN_SESSION_INVALID")

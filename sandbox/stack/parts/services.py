@@ -30,6 +30,7 @@ class Services:
     kafka_bootstrap: str
     silent_s_max: float = 30.0
     settlement_wait_s: float = 0.0
+    bcrypt_cost: int = 12
 
     def specs(self) -> list[ProcessSpec]:
         """Return a process for each service in the repository."""
@@ -69,6 +70,7 @@ class Services:
         return {
             **(knobs if service.name == "payments" and self.settlement_wait_s else {}),
             **(valkey if service.name in RIGHTS else {}),
+            **({"BP_BCRYPT_COST": str(self.bcrypt_cost)} if service.name == "auth" else {}),
             "BP_SERVICE": service.name,
             "BP_SLOT": "0",
             "BP_HOME": str(self.home.root),
