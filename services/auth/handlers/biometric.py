@@ -20,6 +20,7 @@ from services.auth.errors import (
 from services.auth.faces import FacesUnavailable, Outcome, PictureRefused
 from services.auth.handlers import completion
 from services.auth.handlers.codes import (
+    Entered,
     after_code,
     is_repeated,
     otp_digest,
@@ -78,10 +79,10 @@ async def verify_otp(
         return _wanted(session, device)
     require_step(session, Step.AWAITING_OTP, Purpose.LOGIN, Purpose.STEP_UP)
     chosen = _biometric_method(device, biometric)
-    # Before the code is used up, because Rekognition may be down.
-    asked = await _asked(deps, chosen)
-    method = method or session.methods[0]
-    _, factor = await require_code(deps, login_session_id, session, method, code)
+    entered = Entered(method or session.methods[0], code)
+    factor, asked = await require_code(
+        deps, login_session_id, session, entered, lambda: _asked(deps, chosen)
+    )
     moved = replace(
         after_code(session, factor),
         biometric_method=chosen,

@@ -2,8 +2,10 @@
 
 import hmac
 import uuid
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from services.auth import totp
 from services.auth.codes import Verdict, new_code
@@ -35,6 +37,8 @@ from services.auth.text_messages import text_message
 from services.auth.throttle import resend_wait_s
 from services.kernel.clock import utc_now
 from services.kernel.errors import DependencyUnavailable
+
+Prepared = TypeVar("Prepared")
 
 FACTORS = {
     OtpMethod.SMS: Factor.SMS_CODE,
@@ -119,13 +123,28 @@ def _wait_s(session: LoginSession, now: datetime) -> int:
     return int((session.next_send_time - now).total_seconds()) + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A code that the customer typed."""
+
+    method: OtpMethod
+    code: str = field(repr=False)
+
+
 async def require_code(
-    deps: Dependencies, login_session_id: str, session: LoginSession, method: OtpMethod, code: str
-) -> tuple[User, Factor]:
-    """Check the code of a session's second factor; return the customer and the factor.
+    deps: Dependencies,
+    login_session_id: str,
+    session: LoginSession,
+    entered: Entered,
+    prepare: Callable[[], Awaitable[Prepared]],
+) -> tuple[Factor, Prepared]:
+    """Check the code of a session's second factor; return the factor and what `prepare` returned.
+
+    `prepare` runs when the try is admitted and before the code is used up, because it may fail.
 
     Raises OtpInvalid, TriesExhausted, LoginSessionInvalid and MethodUnavailable.
     """
+    method = entered.method
     user = await deps.store.user(session.customer_id) if session.customer_id else None
     if user is None:
         raise LoginSessionInvalid
@@ -135,10 +154,11 @@ async def require_code(
     attempt = attempt_of(user.email_index, user, session.device_id, factor)
     await deps.tries.admit(attempt.subject, factor)
     async with undone_on_failure(lambda: deps.tries.undo(attempt.subject, factor)):
-        verdict = await _verdict(deps, login_session_id, session, user, method, code)
+        prepared = await prepare()
+        verdict = await _verdict(deps, login_session_id, session, user, method, entered.code)
     if verdict is Verdict.RIGHT:
         await deps.tries.right(attempt.subject, factor)
-        return user, factor
+        return factor, prepared
     # Not for SPENT: a parallel call with the right code may still need the session.
     if verdict is Verdict.WRONG_LAST:
         await deps.sessions.end(login_session_id)

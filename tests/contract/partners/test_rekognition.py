@@ -54,7 +54,7 @@ def client(aws: PartnerProcess, **changes: Any) -> Any:
         "config": Config(retries={"mode": "standard", "total_max_attempts": 4}, proxies={}),
         **changes,
     }
-    return boto3.session.Session().client("rekognition", **settings)
+    return boto3.Session().client("rekognition", **settings)
 
 
 async def compare(aws: PartnerProcess, source: bytes, target: bytes, **more: Any) -> Any:
