@@ -75,6 +75,7 @@ EXECUTE payments.held_keys
 EXECUTE payments.held_transfers
 EXECUTE payments.keep_conflict
 EXECUTE payments.keep_notice
+EXECUTE payments.known_beneficiaries
 EXECUTE payments.put_aside
 EXECUTE payments.report_declines
 EXECUTE payments.report_review
@@ -112,6 +113,7 @@ EXECUTE transfers.decline_group
 EXECUTE transfers.drop_old_declines
 EXECUTE transfers.ensure_partitions
 EXECUTE transfers.forget_keys
+EXECUTE transfers.known_beneficiaries
 EXECUTE transfers.post_book_transfer
 EXECUTE transfers.post_book_transfers
 EXECUTE transfers.replay
