@@ -59,7 +59,7 @@ def _write(home: Home, stage: Stage, *, ok: bool, seconds: float) -> None:
 
 def main() -> int:
     """Start the bank, play the scenes, and write the report. A bank that stops ends the demo."""
-    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
     parser.add_argument("--scene", choices=list(SCENES), action="append", help="play only this one")
     names: list[str] = parser.parse_args().scene or list(SCENES)
     try:
