@@ -130,7 +130,7 @@ ORIGIN_FORBIDDEN = GatewayReply(
     "ORIGIN_FORBIDDEN",
     "The site in the Origin header may not call this method. Use the bank's own site or app.",
 )
-"""The 403 of public routes: a browser sends the header, and a foreign site must log nobody in."""
+"""The 403 of public routes. Browsers send the header, and a foreign site must not start a login."""
 
 FALLBACK = GatewayReply(
     500, 13, "INTERNAL_ERROR", "Internal error. Contact support with the x-request-id."

@@ -124,7 +124,7 @@ class Logins:
             return "000000"
 
     async def _ask(self, step: str, send: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Return the answer, one without a status when there is none, and count it."""
+        """Return the answer and count it; an answer that did not arrive has no status."""
         try:
             async with asyncio.timeout(scaled_s(CALL_S)):
                 answer = await send()

@@ -17,7 +17,7 @@ SHARES_OF_CHANCE = 5.0
 """Standard deviations of the share that chance may cause: it goes beyond once in a million runs."""
 
 TRIES_EACH = 4
-"""Wrong passwords for one account; after the fifth, auth does not look at passwords for a while."""
+"""Wrong passwords for one account; after the fifth, auth checks no password for a while."""
 PAIRS_PER_ADDRESS = 40
 """Auth refuses the tries of an address after a hundred wrong ones."""
 WRONG = "no customer has this password"
@@ -32,7 +32,7 @@ async def measure(bank: BankClient, pairs: int) -> tuple[list[float], list[float
             await call_from(bank, unused_address())
         email = known[number // TRIES_EACH]
         both = [(email, known_s), (f"{number}-{email}", unknown_s)]
-        # The bank may look at the first one of two at once sooner.
+        # Of two parallel requests, the bank may check the first one sooner.
         random.shuffle(both)
         await asyncio.gather(*(_timed(bank, address, into) for address, into in both))
     return known_s, unknown_s
@@ -48,7 +48,7 @@ async def _timed(bank: BankClient, email: str, into: list[float]) -> None:
     answer = await bank.call("POST", "/v1/auth/login", body=body)
     into.append(time.perf_counter() - begun)
     if answer.reason != "CREDENTIALS_INVALID":
-        raise RuntimeError(f"the bank did not look at the password: {answer.text}")
+        raise RuntimeError(f"the bank did not check the password: {answer.text}")
 
 
 def share_of_slower(known_s: Sequence[float], unknown_s: Sequence[float]) -> float:

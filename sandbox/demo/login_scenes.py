@@ -76,7 +76,7 @@ async def locked_out(stage: Stage, bank: BankClient) -> None:
     scene = stage.begin(
         "An attacker is locked out, the owner is not",
         "An attacker tries passwords of Ana's account from a new device until the bank refuses to "
-        "look at them. Ana's own phone is judged by its own tries. Her logout ends the session at "
+        "check them. Ana's own phone is judged by its own tries. Her logout ends the session at "
         "every service within seconds.",
     )
     ana = await bank.customer(OPENING)
@@ -88,7 +88,7 @@ async def locked_out(stage: Stage, bank: BankClient) -> None:
     stage.arrow(scene, "attacker", "gateway", f"{ATTACKERS} wrong passwords")
     looked_at = refused.count("CREDENTIALS_INVALID")
     locked = refused.count("TRIES_EXHAUSTED")
-    stage.holds(scene, f"{looked_at} tries were looked at, {locked} were not", locked > 0)
+    stage.holds(scene, f"{looked_at} tries were checked, {locked} were not", locked > 0)
     right = await attacker.login()
     stage.holds(scene, "now even the right password fails there", right.status == 429)
     stage.phone((await bank.pushed(ana, 2))[-1])
@@ -99,7 +99,7 @@ async def locked_out(stage: Stage, bank: BankClient) -> None:
     await app.log_out()
     ended = await _ends(app)
     stage.holds(scene, "after her logout the token ends everywhere", ended.status == 401)
-    scene.facts |= {"looked at": looked_at, "refused unseen": locked, "owner": own.status}
+    scene.facts |= {"checked": looked_at, "refused unchecked": locked, "owner": own.status}
 
 
 async def _ends(app: App) -> Answer:

@@ -1,7 +1,7 @@
 """The counters of tries and of text messages in Valkey; each step is one atomic script.
 
 The rules and keys are in throttle.py. Time is Valkey's own, so two processes whose clocks differ
-agree about a lock. Errors of Valkey propagate: without counters no factor is looked at.
+agree about a lock. Errors of Valkey propagate: without counters, auth checks no factor.
 """
 
 import uuid
@@ -46,7 +46,7 @@ class Tries:
         self._script = valkey.register_script((LUA / "tries.lua").read_text())
 
     async def admit(self, subject: Subject, factor: Factor) -> None:
-        """Reserve a try before the factor is looked at; then call `wrong`, `right` or `undo`.
+        """Reserve a try before the factor is checked; then call `wrong`, `right` or `undo`.
 
         A try without one of them counts as wrong. Raise TriesExhausted while a lock lasts.
         """
@@ -73,7 +73,7 @@ class Tries:
         await self._step("right", subject, factor)
 
     async def undo(self, subject: Subject, factor: Factor) -> None:
-        """Give the reserved try back, because the bank could not look at the factor."""
+        """Remove the reserved try, because the bank could not check the factor."""
         await self._step("undo", subject, factor)
 
     async def unlock(self, account: bytes, device_ids: Iterable[uuid.UUID]) -> int:

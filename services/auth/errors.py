@@ -1,6 +1,6 @@
 """The errors of auth, one class per cause; the reasons of bp.auth.v1.
 
-A wrong factor has one class whatever the cause, so no answer says whether an account exists.
+A wrong factor has one class for every cause, so no answer says whether an account exists.
 """
 
 from services.kernel.errors import BankError, Code, FieldViolation

@@ -65,7 +65,7 @@ class Hasher:
 
 
 def _started() -> subprocess.Popen[bytes]:
-    # Its own session has a niceness of its own (hash_process.py).
+    # In a separate session, its niceness counts by itself (hash_process.py).
     return subprocess.Popen(
         _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )

@@ -61,7 +61,7 @@ def fan_out(record: Record) -> list[Outgoing]:
 
 
 def _opened(record: Record) -> Any:
-    """Return the envelope; raise BadMessage for a value that is none."""
+    """Return the envelope; raise BadMessage for a value that cannot be parsed."""
     if is_too_large(record):
         raise BadMessage("TOO_LARGE", "it does not fit into one message of the log")
     try:

@@ -8,7 +8,7 @@ from tests.rigs.running_bank import Bank
 pytestmark = pytest.mark.judged_with_its_module
 
 PAIRS = 20
-"""About the smallest number with which a bank that skips a hash would fail, whatever chance does.
+"""About the smallest number that reliably shows a bank that skips a hash.
 `make fuzz` sends 200."""
 
 

@@ -1,4 +1,4 @@
-"""A new customer's app, and what the tests of logging in read and change without it.
+"""A new customer's app, and direct access to what the bank stored about its logins.
 
 Each app calls from an address of its own. Auth counts the wrong tries of an address, so tests that
 share an address would refuse each other's tries.

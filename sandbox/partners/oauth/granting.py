@@ -2,7 +2,7 @@
 
 `client_credentials`: the subject is the client. `customer`: the sandbox's own grant, by which an
 authenticated client gets a token of any customer, without a login. Token exchange (RFC 8693): a
-token for the customer whose login the client confirms. `refresh_token`: the next tokens of it.
+token for the customer whose login the client confirms. `refresh_token`: its next tokens.
 """
 
 import time

@@ -1,6 +1,6 @@
 """Refresh tokens: 128 random bits that name the grant, then 256 random bits that are the secret.
 
-The provider keeps only SHA-256 of both. A token whose name is known and whose secret is not is an
+The provider keeps only SHA-256 of both. A token with a known name and a wrong secret is an
 earlier token of the grant, so the provider detects its reuse without a list of all earlier ones.
 """
 

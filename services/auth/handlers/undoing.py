@@ -1,4 +1,4 @@
-"""What a step has reserved is given back if the step fails, also when its caller hangs up."""
+"""Undoes what a failed step has reserved, also when its caller hangs up."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable

@@ -1,4 +1,4 @@
--- Moves a login session, if it is still as the caller read it. Its expiry stays as it is.
+-- Changes a login session if it has not changed since the caller read it. The expiry stays.
 -- KEYS: the session, its code. ARGV: the value that was read, the new value ("" when it ends).
 -- Returns 1, or 0 when the session has ended or another call moved it.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then

@@ -1,5 +1,5 @@
 -- Takes one text message off its counters, because it was not sent. KEYS: the counters.
--- Returns 1. A counter that has expired stays away.
+-- Returns 1. It does not create a counter that has expired.
 for _, key in ipairs(KEYS) do
   if tonumber(redis.call('GET', key) or '0') > 0 then
     redis.call('DECR', key)

@@ -3,7 +3,7 @@
 -- tries, first lock in ms and longest lock in ms.
 -- A counter is the text "tries lock_end_ms refused unreported_lock_ms". It counts a reserved try
 -- as wrong until the try proves right, so parallel tries cannot pass together.
--- The clock is Valkey's: all processes share it, whatever their own clocks say.
+-- The clock is Valkey's, which all processes share; their own clocks do not count.
 
 local step, forget_ms = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
@@ -98,7 +98,7 @@ local function right()
   return 0
 end
 
--- Gives a try back that looked at no factor, and ends a lock that the try alone began.
+-- Removes a try without a check of a factor, and ends a lock that only this try began.
 local function undo()
   for i = 1, #KEYS do
     local c = load(i)

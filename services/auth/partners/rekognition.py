@@ -279,7 +279,7 @@ def _comparison(answer: Mapping[str, Any]) -> Comparison:
 
 
 def _needed(answer: Mapping[str, Any], name: str) -> Any:
-    """Return a field of an answer; an answer without it is none."""
+    """Return a field of an answer; raise an error if the answer lacks it."""
     if name not in answer:
         log.warning(f"{PARTNER}.unexpected_answer", missing=name)
         raise FacesUnavailable

@@ -87,7 +87,7 @@ async def test_a_forged_id_is_invalid(logins: Logins, session_id: str) -> None:
 
 
 async def test_no_step_extends_a_session(logins: Logins) -> None:
-    """It lives for five minutes from its beginning, whatever happens."""
+    """It lives for five minutes from its beginning; no step extends it."""
     session = login_session()
     session_id = await logins.sessions.begin(session)
     life_ms = await logins.client.pttl(key_of(session_id))

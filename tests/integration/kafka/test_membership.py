@@ -72,7 +72,7 @@ def test_no_look_waits_for_the_answer_and_at_most_one_question_is_open(
 
 
 class _Unanswered(membership._Question):
-    """A question without an answer, however slow the machine is."""
+    """A question that never gets an answer, on a slow machine too."""
 
     def run(self) -> None:
         """Ask nothing."""

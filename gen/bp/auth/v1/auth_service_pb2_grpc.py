@@ -179,7 +179,7 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StepUp(self, request, context):
-        """Starts a second factor for a customer who is logged in; the answer is as that of Login.
+        """Starts a second factor for a customer who is logged in; the answer has the form of Login's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
