@@ -82,15 +82,21 @@ class BankClient:
         self.stack = stack
         self.where = stack.addresses
         self._tls = ssl.create_default_context(cafile=self.where["BP_CA_FILE"])
-        local = (address, 0) if address else None
-        connector = aiohttp.TCPConnector(limit=200, local_addr=local)
-        self.session = aiohttp.ClientSession(connector=connector)
+        self.session = _session(address)
         self._controls: dict[str, aiohttp.ClientSession] = {}
 
     async def close(self) -> None:
         """Close the connections."""
         for session in (self.session, *self._controls.values()):
             await session.close()
+
+    async def call_from(self, address: str) -> None:
+        """Call the gateway from another loopback address of this machine from now on.
+
+        The gateway and auth limit calls by the address of the connection.
+        """
+        await self.session.close()
+        self.session = _session(address)
 
     async def connect(self, database: str) -> asyncpg.Connection:
         """Connect to one of the bank's databases as its superuser."""
@@ -279,6 +285,12 @@ class BankClient:
             self.where, lambda database: asyncpg.connect(self.stack.dsn(database, "bp_judge"))
         )
         return (await judge(stores, scaled_s(DRAIN_S))).to_json()
+
+
+def _session(address: str | None) -> aiohttp.ClientSession:
+    local = (address, 0) if address else None
+    connector = aiohttp.TCPConnector(limit=200, local_addr=local)
+    return aiohttp.ClientSession(connector=connector)
 
 
 async def read_answer(response: aiohttp.ClientResponse) -> Answer:

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Sequence
 
-from lab.fuzz.addresses import call_from, unused_address
+from lab.fuzz.addresses import unused_address
 from sandbox.client import BankClient
 
 SHARES_OF_CHANCE = 5.0
@@ -29,7 +29,7 @@ async def measure(bank: BankClient, pairs: int) -> tuple[list[float], list[float
     known = [await _known(bank) for _ in range(-(-pairs // TRIES_EACH))]
     for number in range(pairs):
         if number % PAIRS_PER_ADDRESS == 0:
-            await call_from(bank, unused_address())
+            await bank.call_from(unused_address())
         email = known[number // TRIES_EACH]
         both = [(email, known_s), (f"{number}-{email}", unknown_s)]
         # Of two parallel requests, the bank may check the first one sooner.

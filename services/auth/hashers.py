@@ -8,6 +8,7 @@ import sys
 
 from services.kernel.errors import DependencyUnavailable
 
+ATTEMPTS = 2
 _COMMAND = (sys.executable, "-m", "services.auth.hash_process")
 
 
@@ -39,29 +40,31 @@ class Hasher:
         self._process.communicate()
 
     def _ask(self, verb: bytes, prehashed: bytes, last: bytes) -> bytes:
-        """Return the answer to an order.
+        """Return the answer to an order; raise DependencyUnavailable if two processes end on it.
 
-        If the process has ended, a new one is started for the next order, and this order raises
-        DependencyUnavailable.
+        An order has no effect, so a new process gets the order of one that was killed.
         """
-        try:
-            answer = self._exchange(b" ".join((verb, prehashed.hex().encode(), last)) + b"\n")
-        except BrokenPipeError:
-            answer = b""
-        if not answer:
+        order = b" ".join((verb, prehashed.hex().encode(), last)) + b"\n"
+        for _ in range(ATTEMPTS):
+            answer = self._exchange(order)
+            if answer:
+                return answer.rstrip(b"\n")
             self._process.kill()
             self._process.communicate()
             self._process = _started()
-            raise DependencyUnavailable
-        return answer.rstrip(b"\n")
+        raise DependencyUnavailable
 
     def _exchange(self, order: bytes) -> bytes:
+        """Return the answer of the process; b"" if it has ended."""
         to_process, from_process = self._process.stdin, self._process.stdout
         if to_process is None or from_process is None:
-            raise BrokenPipeError
-        to_process.write(order)
-        to_process.flush()
-        return from_process.readline()
+            return b""
+        try:
+            to_process.write(order)
+            to_process.flush()
+            return from_process.readline()
+        except BrokenPipeError:
+            return b""
 
 
 def _started() -> subprocess.Popen[bytes]:

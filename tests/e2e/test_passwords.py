@@ -1,10 +1,14 @@
 """Passwords: changed by the owner, reset through the stored telephone, refused when weak."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from ops.waiting import until
 from sandbox.app import App
+from sandbox.seed import cluster, logins
+from sandbox.seed.people import Person
 from tests.rigs.logins import (
     begun,
     change,
@@ -136,3 +140,23 @@ async def test_a_password_is_the_same_in_each_normal_form_of_unicode(logged_in: 
         require_done(await logged_in.login(password=typed))
     answer = await logged_in.login(password="siete canones morados")
     require_refused(answer, 401, "CREDENTIALS_INVALID")
+
+
+async def test_a_hash_of_another_cost_is_replaced_after_a_login(bank: Bank, ana: Customer) -> None:
+    vault = await cluster.auth_vault(bank.where, bank.stack.home.run)
+    connection = await bank.connect("bp_auth")
+    try:
+        person = Person(ana.user_name, "Guest Customer", ())
+        await logins.plant(connection, vault, [person], with_faces=False, cost=4)
+        require_done(await (await App.of(bank, ana)).login())
+        cost = int(bank.where["BP_BCRYPT_COST"])
+
+        async def replaced() -> bool:
+            sql = "SELECT password_hash FROM auth.users WHERE customer_id = $1"
+            stored: Any = await connection.fetchval(sql, ana.customer_id)
+            return stored.startswith(b"$2b$%02d$" % cost)
+
+        await until(replaced, 30, "the hash has the bank's cost")
+    finally:
+        await connection.close()
+    require_done(await (await App.of(bank, ana)).login())

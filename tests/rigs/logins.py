@@ -14,7 +14,7 @@ from typing import Any
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from lab.fuzz.addresses import call_from, unused_address
+from lab.fuzz.addresses import unused_address
 from lab.fuzz.rpcs import reasons
 from ops.provision.valkey import OPERATOR, password
 from ops.waiting import until
@@ -43,7 +43,7 @@ async def ana(bank: Bank) -> Customer:
 @pytest_asyncio.fixture
 async def app(bank: Bank, ana: Customer) -> App:
     """Ana's app on a telephone that never logged in, with an address of its own."""
-    await call_from(bank, unused_address())
+    await bank.call_from(unused_address())
     return await App.of(bank, ana, "Ana's phone")
 
 

@@ -9,6 +9,7 @@ from services.auth.handlers import codes
 from services.auth.handlers.caller import Caller
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import Attempt, attempt_of, digest_of, wrong
+from services.auth.handlers.undoing import undone_on_failure
 from services.auth.passwords import prehash
 from services.auth.results import Started
 from services.auth.state import (
@@ -21,7 +22,7 @@ from services.auth.state import (
     User,
 )
 from services.kernel.clock import utc_now
-from services.kernel.errors import RateLimited, Unauthenticated
+from services.kernel.errors import Unauthenticated
 
 
 async def login(deps: Dependencies, email: str, password: str, device_token: str) -> Started:
@@ -59,25 +60,27 @@ async def _known_device(deps: Dependencies, user: User | None, device_token: str
 async def require_password(deps: Dependencies, attempt: Attempt, password: str) -> None:
     """Compare a password; raise TriesExhausted, CredentialsInvalid and RateLimited.
 
-    An older hash is replaced by one of the current cost.
+    A hash of another cost is replaced after the answer.
     """
     user = attempt.user
     await deps.tries.admit(attempt.subject, Factor.PASSWORD)
     prehashed = prehash(deps.keys.password_key, password)
     stored = user.password_hash if user else deps.passwords.dummy_hash
-    try:
+    async with undone_on_failure(lambda: deps.tries.undo(attempt.subject, Factor.PASSWORD)):
         right = await deps.passwords.verify(prehashed, stored)
-    except RateLimited:
-        await deps.tries.undo(attempt.subject, Factor.PASSWORD)
-        raise
     if not right or user is None:
         error = CredentialsInvalid()
         await wrong(deps, attempt, error)
         raise error
     await deps.tries.right(attempt.subject, Factor.PASSWORD)
     if deps.passwords.needs_rehash(stored):
-        fresh = await deps.passwords.hash(prehashed)
-        await deps.store.rehash(user.customer_id, stored, fresh)
+        deps.background.start("rehash", _rehash(deps, user, prehashed))
+
+
+async def _rehash(deps: Dependencies, user: User, prehashed: bytes) -> None:
+    """Replace the hash, unless the password was changed since. The login does not wait for it."""
+    fresh = await deps.passwords.hash(prehashed)
+    await deps.store.rehash(user.customer_id, user.password_hash, fresh)
 
 
 async def begin(

@@ -171,13 +171,18 @@ def test_a_stored_value_that_is_no_hash_is_an_error_and_the_process_continues(ha
     assert hasher.verify(RIGHT, hasher.hash(RIGHT, COST))
 
 
-def test_a_killed_process_fails_one_order_and_is_replaced(hasher: Hasher):
-    killed = hasher.pid
+def test_a_new_process_gets_the_order_of_a_killed_one(hasher: Hasher):
+    stored, killed = hasher.hash(RIGHT, COST), hasher.pid
     os.kill(killed, signal.SIGKILL)
-    with pytest.raises(DependencyUnavailable):
-        hasher.verify(RIGHT, b"")
-    assert hasher.verify(RIGHT, hasher.hash(RIGHT, COST))
+    assert hasher.verify(RIGHT, stored)
     assert hasher.pid != killed
+
+
+def test_an_order_that_ends_two_processes_is_refused(hasher: Hasher):
+    """bcrypt has no cost of 99, so the process ends with an error."""
+    with pytest.raises(DependencyUnavailable):
+        hasher.hash(RIGHT, 99)
+    assert hasher.verify(RIGHT, hasher.hash(RIGHT, COST))
 
 
 async def test_a_closed_pool_leaves_no_process(pool: PasswordPool):
