@@ -3,8 +3,8 @@
 Keys: `refresh:<digest of a token>` holds the session's id; `refresh:<digest>:lease` the caller that
 fetches new tokens; `refresh:<digest>:successor` the sealed tokens that replaced it, for the grace;
 `family:<session id>` the digest of the current token and to whom it belongs; and
-`family:<session id>:tokens` the digests that the family remembers. The expiries of keys are all the
-time that counts, and Valkey's clock decides them: the clocks of processes do not matter.
+`family:<session id>:tokens` the digests that the family remembers. Only the
+expiries of keys matter, and Valkey's clock decides them; the clocks of processes do not count.
 
 A crash of Valkey loses the last second. If it loses a refresh, the old token is current again, and
 the new one is invalid: that customer logs in again. If it loses the end of a session, the family is

@@ -1,4 +1,4 @@
-"""A process that computes one bcrypt hash at a time, with less of the machine than other processes.
+"""A process that computes one bcrypt hash at a time, with a lower priority than other processes.
 
 It imports nothing but bcrypt, so it is small. Standard input has one order a line: `verify`, a
 pre-hashed password and a stored hash, or `hash`, a pre-hashed password and a cost; both texts in
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def yield_to_others() -> None:
-    """Become nicer than other processes.
+    """Lower the priority of this process below that of other processes.
 
     Where Linux groups processes by session, a niceness counts inside the session only, and the
     session has one of its own. The process works without it too, so no failure stops it.

@@ -100,7 +100,7 @@ def _is_sequence(text: str) -> bool:
 
 
 def _is_made_of(text: str, word: str) -> bool:
-    """Return True when a password is `word` and less than a password of other characters.
+    """Return True when a password is `word` plus fewer other characters than a password needs.
 
     Case, spaces and punctuation do not count. A very short word counts only when
     the rest of the password is digits.

@@ -2,8 +2,8 @@
 
 Sorted set `revoked`: member the session's id, score the unix time in ms until which it matters.
 `revoked:version` changes with the set, so a reader that saw the version need not read the set. It
-is a time and no count: after a crash of Valkey, a count could repeat an earlier value, and a reader
-would miss what changed.
+is a time: a count could repeat an earlier value after a crash of Valkey, and a reader would miss
+what changed.
 """
 
 import uuid

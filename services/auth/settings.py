@@ -26,7 +26,7 @@ class AuthSettings(ServiceSettings):
     login_session_s: int = 300
     """How long a login session lasts (the design document's five minutes)."""
     otp_tries_max: int = 5
-    """How many codes may be tried for one sent code."""
+    """The largest number of tries of one code that was sent."""
     otp_resend_first_s: int = 30
     """Wait before a second code can be sent; it doubles with each further one."""
     otp_sends_per_number_max: int = 10

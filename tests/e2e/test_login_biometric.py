@@ -147,7 +147,7 @@ async def sign(app: App, session_id: str, signed: Assertion) -> Answer:
 
 
 def of_another_key(key: SoftwareKey, challenge: str) -> Assertion:
-    """Sign with a key of the same id that the bank never saw."""
+    """Sign with another key under the same id."""
     thief = SoftwareKey(DOMAIN, ORIGIN)
     thief.credential_id = key.credential_id
     return thief.sign(challenge)

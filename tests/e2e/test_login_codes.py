@@ -127,7 +127,7 @@ async def test_a_code_is_right_once_and_only_for_its_session(app: App) -> None:
 
 
 async def test_a_code_that_is_sent_four_times_at_once_asks_for_one_face(app: App) -> None:
-    """The calls that come too late ended the session, so a double tap cost the whole login."""
+    """A late call must not end the session: a double tap would cost the whole login."""
     session_id, code = await begun(app)
     answers = await asyncio.gather(*(app.verify_otp(session_id, code) for _ in range(4)))
     done = [answer for answer in answers if answer.status == 200]

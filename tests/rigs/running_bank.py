@@ -54,10 +54,21 @@ class Bank(BankClient):
         self, method: str, path: str, body: bytes, signature: str, *, certificate: bool
     ) -> Answer:
         """Call the gateway as the clearing house does: with its certificate, or without."""
+        shown = "ach-webhook" if certificate else ""
+        return await self._as_partner(method, path, body, {"Ach-Signature": signature}, shown)
+
+    async def as_sms(self, body: bytes, signature: str, certificate: str = "sms-webhook") -> Answer:
+        """Send a delivery receipt as the SMS gateway does; certificate "": without one."""
+        headers = {"Sms-Signature": signature}
+        return await self._as_partner("POST", "/v1/webhooks/sms", body, headers, certificate)
+
+    async def _as_partner(
+        self, method: str, path: str, body: bytes, signed: dict[str, str], certificate: str
+    ) -> Answer:
         tls = ssl.create_default_context(cafile=self.where["BP_CA_FILE"])
         if certificate:
-            self._show(tls, "ach-webhook")
-        headers = {"Ach-Signature": signature, "Content-Type": "application/json"}
+            self._show(tls, certificate)
+        headers = {**signed, "Content-Type": "application/json"}
         url = self.where["BP_GATEWAY_URL"] + path
         # A new session: the pool reuses connections by host, whatever certificate they showed.
         async with (

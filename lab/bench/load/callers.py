@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +24,7 @@ from sandbox.seed.people import Person
 ADDRESSES_MAX = 100
 """Enough that no address reaches the limits of an address."""
 REFUSALS_SHOWN = 3
+CODES_USED_UP = "OTP_SENDS_EXHAUSTED"
 
 Step = Callable[[App], Awaitable[Answer]]
 """What a caller repeats; the last answer of the step counts."""
@@ -110,20 +111,21 @@ async def repeat(
 ) -> Answers:
     """Let the telephones do a step in turn, `at_once` of them at a time, in a closed loop.
 
-    A telephone does one step at a time, so `at_once` must not exceed their number.
+    A telephone does one step at a time, so `at_once` must not exceed their number. A telephone that
+    got the day's codes does no further step; a caller without a telephone ends early.
     """
-    free = asyncio.Queue[App]()
-    for app in apps:
-        free.put_nowait(app)
+    free = deque(apps)
     answers = Answers(time.monotonic() + warm_up_s)
     until = answers.begun + seconds
 
     async def caller() -> None:
-        while (begun := time.monotonic()) < until:
-            app = await free.get()
+        while free and (begun := time.monotonic()) < until:
+            app = free.popleft()
             answer = await step(app)
+            if answer.status == 429 and answer.reason == CODES_USED_UP:
+                continue
             answers.note(answer, begun, time.monotonic())
-            free.put_nowait(app)
+            free.append(app)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(at_once):

@@ -96,7 +96,7 @@ async def verify_otp(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the third factor answers to."""
+    """The challenge or the liveness check of the third factor."""
 
     challenge: bytes = b""
     liveness_session_id: str = ""

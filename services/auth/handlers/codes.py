@@ -71,7 +71,7 @@ async def send(
     try:
         await _send_code(deps, login_session_id, session, user, phone)
     except (NotAccepted, OtpSendsExhausted) as refusal:
-        # The customer need not wait for, or pay with a code of the day for, what was not sent.
+        # A code that was not sent causes no wait and is not one of the day's codes.
         await deps.sends.give_back(*counted, is_known_device=known)
         await deps.sessions.advance(login_session_id, sent, session)
         if isinstance(refusal, OtpSendsExhausted):

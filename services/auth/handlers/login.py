@@ -1,4 +1,4 @@
-"""The first factor: the password. Right or wrong, known or unknown: the work is the same."""
+"""The first factor: the password. Known and unknown addresses cost the same work."""
 
 import uuid
 from datetime import timedelta

@@ -49,7 +49,7 @@ async def change_password(deps: Dependencies, me: Caller, current: str, new: str
 
 
 async def _replace(deps: Dependencies, user: User, new: str, me: Caller | None) -> None:
-    """Store a new password and end the sessions; a caller keeps the own one."""
+    """Store a new password and end all sessions except the caller's own."""
     hashed = await deps.passwords.hash(prehash(deps.keys.password_key, new))
     now = origin()
     ending = Ending(

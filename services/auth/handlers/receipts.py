@@ -10,6 +10,8 @@ from services.chassis.http_client import json_of, plain
 from services.chassis.webhook_signatures import is_signed
 from services.kernel.clock import utc_now
 
+ID_CHARACTERS_MAX = 128
+CODE_CHARACTERS_MAX = 64
 STATES = ("DELIVERED", "UNDELIVERED", "EXPIRED")
 
 log = structlog.get_logger()
@@ -31,9 +33,10 @@ async def receive_sms_receipt(deps: Dependencies, signature: str, body: bytes) -
         raise ReceiptMalformed
     fields = cast("dict[str, Any]", data)
     message_id, state = plain(fields.get("messageId")), plain(fields.get("state"))
-    if not message_id or state not in STATES:
-        raise ReceiptMalformed
     error_code = plain(fields.get("errorCode"))
+    is_short = len(message_id) <= ID_CHARACTERS_MAX and len(error_code) <= CODE_CHARACTERS_MAX
+    if not message_id or state not in STATES or not is_short:
+        raise ReceiptMalformed
     await deps.store.record_receipt(message_id, state, error_code, now)
     if state != "DELIVERED":
         log.warning("sms.not_delivered", state=state, error_code=error_code)

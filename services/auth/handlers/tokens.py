@@ -50,7 +50,7 @@ async def _refreshed(deps: Dependencies, family: Family, refresh_token: str) -> 
         return await deps.provider.refresh(refresh_token)
     except RefreshTokenInvalid:
         ids = [family.session_id]
-        ending = Ending(family.customer_id, EndCause.REVOKED, origin(), session_ids=ids)
+        ending = Ending(family.customer_id, EndCause.GRANT_ENDED, origin(), session_ids=ids)
         await deps.store.end_sessions(ending)
         await withdraw(deps, ids)
         raise
@@ -79,8 +79,8 @@ async def withdraw(deps: Dependencies, session_ids: Sequence[uuid.UUID]) -> None
     """Make the tokens of sessions useless: here at once, at the services within seconds.
 
     The rows say already that the sessions ended. If Valkey fails, the caller gets the error, and
-    the reconciliation of upkeep.py completes the rest. It takes a session in the set of revoked
-    ones for done, so the families end first.
+    the reconciliation of upkeep.py completes the rest. It skips the sessions in the set of revoked
+    ones, so the families end first.
     """
     await deps.families.end(session_ids)
     await deps.revocations.revoke(session_ids)

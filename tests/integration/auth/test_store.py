@@ -136,7 +136,7 @@ async def test_an_ended_or_expired_session_is_not_found_nor_another_customers(
 async def test_recently_ended_sessions_are_listed(store: Store, user: User) -> None:
     began = datetime.now(UTC)
     session_id, _ = await log_in(store, user)
-    await store.end_sessions(Ending(user.customer_id, EndCause.LOCKED, origin()))
+    await store.end_sessions(Ending(user.customer_id, EndCause.GRANT_ENDED, origin()))
     recent = dict(await store.recently_ended(began - timedelta(minutes=12)))
     assert recent[session_id] >= began
     assert session_id not in dict(await store.recently_ended(datetime.now(UTC)))

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class AuthServiceStub:
     """Logs customers in with three factors: password, one-time code and a biometric feature. Then it
-    keeps them logged in by refreshed tokens.
+    refreshes their tokens, so they stay logged in.
     """
 
     def __init__(self, channel):
@@ -140,7 +140,7 @@ class AuthServiceStub:
 
 class AuthServiceServicer:
     """Logs customers in with three factors: password, one-time code and a biometric feature. Then it
-    keeps them logged in by refreshed tokens.
+    refreshes their tokens, so they stay logged in.
     """
 
     def Login(self, request, context):
@@ -398,7 +398,7 @@ def add_AuthServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class AuthService:
     """Logs customers in with three factors: password, one-time code and a biometric feature. Then it
-    keeps them logged in by refreshed tokens.
+    refreshes their tokens, so they stay logged in.
     """
 
     @staticmethod
