@@ -79,7 +79,7 @@ async def test_a_forged_or_old_receipt_is_refused(bank: Bank) -> None:
     message_id = uuid.uuid4().hex
     body = _receipt(message_id)
     for answer in (
-        await _send(bank, body, secret="guessed by a stranger"),  # noqa: S106
+        await _send(bank, body, secret="guessed by a stranger"),
         await _send(bank, body, age_s=3600),
         await bank.as_sms(body, ""),
     ):
