@@ -127,7 +127,11 @@ async def main(settings: AuthSettings, stop: asyncio.Event) -> None:
         stack.callback(producer.close)
         publisher = Publisher(pool, producer)
         requests = OperatorRequests(deps.store, deps.tries, deps.families, deps.revocations)
-        upkeep = Upkeep(deps.store, deps.families, deps.revocations, publisher, requests)
+        upkeep = Upkeep(
+            deps.store, deps.families, deps.revocations, publisher, requests, deps.passwords
+        )
+        # Before the first call, because the time of a wrong cost would reveal an account.
+        await upkeep.spread_dummies()
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(vault.keep_alive()),
