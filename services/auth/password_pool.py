@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 import bcrypt
@@ -28,23 +29,35 @@ _NEWEST_WEIGHT = 0.2
 _COST = re.compile(rb"\$2b\$(\d\d)\$")
 
 
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How many calls may wait, and for how long.
+
+    Callers that proved neither a device nor a session fill at most STRANGERS_SHARE of the queue and
+    of the wait. So a storm of them leaves places to known devices.
+    """
+
+    calls_max: int
+    wait_s_max: float
+    """A call that would probably wait longer is refused at once. On a slow host it would reach its
+    deadline in the queue or during its hash, and the work would be lost."""
+
+    def allow(self, ahead: int, wait_s: float, *, is_known: bool) -> bool:
+        """Return whether a call may wait in place `ahead` for probably `wait_s` seconds."""
+        share = 1.0 if is_known else STRANGERS_SHARE
+        return ahead <= self.calls_max * share and wait_s <= self.wait_s_max * share
+
+
 class PasswordPool:
     """Hashes and verifies pre-hashed passwords; belongs to the event loop that calls it."""
 
-    def __init__(self, cost: int, threads_max: int, queue_max: int, wait_s_max: float) -> None:
-        """`queue_max` calls may wait for one of `threads_max` processes. Takes as long as one hash.
-
-        A call that would probably wait longer than `wait_s_max` is refused at once. On a slow host
-        it would reach its deadline in the queue or during its hash, and the work would be lost.
-
-        Callers that proved neither a device nor a session fill at most STRANGERS_SHARE of the
-        queue and of the wait. So their storm leaves places to known devices.
+    def __init__(self, cost: int, threads_max: int, limits: QueueLimits) -> None:
+        """Calls wait for one of `threads_max` processes. Takes as long as one hash.
 
         `dummies` are what to verify when an address is unknown.
         """
         self._cost = cost
-        self._queue_max = queue_max
-        self._threads_max, self._wait_s_max = threads_max, wait_s_max
+        self._threads_max, self._limits = threads_max, limits
         self._calls = 0
         self._threads = asyncio.Semaphore(threads_max)
         self._executor = ThreadPoolExecutor(threads_max, "bcrypt")
@@ -60,10 +73,9 @@ class PasswordPool:
         A caller asks first, so that a refused login costs no statement during a storm. `is_known`:
         the caller proved a device or a session.
         """
-        share = 1.0 if is_known else STRANGERS_SHARE
         ahead = max(self._calls + 1 - self._threads_max, 0)
-        is_slow = ahead * self._hash_s / self._threads_max > self._wait_s_max * share
-        if ahead > self._queue_max * share or is_slow:
+        wait_s = ahead * self._hash_s / self._threads_max
+        if not self._limits.allow(ahead, wait_s, is_known=is_known):
             raise RateLimited
 
     async def verify(self, prehashed: bytes, stored: bytes, *, is_known: bool) -> bool:
