@@ -246,7 +246,10 @@ async def test_a_closed_pool_leaves_no_process(pool: PasswordPool):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Hasher, "verify", note)
         stored = await pool.hash(RIGHT)
-        assert await asyncio.gather(*(pool.verify(RIGHT, stored, is_known=True) for _ in range(4))) == [True] * 4
+        assert (
+            await asyncio.gather(*(pool.verify(RIGHT, stored, is_known=True) for _ in range(4)))
+            == [True] * 4
+        )
     pool.close()
     for pid in seen:
         with pytest.raises(ProcessLookupError):
