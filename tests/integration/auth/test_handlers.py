@@ -153,5 +153,4 @@ async def test_a_refresh_token_on_another_device_is_logged_and_published(
 
 
 async def test_an_unknown_refresh_token_is_not_reported(deps: Dependencies) -> None:
-    app = App(cast("WatchedPool", deps.passwords).logins)
     assert await _refused_refreshes(deps, new_token(), 2) == []
