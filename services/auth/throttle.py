@@ -20,7 +20,7 @@ FORGET_S = 24 * 3600
 """A counter without a try for this long is forgotten."""
 ADDRESS_LEAK_S = 300
 """An address gets one try back in this time. So it gets about 300 tries a day, and no more than 12
-wrong tries an hour from all customers behind it never lock it."""
+wrong tries an hour from all its customers never lock it."""
 SENDS_WINDOW_S = 24 * 3600
 RESEND_WAIT_S_MAX = 300
 IPV6_NETWORK_BITS = 64
