@@ -21,7 +21,7 @@ from services.auth.operator_requests import OperatorRequests
 from services.auth.partners.oauth import TokenProvider
 from services.auth.partners.rekognition import Access, Limits, Rekognition
 from services.auth.partners.sms import SmsGateway
-from services.auth.password_pool import PasswordPool
+from services.auth.password_pool import PasswordPool, QueueLimits
 from services.auth.publisher import Publisher
 from services.auth.revocations_out import Revocations
 from services.auth.sealing import Sealer
@@ -86,8 +86,7 @@ async def _dependencies(
     passwords = PasswordPool(
         settings.bcrypt_cost,
         settings.hash_threads_max,
-        settings.hash_queue_max,
-        settings.hash_wait_s_max,
+        QueueLimits(settings.hash_queue_max, settings.hash_wait_s_max),
     )
     stack.callback(passwords.close)
     partners = await _partners(stack, vault, settings)
@@ -127,7 +126,11 @@ async def main(settings: AuthSettings, stop: asyncio.Event) -> None:
         stack.callback(producer.close)
         publisher = Publisher(pool, producer)
         requests = OperatorRequests(deps.store, deps.tries, deps.families, deps.revocations)
-        upkeep = Upkeep(deps.store, deps.families, deps.revocations, publisher, requests)
+        upkeep = Upkeep(
+            deps.store, deps.families, deps.revocations, publisher, requests, deps.passwords
+        )
+        # Before the first call, because the time of a wrong cost would reveal an account.
+        await upkeep.spread_dummies()
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(vault.keep_alive()),

@@ -6,6 +6,7 @@ agree about a lock. Errors of Valkey propagate: without counters, auth checks no
 
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from redis.asyncio import Redis
 from services.auth.errors import OtpSendsExhausted, TriesExhausted
 from services.auth.scripts import load_script
 from services.auth.settings import AuthSettings
-from services.auth.state import Factor, Purpose
+from services.auth.state import Factor
 from services.auth.throttle import (
     FORGET_S,
     RULES,
     SENDS_WINDOW_S,
     Lock,
+    Recipient,
     Rule,
     Scope,
     Subject,
@@ -46,7 +48,7 @@ class Tries:
         self._script = valkey.register_script((LUA / "tries.lua").read_text())
 
     async def admit(self, subject: Subject, factor: Factor) -> None:
-        """Reserve a try before the factor is checked; then call `wrong`, `right` or `undo`.
+        """Reserve a try before the check; then call `wrong`, `right`, `undo` or `hang_up`.
 
         A try without one of them counts as wrong. Raise TriesExhausted while a lock lasts.
         """
@@ -76,6 +78,14 @@ class Tries:
         """Remove the reserved try, because the bank could not check the factor."""
         await self._step("undo", subject, factor)
 
+    async def hang_up(self, subject: Subject, factor: Factor) -> None:
+        """Remove the reserved try, because the caller left before the answer.
+
+        The address keeps it: otherwise an address that hangs up would fill the queue of passwords
+        with no limit.
+        """
+        await self._step("hang_up", subject, factor)
+
     async def unlock(self, account: bytes, device_ids: Iterable[uuid.UUID]) -> int:
         """Forget the tries of all factors of an account, and return how many counters there were.
 
@@ -87,7 +97,7 @@ class Tries:
     async def _step(self, step: str, subject: Subject, factor: Factor) -> Any:
         counters = counters_of(self._digest_key, subject, factor)
         rules = [self._rules[counter.scope] for counter in counters]
-        limits = [n for rule in rules for n in (rule.free, rule.lock_first_ms, rule.lock_ms_max)]
+        limits = [n for rule in rules for n in astuple(rule)]
         keys = [counter.key for counter in counters]
         return await self._script(keys=keys, args=[step, FORGET_S * 1000, *limits])
 
@@ -96,42 +106,30 @@ class Sends:
     """Limits the codes that are sent to one number, and to all numbers with one prefix."""
 
     def __init__(self, valkey: Redis, settings: AuthSettings) -> None:
-        self._limits = (settings.otp_sends_per_number_max, settings.otp_sends_per_prefix_max)
+        self._number_max = settings.otp_sends_per_number_max
+        self._prefix_max = settings.otp_sends_per_prefix_max
+        self._known_prefix_max = settings.otp_known_sends_per_prefix_max
         self._script = valkey.register_script((LUA / "send.lua").read_text())
         self._give_back = load_script(valkey, "give_back_send")
 
-    async def admit(
-        self,
-        phone_index: bytes,
-        prefix_digest: bytes,
-        purpose: Purpose,
-        *,
-        is_known_device: bool,
-    ) -> None:
-        """Count a message before it is sent. Raise OtpSendsExhausted when a limit is reached.
-
-        `phone_index` and `prefix_digest` are keyed digests of the number and of phones.prefix.
-        """
-        number = number_key(phone_index, purpose, is_known_device=is_known_device)
-        keys = [number, prefix_key(prefix_digest)]
-        wait_ms = await self._script(keys=keys, args=[SENDS_WINDOW_S * 1000, *self._limits])
+    async def admit(self, to: Recipient) -> None:
+        """Count a message before it is sent. Raise OtpSendsExhausted when a limit is reached."""
+        prefix_max = self._known_prefix_max if to.is_known_device else self._prefix_max
+        args = [SENDS_WINDOW_S * 1000, self._number_max, prefix_max]
+        wait_ms = await self._script(keys=_keys(to), args=args)
         if wait_ms > 0:
             raise OtpSendsExhausted(retry_after_s=_seconds(wait_ms))
 
-    async def give_back(
-        self,
-        phone_index: bytes,
-        prefix_digest: bytes,
-        purpose: Purpose,
-        *,
-        is_known_device: bool,
-    ) -> None:
+    async def give_back(self, to: Recipient) -> None:
         """Take a message off the counters, because the gateway did not accept it.
 
         Otherwise an outage of the gateway would use up the codes of the day.
         """
-        number = number_key(phone_index, purpose, is_known_device=is_known_device)
-        await self._give_back(keys=[number, prefix_key(prefix_digest)])
+        await self._give_back(keys=_keys(to))
+
+
+def _keys(to: Recipient) -> list[str]:
+    return [number_key(to), prefix_key(to)]
 
 
 def _seconds(ms: int) -> int:

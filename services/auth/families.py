@@ -55,6 +55,9 @@ TOKENS_REMEMBERED_MAX = 100
 """How many tokens of a family are remembered. An older one is invalid instead of reused, which is
 as useless to a thief. The limit keeps a family below 25 kB."""
 
+WRONG_DEVICE_S = 24 * 3600
+"""How long refresh tokens with a wrong device token are counted."""
+
 UNCONFIRMED = "refresh:unconfirmed"
 """The sorted set of new sessions that were not compared with their rows yet, by Valkey's time."""
 
@@ -172,6 +175,15 @@ class Families:
         lease = _lease_key(token_digest(begun.refresh_token))
         await self._give_back(keys=[lease], args=[begun.owner])
 
+    async def count_wrong_device(self, session_id: uuid.UUID) -> int:
+        """Count a refresh token with a wrong device token; return how many there were in a day."""
+        key = f"{_family_keys(session_id)[0]}:wrong_device"
+        async with self._valkey.pipeline(transaction=True) as pipe:
+            pipe.incr(key)
+            pipe.expire(key, WRONG_DEVICE_S, nx=True)
+            count, _ = await pipe.execute()
+        return count
+
     async def end(self, session_ids: Sequence[uuid.UUID]) -> None:
         """Delete families with their tokens; their tokens are invalid from now on."""
         for first in range(0, len(session_ids), FAMILIES_BATCH_MAX):
@@ -196,7 +208,7 @@ class Families:
         fields, sealed = await self._read(session_id, digest)
         decision = decide(_facts(fields, digest, device, sealed))
         if decision is Decision.INVALID:
-            return Invalid(wrong_device=bool(fields))
+            return Invalid(wrong_device=_family(session_id, fields) if fields else None)
         family = _family(session_id, fields)
         if decision is Decision.REPLAY:
             return Replay(family, unseal(token, session_id, sealed))

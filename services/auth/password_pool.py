@@ -11,63 +11,83 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 import bcrypt
 
+from services.auth.dummies import Dummies
 from services.auth.hashers import Hasher
 from services.kernel.errors import RateLimited
 
 T = TypeVar("T")
 
+STRANGERS_SHARE = 0.75
+"""The part of the queue that callers without a known device may fill."""
 _NEWEST_WEIGHT = 0.2
 """The weight of the newest hash in the average duration."""
 _COST = re.compile(rb"\$2b\$(\d\d)\$")
 
 
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How many calls may wait, and for how long.
+
+    Callers that proved neither a device nor a session fill at most STRANGERS_SHARE of the queue and
+    of the wait. So a storm of them leaves places to known devices.
+    """
+
+    calls_max: int
+    wait_s_max: float
+    """A call that would probably wait longer is refused at once. On a slow host it would reach its
+    deadline in the queue or during its hash, and the work would be lost."""
+
+    def allow(self, ahead: int, wait_s: float, *, is_known: bool) -> bool:
+        """Return whether a call may wait in place `ahead` for probably `wait_s` seconds."""
+        share = 1.0 if is_known else STRANGERS_SHARE
+        return ahead <= self.calls_max * share and wait_s <= self.wait_s_max * share
+
+
 class PasswordPool:
     """Hashes and verifies pre-hashed passwords; belongs to the event loop that calls it."""
 
-    def __init__(self, cost: int, threads_max: int, queue_max: int, wait_s_max: float) -> None:
-        """`queue_max` calls may wait for one of `threads_max` processes. Takes as long as one hash.
+    def __init__(self, cost: int, threads_max: int, limits: QueueLimits) -> None:
+        """Calls wait for one of `threads_max` processes. Takes as long as one hash.
 
-        A call that would probably wait longer than `wait_s_max` is refused at once. On a slow host
-        it would reach its deadline in the queue or during its hash, and the work would be lost.
-
-        `dummy_hash` is what to verify when an address is unknown. Nothing matches it, and it takes
-        as long as a customer's hash of the current cost.
+        `dummies` are what to verify when an address is unknown.
         """
         self._cost = cost
-        self._calls_max = threads_max + queue_max
-        self._threads_max, self._wait_s_max = threads_max, wait_s_max
+        self._threads_max, self._limits = threads_max, limits
         self._calls = 0
         self._threads = asyncio.Semaphore(threads_max)
         self._executor = ThreadPoolExecutor(threads_max, "bcrypt")
         self._hashers = [Hasher() for _ in range(threads_max)]
         begun = time.monotonic()
-        self.dummy_hash = bcrypt.hashpw(secrets.token_bytes(32), bcrypt.gensalt(cost))
+        hashed = bcrypt.hashpw(secrets.token_bytes(32), bcrypt.gensalt(cost))
         self._hash_s = time.monotonic() - begun
+        self.dummies = Dummies(hashed, cost)
 
-    def require_place(self) -> None:
+    def require_place(self, *, is_known: bool) -> None:
         """Raise RateLimited when a call would be refused now.
 
-        A caller asks first, so that a refused login costs no statement during a storm.
+        A caller asks first, so that a refused login costs no statement during a storm. `is_known`:
+        the caller proved a device or a session.
         """
         ahead = max(self._calls + 1 - self._threads_max, 0)
-        is_slow = ahead * self._hash_s / self._threads_max > self._wait_s_max
-        if self._calls >= self._calls_max or is_slow:
+        wait_s = ahead * self._hash_s / self._threads_max
+        if not self._limits.allow(ahead, wait_s, is_known=is_known):
             raise RateLimited
 
-    async def verify(self, prehashed: bytes, stored: bytes) -> bool:
+    async def verify(self, prehashed: bytes, stored: bytes, *, is_known: bool) -> bool:
         """Return True when `stored` is the hash of `prehashed` (passwords.prehash).
 
-        Raise RateLimited when too many calls wait.
+        Raise RateLimited when too many calls wait; see `require_place`.
         """
-        return await self._run(lambda hasher: hasher.verify(prehashed, stored))
+        return await self._run(lambda hasher: hasher.verify(prehashed, stored), is_known=is_known)
 
     async def hash(self, prehashed: bytes) -> bytes:
         """Return a new hash of the current cost. Raise RateLimited when too many calls wait."""
-        return await self._run(lambda hasher: hasher.hash(prehashed, self._cost))
+        return await self._run(lambda hasher: hasher.hash(prehashed, self._cost), is_known=True)
 
     def needs_rehash(self, stored: bytes) -> bool:
         """Return True for a hash of another cost or form, to be replaced at a right login."""
@@ -81,10 +101,10 @@ class PasswordPool:
             hasher.close()
         self._hashers.clear()
 
-    async def _run(self, work: Callable[[Hasher], T]) -> T:
+    async def _run(self, work: Callable[[Hasher], T], *, is_known: bool) -> T:
         """Run the work when a process is free. A caller that leaves before also leaves the
         queue."""
-        self.require_place()
+        self.require_place(is_known=is_known)
         self._calls += 1
         try:
             await self._threads.acquire()

@@ -68,8 +68,8 @@ class Reused:
 class Invalid:
     """The token is unknown, expired, of an ended session, or of another device."""
 
-    wrong_device: bool = False
-    """True when the token exists and only the device token is wrong: a sign of a stolen token."""
+    wrong_device: Family | None = None
+    """The token's family when only the device token is wrong: a sign of a stolen token."""
 
 
 Begun = Rotate | Replay | Reused | Invalid
@@ -110,6 +110,11 @@ def decide(facts: Facts) -> Decision:
     if facts.is_current:
         return Decision.ROTATE
     return Decision.REPLAY if facts.has_successor else Decision.REUSED
+
+
+def is_power_of_ten(count: int) -> bool:
+    """Return whether a count is 1, 10, 100 and so on; False below 1."""
+    return count > 0 and str(count).strip("0") == "1"
 
 
 def token_digest(token: str) -> str:

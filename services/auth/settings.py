@@ -17,7 +17,8 @@ class AuthSettings(ServiceSettings):
     hash_threads_max: int = Field(default=2, ge=1)
     """The largest number of passwords that are hashed at once; each takes one core."""
     hash_queue_max: int = Field(default=64, ge=1)
-    """The largest number of passwords that wait for a process; later logins get RATE_LIMITED."""
+    """The largest number of passwords that wait for a process; later logins get RATE_LIMITED.
+    Unknown devices fill at most three quarters, so known devices can log in during a storm."""
     hash_wait_s_max: float = 6.0
     """How long a password may be expected to wait, at the speed of the latest hashes; a login that
     would wait longer gets RATE_LIMITED. It is shorter than a login's deadline of ten seconds."""
@@ -32,8 +33,11 @@ class AuthSettings(ServiceSettings):
     otp_sends_per_number_max: int = 10
     """The largest number of codes that are sent to one telephone number a day."""
     otp_sends_per_prefix_max: int = 2_000
-    """The largest number of codes a day to all numbers with the same first seven digits. It stops
-    an attacker who earns money with text messages to a range of numbers."""
+    """The largest number of codes a day to all numbers with the same first seven digits, for each
+    purpose, without known devices. It stops an attacker who earns money with text messages to a
+    range of numbers."""
+    otp_known_sends_per_prefix_max: int = 20_000
+    """The same for known devices, which strangers' codes do not delay."""
     session_days: int = 30
     """How long a session lasts at most (the design document's 30 days)."""
     refresh_grace_s: int = 30

@@ -125,6 +125,11 @@ class Store(FactorStore):
         sql = self._queries.rehash
         return await self._pool.fetchval(sql, customer_id, old_hash, new_hash) is not None
 
+    async def hashes_by_cost(self) -> dict[int, int]:
+        """Return bcrypt's costs with the number of stored hashes; reads the whole table."""
+        rows = await self._pool.fetch(self._queries.hashes_by_cost)
+        return {int(row["cost"]): row["hashes"] for row in rows if row["cost"].isdigit()}
+
     async def change_password(self, new_hash: bytes, ending: Ending) -> list[Session]:
         """Replace a password, forget wrong tries and end sessions; return those that ended."""
         async with self._changing(ending.customer_id, ending.events) as connection:

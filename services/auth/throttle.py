@@ -1,8 +1,9 @@
 """How many tries the bank allows before it looks at a factor, and whose tries count together. Pure.
 
 A known device has a counter of its own, so wrong tries of strangers never delay the owner. All
-unknown devices share one counter for an account, so a new session gives no new tries. Each
-address has a counter for all accounts. counters.py holds the counters in Valkey.
+unknown devices share one counter for an account, so a new login session gives no new tries. Calls
+with an access token count for their session, so a stolen token locks no login. Each address has a
+counter for all accounts. counters.py holds the counters in Valkey.
 """
 
 import hmac
@@ -17,6 +18,9 @@ from services.auth.state import Factor, Purpose
 
 FORGET_S = 24 * 3600
 """A counter without a try for this long is forgotten."""
+ADDRESS_LEAK_S = 300
+"""An address gets one try back in this time. So it gets about 300 tries a day, and no more than 12
+wrong tries an hour from all its customers never lock it."""
 SENDS_WINDOW_S = 24 * 3600
 RESEND_WAIT_S_MAX = 300
 IPV6_NETWORK_BITS = 64
@@ -29,11 +33,17 @@ class Scope(Enum):
     """Whose tries count together; the scopes of bp.auth.v1.LoginLocked."""
 
     DEVICE = "DEVICE"
-    """One known device of an account, for one factor."""
+    """Logins of one known device of an account, for one factor."""
+    SESSION = "SESSION"
+    """Calls with the access tokens of one session, for one factor."""
     STRANGERS = "STRANGERS"
     """All unknown devices of an account, for one factor."""
     ADDRESS = "ADDRESS"
     """One network address, for all accounts and factors."""
+
+
+_LETTERS = {Scope.DEVICE: "d", Scope.SESSION: "t", Scope.STRANGERS: "s", Scope.ADDRESS: "a"}
+"""The letters of the keys; "t" is for the access token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +56,21 @@ class Rule:
     """The delay after the last free try. Each further wrong try doubles it."""
     lock_ms_max: int
     """The longest delay."""
+    leak_ms: int = 0
+    """The time after which one try is forgotten; 0: none is forgotten before FORGET_S."""
 
 
 RULES: dict[Scope, Rule] = {
     Scope.DEVICE: Rule(free=10, lock_first_ms=30_000, lock_ms_max=3_600_000),
+    Scope.SESSION: Rule(free=10, lock_first_ms=30_000, lock_ms_max=3_600_000),
     Scope.STRANGERS: Rule(free=5, lock_first_ms=30_000, lock_ms_max=900_000),
-    Scope.ADDRESS: Rule(free=100, lock_first_ms=30_000, lock_ms_max=900_000),
+    Scope.ADDRESS: Rule(
+        free=100, lock_first_ms=30_000, lock_ms_max=900_000, leak_ms=ADDRESS_LEAK_S * 1000
+    ),
 }
 """Strangers get about 100 tries a day for an account and factor, the number that NIST SP 800-63B
-allows. An owner with a new device waits at most 15 minutes for a try."""
+allows. A lock of strangers lasts at most 15 minutes. Customers who mistype behind a shared address
+never make it right for each other, so only its counter leaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,8 @@ class Subject:
     """A device that completed a login of this account and proved it now; None for any other."""
     address: str
     """The result of `network_of`; "" when it is unknown."""
+    session_id: uuid.UUID | None = None
+    """The session of the call's access token; None for a login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +116,12 @@ class Counter:
 def counters_of(digest_key: bytes, subject: Subject, factor: Factor) -> tuple[Counter, ...]:
     """Return the counters that decide about a try, the subject's own one first.
 
-    A known device has one counter only. Its address does not count, because an attacker may share
-    it with the owner. Keys are digests under `digest_key`: they show no address and no account.
+    A session and a known device have one counter only. The address does not count for them, because
+    an attacker may share it with the owner. Keys are digests under `digest_key`: they show no
+    address and no account.
     """
+    if subject.session_id is not None:
+        return (_session_counter(digest_key, subject.session_id, factor),)
     if subject.device_id is not None:
         return (_device_counter(digest_key, subject.device_id, factor),)
     strangers = _strangers_counter(digest_key, subject.account, factor)
@@ -112,7 +133,10 @@ def counters_of(digest_key: bytes, subject: Subject, factor: Factor) -> tuple[Co
 def counters_of_account(
     digest_key: bytes, account: bytes, device_ids: Iterable[uuid.UUID]
 ) -> list[Counter]:
-    """Return the counters of an account and its devices for all factors, without addresses."""
+    """Return the counters of an account's logins for all factors, without addresses.
+
+    A session is not included: after a new login, the customer has a new one.
+    """
     strangers = [_strangers_counter(digest_key, account, factor) for factor in Factor]
     devices = [_device_counter(digest_key, each, f) for each in device_ids for f in Factor]
     return strangers + devices
@@ -139,19 +163,48 @@ def resend_wait_s(first_s: int, sends: int) -> int:
     return min(first_s << min(max(sends - 1, 0), 32), RESEND_WAIT_S_MAX)
 
 
-def number_key(phone_index: bytes, purpose: Purpose, *, is_known_device: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """To whom a code is sent, and on whose request."""
+
+    phone_index: bytes
+    """A keyed digest of the number."""
+    prefix_digest: bytes
+    """A keyed digest of phones.prefix."""
+    purpose: Purpose
+    is_known_device: bool
+    """Whether a device that completed a login of the account asks for the code."""
+    session_id: uuid.UUID | None = None
+    """The session of the access token that asks for the code; None for a login or a reset."""
+
+
+def number_key(to: Recipient) -> str:
     """Return the key of the counter of codes to one number.
 
     Each purpose has a counter, and so do known devices. Otherwise a stranger who asks for resets
-    of the password could use up the codes that the owner needs to log in.
+    of the password could use up the codes that the owner needs to log in. Step-ups count for their
+    session, so a stolen access token uses up no codes of the owner's next session.
     """
-    caller = "known" if is_known_device else "stranger"
-    return f"sends:{purpose.value.lower()}:{caller}:{_short(phone_index)}"
+    session = f":{to.session_id.hex}" if to.session_id else ""
+    return f"sends:{_kind(to)}:{_short(to.phone_index)}{session}"
 
 
-def prefix_key(prefix_digest: bytes) -> str:
-    """Return the key of the counter of codes to all numbers with one prefix."""
-    return f"sends:prefix:{_short(prefix_digest)}"
+def prefix_key(to: Recipient) -> str:
+    """Return the key of the counter of codes to all numbers with one prefix.
+
+    It is split like the counter of a number, so an attacker who asks for codes to a range of
+    numbers stops no login with a known device.
+    """
+    return f"sends:prefix:{_kind(to)}:{_short(to.prefix_digest)}"
+
+
+def _kind(to: Recipient) -> str:
+    caller = "known" if to.is_known_device else "stranger"
+    return f"{to.purpose.value.lower()}:{caller}"
+
+
+def _session_counter(digest_key: bytes, session_id: uuid.UUID, factor: Factor) -> Counter:
+    return _counter(digest_key, Scope.SESSION, factor.value.encode(), session_id.bytes)
 
 
 def _device_counter(digest_key: bytes, device_id: uuid.UUID, factor: Factor) -> Counter:
@@ -165,7 +218,7 @@ def _strangers_counter(digest_key: bytes, account: bytes, factor: Factor) -> Cou
 def _counter(digest_key: bytes, scope: Scope, *parts: bytes) -> Counter:
     message = b"\0".join((scope.value.encode(), *parts))
     digest = _short(hmac.digest(digest_key, message, "sha256"))
-    return Counter(f"tries:{scope.value[0].lower()}:{digest}", scope)
+    return Counter(f"tries:{_LETTERS[scope]}:{digest}", scope)
 
 
 def _short(digest: bytes) -> str:

@@ -1,11 +1,12 @@
 """Work in the background: what Valkey lost is restored, requests of operators are carried out, and
-old rows are deleted."""
+old rows are deleted. Dummy hashes get the costs of the stored ones."""
 
 import asyncio
 from datetime import timedelta
 
 from services.auth.families import Families
 from services.auth.operator_requests import OperatorRequests
+from services.auth.password_pool import PasswordPool
 from services.auth.publisher import Publisher
 from services.auth.revocations_out import Revocations
 from services.auth.store import Store
@@ -19,6 +20,8 @@ REVOKED_FOR = timedelta(minutes=12)
 """Longer than an access token lives, with the tolerance for clocks."""
 OPERATOR_S = 0.5
 """How often a process looks for requests of operators, who wait for the answer."""
+DUMMIES_S = 3600.0
+"""How often the costs of the stored hashes are counted."""
 DAY_S = 24 * 3600.0
 
 
@@ -32,12 +35,14 @@ class Upkeep:
         revocations: Revocations,
         publisher: Publisher,
         requests: OperatorRequests,
+        passwords: PasswordPool,
     ) -> None:
         self._store = store
         self._families = families
         self._revocations = revocations
         self._publisher = publisher
         self._requests = requests
+        self._passwords = passwords
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -45,6 +50,7 @@ class Upkeep:
             tasks.create_task(repeat("reconcile", self.reconcile, RECONCILE_S))
             tasks.create_task(repeat("unconfirmed", self.confirm, RECONCILE_S))
             tasks.create_task(repeat("operators", self._requests.carry_out, OPERATOR_S))
+            tasks.create_task(repeat("dummies", self.spread_dummies, DUMMIES_S))
             tasks.create_task(repeat("retention", self._publisher.upkeep, DAY_S))
 
     async def reconcile(self) -> None:
@@ -57,6 +63,10 @@ class Upkeep:
         lost = await self._revocations.missing(ended)
         await self._families.end([session_id for session_id, _ in lost])
         await self._revocations.reconcile(lost)
+
+    async def spread_dummies(self) -> None:
+        """Give the dummy hashes of unknown addresses the costs of the stored hashes."""
+        self._passwords.dummies.spread(await self._store.hashes_by_cost())
 
     async def confirm(self) -> None:
         """End the families of logins whose rows were never stored, for example after a crash."""

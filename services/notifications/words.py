@@ -25,6 +25,7 @@ OTHER_FACTOR = {"es": "un método de acceso", "en": "a login method"}
 
 ORIGINS: Mapping[str, Mapping[str, str]] = {
     "DEVICE": {"es": "uno de tus dispositivos", "en": "one of your devices"},
+    "SESSION": {"es": "una de tus sesiones abiertas", "en": "one of your open sessions"},
     "STRANGERS": {"es": "dispositivos desconocidos", "en": "unknown devices"},
 }
 """Scope of bp.auth.v1.LoginLocked -> locale -> words."""

@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from services.chassis.kafka import BadMessage
 
 RECEIVED_SUFFIX = "/received"
-LOCKS_TOLD = frozenset({"DEVICE", "STRANGERS"})
+LOCKS_TOLD = frozenset({"DEVICE", "SESSION", "STRANGERS"})
 """Scopes of a lock that belong to a customer. The scope ADDRESS belongs to an attacker's address,
 and a scope that is newer than this program sends no message."""
 DAY_MS = 86_400_000

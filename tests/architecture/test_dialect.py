@@ -62,6 +62,7 @@ OWN_FILES = {
         "codes.py": "one-time codes in Valkey",
         "counters.py": "wrong tries and sent messages in Valkey",
         "device_keys.py": "WebAuthn registrations and assertions; pure",
+        "dummies.py": "the hashes that auth verifies for unknown addresses; pure",
         "emails.py": "the canonical form of e-mail addresses; pure",
         "faces.py": "what a picture must be, and what a face match decides",
         "factor_store.py": "the statements about factors",

@@ -28,7 +28,7 @@ from services.auth.handlers.codes import (
     require_step,
 )
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.factors import attempt_of, wrong
+from services.auth.handlers.factors import attempt_of, undecided, wrong
 from services.auth.handlers.undoing import undone_on_failure
 from services.auth.results import LoggedIn, Wanted
 from services.auth.sealing import Field
@@ -169,10 +169,12 @@ async def _require_biometric(
     if isinstance(proof, bytes) is not (method is BiometricMethod.FACE):
         raise MethodUnavailable
     factor = Factor.FACE_PICTURE if isinstance(proof, bytes) else Factor.DEVICE_KEYS
-    attempt = attempt_of(user.email_index, user, session.device_id, factor)
+    attempt = attempt_of(
+        user.email_index, user, session.device_id, factor, session_id=session.session_id
+    )
     await deps.tries.admit(attempt.subject, factor)
     refusal: AuthError | None = None
-    async with undone_on_failure(lambda: deps.tries.undo(attempt.subject, factor)):
+    async with undecided(deps, attempt):
         try:
             await _require_proof(deps, session, user, proof)
         except WRONG as error:

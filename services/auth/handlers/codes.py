@@ -18,8 +18,7 @@ from services.auth.errors import (
 )
 from services.auth.handlers.contacts import phone_of
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.factors import attempt_of, wrong
-from services.auth.handlers.undoing import undone_on_failure
+from services.auth.handlers.factors import attempt_of, undecided, wrong
 from services.auth.partners.sms import NotAccepted, NumberRefused
 from services.auth.phones import hint, prefix
 from services.auth.sealing import Field
@@ -34,7 +33,7 @@ from services.auth.state import (
     User,
 )
 from services.auth.text_messages import text_message
-from services.auth.throttle import resend_wait_s
+from services.auth.throttle import Recipient, resend_wait_s
 from services.kernel.clock import utc_now
 from services.kernel.errors import DependencyUnavailable
 
@@ -58,9 +57,14 @@ async def send(
     Raises OtpSendsExhausted, LoginSessionInvalid and DependencyUnavailable.
     """
     phone = await phone_of(deps, user)
-    prefix_index, known = deps.sealer.phone_index(prefix(phone)), session.device_id is not None
-    counted = user.phone_index, prefix_index, session.purpose
-    await deps.sends.admit(*counted, is_known_device=known)
+    to = Recipient(
+        phone_index=user.phone_index,
+        prefix_digest=deps.sealer.phone_index(prefix(phone)),
+        purpose=session.purpose,
+        is_known_device=session.device_id is not None,
+        session_id=session.session_id,
+    )
+    await deps.sends.admit(to)
     now = utc_now()
     sent = replace(
         session,
@@ -72,7 +76,7 @@ async def send(
         await _send_code(deps, login_session_id, session, user, phone)
     except (NotAccepted, OtpSendsExhausted) as refusal:
         # A code that was not sent causes no wait and is not one of the day's codes.
-        await deps.sends.give_back(*counted, is_known_device=known)
+        await deps.sends.give_back(to)
         await deps.sessions.advance(login_session_id, sent, session)
         if isinstance(refusal, OtpSendsExhausted):
             raise
@@ -151,9 +155,11 @@ async def require_code(
     if method not in session.methods:
         raise MethodUnavailable
     factor = FACTORS[method]
-    attempt = attempt_of(user.email_index, user, session.device_id, factor)
+    attempt = attempt_of(
+        user.email_index, user, session.device_id, factor, session_id=session.session_id
+    )
     await deps.tries.admit(attempt.subject, factor)
-    async with undone_on_failure(lambda: deps.tries.undo(attempt.subject, factor)):
+    async with undecided(deps, attempt):
         prepared = await prepare()
         verdict = await _verdict(deps, login_session_id, session, user, method, entered.code)
     if verdict is Verdict.RIGHT:

@@ -2,12 +2,15 @@
 
 import hashlib
 import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from services.auth import events_out
 from services.auth.errors import AuthError
 from services.auth.handlers.caller import origin
 from services.auth.handlers.dependencies import Dependencies
+from services.auth.handlers.undoing import undone_on_failure
 from services.auth.state import Factor, User
 from services.auth.throttle import Subject, network_of
 from services.chassis.call_context import current_call
@@ -24,11 +27,33 @@ class Attempt:
 
 
 def attempt_of(
-    account: bytes, user: User | None, device_id: uuid.UUID | None, factor: Factor
+    account: bytes,
+    user: User | None,
+    device_id: uuid.UUID | None,
+    factor: Factor,
+    *,
+    session_id: uuid.UUID | None = None,
 ) -> Attempt:
-    """Return the try of the running call; `account` is the blind index of the e-mail address."""
+    """Return the try of the running call; `account` is the blind index of the e-mail address.
+
+    `session_id` is the session of the access token with which the call, or its login session,
+    began; None for a login and a reset.
+    """
     address = network_of(current_call.get().client_address)
-    return Attempt(Subject(account, device_id, address), factor, user)
+    return Attempt(Subject(account, device_id, address, session_id=session_id), factor, user)
+
+
+@asynccontextmanager
+async def undecided(deps: Dependencies, attempt: Attempt) -> AsyncGenerator[None]:
+    """Remove an admitted try if the block raises, because the factor was not checked.
+
+    A caller that hangs up gets its own try back, but its address does not: see Tries.hang_up.
+    """
+    tried = attempt.subject, attempt.factor
+    async with undone_on_failure(
+        lambda: deps.tries.undo(*tried), on_hang_up=lambda: deps.tries.hang_up(*tried)
+    ):
+        yield
 
 
 def digest_of(secret: str) -> bytes:

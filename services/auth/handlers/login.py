@@ -8,8 +8,7 @@ from services.auth.errors import CredentialsInvalid, DeviceNotFound
 from services.auth.handlers import codes
 from services.auth.handlers.caller import Caller
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.factors import Attempt, attempt_of, digest_of, wrong
-from services.auth.handlers.undoing import undone_on_failure
+from services.auth.handlers.factors import Attempt, attempt_of, digest_of, undecided, wrong
 from services.auth.passwords import prehash
 from services.auth.results import Started
 from services.auth.state import (
@@ -21,6 +20,7 @@ from services.auth.state import (
     Purpose,
     User,
 )
+from services.auth.throttle import Subject
 from services.kernel.clock import utc_now
 from services.kernel.errors import Unauthenticated
 
@@ -31,10 +31,12 @@ async def login(deps: Dependencies, email: str, password: str, device_token: str
     Raises CredentialsInvalid, TriesExhausted, OtpSendsExhausted, RateLimited and
     DependencyUnavailable.
     """
-    deps.passwords.require_place()
+    # A presented device token may be one of a known device, which has places of its own.
+    deps.passwords.require_place(is_known=bool(device_token))
     index = email_index(deps, email)
     user = await deps.store.user_by_email(index)
     device = await _known_device(deps, user, device_token)
+    deps.passwords.require_place(is_known=device is not None)
     attempt = attempt_of(index, user, device.device_id if device else None, Factor.PASSWORD)
     await require_password(deps, attempt, password)
     if user is None:
@@ -65,9 +67,10 @@ async def require_password(deps: Dependencies, attempt: Attempt, password: str) 
     user = attempt.user
     await deps.tries.admit(attempt.subject, Factor.PASSWORD)
     prehashed = prehash(deps.keys.password_key, password)
-    stored = user.password_hash if user else deps.passwords.dummy_hash
-    async with undone_on_failure(lambda: deps.tries.undo(attempt.subject, Factor.PASSWORD)):
-        right = await deps.passwords.verify(prehashed, stored)
+    account = attempt.subject.account
+    stored = user.password_hash if user else deps.passwords.dummies.hash_for(account)
+    async with undecided(deps, attempt):
+        right = await deps.passwords.verify(prehashed, stored, is_known=_is_known(attempt.subject))
     if not right or user is None:
         error = CredentialsInvalid()
         await wrong(deps, attempt, error)
@@ -75,6 +78,11 @@ async def require_password(deps: Dependencies, attempt: Attempt, password: str) 
     await deps.tries.right(attempt.subject, Factor.PASSWORD)
     if deps.passwords.needs_rehash(stored):
         deps.background.start("rehash", _rehash(deps, user, prehashed))
+
+
+def _is_known(subject: Subject) -> bool:
+    """Return whether the caller proved a device or a session before the password."""
+    return subject.device_id is not None or subject.session_id is not None
 
 
 async def _rehash(deps: Dependencies, user: User, prehashed: bytes) -> None:

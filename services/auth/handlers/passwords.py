@@ -42,7 +42,8 @@ async def change_password(deps: Dependencies, me: Caller, current: str, new: str
     user = await deps.store.user(me.customer_id)
     if user is None:
         raise Unauthenticated
-    attempt = attempt_of(user.email_index, user, me.device_id, Factor.PASSWORD)
+    factor = Factor.PASSWORD
+    attempt = attempt_of(user.email_index, user, me.device_id, factor, session_id=me.session_id)
     await require_password(deps, attempt, current)
     _require_suitable(deps, new, await contacts_of(deps, user))
     await _replace(deps, user, new, me)

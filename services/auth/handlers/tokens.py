@@ -3,6 +3,8 @@
 import uuid
 from collections.abc import Sequence
 
+import structlog
+
 from services.auth import events_out
 from services.auth.errors import (
     RefreshTokenInvalid,
@@ -13,11 +15,13 @@ from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import digest_of
 from services.auth.handlers.undoing import undone_on_failure
-from services.auth.refresh import Family, Replay, Reused, Rotate
-from services.auth.state import EndCause, Session, TokenPair
+from services.auth.refresh import Family, Replay, Reused, Rotate, is_power_of_ten
+from services.auth.state import EndCause, Factor, Session, TokenPair
 from services.auth.store import Ending
 from services.chassis.page_tokens import page_rows, query_digest
 from services.kernel.clock import utc_now
+
+log = structlog.get_logger()
 
 
 async def refresh_tokens(deps: Dependencies, refresh_token: str, device_token: str) -> TokenPair:
@@ -35,6 +39,7 @@ async def refresh_tokens(deps: Dependencies, refresh_token: str, device_token: s
         await _end_reused(deps, begun.family)
         raise RefreshTokenReused
     if not isinstance(begun, Rotate):
+        await _note_wrong_device(deps, begun.wrong_device)
         raise RefreshTokenInvalid
     async with undone_on_failure(lambda: deps.families.abandon(begun)):
         # The row says whether the session has ended, even if Valkey lost that.
@@ -42,6 +47,31 @@ async def refresh_tokens(deps: Dependencies, refresh_token: str, device_token: s
             raise RefreshTokenInvalid
         pair = await _refreshed(deps, begun.family, refresh_token)
     return await deps.families.finish(begun, pair)
+
+
+async def _note_wrong_device(deps: Dependencies, family: Family | None) -> None:
+    """Log and publish a refresh token that a device presented which is not the session's own.
+
+    The token may be stolen. A thief can repeat the call, so only the 1st, 10th, 100th and so on of
+    a day are reported, with the number of those in between.
+    """
+    if family is None:
+        return
+    count = await deps.families.count_wrong_device(family.session_id)
+    if not is_power_of_ten(count):
+        return
+    session_id, customer_id = str(family.session_id), str(family.customer_id)
+    log.warning(
+        "refresh.wrong_device", session_id=session_id, customer_id=customer_id, count_of_day=count
+    )
+    event = events_out.login_failed(
+        origin(),
+        family.customer_id,
+        Factor.REFRESH_TOKEN,
+        RefreshTokenInvalid.reason,
+        refused_before=max(count - count // 10 - 1, 0),
+    )
+    await deps.store.append([event])
 
 
 async def _refreshed(deps: Dependencies, family: Family, refresh_token: str) -> TokenPair:

@@ -35,7 +35,8 @@ async def confirm_totp(deps: Dependencies, me: Caller, code: str) -> list[str]:
         raise TotpNotEnrolled
     if app.confirmed:
         raise TotpAlreadyEnrolled
-    attempt = attempt_of(user.email_index, user, me.device_id, Factor.AUTHENTICATOR_APP)
+    factor = Factor.AUTHENTICATOR_APP
+    attempt = attempt_of(user.email_index, user, me.device_id, factor, session_id=me.session_id)
     await deps.tries.admit(attempt.subject, attempt.factor)
     unsealed = await deps.sealer.unseal(user.customer_id, Field.TOTP_SECRET, app.secret_sealed)
     now = utc_now()

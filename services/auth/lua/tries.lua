@@ -1,8 +1,9 @@
 -- Counts tries. One script, so that each step is atomic for all counters of a subject.
 -- KEYS: the counters. ARGV: the step, the time to forget in ms, then for each counter its free
--- tries, first lock in ms and longest lock in ms.
--- A counter is the text "tries lock_end_ms refused unreported_lock_ms". It counts a reserved try
--- as wrong until the try proves right, so parallel tries cannot pass together.
+-- tries, first lock in ms, longest lock in ms, and the time in ms after which one try leaks away
+-- (0: never).
+-- A counter is the text "tries lock_end_ms refused unreported_lock_ms leak_from_ms". It counts a
+-- reserved try as wrong until the try proves right, so parallel tries cannot pass together.
 -- The clock is Valkey's, which all processes share; their own clocks do not count.
 
 local step, forget_ms = ARGV[1], ARGV[2]
@@ -10,8 +11,22 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function rule(i)
-  local at = 3 * i
-  return tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local at = 4 * i - 1
+  return tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+end
+
+-- Forgets one try for each whole leak_ms since leak_from, and moves leak_from by the same time. So
+-- the tries leak at the same rate however often the counter is read.
+local function leak(c, leak_ms)
+  if leak_ms > 0 then
+    local leaked = math.floor((now - c.leak_from) / leak_ms)
+    if leaked >= c.tries then
+      c.tries, c.leak_from = 0, now
+    else
+      c.tries, c.leak_from = c.tries - leaked, c.leak_from + leaked * leak_ms
+    end
+  end
+  return c
 end
 
 local function load(i)
@@ -19,19 +34,23 @@ local function load(i)
   if not text then
     return nil
   end
-  local tries, lock_end, refused, unreported = string.match(text, '(%d+) (%d+) (%d+) (%d+)')
-  local _, _, longest = rule(i)
-  return {
+  -- An older version of this script writes no leak_from.
+  local tries, lock_end, refused, unreported, leak_from =
+    string.match(text, '(%d+) (%d+) (%d+) (%d+) ?(%d*)')
+  local _, _, longest, leak_ms = rule(i)
+  -- A clock that was set back must not make a lock longer than the rule, nor stop the leak.
+  return leak({
     tries = tonumber(tries),
-    -- A clock that was set back must not make a lock longer than the rule.
     lock_end = math.min(tonumber(lock_end), now + longest),
     refused = tonumber(refused),
     unreported = tonumber(unreported),
-  }
+    leak_from = math.min(tonumber(leak_from) or now, now),
+  }, leak_ms)
 end
 
 local function save(i, c, ...)
-  local text = string.format('%.0f %.0f %.0f %.0f', c.tries, c.lock_end, c.refused, c.unreported)
+  local text = string.format('%.0f %.0f %.0f %.0f %.0f', c.tries, c.lock_end, c.refused,
+    c.unreported, c.leak_from)
   redis.call('SET', KEYS[i], text, ...)
 end
 
@@ -40,7 +59,8 @@ end
 local function admit()
   local counters, wait_ms = {}, 0
   for i = 1, #KEYS do
-    local c = load(i) or { tries = 0, lock_end = 0, refused = 0, unreported = 0 }
+    local c = load(i) or
+      { tries = 0, lock_end = 0, refused = 0, unreported = 0, leak_from = now }
     counters[i] = c
     wait_ms = math.max(wait_ms, c.lock_end - now)
   end
@@ -98,9 +118,10 @@ local function right()
   return 0
 end
 
--- Removes a try without a check of a factor, and ends a lock that only this try began.
-local function undo()
-  for i = 1, #KEYS do
+-- Removes a try without a check of a factor from the first counters, and ends a lock that only
+-- this try began.
+local function undo(counters)
+  for i = 1, counters do
     local c = load(i)
     local free = rule(i)
     if c and c.tries > 1 then
@@ -114,4 +135,11 @@ local function undo()
   return 0
 end
 
-return ({ admit = admit, wrong = wrong, right = right, undo = undo })[step]()
+return ({
+  admit = admit,
+  wrong = wrong,
+  right = right,
+  undo = function() return undo(#KEYS) end,
+  -- The caller left before the answer. An address would get its work for nothing, so its try stays.
+  hang_up = function() return undo(1) end,
+})[step]()

@@ -54,6 +54,12 @@ UPDATE auth.users SET password_hash = $3
 WHERE customer_id = $1 AND password_hash = $2
 RETURNING customer_id
 
+-- name: hashes_by_cost
+-- How many passwords have each cost of bcrypt, the digits after "$2b$".
+SELECT substr(password_hash, 5, 2) AS cost, count(*) AS hashes
+FROM auth.users
+GROUP BY 1
+
 -- name: set_password
 -- Replaces a password and forgets the wrong tries.
 UPDATE auth.users SET password_hash = $2, password_change_time = $3, failed_attempts = 0

@@ -25,14 +25,16 @@ from tests.rigs.stores import ValkeyStore
 HOUR_MS = 3_600_000
 RULES = {
     Scope.DEVICE: Rule(3, HOUR_MS, 8 * HOUR_MS),
+    Scope.SESSION: Rule(3, HOUR_MS, 8 * HOUR_MS),
     Scope.STRANGERS: Rule(2, HOUR_MS, 4 * HOUR_MS),
-    Scope.ADDRESS: Rule(5, HOUR_MS, 2 * HOUR_MS),
+    Scope.ADDRESS: Rule(5, HOUR_MS, 2 * HOUR_MS, leak_ms=HOUR_MS),
 }
-"""Locks that last longer than a test, after few tries."""
+"""Locks and leaks that last longer than a test, after few tries."""
 DEVICES = (uuid.UUID(int=1), uuid.UUID(int=2))
 SUBJECTS = [
     *(Subject(account, None, address) for account in (b"a", b"b") for address in ("x", "y", "")),
     *(Subject(b"a", device, "x") for device in DEVICES),
+    Subject(b"a", DEVICES[0], "x", session_id=uuid.UUID(int=3)),
 ]
 FACTORS = [Factor.PASSWORD, Factor.SMS_CODE]
 Names = tuple[tuple[Scope, object], ...]
@@ -51,6 +53,8 @@ class Count:
 
 
 def _names(subject: Subject, factor: Factor) -> Names:
+    if subject.session_id is not None:
+        return ((Scope.SESSION, (subject.session_id, factor)),)
     if subject.device_id is not None:
         return ((Scope.DEVICE, (subject.device_id, factor)),)
     address = ((Scope.ADDRESS, subject.address),) if subject.address else ()
@@ -80,8 +84,9 @@ class TriesMachine(RuleBasedStateMachine):
         locked = [count for count in counts if count.is_locked]
         admitted = self.loop.run(self._admitted(subject, factor))
         assert admitted == (not locked)
-        if subject.device_id is not None and counts[0].tries < RULES[Scope.DEVICE].free:
-            assert admitted, "strangers or an address locked a known device"
+        own = RULES[_names(subject, factor)[0][0]]
+        if subject.device_id is not None and counts[0].tries < own.free:
+            assert admitted, "strangers, an address or a session locked a known device"
         if locked:
             locked[0].refused += 1
             return
@@ -132,6 +137,45 @@ class TriesMachine(RuleBasedStateMachine):
             else:
                 self.model.pop(name, None)
         self.loop.run(self.tries.right(subject, factor))
+
+    @precondition(lambda self: self.in_progress)
+    @rule(data=st.data())
+    def hang_up(self, data: st.DataObject) -> None:
+        subject, factor = self._judged(data)
+        self._undo(_names(subject, factor)[:1])
+        self.loop.run(self.tries.hang_up(subject, factor))
+
+    @precondition(lambda self: self.in_progress)
+    @rule(data=st.data())
+    def undo(self, data: st.DataObject) -> None:
+        subject, factor = self._judged(data)
+        self._undo(_names(subject, factor))
+        self.loop.run(self.tries.undo(subject, factor))
+
+    def _undo(self, names: Names) -> None:
+        for name in names:
+            count = self.model.get(name, Count())
+            if count.tries > 1:
+                count.tries, count.compares = count.tries - 1, max(count.compares - 1, 0)
+                if count.tries < RULES[name[0]].free:
+                    count.is_locked, count.unreported_ms = False, 0
+            else:
+                self.model.pop(name, None)
+
+    @rule(address=st.sampled_from(["x", "y"]), hours=st.integers(1, 3))
+    def tries_of_an_address_leak_away(self, address: str, hours: int) -> None:
+        """Time passes for the leak alone; locks end by another rule."""
+        if count := self.model.get((Scope.ADDRESS, address)):
+            count.tries = max(count.tries - hours, 0)
+            count.compares = max(count.compares - hours, 0)
+        self.loop.run(self._leak(Subject(b"a", None, address), hours))
+
+    async def _leak(self, subject: Subject, hours: int) -> None:
+        _, address = counters_of(self.key, subject, Factor.PASSWORD)
+        if text := cast("bytes | None", await self.client.get(address.key)):
+            *rest, leak_from = text.decode().split()
+            changed = " ".join((*rest, str(int(leak_from) - hours * HOUR_MS)))
+            await self.client.set(address.key, changed, keepttl=True)
 
     @rule(subject=st.sampled_from(SUBJECTS), factor=st.sampled_from(FACTORS))
     def wait_for_the_locks_to_end(self, subject: Subject, factor: Factor) -> None:

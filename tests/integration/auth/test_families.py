@@ -99,9 +99,9 @@ async def test_a_token_with_another_device_is_invalid_and_changes_nothing(app: A
     stranger = await App(app.logins).log_in()
     for device_token in (new_token(), stranger.device_token, token_digest(app.device_token)):
         for token in (app.token, pair.refresh_token):
-            assert await app.begin(token, device_token) == Invalid(wrong_device=True)
+            assert await app.begin(token, device_token) == Invalid(wrong_device=app.family)
     await app.end_grace(app.token)
-    assert await app.begin(app.token, new_token()) == Invalid(wrong_device=True)
+    assert await app.begin(app.token, new_token()) == Invalid(wrong_device=app.family)
     await app.refresh(pair.refresh_token)
 
 

@@ -86,7 +86,7 @@ class FamilyMachine(RuleBasedStateMachine):
         """It is invalid and changes nothing."""
         token = self.tokens[max(-back, -len(self.tokens))]
         begun = self.runner.run(self.app.begin(token, new_token()))
-        assert begun == Invalid(wrong_device=not self.ended)
+        assert begun == Invalid(wrong_device=None if self.ended else self.app.family)
 
     @precondition(lambda self: self.slow is None)
     @rule()

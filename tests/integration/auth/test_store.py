@@ -245,3 +245,13 @@ async def test_the_service_adds_no_user_and_changes_no_address(
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await pool.execute(statement)
+
+
+async def test_the_stored_hashes_are_counted_by_their_cost(
+    store: Store, new_user: Callable[[], Awaitable[User]]
+) -> None:
+    """After a change of bcrypt's cost, a dummy of the new cost would reveal every customer."""
+    await new_user()
+    before = await store.hashes_by_cost()
+    await new_user()
+    assert await store.hashes_by_cost() == {**before, 12: before[12] + 1}

@@ -15,14 +15,17 @@ import pytest_asyncio
 from redis.exceptions import RedisError
 
 from services.auth.codes import Verdict
+from services.auth.counters import Sends, Tries
 from services.auth.errors import LoginSessionInvalid
 from services.auth.handlers.factors import digest_of
 from services.auth.login_sessions import advanced
 from services.auth.refresh import Invalid, Replay, Reused, Rotate, token_digest
-from services.auth.state import LoginSession, Progress, Purpose
+from services.auth.state import Factor, LoginSession, Progress, Purpose
+from services.auth.throttle import Recipient, Subject
 from services.chassis.unreachable import is_unreachable
 from services.kernel.clock import utc_now
 from tests.integration.auth.logins import (
+    SETTINGS,
     Logins,
     customer_session,
     expire,
@@ -34,6 +37,9 @@ from tests.integration.auth.logins import (
 from tests.rigs.stores import ValkeyStore, valkey_store
 
 CODE = "123456"
+KEY = bytes(32)
+STRANGER = Subject(KEY, None, "192.0.2.1")
+RECIPIENT = Recipient(KEY, KEY, Purpose.LOGIN, is_known_device=False)
 
 
 @dataclass
@@ -248,6 +254,9 @@ CALLS: dict[str, Call] = {
     "create": lambda logins: logins.families.create(customer_session(), digest_of("x"), "y"),
     "refresh": lambda logins: logins.families.begin("x", digest_of("y")),
     "end family": lambda logins: logins.families.end([customer_session().session_id]),
+    "admit a try": lambda logins: Tries(logins.client, KEY).admit(STRANGER, Factor.PASSWORD),
+    "wrong try": lambda logins: Tries(logins.client, KEY).wrong(STRANGER, Factor.PASSWORD),
+    "admit a message": lambda logins: Sends(logins.client, SETTINGS).admit(RECIPIENT),
     "revoke": lambda logins: logins.revocations.revoke([customer_session().session_id]),
 }
 """Each call of auth to Valkey."""

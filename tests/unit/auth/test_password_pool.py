@@ -12,11 +12,13 @@ import pytest
 
 from services.auth.hash_process import NICENESS
 from services.auth.hashers import Hasher
-from services.auth.password_pool import PasswordPool
+from services.auth.password_pool import PasswordPool, QueueLimits
 from services.auth.passwords import prehash
 from services.kernel.errors import DependencyUnavailable, RateLimited
 
 COST = 4
+THREADS, QUEUE_MAX = 2, 4
+ACCOUNT = bytes(32)
 RIGHT, WRONG = (prehash(b"k" * 32, password) for password in ("right", "wrong"))
 
 
@@ -34,7 +36,7 @@ class Gate:
 
 @pytest.fixture
 async def pool() -> AsyncGenerator[PasswordPool]:
-    made = PasswordPool(COST, threads_max=2, queue_max=3, wait_s_max=60)
+    made = PasswordPool(COST, THREADS, QueueLimits(QUEUE_MAX, wait_s_max=60))
     yield made
     made.close()
 
@@ -47,6 +49,11 @@ def gate(monkeypatch: pytest.MonkeyPatch, pool: PasswordPool) -> Gate:
     return stopped
 
 
+def _started(pool: PasswordPool, count: int) -> list[asyncio.Task[bool]]:
+    calls = (pool.verify(RIGHT, b"", is_known=True) for _ in range(count))
+    return [asyncio.create_task(call) for call in calls]
+
+
 async def _until(condition: object) -> None:
     while not condition():  # type: ignore[operator]
         await asyncio.sleep(0.001)
@@ -54,13 +61,18 @@ async def _until(condition: object) -> None:
 
 async def test_a_password_matches_its_own_hash_only(pool: PasswordPool):
     stored = await pool.hash(RIGHT)
-    assert await pool.verify(RIGHT, stored)
-    assert not await pool.verify(WRONG, stored)
+    assert await pool.verify(RIGHT, stored, is_known=False)
+    assert not await pool.verify(WRONG, stored, is_known=False)
 
 
-async def test_nothing_matches_the_dummy_hash_which_has_the_current_cost(pool: PasswordPool):
-    assert not await pool.verify(RIGHT, pool.dummy_hash)
-    assert not pool.needs_rehash(pool.dummy_hash)
+async def test_nothing_matches_a_dummy_and_the_first_ones_have_the_current_cost(
+    pool: PasswordPool,
+):
+    dummy = pool.dummies.hash_for(ACCOUNT)
+    assert not await pool.verify(RIGHT, dummy, is_known=False)
+    assert not pool.needs_rehash(dummy)
+    pool.dummies.spread({COST + 1: 1})
+    assert not await pool.verify(RIGHT, pool.dummies.hash_for(ACCOUNT), is_known=False)
 
 
 @pytest.mark.parametrize(
@@ -82,54 +94,92 @@ def test_a_hash_of_another_cost_or_form_needs_a_new_hash(
 async def test_a_call_beyond_the_queue_is_refused_and_the_queue_is_served(
     pool: PasswordPool, gate: Gate
 ):
-    calls = [asyncio.create_task(pool.verify(RIGHT, b"")) for _ in range(5)]
+    calls = _started(pool, 6)
     await _until(lambda: gate.begun == 2)
     with pytest.raises(RateLimited):
-        await pool.verify(RIGHT, b"")
+        await pool.verify(RIGHT, b"", is_known=True)
     with pytest.raises(RateLimited):
-        pool.require_place()
+        pool.require_place(is_known=True)
     gate.opened.set()
-    assert await asyncio.gather(*calls) == [True] * 5
-    pool.require_place()
-    assert await pool.verify(RIGHT, b"")
+    assert await asyncio.gather(*calls) == [True] * 6
+    pool.require_place(is_known=True)
+    assert await pool.verify(RIGHT, b"", is_known=True)
+
+
+async def test_strangers_fill_three_quarters_of_the_queue(pool: PasswordPool, gate: Gate):
+    """A customer with a known device logs in during a storm of strangers."""
+    strangers = [
+        asyncio.create_task(pool.verify(WRONG, b"", is_known=False)) for _ in range(THREADS + 3)
+    ]
+    await _until(lambda: gate.begun == THREADS)
+    with pytest.raises(RateLimited):
+        pool.require_place(is_known=False)
+    with pytest.raises(RateLimited):
+        await pool.verify(WRONG, b"", is_known=False)
+    (owner,) = _started(pool, 1)
+    await asyncio.sleep(0)
+    assert not owner.done()
+    gate.opened.set()
+    assert await owner
+    assert await asyncio.gather(*strangers) == [True] * (THREADS + 3)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "wait_s", "known", "stranger"),
+    [
+        (0, 0.0, True, True),
+        (48, 4.5, True, True),
+        (49, 4.5, True, False),
+        (48, 4.6, True, False),
+        (64, 6.0, True, False),
+        (65, 6.0, False, False),
+        (64, 6.1, False, False),
+    ],
+)
+def test_a_stranger_waits_behind_fewer_calls_and_for_less_time(
+    ahead: int, wait_s: float, known: bool, stranger: bool
+):
+    limits = QueueLimits(calls_max=64, wait_s_max=6.0)
+    assert limits.allow(ahead, wait_s, is_known=True) is known
+    assert limits.allow(ahead, wait_s, is_known=False) is stranger
 
 
 async def test_a_call_that_would_wait_too_long_is_refused_at_once(gate: Gate):
     """In a storm on a slow host, each call reached its deadline during its hash."""
-    hurried = PasswordPool(COST, threads_max=1, queue_max=100, wait_s_max=0)
-    running = asyncio.create_task(hurried.verify(RIGHT, b""))
+    hurried = PasswordPool(COST, 1, QueueLimits(100, wait_s_max=0))
+    (running,) = _started(hurried, 1)
     await _until(lambda: gate.begun == 1)
     with pytest.raises(RateLimited):
-        await hurried.verify(RIGHT, b"")
+        await hurried.verify(RIGHT, b"", is_known=True)
     gate.opened.set()
     assert await running
-    assert await hurried.verify(RIGHT, b"")
+    assert await hurried.verify(RIGHT, b"", is_known=True)
     hurried.close()
 
 
 async def test_a_caller_that_leaves_the_queue_costs_no_hash(pool: PasswordPool, gate: Gate):
-    running = [asyncio.create_task(pool.verify(RIGHT, b"")) for _ in range(2)]
+    running = _started(pool, 2)
     await _until(lambda: gate.begun == 2)
-    queued = [asyncio.create_task(pool.verify(RIGHT, b"")) for _ in range(3)]
+    queued = _started(pool, 3)
     await asyncio.sleep(0)
     for call in queued:
         call.cancel()
     await asyncio.gather(*queued, return_exceptions=True)
     gate.opened.set()
     assert await asyncio.gather(*running) == [True, True]
-    assert await pool.verify(RIGHT, b"")
+    assert await pool.verify(RIGHT, b"", is_known=True)
     assert gate.begun == 3
 
 
 async def test_a_caller_that_leaves_during_its_hash_does_not_free_the_thread(
     pool: PasswordPool, gate: Gate
 ):
-    running = [asyncio.create_task(pool.verify(RIGHT, b"")) for _ in range(2)]
+    running = _started(pool, 2)
     await _until(lambda: gate.begun == 2)
     for call in running:
         call.cancel()
     await asyncio.gather(*running, return_exceptions=True)
-    next_call = asyncio.create_task(pool.verify(RIGHT, b""))
+    (next_call,) = _started(pool, 1)
     await asyncio.sleep(0.02)
     assert gate.begun == 2
     gate.opened.set()
@@ -139,7 +189,7 @@ async def test_a_caller_that_leaves_during_its_hash_does_not_free_the_thread(
 
 async def test_the_loop_runs_while_all_threads_hash(pool: PasswordPool, gate: Gate):
     """Bcrypt on the loop stops every other call."""
-    running = [asyncio.create_task(pool.verify(RIGHT, b"")) for _ in range(2)]
+    running = _started(pool, 2)
     await _until(lambda: gate.begun == 2)
     await asyncio.sleep(0)
     assert not any(call.done() for call in running)
@@ -196,7 +246,10 @@ async def test_a_closed_pool_leaves_no_process(pool: PasswordPool):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Hasher, "verify", note)
         stored = await pool.hash(RIGHT)
-        assert await asyncio.gather(*(pool.verify(RIGHT, stored) for _ in range(4))) == [True] * 4
+        assert (
+            await asyncio.gather(*(pool.verify(RIGHT, stored, is_known=True) for _ in range(4)))
+            == [True] * 4
+        )
     pool.close()
     for pid in seen:
         with pytest.raises(ProcessLookupError):
@@ -206,6 +259,6 @@ async def test_a_closed_pool_leaves_no_process(pool: PasswordPool):
 async def test_a_closed_pool_refuses_calls(pool: PasswordPool):
     pool.close()
     with pytest.raises(RuntimeError):
-        await pool.verify(RIGHT, pool.dummy_hash)
+        await pool.verify(RIGHT, pool.dummies.hash_for(ACCOUNT), is_known=True)
     with pytest.raises(RuntimeError):
         await pool.hash(RIGHT)

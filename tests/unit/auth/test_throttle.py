@@ -1,6 +1,7 @@
 """Whose tries count together, and how long a repeated code waits."""
 
 import uuid
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 
 from services.auth.state import Factor, Purpose
 from services.auth.throttle import (
+    ADDRESS_LEAK_S,
     RULES,
+    Recipient,
     Scope,
     Subject,
     counters_of,
@@ -21,7 +24,7 @@ from services.auth.throttle import (
 
 KEY = b"k" * 32
 ACCOUNT, OTHER_ACCOUNT = b"a" * 32, b"b" * 32
-DEVICE = uuid.UUID(int=1)
+DEVICE, SESSION = uuid.UUID(int=1), uuid.UUID(int=2)
 ADDRESS = "192.0.2.7"
 
 subjects = st.builds(
@@ -29,6 +32,7 @@ subjects = st.builds(
     account=st.binary(min_size=1, max_size=32),
     device_id=st.none() | st.uuids(),
     address=st.sampled_from(["", ADDRESS, "192.0.2.8", "2001:db8::/64"]),
+    session_id=st.none() | st.uuids(),
 )
 factors = st.sampled_from(Factor)
 
@@ -47,6 +51,27 @@ def test_no_try_of_a_stranger_counts_for_a_known_device(
     theirs, own = _keys(stranger, factor), _keys(owner, owners_factor)
     assert set(theirs.values()).isdisjoint(own.values())
     assert set(own) == {Scope.DEVICE}
+
+
+@given(st.none() | st.uuids(), st.uuids(), factors)
+def test_no_try_with_an_access_token_counts_for_a_login(
+    device_id: uuid.UUID | None, session_id: uuid.UUID, factor: Factor
+):
+    """A thief of a token would otherwise lock the owner's login on that device."""
+    login = Subject(ACCOUNT, device_id, ADDRESS)
+    called = Subject(ACCOUNT, device_id, ADDRESS, session_id=session_id)
+    assert set(_keys(called, factor)) == {Scope.SESSION}
+    assert set(_keys(called, factor).values()).isdisjoint(_keys(login, factor).values())
+
+
+def test_each_session_and_factor_has_a_counter_of_its_own():
+    """After a new login, the owner has tries again."""
+    keys = [
+        _keys(Subject(ACCOUNT, DEVICE, ADDRESS, session_id=session_id), factor)[Scope.SESSION]
+        for session_id in (SESSION, uuid.UUID(int=3))
+        for factor in Factor
+    ]
+    assert len(set(keys)) == 2 * len(Factor)
 
 
 @given(subjects, factors)
@@ -85,7 +110,7 @@ def test_an_unknown_address_has_no_counter():
 def test_keys_show_neither_account_nor_address(subject: Subject, factor: Factor):
     for counter in counters_of(KEY, subject, factor):
         kind, scope, digest = counter.key.split(":")
-        assert (kind, scope) == ("tries", counter.scope.value[0].lower())
+        assert (kind, len(scope)) == ("tries", 1)
         assert len(digest) == 16
         assert counter not in counters_of(b"l" * 32, subject, factor)
 
@@ -119,13 +144,20 @@ def test_an_address_counts_by_its_network(peer: str, network: str):
 
 def test_the_rules_are_those_of_the_documents():
     table = {
-        s.name: (r.free, r.lock_first_ms // 1000, r.lock_ms_max // 1000) for s, r in RULES.items()
+        s.name: (r.free, r.lock_first_ms // 1000, r.lock_ms_max // 1000, r.leak_ms // 1000)
+        for s, r in RULES.items()
     }
     assert table == {
-        "DEVICE": (10, 30, 3600),
-        "STRANGERS": (5, 30, 900),
-        "ADDRESS": (100, 30, 900),
+        "DEVICE": (10, 30, 3600, 0),
+        "SESSION": (10, 30, 3600, 0),
+        "STRANGERS": (5, 30, 900, 0),
+        "ADDRESS": (100, 30, 900, 300),
     }
+    assert set(RULES) == set(Scope)
+
+
+def test_an_address_gets_at_most_300_tries_a_day():
+    assert 24 * 3600 / ADDRESS_LEAK_S <= 300
 
 
 @pytest.mark.parametrize(("sends", "wait_s"), [(1, 30), (2, 60), (3, 120), (5, 300), (1000, 300)])
@@ -135,11 +167,22 @@ def test_each_further_code_of_a_session_waits_longer(sends: int, wait_s: int):
 
 def test_a_reset_does_not_use_up_the_codes_for_a_login():
     """Any caller can ask for a reset of a known address."""
-    keys = {
-        number_key(b"n" * 32, purpose, is_known_device=known)
+    callers = [
+        Recipient(b"n" * 32, b"n" * 32, purpose, is_known_device=known)
         for purpose in Purpose
         for known in (True, False)
-    }
+    ]
+    keys = {number_key(each) for each in callers}
     assert len(keys) == 2 * len(Purpose)
-    assert number_key(b"m" * 32, Purpose.LOGIN, is_known_device=True) not in keys
-    assert prefix_key(b"n" * 32) not in keys
+    assert number_key(replace(callers[0], phone_index=b"m" * 32)) not in keys
+    prefixes = {prefix_key(each) for each in callers}
+    assert len(prefixes) == 2 * len(Purpose)
+    assert prefixes.isdisjoint(keys)
+
+
+def test_step_ups_of_a_session_use_up_no_codes_of_another_session():
+    """A thief of an access token would otherwise use up the owner's codes of the day."""
+    stolen = Recipient(b"n" * 32, b"p" * 32, Purpose.STEP_UP, True, SESSION)
+    newer = replace(stolen, session_id=uuid.UUID(int=3))
+    assert number_key(stolen) != number_key(newer)
+    assert prefix_key(stolen) == prefix_key(newer)

@@ -127,6 +127,7 @@ LOGIN_BODIES = [
     ("NEW_DEVICE", "en", "", "", "logged in with a device for the first time"),
     ("LOGIN_LOCKED", "es", "STRANGERS", "", "desde dispositivos desconocidos,"),
     ("LOGIN_LOCKED", "en", "DEVICE", "", "from one of your devices failed"),
+    ("LOGIN_LOCKED", "en", "SESSION", "", "from one of your open sessions failed"),
     ("LOGIN_LOCKED", "en", "A_NEWER_SCOPE", "", "from some devices failed"),
     ("TOKEN_REUSED", "en", "", "Pixel 8", "session on the device “Pixel 8” may"),
     ("PASSWORD_CHANGED", "es", "", "", "Tu contraseña fue cambiada."),

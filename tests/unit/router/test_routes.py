@@ -207,9 +207,10 @@ def test_locks_of_other_days_scopes_and_customers_are_other_messages() -> None:
         _message_of_lock(customer, MIDNIGHT),
         _message_of_lock(customer, MIDNIGHT - timedelta(microseconds=1)),
         _message_of_lock(customer, MIDNIGHT, "DEVICE"),
+        _message_of_lock(customer, MIDNIGHT, "SESSION"),
         _message_of_lock(str(uuid.uuid4()), MIDNIGHT),
     }
-    assert len(ids) == 4
+    assert len(ids) == 5
 
 
 def test_the_id_of_a_lock_is_a_uuid_of_its_day() -> None:

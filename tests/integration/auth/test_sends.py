@@ -1,0 +1,114 @@
+"""The counters of text messages on a real Valkey."""
+
+import asyncio
+import secrets
+import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from services.auth.counters import Sends
+from services.auth.errors import OtpSendsExhausted
+from services.auth.settings import AuthSettings
+from services.auth.state import Purpose
+from services.auth.throttle import Recipient, number_key, prefix_key
+from tests.rigs.stores import ValkeyStore
+
+
+@pytest_asyncio.fixture
+async def client(valkey: ValkeyStore) -> AsyncGenerator[Redis]:
+    """Auth's own login."""
+    made = valkey.client("auth")
+    yield made
+    await made.aclose()
+
+
+def _to(number: bytes, prefix: bytes, purpose: Purpose = Purpose.LOGIN) -> Recipient:
+    """Return a number to which a stranger wants a code."""
+    return Recipient(number, prefix, purpose, is_known_device=False)
+
+
+def _settings(per_number: int = 3, per_prefix: int = 5) -> AuthSettings:
+    return AuthSettings(
+        home=Path("unused"),
+        socket_in=Path("unused"),
+        openbao_addr="unused",
+        service_account_token_file=Path("unused"),
+        otp_sends_per_number_max=per_number,
+        otp_sends_per_prefix_max=per_prefix,
+        otp_known_sends_per_prefix_max=2 * per_prefix,
+    )
+
+
+async def _sends(
+    client: Redis, number: bytes, prefix: bytes, count: int, purpose: Purpose = Purpose.LOGIN
+) -> int:
+    return await _sends_to(client, _to(number, prefix, purpose), count)
+
+
+async def _sends_to(client: Redis, to: Recipient, count: int) -> int:
+    """Ask for messages at the same time, and return how many may be sent."""
+    sends = Sends(client, _settings())
+    calls = [sends.admit(to) for _ in range(count)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [each for each in answers if isinstance(each, OtpSendsExhausted)]
+    assert all(0 < (each.retry_after_s or 0) <= 86_400 for each in refused)
+    assert answers.count(None) + len(refused) == count
+    return answers.count(None)
+
+
+async def test_codes_to_one_number_are_limited_for_each_purpose(client: Redis):
+    number = secrets.token_bytes(32)
+    assert await _sends(client, number, secrets.token_bytes(32), 30) == 3
+    assert await _sends(client, number, secrets.token_bytes(32), 30) == 0
+    assert await _sends(client, number, secrets.token_bytes(32), 2, Purpose.RESET) == 2
+
+
+async def test_strangers_do_not_use_up_the_codes_of_a_known_device(client: Redis):
+    number, prefix = secrets.token_bytes(32), secrets.token_bytes(32)
+    assert await _sends(client, number, prefix, 4) == 3
+    await Sends(client, _settings()).admit(replace(_to(number, prefix), is_known_device=True))
+
+
+async def test_codes_to_a_range_of_numbers_stop_no_known_device_and_no_other_purpose(
+    client: Redis,
+):
+    """An attacker asks for resets until the limit; customers with these numbers still log in."""
+    prefix, random = secrets.token_bytes(32), secrets.token_bytes
+    resets = [await _sends(client, random(32), prefix, 3, Purpose.RESET) for _ in range(2)]
+    assert resets == [3, 2]
+    assert await _sends(client, random(32), prefix, 1) == 1
+    known = [replace(_to(random(32), prefix), is_known_device=True) for _ in range(11)]
+    assert [await _sends_to(client, each, 1) for each in known] == [1] * 10 + [0]
+
+
+async def test_a_stolen_access_token_uses_up_no_codes_of_the_next_session(client: Redis):
+    number, prefix = secrets.token_bytes(32), secrets.token_bytes(32)
+    stolen = Recipient(number, prefix, Purpose.STEP_UP, True, uuid.UUID(int=7))
+    assert await _sends_to(client, stolen, 5) == 3
+    assert await _sends_to(client, replace(stolen, session_id=uuid.UUID(int=8)), 1) == 1
+
+
+async def test_a_code_that_was_not_sent_is_given_back(client: Redis):
+    to = replace(_to(secrets.token_bytes(32), secrets.token_bytes(32)), is_known_device=True)
+    for _ in range(20):
+        await Sends(client, _settings()).admit(to)
+        await Sends(client, _settings()).give_back(to)
+    assert await _sends_to(client, to, 5) == 3
+
+
+async def test_codes_to_numbers_with_one_prefix_are_limited(client: Redis):
+    prefix = secrets.token_bytes(32)
+    sent = [await _sends(client, secrets.token_bytes(32), prefix, 2) for _ in range(4)]
+    assert sent == [2, 2, 1, 0]
+
+
+async def test_a_refused_code_counts_nowhere_and_each_counter_ends(client: Redis):
+    number, prefix = secrets.token_bytes(32), secrets.token_bytes(32)
+    await _sends(client, number, prefix, 50)
+    assert await _sends(client, secrets.token_bytes(32), prefix, 3) == 2
+    names = (number_key(_to(number, prefix)), prefix_key(_to(number, prefix)))
+    assert all([0 < await client.pttl(name) <= 86_400_000 for name in names])
