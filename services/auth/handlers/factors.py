@@ -8,7 +8,7 @@ from services.auth import events_out
 from services.auth.errors import AuthError
 from services.auth.handlers.caller import origin
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.state import Factor, User
+from services.auth.state import Factor, Purpose, User
 from services.auth.throttle import Subject, network_of
 from services.chassis.call_context import current_call
 
@@ -24,11 +24,15 @@ class Attempt:
 
 
 def attempt_of(
-    account: bytes, user: User | None, device_id: uuid.UUID | None, factor: Factor
+    account: bytes,
+    user: User | None,
+    device_id: uuid.UUID | None,
+    factor: Factor,
+    purpose: Purpose = Purpose.LOGIN,
 ) -> Attempt:
     """Return the try of the running call; `account` is the blind index of the e-mail address."""
     address = network_of(current_call.get().client_address)
-    return Attempt(Subject(account, device_id, address), factor, user)
+    return Attempt(Subject(account, device_id, address, purpose), factor, user)
 
 
 def digest_of(secret: str) -> bytes:
