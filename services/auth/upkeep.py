@@ -1,10 +1,11 @@
-"""Work in the background: what Valkey lost is restored, requests of operators are carried out, and
-old rows are deleted."""
+"""Work in the background: what Valkey lost is restored, requests of operators are carried out, the
+provider learns of ended sessions, and old rows are deleted."""
 
 import asyncio
 from datetime import timedelta
 
 from services.auth.families import Families
+from services.auth.grants import EndedGrants
 from services.auth.operator_requests import OperatorRequests
 from services.auth.publisher import Publisher
 from services.auth.revocations_out import Revocations
@@ -19,6 +20,8 @@ REVOKED_FOR = timedelta(minutes=12)
 """Longer than an access token lives, with the tolerance for clocks."""
 OPERATOR_S = 0.5
 """How often a process looks for requests of operators, who wait for the answer."""
+GRANTS_S = 5.0
+"""How often a process ends the grants of ended sessions at the provider."""
 DAY_S = 24 * 3600.0
 
 
@@ -32,12 +35,14 @@ class Upkeep:
         revocations: Revocations,
         publisher: Publisher,
         requests: OperatorRequests,
+        grants: EndedGrants,
     ) -> None:
         self._store = store
         self._families = families
         self._revocations = revocations
         self._publisher = publisher
         self._requests = requests
+        self._grants = grants
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -45,6 +50,7 @@ class Upkeep:
             tasks.create_task(repeat("reconcile", self.reconcile, RECONCILE_S))
             tasks.create_task(repeat("unconfirmed", self.confirm, RECONCILE_S))
             tasks.create_task(repeat("operators", self._requests.carry_out, OPERATOR_S))
+            tasks.create_task(repeat("grants", self._grants.revoke, GRANTS_S))
             tasks.create_task(repeat("retention", self._publisher.upkeep, DAY_S))
 
     async def reconcile(self) -> None:

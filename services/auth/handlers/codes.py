@@ -90,9 +90,7 @@ async def _send_code(
         raise MethodUnavailable from None
 
 
-async def put_reset_code(
-    deps: Dependencies, login_session_id: str, session: LoginSession
-) -> None:
+async def put_reset_code(deps: Dependencies, login_session_id: str, session: LoginSession) -> None:
     """Store a new code of a reset; send it after the answer, if the address has an account.
 
     Without an account, or if the code cannot be sent, the stored code is one that no caller knows.

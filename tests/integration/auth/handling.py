@@ -18,6 +18,7 @@ from services.auth.breached import BreachedPasswords
 from services.auth.challenges import Challenges
 from services.auth.counters import Sends, Tries
 from services.auth.faces import FaceMatch
+from services.auth.grants import EndedGrants, GrantCipher
 from services.auth.grpc_api import AuthApi
 from services.auth.handlers.dependencies import Dependencies, Keys
 from services.auth.partners.oauth import TokenProvider
@@ -32,7 +33,7 @@ from services.chassis.http_client import partner_session
 from services.chassis.page_tokens import PageTokens
 from services.chassis.vault import Vault
 from services.kernel.clock import utc_now
-from tests.integration.auth.logins import SETTINGS, logins_of
+from tests.integration.auth.logins import CODE_KEY, SETTINGS, Logins, logins_of
 from tests.rigs.stores import OpenBaoStore, PostgresStore, ValkeyStore
 
 COST = 4
@@ -55,6 +56,7 @@ class Handling:
     """Auth's API, and a customer who can log in."""
 
     deps: Dependencies
+    logins: Logins
     api: AuthApi
     person: Person
 
@@ -94,7 +96,7 @@ def call_from(unique: uuid.UUID, *, session_id: str = "", device_id: str = "") -
 
 @asynccontextmanager
 async def handling(stores: Stores) -> AsyncGenerator[Handling]:
-    """Build auth's dependencies as its bootstrap does, without a sidecar and so without partners."""
+    """Build auth's dependencies as its bootstrap does, without a sidecar: no partner answers."""
     secrets = await _secrets(stores)
     own = secrets["service/auth"]
     async with AsyncExitStack() as stack:
@@ -111,6 +113,8 @@ async def handling(stores: Stores) -> AsyncGenerator[Handling]:
         stack.callback(rekognition.close)
         keys = Keys(bytes.fromhex(own["password_key"]), bytes.fromhex(own["code_key"]))
         adapters = logins_of(client)
+        provider = TokenProvider(session, secrets["external/oauth-login"])
+        ended_grants = EndedGrants(client, GrantCipher(CODE_KEY), provider)
         deps = Dependencies(
             settings=settings,
             store=stores.store,
@@ -124,8 +128,9 @@ async def handling(stores: Stores) -> AsyncGenerator[Handling]:
             codes=adapters.codes,
             challenges=Challenges(client),
             families=adapters.families,
+            ended_grants=ended_grants,
             revocations=adapters.revocations,
-            provider=TokenProvider(session, secrets["external/oauth-login"]),
+            provider=provider,
             sms=SmsGateway(session, secrets["external/sms"]),
             faces=FaceMatch(rekognition, 1.0),
             tokens=PageTokens.of(own),
@@ -134,7 +139,7 @@ async def handling(stores: Stores) -> AsyncGenerator[Handling]:
         )
         person = Person(f"guest-{uuid.uuid4().hex[:12]}", "Guest Customer", ())
         await _plant(stores, person)
-        yield Handling(deps, AuthApi(deps), person)
+        yield Handling(deps, adapters, AuthApi(deps), person)
         await deps.background.drain(30)
 
 
@@ -143,9 +148,7 @@ async def _secrets(stores: Stores) -> dict[str, dict[str, str]]:
     home = stores.openbao.home
     made = kv_secrets(load_or_make(home.secrets), stores.postgres.part.server, home.partners)
     secrets = {name: dict(fields) for name, fields in made.items()}
-    async with BaoClient(
-        stores.openbao.part.private_addr, stores.openbao.part.root_token()
-    ) as bao:
+    async with BaoClient(stores.openbao.part.private_addr, stores.openbao.part.root_token()) as bao:
         await bao.write("secret/data/service/auth", data=secrets["service/auth"])
     return secrets
 

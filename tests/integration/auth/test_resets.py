@@ -128,7 +128,7 @@ async def _end_wait(auth: Handling, session_id: str) -> None:
 async def test_a_code_is_sent_again_with_the_same_answer_for_known_and_unknown_addresses(
     auth: Handling, are_codes_used_up: bool
 ) -> None:
-    """The SMS gateway is down, and the codes of the day may be used up: neither is in the answer."""
+    """Neither the outage of the SMS gateway nor a limit that is reached shows in the answer."""
     user = await auth.user()
     if are_codes_used_up:
         for _ in range(auth.deps.settings.otp_sends_per_number_max):
