@@ -107,7 +107,7 @@ async def _dependencies(
         codes=Codes(valkey, keys.code_key, settings),
         challenges=Challenges(valkey),
         families=Families(valkey, settings, cipher),
-        ended_grants=EndedGrants(valkey, cipher, partners.provider),
+        ended_grants=EndedGrants(valkey, cipher, partners.provider.revoke),
         revocations=Revocations(valkey),
         provider=partners.provider,
         sms=partners.sms,

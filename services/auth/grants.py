@@ -8,6 +8,8 @@ hash, where it stays until the provider has answered.
 
 import secrets
 import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 from cryptography.exceptions import InvalidTag
@@ -16,8 +18,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from redis.asyncio import Redis
 
-from services.auth.partners.oauth import TokenProvider
-
+Revoke = Callable[[str], Awaitable[bool]]
+"""Ends the grant of a refresh token at the provider; returns whether it did."""
 ENDED = "refresh:ended-grants"
 """The hash of grants to end: session id -> encrypted refresh token."""
 ENDED_MS = 30 * 24 * 3600 * 1000
@@ -53,11 +55,11 @@ class GrantCipher:
 class EndedGrants:
     """The grants that the provider must end."""
 
-    def __init__(self, valkey: Redis, cipher: GrantCipher, provider: TokenProvider) -> None:
+    def __init__(self, valkey: Redis, cipher: GrantCipher, revoke: Revoke) -> None:
         """Do not connect yet."""
         self._valkey = valkey
         self._cipher = cipher
-        self._provider = provider
+        self._revoke = revoke
 
     async def revoke(self) -> int:
         """End some of the waiting grants at the provider; return how many it ended.
@@ -65,11 +67,11 @@ class EndedGrants:
         Two processes may end the same grant, which changes nothing. Stop at the first one that the
         provider does not end; the next call tries again.
         """
-        found = await self._valkey.hrandfield(ENDED, BATCH_MAX, withvalues=True)
+        found: Any = await self._valkey.hrandfield(ENDED, BATCH_MAX, withvalues=True)
         pairs = list(zip(found[::2], found[1::2], strict=True))
         for number, (name, sealed) in enumerate(pairs):
             token = self._token(uuid.UUID(name.decode()), sealed)
-            if token and not await self._provider.revoke(token):
+            if token and not await self._revoke(token):
                 return number
             await self._valkey.hdel(ENDED, name)
         return len(pairs)

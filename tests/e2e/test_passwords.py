@@ -84,7 +84,9 @@ async def test_the_reset_of_an_unknown_address_looks_like_any_other(app: App) ->
     assert [answer.reason for answer in spent] == ["OTP_INVALID"] * 4 + ["LOGIN_SESSION_INVALID"]
 
 
-async def test_a_resent_code_of_a_reset_says_nothing_about_the_account(app: App) -> None:
+async def test_a_resent_code_of_a_reset_says_nothing_about_the_account(
+    bank: Bank, app: App
+) -> None:
     """Neither by its answer nor by a hint of the telephone number."""
     answers: list[Answer] = []
     for email in (app.identity.email, f"x{app.identity.email}"):
@@ -92,17 +94,19 @@ async def test_a_resent_code_of_a_reset_says_nothing_about_the_account(app: App)
         session = {"sessionId": started.body["sessionId"]}
         early = await app.post("otp:resend", session)
         require_refused(early, 429, "OTP_RESEND_TOO_SOON")
-        await end_resend_wait(app.bank, session["sessionId"])
+        await end_resend_wait(bank, session["sessionId"])
         answers.append(require_done(await app.post("otp:resend", session)))
     known, unknown = (answer.body for answer in answers)
     assert known.keys() == unknown.keys()
     assert known.get("phoneHint", "") == unknown.get("phoneHint", "") == ""
 
 
-async def test_a_code_of_a_reset_that_was_sent_again_replaces_the_first(app: App) -> None:
+async def test_a_code_of_a_reset_that_was_sent_again_replaces_the_first(
+    bank: Bank, app: App
+) -> None:
     session_id, first = await forgot(app)
     before = len(await app.texts())
-    await end_resend_wait(app.bank, session_id)
+    await end_resend_wait(bank, session_id)
     require_done(await app.post("otp:resend", {"sessionId": session_id}))
     second = await app.code(before)
     if first != second:

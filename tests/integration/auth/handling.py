@@ -114,7 +114,7 @@ async def handling(stores: Stores) -> AsyncGenerator[Handling]:
         keys = Keys(bytes.fromhex(own["password_key"]), bytes.fromhex(own["code_key"]))
         adapters = logins_of(client)
         provider = TokenProvider(session, secrets["external/oauth-login"])
-        ended_grants = EndedGrants(client, GrantCipher(CODE_KEY), provider)
+        ended_grants = EndedGrants(client, GrantCipher(CODE_KEY), provider.revoke)
         deps = Dependencies(
             settings=settings,
             store=stores.store,

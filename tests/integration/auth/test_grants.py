@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -49,7 +50,7 @@ async def auth(
 
 async def _waiting(logins: Logins) -> dict[uuid.UUID, str]:
     """Return the refresh tokens that the provider must still revoke, by their session."""
-    found = await logins.client.hgetall(ENDED)
+    found: Any = await logins.client.hgetall(ENDED)
     ids = {uuid.UUID(name.decode()): sealed for name, sealed in found.items()}
     return {session_id: CIPHER.unseal(session_id, sealed) for session_id, sealed in ids.items()}
 

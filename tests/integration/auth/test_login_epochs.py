@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
@@ -100,7 +101,7 @@ async def test_a_login_that_waits_for_the_end_of_sessions_is_invalid(
     assert await _open_sessions(store, user) == set()
 
 
-async def _waits(connection: asyncpg.Connection, count: int) -> None:
+async def _waits(connection: Any, count: int) -> None:
     """Wait until transactions wait for the row's lock."""
     sql = """
         SELECT count(*) FROM pg_stat_activity
