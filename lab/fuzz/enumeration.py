@@ -1,14 +1,17 @@
 """Does the time of an answer say whether an e-mail address has an account?
 
-An attacker sends a wrong password for a known and for an unknown address at the same moment, so
-that both meet the same load, and ranks the times (Mann and Whitney). The share is 0.5 when the
-times do not differ, and 1.0 when each answer for a known address takes longer.
+An attacker sends a wrong password, a request for a reset or a wrong code of a reset for a known and
+for an unknown address at the same moment, so that both meet the same load, and ranks the times
+(Mann and Whitney). The share is 0.5 when the times do not differ, and 1.0 when each answer for a
+known address takes longer.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from lab.fuzz.addresses import unused_address
 from sandbox.client import BankClient
@@ -17,24 +20,60 @@ SHARES_OF_CHANCE = 5.0
 """Standard deviations of the share that chance may cause: it goes beyond once in a million runs."""
 
 TRIES_EACH = 4
-"""Wrong passwords for one account; after the fifth, auth checks no password for a while."""
+"""Calls for one account; after the fifth wrong try, auth checks no factor for a while."""
 PAIRS_PER_ADDRESS = 40
 """Auth refuses the tries of an address after a hundred wrong ones."""
 WRONG = "no customer has this password"
 
 
-async def measure(bank: BankClient, pairs: int) -> tuple[list[float], list[float]]:
-    """Send wrong passwords for known and unknown addresses; return the seconds of each kind."""
+@dataclass(frozen=True)
+class Timed:
+    """A call without a token, whose time an attacker measures."""
+
+    name: str
+    path: str
+    refusal: str
+    """The reason of the usual answer; "" for a success."""
+    body: Callable[[BankClient, str], Awaitable[dict[str, Any]]]
+    """Return the body for an address; the time of this is not measured."""
+
+
+async def _wrong_password(_: BankClient, email: str) -> dict[str, Any]:
+    return {"email": email, "password": WRONG}
+
+
+async def _address(_: BankClient, email: str) -> dict[str, Any]:
+    return {"email": email}
+
+
+async def _wrong_code(bank: BankClient, email: str) -> dict[str, Any]:
+    begun = await bank.call("POST", FORGOTS.path, body={"email": email})
+    return {"sessionId": begun.body["sessionId"], "otp": "wrong", "newPassword": WRONG}
+
+
+LOGINS = Timed("login", "/v1/auth/login", "CREDENTIALS_INVALID", _wrong_password)
+FORGOTS = Timed("request for a reset", "/v1/auth/password:forgot", "", _address)
+RESETS = Timed("reset", "/v1/auth/password:reset", "OTP_INVALID", _wrong_code)
+TIMED = (LOGINS, FORGOTS, RESETS)
+
+
+async def measure(bank: BankClient, pairs: int, timed: Timed) -> tuple[list[float], list[float]]:
+    """Send calls for known and unknown addresses; return the seconds of each kind."""
     known_s, unknown_s = list[float](), list[float]()
     known = [await _known(bank) for _ in range(-(-pairs // TRIES_EACH))]
+    both: list[tuple[dict[str, Any], list[float]]] = []
     for number in range(pairs):
         if number % PAIRS_PER_ADDRESS == 0:
             await bank.call_from(unused_address())
-        email = known[number // TRIES_EACH]
-        both = [(email, known_s), (f"{number}-{email}", unknown_s)]
+        if number % TRIES_EACH == 0:
+            email = known[number // TRIES_EACH]
+            both = [
+                (await timed.body(bank, email), known_s),
+                (await timed.body(bank, f"x{number}-{email}"), unknown_s),
+            ]
         # Of two parallel requests, the bank may check the first one sooner.
         random.shuffle(both)
-        await asyncio.gather(*(_timed(bank, address, into) for address, into in both))
+        await asyncio.gather(*(_timed(bank, timed, body, into) for body, into in both))
     return known_s, unknown_s
 
 
@@ -42,13 +81,13 @@ async def _known(bank: BankClient) -> str:
     return (await bank.login_identity(await bank.customer(0))).email
 
 
-async def _timed(bank: BankClient, email: str, into: list[float]) -> None:
+async def _timed(bank: BankClient, timed: Timed, body: dict[str, Any], into: list[float]) -> None:
     begun = time.perf_counter()
-    body = {"email": email, "password": WRONG}
-    answer = await bank.call("POST", "/v1/auth/login", body=body)
+    answer = await bank.call("POST", timed.path, body=body)
     into.append(time.perf_counter() - begun)
-    if answer.reason != "CREDENTIALS_INVALID":
-        raise RuntimeError(f"the bank did not check the password: {answer.text}")
+    is_usual = answer.reason == timed.refusal if timed.refusal else answer.status == 200
+    if not is_usual:
+        raise RuntimeError(f"the bank did not handle the {timed.name} as usual: {answer.text}")
 
 
 def share_of_slower(known_s: Sequence[float], unknown_s: Sequence[float]) -> float:

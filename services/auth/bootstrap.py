@@ -14,6 +14,7 @@ from services.auth.codes import Codes
 from services.auth.counters import Sends, Tries
 from services.auth.faces import FaceMatch
 from services.auth.families import Families
+from services.auth.grants import EndedGrants, GrantCipher
 from services.auth.grpc_api import AuthApi
 from services.auth.handlers.dependencies import Dependencies, Keys
 from services.auth.login_sessions import LoginSessions
@@ -90,6 +91,7 @@ async def _dependencies(
     )
     stack.callback(passwords.close)
     partners = await _partners(stack, vault, settings)
+    cipher = GrantCipher(keys.code_key)
     sms_secret = await vault.secret("external/sms")
     return Dependencies(
         settings=settings,
@@ -103,7 +105,8 @@ async def _dependencies(
         sessions=LoginSessions(valkey, settings),
         codes=Codes(valkey, keys.code_key, settings),
         challenges=Challenges(valkey),
-        families=Families(valkey, settings),
+        families=Families(valkey, settings, cipher),
+        ended_grants=EndedGrants(valkey, cipher, partners.provider.revoke),
         revocations=Revocations(valkey),
         provider=partners.provider,
         sms=partners.sms,
@@ -126,9 +129,8 @@ async def main(settings: AuthSettings, stop: asyncio.Event) -> None:
         stack.callback(producer.close)
         publisher = Publisher(pool, producer)
         requests = OperatorRequests(deps.store, deps.tries, deps.families, deps.revocations)
-        upkeep = Upkeep(
-            deps.store, deps.families, deps.revocations, publisher, requests, deps.passwords
-        )
+        restored = deps.store, deps.families, deps.revocations
+        upkeep = Upkeep(*restored, publisher, requests, deps.passwords, deps.ended_grants)
         # Before the first call, because the time of a wrong cost would reveal an account.
         await upkeep.spread_dummies()
         async with asyncio.TaskGroup() as tasks:

@@ -2,7 +2,7 @@
 
 Keys: `refresh:<digest of a token>` holds the session's id; `refresh:<digest>:lease` the caller that
 fetches new tokens; `refresh:<digest>:successor` the sealed tokens that replaced it, for the grace;
-`family:<session id>` the digest of the current token and to whom it belongs; and
+`family:<session id>` the digest of the current token, to whom it belongs, and its grant; and
 `family:<session id>:tokens` the digests that the family remembers. Only the
 expiries of keys matter, and Valkey's clock decides them; the clocks of processes do not count.
 
@@ -23,6 +23,7 @@ from redis.asyncio import Redis
 from redis.typing import EncodableT, FieldT
 
 from services.auth.errors import RefreshTokenInvalid
+from services.auth.grants import ENDED, ENDED_MAX, ENDED_MS, GrantCipher
 from services.auth.refresh import (
     Begun,
     Decision,
@@ -74,13 +75,15 @@ FAMILIES_BATCH_MAX = 100
 class Families:
     """The families of all sessions."""
 
-    def __init__(self, valkey: Redis, settings: AuthSettings) -> None:
-        """Do not connect yet."""
+    def __init__(self, valkey: Redis, settings: AuthSettings, grants: GrantCipher) -> None:
+        """Do not connect yet. `grants` encrypts each current token for its revocation."""
         self._valkey = valkey
+        self._grants = grants
         self._grace_ms = settings.refresh_grace_s * 1000
         self._take_lease = load_script(valkey, "take_lease")
         self._give_back = load_script(valkey, "give_back_lease")
         self._replace = load_script(valkey, "replace_token")
+        self._end_family = load_script(valkey, "end_family")
         self._end_reused = load_script(valkey, "end_reused")
         self._note_unconfirmed = load_script(valkey, "note_unconfirmed")
         self._unconfirmed = load_script(valkey, "unconfirmed")
@@ -94,6 +97,7 @@ class Families:
         family, tokens = _family_keys(session.session_id)
         fields: dict[FieldT, EncodableT] = {
             "current": digest,
+            "grant": self._grants.seal(session.session_id, refresh_token),
             "device_token": device_digest.hex(),
             "customer_id": str(session.customer_id),
             "device_id": str(session.device_id),
@@ -162,6 +166,7 @@ class Families:
             args=[
                 *(old, new, str(session_id), sealed, self._grace_ms),
                 *(begun.owner, TOKENS_REMEMBERED_MAX),
+                self._grants.seal(session_id, pair.refresh_token),
             ],
         )
         if not replaced:
@@ -185,16 +190,20 @@ class Families:
         return count
 
     async def end(self, session_ids: Sequence[uuid.UUID]) -> None:
-        """Delete families with their tokens; their tokens are invalid from now on."""
+        """Delete families with their tokens; their tokens are invalid from now on.
+
+        Their grants wait for the provider to end them; see grants.py.
+        """
         for first in range(0, len(session_ids), FAMILIES_BATCH_MAX):
             await self._end_batch(session_ids[first : first + FAMILIES_BATCH_MAX])
 
     async def _end_batch(self, session_ids: Sequence[uuid.UUID]) -> None:
         """Delete the families first: without its family, a token is invalid."""
-        keys = [_family_keys(session_id) for session_id in session_ids]
         async with self._valkey.pipeline(transaction=True) as pipe:
-            for family, tokens in keys:
-                pipe.delete(family)
+            for session_id in session_ids:
+                family, tokens = _family_keys(session_id)
+                ended = [str(session_id), ENDED_MS, ENDED_MAX]
+                await self._end_family(keys=[family, ENDED], args=ended, client=pipe)
                 pipe.lrange(tokens, 0, -1)
                 pipe.delete(tokens)
             answers: list[Any] = await pipe.execute()

@@ -150,7 +150,8 @@ class AuthApi:
         self, request: pb.ForgotPasswordRequest, _: Any
     ) -> pb.ForgotPasswordResponse:
         """Begin the reset of a password."""
-        return mapping.forgot_message(await passwords.forgot_password(self._deps, request.email))
+        started = await passwords.forgot_password(self._deps, request.email, request.device_token)
+        return mapping.forgot_message(started)
 
     async def reset_password(
         self, request: pb.ResetPasswordRequest, _: Any

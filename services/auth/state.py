@@ -109,6 +109,8 @@ class User:
     """bcrypt of the keyed pre-hash."""
     failed_attempts: int
     """Wrong passwords since the last login."""
+    login_epoch: int
+    """Grows when the password changes and when an operator ends the sessions."""
     has_totp: bool
     """True when an authenticator app is confirmed."""
 
@@ -154,10 +156,14 @@ class LoginSession:
     customer_id: uuid.UUID | None
     """None for the reset of an unknown address, which no code can complete."""
     expire_time: datetime
+    account: bytes = b""
+    """Only for a reset: the blind index of the e-mail address, known or not, 32 bytes."""
+    login_epoch: int = 0
+    """The customer's epoch when the login began. It completes only in the same epoch."""
     methods: tuple[OtpMethod, ...] = ()
     """The second factors that the customer has; the first one is the default."""
     device_id: uuid.UUID | None = None
-    """The known device that logs in; None for a new one."""
+    """The known device that logs in or resets; None for a new one."""
     session_id: uuid.UUID | None = None
     """The customer's session, only for a step-up."""
     factors: tuple[Factor, ...] = ()

@@ -58,6 +58,8 @@ class Completed:
     """The id of a known device."""
     session_id: uuid.UUID
     expire_time: datetime
+    login_epoch: int
+    """The customer's epoch when the login began."""
     sessions_max: int
     """How many sessions the customer may have; the oldest ones beyond it end."""
     origin: Origin
@@ -130,12 +132,18 @@ class Store(FactorStore):
         rows = await self._pool.fetch(self._queries.hashes_by_cost)
         return {int(row["cost"]): row["hashes"] for row in rows if row["cost"].isdigit()}
 
-    async def change_password(self, new_hash: bytes, ending: Ending) -> list[Session]:
-        """Replace a password, forget wrong tries and end sessions; return those that ended."""
+    async def change_password(
+        self, new_hash: bytes, ending: Ending, epoch: int | None = None
+    ) -> list[Session]:
+        """Replace a password, forget wrong tries and end sessions; return those that ended.
+
+        No login that is in progress can complete afterwards. Raises LoginSessionInvalid if the
+        customer's epoch is no longer `epoch`.
+        """
         async with self._changing(ending.customer_id, ending.events) as connection:
-            await connection.execute(
-                self._queries.set_password, ending.customer_id, new_hash, ending.origin.time
-            )
+            sql, time = self._queries.set_password, ending.origin.time
+            if await connection.fetchval(sql, ending.customer_id, new_hash, time, epoch) is None:
+                raise LoginSessionInvalid()
             return await self._ended(connection, ending)
 
     async def device_by_token(self, token_hash: bytes) -> Device | None:
@@ -213,11 +221,12 @@ class Store(FactorStore):
     async def complete_login(self, done: Completed) -> list[Session]:
         """Write a login; return the sessions that ended because the customer has too many.
 
-        Raises LoginSessionInvalid if the user or the known device was removed meanwhile.
+        Raises LoginSessionInvalid if meanwhile the user or the known device was removed, the
+        password was changed, or an operator ended the sessions.
         """
         async with self._pool.acquire() as connection, connection.transaction():
             noted = await connection.fetchval(
-                self._queries.note_login, done.customer_id, done.origin.time
+                self._queries.note_login, done.customer_id, done.origin.time, done.login_epoch
             )
             if noted is None or not await self._has_device(connection, done):
                 raise LoginSessionInvalid()
@@ -288,8 +297,12 @@ class Store(FactorStore):
             return True
 
     async def answer_end_sessions(self, request: OperatorRequest, ending: Ending) -> list[Session]:
-        """End sessions and record how many; return none if that is recorded already."""
+        """End sessions and record how many; return none if that is recorded already.
+
+        No login that is in progress can complete afterwards.
+        """
         async with self._changing(request.customer_id) as connection:
+            await connection.execute(self._queries.begin_epoch, request.customer_id)
             ended = await self._ended(connection, ending)
             await connection.execute(
                 self._queries.answer_operator, request.request_id, ending.origin.time, len(ended)

@@ -25,6 +25,8 @@ SENDS_WINDOW_S = 24 * 3600
 RESEND_WAIT_S_MAX = 300
 IPV6_NETWORK_BITS = 64
 """A home gets at least this network, so single IPv6 addresses say nothing about their owner."""
+TRIED_PURPOSES = (Purpose.LOGIN, Purpose.RESET)
+"""The purposes whose tries count apart; a step-up counts as a login."""
 _DIGEST_BYTES = 12
 """96 bits: two of a million counters share a key with a probability below 10^-16."""
 
@@ -83,6 +85,9 @@ class Subject:
     """A device that completed a login of this account and proved it now; None for any other."""
     address: str
     """The result of `network_of`; "" when it is unknown."""
+    purpose: Purpose = Purpose.LOGIN
+    """RESET for the code of a reset. Any caller can begin a reset of a known address, so its wrong
+    codes must not delay a login."""
     session_id: uuid.UUID | None = None
     """The session of the call's access token; None for a login."""
 
@@ -123,8 +128,8 @@ def counters_of(digest_key: bytes, subject: Subject, factor: Factor) -> tuple[Co
     if subject.session_id is not None:
         return (_session_counter(digest_key, subject.session_id, factor),)
     if subject.device_id is not None:
-        return (_device_counter(digest_key, subject.device_id, factor),)
-    strangers = _strangers_counter(digest_key, subject.account, factor)
+        return (_device_counter(digest_key, subject.device_id, factor, subject.purpose),)
+    strangers = _strangers_counter(digest_key, subject.account, factor, subject.purpose)
     if not subject.address:
         return (strangers,)
     return (strangers, _counter(digest_key, Scope.ADDRESS, subject.address.encode()))
@@ -133,12 +138,13 @@ def counters_of(digest_key: bytes, subject: Subject, factor: Factor) -> tuple[Co
 def counters_of_account(
     digest_key: bytes, account: bytes, device_ids: Iterable[uuid.UUID]
 ) -> list[Counter]:
-    """Return the counters of an account's logins for all factors, without addresses.
+    """Return the counters of an account's logins and resets for all factors, without addresses.
 
     A session is not included: after a new login, the customer has a new one.
     """
-    strangers = [_strangers_counter(digest_key, account, factor) for factor in Factor]
-    devices = [_device_counter(digest_key, each, f) for each in device_ids for f in Factor]
+    kinds = [(factor, purpose) for factor in Factor for purpose in TRIED_PURPOSES]
+    strangers = [_strangers_counter(digest_key, account, *kind) for kind in kinds]
+    devices = [_device_counter(digest_key, each, *kind) for each in device_ids for kind in kinds]
     return strangers + devices
 
 
@@ -207,12 +213,23 @@ def _session_counter(digest_key: bytes, session_id: uuid.UUID, factor: Factor) -
     return _counter(digest_key, Scope.SESSION, factor.value.encode(), session_id.bytes)
 
 
-def _device_counter(digest_key: bytes, device_id: uuid.UUID, factor: Factor) -> Counter:
-    return _counter(digest_key, Scope.DEVICE, factor.value.encode(), device_id.bytes)
+def _device_counter(
+    digest_key: bytes, device_id: uuid.UUID, factor: Factor, purpose: Purpose
+) -> Counter:
+    word = _word(purpose)
+    return _counter(digest_key, Scope.DEVICE, *word, factor.value.encode(), device_id.bytes)
 
 
-def _strangers_counter(digest_key: bytes, account: bytes, factor: Factor) -> Counter:
-    return _counter(digest_key, Scope.STRANGERS, factor.value.encode(), account)
+def _strangers_counter(
+    digest_key: bytes, account: bytes, factor: Factor, purpose: Purpose
+) -> Counter:
+    word = _word(purpose)
+    return _counter(digest_key, Scope.STRANGERS, *word, factor.value.encode(), account)
+
+
+def _word(purpose: Purpose) -> tuple[bytes, ...]:
+    """Return the word of a purpose in a key; none for a login or step-up."""
+    return (purpose.value.encode(),) if purpose is Purpose.RESET else ()
 
 
 def _counter(digest_key: bytes, scope: Scope, *parts: bytes) -> Counter:

@@ -1,10 +1,12 @@
-"""Work in the background: what Valkey lost is restored, requests of operators are carried out, and
-old rows are deleted. Dummy hashes get the costs of the stored ones."""
+"""Work in the background: what Valkey lost is restored, requests of operators are carried out, the
+provider learns of ended sessions, dummy hashes get the costs of the stored ones, and old rows are
+deleted."""
 
 import asyncio
 from datetime import timedelta
 
 from services.auth.families import Families
+from services.auth.grants import EndedGrants
 from services.auth.operator_requests import OperatorRequests
 from services.auth.password_pool import PasswordPool
 from services.auth.publisher import Publisher
@@ -22,6 +24,8 @@ OPERATOR_S = 0.5
 """How often a process looks for requests of operators, who wait for the answer."""
 DUMMIES_S = 3600.0
 """How often the costs of the stored hashes are counted."""
+GRANTS_S = 5.0
+"""How often a process ends the grants of ended sessions at the provider."""
 DAY_S = 24 * 3600.0
 
 
@@ -36,6 +40,7 @@ class Upkeep:
         publisher: Publisher,
         requests: OperatorRequests,
         passwords: PasswordPool,
+        grants: EndedGrants,
     ) -> None:
         self._store = store
         self._families = families
@@ -43,6 +48,7 @@ class Upkeep:
         self._publisher = publisher
         self._requests = requests
         self._passwords = passwords
+        self._grants = grants
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -51,6 +57,7 @@ class Upkeep:
             tasks.create_task(repeat("unconfirmed", self.confirm, RECONCILE_S))
             tasks.create_task(repeat("operators", self._requests.carry_out, OPERATOR_S))
             tasks.create_task(repeat("dummies", self.spread_dummies, DUMMIES_S))
+            tasks.create_task(repeat("grants", self._grants.revoke, GRANTS_S))
             tasks.create_task(repeat("retention", self._publisher.upkeep, DAY_S))
 
     async def reconcile(self) -> None:

@@ -70,6 +70,7 @@ OWN_FILES = {
         "hashers.py": "starts such processes and asks them",
         "operator_requests.py": "carries out what operators ask for",
         "families.py": "the families of refresh tokens in Valkey",
+        "grants.py": "the grants of ended sessions, which the provider must end",
         "login_sessions.py": "logins in progress in Valkey",
         "password_pool.py": "bcrypt in a few threads",
         "passwords.py": "the rules of passwords and the form that bcrypt gets; pure",

@@ -10,8 +10,11 @@ from sandbox.app import App
 from sandbox.seed import cluster, logins
 from sandbox.seed.people import Person
 from tests.rigs.logins import (
+    another,
+    asked,
     begun,
     change,
+    end_resend_wait,
     ends,
     forgot,
     pushed,
@@ -20,7 +23,7 @@ from tests.rigs.logins import (
     reset,
     second_phone,
 )
-from tests.rigs.running_bank import Bank, Customer
+from tests.rigs.running_bank import Answer, Bank, Customer
 
 pytestmark = pytest.mark.judged_with_its_module
 
@@ -79,6 +82,95 @@ async def test_the_reset_of_an_unknown_address_looks_like_any_other(app: App) ->
         require_refused(answer, 401, "OTP_INVALID")
     spent = [await reset(app, unknown.body["sessionId"], "000000", NEW) for _ in range(5)]
     assert [answer.reason for answer in spent] == ["OTP_INVALID"] * 4 + ["LOGIN_SESSION_INVALID"]
+
+
+async def test_a_resent_code_of_a_reset_says_nothing_about_the_account(
+    bank: Bank, app: App
+) -> None:
+    """Neither by its answer nor by a hint of the telephone number."""
+    answers: list[Answer] = []
+    for email in (app.identity.email, f"x{app.identity.email}"):
+        started = require_done(await app.post("password:forgot", {"email": email}))
+        session = {"sessionId": started.body["sessionId"]}
+        early = await app.post("otp:resend", session)
+        require_refused(early, 429, "OTP_RESEND_TOO_SOON")
+        await end_resend_wait(bank, session["sessionId"])
+        answers.append(require_done(await app.post("otp:resend", session)))
+    known, unknown = (answer.body for answer in answers)
+    assert known.keys() == unknown.keys()
+    assert known.get("phoneHint", "") == unknown.get("phoneHint", "") == ""
+
+
+async def test_a_code_of_a_reset_that_was_sent_again_replaces_the_first(
+    bank: Bank, app: App
+) -> None:
+    session_id, first = await forgot(app)
+    before = len(await app.texts())
+    await end_resend_wait(bank, session_id)
+    require_done(await app.post("otp:resend", {"sessionId": session_id}))
+    second = await app.code(before)
+    if first != second:
+        require_refused(await reset(app, session_id, first, NEW), 401, "OTP_INVALID")
+    require_done(await reset(app, session_id, second, NEW))
+
+
+async def test_wrong_codes_of_resets_delay_no_login_and_no_reset_on_a_known_device(
+    bank: Bank, ana: Customer, logged_in: App
+) -> None:
+    """A stranger who knows only the address cannot keep the owner out of a new telephone."""
+    stranger = await App.of(bank, ana, "Stranger")
+    session_id, code = await forgot(stranger)
+    for _ in range(5):
+        wrong = await reset(stranger, session_id, another(code), NEW)
+        require_refused(wrong, 401, "OTP_INVALID")
+    locked = await reset(stranger, *await forgot(stranger), NEW)
+    require_refused(locked, 429, "TRIES_EXHAUSTED")
+    await second_phone(bank, ana)
+    require_done(await reset(logged_in, *await forgot(logged_in), NEW))
+
+
+async def test_a_login_that_began_before_a_new_password_does_not_complete(
+    bank: Bank, ana: Customer, logged_in: App
+) -> None:
+    """A thief with the old password waits at the last step while the owner changes it."""
+    thief = await App.of(bank, ana, "Stranger")
+    wanted = await asked(thief)
+    require_done(await change(logged_in, logged_in.identity.password, NEW))
+    late = await thief.answer_biometric(wanted.body["sessionId"], wanted)
+    require_refused(late, 401, "LOGIN_SESSION_INVALID")
+    sessions = require_done(await logged_in.get("/v1/auth/sessions")).body["sessions"]
+    assert len(sessions) == 1
+
+
+async def test_a_step_up_that_began_before_a_new_password_does_not_complete(
+    logged_in: App,
+) -> None:
+    before = len(await logged_in.texts())
+    token = logged_in.phone.access_token
+    started = require_done(await logged_in.post("step-up", {}, token=token))
+    session_id = started.body["sessionId"]
+    wanted = require_done(await logged_in.verify_otp(session_id, await logged_in.code(before)))
+    require_done(await change(logged_in, logged_in.identity.password, NEW))
+    late = await logged_in.answer_biometric(session_id, wanted)
+    require_refused(late, 401, "LOGIN_SESSION_INVALID")
+    require_done(await logged_in.step_up())
+
+
+async def test_the_provider_ends_the_grant_of_a_session_that_a_logout_ended(
+    bank: Bank, logged_in: App
+) -> None:
+    before = await _revocations(bank)
+    require_done(await logged_in.log_out())
+
+    async def revoked() -> bool:
+        return await _revocations(bank) > before
+
+    await until(revoked, 60, "the provider ended the grant")
+
+
+async def _revocations(bank: Bank) -> int:
+    state = await bank.control("oauth", "GET", "/control/state")
+    return state.body["revocations"]
 
 
 async def test_a_code_of_a_login_does_not_reset_and_a_code_of_a_reset_does_not_log_in(

@@ -77,8 +77,10 @@ async def asked(app: App, **more: str) -> Answer:
 async def forgot(app: App) -> tuple[str, str]:
     """Begin the reset of a forgotten password; return its session's id and its code."""
     before = len(await app.texts())
-    email = {"email": app.identity.email}
-    started = require_done(await app.post("password:forgot", email))
+    body = {"email": app.identity.email}
+    if app.phone.device_token:
+        body["deviceToken"] = app.phone.device_token
+    started = require_done(await app.post("password:forgot", body))
     return started.body["sessionId"], await app.code(before)
 
 

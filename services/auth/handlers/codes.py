@@ -65,15 +65,12 @@ async def send(
         session_id=session.session_id,
     )
     await deps.sends.admit(to)
-    now = utc_now()
-    sent = replace(
-        session,
-        sends=session.sends + 1,
-        next_send_time=now + timedelta(seconds=_resend_wait_s(deps, session)),
-    )
+    sent = _after_send(deps, session)
     await deps.sessions.advance(login_session_id, session, sent)
+    code = new_code()
+    await deps.codes.put(login_session_id, session.purpose, code)
     try:
-        await _send_code(deps, login_session_id, session, user, phone)
+        await _send_code(deps, session, user, phone, code)
     except (NotAccepted, OtpSendsExhausted) as refusal:
         # A code that was not sent causes no wait and is not one of the day's codes.
         await deps.sends.give_back(to)
@@ -85,11 +82,9 @@ async def send(
 
 
 async def _send_code(
-    deps: Dependencies, login_session_id: str, session: LoginSession, user: User, phone: str
+    deps: Dependencies, session: LoginSession, user: User, phone: str, code: str
 ) -> None:
-    """Store a new code and send it; raise MethodUnavailable for a number without delivery."""
-    code = new_code()
-    await deps.codes.put(login_session_id, session.purpose, code)
+    """Send a code; raise MethodUnavailable for a number without delivery."""
     domain = deps.settings.web_domain
     text = text_message(code, session.purpose, locale=user.locale, domain=domain)
     left_s = max(int((session.expire_time - utc_now()).total_seconds()), 1)
@@ -99,25 +94,63 @@ async def _send_code(
         raise MethodUnavailable from None
 
 
+async def put_reset_code(deps: Dependencies, login_session_id: str, session: LoginSession) -> None:
+    """Store a new code of a reset; send it after the answer, if the address has an account.
+
+    Without an account, or if the code cannot be sent, the stored code is one that no caller knows.
+    So the answers to later tries are the same. Raises LoginSessionInvalid.
+    """
+    code = new_code()
+    await deps.codes.put(login_session_id, Purpose.RESET, code)
+    deps.background.start("reset code", _send_reset_code(deps, session, code))
+
+
+async def _send_reset_code(deps: Dependencies, session: LoginSession, code: str) -> None:
+    """Send the code of a reset; raise OtpSendsExhausted and DependencyUnavailable for the log."""
+    user = await deps.store.user_by_email(session.account)
+    if user is None:
+        return
+    phone = await phone_of(deps, user)
+    counted = user.phone_index, deps.sealer.phone_index(prefix(phone)), session.purpose
+    known = session.device_id is not None
+    await deps.sends.admit(*counted, is_known_device=known)
+    try:
+        await _send_code(deps, session, user, phone, code)
+    except NotAccepted as refusal:
+        await deps.sends.give_back(*counted, is_known_device=known)
+        raise DependencyUnavailable from refusal
+
+
 async def resend(deps: Dependencies, login_session_id: str) -> tuple[LoginSession, str]:
     """Send another code for a login session; each further one waits twice as long.
+
+    The answer for a reset is the same whether or not the address has an account: it has no hint,
+    and it comes before the message is sent.
 
     Raises LoginSessionInvalid, OtpResendTooSoon, OtpSendsExhausted and DependencyUnavailable.
     """
     session = await deps.sessions.read(login_session_id)
-    if session.step is not Step.AWAITING_OTP or session.customer_id is None:
+    if session.step is not Step.AWAITING_OTP:
         raise LoginSessionInvalid
     wait_s = _wait_s(session, utc_now())
     if wait_s > 0:
         raise OtpResendTooSoon(retry_after_s=wait_s)
-    user = await deps.store.user(session.customer_id)
+    if session.purpose is Purpose.RESET:
+        sent = _after_send(deps, session)
+        await deps.sessions.advance(login_session_id, session, sent)
+        await put_reset_code(deps, login_session_id, sent)
+        return sent, ""
+    user = await deps.store.user(session.customer_id) if session.customer_id else None
     if user is None:
         raise LoginSessionInvalid
     return await send(deps, login_session_id, session, user)
 
 
-def _resend_wait_s(deps: Dependencies, session: LoginSession) -> int:
-    return resend_wait_s(deps.settings.otp_resend_first_s, session.sends + 1)
+def _after_send(deps: Dependencies, session: LoginSession) -> LoginSession:
+    """Return the session after one more code was sent now."""
+    sends = session.sends + 1
+    wait_s = resend_wait_s(deps.settings.otp_resend_first_s, sends)
+    return replace(session, sends=sends, next_send_time=utc_now() + timedelta(seconds=wait_s))
 
 
 def _wait_s(session: LoginSession, now: datetime) -> int:

@@ -40,7 +40,13 @@ DEFAULT_NAME = "Device"
 async def complete(
     deps: Dependencies, session: LoginSession, user: User, device_name: str
 ) -> LoggedIn:
-    """Fetch the tokens and store the session; raise DependencyUnavailable, LoginSessionInvalid."""
+    """Fetch the tokens and store the session; raise DependencyUnavailable, LoginSessionInvalid.
+
+    A login or step-up that began before the password changed, or before an operator ended the
+    sessions, is invalid. The store checks this again when it writes the login.
+    """
+    if user.login_epoch != session.login_epoch:
+        raise LoginSessionInvalid
     if session.purpose is Purpose.STEP_UP:
         return await _stepped_up(deps, session, user)
     now = origin()
@@ -84,6 +90,7 @@ def _completed(
         device=new_device if is_new else device_id,
         session_id=made.session_id,
         expire_time=made.expire_time,
+        login_epoch=session.login_epoch,
         sessions_max=deps.settings.sessions_per_customer_max,
         origin=now,
         events=[added, done] if is_new else [done],

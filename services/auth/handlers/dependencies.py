@@ -9,6 +9,7 @@ from services.auth.codes import Codes
 from services.auth.counters import Sends, Tries
 from services.auth.faces import FaceMatch
 from services.auth.families import Families
+from services.auth.grants import EndedGrants
 from services.auth.login_sessions import LoginSessions
 from services.auth.partners.oauth import TokenProvider
 from services.auth.partners.sms import SmsGateway
@@ -49,6 +50,7 @@ class Dependencies:
     codes: Codes
     challenges: Challenges
     families: Families
+    ended_grants: EndedGrants
     revocations: Revocations
     provider: TokenProvider
     sms: SmsGateway

@@ -11,7 +11,7 @@ from services.auth.errors import AuthError
 from services.auth.handlers.caller import origin
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.undoing import undone_on_failure
-from services.auth.state import Factor, User
+from services.auth.state import Factor, Purpose, User
 from services.auth.throttle import Subject, network_of
 from services.chassis.call_context import current_call
 
@@ -32,6 +32,7 @@ def attempt_of(
     device_id: uuid.UUID | None,
     factor: Factor,
     *,
+    purpose: Purpose = Purpose.LOGIN,
     session_id: uuid.UUID | None = None,
 ) -> Attempt:
     """Return the try of the running call; `account` is the blind index of the e-mail address.
@@ -40,7 +41,8 @@ def attempt_of(
     began; None for a login and a reset.
     """
     address = network_of(current_call.get().client_address)
-    return Attempt(Subject(account, device_id, address, session_id=session_id), factor, user)
+    subject = Subject(account, device_id, address, purpose, session_id)
+    return Attempt(subject, factor, user)
 
 
 @asynccontextmanager

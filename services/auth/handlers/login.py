@@ -35,7 +35,7 @@ async def login(deps: Dependencies, email: str, password: str, device_token: str
     deps.passwords.require_place(is_known=bool(device_token))
     index = email_index(deps, email)
     user = await deps.store.user_by_email(index)
-    device = await _known_device(deps, user, device_token)
+    device = await known_device(deps, user, device_token)
     deps.passwords.require_place(is_known=device is not None)
     attempt = attempt_of(index, user, device.device_id if device else None, Factor.PASSWORD)
     await require_password(deps, attempt, password)
@@ -52,7 +52,7 @@ def email_index(deps: Dependencies, email: str) -> bytes:
         return deps.sealer.email_index(f"malformed {email}")
 
 
-async def _known_device(deps: Dependencies, user: User | None, device_token: str) -> Device | None:
+async def known_device(deps: Dependencies, user: User | None, device_token: str) -> Device | None:
     """Return the customer's device with this token; the statement also runs for unknown ones."""
     device = await deps.store.device_by_token(digest_of(device_token))
     is_own = device is not None and user is not None and device.customer_id == user.customer_id
@@ -109,6 +109,7 @@ async def begin(
         step=LOGIN.initial,
         customer_id=user.customer_id,
         expire_time=utc_now() + timedelta(seconds=deps.settings.login_session_s),
+        login_epoch=user.login_epoch,
         methods=methods,
         device_id=device.device_id if device else None,
         session_id=session_id,

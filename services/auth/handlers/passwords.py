@@ -1,17 +1,18 @@
 """A password is changed, or reset with a code to the stored telephone."""
 
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 
 from services.auth import events_out
-from services.auth.codes import Verdict, new_code
+from services.auth.codes import Verdict
 from services.auth.errors import OtpInvalid, PasswordBreached, PasswordUnsuitable
 from services.auth.handlers import codes, tokens
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.contacts import Contacts, contacts_of
 from services.auth.handlers.dependencies import Dependencies
 from services.auth.handlers.factors import attempt_of, wrong
-from services.auth.handlers.login import email_index, require_password
+from services.auth.handlers.login import email_index, known_device, require_password
 from services.auth.handlers.undoing import undone_on_failure
 from services.auth.passwords import flaws, prehash
 from services.auth.results import Started
@@ -49,8 +50,13 @@ async def change_password(deps: Dependencies, me: Caller, current: str, new: str
     await _replace(deps, user, new, me)
 
 
-async def _replace(deps: Dependencies, user: User, new: str, me: Caller | None) -> None:
-    """Store a new password and end all sessions except the caller's own."""
+async def _replace(
+    deps: Dependencies, user: User, new: str, me: Caller | None, epoch: int | None = None
+) -> None:
+    """Store a new password and end all sessions except the caller's own.
+
+    Raises LoginSessionInvalid if the customer's epoch is no longer `epoch`.
+    """
     hashed = await deps.passwords.hash(prehash(deps.keys.password_key, new))
     now = origin()
     ending = Ending(
@@ -60,7 +66,7 @@ async def _replace(deps: Dependencies, user: User, new: str, me: Caller | None) 
         keep=me.session_id if me else None,
         events=[events_out.password_changed(now, user.customer_id, reset=me is None)],
     )
-    ended = await deps.store.change_password(hashed, ending)
+    ended = await deps.store.change_password(hashed, ending, epoch)
     await tokens.withdraw(deps, [session.session_id for session in ended])
 
 
@@ -73,27 +79,38 @@ def _require_suitable(deps: Dependencies, password: str, contacts: Contacts) -> 
         raise PasswordBreached(FieldViolation(FIELD, KNOWN))
 
 
-async def forgot_password(deps: Dependencies, email: str) -> Started:
+async def forgot_password(deps: Dependencies, email: str, device_token: str) -> Started:
     """Begin a reset; the answer and its time are the same for an unknown address.
 
-    The message is sent after the answer, to the stored telephone.
+    The message is sent after the answer, to the stored telephone. A known device has its own
+    counters of codes and tries.
     """
     index = email_index(deps, email)
     user = await deps.store.user_by_email(index)
-    session = LoginSession(
+    device = await known_device(deps, user, device_token)
+    session = _reset_of(deps, index, user, device.device_id if device else None)
+    login_session_id = await deps.sessions.begin(session)
+    await codes.put_reset_code(deps, login_session_id, session)
+    return Started(login_session_id, session, "")
+
+
+def _reset_of(
+    deps: Dependencies, account: bytes, user: User | None, device_id: uuid.UUID | None
+) -> LoginSession:
+    """Return a new reset, whose first code is on its way."""
+    now, settings = utc_now(), deps.settings
+    return LoginSession(
         purpose=Purpose.RESET,
         step=LOGIN.initial,
         customer_id=user.customer_id if user else None,
-        expire_time=utc_now() + timedelta(seconds=deps.settings.login_session_s),
+        expire_time=now + timedelta(seconds=settings.login_session_s),
+        account=account,
+        login_epoch=user.login_epoch if user else 0,
         methods=(OtpMethod.SMS,),
+        device_id=device_id,
+        sends=1,
+        next_send_time=now + timedelta(seconds=settings.otp_resend_first_s),
     )
-    login_session_id = await deps.sessions.begin(session)
-    if user is None:
-        await deps.codes.put(login_session_id, Purpose.RESET, new_code())
-    else:
-        sending = codes.send(deps, login_session_id, session, user)
-        deps.background.start("reset code", sending)
-    return Started(login_session_id, session, "")
 
 
 async def reset_password(deps: Dependencies, login_session_id: str, code: str, new: str) -> None:
@@ -110,7 +127,7 @@ async def reset_password(deps: Dependencies, login_session_id: str, code: str, n
         _require_suitable(deps, new, await contacts_of(deps, user))
     done = replace(session, step=LOGIN.next(session.step, Progress.PASSWORD_RESET))
     await deps.sessions.advance(login_session_id, session, done)
-    await _replace(deps, user, new, None)
+    await _replace(deps, user, new, None, session.login_epoch)
     await deps.sessions.end(login_session_id)
     await deps.tries.unlock(user.email_index, await deps.store.device_ids(user.customer_id))
     await deps.store.append([events_out.login_unlocked(origin(), user.customer_id)])
@@ -120,11 +137,12 @@ async def _require_reset_code(
     deps: Dependencies, login_session_id: str, session: LoginSession, code: str
 ) -> User:
     """Check the code; the work is the same for the reset of an unknown address."""
-    user = await deps.store.user(session.customer_id) if session.customer_id else None
-    account = user.email_index if user else deps.sealer.email_index(login_session_id)
-    attempt = attempt_of(account, user, None, Factor.SMS_CODE)
+    account = session.account
+    user = await deps.store.user_by_email(account)
+    attempt = attempt_of(account, user, session.device_id, Factor.SMS_CODE, purpose=Purpose.RESET)
     await deps.tries.admit(attempt.subject, attempt.factor)
-    verdict = await deps.codes.check(login_session_id, Purpose.RESET, code)
+    async with undone_on_failure(lambda: deps.tries.undo(attempt.subject, attempt.factor)):
+        verdict = await deps.codes.check(login_session_id, Purpose.RESET, code)
     if verdict is Verdict.RIGHT and user is not None:
         await deps.tries.right(attempt.subject, attempt.factor)
         return user

@@ -122,8 +122,8 @@ class TokenProvider:
                     raise DependencyUnavailable from error
         raise DependencyUnavailable
 
-    async def revoke(self, refresh_token: str) -> None:
-        """End the grant of a refresh token at the provider (RFC 7009).
+    async def revoke(self, refresh_token: str) -> bool:
+        """End the grant of a refresh token at the provider (RFC 7009); return whether it did.
 
         An outage is logged and not raised: the bank's own record of the session is the one that
         counts.
@@ -132,10 +132,12 @@ class TokenProvider:
         try:
             async with self._session.post(REVOKE_URL, data=form) as answer:
                 await read_answer(answer)
-            if answer.status != 200:
-                log_unexpected_answer(PARTNER, "revoke", answer.status)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log_no_answer(PARTNER, "revoke", error)
+            return False
+        if answer.status != 200:
+            log_unexpected_answer(PARTNER, "revoke", answer.status)
+        return answer.status == 200
 
     async def _actor_token(self) -> str:
         """Return auth's own token; a new one shortly before the old one expires."""

@@ -1,7 +1,7 @@
 -- name: user_by_email
 -- The user with an e-mail address, by the keyed digest of the address.
 SELECT u.customer_id, u.email_index, u.phone_index, u.phone_sealed, u.locale, u.password_hash,
-    u.failed_attempts,
+    u.failed_attempts, u.login_epoch,
     EXISTS (SELECT FROM auth.totp t
         WHERE t.customer_id = u.customer_id AND t.confirm_time IS NOT NULL) AS has_totp
 FROM auth.users u
@@ -10,7 +10,7 @@ WHERE u.email_index = $1
 -- name: user
 -- One user.
 SELECT u.customer_id, u.email_index, u.phone_index, u.phone_sealed, u.locale, u.password_hash,
-    u.failed_attempts,
+    u.failed_attempts, u.login_epoch,
     EXISTS (SELECT FROM auth.totp t
         WHERE t.customer_id = u.customer_id AND t.confirm_time IS NOT NULL) AS has_totp
 FROM auth.users u
@@ -61,15 +61,22 @@ FROM auth.users
 GROUP BY 1
 
 -- name: set_password
--- Replaces a password and forgets the wrong tries.
-UPDATE auth.users SET password_hash = $2, password_change_time = $3, failed_attempts = 0
-WHERE customer_id = $1
+-- Replaces a password, forgets the wrong tries and begins a new epoch, unless another epoch than $4
+-- is current (NULL: any).
+UPDATE auth.users SET password_hash = $2, password_change_time = $3, failed_attempts = 0,
+    login_epoch = login_epoch + 1
+WHERE customer_id = $1 AND ($4::bigint IS NULL OR login_epoch = $4)
 RETURNING customer_id
 
--- name: note_login
--- Notes a completed login, and locks the user.
-UPDATE auth.users SET last_login = $2, failed_attempts = 0
+-- name: begin_epoch
+-- Begins a new epoch, so that no login that is in progress can complete.
+UPDATE auth.users SET login_epoch = login_epoch + 1
 WHERE customer_id = $1
+
+-- name: note_login
+-- Notes a completed login and locks the user, if the login began in the current epoch.
+UPDATE auth.users SET last_login = $2, failed_attempts = 0
+WHERE customer_id = $1 AND login_epoch = $3
 RETURNING customer_id
 
 -- name: device_by_token

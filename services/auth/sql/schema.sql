@@ -387,6 +387,7 @@ CREATE TABLE auth.users (
     last_login timestamp with time zone,
     password_change_time timestamp with time zone DEFAULT now() NOT NULL,
     create_time timestamp with time zone DEFAULT now() NOT NULL,
+    login_epoch bigint DEFAULT 0 NOT NULL,
     CONSTRAINT users_email_index_check CHECK ((octet_length(email_index) = 32)),
     CONSTRAINT users_email_sealed_check CHECK ((octet_length(email_sealed) <= 2048)),
     CONSTRAINT users_failed_attempts_check CHECK ((failed_attempts >= 0)),
@@ -413,6 +414,8 @@ GRANT UPDATE(failed_attempts) ON TABLE auth.users TO bp_auth;
 GRANT UPDATE(last_login) ON TABLE auth.users TO bp_auth;
 
 GRANT UPDATE(password_change_time) ON TABLE auth.users TO bp_auth;
+
+GRANT UPDATE(login_epoch) ON TABLE auth.users TO bp_auth;
 
 -- functions/answer_to_operator.sql, owned by auth_owner
 GRANT EXECUTE ON FUNCTION auth.answer_to_operator(uuid) TO bp_operator;

@@ -44,11 +44,13 @@ async def log_in(
     """Complete a login; return the session's id and the sessions that ended."""
     session_id = new_id()
     began = origin()
+    found = await store.user(user.customer_id)
     facts: dict[str, object] = {
         "customer_id": user.customer_id,
         "device": device or new_device(),
         "session_id": session_id,
         "expire_time": began.time + timedelta(days=30),
+        "login_epoch": found.login_epoch if found else 0,
         "sessions_max": 20,
         "origin": began,
         "events": (),

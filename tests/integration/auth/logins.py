@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from ops.provision.valkey import OPERATOR
 from services.auth.codes import Codes
 from services.auth.families import Families
+from services.auth.grants import GrantCipher
 from services.auth.handlers.factors import digest_of
 from services.auth.login_sessions import LoginSessions
 from services.auth.refresh import Begun, Family, Rotate, token_digest
@@ -51,7 +52,7 @@ def logins_of(client: Redis) -> Logins:
         client=client,
         sessions=LoginSessions(client, SETTINGS),
         codes=Codes(client, CODE_KEY, SETTINGS),
-        families=Families(client, SETTINGS),
+        families=Families(client, SETTINGS, GrantCipher(CODE_KEY)),
         revocations=Revocations(client),
     )
 

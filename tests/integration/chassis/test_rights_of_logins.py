@@ -187,7 +187,7 @@ UPDATE(confirm_time, create_time, last_step, secret_sealed) auth.totp
 UPDATE(credential_id, last_login_time, public_key, remove_time, sign_count) auth.device
 UPDATE(end_cause, end_time, refresh_time) auth.session
 UPDATE(error_code, receipt_time, state) auth.sms_receipt
-UPDATE(failed_attempts, last_login, password_change_time, password_hash) auth.users
+UPDATE(failed_attempts, last_login, login_epoch, password_change_time, password_hash) auth.users
 UPDATE(holder, lease_until) auth.publisher
 UPDATE(park_reason, publish_time) auth.event
 UPDATE(use_time) auth.recovery_code

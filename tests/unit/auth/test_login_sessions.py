@@ -29,6 +29,8 @@ FULL = LoginSession(
     step=Step.AWAITING_BIOMETRIC,
     customer_id=uuid.UUID(int=1),
     expire_time=NOON,
+    account=bytes(range(32)),
+    login_epoch=3,
     methods=(OtpMethod.TOTP, OtpMethod.SMS),
     device_id=uuid.UUID(int=2),
     session_id=uuid.UUID(int=3),

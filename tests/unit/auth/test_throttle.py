@@ -102,6 +102,18 @@ def test_each_factor_account_and_device_has_a_counter_of_its_own():
     assert len(set(keys)) == len(keys) == 4 * len(Factor)
 
 
+@given(subjects, factors)
+def test_wrong_codes_of_resets_delay_no_login(subject: Subject, factor: Factor):
+    """Any caller can begin a reset of a known address. Only the network address counts both."""
+    login, reset = (
+        _keys(Subject(subject.account, subject.device_id, subject.address, purpose), factor)
+        for purpose in (Purpose.LOGIN, Purpose.RESET)
+    )
+    assert login.pop(Scope.ADDRESS, "") == reset.pop(Scope.ADDRESS, "")
+    assert set(login.values()).isdisjoint(reset.values())
+    assert login.keys() == reset.keys()
+
+
 def test_an_unknown_address_has_no_counter():
     assert set(_keys(Subject(ACCOUNT, None, ""))) == {Scope.STRANGERS}
 
@@ -118,9 +130,12 @@ def test_keys_show_neither_account_nor_address(subject: Subject, factor: Factor)
 def test_unlock_names_each_counter_of_the_account_and_no_address():
     unlocked = {each.key for each in counters_of_account(KEY, ACCOUNT, [DEVICE])}
     for factor in Factor:
-        assert _keys(Subject(ACCOUNT, None, ADDRESS), factor)[Scope.STRANGERS] in unlocked
-        assert _keys(Subject(ACCOUNT, DEVICE, ADDRESS), factor)[Scope.DEVICE] in unlocked
-    assert len(unlocked) == 2 * len(Factor)
+        for purpose in (Purpose.LOGIN, Purpose.RESET):
+            stranger = Subject(ACCOUNT, None, ADDRESS, purpose)
+            owner = Subject(ACCOUNT, DEVICE, ADDRESS, purpose)
+            assert _keys(stranger, factor)[Scope.STRANGERS] in unlocked
+            assert _keys(owner, factor)[Scope.DEVICE] in unlocked
+    assert len(unlocked) == 2 * 2 * len(Factor)
 
 
 @pytest.mark.parametrize(

@@ -293,10 +293,12 @@ class ChangePasswordResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ForgotPasswordRequest(_message.Message):
-    __slots__ = ("email",)
+    __slots__ = ("email", "device_token")
     EMAIL_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     email: str
-    def __init__(self, email: _Optional[str] = ...) -> None: ...
+    device_token: str
+    def __init__(self, email: _Optional[str] = ..., device_token: _Optional[str] = ...) -> None: ...
 
 class ForgotPasswordResponse(_message.Message):
     __slots__ = ("session_id", "expire_time")

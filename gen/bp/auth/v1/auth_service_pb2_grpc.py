@@ -263,8 +263,8 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ForgotPassword(self, request, context):
-        """Starts the reset of a forgotten password. The answer is the same for an unknown address. A code
-        goes to the telephone that the bank has stored.
+        """Starts the reset of a forgotten password. The answer is the same for an unknown address, and when
+        the code cannot be sent. A code goes to the telephone that the bank has stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
