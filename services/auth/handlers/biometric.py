@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from services.auth import device_keys
+from services.auth.answers import request_digest
 from services.auth.device_keys import Assertion
 from services.auth.errors import (
     AssertionInvalid,
@@ -108,9 +109,14 @@ async def verify_biometric(
 ) -> LoggedIn:
     """Check the third factor and return the tokens. `proof` is an assertion or a picture.
 
+    An app that lost the answer repeats the same call within a minute, and gets the same answer.
+
     Raises LoginSessionInvalid, MethodUnavailable, TriesExhausted, DependencyUnavailable, and the
     error of the factor.
     """
+    request = request_digest(proof, device_name)
+    if (answered := await deps.answers.read(login_session_id, request)) is not None:
+        return answered
     session = await deps.sessions.read(login_session_id)
     require_step(session, Step.AWAITING_BIOMETRIC, Purpose.LOGIN, Purpose.STEP_UP)
     user = await deps.store.user(session.customer_id) if session.customer_id else None
@@ -127,6 +133,7 @@ async def verify_biometric(
     back = replace(session, step=LOGIN.next(completing.step, Progress.TOKENS_REFUSED))
     async with undone_on_failure(lambda: deps.sessions.advance(login_session_id, completing, back)):
         logged_in = await completion.complete(deps, completing, user, device_name)
+        await deps.answers.keep(login_session_id, request, logged_in)
     await deps.sessions.end(login_session_id)
     return logged_in
 
