@@ -9,7 +9,7 @@ import uuid
 from base64 import b64decode, b64encode
 from dataclasses import astuple, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -43,7 +43,7 @@ class Answers:
         if sealed is None:
             return None
         try:
-            return decode(unseal(login_session_id, _PURPOSE, sealed, request))
+            return decode(unseal(login_session_id, _PURPOSE, cast(bytes, sealed), request))
         except InvalidTag:
             return None
 
