@@ -103,7 +103,6 @@ def test_a_picture_that_is_not_accepted_cannot_be_made() -> None:
         {},
         optional={
             "progressive": st.booleans(),
-            "optimize": st.booleans(),
             "quality": st.integers(1, 95),
             "icc_profile": st.binary(min_size=1, max_size=200_000),
             "exif": st.binary(min_size=1, max_size=60_000),
