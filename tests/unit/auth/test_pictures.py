@@ -33,7 +33,7 @@ INFLATED = {
     "iTXt": b"a\0\1\0\0\0" + MEGABYTE,
     "iCCP": b"a\0\0" + MEGABYTE,
 }
-"""Chunks beside the pixels that a usual reader of PNG decompresses."""
+"""Chunks that are no pixels, which a usual reader of PNG decompresses."""
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
