@@ -7,6 +7,7 @@ import asyncpg
 from bp.auth.v1 import auth_service_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 
+from services.auth.answers import Answers
 from services.auth.background import Background
 from services.auth.breached import BreachedPasswords
 from services.auth.challenges import Challenges
@@ -103,6 +104,7 @@ async def _dependencies(
         tries=Tries(valkey, keys.code_key),
         sends=Sends(valkey, settings),
         sessions=LoginSessions(valkey, settings),
+        answers=Answers(valkey),
         codes=Codes(valkey, keys.code_key, settings),
         challenges=Challenges(valkey),
         families=Families(valkey, settings, cipher),

@@ -1,34 +1,27 @@
-"""Face match: what a picture must be, what a check can end with, and the decision.
+"""Face match: what a check can end with, and the decision. pictures.py checks the pictures.
 
 Knows no AWS. The client of the face service implements `FaceService`.
 """
 
 import asyncio
-import io
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from PIL import Image
+from services.auth.pictures import Picture
 
-PICTURE_BYTES_MAX = 1_500_000
-PICTURE_SIDE_PX_MIN = 80
-"""The face service accepts no smaller side."""
-PICTURE_SIDE_PX_MAX = 4096
 SIMILARITY_PERCENT_MIN = 98.0
 """The design document: CompareFaces of at least 98."""
 LIVENESS_PERCENT_MIN = 90.0
-_FORMATS = ("JPEG", "PNG")
-
-
-class PictureFault(StrEnum):
-    """What is wrong with a picture."""
-
-    NOT_A_PICTURE = "NOT_A_PICTURE"
-    """It is neither JPEG nor PNG, or it is damaged."""
-    TOO_MANY_BYTES = "TOO_MANY_BYTES"
-    SIDE_TOO_SHORT = "SIDE_TOO_SHORT"
-    SIDE_TOO_LONG = "SIDE_TOO_LONG"
+LIVENESS_CHECKS_MAX = 3
+"""The largest number of liveness checks that the bank begins for one login session. AWS charges for
+each, so a caller who hangs up and repeats must not cause more."""
+FACE_CHECKS_MAX = 10
+"""The largest number of pictures of one login session that the face service gets."""
+PENDING_RETRY_S_MAX = 32
+LIVENESS_BEGINS = timedelta(seconds=45)
+"""Longer than the deadline of the call that begins a liveness check."""
 
 
 class Outcome(StrEnum):
@@ -45,14 +38,6 @@ class Outcome(StrEnum):
     """The phone has not finished the liveness session; verify again later."""
     UNAVAILABLE = "UNAVAILABLE"
     """The face service did not answer, so nothing is known about the face."""
-
-
-class PictureRefused(Exception):
-    """The picture cannot be used. Take a new JPEG or PNG picture of at most 1.5 MB."""
-
-    def __init__(self, fault: PictureFault) -> None:
-        super().__init__(fault)
-        self.fault = fault
 
 
 class FacesUnavailable(Exception):
@@ -102,24 +87,20 @@ class FaceService(Protocol):
         ...
 
 
-def check_picture(data: bytes) -> PictureFault | None:
-    """Return what is wrong with a picture; None for one that the face service may get.
+def pending_retry_s(checks: int) -> int:
+    """Return how long an app waits after its `checks`-th picture came before the liveness result.
 
-    Only the header is read. Pixels are never decoded here, so a small file that unpacks to
-    gigabytes costs nothing.
+    The waits double, so the checks of one login outlast the three minutes of a liveness check.
     """
-    if len(data) > PICTURE_BYTES_MAX:
-        return PictureFault.TOO_MANY_BYTES
-    try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            sides = image.size
-    except Image.DecompressionBombError:
-        return PictureFault.SIDE_TOO_LONG
-    except (OSError, ValueError, SyntaxError):
-        return PictureFault.NOT_A_PICTURE
-    if max(sides) > PICTURE_SIDE_PX_MAX:
-        return PictureFault.SIDE_TOO_LONG
-    return PictureFault.SIDE_TOO_SHORT if min(sides) < PICTURE_SIDE_PX_MIN else None
+    return min(2**checks, PENDING_RETRY_S_MAX)
+
+
+def is_beginning(begin_time: datetime | None, now: datetime) -> bool:
+    """Return whether a call may still be asking for a liveness check that it began to ask for then.
+
+    A call that was killed never says that it has ended, so a later one stops waiting for it.
+    """
+    return begin_time is not None and now < begin_time + LIVENESS_BEGINS
 
 
 def of_liveness(liveness: Liveness) -> Outcome | None:
@@ -163,18 +144,15 @@ class FaceMatch:
         except TimeoutError as error:
             raise FacesUnavailable from error
 
-    async def verify(self, reference: bytes, picture: bytes, liveness_session_id: str) -> Outcome:
+    async def verify(self, reference: bytes, picture: Picture, liveness_session_id: str) -> Outcome:
         """Compare the reference with the picture and with the face of the liveness session.
 
-        To enrol a customer, pass the new picture as its own reference. Raises PictureRefused,
-        before any call, for a picture that `check_picture` refuses.
+        To enrol a customer, pass the new picture as its own reference. Raises PictureRefused for
+        a picture that the face service cannot read.
         """
-        for data in (picture, reference):
-            if fault := check_picture(data):
-                raise PictureRefused(fault)
         try:
             async with asyncio.timeout(self._total_s_max):
-                return await self._verified(reference, picture, liveness_session_id)
+                return await self._verified(reference, picture.data, liveness_session_id)
         except (TimeoutError, FacesUnavailable):
             return Outcome.UNAVAILABLE
 

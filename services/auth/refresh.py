@@ -10,19 +10,15 @@ session.
 """
 
 import hashlib
-import secrets
 import uuid
 from dataclasses import dataclass, field
 from enum import Enum
 
 import orjson
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from services.auth import app_sealing
 from services.auth.state import TokenPair
 
-_NONCE_BYTES = 12
 _SEAL_INFO = b"bp.auth: the tokens that replaced a refresh token"
 
 
@@ -124,18 +120,11 @@ def token_digest(token: str) -> str:
 
 def seal(refresh_token: str, session_id: uuid.UUID, pair: TokenPair) -> bytes:
     """Encrypt the tokens that replaced a refresh token; only the replaced token decrypts them."""
-    nonce = secrets.token_bytes(_NONCE_BYTES)
     tokens = orjson.dumps([pair.access_token, pair.refresh_token, pair.expires_in_s])
-    return nonce + _cipher(refresh_token).encrypt(nonce, tokens, session_id.bytes)
+    return app_sealing.seal(refresh_token, _SEAL_INFO, tokens, session_id.bytes)
 
 
 def unseal(refresh_token: str, session_id: uuid.UUID, sealed: bytes) -> TokenPair:
     """Return what `seal` encrypted; InvalidTag for another token or session."""
-    nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-    tokens = _cipher(refresh_token).decrypt(nonce, ciphertext, session_id.bytes)
+    tokens = app_sealing.unseal(refresh_token, _SEAL_INFO, sealed, session_id.bytes)
     return TokenPair(*orjson.loads(tokens))
-
-
-def _cipher(refresh_token: str) -> AESGCM:
-    derived = HKDF(SHA256(), 32, salt=None, info=_SEAL_INFO).derive(refresh_token.encode())
-    return AESGCM(derived)

@@ -172,7 +172,13 @@ class LoginSession:
     challenge: bytes = b""
     """What the device's key must sign; b"" for a face."""
     liveness_session_id: str = ""
-    """The liveness check that the bank began; "" for a device key."""
+    """The liveness check that the bank began; "" for a device key, or before it is begun."""
+    liveness_begin_time: datetime | None = None
+    """When a call began to ask for the liveness check; None when no call does."""
+    liveness_checks: int = 0
+    """How many liveness checks were begun; more than one only after calls that hung up."""
+    face_checks: int = 0
+    """How many pictures were sent to the face service."""
     otp_digest: bytes = b""
     """Keyed digest of the code that was right, for a request that is repeated."""
     sends: int = 0

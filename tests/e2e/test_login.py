@@ -88,15 +88,16 @@ async def test_a_new_device_is_pushed_and_a_known_one_is_not(
 
 
 async def test_two_parallel_biometric_calls_make_one_session(app: App) -> None:
-    """Of two calls with the same right picture, one gets the tokens."""
+    """Of two calls with the same right picture, one gets the tokens. Its answer may be repeated."""
     wanted = await asked(app)
     session_id = wanted.body["sessionId"]
     await app.show_face(wanted.body["livenessSessionId"])
     answers = await asyncio.gather(*(app.send_face(session_id) for _ in range(2)))
-    statuses = sorted(answer.status for answer in answers)
-    assert statuses == [200, 401], [answer.text for answer in answers]
-    refused = next(answer for answer in answers if answer.status == 401)
-    require_refused(refused, 401, "LOGIN_SESSION_INVALID")
+    done = [answer for answer in answers if answer.status == 200]
+    assert len({answer.body["accessToken"] for answer in done}) == 1
+    for answer in answers:
+        if answer not in done:
+            require_refused(answer, 401, "LOGIN_SESSION_INVALID")
     sessions = require_done(await app.get("/v1/auth/sessions")).body["sessions"]
     devices = require_done(await app.get("/v1/auth/devices")).body["devices"]
     assert (len(sessions), len(devices)) == (1, 1)

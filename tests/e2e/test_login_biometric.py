@@ -13,7 +13,8 @@ from sandbox.app import ORIGIN, App
 from sandbox.phone import Assertion, Flags, SoftwareKey
 from sandbox.seed import faces
 from services.auth.device_keys import new_challenge
-from tests.rigs.logins import asked, require_done, require_refused, second_phone
+from services.auth.faces import FACE_CHECKS_MAX
+from tests.rigs.logins import asked, ends, require_done, require_refused, second_phone
 from tests.rigs.running_bank import Answer, Bank, Customer
 
 pytestmark = pytest.mark.judged_with_its_module
@@ -129,6 +130,56 @@ async def test_a_bad_picture_is_refused_and_costs_no_try(app: App) -> None:
     require_done(await send(app, session_id, largest))
 
 
+async def test_an_app_that_lost_the_answer_gets_the_same_tokens_again(app: App) -> None:
+    wanted = await asked(app)
+    session_id = wanted.body["sessionId"]
+    await app.show_face(wanted.body["livenessSessionId"])
+    done = require_done(await app.send_face(session_id))
+    again = require_done(await app.send_face(session_id))
+    assert again.body == done.body
+    sessions = require_done(await app.get("/v1/auth/sessions")).body["sessions"]
+    assert len(sessions) == 1
+    require_done(await app.refresh())
+
+
+async def test_the_answer_of_a_login_is_given_only_to_the_same_request(app: App) -> None:
+    wanted = await asked(app)
+    session_id = wanted.body["sessionId"]
+    await app.show_face(wanted.body["livenessSessionId"])
+    require_done(await app.send_face(session_id))
+    own = faces.picture(app.face, pose=3)
+    require_refused(await send(app, session_id, own), 401, "LOGIN_SESSION_INVALID")
+    app.phone.device_name = "Another name"
+    require_refused(await app.send_face(session_id), 401, "LOGIN_SESSION_INVALID")
+
+
+async def test_the_answer_of_a_login_is_useless_after_its_logout(app: App) -> None:
+    wanted = await asked(app)
+    session_id = wanted.body["sessionId"]
+    await app.show_face(wanted.body["livenessSessionId"])
+    require_done(await app.send_face(session_id))
+    require_done(await app.log_out())
+    require_done(await app.send_face(session_id))
+    await ends(app)
+    require_refused(await app.refresh(), 401, "REFRESH_TOKEN_INVALID")
+
+
+async def test_a_session_sends_ten_pictures_and_then_the_customer_logs_in_again(app: App) -> None:
+    wanted = await asked(app)
+    session_id = wanted.body["sessionId"]
+    await app.show_face(wanted.body["livenessSessionId"])
+    for _ in range(FACE_CHECKS_MAX):
+        require_refused(await app.send_face(session_id, kind="nobody"), 400, "FACE_NOT_FOUND")
+    require_refused(await app.send_face(session_id), 401, "LOGIN_SESSION_INVALID")
+    require_done(await app.log_in())
+
+
+async def test_the_waits_for_the_liveness_check_double(app: App) -> None:
+    session_id = (await asked(app)).body["sessionId"]
+    waits = [int((await app.send_face(session_id)).headers["Retry-After"]) for _ in range(4)]
+    assert waits == [2, 4, 8, 16]
+
+
 async def test_only_the_biometric_step_takes_a_large_body(app: App) -> None:
     large = {"email": app.identity.email, "password": "x" * 100_000}
     require_refused(await app.post("login", large), 413, "REQUEST_TOO_LARGE")
@@ -198,9 +249,9 @@ async def test_a_signature_is_good_for_one_login(logged_in: App) -> None:
     assert key is not None
     wanted = await asked(logged_in)
     signed = key.sign(wanted.body["deviceKeyChallenge"]["challenge"])
-    require_done(await sign(logged_in, wanted.body["sessionId"], signed))
-    again = await sign(logged_in, wanted.body["sessionId"], signed)
-    require_refused(again, 401, "LOGIN_SESSION_INVALID")
+    done = require_done(await sign(logged_in, wanted.body["sessionId"], signed))
+    again = require_done(await sign(logged_in, wanted.body["sessionId"], signed))
+    assert again.body == done.body
     following = await asked(logged_in)
     replayed = await sign(logged_in, following.body["sessionId"], signed)
     require_refused(replayed, 401, "ASSERTION_INVALID")

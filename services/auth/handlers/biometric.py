@@ -1,23 +1,19 @@
 """The third factor: a device's key or a picture of the face. Then the tokens."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from services.auth import device_keys, faces
+from services.auth import device_keys
+from services.auth.answers import request_digest
 from services.auth.device_keys import Assertion
 from services.auth.errors import (
     AssertionInvalid,
     AuthError,
     DeviceNotFound,
-    FaceNotFound,
     FaceNotLive,
     FaceNotMatched,
-    FacesSeveral,
-    LivenessPending,
     LoginSessionInvalid,
     MethodUnavailable,
-    PictureInvalid,
 )
-from services.auth.faces import FacesUnavailable, Outcome, PictureRefused
 from services.auth.handlers import completion
 from services.auth.handlers.codes import (
     Entered,
@@ -28,10 +24,10 @@ from services.auth.handlers.codes import (
     require_step,
 )
 from services.auth.handlers.dependencies import Dependencies
+from services.auth.handlers.face import require_face, with_liveness
 from services.auth.handlers.factors import attempt_of, undecided, wrong
 from services.auth.handlers.undoing import undone_on_failure
 from services.auth.results import LoggedIn, Wanted
-from services.auth.sealing import Field
 from services.auth.state import (
     LOGIN,
     BiometricMethod,
@@ -44,16 +40,7 @@ from services.auth.state import (
     Step,
     User,
 )
-from services.kernel.errors import DependencyUnavailable
 
-OUTCOMES: dict[Outcome, type[AuthError]] = {
-    Outcome.OTHER_FACE: FaceNotMatched,
-    Outcome.NOT_LIVE: FaceNotLive,
-    Outcome.NO_FACE: FaceNotFound,
-    Outcome.SEVERAL_FACES: FacesSeveral,
-    Outcome.LIVENESS_PENDING: LivenessPending,
-}
-"""The outcomes of a face match that refuse it. UNAVAILABLE is DependencyUnavailable."""
 WRONG = (FaceNotMatched, FaceNotLive, AssertionInvalid)
 """Refusals that count as a wrong try."""
 
@@ -75,50 +62,33 @@ async def verify_otp(
     session = await deps.sessions.read(login_session_id)
     device = await _device_of(deps, session)
     repeated = otp_digest(deps.keys.code_key, login_session_id, code)
-    if is_repeated(session, repeated):
-        return _wanted(session, device)
-    require_step(session, Step.AWAITING_OTP, Purpose.LOGIN, Purpose.STEP_UP)
-    chosen = _biometric_method(device, biometric)
-    entered = Entered(method or session.methods[0], code)
-    factor, asked = await require_code(
-        deps, login_session_id, session, entered, lambda: _asked(deps, chosen)
-    )
-    moved = replace(
-        after_code(session, factor),
-        biometric_method=chosen,
-        challenge=asked.challenge,
-        liveness_session_id=asked.liveness_session_id,
-        otp_digest=repeated,
-    )
-    await deps.sessions.advance(login_session_id, session, moved)
-    return _wanted(moved, device)
+    if not is_repeated(session, repeated):
+        require_step(session, Step.AWAITING_OTP, Purpose.LOGIN, Purpose.STEP_UP)
+        chosen = _biometric_method(device, biometric)
+        entered = Entered(method or session.methods[0], code)
+        factor = await require_code(deps, login_session_id, session, entered)
+        moved = replace(
+            after_code(session, factor),
+            biometric_method=chosen,
+            challenge=_challenge(chosen),
+            otp_digest=repeated,
+        )
+        await deps.sessions.advance(login_session_id, session, moved)
+        session = moved
+    # After the code: a wrong code must not cost the bank a liveness check.
+    if session.biometric_method is BiometricMethod.FACE:
+        session = await with_liveness(deps, login_session_id, session)
+    return _wanted(session, device)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The challenge or the liveness check of the third factor."""
-
-    challenge: bytes = b""
-    liveness_session_id: str = ""
-
-
-async def _asked(deps: Dependencies, method: BiometricMethod) -> _Asked:
-    if method is BiometricMethod.FACE:
-        return _Asked(liveness_session_id=await _begin_liveness(deps))
-    return _Asked(challenge=device_keys.new_challenge())
+def _challenge(method: BiometricMethod) -> bytes:
+    return device_keys.new_challenge() if method is BiometricMethod.DEVICE_KEY else b""
 
 
 def _wanted(session: LoginSession, device: Device | None) -> Wanted:
     if session.biometric_method is BiometricMethod.DEVICE_KEY and device is not None:
         return Wanted(session, (device.credential_id,))
     return Wanted(session, ())
-
-
-async def _begin_liveness(deps: Dependencies) -> str:
-    try:
-        return await deps.faces.begin()
-    except FacesUnavailable:
-        raise DependencyUnavailable from None
 
 
 def _biometric_method(device: Device | None, asked: BiometricMethod | None) -> BiometricMethod:
@@ -139,15 +109,20 @@ async def verify_biometric(
 ) -> LoggedIn:
     """Check the third factor and return the tokens. `proof` is an assertion or a picture.
 
+    An app that lost the answer repeats the same call within a minute, and gets the same answer.
+
     Raises LoginSessionInvalid, MethodUnavailable, TriesExhausted, DependencyUnavailable, and the
     error of the factor.
     """
+    request = request_digest(proof, device_name)
+    if (answered := await deps.answers.read(login_session_id, request)) is not None:
+        return answered
     session = await deps.sessions.read(login_session_id)
     require_step(session, Step.AWAITING_BIOMETRIC, Purpose.LOGIN, Purpose.STEP_UP)
     user = await deps.store.user(session.customer_id) if session.customer_id else None
     if user is None:
         raise LoginSessionInvalid
-    factor = await _require_biometric(deps, session, user, proof)
+    factor, session = await _require_biometric(deps, login_session_id, session, user, proof)
     completing = replace(
         session,
         step=LOGIN.next(session.step, Progress.BIOMETRIC_RIGHT),
@@ -158,13 +133,19 @@ async def verify_biometric(
     back = replace(session, step=LOGIN.next(completing.step, Progress.TOKENS_REFUSED))
     async with undone_on_failure(lambda: deps.sessions.advance(login_session_id, completing, back)):
         logged_in = await completion.complete(deps, completing, user, device_name)
+        await deps.answers.keep(login_session_id, request, logged_in)
     await deps.sessions.end(login_session_id)
     return logged_in
 
 
 async def _require_biometric(
-    deps: Dependencies, session: LoginSession, user: User, proof: Assertion | bytes
-) -> Factor:
+    deps: Dependencies,
+    login_session_id: str,
+    session: LoginSession,
+    user: User,
+    proof: Assertion | bytes,
+) -> tuple[Factor, LoginSession]:
+    """Check the third factor; return it, and the session as it is now in Valkey."""
     method = session.biometric_method
     if isinstance(proof, bytes) is not (method is BiometricMethod.FACE):
         raise MethodUnavailable
@@ -176,42 +157,27 @@ async def _require_biometric(
     refusal: AuthError | None = None
     async with undecided(deps, attempt):
         try:
-            await _require_proof(deps, session, user, proof)
+            session = await _require_proof(deps, login_session_id, session, user, proof)
         except WRONG as error:
             refusal = error
     if refusal is not None:
         await wrong(deps, attempt, refusal)
         raise refusal
     await deps.tries.right(attempt.subject, factor)
-    return factor
+    return factor, session
 
 
 async def _require_proof(
-    deps: Dependencies, session: LoginSession, user: User, proof: Assertion | bytes
-) -> None:
+    deps: Dependencies,
+    login_session_id: str,
+    session: LoginSession,
+    user: User,
+    proof: Assertion | bytes,
+) -> LoginSession:
     if isinstance(proof, bytes):
-        await _require_face(deps, session, user, proof)
-    else:
-        await _require_assertion(deps, session, proof)
-
-
-async def _require_face(
-    deps: Dependencies, session: LoginSession, user: User, picture: bytes
-) -> None:
-    if faces.check_picture(picture) is not None:
-        raise PictureInvalid
-    sealed = await deps.store.face(user.customer_id)
-    if sealed is None:
-        raise MethodUnavailable
-    reference = await deps.sealer.unseal(user.customer_id, Field.FACE, sealed)
-    try:
-        outcome = await deps.faces.verify(reference, picture, session.liveness_session_id)
-    except PictureRefused:
-        raise PictureInvalid from None
-    if outcome is Outcome.UNAVAILABLE:
-        raise DependencyUnavailable
-    if outcome is not Outcome.MATCHED:
-        raise OUTCOMES[outcome]
+        return await require_face(deps, login_session_id, session, user, proof)
+    await _require_assertion(deps, session, proof)
+    return session
 
 
 async def _require_assertion(

@@ -2,10 +2,8 @@
 
 import hmac
 import uuid
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from services.auth import totp
 from services.auth.codes import Verdict, new_code
@@ -36,8 +34,6 @@ from services.auth.text_messages import text_message
 from services.auth.throttle import Recipient, resend_wait_s
 from services.kernel.clock import utc_now
 from services.kernel.errors import DependencyUnavailable
-
-Prepared = TypeVar("Prepared")
 
 FACTORS = {
     OtpMethod.SMS: Factor.SMS_CODE,
@@ -173,11 +169,8 @@ async def require_code(
     login_session_id: str,
     session: LoginSession,
     entered: Entered,
-    prepare: Callable[[], Awaitable[Prepared]],
-) -> tuple[Factor, Prepared]:
-    """Check the code of a session's second factor; return the factor and what `prepare` returned.
-
-    `prepare` runs when the try is admitted and before the code is used up, because it may fail.
+) -> Factor:
+    """Check the code of a session's second factor; return the factor.
 
     Raises OtpInvalid, TriesExhausted, LoginSessionInvalid and MethodUnavailable.
     """
@@ -193,11 +186,10 @@ async def require_code(
     )
     await deps.tries.admit(attempt.subject, factor)
     async with undecided(deps, attempt):
-        prepared = await prepare()
         verdict = await _verdict(deps, login_session_id, session, user, method, entered.code)
     if verdict is Verdict.RIGHT:
         await deps.tries.right(attempt.subject, factor)
-        return factor, prepared
+        return factor
     # Not for SPENT: a parallel call with the right code may still need the session.
     if verdict is Verdict.WRONG_LAST:
         await deps.sessions.end(login_session_id)

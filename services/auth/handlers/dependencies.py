@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from services.auth.answers import Answers
 from services.auth.background import Background
 from services.auth.breached import BreachedPasswords
 from services.auth.challenges import Challenges
@@ -47,6 +48,7 @@ class Dependencies:
     tries: Tries
     sends: Sends
     sessions: LoginSessions
+    answers: Answers
     codes: Codes
     challenges: Challenges
     families: Families

@@ -27,9 +27,8 @@ from services.auth.faces import (
     FacesUnavailable,
     Liveness,
     LivenessState,
-    PictureFault,
-    PictureRefused,
 )
+from services.auth.pictures import PictureFault, PictureRefused
 from services.chassis import unix_http
 from services.chassis.http_client import log_no_answer, plain
 

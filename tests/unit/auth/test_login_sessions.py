@@ -38,6 +38,9 @@ FULL = LoginSession(
     biometric_method=BiometricMethod.DEVICE_KEY,
     challenge=bytes(range(32)),
     liveness_session_id="live-1",
+    liveness_begin_time=NOON,
+    liveness_checks=1,
+    face_checks=3,
     sends=2,
     next_send_time=NOON,
 )

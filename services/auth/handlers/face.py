@@ -1,0 +1,125 @@
+"""The third factor by a picture of the face. AWS charges for it, so a login session has limits.
+
+A check is counted before the face service is called, and a caller that hangs up has used it.
+"""
+
+from dataclasses import replace
+from typing import NoReturn
+
+from services.auth import faces
+from services.auth.errors import (
+    AuthError,
+    FaceNotFound,
+    FaceNotLive,
+    FaceNotMatched,
+    FacesSeveral,
+    LivenessPending,
+    LoginSessionInvalid,
+    MethodUnavailable,
+    PictureInvalid,
+)
+from services.auth.faces import FacesUnavailable, Outcome
+from services.auth.handlers.dependencies import Dependencies
+from services.auth.handlers.undoing import undone_on_failure
+from services.auth.login_sessions import advanced
+from services.auth.pictures import Picture, PictureRefused
+from services.auth.sealing import Field
+from services.auth.state import LoginSession, Progress, User
+from services.kernel.clock import utc_now
+from services.kernel.errors import DependencyUnavailable
+
+OUTCOMES: dict[Outcome, type[AuthError]] = {
+    Outcome.OTHER_FACE: FaceNotMatched,
+    Outcome.NOT_LIVE: FaceNotLive,
+    Outcome.NO_FACE: FaceNotFound,
+    Outcome.SEVERAL_FACES: FacesSeveral,
+}
+"""The outcomes of a face match that refuse it. LIVENESS_PENDING is LivenessPending with its wait,
+and UNAVAILABLE is DependencyUnavailable."""
+
+
+async def with_liveness(
+    deps: Dependencies, login_session_id: str, session: LoginSession
+) -> LoginSession:
+    """Begin the liveness check of a session that has none; return the session with its id.
+
+    Raises LoginSessionInvalid, also when the session has used its checks, and then ends it. Raises
+    DependencyUnavailable without an answer, and while a parallel call begins the check.
+    """
+    if session.liveness_session_id:
+        return session
+    now = utc_now()
+    if faces.is_beginning(session.liveness_begin_time, now):
+        raise DependencyUnavailable
+    if session.liveness_checks >= faces.LIVENESS_CHECKS_MAX:
+        await _end(deps, login_session_id, session)
+    counted = replace(
+        session, liveness_checks=session.liveness_checks + 1, liveness_begin_time=None
+    )
+    beginning = replace(counted, liveness_begin_time=now)
+    await deps.sessions.advance(login_session_id, session, beginning)
+    # After a call that hangs up the check stays counted, because AWS may have begun it.
+    after_failure = counted
+    async with undone_on_failure(
+        lambda: deps.sessions.advance(login_session_id, beginning, after_failure)
+    ):
+        try:
+            liveness_session_id = await deps.faces.begin()
+        except FacesUnavailable:
+            after_failure = session
+            raise DependencyUnavailable from None
+    begun = replace(counted, liveness_session_id=liveness_session_id)
+    await deps.sessions.advance(login_session_id, beginning, begun)
+    return begun
+
+
+async def require_face(
+    deps: Dependencies, login_session_id: str, session: LoginSession, user: User, data: bytes
+) -> LoginSession:
+    """Compare a picture with the customer's face; return the session with the check counted.
+
+    Raises PictureInvalid before any call, the error of the outcome, MethodUnavailable,
+    DependencyUnavailable, and LoginSessionInvalid, also for a check beyond the limit.
+    """
+    try:
+        picture = Picture(data)
+        reference = await _reference(deps, user)
+        counted = await _counted(deps, login_session_id, session)
+        outcome = await deps.faces.verify(reference, picture, session.liveness_session_id)
+    except PictureRefused:
+        raise PictureInvalid from None
+    if outcome is Outcome.UNAVAILABLE:
+        await deps.sessions.advance(login_session_id, counted, session)
+        raise DependencyUnavailable
+    if outcome is Outcome.LIVENESS_PENDING:
+        raise LivenessPending(retry_after_s=faces.pending_retry_s(counted.face_checks))
+    if outcome is not Outcome.MATCHED:
+        raise OUTCOMES[outcome]
+    return counted
+
+
+async def _reference(deps: Dependencies, user: User) -> bytes:
+    """Return the customer's stored picture; raise MethodUnavailable without one."""
+    sealed = await deps.store.face(user.customer_id)
+    if sealed is None:
+        raise MethodUnavailable
+    return await deps.sealer.unseal(user.customer_id, Field.FACE, sealed)
+
+
+async def _counted(
+    deps: Dependencies, login_session_id: str, session: LoginSession
+) -> LoginSession:
+    """Count a check; of parallel calls that read the same session, one gets it."""
+    if not session.liveness_session_id:
+        raise LoginSessionInvalid
+    if session.face_checks >= faces.FACE_CHECKS_MAX:
+        await _end(deps, login_session_id, session)
+    counted = replace(session, face_checks=session.face_checks + 1)
+    await deps.sessions.advance(login_session_id, session, counted)
+    return counted
+
+
+async def _end(deps: Dependencies, login_session_id: str, session: LoginSession) -> NoReturn:
+    ended = advanced(session, Progress.TRIES_SPENT)
+    await deps.sessions.advance(login_session_id, session, ended)
+    raise LoginSessionInvalid

@@ -1,0 +1,281 @@
+"""What a login session may cost at the face service, whatever its caller sends or breaks off."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import cast
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from sandbox.seed.faces import picture
+from services.auth.errors import (
+    FaceNotFound,
+    LivenessPending,
+    LoginSessionInvalid,
+    MethodUnavailable,
+    PictureInvalid,
+)
+from services.auth.faces import (
+    FACE_CHECKS_MAX,
+    LIVENESS_BEGINS,
+    LIVENESS_CHECKS_MAX,
+    Comparison,
+    FaceMatch,
+    FacesUnavailable,
+    Liveness,
+    LivenessState,
+)
+from services.auth.handlers.dependencies import Dependencies
+from services.auth.handlers.face import require_face, with_liveness
+from services.auth.sealing import Field, Sealer
+from services.auth.state import BiometricMethod, LoginSession, Step
+from services.auth.state import User as Row
+from services.auth.store import Store
+from services.chassis.vault import Vault
+from services.kernel.errors import BankError, DependencyUnavailable
+from tests.integration.auth.conftest import User
+from tests.integration.auth.logins import Logins, login_session, opened
+from tests.rigs.stores import ValkeyStore
+
+KEYS = {"blind_index_key": "0a" * 32}
+ROW = "INSERT INTO auth.face (customer_id, picture_sealed) VALUES ($1, $2)"
+PARALLEL = 20
+EMPTY_ROOM = Comparison(0)
+LIVE = Liveness(LivenessState.SUCCEEDED, 99.0, picture("ana"))
+
+
+@dataclass
+class AWS:
+    """The face service: it counts the calls, and returns the answers that a test sets."""
+
+    found: Comparison = EMPTY_ROOM
+    live: Liveness = LIVE
+    is_down: bool = False
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: int = 0
+    asked: int = 0
+
+    async def create_liveness_session(self) -> str:
+        self.begun += 1
+        await self._answered()
+        return f"live-{self.begun}"
+
+    async def liveness(self, session_id: str) -> Liveness:
+        self.asked += 1
+        await self._answered()
+        return self.live
+
+    async def compare(self, reference: bytes, picture: bytes) -> Comparison:
+        return self.found
+
+    async def _answered(self) -> None:
+        await self.answers.wait()
+        if self.is_down:
+            raise FacesUnavailable
+
+
+@dataclass
+class Login:
+    """A login session that waits for its face."""
+
+    deps: Dependencies
+    logins: Logins
+    aws: AWS
+    user: Row
+    session_id: str
+
+    async def session(self) -> LoginSession:
+        return await self.logins.sessions.read(self.session_id)
+
+    async def begin(self) -> LoginSession:
+        """Ask for the liveness check, as a call of verify-otp does."""
+        return await with_liveness(self.deps, self.session_id, await self.session())
+
+    async def send(self, data: bytes = picture("ana", pose=1)) -> LoginSession:
+        """Send a picture, as a call of biometric does."""
+        session = await self.session()
+        return await require_face(self.deps, self.session_id, session, self.user, data)
+
+    async def hung_up(self, call: Callable[[], Awaitable[LoginSession]]) -> None:
+        """Make a call, and hang up while the face service works."""
+        self.aws.answers.clear()
+        before = self.aws.begun + self.aws.asked
+        calling = asyncio.ensure_future(call())
+        while self.aws.begun + self.aws.asked == before and not calling.done():
+            await asyncio.sleep(0)
+        calling.cancel()
+        with suppress(asyncio.CancelledError):
+            await calling
+        self.aws.answers.set()
+
+
+@pytest_asyncio.fixture
+async def login(
+    valkey: ValkeyStore, store: Store, vault: Vault, user: User, superuser: asyncpg.Pool
+) -> AsyncGenerator[Login]:
+    """A login of a customer with a stored face; the face service answers at once."""
+    sealer, aws = Sealer(vault, KEYS), AWS()
+    aws.answers.set()
+    sealed = await sealer.seal(user.customer_id, Field.FACE, picture("ana"))
+    await superuser.execute(ROW, user.customer_id, sealed)
+    row = await store.user(user.customer_id)
+    assert row is not None
+    async with opened(valkey) as logins:
+        needed = SimpleNamespace(
+            sessions=logins.sessions, store=store, sealer=sealer, faces=FaceMatch(aws, 60)
+        )
+        session = login_session(
+            step=Step.AWAITING_BIOMETRIC,
+            customer_id=user.customer_id,
+            biometric_method=BiometricMethod.FACE,
+        )
+        session_id = await logins.sessions.begin(session)
+        yield Login(cast(Dependencies, needed), logins, aws, row, session_id)
+
+
+async def ended(login: Login) -> bool:
+    try:
+        await login.session()
+    except LoginSessionInvalid:
+        return True
+    return False
+
+
+async def test_a_session_has_one_liveness_check_however_often_it_is_asked_for(login: Login) -> None:
+    begun = await login.begin()
+    assert begun.liveness_session_id == "live-1"
+    assert [await login.begin() for _ in range(5)] == [begun] * 5
+    assert await login.session() == begun
+    assert login.aws.begun == 1
+
+
+async def test_of_parallel_calls_one_begins_the_liveness_check(login: Login) -> None:
+    login.aws.answers.clear()
+    calls = [asyncio.ensure_future(login.begin()) for _ in range(PARALLEL)]
+    _, pending = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+    while len(pending) > 1:
+        _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+    with pytest.raises(DependencyUnavailable):
+        await login.begin()
+    login.aws.answers.set()
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(result, LoginSession) for result in results) == 1
+    assert {type(result) for result in results} <= {
+        LoginSession,
+        LoginSessionInvalid,
+        DependencyUnavailable,
+    }
+    assert login.aws.begun == 1
+
+
+async def test_calls_that_hang_up_get_a_bounded_number_of_liveness_checks(login: Login) -> None:
+    for _ in range(LIVENESS_CHECKS_MAX):
+        await login.hung_up(login.begin)
+    for _ in range(3):
+        with pytest.raises(LoginSessionInvalid):
+            await login.begin()
+    assert login.aws.begun == LIVENESS_CHECKS_MAX
+    assert await ended(login)
+
+
+async def test_an_outage_uses_up_no_liveness_check(login: Login) -> None:
+    login.aws.is_down = True
+    for _ in range(LIVENESS_CHECKS_MAX + 2):
+        with pytest.raises(DependencyUnavailable):
+            await login.begin()
+    login.aws.is_down = False
+    assert (await login.begin()).liveness_checks == 1
+
+
+async def test_a_killed_call_holds_the_liveness_check_up_for_less_than_a_minute(
+    login: Login,
+) -> None:
+    session = await login.session()
+    now = session.expire_time
+    killed = replace(session, liveness_checks=1, liveness_begin_time=now)
+    await login.logins.sessions.advance(login.session_id, session, killed)
+    with pytest.raises(DependencyUnavailable):
+        await login.begin()
+    old = replace(killed, liveness_begin_time=now - LIVENESS_BEGINS * 10)
+    await login.logins.sessions.advance(login.session_id, killed, old)
+    begun = await login.begin()
+    assert (begun.liveness_session_id, begun.liveness_checks) == ("live-1", 2)
+
+
+async def test_a_picture_before_the_liveness_check_began_is_refused_without_a_call(
+    login: Login,
+) -> None:
+    with pytest.raises(LoginSessionInvalid):
+        await login.send()
+    assert login.aws.asked == 0
+    assert not await ended(login)
+
+
+REFUSED: list[tuple[AWS, type[BankError]]] = [
+    (AWS(), FaceNotFound),
+    (AWS(live=Liveness(LivenessState.PENDING)), LivenessPending),
+]
+
+
+@pytest.mark.parametrize(("answers", "error"), REFUSED, ids=["no face", "pending"])
+async def test_a_session_sends_a_bounded_number_of_pictures_and_then_ends(
+    login: Login, answers: AWS, error: type[BankError]
+) -> None:
+    """These outcomes are no wrong tries, so no counter of tries limits them."""
+    login.aws.found, login.aws.live = answers.found, answers.live
+    await login.begin()
+    for _ in range(FACE_CHECKS_MAX):
+        with pytest.raises(error):
+            await login.send()
+    with pytest.raises(LoginSessionInvalid):
+        await login.send()
+    assert login.aws.asked == FACE_CHECKS_MAX
+    assert await ended(login)
+
+
+async def test_calls_that_hang_up_get_a_bounded_number_of_comparisons(login: Login) -> None:
+    await login.begin()
+    for _ in range(FACE_CHECKS_MAX + 3):
+        with suppress(LoginSessionInvalid):
+            await login.hung_up(login.send)
+    assert login.aws.asked == FACE_CHECKS_MAX
+    assert await ended(login)
+
+
+async def test_parallel_calls_do_not_pass_the_limit_together(login: Login) -> None:
+    await login.begin()
+    for _ in range(FACE_CHECKS_MAX):
+        sent = [login.send() for _ in range(PARALLEL)]
+        results = await asyncio.gather(*sent, return_exceptions=True)
+        assert {type(result) for result in results} <= {FaceNotFound, LoginSessionInvalid}
+    assert login.aws.asked <= FACE_CHECKS_MAX
+
+
+async def test_neither_a_bad_picture_nor_an_outage_uses_up_a_check(login: Login) -> None:
+    await login.begin()
+    for _ in range(FACE_CHECKS_MAX + 1):
+        with pytest.raises(PictureInvalid):
+            await login.send(b"<svg/>")
+    assert login.aws.asked == 0
+    login.aws.is_down = True
+    for _ in range(FACE_CHECKS_MAX + 1):
+        with pytest.raises(DependencyUnavailable):
+            await login.send()
+    login.aws.is_down, login.aws.found = False, Comparison(1, 99.0)
+    counted = await login.send()
+    assert counted == await login.session()
+    assert counted.face_checks == 1
+
+
+async def test_a_customer_without_a_stored_face_causes_no_call(
+    login: Login, superuser: asyncpg.Pool
+) -> None:
+    await superuser.execute("DELETE FROM auth.face WHERE customer_id = $1", login.user.customer_id)
+    await login.begin()
+    with pytest.raises(MethodUnavailable):
+        await login.send()
+    assert login.aws.asked == 0
