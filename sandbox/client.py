@@ -17,6 +17,7 @@ import asyncpg
 
 from ops.judge.judge import judge
 from ops.judge.stores import Stores
+from ops.provision import valkey
 from ops.waiting import scaled_s, until
 from sandbox.seed import cluster, logins, people, planting
 from sandbox.seed.people import Deposit, Person
@@ -282,7 +283,9 @@ class BankClient:
     async def judged(self) -> dict[str, Any]:
         """Return the judge's verdict over every store, after waiting for work in flight."""
         stores = Stores.of(
-            self.where, lambda database: asyncpg.connect(self.stack.dsn(database, "bp_judge"))
+            self.where,
+            lambda database: asyncpg.connect(self.stack.dsn(database, "bp_judge")),
+            valkey.login(self.stack.credentials, valkey.JUDGE),
         )
         return (await judge(stores, scaled_s(DRAIN_S))).to_json()
 

@@ -173,6 +173,8 @@ class Workload:
     """Names of the secrets that are renewed while the proxy runs."""
     connections_max: int
     """The connections that the proxy accepts."""
+    heap_bytes_max: int | None = None
+    """The memory with which the proxy refuses requests; None means no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,8 @@ class Edge:
     issuer: TokenIssuer
     per_address: Bucket
     classes: tuple[tuple[str, Bucket], ...]
+    large_bodies_per_address: Bucket
+    large_bodies_total: Bucket
     tracked_max: int
     cors: Cors
     limits: EdgeLimits

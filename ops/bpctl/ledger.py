@@ -30,7 +30,8 @@ def check(
     as_json: Json = False,
     wait: Annotated[float, typer.Option(help="Seconds to wait for work in flight.")] = WAIT_S,
 ) -> None:
-    """Compare ledger, transfers, outbox, Kafka, audit, notifications, projection and partners.
+    """Compare ledger, transfers, outbox, Kafka, audit, notifications, projection, sessions of
+    logins and partners.
 
     Exit code 0 when they agree, 1 when they do not, 3 when a store could not be read.
     """
@@ -50,7 +51,8 @@ def stores() -> Any:
     """Return the addresses of the stores that the judge reads in the running stack."""
     from ops.judge.stores import Stores
 
-    return Stores.of(connections.addresses(), connections.judge_login())
+    login = connections.judge_login()
+    return Stores.of(connections.addresses(), login, connections.secret("valkey/judge"))
 
 
 def _show(verdict: dict[str, Any]) -> None:

@@ -56,6 +56,11 @@ class Kind(StrEnum):
     ACH_TRACE = "bank and clearing house have different trace numbers"
     ACH_AMOUNT = "bank and clearing house have different amounts"
     ACH_STATE = "bank and clearing house have contradicting states of a transfer"
+    FAMILY_UNKNOWN = "Valkey has refresh tokens of a session that the database does not have"
+    FAMILY_ENDED = "Valkey has refresh tokens of a session that ended"
+    FAMILY_OWNER = "refresh tokens belong to another customer or device than their session"
+    REVOCATION_LOST = "a session that ended recently is not revoked for long enough"
+    REVOKED_OPEN = "an open session is revoked"
     PROJECTION_LOST = "an account has postings but no projected balance"
     PROJECTION_UNKNOWN = "an account has a projected balance but no postings"
     PROJECTION = "an account's projected balance or position differs from the posted one"
@@ -103,6 +108,14 @@ class Findings:
         if self.counts[kind] <= SAMPLES_MAX:
             known = {name: str(value) for name, value in ids.items() if value is not None}
             self.named.append(Difference(kind, known, _plain(expected), _plain(actual)))
+
+    def merge(self, others: "Findings") -> None:
+        """Add what another comparison found."""
+        self.checked.update(others.checked)
+        for one in others.named:
+            if sum(known.kind is one.kind for known in self.named) < SAMPLES_MAX:
+                self.named.append(one)
+        self.counts.update(others.counts)
 
     def add_rows(self, kind: Kind, rows: Iterable[Mapping[str, Any]]) -> None:
         """Add rows with `expected`, `actual`, ids and `total`, the count before a LIMIT."""

@@ -24,6 +24,7 @@ from ops.judge.logins import Logins, compare_with_logins, read_logins
 from ops.judge.messages import Requests, compare_messages, compare_pushes, compare_requests
 from ops.judge.projection import compare_projection
 from ops.judge.record import Log
+from ops.judge.sessions import compare_sessions
 from ops.judge.stores import AUTH_DATABASE, UNREADABLE, WRITE_DATABASE, Stores, queries
 from ops.judge.topics import Part, Seen, Span, Topics, is_whole
 from services.contracts.topics import DEAD_LETTER_SUFFIX
@@ -114,11 +115,12 @@ class _Round:
         reading = [
             self._read(WRITE_DATABASE, read_bank(stores, findings), None),
             self._read(AUTH_DATABASE, read_logins(stores, findings), None),
+            self._read("valkey", compare_sessions(stores, findings), None),
         ]
         if spans is not None:
             events = asyncio.to_thread(self._topics.read, spans, self._take)
             reading.append(self._read("kafka", events, UNREAD))
-        bank, logins, *unread = await asyncio.gather(*reading)
+        bank, logins, _, *unread = await asyncio.gather(*reading)
         self._forgive_parked()
         behind: list[Awaitable[Any]] = []
         if bank is not None:

@@ -9,12 +9,17 @@ from typing import Any
 import aiohttp
 import asyncpg
 import orjson
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from ops.waiting import scaled_s
 from services.chassis.postgres import Queries, load_queries
 
 HTTP_TIMEOUT_S = 20.0
 HTTP_NOT_FOUND = 404
+VALKEY_TIMEOUT_S = 20.0
 SORT_MEMORY = "64MB"
 PAGE_ROWS = 2000
 
@@ -24,7 +29,7 @@ NOTIFICATIONS_DATABASE = "bp_notifications"
 AUDIT_DATABASE = "bp_audit"
 AUTH_DATABASE = "bp_auth"
 
-UNREADABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError)
+UNREADABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, ValueError)
 """The errors of a store that is unreachable, not created yet or closed to the judge."""
 
 
@@ -40,19 +45,26 @@ class Stores:
     injected faults."""
     fcm_control: Path
     """The Unix socket of the push service's control API."""
+    valkey: Callable[[], Redis]
+    """Returns a client of Valkey as the judge's user, which the caller closes."""
 
     @classmethod
     def of(
         cls,
         addresses: Mapping[str, str],
         connect: Callable[[str], Awaitable["asyncpg.Connection"]],
+        valkey_login: Mapping[str, str],
     ) -> "Stores":
-        """Return the stores of a running stack, from its addresses (BP_KAFKA_BOOTSTRAP, …)."""
+        """Return the stores of a running stack, from its addresses (BP_KAFKA_BOOTSTRAP, …).
+
+        `valkey_login` has the fields of the secret `valkey/judge`: username, password.
+        """
         return cls(
             connect=connect,
             kafka_bootstrap=addresses["BP_KAFKA_BOOTSTRAP"],
             ach_control=Path(addresses["BP_PARTNER_ACH_CONTROL_SOCKET"]),
             fcm_control=Path(addresses["BP_PARTNER_FCM_CONTROL_SOCKET"]),
+            valkey=lambda: valkey_client(addresses["BP_VALKEY_SOCKET"], valkey_login),
         )
 
     async def value(self, database: str, statement: str) -> int:
@@ -74,6 +86,20 @@ class Stores:
                 yield connection
         finally:
             await connection.close()
+
+
+def valkey_client(socket: str, login: Mapping[str, str]) -> Redis:
+    """Return a client of Valkey that connects at its first call and repeats no call."""
+    return Redis(
+        unix_socket_path=socket,
+        username=login["username"],
+        password=login["password"],
+        socket_timeout=scaled_s(VALKEY_TIMEOUT_S),
+        socket_connect_timeout=scaled_s(VALKEY_TIMEOUT_S),
+        retry=Retry(NoBackoff(), 0),
+        # The judge's user has no right to name its connections.
+        driver_info=None,
+    )
 
 
 async def pages(connection: asyncpg.Connection, statement: str) -> AsyncIterator[list[Any]]:

@@ -35,7 +35,10 @@ def kv_secrets(credentials: Credentials, postgres: PostgresServer, partner_ca: P
     return {
         **_of_partners(credentials, partner_ca),
         **_of_services(credentials),
-        **{f"valkey/{user}": valkey.login(credentials, user) for user in valkey.RIGHTS},
+        **{
+            f"valkey/{user}": valkey.login(credentials, user)
+            for user in (*valkey.RIGHTS, valkey.JUDGE)
+        },
         **_of_databases(credentials, postgres),
     }
 

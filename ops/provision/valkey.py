@@ -14,6 +14,8 @@ PROBE = "probe"
 """The login that checks whether the server is ready."""
 OPERATOR = "operator"
 """The login of operators. Its password is in no secret of OpenBao."""
+JUDGE = "judge"
+"""The login of the program that compares all stores."""
 
 _WRITE = (
     "resetchannels -@all +@read +@write +@scripting +@transaction +@connection +time"
@@ -33,6 +35,8 @@ RIGHTS = {
 
 _OPERATIONS = {
     PROBE: "resetchannels -@all +ping",
+    # SCAN returns the names of all keys, because rights cannot restrict it. They hold no secret.
+    JUDGE: "resetchannels -@all +scan +hmget +zmscore %R~family:* %R~revoked",
     OPERATOR: "allchannels +@all ~*",
 }
 
@@ -43,7 +47,7 @@ def password(credentials: Credentials, user: str) -> str:
 
 
 def login(credentials: Credentials, user: str) -> dict[str, str]:
-    """Return the fields of the secret `valkey/<service>`."""
+    """Return the fields of the secret `valkey/<user>`."""
     return {"username": user, "password": password(credentials, user)}
 
 

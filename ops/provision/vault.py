@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ops.provision import valkey
 from ops.provision.bao_client import BaoClient
 from ops.provision.roster import JUDGE, OPERATOR, REVIEWER, SERVICES, mesh_identities
 from services.audit import notary
@@ -64,6 +65,7 @@ def readable_paths() -> dict[str, list[str]]:
         BPCTL: [
             "secret/data/external/oauth",
             *(f"secret/data/database/postgres/{name}" for name in (JUDGE, REVIEWER, OPERATOR)),
+            f"secret/data/valkey/{valkey.JUDGE}",
         ],
     }
     for service in SERVICES:

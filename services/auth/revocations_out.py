@@ -8,7 +8,7 @@ what changed.
 
 import uuid
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -31,6 +31,10 @@ Value = TypeVar("Value")
 
 _KEYS = ("revoked", "revoked:version")
 
+_COMPARED = "revoked:compared"
+"""Until when the ends of sessions were compared, in unix ms. An older copy of Valkey's data has an
+older time, so it says what has to be compared again."""
+
 
 class Revocations:
     """The writing side of the set."""
@@ -48,6 +52,15 @@ class Revocations:
             removed = await self._revoke(keys=_KEYS, args=[matters_ms, ENTRIES_MAX, *batch])
             if removed:
                 log.error("revocations.full", removed=removed, entries_max=ENTRIES_MAX)
+
+    async def compared_until(self) -> datetime | None:
+        """Return until when the ends of sessions were compared; None if Valkey does not know."""
+        found: Any = await self._valkey.get(_COMPARED)
+        return None if found is None else datetime.fromtimestamp(int(found) / 1000, UTC)
+
+    async def note_compared(self, until: datetime) -> None:
+        """Note that the ends of sessions were compared until a time."""
+        await self._valkey.set(_COMPARED, int(until.timestamp() * 1000))
 
     async def missing(
         self, recently_ended: Sequence[tuple[uuid.UUID, datetime]]

@@ -20,6 +20,8 @@ RECONCILE_S = 2.0
 a revocation must be in force everywhere."""
 REVOKED_FOR = timedelta(minutes=12)
 """Longer than an access token lives, with the tolerance for clocks."""
+NOTED_EVERY = timedelta(minutes=1)
+"""How often the time of the last comparison is written."""
 OPERATOR_S = 0.5
 """How often a process looks for requests of operators, who wait for the answer."""
 DUMMIES_S = 3600.0
@@ -64,12 +66,17 @@ class Upkeep:
         """Give Valkey the recent ends of sessions that it does not have.
 
         A restart of Valkey loses its last second, and a call that ended a session may have failed
-        between the database and Valkey.
+        between the database and Valkey. If Valkey was down for long, or its data is an old copy,
+        refresh tokens are deleted also of sessions that ended longer ago.
         """
-        ended = await self._store.recently_ended(utc_now() - REVOKED_FOR)
+        now = utc_now()
+        compared = await self._revocations.compared_until()
+        ended = await self._store.recently_ended(min(now, compared or now) - REVOKED_FOR)
         lost = await self._revocations.missing(ended)
         await self._families.end([session_id for session_id, _ in lost])
         await self._revocations.reconcile(lost)
+        if compared is None or abs(now - compared) > NOTED_EVERY:
+            await self._revocations.note_compared(now)
 
     async def spread_dummies(self) -> None:
         """Give the dummy hashes of unknown addresses the costs of the stored hashes."""

@@ -7,6 +7,7 @@ import asyncpg
 from lab.bench.bench import Bench
 from ops.judge.judge import judge
 from ops.judge.stores import Stores
+from ops.provision import valkey
 from ops.waiting import scaled_s
 
 WAIT_S = 60.0
@@ -30,4 +31,5 @@ def _stores(bench: Bench) -> Stores:
     return Stores.of(
         test_bench.where,
         lambda database: asyncpg.connect(test_bench.stack.dsn(database, JUDGE)),
+        valkey.login(test_bench.stack.credentials, valkey.JUDGE),
     )

@@ -25,6 +25,7 @@ from services.contracts import BODY_BYTES_MAX
 _AGE_MAX = timedelta(hours=24)
 _HEADERS_KIB_MAX = 48
 _HEADERS_COUNT_MAX = 80
+_HEAP_MIB_MIN, _HEAP_MIB_MAX = 64, 65_536
 """A sidecar accepts 60 KiB and 100 headers, Envoy's defaults; the gateway adds some headers."""
 
 
@@ -41,15 +42,24 @@ class Bucket(Shape):
     burst: Count
 
 
+class LargeBodies(Shape):
+    """The buckets of requests whose body may be larger than `body_bytes`."""
+
+    per_address: Bucket
+    total: Bucket
+
+
 class RateLimits(Shape):
     """The gateway's buckets, by address, customer and partner, for each class of the contracts.
 
-    `per_public_address` is for calls without a token, `per_address` for all requests together.
+    `per_public_address` is for calls without a token, `per_address` for all requests together. A
+    request with a large body also takes a token from both buckets of `large_bodies`.
     """
 
     per_address: Bucket
     per_customer: dict[Literal["READ", "WRITE"], Bucket]
     per_public_address: dict[Literal["LOGIN", "OTP"], Bucket]
+    large_bodies: LargeBodies
     per_partner: dict[Literal["WEBHOOK"], Bucket]
     tracked_max: Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -64,12 +74,13 @@ class Cors(Shape):
 
 
 class Limits(Shape):
-    """The largest request, the longest wait and the longest-lived token at the gateway."""
+    """The largest request, memory and wait, and the longest-lived token, at the gateway."""
 
     body_bytes: Annotated[int, Field(ge=1024, le=BODY_BYTES_MAX)]
     headers_kib: Annotated[int, Field(ge=1, le=_HEADERS_KIB_MAX, alias="headersKiB")]
     headers_count: Annotated[int, Field(ge=10, le=_HEADERS_COUNT_MAX)]
     request_timeout: Duration
+    heap_mib: Annotated[int, Field(ge=_HEAP_MIB_MIN, le=_HEAP_MIB_MAX, alias="heapMiB")]
     token_lifetime: Seconds
     idle_timeout: Duration
 

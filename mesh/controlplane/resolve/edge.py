@@ -18,6 +18,7 @@ from mesh.controlplane.resolve.places import certificate, parse_address, webhook
 from mesh.controlplane.resolve.traffic import TrafficRules
 from services.contracts import MethodContract
 
+_MIB = 1024 * 1024
 _TLS = {"TLSV1_2": model.TlsVersion.V1_2, "TLSV1_3": model.TlsVersion.V1_3}
 _SERVER_ERRORS = {
     model.RetryCause.SERVER_ERROR,
@@ -97,7 +98,11 @@ def _edge(
     workload = around.workload
     public = certificate(around.endpoints, tls.credential_name)
     return model.Edge(
-        workload=replace(workload, rotating=workload.rotating | {public.name}),
+        workload=replace(
+            workload,
+            rotating=workload.rotating | {public.name},
+            heap_bytes_max=policy.limits.heap_mib * _MIB,
+        ),
         listen=parse_address(around.endpoints.gateway.listen),
         certificate=public,
         webhook_authority=webhook_authority(around.endpoints),
@@ -105,6 +110,8 @@ def _edge(
         issuer=_issuer(rule.jwt_rules[0], policy.limits),
         per_address=_bucket(limits.per_address),
         classes=tuple((name, _bucket(bucket)) for name, bucket in sorted(classes.items())),
+        large_bodies_per_address=_bucket(limits.large_bodies.per_address),
+        large_bodies_total=_bucket(limits.large_bodies.total),
         tracked_max=limits.tracked_max,
         cors=_cors(policy.cors),
         limits=_limits(policy.limits),

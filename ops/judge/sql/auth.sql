@@ -27,3 +27,24 @@ LIMIT $1;
 -- name: events
 -- Every stored event, and whether it is published.
 SELECT event_id::text, publish_time IS NOT NULL AS is_published FROM auth.event;
+
+-- name: open_sessions
+-- A page of the open sessions above an id.
+SELECT session_id FROM auth.session
+WHERE session_id > $1 AND end_time IS NULL AND expire_time > now()
+ORDER BY session_id
+LIMIT $2;
+
+-- name: sessions_of
+-- Sessions by their ids. A session that ended less than $2 ago does not count as ended.
+SELECT session_id::text, customer_id::text, device_id::text, end_time, expire_time,
+    least(end_time, expire_time) < now() - $2::interval AS is_ended
+FROM auth.session
+WHERE session_id = ANY($1::uuid[]);
+
+-- name: ended_sessions
+-- A page of the sessions that ended after an instant and at least $3 ago, the earliest first.
+SELECT session_id, end_time FROM auth.session
+WHERE (end_time, session_id) > ($1, $2) AND end_time < now() - $3::interval
+ORDER BY end_time, session_id
+LIMIT $4;

@@ -12,8 +12,9 @@ from ops.waiting import scaled_s
 from tests.integration.judge.partners import clearing_house, push_service
 from tests.integration.judge.plants import Planted, plant_all
 from tests.integration.judge.readers import readers
+from tests.integration.judge.sessions import sessions_of
 from tests.integration.judge.world import World
-from tests.rigs.stores import kafka_store, postgres_store
+from tests.rigs.stores import kafka_store, postgres_store, valkey_store
 
 DRAIN_S = 45
 
@@ -23,15 +24,17 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Worl
     """A bank without customers."""
     async with AsyncExitStack() as opened:
         folder = tmp_path_factory.mktemp
-        cluster, broker = await asyncio.gather(
+        cluster, broker, valkey = await asyncio.gather(
             opened.enter_async_context(postgres_store(folder("judge-pg"))),
             opened.enter_async_context(kafka_store(folder("judge-kafka"))),
+            opened.enter_async_context(valkey_store(folder("judge-valkey"))),
         )
         ach = await opened.enter_async_context(clearing_house(folder("judge-ach")))
         push = await opened.enter_async_context(push_service(folder("judge-fcm")))
         payments = await opened.enter_async_context(await cluster.pool("bp_payments", 2))
         transfers = await opened.enter_async_context(await cluster.pool("bp_transfers", 2))
-        world = World(cluster, broker, ach, push, payments, transfers)
+        sessions = await opened.enter_async_context(sessions_of(cluster, valkey))
+        world = World(cluster, broker, ach, push, payments, transfers, sessions)
         yield world
         await world.close()
 

@@ -36,6 +36,7 @@ from services.transfers import mapping as book_mapping
 from services.transfers.state import BookTransfer, BookTransferOrder
 from services.transfers.store import Store as BookStore
 from tests.integration.judge.partners import ClearingHouse, PushService
+from tests.integration.judge.sessions import Sessions
 from tests.rigs import sample_events
 from tests.rigs.ledger_bank import Holder, LedgerBank
 from tests.rigs.push_service import register_device
@@ -66,6 +67,7 @@ class World:
     push: PushService
     payments: asyncpg.Pool
     transfers: asyncpg.Pool
+    sessions: Sessions
     bank: LedgerBank = field(init=False)
     victims: Victims = field(default_factory=Victims)
 
@@ -83,7 +85,13 @@ class World:
                 self.cluster.database("bp_judge", database), "judge", 60_000
             )
 
-        return Stores(connect, self.broker.bootstrap, self.ach.control, self.push.control)
+        return Stores(
+            connect,
+            self.broker.bootstrap,
+            self.ach.control,
+            self.push.control,
+            self.sessions.judges_client,
+        )
 
     async def owner(self, database: str, *, lawless: bool = False) -> asyncpg.Connection:
         """Connect to a database as superuser; `lawless` disables all triggers."""
@@ -228,6 +236,7 @@ class World:
     async def fill(self) -> None:
         """Make transfers in every state, including settled and returned ones, and logins."""
         await self.logins()
+        await self.sessions.fill()
         settled = [await self.submitted() for _ in range(2)]
         returned = await self.submitted("0000009901")
         late = await self.submitted("0000008802")

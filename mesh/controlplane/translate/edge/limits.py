@@ -1,5 +1,8 @@
 """Token buckets at the gateway: one for each address, then one for each caller and class.
 
+A request with a large body also takes a token from a bucket of its address and from one of all
+addresses, because the gateway holds a body in memory until all of it has arrived.
+
 An IPv6 address stands for its /64 network, because each customer has one and can change the rest of
 the address. A bucket is created when a caller first appears. Each kind keeps at most `tracked_max`
 buckets and drops the least recently used.
@@ -19,6 +22,8 @@ from mesh.controlplane.translate.parts import always, span
 
 _FILL_MS = 1000
 _V6_NETWORK_BITS = 64
+LARGE = "LARGE"
+_LENGTH_MAX = 2**62
 _UNLIMITED = model.Bucket(per_second=1_000_000, burst=1_000_000)
 
 
@@ -43,11 +48,44 @@ def class_limit(edge: model.Edge) -> hcm.HttpFilter:
         for name, bucket in edge.classes
         for kind, (key, _) in by_caller.items()
     ]
+    config.descriptors += _large_body_descriptors(edge)
     config.rate_limits = [
-        route.RateLimit(actions=[_by_class(kind), caller])
-        for kind, (_, caller) in by_caller.items()
+        *(
+            route.RateLimit(actions=[_by_class(kind), caller])
+            for kind, (_, caller) in by_caller.items()
+        ),
+        *_large_body_limits(edge),
     ]
     return http_filter(names.LIMIT_CLASS, config)
+
+
+def _large_body_descriptors(edge: model.Edge) -> list[ratelimit.LocalRateLimitDescriptor]:
+    large = ((names.LARGE_BODY_CLASS, LARGE), (names.LENGTH_KEY, LARGE))
+    return [
+        _descriptor(edge.large_bodies_per_address, *large, (names.ADDRESS_KEY, "")),
+        _descriptor(edge.large_bodies_total, *large),
+    ]
+
+
+def _large_body_limits(edge: model.Edge) -> list[route.RateLimit]:
+    """Count a body that says that it is large, or that does not say its length."""
+    name = "content-length"
+    large = types.Int64Range(start=edge.limits.body_bytes + 1, end=_LENGTH_MAX)
+    absent = route.HeaderMatcher(name=name, present_match=True, invert_match=True)
+    either = [route.HeaderMatcher(name=name, range_match=large), absent]
+    return [
+        route.RateLimit(actions=[_by_class(names.LARGE_BODY_CLASS), _by_length(each), *more])
+        for each in either
+        for more in ([_by_address()], [])
+    ]
+
+
+def _by_length(length: route.HeaderMatcher) -> route.RateLimitAction:
+    return route.RateLimitAction(
+        header_value_match=route.RateLimitActionHeaderValueMatch(
+            descriptor_key=names.LENGTH_KEY, descriptor_value=LARGE, headers=[length]
+        )
+    )
 
 
 def _by_address() -> route.RateLimitAction:

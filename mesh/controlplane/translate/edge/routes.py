@@ -24,6 +24,7 @@ from gateway.routes import GatewayRoute
 from mesh.controlplane import model
 from mesh.controlplane.translate.clusters import service_cluster_name
 from mesh.controlplane.translate.edge import names
+from mesh.controlplane.translate.edge.limits import LARGE
 from mesh.controlplane.translate.http import retry_policy
 from mesh.controlplane.translate.parts import exact, header, packed, span, struct
 from services.contracts import Audience
@@ -113,6 +114,8 @@ def _metadata(edge: model.Edge, each: GatewayRoute) -> core.Metadata:
         **_too_large(each.body_bytes_max or edge.limits.body_bytes),
         _BUCKETS[each.audience]: each.rate_limit_class,
     }
+    if each.body_bytes_max:
+        said[names.LARGE_BODY_CLASS] = LARGE
     lua = {"method": each.method, "route": each.name}
     return core.Metadata(filter_metadata={names.LUA: struct(lua), names.EDGE: struct(said)})
 
