@@ -7,6 +7,8 @@ from sandbox.app import App
 from tests.chaos.stores.test_clock import SKEW_S, with_skew
 from tests.rigs.running_bank import Bank
 
+pytestmark = pytest.mark.judged_with_its_module
+
 REFUSED_WITHIN_S = 10
 
 
