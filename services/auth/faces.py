@@ -119,9 +119,10 @@ def of_comparisons(*comparisons: Comparison) -> Outcome:
         return Outcome.NO_FACE
     if any(each.faces > 1 for each in comparisons):
         return Outcome.SEVERAL_FACES
-    if any(each.similarity_percent < SIMILARITY_PERCENT_MIN for each in comparisons):
-        return Outcome.OTHER_FACE
-    return Outcome.MATCHED
+    # Not "any below": a similarity that is no number is not below, and must not match.
+    if all(each.similarity_percent >= SIMILARITY_PERCENT_MIN for each in comparisons):
+        return Outcome.MATCHED
+    return Outcome.OTHER_FACE
 
 
 class FaceMatch:

@@ -41,6 +41,8 @@ OFFLINE = "offline_access"
 ASSERTION_S = 60
 RENEW_BEFORE_S = 60
 """How long before its expiry auth's own token is renewed."""
+EXPIRES_IN_S_MAX = 86_400
+"""The longest lifetime of an access token that counts as an answer; the provider's is 600 s."""
 ATTEMPTS = 2
 PARTNER = "oauth"
 """The partner's name in the log."""
@@ -196,7 +198,9 @@ def _pair(granted: Mapping[str, Any], *, with_refresh_token: bool) -> TokenPair:
     """Return the tokens of a success; raise DependencyUnavailable if one is missing."""
     access, refresh = granted.get("access_token"), granted.get("refresh_token")
     expires_in = granted.get("expires_in")
-    if not isinstance(access, str) or not isinstance(expires_in, int) or expires_in <= 0:
+    if not isinstance(access, str) or not access:
+        raise DependencyUnavailable
+    if not isinstance(expires_in, int) or not 0 < expires_in <= EXPIRES_IN_S_MAX:
         raise DependencyUnavailable
     if not with_refresh_token:
         return TokenPair(access, "", expires_in)

@@ -28,6 +28,12 @@ from services.auth.faces import (
     Liveness,
     LivenessState,
 )
+from services.auth.partners.face_answers import (
+    PARTNER,
+    comparison_of,
+    liveness_of,
+    session_id_of,
+)
 from services.auth.pictures import PictureFault, PictureRefused
 from services.chassis import unix_http
 from services.chassis.http_client import log_no_answer, plain
@@ -35,13 +41,12 @@ from services.chassis.http_client import log_no_answer, plain
 SECRET = "external/rekognition"  # noqa: S105 - a path in OpenBao
 ENDPOINT = "http://rekognition.{region}.amazonaws.com"
 """The sidecar adds TLS."""
-PARTNER = "rekognition"
-"""The partner's name in the log."""
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 """The longest answer holds one reference picture, in base64."""
 SIMILARITY_PERCENT_MIN = 0.0
 """Rekognition returns a similarity for each face; the decision is the bank's own."""
-_PENDING = {"CREATED", "IN_PROGRESS"}
+MALFORMED = (ValueError, TypeError, AttributeError)
+"""What the SDK's parser raises for JSON of another form, such as a list instead of an object."""
 _UNREADABLE = {"InvalidImageFormatException", "ImageTooLargeException"}
 
 log = structlog.get_logger()
@@ -110,7 +115,7 @@ class Rekognition:
             answer = await self._call("create_face_liveness_session")
         except Refused as refusal:
             raise _unexpected("create", refusal) from refusal
-        return str(_needed(answer, "SessionId"))
+        return session_id_of(answer)
 
     async def liveness(self, session_id: str) -> Liveness:
         """Return the result of a liveness session. A session that AWS forgot counts as failed."""
@@ -120,7 +125,7 @@ class Rekognition:
             if refusal.kind == "SessionNotFoundException":
                 return Liveness(LivenessState.FAILED)
             raise _unexpected("liveness", refusal) from refusal
-        return _liveness(answer)
+        return liveness_of(answer)
 
     async def compare(self, reference: bytes, picture: bytes) -> Comparison:
         """Compare the reference's largest face with each face in a picture.
@@ -140,7 +145,7 @@ class Rekognition:
             if refusal.kind in _UNREADABLE:
                 raise PictureRefused(PictureFault.NOT_A_PICTURE) from refusal
             raise _unexpected("compare", refusal) from refusal
-        return _comparison(answer)
+        return comparison_of(answer)
 
     async def _call(self, method: str, **request: Any) -> dict[str, Any]:
         if self._calls >= self._limits.threads_max + self._limits.waiting_max:
@@ -167,7 +172,7 @@ class Rekognition:
             return getattr(self._made(), method)(**request)
         except ClientError as error:
             raise Refused(plain(error.response["Error"].get("Code"))) from error
-        except (BotoCoreError, ResponseParserError, ValueError) as error:
+        except (BotoCoreError, ResponseParserError, *MALFORMED) as error:
             log_no_answer(PARTNER, method, error)
             raise FacesUnavailable from error
 
@@ -259,30 +264,6 @@ def _read(response: urllib3.BaseHTTPResponse) -> bytes:
         raise urllib3.exceptions.ProtocolError(f"the answer exceeds {ANSWER_BYTES_MAX} bytes")
     response.release_conn()
     return body
-
-
-def _liveness(answer: Mapping[str, Any]) -> Liveness:
-    state = _needed(answer, "Status")
-    if state in _PENDING:
-        return Liveness(LivenessState.PENDING)
-    if state != "SUCCEEDED":
-        return Liveness(LivenessState.FAILED)
-    reference = answer.get("ReferenceImage", {}).get("Bytes", b"")
-    return Liveness(LivenessState.SUCCEEDED, float(_needed(answer, "Confidence")), reference)
-
-
-def _comparison(answer: Mapping[str, Any]) -> Comparison:
-    matches, others = _needed(answer, "FaceMatches"), _needed(answer, "UnmatchedFaces")
-    scores = [float(_needed(match, "Similarity")) for match in matches]
-    return Comparison(len(matches) + len(others), max(scores, default=0.0))
-
-
-def _needed(answer: Mapping[str, Any], name: str) -> Any:
-    """Return a field of an answer; raise an error if the answer lacks it."""
-    if name not in answer:
-        log.warning(f"{PARTNER}.unexpected_answer", missing=name)
-        raise FacesUnavailable
-    return answer[name]
 
 
 def _unexpected(call: str, refusal: Refused) -> FacesUnavailable:

@@ -23,6 +23,8 @@ LONG_AGO = "2020-01-01T00:00:00+00:00"
 _OPEN = """SELECT session_id::text FROM auth.session
 WHERE end_time IS NULL AND expire_time > now() AND customer_id = $1"""
 
+_WAITING = "SELECT count(*) FROM auth.event WHERE publish_time IS NULL AND key = $1"
+
 
 @dataclass(frozen=True)
 class Held:
@@ -49,6 +51,11 @@ class Books:
         """Return the open sessions of an app's customer in PostgreSQL."""
         found = await self.bank.rows("bp_auth", _OPEN, people.customer_id(app.face))
         return frozenset(row[0] for row in found)
+
+    async def waiting_events(self, app: App) -> int:
+        """Return how many events of an app's customer wait for Kafka."""
+        ((count,),) = await self.bank.rows("bp_auth", _WAITING, people.customer_id(app.face))
+        return count
 
     async def _families(self, customer_id: uuid.UUID) -> frozenset[str]:
         found: set[str] = set()

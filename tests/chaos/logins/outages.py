@@ -55,6 +55,22 @@ async def sealed(bank: Bank) -> AsyncGenerator[None]:
             await bao.write("sys/unseal", key=keys["keys_base64"][0])
 
 
+@asynccontextmanager
+async def fails_in_background(bank: Bank) -> AsyncGenerator[None]:
+    """Wait at the end of the block until work that no answer waits for has failed in it."""
+    before = _background_failures(bank)
+    yield
+
+    async def more() -> bool:
+        return await asyncio.to_thread(_background_failures, bank) > before
+
+    await until(more, ENDS_WITHIN_S, "auth logs work that failed in the background")
+
+
+def _background_failures(bank: Bank) -> int:
+    return bank.stack.log("auth").count("background.failed")
+
+
 async def killed(bank: Bank, name: str) -> None:
     """End a process with SIGKILL; return when its successor is ready."""
     pid = await asyncio.to_thread(bank.stack.kill, name)

@@ -7,6 +7,8 @@ from sandbox.app import App
 from tests.chaos.stores.test_clock import SKEW_S, with_skew
 from tests.rigs.running_bank import Bank
 
+pytestmark = pytest.mark.judged_with_its_module
+
 REFUSED_WITHIN_S = 10
 
 
@@ -39,7 +41,7 @@ async def test_auth_two_minutes_off_logs_in_refreshes_and_ends_sessions(
 async def test_the_gateway_accepts_tokens_of_a_provider_whose_clock_differs(
     bank: Bank, seconds: int
 ) -> None:
-    """The clocks of provider and gateway differ by almost two minutes, in either direction."""
+    """The provider's clock differs from the gateway's by almost two minutes, either way."""
     customer = await bank.customer()
     token = await bank.token(customer.customer_id, lifetime_s=600 + seconds)
     assert (await bank.call("GET", "/v1/accounts", token)).status == 200

@@ -16,6 +16,8 @@ from tests.chaos.logins.steps import STEPS, Ready
 from tests.chaos.logins.test_stores import agreed
 from tests.rigs.running_bank import Answer, Bank
 
+pytestmark = pytest.mark.judged_with_its_module
+
 HELD_WITHIN_S = 20
 TOKEN = "POST /token"  # the endpoint of the provider
 LIVENESS = "POST CreateFaceLivenessSession"

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from ops.waiting import until
 from sandbox.app import App
 from tests.chaos.logins.books import Books
@@ -14,6 +16,8 @@ from tests.chaos.logins.outages import killed, stopped
 from tests.chaos.logins.steps import Ready
 from tests.chaos.logins.test_stores import UNAVAILABLE, agreed, assert_refused
 from tests.rigs.running_bank import Answer, Bank
+
+pytestmark = pytest.mark.judged_with_its_module
 
 LOST_WITHIN_S = 30
 ENDS_WITHIN_S = 10
@@ -31,6 +35,19 @@ async def _is_refused(app: App) -> None:
         return (await app.get("/v1/accounts")).status == 401
 
     await until(refused, ENDS_WITHIN_S, "the token of an ended session is refused")
+
+
+async def test_valkey_writes_its_file_each_second_and_a_snapshot_every_15_minutes(
+    books: Books,
+) -> None:
+    """The recovery row of the design document, read from the running server."""
+    wanted = {
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "900 1",
+        "maxmemory-policy": "noeviction",
+    }
+    assert await books.valkey.config_get(*wanted) == wanted
 
 
 async def test_sessions_codes_and_counters_survive_a_kill(bank: Bank, books: Books) -> None:

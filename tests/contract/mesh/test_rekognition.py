@@ -166,10 +166,11 @@ async def test_the_sdk_retries_and_the_sidecar_does_not(
         {"kind": "reset", "endpoint": COMPARE},
         {"kind": "wrong_answer", "endpoint": COMPARE},
         {"kind": "wrong_answer", "endpoint": COMPARE, "params": {"body": {"FaceMatches": []}}},
+        {"kind": "wrong_answer", "endpoint": COMPARE, "params": {"body": []}},
         {"kind": "reject", "endpoint": COMPARE, "params": {"reason": "AccessDeniedException"}},
         {"kind": "http_5xx", "endpoint": "POST GetFaceLivenessSessionResults"},
     ],
-    ids=["throttled", "500", "hang", "reset", "cut", "wrong", "denied", "results"],
+    ids=["throttled", "500", "hang", "reset", "cut", "wrong", "list", "denied", "results"],
 )
 async def test_a_failing_service_says_nothing_about_the_face(
     faces: Faces, fault: dict[str, Any]

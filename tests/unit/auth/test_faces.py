@@ -134,3 +134,8 @@ async def test_a_picture_that_the_service_cannot_read_is_refused() -> None:
 
 async def test_a_session_id_comes_from_the_face_service() -> None:
     assert await FaceMatch(Service(), 60).begin() == SESSION
+
+
+@pytest.mark.parametrize("similarity", [float("nan"), -1.0])
+def test_a_similarity_that_is_no_percentage_is_not_the_same_face(similarity: float) -> None:
+    assert of_comparisons(SAME, Comparison(1, similarity)) is Outcome.OTHER_FACE
