@@ -53,13 +53,7 @@ async def send(
     Raises OtpSendsExhausted, LoginSessionInvalid and DependencyUnavailable.
     """
     phone = await phone_of(deps, user)
-    to = Recipient(
-        phone_index=user.phone_index,
-        prefix_digest=deps.sealer.phone_index(prefix(phone)),
-        purpose=session.purpose,
-        is_known_device=session.device_id is not None,
-        session_id=session.session_id,
-    )
+    to = _recipient(deps, session, user, phone)
     await deps.sends.admit(to)
     sent = _after_send(deps, session)
     await deps.sessions.advance(login_session_id, session, sent)
@@ -75,6 +69,16 @@ async def send(
             raise
         raise DependencyUnavailable from refusal
     return sent, hint(phone)
+
+
+def _recipient(deps: Dependencies, session: LoginSession, user: User, phone: str) -> Recipient:
+    return Recipient(
+        phone_index=user.phone_index,
+        prefix_digest=deps.sealer.phone_index(prefix(phone)),
+        purpose=session.purpose,
+        is_known_device=session.device_id is not None,
+        session_id=session.session_id,
+    )
 
 
 async def _send_code(
@@ -107,13 +111,12 @@ async def _send_reset_code(deps: Dependencies, session: LoginSession, code: str)
     if user is None:
         return
     phone = await phone_of(deps, user)
-    counted = user.phone_index, deps.sealer.phone_index(prefix(phone)), session.purpose
-    known = session.device_id is not None
-    await deps.sends.admit(*counted, is_known_device=known)
+    to = _recipient(deps, session, user, phone)
+    await deps.sends.admit(to)
     try:
         await _send_code(deps, session, user, phone, code)
     except NotAccepted as refusal:
-        await deps.sends.give_back(*counted, is_known_device=known)
+        await deps.sends.give_back(to)
         raise DependencyUnavailable from refusal
 
 

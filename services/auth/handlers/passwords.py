@@ -11,7 +11,7 @@ from services.auth.handlers import codes, tokens
 from services.auth.handlers.caller import Caller, origin
 from services.auth.handlers.contacts import Contacts, contacts_of
 from services.auth.handlers.dependencies import Dependencies
-from services.auth.handlers.factors import attempt_of, wrong
+from services.auth.handlers.factors import attempt_of, undecided, wrong
 from services.auth.handlers.login import email_index, known_device, require_password
 from services.auth.handlers.undoing import undone_on_failure
 from services.auth.passwords import flaws, prehash
@@ -141,7 +141,7 @@ async def _require_reset_code(
     user = await deps.store.user_by_email(account)
     attempt = attempt_of(account, user, session.device_id, Factor.SMS_CODE, purpose=Purpose.RESET)
     await deps.tries.admit(attempt.subject, attempt.factor)
-    async with undone_on_failure(lambda: deps.tries.undo(attempt.subject, attempt.factor)):
+    async with undecided(deps, attempt):
         verdict = await deps.codes.check(login_session_id, Purpose.RESET, code)
     if verdict is Verdict.RIGHT and user is not None:
         await deps.tries.right(attempt.subject, attempt.factor)

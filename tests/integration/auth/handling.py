@@ -13,6 +13,7 @@ from ops.provision.credentials import load_or_make
 from ops.provision.secrets import kv_secrets
 from sandbox.seed import logins, people
 from sandbox.seed.people import Person
+from services.auth.answers import Answers
 from services.auth.background import Background
 from services.auth.breached import BreachedPasswords
 from services.auth.challenges import Challenges
@@ -127,6 +128,7 @@ async def handling(stores: Stores) -> AsyncGenerator[Handling]:
             sessions=adapters.sessions,
             codes=adapters.codes,
             challenges=Challenges(client),
+            answers=Answers(client),
             families=adapters.families,
             ended_grants=ended_grants,
             revocations=adapters.revocations,

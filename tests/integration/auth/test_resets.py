@@ -19,7 +19,7 @@ from services.auth.errors import (
 from services.auth.handlers.factors import digest_of
 from services.auth.state import Factor, Purpose
 from services.auth.store import NewDevice, Store
-from services.auth.throttle import Subject
+from services.auth.throttle import Recipient, Subject
 from services.chassis.vault import Vault
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
@@ -102,14 +102,19 @@ async def test_a_device_of_another_customer_is_a_stranger(auth: Handling) -> Non
 async def test_strangers_do_not_use_up_the_codes_of_a_known_device(auth: Handling) -> None:
     """Each forgotten password of a stranger is one of the number's ten codes of a day."""
     user = await auth.user()
-    counted = user.phone_index, b"one prefix".ljust(32), Purpose.RESET
     for _ in range(auth.deps.settings.otp_sends_per_number_max):
-        await auth.deps.sends.admit(*counted, is_known_device=False)
+        await auth.deps.sends.admit(_recipient(user.phone_index))
     with pytest.raises(OtpSendsExhausted):
-        await auth.deps.sends.admit(*counted, is_known_device=False)
+        await auth.deps.sends.admit(_recipient(user.phone_index))
     session_id = await auth.forgot(device_token=await _known_device(auth))
     assert (await auth.deps.sessions.read(session_id)).device_id is not None
-    await auth.deps.sends.admit(*counted, is_known_device=True)
+    await auth.deps.sends.admit(_recipient(user.phone_index, is_known_device=True))
+
+
+def _recipient(phone_index: bytes, *, is_known_device: bool = False) -> Recipient:
+    """Return where a code of a reset goes to."""
+    prefix = b"one prefix".ljust(32)
+    return Recipient(phone_index, prefix, Purpose.RESET, is_known_device, None)
 
 
 async def _resend(auth: Handling, session_id: str) -> pb.ResendOtpResponse:
@@ -132,9 +137,7 @@ async def test_a_code_is_sent_again_with_the_same_answer_for_known_and_unknown_a
     user = await auth.user()
     if are_codes_used_up:
         for _ in range(auth.deps.settings.otp_sends_per_number_max):
-            await auth.deps.sends.admit(
-                user.phone_index, b"p" * 32, Purpose.RESET, is_known_device=False
-            )
+            await auth.deps.sends.admit(_recipient(user.phone_index))
     seen: list[list[object]] = []
     for email in (auth.person.email, f"x{auth.person.email}"):
         session_id = await auth.forgot(email)

@@ -33,7 +33,7 @@ async def logins(valkey: ValkeyStore) -> AsyncGenerator[Logins]:
 def upkeep(store: Store, logins: Logins) -> Upkeep:
     """Upkeep as a process of auth has it; these tests publish nothing and carry out no request."""
     unused = cast("Any", None)
-    return Upkeep(store, logins.families, logins.revocations, unused, unused)
+    return Upkeep(store, logins.families, logins.revocations, *([unused] * 4))
 
 
 @pytest_asyncio.fixture
@@ -92,7 +92,7 @@ async def test_a_comparison_that_fails_is_not_noted(
     await ended.logins.revocations.note_compared(then)
     unused = cast("Any", None)
     async with valkey.client("payments") as reader:
-        broken = Upkeep(store, ended.logins.families, Revocations(reader), unused, unused)
+        broken = Upkeep(store, ended.logins.families, Revocations(reader), *([unused] * 4))
         with pytest.raises(NoPermissionError):
             await broken.reconcile()
     noted = await ended.logins.revocations.compared_until()

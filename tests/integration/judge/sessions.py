@@ -12,11 +12,12 @@ from redis.asyncio import Redis
 
 from ops.provision import valkey
 from services.auth.families import Families
+from services.auth.grants import GrantCipher
 from services.auth.revocations_out import Revocations
 from services.auth.state import Session
 from services.kernel.clock import utc_now
 from services.kernel.ids import new_id
-from tests.integration.auth.logins import LIFE, SETTINGS, new_token
+from tests.integration.auth.logins import CODE_KEY, LIFE, SETTINGS, new_token
 from tests.rigs.stores import PostgresStore, ValkeyStore
 
 A_MINUTE = timedelta(minutes=1)
@@ -73,7 +74,7 @@ class Sessions:
 
     async def store_tokens(self, session: Session) -> None:
         """Store the refresh tokens of a session."""
-        await Families(self.client, SETTINGS).create(session, secrets.token_bytes(32), new_token())
+        await self._families().create(session, secrets.token_bytes(32), new_token())
 
     async def end_row(self, session: Session, ago: timedelta = A_MINUTE) -> None:
         """End the row of a session at a time in the past."""
@@ -81,7 +82,10 @@ class Sessions:
 
     async def end_tokens(self, session: Session) -> None:
         """Delete the refresh tokens of a session."""
-        await Families(self.client, SETTINGS).end([session.session_id])
+        await self._families().end([session.session_id])
+
+    def _families(self) -> Families:
+        return Families(self.client, SETTINGS, GrantCipher(CODE_KEY))
 
     async def revoke(self, session: Session) -> None:
         """Add a session to the set of revoked ones."""
