@@ -131,7 +131,8 @@ async def test_a_code_that_is_sent_four_times_at_once_asks_for_one_face(app: App
     session_id, code = await begun(app)
     answers = await asyncio.gather(*(app.verify_otp(session_id, code) for _ in range(4)))
     done = [answer for answer in answers if answer.status == 200]
-    assert {answer.status for answer in answers} <= {200, 401}
+    # 503 while another call asks for the liveness check: the app sends the code again.
+    assert {answer.status for answer in answers} <= {200, 401, 503}
     assert len({answer.body["livenessSessionId"] for answer in done}) == 1
     require_done(await app.answer_biometric(session_id, done[0]))
 
