@@ -3,7 +3,7 @@
 from lab.bench.bench import Bench
 from lab.bench.load.callers import repeat, telephones
 from lab.bench.test_bench import TestBench
-from lab.bench.variants.login import passwords, refreshes, storm, whole
+from lab.bench.variants.login import logouts, passwords, refreshes, storm, whole
 from sandbox.app import App
 from sandbox.client import Answer, BankClient, LoginIdentity
 
@@ -27,10 +27,12 @@ async def test_whole_logins_and_refreshes_succeed_also_while_the_key_changes(ben
         await whole.measure(bench, apps)
         await refreshes.measure(bench, apps)
         await refreshes.change_keys(bench, apps)
+        await logouts.measure(bench, apps)
     figures = bench.found.figures
     assert bench.found.reasons == []
     assert figures["login.new_key.refused"] == 0
     assert figures["login.new_key.requests"] > CUSTOMERS
+    assert figures["login.logout.p100_s"] < logouts.LONGEST_S
     assert {"login.face.p99_ms", "login.key.p99_ms", "refresh.per_s"} <= figures.keys()
 
 

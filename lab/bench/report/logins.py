@@ -96,7 +96,9 @@ def _rest(figures: Mapping[str, float]) -> str:
         f"provider changed its key, {figures['login.new_key.refused']:.0f} of "
         f"{figures['login.new_key.requests']:,.0f} requests were refused. A check for a revoked "
         f"session takes {figures['login.check.empty_us']:.2g} µs with no entry and "
-        f"{figures['login.check.full_us']:.2g} µs with 100,000."
+        f"{figures['login.check.full_us']:.2g} µs with 100,000. After a logout, the services "
+        f"refuse the token within {figures['login.logout.p50_s']:.2g} s (median) and "
+        f"{figures['login.logout.p100_s']:.2g} s (longest)."
     )
 
 

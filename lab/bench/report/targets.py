@@ -95,6 +95,13 @@ LOGIN = (
         Comparison.AT_MOST,
         0,
     ),
+    Target(
+        "the longest time that a token works after its logout",
+        "login.logout.p100_s",
+        Comparison.AT_MOST,
+        5,
+        unit="s",
+    ),
 )
 """The targets of the part `login`."""
 

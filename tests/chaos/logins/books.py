@@ -77,6 +77,14 @@ class Books:
             counted[cast(bytes, name).decode()] = int(text.split()[0])
         return {name: count for name, count in counted.items() if count}
 
+    async def added(self, before: dict[str, int]) -> dict[str, int]:
+        """Return the counters that count more tries than `before`, which `tries` returned.
+
+        Equality is no test, because the tries of an address leak away.
+        """
+        now = await self.tries()
+        return {name: count for name, count in now.items() if count > before.get(name, 0)}
+
     async def sends(self) -> dict[str, int]:
         """Return how many text messages each counter counts."""
         counted: dict[str, int] = {}

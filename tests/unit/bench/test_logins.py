@@ -31,6 +31,8 @@ FIGURES = {
     "login.new_key.requests": 900,
     "login.check.empty_us": 0.05,
     "login.check.full_us": 0.11,
+    "login.logout.p50_s": 0.6,
+    "login.logout.p100_s": 1.1,
 }
 REPORT = {
     "void": False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.bench.bench import Bench
 from lab.bench.load.callers import telephones
-from lab.bench.variants.login import boundary, passwords, refreshes, storm, whole
+from lab.bench.variants.login import boundary, logouts, passwords, refreshes, storm, whole
 
 STORM_CUSTOMERS = 500
 KEY_CUSTOMERS = 24
@@ -12,7 +12,7 @@ KEY_CUSTOMERS = 24
 
 
 async def login(bench: Bench) -> None:
-    """Measure logins next to the machine's limit, refreshes, a change of keys, and a storm."""
+    """Measure logins next to the limit, refreshes, a change of keys, logouts, and a storm."""
     boundary.measure(bench)
     async with telephones(bench.test_bench, STORM_CUSTOMERS, with_faces=False) as apps:
         await passwords.measure(bench, apps)
@@ -21,3 +21,4 @@ async def login(bench: Bench) -> None:
         await whole.measure(bench, apps)
         await refreshes.measure(bench, apps)
         await refreshes.change_keys(bench, apps)
+        await logouts.measure(bench, apps)
