@@ -41,7 +41,7 @@ async def test_auth_two_minutes_off_logs_in_refreshes_and_ends_sessions(
 async def test_the_gateway_accepts_tokens_of_a_provider_whose_clock_differs(
     bank: Bank, seconds: int
 ) -> None:
-    """The provider's clock differs from the gateway's by almost two minutes, either way."""
+    """The clocks of provider and gateway differ by almost two minutes, in either direction."""
     customer = await bank.customer()
     token = await bank.token(customer.customer_id, lifetime_s=600 + seconds)
     assert (await bank.call("GET", "/v1/accounts", token)).status == 200

@@ -14,7 +14,7 @@ import pytest
 from tests.chaos.logins.books import Books, Held
 from tests.chaos.logins.outages import close_breakers, fails_in_background
 from tests.chaos.logins.steps import STEPS, Ready, answers_of, prepared
-from tests.chaos.logins.test_stores import UNAVAILABLE, agreed, assert_refused, same_tries
+from tests.chaos.logins.test_stores import UNAVAILABLE, agreed, assert_refused, no_try_added
 from tests.rigs.running_bank import Answer, Bank
 
 pytestmark = pytest.mark.judged_with_its_module
@@ -212,7 +212,7 @@ async def _refused(bank: Bank, books: Books, faults: Faults, ready: Sequence[Rea
     for each, answer in answers:
         await _assert_seen(books, faults, each, answer, held[id(each)])
         await each.has_texts(texts[id(each)] + _texts(faults, each.step))
-    await same_tries(books, counted)
+    await no_try_added(books, counted)
     if not any(_texts(faults, each.step) for each in ready):
         assert await books.sends() == sends, "an outage used up codes of the day"
     return [each for each in ready if _refusal(faults, each.step) is not None]

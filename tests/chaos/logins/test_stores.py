@@ -101,11 +101,11 @@ async def agreed(books: Books, ready: Ready) -> Held:
     return await until(same, AGREE_WITHIN_S, "rows and families of sessions agree")
 
 
-async def same_tries(books: Books, counted: dict[str, int]) -> None:
+async def no_try_added(books: Books, counted: dict[str, int]) -> None:
     """Wait until auth has given back each try that it reserved."""
 
     async def same() -> bool:
-        return await books.added(counted) == {}
+        return not await books.added(counted)
 
     await until(same, AGREE_WITHIN_S, "no try is counted")
 
@@ -127,7 +127,7 @@ async def _refused(
             assert answer.status == 200, (each.step, answer.text)
     await all_ready(bank)
     if outage.keeps_tries:
-        await same_tries(books, counted)
+        await no_try_added(books, counted)
     for each in refused:
         now = await agreed(books, each)
         assert now.rows <= held[each.step].rows, (each.step, "a failed step left a session")
