@@ -25,7 +25,7 @@ from services.auth.handlers.dependencies import Dependencies, Keys
 from services.auth.partners.oauth import TokenProvider
 from services.auth.partners.rekognition import Access, Limits, Rekognition
 from services.auth.partners.sms import SmsGateway
-from services.auth.password_pool import PasswordPool
+from services.auth.password_pool import PasswordPool, QueueLimits
 from services.auth.sealing import Sealer
 from services.auth.state import User
 from services.auth.store import Store
@@ -103,7 +103,7 @@ async def handling(stores: Stores) -> AsyncGenerator[Handling]:
     async with AsyncExitStack() as stack:
         client = stores.valkey.client("auth")
         stack.push_async_callback(client.aclose)
-        passwords = PasswordPool(COST, 1, 64, 6.0)
+        passwords = PasswordPool(COST, 1, QueueLimits(64, 6.0))
         stack.callback(passwords.close)
         no_sidecar = Path("/nonexistent/sidecar")
         settings = SETTINGS.model_copy(update={"socket_out": no_sidecar})
