@@ -13,7 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from sandbox.partners.sms.endings import ENDINGS, UNDELIVERED_ENDING
 from services.kernel.ids import SHARDS, shard_of
+
+UNREACHABLE = "unreachable-"
+"""How the user name of a customer begins whose telephone gets no text message."""
 
 OPENING_TIME = datetime(2026, 1, 2, 9, 0, tzinfo=UTC)
 LOAD_CENTS = 1_000_000_00
@@ -100,9 +104,17 @@ def device_token(user_name: str) -> str:
 
 
 def phone(user_name: str) -> str:
-    """Return the customer's telephone number, in the range for fiction of country code 1."""
+    """Return the customer's telephone number, in the range for fiction of country code 1.
+
+    The SMS gateway delivers to it, except for customers named "unreachable-…".
+    """
     digest = hashlib.sha256(f"phone/{user_name}".encode()).digest()
-    return f"+1555{int.from_bytes(digest[:8], 'big') % 10_000_000:07d}"
+    number = int.from_bytes(digest[:8], "big") % 10_000_000
+    if user_name.startswith(UNREACHABLE):
+        return f"+1555{number // 10_000:03d}{UNDELIVERED_ENDING}"
+    while f"{number:07d}"[-4:] in ENDINGS:
+        number += 1
+    return f"+1555{number:07d}"
 
 
 def password(user_name: str) -> str:

@@ -6,6 +6,8 @@ The end is planned at acceptance, so a restart or a changed setting does not alt
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sandbox.partners.sms.endings import SWITCHED_OFF_ENDING, UNDELIVERED_ENDING
+
 
 class State(StrEnum):
     """The states of a message; the last three are final."""
@@ -19,8 +21,6 @@ class State(StrEnum):
 
 UNKNOWN_SUBSCRIBER = "UNKNOWN_SUBSCRIBER"
 TTL_EXPIRED = "TTL_EXPIRED"
-UNDELIVERED_ENDING, SWITCHED_OFF_ENDING = "0404", "0408"
-"""The last digits of a number that no telephone has, and of a telephone that is switched off."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.partners.refusals import WireError, parsed
+from sandbox.partners.sms.endings import REFUSED
 from sandbox.partners.sms.messages import Message, Text
 from sandbox.partners.sms.parts import parts
 
@@ -18,13 +19,6 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _SENDER = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}")
 """An alphanumeric sender id; a number in E.164 form may send too."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_REFUSED = {
-    "0009": (422, "BLOCKED_NUMBER", "the owner of this number refuses messages"),
-    "0029": (429, "RATE_LIMITED", "too many messages to this number"),
-    "0402": (402, "OUT_OF_CREDIT", "the account has no credit; add some"),
-    "0503": (503, "SERVICE_UNAVAILABLE", "the carrier of this number is unavailable"),
-}
-"""The last digits of a number -> the refusal of a message to it."""
 _RETRIABLE = (429, 503)
 
 
@@ -61,7 +55,7 @@ def text_from(body: bytes) -> Text:
 
 def refuse_by_number(number: str) -> None:
     """Raise the WireError that the last digits of a number ask for, if any."""
-    refusal = _REFUSED.get(number[-4:])
+    refusal = REFUSED.get(number[-4:])
     if refusal is not None:
         status, code, message = refusal
         retry_after_s = RETRY_AFTER_S if status in _RETRIABLE else 0
