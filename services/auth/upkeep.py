@@ -7,7 +7,7 @@ from datetime import timedelta
 from services.auth.families import Families
 from services.auth.operator_requests import OperatorRequests
 from services.auth.publisher import Publisher
-from services.auth.revocations_out import Revocations
+from services.auth.revocations_out import MATTERS, Revocations
 from services.auth.store import Store
 from services.chassis.periodic import repeat
 from services.kernel.clock import utc_now
@@ -15,8 +15,11 @@ from services.kernel.clock import utc_now
 RECONCILE_S = 2.0
 """How often the ends of sessions are compared with Valkey; a part of the five seconds within which
 a revocation must be in force everywhere."""
-REVOKED_FOR = timedelta(minutes=12)
-"""Longer than an access token lives, with the tolerance for clocks."""
+WHOLE_S = 30
+"""How often all ends that still matter are compared, by one of the processes."""
+RECENT = timedelta(seconds=WHOLE_S + 150)
+"""How far back every comparison goes: to the last whole one, and two and a half minutes for
+differences between the clocks of auth's hosts and for transactions that commit late."""
 OPERATOR_S = 0.5
 """How often a process looks for requests of operators, who wait for the answer."""
 DAY_S = 24 * 3600.0
@@ -48,15 +51,18 @@ class Upkeep:
             tasks.create_task(repeat("retention", self._publisher.upkeep, DAY_S))
 
     async def reconcile(self) -> None:
-        """Give Valkey the recent ends of sessions that it does not have.
+        """Give Valkey the ends of sessions that it does not have; all of them if it lost its data.
 
         A restart of Valkey loses its last second, and a call that ended a session may have failed
-        between the database and Valkey.
+        between the database and Valkey. After an outage of more than WHOLE_S all are compared.
         """
-        ended = await self._store.recently_ended(utc_now() - REVOKED_FOR)
-        lost = await self._revocations.missing(ended)
-        await self._families.end([session_id for session_id, _ in lost])
+        whole = not await self._revocations.is_compared()
+        ended = await self._store.recently_ended(utc_now() - (MATTERS if whole else RECENT))
+        lost = await self._revocations.missing([session_id for session_id, _ in ended])
+        await self._families.end(lost)
         await self._revocations.reconcile(lost)
+        if whole:
+            await self._revocations.note_compared(WHOLE_S)
 
     async def confirm(self) -> None:
         """End the families of logins whose rows were never stored, for example after a crash."""
