@@ -24,9 +24,9 @@ CONNECTIONS_MAX = 32
 CHECK_AFTER_S = 15
 """A connection that was idle for this long is checked before it is used."""
 
-_TEMPORARY = ("MISCONF ", "BUSY ", "NOREPLICAS ", "MASTERDOWN ")
+_TEMPORARY = ("MISCONF ", "BUSY ", "NOREPLICAS ")
 """How the errors begin with which a server refuses a command for a time: it cannot write its file,
-runs a long script, or misses its replicas or its primary. The client has no classes for them."""
+runs a long script, or misses its replicas. The client has no classes for them."""
 
 
 class RefusedForNow(ResponseError):
