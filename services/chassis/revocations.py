@@ -37,8 +37,8 @@ KEPT_S = 12 * 60.0
 """How long a process keeps an entry after it has read it. An access token is valid for ten minutes,
 and the clocks of two machines may differ by two."""
 ENTRIES_MAX = 100_000
-"""The largest number of entries that a process holds, and that auth writes. It keeps those that it
-read last."""
+"""The largest number of entries that a process holds, as many as auth writes. It keeps those that
+it read last; auth reports a full set."""
 LOST_S = 5.0
 """Without a successful read for this long the feed counts as lost, which is an error in the log."""
 REMIND_S = 60.0

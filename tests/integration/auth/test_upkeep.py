@@ -1,10 +1,9 @@
-"""Ends of sessions that Valkey lacks are repeated: after lost data, a failed call, a lost second."""
+"""Ends of sessions that Valkey lacks are repeated, after lost data or a call that failed."""
 
 import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
